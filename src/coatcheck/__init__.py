@@ -1,0 +1,1 @@
+"""Coatcheck: self-hosted processor tokens, wire-compatible with MX."""
