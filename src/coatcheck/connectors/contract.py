@@ -276,6 +276,8 @@ class Connector(Protocol):
     name: str
     site: ASGIApp | None
     """Pages of the bank's own, served below `/banks/<name>`; only a sandbox has them."""
+    sends_deposits: bool
+    """Whether `send_deposits` can be called for any account of any bank."""
 
     def institutions(self) -> Sequence[Institution]: ...
 
@@ -319,9 +321,7 @@ class Connector(Protocol):
         """
         raise JobNotSupported
 
-    async def send_deposits(
-        self, *, routing_number: str, account_number: str, now: datetime
-    ) -> Deposits:
+    async def send_deposits(self, *, routing_number: str, account_number: str, now: datetime) -> Deposits:
         """Sends two micro-deposits.
 
         Raises:

@@ -1,0 +1,91 @@
+"""Who signs in at the sandbox bank, and what the tester asked for with the login.
+
+A login is a name and any number of controls: `alice`, `alice+joint`, `alice+slow=5+no_tx`. The name (and
+`persona=`) chooses the household; the other controls change how the bank behaves. The same name therefore
+keeps its accounts while a control comes and goes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from coatcheck.errors import CredentialsDenied
+
+CONTROLS: Mapping[str, str] = MappingProxyType(
+    {
+        "persona": "`persona=<name>` picks the household: salaried, gig, student, retired, business, thin_file, "
+        "overdrawn or affluent.",
+        "empty": "The login has no accounts.",
+        "closed_account": "The first checking account is closed, at 0.00 and without transactions.",
+        "nsf": "Checking and savings never hold more than 7.31: what comes in goes out the same day.",
+        "no_tx": "The bank gives no transactions.",
+        "many_tx": "The first account has 10,000 more transactions in 24 months; `many_tx=<n>` for another number.",
+        "pending_only": "Nothing of the last five days has posted, and nothing older is given.",
+        "joint": "Every account has a second owner.",
+        "no_owner": "The bank names no owners.",
+        "name_mismatch": "The owner is somebody else than the login's usual owner.",
+        "business": "Accounts are business accounts, owned by a company.",
+        "leading_zeros": "Account numbers begin with two zeros.",
+        "seventeen_digits": "Account numbers have 17 digits, the longest that ACH carries.",
+        "canadian": "Institution and transit numbers instead of a routing number, and Canadian dollars.",
+        "tokenized": "Account numbers are issued for this connection alone and differ from the mask.",
+        "wrong_number": "The routing number has a wrong check digit: `passed_validation` is false.",
+        "mfa_twice": "The bank asks two security questions, one after the other.",
+        "slow": "The bank takes 3 seconds; `slow=<seconds>` for another time.",
+        "hang": "The bank never answers.",
+        "flaky": "Half of all attempts fail with 503; `flaky=0.3` for another share.",
+        "http_500": "The bank fails with 500.",
+        "http_503": "The bank is unavailable, 503.",
+        "timed_out": "The bank times out (DELAYED).",
+        "locked": "The login is locked (LOCKED).",
+        "impeded": "The bank wants the user on its own site first (IMPEDED).",
+        "consent_revoked": "The user withdrew the consent at the bank (DISCONNECTED).",
+        "login_closed": "The user is no longer a customer (CLOSED).",
+        "discontinued": "The bank no longer offers this connection (DISCONTINUED).",
+    }
+)
+"""Every control with what it does. Docs and the consent page print this table."""
+
+_ALIASES = {"test_atrium": "mxuser"}
+"""The name MX's older sandbox used."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Login:
+    name: str
+    controls: Mapping[str, str]
+    """By word; the value is what followed `=`, or empty."""
+
+    def has(self, word: str) -> bool:
+        return word in self.controls
+
+    def number(self, word: str, default: float) -> float:
+        """What followed `word=`.
+
+        Raises:
+            CredentialsDenied: it is not a number from 0 up.
+        """
+        value = self.controls.get(word) or default
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if not 0 <= number < 1e6:
+            raise CredentialsDenied(f"`{word}=` at the sandbox bank takes a number from 0 up.")
+        return number
+
+
+def parse_login(text: str) -> Login:
+    """Splits a login into its name and controls; an e-mail address carries none.
+
+    Raises:
+        CredentialsDenied: a word after `+` is no control.
+    """
+    if "@" in text:
+        return Login(text, {})
+    name, *words = text.split("+")
+    pairs = (word.partition("=") for word in words)
+    controls = {word: value for word, _, value in pairs}
+    if not controls.keys() <= CONTROLS.keys():
+        raise CredentialsDenied("The login has a control that the sandbox bank does not know.")
+    return Login(_ALIASES.get(name, name), controls)

@@ -1,0 +1,158 @@
+"""Accounts, always looked up below their user. Never the full number: that is the vault's to show."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from decimal import Decimal
+
+from coatcheck.db import Connection, columns, fetch_all, fetch_one, run
+from coatcheck.errors import NotFound
+from coatcheck.model.paging import Listing, Page, fetch_page
+
+SOURCE = """(SELECT a.*, u.id AS user_id, m.id AS member_id, m.institution_code, m.institution_guid
+             FROM account a
+             JOIN end_user u ON u.guid = a.user_guid
+             JOIN member m ON m.user_guid = a.user_guid AND m.guid = a.member_guid
+            ) AS account"""
+
+JOINED = frozenset({"user_id", "member_id", "institution_code", "institution_guid"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    guid: str
+    user_guid: str
+    client_guid: str
+    member_guid: str
+    type: str
+    created_at: datetime
+    updated_at: datetime
+    user_id: str | None = None
+    member_id: str | None = None
+    institution_code: str | None = None
+    institution_guid: str | None = None
+    id: str | None = None
+    name: str | None = None
+    nickname: str | None = None
+    subtype: str | None = None
+    currency_code: str | None = None
+    account_number: str | None = None
+    """Masked: the last four digits at most."""
+    account_ownership: str | None = None
+    balance: Decimal | None = None
+    available_balance: Decimal | None = None
+    available_credit: Decimal | None = None
+    apr: Decimal | None = None
+    apy: Decimal | None = None
+    cash_balance: Decimal | None = None
+    cash_surrender_value: Decimal | None = None
+    credit_limit: Decimal | None = None
+    day_payment_is_due: int | None = None
+    death_benefit: int | None = None
+    federal_insurance_status: str | None = None
+    interest_rate: Decimal | None = None
+    last_payment: Decimal | None = None
+    last_payment_at: datetime | None = None
+    loan_amount: Decimal | None = None
+    matures_on: date | None = None
+    minimum_balance: Decimal | None = None
+    minimum_payment: Decimal | None = None
+    original_balance: Decimal | None = None
+    payment_due_at: datetime | None = None
+    payoff_balance: Decimal | None = None
+    property_type: str | None = None
+    started_on: date | None = None
+    statement_balance: Decimal | None = None
+    total_account_value: Decimal | None = None
+    metadata: str | None = None
+    is_business: bool = False
+    is_closed: bool = False
+    is_hidden: bool = False
+    is_manual: bool = False
+    imported_at: datetime | None = None
+
+
+STORED = tuple(field.name for field in fields(Account) if field.name not in JOINED)
+
+
+async def find_account(
+    connection: Connection, user_guid: str, identifier: str, *, member_guid: str | None = None
+) -> Account:
+    """The user's account by guid, or else by its `id`; below one member if that is given.
+
+    Raises:
+        NotFound: there is none there.
+    """
+    account = await fetch_one(
+        connection,
+        Account,
+        f"""SELECT {columns(Account)} FROM {SOURCE}
+            WHERE user_guid = %(user_guid)s AND (guid = %(identifier)s OR id = %(identifier)s)
+              AND (%(member_guid)s::text IS NULL OR member_guid = %(member_guid)s)
+            ORDER BY guid = %(identifier)s DESC LIMIT 1""",
+        {"user_guid": user_guid, "identifier": identifier, "member_guid": member_guid},
+    )
+    if account is None:
+        raise NotFound
+    return account
+
+
+async def list_accounts(
+    connection: Connection,
+    user_guid: str,
+    page: Page,
+    *,
+    member_guid: str | None = None,
+    is_manual: bool | None = None,
+    use_case: str | None = None,
+) -> Listing[Account]:
+    return await fetch_page(
+        connection,
+        Account,
+        select=columns(Account),
+        source=f"""{SOURCE} WHERE user_guid = %(user_guid)s
+                   AND (%(member_guid)s::text IS NULL OR member_guid = %(member_guid)s)
+                   AND (%(is_manual)s::boolean IS NULL OR is_manual = %(is_manual)s)
+                   AND (%(use_case)s::text IS NULL OR EXISTS (
+                        SELECT FROM member m WHERE m.user_guid = account.user_guid
+                        AND m.guid = account.member_guid AND %(use_case)s = ANY (m.use_cases)))""",
+        order="created_at, guid",
+        page=page,
+        parameters={
+            "user_guid": user_guid,
+            "member_guid": member_guid,
+            "is_manual": is_manual,
+            "use_case": use_case,
+        },
+    )
+
+
+async def accounts_of_member(connection: Connection, user_guid: str, member_guid: str) -> Sequence[Account]:
+    return await fetch_all(
+        connection,
+        Account,
+        f"""SELECT {columns(Account)} FROM {SOURCE}
+            WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s ORDER BY created_at, guid""",
+        {"user_guid": user_guid, "member_guid": member_guid},
+    )
+
+
+async def put_account(connection: Connection, account: Account) -> None:
+    """Writes the account: new, or over the one with the same guid."""
+    values = ", ".join(f"%({name})s" for name in STORED)
+    changes = ", ".join(f"{name} = excluded.{name}" for name in STORED if name not in {"user_guid", "guid"})
+    await run(
+        connection,
+        f"""INSERT INTO account ({", ".join(STORED)}) VALUES ({values})
+            ON CONFLICT (user_guid, guid) DO UPDATE SET {changes}""",
+        {name: getattr(account, name) for name in STORED},
+    )
+
+
+async def remove_account(connection: Connection, user_guid: str, guid: str) -> None:
+    """Removes the account with its transactions, numbers and owners; tokens on it are dead at once."""
+    await run(
+        connection,
+        "DELETE FROM account WHERE user_guid = %(user_guid)s AND guid = %(guid)s",
+        {"user_guid": user_guid, "guid": guid},
+    )

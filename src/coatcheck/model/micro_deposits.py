@@ -1,0 +1,62 @@
+"""Micro-deposits: proof of ownership by reading two small amounts off an account."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from coatcheck.db import Connection, columns, fetch_one
+from coatcheck.errors import NotFound
+from coatcheck.model.paging import Listing, Page, fetch_page
+
+
+@dataclass(frozen=True, slots=True)
+class MicroDeposit:
+    """What may be listed. The account, its holder and the two amounts are sealed in the vault."""
+
+    guid: str
+    user_guid: str
+    client_guid: str
+    account_type: str | None
+    institution_code: str | None
+    institution_name: str | None
+    status: str
+    """INITIATED, REQUESTED, DEPOSITED, VERIFIED, ERRORED, DENIED, PREVENTED, ... (MX docs: microdeposits)."""
+    error_message: str | None
+    wrong_attempts: int
+    arrives_at: datetime | None
+    verified_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+async def find_micro_deposit(
+    connection: Connection, client_guid: str, guid: str, *, user_guid: str | None = None
+) -> MicroDeposit:
+    """Raises:
+    NotFound: there is none below this client, or not below this user.
+    """
+    deposit = await fetch_one(
+        connection,
+        MicroDeposit,
+        f"""SELECT {columns(MicroDeposit)} FROM micro_deposit
+            WHERE client_guid = %(client_guid)s AND guid = %(guid)s
+              AND (%(user_guid)s::text IS NULL OR user_guid = %(user_guid)s)""",
+        {"client_guid": client_guid, "guid": guid, "user_guid": user_guid},
+    )
+    if deposit is None:
+        raise NotFound
+    return deposit
+
+
+async def list_micro_deposits(
+    connection: Connection, user_guid: str, page: Page, *, status: str | None = None
+) -> Listing[MicroDeposit]:
+    return await fetch_page(
+        connection,
+        MicroDeposit,
+        select=columns(MicroDeposit),
+        source="""micro_deposit WHERE user_guid = %(user_guid)s
+                  AND (%(status)s::text IS NULL OR status = %(status)s)""",
+        order="created_at, guid",
+        page=page,
+        parameters={"user_guid": user_guid, "status": status},
+    )

@@ -1,0 +1,65 @@
+"""Which part of a list was asked for, and the part that was found."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from coatcheck.db import Connection, Parameters, fetch_all, fetch_one
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    number: int = 1
+    """From 1."""
+    size: int = 25
+
+    @property
+    def offset(self) -> int:
+        return (self.number - 1) * self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[Item]):
+    items: Sequence[Item]
+    total: int
+    """How many there are on all pages."""
+    page: Page
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    count: int
+
+
+def cut(items: Sequence[Item], page: Page) -> Listing[Item]:
+    """The page of a list that is wholly in memory."""
+    return Listing(items[page.offset : page.offset + page.size], len(items), page)
+
+
+async def fetch_page(
+    connection: Connection,
+    record: type[Item],
+    *,
+    select: str,
+    source: str,
+    order: str,
+    page: Page,
+    parameters: Parameters,
+) -> Listing[Item]:
+    """One page of `SELECT {select} FROM {source} ORDER BY {order}`, and the count of all.
+
+    The count costs a second statement only where the page itself cannot tell it.
+    """
+    values: dict[str, Any] = {**parameters, "size": page.size, "offset": page.offset}
+    items = await fetch_all(
+        connection,
+        record,
+        f"SELECT {select} FROM {source} ORDER BY {order} LIMIT %(size)s OFFSET %(offset)s",
+        values,
+    )
+    if 0 < len(items) < page.size or (page.number == 1 and not items):
+        return Listing(items, page.offset + len(items), page)
+    total = await fetch_one(connection, _Count, f"SELECT count(*) FROM {source}", parameters)
+    return Listing(items, total.count if total else 0, page)

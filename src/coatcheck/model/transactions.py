@@ -1,0 +1,144 @@
+"""Transactions, always looked up below their user."""
+
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime
+from decimal import Decimal
+
+from coatcheck.db import Connection, columns, fetch_one
+from coatcheck.errors import NotFound
+from coatcheck.model.paging import Listing, Page, fetch_page
+
+SOURCE = """(SELECT t.*, u.id AS user_id, a.id AS account_id
+             FROM transaction t
+             JOIN end_user u ON u.guid = t.user_guid
+             JOIN account a ON a.user_guid = t.user_guid AND a.guid = t.account_guid
+            ) AS transaction"""
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    guid: str
+    user_guid: str
+    user_id: str | None
+    member_guid: str
+    account_guid: str
+    account_id: str | None
+    id: str
+    amount: Decimal
+    """Unsigned; the direction is in `type`."""
+    type: str
+    status: str
+    date: date
+    transacted_at: datetime | None
+    posted_at: datetime | None
+    description: str | None
+    original_description: str | None
+    memo: str | None
+    currency_code: str | None
+    category: str
+    category_guid: str
+    top_level_category: str
+    top_level_category_guid: str
+    check_number_string: str | None
+    merchant_guid: str | None
+    merchant_location_guid: str | None
+    merchant_category_code: int | None
+    extended_transaction_type: str | None
+    recurrence: str | None
+    metadata: str | None
+    is_bill_pay: bool
+    is_direct_deposit: bool
+    is_expense: bool
+    is_fee: bool
+    is_income: bool
+    is_international: bool
+    is_overdraft_fee: bool
+    is_payroll_advance: bool
+    is_recurring: bool
+    is_subscription: bool
+    city: str | None
+    state: str | None
+    country: str | None
+    postal_code: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+STORED = tuple(f.name for f in fields(Transaction) if f.name not in {"user_id", "account_id"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionFilter:
+    """Which transactions; every bound is inclusive, None is no bound."""
+
+    from_date: date | None = None
+    to_date: date | None = None
+    from_created_at: datetime | None = None
+    to_created_at: datetime | None = None
+    from_updated_at: datetime | None = None
+    to_updated_at: datetime | None = None
+    category_guids: list[str] = field(default_factory=list)
+    top_level_category_guids: list[str] = field(default_factory=list)
+    use_case: str | None = None
+    member_guid: str | None = None
+    account_guid: str | None = None
+
+
+CONDITIONS = {
+    "from_date": "date >= %(from_date)s",
+    "to_date": "date <= %(to_date)s",
+    "from_created_at": "created_at >= %(from_created_at)s",
+    "to_created_at": "created_at <= %(to_created_at)s",
+    "from_updated_at": "updated_at >= %(from_updated_at)s",
+    "to_updated_at": "updated_at <= %(to_updated_at)s",
+    "category_guids": "category_guid = ANY (%(category_guids)s)",
+    "top_level_category_guids": "top_level_category_guid = ANY (%(top_level_category_guids)s)",
+    "use_case": """EXISTS (SELECT FROM member m WHERE m.user_guid = transaction.user_guid
+                           AND m.guid = transaction.member_guid AND %(use_case)s = ANY (m.use_cases))""",
+    "member_guid": "member_guid = %(member_guid)s",
+    "account_guid": "account_guid = %(account_guid)s",
+}
+
+
+async def list_transactions(
+    connection: Connection, user_guid: str, page: Page, wanted: TransactionFilter
+) -> Listing[Transaction]:
+    """Newest first."""
+    asked = {name: value for name in CONDITIONS if (value := getattr(wanted, name)) not in (None, [])}
+    conditions = "".join(f" AND {CONDITIONS[name]}" for name in asked)
+    return await fetch_page(
+        connection,
+        Transaction,
+        select=columns(Transaction),
+        source=f"{SOURCE} WHERE user_guid = %(user_guid)s{conditions}",
+        order="date DESC, guid DESC",
+        page=page,
+        parameters={"user_guid": user_guid, **asked},
+    )
+
+
+async def find_transaction(connection: Connection, user_guid: str, guid: str) -> Transaction:
+    """Raises:
+    NotFound: there is none below this user.
+    """
+    transaction = await fetch_one(
+        connection,
+        Transaction,
+        f"SELECT {columns(Transaction)} FROM {SOURCE} WHERE user_guid = %(user_guid)s AND guid = %(guid)s",
+        {"user_guid": user_guid, "guid": guid},
+    )
+    if transaction is None:
+        raise NotFound
+    return transaction
+
+
+async def describe_transaction(
+    connection: Connection, user_guid: str, guid: str, *, description: str, now: datetime
+) -> Transaction:
+    """Gives the transaction the user's own description."""
+    await connection.execute(
+        """UPDATE transaction SET description = %(description)s, updated_at = %(now)s
+           WHERE user_guid = %(user_guid)s AND guid = %(guid)s""",
+        {"user_guid": user_guid, "guid": guid, "description": description, "now": now},
+    )
+    return await find_transaction(connection, user_guid, guid)
