@@ -2,10 +2,11 @@
 
     run(task, credentials, answers, state) -> Finished | Asking
 
-It is called once per sitting. When it returns `Asking`, the questions go to the end user and the sitting ends;
-minutes or days later `run` is called again with the answers and with the state it returned. It keeps nothing
-in between. It raises a `BankError` when the bank refuses or fails, and nothing else on purpose.
+It is called once per sitting. When it returns `Asking`, the questions go to the end user and the sitting
+ends; minutes or days later `run` is called again with the answers and with the state it returned. It keeps
+nothing in between. It raises a `BankError` when the bank refuses or fails, and nothing else on purpose.
 """
+# ruff: noqa: ARG002 (a default refuses whatever it is asked; the names are the contract)
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -94,9 +95,10 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One thing the bank wants to know. `key` is the connector's own name for it: answers come back under it."""
+    """One thing the bank wants to know."""
 
     key: str
+    """The connector's own name for it; the answer comes back under it."""
     type: ChallengeType
     label: str
     options: tuple[Option, ...] = ()

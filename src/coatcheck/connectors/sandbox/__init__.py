@@ -1,1 +1,1 @@
-"""The sandbox bank: a connector like any other, whose customers, money and bad days are computed, not stored."""
+"""The sandbox bank: a connector like any other, with customers, money and bad days that are computed."""

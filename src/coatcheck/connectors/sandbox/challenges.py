@@ -70,8 +70,10 @@ _PICTURE = pictures.written(CORRECT)
 
 
 def check_password(password: str) -> None:
-    """Raises:
-    BankError: the password is one of `REFUSALS`.
+    """Lets every word pass but the error words.
+
+    Raises:
+        BankError: the password is one of `REFUSALS`.
     """
     if refusal := REFUSALS.get(password):
         raise refusal

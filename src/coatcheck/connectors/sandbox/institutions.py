@@ -28,6 +28,9 @@ _MXBANK_CREDENTIALS = (
 )
 """MX's own examples and third-party tests hard-code these."""
 
+MXBANK_SEARCH_NUMBER = "111111111"
+"""Not a valid routing number, but the one by which clients of MX look for MX Bank."""
+
 _UNITED_STATES = (
     ("Lanternfish Bank", _ALL),
     ("Quillwort Federal Credit Union", _ALL),
@@ -165,17 +168,19 @@ def _credentials(code: str) -> tuple[CredentialField, ...]:
 
 
 def _routing_numbers(code: str, name: str, country: str) -> tuple[str, ...]:
-    """Ours, of a kind fit for the institution; for Canada the electronic form 0YYYXXXXX.
+    """One of our own; for Canada in its electronic form, 0YYYXXXXX.
 
-    The first two digits are a Federal Reserve district, plus 20 for a credit union, as in real numbers. The
-    next two are `9x`, processing centres that no district has, so that none of these belongs to a real bank.
+    Federal Reserve districts 10 to 12, and 21 to 32 for thrifts and credit unions: none begins with a zero,
+    so that they survive as JSON integers. The third digit is a 9, which no bank in the Federal Reserve's
+    directory has: money sent to one of these by mistake goes nowhere.
     """
     rng = seeded("routing", code)
     if country == "CA":
-        return (f"09{digits(rng, 2)}{digits(rng, 5)}",)
-    district = 1 + int(rng.random() * 12) + (20 if "Credit Union" in name or "MXCU" in name else 0)
-    own = routing_number(f"{district:02}9{digits(rng, 5)}")
-    return (own, "111111111") if code == "mxbank" else (own,)
+        return (f"09{digits(rng, 7)}",)
+    is_thrift = any(word in name for word in ("Credit Union", "Savings", "MXCU"))
+    district = 21 + int(rng.random() * 12) if is_thrift else 10 + int(rng.random() * 3)
+    own = routing_number(f"{district}9{digits(rng, 5)}")
+    return (own, MXBANK_SEARCH_NUMBER) if code == "mxbank" else (own,)
 
 
 def _code(name: str) -> str:

@@ -13,13 +13,13 @@ from coatcheck.errors import CredentialsDenied
 
 CONTROLS: Mapping[str, str] = MappingProxyType(
     {
-        "persona": "`persona=<name>` picks the household: salaried, gig, student, retired, business, thin_file, "
-        "overdrawn or affluent.",
+        "persona": "`persona=<name>` picks the household: salaried, gig, student, retired, business, "
+        "thin_file, overdrawn or affluent.",
         "empty": "The login has no accounts.",
         "closed_account": "The first checking account is closed, at 0.00 and without transactions.",
         "nsf": "Checking and savings never hold more than 7.31: what comes in goes out the same day.",
         "no_tx": "The bank gives no transactions.",
-        "many_tx": "The first account has 10,000 more transactions in 24 months; `many_tx=<n>` for another number.",
+        "many_tx": "The first account has 10,000 more transactions in 24 months; `many_tx=<n>` for n more.",
         "pending_only": "Nothing of the last five days has posted, and nothing older is given.",
         "joint": "Every account has a second owner.",
         "no_owner": "The bank names no owners.",

@@ -1,0 +1,146 @@
+"""All banks this installation can reach, whichever connector speaks to them."""
+
+import unicodedata
+import uuid
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+
+from coatcheck.clock import Clock
+from coatcheck.connectors.contract import ASGIApp, Connector, Institution, JobKind, Merchant
+from coatcheck.connectors.sandbox.bank import SandboxBank
+from coatcheck.errors import ConfigurationError, NotFound
+
+_MERCHANTS = uuid.UUID("0f6d2c56-9a3f-5b7c-8f0e-6f2b9d1e4a77")
+_LOCATIONS = uuid.UUID("d3a1f0c2-4b6e-5f8a-9c1d-2e7b5a904c33")
+_FAVORITES = 25
+
+_KINDS: Mapping[str, Callable[..., Connector]] = MappingProxyType({"sandbox": SandboxBank})
+
+
+def load(names: Sequence[str], *, seed: int, base_url: str, clock: Clock) -> tuple[Connector, ...]:
+    """The connectors of these names, ready for a `Registry`.
+
+    Raises:
+        ConfigurationError: there is no connector of a name.
+    """
+    if unknown := set(names) - _KINDS.keys():
+        raise ConfigurationError(
+            f"There is no connector {', '.join(sorted(unknown))}; there is {', '.join(sorted(_KINDS))}."
+        )
+    return tuple(_KINDS[name](seed=seed, base_url=base_url, clock=clock) for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedMerchant:
+    """A merchant under the guids it has on the wire, the same in every installation."""
+
+    guid: str
+    location_guid: str
+    merchant: Merchant
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Raises `ConfigurationError` when two connectors claim the same institution."""
+
+    connectors: Sequence[Connector]
+
+    def __post_init__(self) -> None:
+        if len(self._by_key) != 2 * len(self._ranked):
+            raise ConfigurationError("Two connectors offer the same institution.")
+
+    def find(self, code_or_guid: str) -> Institution:
+        """The institution of this code or guid.
+
+        Raises:
+            NotFound: no connector offers it.
+        """
+        return self._owned(code_or_guid)[0]
+
+    def connector_for(self, institution_code: str) -> Connector:
+        """The connector that speaks to it.
+
+        Raises:
+            NotFound: no connector offers the institution.
+        """
+        return self._owned(institution_code)[1]
+
+    def search(
+        self,
+        name: str | None = None,
+        *,
+        routing_number: str | None = None,
+        iso_country_codes: Collection[str] = (),
+        supports: Collection[JobKind] = frozenset(),
+    ) -> tuple[Institution, ...]:
+        """All that match everything given, by popularity, then name.
+
+        Args:
+            name: a part of the name; case and accents do not matter.
+            routing_number: the whole number.
+            iso_country_codes: any of these; none given is any country.
+            supports: all of these.
+        """
+        wanted, part = frozenset(supports), _folded(name or "")
+        return tuple(
+            each
+            for each in self._ranked
+            if part in _folded(each.name)
+            and (routing_number is None or routing_number in each.routing_numbers)
+            and (not iso_country_codes or each.iso_country_code in iso_country_codes)
+            and wanted <= each.supports
+        )
+
+    def favorites(self, iso_country_codes: Collection[str] = ()) -> tuple[Institution, ...]:
+        """The 25 most popular."""
+        return self.search(iso_country_codes=iso_country_codes)[:_FAVORITES]
+
+    def merchants(self) -> tuple[ListedMerchant, ...]:
+        """Every merchant that any connector's transactions name, by name."""
+        named = {each.name: each for connector in self.connectors for each in connector.merchants()}
+        return tuple(_listed(named[name]) for name in sorted(named))
+
+    def depositor(self) -> Connector | None:
+        """The connector that sends micro-deposits, None where none can."""
+        return next((each for each in self.connectors if each.sends_deposits), None)
+
+    def sites(self) -> Mapping[str, ASGIApp]:
+        """The banks' own pages by the connector's name, to be served below `/banks/<name>`."""
+        return {each.name: each.site for each in self.connectors if each.site}
+
+    @cached_property
+    def _ranked(self) -> tuple[Institution, ...]:
+        every = (each for connector in self.connectors for each in connector.institutions())
+        return tuple(sorted(every, key=lambda each: (-each.popularity, _folded(each.name))))
+
+    @cached_property
+    def _by_key(self) -> Mapping[str, tuple[Institution, Connector]]:
+        """By code and by guid."""
+        return {
+            key: (each, connector)
+            for connector in self.connectors
+            for each in connector.institutions()
+            for key in (each.code, each.guid)
+        }
+
+    def _owned(self, key: str) -> tuple[Institution, Connector]:
+        try:
+            return self._by_key[key]
+        except KeyError:
+            raise NotFound from None
+
+
+def _listed(merchant: Merchant) -> ListedMerchant:
+    return ListedMerchant(
+        guid=f"MCH-{uuid.uuid5(_MERCHANTS, merchant.name)}",
+        location_guid=f"MCL-{uuid.uuid5(_LOCATIONS, merchant.name)}",
+        merchant=merchant,
+    )
+
+
+def _folded(text: str) -> str:
+    """`Érablière` -> `erabliere`."""
+    letters = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))

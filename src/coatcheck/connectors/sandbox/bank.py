@@ -1,0 +1,132 @@
+"""The sandbox bank as a connector."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from types import MappingProxyType
+
+from coatcheck.clock import Clock
+from coatcheck.connectors.contract import (
+    ASGIApp,
+    Asking,
+    Connector,
+    Deposits,
+    Finished,
+    Institution,
+    Merchant,
+    Task,
+)
+from coatcheck.connectors.sandbox.challenges import QUESTIONS, check_password, next_question
+from coatcheck.connectors.sandbox.institutions import institutions
+from coatcheck.connectors.sandbox.logins import Login, parse_login
+from coatcheck.connectors.sandbox.numbers import seeded
+from coatcheck.errors import (
+    ActionNeeded,
+    BankError,
+    BankFailed,
+    BankTimedOut,
+    BankUnavailable,
+    ConnectionDiscontinued,
+    ConsentRevoked,
+    CredentialsMissing,
+    LoginClosed,
+    LoginLocked,
+)
+
+_FAILING: Mapping[str, type[BankError]] = MappingProxyType(
+    {
+        "http_500": BankFailed,
+        "http_503": BankUnavailable,
+        "timed_out": BankTimedOut,
+        "locked": LoginLocked,
+        "impeded": ActionNeeded,
+        "consent_revoked": ConsentRevoked,
+        "login_closed": LoginClosed,
+        "discontinued": ConnectionDiscontinued,
+    }
+)
+"""Controls that end a sitting with an error."""
+
+
+class SandboxBank(Connector):
+    """Everything it says follows from the seed, the institution, the login and the time in the task.
+
+    Credentials: any login, with controls (`logins.CONTROLS`); the password decides (`challenges`). It keeps
+    nothing between sittings and asks its questions anew in each.
+    """
+
+    name = "sandbox"
+    sends_deposits = True
+
+    def __init__(self, *, seed: int, base_url: str, clock: Clock) -> None:
+        self.site: ASGIApp | None = None
+        self._seed = seed
+        self._base_url = base_url
+        self._clock = clock
+        self._institutions = {institution.code: institution for institution in institutions()}
+
+    def institutions(self) -> Sequence[Institution]:
+        return tuple(self._institutions.values())
+
+    def merchants(self) -> Sequence[Merchant]:
+        return ()
+
+    async def run(
+        self,
+        task: Task,
+        credentials: Mapping[str, str],
+        answers: Mapping[str, str] | None,
+        state: bytes | None,
+    ) -> Finished | Asking:
+        institution = self._institutions[task.institution_code]
+        if task.kind not in institution.supports:
+            raise BankFailed("The institution does not offer this.")
+        login, password = _signed_in(institution, credentials)
+        await self._misbehave(login, task)
+        check_password(password)
+        kind = QUESTIONS.get(password)
+        rounds = 2 if login.has("mfa_twice") else 1 if kind else 0
+        if asking := next_question(kind, rounds, answers, state):
+            return asking
+        return Finished(())
+
+    async def send_deposits(self, *, routing_number: str, account_number: str, now: datetime) -> Deposits:  # noqa: ARG002 (the contract's)
+        """Sends amounts that a tester can tell from the account number.
+
+        The first is the last digit plus 1 cents, the second the last digit but one plus 11 cents: 0.03 and
+        0.15 go to 1234567842. They arrive at 14:00 UTC of the next weekday, at once where the number begins
+        with 3333.
+        """
+        before, last = (int(digit) for digit in f"00{''.join(filter(str.isdecimal, account_number))}"[-2:])
+        amounts = (Decimal(last + 1) / 100, Decimal(before + 11) / 100)
+        arrive_at = now if account_number.startswith("3333") else _next_weekday(now)
+        return Deposits(amounts, arrive_at)
+
+    async def _misbehave(self, login: Login, task: Task) -> None:
+        """Does what the login's controls say about the connection itself."""
+        if login.has("hang"):
+            await asyncio.Event().wait()
+        if login.has("slow"):
+            await asyncio.sleep(login.number("slow", 3))
+        for control, failure in _FAILING.items():
+            if login.has(control):
+                raise failure
+        draw = seeded(self._seed, "flaky", task.member_guid, task.kind, task.now, task.attempt).random()
+        if login.has("flaky") and draw < login.number("flaky", 0.5):
+            raise BankUnavailable
+
+
+def _signed_in(institution: Institution, credentials: Mapping[str, str]) -> tuple[Login, str]:
+    login = credentials.get("LOGIN", "")
+    password = credentials.get("PASSWORD", "")
+    if not login or not (password or institution.supports_oauth):
+        raise CredentialsMissing
+    return parse_login(login), password
+
+
+def _next_weekday(now: datetime) -> datetime:
+    arrival = now.replace(hour=14, minute=0, second=0) + timedelta(days=1)
+    while arrival.weekday() >= 5:
+        arrival += timedelta(days=1)
+    return arrival
