@@ -6,18 +6,30 @@ A statement outside `transaction()` is its own transaction and costs one round t
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, TypeAlias, TypeVar
 
 import psycopg
 import structlog
+from psycopg import sql
 from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from coatcheck.errors import CoatcheckError, Unavailable
 
-__all__ = ["Connection", "Database", "Parameters", "columns", "fetch_all", "fetch_one", "run"]
+__all__ = [
+    "Connection",
+    "Database",
+    "Parameters",
+    "columns",
+    "ensure_list_partition",
+    "ensure_month_partitions",
+    "ensure_range_partition",
+    "fetch_all",
+    "fetch_one",
+    "run",
+]
 
 Connection: TypeAlias = psycopg.AsyncConnection[Any]
 Parameters: TypeAlias = Mapping[str, Any]
@@ -27,6 +39,8 @@ log = structlog.get_logger(__name__)
 
 POOL_TIMEOUT = timedelta(seconds=5)
 STATEMENT_TIMEOUT = timedelta(seconds=30)
+PARTITION_PATIENCE = "500ms"
+"""How long making a partition waits for the default one, which everybody writes to meanwhile."""
 
 
 async def _configure(connection: Connection) -> None:
@@ -79,14 +93,13 @@ class Database:
         An error with `keeps_changes` is raised after the commit, so that a refusal can leave its trace.
         """
         refusal: CoatcheckError | None = None
-        async with self.connection() as connection:
-            async with connection.transaction():
-                try:
-                    yield connection
-                except CoatcheckError as error:
-                    if not error.keeps_changes:
-                        raise
-                    refusal = error
+        async with self.connection() as connection, connection.transaction():
+            try:
+                yield connection
+            except CoatcheckError as error:
+                if not error.keeps_changes:
+                    raise
+                refusal = error
         if refusal is not None:
             raise refusal
 
@@ -119,3 +132,55 @@ async def run(connection: Connection, statement: str, parameters: Parameters | N
     """Executes a statement for its effect; how many rows it touched."""
     cursor = await connection.execute(statement, parameters)
     return cursor.rowcount
+
+
+async def ensure_range_partition(
+    connection: Connection, table: str, name: str, start: datetime, end: datetime
+) -> bool:
+    """Makes the partition that holds `start` until before `end`; whether it is there now.
+
+    It stays away, for the next call to try again, while the default partition holds rows of that range or is
+    too busy. Never raises because somebody else was making it. Call it outside a transaction: it locks the
+    default partition.
+    """
+    bounds = sql.SQL("FROM ({}) TO ({})").format(sql.Literal(start), sql.Literal(end))
+    return await _ensure_partition(connection, table, name, bounds)
+
+
+async def ensure_list_partition(connection: Connection, table: str, name: str, value: int) -> bool:
+    """Makes the partition that holds `value`; in all else as `ensure_range_partition`."""
+    return await _ensure_partition(connection, table, name, sql.SQL("IN ({})").format(sql.Literal(value)))
+
+
+async def ensure_month_partitions(connection: Connection, table: str, now: datetime, months: int = 3) -> None:
+    """The partitions `<table>_YYYY_MM` of this month and the following ones, in UTC."""
+    start = datetime(now.year, now.month, 1, tzinfo=UTC)
+    for _ in range(months):
+        end = (start + timedelta(days=32)).replace(day=1)
+        await ensure_range_partition(connection, table, f"{table}_{start:%Y_%m}", start, end)
+        start = end
+
+
+async def _ensure_partition(connection: Connection, table: str, name: str, bounds: sql.Composable) -> bool:
+    cursor = await connection.execute("SELECT to_regclass(%(name)s) IS NOT NULL", {"name": name})
+    if await cursor.fetchone() == (True,):
+        return True
+    try:
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL lock_timeout TO '{PARTITION_PATIENCE}'")
+            await connection.execute(
+                sql.SQL("CREATE TABLE IF NOT EXISTS {} PARTITION OF {} FOR VALUES {}").format(
+                    sql.Identifier(name), sql.Identifier(table), bounds
+                )
+            )
+    except (
+        psycopg.errors.CheckViolation,  # the default partition holds rows of it
+        psycopg.errors.DuplicateTable,
+        psycopg.errors.InvalidObjectDefinition,  # another partition covers it
+        psycopg.errors.LockNotAvailable,
+        psycopg.errors.DeadlockDetected,
+        psycopg.errors.UniqueViolation,  # two made it at once
+    ) as error:
+        log.info("partition.not_made", table=table, partition=name, error=type(error).__name__)
+        return False
+    return True

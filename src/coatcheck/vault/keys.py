@@ -1,0 +1,281 @@
+"""The keys: master keys the operator holds, and what they wrap.
+
+    master key (file or environment)  wraps  keyring: keys of the whole house, one for each purpose
+                                      wraps  data_key: one key for each owner, which seals the owner's values
+
+Rotating re-wraps the keys below; no sealed value is touched.
+"""
+
+import base64
+import binascii
+import re
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from secrets import token_hex
+from typing import Self
+
+from coatcheck.config import Settings
+from coatcheck.db import Connection, Database, fetch_all, fetch_one, run
+from coatcheck.errors import ConfigurationError, MasterKeyMissing
+from coatcheck.vault.sealing import KEY_BYTES, context, new_key, open_sealed, seal
+
+BATCH = 500
+"""Keys re-wrapped in one transaction."""
+KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,40}")
+FEWEST_DISTINCT_BYTES = 12
+"""32 random bytes have fewer with a chance below 2^-80; a repeated pattern has."""
+
+Progress = Callable[[int, int], None]
+"""Told how many keys are re-wrapped and how many there were to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class MasterKeys:
+    """What the operator configured: the first seals, all open."""
+
+    sealing_id: str
+    keys: Mapping[str, bytes] = field(repr=False)
+
+    @classmethod
+    def load(cls, settings: Settings) -> Self:
+        """Reads `master_key_file`, or else `master_key`.
+
+        Raises:
+            ConfigurationError: none is there, or one is unusable; it says what to do and shows no key.
+        """
+        if settings.master_key and settings.master_key_file:
+            raise ConfigurationError("Set master_key_file or master_key, not both.")
+        if settings.master_key_file:
+            return cls.parse(_read_file(Path(settings.master_key_file)).splitlines())
+        return cls.parse(settings.master_key.split(","))
+
+    @classmethod
+    def parse(cls, lines: Sequence[str]) -> Self:
+        """One `id:base64` each; empty ones and those that start with # are passed over."""
+        written = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+        if not written:
+            raise ConfigurationError(
+                "No master key is configured. Set master_key_file to a file, readable by its owner alone, "
+                "with one line `id:base64` of 32 random bytes."
+            )
+        parsed = [_parse_line(line, number) for number, line in enumerate(written, start=1)]
+        keys = dict(parsed)
+        if len(keys) < len(parsed):
+            raise ConfigurationError("Two master keys have the same id. Give each its own.")
+        return cls(sealing_id=parsed[0][0], keys=keys)
+
+    def wrap(self, key: bytes, *place: str) -> bytes:
+        """The key under the first master key, bound to its place and to that master key's id."""
+        return seal(self.keys[self.sealing_id], key, context(*place, self.sealing_id))
+
+    def unwrap(self, master_key_id: str, wrapped: bytes, *place: str) -> bytes:
+        """The key that was wrapped.
+
+        Raises:
+            MasterKeyMissing: the master key that wrapped it is not configured (any more).
+            SealBroken: it was altered or moved.
+        """
+        master_key = self.keys.get(master_key_id)
+        if master_key is None:
+            raise MasterKeyMissing(detail=f"master key {master_key_id}")
+        return open_sealed(master_key, wrapped, context(*place, master_key_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """Every key of the house, opened."""
+
+    master_keys: MasterKeys
+    hash_key: bytes = field(repr=False)
+    """Hashes what a stranger may present: codes, tokens, API keys, links."""
+    index_key: bytes = field(repr=False)
+    """Finds equal values without opening them."""
+    audit_key: bytes = field(repr=False)
+    """Stands for identifiers in the audit log."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrapped:
+    owner: str
+    master_key_id: str
+    wrapped: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    master_key_id: str
+    count: int
+
+
+def new_master_key_line() -> str:
+    """A fresh `id:base64` for the key file."""
+    return f"mk-{token_hex(4)}:{base64.b64encode(new_key()).decode()}"
+
+
+async def open_keyring(connection: Connection, master_keys: MasterKeys) -> Keyring:
+    """Opens the house's keys; makes those that are missing, once, however many processes start together.
+
+    Raises:
+        MasterKeyMissing: they are wrapped under a master key that is not configured.
+        SealBroken: they were altered.
+    """
+    purposes = ("hash_key", "index_key", "audit_key")
+    await run(
+        connection,
+        """INSERT INTO keyring (purpose, master_key_id, wrapped)
+           SELECT purpose, %(master_key_id)s, wrapped
+           FROM unnest(%(purposes)s::text[], %(wrapped)s::bytea[]) AS fresh (purpose, wrapped)
+           ON CONFLICT (purpose) DO NOTHING""",
+        {
+            "master_key_id": master_keys.sealing_id,
+            "purposes": list(purposes),
+            "wrapped": [master_keys.wrap(new_key(), "keyring", purpose) for purpose in purposes],
+        },
+    )
+    rows = await fetch_all(
+        connection, _Wrapped, "SELECT purpose AS owner, master_key_id, wrapped FROM keyring"
+    )
+    opened = {
+        row.owner: master_keys.unwrap(row.master_key_id, row.wrapped, "keyring", row.owner) for row in rows
+    }
+    return Keyring(master_keys, **{purpose: opened[purpose] for purpose in purposes})
+
+
+async def rotate(db: Database, master_keys: MasterKeys, progress: Progress | None = None) -> int:
+    """Re-wraps every key under the first master key; how many it re-wrapped.
+
+    Safe to run under load, to kill and to run again: each batch stands alone, and a reader that still holds
+    the old wrapping opens it with the old master key, which stays configured until this is done. Every
+    process must be running with the new key first in its list before.
+
+    Raises:
+        MasterKeyMissing: a key is wrapped under a master key that is not configured. Nothing was changed.
+    """
+    tables = (("keyring", "purpose"), ("data_key", "owner_guid"))
+    old = {table: await _old_master_keys(db, table, master_keys) for table, _ in tables}
+    total = sum(count for counts in old.values() for count in counts.values())
+    done = 0
+    for table, name in tables:
+        for master_key_id in old[table]:
+            # Rows that another rotation holds are passed over first and waited for at the end.
+            for patience in ("SKIP LOCKED", ""):
+                while count := await _rewrap(db, master_keys, table, name, master_key_id, patience):
+                    done += count
+                    if progress is not None:
+                        progress(done, max(total, done))
+    return done
+
+
+async def _old_master_keys(db: Database, table: str, master_keys: MasterKeys) -> dict[str, int]:
+    """How many keys of the table each master key other than the first still wraps."""
+    async with db.connection() as connection:
+        rows = await fetch_all(
+            connection,
+            _Tally,
+            f"""SELECT master_key_id, count(*) AS count FROM {table}
+                WHERE master_key_id <> %(sealing_id)s GROUP BY master_key_id""",
+            {"sealing_id": master_keys.sealing_id},
+        )
+    if missing := sorted({row.master_key_id for row in rows} - master_keys.keys.keys()):
+        raise MasterKeyMissing(detail=f"master key {', '.join(missing)}")
+    return {row.master_key_id: row.count for row in rows}
+
+
+async def _rewrap(
+    db: Database, master_keys: MasterKeys, table: str, name: str, master_key_id: str, patience: str
+) -> int:
+    """One batch of `table`, whose rows `name` names; how many it was."""
+    async with db.transaction() as connection:
+        rows = await fetch_all(
+            connection,
+            _Wrapped,
+            # NO KEY: whoever seals holds the row FOR KEY SHARE meanwhile, and neither waits for the other.
+            f"""SELECT {name} AS owner, master_key_id, wrapped FROM {table}
+                WHERE master_key_id = %(master_key_id)s ORDER BY {name} LIMIT %(batch)s
+                FOR NO KEY UPDATE {patience}""",
+            {"master_key_id": master_key_id, "batch": BATCH},
+        )
+        await run(
+            connection,
+            f"""UPDATE {table} SET master_key_id = %(sealing_id)s, wrapped = fresh.wrapped
+                FROM unnest(%(owners)s::text[], %(wrapped)s::bytea[]) AS fresh (owner, wrapped)
+                WHERE {table}.{name} = fresh.owner""",
+            {
+                "sealing_id": master_keys.sealing_id,
+                "owners": [row.owner for row in rows],
+                "wrapped": [
+                    master_keys.wrap(
+                        master_keys.unwrap(row.master_key_id, row.wrapped, table, row.owner), table, row.owner
+                    )
+                    for row in rows
+                ],
+            },
+        )
+    return len(rows)
+
+
+async def hold_data_key(
+    connection: Connection, master_keys: MasterKeys, owner_guid: str, now: datetime
+) -> bytes:
+    """The owner's key to seal with, made on first use, and held until the caller's transaction ends.
+
+    Held, so that nothing is sealed under a key that `forget` destroys at the same moment.
+    """
+    while (row := await _held(connection, owner_guid)) is None:
+        await run(
+            connection,
+            """INSERT INTO data_key (owner_guid, master_key_id, wrapped, created_at)
+               VALUES (%(owner_guid)s, %(master_key_id)s, %(wrapped)s, %(now)s)
+               ON CONFLICT (owner_guid) DO NOTHING""",
+            {
+                "owner_guid": owner_guid,
+                "master_key_id": master_keys.sealing_id,
+                "wrapped": master_keys.wrap(new_key(), "data_key", owner_guid),
+                "now": now,
+            },
+        )
+    return master_keys.unwrap(row.master_key_id, row.wrapped, "data_key", owner_guid)
+
+
+async def _held(connection: Connection, owner_guid: str) -> _Wrapped | None:
+    return await fetch_one(
+        connection,
+        _Wrapped,
+        """SELECT owner_guid AS owner, master_key_id, wrapped FROM data_key
+           WHERE owner_guid = %(owner_guid)s FOR KEY SHARE""",
+        {"owner_guid": owner_guid},
+    )
+
+
+def _read_file(file: Path) -> str:
+    try:
+        if stat.S_IMODE(file.stat().st_mode) & stat.S_IRWXO:
+            raise ConfigurationError(
+                f"Everybody on this machine may read the master key file {file}. Run `chmod 600 {file}`."
+            )
+        return file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"The master key file {file} cannot be read: {type(error).__name__}."
+        ) from None
+
+
+def _parse_line(line: str, number: int) -> tuple[str, bytes]:
+    """Never quotes the line: it may be a key."""
+    key_id, separator, encoded = line.partition(":")
+    if not separator or not KEY_ID.fullmatch(key_id):
+        raise ConfigurationError(f"Master key {number} is not written as `id:base64`.")
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        raise ConfigurationError(f"Master key {key_id} is not base64.") from None
+    if len(key) != KEY_BYTES:
+        raise ConfigurationError(f"Master key {key_id} has {len(key)} bytes; {KEY_BYTES} are needed.")
+    if len(set(key)) < FEWEST_DISTINCT_BYTES or key.isascii():
+        raise ConfigurationError(
+            f"Master key {key_id} is a default, a pattern or a password. Use {KEY_BYTES} random bytes."
+        )
+    return key_id, key
