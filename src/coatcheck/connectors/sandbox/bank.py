@@ -10,17 +10,23 @@ from coatcheck.clock import Clock
 from coatcheck.connectors.contract import (
     ASGIApp,
     Asking,
+    BankStatement,
     Connector,
     Deposits,
     Finished,
     Institution,
+    JobKind,
     Merchant,
     Task,
 )
+from coatcheck.connectors.sandbox import teller
 from coatcheck.connectors.sandbox.challenges import QUESTIONS, check_password, next_question
+from coatcheck.connectors.sandbox.household import household
 from coatcheck.connectors.sandbox.institutions import institutions
 from coatcheck.connectors.sandbox.logins import Login, parse_login
+from coatcheck.connectors.sandbox.merchants import merchants
 from coatcheck.connectors.sandbox.numbers import seeded
+from coatcheck.connectors.sandbox.statements import MONTHS, statements
 from coatcheck.errors import (
     ActionNeeded,
     BankError,
@@ -48,6 +54,15 @@ _FAILING: Mapping[str, type[BankError]] = MappingProxyType(
 )
 """Controls that end a sitting with an error."""
 
+_DAYS: Mapping[JobKind, int] = MappingProxyType(
+    {
+        JobKind.AGGREGATION: 90,
+        JobKind.HISTORY: 730,
+        JobKind.STATEMENT: 31 * MONTHS,
+    }
+)
+"""How far back the books are read."""
+
 
 class SandboxBank(Connector):
     """Everything it says follows from the seed, the institution, the login and the time in the task.
@@ -70,7 +85,7 @@ class SandboxBank(Connector):
         return tuple(self._institutions.values())
 
     def merchants(self) -> Sequence[Merchant]:
-        return ()
+        return merchants()
 
     async def run(
         self,
@@ -89,7 +104,7 @@ class SandboxBank(Connector):
         rounds = 2 if login.has("mfa_twice") else 1 if kind else 0
         if asking := next_question(kind, rounds, answers, state):
             return asking
-        return Finished(())
+        return await asyncio.to_thread(self._read, task, institution, login)
 
     async def send_deposits(self, *, routing_number: str, account_number: str, now: datetime) -> Deposits:  # noqa: ARG002 (the contract's)
         """Sends amounts that a tester can tell from the account number.
@@ -103,6 +118,24 @@ class SandboxBank(Connector):
         arrive_at = now if account_number.startswith("3333") else _next_weekday(now)
         return Deposits(amounts, arrive_at)
 
+    def _read(self, task: Task, institution: Institution, login: Login) -> Finished:
+        """What the task asks for. Computed, so it is CPU time: kept off the event loop."""
+        home = household(self._seed, institution, login)
+        if login.has("empty"):
+            return Finished(())
+        since = task.now.date() - timedelta(days=_DAYS.get(task.kind, 0))
+        at_desk = teller.visit(self._seed, institution, login, home, since=since, now=task.now)
+        wants_transactions = task.kind is JobKind.HISTORY or (
+            task.kind is JobKind.AGGREGATION and task.include_transactions
+        )
+        return Finished(
+            accounts=teller.accounts(at_desk),
+            numbers=teller.numbers(at_desk, task.member_guid) if task.kind is JobKind.VERIFICATION else (),
+            owners=teller.owners(at_desk) if task.kind is JobKind.IDENTIFICATION else (),
+            transactions=teller.transactions(at_desk, since) if wants_transactions else (),
+            statements=_printed(at_desk) if task.kind is JobKind.STATEMENT else (),
+        )
+
     async def _misbehave(self, login: Login, task: Task) -> None:
         """Does what the login's controls say about the connection itself."""
         if login.has("hang"):
@@ -115,6 +148,20 @@ class SandboxBank(Connector):
         draw = seeded(self._seed, "flaky", task.member_guid, task.kind, task.now, task.attempt).random()
         if login.has("flaky") and draw < login.number("flaky", 0.5):
             raise BankUnavailable
+
+
+def _printed(visit: teller.Visit) -> tuple[BankStatement, ...]:
+    from coatcheck.connectors.sandbox import printing  # noqa: PLC0415 (web and worker load the same connector; only the worker's jobs get here, and the web process is spared reportlab)
+
+    return tuple(
+        BankStatement(
+            account_id=each.account_id,
+            id=f"{each.account_id}-{each.end:%Y-%m}",
+            period_end=each.end,
+            pdf=printing.printed(each),
+        )
+        for each in statements(visit)
+    )
 
 
 def _signed_in(institution: Institution, credentials: Mapping[str, str]) -> tuple[Login, str]:

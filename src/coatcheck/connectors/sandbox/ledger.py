@@ -1,0 +1,369 @@
+"""What happens in a household's accounts, month by month.
+
+Each month is computed alone, from chance seeded with the household and the day, and closes: a transfer from
+checking closes every other account, and purchases close checking. Times are whole minutes: a date's ordinal
+times 1,440 plus the minute of the day, UTC.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from random import Random
+from typing import NamedTuple
+
+from coatcheck.connectors.sandbox import merchants
+from coatcheck.connectors.sandbox.household import Account, Household, first_day, opening
+from coatcheck.connectors.sandbox.merchants import Biller, Entry, Shop
+from coatcheck.connectors.sandbox.numbers import seeded
+from coatcheck.connectors.sandbox.personas import Kind
+
+DAY = 1440
+_NIGHT, _MORNING, _AFTERNOON = 300, 660, 960
+"""Minutes of the day: the bank's own entries, what other banks send, what the customer does."""
+_LAGS = ((1, 2, 3), (1, 2, 3), (1, 2), (1,), (3,), (2, 3), (1, 2, 3))
+"""Days until a purchase posts, by its weekday from Monday: banks do not post at weekends."""
+_SUMMER = (0.8, 0.8, 0.85, 0.9, 1.0, 1.2, 1.35, 1.35, 1.15, 0.95, 0.85, 0.8)
+_WINTER = (1.6, 1.5, 1.3, 1.0, 0.7, 0.5, 0.45, 0.45, 0.55, 0.8, 1.2, 1.5)
+_SEASONS = {0: (1.0,) * 12, 1: _SUMMER, -1: _WINTER}
+_MOST_PURCHASES_A_DAY = 2.5
+
+
+class Movement(NamedTuple):
+    id: str
+    place: int
+    """Of its account in the household."""
+    at: int
+    posted: int
+    cents: int
+    """Negative takes money out of the account, or adds to a debt."""
+    held: int
+    """The same while it is pending; tips come later."""
+    entry: Entry
+    memo: str | None
+    check: str | None
+
+
+@dataclass(slots=True)
+class _Month:
+    """A month as it is being written."""
+
+    home: Household
+    number: int
+    first: int
+    days: int
+    chance: Random
+    """The month's own."""
+    daily: list[Random]
+    movements: list[Movement] = field(default_factory=list)
+    sums: Counter[int] = field(default_factory=Counter)
+    """Cents by account."""
+    written: Counter[tuple[int, int]] = field(default_factory=Counter)
+
+    def write(
+        self,
+        place: int,
+        at: int,
+        cents: int,
+        entry: Entry,
+        *,
+        posted: int | None = None,
+        held: int | None = None,
+        memo: str | None = None,
+        check: str | None = None,
+    ) -> None:
+        account = self.home.accounts[place]
+        if not cents or account.is_closed:
+            return
+        day = at // DAY
+        self.written[place, day] += 1
+        number = f"{account.id}-{day}-{self.written[place, day]}"
+        self.movements.append(
+            Movement(
+                number, place, at, posted or at, cents, cents if held is None else held, entry, memo, check
+            )
+        )
+        self.sums[place] += cents
+
+    def on(self, day: int, minute: int) -> int:
+        return _workday(self.first, day) * DAY + minute
+
+    def to_close(self, place: int) -> int:
+        """What is missing to the plan of the month's end."""
+        return (
+            opening(self.home, place, self.number + 1)
+            - opening(self.home, place, self.number)
+            - self.sums[place]
+        )
+
+
+def movements(home: Household, first_month: int, last_month: int) -> list[Movement]:
+    """All of these months, both included."""
+    return [each for number in range(first_month, last_month + 1) for each in _month(home, number)]
+
+
+def transfer_time(account: Account, month: int) -> int:
+    """When the month's payment or transfer between checking and the account is made."""
+    return _workday(first_day(month), 5 + account.phase % 17) * DAY + _AFTERNOON
+
+
+def _workday(first: int, day: int) -> int:
+    """The ordinal of that day of the month, or of the Monday after a weekend."""
+    ordinal = first + day - 1
+    weekday = (ordinal - 1) % 7
+    return ordinal + (7 - weekday if weekday >= 5 else 0)
+
+
+def _month(home: Household, number: int) -> list[Movement]:
+    first, after = first_day(number), first_day(number + 1)
+    month = _Month(
+        home=home,
+        number=number,
+        first=first,
+        days=after - first,
+        chance=seeded(home.key, "month", number),
+        daily=[seeded(home.key, day) for day in range(first, after)],
+    )
+    _receive_pay(month)
+    _pay_bills(month)
+    _withdraw_and_send(month)
+    for place in range(1, len(home.accounts)):
+        _run_account(month, place)
+    if home.persona.pays_fees:
+        month.write(0, month.on(24, _NIGHT), -1200, merchants.MAINTENANCE_FEE)
+    fee = 3500 if home.persona.is_overdrawn else 0
+    _buy(month, 0, -month.to_close(0) - fee)
+    if fee:
+        _charge_overdraft(month, fee)
+    for place, account in enumerate(home.accounts):
+        if account.extra:
+            _vend(month, place, account)
+        if account.held_at is not None:
+            _sweep(month, place)
+    return month.movements
+
+
+def _receive_pay(month: _Month) -> None:
+    home, every = month.home, month.home.persona.every
+    paydays = (
+        [each for each in range(month.first, month.first + month.days) if (each - home.payday) % every == 0]
+        if every
+        else [month.on(3, 0) // DAY, month.on(12, 0) // DAY]
+    )
+    for count, day in enumerate(paydays):
+        more = home.persona.varies * month.daily[day - month.first].random()
+        payer = home.payers[((day - home.payday) // every if every else count) % len(home.payers)]
+        month.write(0, day * DAY + _MORNING, round(home.pay * (1 + more)), payer)
+
+
+def _pay_bills(month: _Month) -> None:
+    home = month.home
+    card = next((n for n, each in enumerate(home.accounts) if each.kind.type == "CREDIT_CARD"), 0)
+    for bill in home.persona.bills:
+        place = card if bill.is_on_card else 0
+        month.write(place, month.on(bill.day, _MORNING), -_bill_cents(month, bill), bill.entry)
+
+
+def _bill_cents(month: _Month, bill: Biller) -> int:
+    usual = min(round(bill.share * month.home.monthly), bill.cap)
+    if bill.entry.category != "Utilities":
+        return usual
+    return round(usual * _SEASONS[bill.season][month.number % 12] * (0.94 + 0.12 * month.chance.random()))
+
+
+def _withdraw_and_send(month: _Month) -> None:
+    """Cash, a cheque, and money between friends."""
+    draw, monthly = month.chance.random, month.home.monthly
+    for _ in range(2):
+        at = month.on(2 + int(draw() * 22), _AFTERNOON) + int(draw() * 300)
+        month.write(0, at, -max(2000, monthly // 50 // 2000 * 2000), merchants.ATM)
+        if draw() < 0.3:
+            month.write(0, at, -300, merchants.ATM_FEE)
+    at = month.on(2 + int(draw() * 22), _MORNING)
+    cheque = min(round(monthly * (0.01 + 0.02 * draw())), 48_000)
+    month.write(0, at, -cheque, merchants.CHECK, check=str(1001 + month.number % 8000))
+    for entry in (merchants.sent_to, merchants.received_from):
+        friend = merchants.FRIENDS[int(draw() * len(merchants.FRIENDS))]
+        at = month.on(2 + int(draw() * 22), _AFTERNOON) + int(draw() * 300)
+        cents = 500 + int(monthly * 0.015 * draw())
+        month.write(0, at, -cents if entry is merchants.sent_to else cents, entry(friend))
+
+
+def _run_account(month: _Month, place: int) -> None:
+    """Everything of an account other than checking; it ends where the plan says."""
+    account = month.home.accounts[place]
+    if account.kind.term:
+        _run_loan(month, place, account)
+    elif account.kind.type == "INVESTMENT":
+        _run_investment(month, place, account)
+    else:
+        interest = round(account.carried(month.number) * account.kind.rate / 12)
+        entry = merchants.INTEREST_PAID if interest > 0 else merchants.INTEREST_CHARGE
+        month.write(place, month.on(1, _NIGHT), interest, entry)
+        if account.kind.spends:
+            _buy(month, place, account.budget(month.number) + month.sums[place] - interest)
+        if account.held_at is None:
+            _transfer(month, place, month.to_close(place))
+
+
+def _run_loan(month: _Month, place: int, account: Account) -> None:
+    if account.age(month.number) == 0:
+        month.write(place, month.on(1, _NIGHT), -account.principal, merchants.DISBURSEMENT)
+        return
+    _transfer(month, place, account.payment)
+    month.write(place, month.on(1, _NIGHT), month.to_close(place), merchants.INTEREST_CHARGE)
+
+
+def _run_investment(month: _Month, place: int, account: Account) -> None:
+    if account.kind.by_employer:
+        contribution = merchants.EMPLOYER_CONTRIBUTION
+        month.write(place, month.on(15, _MORNING), account.contribution, contribution)
+    else:
+        _transfer(month, place, account.contribution)
+    if month.number % 3 == 2:
+        dividend = round(account.kind.base * account.monthly / 220)
+        month.write(place, month.on(20, _MORNING), dividend, merchants.DIVIDEND)
+    month.write(place, month.on(24, _AFTERNOON), month.to_close(place), merchants.BUY)
+
+
+def _transfer(month: _Month, place: int, cents: int) -> None:
+    """From checking to the account, or back where `cents` is negative: one movement on either side."""
+    account = month.home.accounts[place]
+    sides = _sides(account.kind)
+    at = transfer_time(account, month.number)
+    memo = f"Ref {account.id[:6].upper()}{month.number}"
+    leaving, arriving = (sides.paid, sides.received) if cents > 0 else (sides.drawn, sides.advanced)
+    month.write(0, at, -cents, leaving, memo=memo)
+    month.write(place, at, cents, arriving, memo=memo)
+
+
+class _Sides(NamedTuple):
+    paid: Entry
+    received: Entry
+    drawn: Entry
+    advanced: Entry
+
+
+@lru_cache
+def _sides(kind: Kind) -> _Sides:
+    """How a transfer reads in checking and in the other account, to it and from it."""
+    category = {
+        "CREDIT_CARD": "Credit Card Payment",
+        "MORTGAGE": "Mortgage & Rent",
+        "LOAN": {"AUTO": "Auto Payment", "STUDENT": "Student Loan"}.get(kind.subtype or "", "Loan Payment"),
+        "LINE_OF_CREDIT": "Loan Payment",
+        "CHECKING_LINE_OF_CREDIT": "Loan Payment",
+    }.get(kind.type, "Transfer")
+    received = "Credit Card Payment" if kind.type == "CREDIT_CARD" else "Transfer"
+    verb = "Payment" if kind.is_debt else "Transfer"
+    return _Sides(
+        _moved(f"{verb} to {kind.label}", category),
+        _moved(f"{verb} from Checking", received),
+        _moved(f"Transfer from {kind.label}", "Transfer"),
+        _moved("Transfer to Checking", "Transfer"),
+    )
+
+
+def _moved(text: str, category: str) -> Entry:
+    return Entry(
+        description=text,
+        original_description=f"ONLINE {text.upper()}",
+        category=category,
+        extended_transaction_type="TRANSFER",
+        is_recurring=True,
+    )
+
+
+class _Purchase(NamedTuple):
+    at: int
+    posted: int
+    shop: Shop
+    price: int
+    returned: int
+    """When it was given back, 0 if it was kept."""
+
+
+def _buy(month: _Month, place: int, budget: int) -> None:
+    """Purchases that cost the budget to the cent, refunds and foreign fees included."""
+    if budget <= 0:
+        month.write(place, month.on(1, _MORNING), -budget, merchants.received_from(merchants.FRIENDS[0]))
+        return
+    bought = list(_purchases(month, budget))
+    kept = sum(each.price for each in bought if not each.returned)
+    costs = [each.price * budget // kept for each in bought]
+    fees = [
+        cost * 3 // 100 if each.shop.entry.is_international else 0
+        for each, cost in zip(bought, costs, strict=True)
+    ]
+    spent = sum(cost for each, cost in zip(bought, costs, strict=True) if not each.returned) + sum(fees)
+    largest = max((n for n, each in enumerate(bought) if not each.returned), key=lambda n: costs[n])
+    costs[largest] += budget - spent
+    for each, cost, fee in zip(bought, costs, fees, strict=True):
+        month.write(place, each.at, -cost, each.shop.entry, posted=each.posted, held=-_held(each.shop, cost))
+        month.write(place, each.posted, -fee, merchants.FOREIGN_FEE)
+        if each.returned:
+            month.write(place, each.returned, cost, each.shop.refund)
+
+
+def _purchases(month: _Month, budget: int) -> Iterator[_Purchase]:
+    """Places and prices as they come; the caller fits the prices to the budget. One at least is kept."""
+    market = month.home.persona.market
+    shops, expected = market.shops, min(budget / month.days / market.mean_price, _MOST_PURCHASES_A_DAY)
+    for offset, rng in enumerate(month.daily):
+        draw, day = rng.random, month.first + offset
+        weekday = (day - 1) % 7
+        chosen = [shops[int(draw() * len(shops))] for _ in range(int(expected + draw()))]
+        if weekday == 5:
+            chosen.append(merchants.GROCER)
+        for shop in chosen:
+            lags = _LAGS[weekday]
+            posted = (day + lags[int(draw() * len(lags))]) * DAY + _MORNING
+            returned = day + 4 + int(draw() * 5)
+            is_returned = (
+                shop is not merchants.GROCER and draw() < 0.03 and returned < month.first + month.days
+            )
+            yield _Purchase(
+                at=day * DAY + 840 + int(draw() * 590),
+                posted=posted,
+                shop=shop,
+                price=shop.low + int(draw() * (shop.high - shop.low)),
+                returned=returned * DAY + _MORNING if is_returned else 0,
+            )
+
+
+def _held(shop: Shop, cost: int) -> int:
+    """What is authorized at first: without the tip, or a token amount at the pump."""
+    if shop.is_pump:
+        return 100
+    return cost * 100 // 118 if shop.is_tipped else cost
+
+
+def _charge_overdraft(month: _Month, fee: int) -> None:
+    """On the morning after checking stood lowest."""
+    running, lowest, worst = 0, 0, month.first
+    for each in sorted((each for each in month.movements if each.place == 0), key=lambda each: each.posted):
+        running += each.cents
+        if running < lowest and each.posted // DAY < month.first + month.days - 1:
+            lowest, worst = running, each.posted // DAY
+    month.write(0, (worst + 1) * DAY + _NIGHT, -fee, merchants.OVERDRAFT_FEE)
+
+
+def _vend(month: _Month, place: int, account: Account) -> None:
+    """Pairs of small purchases and refunds, `account.extra` movements in any 730 days."""
+    pairs = account.extra // 2
+    for offset, day in enumerate(range(month.first, month.first + month.days)):
+        draw = month.daily[offset].random
+        for _ in range((day + 1) * pairs // 730 - day * pairs // 730):
+            at, cents = day * DAY + _MORNING + int(draw() * 700), 100 + int(draw() * 200)
+            month.write(place, at, -cents, merchants.VENDING.entry)
+            month.write(place, at, cents, merchants.VENDING.refund)
+
+
+def _sweep(month: _Month, place: int) -> None:
+    """Takes out at once what came in, and puts back what went out."""
+    posted: Counter[int] = Counter()
+    for each in month.movements:
+        if each.place == place:
+            posted[each.posted] += each.cents
+    for at, cents in sorted(posted.items()):
+        month.write(place, at, -cents, merchants.SWEEP_OUT if cents > 0 else merchants.SWEEP_IN)

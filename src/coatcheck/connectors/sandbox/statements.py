@@ -1,0 +1,82 @@
+"""Monthly statements of deposit accounts, drawn up from the ledger; `printing` puts them on paper."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from coatcheck.connectors.sandbox import teller
+from coatcheck.connectors.sandbox.household import first_day, month_of
+from coatcheck.connectors.sandbox.ledger import DAY
+from coatcheck.connectors.sandbox.teller import Visit, money
+
+MONTHS = 12
+"""Full months for which there are statements."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    day: date
+    text: str
+    amount: Decimal
+    """Negative takes money out."""
+    balance: Decimal
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Statement:
+    account_id: str
+    bank: str
+    account_name: str
+    mask: str
+    """The last four digits."""
+    owner_lines: Sequence[str]
+    start: date
+    end: date
+    currency_code: str
+    opening: Decimal
+    closing: Decimal
+    lines: Sequence[Line]
+
+
+def statements(visit: Visit) -> Iterator[Statement]:
+    """Of the last 12 full months, for what can be paid to; the visit's books must reach as far back."""
+    this_month = month_of(visit.today)
+    for place, account in enumerate(visit.home.accounts):
+        if account.kind.type in {"CHECKING", "SAVINGS"}:
+            for month in range(this_month - MONTHS, this_month):
+                yield _statement(visit, place, month)
+
+
+def _statement(visit: Visit, place: int, month: int) -> Statement:
+    account = visit.home.accounts[place]
+    first, after = first_day(month), first_day(month + 1)
+    running = opening = visit.balance(place, first * DAY - 1)
+    posted = sorted(
+        (each for each in visit.movements[place] if first * DAY <= each.posted < after * DAY),
+        key=lambda each: each.posted,
+    )
+    lines = []
+    for each in posted:
+        running += each.cents
+        day = date.fromordinal(each.posted // DAY)
+        lines.append(Line(day, each.entry.description, money(each.cents), money(running)))
+    return Statement(
+        account_id=account.id,
+        bank=visit.institution.name,
+        account_name=account.name,
+        mask=account.number[-4:],
+        owner_lines=_owner_lines(visit, account.id),
+        start=date.fromordinal(first),
+        end=date.fromordinal(after - 1),
+        currency_code=visit.currency_code,
+        opening=money(opening),
+        closing=money(running),
+        lines=lines,
+    )
+
+
+def _owner_lines(visit: Visit, account_id: str) -> tuple[str, ...]:
+    owned = [each for each in teller.owners(visit) if each.account_id == account_id]
+    names = tuple(each.owner_name or "" for each in owned)
+    return (*names, *(f"{each.address}, {each.city} {each.state} {each.postal_code}" for each in owned[:1]))

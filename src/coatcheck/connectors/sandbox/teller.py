@@ -1,0 +1,341 @@
+"""What the bank tells about a household at a given time, in the contract's words."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+from coatcheck.connectors.contract import (
+    BankAccount,
+    BankNumbers,
+    BankOwner,
+    BankTransaction,
+    Institution,
+)
+from coatcheck.connectors.sandbox import ledger
+from coatcheck.connectors.sandbox.household import Account, Household, first_day, month_of, opening
+from coatcheck.connectors.sandbox.ledger import DAY, Movement
+from coatcheck.connectors.sandbox.logins import Login
+from coatcheck.connectors.sandbox.numbers import account_number, digits, routing_number, seeded
+from coatcheck.connectors.sandbox.people import owner
+
+_EPOCH = datetime(1, 1, 1, tzinfo=UTC)
+_UNSETTLED = 5 * DAY
+"""For how long nothing posts under `pending_only`."""
+_JOINT_INSTITUTION = "mxcu_oauth"
+"""MX's test institution with several owners per account."""
+_NAMELESS_INSTITUTIONS = frozenset({"mxbank", "mx_bank_oauth"})
+"""They give an owner's full name and no parts of it."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Visit:
+    """A customer at the counter: whose books are open, and at what time."""
+
+    seed: int
+    institution: Institution
+    login: Login
+    home: Household
+    first_month: int
+    """From which on the movements are at hand; before the month of `at`."""
+    movements: tuple[tuple[Movement, ...], ...]
+    """Of each account."""
+    at: int
+    """The time, in the ledger's minutes; nothing later is told."""
+    settled: int
+    """Until when what could post has posted."""
+
+    @property
+    def is_canadian(self) -> bool:
+        return self.institution.iso_country_code == "CA" or self.login.has("canadian")
+
+    @property
+    def currency_code(self) -> str:
+        return "CAD" if self.is_canadian else "USD"
+
+    @property
+    def is_business(self) -> bool:
+        return self.home.persona.is_business or self.login.has("business")
+
+    @property
+    def today(self) -> date:
+        return date.fromordinal(self.at // DAY)
+
+    def balance(self, place: int, at: int | None = None) -> int:
+        """What has posted until a time, by default now; what is owed is negative."""
+        until = self.settled if at is None else at
+        posted = sum(each.cents for each in self.movements[place] if each.posted <= until)
+        return opening(self.home, place, self.first_month) + posted
+
+    def pending(self, place: int) -> Iterator[Movement]:
+        return (each for each in self.movements[place] if each.at <= self.at and each.posted > self.settled)
+
+
+def visit(
+    seed: int, institution: Institution, login: Login, home: Household, *, since: date, now: datetime
+) -> Visit:
+    """Opens the books from `since`, or from before the last month where that is earlier, until `now`."""
+    month = month_of(now.date())
+    first_month = min(month_of(since), month) - 1
+    written: tuple[list[Movement], ...] = tuple([] for _ in home.accounts)
+    for each in ledger.movements(home, first_month, month):
+        written[each.place].append(each)
+    at = int((now - _EPOCH).total_seconds()) // 60 + DAY
+    return Visit(
+        seed=seed,
+        institution=institution,
+        login=login,
+        home=home,
+        first_month=first_month,
+        movements=tuple(tuple(each) for each in written),
+        at=at,
+        settled=at - _UNSETTLED if login.has("pending_only") else at,
+    )
+
+
+def accounts(visit: Visit) -> tuple[BankAccount, ...]:
+    return tuple(_account(visit, place, account) for place, account in enumerate(visit.home.accounts))
+
+
+def numbers(visit: Visit, member_guid: str) -> tuple[BankNumbers, ...]:
+    """Of what can be paid to: checking and savings."""
+    return tuple(
+        _numbers(visit, account, member_guid)
+        for account in visit.home.accounts
+        if account.kind.type in {"CHECKING", "SAVINGS"}
+    )
+
+
+def owners(visit: Visit) -> tuple[BankOwner, ...]:
+    if visit.login.has("no_owner"):
+        return ()
+    name = visit.login.name + ("'s stranger" if visit.login.has("name_mismatch") else "")
+    return tuple(
+        owner(
+            visit.seed,
+            name,
+            place,
+            account_id=account.id,
+            is_company=visit.is_business and place == 0,
+            in_canada=visit.is_canadian,
+            has_name_parts=visit.institution.code not in _NAMELESS_INSTITUTIONS,
+        )
+        for account in visit.home.accounts
+        for place in range(2 if _is_joint(visit) else 1)
+    )
+
+
+def transactions(visit: Visit, since: date) -> tuple[BankTransaction, ...]:
+    """From `since` on, oldest first."""
+    if visit.login.has("no_tx"):
+        return ()
+    start, currency = since.toordinal() * DAY, visit.currency_code
+    pending_only = visit.login.has("pending_only")
+    told = sorted(
+        (each.at, place, each)
+        for place, own in enumerate(visit.movements)
+        for each in own
+        if start <= each.at <= visit.at and not (pending_only and each.posted <= visit.settled)
+    )
+    ids = [account.id for account in visit.home.accounts]
+    return tuple(_transaction(each, ids[place], visit.settled, currency) for _, place, each in told)
+
+
+def money(cents: int) -> Decimal:
+    return Decimal(cents).scaleb(-2)
+
+
+def moment(minutes: int) -> datetime:
+    return _EPOCH + timedelta(minutes=minutes - DAY)
+
+
+def _account(visit: Visit, place: int, account: Account) -> BankAccount:
+    kind = account.kind
+    told = BankAccount(
+        id=account.id,
+        name=account.name,
+        type=kind.type,
+        subtype=kind.subtype,
+        balance=money(-visit.balance(place) if kind.is_debt else visit.balance(place)),
+        currency_code=visit.currency_code,
+        account_number_mask=account.number[-4:],
+        account_ownership=_ownership(visit),
+        started_on=account.opened_on,
+        is_closed=account.is_closed,
+        is_business=visit.is_business,
+    )
+    if kind.term:
+        return _with_loan_terms(visit, place, told)
+    if kind.is_debt:
+        return _with_credit_terms(visit, place, told)
+    if kind.type == "INVESTMENT":
+        return _with_holdings(visit, place, told)
+    return _with_deposit_terms(visit, place, told)
+
+
+def _with_deposit_terms(visit: Visit, place: int, told: BankAccount) -> BankAccount:
+    kind = visit.home.accounts[place].kind
+    available = visit.balance(place) + sum(each.held for each in visit.pending(place))
+    matures = None
+    if kind.subtype == "CERTIFICATE_OF_DEPOSIT" and told.started_on:
+        passed = told.started_on.replace(year=visit.today.year) <= visit.today
+        matures = told.started_on.replace(year=visit.today.year + passed)
+    return replace(
+        told,
+        available_balance=money(available),
+        apy=_percent(kind.rate) if kind.rate else None,
+        interest_rate=_percent(kind.rate) if kind.rate else None,
+        minimum_balance=Decimal("1000.00") if kind.subtype == "MONEY_MARKET" else None,
+        matures_on=matures,
+        federal_insurance_status="INSURED",
+    )
+
+
+def _with_credit_terms(visit: Visit, place: int, told: BankAccount) -> BankAccount:
+    account = visit.home.accounts[place]
+    limit, pending = account.credit_limit, sum(each.held for each in visit.pending(place))
+    statement = -visit.balance(place, first_day(month_of(visit.today)) * DAY)
+    last = _last_payment(visit, place)
+    return replace(
+        told,
+        apr=_percent(account.kind.rate),
+        interest_rate=_percent(account.kind.rate),
+        credit_limit=money(limit),
+        available_credit=money(limit + visit.balance(place) + pending),
+        statement_balance=money(statement),
+        minimum_payment=money(min(statement, max(2500, statement // 50))),
+        payment_due_at=_next_payment_at(visit, account),
+        last_payment=money(last.cents) if last else None,
+        last_payment_at=moment(last.posted) if last else None,
+    )
+
+
+def _with_loan_terms(visit: Visit, place: int, told: BankAccount) -> BankAccount:
+    account = visit.home.accounts[place]
+    month = month_of(visit.today)
+    given = month - account.age(month)
+    last = _last_payment(visit, place)
+    return replace(
+        told,
+        interest_rate=_percent(account.kind.rate),
+        apr=_percent(account.kind.rate),
+        original_balance=money(account.principal),
+        payoff_balance=told.balance,
+        minimum_payment=money(account.payment),
+        payment_due_at=_next_payment_at(visit, account),
+        last_payment=money(last.cents) if last else None,
+        last_payment_at=moment(last.posted) if last else None,
+        started_on=date.fromordinal(first_day(given)),
+        matures_on=date.fromordinal(first_day(given + account.kind.term)),
+    )
+
+
+def _with_holdings(visit: Visit, place: int, told: BankAccount) -> BankAccount:
+    """The ledger of an investment is its cash; what it holds besides follows the market."""
+    cash = visit.balance(place)
+    value = money(cash + visit.home.accounts[place].market_value(visit.at // DAY))
+    return replace(
+        told,
+        balance=value,
+        available_balance=money(cash),
+        cash_balance=money(cash),
+        total_account_value=value,
+    )
+
+
+def _last_payment(visit: Visit, place: int) -> Movement | None:
+    paid = (
+        each
+        for each in visit.movements[place]
+        if each.memo and each.cents > 0 and each.posted <= visit.settled
+    )
+    return max(paid, key=lambda each: each.posted, default=None)
+
+
+def _next_payment_at(visit: Visit, account: Account) -> datetime:
+    month = month_of(visit.today)
+    due = ledger.transfer_time(account, month)
+    return moment(due if due > visit.at else ledger.transfer_time(account, month + 1))
+
+
+def _percent(rate: float) -> Decimal:
+    return Decimal(round(rate * 10_000)).scaleb(-2)
+
+
+def _is_joint(visit: Visit) -> bool:
+    return visit.institution.code == _JOINT_INSTITUTION or visit.login.has("joint")
+
+
+def _ownership(visit: Visit) -> str:
+    if visit.login.has("no_owner"):
+        return "UNKNOWN"
+    return "JOINT" if _is_joint(visit) else "INDIVIDUAL"
+
+
+def _numbers(visit: Visit, account: Account, member_guid: str) -> BankNumbers:
+    login = visit.login
+    told = BankNumbers(
+        account_id=account.id,
+        account_number=account.number,
+        is_tokenized=login.has("tokenized"),
+        passed_validation=not login.has("wrong_number"),
+    )
+    if told.is_tokenized:
+        told = replace(told, account_number=account_number(seeded("token", account.key, member_guid)))
+    if visit.is_canadian:
+        institution_number, transit_number = _canadian(visit.institution)
+        return replace(told, institution_number=institution_number, transit_number=transit_number)
+    return replace(told, routing_number=_routing_number(visit.institution, login))
+
+
+def _routing_number(institution: Institution, login: Login) -> str:
+    number = institution.routing_numbers[0]
+    if login.has("leading_zeros"):
+        number = routing_number(f"0{number[1:8]}")
+    if login.has("wrong_number"):
+        number = f"{number[:8]}{(int(number[8]) + 1) % 10}"
+    return number
+
+
+def _canadian(institution: Institution) -> tuple[str, str]:
+    """Institution number of 3 digits and transit number of 5, out of 0YYYXXXXX (Payments Canada)."""
+    electronic = institution.routing_numbers[0]
+    if institution.iso_country_code != "CA":
+        electronic = f"09{digits(seeded('canadian', institution.code), 7)}"
+    return electronic[1:4], electronic[4:]
+
+
+def _transaction(each: Movement, account_id: str, settled: int, currency_code: str) -> BankTransaction:
+    entry, is_posted = each.entry, each.posted <= settled
+    cents = each.cents if is_posted else each.held
+    return BankTransaction(
+        account_id=account_id,
+        id=each.id,
+        amount=money(abs(cents)),
+        type="CREDIT" if cents > 0 else "DEBIT",
+        status="POSTED" if is_posted else "PENDING",
+        date=date.fromordinal(each.at // DAY),
+        description=entry.description,
+        original_description=entry.original_description,
+        transacted_at=moment(each.at),
+        posted_at=moment(each.posted) if is_posted else None,
+        currency_code=currency_code,
+        memo=each.memo,
+        category=entry.category,
+        check_number_string=each.check,
+        merchant=entry.merchant,
+        merchant_category_code=entry.merchant_category_code,
+        extended_transaction_type=entry.extended_transaction_type,
+        is_bill_pay=entry.is_bill_pay,
+        is_direct_deposit=entry.is_direct_deposit,
+        is_fee=entry.is_fee,
+        is_income=entry.is_income,
+        is_international=entry.is_international,
+        is_overdraft_fee=entry.is_overdraft_fee,
+        is_recurring=entry.is_recurring,
+        is_subscription=entry.is_subscription,
+        recurrence=entry.recurrence,
+        city=entry.city,
+        state=entry.state,
+        country=entry.country,
+    )
