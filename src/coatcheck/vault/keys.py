@@ -88,7 +88,6 @@ class MasterKeys:
 class Keyring:
     """Every key of the house, opened."""
 
-    master_keys: MasterKeys
     hash_key: bytes = field(repr=False)
     """Hashes what a stranger may present: codes, tokens, API keys, links."""
     index_key: bytes = field(repr=False)
@@ -141,7 +140,7 @@ async def open_keyring(connection: Connection, master_keys: MasterKeys) -> Keyri
     opened = {
         row.owner: master_keys.unwrap(row.master_key_id, row.wrapped, "keyring", row.owner) for row in rows
     }
-    return Keyring(master_keys, **{purpose: opened[purpose] for purpose in purposes})
+    return Keyring(**{purpose: opened[purpose] for purpose in purposes})
 
 
 async def rotate(db: Database, master_keys: MasterKeys, progress: Progress | None = None) -> int:

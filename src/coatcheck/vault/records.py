@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
 from coatcheck.model.paging import Listing
+from coatcheck.model.tokens import LiveToken
 
 Item = TypeVar("Item")
 
@@ -67,27 +68,6 @@ class AccountOwner:
     """This and the next two are given by the vault: leave them empty when keeping."""
     user_guid: str = ""
     member_guid: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LiveToken:
-    """A row of the view `live_token`: a token that nothing it depends on has ended."""
-
-    expires_week: int
-    token_hash: bytes = field(repr=False)
-    guid: str
-    client_guid: str
-    processor_guid: str
-    user_guid: str
-    member_guid: str
-    account_guid: str
-    scope: str
-    reads_protected: bool
-    """The scope names `read-protected`: full numbers and owners."""
-    expires_at: datetime
-    owners_at_transactions: bool
-    """This and the next are the processor's, see `model.clients.Processor`."""
-    numbers_as_strings: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from coatcheck import ids
 from coatcheck.db import Connection, columns, fetch_all, run
 from coatcheck.errors import InsufficientScope, InvalidToken, NotFound, SealBroken
 from coatcheck.model.paging import Listing, Page
+from coatcheck.model.tokens import LiveToken
 from coatcheck.vault.keys import MasterKeys
-from coatcheck.vault.records import AccountNumbers, AccountOwner, ClientReader, LiveToken, Shown, TokenReader
+from coatcheck.vault.records import AccountNumbers, AccountOwner, ClientReader, Shown, TokenReader
 from coatcheck.vault.sealing import context, open_sealed, seal
 
 Kept = TypeVar("Kept", AccountNumbers, AccountOwner)

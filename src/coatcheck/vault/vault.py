@@ -8,12 +8,11 @@ from coatcheck.clock import Clock
 from coatcheck.db import Connection, ensure_month_partitions, run
 from coatcheck.errors import InsufficientScope
 from coatcheck.model.paging import Listing, Page
-from coatcheck.vault.keys import Keyring, hold_data_key
+from coatcheck.vault.keys import MasterKeys, hold_data_key
 from coatcheck.vault.records import (
     AccountNumbers,
     AccountOwner,
     ClientReader,
-    LiveToken,
     Reader,
     SecretKind,
     Shown,
@@ -27,7 +26,6 @@ __all__ = [
     "AccountNumbers",
     "AccountOwner",
     "ClientReader",
-    "LiveToken",
     "Reader",
     "SecretKind",
     "Shown",
@@ -61,9 +59,9 @@ SHOW = """
 class Vault:
     """Keeps what must not be read at rest, and shows it to those who may see it."""
 
-    def __init__(self, clock: Clock, keyring: Keyring) -> None:
+    def __init__(self, clock: Clock, master_keys: MasterKeys) -> None:
         self._clock = clock
-        self._master_keys = keyring.master_keys
+        self._master_keys = master_keys
 
     async def keep_secret(
         self, connection: Connection, *, owner_guid: str, record_guid: str, kind: SecretKind, value: bytes
