@@ -1,0 +1,1 @@
+"""What is proven: who did what, appended in the transaction that did it, and never changed."""
