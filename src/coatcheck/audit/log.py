@@ -6,6 +6,7 @@ everything the event says. Its leaf hash is that of a Merkle tree (RFC 9162 2.1.
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from types import MappingProxyType
@@ -17,28 +18,52 @@ from coatcheck.db import Connection, ensure_month_partitions, run
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
+INSERT = """
+INSERT INTO audit_event (at, guid, client_guid, body, leaf_hash)
+SELECT %(audit_at)s, %(audit_guid)s, client_guid, %(audit_body)s, %(audit_hash)s"""
+"""To be followed by `FROM` something that gives `client_guid`: for a statement that does its deed and tells of
+it at once. The values are those of `Entry.parameters`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event, ready to be written."""
+
+    at: datetime
+    guid: str
+    body: str
+    leaf_hash: bytes
+
+    def parameters(self) -> dict[str, object]:
+        return {
+            "audit_at": self.at,
+            "audit_guid": self.guid,
+            "audit_body": self.body,
+            "audit_hash": self.leaf_hash,
+        }
+
+
 class AuditLog:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    async def record(
+    def entry(
         self,
-        connection: Connection,
         *,
-        client_guid: str | None,
         actor: str,
         action: str,
         subject: str,
+        client_guid: str | None = None,
         detail: Mapping[str, str] = NOTHING,
-    ) -> None:
-        """Appends an event to the caller's transaction. Identifiers alone: no personal data, no secret.
+    ) -> Entry:
+        """An event of now, not yet written. Identifiers alone: no personal data, no secret.
 
         Args:
-            connection: the caller's transaction.
-            client_guid: whose log it belongs to; None for what the operator did.
             actor: the guid of who did it, or `operator`.
             action: what was done, such as `token.revoked`.
             subject: the guid of what it was done to.
+            client_guid: whose log it belongs to; None for what the operator did, and where only the
+                statement that does the deed finds out.
             detail: what else matters, by name.
         """
         at, guid = self._clock.now(), ids.new("AUD")
@@ -53,17 +78,26 @@ class AuditLog:
                 "subject": subject,
             }
         )
+        return Entry(at, guid, body, leaf_hash(body))
+
+    async def record(
+        self,
+        connection: Connection,
+        *,
+        client_guid: str | None,
+        actor: str,
+        action: str,
+        subject: str,
+        detail: Mapping[str, str] = NOTHING,
+    ) -> None:
+        """Appends an event to the caller's transaction; the arguments are those of `entry`."""
+        entry = self.entry(
+            actor=actor, action=action, subject=subject, client_guid=client_guid, detail=detail
+        )
         await run(
             connection,
-            """INSERT INTO audit_event (at, guid, client_guid, body, leaf_hash)
-               VALUES (%(at)s, %(guid)s, %(client_guid)s, %(body)s, %(leaf_hash)s)""",
-            {
-                "at": at,
-                "guid": guid,
-                "client_guid": client_guid,
-                "body": body,
-                "leaf_hash": leaf_hash(body),
-            },
+            f"{INSERT} FROM (SELECT %(client_guid)s::text AS client_guid) AS whose",
+            {"client_guid": client_guid, **entry.parameters()},
         )
 
 

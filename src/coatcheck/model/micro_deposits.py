@@ -31,8 +31,10 @@ class MicroDeposit:
 async def find_micro_deposit(
     connection: Connection, client_guid: str, guid: str, *, user_guid: str | None = None
 ) -> MicroDeposit:
-    """Raises:
-    NotFound: there is none below this client, or not below this user.
+    """One micro-deposit.
+
+    Raises:
+        NotFound: there is none below this client, or not below this user.
     """
     deposit = await fetch_one(
         connection,

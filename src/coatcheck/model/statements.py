@@ -22,8 +22,10 @@ class Statement:
 
 
 async def find_statement(connection: Connection, user_guid: str, member_guid: str, guid: str) -> Statement:
-    """Raises:
-    NotFound: there is none below this member.
+    """One statement.
+
+    Raises:
+        NotFound: there is none below this member.
     """
     statement = await fetch_one(
         connection,

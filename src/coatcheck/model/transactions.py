@@ -118,8 +118,10 @@ async def list_transactions(
 
 
 async def find_transaction(connection: Connection, user_guid: str, guid: str) -> Transaction:
-    """Raises:
-    NotFound: there is none below this user.
+    """One transaction.
+
+    Raises:
+        NotFound: there is none below this user.
     """
     transaction = await fetch_one(
         connection,

@@ -65,8 +65,10 @@ async def list_users(
 
 
 async def add_user(connection: Connection, user: User) -> None:
-    """Raises:
-    Conflict: the client already uses this `id`.
+    """Writes a new user.
+
+    Raises:
+        Conflict: the client already uses this `id`.
     """
     try:
         await run(

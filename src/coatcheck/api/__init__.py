@@ -1,0 +1,1 @@
+"""The MX-compatible API: version, caller, transaction, handler, reply."""

@@ -1,0 +1,1 @@
+"""What each operation does: find, ask one room, show."""

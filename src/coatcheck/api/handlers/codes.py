@@ -1,0 +1,46 @@
+"""A client's codes and tokens."""
+
+from coatcheck.api.call import Call, Reply
+from coatcheck.tokens.scope import Scope, parse_scope
+
+
+async def request_code(call: Call) -> bytes:
+    wanted = call.wire.read_authorization_code(call.body)
+    code = await call.house.issuer.issue_code(
+        call.connection,
+        client_guid=call.client.guid,
+        scope=parse_scope(wanted.scope),
+        processor_guid=wanted.processor_guid,
+    )
+    return call.wire.show_authorization_code(code)
+
+
+async def request_code_legacy(call: Call) -> bytes:
+    """The older form names the guids one by one and always reads protected data (mx-contract Q13)."""
+    wanted = call.wire.read_legacy_authorization_code(call.body)
+    code = await call.house.issuer.issue_code(
+        call.connection,
+        client_guid=call.client.guid,
+        scope=Scope(wanted.user_guid, wanted.member_guid, wanted.account_guid, reads_protected=True),
+    )
+    return call.wire.show_legacy_authorization_code(code)
+
+
+async def list_tokens(call: Call) -> bytes:
+    """The filter comes as a body on a GET, as MX has it, or as query parameters, since proxies drop such bodies."""
+    wanted = call.wire.read_token_filter(call.body, call.query)
+    tokens = await call.house.issuer.tokens_of(
+        call.connection,
+        call.client.guid,
+        user_guid=wanted.user_guid,
+        member_guid=wanted.member_guid,
+        account_guid=wanted.account_guid,
+    )
+    return call.wire.show_tokens(tokens)
+
+
+async def revoke_token(call: Call) -> Reply:
+    await call.house.issuer.revoke(
+        call.connection, client_guid=call.client.guid, token_guid=call.path["token"]
+    )
+    return Reply(204)

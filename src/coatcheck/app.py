@@ -1,0 +1,76 @@
+"""Every part of Coatcheck, put together by hand, in this one place."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from coatcheck.audit.log import AuditLog
+from coatcheck.clock import Clock, SystemClock
+from coatcheck.config import Settings
+from coatcheck.connectors.registry import Registry, load
+from coatcheck.db import Database
+from coatcheck.jobs import Jobs
+from coatcheck.linking.linker import Linker
+from coatcheck.tokens.api_keys import ApiKeys
+from coatcheck.tokens.issuer import Issuer
+from coatcheck.tokens.links import Links
+from coatcheck.vault.keys import MasterKeys, open_keyring
+from coatcheck.vault.vault import Vault
+from coatcheck.webhooks.announcer import Announcer
+
+
+@dataclass(frozen=True, slots=True)
+class Coatcheck:
+    settings: Settings
+    clock: Clock
+    db: Database
+    vault: Vault
+    audit: AuditLog
+    registry: Registry
+    jobs: Jobs
+    announcer: Announcer
+    linker: Linker
+    issuer: Issuer
+    api_keys: ApiKeys
+    links: Links
+
+
+@asynccontextmanager
+async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Coatcheck]:
+    """The whole house on an open database, closed again on leaving.
+
+    Raises:
+        ConfigurationError: a setting or the master key is missing or unusable.
+        MasterKeyMissing: the keyring was sealed under a key that is not configured.
+        Unavailable: the database does not answer.
+    """
+    clock = clock or SystemClock()
+    master_keys = MasterKeys.load(settings)
+    db = Database(settings.database_url, pool_size=settings.pool_size)
+    await db.open()
+    try:
+        async with db.transaction() as connection:
+            keyring = await open_keyring(connection, master_keys)
+        vault = Vault(clock, master_keys)
+        audit = AuditLog(clock)
+        registry = Registry(load(settings.connectors, seed=settings.sandbox_seed, base_url=settings.base_url, clock=clock))
+        jobs = Jobs(settings, clock, db)
+        announcer = Announcer(clock, jobs)
+        yield Coatcheck(
+            settings=settings,
+            clock=clock,
+            db=db,
+            vault=vault,
+            audit=audit,
+            registry=registry,
+            jobs=jobs,
+            announcer=announcer,
+            linker=Linker(
+                settings, clock, db, vault, registry, announcer, audit, jobs, index_key=keyring.index_key
+            ),
+            issuer=Issuer(settings, clock, keyring.hash_key, audit),
+            api_keys=ApiKeys(settings, clock, keyring.hash_key, audit),
+            links=Links(settings, clock, keyring.hash_key),
+        )
+    finally:
+        await db.close()

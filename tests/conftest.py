@@ -1,0 +1,54 @@
+"""One real PostgreSQL for the run, one migrated database, and a house on it for each test.
+
+Tests do not clean up: each has a client of its own, and no look-up crosses clients.
+"""
+
+import secrets
+from base64 import b64encode
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from coatcheck.app import Coatcheck, build
+from coatcheck.cli.embedded import database
+from coatcheck.clock import MovableClock
+from coatcheck.config import Settings
+from coatcheck.migrations.walk import upgrade
+
+
+@pytest.fixture(scope="session")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A migrated database.
+
+    Nobody pulls this machine's plug, so it does not wait for the disk; the tests that do pull it (tests/faults)
+    run a server of their own.
+    """
+    with database(tmp_path_factory.mktemp("data") / "postgres", durable=False) as url:
+        upgrade(url)
+        yield url
+
+
+@pytest.fixture(scope="session")
+def master_key() -> str:
+    return f"test:{b64encode(secrets.token_bytes(32)).decode()}"
+
+
+@pytest.fixture
+def clock() -> MovableClock:
+    return MovableClock()
+
+
+@pytest.fixture
+def settings(url: str, master_key: str) -> Settings:
+    return Settings(
+        database_url=url,
+        master_key=master_key,
+        connectors=("sandbox",),
+        base_url="http://coatcheck.test",
+        pool_size=10,
+    )
+
+
+@pytest.fixture
+async def house(settings: Settings, clock: MovableClock) -> AsyncIterator[Coatcheck]:
+    async with build(settings, clock) as house:
+        yield house
