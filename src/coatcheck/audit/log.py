@@ -1,7 +1,8 @@
 """The audit log: an event stands in the same transaction as what it tells of, or neither does.
 
 The body is kept as the very bytes that were hashed: canonical JSON (keys sorted, no spaces, UTF-8) with
-everything the event says. Its leaf hash is that of a Merkle tree (RFC 9162 2.1.1), which checkpoints can seal.
+everything the event says. Its leaf hash is that of a Merkle tree (RFC 9162 2.1.1),
+which checkpoints can seal.
 """
 
 import json
