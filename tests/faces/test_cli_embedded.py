@@ -1,0 +1,125 @@
+"""The embedded database: kept, owned by one, and stopped whatever happened."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from coatcheck.cli import embedded
+from coatcheck.errors import ConfigurationError
+
+OWNER = """
+import sys, time
+from pathlib import Path
+from coatcheck.cli import embedded
+with embedded.database(Path(sys.argv[1]), durable=False) as url:
+    print(url, flush=True)
+    time.sleep(600)
+"""
+
+
+def number_kept(url):
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS kept (number int)")
+        connection.execute("INSERT INTO kept VALUES (1)")
+        return connection.execute("SELECT count(*) FROM kept").fetchone()[0]
+
+
+def owner_process(directory):
+    process = subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(directory)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    return process, process.stdout.readline().strip()
+
+
+def test_the_same_directory_keeps_its_data_and_nothing_runs_between(tmp_path):
+    directory = tmp_path / "postgres"
+    with embedded.database(directory, durable=False) as url:
+        assert number_kept(url) == 1
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(url)
+    with embedded.database(directory, durable=False) as url:
+        assert number_kept(url) == 2
+
+
+def test_one_directory_has_one_owner(tmp_path):
+    with (
+        embedded.database(tmp_path / "postgres", durable=False),
+        pytest.raises(ConfigurationError, match="Another process uses"),
+        embedded.database(tmp_path / "postgres", durable=False),
+    ):
+        pass
+
+
+def test_a_killed_owner_leaves_a_server_that_the_next_one_takes_over_and_stops(tmp_path):
+    directory = tmp_path / "postgres"
+    process, url = owner_process(directory)
+    try:
+        assert number_kept(url) == 1
+        process.kill()
+        process.wait(10)
+        assert number_kept(url) == 2  # still running, with nobody to stop it
+        with embedded.database(directory, durable=False) as again:
+            assert number_kept(again) == 3
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(url)
+    finally:
+        process.kill()
+        process.stdout.close()
+
+
+def test_a_stop_takes_no_longer_than_promised_with_busy_clients_connected(tmp_path):
+    with embedded.database(tmp_path / "postgres", durable=False) as url:
+        client = psycopg.connect(url)
+        client.execute("CREATE TABLE held (number int)")  # an open transaction that will not end by itself
+        began = time.monotonic()
+    assert time.monotonic() - began < embedded.PROMPT_STOP + embedded.FORCED_STOP
+    client.close()
+
+
+def test_a_path_too_long_for_a_socket_is_no_hindrance(tmp_path):
+    directory = tmp_path / ("deep" * 30) / "postgres"
+    with embedded.database(directory, durable=False) as url:
+        assert number_kept(url) == 1
+
+
+def test_an_interrupted_beginning_is_begun_again(tmp_path):
+    half_made = tmp_path / "postgres.new"
+    half_made.mkdir()
+    (half_made / "PG_VERSION").write_text("half")
+    with embedded.database(tmp_path / "postgres", durable=False) as url:
+        assert number_kept(url) == 1
+
+
+def test_a_server_that_cannot_start_says_where_its_reasons_are(tmp_path):
+    directory = tmp_path / "postgres"
+    with embedded.database(directory, durable=False):
+        pass
+    (directory / "postgresql.conf").write_text("no_such_setting = on")
+    with (
+        pytest.raises(ConfigurationError, match="log"),
+        embedded.database(directory, durable=False),
+    ):
+        pass
+
+
+def test_a_python_without_the_wheel_is_told_which_to_use(tmp_path, monkeypatch):
+    monkeypatch.setattr(embedded, "wheel", None)
+    with pytest.raises(ConfigurationError, match=r"3\.13"), embedded.database(Path(tmp_path) / "postgres"):
+        pass
+
+
+def test_an_interrupted_owner_stops_the_server(tmp_path):
+    process, url = owner_process(tmp_path / "postgres")
+    with process.stdout:
+        process.send_signal(signal.SIGINT)
+        process.wait(10)
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(url)
