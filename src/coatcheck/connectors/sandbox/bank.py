@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
+from urllib.parse import urlencode
 
 from coatcheck.clock import Clock
 from coatcheck.connectors.contract import (
@@ -21,11 +22,13 @@ from coatcheck.connectors.contract import (
 )
 from coatcheck.connectors.sandbox import teller
 from coatcheck.connectors.sandbox.challenges import QUESTIONS, check_password, next_question
+from coatcheck.connectors.sandbox.consent import Consents, Grant, challenge_of
 from coatcheck.connectors.sandbox.household import household
 from coatcheck.connectors.sandbox.institutions import institutions
 from coatcheck.connectors.sandbox.logins import Login, parse_login
 from coatcheck.connectors.sandbox.merchants import merchants
 from coatcheck.connectors.sandbox.numbers import seeded
+from coatcheck.connectors.sandbox.site import CLIENT_ID, ConsentSite
 from coatcheck.connectors.sandbox.statements import MONTHS, statements
 from coatcheck.errors import (
     ActionNeeded,
@@ -36,6 +39,7 @@ from coatcheck.errors import (
     ConnectionDiscontinued,
     ConsentRevoked,
     CredentialsMissing,
+    JobNotSupported,
     LoginClosed,
     LoginLocked,
 )
@@ -75,11 +79,17 @@ class SandboxBank(Connector):
     sends_deposits = True
 
     def __init__(self, *, seed: int, base_url: str, clock: Clock) -> None:
-        self.site: ASGIApp | None = None
         self._seed = seed
-        self._base_url = base_url
         self._clock = clock
         self._institutions = {institution.code: institution for institution in institutions()}
+        self._consents = Consents(seed)
+        self._page = f"{base_url.rstrip('/')}/banks/{self.name}/authorize"
+        self.site: ASGIApp | None = ConsentSite(
+            self._institutions,
+            self._consents,
+            redirect_uri=f"{base_url.rstrip('/')}/oauth/callback",
+            clock=clock,
+        )
 
     def institutions(self) -> Sequence[Institution]:
         return tuple(self._institutions.values())
@@ -98,6 +108,8 @@ class SandboxBank(Connector):
         if task.kind not in institution.supports:
             raise BankFailed("The institution does not offer this.")
         login, password = _signed_in(institution, credentials)
+        if institution.supports_oauth:
+            self._consents.check(institution.code, credentials)
         await self._misbehave(login, task)
         check_password(password)
         kind = QUESTIONS.get(password)
@@ -105,6 +117,26 @@ class SandboxBank(Connector):
         if asking := next_question(kind, rounds, answers, state):
             return asking
         return await asyncio.to_thread(self._read, task, institution, login)
+
+    def authorize(self, *, institution_code: str, state: str, redirect_uri: str, code_challenge: str) -> str:
+        if not self._institutions[institution_code].supports_oauth:
+            raise JobNotSupported
+        request = {
+            "response_type": "code",
+            "client_id": CLIENT_ID,
+            "institution": institution_code,
+            "redirect_uri": redirect_uri,
+            "state": state,
+            "code_challenge": code_challenge,
+            "code_challenge_method": "S256",
+        }
+        return f"{self._page}?{urlencode(request)}"
+
+    async def complete(
+        self, *, institution_code: str, code: str, code_verifier: str, redirect_uri: str
+    ) -> Mapping[str, str]:
+        grant = Grant(institution_code, redirect_uri, challenge_of(code_verifier))
+        return self._consents.redeem(code, grant, self._clock.now())
 
     async def send_deposits(self, *, routing_number: str, account_number: str, now: datetime) -> Deposits:  # noqa: ARG002 (the contract's)
         """Sends amounts that a tester can tell from the account number.

@@ -16,7 +16,7 @@ def seeded(*parts: object) -> random.Random:
 
     Only its `random()` may be drawn from: that is the one method Python promises never to change.
     """
-    words = "|".join(str(part) for part in parts)
+    words = "|".join(map(str, parts))
     return random.Random(int.from_bytes(hashlib.sha256(words.encode()).digest()))  # noqa: S311 (invented data)
 
 

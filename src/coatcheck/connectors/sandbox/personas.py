@@ -69,7 +69,7 @@ BUSINESS_LOAN = Kind("Equipment Loan", "LOAN", "SMALL_BUSINESS", rate=0.0825, pa
 HOME_EQUITY = Kind("Home Equity Line", "LINE_OF_CREDIT", "HELOC", base=2.0, step=0.03, rate=0.0875)
 BUSINESS_LINE = Kind("Business Line of Credit", "LINE_OF_CREDIT", base=0.6, step=0.02, rate=0.0975)
 OVERDRAFT_LINE = Kind("Overdraft Line", "CHECKING_LINE_OF_CREDIT", base=0.1, step=0.01, rate=0.18)
-PREPAID = Kind("Prepaid Card", "PREPAID", base=0.08, spends=0.10)
+PREPAID = Kind("Prepaid Card", "PREPAID", base=0.15, spends=0.10)
 BROKERAGE = Kind("Brokerage", "INVESTMENT", "BROKERAGE", base=9.0, contributes=0.06)
 RETIREMENT = Kind("401(k)", "INVESTMENT", "PLAN_401_K", base=14.0, contributes=0.08, by_employer=True)
 ROTH = Kind("Roth IRA", "INVESTMENT", "ROTH_IRA", base=7.0, contributes=0.02)

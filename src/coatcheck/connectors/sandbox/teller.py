@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from coatcheck.connectors.contract import (
@@ -19,7 +19,8 @@ from coatcheck.connectors.sandbox.logins import Login
 from coatcheck.connectors.sandbox.numbers import account_number, digits, routing_number, seeded
 from coatcheck.connectors.sandbox.people import owner
 
-_EPOCH = datetime(1, 1, 1, tzinfo=UTC)
+_UNIX_EPOCH = date(1970, 1, 1).toordinal() * DAY * 60
+"""In seconds of the ledger's time."""
 _UNSETTLED = 5 * DAY
 """For how long nothing posts under `pending_only`."""
 _JOINT_INSTITUTION = "mxcu_oauth"
@@ -80,7 +81,7 @@ def visit(
     written: tuple[list[Movement], ...] = tuple([] for _ in home.accounts)
     for each in ledger.movements(home, first_month, month):
         written[each.place].append(each)
-    at = int((now - _EPOCH).total_seconds()) // 60 + DAY
+    at = (int(now.timestamp()) + _UNIX_EPOCH) // 60
     return Visit(
         seed=seed,
         institution=institution,
@@ -146,7 +147,7 @@ def money(cents: int) -> Decimal:
 
 
 def moment(minutes: int) -> datetime:
-    return _EPOCH + timedelta(minutes=minutes - DAY)
+    return datetime.fromtimestamp(minutes * 60 - _UNIX_EPOCH, UTC)
 
 
 def _account(visit: Visit, place: int, account: Account) -> BankAccount:
@@ -307,17 +308,17 @@ def _canadian(institution: Institution) -> tuple[str, str]:
 
 def _transaction(each: Movement, account_id: str, settled: int, currency_code: str) -> BankTransaction:
     entry, is_posted = each.entry, each.posted <= settled
-    cents = each.cents if is_posted else each.held
+    cents, transacted_at = each.cents if is_posted else each.held, moment(each.at)
     return BankTransaction(
         account_id=account_id,
         id=each.id,
         amount=money(abs(cents)),
         type="CREDIT" if cents > 0 else "DEBIT",
         status="POSTED" if is_posted else "PENDING",
-        date=date.fromordinal(each.at // DAY),
+        date=transacted_at.date(),
         description=entry.description,
         original_description=entry.original_description,
-        transacted_at=moment(each.at),
+        transacted_at=transacted_at,
         posted_at=moment(each.posted) if is_posted else None,
         currency_code=currency_code,
         memo=each.memo,

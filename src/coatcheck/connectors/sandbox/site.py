@@ -1,0 +1,215 @@
+"""The authorization page of the sandbox's OAuth institutions (RFC 6749 4.1.1 and 4.1.2), as bare ASGI.
+
+GET  authorize?...   who are you, and may they read?
+POST authorize       Allow: 303 to the client with a code; Deny: 303 with access_denied
+GET  style.css
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlencode
+
+from coatcheck.clock import Clock
+from coatcheck.connectors.contract import Institution, JobKind
+from coatcheck.connectors.sandbox.consent import Consents, Grant
+from coatcheck.connectors.sandbox.logins import CONTROLS, parse_login
+from coatcheck.errors import CredentialsDenied
+
+CLIENT_ID = "coatcheck"
+_MAX_BODY_BYTES = 16_384
+_HERE = Path(__file__)
+_PAGE = Template(_HERE.with_suffix(".html").read_text(encoding="utf-8"))
+_STYLE = _HERE.with_suffix(".css").read_bytes()
+_HTML, _CSS = b"text/html; charset=utf-8", b"text/css; charset=utf-8"
+_SHARED = {
+    JobKind.BALANCE: "your accounts and their balances",
+    JobKind.AGGREGATION: "your transactions",
+    JobKind.VERIFICATION: "your account and routing numbers",
+    JobKind.IDENTIFICATION: "the names and addresses of the owners",
+    JobKind.STATEMENT: "your statements",
+}
+_HEADERS = (
+    # A browser applies form-action to the redirects that follow too, and the client's own page may send the
+    # user on to any site of the web: the two schemes are as narrow as this can be.
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'self'; form-action 'self' https: http:;"
+        b" frame-ancestors 'none'; base-uri 'none'",
+    ),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+)
+
+
+class _Reply(NamedTuple):
+    status: int
+    body: bytes = b""
+    content_type: bytes = _HTML
+    header: tuple[bytes, bytes] | None = None
+    """One more than `_HEADERS`."""
+
+
+class _Unusable(Exception):
+    """The request names no client to send the user back to."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """An authorization request that may be answered by a redirect."""
+
+    institution: Institution
+    grant: Grant
+    state: str
+
+
+class ConsentSite:
+    """The ASGI application; it is mounted anywhere and looks at the end of the path alone."""
+
+    def __init__(
+        self, institutions: Mapping[str, Institution], consents: Consents, *, redirect_uri: str, clock: Clock
+    ) -> None:
+        self._institutions = institutions
+        self._consents = consents
+        self._redirect_uri = redirect_uri
+        self._clock = clock
+
+    async def __call__(
+        self,
+        scope: Mapping[str, Any],
+        receive: Callable[[], Awaitable[Mapping[str, Any]]],
+        send: Callable[[Mapping[str, Any]], Awaitable[None]],
+    ) -> None:
+        if scope["type"] != "http":
+            return
+        reply = await self._reply(scope, receive)
+        headers = [(b"content-type", reply.content_type), (b"content-length", b"%d" % len(reply.body))]
+        headers += [*_HEADERS, *([reply.header] if reply.header else [])]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else reply.body})
+
+    async def _reply(
+        self, scope: Mapping[str, Any], receive: Callable[[], Awaitable[Mapping[str, Any]]]
+    ) -> _Reply:
+        page, method = scope["path"].rpartition("/")[2], scope["method"]
+        if page not in {"authorize", "style.css"}:
+            return _message(404, "There is no such page")
+        allowed = ("GET", "HEAD", "POST") if page == "authorize" else ("GET", "HEAD")
+        if method not in allowed:
+            return _message(405, "Not this way", header=(b"allow", ", ".join(allowed).encode()))
+        if page == "style.css":
+            return _Reply(200, _STYLE, _CSS)
+        if method != "POST":
+            return self._answer(scope["query_string"], is_form=False)
+        body = await _body(receive)
+        return _message(413, "That is too much") if body is None else self._answer(body, is_form=True)
+
+    def _answer(self, text: bytes, *, is_form: bool) -> _Reply:
+        pairs = parse_qsl(text.decode("ascii", "replace"), keep_blank_values=True, errors="replace")
+        given = dict(pairs)
+        try:
+            request = self._request(given)
+        except _Unusable:
+            return _message(400, "This link does not work")
+        if len(given) != len(pairs) or not _is_complete(given):
+            return _back(request, error="invalid_request")
+        return self._decide(request, given) if is_form else _form(request)
+
+    def _request(self, given: Mapping[str, str]) -> _Request:
+        institution = self._institutions.get(given.get("institution", ""))
+        redirect_uri = given.get("redirect_uri", "")
+        if institution is None or not institution.supports_oauth:
+            raise _Unusable
+        if redirect_uri != self._redirect_uri or given.get("client_id") != CLIENT_ID:
+            raise _Unusable
+        grant = Grant(institution.code, redirect_uri, given.get("code_challenge", ""))
+        return _Request(institution, grant, given.get("state", ""))
+
+    def _decide(self, request: _Request, given: Mapping[str, str]) -> _Reply:
+        if given.get("decision") != "allow":
+            return _back(request, error="access_denied")
+        login = given.get("login", "").strip()
+        try:
+            parse_login(login)
+        except CredentialsDenied as error:
+            return _form(request, login=login, alarm=error.problem)
+        if not login:
+            return _form(request, alarm="Enter a username.")
+        return _back(request, code=self._consents.issue_code(login, request.grant, self._clock.now()))
+
+
+def _is_complete(given: Mapping[str, str]) -> bool:
+    """RFC 7636 4.3: a challenge of 43 characters, by S256 and by nothing weaker."""
+    return (
+        given.get("response_type") == "code"
+        and given.get("code_challenge_method") == "S256"
+        and len(given.get("code_challenge", "")) == 43
+        and bool(given.get("state"))
+    )
+
+
+def _back(request: _Request, **answer: str) -> _Reply:
+    """Sends the user back to the client (RFC 6749 4.1.2 and 4.1.2.1)."""
+    location = f"{request.grant.redirect_uri}?{urlencode({**answer, 'state': request.state})}"
+    return _Reply(303, header=(b"location", location.encode()))
+
+
+def _form(request: _Request, *, login: str = "mxuser", alarm: str = "") -> _Reply:
+    institution = request.institution
+    name = escape(institution.name)
+    hidden = {
+        "response_type": "code",
+        "client_id": CLIENT_ID,
+        "institution": institution.code,
+        "redirect_uri": request.grant.redirect_uri,
+        "state": request.state,
+        "code_challenge": request.grant.code_challenge,
+        "code_challenge_method": "S256",
+    }
+    fields = "\n".join(
+        f'<input type="hidden" name="{key}" value="{escape(value)}">' for key, value in hidden.items()
+    )
+    shared = "".join(f"<li>{text}</li>" for kind, text in _SHARED.items() if kind in institution.supports)
+    controls = "".join(f"<dt>+{word}</dt><dd>{escape(does)}</dd>" for word, does in CONTROLS.items())
+    body = f"""{institution.logo_svg or ""}
+<h1>Sign in to {name}</h1>
+<p>An app wants to read at {name}:</p>
+<ul>{shared}</ul>
+<form method="post" action="authorize">
+{fields}
+<label for="login">Username</label>
+<input id="login" name="login" value="{escape(login)}" required maxlength="200" autocomplete="username"
+ autocapitalize="none" spellcheck="false" aria-describedby="hint alarm">
+<p id="hint" class="hint">Any name works and has accounts of its own.</p>
+<p id="alarm" class="alarm" role="alert">{escape(alarm)}</p>
+<button name="decision" value="allow">Allow</button>
+<button name="decision" value="deny" formnovalidate>Deny</button>
+</form>
+<details><summary>For testers: controls to add to the name</summary><dl>{controls}</dl></details>"""
+    return _page(422 if alarm else 200, f"Sign in to {institution.name}", body)
+
+
+def _message(status: int, text: str, *, header: tuple[bytes, bytes] | None = None) -> _Reply:
+    body = f"<h1>{escape(text)}</h1><p>Go back to the app and start again.</p>"
+    return _page(status, text, body, header=header)
+
+
+def _page(status: int, title: str, body: str, *, header: tuple[bytes, bytes] | None = None) -> _Reply:
+    page = _PAGE.substitute(title=escape(title), body=body)
+    return _Reply(status, page.encode(), header=header)
+
+
+async def _body(receive: Callable[[], Awaitable[Mapping[str, Any]]]) -> bytes | None:
+    """The whole body, None where it is longer than a form can be."""
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > _MAX_BODY_BYTES:
+            return None
+        if not message.get("more_body"):
+            return body
