@@ -1,7 +1,7 @@
 """The house: every table of the first version (pre-deploy)."""
 
 from alembic import op
-from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment
+from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder
 
 revision = "0001"
 down_revision = None
@@ -72,6 +72,7 @@ CREATE TABLE member (
     use_cases text[],
     login_hash bytea,
     credential_failures integer NOT NULL DEFAULT 0,
+    pending_kinds text[] NOT NULL DEFAULT '{}',
     most_recent_job_guid text,
     aggregated_at timestamptz(0),
     successfully_aggregated_at timestamptz(0),
@@ -93,6 +94,7 @@ CREATE TABLE member_job (
     kind text NOT NULL,
     state text NOT NULL CHECK (state IN ('queued', 'running', 'waiting', 'ended')),
     attempt integer NOT NULL DEFAULT 0,
+    pickups integer NOT NULL DEFAULT 0,
     lease_until timestamptz(0),
     waits_until timestamptz(0),
     questions jsonb,
@@ -243,12 +245,17 @@ CREATE TABLE micro_deposit (
     status text NOT NULL,
     error_message text,
     wrong_attempts integer NOT NULL DEFAULT 0,
+    account_hash bytea,
+    email_hash bytea,
     arrives_at timestamptz(0),
     verified_at timestamptz(0),
     created_at timestamptz(0) NOT NULL,
     updated_at timestamptz(0) NOT NULL,
     PRIMARY KEY (user_guid, guid)
 );
+CREATE UNIQUE INDEX micro_deposit_once ON micro_deposit (user_guid, account_hash);
+CREATE INDEX micro_deposit_of_email ON micro_deposit (client_guid, email_hash);
+CREATE INDEX micro_deposit_on_its_way ON micro_deposit (arrives_at) WHERE status IN ('INITIATED', 'REQUESTED');
 """
 
 KEPT = """
@@ -429,8 +436,17 @@ CREATE TRIGGER disclosure_append_only BEFORE UPDATE OR DELETE ON disclosure
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 """
 
+# PgQueuer's own statement under a name: enqueueing needs none of its code in the process that does it.
+WAKE_UP = f"""
+CREATE FUNCTION pgqueuer_enqueue(
+    priority int[], entrypoint text[], payload bytea[], execute_after interval[], dedupe_key text[],
+    headers jsonb[]
+) RETURNS void LANGUAGE sql AS $function${QueryQueueBuilder().build_enqueue_query("skip")}$function$;
+"""
+
 
 def upgrade() -> None:
     for part in (WHO, DATA, KEPT, TICKETS, TOLD):
         op.execute(part)
-    op.get_bind().exec_driver_sql(QueryBuilderEnvironment().build_install_query().replace("%", "%%"))
+    for part in (QueryBuilderEnvironment().build_install_query(), WAKE_UP):
+        op.get_bind().exec_driver_sql(part.replace("%", "%%"))
