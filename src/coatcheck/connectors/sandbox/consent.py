@@ -34,7 +34,7 @@ class Grant:
     code_challenge: str
 
     def bound(self) -> bytes:
-        return "\0".join((self.institution_code, self.redirect_uri, self.code_challenge)).encode()
+        return f"{self.institution_code} {self.redirect_uri} {self.code_challenge}".encode()
 
 
 def challenge_of(code_verifier: str) -> str:

@@ -37,8 +37,10 @@ _HEADERS = (
     # user on to any site of the web: the two schemes are as narrow as this can be.
     (
         b"content-security-policy",
-        b"default-src 'none'; style-src 'self'; form-action 'self' https: http:;"
-        b" frame-ancestors 'none'; base-uri 'none'",
+        (
+            b"default-src 'none'; style-src 'self'; form-action 'self' https: http:; "
+            b"frame-ancestors 'none'; base-uri 'none'"
+        ),
     ),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
@@ -52,10 +54,6 @@ class _Reply(NamedTuple):
     content_type: bytes = _HTML
     header: tuple[bytes, bytes] | None = None
     """One more than `_HEADERS`."""
-
-
-class _Unusable(Exception):
-    """The request names no client to send the user back to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +109,21 @@ class ConsentSite:
     def _answer(self, text: bytes, *, is_form: bool) -> _Reply:
         pairs = parse_qsl(text.decode("ascii", "replace"), keep_blank_values=True, errors="replace")
         given = dict(pairs)
-        try:
-            request = self._request(given)
-        except _Unusable:
+        request = self._request_or_none(given)
+        if request is None:
             return _message(400, "This link does not work")
         if len(given) != len(pairs) or not _is_complete(given):
             return _back(request, error="invalid_request")
         return self._decide(request, given) if is_form else _form(request)
 
-    def _request(self, given: Mapping[str, str]) -> _Request:
+    def _request_or_none(self, given: Mapping[str, str]) -> _Request | None:
+        """None where there is no client of ours to send the user back to (RFC 6749 4.1.2.1)."""
         institution = self._institutions.get(given.get("institution", ""))
         redirect_uri = given.get("redirect_uri", "")
         if institution is None or not institution.supports_oauth:
-            raise _Unusable
+            return None
         if redirect_uri != self._redirect_uri or given.get("client_id") != CLIENT_ID:
-            raise _Unusable
+            return None
         grant = Grant(institution.code, redirect_uri, given.get("code_challenge", ""))
         return _Request(institution, grant, given.get("state", ""))
 
@@ -208,7 +206,7 @@ async def _body(receive: Callable[[], Awaitable[Mapping[str, Any]]]) -> bytes | 
     body = b""
     while True:
         message = await receive()
-        body += message.get("body", b"")
+        body += bytes(message.get("body", b""))
         if len(body) > _MAX_BODY_BYTES:
             return None
         if not message.get("more_body"):
