@@ -62,6 +62,8 @@ class Settings:
     """Jobs that one worker runs at once."""
     institution_concurrency: int = 8
     """Jobs at one institution that all workers together run at once, so that a hung bank slows no other."""
+    webhook_allow_private: bool = False
+    """Webhooks may go to http and to private addresses: for a sandbox and for development, never else."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
     log_format: str = "json"
@@ -116,6 +118,8 @@ def _read(name: str, kind: Any, value: Any) -> Any:
             return timedelta(seconds=float(value))
         if kind is int:
             return int(value)
+        if kind is bool:
+            return {"true": True, "1": True, "false": False, "0": False}[str(value).lower()]
         if get_args(kind):
             return (
                 tuple(part.strip() for part in value.split(",") if part.strip())
@@ -123,7 +127,7 @@ def _read(name: str, kind: Any, value: Any) -> Any:
                 else tuple(value)
             )
         return str(value)
-    except (TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(f"The setting {name} cannot be read.") from error
 
 

@@ -404,6 +404,7 @@ CREATE TABLE event (
     created_at timestamptz(0) NOT NULL
 );
 CREATE INDEX event_of_client ON event (client_guid, guid);
+CREATE INDEX event_by_age ON event (created_at);
 
 CREATE TABLE delivery (
     event_guid text PRIMARY KEY REFERENCES event ON DELETE CASCADE,

@@ -1,0 +1,255 @@
+"""The events, in MX's shapes (MX docs: webhooks). Times are Unix seconds. Pure: nothing is sent here.
+
+They are thin: no number, no holder and no balance travels in one. Where MX's shape has a field for such, it is null.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from coatcheck.model.members import Member
+from coatcheck.model.micro_deposits import MicroDeposit
+from coatcheck.model.statuses import ACTIONABLE, STATUS_IDS, ConnectionStatus, message
+from coatcheck.model.users import User
+
+
+class Action(StrEnum):
+    CREATED = "created"
+    UPDATED = "updated"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    type: str
+    """What a client subscribes to by name; the payload of an object's event does not say it."""
+    payload: str
+    """The body, as it will be signed and sent, byte for byte, however often."""
+    callback_payload: str | None = None
+    """What the originating request sent as X-CALLBACK-PAYLOAD."""
+
+
+MICRO_DEPOSIT_IDS: Mapping[str, int] = MappingProxyType(
+    {
+        "INITIATED": 0,
+        "REQUESTED": 1,
+        "DEPOSITED": 2,
+        "VERIFIED": 3,
+        "ERRORED": 4,
+        "DENIED": 5,
+        "PREVENTED": 6,
+        "CONFLICTED": 7,
+        "REJECTED": 8,
+        "PREINITIATED": 9,
+    }
+)
+ACCOUNT_TYPE_IDS: Mapping[str, int] = MappingProxyType({"CHECKING": 1, "SAVINGS": 2})
+
+
+def aggregation(
+    member: Member,
+    job_guid: str,
+    completed_at: datetime,
+    *,
+    is_background: bool,
+    transactions_created_count: int,
+    transactions_updated_count: int,
+    callback_payload: str | None = None,
+) -> Event:
+    return _data_updated(
+        "AGGREGATION",
+        member,
+        completed_at,
+        {
+            "is_background": is_background,
+            "job_guid": job_guid,
+            "transactions_created_count": transactions_created_count,
+            "transactions_updated_count": transactions_updated_count,
+            "user_id": member.user_id,
+        },
+        callback_payload,
+    )
+
+
+def balance(member: Member, completed_at: datetime, *, callback_payload: str | None = None) -> Event:
+    return _data_updated("BALANCE", member, completed_at, {}, callback_payload)
+
+
+def history(
+    member: Member,
+    completed_at: datetime,
+    *,
+    transactions_created_count: int,
+    transactions_updated_count: int,
+    callback_payload: str | None = None,
+) -> Event:
+    return _data_updated(
+        "HISTORY",
+        member,
+        completed_at,
+        {
+            "transactions_created_count": transactions_created_count,
+            "transactions_updated_count": transactions_updated_count,
+        },
+        callback_payload,
+    )
+
+
+def statement(
+    member: Member,
+    completed_at: datetime,
+    *,
+    statements_created_count: int,
+    callback_payload: str | None = None,
+) -> Event:
+    return _data_updated(
+        "STATEMENT",
+        member,
+        completed_at,
+        {"statements_created_count": statements_created_count},
+        callback_payload,
+    )
+
+
+def verification(
+    member: Member,
+    job_guid: str,
+    completed_at: datetime,
+    *,
+    account_guids: Sequence[str],
+    callback_payload: str | None = None,
+) -> Event:
+    return _data_updated(
+        "VERIFICATION",
+        member,
+        completed_at,
+        {"accounts": list(account_guids), "job_guid": job_guid, "user_id": member.user_id},
+        callback_payload,
+    )
+
+
+def connection_status(
+    member: Member, status: ConnectionStatus, *, callback_payload: str | None = None
+) -> Event | None:
+    """None for a status the end user can do nothing about: MX tells of the others alone."""
+    if status not in ACTIONABLE:
+        return None
+    payload = {
+        "action": "CHANGED",
+        "connection_status": status.value,
+        "connection_status_id": STATUS_IDS[status],
+        "connection_status_message": message(status, member.name),
+        "member_guid": member.guid,
+        "type": "CONNECTION_STATUS",
+        "user_guid": member.user_guid,
+    }
+    return Event("CONNECTION_STATUS", _written(payload), callback_payload)
+
+
+def member(
+    action: Action, member: Member, revision: datetime, *, callback_payload: str | None = None
+) -> Event:
+    """The whole member. `revision` is when it happened: its seconds grow with every change."""
+    status = ConnectionStatus(member.connection_status) if member.connection_status else None
+    payload = {
+        "action": action.value,
+        "member": {
+            "aggregated_at": _unix(member.aggregated_at),
+            "background_aggregation_is_disabled": member.background_aggregation_is_disabled,
+            "connection_status": status,
+            "connection_status_id": STATUS_IDS[status] if status else None,
+            "connection_status_message": message(status, member.name) if status else None,
+            "created_at": _unix(member.created_at),
+            "guid": member.guid,
+            "id": member.id,
+            "institution_code": member.institution_code,
+            "institution_guid": member.institution_guid,
+            "is_being_aggregated": member.is_being_aggregated,
+            "is_managed_by_user": True,
+            "is_manual": member.is_manual,
+            "is_oauth": member.is_oauth,
+            "metadata": member.metadata,
+            "name": member.name,
+            "revision": _unix(revision),
+            "successfully_aggregated_at": _unix(member.successfully_aggregated_at),
+            "updated_at": _unix(member.updated_at),
+            "user_guid": member.user_guid,
+            "user_id": member.user_id,
+        },
+    }
+    return Event("MEMBER", _written(payload), callback_payload)
+
+
+def user(action: Action, user: User, revision: datetime) -> Event:
+    """What we know of the user. `revision` is when it happened: its seconds grow with every change."""
+    payload = {
+        "action": action.value,
+        "user": {
+            "email": None,
+            "guid": user.guid,
+            "id": user.id,
+            "is_disabled": user.is_disabled,
+            "metadata": user.metadata,
+            "revision": _unix(revision),
+        },
+    }
+    return Event("USER", _written(payload))
+
+
+def micro_deposit(
+    action: Action, deposit: MicroDeposit, *, user_id: str | None, institution_guid: str | None = None
+) -> Event:
+    """Its times are ISO 8601, unlike the others', as MX documents them; the numbers stay in the vault."""
+    payload = {
+        "action": action.value,
+        "version": 1,
+        "micro_deposit": {
+            "account_number": None,
+            "account_type": ACCOUNT_TYPE_IDS.get(deposit.account_type or ""),
+            "created_at": _iso(deposit.created_at),
+            "guid": deposit.guid,
+            "institution_guid": institution_guid,
+            "routing_number": None,
+            "status": MICRO_DEPOSIT_IDS[deposit.status],
+            "status_name": deposit.status,
+            "updated_at": _iso(deposit.updated_at),
+            "user_guid": deposit.user_guid,
+            "user_id": user_id,
+            "verified_at": _iso(deposit.verified_at),
+        },
+    }
+    return Event("MICRO_DEPOSIT", _written(payload))
+
+
+def _data_updated(
+    name: str,
+    member: Member,
+    completed_at: datetime,
+    more: Mapping[str, object],
+    callback_payload: str | None,
+) -> Event:
+    payload = {
+        "action": "member_data_updated",
+        "completed_at": _unix(completed_at),
+        "completed_on": completed_at.date().isoformat(),
+        "member_guid": member.guid,
+        "type": name,
+        "user_guid": member.user_guid,
+        **more,
+    }
+    return Event(name, _written(payload), callback_payload)
+
+
+def _written(payload: Mapping[str, object]) -> str:
+    return json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _unix(at: datetime | None) -> int | None:
+    return None if at is None else int(at.timestamp())
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else f"{at:%Y-%m-%dT%H:%M:%S}.000+00:00"
