@@ -1,0 +1,65 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lock bench clean
+
+# Newest first; what counts is that it runs, is 3.11 to 3.13 and can make an environment.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	"$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	>/dev/null 2>&1 && echo "$$python" && break; done)
+BIN := .venv/bin
+INSTALL := -m pip --disable-pip-version-check install --quiet --require-hashes
+# Tests wait for PostgreSQL more than they compute.
+WORKERS ?= 2
+RUN ?=
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/ready .venv-sdk/ready ## make .venv with the coatcheck command, and .venv-sdk with the official MX SDK
+
+demo: .venv/ready ## play the whole story on a server of its own; less than a minute
+	@$(BIN)/coatcheck demo
+
+test: setup ## run the tests; RUN="-k token" chooses some
+	$(BIN)/pytest -n $(WORKERS) $(RUN)
+
+check: setup ## lint, format, types, import contracts, tests
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n $(WORKERS)
+
+bench: .venv/ready ## measure a server of its own against a bare handler
+	$(BIN)/python -m bench
+
+lock: .venv/ready ## pin again what pyproject.toml asks for; RUN=--upgrade takes newer versions
+	$(LOCK) pyproject.toml --extra dev --output-file requirements/dev.txt
+	$(LOCK) pyproject.toml --constraint requirements/dev.txt --output-file requirements/runtime.txt
+	$(LOCK) requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt
+	$(LOCK) requirements/sdk.in --output-file requirements/sdk.txt
+
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links $(RUN)
+
+clean: ## remove what was made here
+	rm -rf .venv .venv-sdk .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+.venv/ready: requirements/dev.txt pyproject.toml
+	$(call environment,.venv,requirements/dev.txt)
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv-sdk/ready: requirements/sdk.txt
+	$(call environment,.venv-sdk,requirements/sdk.txt)
+	@touch $@
+
+# $(1) the directory, $(2) the lock
+define environment
+	@test -n "$(PYTHON)" || { \
+		echo 'Python 3.11, 3.12 or 3.13 with venv and pip is needed, and none is here.' >&2; \
+		echo 'Debian, Ubuntu: apt install python3 python3-venv  Fedora: dnf install python3.13  macOS: brew install python@3.13' >&2; \
+		exit 1; }
+	@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+	@echo 'Installing $(2) into $(1). The first time takes a minute or two.'
+	@$(1)/bin/python $(INSTALL) -r $(2)
+endef
