@@ -8,6 +8,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+
 from coatcheck.app import Coatcheck, build
 from coatcheck.cli.embedded import database
 from coatcheck.clock import MovableClock

@@ -54,7 +54,7 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
         vault = Vault(clock, master_keys)
         audit = AuditLog(clock)
         registry = Registry(load(settings.connectors, seed=settings.sandbox_seed, base_url=settings.base_url, clock=clock))
-        jobs = Jobs(settings, clock, db)
+        jobs = Jobs(clock)
         announcer = Announcer(clock, jobs)
         yield Coatcheck(
             settings=settings,

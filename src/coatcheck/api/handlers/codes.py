@@ -1,11 +1,12 @@
 """A client's codes and tokens."""
 
 from coatcheck.api.call import Call, Reply
+from coatcheck.api.wire.requests import AuthorizationCodeBody, LegacyAuthorizationCodeBody, TokensBody, parse
 from coatcheck.tokens.scope import Scope, parse_scope
 
 
 async def request_code(call: Call) -> bytes:
-    wanted = call.wire.read_authorization_code(call.body)
+    wanted = parse(call.body, AuthorizationCodeBody).authorization_code
     code = await call.house.issuer.issue_code(
         call.connection,
         client_guid=call.client.guid,
@@ -17,7 +18,7 @@ async def request_code(call: Call) -> bytes:
 
 async def request_code_legacy(call: Call) -> bytes:
     """The older form names the guids one by one and always reads protected data (mx-contract Q13)."""
-    wanted = call.wire.read_legacy_authorization_code(call.body)
+    wanted = parse(call.body, LegacyAuthorizationCodeBody).payment_processor_authorization_code
     code = await call.house.issuer.issue_code(
         call.connection,
         client_guid=call.client.guid,
@@ -27,14 +28,19 @@ async def request_code_legacy(call: Call) -> bytes:
 
 
 async def list_tokens(call: Call) -> bytes:
-    """The filter comes as a body on a GET, as MX has it, or as query parameters, since proxies drop such bodies."""
-    wanted = call.wire.read_token_filter(call.body, call.query)
+    """The filter comes as a body on a GET, as MX has it, or as query parameters: some proxies drop such bodies."""
+    scope = parse(call.body, TokensBody).scope if call.body else None
+    asked = dict(call.query)
+
+    def wanted(name: str) -> str | None:
+        return (getattr(scope, name) if scope else None) or asked.get(name)
+
     tokens = await call.house.issuer.tokens_of(
         call.connection,
         call.client.guid,
-        user_guid=wanted.user_guid,
-        member_guid=wanted.member_guid,
-        account_guid=wanted.account_guid,
+        user_guid=wanted("user_guid"),
+        member_guid=wanted("member_guid"),
+        account_guid=wanted("account_guid"),
     )
     return call.wire.show_tokens(tokens)
 

@@ -64,9 +64,8 @@ def _parameters(call: Call) -> dict[str, str]:
 
 
 async def account_numbers(call: Call) -> bytes:
-    return call.wire.show_processor_numbers(
-        await call.house.vault.show_numbers(call.connection, _reader(call), read_page(call.query))
-    )
+    shown = await call.house.vault.show_numbers(call.connection, _reader(call), read_page(call.query))
+    return call.wire.show_processor_numbers(shown.items, as_strings=shown.token.numbers_as_strings)
 
 
 async def account_owners(call: Call) -> bytes:
