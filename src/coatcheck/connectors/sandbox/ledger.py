@@ -59,7 +59,8 @@ class _Month:
     movements: list[Movement] = field(default_factory=list)
     sums: Counter[int] = field(default_factory=Counter)
     """Cents by account."""
-    written: Counter[tuple[int, int]] = field(default_factory=Counter)
+    written: Counter[int] = field(default_factory=Counter)
+    """Movements by account."""
 
     def write(
         self,
@@ -75,11 +76,11 @@ class _Month:
     ) -> None:
         if not cents:
             return
-        account, day = self.home.accounts[place], at // DAY
+        account = self.home.accounts[place]
         if account.is_closed:
             return
-        self.written[place, day] = count = self.written[place, day] + 1
-        number = f"{account.id}-{day}-{count}"
+        self.written[place] = count = self.written[place] + 1
+        number = f"{account.id}-{self.number}-{count}"
         self.movements.append(
             Movement(
                 number, place, at, posted or at, cents, cents if held is None else held, entry, memo, check
