@@ -7,6 +7,7 @@ import secrets
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 
+import httpx
 import pytest
 
 from coatcheck.app import Coatcheck, build
@@ -14,6 +15,7 @@ from coatcheck.cli.embedded import database
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.migrations.walk import upgrade
+from coatcheck.server import create_app
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +55,11 @@ def settings(url: str, master_key: str) -> Settings:
 async def house(settings: Settings, clock: MovableClock) -> AsyncIterator[Coatcheck]:
     async with build(settings, clock) as house:
         yield house
+
+
+@pytest.fixture
+async def http(house: Coatcheck) -> AsyncIterator[httpx.AsyncClient]:
+    """The whole web process, spoken to in memory."""
+    transport = httpx.ASGITransport(create_app(house))
+    async with httpx.AsyncClient(transport=transport, base_url=house.settings.base_url) as http:
+        yield http

@@ -1,0 +1,104 @@
+"""The yardstick: Starlette and psycopg with nothing around them, doing the same single statement as Coatcheck.
+
+It checks no credential, reads no dialect and writes no error; it hashes what must be hashed for the statement,
+opens what was sealed, and answers with the same fields.
+"""
+
+import hmac
+import json
+import os
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from psycopg_pool import AsyncConnectionPool
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from uuid_utils import uuid7
+
+from coatcheck.tokens.issuer import REDEEM
+from coatcheck.vault.shelf import NUMBERS
+
+HASH_KEY = bytes.fromhex(os.environ["BARE_HASH_KEY"])
+KEY_HASH = bytes.fromhex(os.environ["BARE_KEY_HASH"])
+PROCESSOR = os.environ["BARE_PROCESSOR"]
+POOL = AsyncConnectionPool(
+    os.environ["COATCHECK_DATABASE_URL"], min_size=2, max_size=16, kwargs={"autocommit": True}, open=False
+)
+
+
+async def exchange(request: Request) -> Response:
+    code = request.query_params["code"]
+    now = datetime.now(UTC)
+    token = b64encode(os.urandom(32)).decode()
+    body = json.dumps({"action": "token.issued", "actor": PROCESSOR})
+    async with POOL.connection() as connection:
+        cursor = await connection.execute(
+            REDEEM,
+            {
+                "key_hash": KEY_HASH,
+                "processor_guid": PROCESSOR,
+                "code_day": int(request.query_params["day"]),
+                "code_hash": hmac.digest(HASH_KEY, f"cca|{code}".encode(), "sha256"),
+                "now": now,
+                "token_week": int(request.query_params["week"]),
+                "token_hash": hmac.digest(HASH_KEY, token.encode(), "sha256"),
+                "token_guid": f"TKN-{uuid7()}",
+                "first_characters": token[:12],
+                "expires_at": now + timedelta(days=60),
+                "idempotency_hash": None,
+                "sealed_reply": None,
+                "audit_at": now,
+                "audit_guid": f"AUD-{uuid7()}",
+                "audit_body": body,
+                "audit_hash": sha256(body.encode()).digest(),
+            },
+        )
+        row = await cursor.fetchone()
+    if row is None or row[1] is None:
+        return JSONResponse({"error": "invalid_grant"}, 400)
+    return JSONResponse({"access_token": token, "scope": row[1], "token_type": "Bearer"})
+
+
+async def account_numbers(request: Request) -> Response:
+    token = request.headers["authorization"][7:]
+    now = datetime.now(UTC)
+    async with POOL.connection() as connection:
+        cursor = await connection.execute(
+            NUMBERS.to_token,
+            {
+                "expires_week": int(request.headers["x-week"]),
+                "token_hash": hmac.digest(HASH_KEY, f"cct|{token}".encode(), "sha256"),
+                "now": now,
+                "size": 25,
+                "offset": 0,
+            },
+        )
+        rows = await cursor.fetchall()
+    if not rows:
+        return JSONResponse({"error": "invalid_token"}, 401)
+    # Not opened: the yardstick has no keys. One decryption of the wrapped key and one of the row stand in for it.
+    cipher = AESGCM(HASH_KEY)
+    for row in rows:
+        for _ in range(2):
+            cipher.encrypt(b"0" * 12, row[6], None)
+    return JSONResponse(
+        {"account_numbers": [{"guid": row[3], "account_guid": row[5], "account_number": "0"} for row in rows]}
+    )
+
+
+@asynccontextmanager
+async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async with POOL:
+        yield
+
+
+app = Starlette(
+    routes=[Route("/token", exchange, methods=["POST"]), Route("/account/account_numbers", account_numbers)],
+    lifespan=lifespan,
+)
