@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lock bench clean
+.PHONY: help setup demo test check bench lock secrets clean
 
 # Newest first; what counts is that it runs, is 3.11 to 3.13 and can make an environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -30,7 +30,7 @@ check: setup ## lint, format, types, import contracts, tests
 	$(BIN)/pytest -n $(WORKERS)
 
 bench: .venv/ready ## measure a server of its own against a bare handler
-	$(BIN)/python -m bench
+	$(BIN)/python bench/run.py
 
 lock: .venv/ready ## pin again what pyproject.toml asks for; RUN=--upgrade takes newer versions
 	$(LOCK) pyproject.toml --extra dev --output-file requirements/dev.txt
@@ -40,6 +40,13 @@ lock: .venv/ready ## pin again what pyproject.toml asks for; RUN=--upgrade takes
 
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links $(RUN)
+
+secrets: ## make the files that compose.yaml reads: database password and master key
+	@umask 077 && mkdir secrets && cd secrets \
+	&& head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n' > database_password \
+	&& printf '*:*:*:*:%s\n' "$$(cat database_password)" > pgpass \
+	&& printf 'mk-1:%s\n' "$$(head -c 32 /dev/urandom | base64)" > master_key \
+	&& echo 'Made. Keep a copy of secrets/master_key elsewhere: without it no sealed value opens again.'
 
 clean: ## remove what was made here
 	rm -rf .venv .venv-sdk .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
