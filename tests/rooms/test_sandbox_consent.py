@@ -1,0 +1,320 @@
+"""The sandbox's OAuth institutions: page, code, consent, and everything that is refused."""
+
+import base64
+import hashlib
+import re
+from datetime import timedelta
+from html import unescape
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from coatcheck.clock import MovableClock
+from coatcheck.connectors.contract import Finished, JobKind, Task
+from coatcheck.connectors.sandbox.bank import SandboxBank
+from coatcheck.connectors.sandbox.logins import CONTROLS
+from coatcheck.errors import ConsentRevoked, CredentialsDenied, JobNotSupported
+
+BASE_URL = "http://coatcheck.test"
+CALLBACK = f"{BASE_URL}/oauth/callback"
+VERIFIER = "a-verifier-of-forty-three-characters-or-more-0"
+CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+
+
+class Sitting:
+    """A bank, the browser of somebody at its page, and a clock."""
+
+    def __init__(self) -> None:
+        self.clock = MovableClock()
+        self.bank = SandboxBank(seed=1, base_url=BASE_URL, clock=self.clock)
+        app = Starlette(routes=[Mount("/banks/sandbox", app=self.bank.site)])
+        self.browser = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=BASE_URL)
+
+    def page(self, of="mxcu_oauth", **other) -> str:
+        url = self.bank.authorize(
+            institution_code=of, state="state-1", redirect_uri=CALLBACK, code_challenge=CHALLENGE
+        )
+        query = dict(parse_qsl(urlsplit(url).query)) | other
+        return f"{url.partition('?')[0]}?{urlencode({key: value for key, value in query.items() if value is not None})}"
+
+    async def decide(self, decision="allow", login="mxuser", page=None) -> httpx.Response:
+        shown = await self.browser.get(page or self.page())
+        assert shown.status_code == 200
+        form = {
+            unescape(name): unescape(value)
+            for name, value in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', shown.text)
+        }
+        action = re.search(r'<form method="post" action="([^"]*)"', shown.text)[1]
+        return await self.browser.post(
+            shown.url.join(action), data={**form, "login": login, "decision": decision}
+        )
+
+    async def code(self, **choice) -> str:
+        return answer(await self.decide(**choice))["code"]
+
+    async def complete(self, code, institution="mxcu_oauth", verifier=VERIFIER, redirect_uri=CALLBACK):
+        return await self.bank.complete(
+            institution_code=institution, code=code, code_verifier=verifier, redirect_uri=redirect_uri
+        )
+
+    async def run(self, credentials, institution="mxcu_oauth", kind=JobKind.IDENTIFICATION) -> Finished:
+        return await self.bank.run(
+            Task(kind, institution, "MBR-1", self.clock.now()), credentials, None, None
+        )
+
+
+def answer(response: httpx.Response) -> dict[str, str]:
+    """What the client is sent back with."""
+    assert response.status_code == 303
+    location, _, query = response.headers["location"].partition("?")
+    assert location == CALLBACK
+    return dict(parse_qsl(query))
+
+
+@pytest.fixture
+def at() -> Sitting:
+    return Sitting()
+
+
+async def test_allowing_leads_to_accounts_with_two_owners_each(at):
+    back = answer(await at.decide(login="ann"))
+    assert back.keys() == {"code", "state"}
+    assert back["state"] == "state-1"
+    credentials = await at.complete(back["code"])
+    assert credentials.keys() == {"LOGIN", "CONSENT"}
+    assert credentials["LOGIN"] == "ann"
+    told = await at.run(credentials)
+    owners = {
+        account.id: [each.owner_name for each in told.owners if each.account_id == account.id]
+        for account in told.accounts
+    }
+    assert owners
+    assert all(len(set(names)) == 2 for names in owners.values())
+    assert {each.account_ownership for each in told.accounts} == {"JOINT"}
+
+
+async def test_the_other_oauth_institution_has_one_owner_each(at):
+    credentials = await at.complete(await at.code(page=at.page("mx_bank_oauth")), "mx_bank_oauth")
+    told = await at.run(credentials, "mx_bank_oauth")
+    assert len(told.owners) == len(told.accounts)
+
+
+async def test_denying_sends_access_denied_and_no_code(at):
+    assert answer(await at.decide("deny")) == {"error": "access_denied", "state": "state-1"}
+
+
+async def test_anything_but_allow_is_a_denial(at):
+    assert answer(await at.decide("allowed")) == {"error": "access_denied", "state": "state-1"}
+
+
+async def test_controls_work_on_the_page_too(at):
+    credentials = await at.complete(await at.code(login="ann+empty"))
+    assert (await at.run(credentials)).accounts == ()
+    credentials = await at.complete(await at.code(login="ann+consent_revoked"))
+    with pytest.raises(ConsentRevoked):
+        await at.run(credentials)
+
+
+async def test_an_unknown_control_is_told_on_the_page(at):
+    response = await at.decide(login='ann+"><b>typo')
+    assert response.status_code == 422
+    assert 'role="alert">The login has a control' in response.text
+    assert "<b>typo" not in response.text
+
+
+async def test_an_empty_login_is_told_on_the_page(at):
+    response = await at.decide(login="  ")
+    assert response.status_code == 422
+    assert "Enter a username." in response.text
+
+
+async def test_a_code_works_once(at):
+    code = await at.code()
+    await at.complete(code)
+    with pytest.raises(CredentialsDenied):
+        await at.complete(code)
+
+
+async def test_a_code_works_for_ten_minutes(at):
+    early, late = await at.code(), await at.code()
+    at.clock.advance(timedelta(minutes=9, seconds=50))
+    await at.complete(early)
+    at.clock.advance(timedelta(seconds=11))
+    with pytest.raises(CredentialsDenied):
+        await at.complete(late)
+
+
+async def test_a_code_wants_its_verifier(at):
+    with pytest.raises(CredentialsDenied):
+        await at.complete(await at.code(), verifier=f"{VERIFIER}x")
+
+
+async def test_a_code_is_for_one_institution(at):
+    with pytest.raises(CredentialsDenied):
+        await at.complete(await at.code(), institution="mx_bank_oauth")
+
+
+async def test_a_code_is_for_one_redirect_uri(at):
+    with pytest.raises(CredentialsDenied):
+        await at.complete(await at.code(), redirect_uri="http://evil.test/oauth/callback")
+
+
+async def test_a_failed_redemption_does_not_spend_the_code(at):
+    code = await at.code()
+    with pytest.raises(CredentialsDenied):
+        await at.complete(code, verifier="wrong")
+    assert await at.complete(code)
+
+
+@pytest.mark.parametrize("code", ["", "x", "xx", "é", "AAAA" * 20, "a b", "=" * 8])
+async def test_what_is_no_code_is_refused(at, code):
+    with pytest.raises(CredentialsDenied):
+        await at.complete(code)
+
+
+async def test_an_altered_code_is_refused(at):
+    code = await at.code()
+    for place in range(0, len(code), 7):
+        other = "A" if code[place] != "A" else "B"
+        with pytest.raises(CredentialsDenied):
+            await at.complete(f"{code[:place]}{other}{code[place + 1 :]}")
+    assert await at.complete(code)
+
+
+async def test_a_code_of_another_sandbox_is_refused(at):
+    other = SandboxBank(seed=2, base_url=BASE_URL, clock=at.clock)
+    with pytest.raises(CredentialsDenied):
+        await other.complete(
+            institution_code="mxcu_oauth", code=await at.code(), code_verifier=VERIFIER, redirect_uri=CALLBACK
+        )
+
+
+async def test_a_code_does_not_show_the_login(at):
+    code = await at.code(login="ann-of-green-gables")
+    assert b"green-gables" not in base64.urlsafe_b64decode(f"{code}==")
+
+
+async def test_credentials_that_no_consent_gave_are_refused(at):
+    credentials = await at.complete(await at.code(login="ann"))
+    for wrong in (
+        {"LOGIN": "ann"},
+        {"LOGIN": "ann", "CONSENT": ""},
+        {"LOGIN": "ann", "CONSENT": "0" * 64},
+        {"LOGIN": "bob", "CONSENT": credentials["CONSENT"]},
+        {"LOGIN": "ann", "CONSENT": "é"},
+    ):
+        with pytest.raises(ConsentRevoked):
+            await at.run(wrong)
+    with pytest.raises(ConsentRevoked):
+        await at.run(credentials, "mx_bank_oauth")
+
+
+def test_an_institution_with_a_password_has_no_page(at):
+    with pytest.raises(JobNotSupported):
+        at.page("mxbank")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"redirect_uri": "http://evil.test/oauth/callback"},
+        {"redirect_uri": f"{CALLBACK}/../../evil"},
+        {"redirect_uri": f"{CALLBACK}?x=1"},
+        {"redirect_uri": None},
+        {"institution": "mxbank"},
+        {"institution": "nobank"},
+        {"client_id": "another"},
+    ],
+)
+async def test_a_request_without_a_client_of_ours_is_never_redirected(at, wrong):
+    page = at.page(**wrong)
+    for response in (
+        await at.browser.get(page),
+        await at.browser.post(page.partition("?")[0], data=dict(parse_qsl(urlsplit(page).query))),
+    ):
+        assert response.status_code == 400
+        assert "location" not in response.headers
+        assert "evil" not in response.text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"response_type": "token"},
+        {"code_challenge": None},
+        {"code_challenge": "short"},
+        {"code_challenge_method": "plain"},
+        {"code_challenge_method": None},
+        {"state": None},
+    ],
+)
+async def test_an_incomplete_request_is_sent_back_as_invalid(at, wrong):
+    back = answer(await at.browser.get(at.page(**wrong)))
+    assert back["error"] == "invalid_request"
+    assert "code" not in back
+
+
+async def test_a_repeated_parameter_is_invalid(at):
+    assert answer(await at.browser.get(f"{at.page()}&state=other"))["error"] == "invalid_request"
+
+
+async def test_the_page_is_for_people_and_holds_nothing_active(at):
+    response = await at.browser.get(at.page())
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    policy = response.headers["content-security-policy"]
+    assert {"default-src 'none'", "style-src 'self'", "frame-ancestors 'none'"} < set(policy.split("; "))
+    assert response.headers["referrer-policy"] == "no-referrer"
+    assert response.headers["cache-control"] == "no-store"
+    page = response.text
+    assert "<script" not in page
+    assert " style=" not in page
+    assert '<html lang="en">' in page
+    assert '<label for="login">' in page
+    assert 'content="width=device-width, initial-scale=1"' in page
+    assert "Sign in to MXCU (OAuth)" in page
+    assert all(f"<dt>+{word}</dt>" in page for word in CONTROLS)
+
+
+async def test_the_page_names_what_is_shared(at):
+    assert "your statements" in (await at.browser.get(at.page())).text
+    assert "your statements" not in (await at.browser.get(at.page("mx_bank_oauth"))).text
+
+
+async def test_the_state_is_escaped_and_comes_back_as_it_was(at):
+    state = '"><script>&amp;é +'
+    response = await at.browser.get(at.page(state=state))
+    assert "<script" not in response.text
+    assert answer(await at.decide(page=at.page(state=state)))["state"] == state
+
+
+async def test_the_style_is_a_sheet_of_its_own(at):
+    response = await at.browser.get(f"{BASE_URL}/banks/sandbox/style.css")
+    assert response.headers["content-type"] == "text/css; charset=utf-8"
+    assert "prefers-color-scheme: dark" in response.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/", 404),
+        ("PUT", "/authorize", 405),
+        ("POST", "/style.css", 405),
+        ("HEAD", "/style.css", 200),
+        ("GET", "/authorize", 400),
+        ("POST", "/authorize", 400),
+    ],
+)
+async def test_other_requests_are_answered_as_http_wants(at, method, path, status):
+    response = await at.browser.request(method, f"{BASE_URL}/banks/sandbox{path}")
+    assert response.status_code == status
+    assert ("allow" in response.headers) == (status == 405)
+    assert "content-security-policy" in response.headers
+
+
+async def test_a_form_that_is_too_long_is_not_read(at):
+    response = await at.browser.post(f"{BASE_URL}/banks/sandbox/authorize", content=b"a" * 20_000)
+    assert response.status_code == 413
