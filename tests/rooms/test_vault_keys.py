@@ -1,0 +1,142 @@
+"""Master keys: what is refused before a server starts, and the house's own keys, made once."""
+
+import asyncio
+import base64
+import secrets
+import string
+from pathlib import Path
+
+import pytest
+
+from coatcheck.app import Coatcheck
+from coatcheck.config import Settings
+from coatcheck.errors import ConfigurationError, MasterKeyMissing, SealBroken
+from coatcheck.vault.keys import MasterKeys, new_master_key_line, open_keyring
+
+
+def line(key: bytes, key_id: str = "one") -> str:
+    return f"{key_id}:{base64.b64encode(key).decode()}"
+
+
+def test_the_first_line_of_the_file_seals_and_every_line_opens(tmp_path: Path) -> None:
+    one, two = new_master_key_line(), new_master_key_line()
+    file = tmp_path / "keys"
+    file.write_text(f"# newest first\n\n{one}\n  {two}  \n")
+    file.chmod(0o600)
+    keys = MasterKeys.load(Settings(master_key_file=str(file)))
+    assert keys.sealing_id == one.partition(":")[0]
+    assert set(keys.keys) == {one.partition(":")[0], two.partition(":")[0]}
+
+
+def test_the_environment_separates_keys_by_commas() -> None:
+    one, two = new_master_key_line(), new_master_key_line()
+    keys = MasterKeys.load(Settings(master_key=f"{one},{two}"))
+    assert list(keys.keys) == [one.partition(":")[0], two.partition(":")[0]]
+
+
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ("", "No master key is configured"),
+        ("# nothing but a remark", "No master key is configured"),
+        ("no-colon-here", "not written as `id:base64`"),
+        (":" + base64.b64encode(secrets.token_bytes(32)).decode(), "not written as `id:base64`"),
+        ("one:%%%", "not base64"),
+        (line(secrets.token_bytes(31)), "has 31 bytes"),
+        (line(secrets.token_bytes(33)), "has 33 bytes"),
+        (line(bytes(32)), "a default, a pattern or a password"),
+        (line(b"\xff" * 32), "a default, a pattern or a password"),
+        (line(b"changeme" * 4), "a default, a pattern or a password"),
+        (line(string.ascii_letters.encode()[:32]), "a default, a pattern or a password"),
+        (line(bytes([1, 2, 3, 250]) * 8), "a default, a pattern or a password"),
+    ],
+)
+def test_an_unusable_master_key_is_refused_with_what_is_wrong(written: str, why: str) -> None:
+    with pytest.raises(ConfigurationError, match=why):
+        MasterKeys.load(Settings(master_key=written))
+
+
+def test_a_refusal_never_quotes_the_key() -> None:
+    bad = base64.b64encode(secrets.token_bytes(31)).decode()
+    with pytest.raises(ConfigurationError) as refused:
+        MasterKeys.load(Settings(master_key=f"one:{bad}"))
+    assert bad not in str(refused.value)
+    with pytest.raises(ConfigurationError) as refused:
+        MasterKeys.load(Settings(master_key=bad))
+    assert bad not in str(refused.value)
+
+
+def test_two_keys_with_one_id_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="same id"):
+        MasterKeys.load(
+            Settings(master_key=f"{line(secrets.token_bytes(32))},{line(secrets.token_bytes(32))}")
+        )
+
+
+def test_a_file_and_an_environment_key_at_once_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="not both"):
+        MasterKeys.load(Settings(master_key=new_master_key_line(), master_key_file=str(tmp_path / "keys")))
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o602, 0o644, 0o666, 0o601])
+def test_a_key_file_that_others_may_reach_is_refused_with_the_way_out(tmp_path: Path, mode: int) -> None:
+    file = tmp_path / "keys"
+    file.write_text(new_master_key_line())
+    file.chmod(mode)
+    with pytest.raises(ConfigurationError, match="chmod 600"):
+        MasterKeys.load(Settings(master_key_file=str(file)))
+
+
+def test_a_missing_or_unreadable_key_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read: FileNotFoundError"):
+        MasterKeys.load(Settings(master_key_file=str(tmp_path / "nowhere")))
+    file = tmp_path / "keys"
+    file.write_bytes(b"\xff\xfe\xff")
+    file.chmod(0o600)
+    with pytest.raises(ConfigurationError, match="cannot be read: UnicodeDecodeError"):
+        MasterKeys.load(Settings(master_key_file=str(file)))
+
+
+def test_a_key_shows_in_no_repr() -> None:
+    written = new_master_key_line()
+    keys = MasterKeys.load(Settings(master_key=written))
+    assert repr(keys) == f"MasterKeys(sealing_id='{keys.sealing_id}')"
+
+
+def test_a_wrapped_key_opens_in_its_place_alone() -> None:
+    keys = MasterKeys.load(Settings(master_key=new_master_key_line()))
+    wrapped = keys.wrap(b"k" * 32, "data_key", "USR-1")
+    assert keys.unwrap(keys.sealing_id, wrapped, "data_key", "USR-1") == b"k" * 32
+    with pytest.raises(SealBroken):
+        keys.unwrap(keys.sealing_id, wrapped, "data_key", "USR-2")
+    with pytest.raises(SealBroken):
+        keys.unwrap(keys.sealing_id, wrapped, "keyring", "USR-1")
+    with pytest.raises(MasterKeyMissing) as missing:
+        keys.unwrap("mk-gone", wrapped, "data_key", "USR-1")
+    assert missing.value.detail == "master key mk-gone"
+
+
+async def test_processes_that_start_together_open_the_same_keyring(
+    house: Coatcheck, settings: Settings
+) -> None:
+    keys = MasterKeys.load(settings)
+    async with house.db.connection() as connection:
+        await connection.execute("CREATE TABLE keyring_before AS TABLE keyring")
+        await connection.execute("DELETE FROM keyring")
+    try:
+
+        async def start() -> tuple[bytes, bytes, bytes]:
+            async with house.db.transaction() as connection:
+                ring = await open_keyring(connection, keys)
+            assert "hash_key" not in repr(ring)
+            return ring.hash_key, ring.index_key, ring.audit_key
+
+        rings = await asyncio.gather(*(start() for _ in range(8)))
+        assert len(set(rings)) == 1
+        assert len(set(rings[0])) == 3
+        assert {len(key) for key in rings[0]} == {32}
+    finally:
+        async with house.db.transaction() as connection:
+            await connection.execute("DELETE FROM keyring")
+            await connection.execute("INSERT INTO keyring TABLE keyring_before")
+            await connection.execute("DROP TABLE keyring_before")
