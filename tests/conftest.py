@@ -4,8 +4,13 @@ Tests do not clean up: each has a client of its own, and no look-up crosses clie
 """
 
 import secrets
+import socket
+import subprocess
+import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
+from itertools import takewhile
+from pathlib import Path
 
 import httpx
 import pytest
@@ -63,3 +68,25 @@ async def http(house: Coatcheck) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(create_app(house))
     async with httpx.AsyncClient(transport=transport, base_url=house.settings.base_url) as http:
         yield http
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def sandbox_credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """`coatcheck sandbox`, as a person starts it: its credentials.json."""
+    directory = tmp_path_factory.mktemp("sandbox")
+    arguments = ["sandbox", "--port", str(free_port()), "--data-dir", str(directory)]
+    with (directory / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "coatcheck.cli", *arguments], stdout=subprocess.PIPE, stderr=log, text=True
+        )
+        assert process.stdout is not None
+        said = list(takewhile(lambda line: line.strip() != "ready", process.stdout))
+        yield directory / "credentials.json"
+        process.terminate()
+        assert process.wait(10) == 0, said
