@@ -1,0 +1,34 @@
+"""What v20250224 calls products: which job brings each. Both of MX's spellings of the history are known."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from coatcheck.connectors.contract import JobKind
+
+
+class Product(StrEnum):
+    ACCOUNT_VERIFICATION = "account_verification"
+    IDENTITY_VERIFICATION = "identity_verification"
+    TRANSACTIONS = "transactions"
+    TRANSACTION_HISTORY = "transaction_history"
+    HISTORY = "history"
+    STATEMENTS = "statements"
+    INVESTMENTS = "investments"
+    REWARDS = "rewards"
+
+
+KINDS = {
+    Product.ACCOUNT_VERIFICATION: JobKind.VERIFICATION,
+    Product.IDENTITY_VERIFICATION: JobKind.IDENTIFICATION,
+    Product.TRANSACTIONS: JobKind.AGGREGATION,
+    Product.TRANSACTION_HISTORY: JobKind.HISTORY,
+    Product.HISTORY: JobKind.HISTORY,
+    Product.STATEMENTS: JobKind.STATEMENT,
+}
+"""Nothing here brings investments or rewards."""
+
+
+def job_kinds(products: Iterable[str]) -> list[JobKind]:
+    """The jobs that bring the products, each once, in the order they were named."""
+    found = (KINDS.get(Product(name)) for name in products)
+    return list(dict.fromkeys(kind for kind in found if kind))
