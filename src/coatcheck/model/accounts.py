@@ -74,6 +74,23 @@ class Account:
 
 STORED = tuple(field.name for field in fields(Account) if field.name not in JOINED)
 
+MERGE = (
+    *(
+        f"""UPDATE {table} t
+            SET account_guid = %(kept)s, member_guid = %(kept_member)s, updated_at = %(now)s
+            WHERE t.user_guid = %(user_guid)s AND t.account_guid = %(other)s AND NOT EXISTS (
+                  SELECT FROM {table} own WHERE own.user_guid = t.user_guid
+                  AND own.account_guid = %(kept)s AND own.id = t.id)"""
+        for table in ("transaction", "statement")
+    ),
+    # So that the bank's next word of the other does not bring it back, for as long as the kept one lives.
+    """UPDATE merged_account SET merged_into = %(kept)s
+       WHERE user_guid = %(user_guid)s AND merged_into = %(other)s""",
+    """INSERT INTO merged_account (user_guid, member_guid, id, merged_into)
+       SELECT user_guid, member_guid, id, %(kept)s FROM account
+       WHERE user_guid = %(user_guid)s AND guid = %(other)s AND id IS NOT NULL""",
+)
+
 
 async def find_account(
     connection: Connection, user_guid: str, identifier: str, *, member_guid: str | None = None
@@ -156,3 +173,47 @@ async def remove_account(connection: Connection, user_guid: str, guid: str) -> N
         "DELETE FROM account WHERE user_guid = %(user_guid)s AND guid = %(guid)s",
         {"user_guid": user_guid, "guid": guid},
     )
+
+
+async def merge_accounts(
+    connection: Connection, kept: Account, others: Sequence[Account], now: datetime
+) -> Sequence[str]:
+    """Merges the others into the kept account and removes them; tokens on them are dead at once.
+
+    Of two transactions or statements with the same bank's id, the kept account's own stays.
+
+    Returns:
+        The guids of the statements that are gone, for the vault to forget.
+    """
+    await run(
+        connection,
+        """SELECT FROM member WHERE user_guid = %(user_guid)s AND guid = ANY (%(guids)s)
+           ORDER BY guid FOR NO KEY UPDATE""",
+        {"user_guid": kept.user_guid, "guids": [each.member_guid for each in (kept, *others)]},
+    )
+    dropped: list[str] = []
+    for other in others:
+        values = {
+            "user_guid": kept.user_guid,
+            "kept": kept.guid,
+            "kept_member": kept.member_guid,
+            "other": other.guid,
+            "now": now,
+        }
+        for statement in MERGE:
+            await run(connection, statement, values)
+        cursor = await connection.execute(
+            "SELECT guid FROM statement WHERE user_guid = %(user_guid)s AND account_guid = %(other)s", values
+        )
+        dropped += [guid for (guid,) in await cursor.fetchall()]
+        await remove_account(connection, kept.user_guid, other.guid)
+    return dropped
+
+
+async def merged_ids(connection: Connection, user_guid: str, member_guid: str) -> frozenset[str]:
+    """The bank's ids of the member's accounts that were merged into another that is still there."""
+    cursor = await connection.execute(
+        "SELECT id FROM merged_account WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s",
+        {"user_guid": user_guid, "member_guid": member_guid},
+    )
+    return frozenset(id for (id,) in await cursor.fetchall())

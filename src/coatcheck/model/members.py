@@ -3,9 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from coatcheck.db import Connection, columns, fetch_one
+from coatcheck.db import Connection, columns, fetch_one, run
 from coatcheck.errors import NotFound
+from coatcheck.ids import new
 from coatcheck.model.paging import Listing, Page, fetch_page
+from coatcheck.model.users import User
+
+MANUAL = "manual"
+"""The institution code of what the user keeps by hand; no bank stands behind it."""
+MANUAL_GUID = "INS-5c1f6f0e-6a0b-5d0c-9f57-3a1d0b7e2c44"
 
 SOURCE = """(SELECT m.*, u.id AS user_id,
                     coalesce(j.state <> 'ended', false) AS is_being_aggregated,
@@ -81,3 +87,33 @@ async def list_members(
         page=page,
         parameters={"user_guid": user_guid, "use_case": use_case},
     )
+
+
+async def manual_member(connection: Connection, user: User, now: datetime) -> Member:
+    """The member under which the user's manual accounts stand; made where there is none yet."""
+    await run(
+        connection,
+        """INSERT INTO member (user_guid, guid, client_guid, institution_code, institution_guid, name,
+                               is_manual, background_aggregation_is_disabled, login_hash, created_at, updated_at)
+           VALUES (%(user_guid)s, %(guid)s, %(client_guid)s, %(code)s, %(institution_guid)s, 'Manual',
+                   true, true, ''::bytea, %(now)s, %(now)s)
+           ON CONFLICT (user_guid, institution_code, login_hash) DO NOTHING""",
+        {
+            "user_guid": user.guid,
+            "guid": new("MBR"),
+            "client_guid": user.client_guid,
+            "code": MANUAL,
+            "institution_guid": MANUAL_GUID,
+            "now": now,
+        },
+    )
+    member = await fetch_one(
+        connection,
+        Member,
+        f"""SELECT {columns(Member)} FROM {SOURCE}
+            WHERE user_guid = %(user_guid)s AND institution_code = %(code)s""",
+        {"user_guid": user.guid, "code": MANUAL},
+    )
+    if member is None:
+        raise NotFound
+    return member

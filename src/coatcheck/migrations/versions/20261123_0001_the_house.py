@@ -82,8 +82,9 @@ CREATE TABLE member (
 );
 CREATE UNIQUE INDEX member_once ON member (user_guid, institution_code, login_hash);
 CREATE UNIQUE INDEX member_id_once ON member (user_guid, id);
-CREATE INDEX member_due ON member (successfully_aggregated_at)
+CREATE INDEX member_due ON member ((coalesce(aggregated_at, created_at)))
     WHERE NOT background_aggregation_is_disabled AND NOT is_manual;
+CREATE INDEX member_degraded ON member (aggregated_at) WHERE connection_status = 'DEGRADED';
 
 CREATE TABLE member_job (
     user_guid text NOT NULL,
@@ -171,6 +172,16 @@ CREATE TABLE account (
     FOREIGN KEY (user_guid, member_guid) REFERENCES member (user_guid, guid) ON DELETE CASCADE
 );
 CREATE UNIQUE INDEX account_once ON account (user_guid, member_guid, id);
+
+CREATE TABLE merged_account (
+    user_guid text NOT NULL,
+    member_guid text NOT NULL,
+    id text NOT NULL,
+    merged_into text NOT NULL,
+    PRIMARY KEY (user_guid, member_guid, id),
+    FOREIGN KEY (user_guid, member_guid) REFERENCES member (user_guid, guid) ON DELETE CASCADE,
+    FOREIGN KEY (user_guid, merged_into) REFERENCES account (user_guid, guid) ON DELETE CASCADE
+);
 
 CREATE TABLE transaction (
     user_guid text NOT NULL,
