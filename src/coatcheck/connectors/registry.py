@@ -99,8 +99,14 @@ class Registry:
 
     def merchants(self) -> tuple[ListedMerchant, ...]:
         """Every merchant that any connector's transactions name, by name."""
-        named = {each.name: each for connector in self.connectors for each in connector.merchants()}
-        return tuple(_listed(named[name]) for name in sorted(named))
+        return self._merchants
+
+    @cached_property
+    def merchants_by_guid(self) -> Mapping[str, ListedMerchant]:
+        """By the merchant's own guid and by that of its location."""
+        return MappingProxyType(
+            {guid: each for each in self._merchants for guid in (each.guid, each.location_guid)}
+        )
 
     def depositor(self) -> Connector | None:
         """The connector that sends micro-deposits, None where none can."""
@@ -109,6 +115,10 @@ class Registry:
     def sites(self) -> Mapping[str, ASGIApp]:
         """The banks' own pages by the connector's name, to be served below `/banks/<name>`."""
         return {each.name: each.site for each in self.connectors if each.site}
+
+    @cached_property
+    def _merchants(self) -> tuple[ListedMerchant, ...]:
+        return self._merchants
 
     @cached_property
     def _ranked(self) -> tuple[Institution, ...]:
@@ -124,6 +134,11 @@ class Registry:
             for each in connector.institutions()
             for key in (each.code, each.guid)
         }
+
+    @cached_property
+    def _merchants(self) -> tuple[ListedMerchant, ...]:
+        named = {each.name: each for connector in self.connectors for each in connector.merchants()}
+        return tuple(_listed(named[name]) for name in sorted(named))
 
     def _owned(self, key: str) -> tuple[Institution, Connector]:
         try:
