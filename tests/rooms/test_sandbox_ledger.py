@@ -230,6 +230,7 @@ async def test_two_years_of_life_hold_everything_a_life_holds():
     assert min(each.date for each in told) < NOW.date() - timedelta(days=725)
     pay = [each for each in told if each.is_direct_deposit]
     assert {(after.date - before.date).days for before, after in pairwise(pay)} == {14}
+    assert {each.date.strftime("%A") for each in pay} == {"Friday"}
     assert len({each.amount for each in pay}) == 1
     cheques = [int(each.check_number_string) for each in told if each.check_number_string]
     assert cheques == list(range(cheques[0], cheques[0] + len(cheques)))

@@ -118,7 +118,8 @@ class Registry:
 
     @cached_property
     def _merchants(self) -> tuple[ListedMerchant, ...]:
-        return self._merchants
+        named = {each.name: each for connector in self.connectors for each in connector.merchants()}
+        return tuple(_listed(named[name]) for name in sorted(named))
 
     @cached_property
     def _ranked(self) -> tuple[Institution, ...]:
@@ -134,11 +135,6 @@ class Registry:
             for each in connector.institutions()
             for key in (each.code, each.guid)
         }
-
-    @cached_property
-    def _merchants(self) -> tuple[ListedMerchant, ...]:
-        named = {each.name: each for connector in self.connectors for each in connector.merchants()}
-        return tuple(_listed(named[name]) for name in sorted(named))
 
     def _owned(self, key: str) -> tuple[Institution, Connector]:
         try:

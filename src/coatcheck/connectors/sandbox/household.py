@@ -19,7 +19,7 @@ from coatcheck.errors import CredentialsDenied
 
 _HALF_WAVE = 24
 """Months for which savings grow, before they shrink for as long."""
-_FRIDAY = 738_885
+_FRIDAY = 738_890
 """The ordinal of a Friday."""
 _NSF_CENTS = 731
 
