@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from coatcheck.api.products import Product
 from coatcheck.errors import InvalidRequest
 
 Body = TypeVar("Body", bound=Struct)
@@ -28,16 +29,6 @@ Whole: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 UseCase: TypeAlias = Literal["MONEY_MOVEMENT", "PFM"]
 UseCases: TypeAlias = Annotated[tuple[UseCase, ...], Meta(max_length=2)]
-Product: TypeAlias = Literal[
-    "account_verification",
-    "identity_verification",
-    "transactions",
-    "transaction_history",
-    "history",
-    "statements",
-    "investments",
-    "rewards",
-]
 AccountType: TypeAlias = Literal[
     "ANY",
     "CASH",

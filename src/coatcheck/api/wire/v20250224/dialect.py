@@ -2,22 +2,17 @@
 
 from typing import Annotated
 
+from coatcheck.api.products import KINDS, Product
 from coatcheck.api.wire.encoding import encode, shaped, shaped_all
 from coatcheck.api.wire.v20111101.dialect import V20111101, institution_parts, member_parts, pagination
 from coatcheck.api.wire.v20250224 import shapes
-from coatcheck.connectors.contract import Institution, JobKind
+from coatcheck.connectors.contract import Institution
 from coatcheck.model.accounts import Account
 from coatcheck.model.members import Member
 from coatcheck.model.paging import Listing
 
-PRODUCTS = {
-    "account_verification": JobKind.VERIFICATION,
-    "identity_verification": JobKind.IDENTIFICATION,
-    "transactions": JobKind.AGGREGATION,
-    "transaction_history": JobKind.HISTORY,
-    "statements": JobKind.STATEMENT,
-}
-"""The dialect's words for what a job is after."""
+PRODUCTS = {product.value: kind for product, kind in KINDS.items() if product is not Product.HISTORY}
+"""The older spelling of the history is understood, and never said."""
 
 
 def _institution(institution: Institution) -> shapes.Institution:
