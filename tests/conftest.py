@@ -4,7 +4,6 @@ Tests do not clean up: each has a client of its own, and no look-up crosses clie
 """
 
 import secrets
-import socket
 import subprocess
 import sys
 from base64 import b64encode
@@ -21,6 +20,7 @@ from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.migrations.walk import upgrade
 from coatcheck.server import create_app
+from tests.processes import free_port
 
 
 @pytest.fixture(scope="session")
@@ -70,10 +70,14 @@ async def http(house: Coatcheck) -> AsyncIterator[httpx.AsyncClient]:
         yield http
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@pytest.fixture
+def environment(url: str, master_key: str) -> dict[str, str]:
+    """The settings of a real process on the test's database."""
+    return {
+        "COATCHECK_DATABASE_URL": url,
+        "COATCHECK_MASTER_KEY": master_key,
+        "COATCHECK_CONNECTORS": "sandbox",
+    }
 
 
 @pytest.fixture(scope="session")

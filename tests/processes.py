@@ -1,0 +1,66 @@
+"""Real processes of Coatcheck, for tests of what only processes show."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+PATIENCE = 30
+"""Seconds until a process that should serve or stop is given up."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Serving:
+    process: "subprocess.Popen[bytes]"
+    base_url: str
+
+
+@contextmanager
+def process(*arguments: str, environment: dict[str, str], log: Path) -> "Iterator[subprocess.Popen[bytes]]":
+    """`coatcheck <arguments>`, told to stop at the end, whatever state the test left it in."""
+    with log.open("ab") as out:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "coatcheck.cli", *arguments],
+            env={name: value for name, value in os.environ.items() if not name.startswith("COATCHECK_")}
+            | environment,
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        yield child
+    finally:
+        child.send_signal(signal.SIGCONT)
+        child.terminate()
+        child.wait(PATIENCE)
+
+
+@contextmanager
+def serving(environment: dict[str, str], log: Path) -> Iterator[Serving]:
+    """`coatcheck serve` on a free port, answering."""
+    port = free_port()
+    base_url = f"http://127.0.0.1:{port}"
+    with process("serve", "--port", str(port), environment=environment, log=log) as child:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                httpx.get(f"{base_url}/health").raise_for_status()
+                break
+            except httpx.HTTPError:
+                assert child.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.05)
+        yield Serving(child, base_url)
