@@ -112,3 +112,13 @@ async def enable_processor(
            VALUES (%(client_guid)s, %(processor_guid)s, %(now)s) ON CONFLICT DO NOTHING""",
         {"client_guid": client_guid, "processor_guid": processor_guid, "now": now},
     )
+
+
+async def set_client_webhook_url(connection: Connection, guid: str, webhook_url: str | None) -> None:
+    """Where the client is told what happened; None tells it nothing."""
+    if not await run(
+        connection,
+        "UPDATE client SET webhook_url = %(webhook_url)s WHERE guid = %(guid)s",
+        {"guid": guid, "webhook_url": webhook_url},
+    ):
+        raise NotFound
