@@ -1,0 +1,46 @@
+"""`coatcheck keys`: the master keys, which wrap all others."""
+
+import typer
+
+from coatcheck.cli.printing import AsJson, out, progress, show_json
+from coatcheck.cli.running import opened, run
+from coatcheck.config import load
+from coatcheck.vault import keys
+
+verbs = typer.Typer(no_args_is_help=True, add_completion=False, help="Master keys, which wrap all others.")
+
+
+@verbs.command()
+def new() -> None:
+    """Prints the line of a fresh master key, for the key file; nothing is kept.
+
+    Example: (umask 077; coatcheck keys new > master.key)
+    """
+    out.print(keys.new_master_key_line(), markup=False)
+
+
+@verbs.command()
+def rotate(as_json: AsJson = False) -> None:
+    """Wraps every key under the first master key of the file; may be stopped and run again, also under load.
+
+    Put the new line first, keep the old one below, restart serve and work, then run this. When it is done the
+    old line can go.
+
+    Example: coatcheck keys rotate
+    """
+    count = run(_rotate())
+    if as_json:
+        show_json({"rewrapped": count})
+    else:
+        out.print(f"{count} keys are wrapped anew. No key needs the older master keys any more.")
+
+
+async def _rotate() -> int:
+    async with opened() as house:
+        with progress() as bar:
+            task = bar.add_task("Wrapping keys", total=None)
+            return await keys.rotate(
+                house.db,
+                keys.MasterKeys.load(load()),
+                lambda done, total: bar.update(task, completed=done, total=total),
+            )
