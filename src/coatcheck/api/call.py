@@ -113,3 +113,13 @@ class Call:
         if user.is_disabled:
             raise UserDisabled
         return user
+
+    async def record(self, action: str, subject: str) -> None:
+        """Writes into the client's audit log, in the call's transaction, that the client did this."""
+        await self.house.audit.record(
+            self.connection,
+            client_guid=self.client.guid,
+            actor=self.client.guid,
+            action=action,
+            subject=subject,
+        )

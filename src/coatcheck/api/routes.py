@@ -155,8 +155,8 @@ ROUTES: tuple[Route, ...] = (
     _reads(f"{MEMBER}/statements/{{statement}}", statements.read, "readStatementByMember"),
     # Micro-deposits.
     _reads(f"{USER}/micro_deposits", micro_deposits.list_, "listUserMicrodeposits"),
-    Route("POST", f"{USER}/micro_deposits", micro_deposits.create, "createMicrodeposit"),
-    _reads(f"{USER}/micro_deposits/{{micro_deposit}}", micro_deposits.read, "readUserMicrodeposit"),
+    _writes("POST", f"{USER}/micro_deposits", micro_deposits.create, "createMicrodeposit"),
+    _writes("GET", f"{USER}/micro_deposits/{{micro_deposit}}", micro_deposits.read, "readUserMicrodeposit"),
     _writes(
         "DELETE", f"{USER}/micro_deposits/{{micro_deposit}}", micro_deposits.delete, "deleteMicrodeposit", 204
     ),

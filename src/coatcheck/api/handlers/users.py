@@ -1,0 +1,70 @@
+"""A client's end users."""
+
+from dataclasses import replace
+
+from coatcheck.api.call import Call, Reply
+from coatcheck.api.paging import read_flag, read_page, read_text
+from coatcheck.api.wire.requests import UserBody, given, parse
+from coatcheck.ids import new
+from coatcheck.model.users import User, add_user, change_user, list_users, remove_user
+from coatcheck.webhooks import events
+from coatcheck.webhooks.events import Action
+
+
+async def create(call: Call) -> bytes:
+    nobody = User(
+        guid=new("USR"),
+        client_guid=call.client.guid,
+        id=None,
+        email=None,
+        metadata=None,
+        is_disabled=False,
+        created_at=call.house.clock.now(),
+    )
+    user = replace(nobody, **given(parse(call.body, UserBody).user))
+    await add_user(call.connection, user)
+    await _tell(call, user, Action.CREATED)
+    return call.wire.show_user(user)
+
+
+async def list_(call: Call) -> bytes:
+    users = await list_users(
+        call.connection,
+        call.client.guid,
+        read_page(call.query),
+        id=read_text(call.query, "id"),
+        email=read_text(call.query, "email"),
+        is_disabled=read_flag(call.query, "is_disabled"),
+    )
+    return call.wire.show_users(users)
+
+
+async def read(call: Call) -> bytes:
+    return call.wire.show_user(await call.user())
+
+
+async def update(call: Call) -> bytes:
+    """Disabling ends every token on the user's data at once; enabling wakes those that have not expired."""
+    user = replace(await call.user(), **given(parse(call.body, UserBody).user))
+    await change_user(call.connection, user)
+    await _tell(call, user, Action.UPDATED)
+    return call.wire.show_user(user)
+
+
+async def delete(call: Call) -> Reply:
+    """For good. The user's data key goes first: nothing sealed opens again, wherever a copy of it lies."""
+    user = await call.user()
+    await call.house.vault.forget(call.connection, owner_guid=user.guid)
+    await remove_user(call.connection, user.guid)
+    await _tell(call, user, Action.DELETED)
+    return Reply(204)
+
+
+async def _tell(call: Call, user: User, action: Action) -> None:
+    await call.record(f"user.{action}", user.guid)
+    await call.house.announcer.announce(
+        call.connection,
+        client_guid=call.client.guid,
+        event=events.user(action, user, call.house.clock.now()),
+        skip=call.skips_webhook,
+    )

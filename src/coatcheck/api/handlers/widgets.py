@@ -1,0 +1,111 @@
+"""The single-use link that loads the widget for a user."""
+
+from coatcheck.api.call import Call
+from coatcheck.api.products import job_kinds
+from coatcheck.api.wire import requests
+from coatcheck.api.wire.requests import ConnectWidgetBody, WidgetBody, parse
+from coatcheck.connectors.contract import JobKind
+from coatcheck.errors import InvalidRequest
+from coatcheck.model.members import find_member
+from coatcheck.model.micro_deposits import find_micro_deposit
+from coatcheck.model.users import User
+from coatcheck.web.oauth_window import WayBack
+from coatcheck.web.widget_link import WidgetOptions, mint_widget_url
+
+CONNECT = "connect_widget"
+COLOR_SCHEMES = frozenset({"light", "dark", "browser"})
+MAX_LOCALE = 100
+
+
+async def request_url(call: Call) -> bytes:
+    """Only the connect widget is served; the others are for the end user's own finances."""
+    wanted = parse(call.body, WidgetBody).widget_url
+    if wanted.widget_type != CONNECT:
+        raise InvalidRequest(f"widget_type is {CONNECT}: there is no other widget here.")
+    user = await call.readable_user()
+    url = await mint_widget_url(call.house, call.connection, user, await _options(call, user, wanted))
+    return call.wire.show_widget_url(widget_type=CONNECT, url=url, user_id=user.id)
+
+
+async def request_connect_url(call: Call) -> bytes:
+    user = await call.readable_user()
+    wanted = parse(call.body, ConnectWidgetBody).config
+    url = await mint_widget_url(call.house, call.connection, user, await _options(call, user, wanted))
+    return call.wire.show_connect_widget_url(url=url, user_guid=user.guid)
+
+
+async def _options(call: Call, user: User, wanted: requests.WidgetOptions) -> WidgetOptions:
+    """What was asked for, with MX's defaults for what was not (MX docs: widget URL).
+
+    Raises:
+        NotFound: the institution is none of ours, or the member or micro-deposit is none of the user's.
+        InvalidRequest: a value cannot be heeded.
+    """
+    mode = wanted.mode or "aggregation"
+    is_verification = mode == "verification"
+    color_scheme = wanted.color_scheme or "light"
+    if color_scheme not in COLOR_SCHEMES:
+        raise InvalidRequest(f"color_scheme is one of {', '.join(sorted(COLOR_SCHEMES))}.")
+    include_transactions = (
+        not is_verification if wanted.include_transactions is None else wanted.include_transactions
+    )
+    source = wanted.oauth_referral_source or ("APP" if wanted.is_mobile_webview else "BROWSER")
+    return WidgetOptions(
+        widget_type=CONNECT,
+        mode=mode,
+        kinds=_kinds(wanted, is_verification=is_verification, include_transactions=include_transactions),
+        include_transactions=include_transactions,
+        background_aggregation_is_disabled=(
+            is_verification if wanted.disable_background_agg is None else wanted.disable_background_agg
+        ),
+        way_back=WayBack(
+            referral_source=source,
+            client_redirect_url=wanted.client_redirect_url,
+            ui_message_webview_url_scheme=wanted.ui_message_webview_url_scheme,
+        ),
+        current_institution_code=_institution_code(call, wanted),
+        current_member_guid=await _member_guid(call, user, wanted),
+        current_microdeposit_guid=await _micro_deposit_guid(call, user, wanted),
+        update_credentials=wanted.update_credentials or False,
+        disable_institution_search=wanted.disable_institution_search or False,
+        iso_country_codes=[code.upper() for code in wanted.iso_country_code or ()],
+        use_cases=None if wanted.use_cases is None else list(wanted.use_cases),
+        is_mobile_webview=wanted.is_mobile_webview or False,
+        ui_message_version=wanted.ui_message_version or 4,
+        color_scheme=color_scheme,
+        locale=(wanted.locale or call.headers.get("accept-language", ""))[:MAX_LOCALE] or None,
+        callback_payload=call.callback_payload,
+    )
+
+
+def _kinds(
+    wanted: requests.WidgetOptions, *, is_verification: bool, include_transactions: bool
+) -> list[JobKind]:
+    """`data_request` decides alone where it is sent; else the mode comes first and what is included after it."""
+    if wanted.data_request is not None:
+        return job_kinds(wanted.data_request.products)
+    kinds = [JobKind.VERIFICATION if is_verification else JobKind.AGGREGATION]
+    if is_verification and include_transactions:
+        kinds.append(JobKind.AGGREGATION)
+    if wanted.include_identity:
+        kinds.append(JobKind.IDENTIFICATION)
+    return kinds
+
+
+def _institution_code(call: Call, wanted: requests.WidgetOptions) -> str | None:
+    named = wanted.current_institution_code or wanted.current_institution_guid
+    return call.house.registry.find(named).code if named else None
+
+
+async def _member_guid(call: Call, user: User, wanted: requests.WidgetOptions) -> str | None:
+    if not wanted.current_member_guid:
+        return None
+    return (await find_member(call.connection, user.guid, wanted.current_member_guid)).guid
+
+
+async def _micro_deposit_guid(call: Call, user: User, wanted: requests.WidgetOptions) -> str | None:
+    guid = wanted.current_microdeposit_guid
+    if not guid:
+        return None
+    deposit = await find_micro_deposit(call.connection, call.client.guid, guid, user_guid=user.guid)
+    return deposit.guid
