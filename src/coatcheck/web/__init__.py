@@ -1,0 +1,1 @@
+"""What the pages that people see have in common."""

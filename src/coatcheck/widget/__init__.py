@@ -1,0 +1,1 @@
+"""The pages an end user sees while connecting a bank."""
