@@ -2,11 +2,13 @@
 
 from base64 import b64encode
 from collections.abc import Sequence
+from datetime import datetime
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
 
+Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 
 LARGEST_EXACT = 2**53 - 1

@@ -1,9 +1,11 @@
 """The two largest shapes of the dialect: an account, and what v20111101 alone says of it besides."""
 
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 
 from msgspec import Struct
+
+from coatcheck.api.wire.encoding import Moment
 
 
 class AccountCore(Struct, frozen=True, kw_only=True):
@@ -21,7 +23,7 @@ class AccountCore(Struct, frozen=True, kw_only=True):
     balance: Decimal | None
     cash_balance: Decimal | None
     cash_surrender_value: Decimal | None
-    created_at: datetime
+    created_at: Moment
     credit_limit: Decimal | None
     currency_code: str | None
     day_payment_is_due: int | None
@@ -29,7 +31,7 @@ class AccountCore(Struct, frozen=True, kw_only=True):
     federal_insurance_status: str | None
     guid: str
     id: str | None
-    imported_at: datetime | None
+    imported_at: Moment | None
     institution_code: str | None
     insured_name: str | None = None
     interest_rate: Decimal | None
@@ -37,7 +39,7 @@ class AccountCore(Struct, frozen=True, kw_only=True):
     is_hidden: bool
     is_manual: bool
     last_payment: Decimal | None
-    last_payment_at: datetime | None
+    last_payment_at: Moment | None
     loan_amount: Decimal | None
     margin_balance: Decimal | None = None
     matures_on: date | None
@@ -51,7 +53,7 @@ class AccountCore(Struct, frozen=True, kw_only=True):
     nickname: str | None
     original_balance: Decimal | None
     pay_out_amount: Decimal | None = None
-    payment_due_at: datetime | None
+    payment_due_at: Moment | None
     payoff_balance: Decimal | None
     premium_amount: Decimal | None = None
     property_type: str | None
@@ -64,7 +66,7 @@ class AccountCore(Struct, frozen=True, kw_only=True):
     total_account_value: Decimal | None
     total_account_value_ugl: Decimal | None = None
     type: str
-    updated_at: datetime
+    updated_at: Moment
     user_guid: str
     user_id: str | None
 
@@ -102,7 +104,7 @@ class Account(AccountCore, frozen=True, kw_only=True):
     feed_interest_rate: Decimal | None = None
     feed_is_closed: bool | None = None
     feed_last_payment: Decimal | None = None
-    feed_last_payment_at: datetime | None = None
+    feed_last_payment_at: Moment | None = None
     feed_loan_amount: Decimal | None = None
     feed_matures_on: date | None = None
     feed_minimum_balance: Decimal | None = None
@@ -110,7 +112,7 @@ class Account(AccountCore, frozen=True, kw_only=True):
     feed_name: str | None = None
     feed_nickname: str | None = None
     feed_original_balance: Decimal | None = None
-    feed_payment_due_at: datetime | None = None
+    feed_payment_due_at: Moment | None = None
     feed_payoff_balance: Decimal | None = None
     feed_routing_number: str | None = None
     feed_started_on: date | None = None

@@ -3,11 +3,12 @@
 A field without a value is taken from the record of the same name; one with a value here is the same for all.
 """
 
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 
 from msgspec import UNSET, Struct, UnsetType, field
 
+from coatcheck.api.wire.encoding import Moment
 from coatcheck.api.wire.v20111101.accounts import Account
 
 
@@ -87,7 +88,7 @@ class CredentialsBody(Struct, frozen=True):
 class MemberCore(Struct, frozen=True, kw_only=True):
     """What both dialects say of a member. `most_recent_job_detail_*` is null or boolean in both of MX's specs."""
 
-    aggregated_at: datetime | None
+    aggregated_at: Moment | None
     background_aggregation_is_disabled: bool
     connection_status: str | None
     connection_status_message: str | None
@@ -105,7 +106,7 @@ class MemberCore(Struct, frozen=True, kw_only=True):
     name: str
     needs_updated_credentials: bool
     oauth_window_uri: str | None
-    successfully_aggregated_at: datetime | None
+    successfully_aggregated_at: Moment | None
     use_cases: list[str]
     user_guid: str
     user_id: str | None
@@ -154,7 +155,7 @@ class ChallengesBody(Struct, frozen=True):
 
 
 class MemberStatus(Struct, frozen=True, kw_only=True):
-    aggregated_at: datetime | None
+    aggregated_at: Moment | None
     challenges: list[Challenge]
     connection_status: str | None
     guid: str
@@ -163,7 +164,7 @@ class MemberStatus(Struct, frozen=True, kw_only=True):
     has_processed_transactions: bool
     is_authenticated: bool
     is_being_aggregated: bool
-    successfully_aggregated_at: datetime | None
+    successfully_aggregated_at: Moment | None
 
 
 class MemberStatusBody(Struct, frozen=True):
@@ -265,7 +266,7 @@ class Transaction(Struct, frozen=True, kw_only=True):
     category: str | None
     category_guid: str | None
     check_number_string: str | None
-    created_at: datetime
+    created_at: Moment
     currency_code: str | None
     date: date
     description: str | None
@@ -295,12 +296,12 @@ class Transaction(Struct, frozen=True, kw_only=True):
     merchant_location_guid: str | None
     metadata: str | None
     original_description: str | None
-    posted_at: datetime | None
+    posted_at: Moment | None
     status: str
     top_level_category: str | None
-    transacted_at: datetime | None
+    transacted_at: Moment | None
     type: str
-    updated_at: datetime
+    updated_at: Moment
     user_guid: str
     user_id: str | None
     classification: Classification | UnsetType | None = UNSET
@@ -321,10 +322,10 @@ class TransactionsBody(Struct, frozen=True):
 class Statement(Struct, frozen=True, kw_only=True):
     account_guid: str
     content_hash: str
-    created_at: datetime
+    created_at: Moment
     guid: str
     member_guid: str
-    updated_at: datetime
+    updated_at: Moment
     uri: str
     user_guid: str
 
@@ -344,8 +345,8 @@ class MicroDepositState(Struct, frozen=True, kw_only=True):
     institution_code: str | None
     institution_name: str | None
     status: str
-    updated_at: datetime
-    verified_at: datetime | None
+    updated_at: Moment
+    verified_at: Moment | None
 
 
 class MicroDeposit(MicroDepositState, frozen=True, kw_only=True):
@@ -372,14 +373,14 @@ class MicroDepositsBody(Struct, frozen=True):
 
 
 class Category(Struct, frozen=True, kw_only=True):
-    created_at: datetime | None = None
+    created_at: Moment | None = None
     guid: str
     is_default: bool = True
     is_income: bool
     metadata: str | None = None
     name: str
     parent_guid: str | None
-    updated_at: datetime | None = None
+    updated_at: Moment | None = None
 
 
 class CategoryBody(Struct, frozen=True):
@@ -392,11 +393,11 @@ class CategoriesBody(Struct, frozen=True):
 
 
 class Merchant(Struct, frozen=True, kw_only=True):
-    created_at: datetime | None = None
+    created_at: Moment | None = None
     guid: str
     logo_url: str | None
     name: str
-    updated_at: datetime | None = None
+    updated_at: Moment | None = None
     website_url: str | None
 
 
@@ -412,7 +413,7 @@ class MerchantsBody(Struct, frozen=True):
 class MerchantLocation(Struct, frozen=True, kw_only=True):
     city: str | None
     country: str | None = "US"
-    created_at: datetime | None = None
+    created_at: Moment | None = None
     guid: str
     latitude: Decimal | None = None
     longitude: Decimal | None = None
@@ -421,7 +422,7 @@ class MerchantLocation(Struct, frozen=True, kw_only=True):
     postal_code: str | None = None
     state: str | None
     street_address: str | None = None
-    updated_at: datetime | None = None
+    updated_at: Moment | None = None
 
 
 class MerchantLocationBody(Struct, frozen=True):

@@ -1,10 +1,10 @@
 """The shapes of codes and tokens, and of what a token opens for a processor."""
 
-from datetime import datetime
 from decimal import Decimal
 
 from msgspec import Struct
 
+from coatcheck.api.wire.encoding import Moment
 from coatcheck.api.wire.v20111101.shapes import Pagination
 
 
@@ -26,7 +26,7 @@ class LegacyAuthorizationCodeBody(Struct, frozen=True):
 
 class ListedToken(Struct, frozen=True):
     payment_processor_guid: str
-    expires_at: datetime
+    expires_at: Moment
     access_token: str
     """The first characters and an ellipsis: the rest is kept nowhere."""
     active: bool
@@ -40,7 +40,7 @@ class Token(Struct, frozen=True):
     """RFC 6749 5.1 with MX's `expires_at` (MX processor guide)."""
 
     access_token: str
-    expires_at: datetime
+    expires_at: Moment
     scope: str
     token_type: str = "Bearer"  # noqa: S105 (the name of a scheme)
 
@@ -100,10 +100,10 @@ class PaymentAccount(Element, frozen=True, kw_only=True):
     account_type: str
     available_balance: Decimal | None
     balance: Decimal | None
-    created_at: datetime
+    created_at: Moment
     routing_number: str | None
     transit_number: str | None
-    updated_at: datetime
+    updated_at: Moment
 
 
 class PaymentAccountBody(Struct, frozen=True):

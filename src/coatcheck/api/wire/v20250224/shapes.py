@@ -1,9 +1,8 @@
 """The shapes that v20250224 has otherwise."""
 
-from datetime import datetime
-
 from msgspec import Struct
 
+from coatcheck.api.wire.encoding import Moment
 from coatcheck.api.wire.v20111101.accounts import AccountCore
 from coatcheck.api.wire.v20111101.shapes import InstitutionCore, MemberCore, Pagination
 
@@ -11,7 +10,7 @@ from coatcheck.api.wire.v20111101.shapes import InstitutionCore, MemberCore, Pag
 class Institution(InstitutionCore, frozen=True, kw_only=True):
     """What it can do is a list of products, where v20111101 has a flag for each."""
 
-    created_at: datetime | None
+    created_at: Moment | None
     guid: str
     is_hidden: bool = False
     supported_products: list[str]
