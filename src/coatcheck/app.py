@@ -10,7 +10,9 @@ from coatcheck.config import Settings
 from coatcheck.connectors.registry import Registry, load
 from coatcheck.db import Database
 from coatcheck.jobs import Jobs
+from coatcheck.linking.consent import Consent
 from coatcheck.linking.linker import Linker
+from coatcheck.linking.micro_deposits import MicroDeposits
 from coatcheck.tokens.api_keys import ApiKeys
 from coatcheck.tokens.issuer import Issuer
 from coatcheck.tokens.links import Links
@@ -30,6 +32,8 @@ class Coatcheck:
     jobs: Jobs
     announcer: Announcer
     linker: Linker
+    consent: Consent
+    micro_deposits: MicroDeposits
     issuer: Issuer
     api_keys: ApiKeys
     links: Links
@@ -53,7 +57,9 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
             keyring = await open_keyring(connection, master_keys)
         vault = Vault(clock, master_keys)
         audit = AuditLog(clock)
-        registry = Registry(load(settings.connectors, seed=settings.sandbox_seed, base_url=settings.base_url, clock=clock))
+        registry = Registry(
+            load(settings.connectors, seed=settings.sandbox_seed, base_url=settings.base_url, clock=clock)
+        )
         jobs = Jobs(clock)
         announcer = Announcer(clock, jobs)
         yield Coatcheck(
@@ -66,7 +72,11 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
             jobs=jobs,
             announcer=announcer,
             linker=Linker(
-                settings, clock, db, vault, registry, announcer, audit, jobs, index_key=keyring.index_key
+                settings, clock, vault, registry, announcer, audit, jobs, index_key=keyring.index_key
+            ),
+            consent=Consent(settings, clock, db, vault, registry, announcer, audit, jobs),
+            micro_deposits=MicroDeposits(
+                clock, db, vault, registry, announcer, audit, jobs, index_key=keyring.index_key
             ),
             issuer=Issuer(settings, clock, keyring.hash_key, audit),
             api_keys=ApiKeys(settings, clock, keyring.hash_key, audit),
