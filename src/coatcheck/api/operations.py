@@ -96,6 +96,7 @@ QUERY: dict[str, Parameter] = {
     "includes": Parameter(
         "Separated by commas: `repeating_transactions`, `merchants`, `classifications`, `geolocations`."
     ),
+    "status": Parameter("Only micro-deposits of this status, such as `VERIFIED`."),
     "grant_type": Parameter("`authorization_code`. Here or in a form body, never in both."),
     "code": Parameter("The code, good for one exchange. Here or in a form body, never in both."),
     "user_guid": Parameter("Only tokens on this user's data."),
@@ -314,7 +315,7 @@ OPERATIONS: dict[str, Operation] = {
         notes="With the holder's name and address alone it is prepared, and completed later in the widget.",
     ),
     "listUserMicrodeposits": Operation(
-        DEPOSITS, "List a user's micro-deposits", "show_micro_deposits", query=PAGE
+        DEPOSITS, "List a user's micro-deposits", "show_micro_deposits", query=(*PAGE, "status")
     ),
     "readUserMicrodeposit": Operation(DEPOSITS, "Read a micro-deposit", "show_micro_deposit"),
     "verifyMicrodeposit": Operation(
