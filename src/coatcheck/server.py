@@ -17,8 +17,10 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from coatcheck.api.app import NotHere, api_routes
+from coatcheck.api.pages import page_routes
 from coatcheck.app import Coatcheck
 from coatcheck.errors import ConfigurationError
+from coatcheck.widget.app import widget_routes
 
 __all__ = ["create_app", "listen", "serve"]
 
@@ -32,13 +34,14 @@ BACKLOG = 2048
 
 
 def create_app(house: Coatcheck) -> ASGIApp:
-    """The API at the root, and each bank's own pages below `/banks/<name>`."""
+    """The API at the root with its description, what end users see, and each bank's own pages below `/banks/<name>`."""
     banks: Sequence[BaseRoute] = [
         Mount(f"/banks/{connector.name}", app=connector.site)
         for connector in house.registry.connectors
         if connector.site is not None
     ]
-    return Router([*api_routes(house), *banks], redirect_slashes=False, default=NotHere())
+    routes = [*api_routes(house), *page_routes(house), *widget_routes(house), *banks]
+    return Router(routes, redirect_slashes=False, default=NotHere())
 
 
 def listen(host: str, port: int) -> socket.socket:

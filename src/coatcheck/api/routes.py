@@ -176,8 +176,6 @@ ROUTES: tuple[Route, ...] = (
     _writes("POST", f"{USER}/connect_widget_url", widgets.request_connect_url, "requestConnectWidgetURL", versions=V1),
     # About this server.
     _reads("/health", about.health, "health", caller=Caller.ANYBODY),
-    _reads("/openapi.json", about.openapi, "openapi", caller=Caller.ANYBODY),
-    _reads("/docs", about.docs, "docs", caller=Caller.ANYBODY),
 )  # fmt: skip
 
 PERSONAL_FINANCE = "Personal finance for the end user's own eyes; no part of handing data to a processor."

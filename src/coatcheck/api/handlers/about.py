@@ -1,14 +1,6 @@
 """What the server says about itself."""
 
-from functools import cache
-
 from coatcheck.api.call import Call, Reply
-from coatcheck.web.docs_page import STYLE, docs_page
-
-PAGE_POLICY = (
-    ("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"),
-    ("Referrer-Policy", "no-referrer"),
-)
 
 
 async def health(call: Call) -> Reply:

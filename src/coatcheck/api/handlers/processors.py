@@ -3,15 +3,16 @@
 from urllib.parse import parse_qsl
 
 from coatcheck.api.call import Call
-from coatcheck.api.paging import read_page
+from coatcheck.api.handlers.transactions import show as show_transactions
+from coatcheck.api.paging import read_page, read_transaction_filter
 from coatcheck.connectors.contract import JobKind
-from coatcheck.errors import InvalidRequest, NotFound, UnsupportedGrantType
+from coatcheck.errors import InvalidRequest, UnsupportedGrantType
 from coatcheck.model.accounts import find_account
 from coatcheck.model.members import find_member
 from coatcheck.model.tokens import LiveToken
 from coatcheck.model.transactions import list_transactions
 from coatcheck.tokens.issuer import Bought
-from coatcheck.vault.vault import Shown, TokenReader, AccountOwner
+from coatcheck.vault.vault import AccountOwner, Shown, TokenReader
 
 MAX_IDEMPOTENCY_KEY = 255
 
@@ -79,7 +80,7 @@ async def transactions(call: Call) -> bytes:
         return call.wire.show_processor_owners(await _owners(call))
     wanted = read_transaction_filter(call.query, call.house.clock.now(), account_guid=token.account_guid)
     listing = await list_transactions(call.connection, token.user_guid, read_page(call.query), wanted)
-    return call.wire.show_transactions(listing)
+    return show_transactions(call, listing)
 
 
 async def payment_account(call: Call) -> bytes:

@@ -23,12 +23,12 @@ async def list_(call: Call) -> bytes:
         call.query, call.house.clock.now(), member_guid=member_guid, account_guid=account_guid
     )
     found = await list_transactions(call.connection, user_guid, read_page(call.query), wanted)
-    return _show(call, found)
+    return show(call, found)
 
 
 async def read(call: Call) -> bytes:
     """A list of one, as MX's spec has it (mx-contract Q33)."""
-    return _show(call, Listing([await _find(call)], 1, Page()))
+    return show(call, Listing([await _find(call)], 1, Page()))
 
 
 async def update(call: Call) -> bytes:
@@ -45,7 +45,8 @@ async def update(call: Call) -> bytes:
     return call.wire.show_transaction(changed)
 
 
-def _show(call: Call, transactions: Listing[Transaction]) -> bytes:
+def show(call: Call, transactions: Listing[Transaction]) -> bytes:
+    """The page, with what `includes` asks for."""
     includes = read_includes(call.query)
     merchants = call.house.registry.merchants_by_guid if Include.MERCHANTS in includes else NO_MERCHANTS
     return call.wire.show_transactions(transactions, includes, merchants)
