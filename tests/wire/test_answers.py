@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from wire import records
-from wire.spec import DEFECTS, FOLDER, MISSING, NULL, VERSIONS, Defect, spec, validate
 
 from coatcheck.api.wire.contract import Wire
 from coatcheck.api.wire.dialects import NEWER, OLDER
+from tests.wire import records
+from tests.wire.spec import DEFECTS, FOLDER, MISSING, NULL, VERSIONS, Defect, spec, validate
 
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=MISSING)
 

@@ -10,14 +10,14 @@ import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from wire.spec import VERSIONS
-from wire.test_answers import SHOWN, WIRES
 
 from coatcheck.api.openapi import JSON, VENDOR, document
 from coatcheck.api.operations import OPERATIONS
 from coatcheck.api.routes import ROUTES, Caller
 from coatcheck.api.wire.contract import Wire
 from coatcheck.web.docs_page import STYLE, docs_page
+from tests.wire.spec import VERSIONS
+from tests.wire.test_answers import SHOWN, WIRES
 
 RAW = document(ROUTES, base_url="https://coatcheck.test", version="0.1.0")
 DOCUMENT = json.loads(RAW)
