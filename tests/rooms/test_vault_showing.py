@@ -74,7 +74,7 @@ async def disclosures(house: Coatcheck, user_guid: str) -> list[tuple[Any, ...]]
     async with house.db.connection() as connection:
         cursor = await connection.execute(
             """SELECT reader_guid, client_guid, record_guid, what, shown FROM disclosure
-               WHERE user_guid = %s ORDER BY at, what, reader_guid""",
+               WHERE user_guid = %s ORDER BY what, reader_guid, shown""",
             (user_guid,),
         )
         return await cursor.fetchall()
@@ -303,7 +303,7 @@ async def test_a_client_pages_through_a_list_in_one_order(
             assert (listing.total, listing.page) == (12, Page(number, 5))
             seen.append([item.account_number for item in listing.items])
     assert seen == [["0", "1", "2", "3", "4"], ["5", "6", "7", "8", "9"], ["10", "11"], []]
-    assert [shown for *_, shown in await disclosures(house, user.guid)] == [5, 5, 2, 0]
+    assert [shown for *_, shown in await disclosures(house, user.guid)] == [0, 2, 5, 5]
 
 
 async def test_a_client_never_reads_another_clients_user(house: Coatcheck, account: Account) -> None:
