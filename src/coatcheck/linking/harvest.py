@@ -5,8 +5,8 @@ guids. Rows travel by the thousand in one statement, as JSON that PostgreSQL spr
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
@@ -24,6 +24,7 @@ from coatcheck.connectors.contract import (
 from coatcheck.connectors.registry import ListedMerchant, Registry
 from coatcheck.db import Connection, run
 from coatcheck.linking.records import MemberJob
+from coatcheck.model.accounts import merged_ids
 from coatcheck.model.categories import categorize
 from coatcheck.model.transactions import STORED
 from coatcheck.vault.vault import AccountNumbers, AccountOwner, SecretKind, Vault
@@ -106,6 +107,7 @@ class Harvester:
         self, connection: Connection, job: MemberJob, finished: Finished, now: datetime
     ) -> Harvest:
         """Writes it all in the caller's transaction, which holds the job's fence and its member."""
+        finished = _without(finished, await merged_ids(connection, job.user_guid, job.member_guid))
         guids = await _save_accounts(connection, job, finished.accounts, now)
         created, updated = await self._save_transactions(connection, job, guids, finished.transactions, now)
         if job.wants_transactions:
@@ -216,6 +218,20 @@ class Harvester:
                 value=each.pdf,
             )
         return created
+
+
+def _without(finished: Finished, account_ids: Collection[str]) -> Finished:
+    """What the bank gave, but for these accounts: the client merged them into others."""
+    if not account_ids:
+        return finished
+    return replace(
+        finished,
+        accounts=[each for each in finished.accounts if each.id not in account_ids],
+        numbers=[each for each in finished.numbers if each.account_id not in account_ids],
+        owners=[each for each in finished.owners if each.account_id not in account_ids],
+        transactions=[each for each in finished.transactions if each.account_id not in account_ids],
+        statements=[each for each in finished.statements if each.account_id not in account_ids],
+    )
 
 
 async def _save_accounts(
