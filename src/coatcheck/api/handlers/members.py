@@ -47,7 +47,7 @@ async def create(call: Call) -> Reply:
         background_aggregation_is_disabled=wanted.background_aggregation_is_disabled,
         kinds=kinds,
         callback_payload=call.callback_payload,
-        skip_webhook=call.skips_webhook,
+        skip_webhook=wanted.skip_webhook or call.skips_webhook,
     )
     uri = await open_window(call.house, call.connection, member, way_back) if member.is_oauth else None
     return Reply(202 if is_started else 200, call.wire.show_member(member, uri))
@@ -78,7 +78,7 @@ async def update(call: Call) -> bytes:
         credentials=None if change.credentials is UNSET else _entered(change.credentials),
         skip_aggregation=change.skip_aggregation is True,
         callback_payload=call.callback_payload,
-        skip_webhook=call.skips_webhook,
+        skip_webhook=change.skip_webhook is True or call.skips_webhook,
     )
     return call.wire.show_member(changed)
 

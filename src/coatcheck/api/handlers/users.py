@@ -10,6 +10,8 @@ from coatcheck.model.users import User, add_user, change_user, list_users, remov
 from coatcheck.webhooks import events
 from coatcheck.webhooks.events import Action
 
+SAYABLE = ("email", "id", "is_disabled", "metadata")
+
 
 async def create(call: Call) -> bytes:
     nobody = User(
@@ -21,9 +23,10 @@ async def create(call: Call) -> bytes:
         is_disabled=False,
         created_at=call.house.clock.now(),
     )
-    user = replace(nobody, **given(parse(call.body, UserBody).user))
+    fields = parse(call.body, UserBody).user
+    user = replace(nobody, **given(fields, *SAYABLE))
     await add_user(call.connection, user)
-    await _tell(call, user, Action.CREATED)
+    await _tell(call, user, Action.CREATED, skip=fields.skip_webhook is True)
     return call.wire.show_user(user)
 
 
@@ -45,9 +48,10 @@ async def read(call: Call) -> bytes:
 
 async def update(call: Call) -> bytes:
     """Disabling ends every token on the user's data at once; enabling wakes those that have not expired."""
-    user = replace(await call.user(), **given(parse(call.body, UserBody).user))
+    fields = parse(call.body, UserBody).user
+    user = replace(await call.user(), **given(fields, *SAYABLE))
     await change_user(call.connection, user)
-    await _tell(call, user, Action.UPDATED)
+    await _tell(call, user, Action.UPDATED, skip=fields.skip_webhook is True)
     return call.wire.show_user(user)
 
 
@@ -60,11 +64,11 @@ async def delete(call: Call) -> Reply:
     return Reply(204)
 
 
-async def _tell(call: Call, user: User, action: Action) -> None:
+async def _tell(call: Call, user: User, action: Action, *, skip: bool = False) -> None:
     await call.record(f"user.{action}", user.guid)
     await call.house.announcer.announce(
         call.connection,
         client_guid=call.client.guid,
         event=events.user(action, user, call.house.clock.now()),
-        skip=call.skips_webhook,
+        skip=skip or call.skips_webhook,
     )

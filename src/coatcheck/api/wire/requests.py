@@ -22,9 +22,12 @@ STORABLE = r"^[^\x00]*$"
 Text: TypeAlias = Annotated[str, Meta(pattern=STORABLE)]
 Line: TypeAlias = Annotated[str, Meta(pattern=STORABLE, max_length=1000)]
 Guid: TypeAlias = Annotated[str, Meta(pattern=STORABLE, max_length=64)]
-OwnId: TypeAlias = Annotated[str, Meta(pattern=r"^[^\x00-\x20\x7f/?#%\\]+$", max_length=255)]
+# `$` alone would let a line break pass behind it.
+OwnId: TypeAlias = Annotated[str, Meta(pattern=r"^[^\x00-\x20\x7f/?#%\\]+(?!\n)$", max_length=255)]
 """A client's own name for a thing: it stands in a path segment and in an index."""
-Currency: TypeAlias = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+UserId: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+(?!\n)$", max_length=255)]
+"""A client's own name for a user: letters, digits, `-` and `_` (MX docs: users)."""
+Currency: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")]
 Whole: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 UseCase: TypeAlias = Literal["MONEY_MOVEMENT", "PFM"]
@@ -136,9 +139,10 @@ def _explain(message: str) -> str:
 
 class UserFields(Change, frozen=True, kw_only=True):
     email: Line | UnsetType | None = UNSET
-    id: OwnId | UnsetType | None = UNSET
+    id: UserId | UnsetType | None = UNSET
     is_disabled: bool | UnsetType = UNSET
     metadata: Text | UnsetType | None = UNSET
+    skip_webhook: bool | UnsetType = UNSET
 
 
 class UserBody(Request, frozen=True, kw_only=True):
@@ -168,6 +172,7 @@ class MemberCreate(Request, frozen=True, kw_only=True):
     metadata: Text | None = None
     is_oauth: bool = False
     skip_aggregation: bool = False
+    skip_webhook: bool = False
     background_aggregation_is_disabled: bool = False
     use_cases: UseCases | None = None
 
@@ -187,6 +192,7 @@ class MemberChange(Change, frozen=True, kw_only=True):
     id: OwnId | UnsetType | None = UNSET
     metadata: Text | UnsetType | None = UNSET
     skip_aggregation: bool | UnsetType = UNSET
+    skip_webhook: bool | UnsetType = UNSET
     use_cases: UseCases | UnsetType | None = UNSET
 
 
