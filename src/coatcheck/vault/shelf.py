@@ -288,7 +288,7 @@ def _opened(
 def _open(shelf: Shelf[Kept], key: bytes, user_guid: str, row: tuple[Any, ...]) -> Kept:
     _, _, _, guid, member_guid, account_guid, sealed = row[:ROW]
     place = context(shelf.table, user_guid, account_guid, guid)
-    values = json.loads(open_sealed(key, sealed, place))
+    values = json.loads(open_sealed(key, sealed, place).decode())
     return shelf.record(
         guid=guid,
         user_guid=user_guid,
