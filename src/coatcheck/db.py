@@ -3,9 +3,9 @@
 A statement outside `transaction()` is its own transaction and costs one round trip; the hot paths rely on it.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, TypeAlias, TypeVar
@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 import psycopg
 import structlog
 from psycopg import sql
-from psycopg.rows import class_row
+from psycopg.rows import RowMaker
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from coatcheck.errors import CoatcheckError, Unavailable
@@ -33,6 +33,7 @@ __all__ = [
 
 Connection: TypeAlias = psycopg.AsyncConnection[Any]
 Parameters: TypeAlias = Mapping[str, Any]
+AnyCursor: TypeAlias = psycopg.AsyncCursor[Any]
 Record = TypeVar("Record")
 
 log = structlog.get_logger(__name__)
@@ -47,6 +48,8 @@ async def _configure(connection: Connection) -> None:
     # Redemption, revocation and key disabling must survive a failover, whatever the server's default is.
     await connection.execute("SET synchronous_commit TO on")
     await connection.execute("SET timezone TO 'UTC'")
+    # A plan for each execution looks at every week of tokens; one plan for all prunes as it runs (2.3 ms -> 0.8 ms).
+    await connection.execute("SET plan_cache_mode TO force_generic_plan")
     await connection.execute(f"SET statement_timeout TO {int(STATEMENT_TIMEOUT.total_seconds() * 1000)}")
 
 
@@ -107,14 +110,31 @@ class Database:
 @cache
 def columns(record: type, prefix: str = "") -> str:
     """The column list of a record, so that a new column never breaks a running older process."""
-    return ", ".join(f"{prefix}{field.name}" for field in fields(record))
+    return ", ".join(f"{prefix}{name}" for name in _names(record))
+
+
+@cache
+def _names(record: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(record))
+
+
+def _rows_into(record: type[Record]) -> Callable[[AnyCursor], RowMaker[Record]]:
+    """A row factory that fills the record by position, after one look at the names: a quarter of the time of by name."""
+
+    def factory(cursor: AnyCursor) -> RowMaker[Record]:
+        names = [column.name for column in cursor.description or ()]
+        if names and names != list(_names(record)):
+            raise TypeError(f"{record.__name__} is read from {', '.join(names)}")
+        return lambda values: record(*values)
+
+    return factory
 
 
 async def fetch_all(
     connection: Connection, record: type[Record], statement: str, parameters: Parameters | None = None
 ) -> Sequence[Record]:
     """Every row, as `record`."""
-    async with connection.cursor(row_factory=class_row(record)) as cursor:
+    async with connection.cursor(row_factory=_rows_into(record)) as cursor:
         await cursor.execute(statement, parameters)
         return await cursor.fetchall()
 
@@ -123,7 +143,7 @@ async def fetch_one(
     connection: Connection, record: type[Record], statement: str, parameters: Parameters | None = None
 ) -> Record | None:
     """The first row, as `record`, or None."""
-    async with connection.cursor(row_factory=class_row(record)) as cursor:
+    async with connection.cursor(row_factory=_rows_into(record)) as cursor:
         await cursor.execute(statement, parameters)
         return await cursor.fetchone()
 
@@ -144,12 +164,16 @@ async def ensure_range_partition(
     default partition.
     """
     bounds = sql.SQL("FROM ({}) TO ({})").format(sql.Literal(start), sql.Literal(end))
-    return await _ensure_partition(connection, table, name, bounds)
+    within = {"start": start, "end": end}
+    return await _ensure_partition(
+        connection, table, name, bounds, "key >= %(start)s AND key < %(end)s", within
+    )
 
 
 async def ensure_list_partition(connection: Connection, table: str, name: str, value: int) -> bool:
     """Makes the partition that holds `value`; in all else as `ensure_range_partition`."""
-    return await _ensure_partition(connection, table, name, sql.SQL("IN ({})").format(sql.Literal(value)))
+    bounds = sql.SQL("IN ({})").format(sql.Literal(value))
+    return await _ensure_partition(connection, table, name, bounds, "key = %(value)s", {"value": value})
 
 
 async def ensure_month_partitions(connection: Connection, table: str, now: datetime, months: int = 3) -> None:
@@ -161,10 +185,44 @@ async def ensure_month_partitions(connection: Connection, table: str, now: datet
         start = end
 
 
-async def _ensure_partition(connection: Connection, table: str, name: str, bounds: sql.Composable) -> bool:
-    cursor = await connection.execute("SELECT to_regclass(%(name)s) IS NOT NULL", {"name": name})
-    if await cursor.fetchone() == (True,):
+@dataclass(frozen=True, slots=True)
+class _Parent:
+    has_it: bool
+    rest: str
+    """Its default partition."""
+    key: str
+    """The column it is partitioned by."""
+
+
+async def _ensure_partition(
+    connection: Connection, table: str, name: str, bounds: sql.Composable, within: str, values: Parameters
+) -> bool:
+    parent = await fetch_one(
+        connection,
+        _Parent,
+        """SELECT to_regclass(%(name)s) IS NOT NULL AS has_it, p.partdefid::regclass::text AS rest, a.attname AS key
+           FROM pg_partitioned_table p
+           JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
+           WHERE p.partrelid = %(table)s::regclass""",
+        {"name": name, "table": table},
+    )
+    assert parent is not None, f"{table} is partitioned"
+    if parent.has_it:
         return True
+    # Asked beforehand, because finding it out in the making holds a lock that stops everybody.
+    cursor = await connection.execute(
+        f"SELECT EXISTS (SELECT FROM (SELECT {parent.key} AS key FROM {parent.rest}) AS rest WHERE {within})",
+        values,
+    )
+    if await cursor.fetchone() == (True,):
+        log.info(
+            "partition.not_made", table=table, partition=name, error="the default partition holds its rows"
+        )
+        return False
+    return await _make_partition(connection, table, name, bounds)
+
+
+async def _make_partition(connection: Connection, table: str, name: str, bounds: sql.Composable) -> bool:
     try:
         async with connection.transaction():
             await connection.execute(f"SET LOCAL lock_timeout TO '{PARTITION_PATIENCE}'")
@@ -174,7 +232,7 @@ async def _ensure_partition(connection: Connection, table: str, name: str, bound
                 )
             )
     except (
-        psycopg.errors.CheckViolation,  # the default partition holds rows of it
+        psycopg.errors.CheckViolation,  # a row of it came into the default partition meanwhile
         psycopg.errors.DuplicateTable,
         psycopg.errors.InvalidObjectDefinition,  # another partition covers it
         psycopg.errors.LockNotAvailable,

@@ -47,10 +47,12 @@ async def fetch_page(
     order: str,
     page: Page,
     parameters: Parameters,
+    counted: str | None = None,
 ) -> Listing[Item]:
     """One page of `SELECT {select} FROM {source} ORDER BY {order}`, and the count of all.
 
-    The count costs a second statement only where the page itself cannot tell it.
+    The count costs a second statement only where the page itself cannot tell it; `counted` is what to count
+    where that is less than `source`.
     """
     values: dict[str, Any] = {**parameters, "size": page.size, "offset": page.offset}
     items = await fetch_all(
@@ -61,5 +63,5 @@ async def fetch_page(
     )
     if 0 < len(items) < page.size or (page.number == 1 and not items):
         return Listing(items, page.offset + len(items), page)
-    total = await fetch_one(connection, _Count, f"SELECT count(*) FROM {source}", parameters)
+    total = await fetch_one(connection, _Count, f"SELECT count(*) FROM {counted or source}", parameters)
     return Listing(items, total.count if total else 0, page)

@@ -105,12 +105,13 @@ async def list_transactions(
 ) -> Listing[Transaction]:
     """Newest first."""
     asked = {name: value for name in CONDITIONS if (value := getattr(wanted, name)) not in (None, [])}
-    conditions = "".join(f" AND {CONDITIONS[name]}" for name in asked)
+    below = f"WHERE user_guid = %(user_guid)s{''.join(f' AND {CONDITIONS[name]}' for name in asked)}"
     return await fetch_page(
         connection,
         Transaction,
         select=columns(Transaction),
-        source=f"{SOURCE} WHERE user_guid = %(user_guid)s{conditions}",
+        source=f"{SOURCE} {below}",
+        counted=f"transaction {below}",
         order="date DESC, guid DESC",
         page=page,
         parameters={"user_guid": user_guid, **asked},
