@@ -8,10 +8,10 @@ import httpx
 
 from coatcheck.app import Coatcheck
 from coatcheck.ids import new
-from coatcheck.linking.sittings import Sittings
 from coatcheck.model.accounts import Account
 from coatcheck.model.categories import categorize
 from coatcheck.vault.vault import SecretKind
+from coatcheck.worker import hire
 from tests.makers import Keyed
 
 V1, V2 = "v20111101", "v20250224"
@@ -141,18 +141,8 @@ async def _insert(house: Coatcheck, table: str, values: Mapping[str, Any]) -> No
 
 
 async def work(house: Coatcheck, client_guid: str) -> None:
-    """Does what the client's jobs and micro-deposits wait for, until nothing does."""
-    sittings = Sittings(
-        house.settings,
-        house.clock,
-        house.db,
-        house.vault,
-        house.registry,
-        house.announcer,
-        house.audit,
-        house.jobs,
-        house.linker,
-    )
+    """Does what the client's jobs and micro-deposits wait for, until nothing does; nobody else's."""
+    crew = hire(house)
     while True:
         async with house.db.connection() as connection:
             cursor = await connection.execute(
@@ -166,6 +156,6 @@ async def work(house: Coatcheck, client_guid: str) -> None:
             return
         for user_guid, guid in waiting:
             if guid.startswith("JOB-"):
-                await sittings.work(user_guid, guid)
+                await crew.sittings.work(user_guid, guid)
             else:
-                await house.micro_deposits.send(user_guid, guid)
+                await crew.micro_deposits.send(user_guid, guid)

@@ -101,7 +101,11 @@ async def test_a_disabled_users_data_is_not_read_until_it_is_enabled(api: Api, h
     processor = await make_processor(house, api.caller)
     token = {"Authorization": f"Bearer {await make_token(house, account, processor)}"}
     path = f"/users/{user.guid}"
-    reads = [f"{path}/accounts", f"{path}/members/{account.member_guid}/account_numbers", f"{path}/transactions"]
+    reads = [
+        f"{path}/accounts",
+        f"{path}/members/{account.member_guid}/account_numbers",
+        f"{path}/transactions",
+    ]
     await api.put(path, json={"user": {"is_disabled": True}})
     for read in reads:
         assert refusal(await api.get(read)) == (403, "forbidden_error")

@@ -49,7 +49,11 @@ async def create(call: Call) -> Reply:
         callback_payload=call.callback_payload,
         skip_webhook=wanted.skip_webhook or call.skips_webhook,
     )
-    uri = await open_window(call.house, call.connection, member, way_back) if member.is_oauth else None
+    uri = None
+    if member.is_oauth:
+        uri = await open_window(
+            call.house, call.connection, member, way_back, callback_payload=call.callback_payload
+        )
     return Reply(202 if is_started else 200, call.wire.show_member(member, uri))
 
 
@@ -133,6 +137,7 @@ async def oauth_window_uri(call: Call) -> bytes:
         member,
         way_back,
         skip_aggregation=read_flag(call.query, "skip_aggregation") or False,
+        callback_payload=call.callback_payload,
     )
     return call.wire.show_oauth_window(member.guid, uri)
 
