@@ -44,11 +44,13 @@ class _Verbs(TyperGroup):
             return None
         module, name = VERBS[cmd_name]
         verb = getattr(importlib.import_module(f"coatcheck.cli.{module}"), name)
-        if isinstance(verb, typer.Typer):
-            return typer.main.get_command(verb)
-        alone = typer.Typer(add_completion=False)
-        alone.command(cmd_name)(verb)
-        return typer.main.get_command(alone)
+        if not isinstance(verb, typer.Typer):
+            alone = typer.Typer(add_completion=False)
+            alone.command()(verb)
+            verb = alone
+        found = typer.main.get_command(verb)
+        found.name = cmd_name
+        return found
 
 
 app = typer.Typer(

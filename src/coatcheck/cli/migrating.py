@@ -9,7 +9,7 @@ from coatcheck.migrations import walk
 def migrate(as_json: AsJson = False) -> None:
     """Brings the database to this version's schema; does nothing when it is there. Two at once take turns.
 
-    Example: COATCHECK_DATABASE_URL=postgresql://coatcheck@db/coatcheck coatcheck migrate
+    Example: coatcheck migrate
     """
     url = load().database_url
     run(_reach(url))

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from coatcheck.errors import CoatcheckError
 
@@ -33,12 +32,15 @@ def show_table(rows: Sequence[Mapping[str, Any]], *, nothing: str) -> None:
     if not rows:
         out.print(nothing, markup=False)
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in rows[0]:
-        table.add_column(name.replace("_", " "), no_wrap=True)
-    for row in rows:
-        table.add_row(*(_word(value) for value in row.values()))
-    out.print(table)
+    lines = [
+        [name.replace("_", " ") for name in rows[0]],
+        *([_word(value) for value in row.values()] for row in rows),
+    ]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for number, line in enumerate(lines):
+        # Never cut or wrapped to the terminal's width: what stands here is copied.
+        words = "  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip()
+        out.print(words, style="bold" if number == 0 else None, markup=False)
 
 
 def show_facts(facts: Mapping[str, Any]) -> None:

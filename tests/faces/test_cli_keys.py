@@ -1,0 +1,36 @@
+"""Master keys: made, put first, and taken out of use."""
+
+import json
+import re
+
+
+def test_a_new_line_is_usable_and_never_twice_the_same(terminal):
+    first, second = terminal("keys", "new").out, terminal("keys", "new").out
+    assert re.fullmatch(r"mk-[0-9a-f]{8}:[A-Za-z0-9+/]{43}=\n", first)
+    assert first != second
+
+
+def test_after_a_rotation_the_old_key_is_not_needed_and_no_longer_enough(
+    own_operator, bare_environment, master_key
+):
+    client = json.loads(own_operator("client", "add", "Acme Bank", "--json").out)["client_id"]
+    hook = ("client", "webhook", client, "https://acme.example/hook", "--json")
+    secret = json.loads(own_operator(*hook).out)["webhook_secret"]  # sealed under the client's own key
+
+    fresh = own_operator("keys", "new").out.strip()
+    bare_environment.setenv("COATCHECK_MASTER_KEY", f"{fresh},{master_key}")
+    assert json.loads(own_operator("keys", "rotate", "--json").out) == {"rewrapped": 4}
+    assert json.loads(own_operator("keys", "rotate", "--json").out) == {"rewrapped": 0}
+
+    bare_environment.setenv("COATCHECK_MASTER_KEY", fresh)
+    assert json.loads(own_operator(*hook).out)["webhook_secret"] == secret
+    bare_environment.setenv("COATCHECK_MASTER_KEY", master_key)
+    assert own_operator("client", "list").code == 1
+
+
+def test_a_rotation_without_the_key_in_use_changes_nothing(own_operator, bare_environment, master_key):
+    own_operator("client", "add", "Acme Bank")
+    bare_environment.setenv("COATCHECK_MASTER_KEY", own_operator("keys", "new").out.strip())
+    assert own_operator("keys", "rotate").code == 1
+    bare_environment.setenv("COATCHECK_MASTER_KEY", master_key)
+    assert own_operator("client", "list").code == 0

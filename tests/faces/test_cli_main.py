@@ -1,0 +1,119 @@
+"""Every verb helps, and every refusal is one sentence with an exit code."""
+
+import pytest
+import typer
+
+from coatcheck.cli.main import VERBS, app
+
+
+def commands(command, path=()):
+    """The path of every command below `command`."""
+    context = typer.Context(command)
+    for name in command.list_commands(context):
+        below = command.get_command(context, name)
+        if hasattr(below, "list_commands"):
+            yield from commands(below, (*path, name))
+        else:
+            yield (*path, name)
+
+
+ALL = sorted(commands(typer.main.get_command(app)))
+
+
+def test_the_verbs_are_those_that_are_promised():
+    promised = (
+        "client add,client disable,client enable,client list,client rotate-key,client webhook,demo,doctor"
+    )
+    promised += ",keys new,keys rotate,migrate,openapi,processor add,processor disable,processor enable"
+    promised += ",processor enable-for,processor list,processor rotate-key,sandbox,serve,work"
+    assert ",".join(map(" ".join, ALL)) == promised
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_verb_has_help_with_an_example(terminal, path):
+    answer = terminal(*path, "--help")
+    assert answer.code == 0
+    assert "Example: " in answer.out
+    assert f"coatcheck {' '.join(path)}" in answer.out.split("Example: ")[1]
+
+
+def test_help_at_the_top_lists_every_verb(terminal):
+    answer = terminal("--help")
+    assert all(f" {verb} " in answer.out for verb in VERBS)
+
+
+def test_the_version_is_the_package_s(terminal):
+    assert terminal("--version").out.strip() == "0.1.0"
+
+
+@pytest.mark.parametrize("arguments", [["clinet"], ["client", "add"], ["serve", "--port", "many"]])
+def test_wrong_usage_ends_with_2_and_says_how(terminal, arguments):
+    answer = terminal(*arguments)
+    assert answer.code == 2
+    assert "Usage" in answer.err
+
+
+@pytest.mark.parametrize("verb", ["migrate", "serve", "work", "client list"])
+def test_without_a_database_a_sentence_says_what_to_set(terminal, verb):
+    answer = terminal(*verb.split())
+    assert answer.code == 1
+    assert "COATCHECK_DATABASE_URL" in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_a_database_that_does_not_answer_is_named_without_its_password(terminal, bare_environment):
+    bare_environment.setenv("COATCHECK_DATABASE_URL", "postgresql://me:swordfish@127.0.0.1:1/none")
+    answer = terminal("migrate")
+    assert answer.code == 1
+    assert "refused" in answer.err
+    assert "swordfish" not in answer.err
+
+
+def test_an_unknown_setting_is_named(terminal, bare_environment):
+    bare_environment.setenv("COATCHECK_PROT", "8000")
+    answer = terminal("serve")
+    assert (answer.code, answer.err) == (1, "coatcheck: Unknown setting: prot.\n")
+
+
+@pytest.mark.parametrize("verb", ["serve", "work"])
+def test_without_a_master_key_nothing_is_served(operator, bare_environment, verb):
+    bare_environment.delenv("COATCHECK_MASTER_KEY")
+    bare_environment.setenv("COATCHECK_PORT", "0")
+    answer = operator(verb)
+    assert answer.code == 1
+    assert "No master key is configured" in answer.err
+
+
+def test_with_a_default_master_key_nothing_is_served(operator, bare_environment):
+    bare_environment.setenv("COATCHECK_MASTER_KEY", "default:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+    answer = operator("serve", "--port", "0")
+    assert answer.code == 1
+    assert "default" in answer.err
+
+
+def test_with_another_installation_s_master_key_nothing_is_served(own_operator, bare_environment):
+    assert own_operator("client", "list").code == 0
+    bare_environment.setenv("COATCHECK_MASTER_KEY", own_operator("keys", "new").out.strip())
+    answer = own_operator("serve", "--port", "0")
+    assert answer.code == 1
+    assert "No master key with this id is configured" in answer.err
+
+
+@pytest.mark.parametrize("verb", ["serve", "work"])
+def test_on_a_database_without_the_schema_nothing_is_served(operator, bare_environment, empty_url, verb):
+    bare_environment.setenv("COATCHECK_DATABASE_URL", empty_url)
+    bare_environment.setenv("COATCHECK_PORT", "0")
+    answer = operator(verb)
+    assert answer.code == 1
+    assert "coatcheck migrate" in answer.err
+
+
+def test_migrating_what_is_current_does_nothing(operator):
+    assert operator("migrate").out == "The schema is current.\n"
+    assert operator("migrate", "--json").out == '{\n  "applied": []\n}\n'
+
+
+def test_the_openapi_document_is_the_one_that_is_served(terminal):
+    answer = terminal("openapi", "--base-url", "https://coatcheck.example")
+    assert '"openapi": "3.1' in answer.out
+    assert "https://coatcheck.example" in answer.out
