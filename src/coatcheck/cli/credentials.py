@@ -27,7 +27,8 @@ from coatcheck.model.clients import (
 FILE = "credentials.json"
 SEED_FILE = "seed"
 CLIENT_NAME = "Sandbox client"
-PROCESSOR_NAMES = ("Sandbox processor A", "Sandbox processor B")
+PROCESSORS = {"Sandbox processor A": False, "Sandbox processor B, for MX's SDK": True}
+"""By name; whether it finds owners at /account/transactions, where MX's SDKs look for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,15 @@ async def _made(house: Coatcheck, connection: Connection, seed: str) -> Credenti
     await add_client(connection, client)
     client_key = await house.api_keys.issue(connection, client.guid, entropy=_entropy(seed, client.guid))
     processors = []
-    for name in PROCESSOR_NAMES:
-        processor = Processor(_guid("PPR", seed, name), name, False, False, False, now)
+    for name, owners_at_transactions in PROCESSORS.items():
+        processor = Processor(
+            guid=_guid("PPR", seed, name),
+            name=name,
+            owners_at_transactions=owners_at_transactions,
+            numbers_as_strings=False,
+            is_disabled=False,
+            created_at=now,
+        )
         await add_processor(connection, processor)
         await enable_processor(connection, client_guid=client.guid, processor_guid=processor.guid, now=now)
         key = await house.api_keys.issue(connection, processor.guid, entropy=_entropy(seed, processor.guid))

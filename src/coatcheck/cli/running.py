@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import psycopg
@@ -41,16 +42,25 @@ async def until_told(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
             signal.signal(number, signal.SIG_IGN)  # what is left is cleaning up, which must not be cut short
 
 
-async def together(stop: asyncio.Event, *parts: Coroutine[Any, Any, None]) -> None:
-    """Runs the parts side by side; when one ends or fails, the others are told to stop."""
+async def together(stop: asyncio.Event, patience: timedelta, *parts: Coroutine[Any, Any, None]) -> None:
+    """Runs the parts side by side; when one ends or fails, the others are told to stop.
+
+    Args:
+        stop: tells them.
+        patience: how long they may take to stop before they are cut off.
+        parts: all run in this process.
+    """
     tasks = [asyncio.create_task(part) for part in parts]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stop.set()
+        _, late = await asyncio.wait(tasks, timeout=patience.total_seconds())
+        for task in late:
+            task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
     for result in ended:
-        if isinstance(result, BaseException):
+        if isinstance(result, Exception):
             raise result
 
 

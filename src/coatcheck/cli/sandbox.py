@@ -28,9 +28,9 @@ from coatcheck.migrations import walk
 from coatcheck.vault.keys import new_master_key_line
 
 DEFAULT_DIRECTORY = Path("~/.coatcheck/sandbox")
-GRACE = timedelta(seconds=2)
-"""For running requests; the whole stop, database included, takes less than 10 seconds."""
-PATIENCE = timedelta(seconds=30)
+GRACE, PATIENCE = timedelta(seconds=2), timedelta(seconds=5)
+"""For running requests to end, and for everything but the database to stop: all takes less than 10 seconds."""
+BEGINNING = timedelta(seconds=30)
 """From listening until the own GET /health succeeds."""
 
 
@@ -100,6 +100,7 @@ async def _run(settings: Settings, directory: Path, bound: socket.socket, stop: 
         own_address = _base_url(bound)["COATCHECK_BASE_URL"]
         await together(
             stop,
+            PATIENCE,
             server.serve(server.create_app(house), bound, stop, grace=GRACE),
             worker.main(house, stop),
             _announce(given, directory, own_address, stop),
@@ -123,7 +124,7 @@ async def _announce(
 
 
 async def _healthy(address: str, stop: asyncio.Event) -> None:
-    deadline = time.monotonic() + PATIENCE.total_seconds()
+    deadline = time.monotonic() + BEGINNING.total_seconds()
     async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
         while not stop.is_set():
             try:
