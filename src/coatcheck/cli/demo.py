@@ -3,6 +3,7 @@
 import json
 import re
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,10 +30,11 @@ Json: TypeAlias = dict[str, Any]
 MX_MEDIA_TYPE = "application/vnd.mx.api.v1+json"
 PATIENCE = timedelta(seconds=20)
 """For one job of the member."""
-SECRETS = frozenset({"code", "access_token", "value"})
+SECRETS = frozenset({"value"})
 NUMBERS = frozenset({"account_number", "routing_number", "transit_number", "institution_number"})
 LONGEST_OBJECT = 12
 LONGEST_LIST = 2
+LONGEST_TEXT = 60
 
 
 def demo(
@@ -50,9 +52,8 @@ def demo(
         _tell(given)
     out.print(f"That was the whole story, in {time.monotonic() - began:.0f} seconds.", style="bold")
     where = f" --data-dir {data_dir}" if data_dir else ""
-    out.print(
-        f"To keep a server running: {Path(sys.argv[0]).parent / 'coatcheck'} sandbox{where}", markup=False
-    )
+    command = "coatcheck" if shutil.which("coatcheck") else Path(sys.executable).with_name("coatcheck")
+    out.print(f"To keep a server running: {command} sandbox{where}", markup=False)
 
 
 @contextmanager
@@ -185,7 +186,7 @@ def _read(reader: "Speaker") -> None:
     for page, means in enumerate(
         ("The account's transactions, page by page.", "And the next page."), start=1
     ):
-        reader.asks("GET", f"/account/transactions?records_per_page=5&page={page}", means=means)
+        reader.asks("GET", f"/account/transactions?records_per_page=10&page={page}", means=means)
 
 
 def _check_balance(client: "Speaker", reader: "Speaker", user: str, member: str) -> None:
@@ -233,7 +234,7 @@ class Speaker:
         """
         answer = self.http.request(method, path, json=body)
         out.print(
-            Text.assemble((f"{as_ or self.name:<10}", "bold cyan"), (f"{method} ", "bold"), hidden(path))
+            Text.assemble((f"{as_ or self.name:<10}", "bold cyan"), (f"{method} ", "bold"), _masked(path))
         )
         if body is not None:
             out.print(Text(told(body), style="dim"))
@@ -288,11 +289,6 @@ def told(value: Any) -> str:
     return json.dumps(_shortened(value), indent=2, ensure_ascii=False)
 
 
-def hidden(text: str) -> str:
-    """A path with its code masked."""
-    return re.sub(r"(?<=code=cca_)\w+", lambda code: f"{code[0][:4]}...", text)
-
-
 def _shortened(value: Any, name: str = "") -> Any:
     if isinstance(value, Mapping):
         shown = [(key, item) for key, item in value.items() if item is not None]
@@ -303,8 +299,19 @@ def _shortened(value: Any, name: str = "") -> Any:
         return [_shortened(item) for item in value[:LONGEST_LIST]] + (
             [f"... {rest} more"] if rest > 0 else []
         )
-    if name in SECRETS and isinstance(value, str):
-        return f"{value[:8]}..." if value.startswith("cc") else "..."
-    if name in NUMBERS or (isinstance(value, str) and re.fullmatch(r"\d{9,17}", value)):
+    if name in NUMBERS:
         return f"*****{str(value)[-4:]}"
+    if isinstance(value, str):
+        return "..." if name in SECRETS else _cut(_masked(value))
     return value
+
+
+def _masked(text: str) -> str:
+    """Secrets of our mint down to a glimpse, long numbers down to their end."""
+    text = re.sub(r"\b(cc[akltp]_\w{4})\w+", r"\1...", text)
+    return re.sub(r"(?<![\w-])\d{5,}(?=\d{4}\b)", "*****", text)
+
+
+def _cut(text: str) -> str:
+    """A picture down to its beginning; sentences and scopes stand."""
+    return text if " " in text or len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}..."

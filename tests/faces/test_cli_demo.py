@@ -1,0 +1,95 @@
+"""The demo tells the whole story, masks what is secret, and leaves nothing running."""
+
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from coatcheck.cli.demo import told
+
+LIMIT = 60
+"""Seconds."""
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory):
+    began = time.monotonic()
+    played = subprocess.run(
+        [sys.executable, "-m", "coatcheck.cli", "demo", "--data-dir", tmp_path_factory.mktemp("demo")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=2 * LIMIT,
+    )
+    assert played.returncode == 0, played.stdout[-2000:] + played.stderr
+    assert time.monotonic() - began < LIMIT
+    return played.stdout
+
+
+def test_every_step_of_the_flow_is_asked_in_order(story):
+    asked = re.findall(r"^(client|end user|processor) +(GET|POST|PUT) (\S+)", story, re.MULTILINE)
+    paths = [re.sub(r"(USR|MBR|ACT)-[0-9a-f-]+", r"\1", path).partition("?")[0] for *_, path in asked]
+    flow = [
+        "/users",
+        "/institutions",
+        "/institutions/mxbank/credentials",
+        "/users/USR/members",
+        "/users/USR/members/MBR/challenges",
+        "/users/USR/members/MBR/resume",
+        "/users/USR/members/MBR/verify",
+        "/users/USR/members/MBR/identify",
+        "/users/USR/accounts",
+        "/authorization_code",
+        "/token",
+        "/account/account_numbers",
+        "/account/account_owners",
+        "/account/transactions",
+        "/account/transactions",
+        "/account/check_balance",
+        "/payment_account",
+        "/token",
+        "/account/account_numbers",
+    ]
+    remaining = iter(paths)
+    assert all(step in remaining for step in flow), paths
+
+
+def test_the_replayed_code_is_refused_and_the_token_it_bought_revoked(story):
+    end = story[story.rindex("/token") :]
+    assert re.findall(r"^(\d{3})$", end, re.MULTILINE) == ["400", "401"]
+    assert "invalid_grant" in end
+
+
+def test_every_step_says_what_it_means_and_the_end_how_to_go_on(story):
+    assert story.count("-> ") >= 19
+    assert re.search(r"To keep a server running: \S+coatcheck sandbox", story.splitlines()[-1])
+
+
+def test_no_number_and_no_secret_stands_in_clear(story):
+    assert not re.search(r"(?<![0-9a-f-])\d{9,}", story)
+    assert not re.search(r"cc[akltp]_\w{6}", story)
+
+
+def test_telling_masks_leaves_out_and_shortens():
+    shown = told(
+        {
+            "access_token": "cct_0001234567890",
+            "account_number": 87655678,
+            "empty": None,
+            "rows": [{"routing_number": "091000019"}, {}, {}, {}],
+            "phone": "+12085550137",
+            "value": "swordfish",
+            "code": "mxbank",
+            "picture": "data:" + "x" * 100,
+            "guid": "ACT-01a208d1-9b9a-7459-aa04-012345678901",
+        }
+    )
+    assert "cct_0001..." in shown
+    for secret in ("cct_00012", "87655678", "09100", "12085", "swordfish", "empty", "x" * 60):
+        assert secret not in shown
+    assert '"*****5678"' in shown
+    assert "ACT-01a208d1-9b9a-7459-aa04-012345678901" in shown
+    assert "mxbank" in shown
+    assert '"... 2 more"' in shown
