@@ -85,10 +85,12 @@ def sandbox_credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
     """`coatcheck sandbox`, as a person starts it: its credentials.json."""
     directory = tmp_path_factory.mktemp("sandbox")
     arguments = ["sandbox", "--port", str(free_port()), "--data-dir", str(directory)]
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(
+    with (
+        (directory / "log").open("wb") as log,
+        subprocess.Popen(
             [sys.executable, "-m", "coatcheck.cli", *arguments], stdout=subprocess.PIPE, stderr=log, text=True
-        )
+        ) as process,
+    ):
         assert process.stdout is not None
         said = list(takewhile(lambda line: line.strip() != "ready", process.stdout))
         yield directory / "credentials.json"

@@ -23,7 +23,11 @@ print(json.dumps([name for name in methods if not name.endswith("_with_http_info
 def snake(operation: str) -> str:
     """An operationId as the SDK's generator names its method."""
     name = (
-        operation.replace("OAuth", "OAuth_").replace("URI", "Uri").replace("URL", "Url").replace("PDF", "Pdf")
+        operation.replace("OAuth", "OAuth_")
+        .replace("URI", "Uri")
+        .replace("URL", "Url")
+        .replace("PDF", "Pdf")
+        .replace("ACH", "Ach")
     )
     spelled = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
     return spelled.replace("__", "_").strip("_")

@@ -1,5 +1,6 @@
 """The API's one door: version -> caller -> transaction -> handler -> reply."""
 
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 
@@ -69,8 +70,12 @@ class Operation:
             reply = reply_to(errors.InvalidRequest())
         except Exception as error:  # noqa: BLE001 (the last net: an unknown failure says nothing to the caller)
             # Its name and place only: a message or a traceback's locals may hold what must not be logged.
+            place = traceback.extract_tb(error.__traceback__)[-1]
             log.error(  # noqa: TRY400
-                "request.failed", operation=route.operation if route else None, error=type(error).__name__
+                "request.failed",
+                operation=route.operation if route else None,
+                error=type(error).__name__,
+                place=f"{place.filename}:{place.lineno}",
             )
             reply = reply_to(errors.CoatcheckError())
         await _send(send, reply, media_type)

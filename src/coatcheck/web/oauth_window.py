@@ -125,7 +125,7 @@ async def open_window(
         kind=SecretKind.LINK,
         value=msgspec.json.encode(attempt),
     )
-    return house.linker.authorize(member, state=state, code_verifier=attempt.code_verifier)
+    return house.consent.authorize(member, state=state, code_verifier=attempt.code_verifier)
 
 
 async def claim(house: Coatcheck, connection: Connection, state: str) -> Claimed:
