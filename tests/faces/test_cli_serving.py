@@ -1,0 +1,83 @@
+"""The two processes of an installation: they serve, they work, and they stop when told."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+IDLE_MEGABYTES = 120
+STOP = 10
+"""Seconds."""
+
+
+@contextmanager
+def process(verb, url, master_key, *arguments):
+    """The verb, once its log says that it does what it is for; yields it and that line."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COATCHECK_")}
+    settings = {
+        "COATCHECK_DATABASE_URL": url,
+        "COATCHECK_MASTER_KEY": master_key,
+        "COATCHECK_CONNECTORS": "sandbox",
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "coatcheck.cli", verb, *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment | settings,
+    ) as running:
+        try:
+            lines = map(json.loads, running.stderr)
+            yield running, next(line for line in lines if line["event"] in {"serving", "working"})
+        finally:
+            running.kill()
+
+
+def stopped(running, number):
+    began = time.monotonic()
+    running.send_signal(number)
+    assert running.wait(STOP) == 0
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serve_answers_and_stops_at_once_when_nobody_asks_anything(own_url, master_key, number):
+    with process("serve", own_url, master_key, "--port", "0") as (running, said):
+        address = f"http://{said['host']}:{said['port']}"
+        with httpx.Client(base_url=address, trust_env=False) as client:
+            assert client.get("/health").status_code == 200
+            assert client.get("/users").status_code == 401
+            assert stopped(running, number) < 3  # the client's idle connection does not hold it
+
+
+def test_an_idle_server_is_small(own_url, master_key):
+    with process("serve", own_url, master_key, "--port", "0") as (running, said):
+        httpx.get(f"http://{said['host']}:{said['port']}/health", trust_env=False)
+        kilobytes = subprocess.check_output(["ps", "-o", "rss=", "-p", str(running.pid)], text=True)
+        assert int(kilobytes) < IDLE_MEGABYTES * 1024
+
+
+def test_a_port_that_is_taken_is_refused_before_anything_else(own_url, master_key, own_operator):
+    with process("serve", own_url, master_key, "--port", "0") as (_, said):
+        answer = own_operator("serve", "--port", str(said["port"]))
+        assert answer.code == 1
+        assert "Choose another with --port" in answer.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_work_is_seen_by_the_doctor_and_stops_when_told(own_url, master_key, own_operator, number):
+    def verdict():
+        findings = json.loads(own_operator("doctor", "--json").out)
+        return next(finding["verdict"] for finding in findings if finding["check"] == "worker")
+
+    with process("work", own_url, master_key) as (running, _):
+        deadline = time.monotonic() + 10
+        while verdict() != "ok":
+            assert time.monotonic() < deadline
+        assert stopped(running, number) < STOP
+    assert verdict() == "fail"
