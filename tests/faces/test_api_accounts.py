@@ -1,5 +1,6 @@
 """Accounts, their numbers and owners over HTTP."""
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -280,6 +281,34 @@ async def test_a_merge_needs_two_accounts_of_the_same_user(
     assert refusal(await _merge(api, account, stranger)) == (404, "not_found_error")
     older = Api(api.http, house, api.caller, V1)
     assert refusal(await _merge(older, *duplicates)) == (404, "not_found_error")
+
+
+async def test_accounts_merged_both_ways_at_once_leave_one_of_them_and_no_error(
+    api: Api, house: Coatcheck
+) -> None:
+    for _ in range(5):
+        user = await make_user(house, api.caller)
+        one, two = [await make_account(house, user, id="bank-1") for _ in range(2)]
+        await make_transaction(house, one)
+        await make_transaction(house, two)
+        answers = await asyncio.gather(_merge(api, one, two), _merge(api, two, one))
+        assert sorted(answer.status_code for answer in answers) == [200, 404]
+        path = f"/users/{user.guid}"
+        assert (await api.get(f"{path}/accounts")).json()["pagination"]["total_entries"] == 1
+        assert (await api.get(f"{path}/transactions")).json()["pagination"]["total_entries"] == 2
+
+
+async def test_an_account_that_goes_while_it_is_updated_does_not_come_back(api: Api, user: str) -> None:
+    for _ in range(5):
+        account = await account_of(api, user)
+        path = f"/users/{user}/members/{account['member_guid']}/accounts/{account['guid']}"
+        updated, deleted = await asyncio.gather(
+            api.put(path, json={"account": {"name": "Vase"}}),
+            api.delete(f"/users/{user}/accounts/{account['guid']}"),
+        )
+        assert updated.status_code in {200, 404}
+        assert deleted.status_code == 204
+        assert (await api.get(path)).status_code == 404
 
 
 # --- numbers and owners -----------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Members over HTTP: connecting, answering, changing, and the jobs at their banks."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -211,6 +212,20 @@ async def test_an_update_changes_what_was_sent_and_starts_nothing(api: Api, user
     assert refusal(await api.put(path, json={"member": {}})) == (400, "invalid_request")
     await api.connect(user, login="second", id="b")
     assert refusal(await api.put(path, json={"member": {"id": "b"}})) == (409, "conflict_error")
+
+
+async def test_changes_of_different_fields_at_once_undo_each_other_never(api: Api, user: str) -> None:
+    member = await api.connect(user)
+    path = f"/users/{user}/members/{member}"
+    fields = {
+        "id": "a",
+        "metadata": "m",
+        "background_aggregation_is_disabled": True,
+        "use_cases": ["PFM"],
+    }
+    await asyncio.gather(*(api.put(path, json={"member": {name: value}}) for name, value in fields.items()))
+    found = (await api.get(path)).json()["member"]
+    assert {name: found[name] for name in fields} == fields
 
 
 async def test_members_are_listed_and_narrowed_by_use_case(api: Api, user: str) -> None:

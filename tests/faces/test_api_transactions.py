@@ -193,7 +193,8 @@ async def test_a_description_can_be_changed_and_the_banks_own_stays(
             f"mine {number}",
             "CORNER SHOP 0042",
         )
-    for body in ({}, {"transaction": {}}, {"transaction": {"description": None}}):
+    bodies: list[dict[str, Any]] = [{}, {"transaction": {}}, {"transaction": {"description": None}}]
+    for body in bodies:
         assert refusal(await api.put(f"{path}/{guid}", json=body)) == (400, "invalid_request")
 
 

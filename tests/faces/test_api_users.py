@@ -1,5 +1,7 @@
 """Users over HTTP."""
 
+import asyncio
+
 import httpx
 import pytest
 
@@ -93,6 +95,22 @@ async def test_an_update_changes_what_was_sent_and_nothing_else(api: Api) -> Non
     guid = await api.create_user(id="ann", email="ann@example.com", metadata="x")
     user = (await api.put(f"/users/{guid}", json={"user": {"metadata": None}})).json()["user"]
     assert (user["id"], user["email"], user["metadata"]) == ("ann", "ann@example.com", None)
+
+
+async def test_changes_of_different_fields_at_once_undo_each_other_never(api: Api) -> None:
+    guid = await api.create_user()
+    fields = {"is_disabled": True, "email": "a@example.com", "metadata": "m", "id": "ann"}
+    answers = await asyncio.gather(
+        *(api.put(f"/users/{guid}", json={"user": {name: value}}) for name, value in fields.items())
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    user = (await api.get(f"/users/{guid}")).json()["user"]
+    assert {name: user[name] for name in fields} == fields
+
+
+async def test_of_many_users_created_at_once_with_one_id_one_is(api: Api) -> None:
+    answers = await asyncio.gather(*(api.post("/users", json={"user": {"id": "ann"}}) for _ in range(16)))
+    assert sorted(answer.status_code for answer in answers) == [200] + [409] * 15
 
 
 async def test_a_disabled_users_data_is_not_read_until_it_is_enabled(api: Api, house: Coatcheck) -> None:

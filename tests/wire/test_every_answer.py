@@ -339,12 +339,13 @@ async def furnish(house: Coatcheck, http: httpx.AsyncClient, version: str) -> Wo
 
 async def ask(world: World, route: Route, drive: Drive) -> httpx.Response:
     values = world.values | (await drive.making(world) if drive.making else {})
-    credentials: Values = {
+    ways: dict[Caller, Values] = {
         Caller.CLIENT: {"auth": world.api.caller.auth},
         Caller.PROCESSOR: {"auth": world.processor.auth},
         Caller.TOKEN: {"headers": {"Authorization": f"Bearer {world.token}"}},
         Caller.ANYBODY: {},
-    }[route.caller]
+    }
+    credentials = ways[route.caller]
     return await world.api.http.request(
         route.method,
         route.path.format_map(values),

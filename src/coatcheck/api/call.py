@@ -94,22 +94,22 @@ class Call:
     def skips_webhook(self) -> bool:
         return self.headers.get("mx-skip-webhook", "").lower() in {"true", "1"}
 
-    async def user(self) -> User:
-        """The client's user that the path names.
+    async def user(self, *, hold: bool = False) -> User:
+        """The client's user that the path names; held until the call's transaction ends, if that is asked for.
 
         Raises:
             NotFound: not there, or another client's.
         """
-        return await find_user(self.connection, self.client.guid, self.path["user"])
+        return await find_user(self.connection, self.client.guid, self.path["user"], hold=hold)
 
-    async def readable_user(self) -> User:
+    async def readable_user(self, *, hold: bool = False) -> User:
         """The user, whose data may be read: a disabled one's may not (MX docs: users).
 
         Raises:
             NotFound: not there, or another client's.
             UserDisabled: the client disabled the user.
         """
-        user = await self.user()
+        user = await self.user(hold=hold)
         if user.is_disabled:
             raise UserDisabled
         return user

@@ -1,9 +1,10 @@
 """Accounts, always looked up below their user. Never the full number: that is the vault's to show."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from coatcheck.db import Connection, columns, fetch_all, fetch_one, run
 from coatcheck.errors import NotFound
@@ -166,6 +167,23 @@ async def put_account(connection: Connection, account: Account) -> None:
     )
 
 
+async def change_account(
+    connection: Connection, user_guid: str, guid: str, changes: Mapping[str, Any], now: datetime
+) -> None:
+    """Writes these fields and no others: a harvest may be writing the rest.
+
+    Raises:
+        NotFound: the account was removed meanwhile.
+    """
+    written = ", ".join(f"{name} = %({name})s" for name in (*changes, "updated_at"))
+    if not await run(
+        connection,
+        f"UPDATE account SET {written} WHERE user_guid = %(user_guid)s AND guid = %(guid)s",
+        {**changes, "updated_at": now, "user_guid": user_guid, "guid": guid},
+    ):
+        raise NotFound
+
+
 async def remove_account(connection: Connection, user_guid: str, guid: str) -> None:
     """Removes the account with its transactions, numbers and owners; tokens on it are dead at once."""
     await run(
@@ -184,13 +202,23 @@ async def merge_accounts(
 
     Returns:
         The guids of the statements that are gone, for the vault to forget.
+
+    Raises:
+        NotFound: one of them was removed or merged meanwhile.
     """
-    await run(
-        connection,
-        """SELECT FROM member WHERE user_guid = %(user_guid)s AND guid = ANY (%(guids)s)
-           ORDER BY guid FOR NO KEY UPDATE""",
-        {"user_guid": kept.user_guid, "guids": [each.member_guid for each in (kept, *others)]},
-    )
+    every = (kept, *others)
+    for table, guids in (
+        ("member", [each.member_guid for each in every]),
+        ("account", [each.guid for each in every]),
+    ):
+        held = await run(
+            connection,
+            f"""SELECT FROM {table} WHERE user_guid = %(user_guid)s AND guid = ANY (%(guids)s)
+                ORDER BY guid FOR UPDATE""",
+            {"user_guid": kept.user_guid, "guids": guids},
+        )
+        if held < len(set(guids)):
+            raise NotFound
     dropped: list[str] = []
     for other in others:
         values = {

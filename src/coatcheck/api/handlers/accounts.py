@@ -1,7 +1,6 @@
 """A user's accounts: those a bank told of, and those the user keeps by hand."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from coatcheck.api.call import Call, Reply
 from coatcheck.api.paging import read_flag, read_page, read_text
@@ -10,6 +9,7 @@ from coatcheck.errors import ConstraintNotMet, InvalidRequest
 from coatcheck.ids import new
 from coatcheck.model.accounts import (
     Account,
+    change_account,
     find_account,
     list_accounts,
     merge_accounts,
@@ -85,7 +85,8 @@ async def update(call: Call) -> bytes:
     changes = given(fields) if account.is_manual else given(fields, *CLIENTS_OWN)
     if not changes:
         raise ConstraintNotMet(f"Of an aggregated account only {', '.join(CLIENTS_OWN)} can be updated.")
-    await put_account(call.connection, replace(account, **changes, updated_at=call.house.clock.now()))
+    now = call.house.clock.now()
+    await change_account(call.connection, account.user_guid, account.guid, changes, now)
     await call.record("account.updated", account.guid)
     return call.wire.show_account(await find_account(call.connection, account.user_guid, account.guid))
 

@@ -72,8 +72,9 @@ async def read(call: Call) -> bytes:
 async def update(call: Call) -> bytes:
     """New credentials start an aggregation, unless `skip_aggregation`."""
     change = parse(call.body, MemberUpdateBody).member
+    user = await call.readable_user(hold=True)
     member = replace(
-        await _find(call),
+        await find_member(call.connection, user.guid, call.path["member"]),
         **given(change, "id", "metadata", "use_cases", "background_aggregation_is_disabled"),
     )
     changed = await call.house.linker.change(

@@ -49,7 +49,7 @@ async def read(call: Call) -> bytes:
 async def update(call: Call) -> bytes:
     """Disabling ends every token on the user's data at once; enabling wakes those that have not expired."""
     fields = parse(call.body, UserBody).user
-    user = replace(await call.user(), **given(fields, *SAYABLE))
+    user = replace(await call.user(hold=True), **given(fields, *SAYABLE))
     await change_user(call.connection, user)
     await _tell(call, user, Action.UPDATED, skip=fields.skip_webhook is True)
     return call.wire.show_user(user)
