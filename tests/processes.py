@@ -26,6 +26,7 @@ def free_port() -> int:
 @dataclass(frozen=True)
 class Serving:
     process: "subprocess.Popen[bytes]"
+    port: int
     base_url: str
 
 
@@ -63,4 +64,4 @@ def serving(environment: dict[str, str], log: Path) -> Iterator[Serving]:
                 assert child.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.05)
-        yield Serving(child, base_url)
+        yield Serving(child, port, base_url)

@@ -95,10 +95,12 @@ async def full_run(base_url: str, client: Keyed, processor: Keyed) -> list[str]:
         user = (await http.post("/users", json={"user": {"metadata": "{}"}})).json()["user"]["guid"]
         fields = (await http.get("/institutions/mxbank/credentials")).json()["credentials"]
         login = f"canary{secrets.token_hex(8)}+leading_zeros"
-        for password in ("SERVER_ERROR", f"pw-{secrets.token_urlsafe(12)}", "challenge"):
-            values = dict(
-                zip((field["guid"] for field in fields), (login + password[:3], password), strict=True)
-            )
+        for name, password in (
+            ("ann", "SERVER_ERROR"),
+            ("bob", f"pw-{secrets.token_urlsafe(12)}"),
+            ("cid", "challenge"),
+        ):
+            values = dict(zip((field["guid"] for field in fields), (name + login, password), strict=True))
             created = await http.post(
                 f"/users/{user}/members",
                 json={
