@@ -197,9 +197,12 @@ class TwoLines(PsycopgDriver):
     def __init__(self, asking: Connection, listening: Connection) -> None:
         super().__init__(asking)
         self._ear = PsycopgDriver(listening)
+        self._one_by_one = asyncio.Lock()
 
     async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
-        await self._ear.add_listener(channel, callback)
+        # PgQueuer 1.6.0 forgets the listeners of managers that begin at the same moment.
+        async with self._one_by_one:
+            await self._ear.add_listener(channel, callback)
 
     async def __aenter__(self) -> Self:
         await self._ear.__aenter__()

@@ -110,8 +110,6 @@ class Step(StrEnum):
     EXHAUSTED = "EXHAUSTED"
     #: The user is disabled.
     USER_DISABLED = "USER_DISABLED"
-    #: No connector offers the institution any more.
-    INSTITUTION_GONE = "INSTITUTION_GONE"
 
 
 EVERY = frozenset(Status)
@@ -137,7 +135,6 @@ NEXT: Mapping[Step, Mapping[Status | None, Status]] = MappingProxyType(
         Step.SUCCEEDED: _to(Status.CONNECTED, EVERY),
         Step.EXHAUSTED: _to(Status.FAILED, EVERY),
         Step.USER_DISABLED: _to(Status.DISABLED, EVERY),
-        Step.INSTITUTION_GONE: _to(Status.DISCONTINUED, EVERY),
     }
 )
 
