@@ -88,6 +88,9 @@ async def test_transactions_are_narrowed_by_when_they_were_created_and_updated(
     day, yesterday = old.date().isoformat(), (now - timedelta(days=1)).date().isoformat()
     assert set(await found(api, path, from_created_at=day, to_created_at=day)) == {first, second}
     assert await found(api, path, from_created_at=yesterday) == []
+    seconds = int((now - timedelta(days=1)).timestamp())
+    assert await found(api, path, from_timestamp=seconds) == []
+    assert set(await found(api, path, to_timestamp=seconds)) == {first, second}
     assert await found(api, path, from_updated_at=yesterday) == [second]
     assert await found(api, path, to_updated_at=yesterday) == [first]
 

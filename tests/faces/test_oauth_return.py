@@ -317,3 +317,13 @@ def test_a_way_back_is_checked_wherever_it_is_made() -> None:
     with pytest.raises(InvalidRequest):
         WayBack(client_redirect_url="ftp://example.com")
     assert WayBack(client_redirect_url="http://localhost:3000").origin == "http://localhost:3000"
+
+
+async def test_while_the_database_is_away_the_user_is_asked_to_wait(api: Api, user: str) -> None:
+    _, window = await begin(api, user)
+    back = await decide(api, window)
+    await api.house.db.close()
+    page = await api.http.get(back)
+    assert page.status_code == 503
+    assert "shortly" in page.text
+    assert page.headers["cache-control"] == "no-store"

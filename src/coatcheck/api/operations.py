@@ -85,6 +85,8 @@ QUERY: dict[str, Parameter] = {
     "include_transactions": Parameter("`false` reads accounts alone; `true` by default.", "boolean"),
     "from_date": Parameter("From this day: a date, a time, or seconds since 1970. 120 days ago by default."),
     "to_date": Parameter("To this day, inclusive. 5 days ahead by default."),
+    "from_timestamp": Parameter("As `from_created_at`."),
+    "to_timestamp": Parameter("As `to_created_at`."),
     "from_created_at": Parameter("Found at this moment or later."),
     "to_created_at": Parameter("Found at this moment or earlier."),
     "from_updated_at": Parameter("Changed at this moment or later."),
@@ -266,7 +268,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "deleteManualAccount": Operation(ACCOUNTS, "Delete an account that was added by hand"),
     "mergeAccounts": Operation(
-        ACCOUNTS, "Merge accounts that are the same", "show_account", requests.AccountsMergeBody
+        ACCOUNTS, "Merge accounts into the first one named", "show_account", requests.AccountsMergeBody
     ),
     "listAccountNumbersByMember": Operation(
         ACCOUNTS, "List the numbers of a member's accounts", "show_account_numbers", query=PAGE
@@ -282,7 +284,10 @@ OPERATIONS: dict[str, Operation] = {
         MOVEMENTS, "List a user's transactions", "show_transactions", query=TRANSACTIONS
     ),
     "listTransactionsByMember": Operation(
-        MOVEMENTS, "List a member's transactions", "show_transactions", query=TRANSACTIONS
+        MOVEMENTS,
+        "List a member's transactions",
+        "show_transactions",
+        query=(*TRANSACTIONS, "from_timestamp", "to_timestamp"),
     ),
     "listTransactionsByAccount": Operation(
         MOVEMENTS, "List an account's transactions", "show_transactions", query=TRANSACTIONS

@@ -136,8 +136,11 @@ def read_transaction_filter(
     return TransactionFilter(
         from_date=read_day(query, "from_date") or (now - HISTORY).date(),
         to_date=read_day(query, "to_date") or (now + PENDING).date(),
-        from_created_at=read_moment(query, "from_created_at"),
-        to_created_at=read_moment(query, "to_created_at", ends=True),
+        # The same under two names: v20250224 has the second one for a member's transactions.
+        from_created_at=read_moment(query, "from_created_at") or read_moment(query, "from_timestamp"),
+        to_created_at=(
+            read_moment(query, "to_created_at", ends=True) or read_moment(query, "to_timestamp", ends=True)
+        ),
         from_updated_at=read_moment(query, "from_updated_at"),
         to_updated_at=read_moment(query, "to_updated_at", ends=True),
         category_guids=read_texts(query, "category_guid"),
