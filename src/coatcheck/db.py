@@ -107,7 +107,6 @@ class Database:
             raise refusal
 
 
-@cache
 def columns(record: type, prefix: str = "") -> str:
     """The column list of a record, so that a new column never breaks a running older process."""
     return ", ".join(f"{prefix}{name}" for name in _names(record))
@@ -119,7 +118,7 @@ def _names(record: type) -> tuple[str, ...]:
 
 
 def _rows_into(record: type[Record]) -> Callable[[AnyCursor], RowMaker[Record]]:
-    """A row factory that fills the record by position, after one look at the names: a quarter of the time of by name."""
+    """A row factory that fills the record by position, after one look at the names: four times as fast as by name."""
 
     def factory(cursor: AnyCursor) -> RowMaker[Record]:
         names = [column.name for column in cursor.description or ()]
