@@ -113,17 +113,17 @@ def columns(record: type, prefix: str = "") -> str:
 
 
 @cache
-def _names(record: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(record))
+def _names(record: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(record))  # type: ignore[arg-type]  # a record is a dataclass
 
 
-def _rows_into(record: type[Record]) -> Callable[[AnyCursor], RowMaker[Record]]:
+def _rows_into(record: Callable[..., Record]) -> Callable[[AnyCursor], RowMaker[Record]]:
     """A row factory that fills the record by position, after one look at the names: four times as fast as by name."""
 
     def factory(cursor: AnyCursor) -> RowMaker[Record]:
-        names = [column.name for column in cursor.description or ()]
-        if names and names != list(_names(record)):
-            raise TypeError(f"{record.__name__} is read from {', '.join(names)}")
+        names = tuple(column.name for column in cursor.description or ())
+        if names and names != _names(record):
+            raise TypeError(f"{record} is read from {', '.join(names)}")
         return lambda values: record(*values)
 
     return factory
