@@ -30,7 +30,7 @@ check: setup ## lint, format, types, import contracts, tests
 	$(BIN)/pytest -n $(WORKERS)
 
 bench: .venv/ready ## measure a server of its own against a bare handler
-	$(BIN)/python bench/run.py
+	$(BIN)/python -m bench.run
 
 lock: .venv/ready ## pin again what pyproject.toml asks for; RUN=--upgrade takes newer versions
 	$(LOCK) pyproject.toml --extra dev --output-file requirements/dev.txt
