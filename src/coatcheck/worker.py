@@ -143,6 +143,7 @@ async def keep_house(house: Coatcheck) -> None:
         await audit.prepare_partitions(connection, now)
         await tokens.drop_partitions(connection, now)
         await job_rows.drop_ended(connection, now - JOBS_KEPT)
+        await vault.forget_links(connection, now - house.settings.link_ttl - timedelta(days=1))
         await Queries(PsycopgDriver(connection)).clear_queue_log([duty.value for duty in Duty])
 
 

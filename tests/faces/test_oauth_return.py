@@ -13,6 +13,7 @@ from coatcheck.app import Coatcheck
 from coatcheck.clock import MovableClock
 from coatcheck.errors import InvalidRequest
 from coatcheck.web.oauth_window import WayBack
+from coatcheck.worker import keep_house
 from tests.makers import make_client
 from tests.world import Api, refusal
 
@@ -311,6 +312,27 @@ async def test_a_used_window_leaves_no_secret_behind(api: Api, user: str) -> Non
             "SELECT count(*) FROM sealed_secret WHERE owner_guid = %s AND kind = 'LINK'", (user,)
         )
         assert await cursor.fetchone() == (0,)
+
+
+async def test_what_a_window_carried_that_nobody_returned_from_is_forgotten(
+    api: Api, user: str, clock: MovableClock
+) -> None:
+    await begin(api, user)
+
+    async def kept() -> int:
+        async with api.house.db.connection() as connection:
+            cursor = await connection.execute(
+                "SELECT count(*) FROM sealed_secret WHERE owner_guid = %s AND kind = 'LINK'", (user,)
+            )
+            row = await cursor.fetchone()
+        return int(row[0]) if row else 0
+
+    clock.advance(timedelta(hours=23))
+    await keep_house(api.house)
+    assert await kept() == 1
+    clock.advance(timedelta(hours=2))
+    await keep_house(api.house)
+    assert await kept() == 0
 
 
 def test_a_way_back_is_checked_wherever_it_is_made() -> None:

@@ -32,6 +32,7 @@ __all__ = [
     "TokenReader",
     "Vault",
     "WorkerReader",
+    "forget_links",
     "prepare_partitions",
 ]
 
@@ -208,3 +209,14 @@ class Vault:
 async def prepare_partitions(connection: Connection, now: datetime) -> None:
     """Makes the months of disclosures, this one and the next two, where they are missing."""
     await ensure_month_partitions(connection, "disclosure", now)
+
+
+async def forget_links(connection: Connection, before: datetime) -> int:
+    """Removes what links carried that were made before then and never claimed; how many they were."""
+    milliseconds = f"{int(before.timestamp() * 1000):012x}"
+    return await run(
+        connection,
+        """DELETE FROM sealed_secret WHERE kind = 'LINK' AND record_guid COLLATE "C" < %(bound)s""",
+        # A link's guid begins with when it was made (RFC 9562 5.7).
+        {"bound": f"LNK-{milliseconds[:8]}-{milliseconds[8:]}"},
+    )

@@ -17,6 +17,14 @@ CREATE TABLE client (
     created_at timestamptz(0) NOT NULL
 );
 
+CREATE TABLE client_widget (
+    client_guid text PRIMARY KEY REFERENCES client,
+    origins text[] NOT NULL DEFAULT '{}',
+    accent_color text,
+    logo text,
+    privacy_url text
+);
+
 CREATE TABLE processor (
     guid text PRIMARY KEY,
     name text NOT NULL,
@@ -85,6 +93,20 @@ CREATE UNIQUE INDEX member_id_once ON member (user_guid, id);
 CREATE INDEX member_due ON member ((coalesce(aggregated_at, created_at)))
     WHERE NOT background_aggregation_is_disabled AND NOT is_manual;
 CREATE INDEX member_degraded ON member (aggregated_at) WHERE connection_status = 'DEGRADED';
+
+CREATE TABLE oauth_state (
+    user_guid text NOT NULL,
+    guid text NOT NULL,
+    session_guid text NOT NULL,
+    member_guid text NOT NULL,
+    auth_status text NOT NULL,
+    error_reason text,
+    first_retrieved_at timestamptz(0),
+    created_at timestamptz(0) NOT NULL,
+    updated_at timestamptz(0) NOT NULL,
+    PRIMARY KEY (user_guid, guid),
+    FOREIGN KEY (user_guid, member_guid) REFERENCES member (user_guid, guid) ON DELETE CASCADE
+);
 
 CREATE TABLE member_job (
     user_guid text NOT NULL,
@@ -291,6 +313,7 @@ CREATE TABLE sealed_secret (
     sealed bytea NOT NULL,
     PRIMARY KEY (owner_guid, record_guid, kind)
 );
+CREATE INDEX sealed_link ON sealed_secret (record_guid COLLATE "C") WHERE kind = 'LINK';
 
 CREATE TABLE account_number (
     user_guid text NOT NULL,
@@ -390,6 +413,24 @@ CREATE TABLE link (
     PRIMARY KEY (expires_day, link_hash)
 ) PARTITION BY LIST (expires_day);
 CREATE TABLE link_rest PARTITION OF link DEFAULT;
+
+CREATE TABLE widget_session (
+    expires_day integer NOT NULL,
+    session_hash bytea NOT NULL,
+    guid text NOT NULL,
+    client_guid text NOT NULL,
+    user_guid text NOT NULL,
+    options text NOT NULL,
+    locale text NOT NULL,
+    consented_at timestamptz(0),
+    selected_account_guid text,
+    created_at timestamptz(0) NOT NULL,
+    idle_at timestamptz(0) NOT NULL,
+    expires_at timestamptz(0) NOT NULL,
+    PRIMARY KEY (expires_day, session_hash)
+) PARTITION BY LIST (expires_day);
+CREATE INDEX widget_session_guid ON widget_session (guid);
+CREATE TABLE widget_session_rest PARTITION OF widget_session DEFAULT;
 
 -- A token lives as long as everything it names: deleting or disabling any of it ends the token at once.
 CREATE VIEW live_token AS
