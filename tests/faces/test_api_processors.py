@@ -331,3 +331,20 @@ async def test_an_unknown_path_is_404_in_the_envelope(world: World) -> None:
     assert answer.json() == {
         "error": {"message": "There is no such thing here.", "status": "not_found", "type": "not_found_error"}
     }
+
+
+async def test_a_client_ends_one_vendors_token_and_no_other(world: World) -> None:
+    other = await make_processor(world.house, world.client)
+    token, kept = await world.token(), await world.token(other)
+    listed = (await world.http.get("/coatcheck/tokens", auth=world.client.auth)).json()["tokens"]
+    (grant,) = [each for each in listed if each["payment_processor_guid"] == world.processor.guid]
+    assert (grant["active"], grant["account_guid"]) == (True, world.account.guid)
+    assert token not in str(listed)
+    path = f"/coatcheck/tokens/{grant['guid']}"
+    stranger = await make_client(world.house)
+    assert (await world.http.delete(path, auth=stranger.auth)).status_code == 404
+    assert (await world.http.delete(path, auth=world.client.auth)).status_code == 204
+    assert kind(await world.read("/payment_account", token)) == (401, "invalid_token")
+    assert (await world.read("/payment_account", kept)).status_code == 200
+    shown = (await world.http.get("/coatcheck/tokens", auth=world.client.auth)).json()["tokens"]
+    assert {each["guid"]: each["revoked_because"] for each in shown}[grant["guid"]] == "its client revoked it"

@@ -22,6 +22,7 @@ OURS = {
     "exchangeCode": "MX documents it in the processor guide, in no spec",
     "exchangeCodeLegacy": "MX documented it once; the quickstart's processors still call it",
     "readAccountOwners": "MX names the read, and publishes no path for it",
+    "listGrants": "MX lists no guid by which one token could be ended",
     "revokeToken": "MX publishes none",
     "health": "for whoever runs this server",
 }

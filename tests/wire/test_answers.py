@@ -114,7 +114,7 @@ SHOWN: dict[str, Shown] = {
     ),
     "show_payment_account": Shown(("readAccountBalance",), (records.accounts, st.none() | records.numbers)),
 }
-IN_NO_SPEC = {"show_token", "show_legacy_token"}
+IN_NO_SPEC = {"show_token", "show_legacy_token", "show_grants"}
 
 
 def test_every_show_of_the_contract_is_judged_here() -> None:

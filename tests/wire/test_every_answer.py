@@ -27,6 +27,7 @@ OURS = {"readAccountOwners": "getAccountOwnerInfo"}
 """Of no spec, and answered as an operation that is."""
 UNSPECIFIED = {
     "exchangeCode": {"access_token", "expires_at", "scope", "token_type"},
+    "listGrants": {"tokens"},
     "exchangeCodeLegacy": {"access_token", "scope", "token_type"},
     "health": {"status"},
 }
@@ -178,6 +179,7 @@ DRIVES: dict[str, list[Drive]] = {
         )
     ],
     "listTokens": [Drive(), Drive(body=lambda values: {"scope": {"user_guid": values["user"]}})],
+    "listGrants": [Drive()],
     "revokeToken": [Drive(204, making=_new_token)],
     # Users.
     "createUser": [

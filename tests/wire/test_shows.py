@@ -280,9 +280,25 @@ def test_a_payment_account_shows_numbers_as_strings_and_without_them_the_mask_al
     assert (masked["account_number"], masked["routing_number"]) == ("6816", None)
 
 
+ISSUED = IssuedToken(
+    guid="TKN-1",
+    processor_guid="PPR-1",
+    user_guid="USR-1",
+    member_guid="MBR-1",
+    account_guid="ACT-1",
+    scope="user-guid:USR-1 member-guid:MBR-1 account-guid:ACT-1",
+    first_characters="cct_2hQab",
+    created_at=NOW,
+    expires_at=NOW,
+    revoked_at=None,
+    revoked_because=None,
+    active=True,
+)
+
+
 @BOTH
 def test_a_listed_token_is_its_first_characters_and_no_more(wire: Wire) -> None:
-    shown = json.loads(wire.show_tokens([IssuedToken("TKN-1", "PPR-1", "cct_2hQab", NOW, active=True)]))
+    shown = json.loads(wire.show_tokens([ISSUED]))
     assert shown["tokens"] == [
         {
             "payment_processor_guid": "PPR-1",

@@ -192,6 +192,10 @@ OPERATIONS: dict[str, Operation] = {
         query=("user_guid", "member_guid", "account_guid"),
         notes="The filter may come as a body, as in MX's API, or as parameters. Ended tokens are listed too.",
     ),
+    "listGrants": Operation(
+        TOKENS, "List the tokens with the guids that end them", "show_grants",
+        query=("user_guid", "member_guid", "account_guid"), notes="Not in MX's API.",
+    ),
     "revokeToken": Operation(TOKENS, "End a token", notes="At once and for ever. Not in MX's API."),
     # Users.
     "createUser": Operation(USERS, "Create a user", "show_user", requests.UserBody),

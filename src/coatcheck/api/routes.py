@@ -91,6 +91,7 @@ ROUTES: tuple[Route, ...] = (
         "deprecatedRequestPaymentProcessorAuthorizationCode", versions=V1,
     ),
     _reads("/tokens", codes.list_tokens, "listTokens"),
+    _reads("/coatcheck/tokens", codes.list_grants, "listGrants"),
     _writes("DELETE", "/coatcheck/tokens/{token}", codes.revoke_token, "revokeToken", 204),
     # Users.
     _writes("POST", "/users", users.create, "createUser"),

@@ -30,8 +30,15 @@ class IssuedToken:
 
     guid: str
     processor_guid: str
+    user_guid: str
+    member_guid: str
+    account_guid: str
+    scope: str
     first_characters: str
+    created_at: datetime
     expires_at: datetime
+    revoked_at: datetime | None
+    revoked_because: str | None
     active: bool
 
 

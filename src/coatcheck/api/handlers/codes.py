@@ -1,7 +1,10 @@
 """A client's codes and tokens."""
 
+from collections.abc import Sequence
+
 from coatcheck.api.call import Call, Reply
 from coatcheck.api.wire.requests import AuthorizationCodeBody, LegacyAuthorizationCodeBody, TokensBody, parse
+from coatcheck.model.tokens import IssuedToken
 from coatcheck.tokens.scope import Scope, parse_scope
 
 
@@ -29,20 +32,27 @@ async def request_code_legacy(call: Call) -> bytes:
 
 async def list_tokens(call: Call) -> bytes:
     """The filter comes as a body on a GET, as MX has it, or as query parameters: some proxies drop such bodies."""
+    return call.wire.show_tokens(await _tokens(call))
+
+
+async def list_grants(call: Call) -> bytes:
+    return call.wire.show_grants(await _tokens(call))
+
+
+async def _tokens(call: Call) -> Sequence[IssuedToken]:
     scope = parse(call.body, TokensBody).scope if call.body else None
     asked = dict(call.query)
 
     def wanted(name: str) -> str | None:
         return (getattr(scope, name) if scope else None) or asked.get(name)
 
-    tokens = await call.house.issuer.tokens_of(
+    return await call.house.issuer.tokens_of(
         call.connection,
         call.client.guid,
         user_guid=wanted("user_guid"),
         member_guid=wanted("member_guid"),
         account_guid=wanted("account_guid"),
     )
-    return call.wire.show_tokens(tokens)
 
 
 async def revoke_token(call: Call) -> Reply:

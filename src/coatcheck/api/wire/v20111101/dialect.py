@@ -289,6 +289,21 @@ class V20111101:
             )
         )
 
+    def show_grants(self, tokens: Sequence[IssuedToken]) -> Annotated[bytes, tickets.GrantsBody]:
+        return encode(
+            tickets.GrantsBody(
+                [
+                    shaped(
+                        each,
+                        tickets.Grant,
+                        payment_processor_guid=each.processor_guid,
+                        access_token=f"{each.first_characters}...",
+                    )
+                    for each in tokens
+                ]
+            )
+        )
+
     def show_token(self, bought: Bought) -> Annotated[bytes, tickets.Token]:
         return encode(tickets.Token(bought.access_token, bought.expires_at, bought.scope))
 

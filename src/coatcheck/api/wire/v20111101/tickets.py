@@ -36,6 +36,28 @@ class TokensBody(Struct, frozen=True):
     tokens: list[ListedToken]
 
 
+class Grant(Struct, frozen=True):
+    """Ours: a token by the guid that ends it, with what it opens and why it ended."""
+
+    guid: str
+    payment_processor_guid: str
+    user_guid: str
+    member_guid: str
+    account_guid: str
+    scope: str
+    access_token: str
+    """The first characters and an ellipsis: the rest is kept nowhere."""
+    created_at: Moment
+    expires_at: Moment
+    revoked_at: Moment | None
+    revoked_because: str | None
+    active: bool
+
+
+class GrantsBody(Struct, frozen=True):
+    tokens: list[Grant]
+
+
 class Token(Struct, frozen=True):
     """RFC 6749 5.1 with MX's `expires_at` (MX processor guide)."""
 

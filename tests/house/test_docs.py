@@ -1,0 +1,406 @@
+"""The documents say what is so: what they show is run, what they list is compared, what they link to is there."""
+
+import os
+import re
+import shlex
+import shutil
+import sys
+import tomllib
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+import typer
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from coatcheck import server
+from coatcheck.api import app as api
+from coatcheck.api import errors, paging
+from coatcheck.api.routes import NOT_SERVED, ROUTES
+from coatcheck.cli import main as cli
+from coatcheck.cli import running
+from coatcheck.clock import SystemClock
+from coatcheck.config import Settings
+from coatcheck.connectors.sandbox import challenges, logins, personas
+from coatcheck.connectors.sandbox.bank import SandboxBank
+from coatcheck.connectors.sandbox.institutions import institutions
+from coatcheck.linking import linker
+from coatcheck.tokens import issuer, partitions
+from coatcheck.webhooks import delivery, signing
+from tests import guides
+from tests.guides import ROOT, anchor, blocks, headings, prose, table
+
+DOCS = ROOT / "docs"
+DOCUMENTS = guides.tracked("*.md")
+CLIENTS, PROCESSORS, OPERATORS = (
+    DOCS / "how-to" / f"{who}.md" for who in ("clients", "processors", "operators")
+)
+SANDBOX_BANK, COMPATIBILITY = DOCS / "reference" / "sandbox-bank.md", DOCS / "reference" / "compatibility.md"
+DECISIONS = sorted((DOCS / "decisions").glob("[0-9]*.md"))
+SDK = ROOT / ".venv-sdk" / "bin" / "python"
+
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+each_decision = pytest.mark.parametrize("decision", DECISIONS, ids=lambda path: path.stem[:4])
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="no curl: the guide's commands need it")
+needs_sdk = pytest.mark.skipif(not SDK.exists(), reason="no .venv-sdk: `make setup` makes it")
+
+
+# --- what is shown is run -------------------------------------------------------------------------------
+
+
+@needs_curl
+@pytest.mark.parametrize("guide", [CLIENTS, PROCESSORS], ids=lambda path: path.stem)
+def test_every_command_of_a_guide_prints_what_it_says(guide, sandbox_credentials, tmp_path):
+    guides.run(guide, "bash", ["bash"], _environment(CREDENTIALS=sandbox_credentials), tmp_path)
+
+
+@needs_sdk
+@pytest.mark.sdk
+@pytest.mark.parametrize("guide", [CLIENTS, PROCESSORS], ids=lambda path: path.stem)
+def test_every_line_of_a_guide_s_python_runs_with_mx_s_sdk(guide, sandbox_credentials, tmp_path):
+    guides.run(guide, "python", [str(SDK), "-"], _environment(CREDENTIALS=sandbox_credentials), tmp_path)
+
+
+def test_an_operator_gets_through_with_the_guide_alone(url, tmp_path):
+    name = "operators_guide"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    fresh = make_conninfo(**{**conninfo_to_dict(url), "dbname": name})
+    guides.run(OPERATORS, "bash", ["bash"], _environment(COATCHECK_DATABASE_URL=fresh), tmp_path)
+
+
+def test_the_guide_s_python_knows_our_webhooks_from_forged_ones():
+    (code,) = [block.text for block in blocks(CLIENTS) if "def is_ours" in block.text]
+    names = {}
+    exec(code, names)
+    secret = "whsec_" + "A" * 43 + "="
+    headers = signing.signature_headers(secret, "EVT-1", '{"a":1}', datetime(2026, 1, 2, tzinfo=UTC))
+    assert names["is_ours"](secret, headers, b'{"a":1}')
+    assert not names["is_ours"](secret, headers, b'{"a":2}')
+    assert not names["is_ours"]("whsec_" + "B" * 43 + "=", headers, b'{"a":1}')
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown", "printed", "alike"),
+    [
+        ("text", "CONNECTED", "CONNECTED\n", True),
+        ("text", "CONNECTED", "DENIED\n", False),
+        ("text", "cca_...", "cca_123\n", True),
+        ("text", "a...\nc", "a1\nb\nc", True),
+        ("json", '{"a": "x..."}', '{"a": "xy", "b": 1}', True),
+        ("json", '{"a": "x..."}', '{"a": "y"}', False),
+        ("json", '{"a": 1}', '{"b": 1}', False),
+        ("json", '{"a": [1]}', '{"a": []}', False),
+        ("json", '{"a": false}', '{"a": 0}', False),
+        ("json", '{"a": []}', '{"a": [1]}', False),
+    ],
+)
+def test_what_is_shown_is_told_from_what_is_not(kind, shown, printed, alike):
+    assert guides.is_like(guides.Block(kind, shown, 1), printed) is alike
+
+
+def _environment(**more):
+    """The test's own, with our command on the path and none of its settings."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COATCHECK_")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return inherited | {"PATH": path} | {name: str(value) for name, value in more.items()}
+
+
+# --- commands that are shown exist ----------------------------------------------------------------------
+
+CALLED = re.compile(r"(?:^|[\s(/;|&])coatcheck((?:[ \t]+[^\s;|&)><`]+)*)", re.MULTILINE)
+
+
+def _commands(document):
+    """What stands after each `coatcheck`, as words: in what can be run or pasted, and between backticks."""
+    shown = [block.text for block in blocks(document) if block.kind in {"bash", "console", "ini", "text"}]
+    shown += re.findall(r"`(coatcheck [^`]+)`", prose(document))
+    for text in shown:
+        unfolded = text.replace("\\\n", " ").replace("run --rm serve ", "run --rm coatcheck ")
+        for match in CALLED.finditer(re.sub(r"'[^']*'", "QUOTED", unfolded)):
+            yield shlex.split(match[1].replace('"$', '"'), posix=True) if match[1].count('"') % 2 == 0 else []
+
+
+def _unknown(words):
+    """The first word that is neither a verb nor an option where it stands."""
+    command = typer.main.get_command(cli.app)
+    for word in words:
+        if word.startswith("-"):
+            options = {name for parameter in command.params for name in parameter.opts} | {"--help", "-h"}
+            if word not in options:
+                return word
+        elif hasattr(command, "get_command"):
+            command = command.get_command(typer.Context(command), word)
+            if command is None:
+                return word
+    return None
+
+
+@each_document
+def test_every_command_that_is_shown_exists_with_its_options(document):
+    assert {" ".join(words): bad for words in _commands(document) if (bad := _unknown(words))} == {}
+
+
+def test_the_check_of_commands_finds_one_that_is_wrong(tmp_path):
+    document = tmp_path / "guide.md"
+    document.write_text(
+        "```bash\nA=1 coatcheck serve --prot 1 | cat\nx=$(coatcheck client lst)\n```\n`coatcheck kees`"
+    )
+    assert [_unknown(words) for words in _commands(document)] == ["--prot", "lst", "kees"]
+
+
+def test_the_operators_guide_mentions_every_verb():
+    text = OPERATORS.read_text()
+    assert [verb for verb in _verbs(typer.main.get_command(cli.app)) if f"coatcheck {verb}" not in text] == []
+
+
+def _verbs(command, path=""):
+    for name in command.list_commands(typer.Context(command)):
+        below = command.get_command(typer.Context(command), name)
+        if hasattr(below, "list_commands"):
+            yield from _verbs(below, f"{path}{name} ")
+        else:
+            yield f"{path}{name}"
+
+
+# --- what is listed is compared -------------------------------------------------------------------------
+
+
+def test_every_setting_has_a_heading_with_its_kind_and_default():
+    document = DOCS / "reference" / "settings.md"
+    text = document.read_text()
+    missing = [
+        line
+        for setting in fields(Settings)
+        if (line := f"### {setting.name}\n\n`COATCHECK_{setting.name.upper()}`, {_kind(setting.default)}")
+        not in text
+    ]
+    assert missing == []
+    headed = {
+        heading for heading in headings(document) if re.fullmatch(r"[a-z]+(_[a-z]+)+|host|port", heading)
+    }
+    assert headed <= {setting.name for setting in fields(Settings)}
+
+
+def _kind(default):
+    match default:
+        case bool():
+            return f"true or false, default `{str(default).lower()}`"
+        case timedelta():
+            return f"seconds, default `{int(default.total_seconds())}`"
+        case int():
+            return f"number, default `{default}`"
+        case ():
+            return "list, no default"
+        case "":
+            return "text, no default"
+    return f"text, default `{default}`"
+
+
+def test_the_settings_file_of_the_operators_guide_can_be_read():
+    (shown,) = [block.text for block in blocks(OPERATORS) if block.kind == "toml"]
+    Settings(**tomllib.loads(shown))
+
+
+def test_the_sandbox_s_controls_are_listed_word_for_word():
+    assert table(SANDBOX_BANK, "Controls") == [(f"`{word}`", does) for word, does in logins.CONTROLS.items()]
+
+
+def test_the_sandbox_s_passwords_are_listed_with_what_they_lead_to():
+    listed = {row[0].strip("`"): row[1:] for row in table(SANDBOX_BANK, "Passwords")}
+    assert {word: row[0] for word, row in listed.items()} == {
+        **{word: refusal.status for word, refusal in challenges.REFUSALS.items()},
+        **dict.fromkeys(challenges.QUESTIONS, "CHALLENGED"),
+    }
+    assert all(f"`{kind}`" in listed[word][1] for word, kind in challenges.QUESTIONS.items())
+    assert f"answered with `{challenges.CORRECT}`" in SANDBOX_BANK.read_text()
+
+
+def test_the_sandbox_s_personas_are_listed_with_their_accounts():
+    assert table(SANDBOX_BANK, "Personas") == [
+        (f"`{name}`", ", ".join(kind.label for kind in persona.kinds))
+        for name, persona in personas.PERSONAS.items()
+    ]
+
+
+def test_the_sandbox_s_own_institutions_are_listed():
+    listed = [row[0].strip("`") for row in table(SANDBOX_BANK, "Institutions")]
+    assert sorted(listed) == sorted(each.code for each in institutions() if not each.is_throttled)
+    assert len(institutions()) - len(listed) >= 50
+
+
+async def test_the_sandbox_s_deposits_are_as_the_document_says():
+    bank = SandboxBank(seed=1, base_url="http://coatcheck.test", clock=SystemClock())
+    friday = datetime(2026, 1, 2, 9, tzinfo=UTC)
+    for number, first, second, arrive in table(SANDBOX_BANK, "Micro-deposits"):
+        sent = await bank.send_deposits(
+            routing_number="091000019", account_number=number.strip("`"), now=friday
+        )
+        assert [str(amount) for amount in sent.amounts] == [first, second]
+        at_once, monday = friday, datetime(2026, 1, 5, 14, tzinfo=UTC)
+        assert sent.arrive_at == {"at once": at_once, "next weekday": monday}[arrive]
+
+
+def test_every_error_is_listed_with_its_status_and_words():
+    assert table(DOCS / "reference" / "errors.md", "Errors") == [
+        (str(status), f"`{errors.NAMES[status]}`", f"`{kind}`", error.__doc__.splitlines()[0])
+        for error, (status, kind) in errors.ERRORS.items()
+    ]
+
+
+def test_every_route_is_listed():
+    assert table(COMPATIBILITY, "What is served") == [
+        (
+            f"`{route.operation}`",
+            f"`{route.method} {route.path}`",
+            str(route.status),
+            "both" if len(route.versions) == 2 else route.versions[0],
+        )
+        for route in ROUTES
+    ]
+
+
+def test_what_is_not_served_is_listed_below_its_reason():
+    section = COMPATIBILITY.read_text().split("## What is not served")[1].split("\n## ")[0]
+    _, *parts = re.split(r"^\*\*(.+)\*\*$", section, flags=re.MULTILINE)
+    listed = {
+        operation: reason
+        for reason, text in zip(parts[::2], parts[1::2], strict=True)
+        for operation in re.findall(r"`(\w+)`", text)
+    }
+    assert listed == NOT_SERVED
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (COMPATIBILITY, f"first {issuer.SHOWN_CHARACTERS} characters"),
+        (COMPATIBILITY, f"within {issuer.RETRY_WINDOW.seconds} seconds"),
+        (
+            COMPATIBILITY,
+            f"{len(delivery.WAITS) + 1} attempts over {sum(delivery.WAITS, timedelta()) // timedelta(hours=1)} hours",
+        ),
+        (COMPATIBILITY, f"{paging.DEFAULT_SIZE} by default; {paging.SMALLEST_SIZE} to {paging.LARGEST_SIZE}"),
+        (COMPATIBILITY, f"{paging.HISTORY.days} days back and {paging.PENDING.days} ahead"),
+        (PROCESSORS, "five checks in two hours"),
+        (PROCESSORS, f"for {issuer.RETRY_WINDOW.seconds} seconds"),
+        (OPERATORS, f"{partitions.KEPT.days} days after they expired"),
+        (
+            ROOT / "SECURITY.md",
+            f"{server.MAX_HEAD_BYTES // 1024} KiB of head within {server.HEAD_TIMEOUT.seconds} seconds",
+        ),
+        (ROOT / "SECURITY.md", f"{api.MAX_BODY_BYTES // 1024} KiB of body"),
+    ],
+    ids=lambda value: getattr(value, "stem", value),
+)
+def test_a_figure_in_a_document_is_the_code_s(document, said):
+    assert said in " ".join(document.read_text().split())
+    assert (linker.BALANCE_CHECKS, linker.BALANCE_PERIOD) == (5, timedelta(hours=2))
+
+
+def test_the_proxy_of_the_operators_guide_logs_no_query_and_limits_as_we_do():
+    (proxy,) = [block.text for block in blocks(OPERATORS) if block.kind == "nginx"]
+    logged = re.search(r"log_format .*", proxy)[0]
+    assert "$uri" in logged
+    assert not re.search(r"\$(request|request_uri|args|query_string)\b", logged)
+    assert "access_log /var/log/nginx/coatcheck.log no_query;" in proxy
+    assert f"client_max_body_size {api.MAX_BODY_BYTES // 1024}k;" in proxy
+    assert f"client_header_timeout {server.HEAD_TIMEOUT.seconds}s;" in proxy
+    count, size = re.search(r"large_client_header_buffers (\d+) (\d+)k;", proxy).groups()
+    assert int(count) * int(size) * 1024 == server.MAX_HEAD_BYTES
+
+
+def test_the_services_get_longer_to_stop_than_they_take():
+    (unit,) = [block.text for block in blocks(OPERATORS) if block.kind == "ini"]
+    seconds = int(re.search(r"TimeoutStopSec=(\d+)", unit)[1])
+    assert timedelta(seconds=seconds) > sys.modules["coatcheck.cli.serving"].GRACE
+
+
+# --- the house and its decisions ------------------------------------------------------------------------
+
+
+def test_the_map_in_the_readme_names_every_module():
+    drawn = (ROOT / "README.md").read_text().split("## The map of the house")[1].split("```")[1]
+    package = ROOT / "src" / "coatcheck"
+    modules = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    modules |= {path.name for path in package.glob("*.py")} - {"__init__.py"}
+    assert {name for name in re.findall(r"(?<!\S)[a-z]+(?:/|\.py)(?!\S)", drawn)} == modules
+
+
+def test_the_readme_shows_credentials_as_a_sandbox_writes_them(sandbox_credentials):
+    (shown,) = [block for block in blocks(ROOT / "README.md") if '"base_url"' in block.text]
+    written = re.sub(r'"http://127.0.0.1:\d+"', '"http://127.0.0.1:8000"', sandbox_credentials.read_text())
+    assert guides.is_like(shown, written)
+
+
+def test_decisions_are_numbered_without_a_gap_and_all_in_the_index():
+    assert [int(path.name[:4]) for path in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+    index = (DOCS / "decisions" / "README.md").read_text()
+    for path in DECISIONS:
+        title = headings(path)[0].removeprefix(f"{path.name[:4]}. ")
+        assert f"| [{path.name[:4]}]({path.name}) | {title} |" in index
+
+
+@each_decision
+def test_a_decision_is_one_page_with_the_four_headings(decision):
+    title, *rest = headings(decision)
+    assert title.startswith(f"{decision.name[:4]}. ")
+    assert decision.stem[5:] == anchor(title[6:])
+    assert rest == ["Context", "Decision", "Consequences", "Alternatives"]
+    assert re.search(
+        r"^(Accepted|Superseded by \[\d{4}\]\(.+\)), \d{4}-\d\d-\d\d\.$", decision.read_text(), re.MULTILINE
+    )
+    assert len(decision.read_text().split()) < 700
+
+
+def test_the_changelog_has_a_place_for_what_comes_next():
+    assert headings(ROOT / "CHANGELOG.md")[:2] == ["Changelog", "[Unreleased]"]
+
+
+# --- links and names ------------------------------------------------------------------------------------
+
+
+@each_document
+def test_every_link_leads_somewhere(document):
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(document)):
+        if target.startswith(("https://", "http://")):
+            continue
+        name, _, place = target.partition("#")
+        path = (document.parent / name).resolve() if name else document
+        if not path.exists() or (place and place not in map(anchor, headings(path))):
+            broken.append(target)
+    assert broken == []
+
+
+def test_every_document_can_be_reached_from_the_readme():
+    reached, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        document = waiting.pop()
+        if document in reached or document.suffix != ".md":
+            continue
+        reached.add(document)
+        targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", prose(document))
+        waiting += [(document.parent / target).resolve() for target in targets if "://" not in target]
+    assert set(DOCUMENTS) - reached == set()
+
+
+def test_no_file_names_a_registry_or_a_path_of_somebody_s_machine():
+    hosts = (
+        ("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("npmjs", "com"), ("crates", "io"),
+        ("rubygems", "org"), ("docker", "io"), ("ghcr", "io"), ("quay", "io"), ("gcr", "io"),
+    )  # fmt: skip
+    banned = [re.escape(f"{name}.{end}").encode() for name, end in hosts]
+    banned += [
+        rf"(?<![\w.]){re.escape(path)}\w".encode() for path in ("/work" + "/", "/root" + "/", "/Users" + "/")
+    ]
+    pattern = re.compile(b"|".join(banned))
+    found = {
+        str(path.relative_to(ROOT)): match[0]
+        for path in guides.tracked()
+        if (match := pattern.search(path.read_bytes()))
+    }
+    assert found == {}
