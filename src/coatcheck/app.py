@@ -16,6 +16,7 @@ from coatcheck.linking.micro_deposits import MicroDeposits
 from coatcheck.tokens.api_keys import ApiKeys
 from coatcheck.tokens.issuer import Issuer
 from coatcheck.tokens.links import Links
+from coatcheck.tokens.widget_sessions import WidgetSessions
 from coatcheck.vault.keys import MasterKeys, open_keyring
 from coatcheck.vault.vault import Vault
 from coatcheck.webhooks.announcer import Announcer
@@ -37,6 +38,7 @@ class Coatcheck:
     issuer: Issuer
     api_keys: ApiKeys
     links: Links
+    widget_sessions: WidgetSessions
 
 
 @asynccontextmanager
@@ -81,6 +83,7 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
             issuer=Issuer(settings, clock, keyring.hash_key, audit),
             api_keys=ApiKeys(settings, clock, keyring.hash_key, audit),
             links=Links(settings, clock, keyring.hash_key),
+            widget_sessions=WidgetSessions(clock, keyring.hash_key),
         )
     finally:
         await db.close()

@@ -80,6 +80,7 @@ class Consent:
         code: str,
         code_verifier: str,
         skip_aggregation: bool = False,
+        include_transactions: bool = True,
         callback_payload: str | None = None,
     ) -> Member:
         """Exchanges the bank's code, keeps what it gives as credentials, and starts the jobs that waited for it.
@@ -115,7 +116,13 @@ class Consent:
                 kind=SecretKind.CREDENTIALS,
                 value=json.dumps(dict(credentials)).encode(),
             )
-            return await self._go_on(connection, held, callback_payload, skip_aggregation=skip_aggregation)
+            return await self._go_on(
+                connection,
+                held,
+                callback_payload,
+                skip_aggregation=skip_aggregation,
+                include_transactions=include_transactions,
+            )
 
     async def refuse(
         self, connection: Connection, member: Member, *, callback_payload: str | None = None
@@ -135,6 +142,7 @@ class Consent:
         callback_payload: str | None,
         *,
         skip_aggregation: bool,
+        include_transactions: bool,
     ) -> Member:
         await self._queue.clear(connection, held, "The user gave consent anew.")
         member = await self._step(connection, held, Step.OAUTH_COMPLETED, callback_payload)
@@ -143,7 +151,12 @@ class Consent:
             kinds = (JobKind.AGGREGATION,)
         if skip_aggregation or not kinds:
             return member
-        request = JobRequest(kinds=kinds, requested_by=held.client_guid, callback_payload=callback_payload)
+        request = JobRequest(
+            kinds=kinds,
+            requested_by=held.client_guid,
+            callback_payload=callback_payload,
+            include_transactions=include_transactions,
+        )
         assert member.connection_status is not None
         await self._queue.put(connection, held, request, ConnectionStatus(member.connection_status))
         return await find_member(connection, held.user_guid, held.guid)

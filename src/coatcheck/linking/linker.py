@@ -89,6 +89,7 @@ class Linker:
         skip_aggregation: bool = False,
         background_aggregation_is_disabled: bool = False,
         kinds: Sequence[JobKind] = (),
+        include_transactions: bool = True,
         callback_payload: str | None = None,
         skip_webhook: bool = False,
     ) -> tuple[Member, bool]:
@@ -107,6 +108,7 @@ class Linker:
             skip_aggregation: start no job.
             background_aggregation_is_disabled: never read the member without being asked.
             kinds: the jobs wanted, one after the other; none is an aggregation.
+            include_transactions: an aggregation among them reads those too.
             callback_payload: echoed on the webhooks that follow.
             skip_webhook: do not tell the client of the new member.
 
@@ -170,7 +172,10 @@ class Linker:
         if starts:
             held = await member_rows.hold_member(connection, user.guid, guid)
             request = JobRequest(
-                kinds=wants_jobs, requested_by=client.guid, callback_payload=callback_payload
+                kinds=wants_jobs,
+                requested_by=client.guid,
+                callback_payload=callback_payload,
+                include_transactions=include_transactions,
             )
             await self._queue.put(connection, held, request, ConnectionStatus.CREATED)
         member = await find_member(connection, user.guid, guid)
@@ -190,6 +195,7 @@ class Linker:
         credentials: Mapping[str, str] | None = None,
         skip_aggregation: bool = False,
         kinds: Sequence[JobKind] = (),
+        include_transactions: bool = True,
         callback_payload: str | None = None,
         skip_webhook: bool = False,
     ) -> Member:
@@ -232,6 +238,7 @@ class Linker:
                     kinds=tuple(kinds) or (JobKind.AGGREGATION,),
                     requested_by=held.client_guid,
                     callback_payload=callback_payload,
+                    include_transactions=include_transactions,
                 )
                 check_offered(self._registry.find(held.institution_code), request.kinds)
                 await self._queue.put(connection, held, request, ConnectionStatus.UPDATED)

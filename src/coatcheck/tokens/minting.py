@@ -29,6 +29,7 @@ class Kind(StrEnum):
     CODE = "cca"
     TOKEN = "cct"  # noqa: S105 (a prefix, not a secret)
     LINK = "ccl"
+    WIDGET_SESSION = "cws"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def week_of(moment: datetime) -> int:
 
 
 def day_of(moment: datetime) -> int:
-    """Days since 1970; the partition of a code or a link that expires at `moment`."""
+    """Days since 1970; the partition of a code, a link or a session that expires at `moment`."""
     return (moment - EPOCH) // timedelta(days=1)
 
 

@@ -13,10 +13,10 @@ from coatcheck.db import Connection, ensure_list_partition
 from coatcheck.tokens.minting import day_of, week_of
 
 KEPT = timedelta(days=30)
-"""How long a dead code, token or link can still be found: for replays, lists and audits."""
+"""How long a dead code, token, link or session can still be found: for replays, lists and audits."""
 AHEAD = timedelta(days=14)
 
-DAILY = ("authorization_code", "link")
+DAILY = ("authorization_code", "link", "widget_session")
 
 
 async def prepare_partitions(connection: Connection, now: datetime, settings: Settings) -> None:
@@ -31,11 +31,7 @@ async def prepare_partitions(connection: Connection, now: datetime, settings: Se
 
 async def drop_partitions(connection: Connection, now: datetime) -> list[str]:
     """Drops every day and week that ended more than `KEPT` ago; their names."""
-    oldest = {
-        "authorization_code": day_of(now - KEPT),
-        "link": day_of(now - KEPT),
-        "access_token": week_of(now - KEPT),
-    }
+    oldest = {**dict.fromkeys(DAILY, day_of(now - KEPT)), "access_token": week_of(now - KEPT)}
     cursor = await connection.execute(
         """SELECT parent.relname, child.relname
            FROM pg_inherits

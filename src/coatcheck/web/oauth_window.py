@@ -18,6 +18,7 @@ from coatcheck.db import Connection
 from coatcheck.errors import ConstraintNotMet, InvalidRequest, NotFound
 from coatcheck.model.clients import find_client
 from coatcheck.model.members import Member, find_member
+from coatcheck.model.oauth_states import find_oauth_state, put_oauth_state
 from coatcheck.model.users import find_user
 from coatcheck.tokens.links import LinkKind
 from coatcheck.vault.vault import SecretKind, WorkerReader
@@ -79,7 +80,10 @@ class Attempt:
     code_verifier: str = field(repr=False)
     skip_aggregation: bool = False
     """Nothing is read from the bank on returning."""
+    include_transactions: bool = True
     callback_payload: str | None = None
+    oauth_state_guid: str | None = None
+    """What the page that opened it looks at meanwhile, where that is the widget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +99,22 @@ async def open_window(
     way_back: WayBack,
     *,
     skip_aggregation: bool = False,
+    include_transactions: bool = True,
     callback_payload: str | None = None,
+    session_guid: str | None = None,
 ) -> str:
     """The bank's authorization page for the member; it can be come back from once, within `link_ttl`.
+
+    Args:
+        house: the house.
+        connection: the caller's transaction.
+        member: who signs in.
+        way_back: where the end user goes from there.
+        skip_aggregation: read nothing on returning.
+        include_transactions: an aggregation on returning reads those too.
+        callback_payload: echoed on the webhooks that follow.
+        session_guid: the widget's session that opens it. It learns how the window ended, and without it nothing
+            comes of it any more.
 
     Raises:
         ConstraintNotMet: the member signs in with credentials.
@@ -116,7 +133,13 @@ async def open_window(
         way_back=way_back,
         code_verifier=secrets.token_urlsafe(VERIFIER_BYTES),
         skip_aggregation=skip_aggregation,
+        include_transactions=include_transactions,
         callback_payload=callback_payload,
+        oauth_state_guid=(
+            None
+            if session_guid is None
+            else await put_oauth_state(connection, member, session_guid, house.clock.now())
+        ),
     )
     await house.vault.keep_secret(
         connection,
@@ -132,7 +155,7 @@ async def claim(house: Coatcheck, connection: Connection, state: str) -> Claimed
     """Whose window it was, and what was kept of it; this once.
 
     Raises:
-        NotFound: unknown, expired, used, or what it belongs to is gone or disabled.
+        NotFound: unknown, expired, used, or what it belongs to is gone, disabled or over.
     """
     link = await house.links.open(connection, LinkKind.OAUTH, state)
     client = await find_client(connection, link.client_guid)
@@ -147,8 +170,12 @@ async def claim(house: Coatcheck, connection: Connection, state: str) -> Claimed
     if kept is None or link.member_guid is None or client.is_disabled or user.is_disabled:
         raise NotFound
     await house.vault.forget(connection, owner_guid=link.user_guid, record_guid=link.guid)
-    member = await find_member(connection, link.user_guid, link.member_guid)
-    return Claimed(member, msgspec.json.decode(kept, type=Attempt))
+    attempt = msgspec.json.decode(kept, type=Attempt)
+    if attempt.oauth_state_guid:
+        window = await find_oauth_state(connection, link.user_guid, attempt.oauth_state_guid)
+        if not await house.widget_sessions.is_live(connection, window.session_guid):
+            raise NotFound
+    return Claimed(await find_member(connection, link.user_guid, link.member_guid), attempt)
 
 
 def _is_web_address(url: str) -> bool:

@@ -1,1 +1,1 @@
-"""The pages an end user sees while connecting a bank."""
+"""The widget: the page on which an end user connects a bank, and what that page asks."""

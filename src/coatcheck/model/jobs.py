@@ -1,0 +1,61 @@
+"""Members' jobs as they may be looked at. Whoever does them keeps their rows (`linking.job_rows`)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from coatcheck.db import Connection, columns, fetch_all, fetch_one
+from coatcheck.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    guid: str
+    user_guid: str
+    member_guid: str
+    kind: str
+    state: str
+    """`queued`, `running`, `waiting` for an answer, or `ended`."""
+    follow_ups: list[str]
+    """The kinds that come after it, if it goes well."""
+    outcome: str | None
+    """The connection status it led to."""
+    reason: str | None
+    is_authenticated: bool
+    has_processed_accounts: bool
+    has_processed_account_numbers: bool
+    has_processed_transactions: bool
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+async def find_job(connection: Connection, user_guid: str, guid: str) -> Job:
+    """One of the user's.
+
+    Raises:
+        NotFound: it is not there.
+    """
+    job = await fetch_one(
+        connection,
+        Job,
+        f"SELECT {columns(Job)} FROM member_job WHERE user_guid = %(user_guid)s AND guid = %(guid)s",
+        {"user_guid": user_guid, "guid": guid},
+    )
+    if job is None:
+        raise NotFound
+    return job
+
+
+async def newest_jobs(
+    connection: Connection, user_guid: str, member_guid: str, *, limit: int = 20
+) -> Sequence[Job]:
+    """The member's, newest first."""
+    return await fetch_all(
+        connection,
+        Job,
+        f"""SELECT {columns(Job)} FROM member_job
+            WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s
+            ORDER BY created_at DESC, guid DESC LIMIT %(limit)s""",
+        {"user_guid": user_guid, "member_guid": member_guid, "limit": limit},
+    )

@@ -1,0 +1,155 @@
+"""The return from a bank's own sign-in page.
+
+    GET /oauth/callback?state=...&code=...    the bank sends the user back (RFC 6749 4.1.2)
+    GET /oauth/callback?state=...&error=...   or says that nothing came of it (RFC 6749 4.1.2.1)
+
+The answer is a redirect into the client's app, or a page that tells the window which opened this one. The widget
+also finds it in the window's OAuth state.
+"""
+
+from functools import partial
+from importlib.resources import files
+
+import structlog
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from coatcheck.app import Coatcheck
+from coatcheck.errors import (
+    ActionNeeded,
+    BankError,
+    CredentialsDenied,
+    Refusal,
+    Unavailable,
+)
+from coatcheck.linking.consent import RETURN_PATH
+from coatcheck.model.oauth_states import settle_oauth_state
+from coatcheck.web.messages import HEADERS, STYLE, message
+from coatcheck.web.oauth_window import Claimed, claim
+
+STYLE_PATH = "/oauth/style.css"
+SCRIPT_PATH = "/oauth/result.js"
+SCRIPT = (files("coatcheck.widget") / "oauth_result.js").read_bytes()
+CACHED = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
+
+REASONS = {
+    "access_denied": "DENIED",
+    "server_error": "PROVIDER_ERROR",
+    "temporarily_unavailable": "PROVIDER_ERROR",
+}
+"""MX's word for the bank's (RFC 6749 4.1.2.1); any other means that we asked wrongly."""
+SERVER_ERROR = "SERVER_ERROR"
+
+log = structlog.get_logger(__name__)
+
+
+def return_routes(house: Coatcheck) -> list[BaseRoute]:
+    return [
+        Route(RETURN_PATH, partial(_callback, house), methods=["GET"]),
+        Route(STYLE_PATH, _style),
+        Route(SCRIPT_PATH, _script),
+    ]
+
+
+async def _callback(house: Coatcheck, request: Request) -> Response:
+    if request.method == "HEAD":
+        # A look without a click must not use up the link.
+        return Response(status_code=405, headers={"Allow": "GET", **HEADERS})
+    try:
+        return await _answer(house, request.query_params)
+    except Unavailable:
+        return _message(503, "Just a moment", "The service is not available. Load this page again shortly.")
+    except Refusal:
+        return _message(
+            410, "This link no longer works", "It is too old or was used before. Go back and start again."
+        )
+    except Exception as error:  # noqa: BLE001 (the last net: an unknown failure says nothing to the user)
+        log.error("oauth.failed", error=type(error).__name__)  # noqa: TRY400 (its text may quote the bank's code)
+        return _message(500, "Something went wrong", "It is our fault. Go back and start again.")
+
+
+async def _answer(house: Coatcheck, given: QueryParams) -> Response:
+    """Uses up the link, and brings the end user to where the client wants them.
+
+    Raises:
+        NotFound: the link is unknown, expired or used, or what it was for is gone.
+    """
+    async with house.db.transaction() as connection:
+        claimed = await claim(house, connection, given.get("state", ""))
+    error_reason: str | None = SERVER_ERROR
+    try:
+        error_reason = await _finish(house, claimed, given)
+    finally:
+        await _note(house, claimed, error_reason)
+    answer = {"status": "error" if error_reason else "success", "member_guid": claimed.member.guid}
+    if error_reason:
+        answer["error_reason"] = error_reason
+    if url := claimed.attempt.way_back.redirect(answer):
+        return RedirectResponse(url, 303, HEADERS)
+    return _result(claimed, error_reason)
+
+
+async def _finish(house: Coatcheck, claimed: Claimed, given: QueryParams) -> str | None:
+    """Takes the bank's answer; why nothing came of it, in MX's words, or None."""
+    member, attempt = claimed.member, claimed.attempt
+    if given.get("error") or not given.get("code"):
+        async with house.db.transaction() as connection:
+            await house.consent.refuse(connection, member, callback_payload=attempt.callback_payload)
+        return REASONS.get(given.get("error", ""), SERVER_ERROR)
+    try:
+        await house.consent.complete(
+            member,
+            code=given["code"],
+            code_verifier=attempt.code_verifier,
+            skip_aggregation=attempt.skip_aggregation,
+            include_transactions=attempt.include_transactions,
+            callback_payload=attempt.callback_payload,
+        )
+    except CredentialsDenied:
+        return "DENIED"
+    except ActionNeeded:
+        return "IMPEDED"
+    except BankError:
+        return "PROVIDER_ERROR"
+    return None
+
+
+async def _note(house: Coatcheck, claimed: Claimed, error_reason: str | None) -> None:
+    """For the page that waits for this window."""
+    if guid := claimed.attempt.oauth_state_guid:
+        async with house.db.connection() as connection:
+            await settle_oauth_state(
+                connection, claimed.member.user_guid, guid, error_reason, house.clock.now()
+            )
+
+
+def _result(claimed: Claimed, error_reason: str | None) -> Response:
+    """The page for a browser window; its script passes the news on to whoever opened it."""
+    data = {
+        "type": "oauthComplete/error" if error_reason else "oauthComplete/success",
+        "member-guid": claimed.member.guid,
+    }
+    if error_reason:
+        data["error-reason"] = error_reason
+    if origin := claimed.attempt.way_back.origin:
+        data["origin"] = origin
+    name = claimed.member.name
+    if error_reason:
+        return _message(200, f"{name} is not connected", "Close this window to try again.", data)
+    return _message(200, f"{name} is connected", "You can close this window.", data)
+
+
+def _message(status: int, title: str, text: str, data: dict[str, str] | None = None) -> Response:
+    return message(
+        status, title, text, style=STYLE_PATH, script=SCRIPT_PATH if data else None, data=data or {}
+    )
+
+
+async def _style(_: Request) -> Response:
+    return Response(STYLE, media_type="text/css", headers=CACHED)
+
+
+async def _script(_: Request) -> Response:
+    return Response(SCRIPT, media_type="text/javascript", headers=CACHED)
