@@ -12,6 +12,8 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from coatcheck.tokens.minting import Kind
+
 __all__ = ["configure", "redact"]
 
 HIDDEN = "[hidden]"
@@ -26,11 +28,11 @@ SECRET_NAMES = frozenset(
 SHAPES = re.compile(
     r"""
     (?P<guid> \b (?:[A-Z]{2,4}-)? [0-9a-f]{8} (?:-[0-9a-f]{4}){3} -[0-9a-f]{12} \b )
-    | \b cc[akltp]_ [0-9A-Za-z]+              # whatever our mint made
+    | \b (?:MINTED)_ [0-9A-Za-z]+             # whatever our mint made
     | (?P<scheme> \b (?:Basic|Bearer) \s+ ) [\w.~+/=-]+
     | (?P<user> :// [^\s/:@]* : ) [^\s/@]+ (?=@)   # the password of a URL
     | \d{9,}                                  # account, routing and card numbers
-    """,
+    """.replace("MINTED", "|".join(Kind)),
     re.VERBOSE,
 )
 LONGEST_COUNT = 10**8 - 1
