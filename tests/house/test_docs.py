@@ -2,26 +2,25 @@
 
 import os
 import re
-import shlex
 import shutil
 import sys
 import tomllib
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 import typer
-from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from coatcheck import server
 from coatcheck.api import app as api
 from coatcheck.api import errors, paging
 from coatcheck.api.routes import NOT_SERVED, ROUTES
 from coatcheck.cli import main as cli
-from coatcheck.cli import running
+from coatcheck.cli import serving
 from coatcheck.clock import SystemClock
 from coatcheck.config import Settings
 from coatcheck.connectors.sandbox import challenges, logins, personas
@@ -29,6 +28,7 @@ from coatcheck.connectors.sandbox.bank import SandboxBank
 from coatcheck.connectors.sandbox.institutions import institutions
 from coatcheck.linking import linker
 from coatcheck.tokens import issuer, partitions
+from coatcheck.tokens.minting import Kind
 from coatcheck.webhooks import delivery, signing
 from tests import guides
 from tests.guides import ROOT, anchor, blocks, headings, prose, table
@@ -40,6 +40,7 @@ CLIENTS, PROCESSORS, OPERATORS = (
 )
 SANDBOX_BANK, COMPATIBILITY = DOCS / "reference" / "sandbox-bank.md", DOCS / "reference" / "compatibility.md"
 DECISIONS = sorted((DOCS / "decisions").glob("[0-9]*.md"))
+HOUR, WORDS = timedelta(hours=1), {2: "two", 5: "five"}
 SDK = ROOT / ".venv-sdk" / "bin" / "python"
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -65,10 +66,9 @@ def test_every_line_of_a_guide_s_python_runs_with_mx_s_sdk(guide, sandbox_creden
 
 
 def test_an_operator_gets_through_with_the_guide_alone(url, tmp_path):
-    name = "operators_guide"
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    fresh = make_conninfo(**{**conninfo_to_dict(url), "dbname": name})
+        connection.execute("CREATE DATABASE operators_guide")
+    fresh = urlsplit(url)._replace(path="/operators_guide").geturl()
     guides.run(OPERATORS, "bash", ["bash"], _environment(COATCHECK_DATABASE_URL=fresh), tmp_path)
 
 
@@ -111,7 +111,12 @@ def _environment(**more):
 
 # --- commands that are shown exist ----------------------------------------------------------------------
 
-CALLED = re.compile(r"(?:^|[\s(/;|&])coatcheck((?:[ \t]+[^\s;|&)><`]+)*)", re.MULTILINE)
+CALLED = re.compile(
+    r"""(?: ^\s* (?:\$\ )? | [|;&(]\s* | \{\  | [A-Z_]+=\S+\  | bin/ | --rm\  )
+        coatcheck (?P<words> (?: [ \t]+ [^\s;|&)><`]+ )* )""",
+    re.MULTILINE | re.VERBOSE,
+)
+"""The command where a shell takes a word for one, and what is given to it."""
 
 
 def _commands(document):
@@ -119,42 +124,50 @@ def _commands(document):
     shown = [block.text for block in blocks(document) if block.kind in {"bash", "console", "ini", "text"}]
     shown += re.findall(r"`(coatcheck [^`]+)`", prose(document))
     for text in shown:
-        unfolded = text.replace("\\\n", " ").replace("run --rm serve ", "run --rm coatcheck ")
-        for match in CALLED.finditer(re.sub(r"'[^']*'", "QUOTED", unfolded)):
-            yield shlex.split(match[1].replace('"$', '"'), posix=True) if match[1].count('"') % 2 == 0 else []
+        unfolded = text.replace("\\\n", " ").replace("--rm serve ", "--rm coatcheck ")
+        uncommented = re.sub(r"(^|\s)#.*$", "", unfolded, flags=re.MULTILINE)
+        # What stands between quotes is a value, whatever is in it.
+        unquoted = re.sub(r"'[^']*'|\"[^\"]*\"", "QUOTED", uncommented)
+        yield from (match["words"].split() for match in CALLED.finditer(unquoted))
 
 
-def _unknown(words):
-    """The first word that is neither a verb nor an option where it stands."""
-    command = typer.main.get_command(cli.app)
+def _understood(words):
+    """The verb, and the first word that is neither a verb nor an option where it stands."""
+    command, verb = typer.main.get_command(cli.app), []
     for word in words:
         if word.startswith("-"):
             options = {name for parameter in command.params for name in parameter.opts} | {"--help", "-h"}
             if word not in options:
-                return word
-        elif hasattr(command, "get_command"):
+                return " ".join(verb), word
+        elif hasattr(command, "list_commands"):
             command = command.get_command(typer.Context(command), word)
             if command is None:
-                return word
-    return None
+                return " ".join(verb), word
+            verb.append(word)
+    return " ".join(verb), None
 
 
 @each_document
 def test_every_command_that_is_shown_exists_with_its_options(document):
-    assert {" ".join(words): bad for words in _commands(document) if (bad := _unknown(words))} == {}
+    assert [words for words in _commands(document) if _understood(words)[1]] == []
 
 
 def test_the_check_of_commands_finds_one_that_is_wrong(tmp_path):
     document = tmp_path / "guide.md"
     document.write_text(
-        "```bash\nA=1 coatcheck serve --prot 1 | cat\nx=$(coatcheck client lst)\n```\n`coatcheck kees`"
+        "```bash\nA=1 coatcheck serve --prot 1 | cat  # it's\nx=$(coatcheck client lst)\n```\n`coatcheck kees`"
     )
-    assert [_unknown(words) for words in _commands(document)] == ["--prot", "lst", "kees"]
+    assert [_understood(words) for words in _commands(document)] == [
+        ("serve", "--prot"),
+        ("client", "lst"),
+        ("", "kees"),
+    ]
 
 
-def test_the_operators_guide_mentions_every_verb():
-    text = OPERATORS.read_text()
-    assert [verb for verb in _verbs(typer.main.get_command(cli.app)) if f"coatcheck {verb}" not in text] == []
+def test_the_operators_guide_has_every_verb():
+    assert set(_verbs(typer.main.get_command(cli.app))) <= {
+        _understood(words)[0] for words in _commands(OPERATORS)
+    }
 
 
 def _verbs(command, path=""):
@@ -239,7 +252,7 @@ async def test_the_sandbox_s_deposits_are_as_the_document_says():
         sent = await bank.send_deposits(
             routing_number="091000019", account_number=number.strip("`"), now=friday
         )
-        assert [str(amount) for amount in sent.amounts] == [first, second]
+        assert sent.amounts == (Decimal(first), Decimal(second))
         at_once, monday = friday, datetime(2026, 1, 5, 14, tzinfo=UTC)
         assert sent.arrive_at == {"at once": at_once, "next weekday": monday}[arrive]
 
@@ -281,11 +294,14 @@ def test_what_is_not_served_is_listed_below_its_reason():
         (COMPATIBILITY, f"within {issuer.RETRY_WINDOW.seconds} seconds"),
         (
             COMPATIBILITY,
-            f"{len(delivery.WAITS) + 1} attempts over {sum(delivery.WAITS, timedelta()) // timedelta(hours=1)} hours",
+            f"{len(delivery.WAITS) + 1} attempts over {sum(delivery.WAITS, timedelta()) // HOUR} hours",
         ),
         (COMPATIBILITY, f"{paging.DEFAULT_SIZE} by default; {paging.SMALLEST_SIZE} to {paging.LARGEST_SIZE}"),
         (COMPATIBILITY, f"{paging.HISTORY.days} days back and {paging.PENDING.days} ahead"),
-        (PROCESSORS, "five checks in two hours"),
+        (
+            PROCESSORS,
+            f"{WORDS[linker.BALANCE_CHECKS]} checks in {WORDS[linker.BALANCE_PERIOD // HOUR]} hours",
+        ),
         (PROCESSORS, f"for {issuer.RETRY_WINDOW.seconds} seconds"),
         (OPERATORS, f"{partitions.KEPT.days} days after they expired"),
         (
@@ -298,7 +314,11 @@ def test_what_is_not_served_is_listed_below_its_reason():
 )
 def test_a_figure_in_a_document_is_the_code_s(document, said):
     assert said in " ".join(document.read_text().split())
-    assert (linker.BALANCE_CHECKS, linker.BALANCE_PERIOD) == (5, timedelta(hours=2))
+
+
+def test_the_prefix_of_every_secret_is_told_to_those_who_scan_for_them():
+    text = (ROOT / "SECURITY.md").read_text()
+    assert [kind for kind in (*Kind, "whsec") if f"`{kind}_`" not in text] == []
 
 
 def test_the_proxy_of_the_operators_guide_logs_no_query_and_limits_as_we_do():
@@ -316,7 +336,7 @@ def test_the_proxy_of_the_operators_guide_logs_no_query_and_limits_as_we_do():
 def test_the_services_get_longer_to_stop_than_they_take():
     (unit,) = [block.text for block in blocks(OPERATORS) if block.kind == "ini"]
     seconds = int(re.search(r"TimeoutStopSec=(\d+)", unit)[1])
-    assert timedelta(seconds=seconds) > sys.modules["coatcheck.cli.serving"].GRACE
+    assert timedelta(seconds=seconds) > serving.GRACE
 
 
 # --- the house and its decisions ------------------------------------------------------------------------
@@ -327,7 +347,7 @@ def test_the_map_in_the_readme_names_every_module():
     package = ROOT / "src" / "coatcheck"
     modules = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
     modules |= {path.name for path in package.glob("*.py")} - {"__init__.py"}
-    assert {name for name in re.findall(r"(?<!\S)[a-z]+(?:/|\.py)(?!\S)", drawn)} == modules
+    assert set(re.findall(r"(?<!\S)[a-z]+(?:/|\.py)(?!\S)", drawn)) == modules
 
 
 def test_the_readme_shows_credentials_as_a_sandbox_writes_them(sandbox_credentials):
