@@ -72,6 +72,16 @@ def test_an_operator_gets_through_with_the_guide_alone(url, tmp_path):
     guides.run(OPERATORS, "bash", ["bash"], _environment(COATCHECK_DATABASE_URL=fresh), tmp_path)
 
 
+def test_the_questions_that_the_operators_guide_asks_the_database_can_be_asked(url):
+    asked = [
+        block.text for block in blocks(OPERATORS) if block.kind == "sql" and block.text.startswith("SELECT")
+    ]
+    assert len(asked) == 2
+    with psycopg.connect(url) as connection:
+        for question in asked:
+            assert connection.execute(question).fetchall() == []
+
+
 def test_the_guide_s_python_knows_our_webhooks_from_forged_ones():
     (code,) = [block.text for block in blocks(CLIENTS) if "def is_ours" in block.text]
     names = {}
@@ -100,6 +110,17 @@ def test_the_guide_s_python_knows_our_webhooks_from_forged_ones():
 )
 def test_what_is_shown_is_told_from_what_is_not(kind, shown, printed, alike):
     assert guides.is_like(guides.Block(kind, shown, 1), printed) is alike
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [("echo other", "line 5 shows"), ("false", "line 1 fails"), ("exit 0", "line 1")],
+)
+def test_a_guide_that_shows_another_thing_than_it_prints_is_found(tmp_path, command, complaint):
+    document = tmp_path / "guide.md"
+    document.write_text(f"```bash\n{command}\n```\n\n```text\nshown\n```\n\n```bash\necho last\n```\n")
+    with pytest.raises(AssertionError, match=complaint):
+        guides.run(document, "bash", ["bash"], _environment(), tmp_path)
 
 
 def _environment(**more):
