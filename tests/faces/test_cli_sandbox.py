@@ -56,6 +56,7 @@ class Sandbox:
 
     @property
     def credentials(self):
+        assert self.printed[-1:] == ["ready\n"], self.complaints()
         return json.loads((self.directory / "credentials.json").read_text())
 
     def client(self):
@@ -91,7 +92,6 @@ def sandbox(directory, *arguments):
 def kept(tmp_path_factory):
     """One running sandbox with a seed, for the tests that change nothing."""
     with sandbox(tmp_path_factory.mktemp("sandbox") / "kept", "--seed", "7") as running:
-        assert running.printed[-1:] == ["ready\n"], running.complaints()
         yield running
 
 
@@ -159,9 +159,10 @@ def test_its_logs_at_debug_hold_no_secret(kept):
     logged = kept.complaints()
     for secret in (given["client_api_key"], *(processor["api_key"] for processor in given["processors"])):
         assert secret not in logged
-    assert not re.search(r"cc[akltp]_\w{8}", logged)
+    assert not re.search(r"c[a-z]{2}_\w{8}", logged)
 
 
+@pytest.mark.faults
 def test_the_same_directory_again_is_the_same_data_and_credentials_at_a_new_address(tmp_path):
     with sandbox(tmp_path / "data") as first:
         before = first.credentials
@@ -179,6 +180,7 @@ def test_the_same_directory_again_is_the_same_data_and_credentials_at_a_new_addr
         assert not database_answers(second.directory)
 
 
+@pytest.mark.faults
 def test_a_seed_fixes_the_credentials_on_every_machine_and_without_one_they_are_random(kept, tmp_path):
     with sandbox(tmp_path / "seven", "--seed", "7") as same:
         assert same.credentials | {"base_url": ""} == kept.credentials | {"base_url": ""}
@@ -187,6 +189,7 @@ def test_a_seed_fixes_the_credentials_on_every_machine_and_without_one_they_are_
         assert other.credentials["client_id"] != kept.credentials["client_id"]
 
 
+@pytest.mark.faults
 def test_after_a_kill_it_starts_again_with_its_data_and_stops_in_time(tmp_path):
     with sandbox(tmp_path / "data") as killed:
         before = killed.credentials
@@ -198,6 +201,7 @@ def test_after_a_kill_it_starts_again_with_its_data_and_stops_in_time(tmp_path):
         assert not database_answers(again.directory)
 
 
+@pytest.mark.faults
 def test_a_stop_while_it_starts_leaves_no_database_running(tmp_path):
     directory = tmp_path / "data"
     process = subprocess.Popen(

@@ -24,6 +24,7 @@ from coatcheck.cli import credentials
 from coatcheck.cli.credentials import Credentials
 from coatcheck.cli.printing import out
 from coatcheck.errors import OperatorError
+from coatcheck.tokens.minting import Kind
 
 Json: TypeAlias = dict[str, Any]
 
@@ -308,7 +309,7 @@ def _shortened(value: Any, name: str = "") -> Any:
 
 def _masked(text: str) -> str:
     """Secrets of our mint down to a glimpse, long numbers down to their end."""
-    text = re.sub(r"\b(cc[akltp]_\w{4})\w+", r"\1...", text)
+    text = re.sub(rf"\b((?:{'|'.join(Kind)})_\w{{4}})\w+", r"\1...", text)
     return re.sub(r"(?<![\w-])\d{5,}(?=\d{4}\b)", "*****", text)
 
 
