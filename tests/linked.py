@@ -107,7 +107,7 @@ class Home:
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
     """Waits for what another task or process brings about."""
     async with asyncio.timeout(seconds):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 (what is waited for happens in the database)
             await asyncio.sleep(0.02)
 
 

@@ -49,6 +49,8 @@ SWEEP, REFRESH, HOUSEKEEPING = timedelta(seconds=5), timedelta(minutes=1), timed
 """How often each is done."""
 POLL = timedelta(seconds=5)
 """How long a wake-up stays unseen whose notification got lost."""
+HEARTBEAT = timedelta(seconds=6)
+"""After which silence a picked wake-up is another's; until then it stands in the way of the sweep's."""
 BATCH = 10
 LONGEST_BACKOFF = 2.0
 """Seconds between two attempts to reach the database."""
@@ -236,6 +238,7 @@ async def _pick(url: str, shift: Shift, stop: asyncio.Event) -> None:
                         batch_size=BATCH,
                         max_concurrent_tasks=2 * BATCH,
                         shutdown_on_listener_failure=True,
+                        heartbeat_timeout=HEARTBEAT,
                         log_aggregation_interval=timedelta(),
                     )
                 )

@@ -313,6 +313,10 @@ class MicroDeposits:
 
     # --- what all of them do -----------------------------------------------------------------------------
 
+    def knows_routing_number(self, routing_number: str) -> bool:
+        """Whether money could be sent there: its check digit is right, or a bank here says it is its own."""
+        return rtn.is_valid(routing_number) or self._institution(routing_number) is not None
+
     def _institution(self, routing_number: str | None) -> Institution | None:
         found = self._registry.search(routing_number=routing_number) if routing_number else ()
         return found[0] if found else None
@@ -323,7 +327,7 @@ class MicroDeposits:
             raise InvalidRequest("The account_type of micro-deposits is CHECKING or SAVINGS.")
         if not (number.isascii() and number.isdecimal() and 4 <= len(number) <= 17):
             raise InvalidRequest("The account_number has 4 to 17 digits.")
-        if not rtn.is_valid(routing) and self._institution(routing) is None:
+        if not self.knows_routing_number(routing):
             raise InvalidRequest("The routing_number is not a valid one.")
 
     def _hash(self, *parts: str | None) -> bytes:

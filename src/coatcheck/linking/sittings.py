@@ -10,7 +10,7 @@ Whoever lost the job meanwhile (its lease ran out, its credentials changed, its 
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -54,6 +54,8 @@ PATIENCE_WITH_WAKE_UPS = timedelta(seconds=10)
 RETRY_DEGRADED = timedelta(hours=1)
 """How soon a background aggregation is tried again when the institution had trouble."""
 REFRESH_BATCH = 200
+LONGEST_BACKOFF = 2.0
+"""Seconds between two attempts to reach the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +214,9 @@ class Sittings:
     async def _ask_bank(self, job: MemberJob) -> Result:
         try:
             connector = self._registry.connector_for(job.institution_code)
-            satchel = await self._pack(job)
+            async for attempt in self._patiently():
+                with attempt:
+                    satchel = await self._pack(job)
             task = Task(
                 kind=JobKind(job.kind),
                 institution_code=job.institution_code,
@@ -278,9 +282,13 @@ class Sittings:
             Lost: the fence was down.
             Unavailable: the database stayed away for longer than the lease.
         """
-        async for attempt in stamina.retry_context(
-            on=Unavailable, attempts=None, timeout=self._settings.job_lease, wait_max=2.0
-        ):
+        async for attempt in self._patiently():
             with attempt:
                 async with self._db.transaction() as connection:
                     await self._closer.close(connection, job, result, job_rows.ours(job))
+
+    def _patiently(self) -> AsyncIterator[stamina.Attempt]:
+        """Attempts, for as long as a lease lasts, while the database is away."""
+        return stamina.retry_context(
+            on=Unavailable, attempts=None, timeout=self._settings.job_lease, wait_max=LONGEST_BACKOFF
+        )

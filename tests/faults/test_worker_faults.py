@@ -1,0 +1,253 @@
+"""Workers that are killed, frozen, stopped and cut off from their database: no job is lost, none is done twice."""
+
+import asyncio
+import contextlib
+import random
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from itertools import count
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from coatcheck.app import build
+from coatcheck.cli import embedded
+from coatcheck.clock import SystemClock
+from coatcheck.connectors.contract import JobKind
+from coatcheck.errors import Unavailable
+from coatcheck.migrations.walk import upgrade
+from tests.linked import make_home, until
+from tests.processes import process
+
+pytestmark = pytest.mark.faults
+
+LEASE = 2
+JOBS = "SELECT kind, state, attempt, outcome FROM member_job WHERE user_guid = %(user)s ORDER BY kind"
+NUMBERS = count(1)
+KEPT = """
+SELECT (SELECT count(*) FROM account WHERE user_guid = %(user)s AND member_guid = %(member)s),
+       (SELECT count(*) FROM transaction WHERE user_guid = %(user)s AND member_guid = %(member)s),
+       (SELECT coalesce(sum(amount), 0) FROM transaction WHERE user_guid = %(user)s AND member_guid = %(member)s),
+       (SELECT count(*) FROM account_number WHERE user_guid = %(user)s AND member_guid = %(member)s),
+       (SELECT count(*) FROM account_owner WHERE user_guid = %(user)s AND member_guid = %(member)s),
+       (SELECT count(*) FROM statement WHERE user_guid = %(user)s AND member_guid = %(member)s)"""
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    """A database of its own, as durable as a real one: it will be restarted the hard way."""
+    with embedded.database(tmp_path_factory.mktemp("faults") / "postgres") as url:
+        upgrade(url)
+        yield url
+
+
+@pytest.fixture
+def clock():
+    """Other processes take part, so that nobody moves it."""
+    return SystemClock()
+
+
+@pytest.fixture
+async def house(settings, clock):
+    async with build(replace(settings, job_lease=timedelta(seconds=LEASE)), clock) as house:
+        yield house
+
+
+@pytest.fixture
+def worker(environment, tmp_path):
+    """Starts workers with a short lease; each has a log of its own."""
+
+    @contextmanager
+    def start(**settings):
+        log = tmp_path / f"worker-{next(NUMBERS)}.log"
+        given = {"COATCHECK_JOB_LEASE": str(LEASE), **settings}
+        with process("work", environment=environment | given, log=log) as child:
+            yield Worker(child, log)
+
+    return start
+
+
+class Worker:
+    def __init__(self, child, log):
+        self.child, self.log = child, log
+
+    async def ready(self):
+        async def is_ready():
+            assert self.child.poll() is None, self.log.read_text()
+            return "worker.ready" in self.log.read_text()
+
+        await until(is_ready, 30)
+
+    def tell(self, number):
+        self.child.send_signal(number)
+
+    def kill(self):
+        self.child.kill()
+        self.child.wait()
+
+
+def are_all(home, state):
+    async def condition():
+        with contextlib.suppress(Unavailable):  # a test may just have pulled the database's plug
+            return {row[1] for row in await home.rows(JOBS)} == {state}
+        return False
+
+    return condition
+
+
+async def begin_every_kind(home, login="mxuser+slow=2"):
+    """One member for each kind of job, with the job queued."""
+    members = {}
+    for kind in JobKind:
+        member = await home.connect(f"{kind.lower()}-{login}", skip_aggregation=True)
+        members[kind] = await home.start(member, kind)
+    return members
+
+
+async def kept(home, member):
+    return await home.rows(KEPT, member=member.guid)
+
+
+async def is_as_if_nothing_had_happened(home, members):
+    """Every job ended once, its client was told once, and what is kept is what an undisturbed run keeps."""
+    twin = await make_home(home.house)
+    for kind, member in members.items():
+        undisturbed = await twin.connect(f"{kind.lower()}-mxuser", skip_aggregation=True)
+        await twin.done(undisturbed, kind)
+        assert await kept(home, member) == await kept(twin, undisturbed), kind
+        told = [each for each in await home.events(kind.value) if each["member_guid"] == member.guid]
+        assert len(told) == (0 if kind is JobKind.IDENTIFICATION else 1), kind
+    assert [(kind, state, outcome) for kind, state, _, outcome in await home.rows(JOBS)] == [
+        (kind.value, "ended", "CONNECTED") for kind in sorted(JobKind)
+    ]
+
+
+async def test_killed_in_the_middle_of_each_kind_of_job_every_job_still_ends_once(house, worker):
+    home = await make_home(house)
+    members = await begin_every_kind(home)
+    with worker() as first:
+        await until(are_all(home, "running"), 30)
+        first.kill()
+    begun = time.monotonic()
+    with worker() as second:
+        await until(are_all(home, "ended"), 30)
+        assert second.child.poll() is None
+    assert time.monotonic() - begun < 20
+    assert {attempt for _, _, attempt, _ in await home.rows(JOBS)} == {2}
+    await is_as_if_nothing_had_happened(home, members)
+
+
+async def test_killed_again_and_again_at_any_moment_every_job_still_ends_once(house, worker):
+    chance = random.Random(20)
+    homes = [await make_home(house) for _ in range(3)]
+    members = [await begin_every_kind(home, "mxuser") for home in homes]
+    for _ in range(4):
+        with worker(COATCHECK_JOB_ATTEMPTS="50", COATCHECK_INSTITUTION_CONCURRENCY="3") as killed:
+            await killed.ready()
+            await asyncio.sleep(chance.uniform(0, 0.6))
+            killed.kill()
+    with worker(COATCHECK_JOB_ATTEMPTS="50"):
+        for home in homes:
+            await until(are_all(home, "ended"), 30)
+    for home, of_home in zip(homes, members, strict=True):
+        await is_as_if_nothing_had_happened(home, of_home)
+
+
+async def test_a_worker_frozen_past_its_lease_and_thawed_saves_nothing(house, worker):
+    home = await make_home(house)
+    members = await begin_every_kind(home, "mxuser+slow=1")
+    with worker() as frozen:
+        await until(are_all(home, "running"), 30)
+        frozen.tell(signal.SIGSTOP)
+        with worker() as second:
+            await until(are_all(home, "ended"), 30)
+            before = [await kept(home, member) for member in members.values()]
+            frozen.tell(signal.SIGCONT)
+
+            async def has_noticed():
+                return frozen.log.read_text().count("job.fenced") == len(JobKind)
+
+            await until(has_noticed, 20)
+            assert second.log.read_text().count("job.fenced") == 0
+        assert [await kept(home, member) for member in members.values()] == before
+    assert {attempt for _, _, attempt, _ in await home.rows(JOBS)} == {2}
+    await is_as_if_nothing_had_happened(home, members)
+
+
+async def test_told_to_stop_a_worker_hands_over_within_ten_seconds_and_the_next_begins_at_once(house, worker):
+    home = await make_home(house)
+    await home.connect("mxuser+hang")
+    with worker(COATCHECK_JOB_LEASE="600") as first:
+        await until(are_all(home, "running"), 30)
+        begun = time.monotonic()
+        first.tell(signal.SIGTERM)
+        assert first.child.wait(15) == 0
+        assert time.monotonic() - begun < 10
+    assert [(state, attempt) for _, state, attempt, _ in await home.rows(JOBS)] == [("queued", 1)]
+    with worker(COATCHECK_JOB_LEASE="600") as second:
+        await until(are_all(home, "running"), 10)
+        second.kill()
+    await home.rows("DELETE FROM member WHERE user_guid = %(user)s")
+
+
+async def test_a_worker_outlives_a_database_that_crashes_and_comes_back(house, worker, url):
+    home = await make_home(house)
+    members = await begin_every_kind(home, "mxuser+slow=3")
+    with worker(COATCHECK_JOB_LEASE="12") as survivor:
+        await until(are_all(home, "running"), 30)
+        await asyncio.sleep(0.5)  # all sit at the bank by now, and will for two seconds more
+        restart(url)
+        await until(are_all(home, "ended"), 30)
+        later = await make_home(house)
+        member = await later.connect("later+no_tx")
+
+        async def is_connected():
+            return (await later.again(member)).connection_status == "CONNECTED"
+
+        await until(is_connected, 20)
+        assert survivor.child.poll() is None
+    assert {attempt for _, _, attempt, _ in await home.rows(JOBS)} == {1}, (
+        "who sat at a bank meanwhile saved it all"
+    )
+    await is_as_if_nothing_had_happened(home, members)
+
+
+def restart(url):
+    """As after a crash: nobody is asked, nothing is written first, and the log is replayed."""
+    directory = parse_qs(urlsplit(url).query)["host"][0]
+    subprocess.run(
+        [str(embedded._program("pg_ctl")), "restart", "-m", "immediate", "-w", "-s", "-D", directory],
+        check=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        **embedded._as_system_user(),
+    )
+
+
+async def test_a_job_that_kills_its_workers_is_given_up(house, worker):
+    home = await make_home(house)
+    member = await home.connect("mxuser+hang")
+    for attempt in (1, 2):
+        with worker(COATCHECK_JOB_ATTEMPTS="2") as killed:
+            await until(has_begun(home, attempt), 30)
+            killed.kill()
+        await home.rows(
+            "UPDATE member_job SET lease_until = now() - interval '1 minute' WHERE user_guid = %(user)s"
+        )
+    with worker(COATCHECK_JOB_ATTEMPTS="2"):
+        await until(are_all(home, "ended"), 30)
+    assert (await home.again(member)).connection_status == "FAILED"
+    assert [(attempt, outcome) for _, _, attempt, outcome in await home.rows(JOBS)] == [(2, "FAILED")]
+
+
+def has_begun(home, attempt):
+    async def condition():
+        return [row[1:3] for row in await home.rows(JOBS)] == [("running", attempt)]
+
+    return condition
