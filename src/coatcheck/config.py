@@ -72,6 +72,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.on_code_reuse not in {"revoke", "reject"}:
             raise ConfigurationError("on_code_reuse is `revoke` or `reject`.")
+        if self.database_url and not self.database_url.startswith(("postgresql://", "postgres://")):
+            raise ConfigurationError("database_url is a URL such as postgresql://coatcheck@db/coatcheck.")
         if not self.base_url.startswith(("http://", "https://")) or self.base_url.endswith("/"):
             raise ConfigurationError("base_url starts with http:// or https:// and has no slash at its end.")
         if self.log_level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:

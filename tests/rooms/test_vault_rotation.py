@@ -18,6 +18,8 @@ from coatcheck.vault.keys import BATCH, MasterKeys, new_master_key_line, open_ke
 from coatcheck.vault.vault import SecretKind, Vault, WorkerReader
 
 OWNERS = 2 * BATCH + 100
+PURPOSES = 2
+"""Keys of the whole house, which are wrapped as well."""
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +96,12 @@ async def test_rotation_leaves_no_row_on_the_old_key_and_changes_no_value(
     async with house.db.connection() as connection:
         before = await open_keyring(connection, old)
     told: list[tuple[int, int]] = []
-    assert await rotate(house.db, both, lambda done, total: told.append((done, total))) == OWNERS + 3
-    assert await held_by(house.db, both.sealing_id) == (OWNERS + 3, 0)
-    assert told == [(done, OWNERS + 3) for done in (3, 3 + BATCH, 3 + 2 * BATCH, 3 + OWNERS)]
+    assert await rotate(house.db, both, lambda done, total: told.append((done, total))) == OWNERS + PURPOSES
+    assert await held_by(house.db, both.sealing_id) == (OWNERS + PURPOSES, 0)
+    assert told == [
+        (done, OWNERS + PURPOSES)
+        for done in (PURPOSES, PURPOSES + BATCH, PURPOSES + 2 * BATCH, PURPOSES + OWNERS)
+    ]
     new_alone = MasterKeys(both.sealing_id, {both.sealing_id: both.keys[both.sealing_id]})
     async with house.db.connection() as connection:
         assert await show(connection, Vault(clock, new_alone), owners[0]) == owners[0].encode()
@@ -118,17 +123,17 @@ async def test_a_killed_rotation_goes_on_where_it_stopped(
 
     with pytest.raises(Killed):
         await rotate(house.db, both, kill)
-    assert await held_by(house.db, both.sealing_id) == (3 + BATCH, OWNERS - BATCH)
+    assert await held_by(house.db, both.sealing_id) == (PURPOSES + BATCH, OWNERS - BATCH)
     assert await rotate(house.db, both) == OWNERS - BATCH
-    assert await held_by(house.db, both.sealing_id) == (OWNERS + 3, 0)
+    assert await held_by(house.db, both.sealing_id) == (OWNERS + PURPOSES, 0)
 
 
 async def test_two_rotations_at_once_share_the_work(
     house: Coatcheck, both: MasterKeys, owners: list[str]
 ) -> None:
     done = await asyncio.gather(rotate(house.db, both), rotate(house.db, both))
-    assert sum(done) == OWNERS + 3
-    assert await held_by(house.db, both.sealing_id) == (OWNERS + 3, 0)
+    assert sum(done) == OWNERS + PURPOSES
+    assert await held_by(house.db, both.sealing_id) == (OWNERS + PURPOSES, 0)
 
 
 async def test_readers_and_writers_work_on_while_it_rotates(
@@ -185,7 +190,7 @@ async def test_somebody_sealing_neither_waits_for_the_rotation_nor_stops_it(
 ) -> None:
     async with house.db.transaction() as connection:
         await connection.execute("SELECT FROM data_key WHERE owner_guid = ANY (%s) FOR KEY SHARE", (owners,))
-        assert await rotate(house.db, both) == OWNERS + 3
+        assert await rotate(house.db, both) == OWNERS + PURPOSES
 
 
 async def test_a_missing_old_key_is_told_by_its_id_and_changes_nothing(
@@ -195,4 +200,4 @@ async def test_a_missing_old_key_is_told_by_its_id_and_changes_nothing(
     with pytest.raises(MasterKeyMissing) as missing:
         await rotate(house.db, stranger)
     assert missing.value.detail == f"master key {old.sealing_id}"
-    assert await held_by(house.db, old.sealing_id) == (OWNERS + 3, 0)
+    assert await held_by(house.db, old.sealing_id) == (OWNERS + PURPOSES, 0)

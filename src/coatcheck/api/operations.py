@@ -27,6 +27,7 @@ INSTITUTIONS = (
 )
 OAUTH = ("referral_source", "client_redirect_url", "ui_message_webview_url_scheme", "skip_aggregation")
 CALLBACK = ("X-CALLBACK-PAYLOAD",)
+QUIETLY = ("MX-Skip-Webhook",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,7 @@ QUERY: dict[str, Parameter] = {
 HEADERS: dict[str, str] = {
     "X-CALLBACK-PAYLOAD": "At most 1,024 characters of base64, given back on the webhooks this call leads to.",
     "Idempotency-Key": "A retry with the same key within a minute gets the same token, and spoils nothing.",
+    "MX-Skip-Webhook": "`true` tells no webhook of this change.",
     "Accept-Language": "The language of the widget.",
 }
 
@@ -198,14 +200,16 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "revokeToken": Operation(TOKENS, "End a token", notes="At once and for ever. Not in MX's API."),
     # Users.
-    "createUser": Operation(USERS, "Create a user", "show_user", requests.UserBody),
+    "createUser": Operation(USERS, "Create a user", "show_user", requests.UserBody, headers=QUIETLY),
     "listUsers": Operation(USERS, "List users", "show_users", query=(*PAGE, "id", "email", "is_disabled")),
     "readUser": Operation(USERS, "Read a user", "show_user"),
     "updateUser": Operation(
-        USERS, "Change a user", "show_user", requests.UserBody,
+        USERS, "Change a user", "show_user", requests.UserBody, headers=QUIETLY,
         notes="Disabling stops every token on the user's data at once.",
     ),
-    "deleteUser": Operation(USERS, "Delete a user", notes="For ever, with all data and every token on it."),
+    "deleteUser": Operation(
+        USERS, "Delete a user", headers=QUIETLY, notes="For ever, with all data and every token on it."
+    ),
     # Institutions.
     "listInstitutions": Operation(INSTITUTION, "Search institutions", "show_institutions", query=INSTITUTIONS),
     "listFavoriteInstitutions": Operation(
@@ -219,15 +223,18 @@ OPERATIONS: dict[str, Operation] = {
     # Members.
     "createMember": Operation(
         MEMBERS, "Connect a user to an institution", "show_member", requests.MemberCreateBody,
-        headers=CALLBACK, also=(202,), notes="202 where a job was started, 200 where none was asked for.",
+        headers=(*CALLBACK, *QUIETLY), also=(202,), notes="202 where a job was started, 200 where none was asked for.",
     ),
     "listMembers": Operation(MEMBERS, "List a user's members", "show_members", query=(*PAGE, "use_case")),
     "readMember": Operation(MEMBERS, "Read a member", "show_member"),
     "updateMember": Operation(
-        MEMBERS, "Change a member", "show_member", requests.MemberUpdateBody, headers=CALLBACK,
+        MEMBERS, "Change a member", "show_member", requests.MemberUpdateBody,
+        headers=(*CALLBACK, *QUIETLY),
         notes="New credentials start an aggregation.",
     ),
-    "deleteMember": Operation(MEMBERS, "Delete a member", notes="With its accounts and every token on them."),
+    "deleteMember": Operation(
+        MEMBERS, "Delete a member", headers=QUIETLY, notes="With its accounts and every token on them."
+    ),
     "listMemberCredentials": Operation(
         MEMBERS, "List the boxes of the member's login form", "show_credentials", query=PAGE
     ),

@@ -92,8 +92,6 @@ class Keyring:
     """Hashes what a stranger may present: codes, tokens, API keys, links."""
     index_key: bytes = field(repr=False)
     """Finds equal values without opening them."""
-    audit_key: bytes = field(repr=False)
-    """Stands for identifiers in the audit log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +119,7 @@ async def open_keyring(connection: Connection, master_keys: MasterKeys) -> Keyri
         MasterKeyMissing: they are wrapped under a master key that is not configured.
         SealBroken: they were altered.
     """
-    purposes = ("hash_key", "index_key", "audit_key")
+    purposes = ("hash_key", "index_key")
     await run(
         connection,
         """INSERT INTO keyring (purpose, master_key_id, wrapped)
