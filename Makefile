@@ -7,8 +7,9 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	>/dev/null 2>&1 && echo "$$python" && break; done)
 BIN := .venv/bin
 INSTALL := -m pip --disable-pip-version-check install --quiet --require-hashes
-# Tests wait for PostgreSQL more than they compute.
-WORKERS ?= 2
+# One for each core, whole files together: each has a PostgreSQL of its own, some files a server.
+WORKERS ?= logical
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
 RUN ?=
 
 help: ## say what there is
@@ -20,14 +21,14 @@ demo: .venv/ready ## play the whole story on a server of its own; less than a mi
 	@$(BIN)/coatcheck demo
 
 test: setup ## run the tests; RUN="-k token" chooses some
-	$(BIN)/pytest -n $(WORKERS) $(RUN)
+	$(PYTEST) $(RUN)
 
 check: setup ## lint, format, types, import contracts, tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n $(WORKERS)
+	$(PYTEST)
 
 bench: .venv/ready ## measure a server of its own against a bare handler
 	$(BIN)/python -m bench.run
