@@ -5,7 +5,7 @@
     |  |- InvalidRequest            .. InvalidScope, UnsupportedGrantType, JobNotSupported, InstitutionBlocked
     |  |- InvalidGrant
     |  |- Unauthenticated           .. InvalidClient, InvalidToken
-    |  |- Forbidden                 .. InsufficientScope, UserDisabled
+    |  |- Forbidden                 .. InsufficientScope, UserDisabled, ConsentRequired
     |  |- NotFound                  not there, or not yours
     |  |- ConstraintNotMet
     |  |- UnknownVersion
@@ -95,6 +95,10 @@ class InsufficientScope(Forbidden):
 
 class UserDisabled(Forbidden):
     """The user is disabled."""
+
+
+class ConsentRequired(Forbidden):
+    """The user has not agreed yet to what is shared."""
 
 
 class NotFound(Refusal):

@@ -155,6 +155,21 @@ async def accounts_of_member(connection: Connection, user_guid: str, member_guid
     )
 
 
+async def verified_accounts(connection: Connection, user_guid: str, member_guid: str) -> Sequence[Account]:
+    """The member's open checking and savings accounts whose numbers are known."""
+    return await fetch_all(
+        connection,
+        Account,
+        f"""SELECT {columns(Account)} FROM {SOURCE}
+            WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s
+              AND type IN ('CHECKING', 'SAVINGS') AND NOT is_closed
+              AND EXISTS (SELECT FROM account_number n
+                          WHERE n.user_guid = account.user_guid AND n.account_guid = account.guid)
+            ORDER BY created_at, guid""",
+        {"user_guid": user_guid, "member_guid": member_guid},
+    )
+
+
 async def put_account(connection: Connection, account: Account) -> None:
     """Writes the account: new, or over the one with the same guid."""
     values = ", ".join(f"%({name})s" for name in STORED)

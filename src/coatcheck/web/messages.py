@@ -7,11 +7,11 @@ from types import MappingProxyType
 from jinja2 import Environment, PackageLoader, select_autoescape
 from starlette.responses import HTMLResponse, Response
 
-POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; frame-ancestors "
 HEADERS = MappingProxyType(
     {
         "Cache-Control": "no-store",
-        "Content-Security-Policy": POLICY,
+        "Content-Security-Policy": POLICY + "'none'",
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
     }
@@ -30,6 +30,8 @@ def message(
     style: str,
     script: str | None = None,
     data: Mapping[str, str] = NOTHING,
+    lang: str = "en",
+    ancestors: str = "'none'",
 ) -> Response:
     """The page.
 
@@ -40,8 +42,10 @@ def message(
         style: the path that serves `STYLE`.
         script: the path of a script.
         data: `data-` attributes of the page's `main`, for the script.
+        lang: the language of the words.
+        ancestors: who may frame it (CSP frame-ancestors).
     """
     page = _PAGES.get_template("message.html").render(
-        title=title, text=text, style=style, script=script, data=data
+        title=title, text=text, style=style, script=script, data=data, lang=lang
     )
-    return HTMLResponse(page, status, HEADERS)
+    return HTMLResponse(page, status, {**HEADERS, "Content-Security-Policy": POLICY + ancestors})

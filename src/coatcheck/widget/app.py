@@ -1,11 +1,22 @@
-"""What an end user's browser is served: the widget, and the return from a bank's own sign-in page."""
+"""What an end user's browser is served: the widget with what it asks, and the return from a bank's sign-in page."""
 
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
 from coatcheck.app import Coatcheck
+from coatcheck.widget.door import api_routes
 from coatcheck.widget.oauth_return import return_routes
+from coatcheck.widget.page import page_routes
+from coatcheck.widget.routes import ROUTES
+from coatcheck.widget.statics import LOADER, PREFIX, statics
 
 
 def widget_routes(house: Coatcheck) -> list[BaseRoute]:
     """For the web process to mount at the root."""
-    return [*return_routes(house)]
+    held = statics()
+    return [
+        *page_routes(house, held),
+        *api_routes(house, ROUTES),
+        Route(f"{PREFIX}/{{hash}}/{{file:path}}", held.serve),
+        Route(f"/{LOADER}", held.serve_loader),
+        *return_routes(house),
+    ]

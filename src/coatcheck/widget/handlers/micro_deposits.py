@@ -1,0 +1,108 @@
+"""Two small amounts, for who cannot or will not sign in at the bank."""
+
+import re
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from coatcheck.errors import InvalidRequest, JobNotSupported
+from coatcheck.linking.records import DepositAccount
+from coatcheck.model.micro_deposits import MicroDeposit, find_micro_deposit
+from coatcheck.widget import shapes
+from coatcheck.widget.showing import show_institution, show_micro_deposit
+from coatcheck.widget.visit import Visit
+
+TYPES = {number: name for name, number in shapes.ACCOUNT_TYPES.items()}
+CENTS, AMOUNT = re.compile(r"[0-9]{1,2}"), re.compile(r"[0-9]{0,6}\.[0-9]{1,2}")
+
+INVALID = shapes.BlockedRoutingNumber(reason=0, reason_name="INVALID")
+IAV_PREFERRED = shapes.BlockedRoutingNumber(reason=3, reason_name="IAV_PREFERRED")
+
+
+class AccountBody(Struct, frozen=True):
+    account_number: Annotated[str, Meta(max_length=40)]
+    routing_number: Annotated[str, Meta(max_length=20)]
+    account_type: Literal[1, 2]
+    account_name: Annotated[str, Meta(max_length=200)] | None = None
+    first_name: Annotated[str, Meta(max_length=200)] | None = None
+    last_name: Annotated[str, Meta(max_length=200)] | None = None
+    email: Annotated[str, Meta(max_length=320)] | None = None
+
+    def __repr__(self) -> str:
+        return "AccountBody(...)"
+
+
+class AmountsBody(Struct, frozen=True):
+    deposit_amount_1: Annotated[str, Meta(max_length=12)]
+    deposit_amount_2: Annotated[str, Meta(max_length=12)]
+
+
+async def create(visit: Visit) -> shapes.MadeMicroDeposit:
+    visit.require_consent()
+    if not visit.has_micro_deposits:
+        raise JobNotSupported("This session is not for micro-deposits.")
+    wanted = visit.parse(AccountBody)
+    deposit = await visit.house.micro_deposits.create(
+        visit.connection,
+        client=await visit.client(),
+        user=await visit.user(),
+        account=DepositAccount(
+            account_number=wanted.account_number,
+            routing_number=wanted.routing_number,
+            account_name=wanted.account_name or None,
+            email=wanted.email or None,
+            first_name=wanted.first_name or None,
+            last_name=wanted.last_name or None,
+        ),
+        account_type=TYPES[wanted.account_type],
+    )
+    return shapes.MadeMicroDeposit(micro_deposit=show_micro_deposit(visit, deposit))
+
+
+async def read(visit: Visit) -> shapes.MicroDeposit:
+    """As they are now: reading looks whether they have arrived."""
+    return show_micro_deposit(
+        visit, await visit.house.micro_deposits.refresh(visit.connection, await _find(visit))
+    )
+
+
+async def verify(visit: Visit) -> shapes.MadeMicroDeposit:
+    """Whether the amounts were right is in the status, not in HTTP's."""
+    amounts = visit.parse(AmountsBody)
+    verified = await visit.house.micro_deposits.verify(
+        visit.connection,
+        await _find(visit),
+        (_dollars(amounts.deposit_amount_1), _dollars(amounts.deposit_amount_2)),
+    )
+    return shapes.MadeMicroDeposit(micro_deposit=show_micro_deposit(visit, verified))
+
+
+async def check_routing_number(visit: Visit) -> shapes.RoutingNumber:
+    """Whether money can be sent there; and whether signing in would be quicker."""
+    number = visit.path["number"]
+    if not visit.house.micro_deposits.knows_routing_number(number):
+        return shapes.RoutingNumber(blocked_routing_number=INVALID)
+    found = visit.house.registry.search(routing_number=number, supports=visit.options.kinds)
+    if not found:
+        return shapes.RoutingNumber()
+    return shapes.RoutingNumber(blocked_routing_number=IAV_PREFERRED, institution=show_institution(found[0]))
+
+
+async def _find(visit: Visit) -> MicroDeposit:
+    return await find_micro_deposit(
+        visit.connection,
+        visit.session.client_guid,
+        visit.path["micro_deposit"],
+        user_guid=visit.session.user_guid,
+    )
+
+
+def _dollars(text: str) -> Decimal:
+    """`07` and `0.07` are both seven cents: MX's widget sends the cents alone."""
+    given = text.strip()
+    if CENTS.fullmatch(given):
+        return Decimal(given) / 100
+    if AMOUNT.fullmatch(given):
+        return Decimal(given)
+    raise InvalidRequest("An amount is its cents, such as 07, or 0.07.")

@@ -1,0 +1,149 @@
+"""Where the page begins, and what the user agrees to."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from coatcheck.connectors import contract
+from coatcheck.connectors.contract import JobKind
+from coatcheck.errors import NotFound
+from coatcheck.model.members import Member, find_member, list_members
+from coatcheck.model.micro_deposits import MicroDeposit, find_micro_deposit
+from coatcheck.model.paging import Page
+from coatcheck.model.statuses import STATUS_IDS
+from coatcheck.model.statuses import ConnectionStatus as Status
+from coatcheck.model.widgets import readers_of, widget_look
+from coatcheck.widget import shapes
+from coatcheck.widget.showing import (
+    show_institution,
+    show_member,
+    show_members,
+    show_micro_deposit,
+    stand,
+)
+from coatcheck.widget.steps import Step, how_to_sign_in, step_on_return
+from coatcheck.widget.visit import Visit
+
+EVERY = Page(1, 1000)
+"""More members than a user can have."""
+
+SHARES = {
+    JobKind.AGGREGATION: ("accounts", "transactions"),
+    JobKind.HISTORY: ("accounts", "transaction_history"),
+    JobKind.VERIFICATION: ("accounts", "account_numbers"),
+    JobKind.IDENTIFICATION: ("accounts", "identity"),
+    JobKind.STATEMENT: ("accounts", "statements"),
+}
+"""What each job hands on."""
+
+
+class ConsentBody(Struct, frozen=True):
+    accepted: Literal[True]
+
+
+async def start(visit: Visit) -> shapes.Start:
+    """The first step, and what it is about."""
+    member, deposit = await _current_member(visit), await _current_deposit(visit)
+    institution = _institution(visit, member)
+    everyone = (await list_members(visit.connection, visit.session.user_guid, EVERY)).items
+    members = await show_members(visit, everyone)
+    return shapes.Start(
+        step=await _first_step(visit, member, deposit, institution, members),
+        member=await show_member(visit, member) if member else None,
+        institution=show_institution(institution) if institution else None,
+        micro_deposit=show_micro_deposit(visit, deposit) if deposit else None,
+        members=members,
+        consent_needed=visit.session.consented_at is None,
+        consent=await _consent(visit),
+        microdeposits_enabled=visit.has_micro_deposits,
+    )
+
+
+async def consent(visit: Visit) -> shapes.Consented:
+    """Writes down who agreed to what; nothing new is connected before."""
+    visit.parse(ConsentBody)
+    await visit.house.widget_sessions.note_consent(visit.connection, visit.session)
+    offered = await _consent(visit)
+    await visit.record(
+        "widget.consented",
+        visit.session.user_guid,
+        shares=",".join(offered.shares),
+        refreshes=offered.refreshes,
+        readers=",".join(offered.readers),
+    )
+    return shapes.Consented(consent_needed=False)
+
+
+async def _first_step(
+    visit: Visit,
+    member: Member | None,
+    deposit: MicroDeposit | None,
+    institution: contract.Institution | None,
+    members: list[shapes.Member],
+) -> Step:
+    options = visit.options
+    if member is not None and institution is not None:
+        standing = await stand(visit, member, institution)
+        return step_on_return(standing, is_update=options.update_credentials)
+    if deposit is not None and deposit.status != "PREINITIATED":
+        return Step.MICRO_DEPOSITS
+    if visit.session.consented_at is None:
+        return Step.CONSENT
+    if institution is not None:
+        return how_to_sign_in(is_oauth=institution.supports_oauth)
+    if visit.is_for_verification and any(_is_reusable(each) for each in members):
+        return Step.VERIFY_EXISTING_MEMBER
+    return Step.SEARCH
+
+
+def _is_reusable(member: shapes.Member) -> bool:
+    return member.verification_is_enabled and member.connection_status == STATUS_IDS[Status.CONNECTED]
+
+
+async def _current_member(visit: Visit) -> Member | None:
+    """The one the widget was opened for; none where it is gone, or has no bank any more."""
+    guid = visit.options.current_member_guid
+    if guid is None:
+        return None
+    try:
+        member = await find_member(visit.connection, visit.session.user_guid, guid)
+        visit.house.registry.find(member.institution_code)
+    except NotFound:
+        return None
+    return member
+
+
+async def _current_deposit(visit: Visit) -> MicroDeposit | None:
+    guid = visit.options.current_microdeposit_guid
+    if guid is None:
+        return None
+    try:
+        deposit = await find_micro_deposit(
+            visit.connection, visit.session.client_guid, guid, user_guid=visit.session.user_guid
+        )
+        return await visit.house.micro_deposits.refresh(visit.connection, deposit)
+    except NotFound:
+        return None
+
+
+def _institution(visit: Visit, member: Member | None) -> contract.Institution | None:
+    code = member.institution_code if member else visit.options.current_institution_code
+    try:
+        return visit.house.registry.find(code) if code else None
+    except NotFound:
+        return None
+
+
+async def _consent(visit: Visit) -> shapes.Consent:
+    """What is handed on, how often it is read, by whom, and for how long what they hold is good."""
+    options, client_guid = visit.options, visit.session.client_guid
+    shares = [share for kind in options.kinds for share in SHARES[kind]]
+    if not options.include_transactions:
+        shares = [share for share in shares if share != "transactions"]
+    return shapes.Consent(
+        shares=list(dict.fromkeys(shares)),
+        refreshes="once" if options.background_aggregation_is_disabled else "daily",
+        readers=await readers_of(visit.connection, client_guid),
+        reading_days=visit.house.settings.token_ttl.days,
+        privacy_url=(await widget_look(visit.connection, client_guid)).privacy_url,
+    )

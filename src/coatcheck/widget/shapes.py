@@ -1,0 +1,362 @@
+"""What the page is answered, in MX's names and numbers (docs/reference/widget-api.md)."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from msgspec import Struct
+
+from coatcheck.connectors.contract import ChallengeType, JobKind
+from coatcheck.model.statuses import ConnectionStatus as Status
+
+JOB_TYPES: Mapping[str, int] = MappingProxyType(
+    {
+        JobKind.AGGREGATION: 0,
+        JobKind.VERIFICATION: 1,
+        JobKind.IDENTIFICATION: 2,
+        JobKind.HISTORY: 3,
+        JobKind.STATEMENT: 4,
+        JobKind.BALANCE: 7,
+    }
+)
+JOB_STATES: Mapping[str, int] = MappingProxyType({"queued": 0, "running": 1, "waiting": 2, "ended": 3})
+FIELD_TYPES: Mapping[str, int] = MappingProxyType(
+    {
+        "PASSWORD": 1,
+        "LOGIN": 3,
+        ChallengeType.TEXT: 0,
+        ChallengeType.OPTIONS: 2,
+        ChallengeType.TOKEN: 12,
+        ChallengeType.IMAGE_DATA: 13,
+        ChallengeType.IMAGE_OPTIONS: 14,
+    }
+)
+ACCOUNT_TYPES: Mapping[str, int] = MappingProxyType({"CHECKING": 1, "SAVINGS": 2})
+"""Those that can be verified."""
+OAUTH_STATUSES: Mapping[str, int] = MappingProxyType({"PENDING": 1, "SUCCESS": 2, "ERRORED": 3})
+OAUTH_REASONS = (
+    "UNKNOWN_ERROR",
+    "CANCELLED",
+    "DENIED",
+    "IMPEDED",
+    "PROVIDER_ERROR",
+    "SERVER_ERROR",
+    "SESSION_ERROR",
+)
+"""Numbered from 0."""
+DEPOSIT_STATUSES = (
+    "INITIATED",
+    "REQUESTED",
+    "DEPOSITED",
+    "VERIFIED",
+    "ERRORED",
+    "DENIED",
+    "PREVENTED",
+    "CONFLICTED",
+    "REJECTED",
+    "PREINITIATED",
+)
+"""Numbered from 0."""
+
+NO_ELIGIBLE_ACCOUNTS, NO_ACCOUNTS = (1000, "NO_ELIGIBLE_ACCOUNTS"), (1001, "NO_ACCOUNTS")
+ERRORS: Mapping[Status, tuple[int, str]] = MappingProxyType(
+    {
+        Status.DENIED: (2005, "INVALID_CREDENTIALS"),
+        Status.PREVENTED: (2005, "INVALID_CREDENTIALS"),
+        Status.IMPAIRED: (2005, "INVALID_CREDENTIALS"),
+        Status.REJECTED: (2002, "INCORRECT_MFA"),
+        Status.EXPIRED: (2003, "MFA_TIMEOUT"),
+        Status.DISCONNECTED: (2004, "REAUTHORIZATION_REQUIRED"),
+        Status.IMPORTED: (2004, "REAUTHORIZATION_REQUIRED"),
+        Status.LOCKED: (1002, "ACCESS_DENIED"),
+        Status.IMPEDED: (1002, "ACCESS_DENIED"),
+        Status.CLOSED: (1002, "ACCESS_DENIED"),
+        Status.DISABLED: (1002, "ACCESS_DENIED"),
+        Status.DEGRADED: (3000, "INSTITUTION_DOWN"),
+        Status.DELAYED: (3002, "UNAVAILABLE"),
+        Status.FAILED: (3002, "UNAVAILABLE"),
+        Status.DISCONTINUED: (3002, "UNAVAILABLE"),
+    }
+)
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """A JSON object."""
+
+
+class Instructions(Answer, frozen=True, kw_only=True):
+    title: str | None
+    description: str | None
+    steps: Sequence[str] = ()
+
+
+class Institution(Answer, frozen=True, kw_only=True):
+    guid: str
+    code: str
+    name: str
+    url: str
+    login_url: str
+    logo_url: str | None
+    popularity: int
+    supports_oauth: bool
+    account_verification_is_enabled: bool
+    account_identification_is_enabled: bool
+    tax_statement_is_enabled: bool = False
+    is_disabled_by_client: bool = False
+    status: int = 0
+    brand_color_hex_code: str | None = None
+    instructional_text: str | None
+    instructional_data: Instructions
+    forgot_password_credential_recovery_url: str | None
+    forgot_username_credential_recovery_url: str | None
+    trouble_signing_credential_recovery_url: str | None
+    oauth_predirect_instructions: Sequence[str] = ()
+
+
+class Institutions(Answer, frozen=True, kw_only=True):
+    institutions: Sequence[Institution]
+    page: int
+    total_pages: int
+
+
+class Credential(Answer, frozen=True, kw_only=True):
+    guid: str
+    label: str
+    field_name: str
+    field_type: int
+    display_order: int
+    optional: bool = False
+
+
+class Credentials(Answer, frozen=True, kw_only=True):
+    credentials: Sequence[Credential]
+
+
+class Option(Answer, frozen=True, kw_only=True):
+    guid: str
+    credential_guid: str
+    label: str
+    value: str
+    data_uri: str | None
+
+
+class Challenge(Answer, frozen=True, kw_only=True):
+    guid: str
+    external_id: str | None = None
+    label: str
+    field_name: str | None
+    field_type: int
+    options: Sequence[Option]
+    image_data: str | None
+    meta_data: str | None
+
+
+class Mfa(Answer, frozen=True, kw_only=True):
+    credentials: Sequence[Challenge]
+
+
+class Failure(Answer, frozen=True, kw_only=True):
+    """Why a member is not connected; `user_message` is the member's own message."""
+
+    error_code: int
+    error_message: str
+    error_type: str
+    locale: str
+    user_message: str
+
+
+class Act(Answer, frozen=True, kw_only=True):
+    action: str
+    label: str
+
+
+class Message(Answer, frozen=True, kw_only=True):
+    title: str
+    text: str
+    primary_action: Act | None
+    secondary_action: Act | None
+
+
+class Progress(Answer, frozen=True, kw_only=True):
+    wanted: Sequence[str]
+    done: Sequence[str]
+
+
+class Member(Answer, frozen=True, kw_only=True):
+    guid: str
+    user_guid: str
+    institution_guid: str
+    institution_code: str
+    institution_name: str
+    institution_url: str | None
+    institution_logo_url: str | None
+    name: str
+    connection_status: int | None
+    is_being_aggregated: bool
+    is_manual: bool
+    is_managed_by_user: bool = True
+    is_oauth: bool
+    oauth_window_uri: str | None
+    verification_is_enabled: bool
+    most_recent_job_guid: str | None
+    last_update_time: datetime
+    successfully_aggregated_at: datetime | None
+    needs_updated_credentials: bool
+    use_cases: Sequence[str] | None
+    mfa: Mfa
+    error: Failure | None
+    step: str
+    progress: Progress
+    message: Message | None
+    selected_account_guid: str | None
+
+
+class MadeMember(Answer, frozen=True, kw_only=True):
+    member: Member
+
+
+class Members(Answer, frozen=True, kw_only=True):
+    members: Sequence[Member]
+
+
+class Account(Answer, frozen=True, kw_only=True):
+    guid: str
+    name: str | None
+    account_type: int
+    account_type_name: str
+    account_number: str | None
+    """The last four digits."""
+
+
+class Accounts(Answer, frozen=True, kw_only=True):
+    accounts: Sequence[Account]
+
+
+class Job(Answer, frozen=True, kw_only=True):
+    guid: str
+    job_type: int
+    status: int
+    member_guid: str
+    user_guid: str
+    is_authenticated: bool
+    has_processed_account_numbers: bool
+    started_at: datetime | None
+    updated_at: datetime
+    finished_at: datetime | None
+    error_message: str | None
+    async_account_data_ready: bool
+
+
+class OAuthWindow(Answer, frozen=True, kw_only=True):
+    guid: str
+    oauth_window_uri: str
+
+
+class OAuthState(Answer, frozen=True, kw_only=True):
+    guid: str
+    auth_status: int
+    error_reason: int | None
+    error_reason_name: str | None
+    inbound_member_guid: str
+    outbound_member_guid: str
+    user_guid: str
+    first_retrieved_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class OAuthStates(Answer, frozen=True, kw_only=True):
+    oauth_states: Sequence[OAuthState]
+
+
+class MicroDeposit(Answer, frozen=True, kw_only=True):
+    """Without what was entered: the account and its holder are not shown again."""
+
+    guid: str
+    status: int
+    status_name: str
+    account_type: int | None
+    user_guid: str
+    member_guid: str | None = None
+    institution_guid: str | None
+    institution_name: str | None
+    can_auto_verify: bool = False
+    deposit_expected_at: datetime | None
+    attempts_left: int
+    updated_at: datetime
+
+
+class MadeMicroDeposit(Answer, frozen=True, kw_only=True):
+    micro_deposit: MicroDeposit
+
+
+class BlockedRoutingNumber(Answer, frozen=True, kw_only=True):
+    guid: str | None = None
+    reason: int
+    reason_name: str
+
+
+class RoutingNumber(Answer, frozen=True, kw_only=True, omit_defaults=True):
+    blocked_routing_number: BlockedRoutingNumber | None = None
+    institution: Institution | None = None
+
+
+class Consent(Answer, frozen=True, kw_only=True):
+    """What the user is to agree to."""
+
+    shares: Sequence[str]
+    refreshes: str
+    readers: Sequence[str]
+    reading_days: int
+    privacy_url: str | None
+
+
+class Consented(Answer, frozen=True, kw_only=True):
+    consent_needed: bool
+
+
+class Start(Answer, frozen=True, kw_only=True):
+    step: str
+    member: Member | None
+    institution: Institution | None
+    micro_deposit: MicroDeposit | None
+    members: Sequence[Member]
+    consent_needed: bool
+    consent: Consent
+    microdeposits_enabled: bool
+
+
+class Client(Answer, frozen=True, kw_only=True):
+    guid: str
+    name: str
+    logo_url: str | None
+    accent_color: str | None
+
+
+class Boot(Answer, frozen=True, kw_only=True):
+    """What the page begins with."""
+
+    session_token: str
+    session_guid: str
+    user_guid: str
+    locale: str
+    config: Mapping[str, Any]
+    client: Client
+    target_origins: Sequence[str]
+    messages: Mapping[str, str]
+    static: str
+
+    def __repr__(self) -> str:
+        return f"Boot(session_guid={self.session_guid})"
+
+
+class Problem(Answer, frozen=True, kw_only=True):
+    message: str
+    type: str
+
+
+class Refused(Answer, frozen=True, kw_only=True, omit_defaults=True):
+    error: Problem
+    guid: str | None = None
+    """Of the member that exists already."""

@@ -1,0 +1,111 @@
+"""The page's own files, read once, under an address that changes with any of them."""
+
+import gzip
+import hashlib
+import json
+import mimetypes
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path, PurePosixPath
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from coatcheck.widget.compression import takes_gzip
+from coatcheck.widget.wording import DEFAULT, LOCALES
+
+PREFIX = "/md/static"
+CATALOGUES, LOADER = "catalogues", "connect.js"
+FOREVER, SHORTLY = "public, max-age=31536000, immutable", "public, max-age=300"
+TYPES: Mapping[str, str] = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+"""As they must be, whatever the machine's own table says."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    content: bytes
+    gzipped: bytes
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Statics:
+    files: Mapping[str, File]
+    """By their path below `static/`."""
+    base: str
+    """Where they are served."""
+    catalogues: Mapping[str, Mapping[str, str]]
+    """The page's words by locale; what a translation lacks is English."""
+
+    @property
+    def modules(self) -> list[str]:
+        """The addresses of every script of the page, so that none waits for another to be read."""
+        return [
+            f"{self.base}/{name}" for name in sorted(self.files) if name.endswith(".js") and name != LOADER
+        ]
+
+    async def serve(self, request: Request) -> Response:
+        """One of the files, for as long as nobody changes any."""
+        name = request.path_params["file"]
+        file = self.files.get(name)
+        if file is None or name == LOADER or request.path_params["hash"] != self.base.rpartition("/")[2]:
+            return Response(status_code=404, headers={"Cache-Control": "no-store"})
+        return _response(request, file, FOREVER)
+
+    async def serve_loader(self, request: Request) -> Response:
+        file = self.files.get(LOADER)
+        return _response(request, file, SHORTLY) if file else Response(status_code=404)
+
+
+@cache
+def statics() -> Statics:
+    """What the package holds."""
+    return read(Path(str(files("coatcheck.widget"))) / "static")
+
+
+def read(folder: Path) -> Statics:
+    """What a folder holds."""
+    contents = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    }
+    digest = hashlib.sha256()
+    for name, content in contents.items():
+        digest.update(f"{name} {len(content)} ".encode() + content)
+    served = {name: content for name, content in contents.items() if not _is_catalogue(name)}
+    return Statics(
+        files={name: _file(name, content) for name, content in served.items()},
+        base=f"{PREFIX}/{digest.hexdigest()[:16]}",
+        catalogues=_catalogues(contents),
+    )
+
+
+def _catalogues(contents: Mapping[str, bytes]) -> Mapping[str, Mapping[str, str]]:
+    read = {locale: json.loads(contents.get(f"{CATALOGUES}/{locale}.json", b"{}")) for locale in LOCALES}
+    return {locale: {**read[DEFAULT], **words} for locale, words in read.items()}
+
+
+def _is_catalogue(name: str) -> bool:
+    return PurePosixPath(name).parts[0] == CATALOGUES
+
+
+def _file(name: str, content: bytes) -> File:
+    suffix = PurePosixPath(name).suffix
+    guessed = TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return File(content, gzip.compress(content, mtime=0), guessed)
+
+
+def _response(request: Request, file: File, lifetime: str) -> Response:
+    headers = {
+        "Cache-Control": lifetime,
+        "Vary": "Accept-Encoding",
+        "X-Content-Type-Options": "nosniff",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+    }
+    if not takes_gzip(request):
+        return Response(file.content, media_type=file.media_type, headers=headers)
+    headers["Content-Encoding"] = "gzip"
+    return Response(file.gzipped, media_type=file.media_type, headers=headers)
