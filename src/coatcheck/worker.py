@@ -98,7 +98,6 @@ def hire(house: Coatcheck) -> Crew:
             house.announcer,
             house.audit,
             house.jobs,
-            house.linker,
         ),
         micro_deposits=house.micro_deposits,
         deliverer=Deliverer(house.settings, house.clock, house.db, house.vault, house.jobs),

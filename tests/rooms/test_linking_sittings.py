@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from coatcheck.app import build
 from coatcheck.connectors.contract import JobKind
+from coatcheck.errors import ConstraintNotMet
 from coatcheck.linking import job_rows
 from coatcheck.linking.job_rows import JobKey
 from coatcheck.worker import drain
@@ -300,6 +301,21 @@ async def test_a_connectors_own_mistake_ends_its_job_and_says_nothing_of_the_cre
     assert "a-secret" not in str(await home.rows(JOBS))
 
 
+async def test_what_cannot_be_kept_ends_its_job_at_once_and_keeps_nothing_of_it(house):
+    home = await make_home(house)
+    member = await home.connect("mxuser+no_tx")
+    await home.rows("ALTER TABLE account ADD CONSTRAINT small CHECK (length(user_guid) < 3) NOT VALID")
+    try:
+        with capture_logs() as logs:
+            await work(home)
+    finally:
+        await home.rows("ALTER TABLE account DROP CONSTRAINT small")
+    assert [(entry["event"], entry["error"]) for entry in logs[:1]] == [("result.unusable", "CheckViolation")]
+    assert [row[:4] for row in await home.rows(JOBS)] == [("ended", 1, 1, "FAILED")]
+    assert (await home.again(member)).connection_status == "FAILED"
+    assert await home.rows("SELECT FROM account WHERE user_guid = %(user)s") == []
+
+
 # --- the daily aggregation ---------------------------------------------------------------------------------
 
 
@@ -312,9 +328,9 @@ async def test_a_connected_member_is_read_daily_and_in_the_background(house, clo
     home = await make_home(house)
     await alone(home)
     member = await home.connected("mxuser+no_tx")
-    clock.advance(house.settings.background_interval)
+    clock.advance(house.settings.background_interval - timedelta(minutes=1))
     assert await home.crew.sittings.refresh() == 0
-    clock.advance(timedelta(seconds=1))
+    clock.advance(timedelta(minutes=2))
     assert await home.crew.sittings.refresh() == 1
     assert await home.crew.sittings.refresh() == 0, "it is on its way"
     assert (await home.again(member)).is_being_aggregated
@@ -338,6 +354,22 @@ async def test_who_is_not_to_be_read_daily_is_not(house, clock):
     await home.crew.sittings.refresh()
     for each in (home, disabled):
         assert await each.rows("SELECT FROM member_job WHERE user_guid = %(user)s AND is_background") == []
+
+
+async def test_a_member_whose_bank_is_gone_is_due_once_and_never_again(house, clock):
+    home = await make_home(house)
+    await alone(home)
+    member = await home.connected("mxuser+no_tx")
+    await home.rows("UPDATE member SET institution_code = 'gone' WHERE user_guid = %(user)s")
+    clock.advance(2 * house.settings.background_interval)
+    assert await home.crew.sittings.refresh() == 1
+    await drain(house)
+    member = await home.again(member)
+    assert member.connection_status == "DISCONTINUED"
+    clock.advance(2 * house.settings.background_interval)
+    assert await home.crew.sittings.refresh() == 0
+    with pytest.raises(ConstraintNotMet, match="no longer"):
+        await home.start(member, JobKind.AGGREGATION)
 
 
 async def test_a_balance_check_does_not_put_the_daily_aggregation_off(house, clock):

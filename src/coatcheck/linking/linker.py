@@ -26,6 +26,7 @@ from coatcheck.errors import (
     DuplicateMember,
     InvalidRequest,
     JobRunning,
+    NotFound,
     TooManyRequests,
     UserDisabled,
 )
@@ -124,9 +125,9 @@ class Linker:
         institution = self._registry.find(institution_code)
         kinds = tuple(dict.fromkeys(kinds)) or (JobKind.AGGREGATION,)
         check_offered(institution, kinds)
-        values = {} if is_oauth else entered(institution, credentials)
         if is_oauth != institution.supports_oauth or (is_oauth and credentials):
             raise InvalidRequest(how_to_connect(institution))
+        values = {} if is_oauth else entered(institution, credentials)
         if await member_rows.hold_user(connection, user.guid):
             raise UserDisabled
         if await member_rows.count_members(connection, user.guid) >= MAX_MEMBERS:
@@ -240,7 +241,7 @@ class Linker:
                     callback_payload=callback_payload,
                     include_transactions=include_transactions,
                 )
-                check_offered(self._registry.find(held.institution_code), request.kinds)
+                check_offered(self._institution(held), request.kinds)
                 await self._queue.put(connection, held, request, ConnectionStatus.UPDATED)
         changed = await find_member(connection, member.user_guid, member.guid)
         await self._audit.record(
@@ -314,7 +315,7 @@ class Linker:
             raise UserDisabled
         if held.is_manual:
             raise ConstraintNotMet("A manual member has no bank to ask.")
-        institution = self._registry.find(held.institution_code)
+        institution = self._institution(held)
         check_offered(institution, (kind, *follow_ups))
         if live := await job_rows.live_job(connection, held.user_guid, held.guid):
             if live.kind != kind:
@@ -382,6 +383,12 @@ class Linker:
         """What the bank wants to know; nothing unless the member is CHALLENGED."""
         return await job_rows.challenges_of(connection, member.user_guid, member.guid)
 
+    def _institution(self, held: HeldMember) -> Institution:
+        try:
+            return self._registry.find(held.institution_code)
+        except NotFound:
+            raise ConstraintNotMet(why_not(ConnectionStatus.DISCONTINUED)) from None
+
     async def _refuse_double(
         self, connection: Connection, user_guid: str, institution_code: str, login_hash: bytes
     ) -> None:
@@ -399,7 +406,7 @@ class Linker:
         status = after(Step.CREDENTIALS_CHANGED, held.status)
         if status is None:
             raise ConstraintNotMet(why_not(held.status))
-        institution = self._registry.find(held.institution_code)
+        institution = self._institution(held)
         values = entered(institution, credentials, await self._credentials(connection, held))
         login_hash = self._login_hash(held.user_guid, institution, values)
         twin = await member_rows.member_with_login(connection, held.user_guid, institution.code, login_hash)

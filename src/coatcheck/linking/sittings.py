@@ -30,7 +30,6 @@ from coatcheck.errors import (
     ConnectionDiscontinued,
     CredentialsMissing,
     NotFound,
-    Refusal,
     Unavailable,
     UserDisabled,
 )
@@ -38,10 +37,10 @@ from coatcheck.jobs import Duty, Jobs
 from coatcheck.linking import job_rows, member_rows
 from coatcheck.linking.closing import Closer, Lost, Result
 from coatcheck.linking.job_rows import Fence, JobKey
-from coatcheck.linking.lifecycle import BACKGROUND, Step
-from coatcheck.linking.linker import Linker
-from coatcheck.linking.records import MemberJob
-from coatcheck.model.members import find_member
+from coatcheck.linking.lifecycle import BACKGROUND, Step, after_start
+from coatcheck.linking.member_rows import MemberKey
+from coatcheck.linking.queue import Queue
+from coatcheck.linking.records import JobRequest, MemberJob
 from coatcheck.vault.vault import SecretKind, Vault, WorkerReader
 from coatcheck.webhooks.announcer import Announcer
 
@@ -68,7 +67,7 @@ class Satchel:
 
 
 class Sittings:
-    """Built once per worker, beside the `Linker`."""
+    """Built by the worker alone."""
 
     def __init__(
         self,
@@ -80,7 +79,6 @@ class Sittings:
         announcer: Announcer,
         audit: AuditLog,
         jobs: Jobs,
-        linker: Linker,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -88,7 +86,7 @@ class Sittings:
         self._vault = vault
         self._registry = registry
         self._jobs = jobs
-        self._linker = linker
+        self._queue = Queue(clock, vault, audit, jobs)
         self._closer = Closer(settings, clock, vault, registry, announcer, audit, jobs)
 
     async def work(self, user_guid: str, job_guid: str) -> None:
@@ -104,8 +102,7 @@ class Sittings:
             return
         with structlog.contextvars.bound_contextvars(job_guid=job.guid, attempt=job.attempt):
             try:
-                result = await self._sit(job)
-                await self._save(job, result)
+                await self._save(job, await self._sit(job))
             except Lost:
                 log.warning("job.fenced", kind=job.kind)
             except asyncio.CancelledError:
@@ -129,7 +126,7 @@ class Sittings:
             await self._end(job, Step.NOT_ANSWERED, job_rows.waits_too_long(now))
 
     async def refresh(self) -> int:
-        """Starts the daily aggregation of the members that are due, some 200 at a time; how many were."""
+        """Starts the daily aggregation of members that are due, 200 at most; how many were found due."""
         now = self._clock.now()
         async with self._db.connection() as connection:
             due = await member_rows.stale_members(
@@ -140,14 +137,23 @@ class Sittings:
                 limit=REFRESH_BATCH,
             )
         for key in due:
-            # A member may be gone, or in other hands, since it was found due.
-            with contextlib.suppress(Refusal):
-                async with self._db.transaction() as connection:
-                    member = await find_member(connection, key.user_guid, key.guid)
-                    await self._linker.start(
-                        connection, member, JobKind.AGGREGATION, requested_by=OURSELVES, is_background=True
-                    )
+            async with self._db.transaction() as connection:
+                await self._start_daily(connection, key)
         return len(due)
+
+    async def _start_daily(self, connection: Connection, key: MemberKey) -> None:
+        """Starts it, unless the member is gone, or in other hands, since it was found due.
+
+        Not by way of `Linker.start`: what that refuses (a bank that is gone, say) a sitting settles for good.
+        """
+        with contextlib.suppress(NotFound):
+            held = await member_rows.hold_member(connection, key.user_guid, key.guid)
+            status = after_start(held.status)
+            if held.status not in BACKGROUND or status is None or held.user_is_disabled:
+                return
+            if await job_rows.live_job(connection, held.user_guid, held.guid) is None:
+                request = JobRequest(kinds=(JobKind.AGGREGATION,), requested_by=OURSELVES, is_background=True)
+                await self._queue.put(connection, held, request, status)
 
     # --- claiming, and what may come of it ---------------------------------------------------------------
 
@@ -273,7 +279,23 @@ class Sittings:
         )
 
     async def _save(self, job: MemberJob, result: Result) -> None:
-        """Keeps the result, in one transaction behind the fence.
+        """Keeps the result; or, where it cannot be kept, that the bank failed.
+
+        Raises:
+            Lost: the fence was down.
+            Unavailable: the database stayed away for longer than the lease.
+        """
+        try:
+            await self._close(job, result)
+        except (Lost, Unavailable):
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever a bank gave, its job ends, and is not begun again)
+            # Its name alone: what it says may hold what the bank said.
+            log.error("result.unusable", kind=job.kind, error=type(error).__name__)  # noqa: TRY400 (nor its traceback)
+            await self._close(job, BankFailed("What the institution gave cannot be kept."))
+
+    async def _close(self, job: MemberJob, result: Result) -> None:
+        """Closes the sitting, in one transaction behind the fence.
 
         A database that goes away in the middle is tried again: if the first try did commit, the fence stops
         the second.
