@@ -145,3 +145,69 @@ def test_a_webhook_that_could_lead_inside_is_refused(operator, client, address):
     answer = operator("client", "webhook", client["client_id"], address)
     assert answer.code == 1
     assert "webhook URL must" in answer.err
+
+
+def test_a_client_s_widget_looks_as_its_operator_says_and_keeps_what_is_not_said(operator, client, tmp_path):
+    guid = client["client_id"]
+    logo = tmp_path / "logo.svg"
+    logo.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    nothing = added(operator, "client", "widget", guid)
+    assert nothing == {
+        "client_id": guid,
+        "origins": [],
+        "accent_color": None,
+        "has_logo": False,
+        "privacy_url": None,
+    }
+    said = added(
+        operator,
+        "client",
+        "widget",
+        guid,
+        "--origin",
+        "https://App.example",
+        "--origin",
+        "http://localhost:*",
+        "--accent",
+        "#0a7",
+        "--logo",
+        str(logo),
+        "--privacy-url",
+        "https://app.example/privacy",
+    )
+    assert said == {
+        "client_id": guid,
+        "origins": ["https://app.example", "http://localhost:*"],
+        "accent_color": "#0a7",
+        "has_logo": True,
+        "privacy_url": "https://app.example/privacy",
+    }
+    changed = added(operator, "client", "widget", guid, "--logo", "", "--privacy-url", "")
+    assert changed == said | {"has_logo": False, "privacy_url": None}
+    assert "https://app.example, http://localhost:*" in operator("client", "widget", guid).out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--origin", "https://app.example/path"],
+        ["--origin", "app.example"],
+        ["--origin", "*"],
+        ["--origin", "https://*.example"],
+        ["--origin", "https://a.example; script-src *"],
+        ["--origin", "'unsafe-inline'"],
+        ["--accent", "red"],
+        ["--privacy-url", "javascript:alert(1)"],
+        ["--logo", "logo.html"],
+        ["--logo", "nowhere.svg"],
+    ],
+    ids=" ".join,
+)
+def test_a_look_that_could_do_harm_or_not_be_heeded_is_refused(operator, client, options):
+    assert operator("client", "widget", client["client_id"], *options).code == 1
+
+
+def test_a_logo_that_is_too_heavy_is_refused(operator, client, tmp_path):
+    logo = tmp_path / "logo.png"
+    logo.write_bytes(bytes(16 * 1024 + 1))
+    assert "at most" in operator("client", "widget", client["client_id"], "--logo", str(logo)).err

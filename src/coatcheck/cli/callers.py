@@ -1,7 +1,10 @@
 """`coatcheck client` and `coatcheck processor`: who may call, and with which keys."""
 
+import base64
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -26,6 +29,7 @@ from coatcheck.model.clients import (
     set_client_webhook_url,
     set_processor_disabled,
 )
+from coatcheck.model.widgets import WidgetLook, put_widget_look, widget_look
 from coatcheck.tokens.api_keys import Rotated
 from coatcheck.webhooks.guard import check_url
 from coatcheck.webhooks.signing import signing_secret
@@ -150,6 +154,82 @@ async def _client_webhook(guid: str, url: str) -> str | None:
         if not url:
             return None
         return await signing_secret(connection, house.vault, guid, reader_guid="operator")
+
+
+LOGOS = {".svg": "image/svg+xml", ".png": "image/png"}
+MAX_LOGO_BYTES = 16 * 1024
+"""It travels with every page."""
+
+
+@clients.command("widget")
+def client_widget(
+    client: ClientGuid,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Who may embed the widget, such as https://app.example; repeat it for more. Replaces all."
+        ),
+    ] = None,
+    accent: Annotated[str | None, typer.Option(help="A colour, such as '#0a7'; '' for ours.")] = None,
+    logo: Annotated[
+        str | None, typer.Option(metavar="FILE", help="An SVG or PNG of at most 16 kB; '' for none.")
+    ] = None,
+    privacy_url: Annotated[
+        str | None, typer.Option(help="What the widget links to before the user agrees; '' for nothing.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Says whose pages may embed the client's widget and how it looks; without options, shows it.
+
+    Example: coatcheck client widget CLT-... --origin https://app.example --accent '#0a7' --logo logo.svg
+    """
+    changes: dict[str, Any] = {}
+    if origin is not None:
+        changes["origins"] = list(dict.fromkeys(each.lower() for each in origin if each))
+    if accent is not None:
+        changes["accent_color"] = accent or None
+    if logo is not None:
+        changes["logo"] = _logo(Path(logo)) if logo else None
+    if privacy_url is not None:
+        changes["privacy_url"] = privacy_url or None
+    look = run(_client_widget(client, changes))
+    facts = {
+        "client_id": client,
+        "origins": look.origins if as_json else ", ".join(look.origins) or "this server's own",
+        "accent_color": look.accent_color,
+        "has_logo": look.logo is not None,
+        "privacy_url": look.privacy_url,
+    }
+    if as_json:
+        show_json(facts)
+    else:
+        show_facts(facts)
+
+
+async def _client_widget(guid: str, changes: dict[str, Any]) -> WidgetLook:
+    async with opened() as house, house.db.transaction() as connection:
+        await _found_client(connection, guid)
+        look = replace(await widget_look(connection, guid), **changes)
+        if changes:
+            await put_widget_look(connection, guid, look)
+            await _trace(house, connection, "client.widget_changed", guid, client_guid=guid)
+        return look
+
+
+def _logo(file: Path) -> str:
+    """The picture as a `data:` URI: the widget's page asks no host for it, and so it runs no script."""
+    media_type = LOGOS.get(file.suffix.lower())
+    if media_type is None:
+        raise InvalidRequest("The logo is an .svg or a .png file.")
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise InvalidRequest(f"The logo {file} cannot be read: {error.strerror}.") from error
+    if len(content) > MAX_LOGO_BYTES:
+        raise InvalidRequest(
+            f"The logo has {len(content)} bytes; at most {MAX_LOGO_BYTES} travel with the page."
+        )
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
 
 
 @processors.command("add")

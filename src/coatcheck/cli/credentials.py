@@ -23,6 +23,7 @@ from coatcheck.model.clients import (
     enable_processor,
     find_client,
 )
+from coatcheck.model.widgets import LOCAL, WidgetLook, put_widget_look
 
 FILE = "credentials.json"
 SEED_FILE = "seed"
@@ -113,6 +114,7 @@ async def _made(house: Coatcheck, connection: Connection, seed: str) -> Credenti
     now = house.clock.now()
     client = Client(_guid("CLT", seed, CLIENT_NAME), CLIENT_NAME, None, False, now)
     await add_client(connection, client)
+    await put_widget_look(connection, client.guid, WidgetLook(list(LOCAL)))
     client_key = await house.api_keys.issue(connection, client.guid, entropy=_entropy(seed, client.guid))
     processors = []
     for name, owners_at_transactions in PROCESSORS.items():
