@@ -20,13 +20,17 @@ def commands(command, path=()):
 ALL = sorted(commands(typer.main.get_command(app)))
 
 
+PROMISED = {
+    "client": "add disable enable list rotate-key webhook widget",
+    "keys": "new rotate",
+    "processor": "add disable enable enable-for list rotate-key",
+}
+
+
 def test_the_verbs_are_those_that_are_promised():
-    promised = (
-        "client add,client disable,client enable,client list,client rotate-key,client webhook,demo,doctor"
-    )
-    promised += ",keys new,keys rotate,migrate,openapi,processor add,processor disable,processor enable"
-    promised += ",processor enable-for,processor list,processor rotate-key,sandbox,serve,work"
-    assert ",".join(map(" ".join, ALL)) == promised
+    below = {(noun, verb) for noun, verbs in PROMISED.items() for verb in verbs.split()}
+    alone = {(verb,) for verb in ("demo", "doctor", "migrate", "openapi", "sandbox", "serve", "work")}
+    assert set(ALL) == below | alone
 
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)
