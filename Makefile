@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench lock secrets clean
+.PHONY: help setup demo test check bench lock words secrets clean
 
 # Newest first; what counts is that it runs, is 3.11 to 3.13 and can make an environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -41,6 +41,9 @@ lock: .venv/ready ## pin again what pyproject.toml asks for; RUN=--upgrade takes
 
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links $(RUN)
+
+words: setup ## compile what the widget says in other languages, after a change to its catalogues
+	$(BIN)/pybabel --quiet compile --domain widget --directory src/coatcheck/widget/locales
 
 secrets: ## make the files that compose.yaml reads: database password and master key
 	@umask 077 && mkdir secrets && cd secrets \

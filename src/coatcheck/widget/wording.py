@@ -1,7 +1,7 @@
 """What the end user is told about a connection, in one table; and in which language.
 
-The English stands here and is its own key. The other languages are gettext catalogues below `locales/`: `make messages`
-collects the words of this file, and a test refuses a catalogue that misses one.
+The English stands here and is its own key. The other languages are gettext catalogues below `locales/`, compiled by
+`make words`; a test refuses one that misses a word of this file or is not compiled.
 """
 
 import gettext
