@@ -1,0 +1,89 @@
+/**
+ * The widget's own JSON API. What is read is asked again until an answer comes; what is written is sent once.
+ */
+
+import { pause } from "./wait.js";
+
+const BASE = "/md/api";
+const RETRY_MS = [500, 1000, 2000, 4000, 8000];
+/** No answer, or one that says "not now". */
+const PASSING = new Set([0, 429, 502, 503, 504]);
+
+export class ApiError extends Error {
+  /**
+   * @param {number} status 0 where nothing answered
+   * @param {{error?: {type?: string, message?: string}, guid?: string}} body
+   * @param {number} [retryAfter] seconds
+   */
+  constructor(status, body, retryAfter) {
+    super(body.error?.message ?? "No answer");
+    this.status = status;
+    this.type = body.error?.type ?? "";
+    /** Of the member that exists already, for a duplicate. */
+    this.guid = body.guid;
+    this.retryAfter = retryAfter;
+    this.mayPass = PASSING.has(status);
+  }
+}
+
+/**
+ * @param {string} token of the session
+ * @param {(isCutOff: boolean) => void} onConnection called when answers stop coming, and when they come again
+ */
+export function createApi(token, onConnection) {
+  async function send(method, path, body, signal) {
+    const { response, text } = await exchange(BASE + path, {
+      method,
+      signal,
+      cache: "no-store",
+      credentials: "omit",
+      referrerPolicy: "no-referrer",
+      headers: { "X-Widget-Session": token, ...(body && { "Content-Type": "application/json" }) },
+      body: body && JSON.stringify(body),
+    });
+    const answer = parse(text);
+    if (!response.ok) throw new ApiError(response.status, answer, Number(response.headers.get("Retry-After")));
+    return answer;
+  }
+
+  /** @param {AbortSignal} [signal] */
+  async function get(path, signal) {
+    for (let failures = 0; ; failures += 1) {
+      try {
+        const answer = await send("GET", path, undefined, signal);
+        onConnection(false);
+        return answer;
+      } catch (error) {
+        if (!(error instanceof ApiError) || !error.mayPass) throw error;
+        onConnection(true);
+        const wait = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)];
+        await pause(Math.max(wait, (error.retryAfter || 0) * 1000), signal);
+      }
+    }
+  }
+
+  return {
+    get,
+    post: (path, body = {}, signal) => send("POST", path, body, signal),
+    put: (path, body, signal) => send("PUT", path, body, signal),
+    delete: (path, signal) => send("DELETE", path, undefined, signal),
+  };
+}
+
+async function exchange(url, request) {
+  try {
+    const response = await fetch(url, request);
+    return { response, text: await response.text() };
+  } catch (error) {
+    if (request.signal?.aborted) throw error;
+    throw new ApiError(0, {});
+  }
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,41 @@
+/** Which of several accounts is meant, where one is to be verified. */
+
+import { choiceField, form } from "../form.js";
+import { bankLine } from "../parts.js";
+
+/** MX asks it as a question of the bank's. */
+export const step = "mfa";
+
+export async function load({ api }, { member }, signal) {
+  return { member, accounts: (await api.get(`/members/${member.guid}/accounts`, signal)).accounts };
+}
+
+export function show(flow, { member, accounts }) {
+  const { t } = flow;
+  const field = choiceField(t, {
+    legend: t("accounts.legend"),
+    options: accounts.map(({ guid, name, account_type: type, account_number: digits }) => ({
+      value: guid,
+      label: name,
+      note: `${t(`accounts.type_${type}`)} ···· ${digits}`,
+    })),
+  });
+  return {
+    top: bankLine(member.institution_name, member.institution_logo_url, member.institution_url),
+    title: t("accounts.title"),
+    lead: t("accounts.lead"),
+    body: [
+      form(flow, {
+        fields: [field],
+        submit: t("continue"),
+        sending: t("loading"),
+        async send() {
+          const chosen = { account_guid: field.value() };
+          flow.post("connect/submitMFA", { member_guid: member.guid });
+          await flow.follow((await flow.api.post(`/members/${member.guid}/account_selection`, chosen)).member);
+        },
+      }),
+    ],
+    back: flow.backToSearch,
+  };
+}

@@ -1,0 +1,101 @@
+/** Signing in with what the bank asks for: for the first time, or again. */
+
+import { form, textField } from "../form.js";
+import { el } from "../dom.js";
+import { bankLine, notice, outside } from "../parts.js";
+
+export const step = "enterCreds";
+
+const PASSWORD = 1;
+/** What the form says about a refusal, by its type. */
+const EXPLAINED = {
+  invalid_request: "credentials.refused",
+  constraint_not_met: "credentials.too_many",
+  duplicate_member: "credentials.duplicate",
+  job_running: "credentials.busy",
+};
+
+export async function load({ api }, { member, institution }, signal) {
+  const path = member ? `/members/${member.guid}` : `/institutions/${institution.guid}`;
+  const [{ credentials }, whole] = await Promise.all([
+    api.get(`${path}/credentials`, signal),
+    institution ?? api.get(`/institutions/${member.institution_guid}`, signal),
+  ]);
+  return { member, institution: whole, credentials: credentials.sort((a, b) => a.display_order - b.display_order) };
+}
+
+export function show(flow, { member, institution, credentials }, signal) {
+  const { t } = flow;
+  const { name } = institution;
+  const fields = credentials.map((credential) => field(t, credential));
+  return {
+    top: bankLine(name, institution.logo_url, institution.url),
+    title: member ? t("credentials.again", { bank: name }) : t("credentials.title", { bank: name }),
+    body: [
+      member?.message && notice("alarm", member.message.title, member.message.text),
+      institution.instructional_text && el("p", { class: "lead" }, institution.instructional_text),
+      form(flow, {
+        fields,
+        submit: t("continue"),
+        sending: t("credentials.sending"),
+        explain: (error) => EXPLAINED[error.type] && t(EXPLAINED[error.type]),
+        below: help(t, institution),
+        send: () => {
+          const values = credentials.map(({ guid }, index) => ({ guid, value: fields[index].value() }));
+          return member ? update(flow, institution, member, values) : create(flow, institution, values, signal);
+        },
+      }),
+      el("p", { class: "promise" }, t("credentials.promise", { bank: name })),
+    ],
+    back: flow.backToSearch,
+  };
+}
+
+function field(t, { label, field_type: type }) {
+  const isSecret = type === PASSWORD;
+  return textField(t, {
+    label,
+    input: isSecret
+      ? { type: "password", autocomplete: "current-password" }
+      : { autocomplete: "username" },
+  });
+}
+
+function help(t, institution) {
+  const links = [
+    outside(t, t("credentials.forgot_password"), institution.forgot_password_credential_recovery_url),
+    outside(t, t("credentials.forgot_username"), institution.forgot_username_credential_recovery_url),
+    outside(t, t("credentials.trouble"), institution.trouble_signing_credential_recovery_url),
+  ].filter(Boolean);
+  return links.length ? el("p", { class: "links" }, links) : null;
+}
+
+async function create(flow, institution, credentials, signal) {
+  const { code, guid } = institution;
+  flow.post("connect/enterCredentials", { institution: { code, guid } });
+  try {
+    const { member } = await flow.api.post("/members", { institution_guid: guid, credentials });
+    flow.made.add(member.guid);
+    await flow.follow(member);
+  } catch (error) {
+    if (error.type === "duplicate_member") {
+      await takeUp(flow, institution, await flow.api.get(`/members/${error.guid}`, signal), credentials);
+      return;
+    }
+    flow.post("connect/createMemberError", { institution_guid: guid, institution_code: code });
+    throw error;
+  }
+}
+
+/** The user connected this login before: what is on its way goes on, else it is connected again. */
+async function takeUp(flow, institution, member, credentials) {
+  flow.announce(flow.t("credentials.duplicate"));
+  if (member.is_being_aggregated) await flow.follow(member);
+  else await update(flow, institution, member, credentials);
+}
+
+async function update(flow, { code, guid }, member, credentials) {
+  flow.post("connect/updateCredentials", { member_guid: member.guid, institution: { code, guid } });
+  const answer = await flow.api.put(`/members/${member.guid}`, { credentials });
+  await flow.follow(answer.member);
+}

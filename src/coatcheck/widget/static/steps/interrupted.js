@@ -1,0 +1,19 @@
+/** Where the flow cannot go on by itself. MX has no steps for these. */
+
+import { actions, button, sign } from "../parts.js";
+
+/** The session has come to its end: nothing here works any more, and nothing that was typed stays. */
+export function over({ t }) {
+  return { kind: "centred", top: sign("clock", "calm"), title: t("over.title"), lead: t("over.lead"), body: [] };
+}
+
+/** @param {() => void} again goes on where it stopped */
+export function failed({ t }, again) {
+  return {
+    kind: "centred",
+    top: sign("alert", "alarm"),
+    title: t("failed.title"),
+    lead: t("failed.lead"),
+    body: [actions(button(t("again"), again))],
+  };
+}

@@ -1,0 +1,54 @@
+/** What the bank wants to know: a text, a code, one of several answers or pictures. */
+
+import { el } from "../dom.js";
+import { choiceField, form, textField } from "../form.js";
+import { bankLine } from "../parts.js";
+
+export const step = "mfa";
+
+const OPTIONS = 2;
+const TOKEN = 12;
+const IMAGE_OPTIONS = 14;
+
+export function show(flow, { member }) {
+  const { t } = flow;
+  const challenges = member.mfa.credentials;
+  const fields = challenges.map((challenge) => field(t, challenge));
+  return {
+    top: bankLine(member.institution_name, member.institution_logo_url, member.institution_url),
+    title: t("mfa.title"),
+    lead: t("mfa.lead", { bank: member.institution_name }),
+    body: [
+      form(flow, {
+        fields,
+        submit: t("continue"),
+        sending: t("mfa.sending"),
+        explain: (error) => (error.status === 400 ? t("mfa.refused") : null),
+        async send() {
+          const credentials = challenges.map(({ guid }, index) => ({ guid, value: fields[index].value() }));
+          flow.post("connect/submitMFA", { member_guid: member.guid });
+          try {
+            await flow.follow((await flow.api.put(`/members/${member.guid}/mfa`, { credentials })).member);
+          } catch (error) {
+            if (error.status !== 409) throw error;
+            // No question waits any more: it ran out of time, or was answered elsewhere.
+            await flow.follow(await flow.api.get(`/members/${member.guid}`));
+          }
+        },
+      }),
+    ],
+    back: flow.backToSearch,
+  };
+}
+
+function field(t, { label, field_type: type, options, image_data: image }) {
+  if (type === OPTIONS || type === IMAGE_OPTIONS) {
+    const choices = options.map((option) => ({ value: option.guid, label: option.label, image: option.data_uri }));
+    return choiceField(t, { legend: label, options: choices });
+  }
+  return textField(t, {
+    label,
+    above: image && el("img", { class: "asked", src: image, alt: t("mfa.picture") }),
+    input: { autocomplete: type === TOKEN ? "one-time-code" : "off" },
+  });
+}

@@ -1,0 +1,243 @@
+/**
+ * Without the bank's own sign-in: two small deposits arrive, and whoever can read their amounts owns the account.
+ *
+ *     entry -> come back later -> verify -> verified
+ *                                   `- wrong, the third time -> failed
+ */
+
+import { el } from "../dom.js";
+import { choiceField, form, textField } from "../form.js";
+import { actions, button, notice, sign } from "../parts.js";
+import { pause } from "../wait.js";
+import { choose } from "./search.js";
+
+export const step = "microdeposits";
+
+/** MX's statuses of a micro-deposit; with any other it has failed. */
+const INITIATED = 0;
+const REQUESTED = 1;
+const DEPOSITED = 2;
+const VERIFIED = 3;
+const DENIED = 5;
+const PREVENTED = 6;
+const PREINITIATED = 9;
+const VIEWS = { [INITIATED]: comeBack, [REQUESTED]: comeBack, [DEPOSITED]: verify, [DENIED]: verify, [VERIFIED]: verified };
+/** MX's reasons against a routing number. */
+const INVALID = 0;
+const IAV_PREFERRED = 3;
+const ROUTING_DIGITS = 9;
+const LOOK_MS = 4000;
+/** MX's names for the views, of which the host is told on the way in. */
+const INITIAL = new Map([
+  [entry, "accountInfo"],
+  [comeBack, "comeBack"],
+  [verify, "verifyDeposits"],
+  [verified, "verified"],
+  [failed, "errors"],
+]);
+
+export function show(flow, { micro_deposit: deposit, isUnderWay }, signal) {
+  const view = viewOf(deposit);
+  if (!isUnderWay) flow.post("connect/microdeposits/loaded", { initial_step: INITIAL.get(view) });
+  return view(flow, deposit, signal);
+}
+
+/** From one view to the next. */
+function goOn(flow, deposit) {
+  return flow.go("microdeposits", { micro_deposit: deposit, isUnderWay: true });
+}
+
+function viewOf(deposit) {
+  if (!deposit || deposit.status === PREINITIATED) return entry;
+  return VIEWS[deposit.status] ?? failed;
+}
+
+function entry(flow, deposit, signal) {
+  const { t } = flow;
+  const digits = (pattern, key) => (value) => (pattern.test(value.replace(/\s/g, "")) ? null : t(key));
+  const number = { inputmode: "numeric", autocomplete: "off", maxlength: 20 };
+  const type = choiceField(t, {
+    legend: t("microdeposits.type"),
+    options: [1, 2].map((value) => ({ value: String(value), label: t(`accounts.type_${value}`) })),
+    chosen: "1",
+  });
+  const routing = textField(t, {
+    label: t("microdeposits.routing"),
+    input: number,
+    hint: t("microdeposits.routing_hint"),
+    problem: digits(new RegExp(`^\\d{${ROUTING_DIGITS}}$`), "search.routing_hint"),
+  });
+  const account = textField(t, {
+    label: t("microdeposits.account"),
+    input: number,
+    problem: digits(/^\d{4,17}$/, "microdeposits.account_hint"),
+  });
+  const repeated = textField(t, {
+    label: t("microdeposits.repeat"),
+    input: number,
+    problem: (value) => (value === account.value() ? null : t("microdeposits.differs")),
+  });
+  const advice = el("div");
+  let advised = null;
+
+  async function send() {
+    const routingNumber = routing.value().replace(/\s/g, "");
+    const { blocked_routing_number: blocked, institution } = await flow.api.get(`/routing_numbers/${routingNumber}`, signal);
+    if (blocked) {
+      const { reason } = blocked;
+      flow.post("connect/microdeposits/blockedRoutingNumber", { routing_number: routingNumber, reason });
+      if (reason !== IAV_PREFERRED) {
+        routing.complain(t(reason === INVALID ? "microdeposits.routing_invalid" : "microdeposits.routing_blocked"));
+        return;
+      }
+      if (advised !== routingNumber && institution) {
+        advised = routingNumber;
+        advise(institution);
+        return;
+      }
+    }
+    const { micro_deposit: made } = await flow.api.post("/micro_deposits", {
+      routing_number: routingNumber,
+      account_number: account.value().replace(/\s/g, ""),
+      account_type: Number(type.value()),
+      ...holderOf(deposit),
+    });
+    flow.post("connect/microdeposits/detailsSubmitted", { microdeposit_guid: made.guid });
+    await goOn(flow, made);
+  }
+
+  /** The bank of this number can be signed in to, which is sooner done; who sends once more goes on anyway. */
+  function advise(institution) {
+    const sooner = button(t("microdeposits.sooner", { bank: institution.name }), () => choose(flow, institution), "secondary");
+    advice.replaceChildren(
+      notice("info", t("microdeposits.advice", { bank: institution.name }), t("microdeposits.advice_text"), sooner),
+    );
+    sooner.focus();
+  }
+
+  return {
+    title: t("microdeposits.title"),
+    lead: t("microdeposits.lead"),
+    body: [
+      advice,
+      form(flow, {
+        fields: [type, routing, account, repeated],
+        submit: t("continue"),
+        sending: t("loading"),
+        explain: (error) => EXPLAINED[error.type] && t(EXPLAINED[error.type]),
+        send,
+      }),
+    ],
+    back: flow.backToSearch,
+  };
+}
+
+/** What the form says about a refusal, by its type. */
+const EXPLAINED = {
+  conflict: "microdeposits.exists",
+  constraint_not_met: "microdeposits.too_many",
+  invalid_request: "microdeposits.invalid",
+};
+
+/** Whom the client named when it began this without an account. */
+function holderOf(deposit) {
+  const { first_name, last_name, email } = deposit ?? {};
+  return Object.fromEntries(Object.entries({ first_name, last_name, email }).filter(([, value]) => value));
+}
+
+function comeBack(flow, deposit, signal) {
+  const { t } = flow;
+  flow.run(signal, () => untilArrived(flow, deposit, signal));
+  const day = deposit.deposit_expected_at && new Date(deposit.deposit_expected_at);
+  return {
+    kind: "centred",
+    top: sign("clock", "calm"),
+    title: t("microdeposits.sent"),
+    lead: day ? t("microdeposits.expected", { day: longDay(flow, day), digits: deposit.account_number }) : t("microdeposits.soon"),
+    body: [actions(button(t("done"), () => leave(flow, "comeBack")))],
+  };
+}
+
+function longDay(flow, day) {
+  return new Intl.DateTimeFormat(flow.boot.locale, { weekday: "long", day: "numeric", month: "long" }).format(day);
+}
+
+async function untilArrived(flow, deposit, signal) {
+  let seen = deposit;
+  while (viewOf(seen) === comeBack) {
+    await pause(LOOK_MS, signal);
+    seen = await flow.api.get(`/micro_deposits/${deposit.guid}`, signal);
+  }
+  await goOn(flow, seen);
+}
+
+function verify(flow, deposit) {
+  const { t } = flow;
+  const amount = (key) =>
+    textField(t, {
+      label: t(key),
+      hint: t("microdeposits.amount_hint"),
+      input: { inputmode: "decimal", autocomplete: "off", maxlength: 6 },
+      problem: (value) => (/^\s*\$?(0?[.,]\d{2}|\d{1,2})\s*$/.test(value) ? null : t("microdeposits.amount_form")),
+    });
+  const first = amount("microdeposits.first");
+  const second = amount("microdeposits.second");
+  return {
+    title: t("microdeposits.verify"),
+    lead: t("microdeposits.verify_lead", { digits: deposit.account_number }),
+    body: [
+      deposit.status === DENIED && notice("alarm", t("microdeposits.wrong"), triesLeft(t, deposit.attempts_left)),
+      form(flow, {
+        fields: [first, second],
+        submit: t("microdeposits.check"),
+        sending: t("microdeposits.checking"),
+        async send() {
+          const { micro_deposit: judged } = await flow.api.put(`/micro_deposits/${deposit.guid}/verify`, {
+            deposit_amount_1: cents(first.value()),
+            deposit_amount_2: cents(second.value()),
+          });
+          if (judged.status === VERIFIED) flow.post("connect/microdeposits/verified");
+          await goOn(flow, judged);
+        },
+      }),
+    ],
+    back: flow.backToSearch,
+  };
+}
+
+/** @returns {string} two digits */
+function cents(typed) {
+  return typed.replace(/\D/g, "").slice(-2).padStart(2, "0");
+}
+
+function triesLeft(t, left) {
+  return left === 1 ? t("microdeposits.one_try") : t("microdeposits.tries", { left });
+}
+
+function verified(flow, deposit) {
+  const { t } = flow;
+  return {
+    kind: "centred",
+    top: sign("check", "good"),
+    title: t("microdeposits.verified"),
+    lead: t("microdeposits.verified_lead", { digits: deposit.account_number }),
+    body: [actions(button(t("done"), () => leave(flow, "verified")))],
+  };
+}
+
+function failed(flow, deposit) {
+  const { t } = flow;
+  return {
+    kind: "centred",
+    top: sign("alert", "alarm"),
+    title: t("microdeposits.failed"),
+    lead: t(deposit.status === PREVENTED ? "microdeposits.prevented" : "microdeposits.failed_lead"),
+    body: [actions(button(t("search.other"), () => leave(flow, "error")))],
+    back: flow.backToSearch,
+  };
+}
+
+function leave(flow, view) {
+  flow.post(`connect/microdeposits/${view}/primaryAction`);
+  flow.backToSearch();
+}

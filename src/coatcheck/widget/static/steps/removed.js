@@ -1,0 +1,16 @@
+/** What was connected here was taken back. */
+
+import { actions, button, sign } from "../parts.js";
+
+export const step = "deleteMemberSuccess";
+
+export function show(flow, { member }) {
+  const { t } = flow;
+  return {
+    kind: "centred",
+    top: sign("check", "good"),
+    title: t("removed.title", { bank: member.institution_name }),
+    lead: t("removed.lead"),
+    body: [actions(button(t("search.other"), flow.backToSearch))],
+  };
+}

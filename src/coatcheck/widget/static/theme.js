@@ -1,0 +1,72 @@
+/**
+ * Light or dark, and the client's accent colour made readable on either (WCAG 2.2, 1.4.3).
+ */
+
+const TEXT_RATIO = 5;
+/** Enough to see where a button ends; it is its words that must be readable. */
+const SHAPE_RATIO = 1.25;
+const BLACK = [0, 0, 0];
+const WHITE = [255, 255, 255];
+
+/**
+ * @param {"light" | "dark" | "browser"} wanted
+ * @param {string | null} accent a hexadecimal colour
+ */
+export function applyTheme(wanted, accent) {
+  const isDark = window.matchMedia("(prefers-color-scheme: dark)");
+  const apply = () => {
+    const scheme = wanted === "browser" ? (isDark.matches ? "dark" : "light") : wanted;
+    document.documentElement.dataset.colorScheme = scheme;
+    paint(document.documentElement, accent);
+  };
+  apply();
+  if (wanted === "browser") isDark.addEventListener("change", apply);
+}
+
+function paint(root, accent) {
+  root.removeAttribute("style");
+  const styles = getComputedStyle(root);
+  const paper = parse(styles.getPropertyValue("--paper"));
+  const colour = parse(accent) ?? parse(styles.getPropertyValue("--accent"));
+  if (!paper || !colour) return;
+  const shape = contrasting(colour, paper, SHAPE_RATIO);
+  root.style.setProperty("--accent", css(shape));
+  root.style.setProperty("--accent-ink", css(contrasting(colour, paper, TEXT_RATIO)));
+  root.style.setProperty("--on-accent", css(contrast(shape, WHITE) >= 4.5 ? WHITE : BLACK));
+}
+
+/** The colour, or the first towards black or white that stands out from the ground by the ratio. */
+function contrasting(colour, ground, ratio) {
+  const end = luminance(ground) > 0.18 ? BLACK : WHITE;
+  let shade = colour;
+  for (let share = 0; contrast(shade, ground) < ratio && share < 1; share += 0.04) shade = mix(colour, end, share);
+  return shade;
+}
+
+function parse(text) {
+  const digits = /^#([0-9a-f]{3}|[0-9a-f]{6})$/i.exec(text?.trim() ?? "")?.[1];
+  if (!digits) return null;
+  const full = digits.length === 3 ? [...digits].map((digit) => digit + digit).join("") : digits;
+  return [0, 2, 4].map((start) => Number.parseInt(full.slice(start, start + 2), 16));
+}
+
+function css(colour) {
+  return `rgb(${colour.map(Math.round).join(" ")})`;
+}
+
+function mix(from, to, share) {
+  return from.map((part, index) => part + (to[index] - part) * share);
+}
+
+function contrast(one, other) {
+  const [lighter, darker] = [luminance(one), luminance(other)].sort((a, b) => b - a);
+  return (lighter + 0.05) / (darker + 0.05);
+}
+
+function luminance(colour) {
+  const [red, green, blue] = colour.map((part) => {
+    const value = part / 255;
+    return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+}

@@ -1,0 +1,13 @@
+/**
+ * Where the page begins: takes what the server left in it, and no trace stays in the address or the document.
+ */
+
+import { createFlow } from "./flow.js";
+import { applyTheme } from "./theme.js";
+
+const node = document.getElementById("boot");
+const boot = JSON.parse(node.textContent);
+node.remove();
+history.replaceState(null, "", "/md/connect");
+applyTheme(boot.config.color_scheme, boot.client.accent_color);
+createFlow(document.getElementById("app"), boot).begin();
