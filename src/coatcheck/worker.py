@@ -34,7 +34,7 @@ from coatcheck.db import Connection
 from coatcheck.jobs import Duty
 from coatcheck.linking import job_rows
 from coatcheck.linking.micro_deposits import MicroDeposits
-from coatcheck.linking.sittings import Sittings
+from coatcheck.linking.sittings import Sittings, end_tasks
 from coatcheck.tokens import partitions as tokens
 from coatcheck.vault import vault
 from coatcheck.webhooks.delivery import Deliverer
@@ -174,9 +174,7 @@ class Shift:
             self._room.notify_all()
         if running := set().union(*self._busy.values()):
             _, late = await asyncio.wait(running, timeout=grace.total_seconds())
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await end_tasks(*late)
 
     async def _do(self, duty: Duty, key: str) -> None:
         try:

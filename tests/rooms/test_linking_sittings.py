@@ -12,6 +12,7 @@ from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import ConstraintNotMet
 from coatcheck.linking import job_rows
 from coatcheck.linking.job_rows import JobKey
+from coatcheck.linking.sittings import end_tasks
 from coatcheck.worker import drain
 from tests.linked import make_home, until
 
@@ -185,6 +186,24 @@ async def test_a_bank_that_never_answers_is_left_when_time_is_up(settings, clock
         home = await make_home(house)
         member = await home.connected("mxuser+hang")
         assert (member.connection_status, member.is_being_aggregated) == ("DELAYED", False)
+
+
+async def test_a_task_that_swallows_a_cancellation_is_cancelled_again():
+    swallowed = []
+
+    async def stubborn():
+        while len(swallowed) < 2:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                swallowed.append("one")
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    await end_tasks(task)
+    assert task.cancelled()
+    assert len(swallowed) == 2
 
 
 async def test_a_lease_is_renewed_for_as_long_as_the_sitting_takes(settings, clock):

@@ -13,6 +13,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import stamina
 import structlog
@@ -55,6 +56,24 @@ RETRY_DEGRADED = timedelta(hours=1)
 REFRESH_BATCH = 200
 LONGEST_BACKOFF = 2.0
 """Seconds between two attempts to reach the database."""
+
+
+async def end_tasks(*tasks: asyncio.Task[Any]) -> None:
+    """Cancels the tasks until they are done, five times at most; what they raise is of no interest any more.
+
+    Once is not always enough: on Python 3.11 `asyncio.wait_for`, which psycopg waits with, swallows a cancellation
+    that comes at the moment its own wait is over (python/cpython#81839).
+    """
+    pending = set(tasks)
+    for _ in range(5):
+        if not pending:
+            break
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=1)
+    if pending:
+        log.error("task.ignores_cancellation", count=len(pending))
+    await asyncio.gather(*(task for task in tasks if task.done()), return_exceptions=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,14 +216,18 @@ class Sittings:
         renewal = asyncio.create_task(self._renew(job))
         sitting = asyncio.create_task(self._ask_bank(job))
         try:
-            await asyncio.wait({renewal, sitting}, return_when=asyncio.FIRST_COMPLETED)
-            if not sitting.done():
+            await asyncio.wait(
+                {renewal, sitting},
+                timeout=self._settings.job_timeout.total_seconds(),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if sitting.done():
+                return sitting.result()
+            if renewal.done():
                 raise Lost
-            return sitting.result()
+            return BankTimedOut()
         finally:
-            for task in (renewal, sitting):
-                task.cancel()
-            await asyncio.gather(renewal, sitting, return_exceptions=True)
+            await end_tasks(renewal, sitting)
 
     async def _renew(self, job: MemberJob) -> None:
         """Keeps the lease while we sit; returns when the job is no longer ours."""
@@ -231,8 +254,7 @@ class Sittings:
                 include_transactions=job.include_transactions,
                 attempt=job.attempt,
             )
-            async with asyncio.timeout(self._settings.job_timeout.total_seconds()):
-                return await connector.run(task, satchel.credentials, satchel.answers, satchel.state)
+            return await connector.run(task, satchel.credentials, satchel.answers, satchel.state)
         except BankError as error:
             return error
         except TimeoutError:
