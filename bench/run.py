@@ -144,14 +144,14 @@ async def main(requests: int, rounds: int, output: Path) -> None:
 
 
 async def compare(house: Coatcheck, master_key: str, requests: int, rounds: int, output: Path) -> None:
+    async with house.db.connection() as connection:
+        await prepare_partitions(connection, house.clock.now(), house.settings)
     client = await make_client(house)
     processor = await make_processor(house, client)
     user = await make_user(house, client)
     account = await make_account(house, user)
     await make_transactions(house, user.guid, account.guid, account.member_guid)
     token = await make_token(house, account, processor)
-    async with house.db.connection() as connection:
-        await prepare_partitions(connection, house.clock.now(), house.settings)
     hash_key: bytes = house.issuer._hash_key  # noqa: SLF001
     presented = recognise(Kind.PROCESSOR_KEY, processor.api_key, hash_key)
     assert presented is not None
