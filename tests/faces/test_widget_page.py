@@ -181,6 +181,35 @@ async def test_what_others_wrote_is_data_on_the_page_and_never_markup(
 # --- files and words -----------------------------------------------------------------------------------
 
 
+async def test_files_are_kept_for_ever_under_their_hash_and_found_under_no_other(api: Api, user: str) -> None:
+    page = await open_page(api, user)
+    paths = re.findall(r'(?:href|src)="(/md/static/[^"]+)"', page.response.text)
+    assert any(path.endswith("/widget.js") for path in paths)
+    for path in paths:
+        file = await api.http.get(path)
+        assert file.status_code == 200, path
+        assert "immutable" in file.headers["cache-control"]
+        assert file.headers["content-type"].startswith(("text/javascript", "text/css"))
+        assert file.headers["content-encoding"] == "gzip"
+    base = page.boot["static"]
+    for wrong in (
+        f"{base[:-1]}x/widget.js",
+        f"{base}/nothing.js",
+        f"{base}/catalogues/en.json",
+        f"{base}/connect.js",
+        f"{base}/../app.py",
+        f"{base}/%2e%2e/app.py",
+    ):
+        assert (await api.http.get(wrong)).status_code == 404, wrong
+
+
+async def test_the_loader_is_served_where_mx_clients_expect_it(api: Api) -> None:
+    loader = await api.http.get("/connect.js")
+    assert loader.status_code == 200
+    assert "MXConnect" in loader.text
+    assert loader.headers["cache-control"] == "public, max-age=300"
+
+
 def test_a_translation_s_gaps_are_english_and_the_hash_changes_with_any_file(tmp_path: Path) -> None:
     (tmp_path / "catalogues").mkdir()
     (tmp_path / "catalogues" / "en.json").write_text('{"a": "one", "b": "two"}')
