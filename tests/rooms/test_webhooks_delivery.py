@@ -480,5 +480,8 @@ async def test_the_sweep_removes_events_after_a_month(
     await deliverer.sweep()
     assert await events_of(house, client) == [old, young]
     clock.advance(timedelta(days=2))
-    await deliverer.sweep()
+    before = clock.now() - timedelta(days=30)
+    # Each sweep takes some; the other tests' events are of the same age.
+    while await rows(house, "SELECT guid FROM event WHERE created_at < %s LIMIT 1", before):
+        await deliverer.sweep()
     assert await events_of(house, client) == [young]
