@@ -239,6 +239,7 @@ async def test_two_amounts_read_rightly_verify_the_account(api: Api, user: str) 
     assert (await page.get("/start"))["microdeposits_enabled"]
     deposit = (await page.send("POST", "/micro_deposits", DEPOSIT))["micro_deposit"]
     assert (deposit["status"], deposit["status_name"], deposit["account_type"]) == (0, "INITIATED", 1)
+    assert deposit["account_number"] == "7842"
     assert "3333567842" not in repr(deposit)
     await api.work()
     arrived = await page.get(f"/micro_deposits/{deposit['guid']}")

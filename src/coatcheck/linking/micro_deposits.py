@@ -130,17 +130,19 @@ class MicroDeposits:
         now, deposit = self._clock.now(), _Found(user.guid, ids.new("MIC"), client.guid)
         added = await run(
             connection,
-            """INSERT INTO micro_deposit (user_guid, guid, client_guid, account_type, institution_code,
-                                          institution_name, status, account_hash, email_hash, created_at,
-                                          updated_at)
-               VALUES (%(user_guid)s, %(guid)s, %(client_guid)s, %(account_type)s, %(institution_code)s,
-                       %(institution_name)s, %(status)s, %(account_hash)s, %(email_hash)s, %(now)s, %(now)s)
+            """INSERT INTO micro_deposit (user_guid, guid, client_guid, account_type, account_number,
+                                          institution_code, institution_name, status, account_hash,
+                                          email_hash, created_at, updated_at)
+               VALUES (%(user_guid)s, %(guid)s, %(client_guid)s, %(account_type)s, %(account_number)s,
+                       %(institution_code)s, %(institution_name)s, %(status)s, %(account_hash)s,
+                       %(email_hash)s, %(now)s, %(now)s)
                ON CONFLICT (user_guid, account_hash) DO NOTHING""",
             {
                 "user_guid": user.guid,
                 "guid": deposit.guid,
                 "client_guid": client.guid,
                 "account_type": account_type if is_complete else None,
+                "account_number": (account.account_number or "")[-4:] or None,
                 "institution_code": institution and institution.code,
                 "institution_name": institution and institution.name,
                 "status": "INITIATED" if is_complete else "PREINITIATED",

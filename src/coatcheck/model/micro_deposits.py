@@ -26,6 +26,8 @@ class MicroDeposit:
     verified_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    account_number: str | None = None
+    """Masked: the last four digits at most."""
 
 
 async def find_micro_deposit(

@@ -271,11 +271,12 @@ class OAuthStates(Answer, frozen=True, kw_only=True):
 
 
 class MicroDeposit(Answer, frozen=True, kw_only=True):
-    """Without what was entered: the account and its holder are not shown again."""
+    """Without what else was entered: the account's other digits and its holder are not shown again."""
 
     guid: str
     status: int
     status_name: str
+    account_number: str | None
     account_type: int | None
     user_guid: str
     member_guid: str | None = None

@@ -273,6 +273,7 @@ CREATE TABLE micro_deposit (
     guid text NOT NULL UNIQUE,
     client_guid text NOT NULL,
     account_type text,
+    account_number text,
     institution_code text,
     institution_name text,
     status text NOT NULL,
