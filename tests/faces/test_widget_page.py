@@ -12,9 +12,10 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 from coatcheck.app import Coatcheck
+from coatcheck.cli.credentials import settle, settled_seed
 from coatcheck.clock import MovableClock
 from coatcheck.model.statuses import ConnectionStatus
-from coatcheck.model.widgets import WidgetLook, put_widget_look
+from coatcheck.model.widgets import WidgetLook, put_widget_look, widget_look
 from coatcheck.widget import shapes, wording
 from coatcheck.widget.statics import read
 from coatcheck.widget.wording import every_text
@@ -45,6 +46,9 @@ async def test_a_link_opens_once_and_says_so_plainly_the_second_time(api: Api, u
     first, second = await api.http.get(url), await api.http.get(url)
     assert (first.status_code, second.status_code) == (200, 410)
     assert "no longer works" in second.text
+    assert "frame-ancestors *" in second.headers["content-security-policy"], (
+        "it stands where the widget would"
+    )
     assert "<script" not in second.text
     assert "cws_" not in second.text
 
@@ -102,6 +106,16 @@ async def test_who_may_frame_the_page_is_the_client_s_list(api: Api, house: Coat
         "accent_color": "#0a7",
     }
     assert (await page.get("/start"))["consent"]["privacy_url"] == look.privacy_url
+
+
+async def test_a_sandbox_s_client_may_embed_it_from_any_port_of_its_own_machine(
+    house: Coatcheck, tmp_path: Path
+) -> None:
+    settled_seed(tmp_path, None)
+    made = await settle(house, tmp_path)
+    async with house.db.connection() as connection:
+        look = await widget_look(connection, made.client_id)
+    assert look.origins == ["http://localhost:*", "http://127.0.0.1:*"]
 
 
 async def test_the_page_begins_with_every_option_settled(api: Api, house: Coatcheck, user: str) -> None:
