@@ -3,20 +3,24 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
+from coatcheck.audit import log as audit_log
 from coatcheck.audit.log import AuditLog
 from coatcheck.clock import Clock, SystemClock
 from coatcheck.config import Settings
 from coatcheck.connectors.registry import Registry, load
-from coatcheck.db import Database
+from coatcheck.db import Connection, Database
 from coatcheck.jobs import Jobs
 from coatcheck.linking.consent import Consent
 from coatcheck.linking.linker import Linker
 from coatcheck.linking.micro_deposits import MicroDeposits
+from coatcheck.tokens import partitions
 from coatcheck.tokens.api_keys import ApiKeys
 from coatcheck.tokens.issuer import Issuer
 from coatcheck.tokens.links import Links
 from coatcheck.tokens.widget_sessions import WidgetSessions
+from coatcheck.vault import vault as vault_room
 from coatcheck.vault.keys import MasterKeys, open_keyring
 from coatcheck.vault.vault import Vault
 from coatcheck.webhooks.announcer import Announcer
@@ -39,6 +43,13 @@ class Coatcheck:
     api_keys: ApiKeys
     links: Links
     widget_sessions: WidgetSessions
+
+
+async def prepare_partitions(connection: Connection, now: datetime, settings: Settings) -> None:
+    """Makes the partitions of the time to come, in every room that has some. Outside a transaction."""
+    await partitions.prepare_partitions(connection, now, settings)
+    await vault_room.prepare_partitions(connection, now)
+    await audit_log.prepare_partitions(connection, now)
 
 
 @asynccontextmanager

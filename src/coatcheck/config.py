@@ -76,6 +76,8 @@ class Settings:
             raise ConfigurationError("database_url is a URL such as postgresql://coatcheck@db/coatcheck.")
         if not self.base_url.startswith(("http://", "https://")) or self.base_url.endswith("/"):
             raise ConfigurationError("base_url starts with http:// or https:// and has no slash at its end.")
+        if not 0 <= self.port <= 65535:
+            raise ConfigurationError("port is a number from 0 to 65535.")
         if self.log_level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
             raise ConfigurationError("log_level is DEBUG, INFO, WARNING or ERROR.")
         for name in ("code_ttl", "token_ttl", "link_ttl", "job_lease", "job_timeout"):

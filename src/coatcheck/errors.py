@@ -11,7 +11,6 @@
     |  |- UnknownVersion
     |  |- Conflict                  .. DuplicateMember, JobRunning
     |  |- TooLarge
-    |  |- UnsupportedMediaType
     |  |- Unprocessable             .. NotVerified
     |  |- TooManyRequests
     |  `- Unavailable
@@ -118,7 +117,7 @@ class MethodNotAllowed(Refusal):
 
 
 class UnknownVersion(Refusal):
-    """The request names no API version this server speaks."""
+    """Accept-Version is v20111101 or v20250224, and Accept takes JSON."""
 
 
 class Conflict(Refusal):
@@ -129,7 +128,7 @@ class DuplicateMember(Conflict):
     """The user already has a member with these credentials at this institution."""
 
     def __init__(self, member_guid: str) -> None:
-        super().__init__()
+        super().__init__(f"The user already has a member with this login at this institution: {member_guid}.")
         self.member_guid = member_guid
 
 
@@ -139,10 +138,6 @@ class JobRunning(Conflict):
 
 class TooLarge(Refusal):
     """The request is too large."""
-
-
-class UnsupportedMediaType(Refusal):
-    """The body must be JSON."""
 
 
 class Unprocessable(Refusal):

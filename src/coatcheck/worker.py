@@ -28,8 +28,7 @@ from pgqueuer.domain.types import QueueEntrypoint, QueueManagerId
 from pgqueuer.ports.driver import NotifyCallback
 from pgqueuer.ports.repository import EntrypointExecutionParameter
 
-from coatcheck.app import Coatcheck
-from coatcheck.audit import log as audit
+from coatcheck.app import Coatcheck, prepare_partitions
 from coatcheck.db import Connection
 from coatcheck.jobs import Duty
 from coatcheck.linking import job_rows
@@ -139,9 +138,7 @@ async def keep_house(house: Coatcheck) -> None:
     """Makes the partitions of the days to come, and drops what is kept no longer."""
     now = house.clock.now()
     async with house.db.connection() as connection:
-        await tokens.prepare_partitions(connection, now, house.settings)
-        await vault.prepare_partitions(connection, now)
-        await audit.prepare_partitions(connection, now)
+        await prepare_partitions(connection, now, house.settings)
         await tokens.drop_partitions(connection, now)
         await job_rows.drop_ended(connection, now - JOBS_KEPT)
         await vault.forget_links(connection, now - house.settings.link_ttl - timedelta(days=1))

@@ -169,7 +169,6 @@ async def test_a_bad_processor_gets_401_and_a_basic_challenge_that_never_says_wh
 ) -> None:
     code = await world.code()
     bad: list[dict[str, Any]] = [
-        {"auth": None},
         {"auth": (world.processor.guid, "guess")},
         {"auth": ("PPR-nobody", world.processor.api_key)},
         {"auth": world.client.auth},
@@ -180,7 +179,10 @@ async def test_a_bad_processor_gets_401_and_a_basic_challenge_that_never_says_wh
     ]
     answers = [await world.exchange(code, path, **more) for more in bad]
     assert {(answer.status_code, answer.text) for answer in answers} == {(401, answers[0].text)}
-    assert all(answer.headers["www-authenticate"].startswith("Basic realm=") for answer in answers)
+    nothing = await world.exchange(code, path, auth=None)
+    assert kind(nothing) == (401, "invalid_client")
+    for answer in (*answers, nothing):
+        assert answer.headers["www-authenticate"].startswith("Basic realm=")
     assert (await world.exchange(code, path)).status_code == 200
 
 

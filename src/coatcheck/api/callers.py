@@ -24,6 +24,8 @@ def basic(authorization: list[str]) -> BasicCredentials:
         InvalidClient: there are none, or they cannot be read.
         InvalidRequest: the header stands twice.
     """
+    if not authorization:
+        raise InvalidClient("The id and the API key are missing: send them with HTTP Basic.")
     encoded = _credentials(authorization, "basic")
     if not encoded:
         raise InvalidClient

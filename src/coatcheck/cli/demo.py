@@ -181,7 +181,7 @@ def _redeem(redeemer: "Speaker", reader: "Speaker", code: str) -> None:
 def _read(reader: "Speaker") -> None:
     reader.asks(
         "GET", "/account/account_numbers",
-        means="The processor reads the full numbers (masked here). The client never held them; the audit log knows.",
+        means="The processor reads the full numbers (masked here). The client did not touch them.",
     )  # fmt: skip
     reader.asks("GET", "/account/account_owners", means="The people behind the account, for a name match.")
     for page, means in enumerate(

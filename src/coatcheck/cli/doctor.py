@@ -94,7 +94,11 @@ async def _examine() -> list[Finding]:
     except CoatcheckError as error:
         keys = None
         findings.append(
-            fail("master key", error.problem, "A new one: (umask 077; coatcheck keys new > master.key)")
+            fail(
+                "master key",
+                error.problem,
+                "Mend the setting or the file it names. Only where there never was a key: coatcheck keys new",
+            )
         )
     try:
         async with reached(settings.database_url) as connection:
@@ -117,7 +121,11 @@ def _configuration(settings: Settings) -> Iterator[Finding]:
             "Put a proxy that ends TLS in front and set COATCHECK_BASE_URL to its https:// address.",
         )
     if not settings.connectors:
-        yield warn("connectors", "No bank can be reached.", "Set COATCHECK_CONNECTORS, such as `sandbox`.")
+        yield warn(
+            "connectors",
+            "No bank can be reached.",
+            "Set COATCHECK_CONNECTORS. This version brings one connector, `sandbox`, for trying out.",
+        )
     else:
         yield ok("connectors", f"Banks are reached through {', '.join(settings.connectors)}.")
 

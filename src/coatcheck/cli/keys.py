@@ -32,7 +32,10 @@ def rotate(as_json: AsJson = False) -> None:
     if as_json:
         show_json({"rewrapped": count})
     else:
-        out.print(f"{count} keys are wrapped anew. No key needs the older master keys any more.")
+        out.print(
+            f"{count} keys are wrapped anew. Once every process runs with the new master key, "
+            "the older ones may go from the file."
+        )
 
 
 async def _rotate() -> int:

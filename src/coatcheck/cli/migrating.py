@@ -1,8 +1,10 @@
 """`coatcheck migrate`: brings the database to this version's schema."""
 
+from coatcheck.app import prepare_partitions
 from coatcheck.cli.printing import AsJson, beside, out, show_json
 from coatcheck.cli.running import reached, run
-from coatcheck.config import load
+from coatcheck.clock import SystemClock
+from coatcheck.config import Settings, load
 from coatcheck.migrations import walk
 
 
@@ -11,17 +13,25 @@ def migrate(as_json: AsJson = False) -> None:
 
     Example: coatcheck migrate
     """
-    url = load().database_url
+    settings = load()
+    url = settings.database_url
     run(_reach(url))
     pending = walk.pending(url)
     with beside.status("Migrating the database"):
         walk.upgrade(url)
+        run(_make_room(settings))
     if as_json:
         show_json({"applied": pending})
     elif pending:
         out.print(f"Migrated: {', '.join(pending)}.")
     else:
         out.print("The schema is current.")
+
+
+async def _make_room(settings: Settings) -> None:
+    # Before anything is written that would have to lie in a default partition.
+    async with reached(settings.database_url) as connection:
+        await prepare_partitions(connection, SystemClock().now(), settings)
 
 
 async def _reach(url: str) -> None:

@@ -35,7 +35,7 @@ BEGINNING = timedelta(seconds=30)
 
 
 def sandbox(
-    port: Annotated[int, typer.Option(help="Port to serve on; 0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve on; 0 takes a free one.")] = 8000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     data_dir: Annotated[Path, typer.Option(help="Where everything is kept.")] = DEFAULT_DIRECTORY,
     seed: Annotated[

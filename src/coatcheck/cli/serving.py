@@ -20,7 +20,9 @@ GRACE = timedelta(seconds=20)
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; else the setting host.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; else the setting port.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on; else the setting port.")
+    ] = None,
     trusted_proxies: Annotated[
         str, typer.Option(help="Addresses whose X-Forwarded-For and -Proto are believed, with commas.")
     ] = "",

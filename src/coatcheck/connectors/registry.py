@@ -140,7 +140,7 @@ class Registry:
         try:
             return self._by_key[key]
         except KeyError:
-            raise NotFound from None
+            raise NotFound("No institution of this code or guid can be reached here.") from None
 
 
 def _listed(merchant: Merchant) -> ListedMerchant:

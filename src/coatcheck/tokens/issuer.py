@@ -185,7 +185,7 @@ class Issuer:
             },
         )
         if named is None:
-            raise NotFound
+            raise NotFound("The scope names something that is not here, or that does not belong together.")
         if named.is_disabled:
             raise UserDisabled
         if not named.is_verified:

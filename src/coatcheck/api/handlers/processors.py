@@ -28,7 +28,7 @@ async def exchange_legacy(call: Call) -> bytes:
 async def _exchange(call: Call) -> Bought:
     given = _parameters(call)
     if not given.get("grant_type") or not given.get("code"):
-        raise InvalidRequest("grant_type and code are required.")
+        raise InvalidRequest("grant_type and code are required, in the query or as a form.")
     if given["grant_type"] != "authorization_code":
         raise UnsupportedGrantType
     idempotency_key = call.headers.get("idempotency-key")
