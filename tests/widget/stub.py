@@ -49,8 +49,9 @@ WORLD = {"name": None, "pace": 0.8, "accounts": 1, "steps": {}}
 """`name` plants a name in every bank; `pace` is the seconds a phase takes; `accounts` how many could be verified."""
 PHASES = ["started", "authenticated", "accounts", "numbers", "identity"]
 NAMES = [
-    "MX Bank", "MX Bank (OAuth)", "Maple & Main Bank", "First Harbor Credit Union", "Juniper National Bank", "Bay Federal",
-    "Cedar Savings", "Dune Community Bank", "Elm Street Trust", "Fjord Bank", "Granite State Bank", "Hazel Federal",
+    "MX Bank", "MX Bank (OAuth)", "Maple & Main Bank", "First Harbor Credit Union", "Juniper National Bank",
+    "Bay Federal", "Cedar Savings", "Dune Community Bank", "Elm Street Trust", "Fjord Bank", "Granite State Bank",
+    "Hazel Federal",
     *(f"Northern Branch Bank {number}" for number in range(1, 40)),
 ]  # fmt: skip
 STATUSES = {
@@ -143,7 +144,9 @@ class Session:
             "primary_action": first and {"action": first, "label": label(first, member)},
             "secondary_action": second and {"action": second, "label": label(second, member)},
         }
-        public = {key: value for key, value in member.items() if key not in {"password", "since", "is_answered"}}
+        public = {
+            key: value for key, value in member.items() if key not in {"password", "since", "is_answered"}
+        }
         return {
             **public,
             "connection_status": STATUSES[status],
@@ -161,7 +164,11 @@ class Session:
         if password == "pending":
             return "PENDING", "oauth", None, None, None
         if password in QUESTIONS and not member["is_answered"]:
-            return ("CHALLENGED", "mfa", *[None] * 3) if elapsed > pace else ("CREATED", "connecting", *[None] * 3)
+            return (
+                ("CHALLENGED", "mfa", *[None] * 3)
+                if elapsed > pace
+                else ("CREATED", "connecting", *[None] * 3)
+            )
         if elapsed < pace * (2 if password in ENDINGS else len(PHASES)) or password == "hang":
             return "RESUMED" if member["is_answered"] else "CREATED", "connecting", None, None, None
         if ending := ENDINGS.get(password):
@@ -181,7 +188,11 @@ class Session:
             "image_data": svg("correct") if kind == 13 else None,
             "options": [
                 {"guid": value, "label": planted or text, "data_uri": svg(text) if kind == 14 else None}
-                for value, text in (("correct", "Lantern Lane"), ("wrong", "Kettle Court"), ("LOCKED", "Padlock Place"))
+                for value, text in (
+                    ("correct", "Lantern Lane"),
+                    ("wrong", "Kettle Court"),
+                    ("LOCKED", "Padlock Place"),
+                )
                 if kind in {2, 14}
             ],
         }
@@ -242,6 +253,7 @@ async def page(request: Request) -> Response:
         "target_origins": wanted.get("target_origins", ["http://127.0.0.1:*", "http://localhost:*"]),
         "messages": words,
         "static": "/md/static/stub",
+        "start": start(session),
     }
     text = json.dumps(boot).replace("<", "\\u003c")
     html = f"""<!doctype html><html lang="{locale}" data-color-scheme="{session.config["color_scheme"]}">
@@ -296,7 +308,7 @@ async def end(request: Request) -> Response:
 # --- its API -----------------------------------------------------------------------------------------------
 
 
-def start(session: Session, request: Request, body: Any) -> Any:
+def start(session: Session, request: Request | None = None, body: Any = None) -> Any:
     given = session.start
     if member := given.get("member"):
         made = session.make(0, member, is_oauth=False)
@@ -304,7 +316,10 @@ def start(session: Session, request: Request, body: Any) -> Any:
         given = {**given, "member": session.show(made), "institution": session.institution(0)}
     if count := given.get("existing"):
         members = [session.show(session.make(number, "fine", is_oauth=False)) for number in range(count)]
-        given = {**given, "members": [{**member, "progress": {"wanted": [], "done": []}} for member in members]}
+        given = {
+            **given,
+            "members": [{**member, "progress": {"wanted": [], "done": []}} for member in members],
+        }
     step = "consent" if given["consent_needed"] else given.get("step", "search")
     return {"members": [], **given, "step": step}
 
@@ -320,7 +335,11 @@ def institutions(session: Session, request: Request, body: Any) -> Any:
     found = [session.institution(number) for number, name in enumerate(NAMES) if text in name.lower()]
     if routing := query.get("routing_number"):
         found = found[:1] if routing == "021000021" else []
-    return {"institutions": found[25 * (page - 1) : 25 * page], "page": page, "total_pages": -(-len(found) // 25)}
+    return {
+        "institutions": found[25 * (page - 1) : 25 * page],
+        "page": page,
+        "total_pages": -(-len(found) // 25),
+    }
 
 
 def institution(session: Session, request: Request, body: Any) -> Any:
@@ -341,7 +360,12 @@ def create_member(session: Session, request: Request, body: Any) -> Any:
     number = int(body["institution_guid"].removeprefix("INS-"))
     if body.get("is_oauth"):
         member = session.make(number, "pending", is_oauth=True)
-        return {"member": {**session.show(member), "oauth_window_uri": open_window(session, request, member["guid"])}}
+        return {
+            "member": {
+                **session.show(member),
+                "oauth_window_uri": open_window(session, request, member["guid"]),
+            }
+        }
     values = {item["guid"]: item["value"] for item in body["credentials"]}
     if values["CRD-1"] == "twice" and session.members:
         raise Refused(409, "duplicate_member", guid="MBR-0")
@@ -388,7 +412,12 @@ def delete_member(session: Session, request: Request, body: Any) -> Any:
 
 def open_window(session: Session, request: Request, guid: str) -> str:
     state = f"OST-{len(session.states)}-{len(SESSIONS)}"
-    session.states[state] = {"guid": state, "auth_status": 1, "outbound_member_guid": guid, "error_reason_name": None}
+    session.states[state] = {
+        "guid": state,
+        "auth_status": 1,
+        "outbound_member_guid": guid,
+        "error_reason_name": None,
+    }
     return f"{request.base_url}bank/{state}"
 
 
