@@ -22,7 +22,7 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "sandbox": ("sandbox", "sandbox"),
         "demo": ("demo", "demo"),
         "serve": ("serving", "serve"),
-        "work": ("serving", "work"),
+        "work": ("working", "work"),
         "migrate": ("migrating", "migrate"),
         "client": ("callers", "clients"),
         "processor": ("callers", "processors"),

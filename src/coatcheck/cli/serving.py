@@ -1,4 +1,4 @@
-"""`coatcheck serve` and `coatcheck work`: the two processes of an installation."""
+"""`coatcheck serve`: the web process."""
 
 import asyncio
 from datetime import timedelta
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-from coatcheck import server, worker
+from coatcheck import server
 from coatcheck.cli import logs
 from coatcheck.cli.running import opened, run, until_told
 from coatcheck.config import Settings, load
@@ -47,19 +47,3 @@ async def _serve(settings: Settings, trusted_proxies: str, stop: asyncio.Event) 
             await server.serve(
                 server.create_app(house), bound, stop, grace=GRACE, trusted_proxies=trusted_proxies
             )
-
-
-def work() -> None:
-    """Does the jobs (banks, webhooks, clean-up) until SIGTERM; run as many as you like.
-
-    Example: coatcheck work
-    """
-    settings = load()
-    logs.configure(settings.log_level, settings.log_format)
-    run(until_told(lambda stop: _work(settings, stop)))
-
-
-async def _work(settings: Settings, stop: asyncio.Event) -> None:
-    async with opened(settings) as house:
-        log.info("working", concurrency=settings.worker_concurrency)
-        await worker.main(house, stop)

@@ -56,10 +56,13 @@ async def update(call: Call) -> bytes:
 
 
 async def delete(call: Call) -> Reply:
-    """For good. The user's data key goes first: nothing sealed opens again, wherever a copy of it lies."""
+    """For good, with the user's data key: nothing sealed opens again, wherever a copy of it lies.
+
+    The user goes before the key, in the order in which a job that is saving locks them.
+    """
     user = await call.user()
-    await call.house.vault.forget(call.connection, owner_guid=user.guid)
     await remove_user(call.connection, user.guid)
+    await call.house.vault.forget(call.connection, owner_guid=user.guid)
     await _tell(call, user, Action.DELETED)
     return Reply(204)
 
