@@ -30,9 +30,11 @@ from coatcheck.vault.vault import SecretKind, WorkerReader
 from coatcheck.web.messages import message
 from coatcheck.web.widget_link import PATH, WidgetOptions
 from coatcheck.widget.compression import compressed
+from coatcheck.widget.handlers import starting
 from coatcheck.widget.oauth_return import STYLE_PATH
 from coatcheck.widget.shapes import Boot, Client
 from coatcheck.widget.statics import Statics
+from coatcheck.widget.visit import Visit
 from coatcheck.widget.wording import LATER, LINK_OVER, NO_SCRIPT, TITLE, choose_locale, say
 
 POLICY = (
@@ -136,6 +138,7 @@ async def _swap(
         target_origins=look.origins or [_own_origin(house)],
         messages=statics.catalogues[locale],
         static=statics.base,
+        start=await starting.start(Visit(house, connection, session, path={}, query={}, body=b"")),
     )
     return Opened(boot, options.color_scheme, look)
 

@@ -347,6 +347,8 @@ class Boot(Answer, frozen=True, kw_only=True):
     target_origins: Sequence[str]
     messages: Mapping[str, str]
     static: str
+    start: Start
+    """As `GET /start` would answer, so that the first step need not be asked for."""
 
     def __repr__(self) -> str:
         return f"Boot(session_guid={self.session_guid})"

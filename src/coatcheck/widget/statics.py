@@ -4,11 +4,13 @@ import gzip
 import hashlib
 import json
 import mimetypes
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
+from posixpath import normpath
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,7 +19,8 @@ from coatcheck.widget.compression import takes_gzip
 from coatcheck.widget.wording import DEFAULT, LOCALES
 
 PREFIX = "/md/static"
-CATALOGUES, LOADER = "catalogues", "connect.js"
+CATALOGUES, LOADER, ENTRY = "catalogues", "connect.js", "widget.js"
+IMPORT = re.compile(rb'^import .* from "(\..+?)";$', re.MULTILINE)
 FOREVER, SHORTLY = "public, max-age=31536000, immutable", "public, max-age=300"
 TYPES: Mapping[str, str] = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 """As they must be, whatever the machine's own table says."""
@@ -41,10 +44,17 @@ class Statics:
 
     @property
     def modules(self) -> list[str]:
-        """The addresses of every script of the page, so that none waits for another to be read."""
-        return [
-            f"{self.base}/{name}" for name in sorted(self.files) if name.endswith(".js") and name != LOADER
-        ]
+        """The addresses of the scripts that the page begins with, so that none waits for another to be read."""
+        found, unread = set[str](), {ENTRY} & self.files.keys()
+        while unread:
+            found |= unread
+            unread = {named for name in unread for named in self._imports(name)} - found
+        return [f"{self.base}/{name}" for name in sorted(found)]
+
+    def _imports(self, name: str) -> set[str]:
+        """What a script names at its head; what it fetches later, by `import()`, can wait."""
+        paths = IMPORT.findall(self.files[name].content)
+        return {normpath(PurePosixPath(name).parent / path.decode()) for path in paths} & self.files.keys()
 
     async def serve(self, request: Request) -> Response:
         """One of the files, for as long as nobody changes any."""

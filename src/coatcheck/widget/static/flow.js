@@ -9,18 +9,8 @@ import { ApiError, createApi } from "./api.js";
 import { createHost } from "./host.js";
 import { createStage } from "./stage.js";
 import { hurry } from "./wait.js";
-import * as accounts from "./steps/accounts.js";
-import * as connected from "./steps/connected.js";
-import * as connecting from "./steps/connecting.js";
 import * as consent from "./steps/consent.js";
-import * as credentials from "./steps/credentials.js";
-import * as existing from "./steps/existing.js";
 import * as interrupted from "./steps/interrupted.js";
-import * as mfa from "./steps/mfa.js";
-import * as microdeposits from "./steps/microdeposits.js";
-import * as oauth from "./steps/oauth.js";
-import * as problem from "./steps/problem.js";
-import * as removed from "./steps/removed.js";
 import * as search from "./steps/search.js";
 
 /**
@@ -33,21 +23,25 @@ import * as search from "./steps/search.js";
  * @typedef {ReturnType<typeof createFlow>} Flow
  */
 
-/** By the server's names for them; the last is ours. @type {Record<string, Screen>} */
+/**
+ * By the server's names for them; the last is ours. Where nearly everybody begins is there at once, the others
+ * follow while the user reads.
+ * @type {Record<string, () => Screen | Promise<Screen>>}
+ */
 const SCREENS = {
-  consent,
-  search,
-  enterCreds: credentials,
-  oauth,
-  connecting,
-  mfa,
-  accountSelect: accounts,
-  noEligibleAccounts: problem,
-  actionableError: problem,
-  connected,
-  verifyExistingMember: existing,
-  microdeposits,
-  removed,
+  consent: () => consent,
+  search: () => search,
+  enterCreds: () => import("./steps/credentials.js"),
+  oauth: () => import("./steps/oauth.js"),
+  connecting: () => import("./steps/connecting.js"),
+  mfa: () => import("./steps/mfa.js"),
+  accountSelect: () => import("./steps/accounts.js"),
+  noEligibleAccounts: () => import("./steps/problem.js"),
+  actionableError: () => import("./steps/problem.js"),
+  connected: () => import("./steps/connected.js"),
+  verifyExistingMember: () => import("./steps/existing.js"),
+  microdeposits: () => import("./steps/microdeposits.js"),
+  removed: () => import("./steps/removed.js"),
 };
 
 /** MX's code for it in `connect/invalidData`. */
@@ -71,20 +65,23 @@ export function createFlow(root, boot) {
     ...{ boot, client, config, t, api },
     post: host.post,
     announce: stage.announce,
-    /** What `/start` said, of which consent and search want more. */
-    start: null,
+    /** Where it begins, and what consent and search want to know. */
+    start: boot.start,
     /** Guids of the members that were made here: those alone can be removed here. */
     made: new Set(),
+    /** The search's first page, once asked for. */
+    popular: null,
     ...{ begin, go, follow, note, fail, run, backToSearch },
   };
 
-  host.post("load");
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !event.defaultPrevented && view?.back) pressBack();
   });
+  host.post("load");
+  go(boot.start.step, boot.start);
   return flow;
 
-  /** Asks where to begin, and goes there. */
+  /** Asks where to begin now, and goes there. */
   function begin() {
     return change(async (signal) => {
       flow.start = await api.get("/start", signal);
@@ -106,7 +103,7 @@ export function createFlow(root, boot) {
     stage.busy(true);
     await run(signal, async () => {
       const [name, data] = await whereto(signal);
-      const screen = SCREENS[name];
+      const screen = await SCREENS[name]();
       const loaded = screen.load ? await screen.load(flow, data, signal) : data;
       if (!signal.aborted) enter(screen, loaded, signal);
     });
@@ -119,6 +116,7 @@ export function createFlow(root, boot) {
     else if (next !== step) host.post("connect/stepChange", { previous: step, current: next });
     step = next;
     present(screen.show(flow, data, signal), isFirst);
+    if (isFirst) Promise.allSettled(Object.values(SCREENS).map((fetched) => fetched()));
   }
 
   function present(next, isFirst = false) {
@@ -171,13 +169,11 @@ export function createFlow(root, boot) {
   /** Says that it cannot go on, and offers what still can be done. */
   function fail(error) {
     const type = error instanceof ApiError ? error.type : "";
-    if (type === "consent_required") {
-      begin();
-      return;
-    }
+    const again = type === "not_found" ? begin : () => change(find);
     scope.abort();
-    if (SESSION_IS_OVER.has(type)) present(interrupted.over(flow));
-    else present(interrupted.failed(flow, () => change(find)));
+    if (type === "consent_required") begin();
+    else if (SESSION_IS_OVER.has(type)) present(interrupted.over(flow));
+    else present(interrupted.failed(flow, again));
   }
 
   function pressBack() {

@@ -13,6 +13,7 @@ import { notice } from "./parts.js";
  * @property {() => string} value
  * @property {() => boolean} check whether it may be sent; shows what is missing
  * @property {() => void} focus
+ * @property {(text: string) => void} [complain] says what else is wrong with the value
  */
 
 /**
@@ -62,7 +63,6 @@ export function textField(t, { label, input: attributes = {}, hint, above, probl
       return !fault.textContent;
     },
     focus: () => input.focus(),
-    /** Says what else is wrong with the value. */
     complain: (text) => {
       say(text);
       input.focus();
@@ -84,7 +84,11 @@ function revealButton(t, input, label) {
 
 /**
  * One of several.
- * @param {{legend: string, options: {value: string, label: string, note?: string, image?: string}[], chosen?: string}} options
+ * @param {(key: string) => string} t
+ * @param {object} question
+ * @param {string} question.legend
+ * @param {{value: string, label: string, note?: string, image?: string}[]} question.options
+ * @param {string} [question.chosen] the value that is chosen at first
  * @returns {Field}
  */
 export function choiceField(t, { legend, options, chosen }) {

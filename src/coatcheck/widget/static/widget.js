@@ -10,4 +10,4 @@ const boot = JSON.parse(node.textContent);
 node.remove();
 history.replaceState(null, "", "/md/connect");
 applyTheme(boot.config.color_scheme, boot.client.accent_color);
-createFlow(document.getElementById("app"), boot).begin();
+createFlow(document.getElementById("app"), boot);

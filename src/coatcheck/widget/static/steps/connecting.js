@@ -19,13 +19,15 @@ export function show(flow, { member }, signal) {
   const bank = member.institution_name;
   const phases = el("ol", { class: "phases" });
   const note = el("div", { class: "note" });
-  let announced = null;
+  let drawn = null;
 
   function draw({ progress: { wanted, done } }) {
     const now = wanted.find((phase) => !done.includes(phase));
+    // What has not moved on is left alone: drawn anew, its ring would start again.
+    if (String([wanted, now]) === drawn) return;
+    drawn = String([wanted, now]);
     phases.replaceChildren(...wanted.map((phase) => line(phase, done.includes(phase), phase === now)));
-    if (now && now !== announced) flow.announce(t(`connecting.${now}`, { bank }));
-    announced = now;
+    if (now) flow.announce(t(`connecting.${now}`, { bank }));
   }
 
   function line(phase, isDone, isNow) {

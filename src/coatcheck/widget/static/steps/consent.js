@@ -4,11 +4,13 @@ import { el } from "../dom.js";
 import { form } from "../form.js";
 import { icon } from "../icons.js";
 import { outside } from "../parts.js";
+import { popular } from "./search.js";
 
 export const step = "consent";
 
 export function show(flow) {
   const { t, api, start } = flow;
+  popular(flow);
   const { shares, refreshes, readers, reading_days: days, privacy_url: privacy } = start.consent;
   const read = readers.length
     ? t("consent.readers", { readers: new Intl.ListFormat(flow.boot.locale).format(readers), days })

@@ -7,7 +7,10 @@ export function over({ t }) {
   return { kind: "centred", top: sign("clock", "calm"), title: t("over.title"), lead: t("over.lead"), body: [] };
 }
 
-/** @param {() => void} again goes on where it stopped */
+/**
+ * @param {Pick<import("../flow.js").Flow, "t">} flow
+ * @param {() => void} again goes on where it stopped
+ */
 export function failed({ t }, again) {
   return {
     kind: "centred",

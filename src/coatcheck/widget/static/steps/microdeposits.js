@@ -28,17 +28,17 @@ const IAV_PREFERRED = 3;
 const ROUTING_DIGITS = 9;
 const LOOK_MS = 4000;
 /** MX's names for the views, of which the host is told on the way in. */
-const INITIAL = new Map([
-  [entry, "accountInfo"],
-  [comeBack, "comeBack"],
-  [verify, "verifyDeposits"],
-  [verified, "verified"],
-  [failed, "errors"],
-]);
+const INITIAL = {
+  entry: "accountInfo",
+  comeBack: "comeBack",
+  verify: "verifyDeposits",
+  verified: "verified",
+  failed: "errors",
+};
 
 export function show(flow, { micro_deposit: deposit, isUnderWay }, signal) {
   const view = viewOf(deposit);
-  if (!isUnderWay) flow.post("connect/microdeposits/loaded", { initial_step: INITIAL.get(view) });
+  if (!isUnderWay) flow.post("connect/microdeposits/loaded", { initial_step: INITIAL[view.name] });
   return view(flow, deposit, signal);
 }
 
@@ -52,7 +52,7 @@ function viewOf(deposit) {
   return VIEWS[deposit.status] ?? failed;
 }
 
-function entry(flow, deposit, signal) {
+function entry(flow, _, signal) {
   const { t } = flow;
   const digits = (pattern, key) => (value) => (pattern.test(value.replace(/\s/g, "")) ? null : t(key));
   const number = { inputmode: "numeric", autocomplete: "off", maxlength: 20 };
@@ -100,7 +100,6 @@ function entry(flow, deposit, signal) {
       routing_number: routingNumber,
       account_number: account.value().replace(/\s/g, ""),
       account_type: Number(type.value()),
-      ...holderOf(deposit),
     });
     flow.post("connect/microdeposits/detailsSubmitted", { microdeposit_guid: made.guid });
     await goOn(flow, made);
@@ -138,12 +137,6 @@ const EXPLAINED = {
   constraint_not_met: "microdeposits.too_many",
   invalid_request: "microdeposits.invalid",
 };
-
-/** Whom the client named when it began this without an account. */
-function holderOf(deposit) {
-  const { first_name, last_name, email } = deposit ?? {};
-  return Object.fromEntries(Object.entries({ first_name, last_name, email }).filter(([, value]) => value));
-}
 
 function comeBack(flow, deposit, signal) {
   const { t } = flow;

@@ -55,7 +55,8 @@ export function show(flow, _, signal) {
       }
       const filter = new URLSearchParams(query && { [isRouting ? "routing_number" : "search_name"]: query });
       list.setAttribute("aria-busy", "true");
-      const found = await page(filter, 1, current);
+      const found = query ? await page(filter, 1, current) : await popular(flow);
+      current.throwIfAborted();
       caption.textContent = query ? t("search.results") : t("search.popular");
       list.replaceChildren();
       list.setAttribute("aria-busy", "false");
@@ -116,6 +117,15 @@ export function show(flow, _, signal) {
     ],
     back: flow.start.step === "verifyExistingMember" ? () => flow.go("verifyExistingMember", flow.start) : undefined,
   };
+}
+
+/** The first page of all of them, which is asked for once. */
+export function popular(flow) {
+  flow.popular ??= flow.api.get("/institutions?page=1");
+  flow.popular.catch(() => {
+    flow.popular = null;
+  });
+  return flow.popular;
 }
 
 /** Where an institution is signed in to, and that it was chosen. */
