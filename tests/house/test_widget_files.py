@@ -1,0 +1,67 @@
+"""What the widget's own files promise, without a browser: tests of behaviour stand in tests/stories."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from coatcheck.widget.statics import statics
+
+STATIC = Path(__file__).parents[2] / "src" / "coatcheck" / "widget" / "static"
+SCRIPTS = {path.relative_to(STATIC).as_posix(): path.read_text() for path in STATIC.rglob("*.js")}
+ENGLISH = json.loads((STATIC / "catalogues" / "en.json").read_text())
+PLACE = re.compile(r"\{\w+\}")
+LITERAL = re.compile(r'"([a-z_]+(?:\.[a-z_0-9]+)?)"')
+BUILT = re.compile(r"\bt\(`([a-z_.]+)\$\{")
+"""Keys whose end comes from the server: `connecting.${phase}`."""
+MAX_BYTES = 40_000
+
+
+@pytest.mark.parametrize("locale", ["es", "fr-CA"])
+def test_a_translation_says_all_that_english_says_and_fills_the_same_places(locale: str) -> None:
+    words = json.loads((STATIC / "catalogues" / f"{locale}.json").read_text())
+    assert words.keys() == ENGLISH.keys()
+    for key, text in words.items():
+        assert set(PLACE.findall(text)) == set(PLACE.findall(ENGLISH[key])), key
+
+
+def test_every_text_is_asked_for_by_some_script_and_every_key_has_one() -> None:
+    source = "".join(SCRIPTS.values())
+    asked = set(LITERAL.findall(source))
+    beginnings = tuple(BUILT.findall(source))
+    assert beginnings
+    assert {key for key in ENGLISH if key not in asked and not key.startswith(beginnings)} == set()
+    direct = set(re.findall(r'\bt\("([^"]+)"', source))
+    assert direct <= ENGLISH.keys()
+
+
+@pytest.mark.parametrize("name", sorted(SCRIPTS))
+def test_no_script_parses_html_evaluates_text_or_stores_anything(name: str) -> None:
+    forbidden = (
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser|Storage\b"
+    )
+    assert not re.search(forbidden, SCRIPTS[name])
+
+
+@pytest.mark.parametrize("name", sorted(SCRIPTS))
+def test_no_script_names_another_host_or_posts_to_anybody(name: str) -> None:
+    addresses = set(re.findall(r"https?://[\w.-]+", SCRIPTS[name]))
+    assert addresses <= {"http://www.w3.org"}  # the namespace of SVG, which is never fetched
+    assert not re.search(r'postMessage\([^;]*"\*"', SCRIPTS[name])
+
+
+def test_no_rule_of_the_style_sheet_fetches_anything() -> None:
+    assert not re.search(r"url\(|@import", (STATIC / "widget.css").read_text())
+
+
+def test_the_whole_page_is_light() -> None:
+    files = statics().files
+    assert sum(len(file.gzipped) for name, file in files.items() if name != "connect.js") < MAX_BYTES
+
+
+def test_the_page_begins_with_what_its_first_script_imports_and_no_more() -> None:
+    held = statics()
+    begun = {address.removeprefix(held.base + "/") for address in held.modules}
+    assert {"widget.js", "flow.js", "dom.js", "steps/consent.js", "steps/search.js"} <= begun
+    assert begun.isdisjoint({"connect.js", "steps/credentials.js", "steps/mfa.js"})
