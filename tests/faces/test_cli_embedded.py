@@ -13,9 +13,11 @@ from coatcheck.cli import embedded
 from coatcheck.errors import ConfigurationError
 
 OWNER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from coatcheck.cli import embedded
+# What starts the tests in the background has it ignored, and it is handed down.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with embedded.database(Path(sys.argv[1]), durable=False) as url:
     print(url, flush=True)
     time.sleep(600)
