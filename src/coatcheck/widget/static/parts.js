@@ -79,8 +79,19 @@ export function bankLine(name, logo, url) {
   );
 }
 
+/** A bank to choose from a list. */
+export function bankRow({ name, url, logo_url: logo }, onclick) {
+  return el(
+    "button",
+    { type: "button", class: "bank", onclick },
+    picture(logo, name),
+    el("span", {}, el("strong", {}, name), el("span", { class: "quiet" }, hostOf(url))),
+    icon("next"),
+  );
+}
+
 /** What a person knows a bank's address by. */
-export function hostOf(url) {
+function hostOf(url) {
   const address = webAddress(url);
   return address ? new URL(address).hostname.replace(/^www\./, "") : "";
 }

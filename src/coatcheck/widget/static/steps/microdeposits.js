@@ -25,8 +25,13 @@ const VIEWS = { [INITIATED]: comeBack, [REQUESTED]: comeBack, [DEPOSITED]: verif
 /** MX's reasons against a routing number. */
 const INVALID = 0;
 const IAV_PREFERRED = 3;
-const ROUTING_DIGITS = 9;
 const LOOK_MS = 4000;
+/** What the form says about a refusal, by its type. */
+const EXPLAINED = {
+  conflict: "microdeposits.exists",
+  constraint_not_met: "microdeposits.too_many",
+  invalid_request: "microdeposits.invalid",
+};
 /** MX's names for the views, of which the host is told on the way in. */
 const INITIAL = {
   entry: "accountInfo",
@@ -52,66 +57,31 @@ function viewOf(deposit) {
   return VIEWS[deposit.status] ?? failed;
 }
 
+// --- entering the numbers -----------------------------------------------------------------------------------
+
 function entry(flow, _, signal) {
   const { t } = flow;
-  const digits = (pattern, key) => (value) => (pattern.test(value.replace(/\s/g, "")) ? null : t(key));
-  const number = { inputmode: "numeric", autocomplete: "off", maxlength: 20 };
-  const type = choiceField(t, {
-    legend: t("microdeposits.type"),
-    options: [1, 2].map((value) => ({ value: String(value), label: t(`accounts.type_${value}`) })),
-    chosen: "1",
-  });
-  const routing = textField(t, {
-    label: t("microdeposits.routing"),
-    input: number,
-    hint: t("microdeposits.routing_hint"),
-    problem: digits(new RegExp(`^\\d{${ROUTING_DIGITS}}$`), "search.routing_hint"),
-  });
-  const account = textField(t, {
-    label: t("microdeposits.account"),
-    input: number,
-    problem: digits(/^\d{4,17}$/, "microdeposits.account_hint"),
-  });
-  const repeated = textField(t, {
-    label: t("microdeposits.repeat"),
-    input: number,
-    problem: (value) => (value === account.value() ? null : t("microdeposits.differs")),
-  });
+  const fields = numberFields(t);
   const advice = el("div");
   let advised = null;
 
   async function send() {
-    const routingNumber = routing.value().replace(/\s/g, "");
-    const { blocked_routing_number: blocked, institution } = await flow.api.get(`/routing_numbers/${routingNumber}`, signal);
+    const number = withoutSpaces(fields.routing.value());
+    const { blocked_routing_number: blocked, institution } = await flow.api.get(`/routing_numbers/${number}`, signal);
     if (blocked) {
       const { reason } = blocked;
-      flow.post("connect/microdeposits/blockedRoutingNumber", { routing_number: routingNumber, reason });
+      flow.post("connect/microdeposits/blockedRoutingNumber", { routing_number: number, reason });
       if (reason !== IAV_PREFERRED) {
-        routing.complain(t(reason === INVALID ? "microdeposits.routing_invalid" : "microdeposits.routing_blocked"));
+        fields.routing.complain(t(`microdeposits.routing_${reason === INVALID ? "invalid" : "blocked"}`));
         return;
       }
-      if (advised !== routingNumber && institution) {
-        advised = routingNumber;
-        advise(institution);
+      if (institution && advised !== number) {
+        advised = number;
+        advise(flow, institution, advice);
         return;
       }
     }
-    const { micro_deposit: made } = await flow.api.post("/micro_deposits", {
-      routing_number: routingNumber,
-      account_number: account.value().replace(/\s/g, ""),
-      account_type: Number(type.value()),
-    });
-    flow.post("connect/microdeposits/detailsSubmitted", { microdeposit_guid: made.guid });
-    await goOn(flow, made);
-  }
-
-  /** The bank of this number can be signed in to, which is sooner done; who sends once more goes on anyway. */
-  function advise(institution) {
-    const sooner = button(t("microdeposits.sooner", { bank: institution.name }), () => choose(flow, institution), "secondary");
-    advice.replaceChildren(
-      notice("info", t("microdeposits.advice", { bank: institution.name }), t("microdeposits.advice_text"), sooner),
-    );
-    sooner.focus();
+    await create(flow, fields);
   }
 
   return {
@@ -120,7 +90,7 @@ function entry(flow, _, signal) {
     body: [
       advice,
       form(flow, {
-        fields: [type, routing, account, repeated],
+        fields: Object.values(fields),
         submit: t("continue"),
         sending: t("loading"),
         explain: (error) => EXPLAINED[error.type] && t(EXPLAINED[error.type]),
@@ -131,12 +101,61 @@ function entry(flow, _, signal) {
   };
 }
 
-/** What the form says about a refusal, by its type. */
-const EXPLAINED = {
-  conflict: "microdeposits.exists",
-  constraint_not_met: "microdeposits.too_many",
-  invalid_request: "microdeposits.invalid",
-};
+function numberFields(t) {
+  const input = { inputmode: "numeric", autocomplete: "off", maxlength: 20 };
+  const digits = (pattern, key) => (value) => (pattern.test(withoutSpaces(value)) ? null : t(key));
+  const account = textField(t, {
+    label: t("microdeposits.account"),
+    input,
+    problem: digits(/^\d{4,17}$/, "microdeposits.account_hint"),
+  });
+  return {
+    type: choiceField(t, {
+      legend: t("microdeposits.type"),
+      options: [1, 2].map((type) => ({ value: String(type), label: t(`accounts.type_${type}`) })),
+      chosen: "1",
+    }),
+    routing: textField(t, {
+      label: t("microdeposits.routing"),
+      hint: t("microdeposits.routing_hint"),
+      input,
+      problem: digits(/^\d{9}$/, "search.routing_hint"),
+    }),
+    account,
+    repeated: textField(t, {
+      label: t("microdeposits.repeat"),
+      input,
+      problem: (value) => (withoutSpaces(value) === withoutSpaces(account.value()) ? null : t("microdeposits.differs")),
+    }),
+  };
+}
+
+/** The bank of this number can be signed in to, which is sooner done; who sends once more goes on anyway. */
+function advise(flow, institution, place) {
+  const { t } = flow;
+  const bank = institution.name;
+  const sooner = button(t("microdeposits.sooner", { bank }), () => choose(flow, institution), "secondary");
+  place.replaceChildren(
+    notice("info", t("microdeposits.advice", { bank }), t("microdeposits.advice_text"), sooner),
+  );
+  sooner.focus();
+}
+
+async function create(flow, { type, routing, account }) {
+  const { micro_deposit: made } = await flow.api.post("/micro_deposits", {
+    routing_number: withoutSpaces(routing.value()),
+    account_number: withoutSpaces(account.value()),
+    account_type: Number(type.value()),
+  });
+  flow.post("connect/microdeposits/detailsSubmitted", { microdeposit_guid: made.guid });
+  await goOn(flow, made);
+}
+
+function withoutSpaces(typed) {
+  return typed.replace(/\s/g, "");
+}
+
+// --- waiting, and verifying ---------------------------------------------------------------------------------
 
 function comeBack(flow, deposit, signal) {
   const { t } = flow;

@@ -3,7 +3,7 @@
  *
  *     intro --click--> waiting --granted--> wherever the member stands
  *                        |  `--refused--> refused
- *                        `--window closed--> closed: try again, or go on waiting
+ *                        `--window closed--> try again; who had finished is taken on all the same
  */
 
 import { el } from "../dom.js";
@@ -12,8 +12,8 @@ import { pause } from "../wait.js";
 
 export const step = ({ isNews }) => (isNews ? "oauthError" : "enterCreds");
 
+const PENDING = 1;
 const GRANTED = 2;
-const REFUSED = 3;
 const LOOK_MS = 1000;
 /** Looks that a window which seems closed is given: its last page may have been faster than we were. */
 const LOOKS_AFTER_CLOSING = 3;
@@ -26,123 +26,45 @@ export async function load({ api }, { member, institution, refused }, signal) {
 export function show(flow, { member, institution, refused }, signal) {
   const { t } = flow;
   const bank = institution.name;
-  const place = el("div", { class: "changing" });
-  let visit = null;
+  const place = el("div", { class: "changing", tabindex: "-1" });
+  let current = member;
+  let visit = new AbortController();
+  signal.addEventListener("abort", () => visit.abort());
 
-  function intro() {
-    const open = button(t("oauth.open", { bank }), () => visitBank());
-    return [
-      institution.instructional_text && el("p", { class: "lead" }, institution.instructional_text),
-      el(
-        "ol",
-        { class: "ways" },
-        ["oauth.way_1", "oauth.way_2", "oauth.way_3"].map((key) => el("li", {}, t(key, { bank }))),
-      ),
-      actions(open),
-    ];
-  }
-
-  /** @param {string} [url] of the bank's page, once known: the link is there in case no window came up. */
-  function waiting(url, isOpen = true) {
-    return [
-      el("p", { class: "waiting" }, el("span", { class: "spinner" }), t("oauth.waiting", { bank })),
-      actions(
-        outside(t, t("oauth.open_here", { bank }), url, { class: `button ${isOpen ? "secondary" : "primary"}` }),
-        button(t("cancel"), flow.backToSearch, "quiet"),
-      ),
-    ];
-  }
-
-  function closed() {
-    return [
-      notice("info", t("oauth.closed"), t("oauth.closed_text", { bank })),
-      actions(
-        button(t("oauth.again"), () => visitBank()),
-        button(t("search.other"), flow.backToSearch, "quiet"),
-      ),
-    ];
-  }
-
-  function put(nodes, text) {
+  function put(...nodes) {
+    const hadFocus = place.contains(document.activeElement);
     place.replaceChildren(...nodes.filter(Boolean));
-    if (text) flow.announce(text);
+    if (hadFocus) place.focus({ preventScroll: true });
   }
 
   /** Runs in the click: later, no browser would let a window open. */
-  function visitBank() {
-    visit?.abort();
+  function goToBank() {
+    visit.abort();
     visit = new AbortController();
-    signal.addEventListener("abort", () => visit.abort());
-    const opened = flow.config.is_mobile_webview ? null : openBlank();
-    put(waiting(), t("oauth.opening", { bank }));
-    const current = visit.signal;
-    flow.run(current, async () => {
-      const { guid, url } = await windowAt(current).catch((error) => {
-        opened?.close();
-        throw error;
-      });
-      if (opened) opened.location.replace(url);
-      flow.post("connect/oauthRequested", { url, member_guid: guid });
-      put(waiting(url, Boolean(opened)), t("oauth.waiting", { bank }));
-      await outcome(guid, opened, current);
+    const opened = flow.config.is_mobile_webview ? null : openBlank(visit.signal);
+    put(...waiting(flow, bank));
+    flow.announce(t("oauth.opening", { bank }));
+    flow.run(visit.signal, () => accompany(opened, visit.signal));
+  }
+
+  async function accompany(opened, ended) {
+    current ??= await create(flow, institution);
+    const guid = current.guid;
+    const url = await addressOf(flow, current, ended);
+    current = { guid };
+    opened?.location.replace(url);
+    flow.post("connect/oauthRequested", { url, member_guid: guid });
+    put(...waiting(flow, bank, url, Boolean(opened)));
+    flow.announce(t("oauth.waiting", { bank }));
+    const state = await outcome(flow, guid, opened, ended, () => {
+      put(notice("info", t("oauth.closed"), t("oauth.closed_text", { bank })), retry(flow, goToBank));
+      flow.announce(t("oauth.closed"));
     });
+    await conclude(flow, institution, state, await flow.api.get(`/members/${guid}`, ended));
   }
 
-  /** The member that is to be connected, and a page at its bank; fresh, for each is good for one visit. */
-  async function windowAt(current) {
-    const made = member ? null : await create();
-    const guid = made?.guid ?? member.guid;
-    const url = made?.oauth_window_uri ?? (await flow.api.get(`/members/${guid}/oauth_window_uri`, current)).oauth_window_uri;
-    member = made ?? member;
-    if (!webAddress(url)) throw new TypeError("The bank's page is not on the web.");
-    return { guid, url };
-  }
-
-  async function create() {
-    const { code, guid } = institution;
-    flow.post("connect/enterCredentials", { institution: { code, guid } });
-    try {
-      const created = (await flow.api.post("/members", { institution_guid: guid, is_oauth: true })).member;
-      flow.made.add(created.guid);
-      flow.note(created);
-      return created;
-    } catch (error) {
-      if (error.type === "duplicate_member") return { guid: error.guid };
-      flow.post("connect/createMemberError", { institution_guid: guid, institution_code: code });
-      throw error;
-    }
-  }
-
-  async function outcome(guid, opened, current) {
-    const { oauth_states: states } = await flow.api.get(`/oauth_states?outbound_member_guid=${guid}`, current);
-    let state = states[0];
-    for (let looksClosed = 0; state.auth_status !== GRANTED && state.auth_status !== REFUSED; ) {
-      await pause(LOOK_MS, current);
-      state = await flow.api.get(`/oauth_states/${state.guid}`, current);
-      if (opened?.closed) looksClosed += 1;
-      if (looksClosed === LOOKS_AFTER_CLOSING) put(closed(), t("oauth.closed"));
-    }
-    opened?.close();
-    const seen = await flow.api.get(`/members/${guid}`, current);
-    if (state.auth_status === GRANTED) {
-      await flow.follow(seen);
-      return;
-    }
-    flow.note(seen);
-    flow.post("connect/oauthError", { member_guid: guid, error_reason: state.error_reason_name });
-    const fallback = { title: t("oauth.refused"), text: t("oauth.refused_text", { bank }) };
-    await flow.go("oauth", { member: seen, institution, refused: seen.message ?? fallback });
-  }
-
-  if (refused) {
-    put([
-      el("p", { class: "lead" }, refused.text),
-      actions(
-        button(t("oauth.again"), () => visitBank()),
-        button(t("search.other"), flow.backToSearch, "quiet"),
-      ),
-    ]);
-  } else put(intro());
+  if (refused) put(el("p", { class: "lead" }, refused.text), retry(flow, goToBank));
+  else put(...intro(t, institution, goToBank));
 
   return {
     kind: refused ? "centred" : "plain",
@@ -153,9 +75,85 @@ export function show(flow, { member, institution, refused }, signal) {
   };
 }
 
+// --- what it shows ------------------------------------------------------------------------------------------
+
+function intro(t, { name: bank, instructional_text: instructions }, goToBank) {
+  const ways = ["oauth.way_1", "oauth.way_2", "oauth.way_3"];
+  return [
+    instructions && el("p", { class: "lead" }, instructions),
+    el("ol", { class: "ways" }, ways.map((key) => el("li", {}, t(key, { bank })))),
+    actions(button(t("oauth.open", { bank }), goToBank)),
+  ];
+}
+
+/** With the address of the bank's page, once it is known: a link to it is there in case no window came up. */
+function waiting({ t, backToSearch }, bank, url, isOpen = true) {
+  const rank = isOpen ? "secondary" : "primary";
+  return [
+    el("p", { class: "waiting" }, el("span", { class: "spinner" }), t("oauth.waiting", { bank })),
+    actions(
+      outside(t, t("oauth.open_here", { bank }), url, { class: `button ${rank}` }),
+      button(t("cancel"), backToSearch, "quiet"),
+    ),
+  ];
+}
+
+function retry({ t, backToSearch }, goToBank) {
+  return actions(button(t("oauth.again"), goToBank), button(t("search.other"), backToSearch, "quiet"));
+}
+
+// --- what it does -------------------------------------------------------------------------------------------
+
 /** A window of ours that is sent to the bank later, and from there cannot reach back into this page. */
-function openBlank() {
+function openBlank(ended) {
   const opened = window.open("about:blank", "_blank");
-  if (opened) opened.opener = null;
+  if (!opened) return null;
+  opened.opener = null;
+  ended.addEventListener("abort", () => opened.close());
   return opened;
+}
+
+async function create(flow, { code, guid }) {
+  flow.post("connect/enterCredentials", { institution: { code, guid } });
+  try {
+    const { member } = await flow.api.post("/members", { institution_guid: guid, is_oauth: true });
+    flow.made.add(member.guid);
+    flow.note(member);
+    return member;
+  } catch (error) {
+    if (error.type === "duplicate_member") return { guid: error.guid };
+    flow.post("connect/createMemberError", { institution_guid: guid, institution_code: code });
+    throw error;
+  }
+}
+
+/** A page at the member's bank; a new member brings its first, and each is good for one visit. */
+async function addressOf({ api }, { guid, oauth_window_uri: first }, ended) {
+  const url = first ?? (await api.get(`/members/${guid}/oauth_window_uri`, ended)).oauth_window_uri;
+  if (!webAddress(url)) throw new TypeError("The bank's page is not on the web.");
+  return url;
+}
+
+async function outcome({ api }, guid, opened, ended, onClosed) {
+  const { oauth_states: states } = await api.get(`/oauth_states?outbound_member_guid=${guid}`, ended);
+  let state = states[0];
+  for (let looksClosed = 0; state.auth_status === PENDING; ) {
+    await pause(LOOK_MS, ended);
+    state = await api.get(`/oauth_states/${state.guid}`, ended);
+    if (opened?.closed) looksClosed += 1;
+    if (looksClosed === LOOKS_AFTER_CLOSING) onClosed();
+  }
+  return state;
+}
+
+async function conclude(flow, institution, state, member) {
+  if (state.auth_status === GRANTED) {
+    await flow.follow(member);
+    return;
+  }
+  flow.note(member);
+  flow.post("connect/oauthError", { member_guid: member.guid, error_reason: state.error_reason_name });
+  const { t } = flow;
+  const words = { title: t("oauth.refused"), text: t("oauth.refused_text", { bank: institution.name }) };
+  await flow.go("oauth", { member, institution, refused: member.message ?? words });
 }

@@ -2,7 +2,7 @@
 
 import { el } from "../dom.js";
 import { icon } from "../icons.js";
-import { actions, button, hostOf, notice, picture } from "../parts.js";
+import { actions, bankRow, button, notice } from "../parts.js";
 import { pause } from "../wait.js";
 
 export const step = "search";
@@ -12,10 +12,55 @@ const ROUTING_DIGITS = 9;
 const SKELETON_ROWS = 6;
 
 export function show(flow, _, signal) {
-  const { t, api } = flow;
-  const list = el("ul", { class: "banks", onkeydown: (event) => moveFocus(event, input) });
-  const under = el("div", { class: "under" });
-  const caption = el("p", { class: "caption", id: "caption" });
+  const { t, start } = flow;
+  const found = createResults(flow);
+  const input = searchBox(t, found.list, search);
+  let latest = new AbortController();
+  signal.addEventListener("abort", () => latest.abort());
+
+  function search() {
+    latest.abort();
+    latest = new AbortController();
+    found.find(input.value.trim(), latest.signal);
+  }
+
+  search();
+  return {
+    title: t("search.title"),
+    body: [
+      el(
+        "div",
+        { class: "finder" },
+        el("label", { class: "unseen", for: input.id }, t("search.label")),
+        el("div", { class: "input" }, icon("search"), input),
+        found.caption,
+      ),
+      found.list,
+      found.under,
+      start.microdeposits_enabled &&
+        actions(button(t("search.by_numbers"), () => flow.go("microdeposits"), "quiet")),
+    ],
+    back: start.step === "verifyExistingMember" ? () => flow.go(start.step, start) : undefined,
+  };
+}
+
+/** The first page of all banks, which is asked for once. */
+export function popular(flow) {
+  flow.popular ??= flow.api.get("/institutions?page=1");
+  flow.popular.catch(() => {
+    flow.popular = null;
+  });
+  return flow.popular;
+}
+
+/** Goes to where an institution is signed in to, and tells the host that it was chosen. */
+export function choose(flow, institution) {
+  const { code, guid, name, url } = institution;
+  flow.post("connect/selectedInstitution", { code, guid, name, url: url ?? "" });
+  flow.go(institution.supports_oauth ? "oauth" : "enterCreds", { institution });
+}
+
+function searchBox(t, list, search) {
   const input = el("input", {
     type: "search",
     id: "search",
@@ -26,139 +71,91 @@ export function show(flow, _, signal) {
     enterkeyhint: "search",
     maxlength: 100,
     "aria-describedby": "caption",
-    oninput: typed,
-    onkeydown: (event) => {
-      if (event.key === "Escape" && input.value) {
-        event.preventDefault();
-        input.value = "";
-        typed();
-      } else moveFocus(event, input, list);
-    },
+    oninput: search,
+    onkeydown: clear,
   });
-  let latest = new AbortController();
-  signal.addEventListener("abort", () => latest.abort());
 
-  function typed() {
-    const query = input.value.trim();
-    latest.abort();
-    latest = new AbortController();
-    const isRouting = /^\d+$/.test(query);
-    if (isRouting && query.length !== ROUTING_DIGITS) caption.textContent = t("search.routing_hint");
-    else if (query.length !== 1) find(query, isRouting, latest.signal);
+  function clear(event) {
+    if (event.key !== "Escape" || !input.value) return;
+    event.preventDefault();
+    input.value = "";
+    search();
   }
 
-  function find(query, isRouting, current) {
-    flow.run(current, async () => {
-      if (query) {
-        await pause(DEBOUNCE_MS, current);
-        flow.post("connect/institutionSearch", { query });
-      }
-      const filter = new URLSearchParams(query && { [isRouting ? "routing_number" : "search_name"]: query });
-      list.setAttribute("aria-busy", "true");
-      const found = query ? await page(filter, 1, current) : await popular(flow);
-      current.throwIfAborted();
-      caption.textContent = query ? t("search.results") : t("search.popular");
-      list.replaceChildren();
-      list.setAttribute("aria-busy", "false");
-      if (query) flow.announce(count(found.institutions.length, found.total_pages));
-      if (found.institutions.length) add(found, filter, current);
-      else under.replaceChildren(nothing(query));
-    });
-  }
-
-  function page(filter, number, current) {
-    filter.set("page", String(number));
-    return api.get(`/institutions?${filter}`, current);
-  }
-
-  function add({ institutions, page: number, total_pages: pages }, filter, current) {
-    const rows = institutions.map((institution) => row(institution, () => choose(flow, institution)));
-    list.append(...rows);
-    const more = number < pages && button(t("search.more"), next, "secondary");
-    under.replaceChildren(...(more ? [actions(more)] : []));
-    return rows;
-
-    function next() {
-      flow.run(current, async () => {
-        more.setAttribute("aria-disabled", "true");
-        const rest = add(await page(filter, number + 1, current), filter, current);
-        rest[0]?.firstChild.focus();
-      });
-    }
-  }
-
-  function count(found, pages) {
-    if (pages > 1) return t("search.many");
-    return found === 1 ? t("search.one") : t("search.count", { count: found });
-  }
-
-  function nothing(query) {
-    return notice("info", t("search.nothing", { query }), t("search.nothing_text"));
-  }
-
-  list.append(...Array.from({ length: SKELETON_ROWS }, skeleton));
-  list.setAttribute("aria-busy", "true");
-  find("", false, latest.signal);
-
-  return {
-    title: t("search.title"),
-    body: [
-      el(
-        "div",
-        { class: "finder" },
-        el("label", { class: "unseen", for: "search" }, t("search.label")),
-        el("div", { class: "input" }, icon("search"), input),
-        caption,
-      ),
-      list,
-      under,
-      flow.start.microdeposits_enabled &&
-        actions(button(t("search.by_numbers"), () => flow.go("microdeposits"), "quiet")),
-    ],
-    back: flow.start.step === "verifyExistingMember" ? () => flow.go("verifyExistingMember", flow.start) : undefined,
-  };
-}
-
-/** The first page of all of them, which is asked for once. */
-export function popular(flow) {
-  flow.popular ??= flow.api.get("/institutions?page=1");
-  flow.popular.catch(() => {
-    flow.popular = null;
-  });
-  return flow.popular;
-}
-
-/** Where an institution is signed in to, and that it was chosen. */
-export function choose(flow, institution) {
-  const { code, guid, name, url } = institution;
-  flow.post("connect/selectedInstitution", { code, guid, name, url: url ?? "" });
-  flow.go(institution.supports_oauth ? "oauth" : "enterCreds", { institution });
-}
-
-function row(institution, onclick) {
-  return el(
-    "li",
-    {},
-    el(
-      "button",
-      { type: "button", class: "bank", onclick },
-      picture(institution.logo_url, institution.name),
-      el("span", {}, el("strong", {}, institution.name), el("span", { class: "quiet" }, hostOf(institution.url))),
-      icon("next"),
-    ),
-  );
-}
-
-function skeleton() {
-  return el("li", { class: "bank skeleton", "aria-hidden": "true" }, el("span", { class: "picture" }), el("span", {}));
+  for (const place of [input, list]) place.addEventListener("keydown", (event) => moveFocus(event, input, list));
+  return input;
 }
 
 /** Up, down, home and end walk from the box through the list; Tab works as everywhere. */
-function moveFocus(event, input, list = event.currentTarget) {
+function moveFocus(event, input, list) {
   const banks = [...list.querySelectorAll("button")];
   const at = banks.indexOf(document.activeElement);
   const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: banks.length - 1 }[event.key];
   if (to === undefined || (at < 0 && event.key !== "ArrowDown")) return;
   event.preventDefault();
-  (banks[to] ?? (to < 0 ? input : banks[at]))?.focus();
+  if (to < 0) input.focus();
+  else banks[to]?.focus();
+}
+
+/** What is found, with a caption above and what there is to say or do below. */
+function createResults(flow) {
+  const { t, api } = flow;
+  const caption = el("p", { class: "caption", id: "caption" });
+  const list = el("ul", { class: "banks", "aria-busy": "true" }, Array.from({ length: SKELETON_ROWS }, skeleton));
+  const under = el("div", { class: "under" });
+
+  /** @param {AbortSignal} signal ends when something else is looked for */
+  function find(query, signal) {
+    const isRouting = /^\d+$/.test(query);
+    if (isRouting && query.length !== ROUTING_DIGITS) caption.textContent = t("search.routing_hint");
+    else if (query.length !== 1) flow.run(signal, () => look(query, isRouting, signal));
+  }
+
+  async function look(query, isRouting, signal) {
+    if (query) {
+      await pause(DEBOUNCE_MS, signal);
+      flow.post("connect/institutionSearch", { query });
+    }
+    list.setAttribute("aria-busy", "true");
+    const filter = new URLSearchParams(query && { [isRouting ? "routing_number" : "search_name"]: query });
+    const page = query ? await fetchPage(filter, 1, signal) : await popular(flow);
+    signal.throwIfAborted();
+    list.setAttribute("aria-busy", "false");
+    list.replaceChildren();
+    caption.textContent = query ? t("search.results") : t("search.popular");
+    if (query) flow.announce(count(t, page));
+    if (page.institutions.length) add(page, filter, signal);
+    else under.replaceChildren(notice("info", t("search.nothing", { query }), t("search.nothing_text")));
+  }
+
+  function fetchPage(filter, number, signal) {
+    filter.set("page", String(number));
+    return api.get(`/institutions?${filter}`, signal);
+  }
+
+  function add({ institutions, page, total_pages: pages }, filter, signal) {
+    const rows = institutions.map((institution) => el("li", {}, bankRow(institution, () => choose(flow, institution))));
+    list.append(...rows);
+    under.replaceChildren(...(page < pages ? [actions(button(t("search.more"), more, "secondary"))] : []));
+    return rows;
+
+    function more({ target }) {
+      target.disabled = true;
+      flow.run(signal, async () => {
+        const next = add(await fetchPage(filter, page + 1, signal), filter, signal);
+        next[0]?.firstChild.focus();
+      });
+    }
+  }
+
+  return { caption, list, under, find };
+}
+
+function count(t, { institutions, total_pages: pages }) {
+  if (pages > 1) return t("search.many");
+  return institutions.length === 1 ? t("search.one") : t("search.count", { count: institutions.length });
+}
+
+function skeleton() {
+  return el("li", { class: "bank skeleton", "aria-hidden": "true" }, el("span", { class: "picture" }), el("span", {}));
 }
