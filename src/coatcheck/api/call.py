@@ -42,8 +42,10 @@ class Call:
     wire: Wire
     connection: Connection
     path: Mapping[str, str]
-    query_string: bytes
-    headers: Mapping[str, str]
+    query_string: bytes = field(repr=False)
+    """May hold a code."""
+    headers: Mapping[str, str] = field(repr=False)
+    """Hold the credentials."""
     body: bytes = field(repr=False)
     client_or_none: Client | None = None
     bearer_or_none: Presented | None = None
