@@ -5,6 +5,7 @@ import json
 import pytest
 
 from coatcheck.errors import InvalidClient
+from tests.makers import make_account, make_client, make_processor, make_token, make_user
 
 
 def added(operator, *arguments):
@@ -101,9 +102,46 @@ def test_a_processor_is_registered_as_it_was_asked(operator, processor):
     assert (row["numbers_as_strings"], row["owners_at_transactions"]) == (True, False)
 
 
-def test_a_processor_is_enabled_for_a_client_twice_without_harm(operator, client, processor):
+@pytest.mark.parametrize(("verb", "is_enabled"), [("enable-for", True), ("disable-for", False)])
+def test_a_processor_is_enabled_and_disabled_for_a_client_twice_without_harm(
+    operator, client, processor, verb, is_enabled
+):
+    ids = processor["processor_id"], client["client_id"]
     for _ in range(2):
-        assert operator("processor", "enable-for", processor["processor_id"], client["client_id"]).code == 0
+        assert operator("processor", verb, *ids).code == 0
+    assert added(operator, "processor", verb, *ids) == {
+        "processor_id": ids[0],
+        "client_id": ids[1],
+        "is_enabled": is_enabled,
+    }
+
+
+async def test_disabling_a_processor_for_a_client_stops_its_reading_and_leaves_a_trace(
+    run_elsewhere, house, http
+):
+    client = await make_client(house)
+    processor = await make_processor(house, client)
+    token = await make_token(house, await make_account(house, await make_user(house, client)), processor)
+
+    async def read():
+        answer = await http.get("/account/account_numbers", headers={"Authorization": f"Bearer {token}"})
+        return answer.status_code
+
+    assert await read() == 200
+    await run_elsewhere("processor", "disable-for", processor.guid, client.guid)
+    assert await read() == 401
+    await run_elsewhere("processor", "enable-for", processor.guid, client.guid)
+    assert await read() == 200
+    async with house.db.connection() as connection:
+        cursor = await connection.execute(
+            """SELECT body::jsonb ->> 'action', body::jsonb ->> 'actor' FROM audit_event
+               WHERE client_guid = %s AND body::jsonb ->> 'subject' = %s""",
+            (client.guid, processor.guid),
+        )
+        assert set(await cursor.fetchall()) == {
+            ("processor.disabled_for_client", "operator"),
+            ("processor.enabled_for_client", "operator"),
+        }
 
 
 @pytest.mark.parametrize(
@@ -115,6 +153,7 @@ def test_a_processor_is_enabled_for_a_client_twice_without_harm(operator, client
         ["processor", "enable", "PPR-none"],
         ["processor", "rotate-key", "PPR-none"],
         ["processor", "enable-for", "PPR-none", "CLT-none"],
+        ["processor", "disable-for", "PPR-none", "CLT-none"],
     ],
     ids=" ".join,
 )

@@ -23,7 +23,7 @@ ALL = sorted(commands(typer.main.get_command(app)))
 PROMISED = {
     "client": "add disable enable list rotate-key webhook widget",
     "keys": "new rotate",
-    "processor": "add disable enable enable-for list rotate-key",
+    "processor": "add disable disable-for enable enable-for list rotate-key",
 }
 
 

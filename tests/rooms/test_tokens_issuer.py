@@ -18,7 +18,12 @@ from coatcheck.errors import (
     UserDisabled,
 )
 from coatcheck.model.accounts import Account, remove_account
-from coatcheck.model.clients import set_client_disabled, set_processor_disabled
+from coatcheck.model.clients import (
+    disable_processor,
+    enable_processor,
+    set_client_disabled,
+    set_processor_disabled,
+)
 from coatcheck.model.tokens import LiveToken
 from coatcheck.model.users import change_user, remove_user
 from coatcheck.tokens.issuer import Bought
@@ -259,6 +264,43 @@ async def test_a_code_of_a_client_that_did_not_enable_the_processor_buys_nothing
     account = await make_account(house, await make_user(house, theirs))
     with pytest.raises(InvalidGrant):
         await exchange(house, processor, await make_code(house, account))
+
+
+async def test_a_client_that_parts_with_a_processor_ends_its_tokens_and_its_right_to_codes_at_once(
+    house: Coatcheck, client: Keyed, processor: Keyed, account: Account
+) -> None:
+    token, code = await make_token(house, account, processor), await make_code(house, account)
+    async with house.db.transaction() as connection:
+        await disable_processor(connection, client_guid=client.guid, processor_guid=processor.guid)
+    with pytest.raises(InvalidToken):
+        await authenticate(house, token)
+    with pytest.raises(InvalidGrant):
+        await exchange(house, processor, code)
+    async with house.db.transaction() as connection:
+        (issued,) = await house.issuer.tokens_of(connection, client.guid)
+        assert issued.active is False
+        await enable_processor(
+            connection, client_guid=client.guid, processor_guid=processor.guid, now=house.clock.now()
+        )
+    assert await authenticate(house, token)
+    assert await exchange(house, processor, code)
+
+
+async def test_parting_with_a_processor_touches_no_other_client_and_no_other_processor(
+    house: Coatcheck, client: Keyed, account: Account
+) -> None:
+    neighbour = await make_client(house)
+    elsewhere = await make_account(house, await make_user(house, neighbour))
+    left = await make_processor(house, client, neighbour)
+    stays = await make_processor(house, client)
+    tokens = [await make_token(house, elsewhere, left), await make_token(house, account, stays)]
+    codes = [(left, await make_code(house, elsewhere)), (stays, await make_code(house, account))]
+    async with house.db.transaction() as connection:
+        await disable_processor(connection, client_guid=client.guid, processor_guid=left.guid)
+    for token in tokens:
+        assert await authenticate(house, token)
+    for processor, code in codes:
+        assert await exchange(house, processor, code)
 
 
 async def test_a_scope_that_is_not_wholly_the_clients_is_not_found(

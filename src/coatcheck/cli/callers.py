@@ -20,6 +20,7 @@ from coatcheck.model.clients import (
     Processor,
     add_client,
     add_processor,
+    disable_processor,
     enable_processor,
     find_client,
     find_processor,
@@ -327,25 +328,43 @@ async def _set_processor_disabled(guid: str, is_disabled: bool) -> None:
 
 
 @processors.command("enable-for")
-def processor_enable_for(processor: ProcessorGuid, client: ClientGuid) -> None:
+def processor_enable_for(processor: ProcessorGuid, client: ClientGuid, as_json: AsJson = False) -> None:
     """From now on the processor may redeem the client's codes.
 
     Example: coatcheck processor enable-for PPR-... CLT-...
     """
-    run(_processor_enable_for(processor, client))
-    out.print("It may redeem the client's codes from now on.")
+    run(_set_enabled_for(processor, client, True))
+    if as_json:
+        show_json({"processor_id": processor, "client_id": client, "is_enabled": True})
+    else:
+        out.print("It may redeem the client's codes from now on.")
 
 
-async def _processor_enable_for(processor_guid: str, client_guid: str) -> None:
+@processors.command("disable-for")
+def processor_disable_for(processor: ProcessorGuid, client: ClientGuid, as_json: AsJson = False) -> None:
+    """Ends the processor's tokens at this one client, and its right to redeem the client's codes, at once.
+
+    Example: coatcheck processor disable-for PPR-... CLT-...
+    """
+    run(_set_enabled_for(processor, client, False))
+    if as_json:
+        show_json({"processor_id": processor, "client_id": client, "is_enabled": False})
+    else:
+        out.print("Disabled for this client. `coatcheck processor enable-for` takes it back.")
+
+
+async def _set_enabled_for(processor_guid: str, client_guid: str, is_enabled: bool) -> None:
     async with opened() as house, house.db.transaction() as connection:
         await _found_processor(connection, processor_guid)
         await _found_client(connection, client_guid)
-        await enable_processor(
-            connection, client_guid=client_guid, processor_guid=processor_guid, now=house.clock.now()
-        )
-        await _trace(
-            house, connection, "processor.enabled_for_client", processor_guid, client_guid=client_guid
-        )
+        if is_enabled:
+            await enable_processor(
+                connection, client_guid=client_guid, processor_guid=processor_guid, now=house.clock.now()
+            )
+        else:
+            await disable_processor(connection, client_guid=client_guid, processor_guid=processor_guid)
+        action = "processor.enabled_for_client" if is_enabled else "processor.disabled_for_client"
+        await _trace(house, connection, action, processor_guid, client_guid=client_guid)
 
 
 def _named(name: str) -> str:

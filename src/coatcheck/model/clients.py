@@ -114,6 +114,19 @@ async def enable_processor(
     )
 
 
+async def disable_processor(connection: Connection, *, client_guid: str, processor_guid: str) -> None:
+    """Ends the processor's tokens at this client, and its right to redeem the client's codes, at once.
+
+    `live_token` and the exchange look here. Does nothing if it had no right.
+    """
+    await run(
+        connection,
+        """DELETE FROM client_processor
+           WHERE client_guid = %(client_guid)s AND processor_guid = %(processor_guid)s""",
+        {"client_guid": client_guid, "processor_guid": processor_guid},
+    )
+
+
 async def set_client_webhook_url(connection: Connection, guid: str, webhook_url: str | None) -> None:
     """Where the client is told what happened; None tells it nothing."""
     if not await run(
