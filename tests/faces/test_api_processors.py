@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from coatcheck.app import Coatcheck
 from coatcheck.clock import MovableClock
@@ -184,6 +185,25 @@ async def test_a_bad_processor_gets_401_and_a_basic_challenge_that_never_says_wh
     for answer in (*answers, nothing):
         assert answer.headers["www-authenticate"].startswith("Basic realm=")
     assert (await world.exchange(code, path)).status_code == 200
+
+
+async def test_a_key_of_the_other_side_is_told_to_the_operator_alone_and_without_the_key(
+    world: World,
+) -> None:
+    code = await world.code()
+    with capture_logs() as logs:
+        answers = [
+            await world.exchange(code, auth=world.client.auth),
+            await world.http.get("/users", auth=world.processor.auth),
+            await world.exchange(code, auth=(world.processor.guid, "ccp_guess")),
+        ]
+    assert len({(answer.status_code, answer.text) for answer in answers}) == 1
+    assert [(line["operation"], line["detail"]) for line in logs] == [
+        ("exchangeCode", "The API key is a cck_ key where a ccp_ key belongs."),
+        ("listUsers", "The API key is a ccp_ key where a cck_ key belongs."),
+    ]
+    for key in (world.client.api_key, world.processor.api_key):
+        assert key[4:] not in str(logs)
 
 
 async def test_replaying_a_code_over_http_ends_the_token_it_bought(world: World) -> None:

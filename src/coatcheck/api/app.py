@@ -19,9 +19,11 @@ from coatcheck.api.wire.contract import Wire
 from coatcheck.api.wire.dialects import choose
 from coatcheck.app import Coatcheck
 from coatcheck.db import Connection
+from coatcheck.tokens.minting import Kind
 
 MAX_BODY_BYTES = 256 * 1024
 CHALLENGES = {Caller.CLIENT: "Basic", Caller.PROCESSOR: "Basic", Caller.TOKEN: "Bearer"}
+KEYS = {Caller.CLIENT: Kind.CLIENT_KEY, Caller.PROCESSOR: Kind.PROCESSOR_KEY}
 JSON = "application/json; charset=utf-8"
 
 log = structlog.get_logger(__name__)
@@ -63,7 +65,12 @@ class Operation:
             reply = await self._handle(route, wire, scope, headers, body)
         except errors.CoatcheckError as error:
             if not isinstance(error, errors.Refusal) or error.detail:
-                log.warning("request.refused", error=type(error).__name__, detail=error.detail)
+                log.warning(
+                    "request.refused",
+                    operation=route.operation if route else None,
+                    error=type(error).__name__,
+                    detail=error.detail,
+                )
             reply = reply_to(error, challenges=CHALLENGES.get(route.caller) if route else None)
         except psycopg.DataError:
             # Text that PostgreSQL cannot keep, such as a NUL character in a path.
@@ -88,7 +95,7 @@ class Operation:
             case Caller.TOKEN:
                 presented = house.issuer.present(bearer(authorization, scope["query_string"]))
             case Caller.PROCESSOR | Caller.CLIENT:
-                credentials = basic(authorization)
+                credentials = basic(authorization, KEYS[route.caller])
         open_: Callable[[], AbstractAsyncContextManager[Connection]] = (
             house.db.transaction if route.in_transaction else house.db.connection
         )

@@ -5,6 +5,9 @@ from base64 import b64decode
 
 from coatcheck.api.call import BasicCredentials
 from coatcheck.errors import InvalidClient, InvalidRequest, Unauthenticated
+from coatcheck.tokens.minting import Kind
+
+OTHER_SIDE = {Kind.CLIENT_KEY: Kind.PROCESSOR_KEY, Kind.PROCESSOR_KEY: Kind.CLIENT_KEY}
 
 
 def _credentials(authorization: list[str], scheme: str) -> str | None:
@@ -17,11 +20,11 @@ def _credentials(authorization: list[str], scheme: str) -> str | None:
     return credentials.strip() if given.lower() == scheme else None
 
 
-def basic(authorization: list[str]) -> BasicCredentials:
+def basic(authorization: list[str], kind: Kind) -> BasicCredentials:
     """The id and key of HTTP Basic (RFC 7617), unchecked.
 
     Raises:
-        InvalidClient: there are none, or they cannot be read.
+        InvalidClient: there are none, they cannot be read, or the key is the other side's, which the log says.
         InvalidRequest: the header stands twice.
     """
     if not authorization:
@@ -35,6 +38,8 @@ def basic(authorization: list[str]) -> BasicCredentials:
         raise InvalidClient from error
     if not colon or "\0" in name:
         raise InvalidClient
+    if api_key.startswith(f"{OTHER_SIDE[kind]}_"):
+        raise InvalidClient(detail=f"The API key is a {OTHER_SIDE[kind]}_ key where a {kind}_ key belongs.")
     return BasicCredentials(name, api_key)
 
 
