@@ -12,6 +12,7 @@ import pytest
 from coatcheck.app import Coatcheck
 from coatcheck.clock import MovableClock
 from coatcheck.errors import InvalidRequest
+from coatcheck.model.widgets import WidgetLook, put_widget_look
 from coatcheck.web.oauth_window import WayBack
 from coatcheck.worker import keep_house
 from tests.makers import make_client
@@ -199,7 +200,37 @@ async def test_a_browsers_page_names_the_clients_origin_and_does_not_follow_its_
     _, window = await begin(api, user, client_redirect_url="https://app.example.com:8443/done?x=1")
     page = await api.http.get(await decide(api, window))
     assert page.status_code == 200
-    assert data_of(page.text)["origin"] == "https://app.example.com:8443"
+    assert data_of(page.text)["origins"] == "https://app.example.com:8443"
+
+
+async def allow(api: Api, *origins: str) -> None:
+    async with api.house.db.transaction() as connection:
+        await put_widget_look(connection, api.caller.guid, WidgetLook(origins=list(origins)))
+
+
+async def test_an_opener_on_the_clients_allow_list_is_told_and_its_any_port_entries_name_nobody(
+    api: Api, user: str
+) -> None:
+    await allow(api, "https://app.example", "http://localhost:*", "https://other.example:8443")
+    _, window = await begin(api, user)
+    page = await api.http.get(await decide(api, window, "deny"))
+    assert data_of(page.text)["origins"] == "https://app.example https://other.example:8443"
+
+
+async def test_an_opener_that_the_client_named_is_told_alone(api: Api, user: str) -> None:
+    await allow(api, "https://app.example")
+    _, window = await begin(api, user, client_redirect_url="https://named.example/done")
+    page = await api.http.get(await decide(api, window))
+    assert data_of(page.text)["origins"] == "https://named.example"
+
+
+async def test_without_a_list_or_with_another_clients_no_foreign_opener_is_told(
+    api: Api, user: str, http: httpx.AsyncClient
+) -> None:
+    await allow(Api(http, api.house, await make_client(api.house)), "https://theirs.example")
+    _, window = await begin(api, user)
+    page = await api.http.get(await decide(api, window))
+    assert "origins" not in data_of(page.text)
 
 
 async def test_a_fresh_window_can_be_asked_for_and_each_opens_once(api: Api, user: str) -> None:

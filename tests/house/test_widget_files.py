@@ -8,8 +8,9 @@ import pytest
 
 from coatcheck.widget.statics import statics
 
-STATIC = Path(__file__).parents[2] / "src" / "coatcheck" / "widget" / "static"
-SCRIPTS = {path.relative_to(STATIC).as_posix(): path.read_text() for path in STATIC.rglob("*.js")}
+WIDGET = Path(__file__).parents[2] / "src" / "coatcheck" / "widget"
+STATIC = WIDGET / "static"
+SCRIPTS = {path.relative_to(WIDGET).as_posix(): path.read_text() for path in WIDGET.rglob("*.js")}
 ENGLISH = json.loads((STATIC / "catalogues" / "en.json").read_text())
 PLACE = re.compile(r"\{\w+\}")
 LITERAL = re.compile(r'"([a-z_]+(?:\.[a-z_0-9]+)?)"')

@@ -8,6 +8,7 @@ this attempt, the PKCE verifier above all, is sealed under the link's guid and g
 
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode, urlsplit
 
@@ -20,6 +21,7 @@ from coatcheck.model.clients import find_client
 from coatcheck.model.members import Member, find_member
 from coatcheck.model.oauth_states import find_oauth_state, put_oauth_state
 from coatcheck.model.users import find_user
+from coatcheck.model.widgets import widget_look
 from coatcheck.tokens.links import LinkKind
 from coatcheck.vault.vault import SecretKind, WorkerReader
 
@@ -90,6 +92,8 @@ class Attempt:
 class Claimed:
     member: Member
     attempt: Attempt
+    listeners: Sequence[str]
+    """Origins whose page, beside our own, is told how it went, should it have opened the window."""
 
 
 async def open_window(
@@ -175,7 +179,19 @@ async def claim(house: Coatcheck, connection: Connection, state: str) -> Claimed
         window = await find_oauth_state(connection, link.user_guid, attempt.oauth_state_guid)
         if not await house.widget_sessions.is_live(connection, window.session_guid):
             raise NotFound
-    return Claimed(await find_member(connection, link.user_guid, link.member_guid), attempt)
+    member = await find_member(connection, link.user_guid, link.member_guid)
+    return Claimed(member, attempt, await _listeners(connection, member, attempt.way_back))
+
+
+async def _listeners(connection: Connection, member: Member, way_back: WayBack) -> Sequence[str]:
+    """The one that the client named for this window, else those that may embed its widget; never just anybody.
+
+    An entry for any port is not there: a browser delivers to a whole origin only.
+    """
+    if way_back.origin:
+        return [way_back.origin]
+    look = await widget_look(connection, member.client_guid)
+    return [origin for origin in look.origins if not origin.endswith(":*")]
 
 
 def _is_web_address(url: str) -> bool:

@@ -133,8 +133,8 @@ def _result(claimed: Claimed, error_reason: str | None) -> Response:
     }
     if error_reason:
         data["error-reason"] = error_reason
-    if origin := claimed.attempt.way_back.origin:
-        data["origin"] = origin
+    if claimed.listeners:
+        data["origins"] = " ".join(claimed.listeners)
     name = claimed.member.name
     if error_reason:
         return _message(200, f"{name} is not connected", "Close this window to try again.", data)
