@@ -1,15 +1,11 @@
 """The widget's page over HTTP: its link, its head, its files and its words."""
 
-import gettext
 import re
 from datetime import timedelta
-from io import BytesIO
 from pathlib import Path
 
 import httpx
 import pytest
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 
 from coatcheck.app import Coatcheck
 from coatcheck.cli.credentials import settle, settled_seed
@@ -18,7 +14,7 @@ from coatcheck.model.statuses import ConnectionStatus
 from coatcheck.model.widgets import WidgetLook, put_widget_look, widget_look
 from coatcheck.widget import shapes, wording
 from coatcheck.widget.statics import read
-from coatcheck.widget.wording import every_text
+from coatcheck.widget.texts import TEXTS
 from tests.makers import make_client
 from tests.opened import (
     boot_of,
@@ -161,22 +157,25 @@ async def test_the_page_begins_with_every_option_settled(api: Api, house: Coatch
 
 
 @pytest.mark.parametrize(
-    ("asked", "browser", "locale"),
+    ("asked", "browser", "locale", "title"),
     [
-        ({}, None, "en"),
-        ({}, "fr-CA,fr;q=0.9,en;q=0.8", "fr-CA"),
-        ({}, "de, en;q=0.1, es;q=0.5", "es"),
-        ({"locale": "es"}, "fr", "es"),
-        ({"locale": "fr_CA"}, None, "fr-CA"),
-        ({"locale": "tlh"}, "*", "en"),
+        ({}, None, "en", "Find your bank"),
+        ({}, "fr-CA,fr;q=0.9,en;q=0.8", "fr-CA", "Trouvez votre banque"),
+        ({}, "de, en;q=0.1, es;q=0.5", "es", "Busque su banco"),
+        ({"locale": "es"}, "fr", "es", "Busque su banco"),
+        ({"locale": "fr_CA"}, None, "fr-CA", "Trouvez votre banque"),
+        ({"locale": "tlh"}, "*", "en", "Find your bank"),
     ],
 )
 async def test_the_language_is_the_client_s_choice_then_the_browser_s(
-    api: Api, user: str, asked: dict[str, str], browser: str | None, locale: str
+    api: Api, user: str, asked: dict[str, str], browser: str | None, locale: str, title: str
 ) -> None:
     headers = {} if browser is None else {"Accept-Language": browser}
     response = await api.http.get(await link(api, user, **asked), headers=headers)
-    assert boot_of(response)["locale"] == locale
+    boot = boot_of(response)
+    assert boot["locale"] == locale
+    assert boot["messages"]["search.title"] == title
+    assert boot["messages"].keys() == dict(TEXTS).keys()
     assert f'<html lang="{locale}"' in response.text
 
 
@@ -209,7 +208,6 @@ async def test_files_are_kept_for_ever_under_their_hash_and_found_under_no_other
     for wrong in (
         f"{base[:-1]}x/widget.js",
         f"{base}/nothing.js",
-        f"{base}/catalogues/en.json",
         f"{base}/connect.js",
         f"{base}/../app.py",
         f"{base}/%2e%2e/app.py",
@@ -224,34 +222,14 @@ async def test_the_loader_is_served_where_mx_clients_expect_it(api: Api) -> None
     assert loader.headers["cache-control"] == "public, max-age=300"
 
 
-def test_a_translation_s_gaps_are_english_and_the_hash_changes_with_any_file(tmp_path: Path) -> None:
-    (tmp_path / "catalogues").mkdir()
-    (tmp_path / "catalogues" / "en.json").write_text('{"a": "one", "b": "two"}')
-    (tmp_path / "catalogues" / "es.json").write_text('{"a": "uno"}')
+def test_the_hash_changes_with_any_file(tmp_path: Path) -> None:
+    (tmp_path / "steps").mkdir()
     (tmp_path / "widget.js").write_text("1")
+    (tmp_path / "steps" / "search.js").write_text("1")
     before = read(tmp_path)
-    assert before.catalogues["es"] == {"a": "uno", "b": "two"}
-    assert before.catalogues["fr-CA"] == {"a": "one", "b": "two"}
-    assert list(before.files) == ["widget.js"]
-    (tmp_path / "catalogues" / "es.json").write_text("{}")
+    assert sorted(before.files) == ["steps/search.js", "widget.js"]
+    (tmp_path / "steps" / "search.js").write_text("2")
     assert read(tmp_path).base != before.base
-
-
-@pytest.mark.parametrize("locale", ["es", "fr_CA"])
-def test_every_word_is_translated_with_its_names_in_place_and_compiled(locale: str) -> None:
-    folder = Path(wording.__file__).parent / "locales" / locale / "LC_MESSAGES"
-    with (folder / "widget.po").open("rb") as file:
-        catalogue = read_po(file)
-    words = {message.id: message.string for message in catalogue if message.id}
-    assert words.keys() == set(every_text())
-    for text, translated in words.items():
-        assert translated, text
-        assert translated.count("{name}") == text.count("{name}"), text
-    compiled = BytesIO()
-    write_mo(compiled, catalogue)
-    with (folder / "widget.mo").open("rb") as file:
-        kept = gettext.GNUTranslations(file)
-    assert {text: kept.gettext(text) for text in words} == words
 
 
 def test_every_status_that_stops_has_words() -> None:

@@ -34,6 +34,7 @@ from coatcheck.widget.handlers import starting
 from coatcheck.widget.oauth_return import STYLE_PATH
 from coatcheck.widget.shapes import Boot, Client
 from coatcheck.widget.statics import Statics
+from coatcheck.widget.texts import page_texts
 from coatcheck.widget.visit import Visit
 from coatcheck.widget.wording import LATER, LINK_OVER, NO_SCRIPT, TITLE, choose_locale, say
 
@@ -136,7 +137,7 @@ async def _swap(
         config=config(house, options),
         client=Client(guid=client.guid, name=client.name, logo_url=look.logo, accent_color=look.accent_color),
         target_origins=look.origins or [_own_origin(house)],
-        messages=statics.catalogues[locale],
+        messages=page_texts(locale),
         static=statics.base,
         start=await starting.start(Visit(house, connection, session, path={}, query={}, body=b"")),
     )

@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import json
 import mimetypes
 import re
 from collections.abc import Mapping
@@ -16,10 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from coatcheck.widget.compression import takes_gzip
-from coatcheck.widget.wording import DEFAULT, LOCALES
 
 PREFIX = "/md/static"
-CATALOGUES, LOADER, ENTRY = "catalogues", "connect.js", "widget.js"
+LOADER, ENTRY = "connect.js", "widget.js"
 IMPORT = re.compile(rb'^import .* from "(\..+?)";$', re.MULTILINE)
 FOREVER, SHORTLY = "public, max-age=31536000, immutable", "public, max-age=300"
 TYPES: Mapping[str, str] = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -39,8 +37,6 @@ class Statics:
     """By their path below `static/`."""
     base: str
     """Where they are served."""
-    catalogues: Mapping[str, Mapping[str, str]]
-    """The page's words by locale; what a translation lacks is English."""
 
     @property
     def modules(self) -> list[str]:
@@ -85,21 +81,10 @@ def read(folder: Path) -> Statics:
     digest = hashlib.sha256()
     for name, content in contents.items():
         digest.update(f"{name} {len(content)} ".encode() + content)
-    served = {name: content for name, content in contents.items() if not _is_catalogue(name)}
     return Statics(
-        files={name: _file(name, content) for name, content in served.items()},
+        files={name: _file(name, content) for name, content in contents.items()},
         base=f"{PREFIX}/{digest.hexdigest()[:16]}",
-        catalogues=_catalogues(contents),
     )
-
-
-def _catalogues(contents: Mapping[str, bytes]) -> Mapping[str, Mapping[str, str]]:
-    read = {locale: json.loads(contents.get(f"{CATALOGUES}/{locale}.json", b"{}")) for locale in LOCALES}
-    return {locale: {**read[DEFAULT], **words} for locale, words in read.items()}
-
-
-def _is_catalogue(name: str) -> bool:
-    return PurePosixPath(name).parts[0] == CATALOGUES
 
 
 def _file(name: str, content: bytes) -> File:

@@ -1,7 +1,7 @@
 """What the end user is told about a connection, in one table; and in which language.
 
-The English stands here and is its own key. The other languages are gettext catalogues below `locales/`, compiled by
-`make words`; a test refuses one that misses a word of this file or is not compiled.
+The English stands here and in `texts.py`. The other languages are gettext catalogues below `locales/`, which
+`make words` brings up to date and compiles; a test refuses one that misses a text or is not compiled.
 """
 
 import gettext
@@ -184,7 +184,7 @@ LATER = (_("Just a moment"), _("The service is not available right now. Try agai
 
 
 def every_text() -> Iterator[str]:
-    """All that a catalogue translates."""
+    """All that stands here to be translated."""
     yield from (TITLE, NO_SCRIPT, *LINK_OVER, *LATER, *LABELS.values())
     for words in (*WORDS.values(), REFUSED, NO_ELIGIBLE_ACCOUNTS, NO_ACCOUNTS):
         yield from (words.title, words.text)
@@ -192,11 +192,12 @@ def every_text() -> Iterator[str]:
 
 def say(locale: str, text: str, name: str = "") -> str:
     """The words in this language; about the institution of this name, where they are about one."""
-    return _catalogue(locale).gettext(text).replace("{name}", name)
+    return catalogue(locale).gettext(text).replace("{name}", name)
 
 
 @cache
-def _catalogue(locale: str) -> gettext.NullTranslations:
+def catalogue(locale: str) -> gettext.NullTranslations:
+    """All translations into this language. What it does not hold it gives back as it is: in English."""
     name = LOCALES[locale]
     if name is None:
         return gettext.NullTranslations()
