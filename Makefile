@@ -10,6 +10,7 @@ INSTALL := -m pip --disable-pip-version-check install --quiet --require-hashes
 # One for each core, whole files together: each has a PostgreSQL of its own, some files a server.
 WORKERS ?= logical
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
+LOCALES := src/coatcheck/widget/locales
 RUN ?=
 WIDGET_SDK = tests/widget/node_modules/.package-lock.json
 
@@ -44,8 +45,11 @@ lock: .venv/ready ## pin again what pyproject.toml asks for; RUN=--upgrade takes
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links $(RUN)
 
-words: setup ## compile what the widget says in other languages, after a change to its catalogues
-	$(BIN)/pybabel --quiet compile --domain widget --directory src/coatcheck/widget/locales
+words: .venv/ready ## gather what the widget says into the catalogues of its translators, and compile those
+	$(BIN)/pybabel --quiet extract --no-location --output .venv/widget.pot src/coatcheck/widget
+	$(BIN)/pybabel --quiet update --domain widget --input-file .venv/widget.pot --output-dir $(LOCALES) \
+	--width 110 --ignore-obsolete --ignore-pot-creation-date
+	$(BIN)/pybabel --quiet compile --domain widget --directory $(LOCALES)
 
 secrets: ## make the files that compose.yaml reads: database password and master key
 	@umask 077 && mkdir secrets && cd secrets \
