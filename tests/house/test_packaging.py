@@ -110,6 +110,25 @@ def test_make_without_a_usable_python_says_what_to_install(tmp_path):
     assert "python3-venv" in refused.stderr
 
 
+@pytest.mark.parametrize(("ends", "made"), [(0, True), (1, False)])
+def test_setting_up_shows_a_dot_for_each_package_and_swallows_no_failure(tmp_path, ends, made):
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "sdk.txt").touch()
+    pip = tmp_path / ".venv-sdk" / "bin" / "python"
+    pip.parent.mkdir(parents=True)
+    lines = (
+        "Looking in indexes: elsewhere\nCollecting one\n  Downloading one\nCollecting two\nInstalling both"
+    )
+    pip.write_text(f"#!/bin/sh\nprintf '{lines}\n'\nexit {ends}\n")
+    pip.chmod(0o755)
+    done = subprocess.run(
+        ["make", ".venv-sdk/ready"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines()[1:] == [".. unpacking"]
+    assert (done.returncode == 0, (tmp_path / ".venv-sdk" / "ready").exists()) == (made, made)
+
+
 def test_make_secrets_makes_what_compose_reads_for_its_owner_alone(tmp_path):
     (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
     subprocess.run(["make", "secrets"], cwd=tmp_path, capture_output=True, check=True)
