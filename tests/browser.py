@@ -1,6 +1,6 @@
 """The browser in which tests, the benchmark and the pictures see the pages: the system's Chromium, else Playwright's.
 
-    python -m tests.browser     # sees to it that there is one
+python -m tests.browser     # sees to it that there is one
 """
 
 import asyncio
@@ -47,7 +47,15 @@ def bring() -> None:
     if IS_ROOT and shutil.which("apt-get"):
         print("Installing Debian's chromium, for the tests in a browser.", flush=True)
         _run("apt-get", "update", "--quiet")
-        _run("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "chromium", "fonts-dejavu-core")
+        _run(
+            "apt-get",
+            "install",
+            "--yes",
+            "--quiet",
+            "--no-install-recommends",
+            "chromium",
+            "fonts-dejavu-core",
+        )
     if not _starts():
         print("Installing Playwright's Chromium, for the tests in a browser.", flush=True)
         _run(sys.executable, "-m", "playwright", "install", *(["--with-deps"] if IS_ROOT else []), "chromium")

@@ -1,0 +1,228 @@
+"""A client's app on one origin, Coatcheck on another, a worker beside it, and a browser in front of both."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from playwright.async_api import Browser, BrowserContext, Frame, Locator, Page, expect
+from starlette.applications import Starlette
+from starlette.requests import Request as AppRequest
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from coatcheck.app import Coatcheck
+from coatcheck.server import create_app, listen, serve
+from tests.opened import link
+from tests.world import Api, work
+
+HERE = Path(__file__).parent
+SDK = HERE / "node_modules" / "@mxenabled" / "web-widget-sdk" / "dist" / "umd" / "index.js"
+GRACE = 1
+"""Seconds a server that is told to stop gives what is on its way."""
+LOOK_SECONDS = 0.05
+"""Between two looks of the worker."""
+WEB_VIEW = """
+  window.navigations = [];
+  navigation.addEventListener("navigate", (event) => {
+    if (/^https?:/.test(event.destination.url)) return;
+    event.preventDefault();
+    window.navigations.push(event.destination.url);
+  });
+"""
+"""What a mobile app does around its web view: it keeps navigations to its own scheme to itself, and heeds them."""
+PHONE, DESKTOP = {"width": 390, "height": 760}, {"width": 1000, "height": 760}
+
+expect.set_options(timeout=15_000)
+
+
+@dataclass
+class Site:
+    """An ASGI app on a port of its own, which can be stopped and started again."""
+
+    port: int
+    host: str = "127.0.0.1"
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _task: "asyncio.Task[None] | None" = None
+
+    @property
+    def origin(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    def start(self, app: ASGIApp) -> None:
+        self._stop = asyncio.Event()
+        bound = listen("127.0.0.1", self.port)
+        self._task = asyncio.create_task(serve(app, bound, self._stop, grace=timedelta(seconds=GRACE)))
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._stop.set()
+            await self._task
+            self._task = None
+
+
+@dataclass
+class Scene:
+    """One client's user, who has an app open."""
+
+    api: Api
+    user: str
+    server: Site
+    app: Site
+    context: BrowserContext
+    requested: list[str] = field(default_factory=list)
+    """Every address that the browser asked for."""
+    is_at_work: asyncio.Event = field(default_factory=asyncio.Event)
+    """Clear it, and the worker does nothing more until it is set again."""
+
+    @property
+    def house(self) -> Coatcheck:
+        return self.api.house
+
+    async def embed(self, way: str = "sdkUrl", **options: Any) -> "Embedded":
+        """The widget in a frame of the app's page, put there in one of the ways that clients know."""
+        page = await self.context.new_page()
+        await page.goto(self.app.origin)
+        asked = (
+            [f"{self.app.origin}/widget_url", options]
+            if way == "sdkProxy"
+            else [await link(self.api, self.user, **options)]
+        )
+        await page.evaluate(f"(asked) => embed({json.dumps(way)}, ...asked)", asked)
+        element = await page.wait_for_selector("iframe")
+        frame = await element.content_frame()
+        assert frame is not None
+        return Embedded(self, page, frame)
+
+    async def open(self, **options: Any) -> "Embedded":
+        """The widget by itself, as a window or a mobile app's web view has it."""
+        page = await self.context.new_page()
+        await page.add_init_script(WEB_VIEW)
+        await page.goto(await link(self.api, self.user, **options), wait_until="commit")
+        return Embedded(self, page, page.main_frame)
+
+    async def work(self) -> None:
+        """Does this client's jobs as they come."""
+        while True:
+            await self.is_at_work.wait()
+            await work(self.house, self.api.caller.guid)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def foreign(self) -> list[str]:
+        """The addresses asked for that are neither the app's nor ours."""
+        ours = (self.app.origin, self.server.origin, "data:", "about:", "blob:")
+        return [url for url in self.requested if not url.startswith(ours)]
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The widget as its user sees it."""
+
+    scene: Scene
+    page: Page
+    """The one around it, or its own."""
+    frame: Frame
+
+    def heading(self, text: str) -> Locator:
+        return self.frame.get_by_role("heading", level=1, name=text)
+
+    async def sees(self, title: str) -> None:
+        """Waits for the screen with this title."""
+        await expect(self.heading(title)).to_be_visible()
+
+    async def press(self, name: str) -> None:
+        await self.frame.get_by_role("button", name=name, exact=True).click()
+
+    async def agree(self) -> None:
+        await self.press("Agree and continue")
+
+    async def choose(self, bank: str) -> None:
+        await self.frame.get_by_role("searchbox").fill(bank)
+        await self.frame.get_by_role("list").get_by_role("button", name=bank).first.click()
+
+    async def sign_in(self, login: str = "mxuser", password: str = "correct") -> None:
+        await self.frame.get_by_label("Username").fill(login)
+        await self.frame.get_by_label("Password", exact=True).fill(password)
+        await self.press("Continue")
+
+    async def connect(
+        self, login: str = "mxuser", password: str = "correct", *, bank: str = "MX Bank"
+    ) -> None:
+        """Through consent and search to what the bank says."""
+        await self.agree()
+        await self.choose(bank)
+        await self.sign_in(login, password)
+
+    async def answer(self, text: str) -> None:
+        """To a question in words."""
+        await self.sees("One more question")
+        await self.frame.get_by_role("main").get_by_role("textbox").fill(text)
+        await self.press("Continue")
+
+    async def select(self, account: str = "Checking") -> None:
+        """Picks the account that is to be verified."""
+        await self.frame.get_by_role("radio", name=account).first.check()
+        await self.press("Continue")
+
+    async def heard(self) -> list[dict[str, Any]]:
+        """The messages that the page around it got, in order."""
+        return list(await self.page.evaluate("heard"))
+
+    async def decoded(self) -> list[dict[str, Any]]:
+        """What MX's SDK, or the loader, made of them."""
+        return list(await self.page.evaluate("decoded"))
+
+    async def undecoded(self) -> list[dict[str, Any]]:
+        return list(await self.page.evaluate("undecoded"))
+
+    async def types(self) -> list[str]:
+        return [message["type"].removeprefix("mx/") for message in await self.heard()]
+
+
+@asynccontextmanager
+async def scene(
+    house: Coatcheck, api: Api, server: Site, app: Site, browser: Browser, **context: Any
+) -> AsyncIterator[Scene]:
+    server.start(create_app(house))
+    made = await browser.new_context(viewport=DESKTOP, **context)
+    one = Scene(api, await api.create_user(), server, app, made)
+    made.on("request", lambda request: one.requested.append(request.url))
+    app.start(client_app(one))
+    one.is_at_work.set()
+    worker = asyncio.create_task(one.work())
+    try:
+        yield one
+    finally:
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
+        await made.close()
+        await server.stop()
+        await app.stop()
+
+
+def client_app(one: Scene) -> Starlette:
+    """The client's own server: a page with its scripts, and the proxy that MX's SDK asks for a link."""
+    page = Template((HERE / "app.html").read_text()).substitute(
+        sdk="/sdk.js", loader=f"{one.server.origin}/connect.js"
+    )
+
+    async def show(_: AppRequest) -> HTMLResponse:
+        return HTMLResponse(page)
+
+    async def sdk(_: AppRequest) -> FileResponse:
+        return FileResponse(SDK, media_type="text/javascript")
+
+    async def widget_url(request: AppRequest) -> JSONResponse:
+        wanted: Mapping[str, Any] = await request.json()
+        answer = await one.api.post(f"/users/{one.user}/widget_urls", json=wanted)
+        return JSONResponse(answer.json(), answer.status_code)
+
+    return Starlette(
+        routes=[Route("/", show), Route("/sdk.js", sdk), Route("/widget_url", widget_url, methods=["POST"])]
+    )
