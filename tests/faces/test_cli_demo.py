@@ -72,6 +72,28 @@ def test_no_number_and_no_secret_stands_in_clear(story):
     assert not re.search(r"c[a-z]{2}_\w{6}", story)
 
 
+def test_the_owner_is_told_by_first_characters_alone(story):
+    for name in ("owner_name", "address", "email", "phone"):
+        assert re.search(rf'"{name}": ".\*\*\*\*\*"', story), name
+    assert "@" not in story
+
+
+def test_telling_masks_people_wherever_they_stand():
+    person = {
+        "first_name": "Ada",
+        "last_name": "Example",
+        "email": "ada@mail.example",
+        "phone": "+12085550137",
+    }
+    shown = told(
+        {"rows": [person | {"owner_name": "Ada Example", "address": "1 Elm Court"}], "name": "MX Bank"}
+    )
+    for told_in_clear in ("Ada", "Example", "ada", "1208", "0137", "Elm"):
+        assert told_in_clear not in shown
+    assert shown.count("A*****") == 2
+    assert "MX Bank" in shown
+
+
 def test_telling_masks_leaves_out_and_shortens():
     shown = told(
         {

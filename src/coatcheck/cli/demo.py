@@ -33,6 +33,7 @@ PATIENCE = timedelta(seconds=20)
 """For one job of the member."""
 SECRETS = frozenset({"value"})
 NUMBERS = frozenset({"account_number", "routing_number", "transit_number", "institution_number"})
+PERSONAL = frozenset({"owner_name", "first_name", "last_name", "address", "email", "phone"})
 LONGEST_OBJECT = 12
 LONGEST_LIST = 2
 LONGEST_TEXT = 60
@@ -183,7 +184,11 @@ def _read(reader: "Speaker") -> None:
         "GET", "/account/account_numbers",
         means="The processor reads the full numbers (masked here). The client did not touch them.",
     )  # fmt: skip
-    reader.asks("GET", "/account/account_owners", means="The people behind the account, for a name match.")
+    reader.asks(
+        "GET",
+        "/account/account_owners",
+        means="The people behind the account, for a name match (masked as well).",
+    )
     for page, means in enumerate(
         ("The account's transactions, page by page.", "And the next page."), start=1
     ):
@@ -286,7 +291,7 @@ def _speaker(name: str, base_url: str, *basic: str) -> Iterator[Speaker]:
 
 
 def told(value: Any) -> str:
-    """JSON as the demo shows it: secrets and numbers masked, nulls left out, the rest shortened."""
+    """JSON as the demo shows it: secrets, numbers and people masked, nulls left out, the rest shortened."""
     return json.dumps(_shortened(value), indent=2, ensure_ascii=False)
 
 
@@ -302,6 +307,8 @@ def _shortened(value: Any, name: str = "") -> Any:
         )
     if name in NUMBERS:
         return f"*****{str(value)[-4:]}"
+    if name in PERSONAL:
+        return f"{str(value)[:1]}*****"
     if isinstance(value, str):
         return "..." if name in SECRETS else _cut(_masked(value))
     return value
