@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from coatcheck.model.statuses import STATUS_IDS, ConnectionStatus
+from tests.linked import until
 from tests.makers import make_processor
 from tests.widget.scene import Embedded, Scene
 from tests.world import HEADERS, V1
@@ -152,7 +153,12 @@ async def test_the_sdk_s_ping_and_way_back_are_answered(stage: Scene) -> None:
 async def test_a_mobile_web_view_hears_by_navigations_to_its_scheme(stage: Scene) -> None:
     widget = await stage.open(is_mobile_webview=True, ui_message_webview_url_scheme="harbour")
     await widget.connect()
-    await widget.page.wait_for_function("navigations.some((url) => url.includes('/memberConnected'))")
+    await widget.sees("MX Bank is connected")
+
+    async def is_told() -> bool:
+        return bool(await widget.page.evaluate("navigations.some((url) => url.includes('/memberConnected'))"))
+
+    await until(is_told)
     navigations = await widget.page.evaluate("navigations")
     heard = {urlsplit(url).netloc + urlsplit(url).path: parse_qs(urlsplit(url).query) for url in navigations}
     assert {"connect/selectedInstitution", "connect/stepChange", "connect/memberConnected"} <= heard.keys()
