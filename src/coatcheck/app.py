@@ -15,6 +15,7 @@ from coatcheck.jobs import Jobs
 from coatcheck.linking.consent import Consent
 from coatcheck.linking.linker import Linker
 from coatcheck.linking.micro_deposits import MicroDeposits
+from coatcheck.linking.parts import Parts
 from coatcheck.tokens import partitions
 from coatcheck.tokens.api_keys import ApiKeys
 from coatcheck.tokens.issuer import Issuer
@@ -36,6 +37,8 @@ class Coatcheck:
     registry: Registry
     jobs: Jobs
     announcer: Announcer
+    parts: Parts
+    """Those of the above that `linking` works with; the worker's side of it is made in the worker."""
     linker: Linker
     consent: Consent
     micro_deposits: MicroDeposits
@@ -75,6 +78,7 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
         )
         jobs = Jobs(clock)
         announcer = Announcer(clock, jobs)
+        parts = Parts(settings, clock, db, vault, registry, announcer, audit, jobs)
         yield Coatcheck(
             settings=settings,
             clock=clock,
@@ -84,13 +88,10 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
             registry=registry,
             jobs=jobs,
             announcer=announcer,
-            linker=Linker(
-                settings, clock, vault, registry, announcer, audit, jobs, index_key=keyring.index_key
-            ),
-            consent=Consent(settings, clock, db, vault, registry, announcer, audit, jobs),
-            micro_deposits=MicroDeposits(
-                clock, db, vault, registry, announcer, audit, jobs, index_key=keyring.index_key
-            ),
+            parts=parts,
+            linker=Linker(parts, index_key=keyring.index_key),
+            consent=Consent(parts),
+            micro_deposits=MicroDeposits(parts, index_key=keyring.index_key),
             issuer=Issuer(settings, clock, keyring.hash_key, audit),
             api_keys=ApiKeys(settings, clock, keyring.hash_key, audit),
             links=Links(settings, clock, keyring.hash_key),

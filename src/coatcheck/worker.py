@@ -88,16 +88,7 @@ class Crew:
 def hire(house: Coatcheck) -> Crew:
     """The crew of a house."""
     return Crew(
-        sittings=Sittings(
-            house.settings,
-            house.clock,
-            house.db,
-            house.vault,
-            house.registry,
-            house.announcer,
-            house.audit,
-            house.jobs,
-        ),
+        sittings=Sittings(house.parts),
         micro_deposits=house.micro_deposits,
         deliverer=Deliverer(house.settings, house.clock, house.db, house.vault, house.jobs),
     )

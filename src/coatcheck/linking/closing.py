@@ -7,18 +7,15 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from coatcheck import ids
-from coatcheck.audit.log import AuditLog
-from coatcheck.clock import Clock
-from coatcheck.config import Settings
 from coatcheck.connectors.contract import Asking, ChallengeType, Finished, JobKind, Option, Question
-from coatcheck.connectors.registry import Registry
 from coatcheck.db import Connection
 from coatcheck.errors import BankError, CredentialsDenied, NotFound
-from coatcheck.jobs import Duty, Jobs
+from coatcheck.jobs import Duty
 from coatcheck.linking import job_rows, member_rows
 from coatcheck.linking.harvest import Harvest, Harvester
 from coatcheck.linking.job_rows import Fence
 from coatcheck.linking.lifecycle import Step, after, after_failure
+from coatcheck.linking.parts import Parts
 from coatcheck.linking.queue import Queue
 from coatcheck.linking.records import (
     Challenge,
@@ -30,9 +27,8 @@ from coatcheck.linking.records import (
 )
 from coatcheck.model.members import Member, find_member
 from coatcheck.model.statuses import ConnectionStatus
-from coatcheck.vault.vault import SecretKind, Vault
+from coatcheck.vault.vault import SecretKind
 from coatcheck.webhooks import events
-from coatcheck.webhooks.announcer import Announcer
 
 Result: TypeAlias = Finished | Asking | BankError | Step
 """What the bank said, or what happened instead."""
@@ -58,24 +54,15 @@ class Verdict:
 
 
 class Closer:
-    def __init__(
-        self,
-        settings: Settings,
-        clock: Clock,
-        vault: Vault,
-        registry: Registry,
-        announcer: Announcer,
-        audit: AuditLog,
-        jobs: Jobs,
-    ) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._vault = vault
-        self._announcer = announcer
-        self._audit = audit
-        self._jobs = jobs
-        self._queue = Queue(clock, vault, audit, jobs)
-        self._harvester = Harvester(vault, registry)
+    def __init__(self, parts: Parts) -> None:
+        self._settings = parts.settings
+        self._clock = parts.clock
+        self._vault = parts.vault
+        self._announcer = parts.announcer
+        self._audit = parts.audit
+        self._jobs = parts.jobs
+        self._queue = Queue(parts)
+        self._harvester = Harvester(parts.vault, parts.registry)
 
     async def close(self, connection: Connection, job: MemberJob, result: Result, fence: Fence) -> None:
         """Saves the result and all that follows from it.

@@ -8,48 +8,33 @@ import json
 from base64 import urlsafe_b64encode
 from hashlib import sha256
 
-from coatcheck.audit.log import AuditLog
-from coatcheck.clock import Clock
-from coatcheck.config import Settings
 from coatcheck.connectors.contract import JobKind
-from coatcheck.connectors.registry import Registry
-from coatcheck.db import Connection, Database
+from coatcheck.db import Connection
 from coatcheck.errors import BankError, ConstraintNotMet, UserDisabled
-from coatcheck.jobs import Jobs
 from coatcheck.linking import member_rows
 from coatcheck.linking.lifecycle import Step, after
+from coatcheck.linking.parts import Parts
 from coatcheck.linking.queue import Queue
 from coatcheck.linking.records import HeldMember, JobRequest
 from coatcheck.model.members import Member, find_member
 from coatcheck.model.statuses import ConnectionStatus
-from coatcheck.vault.vault import SecretKind, Vault
+from coatcheck.vault.vault import SecretKind
 from coatcheck.webhooks import events
-from coatcheck.webhooks.announcer import Announcer
 
 RETURN_PATH = "/oauth/callback"
 """Where banks send the user back to; the web process serves it."""
 
 
 class Consent:
-    def __init__(
-        self,
-        settings: Settings,
-        clock: Clock,
-        db: Database,
-        vault: Vault,
-        registry: Registry,
-        announcer: Announcer,
-        audit: AuditLog,
-        jobs: Jobs,
-    ) -> None:
-        self._clock = clock
-        self._db = db
-        self._vault = vault
-        self._registry = registry
-        self._announcer = announcer
-        self._audit = audit
-        self._queue = Queue(clock, vault, audit, jobs)
-        self._redirect_uri = settings.base_url + RETURN_PATH
+    def __init__(self, parts: Parts) -> None:
+        self._clock = parts.clock
+        self._db = parts.db
+        self._vault = parts.vault
+        self._registry = parts.registry
+        self._announcer = parts.announcer
+        self._audit = parts.audit
+        self._queue = Queue(parts)
+        self._redirect_uri = parts.settings.base_url + RETURN_PATH
 
     def authorize(self, member: Member, *, state: str, code_verifier: str) -> str:
         """The bank's page for this attempt (RFC 6749 4.1.1; RFC 7636 with S256).

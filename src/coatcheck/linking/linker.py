@@ -14,11 +14,7 @@ from hashlib import sha256
 import psycopg
 
 from coatcheck import ids
-from coatcheck.audit.log import AuditLog
-from coatcheck.clock import Clock
-from coatcheck.config import Settings
 from coatcheck.connectors.contract import Institution, JobKind
-from coatcheck.connectors.registry import Registry
 from coatcheck.db import Connection, run
 from coatcheck.errors import (
     Conflict,
@@ -30,19 +26,19 @@ from coatcheck.errors import (
     TooManyRequests,
     UserDisabled,
 )
-from coatcheck.jobs import Duty, Jobs
+from coatcheck.jobs import Duty
 from coatcheck.linking import job_rows, member_rows
 from coatcheck.linking.forms import answered, check_offered, entered, how_to_connect, why_not
 from coatcheck.linking.lifecycle import Step, after, after_start
+from coatcheck.linking.parts import Parts
 from coatcheck.linking.queue import Queue
 from coatcheck.linking.records import Challenge, HeldMember, JobRequest
 from coatcheck.model.clients import Client
 from coatcheck.model.members import Member, find_member
 from coatcheck.model.statuses import ConnectionStatus
 from coatcheck.model.users import User
-from coatcheck.vault.vault import SecretKind, Vault, WorkerReader
+from coatcheck.vault.vault import SecretKind, WorkerReader
 from coatcheck.webhooks import events
-from coatcheck.webhooks.announcer import Announcer
 
 MAX_MEMBERS = 25
 """Of one user (MX's production cap, as third parties report it)."""
@@ -53,26 +49,15 @@ BALANCE_CHECKS, BALANCE_PERIOD = 5, timedelta(hours=2)
 class Linker:
     """Verbs on members. Each writes in the caller's transaction and talks to no bank."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        clock: Clock,
-        vault: Vault,
-        registry: Registry,
-        announcer: Announcer,
-        audit: AuditLog,
-        jobs: Jobs,
-        *,
-        index_key: bytes,
-    ) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._vault = vault
-        self._registry = registry
-        self._announcer = announcer
-        self._audit = audit
-        self._jobs = jobs
-        self._queue = Queue(clock, vault, audit, jobs)
+    def __init__(self, parts: Parts, *, index_key: bytes) -> None:
+        self._settings = parts.settings
+        self._clock = parts.clock
+        self._vault = parts.vault
+        self._registry = parts.registry
+        self._announcer = parts.announcer
+        self._audit = parts.audit
+        self._jobs = parts.jobs
+        self._queue = Queue(parts)
         self._index_key = index_key
 
     async def connect(

@@ -21,11 +21,8 @@ import structlog
 from stdnum.us import rtn
 
 from coatcheck import ids
-from coatcheck.audit.log import AuditLog
-from coatcheck.clock import Clock
 from coatcheck.connectors.contract import Deposits, Institution
-from coatcheck.connectors.registry import Registry
-from coatcheck.db import Connection, Database, fetch_all, fetch_one, run
+from coatcheck.db import Connection, fetch_all, fetch_one, run
 from coatcheck.errors import (
     BankError,
     BankFailed,
@@ -35,16 +32,16 @@ from coatcheck.errors import (
     JobNotSupported,
     NotFound,
 )
-from coatcheck.jobs import Duty, Jobs
+from coatcheck.jobs import Duty
 from coatcheck.linking import member_rows
+from coatcheck.linking.parts import Parts
 from coatcheck.linking.records import DepositAccount
 from coatcheck.model.accounts import Account, put_account
 from coatcheck.model.clients import Client
 from coatcheck.model.micro_deposits import MicroDeposit, find_micro_deposit
 from coatcheck.model.users import User, find_user
-from coatcheck.vault.vault import AccountNumbers, SecretKind, Vault, WorkerReader
+from coatcheck.vault.vault import AccountNumbers, SecretKind, WorkerReader
 from coatcheck.webhooks import events
-from coatcheck.webhooks.announcer import Announcer
 
 log = structlog.get_logger(__name__)
 
@@ -78,25 +75,14 @@ class _Found:
 
 
 class MicroDeposits:
-    def __init__(
-        self,
-        clock: Clock,
-        db: Database,
-        vault: Vault,
-        registry: Registry,
-        announcer: Announcer,
-        audit: AuditLog,
-        jobs: Jobs,
-        *,
-        index_key: bytes,
-    ) -> None:
-        self._clock = clock
-        self._db = db
-        self._vault = vault
-        self._registry = registry
-        self._announcer = announcer
-        self._audit = audit
-        self._jobs = jobs
+    def __init__(self, parts: Parts, *, index_key: bytes) -> None:
+        self._clock = parts.clock
+        self._db = parts.db
+        self._vault = parts.vault
+        self._registry = parts.registry
+        self._announcer = parts.announcer
+        self._audit = parts.audit
+        self._jobs = parts.jobs
         self._index_key = index_key
 
     async def create(

@@ -1,24 +1,22 @@
 """Where a member's jobs are put, and cleared away, whoever asks for it."""
 
-from coatcheck.audit.log import AuditLog
-from coatcheck.clock import Clock
 from coatcheck.db import Connection
-from coatcheck.jobs import Duty, Jobs
+from coatcheck.jobs import Duty
 from coatcheck.linking import job_rows
+from coatcheck.linking.parts import Parts
 from coatcheck.linking.records import Ending, HeldMember, JobRequest
 from coatcheck.model.statuses import ConnectionStatus
-from coatcheck.vault.vault import Vault
 
 BACKGROUND_PRIORITY = -10
 """Of wake-ups nobody waits for."""
 
 
 class Queue:
-    def __init__(self, clock: Clock, vault: Vault, audit: AuditLog, jobs: Jobs) -> None:
-        self._clock = clock
-        self._vault = vault
-        self._audit = audit
-        self._jobs = jobs
+    def __init__(self, parts: Parts) -> None:
+        self._clock = parts.clock
+        self._vault = parts.vault
+        self._audit = parts.audit
+        self._jobs = parts.jobs
 
     async def put(
         self, connection: Connection, member: HeldMember, request: JobRequest, status: ConnectionStatus

@@ -18,12 +18,8 @@ from typing import Any
 import stamina
 import structlog
 
-from coatcheck.audit.log import AuditLog
-from coatcheck.clock import Clock
-from coatcheck.config import Settings
 from coatcheck.connectors.contract import JobKind, Task
-from coatcheck.connectors.registry import Registry
-from coatcheck.db import Connection, Database
+from coatcheck.db import Connection
 from coatcheck.errors import (
     BankError,
     BankFailed,
@@ -34,16 +30,16 @@ from coatcheck.errors import (
     Unavailable,
     UserDisabled,
 )
-from coatcheck.jobs import Duty, Jobs
+from coatcheck.jobs import Duty
 from coatcheck.linking import job_rows, member_rows
 from coatcheck.linking.closing import Closer, Lost, Result
 from coatcheck.linking.job_rows import Fence, JobKey
 from coatcheck.linking.lifecycle import BACKGROUND, Step, after_start
 from coatcheck.linking.member_rows import MemberKey
+from coatcheck.linking.parts import Parts
 from coatcheck.linking.queue import Queue
 from coatcheck.linking.records import JobRequest, MemberJob
-from coatcheck.vault.vault import SecretKind, Vault, WorkerReader
-from coatcheck.webhooks.announcer import Announcer
+from coatcheck.vault.vault import SecretKind, WorkerReader
 
 log = structlog.get_logger(__name__)
 
@@ -88,25 +84,15 @@ class Satchel:
 class Sittings:
     """Built by the worker alone."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        clock: Clock,
-        db: Database,
-        vault: Vault,
-        registry: Registry,
-        announcer: Announcer,
-        audit: AuditLog,
-        jobs: Jobs,
-    ) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._db = db
-        self._vault = vault
-        self._registry = registry
-        self._jobs = jobs
-        self._queue = Queue(clock, vault, audit, jobs)
-        self._closer = Closer(settings, clock, vault, registry, announcer, audit, jobs)
+    def __init__(self, parts: Parts) -> None:
+        self._settings = parts.settings
+        self._clock = parts.clock
+        self._db = parts.db
+        self._vault = parts.vault
+        self._registry = parts.registry
+        self._jobs = parts.jobs
+        self._queue = Queue(parts)
+        self._closer = Closer(parts)
 
     async def work(self, user_guid: str, job_guid: str) -> None:
         """One sitting, if the job is there to be claimed; else nothing.
