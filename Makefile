@@ -32,8 +32,9 @@ check: setup ## lint, format, types, import contracts, tests
 	$(BIN)/lint-imports
 	$(PYTEST)
 
-bench: .venv/ready ## measure a server of its own against a bare handler
+bench: .venv/ready .venv/browser ## measure a server of its own against a bare handler, and the widget on a slow phone
 	$(BIN)/python -m bench.run
+	$(BIN)/python -m bench.widget
 
 lock: .venv/ready ## pin again what pyproject.toml asks for; RUN=--upgrade takes newer versions
 	$(LOCK) pyproject.toml --extra dev --output-file requirements/dev.txt

@@ -54,7 +54,7 @@ class Page:
         return answer.status_code, answer.json()["error"]["type"]
 
     async def consent(self) -> None:
-        assert await self.send("POST", "/consent", {"accepted": True}) == {"consent_needed": False}
+        assert (await self.send("POST", "/consent", {"accepted": True}))["consent_needed"] is False
 
     async def connect(
         self, login: str = "mxuser", password: str = "correct", *, institution: str = "mxbank"

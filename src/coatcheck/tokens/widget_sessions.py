@@ -5,7 +5,7 @@
 A session lives as long as its user and client may be read, and no longer: each question looks again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from coatcheck.clock import Clock
@@ -117,12 +117,15 @@ class WidgetSessions:
         )
         return await cursor.fetchone() == (True,)
 
-    async def note_consent(self, connection: Connection, session: WidgetSession) -> None:
+    async def note_consent(self, connection: Connection, session: WidgetSession) -> WidgetSession:
+        """The session as it is once its user agreed."""
+        now = self._clock.now()
         await run(
             connection,
             "UPDATE widget_session SET consented_at = %(now)s WHERE guid = %(guid)s",
-            {"guid": session.guid, "now": self._clock.now()},
+            {"guid": session.guid, "now": now},
         )
+        return replace(session, consented_at=now)
 
     async def note_account(self, connection: Connection, session: WidgetSession, account_guid: str) -> None:
         """Which account the user chose to have verified."""

@@ -313,10 +313,6 @@ class Consent(Answer, frozen=True, kw_only=True):
     privacy_url: str | None
 
 
-class Consented(Answer, frozen=True, kw_only=True):
-    consent_needed: bool
-
-
 class Start(Answer, frozen=True, kw_only=True):
     step: str
     member: Member | None

@@ -1,5 +1,6 @@
 """Where the page begins, and what the user agrees to."""
 
+from dataclasses import replace
 from typing import Literal
 
 from msgspec import Struct
@@ -59,10 +60,10 @@ async def start(visit: Visit) -> shapes.Start:
     )
 
 
-async def consent(visit: Visit) -> shapes.Consented:
-    """Writes down who agreed to what; nothing new is connected before."""
+async def consent(visit: Visit) -> shapes.Start:
+    """Writes down who agreed to what; nothing new is connected before. Where that leads is the answer."""
     visit.parse(ConsentBody)
-    await visit.house.widget_sessions.note_consent(visit.connection, visit.session)
+    consented = await visit.house.widget_sessions.note_consent(visit.connection, visit.session)
     offered = await _consent(visit)
     await visit.record(
         "widget.consented",
@@ -71,7 +72,7 @@ async def consent(visit: Visit) -> shapes.Consented:
         refreshes=offered.refreshes,
         readers=",".join(offered.readers),
     )
-    return shapes.Consented(consent_needed=False)
+    return await start(replace(visit, session=consented))
 
 
 async def _first_step(

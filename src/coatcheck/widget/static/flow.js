@@ -71,14 +71,14 @@ export function createFlow(root, boot) {
     made: new Set(),
     /** The search's first page, once asked for. */
     popular: null,
-    ...{ begin, go, follow, note, fail, run, backToSearch },
+    ...{ begin, beginAt, go, follow, note, fail, run, backToSearch },
   };
 
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !event.defaultPrevented && view?.back) pressBack();
   });
   host.post("load");
-  go(boot.start.step, boot.start);
+  beginAt(boot.start);
   return flow;
 
   /** Asks where to begin now, and goes there. */
@@ -87,6 +87,12 @@ export function createFlow(root, boot) {
       flow.start = await api.get("/start", signal);
       return [flow.start.step, flow.start];
     });
+  }
+
+  /** Goes where the server said to begin. */
+  function beginAt(start) {
+    flow.start = start;
+    return go(start.step, start);
   }
 
   /** Goes to a screen. The one before stays in sight until this one has what it needs. */

@@ -39,8 +39,7 @@ export function show(flow) {
           outside(t, t("consent.privacy"), privacy),
         ),
         async send() {
-          await api.post("/consent", { accepted: true });
-          await flow.begin();
+          await flow.beginAt(await api.post("/consent", { accepted: true }));
         },
       }),
     ],

@@ -1,0 +1,176 @@
+"""What the widget costs an end user: bytes on the wire, and how soon the list of banks is there on a slow phone.
+
+    make bench          # after the API's: a table, and bench/results/widget-<time>.json
+
+A real server answers a real browser that is slowed down four times and has 1.6 Mbit/s and 150 ms to the server, as a
+middling phone on 4G has. The clock starts when the address is opened and stops when the first bank is on the screen;
+in between the agreement is given as soon as it can be, for how long a person reads it is not ours to measure. Every
+round has a browser context of its own, with nothing in its cache.
+"""
+
+import argparse
+import asyncio
+import json
+import secrets
+import statistics
+import sys
+import tempfile
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from httpx import AsyncClient
+from playwright.async_api import Browser, BrowserContext, expect
+from rich.console import Console
+from rich.table import Table
+
+from bench.run import serving
+from coatcheck.app import Coatcheck, build, prepare_partitions
+from coatcheck.cli.embedded import database
+from coatcheck.config import Settings
+from coatcheck.migrations.walk import upgrade
+from tests.browser import chromium
+from tests.makers import Keyed, make_client, make_processor, make_user
+from tests.processes import free_port
+
+MAX_BYTES, MAX_LIST_MS = 60_000, 1500
+CPU_SLOWDOWN, BITS_PER_SECOND, ROUND_TRIP_MS = 4, 1_600_000, 150
+SEEN = """
+  window.seen = {};
+  const note = (name, element) => {
+    if (!element || name in seen || !element.getClientRects().length) return false;
+    requestAnimationFrame(() => { seen[name] = performance.now(); });
+    seen[name] = null;
+    return true;
+  };
+  new MutationObserver(() => {
+    const agree = document.querySelector("form button[type=submit]");
+    if (note("consent", agree)) requestAnimationFrame(() => agree.click());
+    note("list", document.querySelector("ul.banks button.bank"));
+  }).observe(document, { childList: true, subtree: true });
+"""
+"""Notes when the agreement and the first bank are drawn, and agrees."""
+
+console = Console(width=130)
+
+
+@dataclass(frozen=True)
+class Opening:
+    consent_ms: float
+    list_ms: float
+    bytes: int
+    """On the wire, heads included, until nothing more was asked for."""
+    requests: int
+
+
+async def open_slowly(context: BrowserContext, url: str) -> Opening:
+    page = await context.new_page()
+    session = await context.new_cdp_session(page)
+    sizes: dict[str, int] = {}
+    session.on(
+        "Network.loadingFinished", lambda e: sizes.update({e["requestId"]: int(e["encodedDataLength"])})
+    )
+    await session.send("Network.enable")
+    await session.send(
+        "Network.emulateNetworkConditions",
+        {
+            "offline": False,
+            "latency": ROUND_TRIP_MS,
+            "downloadThroughput": BITS_PER_SECOND / 8,
+            "uploadThroughput": BITS_PER_SECOND / 8,
+        },
+    )
+    await session.send("Emulation.setCPUThrottlingRate", {"rate": CPU_SLOWDOWN})
+    await page.add_init_script(SEEN)
+    await page.goto(url)
+    await expect(page.locator("ul.banks button.bank").first).to_be_visible(timeout=30_000)
+    await page.wait_for_load_state("networkidle")
+    seen: Mapping[str, float] = await page.evaluate("seen")
+    return Opening(seen["consent"], seen["list"], sum(sizes.values()), len(sizes))
+
+
+async def rounds_of(
+    house: Coatcheck, client: Keyed, origin: str, browser: Browser, rounds: int
+) -> list[Opening]:
+    found = []
+    user = await make_user(house, client)
+    asked = {"widget_url": {"widget_type": "connect_widget", "mode": "verification"}}
+    async with AsyncClient(base_url=origin, auth=client.auth) as http:
+        for number in range(rounds + 1):
+            console.print(f"opening the widget: {number} of {rounds}")
+            answer = await http.post(f"/users/{user.guid}/widget_urls", json=asked)
+            context = await browser.new_context(viewport={"width": 390, "height": 760})
+            opening = await open_slowly(context, answer.json()["widget_url"]["url"])
+            await context.close()
+            if number:  # the first warms the server and the browser
+                found.append(opening)
+    return found
+
+
+def report(openings: list[Opening], output: Path) -> None:
+    table = Table(
+        title=f"The widget at {CPU_SLOWDOWN}x CPU, 1.6 Mbit/s, {ROUND_TRIP_MS} ms; {len(openings)} rounds"
+    )
+    for heading in ("", "median", "least", "most"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    rows = {
+        "agreement, ms": "consent_ms",
+        "list of banks, ms": "list_ms",
+        "bytes": "bytes",
+        "requests": "requests",
+    }
+    medians = {}
+    for label, name in rows.items():
+        values = [getattr(each, name) for each in openings]
+        medians[name] = statistics.median(values)
+        table.add_row(label, *(f"{figure(values):,.0f}" for figure in (statistics.median, min, max)))
+    console.print(table)
+    verdicts = {
+        f"the whole page below {MAX_BYTES / 1000:.0f} kB": medians["bytes"] < MAX_BYTES,
+        f"the list within {MAX_LIST_MS / 1000} s": medians["list_ms"] < MAX_LIST_MS,
+    }
+    for claim, holds in verdicts.items():
+        console.print(f"{'met   ' if holds else 'MISSED'}  {claim}")
+    output.mkdir(parents=True, exist_ok=True)
+    file = output / f"widget-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    file.write_text(
+        json.dumps({"openings": [asdict(each) for each in openings], "verdicts": verdicts}, indent=2)
+    )
+    console.print(f"written to {file}")
+
+
+async def main(rounds: int, output: Path) -> None:
+    master_key = f"bench:{b64encode(secrets.token_bytes(32)).decode()}"
+    port = free_port()
+    origin = f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryDirectory() as directory, database(Path(directory) / "postgres") as url:
+        upgrade(url)
+        settings = Settings(database_url=url, master_key=master_key, connectors=("sandbox",), base_url=origin)
+        environment = {
+            "COATCHECK_DATABASE_URL": url,
+            "COATCHECK_MASTER_KEY": master_key,
+            "COATCHECK_CONNECTORS": "sandbox",
+            "COATCHECK_BASE_URL": origin,
+            "COATCHECK_LOG_LEVEL": "WARNING",
+        }
+        command = [sys.executable, "-m", "coatcheck.cli", "serve", "--port", str(port)]
+        async with build(settings) as house:
+            async with house.db.connection() as connection:
+                await prepare_partitions(connection, house.clock.now(), settings)
+            client = await make_client(house, name="Harbour Pay")
+            await make_processor(house, client, name="Acme Payments")
+            with serving("coatcheck", command, environment, port):
+                async with chromium() as browser:
+                    report(await rounds_of(house, client, origin, browser, rounds), output)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
+    given = parser.parse_args()
+    asyncio.run(main(given.rounds, given.output))
