@@ -16,6 +16,7 @@ from coatcheck.model.widgets import WidgetLook, put_widget_look
 from coatcheck.web.oauth_window import WayBack
 from coatcheck.worker import keep_house
 from tests.makers import make_client
+from tests.opened import open_page
 from tests.world import Api, refusal
 
 OAUTH = {"member": {"institution_code": "mxcu_oauth", "credentials": [], "is_oauth": True}}
@@ -83,6 +84,27 @@ async def test_consent_connects_the_member_and_the_page_tells_the_opener(api: Ap
     assert member["connection_status"] == "CONNECTED"
     accounts = (await api.get(f"/users/{user}/members/{guid}/accounts")).json()["accounts"]
     assert accounts
+
+
+async def test_the_page_speaks_the_browser_s_language(api: Api, user: str) -> None:
+    _, window = await begin(api, user)
+    french = {"Accept-Language": "fr-CA,en;q=0.5"}
+    back = await decide(api, window)
+    page = await api.http.get(back, headers=french)
+    assert '<html lang="fr-CA">' in page.text
+    assert "est connectée" in page.text
+    again = await api.http.get(back, headers=french)
+    assert (again.status_code, "Ce lien ne fonctionne plus" in again.text) == (410, True)
+
+
+async def test_a_window_of_the_widget_speaks_the_widget_s_language(api: Api, user: str) -> None:
+    widget = await open_page(api, user, locale="es")
+    bank = api.house.registry.find("mxcu_oauth").guid
+    made = await widget.send("POST", "/members", {"institution_guid": bank, "is_oauth": True})
+    back = await decide(api, made["member"]["oauth_window_uri"], decision="deny")
+    page = await api.http.get(back, headers={"Accept-Language": "en"})
+    assert '<html lang="es">' in page.text
+    assert "no está conectado" in page.text
 
 
 async def test_the_page_is_plain_named_and_can_load_nothing_foreign(api: Api, user: str) -> None:

@@ -86,6 +86,8 @@ class Attempt:
     callback_payload: str | None = None
     oauth_state_guid: str | None = None
     """What the page that opened it looks at meanwhile, where that is the widget."""
+    locale: str | None = None
+    """The language that page speaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ async def open_window(
     include_transactions: bool = True,
     callback_payload: str | None = None,
     session_guid: str | None = None,
+    locale: str | None = None,
 ) -> str:
     """The bank's authorization page for the member; it can be come back from once, within `link_ttl`.
 
@@ -119,6 +122,7 @@ async def open_window(
         callback_payload: echoed on the webhooks that follow.
         session_guid: the widget's session that opens it. It learns how the window ended, and without it nothing
             comes of it any more.
+        locale: the language in which the end user is told how it went; without it, the browser's.
 
     Raises:
         ConstraintNotMet: the member signs in with credentials.
@@ -144,6 +148,7 @@ async def open_window(
             if session_guid is None
             else await put_oauth_state(connection, member, session_guid, house.clock.now())
         ),
+        locale=locale,
     )
     await house.vault.keep_secret(
         connection,

@@ -9,6 +9,7 @@ also finds it in the window's OAuth state.
 
 from functools import partial
 from importlib.resources import files
+from typing import Any
 
 import structlog
 from starlette.datastructures import QueryParams
@@ -28,6 +29,15 @@ from coatcheck.linking.consent import RETURN_PATH
 from coatcheck.model.oauth_states import settle_oauth_state
 from coatcheck.web.messages import HEADERS, STYLE, message
 from coatcheck.web.oauth_window import Claimed, claim
+from coatcheck.widget.wording import (
+    LATER,
+    LINK_OVER,
+    NOT_SIGNED_IN,
+    OUR_FAULT,
+    SIGNED_IN,
+    choose_locale,
+    say,
+)
 
 STYLE_PATH = "/oauth/style.css"
 SCRIPT_PATH = "/oauth/result.js"
@@ -57,21 +67,26 @@ async def _callback(house: Coatcheck, request: Request) -> Response:
     if request.method == "HEAD":
         # A look without a click must not use up the link.
         return Response(status_code=405, headers={"Allow": "GET", **HEADERS})
+    browsers = request.headers.get("accept-language")
+    locale = choose_locale(browsers)
     try:
-        return await _answer(house, request.query_params)
+        return await _answer(house, request.query_params, browsers)
     except Unavailable:
-        return _message(503, "Just a moment", "The service is not available. Load this page again shortly.")
+        return _message(503, locale, LATER)
     except Refusal:
-        return _message(
-            410, "This link no longer works", "It is too old or was used before. Go back and start again."
-        )
+        return _message(410, locale, LINK_OVER)
     except Exception as error:  # noqa: BLE001 (the last net: an unknown failure says nothing to the user)
         log.error("oauth.failed", error=type(error).__name__)  # noqa: TRY400 (its text may quote the bank's code)
-        return _message(500, "Something went wrong", "It is our fault. Go back and start again.")
+        return _message(500, locale, OUR_FAULT)
 
 
-async def _answer(house: Coatcheck, given: QueryParams) -> Response:
+async def _answer(house: Coatcheck, given: QueryParams, browsers: str | None) -> Response:
     """Uses up the link, and brings the end user to where the client wants them.
+
+    Args:
+        house: the house.
+        given: what the bank sent back.
+        browsers: the languages that the browser asks for.
 
     Raises:
         NotFound: the link is unknown, expired or used, or what it was for is gone.
@@ -88,7 +103,7 @@ async def _answer(house: Coatcheck, given: QueryParams) -> Response:
         answer["error_reason"] = error_reason
     if url := claimed.attempt.way_back.redirect(answer):
         return RedirectResponse(url, 303, HEADERS)
-    return _result(claimed, error_reason)
+    return _result(claimed, error_reason, choose_locale(claimed.attempt.locale, browsers))
 
 
 async def _finish(house: Coatcheck, claimed: Claimed, given: QueryParams) -> str | None:
@@ -125,7 +140,7 @@ async def _note(house: Coatcheck, claimed: Claimed, error_reason: str | None) ->
             )
 
 
-def _result(claimed: Claimed, error_reason: str | None) -> Response:
+def _result(claimed: Claimed, error_reason: str | None, locale: str) -> Response:
     """The page for a browser window; its script passes the news on to whoever opened it."""
     data = {
         "type": "oauthComplete/error" if error_reason else "oauthComplete/success",
@@ -135,16 +150,13 @@ def _result(claimed: Claimed, error_reason: str | None) -> Response:
         data["error-reason"] = error_reason
     if claimed.listeners:
         data["origins"] = " ".join(claimed.listeners)
-    name = claimed.member.name
-    if error_reason:
-        return _message(200, f"{name} is not connected", "Close this window to try again.", data)
-    return _message(200, f"{name} is connected", "You can close this window.", data)
+    words = NOT_SIGNED_IN if error_reason else SIGNED_IN
+    return _message(200, locale, words, name=claimed.member.name, script=SCRIPT_PATH, data=data)
 
 
-def _message(status: int, title: str, text: str, data: dict[str, str] | None = None) -> Response:
-    return message(
-        status, title, text, style=STYLE_PATH, script=SCRIPT_PATH if data else None, data=data or {}
-    )
+def _message(status: int, locale: str, words: tuple[str, str], *, name: str = "", **more: Any) -> Response:
+    title, text = (say(locale, each, name) for each in words)
+    return message(status, title, text, style=STYLE_PATH, lang=locale, **more)
 
 
 async def _style(_: Request) -> Response:

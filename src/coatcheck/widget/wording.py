@@ -181,11 +181,23 @@ LINK_OVER = (
     _("It was opened before, or it is too old. Go back to the app and start again."),
 )
 LATER = (_("Just a moment"), _("The service is not available right now. Try again shortly."))
+OUR_FAULT = (_("Something went wrong"), _("It is our fault. Go back to the app and start again."))
+SIGNED_IN = (_("{name} is connected"), _("You can close this window."))
+NOT_SIGNED_IN = (_("{name} is not connected"), _("Close this window to try again."))
 
 
 def every_text() -> Iterator[str]:
     """All that stands here to be translated."""
-    yield from (TITLE, NO_SCRIPT, *LINK_OVER, *LATER, *LABELS.values())
+    yield from (
+        TITLE,
+        NO_SCRIPT,
+        *LINK_OVER,
+        *LATER,
+        *OUR_FAULT,
+        *SIGNED_IN,
+        *NOT_SIGNED_IN,
+        *LABELS.values(),
+    )
     for words in (*WORDS.values(), REFUSED, NO_ELIGIBLE_ACCOUNTS, NO_ACCOUNTS):
         yield from (words.title, words.text)
 

@@ -175,6 +175,7 @@ async def _window(visit: Visit, member: Member) -> str:
         include_transactions=visit.options.include_transactions,
         callback_payload=visit.options.callback_payload,
         session_guid=visit.session.guid,
+        locale=visit.locale,
     )
 
 
