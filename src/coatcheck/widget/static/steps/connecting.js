@@ -67,7 +67,12 @@ export function show(flow, { member }, signal) {
 
 /** Starts what is not on its way, and looks until there is something else to show. */
 async function watch(flow, member, signal, draw) {
-  let seen = member.is_being_aggregated ? member : await start(flow, member, signal);
+  let seen = member;
+  if (!member.is_being_aggregated) {
+    seen = await start(flow, member, signal);
+    flow.note(seen);
+    draw(seen);
+  }
   for (let looks = 0; seen.step === "connecting"; looks += 1) {
     await pause(looks < FIRST_LOOKS ? FIRST_LOOKS_MS : LOOKS_MS, signal);
     seen = await flow.api.get(`/members/${member.guid}`, signal);
