@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 
 from coatcheck.app import Coatcheck
 from coatcheck.server import create_app, listen, serve
+from tests.linked import until
 from tests.opened import link
 from tests.world import Api, work
 
@@ -107,6 +108,24 @@ class Scene:
         await page.goto(await link(self.api, self.user, **options), wait_until="commit")
         return Embedded(self, page, page.main_frame)
 
+    async def at_bank(self, login: str, password: str, bank: str = "mxbank", **options: Any) -> "Embedded":
+        """The widget of a user who agreed and signed in, without a search."""
+        widget = await self.embed("frame", current_institution_code=bank, **options)
+        await widget.agree()
+        await widget.sign_in(login, password)
+        return widget
+
+    async def member(self, login: str = "mxuser", password: str = "correct", **member: Any) -> str:
+        """The guid of one that was connected before, once its bank has said something."""
+        guid = await self.api.connect(self.user, login=login, password=password, **member)
+
+        async def is_read() -> bool:
+            seen = (await self.api.get(f"/users/{self.user}/members/{guid}")).json()["member"]
+            return not seen["is_being_aggregated"] or seen["connection_status"] == "CHALLENGED"
+
+        await until(is_read)
+        return guid
+
     async def work(self) -> None:
         """Does this client's jobs as they come."""
         while True:
@@ -181,8 +200,32 @@ class Embedded:
     async def undecoded(self) -> list[dict[str, Any]]:
         return list(await self.page.evaluate("undecoded"))
 
+    async def told(self, event: str) -> list[dict[str, Any]]:
+        """What the page around it got with this event, each time."""
+        return [each["metadata"] for each in await self.heard() if each["type"] == f"mx/connect/{event}"]
+
+    async def offers(self) -> list[str]:
+        """What can be pressed below the text, in its order."""
+        offered = await self.frame.locator("main .actions .button").all_inner_texts()
+        return [text.removesuffix("\n(opens in a new window)") for text in offered]
+
     async def types(self) -> list[str]:
         return [message["type"].removeprefix("mx/") for message in await self.heard()]
+
+
+async def side_by_side(play: Callable[..., Awaitable[None]], rows: Iterable[Sequence[Any]]) -> None:
+    """Plays a table's rows all at once, each in a widget of its own; a failure names its row."""
+
+    async def one(row: Sequence[Any]) -> None:
+        try:
+            await play(*row)
+        except Exception as error:
+            error.add_note(f"The row: {row}")
+            raise
+
+    async with asyncio.TaskGroup() as group:
+        for row in rows:
+            group.create_task(one(row))
 
 
 @asynccontextmanager
