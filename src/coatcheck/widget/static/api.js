@@ -7,7 +7,7 @@ import { pause } from "./wait.js";
 const BASE = "/md/api";
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
 /** No answer, or one that says "not now". */
-const PASSING = new Set([0, 429, 502, 503, 504]);
+const PASSING = new Set([0, 429, 503]);
 
 export class ApiError extends Error {
   /**
@@ -22,7 +22,8 @@ export class ApiError extends Error {
     /** Of the member that exists already, for a duplicate. */
     this.guid = body.guid;
     this.retryAfter = retryAfter;
-    this.mayPass = PASSING.has(status);
+    /** Without our words a failure is that of a server that stops, or of what stands before it. */
+    this.mayPass = PASSING.has(status) || (status >= 500 && !this.type);
   }
 }
 
