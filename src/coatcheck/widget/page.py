@@ -176,6 +176,7 @@ def _page(statics: Statics, opened: Opened) -> Response:
         color_scheme=opened.color_scheme,
         title=say(boot.locale, TITLE),
         noscript=say(boot.locale, NO_SCRIPT),
+        loading=boot.messages["loading"],
         static=statics.base,
         modules=statics.modules,
         boot=Markup(msgspec.json.encode(boot).decode().translate(ESCAPES)),  # noqa: S704 (escaped just here)

@@ -121,13 +121,15 @@ export function createFlow(root, boot) {
     if (isFirst) host.post("connect/loaded", { initial_step: next });
     else if (next !== step) host.post("connect/stepChange", { previous: step, current: next });
     step = next;
-    present(screen.show(flow, data, signal), isFirst);
+    present(() => screen.show(flow, data, signal), isFirst);
     if (isFirst) Promise.allSettled(Object.values(SCREENS).map((fetched) => fetched()));
   }
 
-  function present(next, isFirst = false) {
-    view = next;
+  /** @param {() => import("./stage.js").View} makeView which may announce something already */
+  function present(makeView, isFirst = false) {
     stage.busy(false);
+    stage.announce("");
+    view = makeView();
     stage.show(view, isFirst);
   }
 
@@ -178,8 +180,8 @@ export function createFlow(root, boot) {
     const again = type === "not_found" ? begin : () => change(find);
     scope.abort();
     if (type === "consent_required") begin();
-    else if (SESSION_IS_OVER.has(type)) present(interrupted.over(flow));
-    else present(interrupted.failed(flow, again));
+    else if (SESSION_IS_OVER.has(type)) present(() => interrupted.over(flow));
+    else present(() => interrupted.failed(flow, again));
   }
 
   function pressBack() {

@@ -17,16 +17,21 @@ import { picture } from "./parts.js";
  * @property {() => void} [back] none where there is no way back
  */
 
+/** A wait that takes longer is put into words. */
+const LONG_MS = 800;
+
 export function createStage(root, { client, t, onBack }) {
   const back = el(
     "button",
     { type: "button", class: "icon-button", "aria-label": t("back"), hidden: true, onclick: onBack },
     icon("back"),
   );
-  const bar = el("div", { class: "progress", hidden: true });
+  const words = el("span", { class: "moment", "aria-hidden": "true", hidden: true }, t("loading"));
+  const bar = el("div", { class: "progress", hidden: true }, el("i"), words);
   const trouble = el("p", { class: "trouble", role: "status" });
   const live = el("p", { class: "unseen", role: "status" });
   const main = el("main");
+  let long = 0;
   const side = () => el("span", { class: "side" });
   root.replaceChildren(
     el(
@@ -67,13 +72,21 @@ export function createStage(root, { client, t, onBack }) {
     live.textContent = text;
   }
 
+  function sayMoment() {
+    words.hidden = false;
+    announce(t("loading"));
+  }
+
   return {
     show,
     announce,
     /** @param {boolean} isBusy the next screen is on its way */
     busy: (isBusy) => {
       bar.hidden = !isBusy;
+      words.hidden = true;
       main.setAttribute("aria-busy", String(isBusy));
+      clearTimeout(long);
+      if (isBusy) long = setTimeout(sayMoment, LONG_MS);
     },
     /** @param {boolean} isCutOff no answers come */
     cutOff: (isCutOff) => {

@@ -37,8 +37,7 @@ export function show(flow, _, signal) {
       ),
       found.list,
       found.under,
-      start.microdeposits_enabled &&
-        actions(button(t("search.by_numbers"), () => flow.go("microdeposits"), "quiet")),
+      found.otherwise,
     ],
     back: start.step === "verifyExistingMember" ? () => flow.go(start.step, start) : undefined,
   };
@@ -100,15 +99,25 @@ function moveFocus(event, input, list) {
 /** What is found, with a caption above and what there is to say or do below. */
 function createResults(flow) {
   const { t, api } = flow;
-  const caption = el("p", { class: "caption", id: "caption" });
+  const caption = el("p", { class: "caption", id: "caption" }, t("loading"));
   const list = el("ul", { class: "banks", "aria-busy": "true" }, Array.from({ length: SKELETON_ROWS }, skeleton));
   const under = el("div", { class: "under" });
+  // Not before the list is there, whose length it stands below.
+  const otherwise = actions(
+    flow.start.microdeposits_enabled && button(t("search.by_numbers"), () => flow.go("microdeposits"), "quiet"),
+  );
+  otherwise.hidden = true;
 
   /** @param {AbortSignal} signal ends when something else is looked for */
   function find(query, signal) {
     const isRouting = /^\d+$/.test(query);
-    if (isRouting && query.length !== ROUTING_DIGITS) caption.textContent = t("search.routing_hint");
-    else if (query.length !== 1) flow.run(signal, () => look(query, isRouting, signal));
+    if (isRouting && query.length !== ROUTING_DIGITS) {
+      list.setAttribute("aria-busy", "false");
+      caption.textContent = t("search.routing_hint");
+    } else {
+      // One letter says nothing yet.
+      flow.run(signal, () => look(query.length > 1 ? query : "", isRouting, signal));
+    }
   }
 
   async function look(query, isRouting, signal) {
@@ -117,11 +126,13 @@ function createResults(flow) {
       flow.post("connect/institutionSearch", { query });
     }
     list.setAttribute("aria-busy", "true");
+    caption.textContent = t("loading");
     const filter = new URLSearchParams(query && { [isRouting ? "routing_number" : "search_name"]: query });
     const page = query ? await fetchPage(filter, 1, signal) : await popular(flow);
     signal.throwIfAborted();
     list.setAttribute("aria-busy", "false");
     list.replaceChildren();
+    otherwise.hidden = false;
     caption.textContent = query ? t("search.results") : t("search.popular");
     if (query) flow.announce(count(t, page));
     if (page.institutions.length) add(page, filter, signal);
@@ -148,7 +159,7 @@ function createResults(flow) {
     }
   }
 
-  return { caption, list, under, find };
+  return { caption, list, under, otherwise, find };
 }
 
 function count(t, { institutions, total_pages: pages }) {
