@@ -9,7 +9,7 @@
     |  |- NotFound                  not there, or not yours
     |  |- ConstraintNotMet
     |  |- UnknownVersion
-    |  |- Conflict                  .. DuplicateMember, JobRunning
+    |  |- Conflict                  .. DuplicateMember, DuplicateMicroDeposit, JobRunning
     |  |- TooLarge
     |  |- Unprocessable             .. NotVerified
     |  |- TooManyRequests
@@ -130,6 +130,14 @@ class DuplicateMember(Conflict):
     def __init__(self, member_guid: str) -> None:
         super().__init__(f"The user already has a member with this login at this institution: {member_guid}.")
         self.member_guid = member_guid
+
+
+class DuplicateMicroDeposit(Conflict):
+    """The user has micro-deposits to this account already."""
+
+    def __init__(self, guid: str) -> None:
+        super().__init__()
+        self.guid = guid
 
 
 class JobRunning(Conflict):

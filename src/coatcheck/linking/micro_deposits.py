@@ -26,8 +26,8 @@ from coatcheck.db import Connection, fetch_all, fetch_one, run
 from coatcheck.errors import (
     BankError,
     BankFailed,
-    Conflict,
     ConstraintNotMet,
+    DuplicateMicroDeposit,
     InvalidRequest,
     JobNotSupported,
     NotFound,
@@ -99,7 +99,7 @@ class MicroDeposits:
         Raises:
             InvalidRequest: neither an account nor a holder is given, or its numbers cannot be right.
             JobNotSupported: no connector can send money.
-            Conflict: the user has micro-deposits to this account already.
+            DuplicateMicroDeposit: the user has micro-deposits to this account already.
             ConstraintNotMet: the e-mail address stands for three accounts already.
         """
         is_complete = account.account_number is not None or account.routing_number is not None
@@ -114,6 +114,11 @@ class MicroDeposits:
             raise ConstraintNotMet(f"An e-mail address stands for at most {MAX_PER_EMAIL} accounts.")
         institution = self._institution(account.routing_number)
         now, deposit = self._clock.now(), _Found(user.guid, ids.new("MIC"), client.guid)
+        account_hash = (
+            self._hash("account", user.guid, account.routing_number, account.account_number)
+            if is_complete
+            else None
+        )
         added = await run(
             connection,
             """INSERT INTO micro_deposit (user_guid, guid, client_guid, account_type, account_number,
@@ -132,17 +137,13 @@ class MicroDeposits:
                 "institution_code": institution and institution.code,
                 "institution_name": institution and institution.name,
                 "status": "INITIATED" if is_complete else "PREINITIATED",
-                "account_hash": self._hash(
-                    "account", user.guid, account.routing_number, account.account_number
-                )
-                if is_complete
-                else None,
+                "account_hash": account_hash,
                 "email_hash": email_hash if account.email else None,
                 "now": now,
             },
         )
         if not added:
-            raise Conflict("The user has micro-deposits to this account already.")
+            raise DuplicateMicroDeposit(await _with_account(connection, user.guid, account_hash))
         await self._keep(connection, deposit, account, ())
         if is_complete:
             await self._jobs.wake(connection, Duty.MICRO_DEPOSIT, deposit.key)
@@ -443,6 +444,19 @@ class MicroDeposits:
                 )
             ],
         )
+
+
+async def _with_account(connection: Connection, user_guid: str, account_hash: bytes | None) -> str:
+    """The guid of the user's micro-deposits to this account."""
+    cursor = await connection.execute(
+        "SELECT guid FROM micro_deposit WHERE user_guid = %(user_guid)s AND account_hash = %(account_hash)s",
+        {"user_guid": user_guid, "account_hash": account_hash},
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        # Deleted since it stood in the way.
+        raise NotFound
+    return str(row[0])
 
 
 async def _count_with_email(connection: Connection, client_guid: str, email_hash: bytes) -> int:

@@ -41,6 +41,7 @@ TYPES: Mapping[type[errors.CoatcheckError], tuple[int, str]] = MappingProxyType(
         errors.NotFound: (404, "not_found"),
         errors.MethodNotAllowed: (405, "method_not_allowed"),
         errors.DuplicateMember: (409, "duplicate_member"),
+        errors.DuplicateMicroDeposit: (409, "duplicate_micro_deposit"),
         errors.JobRunning: (409, "job_running"),
         errors.ConstraintNotMet: (409, "constraint_not_met"),
         errors.Conflict: (409, "conflict"),
@@ -145,14 +146,24 @@ def _refusal(error: errors.CoatcheckError) -> Response:
     problem = Problem(
         message="Something went wrong on our side." if status == 500 else error.problem, type=kind
     )
-    guid = error.member_guid if isinstance(error, errors.DuplicateMember) else None
-    response = _json(status, Refused(error=problem, guid=guid))
+    response = _json(status, Refused(error=problem, guid=_existing(error)))
     match error:
         case errors.TooManyRequests() | errors.Unavailable():
             response.headers["Retry-After"] = str(max(1, int(error.retry_after.total_seconds())))
         case errors.MethodNotAllowed():
             response.headers["Allow"] = ", ".join(error.allowed)
     return response
+
+
+def _existing(error: errors.CoatcheckError) -> str | None:
+    """The guid of what stands in the way, which is the user's own."""
+    match error:
+        case errors.DuplicateMember():
+            return error.member_guid
+        case errors.DuplicateMicroDeposit():
+            return error.guid
+        case _:
+            return None
 
 
 def _json(status: int, answer: Answer) -> Response:

@@ -114,7 +114,6 @@ TEXTS: Sequence[tuple[str, str]] = (
     pgettext("microdeposits.check", "Check the amounts"),
     pgettext("microdeposits.checking", "Checking…"),
     pgettext("microdeposits.differs", "The two account numbers differ."),
-    pgettext("microdeposits.exists", "Deposits to this account are on their way already, or it is verified."),
     pgettext(
         "microdeposits.expected",
         "They should arrive in the account ending in {digits} by {day}. Come back then and enter their "

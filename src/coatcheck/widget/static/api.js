@@ -19,7 +19,7 @@ export class ApiError extends Error {
     super(body.error?.message ?? "No answer");
     this.status = status;
     this.type = body.error?.type ?? "";
-    /** Of the member that exists already, for a duplicate. */
+    /** Of what exists already, for a duplicate. */
     this.guid = body.guid;
     this.retryAfter = retryAfter;
     /** Without our words a failure is that of a server that stops, or of what stands before it. */

@@ -28,7 +28,6 @@ const IAV_PREFERRED = 3;
 const LOOK_MS = 4000;
 /** What the form says about a refusal, by its type. */
 const EXPLAINED = {
-  conflict: "microdeposits.exists",
   constraint_not_met: "microdeposits.too_many",
   invalid_request: "microdeposits.invalid",
 };
@@ -142,13 +141,23 @@ function advise(flow, institution, place) {
 }
 
 async function create(flow, { type, routing, account }) {
-  const { micro_deposit: made } = await flow.api.post("/micro_deposits", {
+  const deposit = await makeOrFind(flow, {
     routing_number: withoutSpaces(routing.value()),
     account_number: withoutSpaces(account.value()),
     account_type: Number(type.value()),
   });
-  flow.post("connect/microdeposits/detailsSubmitted", { microdeposit_guid: made.guid });
-  await goOn(flow, made);
+  flow.post("connect/microdeposits/detailsSubmitted", { microdeposit_guid: deposit.guid });
+  await goOn(flow, deposit);
+}
+
+/** Deposits to the same account may be under way, or have arrived since the user was here. */
+async function makeOrFind({ api }, entered) {
+  try {
+    return (await api.post("/micro_deposits", entered)).micro_deposit;
+  } catch (error) {
+    if (error.type !== "duplicate_micro_deposit") throw error;
+    return api.get(`/micro_deposits/${error.guid}`);
+  }
 }
 
 function withoutSpaces(typed) {
@@ -159,24 +168,32 @@ function withoutSpaces(typed) {
 
 function comeBack(flow, deposit, signal) {
   const { t } = flow;
-  flow.run(signal, () => untilArrived(flow, deposit, signal));
-  const day = deposit.deposit_expected_at && new Date(deposit.deposit_expected_at);
+  const lead = el("span", {}, whenToComeBack(flow, deposit));
+  flow.run(signal, () =>
+    untilArrived(flow, deposit, signal, (seen) => {
+      lead.textContent = whenToComeBack(flow, seen);
+    }),
+  );
   return {
     kind: "centred",
     top: sign("clock", "calm"),
     title: t("microdeposits.sent"),
-    lead: day ? t("microdeposits.expected", { day: longDay(flow, day), digits: deposit.account_number }) : t("microdeposits.soon"),
+    lead,
     body: [actions(button(t("done"), () => leave(flow, "comeBack")))],
   };
 }
 
-function longDay(flow, day) {
-  return new Intl.DateTimeFormat(flow.boot.locale, { weekday: "long", day: "numeric", month: "long" }).format(day);
+/** The day is known once the deposits were sent. */
+function whenToComeBack({ t, boot }, { deposit_expected_at: expected, account_number: digits }) {
+  if (!expected) return t("microdeposits.soon");
+  const form = new Intl.DateTimeFormat(boot.locale, { weekday: "long", day: "numeric", month: "long" });
+  return t("microdeposits.expected", { day: form.format(new Date(expected)), digits });
 }
 
-async function untilArrived(flow, deposit, signal) {
+async function untilArrived(flow, deposit, signal, tell) {
   let seen = deposit;
   while (viewOf(seen) === comeBack) {
+    tell(seen);
     await pause(LOOK_MS, signal);
     seen = await flow.api.get(`/micro_deposits/${deposit.guid}`, signal);
   }
@@ -204,7 +221,7 @@ function verify(flow, deposit) {
         submit: t("microdeposits.check"),
         sending: t("microdeposits.checking"),
         async send() {
-          const { micro_deposit: judged } = await flow.api.put(`/micro_deposits/${deposit.guid}/verify`, {
+          const judged = await judge(flow, deposit, {
             deposit_amount_1: cents(first.value()),
             deposit_amount_2: cents(second.value()),
           });
@@ -215,6 +232,16 @@ function verify(flow, deposit) {
     ],
     back: flow.backToSearch,
   };
+}
+
+async function judge({ api }, { guid }, amounts) {
+  try {
+    return (await api.put(`/micro_deposits/${guid}/verify`, amounts)).micro_deposit;
+  } catch (error) {
+    if (error.status !== 409) throw error;
+    // No amounts are expected any more: they were judged, and the answer was lost, or elsewhere.
+    return api.get(`/micro_deposits/${guid}`);
+  }
 }
 
 /** @returns {string} two digits */
