@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from string import Template
@@ -39,6 +39,9 @@ WEB_VIEW = """
 """
 """What a mobile app does around its web view: it keeps navigations to its own scheme to itself, and heeds them."""
 PHONE, DESKTOP = {"width": 390, "height": 760}, {"width": 1000, "height": 760}
+
+WINDOWS = 4
+"""At the same time: most of the time each waits for the page's next look."""
 
 expect.set_options(timeout=15_000)
 
@@ -213,19 +216,41 @@ class Embedded:
         return [message["type"].removeprefix("mx/") for message in await self.heard()]
 
 
-async def side_by_side(play: Callable[..., Awaitable[None]], rows: Iterable[Sequence[Any]]) -> None:
-    """Plays a table's rows all at once, each in a widget of its own; a failure names its row."""
+async def side_by_side(
+    stage: Scene, play: Callable[..., Awaitable[None]], rows: Iterable[Sequence[Any]]
+) -> None:
+    """Plays a table's rows, a few at a time, each on the stage with its own widget; a failure names its row.
 
-    async def one(row: Sequence[Any]) -> None:
-        try:
-            await play(*row)
-        except Exception as error:
-            error.add_note(f"The row: {row}")
-            raise
+    Not in tabs of one window: a browser draws those that are not in front once a second.
+    """
+    waiting = iter(rows)
+
+    async def play_what_waits() -> None:
+        async with window(stage) as apart:
+            for row in waiting:
+                try:
+                    await play(apart, *row)
+                except Exception as error:
+                    error.add_note(f"The row: {row}")
+                    raise
+                for page in apart.context.pages:
+                    await page.close()
 
     async with asyncio.TaskGroup() as group:
-        for row in rows:
-            group.create_task(one(row))
+        for _ in range(WINDOWS):
+            group.create_task(play_what_waits())
+
+
+@asynccontextmanager
+async def window(stage: Scene, **context: Any) -> AsyncIterator[Scene]:
+    """The stage with another browser in front of it."""
+    assert stage.context.browser is not None
+    made = await stage.context.browser.new_context(viewport=DESKTOP, **context)
+    made.on("request", lambda request: stage.requested.append(request.url))
+    try:
+        yield replace(stage, context=made)
+    finally:
+        await made.close()
 
 
 @asynccontextmanager

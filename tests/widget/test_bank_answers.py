@@ -45,21 +45,21 @@ async def test_every_password_of_the_test_bank_leads_to_a_screen_that_says_what_
     listed = {row[0].strip("`"): Status(row[1]) for row in table(SANDBOX_BANK, "Passwords")}
     assert listed == {password: status for password, (status, *_) in PASSWORDS.items()}
 
-    async def play(password: str, status: Status, title: str, offers: list[str]) -> None:
+    async def play(stage: Scene, password: str, status: Status, title: str, offers: list[str]) -> None:
         widget = await stage.at_bank(f"for-{password.lower()}", password)
         await sees_the_answer(widget, status, title, offers)
 
-    await side_by_side(play, [(password, *seen) for password, seen in PASSWORDS.items()])
+    await side_by_side(stage, play, [(password, *seen) for password, seen in PASSWORDS.items()])
 
 
 async def test_every_control_that_keeps_the_user_out_leads_to_a_screen_that_says_what_to_do(
     stage: Scene,
 ) -> None:
-    async def play(control: str, status: Status, title: str, offers: list[str]) -> None:
+    async def play(stage: Scene, control: str, status: Status, title: str, offers: list[str]) -> None:
         widget = await stage.at_bank(f"ann+{control}", "correct")
         await sees_the_answer(widget, status, title, offers)
 
-    await side_by_side(play, [(control, *seen) for control, seen in CONTROLS.items()])
+    await side_by_side(stage, play, [(control, *seen) for control, seen in CONTROLS.items()])
 
 
 async def sees_the_answer(widget: Embedded, status: Status, title: str, offers: list[str]) -> None:
@@ -88,11 +88,7 @@ LEADS_TO = {
 
 
 async def test_every_status_that_stops_says_why_and_its_first_offer_leads_where_it_says(stage: Scene) -> None:
-    await stage.context.route(
-        "https://www.mxbank.example/**", lambda route: route.fulfill(body="The bank's own site")
-    )
-
-    async def play(status: Status) -> None:
+    async def play(stage: Scene, status: Status) -> None:
         guid = await stage.member(f"for-{status.lower()}")
         await put_status(stage, guid, status)
         widget = await stage.embed("frame", current_member_guid=guid)
@@ -109,6 +105,9 @@ async def test_every_status_that_stops_says_why_and_its_first_offer_leads_where_
         label = LABELS[words.primary].replace("{name}", "MX Bank")
         assert (await widget.offers())[0] == label
         if words.primary is Action.VISIT:
+            await stage.context.route(
+                "https://www.mxbank.example/**", lambda route: route.fulfill(body="The bank's own site")
+            )
             async with widget.page.expect_popup() as opened:
                 await widget.frame.get_by_role("link", name=label).click()
             await expect((await opened.value).get_by_text("The bank's own site")).to_be_visible()
@@ -119,7 +118,7 @@ async def test_every_status_that_stops_says_why_and_its_first_offer_leads_where_
             await widget.sees(LEADS_TO[words.primary])
         assert [each["member_guid"] for each in await widget.told("memberError/primaryAction")] == [guid]
 
-    await side_by_side(play, [(status,) for status in WORDS])
+    await side_by_side(stage, play, [(status,) for status in WORDS])
 
 
 async def put_status(stage: Scene, member_guid: str, status: Status) -> None:

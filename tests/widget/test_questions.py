@@ -34,7 +34,7 @@ KINDS = {
 
 
 async def test_every_kind_of_question_takes_a_wrong_answer_and_then_the_right_one(stage: Scene) -> None:
-    async def play(password: str, question: str, wrong: str, right: str) -> None:
+    async def play(stage: Scene, password: str, question: str, wrong: str, right: str) -> None:
         widget = await stage.at_bank(f"for-{password}", password)
         await give(widget, question, wrong)
         await widget.sees("That answer was not right")
@@ -51,7 +51,7 @@ async def test_every_kind_of_question_takes_a_wrong_answer_and_then_the_right_on
             )
         ]
 
-    await side_by_side(play, [(password, *told) for password, told in KINDS.items()])
+    await side_by_side(stage, play, [(password, *told) for password, told in KINDS.items()])
 
 
 async def give(widget: Embedded, question: str, answer: str) -> None:
@@ -67,14 +67,14 @@ async def give(widget: Embedded, question: str, answer: str) -> None:
 
 
 async def test_pictures_are_shown_with_a_question_and_beside_its_options(stage: Scene) -> None:
-    async def play(password: str, pictures: str, count: int) -> None:
+    async def play(stage: Scene, password: str, pictures: str, count: int) -> None:
         widget = await stage.at_bank(f"for-{password}", password)
         await widget.sees(ASKED)
         shown = await widget.frame.locator(pictures).all()
         assert [await width_of(picture) > 0 for picture in shown] == [True] * count
 
     asked = 'img[alt="A picture from your bank, to answer the question"]'
-    await side_by_side(play, [("image", asked, 1), ("image_options", "label img", 3)])
+    await side_by_side(stage, play, [("image", asked, 1), ("image_options", "label img", 3)])
 
 
 async def width_of(picture: Locator) -> int:
@@ -90,14 +90,14 @@ async def test_a_code_is_offered_from_the_phone_s_messages(stage: Scene) -> None
 
 
 async def test_a_question_that_is_left_open_is_not_sent(stage: Scene) -> None:
-    async def play(password: str, fault: str) -> None:
+    async def play(stage: Scene, password: str, fault: str) -> None:
         widget = await stage.at_bank(f"for-{password}", password)
         await widget.sees(ASKED)
         await widget.press("Continue")
         await expect(widget.frame.get_by_text(fault)).to_be_visible()
         assert await widget.told("submitMFA") == []
 
-    await side_by_side(play, [("challenge", "This is needed."), ("options", "Choose one.")])
+    await side_by_side(stage, play, [("challenge", "This is needed."), ("options", "Choose one.")])
 
 
 async def test_a_bank_asks_a_second_time(stage: Scene) -> None:
