@@ -1,0 +1,78 @@
+"""What is wrong with a screen for somebody: who does not see it, sees little, or wants it to stand still."""
+
+from collections.abc import Sequence
+
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page
+
+AXE = Axe()
+OPTIONS = {
+    "resultTypes": ["violations"],
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+}
+DESKTOP, PHONE, NARROW = ({"width": width, "height": 760} for width in (1000, 390, 320))
+CUT_OFF = """() => {
+  const edge = document.documentElement.clientWidth;
+  const found = document.scrollingElement.scrollWidth > edge ? ["the page scrolls sideways"] : [];
+  const name = (element) => `<${element.localName} class="${element.className}"> “${element.textContent.slice(0, 40)}”`;
+  for (const element of document.body.querySelectorAll("*:not(svg *, noscript)")) {
+    const { left, right, width, height } = element.getBoundingClientRect();
+    const { overflowX, overflowY, visibility } = getComputedStyle(element);
+    if (!width || !height || visibility === "hidden" || element.closest(".unseen, [aria-hidden=true]")) continue;
+    if (left < -0.5 || right > edge + 0.5) found.push(`${name(element)} reaches beyond the edge`);
+    if (element.localName === "input" || element.localName === "svg") continue;
+    const { scrollWidth, clientWidth, scrollHeight, clientHeight } = element;
+    if (overflowX !== "visible" && scrollWidth > clientWidth + 1) found.push(`${name(element)} is cut off`);
+    if (overflowY !== "visible" && scrollHeight > clientHeight + 1) found.push(`${name(element)} is cut short`);
+  }
+  return found;
+}"""
+"""What a user would have to scroll sideways for, or could not see at all."""
+
+
+async def complaints_of_axe(page: Page) -> Sequence[str]:
+    """Whatever their impact."""
+    found = await AXE.run(page, options=OPTIONS)
+    return [
+        f"{violation['id']} ({violation['impact']}): {node['html']}: {node['failureSummary']}"
+        for violation in found.response["violations"]
+        for node in violation["nodes"]
+    ]
+
+
+async def cut_off(page: Page) -> Sequence[str]:
+    return list(await page.evaluate(CUT_OFF))
+
+
+async def moving(page: Page) -> Sequence[str]:
+    """The animations and transitions that run."""
+    names = "document.getAnimations().map((each) => each.animationName ?? each.transitionProperty)"
+    return list(await page.evaluate(names))
+
+
+async def focused(page: Page) -> str:
+    """The tag, and the class, of what has the focus."""
+    return str(await page.evaluate("document.activeElement.cloneNode().outerHTML"))
+
+
+async def enlarge(page: Page, percent: int) -> None:
+    """What a browser does that is told to show larger letters."""
+    await page.evaluate(f"document.documentElement.style.fontSize = '{percent}%'")
+
+
+async def every_complaint(page: Page, focus: str) -> Sequence[str]:
+    """About a screen whose focus should be on what this selects; each with the circumstances."""
+    has_focus = await page.evaluate(f"document.activeElement.matches({focus!r})")
+    found = [] if has_focus else [f"focus: it is on {await focused(page)}"]
+    await page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    found += [f"it moves: {each}" for each in await moving(page)]
+    for scheme in ("light", "dark"):
+        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        found += [f"{scheme}: {each}" for each in await complaints_of_axe(page)]
+    for viewport, percent in ((NARROW, 100), (PHONE, 200)):
+        await page.set_viewport_size(viewport)
+        await enlarge(page, percent)
+        found += [f"{viewport['width']} px at {percent} %: {each}" for each in await cut_off(page)]
+    await enlarge(page, 100)
+    await page.set_viewport_size(DESKTOP)
+    return found
