@@ -2,7 +2,8 @@
  * Light or dark, and the client's accent colour made readable on either (WCAG 2.2, 1.4.3).
  */
 
-const TEXT_RATIO = 5;
+/** By the ground: thin letters shine less than dark ones darken. */
+const TEXT_RATIO = { light: 5, dark: 7 };
 /** Enough to see where a button ends; it is its words that must be readable. */
 const SHAPE_RATIO = 1.25;
 const BLACK = [0, 0, 0];
@@ -31,7 +32,7 @@ function paint(root, accent) {
   if (!paper || !colour) return;
   const shape = contrasting(colour, paper, SHAPE_RATIO);
   root.style.setProperty("--accent", css(shape));
-  root.style.setProperty("--accent-ink", css(contrasting(colour, paper, TEXT_RATIO)));
+  root.style.setProperty("--accent-ink", css(contrasting(colour, paper, TEXT_RATIO[root.dataset.colorScheme])));
   root.style.setProperty("--on-accent", css(contrast(shape, WHITE) >= 4.5 ? WHITE : BLACK));
 }
 
