@@ -14,6 +14,11 @@ export function button(label, onclick, rank = "primary") {
   return el("button", { type: "button", class: `button ${rank}`, onclick }, label);
 }
 
+/** The way to other banks. Where the host forbids the search, it is told that the user is done here. */
+export function elsewhere({ t, config, backToSearch }, onclick = backToSearch) {
+  return button(t(config.disable_institution_search ? "done" : "search.other"), onclick);
+}
+
 /** A link to another site, or nothing where the address is none of the web's. */
 export function outside(t, label, url, attributes = {}) {
   const address = webAddress(url);

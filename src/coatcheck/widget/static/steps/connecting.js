@@ -53,7 +53,8 @@ export function show(flow, { member }, signal) {
     await sleep(SLOW_MS, signal);
     tell(t("connecting.slow"));
     await sleep(VERY_SLOW_MS - SLOW_MS, signal);
-    tell(t("connecting.very_slow"), button(t("connecting.leave"), flow.backToSearch, "quiet"));
+    const leave = button(t("connecting.leave"), flow.backToSearch, "quiet");
+    tell(t("connecting.very_slow"), flow.config.disable_institution_search ? "" : leave);
   });
 
   return {

@@ -7,7 +7,7 @@
 
 import { el } from "../dom.js";
 import { choiceField, form, textField } from "../form.js";
-import { actions, button, notice, sign } from "../parts.js";
+import { actions, button, elsewhere, notice, sign } from "../parts.js";
 import { pause } from "../wait.js";
 import { choose } from "./search.js";
 
@@ -271,7 +271,7 @@ function failed(flow, deposit) {
     top: sign("alert", "alarm"),
     title: t("microdeposits.failed"),
     lead: t(deposit.status === PREVENTED ? "microdeposits.prevented" : "microdeposits.failed_lead"),
-    body: [actions(button(t("search.other"), () => leave(flow, "error")))],
+    body: [actions(elsewhere(flow, () => leave(flow, "error")))],
     back: flow.backToSearch,
   };
 }

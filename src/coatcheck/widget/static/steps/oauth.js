@@ -37,12 +37,17 @@ export function show(flow, { member, institution, refused }, signal) {
     if (hadFocus) place.focus({ preventScroll: true });
   }
 
+  function cancel() {
+    if (flow.config.disable_institution_search) flow.go("oauth", { member: current, institution });
+    else flow.backToSearch();
+  }
+
   /** Runs in the click: later, no browser would let a window open. */
   function goToBank() {
     visit.abort();
     visit = new AbortController();
     const opened = flow.config.is_mobile_webview ? null : openBlank(visit.signal);
-    put(...waiting(flow, bank));
+    put(...waiting(t, bank, cancel));
     flow.announce(t("oauth.opening", { bank }));
     flow.run(visit.signal, () => accompany(opened, visit.signal));
   }
@@ -54,7 +59,7 @@ export function show(flow, { member, institution, refused }, signal) {
     current = { guid };
     opened?.location.replace(url);
     flow.post("connect/oauthRequested", { url, member_guid: guid });
-    put(...waiting(flow, bank, url, Boolean(opened)));
+    put(...waiting(t, bank, cancel, url, Boolean(opened)));
     flow.announce(t("oauth.waiting", { bank }));
     const state = await outcome(flow, guid, opened, ended, () => {
       put(notice("info", t("oauth.closed"), t("oauth.closed_text", { bank })), retry(flow, goToBank));
@@ -87,19 +92,20 @@ function intro(t, { name: bank, instructional_text: instructions }, goToBank) {
 }
 
 /** With the address of the bank's page, once it is known: a link to it is there in case no window came up. */
-function waiting({ t, backToSearch }, bank, url, isOpen = true) {
+function waiting(t, bank, cancel, url, isOpen = true) {
   const rank = isOpen ? "secondary" : "primary";
   return [
     el("p", { class: "waiting" }, el("span", { class: "spinner" }), t("oauth.waiting", { bank })),
     actions(
       outside(t, t("oauth.open_here", { bank }), url, { class: `button ${rank}` }),
-      button(t("cancel"), backToSearch, "quiet"),
+      button(t("cancel"), cancel, "quiet"),
     ),
   ];
 }
 
-function retry({ t, backToSearch }, goToBank) {
-  return actions(button(t("oauth.again"), goToBank), button(t("search.other"), backToSearch, "quiet"));
+function retry({ t, config, backToSearch }, goToBank) {
+  const another = !config.disable_institution_search && button(t("search.other"), backToSearch, "quiet");
+  return actions(button(t("oauth.again"), goToBank), another);
 }
 
 // --- what it does -------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 /** What was connected here was taken back. */
 
-import { actions, button, sign } from "../parts.js";
+import { actions, elsewhere, sign } from "../parts.js";
 
 export const step = "deleteMemberSuccess";
 
@@ -11,6 +11,6 @@ export function show(flow, { member }) {
     top: sign("check", "good"),
     title: t("removed.title", { bank: member.institution_name }),
     lead: t("removed.lead"),
-    body: [actions(button(t("search.other"), flow.backToSearch))],
+    body: [actions(elsewhere(flow))],
   };
 }
