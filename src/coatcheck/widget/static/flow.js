@@ -118,11 +118,20 @@ export function createFlow(root, boot) {
   function enter(screen, data, signal) {
     const isFirst = step === null;
     const next = typeof screen.step === "function" ? screen.step(data) : screen.step;
-    if (isFirst) host.post("connect/loaded", { initial_step: next });
+    if (isFirst) loaded(next);
     else if (next !== step) host.post("connect/stepChange", { previous: step, current: next });
     step = next;
     present(() => screen.show(flow, data, signal), isFirst);
     if (isFirst) Promise.allSettled(Object.values(SCREENS).map((fetched) => fetched()));
+  }
+
+  /** Who named a member hears where it stands, if that is where the user begins. */
+  function loaded(first) {
+    host.post("connect/loaded", { initial_step: first });
+    const { step: begun, member } = flow.start;
+    if (member?.step !== begun) return;
+    note(member);
+    report(member);
   }
 
   /** @param {() => import("./stage.js").View} makeView which may announce something already */
