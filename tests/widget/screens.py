@@ -276,7 +276,7 @@ WALKS: Mapping[Walk, Mapping[str, str]] = MappingProxyType(
             "deposits-verified": "the account is verified",
         },
         being_cut_off: {
-            "cut-off": "no connection: a bar above the page says that it is being tried again",
+            "cut-off": "no connection: the head of the page says that it is being tried again",
             "failed": "something went wrong, and can be tried again",
             "link-over": "a link that was opened before no longer works",
         },

@@ -40,9 +40,9 @@ export function createStage(root, { client, t, onBack }) {
       el("span", { class: "side" }, back),
       el("span", { class: "client" }, picture(client.logo_url, client.name, "small"), el("span", {}, client.name)),
       side(),
+      trouble,
       bar,
     ),
-    trouble,
     main,
     live,
   );
