@@ -211,6 +211,7 @@ async def being_cut_off(stage: Scene) -> AsyncIterator[Screen]:
     await page.route("**/credentials", lambda route: route.fulfill(status=418, json={}))
     await page.get_by_role("button", name="MX Bank", exact=False).first.click()
     await widget.sees("Something went wrong")
+    await expect(page.get_by_text("No connection. Trying again…")).to_be_hidden()
     yield Screen("failed", page)
     again = await stage.context.new_page()
     await again.goto(url)

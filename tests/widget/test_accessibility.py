@@ -176,6 +176,7 @@ async def test_what_moves_stands_still_for_whoever_asked_for_it(stage: Scene) ->
         widget = await stage.open()
         await widget.agree()
         await widget.sees("Find your bank")
+        await widget.page.emulate_media(reduced_motion="no-preference")
         assert "breathe" in await moving(widget.page)
         await widget.page.emulate_media(reduced_motion="reduce")
         assert await moving(widget.page) == []
@@ -186,7 +187,7 @@ async def test_nothing_jumps_while_the_list_of_banks_loads(stage: Scene) -> None
         widget = await stage.open(mode="verification")
         await widget.agree()
         await widget.sees("Find your bank")
-        await widget.page.evaluate(WATCH)
+        await _watch(widget.page)
     await expect(widget.page.get_by_role("button", name="Lanternfish Bank")).to_be_visible()
     assert await widget.page.evaluate("jumps()") == []
 
@@ -198,7 +199,7 @@ async def test_nothing_jumps_while_a_bank_is_connected_however_long_it_takes(sta
     await widget.agree()
     await widget.sign_in()
     await widget.sees("Connecting MX Bank")
-    await widget.page.evaluate(WATCH)
+    await _watch(widget.page)
     for seconds, said in ((16, "The bank is taking its time."), (45, "Still working.")):
         await widget.page.clock.fast_forward(seconds * 1000)
         await expect(widget.page.get_by_role("main").get_by_text(said)).to_be_visible()
@@ -210,7 +211,7 @@ async def test_nothing_jumps_while_a_bank_is_connected_however_long_it_takes(sta
 
 async def test_nothing_jumps_when_the_connection_is_lost_and_comes_back(stage: Scene) -> None:
     widget = await _at_search(stage)
-    await widget.page.evaluate(WATCH)
+    await _watch(widget.page)
     await widget.page.route("**/md/api/**", lambda route: route.abort())
     await widget.page.get_by_role("searchbox").fill("Bank")
     cut_off = widget.page.get_by_text("No connection. Trying again…")
@@ -223,7 +224,7 @@ async def test_nothing_jumps_when_the_connection_is_lost_and_comes_back(stage: S
 
 async def test_a_jump_is_seen(stage: Scene) -> None:
     widget = await _at_search(stage)
-    await widget.page.evaluate(WATCH)
+    await _watch(widget.page)
     await widget.page.evaluate("document.querySelector('h1').style.marginTop = '60px'")
     ((_, *what),) = await widget.page.evaluate("jumps()")
     assert "ul banks" in what
@@ -253,6 +254,12 @@ async def _hears(page: Page, words: str) -> None:
         return words in await page.evaluate("said")
 
     await until(is_said)
+
+
+async def _watch(page: Page) -> None:
+    """From here on, with all that moves."""
+    await page.emulate_media(reduced_motion="no-preference")
+    await page.evaluate(WATCH)
 
 
 @asynccontextmanager

@@ -12,6 +12,13 @@ NAME = """() => {
   return label.trim();
 }"""
 """What has the focus, as its user would call it."""
+IN_SIGHT = """() => {
+  const { activeElement: here } = document;
+  const { left, top, width, height } = here.getBoundingClientRect();
+  const edges = [top + 2, top + height / 2, top + height - 2];
+  return edges.every((y) => here.contains(document.elementFromPoint(left + width / 2, y)));
+}"""
+"""No head or foot that stays in place covers it (WCAG 2.2, 2.4.11)."""
 OUTLINED = """() => {
   const { activeElement: here } = document;
   const { outlineStyle, outlineWidth, outlineColor } = getComputedStyle(here.closest(".choice") ?? here);
@@ -69,7 +76,9 @@ async def test_the_arrows_walk_through_the_list_of_banks_and_back_to_the_box(sta
     box = page.get_by_role("searchbox")
     banks = page.get_by_role("list").get_by_role("button")
     await tab_to(page, "Name of your bank, or its routing number")
-    for key, place in (("ArrowDown", 0), ("ArrowDown", 1), ("End", 24), ("Home", 0)):
+    ways = [("ArrowDown", 0), ("ArrowDown", 1), ("End", 24)]
+    ways += [("ArrowUp", place) for place in range(23, 9, -1)]
+    for key, place in [*ways, ("Home", 0)]:
         await page.keyboard.press(key)
         await expect(banks.nth(place)).to_be_focused()
         await seen(page)
@@ -195,3 +204,4 @@ async def _next(page: Page, key: str) -> str:
 
 async def seen(page: Page) -> None:
     assert await page.evaluate(OUTLINED), await page.evaluate(NAME)
+    assert await page.evaluate(IN_SIGHT), await page.evaluate(NAME)

@@ -49,11 +49,18 @@ export function createApi(token, onConnection) {
 
   /** @param {AbortSignal} [signal] */
   async function get(path, signal) {
+    try {
+      return await getPatiently(path, signal);
+    } finally {
+      // Answered or refused. Who gave up mostly asks something else at once.
+      if (!signal?.aborted) onConnection(false);
+    }
+  }
+
+  async function getPatiently(path, signal) {
     for (let failures = 0; ; failures += 1) {
       try {
-        const answer = await send("GET", path, undefined, signal);
-        onConnection(false);
-        return answer;
+        return await send("GET", path, undefined, signal);
       } catch (error) {
         if (!(error instanceof ApiError) || !error.mayPass) throw error;
         onConnection(true);

@@ -137,6 +137,7 @@ export function createFlow(root, boot) {
   /** @param {() => import("./stage.js").View} makeView which may announce something already */
   function present(makeView, isFirst = false) {
     stage.busy(false);
+    stage.cutOff(false);
     stage.announce("");
     view = makeView();
     stage.show(view, isFirst);

@@ -90,7 +90,9 @@ export function createStage(root, { client, t, onBack }) {
     },
     /** @param {boolean} isCutOff no answers come */
     cutOff: (isCutOff) => {
-      trouble.textContent = isCutOff ? t("cut_off") : "";
+      const said = isCutOff ? t("cut_off") : "";
+      // Said anew with each try, it would be read out anew.
+      if (trouble.textContent !== said) trouble.textContent = said;
     },
   };
 }

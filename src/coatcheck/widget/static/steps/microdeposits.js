@@ -137,7 +137,8 @@ function advise(flow, institution, place) {
   place.replaceChildren(
     notice("info", t("microdeposits.advice", { bank }), t("microdeposits.advice_text"), sooner),
   );
-  sooner.focus();
+  sooner.focus({ preventScroll: true });
+  place.scrollIntoView({ block: "nearest" });
 }
 
 async function create(flow, { type, routing, account }) {
