@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -40,6 +41,8 @@ WEB_VIEW = """
 """What a mobile app does around its web view: it keeps navigations to its own scheme to itself, and heeds them."""
 PHONE, DESKTOP = {"width": 390, "height": 760}, {"width": 1000, "height": 760}
 
+CONTEXT: Mapping[str, Any] = {"viewport": DESKTOP, "reduced_motion": "reduce"}
+"""Of every window. What moves keeps a machine without a graphics card busy."""
 WINDOWS = 4
 """At the same time: most of the time each waits for the page's next look."""
 
@@ -165,7 +168,8 @@ class Embedded:
         await self.press("Agree and continue")
 
     async def choose(self, bank: str) -> None:
-        await self.frame.get_by_role("searchbox").fill(bank)
+        async with self.page.expect_response(lambda response: "search_name=" in response.url):
+            await self.frame.get_by_role("searchbox").fill(bank)
         await self.frame.get_by_role("list").get_by_role("button", name=bank).first.click()
 
     async def sign_in(self, login: str = "mxuser", password: str = "correct") -> None:
@@ -194,13 +198,16 @@ class Embedded:
 
     async def heard(self) -> list[dict[str, Any]]:
         """The messages that the page around it got, in order."""
+        await self._arrived()
         return list(await self.page.evaluate("heard"))
 
     async def decoded(self) -> list[dict[str, Any]]:
         """What MX's SDK, or the loader, made of them."""
+        await self._arrived()
         return list(await self.page.evaluate("decoded"))
 
     async def undecoded(self) -> list[dict[str, Any]]:
+        await self._arrived()
         return list(await self.page.evaluate("undecoded"))
 
     async def told(self, event: str) -> list[dict[str, Any]]:
@@ -211,6 +218,12 @@ class Embedded:
         """What can be pressed below the text, in its order."""
         offered = await self.frame.locator("main .actions .button").all_inner_texts()
         return [text.removesuffix("\n(opens in a new window)") for text in offered]
+
+    async def _arrived(self) -> None:
+        """Waits until all that the widget has said by now is there: messages come in the order of their sending."""
+        mark = secrets.token_hex(4)
+        await self.frame.evaluate("(mark) => parent.postMessage({ mark }, '*')", mark)
+        await self.page.wait_for_function("(mark) => marks.includes(mark)", arg=mark, polling=20)
 
     async def types(self) -> list[str]:
         return [message["type"].removeprefix("mx/") for message in await self.heard()]
@@ -245,7 +258,7 @@ async def side_by_side(
 async def window(stage: Scene, **context: Any) -> AsyncIterator[Scene]:
     """The stage with another browser in front of it."""
     assert stage.context.browser is not None
-    made = await stage.context.browser.new_context(viewport=DESKTOP, **context)
+    made = await stage.context.browser.new_context(**(CONTEXT | context))
     made.on("request", lambda request: stage.requested.append(request.url))
     try:
         yield replace(stage, context=made)
@@ -258,7 +271,7 @@ async def scene(
     house: Coatcheck, api: Api, server: Site, app: Site, browser: Browser, **context: Any
 ) -> AsyncIterator[Scene]:
     server.start(create_app(house))
-    made = await browser.new_context(viewport=DESKTOP, **context)
+    made = await browser.new_context(**(CONTEXT | context))
     one = Scene(api, await api.create_user(), server, app, made)
     made.on("request", lambda request: one.requested.append(request.url))
     app.start(client_app(one))
@@ -269,9 +282,7 @@ async def scene(
     finally:
         worker.cancel()
         await asyncio.gather(worker, return_exceptions=True)
-        await made.close()
-        await server.stop()
-        await app.stop()
+        await asyncio.gather(made.close(), server.stop(), app.stop())
 
 
 def client_app(one: Scene) -> Starlette:
