@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench lock words secrets clean
+.PHONY: help setup demo test check bench pictures lock words secrets clean
 
 # Newest first; what counts is that it runs, is 3.11 to 3.13 and can make an environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -35,6 +35,9 @@ check: setup ## lint, format, types, import contracts, tests
 bench: .venv/ready .venv/browser ## measure a server of its own against a bare handler, and the widget on a slow phone
 	$(BIN)/python -m bench.run
 	$(BIN)/python -m bench.widget
+
+pictures: setup ## make the pictures of the widget in docs/ again; RUN="search consent" those alone
+	$(BIN)/python -m tests.widget.pictures $(RUN)
 
 lock: .venv/ready ## pin again what pyproject.toml asks for; RUN=--upgrade takes newer versions
 	$(LOCK) pyproject.toml --extra dev --output-file requirements/dev.txt
