@@ -19,6 +19,7 @@ from coatcheck import server
 from coatcheck.api import app as api
 from coatcheck.api import errors, paging
 from coatcheck.api.routes import NOT_SERVED, ROUTES
+from coatcheck.api.wire.requests import WidgetRequest
 from coatcheck.cli import main as cli
 from coatcheck.cli import serving
 from coatcheck.clock import SystemClock
@@ -32,6 +33,7 @@ from coatcheck.tokens.minting import Kind
 from coatcheck.webhooks import delivery, signing
 from tests import guides
 from tests.guides import ROOT, anchor, blocks, headings, prose, table
+from tests.widget import pictures
 
 DOCS = ROOT / "docs"
 DOCUMENTS = guides.tracked("*.md")
@@ -41,6 +43,7 @@ CLIENTS, PROCESSORS, OPERATORS = (
 SANDBOX_BANK, COMPATIBILITY = DOCS / "reference" / "sandbox-bank.md", DOCS / "reference" / "compatibility.md"
 DECISIONS = sorted((DOCS / "decisions").glob("[0-9]*.md"))
 HOUR, WORDS = timedelta(hours=1), {2: "two", 5: "five"}
+MAX_BYTES_OF_PICTURES = 3_000_000
 SDK = ROOT / ".venv-sdk" / "bin" / "python"
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -285,6 +288,31 @@ def test_every_error_is_listed_with_its_status_and_words():
     ]
 
 
+def test_every_event_of_the_widget_is_listed():
+    source = "".join(path.read_text() for path in (ROOT / "src/coatcheck/widget/static").rglob("*.js"))
+    assert "MXConnect" in source
+    built = {
+        'connect/${member.step === "noEligibleAccounts" ? "invalidData" : "memberError"}/primaryAction': [
+            "connect/invalidData/primaryAction",
+            "connect/memberError/primaryAction",
+        ],
+        "connect/microdeposits/${view}/primaryAction": [
+            f"connect/microdeposits/{view}/primaryAction"
+            for view in re.findall(r'\bleave\(flow, "(\w+)"\)', source)
+        ],
+    }
+    assert set(re.findall(r"`(connect/[^`]*\$\{[^`]*)`", source)) == set(built)
+    posted = set(re.findall(r'\bpost\("((?:connect/)?\w[^"/ ]*(?:/\w+)*)"', source))
+    listed = [row[0].strip("`") for row in table(CLIENTS, "What it tells")]
+    assert sorted(listed) == sorted(posted.union(*built.values()))
+
+
+def test_every_option_of_a_widget_s_link_is_listed():
+    assert {row[0].strip("`") for row in table(CLIENTS, "Request a link")} == set(
+        WidgetRequest.__struct_fields__
+    )
+
+
 def test_every_route_is_listed():
     assert table(COMPATIBILITY, "What is served") == [
         (
@@ -415,6 +443,30 @@ def test_every_link_leads_somewhere(document):
         if not path.exists() or (place and place not in map(anchor, headings(path))):
             broken.append(target)
     assert broken == []
+
+
+@each_document
+def test_every_picture_is_there_and_is_told_to_those_who_do_not_see_it(document):
+    text = prose(document)
+    assert [name for name in _pictures(text) if not (document.parent / name).is_file()] == []
+    assert "![" not in text, "a picture as <img>, which can be light and dark"
+    assert [tag for tag in re.findall(r"<img[^>]*>", text) if not re.search(r' alt="[^"]+"', tag)] == []
+
+
+def test_every_picture_is_shown_in_some_document_and_all_together_are_light():
+    shown = {(each.parent / name).resolve() for each in DOCUMENTS for name in _pictures(prose(each))}
+    kept = guides.tracked("docs/images")
+    assert kept
+    assert set(kept) - shown == set()
+    assert sum(path.stat().st_size for path in kept) < MAX_BYTES_OF_PICTURES
+
+
+def _pictures(text):
+    return re.findall(r' (?:src|srcset)="([^"]+)"', text)
+
+
+def test_the_screens_are_shown_as_the_walks_pass_them():
+    assert pictures.LISTING.read_text() == pictures.listing()
 
 
 def test_every_document_can_be_reached_from_the_readme():
