@@ -85,6 +85,8 @@ class Scene:
     context: BrowserContext
     requested: list[str] = field(default_factory=list)
     """Every address that the browser asked for."""
+    page: Page | None = None
+    """Where the app is opened each time; else in a page of its own, for which the browser starts processes."""
     is_at_work: asyncio.Event = field(default_factory=asyncio.Event)
     """Clear it, and the worker does nothing more until it is set again."""
 
@@ -94,7 +96,7 @@ class Scene:
 
     async def embed(self, way: str = "sdkUrl", **options: Any) -> "Embedded":
         """The widget in a frame of the app's page, put there in one of the ways that clients know."""
-        page = await self.context.new_page()
+        page = self.page or await self.context.new_page()
         await page.goto(self.app.origin)
         asked = (
             [f"{self.app.origin}/widget_url", options]
@@ -240,14 +242,13 @@ async def side_by_side(
 
     async def play_what_waits() -> None:
         async with window(stage) as apart:
+            apart.page = await apart.context.new_page()
             for row in waiting:
                 try:
                     await play(apart, *row)
                 except Exception as error:
                     error.add_note(f"The row: {row}")
                     raise
-                for page in apart.context.pages:
-                    await page.close()
 
     async with asyncio.TaskGroup() as group:
         for _ in range(WINDOWS):

@@ -117,6 +117,21 @@ async def test_a_sign_in_that_was_begun_in_another_widget_is_taken_up(stage: Sce
     assert (await widget.told("memberConnected"))[0]["member_guid"] == guid
 
 
+async def test_a_consent_that_was_withdrawn_is_given_anew_at_the_bank(stage: Scene) -> None:
+    widget = await at_the_door(stage)
+    bank = await go(widget)
+    await bank.get_by_label("Username").fill("ann+consent_revoked")
+    await bank.get_by_role("button", name="Allow").click()
+    await widget.sees("The connection has ended")
+    assert (await widget.offers())[0] == SIGN_IN
+    await widget.press(SIGN_IN)
+    await widget.sees(SIGN_IN)
+    bank = await go(widget)
+    await bank.get_by_label("Username").fill("ann")
+    await bank.get_by_role("button", name="Allow").click()
+    await widget.sees(CONNECTED)
+
+
 async def test_leaving_for_another_bank_closes_the_window(stage: Scene) -> None:
     widget = await at_the_door(stage)
     bank = await go(widget)
