@@ -122,8 +122,9 @@ def test_setting_up_shows_a_dot_for_each_package_and_swallows_no_failure(tmp_pat
     )
     pip.write_text(f"#!/bin/sh\nprintf '{lines}\n'\nexit {ends}\n")
     pip.chmod(0o755)
+    alone = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     done = subprocess.run(
-        ["make", ".venv-sdk/ready"], cwd=tmp_path, capture_output=True, text=True, check=False
+        ["make", ".venv-sdk/ready"], cwd=tmp_path, env=alone, capture_output=True, text=True, check=False
     )
     assert done.stdout.splitlines()[1:] == [".. unpacking"]
     assert (done.returncode == 0, (tmp_path / ".venv-sdk" / "ready").exists()) == (made, made)

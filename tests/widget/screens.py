@@ -94,16 +94,12 @@ async def signing_in_at_the_bank(stage: Scene) -> AsyncIterator[Screen]:
     await bank.close()
     await expect(widget.page.get_by_role("main").get_by_text("The window seems to be closed")).to_be_visible()
     yield Screen("oauth-closed", widget.page, ".changing")
+    yield Screen("oauth-denied", await _back_from_bank(stage, "Deny", "is not connected"), NOWHERE)
     bank = await _window(widget, "Try again")
     await bank.get_by_role("button", name="Deny").click()
-    await expect(bank.get_by_role("heading", name=f"{OAUTH_BANK} is not connected")).to_be_visible()
-    yield Screen("oauth-denied", bank, NOWHERE)
     await widget.sees("You are not connected yet")
     yield Screen("oauth-refused", widget.page)
-    bank = await _window(widget, "Try again")
-    await bank.get_by_role("button", name="Allow").click()
-    await expect(bank.get_by_role("heading", name=f"{OAUTH_BANK} is connected")).to_be_visible()
-    yield Screen("oauth-granted", bank, NOWHERE)
+    yield Screen("oauth-granted", await _back_from_bank(stage, "Allow", "is connected"), NOWHERE)
 
 
 async def being_stopped(stage: Scene) -> AsyncIterator[Screen]:
@@ -313,6 +309,17 @@ async def _settled(stage: Scene, guid: str) -> None:
         return not member["is_being_aggregated"] or member["connection_status"] == "CHALLENGED"
 
     await until(is_told)
+
+
+async def _back_from_bank(stage: Scene, decision: str, title: str) -> Page:
+    """The bank's window at its end. No widget opened it, which would close it as soon as it goes on."""
+    wanted = {"member": {"institution_code": "mxcu_oauth", "credentials": [], "is_oauth": True}}
+    made = await stage.api.post(f"/users/{await stage.api.create_user()}/members", json=wanted)
+    page = await stage.context.new_page()
+    await page.goto(made.json()["member"]["oauth_window_uri"])
+    await page.get_by_role("button", name=decision).click()
+    await expect(page.get_by_role("heading", name=f"{OAUTH_BANK} {title}")).to_be_visible()
+    return page
 
 
 async def _window(widget: Embedded, button: str) -> Page:
