@@ -39,6 +39,8 @@ WEB_VIEW = """
   });
 """
 """What a mobile app does around its web view: it keeps navigations to its own scheme to itself, and heeds them."""
+DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Until then a browser gives a press on a frame of another origin to the page around it."""
 PHONE, DESKTOP = {"width": 390, "height": 760}, {"width": 1000, "height": 760}
 
 CONTEXT: Mapping[str, Any] = {"viewport": DESKTOP, "reduced_motion": "reduce"}
@@ -107,6 +109,9 @@ class Scene:
         element = await page.wait_for_selector("iframe")
         frame = await element.content_frame()
         assert frame is not None
+        await frame.wait_for_selector("h1")
+        for each in (frame, page):
+            await each.evaluate(DRAWN)
         return Embedded(self, page, frame)
 
     async def open(self, **options: Any) -> "Embedded":

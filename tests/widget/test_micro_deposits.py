@@ -48,16 +48,16 @@ async def arrived(stage: Scene) -> Embedded:
     """The widget of a user whose deposits were asked for elsewhere."""
     body = {"account_number": AT_ONCE, "routing_number": ROUTING, "account_type": "CHECKING"}
     asked = await stage.api.post(f"/users/{stage.user}/micro_deposits", json={"micro_deposit": body})
-    await until_there(stage)
+    await until_they_are(stage, "DEPOSITED")
     return await come_back(stage, asked.json()["micro_deposit"][0]["guid"])
 
 
-async def until_there(stage: Scene) -> None:
-    async def is_there() -> bool:
+async def until_they_are(stage: Scene, status: str) -> None:
+    async def are_they() -> bool:
         seen = await stage.api.get(f"/users/{stage.user}/micro_deposits")
-        return [each["status"] for each in seen.json()["micro_deposits"]] == ["DEPOSITED"]
+        return [each["status"] for each in seen.json()["micro_deposits"]] == [status]
 
-    await until(is_there)
+    await until(are_they)
 
 
 async def accounts(stage: Scene) -> list[dict[str, Any]]:
@@ -71,6 +71,7 @@ async def test_numbers_are_entered_and_another_day_the_amounts_verify_the_accoun
     widget = await at_the_numbers(stage)
     await enter(widget, LATER)
     await widget.sees("Two deposits are on their way")
+    await until_they_are(stage, "REQUESTED")
     await widget.page.clock.fast_forward(5_000)
     await expect(widget.frame.get_by_text("should arrive in the account ending in 7842 by")).to_be_visible()
     (loaded,) = await widget.told("microdeposits/loaded")
@@ -102,7 +103,7 @@ async def test_deposits_that_arrive_while_the_page_waits_are_asked_for_at_once(s
     await enter(widget, AT_ONCE)
     await widget.sees("Two deposits are on their way")
     stage.is_at_work.set()
-    await until_there(stage)
+    await until_they_are(stage, "DEPOSITED")
     await widget.page.clock.fast_forward(5_000)
     await widget.sees(VERIFY)
 
