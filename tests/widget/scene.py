@@ -90,7 +90,9 @@ class Scene:
     page: Page | None = None
     """Where the app is opened each time; else in a page of its own, for which the browser starts processes."""
     is_at_work: asyncio.Event = field(default_factory=asyncio.Event)
-    """Clear it, and the worker does nothing more until it is set again."""
+    """Set while the worker works; `rest` clears it."""
+    a_look: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the worker while it does what it found."""
 
     @property
     def house(self) -> Coatcheck:
@@ -109,7 +111,7 @@ class Scene:
         element = await page.wait_for_selector("iframe")
         frame = await element.content_frame()
         assert frame is not None
-        await frame.wait_for_selector("h1")
+        await frame.wait_for_selector("h1:not(.opening)")
         for each in (frame, page):
             await each.evaluate(DRAWN)
         return Embedded(self, page, frame)
@@ -143,8 +145,15 @@ class Scene:
         """Does this client's jobs as they come."""
         while True:
             await self.is_at_work.wait()
-            await work(self.house, self.api.caller.guid)
+            async with self.a_look:
+                await work(self.house, self.api.caller.guid)
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def rest(self) -> None:
+        """Lets the worker end what it is at, and do nothing more until `is_at_work` is set again."""
+        self.is_at_work.clear()
+        async with self.a_look:
+            pass
 
     def foreign(self) -> list[str]:
         """The addresses asked for that are neither the app's nor ours."""

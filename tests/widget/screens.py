@@ -43,6 +43,7 @@ async def signing_in(stage: Scene) -> AsyncIterator[Screen]:
     """The way that most users go."""
     widget = await _open(stage, mode="verification")
     page = widget.page
+    await widget.sees("Connect your bank to Harbour Pay")
     yield Screen("consent", page, NOWHERE)
     await widget.agree()
     await widget.sees("Find your bank")
@@ -61,7 +62,7 @@ async def signing_in(stage: Scene) -> AsyncIterator[Screen]:
     await widget.sign_in(password="challenge")
     await widget.sees("One more question")
     yield Screen("mfa-text", page)
-    stage.is_at_work.clear()
+    await stage.rest()
     await widget.answer("correct")
     await widget.sees("Connecting MX Bank")
     await expect(page.locator(".now")).to_have_text("Signing in")

@@ -155,7 +155,7 @@ async def test_refused_details_are_entered_again_until_they_are_right(stage: Sce
 async def test_trying_again_asks_the_bank_again_and_says_so_when_that_fails_too(stage: Scene) -> None:
     widget = await stage.at_bank("mxuser", "SERVER_ERROR")
     await widget.sees("MX Bank could not be read")
-    stage.is_at_work.clear()
+    await stage.rest()
     await widget.press(AGAIN)
     await widget.sees("Connecting MX Bank")
     stage.is_at_work.set()
@@ -188,7 +188,7 @@ async def test_a_bank_without_an_account_to_verify_offers_the_way_by_numbers(sta
 
 async def test_a_slow_bank_is_waited_for_with_words_and_can_be_left(stage: Scene) -> None:
     await stage.context.clock.install()
-    stage.is_at_work.clear()
+    await stage.rest()
     widget = await stage.at_bank("mxuser", "correct")
     await widget.sees("Connecting MX Bank")
     await widget.page.clock.fast_forward(16_000)

@@ -29,7 +29,7 @@ async def test_the_same_login_connects_the_member_that_exists_with_what_was_ente
 
 
 async def test_the_same_login_joins_what_is_on_its_way(stage: Scene) -> None:
-    stage.is_at_work.clear()
+    await stage.rest()
     guid = await stage.api.connect(stage.user, login="ann")
     widget = await stage.at_bank("ann", "correct")
     await widget.sees("Connecting MX Bank")
@@ -88,7 +88,7 @@ async def test_a_named_member_begins_where_it_stands_and_the_host_hears_where_th
 
 
 async def test_a_named_member_that_is_being_read_is_waited_for(stage: Scene) -> None:
-    stage.is_at_work.clear()
+    await stage.rest()
     guid = await stage.api.connect(stage.user)
     widget = await stage.embed("frame", current_member_guid=guid)
     await widget.sees("Connecting MX Bank")

@@ -82,7 +82,7 @@ async def test_a_session_that_ends_under_a_typed_form_is_told_and_nothing_typed_
 
 
 async def test_a_session_that_ends_while_the_page_waits_is_told(stage: Scene, clock: MovableClock) -> None:
-    stage.is_at_work.clear()
+    await stage.rest()
     widget = await stage.at_bank("mxuser", "correct")
     await widget.sees("Connecting MX Bank")
     clock.advance(timedelta(hours=3))
@@ -108,7 +108,7 @@ async def test_disabling_the_user_ends_the_page_at_its_next_question(stage: Scen
 
 
 async def test_a_server_that_restarts_while_the_page_waits_is_found_again(stage: Scene) -> None:
-    stage.is_at_work.clear()
+    await stage.rest()
     widget = await stage.at_bank("mxuser", "challenge")
     await widget.sees("Connecting MX Bank")
     await stage.server.stop()
@@ -242,7 +242,7 @@ async def test_a_failure_of_ours_is_told_and_what_it_stopped_can_be_tried_again(
 
 
 async def test_a_page_that_is_offline_says_so_and_goes_on_by_itself(stage: Scene) -> None:
-    stage.is_at_work.clear()
+    await stage.rest()
     widget = await stage.at_bank("mxuser", "correct")
     await widget.sees("Connecting MX Bank")
     await stage.context.set_offline(True)

@@ -99,7 +99,7 @@ async def test_numbers_are_entered_and_another_day_the_amounts_verify_the_accoun
 async def test_deposits_that_arrive_while_the_page_waits_are_asked_for_at_once(stage: Scene) -> None:
     await stage.context.clock.install()
     widget = await at_the_numbers(stage)
-    stage.is_at_work.clear()
+    await stage.rest()
     await enter(widget, AT_ONCE)
     await widget.sees("Two deposits are on their way")
     stage.is_at_work.set()

@@ -45,7 +45,7 @@ WANTED: list[tuple[dict[str, Any], list[str], list[str]]] = [
 
 
 async def test_what_the_client_asks_for_is_what_the_user_agrees_to_and_sees_being_read(stage: Scene) -> None:
-    stage.is_at_work.clear()
+    await stage.rest()
 
     async def play(stage: Scene, options: dict[str, Any], shares: list[str], phases: list[str]) -> None:
         widget = await stage.embed("frame", current_institution_code="mxbank", **options)
@@ -219,7 +219,7 @@ async def walk_in(stage: Scene, locale: str) -> None:
     await widget.press(t("search.other"))
     await widget.choose("MX Bank")
     await fill(widget, f"ann-{locale}+persona=salaried", "challenge")
-    stage.is_at_work.clear()
+    await stage.rest()
     await widget.press(t("continue"))
     await widget.sees(t("connecting.title", **bank))
     await is_in(locale, widget)
