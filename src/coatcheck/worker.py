@@ -43,7 +43,7 @@ log = structlog.get_logger(__name__)
 APPLICATION_NAME = "coatcheck worker"
 """By which `doctor` finds a living worker in pg_stat_activity."""
 GRACE = timedelta(seconds=8)
-"""How long running duties may go on after the worker was told to stop; then they hand over what they have."""
+"""How long running duties may go on after a worker was told to stop; then they hand over what they have."""
 SWEEP, REFRESH, HOUSEKEEPING = timedelta(seconds=5), timedelta(minutes=1), timedelta(hours=6)
 """How often each is done."""
 POLL = timedelta(seconds=5)
@@ -94,8 +94,8 @@ def hire(house: Coatcheck) -> Crew:
     )
 
 
-async def main(house: Coatcheck, stop: asyncio.Event) -> None:
-    """Works until `stop` is set; then picks nothing more, and ends or hands over what it has within `GRACE`."""
+async def main(house: Coatcheck, stop: asyncio.Event, *, grace: timedelta = GRACE) -> None:
+    """Works until `stop` is set; then picks nothing more, and ends or hands over what it has within `grace`."""
     crew = hire(house)
     shift = Shift(crew.handlers, slots=house.settings.worker_concurrency)
     async with asyncio.TaskGroup() as group:
@@ -104,7 +104,7 @@ async def main(house: Coatcheck, stop: asyncio.Event) -> None:
         group.create_task(_every(REFRESH, "refresh", crew.sittings.refresh, stop))
         group.create_task(_every(HOUSEKEEPING, "housekeeping", partial(keep_house, house), stop))
         await stop.wait()
-        await shift.end(GRACE)
+        await shift.end(grace)
     log.info("worker.stopped")
 
 

@@ -14,7 +14,9 @@ import psycopg
 import pytest
 
 from coatcheck.cli.credentials import settled_seed
+from coatcheck.cli.embedded import database
 from coatcheck.errors import ConfigurationError
+from tests.world import connecting
 
 STOP = 10
 """Seconds that a stop may take, database included."""
@@ -64,6 +66,13 @@ class Sandbox:
         return httpx.Client(
             base_url=given["base_url"], auth=(given["client_id"], given["client_api_key"]), trust_env=False
         )
+
+    def rows(self, statement):
+        """What its own database answers."""
+        with psycopg.connect(
+            host=str(self.directory / "postgres"), user="postgres", dbname="postgres"
+        ) as connection:
+            return connection.execute(statement).fetchall()
 
     def stop(self, number=signal.SIGTERM):
         """How long it took."""
@@ -187,6 +196,26 @@ def test_a_seed_fixes_the_credentials_on_every_machine_and_without_one_they_are_
     with sandbox(tmp_path / "random") as other:
         assert other.credentials["client_api_key"] != kept.credentials["client_api_key"]
         assert other.credentials["client_id"] != kept.credentials["client_id"]
+
+
+@pytest.mark.faults
+def test_a_stop_hands_over_the_job_that_is_under_way(tmp_path):
+    with sandbox(tmp_path / "data") as running:
+        with running.client() as client:
+            user = client.post("/users", json={"user": {"metadata": "a test's"}}).json()["user"]["guid"]
+            client.post(f"/users/{user}/members", json=connecting(login="mxuser+slow=60"))
+            while running.rows("SELECT state FROM member_job") != [("running",)]:
+                time.sleep(0.05)
+        assert running.stop() < STOP
+    with database(running.directory / "postgres") as url, psycopg.connect(url) as connection:
+        assert connection.execute("SELECT state FROM member_job").fetchall() == [("queued",)]
+
+
+@pytest.mark.faults
+def test_what_a_fresh_one_writes_first_has_its_partition(tmp_path):
+    with sandbox(tmp_path / "data") as running:
+        assert running.credentials
+        assert running.rows("SELECT count(*) FROM audit_event_rest") == [(0,)]
 
 
 @pytest.mark.faults

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
-import pytest
 from structlog.testing import capture_logs
 
 from coatcheck import worker
@@ -17,24 +16,19 @@ from coatcheck.worker import Shift, TwoLines, drain
 from tests.linked import make_home, until
 
 STATES = "SELECT state, attempt, pickups FROM member_job WHERE user_guid = %(user)s ORDER BY created_at, guid"
+IMPATIENT = timedelta(seconds=0.5)
 
 
 @asynccontextmanager
-async def working(house):
+async def working(house, grace=worker.GRACE):
     """A worker for the length of the block, that is stopped in order."""
     stop = asyncio.Event()
-    task = asyncio.create_task(worker.main(house, stop))
+    task = asyncio.create_task(worker.main(house, stop, grace=grace))
     try:
         yield stop
     finally:
         stop.set()
         await task
-
-
-@pytest.fixture
-def impatient(monkeypatch):
-    """A worker that gives what runs half a second after it was told to stop."""
-    monkeypatch.setattr(worker, "GRACE", timedelta(seconds=0.5))
 
 
 def has_status(home, member, status):
@@ -98,12 +92,12 @@ async def is_empty(home):
     return await home.rows(left) == []
 
 
-async def test_a_hung_bank_delays_no_other(settings, clock, impatient):
+async def test_a_hung_bank_delays_no_other(settings, clock):
     narrow = replace(settings, institution_concurrency=2, worker_concurrency=4)
     async with build(narrow, clock) as house:
         await drain(house)
         hung, home = await make_home(house), await make_home(house)
-        async with working(house):
+        async with working(house, IMPATIENT):
             for number in range(6):
                 await hung.connect(f"user-{number}+hang", institution="mxcu_credential")
             await until(lambda: is_two(hung))
@@ -127,10 +121,10 @@ async def test_what_runs_when_the_worker_is_stopped_may_finish(house):
     assert await home.rows(STATES) == [("ended", 1, 1)]
 
 
-async def test_what_takes_too_long_then_is_handed_over_at_once(house, impatient):
+async def test_what_takes_too_long_then_is_handed_over_at_once(house):
     home = await make_home(house)
     await home.connect("mxuser+hang")
-    async with working(house):
+    async with working(house, IMPATIENT):
         await until(lambda: is_running(home))
     assert await home.rows(STATES) == [("queued", 1, 0)]
     ((count,),) = await home.rows(
@@ -140,11 +134,11 @@ async def test_what_takes_too_long_then_is_handed_over_at_once(house, impatient)
     await home.rows("DELETE FROM member WHERE user_guid = %(user)s")
 
 
-async def test_wake_ups_that_waited_for_a_slot_are_left_to_others(settings, clock, impatient):
+async def test_wake_ups_that_waited_for_a_slot_are_left_to_others(settings, clock):
     async with build(replace(settings, worker_concurrency=1), clock) as house:
         await drain(house)
         hung, waiting = await make_home(house), await make_home(house)
-        async with working(house):
+        async with working(house, IMPATIENT):
             await hung.connect("mxuser+hang")
             await until(lambda: is_running(hung))
             member = await waiting.connect("mxuser+no_tx")

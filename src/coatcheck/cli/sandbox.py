@@ -19,6 +19,7 @@ import httpx
 import typer
 
 from coatcheck import server, worker
+from coatcheck.app import prepare_partitions
 from coatcheck.cli import credentials, embedded, logs
 from coatcheck.cli.printing import beside, out
 from coatcheck.cli.running import opened, run, together, until_told
@@ -29,7 +30,7 @@ from coatcheck.vault.keys import new_master_key_line
 
 DEFAULT_DIRECTORY = Path("~/.coatcheck/sandbox")
 GRACE, PATIENCE = timedelta(seconds=2), timedelta(seconds=5)
-"""For running requests to end, and for everything but the database to stop: all takes less than 10 seconds."""
+"""For running requests and jobs to end, and for everything but the database to stop: all takes less than 10 seconds."""
 BEGINNING = timedelta(seconds=30)
 """From listening until the own GET /health succeeds."""
 
@@ -96,13 +97,15 @@ def _base_url(bound: socket.socket) -> dict[str, str]:
 
 async def _run(settings: Settings, directory: Path, bound: socket.socket, stop: asyncio.Event) -> None:
     async with opened(settings) as house:
+        async with house.db.connection() as connection:
+            await prepare_partitions(connection, house.clock.now(), settings)
         given = await credentials.settle(house, directory)
         own_address = _base_url(bound)["COATCHECK_BASE_URL"]
         await together(
             stop,
             PATIENCE,
             server.serve(server.create_app(house), bound, stop, grace=GRACE),
-            worker.main(house, stop),
+            worker.main(house, stop, grace=GRACE),
             _announce(given, directory, own_address, stop),
         )
 
