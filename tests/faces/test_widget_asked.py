@@ -117,10 +117,11 @@ async def test_of_several_accounts_the_user_chooses_one(api: Api, user: str) -> 
     assert (await page.get(f"/members/{member['guid']}"))["step"] == "connected"
 
 
-async def test_one_account_needs_no_choice(api: Api, user: str) -> None:
+async def test_one_account_needs_no_choice_and_is_the_one_that_is_meant(api: Api, user: str) -> None:
     page = await open_page(api, user, mode="verification")
     member = await page.connect("ann+persona=thin_file")
-    assert member["step"] == "connected"
+    (only,) = (await page.get(f"/members/{member['guid']}/accounts"))["accounts"]
+    assert (member["step"], member["selected_account_guid"]) == ("connected", only["guid"])
 
 
 async def test_a_bank_without_an_account_that_can_be_paid_to_is_a_step_of_its_own(

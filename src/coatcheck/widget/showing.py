@@ -15,7 +15,7 @@ from coatcheck.model.jobs import newest_jobs
 from coatcheck.model.statuses import STATUS_IDS
 from coatcheck.model.statuses import ConnectionStatus as Status
 from coatcheck.widget import shapes
-from coatcheck.widget.steps import Standing, Step, progress, step_of
+from coatcheck.widget.steps import Standing, Step, progress, selected_account, step_of
 from coatcheck.widget.visit import Visit
 from coatcheck.widget.wording import (
     LABELS,
@@ -168,7 +168,7 @@ def assemble(
         step=step,
         progress=shapes.Progress(wanted=done.wanted, done=done.done),
         message=message,
-        selected_account_guid=standing.selected if standing.selected in (standing.eligible or ()) else None,
+        selected_account_guid=selected_account(standing),
     )
 
 

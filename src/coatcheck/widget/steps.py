@@ -71,14 +71,22 @@ def step_of(standing: Standing) -> Step:
     if standing.missing:
         return Step.CONNECTING
     if standing.eligible is not None:
-        return _of_verified(standing.eligible, standing.selected)
+        return _of_verified(standing)
     return Step.CONNECTED if standing.has_accounts else Step.ACTIONABLE_ERROR
 
 
-def _of_verified(eligible: Collection[str], selected: str | None) -> Step:
-    if not eligible:
+def selected_account(standing: Standing) -> str | None:
+    """The one that is meant: what the user chose, or the only one that there is; None where nothing is verified."""
+    eligible = standing.eligible or ()
+    if standing.selected in eligible:
+        return standing.selected
+    return next(iter(eligible)) if len(eligible) == 1 else None
+
+
+def _of_verified(standing: Standing) -> Step:
+    if not standing.eligible:
         return Step.NO_ELIGIBLE_ACCOUNTS
-    return Step.CONNECTED if len(eligible) == 1 or selected in eligible else Step.ACCOUNT_SELECT
+    return Step.CONNECTED if selected_account(standing) else Step.ACCOUNT_SELECT
 
 
 def how_to_sign_in(*, is_oauth: bool) -> Step:
