@@ -153,7 +153,7 @@ class Unprocessable(Refusal):
 
 
 class NotVerified(Unprocessable):
-    """The account has not been verified: run a verification job on its member first."""
+    """No numbers of this account are known: run a verification job on its member first. Cards and loans have none."""
 
 
 class TooManyRequests(Refusal):
