@@ -88,7 +88,8 @@ async def test_numbers_are_entered_and_another_day_the_amounts_verify_the_accoun
     await widget.sees("Your account is verified")
     (loaded,) = await widget.told("microdeposits/loaded")
     assert loaded["initial_step"] == "verifyDeposits"
-    assert len(await widget.told("microdeposits/verified")) == 1
+    (told,) = await widget.told("microdeposits/verified")
+    assert told["microdeposit_guid"] == guid
     await widget.press("Done")
     assert len(await widget.told("microdeposits/verified/primaryAction")) == 1
     (account,) = await accounts(stage)

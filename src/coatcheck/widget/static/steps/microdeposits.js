@@ -226,7 +226,9 @@ function verify(flow, deposit) {
             deposit_amount_1: cents(first.value()),
             deposit_amount_2: cents(second.value()),
           });
-          if (judged.status === VERIFIED) flow.post("connect/microdeposits/verified");
+          if (judged.status === VERIFIED) {
+            flow.post("connect/microdeposits/verified", { microdeposit_guid: deposit.guid });
+          }
           await goOn(flow, judged);
         },
       }),
