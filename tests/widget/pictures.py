@@ -213,8 +213,8 @@ def main() -> None:
     LISTING.write_text(listing())
     for stale in set(IMAGES.glob("*.png")) - set(files(names)):
         stale.unlink()
-    kept = list(IMAGES.glob("*.png"))
-    print(f"{len(kept)} pictures, {sum(each.stat().st_size for each in kept) / 1e6:.1f} MB in {IMAGES}")
+    made = list(files(wanted))
+    print(f"{len(made)} pictures, {sum(each.stat().st_size for each in made) / 1e6:.1f} MB in {IMAGES}")
 
 
 if __name__ == "__main__":
