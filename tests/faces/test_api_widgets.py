@@ -7,6 +7,7 @@ import httpx
 import msgspec
 import pytest
 
+from coatcheck.api.products import Product
 from coatcheck.app import Coatcheck
 from coatcheck.clock import MovableClock
 from coatcheck.connectors.contract import JobKind
@@ -165,6 +166,7 @@ async def test_what_is_said_is_kept_for_the_page(api: Api, house: Coatcheck) -> 
         ({"ui_message_webview_url_scheme": "data"}, 400),
         ({"use_cases": ["GAMBLING"]}, 400),
         ({"include_identity": "yes"}, 400),
+        ({"ui_message_version": 3}, 400),
         ({"current_institution_code": "nobank"}, 404),
         ({"current_member_guid": "MBR-1"}, 404),
         ({"current_microdeposit_guid": "MIC-1"}, 404),
@@ -174,6 +176,52 @@ async def test_an_option_that_cannot_be_heeded_is_refused(
     api: Api, user: str, options: dict[str, Any], status: int
 ) -> None:
     assert (await ask(api, user, **options)).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mode": "verify"}, "mode: it is one of aggregation, verification."),
+        ({"color_scheme": "plaid"}, "color_scheme: it is one of browser, dark, light."),
+        ({"oauth_referral_source": "MAIL"}, "oauth_referral_source: it is one of APP, BROWSER."),
+        ({"use_cases": ["PFM", "GAMBLING"]}, "use_cases[1]: it is one of MONEY_MOVEMENT, PFM."),
+        ({"ui_message_version": 3}, "ui_message_version: it is 4."),
+        (
+            {"data_request": {"products": ["verify"]}},
+            f"data_request.products[0]: it is one of {', '.join(Product)}.",
+        ),
+    ],
+)
+async def test_a_refused_value_is_answered_with_those_that_are_allowed(
+    api: Api, user: str, options: dict[str, Any], message: str
+) -> None:
+    answer = await ask(api, user, **options)
+    assert refusal(answer) == (400, "invalid_request")
+    assert answer.json()["error"]["message"] == f"widget_url.{message}"
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "current_institution_code",
+        "current_institution_guid",
+        "current_member_guid",
+        "current_microdeposit_guid",
+    ],
+)
+async def test_what_an_option_names_and_is_not_there_is_answered_with_the_option(
+    api: Api, user: str, option: str
+) -> None:
+    answer = await ask(api, user, **{option: "MBR-1"})
+    assert answer.status_code == 404
+    assert answer.json()["error"]["message"] == f"{option}: there is no such thing here."
+
+
+async def test_the_member_of_another_user_is_refused_as_one_that_is_nowhere(api: Api, user: str) -> None:
+    others = await api.connect(await api.create_user(id="bob"))
+    refused = await ask(api, user, current_member_guid=others)
+    assert refused.status_code == 404
+    assert refused.json() == (await ask(api, user, current_member_guid="MBR-1")).json()
 
 
 async def test_a_widget_type_is_required(api: Api, user: str) -> None:

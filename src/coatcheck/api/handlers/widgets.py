@@ -1,11 +1,14 @@
 """The single-use link that loads the widget for a user."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from coatcheck.api.call import Call
 from coatcheck.api.products import job_kinds
 from coatcheck.api.wire import requests
 from coatcheck.api.wire.requests import ConnectWidgetBody, WidgetBody, parse
 from coatcheck.connectors.contract import JobKind
-from coatcheck.errors import InvalidRequest
+from coatcheck.errors import InvalidRequest, NotFound
 from coatcheck.model.members import find_member
 from coatcheck.model.micro_deposits import find_micro_deposit
 from coatcheck.model.users import User
@@ -13,7 +16,6 @@ from coatcheck.web.oauth_window import WayBack
 from coatcheck.web.widget_link import WidgetOptions, mint_widget_url
 
 CONNECT = "connect_widget"
-COLOR_SCHEMES = frozenset({"light", "dark", "browser"})
 MAX_LOCALE = 100
 
 
@@ -43,9 +45,6 @@ async def _options(call: Call, user: User, wanted: requests.WidgetOptions) -> Wi
     """
     mode = wanted.mode or "aggregation"
     is_verification = mode == "verification"
-    color_scheme = wanted.color_scheme or "light"
-    if color_scheme not in COLOR_SCHEMES:
-        raise InvalidRequest(f"color_scheme is one of {', '.join(sorted(COLOR_SCHEMES))}.")
     include_transactions = (
         not is_verification if wanted.include_transactions is None else wanted.include_transactions
     )
@@ -72,7 +71,7 @@ async def _options(call: Call, user: User, wanted: requests.WidgetOptions) -> Wi
         use_cases=None if wanted.use_cases is None else list(wanted.use_cases),
         is_mobile_webview=wanted.is_mobile_webview or False,
         ui_message_version=wanted.ui_message_version or 4,
-        color_scheme=color_scheme,
+        color_scheme=wanted.color_scheme or "light",
         locale=(wanted.locale or call.headers.get("accept-language", ""))[:MAX_LOCALE] or None,
         callback_payload=call.callback_payload,
     )
@@ -94,18 +93,34 @@ def _kinds(
 
 def _institution_code(call: Call, wanted: requests.WidgetOptions) -> str | None:
     named = wanted.current_institution_code or wanted.current_institution_guid
-    return call.house.registry.find(named).code if named else None
+    if not named:
+        return None
+    with _found_for(
+        "current_institution_code" if wanted.current_institution_code else "current_institution_guid"
+    ):
+        return call.house.registry.find(named).code
 
 
 async def _member_guid(call: Call, user: User, wanted: requests.WidgetOptions) -> str | None:
     if not wanted.current_member_guid:
         return None
-    return (await find_member(call.connection, user.guid, wanted.current_member_guid)).guid
+    with _found_for("current_member_guid"):
+        return (await find_member(call.connection, user.guid, wanted.current_member_guid)).guid
 
 
 async def _micro_deposit_guid(call: Call, user: User, wanted: requests.WidgetOptions) -> str | None:
     guid = wanted.current_microdeposit_guid
     if not guid:
         return None
-    deposit = await find_micro_deposit(call.connection, call.client.guid, guid, user_guid=user.guid)
+    with _found_for("current_microdeposit_guid"):
+        deposit = await find_micro_deposit(call.connection, call.client.guid, guid, user_guid=user.guid)
     return deposit.guid
+
+
+@contextmanager
+def _found_for(option: str) -> Iterator[None]:
+    """Names the option in the refusal, which says the same of what is nowhere and of what is another's."""
+    try:
+        yield
+    except NotFound:
+        raise NotFound(f"{option}: there is no such thing here.") from None

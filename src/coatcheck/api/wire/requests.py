@@ -5,12 +5,14 @@ is heeded in both dialects. Where a null may clear what is stored, a field that 
 tells which were. Nothing here is ever printed with its values: bodies hold credentials and account numbers.
 """
 
+import re
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field, inspect
 
 from coatcheck.api.products import Product
 from coatcheck.errors import InvalidRequest
@@ -61,6 +63,7 @@ PropertyType: TypeAlias = Literal[
 ]
 ReferralSource: TypeAlias = Literal["BROWSER", "APP"]
 WidgetMode: TypeAlias = Literal["aggregation", "verification"]
+ColorScheme: TypeAlias = Literal["light", "dark", "browser"]
 
 LARGEST = Decimal(10) ** 15
 SMALLEST_EXPONENT = -8
@@ -120,21 +123,43 @@ def parse(body: bytes, kind: type[Body]) -> Body:
     try:
         decoded: Body = _decoder(kind).decode(body)
     except msgspec.ValidationError as error:
-        raise InvalidRequest(_explain(str(error))) from None
+        raise InvalidRequest(_explain(str(error), kind)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InvalidRequest("The body is not valid JSON.") from None
     return decoded
 
 
-def _explain(message: str) -> str:
-    """The decoder's message, without the parts that may quote the body."""
+def _explain(message: str, kind: type[Any]) -> str:
+    """The decoder's message, without the parts that may quote the body, and with the values that are allowed."""
     problem, _, path = message.partition(" - at `$")
     where = path.rstrip("`").lstrip(".") or "The body"
     if "matching regex" in problem:
         return f"{where}: it does not have the right form."
     if problem.startswith(("Expected", "Object missing", "`", "it ")):
         return f"{where}: {problem[0].lower()}{problem[1:]}."
-    return f"{where}: it is not one of the values allowed."
+    allowed = _allowed(inspect.type_info(kind), re.sub(r"\[.*?\]", "", where).split("."))
+    if not allowed:
+        return f"{where}: it is not one of the values allowed."
+    return f"{where}: it is {'one of ' if len(allowed) > 1 else ''}{', '.join(allowed)}."
+
+
+def _allowed(kind: inspect.Type, path: Sequence[str]) -> list[str]:
+    """What a literal or an enum takes that stands at the end of the path; empty where neither does."""
+    match kind:
+        case inspect.Metadata(type=inner):
+            return _allowed(inner, path)
+        case inspect.VarTupleType(item_type=item):
+            return _allowed(item, path)
+        case inspect.UnionType(types=types):
+            return [value for each in types for value in _allowed(each, path)]
+        case inspect.StructType(fields=fields) if path:
+            below = (each.type for each in fields if each.encode_name == path[0])
+            return [value for each in below for value in _allowed(each, path[1:])]
+        case inspect.LiteralType(values=values):
+            return [str(value) for value in values]
+        case inspect.EnumType(cls=cls):
+            return [each.value for each in cls]
+    return []
 
 
 class UserFields(Change, frozen=True, kw_only=True):
@@ -292,7 +317,7 @@ class WidgetOptions(Request, frozen=True, kw_only=True):
     """What both widget requests can say. None is: not said, so the widget's default holds."""
 
     client_redirect_url: Line | None = None
-    color_scheme: Line | None = None
+    color_scheme: ColorScheme | None = None
     current_institution_code: Line | None = None
     current_institution_guid: Guid | None = None
     current_member_guid: Guid | None = None
@@ -308,7 +333,7 @@ class WidgetOptions(Request, frozen=True, kw_only=True):
     locale: Line | None = None
     mode: WidgetMode | None = None
     oauth_referral_source: ReferralSource | None = None
-    ui_message_version: Whole | None = None
+    ui_message_version: Literal[4] | None = None
     ui_message_webview_url_scheme: Line | None = None
     update_credentials: bool | None = None
     use_cases: UseCases | None = None
