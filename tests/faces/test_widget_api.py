@@ -4,8 +4,9 @@ import httpx
 import pytest
 
 from coatcheck.app import Coatcheck
-from coatcheck.connectors.contract import JobKind
+from coatcheck.connectors.contract import CredentialField, JobKind
 from coatcheck.model.members import find_member
+from coatcheck.widget.showing import show_credentials
 from coatcheck.worker import hire
 from tests.makers import make_client
 from tests.opened import CORRECT, answer, jobs_of, open_page, signing_in
@@ -329,6 +330,31 @@ async def test_texts_are_in_the_session_s_language(api: Api, user: str) -> None:
     assert member["message"]["title"] == "Su acceso está bloqueado"
     assert member["message"]["primary_action"]["label"] == "Ir a MX Bank"
     assert member["error"]["locale"] == "es"
+
+
+@pytest.mark.parametrize(
+    ("locale", "labels"),
+    [
+        ("en", ["Username", "Password"]),
+        ("es", ["Usuario", "Contraseña"]),
+        ("fr-CA", ["Nom d’utilisateur", "Mot de passe"]),  # noqa: RUF001 (an apostrophe)
+    ],
+)
+async def test_the_boxes_are_called_what_they_are_in_the_session_s_language(
+    api: Api, user: str, locale: str, labels: list[str]
+) -> None:
+    page = await open_page(api, user, locale=locale)
+    boxes = (await page.get("/institutions/mxbank/credentials"))["credentials"]
+    assert [each["label"] for each in boxes] == labels
+    member = await page.connect(password="INVALID")
+    boxes = (await page.get(f"/members/{member['guid']}/credentials"))["credentials"]
+    assert [each["label"] for each in boxes] == labels
+
+
+@pytest.mark.parametrize("label", ["Member number", "Done", "{name}", ""])
+async def test_what_a_bank_alone_calls_its_box_stays_so(label: str) -> None:
+    (shown,) = show_credentials("es", [CredentialField("CRD-1", "LOGIN", "TEXT", label, 1)]).credentials
+    assert shown.label == label
 
 
 async def test_who_may_not_search_is_not_sent_to_search(api: Api, user: str) -> None:

@@ -90,6 +90,17 @@ async def test_only_banks_of_the_named_countries_are_found(stage: Scene) -> None
     await expect(widget.frame.get_by_text("Nothing found for “MX Bank”")).to_be_visible()
 
 
+async def test_where_no_bank_fits_the_page_says_so_and_names_no_query(stage: Scene) -> None:
+    widget = await stage.embed("frame", iso_country_code=["XX"])
+    await widget.agree()
+    await expect(widget.frame.get_by_text("No bank to choose from")).to_be_visible()
+    await expect(
+        widget.frame.get_by_text("asks for banks of a kind that is not offered here")
+    ).to_be_visible()
+    for said in ("Popular", "Nothing found"):
+        await expect(widget.frame.get_by_text(said)).to_have_count(0)
+
+
 async def test_where_the_search_is_disabled_nothing_leads_to_another_bank(stage: Scene) -> None:
     async def play(stage: Scene, bank: str, login: str, password: str, offers: list[str]) -> None:
         widget = await stage.embed("frame", current_institution_code=bank, disable_institution_search=True)
@@ -193,6 +204,8 @@ async def walk_in(stage: Scene, locale: str) -> None:
     await expect(widget.frame.get_by_text(t("search.popular"), exact=True)).to_be_visible()
     await widget.frame.get_by_role("searchbox").fill("Nowhere")
     await expect(widget.frame.get_by_text(t("search.nothing", query="Nowhere"))).to_be_visible()
+    none = t("search.one" if locale == "fr-CA" else "search.count", count="0")
+    await expect(widget.frame.get_by_role("status").filter(has_text=none)).to_have_count(1)
     await is_in(locale, widget)
     await widget.press(t("search.by_numbers"))
     await widget.sees(t("microdeposits.title"))
@@ -208,7 +221,7 @@ async def walk_in(stage: Scene, locale: str) -> None:
     await widget.sees(t("credentials.title", **bank))
     await is_in(locale, widget)
     for password in ("INVALID", "SERVER_ERROR"):
-        await fill(widget, f"ann-{locale}+persona=salaried", password)
+        await fill(widget, locale, f"ann-{locale}+persona=salaried", password)
         await widget.press(t("continue"))
         words = WORDS[{"INVALID": Status.DENIED, "SERVER_ERROR": Status.FAILED}[password]]
         await expect(widget.frame.get_by_text(say(locale, words.text, "MX Bank"))).to_be_visible()
@@ -218,7 +231,7 @@ async def walk_in(stage: Scene, locale: str) -> None:
     await is_in(locale, widget)
     await widget.press(t("search.other"))
     await widget.choose("MX Bank")
-    await fill(widget, f"ann-{locale}+persona=salaried", "challenge")
+    await fill(widget, locale, f"ann-{locale}+persona=salaried", "challenge")
     await stage.rest()
     await widget.press(t("continue"))
     await widget.sees(t("connecting.title", **bank))
@@ -236,10 +249,9 @@ async def walk_in(stage: Scene, locale: str) -> None:
     await is_in(locale, widget)
 
 
-async def fill(widget: Embedded, login: str, password: str) -> None:
-    """In the boxes that the bank names, in whatever language it speaks."""
-    await widget.frame.get_by_label("Username").fill(login)
-    await widget.frame.get_by_label("Password", exact=True).fill(password)
+async def fill(widget: Embedded, locale: str, login: str, password: str) -> None:
+    await widget.frame.get_by_label(say(locale, "Username")).fill(login)
+    await widget.frame.get_by_label(say(locale, "Password"), exact=True).fill(password)
 
 
 async def is_in(locale: str, widget: Embedded) -> None:

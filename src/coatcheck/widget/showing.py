@@ -18,6 +18,7 @@ from coatcheck.widget import shapes
 from coatcheck.widget.steps import Standing, Step, progress, selected_account, step_of
 from coatcheck.widget.visit import Visit
 from coatcheck.widget.wording import (
+    FIELDS,
     LABELS,
     NO_ACCOUNTS,
     NO_ELIGIBLE_ACCOUNTS,
@@ -63,12 +64,13 @@ def logo_url(institution: contract.Institution) -> str | None:
     return f"data:image/svg+xml,{quote(institution.logo_svg, safe=' =:/()!*@,;?&$+')}"
 
 
-def show_credentials(fields: Sequence[CredentialField]) -> shapes.Credentials:
+def show_credentials(locale: str, fields: Sequence[CredentialField]) -> shapes.Credentials:
+    """The boxes; what most banks call them is said in this language."""
     return shapes.Credentials(
         credentials=[
             shapes.Credential(
                 guid=each.guid,
-                label=each.label,
+                label=say(locale, each.label) if each.label in FIELDS else each.label,
                 field_name=each.field_name,
                 field_type=shapes.FIELD_TYPES["LOGIN" if each.field_name == "LOGIN" else each.field_type],
                 display_order=each.display_order,

@@ -174,6 +174,9 @@ NO_ELIGIBLE_ACCOUNTS = Words(
 NO_ACCOUNTS = Words(_("No accounts there"), _("{name} let us in, and showed no account."), Action.SEARCH)
 
 
+FIELDS = (_("Username"), _("Password"))
+"""What most banks call the boxes of their login form. What another calls its own stays as it says it."""
+
 TITLE = _("Connect your bank")
 NO_SCRIPT = _("This page needs JavaScript. Allow it for this site, then open the link from the app again.")
 LINK_OVER = (
@@ -197,6 +200,7 @@ def every_text() -> Iterator[str]:
         *SIGNED_IN,
         *NOT_SIGNED_IN,
         *LABELS.values(),
+        *FIELDS,
     )
     for words in (*WORDS.values(), REFUSED, NO_ELIGIBLE_ACCOUNTS, NO_ACCOUNTS):
         yield from (words.title, words.text)

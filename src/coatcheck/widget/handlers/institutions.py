@@ -33,7 +33,7 @@ async def read(visit: Visit) -> shapes.Institution:
 
 async def credentials(visit: Visit) -> shapes.Credentials:
     """The boxes of its login form; none where one signs in at its own site."""
-    return show_credentials(_find(visit).credentials)
+    return show_credentials(visit.locale, _find(visit).credentials)
 
 
 def _find(visit: Visit) -> Institution:

@@ -107,7 +107,7 @@ async def delete(visit: Visit) -> None:
 async def credentials(visit: Visit) -> shapes.Credentials:
     """The boxes of its login form, never what was entered."""
     member = await visit.member()
-    return show_credentials(visit.house.registry.find(member.institution_code).credentials)
+    return show_credentials(visit.locale, visit.house.registry.find(member.institution_code).credentials)
 
 
 async def answer(visit: Visit) -> shapes.MadeMember:

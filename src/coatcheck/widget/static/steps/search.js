@@ -133,10 +133,12 @@ function createResults(flow) {
     list.setAttribute("aria-busy", "false");
     list.replaceChildren();
     otherwise.hidden = false;
-    caption.textContent = query ? t("search.results") : t("search.popular");
-    if (query) flow.announce(count(t, page));
-    if (page.institutions.length) add(page, filter, signal);
-    else under.replaceChildren(notice("info", t("search.nothing", { query }), t("search.nothing_text")));
+    const isEmpty = !page.institutions.length;
+    caption.textContent = query ? t("search.results") : t(isEmpty ? "search.none" : "search.popular");
+    if (query) flow.announce(count(flow, page));
+    if (!isEmpty) add(page, filter, signal);
+    else if (query) under.replaceChildren(notice("info", t("search.nothing", { query }), t("search.nothing_text")));
+    else under.replaceChildren(notice("info", null, t("search.none_text")));
   }
 
   function fetchPage(filter, number, signal) {
@@ -162,9 +164,11 @@ function createResults(flow) {
   return { caption, list, under, otherwise, find };
 }
 
-function count(t, { institutions, total_pages: pages }) {
+function count({ t, boot }, { institutions: { length }, total_pages: pages }) {
   if (pages > 1) return t("search.many");
-  return institutions.length === 1 ? t("search.one") : t("search.count", { count: institutions.length });
+  // None is one of them in French.
+  const isOne = new Intl.PluralRules(boot.locale).select(length) === "one";
+  return t(isOne ? "search.one" : "search.count", { count: length });
 }
 
 function skeleton() {
