@@ -100,6 +100,7 @@ class MicroDeposits:
             InvalidRequest: neither an account nor a holder is given, or its numbers cannot be right.
             JobNotSupported: no connector can send money.
             DuplicateMicroDeposit: the user has micro-deposits to this account already.
+            NotFound: so it was, and they were deleted at this very moment.
             ConstraintNotMet: the e-mail address stands for three accounts already.
         """
         is_complete = account.account_number is not None or account.routing_number is not None

@@ -67,10 +67,9 @@ async def _callback(house: Coatcheck, request: Request) -> Response:
     if request.method == "HEAD":
         # A look without a click must not use up the link.
         return Response(status_code=405, headers={"Allow": "GET", **HEADERS})
-    browsers = request.headers.get("accept-language")
-    locale = choose_locale(browsers)
+    locale = choose_locale(request.headers.get("accept-language"))
     try:
-        return await _answer(house, request.query_params, browsers)
+        return await _answer(house, request.query_params, locale)
     except Unavailable:
         return _message(503, locale, LATER)
     except Refusal:
@@ -80,13 +79,13 @@ async def _callback(house: Coatcheck, request: Request) -> Response:
         return _message(500, locale, OUR_FAULT)
 
 
-async def _answer(house: Coatcheck, given: QueryParams, browsers: str | None) -> Response:
+async def _answer(house: Coatcheck, given: QueryParams, locale: str) -> Response:
     """Uses up the link, and brings the end user to where the client wants them.
 
     Args:
         house: the house.
         given: what the bank sent back.
-        browsers: the languages that the browser asks for.
+        locale: the browser's, for a window that was opened without one.
 
     Raises:
         NotFound: the link is unknown, expired or used, or what it was for is gone.
@@ -103,7 +102,7 @@ async def _answer(house: Coatcheck, given: QueryParams, browsers: str | None) ->
         answer["error_reason"] = error_reason
     if url := claimed.attempt.way_back.redirect(answer):
         return RedirectResponse(url, 303, HEADERS)
-    return _result(claimed, error_reason, choose_locale(claimed.attempt.locale, browsers))
+    return _result(claimed, error_reason, claimed.attempt.locale or locale)
 
 
 async def _finish(house: Coatcheck, claimed: Claimed, given: QueryParams) -> str | None:

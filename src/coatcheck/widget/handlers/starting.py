@@ -64,15 +64,15 @@ async def consent(visit: Visit) -> shapes.Start:
     """Writes down who agreed to what; nothing new is connected before. Where that leads is the answer."""
     visit.parse(ConsentBody)
     consented = await visit.house.widget_sessions.note_consent(visit.connection, visit.session)
-    offered = await _consent(visit)
+    begun = await start(replace(visit, session=consented))
     await visit.record(
         "widget.consented",
         visit.session.user_guid,
-        shares=",".join(offered.shares),
-        refreshes=offered.refreshes,
-        readers=",".join(offered.readers),
+        shares=",".join(begun.consent.shares),
+        refreshes=begun.consent.refreshes,
+        readers=",".join(begun.consent.readers),
     )
-    return await start(replace(visit, session=consented))
+    return begun
 
 
 async def _first_step(
