@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.async_api import Browser
 
 from coatcheck.app import Coatcheck, build
 from coatcheck.cli.embedded import database
@@ -20,6 +21,7 @@ from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.migrations.walk import upgrade
 from coatcheck.server import create_app
+from tests.browser import chromium
 from tests.processes import free_port
 
 
@@ -68,6 +70,12 @@ async def http(house: Coatcheck) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(create_app(house))
     async with httpx.AsyncClient(transport=transport, base_url=house.settings.base_url) as http:
         yield http
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Whom the window hears from that opened the bank's page: in a browser, on addresses that need no network."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -9,19 +8,12 @@ from playwright.async_api import Browser, Route
 
 from coatcheck.app import Coatcheck
 from coatcheck.model.widgets import WidgetLook, put_widget_look
-from tests.browser import chromium
 from tests.makers import make_client
 from tests.world import Api
 
 APP = """<!doctype html><title>Whoever opens the window</title>
 <script>const heard = []; addEventListener("message", ({ data }) => heard.push(data));</script>"""
 LISTED, OTHER, OURS = "https://app.example", "https://app.example:8443", "http://coatcheck.test"
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A browser for the run, and a scene with its two origins for each test."""
+"""A scene with its two origins for each test."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -10,17 +10,10 @@ from playwright.async_api import Browser
 from coatcheck.app import Coatcheck
 from coatcheck.config import Settings
 from coatcheck.model.widgets import LOCAL, WidgetLook, put_widget_look
-from tests.browser import chromium
 from tests.makers import make_client, make_processor
 from tests.processes import free_port
 from tests.widget.scene import Scene, Site, scene
 from tests.world import Api
-
-
-@pytest.fixture(scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

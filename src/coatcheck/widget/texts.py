@@ -5,6 +5,7 @@ are the same in English may differ in another language.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from coatcheck.widget.wording import catalogue
 
@@ -202,6 +203,7 @@ TEXTS: Sequence[tuple[str, str]] = (
 )
 
 
+@cache
 def page_texts(locale: str) -> Mapping[str, str]:
     """All of them in this language; what it lacks is English."""
     translations = catalogue(locale)
