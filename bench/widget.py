@@ -30,9 +30,9 @@ from bench.run import serving
 from coatcheck.app import Coatcheck, build, prepare_partitions
 from coatcheck.cli.embedded import database
 from coatcheck.config import Settings
-from coatcheck.migrations.walk import upgrade
-from tests.browser import chromium
-from tests.makers import Keyed, make_client, make_processor, make_user
+from coatcheck.migrations.upgrade import upgrade
+from tests.chromium import chromium
+from tests.factories import Keyed, make_client, make_processor, make_user
 from tests.processes import free_port
 
 MAX_BYTES, MAX_LIST_MS = 60_000, 1500

@@ -19,9 +19,9 @@ from coatcheck.app import Coatcheck, build
 from coatcheck.cli.embedded import database
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
-from coatcheck.migrations.walk import upgrade
+from coatcheck.migrations.upgrade import upgrade
 from coatcheck.server import create_app
-from tests.browser import chromium
+from tests.chromium import chromium
 from tests.processes import free_port
 
 

@@ -10,21 +10,21 @@ from coatcheck.audit.log import AuditLog
 from coatcheck.clock import Clock, SystemClock
 from coatcheck.config import Settings
 from coatcheck.connectors.registry import Registry, load
-from coatcheck.db import Connection, Database
-from coatcheck.jobs import Jobs
-from coatcheck.linking.consent import Consent
-from coatcheck.linking.linker import Linker
-from coatcheck.linking.micro_deposits import MicroDeposits
-from coatcheck.linking.parts import Parts
-from coatcheck.tokens import partitions
-from coatcheck.tokens.api_keys import ApiKeys
-from coatcheck.tokens.issuer import Issuer
-from coatcheck.tokens.links import Links
-from coatcheck.tokens.widget_sessions import WidgetSessions
+from coatcheck.db.database import Connection, Database
+from coatcheck.events.publisher import Announcer
+from coatcheck.grants import partitions
+from coatcheck.grants.api_keys import ApiKeys
+from coatcheck.grants.issuer import Issuer
+from coatcheck.grants.links import Links
+from coatcheck.grants.widget_sessions import WidgetSessions
+from coatcheck.jobs.queue import Jobs
+from coatcheck.members.dependencies import Parts
+from coatcheck.members.members import Linker
+from coatcheck.members.oauth import Consent
+from coatcheck.micro_deposits.micro_deposits import MicroDeposits
 from coatcheck.vault import vault as vault_room
 from coatcheck.vault.keys import MasterKeys, open_keyring
 from coatcheck.vault.vault import Vault
-from coatcheck.webhooks.announcer import Announcer
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from starlette.routing import BaseRoute, Mount, Router
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from coatcheck.api.app import NotHere, api_routes
-from coatcheck.api.pages import page_routes
+from coatcheck.api.documentation import page_routes
+from coatcheck.api.endpoint import NotHere, api_routes
 from coatcheck.app import Coatcheck
 from coatcheck.errors import ConfigurationError
 from coatcheck.widget.app import widget_routes

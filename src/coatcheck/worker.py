@@ -29,14 +29,14 @@ from pgqueuer.ports.driver import NotifyCallback
 from pgqueuer.ports.repository import EntrypointExecutionParameter
 
 from coatcheck.app import Coatcheck, prepare_partitions
-from coatcheck.db import Connection
-from coatcheck.jobs import Duty
-from coatcheck.linking import job_rows
-from coatcheck.linking.micro_deposits import MicroDeposits
-from coatcheck.linking.sittings import Sittings, end_tasks
-from coatcheck.tokens import partitions as tokens
+from coatcheck.db.database import Connection
+from coatcheck.events.delivery import Deliverer
+from coatcheck.grants import partitions as tokens
+from coatcheck.jobs.queue import Duty
+from coatcheck.members import job_rows
+from coatcheck.members.sync import Sittings, end_tasks
+from coatcheck.micro_deposits.micro_deposits import MicroDeposits
 from coatcheck.vault import vault
-from coatcheck.webhooks.delivery import Deliverer
 
 log = structlog.get_logger(__name__)
 

@@ -17,9 +17,9 @@ import pytest
 from coatcheck.app import Coatcheck, build
 from coatcheck.cli.embedded import database
 from coatcheck.config import Settings
-from coatcheck.migrations.walk import upgrade
+from coatcheck.migrations.upgrade import upgrade
 from coatcheck.vault.vault import SecretKind
-from tests.makers import Keyed, make_account, make_client, make_code, make_processor, make_token, make_user
+from tests.factories import Keyed, make_account, make_client, make_code, make_processor, make_token, make_user
 from tests.processes import process, serving
 
 PLANTED = 1000

@@ -9,7 +9,7 @@ import pytest
 
 from bench.load import drive, request
 from coatcheck.app import Coatcheck
-from tests.makers import Keyed, make_account, make_client, make_code, make_processor, make_user
+from tests.factories import Keyed, make_account, make_client, make_code, make_processor, make_user
 from tests.processes import Serving, serving
 
 RACERS, CODES = 32, 200

@@ -19,8 +19,8 @@ from coatcheck.cli import embedded
 from coatcheck.clock import SystemClock
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import Unavailable
-from coatcheck.migrations.walk import upgrade
-from tests.linked import make_home, until
+from coatcheck.migrations.upgrade import upgrade
+from tests.member_setup import make_home, until
 from tests.processes import process
 
 pytestmark = pytest.mark.faults

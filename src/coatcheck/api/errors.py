@@ -3,7 +3,7 @@
 import msgspec
 
 from coatcheck import errors
-from coatcheck.api.call import Reply
+from coatcheck.api.request import Reply
 
 ERRORS: dict[type[errors.CoatcheckError], tuple[int, str]] = {
     errors.InvalidScope: (400, "invalid_scope"),

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias, get_type_hints
 import msgspec
 
 from coatcheck.api.operations import GROUPS, HEADERS, OPERATIONS, PATH, QUERY, Operation
-from coatcheck.api.wire.dialects import JSON, NEWER, OLDER, VENDOR
+from coatcheck.api.versions import JSON, NEWER, OLDER, VENDOR
 
 Node: TypeAlias = dict[str, Any]
 

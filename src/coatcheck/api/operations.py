@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from coatcheck.api.wire import requests
-from coatcheck.api.wire.requests import Request
+from coatcheck.api.schemas import requests
+from coatcheck.api.schemas.requests import Request
 
 PAGE = ("page", "records_per_page")
 DATES = (

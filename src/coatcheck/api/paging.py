@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
-from coatcheck.api.wire.contract import Include
+from coatcheck.api.presenter import Include
 from coatcheck.errors import InvalidRequest
 from coatcheck.model.paging import Page
 from coatcheck.model.transactions import TransactionFilter

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeAlias
 
-from coatcheck.api.call import Call, Reply
 from coatcheck.api.handlers import (
     about,
     accounts,
@@ -23,6 +22,7 @@ from coatcheck.api.handlers import (
     users,
     widgets,
 )
+from coatcheck.api.request import Call, Reply
 
 Handler: TypeAlias = Callable[[Call], Awaitable[Reply | bytes]]
 

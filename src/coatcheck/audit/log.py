@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from coatcheck import ids
 from coatcheck.clock import Clock
-from coatcheck.db import Connection, ensure_month_partitions, run
+from coatcheck.db.database import Connection, ensure_month_partitions, run
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from coatcheck.audit.log import leaf_hash, written
-from coatcheck.db import Connection, columns, fetch_all
+from coatcheck.db.database import Connection, columns, fetch_all
 
 BATCH = 1000
 

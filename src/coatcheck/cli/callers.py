@@ -11,10 +11,13 @@ import typer
 
 from coatcheck import ids
 from coatcheck.app import Coatcheck
-from coatcheck.cli.printing import AsJson, out, show_facts, show_json, show_table
-from coatcheck.cli.running import opened, run
-from coatcheck.db import Connection
+from coatcheck.cli.console import AsJson, out, show_facts, show_json, show_table
+from coatcheck.cli.runtime import opened, run
+from coatcheck.db.database import Connection
 from coatcheck.errors import InvalidRequest, NotFound
+from coatcheck.events.signing import signing_secret
+from coatcheck.events.ssrf import check_url
+from coatcheck.grants.api_keys import Rotated
 from coatcheck.model.clients import (
     Client,
     Processor,
@@ -31,9 +34,6 @@ from coatcheck.model.clients import (
     set_processor_disabled,
 )
 from coatcheck.model.widgets import WidgetLook, put_widget_look, widget_look
-from coatcheck.tokens.api_keys import Rotated
-from coatcheck.webhooks.guard import check_url
-from coatcheck.webhooks.signing import signing_secret
 
 clients = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Clients, who link their users' banks."

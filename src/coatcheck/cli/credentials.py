@@ -13,7 +13,7 @@ from pathlib import Path
 from coatcheck import ids
 from coatcheck.app import Coatcheck
 from coatcheck.config import Settings
-from coatcheck.db import Connection
+from coatcheck.db.database import Connection
 from coatcheck.errors import ConfigurationError, NotFound
 from coatcheck.model.clients import (
     Client,

@@ -21,10 +21,10 @@ import typer
 from rich.text import Text
 
 from coatcheck.cli import credentials
+from coatcheck.cli.console import out
 from coatcheck.cli.credentials import Credentials
-from coatcheck.cli.printing import out
 from coatcheck.errors import OperatorError
-from coatcheck.tokens.minting import Kind
+from coatcheck.grants.secrets import Kind
 
 Json: TypeAlias = dict[str, Any]
 

@@ -14,13 +14,13 @@ import psycopg
 import typer
 from rich.text import Text
 
-from coatcheck.cli.printing import AsJson, out, show_json
-from coatcheck.cli.running import reached, run
+from coatcheck.cli.console import AsJson, out, show_json
+from coatcheck.cli.runtime import reached, run
 from coatcheck.clock import SystemClock
 from coatcheck.config import Settings, load
 from coatcheck.errors import CoatcheckError, OperatorError
-from coatcheck.migrations.head import HEAD, is_current
-from coatcheck.tokens.minting import day_of, week_of
+from coatcheck.grants.secrets import day_of, week_of
+from coatcheck.migrations.revision import HEAD, is_current
 from coatcheck.vault.keys import MasterKeys, open_keyring
 
 OLDEST_SERVER = 15

@@ -2,8 +2,8 @@
 
 import typer
 
-from coatcheck.cli.printing import AsJson, out, progress, show_json
-from coatcheck.cli.running import opened, run
+from coatcheck.cli.console import AsJson, out, progress, show_json
+from coatcheck.cli.runtime import opened, run
 from coatcheck.config import load
 from coatcheck.vault import keys
 

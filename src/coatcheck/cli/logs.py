@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from coatcheck.tokens.minting import Kind
+from coatcheck.grants.secrets import Kind
 
 __all__ = ["configure", "redact"]
 

@@ -14,16 +14,16 @@ import psycopg
 import typer
 from typer.core import TyperGroup
 
-from coatcheck.cli import logs, printing
+from coatcheck.cli import console, logs
 from coatcheck.errors import CoatcheckError, Unavailable
 
 VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "sandbox": ("sandbox", "sandbox"),
         "demo": ("demo", "demo"),
-        "serve": ("serving", "serve"),
-        "work": ("working", "work"),
-        "migrate": ("migrating", "migrate"),
+        "serve": ("serve", "serve"),
+        "work": ("work", "work"),
+        "migrate": ("migrate", "migrate"),
         "client": ("callers", "clients"),
         "processor": ("callers", "processors"),
         "keys": ("keys", "verbs"),
@@ -88,9 +88,9 @@ def main() -> None:
     try:
         app(prog_name="coatcheck")
     except Unavailable as error:
-        printing.complain("The database does not answer. Check that it runs, then `coatcheck doctor`.", error)
+        console.complain("The database does not answer. Check that it runs, then `coatcheck doctor`.", error)
     except CoatcheckError as error:
-        printing.complain(error.problem, error)
+        console.complain(error.problem, error)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
@@ -98,5 +98,5 @@ def main() -> None:
         cause = getattr(error, "orig", error)
         if not isinstance(cause, psycopg.Error):
             raise
-        printing.complain(f"The database refused: {str(cause).splitlines()[0]}. Ask `coatcheck doctor`.")
+        console.complain(f"The database refused: {str(cause).splitlines()[0]}. Ask `coatcheck doctor`.")
     sys.exit(1)

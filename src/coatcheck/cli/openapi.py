@@ -8,7 +8,7 @@ import typer
 
 from coatcheck.api.openapi import document
 from coatcheck.api.routes import ROUTES
-from coatcheck.cli.printing import show_json
+from coatcheck.cli.console import show_json
 from coatcheck.config import load
 
 

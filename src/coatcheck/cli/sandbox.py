@@ -21,11 +21,11 @@ import typer
 from coatcheck import server, worker
 from coatcheck.app import prepare_partitions
 from coatcheck.cli import credentials, embedded, logs
-from coatcheck.cli.printing import beside, out
-from coatcheck.cli.running import opened, run, together, until_told
+from coatcheck.cli.console import beside, out
+from coatcheck.cli.runtime import opened, run, together, until_told
 from coatcheck.config import Settings, load
 from coatcheck.errors import ConfigurationError
-from coatcheck.migrations import walk
+from coatcheck.migrations import upgrade
 from coatcheck.vault.keys import new_master_key_line
 
 DEFAULT_DIRECTORY = Path("~/.coatcheck/sandbox")
@@ -56,7 +56,7 @@ def sandbox(
         _prepare(directory)
         with beside.status("Starting PostgreSQL") as status, embedded.database(directory / "postgres") as url:
             status.update("Migrating the database")
-            walk.upgrade(url)
+            upgrade.upgrade(url)
             settings = _settings(directory, url, bound, seed)
             status.stop()
             run(until_told(lambda stop: _run(settings, directory, bound, stop)))

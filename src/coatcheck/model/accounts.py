@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from coatcheck.db import Connection, columns, fetch_all, fetch_one, run
+from coatcheck.db.database import Connection, columns, fetch_all, fetch_one, run
 from coatcheck.errors import NotFound
 from coatcheck.model.paging import Listing, Page, fetch_page
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from coatcheck.db import Connection, columns, fetch_all, fetch_one, run
+from coatcheck.db.database import Connection, columns, fetch_all, fetch_one, run
 from coatcheck.errors import NotFound
 from coatcheck.ids import new
 from coatcheck.model.members import Member

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from coatcheck.db import Connection, Parameters, fetch_all, fetch_one
+from coatcheck.db.database import Connection, Parameters, fetch_all, fetch_one
 
 Item = TypeVar("Item")
 

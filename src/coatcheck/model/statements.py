@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from coatcheck.db import Connection, columns, fetch_one
+from coatcheck.db.database import Connection, columns, fetch_one
 from coatcheck.errors import NotFound
 from coatcheck.model.paging import Listing, Page, fetch_page
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
 
-from coatcheck.db import Connection, columns, fetch_one
+from coatcheck.db.database import Connection, columns, fetch_one
 from coatcheck.errors import NotFound
 from coatcheck.model.paging import Listing, Page, fetch_page
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import psycopg
 
-from coatcheck.db import Connection, columns, fetch_one, run
+from coatcheck.db.database import Connection, columns, fetch_one, run
 from coatcheck.errors import Conflict, NotFound
 from coatcheck.model.paging import Listing, Page, fetch_page
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from coatcheck.db import Connection, columns, fetch_all, fetch_one, run
+from coatcheck.db.database import Connection, columns, fetch_all, fetch_one, run
 from coatcheck.errors import InvalidRequest
 
 ORIGIN = re.compile(

@@ -18,9 +18,9 @@ from secrets import token_hex
 from typing import Self
 
 from coatcheck.config import Settings
-from coatcheck.db import Connection, Database, fetch_all, fetch_one, run
+from coatcheck.crypto import KEY_BYTES, context, new_key, open_sealed, seal
+from coatcheck.db.database import Connection, Database, fetch_all, fetch_one, run
 from coatcheck.errors import ConfigurationError, MasterKeyMissing
-from coatcheck.vault.sealing import KEY_BYTES, context, new_key, open_sealed, seal
 
 BATCH = 500
 """Keys re-wrapped in one transaction."""

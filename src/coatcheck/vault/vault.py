@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import overload
 
 from coatcheck.clock import Clock
-from coatcheck.db import Connection, ensure_month_partitions, run
+from coatcheck.crypto import context, open_sealed, seal
+from coatcheck.db.database import Connection, ensure_month_partitions, run
 from coatcheck.errors import InsufficientScope
 from coatcheck.model.paging import Listing, Page
 from coatcheck.vault.keys import MasterKeys, hold_data_key
@@ -19,8 +20,7 @@ from coatcheck.vault.records import (
     TokenReader,
     WorkerReader,
 )
-from coatcheck.vault.sealing import context, open_sealed, seal
-from coatcheck.vault.shelf import NUMBERS, OWNERS, keep, show_client, show_token
+from coatcheck.vault.sealed_records import NUMBERS, OWNERS, keep, show_client, show_token
 
 __all__ = [
     "AccountNumbers",

@@ -3,11 +3,11 @@
 from starlette.routing import BaseRoute, Route
 
 from coatcheck.app import Coatcheck
-from coatcheck.widget.door import api_routes
+from coatcheck.widget.endpoint import api_routes
 from coatcheck.widget.oauth_return import return_routes
 from coatcheck.widget.page import page_routes
 from coatcheck.widget.routes import ROUTES
-from coatcheck.widget.statics import LOADER, PREFIX, statics
+from coatcheck.widget.static_files import LOADER, PREFIX, statics
 
 
 def widget_routes(house: Coatcheck) -> list[BaseRoute]:

@@ -25,11 +25,11 @@ from coatcheck.errors import (
     Refusal,
     Unavailable,
 )
-from coatcheck.linking.consent import RETURN_PATH
+from coatcheck.http.message_page import HEADERS, STYLE, message
+from coatcheck.http.oauth_window import Claimed, claim
+from coatcheck.members.oauth import RETURN_PATH
 from coatcheck.model.oauth_states import settle_oauth_state
-from coatcheck.web.messages import HEADERS, STYLE, message
-from coatcheck.web.oauth_window import Claimed, claim
-from coatcheck.widget.wording import (
+from coatcheck.widget.messages import (
     LATER,
     LINK_OVER,
     NOT_SIGNED_IN,

@@ -21,22 +21,22 @@ from starlette.routing import BaseRoute, Route
 
 from coatcheck.app import Coatcheck
 from coatcheck.connectors.contract import JobKind
-from coatcheck.db import Connection
+from coatcheck.db.database import Connection
 from coatcheck.errors import InvalidToken, NotFound, Unavailable
+from coatcheck.grants.links import LinkKind
+from coatcheck.http.message_page import message
+from coatcheck.http.widget_link import PATH, WidgetOptions
 from coatcheck.model.clients import find_client
 from coatcheck.model.widgets import WidgetLook, widget_look
-from coatcheck.tokens.links import LinkKind
 from coatcheck.vault.vault import SecretKind, WorkerReader
-from coatcheck.web.messages import message
-from coatcheck.web.widget_link import PATH, WidgetOptions
 from coatcheck.widget.compression import compressed
 from coatcheck.widget.handlers import starting
+from coatcheck.widget.messages import LATER, LINK_OVER, NO_SCRIPT, TITLE, choose_locale, say
 from coatcheck.widget.oauth_return import STYLE_PATH
-from coatcheck.widget.shapes import Boot, Client
-from coatcheck.widget.statics import Statics
-from coatcheck.widget.texts import page_texts
-from coatcheck.widget.visit import Visit
-from coatcheck.widget.wording import LATER, LINK_OVER, NO_SCRIPT, TITLE, choose_locale, say
+from coatcheck.widget.page_texts import page_texts
+from coatcheck.widget.request import Visit
+from coatcheck.widget.schemas import Boot, Client
+from coatcheck.widget.static_files import Statics
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "

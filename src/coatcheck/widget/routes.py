@@ -1,6 +1,6 @@
 """Everything the page can ask, in one table (docs/reference/widget-api.md)."""
 
-from coatcheck.widget.door import Asked
+from coatcheck.widget.endpoint import Asked
 from coatcheck.widget.handlers import institutions, members, micro_deposits, oauth, starting
 
 ROUTES = (

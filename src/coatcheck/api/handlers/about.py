@@ -1,6 +1,6 @@
 """What the server says about itself."""
 
-from coatcheck.api.call import Call, Reply
+from coatcheck.api.request import Call, Reply
 
 
 async def health(call: Call) -> Reply:

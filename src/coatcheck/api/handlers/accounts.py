@@ -2,9 +2,15 @@
 
 from collections.abc import Sequence
 
-from coatcheck.api.call import Call, Reply
 from coatcheck.api.paging import read_flag, read_page, read_text
-from coatcheck.api.wire.requests import AccountCreateBody, AccountsMergeBody, AccountUpdateBody, given, parse
+from coatcheck.api.request import Call, Reply
+from coatcheck.api.schemas.requests import (
+    AccountCreateBody,
+    AccountsMergeBody,
+    AccountUpdateBody,
+    given,
+    parse,
+)
 from coatcheck.errors import ConstraintNotMet, InvalidRequest
 from coatcheck.ids import new
 from coatcheck.model.accounts import (

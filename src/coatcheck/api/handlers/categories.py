@@ -1,7 +1,7 @@
 """The default categories. Nobody makes any of their own here, so a user's are the same."""
 
-from coatcheck.api.call import Call
 from coatcheck.api.paging import read_page
+from coatcheck.api.request import Call
 from coatcheck.errors import NotFound
 from coatcheck.model.categories import BY_GUID, DEFAULTS
 from coatcheck.model.paging import cut

@@ -2,10 +2,15 @@
 
 from collections.abc import Sequence
 
-from coatcheck.api.call import Call, Reply
-from coatcheck.api.wire.requests import AuthorizationCodeBody, LegacyAuthorizationCodeBody, TokensBody, parse
+from coatcheck.api.request import Call, Reply
+from coatcheck.api.schemas.requests import (
+    AuthorizationCodeBody,
+    LegacyAuthorizationCodeBody,
+    TokensBody,
+    parse,
+)
+from coatcheck.grants.scope import Scope, parse_scope
 from coatcheck.model.tokens import IssuedToken
-from coatcheck.tokens.scope import Scope, parse_scope
 
 
 async def request_code(call: Call) -> bytes:

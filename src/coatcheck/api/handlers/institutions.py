@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from coatcheck.api.call import Call
 from coatcheck.api.paging import read_choices, read_flag, read_page, read_text, read_texts
 from coatcheck.api.products import KINDS, Product, job_kinds
+from coatcheck.api.request import Call
 from coatcheck.connectors.contract import JobKind
 from coatcheck.model.paging import cut
 

@@ -1,7 +1,7 @@
 """What a client can have done at a member's bank. Each answers at once with the member; the work comes later."""
 
-from coatcheck.api.call import Call
 from coatcheck.api.paging import read_flag
+from coatcheck.api.request import Call
 from coatcheck.connectors.contract import JobKind
 from coatcheck.model.members import find_member
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from msgspec import UNSET
 
-from coatcheck.api.call import Call, Reply
 from coatcheck.api.paging import read_flag, read_page, read_text
 from coatcheck.api.products import job_kinds
-from coatcheck.api.wire.requests import (
+from coatcheck.api.request import Call, Reply
+from coatcheck.api.schemas.requests import (
     CredentialValue,
     MemberCreateBody,
     MemberResumeBody,
@@ -16,9 +16,9 @@ from coatcheck.api.wire.requests import (
     parse,
 )
 from coatcheck.connectors.contract import CredentialField
+from coatcheck.http.oauth_window import WayBack, open_window
 from coatcheck.model.members import Member, find_member, list_members
 from coatcheck.model.paging import cut
-from coatcheck.web.oauth_window import WayBack, open_window
 
 NO_FIELDS: tuple[CredentialField, ...] = ()
 

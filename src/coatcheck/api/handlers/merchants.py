@@ -1,7 +1,7 @@
 """The businesses that transactions name; the same for every client."""
 
-from coatcheck.api.call import Call
 from coatcheck.api.paging import read_page, read_text
+from coatcheck.api.request import Call
 from coatcheck.connectors.registry import ListedMerchant
 from coatcheck.errors import NotFound
 from coatcheck.model.paging import cut

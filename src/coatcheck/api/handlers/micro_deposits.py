@@ -1,10 +1,10 @@
 """Micro-deposits: proving an account by two small amounts that arrive on it."""
 
-from coatcheck.api.call import Call, Reply
 from coatcheck.api.paging import read_page, read_text
-from coatcheck.api.wire.requests import MicroDepositBody, MicroDepositVerifyBody, parse
+from coatcheck.api.request import Call, Reply
+from coatcheck.api.schemas.requests import MicroDepositBody, MicroDepositVerifyBody, parse
 from coatcheck.errors import UserDisabled
-from coatcheck.linking.records import DepositAccount
+from coatcheck.members.records import DepositAccount
 from coatcheck.model.micro_deposits import MicroDeposit, find_micro_deposit, list_micro_deposits
 from coatcheck.model.paging import Page
 from coatcheck.model.users import find_user

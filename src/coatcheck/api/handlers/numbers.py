@@ -1,7 +1,7 @@
 """Account numbers and owners in full: the vault shows them, and writes down that it did."""
 
-from coatcheck.api.call import Call
 from coatcheck.api.paging import read_page
+from coatcheck.api.request import Call
 from coatcheck.model.accounts import find_account
 from coatcheck.model.members import find_member
 from coatcheck.vault.vault import ClientReader

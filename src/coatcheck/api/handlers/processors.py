@@ -2,16 +2,16 @@
 
 from urllib.parse import parse_qsl
 
-from coatcheck.api.call import Call
 from coatcheck.api.handlers.transactions import show as show_transactions
 from coatcheck.api.paging import read_page, read_transaction_filter
+from coatcheck.api.request import Call
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import InvalidRequest, UnsupportedGrantType
+from coatcheck.grants.issuer import Bought
 from coatcheck.model.accounts import find_account
 from coatcheck.model.members import find_member
 from coatcheck.model.tokens import LiveToken
 from coatcheck.model.transactions import list_transactions
-from coatcheck.tokens.issuer import Bought
 from coatcheck.vault.vault import AccountOwner, Shown, TokenReader
 
 MAX_IDEMPOTENCY_KEY = 255

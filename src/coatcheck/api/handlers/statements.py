@@ -1,7 +1,7 @@
 """Statements of a member's accounts, and the documents themselves."""
 
-from coatcheck.api.call import Call, Reply
 from coatcheck.api.paging import read_page
+from coatcheck.api.request import Call, Reply
 from coatcheck.errors import NotFound
 from coatcheck.model.members import find_member
 from coatcheck.model.statements import Statement, find_statement, list_statements

@@ -1,9 +1,9 @@
 """What moved on a user's accounts."""
 
-from coatcheck.api.call import Call
 from coatcheck.api.paging import read_includes, read_page, read_transaction_filter
-from coatcheck.api.wire.contract import NO_MERCHANTS, Include
-from coatcheck.api.wire.requests import TransactionUpdateBody, parse
+from coatcheck.api.presenter import NO_MERCHANTS, Include
+from coatcheck.api.request import Call
+from coatcheck.api.schemas.requests import TransactionUpdateBody, parse
 from coatcheck.errors import NotFound
 from coatcheck.model.accounts import find_account
 from coatcheck.model.members import find_member

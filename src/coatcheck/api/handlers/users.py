@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from coatcheck.api.call import Call, Reply
 from coatcheck.api.paging import read_flag, read_page, read_text
-from coatcheck.api.wire.requests import UserBody, given, parse
+from coatcheck.api.request import Call, Reply
+from coatcheck.api.schemas.requests import UserBody, given, parse
+from coatcheck.events import catalogue
+from coatcheck.events.catalogue import Action
 from coatcheck.ids import new
 from coatcheck.model.users import User, add_user, change_user, list_users, remove_user
-from coatcheck.webhooks import events
-from coatcheck.webhooks.events import Action
 
 SAYABLE = ("email", "id", "is_disabled", "metadata")
 
@@ -72,6 +72,6 @@ async def _tell(call: Call, user: User, action: Action, *, skip: bool = False) -
     await call.house.announcer.announce(
         call.connection,
         client_guid=call.client.guid,
-        event=events.user(action, user, call.house.clock.now()),
+        event=catalogue.user(action, user, call.house.clock.now()),
         skip=skip or call.skips_webhook,
     )

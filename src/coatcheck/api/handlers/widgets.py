@@ -3,17 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from coatcheck.api.call import Call
 from coatcheck.api.products import job_kinds
-from coatcheck.api.wire import requests
-from coatcheck.api.wire.requests import ConnectWidgetBody, WidgetBody, parse
+from coatcheck.api.request import Call
+from coatcheck.api.schemas import requests
+from coatcheck.api.schemas.requests import ConnectWidgetBody, WidgetBody, parse
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import InvalidRequest, NotFound
+from coatcheck.http.oauth_window import WayBack
+from coatcheck.http.widget_link import WidgetOptions, mint_widget_url
 from coatcheck.model.members import find_member
 from coatcheck.model.micro_deposits import find_micro_deposit
 from coatcheck.model.users import User
-from coatcheck.web.oauth_window import WayBack
-from coatcheck.web.widget_link import WidgetOptions, mint_widget_url
 
 CONNECT = "connect_widget"
 MAX_LOCALE = 100

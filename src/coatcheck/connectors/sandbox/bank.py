@@ -20,7 +20,8 @@ from coatcheck.connectors.contract import (
     Merchant,
     Task,
 )
-from coatcheck.connectors.sandbox import teller
+from coatcheck.connectors.sandbox import bank_data
+from coatcheck.connectors.sandbox.authorization_page import CLIENT_ID, ConsentSite
 from coatcheck.connectors.sandbox.challenges import QUESTIONS, check_password, next_question
 from coatcheck.connectors.sandbox.consent import Consents, Grant, challenge_of
 from coatcheck.connectors.sandbox.household import household
@@ -28,7 +29,6 @@ from coatcheck.connectors.sandbox.institutions import institutions
 from coatcheck.connectors.sandbox.logins import Login, parse_login
 from coatcheck.connectors.sandbox.merchants import merchants
 from coatcheck.connectors.sandbox.numbers import seeded
-from coatcheck.connectors.sandbox.site import CLIENT_ID, ConsentSite
 from coatcheck.connectors.sandbox.statements import MONTHS, statements
 from coatcheck.errors import (
     ActionNeeded,
@@ -156,15 +156,15 @@ class SandboxBank(Connector):
         if login.has("empty"):
             return Finished(())
         since = task.now.date() - timedelta(days=_DAYS.get(task.kind, 0))
-        at_desk = teller.visit(self._seed, institution, login, home, since=since, now=task.now)
+        at_desk = bank_data.visit(self._seed, institution, login, home, since=since, now=task.now)
         wants_transactions = task.kind is JobKind.HISTORY or (
             task.kind is JobKind.AGGREGATION and task.include_transactions
         )
         return Finished(
-            accounts=teller.accounts(at_desk),
-            numbers=teller.numbers(at_desk, task.member_guid) if task.kind is JobKind.VERIFICATION else (),
-            owners=teller.owners(at_desk) if task.kind is JobKind.IDENTIFICATION else (),
-            transactions=teller.transactions(at_desk, since) if wants_transactions else (),
+            accounts=bank_data.accounts(at_desk),
+            numbers=bank_data.numbers(at_desk, task.member_guid) if task.kind is JobKind.VERIFICATION else (),
+            owners=bank_data.owners(at_desk) if task.kind is JobKind.IDENTIFICATION else (),
+            transactions=bank_data.transactions(at_desk, since) if wants_transactions else (),
             statements=_printed(at_desk) if task.kind is JobKind.STATEMENT else (),
         )
 
@@ -182,15 +182,15 @@ class SandboxBank(Connector):
             raise BankUnavailable
 
 
-def _printed(visit: teller.Visit) -> tuple[BankStatement, ...]:
-    from coatcheck.connectors.sandbox import printing  # noqa: PLC0415 (web and worker load the same connector; only the worker's jobs get here, and the web process is spared reportlab)
+def _printed(visit: bank_data.Visit) -> tuple[BankStatement, ...]:
+    from coatcheck.connectors.sandbox import pdf  # noqa: PLC0415 (web and worker load the same connector; only the worker's jobs get here, and the web process is spared reportlab)
 
     return tuple(
         BankStatement(
             account_id=each.account_id,
             id=f"{each.account_id}-{each.end:%Y-%m}",
             period_end=each.end,
-            pdf=printing.printed(each),
+            pdf=pdf.printed(each),
         )
         for each in statements(visit)
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from coatcheck.connectors.contract import Asking, ChallengeType, Option, Question
-from coatcheck.connectors.sandbox import pictures
+from coatcheck.connectors.sandbox import images
 from coatcheck.errors import (
     AnswerRejected,
     BankError,
@@ -61,12 +61,12 @@ _STREETS = (
     Option("Quarry Row (server error)", "SERVER_ERROR"),
 )
 _SHAPES = (
-    Option("Circle (correct)", CORRECT, pictures.circle()),
-    Option("Square (wrong)", "wrong", pictures.square()),
-    Option("Triangle (unavailable)", "UNAVAILABLE", pictures.triangle()),
+    Option("Circle (correct)", CORRECT, images.circle()),
+    Option("Square (wrong)", "wrong", images.square()),
+    Option("Triangle (unavailable)", "UNAVAILABLE", images.triangle()),
 )
 _OPTIONS = {ChallengeType.OPTIONS: _STREETS, ChallengeType.IMAGE_OPTIONS: _SHAPES}
-_PICTURE = pictures.written(CORRECT)
+_PICTURE = images.written(CORRECT)
 
 
 def check_password(password: str) -> None:

@@ -8,7 +8,7 @@ import uuid
 from datetime import UTC, datetime
 
 from coatcheck.connectors.contract import CredentialField, Institution, JobKind
-from coatcheck.connectors.sandbox import pictures
+from coatcheck.connectors.sandbox import images
 from coatcheck.connectors.sandbox.numbers import digits, routing_number, seeded
 
 _NAMESPACE = uuid.UUID("6f1b6f7e-52b5-5a5c-9d53-0e5b0c5f3a11")
@@ -150,7 +150,7 @@ def _institution(
         forgot_password_url=f"{url}/forgot-password",
         forgot_username_url=f"{url}/forgot-username",
         trouble_signing_in_url=f"{url}/help",
-        logo_svg=pictures.logo(name),
+        logo_svg=images.logo(name),
         created_at=_OPENED,
     )
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from coatcheck.connectors.sandbox import teller
+from coatcheck.connectors.sandbox import bank_data
+from coatcheck.connectors.sandbox.bank_data import Visit, money
 from coatcheck.connectors.sandbox.household import first_day, month_of
 from coatcheck.connectors.sandbox.ledger import DAY
-from coatcheck.connectors.sandbox.teller import Visit, money
 
 MONTHS = 12
 """Full months for which there are statements."""
@@ -77,6 +77,6 @@ def _statement(visit: Visit, place: int, month: int) -> Statement:
 
 
 def _owner_lines(visit: Visit, account_id: str) -> tuple[str, ...]:
-    owned = [each for each in teller.owners(visit) if each.account_id == account_id]
+    owned = [each for each in bank_data.owners(visit) if each.account_id == account_id]
     names = tuple(each.owner_name or "" for each in owned)
     return (*names, *(f"{each.address}, {each.city} {each.state} {each.postal_code}" for each in owned[:1]))

@@ -3,15 +3,15 @@
 from coatcheck.connectors.contract import Institution
 from coatcheck.errors import InvalidRequest
 from coatcheck.model.paging import Page, cut
-from coatcheck.widget import shapes
-from coatcheck.widget.showing import show_credentials, show_institution
-from coatcheck.widget.visit import Visit
+from coatcheck.widget import schemas
+from coatcheck.widget.presenters import show_credentials, show_institution
+from coatcheck.widget.request import Visit
 
 PAGE_SIZE = 25
 LARGEST_PAGE = 10_000
 
 
-async def search(visit: Visit) -> shapes.Institutions:
+async def search(visit: Visit) -> schemas.Institutions:
     """By a part of the name or the whole routing number; by neither, all. The most popular first."""
     found = visit.house.registry.search(
         visit.query.get("search_name"),
@@ -20,18 +20,18 @@ async def search(visit: Visit) -> shapes.Institutions:
         supports=visit.options.kinds,
     )
     page = cut(found, Page(_number(visit), PAGE_SIZE))
-    return shapes.Institutions(
+    return schemas.Institutions(
         institutions=[show_institution(each) for each in page.items],
         page=page.page.number,
         total_pages=max(1, -(-page.total // PAGE_SIZE)),
     )
 
 
-async def read(visit: Visit) -> shapes.Institution:
+async def read(visit: Visit) -> schemas.Institution:
     return show_institution(_find(visit))
 
 
-async def credentials(visit: Visit) -> shapes.Credentials:
+async def credentials(visit: Visit) -> schemas.Credentials:
     """The boxes of its login form; none where one signs in at its own site."""
     return show_credentials(visit.locale, _find(visit).credentials)
 

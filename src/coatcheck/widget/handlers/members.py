@@ -8,13 +8,13 @@ from msgspec import Meta, Struct
 
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import InvalidRequest
+from coatcheck.http.oauth_window import open_window
 from coatcheck.model.accounts import verified_accounts
 from coatcheck.model.jobs import find_job
 from coatcheck.model.members import Member, list_members
-from coatcheck.web.oauth_window import open_window
-from coatcheck.widget import shapes
+from coatcheck.widget import schemas
 from coatcheck.widget.handlers.starting import EVERY
-from coatcheck.widget.showing import (
+from coatcheck.widget.presenters import (
     offered,
     show_account,
     show_credentials,
@@ -23,7 +23,7 @@ from coatcheck.widget.showing import (
     show_members,
     stand,
 )
-from coatcheck.widget.visit import Visit
+from coatcheck.widget.request import Visit
 
 
 class Value(Struct, frozen=True):
@@ -54,12 +54,12 @@ class SelectionBody(Struct, frozen=True):
     account_guid: Annotated[str, Meta(max_length=64)]
 
 
-async def list_(visit: Visit) -> shapes.Members:
+async def list_(visit: Visit) -> schemas.Members:
     found = await list_members(visit.connection, visit.session.user_guid, EVERY)
-    return shapes.Members(members=await show_members(visit, found.items))
+    return schemas.Members(members=await show_members(visit, found.items))
 
 
-async def create(visit: Visit) -> shapes.MadeMember:
+async def create(visit: Visit) -> schemas.MadeMember:
     """A new member with what the session is for: its jobs start, or wait for the bank's own page."""
     visit.require_consent()
     wanted, options = visit.parse(MemberBody), visit.options
@@ -77,14 +77,14 @@ async def create(visit: Visit) -> shapes.MadeMember:
         callback_payload=options.callback_payload,
     )
     uri = await _window(visit, member) if member.is_oauth else None
-    return shapes.MadeMember(member=await show_member(visit, member, uri))
+    return schemas.MadeMember(member=await show_member(visit, member, uri))
 
 
-async def read(visit: Visit) -> shapes.Member:
+async def read(visit: Visit) -> schemas.Member:
     return await show_member(visit, await visit.member())
 
 
-async def update(visit: Visit) -> shapes.MadeMember:
+async def update(visit: Visit) -> schemas.MadeMember:
     """Other credentials: they take the place of what was on its way."""
     member = await visit.member()
     visit.require_consent(member)
@@ -97,28 +97,28 @@ async def update(visit: Visit) -> shapes.MadeMember:
         include_transactions=visit.options.include_transactions,
         callback_payload=visit.options.callback_payload,
     )
-    return shapes.MadeMember(member=await show_member(visit, changed))
+    return schemas.MadeMember(member=await show_member(visit, changed))
 
 
 async def delete(visit: Visit) -> None:
     await visit.house.linker.disconnect(visit.connection, await visit.member())
 
 
-async def credentials(visit: Visit) -> shapes.Credentials:
+async def credentials(visit: Visit) -> schemas.Credentials:
     """The boxes of its login form, never what was entered."""
     member = await visit.member()
     return show_credentials(visit.locale, visit.house.registry.find(member.institution_code).credentials)
 
 
-async def answer(visit: Visit) -> shapes.MadeMember:
+async def answer(visit: Visit) -> schemas.MadeMember:
     member = await visit.member()
     visit.require_consent(member)
     answers = [(each.guid, each.value) for each in visit.parse(ValuesBody).credentials]
     answered = await visit.house.linker.answer(visit.connection, member, answers)
-    return shapes.MadeMember(member=await show_member(visit, answered))
+    return schemas.MadeMember(member=await show_member(visit, answered))
 
 
-async def start_job(visit: Visit) -> shapes.MadeMember:
+async def start_job(visit: Visit) -> schemas.MadeMember:
     """What the session still wants of the bank, else all it wants; or one kind of that."""
     member = await visit.member()
     visit.require_consent(member)
@@ -132,28 +132,28 @@ async def start_job(visit: Visit) -> shapes.MadeMember:
         include_transactions=visit.options.include_transactions,
         follow_ups=others,
     )
-    return shapes.MadeMember(member=await show_member(visit, started))
+    return schemas.MadeMember(member=await show_member(visit, started))
 
 
-async def job(visit: Visit) -> shapes.Job:
+async def job(visit: Visit) -> schemas.Job:
     return show_job(await find_job(visit.connection, visit.session.user_guid, visit.path["job"]))
 
 
-async def oauth_window_uri(visit: Visit) -> shapes.OAuthWindow:
+async def oauth_window_uri(visit: Visit) -> schemas.OAuthWindow:
     """A fresh window for a member that is PENDING, or must consent again."""
     member = await visit.member()
     visit.require_consent(member)
-    return shapes.OAuthWindow(guid=member.guid, oauth_window_uri=await _window(visit, member))
+    return schemas.OAuthWindow(guid=member.guid, oauth_window_uri=await _window(visit, member))
 
 
-async def list_accounts(visit: Visit) -> shapes.Accounts:
+async def list_accounts(visit: Visit) -> schemas.Accounts:
     """Those that can be verified."""
     member = await visit.member()
     found = await verified_accounts(visit.connection, member.user_guid, member.guid)
-    return shapes.Accounts(accounts=[show_account(each) for each in found])
+    return schemas.Accounts(accounts=[show_account(each) for each in found])
 
 
-async def select_account(visit: Visit) -> shapes.MadeMember:
+async def select_account(visit: Visit) -> schemas.MadeMember:
     """Which of them the user means; written down, for the page to tell its client."""
     member, chosen = await visit.member(), visit.parse(SelectionBody).account_guid
     visit.require_consent(member)
@@ -163,7 +163,7 @@ async def select_account(visit: Visit) -> shapes.MadeMember:
     await visit.house.widget_sessions.note_account(visit.connection, visit.session, chosen)
     await visit.record("widget.account_selected", chosen, member_guid=member.guid)
     visit = replace(visit, session=replace(visit.session, selected_account_guid=chosen))
-    return shapes.MadeMember(member=await show_member(visit, member))
+    return schemas.MadeMember(member=await show_member(visit, member))
 
 
 async def _window(visit: Visit, member: Member) -> str:
@@ -183,7 +183,7 @@ async def _kinds(visit: Visit, member: Member) -> Sequence[JobKind]:
     wanted = visit.parse(JobBody).job_type if visit.body else None
     institution = visit.house.registry.find(member.institution_code)
     if wanted is not None:
-        named = [kind for kind in visit.options.kinds if shapes.JOB_TYPES[kind] == wanted]
+        named = [kind for kind in visit.options.kinds if schemas.JOB_TYPES[kind] == wanted]
         if not named:
             raise InvalidRequest("This session is not for a job of this type.")
         return named

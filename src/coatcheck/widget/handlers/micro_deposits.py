@@ -7,17 +7,17 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from coatcheck.errors import InvalidRequest, JobNotSupported
-from coatcheck.linking.records import DepositAccount
+from coatcheck.members.records import DepositAccount
 from coatcheck.model.micro_deposits import MicroDeposit, find_micro_deposit
-from coatcheck.widget import shapes
-from coatcheck.widget.showing import show_institution, show_micro_deposit
-from coatcheck.widget.visit import Visit
+from coatcheck.widget import schemas
+from coatcheck.widget.presenters import show_institution, show_micro_deposit
+from coatcheck.widget.request import Visit
 
-TYPES = {number: name for name, number in shapes.ACCOUNT_TYPES.items()}
+TYPES = {number: name for name, number in schemas.ACCOUNT_TYPES.items()}
 CENTS, AMOUNT = re.compile(r"[0-9]{1,2}"), re.compile(r"[0-9]{0,6}\.[0-9]{1,2}")
 
-INVALID = shapes.BlockedRoutingNumber(reason=0, reason_name="INVALID")
-IAV_PREFERRED = shapes.BlockedRoutingNumber(reason=3, reason_name="IAV_PREFERRED")
+INVALID = schemas.BlockedRoutingNumber(reason=0, reason_name="INVALID")
+IAV_PREFERRED = schemas.BlockedRoutingNumber(reason=3, reason_name="IAV_PREFERRED")
 
 
 class AccountBody(Struct, frozen=True):
@@ -38,7 +38,7 @@ class AmountsBody(Struct, frozen=True):
     deposit_amount_2: Annotated[str, Meta(max_length=12)]
 
 
-async def create(visit: Visit) -> shapes.MadeMicroDeposit:
+async def create(visit: Visit) -> schemas.MadeMicroDeposit:
     visit.require_consent()
     if not visit.has_micro_deposits:
         raise JobNotSupported("This session is not for micro-deposits.")
@@ -57,17 +57,17 @@ async def create(visit: Visit) -> shapes.MadeMicroDeposit:
         ),
         account_type=TYPES[wanted.account_type],
     )
-    return shapes.MadeMicroDeposit(micro_deposit=show_micro_deposit(visit, deposit))
+    return schemas.MadeMicroDeposit(micro_deposit=show_micro_deposit(visit, deposit))
 
 
-async def read(visit: Visit) -> shapes.MicroDeposit:
+async def read(visit: Visit) -> schemas.MicroDeposit:
     """As they are now: reading looks whether they have arrived."""
     return show_micro_deposit(
         visit, await visit.house.micro_deposits.refresh(visit.connection, await _find(visit))
     )
 
 
-async def verify(visit: Visit) -> shapes.MadeMicroDeposit:
+async def verify(visit: Visit) -> schemas.MadeMicroDeposit:
     """Whether the amounts were right is in the status, not in HTTP's."""
     amounts = visit.parse(AmountsBody)
     verified = await visit.house.micro_deposits.verify(
@@ -75,18 +75,18 @@ async def verify(visit: Visit) -> shapes.MadeMicroDeposit:
         await _find(visit),
         (_dollars(amounts.deposit_amount_1), _dollars(amounts.deposit_amount_2)),
     )
-    return shapes.MadeMicroDeposit(micro_deposit=show_micro_deposit(visit, verified))
+    return schemas.MadeMicroDeposit(micro_deposit=show_micro_deposit(visit, verified))
 
 
-async def check_routing_number(visit: Visit) -> shapes.RoutingNumber:
+async def check_routing_number(visit: Visit) -> schemas.RoutingNumber:
     """Whether money can be sent there; and whether signing in would be quicker."""
     number = visit.path["number"]
     if not visit.house.micro_deposits.knows_routing_number(number):
-        return shapes.RoutingNumber(blocked_routing_number=INVALID)
+        return schemas.RoutingNumber(blocked_routing_number=INVALID)
     found = visit.house.registry.search(routing_number=number, supports=visit.options.kinds)
     if not found:
-        return shapes.RoutingNumber()
-    return shapes.RoutingNumber(blocked_routing_number=IAV_PREFERRED, institution=show_institution(found[0]))
+        return schemas.RoutingNumber()
+    return schemas.RoutingNumber(blocked_routing_number=IAV_PREFERRED, institution=show_institution(found[0]))
 
 
 async def _find(visit: Visit) -> MicroDeposit:

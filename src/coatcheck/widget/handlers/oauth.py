@@ -7,22 +7,22 @@ from coatcheck.model.oauth_states import (
     list_oauth_states,
     note_retrieval,
 )
-from coatcheck.widget import shapes
-from coatcheck.widget.showing import show_oauth_state
-from coatcheck.widget.visit import Visit
+from coatcheck.widget import schemas
+from coatcheck.widget.presenters import show_oauth_state
+from coatcheck.widget.request import Visit
 
 
-async def list_(visit: Visit) -> shapes.OAuthStates:
+async def list_(visit: Visit) -> schemas.OAuthStates:
     found = await list_oauth_states(
         visit.connection,
         visit.session.user_guid,
         visit.session.guid,
         member_guid=visit.query.get("outbound_member_guid") or None,
     )
-    return shapes.OAuthStates(oauth_states=[_show(visit, each) for each in found])
+    return schemas.OAuthStates(oauth_states=[_show(visit, each) for each in found])
 
 
-async def read(visit: Visit) -> shapes.OAuthState:
+async def read(visit: Visit) -> schemas.OAuthState:
     state = await find_oauth_state(visit.connection, visit.session.user_guid, visit.path["state"])
     if state.session_guid != visit.session.guid:
         raise NotFound
@@ -31,5 +31,5 @@ async def read(visit: Visit) -> shapes.OAuthState:
     return _show(visit, state)
 
 
-def _show(visit: Visit, state: OAuthState) -> shapes.OAuthState:
+def _show(visit: Visit, state: OAuthState) -> schemas.OAuthState:
     return show_oauth_state(state, oldest=visit.house.clock.now() - visit.house.settings.link_ttl)

@@ -14,16 +14,16 @@ from coatcheck.model.paging import Page
 from coatcheck.model.statuses import STATUS_IDS
 from coatcheck.model.statuses import ConnectionStatus as Status
 from coatcheck.model.widgets import readers_of, widget_look
-from coatcheck.widget import shapes
-from coatcheck.widget.showing import (
+from coatcheck.widget import schemas
+from coatcheck.widget.presenters import (
     show_institution,
     show_member,
     show_members,
     show_micro_deposit,
     stand,
 )
+from coatcheck.widget.request import Visit
 from coatcheck.widget.steps import Step, how_to_sign_in, step_on_return
-from coatcheck.widget.visit import Visit
 
 EVERY = Page(1, 1000)
 """More members than a user can have."""
@@ -42,13 +42,13 @@ class ConsentBody(Struct, frozen=True):
     accepted: Literal[True]
 
 
-async def start(visit: Visit) -> shapes.Start:
+async def start(visit: Visit) -> schemas.Start:
     """The first step, and what it is about."""
     member, deposit = await _current_member(visit), await _current_deposit(visit)
     institution = _institution(visit, member)
     everyone = (await list_members(visit.connection, visit.session.user_guid, EVERY)).items
     members = await show_members(visit, everyone)
-    return shapes.Start(
+    return schemas.Start(
         step=await _first_step(visit, member, deposit, institution, members),
         member=await show_member(visit, member) if member else None,
         institution=show_institution(institution) if institution else None,
@@ -60,7 +60,7 @@ async def start(visit: Visit) -> shapes.Start:
     )
 
 
-async def consent(visit: Visit) -> shapes.Start:
+async def consent(visit: Visit) -> schemas.Start:
     """Writes down who agreed to what; nothing new is connected before. Where that leads is the answer."""
     visit.parse(ConsentBody)
     consented = await visit.house.widget_sessions.note_consent(visit.connection, visit.session)
@@ -80,7 +80,7 @@ async def _first_step(
     member: Member | None,
     deposit: MicroDeposit | None,
     institution: contract.Institution | None,
-    members: list[shapes.Member],
+    members: list[schemas.Member],
 ) -> Step:
     options = visit.options
     if member is not None and institution is not None:
@@ -97,7 +97,7 @@ async def _first_step(
     return Step.SEARCH
 
 
-def _is_reusable(member: shapes.Member) -> bool:
+def _is_reusable(member: schemas.Member) -> bool:
     return member.verification_is_enabled and member.connection_status == STATUS_IDS[Status.CONNECTED]
 
 
@@ -135,13 +135,13 @@ def _institution(visit: Visit, member: Member | None) -> contract.Institution | 
         return None
 
 
-async def _consent(visit: Visit) -> shapes.Consent:
+async def _consent(visit: Visit) -> schemas.Consent:
     """What is handed on, how often it is read, by whom, and for how long what they hold is good."""
     options, client_guid = visit.options, visit.session.client_guid
     shares = [share for kind in options.kinds for share in SHARES[kind]]
     if not options.include_transactions:
         shares = [share for share in shares if share != "transactions"]
-    return shapes.Consent(
+    return schemas.Consent(
         shares=list(dict.fromkeys(shares)),
         refreshes="once" if options.background_aggregation_is_disabled else "daily",
         readers=await readers_of(visit.connection, client_guid),

@@ -1,0 +1,53 @@
+"""Which dialect a request speaks, and how its answer is labelled (mx-contract Q23, Q24)."""
+
+from functools import lru_cache
+
+from coatcheck.api.presenter import Wire
+from coatcheck.api.schemas.v20111101.presenter import V20111101
+from coatcheck.api.schemas.v20250224.presenter import V20250224
+from coatcheck.errors import UnknownVersion
+
+VENDOR = "application/vnd.mx.api.v1+json"
+JSON = "application/json; charset=utf-8"
+
+OLDER: Wire = V20111101()
+NEWER: Wire = V20250224()
+
+JSON_RANGES = frozenset({"application/json", "application/*", "*/*"})
+OTHER_RANGES = frozenset({"application/vnd.mx.api.v1+pdf", "application/pdf"})
+"""What clients ask for where they read a statement's PDF; what goes wrong there is still told in JSON."""
+
+
+@lru_cache(maxsize=256)
+def choose(accept: str | None, accept_version: str | None) -> tuple[Wire, str]:
+    """The dialect, and the media type of its JSON.
+
+    `Accept-Version` decides where it is sent; without it the older dialect answers everybody who takes JSON,
+    since MX's own SDKs send a plain `application/json` for what processors read.
+
+    Raises:
+        UnknownVersion: another version was asked for, or an `Accept` that takes no JSON.
+    """
+    ranges = _ranges(accept)
+    if not ranges & (JSON_RANGES | OTHER_RANGES | {VENDOR}):
+        raise UnknownVersion
+    match accept_version:
+        case "v20250224":
+            return NEWER, JSON
+        case None | "v20111101":
+            return OLDER, VENDOR if VENDOR in ranges else JSON
+        case _:
+            raise UnknownVersion
+
+
+def _ranges(accept: str | None) -> frozenset[str]:
+    """The media ranges that are wanted at all (RFC 9110 12.5.1: without case, `q=0` is a refusal)."""
+    if accept is None or not accept.strip():
+        return frozenset({"*/*"})
+    parts = (part.lower().replace(" ", "").split(";") for part in accept.split(","))
+    return frozenset(name for name, *parameters in parts if not any(map(_is_refusal, parameters)))
+
+
+def _is_refusal(parameter: str) -> bool:
+    name, _, weight = parameter.partition("=")
+    return name == "q" and not weight.strip("0.")

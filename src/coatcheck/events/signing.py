@@ -1,0 +1,61 @@
+"""Signing (Standard Webhooks): the receiver checks with its secret that a delivery is ours and unchanged."""
+
+import base64
+import secrets
+from datetime import datetime
+
+from standardwebhooks import Webhook
+
+from coatcheck.db.database import Connection, run
+from coatcheck.vault.vault import SecretKind, Vault, WorkerReader
+
+SECRET_BYTES = 32
+PREFIX = "whsec_"
+
+
+async def signing_secret(connection: Connection, vault: Vault, client_guid: str, *, reader_guid: str) -> str:
+    """The client's secret, `whsec_` and base64 of 256 bits; made on first use and kept in the vault.
+
+    Args:
+        connection: the caller's transaction.
+        vault: where it is kept.
+        client_guid: whose webhooks it signs.
+        reader_guid: who is told to have read it: the event being delivered, or the operator.
+    """
+    secret = await _shown(connection, vault, client_guid, reader_guid)
+    if secret is None:
+        # Two deliveries may be the first at once: they take turns on the client's row.
+        await run(
+            connection, "SELECT FROM client WHERE guid = %(guid)s FOR NO KEY UPDATE", {"guid": client_guid}
+        )
+        secret = await _shown(connection, vault, client_guid, reader_guid)
+    if secret is None:
+        secret = PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+        await vault.keep_secret(
+            connection,
+            owner_guid=client_guid,
+            record_guid=client_guid,
+            kind=SecretKind.WEBHOOK_SECRET,
+            value=secret.encode(),
+        )
+    return secret
+
+
+def signature_headers(secret: str, event_guid: str, body: str, now: datetime) -> dict[str, str]:
+    """`webhook-id` is the event's guid: it stays the same over every attempt."""
+    return {
+        "webhook-id": event_guid,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(secret).sign(event_guid, now, body),
+    }
+
+
+async def _shown(connection: Connection, vault: Vault, client_guid: str, reader_guid: str) -> str | None:
+    value = await vault.show_secret(
+        connection,
+        owner_guid=client_guid,
+        record_guid=client_guid,
+        kind=SecretKind.WEBHOOK_SECRET,
+        reader=WorkerReader(reader_guid, client_guid),
+    )
+    return None if value is None else value.decode()

@@ -1,0 +1,135 @@
+"""API keys of clients and processors: two may live at once, so that one can be rotated without a gap."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from coatcheck.audit.log import AuditLog
+from coatcheck.clock import Clock
+from coatcheck.config import Settings
+from coatcheck.db.database import Connection, columns, fetch_one, run
+from coatcheck.errors import InvalidClient
+from coatcheck.grants.secrets import Kind, mint, recognise
+from coatcheck.model.clients import Client, Processor
+
+Owner = TypeVar("Owner", Client, Processor)
+
+LIVE = "(k.expires_at IS NULL OR k.expires_at > %(now)s)"
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """A fresh key, shown this once, and when the one before it stops working."""
+
+    api_key: str
+    old_expires_at: datetime
+
+    def __repr__(self) -> str:
+        return f"Rotated(api_key=..., old_expires_at={self.old_expires_at})"
+
+
+class ApiKeys:
+    """Mints, rotates and checks the keys of HTTP Basic."""
+
+    def __init__(self, settings: Settings, clock: Clock, hash_key: bytes, audit: AuditLog) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._hash_key = hash_key
+        self._audit = audit
+
+    async def issue(self, connection: Connection, owner_guid: str, *, entropy: int | None = None) -> str:
+        """A new key for a client (`CLT-`) or a processor (`PPR-`); shown this once. Others stay as they are.
+
+        Args:
+            connection: the caller's transaction.
+            owner_guid: whose key.
+            entropy: 256 bits that fix the key, for a seeded sandbox.
+        """
+        key = mint(self._kind(owner_guid), self._hash_key, entropy=entropy)
+        await run(
+            connection,
+            """INSERT INTO api_key (key_hash, owner_guid, last_characters, created_at)
+               VALUES (%(key_hash)s, %(owner_guid)s, %(last_characters)s, %(now)s)""",
+            {
+                "key_hash": key.hash,
+                "owner_guid": owner_guid,
+                "last_characters": key.text[-4:],
+                "now": self._clock.now(),
+            },
+        )
+        await self._audit.record(
+            connection, client_guid=None, actor="operator", action="api_key.issued", subject=owner_guid
+        )
+        return key.text
+
+    async def rotate(
+        self, connection: Connection, owner_guid: str, *, overlap: timedelta | None = None
+    ) -> Rotated:
+        """A new key; the newest old one works on for `overlap`, every older one ends now.
+
+        Args:
+            connection: the caller's transaction; concurrent rotations take turns on the owner's keys.
+            owner_guid: whose keys.
+            overlap: the setting `key_overlap` by default; nothing, after a leak.
+        """
+        now = self._clock.now()
+        old_expires_at = now + (self._settings.key_overlap if overlap is None else overlap)
+        await run(
+            connection,
+            "SELECT pg_advisory_xact_lock(hashtextextended(%(owner_guid)s, 0))",
+            {"owner_guid": owner_guid},
+        )
+        await run(
+            connection,
+            """WITH ranked AS (
+                   SELECT key_hash, row_number() OVER (ORDER BY expires_at IS NOT NULL, created_at DESC) AS rank
+                   FROM api_key k WHERE owner_guid = %(owner_guid)s AND (expires_at IS NULL OR expires_at > %(now)s)
+               )
+               UPDATE api_key k
+               SET expires_at = CASE WHEN rank = 1 THEN least(k.expires_at, %(old_expires_at)s) ELSE %(now)s END
+               FROM ranked WHERE ranked.key_hash = k.key_hash""",
+            {"owner_guid": owner_guid, "now": now, "old_expires_at": old_expires_at},
+        )
+        return Rotated(await self.issue(connection, owner_guid), old_expires_at)
+
+    async def client(self, connection: Connection, client_guid: str, api_key: str) -> Client:
+        """The client behind a Basic credential, in one statement.
+
+        Raises:
+            InvalidClient: unknown, disabled, or not its key; one answer for all.
+        """
+        client = await self._owner(connection, Client, "client", Kind.CLIENT_KEY, client_guid, api_key)
+        if client is None:
+            raise InvalidClient
+        return client
+
+    async def processor(self, connection: Connection, processor_guid: str, api_key: str) -> Processor:
+        """The processor behind a Basic credential, in one statement.
+
+        Raises:
+            InvalidClient: unknown, disabled, or not its key; one answer for all.
+        """
+        processor = await self._owner(
+            connection, Processor, "processor", Kind.PROCESSOR_KEY, processor_guid, api_key
+        )
+        if processor is None:
+            raise InvalidClient
+        return processor
+
+    async def _owner(
+        self, connection: Connection, record: type[Owner], table: str, kind: Kind, guid: str, api_key: str
+    ) -> Owner | None:
+        key = recognise(kind, api_key, self._hash_key)
+        if key is None:
+            return None
+        return await fetch_one(
+            connection,
+            record,
+            f"""SELECT {columns(record, "o.")} FROM api_key k JOIN {table} o ON o.guid = k.owner_guid
+                WHERE k.key_hash = %(key_hash)s AND k.owner_guid = %(guid)s AND NOT o.is_disabled AND {LIVE}""",
+            {"key_hash": key.hash, "guid": guid, "now": self._clock.now()},
+        )
+
+    @staticmethod
+    def _kind(owner_guid: str) -> Kind:
+        return Kind.CLIENT_KEY if owner_guid.startswith("CLT-") else Kind.PROCESSOR_KEY

@@ -1,0 +1,90 @@
+"""Links that open once: to the widget for an end user, and back to us from a bank's authorization page."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from coatcheck.clock import Clock
+from coatcheck.config import Settings
+from coatcheck.db.database import Connection, fetch_one, run
+from coatcheck.errors import NotFound
+from coatcheck.grants.secrets import Kind, day_of, mint, recognise
+from coatcheck.ids import new
+
+
+class LinkKind(StrEnum):
+    WIDGET = "widget"
+    OAUTH = "oauth"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    guid: str
+    """Under which its options are sealed in the vault."""
+    client_guid: str
+    user_guid: str
+    member_guid: str | None
+
+
+class Links:
+    """Mints links and lets each be opened once."""
+
+    def __init__(self, settings: Settings, clock: Clock, hash_key: bytes) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._hash_key = hash_key
+
+    async def issue(
+        self,
+        connection: Connection,
+        kind: LinkKind,
+        *,
+        client_guid: str,
+        user_guid: str,
+        member_guid: str | None = None,
+    ) -> tuple[Link, str]:
+        """A new link and its secret, which lives for `link_ttl`."""
+        now = self._clock.now()
+        expires_at = now + self._settings.link_ttl
+        secret = mint(Kind.LINK, self._hash_key, period=day_of(expires_at))
+        link = Link(new("LNK"), client_guid, user_guid, member_guid)
+        await run(
+            connection,
+            """INSERT INTO link (expires_day, link_hash, guid, kind, client_guid, user_guid, member_guid,
+                                 created_at, expires_at)
+               VALUES (%(expires_day)s, %(link_hash)s, %(guid)s, %(kind)s, %(client_guid)s, %(user_guid)s,
+                       %(member_guid)s, %(now)s, %(expires_at)s)""",
+            {
+                "expires_day": secret.period,
+                "link_hash": secret.hash,
+                "guid": link.guid,
+                "kind": kind,
+                "client_guid": client_guid,
+                "user_guid": user_guid,
+                "member_guid": member_guid,
+                "now": now,
+                "expires_at": expires_at,
+            },
+        )
+        return link, secret.text
+
+    async def open(self, connection: Connection, kind: LinkKind, secret: str) -> Link:
+        """Opens the link: this once, in one conditional statement.
+
+        Raises:
+            NotFound: unknown, expired, or opened before.
+        """
+        presented = recognise(Kind.LINK, secret, self._hash_key)
+        if presented is None:
+            raise NotFound
+        link = await fetch_one(
+            connection,
+            Link,
+            """UPDATE link SET opened_at = %(now)s
+               WHERE expires_day = %(day)s AND link_hash = %(hash)s AND kind = %(kind)s
+                 AND opened_at IS NULL AND expires_at > %(now)s
+               RETURNING guid, client_guid, user_guid, member_guid""",
+            {"day": presented.period, "hash": presented.hash, "kind": kind, "now": self._clock.now()},
+        )
+        if link is None:
+            raise NotFound
+        return link

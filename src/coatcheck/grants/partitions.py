@@ -1,0 +1,48 @@
+"""Room for what expires: made ahead of need, and dropped whole when nobody can ask about it any more.
+
+Dropping a week of ten million tokens takes under a second; deleting them takes minutes and is what fills other
+servers' token tables.
+"""
+
+from datetime import datetime, timedelta
+
+from psycopg import sql
+
+from coatcheck.config import Settings
+from coatcheck.db.database import Connection, ensure_list_partition
+from coatcheck.grants.secrets import day_of, week_of
+
+KEPT = timedelta(days=30)
+"""How long a dead code, token, link or session can still be found: for replays, lists and audits."""
+AHEAD = timedelta(days=14)
+
+DAILY = ("authorization_code", "link", "widget_session")
+
+
+async def prepare_partitions(connection: Connection, now: datetime, settings: Settings) -> None:
+    """Makes the days and weeks that secrets minted in the next two weeks will expire in."""
+    for table in DAILY:
+        last = day_of(now + AHEAD + max(settings.code_ttl, settings.link_ttl))
+        for day in range(day_of(now), last + 1):
+            await ensure_list_partition(connection, table, f"{table}_{day}", day)
+    for week in range(week_of(now), week_of(now + AHEAD + settings.token_ttl) + 1):
+        await ensure_list_partition(connection, "access_token", f"access_token_{week}", week)
+
+
+async def drop_partitions(connection: Connection, now: datetime) -> list[str]:
+    """Drops every day and week that ended more than `KEPT` ago; their names."""
+    oldest = {**dict.fromkeys(DAILY, day_of(now - KEPT)), "access_token": week_of(now - KEPT)}
+    cursor = await connection.execute(
+        """SELECT parent.relname, child.relname
+           FROM pg_inherits
+           JOIN pg_class parent ON parent.oid = inhparent
+           JOIN pg_class child ON child.oid = inhrelid
+           WHERE parent.relname = ANY (%(tables)s) AND child.relname ~ '_[0-9]+$'""",
+        {"tables": list(oldest)},
+    )
+    dropped = []
+    for table, partition in await cursor.fetchall():
+        if int(partition.rpartition("_")[2]) < oldest[table]:
+            await connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(partition)))
+            dropped.append(partition)
+    return sorted(dropped)

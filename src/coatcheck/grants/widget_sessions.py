@@ -1,0 +1,136 @@
+"""The widget's sessions: what an opened link is swapped for, and what the page shows with each of its questions.
+
+    link --opened--> session --asked with--> idle for 30 minutes, or two hours old --> over
+
+A session lives as long as its user and client may be read, and no longer: each question looks again.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from coatcheck.clock import Clock
+from coatcheck.db.database import Connection, columns, fetch_one, run
+from coatcheck.errors import InvalidToken
+from coatcheck.grants.links import Link
+from coatcheck.grants.secrets import Kind, day_of, mint, recognise
+from coatcheck.ids import new
+
+IDLE = timedelta(minutes=30)
+"""After which a session that nobody asks with is over."""
+LIFE = timedelta(hours=2)
+"""After which any is."""
+STEP = timedelta(minutes=1)
+"""A page asks every second while it waits; its session is put off no more often than this."""
+
+LIVE = """widget_session s
+          JOIN client c ON c.guid = s.client_guid AND NOT c.is_disabled
+          JOIN end_user u ON u.guid = s.user_guid AND u.client_guid = s.client_guid AND NOT u.is_disabled
+          WHERE s.idle_at > %(now)s AND s.expires_at > %(now)s"""
+
+
+@dataclass(frozen=True, slots=True)
+class WidgetSession:
+    guid: str
+    client_guid: str
+    user_guid: str
+    options: str
+    """What the link carried, as the page's maker wrote it."""
+    locale: str
+    consented_at: datetime | None
+    selected_account_guid: str | None
+    created_at: datetime
+    idle_at: datetime
+    expires_at: datetime
+
+
+class WidgetSessions:
+    def __init__(self, clock: Clock, hash_key: bytes) -> None:
+        self._clock = clock
+        self._hash_key = hash_key
+
+    async def start(
+        self, connection: Connection, link: Link, *, options: str, locale: str
+    ) -> tuple[WidgetSession, str]:
+        """A session for whoever opened the link, and its secret.
+
+        Raises:
+            InvalidToken: the link's user or client is gone or disabled.
+        """
+        now = self._clock.now()
+        expires_at = now + LIFE
+        secret = mint(Kind.WIDGET_SESSION, self._hash_key, period=day_of(expires_at))
+        await run(
+            connection,
+            """INSERT INTO widget_session (expires_day, session_hash, guid, client_guid, user_guid, options,
+                                           locale, created_at, idle_at, expires_at)
+               VALUES (%(expires_day)s, %(session_hash)s, %(guid)s, %(client_guid)s, %(user_guid)s,
+                       %(options)s, %(locale)s, %(now)s, %(idle_at)s, %(expires_at)s)""",
+            {
+                "expires_day": secret.period,
+                "session_hash": secret.hash,
+                "guid": new("WSN"),
+                "client_guid": link.client_guid,
+                "user_guid": link.user_guid,
+                "options": options,
+                "locale": locale,
+                "now": now,
+                "idle_at": now + IDLE,
+                "expires_at": expires_at,
+            },
+        )
+        return await self.find(connection, secret.text), secret.text
+
+    async def find(self, connection: Connection, secret: str) -> WidgetSession:
+        """The live session of this secret, which is put off by being asked with.
+
+        Raises:
+            InvalidToken: unknown or over, or its user or client is gone or disabled; one answer for all.
+        """
+        presented = recognise(Kind.WIDGET_SESSION, secret, self._hash_key)
+        if presented is None:
+            raise InvalidToken
+        now = self._clock.now()
+        key = {"day": presented.period, "hash": presented.hash, "now": now}
+        session = await fetch_one(
+            connection,
+            WidgetSession,
+            f"""SELECT {columns(WidgetSession, "s.")} FROM {LIVE}
+                AND s.expires_day = %(day)s AND s.session_hash = %(hash)s""",
+            key,
+        )
+        if session is None:
+            raise InvalidToken
+        if session.idle_at < now + IDLE - STEP:
+            await run(
+                connection,
+                """UPDATE widget_session SET idle_at = %(idle_at)s
+                   WHERE expires_day = %(day)s AND session_hash = %(hash)s""",
+                {**key, "idle_at": now + IDLE},
+            )
+        return session
+
+    async def is_live(self, connection: Connection, guid: str) -> bool:
+        """Whether somebody may still ask with the session of this guid."""
+        cursor = await connection.execute(
+            f"SELECT EXISTS (SELECT FROM {LIVE} AND s.guid = %(guid)s)",
+            {"guid": guid, "now": self._clock.now()},
+        )
+        return await cursor.fetchone() == (True,)
+
+    async def note_consent(self, connection: Connection, session: WidgetSession) -> WidgetSession:
+        """The session as it is once its user agreed."""
+        now = self._clock.now()
+        await run(
+            connection,
+            "UPDATE widget_session SET consented_at = %(now)s WHERE guid = %(guid)s",
+            {"guid": session.guid, "now": now},
+        )
+        return replace(session, consented_at=now)
+
+    async def note_account(self, connection: Connection, session: WidgetSession, account_guid: str) -> None:
+        """Which account the user chose to have verified."""
+        await run(
+            connection,
+            "UPDATE widget_session SET selected_account_guid = %(account_guid)s WHERE guid = %(guid)s",
+            {"guid": session.guid, "account_guid": account_guid},
+        )

@@ -1,0 +1,51 @@
+"""Where a member's jobs are put, and cleared away, whoever asks for it."""
+
+from coatcheck.db.database import Connection
+from coatcheck.jobs.queue import Duty
+from coatcheck.members import job_rows
+from coatcheck.members.dependencies import Parts
+from coatcheck.members.records import Ending, HeldMember, JobRequest
+from coatcheck.model.statuses import ConnectionStatus
+
+BACKGROUND_PRIORITY = -10
+"""Of wake-ups nobody waits for."""
+
+
+class Queue:
+    def __init__(self, parts: Parts) -> None:
+        self._clock = parts.clock
+        self._vault = parts.vault
+        self._audit = parts.audit
+        self._jobs = parts.jobs
+
+    async def put(
+        self, connection: Connection, member: HeldMember, request: JobRequest, status: ConnectionStatus
+    ) -> None:
+        """The job, the status that goes with it, its wake-up and its trace, all in the caller's transaction.
+
+        The member is locked and no job of it is on its way.
+        """
+        job = await job_rows.put_job(connection, member, request, status=status, now=self._clock.now())
+        await self._jobs.wake(
+            connection,
+            Duty.MEMBER_JOB,
+            job.key,
+            priority=BACKGROUND_PRIORITY if request.is_background else 0,
+        )
+        await self._audit.record(
+            connection,
+            client_guid=member.client_guid,
+            actor=request.requested_by,
+            action="job.requested",
+            subject=job.guid,
+            detail={"kind": request.kinds[0].value, "member_guid": member.guid},
+        )
+
+    async def clear(self, connection: Connection, member: HeldMember, reason: str) -> None:
+        """Ends the job that is on its way, if there is one. Whoever sits at the bank for it will save nothing."""
+        live = await job_rows.live_job(connection, member.user_guid, member.guid)
+        if live is None:
+            return
+        ending = Ending(state="ended", reason=reason, ended_at=self._clock.now())
+        await job_rows.settle(connection, live, ending, job_rows.LIVE)
+        await self._vault.forget(connection, owner_guid=member.user_guid, record_guid=live.guid)

@@ -1,0 +1,1 @@
+"""Verification of an account by two small deposits."""

@@ -1,0 +1,95 @@
+"""One question of the page on its way through a handler."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
+
+import msgspec
+
+from coatcheck.app import Coatcheck
+from coatcheck.connectors.contract import JobKind
+from coatcheck.db.database import Connection
+from coatcheck.errors import ConsentRequired, InvalidRequest
+from coatcheck.grants.widget_sessions import WidgetSession
+from coatcheck.http.widget_link import WidgetOptions
+from coatcheck.model.clients import Client, find_client
+from coatcheck.model.members import Member, find_member
+from coatcheck.model.users import User, find_user
+
+Body = TypeVar("Body", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """Everything a handler needs. Whatever it looks up, it looks up below the session's own user."""
+
+    house: Coatcheck
+    connection: Connection
+    session: WidgetSession
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    @cached_property
+    def options(self) -> WidgetOptions:
+        return msgspec.json.decode(self.session.options, type=WidgetOptions)
+
+    @property
+    def is_for_verification(self) -> bool:
+        return JobKind.VERIFICATION in self.options.kinds
+
+    @property
+    def has_micro_deposits(self) -> bool:
+        """Whether the user may name an account instead of signing in."""
+        return self.is_for_verification and self.house.registry.depositor() is not None
+
+    @property
+    def locale(self) -> str:
+        return self.session.locale
+
+    async def client(self) -> Client:
+        return await find_client(self.connection, self.session.client_guid)
+
+    async def user(self) -> User:
+        return await find_user(self.connection, self.session.client_guid, self.session.user_guid)
+
+    async def member(self) -> Member:
+        """The user's member that the path names, by its guid.
+
+        Raises:
+            NotFound: it is not there, or another user's.
+        """
+        return await find_member(self.connection, self.session.user_guid, self.path["member"])
+
+    async def record(self, action: str, subject: str, **detail: str) -> None:
+        """Writes into the client's audit log that the session's user did this."""
+        await self.house.audit.record(
+            self.connection,
+            client_guid=self.session.client_guid,
+            actor=self.session.user_guid,
+            action=action,
+            subject=subject,
+            detail={"session_guid": self.session.guid, **detail},
+        )
+
+    def require_consent(self, member: Member | None = None) -> None:
+        """Passes where the user agreed, or the member is the one the client opened the widget for.
+
+        Raises:
+            ConsentRequired: neither.
+        """
+        is_known = member is not None and member.guid == self.options.current_member_guid
+        if self.session.consented_at is None and not is_known:
+            raise ConsentRequired
+
+    def parse(self, kind: type[Body]) -> Body:
+        """The body as `kind`.
+
+        Raises:
+            InvalidRequest: it is not; nothing of what stood there is repeated.
+        """
+        try:
+            return msgspec.json.decode(self.body, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise InvalidRequest("The body is not what this route takes.") from None

@@ -1,0 +1,161 @@
+"""A client over HTTP, and users who have something to be read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from coatcheck.app import Coatcheck
+from coatcheck.ids import new
+from coatcheck.model.accounts import Account
+from coatcheck.model.categories import categorize
+from coatcheck.vault.vault import SecretKind
+from coatcheck.worker import hire
+from tests.factories import Keyed
+
+V1, V2 = "v20111101", "v20250224"
+DIALECTS = (V1, V2)
+HEADERS: Mapping[str, Mapping[str, str]] = {
+    V1: {"Accept": "application/vnd.mx.api.v1+json"},
+    V2: {"Accept": "application/json", "Accept-Version": "v20250224"},
+}
+LOGIN, PASSWORD = "CRD-9f61fb4c-912c-bd1e-b175-ccc7f0275cc1", "CRD-e3d7ea81-aac7-05e9-fbdd-4b493c6e474d"
+"""MX Bank's two boxes."""
+PDF = b"%PDF-1.4 a statement"
+
+
+@dataclass(frozen=True)
+class Api:
+    """A client that speaks one dialect."""
+
+    http: httpx.AsyncClient
+    house: Coatcheck
+    caller: Keyed
+    version: str = V1
+
+    async def __call__(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> httpx.Response:
+        return await self.http.request(
+            method, path, auth=self.caller.auth, headers={**HEADERS[self.version], **(headers or {})}, **more
+        )
+
+    async def get(self, path: str, **more: Any) -> httpx.Response:
+        return await self("GET", path, **more)
+
+    async def post(self, path: str, **more: Any) -> httpx.Response:
+        return await self("POST", path, **more)
+
+    async def put(self, path: str, **more: Any) -> httpx.Response:
+        return await self("PUT", path, **more)
+
+    async def delete(self, path: str, **more: Any) -> httpx.Response:
+        return await self("DELETE", path, **more)
+
+    async def work(self) -> None:
+        """Lets the worker do what this client's requests left to do."""
+        await work(self.house, self.caller.guid)
+
+    async def create_user(self, **user: Any) -> str:
+        """The guid of a new user."""
+        answer = await self.post("/users", json={"user": user or {"metadata": "a test's"}})
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["user"]["guid"])
+
+    async def connect(
+        self, user_guid: str, *, login: str = "mxuser", password: str = "anything", **member: Any
+    ) -> str:
+        """The guid of a new member at MX Bank; its job has yet to run."""
+        answer = await self.post(f"/users/{user_guid}/members", json=connecting(login, password, **member))
+        assert answer.status_code in {200, 202}, answer.text
+        return str(answer.json()["member"]["guid"])
+
+
+def connecting(login: str = "mxuser", password: str = "anything", **member: Any) -> dict[str, Any]:
+    """The body that connects MX Bank."""
+    credentials = [{"guid": LOGIN, "value": login}, {"guid": PASSWORD, "value": password}]
+    return {"member": {"institution_code": "mxbank", "credentials": credentials} | member}
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    """The status and the type of an error."""
+    return answer.status_code, answer.json()["error"]["type"]
+
+
+async def make_transaction(house: Coatcheck, account: Account, **overrides: Any) -> str:
+    now = house.clock.now()
+    category, top_level = categorize(overrides.pop("category", "Groceries"))
+    values = {
+        "user_guid": account.user_guid,
+        "guid": new("TRN"),
+        "member_guid": account.member_guid,
+        "account_guid": account.guid,
+        "id": new("BANK"),
+        "amount": "12.34",
+        "type": "DEBIT",
+        "status": "POSTED",
+        "date": now.date(),
+        "description": "Corner shop",
+        "original_description": "CORNER SHOP 0042",
+        "category": category.name,
+        "category_guid": category.guid,
+        "top_level_category": top_level.name,
+        "top_level_category_guid": top_level.guid,
+        "created_at": now,
+        "updated_at": now,
+    } | overrides
+    await _insert(house, "transaction", values)
+    return str(values["guid"])
+
+
+async def make_statement(house: Coatcheck, account: Account, **overrides: Any) -> str:
+    now = house.clock.now()
+    values = {
+        "user_guid": account.user_guid,
+        "guid": new("STA"),
+        "member_guid": account.member_guid,
+        "account_guid": account.guid,
+        "id": new("BANK"),
+        "content_hash": "0" * 64,
+        "created_at": now,
+        "updated_at": now,
+    } | overrides
+    await _insert(house, "statement", values)
+    async with house.db.transaction() as connection:
+        await house.vault.keep_secret(
+            connection,
+            owner_guid=account.user_guid,
+            record_guid=str(values["guid"]),
+            kind=SecretKind.STATEMENT,
+            value=PDF,
+        )
+    return str(values["guid"])
+
+
+async def _insert(house: Coatcheck, table: str, values: Mapping[str, Any]) -> None:
+    names = ", ".join(values)
+    marks = ", ".join(f"%({name})s" for name in values)
+    async with house.db.transaction() as connection:
+        await connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)
+
+
+async def work(house: Coatcheck, client_guid: str) -> None:
+    """Does what the client's jobs and micro-deposits wait for, until nothing does; nobody else's."""
+    crew = hire(house)
+    while True:
+        async with house.db.connection() as connection:
+            cursor = await connection.execute(
+                """SELECT user_guid, guid FROM member_job WHERE client_guid = %(guid)s AND state = 'queued'
+                   UNION ALL
+                   SELECT user_guid, guid FROM micro_deposit WHERE client_guid = %(guid)s AND status = 'INITIATED'""",
+                {"guid": client_guid},
+            )
+            waiting = await cursor.fetchall()
+        if not waiting:
+            return
+        for user_guid, guid in waiting:
+            if guid.startswith("JOB-"):
+                await crew.sittings.work(user_guid, guid)
+            else:
+                await crew.micro_deposits.send(user_guid, guid)

@@ -1,0 +1,50 @@
+"""A scene with its two origins for each test."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import httpx
+import pytest
+from playwright.async_api import Browser
+
+from coatcheck.app import Coatcheck
+from coatcheck.config import Settings
+from coatcheck.model.widgets import LOCAL, WidgetLook, put_widget_look
+from tests.api_client import Api
+from tests.browser.scene import Scene, Site, scene
+from tests.factories import make_client, make_processor
+from tests.processes import free_port
+
+
+@pytest.fixture
+def server() -> Site:
+    """Where Coatcheck is."""
+    return Site(free_port())
+
+
+@pytest.fixture
+def app() -> Site:
+    """Where the client's app is: another origin, and another site."""
+    return Site(free_port(), "localhost")
+
+
+@pytest.fixture
+def settings(settings: Settings, server: Site) -> Settings:
+    return replace(settings, base_url=server.origin)
+
+
+@pytest.fixture
+async def api(house: Coatcheck, http: httpx.AsyncClient) -> Api:
+    client = await make_client(house, name="Harbour Pay")
+    await make_processor(house, client, name="Acme Payments")
+    async with house.db.transaction() as connection:
+        await put_widget_look(connection, client.guid, WidgetLook(origins=list(LOCAL)))
+    return Api(http, house, client)
+
+
+@pytest.fixture
+async def stage(
+    house: Coatcheck, api: Api, server: Site, app: Site, browser: Browser
+) -> AsyncIterator[Scene]:
+    async with scene(house, api, server, app, browser) as one:
+        yield one

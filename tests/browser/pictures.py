@@ -1,0 +1,221 @@
+"""Pictures of every screen for the documents, light and dark, on a phone and on a desktop, into docs/images/widget.
+
+python -m tests.browser.pictures [SCREEN...]     # `make pictures`; with names those alone
+
+The same pictures in every run: the sandbox's world is that of one seed and nothing moves. Letters are drawn in the
+font that the machine gives a page which asks for its own: ours are made with Inter (Debian: fonts-inter).
+"""
+
+import asyncio
+import os
+import sys
+import tempfile
+from base64 import b64encode
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+import httpx
+from PIL import Image
+from playwright.async_api import Browser, Page, ViewportSize, expect
+
+from coatcheck.app import build
+from coatcheck.cli.embedded import database
+from coatcheck.cli.logs import configure
+from coatcheck.clock import MovableClock
+from coatcheck.config import Settings
+from coatcheck.migrations.upgrade import upgrade
+from coatcheck.model.widgets import LOCAL, WidgetLook, put_widget_look
+from coatcheck.server import create_app
+from coatcheck.vault.keys import new_master_key_line
+from tests.api_client import Api
+from tests.browser.scene import Scene, Site, scene
+from tests.browser.screens import SCREENS, WALKS
+from tests.chromium import chromium
+from tests.factories import make_client, make_processor
+from tests.processes import free_port
+
+DOCS = Path(__file__).parents[2] / "docs"
+IMAGES = DOCS / "images" / "widget"
+LISTING = DOCS / "reference" / "widget-screens.md"
+DEVICES: Mapping[str, ViewportSize] = {
+    "phone": {"width": 390, "height": 760},
+    "desktop": {"width": 1000, "height": 760},
+}
+SCHEMES: Sequence[Literal["light", "dark"]] = ("light", "dark")
+COLOURS = 256
+"""In one picture: those that a screen has, and shades of letters."""
+MASTER_KEY = new_master_key_line()
+LOGO = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 48 48"><rect width="48" height="48" rx="11" fill="#0f766e"/>'
+    '<path d="M24 11v26m-9-15h18M12 29c2 6 7 8 12 8s10-2 12-8" fill="none" stroke="#fff" stroke-width="3.5"'
+    ' stroke-linecap="round"/><circle cx="24" cy="11" r="3.5" fill="#fff"/></svg>'
+)
+HARBOUR = WidgetLook(
+    origins=list(LOCAL),
+    accent_color="#0f766e",
+    logo=f"data:image/svg+xml;base64,{b64encode(LOGO.encode()).decode()}",
+    privacy_url="https://harbour.example/privacy",
+)
+"""How the client looks whose widget is shown."""
+
+
+FONTS = """<fontconfig>
+  <include ignore_missing="yes">/etc/fonts/fonts.conf</include>
+  <alias binding="strong"><family>sans-serif</family><prefer><family>Inter</family></prefer></alias>
+</fontconfig>"""
+"""For the browser's own font, which a page means by `system-ui`."""
+
+
+EMBEDDED = "embedded"
+"""The name of the picture of a client's page around the widget."""
+CLIENT_STYLE = """
+  :root { color-scheme: light dark; --ground: #f5f7f8; --paper: #fff; --ink: #1c2733; --quiet: #5b6875 }
+  @media (prefers-color-scheme: dark) {
+    :root { --ground: #0c1117; --paper: #151b23; --ink: #e9eef4; --quiet: #a5b1bf }
+  }
+  body { min-height: 100vh; background: var(--ground); color: var(--ink); font: 16px/1.5 system-ui, sans-serif }
+  nav { display: flex; gap: 28px; padding: 18px 48px; background: var(--paper); font-weight: 500 }
+  nav b { flex: 1; font-weight: 650 }
+  section { position: absolute; top: 150px; left: 48px; width: 350px }
+  h1 { margin: 0 0 12px; font-size: 32px; line-height: 1.2; letter-spacing: -0.02em }
+  section p { margin: 0 0 12px; color: var(--quiet) }
+  #widget { position: absolute; top: 92px; right: 48px }
+  #widget, #widget iframe { width: 430px !important; height: 628px !important }
+  #widget iframe { border-radius: 16px;
+                   box-shadow: 0 1px 3px rgb(0 0 0 / 12%), 0 12px 40px rgb(0 0 0 / 10%) }
+"""
+CLIENT_PAGE = """
+  <nav><b>Harbour Pay</b> <span>Invoices</span> <span>Payouts</span> <span>Settings</span></nav>
+  <section><h1>Get paid to your bank</h1><p>Connect the account that your payouts go to. It takes a minute.</p>
+  <p>You choose the account, and nothing else can be paid to.</p></section>
+"""
+
+
+INTRODUCTION = """# Every screen of the widget
+
+What an end user can come to see, on a phone in light and dark and on a desktop, in the order of the walks that our
+tests take. `make pictures` makes this page and its pictures. [How to embed
+it](../how-to/clients.md#let-the-user-connect-the-bank).
+"""
+
+
+async def take_all(wanted: Sequence[str], url: str) -> None:
+    taken = 0
+    async with chromium() as browser:
+        for walk in WALKS:
+            async with stage(browser, url) as one:
+                async for screen in walk(one):
+                    if screen.name not in wanted:
+                        continue
+                    taken += 1
+                    print(f"[{taken}/{len(wanted)}] {screen.name}", flush=True)
+                    await take(screen.page, screen.name, DEVICES)
+        if EMBEDDED in wanted:
+            async with stage(browser, url) as one:
+                print(f"[{taken + 1}/{len(wanted)}] {EMBEDDED}", flush=True)
+                await take(await embedded(one), EMBEDDED, {"desktop": DEVICES["desktop"]})
+
+
+async def embedded(one: Scene) -> Page:
+    """A client's page with the widget in it, when the user has agreed."""
+    widget = await one.embed(color_scheme="browser")
+    await widget.page.add_style_tag(content=CLIENT_STYLE)
+    await widget.page.evaluate("(page) => document.body.insertAdjacentHTML('afterbegin', page)", CLIENT_PAGE)
+    await widget.frame.get_by_role("button", name="Agree and continue").press("Enter")
+    await widget.sees("Find your bank")
+    await expect(widget.frame.get_by_role("button", name="Lanternfish Bank")).to_be_visible()
+    return widget.page
+
+
+async def take(page: Page, name: str, devices: Mapping[str, ViewportSize]) -> None:
+    """One screen on each device, light and dark."""
+    await page.mouse.move(0, 0)
+    for device, viewport in devices.items():
+        await page.set_viewport_size(viewport)
+        await page.evaluate("scrollTo(0, 0)")
+        for scheme in SCHEMES:
+            await page.emulate_media(color_scheme=scheme)
+            for frame in page.frames[1:]:
+                # Another site's frame hears of it a little later.
+                await expect(frame.locator("html")).to_have_attribute("data-color-scheme", scheme)
+            keep(await page.screenshot(animations="disabled"), IMAGES / f"{name}-{device}-{scheme}.png")
+
+
+def keep(png: bytes, file: Path) -> None:
+    """With a palette, which makes it a third as large."""
+    picture = Image.open(BytesIO(png)).convert("RGB")
+    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
+
+
+def listing() -> str:
+    """The document that shows them all."""
+    shown = (
+        f"## {name}\n\n{seen[0].upper()}{seen[1:]}.\n\n"
+        f"{_picture(name, 'phone', 'light', seen)}\n{_picture(name, 'phone', 'dark', seen)}\n"
+        '<picture>\n  <source media="(prefers-color-scheme: dark)" srcset="../images/widget/'
+        f'{name}-desktop-dark.png">\n  {_picture(name, "desktop", "light", seen)}\n</picture>\n'
+        for name, seen in SCREENS.items()
+    )
+    return "\n".join([INTRODUCTION, *shown])
+
+
+def _picture(name: str, device: str, scheme: str, seen: str) -> str:
+    width = {"phone": 195, "desktop": 500}[device]
+    source = f"../images/widget/{name}-{device}-{scheme}.png"
+    return f'<img src="{source}" width="{width}" alt="On a {device}, {scheme}: {seen}">'
+
+
+def files(names: Sequence[str]) -> Iterator[Path]:
+    for name in names:
+        for device in DEVICES if name != EMBEDDED else ("desktop",):
+            yield from (IMAGES / f"{name}-{device}-{scheme}.png" for scheme in SCHEMES)
+
+
+@asynccontextmanager
+async def stage(browser: Browser, url: str) -> AsyncIterator[Scene]:
+    """A client's user in a world of its own."""
+    server = Site(free_port())
+    settings = Settings(
+        database_url=url, master_key=MASTER_KEY, connectors=("sandbox",), base_url=server.origin
+    )
+    async with build(settings, MovableClock()) as house:
+        transport = httpx.ASGITransport(create_app(house))
+        async with httpx.AsyncClient(transport=transport, base_url=server.origin) as http:
+            client = await make_client(house, name="Harbour Pay")
+            await make_processor(house, client, name="Acme Payments")
+            async with house.db.transaction() as connection:
+                await put_widget_look(connection, client.guid, HARBOUR)
+            app = Site(free_port(), "localhost")
+            context = {"locale": "en-US", "timezone_id": "UTC", "reduced_motion": "reduce"}
+            async with scene(house, Api(http, house, client), server, app, browser, **context) as one:
+                yield one
+
+
+def main() -> None:
+    names = [*SCREENS, EMBEDDED]
+    wanted = sys.argv[1:] or names
+    if unknown := [name for name in wanted if name not in names]:
+        sys.exit(f"There is no screen {unknown[0]}; there are: {', '.join(names)}.")
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    configure("WARNING", "console")
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        database(Path(directory) / "postgres", durable=False) as url,
+    ):
+        upgrade(url)
+        fonts = Path(directory) / "fonts.conf"
+        fonts.write_text(FONTS)
+        os.environ["FONTCONFIG_FILE"] = str(fonts)
+        asyncio.run(take_all(wanted, url))
+    LISTING.write_text(listing())
+    for stale in set(IMAGES.glob("*.png")) - set(files(names)):
+        stale.unlink()
+    made = list(files(wanted))
+    print(f"{len(made)} pictures, {sum(each.stat().st_size for each in made) / 1e6:.1f} MB in {IMAGES}")
+
+
+if __name__ == "__main__":
+    main()

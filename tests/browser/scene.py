@@ -1,0 +1,322 @@
+"""A client's app on one origin, Coatcheck on another, a worker beside it, and a browser in front of both."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from playwright.async_api import Browser, BrowserContext, Frame, Locator, Page, expect
+from starlette.applications import Starlette
+from starlette.requests import Request as AppRequest
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from coatcheck.app import Coatcheck
+from coatcheck.server import create_app, listen, serve
+from tests.api_client import Api, work
+from tests.member_setup import until
+from tests.widget_client import link
+
+HERE = Path(__file__).parent
+SDK = HERE / "node_modules" / "@mxenabled" / "web-widget-sdk" / "dist" / "umd" / "index.js"
+GRACE = 1
+"""Seconds a server that is told to stop gives what is on its way."""
+LOOK_SECONDS = 0.05
+"""Between two looks of the worker."""
+WEB_VIEW = """
+  window.navigations = [];
+  navigation.addEventListener("navigate", (event) => {
+    if (/^https?:/.test(event.destination.url)) return;
+    event.preventDefault();
+    window.navigations.push(event.destination.url);
+  });
+"""
+"""What a mobile app does around its web view: it keeps navigations to its own scheme to itself, and heeds them."""
+DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Until then a browser gives a press on a frame of another origin to the page around it."""
+PHONE, DESKTOP = {"width": 390, "height": 760}, {"width": 1000, "height": 760}
+
+CONTEXT: Mapping[str, Any] = {"viewport": DESKTOP, "reduced_motion": "reduce"}
+"""Of every window. What moves keeps a machine without a graphics card busy."""
+WINDOWS = 4
+"""At the same time: most of the time each waits for the page's next look."""
+
+expect.set_options(timeout=15_000)
+
+
+@dataclass
+class Site:
+    """An ASGI app on a port of its own, which can be stopped and started again."""
+
+    port: int
+    host: str = "127.0.0.1"
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _task: "asyncio.Task[None] | None" = None
+
+    @property
+    def origin(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    def start(self, app: ASGIApp) -> None:
+        self._stop = asyncio.Event()
+        bound = listen("127.0.0.1", self.port)
+        self._task = asyncio.create_task(serve(app, bound, self._stop, grace=timedelta(seconds=GRACE)))
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._stop.set()
+            await self._task
+            self._task = None
+
+
+@dataclass
+class Scene:
+    """One client's user, who has an app open."""
+
+    api: Api
+    user: str
+    server: Site
+    app: Site
+    context: BrowserContext
+    requested: list[str] = field(default_factory=list)
+    """Every address that the browser asked for."""
+    page: Page | None = None
+    """Where the app is opened each time; else in a page of its own, for which the browser starts processes."""
+    is_at_work: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while the worker works; `rest` clears it."""
+    a_look: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the worker while it does what it found."""
+
+    @property
+    def house(self) -> Coatcheck:
+        return self.api.house
+
+    async def embed(self, way: str = "sdkUrl", **options: Any) -> "Embedded":
+        """The widget in a frame of the app's page, put there in one of the ways that clients know."""
+        page = self.page or await self.context.new_page()
+        await page.goto(self.app.origin)
+        asked = (
+            [f"{self.app.origin}/widget_url", options]
+            if way == "sdkProxy"
+            else [await link(self.api, self.user, **options)]
+        )
+        await page.evaluate(f"(asked) => embed({json.dumps(way)}, ...asked)", asked)
+        element = await page.wait_for_selector("iframe")
+        frame = await element.content_frame()
+        assert frame is not None
+        await frame.wait_for_selector("h1:not(.opening)")
+        for each in (frame, page):
+            await each.evaluate(DRAWN)
+        return Embedded(self, page, frame)
+
+    async def open(self, **options: Any) -> "Embedded":
+        """The widget by itself, as a window or a mobile app's web view has it."""
+        page = await self.context.new_page()
+        await page.add_init_script(WEB_VIEW)
+        await page.goto(await link(self.api, self.user, **options), wait_until="commit")
+        return Embedded(self, page, page.main_frame)
+
+    async def at_bank(self, login: str, password: str, bank: str = "mxbank", **options: Any) -> "Embedded":
+        """The widget of a user who agreed and signed in, without a search."""
+        widget = await self.embed("frame", current_institution_code=bank, **options)
+        await widget.agree()
+        await widget.sign_in(login, password)
+        return widget
+
+    async def member(self, login: str = "mxuser", password: str = "correct", **member: Any) -> str:
+        """The guid of one that was connected before, once its bank has said something."""
+        guid = await self.api.connect(self.user, login=login, password=password, **member)
+
+        async def is_read() -> bool:
+            seen = (await self.api.get(f"/users/{self.user}/members/{guid}")).json()["member"]
+            return not seen["is_being_aggregated"] or seen["connection_status"] == "CHALLENGED"
+
+        await until(is_read)
+        return guid
+
+    async def work(self) -> None:
+        """Does this client's jobs as they come."""
+        while True:
+            await self.is_at_work.wait()
+            async with self.a_look:
+                await work(self.house, self.api.caller.guid)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def rest(self) -> None:
+        """Lets the worker end what it is at, and do nothing more until `is_at_work` is set again."""
+        self.is_at_work.clear()
+        async with self.a_look:
+            pass
+
+    def foreign(self) -> list[str]:
+        """The addresses asked for that are neither the app's nor ours."""
+        ours = (self.app.origin, self.server.origin, "data:", "about:", "blob:")
+        return [url for url in self.requested if not url.startswith(ours)]
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The widget as its user sees it."""
+
+    scene: Scene
+    page: Page
+    """The one around it, or its own."""
+    frame: Frame
+
+    def heading(self, text: str) -> Locator:
+        return self.frame.get_by_role("heading", level=1, name=text)
+
+    async def sees(self, title: str) -> None:
+        """Waits for the screen with this title."""
+        await expect(self.heading(title)).to_be_visible()
+
+    async def press(self, name: str) -> None:
+        await self.frame.get_by_role("button", name=name, exact=True).click()
+
+    async def agree(self) -> None:
+        await self.press("Agree and continue")
+
+    async def choose(self, bank: str) -> None:
+        async with self.page.expect_response(lambda response: "search_name=" in response.url):
+            await self.frame.get_by_role("searchbox").fill(bank)
+        await self.frame.get_by_role("list").get_by_role("button", name=bank).first.click()
+
+    async def sign_in(self, login: str = "mxuser", password: str = "correct") -> None:
+        await self.frame.get_by_label("Username").fill(login)
+        await self.frame.get_by_label("Password", exact=True).fill(password)
+        await self.press("Continue")
+
+    async def connect(
+        self, login: str = "mxuser", password: str = "correct", *, bank: str = "MX Bank"
+    ) -> None:
+        """Through consent and search to what the bank says."""
+        await self.agree()
+        await self.choose(bank)
+        await self.sign_in(login, password)
+
+    async def answer(self, text: str) -> None:
+        """To a question in words."""
+        await self.sees("One more question")
+        await self.frame.get_by_role("main").get_by_role("textbox").fill(text)
+        await self.press("Continue")
+
+    async def select(self, account: str = "Checking") -> None:
+        """Picks the account that is to be verified."""
+        await self.frame.get_by_role("radio", name=account).first.check()
+        await self.press("Continue")
+
+    async def heard(self) -> list[dict[str, Any]]:
+        """The messages that the page around it got, in order."""
+        await self._arrived()
+        return list(await self.page.evaluate("heard"))
+
+    async def decoded(self) -> list[dict[str, Any]]:
+        """What MX's SDK, or the loader, made of them."""
+        await self._arrived()
+        return list(await self.page.evaluate("decoded"))
+
+    async def undecoded(self) -> list[dict[str, Any]]:
+        await self._arrived()
+        return list(await self.page.evaluate("undecoded"))
+
+    async def told(self, event: str) -> list[dict[str, Any]]:
+        """What the page around it got with this event, each time."""
+        return [each["metadata"] for each in await self.heard() if each["type"] == f"mx/connect/{event}"]
+
+    async def offers(self) -> list[str]:
+        """What can be pressed below the text, in its order."""
+        offered = await self.frame.locator("main .actions .button").all_inner_texts()
+        return [text.removesuffix("\n(opens in a new window)") for text in offered]
+
+    async def _arrived(self) -> None:
+        """Waits until all that the widget has said by now is there: messages come in the order of their sending."""
+        mark = secrets.token_hex(4)
+        await self.frame.evaluate("(mark) => parent.postMessage({ mark }, '*')", mark)
+        await self.page.wait_for_function("(mark) => marks.includes(mark)", arg=mark, polling=20)
+
+    async def types(self) -> list[str]:
+        return [message["type"].removeprefix("mx/") for message in await self.heard()]
+
+
+async def side_by_side(
+    stage: Scene, play: Callable[..., Awaitable[None]], rows: Iterable[Sequence[Any]]
+) -> None:
+    """Plays a table's rows, a few at a time, each on the stage with its own widget; a failure names its row.
+
+    Not in tabs of one window: a browser draws those that are not in front once a second.
+    """
+    waiting = iter(rows)
+
+    async def play_what_waits() -> None:
+        async with window(stage) as apart:
+            apart.page = await apart.context.new_page()
+            for row in waiting:
+                try:
+                    await play(apart, *row)
+                except Exception as error:
+                    error.add_note(f"The row: {row}")
+                    raise
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(WINDOWS):
+            group.create_task(play_what_waits())
+
+
+@asynccontextmanager
+async def window(stage: Scene, **context: Any) -> AsyncIterator[Scene]:
+    """The stage with another browser in front of it."""
+    assert stage.context.browser is not None
+    made = await stage.context.browser.new_context(**(CONTEXT | context))
+    made.on("request", lambda request: stage.requested.append(request.url))
+    try:
+        yield replace(stage, context=made)
+    finally:
+        await made.close()
+
+
+@asynccontextmanager
+async def scene(
+    house: Coatcheck, api: Api, server: Site, app: Site, browser: Browser, **context: Any
+) -> AsyncIterator[Scene]:
+    server.start(create_app(house))
+    made = await browser.new_context(**(CONTEXT | context))
+    one = Scene(api, await api.create_user(), server, app, made)
+    made.on("request", lambda request: one.requested.append(request.url))
+    app.start(client_app(one))
+    one.is_at_work.set()
+    worker = asyncio.create_task(one.work())
+    try:
+        yield one
+    finally:
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
+        await asyncio.gather(made.close(), server.stop(), app.stop())
+
+
+def client_app(one: Scene) -> Starlette:
+    """The client's own server: a page with its scripts, and the proxy that MX's SDK asks for a link."""
+    page = Template((HERE / "app.html").read_text()).substitute(
+        sdk="/sdk.js", loader=f"{one.server.origin}/connect.js"
+    )
+
+    async def show(_: AppRequest) -> HTMLResponse:
+        return HTMLResponse(page)
+
+    async def sdk(_: AppRequest) -> FileResponse:
+        return FileResponse(SDK, media_type="text/javascript")
+
+    async def widget_url(request: AppRequest) -> JSONResponse:
+        wanted: Mapping[str, Any] = await request.json()
+        answer = await one.api.post(f"/users/{one.user}/widget_urls", json=wanted)
+        return JSONResponse(answer.json(), answer.status_code)
+
+    return Starlette(
+        routes=[Route("/", show), Route("/sdk.js", sdk), Route("/widget_url", widget_url, methods=["POST"])]
+    )

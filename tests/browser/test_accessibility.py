@@ -1,0 +1,278 @@
+"""Every screen, for those who do not see it, see little, or want it to stand still."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+from playwright.async_api import Page, Route, expect
+
+from coatcheck.model.widgets import LOCAL, WidgetLook, put_widget_look
+from tests.browser.scene import Embedded, Scene
+from tests.browser.screens import WALKS, Walk
+from tests.browser.sight import complaints_of_axe, cut_off, every_complaint, moving
+from tests.member_setup import until
+
+LISTEN = """() => {
+  window.said = [];
+  const live = document.querySelector(".unseen[role=status]");
+  new MutationObserver(() => said.push(live.textContent)).observe(live, { childList: true });
+}"""
+"""Writes down what a screen reader would say without being asked."""
+WATCH = """async () => {
+  const drawn = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const name = ({ node }) => node && (node.localName ? `${node.localName} ${node.className}` : node.textContent);
+  const shifts = [];
+  new PerformanceObserver((list) => {
+    for (const { value, sources } of list.getEntries()) shifts.push([value, ...sources.map(name)]);
+  }).observe({ type: "layout-shift" });
+  const mark = document.createElement("div");
+  mark.className = "mark-of-ours";
+  mark.style.cssText = "position: absolute; top: 0; left: 0; width: 80px; height: 80px; background: red";
+  document.body.append(mark);
+  // While a screen fades in, the browser counts nothing.
+  await Promise.all(document.querySelector(".view").getAnimations().map((animation) => animation.finished));
+  await drawn();
+  shifts.length = 0;
+  window.jumps = async () => {
+    await drawn();
+    // One of our own: when the browser reports it, it has reported all that were before.
+    mark.style.top = "200px";
+    const isOurs = ([, ...what]) => what.includes("div mark-of-ours");
+    while (!shifts.some(isOurs)) await drawn();
+    return shifts.filter((shift) => !isOurs(shift));
+  };
+}"""
+"""Writes down each jump of the layout, how far and of what; also those that follow on a click."""
+ACCENTS = ("#ffee00", "#ffffff", "#000000", "#c0f", "#808080")
+"""Colours that words are hard to read in, on one ground or on both."""
+
+
+@pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.__name__)
+async def test_no_screen_shuts_anybody_out(stage: Scene, walk: Walk) -> None:
+    complaints = {}
+    async for screen in walk(stage):
+        complaints[screen.name] = await every_complaint(screen.page, screen.focus)
+    assert list(complaints) == list(WALKS[walk])
+    assert {name: found for name, found in complaints.items() if found} == {}
+
+
+async def test_what_is_spoilt_on_purpose_is_complained_of(stage: Scene) -> None:
+    widget = await stage.open(color_scheme="browser")
+    page = widget.page
+    await widget.agree()
+    await widget.sees("Find your bank")
+    await expect(page.get_by_role("button", name="Lanternfish Bank")).to_be_visible()
+    assert await every_complaint(page, "h1") == []
+    await page.evaluate("""() => {
+        document.querySelector("label").remove();
+        document.querySelector("input").removeAttribute("placeholder");
+        document.querySelector("h1").style.cssText = "color: #999; white-space: nowrap; overflow: hidden";
+        document.querySelector("h1").textContent = "A heading of which nobody at all can see the end ".repeat(9);
+        document.querySelector(".caption").style.marginRight = "-30px";
+        document.querySelector("h1").blur();
+    }""")
+    found = await every_complaint(page, "h1")
+    for complaint in (
+        "light: color-contrast",
+        "dark: label",
+        "focus",
+        "320 px at 100 %: <h1",
+        "320 px at 100 %: <p",
+    ):
+        assert [each for each in found if each.startswith(complaint)], (complaint, found)
+
+
+async def test_a_client_s_accent_colour_never_makes_words_unreadable(stage: Scene) -> None:
+    for accent in ACCENTS:
+        async with stage.house.db.transaction() as connection:
+            look = WidgetLook(list(LOCAL), accent, privacy_url="https://harbour.example/privacy")
+            await put_widget_look(connection, stage.api.caller.guid, look)
+        widget = await stage.open(color_scheme="browser", current_institution_code="mxbank")
+        await widget.page.emulate_media(reduced_motion="reduce")
+        await widget.sees("Connect your bank to Harbour Pay")
+        assert await _in_both_schemes(widget.page) == [], accent
+        await widget.agree()
+        await widget.sees("Sign in to MX Bank")
+        assert await _in_both_schemes(widget.page) == [], accent
+
+
+async def test_the_longest_names_fit_on_the_narrowest_phone(stage: Scene) -> None:
+    async with stage.house.db.transaction() as connection:
+        await connection.execute(
+            "UPDATE client SET name = %(name)s WHERE guid = %(guid)s",
+            {"name": "Harbour & Lighthouse Payments", "guid": stage.api.caller.guid},
+        )
+    widget = await stage.open(locale="fr-CA")
+    await widget.page.set_viewport_size({"width": 320, "height": 568})
+    await expect(widget.page.get_by_role("heading", level=1)).to_be_visible()
+    assert await cut_off(widget.page) == []
+
+
+# --- what is said -----------------------------------------------------------------------------------------
+
+
+async def test_a_screen_reader_hears_how_many_banks_are_found(stage: Scene) -> None:
+    widget = await _at_search(stage)
+    await widget.page.evaluate(LISTEN)
+    for typed, count in (
+        ("MX", "4 banks found"),
+        ("Quillwort", "1 bank found"),
+        ("Nonesuch", "0 banks found"),
+    ):
+        await widget.page.get_by_role("searchbox").fill(typed)
+        await _hears(widget.page, count)
+
+
+async def test_a_screen_reader_hears_each_phase_of_connecting_and_nothing_of_it_afterwards(
+    stage: Scene,
+) -> None:
+    widget = await stage.open(current_institution_code="mxbank")
+    await widget.agree()
+    await widget.sees("Sign in to MX Bank")
+    await widget.page.evaluate(LISTEN)
+    await stage.rest()
+    await widget.sign_in(password="challenge")
+    await _hears(widget.page, "Calling MX Bank")
+    stage.is_at_work.set()
+    await widget.sees("One more question")
+    live = widget.page.locator(".unseen[role=status]")
+    await expect(live).to_have_text("")
+    await stage.rest()
+    await widget.answer("correct")
+    await _hears(widget.page, "Signing in")
+    stage.is_at_work.set()
+    await widget.sees("MX Bank is connected")
+    await expect(live).to_have_text("")
+
+
+@pytest.mark.parametrize(
+    ("held_back", "words"),
+    [("**/widget.js", ".opening"), ("**/institutions?page=1", ".caption"), ("**/credentials", ".moment")],
+)
+async def test_a_wait_says_in_words_that_it_is_one(stage: Scene, held_back: str, words: str) -> None:
+    async with held(stage, held_back):
+        widget = await stage.open()
+        if words != ".opening":
+            await widget.agree()
+            await widget.sees("Find your bank")
+        if words == ".moment":
+            await widget.page.evaluate(LISTEN)
+            await widget.choose("MX Bank")
+            await _hears(widget.page, "One moment…")
+        said = widget.page.locator(words)
+        await expect(said).to_be_visible()
+        await expect(said).to_have_text("One moment…")
+    await expect(said).not_to_have_text("One moment…") if words == ".caption" else await expect(
+        said
+    ).to_be_hidden()
+
+
+# --- what moves -------------------------------------------------------------------------------------------
+
+
+async def test_what_moves_stands_still_for_whoever_asked_for_it(stage: Scene) -> None:
+    async with held(stage, "**/institutions?page=1"):
+        widget = await stage.open()
+        await widget.agree()
+        await widget.sees("Find your bank")
+        await widget.page.emulate_media(reduced_motion="no-preference")
+        assert "breathe" in await moving(widget.page)
+        await widget.page.emulate_media(reduced_motion="reduce")
+        assert await moving(widget.page) == []
+
+
+async def test_nothing_jumps_while_the_list_of_banks_loads(stage: Scene) -> None:
+    async with held(stage, "**/institutions?page=1"):
+        widget = await stage.open(mode="verification")
+        await widget.agree()
+        await widget.sees("Find your bank")
+        await _watch(widget.page)
+    await expect(widget.page.get_by_role("button", name="Lanternfish Bank")).to_be_visible()
+    assert await widget.page.evaluate("jumps()") == []
+
+
+async def test_nothing_jumps_while_a_bank_is_connected_however_long_it_takes(stage: Scene) -> None:
+    await stage.context.clock.install()
+    await stage.rest()
+    widget = await stage.open(current_institution_code="mxbank")
+    await widget.agree()
+    await widget.sign_in()
+    await widget.sees("Connecting MX Bank")
+    await _watch(widget.page)
+    for seconds, said in ((16, "The bank is taking its time."), (45, "Still working.")):
+        await widget.page.clock.fast_forward(seconds * 1000)
+        await expect(widget.page.get_by_role("main").get_by_text(said)).to_be_visible()
+    stage.is_at_work.set()
+    await widget.page.clock.fast_forward(2000)
+    await widget.sees("MX Bank is connected")
+    assert await widget.page.evaluate("jumps()") == []
+
+
+async def test_nothing_jumps_when_the_connection_is_lost_and_comes_back(stage: Scene) -> None:
+    widget = await _at_search(stage)
+    await _watch(widget.page)
+    await widget.page.route("**/md/api/**", lambda route: route.abort())
+    await widget.page.get_by_role("searchbox").fill("Bank")
+    cut_off = widget.page.get_by_text("No connection. Trying again…")
+    await expect(cut_off).to_be_visible()
+    await widget.page.unroute("**/md/api/**")
+    await expect(cut_off).to_be_hidden()
+    await expect(widget.page.get_by_text("Results")).to_be_visible()
+    assert await widget.page.evaluate("jumps()") == []
+
+
+async def test_a_jump_is_seen(stage: Scene) -> None:
+    widget = await _at_search(stage)
+    await _watch(widget.page)
+    await widget.page.evaluate("document.querySelector('h1').style.marginTop = '60px'")
+    ((_, *what),) = await widget.page.evaluate("jumps()")
+    assert "ul banks" in what
+
+
+# --- how it is looked at ----------------------------------------------------------------------------------
+
+
+async def _at_search(stage: Scene) -> Embedded:
+    widget = await stage.open()
+    await widget.agree()
+    await widget.sees("Find your bank")
+    await expect(widget.page.get_by_role("button", name="Lanternfish Bank")).to_be_visible()
+    return widget
+
+
+async def _in_both_schemes(page: Page) -> Sequence[str]:
+    found: list[str] = []
+    for scheme in ("light", "dark"):
+        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        found += await complaints_of_axe(page)
+    return found
+
+
+async def _hears(page: Page, words: str) -> None:
+    async def is_said() -> bool:
+        return words in await page.evaluate("said")
+
+    await until(is_said)
+
+
+async def _watch(page: Page) -> None:
+    """From here on, with all that moves."""
+    await page.emulate_media(reduced_motion="no-preference")
+    await page.evaluate(WATCH)
+
+
+@asynccontextmanager
+async def held(stage: Scene, pattern: str) -> AsyncIterator[None]:
+    """Keeps back the answers from such addresses until the block ends."""
+    released = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await released.wait()
+        await route.continue_()
+
+    await stage.context.route(pattern, hold)
+    try:
+        yield
+    finally:
+        released.set()

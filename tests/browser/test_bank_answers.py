@@ -1,0 +1,199 @@
+"""What the user sees of everything a bank can say, and where each offer leads."""
+
+from playwright.async_api import expect
+
+from coatcheck.model.statuses import STATUS_IDS
+from coatcheck.model.statuses import ConnectionStatus as Status
+from coatcheck.widget.messages import LABELS, WORDS, Action
+from tests.browser.scene import Embedded, Scene, side_by_side
+from tests.guides import ROOT, table
+
+SANDBOX_BANK = ROOT / "docs" / "reference" / "sandbox-bank.md"
+ANOTHER, AGAIN, REMOVE = "Choose another bank", "Try again", "Remove this connection"
+VISIT, DETAILS = "Go to MX Bank", "Enter your details again"
+FORM = "Sign in to MX Bank again"
+
+PASSWORDS = {
+    "BAD_REQUEST": (Status.FAILED, "MX Bank could not be read", [AGAIN, ANOTHER, REMOVE]),
+    "UNAUTHORIZED": (Status.DENIED, FORM, ["Continue"]),
+    "INVALID": (Status.DENIED, FORM, ["Continue"]),
+    "LOCKED": (Status.LOCKED, "Your login is locked", [VISIT, AGAIN, REMOVE]),
+    "DISABLED": (Status.DENIED, FORM, ["Continue"]),
+    "SERVER_ERROR": (Status.FAILED, "MX Bank could not be read", [AGAIN, ANOTHER, REMOVE]),
+    "UNAVAILABLE": (Status.FAILED, "MX Bank could not be read", [AGAIN, ANOTHER, REMOVE]),
+    "challenge": (Status.CHALLENGED, "One more question", ["Continue"]),
+    "options": (Status.CHALLENGED, "One more question", ["Continue"]),
+    "image": (Status.CHALLENGED, "One more question", ["Continue"]),
+    "image_options": (Status.CHALLENGED, "One more question", ["Continue"]),
+    "token": (Status.CHALLENGED, "One more question", ["Continue"]),
+}
+"""By the password: the member's status, the title, and what can be pressed."""
+CONTROLS = {
+    "impeded": (Status.IMPEDED, "MX Bank needs you first", [VISIT, AGAIN, REMOVE]),
+    "locked": (Status.LOCKED, "Your login is locked", [VISIT, AGAIN, REMOVE]),
+    "consent_revoked": (Status.DISCONNECTED, "The connection has ended", [DETAILS, ANOTHER, REMOVE]),
+    "login_closed": (Status.CLOSED, "This login is closed", [ANOTHER, REMOVE]),
+    "discontinued": (Status.DISCONTINUED, "This connection is no longer offered", [ANOTHER, REMOVE]),
+    "timed_out": (Status.DELAYED, "MX Bank takes longer than usual", [AGAIN, ANOTHER, REMOVE]),
+    "http_500": (Status.FAILED, "MX Bank could not be read", [AGAIN, ANOTHER, REMOVE]),
+    "http_503": (Status.FAILED, "MX Bank could not be read", [AGAIN, ANOTHER, REMOVE]),
+    "empty": (Status.CONNECTED, "No accounts there", [ANOTHER, REMOVE]),
+}
+
+
+async def test_every_password_of_the_test_bank_leads_to_a_screen_that_says_what_to_do(stage: Scene) -> None:
+    listed = {row[0].strip("`"): Status(row[1]) for row in table(SANDBOX_BANK, "Passwords")}
+    assert listed == {password: status for password, (status, *_) in PASSWORDS.items()}
+
+    async def play(stage: Scene, password: str, status: Status, title: str, offers: list[str]) -> None:
+        widget = await stage.at_bank(f"for-{password.lower()}", password)
+        await sees_the_answer(widget, status, title, offers)
+
+    await side_by_side(stage, play, [(password, *seen) for password, seen in PASSWORDS.items()])
+
+
+async def test_every_control_that_keeps_the_user_out_leads_to_a_screen_that_says_what_to_do(
+    stage: Scene,
+) -> None:
+    async def play(stage: Scene, control: str, status: Status, title: str, offers: list[str]) -> None:
+        widget = await stage.at_bank(f"ann+{control}", "correct")
+        await sees_the_answer(widget, status, title, offers)
+
+    await side_by_side(stage, play, [(control, *seen) for control, seen in CONTROLS.items()])
+
+
+async def sees_the_answer(widget: Embedded, status: Status, title: str, offers: list[str]) -> None:
+    await widget.sees(title)
+    assert await widget.offers() == offers
+    told = [each["connection_status"] for each in await widget.told("memberStatusUpdate")]
+    assert told == [STATUS_IDS[Status.CREATED], STATUS_IDS[status]]
+    errors = [each["member"]["connection_status"] for each in await widget.told("memberError")]
+    assert errors == ([] if status is Status.CHALLENGED else [STATUS_IDS[status]])
+    assert await widget.told("memberConnected") == []
+    alerts = await widget.frame.get_by_role("alert").all_inner_texts()
+    assert [text.partition("\n")[0] for text in alerts] == (
+        ["Check your details"] if status is Status.DENIED else []
+    )
+
+
+# --- every status that stops ---------------------------------------------------------------------------
+
+STRAIGHT_ON = {Status.REJECTED, Status.EXPIRED}
+"""Whose user comes back to be asked anew, and is."""
+LEADS_TO = {
+    Action.ENTER_CREDS: FORM,
+    Action.RETRY: "MX Bank is connected",
+    Action.SEARCH: "Find your bank",
+}
+
+
+async def test_every_status_that_stops_says_why_and_its_first_offer_leads_where_it_says(stage: Scene) -> None:
+    async def play(stage: Scene, status: Status) -> None:
+        guid = await stage.member(f"for-{status.lower()}")
+        await put_status(stage, guid, status)
+        widget = await stage.embed("frame", current_member_guid=guid)
+        if status in STRAIGHT_ON:
+            await widget.sees("MX Bank is connected")
+            return
+        words = WORDS[status]
+        if words.primary is None:
+            await widget.sees(FORM)
+            await expect(widget.frame.get_by_role("alert")).to_contain_text(words.title)
+            return
+        await widget.sees(words.title.replace("{name}", "MX Bank"))
+        await expect(widget.frame.get_by_text(words.text.replace("{name}", "MX Bank"))).to_be_visible()
+        label = LABELS[words.primary].replace("{name}", "MX Bank")
+        assert (await widget.offers())[0] == label
+        if words.primary is Action.VISIT:
+            await stage.context.route(
+                "https://www.mxbank.example/**", lambda route: route.fulfill(body="The bank's own site")
+            )
+            async with widget.page.expect_popup() as opened:
+                await widget.frame.get_by_role("link", name=label).click()
+            await expect((await opened.value).get_by_text("The bank's own site")).to_be_visible()
+            await widget.press(AGAIN)
+            await widget.sees("MX Bank is connected")
+        else:
+            await widget.press(label)
+            await widget.sees(LEADS_TO[words.primary])
+        assert [each["member_guid"] for each in await widget.told("memberError/primaryAction")] == [guid]
+
+    await side_by_side(stage, play, [(status,) for status in WORDS])
+
+
+async def put_status(stage: Scene, member_guid: str, status: Status) -> None:
+    async with stage.house.db.transaction() as connection:
+        await connection.execute(
+            "UPDATE member SET connection_status = %(status)s WHERE user_guid = %(user)s AND guid = %(guid)s",
+            {"status": status, "user": stage.user, "guid": member_guid},
+        )
+
+
+# --- and then ------------------------------------------------------------------------------------------
+
+
+async def test_refused_details_are_entered_again_until_they_are_right(stage: Scene) -> None:
+    widget = await stage.at_bank("mxuser", "INVALID")
+    await widget.sees(FORM)
+    await expect(widget.frame.get_by_label("Password", exact=True)).to_have_value("")
+    await widget.sign_in("mxuser", "UNAUTHORIZED")
+    await widget.sees("Connecting MX Bank")
+    await widget.sees(FORM)
+    await widget.sign_in("mxuser", "correct")
+    await widget.sees("MX Bank is connected")
+    assert [each["connection_status"] for each in await widget.told("memberStatusUpdate")] == [
+        STATUS_IDS[each]
+        for each in (
+            *(Status.CREATED, Status.DENIED),
+            *(Status.UPDATED, Status.DENIED),
+            *(Status.UPDATED, Status.CONNECTED),
+        )
+    ]
+    assert len(await widget.told("updateCredentials")) == 2
+
+
+async def test_trying_again_asks_the_bank_again_and_says_so_when_that_fails_too(stage: Scene) -> None:
+    widget = await stage.at_bank("mxuser", "SERVER_ERROR")
+    await widget.sees("MX Bank could not be read")
+    await stage.rest()
+    await widget.press(AGAIN)
+    await widget.sees("Connecting MX Bank")
+    stage.is_at_work.set()
+    await widget.sees("MX Bank could not be read")
+    assert len(await widget.told("memberError")) == 2
+
+
+async def test_a_connection_that_failed_can_be_taken_back_where_it_was_made(stage: Scene) -> None:
+    widget = await stage.at_bank("mxuser", "SERVER_ERROR")
+    await widget.press(REMOVE)
+    await widget.sees("MX Bank is no longer connected")
+    (told,) = await widget.told("memberDeleted")
+    members = (await stage.api.get(f"/users/{stage.user}/members")).json()["members"]
+    assert told["member_guid"].startswith("MBR-")
+    assert members == []
+    await widget.press(ANOTHER)
+    await widget.sees("Find your bank")
+
+
+async def test_a_bank_without_an_account_to_verify_offers_the_way_by_numbers(stage: Scene) -> None:
+    widget = await stage.at_bank("ann+empty", "correct", mode="verification")
+    await widget.sees("No account can be used")
+    (told,) = await widget.told("invalidData")
+    assert told["member_guid"].startswith("MBR-")
+    assert told["code"] == 1000
+    assert await widget.offers() == [ANOTHER, "Use account numbers instead", REMOVE]
+    await widget.press("Use account numbers instead")
+    await widget.sees("Use your account numbers")
+
+
+async def test_a_slow_bank_is_waited_for_with_words_and_can_be_left(stage: Scene) -> None:
+    await stage.context.clock.install()
+    await stage.rest()
+    widget = await stage.at_bank("mxuser", "correct")
+    await widget.sees("Connecting MX Bank")
+    await widget.page.clock.fast_forward(16_000)
+    await expect(widget.frame.get_by_text("The bank is taking its time.").first).to_be_visible()
+    await widget.page.clock.fast_forward(46_000)
+    await widget.press("Choose another bank meanwhile")
+    await widget.sees("Find your bank")
+    assert len(await widget.told("backToSearch")) == 1

@@ -1,0 +1,134 @@
+"""Users who were here before: the same login again, other credentials, a bank that is connected already."""
+
+from playwright.async_api import expect
+
+from coatcheck.model.statuses import STATUS_IDS
+from coatcheck.model.statuses import ConnectionStatus as Status
+from tests.browser.scene import Scene, side_by_side
+
+AGAIN, CONNECTED = "Sign in to MX Bank again", "MX Bank is connected"
+
+
+async def members(stage: Scene) -> list[str]:
+    found = (await stage.api.get(f"/users/{stage.user}/members")).json()["members"]
+    return [each["guid"] for each in found]
+
+
+# --- the same login ------------------------------------------------------------------------------------
+
+
+async def test_the_same_login_connects_the_member_that_exists_with_what_was_entered_now(stage: Scene) -> None:
+    guid = await stage.member("ann", "INVALID")
+    widget = await stage.at_bank("ann", "correct")
+    await widget.sees(CONNECTED)
+    assert await members(stage) == [guid]
+    assert [each["member_guid"] for each in await widget.told("memberConnected")] == [guid]
+    assert [each["member_guid"] for each in await widget.told("updateCredentials")] == [guid]
+    assert await widget.told("createMemberError") == []
+    assert "Remove this connection" not in await widget.offers()
+
+
+async def test_the_same_login_joins_what_is_on_its_way(stage: Scene) -> None:
+    await stage.rest()
+    guid = await stage.api.connect(stage.user, login="ann")
+    widget = await stage.at_bank("ann", "correct")
+    await widget.sees("Connecting MX Bank")
+    assert await widget.told("updateCredentials") == []
+    stage.is_at_work.set()
+    await widget.sees(CONNECTED)
+    assert await members(stage) == [guid]
+
+
+async def test_a_login_more_than_is_allowed_is_refused_in_the_form(stage: Scene) -> None:
+    for number in range(25):
+        await stage.api.connect(stage.user, login=f"ann{number}", skip_aggregation=True)
+    widget = await stage.at_bank("ann25", "correct")
+    await expect(widget.frame.get_by_role("alert")).to_contain_text("as many connections as are allowed")
+    assert len(await widget.told("createMemberError")) == 1
+
+
+# --- a member that the client names ---------------------------------------------------------------------
+
+
+async def test_other_credentials_are_entered_without_another_agreement(stage: Scene) -> None:
+    guid = await stage.member()
+    widget = await stage.embed("frame", current_member_guid=guid, update_credentials=True)
+    await widget.sees(AGAIN)
+    assert await widget.frame.get_by_role("alert").count() == 0
+    assert await widget.told("memberConnected") == []
+    await widget.sign_in("mxuser", "INVALID")
+    await expect(widget.frame.get_by_role("alert")).to_contain_text("Check your details")
+    await widget.sign_in("mxuser", "correct")
+    await widget.sees(CONNECTED)
+    assert [each["member_guid"] for each in await widget.told("updateCredentials")] == [guid] * 2
+    assert [each["member_guid"] for each in await widget.told("memberConnected")] == [guid]
+
+
+async def test_a_named_member_begins_where_it_stands_and_the_host_hears_where_that_is(stage: Scene) -> None:
+    async def play(stage: Scene, password: str, title: str, status: Status, event: str | None) -> None:
+        guid = await stage.member(f"for-{password.lower()}", password)
+        widget = await stage.embed("frame", current_member_guid=guid)
+        await widget.sees(title)
+        assert [each["connection_status"] for each in await widget.told("memberStatusUpdate")] == [
+            STATUS_IDS[status]
+        ]
+        heard = [each for each in await widget.types() if each.startswith("connect/member")]
+        assert heard == ["connect/memberStatusUpdate", *([f"connect/{event}"] if event else [])]
+
+    await side_by_side(
+        stage,
+        play,
+        [
+            ("correct", CONNECTED, Status.CONNECTED, "memberConnected"),
+            ("challenge", "One more question", Status.CHALLENGED, None),
+            ("INVALID", AGAIN, Status.DENIED, "memberError"),
+            ("LOCKED", "Your login is locked", Status.LOCKED, "memberError"),
+        ],
+    )
+
+
+async def test_a_named_member_that_is_being_read_is_waited_for(stage: Scene) -> None:
+    await stage.rest()
+    guid = await stage.api.connect(stage.user)
+    widget = await stage.embed("frame", current_member_guid=guid)
+    await widget.sees("Connecting MX Bank")
+    stage.is_at_work.set()
+    await widget.sees(CONNECTED)
+
+
+async def test_a_member_that_was_aggregated_is_verified_without_signing_in(stage: Scene) -> None:
+    guid = await stage.member()
+    widget = await stage.embed("frame", mode="verification", current_member_guid=guid)
+    await widget.sees("Connecting MX Bank")
+    await widget.select("Savings")
+    await widget.sees(CONNECTED)
+    (told,) = await widget.told("memberConnected")
+    account = (await stage.api.get(f"/users/{stage.user}/accounts/{told['account_guid']}")).json()["account"]
+    assert (account["type"], account["member_guid"]) == ("SAVINGS", guid)
+
+
+async def test_a_verification_offers_the_banks_that_are_connected_and_others(stage: Scene) -> None:
+    guid = await stage.member()
+    widget = await stage.embed("frame", mode="verification")
+    await widget.agree()
+    await widget.sees("Which bank?")
+    await widget.press("Connect another bank")
+    await widget.sees("Find your bank")
+    await widget.press("Back")
+    await widget.sees("Which bank?")
+    await widget.frame.get_by_role("list").get_by_role("button", name="MX Bank").click()
+    await widget.select()
+    await widget.sees(CONNECTED)
+    assert [each["member_guid"] for each in await widget.told("memberConnected")] == [guid]
+    assert await members(stage) == [guid]
+
+
+async def test_a_member_that_is_gone_while_its_page_is_open_leads_back_to_the_beginning(stage: Scene) -> None:
+    guid = await stage.member("ann", "LOCKED")
+    widget = await stage.embed("frame", current_member_guid=guid)
+    await widget.sees("Your login is locked")
+    assert (await stage.api.delete(f"/users/{stage.user}/members/{guid}")).status_code == 204
+    await widget.press("Try again")
+    await widget.sees("Something went wrong")
+    await widget.press("Try again")
+    await widget.sees("Connect your bank to Harbour Pay")

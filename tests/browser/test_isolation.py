@@ -1,0 +1,236 @@
+"""Whom the widget talks to, who may show it, and that nobody's words become markup in it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from playwright.async_api import Browser, Page
+
+from coatcheck.app import build
+from coatcheck.clock import MovableClock
+from coatcheck.config import Settings
+from coatcheck.connectors import registry
+from coatcheck.model.widgets import WidgetLook, put_widget_look
+from coatcheck.server import create_app
+from tests.api_client import Api
+from tests.browser.hostile import BANK, OAUTH_BANK, PLANTED, HostileBank
+from tests.browser.scene import Embedded, Scene, Site, scene
+from tests.factories import make_client
+from tests.widget_client import link
+
+SECRETS = ("ccl_", "cws_", "cck_")
+
+
+async def allow(stage: Scene, *origins: str) -> None:
+    async with stage.house.db.transaction() as connection:
+        await put_widget_look(connection, stage.api.caller.guid, WidgetLook(origins=list(origins)))
+
+
+async def frames(page: Page, url: str) -> bool:
+    """Whether a frame of this page shows the widget."""
+    await page.evaluate("(url) => embed('frame', url)", url)
+    await page.wait_for_function("frames.length === 1")
+    frame = await (await page.wait_for_selector("iframe")).content_frame()
+    assert frame is not None
+    await frame.wait_for_load_state()
+    return await frame.locator("#app").count() > 0
+
+
+# --- who may show it -----------------------------------------------------------------------------------
+
+
+async def test_a_page_that_is_not_on_the_allow_list_neither_frames_it_nor_gets_a_message(
+    stage: Scene,
+) -> None:
+    await allow(stage, stage.app.origin)
+    page = await stage.context.new_page()
+    await page.goto(stage.app.origin)
+    assert await frames(page, await link(stage.api, stage.user))
+    other = Site(stage.app.port, "127.0.0.1")
+    await page.goto(other.origin)
+    assert not await frames(page, await link(stage.api, stage.user))
+    assert await page.evaluate("heard") == []
+
+
+async def test_a_client_with_no_allow_list_is_framed_by_nobody(stage: Scene) -> None:
+    await allow(stage)
+    page = await stage.context.new_page()
+    await page.goto(stage.app.origin)
+    assert not await frames(page, await link(stage.api, stage.user))
+
+
+async def test_an_allowed_page_that_a_foreign_page_frames_shows_it_to_nobody(stage: Scene) -> None:
+    await allow(stage, stage.app.origin)
+    page = await stage.context.new_page()
+    await page.goto(Site(stage.app.port, "127.0.0.1").origin)
+    await page.evaluate("(url) => embed('frame', url)", stage.app.origin)
+    middle = page.frames[1]
+    await middle.wait_for_function("typeof embed === 'function'")
+    await middle.evaluate("(url) => embed('frame', url)", await link(stage.api, stage.user))
+    inner = await (await middle.wait_for_selector("iframe")).content_frame()
+    assert inner is not None
+    await inner.wait_for_load_state()
+    assert await inner.locator("#app").count() == 0
+    assert await middle.evaluate("heard") == []
+
+
+async def test_a_foreign_page_that_opens_it_in_a_window_hears_nothing(stage: Scene) -> None:
+    """No policy on framing keeps a window from being opened: what is posted goes to allowed origins alone."""
+    await allow(stage, "https://app.example")
+    page = await stage.context.new_page()
+    await page.goto(stage.app.origin)
+    async with page.expect_popup() as popup:
+        await page.evaluate("(url) => { window.open(url) }", await link(stage.api, stage.user))
+    window = await popup.value
+    widget = Embedded(stage, window, window.main_frame)
+    await widget.connect()
+    await widget.sees("MX Bank is connected")
+    assert await window.evaluate("window.opener !== null")
+    assert await page.evaluate("heard") == []
+
+
+async def test_the_widget_does_not_obey_a_page_that_is_not_on_the_list(stage: Scene) -> None:
+    await allow(stage, "https://app.example")
+    page = await stage.context.new_page()
+    await page.goto(stage.app.origin)
+    async with page.expect_popup() as popup:
+        url = await link(stage.api, stage.user)
+        await page.evaluate("(url) => { window.opened = window.open(url) }", url)
+    window = await popup.value
+    widget = Embedded(stage, window, window.main_frame)
+    await widget.agree()
+    await widget.choose("MX Bank")
+    await widget.sees("Sign in to MX Bank")
+    back = '{"mx": true, "type": "mx/navigation", "payload": {"action": "back"}}'
+    await page.evaluate("(back) => opened.postMessage(back, '*')", back)
+    await widget.sign_in()  # still there
+    await widget.sees("MX Bank is connected")
+
+
+async def test_nothing_it_posts_or_asks_for_carries_a_secret(stage: Scene) -> None:
+    widget = await stage.embed()
+    await widget.connect(login="mxuser", password="s3cret-of-mine")
+    await widget.sees("MX Bank is connected")
+    told = str(await widget.heard())
+    asked = " ".join(url for url in stage.requested if "/md/connect/" not in url)
+    for secret in (*SECRETS, "s3cret-of-mine"):
+        assert secret not in told + asked
+    assert await widget.frame.evaluate("location.href") == f"{stage.server.origin}/md/connect"
+    assert await stage.context.cookies() == []
+
+
+async def test_nothing_of_it_is_left_in_the_browser(stage: Scene) -> None:
+    widget = await stage.open()
+    await widget.connect()
+    await widget.sees("MX Bank is connected")
+    assert await stage.context.storage_state(indexed_db=True) == {"cookies": [], "origins": []}
+    assert await widget.frame.evaluate("history.length") <= 2, "the blank page, and this one"
+
+
+# --- nobody's words become markup ----------------------------------------------------------------------
+
+
+@pytest.fixture
+async def hostile(
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings,
+    clock: MovableClock,
+    server: Site,
+    app: Site,
+    browser: Browser,
+) -> AsyncIterator[Scene]:
+    """A house with a hostile bank, whose client has a hostile name too."""
+    monkeypatch.setattr(registry, "_KINDS", {**registry._KINDS, "hostile": HostileBank})
+    async with build(replace(settings, connectors=("sandbox", "hostile")), clock) as house:
+        transport = httpx.ASGITransport(create_app(house))
+        async with httpx.AsyncClient(transport=transport, base_url=server.origin) as http:
+            api = Api(http, house, await make_client(house, name=PLANTED))
+            async with scene(house, api, server, app, browser) as one:
+                await allow(one, app.origin)
+                await one.context.add_init_script(
+                    """window.strange = [];
+                    window.planted = () => strange.push("ran");
+                    document.addEventListener("securitypolicyviolation", (event) => strange.push(event.blockedURI));"""
+                )
+                yield one
+
+
+async def is_text(widget: Embedded) -> None:
+    """What was planted is there to read, and is nothing but that."""
+    shown = await widget.frame.locator("body").inner_text()
+    assert PLANTED in shown
+    assert await widget.frame.evaluate("strange") == []
+    assert await widget.frame.locator('img[src="x"], [onload], [onerror], b, body script').count() == 0
+    assert await widget.frame.locator('[href^="javascript:"]').count() == 0
+
+
+@pytest.mark.parametrize("kind", ["TEXT", "OPTIONS", "IMAGE_DATA", "IMAGE_OPTIONS", "TOKEN"])
+async def test_markup_in_names_labels_questions_and_accounts_stays_text(hostile: Scene, kind: str) -> None:
+    widget = await hostile.embed(mode="verification")
+    await widget.sees(f"Connect your bank to {PLANTED}")
+    await is_text(widget)
+    await widget.agree()
+    await widget.frame.get_by_role("searchbox").fill("Signs in")
+    await widget.frame.get_by_role("button", name=BANK).click()
+    await widget.sees(f"Sign in to {BANK}")
+    await is_text(widget)
+    await widget.frame.get_by_label("LOGIN").fill("mallory")
+    await widget.frame.locator('input[type="password"]').fill(kind)
+    await widget.press("Continue")
+    await widget.sees("One more question")
+    await is_text(widget)
+    if kind.endswith("OPTIONS"):
+        await widget.frame.get_by_role("radio").first.check()
+    else:
+        await widget.frame.get_by_role("main").get_by_role("textbox").fill("right")
+    await widget.press("Continue")
+    await widget.sees("Choose an account")
+    await is_text(widget)
+    await widget.select(f"1 {PLANTED}")
+    await widget.sees(f"{BANK} is connected")
+    await is_text(widget)
+
+
+@pytest.mark.parametrize("password", ["impeded", "TEXT"])
+async def test_markup_in_what_a_bank_says_of_an_error_stays_text(hostile: Scene, password: str) -> None:
+    widget = await hostile.embed(current_institution_code="hostile")
+    await widget.agree()
+    await widget.frame.get_by_label("LOGIN").fill("mallory")
+    await widget.frame.locator('input[type="password"]').fill(password)
+    await widget.press("Continue")
+    if password == "TEXT":
+        await widget.answer("wrong")
+        await widget.sees("That answer was not right")
+    else:
+        await widget.sees(f"{BANK} needs you first")
+    await is_text(widget)
+    member: dict[str, Any] = (await widget.heard())[-2]["metadata"]
+    assert PLANTED not in str(member)
+
+
+async def test_markup_in_a_bank_s_oauth_answer_stays_text_in_every_window(hostile: Scene) -> None:
+    widget = await hostile.embed(current_institution_code="hostile_oauth")
+    await widget.agree()
+    await widget.sees(f"Sign in at {OAUTH_BANK}")
+    await is_text(widget)
+    await widget.press(f"Continue to {OAUTH_BANK}")
+    await widget.sees("You are not connected yet")
+    await is_text(widget)
+    # A window of its own: the widget closes the one it opened as soon as it knows.
+    wanted = {"member": {"institution_code": "hostile_oauth", "credentials": [], "is_oauth": True}}
+    made = await hostile.api.post(f"/users/{await hostile.api.create_user()}/members", json=wanted)
+    page = await hostile.context.new_page()
+    await page.goto(made.json()["member"]["oauth_window_uri"])
+    window = Embedded(hostile, page, page.main_frame)
+    await window.sees(f"{OAUTH_BANK} is not connected")
+    await is_text(window)
+
+
+async def test_the_check_for_markup_can_fail(hostile: Scene) -> None:
+    widget = await hostile.open()
+    await widget.sees(f"Connect your bank to {PLANTED}")
+    await widget.frame.evaluate("(planted) => { document.querySelector('h1').innerHTML = planted }", PLANTED)
+    with pytest.raises(AssertionError):
+        await is_text(widget)

@@ -1,0 +1,207 @@
+"""The whole flow by keyboard alone: nothing here is clicked, and whatever has the focus can be seen to have it."""
+
+from playwright.async_api import Page, expect
+
+from tests.browser.scene import Scene
+
+MOST = 40
+"""Presses of Tab that anything is within; a list of banks is long."""
+NAME = """() => {
+  const { activeElement: here } = document;
+  const label = here.labels?.[0]?.textContent ?? here.ariaLabel ?? here.textContent;
+  return label.trim();
+}"""
+"""What has the focus, as its user would call it."""
+IN_SIGHT = """() => {
+  const { activeElement: here } = document;
+  const { left, top, width, height } = here.getBoundingClientRect();
+  const edges = [top + 2, top + height / 2, top + height - 2];
+  return edges.every((y) => here.contains(document.elementFromPoint(left + width / 2, y)));
+}"""
+"""No head or foot that stays in place covers it (WCAG 2.2, 2.4.11)."""
+OUTLINED = """() => {
+  const { activeElement: here } = document;
+  const { outlineStyle, outlineWidth, outlineColor } = getComputedStyle(here.closest(".choice") ?? here);
+  return outlineStyle !== "none" && parseFloat(outlineWidth) >= 2 && !/, 0\\)$|transparent/.test(outlineColor);
+}"""
+
+
+async def test_the_whole_flow_goes_by_keyboard_alone(stage: Scene) -> None:
+    widget = await stage.open(mode="verification")
+    page = widget.page
+    await widget.sees("Connect your bank to Harbour Pay")
+    await press(page, "Agree and continue", "Enter")
+
+    await widget.sees("Find your bank")
+    await expect(page.get_by_role("button", name="Lanternfish Bank")).to_be_visible()
+    await tab_to(page, "Name of your bank, or its routing number")
+    await page.keyboard.type("MX")
+    await expect(page.get_by_role("listitem")).to_have_count(4)
+    await page.keyboard.press("ArrowDown")
+    await expect(page.get_by_role("button", name="mxbank.example")).to_be_focused()
+    await seen(page)
+    await page.keyboard.press("Enter")
+
+    await widget.sees("Sign in to MX Bank")
+    await tab_to(page, "Username")
+    await page.keyboard.type("mxuser")
+    await tab_to(page, "Password")
+    await page.keyboard.type("options")
+    await page.keyboard.press("Enter")
+
+    await widget.sees("One more question")
+    await tab_to(page, "Lantern Lane (correct)")
+    await page.keyboard.press("ArrowDown")
+    await expect(page.get_by_label("Kettle Court (wrong)")).to_be_checked()
+    await seen(page)
+    await page.keyboard.press("ArrowUp")
+    await expect(page.get_by_label("Lantern Lane (correct)")).to_be_checked()
+    await press(page, "Continue", "Space")
+
+    await widget.sees("Choose an account")
+    await tab_to(page, "MX Bank CheckingChecking ···· 3545")
+    await page.keyboard.press("Space")
+    await press(page, "Continue", "Enter")
+
+    await widget.sees("MX Bank is connected")
+    await press(page, "Done", "Enter")
+    await widget.sees("Find your bank")
+
+
+async def test_the_arrows_walk_through_the_list_of_banks_and_back_to_the_box(stage: Scene) -> None:
+    widget = await stage.open()
+    page = widget.page
+    await widget.agree()
+    await expect(page.get_by_role("button", name="Lanternfish Bank")).to_be_visible()
+    box = page.get_by_role("searchbox")
+    banks = page.get_by_role("list").get_by_role("button")
+    await tab_to(page, "Name of your bank, or its routing number")
+    ways = [("ArrowDown", 0), ("ArrowDown", 1), ("End", 24)]
+    ways += [("ArrowUp", place) for place in range(23, 9, -1)]
+    for key, place in [*ways, ("Home", 0)]:
+        await page.keyboard.press(key)
+        await expect(banks.nth(place)).to_be_focused()
+        await seen(page)
+    await page.keyboard.press("ArrowUp")
+    await expect(box).to_be_focused()
+
+
+async def test_shift_tab_goes_back_by_the_way_that_tab_came(stage: Scene) -> None:
+    widget = await stage.open(current_institution_code="mxbank")
+    page = widget.page
+    await widget.agree()
+    await widget.sees("Sign in to MX Bank")
+    there = [await _next(page, "Tab") for _ in range(7)]
+    back = [await _next(page, "Shift+Tab") for _ in range(6)]
+    assert there[:4] == ["Username", "Password", "Show what is typed: Password", "Continue"]
+    assert back == there[-2::-1]
+
+
+async def test_more_banks_are_reached_without_losing_the_place(stage: Scene) -> None:
+    widget = await stage.open()
+    page = widget.page
+    await widget.agree()
+    banks = page.get_by_role("list").get_by_role("button")
+    await expect(banks).to_have_count(25)
+    await press(page, "Show more", "Enter")
+    await expect(banks.nth(25)).to_be_focused()
+    await seen(page)
+
+
+async def test_what_is_missing_is_where_the_focus_goes(stage: Scene) -> None:
+    widget = await stage.open(current_institution_code="mxbank")
+    page = widget.page
+    await widget.agree()
+    await widget.sees("Sign in to MX Bank")
+    await tab_to(page, "Username")
+    await page.keyboard.type("mxuser")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("Password", exact=True)).to_be_focused()
+    await expect(page.get_by_label("Password", exact=True)).to_have_accessible_description("This is needed.")
+
+
+async def test_a_password_can_be_shown_and_hidden_by_keyboard(stage: Scene) -> None:
+    widget = await stage.open(current_institution_code="mxbank")
+    page = widget.page
+    await widget.agree()
+    await widget.sees("Sign in to MX Bank")
+    field = page.get_by_label("Password", exact=True)
+    for kind in ("text", "password"):
+        await press(page, "Show what is typed: Password", "Space")
+        await expect(field).to_have_attribute("type", kind)
+
+
+async def test_the_bank_s_own_page_opens_by_keyboard_and_escape_leaves_the_wait(stage: Scene) -> None:
+    widget = await stage.open(current_institution_code="mxcu_oauth")
+    page = widget.page
+    await widget.agree()
+    await widget.sees("Sign in at MXCU (OAuth)")
+    async with stage.context.expect_page() as opened:
+        await press(page, "Continue to MXCU (OAuth)", "Enter")
+    bank = await opened.value
+    await expect(bank.get_by_role("heading", name="Sign in to MXCU (OAuth)")).to_be_visible()
+    await tab_to(bank, "Username")
+    await press(bank, "Deny", "Enter")
+    await page.bring_to_front()
+    await widget.sees("You are not connected yet")
+    await page.keyboard.press("Escape")
+    await widget.sees("Find your bank")
+
+
+async def test_escape_empties_the_search_and_elsewhere_goes_back(stage: Scene) -> None:
+    widget = await stage.open()
+    page = widget.page
+    await widget.agree()
+    await widget.sees("Find your bank")
+    await tab_to(page, "Name of your bank, or its routing number")
+    await page.keyboard.type("Quillwort")
+    await expect(page.get_by_role("listitem")).to_have_count(1)
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("searchbox")).to_have_value("")
+    await expect(page.get_by_role("listitem")).to_have_count(25)
+    await page.keyboard.press("Escape")
+    await expect(widget.heading("Find your bank")).to_be_visible()
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("Enter")
+    await widget.sees("Sign in to MX Bank")
+    await page.keyboard.press("Escape")
+    await widget.sees("Find your bank")
+    await expect(widget.heading("Find your bank")).to_be_focused()
+
+
+async def test_a_focus_that_cannot_be_seen_is_found(stage: Scene) -> None:
+    widget = await stage.open()
+    await widget.sees("Connect your bank to Harbour Pay")
+    await tab_to(widget.page, "Agree and continue")
+    await widget.page.evaluate("document.activeElement.style.outline = 'none'")
+    assert not await widget.page.evaluate(OUTLINED)
+
+
+# --- keys -------------------------------------------------------------------------------------------------
+
+
+async def press(page: Page, name: str, key: str) -> None:
+    await tab_to(page, name)
+    await page.keyboard.press(key)
+
+
+async def tab_to(page: Page, name: str) -> None:
+    """By Tab alone; all on the way there can be seen to have the focus."""
+    passed = []
+    for _ in range(MOST):
+        passed.append(await _next(page, "Tab"))
+        if passed[-1] == name:
+            return
+    raise AssertionError(f"{name} is not among {passed}")
+
+
+async def _next(page: Page, key: str) -> str:
+    await page.keyboard.press(key)
+    if await page.evaluate("document.activeElement !== document.body"):
+        await seen(page)
+    return str(await page.evaluate(NAME))
+
+
+async def seen(page: Page) -> None:
+    assert await page.evaluate(OUTLINED), await page.evaluate(NAME)
+    assert await page.evaluate(IN_SIGHT), await page.evaluate(NAME)

@@ -1,0 +1,188 @@
+"""Without the bank's own sign-in: numbers entered, two amounts read off, an account verified."""
+
+from datetime import timedelta
+from typing import Any
+
+from playwright.async_api import expect
+
+from coatcheck.clock import MovableClock
+from tests.browser.scene import Embedded, Scene, side_by_side
+from tests.member_setup import until
+
+ENTRY, VERIFY = "Use your account numbers", "How much arrived?"
+AT_ONCE, LATER = "3333567842", "1234567842"
+"""Whose deposits are 3 and 15 cents."""
+ROUTING = "091000019"
+
+
+async def at_the_numbers(stage: Scene) -> Embedded:
+    widget = await stage.embed("frame", mode="verification")
+    await widget.agree()
+    await widget.press("Use account numbers instead")
+    await widget.sees(ENTRY)
+    return widget
+
+
+async def enter(
+    widget: Embedded, account: str, *, routing: str = ROUTING, repeated: str | None = None
+) -> None:
+    await widget.frame.get_by_label("Routing number", exact=True).fill(routing)
+    await widget.frame.get_by_label("Account number", exact=True).fill(account)
+    await widget.frame.get_by_label("Account number, once more").fill(repeated or account)
+    await widget.press("Continue")
+
+
+async def check(widget: Embedded, first: str, second: str) -> None:
+    await widget.sees(VERIFY)
+    await widget.frame.get_by_label("First deposit").fill(first)
+    await widget.frame.get_by_label("Second deposit").fill(second)
+    await widget.press("Check the amounts")
+
+
+async def come_back(stage: Scene, guid: str) -> Embedded:
+    """The widget that the client opens another day."""
+    return await stage.embed("frame", mode="verification", current_microdeposit_guid=guid)
+
+
+async def arrived(stage: Scene) -> Embedded:
+    """The widget of a user whose deposits were asked for elsewhere."""
+    body = {"account_number": AT_ONCE, "routing_number": ROUTING, "account_type": "CHECKING"}
+    asked = await stage.api.post(f"/users/{stage.user}/micro_deposits", json={"micro_deposit": body})
+    await until_they_are(stage, "DEPOSITED")
+    return await come_back(stage, asked.json()["micro_deposit"][0]["guid"])
+
+
+async def until_they_are(stage: Scene, status: str) -> None:
+    async def are_they() -> bool:
+        seen = await stage.api.get(f"/users/{stage.user}/micro_deposits")
+        return [each["status"] for each in seen.json()["micro_deposits"]] == [status]
+
+    await until(are_they)
+
+
+async def accounts(stage: Scene) -> list[dict[str, Any]]:
+    return list((await stage.api.get(f"/users/{stage.user}/accounts")).json()["accounts"])
+
+
+async def test_numbers_are_entered_and_another_day_the_amounts_verify_the_account(
+    stage: Scene, clock: MovableClock
+) -> None:
+    await stage.context.clock.install()
+    widget = await at_the_numbers(stage)
+    await enter(widget, LATER)
+    await widget.sees("Two deposits are on their way")
+    await until_they_are(stage, "REQUESTED")
+    await widget.page.clock.fast_forward(5_000)
+    await expect(widget.frame.get_by_text("should arrive in the account ending in 7842 by")).to_be_visible()
+    (loaded,) = await widget.told("microdeposits/loaded")
+    (submitted,) = await widget.told("microdeposits/detailsSubmitted")
+    assert loaded["initial_step"] == "accountInfo"
+    guid = submitted["microdeposit_guid"]
+    await widget.press("Done")
+    await widget.sees("Find your bank")
+    assert len(await widget.told("microdeposits/comeBack/primaryAction")) == 1
+
+    clock.advance(timedelta(days=4))
+    widget = await come_back(stage, guid)
+    await check(widget, "0.15", "03")
+    await widget.sees("Your account is verified")
+    (loaded,) = await widget.told("microdeposits/loaded")
+    assert loaded["initial_step"] == "verifyDeposits"
+    (told,) = await widget.told("microdeposits/verified")
+    assert told["microdeposit_guid"] == guid
+    await widget.press("Done")
+    assert len(await widget.told("microdeposits/verified/primaryAction")) == 1
+    (account,) = await accounts(stage)
+    numbers = await stage.api.get(f"/users/{stage.user}/accounts/{account['guid']}/account_numbers")
+    assert [each["account_number"] for each in numbers.json()["account_numbers"]] == [LATER]
+
+
+async def test_deposits_that_arrive_while_the_page_waits_are_asked_for_at_once(stage: Scene) -> None:
+    await stage.context.clock.install()
+    widget = await at_the_numbers(stage)
+    await stage.rest()
+    await enter(widget, AT_ONCE)
+    await widget.sees("Two deposits are on their way")
+    stage.is_at_work.set()
+    await until_they_are(stage, "DEPOSITED")
+    await widget.page.clock.fast_forward(5_000)
+    await widget.sees(VERIFY)
+
+
+async def test_three_wrong_tries_are_the_last_and_lead_back_to_the_banks(stage: Scene) -> None:
+    widget = await arrived(stage)
+    alert = widget.frame.get_by_role("alert")
+    await check(widget, "01", "02")
+    await expect(alert).to_contain_text("2 tries are left")
+    await check(widget, "3", "14")
+    await expect(alert).to_contain_text("One try is left")
+    await check(widget, "$0.03", "0,16")
+    await widget.sees("This account could not be verified")
+    await expect(widget.frame.get_by_text("The amounts were wrong three times.")).to_be_visible()
+    await widget.press("Choose another bank")
+    await widget.sees("Find your bank")
+    assert len(await widget.told("microdeposits/error/primaryAction")) == 1
+    assert await widget.told("microdeposits/verified") == []
+    assert await accounts(stage) == []
+
+
+async def test_numbers_that_cannot_be_are_refused_where_they_were_typed(stage: Scene) -> None:
+    widget = await at_the_numbers(stage)
+    for routing, account, repeated, fault in (
+        ("12345678", AT_ONCE, AT_ONCE, "A routing number has 9 digits."),
+        (ROUTING, "123", "123", "An account number has 4 to 17 digits."),
+        (ROUTING, AT_ONCE, "3333567843", "The two account numbers differ."),
+        ("091000018", AT_ONCE, AT_ONCE, "No bank has this routing number. Check it."),
+    ):
+        await enter(widget, account, routing=routing, repeated=repeated)
+        await expect(widget.frame.get_by_text(fault)).to_be_visible()
+    (blocked,) = await widget.told("microdeposits/blockedRoutingNumber")
+    assert (blocked["routing_number"], blocked["reason"]) == ("091000018", 0)
+    assert await widget.told("microdeposits/detailsSubmitted") == []
+
+
+async def test_amounts_that_are_none_cost_no_try(stage: Scene) -> None:
+    widget = await arrived(stage)
+    for amount in ("1.50", "seven", "007"):
+        await check(widget, amount, "15")
+        await expect(widget.frame.get_by_text("Enter the cents, such as 07.")).to_be_visible()
+    await check(widget, "03", "15")
+    await widget.sees("Your account is verified")
+
+
+async def test_a_bank_that_can_be_signed_in_to_is_offered_before_deposits(stage: Scene) -> None:
+    async def play(stage: Scene, way: str) -> None:
+        widget = await at_the_numbers(stage)
+        await enter(widget, AT_ONCE, routing="111111111")
+        await expect(widget.frame.get_by_text("MX Bank can be connected at once")).to_be_visible()
+        assert [each["reason"] for each in await widget.told("microdeposits/blockedRoutingNumber")] == [3]
+        await widget.press(way)
+        if way == "Continue":
+            await widget.sees("Two deposits are on their way")
+            return
+        await widget.sees("Sign in to MX Bank")
+        (chosen,) = await widget.told("selectedInstitution")
+        assert chosen["code"] == "mxbank"
+        assert await widget.told("microdeposits/detailsSubmitted") == []
+
+    await side_by_side(stage, play, [("Sign in to MX Bank",), ("Continue",)])
+
+
+async def test_the_same_account_once_more_leads_to_the_deposits_that_are_under_way(stage: Scene) -> None:
+    await (await arrived(stage)).page.close()
+    widget = await at_the_numbers(stage)
+    await enter(widget, AT_ONCE)
+    await check(widget, "03", "15")
+    await widget.sees("Your account is verified")
+    (submitted,) = await widget.told("microdeposits/detailsSubmitted")
+    assert submitted["microdeposit_guid"].startswith("MIC-")
+
+
+async def test_amounts_that_were_judged_already_are_not_asked_for_again(stage: Scene) -> None:
+    first = await arrived(stage)
+    await first.sees(VERIFY)
+    guid = (await stage.api.get(f"/users/{stage.user}/micro_deposits")).json()["micro_deposits"][0]["guid"]
+    second = await come_back(stage, guid)
+    for widget in (first, second):
+        await check(widget, "03", "15")
+        await widget.sees("Your account is verified")

@@ -1,0 +1,194 @@
+"""Signing in on the bank's own page, in a window beside the widget."""
+
+import json
+from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
+
+from playwright.async_api import Page, expect
+
+from coatcheck.clock import MovableClock
+from tests.browser.scene import Embedded, Scene
+from tests.member_setup import until
+from tests.widget_client import decide
+
+BANK, CODE = "MX Bank (OAuth)", "mx_bank_oauth"
+SIGN_IN, CONNECTED = f"Sign in at {BANK}", f"{BANK} is connected"
+TO_BANK = f"Continue to {BANK}"
+REFUSED = "You are not connected yet"
+
+
+async def at_the_door(stage: Scene, way: str = "frame", **options: object) -> Embedded:
+    """The widget of a user who agreed, and is told what comes next."""
+    widget = await stage.embed(way, current_institution_code=CODE, **options)
+    await widget.agree()
+    await widget.sees(SIGN_IN)
+    return widget
+
+
+async def go(widget: Embedded, name: str = TO_BANK) -> Page:
+    """The bank's page, in the window that the click opened."""
+    async with widget.page.expect_popup() as opened:
+        await widget.press(name)
+    bank = await opened.value
+    await expect(bank.get_by_role("heading", name=f"Sign in to {BANK}")).to_be_visible()
+    return bank
+
+
+async def test_allowing_it_at_the_bank_connects(stage: Scene) -> None:
+    widget = await at_the_door(stage, "sdkUrl")
+    bank = await go(widget)
+    await expect(widget.frame.get_by_role("status").last).to_have_text(
+        f"Waiting for you to finish at {BANK}…"
+    )
+    assert await bank.evaluate("opener") is None
+    async with bank.expect_event("close"):
+        await bank.get_by_role("button", name="Allow").click()
+    await widget.sees(CONNECTED)
+    (requested,) = await widget.told("oauthRequested")
+    (connected,) = await widget.told("memberConnected")
+    assert requested["member_guid"] == connected["member_guid"]
+    assert requested["url"].startswith(stage.server.origin)
+    assert await widget.undecoded() == []
+    assert {"OAuthRequested", "MemberConnected"} <= {each["name"] for each in await widget.decoded()}
+
+
+async def test_denying_it_says_that_nothing_was_read_and_can_be_thought_over(stage: Scene) -> None:
+    widget = await at_the_door(stage, "sdkUrl")
+    bank = await go(widget)
+    await bank.get_by_role("button", name="Deny").click()
+    await widget.sees(REFUSED)
+    (told,) = await widget.told("oauthError")
+    assert told["error_reason"] == "DENIED"
+    assert "OAuthError" in {each["name"] for each in await widget.decoded()}
+    assert await widget.offers() == ["Try again", "Choose another bank"]
+    bank = await go(widget, "Try again")
+    await bank.get_by_role("button", name="Allow").click()
+    await widget.sees(CONNECTED)
+    (connected,) = await widget.told("memberConnected")
+    assert connected["member_guid"] == told["member_guid"]
+
+
+async def test_a_window_that_was_closed_is_noticed_and_opens_again(stage: Scene) -> None:
+    widget = await at_the_door(stage)
+    bank = await go(widget)
+    await bank.close()
+    await expect(widget.frame.get_by_text("The window seems to be closed").first).to_be_visible()
+    assert await widget.told("oauthError") == []
+    bank = await go(widget, "Try again")
+    await bank.get_by_role("button", name="Allow").click()
+    await widget.sees(CONNECTED)
+    members = (await stage.api.get(f"/users/{stage.user}/members")).json()["members"]
+    assert len(members) == 1
+
+
+async def test_a_window_that_was_finished_and_closed_at_once_counts(stage: Scene) -> None:
+    widget = await at_the_door(stage)
+    bank = await go(widget)
+    url = bank.url
+    await bank.close()
+    await stage.api.http.get(await decide(stage.api, url))
+    await widget.sees(CONNECTED)
+
+
+async def test_where_no_window_may_open_there_is_a_link(stage: Scene) -> None:
+    widget = await at_the_door(stage)
+    # What a blocker of pop-ups leaves of it.
+    await widget.frame.evaluate("() => { window.open = () => null; }")
+    await widget.press(TO_BANK)
+    link = widget.frame.get_by_role("link", name=f"Open {BANK} here")
+    await expect(link).to_have_attribute("rel", "noopener noreferrer")
+    async with widget.page.expect_popup() as opened:
+        await link.click()
+    await (await opened.value).get_by_role("button", name="Allow").click()
+    await widget.sees(CONNECTED)
+
+
+async def test_a_sign_in_that_was_begun_in_another_widget_is_taken_up(stage: Scene) -> None:
+    first = await at_the_door(stage)
+    bank = await go(first)
+    await bank.close()
+    guid = (await first.told("oauthRequested"))[0]["member_guid"]
+    await first.page.close()
+    widget = await stage.embed("frame", current_member_guid=guid)
+    await widget.sees(SIGN_IN)
+    bank = await go(widget)
+    await bank.get_by_role("button", name="Allow").click()
+    await widget.sees(CONNECTED)
+    assert (await widget.told("memberConnected"))[0]["member_guid"] == guid
+
+
+async def test_a_consent_that_was_withdrawn_is_given_anew_at_the_bank(stage: Scene) -> None:
+    widget = await at_the_door(stage)
+    bank = await go(widget)
+    await bank.get_by_label("Username").fill("ann+consent_revoked")
+    await bank.get_by_role("button", name="Allow").click()
+    await widget.sees("The connection has ended")
+    assert (await widget.offers())[0] == SIGN_IN
+    await widget.press(SIGN_IN)
+    await widget.sees(SIGN_IN)
+    bank = await go(widget)
+    await bank.get_by_label("Username").fill("ann")
+    await bank.get_by_role("button", name="Allow").click()
+    await widget.sees(CONNECTED)
+
+
+async def test_leaving_for_another_bank_closes_the_window(stage: Scene) -> None:
+    widget = await at_the_door(stage)
+    bank = await go(widget)
+    async with bank.expect_event("close"):
+        await widget.press("Cancel")
+    await widget.sees("Find your bank")
+
+
+async def test_a_window_that_nobody_came_back_from_in_time_is_given_up(
+    stage: Scene, clock: MovableClock
+) -> None:
+    widget = await at_the_door(stage)
+    await go(widget)
+    clock.advance(timedelta(minutes=11))
+    await widget.sees(REFUSED)
+    assert [each["error_reason"] for each in await widget.told("oauthError")] == ["SESSION_ERROR"]
+
+
+async def test_a_client_s_own_page_is_where_the_bank_leads_back_to(stage: Scene) -> None:
+    way_back = {
+        "oauth_referral_source": "APP",
+        "client_redirect_url": f"{stage.app.origin}/?from=bank",
+    }
+    widget = await at_the_door(stage, **way_back)
+    bank = await go(widget)
+    async with bank.expect_navigation(url=f"{stage.app.origin}/**") as arrived:
+        await bank.get_by_role("button", name="Allow").click()
+    response = await arrived.value
+    assert response is not None
+    query = parse_qs(urlsplit(response.url).query)
+    await widget.sees(CONNECTED)
+    (told,) = await widget.told("memberConnected")
+    assert query == {"from": ["bank"], "status": ["success"], "member_guid": [told["member_guid"]]}
+
+
+async def test_an_app_opens_the_bank_itself_and_says_when_it_is_done(stage: Scene) -> None:
+    widget = await stage.open(
+        current_institution_code=CODE, is_mobile_webview=True, ui_message_webview_url_scheme="harbour"
+    )
+    await widget.agree()
+    await widget.press(TO_BANK)
+
+    async def requested() -> list[str]:
+        return [
+            url
+            for url in await widget.page.evaluate("navigations")
+            if url.startswith("harbour://connect/oauthRequested")
+        ]
+
+    async def is_requested() -> bool:
+        return bool(await requested())
+
+    await until(is_requested)
+    assert len(stage.context.pages) == 1
+    told = json.loads(parse_qs(urlsplit((await requested())[0]).query)["metadata"][0])
+    back = await stage.api.http.get(await decide(stage.api, told["url"]))
+    assert back.headers["location"].startswith("harbour://oauth_complete?status=success&")
+    done = {"type": "oauthComplete/success", "metadata": {"member_guid": told["member_guid"]}}
+    await widget.page.evaluate("(text) => postMessage(text, location.origin)", json.dumps(done))
+    await widget.sees(CONNECTED)

@@ -1,0 +1,281 @@
+"""What a client asks a widget to be, and what its user then sees: one test for each option of the link."""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from playwright.async_api import expect
+
+from coatcheck.model.statuses import ConnectionStatus as Status
+from coatcheck.widget.messages import WORDS, every_text, say
+from coatcheck.widget.page_texts import TEXTS, page_texts
+from tests.browser.scene import Embedded, Scene, side_by_side
+
+ACCOUNTS, NUMBERS = "Account names, types and balances", "Account and routing numbers"
+TRANSACTIONS, IDENTITY = "Transactions", "The owner’s name, address, e-mail and phone"  # noqa: RUF001 (as the page)
+HISTORY, STATEMENTS = "Older transactions, as far back as the bank keeps them", "Statements"
+CALLING = ["Calling MX Bank", "Signing in", "Finding your accounts"]
+AT_SIGN_IN = "Sign in to MX Bank"
+
+
+# --- what is read --------------------------------------------------------------------------------------
+
+WANTED: list[tuple[dict[str, Any], list[str], list[str]]] = [
+    ({}, [ACCOUNTS, TRANSACTIONS], ["Reading transactions"]),
+    ({"include_transactions": False}, [ACCOUNTS], []),
+    (
+        {"include_identity": True},
+        [ACCOUNTS, TRANSACTIONS, IDENTITY],
+        ["Reading the owner’s name and address", "Reading transactions"],  # noqa: RUF001 (as the page)
+    ),
+    ({"mode": "verification"}, [ACCOUNTS, NUMBERS], ["Reading account numbers"]),
+    (
+        {"mode": "verification", "include_transactions": True},
+        [ACCOUNTS, NUMBERS, TRANSACTIONS],
+        ["Reading account numbers", "Reading transactions"],
+    ),
+    (
+        {"data_request": {"products": ["statements", "transaction_history"]}},
+        [ACCOUNTS, STATEMENTS, HISTORY],
+        ["Reading transactions", "Reading statements"],
+    ),
+]
+"""By mode, include_transactions, include_identity and data_request: what is agreed to, and what is then done."""
+
+
+async def test_what_the_client_asks_for_is_what_the_user_agrees_to_and_sees_being_read(stage: Scene) -> None:
+    await stage.rest()
+
+    async def play(stage: Scene, options: dict[str, Any], shares: list[str], phases: list[str]) -> None:
+        widget = await stage.embed("frame", current_institution_code="mxbank", **options)
+        await expect(widget.frame.get_by_role("listitem")).to_have_text(shares)
+        await widget.agree()
+        await widget.sign_in("-".join(re.findall(r"\w+", str(options))) or "ann")
+        await widget.sees("Connecting MX Bank")
+        await expect(widget.frame.get_by_role("main").get_by_role("listitem")).to_have_text(CALLING + phases)
+
+    await side_by_side(stage, play, WANTED)
+
+
+# --- where it begins -----------------------------------------------------------------------------------
+
+
+async def test_a_named_institution_is_signed_in_to_without_a_search(stage: Scene) -> None:
+    registry = stage.house.registry
+
+    async def play(stage: Scene, option: str, named: str, title: str) -> None:
+        widget = await stage.embed("frame", **{option: named})
+        await widget.agree()
+        await widget.sees(title)
+        assert await widget.told("selectedInstitution") == []
+
+    await side_by_side(
+        stage,
+        play,
+        [
+            ("current_institution_code", "mxbank", AT_SIGN_IN),
+            ("current_institution_guid", registry.find("mxbank").guid, AT_SIGN_IN),
+            ("current_institution_code", "mx_bank_oauth", "Sign in at MX Bank (OAuth)"),
+        ],
+    )
+
+
+async def test_only_banks_of_the_named_countries_are_found(stage: Scene) -> None:
+    widget = await stage.embed("frame", iso_country_code=["CA"])
+    await widget.agree()
+    names = widget.frame.get_by_role("list").get_by_role("button").locator("strong")
+    await expect(names).to_contain_text(["Caisse Érablière", "Banque du Huard Bleu", "Loonwater Bank"])
+    await widget.frame.get_by_role("searchbox").fill("MX Bank")
+    await expect(widget.frame.get_by_text("Nothing found for “MX Bank”")).to_be_visible()
+
+
+async def test_where_no_bank_fits_the_page_says_so_and_names_no_query(stage: Scene) -> None:
+    widget = await stage.embed("frame", iso_country_code=["XX"])
+    await widget.agree()
+    await expect(widget.frame.get_by_text("No bank to choose from")).to_be_visible()
+    await expect(
+        widget.frame.get_by_text("asks for banks of a kind that is not offered here")
+    ).to_be_visible()
+    for said in ("Popular", "Nothing found"):
+        await expect(widget.frame.get_by_text(said)).to_have_count(0)
+
+
+async def test_where_the_search_is_disabled_nothing_leads_to_another_bank(stage: Scene) -> None:
+    async def play(stage: Scene, bank: str, login: str, password: str, offers: list[str]) -> None:
+        widget = await stage.embed("frame", current_institution_code=bank, disable_institution_search=True)
+        await widget.agree()
+        await widget.sees(AT_SIGN_IN)
+        await widget.press("Back")
+        assert len(await widget.told("backButtonClicked")) == 1
+        assert len(await widget.told("backToSearch")) == 1, "what comes next is up to the host"
+        await widget.sees(AT_SIGN_IN)
+        await widget.sign_in(login, password)
+        await widget.sees(
+            WORDS[Status.CLOSED if "closed" in login else Status.FAILED].title.replace("{name}", "MX Bank")
+        )
+        assert await widget.offers() == offers
+        await widget.press(offers[0])
+        assert len(await widget.told("memberError/primaryAction")) == 1
+        await widget.press("Remove this connection")
+        await widget.sees("MX Bank is no longer connected")
+        assert await widget.offers() == ["Done"]
+        await widget.press("Done")
+        assert len(await widget.told("backToSearch")) == 2
+
+    await side_by_side(
+        stage,
+        play,
+        [
+            ("mxbank", "ann", "SERVER_ERROR", ["Try again", "Remove this connection"]),
+            ("mxbank", "ann+login_closed", "correct", ["Done", "Remove this connection"]),
+        ],
+    )
+
+
+async def test_where_the_search_is_disabled_a_bank_s_own_page_can_be_thought_over(stage: Scene) -> None:
+    widget = await stage.embed(
+        "frame", current_institution_code="mx_bank_oauth", disable_institution_search=True
+    )
+    await widget.agree()
+    for _ in range(2):
+        async with widget.page.expect_popup() as opened:
+            await widget.press("Continue to MX Bank (OAuth)")
+        bank = await opened.value
+        async with bank.expect_event("close"):
+            await widget.press("Cancel")
+        await widget.sees("Sign in at MX Bank (OAuth)")
+    async with widget.page.expect_popup() as opened:
+        await widget.press("Continue to MX Bank (OAuth)")
+    await (await opened.value).get_by_role("button", name="Deny").click()
+    await widget.sees("You are not connected yet")
+    assert await widget.offers() == ["Try again"]
+    members = (await stage.api.get(f"/users/{stage.user}/members")).json()["members"]
+    assert len(members) == 1
+
+
+# --- how it looks --------------------------------------------------------------------------------------
+
+
+async def test_light_and_dark_are_the_client_s_choice_or_the_browser_s(stage: Scene) -> None:
+    async def play(stage: Scene, wanted: str, seen: Mapping[str, bool]) -> None:
+        widget = await stage.embed("frame", color_scheme=wanted)
+        page = widget.frame.locator("html")
+        for preference, is_dark in seen.items():
+            await widget.page.emulate_media(color_scheme=preference)  # type: ignore[arg-type]
+            await expect(page).to_have_attribute("data-color-scheme", "dark" if is_dark else "light")
+            paper = await page.locator("body").evaluate("(body) => getComputedStyle(body).backgroundColor")
+            assert (sum(map(int, re.findall(r"\d+", paper)[:3])) < 3 * 128) == is_dark, paper
+
+    await side_by_side(
+        stage,
+        play,
+        [
+            ("light", {"light": False, "dark": False}),
+            ("dark", {"light": True, "dark": True}),
+            ("browser", {"light": False, "dark": True}),
+        ],
+    )
+
+
+# --- its language --------------------------------------------------------------------------------------
+
+KEYS = dict(TEXTS).keys()
+
+
+async def test_the_whole_page_speaks_the_language_of_the_link(stage: Scene) -> None:
+    await side_by_side(stage, walk_in, [("es",), ("fr-CA",)])
+
+
+async def walk_in(stage: Scene, locale: str) -> None:
+    """From the agreement through a question, a refusal and a failure to the end, and to the other ways in."""
+    told = page_texts(locale)
+
+    def t(key: str, **values: str) -> str:
+        return re.sub(r"\{(\w+)\}", lambda found: {"client": "Harbour Pay", **values}[found[1]], told[key])
+
+    bank, oauth = {"bank": "MX Bank"}, {"bank": "MX Bank (OAuth)"}
+    widget = await stage.embed("frame", locale=locale, mode="verification")
+    await expect(widget.frame.locator("html")).to_have_attribute("lang", locale)
+    await widget.sees(t("consent.title"))
+    await is_in(locale, widget)
+    await widget.press(t("consent.accept"))
+    await widget.sees(t("search.title"))
+    await expect(widget.frame.get_by_text(t("search.popular"), exact=True)).to_be_visible()
+    await widget.frame.get_by_role("searchbox").fill("Nowhere")
+    await expect(widget.frame.get_by_text(t("search.nothing", query="Nowhere"))).to_be_visible()
+    none = t("search.one" if locale == "fr-CA" else "search.count", count="0")
+    await expect(widget.frame.get_by_role("status").filter(has_text=none)).to_have_count(1)
+    await is_in(locale, widget)
+    await widget.press(t("search.by_numbers"))
+    await widget.sees(t("microdeposits.title"))
+    await widget.press(t("continue"))
+    await expect(widget.frame.get_by_text(t("form.required")).first).to_be_visible()
+    await is_in(locale, widget)
+    await widget.press(t("back"))
+    await widget.choose("MX Bank (OAuth)")
+    await widget.sees(t("oauth.title", **oauth))
+    await is_in(locale, widget)
+    await widget.press(t("back"))
+    await widget.choose("MX Bank")
+    await widget.sees(t("credentials.title", **bank))
+    await is_in(locale, widget)
+    for password in ("INVALID", "SERVER_ERROR"):
+        await fill(widget, locale, f"ann-{locale}+persona=salaried", password)
+        await widget.press(t("continue"))
+        words = WORDS[{"INVALID": Status.DENIED, "SERVER_ERROR": Status.FAILED}[password]]
+        await expect(widget.frame.get_by_text(say(locale, words.text, "MX Bank"))).to_be_visible()
+        await is_in(locale, widget)
+    await widget.press(t("remove"))
+    await widget.sees(t("removed.title", **bank))
+    await is_in(locale, widget)
+    await widget.press(t("search.other"))
+    await widget.choose("MX Bank")
+    await fill(widget, locale, f"ann-{locale}+persona=salaried", "challenge")
+    await stage.rest()
+    await widget.press(t("continue"))
+    await widget.sees(t("connecting.title", **bank))
+    await is_in(locale, widget)
+    stage.is_at_work.set()
+    await widget.sees(t("mfa.title"))
+    await is_in(locale, widget)
+    await widget.frame.get_by_role("main").get_by_role("textbox").fill("correct")
+    await widget.press(t("continue"))
+    await widget.sees(t("accounts.title"))
+    await is_in(locale, widget)
+    await widget.frame.get_by_role("radio").first.check()
+    await widget.press(t("continue"))
+    await widget.sees(t("connected.title", **bank))
+    await is_in(locale, widget)
+
+
+async def fill(widget: Embedded, locale: str, login: str, password: str) -> None:
+    await widget.frame.get_by_label(say(locale, "Username")).fill(login)
+    await widget.frame.get_by_label(say(locale, "Password"), exact=True).fill(password)
+
+
+async def is_in(locale: str, widget: Embedded) -> None:
+    """Nothing that is read on the page, or aloud, is one of our keys or stayed English."""
+    said = await widget.frame.locator("body").evaluate(
+        """(body) => [
+          document.title,
+          ...body.innerText.split("\\n"),
+          ...[...body.querySelectorAll("*")].flatMap((node) =>
+            ["aria-label", "placeholder", "alt"].map((name) => node.getAttribute(name))),
+        ].filter(Boolean).map((text) => text.trim())"""
+    )
+    stayed = [text for text in said if text in KEYS or is_english(text, locale)]
+    assert stayed == []
+
+
+def is_english(text: str, locale: str) -> bool:
+    return any(pattern.fullmatch(text) for pattern in english(locale))
+
+
+@cache
+def english(locale: str) -> list[re.Pattern[str]]:
+    """Our texts that are others in this language; with anything where a value goes."""
+    told = page_texts(locale)
+    texts = [text for key, text in TEXTS if told[key] != text]
+    texts += [text for text in every_text() if say(locale, text, "{name}") != text]
+    return [re.compile(re.sub(r"\\{\w+\\}", ".+", re.escape(text))) for text in texts]

@@ -1,0 +1,87 @@
+"""The browser in which tests, the benchmark and the pictures see the pages: the system's Chromium, else Playwright's.
+
+python -m tests.chromium     # sees to it that there is one
+"""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from playwright.async_api import Browser, Error, async_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+IS_ROOT = os.name == "posix" and os.geteuid() == 0
+ARGUMENTS = [
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+    *(["--no-sandbox"] if IS_ROOT else []),
+]
+"""Nothing is asked of anybody but the pages under test; root has no sandbox to be put in."""
+
+
+def executable() -> str | None:
+    """The system's own, or what CHROMIUM names; None leaves it to Playwright."""
+    named = os.environ.get("CHROMIUM")
+    return named or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+def bring() -> None:
+    """Installs Chromium unless one starts already; as root on Debian its package, which brings what it needs."""
+    if _starts():
+        return
+    if IS_ROOT and shutil.which("apt-get"):
+        print("Installing Debian's chromium, for the tests in a browser.", flush=True)
+        _run("apt-get", "update", "--quiet")
+        _run(
+            "apt-get",
+            "install",
+            "--yes",
+            "--quiet",
+            "--no-install-recommends",
+            "chromium",
+            "fonts-dejavu-core",
+        )
+    if not _starts():
+        print("Installing Playwright's Chromium, for the tests in a browser.", flush=True)
+        _run(sys.executable, "-m", "playwright", "install", *(["--with-deps"] if IS_ROOT else []), "chromium")
+    if not _starts():
+        sys.exit(
+            "No Chromium starts here, and the tests of the widget need one. Install it with your system's packages "
+            "(Debian: apt install chromium), or name one: CHROMIUM=/path/to/chromium make test."
+        )
+
+
+def _starts() -> bool:
+    try:
+        asyncio.run(_start())
+    except Error:
+        return False
+    return True
+
+
+async def _start() -> None:
+    async with chromium():
+        pass
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=False, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
+
+
+if __name__ == "__main__":
+    bring()

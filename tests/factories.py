@@ -1,0 +1,138 @@
+"""One `make_x(house, **overrides)` for each noun: whatever a test does not say is filled in."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from coatcheck.app import Coatcheck
+from coatcheck.grants.scope import Scope
+from coatcheck.ids import new
+from coatcheck.model.accounts import Account, put_account
+from coatcheck.model.clients import Client, Processor, add_client, add_processor, enable_processor
+from coatcheck.model.users import User, add_user
+from coatcheck.vault.vault import AccountNumbers, AccountOwner
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """A client or a processor, and the API key it was given."""
+
+    guid: str
+    api_key: str
+
+    @property
+    def auth(self) -> tuple[str, str]:
+        return self.guid, self.api_key
+
+
+async def make_client(house: Coatcheck, **overrides: Any) -> Keyed:
+    given = {"name": "Test client", "webhook_url": None, "is_disabled": False} | overrides
+    client = Client(guid=new("CLT"), created_at=house.clock.now(), **given)
+    async with house.db.transaction() as connection:
+        await add_client(connection, client)
+        return Keyed(client.guid, await house.api_keys.issue(connection, client.guid))
+
+
+async def make_processor(house: Coatcheck, *enabled_for: Keyed, **overrides: Any) -> Keyed:
+    given = {
+        "name": "Test processor",
+        "owners_at_transactions": False,
+        "numbers_as_strings": False,
+        "is_disabled": False,
+    } | overrides
+    processor = Processor(guid=new("PPR"), created_at=house.clock.now(), **given)
+    async with house.db.transaction() as connection:
+        await add_processor(connection, processor)
+        for client in enabled_for:
+            await enable_processor(
+                connection, client_guid=client.guid, processor_guid=processor.guid, now=house.clock.now()
+            )
+        return Keyed(processor.guid, await house.api_keys.issue(connection, processor.guid))
+
+
+async def make_user(house: Coatcheck, client: Keyed, **overrides: Any) -> User:
+    given = {"id": None, "email": None, "metadata": None, "is_disabled": False} | overrides
+    user = User(guid=new("USR"), client_guid=client.guid, created_at=house.clock.now(), **given)
+    async with house.db.transaction() as connection:
+        await add_user(connection, user)
+    return user
+
+
+async def make_account(
+    house: Coatcheck,
+    user: User,
+    *,
+    account_number: str | None = "1234567890",
+    routing_number: str = "091000019",
+    owner_name: str = "Ada Example",
+    **overrides: Any,
+) -> Account:
+    """A checking account below a member of its own; verified unless `account_number` is None."""
+    now = house.clock.now()
+    member_guid = new("MBR")
+    account = Account(
+        guid=new("ACT"),
+        user_guid=user.guid,
+        client_guid=user.client_guid,
+        member_guid=member_guid,
+        **{
+            "type": "CHECKING",
+            "name": "Everyday Checking",
+            "balance": Decimal("1000.00"),
+            "available_balance": Decimal("950.25"),
+            "currency_code": "USD",
+            "created_at": now,
+            "updated_at": now,
+        }
+        | overrides,
+    )
+    async with house.db.transaction() as connection:
+        await connection.execute(
+            """INSERT INTO member (user_guid, guid, client_guid, institution_code, institution_guid, name,
+                                   connection_status, created_at, updated_at)
+               VALUES (%s, %s, %s, 'mxbank', 'INS-test', 'MX Bank', 'CONNECTED', %s, %s)""",
+            (user.guid, member_guid, user.client_guid, now, now),
+        )
+        await put_account(connection, account)
+        if account_number is not None:
+            await house.vault.keep_numbers(
+                connection,
+                user_guid=user.guid,
+                member_guid=member_guid,
+                numbers=[
+                    AccountNumbers(
+                        account_guid=account.guid,
+                        account_number=account_number,
+                        routing_number=routing_number,
+                    )
+                ],
+            )
+            await house.vault.keep_owners(
+                connection,
+                user_guid=user.guid,
+                member_guid=member_guid,
+                owners=[AccountOwner(account_guid=account.guid, owner_name=owner_name)],
+            )
+    return account
+
+
+def scope_of(account: Account, *, reads_protected: bool = True) -> Scope:
+    return Scope(account.user_guid, account.member_guid, account.guid, reads_protected)
+
+
+async def make_code(house: Coatcheck, account: Account, **overrides: Any) -> str:
+    async with house.db.connection() as connection:
+        return await house.issuer.issue_code(
+            connection,
+            client_guid=account.client_guid,
+            scope=scope_of(account, **overrides),
+        )
+
+
+async def make_token(house: Coatcheck, account: Account, processor: Keyed, **overrides: Any) -> str:
+    code = await make_code(house, account, **overrides)
+    async with house.db.connection() as connection:
+        bought = await house.issuer.exchange(
+            connection, processor_guid=processor.guid, api_key=processor.api_key, code=code
+        )
+    return bought.access_token

@@ -1,0 +1,94 @@
+"""The operator's terminal."""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from dataclasses import dataclass
+from uuid import uuid4
+
+import psycopg
+import pytest
+import structlog
+
+from coatcheck.cli.main import main
+from coatcheck.migrations.upgrade import upgrade
+
+
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def bare_environment(monkeypatch):
+    """No COATCHECK_* variable of whoever runs the tests."""
+    for name in [name for name in os.environ if name.startswith("COATCHECK_")]:
+        monkeypatch.delenv(name)
+    return monkeypatch
+
+
+@pytest.fixture
+def terminal(bare_environment, capsys):
+    """Runs a verb as the operator does, with no setting but those the test gives."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+
+    def run(*arguments):
+        bare_environment.setattr(sys, "argv", ["coatcheck", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return Answer(ended.value.code or 0, printed.out, printed.err)
+
+    yield run
+    structlog.reset_defaults()
+    logging.captureWarnings(False)
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+@pytest.fixture
+def operator(terminal, bare_environment, url, master_key):
+    """The terminal of somebody whose installation is in order."""
+    bare_environment.setenv("COATCHECK_DATABASE_URL", url)
+    bare_environment.setenv("COATCHECK_MASTER_KEY", master_key)
+    bare_environment.setenv("COATCHECK_CONNECTORS", "sandbox")
+    return terminal
+
+
+@pytest.fixture
+def run_elsewhere(operator):
+    """For a test that has a loop running: the verb in a thread, where it may run its own; its JSON."""
+
+    async def run(*arguments):
+        return json.loads((await asyncio.to_thread(operator, *arguments, "--json")).out)
+
+    return run
+
+
+@pytest.fixture
+def empty_url(url):
+    """A database of the test's own beside the shared one: empty, and gone afterwards."""
+    name = f"own_{uuid4().hex}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    yield url.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def own_url(empty_url):
+    """The same, migrated."""
+    upgrade(empty_url)
+    return empty_url
+
+
+@pytest.fixture
+def own_operator(operator, bare_environment, own_url):
+    """The operator of that database."""
+    bare_environment.setenv("COATCHECK_DATABASE_URL", own_url)
+    return operator

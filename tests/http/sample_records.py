@@ -1,0 +1,99 @@
+"""Strategies that make up any record the wire may have to show."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, TypeVar, get_args
+
+from hypothesis import strategies as st
+
+from coatcheck.api.presenter import Include
+from coatcheck.api.schemas.requests import AccountType, PropertyType
+from coatcheck.connectors.contract import CredentialField, Institution, JobKind, Merchant
+from coatcheck.connectors.registry import ListedMerchant
+from coatcheck.grants.issuer import Bought
+from coatcheck.members.records import Challenge, DepositAccount
+from coatcheck.model.accounts import Account
+from coatcheck.model.categories import DEFAULTS
+from coatcheck.model.members import Member
+from coatcheck.model.micro_deposits import MicroDeposit
+from coatcheck.model.paging import Listing, Page
+from coatcheck.model.statements import Statement
+from coatcheck.model.statuses import ConnectionStatus
+from coatcheck.model.tokens import IssuedToken
+from coatcheck.model.transactions import Transaction
+from coatcheck.model.users import User
+from coatcheck.vault.vault import AccountNumbers, AccountOwner
+
+Item = TypeVar("Item")
+
+st.register_type_strategy(
+    datetime,
+    st.datetimes(datetime(1970, 1, 1), datetime(2199, 1, 1)).map(  # noqa: DTZ001 (made UTC right below)
+        lambda moment: moment.replace(microsecond=0, tzinfo=UTC)
+    ),
+)
+st.register_type_strategy(date, st.dates(date(1970, 1, 1), date(2199, 1, 1)))
+st.register_type_strategy(Decimal, st.decimals(-(10**12), 10**12, places=2, allow_nan=False))
+
+
+def one_of(alias: Any) -> st.SearchStrategy[str]:
+    return st.sampled_from(get_args(alias))
+
+
+def made(kind: type[Item], **chosen: st.SearchStrategy[Any]) -> st.SearchStrategy[Item]:
+    """Every field made up by its type, those with a default as well."""
+    return st.builds(kind, **{each.name: ... for each in fields(kind)} | chosen)
+
+
+def listings(items: st.SearchStrategy[Item]) -> st.SearchStrategy[Listing[Item]]:
+    pages = st.builds(Page, st.integers(1, 9), st.integers(10, 1000))
+    return st.builds(_listing, st.lists(items, max_size=3), st.integers(0, 500), pages)
+
+
+def _listing(items: Sequence[Item], more: int, page: Page) -> Listing[Item]:
+    return Listing(items, len(items) + more, page)
+
+
+users = made(User)
+institutions = made(
+    Institution,
+    iso_country_code=st.sampled_from(("US", "CA")),
+    supports=st.frozensets(st.sampled_from(JobKind)),
+    logo_svg=st.none() | st.just("<svg/>"),
+)
+credential_fields = made(CredentialField)
+members = made(
+    Member,
+    connection_status=st.none() | st.sampled_from(ConnectionStatus).map(str),
+    use_cases=st.none() | st.lists(st.sampled_from(("MONEY_MOVEMENT", "PFM")), max_size=2),
+)
+challenges = made(Challenge)
+accounts = made(
+    Account,
+    type=one_of(AccountType),
+    property_type=st.none() | one_of(PropertyType),
+    account_ownership=st.none() | st.sampled_from(("UNKNOWN", "INDIVIDUAL", "JOINT", "MULTIPLE")),
+    federal_insurance_status=st.none() | st.sampled_from(("UNKNOWN_INSURED", "INSURED", "NOT_INSURED")),
+)
+digits = st.text("0123456789", min_size=1, max_size=20)
+numbers = made(
+    AccountNumbers, account_number=st.none() | digits | st.text(), routing_number=st.none() | digits
+)
+owners = made(AccountOwner)
+transactions = made(
+    Transaction,
+    type=st.sampled_from(("CREDIT", "DEBIT")),
+    status=st.sampled_from(("POSTED", "PENDING")),
+    recurrence=st.none() | st.sampled_from(("BILL", "SUBSCRIPTION", "INCOME")),
+    merchant_guid=st.none() | st.just("MCH-1"),
+)
+includes = st.sampled_from((frozenset(), frozenset({Include.MERCHANTS}), frozenset(Include)))
+statements = made(Statement)
+micro_deposits = made(MicroDeposit, account_type=st.none() | one_of(AccountType))
+deposit_accounts = made(DepositAccount)
+categories = st.sampled_from(DEFAULTS)
+merchants = made(ListedMerchant, guid=st.just("MCH-1"), merchant=made(Merchant))
+issued_tokens = made(IssuedToken)
+bought = made(Bought)

@@ -1,0 +1,371 @@
+"""Accounts, their numbers and owners over HTTP."""
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+
+from coatcheck.app import Coatcheck
+from coatcheck.model.accounts import Account
+from tests.api_client import V1, V2, Api, make_statement, make_transaction, refusal
+from tests.factories import make_account, make_client, make_processor, make_token, make_user
+
+JAR = {"name": "Jar", "account_type": "CASH"}
+
+
+@pytest.fixture
+async def api(house: Coatcheck, http: httpx.AsyncClient) -> Api:
+    return Api(http, house, await make_client(house), V2)
+
+
+@pytest.fixture
+async def user(api: Api) -> str:
+    return await api.create_user()
+
+
+async def account_of(api: Api, user: str, **account: Any) -> dict[str, Any]:
+    answer = await api.post(f"/users/{user}/accounts", json={"account": {**JAR, **account}})
+    assert answer.status_code == 200, answer.text
+    made: dict[str, Any] = answer.json()["account"]
+    return made
+
+
+async def test_accounts_of_a_bank_are_listed_below_their_user_and_member_without_their_numbers(
+    api: Api, user: str
+) -> None:
+    member = await api.connect(user)
+    await api.post(f"/users/{user}/members/{member}/verify")
+    await api.work()
+    of_user = (await api.get(f"/users/{user}/accounts")).json()
+    of_member = (await api.get(f"/users/{user}/members/{member}/accounts")).json()
+    assert of_user == of_member
+    for account in of_user["accounts"]:
+        assert account["member_guid"] == member
+        assert len(account["account_number"] or "") <= 4
+        for path in (f"/users/{user}", f"/users/{user}/members/{member}"):
+            assert (await api.get(f"{path}/accounts/{account['guid']}")).json() == {"account": account}
+
+
+async def test_a_manual_account_comes_back_as_it_was_sent(api: Api, user: str) -> None:
+    sent = {
+        "balance": 12.34,
+        "apr": 1.5,
+        "currency_code": "USD",
+        "metadata": "m",
+        "nickname": "Piggy",
+        "is_hidden": True,
+        "property_type": "ART",
+        "death_benefit": 7,
+    }
+    account = await account_of(api, user, account_subtype="WALLET", skip_webhook=True, **sent)
+    assert {name: account[name] for name in sent} == sent
+    assert (account["name"], account["type"], account["subtype"]) == ("Jar", "CASH", "WALLET")
+    assert (account["is_manual"], account["institution_code"]) == (True, "manual")
+    assert (await api.get(f"/users/{user}/accounts/{account['guid']}")).json() == {"account": account}
+
+
+async def test_manual_accounts_share_one_member_that_no_bank_stands_behind(api: Api, user: str) -> None:
+    first, second = [await account_of(api, user) for _ in range(2)]
+    assert first["member_guid"] == second["member_guid"]
+    path = f"/users/{user}/members/{first['member_guid']}"
+    member = (await api.get(path)).json()["member"]
+    assert (member["is_manual"], member["connection_status"]) == (True, None)
+    assert (await api.get(f"{path}/credentials")).json()["credentials"] == []
+    assert (await api.get(f"{path}/account_numbers")).json()["account_numbers"] == []
+    assert refusal(await api.post(f"{path}/aggregate")) == (405, "method_not_allowed_error")
+    assert (await api.get(f"{path}/status")).json()["member"]["is_being_aggregated"] is False
+
+
+@pytest.mark.parametrize(
+    "account",
+    [
+        {},
+        {"name": "Jar"},
+        {"account_type": "CASH"},
+        {**JAR, "account_type": "JAR"},
+        {**JAR, "balance": "much"},
+        {**JAR, "balance": 1e15},
+        {**JAR, "death_benefit": 1.5},
+        {**JAR, "currency_code": "dollars"},
+        {**JAR, "is_hidden": None},
+        {**JAR, "property_type": "SOUL"},
+    ],
+)
+async def test_a_malformed_manual_account_is_refused(api: Api, user: str, account: dict[str, Any]) -> None:
+    answer = await api.post(f"/users/{user}/accounts", json={"account": account})
+    assert refusal(answer) == (400, "invalid_request")
+
+
+async def test_everything_of_a_manual_account_can_be_updated(api: Api, user: str) -> None:
+    account = await account_of(api, user, balance=1)
+    path = f"/users/{user}/members/{account['member_guid']}/accounts/{account['guid']}"
+    change = {"name": "Vase", "account_type": "PROPERTY", "balance": 99.5, "is_closed": True, "apr": None}
+    updated = (await api.put(path, json={"account": change})).json()["account"]
+    assert (updated["name"], updated["type"], updated["balance"]) == ("Vase", "PROPERTY", 99.5)
+    assert updated["is_closed"] is True
+    assert refusal(await api.put(path, json={"account": {}})) == (400, "invalid_request")
+
+
+async def test_of_an_aggregated_account_only_what_is_the_clients_can_be_updated(
+    api: Api, user: str, house: Coatcheck
+) -> None:
+    member = await api.connect(user)
+    await api.work()
+    account = (await api.get(f"/users/{user}/accounts")).json()["accounts"][0]
+    path = f"/users/{user}/members/{member}/accounts/{account['guid']}"
+    change = {"is_hidden": True, "metadata": "mine", "name": "Not the bank's", "balance": 1_000_000}
+    updated = (await api.put(path, json={"account": change})).json()["account"]
+    assert (updated["is_hidden"], updated["metadata"]) == (True, "mine")
+    assert (updated["name"], updated["balance"]) == (account["name"], account["balance"])
+    refused = await api.put(path, json={"account": {"name": "Not the bank's"}})
+    assert refusal(refused) == (405, "method_not_allowed_error")
+
+    await api.post(f"/users/{user}/members/{member}/aggregate")
+    await api.work()
+    kept = (await api.get(path)).json()["account"]
+    assert (kept["is_hidden"], kept["metadata"]) == (True, "mine")
+
+
+async def test_only_a_manual_account_can_be_deleted(api: Api, user: str) -> None:
+    await api.connect(user)
+    await api.work()
+    aggregated = (await api.get(f"/users/{user}/accounts")).json()["accounts"][0]
+    manual = await account_of(api, user)
+    refused = await api.delete(f"/users/{user}/accounts/{aggregated['guid']}")
+    assert refusal(refused) == (405, "method_not_allowed_error")
+    path = f"/users/{user}/accounts/{manual['guid']}"
+    assert (await api.delete(path)).status_code == 204
+    assert refusal(await api.get(path)) == (404, "not_found_error")
+
+
+async def test_accounts_are_narrowed_by_who_keeps_them_and_by_use_case(api: Api, user: str) -> None:
+    await api.connect(user, use_cases=["PFM"])
+    await api.work()
+    manual = await account_of(api, user)
+
+    async def found(**query: str) -> set[bool]:
+        answer = await api.get(f"/users/{user}/accounts", params=query)
+        return {account["is_manual"] for account in answer.json()["accounts"]}
+
+    assert await found() == {True, False}
+    assert await found(is_manual="true") == {True}
+    assert await found(is_manual="false") == {False}
+    assert await found(use_case="PFM") == {False}
+    assert await found(use_case="MONEY_MOVEMENT") == set()
+    assert await found(member_is_managed_by_user="true") == {True, False}
+    assert await found(member_is_managed_by_user="false") == set()
+    path = f"/users/{user}/members/{manual['member_guid']}/accounts"
+    assert (await api.get(path)).json()["pagination"]["total_entries"] == 1
+
+
+# --- merging ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def duplicates(house: Coatcheck, api: Api) -> tuple[Account, Account]:
+    """The same account at the bank, known by two members."""
+    user = await make_user(house, api.caller)
+    return await make_account(house, user, id="bank-1"), await make_account(house, user, id="bank-1")
+
+
+async def _merge(api: Api, *accounts: Account) -> httpx.Response:
+    return await api.post(
+        f"/users/{accounts[0].user_guid}/accounts/merge",
+        json={"account": {"account_guids": [account.guid for account in accounts]}},
+    )
+
+
+async def test_merging_keeps_the_first_account_and_the_whole_past(
+    api: Api, house: Coatcheck, duplicates: tuple[Account, Account]
+) -> None:
+    kept, other = duplicates
+    own = await make_transaction(house, kept, id="bank-transaction-1")
+    await make_transaction(house, other, id="bank-transaction-1")
+    older = await make_transaction(house, other, id="bank-transaction-2")
+    statement = await make_statement(house, kept, id="bank-statement-1")
+    doubled = await make_statement(house, other, id="bank-statement-1")
+    older_statement = await make_statement(house, other, id="bank-statement-2")
+
+    merged = await _merge(api, kept, other)
+    assert merged.status_code == 200
+    assert merged.json()["account"]["guid"] == kept.guid
+
+    path = f"/users/{kept.user_guid}"
+    assert [each["guid"] for each in (await api.get(f"{path}/accounts")).json()["accounts"]] == [kept.guid]
+    assert refusal(await api.get(f"{path}/accounts/{other.guid}")) == (404, "not_found_error")
+    transactions = (await api.get(f"{path}/accounts/{kept.guid}/transactions")).json()["transactions"]
+    assert {each["guid"] for each in transactions} == {own, older}
+    assert {each["member_guid"] for each in transactions} == {kept.member_guid}
+    member = f"{path}/members/{kept.member_guid}"
+    statements = (await api.get(f"{member}/statements")).json()["statements"]
+    assert {each["guid"] for each in statements} == {statement, older_statement}
+    assert (await api.get(f"{member}/statements/{older_statement}.pdf")).status_code == 200
+    async with house.db.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT count(*) FROM sealed_secret WHERE record_guid = %s", (doubled,)
+        )
+        assert await cursor.fetchone() == (0,)
+
+
+async def test_merging_ends_the_tokens_of_the_accounts_that_go_and_no_others(
+    api: Api, house: Coatcheck, duplicates: tuple[Account, Account]
+) -> None:
+    processor = await make_processor(house, api.caller)
+    tokens = [
+        {"Authorization": f"Bearer {await make_token(house, account, processor)}"} for account in duplicates
+    ]
+    await _merge(api, *duplicates)
+    answers = [await api.http.get("/account/account_numbers", headers=token) for token in tokens]
+    assert [answer.status_code for answer in answers] == [200, 401]
+
+
+async def test_a_merged_account_does_not_come_back_until_what_it_went_into_is_gone(api: Api) -> None:
+    user = await api.create_user()
+    first = await api.connect(user, login="one")
+    second = await api.connect(user, login="two")
+    await api.work()
+    path = f"/users/{user}/members"
+
+    async def of(member: str) -> list[str]:
+        accounts = (await api.get(f"{path}/{member}/accounts")).json()["accounts"]
+        return [account["guid"] for account in accounts]
+
+    (kept, *_), (gone, *others) = await of(first), await of(second)
+    answer = await api.post(
+        f"/users/{user}/accounts/merge", json={"account": {"account_guids": [kept, gone]}}
+    )
+    assert answer.status_code == 200
+    for job in ("aggregate", "verify", "identify"):
+        await api.post(f"{path}/{second}/{job}")
+        await api.work()
+        assert await of(second) == others
+    await api.delete(f"{path}/{first}")
+    await api.post(f"{path}/{second}/aggregate")
+    await api.work()
+    assert len(await of(second)) == len(others) + 1
+
+
+async def test_a_merge_of_a_merge_still_keeps_both_away(api: Api, house: Coatcheck) -> None:
+    user = await make_user(house, api.caller)
+    first, second, third = [await make_account(house, user, id=f"bank-{number}") for number in range(3)]
+    await _merge(api, first, second)
+    await _merge(api, third, first)
+    async with house.db.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT id, merged_into FROM merged_account WHERE user_guid = %s ORDER BY id", (user.guid,)
+        )
+        assert await cursor.fetchall() == [("bank-0", third.guid), ("bank-1", third.guid)]
+
+
+async def test_three_accounts_merge_at_once_even_where_two_that_go_know_the_same(
+    api: Api, house: Coatcheck
+) -> None:
+    user = await make_user(house, api.caller)
+    accounts = [await make_account(house, user, id="bank-1") for _ in range(3)]
+    for account in accounts[1:]:
+        await make_transaction(house, account, id="bank-transaction-1")
+    assert (await _merge(api, *accounts)).status_code == 200
+    transactions = await api.get(f"/users/{user.guid}/transactions")
+    assert transactions.json()["pagination"]["total_entries"] == 1
+
+
+async def test_a_merge_needs_two_accounts_of_the_same_user(
+    api: Api, house: Coatcheck, duplicates: tuple[Account, Account]
+) -> None:
+    account, _ = duplicates
+    stranger = await make_account(house, await make_user(house, api.caller))
+    assert refusal(await _merge(api, account, account)) == (400, "invalid_request")
+    assert refusal(await _merge(api, account)) == (400, "invalid_request")
+    assert refusal(await _merge(api, account, stranger)) == (404, "not_found_error")
+    older = Api(api.http, house, api.caller, V1)
+    assert refusal(await _merge(older, *duplicates)) == (404, "not_found_error")
+
+
+async def test_accounts_merged_both_ways_at_once_leave_one_of_them_and_no_error(
+    api: Api, house: Coatcheck
+) -> None:
+    for _ in range(5):
+        user = await make_user(house, api.caller)
+        one, two = [await make_account(house, user, id="bank-1") for _ in range(2)]
+        await make_transaction(house, one)
+        await make_transaction(house, two)
+        answers = await asyncio.gather(_merge(api, one, two), _merge(api, two, one))
+        assert sorted(answer.status_code for answer in answers) == [200, 404]
+        path = f"/users/{user.guid}"
+        assert (await api.get(f"{path}/accounts")).json()["pagination"]["total_entries"] == 1
+        assert (await api.get(f"{path}/transactions")).json()["pagination"]["total_entries"] == 2
+
+
+async def test_an_account_that_goes_while_it_is_updated_does_not_come_back(api: Api, user: str) -> None:
+    for _ in range(5):
+        account = await account_of(api, user)
+        path = f"/users/{user}/members/{account['member_guid']}/accounts/{account['guid']}"
+        updated, deleted = await asyncio.gather(
+            api.put(path, json={"account": {"name": "Vase"}}),
+            api.delete(f"/users/{user}/accounts/{account['guid']}"),
+        )
+        assert updated.status_code in {200, 404}
+        assert deleted.status_code == 204
+        assert (await api.get(path)).status_code == 404
+
+
+# --- numbers and owners -----------------------------------------------------------------------------------
+
+
+async def test_unverified_accounts_have_an_empty_list_of_numbers_and_of_owners(api: Api, user: str) -> None:
+    for password in ("fine", "INVALID", "challenge"):
+        member = await api.connect(user, login=password, password=password)
+        await api.work()
+        for what in ("account_numbers", "account_owners"):
+            answer = await api.get(f"/users/{user}/members/{member}/{what}")
+            assert answer.status_code == 200
+            assert answer.json()[what] == []
+            assert answer.json()["pagination"]["total_entries"] == 0
+
+
+async def test_numbers_are_strings_by_member_and_by_account_and_every_look_is_written_down(
+    api: Api, house: Coatcheck
+) -> None:
+    user = await make_user(house, api.caller)
+    account = await make_account(house, user, account_number="0012345678901234", routing_number="011000015")
+    path = f"/users/{user.guid}"
+    of_member = (await api.get(f"{path}/members/{account.member_guid}/account_numbers")).json()
+    of_account = (await api.get(f"{path}/accounts/{account.guid}/account_numbers")).json()
+    assert of_member == of_account
+    (numbers,) = of_member["account_numbers"]
+    assert (numbers["account_number"], numbers["routing_number"]) == ("0012345678901234", "011000015")
+    assert (numbers["account_guid"], numbers["passed_validation"]) == (account.guid, True)
+    async with house.db.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT reader_guid, record_guid, shown FROM disclosure WHERE user_guid = %s ORDER BY record_guid",
+            (user.guid,),
+        )
+        written = await cursor.fetchall()
+    assert sorted(written) == sorted(
+        [(api.caller.guid, account.member_guid, 1), (api.caller.guid, account.guid, 1)]
+    )
+
+
+async def test_numbers_and_owners_come_by_the_page(api: Api, house: Coatcheck) -> None:
+    user = await api.create_user()
+    member = await api.connect(user)
+    await api.work()
+    for job in ("verify", "identify"):
+        await api.post(f"/users/{user}/members/{member}/{job}")
+        await api.work()
+    for what in ("account_numbers", "account_owners"):
+        path = f"/users/{user}/members/{member}/{what}"
+        everything = (await api.get(path)).json()
+        assert everything["pagination"]["total_entries"] == len(everything[what]) > 1
+        beyond = (await api.get(path, params={"page": 2, "records_per_page": 10})).json()
+        assert beyond[what] == []
+        assert beyond["pagination"]["total_entries"] == len(everything[what])
+
+
+async def test_money_keeps_its_digits(api: Api, house: Coatcheck) -> None:
+    user = await make_user(house, api.caller)
+    account = await make_account(house, user, balance=Decimal("1234567890.10"))
+    answer = await api.get(f"/users/{user.guid}/accounts/{account.guid}")
+    assert '"balance":1234567890.10' in answer.text

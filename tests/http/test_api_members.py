@@ -1,0 +1,396 @@
+"""Members over HTTP: connecting, answering, changing, and the jobs at their banks."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from coatcheck.app import Coatcheck
+from coatcheck.clock import MovableClock
+from coatcheck.ids import new
+from tests.api_client import LOGIN, PASSWORD, V2, Api, connecting, refusal
+from tests.factories import make_client
+
+
+@pytest.fixture
+async def api(house: Coatcheck, http: httpx.AsyncClient) -> Api:
+    return Api(http, house, await make_client(house, webhook_url="https://hooks.example.com/mx"))
+
+
+@pytest.fixture
+async def user(api: Api) -> str:
+    return await api.create_user(id="ann")
+
+
+async def status_of(api: Api, user: str, member: str) -> dict[str, Any]:
+    answer = await api.get(f"/users/{user}/members/{member}/status")
+    assert answer.status_code == 200
+    found: dict[str, Any] = answer.json()["member"]
+    return found
+
+
+async def told(api: Api, kind: str) -> list[tuple[str, str | None, bool]]:
+    """The events of a kind, oldest first: action, callback payload, whether they are to be sent."""
+    async with api.house.db.connection() as connection:
+        cursor = await connection.execute(
+            """SELECT e.payload::json ->> 'action', e.callback_payload, d.event_guid IS NOT NULL
+               FROM event e LEFT JOIN delivery d ON d.event_guid = e.guid
+               WHERE e.client_guid = %s AND e.type = %s ORDER BY e.guid""",
+            (api.caller.guid, kind),
+        )
+        return list(await cursor.fetchall())
+
+
+async def test_connecting_starts_an_aggregation_and_says_202(api: Api, user: str) -> None:
+    body = connecting(id="checking", metadata="m", use_cases=["PFM"])
+    created = await api.post(f"/users/{user}/members", json=body)
+    assert created.status_code == 202
+    member = created.json()["member"]
+    assert (member["id"], member["metadata"], member["use_cases"]) == ("checking", "m", ["PFM"])
+    assert (member["user_guid"], member["user_id"]) == (user, "ann")
+    assert (member["connection_status"], member["is_being_aggregated"]) == ("CREATED", True)
+    await api.work()
+    status = await status_of(api, user, member["guid"])
+    assert (status["connection_status"], status["is_being_aggregated"]) == ("CONNECTED", False)
+    assert status["has_processed_accounts"] is status["has_processed_transactions"] is True
+    by_id = await api.get("/users/ann/members/checking")
+    assert by_id.json()["member"]["guid"] == member["guid"]
+    assert by_id.json()["member"]["connection_status_message"]
+
+
+async def test_connecting_without_a_job_says_200(api: Api, user: str) -> None:
+    created = await api.post(f"/users/{user}/members", json=connecting(skip_aggregation=True))
+    assert created.status_code == 200
+    assert created.json()["member"]["is_being_aggregated"] is False
+
+
+@pytest.mark.parametrize("version", ["v20111101", V2])
+async def test_products_decide_which_jobs_run_in_either_dialect(api: Api, user: str, version: str) -> None:
+    api = Api(api.http, api.house, api.caller, version)
+    wanted = {"data_request": {"products": ["account_verification", "identity_verification"]}}
+    created = await api.post(f"/users/{user}/members", json=connecting() | wanted)
+    assert created.status_code == 202
+    await api.work()
+    path = f"/users/{user}/members/{created.json()['member']['guid']}"
+    assert (await api.get(f"{path}/account_numbers")).json()["account_numbers"]
+    assert (await api.get(f"{path}/account_owners")).json()["account_owners"]
+    assert (await api.get(f"{path}/transactions")).json()["transactions"] == []
+
+
+async def test_products_that_nothing_brings_start_nothing(api: Api, user: str) -> None:
+    wanted = {"data_request": {"products": ["rewards", "investments"]}}
+    assert (await api.post(f"/users/{user}/members", json=connecting() | wanted)).status_code == 200
+
+
+async def test_the_same_login_twice_is_a_conflict(api: Api, user: str) -> None:
+    await api.connect(user)
+    again = await api.post(f"/users/{user}/members", json=connecting(password="another"))
+    assert refusal(again) == (409, "conflict_error")
+    await api.connect(user, login="somebody-else")
+    other = await api.create_user()
+    await api.connect(other)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"member": {}},
+        {"member": {"institution_code": "mxbank"}},
+        {"member": {"institution_code": "mxbank", "credentials": []}},
+        {"member": {"institution_code": "mxbank", "credentials": [{"guid": LOGIN, "value": "x"}]}},
+        {"member": {"institution_code": "mxbank", "credentials": [{"guid": LOGIN}]}},
+        {"member": {"institution_code": "mxbank", "credentials": "mxuser"}},
+        {"member": {"institution_code": "mxbank", "credentials": [{"guid": "CRD-1", "value": "x"}]}},
+        {"member": {"institution_code": "mxbank", "credentials": [], "is_oauth": True}},
+        {"member": {"institution_code": "mxcu_oauth", "credentials": []}},
+        connecting(use_cases=["GAMBLING"]),
+        connecting(id="a b"),
+        connecting() | {"data_request": {"products": ["gold"]}},
+        connecting() | {"referral_source": "MAIL"},
+        connecting() | {"client_redirect_url": "javascript:alert(1)"},
+        connecting() | {"ui_message_webview_url_scheme": "javascript"},
+    ],
+)
+async def test_a_member_that_is_malformed_is_refused_and_not_kept(
+    api: Api, user: str, body: dict[str, Any]
+) -> None:
+    assert refusal(await api.post(f"/users/{user}/members", json=body)) == (400, "invalid_request")
+    assert (await api.get(f"/users/{user}/members")).json()["members"] == []
+
+
+async def test_a_refusal_never_repeats_a_credential(api: Api, user: str) -> None:
+    body = connecting(password="hunter2", use_cases=["hunter2"])
+    answer = await api.post(f"/users/{user}/members", json=body)
+    assert answer.status_code == 400
+    assert "hunter2" not in answer.text
+
+
+async def test_an_institution_that_is_not_there_is_404(api: Api, user: str) -> None:
+    body = connecting(institution_code="nobank")
+    assert refusal(await api.post(f"/users/{user}/members", json=body)) == (404, "not_found_error")
+
+
+async def test_a_challenge_is_listed_answered_and_then_gone(api: Api, user: str) -> None:
+    member = await api.connect(user, password="challenge")
+    path = f"/users/{user}/members/{member}"
+    nothing = await api.get(f"{path}/challenges")
+    assert (nothing.status_code, nothing.content) == (204, b"")
+    await api.work()
+
+    status = await status_of(api, user, member)
+    assert status["connection_status"] == "CHALLENGED"
+    (challenge,) = status["challenges"]
+    assert (challenge["type"], challenge["label"]) == ("TEXT", "What city were you born in?")
+    listed = (await api.get(f"{path}/challenges")).json()
+    assert listed["challenges"] == [challenge]
+    assert listed["pagination"]["total_entries"] == 1
+
+    answer = {"member": {"challenges": [{"guid": challenge["guid"], "value": "correct"}]}}
+    resumed = await api.put(f"{path}/resume", json=answer)
+    assert resumed.status_code == 202
+    assert resumed.json()["member"]["connection_status"] == "RESUMED"
+    await api.work()
+    status = await status_of(api, user, member)
+    assert (status["connection_status"], status["challenges"]) == ("CONNECTED", [])
+    assert (await api.get(f"{path}/challenges")).status_code == 204
+    assert refusal(await api.put(f"{path}/resume", json=answer)) == (405, "method_not_allowed_error")
+
+
+@pytest.mark.parametrize(("password", "key"), [("options", "options"), ("image_options", "image_options")])
+async def test_an_option_is_chosen_by_guid_or_by_value(api: Api, user: str, password: str, key: str) -> None:
+    for number, by in enumerate(("guid", "value")):
+        member = await api.connect(user, login=f"user{number}", password=password)
+        await api.work()
+        (challenge,) = (await status_of(api, user, member))["challenges"]
+        right = next(each for each in challenge[key] if each["value"] == "correct")
+        answer = {"member": {"challenges": [{"guid": challenge["guid"], "value": right[by]}]}}
+        await api.put(f"/users/{user}/members/{member}/resume", json=answer)
+        await api.work()
+        assert (await status_of(api, user, member))["connection_status"] == "CONNECTED"
+
+
+@pytest.mark.parametrize(
+    "challenges", [None, [], [{"guid": "CRD-1", "value": "x"}], [{"guid": "CRD-1"}], "correct"]
+)
+async def test_an_answer_to_nothing_is_refused_and_the_question_stands(
+    api: Api, user: str, challenges: Any
+) -> None:
+    member = await api.connect(user, password="challenge")
+    await api.work()
+    answer = await api.put(
+        f"/users/{user}/members/{member}/resume", json={"member": {"challenges": challenges}}
+    )
+    assert refusal(answer) == (400, "invalid_request")
+    assert (await status_of(api, user, member))["connection_status"] == "CHALLENGED"
+
+
+async def test_new_credentials_start_an_aggregation(api: Api, user: str) -> None:
+    member = await api.connect(user, password="INVALID")
+    await api.work()
+    path = f"/users/{user}/members/{member}"
+    assert (await status_of(api, user, member))["connection_status"] == "DENIED"
+    credentials = [{"guid": PASSWORD, "value": "right this time"}]
+    updated = await api.put(path, json={"member": {"credentials": credentials}})
+    assert updated.status_code == 200
+    assert updated.json()["member"]["connection_status"] == "UPDATED"
+    assert updated.json()["member"]["is_being_aggregated"] is True
+    await api.work()
+    assert (await status_of(api, user, member))["connection_status"] == "CONNECTED"
+
+
+async def test_an_update_changes_what_was_sent_and_starts_nothing(api: Api, user: str) -> None:
+    member = await api.connect(user, id="a", metadata="m")
+    await api.work()
+    path = f"/users/{user}/members/{member}"
+    change = {"background_aggregation_is_disabled": True, "use_cases": ["MONEY_MOVEMENT"]}
+    updated = (await api.put(path, json={"member": change})).json()["member"]
+    assert {name: updated[name] for name in change} == change
+    assert (updated["id"], updated["metadata"], updated["is_being_aggregated"]) == ("a", "m", False)
+    assert refusal(await api.put(path, json={"member": {}})) == (400, "invalid_request")
+    await api.connect(user, login="second", id="b")
+    assert refusal(await api.put(path, json={"member": {"id": "b"}})) == (409, "conflict_error")
+
+
+async def test_changes_of_different_fields_at_once_undo_each_other_never(api: Api, user: str) -> None:
+    member = await api.connect(user)
+    path = f"/users/{user}/members/{member}"
+    fields = {
+        "id": "a",
+        "metadata": "m",
+        "background_aggregation_is_disabled": True,
+        "use_cases": ["PFM"],
+    }
+    await asyncio.gather(*(api.put(path, json={"member": {name: value}}) for name, value in fields.items()))
+    found = (await api.get(path)).json()["member"]
+    assert {name: found[name] for name in fields} == fields
+
+
+async def test_members_are_listed_and_narrowed_by_use_case(api: Api, user: str) -> None:
+    first = await api.connect(user, login="one", use_cases=["PFM"])
+    second = await api.connect(user, login="two")
+
+    async def found(**query: str) -> list[str]:
+        answer = await api.get(f"/users/{user}/members", params=query)
+        return [each["guid"] for each in answer.json()["members"]]
+
+    assert await found() == [first, second]
+    assert await found(use_case="PFM") == [first]
+    assert await found(use_case="MONEY_MOVEMENT") == []
+
+
+async def test_a_members_credentials_are_its_institutions_boxes_and_never_values(api: Api, user: str) -> None:
+    member = await api.connect(user, password="hunter2")
+    answer = await api.get(f"/users/{user}/members/{member}/credentials")
+    assert [each["guid"] for each in answer.json()["credentials"]] == [LOGIN, PASSWORD]
+    assert "hunter2" not in answer.text
+
+
+async def test_a_deleted_member_is_gone_with_what_hung_on_it(api: Api, user: str) -> None:
+    member = await api.connect(user)
+    await api.work()
+    path = f"/users/{user}/members/{member}"
+    assert (await api.get(f"/users/{user}/accounts")).json()["accounts"]
+    deleted = await api.delete(path)
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    assert refusal(await api.get(path)) == (404, "not_found_error")
+    assert refusal(await api.delete(path)) == (404, "not_found_error")
+    assert (await api.get(f"/users/{user}/accounts")).json()["accounts"] == []
+    await api.connect(user)
+
+
+async def test_a_disabled_users_member_may_still_be_deleted_but_nothing_more(api: Api, user: str) -> None:
+    member = await api.connect(user)
+    await api.work()
+    await api.put(f"/users/{user}", json={"user": {"is_disabled": True}})
+    path = f"/users/{user}/members/{member}"
+    refused = [
+        await api.get(path),
+        await api.put(path, json={"member": {"metadata": "x"}}),
+        await api.post(f"{path}/aggregate"),
+        await api.post(f"/users/{user}/members", json=connecting("another")),
+        await api.post(f"/users/{user}/widget_urls", json={"widget_url": {"widget_type": "connect_widget"}}),
+    ]
+    assert [refusal(answer) for answer in refused] == [(403, "forbidden_error")] * len(refused)
+    assert (await api.delete(path)).status_code == 204
+
+
+JOBS = {
+    "aggregate": 202,
+    "verify": 200,
+    "identify": 202,
+    "check_balance": 202,
+    "extend_history": 202,
+    "fetch_statements": 202,
+}
+
+
+@pytest.mark.parametrize(("job", "status"), JOBS.items())
+async def test_a_job_answers_at_once_again_while_it_runs_and_is_alone(
+    api: Api, user: str, job: str, status: int
+) -> None:
+    member = await api.connect(user, skip_aggregation=True)
+    path = f"/users/{user}/members/{member}"
+    started = await api.post(f"{path}/{job}")
+    assert started.status_code == status
+    assert started.json()["member"]["is_being_aggregated"] is True
+    assert (await api.post(f"{path}/{job}")).status_code == status
+    for other in JOBS.keys() - {job}:
+        assert refusal(await api.post(f"{path}/{other}")) == (409, "conflict_error")
+    await api.work()
+    assert (await status_of(api, user, member))["connection_status"] == "CONNECTED"
+    async with api.house.db.connection() as connection:
+        cursor = await connection.execute("SELECT count(*) FROM member_job WHERE member_guid = %s", (member,))
+        assert await cursor.fetchone() == (1,)
+
+
+async def test_a_job_the_institution_does_not_offer_is_400(api: Api, user: str) -> None:
+    (institution,) = (await api.get("/institutions", params={"name": "Whistlestop"})).json()["institutions"]
+    boxes = (await api.get(f"/institutions/{institution['code']}/credentials")).json()["credentials"]
+    body = {
+        "member": {
+            "institution_code": institution["code"],
+            "credentials": [{"guid": box["guid"], "value": "x"} for box in boxes],
+            "skip_aggregation": True,
+        }
+    }
+    member = (await api.post(f"/users/{user}/members", json=body)).json()["member"]["guid"]
+    path = f"/users/{user}/members/{member}"
+    for job in ("verify", "identify", "extend_history", "fetch_statements"):
+        assert refusal(await api.post(f"{path}/{job}")) == (400, "invalid_request")
+
+
+async def test_an_aggregation_may_leave_the_transactions_out(api: Api, user: str) -> None:
+    member = await api.connect(user, skip_aggregation=True)
+    path = f"/users/{user}/members/{member}"
+    await api.post(f"{path}/aggregate", params={"include_transactions": "False", "include_holdings": "true"})
+    await api.work()
+    assert (await api.get(f"{path}/accounts")).json()["accounts"]
+    assert (await api.get(f"{path}/transactions")).json()["transactions"] == []
+    await api.post(f"{path}/aggregate")
+    await api.work()
+    assert (await api.get(f"{path}/transactions")).json()["transactions"]
+
+
+async def test_balances_are_checked_five_times_in_two_hours(api: Api, user: str, clock: MovableClock) -> None:
+    (institution,) = (await api.get("/institutions", params={"name": "Lanternfish"})).json()["institutions"]
+    boxes = (await api.get(f"/institutions/{institution['code']}/credentials")).json()["credentials"]
+    body = {
+        "member": {
+            "institution_code": institution["code"],
+            "credentials": [{"guid": box["guid"], "value": "x"} for box in boxes],
+            "skip_aggregation": True,
+        }
+    }
+    member = (await api.post(f"/users/{user}/members", json=body)).json()["member"]["guid"]
+    path = f"/users/{user}/members/{member}/check_balance"
+    for _ in range(5):
+        assert (await api.post(path)).status_code == 202
+        await api.work()
+    refused = await api.post(path)
+    assert refusal(refused) == (429, "too_many_requests_error")
+    assert 0 < int(refused.headers["retry-after"]) <= 7200
+    clock.advance(timedelta(hours=2, seconds=1))
+    assert (await api.post(path)).status_code == 202
+
+
+async def test_a_callback_payload_is_echoed_on_what_the_call_leads_to(api: Api, user: str) -> None:
+    headers = {"X-CALLBACK-PAYLOAD": "Zm9v"}
+    created = await api.post(f"/users/{user}/members", json=connecting(), headers=headers)
+    await api.work()
+    assert [payload for _, payload, _ in await told(api, "MEMBER")] == ["Zm9v"]
+    assert [payload for _, payload, _ in await told(api, "AGGREGATION")] == ["Zm9v"]
+    path = f"/users/{user}/members/{created.json()['member']['guid']}"
+    await api.post(f"{path}/verify", headers={"X-CALLBACK-PAYLOAD": "YmFy"})
+    await api.work()
+    assert [payload for _, payload, _ in await told(api, "VERIFICATION")] == ["YmFy"]
+    long = await api.post(f"{path}/verify", headers={"X-CALLBACK-PAYLOAD": "x" * 1025})
+    assert refusal(long) == (400, "invalid_request")
+
+
+async def test_a_client_that_skips_its_webhook_is_told_of_the_job_but_not_of_the_member(
+    api: Api, user: str
+) -> None:
+    path = f"/users/{user}/members"
+    skip = {"MX-Skip-Webhook": "true"}
+    created = await api.post(path, json=connecting(), headers=skip)
+    member = f"{path}/{created.json()['member']['guid']}"
+    await api.put(member, json={"member": {"metadata": "x", "skip_webhook": True}})
+    await api.put(member, json={"member": {"metadata": "y"}})
+    await api.work()
+    await api.delete(member, headers=skip)
+    assert [(action, is_sent) for action, _, is_sent in await told(api, "MEMBER")] == [
+        ("created", False),
+        ("updated", False),
+        ("updated", True),
+        ("deleted", False),
+    ]
+    assert [is_sent for _, _, is_sent in await told(api, "AGGREGATION")] == [True]
+
+
+async def test_a_path_with_a_character_no_database_keeps_is_refused(api: Api, user: str) -> None:
+    for path in (f"/users/{user}%00", f"/users/{user}/members/%00", "/institutions/%00"):
+        assert (await api.get(path)).status_code in {400, 404}
+    assert refusal(await api.get(f"/users/{new('USR')}/members")) == (404, "not_found_error")

@@ -1,0 +1,266 @@
+"""Transactions and statements over HTTP."""
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from coatcheck.app import Coatcheck
+from coatcheck.clock import MovableClock
+from coatcheck.model.accounts import Account
+from coatcheck.model.categories import BY_NAME
+from tests.api_client import DIALECTS, PDF, V1, V2, Api, make_statement, make_transaction, refusal
+from tests.factories import make_account, make_client, make_user
+
+
+@pytest.fixture
+async def api(house: Coatcheck, http: httpx.AsyncClient) -> Api:
+    return Api(http, house, await make_client(house))
+
+
+@pytest.fixture
+async def account(house: Coatcheck, api: Api) -> Account:
+    return await make_account(house, await make_user(house, api.caller))
+
+
+async def found(api: Api, path: str, **query: Any) -> list[str]:
+    answer = await api.get(path, params=query)
+    assert answer.status_code == 200, answer.text
+    return [each["guid"] for each in answer.json()["transactions"]]
+
+
+def places(account: Account) -> list[str]:
+    """Every path that the account's transactions are listed below."""
+    user = f"/users/{account.user_guid}"
+    return [
+        f"{user}/transactions",
+        f"{user}/members/{account.member_guid}/transactions",
+        f"{user}/accounts/{account.guid}/transactions",
+        f"{user}/members/{account.member_guid}/accounts/{account.guid}/transactions",
+    ]
+
+
+async def test_a_list_reaches_from_120_days_ago_to_5_days_ahead_unless_told_otherwise(
+    api: Api, house: Coatcheck, account: Account
+) -> None:
+    today = house.clock.now().date()
+    guids = {
+        days: await make_transaction(house, account, date=today + timedelta(days=days))
+        for days in (6, 5, 0, -120, -121)
+    }
+    (path, *_) = places(account)
+    assert await found(api, path) == [guids[5], guids[0], guids[-120]]
+    assert await found(api, path, from_date=today.isoformat()) == [guids[5], guids[0]]
+    assert await found(api, path, to_date=(today - timedelta(days=1)).isoformat()) == [guids[-120]]
+    wide = {"from_date": "2001-01-01", "to_date": "2101-01-01"}
+    assert await found(api, path, **wide) == list(guids.values())
+
+
+async def test_the_clock_moves_the_defaults(
+    api: Api, house: Coatcheck, account: Account, clock: MovableClock
+) -> None:
+    guid = await make_transaction(house, account)
+    (path, *_) = places(account)
+    clock.advance(timedelta(days=121))
+    assert await found(api, path) == []
+    assert await found(api, path, from_date="2001-01-01") == [guid]
+
+
+async def test_a_date_may_also_be_unix_seconds(api: Api, house: Coatcheck, account: Account) -> None:
+    now = house.clock.now()
+    guid = await make_transaction(house, account)
+    (path, *_) = places(account)
+    assert await found(api, path, from_date=int(now.timestamp())) == [guid]
+    assert await found(api, path, from_date=int((now + timedelta(days=1)).timestamp())) == []
+    for nonsense in ("yesterday", "2020-13-01", "9" * 30):
+        assert refusal(await api.get(path, params={"from_date": nonsense})) == (400, "invalid_request")
+
+
+async def test_transactions_are_narrowed_by_when_they_were_created_and_updated(
+    api: Api, house: Coatcheck, account: Account
+) -> None:
+    now = house.clock.now()
+    old = now - timedelta(days=10)
+    first = await make_transaction(house, account, created_at=old, updated_at=old)
+    second = await make_transaction(house, account, created_at=old, updated_at=now)
+    (path, *_) = places(account)
+    day, yesterday = old.date().isoformat(), (now - timedelta(days=1)).date().isoformat()
+    assert set(await found(api, path, from_created_at=day, to_created_at=day)) == {first, second}
+    assert await found(api, path, from_created_at=yesterday) == []
+    seconds = int((now - timedelta(days=1)).timestamp())
+    assert await found(api, path, from_timestamp=seconds) == []
+    assert set(await found(api, path, to_timestamp=seconds)) == {first, second}
+    assert await found(api, path, from_updated_at=yesterday) == [second]
+    assert await found(api, path, to_updated_at=yesterday) == [first]
+
+
+async def test_transactions_are_narrowed_by_category_in_both_spellings(
+    api: Api, house: Coatcheck, account: Account
+) -> None:
+    today = house.clock.now().date()
+    guids = {
+        name: await make_transaction(house, account, category=name, date=today - timedelta(days=number))
+        for number, name in enumerate(("Groceries", "Restaurants", "Gas"))
+    }
+    category = {name: BY_NAME[name].guid for name in (*guids, "Food & Dining")}
+    (path, *_) = places(account)
+    assert await found(api, path, category_guid=category["Gas"]) == [guids["Gas"]]
+    several = {"category_guid[]": [category["Gas"], category["Groceries"]]}
+    assert await found(api, path, **several) == [guids["Groceries"], guids["Gas"]]
+    for spelling in ("top_level_category_guid", "top_level_category_guid[]"):
+        food = await found(api, path, **{spelling: category["Food & Dining"]})
+        assert food == [guids["Groceries"], guids["Restaurants"]]
+    assert await found(api, path, category_guid="CAT-none") == []
+
+
+async def test_transactions_are_narrowed_by_their_members_use_case(api: Api) -> None:
+    user = await api.create_user()
+    member = await api.connect(user, use_cases=["PFM"])
+    await api.work()
+    path = f"/users/{user}/transactions"
+    assert await found(api, path, use_case="PFM") == await found(
+        api, f"/users/{user}/members/{member}/transactions"
+    )
+    assert await found(api, path, use_case="MONEY_MOVEMENT") == []
+
+
+async def test_every_place_shows_what_stands_below_it_and_nothing_else(api: Api, house: Coatcheck) -> None:
+    api = Api(api.http, house, api.caller, V2)
+    user = await make_user(house, api.caller)
+    one, two = await make_account(house, user), await make_account(house, user)
+    first, second = await make_transaction(house, one), await make_transaction(house, two)
+    everything, *narrower = places(one)
+    assert set(await found(api, everything)) == {first, second}
+    for path in narrower:
+        assert await found(api, path) == [first]
+    crossed = f"/users/{user.guid}/members/{one.member_guid}/accounts/{two.guid}"
+    for path in (f"{crossed}/transactions", f"{crossed}/transactions/{second}"):
+        assert refusal(await api.get(path)) == (404, "not_found_error")
+    straight = f"/users/{user.guid}/members/{one.member_guid}/accounts/{one.guid}/transactions"
+    assert refusal(await api.get(f"{straight}/{second}")) == (404, "not_found_error")
+    changed = await api.put(f"{straight}/{second}", json={"transaction": {"description": "x"}})
+    assert refusal(changed) == (404, "not_found_error")
+
+
+async def test_pages_follow_each_other_without_gap_or_overlap(
+    api: Api, house: Coatcheck, account: Account
+) -> None:
+    guids = {await make_transaction(house, account) for _ in range(23)}
+    (path, *_) = places(account)
+    pages = [await found(api, path, page=number, records_per_page=10) for number in (1, 2, 3, 4)]
+    assert [len(page) for page in pages] == [10, 10, 3, 0]
+    assert {guid for page in pages for guid in page} == guids
+
+
+@pytest.mark.parametrize("version", DIALECTS)
+async def test_includes_add_what_was_asked_for_and_only_that(api: Api, version: str) -> None:
+    api = Api(api.http, api.house, api.caller, version)
+    user = await api.create_user()
+    await api.connect(user)
+    await api.work()
+    path = f"/users/{user}/transactions"
+    keys = {"merchant", "classification", "geolocation", "repeating_transaction"}
+
+    async def shown(**query: str) -> list[dict[str, Any]]:
+        body: list[dict[str, Any]] = (await api.get(path, params=query)).json()["transactions"]
+        return body
+
+    assert not any(keys & each.keys() for each in await shown())
+    some = await shown(includes="merchants")
+    assert all(keys & each.keys() == {"merchant"} for each in some)
+    named = next(each for each in some if each["merchant"])
+    assert named["merchant"]["guid"] == named["merchant_guid"]
+    everything = "repeating_transactions,merchants,classifications,geolocations"
+    assert all(keys <= each.keys() for each in await shown(includes=everything))
+    assert refusal(await api.get(path, params={"includes": "gossip"})) == (400, "invalid_request")
+
+
+async def test_one_transaction_is_read_as_a_list_of_one(api: Api, house: Coatcheck, account: Account) -> None:
+    guid = await make_transaction(house, account)
+    body = (await api.get(f"/users/{account.user_guid}/transactions/{guid}")).json()
+    assert [each["guid"] for each in body["transactions"]] == [guid]
+    assert body["pagination"]["total_entries"] == 1
+
+
+async def test_a_description_can_be_changed_and_the_banks_own_stays(
+    api: Api, house: Coatcheck, account: Account
+) -> None:
+    guid = await make_transaction(house, account)
+    (path, *_, nested) = places(account)
+    for number, place in enumerate((path, nested)):
+        answer = await api.put(f"{place}/{guid}", json={"transaction": {"description": f"mine {number}"}})
+        assert answer.status_code == 200
+        changed = answer.json()["transaction"]
+        assert (changed["description"], changed["original_description"]) == (
+            f"mine {number}",
+            "CORNER SHOP 0042",
+        )
+    bodies: list[dict[str, Any]] = [{}, {"transaction": {}}, {"transaction": {"description": None}}]
+    for body in bodies:
+        assert refusal(await api.put(f"{path}/{guid}", json=body)) == (400, "invalid_request")
+
+
+# --- statements -------------------------------------------------------------------------------------------
+
+
+async def test_a_statement_leads_to_its_pdf(api: Api) -> None:
+    user = await api.create_user()
+    member = await api.connect(user, skip_aggregation=True)
+    path = f"/users/{user}/members/{member}"
+    await api.post(f"{path}/fetch_statements")
+    await api.work()
+    statements = (await api.get(f"{path}/statements")).json()["statements"]
+    assert statements
+    for statement in statements[:1]:
+        assert (await api.get(f"{path}/statements/{statement['guid']}")).json() == {"statement": statement}
+        pdf = await api.get(statement["uri"])
+        assert pdf.status_code == 200
+        assert pdf.content.startswith(b"%PDF-")
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("application/vnd.mx.api.v1+pdf", "application/vnd.mx.api.v1+pdf"),
+        ("application/vnd.mx.api.v1+json", "application/vnd.mx.api.v1+pdf"),
+        ("*/*", "application/vnd.mx.api.v1+pdf"),
+        ("application/pdf", "application/pdf"),
+    ],
+)
+async def test_a_pdf_comes_under_the_media_type_that_was_asked_for(
+    api: Api, house: Coatcheck, account: Account, accept: str, media_type: str
+) -> None:
+    statement = await make_statement(house, account)
+    path = f"/users/{account.user_guid}/members/{account.member_guid}/statements/{statement}.pdf"
+    answer = await api.get(path, headers={"Accept": accept})
+    assert (answer.status_code, answer.content) == (200, PDF)
+    assert answer.headers["content-type"] == media_type
+    assert answer.headers["content-disposition"] == f'attachment; filename="{statement}.pdf"'
+    assert answer.headers["cache-control"] == "no-store"
+    assert "sandbox" in answer.headers["content-security-policy"]
+
+
+async def test_a_statement_of_another_member_is_not_found(
+    api: Api, house: Coatcheck, account: Account
+) -> None:
+    user = await make_user(house, api.caller)
+    one, two = await make_account(house, user), await make_account(house, user)
+    statement = await make_statement(house, one)
+    crossed = f"/users/{user.guid}/members/{two.member_guid}/statements/{statement}"
+    for path in (crossed, f"{crossed}.pdf"):
+        assert refusal(await api.get(path)) == (404, "not_found_error")
+    assert (await api.get(f"/users/{user.guid}/members/{two.member_guid}/statements")).json()[
+        "statements"
+    ] == []
+
+
+async def test_a_downloaded_statement_is_a_disclosure(api: Api, house: Coatcheck, account: Account) -> None:
+    statement = await make_statement(house, account)
+    path = f"/users/{account.user_guid}/members/{account.member_guid}/statements/{statement}.pdf"
+    await Api(api.http, house, api.caller, V1).get(path)
+    async with house.db.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT reader_guid, what FROM disclosure WHERE record_guid = %s", (statement,)
+        )
+        assert await cursor.fetchall() == [(api.caller.guid, "STATEMENT")]

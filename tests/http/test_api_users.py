@@ -1,0 +1,215 @@
+"""Users over HTTP."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from coatcheck.app import Coatcheck
+from coatcheck.vault.vault import SecretKind, WorkerReader
+from tests.api_client import V2, Api, make_statement, refusal
+from tests.factories import make_account, make_client, make_processor, make_token, make_user
+
+
+@pytest.fixture
+async def api(house: Coatcheck, http: httpx.AsyncClient) -> Api:
+    return Api(http, house, await make_client(house))
+
+
+async def test_a_user_comes_back_as_it_was_created(api: Api) -> None:
+    sent = {"id": "ann_1-x", "email": "ann@example.com", "is_disabled": False, "metadata": '{"name":"Ann"}'}
+    created = await api.post("/users", json={"user": {**sent, "unheard_of": [1]}})
+    assert created.status_code == 200
+    user = created.json()["user"]
+    assert {name: user[name] for name in sent} == sent
+    assert user["guid"].startswith("USR-")
+    for identifier in (user["guid"], "ann_1-x"):
+        assert (await api.get(f"/users/{identifier}")).json() == {"user": user}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"user": {}},
+        {"user": None},
+        {},
+        [],
+        {"user": {"metadata": {"name": "Ann"}}},
+        {"user": {"id": ""}},
+        {"user": {"id": "ann@example.com"}},
+        {"user": {"id": "a b"}},
+        {"user": {"id": "a/b"}},
+        {"user": {"id": "ä"}},
+        {"user": {"id": "ann\n"}},
+        {"user": {"id": 7}},
+        {"user": {"is_disabled": "no"}},
+        {"user": {"email": "a\0b"}},
+        {"user": {"unheard_of": 1}},
+    ],
+)
+async def test_a_user_that_is_empty_or_malformed_is_refused(api: Api, body: object) -> None:
+    assert refusal(await api.post("/users", json=body)) == (400, "invalid_request")
+    guid = await api.create_user()
+    assert refusal(await api.put(f"/users/{guid}", json=body)) == (400, "invalid_request")
+
+
+async def test_a_body_that_is_no_json_is_refused(api: Api) -> None:
+    for content in (b"", b"{", b"\xff", b'{"user":{"id":"\\ud800"}}', b"NaN"):
+        assert refusal(await api.post("/users", content=content)) == (400, "invalid_request")
+
+
+async def test_an_id_stands_for_one_user_of_a_client_only(api: Api, house: Coatcheck) -> None:
+    await api.create_user(id="ann")
+    other = await api.create_user(id="bob")
+    assert refusal(await api.post("/users", json={"user": {"id": "ann"}})) == (409, "conflict_error")
+    assert refusal(await api.put(f"/users/{other}", json={"user": {"id": "ann"}})) == (409, "conflict_error")
+    assert (await api.get(f"/users/{other}")).json()["user"]["id"] == "bob"
+    stranger = Api(api.http, house, await make_client(house))
+    await stranger.create_user(id="ann")
+
+
+async def test_users_are_listed_by_page_and_found_by_id_email_and_whether_they_are_disabled(api: Api) -> None:
+    guids = [await api.create_user(id=f"user-{number}", email="a@example.com") for number in range(12)]
+    await api.put(f"/users/{guids[0]}", json={"user": {"is_disabled": True, "email": "b@example.com"}})
+
+    async def found(**query: object) -> list[str]:
+        return [user["guid"] for user in (await api.get("/users", params=query)).json()["users"]]
+
+    assert await found() == guids
+    assert await found(records_per_page=10, page=2) == guids[10:]
+    assert await found(id="user-3") == [guids[3]]
+    assert await found(id="nobody") == []
+    assert await found(email="b@example.com") == guids[:1]
+    assert await found(is_disabled="True") == guids[:1]
+    assert await found(is_disabled="false") == guids[1:]
+    assert refusal(await api.get("/users", params={"is_disabled": "perhaps"})) == (400, "invalid_request")
+    assert (await api.get("/users", params={"records_per_page": 10})).json()["pagination"] == {
+        "current_page": 1,
+        "per_page": 10,
+        "total_entries": 12,
+        "total_pages": 2,
+    }
+
+
+async def test_an_update_changes_what_was_sent_and_nothing_else(api: Api) -> None:
+    guid = await api.create_user(id="ann", email="ann@example.com", metadata="x")
+    user = (await api.put(f"/users/{guid}", json={"user": {"metadata": None}})).json()["user"]
+    assert (user["id"], user["email"], user["metadata"]) == ("ann", "ann@example.com", None)
+
+
+async def test_changes_of_different_fields_at_once_undo_each_other_never(api: Api) -> None:
+    guid = await api.create_user()
+    fields = {"is_disabled": True, "email": "a@example.com", "metadata": "m", "id": "ann"}
+    answers = await asyncio.gather(
+        *(api.put(f"/users/{guid}", json={"user": {name: value}}) for name, value in fields.items())
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    user = (await api.get(f"/users/{guid}")).json()["user"]
+    assert {name: user[name] for name in fields} == fields
+
+
+async def test_of_many_users_created_at_once_with_one_id_one_is(api: Api) -> None:
+    answers = await asyncio.gather(*(api.post("/users", json={"user": {"id": "ann"}}) for _ in range(16)))
+    assert sorted(answer.status_code for answer in answers) == [200] + [409] * 15
+
+
+async def test_a_disabled_users_data_is_not_read_until_it_is_enabled(api: Api, house: Coatcheck) -> None:
+    user = await make_user(house, api.caller)
+    account = await make_account(house, user)
+    processor = await make_processor(house, api.caller)
+    token = {"Authorization": f"Bearer {await make_token(house, account, processor)}"}
+    path = f"/users/{user.guid}"
+    reads = [
+        f"{path}/accounts",
+        f"{path}/members/{account.member_guid}/account_numbers",
+        f"{path}/transactions",
+    ]
+    await api.put(path, json={"user": {"is_disabled": True}})
+    for read in reads:
+        assert refusal(await api.get(read)) == (403, "forbidden_error")
+    assert (await api.http.get("/payment_account", headers=token)).status_code == 401
+    assert (await api.get(path)).json()["user"]["is_disabled"] is True
+    await api.put(path, json={"user": {"is_disabled": False}})
+    for read in reads:
+        assert (await api.get(read)).status_code == 200
+    assert (await api.http.get("/payment_account", headers=token)).status_code == 200
+
+
+async def test_deleting_a_user_ends_its_tokens_and_leaves_nothing_to_open(api: Api, house: Coatcheck) -> None:
+    user = await make_user(house, api.caller)
+    account = await make_account(house, user)
+    statement = await make_statement(house, account)
+    processor = await make_processor(house, api.caller)
+    token = {"Authorization": f"Bearer {await make_token(house, account, processor)}"}
+    assert (await api.http.get("/account/account_numbers", headers=token)).status_code == 200
+
+    deleted = await api.delete(f"/users/{user.guid}")
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    assert "content-type" not in deleted.headers
+
+    assert (await api.http.get("/account/account_numbers", headers=token)).status_code == 401
+    assert refusal(await api.get(f"/users/{user.guid}")) == (404, "not_found_error")
+    assert refusal(await api.delete(f"/users/{user.guid}")) == (404, "not_found_error")
+    async with house.db.connection() as connection:
+        sealed = await house.vault.show_secret(
+            connection,
+            owner_guid=user.guid,
+            record_guid=statement,
+            kind=SecretKind.STATEMENT,
+            reader=WorkerReader("JOB-test"),
+        )
+        cursor = await connection.execute(
+            """SELECT (SELECT count(*) FROM data_key WHERE owner_guid = %(guid)s)
+                    + (SELECT count(*) FROM account WHERE user_guid = %(guid)s)
+                    + (SELECT count(*) FROM account_number WHERE user_guid = %(guid)s)""",
+            {"guid": user.guid},
+        )
+        assert await cursor.fetchone() == (0,)
+    assert sealed is None
+
+
+async def test_what_is_done_to_a_user_is_audited_and_told(api: Api, house: Coatcheck) -> None:
+    guid = await api.create_user()
+    await api.put(f"/users/{guid}", json={"user": {"metadata": "y"}})
+    await api.delete(f"/users/{guid}")
+    async with house.db.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT body::json ->> 'action' FROM audit_event WHERE client_guid = %s ORDER BY guid",
+            (api.caller.guid,),
+        )
+        audited = [action for (action,) in await cursor.fetchall()]
+        cursor = await connection.execute(
+            "SELECT payload::json ->> 'action' FROM event WHERE client_guid = %s AND type = 'USER' ORDER BY guid",
+            (api.caller.guid,),
+        )
+        told = [action for (action,) in await cursor.fetchall()]
+    assert audited == ["user.created", "user.updated", "user.deleted"]
+    assert told == ["created", "updated", "deleted"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "fields", "deliveries"),
+    [
+        ({}, {}, 1),
+        ({"MX-Skip-Webhook": "true"}, {}, 0),
+        ({"MX-Skip-Webhook": "false"}, {}, 1),
+        ({}, {"skip_webhook": True}, 0),
+        ({}, {"skip_webhook": False}, 1),
+    ],
+)
+async def test_a_client_that_skips_its_webhook_is_not_told_of_its_own_doing(
+    http: httpx.AsyncClient,
+    house: Coatcheck,
+    headers: dict[str, str],
+    fields: dict[str, bool],
+    deliveries: int,
+) -> None:
+    api = Api(http, house, await make_client(house, webhook_url="https://hooks.example.com/mx"), V2)
+    await api.post("/users", json={"user": {"metadata": "x", **fields}}, headers=headers)
+    async with house.db.connection() as connection:
+        cursor = await connection.execute(
+            """SELECT count(*) FROM delivery d JOIN event e ON e.guid = d.event_guid
+               WHERE e.client_guid = %s""",
+            (api.caller.guid,),
+        )
+        assert await cursor.fetchone() == (deliveries,)

@@ -1,0 +1,252 @@
+"""Clients and processors, as their operator keeps them; keys are shown once and work at once."""
+
+import json
+
+import pytest
+
+from coatcheck.errors import InvalidClient
+from tests.factories import make_account, make_client, make_processor, make_token, make_user
+
+
+def added(operator, *arguments):
+    return json.loads(operator(*arguments, "--json").out)
+
+
+async def knows_client(house, guid, key):
+    async with house.db.connection() as connection:
+        try:
+            return (await house.api_keys.client(connection, guid, key)).guid == guid
+        except InvalidClient:
+            return False
+
+
+async def knows_processor(house, guid, key):
+    async with house.db.connection() as connection:
+        try:
+            return (await house.api_keys.processor(connection, guid, key)).guid == guid
+        except InvalidClient:
+            return False
+
+
+@pytest.fixture
+def client(operator):
+    return added(operator, "client", "add", "Acme Bank")
+
+
+@pytest.fixture
+def processor(operator):
+    return added(operator, "processor", "add", "Acme Pay", "--numbers-as-strings")
+
+
+def rows(operator, noun):
+    name = f"{noun}_id"
+    return {row[name]: row for row in json.loads(operator(noun, "list", "--json").out)}
+
+
+def test_a_new_client_is_listed_and_its_key_is_not(operator, client):
+    row = rows(operator, "client")[client["client_id"]]
+    assert (row["name"], row["is_disabled"], row["webhook_url"]) == ("Acme Bank", False, None)
+    printed = operator("client", "list").out
+    assert client["client_id"] in printed
+    assert client["client_api_key"] not in printed
+
+
+async def test_a_new_client_s_key_is_its_own(run_elsewhere, house):
+    client = await run_elsewhere("client", "add", "Acme Bank")
+    assert await knows_client(house, client["client_id"], client["client_api_key"])
+    assert not await knows_processor(house, client["client_id"], client["client_api_key"])
+
+
+def test_people_are_told_that_the_key_is_shown_once(operator):
+    answer = operator("client", "add", "Acme Bank")
+    assert "cck_" in answer.out
+    assert "shown this once" in answer.out
+
+
+def test_an_empty_name_is_refused(operator):
+    answer = operator("client", "add", "  ")
+    assert (answer.code, answer.out) == (1, "")
+    assert "name is empty" in answer.err
+
+
+async def test_a_rotated_key_works_beside_the_old_one_unless_at_once(run_elsewhere, house):
+    client = await run_elsewhere("client", "add", "Acme Bank")
+    guid = client["client_id"]
+    second = (await run_elsewhere("client", "rotate-key", guid))["client_api_key"]
+    assert await knows_client(house, guid, client["client_api_key"])
+    assert await knows_client(house, guid, second)
+    third = (await run_elsewhere("client", "rotate-key", guid, "--at-once"))["client_api_key"]
+    assert await knows_client(house, guid, third)
+    assert not await knows_client(house, guid, client["client_api_key"])
+    assert not await knows_client(house, guid, second)
+
+
+async def test_a_processor_s_key_is_rotated_alike(run_elsewhere, house):
+    processor = await run_elsewhere("processor", "add", "Acme Pay")
+    guid = processor["processor_id"]
+    second = (await run_elsewhere("processor", "rotate-key", guid, "--at-once"))["api_key"]
+    assert await knows_processor(house, guid, second)
+    assert not await knows_processor(house, guid, processor["api_key"])
+
+
+def test_disabling_and_enabling_show_in_the_list(operator, client, processor):
+    for noun, guid in (("client", client["client_id"]), ("processor", processor["processor_id"])):
+        assert operator(noun, "disable", guid).code == 0
+        assert rows(operator, noun)[guid]["is_disabled"]
+        assert operator(noun, "enable", guid).code == 0
+        assert not rows(operator, noun)[guid]["is_disabled"]
+
+
+def test_a_processor_is_registered_as_it_was_asked(operator, processor):
+    row = rows(operator, "processor")[processor["processor_id"]]
+    assert (row["numbers_as_strings"], row["owners_at_transactions"]) == (True, False)
+
+
+@pytest.mark.parametrize(("verb", "is_enabled"), [("enable-for", True), ("disable-for", False)])
+def test_a_processor_is_enabled_and_disabled_for_a_client_twice_without_harm(
+    operator, client, processor, verb, is_enabled
+):
+    ids = processor["processor_id"], client["client_id"]
+    for _ in range(2):
+        assert operator("processor", verb, *ids).code == 0
+    assert added(operator, "processor", verb, *ids) == {
+        "processor_id": ids[0],
+        "client_id": ids[1],
+        "is_enabled": is_enabled,
+    }
+
+
+async def test_disabling_a_processor_for_a_client_stops_its_reading_and_leaves_a_trace(
+    run_elsewhere, house, http
+):
+    client = await make_client(house)
+    processor = await make_processor(house, client)
+    token = await make_token(house, await make_account(house, await make_user(house, client)), processor)
+
+    async def read():
+        answer = await http.get("/account/account_numbers", headers={"Authorization": f"Bearer {token}"})
+        return answer.status_code
+
+    assert await read() == 200
+    await run_elsewhere("processor", "disable-for", processor.guid, client.guid)
+    assert await read() == 401
+    await run_elsewhere("processor", "enable-for", processor.guid, client.guid)
+    assert await read() == 200
+    async with house.db.connection() as connection:
+        cursor = await connection.execute(
+            """SELECT body::jsonb ->> 'action', body::jsonb ->> 'actor' FROM audit_event
+               WHERE client_guid = %s AND body::jsonb ->> 'subject' = %s""",
+            (client.guid, processor.guid),
+        )
+        assert set(await cursor.fetchall()) == {
+            ("processor.disabled_for_client", "operator"),
+            ("processor.enabled_for_client", "operator"),
+        }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["client", "disable", "CLT-none"],
+        ["client", "rotate-key", "PPR-none"],
+        ["client", "webhook", "CLT-none", "https://acme.example/hook"],
+        ["processor", "enable", "PPR-none"],
+        ["processor", "rotate-key", "PPR-none"],
+        ["processor", "enable-for", "PPR-none", "CLT-none"],
+        ["processor", "disable-for", "PPR-none", "CLT-none"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_not_there_is_refused_with_the_way_to_find_it(operator, arguments):
+    answer = operator(*arguments)
+    assert answer.code == 1
+    assert "list` shows all" in answer.err
+
+
+def test_a_processor_is_not_rotated_as_a_client(operator, processor):
+    assert operator("client", "rotate-key", processor["processor_id"]).code == 1
+
+
+def test_a_webhook_s_address_is_kept_with_one_secret_until_it_is_taken_away(operator, client):
+    guid, url = client["client_id"], "https://acme.example/hook"
+    first = added(operator, "client", "webhook", guid, url)
+    assert first["webhook_secret"].startswith("whsec_")
+    assert added(operator, "client", "webhook", guid, url)["webhook_secret"] == first["webhook_secret"]
+    assert rows(operator, "client")[guid]["webhook_url"] == url
+    assert "No more" in operator("client", "webhook", guid).out
+    assert rows(operator, "client")[guid]["webhook_url"] is None
+
+
+@pytest.mark.parametrize(
+    "address", ["http://acme.example/hook", "https://localhost/hook", "https://a:b@c.example/"]
+)
+def test_a_webhook_that_could_lead_inside_is_refused(operator, client, address):
+    answer = operator("client", "webhook", client["client_id"], address)
+    assert answer.code == 1
+    assert "webhook URL must" in answer.err
+
+
+def test_a_client_s_widget_looks_as_its_operator_says_and_keeps_what_is_not_said(operator, client, tmp_path):
+    guid = client["client_id"]
+    logo = tmp_path / "logo.svg"
+    logo.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    nothing = added(operator, "client", "widget", guid)
+    assert nothing == {
+        "client_id": guid,
+        "origins": [],
+        "accent_color": None,
+        "has_logo": False,
+        "privacy_url": None,
+    }
+    said = added(
+        operator,
+        "client",
+        "widget",
+        guid,
+        "--origin",
+        "https://App.example",
+        "--origin",
+        "http://localhost:*",
+        "--accent",
+        "#0a7",
+        "--logo",
+        str(logo),
+        "--privacy-url",
+        "https://app.example/privacy",
+    )
+    assert said == {
+        "client_id": guid,
+        "origins": ["https://app.example", "http://localhost:*"],
+        "accent_color": "#0a7",
+        "has_logo": True,
+        "privacy_url": "https://app.example/privacy",
+    }
+    changed = added(operator, "client", "widget", guid, "--logo", "", "--privacy-url", "")
+    assert changed == said | {"has_logo": False, "privacy_url": None}
+    assert "https://app.example, http://localhost:*" in operator("client", "widget", guid).out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--origin", "https://app.example/path"],
+        ["--origin", "app.example"],
+        ["--origin", "*"],
+        ["--origin", "https://*.example"],
+        ["--origin", "https://a.example; script-src *"],
+        ["--origin", "'unsafe-inline'"],
+        ["--accent", "red"],
+        ["--privacy-url", "javascript:alert(1)"],
+        ["--logo", "logo.html"],
+        ["--logo", "nowhere.svg"],
+    ],
+    ids=" ".join,
+)
+def test_a_look_that_could_do_harm_or_not_be_heeded_is_refused(operator, client, options):
+    assert operator("client", "widget", client["client_id"], *options).code == 1
+
+
+def test_a_logo_that_is_too_heavy_is_refused(operator, client, tmp_path):
+    logo = tmp_path / "logo.png"
+    logo.write_bytes(bytes(16 * 1024 + 1))
+    assert "at most" in operator("client", "widget", client["client_id"], "--logo", str(logo)).err

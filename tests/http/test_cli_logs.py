@@ -1,0 +1,109 @@
+"""A log line tells what happened and never what is secret."""
+
+import io
+import json
+import logging
+import re
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coatcheck import ids
+from coatcheck.cli import logs
+from coatcheck.grants.secrets import Kind, mint
+
+
+@pytest.fixture
+def stream():
+    """A configured process, put back afterwards."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    stream = io.StringIO()
+    logs.configure("DEBUG", "json", stream)
+    yield stream
+    structlog.reset_defaults()
+    logging.captureWarnings(False)
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+def redacted(**event):
+    return logs.redact(None, "info", event)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("around", ["{}", "GET /token?code={}&grant_type=x", "code={}.", '{{"a":"{}"}}'])
+def test_no_minted_secret_stands_in_a_line(kind, around):
+    secret = mint(kind, b"k" * 32).text
+    assert secret[4:] not in json.dumps(redacted(event=around.format(secret)))
+
+
+@given(st.text(alphabet="0123456789", min_size=9, max_size=17), st.text(max_size=20), st.text(max_size=20))
+def test_no_run_of_digits_as_long_as_an_account_number_stands_in_a_line(number, before, after):
+    shown = json.dumps(redacted(event=before + number + after, nested=[{"a": number}, int(number or 0)]))
+    assert not re.search(r"[0-9]{9}", re.sub(r"\\u[0-9a-f]{4}", "", shown))
+
+
+@given(st.binary(min_size=1))
+def test_bytes_are_never_shown(value):
+    assert redacted(event="sealed", blob=value)["blob"] == logs.HIDDEN
+
+
+@pytest.mark.parametrize(
+    "name", ["authorization", "Authorization", "code", "access_token", "password", "Set-Cookie", "api_key"]
+)
+def test_a_value_under_a_secret_s_name_is_hidden_at_any_depth(name):
+    shown = redacted(event="x", headers={name: "swordfish"}, **{name: "swordfish"})
+    assert "swordfish" not in json.dumps(shown)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Basic dXNlcjpwYXNz", "Basic [hidden]"),
+        ("bearer was Bearer abc.def", "bearer was Bearer [hidden]"),
+        ("postgresql://coatcheck:hunter2@db/coatcheck", "postgresql://coatcheck:[hidden]@db/coatcheck"),
+        ("account 123456789", "account [hidden]"),
+        ("12345678 rows", "12345678 rows"),
+    ],
+)
+def test_what_has_a_secret_s_shape_is_hidden_and_the_rest_stands(text, shown):
+    assert redacted(event=text)["event"] == shown
+
+
+def test_guids_stand_whatever_digits_they_hold():
+    guid = ids.new("USR")
+    digits = "ACT-01234567-1234-1234-1234-123456789012"
+    assert redacted(event=f"{guid} {digits}", user_guid=guid)["event"] == f"{guid} {digits}"
+
+
+def test_ours_and_a_library_s_lines_are_json_with_the_same_care(stream):
+    structlog.get_logger("ours").info("saved", job_guid="JOB-1", count=3, password="swordfish")
+    logging.getLogger("theirs").warning("got %s", "987654321")
+    ours, theirs = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (ours["event"], ours["level"], ours["job_guid"], ours["count"]) == ("saved", "info", "JOB-1", 3)
+    assert ours["password"] == logs.HIDDEN
+    assert (theirs["event"], theirs["logger"], theirs["level"]) == ("got [hidden]", "theirs", "warning")
+
+
+def test_an_exception_s_own_words_pass_the_same_gate(stream):
+    try:
+        raise ValueError("could not read 4417123456789113 of cca_0001234567890abcdefg")
+    except ValueError:
+        structlog.get_logger().exception("failed")
+    line = json.loads(stream.getvalue())
+    assert "ValueError: could not read [hidden] of [hidden]" in line["exception"]
+
+
+def test_others_debug_is_not_asked_for(stream):
+    logging.getLogger("library").debug("frame 1234")
+    logging.getLogger("httpx").info("HTTP Request: POST /token?code=1")
+    assert not stream.getvalue()
+
+
+def test_the_console_form_reads_for_people_with_the_same_care(stream):
+    logs.configure("INFO", "console", stream)
+    structlog.get_logger("ours").info("saved", account="123456789012")
+    assert "saved" in stream.getvalue()
+    assert "123456789012" not in stream.getvalue()

@@ -1,0 +1,246 @@
+"""A sandbox: everything in one process and one directory, the same again tomorrow, stopped in time."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import httpx
+import psycopg
+import pytest
+
+from coatcheck.cli.credentials import settled_seed
+from coatcheck.cli.embedded import database
+from coatcheck.errors import ConfigurationError
+from tests.api_client import connecting
+
+STOP = 10
+"""Seconds that a stop may take, database included."""
+
+
+class Sandbox:
+    def __init__(self, directory, *arguments):
+        self.directory = directory
+        self.errors = (directory.parent / f"{directory.name}.err").open("w+")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("COATCHECK_")}
+        self.process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "coatcheck.cli",
+                "sandbox",
+                "--port",
+                "0",
+                "--data-dir",
+                directory,
+                *arguments,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            env=environment | {"COATCHECK_LOG_LEVEL": "DEBUG"},
+        )
+        self.printed = []
+        for line in self.process.stdout:
+            self.printed.append(line)
+            if line == "ready\n":
+                break
+        else:
+            self.process.wait(10)
+
+    def complaints(self):
+        self.errors.seek(0)
+        return self.errors.read()
+
+    @property
+    def credentials(self):
+        assert self.printed[-1:] == ["ready\n"], self.complaints()
+        return json.loads((self.directory / "credentials.json").read_text())
+
+    def client(self):
+        given = self.credentials
+        return httpx.Client(
+            base_url=given["base_url"], auth=(given["client_id"], given["client_api_key"]), trust_env=False
+        )
+
+    def rows(self, statement):
+        """What its own database answers."""
+        with psycopg.connect(
+            host=str(self.directory / "postgres"), user="postgres", dbname="postgres"
+        ) as connection:
+            return connection.execute(statement).fetchall()
+
+    def stop(self, number=signal.SIGTERM):
+        """How long it took."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        self.process.wait(STOP + 5)
+        return time.monotonic() - began
+
+    def close(self):
+        if self.process.poll() is None:
+            self.stop()
+        self.process.stdout.close()
+        self.errors.close()
+
+
+@contextmanager
+def sandbox(directory, *arguments):
+    running = Sandbox(directory, *arguments)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """One running sandbox with a seed, for the tests that change nothing."""
+    with sandbox(tmp_path_factory.mktemp("sandbox") / "kept", "--seed", "7") as running:
+        yield running
+
+
+def database_answers(directory):
+    try:
+        psycopg.connect(host=str(directory / "postgres"), user="postgres", dbname="postgres").close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def test_it_answers_when_it_says_ready_and_tells_how_to_use_it(kept):
+    given = kept.credentials
+    assert httpx.get(f"{given['base_url']}/health", trust_env=False).status_code == 200
+    text = "".join(kept.printed)
+    for word in (given["base_url"], given["client_id"], given["client_api_key"]):
+        assert word in text
+    with kept.client() as client:
+        assert client.get("/users").json()["users"] == []
+
+
+def test_its_credentials_are_its_owner_s_alone(kept):
+    for name in ("credentials.json", "master.key"):
+        assert (kept.directory / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_its_credentials_name_a_client_and_two_processors_that_may_redeem_its_codes(kept):
+    given = kept.credentials
+    assert list(given) == ["base_url", "client_id", "client_api_key", "processors"]
+    assert [list(processor) for processor in given["processors"]] == [["processor_id", "api_key", "name"]] * 2
+    for processor in given["processors"]:
+        answer = httpx.post(
+            f"{given['base_url']}/token?grant_type=authorization_code&code=none",
+            auth=(processor["processor_id"], processor["api_key"]),
+            trust_env=False,
+        )
+        assert answer.json()["error"]["type"] == "invalid_grant"  # the processor is known, the code is not
+
+
+def test_a_second_one_on_the_same_directory_is_refused(kept):
+    with sandbox(kept.directory) as second:
+        assert second.process.returncode == 1
+        assert "Another process uses" in second.complaints()
+
+
+def test_a_taken_port_is_one_clear_sentence_and_leaves_nothing_behind(kept, tmp_path):
+    port = kept.credentials["base_url"].rsplit(":", 1)[1]
+    with sandbox(tmp_path / "other", "--port", port) as second:
+        assert second.process.returncode == 1
+        assert re.search(rf"Cannot listen on .* port {port}: .*--port", second.complaints())
+    assert not (tmp_path / "other").exists()
+
+
+def test_another_seed_on_the_same_directory_is_refused(tmp_path):
+    (tmp_path / "seed").write_text("7")
+    assert settled_seed(tmp_path, None) == settled_seed(tmp_path, 7) == 7
+    with pytest.raises(ConfigurationError, match="--seed 7"):
+        settled_seed(tmp_path, 8)
+
+
+def test_its_logs_at_debug_hold_no_secret(kept):
+    given = kept.credentials
+    with kept.client() as client:
+        client.post("/users", json={"user": {"id": "secretive"}})
+    logged = kept.complaints()
+    for secret in (given["client_api_key"], *(processor["api_key"] for processor in given["processors"])):
+        assert secret not in logged
+    assert not re.search(r"c[a-z]{2}_\w{8}", logged)
+
+
+@pytest.mark.faults
+def test_the_same_directory_again_is_the_same_data_and_credentials_at_a_new_address(tmp_path):
+    with sandbox(tmp_path / "data") as first:
+        before = first.credentials
+        with first.client() as client:
+            user = client.post("/users", json={"user": {"id": "kept"}}).json()["user"]
+        assert first.stop() < STOP
+        assert first.process.returncode == 0
+        assert not database_answers(first.directory)
+    with sandbox(tmp_path / "data") as second:
+        after = second.credentials
+        assert after | {"base_url": ""} == before | {"base_url": ""}
+        with second.client() as client:
+            assert client.get(f"/users/{user['guid']}").json()["user"] == user
+        assert second.stop(signal.SIGINT) < STOP
+        assert not database_answers(second.directory)
+
+
+@pytest.mark.faults
+def test_a_seed_fixes_the_credentials_on_every_machine_and_without_one_they_are_random(kept, tmp_path):
+    with sandbox(tmp_path / "seven", "--seed", "7") as same:
+        assert same.credentials | {"base_url": ""} == kept.credentials | {"base_url": ""}
+    with sandbox(tmp_path / "random") as other:
+        assert other.credentials["client_api_key"] != kept.credentials["client_api_key"]
+        assert other.credentials["client_id"] != kept.credentials["client_id"]
+
+
+@pytest.mark.faults
+def test_a_stop_hands_over_the_job_that_is_under_way(tmp_path):
+    with sandbox(tmp_path / "data") as running:
+        with running.client() as client:
+            user = client.post("/users", json={"user": {"metadata": "a test's"}}).json()["user"]["guid"]
+            client.post(f"/users/{user}/members", json=connecting(login="mxuser+slow=60"))
+            while running.rows("SELECT state FROM member_job") != [("running",)]:
+                time.sleep(0.05)
+        assert running.stop() < STOP
+    with database(running.directory / "postgres") as url, psycopg.connect(url) as connection:
+        assert connection.execute("SELECT state FROM member_job").fetchall() == [("queued",)]
+
+
+@pytest.mark.faults
+def test_what_a_fresh_one_writes_first_has_its_partition(tmp_path):
+    with sandbox(tmp_path / "data") as running:
+        assert running.credentials
+        assert running.rows("SELECT count(*) FROM audit_event_rest") == [(0,)]
+
+
+@pytest.mark.faults
+def test_after_a_kill_it_starts_again_with_its_data_and_stops_in_time(tmp_path):
+    with sandbox(tmp_path / "data") as killed:
+        before = killed.credentials
+        killed.process.kill()
+        killed.process.wait(10)
+    with sandbox(tmp_path / "data") as again:
+        assert again.credentials | {"base_url": ""} == before | {"base_url": ""}
+        assert again.stop() < STOP
+        assert not database_answers(again.directory)
+
+
+@pytest.mark.faults
+def test_a_stop_while_it_starts_leaves_no_database_running(tmp_path):
+    directory = tmp_path / "data"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "coatcheck.cli", "sandbox", "--port", "0", "--data-dir", directory],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 30
+    while not database_answers(directory) and time.monotonic() < deadline:
+        assert process.poll() is None
+    process.terminate()
+    process.wait(STOP)
+    assert not database_answers(directory)

@@ -1,0 +1,83 @@
+"""Whom the window hears from that opened the bank's page: in a browser, on addresses that need no network."""
+
+from typing import Any
+
+import httpx
+import pytest
+from playwright.async_api import Browser, Route
+
+from coatcheck.app import Coatcheck
+from coatcheck.model.widgets import WidgetLook, put_widget_look
+from tests.api_client import Api
+from tests.factories import make_client
+
+APP = """<!doctype html><title>Whoever opens the window</title>
+<script>const heard = []; addEventListener("message", ({ data }) => heard.push(data));</script>"""
+LISTED, OTHER, OURS = "https://app.example", "https://app.example:8443", "http://coatcheck.test"
+
+
+@pytest.fixture
+async def api(house: Coatcheck, http: httpx.AsyncClient) -> Api:
+    return Api(http, house, await make_client(house))
+
+
+async def heard(api: Api, browser: Browser, opener: str, **member: Any) -> tuple[str, list[Any]]:
+    """A member that is refused at the bank, and what a page at `opener` hears of it."""
+    wanted = {"institution_code": "mxcu_oauth", "credentials": [], "is_oauth": True}
+    asked = await api.post(f"/users/{await api.create_user()}/members", json={"member": wanted} | member)
+    window_url = httpx.URL(asked.json()["member"]["oauth_window_uri"])
+    back = f"{OURS}/oauth/callback?state={window_url.params['state']}&error=access_denied"
+
+    async def answer(route: Route) -> None:
+        url = route.request.url
+        if not url.startswith(f"{OURS}/oauth/"):
+            await route.fulfill(body=APP, content_type="text/html")
+            return
+        page = await api.http.get(url)
+        await route.fulfill(status=page.status_code, headers=dict(page.headers), body=page.content)
+
+    context = await browser.new_context()
+    await context.route("**/*", answer)
+    page = await context.new_page()
+    await page.goto(opener)
+    async with page.expect_popup() as opening:
+        await page.evaluate("url => void open(url)", back)
+    window = await opening.value
+    await window.wait_for_load_state()
+    # What one window posts to another arrives in order: after this, nothing is on its way any more.
+    await window.evaluate("opener.postMessage('last', '*')")
+    await page.wait_for_function("heard.includes('last')")
+    said: list[Any] = await page.evaluate("heard")
+    await context.close()
+    return asked.json()["member"]["guid"], said[:-1]
+
+
+async def allow(api: Api, *origins: str) -> None:
+    async with api.house.db.transaction() as connection:
+        await put_widget_look(connection, api.caller.guid, WidgetLook(origins=list(origins)))
+
+
+async def test_a_page_on_the_clients_list_hears_how_it_went_and_whose_it_was(
+    api: Api, browser: Browser
+) -> None:
+    await allow(api, "https://another.example", LISTED)
+    guid, said = await heard(api, browser, LISTED)
+    metadata = {"member_guid": guid, "error_reason": "DENIED"}
+    assert said == [{"mx": True, "type": "oauthComplete/error", "metadata": metadata}]
+
+
+async def test_a_page_of_ours_hears_it_without_a_list(api: Api, browser: Browser) -> None:
+    guid, said = await heard(api, browser, OURS)
+    assert [message["metadata"]["member_guid"] for message in said] == [guid]
+
+
+async def test_the_page_that_the_client_named_hears_it(api: Api, browser: Browser) -> None:
+    guid, said = await heard(api, browser, OTHER, client_redirect_url=f"{OTHER}/done")
+    assert [message["metadata"]["member_guid"] for message in said] == [guid]
+
+
+async def test_any_other_page_hears_nothing_at_all(api: Api, browser: Browser) -> None:
+    assert (await heard(api, browser, OTHER))[1] == []
+    await allow(api, LISTED, "http://localhost:*")
+    assert (await heard(api, browser, OTHER))[1] == []
+    assert (await heard(api, browser, LISTED, client_redirect_url=f"{OTHER}/done"))[1] == []

@@ -1,0 +1,404 @@
+"""The end user's way to the bank's own sign-in page and back, in the browser."""
+
+import re
+from datetime import timedelta
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+import httpx
+import pytest
+
+from coatcheck.app import Coatcheck
+from coatcheck.clock import MovableClock
+from coatcheck.errors import InvalidRequest
+from coatcheck.http.oauth_window import WayBack
+from coatcheck.model.widgets import WidgetLook, put_widget_look
+from coatcheck.worker import keep_house
+from tests.api_client import Api, refusal
+from tests.factories import make_client
+from tests.widget_client import open_page
+
+OAUTH = {"member": {"institution_code": "mxcu_oauth", "credentials": [], "is_oauth": True}}
+
+
+@pytest.fixture
+async def api(house: Coatcheck, http: httpx.AsyncClient) -> Api:
+    return Api(http, house, await make_client(house, webhook_url="https://hooks.example.com/mx"))
+
+
+@pytest.fixture
+async def user(api: Api) -> str:
+    return await api.create_user()
+
+
+async def begin(api: Api, user: str, **way_back: Any) -> tuple[str, str]:
+    """A PENDING member's guid, and its window."""
+    created = await api.post(f"/users/{user}/members", json=OAUTH | way_back)
+    assert created.status_code == 200, created.text
+    member = created.json()["member"]
+    assert (member["connection_status"], member["is_oauth"]) == ("PENDING", True)
+    return member["guid"], member["oauth_window_uri"]
+
+
+class Inputs(HTMLParser):
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.values: dict[str, str] = {}
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "input" and given.get("name"):
+            self.values[given["name"] or ""] = given.get("value") or ""
+
+
+async def decide(api: Api, window: str, decision: str = "allow", login: str = "mxuser") -> str:
+    """What the user does at the bank; where the bank sends the browser."""
+    page = await api.http.get(window)
+    assert page.status_code == 200, page.text
+    form = {**Inputs(page.text).values, "login": login, "decision": decision}
+    answer = await api.http.post(window.partition("?")[0], data=form)
+    assert answer.status_code == 303, answer.text
+    return str(answer.headers["location"])
+
+
+async def member_of(api: Api, user: str, guid: str) -> dict[str, Any]:
+    found: dict[str, Any] = (await api.get(f"/users/{user}/members/{guid}")).json()["member"]
+    return found
+
+
+def data_of(page: str) -> dict[str, str]:
+    return dict(re.findall(r'data-([a-z-]+)="([^"]*)"', page))
+
+
+async def test_consent_connects_the_member_and_the_page_tells_the_opener(api: Api, user: str) -> None:
+    guid, window = await begin(api, user)
+    back = await decide(api, window)
+    assert back.startswith("http://coatcheck.test/oauth/callback?")
+    page = await api.http.get(back)
+    assert page.status_code == 200
+    assert data_of(page.text) == {"type": "oauthComplete/success", "member-guid": guid}
+    await api.work()
+    member = await member_of(api, user, guid)
+    assert member["connection_status"] == "CONNECTED"
+    accounts = (await api.get(f"/users/{user}/members/{guid}/accounts")).json()["accounts"]
+    assert accounts
+
+
+async def test_the_page_speaks_the_browser_s_language(api: Api, user: str) -> None:
+    _, window = await begin(api, user)
+    french = {"Accept-Language": "fr-CA,en;q=0.5"}
+    back = await decide(api, window)
+    page = await api.http.get(back, headers=french)
+    assert '<html lang="fr-CA">' in page.text
+    assert "est connectée" in page.text
+    again = await api.http.get(back, headers=french)
+    assert (again.status_code, "Ce lien ne fonctionne plus" in again.text) == (410, True)
+
+
+async def test_a_window_of_the_widget_speaks_the_widget_s_language(api: Api, user: str) -> None:
+    widget = await open_page(api, user, locale="es")
+    bank = api.house.registry.find("mxcu_oauth").guid
+    made = await widget.send("POST", "/members", {"institution_guid": bank, "is_oauth": True})
+    back = await decide(api, made["member"]["oauth_window_uri"], decision="deny")
+    page = await api.http.get(back, headers={"Accept-Language": "en"})
+    assert '<html lang="es">' in page.text
+    assert "no está conectado" in page.text
+
+
+async def test_the_page_is_plain_named_and_can_load_nothing_foreign(api: Api, user: str) -> None:
+    _, window = await begin(api, user)
+    page = await api.http.get(await decide(api, window))
+    policy = page.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+    assert page.headers["cache-control"] == "no-store"
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert '<html lang="en">' in page.text
+    assert page.text.count("<h1>") == page.text.count("<main") == page.text.count("<title>") == 1
+    assert "<script>" not in page.text
+    assert "style=" not in page.text
+    for path in re.findall(r'(?:src|href)="([^"]*)"', page.text):
+        asset = await api.http.get(path)
+        assert path.startswith("/")
+        assert asset.status_code == 200
+        assert asset.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_callback_counts_once_and_only_in_time(api: Api, user: str, clock: MovableClock) -> None:
+    _, window = await begin(api, user)
+    back = await decide(api, window)
+    assert (await api.http.head(back)).status_code == 405
+    assert (await api.http.get(back)).status_code == 200
+    again = await api.http.get(back)
+    _, late = await begin(api, await api.create_user())
+    back = await decide(api, late)
+    clock.advance(timedelta(minutes=10, seconds=1))
+    too_late = await api.http.get(back)
+    strange = [
+        await api.http.get("/oauth/callback"),
+        await api.http.get("/oauth/callback", params={"state": "x", "code": "y"}),
+        await api.http.get("/oauth/callback?state=%00&code=%00"),
+        await api.http.get("/oauth/callback?state=%ff"),
+    ]
+    for answer in (again, too_late, *strange):
+        assert answer.status_code == 410
+        assert "no longer works" in answer.text
+        assert data_of(answer.text) == {}
+
+
+async def test_a_state_belongs_to_its_own_attempt_and_code(api: Api, user: str) -> None:
+    """A code that was issued for another attempt fails on its PKCE verifier (RFC 7636 4.6)."""
+    guid, window = await begin(api, user)
+    _, other_window = await begin(api, await api.create_user())
+    stolen = dict(parse_qsl(urlsplit(await decide(api, other_window)).query))["code"]
+    state = dict(parse_qsl(urlsplit(window).query))["state"]
+    page = await api.http.get("/oauth/callback", params={"state": state, "code": stolen})
+    assert data_of(page.text)["type"] == "oauthComplete/error"
+    assert (await member_of(api, user, guid))["connection_status"] == "DENIED"
+
+
+async def test_a_refusal_denies_the_member_with_a_reason(api: Api, user: str) -> None:
+    guid, window = await begin(api, user)
+    page = await api.http.get(await decide(api, window, "deny"))
+    assert page.status_code == 200
+    assert data_of(page.text) == {
+        "type": "oauthComplete/error",
+        "member-guid": guid,
+        "error-reason": "DENIED",
+    }
+    assert (await member_of(api, user, guid))["connection_status"] == "DENIED"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ("access_denied", "DENIED"),
+        ("temporarily_unavailable", "PROVIDER_ERROR"),
+        ("server_error", "PROVIDER_ERROR"),
+        ("invalid_scope", "SERVER_ERROR"),
+        ("<script>", "SERVER_ERROR"),
+        ("", "SERVER_ERROR"),
+    ],
+)
+async def test_the_banks_errors_become_mxs_reasons(api: Api, user: str, error: str, reason: str) -> None:
+    _, window = await begin(api, user)
+    state = dict(parse_qsl(urlsplit(window).query))["state"]
+    page = await api.http.get("/oauth/callback", params={"state": state, "error": error})
+    assert data_of(page.text)["error-reason"] == reason
+    assert error not in page.text or not error
+
+
+async def test_an_app_is_sent_back_by_its_own_url_with_the_outcome(api: Api, user: str) -> None:
+    way_back = {"referral_source": "APP", "client_redirect_url": "https://app.example.com/done?a=1&b=%2F#top"}
+    guid, window = await begin(api, user, **way_back)
+    answer = await api.http.get(await decide(api, window))
+    assert answer.status_code == 303
+    expected = f"https://app.example.com/done?a=1&b=%2F&status=success&member_guid={guid}#top"
+    assert answer.headers["location"] == expected
+    assert answer.headers["referrer-policy"] == "no-referrer"
+
+    guid, window = await begin(api, await api.create_user(), **way_back)
+    answer = await api.http.get(await decide(api, window, "deny"))
+    query = parse_qs(urlsplit(answer.headers["location"]).query)
+    assert (query["status"], query["member_guid"], query["error_reason"]) == (["error"], [guid], ["DENIED"])
+
+
+async def test_an_app_without_a_url_is_sent_back_by_its_scheme(api: Api, user: str) -> None:
+    for number, (sent, scheme) in enumerate(
+        (({}, "mx"), ({"ui_message_webview_url_scheme": "my.app"}, "my.app"))
+    ):
+        owner = await api.create_user(id=f"owner-{number}")
+        guid, window = await begin(api, owner, referral_source="APP", **sent)
+        answer = await api.http.get(await decide(api, window))
+        expected = f"{scheme}://oauth_complete?status=success&member_guid={guid}"
+        assert answer.headers["location"] == expected
+
+
+async def test_a_browsers_page_names_the_clients_origin_and_does_not_follow_its_url(
+    api: Api, user: str
+) -> None:
+    _, window = await begin(api, user, client_redirect_url="https://app.example.com:8443/done?x=1")
+    page = await api.http.get(await decide(api, window))
+    assert page.status_code == 200
+    assert data_of(page.text)["origins"] == "https://app.example.com:8443"
+
+
+async def allow(api: Api, *origins: str) -> None:
+    async with api.house.db.transaction() as connection:
+        await put_widget_look(connection, api.caller.guid, WidgetLook(origins=list(origins)))
+
+
+async def test_an_opener_on_the_clients_allow_list_is_told_and_its_any_port_entries_name_nobody(
+    api: Api, user: str
+) -> None:
+    await allow(api, "https://app.example", "http://localhost:*", "https://other.example:8443")
+    _, window = await begin(api, user)
+    page = await api.http.get(await decide(api, window, "deny"))
+    assert data_of(page.text)["origins"] == "https://app.example https://other.example:8443"
+
+
+async def test_an_opener_that_the_client_named_is_told_alone(api: Api, user: str) -> None:
+    await allow(api, "https://app.example")
+    _, window = await begin(api, user, client_redirect_url="https://named.example/done")
+    page = await api.http.get(await decide(api, window))
+    assert data_of(page.text)["origins"] == "https://named.example"
+
+
+async def test_without_a_list_or_with_another_clients_no_foreign_opener_is_told(
+    api: Api, user: str, http: httpx.AsyncClient
+) -> None:
+    await allow(Api(http, api.house, await make_client(api.house)), "https://theirs.example")
+    _, window = await begin(api, user)
+    page = await api.http.get(await decide(api, window))
+    assert "origins" not in data_of(page.text)
+
+
+async def test_a_fresh_window_can_be_asked_for_and_each_opens_once(api: Api, user: str) -> None:
+    guid, first = await begin(api, user)
+    path = f"/users/{user}/members/{guid}/oauth_window_uri"
+    answer = await api.get(
+        path, params={"referral_source": "APP", "client_redirect_url": "https://a.example/x"}
+    )
+    assert answer.json()["member"]["guid"] == guid
+    second = answer.json()["member"]["oauth_window_uri"]
+    assert first != second
+    landed = await api.http.get(await decide(api, second))
+    assert landed.headers["location"].startswith("https://a.example/x?status=success")
+    await api.work()
+    assert (await member_of(api, user, guid))["connection_status"] == "CONNECTED"
+
+
+async def test_consent_anew_reads_again_unless_that_is_to_be_skipped(api: Api, user: str) -> None:
+    guid, window = await begin(api, user)
+    await api.http.get(await decide(api, window))
+    await api.work()
+    path = f"/users/{user}/members/{guid}/oauth_window_uri"
+    for skips, runs in (("true", False), ("false", True)):
+        window = (await api.get(path, params={"skip_aggregation": skips})).json()["member"][
+            "oauth_window_uri"
+        ]
+        await api.http.get(await decide(api, window))
+        assert (await member_of(api, user, guid))["is_being_aggregated"] is runs
+        await api.work()
+    assert (await member_of(api, user, guid))["connection_status"] == "CONNECTED"
+
+
+async def test_the_jobs_a_member_was_created_for_run_after_consent(api: Api, user: str) -> None:
+    guid, window = await begin(api, user, data_request={"products": ["account_verification"]})
+    await api.http.get(await decide(api, window))
+    await api.work()
+    numbers = await api.get(f"/users/{user}/members/{guid}/account_numbers")
+    assert numbers.json()["account_numbers"]
+
+
+async def test_the_callback_payload_of_the_call_that_opened_the_window_is_echoed(api: Api, user: str) -> None:
+    created = await api.post(f"/users/{user}/members", json=OAUTH, headers={"X-CALLBACK-PAYLOAD": "Zm9v"})
+    await api.http.get(await decide(api, created.json()["member"]["oauth_window_uri"]))
+    await api.work()
+    async with api.house.db.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT callback_payload FROM event WHERE client_guid = %s AND type = 'AGGREGATION'",
+            (api.caller.guid,),
+        )
+        assert await cursor.fetchall() == [("Zm9v",)]
+
+
+async def test_a_member_with_credentials_has_no_window(api: Api, user: str) -> None:
+    member = await api.connect(user)
+    answer = await api.get(f"/users/{user}/members/{member}/oauth_window_uri")
+    assert refusal(answer) == (405, "method_not_allowed_error")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"referral_source": "MAIL"},
+        {"client_redirect_url": "javascript:alert(1)"},
+        {"client_redirect_url": "//example.com"},
+        {"client_redirect_url": "https://user:pass@example.com"},
+        {"client_redirect_url": "https://example.com\\@evil.example"},
+        {"client_redirect_url": "https://example.com/\r\nSet-Cookie: a=b"},
+        {"client_redirect_url": "https://exämple.com"},
+        {"client_redirect_url": "https://"},
+        {"client_redirect_url": "https://example.com:99999"},
+        {"client_redirect_url": f"https://example.com/{'x' * 1000}"},
+        {"ui_message_webview_url_scheme": "javascript"},
+        {"ui_message_webview_url_scheme": "HTTPS"},
+        {"ui_message_webview_url_scheme": "my app"},
+        {"ui_message_webview_url_scheme": "app://x"},
+        {"ui_message_webview_url_scheme": "1app"},
+        {"skip_aggregation": "maybe"},
+    ],
+)
+async def test_a_way_back_that_must_not_be_followed_is_refused(
+    api: Api, user: str, query: dict[str, str]
+) -> None:
+    guid, _ = await begin(api, user)
+    answer = await api.get(f"/users/{user}/members/{guid}/oauth_window_uri", params=query)
+    assert refusal(answer) == (400, "invalid_request")
+
+
+async def test_what_the_window_was_for_may_be_gone_or_disabled_by_the_time_of_return(api: Api) -> None:
+    async def returned(spoil: str) -> httpx.Response:
+        user = await api.create_user()
+        guid, window = await begin(api, user)
+        back = await decide(api, window)
+        if spoil == "member":
+            await api.delete(f"/users/{user}/members/{guid}")
+        elif spoil == "user":
+            await api.delete(f"/users/{user}")
+        else:
+            await api.put(f"/users/{user}", json={"user": {"is_disabled": True}})
+        return await api.http.get(back)
+
+    for spoil in ("member", "user", "disabled"):
+        assert (await returned(spoil)).status_code == 410, spoil
+
+
+async def test_a_used_window_leaves_no_secret_behind(api: Api, user: str) -> None:
+    _, window = await begin(api, user)
+    await api.http.get(await decide(api, window))
+    async with api.house.db.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT count(*) FROM sealed_secret WHERE owner_guid = %s AND kind = 'LINK'", (user,)
+        )
+        assert await cursor.fetchone() == (0,)
+
+
+async def test_what_a_window_carried_that_nobody_returned_from_is_forgotten(
+    api: Api, user: str, clock: MovableClock
+) -> None:
+    await begin(api, user)
+
+    async def kept() -> int:
+        async with api.house.db.connection() as connection:
+            cursor = await connection.execute(
+                "SELECT count(*) FROM sealed_secret WHERE owner_guid = %s AND kind = 'LINK'", (user,)
+            )
+            row = await cursor.fetchone()
+        return int(row[0]) if row else 0
+
+    clock.advance(timedelta(hours=23))
+    await keep_house(api.house)
+    assert await kept() == 1
+    clock.advance(timedelta(hours=2))
+    await keep_house(api.house)
+    assert await kept() == 0
+
+
+def test_a_way_back_is_checked_wherever_it_is_made() -> None:
+    with pytest.raises(InvalidRequest):
+        WayBack(client_redirect_url="ftp://example.com")
+    assert WayBack(client_redirect_url="http://localhost:3000").origin == "http://localhost:3000"
+
+
+async def test_while_the_database_is_away_the_user_is_asked_to_wait(api: Api, user: str) -> None:
+    _, window = await begin(api, user)
+    back = await decide(api, window)
+    await api.house.db.close()
+    page = await api.http.get(back)
+    assert page.status_code == 503
+    assert "shortly" in page.text
+    assert page.headers["cache-control"] == "no-store"

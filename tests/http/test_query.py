@@ -1,0 +1,149 @@
+"""Pages, filters and dates out of the query string."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coatcheck.api import paging
+from coatcheck.api.presenter import Include
+from coatcheck.errors import InvalidRequest
+from coatcheck.model.paging import Page
+
+NOW = datetime(2026, 11, 23, 13, 8, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("page", "number"),
+    [("1", 1), ("7", 7), ("0", 1), ("-1", 1), ("", 1), ("two", 1), ("1.5", 1), ("٣", 1), ("9" * 5000, 1)],
+)
+def test_a_page_that_is_none_is_the_first(page: str, number: int) -> None:
+    assert paging.read_page([("page", page)]) == Page(number, 25)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [("10", 10), ("1000", 1000), ("9", 25), ("1001", 25), ("0", 25), ("all", 25)]
+)
+def test_a_size_out_of_range_is_the_default_and_no_error(size: str, expected: int) -> None:
+    assert paging.read_page([("records_per_page", size)]) == Page(1, expected)
+
+
+def test_a_list_may_have_a_smaller_largest_page() -> None:
+    assert paging.read_page([("records_per_page", "101")], largest=100).size == 25
+    assert paging.read_page([("records_per_page", "100")], largest=100).size == 100
+
+
+def test_no_page_is_so_far_that_postgresql_cannot_count_to_it() -> None:
+    assert paging.read_page([("page", "9" * 18), ("records_per_page", "1000")]).offset < 2**63
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("true", True), ("True", True), ("FALSE", False), ("false", False), ("", None)]
+)
+def test_a_flag_is_true_or_false_in_any_case(value: str, expected: bool | None) -> None:
+    assert paging.read_flag([("is_disabled", value)], "is_disabled") is expected
+    assert paging.read_flag([], "is_disabled") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2026-11-23", datetime(2026, 11, 23, tzinfo=UTC)),
+        ("2026-11-23T13:08:00Z", NOW),
+        ("2026-11-23T15:08:00+02:00", NOW),
+        ("2026-11-23T13:08:00", NOW),
+        ("2026-11-23 13:08:00", NOW),
+        ("1795439280", NOW),
+        ("0", datetime(1970, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_moment_is_a_date_a_time_or_seconds(value: str, expected: datetime) -> None:
+    assert paging.read_moment([("at", value)], "at") == expected
+    assert paging.read_day([("at", value)], "at") == expected.date()
+
+
+def test_a_bare_date_that_ends_a_range_means_its_last_second() -> None:
+    ends = paging.read_moment([("at", "2026-11-23")], "at", ends=True)
+    assert ends == datetime(2026, 11, 23, 23, 59, 59, tzinfo=UTC)
+
+
+def test_repeated_parameters_are_a_list_in_both_spellings() -> None:
+    query = [("category_guid", "CAT-1"), ("category_guid[]", "CAT-2"), ("other", "x"), ("category_guid", "")]
+    assert paging.read_texts(query, "category_guid") == ["CAT-1", "CAT-2"]
+
+
+def test_includes_come_with_commas_or_repeated() -> None:
+    query = [("includes", "merchants, geolocations"), ("includes", "classifications")]
+    assert paging.read_includes(query) == {
+        Include.MERCHANTS,
+        Include.GEOLOCATIONS,
+        Include.CLASSIFICATIONS,
+    }
+    assert paging.read_includes([]) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("read", "value"),
+    [
+        (paging.read_flag, "yes"),
+        (paging.read_flag, "1"),
+        (paging.read_moment, "yesterday"),
+        (paging.read_moment, "2026-02-30"),
+        (paging.read_moment, "9" * 400),
+        (paging.read_moment, "0001-01-01T00:00:00+14:00"),
+        (paging.read_text, "a\0b"),
+        (paging.read_text, "x" * 1001),
+        (paging.read_texts, "a\0b"),
+        (lambda query, _: paging.read_includes(query), "everything"),
+    ],
+)
+def test_junk_is_refused_by_name_and_never_quoted(read: Callable[..., Any], value: str) -> None:
+    with pytest.raises(InvalidRequest, match="includes") as caught:
+        read([("includes", value)], "includes")
+    assert value not in str(caught.value)
+
+
+def test_transactions_reach_from_120_days_back_to_5_days_ahead_unless_told_otherwise() -> None:
+    wanted = paging.read_transaction_filter([], NOW, account_guid="ACT-1")
+    assert (wanted.from_date, wanted.to_date) == (date(2026, 7, 26), date(2026, 11, 28))
+    assert (wanted.account_guid, wanted.member_guid, wanted.from_created_at) == ("ACT-1", None, None)
+
+
+def test_every_filter_of_transactions_is_read() -> None:
+    wanted = paging.read_transaction_filter(
+        [
+            ("from_date", "2026-01-01"),
+            ("to_date", "1767312000"),
+            ("from_created_at", "2026-01-03"),
+            ("to_created_at", "2026-01-04"),
+            ("from_updated_at", "2026-01-05T01:00:00Z"),
+            ("to_updated_at", "2026-01-06"),
+            ("category_guid[]", "CAT-1"),
+            ("top_level_category_guid", "CAT-2"),
+            ("use_case", "PFM"),
+        ],
+        NOW,
+        member_guid="MBR-1",
+    )
+    assert (wanted.from_date, wanted.to_date) == (date(2026, 1, 1), date(2026, 1, 2))
+    assert wanted.from_created_at == datetime(2026, 1, 3, tzinfo=UTC)
+    assert wanted.to_created_at == datetime(2026, 1, 4, 23, 59, 59, tzinfo=UTC)
+    assert wanted.from_updated_at == datetime(2026, 1, 5, 1, tzinfo=UTC)
+    assert wanted.to_updated_at == datetime(2026, 1, 6, 23, 59, 59, tzinfo=UTC)
+    assert (wanted.category_guids, wanted.top_level_category_guids) == (["CAT-1"], ["CAT-2"])
+    assert (wanted.use_case, wanted.member_guid) == ("PFM", "MBR-1")
+
+
+@given(st.lists(st.tuples(st.sampled_from(("page", "records_per_page", "from_date", "includes")), st.text())))
+def test_any_query_is_read_or_refused(query: list[tuple[str, str]]) -> None:
+    page = paging.read_page(query)
+    assert page.number >= 1
+    assert 10 <= page.size <= 1000
+    try:
+        paging.read_transaction_filter(query, NOW)
+        paging.read_includes(query)
+    except InvalidRequest:
+        return

@@ -1,0 +1,499 @@
+"""The documents say what is so: what they show is run, what they list is compared, what they link to is there."""
+
+import os
+import re
+import shutil
+import sys
+import tomllib
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+import typer
+
+from coatcheck import server
+from coatcheck.api import endpoint as api
+from coatcheck.api import errors, paging
+from coatcheck.api.routes import NOT_SERVED, ROUTES
+from coatcheck.api.schemas.requests import WidgetRequest
+from coatcheck.cli import main as cli
+from coatcheck.cli import serve
+from coatcheck.clock import SystemClock
+from coatcheck.config import Settings
+from coatcheck.connectors.sandbox import challenges, logins, personas
+from coatcheck.connectors.sandbox.bank import SandboxBank
+from coatcheck.connectors.sandbox.institutions import institutions
+from coatcheck.events import delivery, signing
+from coatcheck.grants import issuer, partitions
+from coatcheck.grants.secrets import Kind
+from coatcheck.members import members
+from tests import guides
+from tests.chromium import pictures
+from tests.guides import ROOT, anchor, blocks, headings, prose, table
+
+DOCS = ROOT / "docs"
+DOCUMENTS = guides.tracked("*.md")
+CLIENTS, PROCESSORS, OPERATORS = (
+    DOCS / "how-to" / f"{who}.md" for who in ("clients", "processors", "operators")
+)
+SANDBOX_BANK, COMPATIBILITY = DOCS / "reference" / "sandbox-bank.md", DOCS / "reference" / "compatibility.md"
+DECISIONS = sorted((DOCS / "decisions").glob("[0-9]*.md"))
+HOUR, WORDS = timedelta(hours=1), {2: "two", 5: "five"}
+MAX_BYTES_OF_PICTURES = 3_000_000
+SDK = ROOT / ".venv-sdk" / "bin" / "python"
+
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+each_decision = pytest.mark.parametrize("decision", DECISIONS, ids=lambda path: path.stem[:4])
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="no curl: the guide's commands need it")
+needs_sdk = pytest.mark.skipif(not SDK.exists(), reason="no .venv-sdk: `make setup` makes it")
+
+
+# --- what is shown is run -------------------------------------------------------------------------------
+
+
+@needs_curl
+@pytest.mark.parametrize("guide", [CLIENTS, PROCESSORS], ids=lambda path: path.stem)
+def test_every_command_of_a_guide_prints_what_it_says(guide, sandbox_credentials, tmp_path):
+    guides.run(guide, "bash", ["bash"], _environment(CREDENTIALS=sandbox_credentials), tmp_path)
+
+
+@needs_sdk
+@pytest.mark.sdk
+@pytest.mark.parametrize("guide", [CLIENTS, PROCESSORS], ids=lambda path: path.stem)
+def test_every_line_of_a_guide_s_python_runs_with_mx_s_sdk(guide, sandbox_credentials, tmp_path):
+    guides.run(guide, "python", [str(SDK), "-"], _environment(CREDENTIALS=sandbox_credentials), tmp_path)
+
+
+def test_an_operator_gets_through_with_the_guide_alone(url, tmp_path):
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE operators_guide")
+    fresh = urlsplit(url)._replace(path="/operators_guide").geturl()
+    guides.run(OPERATORS, "bash", ["bash"], _environment(COATCHECK_DATABASE_URL=fresh), tmp_path)
+
+
+def test_the_questions_that_the_operators_guide_asks_the_database_can_be_asked(url):
+    asked = [
+        block.text for block in blocks(OPERATORS) if block.kind == "sql" and block.text.startswith("SELECT")
+    ]
+    assert len(asked) == 2
+    with psycopg.connect(url) as connection:
+        for question in asked:
+            assert connection.execute(question).fetchall() == []
+
+
+def test_the_guide_s_python_knows_our_webhooks_from_forged_ones():
+    (code,) = [block.text for block in blocks(CLIENTS) if "def is_ours" in block.text]
+    names = {}
+    exec(code, names)
+    secret = "whsec_" + "A" * 43 + "="
+    headers = signing.signature_headers(secret, "EVT-1", '{"a":1}', datetime(2026, 1, 2, tzinfo=UTC))
+    assert names["is_ours"](secret, headers, b'{"a":1}')
+    assert not names["is_ours"](secret, headers, b'{"a":2}')
+    assert not names["is_ours"]("whsec_" + "B" * 43 + "=", headers, b'{"a":1}')
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown", "printed", "alike"),
+    [
+        ("text", "CONNECTED", "CONNECTED\n", True),
+        ("text", "CONNECTED", "DENIED\n", False),
+        ("text", "cca_...", "cca_123\n", True),
+        ("text", "a...\nc", "a1\nb\nc", True),
+        ("json", '{"a": "x..."}', '{"a": "xy", "b": 1}', True),
+        ("json", '{"a": "x..."}', '{"a": "y"}', False),
+        ("json", '{"a": 1}', '{"b": 1}', False),
+        ("json", '{"a": [1]}', '{"a": []}', False),
+        ("json", '{"a": false}', '{"a": 0}', False),
+        ("json", '{"a": []}', '{"a": [1]}', False),
+    ],
+)
+def test_what_is_shown_is_told_from_what_is_not(kind, shown, printed, alike):
+    assert guides.is_like(guides.Block(kind, shown, 1), printed) is alike
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [("echo other", "line 5 shows"), ("false", "line 1 fails"), ("exit 0", "line 1")],
+)
+def test_a_guide_that_shows_another_thing_than_it_prints_is_found(tmp_path, command, complaint):
+    document = tmp_path / "guide.md"
+    document.write_text(f"```bash\n{command}\n```\n\n```text\nshown\n```\n\n```bash\necho last\n```\n")
+    with pytest.raises(AssertionError, match=complaint):
+        guides.run(document, "bash", ["bash"], _environment(), tmp_path)
+
+
+def _environment(**more):
+    """The test's own, with our command on the path and none of its settings."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COATCHECK_")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return inherited | {"PATH": path} | {name: str(value) for name, value in more.items()}
+
+
+# --- commands that are shown exist ----------------------------------------------------------------------
+
+CALLED = re.compile(
+    r"""(?: ^\s* (?:\$\ )? | [|;&(]\s* | \{\  | [A-Z_]+=\S+\  | bin/ | --rm\  )
+        coatcheck (?P<words> (?: [ \t]+ [^\s;|&)><`]+ )* )""",
+    re.MULTILINE | re.VERBOSE,
+)
+"""The command where a shell takes a word for one, and what is given to it."""
+
+
+def _commands(document):
+    """What stands after each `coatcheck`, as words: in what can be run or pasted, and between backticks."""
+    shown = [block.text for block in blocks(document) if block.kind in {"bash", "console", "ini", "text"}]
+    shown += re.findall(r"`(coatcheck [^`]+)`", prose(document))
+    for text in shown:
+        unfolded = text.replace("\\\n", " ").replace("--rm serve ", "--rm coatcheck ")
+        uncommented = re.sub(r"(^|\s)#.*$", "", unfolded, flags=re.MULTILINE)
+        # What stands between quotes is a value, whatever is in it.
+        unquoted = re.sub(r"'[^']*'|\"[^\"]*\"", "QUOTED", uncommented)
+        yield from (match["words"].split() for match in CALLED.finditer(unquoted))
+
+
+def _understood(words):
+    """The verb, and the first word that is neither a verb nor an option where it stands."""
+    command, verb = typer.main.get_command(cli.app), []
+    for word in words:
+        if word.startswith("-"):
+            options = {name for parameter in command.params for name in parameter.opts} | {"--help", "-h"}
+            if word not in options:
+                return " ".join(verb), word
+        elif hasattr(command, "list_commands"):
+            command = command.get_command(typer.Context(command), word)
+            if command is None:
+                return " ".join(verb), word
+            verb.append(word)
+    return " ".join(verb), None
+
+
+@each_document
+def test_every_command_that_is_shown_exists_with_its_options(document):
+    assert [words for words in _commands(document) if _understood(words)[1]] == []
+
+
+def test_the_check_of_commands_finds_one_that_is_wrong(tmp_path):
+    document = tmp_path / "guide.md"
+    document.write_text(
+        "```bash\nA=1 coatcheck serve --prot 1 | cat  # it's\nx=$(coatcheck client lst)\n```\n`coatcheck kees`"
+    )
+    assert [_understood(words) for words in _commands(document)] == [
+        ("serve", "--prot"),
+        ("client", "lst"),
+        ("", "kees"),
+    ]
+
+
+def test_the_operators_guide_has_every_verb():
+    assert set(_verbs(typer.main.get_command(cli.app))) <= {
+        _understood(words)[0] for words in _commands(OPERATORS)
+    }
+
+
+def _verbs(command, path=""):
+    for name in command.list_commands(typer.Context(command)):
+        below = command.get_command(typer.Context(command), name)
+        if hasattr(below, "list_commands"):
+            yield from _verbs(below, f"{path}{name} ")
+        else:
+            yield f"{path}{name}"
+
+
+# --- what is listed is compared -------------------------------------------------------------------------
+
+
+def test_every_setting_has_a_heading_with_its_kind_and_default():
+    document = DOCS / "reference" / "settings.md"
+    text = document.read_text()
+    missing = [
+        line
+        for setting in fields(Settings)
+        if (line := f"### {setting.name}\n\n`COATCHECK_{setting.name.upper()}`, {_kind(setting.default)}")
+        not in text
+    ]
+    assert missing == []
+    headed = {
+        heading for heading in headings(document) if re.fullmatch(r"[a-z]+(_[a-z]+)+|host|port", heading)
+    }
+    assert headed <= {setting.name for setting in fields(Settings)}
+
+
+def _kind(default):
+    match default:
+        case bool():
+            return f"true or false, default `{str(default).lower()}`"
+        case timedelta():
+            return f"seconds, default `{int(default.total_seconds())}`"
+        case int():
+            return f"number, default `{default}`"
+        case ():
+            return "list, no default"
+        case "":
+            return "text, no default"
+    return f"text, default `{default}`"
+
+
+def test_the_settings_file_of_the_operators_guide_can_be_read():
+    (shown,) = [block.text for block in blocks(OPERATORS) if block.kind == "toml"]
+    Settings(**tomllib.loads(shown))
+
+
+def test_the_sandbox_s_controls_are_listed_word_for_word():
+    assert table(SANDBOX_BANK, "Controls") == [(f"`{word}`", does) for word, does in logins.CONTROLS.items()]
+
+
+def test_the_sandbox_s_passwords_are_listed_with_what_they_lead_to():
+    listed = {row[0].strip("`"): row[1:] for row in table(SANDBOX_BANK, "Passwords")}
+    assert {word: row[0] for word, row in listed.items()} == {
+        **{word: refusal.status for word, refusal in challenges.REFUSALS.items()},
+        **dict.fromkeys(challenges.QUESTIONS, "CHALLENGED"),
+    }
+    assert all(f"`{kind}`" in listed[word][1] for word, kind in challenges.QUESTIONS.items())
+    assert f"answered with `{challenges.CORRECT}`" in SANDBOX_BANK.read_text()
+
+
+def test_the_sandbox_s_personas_are_listed_with_their_accounts():
+    assert table(SANDBOX_BANK, "Personas") == [
+        (f"`{name}`", ", ".join(kind.label for kind in persona.kinds))
+        for name, persona in personas.PERSONAS.items()
+    ]
+
+
+def test_the_sandbox_s_own_institutions_are_listed():
+    listed = [row[0].strip("`") for row in table(SANDBOX_BANK, "Institutions")]
+    assert sorted(listed) == sorted(each.code for each in institutions() if not each.is_throttled)
+    assert len(institutions()) - len(listed) >= 50
+
+
+async def test_the_sandbox_s_deposits_are_as_the_document_says():
+    bank = SandboxBank(seed=1, base_url="http://coatcheck.test", clock=SystemClock())
+    friday = datetime(2026, 1, 2, 9, tzinfo=UTC)
+    for number, first, second, arrive in table(SANDBOX_BANK, "Micro-deposits"):
+        sent = await bank.send_deposits(
+            routing_number="091000019", account_number=number.strip("`"), now=friday
+        )
+        assert sent.amounts == (Decimal(first), Decimal(second))
+        at_once, monday = friday, datetime(2026, 1, 5, 14, tzinfo=UTC)
+        assert sent.arrive_at == {"at once": at_once, "next weekday": monday}[arrive]
+
+
+def test_every_error_is_listed_with_its_status_and_words():
+    assert table(DOCS / "reference" / "errors.md", "Errors") == [
+        (str(status), f"`{errors.NAMES[status]}`", f"`{kind}`", error.__doc__.splitlines()[0])
+        for error, (status, kind) in errors.ERRORS.items()
+    ]
+
+
+def test_every_event_of_the_widget_is_listed():
+    source = "".join(path.read_text() for path in (ROOT / "src/coatcheck/widget/static").rglob("*.js"))
+    assert "MXConnect" in source
+    built = {
+        'connect/${member.step === "noEligibleAccounts" ? "invalidData" : "memberError"}/primaryAction': [
+            "connect/invalidData/primaryAction",
+            "connect/memberError/primaryAction",
+        ],
+        "connect/microdeposits/${view}/primaryAction": [
+            f"connect/microdeposits/{view}/primaryAction"
+            for view in re.findall(r'\bleave\(flow, "(\w+)"\)', source)
+        ],
+    }
+    assert set(re.findall(r"`(connect/[^`]*\$\{[^`]*)`", source)) == set(built)
+    posted = set(re.findall(r'\bpost\("((?:connect/)?\w[^"/ ]*(?:/\w+)*)"', source))
+    listed = [row[0].strip("`") for row in table(CLIENTS, "What it tells")]
+    assert sorted(listed) == sorted(posted.union(*built.values()))
+
+
+def test_every_option_of_a_widget_s_link_is_listed():
+    assert {row[0].strip("`") for row in table(CLIENTS, "Request a link")} == set(
+        WidgetRequest.__struct_fields__
+    )
+
+
+def test_every_route_is_listed():
+    assert table(COMPATIBILITY, "What is served") == [
+        (
+            f"`{route.operation}`",
+            f"`{route.method} {route.path}`",
+            str(route.status),
+            "both" if len(route.versions) == 2 else route.versions[0],
+        )
+        for route in ROUTES
+    ]
+
+
+def test_what_is_not_served_is_listed_below_its_reason():
+    section = COMPATIBILITY.read_text().split("## What is not served")[1].split("\n## ")[0]
+    _, *parts = re.split(r"^\*\*(.+)\*\*$", section, flags=re.MULTILINE)
+    listed = {
+        operation: reason
+        for reason, text in zip(parts[::2], parts[1::2], strict=True)
+        for operation in re.findall(r"`(\w+)`", text)
+    }
+    assert listed == NOT_SERVED
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (COMPATIBILITY, f"first {issuer.SHOWN_CHARACTERS} characters"),
+        (COMPATIBILITY, f"within {issuer.RETRY_WINDOW.seconds} seconds"),
+        (
+            COMPATIBILITY,
+            f"{len(delivery.WAITS) + 1} attempts over {sum(delivery.WAITS, timedelta()) // HOUR} hours",
+        ),
+        (COMPATIBILITY, f"{paging.DEFAULT_SIZE} by default; {paging.SMALLEST_SIZE} to {paging.LARGEST_SIZE}"),
+        (COMPATIBILITY, f"{paging.HISTORY.days} days back and {paging.PENDING.days} ahead"),
+        (
+            PROCESSORS,
+            f"{WORDS[members.BALANCE_CHECKS]} checks in {WORDS[members.BALANCE_PERIOD // HOUR]} hours",
+        ),
+        (PROCESSORS, f"for {issuer.RETRY_WINDOW.seconds} seconds"),
+        (OPERATORS, f"{partitions.KEPT.days} days after they expired"),
+        (
+            ROOT / "SECURITY.md",
+            f"{server.MAX_HEAD_BYTES // 1024} KiB of head within {server.HEAD_TIMEOUT.seconds} seconds",
+        ),
+        (ROOT / "SECURITY.md", f"{api.MAX_BODY_BYTES // 1024} KiB of body"),
+    ],
+    ids=lambda value: getattr(value, "stem", value),
+)
+def test_a_figure_in_a_document_is_the_code_s(document, said):
+    assert said in " ".join(document.read_text().split())
+
+
+def test_the_prefix_of_every_secret_is_told_to_those_who_scan_for_them():
+    text = (ROOT / "SECURITY.md").read_text()
+    assert [kind for kind in (*Kind, "whsec") if f"`{kind}_`" not in text] == []
+
+
+def test_the_proxy_of_the_operators_guide_logs_no_query_and_limits_as_we_do():
+    (proxy,) = [block.text for block in blocks(OPERATORS) if block.kind == "nginx"]
+    logged = re.search(r"log_format .*", proxy)[0]
+    assert "$uri" in logged
+    assert not re.search(r"\$(request|request_uri|args|query_string)\b", logged)
+    assert "access_log /var/log/nginx/coatcheck.log no_query;" in proxy
+    assert f"client_max_body_size {api.MAX_BODY_BYTES // 1024}k;" in proxy
+    assert f"client_header_timeout {server.HEAD_TIMEOUT.seconds}s;" in proxy
+    count, size = re.search(r"large_client_header_buffers (\d+) (\d+)k;", proxy).groups()
+    assert int(count) * int(size) * 1024 == server.MAX_HEAD_BYTES
+
+
+def test_the_services_get_longer_to_stop_than_they_take():
+    (unit,) = [block.text for block in blocks(OPERATORS) if block.kind == "ini"]
+    seconds = int(re.search(r"TimeoutStopSec=(\d+)", unit)[1])
+    assert timedelta(seconds=seconds) > serve.GRACE
+
+
+# --- the house and its decisions ------------------------------------------------------------------------
+
+
+def test_the_map_in_the_readme_names_every_module():
+    drawn = (ROOT / "README.md").read_text().split("## The map of the house")[1].split("```")[1]
+    package = ROOT / "src" / "coatcheck"
+    modules = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    modules |= {path.name for path in package.glob("*.py")} - {"__init__.py"}
+    assert set(re.findall(r"(?<!\S)[a-z]+(?:/|\.py)(?!\S)", drawn)) == modules
+
+
+def test_the_readme_shows_credentials_as_a_sandbox_writes_them(sandbox_credentials):
+    (shown,) = [block for block in blocks(ROOT / "README.md") if '"base_url"' in block.text]
+    written = re.sub(r'"http://127.0.0.1:\d+"', '"http://127.0.0.1:8000"', sandbox_credentials.read_text())
+    assert guides.is_like(shown, written)
+
+
+def test_decisions_are_numbered_without_a_gap_and_all_in_the_index():
+    assert [int(path.name[:4]) for path in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+    index = (DOCS / "decisions" / "README.md").read_text()
+    for path in DECISIONS:
+        title = headings(path)[0].removeprefix(f"{path.name[:4]}. ")
+        assert f"| [{path.name[:4]}]({path.name}) | {title} |" in index
+
+
+@each_decision
+def test_a_decision_is_one_page_with_the_four_headings(decision):
+    title, *rest = headings(decision)
+    assert title.startswith(f"{decision.name[:4]}. ")
+    assert decision.stem[5:] == anchor(title[6:])
+    assert rest == ["Context", "Decision", "Consequences", "Alternatives"]
+    assert re.search(
+        r"^(Accepted|Superseded by \[\d{4}\]\(.+\)), \d{4}-\d\d-\d\d\.$", decision.read_text(), re.MULTILINE
+    )
+    assert len(decision.read_text().split()) < 700
+
+
+def test_the_changelog_has_a_place_for_what_comes_next():
+    assert headings(ROOT / "CHANGELOG.md")[:2] == ["Changelog", "[Unreleased]"]
+
+
+# --- links and names ------------------------------------------------------------------------------------
+
+
+@each_document
+def test_every_link_leads_somewhere(document):
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(document)):
+        if target.startswith(("https://", "http://")):
+            continue
+        name, _, place = target.partition("#")
+        path = (document.parent / name).resolve() if name else document
+        if not path.exists() or (place and place not in map(anchor, headings(path))):
+            broken.append(target)
+    assert broken == []
+
+
+@each_document
+def test_every_picture_is_there_and_is_told_to_those_who_do_not_see_it(document):
+    text = prose(document)
+    assert [name for name in _pictures(text) if not (document.parent / name).is_file()] == []
+    assert "![" not in text, "a picture as <img>, which can be light and dark"
+    assert [tag for tag in re.findall(r"<img[^>]*>", text) if not re.search(r' alt="[^"]+"', tag)] == []
+
+
+def test_every_picture_is_shown_in_some_document_and_all_together_are_light():
+    shown = {(each.parent / name).resolve() for each in DOCUMENTS for name in _pictures(prose(each))}
+    kept = guides.tracked("docs/images")
+    assert kept
+    assert set(kept) - shown == set()
+    assert sum(path.stat().st_size for path in kept) < MAX_BYTES_OF_PICTURES
+
+
+def _pictures(text):
+    return re.findall(r' (?:src|srcset)="([^"]+)"', text)
+
+
+def test_the_screens_are_shown_as_the_walks_pass_them():
+    assert pictures.LISTING.read_text() == pictures.listing()
+
+
+def test_every_document_can_be_reached_from_the_readme():
+    reached, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        document = waiting.pop()
+        if document in reached or document.suffix != ".md":
+            continue
+        reached.add(document)
+        targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", prose(document))
+        waiting += [(document.parent / target).resolve() for target in targets if "://" not in target]
+    assert set(DOCUMENTS) - reached == set()
+
+
+def test_no_file_names_a_registry_or_a_path_of_somebody_s_machine():
+    hosts = (
+        ("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("npmjs", "com"), ("crates", "io"),
+        ("rubygems", "org"), ("docker", "io"), ("ghcr", "io"), ("quay", "io"), ("gcr", "io"),
+    )  # fmt: skip
+    banned = [re.escape(f"{name}.{end}").encode() for name, end in hosts]
+    banned += [
+        rf"(?<![\w.]){re.escape(path)}\w".encode() for path in ("/work" + "/", "/root" + "/", "/Users" + "/")
+    ]
+    pattern = re.compile(b"|".join(banned))
+    found = {
+        str(path.relative_to(ROOT)): match[0]
+        for path in guides.tracked()
+        if (match := pattern.search(path.read_bytes()))
+    }
+    assert found == {}

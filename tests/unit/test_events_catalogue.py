@@ -1,0 +1,216 @@
+"""The events have MX's shapes, and say no more than MX's do."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from coatcheck.events import catalogue
+from coatcheck.events.catalogue import Action, Event
+from coatcheck.model.members import Member
+from coatcheck.model.micro_deposits import MicroDeposit
+from coatcheck.model.statuses import ACTIONABLE, STATUS_IDS, ConnectionStatus
+from coatcheck.model.users import User
+
+AT = datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC)
+UNIX = 1769903999
+
+MEMBER = Member(
+    guid="MBR-1",
+    user_guid="USR-1",
+    user_id="u-1",
+    client_guid="CLT-1",
+    institution_code="mxbank",
+    institution_guid="INS-1",
+    name="MX Bank {name}",
+    id="m-1",
+    metadata="{}",
+    connection_status="CONNECTED",
+    is_oauth=False,
+    is_manual=False,
+    background_aggregation_is_disabled=False,
+    use_cases=None,
+    most_recent_job_guid="JOB-1",
+    aggregated_at=AT,
+    successfully_aggregated_at=None,
+    created_at=AT,
+    updated_at=AT,
+    is_being_aggregated=True,
+    is_authenticated=True,
+    has_processed_accounts=True,
+    has_processed_account_numbers=False,
+    has_processed_transactions=False,
+)
+USER = User("USR-1", "CLT-1", "u-1", "ann@example.com", "free text", is_disabled=False, created_at=AT)
+DEPOSIT = MicroDeposit(
+    guid="MIC-1",
+    user_guid="USR-1",
+    client_guid="CLT-1",
+    account_type="SAVINGS",
+    institution_code="mxbank",
+    institution_name="MX Bank",
+    status="VERIFIED",
+    error_message=None,
+    wrong_attempts=0,
+    arrives_at=None,
+    verified_at=AT,
+    created_at=AT,
+    updated_at=AT,
+)
+DATA_UPDATED = {
+    "action": "member_data_updated",
+    "completed_at": UNIX,
+    "completed_on": "2026-01-31",
+    "member_guid": "MBR-1",
+    "user_guid": "USR-1",
+}
+
+
+def payload(event: Event) -> Any:
+    return json.loads(event.payload)
+
+
+@pytest.mark.parametrize(
+    ("event", "more"),
+    [
+        (
+            catalogue.aggregation(
+                MEMBER,
+                "JOB-1",
+                AT,
+                is_background=True,
+                transactions_created_count=3,
+                transactions_updated_count=2,
+                callback_payload="echo",
+            ),
+            {
+                "type": "AGGREGATION",
+                "is_background": True,
+                "job_guid": "JOB-1",
+                "transactions_created_count": 3,
+                "transactions_updated_count": 2,
+                "user_id": "u-1",
+            },
+        ),
+        (catalogue.balance(MEMBER, AT, callback_payload="echo"), {"type": "BALANCE"}),
+        (
+            catalogue.history(
+                MEMBER,
+                AT,
+                transactions_created_count=3,
+                transactions_updated_count=2,
+                callback_payload="echo",
+            ),
+            {"type": "HISTORY", "transactions_created_count": 3, "transactions_updated_count": 2},
+        ),
+        (
+            catalogue.statement(MEMBER, AT, statements_created_count=4, callback_payload="echo"),
+            {"type": "STATEMENT", "statements_created_count": 4},
+        ),
+        (
+            catalogue.verification(
+                MEMBER, "JOB-1", AT, account_guids=["ACT-1", "ACT-2"], callback_payload="echo"
+            ),
+            {
+                "type": "VERIFICATION",
+                "accounts": ["ACT-1", "ACT-2"],
+                "job_guid": "JOB-1",
+                "user_id": "u-1",
+            },
+        ),
+    ],
+)
+def test_a_members_new_data_is_told_in_mxs_keys(event: Event, more: dict[str, object]) -> None:
+    assert payload(event) == DATA_UPDATED | more
+    assert event.type == more["type"]
+    assert event.callback_payload == "echo"
+
+
+def test_the_status_table_is_mxs() -> None:
+    assert sorted(STATUS_IDS.values()) == list(range(22))
+    assert set(STATUS_IDS) == set(ConnectionStatus)
+    assert (STATUS_IDS[ConnectionStatus.CONNECTED], STATUS_IDS[ConnectionStatus.PENDING]) == (6, 21)
+
+
+@pytest.mark.parametrize("status", list(ConnectionStatus))
+def test_a_status_is_told_of_when_the_end_user_can_act_on_it(status: ConnectionStatus) -> None:
+    event = catalogue.connection_status(MEMBER, status, callback_payload="echo")
+    actionable = ["CHALLENGED", "DENIED", "EXPIRED", "IMPAIRED", "IMPEDED", "LOCKED", "PREVENTED", "REJECTED"]
+    assert {item.value for item in ACTIONABLE} == set(actionable)
+    if status.value not in actionable:
+        assert event is None
+        return
+    assert event is not None
+    body = payload(event)
+    assert "MX Bank {name}" in body.pop("connection_status_message")
+    assert body == {
+        "action": "CHANGED",
+        "connection_status": status.value,
+        "connection_status_id": STATUS_IDS[status],
+        "member_guid": "MBR-1",
+        "type": "CONNECTION_STATUS",
+        "user_guid": "USR-1",
+    }
+    assert event.callback_payload == "echo"
+
+
+@pytest.mark.parametrize("action", list(Action))
+def test_a_member_is_told_whole_with_unix_times_and_its_statuss_number(action: Action) -> None:
+    event = catalogue.member(action, MEMBER, AT, callback_payload="echo")
+    body = payload(event)
+    assert body["action"] == action.value
+    told = body["member"]
+    assert (told["connection_status"], told["connection_status_id"]) == ("CONNECTED", 6)
+    assert {key: value for key, value in told.items() if key.endswith("_at")} == {
+        "aggregated_at": UNIX,
+        "created_at": UNIX,
+        "successfully_aggregated_at": None,
+        "updated_at": UNIX,
+    }
+    assert told["revision"] == UNIX
+    assert (told["guid"], told["id"], told["user_guid"], told["user_id"]) == ("MBR-1", "m-1", "USR-1", "u-1")
+    assert event.callback_payload == "echo"
+
+
+def test_a_manual_member_has_no_status() -> None:
+    told = payload(catalogue.member(Action.CREATED, replace(MEMBER, connection_status=None), AT))["member"]
+    assert (told["connection_status"], told["connection_status_id"]) == (None, None)
+
+
+@pytest.mark.parametrize("action", list(Action))
+def test_a_user_is_told_without_its_address(action: Action) -> None:
+    assert payload(catalogue.user(action, USER, AT)) == {
+        "action": action.value,
+        "user": {
+            "email": None,
+            "guid": "USR-1",
+            "id": "u-1",
+            "is_disabled": False,
+            "metadata": "free text",
+            "revision": UNIX,
+        },
+    }
+
+
+def test_a_micro_deposit_is_told_without_its_numbers() -> None:
+    body = payload(catalogue.micro_deposit(Action.UPDATED, DEPOSIT, user_id="u-1", institution_guid="INS-1"))
+    assert body == {
+        "action": "updated",
+        "version": 1,
+        "micro_deposit": {
+            "account_number": None,
+            "account_type": 2,
+            "created_at": "2026-01-31T23:59:59.000+00:00",
+            "guid": "MIC-1",
+            "institution_guid": "INS-1",
+            "routing_number": None,
+            "status": 3,
+            "status_name": "VERIFIED",
+            "updated_at": "2026-01-31T23:59:59.000+00:00",
+            "user_guid": "USR-1",
+            "user_id": "u-1",
+            "verified_at": "2026-01-31T23:59:59.000+00:00",
+        },
+    }

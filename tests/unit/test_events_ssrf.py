@@ -1,0 +1,205 @@
+"""Webhooks go to the internet and nowhere else, whatever a client writes as its URL."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from ipaddress import ip_address
+from typing import Any
+
+import httpx
+import pytest
+
+from coatcheck.errors import InvalidRequest
+from coatcheck.events.ssrf import check_url, guarded, is_public, resolve
+
+INWARD = [
+    "https://127.0.0.1/",
+    "https://127.1/",
+    "https://0x7f.1/",
+    "https://0x7f000001/",
+    "https://0177.0.0.1/",
+    "https://2130706433/",
+    "https://017700000001/",
+    "https://0/",
+    "https://0.0.0.0/",
+    "https://0.1.2.3/",
+    "https://127.0.0.1./",
+    "https://127.255.255.254/",
+    "https://10.0.0.1/",
+    "https://172.16.0.1/",
+    "https://172.31.255.255/",
+    "https://192.168.0.1/",
+    "https://169.254.169.254/latest/meta-data/",
+    "https://100.64.0.1/",
+    "https://192.0.0.8/",
+    "https://192.0.2.1/",
+    "https://192.88.99.1/",
+    "https://198.18.0.1/",
+    "https://198.51.100.1/",
+    "https://203.0.113.1/",
+    "https://224.0.0.1/",
+    "https://239.255.255.250/",
+    "https://240.0.0.1/",
+    "https://255.255.255.255/",
+    "https://[::]/",
+    "https://[::1]/",
+    "https://[0:0:0:0:0:0:0:1]/",
+    "https://[::127.0.0.1]/",
+    "https://[::ffff:127.0.0.1]/",
+    "https://[::ffff:7f00:1]/",
+    "https://[::ffff:10.0.0.1]/",
+    "https://[::ffff:169.254.169.254]/",
+    "https://[64:ff9b::7f00:1]/",
+    "https://[64:ff9b::a00:1]/",
+    "https://[64:ff9b:1::1]/",
+    "https://[2002:7f00:1::]/",
+    "https://[2002:a00:1::1]/",
+    "https://[2001::1]/",
+    "https://[2001:0:7f00:1::]/",
+    "https://[2001:db8::1]/",
+    "https://[100::1]/",
+    "https://[fc00::1]/",
+    "https://[fd00:ec2::254]/",
+    "https://[fe80::1]/",
+    "https://[fec0::1]/",
+    "https://[ff02::1]/",
+    "https://①②⑦.⓪.⓪.①/",
+    "https://127。0。0。1/",
+    "https://localhost/",
+    "https://localhost./",
+    "https://metadata/",
+    "https://metadata./",
+]
+MALFORMED = [
+    "",
+    "hooks.example.com",
+    "//hooks.example.com/",
+    "http://hooks.example.com/",
+    "ftp://hooks.example.com/",
+    "file:///etc/passwd",
+    "gopher://hooks.example.com/",
+    "https://",
+    "https:///path",
+    "https://user@hooks.example.com/",
+    "https://user:password@hooks.example.com/",
+    "https://hooks.example.com:22/",
+    "https://hooks.example.com:80/",
+    "https://hooks.example.com:5432/",
+    "https://hooks.example.com:65536/",
+    "https://hooks.example.com\n.evil.example/",
+    "https://[::1/",
+]
+
+
+@pytest.mark.parametrize("url", INWARD)
+async def test_an_inward_address_is_refused_however_it_is_written(url: str) -> None:
+    with pytest.raises(InvalidRequest):
+        await resolve(check_url(url))
+
+
+@pytest.mark.parametrize("url", MALFORMED)
+def test_a_url_that_is_not_plain_https_is_refused(url: str) -> None:
+    with pytest.raises(InvalidRequest):
+        check_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hooks.example.com/mx?x=1",
+        "https://hooks.example.com:8443/",
+        "https://hooks.example.com:443/",
+        "https://hooks.example.com./",
+        "https://bücher.example/",
+        "https://93.184.216.34/",
+        "https://[2606:4700::1111]/",
+    ],
+)
+def test_a_plain_https_url_passes(url: str) -> None:
+    assert check_url(url).scheme == "https"
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("93.184.216.34", True),
+        ("8.8.8.8", True),
+        ("2606:4700::1111", True),
+        ("::ffff:8.8.8.8", True),
+        ("64:ff9b::808:808", True),
+        ("64:ff9b::a00:1", False),
+        ("::ffff:10.0.0.1", False),
+        ("2002:808:808::", False),
+        ("::808:808", False),
+        ("fec0::1", False),
+        ("192.88.99.1", False),
+    ],
+)
+def test_an_address_inside_another_is_judged_by_where_it_leads(address: str, public: bool) -> None:
+    assert is_public(ip_address(address)) is public
+
+
+Answer = Callable[[str], list[str]]
+
+
+@pytest.fixture
+async def inside() -> AsyncIterator[tuple[int, list[bytes]]]:
+    """A server nobody outside may reach: its port, and what was said to it."""
+    said: list[bytes] = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        said.append(await reader.read(65_536))
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1], said
+    server.close()
+    await server.wait_closed()
+
+
+def names_lead_to(monkeypatch: pytest.MonkeyPatch, port: int, *answers: list[str]) -> None:
+    """The resolver gives the answers one after the other, the last for good."""
+    left = list(answers)
+
+    async def getaddrinfo(*_args: Any, **_named: Any) -> list[Any]:
+        addresses = left.pop(0) if len(left) > 1 else left[0]
+        return [
+            (
+                socket.AF_INET6 if ":" in address else socket.AF_INET,
+                socket.SOCK_STREAM,
+                socket.IPPROTO_TCP,
+                "",
+                (address, port, 0, 0) if ":" in address else (address, port),
+            )
+            for address in addresses
+        ]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+
+
+async def test_one_inward_address_among_public_ones_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = check_url("https://hooks.example.com/")
+    names_lead_to(monkeypatch, 443, ["93.184.216.34", "2606:4700::1111"])
+    await resolve(url)
+    for addresses in (["93.184.216.34", "10.0.0.1"], ["10.0.0.1", "93.184.216.34"], ["fe80::1%eth0"], []):
+        names_lead_to(monkeypatch, 443, addresses)
+        with pytest.raises(InvalidRequest):
+            await resolve(url)
+
+
+async def test_a_name_that_turns_inwards_between_look_up_and_connection_is_told_nothing(
+    monkeypatch: pytest.MonkeyPatch, inside: tuple[int, list[bytes]]
+) -> None:
+    port, said = inside
+    names_lead_to(monkeypatch, port, ["93.184.216.34"], ["127.0.0.1"])
+    await resolve(check_url("https://hooks.example.com/"))
+    async with guarded(httpx.AsyncClient(trust_env=False)) as client:
+        with pytest.raises(httpx.RequestError):
+            await client.post("https://hooks.example.com/", content=b"payload")
+        with pytest.raises(httpx.RequestError):
+            await client.post(f"http://hooks.example.com:{port}/", content=b"payload")
+    assert b"".join(said) == b""
+    async with httpx.AsyncClient(trust_env=False) as unguarded:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await unguarded.post(f"http://hooks.example.com:{port}/", content=b"payload")
+    assert b"payload" in b"".join(said)

@@ -1,0 +1,358 @@
+"""Codes and tokens on the real database: every grant, and every refusal."""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from coatcheck.app import Coatcheck
+from coatcheck.clock import MovableClock
+from coatcheck.errors import (
+    CoatcheckError,
+    InvalidClient,
+    InvalidGrant,
+    InvalidToken,
+    NotFound,
+    NotVerified,
+    UserDisabled,
+)
+from coatcheck.grants.issuer import Bought
+from coatcheck.grants.scope import Scope
+from coatcheck.model.accounts import Account, remove_account
+from coatcheck.model.clients import (
+    disable_processor,
+    enable_processor,
+    set_client_disabled,
+    set_processor_disabled,
+)
+from coatcheck.model.tokens import LiveToken
+from coatcheck.model.users import change_user, remove_user
+from tests.factories import (
+    Keyed,
+    make_account,
+    make_client,
+    make_code,
+    make_processor,
+    make_token,
+    make_user,
+    scope_of,
+)
+
+
+@pytest.fixture
+async def client(house: Coatcheck) -> Keyed:
+    return await make_client(house)
+
+
+@pytest.fixture
+async def processor(house: Coatcheck, client: Keyed) -> Keyed:
+    return await make_processor(house, client)
+
+
+@pytest.fixture
+async def account(house: Coatcheck, client: Keyed) -> Account:
+    return await make_account(house, await make_user(house, client))
+
+
+async def exchange(house: Coatcheck, processor: Keyed, code: str, key: str | None = None) -> Bought:
+    async with house.db.connection() as connection:
+        return await house.issuer.exchange(
+            connection,
+            processor_guid=processor.guid,
+            api_key=processor.api_key,
+            code=code,
+            idempotency_key=key,
+        )
+
+
+async def authenticate(house: Coatcheck, token: str) -> LiveToken:
+    async with house.db.connection() as connection:
+        return await house.issuer.authenticate(connection, house.issuer.present(token))
+
+
+async def actions(house: Coatcheck, client: Keyed) -> Counter[str]:
+    async with house.db.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT body::jsonb ->> 'action' FROM audit_event WHERE client_guid = %s", (client.guid,)
+        )
+        return Counter(action for (action,) in await cursor.fetchall())
+
+
+async def test_a_code_buys_one_token_that_opens_what_the_scope_names(
+    house: Coatcheck, client: Keyed, processor: Keyed, account: Account
+) -> None:
+    bought = await exchange(house, processor, await make_code(house, account))
+    token = await authenticate(house, bought.access_token)
+    assert (token.account_guid, token.processor_guid, token.reads_protected) == (
+        account.guid,
+        processor.guid,
+        True,
+    )
+    assert bought.scope == str(scope_of(account))
+    assert bought.expires_at == token.expires_at == house.clock.now() + timedelta(days=60)
+    assert await actions(house, client) == {"code.issued": 1, "token.issued": 1}
+
+
+async def test_replaying_a_code_is_refused_and_revokes_what_it_bought(
+    house: Coatcheck, client: Keyed, processor: Keyed, account: Account
+) -> None:
+    code = await make_code(house, account)
+    bought = await exchange(house, processor, code)
+    with pytest.raises(InvalidGrant):
+        await exchange(house, processor, code)
+    with pytest.raises(InvalidToken):
+        await authenticate(house, bought.access_token)
+    with pytest.raises(InvalidGrant):
+        await exchange(house, processor, code)
+    assert (await actions(house, client))["token.revoked"] == 1
+
+
+async def test_a_retry_under_the_same_idempotency_key_gets_the_same_token_again(
+    house: Coatcheck, processor: Keyed, account: Account
+) -> None:
+    code = await make_code(house, account)
+    first = await exchange(house, processor, code, "retry-1")
+    assert await exchange(house, processor, code, "retry-1") == first
+    assert (await authenticate(house, first.access_token)).account_guid == account.guid
+
+
+async def test_another_idempotency_key_or_a_late_retry_is_a_replay(
+    house: Coatcheck, clock: MovableClock, processor: Keyed, account: Account
+) -> None:
+    for wait, key in ((timedelta(), "other"), (timedelta(seconds=61), "same")):
+        code = await make_code(house, account)
+        bought = await exchange(house, processor, code, "same")
+        clock.advance(wait)
+        with pytest.raises(InvalidGrant):
+            await exchange(house, processor, code, key)
+        with pytest.raises(InvalidToken):
+            await authenticate(house, bought.access_token)
+
+
+async def test_a_wrong_processor_neither_spends_nor_spoils_a_code(
+    house: Coatcheck, client: Keyed, processor: Keyed, account: Account
+) -> None:
+    stranger = await make_processor(house)
+    other = await make_processor(house, client)
+    code = await make_code(house, account)
+    with pytest.raises(InvalidGrant):
+        await exchange(house, stranger, code)
+    bought = await exchange(house, processor, code)
+    for thief in (stranger, other):
+        with pytest.raises(InvalidGrant):
+            await exchange(house, thief, code)
+    assert (await authenticate(house, bought.access_token)).account_guid == account.guid
+
+
+async def test_a_code_meant_for_one_processor_buys_another_nothing(
+    house: Coatcheck, client: Keyed, processor: Keyed, account: Account
+) -> None:
+    other = await make_processor(house, client)
+    async with house.db.connection() as connection:
+        code = await house.issuer.issue_code(
+            connection, client_guid=client.guid, scope=scope_of(account), processor_guid=processor.guid
+        )
+    with pytest.raises(InvalidGrant):
+        await exchange(house, other, code)
+    assert await exchange(house, processor, code)
+
+
+async def test_a_wrong_key_is_refused_and_spends_nothing(
+    house: Coatcheck, client: Keyed, processor: Keyed, account: Account
+) -> None:
+    code = await make_code(house, account)
+    other = await make_processor(house, client)
+    for guid, api_key in (
+        (processor.guid, other.api_key),
+        (processor.guid, client.api_key),
+        (processor.guid, "guess"),
+        ("PPR-nobody", processor.api_key),
+        (client.guid, client.api_key),
+    ):
+        with pytest.raises(InvalidClient):
+            await exchange(house, Keyed(guid, api_key), code)
+    assert await exchange(house, processor, code)
+
+
+async def test_a_code_dies_with_its_ten_minutes_and_a_token_with_its_sixty_days(
+    house: Coatcheck, clock: MovableClock, processor: Keyed, account: Account
+) -> None:
+    code, late = await make_code(house, account), await make_code(house, account)
+    clock.advance(timedelta(minutes=9, seconds=55))
+    bought = await exchange(house, processor, code)
+    clock.advance(timedelta(seconds=6))
+    with pytest.raises(InvalidGrant):
+        await exchange(house, processor, late)
+    clock.advance(timedelta(days=59, hours=23, minutes=59))
+    assert await authenticate(house, bought.access_token)
+    clock.advance(timedelta(minutes=1))
+    with pytest.raises(InvalidToken):
+        await authenticate(house, bought.access_token)
+
+
+async def test_of_32_racers_exactly_one_gets_a_token(
+    house: Coatcheck, processor: Keyed, account: Account
+) -> None:
+    for _ in range(20):
+        code = await make_code(house, account)
+        results = await asyncio.gather(
+            *(exchange(house, processor, code) for _ in range(32)), return_exceptions=True
+        )
+        assert Counter(type(result) for result in results) == {Bought: 1, InvalidGrant: 31}
+    async with house.db.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT count(*) FROM access_token WHERE account_guid = %s", (account.guid,)
+        )
+        assert await cursor.fetchone() == (20,)
+
+
+async def test_every_end_of_what_a_token_names_ends_the_token_at_once(
+    house: Coatcheck, client: Keyed, processor: Keyed
+) -> None:
+    async def ends(deed: str) -> None:
+        user = await make_user(house, client)
+        account = await make_account(house, user)
+        token = await make_token(house, account, processor)
+        assert await authenticate(house, token)
+        async with house.db.transaction() as connection:
+            match deed:
+                case "account":
+                    await remove_account(connection, user.guid, account.guid)
+                case "member":
+                    await connection.execute("DELETE FROM member WHERE user_guid = %s", (user.guid,))
+                case "user":
+                    await remove_user(connection, user.guid)
+                case "disabled user":
+                    await change_user(
+                        connection,
+                        type(user)(
+                            user.guid,
+                            client.guid,
+                            None,
+                            None,
+                            None,
+                            is_disabled=True,
+                            created_at=user.created_at,
+                        ),
+                    )
+                case "revoked":
+                    (issued,) = await house.issuer.tokens_of(
+                        connection, client.guid, account_guid=account.guid
+                    )
+                    await house.issuer.revoke(connection, client_guid=client.guid, token_guid=issued.guid)
+                case "processor":
+                    await set_processor_disabled(connection, processor.guid, is_disabled=True)
+                case "client":
+                    await set_client_disabled(connection, client.guid, is_disabled=True)
+        with pytest.raises(InvalidToken):
+            await authenticate(house, token)
+        async with house.db.connection() as connection:
+            (issued,) = await house.issuer.tokens_of(connection, client.guid, account_guid=account.guid)
+        assert issued.active is False
+
+    for deed in ("account", "member", "user", "disabled user", "revoked", "processor"):
+        await ends(deed)
+    async with house.db.transaction() as connection:
+        await set_processor_disabled(connection, processor.guid, is_disabled=False)
+    await ends("client")
+
+
+async def test_a_code_of_a_client_that_did_not_enable_the_processor_buys_nothing(house: Coatcheck) -> None:
+    mine, theirs = await make_client(house), await make_client(house)
+    processor = await make_processor(house, mine)
+    account = await make_account(house, await make_user(house, theirs))
+    with pytest.raises(InvalidGrant):
+        await exchange(house, processor, await make_code(house, account))
+
+
+async def test_a_client_that_parts_with_a_processor_ends_its_tokens_and_its_right_to_codes_at_once(
+    house: Coatcheck, client: Keyed, processor: Keyed, account: Account
+) -> None:
+    token, code = await make_token(house, account, processor), await make_code(house, account)
+    async with house.db.transaction() as connection:
+        await disable_processor(connection, client_guid=client.guid, processor_guid=processor.guid)
+    with pytest.raises(InvalidToken):
+        await authenticate(house, token)
+    with pytest.raises(InvalidGrant):
+        await exchange(house, processor, code)
+    async with house.db.transaction() as connection:
+        (issued,) = await house.issuer.tokens_of(connection, client.guid)
+        assert issued.active is False
+        await enable_processor(
+            connection, client_guid=client.guid, processor_guid=processor.guid, now=house.clock.now()
+        )
+    assert await authenticate(house, token)
+    assert await exchange(house, processor, code)
+
+
+async def test_parting_with_a_processor_touches_no_other_client_and_no_other_processor(
+    house: Coatcheck, client: Keyed, account: Account
+) -> None:
+    neighbour = await make_client(house)
+    elsewhere = await make_account(house, await make_user(house, neighbour))
+    left = await make_processor(house, client, neighbour)
+    stays = await make_processor(house, client)
+    tokens = [await make_token(house, elsewhere, left), await make_token(house, account, stays)]
+    codes = [(left, await make_code(house, elsewhere)), (stays, await make_code(house, account))]
+    async with house.db.transaction() as connection:
+        await disable_processor(connection, client_guid=client.guid, processor_guid=left.guid)
+    for token in tokens:
+        assert await authenticate(house, token)
+    for processor, code in codes:
+        assert await exchange(house, processor, code)
+
+
+async def test_a_scope_that_is_not_wholly_the_clients_is_not_found(
+    house: Coatcheck, client: Keyed, account: Account
+) -> None:
+    stranger = await make_client(house)
+    elsewhere = await make_account(house, await make_user(house, client))
+    foreign = [
+        (stranger, scope_of(account)),
+        (client, Scope(account.user_guid, elsewhere.member_guid, account.guid, reads_protected=True)),
+        (client, Scope(elsewhere.user_guid, account.member_guid, account.guid, reads_protected=True)),
+        (client, Scope(account.user_guid, account.member_guid, elsewhere.guid, reads_protected=True)),
+    ]
+    for asker, scope in foreign:
+        async with house.db.connection() as connection:
+            with pytest.raises(NotFound):
+                await house.issuer.issue_code(connection, client_guid=asker.guid, scope=scope)
+
+
+async def test_an_unverified_account_and_a_disabled_user_get_no_code(house: Coatcheck, client: Keyed) -> None:
+    unverified = await make_account(house, await make_user(house, client), account_number=None)
+    disabled = await make_account(house, await make_user(house, client, is_disabled=True))
+    refusals: list[tuple[Account, type[CoatcheckError]]] = [
+        (unverified, NotVerified),
+        (disabled, UserDisabled),
+    ]
+    for account, refusal in refusals:
+        with pytest.raises(refusal):
+            await make_code(house, account)
+
+
+async def test_the_list_of_tokens_shows_first_characters_alone_and_only_the_clients_own(
+    house: Coatcheck, client: Keyed, processor: Keyed, account: Account
+) -> None:
+    token = await make_token(house, account, processor)
+    stranger = await make_client(house)
+    async with house.db.connection() as connection:
+        (issued,) = await house.issuer.tokens_of(connection, client.guid)
+        assert await house.issuer.tokens_of(connection, stranger.guid) == []
+        assert await house.issuer.tokens_of(connection, client.guid, account_guid="ACT-other") == []
+    assert issued.active
+    assert token.startswith(issued.first_characters)
+    assert len(issued.first_characters) == 12
+
+
+async def test_a_client_cannot_revoke_anothers_token(
+    house: Coatcheck, client: Keyed, processor: Keyed, account: Account
+) -> None:
+    token = await make_token(house, account, processor)
+    stranger = await make_client(house)
+    async with house.db.connection() as connection:
+        (issued,) = await house.issuer.tokens_of(connection, client.guid)
+        with pytest.raises(NotFound):
+            await house.issuer.revoke(connection, client_guid=stranger.guid, token_guid=issued.guid)
+    assert await authenticate(house, token)

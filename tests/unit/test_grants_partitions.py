@@ -1,0 +1,50 @@
+"""What expires lives in partitions that are made ahead and dropped whole."""
+
+from datetime import timedelta
+
+from coatcheck.app import Coatcheck
+from coatcheck.clock import MovableClock
+from coatcheck.grants.partitions import drop_partitions, prepare_partitions
+from tests.factories import make_account, make_client, make_processor, make_token, make_user
+
+
+async def partitions(house: Coatcheck) -> set[str]:
+    async with house.db.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'access_token'::regclass"
+        )
+        return {name for (name,) in await cursor.fetchall()}
+
+
+async def test_a_token_lies_in_the_partition_of_its_week_and_goes_with_it(
+    house: Coatcheck, clock: MovableClock
+) -> None:
+    clock.advance(timedelta(days=3650))  # weeks no other test has used
+    async with house.db.connection() as connection:
+        await prepare_partitions(connection, clock.now(), house.settings)
+    client = await make_client(house)
+    account = await make_account(house, await make_user(house, client))
+    await make_token(house, account, await make_processor(house, client))
+    async with house.db.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT tableoid::regclass::text FROM access_token WHERE account_guid = %s", (account.guid,)
+        )
+        ((home,),) = await cursor.fetchall()
+        assert home != "access_token_rest"
+        clock.advance(timedelta(days=60 + 29))
+        assert home not in await drop_partitions(connection, clock.now())
+        clock.advance(timedelta(days=8))
+        assert home in await drop_partitions(connection, clock.now())
+        cursor = await connection.execute(
+            "SELECT count(*) FROM access_token WHERE account_guid = %s", (account.guid,)
+        )
+        assert await cursor.fetchone() == (0,)
+
+
+async def test_preparing_twice_changes_nothing(house: Coatcheck, clock: MovableClock) -> None:
+    clock.advance(timedelta(days=7300))
+    async with house.db.connection() as connection:
+        await prepare_partitions(connection, clock.now(), house.settings)
+        first = await partitions(house)
+        await prepare_partitions(connection, clock.now(), house.settings)
+    assert await partitions(house) == first

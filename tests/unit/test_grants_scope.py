@@ -1,0 +1,45 @@
+"""Scope strings, as MX and its users write them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coatcheck.errors import InvalidScope
+from coatcheck.grants.scope import parse_scope
+
+USER, MEMBER, ACCOUNT = "user-guid:USR-1", "member-guid:MBR-1", "account-guid:ACT-1"
+
+
+@given(st.permutations([USER, MEMBER, ACCOUNT, "read-protected"]))
+def test_the_order_of_atoms_says_nothing(atoms: list[str]) -> None:
+    assert parse_scope(" ".join(atoms)) == parse_scope(f"{USER} {MEMBER} {ACCOUNT} read-protected")
+
+
+def test_a_scope_reads_back_as_it_was_written() -> None:
+    for text in (f"{USER} {MEMBER} {ACCOUNT} read-protected", f"{USER} {MEMBER} {ACCOUNT}"):
+        assert str(parse_scope(text)) == text
+
+
+def test_write_protected_is_accepted_and_opens_nothing() -> None:
+    assert parse_scope(f"{USER} {MEMBER} {ACCOUNT} write-protected").reads_protected is False
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        " ",
+        f"{USER} {MEMBER}",
+        f"{USER} {ACCOUNT} read-protected",
+        f"{USER} {MEMBER} {ACCOUNT} admin",
+        f"{USER} {MEMBER} {ACCOUNT} account-guid:ACT-2",
+        f"{USER} {MEMBER} account-guid:",
+        f"{USER} {MEMBER} {ACCOUNT} READ-PROTECTED",
+        f"{USER}\t{MEMBER}\t{ACCOUNT}",
+        f"{USER} {MEMBER} {ACCOUNT} " + "read-protected " * 100,
+    ],
+)
+def test_a_scope_that_is_short_foreign_or_contradictory_is_refused(text: str | None) -> None:
+    with pytest.raises(InvalidScope):
+        parse_scope(text)

@@ -1,0 +1,313 @@
+"""Connecting, changing and disconnecting members."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from coatcheck.app import build
+from coatcheck.connectors.contract import JobKind
+from coatcheck.errors import (
+    Conflict,
+    ConstraintNotMet,
+    DuplicateMember,
+    InvalidRequest,
+    JobNotSupported,
+    NotFound,
+    UserDisabled,
+)
+from coatcheck.members.members import MAX_MEMBERS
+from coatcheck.vault.vault import SecretKind, WorkerReader
+from coatcheck.worker import drain
+from tests.member_setup import WELL, make_home
+
+JOBS = "SELECT kind, state, outcome FROM member_job WHERE user_guid = %(user)s ORDER BY created_at, guid"
+
+
+async def test_a_new_member_is_created_queued_and_soon_connected(house):
+    home = await make_home(house)
+    async with house.db.transaction() as connection:
+        member, starts = await house.linker.connect(
+            connection,
+            client=home.client,
+            user=home.user,
+            institution_code="mxbank",
+            credentials=home.credentials("mxbank", "mxuser", WELL),
+            id="my-member",
+            metadata="mine",
+            use_cases=("PFM",),
+        )
+    assert starts
+    assert (member.connection_status, member.is_being_aggregated) == ("CREATED", True)
+    assert (member.id, member.metadata, member.use_cases) == ("my-member", "mine", ["PFM"])
+    assert (member.name, member.institution_guid) == ("MX Bank", house.registry.find("mxbank").guid)
+    assert await home.rows(JOBS) == [("AGGREGATION", "queued", None)]
+    await drain(house)
+    member = await home.again(member)
+    assert (member.connection_status, member.is_being_aggregated) == ("CONNECTED", False)
+    assert member.aggregated_at == member.successfully_aggregated_at is not None
+    assert (member.is_authenticated, member.has_processed_accounts) == (True, True)
+
+
+async def test_without_an_aggregation_nothing_is_started(house):
+    home = await make_home(house)
+    member = await home.connect(skip_aggregation=True)
+    assert (member.connection_status, member.is_being_aggregated) == ("CREATED", False)
+    assert await home.rows(JOBS) == []
+
+
+async def test_wanted_kinds_run_one_after_the_other(house):
+    home = await make_home(house)
+    wanted = (JobKind.VERIFICATION, JobKind.IDENTIFICATION, JobKind.AGGREGATION)
+    member = await home.connected(kinds=wanted)
+    assert await home.rows(JOBS) == [(kind.value, "ended", "CONNECTED") for kind in wanted]
+    assert member.connection_status == "CONNECTED"
+
+
+async def test_what_follows_a_failed_job_is_not_begun(house):
+    home = await make_home(house)
+    await home.connected(password="INVALID", kinds=(JobKind.VERIFICATION, JobKind.AGGREGATION))
+    assert await home.rows(JOBS) == [("VERIFICATION", "ended", "DENIED")]
+
+
+async def test_credentials_are_sealed_and_nowhere_else(house):
+    home = await make_home(house)
+    member = await home.connect("mxuser+no_tx", "a-secret-password")
+    async with house.db.connection() as connection:
+        kept = await house.vault.show_secret(
+            connection,
+            owner_guid=home.user.guid,
+            record_guid=member.guid,
+            kind=SecretKind.CREDENTIALS,
+            reader=WorkerReader("JOB-test"),
+        )
+    assert kept == b'{"LOGIN": "mxuser+no_tx", "PASSWORD": "a-secret-password"}'
+    tables = ("member", "member_job", "sealed_secret", "event", "audit_event", "pgqueuer")
+    everything = [await home.rows(f"SELECT t::text FROM {table} t") for table in tables]
+    assert "a-secret-password" not in str(everything)
+    assert b"a-secret-password".hex() not in str(everything)
+
+
+async def test_a_second_member_with_the_same_login_is_refused_with_the_first_ones_guid(house):
+    home = await make_home(house)
+    member = await home.connect("MxUser")
+    with pytest.raises(DuplicateMember) as refused:
+        await home.connect("mxuser", "another-password")
+    assert refused.value.member_guid == member.guid
+
+
+async def test_the_same_login_is_welcome_elsewhere_and_from_another_user(house):
+    home, neighbour = await make_home(house), await make_home(house)
+    one = await home.connect("mxuser")
+    others = [
+        await home.connect("mxuser", institution="mxcu_credential"),
+        await neighbour.connect("mxuser"),
+        await home.connect("someone-else"),
+    ]
+    assert len({one.guid, *(other.guid for other in others)}) == 4
+
+
+async def test_of_100_simultaneous_creations_one_succeeds_and_99_name_it(settings, clock):
+    async with build(replace(settings, pool_size=25), clock) as house:
+        home = await make_home(house)
+        results = await asyncio.gather(*(home.connect() for _ in range(100)), return_exceptions=True)
+        created = [result for result in results if not isinstance(result, BaseException)]
+        refused = [result for result in results if isinstance(result, DuplicateMember)]
+        assert (len(created), len(refused)) == (1, 99)
+        assert {refusal.member_guid for refusal in refused} == {created[0].guid}
+        assert await home.rows("SELECT count(*) FROM member WHERE user_guid = %(user)s") == [(1,)]
+        assert await home.rows("SELECT count(*) FROM member_job WHERE user_guid = %(user)s") == [(1,)]
+
+
+async def test_of_simultaneous_creations_no_more_than_25_come_to_be(settings, clock):
+    async with build(replace(settings, pool_size=25), clock) as house:
+        home = await make_home(house)
+        results = await asyncio.gather(
+            *(home.connect(f"user-{number}", skip_aggregation=True) for number in range(MAX_MEMBERS + 5)),
+            return_exceptions=True,
+        )
+        assert sum(isinstance(result, ConstraintNotMet) for result in results) == 5
+        assert await home.rows("SELECT count(*) FROM member WHERE user_guid = %(user)s") == [(MAX_MEMBERS,)]
+
+
+async def test_an_id_is_unique_below_its_user(house):
+    home, neighbour = await make_home(house), await make_home(house)
+    await home.connect("one", id="same")
+    await neighbour.connect("one", id="same")
+    with pytest.raises(Conflict) as refused:
+        await home.connect("two", id="same")
+    assert not isinstance(refused.value, DuplicateMember)
+    other = await home.connect("two", id="other")
+    with pytest.raises(Conflict):
+        await home.change(replace(other, id="same"), None, None)
+    assert (await home.again(other)).id == "other"
+
+
+@pytest.mark.parametrize("password", [None, ""])
+async def test_a_missing_credential_is_named_by_its_label(house, password):
+    home = await make_home(house)
+    with pytest.raises(InvalidRequest, match="Password") as refused:
+        await home.connect("mxuser", password)
+    assert "Username" not in refused.value.problem
+    assert await home.rows("SELECT FROM member WHERE user_guid = %(user)s") == []
+
+
+async def test_an_unknown_credential_is_refused(house):
+    home = await make_home(house)
+    given = home.credentials("mxbank", "mxuser", WELL) | {"CRD-unknown": "x"}
+    with pytest.raises(InvalidRequest, match="no such credential"):
+        async with house.db.transaction() as connection:
+            await house.linker.connect(
+                connection,
+                client=home.client,
+                user=home.user,
+                institution_code="mxbank",
+                credentials=given,
+            )
+
+
+async def test_an_unknown_institution_is_not_found(house):
+    home = await make_home(house)
+    async with house.db.transaction() as connection:
+        with pytest.raises(NotFound):
+            await house.linker.connect(
+                connection, client=home.client, user=home.user, institution_code="nowhere", credentials={}
+            )
+
+
+async def test_a_kind_the_institution_lacks_is_refused_before_anything_is_written(house):
+    home = await make_home(house)
+    with pytest.raises(JobNotSupported, match="identification"):
+        await home.connect(institution="junipergate_bank", kinds=(JobKind.IDENTIFICATION,))
+    assert await home.rows("SELECT FROM member WHERE user_guid = %(user)s") == []
+
+
+async def test_who_comes_the_wrong_way_is_told_the_right_one(house):
+    home = await make_home(house)
+    with pytest.raises(InvalidRequest, match="own sign-in page"):
+        await home.connect(institution="mxcu_oauth")
+    with pytest.raises(InvalidRequest, match="without is_oauth"):
+        await home.connect(institution="mxbank", is_oauth=True)
+
+
+async def test_a_disabled_user_connects_nothing(house):
+    home = await make_home(house, is_disabled=True)
+    with pytest.raises(UserDisabled):
+        await home.connect()
+
+
+async def test_new_credentials_start_an_aggregation_that_uses_them(house):
+    home = await make_home(house)
+    member = await home.connected("mxuser", "INVALID")
+    assert member.connection_status == "DENIED"
+    changed = await home.change(member, "mxuser", WELL)
+    assert (changed.connection_status, changed.is_being_aggregated) == ("UPDATED", True)
+    await drain(house)
+    assert (await home.again(member)).connection_status == "CONNECTED"
+
+
+async def test_a_new_password_alone_goes_with_the_old_login(house):
+    home = await make_home(house)
+    member = await home.connected("mxuser", "INVALID")
+    await home.change(member, None, WELL)
+    await drain(house)
+    assert (await home.again(member)).connection_status == "CONNECTED"
+
+
+async def test_new_credentials_may_wait_for_the_next_job(house):
+    home = await make_home(house)
+    member = await home.connected("mxuser", "INVALID")
+    changed = await home.change(member, "mxuser", WELL, skip_aggregation=True)
+    assert (changed.connection_status, changed.is_being_aggregated) == ("UPDATED", False)
+
+
+async def test_a_change_of_login_may_not_end_at_another_member(house):
+    home = await make_home(house)
+    first, second = await home.connected("first"), await home.connected("second")
+    with pytest.raises(DuplicateMember) as refused:
+        await home.change(second, "FIRST", WELL)
+    assert refused.value.member_guid == first.guid
+    same = await home.change(second, "second", "new-password")
+    assert same.connection_status == "UPDATED"
+
+
+async def test_new_credentials_take_the_place_of_a_job_that_waits_for_an_answer(house):
+    home = await make_home(house)
+    member = await home.connected(password="challenge")
+    assert member.connection_status == "CHALLENGED"
+    await home.change(member, "mxuser", WELL)
+    assert await home.challenges(member) == []
+    await drain(house)
+    assert (await home.again(member)).connection_status == "CONNECTED"
+    assert await home.rows(JOBS) == [
+        ("AGGREGATION", "ended", None),
+        ("AGGREGATION", "ended", "CONNECTED"),
+    ]
+
+
+async def test_the_clients_own_fields_change_without_a_job(house):
+    home = await make_home(house)
+    member = await home.connected(id="before")
+    async with house.db.transaction() as connection:
+        wanted = replace(
+            member, id=None, metadata="new", use_cases=["PFM"], background_aggregation_is_disabled=True
+        )
+        changed = await house.linker.change(connection, wanted)
+    assert (changed.id, changed.metadata, changed.use_cases) == (None, "new", ["PFM"])
+    assert changed.background_aggregation_is_disabled
+    assert (changed.connection_status, changed.is_being_aggregated) == ("CONNECTED", False)
+
+
+async def test_a_member_is_gone_with_all_its_secrets(house):
+    home = await make_home(house)
+    member = await home.connected(password="challenge")
+    await home.answer(member, "correct")
+    await drain(house)
+    await home.done(member, JobKind.VERIFICATION)
+    other = await home.connected("other")
+    async with house.db.transaction() as connection:
+        await house.linker.disconnect(connection, await home.again(member))
+    with pytest.raises(NotFound):
+        await home.again(member)
+    left = await home.rows(
+        """SELECT record_guid FROM sealed_secret WHERE owner_guid = %(user)s
+           UNION SELECT member_guid FROM account WHERE user_guid = %(user)s
+           UNION SELECT member_guid FROM account_number WHERE user_guid = %(user)s
+           UNION SELECT member_guid FROM transaction WHERE user_guid = %(user)s
+           UNION SELECT member_guid FROM member_job WHERE user_guid = %(user)s"""
+    )
+    assert left == [(other.guid,)]
+
+
+async def test_the_client_is_told_of_what_becomes_of_its_members(house):
+    home = await make_home(house)
+    member = await home.connect(callback_payload="echo", skip_aggregation=True)
+    async with house.db.transaction() as connection:
+        changed = await house.linker.change(connection, replace(member, metadata="new"))
+        await house.linker.disconnect(connection, changed)
+    told = await home.events("MEMBER")
+    assert [(each["action"], each["member"]["metadata"]) for each in told] == [
+        ("created", None),
+        ("updated", "new"),
+        ("deleted", "new"),
+    ]
+    echoes = await home.rows(
+        "SELECT callback_payload FROM event WHERE client_guid = %(client)s ORDER BY guid",
+        client=home.client.guid,
+    )
+    assert echoes == [("echo",), (None,), (None,)]
+
+
+async def test_each_verb_leaves_a_trace_without_anything_personal(house):
+    home = await make_home(house)
+    member = await home.connect("a-login-name")
+    await home.change(member, "a-login-name", WELL)
+    async with house.db.transaction() as connection:
+        await house.linker.disconnect(connection, member)
+    bodies = await home.rows(
+        "SELECT body FROM audit_event WHERE client_guid = %(client)s ORDER BY guid", client=home.client.guid
+    )
+    said = "".join(body for (body,) in bodies)
+    for action in ("member.created", "job.requested", "member.credentials_changed", "member.deleted"):
+        assert f'"action":"{action}"' in said
+    assert "a-login-name" not in said

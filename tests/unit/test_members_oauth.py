@@ -1,0 +1,191 @@
+"""OAuth members: consent at the bank's own page, given, refused, and given again."""
+
+import re
+from datetime import timedelta
+from html import unescape
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from coatcheck.connectors.contract import JobKind
+from coatcheck.errors import (
+    ConstraintNotMet,
+    CredentialsDenied,
+    DuplicateMember,
+    InvalidRequest,
+    UserDisabled,
+)
+from coatcheck.worker import drain
+from tests.member_setup import make_home
+
+VERIFIER = "a-verifier-of-forty-three-characters-or-more-0"
+JOBS = "SELECT kind, state, outcome FROM member_job WHERE user_guid = %(user)s ORDER BY created_at, guid"
+
+
+async def pending(home, **more):
+    return await home.connect(institution="mxcu_oauth", is_oauth=True, **more)
+
+
+async def code_from_bank(home, http, member, login="mxuser"):
+    """What the bank sends the user back with, who allows it all."""
+    url = home.house.consent.authorize(member, state="state-1", code_verifier=VERIFIER)
+    page = await http.get(url)
+    fields = re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', page.text)
+    action = re.search(r'<form method="post" action="([^"]*)"', page.text)[1]
+    answer = await http.post(
+        page.url.join(unescape(action)),
+        data={unescape(name): unescape(value) for name, value in fields}
+        | {"login": login, "decision": "allow"},
+    )
+    back = parse_qs(urlsplit(answer.headers["location"]).query)
+    assert back["state"] == ["state-1"]
+    return back["code"][0]
+
+
+async def complete(home, http, member, login="mxuser", **more):
+    code = await code_from_bank(home, http, member, login)
+    return await home.house.consent.complete(member, code=code, code_verifier=VERIFIER, **more)
+
+
+async def test_a_member_is_pending_until_consent_and_its_jobs_wait_for_it(house, http):
+    home = await make_home(house)
+    member = await pending(home, kinds=(JobKind.VERIFICATION, JobKind.AGGREGATION))
+    assert (member.connection_status, member.is_being_aggregated, member.is_oauth) == ("PENDING", False, True)
+    assert await home.rows(JOBS) == []
+    completed = await complete(home, http, member)
+    assert (completed.connection_status, completed.is_being_aggregated) == ("CREATED", True)
+    await drain(house)
+    assert (await home.again(member)).connection_status == "CONNECTED"
+    assert await home.rows(JOBS) == [
+        ("VERIFICATION", "ended", "CONNECTED"),
+        ("AGGREGATION", "ended", "CONNECTED"),
+    ]
+
+
+async def test_without_an_aggregation_consent_starts_none(house, http):
+    home, other = await make_home(house), await make_home(house)
+    for each, at_creation in ((home, True), (other, False)):
+        member = await pending(each, skip_aggregation=at_creation)
+        completed = await complete(each, http, member, skip_aggregation=not at_creation)
+        assert (completed.connection_status, completed.is_being_aggregated) == ("CREATED", False)
+
+
+async def test_consent_given_anew_reconnects_and_reads_the_accounts_again(house, http):
+    home = await make_home(house)
+    member = await pending(home, skip_aggregation=True)
+    await complete(home, http, member, "mxuser+consent_revoked")
+    member = await home.done(member, JobKind.AGGREGATION)
+    assert member.connection_status == "DISCONNECTED"
+    again = await complete(home, http, member, callback_payload="echo")
+    assert (again.connection_status, again.is_being_aggregated) == ("RECONNECTED", True)
+    await drain(house)
+    assert (await home.again(member)).connection_status == "CONNECTED"
+
+
+async def test_the_banks_page_is_asked_for_with_our_address_and_a_hashed_verifier(house):
+    home = await make_home(house)
+    url = house.consent.authorize(await pending(home), state="state-1", code_verifier=VERIFIER)
+    query = parse_qs(urlsplit(url).query)
+    assert query["redirect_uri"] == ["http://coatcheck.test/oauth/callback"]
+    assert query["state"] == ["state-1"]
+    assert query["code_challenge_method"] == ["S256"]
+    assert VERIFIER not in url
+
+
+async def test_a_code_the_bank_refuses_denies_the_member(house, http):
+    home = await make_home(house)
+    member = await pending(home)
+    code = await code_from_bank(home, http, member)
+    with pytest.raises(CredentialsDenied):
+        await house.consent.complete(member, code=code, code_verifier="another" + VERIFIER)
+    member = await home.again(member)
+    assert (member.connection_status, member.is_being_aggregated) == ("DENIED", False)
+    assert [each["connection_status"] for each in await home.events("CONNECTION_STATUS")] == ["DENIED"]
+
+
+async def test_a_refusal_denies_a_pending_member_who_may_try_again(house, http):
+    home = await make_home(house)
+    member = await pending(home, kinds=(JobKind.VERIFICATION,))
+    async with house.db.transaction() as connection:
+        refused = await house.consent.refuse(connection, member)
+    assert refused.connection_status == "DENIED"
+    await complete(home, http, member)
+    await drain(house)
+    assert await home.rows(JOBS) == [("VERIFICATION", "ended", "CONNECTED")]
+
+
+async def test_who_leaves_the_page_of_a_working_connection_has_lost_nothing(house, http):
+    home = await make_home(house)
+    member = await pending(home)
+    await complete(home, http, member)
+    await drain(house)
+    async with house.db.transaction() as connection:
+        kept = await house.consent.refuse(connection, member)
+    assert kept.connection_status == "CONNECTED"
+    assert (await home.done(member, JobKind.AGGREGATION)).connection_status == "CONNECTED"
+
+
+async def test_there_is_one_oauth_member_per_user_and_institution(house):
+    home = await make_home(house)
+    member = await pending(home)
+    with pytest.raises(DuplicateMember) as refused:
+        await pending(home)
+    assert refused.value.member_guid == member.guid
+    other = await home.connect(institution="mx_bank_oauth", is_oauth=True)
+    assert other.guid != member.guid
+
+
+async def test_credentials_are_no_part_of_it(house):
+    home = await make_home(house)
+    member = await pending(home)
+    with pytest.raises(InvalidRequest, match="takes no credentials"):
+        async with house.db.transaction() as connection:
+            await house.linker.change(connection, member, credentials={})
+    by_credentials = await home.connect(skip_aggregation=True)
+    with pytest.raises(ConstraintNotMet):
+        house.consent.authorize(by_credentials, state="s", code_verifier=VERIFIER)
+    async with house.db.transaction() as connection:
+        with pytest.raises(ConstraintNotMet):
+            await house.consent.refuse(connection, by_credentials)
+
+
+async def test_no_job_starts_before_consent(house):
+    home = await make_home(house)
+    member = await pending(home)
+    with pytest.raises(ConstraintNotMet, match="signing in"):
+        await home.start(member, JobKind.AGGREGATION)
+
+
+async def test_a_disabled_users_consent_is_not_kept(house, http):
+    home = await make_home(house)
+    member = await pending(home)
+    code = await code_from_bank(home, http, member)
+    await home.rows("UPDATE end_user SET is_disabled = true WHERE guid = %(user)s")
+    with pytest.raises(UserDisabled):
+        await house.consent.complete(member, code=code, code_verifier=VERIFIER)
+    assert await home.rows("SELECT FROM sealed_secret WHERE owner_guid = %(user)s") == []
+
+
+async def test_the_banks_answer_is_sealed(house, http):
+    home = await make_home(house)
+    member = await pending(home, skip_aggregation=True)
+    await complete(home, http, member, "a-secret-login")
+    everything = await home.rows(
+        """SELECT m::text, s::text FROM member m JOIN sealed_secret s ON s.record_guid = m.guid
+           WHERE m.user_guid = %(user)s"""
+    )
+    assert len(everything) == 1
+    assert "a-secret-login" not in str(everything)
+    assert b"a-secret-login".hex() not in str(everything)
+
+
+async def test_consent_while_a_job_runs_takes_its_place(house, http):
+    home = await make_home(house)
+    member = await pending(home, skip_aggregation=True)
+    await complete(home, http, member)
+    await home.start(member, JobKind.AGGREGATION)
+    house.clock.advance(timedelta(seconds=1))
+    await complete(home, http, member)
+    assert await home.rows(JOBS) == [("AGGREGATION", "ended", None), ("AGGREGATION", "queued", None)]
+    await drain(house)
+    assert (await home.again(member)).connection_status == "CONNECTED"

@@ -1,0 +1,145 @@
+"""The whole table, written out a second time by hand: every status, every step, every error of a bank."""
+
+import pytest
+
+from coatcheck import errors
+from coatcheck.members.status import (
+    BACKGROUND,
+    MAX_CREDENTIAL_FAILURES,
+    TRAITS,
+    Step,
+    after,
+    after_failure,
+    after_start,
+)
+from coatcheck.model.statuses import ConnectionStatus
+
+#: status, then: the status while a new job is on its way (- where none may start), error?, read daily?, and the
+#: status after new credentials, after consent, after a refused consent and after an answer that is too late.
+#: A dash is "cannot happen".
+TABLE = """
+CREATED      CREATED      no   daily UPDATED RECONNECTED CREATED      -
+PREVENTED    -            yes  -     UPDATED RECONNECTED PREVENTED    -
+DENIED       RECONNECTED  yes  -     UPDATED RECONNECTED DENIED       -
+CHALLENGED   -            no   -     UPDATED RECONNECTED CHALLENGED   EXPIRED
+REJECTED     RECONNECTED  yes  -     UPDATED RECONNECTED REJECTED     -
+LOCKED       RECONNECTED  yes  -     UPDATED RECONNECTED LOCKED       -
+CONNECTED    CONNECTED    no   daily UPDATED RECONNECTED CONNECTED    -
+IMPEDED      RECONNECTED  yes  -     UPDATED RECONNECTED IMPEDED      -
+RECONNECTED  RECONNECTED  no   daily UPDATED RECONNECTED RECONNECTED  -
+DEGRADED     RECONNECTED  yes  daily UPDATED RECONNECTED DEGRADED     -
+DISCONNECTED RECONNECTED  yes  -     UPDATED RECONNECTED DISCONNECTED -
+DISCONTINUED -            yes  -     -       RECONNECTED DISCONTINUED -
+CLOSED       RECONNECTED  yes  -     UPDATED RECONNECTED CLOSED       -
+DELAYED      RECONNECTED  yes  daily UPDATED RECONNECTED DELAYED      -
+FAILED       RECONNECTED  yes  daily UPDATED RECONNECTED FAILED       -
+UPDATED      UPDATED      no   daily UPDATED RECONNECTED UPDATED      -
+DISABLED     RECONNECTED  yes  -     UPDATED RECONNECTED DISABLED     -
+IMPORTED     -            yes  -     UPDATED RECONNECTED IMPORTED     -
+RESUMED      RECONNECTED  no   -     UPDATED RECONNECTED RESUMED      -
+EXPIRED      RECONNECTED  yes  -     UPDATED RECONNECTED EXPIRED      -
+IMPAIRED     RECONNECTED  yes  -     UPDATED RECONNECTED IMPAIRED     -
+PENDING      -            no   -     -       CREATED     DENIED       -
+"""
+ROWS = [line.split() for line in TABLE.strip().splitlines()]
+STATUSES = [ConnectionStatus(row[0]) for row in ROWS]
+
+
+def named(status: ConnectionStatus | None) -> str:
+    return status.value if status else "-"
+
+
+def test_the_table_knows_all_22_statuses():
+    assert len(STATUSES) == 22
+    assert set(STATUSES) == set(ConnectionStatus) == set(TRAITS)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
+def test_each_status_allows_and_leads_to_what_the_table_says(row):
+    status, on_start, is_error, daily, credentials, consent, refusal, too_late = row
+    status = ConnectionStatus(status)
+    assert named(after_start(status)) == on_start
+    assert TRAITS[status].is_error is (is_error == "yes")
+    assert (status in BACKGROUND) is (daily == "daily")
+    assert named(after(Step.CREDENTIALS_CHANGED, status)) == credentials
+    assert named(after(Step.OAUTH_COMPLETED, status)) == consent
+    assert named(after(Step.OAUTH_REFUSED, status)) == refusal
+    assert named(after(Step.NOT_ANSWERED, status)) == too_late
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize(
+    ("step", "outcome"),
+    [
+        (Step.ASKED, ConnectionStatus.CHALLENGED),
+        (Step.SUCCEEDED, ConnectionStatus.CONNECTED),
+        (Step.EXHAUSTED, ConnectionStatus.FAILED),
+        (Step.USER_DISABLED, ConnectionStatus.DISABLED),
+    ],
+)
+def test_how_a_job_ends_does_not_depend_on_how_it_began(step, outcome, status):
+    assert after(step, status) is outcome
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_an_answer_resumes_a_challenged_member_and_no_other(status):
+    expected = ConnectionStatus.RESUMED if status is ConnectionStatus.CHALLENGED else None
+    assert after(Step.ANSWERED, status) is expected
+
+
+@pytest.mark.parametrize(
+    ("step", "status"),
+    [
+        (Step.CREDENTIALS_GIVEN, ConnectionStatus.CREATED),
+        (Step.OAUTH_STARTED, ConnectionStatus.PENDING),
+        (Step.IMPORTED, ConnectionStatus.IMPORTED),
+    ],
+)
+def test_a_member_is_born_into_one_of_three_statuses(step, status):
+    assert after(step, None) is status
+    assert [after(step, other) for other in ConnectionStatus] == [None] * 22
+
+
+@pytest.mark.parametrize("step", [step for step in Step if after(step, None) is None])
+def test_nothing_happens_to_a_manual_member(step):
+    assert after(step, None) is None
+    assert after_start(None) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "asked_for", "in_background"),
+    [
+        (errors.CredentialsDenied, "DENIED", "DENIED"),
+        (errors.AnswerRejected, "REJECTED", "REJECTED"),
+        (errors.LoginLocked, "LOCKED", "LOCKED"),
+        (errors.ActionNeeded, "IMPEDED", "IMPEDED"),
+        (errors.CredentialsMissing, "IMPAIRED", "IMPAIRED"),
+        (errors.ConsentRevoked, "DISCONNECTED", "DISCONNECTED"),
+        (errors.LoginClosed, "CLOSED", "CLOSED"),
+        (errors.ConnectionDiscontinued, "DISCONTINUED", "DISCONTINUED"),
+        (errors.BankFailed, "FAILED", "DEGRADED"),
+        (errors.BankUnavailable, "FAILED", "DEGRADED"),
+        (errors.BankTimedOut, "DELAYED", "DEGRADED"),
+    ],
+)
+def test_each_error_of_a_bank_leads_to_its_status(error, asked_for, in_background):
+    assert after_failure(error(), credential_failures=0, is_background=False).value == asked_for
+    assert after_failure(error(), credential_failures=0, is_background=True).value == in_background
+
+
+@pytest.mark.parametrize("is_background", [False, True])
+def test_the_third_denial_in_a_row_prevents_and_no_other_error_does(is_background):
+    third = {"credential_failures": MAX_CREDENTIAL_FAILURES, "is_background": is_background}
+    second = third | {"credential_failures": MAX_CREDENTIAL_FAILURES - 1}
+    assert after_failure(errors.CredentialsDenied(), **second) is ConnectionStatus.DENIED
+    assert after_failure(errors.CredentialsDenied(), **third) is ConnectionStatus.PREVENTED
+    assert after_failure(errors.LoginLocked(), **third) is ConnectionStatus.LOCKED
+
+
+def test_no_bank_error_is_without_a_row():
+    known = {
+        errors.CredentialsDenied, errors.AnswerRejected, errors.LoginLocked, errors.ActionNeeded,
+        errors.CredentialsMissing, errors.ConsentRevoked, errors.LoginClosed, errors.ConnectionDiscontinued,
+        errors.BankFailed, errors.BankUnavailable, errors.BankTimedOut,
+    }  # fmt: skip
+    assert set(errors.BankError.__subclasses__()) == known

@@ -1,0 +1,290 @@
+"""Micro-deposits: sent once, answered at most three times, and an account when they are right."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from coatcheck.app import build
+from coatcheck.errors import (
+    Conflict,
+    ConstraintNotMet,
+    InvalidRequest,
+    JobNotSupported,
+    NotFound,
+)
+from coatcheck.members.records import DepositAccount
+from coatcheck.micro_deposits.micro_deposits import KEPT, SENDING
+from coatcheck.model.accounts import find_account
+from coatcheck.model.micro_deposits import find_micro_deposit
+from coatcheck.vault.vault import ClientReader
+from coatcheck.worker import drain
+from tests.factories import Keyed, make_processor, make_token
+from tests.member_setup import make_home
+
+AT_ONCE = "3333000042"
+"""The sandbox's deposits to accounts that begin so arrive at once."""
+RIGHT = (Decimal("0.03"), Decimal("0.15"))
+WRONG = (Decimal("0.01"), Decimal("0.02"))
+
+
+async def create(home, number=AT_ONCE, *, account_type="CHECKING", **more):
+    account = DepositAccount(
+        **{
+            "account_number": number,
+            "routing_number": "091000019",
+            "account_name": "Everyday",
+            "email": "ada@example.test",
+            "first_name": "Ada",
+            "last_name": "Example",
+        }
+        | more
+    )
+    async with home.house.db.transaction() as connection:
+        return await home.house.micro_deposits.create(
+            connection, client=home.client, user=home.user, account=account, account_type=account_type
+        )
+
+
+async def verify(home, deposit, amounts=RIGHT):
+    async with home.house.db.transaction() as connection:
+        return await home.house.micro_deposits.verify(connection, deposit, amounts)
+
+
+async def again(home, deposit):
+    async with home.house.db.connection() as connection:
+        return await find_micro_deposit(connection, home.client.guid, deposit.guid)
+
+
+async def deposited(home, number=AT_ONCE, **more):
+    deposit = await create(home, number, **more)
+    await drain(home.house)
+    return await again(home, deposit)
+
+
+async def test_deposits_are_initiated_sent_by_the_worker_and_arrive(house):
+    home = await make_home(house)
+    deposit = await create(home)
+    assert (deposit.status, deposit.account_type) == ("INITIATED", "CHECKING")
+    assert deposit.guid.startswith("MIC-")
+    await drain(house)
+    assert (await again(home, deposit)).status == "DEPOSITED"
+    told = [each["micro_deposit"]["status_name"] for each in await home.events("MICRO_DEPOSIT")]
+    assert told == ["INITIATED", "REQUESTED", "DEPOSITED"]
+
+
+async def test_deposits_on_their_way_arrive_by_the_clock_whoever_looks_first(house, clock):
+    home = await make_home(house)
+    swept, read = await deposited(home, "1234567842"), await deposited(home, "1234567843")
+    assert (swept.status, read.status) == ("REQUESTED", "REQUESTED")
+    with pytest.raises(ConstraintNotMet, match="REQUESTED"):
+        await verify(home, read)
+    clock.advance(timedelta(days=4))
+    async with house.db.transaction() as connection:
+        assert (await house.micro_deposits.refresh(connection, read)).status == "DEPOSITED"
+    await home.crew.sweep()
+    assert (await again(home, swept)).status == "DEPOSITED"
+    assert (await verify(home, swept)).status == "VERIFIED"
+
+
+@pytest.mark.parametrize("amounts", [RIGHT, RIGHT[::-1], (Decimal("0.030"), Decimal("0.1500"))])
+async def test_the_right_amounts_verify_in_either_order(house, amounts):
+    home = await make_home(house)
+    verified = await verify(home, await deposited(home), amounts)
+    assert verified.status == "VERIFIED"
+    assert verified.verified_at == verified.updated_at
+
+
+async def test_a_verified_account_has_numbers_and_a_processor_can_have_a_token_for_it(house):
+    home = await make_home(house)
+    await verify(home, await deposited(home))
+    ((member, account, mask, is_manual, name),) = await home.rows(
+        """SELECT m.guid, a.guid, a.account_number, m.is_manual AND a.is_manual, a.name
+           FROM account a JOIN member m ON m.user_guid = a.user_guid AND m.guid = a.member_guid
+           WHERE a.user_guid = %(user)s"""
+    )
+    assert (mask, is_manual, name) == ("0042", True, "Everyday")
+    async with house.db.connection() as connection:
+        shown = await house.vault.show_numbers(
+            connection, ClientReader(home.client.guid, home.user.guid, member, account)
+        )
+        found = await find_account(connection, home.user.guid, account)
+    assert [(each.account_number, each.routing_number) for each in shown.items] == [(AT_ONCE, "091000019")]
+    processor = await make_processor(house, Keyed(home.client.guid, ""))
+    assert await make_token(house, found, processor)
+
+
+async def test_the_third_wrong_answer_is_the_last(house):
+    home = await make_home(house)
+    deposit = await deposited(home)
+    statuses = [(await verify(home, deposit, WRONG)).status for _ in range(3)]
+    assert statuses == ["DENIED", "DENIED", "PREVENTED"]
+    with pytest.raises(ConstraintNotMet, match="PREVENTED"):
+        await verify(home, deposit, RIGHT)
+    assert await home.rows("SELECT FROM account WHERE user_guid = %(user)s") == []
+
+
+async def test_a_right_answer_after_two_wrong_ones_counts(house):
+    home = await make_home(house)
+    deposit = await deposited(home)
+    for _ in range(2):
+        await verify(home, deposit, WRONG)
+    verified = await verify(home, deposit, RIGHT)
+    assert (verified.status, verified.error_message) == ("VERIFIED", None)
+
+
+async def test_simultaneous_guesses_count_one_by_one(house):
+    home = await make_home(house)
+    deposit = await deposited(home)
+    results = await asyncio.gather(*(verify(home, deposit, WRONG) for _ in range(8)), return_exceptions=True)
+    assert sum(isinstance(result, ConstraintNotMet) for result in results) == 5
+    kept = await again(home, deposit)
+    assert (kept.status, kept.wrong_attempts) == ("PREVENTED", 3)
+
+
+async def test_simultaneous_right_answers_open_one_account(house):
+    home = await make_home(house)
+    deposit = await deposited(home)
+    await asyncio.gather(*(verify(home, deposit) for _ in range(4)), return_exceptions=True)
+    assert await home.rows("SELECT count(*) FROM account WHERE user_guid = %(user)s") == [(1,)]
+
+
+async def test_one_account_is_not_sent_to_twice_until_the_first_is_gone(house):
+    home, neighbour = await make_home(house), await make_home(house)
+    deposit = await create(home)
+    with pytest.raises(Conflict):
+        await create(home)
+    await create(neighbour)
+    async with house.db.transaction() as connection:
+        await house.micro_deposits.delete(connection, deposit)
+    with pytest.raises(NotFound):
+        await again(home, deposit)
+    assert (await create(home)).status == "INITIATED"
+
+
+async def test_an_email_address_stands_for_three_accounts(house):
+    home, neighbour = await make_home(house), await make_home(house)
+    for number in ("3333000001", "3333000002", "3333000003"):
+        await create(home, number)
+    with pytest.raises(ConstraintNotMet, match="at most 3"):
+        await create(home, "3333000004", email="ADA@example.test")
+    await create(home, "3333000004", email="grace@example.test")
+    await create(neighbour, "3333000004")
+
+
+async def test_a_holder_alone_is_pre_initiated_and_gets_nothing_sent(house):
+    home = await make_home(house)
+    deposit = await create(home, None, routing_number=None, account_type=None)
+    assert (deposit.status, deposit.account_type) == ("PREINITIATED", None)
+    await drain(house)
+    assert (await again(home, deposit)).status == "PREINITIATED"
+    with pytest.raises(ConstraintNotMet):
+        await verify(home, deposit)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"number": "123"},
+        {"number": "123456789012345678"},
+        {"number": "12345abc"},
+        {"number": "１２３４５"},  # noqa: RUF001 (digits, but no ASCII ones)
+        {"number": None},
+        {"routing_number": "091000018"},
+        {"routing_number": None},
+        {"account_type": "LOAN"},
+        {"account_type": None},
+        {"number": None, "routing_number": None, "first_name": None},
+    ],
+    ids=str,
+)
+async def test_what_cannot_be_right_is_refused(house, wrong):
+    home = await make_home(house)
+    with pytest.raises(InvalidRequest):
+        await create(home, **wrong)
+    assert await home.rows("SELECT FROM micro_deposit WHERE user_guid = %(user)s") == []
+
+
+async def test_a_bank_of_ours_is_known_by_its_routing_number(house):
+    home = await make_home(house)
+    institution = house.registry.find("mxbank")
+    deposit = await deposited(home, routing_number=institution.routing_numbers[0])
+    assert (deposit.institution_code, deposit.institution_name) == ("mxbank", "MX Bank")
+    await verify(home, deposit)
+    assert await home.rows("SELECT institution_guid FROM member WHERE user_guid = %(user)s") == [
+        (institution.guid,)
+    ]
+
+
+async def test_without_a_connector_that_sends_money_there_are_none(settings, clock):
+    async with build(replace(settings, connectors=()), clock) as house:
+        home = await make_home(house)
+        with pytest.raises(JobNotSupported):
+            await create(home)
+
+
+async def test_a_worker_that_dies_while_sending_sends_no_second_time(house, clock):
+    home = await make_home(house)
+    deposit = await create(home)
+    await home.rows("UPDATE micro_deposit SET status = 'REQUESTED' WHERE user_guid = %(user)s")
+    await home.crew.micro_deposits.send(home.user.guid, deposit.guid)
+    clock.advance(SENDING - timedelta(minutes=1))
+    await home.crew.sweep()
+    assert (await again(home, deposit)).status == "REQUESTED"
+    clock.advance(timedelta(minutes=2))
+    await home.crew.sweep()
+    failed = await again(home, deposit)
+    assert failed.status == "ERRORED"
+    assert "not known" in failed.error_message
+    assert (await create(home)).status == "INITIATED", "another try is the user's to make"
+
+
+async def test_the_sweep_makes_up_for_a_lost_wake_up(house, clock):
+    home = await make_home(house)
+    deposit = await create(home)
+    await home.rows("DELETE FROM pgqueuer")
+    clock.advance(timedelta(minutes=1))
+    await home.crew.sweep()
+    await drain(house)
+    assert (await again(home, deposit)).status == "DEPOSITED"
+
+
+async def test_what_was_never_verified_is_removed_with_its_secret_after_three_weeks(house, clock):
+    home = await make_home(house)
+    forgotten, verified = await deposited(home, "3333000001"), await deposited(home, "3333000042")
+    await verify(home, verified)
+    clock.advance(KEPT + timedelta(days=1))
+    await home.crew.sweep()
+    left = "SELECT guid FROM micro_deposit WHERE user_guid = %(user)s"
+    assert await home.rows(left) == [(verified.guid,)]
+    kept = "SELECT record_guid FROM sealed_secret WHERE owner_guid = %(user)s AND kind = 'MICRO_DEPOSIT'"
+    assert await home.rows(kept) == [(verified.guid,)]
+    assert forgotten.guid != verified.guid
+
+
+async def test_the_client_may_see_what_it_sent_and_that_is_written_down(house):
+    home = await make_home(house)
+    deposit = await create(home)
+    async with house.db.connection() as connection:
+        account = await house.micro_deposits.account_of(connection, deposit)
+    assert (account.account_number, account.email) == (AT_ONCE, "ada@example.test")
+    assert AT_ONCE not in repr(account)
+    shown = "SELECT reader_guid, what FROM disclosure WHERE user_guid = %(user)s AND record_guid = %(record)s"
+    assert await home.rows(shown, record=deposit.guid) == [(home.client.guid, "MICRO_DEPOSIT")]
+
+
+async def test_neither_account_nor_amounts_stand_anywhere_in_clear(house):
+    home = await make_home(house)
+    await deposited(home)
+    everything = await home.rows(
+        """SELECT (SELECT string_agg(d::text, '') FROM micro_deposit d WHERE user_guid = %(user)s),
+                  (SELECT string_agg(s::text, '') FROM sealed_secret s WHERE owner_guid = %(user)s),
+                  (SELECT string_agg(payload, '') FROM event WHERE client_guid = %(client)s),
+                  (SELECT string_agg(body, '') FROM audit_event WHERE client_guid = %(client)s)""",
+        client=home.client.guid,
+    )
+    for secret in (AT_ONCE, "ada@example.test", "0.15", "Everyday"):
+        assert secret not in str(everything)
+        assert secret.encode().hex() not in str(everything)

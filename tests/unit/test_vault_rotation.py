@@ -1,0 +1,203 @@
+"""Rotating the master key, in a database of its own: everybody's keys change hands."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from coatcheck.app import Coatcheck
+from coatcheck.clock import MovableClock
+from coatcheck.config import Settings
+from coatcheck.db.database import Connection, Database
+from coatcheck.errors import MasterKeyMissing
+from coatcheck.ids import new
+from coatcheck.migrations.upgrade import upgrade
+from coatcheck.vault.keys import BATCH, MasterKeys, new_master_key_line, open_keyring, rotate
+from coatcheck.vault.vault import SecretKind, Vault, WorkerReader
+
+OWNERS = 2 * BATCH + 100
+PURPOSES = 2
+"""Keys of the whole house, which are wrapped as well."""
+
+
+@pytest.fixture(scope="module")
+def url(url: str) -> Iterator[str]:
+    """Overrides the shared database, which would be left with keys that nobody else has."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE rotation")
+        own = urlsplit(url)._replace(path="/rotation").geturl()
+        upgrade(own)
+        yield own
+        connection.execute("DROP DATABASE rotation WITH (FORCE)")
+
+
+@pytest.fixture
+def old(settings: Settings) -> MasterKeys:
+    return MasterKeys.load(settings)
+
+
+@pytest.fixture
+def both(settings: Settings) -> MasterKeys:
+    """A fresh key first, and the old one after it."""
+    return MasterKeys.load(Settings(master_key=f"{new_master_key_line()},{settings.master_key}"))
+
+
+@pytest.fixture
+async def owners(house: Coatcheck, old: MasterKeys) -> AsyncIterator[list[str]]:
+    """Their keys are under the old master key; the first fifty have a secret, which says whose it is."""
+    owners = [new("USR") for _ in range(OWNERS)]
+    async with house.db.transaction() as connection:
+        for owner in owners[:50]:
+            await house.vault.keep_secret(
+                connection,
+                owner_guid=owner,
+                record_guid="MBR-1",
+                kind=SecretKind.CREDENTIALS,
+                value=owner.encode(),
+            )
+        await connection.execute(
+            """INSERT INTO data_key (owner_guid, master_key_id, wrapped, created_at)
+               SELECT owner, %s, wrapped, now() FROM unnest(%s::text[], %s::bytea[]) AS fresh (owner, wrapped)""",
+            (old.sealing_id, owners[50:], [old.wrap(b"k" * 32, "data_key", owner) for owner in owners[50:]]),
+        )
+    yield owners
+    async with house.db.transaction() as connection:
+        await connection.execute("TRUNCATE data_key, keyring CASCADE")
+
+
+async def show(connection: Connection, vault: Vault, owner: str) -> bytes | None:
+    return await vault.show_secret(
+        connection,
+        owner_guid=owner,
+        record_guid="MBR-1",
+        kind=SecretKind.CREDENTIALS,
+        reader=WorkerReader("JOB-1"),
+    )
+
+
+async def held_by(db: Database, master_key_id: str) -> tuple[int, int]:
+    """How many rows the key wraps, and how many it does not."""
+    async with db.connection() as connection:
+        cursor = await connection.execute(
+            """SELECT count(*) FILTER (WHERE master_key_id = %(id)s), count(*) FILTER (WHERE master_key_id <> %(id)s)
+               FROM (SELECT master_key_id FROM data_key UNION ALL SELECT master_key_id FROM keyring) AS keys""",
+            {"id": master_key_id},
+        )
+        row = await cursor.fetchone()
+    assert row is not None
+    return row
+
+
+async def test_rotation_leaves_no_row_on_the_old_key_and_changes_no_value(
+    house: Coatcheck, clock: MovableClock, old: MasterKeys, both: MasterKeys, owners: list[str]
+) -> None:
+    async with house.db.connection() as connection:
+        before = await open_keyring(connection, old)
+    told: list[tuple[int, int]] = []
+    assert await rotate(house.db, both, lambda done, total: told.append((done, total))) == OWNERS + PURPOSES
+    assert await held_by(house.db, both.sealing_id) == (OWNERS + PURPOSES, 0)
+    assert told == [
+        (done, OWNERS + PURPOSES)
+        for done in (PURPOSES, PURPOSES + BATCH, PURPOSES + 2 * BATCH, PURPOSES + OWNERS)
+    ]
+    new_alone = MasterKeys(both.sealing_id, {both.sealing_id: both.keys[both.sealing_id]})
+    async with house.db.connection() as connection:
+        assert await show(connection, Vault(clock, new_alone), owners[0]) == owners[0].encode()
+        assert await open_keyring(connection, new_alone) == before
+        with pytest.raises(MasterKeyMissing):
+            await show(connection, Vault(clock, old), owners[0])
+    assert await rotate(house.db, both) == 0
+
+
+async def test_a_killed_rotation_goes_on_where_it_stopped(
+    house: Coatcheck, both: MasterKeys, owners: list[str]
+) -> None:
+    class Killed(BaseException):
+        """No error that anything catches."""
+
+    def kill(done: int, _total: int) -> None:
+        if done > BATCH:
+            raise Killed
+
+    with pytest.raises(Killed):
+        await rotate(house.db, both, kill)
+    assert await held_by(house.db, both.sealing_id) == (PURPOSES + BATCH, OWNERS - BATCH)
+    assert await rotate(house.db, both) == OWNERS - BATCH
+    assert await held_by(house.db, both.sealing_id) == (OWNERS + PURPOSES, 0)
+
+
+async def test_two_rotations_at_once_share_the_work(
+    house: Coatcheck, both: MasterKeys, owners: list[str]
+) -> None:
+    done = await asyncio.gather(rotate(house.db, both), rotate(house.db, both))
+    assert sum(done) == OWNERS + PURPOSES
+    assert await held_by(house.db, both.sealing_id) == (OWNERS + PURPOSES, 0)
+
+
+async def test_readers_and_writers_work_on_while_it_rotates(
+    house: Coatcheck, clock: MovableClock, both: MasterKeys, owners: list[str]
+) -> None:
+    vault = Vault(clock, both)
+    rotation = asyncio.create_task(rotate(house.db, both))
+    reads = writes = 0
+
+    async def read() -> None:
+        nonlocal reads
+        while not rotation.done():
+            for owner in owners[:10]:
+                async with house.db.connection() as connection:
+                    assert await show(connection, vault, owner) == owner.encode()
+                reads += 1
+
+    async def write() -> None:
+        nonlocal writes
+        while not rotation.done():
+            for owner in (owners[-1], new("USR")):
+                async with house.db.transaction() as connection:
+                    await vault.keep_secret(
+                        connection,
+                        owner_guid=owner,
+                        record_guid="MBR-2",
+                        kind=SecretKind.STATE,
+                        value=b"written meanwhile",
+                    )
+                writes += 1
+
+    await asyncio.gather(read(), read(), write())
+    await rotation
+    assert reads
+    assert writes
+    assert (await held_by(house.db, both.sealing_id))[1] == 0
+
+
+async def test_a_reader_that_fetched_the_old_wrapping_still_opens_it(
+    house: Coatcheck, both: MasterKeys, owners: list[str]
+) -> None:
+    async with house.db.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT master_key_id, wrapped FROM data_key WHERE owner_guid = %s", (owners[-1],)
+        )
+        row = await cursor.fetchone()
+    assert row is not None
+    await rotate(house.db, both)
+    assert both.unwrap(*row, "data_key", owners[-1]) == b"k" * 32
+
+
+async def test_somebody_sealing_neither_waits_for_the_rotation_nor_stops_it(
+    house: Coatcheck, clock: MovableClock, both: MasterKeys, owners: list[str]
+) -> None:
+    async with house.db.transaction() as connection:
+        await connection.execute("SELECT FROM data_key WHERE owner_guid = ANY (%s) FOR KEY SHARE", (owners,))
+        assert await rotate(house.db, both) == OWNERS + PURPOSES
+
+
+async def test_a_missing_old_key_is_told_by_its_id_and_changes_nothing(
+    house: Coatcheck, old: MasterKeys, owners: list[str]
+) -> None:
+    stranger = MasterKeys.load(Settings(master_key=new_master_key_line()))
+    with pytest.raises(MasterKeyMissing) as missing:
+        await rotate(house.db, stranger)
+    assert missing.value.detail == f"master key {old.sealing_id}"
+    assert await held_by(house.db, old.sealing_id) == (OWNERS + PURPOSES, 0)
