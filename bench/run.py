@@ -30,11 +30,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.load import Run, drive, request
-from coatcheck.app import Coatcheck, build
+from coatcheck.app import Services, build
 from coatcheck.cli.embedded import database
 from coatcheck.config import Settings
 from coatcheck.grants.partitions import prepare_partitions
-from coatcheck.grants.secrets import Kind, day_of, recognise, week_of
+from coatcheck.grants.secrets import Kind, day_of, parse_secret, week_of
 from coatcheck.ids import new
 from coatcheck.migrations.upgrade import upgrade
 from tests.factories import make_account, make_client, make_processor, make_token, make_user, scope_of
@@ -113,10 +113,10 @@ async def measure(server: Server, requests: list[bytes], connections: int) -> Me
     return Measured(run, run.requests / max(server.cpu_seconds() - before, 0.01))
 
 
-async def make_transactions(house: Coatcheck, user_guid: str, account_guid: str, member_guid: str) -> None:
+async def make_transactions(services: Services, user_guid: str, account_guid: str, member_guid: str) -> None:
     """Two years of an account: 900 rows."""
-    now = house.clock.now()
-    async with house.db.transaction() as connection:
+    now = services.clock.now()
+    async with services.db.transaction() as connection:
         cursor = connection.cursor()
         await cursor.executemany(
             """INSERT INTO transaction (user_guid, guid, member_guid, account_guid, id, amount, type, status, date,
@@ -139,24 +139,24 @@ async def main(requests: int, rounds: int, output: Path) -> None:
     with tempfile.TemporaryDirectory() as directory, database(Path(directory) / "postgres") as url:
         upgrade(url)
         settings = Settings(database_url=url, master_key=master_key, connectors=("sandbox",))
-        async with build(settings) as house:
-            await compare(house, master_key, requests, rounds, output)
+        async with build(settings) as services:
+            await compare(services, master_key, requests, rounds, output)
 
 
-async def compare(house: Coatcheck, master_key: str, requests: int, rounds: int, output: Path) -> None:
-    async with house.db.connection() as connection:
-        await prepare_partitions(connection, house.clock.now(), house.settings)
-    client = await make_client(house)
-    processor = await make_processor(house, client)
-    user = await make_user(house, client)
-    account = await make_account(house, user)
-    await make_transactions(house, user.guid, account.guid, account.member_guid)
-    token = await make_token(house, account, processor)
-    hash_key: bytes = house.issuer._hash_key  # noqa: SLF001
-    presented = recognise(Kind.PROCESSOR_KEY, processor.api_key, hash_key)
+async def compare(services: Services, master_key: str, requests: int, rounds: int, output: Path) -> None:
+    async with services.db.connection() as connection:
+        await prepare_partitions(connection, services.clock.now(), services.settings)
+    client = await make_client(services)
+    processor = await make_processor(services, client)
+    user = await make_user(services, client)
+    account = await make_account(services, user)
+    await make_transactions(services, user.guid, account.guid, account.member_guid)
+    token = await make_token(services, account, processor)
+    hash_key: bytes = services.issuer._hash_key  # noqa: SLF001
+    presented = parse_secret(Kind.PROCESSOR_KEY, processor.api_key, hash_key)
     assert presented is not None
     environment = {
-        "COATCHECK_DATABASE_URL": house.settings.database_url,
+        "COATCHECK_DATABASE_URL": services.settings.database_url,
         "COATCHECK_MASTER_KEY": master_key,
         "COATCHECK_CONNECTORS": "sandbox",
         "COATCHECK_LOG_LEVEL": "WARNING",
@@ -168,12 +168,12 @@ async def compare(house: Coatcheck, master_key: str, requests: int, rounds: int,
     basic = {"Authorization": "Basic " + b64encode(":".join(processor.auth).encode()).decode()}
     as_client = {"Authorization": "Basic " + b64encode(":".join(client.auth).encode()).decode()}
     bearer = {"Authorization": f"Bearer {token}"}
-    _today, week = day_of(house.clock.now()), week_of(house.clock.now() + timedelta(days=60))
+    _today, week = day_of(services.clock.now()), week_of(services.clock.now() + timedelta(days=60))
 
     async def codes(count: int) -> list[str]:
-        async with house.db.connection() as connection:
+        async with services.db.connection() as connection:
             return [
-                await house.issuer.issue_code(connection, client_guid=client.guid, scope=scope_of(account))
+                await services.issuer.issue_code(connection, client_guid=client.guid, scope=scope_of(account))
                 for _ in range(count)
             ]
 
@@ -193,7 +193,7 @@ async def compare(house: Coatcheck, master_key: str, requests: int, rounds: int,
         return [request("GET", "/account/account_numbers", bearer)] * count
 
     async def bare_numbers(count: int) -> list[bytes]:
-        period = recognise(Kind.TOKEN, token, hash_key)
+        period = parse_secret(Kind.TOKEN, token, hash_key)
         assert period is not None
         return [request("GET", "/account/account_numbers", bearer | {"X-Week": str(period.period)})] * count
 
@@ -229,7 +229,7 @@ async def compare(house: Coatcheck, master_key: str, requests: int, rounds: int,
 
 
 def _day(code: str, hash_key: bytes) -> int:
-    presented = recognise(Kind.CODE, code, hash_key)
+    presented = parse_secret(Kind.CODE, code, hash_key)
     assert presented is not None
     return presented.period
 

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.run import serving
-from coatcheck.app import Coatcheck, build, prepare_partitions
+from coatcheck.app import Services, build, prepare_partitions
 from coatcheck.cli.embedded import database
 from coatcheck.config import Settings
 from coatcheck.migrations.upgrade import upgrade
@@ -92,10 +92,10 @@ async def open_slowly(context: BrowserContext, url: str) -> Opening:
 
 
 async def rounds_of(
-    house: Coatcheck, client: Keyed, origin: str, browser: Browser, rounds: int
+    services: Services, client: Keyed, origin: str, browser: Browser, rounds: int
 ) -> list[Opening]:
     found = []
-    user = await make_user(house, client)
+    user = await make_user(services, client)
     asked = {"widget_url": {"widget_type": "connect_widget", "mode": "verification"}}
     async with AsyncClient(base_url=origin, auth=client.auth) as http:
         for number in range(rounds + 1):
@@ -156,14 +156,14 @@ async def main(rounds: int, output: Path) -> None:
             "COATCHECK_LOG_LEVEL": "WARNING",
         }
         command = [sys.executable, "-m", "coatcheck.cli", "serve", "--port", str(port)]
-        async with build(settings) as house:
-            async with house.db.connection() as connection:
-                await prepare_partitions(connection, house.clock.now(), settings)
-            client = await make_client(house, name="Harbour Pay")
-            await make_processor(house, client, name="Acme Payments")
+        async with build(settings) as services:
+            async with services.db.connection() as connection:
+                await prepare_partitions(connection, services.clock.now(), settings)
+            client = await make_client(services, name="Harbour Pay")
+            await make_processor(services, client, name="Acme Payments")
             with serving("coatcheck", command, environment, port):
                 async with chromium() as browser:
-                    report(await rounds_of(house, client, origin, browser, rounds), output)
+                    report(await rounds_of(services, client, origin, browser, rounds), output)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ from typing import Any
 
 import httpx
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.ids import new
 from coatcheck.model.accounts import Account
 from coatcheck.model.categories import categorize
 from coatcheck.vault.vault import SecretKind
-from coatcheck.worker import hire
+from coatcheck.worker import build_worker
 from tests.factories import Keyed
 
 V1, V2 = "v20111101", "v20250224"
@@ -30,7 +30,7 @@ class Api:
     """A client that speaks one dialect."""
 
     http: httpx.AsyncClient
-    house: Coatcheck
+    services: Services
     caller: Keyed
     version: str = V1
 
@@ -55,7 +55,7 @@ class Api:
 
     async def work(self) -> None:
         """Lets the worker do what this client's requests left to do."""
-        await work(self.house, self.caller.guid)
+        await work(self.services, self.caller.guid)
 
     async def create_user(self, **user: Any) -> str:
         """The guid of a new user."""
@@ -83,8 +83,8 @@ def refusal(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["error"]["type"]
 
 
-async def make_transaction(house: Coatcheck, account: Account, **overrides: Any) -> str:
-    now = house.clock.now()
+async def make_transaction(services: Services, account: Account, **overrides: Any) -> str:
+    now = services.clock.now()
     category, top_level = categorize(overrides.pop("category", "Groceries"))
     values = {
         "user_guid": account.user_guid,
@@ -105,12 +105,12 @@ async def make_transaction(house: Coatcheck, account: Account, **overrides: Any)
         "created_at": now,
         "updated_at": now,
     } | overrides
-    await _insert(house, "transaction", values)
+    await _insert(services, "transaction", values)
     return str(values["guid"])
 
 
-async def make_statement(house: Coatcheck, account: Account, **overrides: Any) -> str:
-    now = house.clock.now()
+async def make_statement(services: Services, account: Account, **overrides: Any) -> str:
+    now = services.clock.now()
     values = {
         "user_guid": account.user_guid,
         "guid": new("STA"),
@@ -121,9 +121,9 @@ async def make_statement(house: Coatcheck, account: Account, **overrides: Any) -
         "created_at": now,
         "updated_at": now,
     } | overrides
-    await _insert(house, "statement", values)
-    async with house.db.transaction() as connection:
-        await house.vault.keep_secret(
+    await _insert(services, "statement", values)
+    async with services.db.transaction() as connection:
+        await services.vault.store_secret(
             connection,
             owner_guid=account.user_guid,
             record_guid=str(values["guid"]),
@@ -133,18 +133,18 @@ async def make_statement(house: Coatcheck, account: Account, **overrides: Any) -
     return str(values["guid"])
 
 
-async def _insert(house: Coatcheck, table: str, values: Mapping[str, Any]) -> None:
+async def _insert(services: Services, table: str, values: Mapping[str, Any]) -> None:
     names = ", ".join(values)
     marks = ", ".join(f"%({name})s" for name in values)
-    async with house.db.transaction() as connection:
+    async with services.db.transaction() as connection:
         await connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)
 
 
-async def work(house: Coatcheck, client_guid: str) -> None:
+async def work(services: Services, client_guid: str) -> None:
     """Does what the client's jobs and micro-deposits wait for, until nothing does; nobody else's."""
-    crew = hire(house)
+    worker_services = build_worker(services)
     while True:
-        async with house.db.connection() as connection:
+        async with services.db.connection() as connection:
             cursor = await connection.execute(
                 """SELECT user_guid, guid FROM member_job WHERE client_guid = %(guid)s AND state = 'queued'
                    UNION ALL
@@ -156,6 +156,6 @@ async def work(house: Coatcheck, client_guid: str) -> None:
             return
         for user_guid, guid in waiting:
             if guid.startswith("JOB-"):
-                await crew.sittings.work(user_guid, guid)
+                await worker_services.sync.work(user_guid, guid)
             else:
-                await crew.micro_deposits.send(user_guid, guid)
+                await worker_services.micro_deposits.send(user_guid, guid)

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser
 
-from coatcheck.app import Coatcheck, build
+from coatcheck.app import Services, build
 from coatcheck.cli.embedded import database
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
@@ -59,16 +59,16 @@ def settings(url: str, master_key: str) -> Settings:
 
 
 @pytest.fixture
-async def house(settings: Settings, clock: MovableClock) -> AsyncIterator[Coatcheck]:
-    async with build(settings, clock) as house:
-        yield house
+async def services(settings: Settings, clock: MovableClock) -> AsyncIterator[Services]:
+    async with build(settings, clock) as services:
+        yield services
 
 
 @pytest.fixture
-async def http(house: Coatcheck) -> AsyncIterator[httpx.AsyncClient]:
+async def http(services: Services) -> AsyncIterator[httpx.AsyncClient]:
     """The whole web process, spoken to in memory."""
-    transport = httpx.ASGITransport(create_app(house))
-    async with httpx.AsyncClient(transport=transport, base_url=house.settings.base_url) as http:
+    transport = httpx.ASGITransport(create_app(services))
+    async with httpx.AsyncClient(transport=transport, base_url=services.settings.base_url) as http:
         yield http
 
 

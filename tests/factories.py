@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.grants.scope import Scope
 from coatcheck.ids import new
 from coatcheck.model.accounts import Account, put_account
@@ -25,41 +25,41 @@ class Keyed:
         return self.guid, self.api_key
 
 
-async def make_client(house: Coatcheck, **overrides: Any) -> Keyed:
+async def make_client(services: Services, **overrides: Any) -> Keyed:
     given = {"name": "Test client", "webhook_url": None, "is_disabled": False} | overrides
-    client = Client(guid=new("CLT"), created_at=house.clock.now(), **given)
-    async with house.db.transaction() as connection:
+    client = Client(guid=new("CLT"), created_at=services.clock.now(), **given)
+    async with services.db.transaction() as connection:
         await add_client(connection, client)
-        return Keyed(client.guid, await house.api_keys.issue(connection, client.guid))
+        return Keyed(client.guid, await services.api_keys.issue(connection, client.guid))
 
 
-async def make_processor(house: Coatcheck, *enabled_for: Keyed, **overrides: Any) -> Keyed:
+async def make_processor(services: Services, *enabled_for: Keyed, **overrides: Any) -> Keyed:
     given = {
         "name": "Test processor",
         "owners_at_transactions": False,
         "numbers_as_strings": False,
         "is_disabled": False,
     } | overrides
-    processor = Processor(guid=new("PPR"), created_at=house.clock.now(), **given)
-    async with house.db.transaction() as connection:
+    processor = Processor(guid=new("PPR"), created_at=services.clock.now(), **given)
+    async with services.db.transaction() as connection:
         await add_processor(connection, processor)
         for client in enabled_for:
             await enable_processor(
-                connection, client_guid=client.guid, processor_guid=processor.guid, now=house.clock.now()
+                connection, client_guid=client.guid, processor_guid=processor.guid, now=services.clock.now()
             )
-        return Keyed(processor.guid, await house.api_keys.issue(connection, processor.guid))
+        return Keyed(processor.guid, await services.api_keys.issue(connection, processor.guid))
 
 
-async def make_user(house: Coatcheck, client: Keyed, **overrides: Any) -> User:
+async def make_user(services: Services, client: Keyed, **overrides: Any) -> User:
     given = {"id": None, "email": None, "metadata": None, "is_disabled": False} | overrides
-    user = User(guid=new("USR"), client_guid=client.guid, created_at=house.clock.now(), **given)
-    async with house.db.transaction() as connection:
+    user = User(guid=new("USR"), client_guid=client.guid, created_at=services.clock.now(), **given)
+    async with services.db.transaction() as connection:
         await add_user(connection, user)
     return user
 
 
 async def make_account(
-    house: Coatcheck,
+    services: Services,
     user: User,
     *,
     account_number: str | None = "1234567890",
@@ -68,7 +68,7 @@ async def make_account(
     **overrides: Any,
 ) -> Account:
     """A checking account below a member of its own; verified unless `account_number` is None."""
-    now = house.clock.now()
+    now = services.clock.now()
     member_guid = new("MBR")
     account = Account(
         guid=new("ACT"),
@@ -86,7 +86,7 @@ async def make_account(
         }
         | overrides,
     )
-    async with house.db.transaction() as connection:
+    async with services.db.transaction() as connection:
         await connection.execute(
             """INSERT INTO member (user_guid, guid, client_guid, institution_code, institution_guid, name,
                                    connection_status, created_at, updated_at)
@@ -95,7 +95,7 @@ async def make_account(
         )
         await put_account(connection, account)
         if account_number is not None:
-            await house.vault.keep_numbers(
+            await services.vault.store_numbers(
                 connection,
                 user_guid=user.guid,
                 member_guid=member_guid,
@@ -107,7 +107,7 @@ async def make_account(
                     )
                 ],
             )
-            await house.vault.keep_owners(
+            await services.vault.store_owners(
                 connection,
                 user_guid=user.guid,
                 member_guid=member_guid,
@@ -120,19 +120,19 @@ def scope_of(account: Account, *, reads_protected: bool = True) -> Scope:
     return Scope(account.user_guid, account.member_guid, account.guid, reads_protected)
 
 
-async def make_code(house: Coatcheck, account: Account, **overrides: Any) -> str:
-    async with house.db.connection() as connection:
-        return await house.issuer.issue_code(
+async def make_code(services: Services, account: Account, **overrides: Any) -> str:
+    async with services.db.connection() as connection:
+        return await services.issuer.issue_code(
             connection,
             client_guid=account.client_guid,
             scope=scope_of(account, **overrides),
         )
 
 
-async def make_token(house: Coatcheck, account: Account, processor: Keyed, **overrides: Any) -> str:
-    code = await make_code(house, account, **overrides)
-    async with house.db.connection() as connection:
-        bought = await house.issuer.exchange(
+async def make_token(services: Services, account: Account, processor: Keyed, **overrides: Any) -> str:
+    code = await make_code(services, account, **overrides)
+    async with services.db.connection() as connection:
+        issued = await services.issuer.exchange(
             connection, processor_guid=processor.guid, api_key=processor.api_key, code=code
         )
-    return bought.access_token
+    return issued.access_token

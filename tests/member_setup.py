@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.connectors.contract import JobKind
 from coatcheck.members.records import Challenge
 from coatcheck.model.clients import Client, find_client
 from coatcheck.model.members import Member, find_member
 from coatcheck.model.users import User
-from coatcheck.worker import Crew, drain, hire
+from coatcheck.worker import WorkerServices, build_worker, run_pending
 from tests.factories import make_client, make_user
 
 WELL = "correct"
@@ -22,25 +22,25 @@ WELL = "correct"
 class Home:
     """A client's user, and what can be done with its members."""
 
-    house: Coatcheck
+    services: Services
     client: Client
     user: User
 
     @property
-    def crew(self) -> Crew:
-        return hire(self.house)
+    def worker_services(self) -> WorkerServices:
+        return build_worker(self.services)
 
     def credentials(self, institution: str, login: str | None, password: str | None) -> dict[str, str]:
         values = {"LOGIN": login, "PASSWORD": password}
-        boxes = self.house.registry.find(institution).credentials
+        boxes = self.services.registry.find(institution).credentials
         return {box.guid: value for box in boxes if (value := values[box.field_name]) is not None}
 
     async def connect(
         self, login: str = "mxuser", password: str = WELL, *, institution: str = "mxbank", **more: Any
     ) -> Member:
         is_oauth = more.get("is_oauth", False)
-        async with self.house.db.transaction() as connection:
-            member, _ = await self.house.linker.connect(
+        async with self.services.db.transaction() as connection:
+            member, _ = await self.services.members.connect(
                 connection,
                 client=self.client,
                 user=self.user,
@@ -53,44 +53,44 @@ class Home:
     async def connected(self, login: str = "mxuser", password: str = WELL, **more: Any) -> Member:
         """A member whose jobs have been done."""
         member = await self.connect(login, password, **more)
-        await drain(self.house)
+        await run_pending(self.services)
         return await self.again(member)
 
     async def start(self, member: Member, kind: JobKind, **more: Any) -> Member:
-        async with self.house.db.transaction() as connection:
-            return await self.house.linker.start(
+        async with self.services.db.transaction() as connection:
+            return await self.services.members.start(
                 connection, member, kind, requested_by=self.client.guid, **more
             )
 
     async def done(self, member: Member, kind: JobKind, **more: Any) -> Member:
         """The member after a job of the kind."""
         await self.start(member, kind, **more)
-        await drain(self.house)
+        await run_pending(self.services)
         return await self.again(member)
 
     async def change(self, member: Member, login: str | None, password: str | None, **more: Any) -> Member:
         given = self.credentials(member.institution_code, login, password)
-        async with self.house.db.transaction() as connection:
-            return await self.house.linker.change(connection, member, credentials=given, **more)
+        async with self.services.db.transaction() as connection:
+            return await self.services.members.change(connection, member, credentials=given, **more)
 
     async def challenges(self, member: Member) -> list[Challenge]:
-        async with self.house.db.connection() as connection:
-            return list(await self.house.linker.challenges(connection, member))
+        async with self.services.db.connection() as connection:
+            return list(await self.services.members.challenges(connection, member))
 
     async def answer(self, member: Member, *values: str) -> Member:
         """Answers the member's challenges, in their order."""
         challenges = await self.challenges(member)
         answers = [(each.guid, value) for each, value in zip(challenges, values, strict=True)]
-        async with self.house.db.transaction() as connection:
-            return await self.house.linker.answer(connection, member, answers)
+        async with self.services.db.transaction() as connection:
+            return await self.services.members.answer(connection, member, answers)
 
     async def again(self, member: Member) -> Member:
-        async with self.house.db.connection() as connection:
+        async with self.services.db.connection() as connection:
             return await find_member(connection, self.user.guid, member.guid)
 
     async def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         """What a statement about the user gives; `%(user)s` is its guid."""
-        async with self.house.db.connection() as connection:
+        async with self.services.db.connection() as connection:
             cursor = await connection.execute(statement, {"user": self.user.guid, **values})
             return await cursor.fetchall() if cursor.description else []
 
@@ -111,8 +111,8 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -
             await asyncio.sleep(0.02)
 
 
-async def make_home(house: Coatcheck, **user: Any) -> Home:
-    keyed = await make_client(house)
-    made = await make_user(house, keyed, **user)
-    async with house.db.connection() as connection:
-        return Home(house, await find_client(connection, keyed.guid), made)
+async def make_home(services: Services, **user: Any) -> Home:
+    keyed = await make_client(services)
+    made = await make_user(services, keyed, **user)
+    async with services.db.connection() as connection:
+        return Home(services, await find_client(connection, keyed.guid), made)

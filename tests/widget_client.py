@@ -71,7 +71,7 @@ class Page:
 
 
 def signing_in(api: Api, login: str, password: str, institution: str = "mxbank") -> dict[str, Any]:
-    found = api.house.registry.find(institution)
+    found = api.services.registry.find(institution)
     values = {"LOGIN": login, "PASSWORD": password}
     return {
         "institution_guid": found.guid,
@@ -103,7 +103,7 @@ def boot_of(response: httpx.Response) -> dict[str, Any]:
 
 
 def oauth(api: Api) -> dict[str, Any]:
-    return {"institution_guid": api.house.registry.find("mxcu_oauth").guid, "is_oauth": True}
+    return {"institution_guid": api.services.registry.find("mxcu_oauth").guid, "is_oauth": True}
 
 
 async def answer(page: Page, member: Mapping[str, Any], word: str) -> dict[str, Any]:
@@ -118,7 +118,7 @@ async def answer(page: Page, member: Mapping[str, Any], word: str) -> dict[str, 
 
 async def jobs_of(api: Api, member: Mapping[str, Any]) -> list[tuple[str, bool]]:
     """The kinds of the member's jobs, oldest first, and whether each was to read transactions."""
-    async with api.house.db.connection() as connection:
+    async with api.services.db.connection() as connection:
         cursor = await connection.execute(
             "SELECT kind, include_transactions FROM member_job WHERE member_guid = %s ORDER BY guid",
             (member["guid"],),

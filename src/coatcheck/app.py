@@ -11,15 +11,15 @@ from coatcheck.clock import Clock, SystemClock
 from coatcheck.config import Settings
 from coatcheck.connectors.registry import Registry, load
 from coatcheck.db.database import Connection, Database
-from coatcheck.events.publisher import Announcer
+from coatcheck.events.publisher import EventPublisher
 from coatcheck.grants import partitions
 from coatcheck.grants.api_keys import ApiKeys
 from coatcheck.grants.issuer import Issuer
 from coatcheck.grants.links import Links
 from coatcheck.grants.widget_sessions import WidgetSessions
 from coatcheck.jobs.queue import Jobs
-from coatcheck.members.dependencies import Parts
-from coatcheck.members.members import Linker
+from coatcheck.members.dependencies import Dependencies
+from coatcheck.members.members import Members
 from coatcheck.members.oauth import Consent
 from coatcheck.micro_deposits.micro_deposits import MicroDeposits
 from coatcheck.vault import vault as vault_room
@@ -28,7 +28,7 @@ from coatcheck.vault.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
-class Coatcheck:
+class Services:
     settings: Settings
     clock: Clock
     db: Database
@@ -36,10 +36,10 @@ class Coatcheck:
     audit: AuditLog
     registry: Registry
     jobs: Jobs
-    announcer: Announcer
-    parts: Parts
+    publisher: EventPublisher
+    dependencies: Dependencies
     """Those of the above that `linking` works with; the worker's side of it is made in the worker."""
-    linker: Linker
+    members: Members
     consent: Consent
     micro_deposits: MicroDeposits
     issuer: Issuer
@@ -56,7 +56,7 @@ async def prepare_partitions(connection: Connection, now: datetime, settings: Se
 
 
 @asynccontextmanager
-async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Coatcheck]:
+async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Services]:
     """The whole house on an open database, closed again on leaving.
 
     Raises:
@@ -77,9 +77,9 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
             load(settings.connectors, seed=settings.sandbox_seed, base_url=settings.base_url, clock=clock)
         )
         jobs = Jobs(clock)
-        announcer = Announcer(clock, jobs)
-        parts = Parts(settings, clock, db, vault, registry, announcer, audit, jobs)
-        yield Coatcheck(
+        publisher = EventPublisher(clock, jobs)
+        dependencies = Dependencies(settings, clock, db, vault, registry, publisher, audit, jobs)
+        yield Services(
             settings=settings,
             clock=clock,
             db=db,
@@ -87,11 +87,11 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
             audit=audit,
             registry=registry,
             jobs=jobs,
-            announcer=announcer,
-            parts=parts,
-            linker=Linker(parts, index_key=keyring.index_key),
-            consent=Consent(parts),
-            micro_deposits=MicroDeposits(parts, index_key=keyring.index_key),
+            publisher=publisher,
+            dependencies=dependencies,
+            members=Members(dependencies, index_key=keyring.index_key),
+            consent=Consent(dependencies),
+            micro_deposits=MicroDeposits(dependencies, index_key=keyring.index_key),
             issuer=Issuer(settings, clock, keyring.hash_key, audit),
             api_keys=ApiKeys(settings, clock, keyring.hash_key, audit),
             links=Links(settings, clock, keyring.hash_key),

@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from coatcheck.api.documentation import page_routes
 from coatcheck.api.endpoint import NotHere, api_routes
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.errors import ConfigurationError
 from coatcheck.widget.app import widget_routes
 
@@ -33,14 +33,14 @@ KEEP_ALIVE = timedelta(seconds=75)
 BACKLOG = 2048
 
 
-def create_app(house: Coatcheck) -> ASGIApp:
+def create_app(services: Services) -> ASGIApp:
     """The API at the root with its description, what end users see, and each bank's own pages below `/banks/<name>`."""
     banks: Sequence[BaseRoute] = [
         Mount(f"/banks/{connector.name}", app=connector.site)
-        for connector in house.registry.connectors
+        for connector in services.registry.connectors
         if connector.site is not None
     ]
-    routes = [*api_routes(house), *page_routes(house), *widget_routes(house), *banks]
+    routes = [*api_routes(services), *page_routes(services), *widget_routes(services), *banks]
     return Router(routes, redirect_slashes=False, default=NotHere())
 
 

@@ -28,13 +28,13 @@ from pgqueuer.domain.types import QueueEntrypoint, QueueManagerId
 from pgqueuer.ports.driver import NotifyCallback
 from pgqueuer.ports.repository import EntrypointExecutionParameter
 
-from coatcheck.app import Coatcheck, prepare_partitions
+from coatcheck.app import Services, prepare_partitions
 from coatcheck.db.database import Connection
 from coatcheck.events.delivery import Deliverer
 from coatcheck.grants import partitions as tokens
-from coatcheck.jobs.queue import Duty
+from coatcheck.jobs.queue import TaskKind
 from coatcheck.members import job_rows
-from coatcheck.members.sync import Sittings, end_tasks
+from coatcheck.members.sync import MemberSync, end_tasks
 from coatcheck.micro_deposits.micro_deposits import MicroDeposits
 from coatcheck.vault import vault
 
@@ -62,97 +62,97 @@ Handler: TypeAlias = Callable[[str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
+class WorkerServices:
     """The parts that only a worker needs."""
 
-    sittings: Sittings
+    sync: MemberSync
     micro_deposits: MicroDeposits
     deliverer: Deliverer
 
     async def sweep(self) -> None:
         """Looks for what waits without a wake-up."""
-        await self.sittings.sweep()
+        await self.sync.sweep()
         await self.micro_deposits.sweep()
         await self.deliverer.sweep()
 
     @property
-    def handlers(self) -> Mapping[Duty, Handler]:
+    def handlers(self) -> Mapping[TaskKind, Handler]:
         """What each duty's wake-ups lead to, by their key."""
         return {
-            Duty.MEMBER_JOB: lambda key: self.sittings.work(*key.split("/")),
-            Duty.MICRO_DEPOSIT: lambda key: self.micro_deposits.send(*key.split("/")),
-            Duty.DELIVERY: self.deliverer.deliver,
+            TaskKind.MEMBER_JOB: lambda key: self.sync.work(*key.split("/")),
+            TaskKind.MICRO_DEPOSIT: lambda key: self.micro_deposits.send(*key.split("/")),
+            TaskKind.DELIVERY: self.deliverer.deliver,
         }
 
 
-def hire(house: Coatcheck) -> Crew:
+def build_worker(services: Services) -> WorkerServices:
     """The crew of a house."""
-    return Crew(
-        sittings=Sittings(house.parts),
-        micro_deposits=house.micro_deposits,
-        deliverer=Deliverer(house.settings, house.clock, house.db, house.vault, house.jobs),
+    return WorkerServices(
+        sync=MemberSync(services.dependencies),
+        micro_deposits=services.micro_deposits,
+        deliverer=Deliverer(services.settings, services.clock, services.db, services.vault, services.jobs),
     )
 
 
-async def main(house: Coatcheck, stop: asyncio.Event, *, grace: timedelta = GRACE) -> None:
+async def main(services: Services, stop: asyncio.Event, *, grace: timedelta = GRACE) -> None:
     """Works until `stop` is set; then picks nothing more, and ends or hands over what it has within `grace`."""
-    crew = hire(house)
-    shift = Shift(crew.handlers, slots=house.settings.worker_concurrency)
+    worker_services = build_worker(services)
+    shift = TaskRunner(worker_services.handlers, slots=services.settings.worker_concurrency)
     async with asyncio.TaskGroup() as group:
-        group.create_task(_keep_picking(house.db.url, shift, stop))
-        group.create_task(_every(SWEEP, "sweep", crew.sweep, stop))
-        group.create_task(_every(REFRESH, "refresh", crew.sittings.refresh, stop))
-        group.create_task(_every(HOUSEKEEPING, "housekeeping", partial(keep_house, house), stop))
+        group.create_task(_keep_picking(services.db.url, shift, stop))
+        group.create_task(_every(SWEEP, "sweep", worker_services.sweep, stop))
+        group.create_task(_every(REFRESH, "refresh", worker_services.sync.refresh, stop))
+        group.create_task(_every(HOUSEKEEPING, "housekeeping", partial(run_maintenance, services), stop))
         await stop.wait()
         await shift.end(grace)
     log.info("worker.stopped")
 
 
-async def drain(house: Coatcheck) -> int:
+async def run_pending(services: Services) -> int:
     """Does every duty that is due by the house's clock, one after the other, until none is left; how many.
 
     For tests and demonstrations: it waits for nothing, and raises what a duty raises.
     """
-    handlers = hire(house).handlers
+    handlers = build_worker(services).handlers
     done = 0
-    async with _connected(house.db.url) as connection:
+    async with _connected(services.db.url) as connection:
         queries = Queries(PsycopgDriver(connection))
-        while jobs := await _pick_due(connection, queries, house):
+        while jobs := await _pick_due(connection, queries, services):
             for job in jobs:
                 await queries.log_jobs([(job, "successful", None)])
-                await handlers[Duty(job.entrypoint)](_key(job))
+                await handlers[TaskKind(job.entrypoint)](_key(job))
                 done += 1
     return done
 
 
-async def keep_house(house: Coatcheck) -> None:
+async def run_maintenance(services: Services) -> None:
     """Makes the partitions of the days to come, and drops what is kept no longer."""
-    now = house.clock.now()
-    async with house.db.connection() as connection:
-        await prepare_partitions(connection, now, house.settings)
+    now = services.clock.now()
+    async with services.db.connection() as connection:
+        await prepare_partitions(connection, now, services.settings)
         await tokens.drop_partitions(connection, now)
         await job_rows.drop_ended(connection, now - JOBS_KEPT)
-        await vault.forget_links(connection, now - house.settings.link_ttl - timedelta(days=1))
-        await Queries(PsycopgDriver(connection)).clear_queue_log([duty.value for duty in Duty])
+        await vault.delete_expired_links(connection, now - services.settings.link_ttl - timedelta(days=1))
+        await Queries(PsycopgDriver(connection)).clear_queue_log([task_kind.value for task_kind in TaskKind])
 
 
-class Shift:
+class TaskRunner:
     """What this process is doing, in a number of slots for each duty."""
 
-    def __init__(self, handlers: Mapping[Duty, Handler], *, slots: int) -> None:
+    def __init__(self, handlers: Mapping[TaskKind, Handler], *, slots: int) -> None:
         self._handlers = handlers
         self._slots = slots
-        self._busy: dict[Duty, set[asyncio.Task[None]]] = {duty: set() for duty in handlers}
+        self._busy: dict[TaskKind, set[asyncio.Task[None]]] = {task_kind: set() for task_kind in handlers}
         self._room = asyncio.Condition()
         self._has_ended = False
 
-    async def take(self, duty: Duty, key: str) -> bool:
+    async def take(self, task_kind: TaskKind, key: str) -> bool:
         """Begins the duty as soon as there is a slot; False if the shift ended first."""
         async with self._room:
-            await self._room.wait_for(lambda: self._has_ended or len(self._busy[duty]) < self._slots)
+            await self._room.wait_for(lambda: self._has_ended or len(self._busy[task_kind]) < self._slots)
             if self._has_ended:
                 return False
-            self._busy[duty].add(asyncio.create_task(self._do(duty, key)))
+            self._busy[task_kind].add(asyncio.create_task(self._do(task_kind, key)))
         return True
 
     async def end(self, grace: timedelta) -> None:
@@ -164,15 +164,17 @@ class Shift:
             _, late = await asyncio.wait(running, timeout=grace.total_seconds())
             await end_tasks(*late)
 
-    async def _do(self, duty: Duty, key: str) -> None:
+    async def _do(self, task_kind: TaskKind, key: str) -> None:
         try:
-            await self._handlers[duty](key)
+            await self._handlers[task_kind](key)
         except Exception as error:  # noqa: BLE001 (one duty's failure is no other's; the sweep comes back to it)
             # Its name alone: a message may hold what a bank said.
-            log.warning("duty.failed", duty=duty.value, error=type(error).__name__)
+            log.warning("duty.failed", task_kind=task_kind.value, error=type(error).__name__)
         finally:
             async with self._room:
-                self._busy[duty] = {task for task in self._busy[duty] if task is not asyncio.current_task()}
+                self._busy[task_kind] = {
+                    task for task in self._busy[task_kind] if task is not asyncio.current_task()
+                }
                 self._room.notify_all()
 
 
@@ -201,7 +203,7 @@ class TwoLines(PsycopgDriver):
         await self._ear.__aexit__(*error)
 
 
-async def _keep_picking(url: str, shift: Shift, stop: asyncio.Event) -> None:
+async def _keep_picking(url: str, shift: TaskRunner, stop: asyncio.Event) -> None:
     """Picks until told to stop, over again when the database went away, however long it stays away."""
     async for attempt in stamina.retry_context(
         on=Exception, attempts=None, timeout=None, wait_max=LONGEST_BACKOFF
@@ -211,10 +213,10 @@ async def _keep_picking(url: str, shift: Shift, stop: asyncio.Event) -> None:
                 await _pick(url, shift, stop)
 
 
-async def _pick(url: str, shift: Shift, stop: asyncio.Event) -> None:
+async def _pick(url: str, shift: TaskRunner, stop: asyncio.Event) -> None:
     async with _connected(url) as asking, _connected(url) as listening:
         lines = TwoLines(asking, listening)
-        managers = [_manager(lines, duty, shift) for duty in Duty]
+        managers = [_manager(lines, task_kind, shift) for task_kind in TaskKind]
         async with asyncio.TaskGroup() as group:
             for manager in managers:
                 group.create_task(
@@ -233,28 +235,30 @@ async def _pick(url: str, shift: Shift, stop: asyncio.Event) -> None:
                 manager.shutdown.set()
 
 
-def _manager(lines: PsycopgDriver, duty: Duty, shift: Shift) -> QueueManager:
+def _manager(lines: PsycopgDriver, task_kind: TaskKind, shift: TaskRunner) -> QueueManager:
     """Picks one duty's wake-ups: each has its own, or a full duty's would stand in the way of the others'."""
     manager = QueueManager(Queries(lines))
 
-    @manager.entrypoint(duty.value)
+    @manager.entrypoint(task_kind.value)
     async def take(job: Job) -> None:
-        if not await shift.take(duty, _key(job)):
+        if not await shift.take(task_kind, _key(job)):
             raise RetryRequested(delay=timedelta(), reason="the worker stops")
 
     return manager
 
 
-async def _pick_due(connection: Connection, queries: Queries, house: Coatcheck) -> list[Job]:
+async def _pick_due(connection: Connection, queries: Queries, services: Services) -> list[Job]:
     """A few wake-ups that are due; the house's clock may be ahead of the database's, which PgQueuer asks."""
     await connection.execute(
         """UPDATE pgqueuer SET execute_after = now() - interval '1 second'
            WHERE status = 'queued' AND execute_after >= now() AND execute_after <= %(now)s""",
-        {"now": house.clock.now()},
+        {"now": services.clock.now()},
     )
     return await queries.dequeue(
         batch_size=BATCH,
-        entrypoints={QueueEntrypoint(duty.value): EntrypointExecutionParameter(0) for duty in Duty},
+        entrypoints={
+            QueueEntrypoint(task_kind.value): EntrypointExecutionParameter(0) for task_kind in TaskKind
+        },
         queue_manager_id=QueueManagerId(uuid4()),
         global_concurrency_limit=None,
         heartbeat_timeout=timedelta(minutes=5),
@@ -281,6 +285,6 @@ async def _every(
         try:
             await action()
         except Exception as error:  # noqa: BLE001 (it comes back after the period, whatever went wrong)
-            log.warning("duty.failed", duty=name, error=type(error).__name__)
+            log.warning("duty.failed", task_kind=name, error=type(error).__name__)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), period.total_seconds())

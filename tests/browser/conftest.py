@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.config import Settings
 from coatcheck.model.widgets import LOCAL, WidgetLook, put_widget_look
 from tests.api_client import Api
@@ -34,17 +34,17 @@ def settings(settings: Settings, server: Site) -> Settings:
 
 
 @pytest.fixture
-async def api(house: Coatcheck, http: httpx.AsyncClient) -> Api:
-    client = await make_client(house, name="Harbour Pay")
-    await make_processor(house, client, name="Acme Payments")
-    async with house.db.transaction() as connection:
+async def api(services: Services, http: httpx.AsyncClient) -> Api:
+    client = await make_client(services, name="Harbour Pay")
+    await make_processor(services, client, name="Acme Payments")
+    async with services.db.transaction() as connection:
         await put_widget_look(connection, client.guid, WidgetLook(origins=list(LOCAL)))
-    return Api(http, house, client)
+    return Api(http, services, client)
 
 
 @pytest.fixture
 async def stage(
-    house: Coatcheck, api: Api, server: Site, app: Site, browser: Browser
+    services: Services, api: Api, server: Site, app: Site, browser: Browser
 ) -> AsyncIterator[Scene]:
-    async with scene(house, api, server, app, browser) as one:
+    async with scene(services, api, server, app, browser) as one:
         yield one

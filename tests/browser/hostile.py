@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from coatcheck.connectors.contract import (
-    Asking,
     BankAccount,
     BankNumbers,
     ChallengeType,
@@ -16,6 +15,7 @@ from coatcheck.connectors.contract import (
     Deposits,
     Finished,
     Institution,
+    NeedsAnswers,
     Option,
     Question,
     Task,
@@ -74,14 +74,16 @@ class HostileBank(Connector):
         credentials: Mapping[str, str],
         answers: Mapping[str, str] | None,
         state: bytes | None,
-    ) -> Finished | Asking:
+    ) -> Finished | NeedsAnswers:
         if credentials["PASSWORD"] == "impeded":
             raise ActionNeeded(PLANTED)
         if answers is None:
             kind = ChallengeType(credentials["PASSWORD"])
             options = tuple(Option(f"{word} {PLANTED}", word, PICTURE) for word in ("one", "two"))
             is_choice = kind in {ChallengeType.OPTIONS, ChallengeType.IMAGE_OPTIONS}
-            return Asking([Question("q", kind, PLANTED, options if is_choice else (), PICTURE)], b"asked")
+            return NeedsAnswers(
+                [Question("q", kind, PLANTED, options if is_choice else (), PICTURE)], b"asked"
+            )
         if answers["q"] == "wrong":
             raise AnswerRejected(PLANTED)
         accounts = [BankAccount(str(n), f"{n} {PLANTED}", "CHECKING", Decimal(1)) for n in range(2)]

@@ -141,10 +141,10 @@ async def take(page: Page, name: str, devices: Mapping[str, ViewportSize]) -> No
             for frame in page.frames[1:]:
                 # Another site's frame hears of it a little later.
                 await expect(frame.locator("html")).to_have_attribute("data-color-scheme", scheme)
-            keep(await page.screenshot(animations="disabled"), IMAGES / f"{name}-{device}-{scheme}.png")
+            store(await page.screenshot(animations="disabled"), IMAGES / f"{name}-{device}-{scheme}.png")
 
 
-def keep(png: bytes, file: Path) -> None:
+def store(png: bytes, file: Path) -> None:
     """With a palette, which makes it a third as large."""
     picture = Image.open(BytesIO(png)).convert("RGB")
     picture.quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
@@ -181,16 +181,16 @@ async def stage(browser: Browser, url: str) -> AsyncIterator[Scene]:
     settings = Settings(
         database_url=url, master_key=MASTER_KEY, connectors=("sandbox",), base_url=server.origin
     )
-    async with build(settings, MovableClock()) as house:
-        transport = httpx.ASGITransport(create_app(house))
+    async with build(settings, MovableClock()) as services:
+        transport = httpx.ASGITransport(create_app(services))
         async with httpx.AsyncClient(transport=transport, base_url=server.origin) as http:
-            client = await make_client(house, name="Harbour Pay")
-            await make_processor(house, client, name="Acme Payments")
-            async with house.db.transaction() as connection:
+            client = await make_client(services, name="Harbour Pay")
+            await make_processor(services, client, name="Acme Payments")
+            async with services.db.transaction() as connection:
                 await put_widget_look(connection, client.guid, HARBOUR)
             app = Site(free_port(), "localhost")
             context = {"locale": "en-US", "timezone_id": "UTC", "reduced_motion": "reduce"}
-            async with scene(house, Api(http, house, client), server, app, browser, **context) as one:
+            async with scene(services, Api(http, services, client), server, app, browser, **context) as one:
                 yield one
 
 

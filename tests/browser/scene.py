@@ -18,7 +18,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.server import create_app, listen, serve
 from tests.api_client import Api, work
 from tests.member_setup import until
@@ -95,8 +95,8 @@ class Scene:
     """Held by the worker while it does what it found."""
 
     @property
-    def house(self) -> Coatcheck:
-        return self.api.house
+    def services(self) -> Services:
+        return self.api.services
 
     async def embed(self, way: str = "sdkUrl", **options: Any) -> "Embedded":
         """The widget in a frame of the app's page, put there in one of the ways that clients know."""
@@ -146,7 +146,7 @@ class Scene:
         while True:
             await self.is_at_work.wait()
             async with self.a_look:
-                await work(self.house, self.api.caller.guid)
+                await work(self.services, self.api.caller.guid)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def rest(self) -> None:
@@ -283,9 +283,9 @@ async def window(stage: Scene, **context: Any) -> AsyncIterator[Scene]:
 
 @asynccontextmanager
 async def scene(
-    house: Coatcheck, api: Api, server: Site, app: Site, browser: Browser, **context: Any
+    services: Services, api: Api, server: Site, app: Site, browser: Browser, **context: Any
 ) -> AsyncIterator[Scene]:
-    server.start(create_app(house))
+    server.start(create_app(services))
     made = await browser.new_context(**(CONTEXT | context))
     one = Scene(api, await api.create_user(), server, app, made)
     made.on("request", lambda request: one.requested.append(request.url))

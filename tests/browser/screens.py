@@ -173,7 +173,7 @@ async def paying_in(stage: Scene) -> AsyncIterator[Screen]:
     await widget.press("Continue")
     await widget.sees("Two deposits are on their way")
     yield Screen("deposits-sent", page)
-    stage.house.clock.advance(timedelta(hours=3))
+    stage.services.clock.advance(timedelta(hours=3))
     await widget.sees("This page has expired")
     yield Screen("session-over", page)
     widget = await _deposit(stage, "3333567842")

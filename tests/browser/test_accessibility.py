@@ -85,7 +85,7 @@ async def test_what_is_spoilt_on_purpose_is_complained_of(stage: Scene) -> None:
 
 async def test_a_client_s_accent_colour_never_makes_words_unreadable(stage: Scene) -> None:
     for accent in ACCENTS:
-        async with stage.house.db.transaction() as connection:
+        async with stage.services.db.transaction() as connection:
             look = WidgetLook(list(LOCAL), accent, privacy_url="https://harbour.example/privacy")
             await put_widget_look(connection, stage.api.caller.guid, look)
         widget = await stage.open(color_scheme="browser", current_institution_code="mxbank")
@@ -98,7 +98,7 @@ async def test_a_client_s_accent_colour_never_makes_words_unreadable(stage: Scen
 
 
 async def test_the_longest_names_fit_on_the_narrowest_phone(stage: Scene) -> None:
-    async with stage.house.db.transaction() as connection:
+    async with stage.services.db.transaction() as connection:
         await connection.execute(
             "UPDATE client SET name = %(name)s WHERE guid = %(guid)s",
             {"name": "Harbour & Lighthouse Payments", "guid": stage.api.caller.guid},
@@ -151,7 +151,7 @@ async def test_a_screen_reader_hears_each_phase_of_connecting_and_nothing_of_it_
     [("**/widget.js", ".opening"), ("**/institutions?page=1", ".caption"), ("**/credentials", ".moment")],
 )
 async def test_a_wait_says_in_words_that_it_is_one(stage: Scene, held_back: str, words: str) -> None:
-    async with held(stage, held_back):
+    async with locked(stage, held_back):
         widget = await stage.open()
         if words != ".opening":
             await widget.agree()
@@ -172,7 +172,7 @@ async def test_a_wait_says_in_words_that_it_is_one(stage: Scene, held_back: str,
 
 
 async def test_what_moves_stands_still_for_whoever_asked_for_it(stage: Scene) -> None:
-    async with held(stage, "**/institutions?page=1"):
+    async with locked(stage, "**/institutions?page=1"):
         widget = await stage.open()
         await widget.agree()
         await widget.sees("Find your bank")
@@ -183,7 +183,7 @@ async def test_what_moves_stands_still_for_whoever_asked_for_it(stage: Scene) ->
 
 
 async def test_nothing_jumps_while_the_list_of_banks_loads(stage: Scene) -> None:
-    async with held(stage, "**/institutions?page=1"):
+    async with locked(stage, "**/institutions?page=1"):
         widget = await stage.open(mode="verification")
         await widget.agree()
         await widget.sees("Find your bank")
@@ -263,15 +263,15 @@ async def _watch(page: Page) -> None:
 
 
 @asynccontextmanager
-async def held(stage: Scene, pattern: str) -> AsyncIterator[None]:
+async def locked(stage: Scene, pattern: str) -> AsyncIterator[None]:
     """Keeps back the answers from such addresses until the block ends."""
     released = asyncio.Event()
 
-    async def hold(route: Route) -> None:
+    async def lock(route: Route) -> None:
         await released.wait()
         await route.continue_()
 
-    await stage.context.route(pattern, hold)
+    await stage.context.route(pattern, lock)
     try:
         yield
     finally:

@@ -122,7 +122,7 @@ async def test_every_status_that_stops_says_why_and_its_first_offer_leads_where_
 
 
 async def put_status(stage: Scene, member_guid: str, status: Status) -> None:
-    async with stage.house.db.transaction() as connection:
+    async with stage.services.db.transaction() as connection:
         await connection.execute(
             "UPDATE member SET connection_status = %(status)s WHERE user_guid = %(user)s AND guid = %(guid)s",
             {"status": status, "user": stage.user, "guid": member_guid},

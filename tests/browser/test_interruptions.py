@@ -114,7 +114,7 @@ async def test_a_server_that_restarts_while_the_page_waits_is_found_again(stage:
     await stage.server.stop()
     await expect(widget.frame.get_by_text(CUT_OFF)).to_be_visible()
     stage.is_at_work.set()
-    stage.server.start(create_app(stage.house))
+    stage.server.start(create_app(stage.services))
     await widget.answer("correct")
     await widget.sees("MX Bank is connected")
     assert await widget.frame.get_by_text(CUT_OFF).count() == 0
@@ -163,7 +163,7 @@ async def test_every_form_is_kept_while_the_server_is_away_and_sent_when_it_is_b
         await fill(widget)
         await stage.server.stop()
         await send(widget, button)
-        stage.server.start(create_app(stage.house))
+        stage.server.start(create_app(stage.services))
         await widget.press(button)
     await widget.sees("MX Bank is connected")
     assert await members(stage) == ["CONNECTED"]
@@ -186,7 +186,7 @@ async def test_every_form_whose_answer_was_lost_is_sent_again_and_counts_once(st
 async def restart(stage: Scene, *, is_mute: bool = False) -> None:
     """Stops the server and starts it again, whole or such that it dies of each write, after it was done."""
     await stage.server.stop()
-    whole = create_app(stage.house)
+    whole = create_app(stage.services)
 
     async def mute(scope: AppScope, receive: Receive, send: Send) -> None:
         if scope["method"] == "GET":
@@ -207,7 +207,7 @@ async def test_a_server_that_stops_while_a_form_is_on_its_way_has_done_all_of_it
 ) -> None:
     widget = await stage.embed("frame", current_institution_code="mxbank")
     await widget.agree()
-    async with stage.house.db.transaction() as connection:
+    async with stage.services.db.transaction() as connection:
         await connection.execute("SELECT FROM end_user WHERE guid = %s FOR UPDATE", (stage.user,))
         await widget.sign_in()
         await expect(widget.frame.get_by_role("button", name="Sending securely…")).to_be_visible()
@@ -215,7 +215,7 @@ async def test_a_server_that_stops_while_a_form_is_on_its_way_has_done_all_of_it
         await expect(widget.frame.get_by_role("alert")).to_contain_text(KEPT)
     assert await members(stage) == []
     await expect(widget.frame.get_by_label("Username")).to_have_value("mxuser")
-    stage.server.start(create_app(stage.house))
+    stage.server.start(create_app(stage.services))
     await widget.press("Continue")
     await widget.sees("MX Bank is connected")
     assert await members(stage) == ["CONNECTED"]

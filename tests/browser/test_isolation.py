@@ -24,7 +24,7 @@ SECRETS = ("ccl_", "cws_", "cck_")
 
 
 async def allow(stage: Scene, *origins: str) -> None:
-    async with stage.house.db.transaction() as connection:
+    async with stage.services.db.transaction() as connection:
         await put_widget_look(connection, stage.api.caller.guid, WidgetLook(origins=list(origins)))
 
 
@@ -143,11 +143,11 @@ async def hostile(
 ) -> AsyncIterator[Scene]:
     """A house with a hostile bank, whose client has a hostile name too."""
     monkeypatch.setattr(registry, "_KINDS", {**registry._KINDS, "hostile": HostileBank})
-    async with build(replace(settings, connectors=("sandbox", "hostile")), clock) as house:
-        transport = httpx.ASGITransport(create_app(house))
+    async with build(replace(settings, connectors=("sandbox", "hostile")), clock) as services:
+        transport = httpx.ASGITransport(create_app(services))
         async with httpx.AsyncClient(transport=transport, base_url=server.origin) as http:
-            api = Api(http, house, await make_client(house, name=PLANTED))
-            async with scene(house, api, server, app, browser) as one:
+            api = Api(http, services, await make_client(services, name=PLANTED))
+            async with scene(services, api, server, app, browser) as one:
                 await allow(one, app.origin)
                 await one.context.add_init_script(
                     """window.strange = [];

@@ -151,11 +151,11 @@ async def test_a_window_that_nobody_came_back_from_in_time_is_given_up(
 
 
 async def test_a_client_s_own_page_is_where_the_bank_leads_back_to(stage: Scene) -> None:
-    way_back = {
+    return_target = {
         "oauth_referral_source": "APP",
         "client_redirect_url": f"{stage.app.origin}/?from=bank",
     }
-    widget = await at_the_door(stage, **way_back)
+    widget = await at_the_door(stage, **return_target)
     bank = await go(widget)
     async with bank.expect_navigation(url=f"{stage.app.origin}/**") as arrived:
         await bank.get_by_role("button", name="Allow").click()

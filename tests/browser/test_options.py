@@ -62,7 +62,7 @@ async def test_what_the_client_asks_for_is_what_the_user_agrees_to_and_sees_bein
 
 
 async def test_a_named_institution_is_signed_in_to_without_a_search(stage: Scene) -> None:
-    registry = stage.house.registry
+    registry = stage.services.registry
 
     async def play(stage: Scene, option: str, named: str, title: str) -> None:
         widget = await stage.embed("frame", **{option: named})

@@ -10,7 +10,7 @@ from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.model.statuses import STATUS_IDS
 from coatcheck.model.statuses import ConnectionStatus as Status
-from coatcheck.worker import hire
+from coatcheck.worker import build_worker
 from tests.browser.scene import Embedded, Scene, side_by_side
 
 ASKED = "One more question"
@@ -123,7 +123,7 @@ async def test_a_question_that_ran_out_of_time_while_the_page_waited_is_asked_an
     widget = await stage.at_bank("ann", "challenge")
     await widget.sees(ASKED)
     clock.advance(11 * MINUTE)
-    await hire(stage.house).sweep()
+    await build_worker(stage.services).sweep()
     await widget.answer("correct")
     await widget.sees("Time ran out")
     await widget.press("Try again")

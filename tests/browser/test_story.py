@@ -73,7 +73,7 @@ async def numbers_of(stage: Scene, account_guid: str) -> dict[str, Any]:
     guids = {"user-guid": stage.user, "member-guid": account["member_guid"], "account-guid": account_guid}
     scope = " ".join(f"{name}:{guid}" for name, guid in guids.items()) + " read-protected"
     code = await stage.api.post("/authorization_code", json={"authorization_code": {"scope": scope}})
-    processor = await make_processor(stage.house, stage.api.caller)
+    processor = await make_processor(stage.services, stage.api.caller)
     asked = {"grant_type": "authorization_code", "code": code.json()["authorization_code"]["code"]}
     token = await stage.api.http.post("/token", params=asked, auth=processor.auth, headers=HEADERS[V1])
     bearer = {**HEADERS[V1], "Authorization": f"Bearer {token.json()['access_token']}"}

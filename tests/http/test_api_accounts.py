@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.model.accounts import Account
 from tests.api_client import V1, V2, Api, make_statement, make_transaction, refusal
 from tests.factories import make_account, make_client, make_processor, make_token, make_user
@@ -16,8 +16,8 @@ JAR = {"name": "Jar", "account_type": "CASH"}
 
 
 @pytest.fixture
-async def api(house: Coatcheck, http: httpx.AsyncClient) -> Api:
-    return Api(http, house, await make_client(house), V2)
+async def api(services: Services, http: httpx.AsyncClient) -> Api:
+    return Api(http, services, await make_client(services), V2)
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ async def test_everything_of_a_manual_account_can_be_updated(api: Api, user: str
 
 
 async def test_of_an_aggregated_account_only_what_is_the_clients_can_be_updated(
-    api: Api, user: str, house: Coatcheck
+    api: Api, user: str, services: Services
 ) -> None:
     member = await api.connect(user)
     await api.work()
@@ -164,10 +164,10 @@ async def test_accounts_are_narrowed_by_who_keeps_them_and_by_use_case(api: Api,
 
 
 @pytest.fixture
-async def duplicates(house: Coatcheck, api: Api) -> tuple[Account, Account]:
+async def duplicates(services: Services, api: Api) -> tuple[Account, Account]:
     """The same account at the bank, known by two members."""
-    user = await make_user(house, api.caller)
-    return await make_account(house, user, id="bank-1"), await make_account(house, user, id="bank-1")
+    user = await make_user(services, api.caller)
+    return await make_account(services, user, id="bank-1"), await make_account(services, user, id="bank-1")
 
 
 async def _merge(api: Api, *accounts: Account) -> httpx.Response:
@@ -178,15 +178,15 @@ async def _merge(api: Api, *accounts: Account) -> httpx.Response:
 
 
 async def test_merging_keeps_the_first_account_and_the_whole_past(
-    api: Api, house: Coatcheck, duplicates: tuple[Account, Account]
+    api: Api, services: Services, duplicates: tuple[Account, Account]
 ) -> None:
     kept, other = duplicates
-    own = await make_transaction(house, kept, id="bank-transaction-1")
-    await make_transaction(house, other, id="bank-transaction-1")
-    older = await make_transaction(house, other, id="bank-transaction-2")
-    statement = await make_statement(house, kept, id="bank-statement-1")
-    doubled = await make_statement(house, other, id="bank-statement-1")
-    older_statement = await make_statement(house, other, id="bank-statement-2")
+    own = await make_transaction(services, kept, id="bank-transaction-1")
+    await make_transaction(services, other, id="bank-transaction-1")
+    older = await make_transaction(services, other, id="bank-transaction-2")
+    statement = await make_statement(services, kept, id="bank-statement-1")
+    doubled = await make_statement(services, other, id="bank-statement-1")
+    older_statement = await make_statement(services, other, id="bank-statement-2")
 
     merged = await _merge(api, kept, other)
     assert merged.status_code == 200
@@ -202,7 +202,7 @@ async def test_merging_keeps_the_first_account_and_the_whole_past(
     statements = (await api.get(f"{member}/statements")).json()["statements"]
     assert {each["guid"] for each in statements} == {statement, older_statement}
     assert (await api.get(f"{member}/statements/{older_statement}.pdf")).status_code == 200
-    async with house.db.connection() as connection:
+    async with services.db.connection() as connection:
         cursor = await connection.execute(
             "SELECT count(*) FROM sealed_secret WHERE record_guid = %s", (doubled,)
         )
@@ -210,11 +210,12 @@ async def test_merging_keeps_the_first_account_and_the_whole_past(
 
 
 async def test_merging_ends_the_tokens_of_the_accounts_that_go_and_no_others(
-    api: Api, house: Coatcheck, duplicates: tuple[Account, Account]
+    api: Api, services: Services, duplicates: tuple[Account, Account]
 ) -> None:
-    processor = await make_processor(house, api.caller)
+    processor = await make_processor(services, api.caller)
     tokens = [
-        {"Authorization": f"Bearer {await make_token(house, account, processor)}"} for account in duplicates
+        {"Authorization": f"Bearer {await make_token(services, account, processor)}"}
+        for account in duplicates
     ]
     await _merge(api, *duplicates)
     answers = [await api.http.get("/account/account_numbers", headers=token) for token in tokens]
@@ -247,12 +248,12 @@ async def test_a_merged_account_does_not_come_back_until_what_it_went_into_is_go
     assert len(await of(second)) == len(others) + 1
 
 
-async def test_a_merge_of_a_merge_still_keeps_both_away(api: Api, house: Coatcheck) -> None:
-    user = await make_user(house, api.caller)
-    first, second, third = [await make_account(house, user, id=f"bank-{number}") for number in range(3)]
+async def test_a_merge_of_a_merge_still_keeps_both_away(api: Api, services: Services) -> None:
+    user = await make_user(services, api.caller)
+    first, second, third = [await make_account(services, user, id=f"bank-{number}") for number in range(3)]
     await _merge(api, first, second)
     await _merge(api, third, first)
-    async with house.db.connection() as connection:
+    async with services.db.connection() as connection:
         cursor = await connection.execute(
             "SELECT id, merged_into FROM merged_account WHERE user_guid = %s ORDER BY id", (user.guid,)
         )
@@ -260,37 +261,37 @@ async def test_a_merge_of_a_merge_still_keeps_both_away(api: Api, house: Coatche
 
 
 async def test_three_accounts_merge_at_once_even_where_two_that_go_know_the_same(
-    api: Api, house: Coatcheck
+    api: Api, services: Services
 ) -> None:
-    user = await make_user(house, api.caller)
-    accounts = [await make_account(house, user, id="bank-1") for _ in range(3)]
+    user = await make_user(services, api.caller)
+    accounts = [await make_account(services, user, id="bank-1") for _ in range(3)]
     for account in accounts[1:]:
-        await make_transaction(house, account, id="bank-transaction-1")
+        await make_transaction(services, account, id="bank-transaction-1")
     assert (await _merge(api, *accounts)).status_code == 200
     transactions = await api.get(f"/users/{user.guid}/transactions")
     assert transactions.json()["pagination"]["total_entries"] == 1
 
 
 async def test_a_merge_needs_two_accounts_of_the_same_user(
-    api: Api, house: Coatcheck, duplicates: tuple[Account, Account]
+    api: Api, services: Services, duplicates: tuple[Account, Account]
 ) -> None:
     account, _ = duplicates
-    stranger = await make_account(house, await make_user(house, api.caller))
+    stranger = await make_account(services, await make_user(services, api.caller))
     assert refusal(await _merge(api, account, account)) == (400, "invalid_request")
     assert refusal(await _merge(api, account)) == (400, "invalid_request")
     assert refusal(await _merge(api, account, stranger)) == (404, "not_found_error")
-    older = Api(api.http, house, api.caller, V1)
+    older = Api(api.http, services, api.caller, V1)
     assert refusal(await _merge(older, *duplicates)) == (404, "not_found_error")
 
 
 async def test_accounts_merged_both_ways_at_once_leave_one_of_them_and_no_error(
-    api: Api, house: Coatcheck
+    api: Api, services: Services
 ) -> None:
     for _ in range(5):
-        user = await make_user(house, api.caller)
-        one, two = [await make_account(house, user, id="bank-1") for _ in range(2)]
-        await make_transaction(house, one)
-        await make_transaction(house, two)
+        user = await make_user(services, api.caller)
+        one, two = [await make_account(services, user, id="bank-1") for _ in range(2)]
+        await make_transaction(services, one)
+        await make_transaction(services, two)
         answers = await asyncio.gather(_merge(api, one, two), _merge(api, two, one))
         assert sorted(answer.status_code for answer in answers) == [200, 404]
         path = f"/users/{user.guid}"
@@ -326,10 +327,12 @@ async def test_unverified_accounts_have_an_empty_list_of_numbers_and_of_owners(a
 
 
 async def test_numbers_are_strings_by_member_and_by_account_and_every_look_is_written_down(
-    api: Api, house: Coatcheck
+    api: Api, services: Services
 ) -> None:
-    user = await make_user(house, api.caller)
-    account = await make_account(house, user, account_number="0012345678901234", routing_number="011000015")
+    user = await make_user(services, api.caller)
+    account = await make_account(
+        services, user, account_number="0012345678901234", routing_number="011000015"
+    )
     path = f"/users/{user.guid}"
     of_member = (await api.get(f"{path}/members/{account.member_guid}/account_numbers")).json()
     of_account = (await api.get(f"{path}/accounts/{account.guid}/account_numbers")).json()
@@ -337,7 +340,7 @@ async def test_numbers_are_strings_by_member_and_by_account_and_every_look_is_wr
     (numbers,) = of_member["account_numbers"]
     assert (numbers["account_number"], numbers["routing_number"]) == ("0012345678901234", "011000015")
     assert (numbers["account_guid"], numbers["passed_validation"]) == (account.guid, True)
-    async with house.db.connection() as connection:
+    async with services.db.connection() as connection:
         cursor = await connection.execute(
             "SELECT reader_guid, record_guid, shown FROM disclosure WHERE user_guid = %s ORDER BY record_guid",
             (user.guid,),
@@ -348,7 +351,7 @@ async def test_numbers_are_strings_by_member_and_by_account_and_every_look_is_wr
     )
 
 
-async def test_numbers_and_owners_come_by_the_page(api: Api, house: Coatcheck) -> None:
+async def test_numbers_and_owners_come_by_the_page(api: Api, services: Services) -> None:
     user = await api.create_user()
     member = await api.connect(user)
     await api.work()
@@ -364,8 +367,8 @@ async def test_numbers_and_owners_come_by_the_page(api: Api, house: Coatcheck) -
         assert beyond["pagination"]["total_entries"] == len(everything[what])
 
 
-async def test_money_keeps_its_digits(api: Api, house: Coatcheck) -> None:
-    user = await make_user(house, api.caller)
-    account = await make_account(house, user, balance=Decimal("1234567890.10"))
+async def test_money_keeps_its_digits(api: Api, services: Services) -> None:
+    user = await make_user(services, api.caller)
+    account = await make_account(services, user, balance=Decimal("1234567890.10"))
     answer = await api.get(f"/users/{user.guid}/accounts/{account.guid}")
     assert '"balance":1234567890.10' in answer.text

@@ -5,19 +5,19 @@ from typing import Any
 import httpx
 import pytest
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from tests.api_client import DIALECTS, LOGIN, PASSWORD, V1, V2, Api, refusal
 from tests.factories import make_client
 
 
 @pytest.fixture
-async def api(house: Coatcheck, http: httpx.AsyncClient) -> Api:
-    return Api(http, house, await make_client(house))
+async def api(services: Services, http: httpx.AsyncClient) -> Api:
+    return Api(http, services, await make_client(services))
 
 
 @pytest.fixture
 async def newer(api: Api) -> Api:
-    return Api(api.http, api.house, api.caller, V2)
+    return Api(api.http, api.services, api.caller, V2)
 
 
 async def codes(api: Api, **query: Any) -> list[str]:
@@ -118,7 +118,7 @@ async def test_credentials_are_the_boxes_of_the_login_form(api: Api) -> None:
 
 @pytest.mark.parametrize("version", DIALECTS)
 async def test_categories_are_a_tree_that_every_user_shares(api: Api, version: str) -> None:
-    api = Api(api.http, api.house, api.caller, version)
+    api = Api(api.http, api.services, api.caller, version)
     user = await api.create_user()
     paths = ("/categories/default", f"/users/{user}/categories/default", f"/users/{user}/categories")
     first, *others = [(await api.get(path, params={"records_per_page": 1000})).json() for path in paths]
@@ -141,14 +141,14 @@ async def test_merchants_are_searched_and_read_with_their_place(api: Api) -> Non
     assert all(part.lower() in each["name"].lower() for each in found)
     assert (await api.get(f"/merchants/{merchant['guid']}")).json() == {"merchant": merchant}
     location_guid = next(
-        each.location_guid for each in api.house.registry.merchants() if each.guid == merchant["guid"]
+        each.location_guid for each in api.services.registry.merchants() if each.guid == merchant["guid"]
     )
     location = (await api.get(f"/merchant_locations/{location_guid}")).json()["merchant_location"]
     assert location["merchant_guid"] == merchant["guid"]
 
 
 async def test_a_merchants_guid_names_no_place_and_a_places_guid_no_merchant(api: Api) -> None:
-    merchant = api.house.registry.merchants()[0]
+    merchant = api.services.registry.merchants()[0]
     for path in (
         f"/merchants/{merchant.location_guid}",
         f"/merchant_locations/{merchant.guid}",
@@ -161,6 +161,6 @@ async def test_a_merchants_guid_names_no_place_and_a_places_guid_no_merchant(api
 async def test_the_older_dialect_is_what_is_spoken_to_who_says_nothing(api: Api) -> None:
     plain = await api.http.get("/institutions/mxbank", auth=api.caller.auth)
     assert plain.headers["content-type"] == "application/json; charset=utf-8"
-    vendor = await Api(api.http, api.house, api.caller, V1).get("/institutions/mxbank")
+    vendor = await Api(api.http, api.services, api.caller, V1).get("/institutions/mxbank")
     assert vendor.headers["content-type"] == "application/vnd.mx.api.v1+json"
     assert plain.content == vendor.content

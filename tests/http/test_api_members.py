@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.ids import new
 from tests.api_client import LOGIN, PASSWORD, V2, Api, connecting, refusal
@@ -15,8 +15,8 @@ from tests.factories import make_client
 
 
 @pytest.fixture
-async def api(house: Coatcheck, http: httpx.AsyncClient) -> Api:
-    return Api(http, house, await make_client(house, webhook_url="https://hooks.example.com/mx"))
+async def api(services: Services, http: httpx.AsyncClient) -> Api:
+    return Api(http, services, await make_client(services, webhook_url="https://hooks.example.com/mx"))
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ async def status_of(api: Api, user: str, member: str) -> dict[str, Any]:
 
 async def told(api: Api, kind: str) -> list[tuple[str, str | None, bool]]:
     """The events of a kind, oldest first: action, callback payload, whether they are to be sent."""
-    async with api.house.db.connection() as connection:
+    async with api.services.db.connection() as connection:
         cursor = await connection.execute(
             """SELECT e.payload::json ->> 'action', e.callback_payload, d.event_guid IS NOT NULL
                FROM event e LEFT JOIN delivery d ON d.event_guid = e.guid
@@ -68,7 +68,7 @@ async def test_connecting_without_a_job_says_200(api: Api, user: str) -> None:
 
 @pytest.mark.parametrize("version", ["v20111101", V2])
 async def test_products_decide_which_jobs_run_in_either_dialect(api: Api, user: str, version: str) -> None:
-    api = Api(api.http, api.house, api.caller, version)
+    api = Api(api.http, api.services, api.caller, version)
     wanted = {"data_request": {"products": ["account_verification", "identity_verification"]}}
     created = await api.post(f"/users/{user}/members", json=connecting() | wanted)
     assert created.status_code == 202
@@ -301,7 +301,7 @@ async def test_a_job_answers_at_once_again_while_it_runs_and_is_alone(
         assert refusal(await api.post(f"{path}/{other}")) == (409, "conflict_error")
     await api.work()
     assert (await status_of(api, user, member))["connection_status"] == "CONNECTED"
-    async with api.house.db.connection() as connection:
+    async with api.services.db.connection() as connection:
         cursor = await connection.execute("SELECT count(*) FROM member_job WHERE member_guid = %s", (member,))
         assert await cursor.fetchone() == (1,)
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from tests.api_client import Api, refusal
 from tests.factories import make_client
@@ -24,8 +24,8 @@ RIGHT, WRONG = (0.03, 0.15), (0.01, 0.02)
 
 
 @pytest.fixture
-async def api(house: Coatcheck, http: httpx.AsyncClient) -> Api:
-    return Api(http, house, await make_client(house))
+async def api(services: Services, http: httpx.AsyncClient) -> Api:
+    return Api(http, services, await make_client(services))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.model.accounts import Account
 from tests.factories import (
@@ -31,17 +31,17 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 @dataclass
 class World:
-    house: Coatcheck
+    services: Services
     http: httpx.AsyncClient
     client: Keyed
     processor: Keyed
     account: Account
 
     async def code(self, **overrides: Any) -> str:
-        return await make_code(self.house, self.account, **overrides)
+        return await make_code(self.services, self.account, **overrides)
 
     async def token(self, processor: Keyed | None = None, **overrides: Any) -> str:
-        return await make_token(self.house, self.account, processor or self.processor, **overrides)
+        return await make_token(self.services, self.account, processor or self.processor, **overrides)
 
     async def exchange(self, code: str, path: str = "/token", **more: Any) -> httpx.Response:
         return await self.http.post(
@@ -55,11 +55,11 @@ class World:
 
 
 @pytest.fixture
-async def world(house: Coatcheck, http: httpx.AsyncClient) -> World:
-    client = await make_client(house)
-    processor = await make_processor(house, client)
-    account = await make_account(house, await make_user(house, client))
-    return World(house, http, client, processor, account)
+async def world(services: Services, http: httpx.AsyncClient) -> World:
+    client = await make_client(services)
+    processor = await make_processor(services, client)
+    account = await make_account(services, await make_user(services, client))
+    return World(services, http, client, processor, account)
 
 
 def kind(answer: httpx.Response) -> tuple[int, str]:
@@ -79,7 +79,7 @@ async def test_mx_form_of_the_exchange_gives_a_bearer_token_with_its_scope_and_e
         f"account-guid:{world.account.guid}",
         "read-protected",
     ]
-    assert body["expires_at"] == f"{world.house.clock.now() + timedelta(days=60):%Y-%m-%dT%H:%M:%SZ}"
+    assert body["expires_at"] == f"{world.services.clock.now() + timedelta(days=60):%Y-%m-%dT%H:%M:%SZ}"
     assert (await world.read("/account/account_numbers", body["access_token"])).status_code == 200
 
 
@@ -152,7 +152,7 @@ async def test_unknown_expired_used_and_foreign_codes_get_one_and_the_same_answe
     clock.advance(timedelta(minutes=11))
     used, foreign = await world.code(), await world.code()
     await world.exchange(used, path)
-    stranger = await make_processor(world.house)
+    stranger = await make_processor(world.services)
     answers = [
         await world.exchange("9nN-9D8_4Z3WYazx7-zXfmqsD3jwgL_2W927Sb3otI", path),
         await world.exchange(used[:-1] + ("A" if used[-1] != "A" else "B"), path),
@@ -263,15 +263,15 @@ async def test_a_token_without_read_protected_reads_balances_but_neither_numbers
 
 async def test_numbers_are_integers_only_where_no_reader_of_json_loses_a_digit(world: World) -> None:
     async def shown(number: str, routing: str, processor: Keyed = world.processor) -> tuple[Any, Any]:
-        user = await make_user(world.house, world.client)
-        account = await make_account(world.house, user, account_number=number, routing_number=routing)
-        token = await make_token(world.house, account, processor)
+        user = await make_user(world.services, world.client)
+        account = await make_account(world.services, user, account_number=number, routing_number=routing)
+        token = await make_token(world.services, account, processor)
         (item,) = (await world.read("/account/account_numbers", token)).json()["account_numbers"]
         paid = (await world.read("/payment_account", token)).json()["payment_account"]
         assert (paid["account_number"], paid["routing_number"]) == (number, routing)
         return item["account_number"], item["routing_number"]
 
-    textual = await make_processor(world.house, world.client, numbers_as_strings=True)
+    textual = await make_processor(world.services, world.client, numbers_as_strings=True)
     assert await shown("6366816006", "242722023") == (6366816006, 242722023)
     assert await shown("0012345678", "091000019") == ("0012345678", "091000019")
     assert await shown("12345678901234567", "242722023") == ("12345678901234567", 242722023)
@@ -279,7 +279,7 @@ async def test_numbers_are_integers_only_where_no_reader_of_json_loses_a_digit(w
 
 
 async def test_owners_stand_at_transactions_only_for_a_processor_registered_so(world: World) -> None:
-    sdk = await make_processor(world.house, world.client, owners_at_transactions=True)
+    sdk = await make_processor(world.services, world.client, owners_at_transactions=True)
     owners = (await world.read("/account/transactions", await world.token(sdk))).json()
     assert [owner["owner_name"] for owner in owners["account_owners"]] == ["Ada Example"]
     token = await world.token()
@@ -294,7 +294,7 @@ async def test_a_read_discloses_to_the_processor_by_name_and_a_refusal_discloses
     world: World,
 ) -> None:
     async def disclosed() -> list[tuple[str, int]]:
-        async with world.house.db.connection() as connection:
+        async with world.services.db.connection() as connection:
             cursor = await connection.execute(
                 "SELECT what, shown FROM disclosure WHERE reader_guid = %s", (world.processor.guid,)
             )
@@ -356,14 +356,14 @@ async def test_an_unknown_path_is_404_in_the_envelope(world: World) -> None:
 
 
 async def test_a_client_ends_one_vendors_token_and_no_other(world: World) -> None:
-    other = await make_processor(world.house, world.client)
+    other = await make_processor(world.services, world.client)
     token, kept = await world.token(), await world.token(other)
     listed = (await world.http.get("/coatcheck/tokens", auth=world.client.auth)).json()["tokens"]
     (grant,) = [each for each in listed if each["payment_processor_guid"] == world.processor.guid]
     assert (grant["active"], grant["account_guid"]) == (True, world.account.guid)
     assert token not in str(listed)
     path = f"/coatcheck/tokens/{grant['guid']}"
-    stranger = await make_client(world.house)
+    stranger = await make_client(world.services)
     assert (await world.http.delete(path, auth=stranger.auth)).status_code == 404
     assert (await world.http.delete(path, auth=world.client.auth)).status_code == 204
     assert kind(await world.read("/payment_account", token)) == (401, "invalid_token")

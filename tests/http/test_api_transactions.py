@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.model.accounts import Account
 from coatcheck.model.categories import BY_NAME
@@ -15,13 +15,13 @@ from tests.factories import make_account, make_client, make_user
 
 
 @pytest.fixture
-async def api(house: Coatcheck, http: httpx.AsyncClient) -> Api:
-    return Api(http, house, await make_client(house))
+async def api(services: Services, http: httpx.AsyncClient) -> Api:
+    return Api(http, services, await make_client(services))
 
 
 @pytest.fixture
-async def account(house: Coatcheck, api: Api) -> Account:
-    return await make_account(house, await make_user(house, api.caller))
+async def account(services: Services, api: Api) -> Account:
+    return await make_account(services, await make_user(services, api.caller))
 
 
 async def found(api: Api, path: str, **query: Any) -> list[str]:
@@ -42,11 +42,11 @@ def places(account: Account) -> list[str]:
 
 
 async def test_a_list_reaches_from_120_days_ago_to_5_days_ahead_unless_told_otherwise(
-    api: Api, house: Coatcheck, account: Account
+    api: Api, services: Services, account: Account
 ) -> None:
-    today = house.clock.now().date()
+    today = services.clock.now().date()
     guids = {
-        days: await make_transaction(house, account, date=today + timedelta(days=days))
+        days: await make_transaction(services, account, date=today + timedelta(days=days))
         for days in (6, 5, 0, -120, -121)
     }
     (path, *_) = places(account)
@@ -58,18 +58,18 @@ async def test_a_list_reaches_from_120_days_ago_to_5_days_ahead_unless_told_othe
 
 
 async def test_the_clock_moves_the_defaults(
-    api: Api, house: Coatcheck, account: Account, clock: MovableClock
+    api: Api, services: Services, account: Account, clock: MovableClock
 ) -> None:
-    guid = await make_transaction(house, account)
+    guid = await make_transaction(services, account)
     (path, *_) = places(account)
     clock.advance(timedelta(days=121))
     assert await found(api, path) == []
     assert await found(api, path, from_date="2001-01-01") == [guid]
 
 
-async def test_a_date_may_also_be_unix_seconds(api: Api, house: Coatcheck, account: Account) -> None:
-    now = house.clock.now()
-    guid = await make_transaction(house, account)
+async def test_a_date_may_also_be_unix_seconds(api: Api, services: Services, account: Account) -> None:
+    now = services.clock.now()
+    guid = await make_transaction(services, account)
     (path, *_) = places(account)
     assert await found(api, path, from_date=int(now.timestamp())) == [guid]
     assert await found(api, path, from_date=int((now + timedelta(days=1)).timestamp())) == []
@@ -78,12 +78,12 @@ async def test_a_date_may_also_be_unix_seconds(api: Api, house: Coatcheck, accou
 
 
 async def test_transactions_are_narrowed_by_when_they_were_created_and_updated(
-    api: Api, house: Coatcheck, account: Account
+    api: Api, services: Services, account: Account
 ) -> None:
-    now = house.clock.now()
+    now = services.clock.now()
     old = now - timedelta(days=10)
-    first = await make_transaction(house, account, created_at=old, updated_at=old)
-    second = await make_transaction(house, account, created_at=old, updated_at=now)
+    first = await make_transaction(services, account, created_at=old, updated_at=old)
+    second = await make_transaction(services, account, created_at=old, updated_at=now)
     (path, *_) = places(account)
     day, yesterday = old.date().isoformat(), (now - timedelta(days=1)).date().isoformat()
     assert set(await found(api, path, from_created_at=day, to_created_at=day)) == {first, second}
@@ -96,11 +96,11 @@ async def test_transactions_are_narrowed_by_when_they_were_created_and_updated(
 
 
 async def test_transactions_are_narrowed_by_category_in_both_spellings(
-    api: Api, house: Coatcheck, account: Account
+    api: Api, services: Services, account: Account
 ) -> None:
-    today = house.clock.now().date()
+    today = services.clock.now().date()
     guids = {
-        name: await make_transaction(house, account, category=name, date=today - timedelta(days=number))
+        name: await make_transaction(services, account, category=name, date=today - timedelta(days=number))
         for number, name in enumerate(("Groceries", "Restaurants", "Gas"))
     }
     category = {name: BY_NAME[name].guid for name in (*guids, "Food & Dining")}
@@ -125,11 +125,11 @@ async def test_transactions_are_narrowed_by_their_members_use_case(api: Api) -> 
     assert await found(api, path, use_case="MONEY_MOVEMENT") == []
 
 
-async def test_every_place_shows_what_stands_below_it_and_nothing_else(api: Api, house: Coatcheck) -> None:
-    api = Api(api.http, house, api.caller, V2)
-    user = await make_user(house, api.caller)
-    one, two = await make_account(house, user), await make_account(house, user)
-    first, second = await make_transaction(house, one), await make_transaction(house, two)
+async def test_every_place_shows_what_stands_below_it_and_nothing_else(api: Api, services: Services) -> None:
+    api = Api(api.http, services, api.caller, V2)
+    user = await make_user(services, api.caller)
+    one, two = await make_account(services, user), await make_account(services, user)
+    first, second = await make_transaction(services, one), await make_transaction(services, two)
     everything, *narrower = places(one)
     assert set(await found(api, everything)) == {first, second}
     for path in narrower:
@@ -144,9 +144,9 @@ async def test_every_place_shows_what_stands_below_it_and_nothing_else(api: Api,
 
 
 async def test_pages_follow_each_other_without_gap_or_overlap(
-    api: Api, house: Coatcheck, account: Account
+    api: Api, services: Services, account: Account
 ) -> None:
-    guids = {await make_transaction(house, account) for _ in range(23)}
+    guids = {await make_transaction(services, account) for _ in range(23)}
     (path, *_) = places(account)
     pages = [await found(api, path, page=number, records_per_page=10) for number in (1, 2, 3, 4)]
     assert [len(page) for page in pages] == [10, 10, 3, 0]
@@ -155,7 +155,7 @@ async def test_pages_follow_each_other_without_gap_or_overlap(
 
 @pytest.mark.parametrize("version", DIALECTS)
 async def test_includes_add_what_was_asked_for_and_only_that(api: Api, version: str) -> None:
-    api = Api(api.http, api.house, api.caller, version)
+    api = Api(api.http, api.services, api.caller, version)
     user = await api.create_user()
     await api.connect(user)
     await api.work()
@@ -176,17 +176,19 @@ async def test_includes_add_what_was_asked_for_and_only_that(api: Api, version: 
     assert refusal(await api.get(path, params={"includes": "gossip"})) == (400, "invalid_request")
 
 
-async def test_one_transaction_is_read_as_a_list_of_one(api: Api, house: Coatcheck, account: Account) -> None:
-    guid = await make_transaction(house, account)
+async def test_one_transaction_is_read_as_a_list_of_one(
+    api: Api, services: Services, account: Account
+) -> None:
+    guid = await make_transaction(services, account)
     body = (await api.get(f"/users/{account.user_guid}/transactions/{guid}")).json()
     assert [each["guid"] for each in body["transactions"]] == [guid]
     assert body["pagination"]["total_entries"] == 1
 
 
 async def test_a_description_can_be_changed_and_the_banks_own_stays(
-    api: Api, house: Coatcheck, account: Account
+    api: Api, services: Services, account: Account
 ) -> None:
-    guid = await make_transaction(house, account)
+    guid = await make_transaction(services, account)
     (path, *_, nested) = places(account)
     for number, place in enumerate((path, nested)):
         answer = await api.put(f"{place}/{guid}", json={"transaction": {"description": f"mine {number}"}})
@@ -229,9 +231,9 @@ async def test_a_statement_leads_to_its_pdf(api: Api) -> None:
     ],
 )
 async def test_a_pdf_comes_under_the_media_type_that_was_asked_for(
-    api: Api, house: Coatcheck, account: Account, accept: str, media_type: str
+    api: Api, services: Services, account: Account, accept: str, media_type: str
 ) -> None:
-    statement = await make_statement(house, account)
+    statement = await make_statement(services, account)
     path = f"/users/{account.user_guid}/members/{account.member_guid}/statements/{statement}.pdf"
     answer = await api.get(path, headers={"Accept": accept})
     assert (answer.status_code, answer.content) == (200, PDF)
@@ -242,11 +244,11 @@ async def test_a_pdf_comes_under_the_media_type_that_was_asked_for(
 
 
 async def test_a_statement_of_another_member_is_not_found(
-    api: Api, house: Coatcheck, account: Account
+    api: Api, services: Services, account: Account
 ) -> None:
-    user = await make_user(house, api.caller)
-    one, two = await make_account(house, user), await make_account(house, user)
-    statement = await make_statement(house, one)
+    user = await make_user(services, api.caller)
+    one, two = await make_account(services, user), await make_account(services, user)
+    statement = await make_statement(services, one)
     crossed = f"/users/{user.guid}/members/{two.member_guid}/statements/{statement}"
     for path in (crossed, f"{crossed}.pdf"):
         assert refusal(await api.get(path)) == (404, "not_found_error")
@@ -255,11 +257,11 @@ async def test_a_statement_of_another_member_is_not_found(
     ] == []
 
 
-async def test_a_downloaded_statement_is_a_disclosure(api: Api, house: Coatcheck, account: Account) -> None:
-    statement = await make_statement(house, account)
+async def test_a_downloaded_statement_is_a_disclosure(api: Api, services: Services, account: Account) -> None:
+    statement = await make_statement(services, account)
     path = f"/users/{account.user_guid}/members/{account.member_guid}/statements/{statement}.pdf"
-    await Api(api.http, house, api.caller, V1).get(path)
-    async with house.db.connection() as connection:
+    await Api(api.http, services, api.caller, V1).get(path)
+    async with services.db.connection() as connection:
         cursor = await connection.execute(
             "SELECT reader_guid, what FROM disclosure WHERE record_guid = %s", (statement,)
         )

@@ -5,15 +5,15 @@ import asyncio
 import httpx
 import pytest
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.vault.vault import SecretKind, WorkerReader
 from tests.api_client import V2, Api, make_statement, refusal
 from tests.factories import make_account, make_client, make_processor, make_token, make_user
 
 
 @pytest.fixture
-async def api(house: Coatcheck, http: httpx.AsyncClient) -> Api:
-    return Api(http, house, await make_client(house))
+async def api(services: Services, http: httpx.AsyncClient) -> Api:
+    return Api(http, services, await make_client(services))
 
 
 async def test_a_user_comes_back_as_it_was_created(api: Api) -> None:
@@ -58,13 +58,13 @@ async def test_a_body_that_is_no_json_is_refused(api: Api) -> None:
         assert refusal(await api.post("/users", content=content)) == (400, "invalid_request")
 
 
-async def test_an_id_stands_for_one_user_of_a_client_only(api: Api, house: Coatcheck) -> None:
+async def test_an_id_stands_for_one_user_of_a_client_only(api: Api, services: Services) -> None:
     await api.create_user(id="ann")
     other = await api.create_user(id="bob")
     assert refusal(await api.post("/users", json={"user": {"id": "ann"}})) == (409, "conflict_error")
     assert refusal(await api.put(f"/users/{other}", json={"user": {"id": "ann"}})) == (409, "conflict_error")
     assert (await api.get(f"/users/{other}")).json()["user"]["id"] == "bob"
-    stranger = Api(api.http, house, await make_client(house))
+    stranger = Api(api.http, services, await make_client(services))
     await stranger.create_user(id="ann")
 
 
@@ -113,11 +113,11 @@ async def test_of_many_users_created_at_once_with_one_id_one_is(api: Api) -> Non
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 15
 
 
-async def test_a_disabled_users_data_is_not_read_until_it_is_enabled(api: Api, house: Coatcheck) -> None:
-    user = await make_user(house, api.caller)
-    account = await make_account(house, user)
-    processor = await make_processor(house, api.caller)
-    token = {"Authorization": f"Bearer {await make_token(house, account, processor)}"}
+async def test_a_disabled_users_data_is_not_read_until_it_is_enabled(api: Api, services: Services) -> None:
+    user = await make_user(services, api.caller)
+    account = await make_account(services, user)
+    processor = await make_processor(services, api.caller)
+    token = {"Authorization": f"Bearer {await make_token(services, account, processor)}"}
     path = f"/users/{user.guid}"
     reads = [
         f"{path}/accounts",
@@ -135,12 +135,14 @@ async def test_a_disabled_users_data_is_not_read_until_it_is_enabled(api: Api, h
     assert (await api.http.get("/payment_account", headers=token)).status_code == 200
 
 
-async def test_deleting_a_user_ends_its_tokens_and_leaves_nothing_to_open(api: Api, house: Coatcheck) -> None:
-    user = await make_user(house, api.caller)
-    account = await make_account(house, user)
-    statement = await make_statement(house, account)
-    processor = await make_processor(house, api.caller)
-    token = {"Authorization": f"Bearer {await make_token(house, account, processor)}"}
+async def test_deleting_a_user_ends_its_tokens_and_leaves_nothing_to_open(
+    api: Api, services: Services
+) -> None:
+    user = await make_user(services, api.caller)
+    account = await make_account(services, user)
+    statement = await make_statement(services, account)
+    processor = await make_processor(services, api.caller)
+    token = {"Authorization": f"Bearer {await make_token(services, account, processor)}"}
     assert (await api.http.get("/account/account_numbers", headers=token)).status_code == 200
 
     deleted = await api.delete(f"/users/{user.guid}")
@@ -150,8 +152,8 @@ async def test_deleting_a_user_ends_its_tokens_and_leaves_nothing_to_open(api: A
     assert (await api.http.get("/account/account_numbers", headers=token)).status_code == 401
     assert refusal(await api.get(f"/users/{user.guid}")) == (404, "not_found_error")
     assert refusal(await api.delete(f"/users/{user.guid}")) == (404, "not_found_error")
-    async with house.db.connection() as connection:
-        sealed = await house.vault.show_secret(
+    async with services.db.connection() as connection:
+        sealed = await services.vault.disclose_secret(
             connection,
             owner_guid=user.guid,
             record_guid=statement,
@@ -168,11 +170,11 @@ async def test_deleting_a_user_ends_its_tokens_and_leaves_nothing_to_open(api: A
     assert sealed is None
 
 
-async def test_what_is_done_to_a_user_is_audited_and_told(api: Api, house: Coatcheck) -> None:
+async def test_what_is_done_to_a_user_is_audited_and_told(api: Api, services: Services) -> None:
     guid = await api.create_user()
     await api.put(f"/users/{guid}", json={"user": {"metadata": "y"}})
     await api.delete(f"/users/{guid}")
-    async with house.db.connection() as connection:
+    async with services.db.connection() as connection:
         cursor = await connection.execute(
             "SELECT body::json ->> 'action' FROM audit_event WHERE client_guid = %s ORDER BY guid",
             (api.caller.guid,),
@@ -199,14 +201,14 @@ async def test_what_is_done_to_a_user_is_audited_and_told(api: Api, house: Coatc
 )
 async def test_a_client_that_skips_its_webhook_is_not_told_of_its_own_doing(
     http: httpx.AsyncClient,
-    house: Coatcheck,
+    services: Services,
     headers: dict[str, str],
     fields: dict[str, bool],
     deliveries: int,
 ) -> None:
-    api = Api(http, house, await make_client(house, webhook_url="https://hooks.example.com/mx"), V2)
+    api = Api(http, services, await make_client(services, webhook_url="https://hooks.example.com/mx"), V2)
     await api.post("/users", json={"user": {"metadata": "x", **fields}}, headers=headers)
-    async with house.db.connection() as connection:
+    async with services.db.connection() as connection:
         cursor = await connection.execute(
             """SELECT count(*) FROM delivery d JOIN event e ON e.guid = d.event_guid
                WHERE e.client_guid = %s""",

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from coatcheck.api.products import Product
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import NotFound
@@ -20,8 +20,8 @@ from tests.factories import make_account, make_client, make_user
 
 
 @pytest.fixture
-async def api(house: Coatcheck, http: httpx.AsyncClient) -> Api:
-    return Api(http, house, await make_client(house))
+async def api(services: Services, http: httpx.AsyncClient) -> Api:
+    return Api(http, services, await make_client(services))
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ async def ask(api: Api, user: str, headers: dict[str, str] | None = None, **opti
 async def opened(api: Api, url: str) -> WidgetOptions:
     """What was sealed under the link; opens it."""
     secret = url.removeprefix("http://coatcheck.test/md/connect/")
-    async with api.house.db.transaction() as connection:
-        link = await api.house.links.open(connection, LinkKind.WIDGET, secret)
-        kept = await api.house.vault.show_secret(
+    async with api.services.db.transaction() as connection:
+        link = await api.services.links.open(connection, LinkKind.WIDGET, secret)
+        kept = await api.services.vault.disclose_secret(
             connection,
             owner_guid=link.user_guid,
             record_guid=link.guid,
@@ -75,7 +75,7 @@ async def test_the_older_request_leads_to_the_same_kind_of_link(api: Api, user: 
     assert answer.json()["user"]["guid"] == user
     assert (await opened(api, answer.json()["user"]["connect_widget_url"])).mode == "verification"
     assert (await api.post(f"/users/{user}/connect_widget_url", json={})).status_code == 200
-    newer = Api(api.http, api.house, api.caller, V2)
+    newer = Api(api.http, api.services, api.caller, V2)
     refused = await newer.post(f"/users/{user}/connect_widget_url", json={"config": {}})
     assert refusal(refused) == (404, "not_found_error")
 
@@ -123,12 +123,12 @@ async def test_what_is_not_said_follows_from_the_mode(
     assert options.background_aggregation_is_disabled is background_is_disabled
 
 
-async def test_what_is_said_is_kept_for_the_page(api: Api, house: Coatcheck) -> None:
-    user = await make_user(house, api.caller)
-    account = await make_account(house, user)
+async def test_what_is_said_is_kept_for_the_page(api: Api, services: Services) -> None:
+    user = await make_user(services, api.caller)
+    account = await make_account(services, user)
     sent = {
         "color_scheme": "dark",
-        "current_institution_guid": house.registry.find("mxbank").guid,
+        "current_institution_guid": services.registry.find("mxbank").guid,
         "current_member_guid": account.member_guid,
         "disable_institution_search": True,
         "is_mobile_webview": True,
@@ -150,8 +150,8 @@ async def test_what_is_said_is_kept_for_the_page(api: Api, house: Coatcheck) -> 
     )
     assert (options.iso_country_codes, options.use_cases) == (["US"], ["PFM"])
     assert (options.locale, options.callback_payload) == ("fr-CA", "Zm9v")
-    assert options.way_back.referral_source == "APP"
-    assert options.way_back.redirect({"status": "success"}) == "bankapp://oauth_complete?status=success"
+    assert options.return_target.referral_source == "APP"
+    assert options.return_target.redirect({"status": "success"}) == "bankapp://oauth_complete?status=success"
 
 
 @pytest.mark.parametrize(

@@ -12,18 +12,18 @@ def added(operator, *arguments):
     return json.loads(operator(*arguments, "--json").out)
 
 
-async def knows_client(house, guid, key):
-    async with house.db.connection() as connection:
+async def knows_client(services, guid, key):
+    async with services.db.connection() as connection:
         try:
-            return (await house.api_keys.client(connection, guid, key)).guid == guid
+            return (await services.api_keys.client(connection, guid, key)).guid == guid
         except InvalidClient:
             return False
 
 
-async def knows_processor(house, guid, key):
-    async with house.db.connection() as connection:
+async def knows_processor(services, guid, key):
+    async with services.db.connection() as connection:
         try:
-            return (await house.api_keys.processor(connection, guid, key)).guid == guid
+            return (await services.api_keys.processor(connection, guid, key)).guid == guid
         except InvalidClient:
             return False
 
@@ -51,10 +51,10 @@ def test_a_new_client_is_listed_and_its_key_is_not(operator, client):
     assert client["client_api_key"] not in printed
 
 
-async def test_a_new_client_s_key_is_its_own(run_elsewhere, house):
+async def test_a_new_client_s_key_is_its_own(run_elsewhere, services):
     client = await run_elsewhere("client", "add", "Acme Bank")
-    assert await knows_client(house, client["client_id"], client["client_api_key"])
-    assert not await knows_processor(house, client["client_id"], client["client_api_key"])
+    assert await knows_client(services, client["client_id"], client["client_api_key"])
+    assert not await knows_processor(services, client["client_id"], client["client_api_key"])
 
 
 def test_people_are_told_that_the_key_is_shown_once(operator):
@@ -69,24 +69,24 @@ def test_an_empty_name_is_refused(operator):
     assert "name is empty" in answer.err
 
 
-async def test_a_rotated_key_works_beside_the_old_one_unless_at_once(run_elsewhere, house):
+async def test_a_rotated_key_works_beside_the_old_one_unless_at_once(run_elsewhere, services):
     client = await run_elsewhere("client", "add", "Acme Bank")
     guid = client["client_id"]
     second = (await run_elsewhere("client", "rotate-key", guid))["client_api_key"]
-    assert await knows_client(house, guid, client["client_api_key"])
-    assert await knows_client(house, guid, second)
+    assert await knows_client(services, guid, client["client_api_key"])
+    assert await knows_client(services, guid, second)
     third = (await run_elsewhere("client", "rotate-key", guid, "--at-once"))["client_api_key"]
-    assert await knows_client(house, guid, third)
-    assert not await knows_client(house, guid, client["client_api_key"])
-    assert not await knows_client(house, guid, second)
+    assert await knows_client(services, guid, third)
+    assert not await knows_client(services, guid, client["client_api_key"])
+    assert not await knows_client(services, guid, second)
 
 
-async def test_a_processor_s_key_is_rotated_alike(run_elsewhere, house):
+async def test_a_processor_s_key_is_rotated_alike(run_elsewhere, services):
     processor = await run_elsewhere("processor", "add", "Acme Pay")
     guid = processor["processor_id"]
     second = (await run_elsewhere("processor", "rotate-key", guid, "--at-once"))["api_key"]
-    assert await knows_processor(house, guid, second)
-    assert not await knows_processor(house, guid, processor["api_key"])
+    assert await knows_processor(services, guid, second)
+    assert not await knows_processor(services, guid, processor["api_key"])
 
 
 def test_disabling_and_enabling_show_in_the_list(operator, client, processor):
@@ -102,14 +102,14 @@ def test_a_processor_is_registered_as_it_was_asked(operator, processor):
     assert (row["numbers_as_strings"], row["owners_at_transactions"]) == (True, False)
 
 
-@pytest.mark.parametrize(("verb", "is_enabled"), [("enable-for", True), ("disable-for", False)])
+@pytest.mark.parametrize(("command", "is_enabled"), [("enable-for", True), ("disable-for", False)])
 def test_a_processor_is_enabled_and_disabled_for_a_client_twice_without_harm(
-    operator, client, processor, verb, is_enabled
+    operator, client, processor, command, is_enabled
 ):
     ids = processor["processor_id"], client["client_id"]
     for _ in range(2):
-        assert operator("processor", verb, *ids).code == 0
-    assert added(operator, "processor", verb, *ids) == {
+        assert operator("processor", command, *ids).code == 0
+    assert added(operator, "processor", command, *ids) == {
         "processor_id": ids[0],
         "client_id": ids[1],
         "is_enabled": is_enabled,
@@ -117,11 +117,13 @@ def test_a_processor_is_enabled_and_disabled_for_a_client_twice_without_harm(
 
 
 async def test_disabling_a_processor_for_a_client_stops_its_reading_and_leaves_a_trace(
-    run_elsewhere, house, http
+    run_elsewhere, services, http
 ):
-    client = await make_client(house)
-    processor = await make_processor(house, client)
-    token = await make_token(house, await make_account(house, await make_user(house, client)), processor)
+    client = await make_client(services)
+    processor = await make_processor(services, client)
+    token = await make_token(
+        services, await make_account(services, await make_user(services, client)), processor
+    )
 
     async def read():
         answer = await http.get("/account/account_numbers", headers={"Authorization": f"Bearer {token}"})
@@ -132,7 +134,7 @@ async def test_disabling_a_processor_for_a_client_stops_its_reading_and_leaves_a
     assert await read() == 401
     await run_elsewhere("processor", "enable-for", processor.guid, client.guid)
     assert await read() == 200
-    async with house.db.connection() as connection:
+    async with services.db.connection() as connection:
         cursor = await connection.execute(
             """SELECT body::jsonb ->> 'action', body::jsonb ->> 'actor' FROM audit_event
                WHERE client_guid = %s AND body::jsonb ->> 'subject' = %s""",

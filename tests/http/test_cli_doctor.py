@@ -59,16 +59,16 @@ def test_a_master_key_in_the_environment_is_advised_against(examined):
     assert examined()["master key"]["verdict"] == "warn"
 
 
-@pytest.mark.parametrize(("mode", "verdict"), [(0o600, "ok"), (0o640, "warn"), (0o644, "fail")])
+@pytest.mark.parametrize(("mode", "outcome"), [(0o600, "ok"), (0o640, "warn"), (0o644, "fail")])
 def test_a_key_file_that_others_can_open_is_found(
-    examined, bare_environment, master_key, tmp_path, mode, verdict
+    examined, bare_environment, master_key, tmp_path, mode, outcome
 ):
     file = tmp_path / "master.key"
     file.write_text(master_key)
     file.chmod(mode)
     bare_environment.delenv("COATCHECK_MASTER_KEY")
     bare_environment.setenv("COATCHECK_MASTER_KEY_FILE", str(file))
-    assert examined()["master key"]["verdict"] == verdict
+    assert examined()["master key"]["verdict"] == outcome
 
 
 def test_a_server_that_may_lose_what_it_answered_is_found(examined):

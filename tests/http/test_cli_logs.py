@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from coatcheck import ids
 from coatcheck.cli import logs
-from coatcheck.grants.secrets import Kind, mint
+from coatcheck.grants.secrets import Kind, generate
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def redacted(**event):
 @pytest.mark.parametrize("kind", list(Kind))
 @pytest.mark.parametrize("around", ["{}", "GET /token?code={}&grant_type=x", "code={}.", '{{"a":"{}"}}'])
 def test_no_minted_secret_stands_in_a_line(kind, around):
-    secret = mint(kind, b"k" * 32).text
+    secret = generate(kind, b"k" * 32).text
     assert secret[4:] not in json.dumps(redacted(event=around.format(secret)))
 
 

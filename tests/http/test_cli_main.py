@@ -3,7 +3,7 @@
 import pytest
 import typer
 
-from coatcheck.cli.main import VERBS, app
+from coatcheck.cli.main import COMMANDS, app
 
 
 def commands(command, path=()):
@@ -28,8 +28,8 @@ PROMISED = {
 
 
 def test_the_verbs_are_those_that_are_promised():
-    below = {(noun, verb) for noun, verbs in PROMISED.items() for verb in verbs.split()}
-    alone = {(verb,) for verb in ("demo", "doctor", "migrate", "openapi", "sandbox", "serve", "work")}
+    below = {(noun, command) for noun, command_group in PROMISED.items() for command in command_group.split()}
+    alone = {(command,) for command in ("demo", "doctor", "migrate", "openapi", "sandbox", "serve", "work")}
     assert set(ALL) == below | alone
 
 
@@ -43,7 +43,7 @@ def test_every_verb_has_help_with_an_example(terminal, path):
 
 def test_help_at_the_top_lists_every_verb(terminal):
     answer = terminal("--help")
-    assert all(f" {verb} " in answer.out for verb in VERBS)
+    assert all(f" {command} " in answer.out for command in COMMANDS)
 
 
 def test_the_version_is_the_package_s(terminal):
@@ -57,9 +57,9 @@ def test_wrong_usage_ends_with_2_and_says_how(terminal, arguments):
     assert "Usage" in answer.err
 
 
-@pytest.mark.parametrize("verb", ["migrate", "serve", "work", "client list"])
-def test_without_a_database_a_sentence_says_what_to_set(terminal, verb):
-    answer = terminal(*verb.split())
+@pytest.mark.parametrize("command", ["migrate", "serve", "work", "client list"])
+def test_without_a_database_a_sentence_says_what_to_set(terminal, command):
+    answer = terminal(*command.split())
     assert answer.code == 1
     assert "COATCHECK_DATABASE_URL" in answer.err
     assert "Traceback" not in answer.err
@@ -79,11 +79,11 @@ def test_an_unknown_setting_is_named(terminal, bare_environment):
     assert (answer.code, answer.err) == (1, "coatcheck: Unknown setting: prot.\n")
 
 
-@pytest.mark.parametrize("verb", ["serve", "work"])
-def test_without_a_master_key_nothing_is_served(operator, bare_environment, verb):
+@pytest.mark.parametrize("command", ["serve", "work"])
+def test_without_a_master_key_nothing_is_served(operator, bare_environment, command):
     bare_environment.delenv("COATCHECK_MASTER_KEY")
     bare_environment.setenv("COATCHECK_PORT", "0")
-    answer = operator(verb)
+    answer = operator(command)
     assert answer.code == 1
     assert "No master key is configured" in answer.err
 
@@ -103,11 +103,11 @@ def test_with_another_installation_s_master_key_nothing_is_served(own_operator, 
     assert "No master key with this id is configured" in answer.err
 
 
-@pytest.mark.parametrize("verb", ["serve", "work"])
-def test_on_a_database_without_the_schema_nothing_is_served(operator, bare_environment, empty_url, verb):
+@pytest.mark.parametrize("command", ["serve", "work"])
+def test_on_a_database_without_the_schema_nothing_is_served(operator, bare_environment, empty_url, command):
     bare_environment.setenv("COATCHECK_DATABASE_URL", empty_url)
     bare_environment.setenv("COATCHECK_PORT", "0")
-    answer = operator(verb)
+    answer = operator(command)
     assert answer.code == 1
     assert "coatcheck migrate" in answer.err
 

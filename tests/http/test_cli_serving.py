@@ -17,7 +17,7 @@ STOP = 10
 
 
 @contextmanager
-def process(verb, url, master_key, *arguments):
+def process(command, url, master_key, *arguments):
     """The verb, once its log says that it does what it is for; yields it and that line."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COATCHECK_")}
     settings = {
@@ -26,7 +26,7 @@ def process(verb, url, master_key, *arguments):
         "COATCHECK_CONNECTORS": "sandbox",
     }
     with subprocess.Popen(
-        [sys.executable, "-m", "coatcheck.cli", verb, *arguments],
+        [sys.executable, "-m", "coatcheck.cli", command, *arguments],
         stderr=subprocess.PIPE,
         text=True,
         env=environment | settings,
@@ -71,13 +71,13 @@ def test_a_port_that_is_taken_is_refused_before_anything_else(own_url, master_ke
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_work_is_seen_by_the_doctor_and_stops_when_told(own_url, master_key, own_operator, number):
-    def verdict():
+    def outcome():
         findings = json.loads(own_operator("doctor", "--json").out)
         return next(finding["verdict"] for finding in findings if finding["check"] == "worker")
 
     with process("work", own_url, master_key) as (running, _):
         deadline = time.monotonic() + 10
-        while verdict() != "ok":
+        while outcome() != "ok":
             assert time.monotonic() < deadline
         assert stopped(running, number) < STOP
-    assert verdict() == "fail"
+    assert outcome() == "fail"

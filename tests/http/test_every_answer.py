@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from coatcheck.api.routes import ROUTES, Caller, Route
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.model.accounts import find_account
 from tests.api_client import DIALECTS, HEADERS, PASSWORD, Api, connecting
 from tests.factories import Keyed, make_client, make_code, make_processor, make_token
@@ -51,7 +51,7 @@ class World:
         return guid
 
     async def _count(self, table: str) -> int:
-        async with self.api.house.db.connection() as connection:
+        async with self.api.services.db.connection() as connection:
             cursor = await connection.execute(
                 f"SELECT count(*) FROM {table} WHERE client_guid = %s", (self.api.caller.guid,)
             )
@@ -59,9 +59,9 @@ class World:
         return int(row[0]) if row else 0
 
     async def code(self) -> str:
-        async with self.api.house.db.connection() as connection:
+        async with self.api.services.db.connection() as connection:
             account = await find_account(connection, self.values["user"], self.values["account"])
-        return await make_code(self.api.house, account)
+        return await make_code(self.api.services, account)
 
     async def micro_deposit(self, **more: Any) -> str:
         number = f"3333{await self._count('micro_deposit'):06}42"
@@ -135,10 +135,10 @@ async def _arrived(world: World) -> Values:
 
 
 async def _new_token(world: World) -> Values:
-    async with world.api.house.db.connection() as connection:
+    async with world.api.services.db.connection() as connection:
         account = await find_account(connection, world.values["user"], world.values["account"])
-        await make_token(world.api.house, account, world.processor)
-        token, *_ = await world.api.house.issuer.tokens_of(connection, world.api.caller.guid)
+        await make_token(world.api.services, account, world.processor)
+        token, *_ = await world.api.services.issuer.tokens_of(connection, world.api.caller.guid)
     return {"token": token.guid}
 
 
@@ -302,11 +302,11 @@ DRIVES: dict[str, list[Drive]] = {
 }
 
 
-async def furnish(house: Coatcheck, http: httpx.AsyncClient, version: str) -> World:
+async def furnish(services: Services, http: httpx.AsyncClient, version: str) -> World:
     """A user whose bank has told everything it tells."""
-    client = await make_client(house)
-    processor = await make_processor(house, client, owners_at_transactions=True)
-    api = Api(http, house, client, version)
+    client = await make_client(services)
+    processor = await make_processor(services, client, owners_at_transactions=True)
+    api = Api(http, services, client, version)
     user = await api.create_user(id=f"user-{version}", metadata="{}")
     member = await api.connect(user, id=f"member-{version}")
     await api.work()
@@ -322,9 +322,9 @@ async def furnish(house: Coatcheck, http: httpx.AsyncClient, version: str) -> Wo
     }
     account_guid = found["account_numbers"][0]["account_guid"]
     transactions = (await api.get(f"/users/{user}/accounts/{account_guid}/transactions")).json()
-    async with house.db.connection() as connection:
+    async with services.db.connection() as connection:
         account = await find_account(connection, user, account_guid)
-    merchant = house.registry.merchants()[0]
+    merchant = services.registry.merchants()[0]
     values = {
         "user": user,
         "member": member,
@@ -336,7 +336,7 @@ async def furnish(house: Coatcheck, http: httpx.AsyncClient, version: str) -> Wo
         "merchant": merchant.guid,
         "merchant_location": merchant.location_guid,
     }
-    return World(api, processor, await make_token(house, account, processor), values)
+    return World(api, processor, await make_token(services, account, processor), values)
 
 
 async def ask(world: World, route: Route, drive: Drive) -> httpx.Response:
@@ -358,7 +358,7 @@ async def ask(world: World, route: Route, drive: Drive) -> httpx.Response:
     )
 
 
-def judge(version: str, route: Route, answer: httpx.Response) -> None:
+def determine_outcome(version: str, route: Route, answer: httpx.Response) -> None:
     """Fails unless the answer is what the spec says, to the key."""
     media_type = answer.headers.get("content-type")
     if route.operation in UNSPECIFIED:
@@ -378,9 +378,9 @@ def judge(version: str, route: Route, answer: httpx.Response) -> None:
 
 @pytest.mark.parametrize("version", DIALECTS)
 async def test_every_route_answers_as_the_spec_says(
-    house: Coatcheck, http: httpx.AsyncClient, version: str
+    services: Services, http: httpx.AsyncClient, version: str
 ) -> None:
-    world = await furnish(house, http, version)
+    world = await furnish(services, http, version)
     problems: list[str] = []
     for route in ROUTES:
         if version not in route.versions:
@@ -389,7 +389,7 @@ async def test_every_route_answers_as_the_spec_says(
             answer = await ask(world, route, drive)
             try:
                 assert answer.status_code == drive.status, answer.text[:500]
-                judge(version, route, answer)
+                determine_outcome(version, route, answer)
             except (AssertionError, KeyError) as problem:
                 problems.append(f"{route.operation}: {problem!r}")
     assert not problems, "\n\n".join(problems)
@@ -407,14 +407,14 @@ def test_what_is_not_judged_by_a_spec_is_in_none() -> None:
 
 @pytest.mark.parametrize("version", DIALECTS)
 async def test_a_processors_transactions_have_the_shape_of_a_clients(
-    house: Coatcheck, http: httpx.AsyncClient, version: str
+    services: Services, http: httpx.AsyncClient, version: str
 ) -> None:
     """MX's spec has owners there, for a processor that is registered so; all others get transactions."""
-    world = await furnish(house, http, version)
-    processor = await make_processor(house, world.api.caller)
-    async with house.db.connection() as connection:
+    world = await furnish(services, http, version)
+    processor = await make_processor(services, world.api.caller)
+    async with services.db.connection() as connection:
         account = await find_account(connection, world.values["user"], world.values["account"])
-    token = await make_token(house, account, processor)
+    token = await make_token(services, account, processor)
     answer = await http.get(
         "/account/transactions", headers={**HEADERS[version], "Authorization": f"Bearer {token}"}
     )
@@ -424,9 +424,9 @@ async def test_a_processors_transactions_have_the_shape_of_a_clients(
 
 @pytest.mark.parametrize("version", DIALECTS)
 async def test_a_clients_own_ids_stand_for_guids_in_every_path(
-    house: Coatcheck, http: httpx.AsyncClient, version: str
+    services: Services, http: httpx.AsyncClient, version: str
 ) -> None:
-    world = await furnish(house, http, version)
+    world = await furnish(services, http, version)
     for route in ROUTES:
         if route.method != "GET" or route.caller is not Caller.CLIENT or version not in route.versions:
             continue

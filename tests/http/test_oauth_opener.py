@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Route
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.model.widgets import WidgetLook, put_widget_look
 from tests.api_client import Api
 from tests.factories import make_client
@@ -17,8 +17,8 @@ LISTED, OTHER, OURS = "https://app.example", "https://app.example:8443", "http:/
 
 
 @pytest.fixture
-async def api(house: Coatcheck, http: httpx.AsyncClient) -> Api:
-    return Api(http, house, await make_client(house))
+async def api(services: Services, http: httpx.AsyncClient) -> Api:
+    return Api(http, services, await make_client(services))
 
 
 async def heard(api: Api, browser: Browser, opener: str, **member: Any) -> tuple[str, list[Any]]:
@@ -53,7 +53,7 @@ async def heard(api: Api, browser: Browser, opener: str, **member: Any) -> tuple
 
 
 async def allow(api: Api, *origins: str) -> None:
-    async with api.house.db.transaction() as connection:
+    async with api.services.db.transaction() as connection:
         await put_widget_look(connection, api.caller.guid, WidgetLook(origins=list(origins)))
 
 

@@ -9,12 +9,12 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 import httpx
 import pytest
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.errors import InvalidRequest
-from coatcheck.http.oauth_window import WayBack
+from coatcheck.http.oauth_window import ReturnTarget
 from coatcheck.model.widgets import WidgetLook, put_widget_look
-from coatcheck.worker import keep_house
+from coatcheck.worker import run_maintenance
 from tests.api_client import Api, refusal
 from tests.factories import make_client
 from tests.widget_client import open_page
@@ -23,8 +23,8 @@ OAUTH = {"member": {"institution_code": "mxcu_oauth", "credentials": [], "is_oau
 
 
 @pytest.fixture
-async def api(house: Coatcheck, http: httpx.AsyncClient) -> Api:
-    return Api(http, house, await make_client(house, webhook_url="https://hooks.example.com/mx"))
+async def api(services: Services, http: httpx.AsyncClient) -> Api:
+    return Api(http, services, await make_client(services, webhook_url="https://hooks.example.com/mx"))
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ async def user(api: Api) -> str:
     return await api.create_user()
 
 
-async def begin(api: Api, user: str, **way_back: Any) -> tuple[str, str]:
+async def begin(api: Api, user: str, **return_target: Any) -> tuple[str, str]:
     """A PENDING member's guid, and its window."""
-    created = await api.post(f"/users/{user}/members", json=OAUTH | way_back)
+    created = await api.post(f"/users/{user}/members", json=OAUTH | return_target)
     assert created.status_code == 200, created.text
     member = created.json()["member"]
     assert (member["connection_status"], member["is_oauth"]) == ("PENDING", True)
@@ -99,7 +99,7 @@ async def test_the_page_speaks_the_browser_s_language(api: Api, user: str) -> No
 
 async def test_a_window_of_the_widget_speaks_the_widget_s_language(api: Api, user: str) -> None:
     widget = await open_page(api, user, locale="es")
-    bank = api.house.registry.find("mxcu_oauth").guid
+    bank = api.services.registry.find("mxcu_oauth").guid
     made = await widget.send("POST", "/members", {"institution_guid": bank, "is_oauth": True})
     back = await decide(api, made["member"]["oauth_window_uri"], decision="deny")
     page = await api.http.get(back, headers={"Accept-Language": "en"})
@@ -191,15 +191,18 @@ async def test_the_banks_errors_become_mxs_reasons(api: Api, user: str, error: s
 
 
 async def test_an_app_is_sent_back_by_its_own_url_with_the_outcome(api: Api, user: str) -> None:
-    way_back = {"referral_source": "APP", "client_redirect_url": "https://app.example.com/done?a=1&b=%2F#top"}
-    guid, window = await begin(api, user, **way_back)
+    return_target = {
+        "referral_source": "APP",
+        "client_redirect_url": "https://app.example.com/done?a=1&b=%2F#top",
+    }
+    guid, window = await begin(api, user, **return_target)
     answer = await api.http.get(await decide(api, window))
     assert answer.status_code == 303
     expected = f"https://app.example.com/done?a=1&b=%2F&status=success&member_guid={guid}#top"
     assert answer.headers["location"] == expected
     assert answer.headers["referrer-policy"] == "no-referrer"
 
-    guid, window = await begin(api, await api.create_user(), **way_back)
+    guid, window = await begin(api, await api.create_user(), **return_target)
     answer = await api.http.get(await decide(api, window, "deny"))
     query = parse_qs(urlsplit(answer.headers["location"]).query)
     assert (query["status"], query["member_guid"], query["error_reason"]) == (["error"], [guid], ["DENIED"])
@@ -226,7 +229,7 @@ async def test_a_browsers_page_names_the_clients_origin_and_does_not_follow_its_
 
 
 async def allow(api: Api, *origins: str) -> None:
-    async with api.house.db.transaction() as connection:
+    async with api.services.db.transaction() as connection:
         await put_widget_look(connection, api.caller.guid, WidgetLook(origins=list(origins)))
 
 
@@ -249,7 +252,7 @@ async def test_an_opener_that_the_client_named_is_told_alone(api: Api, user: str
 async def test_without_a_list_or_with_another_clients_no_foreign_opener_is_told(
     api: Api, user: str, http: httpx.AsyncClient
 ) -> None:
-    await allow(Api(http, api.house, await make_client(api.house)), "https://theirs.example")
+    await allow(Api(http, api.services, await make_client(api.services)), "https://theirs.example")
     _, window = await begin(api, user)
     page = await api.http.get(await decide(api, window))
     assert "origins" not in data_of(page.text)
@@ -297,7 +300,7 @@ async def test_the_callback_payload_of_the_call_that_opened_the_window_is_echoed
     created = await api.post(f"/users/{user}/members", json=OAUTH, headers={"X-CALLBACK-PAYLOAD": "Zm9v"})
     await api.http.get(await decide(api, created.json()["member"]["oauth_window_uri"]))
     await api.work()
-    async with api.house.db.connection() as connection:
+    async with api.services.db.connection() as connection:
         cursor = await connection.execute(
             "SELECT callback_payload FROM event WHERE client_guid = %s AND type = 'AGGREGATION'",
             (api.caller.guid,),
@@ -360,7 +363,7 @@ async def test_what_the_window_was_for_may_be_gone_or_disabled_by_the_time_of_re
 async def test_a_used_window_leaves_no_secret_behind(api: Api, user: str) -> None:
     _, window = await begin(api, user)
     await api.http.get(await decide(api, window))
-    async with api.house.db.connection() as connection:
+    async with api.services.db.connection() as connection:
         cursor = await connection.execute(
             "SELECT count(*) FROM sealed_secret WHERE owner_guid = %s AND kind = 'LINK'", (user,)
         )
@@ -373,7 +376,7 @@ async def test_what_a_window_carried_that_nobody_returned_from_is_forgotten(
     await begin(api, user)
 
     async def kept() -> int:
-        async with api.house.db.connection() as connection:
+        async with api.services.db.connection() as connection:
             cursor = await connection.execute(
                 "SELECT count(*) FROM sealed_secret WHERE owner_guid = %s AND kind = 'LINK'", (user,)
             )
@@ -381,23 +384,23 @@ async def test_what_a_window_carried_that_nobody_returned_from_is_forgotten(
         return int(row[0]) if row else 0
 
     clock.advance(timedelta(hours=23))
-    await keep_house(api.house)
+    await run_maintenance(api.services)
     assert await kept() == 1
     clock.advance(timedelta(hours=2))
-    await keep_house(api.house)
+    await run_maintenance(api.services)
     assert await kept() == 0
 
 
 def test_a_way_back_is_checked_wherever_it_is_made() -> None:
     with pytest.raises(InvalidRequest):
-        WayBack(client_redirect_url="ftp://example.com")
-    assert WayBack(client_redirect_url="http://localhost:3000").origin == "http://localhost:3000"
+        ReturnTarget(client_redirect_url="ftp://example.com")
+    assert ReturnTarget(client_redirect_url="http://localhost:3000").origin == "http://localhost:3000"
 
 
 async def test_while_the_database_is_away_the_user_is_asked_to_wait(api: Api, user: str) -> None:
     _, window = await begin(api, user)
     back = await decide(api, window)
-    await api.house.db.close()
+    await api.services.db.close()
     page = await api.http.get(back)
     assert page.status_code == 503
     assert "shortly" in page.text

@@ -10,14 +10,14 @@ import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.http.test_answers import SHOWN, WIRES
 
 from coatcheck.api.docs_page import STYLE, docs_page
 from coatcheck.api.openapi import JSON, VENDOR, document
 from coatcheck.api.operations import OPERATIONS
-from coatcheck.api.presenter import Wire
+from coatcheck.api.presenter import Presenter
 from coatcheck.api.routes import ROUTES, Caller
 from tests.http.mx_spec import VERSIONS
+from tests.http.test_schemas_answers import SHOWN, WIRES
 
 RAW = document(ROUTES, base_url="https://coatcheck.test", version="0.1.0")
 DOCUMENT = json.loads(RAW)
@@ -50,7 +50,7 @@ def test_every_route_that_has_a_caller_is_described_and_nothing_else() -> None:
 
 def test_what_an_operation_shows_is_something_the_wire_can_show_and_all_of_it_is_shown_somewhere() -> None:
     shown = {operation.shows for operation in OPERATIONS.values()} - {None}
-    assert shown == {name for name in vars(Wire) if name.startswith("show_")}
+    assert shown == {name for name in vars(Presenter) if name.startswith("show_")}
 
 
 def test_every_reference_leads_somewhere() -> None:

@@ -10,22 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.api.presenter import Include, Wire
+from coatcheck.api.presenter import Include, Presenter
 from coatcheck.api.schemas.encoding import LARGEST_EXACT, number_or_text
 from coatcheck.api.schemas.v20111101.includes import parent_class
 from coatcheck.api.versions import NEWER, OLDER
 from coatcheck.connectors.contract import Institution, JobKind, Merchant
 from coatcheck.connectors.registry import ListedMerchant
-from coatcheck.grants.issuer import Bought
+from coatcheck.grants.issuer import IssuedToken
 from coatcheck.model.accounts import Account
 from coatcheck.model.members import Member
-from coatcheck.model.paging import Listing, Page
-from coatcheck.model.tokens import IssuedToken
+from coatcheck.model.paging import Page, PageRequest
+from coatcheck.model.tokens import TokenRow
 from coatcheck.model.transactions import Transaction
 from coatcheck.vault.vault import AccountNumbers
 
 NOW = datetime(2026, 11, 23, 13, 8, tzinfo=UTC)
-BOTH = pytest.mark.parametrize("wire", [OLDER, NEWER], ids=["v20111101", "v20250224"])
+BOTH = pytest.mark.parametrize("presenter", [OLDER, NEWER], ids=["v20111101", "v20250224"])
 
 ACCOUNT = Account(
     guid="ACT-1",
@@ -102,13 +102,13 @@ NUMBERS = AccountNumbers(
 )
 
 
-def page_of(*items: Any, total: int | None = None, page: Page = Page()) -> Listing[Any]:  # noqa: B008 (frozen)
-    return Listing(items, len(items) if total is None else total, page)
+def page_of(*items: Any, total: int | None = None, page: PageRequest = PageRequest()) -> Page[Any]:  # noqa: B008 (frozen)
+    return Page(items, len(items) if total is None else total, page)
 
 
 @BOTH
-def test_times_end_in_z_dates_are_dates_and_money_keeps_its_digits(wire: Wire) -> None:
-    body = wire.show_account(ACCOUNT)
+def test_times_end_in_z_dates_are_dates_and_money_keeps_its_digits(presenter: Presenter) -> None:
+    body = presenter.show_account(ACCOUNT)
     assert b'"created_at":"2026-11-23T13:08:00Z"' in body
     assert b'"started_on":"2020-02-29"' in body
     assert b'"balance":1000.10,' in body
@@ -116,8 +116,10 @@ def test_times_end_in_z_dates_are_dates_and_money_keeps_its_digits(wire: Wire) -
 
 @pytest.mark.parametrize(("total", "pages"), [(0, 1), (1, 1), (25, 1), (26, 2), (250, 10)])
 @BOTH
-def test_pagination_counts_pages_and_an_empty_list_has_one(wire: Wire, total: int, pages: int) -> None:
-    shown = json.loads(wire.show_accounts(page_of(total=total, page=Page(3, 25))))
+def test_pagination_counts_pages_and_an_empty_list_has_one(
+    presenter: Presenter, total: int, pages: int
+) -> None:
+    shown = json.loads(presenter.show_accounts(page_of(total=total, page=PageRequest(3, 25))))
     assert shown["pagination"] == {
         "current_page": 3,
         "per_page": 25,
@@ -134,20 +136,20 @@ def test_only_the_newer_dialect_names_the_most_recent_job() -> None:
 
 
 @BOTH
-def test_a_member_says_what_its_status_means_and_whether_new_credentials_help(wire: Wire) -> None:
-    denied = json.loads(wire.show_member(MEMBER))["member"]
+def test_a_member_says_what_its_status_means_and_whether_new_credentials_help(presenter: Presenter) -> None:
+    denied = json.loads(presenter.show_member(MEMBER))["member"]
     assert "MX Bank" in denied["connection_status_message"]
     assert denied["needs_updated_credentials"] is True
     assert denied["use_cases"] == []
-    locked = json.loads(wire.show_member(replace(MEMBER, connection_status="LOCKED")))["member"]
+    locked = json.loads(presenter.show_member(replace(MEMBER, connection_status="LOCKED")))["member"]
     assert locked["needs_updated_credentials"] is False
-    manual = json.loads(wire.show_member(replace(MEMBER, connection_status=None)))["member"]
+    manual = json.loads(presenter.show_member(replace(MEMBER, connection_status=None)))["member"]
     assert manual["connection_status_message"] is None
 
 
 @BOTH
-def test_a_pending_member_carries_the_window_to_open(wire: Wire) -> None:
-    shown = json.loads(wire.show_member(MEMBER, "https://bank.test/authorize"))
+def test_a_pending_member_carries_the_window_to_open(presenter: Presenter) -> None:
+    shown = json.loads(presenter.show_member(MEMBER, "https://bank.test/authorize"))
     assert shown["member"]["oauth_window_uri"] == "https://bank.test/authorize"
 
 
@@ -170,17 +172,17 @@ def test_the_feed_fields_repeat_what_the_bank_said_and_say_nothing_of_a_manual_a
 
 
 @BOTH
-def test_a_transaction_carries_only_the_extras_that_were_asked_for(wire: Wire) -> None:
-    plain = json.loads(wire.show_transactions(page_of(TRANSACTION)))["transactions"][0]
+def test_a_transaction_carries_only_the_extras_that_were_asked_for(presenter: Presenter) -> None:
+    plain = json.loads(presenter.show_transactions(page_of(TRANSACTION)))["transactions"][0]
     extras = {"classification", "geolocation", "merchant", "repeating_transaction"}
     assert not extras & plain.keys()
-    asked = json.loads(wire.show_transactions(page_of(TRANSACTION), frozenset({Include.MERCHANTS})))
+    asked = json.loads(presenter.show_transactions(page_of(TRANSACTION), frozenset({Include.MERCHANTS})))
     assert extras & asked["transactions"][0].keys() == {"merchant"}
     assert asked["transactions"][0]["merchant"] is None
 
 
 @BOTH
-def test_all_extras_name_place_merchant_class_and_series(wire: Wire) -> None:
+def test_all_extras_name_place_merchant_class_and_series(presenter: Presenter) -> None:
     transaction = replace(
         TRANSACTION,
         city="Lehi",
@@ -191,7 +193,7 @@ def test_all_extras_name_place_merchant_class_and_series(wire: Wire) -> None:
         recurrence="BILL",
     )
     merchants = {"MCH-1": ListedMerchant("MCH-1", "MCL-1", Merchant("Corner Shop", "https://corner.test"))}
-    shown = json.loads(wire.show_transactions(page_of(transaction), frozenset(Include), merchants))
+    shown = json.loads(presenter.show_transactions(page_of(transaction), frozenset(Include), merchants))
     shown = shown["transactions"][0]
     assert shown["geolocation"] == {"country": "US", "state": "UT", "city": "Lehi", "postal code": "84043"}
     assert shown["merchant"]["name"] == "Corner Shop"
@@ -201,10 +203,10 @@ def test_all_extras_name_place_merchant_class_and_series(wire: Wire) -> None:
 
 
 @BOTH
-def test_a_series_has_one_guid_for_all_its_transactions(wire: Wire) -> None:
+def test_a_series_has_one_guid_for_all_its_transactions(presenter: Presenter) -> None:
     rent = replace(TRANSACTION, recurrence="BILL", description="Rent")
     listing = page_of(rent, replace(rent, guid="TRN-2"), replace(rent, description="Gym"))
-    shown = json.loads(wire.show_transactions(listing, {Include.REPEATING_TRANSACTIONS}))["transactions"]
+    shown = json.loads(presenter.show_transactions(listing, {Include.REPEATING_TRANSACTIONS}))["transactions"]
     first, second, other = (each["repeating_transaction"]["guid"] for each in shown)
     assert first == second != other
 
@@ -233,16 +235,16 @@ def test_the_class_of_a_transaction_follows_from_what_is_known_of_it(
 
 @BOTH
 def test_processor_numbers_are_integers_where_no_digit_is_lost_and_strings_where_one_would_be(
-    wire: Wire,
+    presenter: Presenter,
 ) -> None:
-    shown = json.loads(wire.show_processor_numbers([NUMBERS], as_strings=False))["account_numbers"][0]
+    shown = json.loads(presenter.show_processor_numbers([NUMBERS], as_strings=False))["account_numbers"][0]
     assert (shown["account_number"], shown["routing_number"]) == (6366816006, "021000021")
     assert (shown["account_guid"], shown["member_guid"], shown["user_guid"]) == ("ACT-1", "MBR-1", "USR-1")
 
 
 @BOTH
-def test_a_processor_that_wants_strings_gets_strings(wire: Wire) -> None:
-    shown = json.loads(wire.show_processor_numbers([NUMBERS], as_strings=True))["account_numbers"][0]
+def test_a_processor_that_wants_strings_gets_strings(presenter: Presenter) -> None:
+    shown = json.loads(presenter.show_processor_numbers([NUMBERS], as_strings=True))["account_numbers"][0]
     assert (shown["account_number"], shown["routing_number"]) == ("6366816006", "021000021")
 
 
@@ -273,14 +275,16 @@ def test_the_edges_of_what_is_shown_as_an_integer(digits: str | None, shown: int
 
 
 @BOTH
-def test_a_payment_account_shows_numbers_as_strings_and_without_them_the_mask_alone(wire: Wire) -> None:
-    full = json.loads(wire.show_payment_account(ACCOUNT, NUMBERS))["payment_account"]
+def test_a_payment_account_shows_numbers_as_strings_and_without_them_the_mask_alone(
+    presenter: Presenter,
+) -> None:
+    full = json.loads(presenter.show_payment_account(ACCOUNT, NUMBERS))["payment_account"]
     assert (full["account_number"], full["routing_number"]) == ("6366816006", "021000021")
-    masked = json.loads(wire.show_payment_account(ACCOUNT, None))["payment_account"]
+    masked = json.loads(presenter.show_payment_account(ACCOUNT, None))["payment_account"]
     assert (masked["account_number"], masked["routing_number"]) == ("6816", None)
 
 
-ISSUED = IssuedToken(
+ISSUED = TokenRow(
     guid="TKN-1",
     processor_guid="PPR-1",
     user_guid="USR-1",
@@ -297,8 +301,8 @@ ISSUED = IssuedToken(
 
 
 @BOTH
-def test_a_listed_token_is_its_first_characters_and_no_more(wire: Wire) -> None:
-    shown = json.loads(wire.show_tokens([ISSUED]))
+def test_a_listed_token_is_its_first_characters_and_no_more(presenter: Presenter) -> None:
+    shown = json.loads(presenter.show_tokens([ISSUED]))
     assert shown["tokens"] == [
         {
             "payment_processor_guid": "PPR-1",
@@ -311,16 +315,16 @@ def test_a_listed_token_is_its_first_characters_and_no_more(wire: Wire) -> None:
 
 @BOTH
 def test_an_exchange_answers_as_mxs_guide_says_and_its_legacy_twin_as_the_older_guide_said(
-    wire: Wire,
+    presenter: Presenter,
 ) -> None:
-    bought = Bought(access_token="cct_x", scope="user-guid:USR-1", expires_at=NOW)
-    assert json.loads(wire.show_token(bought)) == {
+    issued = IssuedToken(access_token="cct_x", scope="user-guid:USR-1", expires_at=NOW)
+    assert json.loads(presenter.show_token(issued)) == {
         "access_token": "cct_x",
         "expires_at": "2026-11-23T13:08:00Z",
         "scope": "user-guid:USR-1",
         "token_type": "Bearer",
     }
-    assert json.loads(wire.show_legacy_token(bought)) == {
+    assert json.loads(presenter.show_legacy_token(issued)) == {
         "access_token": "cct_x",
         "token_type": "bearer",
         "scope": "payment_accounts",

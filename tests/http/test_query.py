@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from coatcheck.api import paging
 from coatcheck.api.presenter import Include
 from coatcheck.errors import InvalidRequest
-from coatcheck.model.paging import Page
+from coatcheck.model.paging import PageRequest
 
 NOW = datetime(2026, 11, 23, 13, 8, tzinfo=UTC)
 
@@ -21,14 +21,14 @@ NOW = datetime(2026, 11, 23, 13, 8, tzinfo=UTC)
     [("1", 1), ("7", 7), ("0", 1), ("-1", 1), ("", 1), ("two", 1), ("1.5", 1), ("٣", 1), ("9" * 5000, 1)],
 )
 def test_a_page_that_is_none_is_the_first(page: str, number: int) -> None:
-    assert paging.read_page([("page", page)]) == Page(number, 25)
+    assert paging.read_page([("page", page)]) == PageRequest(number, 25)
 
 
 @pytest.mark.parametrize(
     ("size", "expected"), [("10", 10), ("1000", 1000), ("9", 25), ("1001", 25), ("0", 25), ("all", 25)]
 )
 def test_a_size_out_of_range_is_the_default_and_no_error(size: str, expected: int) -> None:
-    assert paging.read_page([("records_per_page", size)]) == Page(1, expected)
+    assert paging.read_page([("records_per_page", size)]) == PageRequest(1, expected)
 
 
 def test_a_list_may_have_a_smaller_largest_page() -> None:

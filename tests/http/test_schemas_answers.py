@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coatcheck.api.presenter import Wire
+from coatcheck.api.presenter import Presenter
 from coatcheck.api.versions import NEWER, OLDER
 from tests.http import sample_records
 from tests.http.mx_spec import DEFECTS, FOLDER, MISSING, NULL, VERSIONS, Defect, spec, validate
@@ -20,7 +20,7 @@ WIRES = {"v20111101": OLDER, "v20250224": NEWER}
 
 
 @dataclass(frozen=True)
-class Shown:
+class Disclosed:
     """Which of MX's operations a `show_` answers, and what it takes."""
 
     operations: tuple[str, ...]
@@ -33,7 +33,10 @@ TEXT = st.text(min_size=1)
 LISTINGS = {
     "show_users": (sample_records.users, ("listUsers",)),
     "show_institutions": (sample_records.institutions, ("listInstitutions", "listFavoriteInstitutions")),
-    "show_credentials": (sample_records.credential_fields, ("listInstitutionCredentials", "listMemberCredentials")),
+    "show_credentials": (
+        sample_records.credential_fields,
+        ("listInstitutionCredentials", "listMemberCredentials"),
+    ),
     "show_members": (sample_records.members, ("listMembers",)),
     "show_challenges": (sample_records.challenges, ("listMemberChallenges",)),
     "show_accounts": (sample_records.accounts, ("listUserAccounts", "listMemberAccounts")),
@@ -51,19 +54,22 @@ LISTINGS = {
     "show_merchants": (sample_records.merchants, ("listMerchants",)),
     "show_processor_owners": (sample_records.owners, ("getAccountOwnerInfo",)),
 }
-SHOWN: dict[str, Shown] = {
-    **{name: Shown(operations, (sample_records.listings(items),)) for name, (items, operations) in LISTINGS.items()},
-    "show_user": Shown(("createUser", "readUser", "updateUser"), (sample_records.users,)),
-    "show_institution": Shown(("readInstitution",), (sample_records.institutions,)),
-    "show_member": Shown(
+SHOWN: dict[str, Disclosed] = {
+    **{
+        name: Disclosed(operations, (sample_records.listings(items),))
+        for name, (items, operations) in LISTINGS.items()
+    },
+    "show_user": Disclosed(("createUser", "readUser", "updateUser"), (sample_records.users,)),
+    "show_institution": Disclosed(("readInstitution",), (sample_records.institutions,)),
+    "show_member": Disclosed(
         ("createMember", "readMember", "updateMember", "verifyMember", "checkRealTimeAccountBalance"),
         (sample_records.members, st.none() | TEXT),
     ),
-    "show_member_status": Shown(
+    "show_member_status": Disclosed(
         ("readMemberStatus",), (sample_records.members, st.lists(sample_records.challenges, max_size=2))
     ),
-    "show_oauth_window": Shown(("requestOAuthWindowURI",), (TEXT, TEXT)),
-    "show_account": Shown(
+    "show_oauth_window": Disclosed(("requestOAuthWindowURI",), (TEXT, TEXT)),
+    "show_account": Disclosed(
         (
             "readAccount",
             "readAccountByMember",
@@ -73,8 +79,10 @@ SHOWN: dict[str, Shown] = {
         ),
         (sample_records.accounts,),
     ),
-    "show_transaction": Shown(("updateTransaction", "updateTransactionByAccount"), (sample_records.transactions,)),
-    "show_transactions": Shown(
+    "show_transaction": Disclosed(
+        ("updateTransaction", "updateTransactionByAccount"), (sample_records.transactions,)
+    ),
+    "show_transactions": Disclosed(
         (
             "listTransactions",
             "listTransactionsByMember",
@@ -89,36 +97,44 @@ SHOWN: dict[str, Shown] = {
             st.fixed_dictionaries({"MCH-1": sample_records.merchants}),
         ),
     ),
-    "show_statement": Shown(("readStatementByMember",), (sample_records.statements,)),
-    "show_micro_deposit": Shown(
+    "show_statement": Disclosed(("readStatementByMember",), (sample_records.statements,)),
+    "show_micro_deposit": Disclosed(
         ("createMicrodeposit", "readUserMicrodeposit", "verifyMicrodeposit"),
         (sample_records.micro_deposits, sample_records.deposit_accounts),
     ),
-    "show_account_verifications": Shown(
+    "show_account_verifications": Disclosed(
         ("listUserVerifications",),
         (st.lists(st.tuples(sample_records.micro_deposits, sample_records.deposit_accounts), max_size=2),),
     ),
-    "show_category": Shown(("readDefaultCategory", "readCategory"), (sample_records.categories,)),
-    "show_merchant": Shown(("readMerchant",), (sample_records.merchants,)),
-    "show_merchant_location": Shown(("readMerchantLocation",), (sample_records.merchants,)),
-    "show_widget_url": Shown(
+    "show_category": Disclosed(("readDefaultCategory", "readCategory"), (sample_records.categories,)),
+    "show_merchant": Disclosed(("readMerchant",), (sample_records.merchants,)),
+    "show_merchant_location": Disclosed(("readMerchantLocation",), (sample_records.merchants,)),
+    "show_widget_url": Disclosed(
         ("requestWidgetURL",),
         named={"widget_type": st.just("connect_widget"), "url": TEXT, "user_id": st.none() | TEXT},
     ),
-    "show_connect_widget_url": Shown(("requestConnectWidgetURL",), named={"url": TEXT, "user_guid": TEXT}),
-    "show_authorization_code": Shown(("requestAuthorizationCode",), (TEXT,)),
-    "show_legacy_authorization_code": Shown(("deprecatedRequestPaymentProcessorAuthorizationCode",), (TEXT,)),
-    "show_tokens": Shown(("listTokens",), (st.lists(sample_records.issued_tokens, max_size=2),)),
-    "show_processor_numbers": Shown(
-        ("requestAccountNumber",), (st.lists(sample_records.numbers, max_size=2),), {"as_strings": st.booleans()}
+    "show_connect_widget_url": Disclosed(
+        ("requestConnectWidgetURL",), named={"url": TEXT, "user_guid": TEXT}
     ),
-    "show_payment_account": Shown(("readAccountBalance",), (sample_records.accounts, st.none() | sample_records.numbers)),
+    "show_authorization_code": Disclosed(("requestAuthorizationCode",), (TEXT,)),
+    "show_legacy_authorization_code": Disclosed(
+        ("deprecatedRequestPaymentProcessorAuthorizationCode",), (TEXT,)
+    ),
+    "show_tokens": Disclosed(("listTokens",), (st.lists(sample_records.issued_tokens, max_size=2),)),
+    "show_processor_numbers": Disclosed(
+        ("requestAccountNumber",),
+        (st.lists(sample_records.numbers, max_size=2),),
+        {"as_strings": st.booleans()},
+    ),
+    "show_payment_account": Disclosed(
+        ("readAccountBalance",), (sample_records.accounts, st.none() | sample_records.numbers)
+    ),
 }
 IN_NO_SPEC = {"show_token", "show_legacy_token", "show_grants"}
 
 
 def test_every_show_of_the_contract_is_judged_here() -> None:
-    shows = {name for name in vars(Wire) if name.startswith("show_")}
+    shows = {name for name in vars(Presenter) if name.startswith("show_")}
     assert shows == SHOWN.keys() | IN_NO_SPEC
 
 
@@ -149,11 +165,11 @@ def test_an_answer_has_exactly_the_keys_and_types_of_the_spec(
     ],
 )
 def test_an_exception_stands_only_where_the_spec_itself_refuses(version: str, defect: Defect) -> None:
-    judge = spec(version)
+    determine_outcome = spec(version)
     schema, *path = defect.where.split(".")
-    node = judge.components[schema]
+    node = determine_outcome.components[schema]
     for name in path:
-        node = judge.properties(node, schema)[name][0]
+        node = determine_outcome.properties(node, schema)[name][0]
     assert "type" in node
     assert not node.get("nullable") or defect.allows != NULL
 

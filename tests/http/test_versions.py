@@ -62,7 +62,7 @@ def test_the_client_that_reads_a_pdf_is_told_in_json_what_goes_wrong(accept: str
 @given(st.text(), st.none() | st.text())
 def test_any_pair_of_headers_is_answered_or_refused(accept: str, version: str | None) -> None:
     try:
-        wire, media_type = choose(accept, version)
+        presenter, media_type = choose(accept, version)
     except UnknownVersion:
         return
-    assert (wire, media_type) in set(product((OLDER, NEWER), (JSON, VENDOR)))
+    assert (presenter, media_type) in set(product((OLDER, NEWER), (JSON, VENDOR)))

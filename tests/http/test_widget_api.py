@@ -3,19 +3,19 @@
 import httpx
 import pytest
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.connectors.contract import CredentialField, JobKind
 from coatcheck.model.members import find_member
 from coatcheck.widget.presenters import show_credentials
-from coatcheck.worker import hire
+from coatcheck.worker import build_worker
 from tests.api_client import LOGIN, PASSWORD, Api
 from tests.factories import make_client
 from tests.widget_client import CORRECT, answer, jobs_of, open_page, signing_in
 
 
 @pytest.fixture
-async def api(house: Coatcheck, http: httpx.AsyncClient) -> Api:
-    return Api(http, house, await make_client(house, name="Acme"))
+async def api(services: Services, http: httpx.AsyncClient) -> Api:
+    return Api(http, services, await make_client(services, name="Acme"))
 
 
 @pytest.fixture
@@ -129,10 +129,10 @@ async def test_only_institutions_that_give_what_is_wanted_are_found(api: Api, us
 
 
 async def test_an_institution_and_its_boxes_are_read_by_guid_and_by_code(
-    api: Api, house: Coatcheck, user: str
+    api: Api, services: Services, user: str
 ) -> None:
     page = await open_page(api, user)
-    bank = house.registry.find("mxbank")
+    bank = services.registry.find("mxbank")
     shown = await page.get(f"/institutions/{bank.guid}")
     assert shown == await page.get("/institutions/mxbank")
     assert shown["logo_url"].startswith("data:image/svg+xml,%3Csvg")
@@ -244,18 +244,18 @@ async def test_without_transactions_none_are_read(api: Api, user: str) -> None:
 
 
 async def test_an_aggregation_that_follows_a_verification_can_fail_and_be_tried_alone(
-    api: Api, house: Coatcheck, user: str
+    api: Api, services: Services, user: str
 ) -> None:
     page = await open_page(api, user, mode="verification", include_transactions=True)
     member = (await page.send("POST", "/members", signing_in(api, "ann", "x")))["member"]
-    crew = hire(house)
-    await crew.sittings.work(user, member["most_recent_job_guid"])
+    worker_services = build_worker(services)
+    await worker_services.sync.work(user, member["most_recent_job_guid"])
     member = await page.get(f"/members/{member['guid']}")
     assert (member["step"], member["connection_status"]) == ("connecting", 6)
     assert member["progress"]["done"] == ["started", "authenticated", "accounts", "numbers"]
-    async with house.db.transaction() as connection:
+    async with services.db.transaction() as connection:
         found = await find_member(connection, user, member["guid"])
-        await house.linker.change(
+        await services.members.change(
             connection,
             found,
             credentials={LOGIN: "ann", PASSWORD: "SERVER_ERROR"},
@@ -298,7 +298,7 @@ async def test_a_form_that_is_not_filled_in_is_refused(
     api: Api, user: str, values: list[dict[str, str]]
 ) -> None:
     page = await open_page(api, user)
-    body = {"institution_guid": api.house.registry.find("mxbank").guid, "credentials": values}
+    body = {"institution_guid": api.services.registry.find("mxbank").guid, "credentials": values}
     assert await page.refused("POST", "/members", body) == (400, "invalid_request")
 
 

@@ -7,17 +7,17 @@ from typing import Any
 import httpx
 import pytest
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.clock import MovableClock
-from coatcheck.worker import hire
+from coatcheck.worker import build_worker
 from tests.api_client import Api
 from tests.factories import make_client
 from tests.widget_client import DEPOSIT, Page, answer, decide, jobs_of, oauth, open_page, signing_in
 
 
 @pytest.fixture
-async def api(house: Coatcheck, http: httpx.AsyncClient) -> Api:
-    return Api(http, house, await make_client(house, name="Acme"))
+async def api(services: Services, http: httpx.AsyncClient) -> Api:
+    return Api(http, services, await make_client(services, name="Acme"))
 
 
 @pytest.fixture
@@ -86,11 +86,11 @@ async def test_an_answer_that_is_none_of_the_options_leaves_the_question_standin
 
 
 async def test_a_question_that_waited_too_long_is_asked_anew(
-    api: Api, house: Coatcheck, user: str, clock: MovableClock
+    api: Api, services: Services, user: str, clock: MovableClock
 ) -> None:
     member = await (await open_page(api, user)).connect("ann", "challenge")
     clock.advance(timedelta(hours=24, seconds=1))
-    await hire(house).sweep()
+    await build_worker(services).sweep()
     page = await open_page(api, user, current_member_guid=member["guid"])
     expired = await page.get(f"/members/{member['guid']}")
     assert (expired["step"], expired["connection_status"]) == ("actionableError", 19)
@@ -188,11 +188,11 @@ async def test_a_window_nobody_returned_from_is_given_up_when_its_link_expired(
     assert (await api.http.get(await decide(api, member["oauth_window_uri"]))).status_code == 410
 
 
-async def test_a_window_outlives_its_session_for_nothing(api: Api, user: str, house: Coatcheck) -> None:
+async def test_a_window_outlives_its_session_for_nothing(api: Api, user: str, services: Services) -> None:
     page = await open_page(api, user)
     member, _ = await begin(page)
     back = await decide(api, member["oauth_window_uri"])
-    async with house.db.transaction() as connection:
+    async with services.db.transaction() as connection:
         await connection.execute(
             "UPDATE widget_session SET idle_at = created_at WHERE guid = %s", (page.boot["session_guid"],)
         )
@@ -213,9 +213,12 @@ async def test_a_bank_with_its_own_page_takes_no_credentials_and_the_other_way_r
     api: Api, user: str
 ) -> None:
     page = await open_page(api, user)
-    own_page = {**signing_in(api, "ann", "x"), "institution_guid": api.house.registry.find("mxcu_oauth").guid}
+    own_page = {
+        **signing_in(api, "ann", "x"),
+        "institution_guid": api.services.registry.find("mxcu_oauth").guid,
+    }
     assert await page.refused("POST", "/members", own_page) == (400, "invalid_request")
-    form = {"institution_guid": api.house.registry.find("mxbank").guid, "is_oauth": True}
+    form = {"institution_guid": api.services.registry.find("mxbank").guid, "is_oauth": True}
     assert await page.refused("POST", "/members", form) == (400, "invalid_request")
     member = await page.connect()
     assert await page.refused("GET", f"/members/{member['guid']}/oauth_window_uri") == (

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.cli.credentials import settle, settled_seed
 from coatcheck.clock import MovableClock
 from coatcheck.model.statuses import ConnectionStatus
@@ -25,8 +25,8 @@ from tests.widget_client import (
 
 
 @pytest.fixture
-async def api(house: Coatcheck, http: httpx.AsyncClient) -> Api:
-    return Api(http, house, await make_client(house, name="Acme"))
+async def api(services: Services, http: httpx.AsyncClient) -> Api:
+    return Api(http, services, await make_client(services, name="Acme"))
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ async def test_the_page_lets_nothing_foreign_in_and_is_kept_nowhere(api: Api, us
     assert all("application/json" in each or 'src="/md/static/' in each for each in scripts)
 
 
-async def test_who_may_frame_the_page_is_the_client_s_list(api: Api, house: Coatcheck, user: str) -> None:
+async def test_who_may_frame_the_page_is_the_client_s_list(api: Api, services: Services, user: str) -> None:
     assert (await open_page(api, user)).boot["target_origins"] == ["http://coatcheck.test"]
     look = WidgetLook(
         origins=["https://app.example", "http://localhost:*"],
@@ -89,7 +89,7 @@ async def test_who_may_frame_the_page_is_the_client_s_list(api: Api, house: Coat
         logo="data:image/png;base64,AAAA",
         privacy_url="https://app.example/privacy",
     )
-    async with house.db.transaction() as connection:
+    async with services.db.transaction() as connection:
         await put_widget_look(connection, api.caller.guid, look)
     page = await open_page(api, user)
     policy = page.response.headers["content-security-policy"]
@@ -105,16 +105,16 @@ async def test_who_may_frame_the_page_is_the_client_s_list(api: Api, house: Coat
 
 
 async def test_a_sandbox_s_client_may_embed_it_from_any_port_of_its_own_machine(
-    house: Coatcheck, tmp_path: Path
+    services: Services, tmp_path: Path
 ) -> None:
     settled_seed(tmp_path, None)
-    made = await settle(house, tmp_path)
-    async with house.db.connection() as connection:
+    made = await settle(services, tmp_path)
+    async with services.db.connection() as connection:
         look = await widget_look(connection, made.client_id)
     assert look.origins == ["http://localhost:*", "http://127.0.0.1:*"]
 
 
-async def test_the_page_begins_with_every_option_settled(api: Api, house: Coatcheck, user: str) -> None:
+async def test_the_page_begins_with_every_option_settled(api: Api, services: Services, user: str) -> None:
     guid = await api.connect(user)
     page = await open_page(
         api,
@@ -123,7 +123,7 @@ async def test_the_page_begins_with_every_option_settled(api: Api, house: Coatch
         include_identity=True,
         include_transactions=True,
         color_scheme="dark",
-        current_institution_guid=house.registry.find("mxbank").guid,
+        current_institution_guid=services.registry.find("mxbank").guid,
         current_member_guid=guid,
         iso_country_code=["us"],
         use_cases=["PFM"],
@@ -138,7 +138,7 @@ async def test_the_page_begins_with_every_option_settled(api: Api, house: Coatch
         "include_identity": True,
         "color_scheme": "dark",
         "current_institution_code": "mxbank",
-        "current_institution_guid": house.registry.find("mxbank").guid,
+        "current_institution_guid": services.registry.find("mxbank").guid,
         "current_member_guid": guid,
         "current_microdeposit_guid": None,
         "update_credentials": False,
@@ -180,10 +180,10 @@ async def test_the_language_is_the_client_s_choice_then_the_browser_s(
 
 
 async def test_what_others_wrote_is_data_on_the_page_and_never_markup(
-    house: Coatcheck, http: httpx.AsyncClient
+    services: Services, http: httpx.AsyncClient
 ) -> None:
     name = "</script><script>alert(1)</script><!--&\u2028"
-    api = Api(http, house, await make_client(house, name=name))
+    api = Api(http, services, await make_client(services, name=name))
     response = await http.get(await link(api, await api.create_user()))
     assert boot_of(response)["client"]["name"] == name
     assert response.text.count("<script") == 2

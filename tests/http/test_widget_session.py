@@ -8,7 +8,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from coatcheck.app import Coatcheck, build
+from coatcheck.app import Services, build
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.model.clients import set_client_disabled
@@ -20,8 +20,8 @@ from tests.widget_client import DEPOSIT, link, oauth, open_page, signing_in
 
 
 @pytest.fixture
-async def api(house: Coatcheck, http: httpx.AsyncClient) -> Api:
-    return Api(http, house, await make_client(house, name="Acme"))
+async def api(services: Services, http: httpx.AsyncClient) -> Api:
+    return Api(http, services, await make_client(services, name="Acme"))
 
 
 @pytest.fixture
@@ -68,9 +68,9 @@ async def test_a_session_ends_with_its_user_s_disabling_and_deletion(api: Api) -
         assert await page.refused("GET", "/start") == (401, "session_over")
 
 
-async def test_a_session_ends_with_its_client_s_disabling(api: Api, house: Coatcheck, user: str) -> None:
+async def test_a_session_ends_with_its_client_s_disabling(api: Api, services: Services, user: str) -> None:
     page, url = await open_page(api, user), await link(api, user)
-    async with house.db.transaction() as connection:
+    async with services.db.transaction() as connection:
         await set_client_disabled(connection, api.caller.guid, True)
     assert await page.refused("GET", "/start") == (401, "session_over")
     assert (await api.http.get(url)).status_code == 410
@@ -83,7 +83,7 @@ async def test_another_process_knows_the_session(
     async with build(settings, clock) as restarted:
         transport = httpx.ASGITransport(create_app(restarted))
         async with httpx.AsyncClient(transport=transport, base_url=settings.base_url) as http:
-            elsewhere = replace(page, api=replace(api, http=http, house=restarted))
+            elsewhere = replace(page, api=replace(api, http=http, services=restarted))
             assert (await elsewhere.get("/start"))["step"] == "search"
 
 
@@ -96,7 +96,7 @@ async def test_only_the_hash_of_a_session_is_kept_and_its_token_is_in_no_log(api
     token = page.boot["session_token"]
     assert token not in repr(logs)
     assert token not in repr(page.boot["config"])
-    async with api.house.db.connection() as connection:
+    async with api.services.db.connection() as connection:
         for table in ("widget_session", "audit_event", "link", "disclosure"):
             cursor = await connection.execute(f"SELECT * FROM {table}")
             assert token not in repr(await cursor.fetchall())
@@ -203,11 +203,11 @@ async def test_nothing_is_connected_before_the_user_agreed(api: Api, user: str) 
     assert (await page.connect())["step"] in {"connected", "accountSelect"}
 
 
-async def test_what_the_user_agrees_to_is_what_happens(api: Api, house: Coatcheck, user: str) -> None:
-    await make_processor(house, api.caller, name="Zeta Pay")
-    await make_processor(house, api.caller, name="Acme Pay")
-    await make_processor(house, api.caller, name="Gone Pay", is_disabled=True)
-    await make_processor(house, name="Somebody else's")
+async def test_what_the_user_agrees_to_is_what_happens(api: Api, services: Services, user: str) -> None:
+    await make_processor(services, api.caller, name="Zeta Pay")
+    await make_processor(services, api.caller, name="Acme Pay")
+    await make_processor(services, api.caller, name="Gone Pay", is_disabled=True)
+    await make_processor(services, name="Somebody else's")
     page = await open_page(api, user)
     assert (await page.get("/start"))["consent"] == {
         "shares": ["accounts", "transactions"],
@@ -222,10 +222,10 @@ async def test_what_the_user_agrees_to_is_what_happens(api: Api, house: Coatchec
     assert consent["refreshes"] == "once"
 
 
-async def test_who_agreed_to_what_is_in_the_audit_log(api: Api, house: Coatcheck, user: str) -> None:
-    await make_processor(house, api.caller, name="Acme Pay")
+async def test_who_agreed_to_what_is_in_the_audit_log(api: Api, services: Services, user: str) -> None:
+    await make_processor(services, api.caller, name="Acme Pay")
     page = await open_page(api, user)
-    async with house.db.connection() as connection:
+    async with services.db.connection() as connection:
         cursor = await connection.execute(
             "SELECT body::jsonb FROM audit_event WHERE client_guid = %s ORDER BY guid", (api.caller.guid,)
         )

@@ -32,7 +32,7 @@ from coatcheck.grants import issuer, partitions
 from coatcheck.grants.secrets import Kind
 from coatcheck.members import members
 from tests import guides
-from tests.chromium import pictures
+from tests.browser import pictures
 from tests.guides import ROOT, anchor, blocks, headings, prose, table
 
 DOCS = ROOT / "docs"
@@ -157,18 +157,18 @@ def _commands(document):
 
 def _understood(words):
     """The verb, and the first word that is neither a verb nor an option where it stands."""
-    command, verb = typer.main.get_command(cli.app), []
+    command, names = typer.main.get_command(cli.app), []
     for word in words:
         if word.startswith("-"):
             options = {name for parameter in command.params for name in parameter.opts} | {"--help", "-h"}
             if word not in options:
-                return " ".join(verb), word
+                return " ".join(names), word
         elif hasattr(command, "list_commands"):
             command = command.get_command(typer.Context(command), word)
             if command is None:
-                return " ".join(verb), word
-            verb.append(word)
-    return " ".join(verb), None
+                return " ".join(names), word
+            names.append(word)
+    return " ".join(names), None
 
 
 @each_document
@@ -392,11 +392,11 @@ def test_the_services_get_longer_to_stop_than_they_take():
 
 
 def test_the_map_in_the_readme_names_every_module():
-    drawn = (ROOT / "README.md").read_text().split("## The map of the house")[1].split("```")[1]
+    drawn = (ROOT / "README.md").read_text().split("## The layout")[1].split("```")[1]
     package = ROOT / "src" / "coatcheck"
     modules = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
     modules |= {path.name for path in package.glob("*.py")} - {"__init__.py"}
-    assert set(re.findall(r"(?<!\S)[a-z]+(?:/|\.py)(?!\S)", drawn)) == modules
+    assert set(re.findall(r"(?<!\S)[a-z_]+(?:/|\.py)(?!\S)", drawn)) == modules
 
 
 def test_the_readme_shows_credentials_as_a_sandbox_writes_them(sandbox_credentials):

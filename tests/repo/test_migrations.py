@@ -4,7 +4,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from coatcheck import migrations
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.migrations.revision import HEAD, is_current
 from coatcheck.migrations.upgrade import pending, upgrade
 
@@ -17,9 +17,9 @@ def test_the_schema_the_program_asks_for_is_the_newest_revision() -> None:
 
 
 async def test_a_migrated_database_is_current_and_migrating_again_changes_nothing(
-    house: Coatcheck, url: str
+    services: Services, url: str
 ) -> None:
     upgrade(url)
     assert pending(url) == []
-    async with house.db.connection() as connection:
+    async with services.db.connection() as connection:
         assert await is_current(connection)

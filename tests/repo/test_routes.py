@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from coatcheck.api.routes import NOT_SERVED, ROUTES, Caller, Route
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.ids import new
 from coatcheck.model.accounts import find_account
 from tests.api_client import DIALECTS, HEADERS, LOGIN, V1, V2, connecting, make_statement, make_transaction
@@ -107,12 +107,12 @@ class Owner:
     guids: Guids
 
 
-async def furnish(house: Coatcheck, http: httpx.AsyncClient) -> Owner:
-    client = await make_client(house)
-    processor = await make_processor(house, client)
-    user = await make_user(house, client)
-    account, other = await make_account(house, user), await make_account(house, user)
-    await make_token(house, account, processor)
+async def furnish(services: Services, http: httpx.AsyncClient) -> Owner:
+    client = await make_client(services)
+    processor = await make_processor(services, client)
+    user = await make_user(services, client)
+    account, other = await make_account(services, user), await make_account(services, user)
+    await make_token(services, account, processor)
     answers = [
         await http.post(
             f"/users/{user.guid}/micro_deposits",
@@ -120,15 +120,15 @@ async def furnish(house: Coatcheck, http: httpx.AsyncClient) -> Owner:
             auth=client.auth,
         ),
     ]
-    async with house.db.connection() as connection:
-        (token,) = await house.issuer.tokens_of(connection, client.guid)
+    async with services.db.connection() as connection:
+        (token,) = await services.issuer.tokens_of(connection, client.guid)
     guids = {
         "user": user.guid,
         "member": account.member_guid,
         "account": account.guid,
         "account_2": other.guid,
-        "transaction": await make_transaction(house, account),
-        "statement": await make_statement(house, account),
+        "transaction": await make_transaction(services, account),
+        "statement": await make_statement(services, account),
         "micro_deposit": answers[0].json()["micro_deposit"][0]["guid"],
         "token": token.guid,
     }
@@ -246,13 +246,13 @@ async def test_what_only_one_dialect_has_is_404_in_the_other(http: httpx.AsyncCl
 
 
 @pytest.fixture
-async def owner(house: Coatcheck, http: httpx.AsyncClient) -> Owner:
-    return await furnish(house, http)
+async def owner(services: Services, http: httpx.AsyncClient) -> Owner:
+    return await furnish(services, http)
 
 
 @pytest.fixture
-async def stranger(house: Coatcheck, http: httpx.AsyncClient) -> Owner:
-    return await furnish(house, http)
+async def stranger(services: Services, http: httpx.AsyncClient) -> Owner:
+    return await furnish(services, http)
 
 
 def trespasses(own: Guids, foreign: Guids, route: Route) -> Iterator[Guids]:
@@ -319,9 +319,9 @@ async def test_no_read_shows_a_guid_of_another_client(
 
 
 async def test_nobody_but_a_client_passes_a_clients_route(
-    house: Coatcheck, http: httpx.AsyncClient, owner: Owner, stranger: Owner
+    services: Services, http: httpx.AsyncClient, owner: Owner, stranger: Owner
 ) -> None:
-    processor, bearer = await _processor_and_bearer(house, owner)
+    processor, bearer = await _processor_and_bearer(services, owner)
     refused: list[dict[str, Any]] = [
         {},
         {"auth": processor.auth},
@@ -339,9 +339,9 @@ async def test_nobody_but_a_client_passes_a_clients_route(
 
 
 async def test_nobody_but_a_processor_passes_a_processors_route(
-    house: Coatcheck, http: httpx.AsyncClient, owner: Owner
+    services: Services, http: httpx.AsyncClient, owner: Owner
 ) -> None:
-    _, bearer = await _processor_and_bearer(house, owner)
+    _, bearer = await _processor_and_bearer(services, owner)
     refused: list[dict[str, Any]] = [{}, {"auth": owner.client.auth}, {"headers": bearer}]
     for route in of(Caller.PROCESSOR):
         for more in refused:
@@ -352,9 +352,9 @@ async def test_nobody_but_a_processor_passes_a_processors_route(
 
 
 async def test_nothing_but_a_token_opens_a_tokens_route(
-    house: Coatcheck, http: httpx.AsyncClient, owner: Owner
+    services: Services, http: httpx.AsyncClient, owner: Owner
 ) -> None:
-    processor, bearer = await _processor_and_bearer(house, owner)
+    processor, bearer = await _processor_and_bearer(services, owner)
     spoilt = {"Authorization": bearer["Authorization"][:-1]}
     refused: list[dict[str, Any]] = [
         {},
@@ -376,9 +376,9 @@ async def test_anybodys_routes_ask_for_nothing(http: httpx.AsyncClient) -> None:
         assert (await ask(http, route, {})).status_code == 200, route.operation
 
 
-async def _processor_and_bearer(house: Coatcheck, owner: Owner) -> tuple[Keyed, dict[str, str]]:
+async def _processor_and_bearer(services: Services, owner: Owner) -> tuple[Keyed, dict[str, str]]:
     """A processor of the owner's, and a token of it on the owner's account."""
-    processor = await make_processor(house, owner.client)
-    async with house.db.connection() as connection:
+    processor = await make_processor(services, owner.client)
+    async with services.db.connection() as connection:
         account = await find_account(connection, owner.guids["user"], owner.guids["account"])
-    return processor, {"Authorization": f"Bearer {await make_token(house, account, processor)}"}
+    return processor, {"Authorization": f"Bearer {await make_token(services, account, processor)}"}

@@ -30,8 +30,8 @@ def translated(folder: Path) -> Catalog:
         return read_po(file, abort_invalid=True)
 
 
-def words(held: Catalog) -> dict[tuple[str | None, str], str]:
-    return {(message.context, message.id): message.string for message in held if message.id}
+def words(locked: Catalog) -> dict[tuple[str | None, str], str]:
+    return {(message.context, message.id): message.string for message in locked if message.id}
 
 
 def test_every_language_but_english_has_a_catalogue_and_no_other_has() -> None:
@@ -46,10 +46,10 @@ def test_what_is_gathered_for_translators_is_all_that_is_said() -> None:
 
 
 def test_every_text_is_translated_and_nothing_else_is(folder: Path) -> None:
-    held = translated(folder)
-    assert words(held).keys() == SAID
-    assert [said for said, text in words(held).items() if not text.strip()] == []
-    assert not held.obsolete
+    locked = translated(folder)
+    assert words(locked).keys() == SAID
+    assert [said for said, text in words(locked).items() if not text.strip()] == []
+    assert not locked.obsolete
 
 
 def test_no_translation_is_a_guess(folder: Path) -> None:

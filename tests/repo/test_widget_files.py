@@ -53,7 +53,7 @@ def test_the_whole_page_is_light() -> None:
 
 
 def test_the_page_begins_with_what_its_first_script_imports_and_no_more() -> None:
-    held = statics()
-    begun = {address.removeprefix(held.base + "/") for address in held.modules}
+    locked = statics()
+    begun = {address.removeprefix(locked.base + "/") for address in locked.modules}
     assert {"widget.js", "flow.js", "dom.js", "steps/consent.js", "steps/search.js"} <= begun
     assert begun.isdisjoint({"connect.js", "steps/credentials.js", "steps/mfa.js"})

@@ -8,7 +8,7 @@ from hashlib import sha256
 import psycopg
 import pytest
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.audit import verify as verifying
 from coatcheck.audit.verify import Verified, export, verify
 from coatcheck.clock import MovableClock
@@ -30,9 +30,9 @@ def around(clock: MovableClock) -> tuple[datetime, datetime]:
     return clock.now() - timedelta(seconds=2), clock.now() + timedelta(seconds=60)
 
 
-async def record(house: Coatcheck, subject: str, client_guid: str | None = None, **detail: str) -> None:
-    async with house.db.transaction() as connection:
-        await house.audit.record(
+async def record(services: Services, subject: str, client_guid: str | None = None, **detail: str) -> None:
+    async with services.db.transaction() as connection:
+        await services.audit.record(
             connection,
             client_guid=client_guid,
             actor=client_guid or "operator",
@@ -43,20 +43,20 @@ async def record(house: Coatcheck, subject: str, client_guid: str | None = None,
 
 
 async def exported(
-    house: Coatcheck, around: tuple[datetime, datetime], client_guid: str | None = None
+    services: Services, around: tuple[datetime, datetime], client_guid: str | None = None
 ) -> list[dict[str, str]]:
-    async with house.db.connection() as connection:
+    async with services.db.connection() as connection:
         return [json.loads(line) async for line in export(connection, *around, client_guid=client_guid)]
 
 
-async def verified(house: Coatcheck, around: tuple[datetime, datetime]) -> Verified:
-    async with house.db.connection() as connection:
+async def verified(services: Services, around: tuple[datetime, datetime]) -> Verified:
+    async with services.db.connection() as connection:
         return await verify(connection, *around)
 
 
-async def tamper(house: Coatcheck, statement: str, subject: str) -> None:
+async def tamper(services: Services, statement: str, subject: str) -> None:
     """As only the database's owner can: past the trigger."""
-    async with house.db.transaction() as connection:
+    async with services.db.transaction() as connection:
         await connection.execute("SET LOCAL session_replication_role TO replica")
         cursor = await connection.execute(
             f"UPDATE audit_event SET {statement} WHERE body LIKE %s", (f"%{subject}%",)
@@ -65,10 +65,10 @@ async def tamper(house: Coatcheck, statement: str, subject: str) -> None:
 
 
 async def test_an_event_says_who_did_what_to_what_in_canonical_json(
-    house: Coatcheck, clock: MovableClock, around: tuple[datetime, datetime]
+    services: Services, clock: MovableClock, around: tuple[datetime, datetime]
 ) -> None:
-    await record(house, "TKN-1", "CLT-1", reason="ünïcode", because="b")
-    (line,) = await exported(house, around)
+    await record(services, "TKN-1", "CLT-1", reason="ünïcode", because="b")
+    (line,) = await exported(services, around)
     body = json.loads(line["body"])
     assert body == {
         "action": "token.revoked",
@@ -86,11 +86,11 @@ async def test_an_event_says_who_did_what_to_what_in_canonical_json(
 
 
 async def test_an_event_lives_and_dies_with_the_transaction_it_tells_of(
-    house: Coatcheck, around: tuple[datetime, datetime]
+    services: Services, around: tuple[datetime, datetime]
 ) -> None:
     async def fail_after_telling() -> None:
-        async with house.db.transaction() as connection:
-            await house.audit.record(
+        async with services.db.transaction() as connection:
+            await services.audit.record(
                 connection, client_guid=None, actor="operator", action="client.disabled", subject="CLT-1"
             )
             assert len([line async for line in export(connection, *around)]) == 1
@@ -98,27 +98,27 @@ async def test_an_event_lives_and_dies_with_the_transaction_it_tells_of(
 
     with pytest.raises(ZeroDivisionError):
         await fail_after_telling()
-    assert await exported(house, around) == []
+    assert await exported(services, around) == []
 
 
 @pytest.mark.parametrize(
     "statement", ["UPDATE audit_event SET client_guid = NULL", "DELETE FROM audit_event"]
 )
 async def test_an_event_can_be_neither_changed_nor_deleted(
-    house: Coatcheck, around: tuple[datetime, datetime], statement: str
+    services: Services, around: tuple[datetime, datetime], statement: str
 ) -> None:
-    await record(house, "TKN-1", "CLT-1")
-    before = await exported(house, around)
-    async with house.db.connection() as connection:
+    await record(services, "TKN-1", "CLT-1")
+    before = await exported(services, around)
+    async with services.db.connection() as connection:
         with pytest.raises(psycopg.errors.RaiseException, match="append only"):
             await connection.execute(statement)
-    assert await exported(house, around) == before
+    assert await exported(services, around) == before
 
 
-async def test_untouched_events_verify(house: Coatcheck, around: tuple[datetime, datetime]) -> None:
+async def test_untouched_events_verify(services: Services, around: tuple[datetime, datetime]) -> None:
     for number in range(5):
-        await record(house, f"TKN-{number}", "CLT-1" if number % 2 else None)
-    assert await verified(house, around) == Verified(5, [])
+        await record(services, f"TKN-{number}", "CLT-1" if number % 2 else None)
+    assert await verified(services, around) == Verified(5, [])
 
 
 @pytest.mark.parametrize(
@@ -136,47 +136,47 @@ async def test_untouched_events_verify(house: Coatcheck, around: tuple[datetime,
     ],
 )
 async def test_a_changed_event_is_found(
-    house: Coatcheck, around: tuple[datetime, datetime], statement: str
+    services: Services, around: tuple[datetime, datetime], statement: str
 ) -> None:
     victim = new("TKN")
     for subject in ("TKN-before", victim, "TKN-after"):
-        await record(house, subject, "CLT-1")
-    whole = [json.loads(line["body"])["guid"] for line in await exported(house, around)]
-    await tamper(house, statement, victim)
-    result = await verified(house, around)
+        await record(services, subject, "CLT-1")
+    whole = [json.loads(line["body"])["guid"] for line in await exported(services, around)]
+    await tamper(services, statement, victim)
+    result = await verified(services, around)
     assert result.count == 3
     assert list(result.broken) == ["AUD-other" if "AUD-other" in statement else whole[1]]
 
 
 async def test_a_long_log_is_read_in_batches_without_losing_or_doubling_an_event(
-    house: Coatcheck, around: tuple[datetime, datetime], monkeypatch: pytest.MonkeyPatch
+    services: Services, around: tuple[datetime, datetime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verifying, "BATCH", 3)
     for number in range(10):
-        await record(house, f"TKN-{number}")
-    subjects = [json.loads(line["body"])["subject"] for line in await exported(house, around)]
+        await record(services, f"TKN-{number}")
+    subjects = [json.loads(line["body"])["subject"] for line in await exported(services, around)]
     assert subjects == [f"TKN-{number}" for number in range(10)]
-    assert (await verified(house, around)).count == 10
+    assert (await verified(services, around)).count == 10
 
 
 async def test_a_range_begins_with_its_start_and_ends_before_its_end(
-    house: Coatcheck, clock: MovableClock, around: tuple[datetime, datetime]
+    services: Services, clock: MovableClock, around: tuple[datetime, datetime]
 ) -> None:
-    await record(house, "TKN-1")
-    at = datetime.fromisoformat(json.loads((await exported(house, around))[0]["body"])["at"])
+    await record(services, "TKN-1")
+    at = datetime.fromisoformat(json.loads((await exported(services, around))[0]["body"])["at"])
     second = timedelta(seconds=1)
-    assert len(await exported(house, (at, at + second))) == 1
-    assert await exported(house, (at - second, at)) == []
-    assert await exported(house, (at + second, at + 2 * second)) == []
+    assert len(await exported(services, (at, at + second))) == 1
+    assert await exported(services, (at - second, at)) == []
+    assert await exported(services, (at + second, at + 2 * second)) == []
 
 
 async def test_a_client_is_given_its_own_events_alone(
-    house: Coatcheck, around: tuple[datetime, datetime]
+    services: Services, around: tuple[datetime, datetime]
 ) -> None:
-    await record(house, "TKN-1", "CLT-1")
-    await record(house, "TKN-2", "CLT-2")
-    await record(house, "CLT-1")
-    assert [json.loads(line["body"])["subject"] for line in await exported(house, around, "CLT-1")] == [
+    await record(services, "TKN-1", "CLT-1")
+    await record(services, "TKN-2", "CLT-2")
+    await record(services, "CLT-1")
+    assert [json.loads(line["body"])["subject"] for line in await exported(services, around, "CLT-1")] == [
         "TKN-1"
     ]
-    assert len(await exported(house, around)) == 3
+    assert len(await exported(services, around)) == 3

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.events import delivery
@@ -81,31 +81,31 @@ def _header(line: str) -> tuple[str, str]:
 
 
 @pytest.fixture
-def deliverer(house: Coatcheck) -> Deliverer:
-    return a_deliverer(house)
+def deliverer(services: Services) -> Deliverer:
+    return a_deliverer(services)
 
 
-def a_deliverer(house: Coatcheck, *, allow_private: bool = True) -> Deliverer:
-    settings = replace(house.settings, webhook_allow_private=allow_private)
-    return Deliverer(settings, house.clock, house.db, house.vault, house.jobs)
+def a_deliverer(services: Services, *, allow_private: bool = True) -> Deliverer:
+    settings = replace(services.settings, webhook_allow_private=allow_private)
+    return Deliverer(settings, services.clock, services.db, services.vault, services.jobs)
 
 
-async def announce(
-    house: Coatcheck, client: Keyed, event: Event | None = EVENT, *, skip: bool = False
+async def publish(
+    services: Services, client: Keyed, event: Event | None = EVENT, *, skip: bool = False
 ) -> str:
     """The event's guid, or nothing."""
-    async with house.db.transaction() as connection:
-        await house.announcer.announce(connection, client_guid=client.guid, event=event, skip=skip)
-    return (await events_of(house, client))[-1] if event else ""
+    async with services.db.transaction() as connection:
+        await services.publisher.publish(connection, client_guid=client.guid, event=event, skip=skip)
+    return (await events_of(services, client))[-1] if event else ""
 
 
-async def rows(house: Coatcheck, statement: str, *values: object) -> list[tuple[Any, ...]]:
-    async with house.db.connection() as connection:
+async def rows(services: Services, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    async with services.db.connection() as connection:
         return await (await connection.execute(statement, values)).fetchall()
 
 
-async def events_of(house: Coatcheck, client: Keyed) -> list[str]:
-    found = await rows(house, "SELECT guid FROM event WHERE client_guid = %s ORDER BY guid", client.guid)
+async def events_of(services: Services, client: Keyed) -> list[str]:
+    found = await rows(services, "SELECT guid FROM event WHERE client_guid = %s ORDER BY guid", client.guid)
     return [guid for (guid,) in found]
 
 
@@ -118,9 +118,9 @@ class State:
     last_answer: str | None
 
 
-async def state(house: Coatcheck, event_guid: str) -> State | None:
+async def state(services: Services, event_guid: str) -> State | None:
     found = await rows(
-        house,
+        services,
         """SELECT attempts, next_attempt_at, delivered_at IS NOT NULL, gave_up_at IS NOT NULL, last_answer
            FROM delivery WHERE event_guid = %s""",
         event_guid,
@@ -128,22 +128,24 @@ async def state(house: Coatcheck, event_guid: str) -> State | None:
     return State(*found[0]) if found else None
 
 
-async def wakes(house: Coatcheck, event_guid: str) -> int:
-    (count,) = (await rows(house, "SELECT count(*) FROM pgqueuer WHERE payload = %s", event_guid.encode()))[0]
+async def wakes(services: Services, event_guid: str) -> int:
+    (count,) = (
+        await rows(services, "SELECT count(*) FROM pgqueuer WHERE payload = %s", event_guid.encode())
+    )[0]
     return int(count)
 
 
-async def secret_of(house: Coatcheck, client: Keyed) -> str:
-    async with house.db.transaction() as connection:
-        return await signing_secret(connection, house.vault, client.guid, reader_guid="operator")
+async def secret_of(services: Services, client: Keyed) -> str:
+    async with services.db.transaction() as connection:
+        return await signing_secret(connection, services.vault, client.guid, reader_guid="operator")
 
 
 async def test_an_announced_event_arrives_signed_and_byte_for_byte(
-    house: Coatcheck, deliverer: Deliverer
+    services: Services, deliverer: Deliverer
 ) -> None:
     async with receiving(OK) as receiver:
-        client = await make_client(house, webhook_url=receiver.url)
-        guid = await announce(house, client)
+        client = await make_client(services, webhook_url=receiver.url)
+        guid = await publish(services, client)
         await deliverer.deliver(guid)
     (received,) = receiver.received
     assert received.body == EVENT.payload.encode()
@@ -151,79 +153,79 @@ async def test_an_announced_event_arrives_signed_and_byte_for_byte(
     assert received.headers["user-agent"].startswith("Coatcheck/")
     assert received.headers["x-callback-payload"] == "their own words"
     assert received.headers["webhook-id"] == guid
-    secret = await secret_of(house, client)
+    secret = await secret_of(services, client)
     Webhook(secret).verify(received.body, received.headers)
     with pytest.raises(WebhookVerificationError):
         Webhook(secret).verify(received.body + b" ", received.headers)
-    stranger = await secret_of(house, await make_client(house))
+    stranger = await secret_of(services, await make_client(services))
     with pytest.raises(WebhookVerificationError):
         Webhook(stranger).verify(received.body, received.headers)
-    assert await state(house, guid) == State(
+    assert await state(services, guid) == State(
         1, None, is_delivered=True, has_given_up=False, last_answer="204"
     )
 
 
-async def test_an_event_is_stored_with_what_caused_it_or_not_at_all(house: Coatcheck) -> None:
-    client = await make_client(house, webhook_url="https://hooks.example.com/")
-    before = await rows(house, "SELECT count(*) FROM pgqueuer")
+async def test_an_event_is_stored_with_what_caused_it_or_not_at_all(services: Services) -> None:
+    client = await make_client(services, webhook_url="https://hooks.example.com/")
+    before = await rows(services, "SELECT count(*) FROM pgqueuer")
 
     async def fail_after_announcing() -> None:
-        async with house.db.transaction() as connection:
-            await house.announcer.announce(connection, client_guid=client.guid, event=EVENT)
+        async with services.db.transaction() as connection:
+            await services.publisher.publish(connection, client_guid=client.guid, event=EVENT)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await fail_after_announcing()
-    assert await events_of(house, client) == []
-    assert await rows(house, "SELECT count(*) FROM pgqueuer") == before
-    guid = await announce(house, client)
-    assert await wakes(house, guid) == 1
+    assert await events_of(services, client) == []
+    assert await rows(services, "SELECT count(*) FROM pgqueuer") == before
+    guid = await publish(services, client)
+    assert await wakes(services, guid) == 1
 
 
 @pytest.mark.parametrize(("webhook_url", "skip"), [(None, False), ("https://hooks.example.com/", True)])
 async def test_a_client_without_a_url_or_that_asked_not_to_be_told_is_not_told(
-    house: Coatcheck, deliverer: Deliverer, webhook_url: str | None, skip: bool
+    services: Services, deliverer: Deliverer, webhook_url: str | None, skip: bool
 ) -> None:
-    client = await make_client(house, webhook_url=webhook_url)
-    guid = await announce(house, client, skip=skip)
-    assert await state(house, guid) is None
-    assert await wakes(house, guid) == 0
+    client = await make_client(services, webhook_url=webhook_url)
+    guid = await publish(services, client, skip=skip)
+    assert await state(services, guid) is None
+    assert await wakes(services, guid) == 0
     await deliverer.deliver(guid)
-    assert await state(house, guid) is None
+    assert await state(services, guid) is None
 
 
-async def test_no_event_announces_nothing(house: Coatcheck) -> None:
-    client = await make_client(house, webhook_url="https://hooks.example.com/")
-    await announce(house, client, None)
-    assert await events_of(house, client) == []
+async def test_no_event_announces_nothing(services: Services) -> None:
+    client = await make_client(services, webhook_url="https://hooks.example.com/")
+    await publish(services, client, None)
+    assert await events_of(services, client) == []
 
 
 async def test_a_failing_receiver_is_tried_on_schedule_with_the_same_message_and_then_given_up(
-    house: Coatcheck, deliverer: Deliverer, clock: MovableClock
+    services: Services, deliverer: Deliverer, clock: MovableClock
 ) -> None:
     async with receiving(FAILS) as receiver:
-        client = await make_client(house, webhook_url=receiver.url)
-        guid = await announce(house, client)
+        client = await make_client(services, webhook_url=receiver.url)
+        guid = await publish(services, client)
         for attempt, wait in enumerate(WAITS, start=1):
             before = clock.now()
             await deliverer.deliver(guid)
-            now = await state(house, guid)
+            now = await state(services, guid)
             assert now is not None
             assert (now.attempts, now.last_answer, now.has_given_up) == (attempt, "500", False)
             assert now.next_attempt_at is not None
             assert before + wait <= now.next_attempt_at <= clock.now() + 1.1 * wait
-            assert await wakes(house, guid) == 1 + attempt
+            assert await wakes(services, guid) == 1 + attempt
             await deliverer.deliver(guid)
             assert len(receiver.received) == attempt, "it was not due yet"
             clock.advance(now.next_attempt_at - clock.now())
         await deliverer.deliver(guid)
         given_up = State(8, None, is_delivered=False, has_given_up=True, last_answer="500")
-        assert await state(house, guid) == given_up
-        assert await wakes(house, guid) == 8
+        assert await state(services, guid) == given_up
+        assert await wakes(services, guid) == 8
         clock.advance(timedelta(days=1))
         await deliverer.deliver(guid)
         await deliverer.sweep()
-        assert await state(house, guid) == given_up
+        assert await state(services, guid) == given_up
     assert len(receiver.received) == 8
     assert {received.body for received in receiver.received} == {EVENT.payload.encode()}
     assert {received.headers["webhook-id"] for received in receiver.received} == {guid}
@@ -240,56 +242,56 @@ def test_the_schedule_spreads_events_by_a_tenth_and_gives_up_in_the_end() -> Non
 
 
 async def test_a_receiver_that_recovers_gets_it(
-    house: Coatcheck, deliverer: Deliverer, clock: MovableClock
+    services: Services, deliverer: Deliverer, clock: MovableClock
 ) -> None:
     async with receiving(FAILS, OK) as receiver:
-        client = await make_client(house, webhook_url=receiver.url)
-        guid = await announce(house, client)
+        client = await make_client(services, webhook_url=receiver.url)
+        guid = await publish(services, client)
         await deliverer.deliver(guid)
         clock.advance(timedelta(seconds=6))
         await deliverer.deliver(guid)
         await deliverer.deliver(guid)
-    assert await state(house, guid) == State(
+    assert await state(services, guid) == State(
         2, None, is_delivered=True, has_given_up=False, last_answer="204"
     )
     assert len(receiver.received) == 2
 
 
 async def test_gone_ends_the_delivery_for_good(
-    house: Coatcheck, deliverer: Deliverer, clock: MovableClock
+    services: Services, deliverer: Deliverer, clock: MovableClock
 ) -> None:
     async with receiving(GONE, OK) as receiver:
-        client = await make_client(house, webhook_url=receiver.url)
-        guid = await announce(house, client)
+        client = await make_client(services, webhook_url=receiver.url)
+        guid = await publish(services, client)
         await deliverer.deliver(guid)
         clock.advance(timedelta(days=2))
         await deliverer.deliver(guid)
-    assert await state(house, guid) == State(
+    assert await state(services, guid) == State(
         1, None, is_delivered=False, has_given_up=True, last_answer="410"
     )
     assert len(receiver.received) == 1
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-async def test_every_2xx_is_an_arrival(house: Coatcheck, deliverer: Deliverer, status: int) -> None:
+async def test_every_2xx_is_an_arrival(services: Services, deliverer: Deliverer, status: int) -> None:
     async with receiving(b"HTTP/1.1 %d OK\r\ncontent-length: 0\r\n\r\n" % status) as receiver:
-        guid = await announce(house, await make_client(house, webhook_url=receiver.url))
+        guid = await publish(services, await make_client(services, webhook_url=receiver.url))
         await deliverer.deliver(guid)
-    now = await state(house, guid)
+    now = await state(services, guid)
     assert now is not None
     assert now.is_delivered
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308, 400, 401, 404, 409, 429, 500, 502, 503])
 async def test_every_other_answer_is_a_failure_and_no_redirect_is_followed(
-    house: Coatcheck, deliverer: Deliverer, status: int
+    services: Services, deliverer: Deliverer, status: int
 ) -> None:
     async with receiving(OK) as elsewhere:
         answer = b"HTTP/1.1 %d No\r\nlocation: %s\r\ncontent-length: 0\r\n\r\n"
         async with receiving(answer % (status, elsewhere.url.encode())) as receiver:
-            guid = await announce(house, await make_client(house, webhook_url=receiver.url))
+            guid = await publish(services, await make_client(services, webhook_url=receiver.url))
             await deliverer.deliver(guid)
-    now = await state(house, guid)
+    now = await state(services, guid)
     assert now is not None
     assert (now.is_delivered, now.has_given_up, now.last_answer) == (False, False, str(status))
     assert elsewhere.received == []
@@ -306,115 +308,115 @@ async def test_every_other_answer_is_a_failure_and_no_redirect_is_followed(
     ids=["hangs", "breaks off", "speaks no HTTP", "endless headers"],
 )
 async def test_a_receiver_that_misbehaves_is_a_failure_and_holds_nobody_up(
-    house: Coatcheck, deliverer: Deliverer, monkeypatch: pytest.MonkeyPatch, answer: bytes, written: str
+    services: Services, deliverer: Deliverer, monkeypatch: pytest.MonkeyPatch, answer: bytes, written: str
 ) -> None:
     monkeypatch.setattr(delivery, "TIMEOUT", timedelta(seconds=0.3))
     async with receiving(answer) as receiver:
-        guid = await announce(house, await make_client(house, webhook_url=receiver.url))
+        guid = await publish(services, await make_client(services, webhook_url=receiver.url))
         await deliverer.deliver(guid)
         assert len(receiver.received) == 1
-    now = await state(house, guid)
+    now = await state(services, guid)
     assert now is not None
     assert (now.is_delivered, now.last_answer) == (False, written)
 
 
-async def test_an_answers_body_is_never_read(house: Coatcheck, deliverer: Deliverer) -> None:
+async def test_an_answers_body_is_never_read(services: Services, deliverer: Deliverer) -> None:
     endless = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000000\r\n\r\n" + b"x" * 100_000
     async with receiving(endless) as receiver:
-        guid = await announce(house, await make_client(house, webhook_url=receiver.url))
+        guid = await publish(services, await make_client(services, webhook_url=receiver.url))
         await deliverer.deliver(guid)
-    now = await state(house, guid)
+    now = await state(services, guid)
     assert now is not None
     assert now.is_delivered
 
 
-async def test_a_receiver_that_is_not_there_is_a_failure(house: Coatcheck, deliverer: Deliverer) -> None:
+async def test_a_receiver_that_is_not_there_is_a_failure(services: Services, deliverer: Deliverer) -> None:
     async with receiving(OK) as receiver:
         pass
-    guid = await announce(house, await make_client(house, webhook_url=receiver.url))
+    guid = await publish(services, await make_client(services, webhook_url=receiver.url))
     await deliverer.deliver(guid)
-    now = await state(house, guid)
+    now = await state(services, guid)
     assert now is not None
     assert now.last_answer == "ConnectError"
 
 
-async def test_two_workers_never_send_the_same_attempt(house: Coatcheck) -> None:
+async def test_two_workers_never_send_the_same_attempt(services: Services) -> None:
     async with receiving(OK) as receiver:
-        client = await make_client(house, webhook_url=receiver.url)
-        guid = await announce(house, client)
-        await asyncio.gather(*(a_deliverer(house).deliver(guid) for _ in range(8)))
+        client = await make_client(services, webhook_url=receiver.url)
+        guid = await publish(services, client)
+        await asyncio.gather(*(a_deliverer(services).deliver(guid) for _ in range(8)))
     assert len(receiver.received) == 1
 
 
 async def test_a_worker_that_dies_in_an_attempt_leaves_it_to_the_sweep(
-    house: Coatcheck, deliverer: Deliverer, clock: MovableClock
+    services: Services, deliverer: Deliverer, clock: MovableClock
 ) -> None:
     async with receiving(HANGS, OK) as receiver:
-        client = await make_client(house, webhook_url=receiver.url)
-        guid = await announce(house, client)
-        dying = asyncio.create_task(a_deliverer(house).deliver(guid))
+        client = await make_client(services, webhook_url=receiver.url)
+        guid = await publish(services, client)
+        dying = asyncio.create_task(a_deliverer(services).deliver(guid))
         await receiver.is_called.wait()
         dying.cancel()
         await asyncio.gather(dying, return_exceptions=True)
         await deliverer.deliver(guid)
         assert len(receiver.received) == 1, "the dead worker's claim still stands"
-        before = await wakes(house, guid)
+        before = await wakes(services, guid)
         await deliverer.sweep()
-        assert await wakes(house, guid) == before
+        assert await wakes(services, guid) == before
         clock.advance(2 * delivery.CLAIM)
         await deliverer.sweep()
-        assert await wakes(house, guid) == before + 1
+        assert await wakes(services, guid) == before + 1
         await deliverer.deliver(guid)
-    assert await state(house, guid) == State(
+    assert await state(services, guid) == State(
         2, None, is_delivered=True, has_given_up=False, last_answer="204"
     )
 
 
 async def test_a_worker_that_slept_through_its_claim_changes_nothing(
-    house: Coatcheck, deliverer: Deliverer, clock: MovableClock
+    services: Services, deliverer: Deliverer, clock: MovableClock
 ) -> None:
     async with receiving(HANGS, OK) as receiver:
-        client = await make_client(house, webhook_url=receiver.url)
-        guid = await announce(house, client)
-        slow = a_deliverer(house)
+        client = await make_client(services, webhook_url=receiver.url)
+        guid = await publish(services, client)
+        slow = a_deliverer(services)
         attempt = await slow._claim(guid)
         assert attempt is not None
         clock.advance(delivery.CLAIM)
         receiver.answers.pop(0)
         await deliverer.deliver(guid)
-        arrived = await state(house, guid)
-        before = await wakes(house, guid)
+        arrived = await state(services, guid)
+        before = await wakes(services, guid)
         await slow._settle(attempt, "500", is_delivered=False, wait=timedelta(seconds=5))
     assert arrived is not None
     assert arrived.is_delivered
-    assert await state(house, guid) == arrived
-    assert await wakes(house, guid) == before
+    assert await state(services, guid) == arrived
+    assert await wakes(services, guid) == before
 
 
 async def test_a_client_that_was_disabled_or_lost_its_url_is_told_nothing_more(
-    house: Coatcheck, deliverer: Deliverer
+    services: Services, deliverer: Deliverer
 ) -> None:
     async with receiving(OK) as receiver:
-        disabled = await make_client(house, webhook_url=receiver.url)
-        without = await make_client(house, webhook_url=receiver.url)
-        guids = [await announce(house, client) for client in (disabled, without)]
-        async with house.db.transaction() as connection:
+        disabled = await make_client(services, webhook_url=receiver.url)
+        without = await make_client(services, webhook_url=receiver.url)
+        guids = [await publish(services, client) for client in (disabled, without)]
+        async with services.db.transaction() as connection:
             await set_client_disabled(connection, disabled.guid, is_disabled=True)
             await connection.execute("UPDATE client SET webhook_url = NULL WHERE guid = %s", (without.guid,))
         for guid in guids:
             await deliverer.deliver(guid)
-            assert await state(house, guid) == State(
+            assert await state(services, guid) == State(
                 1, None, is_delivered=False, has_given_up=True, last_answer="no receiver"
             )
     assert receiver.received == []
 
 
-async def test_without_the_setting_nothing_goes_to_this_machine(house: Coatcheck) -> None:
+async def test_without_the_setting_nothing_goes_to_this_machine(services: Services) -> None:
     async with receiving(OK) as receiver:
         for url in (receiver.url, receiver.url.replace("http://", "https://"), "https://127.0.0.1:8443/"):
-            guid = await announce(house, await make_client(house, webhook_url=url))
-            await a_deliverer(house, allow_private=False).deliver(guid)
-            now = await state(house, guid)
+            guid = await publish(services, await make_client(services, webhook_url=url))
+            await a_deliverer(services, allow_private=False).deliver(guid)
+            now = await state(services, guid)
             assert now is not None
             assert (now.is_delivered, now.has_given_up) == (False, False)
             assert now.last_answer is not None
@@ -428,60 +430,62 @@ async def test_without_the_setting_nothing_goes_to_this_machine(house: Coatcheck
     [("a\r\nx-evil: 1", "ax-evil: 1"), ("d\u00e9j\u00e0", "dj"), ("", ""), ('{"a": 1}', '{"a": 1}')],
 )
 async def test_what_is_echoed_cannot_become_a_header_of_its_own(
-    house: Coatcheck, deliverer: Deliverer, kept: str, sent: str
+    services: Services, deliverer: Deliverer, kept: str, sent: str
 ) -> None:
     async with receiving(OK) as receiver:
-        client = await make_client(house, webhook_url=receiver.url)
+        client = await make_client(services, webhook_url=receiver.url)
         event = Event("BALANCE", "{}", kept)
-        await deliverer.deliver(await announce(house, client, event))
+        await deliverer.deliver(await publish(services, client, event))
     (received,) = receiver.received
     assert received.headers["x-callback-payload"] == sent
     assert "x-evil" not in received.headers
 
 
-async def test_nothing_is_echoed_where_nothing_was_sent(house: Coatcheck, deliverer: Deliverer) -> None:
+async def test_nothing_is_echoed_where_nothing_was_sent(services: Services, deliverer: Deliverer) -> None:
     async with receiving(OK) as receiver:
-        client = await make_client(house, webhook_url=receiver.url)
-        await deliverer.deliver(await announce(house, client, Event("BALANCE", "{}")))
+        client = await make_client(services, webhook_url=receiver.url)
+        await deliverer.deliver(await publish(services, client, Event("BALANCE", "{}")))
     assert "x-callback-payload" not in receiver.received[0].headers
 
 
-async def test_deliveries_that_are_the_first_at_once_share_one_secret(house: Coatcheck) -> None:
-    client = await make_client(house)
-    secrets = set(await asyncio.gather(*(secret_of(house, client) for _ in range(8))))
+async def test_deliveries_that_are_the_first_at_once_share_one_secret(services: Services) -> None:
+    client = await make_client(services)
+    secrets = set(await asyncio.gather(*(secret_of(services, client) for _ in range(8))))
     assert len(secrets) == 1
     (secret,) = secrets
     assert secret.startswith("whsec_")
     assert len(base64.b64decode(secret.removeprefix("whsec_"))) == 32
-    (sealed,) = (await rows(house, "SELECT sealed FROM sealed_secret WHERE owner_guid = %s", client.guid))[0]
+    (sealed,) = (await rows(services, "SELECT sealed FROM sealed_secret WHERE owner_guid = %s", client.guid))[
+        0
+    ]
     assert secret.encode() not in sealed
 
 
 async def test_reading_the_secret_to_sign_is_written_down_under_the_event(
-    house: Coatcheck, deliverer: Deliverer
+    services: Services, deliverer: Deliverer
 ) -> None:
     async with receiving(OK) as receiver:
-        client = await make_client(house, webhook_url=receiver.url)
-        await secret_of(house, client)
-        guid = await announce(house, client)
+        client = await make_client(services, webhook_url=receiver.url)
+        await secret_of(services, client)
+        guid = await publish(services, client)
         await deliverer.deliver(guid)
     assert await rows(
-        house, "SELECT reader_guid, what FROM disclosure WHERE user_guid = %s", client.guid
+        services, "SELECT reader_guid, what FROM disclosure WHERE user_guid = %s", client.guid
     ) == [(guid, "WEBHOOK_SECRET")]
 
 
 async def test_the_sweep_removes_events_after_a_month(
-    house: Coatcheck, deliverer: Deliverer, clock: MovableClock
+    services: Services, deliverer: Deliverer, clock: MovableClock
 ) -> None:
-    client = await make_client(house)
-    old = await announce(house, client)
+    client = await make_client(services)
+    old = await publish(services, client)
     clock.advance(timedelta(days=29))
-    young = await announce(house, client)
+    young = await publish(services, client)
     await deliverer.sweep()
-    assert await events_of(house, client) == [old, young]
+    assert await events_of(services, client) == [old, young]
     clock.advance(timedelta(days=2))
     before = clock.now() - timedelta(days=30)
     # Each sweep takes some; the other tests' events are of the same age.
-    while await rows(house, "SELECT guid FROM event WHERE created_at < %s LIMIT 1", before):
+    while await rows(services, "SELECT guid FROM event WHERE created_at < %s LIMIT 1", before):
         await deliverer.sweep()
-    assert await events_of(house, client) == [young]
+    assert await events_of(services, client) == [young]

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from coatcheck.errors import InvalidRequest
-from coatcheck.events.ssrf import check_url, guarded, is_public, resolve
+from coatcheck.events.ssrf import check_url, is_public, public_only, resolve
 
 INWARD = [
     "https://127.0.0.1/",
@@ -193,7 +193,7 @@ async def test_a_name_that_turns_inwards_between_look_up_and_connection_is_told_
     port, said = inside
     names_lead_to(monkeypatch, port, ["93.184.216.34"], ["127.0.0.1"])
     await resolve(check_url("https://hooks.example.com/"))
-    async with guarded(httpx.AsyncClient(trust_env=False)) as client:
+    async with public_only(httpx.AsyncClient(trust_env=False)) as client:
         with pytest.raises(httpx.RequestError):
             await client.post("https://hooks.example.com/", content=b"payload")
         with pytest.raises(httpx.RequestError):

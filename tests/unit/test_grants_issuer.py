@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.errors import (
     CoatcheckError,
@@ -17,7 +17,7 @@ from coatcheck.errors import (
     NotVerified,
     UserDisabled,
 )
-from coatcheck.grants.issuer import Bought
+from coatcheck.grants.issuer import IssuedToken
 from coatcheck.grants.scope import Scope
 from coatcheck.model.accounts import Account, remove_account
 from coatcheck.model.clients import (
@@ -41,23 +41,23 @@ from tests.factories import (
 
 
 @pytest.fixture
-async def client(house: Coatcheck) -> Keyed:
-    return await make_client(house)
+async def client(services: Services) -> Keyed:
+    return await make_client(services)
 
 
 @pytest.fixture
-async def processor(house: Coatcheck, client: Keyed) -> Keyed:
-    return await make_processor(house, client)
+async def processor(services: Services, client: Keyed) -> Keyed:
+    return await make_processor(services, client)
 
 
 @pytest.fixture
-async def account(house: Coatcheck, client: Keyed) -> Account:
-    return await make_account(house, await make_user(house, client))
+async def account(services: Services, client: Keyed) -> Account:
+    return await make_account(services, await make_user(services, client))
 
 
-async def exchange(house: Coatcheck, processor: Keyed, code: str, key: str | None = None) -> Bought:
-    async with house.db.connection() as connection:
-        return await house.issuer.exchange(
+async def exchange(services: Services, processor: Keyed, code: str, key: str | None = None) -> IssuedToken:
+    async with services.db.connection() as connection:
+        return await services.issuer.exchange(
             connection,
             processor_guid=processor.guid,
             api_key=processor.api_key,
@@ -66,13 +66,13 @@ async def exchange(house: Coatcheck, processor: Keyed, code: str, key: str | Non
         )
 
 
-async def authenticate(house: Coatcheck, token: str) -> LiveToken:
-    async with house.db.connection() as connection:
-        return await house.issuer.authenticate(connection, house.issuer.present(token))
+async def authenticate(services: Services, token: str) -> LiveToken:
+    async with services.db.connection() as connection:
+        return await services.issuer.authenticate(connection, services.issuer.present(token))
 
 
-async def actions(house: Coatcheck, client: Keyed) -> Counter[str]:
-    async with house.db.connection() as connection:
+async def actions(services: Services, client: Keyed) -> Counter[str]:
+    async with services.db.connection() as connection:
         cursor = await connection.execute(
             "SELECT body::jsonb ->> 'action' FROM audit_event WHERE client_guid = %s", (client.guid,)
         )
@@ -80,89 +80,89 @@ async def actions(house: Coatcheck, client: Keyed) -> Counter[str]:
 
 
 async def test_a_code_buys_one_token_that_opens_what_the_scope_names(
-    house: Coatcheck, client: Keyed, processor: Keyed, account: Account
+    services: Services, client: Keyed, processor: Keyed, account: Account
 ) -> None:
-    bought = await exchange(house, processor, await make_code(house, account))
-    token = await authenticate(house, bought.access_token)
+    issued = await exchange(services, processor, await make_code(services, account))
+    token = await authenticate(services, issued.access_token)
     assert (token.account_guid, token.processor_guid, token.reads_protected) == (
         account.guid,
         processor.guid,
         True,
     )
-    assert bought.scope == str(scope_of(account))
-    assert bought.expires_at == token.expires_at == house.clock.now() + timedelta(days=60)
-    assert await actions(house, client) == {"code.issued": 1, "token.issued": 1}
+    assert issued.scope == str(scope_of(account))
+    assert issued.expires_at == token.expires_at == services.clock.now() + timedelta(days=60)
+    assert await actions(services, client) == {"code.issued": 1, "token.issued": 1}
 
 
 async def test_replaying_a_code_is_refused_and_revokes_what_it_bought(
-    house: Coatcheck, client: Keyed, processor: Keyed, account: Account
+    services: Services, client: Keyed, processor: Keyed, account: Account
 ) -> None:
-    code = await make_code(house, account)
-    bought = await exchange(house, processor, code)
+    code = await make_code(services, account)
+    issued = await exchange(services, processor, code)
     with pytest.raises(InvalidGrant):
-        await exchange(house, processor, code)
+        await exchange(services, processor, code)
     with pytest.raises(InvalidToken):
-        await authenticate(house, bought.access_token)
+        await authenticate(services, issued.access_token)
     with pytest.raises(InvalidGrant):
-        await exchange(house, processor, code)
-    assert (await actions(house, client))["token.revoked"] == 1
+        await exchange(services, processor, code)
+    assert (await actions(services, client))["token.revoked"] == 1
 
 
 async def test_a_retry_under_the_same_idempotency_key_gets_the_same_token_again(
-    house: Coatcheck, processor: Keyed, account: Account
+    services: Services, processor: Keyed, account: Account
 ) -> None:
-    code = await make_code(house, account)
-    first = await exchange(house, processor, code, "retry-1")
-    assert await exchange(house, processor, code, "retry-1") == first
-    assert (await authenticate(house, first.access_token)).account_guid == account.guid
+    code = await make_code(services, account)
+    first = await exchange(services, processor, code, "retry-1")
+    assert await exchange(services, processor, code, "retry-1") == first
+    assert (await authenticate(services, first.access_token)).account_guid == account.guid
 
 
 async def test_another_idempotency_key_or_a_late_retry_is_a_replay(
-    house: Coatcheck, clock: MovableClock, processor: Keyed, account: Account
+    services: Services, clock: MovableClock, processor: Keyed, account: Account
 ) -> None:
     for wait, key in ((timedelta(), "other"), (timedelta(seconds=61), "same")):
-        code = await make_code(house, account)
-        bought = await exchange(house, processor, code, "same")
+        code = await make_code(services, account)
+        issued = await exchange(services, processor, code, "same")
         clock.advance(wait)
         with pytest.raises(InvalidGrant):
-            await exchange(house, processor, code, key)
+            await exchange(services, processor, code, key)
         with pytest.raises(InvalidToken):
-            await authenticate(house, bought.access_token)
+            await authenticate(services, issued.access_token)
 
 
 async def test_a_wrong_processor_neither_spends_nor_spoils_a_code(
-    house: Coatcheck, client: Keyed, processor: Keyed, account: Account
+    services: Services, client: Keyed, processor: Keyed, account: Account
 ) -> None:
-    stranger = await make_processor(house)
-    other = await make_processor(house, client)
-    code = await make_code(house, account)
+    stranger = await make_processor(services)
+    other = await make_processor(services, client)
+    code = await make_code(services, account)
     with pytest.raises(InvalidGrant):
-        await exchange(house, stranger, code)
-    bought = await exchange(house, processor, code)
+        await exchange(services, stranger, code)
+    issued = await exchange(services, processor, code)
     for thief in (stranger, other):
         with pytest.raises(InvalidGrant):
-            await exchange(house, thief, code)
-    assert (await authenticate(house, bought.access_token)).account_guid == account.guid
+            await exchange(services, thief, code)
+    assert (await authenticate(services, issued.access_token)).account_guid == account.guid
 
 
 async def test_a_code_meant_for_one_processor_buys_another_nothing(
-    house: Coatcheck, client: Keyed, processor: Keyed, account: Account
+    services: Services, client: Keyed, processor: Keyed, account: Account
 ) -> None:
-    other = await make_processor(house, client)
-    async with house.db.connection() as connection:
-        code = await house.issuer.issue_code(
+    other = await make_processor(services, client)
+    async with services.db.connection() as connection:
+        code = await services.issuer.issue_code(
             connection, client_guid=client.guid, scope=scope_of(account), processor_guid=processor.guid
         )
     with pytest.raises(InvalidGrant):
-        await exchange(house, other, code)
-    assert await exchange(house, processor, code)
+        await exchange(services, other, code)
+    assert await exchange(services, processor, code)
 
 
 async def test_a_wrong_key_is_refused_and_spends_nothing(
-    house: Coatcheck, client: Keyed, processor: Keyed, account: Account
+    services: Services, client: Keyed, processor: Keyed, account: Account
 ) -> None:
-    code = await make_code(house, account)
-    other = await make_processor(house, client)
+    code = await make_code(services, account)
+    other = await make_processor(services, client)
     for guid, api_key in (
         (processor.guid, other.api_key),
         (processor.guid, client.api_key),
@@ -171,36 +171,36 @@ async def test_a_wrong_key_is_refused_and_spends_nothing(
         (client.guid, client.api_key),
     ):
         with pytest.raises(InvalidClient):
-            await exchange(house, Keyed(guid, api_key), code)
-    assert await exchange(house, processor, code)
+            await exchange(services, Keyed(guid, api_key), code)
+    assert await exchange(services, processor, code)
 
 
 async def test_a_code_dies_with_its_ten_minutes_and_a_token_with_its_sixty_days(
-    house: Coatcheck, clock: MovableClock, processor: Keyed, account: Account
+    services: Services, clock: MovableClock, processor: Keyed, account: Account
 ) -> None:
-    code, late = await make_code(house, account), await make_code(house, account)
+    code, late = await make_code(services, account), await make_code(services, account)
     clock.advance(timedelta(minutes=9, seconds=55))
-    bought = await exchange(house, processor, code)
+    issued = await exchange(services, processor, code)
     clock.advance(timedelta(seconds=6))
     with pytest.raises(InvalidGrant):
-        await exchange(house, processor, late)
+        await exchange(services, processor, late)
     clock.advance(timedelta(days=59, hours=23, minutes=59))
-    assert await authenticate(house, bought.access_token)
+    assert await authenticate(services, issued.access_token)
     clock.advance(timedelta(minutes=1))
     with pytest.raises(InvalidToken):
-        await authenticate(house, bought.access_token)
+        await authenticate(services, issued.access_token)
 
 
 async def test_of_32_racers_exactly_one_gets_a_token(
-    house: Coatcheck, processor: Keyed, account: Account
+    services: Services, processor: Keyed, account: Account
 ) -> None:
     for _ in range(20):
-        code = await make_code(house, account)
+        code = await make_code(services, account)
         results = await asyncio.gather(
-            *(exchange(house, processor, code) for _ in range(32)), return_exceptions=True
+            *(exchange(services, processor, code) for _ in range(32)), return_exceptions=True
         )
-        assert Counter(type(result) for result in results) == {Bought: 1, InvalidGrant: 31}
-    async with house.db.connection() as connection:
+        assert Counter(type(result) for result in results) == {IssuedToken: 1, InvalidGrant: 31}
+    async with services.db.connection() as connection:
         cursor = await connection.execute(
             "SELECT count(*) FROM access_token WHERE account_guid = %s", (account.guid,)
         )
@@ -208,14 +208,14 @@ async def test_of_32_racers_exactly_one_gets_a_token(
 
 
 async def test_every_end_of_what_a_token_names_ends_the_token_at_once(
-    house: Coatcheck, client: Keyed, processor: Keyed
+    services: Services, client: Keyed, processor: Keyed
 ) -> None:
     async def ends(deed: str) -> None:
-        user = await make_user(house, client)
-        account = await make_account(house, user)
-        token = await make_token(house, account, processor)
-        assert await authenticate(house, token)
-        async with house.db.transaction() as connection:
+        user = await make_user(services, client)
+        account = await make_account(services, user)
+        token = await make_token(services, account, processor)
+        assert await authenticate(services, token)
+        async with services.db.transaction() as connection:
             match deed:
                 case "account":
                     await remove_account(connection, user.guid, account.guid)
@@ -237,77 +237,77 @@ async def test_every_end_of_what_a_token_names_ends_the_token_at_once(
                         ),
                     )
                 case "revoked":
-                    (issued,) = await house.issuer.tokens_of(
+                    (issued,) = await services.issuer.tokens_of(
                         connection, client.guid, account_guid=account.guid
                     )
-                    await house.issuer.revoke(connection, client_guid=client.guid, token_guid=issued.guid)
+                    await services.issuer.revoke(connection, client_guid=client.guid, token_guid=issued.guid)
                 case "processor":
                     await set_processor_disabled(connection, processor.guid, is_disabled=True)
                 case "client":
                     await set_client_disabled(connection, client.guid, is_disabled=True)
         with pytest.raises(InvalidToken):
-            await authenticate(house, token)
-        async with house.db.connection() as connection:
-            (issued,) = await house.issuer.tokens_of(connection, client.guid, account_guid=account.guid)
+            await authenticate(services, token)
+        async with services.db.connection() as connection:
+            (issued,) = await services.issuer.tokens_of(connection, client.guid, account_guid=account.guid)
         assert issued.active is False
 
     for deed in ("account", "member", "user", "disabled user", "revoked", "processor"):
         await ends(deed)
-    async with house.db.transaction() as connection:
+    async with services.db.transaction() as connection:
         await set_processor_disabled(connection, processor.guid, is_disabled=False)
     await ends("client")
 
 
-async def test_a_code_of_a_client_that_did_not_enable_the_processor_buys_nothing(house: Coatcheck) -> None:
-    mine, theirs = await make_client(house), await make_client(house)
-    processor = await make_processor(house, mine)
-    account = await make_account(house, await make_user(house, theirs))
+async def test_a_code_of_a_client_that_did_not_enable_the_processor_buys_nothing(services: Services) -> None:
+    mine, theirs = await make_client(services), await make_client(services)
+    processor = await make_processor(services, mine)
+    account = await make_account(services, await make_user(services, theirs))
     with pytest.raises(InvalidGrant):
-        await exchange(house, processor, await make_code(house, account))
+        await exchange(services, processor, await make_code(services, account))
 
 
 async def test_a_client_that_parts_with_a_processor_ends_its_tokens_and_its_right_to_codes_at_once(
-    house: Coatcheck, client: Keyed, processor: Keyed, account: Account
+    services: Services, client: Keyed, processor: Keyed, account: Account
 ) -> None:
-    token, code = await make_token(house, account, processor), await make_code(house, account)
-    async with house.db.transaction() as connection:
+    token, code = await make_token(services, account, processor), await make_code(services, account)
+    async with services.db.transaction() as connection:
         await disable_processor(connection, client_guid=client.guid, processor_guid=processor.guid)
     with pytest.raises(InvalidToken):
-        await authenticate(house, token)
+        await authenticate(services, token)
     with pytest.raises(InvalidGrant):
-        await exchange(house, processor, code)
-    async with house.db.transaction() as connection:
-        (issued,) = await house.issuer.tokens_of(connection, client.guid)
+        await exchange(services, processor, code)
+    async with services.db.transaction() as connection:
+        (issued,) = await services.issuer.tokens_of(connection, client.guid)
         assert issued.active is False
         await enable_processor(
-            connection, client_guid=client.guid, processor_guid=processor.guid, now=house.clock.now()
+            connection, client_guid=client.guid, processor_guid=processor.guid, now=services.clock.now()
         )
-    assert await authenticate(house, token)
-    assert await exchange(house, processor, code)
+    assert await authenticate(services, token)
+    assert await exchange(services, processor, code)
 
 
 async def test_parting_with_a_processor_touches_no_other_client_and_no_other_processor(
-    house: Coatcheck, client: Keyed, account: Account
+    services: Services, client: Keyed, account: Account
 ) -> None:
-    neighbour = await make_client(house)
-    elsewhere = await make_account(house, await make_user(house, neighbour))
-    left = await make_processor(house, client, neighbour)
-    stays = await make_processor(house, client)
-    tokens = [await make_token(house, elsewhere, left), await make_token(house, account, stays)]
-    codes = [(left, await make_code(house, elsewhere)), (stays, await make_code(house, account))]
-    async with house.db.transaction() as connection:
+    neighbour = await make_client(services)
+    elsewhere = await make_account(services, await make_user(services, neighbour))
+    left = await make_processor(services, client, neighbour)
+    stays = await make_processor(services, client)
+    tokens = [await make_token(services, elsewhere, left), await make_token(services, account, stays)]
+    codes = [(left, await make_code(services, elsewhere)), (stays, await make_code(services, account))]
+    async with services.db.transaction() as connection:
         await disable_processor(connection, client_guid=client.guid, processor_guid=left.guid)
     for token in tokens:
-        assert await authenticate(house, token)
+        assert await authenticate(services, token)
     for processor, code in codes:
-        assert await exchange(house, processor, code)
+        assert await exchange(services, processor, code)
 
 
 async def test_a_scope_that_is_not_wholly_the_clients_is_not_found(
-    house: Coatcheck, client: Keyed, account: Account
+    services: Services, client: Keyed, account: Account
 ) -> None:
-    stranger = await make_client(house)
-    elsewhere = await make_account(house, await make_user(house, client))
+    stranger = await make_client(services)
+    elsewhere = await make_account(services, await make_user(services, client))
     foreign = [
         (stranger, scope_of(account)),
         (client, Scope(account.user_guid, elsewhere.member_guid, account.guid, reads_protected=True)),
@@ -315,44 +315,46 @@ async def test_a_scope_that_is_not_wholly_the_clients_is_not_found(
         (client, Scope(account.user_guid, account.member_guid, elsewhere.guid, reads_protected=True)),
     ]
     for asker, scope in foreign:
-        async with house.db.connection() as connection:
+        async with services.db.connection() as connection:
             with pytest.raises(NotFound):
-                await house.issuer.issue_code(connection, client_guid=asker.guid, scope=scope)
+                await services.issuer.issue_code(connection, client_guid=asker.guid, scope=scope)
 
 
-async def test_an_unverified_account_and_a_disabled_user_get_no_code(house: Coatcheck, client: Keyed) -> None:
-    unverified = await make_account(house, await make_user(house, client), account_number=None)
-    disabled = await make_account(house, await make_user(house, client, is_disabled=True))
+async def test_an_unverified_account_and_a_disabled_user_get_no_code(
+    services: Services, client: Keyed
+) -> None:
+    unverified = await make_account(services, await make_user(services, client), account_number=None)
+    disabled = await make_account(services, await make_user(services, client, is_disabled=True))
     refusals: list[tuple[Account, type[CoatcheckError]]] = [
         (unverified, NotVerified),
         (disabled, UserDisabled),
     ]
     for account, refusal in refusals:
         with pytest.raises(refusal):
-            await make_code(house, account)
+            await make_code(services, account)
 
 
 async def test_the_list_of_tokens_shows_first_characters_alone_and_only_the_clients_own(
-    house: Coatcheck, client: Keyed, processor: Keyed, account: Account
+    services: Services, client: Keyed, processor: Keyed, account: Account
 ) -> None:
-    token = await make_token(house, account, processor)
-    stranger = await make_client(house)
-    async with house.db.connection() as connection:
-        (issued,) = await house.issuer.tokens_of(connection, client.guid)
-        assert await house.issuer.tokens_of(connection, stranger.guid) == []
-        assert await house.issuer.tokens_of(connection, client.guid, account_guid="ACT-other") == []
+    token = await make_token(services, account, processor)
+    stranger = await make_client(services)
+    async with services.db.connection() as connection:
+        (issued,) = await services.issuer.tokens_of(connection, client.guid)
+        assert await services.issuer.tokens_of(connection, stranger.guid) == []
+        assert await services.issuer.tokens_of(connection, client.guid, account_guid="ACT-other") == []
     assert issued.active
     assert token.startswith(issued.first_characters)
     assert len(issued.first_characters) == 12
 
 
 async def test_a_client_cannot_revoke_anothers_token(
-    house: Coatcheck, client: Keyed, processor: Keyed, account: Account
+    services: Services, client: Keyed, processor: Keyed, account: Account
 ) -> None:
-    token = await make_token(house, account, processor)
-    stranger = await make_client(house)
-    async with house.db.connection() as connection:
-        (issued,) = await house.issuer.tokens_of(connection, client.guid)
+    token = await make_token(services, account, processor)
+    stranger = await make_client(services)
+    async with services.db.connection() as connection:
+        (issued,) = await services.issuer.tokens_of(connection, client.guid)
         with pytest.raises(NotFound):
-            await house.issuer.revoke(connection, client_guid=stranger.guid, token_guid=issued.guid)
-    assert await authenticate(house, token)
+            await services.issuer.revoke(connection, client_guid=stranger.guid, token_guid=issued.guid)
+    assert await authenticate(services, token)

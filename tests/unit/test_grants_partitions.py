@@ -2,14 +2,14 @@
 
 from datetime import timedelta
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.grants.partitions import drop_partitions, prepare_partitions
 from tests.factories import make_account, make_client, make_processor, make_token, make_user
 
 
-async def partitions(house: Coatcheck) -> set[str]:
-    async with house.db.connection() as connection:
+async def partitions(services: Services) -> set[str]:
+    async with services.db.connection() as connection:
         cursor = await connection.execute(
             "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'access_token'::regclass"
         )
@@ -17,15 +17,15 @@ async def partitions(house: Coatcheck) -> set[str]:
 
 
 async def test_a_token_lies_in_the_partition_of_its_week_and_goes_with_it(
-    house: Coatcheck, clock: MovableClock
+    services: Services, clock: MovableClock
 ) -> None:
     clock.advance(timedelta(days=3650))  # weeks no other test has used
-    async with house.db.connection() as connection:
-        await prepare_partitions(connection, clock.now(), house.settings)
-    client = await make_client(house)
-    account = await make_account(house, await make_user(house, client))
-    await make_token(house, account, await make_processor(house, client))
-    async with house.db.connection() as connection:
+    async with services.db.connection() as connection:
+        await prepare_partitions(connection, clock.now(), services.settings)
+    client = await make_client(services)
+    account = await make_account(services, await make_user(services, client))
+    await make_token(services, account, await make_processor(services, client))
+    async with services.db.connection() as connection:
         cursor = await connection.execute(
             "SELECT tableoid::regclass::text FROM access_token WHERE account_guid = %s", (account.guid,)
         )
@@ -41,10 +41,10 @@ async def test_a_token_lies_in_the_partition_of_its_week_and_goes_with_it(
         assert await cursor.fetchone() == (0,)
 
 
-async def test_preparing_twice_changes_nothing(house: Coatcheck, clock: MovableClock) -> None:
+async def test_preparing_twice_changes_nothing(services: Services, clock: MovableClock) -> None:
     clock.advance(timedelta(days=7300))
-    async with house.db.connection() as connection:
-        await prepare_partitions(connection, clock.now(), house.settings)
-        first = await partitions(house)
-        await prepare_partitions(connection, clock.now(), house.settings)
-    assert await partitions(house) == first
+    async with services.db.connection() as connection:
+        await prepare_partitions(connection, clock.now(), services.settings)
+        first = await partitions(services)
+        await prepare_partitions(connection, clock.now(), services.settings)
+    assert await partitions(services) == first

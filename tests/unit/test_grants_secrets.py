@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.grants.secrets import Kind, _base62, day_of, mint, recognise, week_of
+from coatcheck.grants.secrets import Kind, _base62, day_of, generate, parse_secret, week_of
 
 KEY = b"k" * 32
 kinds = st.sampled_from(Kind)
@@ -16,28 +16,28 @@ periods = st.integers(0, 62**3 - 1)
 
 @given(kinds, periods)
 def test_what_is_minted_is_recognised_with_its_period_and_hash(kind: Kind, period: int) -> None:
-    minted = mint(kind, KEY, period=period)
-    presented = recognise(kind, minted.text, KEY)
+    generated = generate(kind, KEY, period=period)
+    presented = parse_secret(kind, generated.text, KEY)
     assert presented is not None
-    assert (presented.hash, presented.period) == (minted.hash, period)
+    assert (presented.hash, presented.period) == (generated.hash, period)
 
 
 @given(kinds, kinds)
 def test_a_secret_of_one_kind_is_never_taken_for_another(made: Kind, asked: Kind) -> None:
-    assert (recognise(asked, mint(made, KEY).text, KEY) is not None) == (made is asked)
+    assert (parse_secret(asked, generate(made, KEY).text, KEY) is not None) == (made is asked)
 
 
 @given(st.data())
 def test_changing_any_one_character_is_noticed_without_a_database(data: st.DataObject) -> None:
-    text = mint(Kind.TOKEN, KEY, period=7).text
+    text = generate(Kind.TOKEN, KEY, period=7).text
     place = data.draw(st.integers(0, len(text) - 1))
     other = data.draw(st.characters(codec="ascii").filter(lambda character: character != text[place]))
-    assert recognise(Kind.TOKEN, text[:place] + other + text[place + 1 :], KEY) is None
+    assert parse_secret(Kind.TOKEN, text[:place] + other + text[place + 1 :], KEY) is None
 
 
 @given(st.text())
 def test_garbage_is_not_recognised(text: str) -> None:
-    assert recognise(Kind.TOKEN, text, KEY) is None
+    assert parse_secret(Kind.TOKEN, text, KEY) is None
 
 
 def test_the_same_text_hashes_differently_under_another_key_and_as_another_kind() -> None:
@@ -52,19 +52,19 @@ def test_the_same_text_hashes_differently_under_another_key_and_as_another_kind(
             (Kind.TOKEN, token, b"q" * 32),
             (Kind.CODE, code, KEY),
         )
-        if (presented := recognise(kind, text, key))
+        if (presented := parse_secret(kind, text, key))
     }
     assert len(hashes) == 3
 
 
 def test_256_bits_fit_and_do_not_repeat() -> None:
     assert 62**43 > 2**256
-    assert len({mint(Kind.CODE, KEY).text for _ in range(1000)}) == 1000
+    assert len({generate(Kind.CODE, KEY).text for _ in range(1000)}) == 1000
 
 
 def test_a_repr_shows_the_kind_and_nothing_more() -> None:
-    minted = mint(Kind.CODE, KEY)
-    assert minted.text[5:] not in repr(minted)
+    generated = generate(Kind.CODE, KEY)
+    assert generated.text[5:] not in repr(generated)
 
 
 @pytest.mark.parametrize("second", [-1, 0, 1])

@@ -18,16 +18,16 @@ from coatcheck.errors import (
 )
 from coatcheck.members.members import MAX_MEMBERS
 from coatcheck.vault.vault import SecretKind, WorkerReader
-from coatcheck.worker import drain
+from coatcheck.worker import run_pending
 from tests.member_setup import WELL, make_home
 
 JOBS = "SELECT kind, state, outcome FROM member_job WHERE user_guid = %(user)s ORDER BY created_at, guid"
 
 
-async def test_a_new_member_is_created_queued_and_soon_connected(house):
-    home = await make_home(house)
-    async with house.db.transaction() as connection:
-        member, starts = await house.linker.connect(
+async def test_a_new_member_is_created_queued_and_soon_connected(services):
+    home = await make_home(services)
+    async with services.db.transaction() as connection:
+        member, starts = await services.members.connect(
             connection,
             client=home.client,
             user=home.user,
@@ -40,41 +40,41 @@ async def test_a_new_member_is_created_queued_and_soon_connected(house):
     assert starts
     assert (member.connection_status, member.is_being_aggregated) == ("CREATED", True)
     assert (member.id, member.metadata, member.use_cases) == ("my-member", "mine", ["PFM"])
-    assert (member.name, member.institution_guid) == ("MX Bank", house.registry.find("mxbank").guid)
+    assert (member.name, member.institution_guid) == ("MX Bank", services.registry.find("mxbank").guid)
     assert await home.rows(JOBS) == [("AGGREGATION", "queued", None)]
-    await drain(house)
+    await run_pending(services)
     member = await home.again(member)
     assert (member.connection_status, member.is_being_aggregated) == ("CONNECTED", False)
     assert member.aggregated_at == member.successfully_aggregated_at is not None
     assert (member.is_authenticated, member.has_processed_accounts) == (True, True)
 
 
-async def test_without_an_aggregation_nothing_is_started(house):
-    home = await make_home(house)
+async def test_without_an_aggregation_nothing_is_started(services):
+    home = await make_home(services)
     member = await home.connect(skip_aggregation=True)
     assert (member.connection_status, member.is_being_aggregated) == ("CREATED", False)
     assert await home.rows(JOBS) == []
 
 
-async def test_wanted_kinds_run_one_after_the_other(house):
-    home = await make_home(house)
+async def test_wanted_kinds_run_one_after_the_other(services):
+    home = await make_home(services)
     wanted = (JobKind.VERIFICATION, JobKind.IDENTIFICATION, JobKind.AGGREGATION)
     member = await home.connected(kinds=wanted)
     assert await home.rows(JOBS) == [(kind.value, "ended", "CONNECTED") for kind in wanted]
     assert member.connection_status == "CONNECTED"
 
 
-async def test_what_follows_a_failed_job_is_not_begun(house):
-    home = await make_home(house)
+async def test_what_follows_a_failed_job_is_not_begun(services):
+    home = await make_home(services)
     await home.connected(password="INVALID", kinds=(JobKind.VERIFICATION, JobKind.AGGREGATION))
     assert await home.rows(JOBS) == [("VERIFICATION", "ended", "DENIED")]
 
 
-async def test_credentials_are_sealed_and_nowhere_else(house):
-    home = await make_home(house)
+async def test_credentials_are_sealed_and_nowhere_else(services):
+    home = await make_home(services)
     member = await home.connect("mxuser+no_tx", "a-secret-password")
-    async with house.db.connection() as connection:
-        kept = await house.vault.show_secret(
+    async with services.db.connection() as connection:
+        kept = await services.vault.disclose_secret(
             connection,
             owner_guid=home.user.guid,
             record_guid=member.guid,
@@ -88,16 +88,16 @@ async def test_credentials_are_sealed_and_nowhere_else(house):
     assert b"a-secret-password".hex() not in str(everything)
 
 
-async def test_a_second_member_with_the_same_login_is_refused_with_the_first_ones_guid(house):
-    home = await make_home(house)
+async def test_a_second_member_with_the_same_login_is_refused_with_the_first_ones_guid(services):
+    home = await make_home(services)
     member = await home.connect("MxUser")
     with pytest.raises(DuplicateMember) as refused:
         await home.connect("mxuser", "another-password")
     assert refused.value.member_guid == member.guid
 
 
-async def test_the_same_login_is_welcome_elsewhere_and_from_another_user(house):
-    home, neighbour = await make_home(house), await make_home(house)
+async def test_the_same_login_is_welcome_elsewhere_and_from_another_user(services):
+    home, neighbour = await make_home(services), await make_home(services)
     one = await home.connect("mxuser")
     others = [
         await home.connect("mxuser", institution="mxcu_credential"),
@@ -108,8 +108,8 @@ async def test_the_same_login_is_welcome_elsewhere_and_from_another_user(house):
 
 
 async def test_of_100_simultaneous_creations_one_succeeds_and_99_name_it(settings, clock):
-    async with build(replace(settings, pool_size=25), clock) as house:
-        home = await make_home(house)
+    async with build(replace(settings, pool_size=25), clock) as services:
+        home = await make_home(services)
         results = await asyncio.gather(*(home.connect() for _ in range(100)), return_exceptions=True)
         created = [result for result in results if not isinstance(result, BaseException)]
         refused = [result for result in results if isinstance(result, DuplicateMember)]
@@ -120,8 +120,8 @@ async def test_of_100_simultaneous_creations_one_succeeds_and_99_name_it(setting
 
 
 async def test_of_simultaneous_creations_no_more_than_25_come_to_be(settings, clock):
-    async with build(replace(settings, pool_size=25), clock) as house:
-        home = await make_home(house)
+    async with build(replace(settings, pool_size=25), clock) as services:
+        home = await make_home(services)
         results = await asyncio.gather(
             *(home.connect(f"user-{number}", skip_aggregation=True) for number in range(MAX_MEMBERS + 5)),
             return_exceptions=True,
@@ -130,8 +130,8 @@ async def test_of_simultaneous_creations_no_more_than_25_come_to_be(settings, cl
         assert await home.rows("SELECT count(*) FROM member WHERE user_guid = %(user)s") == [(MAX_MEMBERS,)]
 
 
-async def test_an_id_is_unique_below_its_user(house):
-    home, neighbour = await make_home(house), await make_home(house)
+async def test_an_id_is_unique_below_its_user(services):
+    home, neighbour = await make_home(services), await make_home(services)
     await home.connect("one", id="same")
     await neighbour.connect("one", id="same")
     with pytest.raises(Conflict) as refused:
@@ -144,20 +144,20 @@ async def test_an_id_is_unique_below_its_user(house):
 
 
 @pytest.mark.parametrize("password", [None, ""])
-async def test_a_missing_credential_is_named_by_its_label(house, password):
-    home = await make_home(house)
+async def test_a_missing_credential_is_named_by_its_label(services, password):
+    home = await make_home(services)
     with pytest.raises(InvalidRequest, match="Password") as refused:
         await home.connect("mxuser", password)
     assert "Username" not in refused.value.problem
     assert await home.rows("SELECT FROM member WHERE user_guid = %(user)s") == []
 
 
-async def test_an_unknown_credential_is_refused(house):
-    home = await make_home(house)
+async def test_an_unknown_credential_is_refused(services):
+    home = await make_home(services)
     given = home.credentials("mxbank", "mxuser", WELL) | {"CRD-unknown": "x"}
     with pytest.raises(InvalidRequest, match="no such credential"):
-        async with house.db.transaction() as connection:
-            await house.linker.connect(
+        async with services.db.transaction() as connection:
+            await services.members.connect(
                 connection,
                 client=home.client,
                 user=home.user,
@@ -166,63 +166,63 @@ async def test_an_unknown_credential_is_refused(house):
             )
 
 
-async def test_an_unknown_institution_is_not_found(house):
-    home = await make_home(house)
-    async with house.db.transaction() as connection:
+async def test_an_unknown_institution_is_not_found(services):
+    home = await make_home(services)
+    async with services.db.transaction() as connection:
         with pytest.raises(NotFound):
-            await house.linker.connect(
+            await services.members.connect(
                 connection, client=home.client, user=home.user, institution_code="nowhere", credentials={}
             )
 
 
-async def test_a_kind_the_institution_lacks_is_refused_before_anything_is_written(house):
-    home = await make_home(house)
+async def test_a_kind_the_institution_lacks_is_refused_before_anything_is_written(services):
+    home = await make_home(services)
     with pytest.raises(JobNotSupported, match="identification"):
         await home.connect(institution="junipergate_bank", kinds=(JobKind.IDENTIFICATION,))
     assert await home.rows("SELECT FROM member WHERE user_guid = %(user)s") == []
 
 
-async def test_who_comes_the_wrong_way_is_told_the_right_one(house):
-    home = await make_home(house)
+async def test_who_comes_the_wrong_way_is_told_the_right_one(services):
+    home = await make_home(services)
     with pytest.raises(InvalidRequest, match="own sign-in page"):
         await home.connect(institution="mxcu_oauth")
     with pytest.raises(InvalidRequest, match="without is_oauth"):
         await home.connect(institution="mxbank", is_oauth=True)
 
 
-async def test_a_disabled_user_connects_nothing(house):
-    home = await make_home(house, is_disabled=True)
+async def test_a_disabled_user_connects_nothing(services):
+    home = await make_home(services, is_disabled=True)
     with pytest.raises(UserDisabled):
         await home.connect()
 
 
-async def test_new_credentials_start_an_aggregation_that_uses_them(house):
-    home = await make_home(house)
+async def test_new_credentials_start_an_aggregation_that_uses_them(services):
+    home = await make_home(services)
     member = await home.connected("mxuser", "INVALID")
     assert member.connection_status == "DENIED"
     changed = await home.change(member, "mxuser", WELL)
     assert (changed.connection_status, changed.is_being_aggregated) == ("UPDATED", True)
-    await drain(house)
+    await run_pending(services)
     assert (await home.again(member)).connection_status == "CONNECTED"
 
 
-async def test_a_new_password_alone_goes_with_the_old_login(house):
-    home = await make_home(house)
+async def test_a_new_password_alone_goes_with_the_old_login(services):
+    home = await make_home(services)
     member = await home.connected("mxuser", "INVALID")
     await home.change(member, None, WELL)
-    await drain(house)
+    await run_pending(services)
     assert (await home.again(member)).connection_status == "CONNECTED"
 
 
-async def test_new_credentials_may_wait_for_the_next_job(house):
-    home = await make_home(house)
+async def test_new_credentials_may_wait_for_the_next_job(services):
+    home = await make_home(services)
     member = await home.connected("mxuser", "INVALID")
     changed = await home.change(member, "mxuser", WELL, skip_aggregation=True)
     assert (changed.connection_status, changed.is_being_aggregated) == ("UPDATED", False)
 
 
-async def test_a_change_of_login_may_not_end_at_another_member(house):
-    home = await make_home(house)
+async def test_a_change_of_login_may_not_end_at_another_member(services):
+    home = await make_home(services)
     first, second = await home.connected("first"), await home.connected("second")
     with pytest.raises(DuplicateMember) as refused:
         await home.change(second, "FIRST", WELL)
@@ -231,13 +231,13 @@ async def test_a_change_of_login_may_not_end_at_another_member(house):
     assert same.connection_status == "UPDATED"
 
 
-async def test_new_credentials_take_the_place_of_a_job_that_waits_for_an_answer(house):
-    home = await make_home(house)
+async def test_new_credentials_take_the_place_of_a_job_that_waits_for_an_answer(services):
+    home = await make_home(services)
     member = await home.connected(password="challenge")
     assert member.connection_status == "CHALLENGED"
     await home.change(member, "mxuser", WELL)
     assert await home.challenges(member) == []
-    await drain(house)
+    await run_pending(services)
     assert (await home.again(member)).connection_status == "CONNECTED"
     assert await home.rows(JOBS) == [
         ("AGGREGATION", "ended", None),
@@ -245,28 +245,28 @@ async def test_new_credentials_take_the_place_of_a_job_that_waits_for_an_answer(
     ]
 
 
-async def test_the_clients_own_fields_change_without_a_job(house):
-    home = await make_home(house)
+async def test_the_clients_own_fields_change_without_a_job(services):
+    home = await make_home(services)
     member = await home.connected(id="before")
-    async with house.db.transaction() as connection:
+    async with services.db.transaction() as connection:
         wanted = replace(
             member, id=None, metadata="new", use_cases=["PFM"], background_aggregation_is_disabled=True
         )
-        changed = await house.linker.change(connection, wanted)
+        changed = await services.members.change(connection, wanted)
     assert (changed.id, changed.metadata, changed.use_cases) == (None, "new", ["PFM"])
     assert changed.background_aggregation_is_disabled
     assert (changed.connection_status, changed.is_being_aggregated) == ("CONNECTED", False)
 
 
-async def test_a_member_is_gone_with_all_its_secrets(house):
-    home = await make_home(house)
+async def test_a_member_is_gone_with_all_its_secrets(services):
+    home = await make_home(services)
     member = await home.connected(password="challenge")
     await home.answer(member, "correct")
-    await drain(house)
+    await run_pending(services)
     await home.done(member, JobKind.VERIFICATION)
     other = await home.connected("other")
-    async with house.db.transaction() as connection:
-        await house.linker.disconnect(connection, await home.again(member))
+    async with services.db.transaction() as connection:
+        await services.members.disconnect(connection, await home.again(member))
     with pytest.raises(NotFound):
         await home.again(member)
     left = await home.rows(
@@ -279,12 +279,12 @@ async def test_a_member_is_gone_with_all_its_secrets(house):
     assert left == [(other.guid,)]
 
 
-async def test_the_client_is_told_of_what_becomes_of_its_members(house):
-    home = await make_home(house)
+async def test_the_client_is_told_of_what_becomes_of_its_members(services):
+    home = await make_home(services)
     member = await home.connect(callback_payload="echo", skip_aggregation=True)
-    async with house.db.transaction() as connection:
-        changed = await house.linker.change(connection, replace(member, metadata="new"))
-        await house.linker.disconnect(connection, changed)
+    async with services.db.transaction() as connection:
+        changed = await services.members.change(connection, replace(member, metadata="new"))
+        await services.members.disconnect(connection, changed)
     told = await home.events("MEMBER")
     assert [(each["action"], each["member"]["metadata"]) for each in told] == [
         ("created", None),
@@ -298,12 +298,12 @@ async def test_the_client_is_told_of_what_becomes_of_its_members(house):
     assert echoes == [("echo",), (None,), (None,)]
 
 
-async def test_each_verb_leaves_a_trace_without_anything_personal(house):
-    home = await make_home(house)
+async def test_each_verb_leaves_a_trace_without_anything_personal(services):
+    home = await make_home(services)
     member = await home.connect("a-login-name")
     await home.change(member, "a-login-name", WELL)
-    async with house.db.transaction() as connection:
-        await house.linker.disconnect(connection, member)
+    async with services.db.transaction() as connection:
+        await services.members.disconnect(connection, member)
     bodies = await home.rows(
         "SELECT body FROM audit_event WHERE client_guid = %(client)s ORDER BY guid", client=home.client.guid
     )

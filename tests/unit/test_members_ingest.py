@@ -17,7 +17,7 @@ from coatcheck.connectors.contract import (
     Finished,
     JobKind,
 )
-from coatcheck.members.ingest import Harvester
+from coatcheck.members.ingest import Ingester
 from coatcheck.members.records import MemberJob
 from coatcheck.model.accounts import accounts_of_member, put_account
 from coatcheck.model.transactions import describe_transaction
@@ -46,8 +46,8 @@ ROWS = """SELECT t.id, t.guid, t.status, t.amount, t.description, t.created_at, 
 class Field:
     """A member whose harvests a test brings in by hand."""
 
-    def __init__(self, home, member, harvester):
-        self.home, self.member, self.harvester = home, member, harvester
+    def __init__(self, home, member, ingester):
+        self.home, self.member, self.ingester = home, member, ingester
 
     def job(self, kind=JobKind.AGGREGATION, *, include_transactions=True):
         return MemberJob(
@@ -67,28 +67,28 @@ class Field:
         )
 
     async def bring_in(self, finished, kind=JobKind.AGGREGATION, **more):
-        async with self.home.house.db.transaction() as connection:
-            return await self.harvester.save(
-                connection, self.job(kind, **more), finished, self.home.house.clock.now()
+        async with self.home.services.db.transaction() as connection:
+            return await self.ingester.save(
+                connection, self.job(kind, **more), finished, self.home.services.clock.now()
             )
 
     async def accounts(self):
-        async with self.home.house.db.connection() as connection:
+        async with self.home.services.db.connection() as connection:
             found = await accounts_of_member(connection, self.member.user_guid, self.member.guid)
         return {account.id: account for account in found}
 
     async def numbers(self):
         reader = ClientReader(self.member.client_guid, self.member.user_guid, self.member.guid)
-        async with self.home.house.db.connection() as connection:
-            shown = await self.home.house.vault.show_numbers(connection, reader)
+        async with self.home.services.db.connection() as connection:
+            shown = await self.home.services.vault.disclose_numbers(connection, reader)
         return [(each.guid, each.account_number, each.routing_number) for each in shown.items]
 
 
 @pytest.fixture
-async def field(house):
-    home = await make_home(house)
+async def field(services):
+    home = await make_home(services)
     member = await home.connect(skip_aggregation=True)
-    return Field(home, member, Harvester(house.vault, house.registry))
+    return Field(home, member, Ingester(services.vault, services.registry))
 
 
 async def test_accounts_come_in_with_every_field_and_a_mask_at_most(field):
@@ -114,9 +114,9 @@ async def test_accounts_come_in_with_every_field_and_a_mask_at_most(field):
 async def test_a_second_harvest_keeps_guids_and_what_the_client_changed(field):
     await field.bring_in(Finished((CHECKING, SAVINGS)))
     before = (await field.accounts())["a"]
-    async with field.home.house.db.transaction() as connection:
+    async with field.home.services.db.transaction() as connection:
         await put_account(connection, replace(before, is_hidden=True, metadata="mine", is_business=True))
-    field.home.house.clock.advance(timedelta(hours=1))
+    field.home.services.clock.advance(timedelta(hours=1))
     richer = replace(CHECKING, balance=Decimal("11.00"), name="Checking Plus", is_business=False)
     await field.bring_in(Finished((richer, SAVINGS)))
     after = (await field.accounts())["a"]
@@ -139,7 +139,7 @@ async def test_an_account_the_bank_no_longer_shows_is_closed_and_opens_again_whe
 
 async def test_a_manual_account_is_left_alone(field):
     await field.bring_in(Finished((CHECKING,)))
-    async with field.home.house.db.transaction() as connection:
+    async with field.home.services.db.transaction() as connection:
         manual = replace((await field.accounts())["a"], guid="ACT-manual", id=None, is_manual=True)
         await put_account(connection, manual)
     await field.bring_in(Finished(()))
@@ -150,7 +150,7 @@ async def test_a_manual_account_is_left_alone(field):
 async def test_transactions_are_counted_as_new_changed_or_neither(field):
     other = replace(COFFEE, id="t2", amount=Decimal(7))
     first = await field.bring_in(Finished((CHECKING,), transactions=(COFFEE, other)))
-    field.home.house.clock.advance(timedelta(hours=1))
+    field.home.services.clock.advance(timedelta(hours=1))
     second = await field.bring_in(
         Finished(
             (CHECKING,), transactions=(COFFEE, replace(other, amount=Decimal(8)), replace(COFFEE, id="t3"))
@@ -186,13 +186,13 @@ async def test_what_was_pending_and_vanished_is_dropped_but_not_by_a_job_without
 async def test_the_users_own_description_survives_until_the_banks_text_changes(field):
     await field.bring_in(Finished((CHECKING,), transactions=(COFFEE,)))
     ((_, guid, *_),) = await field.home.rows(ROWS)
-    async with field.home.house.db.transaction() as connection:
+    async with field.home.services.db.transaction() as connection:
         await describe_transaction(
             connection,
             field.member.user_guid,
             guid,
             description="With Grace",
-            now=field.home.house.clock.now(),
+            now=field.home.services.clock.now(),
         )
     await field.bring_in(Finished((CHECKING,), transactions=(replace(COFFEE, amount=Decimal(5)),)))
     assert (await field.home.rows(ROWS))[0][4] == "With Grace"
@@ -201,7 +201,7 @@ async def test_the_users_own_description_survives_until_the_banks_text_changes(f
 
 
 async def test_categories_and_merchants_come_with_their_guids(field):
-    merchant = field.home.house.registry.merchants()[0]
+    merchant = field.home.services.registry.merchants()[0]
     rent = replace(COFFEE, id="t2", category="Credit Card Payment", merchant=merchant.merchant.name)
     odd = replace(COFFEE, id="t3", category="No such category", type="CREDIT")
     await field.bring_in(Finished((CHECKING,), transactions=(COFFEE, rent, odd)))
@@ -218,22 +218,22 @@ async def test_categories_and_merchants_come_with_their_guids(field):
 
 async def test_of_two_transactions_with_one_id_the_last_counts(field):
     twice = (COFFEE, replace(COFFEE, amount=Decimal(9)))
-    harvest = await field.bring_in(Finished((CHECKING,), transactions=twice))
-    assert harvest.transactions_created_count == 1
+    ingested = await field.bring_in(Finished((CHECKING,), transactions=twice))
+    assert ingested.transactions_created_count == 1
     assert (await field.home.rows(ROWS))[0][3] == Decimal(9)
 
 
 async def test_the_same_id_on_two_accounts_is_two_transactions(field):
     both = (COFFEE, replace(COFFEE, account_id="b"))
-    harvest = await field.bring_in(Finished((CHECKING, SAVINGS), transactions=both))
-    assert harvest.transactions_created_count == 2
+    ingested = await field.bring_in(Finished((CHECKING, SAVINGS), transactions=both))
+    assert ingested.transactions_created_count == 2
 
 
 async def test_numbers_and_owners_go_to_the_vault_and_are_replaced(field):
     numbers = BankNumbers(account_id="a", account_number="0012345", routing_number="091000019")
     owner = BankOwner(account_id="a", owner_name="Ada Example", city="Duluth")
-    harvest = await field.bring_in(Finished((CHECKING,), numbers=(numbers,), owners=(owner,)))
-    assert harvest.numbered_account_guids == ((await field.accounts())["a"].guid,)
+    ingested = await field.bring_in(Finished((CHECKING,), numbers=(numbers,), owners=(owner,)))
+    assert ingested.numbered_account_guids == ((await field.accounts())["a"].guid,)
     ((guid, *first),) = await field.numbers()
     await field.bring_in(Finished((CHECKING,), numbers=(replace(numbers, account_number="0099999"),)))
     ((same, *second),) = await field.numbers()
@@ -248,7 +248,7 @@ async def test_statements_keep_their_guid_and_only_a_new_pdf_replaces_the_old(fi
     rows = "SELECT guid, content_hash, created_at, updated_at FROM statement WHERE user_guid = %(user)s"
 
     async def bring_in(pdf):
-        field.home.house.clock.advance(timedelta(hours=1))
+        field.home.services.clock.advance(timedelta(hours=1))
         return await field.bring_in(Finished((CHECKING,), statements=(replace(statement, pdf=pdf),)))
 
     assert (await bring_in(b"%PDF one")).statements_created_count == 1
@@ -258,8 +258,8 @@ async def test_statements_keep_their_guid_and_only_a_new_pdf_replaces_the_old(fi
     assert (await bring_in(b"%PDF two")).statements_created_count == 0
     (second,) = await field.home.rows(rows)
     assert (second[0], second[1] != first[1], second[3] > first[3]) == (first[0], True, True)
-    async with field.home.house.db.connection() as connection:
-        pdf = await field.home.house.vault.show_secret(
+    async with field.home.services.db.connection() as connection:
+        pdf = await field.home.services.vault.disclose_secret(
             connection,
             owner_guid=field.member.user_guid,
             record_guid=first[0],
@@ -272,9 +272,9 @@ async def test_statements_keep_their_guid_and_only_a_new_pdf_replaces_the_old(fi
 async def test_10000_transactions_are_kept_and_bringing_them_again_changes_nothing(field):
     many = [replace(COFFEE, id=f"t{number}", amount=Decimal(number) / 100) for number in range(10_000)]
     for expected in (10_000, 0):
-        harvest = await field.bring_in(Finished((CHECKING,), transactions=many))
-        assert harvest.transactions_created_count == expected
-        assert harvest.transactions_updated_count == 0
+        ingested = await field.bring_in(Finished((CHECKING,), transactions=many))
+        assert ingested.transactions_created_count == expected
+        assert ingested.transactions_updated_count == 0
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -288,24 +288,24 @@ async def test_10000_transactions_are_kept_and_bringing_them_again_changes_nothi
         max_size=5,
     )
 )
-async def test_whatever_comes_in_whichever_order_the_rows_are_what_a_simple_model_says(house, harvests):
-    home = await make_home(house)
+async def test_whatever_comes_in_whichever_order_the_rows_are_what_a_simple_model_says(services, harvests):
+    home = await make_home(services)
     member = await home.connect(skip_aggregation=True)
-    field = Field(home, member, Harvester(house.vault, house.registry))
+    field = Field(home, member, Ingester(services.vault, services.registry))
     model: dict[tuple[str, str], tuple[int, str]] = {}
     guids: dict[tuple[str, str], str] = {}
-    for harvest in harvests:
+    for ingested in harvests:
         given = [
             replace(COFFEE, account_id=account, id=id, amount=Decimal(amount), status=status)
-            for (account, id), (amount, status) in harvest.items()
+            for (account, id), (amount, status) in ingested.items()
         ]
         counted = await field.bring_in(Finished((CHECKING, SAVINGS), transactions=given))
-        assert counted.transactions_created_count == len(harvest.keys() - model.keys())
+        assert counted.transactions_created_count == len(ingested.keys() - model.keys())
         assert counted.transactions_updated_count == sum(
-            model[key] != value for key, value in harvest.items() if key in model
+            model[key] != value for key, value in ingested.items() if key in model
         )
-        model |= harvest
-        model = {key: row for key, row in model.items() if row[1] == "POSTED" or key in harvest}
+        model |= ingested
+        model = {key: row for key, row in model.items() if row[1] == "POSTED" or key in ingested}
         rows = await home.rows(
             """SELECT a.id, t.id, t.amount, t.status, t.guid FROM transaction t
                JOIN account a ON a.user_guid = t.user_guid AND a.guid = t.account_guid

@@ -15,7 +15,7 @@ from coatcheck.errors import (
     InvalidRequest,
     UserDisabled,
 )
-from coatcheck.worker import drain
+from coatcheck.worker import run_pending
 from tests.member_setup import make_home
 
 VERIFIER = "a-verifier-of-forty-three-characters-or-more-0"
@@ -28,7 +28,7 @@ async def pending(home, **more):
 
 async def code_from_bank(home, http, member, login="mxuser"):
     """What the bank sends the user back with, who allows it all."""
-    url = home.house.consent.authorize(member, state="state-1", code_verifier=VERIFIER)
+    url = home.services.consent.authorize(member, state="state-1", code_verifier=VERIFIER)
     page = await http.get(url)
     fields = re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', page.text)
     action = re.search(r'<form method="post" action="([^"]*)"', page.text)[1]
@@ -44,17 +44,17 @@ async def code_from_bank(home, http, member, login="mxuser"):
 
 async def complete(home, http, member, login="mxuser", **more):
     code = await code_from_bank(home, http, member, login)
-    return await home.house.consent.complete(member, code=code, code_verifier=VERIFIER, **more)
+    return await home.services.consent.complete(member, code=code, code_verifier=VERIFIER, **more)
 
 
-async def test_a_member_is_pending_until_consent_and_its_jobs_wait_for_it(house, http):
-    home = await make_home(house)
+async def test_a_member_is_pending_until_consent_and_its_jobs_wait_for_it(services, http):
+    home = await make_home(services)
     member = await pending(home, kinds=(JobKind.VERIFICATION, JobKind.AGGREGATION))
     assert (member.connection_status, member.is_being_aggregated, member.is_oauth) == ("PENDING", False, True)
     assert await home.rows(JOBS) == []
     completed = await complete(home, http, member)
     assert (completed.connection_status, completed.is_being_aggregated) == ("CREATED", True)
-    await drain(house)
+    await run_pending(services)
     assert (await home.again(member)).connection_status == "CONNECTED"
     assert await home.rows(JOBS) == [
         ("VERIFICATION", "ended", "CONNECTED"),
@@ -62,29 +62,29 @@ async def test_a_member_is_pending_until_consent_and_its_jobs_wait_for_it(house,
     ]
 
 
-async def test_without_an_aggregation_consent_starts_none(house, http):
-    home, other = await make_home(house), await make_home(house)
+async def test_without_an_aggregation_consent_starts_none(services, http):
+    home, other = await make_home(services), await make_home(services)
     for each, at_creation in ((home, True), (other, False)):
         member = await pending(each, skip_aggregation=at_creation)
         completed = await complete(each, http, member, skip_aggregation=not at_creation)
         assert (completed.connection_status, completed.is_being_aggregated) == ("CREATED", False)
 
 
-async def test_consent_given_anew_reconnects_and_reads_the_accounts_again(house, http):
-    home = await make_home(house)
+async def test_consent_given_anew_reconnects_and_reads_the_accounts_again(services, http):
+    home = await make_home(services)
     member = await pending(home, skip_aggregation=True)
     await complete(home, http, member, "mxuser+consent_revoked")
     member = await home.done(member, JobKind.AGGREGATION)
     assert member.connection_status == "DISCONNECTED"
     again = await complete(home, http, member, callback_payload="echo")
     assert (again.connection_status, again.is_being_aggregated) == ("RECONNECTED", True)
-    await drain(house)
+    await run_pending(services)
     assert (await home.again(member)).connection_status == "CONNECTED"
 
 
-async def test_the_banks_page_is_asked_for_with_our_address_and_a_hashed_verifier(house):
-    home = await make_home(house)
-    url = house.consent.authorize(await pending(home), state="state-1", code_verifier=VERIFIER)
+async def test_the_banks_page_is_asked_for_with_our_address_and_a_hashed_verifier(services):
+    home = await make_home(services)
+    url = services.consent.authorize(await pending(home), state="state-1", code_verifier=VERIFIER)
     query = parse_qs(urlsplit(url).query)
     assert query["redirect_uri"] == ["http://coatcheck.test/oauth/callback"]
     assert query["state"] == ["state-1"]
@@ -92,41 +92,41 @@ async def test_the_banks_page_is_asked_for_with_our_address_and_a_hashed_verifie
     assert VERIFIER not in url
 
 
-async def test_a_code_the_bank_refuses_denies_the_member(house, http):
-    home = await make_home(house)
+async def test_a_code_the_bank_refuses_denies_the_member(services, http):
+    home = await make_home(services)
     member = await pending(home)
     code = await code_from_bank(home, http, member)
     with pytest.raises(CredentialsDenied):
-        await house.consent.complete(member, code=code, code_verifier="another" + VERIFIER)
+        await services.consent.complete(member, code=code, code_verifier="another" + VERIFIER)
     member = await home.again(member)
     assert (member.connection_status, member.is_being_aggregated) == ("DENIED", False)
     assert [each["connection_status"] for each in await home.events("CONNECTION_STATUS")] == ["DENIED"]
 
 
-async def test_a_refusal_denies_a_pending_member_who_may_try_again(house, http):
-    home = await make_home(house)
+async def test_a_refusal_denies_a_pending_member_who_may_try_again(services, http):
+    home = await make_home(services)
     member = await pending(home, kinds=(JobKind.VERIFICATION,))
-    async with house.db.transaction() as connection:
-        refused = await house.consent.refuse(connection, member)
+    async with services.db.transaction() as connection:
+        refused = await services.consent.refuse(connection, member)
     assert refused.connection_status == "DENIED"
     await complete(home, http, member)
-    await drain(house)
+    await run_pending(services)
     assert await home.rows(JOBS) == [("VERIFICATION", "ended", "CONNECTED")]
 
 
-async def test_who_leaves_the_page_of_a_working_connection_has_lost_nothing(house, http):
-    home = await make_home(house)
+async def test_who_leaves_the_page_of_a_working_connection_has_lost_nothing(services, http):
+    home = await make_home(services)
     member = await pending(home)
     await complete(home, http, member)
-    await drain(house)
-    async with house.db.transaction() as connection:
-        kept = await house.consent.refuse(connection, member)
+    await run_pending(services)
+    async with services.db.transaction() as connection:
+        kept = await services.consent.refuse(connection, member)
     assert kept.connection_status == "CONNECTED"
     assert (await home.done(member, JobKind.AGGREGATION)).connection_status == "CONNECTED"
 
 
-async def test_there_is_one_oauth_member_per_user_and_institution(house):
-    home = await make_home(house)
+async def test_there_is_one_oauth_member_per_user_and_institution(services):
+    home = await make_home(services)
     member = await pending(home)
     with pytest.raises(DuplicateMember) as refused:
         await pending(home)
@@ -135,39 +135,39 @@ async def test_there_is_one_oauth_member_per_user_and_institution(house):
     assert other.guid != member.guid
 
 
-async def test_credentials_are_no_part_of_it(house):
-    home = await make_home(house)
+async def test_credentials_are_no_part_of_it(services):
+    home = await make_home(services)
     member = await pending(home)
     with pytest.raises(InvalidRequest, match="takes no credentials"):
-        async with house.db.transaction() as connection:
-            await house.linker.change(connection, member, credentials={})
+        async with services.db.transaction() as connection:
+            await services.members.change(connection, member, credentials={})
     by_credentials = await home.connect(skip_aggregation=True)
     with pytest.raises(ConstraintNotMet):
-        house.consent.authorize(by_credentials, state="s", code_verifier=VERIFIER)
-    async with house.db.transaction() as connection:
+        services.consent.authorize(by_credentials, state="s", code_verifier=VERIFIER)
+    async with services.db.transaction() as connection:
         with pytest.raises(ConstraintNotMet):
-            await house.consent.refuse(connection, by_credentials)
+            await services.consent.refuse(connection, by_credentials)
 
 
-async def test_no_job_starts_before_consent(house):
-    home = await make_home(house)
+async def test_no_job_starts_before_consent(services):
+    home = await make_home(services)
     member = await pending(home)
     with pytest.raises(ConstraintNotMet, match="signing in"):
         await home.start(member, JobKind.AGGREGATION)
 
 
-async def test_a_disabled_users_consent_is_not_kept(house, http):
-    home = await make_home(house)
+async def test_a_disabled_users_consent_is_not_kept(services, http):
+    home = await make_home(services)
     member = await pending(home)
     code = await code_from_bank(home, http, member)
     await home.rows("UPDATE end_user SET is_disabled = true WHERE guid = %(user)s")
     with pytest.raises(UserDisabled):
-        await house.consent.complete(member, code=code, code_verifier=VERIFIER)
+        await services.consent.complete(member, code=code, code_verifier=VERIFIER)
     assert await home.rows("SELECT FROM sealed_secret WHERE owner_guid = %(user)s") == []
 
 
-async def test_the_banks_answer_is_sealed(house, http):
-    home = await make_home(house)
+async def test_the_banks_answer_is_sealed(services, http):
+    home = await make_home(services)
     member = await pending(home, skip_aggregation=True)
     await complete(home, http, member, "a-secret-login")
     everything = await home.rows(
@@ -179,13 +179,13 @@ async def test_the_banks_answer_is_sealed(house, http):
     assert b"a-secret-login".hex() not in str(everything)
 
 
-async def test_consent_while_a_job_runs_takes_its_place(house, http):
-    home = await make_home(house)
+async def test_consent_while_a_job_runs_takes_its_place(services, http):
+    home = await make_home(services)
     member = await pending(home, skip_aggregation=True)
     await complete(home, http, member)
     await home.start(member, JobKind.AGGREGATION)
-    house.clock.advance(timedelta(seconds=1))
+    services.clock.advance(timedelta(seconds=1))
     await complete(home, http, member)
     assert await home.rows(JOBS) == [("AGGREGATION", "ended", None), ("AGGREGATION", "queued", None)]
-    await drain(house)
+    await run_pending(services)
     assert (await home.again(member)).connection_status == "CONNECTED"

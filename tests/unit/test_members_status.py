@@ -7,10 +7,10 @@ from coatcheck.members.status import (
     BACKGROUND,
     MAX_CREDENTIAL_FAILURES,
     TRAITS,
-    Step,
-    after,
-    after_failure,
-    after_start,
+    MemberEvent,
+    status_after_failure,
+    status_after_start,
+    transition,
 )
 from coatcheck.model.statuses import ConnectionStatus
 
@@ -58,52 +58,54 @@ def test_the_table_knows_all_22_statuses():
 def test_each_status_allows_and_leads_to_what_the_table_says(row):
     status, on_start, is_error, daily, credentials, consent, refusal, too_late = row
     status = ConnectionStatus(status)
-    assert named(after_start(status)) == on_start
+    assert named(status_after_start(status)) == on_start
     assert TRAITS[status].is_error is (is_error == "yes")
     assert (status in BACKGROUND) is (daily == "daily")
-    assert named(after(Step.CREDENTIALS_CHANGED, status)) == credentials
-    assert named(after(Step.OAUTH_COMPLETED, status)) == consent
-    assert named(after(Step.OAUTH_REFUSED, status)) == refusal
-    assert named(after(Step.NOT_ANSWERED, status)) == too_late
+    assert named(transition(MemberEvent.CREDENTIALS_CHANGED, status)) == credentials
+    assert named(transition(MemberEvent.OAUTH_COMPLETED, status)) == consent
+    assert named(transition(MemberEvent.OAUTH_REFUSED, status)) == refusal
+    assert named(transition(MemberEvent.NOT_ANSWERED, status)) == too_late
 
 
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize(
-    ("step", "outcome"),
+    ("member_event", "outcome"),
     [
-        (Step.ASKED, ConnectionStatus.CHALLENGED),
-        (Step.SUCCEEDED, ConnectionStatus.CONNECTED),
-        (Step.EXHAUSTED, ConnectionStatus.FAILED),
-        (Step.USER_DISABLED, ConnectionStatus.DISABLED),
+        (MemberEvent.ASKED, ConnectionStatus.CHALLENGED),
+        (MemberEvent.SUCCEEDED, ConnectionStatus.CONNECTED),
+        (MemberEvent.EXHAUSTED, ConnectionStatus.FAILED),
+        (MemberEvent.USER_DISABLED, ConnectionStatus.DISABLED),
     ],
 )
-def test_how_a_job_ends_does_not_depend_on_how_it_began(step, outcome, status):
-    assert after(step, status) is outcome
+def test_how_a_job_ends_does_not_depend_on_how_it_began(member_event, outcome, status):
+    assert transition(member_event, status) is outcome
 
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_an_answer_resumes_a_challenged_member_and_no_other(status):
     expected = ConnectionStatus.RESUMED if status is ConnectionStatus.CHALLENGED else None
-    assert after(Step.ANSWERED, status) is expected
+    assert transition(MemberEvent.ANSWERED, status) is expected
 
 
 @pytest.mark.parametrize(
-    ("step", "status"),
+    ("member_event", "status"),
     [
-        (Step.CREDENTIALS_GIVEN, ConnectionStatus.CREATED),
-        (Step.OAUTH_STARTED, ConnectionStatus.PENDING),
-        (Step.IMPORTED, ConnectionStatus.IMPORTED),
+        (MemberEvent.CREDENTIALS_GIVEN, ConnectionStatus.CREATED),
+        (MemberEvent.OAUTH_STARTED, ConnectionStatus.PENDING),
+        (MemberEvent.IMPORTED, ConnectionStatus.IMPORTED),
     ],
 )
-def test_a_member_is_born_into_one_of_three_statuses(step, status):
-    assert after(step, None) is status
-    assert [after(step, other) for other in ConnectionStatus] == [None] * 22
+def test_a_member_is_born_into_one_of_three_statuses(member_event, status):
+    assert transition(member_event, None) is status
+    assert [transition(member_event, other) for other in ConnectionStatus] == [None] * 22
 
 
-@pytest.mark.parametrize("step", [step for step in Step if after(step, None) is None])
-def test_nothing_happens_to_a_manual_member(step):
-    assert after(step, None) is None
-    assert after_start(None) is None
+@pytest.mark.parametrize(
+    "member_event", [member_event for member_event in MemberEvent if transition(member_event, None) is None]
+)
+def test_nothing_happens_to_a_manual_member(member_event):
+    assert transition(member_event, None) is None
+    assert status_after_start(None) is None
 
 
 @pytest.mark.parametrize(
@@ -123,17 +125,17 @@ def test_nothing_happens_to_a_manual_member(step):
     ],
 )
 def test_each_error_of_a_bank_leads_to_its_status(error, asked_for, in_background):
-    assert after_failure(error(), credential_failures=0, is_background=False).value == asked_for
-    assert after_failure(error(), credential_failures=0, is_background=True).value == in_background
+    assert status_after_failure(error(), credential_failures=0, is_background=False).value == asked_for
+    assert status_after_failure(error(), credential_failures=0, is_background=True).value == in_background
 
 
 @pytest.mark.parametrize("is_background", [False, True])
 def test_the_third_denial_in_a_row_prevents_and_no_other_error_does(is_background):
     third = {"credential_failures": MAX_CREDENTIAL_FAILURES, "is_background": is_background}
     second = third | {"credential_failures": MAX_CREDENTIAL_FAILURES - 1}
-    assert after_failure(errors.CredentialsDenied(), **second) is ConnectionStatus.DENIED
-    assert after_failure(errors.CredentialsDenied(), **third) is ConnectionStatus.PREVENTED
-    assert after_failure(errors.LoginLocked(), **third) is ConnectionStatus.LOCKED
+    assert status_after_failure(errors.CredentialsDenied(), **second) is ConnectionStatus.DENIED
+    assert status_after_failure(errors.CredentialsDenied(), **third) is ConnectionStatus.PREVENTED
+    assert status_after_failure(errors.LoginLocked(), **third) is ConnectionStatus.LOCKED
 
 
 def test_no_bank_error_is_without_a_row():

@@ -20,7 +20,7 @@ from coatcheck.micro_deposits.micro_deposits import KEPT, SENDING
 from coatcheck.model.accounts import find_account
 from coatcheck.model.micro_deposits import find_micro_deposit
 from coatcheck.vault.vault import ClientReader
-from coatcheck.worker import drain
+from coatcheck.worker import run_pending
 from tests.factories import Keyed, make_processor, make_token
 from tests.member_setup import make_home
 
@@ -42,63 +42,63 @@ async def create(home, number=AT_ONCE, *, account_type="CHECKING", **more):
         }
         | more
     )
-    async with home.house.db.transaction() as connection:
-        return await home.house.micro_deposits.create(
+    async with home.services.db.transaction() as connection:
+        return await home.services.micro_deposits.create(
             connection, client=home.client, user=home.user, account=account, account_type=account_type
         )
 
 
 async def verify(home, deposit, amounts=RIGHT):
-    async with home.house.db.transaction() as connection:
-        return await home.house.micro_deposits.verify(connection, deposit, amounts)
+    async with home.services.db.transaction() as connection:
+        return await home.services.micro_deposits.verify(connection, deposit, amounts)
 
 
 async def again(home, deposit):
-    async with home.house.db.connection() as connection:
+    async with home.services.db.connection() as connection:
         return await find_micro_deposit(connection, home.client.guid, deposit.guid)
 
 
 async def deposited(home, number=AT_ONCE, **more):
     deposit = await create(home, number, **more)
-    await drain(home.house)
+    await run_pending(home.services)
     return await again(home, deposit)
 
 
-async def test_deposits_are_initiated_sent_by_the_worker_and_arrive(house):
-    home = await make_home(house)
+async def test_deposits_are_initiated_sent_by_the_worker_and_arrive(services):
+    home = await make_home(services)
     deposit = await create(home)
     assert (deposit.status, deposit.account_type) == ("INITIATED", "CHECKING")
     assert deposit.guid.startswith("MIC-")
-    await drain(house)
+    await run_pending(services)
     assert (await again(home, deposit)).status == "DEPOSITED"
     told = [each["micro_deposit"]["status_name"] for each in await home.events("MICRO_DEPOSIT")]
     assert told == ["INITIATED", "REQUESTED", "DEPOSITED"]
 
 
-async def test_deposits_on_their_way_arrive_by_the_clock_whoever_looks_first(house, clock):
-    home = await make_home(house)
+async def test_deposits_on_their_way_arrive_by_the_clock_whoever_looks_first(services, clock):
+    home = await make_home(services)
     swept, read = await deposited(home, "1234567842"), await deposited(home, "1234567843")
     assert (swept.status, read.status) == ("REQUESTED", "REQUESTED")
     with pytest.raises(ConstraintNotMet, match="REQUESTED"):
         await verify(home, read)
     clock.advance(timedelta(days=4))
-    async with house.db.transaction() as connection:
-        assert (await house.micro_deposits.refresh(connection, read)).status == "DEPOSITED"
-    await home.crew.sweep()
+    async with services.db.transaction() as connection:
+        assert (await services.micro_deposits.refresh(connection, read)).status == "DEPOSITED"
+    await home.worker_services.sweep()
     assert (await again(home, swept)).status == "DEPOSITED"
     assert (await verify(home, swept)).status == "VERIFIED"
 
 
 @pytest.mark.parametrize("amounts", [RIGHT, RIGHT[::-1], (Decimal("0.030"), Decimal("0.1500"))])
-async def test_the_right_amounts_verify_in_either_order(house, amounts):
-    home = await make_home(house)
+async def test_the_right_amounts_verify_in_either_order(services, amounts):
+    home = await make_home(services)
     verified = await verify(home, await deposited(home), amounts)
     assert verified.status == "VERIFIED"
     assert verified.verified_at == verified.updated_at
 
 
-async def test_a_verified_account_has_numbers_and_a_processor_can_have_a_token_for_it(house):
-    home = await make_home(house)
+async def test_a_verified_account_has_numbers_and_a_processor_can_have_a_token_for_it(services):
+    home = await make_home(services)
     await verify(home, await deposited(home))
     ((member, account, mask, is_manual, name),) = await home.rows(
         """SELECT m.guid, a.guid, a.account_number, m.is_manual AND a.is_manual, a.name
@@ -106,18 +106,18 @@ async def test_a_verified_account_has_numbers_and_a_processor_can_have_a_token_f
            WHERE a.user_guid = %(user)s"""
     )
     assert (mask, is_manual, name) == ("0042", True, "Everyday")
-    async with house.db.connection() as connection:
-        shown = await house.vault.show_numbers(
+    async with services.db.connection() as connection:
+        shown = await services.vault.disclose_numbers(
             connection, ClientReader(home.client.guid, home.user.guid, member, account)
         )
         found = await find_account(connection, home.user.guid, account)
     assert [(each.account_number, each.routing_number) for each in shown.items] == [(AT_ONCE, "091000019")]
-    processor = await make_processor(house, Keyed(home.client.guid, ""))
-    assert await make_token(house, found, processor)
+    processor = await make_processor(services, Keyed(home.client.guid, ""))
+    assert await make_token(services, found, processor)
 
 
-async def test_the_third_wrong_answer_is_the_last(house):
-    home = await make_home(house)
+async def test_the_third_wrong_answer_is_the_last(services):
+    home = await make_home(services)
     deposit = await deposited(home)
     statuses = [(await verify(home, deposit, WRONG)).status for _ in range(3)]
     assert statuses == ["DENIED", "DENIED", "PREVENTED"]
@@ -126,8 +126,8 @@ async def test_the_third_wrong_answer_is_the_last(house):
     assert await home.rows("SELECT FROM account WHERE user_guid = %(user)s") == []
 
 
-async def test_a_right_answer_after_two_wrong_ones_counts(house):
-    home = await make_home(house)
+async def test_a_right_answer_after_two_wrong_ones_counts(services):
+    home = await make_home(services)
     deposit = await deposited(home)
     for _ in range(2):
         await verify(home, deposit, WRONG)
@@ -135,8 +135,8 @@ async def test_a_right_answer_after_two_wrong_ones_counts(house):
     assert (verified.status, verified.error_message) == ("VERIFIED", None)
 
 
-async def test_simultaneous_guesses_count_one_by_one(house):
-    home = await make_home(house)
+async def test_simultaneous_guesses_count_one_by_one(services):
+    home = await make_home(services)
     deposit = await deposited(home)
     results = await asyncio.gather(*(verify(home, deposit, WRONG) for _ in range(8)), return_exceptions=True)
     assert sum(isinstance(result, ConstraintNotMet) for result in results) == 5
@@ -144,28 +144,28 @@ async def test_simultaneous_guesses_count_one_by_one(house):
     assert (kept.status, kept.wrong_attempts) == ("PREVENTED", 3)
 
 
-async def test_simultaneous_right_answers_open_one_account(house):
-    home = await make_home(house)
+async def test_simultaneous_right_answers_open_one_account(services):
+    home = await make_home(services)
     deposit = await deposited(home)
     await asyncio.gather(*(verify(home, deposit) for _ in range(4)), return_exceptions=True)
     assert await home.rows("SELECT count(*) FROM account WHERE user_guid = %(user)s") == [(1,)]
 
 
-async def test_one_account_is_not_sent_to_twice_until_the_first_is_gone(house):
-    home, neighbour = await make_home(house), await make_home(house)
+async def test_one_account_is_not_sent_to_twice_until_the_first_is_gone(services):
+    home, neighbour = await make_home(services), await make_home(services)
     deposit = await create(home)
     with pytest.raises(Conflict):
         await create(home)
     await create(neighbour)
-    async with house.db.transaction() as connection:
-        await house.micro_deposits.delete(connection, deposit)
+    async with services.db.transaction() as connection:
+        await services.micro_deposits.delete(connection, deposit)
     with pytest.raises(NotFound):
         await again(home, deposit)
     assert (await create(home)).status == "INITIATED"
 
 
-async def test_an_email_address_stands_for_three_accounts(house):
-    home, neighbour = await make_home(house), await make_home(house)
+async def test_an_email_address_stands_for_three_accounts(services):
+    home, neighbour = await make_home(services), await make_home(services)
     for number in ("3333000001", "3333000002", "3333000003"):
         await create(home, number)
     with pytest.raises(ConstraintNotMet, match="at most 3"):
@@ -174,11 +174,11 @@ async def test_an_email_address_stands_for_three_accounts(house):
     await create(neighbour, "3333000004")
 
 
-async def test_a_holder_alone_is_pre_initiated_and_gets_nothing_sent(house):
-    home = await make_home(house)
+async def test_a_holder_alone_is_pre_initiated_and_gets_nothing_sent(services):
+    home = await make_home(services)
     deposit = await create(home, None, routing_number=None, account_type=None)
     assert (deposit.status, deposit.account_type) == ("PREINITIATED", None)
-    await drain(house)
+    await run_pending(services)
     assert (await again(home, deposit)).status == "PREINITIATED"
     with pytest.raises(ConstraintNotMet):
         await verify(home, deposit)
@@ -200,16 +200,16 @@ async def test_a_holder_alone_is_pre_initiated_and_gets_nothing_sent(house):
     ],
     ids=str,
 )
-async def test_what_cannot_be_right_is_refused(house, wrong):
-    home = await make_home(house)
+async def test_what_cannot_be_right_is_refused(services, wrong):
+    home = await make_home(services)
     with pytest.raises(InvalidRequest):
         await create(home, **wrong)
     assert await home.rows("SELECT FROM micro_deposit WHERE user_guid = %(user)s") == []
 
 
-async def test_a_bank_of_ours_is_known_by_its_routing_number(house):
-    home = await make_home(house)
-    institution = house.registry.find("mxbank")
+async def test_a_bank_of_ours_is_known_by_its_routing_number(services):
+    home = await make_home(services)
+    institution = services.registry.find("mxbank")
     deposit = await deposited(home, routing_number=institution.routing_numbers[0])
     assert (deposit.institution_code, deposit.institution_name) == ("mxbank", "MX Bank")
     await verify(home, deposit)
@@ -219,44 +219,44 @@ async def test_a_bank_of_ours_is_known_by_its_routing_number(house):
 
 
 async def test_without_a_connector_that_sends_money_there_are_none(settings, clock):
-    async with build(replace(settings, connectors=()), clock) as house:
-        home = await make_home(house)
+    async with build(replace(settings, connectors=()), clock) as services:
+        home = await make_home(services)
         with pytest.raises(JobNotSupported):
             await create(home)
 
 
-async def test_a_worker_that_dies_while_sending_sends_no_second_time(house, clock):
-    home = await make_home(house)
+async def test_a_worker_that_dies_while_sending_sends_no_second_time(services, clock):
+    home = await make_home(services)
     deposit = await create(home)
     await home.rows("UPDATE micro_deposit SET status = 'REQUESTED' WHERE user_guid = %(user)s")
-    await home.crew.micro_deposits.send(home.user.guid, deposit.guid)
+    await home.worker_services.micro_deposits.send(home.user.guid, deposit.guid)
     clock.advance(SENDING - timedelta(minutes=1))
-    await home.crew.sweep()
+    await home.worker_services.sweep()
     assert (await again(home, deposit)).status == "REQUESTED"
     clock.advance(timedelta(minutes=2))
-    await home.crew.sweep()
+    await home.worker_services.sweep()
     failed = await again(home, deposit)
     assert failed.status == "ERRORED"
     assert "not known" in failed.error_message
     assert (await create(home)).status == "INITIATED", "another try is the user's to make"
 
 
-async def test_the_sweep_makes_up_for_a_lost_wake_up(house, clock):
-    home = await make_home(house)
+async def test_the_sweep_makes_up_for_a_lost_wake_up(services, clock):
+    home = await make_home(services)
     deposit = await create(home)
     await home.rows("DELETE FROM pgqueuer")
     clock.advance(timedelta(minutes=1))
-    await home.crew.sweep()
-    await drain(house)
+    await home.worker_services.sweep()
+    await run_pending(services)
     assert (await again(home, deposit)).status == "DEPOSITED"
 
 
-async def test_what_was_never_verified_is_removed_with_its_secret_after_three_weeks(house, clock):
-    home = await make_home(house)
+async def test_what_was_never_verified_is_removed_with_its_secret_after_three_weeks(services, clock):
+    home = await make_home(services)
     forgotten, verified = await deposited(home, "3333000001"), await deposited(home, "3333000042")
     await verify(home, verified)
     clock.advance(KEPT + timedelta(days=1))
-    await home.crew.sweep()
+    await home.worker_services.sweep()
     left = "SELECT guid FROM micro_deposit WHERE user_guid = %(user)s"
     assert await home.rows(left) == [(verified.guid,)]
     kept = "SELECT record_guid FROM sealed_secret WHERE owner_guid = %(user)s AND kind = 'MICRO_DEPOSIT'"
@@ -264,19 +264,19 @@ async def test_what_was_never_verified_is_removed_with_its_secret_after_three_we
     assert forgotten.guid != verified.guid
 
 
-async def test_the_client_may_see_what_it_sent_and_that_is_written_down(house):
-    home = await make_home(house)
+async def test_the_client_may_see_what_it_sent_and_that_is_written_down(services):
+    home = await make_home(services)
     deposit = await create(home)
-    async with house.db.connection() as connection:
-        account = await house.micro_deposits.account_of(connection, deposit)
+    async with services.db.connection() as connection:
+        account = await services.micro_deposits.account_of(connection, deposit)
     assert (account.account_number, account.email) == (AT_ONCE, "ada@example.test")
     assert AT_ONCE not in repr(account)
     shown = "SELECT reader_guid, what FROM disclosure WHERE user_guid = %(user)s AND record_guid = %(record)s"
     assert await home.rows(shown, record=deposit.guid) == [(home.client.guid, "MICRO_DEPOSIT")]
 
 
-async def test_neither_account_nor_amounts_stand_anywhere_in_clear(house):
-    home = await make_home(house)
+async def test_neither_account_nor_amounts_stand_anywhere_in_clear(services):
+    home = await make_home(services)
     await deposited(home)
     everything = await home.rows(
         """SELECT (SELECT string_agg(d::text, '') FROM micro_deposit d WHERE user_guid = %(user)s),

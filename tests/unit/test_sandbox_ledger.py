@@ -43,15 +43,15 @@ def home_of(login: str) -> Household:
     return household(1, MX_BANK, parse_login(login))
 
 
-def visit_of(login: str, since: date, now: datetime) -> bank_data.Visit:
-    return bank_data.visit(1, MX_BANK, parse_login(login), home_of(login), since=since, now=now)
+def visit_of(login: str, since: date, now: datetime) -> bank_data.BankSession:
+    return bank_data.session(1, MX_BANK, parse_login(login), home_of(login), since=since, now=now)
 
 
 def signed(transaction: BankTransaction) -> Decimal:
     return transaction.amount if transaction.type == "CREDIT" else -transaction.amount
 
 
-def held(account) -> Decimal:
+def locked(account) -> Decimal:
     """From the holder's side: what is owed is negative, what the market did is left out."""
     if account.type == "INVESTMENT":
         return account.cash_balance
@@ -81,7 +81,7 @@ async def test_a_balance_moves_by_exactly_what_posts(login, now, later):
             and each.posted_at
             and now.replace(second=0, microsecond=0) < each.posted_at
         )
-        assert held(old) + sum(posted) == held(new)
+        assert locked(old) + sum(posted) == locked(new)
 
 
 @some
@@ -182,9 +182,9 @@ async def test_checking_stays_sensible(login, now):
 
 
 async def test_the_overdrawn_are_overdrawn_and_pay_for_it():
-    visit = visit_of("ann+persona=overdrawn", NOW.date() - timedelta(days=365), NOW)
+    session = visit_of("ann+persona=overdrawn", NOW.date() - timedelta(days=365), NOW)
     days = range(NOW.date().toordinal() - 300, NOW.date().toordinal())
-    assert any(visit.balance(0, day * ledger.DAY) < 0 for day in days)
+    assert any(session.balance(0, day * ledger.DAY) < 0 for day in days)
     assert any(each.is_overdraft_fee for each in (await read("ann+persona=overdrawn")).transactions)
 
 
@@ -323,8 +323,8 @@ async def test_statements_are_twelve_a_deposit_account_and_the_same_bytes_each_t
 
 async def test_a_statement_shows_the_balances_and_never_the_number(printed):
     number = home_of("mxuser").accounts[0].number
-    visit = visit_of("mxuser", NOW.date() - timedelta(days=372), NOW)
-    for given_out, drawn in zip(printed.statements[:3], statements.statements(visit), strict=False):
+    session = visit_of("mxuser", NOW.date() - timedelta(days=372), NOW)
+    for given_out, drawn in zip(printed.statements[:3], statements.statements(session), strict=False):
         text = "".join(page.extract_text() for page in PdfReader(BytesIO(given_out.pdf)).pages)
         assert f"Opening balance: {drawn.opening:,.2f}" in text
         assert f"Closing balance: {drawn.closing:,.2f}" in text
@@ -336,8 +336,8 @@ async def test_a_statement_shows_the_balances_and_never_the_number(printed):
 @few
 @given(logins, times)
 def test_each_statement_opens_where_the_last_one_closed(login, now):
-    visit = visit_of(login, now.date() - timedelta(days=372), now)
-    drawn = list(statements.statements(visit))
+    session = visit_of(login, now.date() - timedelta(days=372), now)
+    drawn = list(statements.statements(session))
     assert drawn
     for one, following in pairwise(drawn):
         assert one.opening + sum((line.amount for line in one.lines), Decimal(0)) == one.closing

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from coatcheck.clock import SystemClock
-from coatcheck.connectors.contract import Asking, ChallengeType, Finished, JobKind, Task
+from coatcheck.connectors.contract import ChallengeType, Finished, JobKind, NeedsAnswers, Task
 from coatcheck.connectors.sandbox.bank import SandboxBank
 from coatcheck.connectors.sandbox.logins import CONTROLS
 from coatcheck.connectors.sandbox.numbers import is_routing_number
@@ -52,7 +52,7 @@ QUESTIONS = {
 }
 
 
-async def sit(
+async def run_connector(
     login="mxuser",
     password="any",
     kind=JobKind.AGGREGATION,
@@ -71,7 +71,7 @@ async def sit(
 
 @pytest.mark.parametrize("institution", ["mxbank", "mxcu_credential", "lanternfish_bank", "loonwater_bank"])
 async def test_any_other_password_gives_the_accounts(institution):
-    told = await sit(institution=institution)
+    told = await run_connector(institution=institution)
     assert isinstance(told, Finished)
     assert 2 <= len(told.accounts) <= 8
 
@@ -79,13 +79,13 @@ async def test_any_other_password_gives_the_accounts(institution):
 @pytest.mark.parametrize(("word", "error", "status"), ERROR_WORDS)
 async def test_an_error_word_as_password_is_that_error(word, error, status):
     with pytest.raises(error) as caught:
-        await sit(password=word)
+        await run_connector(password=word)
     assert caught.value.status == status
 
 
 @pytest.mark.parametrize("word", ["locked", "Challenge", "correct"])
 async def test_passwords_are_case_sensitive(word):
-    assert isinstance(await sit(password=word), Finished)
+    assert isinstance(await run_connector(password=word), Finished)
 
 
 @pytest.mark.parametrize(
@@ -98,42 +98,42 @@ async def test_an_empty_login_or_password_is_missing(credentials):
 
 @pytest.mark.parametrize(("password", "kind"), QUESTIONS.items())
 async def test_a_question_word_asks_and_the_right_answer_opens(password, kind):
-    asking = await sit(password=password)
-    assert isinstance(asking, Asking)
+    asking = await run_connector(password=password)
+    assert isinstance(asking, NeedsAnswers)
     (question,) = asking.questions
     assert question.type == kind
     assert bool(question.options) == (kind in {ChallengeType.OPTIONS, ChallengeType.IMAGE_OPTIONS})
     assert bool(question.image_data) == (kind == ChallengeType.IMAGE_DATA)
-    assert isinstance(await sit(password=password, answer="correct", asked=asking), Finished)
+    assert isinstance(await run_connector(password=password, answer="correct", asked=asking), Finished)
 
 
 @pytest.mark.parametrize("password", QUESTIONS)
 @pytest.mark.parametrize("answer", ["", "wrong", "Correct", "correct "])
 async def test_any_other_answer_is_rejected(password, answer):
     with pytest.raises(AnswerRejected):
-        await sit(password=password, answer=answer, asked=await sit(password=password))
+        await run_connector(password=password, answer=answer, asked=await run_connector(password=password))
 
 
 @pytest.mark.parametrize("password", QUESTIONS)
 @pytest.mark.parametrize(("word", "error", "status"), ERROR_WORDS)
 async def test_an_error_word_as_answer_is_that_error(password, word, error, status):
     with pytest.raises(error) as caught:
-        await sit(password=password, answer=word, asked=await sit(password=password))
+        await run_connector(password=password, answer=word, asked=await run_connector(password=password))
     assert caught.value.status == status
 
 
 @pytest.mark.parametrize("password", QUESTIONS)
 async def test_challenge_as_answer_asks_a_second_time(password):
-    first = await sit(password=password)
-    second = await sit(password=password, answer="challenge", asked=first)
-    assert isinstance(second, Asking)
+    first = await run_connector(password=password)
+    second = await run_connector(password=password, answer="challenge", asked=first)
+    assert isinstance(second, NeedsAnswers)
     assert second.questions[0].key != first.questions[0].key
-    assert isinstance(await sit(password=password, answer="correct", asked=second), Finished)
+    assert isinstance(await run_connector(password=password, answer="correct", asked=second), Finished)
 
 
 async def test_the_first_answer_does_not_answer_the_second_question():
-    first = await sit(password="challenge")
-    second = await sit(password="challenge", answer="challenge", asked=first)
+    first = await run_connector(password="challenge")
+    second = await run_connector(password="challenge", answer="challenge", asked=first)
     with pytest.raises(AnswerRejected):
         await BANK.run(
             Task(JobKind.BALANCE, "mxbank", "MBR-1", NOW),
@@ -144,22 +144,24 @@ async def test_the_first_answer_does_not_answer_the_second_question():
 
 
 async def test_a_new_sitting_asks_again():
-    assert await sit(password="token") == await sit(password="token")
+    assert await run_connector(password="token") == await run_connector(password="token")
 
 
 @pytest.mark.parametrize("password", ["options", "image_options"])
 async def test_of_the_options_one_is_right_and_the_others_are_not(password):
-    asking = await sit(password=password)
+    asking = await run_connector(password=password)
     values = [option.value for option in asking.questions[0].options]
     assert values.count("correct") == 1
     for value in set(values) - {"correct", "challenge"}:
         with pytest.raises(BankError):
-            await sit(password=password, answer=value, asked=asking)
+            await run_connector(password=password, answer=value, asked=asking)
 
 
 async def test_the_pictures_are_png():
-    picture = (await sit(password="image")).questions[0].image_data
-    shapes = [option.data_uri for option in (await sit(password="image_options")).questions[0].options]
+    picture = (await run_connector(password="image")).questions[0].image_data
+    shapes = [
+        option.data_uri for option in (await run_connector(password="image_options")).questions[0].options
+    ]
     assert len(set(shapes)) == 3
     for uri in (picture, *shapes):
         media_type, _, data = uri.partition(",")
@@ -172,11 +174,17 @@ async def test_the_pictures_are_png():
 
 
 async def test_test_atrium_is_mxuser():
-    assert await sit("test_atrium", "password", JobKind.HISTORY) == await sit("mxuser", "x", JobKind.HISTORY)
+    assert await run_connector("test_atrium", "password", JobKind.HISTORY) == await run_connector(
+        "mxuser", "x", JobKind.HISTORY
+    )
 
 
 async def test_each_login_and_each_institution_has_accounts_of_its_own():
-    told = [await sit("ann"), await sit("bob"), await sit("ann", institution="lanternfish_bank")]
+    told = [
+        await run_connector("ann"),
+        await run_connector("bob"),
+        await run_connector("ann", institution="lanternfish_bank"),
+    ]
     ids = [account.id for each in told for account in each.accounts]
     assert len(ids) == len(set(ids))
 
@@ -185,7 +193,9 @@ async def test_another_seed_is_another_world():
     other = SandboxBank(seed=2, base_url="http://coatcheck.test", clock=SystemClock())
     task = Task(JobKind.BALANCE, "mxbank", "MBR-1", NOW)
     told = await other.run(task, {"LOGIN": "mxuser", "PASSWORD": "x"}, None, None)
-    assert {each.id for each in told.accounts}.isdisjoint(each.id for each in (await sit()).accounts)
+    assert {each.id for each in told.accounts}.isdisjoint(
+        each.id for each in (await run_connector()).accounts
+    )
 
 
 GIVEN = {
@@ -200,34 +210,34 @@ GIVEN = {
 
 @pytest.mark.parametrize("kind", JobKind)
 async def test_a_job_is_given_what_it_asks_for_and_nothing_else(kind):
-    told = await sit(kind=kind)
+    told = await run_connector(kind=kind)
     parts = ("accounts", "numbers", "owners", "transactions", "statements")
     assert {part for part in parts if getattr(told, part)} == GIVEN[kind]
 
 
 @pytest.mark.parametrize("kind", JobKind)
 async def test_every_job_tells_the_same_of_the_accounts(kind):
-    assert (await sit(kind=kind)).accounts == (await sit(kind=JobKind.BALANCE)).accounts
+    assert (await run_connector(kind=kind)).accounts == (await run_connector(kind=JobKind.BALANCE)).accounts
 
 
 async def test_an_aggregation_can_leave_out_transactions():
-    assert (await sit(include_transactions=False)).transactions == ()
+    assert (await run_connector(include_transactions=False)).transactions == ()
 
 
 async def test_a_job_the_institution_does_not_offer_fails():
     with pytest.raises(BankError):
-        await sit(kind=JobKind.STATEMENT, institution="driftmark_federal_credit_union")
+        await run_connector(kind=JobKind.STATEMENT, institution="driftmark_federal_credit_union")
 
 
 async def test_mxuser_has_checking_and_savings_first():
-    first, second = (await sit()).accounts[:2]
+    first, second = (await run_connector()).accounts[:2]
     assert (first.name, first.type) == ("MX Bank Checking", "CHECKING")
     assert (second.name, second.type) == ("MX Bank Savings", "SAVINGS")
 
 
 async def test_numbers_survive_json_in_every_sdk():
     for persona in PERSONAS:
-        told = await sit(f"ann+persona={persona}", kind=JobKind.VERIFICATION)
+        told = await run_connector(f"ann+persona={persona}", kind=JobKind.VERIFICATION)
         payable = [each.id for each in told.accounts if each.type in {"CHECKING", "SAVINGS"}]
         assert [each.account_id for each in told.numbers] == payable
         for each in told.numbers:
@@ -244,7 +254,7 @@ async def test_numbers_survive_json_in_every_sdk():
 
 async def test_mx_bank_gives_an_owners_full_name_and_others_its_parts():
     (at_mx, *_), (at_mxcu, *_) = [
-        (await sit(kind=JobKind.IDENTIFICATION, institution=code)).owners
+        (await run_connector(kind=JobKind.IDENTIFICATION, institution=code)).owners
         for code in ("mxbank", "mxcu_credential")
     ]
     assert (at_mx.first_name, at_mx.last_name) == (None, None)
@@ -254,16 +264,16 @@ async def test_mx_bank_gives_an_owners_full_name_and_others_its_parts():
 
 
 async def test_a_canadian_institution_is_canadian():
-    told = await sit(kind=JobKind.VERIFICATION, institution="loonwater_bank")
+    told = await run_connector(kind=JobKind.VERIFICATION, institution="loonwater_bank")
     assert_canadian(told)
-    owners = (await sit(kind=JobKind.IDENTIFICATION, institution="loonwater_bank")).owners
+    owners = (await run_connector(kind=JobKind.IDENTIFICATION, institution="loonwater_bank")).owners
     assert {each.country for each in owners} == {"CA"}
 
 
 def test_no_number_owner_or_login_shows_in_a_repr():
-    told = asyncio.run(sit(kind=JobKind.VERIFICATION))
+    told = asyncio.run(run_connector(kind=JobKind.VERIFICATION))
     assert told.numbers[0].account_number not in repr(told)
-    owners = asyncio.run(sit(kind=JobKind.IDENTIFICATION))
+    owners = asyncio.run(run_connector(kind=JobKind.IDENTIFICATION))
     assert owners.owners[0].owner_name not in repr(owners)
 
 
@@ -283,9 +293,11 @@ FAILURES = {
 
 async def everything(login: str) -> Finished:
     """What all kinds of job together tell of a login, statements aside."""
-    told = await sit(login)
-    numbers = (await sit(login, kind=JobKind.VERIFICATION)).numbers
-    return replace(told, numbers=numbers, owners=(await sit(login, kind=JobKind.IDENTIFICATION)).owners)
+    told = await run_connector(login)
+    numbers = (await run_connector(login, kind=JobKind.VERIFICATION)).numbers
+    return replace(
+        told, numbers=numbers, owners=(await run_connector(login, kind=JobKind.IDENTIFICATION)).owners
+    )
 
 
 def assert_canadian(told: Finished) -> None:
@@ -396,7 +408,7 @@ def test_every_control_has_its_test():
 @pytest.mark.parametrize(("control", "error"), FAILURES.items())
 async def test_a_control_can_make_the_bank_fail(control, error):
     with pytest.raises(error):
-        await sit(f"mxuser+{control}")
+        await run_connector(f"mxuser+{control}")
 
 
 @pytest.mark.parametrize(("word", "check"), SHOWN.values(), ids=SHOWN)
@@ -405,7 +417,7 @@ async def test_a_control_changes_what_the_bank_tells(word, check):
 
 
 async def test_many_tx_adds_to_the_transactions_and_not_to_the_balance():
-    plain, told = [await sit(login) for login in ("mxuser", "mxuser+many_tx=4000")]
+    plain, told = [await run_connector(login) for login in ("mxuser", "mxuser+many_tx=4000")]
     assert len(told.transactions) - len(plain.transactions) in range(480, 510)
     assert told.accounts == plain.accounts
     assert {each.id for each in plain.transactions} < {each.id for each in told.transactions}
@@ -418,45 +430,45 @@ async def test_controls_add_up():
 
 
 async def test_a_control_leaves_the_accounts_the_same():
-    assert [each.id for each in (await sit("ann+joint")).accounts] == [
-        each.id for each in (await sit("ann")).accounts
+    assert [each.id for each in (await run_connector("ann+joint")).accounts] == [
+        each.id for each in (await run_connector("ann")).accounts
     ]
 
 
 async def test_a_token_number_is_for_one_connection():
     task = Task(JobKind.VERIFICATION, "mxbank", "MBR-2", NOW)
     other = await BANK.run(task, {"LOGIN": "mxuser+tokenized", "PASSWORD": "x"}, None, None)
-    own = await sit("mxuser+tokenized", kind=JobKind.VERIFICATION)
+    own = await run_connector("mxuser+tokenized", kind=JobKind.VERIFICATION)
     assert own.numbers[0].account_number != other.numbers[0].account_number
-    assert own == await sit("mxuser+tokenized", kind=JobKind.VERIFICATION)
+    assert own == await run_connector("mxuser+tokenized", kind=JobKind.VERIFICATION)
 
 
 async def test_mfa_twice_wants_two_right_answers():
     login = "mxuser+mfa_twice"
-    first = await sit(login)
-    second = await sit(login, answer="correct", asked=first)
-    assert isinstance(second, Asking)
-    assert isinstance(await sit(login, answer="correct", asked=second), Finished)
+    first = await run_connector(login)
+    second = await run_connector(login, answer="correct", asked=first)
+    assert isinstance(second, NeedsAnswers)
+    assert isinstance(await run_connector(login, answer="correct", asked=second), Finished)
     with pytest.raises(AnswerRejected):
-        await sit(login, answer="x", asked=second)
+        await run_connector(login, answer="x", asked=second)
 
 
 async def test_slow_takes_its_time():
     loop = asyncio.get_running_loop()
     before = loop.time()
-    await sit("mxuser+slow=0.05", kind=JobKind.BALANCE)
+    await run_connector("mxuser+slow=0.05", kind=JobKind.BALANCE)
     assert loop.time() - before >= 0.05
 
 
 async def test_hang_never_answers():
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(sit("mxuser+hang"), 0.05)
+        await asyncio.wait_for(run_connector("mxuser+hang"), 0.05)
 
 
 async def test_flaky_fails_for_its_share_of_attempts_and_the_same_way_each_time():
     async def failed(login: str, second: int) -> bool:
         try:
-            await sit(login, kind=JobKind.BALANCE, now=NOW + timedelta(seconds=second))
+            await run_connector(login, kind=JobKind.BALANCE, now=NOW + timedelta(seconds=second))
         except BankUnavailable:
             return True
         return False
@@ -472,7 +484,7 @@ async def test_another_attempt_at_a_flaky_bank_may_succeed():
     outcomes = set()
     for attempt in range(1, 21):
         try:
-            outcomes.add(type(await sit("u+empty+flaky", attempt=attempt)))
+            outcomes.add(type(await run_connector("u+empty+flaky", attempt=attempt)))
         except BankUnavailable as error:
             outcomes.add(type(error))
     assert outcomes == {Finished, BankUnavailable}
@@ -483,9 +495,9 @@ async def test_another_attempt_at_a_flaky_bank_may_succeed():
 )
 async def test_a_control_that_is_not_there_is_denied_without_repeating_the_login(login):
     with pytest.raises(CredentialsDenied) as caught:
-        await sit(login)
+        await run_connector(login)
     assert login not in str(caught.value)
 
 
 async def test_an_e_mail_address_is_a_login_without_controls():
-    assert isinstance(await sit("ann+locked@mail.example"), Finished)
+    assert isinstance(await run_connector("ann+locked@mail.example"), Finished)

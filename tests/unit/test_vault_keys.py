@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.config import Settings
 from coatcheck.errors import ConfigurationError, MasterKeyMissing, SealBroken
 from coatcheck.vault.keys import MasterKeys, new_master_key_line, open_keyring
@@ -117,16 +117,16 @@ def test_a_wrapped_key_opens_in_its_place_alone() -> None:
 
 
 async def test_processes_that_start_together_open_the_same_keyring(
-    house: Coatcheck, settings: Settings
+    services: Services, settings: Settings
 ) -> None:
     keys = MasterKeys.load(settings)
-    async with house.db.connection() as connection:
+    async with services.db.connection() as connection:
         await connection.execute("CREATE TABLE keyring_before AS TABLE keyring")
         await connection.execute("DELETE FROM keyring")
     try:
 
         async def start() -> tuple[bytes, bytes, bytes]:
-            async with house.db.transaction() as connection:
+            async with services.db.transaction() as connection:
                 ring = await open_keyring(connection, keys)
             assert "hash_key" not in repr(ring)
             return ring.hash_key, ring.index_key
@@ -136,7 +136,7 @@ async def test_processes_that_start_together_open_the_same_keyring(
         assert len(set(rings[0])) == 2
         assert {len(key) for key in rings[0]} == {32}
     finally:
-        async with house.db.transaction() as connection:
+        async with services.db.transaction() as connection:
             await connection.execute("DELETE FROM keyring")
             await connection.execute("INSERT INTO keyring TABLE keyring_before")
             await connection.execute("DROP TABLE keyring_before")

@@ -7,7 +7,7 @@ from secrets import token_hex
 
 import pytest
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.audit import log as audit
 from coatcheck.db.database import Connection, ensure_list_partition, ensure_range_partition
 from coatcheck.vault import vault
@@ -16,8 +16,8 @@ JANUARY, FEBRUARY, MARCH = (datetime(2031, month, 1, tzinfo=UTC) for month in (1
 
 
 @pytest.fixture
-async def connection(house: Coatcheck) -> AsyncIterator[Connection]:
-    async with house.db.connection() as connection:
+async def connection(services: Services) -> AsyncIterator[Connection]:
+    async with services.db.connection() as connection:
         yield connection
 
 
@@ -84,10 +84,10 @@ async def test_a_range_that_another_partition_covers_is_passed_over(
 
 
 async def test_processes_that_make_the_same_partition_at_once_never_raise(
-    house: Coatcheck, connection: Connection, by_time: str
+    services: Services, connection: Connection, by_time: str
 ) -> None:
     async def make() -> None:
-        async with house.db.connection() as own:
+        async with services.db.connection() as own:
             await ensure_range_partition(own, by_time, f"{by_time}_1", JANUARY, FEBRUARY)
 
     await asyncio.gather(*(make() for _ in range(8)))
@@ -95,16 +95,18 @@ async def test_processes_that_make_the_same_partition_at_once_never_raise(
 
 
 async def test_a_busy_default_partition_is_left_for_the_next_time(
-    house: Coatcheck, connection: Connection, by_time: str
+    services: Services, connection: Connection, by_time: str
 ) -> None:
-    async with house.db.transaction() as busy:
+    async with services.db.transaction() as busy:
         await busy.execute(f"INSERT INTO {by_time} VALUES (%s)", (MARCH,))
         assert not await ensure_range_partition(connection, by_time, f"{by_time}_1", JANUARY, FEBRUARY)
     assert await ensure_range_partition(connection, by_time, f"{by_time}_1", JANUARY, FEBRUARY)
 
 
-async def test_a_failed_making_leaves_the_callers_transaction_usable(house: Coatcheck, by_time: str) -> None:
-    async with house.db.transaction() as connection:
+async def test_a_failed_making_leaves_the_callers_transaction_usable(
+    services: Services, by_time: str
+) -> None:
+    async with services.db.transaction() as connection:
         await connection.execute(f"INSERT INTO {by_time} VALUES (%s)", (JANUARY,))
         assert not await ensure_range_partition(connection, by_time, f"{by_time}_1", JANUARY, FEBRUARY)
         await connection.execute(f"INSERT INTO {by_time} VALUES (%s)", (FEBRUARY,))

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.db.database import Connection, Database
@@ -45,12 +45,12 @@ def both(settings: Settings) -> MasterKeys:
 
 
 @pytest.fixture
-async def owners(house: Coatcheck, old: MasterKeys) -> AsyncIterator[list[str]]:
+async def owners(services: Services, old: MasterKeys) -> AsyncIterator[list[str]]:
     """Their keys are under the old master key; the first fifty have a secret, which says whose it is."""
     owners = [new("USR") for _ in range(OWNERS)]
-    async with house.db.transaction() as connection:
+    async with services.db.transaction() as connection:
         for owner in owners[:50]:
-            await house.vault.keep_secret(
+            await services.vault.store_secret(
                 connection,
                 owner_guid=owner,
                 record_guid="MBR-1",
@@ -63,12 +63,12 @@ async def owners(house: Coatcheck, old: MasterKeys) -> AsyncIterator[list[str]]:
             (old.sealing_id, owners[50:], [old.wrap(b"k" * 32, "data_key", owner) for owner in owners[50:]]),
         )
     yield owners
-    async with house.db.transaction() as connection:
+    async with services.db.transaction() as connection:
         await connection.execute("TRUNCATE data_key, keyring CASCADE")
 
 
 async def show(connection: Connection, vault: Vault, owner: str) -> bytes | None:
-    return await vault.show_secret(
+    return await vault.disclose_secret(
         connection,
         owner_guid=owner,
         record_guid="MBR-1",
@@ -91,28 +91,30 @@ async def held_by(db: Database, master_key_id: str) -> tuple[int, int]:
 
 
 async def test_rotation_leaves_no_row_on_the_old_key_and_changes_no_value(
-    house: Coatcheck, clock: MovableClock, old: MasterKeys, both: MasterKeys, owners: list[str]
+    services: Services, clock: MovableClock, old: MasterKeys, both: MasterKeys, owners: list[str]
 ) -> None:
-    async with house.db.connection() as connection:
+    async with services.db.connection() as connection:
         before = await open_keyring(connection, old)
     told: list[tuple[int, int]] = []
-    assert await rotate(house.db, both, lambda done, total: told.append((done, total))) == OWNERS + PURPOSES
-    assert await held_by(house.db, both.sealing_id) == (OWNERS + PURPOSES, 0)
+    assert (
+        await rotate(services.db, both, lambda done, total: told.append((done, total))) == OWNERS + PURPOSES
+    )
+    assert await held_by(services.db, both.sealing_id) == (OWNERS + PURPOSES, 0)
     assert told == [
         (done, OWNERS + PURPOSES)
         for done in (PURPOSES, PURPOSES + BATCH, PURPOSES + 2 * BATCH, PURPOSES + OWNERS)
     ]
     new_alone = MasterKeys(both.sealing_id, {both.sealing_id: both.keys[both.sealing_id]})
-    async with house.db.connection() as connection:
+    async with services.db.connection() as connection:
         assert await show(connection, Vault(clock, new_alone), owners[0]) == owners[0].encode()
         assert await open_keyring(connection, new_alone) == before
         with pytest.raises(MasterKeyMissing):
             await show(connection, Vault(clock, old), owners[0])
-    assert await rotate(house.db, both) == 0
+    assert await rotate(services.db, both) == 0
 
 
 async def test_a_killed_rotation_goes_on_where_it_stopped(
-    house: Coatcheck, both: MasterKeys, owners: list[str]
+    services: Services, both: MasterKeys, owners: list[str]
 ) -> None:
     class Killed(BaseException):
         """No error that anything catches."""
@@ -122,32 +124,32 @@ async def test_a_killed_rotation_goes_on_where_it_stopped(
             raise Killed
 
     with pytest.raises(Killed):
-        await rotate(house.db, both, kill)
-    assert await held_by(house.db, both.sealing_id) == (PURPOSES + BATCH, OWNERS - BATCH)
-    assert await rotate(house.db, both) == OWNERS - BATCH
-    assert await held_by(house.db, both.sealing_id) == (OWNERS + PURPOSES, 0)
+        await rotate(services.db, both, kill)
+    assert await held_by(services.db, both.sealing_id) == (PURPOSES + BATCH, OWNERS - BATCH)
+    assert await rotate(services.db, both) == OWNERS - BATCH
+    assert await held_by(services.db, both.sealing_id) == (OWNERS + PURPOSES, 0)
 
 
 async def test_two_rotations_at_once_share_the_work(
-    house: Coatcheck, both: MasterKeys, owners: list[str]
+    services: Services, both: MasterKeys, owners: list[str]
 ) -> None:
-    done = await asyncio.gather(rotate(house.db, both), rotate(house.db, both))
+    done = await asyncio.gather(rotate(services.db, both), rotate(services.db, both))
     assert sum(done) == OWNERS + PURPOSES
-    assert await held_by(house.db, both.sealing_id) == (OWNERS + PURPOSES, 0)
+    assert await held_by(services.db, both.sealing_id) == (OWNERS + PURPOSES, 0)
 
 
 async def test_readers_and_writers_work_on_while_it_rotates(
-    house: Coatcheck, clock: MovableClock, both: MasterKeys, owners: list[str]
+    services: Services, clock: MovableClock, both: MasterKeys, owners: list[str]
 ) -> None:
     vault = Vault(clock, both)
-    rotation = asyncio.create_task(rotate(house.db, both))
+    rotation = asyncio.create_task(rotate(services.db, both))
     reads = writes = 0
 
     async def read() -> None:
         nonlocal reads
         while not rotation.done():
             for owner in owners[:10]:
-                async with house.db.connection() as connection:
+                async with services.db.connection() as connection:
                     assert await show(connection, vault, owner) == owner.encode()
                 reads += 1
 
@@ -155,8 +157,8 @@ async def test_readers_and_writers_work_on_while_it_rotates(
         nonlocal writes
         while not rotation.done():
             for owner in (owners[-1], new("USR")):
-                async with house.db.transaction() as connection:
-                    await vault.keep_secret(
+                async with services.db.transaction() as connection:
+                    await vault.store_secret(
                         connection,
                         owner_guid=owner,
                         record_guid="MBR-2",
@@ -169,35 +171,35 @@ async def test_readers_and_writers_work_on_while_it_rotates(
     await rotation
     assert reads
     assert writes
-    assert (await held_by(house.db, both.sealing_id))[1] == 0
+    assert (await held_by(services.db, both.sealing_id))[1] == 0
 
 
 async def test_a_reader_that_fetched_the_old_wrapping_still_opens_it(
-    house: Coatcheck, both: MasterKeys, owners: list[str]
+    services: Services, both: MasterKeys, owners: list[str]
 ) -> None:
-    async with house.db.connection() as connection:
+    async with services.db.connection() as connection:
         cursor = await connection.execute(
             "SELECT master_key_id, wrapped FROM data_key WHERE owner_guid = %s", (owners[-1],)
         )
         row = await cursor.fetchone()
     assert row is not None
-    await rotate(house.db, both)
+    await rotate(services.db, both)
     assert both.unwrap(*row, "data_key", owners[-1]) == b"k" * 32
 
 
 async def test_somebody_sealing_neither_waits_for_the_rotation_nor_stops_it(
-    house: Coatcheck, clock: MovableClock, both: MasterKeys, owners: list[str]
+    services: Services, clock: MovableClock, both: MasterKeys, owners: list[str]
 ) -> None:
-    async with house.db.transaction() as connection:
+    async with services.db.transaction() as connection:
         await connection.execute("SELECT FROM data_key WHERE owner_guid = ANY (%s) FOR KEY SHARE", (owners,))
-        assert await rotate(house.db, both) == OWNERS + PURPOSES
+        assert await rotate(services.db, both) == OWNERS + PURPOSES
 
 
 async def test_a_missing_old_key_is_told_by_its_id_and_changes_nothing(
-    house: Coatcheck, old: MasterKeys, owners: list[str]
+    services: Services, old: MasterKeys, owners: list[str]
 ) -> None:
     stranger = MasterKeys.load(Settings(master_key=new_master_key_line()))
     with pytest.raises(MasterKeyMissing) as missing:
-        await rotate(house.db, stranger)
+        await rotate(services.db, stranger)
     assert missing.value.detail == f"master key {old.sealing_id}"
-    assert await held_by(house.db, old.sealing_id) == (OWNERS + PURPOSES, 0)
+    assert await held_by(services.db, old.sealing_id) == (OWNERS + PURPOSES, 0)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.crypto import context, seal
 from coatcheck.errors import NotFound, SealBroken
 from coatcheck.model.accounts import Account
@@ -18,33 +18,37 @@ WORKER = WorkerReader("JOB-1")
 
 
 @pytest.fixture
-async def client(house: Coatcheck) -> Keyed:
-    return await make_client(house)
+async def client(services: Services) -> Keyed:
+    return await make_client(services)
 
 
 @pytest.fixture
-async def user(house: Coatcheck, client: Keyed) -> User:
-    return await make_user(house, client)
+async def user(services: Services, client: Keyed) -> User:
+    return await make_user(services, client)
 
 
 @pytest.fixture
-async def account(house: Coatcheck, user: User) -> Account:
-    return await make_account(house, user)
+async def account(services: Services, user: User) -> Account:
+    return await make_account(services, user)
 
 
-async def numbers_of(house: Coatcheck, user: User) -> Sequence[AccountNumbers]:
-    async with house.db.connection() as connection:
-        return (await house.vault.show_numbers(connection, ClientReader(user.client_guid, user.guid))).items
+async def numbers_of(services: Services, user: User) -> Sequence[AccountNumbers]:
+    async with services.db.connection() as connection:
+        return (
+            await services.vault.disclose_numbers(connection, ClientReader(user.client_guid, user.guid))
+        ).items
 
 
-async def owners_of(house: Coatcheck, user: User) -> Sequence[AccountOwner]:
-    async with house.db.connection() as connection:
-        return (await house.vault.show_owners(connection, ClientReader(user.client_guid, user.guid))).items
+async def owners_of(services: Services, user: User) -> Sequence[AccountOwner]:
+    async with services.db.connection() as connection:
+        return (
+            await services.vault.disclose_owners(connection, ClientReader(user.client_guid, user.guid))
+        ).items
 
 
-async def keep(house: Coatcheck, account: Account, *numbers: str) -> None:
-    async with house.db.transaction() as connection:
-        await house.vault.keep_numbers(
+async def store(services: Services, account: Account, *numbers: str) -> None:
+    async with services.db.transaction() as connection:
+        await services.vault.store_numbers(
             connection,
             user_guid=account.user_guid,
             member_guid=account.member_guid,
@@ -52,31 +56,31 @@ async def keep(house: Coatcheck, account: Account, *numbers: str) -> None:
         )
 
 
-async def keep_secret(
-    house: Coatcheck, owner_guid: str, record_guid: str, kind: SecretKind, value: bytes
+async def store_secret(
+    services: Services, owner_guid: str, record_guid: str, kind: SecretKind, value: bytes
 ) -> None:
-    async with house.db.transaction() as connection:
-        await house.vault.keep_secret(
+    async with services.db.transaction() as connection:
+        await services.vault.store_secret(
             connection, owner_guid=owner_guid, record_guid=record_guid, kind=kind, value=value
         )
 
 
-async def secret_of(house: Coatcheck, owner_guid: str, record_guid: str, kind: SecretKind) -> bytes | None:
-    async with house.db.connection() as connection:
-        return await house.vault.show_secret(
+async def secret_of(services: Services, owner_guid: str, record_guid: str, kind: SecretKind) -> bytes | None:
+    async with services.db.connection() as connection:
+        return await services.vault.disclose_secret(
             connection, owner_guid=owner_guid, record_guid=record_guid, kind=kind, reader=WORKER
         )
 
 
-async def execute(house: Coatcheck, statement: str, *values: object) -> None:
-    async with house.db.transaction() as connection:
+async def execute(services: Services, statement: str, *values: object) -> None:
+    async with services.db.transaction() as connection:
         cursor = await connection.execute(statement, values)
         assert cursor.rowcount > 0, "the attack touched nothing"
 
 
-async def everything_stored(house: Coatcheck) -> str:
+async def everything_stored(services: Services) -> str:
     """Every row of every table, as text."""
-    async with house.db.connection() as connection:
+    async with services.db.connection() as connection:
         tables = await (
             await connection.execute(
                 "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
@@ -102,16 +106,16 @@ def forms(value: str) -> list[str]:
     ]
 
 
-async def test_nothing_that_was_kept_is_found_in_any_table(house: Coatcheck, user: User) -> None:
+async def test_nothing_that_was_kept_is_found_in_any_table(services: Services, user: User) -> None:
     canaries = {
         name: f"canary{place}{name.replace('_', '')}"
         for place, name in enumerate(
             (*AccountNumbers.__slots__[1:8], *AccountOwner.__slots__[1:11]), start=10
         )
     }
-    account = await make_account(house, user, account_number=None)
-    async with house.db.transaction() as connection:
-        await house.vault.keep_numbers(
+    account = await make_account(services, user, account_number=None)
+    async with services.db.transaction() as connection:
+        await services.vault.store_numbers(
             connection,
             user_guid=user.guid,
             member_guid=account.member_guid,
@@ -121,7 +125,7 @@ async def test_nothing_that_was_kept_is_found_in_any_table(house: Coatcheck, use
                 )
             ],
         )
-        await house.vault.keep_owners(
+        await services.vault.store_owners(
             connection,
             user_guid=user.guid,
             member_guid=account.member_guid,
@@ -133,11 +137,11 @@ async def test_nothing_that_was_kept_is_found_in_any_table(house: Coatcheck, use
         )
     for kind in SecretKind:
         canaries[kind] = f"canary99{kind.lower().replace('_', '')}"
-        await keep_secret(house, user.guid, account.member_guid, kind, canaries[kind].encode())
-    assert (await numbers_of(house, user))[0].account_number == canaries["account_number"]
-    assert (await owners_of(house, user))[0].phone == canaries["phone"]
+        await store_secret(services, user.guid, account.member_guid, kind, canaries[kind].encode())
+    assert (await numbers_of(services, user))[0].account_number == canaries["account_number"]
+    assert (await owners_of(services, user))[0].phone == canaries["phone"]
 
-    stored = await everything_stored(house)
+    stored = await everything_stored(services)
     assert account.guid in stored  # the search itself finds what is there
     found = {name for name, value in canaries.items() if any(form in stored for form in forms(value))}
     assert found == set()
@@ -145,32 +149,32 @@ async def test_nothing_that_was_kept_is_found_in_any_table(house: Coatcheck, use
 
 
 async def test_keeping_replaces_the_set_and_each_place_keeps_its_guid(
-    house: Coatcheck, user: User, account: Account
+    services: Services, user: User, account: Account
 ) -> None:
-    other = await make_account(house, user, account_number="5555555555")
-    await keep(house, account, "1", "2", "3")
-    before = {item.account_number: item.guid for item in await numbers_of(house, user)}
-    await keep(house, account, "one", "two")
-    after = {item.account_number: item.guid for item in await numbers_of(house, user)}
+    other = await make_account(services, user, account_number="5555555555")
+    await store(services, account, "1", "2", "3")
+    before = {item.account_number: item.guid for item in await numbers_of(services, user)}
+    await store(services, account, "one", "two")
+    after = {item.account_number: item.guid for item in await numbers_of(services, user)}
     assert after == {"one": before["1"], "two": before["2"], "5555555555": before["5555555555"]}
-    await keep(house, account, "one", "two", "three")
-    again = {item.account_number: item.guid for item in await numbers_of(house, user)}
+    await store(services, account, "one", "two", "three")
+    again = {item.account_number: item.guid for item in await numbers_of(services, user)}
     assert again.pop("three") not in before.values()
     assert again == after
-    assert other.guid in {item.account_guid for item in await numbers_of(house, user)}
+    assert other.guid in {item.account_guid for item in await numbers_of(services, user)}
 
 
-async def test_keeping_nothing_changes_nothing(house: Coatcheck, user: User, account: Account) -> None:
-    await keep(house, account)
-    assert [item.account_number for item in await numbers_of(house, user)] == ["1234567890"]
+async def test_keeping_nothing_changes_nothing(services: Services, user: User, account: Account) -> None:
+    await store(services, account)
+    assert [item.account_number for item in await numbers_of(services, user)] == ["1234567890"]
 
 
 async def test_keeping_numbers_for_several_accounts_at_once_keeps_each_with_its_own(
-    house: Coatcheck, user: User, account: Account
+    services: Services, user: User, account: Account
 ) -> None:
-    other = await make_account(house, user)
-    async with house.db.transaction() as connection:
-        await house.vault.keep_numbers(
+    other = await make_account(services, user)
+    async with services.db.transaction() as connection:
+        await services.vault.store_numbers(
             connection,
             user_guid=user.guid,
             member_guid=account.member_guid,
@@ -182,42 +186,42 @@ async def test_keeping_numbers_for_several_accounts_at_once_keeps_each_with_its_
         )
     assert {
         (item.account_guid, item.account_number, item.passed_validation)
-        for item in await numbers_of(house, user)
+        for item in await numbers_of(services, user)
     } == {(account.guid, "a0", True), (other.guid, "b0", True), (other.guid, "b1", False)}
 
 
-async def test_a_secret_kept_again_is_the_new_one(house: Coatcheck, user: User) -> None:
-    await keep_secret(house, user.guid, "MBR-1", SecretKind.CREDENTIALS, b"old")
-    await keep_secret(house, user.guid, "MBR-1", SecretKind.CREDENTIALS, b"new")
-    assert await secret_of(house, user.guid, "MBR-1", SecretKind.CREDENTIALS) == b"new"
+async def test_a_secret_kept_again_is_the_new_one(services: Services, user: User) -> None:
+    await store_secret(services, user.guid, "MBR-1", SecretKind.CREDENTIALS, b"old")
+    await store_secret(services, user.guid, "MBR-1", SecretKind.CREDENTIALS, b"new")
+    assert await secret_of(services, user.guid, "MBR-1", SecretKind.CREDENTIALS) == b"new"
 
 
-async def test_first_keepers_that_race_share_one_data_key(house: Coatcheck, user: User) -> None:
+async def test_first_keepers_that_race_share_one_data_key(services: Services, user: User) -> None:
     records = [f"MBR-{number}" for number in range(8)]
     await asyncio.gather(
-        *(keep_secret(house, user.guid, record, SecretKind.STATE, record.encode()) for record in records)
+        *(store_secret(services, user.guid, record, SecretKind.STATE, record.encode()) for record in records)
     )
     for record in records:
-        assert await secret_of(house, user.guid, record, SecretKind.STATE) == record.encode()
+        assert await secret_of(services, user.guid, record, SecretKind.STATE) == record.encode()
 
 
 async def test_a_keeper_that_finds_its_place_taken_meanwhile_leaves_it_openable(
-    house: Coatcheck, user: User
+    services: Services, user: User
 ) -> None:
-    account = await make_account(house, user, account_number=None)
-    await keep_secret(house, user.guid, "MBR-1", SecretKind.STATE, b"a key that nobody waits for")
-    async with house.db.transaction() as connection:
-        await house.vault.keep_numbers(
+    account = await make_account(services, user, account_number=None)
+    await store_secret(services, user.guid, "MBR-1", SecretKind.STATE, b"a key that nobody waits for")
+    async with services.db.transaction() as connection:
+        await services.vault.store_numbers(
             connection,
             user_guid=user.guid,
             member_guid=account.member_guid,
             numbers=[AccountNumbers(account_guid=account.guid, account_number="first")],
         )
-        second = asyncio.create_task(keep(house, account, "second"))
+        second = asyncio.create_task(store(services, account, "second"))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.shield(second), 0.2)
     await second
-    assert [item.account_number for item in await numbers_of(house, user)] == ["second"]
+    assert [item.account_number for item in await numbers_of(services, user)] == ["second"]
 
 
 SWAP = """UPDATE {table} t SET sealed = other.sealed FROM {table} other
@@ -225,70 +229,70 @@ SWAP = """UPDATE {table} t SET sealed = other.sealed FROM {table} other
 
 
 async def test_numbers_swapped_between_two_rows_of_one_account_do_not_open(
-    house: Coatcheck, user: User, account: Account
+    services: Services, user: User, account: Account
 ) -> None:
-    await keep(house, account, "1", "2")
-    guids = [item.guid for item in await numbers_of(house, user)]
-    await execute(house, SWAP.format(table="account_number"), guids, guids)
+    await store(services, account, "1", "2")
+    guids = [item.guid for item in await numbers_of(services, user)]
+    await execute(services, SWAP.format(table="account_number"), guids, guids)
     with pytest.raises(SealBroken):
-        await numbers_of(house, user)
+        await numbers_of(services, user)
 
 
 async def test_numbers_swapped_between_two_users_do_not_open(
-    house: Coatcheck, client: Keyed, user: User, account: Account
+    services: Services, client: Keyed, user: User, account: Account
 ) -> None:
-    victim = await make_user(house, client)
-    await make_account(house, victim)
-    guids = [(await numbers_of(house, owner))[0].guid for owner in (user, victim)]
-    await execute(house, SWAP.format(table="account_number"), guids, guids)
+    victim = await make_user(services, client)
+    await make_account(services, victim)
+    guids = [(await numbers_of(services, owner))[0].guid for owner in (user, victim)]
+    await execute(services, SWAP.format(table="account_number"), guids, guids)
     for owner in (user, victim):
         with pytest.raises(SealBroken):
-            await numbers_of(house, owner)
+            await numbers_of(services, owner)
 
 
 async def test_a_row_moved_to_another_account_of_its_user_does_not_open(
-    house: Coatcheck, user: User, account: Account
+    services: Services, user: User, account: Account
 ) -> None:
-    other = await make_account(house, user, account_number=None)
+    other = await make_account(services, user, account_number=None)
     await execute(
-        house, "UPDATE account_number SET account_guid = %s WHERE user_guid = %s", other.guid, user.guid
+        services, "UPDATE account_number SET account_guid = %s WHERE user_guid = %s", other.guid, user.guid
     )
     with pytest.raises(SealBroken):
-        await numbers_of(house, user)
+        await numbers_of(services, user)
 
 
 async def test_a_row_moved_to_another_user_does_not_open(
-    house: Coatcheck, client: Keyed, user: User, account: Account
+    services: Services, client: Keyed, user: User, account: Account
 ) -> None:
-    thief = await make_user(house, client)
-    own = await make_account(house, thief, account_number=None)
-    await keep_secret(house, thief.guid, "MBR-1", SecretKind.STATE, b"so that the thief has a key")
+    thief = await make_user(services, client)
+    own = await make_account(services, thief, account_number=None)
+    await store_secret(services, thief.guid, "MBR-1", SecretKind.STATE, b"so that the thief has a key")
     await execute(
-        house,
+        services,
         "UPDATE account_number SET user_guid = %s, account_guid = %s WHERE user_guid = %s",
         thief.guid,
         own.guid,
         user.guid,
     )
     with pytest.raises(SealBroken):
-        await numbers_of(house, thief)
+        await numbers_of(services, thief)
 
 
 async def test_a_users_rows_and_wrapped_key_moved_together_do_not_open(
-    house: Coatcheck, client: Keyed, user: User, account: Account
+    services: Services, client: Keyed, user: User, account: Account
 ) -> None:
     """Even with the very key: it is bound to its owner by the master key."""
-    thief = await make_user(house, client)
-    own = await make_account(house, thief)
+    thief = await make_user(services, client)
+    own = await make_account(services, thief)
     await execute(
-        house,
+        services,
         """UPDATE data_key t SET wrapped = v.wrapped FROM data_key v
            WHERE t.owner_guid = %s AND v.owner_guid = %s""",
         thief.guid,
         user.guid,
     )
     await execute(
-        house,
+        services,
         """UPDATE account_number t SET sealed = v.sealed FROM account_number v
            WHERE t.user_guid = %s AND t.account_guid = %s AND v.user_guid = %s""",
         thief.guid,
@@ -296,28 +300,28 @@ async def test_a_users_rows_and_wrapped_key_moved_together_do_not_open(
         user.guid,
     )
     with pytest.raises(SealBroken):
-        await numbers_of(house, thief)
+        await numbers_of(services, thief)
 
 
 async def test_numbers_put_where_owners_stand_do_not_open(
-    house: Coatcheck, user: User, account: Account
+    services: Services, user: User, account: Account
 ) -> None:
     await execute(
-        house,
+        services,
         """UPDATE account_owner o SET sealed = n.sealed, guid = n.guid FROM account_number n
            WHERE o.user_guid = %s AND n.user_guid = o.user_guid""",
         user.guid,
     )
     with pytest.raises(SealBroken):
-        await owners_of(house, user)
+        await owners_of(services, user)
 
 
 @pytest.mark.parametrize("byte", [0, 1, 12, 13, 40, -17, -16, -1])
 async def test_a_changed_byte_anywhere_in_a_stored_value_does_not_open(
-    house: Coatcheck, user: User, account: Account, byte: int
+    services: Services, user: User, account: Account, byte: int
 ) -> None:
     await execute(
-        house,
+        services,
         """UPDATE account_number SET sealed = set_byte(sealed, at, get_byte(sealed, at) # 1)
            FROM (SELECT CASE WHEN %s < 0 THEN length(sealed) + %s ELSE %s END AS at, guid AS of
                  FROM account_number) AS place
@@ -328,44 +332,44 @@ async def test_a_changed_byte_anywhere_in_a_stored_value_does_not_open(
         user.guid,
     )
     with pytest.raises(SealBroken):
-        await numbers_of(house, user)
+        await numbers_of(services, user)
 
 
 async def test_a_secret_moved_to_another_kind_record_or_owner_does_not_open(
-    house: Coatcheck, client: Keyed, user: User
+    services: Services, client: Keyed, user: User
 ) -> None:
-    other = await make_user(house, client)
-    await keep_secret(house, other.guid, "MBR-9", SecretKind.STATE, b"so that it has a key")
+    other = await make_user(services, client)
+    await store_secret(services, other.guid, "MBR-9", SecretKind.STATE, b"so that it has a key")
     for column, value in (("kind", "STATEMENT"), ("record_guid", "MBR-2"), ("owner_guid", other.guid)):
-        await keep_secret(house, user.guid, "MBR-1", SecretKind.CREDENTIALS, b"password")
+        await store_secret(services, user.guid, "MBR-1", SecretKind.CREDENTIALS, b"password")
         await execute(
-            house,
+            services,
             f"UPDATE sealed_secret SET {column} = %s WHERE owner_guid = %s AND record_guid = 'MBR-1'",
             value,
             user.guid,
         )
         place = {"owner_guid": user.guid, "record_guid": "MBR-1", "kind": "CREDENTIALS"} | {column: value}
         with pytest.raises(SealBroken):
-            await secret_of(house, place["owner_guid"], place["record_guid"], SecretKind(place["kind"]))
+            await secret_of(services, place["owner_guid"], place["record_guid"], SecretKind(place["kind"]))
 
 
-async def test_forgetting_a_record_removes_its_secrets_alone(house: Coatcheck, user: User) -> None:
-    await keep_secret(house, user.guid, "MBR-1", SecretKind.CREDENTIALS, b"one")
-    await keep_secret(house, user.guid, "MBR-1", SecretKind.STATE, b"one")
-    await keep_secret(house, user.guid, "MBR-2", SecretKind.CREDENTIALS, b"two")
-    async with house.db.transaction() as connection:
-        await house.vault.forget(connection, owner_guid=user.guid, record_guid="MBR-1")
-    assert await secret_of(house, user.guid, "MBR-1", SecretKind.CREDENTIALS) is None
-    assert await secret_of(house, user.guid, "MBR-1", SecretKind.STATE) is None
-    assert await secret_of(house, user.guid, "MBR-2", SecretKind.CREDENTIALS) == b"two"
+async def test_forgetting_a_record_removes_its_secrets_alone(services: Services, user: User) -> None:
+    await store_secret(services, user.guid, "MBR-1", SecretKind.CREDENTIALS, b"one")
+    await store_secret(services, user.guid, "MBR-1", SecretKind.STATE, b"one")
+    await store_secret(services, user.guid, "MBR-2", SecretKind.CREDENTIALS, b"two")
+    async with services.db.transaction() as connection:
+        await services.vault.delete(connection, owner_guid=user.guid, record_guid="MBR-1")
+    assert await secret_of(services, user.guid, "MBR-1", SecretKind.CREDENTIALS) is None
+    assert await secret_of(services, user.guid, "MBR-1", SecretKind.STATE) is None
+    assert await secret_of(services, user.guid, "MBR-2", SecretKind.CREDENTIALS) == b"two"
 
 
 async def test_forgetting_a_user_leaves_no_row_and_no_key(
-    house: Coatcheck, user: User, account: Account
+    services: Services, user: User, account: Account
 ) -> None:
-    await keep_secret(house, user.guid, "MBR-1", SecretKind.CREDENTIALS, b"password")
-    async with house.db.transaction() as connection:
-        await house.vault.forget(connection, owner_guid=user.guid)
+    await store_secret(services, user.guid, "MBR-1", SecretKind.CREDENTIALS, b"password")
+    async with services.db.transaction() as connection:
+        await services.vault.delete(connection, owner_guid=user.guid)
         for table, owner in (
             ("data_key", "owner_guid"),
             ("sealed_secret", "owner_guid"),
@@ -376,41 +380,41 @@ async def test_forgetting_a_user_leaves_no_row_and_no_key(
                 f"SELECT count(*) FROM {table} WHERE {owner} = %s", (user.guid,)
             )
             assert await cursor.fetchone() == (0,), table
-    assert await secret_of(house, user.guid, "MBR-1", SecretKind.CREDENTIALS) is None
-    assert list(await numbers_of(house, user)) == []
-    async with house.db.transaction() as connection:
+    assert await secret_of(services, user.guid, "MBR-1", SecretKind.CREDENTIALS) is None
+    assert list(await numbers_of(services, user)) == []
+    async with services.db.transaction() as connection:
         await remove_user(connection, user.guid)
     with pytest.raises(NotFound):
-        await numbers_of(house, user)
+        await numbers_of(services, user)
 
 
 async def test_a_forgotten_users_rows_put_back_from_elsewhere_never_open_again(
-    house: Coatcheck, user: User, account: Account
+    services: Services, user: User, account: Account
 ) -> None:
-    async with house.db.transaction() as connection:
+    async with services.db.transaction() as connection:
         await connection.execute("CREATE TEMPORARY TABLE dump ON COMMIT DROP AS TABLE account_number")
-        await house.vault.forget(connection, owner_guid=user.guid)
+        await services.vault.delete(connection, owner_guid=user.guid)
         await connection.execute(
             "INSERT INTO account_number SELECT * FROM dump WHERE user_guid = %s", (user.guid,)
         )
     with pytest.raises(SealBroken):
-        await numbers_of(house, user)
-    await keep_secret(house, user.guid, "MBR-1", SecretKind.STATE, b"the user has a key again, another")
+        await numbers_of(services, user)
+    await store_secret(services, user.guid, "MBR-1", SecretKind.STATE, b"the user has a key again, another")
     with pytest.raises(SealBroken):
-        await numbers_of(house, user)
+        await numbers_of(services, user)
 
 
 async def test_whoever_keeps_while_a_user_is_forgotten_leaves_nothing_that_does_not_open(
-    house: Coatcheck, user: User, account: Account
+    services: Services, user: User, account: Account
 ) -> None:
     for _ in range(10):
 
-        async def forget() -> None:
-            async with house.db.transaction() as connection:
-                await house.vault.forget(connection, owner_guid=user.guid)
+        async def delete() -> None:
+            async with services.db.transaction() as connection:
+                await services.vault.delete(connection, owner_guid=user.guid)
 
-        await asyncio.gather(keep(house, account, "1", "2"), forget(), keep(house, account, "3", "4"))
-        assert {item.account_number for item in await numbers_of(house, user)} in (
+        await asyncio.gather(store(services, account, "1", "2"), delete(), store(services, account, "3", "4"))
+        assert {item.account_number for item in await numbers_of(services, user)} in (
             set(),
             {"1", "2"},
             {"3", "4"},
@@ -418,34 +422,34 @@ async def test_whoever_keeps_while_a_user_is_forgotten_leaves_nothing_that_does_
 
 
 async def test_forgetting_waits_for_whoever_is_sealing_and_takes_that_too(
-    house: Coatcheck, user: User, account: Account
+    services: Services, user: User, account: Account
 ) -> None:
-    async with house.db.transaction() as connection:
-        await house.vault.keep_numbers(
+    async with services.db.transaction() as connection:
+        await services.vault.store_numbers(
             connection,
             user_guid=user.guid,
             member_guid=account.member_guid,
             numbers=[AccountNumbers(account_guid=account.guid, account_number="sealed before")],
         )
 
-        async def forget() -> None:
-            async with house.db.transaction() as other:
-                await house.vault.forget(other, owner_guid=user.guid)
+        async def delete() -> None:
+            async with services.db.transaction() as other:
+                await services.vault.delete(other, owner_guid=user.guid)
 
-        forgetting = asyncio.create_task(forget())
+        forgetting = asyncio.create_task(delete())
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.shield(forgetting), 0.2)
     await forgetting
-    assert list(await numbers_of(house, user)) == []
+    assert list(await numbers_of(services, user)) == []
 
 
 async def test_an_older_program_passes_over_a_field_it_does_not_know(
-    house: Coatcheck, user: User, account: Account
+    services: Services, user: User, account: Account
 ) -> None:
-    (before,) = await numbers_of(house, user)
+    (before,) = await numbers_of(services, user)
     # What a newer version would have sealed, with this very key.
-    master = house.vault._master_keys
-    async with house.db.connection() as connection:
+    master = services.vault._master_keys
+    async with services.db.connection() as connection:
         row = await (
             await connection.execute(
                 "SELECT master_key_id, wrapped FROM data_key WHERE owner_guid = %s", (user.guid,)
@@ -458,6 +462,6 @@ async def test_an_older_program_passes_over_a_field_it_does_not_know(
         b'{"account_number":"42","iban":"DE00"}',
         context("account_number", user.guid, account.guid, before.guid),
     )
-    await execute(house, "UPDATE account_number SET sealed = %s WHERE guid = %s", sealed, before.guid)
-    (shown,) = await numbers_of(house, user)
+    await execute(services, "UPDATE account_number SET sealed = %s WHERE guid = %s", sealed, before.guid)
+    (shown,) = await numbers_of(services, user)
     assert (shown.account_number, shown.routing_number) == ("42", None)

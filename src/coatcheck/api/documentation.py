@@ -10,7 +10,7 @@ from starlette.routing import Route
 from coatcheck.api.docs_page import STYLE, docs_page
 from coatcheck.api.openapi import document
 from coatcheck.api.routes import ROUTES
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 
 STYLE_URL = "/docs.css"
 POLICY = {
@@ -20,12 +20,12 @@ POLICY = {
 }
 
 
-def page_routes(house: Coatcheck) -> list[Route]:
+def page_routes(services: Services) -> list[Route]:
     """`/openapi.json` and `/docs`; each is made when it is first asked for."""
 
     @cache
     def described() -> bytes:
-        return document(ROUTES, base_url=house.settings.base_url, version=version("coatcheck"))
+        return document(ROUTES, base_url=services.settings.base_url, version=version("coatcheck"))
 
     @cache
     def printed() -> bytes:

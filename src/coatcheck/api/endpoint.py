@@ -12,12 +12,12 @@ from starlette.types import Receive, Scope, Send
 
 from coatcheck import errors
 from coatcheck.api.authentication import basic, bearer
-from coatcheck.api.errors import reply_to
-from coatcheck.api.presenter import Wire
-from coatcheck.api.request import Call, Reply
+from coatcheck.api.errors import response_to
+from coatcheck.api.presenter import Presenter
+from coatcheck.api.request import ApiRequest, ApiResponse
 from coatcheck.api.routes import ROUTES, Caller, Route
 from coatcheck.api.versions import choose
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.db.database import Connection
 from coatcheck.grants.secrets import Kind
 
@@ -29,26 +29,26 @@ JSON = "application/json; charset=utf-8"
 log = structlog.get_logger(__name__)
 
 
-def api_routes(house: Coatcheck, table: Iterable[Route] = ROUTES) -> list[StarletteRoute]:
+def api_routes(services: Services, table: Iterable[Route] = ROUTES) -> list[StarletteRoute]:
     """The table as Starlette routes, one for each path, in the table's order."""
     ordered: dict[str, dict[str, Route]] = {}
     for route in table:
         ordered.setdefault(route.path, {})[route.method] = route
-    return [StarletteRoute(path, Operation(house, methods)) for path, methods in ordered.items()]
+    return [StarletteRoute(path, Operation(services, methods)) for path, methods in ordered.items()]
 
 
 class NotHere:
     """The answer for a path that is not in the table."""
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        await _send(send, reply_to(errors.NotFound()), JSON)
+        await _send(send, response_to(errors.NotFound()), JSON)
 
 
 class Operation:
     """One path of the table, with the handler of each method."""
 
-    def __init__(self, house: Coatcheck, methods: Mapping[str, Route]) -> None:
-        self._house = house
+    def __init__(self, services: Services, methods: Mapping[str, Route]) -> None:
+        self._services = services
         self._methods = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,11 +58,11 @@ class Operation:
         try:
             if route is None:
                 raise errors.MethodNotAllowed(tuple(self._methods))
-            wire, media_type = choose(headers.get("accept"), headers.get("accept-version"))
-            if wire.version not in route.versions:
+            presenter, media_type = choose(headers.get("accept"), headers.get("accept-version"))
+            if presenter.version not in route.versions:
                 raise errors.NotFound
             body = await _read_body(headers, receive)
-            reply = await self._handle(route, wire, scope, headers, body)
+            response = await self._handle(route, presenter, scope, headers, body)
         except errors.CoatcheckError as error:
             if not isinstance(error, errors.Refusal) or error.detail:
                 log.warning(
@@ -71,10 +71,10 @@ class Operation:
                     error=type(error).__name__,
                     detail=error.detail,
                 )
-            reply = reply_to(error, challenges=CHALLENGES.get(route.caller) if route else None)
+            response = response_to(error, challenges=CHALLENGES.get(route.caller) if route else None)
         except psycopg.DataError:
             # Text that PostgreSQL cannot keep, such as a NUL character in a path.
-            reply = reply_to(errors.InvalidRequest())
+            response = response_to(errors.InvalidRequest())
         except Exception as error:  # noqa: BLE001 (the last net: an unknown failure says nothing to the caller)
             # Its name and place only: a message or a traceback's locals may hold what must not be logged.
             place = traceback.extract_tb(error.__traceback__)[-1]
@@ -84,27 +84,29 @@ class Operation:
                 error=type(error).__name__,
                 place=f"{place.filename}:{place.lineno}",
             )
-            reply = reply_to(errors.CoatcheckError())
-        await _send(send, reply, media_type)
+            response = response_to(errors.CoatcheckError())
+        await _send(send, response, media_type)
 
-    async def _handle(self, route: Route, wire: Wire, scope: Scope, headers: Headers, body: bytes) -> Reply:
-        house = self._house
+    async def _handle(
+        self, route: Route, presenter: Presenter, scope: Scope, headers: Headers, body: bytes
+    ) -> ApiResponse:
+        services = self._services
         authorization = headers.getlist("authorization")
         presented = credentials = client = None
         match route.caller:
             case Caller.TOKEN:
-                presented = house.issuer.present(bearer(authorization, scope["query_string"]))
+                presented = services.issuer.present(bearer(authorization, scope["query_string"]))
             case Caller.PROCESSOR | Caller.CLIENT:
                 credentials = basic(authorization, KEYS[route.caller])
         open_: Callable[[], AbstractAsyncContextManager[Connection]] = (
-            house.db.transaction if route.in_transaction else house.db.connection
+            services.db.transaction if route.in_transaction else services.db.connection
         )
         async with open_() as connection:
             if route.caller is Caller.CLIENT and credentials is not None:
-                client = await house.api_keys.client(connection, credentials.id, credentials.api_key)
-            call = Call(
-                house=house,
-                wire=wire,
+                client = await services.api_keys.client(connection, credentials.id, credentials.api_key)
+            request = ApiRequest(
+                services=services,
+                presenter=presenter,
                 connection=connection,
                 path=scope["path_params"],
                 query_string=scope["query_string"],
@@ -114,8 +116,8 @@ class Operation:
                 bearer_or_none=presented,
                 basic_or_none=credentials,
             )
-            answer = await route.handler(call)
-        return answer if isinstance(answer, Reply) else Reply(route.status, answer)
+            answer = await route.handler(request)
+        return answer if isinstance(answer, ApiResponse) else ApiResponse(route.status, answer)
 
 
 async def _read_body(headers: Headers, receive: Receive) -> bytes:
@@ -137,15 +139,15 @@ async def _read_body(headers: Headers, receive: Receive) -> bytes:
             return bytes(body)
 
 
-async def _send(send: Send, reply: Reply, media_type: str) -> None:
+async def _send(send: Send, response: ApiResponse, media_type: str) -> None:
     headers = [
-        (b"content-length", str(len(reply.body)).encode()),
+        (b"content-length", str(len(response.body)).encode()),
         (b"cache-control", b"no-store"),
         (b"pragma", b"no-cache"),
         (b"x-content-type-options", b"nosniff"),
-        *((name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers),
+        *((name.lower().encode(), value.encode("latin-1")) for name, value in response.headers),
     ]
-    if reply.status != 204:
-        headers.append((b"content-type", (reply.media_type or media_type).encode()))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body if reply.status != 204 else b""})
+    if response.status != 204:
+        headers.append((b"content-type", (response.media_type or media_type).encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body if response.status != 204 else b""})

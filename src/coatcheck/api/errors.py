@@ -3,7 +3,7 @@
 import msgspec
 
 from coatcheck import errors
-from coatcheck.api.request import Reply
+from coatcheck.api.request import ApiResponse
 
 ERRORS: dict[type[errors.CoatcheckError], tuple[int, str]] = {
     errors.InvalidScope: (400, "invalid_scope"),
@@ -52,7 +52,7 @@ class Envelope(msgspec.Struct, frozen=True):
     error: Problem
 
 
-def reply_to(error: errors.CoatcheckError, *, challenges: str | None = None) -> Reply:
+def response_to(error: errors.CoatcheckError, *, challenges: str | None = None) -> ApiResponse:
     """The reply a caller gets.
 
     Args:
@@ -66,7 +66,9 @@ def reply_to(error: errors.CoatcheckError, *, challenges: str | None = None) -> 
         kind = error.kind
     message = error.problem if status != 500 else "Something went wrong on our side."
     body = msgspec.json.encode(Envelope(Problem(message, NAMES[status], kind)))
-    return Reply(status, body, "application/json; charset=utf-8", _headers(error, status, kind, challenges))
+    return ApiResponse(
+        status, body, "application/json; charset=utf-8", _headers(error, status, kind, challenges)
+    )
 
 
 def _headers(

@@ -11,7 +11,7 @@ from typing import TypeAlias, TypeVar
 
 from coatcheck.api.presenter import Include
 from coatcheck.errors import InvalidRequest
-from coatcheck.model.paging import Page
+from coatcheck.model.paging import PageRequest
 from coatcheck.model.transactions import TransactionFilter
 
 Query: TypeAlias = Sequence[tuple[str, str]]
@@ -29,11 +29,11 @@ PENDING = timedelta(days=5)
 """How far back and ahead a list of transactions reaches unless told otherwise (MX docs: transactions)."""
 
 
-def read_page(query: Query, *, largest: int = LARGEST_SIZE) -> Page:
+def read_page(query: Query, *, largest: int = LARGEST_SIZE) -> PageRequest:
     """`page` from 1, anything else is 1; `records_per_page` from 10 to `largest`, anything else is 25."""
     number = _whole(query, "page")
     size = _whole(query, "records_per_page")
-    return Page(
+    return PageRequest(
         min(number, LAST_PAGE) if number else 1,
         size if size and SMALLEST_SIZE <= size <= largest else DEFAULT_SIZE,
     )

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import parse_qsl
 
-from coatcheck.api.presenter import Wire
-from coatcheck.app import Coatcheck
+from coatcheck.api.presenter import Presenter
+from coatcheck.app import Services
 from coatcheck.db.database import Connection
 from coatcheck.errors import InvalidRequest, UserDisabled
-from coatcheck.grants.secrets import Presented
+from coatcheck.grants.secrets import PresentedSecret
 from coatcheck.model.clients import Client
 from coatcheck.model.users import User, find_user
 
@@ -26,7 +26,7 @@ class BasicCredentials:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ApiResponse:
     status: int
     body: bytes = b""
     media_type: str | None = None
@@ -35,11 +35,11 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Call:
+class ApiRequest:
     """Everything a handler needs. `client`, `bearer` or `basic` is there as the route table says."""
 
-    house: Coatcheck
-    wire: Wire
+    services: Services
+    presenter: Presenter
     connection: Connection
     path: Mapping[str, str]
     query_string: bytes = field(repr=False)
@@ -48,7 +48,7 @@ class Call:
     """Hold the credentials."""
     body: bytes = field(repr=False)
     client_or_none: Client | None = None
-    bearer_or_none: Presented | None = None
+    bearer_or_none: PresentedSecret | None = None
     basic_or_none: BasicCredentials | None = field(default=None, repr=False)
 
     @property
@@ -57,7 +57,7 @@ class Call:
         return self.client_or_none
 
     @property
-    def bearer(self) -> Presented:
+    def bearer(self) -> PresentedSecret:
         assert self.bearer_or_none is not None
         return self.bearer_or_none
 
@@ -96,29 +96,29 @@ class Call:
     def skips_webhook(self) -> bool:
         return self.headers.get("mx-skip-webhook", "").lower() in {"true", "1"}
 
-    async def user(self, *, hold: bool = False) -> User:
+    async def user(self, *, lock: bool = False) -> User:
         """The client's user that the path names; held until the call's transaction ends, if that is asked for.
 
         Raises:
             NotFound: not there, or another client's.
         """
-        return await find_user(self.connection, self.client.guid, self.path["user"], hold=hold)
+        return await find_user(self.connection, self.client.guid, self.path["user"], lock=lock)
 
-    async def readable_user(self, *, hold: bool = False) -> User:
+    async def readable_user(self, *, lock: bool = False) -> User:
         """The user, whose data may be read: a disabled one's may not (MX docs: users).
 
         Raises:
             NotFound: not there, or another client's.
             UserDisabled: the client disabled the user.
         """
-        user = await self.user(hold=hold)
+        user = await self.user(lock=lock)
         if user.is_disabled:
             raise UserDisabled
         return user
 
     async def record(self, action: str, subject: str) -> None:
         """Writes into the client's audit log, in the call's transaction, that the client did this."""
-        await self.house.audit.record(
+        await self.services.audit.record(
             self.connection,
             client_guid=self.client.guid,
             actor=self.client.guid,

@@ -22,9 +22,9 @@ from coatcheck.api.handlers import (
     users,
     widgets,
 )
-from coatcheck.api.request import Call, Reply
+from coatcheck.api.request import ApiRequest, ApiResponse
 
-Handler: TypeAlias = Callable[[Call], Awaitable[Reply | bytes]]
+Handler: TypeAlias = Callable[[ApiRequest], Awaitable[ApiResponse | bytes]]
 
 
 class Caller(Enum):

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from coatcheck.api.presenter import Wire
+from coatcheck.api.presenter import Presenter
 from coatcheck.api.schemas.v20111101.presenter import V20111101
 from coatcheck.api.schemas.v20250224.presenter import V20250224
 from coatcheck.errors import UnknownVersion
@@ -10,8 +10,8 @@ from coatcheck.errors import UnknownVersion
 VENDOR = "application/vnd.mx.api.v1+json"
 JSON = "application/json; charset=utf-8"
 
-OLDER: Wire = V20111101()
-NEWER: Wire = V20250224()
+OLDER: Presenter = V20111101()
+NEWER: Presenter = V20250224()
 
 JSON_RANGES = frozenset({"application/json", "application/*", "*/*"})
 OTHER_RANGES = frozenset({"application/vnd.mx.api.v1+pdf", "application/pdf"})
@@ -19,7 +19,7 @@ OTHER_RANGES = frozenset({"application/vnd.mx.api.v1+pdf", "application/pdf"})
 
 
 @lru_cache(maxsize=256)
-def choose(accept: str | None, accept_version: str | None) -> tuple[Wire, str]:
+def choose(accept: str | None, accept_version: str | None) -> tuple[Presenter, str]:
     """The dialect, and the media type of its JSON.
 
     `Accept-Version` decides where it is sent; without it the older dialect answers everybody who takes JSON,

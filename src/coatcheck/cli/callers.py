@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from coatcheck import ids
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.cli.console import AsJson, out, show_facts, show_json, show_table
 from coatcheck.cli.runtime import opened, run
 from coatcheck.db.database import Connection
@@ -61,11 +61,11 @@ def client_add(name: Name, as_json: AsJson = False) -> None:
 
 
 async def _client_add(name: str) -> tuple[str, str]:
-    async with opened() as house, house.db.transaction() as connection:
+    async with opened() as services, services.db.transaction() as connection:
         guid = ids.new("CLT")
-        await add_client(connection, Client(guid, name, None, False, house.clock.now()))
-        await _trace(house, connection, "client.added", guid, client_guid=guid)
-        return guid, await house.api_keys.issue(connection, guid)
+        await add_client(connection, Client(guid, name, None, False, services.clock.now()))
+        await _trace(services, connection, "client.added", guid, client_guid=guid)
+        return guid, await services.api_keys.issue(connection, guid)
 
 
 @clients.command("list")
@@ -118,11 +118,11 @@ def client_enable(client: ClientGuid) -> None:
 
 
 async def _set_client_disabled(guid: str, is_disabled: bool) -> None:
-    async with opened() as house, house.db.transaction() as connection:
+    async with opened() as services, services.db.transaction() as connection:
         await _found_client(connection, guid)
         await set_client_disabled(connection, guid, is_disabled)
         action = "client.disabled" if is_disabled else "client.enabled"
-        await _trace(house, connection, action, guid, client_guid=guid)
+        await _trace(services, connection, action, guid, client_guid=guid)
 
 
 @clients.command("webhook")
@@ -148,13 +148,13 @@ def client_webhook(
 async def _client_webhook(guid: str, url: str) -> str | None:
     if url:
         check_url(url)
-    async with opened() as house, house.db.transaction() as connection:
+    async with opened() as services, services.db.transaction() as connection:
         await _found_client(connection, guid)
         await set_client_webhook_url(connection, guid, url or None)
-        await _trace(house, connection, "client.webhook_changed", guid, client_guid=guid)
+        await _trace(services, connection, "client.webhook_changed", guid, client_guid=guid)
         if not url:
             return None
-        return await signing_secret(connection, house.vault, guid, reader_guid="operator")
+        return await signing_secret(connection, services.vault, guid, reader_guid="operator")
 
 
 LOGOS = {".svg": "image/svg+xml", ".png": "image/png"}
@@ -208,12 +208,12 @@ def client_widget(
 
 
 async def _client_widget(guid: str, changes: dict[str, Any]) -> WidgetLook:
-    async with opened() as house, house.db.transaction() as connection:
+    async with opened() as services, services.db.transaction() as connection:
         await _found_client(connection, guid)
         look = replace(await widget_look(connection, guid), **changes)
         if changes:
             await put_widget_look(connection, guid, look)
-            await _trace(house, connection, "client.widget_changed", guid, client_guid=guid)
+            await _trace(services, connection, "client.widget_changed", guid, client_guid=guid)
         return look
 
 
@@ -258,14 +258,14 @@ def processor_add(
 async def _processor_add(
     name: str, owners_at_transactions: bool, numbers_as_strings: bool
 ) -> tuple[str, str]:
-    async with opened() as house, house.db.transaction() as connection:
+    async with opened() as services, services.db.transaction() as connection:
         guid = ids.new("PPR")
         await add_processor(
             connection,
-            Processor(guid, name, owners_at_transactions, numbers_as_strings, False, house.clock.now()),
+            Processor(guid, name, owners_at_transactions, numbers_as_strings, False, services.clock.now()),
         )
-        await _trace(house, connection, "processor.added", guid)
-        return guid, await house.api_keys.issue(connection, guid)
+        await _trace(services, connection, "processor.added", guid)
+        return guid, await services.api_keys.issue(connection, guid)
 
 
 @processors.command("list")
@@ -321,10 +321,10 @@ def processor_enable(processor: ProcessorGuid) -> None:
 
 
 async def _set_processor_disabled(guid: str, is_disabled: bool) -> None:
-    async with opened() as house, house.db.transaction() as connection:
+    async with opened() as services, services.db.transaction() as connection:
         await _found_processor(connection, guid)
         await set_processor_disabled(connection, guid, is_disabled)
-        await _trace(house, connection, "processor.disabled" if is_disabled else "processor.enabled", guid)
+        await _trace(services, connection, "processor.disabled" if is_disabled else "processor.enabled", guid)
 
 
 @processors.command("enable-for")
@@ -354,17 +354,17 @@ def processor_disable_for(processor: ProcessorGuid, client: ClientGuid, as_json:
 
 
 async def _set_enabled_for(processor_guid: str, client_guid: str, is_enabled: bool) -> None:
-    async with opened() as house, house.db.transaction() as connection:
+    async with opened() as services, services.db.transaction() as connection:
         await _found_processor(connection, processor_guid)
         await _found_client(connection, client_guid)
         if is_enabled:
             await enable_processor(
-                connection, client_guid=client_guid, processor_guid=processor_guid, now=house.clock.now()
+                connection, client_guid=client_guid, processor_guid=processor_guid, now=services.clock.now()
             )
         else:
             await disable_processor(connection, client_guid=client_guid, processor_guid=processor_guid)
         action = "processor.enabled_for_client" if is_enabled else "processor.disabled_for_client"
-        await _trace(house, connection, action, processor_guid, client_guid=client_guid)
+        await _trace(services, connection, action, processor_guid, client_guid=client_guid)
 
 
 def _named(name: str) -> str:
@@ -374,14 +374,14 @@ def _named(name: str) -> str:
 
 
 async def _read(ask: Callable[[Connection], Awaitable[Any]]) -> Any:
-    async with opened() as house, house.db.connection() as connection:
+    async with opened() as services, services.db.connection() as connection:
         return await ask(connection)
 
 
 async def _rotate(guid: str, find: Callable[[Connection, str], Awaitable[object]], at_once: bool) -> Rotated:
-    async with opened() as house, house.db.transaction() as connection:
+    async with opened() as services, services.db.transaction() as connection:
         await find(connection, guid)
-        return await house.api_keys.rotate(connection, guid, overlap=timedelta() if at_once else None)
+        return await services.api_keys.rotate(connection, guid, overlap=timedelta() if at_once else None)
 
 
 async def _found_client(connection: Connection, guid: str) -> Client:
@@ -399,9 +399,9 @@ async def _found_processor(connection: Connection, guid: str) -> Processor:
 
 
 async def _trace(
-    house: Coatcheck, connection: Connection, action: str, subject: str, *, client_guid: str | None = None
+    services: Services, connection: Connection, action: str, subject: str, *, client_guid: str | None = None
 ) -> None:
-    await house.audit.record(
+    await services.audit.record(
         connection, client_guid=client_guid, actor="operator", action=action, subject=subject
     )
 

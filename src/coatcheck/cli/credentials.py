@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from coatcheck import ids
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.config import Settings
 from coatcheck.db.database import Connection
 from coatcheck.errors import ConfigurationError, NotFound
@@ -90,13 +90,13 @@ def read(directory: Path) -> Credentials | None:
     return Credentials(**given, processors=processors)
 
 
-async def settle(house: Coatcheck, directory: Path) -> Credentials:
+async def settle(services: Services, directory: Path) -> Credentials:
     """The directory's credentials, at the address it now has; made on the first run."""
     kept = read(directory)
-    async with house.db.transaction() as connection:
+    async with services.db.transaction() as connection:
         if kept is None or not await _stands(connection, kept.client_id):
-            kept = await _made(house, connection, (directory / SEED_FILE).read_text().strip())
-        given = replace(kept, base_url=house.settings.base_url)
+            kept = await _made(services, connection, (directory / SEED_FILE).read_text().strip())
+        given = replace(kept, base_url=services.settings.base_url)
         # Before the commit: better a file without its client, which the next run makes anew, than keys nobody knows.
         write(directory / FILE, json.dumps(asdict(given), indent=2) + "\n")
     return given
@@ -110,12 +110,12 @@ async def _stands(connection: Connection, client_guid: str) -> bool:
     return True
 
 
-async def _made(house: Coatcheck, connection: Connection, seed: str) -> Credentials:
-    now = house.clock.now()
+async def _made(services: Services, connection: Connection, seed: str) -> Credentials:
+    now = services.clock.now()
     client = Client(_guid("CLT", seed, CLIENT_NAME), CLIENT_NAME, None, False, now)
     await add_client(connection, client)
     await put_widget_look(connection, client.guid, WidgetLook(list(LOCAL)))
-    client_key = await house.api_keys.issue(connection, client.guid, entropy=_entropy(seed, client.guid))
+    client_key = await services.api_keys.issue(connection, client.guid, entropy=_entropy(seed, client.guid))
     processors = []
     for name, owners_at_transactions in PROCESSORS.items():
         processor = Processor(
@@ -128,9 +128,11 @@ async def _made(house: Coatcheck, connection: Connection, seed: str) -> Credenti
         )
         await add_processor(connection, processor)
         await enable_processor(connection, client_guid=client.guid, processor_guid=processor.guid, now=now)
-        key = await house.api_keys.issue(connection, processor.guid, entropy=_entropy(seed, processor.guid))
+        key = await services.api_keys.issue(
+            connection, processor.guid, entropy=_entropy(seed, processor.guid)
+        )
         processors.append(ProcessorCredentials(processor.guid, key, name))
-    return Credentials(house.settings.base_url, client.guid, client_key, tuple(processors))
+    return Credentials(services.settings.base_url, client.guid, client_key, tuple(processors))
 
 
 def _derived(seed: str, what: str) -> bytes:

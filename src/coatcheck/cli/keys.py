@@ -7,10 +7,12 @@ from coatcheck.cli.runtime import opened, run
 from coatcheck.config import load
 from coatcheck.vault import keys
 
-verbs = typer.Typer(no_args_is_help=True, add_completion=False, help="Master keys, which wrap all others.")
+command_group = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Master keys, which wrap all others."
+)
 
 
-@verbs.command()
+@command_group.command()
 def new() -> None:
     """Prints the line of a fresh master key, for the key file; nothing is kept.
 
@@ -19,7 +21,7 @@ def new() -> None:
     out.print(keys.new_master_key_line(), markup=False)
 
 
-@verbs.command()
+@command_group.command()
 def rotate(as_json: AsJson = False) -> None:
     """Wraps every key under the first master key of the file; may be stopped and run again, also under load.
 
@@ -39,11 +41,11 @@ def rotate(as_json: AsJson = False) -> None:
 
 
 async def _rotate() -> int:
-    async with opened() as house:
+    async with opened() as services:
         with progress() as bar:
             task = bar.add_task("Wrapping keys", total=None)
             return await keys.rotate(
-                house.db,
+                services.db,
                 keys.MasterKeys.load(load()),
                 lambda done, total: bar.update(task, completed=done, total=total),
             )

@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 from coatcheck.cli import console, logs
 from coatcheck.errors import CoatcheckError, Unavailable
 
-VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
+COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "sandbox": ("sandbox", "sandbox"),
         "demo": ("demo", "demo"),
@@ -26,7 +26,7 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "migrate": ("migrate", "migrate"),
         "client": ("callers", "clients"),
         "processor": ("callers", "processors"),
-        "keys": ("keys", "verbs"),
+        "keys": ("keys", "command_group"),
         "doctor": ("doctor", "doctor"),
         "openapi": ("openapi", "openapi"),
     }
@@ -34,27 +34,27 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
 """Module and name of each; loaded when asked for, because what one needs (SQLAlchemy: 24 MB) others do not."""
 
 
-class _Verbs(TyperGroup):
+class _Commands(TyperGroup):
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        self.commands = dict.fromkeys(VERBS)  # type: ignore[assignment]  # names to suggest from; loaded below
+        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[assignment]  # names to suggest from; loaded below
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 (the framework's signature)
-        if cmd_name not in VERBS:
+        if cmd_name not in COMMANDS:
             return None
-        module, name = VERBS[cmd_name]
-        verb = getattr(importlib.import_module(f"coatcheck.cli.{module}"), name)
-        if not isinstance(verb, typer.Typer):
+        module, name = COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(f"coatcheck.cli.{module}"), name)
+        if not isinstance(command, typer.Typer):
             alone = typer.Typer(add_completion=False)
-            alone.command()(verb)
-            verb = alone
-        found = typer.main.get_command(verb)
+            alone.command()(command)
+            command = alone
+        found = typer.main.get_command(command)
         found.name = cmd_name
         return found
 
 
 app = typer.Typer(
-    cls=_Verbs,
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import psycopg
 import uvloop
 
-from coatcheck.app import Coatcheck, build
+from coatcheck.app import Services, build
 from coatcheck.config import Settings, load
 from coatcheck.errors import ConfigurationError, NotMigrated
 from coatcheck.migrations.revision import is_current
@@ -65,7 +65,7 @@ async def together(stop: asyncio.Event, patience: timedelta, *parts: Coroutine[A
 
 
 @asynccontextmanager
-async def opened(settings: Settings | None = None) -> AsyncIterator[Coatcheck]:
+async def opened(settings: Settings | None = None) -> AsyncIterator[Services]:
     """The house, once its database answers and is migrated.
 
     Raises:
@@ -76,8 +76,8 @@ async def opened(settings: Settings | None = None) -> AsyncIterator[Coatcheck]:
     async with reached(settings.database_url) as connection:
         if not await is_current(connection):
             raise NotMigrated
-    async with build(settings) as house:
-        yield house
+    async with build(settings) as services:
+        yield services
 
 
 @asynccontextmanager

@@ -96,16 +96,16 @@ def _base_url(bound: socket.socket) -> dict[str, str]:
 
 
 async def _run(settings: Settings, directory: Path, bound: socket.socket, stop: asyncio.Event) -> None:
-    async with opened(settings) as house:
-        async with house.db.connection() as connection:
-            await prepare_partitions(connection, house.clock.now(), settings)
-        given = await credentials.settle(house, directory)
+    async with opened(settings) as services:
+        async with services.db.connection() as connection:
+            await prepare_partitions(connection, services.clock.now(), settings)
+        given = await credentials.settle(services, directory)
         own_address = _base_url(bound)["COATCHECK_BASE_URL"]
         await together(
             stop,
             PATIENCE,
-            server.serve(server.create_app(house), bound, stop, grace=GRACE),
-            worker.main(house, stop, grace=GRACE),
+            server.serve(server.create_app(services), bound, stop, grace=GRACE),
+            worker.main(services, stop, grace=GRACE),
             _announce(given, directory, own_address, stop),
         )
 

@@ -41,9 +41,9 @@ def serve(
 
 async def _serve(settings: Settings, trusted_proxies: str, stop: asyncio.Event) -> None:
     with server.listen(settings.host, settings.port) as bound:
-        async with opened(settings) as house:
+        async with opened(settings) as services:
             host, port = bound.getsockname()[:2]
             log.info("serving", host=host, port=port, base_url=settings.base_url)
             await server.serve(
-                server.create_app(house), bound, stop, grace=GRACE, trusted_proxies=trusted_proxies
+                server.create_app(services), bound, stop, grace=GRACE, trusted_proxies=trusted_proxies
             )

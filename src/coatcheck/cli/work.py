@@ -23,6 +23,6 @@ def work() -> None:
 
 
 async def _work(settings: Settings, stop: asyncio.Event) -> None:
-    async with opened(settings) as house:
+    async with opened(settings) as services:
         log.info("working", concurrency=settings.worker_concurrency)
-        await worker.main(house, stop)
+        await worker.main(services, stop)

@@ -242,7 +242,7 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class NeedsAnswers:
     """The bank wants answers first."""
 
     questions: Sequence[Question]
@@ -291,7 +291,7 @@ class Connector(Protocol):
         credentials: Mapping[str, str],
         answers: Mapping[str, str] | None,
         state: bytes | None,
-    ) -> Finished | Asking:
+    ) -> Finished | NeedsAnswers:
         """One sitting at the bank.
 
         Args:

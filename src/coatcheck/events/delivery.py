@@ -24,8 +24,8 @@ from coatcheck.config import Settings
 from coatcheck.db.database import Database, columns, fetch_all, fetch_one, run
 from coatcheck.errors import InvalidRequest
 from coatcheck.events.signing import signature_headers, signing_secret
-from coatcheck.events.ssrf import check_url, guarded, resolve
-from coatcheck.jobs.queue import Duty, Jobs
+from coatcheck.events.ssrf import check_url, public_only, resolve
+from coatcheck.jobs.queue import Jobs, TaskKind
 from coatcheck.vault.vault import Vault
 
 log = structlog.get_logger(__name__)
@@ -98,7 +98,7 @@ class Deliverer:
                 {"late": now - CLAIM, "sweep": SWEEP},
             )
             for delivery in due:
-                await self._jobs.wake(connection, Duty.DELIVERY, delivery.event_guid, once=True)
+                await self._jobs.wake(connection, TaskKind.DELIVERY, delivery.event_guid, once=True)
             await run(
                 connection,
                 """DELETE FROM event WHERE guid IN (
@@ -164,7 +164,7 @@ class Deliverer:
         )
         body = attempt.payload.encode()
         async with (
-            client if self._allow_private else guarded(client),
+            client if self._allow_private else public_only(client),
             client.stream("POST", url, content=body, headers=headers) as response,
         ):
             return response.status_code
@@ -190,7 +190,7 @@ class Deliverer:
                 },
             )
             if settled and wait is not None:
-                await self._jobs.wake(connection, Duty.DELIVERY, attempt.guid, after=wait)
+                await self._jobs.wake(connection, TaskKind.DELIVERY, attempt.guid, after=wait)
         log.info(
             "webhook.attempted",
             event_guid=attempt.guid,

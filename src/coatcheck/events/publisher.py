@@ -4,15 +4,15 @@ from coatcheck import ids
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, run
 from coatcheck.events.catalogue import Event
-from coatcheck.jobs.queue import Duty, Jobs
+from coatcheck.jobs.queue import Jobs, TaskKind
 
 
-class Announcer:
+class EventPublisher:
     def __init__(self, clock: Clock, jobs: Jobs) -> None:
         self._clock = clock
         self._jobs = jobs
 
-    async def announce(
+    async def publish(
         self, connection: Connection, *, client_guid: str, event: Event | None, skip: bool = False
     ) -> None:
         """Stores the event; has it delivered where the client has a webhook URL.
@@ -46,4 +46,4 @@ class Announcer:
             },
         )
         if deliveries:
-            await self._jobs.wake(connection, Duty.DELIVERY, guid)
+            await self._jobs.wake(connection, TaskKind.DELIVERY, guid)

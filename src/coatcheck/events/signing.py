@@ -31,7 +31,7 @@ async def signing_secret(connection: Connection, vault: Vault, client_guid: str,
         secret = await _shown(connection, vault, client_guid, reader_guid)
     if secret is None:
         secret = PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
-        await vault.keep_secret(
+        await vault.store_secret(
             connection,
             owner_guid=client_guid,
             record_guid=client_guid,
@@ -51,7 +51,7 @@ def signature_headers(secret: str, event_guid: str, body: str, now: datetime) ->
 
 
 async def _shown(connection: Connection, vault: Vault, client_guid: str, reader_guid: str) -> str | None:
-    value = await vault.show_secret(
+    value = await vault.disclose_secret(
         connection,
         owner_guid=client_guid,
         record_guid=client_guid,

@@ -82,6 +82,6 @@ async def resolve(url: httpx.URL) -> None:
         raise InvalidRequest("The webhook's host is not on the internet.")
 
 
-def guarded(client: httpx.AsyncClient) -> httpx.AsyncClient:
+def public_only(client: httpx.AsyncClient) -> httpx.AsyncClient:
     """The client, connecting to checked addresses alone: the look-up may answer differently a second time."""
     return httpx_ssrf_protection(client, custom_validator=lambda _host, address, _port: is_public(address))

@@ -9,7 +9,7 @@ from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.db.database import Connection, columns, fetch_one, run
 from coatcheck.errors import InvalidClient
-from coatcheck.grants.secrets import Kind, mint, recognise
+from coatcheck.grants.secrets import Kind, generate, parse_secret
 from coatcheck.model.clients import Client, Processor
 
 Owner = TypeVar("Owner", Client, Processor)
@@ -45,7 +45,7 @@ class ApiKeys:
             owner_guid: whose key.
             entropy: 256 bits that fix the key, for a seeded sandbox.
         """
-        key = mint(self._kind(owner_guid), self._hash_key, entropy=entropy)
+        key = generate(self._kind(owner_guid), self._hash_key, entropy=entropy)
         await run(
             connection,
             """INSERT INTO api_key (key_hash, owner_guid, last_characters, created_at)
@@ -119,7 +119,7 @@ class ApiKeys:
     async def _owner(
         self, connection: Connection, record: type[Owner], table: str, kind: Kind, guid: str, api_key: str
     ) -> Owner | None:
-        key = recognise(kind, api_key, self._hash_key)
+        key = parse_secret(kind, api_key, self._hash_key)
         if key is None:
             return None
         return await fetch_one(

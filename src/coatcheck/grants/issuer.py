@@ -17,9 +17,9 @@ from coatcheck.db.database import Connection, columns, fetch_one, run
 from coatcheck.errors import InvalidClient, InvalidGrant, InvalidToken, NotFound, NotVerified, UserDisabled
 from coatcheck.grants.idempotency import fingerprint, open_reply, seal_reply
 from coatcheck.grants.scope import Scope
-from coatcheck.grants.secrets import Kind, Presented, day_of, mint, recognise, week_of
+from coatcheck.grants.secrets import Kind, PresentedSecret, day_of, generate, parse_secret, week_of
 from coatcheck.ids import new
-from coatcheck.model.tokens import IssuedToken, LiveToken, list_tokens
+from coatcheck.model.tokens import LiveToken, TokenRow, list_tokens
 
 RETRY_WINDOW = timedelta(seconds=60)
 """How long a retry with the same Idempotency-Key gets the same token again."""
@@ -28,7 +28,7 @@ SHOWN_CHARACTERS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Bought:
+class IssuedToken:
     """What an exchange gives the processor. The only time the token is seen."""
 
     access_token: str = field(repr=False)
@@ -161,7 +161,7 @@ class Issuer:
         """
         now = self._clock.now()
         expires_at = now + self._settings.code_ttl
-        code = mint(Kind.CODE, self._hash_key, period=day_of(expires_at))
+        code = generate(Kind.CODE, self._hash_key, period=day_of(expires_at))
         entry = self._audit.entry(
             actor=client_guid, action="code.issued", subject=scope.account_guid, client_guid=client_guid
         )
@@ -200,7 +200,7 @@ class Issuer:
         api_key: str,
         code: str,
         idempotency_key: str | None = None,
-    ) -> Bought:
+    ) -> IssuedToken:
         """Swaps a code for a token that lives for `token_ttl`, in one statement (RFC 6749 4.1.3).
 
         Unknown, expired, spent and foreign codes are told apart for nobody.
@@ -210,13 +210,13 @@ class Issuer:
             InvalidGrant: the code buys nothing. If this processor had redeemed it before, what it bought is
                 revoked (RFC 6749 4.1.2), unless this is a retry under the same `idempotency_key`.
         """
-        key = recognise(Kind.PROCESSOR_KEY, api_key, self._hash_key)
+        key = parse_secret(Kind.PROCESSOR_KEY, api_key, self._hash_key)
         if key is None:
             raise InvalidClient
-        presented = recognise(Kind.CODE, code, self._hash_key)
+        presented = parse_secret(Kind.CODE, code, self._hash_key)
         now = self._clock.now()
         expires_at = now + self._settings.token_ttl
-        token = mint(Kind.TOKEN, self._hash_key, period=week_of(expires_at))
+        token = generate(Kind.TOKEN, self._hash_key, period=week_of(expires_at))
         token_guid = new("TKN")
         entry = self._audit.entry(actor=processor_guid, action="token.issued", subject=token_guid)
         redeemed = await fetch_one(
@@ -242,7 +242,7 @@ class Issuer:
         if redeemed is None:
             raise InvalidClient
         if redeemed.scope is not None:
-            return Bought(token.text, redeemed.scope, expires_at)
+            return IssuedToken(token.text, redeemed.scope, expires_at)
         if presented is None:
             raise InvalidGrant
         return await self._replay(connection, processor_guid, code, presented, idempotency_key)
@@ -252,9 +252,9 @@ class Issuer:
         connection: Connection,
         processor_guid: str,
         code: str,
-        presented: Presented,
+        presented: PresentedSecret,
         idempotency_key: str | None,
-    ) -> Bought:
+    ) -> IssuedToken:
         now = self._clock.now()
         entry = self._audit.entry(
             actor=processor_guid, action="token.revoked", subject="its code was replayed"
@@ -276,20 +276,20 @@ class Issuer:
         )
         if retried is None or retried.sealed_reply is None:
             raise InvalidGrant
-        return Bought(open_reply(code, retried.sealed_reply), retried.scope, retried.expires_at)
+        return IssuedToken(open_reply(code, retried.sealed_reply), retried.scope, retried.expires_at)
 
-    def present(self, secret: str) -> Presented:
+    def present(self, secret: str) -> PresentedSecret:
         """The hash of a presented access token; asks no database.
 
         Raises:
             InvalidToken: it cannot be one.
         """
-        presented = recognise(Kind.TOKEN, secret, self._hash_key)
+        presented = parse_secret(Kind.TOKEN, secret, self._hash_key)
         if presented is None:
             raise InvalidToken
         return presented
 
-    async def authenticate(self, connection: Connection, presented: Presented) -> LiveToken:
+    async def authenticate(self, connection: Connection, presented: PresentedSecret) -> LiveToken:
         """What the token opens, in one statement.
 
         Raises:
@@ -314,7 +314,7 @@ class Issuer:
         user_guid: str | None = None,
         member_guid: str | None = None,
         account_guid: str | None = None,
-    ) -> Sequence[IssuedToken]:
+    ) -> Sequence[TokenRow]:
         """The client's tokens, dead ones included; every guid given narrows the list."""
         return await list_tokens(
             connection,

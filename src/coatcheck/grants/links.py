@@ -7,7 +7,7 @@ from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.db.database import Connection, fetch_one, run
 from coatcheck.errors import NotFound
-from coatcheck.grants.secrets import Kind, day_of, mint, recognise
+from coatcheck.grants.secrets import Kind, day_of, generate, parse_secret
 from coatcheck.ids import new
 
 
@@ -45,7 +45,7 @@ class Links:
         """A new link and its secret, which lives for `link_ttl`."""
         now = self._clock.now()
         expires_at = now + self._settings.link_ttl
-        secret = mint(Kind.LINK, self._hash_key, period=day_of(expires_at))
+        secret = generate(Kind.LINK, self._hash_key, period=day_of(expires_at))
         link = Link(new("LNK"), client_guid, user_guid, member_guid)
         await run(
             connection,
@@ -73,7 +73,7 @@ class Links:
         Raises:
             NotFound: unknown, expired, or opened before.
         """
-        presented = recognise(Kind.LINK, secret, self._hash_key)
+        presented = parse_secret(Kind.LINK, secret, self._hash_key)
         if presented is None:
             raise NotFound
         link = await fetch_one(

@@ -33,7 +33,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Minted:
+class GeneratedSecret:
     """A new secret. `text` is shown once and kept nowhere."""
 
     text: str
@@ -45,7 +45,7 @@ class Minted:
 
 
 @dataclass(frozen=True, slots=True)
-class Presented:
+class PresentedSecret:
     """What a stranger showed, recognised as well formed; nothing is said yet of whether it is good."""
 
     hash: bytes
@@ -78,7 +78,7 @@ def day_of(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(days=1)
 
 
-def mint(kind: Kind, hash_key: bytes, *, period: int = 0, entropy: int | None = None) -> Minted:
+def generate(kind: Kind, hash_key: bytes, *, period: int = 0, entropy: int | None = None) -> GeneratedSecret:
     """A new secret of 256 random bits.
 
     Args:
@@ -90,10 +90,10 @@ def mint(kind: Kind, hash_key: bytes, *, period: int = 0, entropy: int | None = 
     number = secrets.randbits(256) if entropy is None else entropy
     body = f"{kind}_{_base62(period, 3)}{_base62(number, SECRET_CHARACTERS)}"
     text = body + _checksum(body)
-    return Minted(text, _hash(kind, text, hash_key), period)
+    return GeneratedSecret(text, _hash(kind, text, hash_key), period)
 
 
-def recognise(kind: Kind, text: str, hash_key: bytes) -> Presented | None:
+def parse_secret(kind: Kind, text: str, hash_key: bytes) -> PresentedSecret | None:
     """The hash to look for, or None where the text cannot be a secret of this kind. Asks no database."""
     if len(text) != 4 + 3 + SECRET_CHARACTERS + 6 or not text.startswith(f"{kind}_"):
         return None
@@ -102,4 +102,4 @@ def recognise(kind: Kind, text: str, hash_key: bytes) -> Presented | None:
     if not hmac.compare_digest(_checksum(text[:-6]), text[-6:]):
         return None
     period = (VALUES[text[4]] * 62 + VALUES[text[5]]) * 62 + VALUES[text[6]]
-    return Presented(_hash(kind, text, hash_key), period)
+    return PresentedSecret(_hash(kind, text, hash_key), period)

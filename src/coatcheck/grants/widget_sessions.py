@@ -12,7 +12,7 @@ from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, columns, fetch_one, run
 from coatcheck.errors import InvalidToken
 from coatcheck.grants.links import Link
-from coatcheck.grants.secrets import Kind, day_of, mint, recognise
+from coatcheck.grants.secrets import Kind, day_of, generate, parse_secret
 from coatcheck.ids import new
 
 IDLE = timedelta(minutes=30)
@@ -58,7 +58,7 @@ class WidgetSessions:
         """
         now = self._clock.now()
         expires_at = now + LIFE
-        secret = mint(Kind.WIDGET_SESSION, self._hash_key, period=day_of(expires_at))
+        secret = generate(Kind.WIDGET_SESSION, self._hash_key, period=day_of(expires_at))
         await run(
             connection,
             """INSERT INTO widget_session (expires_day, session_hash, guid, client_guid, user_guid, options,
@@ -86,7 +86,7 @@ class WidgetSessions:
         Raises:
             InvalidToken: unknown or over, or its user or client is gone or disabled; one answer for all.
         """
-        presented = recognise(Kind.WIDGET_SESSION, secret, self._hash_key)
+        presented = parse_secret(Kind.WIDGET_SESSION, secret, self._hash_key)
         if presented is None:
             raise InvalidToken
         now = self._clock.now()

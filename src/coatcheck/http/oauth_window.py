@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.db.database import Connection
 from coatcheck.errors import ConstraintNotMet, InvalidRequest, NotFound
 from coatcheck.grants.links import LinkKind
@@ -35,7 +35,7 @@ VERIFIER_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WayBack:
+class ReturnTarget:
     """Where the end user goes from our callback; what nobody said is None.
 
     Raises:
@@ -78,7 +78,7 @@ class WayBack:
 class Attempt:
     """What is kept of one opened window until the end user returns."""
 
-    way_back: WayBack
+    return_target: ReturnTarget
     code_verifier: str = field(repr=False)
     skip_aggregation: bool = False
     """Nothing is read from the bank on returning."""
@@ -99,10 +99,10 @@ class Claimed:
 
 
 async def open_window(
-    house: Coatcheck,
+    services: Services,
     connection: Connection,
     member: Member,
-    way_back: WayBack,
+    return_target: ReturnTarget,
     *,
     skip_aggregation: bool = False,
     include_transactions: bool = True,
@@ -113,10 +113,10 @@ async def open_window(
     """The bank's authorization page for the member; it can be come back from once, within `link_ttl`.
 
     Args:
-        house: the house.
+        services: the house.
         connection: the caller's transaction.
         member: who signs in.
-        way_back: where the end user goes from there.
+        return_target: where the end user goes from there.
         skip_aggregation: read nothing on returning.
         include_transactions: an aggregation on returning reads those too.
         callback_payload: echoed on the webhooks that follow.
@@ -130,7 +130,7 @@ async def open_window(
     """
     if not member.is_oauth:
         raise ConstraintNotMet("The member does not sign in at the institution's own site.")
-    link, state = await house.links.issue(
+    link, state = await services.links.issue(
         connection,
         LinkKind.OAUTH,
         client_guid=member.client_guid,
@@ -138,7 +138,7 @@ async def open_window(
         member_guid=member.guid,
     )
     attempt = Attempt(
-        way_back=way_back,
+        return_target=return_target,
         code_verifier=secrets.token_urlsafe(VERIFIER_BYTES),
         skip_aggregation=skip_aggregation,
         include_transactions=include_transactions,
@@ -146,30 +146,30 @@ async def open_window(
         oauth_state_guid=(
             None
             if session_guid is None
-            else await put_oauth_state(connection, member, session_guid, house.clock.now())
+            else await put_oauth_state(connection, member, session_guid, services.clock.now())
         ),
         locale=locale,
     )
-    await house.vault.keep_secret(
+    await services.vault.store_secret(
         connection,
         owner_guid=member.user_guid,
         record_guid=link.guid,
         kind=SecretKind.LINK,
         value=msgspec.json.encode(attempt),
     )
-    return house.consent.authorize(member, state=state, code_verifier=attempt.code_verifier)
+    return services.consent.authorize(member, state=state, code_verifier=attempt.code_verifier)
 
 
-async def claim(house: Coatcheck, connection: Connection, state: str) -> Claimed:
+async def claim(services: Services, connection: Connection, state: str) -> Claimed:
     """Whose window it was, and what was kept of it; this once.
 
     Raises:
         NotFound: unknown, expired, used, or what it belongs to is gone, disabled or over.
     """
-    link = await house.links.open(connection, LinkKind.OAUTH, state)
+    link = await services.links.open(connection, LinkKind.OAUTH, state)
     client = await find_client(connection, link.client_guid)
     user = await find_user(connection, link.client_guid, link.user_guid)
-    kept = await house.vault.show_secret(
+    kept = await services.vault.disclose_secret(
         connection,
         owner_guid=link.user_guid,
         record_guid=link.guid,
@@ -178,23 +178,23 @@ async def claim(house: Coatcheck, connection: Connection, state: str) -> Claimed
     )
     if kept is None or link.member_guid is None or client.is_disabled or user.is_disabled:
         raise NotFound
-    await house.vault.forget(connection, owner_guid=link.user_guid, record_guid=link.guid)
+    await services.vault.delete(connection, owner_guid=link.user_guid, record_guid=link.guid)
     attempt = msgspec.json.decode(kept, type=Attempt)
     if attempt.oauth_state_guid:
         window = await find_oauth_state(connection, link.user_guid, attempt.oauth_state_guid)
-        if not await house.widget_sessions.is_live(connection, window.session_guid):
+        if not await services.widget_sessions.is_live(connection, window.session_guid):
             raise NotFound
     member = await find_member(connection, link.user_guid, link.member_guid)
-    return Claimed(member, attempt, await _listeners(connection, member, attempt.way_back))
+    return Claimed(member, attempt, await _listeners(connection, member, attempt.return_target))
 
 
-async def _listeners(connection: Connection, member: Member, way_back: WayBack) -> Sequence[str]:
+async def _listeners(connection: Connection, member: Member, return_target: ReturnTarget) -> Sequence[str]:
     """The one that the client named for this window, else those that may embed its widget; never just anybody.
 
     An entry for any port is not there: a browser delivers to a whole origin only.
     """
-    if way_back.origin:
-        return [way_back.origin]
+    if return_target.origin:
+        return [return_target.origin]
     look = await widget_look(connection, member.client_guid)
     return [origin for origin in look.origins if not origin.endswith(":*")]
 

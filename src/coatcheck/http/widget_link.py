@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.connectors.contract import JobKind
 from coatcheck.db.database import Connection
 from coatcheck.grants.links import LinkKind
-from coatcheck.http.oauth_window import WayBack
+from coatcheck.http.oauth_window import ReturnTarget
 from coatcheck.model.users import User
 from coatcheck.vault.vault import SecretKind
 
@@ -26,7 +26,7 @@ class WidgetOptions:
     """The jobs a member that is connected here gets, one after the other."""
     include_transactions: bool
     background_aggregation_is_disabled: bool
-    way_back: WayBack
+    return_target: ReturnTarget
     current_institution_code: str | None = None
     current_member_guid: str | None = None
     current_microdeposit_guid: str | None = None
@@ -41,22 +41,22 @@ class WidgetOptions:
     callback_payload: str | None = None
 
 
-async def mint_widget_url(
-    house: Coatcheck, connection: Connection, user: User, options: WidgetOptions
+async def create_widget_url(
+    services: Services, connection: Connection, user: User, options: WidgetOptions
 ) -> str:
     """A URL that loads the widget for the user: this once."""
-    link, secret = await house.links.issue(
+    link, secret = await services.links.issue(
         connection,
         LinkKind.WIDGET,
         client_guid=user.client_guid,
         user_guid=user.guid,
         member_guid=options.current_member_guid,
     )
-    await house.vault.keep_secret(
+    await services.vault.store_secret(
         connection,
         owner_guid=user.guid,
         record_guid=link.guid,
         kind=SecretKind.LINK,
         value=msgspec.json.encode(options),
     )
-    return f"{house.settings.base_url}{PATH}{secret}"
+    return f"{services.settings.base_url}{PATH}{secret}"

@@ -13,12 +13,12 @@ from enum import StrEnum
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, run
 
-__all__ = ["Duty", "Jobs"]
+__all__ = ["Jobs", "TaskKind"]
 
 AT_ONCE = timedelta()
 
 
-class Duty(StrEnum):
+class TaskKind(StrEnum):
     """What a worker can be woken for, and what the key then names."""
 
     #: A sitting at a bank: `<user guid>/<job guid>`.
@@ -36,7 +36,7 @@ class Jobs:
     async def wake(
         self,
         connection: Connection,
-        duty: Duty,
+        task_kind: TaskKind,
         key: str,
         *,
         after: timedelta = AT_ONCE,
@@ -47,7 +47,7 @@ class Jobs:
 
         Args:
             connection: the caller's, with or without an open transaction.
-            duty: what for.
+            task_kind: what for.
             key: names the row to look at. No secret: it stands in the queue's log.
             after: not before this time has passed.
             priority: the higher goes first.
@@ -61,9 +61,9 @@ class Jobs:
                    ARRAY[%(dedupe_key)s::text], ARRAY['{}'::jsonb])""",
             {
                 "priority": priority,
-                "duty": duty.value,
+                "duty": task_kind.value,
                 "key": key.encode(),
                 "due": self._clock.now() + after if after else None,
-                "dedupe_key": f"{duty}/{key}" if once else None,
+                "dedupe_key": f"{task_kind}/{key}" if once else None,
             },
         )

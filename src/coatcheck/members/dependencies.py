@@ -7,18 +7,18 @@ from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.connectors.registry import Registry
 from coatcheck.db.database import Database
-from coatcheck.events.publisher import Announcer
+from coatcheck.events.publisher import EventPublisher
 from coatcheck.jobs.queue import Jobs
 from coatcheck.vault.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Dependencies:
     settings: Settings
     clock: Clock
     db: Database
     vault: Vault
     registry: Registry
-    announcer: Announcer
+    publisher: EventPublisher
     audit: AuditLog
     jobs: Jobs

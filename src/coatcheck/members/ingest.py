@@ -88,7 +88,7 @@ SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM w
 
 
 @dataclass(frozen=True, slots=True)
-class Harvest:
+class IngestResult:
     """What came of it."""
 
     numbered_account_guids: Sequence[str]
@@ -98,27 +98,27 @@ class Harvest:
     statements_created_count: int
 
 
-class Harvester:
+class Ingester:
     def __init__(self, vault: Vault, registry: Registry) -> None:
         self._vault = vault
         self._registry = registry
 
     async def save(
         self, connection: Connection, job: MemberJob, finished: Finished, now: datetime
-    ) -> Harvest:
+    ) -> IngestResult:
         """Writes it all in the caller's transaction, which holds the job's fence and its member."""
         finished = _without(finished, await merged_ids(connection, job.user_guid, job.member_guid))
         guids = await _save_accounts(connection, job, finished.accounts, now)
         created, updated = await self._save_transactions(connection, job, guids, finished.transactions, now)
         if job.wants_transactions:
             await _drop_pending(connection, job, guids, finished.transactions)
-        await self._vault.keep_numbers(
+        await self._vault.store_numbers(
             connection,
             user_guid=job.user_guid,
             member_guid=job.member_guid,
             numbers=[_numbers(guids[each.account_id], each) for each in finished.numbers],
         )
-        await self._vault.keep_owners(
+        await self._vault.store_owners(
             connection,
             user_guid=job.user_guid,
             member_guid=job.member_guid,
@@ -126,7 +126,7 @@ class Harvester:
         )
         statements = await self._save_statements(connection, job, guids, finished.statements, now)
         numbered = dict.fromkeys(guids[each.account_id] for each in finished.numbers)
-        return Harvest(tuple(numbered), created, updated, statements)
+        return IngestResult(tuple(numbered), created, updated, statements)
 
     @cached_property
     def _merchants(self) -> Mapping[str, ListedMerchant]:
@@ -210,7 +210,7 @@ class Harvester:
                 continue
             guid, is_new = row
             created += is_new
-            await self._vault.keep_secret(
+            await self._vault.store_secret(
                 connection,
                 owner_guid=job.user_guid,
                 record_guid=guid,

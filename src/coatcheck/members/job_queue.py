@@ -1,10 +1,10 @@
 """Where a member's jobs are put, and cleared away, whoever asks for it."""
 
 from coatcheck.db.database import Connection
-from coatcheck.jobs.queue import Duty
+from coatcheck.jobs.queue import TaskKind
 from coatcheck.members import job_rows
-from coatcheck.members.dependencies import Parts
-from coatcheck.members.records import Ending, HeldMember, JobRequest
+from coatcheck.members.dependencies import Dependencies
+from coatcheck.members.records import JobRequest, JobResult, LockedMember
 from coatcheck.model.statuses import ConnectionStatus
 
 BACKGROUND_PRIORITY = -10
@@ -12,14 +12,14 @@ BACKGROUND_PRIORITY = -10
 
 
 class Queue:
-    def __init__(self, parts: Parts) -> None:
-        self._clock = parts.clock
-        self._vault = parts.vault
-        self._audit = parts.audit
-        self._jobs = parts.jobs
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._clock = dependencies.clock
+        self._vault = dependencies.vault
+        self._audit = dependencies.audit
+        self._jobs = dependencies.jobs
 
     async def put(
-        self, connection: Connection, member: HeldMember, request: JobRequest, status: ConnectionStatus
+        self, connection: Connection, member: LockedMember, request: JobRequest, status: ConnectionStatus
     ) -> None:
         """The job, the status that goes with it, its wake-up and its trace, all in the caller's transaction.
 
@@ -28,7 +28,7 @@ class Queue:
         job = await job_rows.put_job(connection, member, request, status=status, now=self._clock.now())
         await self._jobs.wake(
             connection,
-            Duty.MEMBER_JOB,
+            TaskKind.MEMBER_JOB,
             job.key,
             priority=BACKGROUND_PRIORITY if request.is_background else 0,
         )
@@ -41,11 +41,11 @@ class Queue:
             detail={"kind": request.kinds[0].value, "member_guid": member.guid},
         )
 
-    async def clear(self, connection: Connection, member: HeldMember, reason: str) -> None:
+    async def clear(self, connection: Connection, member: LockedMember, reason: str) -> None:
         """Ends the job that is on its way, if there is one. Whoever sits at the bank for it will save nothing."""
         live = await job_rows.live_job(connection, member.user_guid, member.guid)
         if live is None:
             return
-        ending = Ending(state="ended", reason=reason, ended_at=self._clock.now())
-        await job_rows.settle(connection, live, ending, job_rows.LIVE)
-        await self._vault.forget(connection, owner_guid=member.user_guid, record_guid=live.guid)
+        job_result = JobResult(state="ended", reason=reason, ended_at=self._clock.now())
+        await job_rows.settle(connection, live, job_result, job_rows.LIVE)
+        await self._vault.delete(connection, owner_guid=member.user_guid, record_guid=live.guid)

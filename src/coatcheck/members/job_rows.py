@@ -22,9 +22,9 @@ from coatcheck.members.member_rows import change_member
 from coatcheck.members.records import (
     Challenge,
     ChallengeOption,
-    Ending,
-    HeldMember,
     JobRequest,
+    JobResult,
+    LockedMember,
     MemberJob,
 )
 from coatcheck.model.statuses import ConnectionStatus
@@ -79,7 +79,7 @@ async def live_job(connection: Connection, user_guid: str, member_guid: str) -> 
 
 async def put_job(
     connection: Connection,
-    member: HeldMember,
+    member: LockedMember,
     request: JobRequest,
     *,
     status: ConnectionStatus,
@@ -129,8 +129,8 @@ async def claim(
     *,
     now: datetime,
     lease: timedelta,
-    most_pickups: int,
-    most_at_institution: int,
+    max_claims: int,
+    max_at_institution: int,
 ) -> MemberJob | None:
     """Takes the job, if it is free, not taken too often, and its institution has room; else None.
 
@@ -159,8 +159,8 @@ async def claim(
             "guid": job.guid,
             "now": now,
             "until": now + lease,
-            "most_pickups": most_pickups,
-            "most_at_institution": most_at_institution,
+            "most_pickups": max_claims,
+            "most_at_institution": max_at_institution,
         },
     )
 
@@ -192,47 +192,49 @@ async def release(connection: Connection, job: MemberJob) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Fence:
+class JobLease:
     """What a job must still be for something to be saved."""
 
     condition: str
     values: Mapping[str, object]
 
 
-def ours(job: MemberJob) -> Fence:
-    return Fence("j.attempt = %(attempt)s AND j.state = 'running'", {"attempt": job.attempt})
+def ours(job: MemberJob) -> JobLease:
+    return JobLease("j.attempt = %(attempt)s AND j.state = 'running'", {"attempt": job.attempt})
 
 
-def free_but_worn(now: datetime, most_pickups: int) -> Fence:
-    return Fence(f"{FREE} AND j.pickups >= %(most_pickups)s", {"now": now, "most_pickups": most_pickups})
+def free_but_exhausted(now: datetime, max_claims: int) -> JobLease:
+    return JobLease(f"{FREE} AND j.pickups >= %(most_pickups)s", {"now": now, "most_pickups": max_claims})
 
 
-def waits_too_long(now: datetime) -> Fence:
-    return Fence("j.state = 'waiting' AND j.waits_until < %(now)s", {"now": now})
+def waits_too_long(now: datetime) -> JobLease:
+    return JobLease("j.state = 'waiting' AND j.waits_until < %(now)s", {"now": now})
 
 
-LIVE = Fence("j.state <> 'ended'", {})
+LIVE = JobLease("j.state <> 'ended'", {})
 
 
-async def find(connection: Connection, job: JobKey, fence: Fence) -> MemberJob | None:
+async def find(connection: Connection, job: JobKey, job_lease: JobLease) -> MemberJob | None:
     """The job, if it is as the fence says."""
     return await fetch_one(
         connection,
         MemberJob,
         f"""SELECT {columns(MemberJob)} FROM member_job j
-            WHERE user_guid = %(user_guid)s AND guid = %(guid)s AND {fence.condition}""",
-        {"user_guid": job.user_guid, "guid": job.guid, **fence.values},
+            WHERE user_guid = %(user_guid)s AND guid = %(guid)s AND {job_lease.condition}""",
+        {"user_guid": job.user_guid, "guid": job.guid, **job_lease.values},
     )
 
 
-async def settle(connection: Connection, job: JobKey | MemberJob, ending: Ending, fence: Fence) -> bool:
+async def settle(
+    connection: Connection, job: JobKey | MemberJob, job_result: JobResult, job_lease: JobLease
+) -> bool:
     """Ends the sitting if the job is still as the fence says. False: it is not, and nothing may be saved.
 
     Args:
         connection: the transaction that will save everything else; it has locked the member.
         job: which.
-        ending: what the row will say.
-        fence: what it must still be.
+        job_result: what the row will say.
+        job_lease: what it must still be.
     """
     return bool(
         await run(
@@ -244,8 +246,8 @@ async def settle(connection: Connection, job: JobKey | MemberJob, ending: Ending
                     has_processed_accounts = %(has_processed_accounts)s,
                     has_processed_account_numbers = %(has_processed_account_numbers)s,
                     has_processed_transactions = %(has_processed_transactions)s
-                WHERE user_guid = %(user_guid)s AND guid = %(guid)s AND {fence.condition}""",
-            {"user_guid": job.user_guid, "guid": job.guid, **asdict(ending), **fence.values},
+                WHERE user_guid = %(user_guid)s AND guid = %(guid)s AND {job_lease.condition}""",
+            {"user_guid": job.user_guid, "guid": job.guid, **asdict(job_result), **job_lease.values},
         )
     )
 
@@ -275,8 +277,8 @@ async def challenges_of(connection: Connection, user_guid: str, member_guid: str
     return _read(waiting) if waiting else ()
 
 
-async def hold_challenges(
-    connection: Connection, member: HeldMember, now: datetime
+async def lock_challenges(
+    connection: Connection, member: LockedMember, now: datetime
 ) -> tuple[JobKey, Sequence[Challenge]] | None:
     """The waiting job of a locked member and its questions; None where none waits, or it has waited too long."""
     waiting = await _waiting(connection, member.user_guid, member.guid)
@@ -321,7 +323,7 @@ def _options(written: Sequence[Any]) -> list[ChallengeOption]:
 
 
 async def was_aggregated_since(
-    connection: Connection, member: HeldMember, since: datetime, *, with_transactions: bool
+    connection: Connection, member: LockedMember, since: datetime, *, with_transactions: bool
 ) -> bool:
     """Whether an aggregation succeeded since, which gave what this one would."""
     cursor = await connection.execute(
@@ -341,7 +343,7 @@ async def was_aggregated_since(
 
 
 async def nth_newest_job(
-    connection: Connection, member: HeldMember, kind: JobKind, number: int
+    connection: Connection, member: LockedMember, kind: JobKind, number: int
 ) -> datetime | None:
     """When the member's newest job but `number - 1` of the kind was asked for; None where there are fewer."""
     found = await fetch_one(

@@ -10,7 +10,7 @@ from typing import Any
 
 from coatcheck.db.database import Connection, fetch_all, fetch_one, run
 from coatcheck.errors import NotFound
-from coatcheck.members.records import HeldMember
+from coatcheck.members.records import LockedMember
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class _Guid:
     guid: str
 
 
-async def hold_user(connection: Connection, user_guid: str) -> bool:
+async def lock_user(connection: Connection, user_guid: str) -> bool:
     """Locks the user, so that its members are counted exactly; whether it is disabled.
 
     Raises:
@@ -56,15 +56,15 @@ async def count_members(connection: Connection, user_guid: str) -> int:
     return row[0] if row else 0
 
 
-async def hold_member(connection: Connection, user_guid: str, guid: str) -> HeldMember:
+async def lock_member(connection: Connection, user_guid: str, guid: str) -> LockedMember:
     """Locks the member.
 
     Raises:
         NotFound: it was deleted meanwhile.
     """
-    held = await fetch_one(
+    locked = await fetch_one(
         connection,
-        HeldMember,
+        LockedMember,
         """SELECT m.guid, m.user_guid, m.client_guid, m.institution_code, m.connection_status,
                   m.credential_failures, m.is_oauth, m.is_manual, m.pending_kinds,
                   u.is_disabled AS user_is_disabled
@@ -72,9 +72,9 @@ async def hold_member(connection: Connection, user_guid: str, guid: str) -> Held
            WHERE m.user_guid = %(user_guid)s AND m.guid = %(guid)s FOR NO KEY UPDATE OF m""",
         {"user_guid": user_guid, "guid": guid},
     )
-    if held is None:
+    if locked is None:
         raise NotFound
-    return held
+    return locked
 
 
 async def add_member(connection: Connection, values: dict[str, Any]) -> bool:

@@ -27,12 +27,12 @@ from coatcheck.errors import (
     UserDisabled,
 )
 from coatcheck.events import catalogue
-from coatcheck.jobs.queue import Duty
+from coatcheck.jobs.queue import TaskKind
 from coatcheck.members import job_rows, member_rows
-from coatcheck.members.dependencies import Parts
+from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.job_queue import Queue
-from coatcheck.members.records import Challenge, HeldMember, JobRequest
-from coatcheck.members.status import Step, after, after_start
+from coatcheck.members.records import Challenge, JobRequest, LockedMember
+from coatcheck.members.status import MemberEvent, status_after_start, transition
 from coatcheck.members.validation import answered, check_offered, entered, how_to_connect, why_not
 from coatcheck.model.clients import Client
 from coatcheck.model.members import Member, find_member
@@ -46,18 +46,18 @@ BALANCE_CHECKS, BALANCE_PERIOD = 5, timedelta(hours=2)
 """Per member (MX's limit, as third parties report it)."""
 
 
-class Linker:
+class Members:
     """Verbs on members. Each writes in the caller's transaction and talks to no bank."""
 
-    def __init__(self, parts: Parts, *, index_key: bytes) -> None:
-        self._settings = parts.settings
-        self._clock = parts.clock
-        self._vault = parts.vault
-        self._registry = parts.registry
-        self._announcer = parts.announcer
-        self._audit = parts.audit
-        self._jobs = parts.jobs
-        self._queue = Queue(parts)
+    def __init__(self, dependencies: Dependencies, *, index_key: bytes) -> None:
+        self._settings = dependencies.settings
+        self._clock = dependencies.clock
+        self._vault = dependencies.vault
+        self._registry = dependencies.registry
+        self._publisher = dependencies.publisher
+        self._audit = dependencies.audit
+        self._jobs = dependencies.jobs
+        self._queue = Queue(dependencies)
         self._index_key = index_key
 
     async def connect(
@@ -113,7 +113,7 @@ class Linker:
         if is_oauth != institution.supports_oauth or (is_oauth and credentials):
             raise InvalidRequest(how_to_connect(institution))
         values = {} if is_oauth else entered(institution, credentials)
-        if await member_rows.hold_user(connection, user.guid):
+        if await member_rows.lock_user(connection, user.guid):
             raise UserDisabled
         if await member_rows.count_members(connection, user.guid) >= MAX_MEMBERS:
             raise ConstraintNotMet(f"A user has at most {MAX_MEMBERS} members.")
@@ -132,7 +132,9 @@ class Linker:
                 "name": institution.name,
                 "id": id,
                 "metadata": metadata,
-                "connection_status": after(Step.OAUTH_STARTED if is_oauth else Step.CREDENTIALS_GIVEN, None),
+                "connection_status": transition(
+                    MemberEvent.OAUTH_STARTED if is_oauth else MemberEvent.CREDENTIALS_GIVEN, None
+                ),
                 "is_oauth": is_oauth,
                 "background_aggregation_is_disabled": background_aggregation_is_disabled,
                 "use_cases": None if use_cases is None else list(use_cases),
@@ -156,16 +158,16 @@ class Linker:
         if values:
             await self._keep_credentials(connection, user.guid, guid, values)
         if starts:
-            held = await member_rows.hold_member(connection, user.guid, guid)
+            locked = await member_rows.lock_member(connection, user.guid, guid)
             request = JobRequest(
                 kinds=wants_jobs,
                 requested_by=client.guid,
                 callback_payload=callback_payload,
                 include_transactions=include_transactions,
             )
-            await self._queue.put(connection, held, request, ConnectionStatus.CREATED)
+            await self._queue.put(connection, locked, request, ConnectionStatus.CREATED)
         member = await find_member(connection, user.guid, guid)
-        await self._announcer.announce(
+        await self._publisher.publish(
             connection,
             client_guid=client.guid,
             event=catalogue.member(catalogue.Action.CREATED, member, now, callback_payload=callback_payload),
@@ -200,8 +202,8 @@ class Linker:
         """
         now = self._clock.now()
         if credentials is not None:
-            await member_rows.hold_user(connection, member.user_guid)
-        held = await member_rows.hold_member(connection, member.user_guid, member.guid)
+            await member_rows.lock_user(connection, member.user_guid)
+        locked = await member_rows.lock_member(connection, member.user_guid, member.guid)
         try:
             await member_rows.change_member(
                 connection,
@@ -218,27 +220,27 @@ class Linker:
         except psycopg.errors.UniqueViolation as error:
             raise Conflict("A member with this id already exists.") from error
         if credentials is not None:
-            await self._change_credentials(connection, held, credentials)
+            await self._change_credentials(connection, locked, credentials)
             if not skip_aggregation:
                 request = JobRequest(
                     kinds=tuple(kinds) or (JobKind.AGGREGATION,),
-                    requested_by=held.client_guid,
+                    requested_by=locked.client_guid,
                     callback_payload=callback_payload,
                     include_transactions=include_transactions,
                 )
-                check_offered(self._institution(held), request.kinds)
-                await self._queue.put(connection, held, request, ConnectionStatus.UPDATED)
+                check_offered(self._institution(locked), request.kinds)
+                await self._queue.put(connection, locked, request, ConnectionStatus.UPDATED)
         changed = await find_member(connection, member.user_guid, member.guid)
         await self._audit.record(
             connection,
-            client_guid=held.client_guid,
-            actor=held.client_guid,
+            client_guid=locked.client_guid,
+            actor=locked.client_guid,
             action="member.changed" if credentials is None else "member.credentials_changed",
             subject=member.guid,
         )
-        await self._announcer.announce(
+        await self._publisher.publish(
             connection,
-            client_guid=held.client_guid,
+            client_guid=locked.client_guid,
             event=catalogue.member(catalogue.Action.UPDATED, changed, now, callback_payload=callback_payload),
             skip=skip_webhook,
         )
@@ -250,25 +252,25 @@ class Linker:
         Raises:
             NotFound: it was deleted meanwhile.
         """
-        held = await member_rows.hold_member(connection, member.user_guid, member.guid)
+        locked = await member_rows.lock_member(connection, member.user_guid, member.guid)
         gone = replace(member, is_being_aggregated=False)
-        for record in await _records_with_secrets(connection, held):
-            await self._vault.forget(connection, owner_guid=held.user_guid, record_guid=record)
+        for record in await _records_with_secrets(connection, locked):
+            await self._vault.delete(connection, owner_guid=locked.user_guid, record_guid=record)
         await run(
             connection,
             "DELETE FROM member WHERE user_guid = %(user_guid)s AND guid = %(guid)s",
-            {"user_guid": held.user_guid, "guid": held.guid},
+            {"user_guid": locked.user_guid, "guid": locked.guid},
         )
         await self._audit.record(
             connection,
-            client_guid=held.client_guid,
-            actor=held.client_guid,
+            client_guid=locked.client_guid,
+            actor=locked.client_guid,
             action="member.deleted",
-            subject=held.guid,
+            subject=locked.guid,
         )
-        await self._announcer.announce(
+        await self._publisher.publish(
             connection,
-            client_guid=held.client_guid,
+            client_guid=locked.client_guid,
             event=catalogue.member(catalogue.Action.DELETED, gone, self._clock.now()),
             skip=skip_webhook,
         )
@@ -295,20 +297,20 @@ class Linker:
             ConstraintNotMet: no job may start on a manual member or in this connection status.
             TooManyRequests: the balance was checked too often.
         """
-        held = await member_rows.hold_member(connection, member.user_guid, member.guid)
-        if held.user_is_disabled:
+        locked = await member_rows.lock_member(connection, member.user_guid, member.guid)
+        if locked.user_is_disabled:
             raise UserDisabled
-        if held.is_manual:
+        if locked.is_manual:
             raise ConstraintNotMet("A manual member has no bank to ask.")
-        institution = self._institution(held)
+        institution = self._institution(locked)
         check_offered(institution, (kind, *follow_ups))
-        if live := await job_rows.live_job(connection, held.user_guid, held.guid):
+        if live := await job_rows.live_job(connection, locked.user_guid, locked.guid):
             if live.kind != kind:
                 raise JobRunning
             return member
-        status = after_start(held.status)
+        status = status_after_start(locked.status)
         if status is None:
-            raise ConstraintNotMet(why_not(held.status))
+            raise ConstraintNotMet(why_not(locked.status))
         request = JobRequest(
             kinds=(kind, *follow_ups),
             requested_by=requested_by,
@@ -316,10 +318,10 @@ class Linker:
             include_transactions=include_transactions,
             is_background=is_background,
         )
-        if institution.is_throttled and await self._is_too_early(connection, held, request):
+        if institution.is_throttled and await self._is_too_early(connection, locked, request):
             return member
-        await self._queue.put(connection, held, request, status)
-        return await find_member(connection, held.user_guid, held.guid)
+        await self._queue.put(connection, locked, request, status)
+        return await find_member(connection, locked.user_guid, locked.guid)
 
     async def answer(
         self, connection: Connection, member: Member, answers: Sequence[tuple[str, str]]
@@ -333,44 +335,44 @@ class Linker:
             UserDisabled: the client disabled the user.
         """
         now = self._clock.now()
-        held = await member_rows.hold_member(connection, member.user_guid, member.guid)
-        if held.user_is_disabled:
+        locked = await member_rows.lock_member(connection, member.user_guid, member.guid)
+        if locked.user_is_disabled:
             raise UserDisabled
-        waiting = await job_rows.hold_challenges(connection, held, now)
+        waiting = await job_rows.lock_challenges(connection, locked, now)
         if waiting is None:
             raise ConstraintNotMet("The member waits for no answer.")
         job, challenges = waiting
         given = answered(challenges, answers)
-        await self._vault.keep_secret(
+        await self._vault.store_secret(
             connection,
-            owner_guid=held.user_guid,
+            owner_guid=locked.user_guid,
             record_guid=job.guid,
             kind=SecretKind.ANSWERS,
             value=json.dumps(given).encode(),
         )
         await job_rows.resume(connection, job)
-        status = after(Step.ANSWERED, held.status)
+        status = transition(MemberEvent.ANSWERED, locked.status)
         await member_rows.change_member(
-            connection, held.user_guid, held.guid, {"connection_status": status, "updated_at": now}
+            connection, locked.user_guid, locked.guid, {"connection_status": status, "updated_at": now}
         )
-        await self._jobs.wake(connection, Duty.MEMBER_JOB, job.key)
+        await self._jobs.wake(connection, TaskKind.MEMBER_JOB, job.key)
         await self._audit.record(
             connection,
-            client_guid=held.client_guid,
-            actor=held.client_guid,
+            client_guid=locked.client_guid,
+            actor=locked.client_guid,
             action="member.answered",
-            subject=held.guid,
+            subject=locked.guid,
             detail={"job_guid": job.guid},
         )
-        return await find_member(connection, held.user_guid, held.guid)
+        return await find_member(connection, locked.user_guid, locked.guid)
 
     async def challenges(self, connection: Connection, member: Member) -> Sequence[Challenge]:
         """What the bank wants to know; nothing unless the member is CHALLENGED."""
         return await job_rows.challenges_of(connection, member.user_guid, member.guid)
 
-    def _institution(self, held: HeldMember) -> Institution:
+    def _institution(self, locked: LockedMember) -> Institution:
         try:
-            return self._registry.find(held.institution_code)
+            return self._registry.find(locked.institution_code)
         except NotFound:
             raise ConstraintNotMet(why_not(ConnectionStatus.DISCONTINUED)) from None
 
@@ -382,44 +384,44 @@ class Linker:
         raise Conflict("A member with this id already exists.")
 
     async def _change_credentials(
-        self, connection: Connection, held: HeldMember, credentials: Mapping[str, str]
+        self, connection: Connection, locked: LockedMember, credentials: Mapping[str, str]
     ) -> None:
-        if held.is_oauth or held.is_manual:
+        if locked.is_oauth or locked.is_manual:
             raise InvalidRequest("This member takes no credentials.")
-        if held.user_is_disabled:
+        if locked.user_is_disabled:
             raise UserDisabled
-        status = after(Step.CREDENTIALS_CHANGED, held.status)
+        status = transition(MemberEvent.CREDENTIALS_CHANGED, locked.status)
         if status is None:
-            raise ConstraintNotMet(why_not(held.status))
-        institution = self._institution(held)
-        values = entered(institution, credentials, await self._credentials(connection, held))
-        login_hash = self._login_hash(held.user_guid, institution, values)
-        twin = await member_rows.member_with_login(connection, held.user_guid, institution.code, login_hash)
-        if twin not in {None, held.guid}:
+            raise ConstraintNotMet(why_not(locked.status))
+        institution = self._institution(locked)
+        values = entered(institution, credentials, await self._credentials(connection, locked))
+        login_hash = self._login_hash(locked.user_guid, institution, values)
+        twin = await member_rows.member_with_login(connection, locked.user_guid, institution.code, login_hash)
+        if twin not in {None, locked.guid}:
             raise DuplicateMember(twin)
-        await self._queue.clear(connection, held, "The credentials were changed.")
+        await self._queue.clear(connection, locked, "The credentials were changed.")
         await member_rows.change_member(
             connection,
-            held.user_guid,
-            held.guid,
+            locked.user_guid,
+            locked.guid,
             {"login_hash": login_hash, "credential_failures": 0, "connection_status": status},
         )
-        await self._keep_credentials(connection, held.user_guid, held.guid, values)
+        await self._keep_credentials(connection, locked.user_guid, locked.guid, values)
 
-    async def _credentials(self, connection: Connection, held: HeldMember) -> Mapping[str, str]:
-        kept = await self._vault.show_secret(
+    async def _credentials(self, connection: Connection, locked: LockedMember) -> Mapping[str, str]:
+        kept = await self._vault.disclose_secret(
             connection,
-            owner_guid=held.user_guid,
-            record_guid=held.guid,
+            owner_guid=locked.user_guid,
+            record_guid=locked.guid,
             kind=SecretKind.CREDENTIALS,
-            reader=WorkerReader(held.guid, held.client_guid),
+            reader=WorkerReader(locked.guid, locked.client_guid),
         )
         return json.loads(kept) if kept else {}
 
     async def _keep_credentials(
         self, connection: Connection, user_guid: str, member_guid: str, values: Mapping[str, str]
     ) -> None:
-        await self._vault.keep_secret(
+        await self._vault.store_secret(
             connection,
             owner_guid=user_guid,
             record_guid=member_guid,
@@ -427,22 +429,22 @@ class Linker:
             value=json.dumps(values).encode(),
         )
 
-    async def _is_too_early(self, connection: Connection, held: HeldMember, request: JobRequest) -> bool:
+    async def _is_too_early(self, connection: Connection, locked: LockedMember, request: JobRequest) -> bool:
         """Whether a throttled institution was asked the same just now.
 
         A member that is not CONNECTED may always be tried again: only what works is spared.
         """
         now, kind = self._clock.now(), request.kinds[0]
         if kind is JobKind.BALANCE:
-            first = await job_rows.nth_newest_job(connection, held, kind, BALANCE_CHECKS)
+            first = await job_rows.nth_newest_job(connection, locked, kind, BALANCE_CHECKS)
             if first and first > now - BALANCE_PERIOD:
                 raise TooManyRequests(first + BALANCE_PERIOD - now)
         return (
             kind is JobKind.AGGREGATION
-            and held.status is ConnectionStatus.CONNECTED
+            and locked.status is ConnectionStatus.CONNECTED
             and await job_rows.was_aggregated_since(
                 connection,
-                held,
+                locked,
                 now - self._settings.aggregation_interval,
                 with_transactions=request.include_transactions,
             )
@@ -456,11 +458,11 @@ class Linker:
         return hmac.digest(self._index_key, named, sha256)
 
 
-async def _records_with_secrets(connection: Connection, held: HeldMember) -> Sequence[str]:
+async def _records_with_secrets(connection: Connection, locked: LockedMember) -> Sequence[str]:
     cursor = await connection.execute(
         """SELECT guid FROM member_job WHERE user_guid = %(user_guid)s AND member_guid = %(guid)s
            UNION ALL
            SELECT guid FROM statement WHERE user_guid = %(user_guid)s AND member_guid = %(guid)s""",
-        {"user_guid": held.user_guid, "guid": held.guid},
+        {"user_guid": locked.user_guid, "guid": locked.guid},
     )
-    return [held.guid, *(row[0] for row in await cursor.fetchall())]
+    return [locked.guid, *(row[0] for row in await cursor.fetchall())]

@@ -13,10 +13,10 @@ from coatcheck.db.database import Connection
 from coatcheck.errors import BankError, ConstraintNotMet, UserDisabled
 from coatcheck.events import catalogue
 from coatcheck.members import member_rows
-from coatcheck.members.dependencies import Parts
+from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.job_queue import Queue
-from coatcheck.members.records import HeldMember, JobRequest
-from coatcheck.members.status import Step, after
+from coatcheck.members.records import JobRequest, LockedMember
+from coatcheck.members.status import MemberEvent, transition
 from coatcheck.model.members import Member, find_member
 from coatcheck.model.statuses import ConnectionStatus
 from coatcheck.vault.vault import SecretKind
@@ -26,15 +26,15 @@ RETURN_PATH = "/oauth/callback"
 
 
 class Consent:
-    def __init__(self, parts: Parts) -> None:
-        self._clock = parts.clock
-        self._db = parts.db
-        self._vault = parts.vault
-        self._registry = parts.registry
-        self._announcer = parts.announcer
-        self._audit = parts.audit
-        self._queue = Queue(parts)
-        self._redirect_uri = parts.settings.base_url + RETURN_PATH
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._clock = dependencies.clock
+        self._db = dependencies.db
+        self._vault = dependencies.vault
+        self._registry = dependencies.registry
+        self._publisher = dependencies.publisher
+        self._audit = dependencies.audit
+        self._queue = Queue(dependencies)
+        self._redirect_uri = dependencies.settings.base_url + RETURN_PATH
 
     def authorize(self, member: Member, *, state: str, code_verifier: str) -> str:
         """The bank's page for this attempt (RFC 6749 4.1.1; RFC 7636 with S256).
@@ -91,19 +91,19 @@ class Consent:
                     await self.refuse(connection, member, callback_payload=callback_payload)
             raise
         async with self._db.transaction() as connection:
-            held = await member_rows.hold_member(connection, member.user_guid, member.guid)
-            if held.user_is_disabled:
+            locked = await member_rows.lock_member(connection, member.user_guid, member.guid)
+            if locked.user_is_disabled:
                 raise UserDisabled
-            await self._vault.keep_secret(
+            await self._vault.store_secret(
                 connection,
-                owner_guid=held.user_guid,
-                record_guid=held.guid,
+                owner_guid=locked.user_guid,
+                record_guid=locked.guid,
                 kind=SecretKind.CREDENTIALS,
                 value=json.dumps(dict(credentials)).encode(),
             )
             return await self._go_on(
                 connection,
-                held,
+                locked,
                 callback_payload,
                 skip_aggregation=skip_aggregation,
                 include_transactions=include_transactions,
@@ -117,54 +117,58 @@ class Consent:
         Raises:
             NotFound: the member was deleted meanwhile.
         """
-        held = await member_rows.hold_member(connection, member.user_guid, member.guid)
-        return await self._step(connection, held, Step.OAUTH_REFUSED, callback_payload)
+        locked = await member_rows.lock_member(connection, member.user_guid, member.guid)
+        return await self._step(connection, locked, MemberEvent.OAUTH_REFUSED, callback_payload)
 
     async def _go_on(
         self,
         connection: Connection,
-        held: HeldMember,
+        locked: LockedMember,
         callback_payload: str | None,
         *,
         skip_aggregation: bool,
         include_transactions: bool,
     ) -> Member:
-        await self._queue.clear(connection, held, "The user gave consent anew.")
-        member = await self._step(connection, held, Step.OAUTH_COMPLETED, callback_payload)
-        kinds = tuple(JobKind(kind) for kind in held.pending_kinds)
-        if not kinds and held.status is not ConnectionStatus.PENDING:
+        await self._queue.clear(connection, locked, "The user gave consent anew.")
+        member = await self._step(connection, locked, MemberEvent.OAUTH_COMPLETED, callback_payload)
+        kinds = tuple(JobKind(kind) for kind in locked.pending_kinds)
+        if not kinds and locked.status is not ConnectionStatus.PENDING:
             kinds = (JobKind.AGGREGATION,)
         if skip_aggregation or not kinds:
             return member
         request = JobRequest(
             kinds=kinds,
-            requested_by=held.client_guid,
+            requested_by=locked.client_guid,
             callback_payload=callback_payload,
             include_transactions=include_transactions,
         )
         assert member.connection_status is not None
-        await self._queue.put(connection, held, request, ConnectionStatus(member.connection_status))
-        return await find_member(connection, held.user_guid, held.guid)
+        await self._queue.put(connection, locked, request, ConnectionStatus(member.connection_status))
+        return await find_member(connection, locked.user_guid, locked.guid)
 
     async def _step(
-        self, connection: Connection, held: HeldMember, step: Step, callback_payload: str | None
+        self,
+        connection: Connection,
+        locked: LockedMember,
+        member_event: MemberEvent,
+        callback_payload: str | None,
     ) -> Member:
-        now, status = self._clock.now(), after(step, held.status)
-        if not held.is_oauth or status is None:
+        now, status = self._clock.now(), transition(member_event, locked.status)
+        if not locked.is_oauth or status is None:
             raise ConstraintNotMet("The member is connected with credentials, not at the bank's own page.")
         changes = {"connection_status": status, "updated_at": now}
-        if step is Step.OAUTH_COMPLETED:
+        if member_event is MemberEvent.OAUTH_COMPLETED:
             changes |= {"credential_failures": 0, "pending_kinds": []}
-        await member_rows.change_member(connection, held.user_guid, held.guid, changes)
-        member = await find_member(connection, held.user_guid, held.guid)
+        await member_rows.change_member(connection, locked.user_guid, locked.guid, changes)
+        member = await find_member(connection, locked.user_guid, locked.guid)
         await self._audit.record(
             connection,
-            client_guid=held.client_guid,
-            actor=held.client_guid,
-            action=f"member.{step.lower()}",
-            subject=held.guid,
+            client_guid=locked.client_guid,
+            actor=locked.client_guid,
+            action=f"member.{member_event.lower()}",
+            subject=locked.guid,
         )
         changed = catalogue.connection_status(member, status, callback_payload=callback_payload)
-        if status is not held.status:
-            await self._announcer.announce(connection, client_guid=held.client_guid, event=changed)
+        if status is not locked.status:
+            await self._publisher.publish(connection, client_guid=locked.client_guid, event=changed)
         return member

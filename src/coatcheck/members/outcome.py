@@ -7,164 +7,168 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from coatcheck import ids
-from coatcheck.connectors.contract import Asking, ChallengeType, Finished, JobKind, Option, Question
+from coatcheck.connectors.contract import ChallengeType, Finished, JobKind, NeedsAnswers, Option, Question
 from coatcheck.db.database import Connection
 from coatcheck.errors import BankError, CredentialsDenied, NotFound
 from coatcheck.events import catalogue
-from coatcheck.jobs.queue import Duty
+from coatcheck.jobs.queue import TaskKind
 from coatcheck.members import job_rows, member_rows
-from coatcheck.members.dependencies import Parts
-from coatcheck.members.ingest import Harvest, Harvester
+from coatcheck.members.dependencies import Dependencies
+from coatcheck.members.ingest import Ingester, IngestResult
 from coatcheck.members.job_queue import Queue
-from coatcheck.members.job_rows import Fence
+from coatcheck.members.job_rows import JobLease
 from coatcheck.members.records import (
     Challenge,
     ChallengeOption,
-    Ending,
-    HeldMember,
     JobRequest,
+    JobResult,
+    LockedMember,
     MemberJob,
 )
-from coatcheck.members.status import Step, after, after_failure
+from coatcheck.members.status import MemberEvent, status_after_failure, transition
 from coatcheck.model.members import Member, find_member
 from coatcheck.model.statuses import ConnectionStatus
 from coatcheck.vault.vault import SecretKind
 
-Result: TypeAlias = Finished | Asking | BankError | Step
+Result: TypeAlias = Finished | NeedsAnswers | BankError | MemberEvent
 """What the bank said, or what happened instead."""
 
-REASONS: Mapping[Step, str] = MappingProxyType(
+REASONS: Mapping[MemberEvent, str] = MappingProxyType(
     {
-        Step.EXHAUSTED: "Given up: it was begun too often without coming to an end.",
-        Step.NOT_ANSWERED: "Nobody answered in time.",
-        Step.USER_DISABLED: "The user is disabled.",
+        MemberEvent.EXHAUSTED: "Given up: it was begun too often without coming to an end.",
+        MemberEvent.NOT_ANSWERED: "Nobody answered in time.",
+        MemberEvent.USER_DISABLED: "The user is disabled.",
     }
 )
 
 
-class Lost(Exception):
+class LeaseLost(Exception):
     """The job is no longer ours: nothing was saved."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    ending: Ending
+class Outcome:
+    job_result: JobResult
     status: ConnectionStatus | None
     credential_failures: int
 
 
-class Closer:
-    def __init__(self, parts: Parts) -> None:
-        self._settings = parts.settings
-        self._clock = parts.clock
-        self._vault = parts.vault
-        self._announcer = parts.announcer
-        self._audit = parts.audit
-        self._jobs = parts.jobs
-        self._queue = Queue(parts)
-        self._harvester = Harvester(parts.vault, parts.registry)
+class JobFinisher:
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._settings = dependencies.settings
+        self._clock = dependencies.clock
+        self._vault = dependencies.vault
+        self._publisher = dependencies.publisher
+        self._audit = dependencies.audit
+        self._jobs = dependencies.jobs
+        self._queue = Queue(dependencies)
+        self._ingester = Ingester(dependencies.vault, dependencies.registry)
 
-    async def close(self, connection: Connection, job: MemberJob, result: Result, fence: Fence) -> None:
+    async def close(
+        self, connection: Connection, job: MemberJob, result: Result, job_lease: JobLease
+    ) -> None:
         """Saves the result and all that follows from it.
 
         Args:
             connection: a transaction that holds nothing else.
             job: as it was claimed or found.
             result: what the bank said.
-            fence: what the job must still be.
+            job_lease: what the job must still be.
 
         Raises:
             Lost: it is not; nothing was written.
         """
         now = self._clock.now()
         try:
-            held = await member_rows.hold_member(connection, job.user_guid, job.member_guid)
+            locked = await member_rows.lock_member(connection, job.user_guid, job.member_guid)
         except NotFound:
-            raise Lost from None
-        verdict = judge(job, held, result, waits_until=now + self._settings.mfa_ttl, now=now)
-        if not await job_rows.settle(connection, job, verdict.ending, fence):
-            raise Lost
+            raise LeaseLost from None
+        outcome = determine_outcome(job, locked, result, waits_until=now + self._settings.mfa_ttl, now=now)
+        if not await job_rows.settle(connection, job, outcome.job_result, job_lease):
+            raise LeaseLost
         # The answers have been used, and what the connector kept with them.
-        await self._vault.forget(connection, owner_guid=job.user_guid, record_guid=job.guid)
-        harvest = None
+        await self._vault.delete(connection, owner_guid=job.user_guid, record_guid=job.guid)
+        ingested = None
         match result:
             case Finished():
-                harvest = await self._harvester.save(connection, job, result, now)
+                ingested = await self._ingester.save(connection, job, result, now)
                 if result.state is not None:
                     await self._keep_state(connection, job, job.member_guid, result.state)
-            case Asking():
+            case NeedsAnswers():
                 await self._keep_state(connection, job, job.guid, result.state)
-        member = await self._change_member(connection, job, held, verdict, now)
-        await self._tell(connection, job, held, verdict, member, harvest)
+        member = await self._change_member(connection, job, locked, outcome, now)
+        await self._tell(connection, job, locked, outcome, member, ingested)
         if isinstance(result, Finished) and job.follow_ups:
-            await self._queue.put(connection, held, _following(job), ConnectionStatus.CONNECTED)
+            await self._queue.put(connection, locked, _following(job), ConnectionStatus.CONNECTED)
         if next_job := await job_rows.next_of_institution(connection, job.institution_code):
-            await self._jobs.wake(connection, Duty.MEMBER_JOB, next_job.key)
+            await self._jobs.wake(connection, TaskKind.MEMBER_JOB, next_job.key)
 
     async def _keep_state(
         self, connection: Connection, job: MemberJob, record_guid: str, state: bytes
     ) -> None:
-        await self._vault.keep_secret(
+        await self._vault.store_secret(
             connection, owner_guid=job.user_guid, record_guid=record_guid, kind=SecretKind.STATE, value=state
         )
 
     async def _change_member(
-        self, connection: Connection, job: MemberJob, held: HeldMember, verdict: Verdict, now: datetime
+        self, connection: Connection, job: MemberJob, locked: LockedMember, outcome: Outcome, now: datetime
     ) -> Member:
         changes: dict[str, Any] = {
-            "connection_status": verdict.status,
-            "credential_failures": verdict.credential_failures,
+            "connection_status": outcome.status,
+            "credential_failures": outcome.credential_failures,
             "updated_at": now,
         }
         # A look at the balance alone does not put the daily aggregation off.
-        if verdict.ending.state == "ended" and job.kind != JobKind.BALANCE:
+        if outcome.job_result.state == "ended" and job.kind != JobKind.BALANCE:
             changes["aggregated_at"] = now
-            if verdict.status is ConnectionStatus.CONNECTED:
+            if outcome.status is ConnectionStatus.CONNECTED:
                 changes["successfully_aggregated_at"] = now
-        await member_rows.change_member(connection, held.user_guid, held.guid, changes)
-        return await find_member(connection, held.user_guid, held.guid)
+        await member_rows.change_member(connection, locked.user_guid, locked.guid, changes)
+        return await find_member(connection, locked.user_guid, locked.guid)
 
     async def _tell(
         self,
         connection: Connection,
         job: MemberJob,
-        held: HeldMember,
-        verdict: Verdict,
+        locked: LockedMember,
+        outcome: Outcome,
         member: Member,
-        harvest: Harvest | None,
+        ingested: IngestResult | None,
     ) -> None:
         await self._audit.record(
             connection,
             client_guid=job.client_guid,
             actor=job.guid,
-            action=f"job.{verdict.ending.state}",
+            action=f"job.{outcome.job_result.state}",
             subject=job.member_guid,
-            detail={"kind": job.kind, "outcome": verdict.ending.outcome or ""},
+            detail={"kind": job.kind, "outcome": outcome.job_result.outcome or ""},
         )
-        if verdict.status is not None and verdict.status is not held.status:
-            changed = catalogue.connection_status(member, verdict.status, callback_payload=job.callback_payload)
-            await self._announcer.announce(connection, client_guid=job.client_guid, event=changed)
-        if harvest is not None:
-            read = _event(job, member, harvest, self._clock.now())
-            await self._announcer.announce(connection, client_guid=job.client_guid, event=read)
+        if outcome.status is not None and outcome.status is not locked.status:
+            changed = catalogue.connection_status(
+                member, outcome.status, callback_payload=job.callback_payload
+            )
+            await self._publisher.publish(connection, client_guid=job.client_guid, event=changed)
+        if ingested is not None:
+            read = _event(job, member, ingested, self._clock.now())
+            await self._publisher.publish(connection, client_guid=job.client_guid, event=read)
 
 
-def judge(
-    job: MemberJob, held: HeldMember, result: Result, *, waits_until: datetime, now: datetime
-) -> Verdict:
+def determine_outcome(
+    job: MemberJob, locked: LockedMember, result: Result, *, waits_until: datetime, now: datetime
+) -> Outcome:
     """What a result means for the job and its member. Pure.
 
     Args:
         job: whose result it is.
-        held: the member.
+        locked: the member.
         result: what the bank said.
         waits_until: how long a question would wait.
         now: when the sitting ends.
     """
     match result:
         case Finished():
-            status = after(Step.SUCCEEDED, held.status)
-            ending = Ending(
+            status = transition(MemberEvent.SUCCEEDED, locked.status)
+            job_result = JobResult(
                 state="ended",
                 outcome=status,
                 ended_at=now,
@@ -173,20 +177,24 @@ def judge(
                 has_processed_account_numbers=bool(result.numbers),
                 has_processed_transactions=job.wants_transactions,
             )
-            return Verdict(ending, status, 0)
-        case Asking():
+            return Outcome(job_result, status, 0)
+        case NeedsAnswers():
             questions = job_rows.written_challenges([_challenge(each) for each in result.questions])
-            ending = Ending(state="waiting", waits_until=waits_until, questions=questions)
-            return Verdict(ending, after(Step.ASKED, held.status), held.credential_failures)
+            job_result = JobResult(state="waiting", waits_until=waits_until, questions=questions)
+            return Outcome(
+                job_result, transition(MemberEvent.ASKED, locked.status), locked.credential_failures
+            )
         case BankError():
-            failures = held.credential_failures + isinstance(result, CredentialsDenied)
-            status = after_failure(result, credential_failures=failures, is_background=job.is_background)
-            ending = Ending(state="ended", outcome=status, reason=result.problem, ended_at=now)
-            return Verdict(ending, status, failures)
-        case Step():
-            status = after(result, held.status) or held.status
-            ending = Ending(state="ended", outcome=status, reason=REASONS[result], ended_at=now)
-            return Verdict(ending, status, held.credential_failures)
+            failures = locked.credential_failures + isinstance(result, CredentialsDenied)
+            status = status_after_failure(
+                result, credential_failures=failures, is_background=job.is_background
+            )
+            job_result = JobResult(state="ended", outcome=status, reason=result.problem, ended_at=now)
+            return Outcome(job_result, status, failures)
+        case MemberEvent():
+            status = transition(result, locked.status) or locked.status
+            job_result = JobResult(state="ended", outcome=status, reason=REASONS[result], ended_at=now)
+            return Outcome(job_result, status, locked.credential_failures)
 
 
 def _following(job: MemberJob) -> JobRequest:
@@ -217,11 +225,11 @@ def _option(option: Option) -> ChallengeOption:
     return ChallengeOption(ids.new("CRD"), option.label, option.value, option.data_uri)
 
 
-def _event(job: MemberJob, member: Member, harvest: Harvest, now: datetime) -> catalogue.Event | None:
+def _event(job: MemberJob, member: Member, ingested: IngestResult, now: datetime) -> catalogue.Event | None:
     """What MX tells of a job of this kind; of an identification it tells nothing."""
     counts = {
-        "transactions_created_count": harvest.transactions_created_count,
-        "transactions_updated_count": harvest.transactions_updated_count,
+        "transactions_created_count": ingested.transactions_created_count,
+        "transactions_updated_count": ingested.transactions_updated_count,
     }
     echo = job.callback_payload
     match JobKind(job.kind):
@@ -237,7 +245,7 @@ def _event(job: MemberJob, member: Member, harvest: Harvest, now: datetime) -> c
             return catalogue.statement(
                 member,
                 now,
-                statements_created_count=harvest.statements_created_count,
+                statements_created_count=ingested.statements_created_count,
                 callback_payload=echo,
             )
         case JobKind.VERIFICATION:
@@ -245,7 +253,7 @@ def _event(job: MemberJob, member: Member, harvest: Harvest, now: datetime) -> c
                 member,
                 job.guid,
                 now,
-                account_guids=harvest.numbered_account_guids,
+                account_guids=ingested.numbered_account_guids,
                 callback_payload=echo,
             )
         case JobKind.IDENTIFICATION:

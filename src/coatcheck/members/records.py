@@ -46,7 +46,7 @@ class DepositAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldMember:
+class LockedMember:
     """A member whose row is locked until the caller's transaction ends."""
 
     guid: str
@@ -111,7 +111,7 @@ class JobRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class JobResult:
     """How a sitting ended, as its job's row will say."""
 
     state: str

@@ -31,11 +31,11 @@ __all__ = [
     "BACKGROUND",
     "MAX_CREDENTIAL_FAILURES",
     "TRAITS",
-    "Step",
-    "Traits",
-    "after",
-    "after_failure",
-    "after_start",
+    "MemberEvent",
+    "StatusPolicy",
+    "status_after_failure",
+    "status_after_start",
+    "transition",
 ]
 
 MAX_CREDENTIAL_FAILURES = 3
@@ -43,7 +43,7 @@ MAX_CREDENTIAL_FAILURES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
+class StatusPolicy:
     """What a status means for the next job."""
 
     on_start: Status | None
@@ -53,37 +53,37 @@ class Traits:
     """Whether the member is read daily without anybody asking."""
 
 
-TRAITS: Mapping[Status, Traits] = MappingProxyType(
+TRAITS: Mapping[Status, StatusPolicy] = MappingProxyType(
     {
-        Status.CREATED: Traits(Status.CREATED, in_background=True),
-        Status.PREVENTED: Traits(None, is_error=True),
-        Status.DENIED: Traits(Status.RECONNECTED, is_error=True),
-        Status.CHALLENGED: Traits(None),
-        Status.REJECTED: Traits(Status.RECONNECTED, is_error=True),
-        Status.LOCKED: Traits(Status.RECONNECTED, is_error=True),
-        Status.CONNECTED: Traits(Status.CONNECTED, in_background=True),
-        Status.IMPEDED: Traits(Status.RECONNECTED, is_error=True),
-        Status.RECONNECTED: Traits(Status.RECONNECTED, in_background=True),
-        Status.DEGRADED: Traits(Status.RECONNECTED, is_error=True, in_background=True),
-        Status.DISCONNECTED: Traits(Status.RECONNECTED, is_error=True),
-        Status.DISCONTINUED: Traits(None, is_error=True),
-        Status.CLOSED: Traits(Status.RECONNECTED, is_error=True),
-        Status.DELAYED: Traits(Status.RECONNECTED, is_error=True, in_background=True),
-        Status.FAILED: Traits(Status.RECONNECTED, is_error=True, in_background=True),
-        Status.UPDATED: Traits(Status.UPDATED, in_background=True),
-        Status.DISABLED: Traits(Status.RECONNECTED, is_error=True),
-        Status.IMPORTED: Traits(None, is_error=True),
-        Status.RESUMED: Traits(Status.RECONNECTED),
-        Status.EXPIRED: Traits(Status.RECONNECTED, is_error=True),
-        Status.IMPAIRED: Traits(Status.RECONNECTED, is_error=True),
-        Status.PENDING: Traits(None),
+        Status.CREATED: StatusPolicy(Status.CREATED, in_background=True),
+        Status.PREVENTED: StatusPolicy(None, is_error=True),
+        Status.DENIED: StatusPolicy(Status.RECONNECTED, is_error=True),
+        Status.CHALLENGED: StatusPolicy(None),
+        Status.REJECTED: StatusPolicy(Status.RECONNECTED, is_error=True),
+        Status.LOCKED: StatusPolicy(Status.RECONNECTED, is_error=True),
+        Status.CONNECTED: StatusPolicy(Status.CONNECTED, in_background=True),
+        Status.IMPEDED: StatusPolicy(Status.RECONNECTED, is_error=True),
+        Status.RECONNECTED: StatusPolicy(Status.RECONNECTED, in_background=True),
+        Status.DEGRADED: StatusPolicy(Status.RECONNECTED, is_error=True, in_background=True),
+        Status.DISCONNECTED: StatusPolicy(Status.RECONNECTED, is_error=True),
+        Status.DISCONTINUED: StatusPolicy(None, is_error=True),
+        Status.CLOSED: StatusPolicy(Status.RECONNECTED, is_error=True),
+        Status.DELAYED: StatusPolicy(Status.RECONNECTED, is_error=True, in_background=True),
+        Status.FAILED: StatusPolicy(Status.RECONNECTED, is_error=True, in_background=True),
+        Status.UPDATED: StatusPolicy(Status.UPDATED, in_background=True),
+        Status.DISABLED: StatusPolicy(Status.RECONNECTED, is_error=True),
+        Status.IMPORTED: StatusPolicy(None, is_error=True),
+        Status.RESUMED: StatusPolicy(Status.RECONNECTED),
+        Status.EXPIRED: StatusPolicy(Status.RECONNECTED, is_error=True),
+        Status.IMPAIRED: StatusPolicy(Status.RECONNECTED, is_error=True),
+        Status.PENDING: StatusPolicy(None),
     }
 )
 
 BACKGROUND = frozenset(status for status, traits in TRAITS.items() if traits.in_background)
 
 
-class Step(StrEnum):
+class MemberEvent(StrEnum):
     """What can happen to a member, but for what a bank says."""
 
     #: The member is new and came with credentials.
@@ -120,36 +120,36 @@ def _to(next_status: Status, statuses: Iterable[Status | None]) -> dict[Status |
     return dict.fromkeys(statuses, next_status)
 
 
-NEXT: Mapping[Step, Mapping[Status | None, Status]] = MappingProxyType(
+NEXT: Mapping[MemberEvent, Mapping[Status | None, Status]] = MappingProxyType(
     {
-        Step.CREDENTIALS_GIVEN: {None: Status.CREATED},
-        Step.OAUTH_STARTED: {None: Status.PENDING},
-        Step.IMPORTED: {None: Status.IMPORTED},
-        Step.OAUTH_COMPLETED: _to(Status.RECONNECTED, EVERY) | {Status.PENDING: Status.CREATED},
+        MemberEvent.CREDENTIALS_GIVEN: {None: Status.CREATED},
+        MemberEvent.OAUTH_STARTED: {None: Status.PENDING},
+        MemberEvent.IMPORTED: {None: Status.IMPORTED},
+        MemberEvent.OAUTH_COMPLETED: _to(Status.RECONNECTED, EVERY) | {Status.PENDING: Status.CREATED},
         # Who only looked at the page again and left has lost nothing.
-        Step.OAUTH_REFUSED: {**UNCHANGED, Status.PENDING: Status.DENIED},
-        Step.CREDENTIALS_CHANGED: _to(Status.UPDATED, EVERY - {Status.PENDING, Status.DISCONTINUED}),
-        Step.ASKED: _to(Status.CHALLENGED, EVERY),
-        Step.ANSWERED: {Status.CHALLENGED: Status.RESUMED},
-        Step.NOT_ANSWERED: {Status.CHALLENGED: Status.EXPIRED},
-        Step.SUCCEEDED: _to(Status.CONNECTED, EVERY),
-        Step.EXHAUSTED: _to(Status.FAILED, EVERY),
-        Step.USER_DISABLED: _to(Status.DISABLED, EVERY),
+        MemberEvent.OAUTH_REFUSED: {**UNCHANGED, Status.PENDING: Status.DENIED},
+        MemberEvent.CREDENTIALS_CHANGED: _to(Status.UPDATED, EVERY - {Status.PENDING, Status.DISCONTINUED}),
+        MemberEvent.ASKED: _to(Status.CHALLENGED, EVERY),
+        MemberEvent.ANSWERED: {Status.CHALLENGED: Status.RESUMED},
+        MemberEvent.NOT_ANSWERED: {Status.CHALLENGED: Status.EXPIRED},
+        MemberEvent.SUCCEEDED: _to(Status.CONNECTED, EVERY),
+        MemberEvent.EXHAUSTED: _to(Status.FAILED, EVERY),
+        MemberEvent.USER_DISABLED: _to(Status.DISABLED, EVERY),
     }
 )
 
 
-def after(step: Step, status: Status | None) -> Status | None:
+def transition(member_event: MemberEvent, status: Status | None) -> Status | None:
     """The status after the step; None where the step cannot happen in this status."""
-    return NEXT[step].get(status)
+    return NEXT[member_event].get(status)
 
 
-def after_start(status: Status | None) -> Status | None:
+def status_after_start(status: Status | None) -> Status | None:
     """The status while a new job is on its way; None where none may start."""
     return TRAITS[status].on_start if status else None
 
 
-def after_failure(error: BankError, *, credential_failures: int, is_background: bool) -> Status:
+def status_after_failure(error: BankError, *, credential_failures: int, is_background: bool) -> Status:
     """The status that what the bank said leads to.
 
     Args:

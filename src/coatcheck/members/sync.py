@@ -30,15 +30,15 @@ from coatcheck.errors import (
     Unavailable,
     UserDisabled,
 )
-from coatcheck.jobs.queue import Duty
+from coatcheck.jobs.queue import TaskKind
 from coatcheck.members import job_rows, member_rows
-from coatcheck.members.dependencies import Parts
+from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.job_queue import Queue
-from coatcheck.members.job_rows import Fence, JobKey
+from coatcheck.members.job_rows import JobKey, JobLease
 from coatcheck.members.member_rows import MemberKey
-from coatcheck.members.outcome import Closer, Lost, Result
+from coatcheck.members.outcome import JobFinisher, LeaseLost, Result
 from coatcheck.members.records import JobRequest, MemberJob
-from coatcheck.members.status import BACKGROUND, Step, after_start
+from coatcheck.members.status import BACKGROUND, MemberEvent, status_after_start
 from coatcheck.vault.vault import SecretKind, WorkerReader
 
 log = structlog.get_logger(__name__)
@@ -73,7 +73,7 @@ async def end_tasks(*tasks: asyncio.Task[Any]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Satchel:
+class JobInputs:
     """What is taken along to the bank."""
 
     credentials: Mapping[str, str] = field(repr=False)
@@ -81,18 +81,18 @@ class Satchel:
     state: bytes | None = field(repr=False)
 
 
-class Sittings:
+class MemberSync:
     """Built by the worker alone."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._settings = parts.settings
-        self._clock = parts.clock
-        self._db = parts.db
-        self._vault = parts.vault
-        self._registry = parts.registry
-        self._jobs = parts.jobs
-        self._queue = Queue(parts)
-        self._closer = Closer(parts)
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._settings = dependencies.settings
+        self._clock = dependencies.clock
+        self._db = dependencies.db
+        self._vault = dependencies.vault
+        self._registry = dependencies.registry
+        self._jobs = dependencies.jobs
+        self._queue = Queue(dependencies)
+        self._finisher = JobFinisher(dependencies)
 
     async def work(self, user_guid: str, job_guid: str) -> None:
         """One sitting, if the job is there to be claimed; else nothing.
@@ -107,8 +107,8 @@ class Sittings:
             return
         with structlog.contextvars.bound_contextvars(job_guid=job.guid, attempt=job.attempt):
             try:
-                await self._save(job, await self._sit(job))
-            except Lost:
+                await self._save(job, await self._run_connector(job))
+            except LeaseLost:
                 log.warning("job.fenced", kind=job.kind)
             except asyncio.CancelledError:
                 await self._hand_back(job)
@@ -126,9 +126,9 @@ class Sittings:
                 ),
             ]
             for job in waiting:
-                await self._jobs.wake(connection, Duty.MEMBER_JOB, job.key, once=True)
+                await self._jobs.wake(connection, TaskKind.MEMBER_JOB, job.key, once=True)
         for job in late:
-            await self._end(job, Step.NOT_ANSWERED, job_rows.waits_too_long(now))
+            await self._end(job, MemberEvent.NOT_ANSWERED, job_rows.waits_too_long(now))
 
     async def refresh(self) -> int:
         """Starts the daily aggregation of members that are due, 200 at most; how many were found due."""
@@ -152,13 +152,13 @@ class Sittings:
         Not by way of `Linker.start`: what that refuses (a bank that is gone, say) a sitting settles for good.
         """
         with contextlib.suppress(NotFound):
-            held = await member_rows.hold_member(connection, key.user_guid, key.guid)
-            status = after_start(held.status)
-            if held.status not in BACKGROUND or status is None or held.user_is_disabled:
+            locked = await member_rows.lock_member(connection, key.user_guid, key.guid)
+            status = status_after_start(locked.status)
+            if locked.status not in BACKGROUND or status is None or locked.user_is_disabled:
                 return
-            if await job_rows.live_job(connection, held.user_guid, held.guid) is None:
+            if await job_rows.live_job(connection, locked.user_guid, locked.guid) is None:
                 request = JobRequest(kinds=(JobKind.AGGREGATION,), requested_by=OURSELVES, is_background=True)
-                await self._queue.put(connection, held, request, status)
+                await self._queue.put(connection, locked, request, status)
 
     # --- claiming, and what may come of it ---------------------------------------------------------------
 
@@ -170,30 +170,30 @@ class Sittings:
                 key,
                 now=self._clock.now(),
                 lease=self._settings.job_lease,
-                most_pickups=self._settings.job_attempts,
-                most_at_institution=self._settings.institution_concurrency,
+                max_claims=self._settings.job_attempts,
+                max_at_institution=self._settings.institution_concurrency,
             )
         if job is None:
-            worn = job_rows.free_but_worn(self._clock.now(), self._settings.job_attempts)
-            await self._end(key, Step.EXHAUSTED, worn)
+            exhausted = job_rows.free_but_exhausted(self._clock.now(), self._settings.job_attempts)
+            await self._end(key, MemberEvent.EXHAUSTED, exhausted)
         return job
 
-    async def _end(self, key: JobKey, step: Step, fence: Fence) -> None:
+    async def _end(self, key: JobKey, member_event: MemberEvent, job_lease: JobLease) -> None:
         """Ends a job without a sitting, if it is as the fence says."""
-        with contextlib.suppress(Lost):
+        with contextlib.suppress(LeaseLost):
             async with self._db.transaction() as connection:
-                if job := await job_rows.find(connection, key, fence):
-                    await self._closer.close(connection, job, step, fence)
+                if job := await job_rows.find(connection, key, job_lease):
+                    await self._finisher.close(connection, job, member_event, job_lease)
 
     async def _hand_back(self, job: MemberJob) -> None:
         async with self._db.transaction() as connection:
             if await job_rows.release(connection, job):
-                await self._jobs.wake(connection, Duty.MEMBER_JOB, job.key, priority=1)
+                await self._jobs.wake(connection, TaskKind.MEMBER_JOB, job.key, priority=1)
         log.info("job.handed_back", kind=job.kind)
 
     # --- at the bank -------------------------------------------------------------------------------------
 
-    async def _sit(self, job: MemberJob) -> Result:
+    async def _run_connector(self, job: MemberJob) -> Result:
         """What the bank said; or why it was not asked.
 
         Raises:
@@ -210,7 +210,7 @@ class Sittings:
             if sitting.done():
                 return sitting.result()
             if renewal.done():
-                raise Lost
+                raise LeaseLost
             return BankTimedOut()
         finally:
             await end_tasks(renewal, sitting)
@@ -231,7 +231,7 @@ class Sittings:
             connector = self._registry.connector_for(job.institution_code)
             async for attempt in self._patiently():
                 with attempt:
-                    satchel = await self._pack(job)
+                    inputs = await self._pack(job)
             task = Task(
                 kind=JobKind(job.kind),
                 institution_code=job.institution_code,
@@ -240,7 +240,7 @@ class Sittings:
                 include_transactions=job.include_transactions,
                 attempt=job.attempt,
             )
-            return await connector.run(task, satchel.credentials, satchel.answers, satchel.state)
+            return await connector.run(task, inputs.credentials, inputs.answers, inputs.state)
         except BankError as error:
             return error
         except TimeoutError:
@@ -248,7 +248,7 @@ class Sittings:
         except NotFound:
             return ConnectionDiscontinued()
         except UserDisabled:
-            return Step.USER_DISABLED
+            return MemberEvent.USER_DISABLED
         except Unavailable:
             raise
         except Exception as error:  # noqa: BLE001 (a connector's own mistake must end its job, not the worker)
@@ -256,7 +256,7 @@ class Sittings:
             log.error("connector.failed", error=type(error).__name__)  # noqa: TRY400 (nor its traceback)
             return BankFailed()
 
-    async def _pack(self, job: MemberJob) -> Satchel:
+    async def _pack(self, job: MemberJob) -> JobInputs:
         """Opens what the bank wants to see.
 
         Raises:
@@ -273,12 +273,12 @@ class Sittings:
                 state = await self._open(connection, job, job.member_guid, SecretKind.STATE)
         if credentials is None:
             raise CredentialsMissing
-        return Satchel(json.loads(credentials), json.loads(answers) if answers else None, state)
+        return JobInputs(json.loads(credentials), json.loads(answers) if answers else None, state)
 
     async def _open(
         self, connection: Connection, job: MemberJob, record_guid: str, kind: SecretKind
     ) -> bytes | None:
-        return await self._vault.show_secret(
+        return await self._vault.disclose_secret(
             connection,
             owner_guid=job.user_guid,
             record_guid=record_guid,
@@ -295,7 +295,7 @@ class Sittings:
         """
         try:
             await self._close(job, result)
-        except (Lost, Unavailable):
+        except (LeaseLost, Unavailable):
             raise
         except Exception as error:  # noqa: BLE001 (whatever a bank gave, its job ends, and is not begun again)
             # Its name alone: what it says may hold what the bank said.
@@ -315,7 +315,7 @@ class Sittings:
         async for attempt in self._patiently():
             with attempt:
                 async with self._db.transaction() as connection:
-                    await self._closer.close(connection, job, result, job_rows.ours(job))
+                    await self._finisher.close(connection, job, result, job_rows.ours(job))
 
     def _patiently(self) -> AsyncIterator[stamina.Attempt]:
         """Attempts, for as long as a lease lasts, while the database is away."""

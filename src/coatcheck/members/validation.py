@@ -36,11 +36,11 @@ def entered(
     Raises:
         InvalidRequest: a guid is not of this institution, or a field stays empty.
     """
-    names = {box.guid: box.field_name for box in institution.credentials}
+    names = {field.guid: field.field_name for field in institution.credentials}
     if credentials.keys() - names.keys():
         raise InvalidRequest(f"{institution.name} has no such credential.")
     values = {**kept, **{names[guid]: value for guid, value in credentials.items()}}
-    if missing := [box.label for box in institution.credentials if not values.get(box.field_name)]:
+    if missing := [field.label for field in institution.credentials if not values.get(field.field_name)]:
         raise InvalidRequest(f"{institution.name} needs: {', '.join(missing)}.")
     return {name: values[name] for name in names.values()}
 

@@ -33,9 +33,9 @@ from coatcheck.errors import (
     NotFound,
 )
 from coatcheck.events import catalogue
-from coatcheck.jobs.queue import Duty
+from coatcheck.jobs.queue import TaskKind
 from coatcheck.members import member_rows
-from coatcheck.members.dependencies import Parts
+from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.records import DepositAccount
 from coatcheck.model.accounts import Account, put_account
 from coatcheck.model.clients import Client
@@ -75,14 +75,14 @@ class _Found:
 
 
 class MicroDeposits:
-    def __init__(self, parts: Parts, *, index_key: bytes) -> None:
-        self._clock = parts.clock
-        self._db = parts.db
-        self._vault = parts.vault
-        self._registry = parts.registry
-        self._announcer = parts.announcer
-        self._audit = parts.audit
-        self._jobs = parts.jobs
+    def __init__(self, dependencies: Dependencies, *, index_key: bytes) -> None:
+        self._clock = dependencies.clock
+        self._db = dependencies.db
+        self._vault = dependencies.vault
+        self._registry = dependencies.registry
+        self._publisher = dependencies.publisher
+        self._audit = dependencies.audit
+        self._jobs = dependencies.jobs
         self._index_key = index_key
 
     async def create(
@@ -147,7 +147,7 @@ class MicroDeposits:
             raise DuplicateMicroDeposit(await _with_account(connection, user.guid, account_hash))
         await self._keep(connection, deposit, account, ())
         if is_complete:
-            await self._jobs.wake(connection, Duty.MICRO_DEPOSIT, deposit.key)
+            await self._jobs.wake(connection, TaskKind.MICRO_DEPOSIT, deposit.key)
         return await self._tell(connection, deposit, catalogue.Action.CREATED)
 
     async def verify(
@@ -162,33 +162,33 @@ class MicroDeposits:
             ConstraintNotMet: the amounts have not arrived, or may not be answered any more.
             NotFound: it was deleted meanwhile.
         """
-        held = await self.refresh(connection, deposit)
-        if held.status not in ANSWERABLE:
-            raise ConstraintNotMet(f"These micro-deposits are {held.status}: no amounts are expected.")
-        account, sent = await self._open(connection, held)
+        locked = await self.refresh(connection, deposit)
+        if locked.status not in ANSWERABLE:
+            raise ConstraintNotMet(f"These micro-deposits are {locked.status}: no amounts are expected.")
+        account, sent = await self._open(connection, locked)
         if sorted(amounts) == sorted(sent):
             await self._change(
                 connection,
-                held,
+                locked,
                 {"status": "VERIFIED", "verified_at": self._clock.now(), "error_message": None},
             )
-            await self._open_account(connection, held, account)
+            await self._open_account(connection, locked, account)
         else:
-            wrong = held.wrong_attempts + 1
+            wrong = locked.wrong_attempts + 1
             await self._change(
                 connection,
-                held,
+                locked,
                 {
                     "status": "DENIED" if wrong < MAX_WRONG else "PREVENTED",
                     "wrong_attempts": wrong,
                     "error_message": "The amounts are not those that were deposited.",
                 },
             )
-        return await self._tell(connection, held, catalogue.Action.UPDATED)
+        return await self._tell(connection, locked, catalogue.Action.UPDATED)
 
     async def delete(self, connection: Connection, deposit: MicroDeposit) -> None:
         """Removes the micro-deposits; an account they verified stays."""
-        await self._vault.forget(connection, owner_guid=deposit.user_guid, record_guid=deposit.guid)
+        await self._vault.delete(connection, owner_guid=deposit.user_guid, record_guid=deposit.guid)
         await run(
             connection,
             "DELETE FROM micro_deposit WHERE user_guid = %(user_guid)s AND guid = %(guid)s",
@@ -217,12 +217,12 @@ class MicroDeposits:
             "SELECT FROM micro_deposit WHERE user_guid = %(user_guid)s AND guid = %(guid)s FOR NO KEY UPDATE",
             {"user_guid": deposit.user_guid, "guid": deposit.guid},
         )
-        held = await find_micro_deposit(connection, deposit.client_guid, deposit.guid)
+        locked = await find_micro_deposit(connection, deposit.client_guid, deposit.guid)
         now = self._clock.now()
-        if held.status == "REQUESTED" and held.arrives_at is not None and held.arrives_at <= now:
-            await self._change(connection, held, {"status": "DEPOSITED"})
-            return await self._tell(connection, held, catalogue.Action.UPDATED)
-        return held
+        if locked.status == "REQUESTED" and locked.arrives_at is not None and locked.arrives_at <= now:
+            await self._change(connection, locked, {"status": "DEPOSITED"})
+            return await self._tell(connection, locked, catalogue.Action.UPDATED)
+        return locked
 
     # --- the worker's ------------------------------------------------------------------------------------
 
@@ -268,7 +268,7 @@ class MicroDeposits:
                 async with self._db.transaction() as connection:
                     deposit = await self.refresh(connection, each)
                     if deposit.status == "INITIATED":
-                        await self._jobs.wake(connection, Duty.MICRO_DEPOSIT, each.key, once=True)
+                        await self._jobs.wake(connection, TaskKind.MICRO_DEPOSIT, each.key, once=True)
                     elif deposit.arrives_at is None and deposit.updated_at < now - SENDING:
                         await self._fail(
                             connection, deposit, "It is not known whether the amounts were sent."
@@ -320,8 +320,8 @@ class MicroDeposits:
         if not self.knows_routing_number(routing):
             raise InvalidRequest("The routing_number is not a valid one.")
 
-    def _hash(self, *parts: str | None) -> bytes:
-        return hmac.digest(self._index_key, json.dumps(["micro-deposit", *parts]).encode(), sha256)
+    def _hash(self, *dependencies: str | None) -> bytes:
+        return hmac.digest(self._index_key, json.dumps(["micro-deposit", *dependencies]).encode(), sha256)
 
     async def _keep(
         self,
@@ -331,7 +331,7 @@ class MicroDeposits:
         amounts: Sequence[Decimal],
     ) -> None:
         sealed = {"account": asdict(account), "amounts": [str(amount) for amount in amounts]}
-        await self._vault.keep_secret(
+        await self._vault.store_secret(
             connection,
             owner_guid=deposit.user_guid,
             record_guid=deposit.guid,
@@ -343,7 +343,7 @@ class MicroDeposits:
         self, connection: Connection, deposit: MicroDeposit
     ) -> tuple[DepositAccount, Sequence[Decimal]]:
         """The account and the amounts; whose client it is counts as the reader."""
-        sealed = await self._vault.show_secret(
+        sealed = await self._vault.disclose_secret(
             connection,
             owner_guid=deposit.user_guid,
             record_guid=deposit.guid,
@@ -397,7 +397,7 @@ class MicroDeposits:
             subject=told.guid,
         )
         event = catalogue.micro_deposit(action, told, user_id=user.id, institution_guid=institution_guid)
-        await self._announcer.announce(connection, client_guid=told.client_guid, event=event)
+        await self._publisher.publish(connection, client_guid=told.client_guid, event=event)
         return told
 
     async def _open_account(
@@ -435,7 +435,7 @@ class MicroDeposits:
             updated_at=now,
         )
         await put_account(connection, opened)
-        await self._vault.keep_numbers(
+        await self._vault.store_numbers(
             connection,
             user_guid=deposit.user_guid,
             member_guid=member_guid,

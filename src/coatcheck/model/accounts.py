@@ -8,7 +8,7 @@ from typing import Any
 
 from coatcheck.db.database import Connection, columns, fetch_all, fetch_one, run
 from coatcheck.errors import NotFound
-from coatcheck.model.paging import Listing, Page, fetch_page
+from coatcheck.model.paging import Page, PageRequest, fetch_page
 
 SOURCE = """(SELECT a.*, u.id AS user_id, m.id AS member_id, m.institution_code, m.institution_guid
              FROM account a
@@ -118,12 +118,12 @@ async def find_account(
 async def list_accounts(
     connection: Connection,
     user_guid: str,
-    page: Page,
+    page: PageRequest,
     *,
     member_guid: str | None = None,
     is_manual: bool | None = None,
     use_case: str | None = None,
-) -> Listing[Account]:
+) -> Page[Account]:
     return await fetch_page(
         connection,
         Account,
@@ -226,13 +226,13 @@ async def merge_accounts(
         ("member", [each.member_guid for each in every]),
         ("account", [each.guid for each in every]),
     ):
-        held = await run(
+        locked = await run(
             connection,
             f"""SELECT FROM {table} WHERE user_guid = %(user_guid)s AND guid = ANY (%(guids)s)
                 ORDER BY guid FOR UPDATE""",
             {"user_guid": kept.user_guid, "guids": guids},
         )
-        if held < len(set(guids)):
+        if locked < len(set(guids)):
             raise NotFound
     dropped: list[str] = []
     for other in others:

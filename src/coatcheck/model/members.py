@@ -6,7 +6,7 @@ from datetime import datetime
 from coatcheck.db.database import Connection, columns, fetch_one, run
 from coatcheck.errors import NotFound
 from coatcheck.ids import new
-from coatcheck.model.paging import Listing, Page, fetch_page
+from coatcheck.model.paging import Page, PageRequest, fetch_page
 from coatcheck.model.users import User
 
 MANUAL = "manual"
@@ -75,8 +75,8 @@ async def find_member(connection: Connection, user_guid: str, identifier: str) -
 
 
 async def list_members(
-    connection: Connection, user_guid: str, page: Page, *, use_case: str | None = None
-) -> Listing[Member]:
+    connection: Connection, user_guid: str, page: PageRequest, *, use_case: str | None = None
+) -> Page[Member]:
     return await fetch_page(
         connection,
         Member,

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from coatcheck.db.database import Connection, columns, fetch_one
 from coatcheck.errors import NotFound
-from coatcheck.model.paging import Listing, Page, fetch_page
+from coatcheck.model.paging import Page, PageRequest, fetch_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ async def find_micro_deposit(
 
 
 async def list_micro_deposits(
-    connection: Connection, user_guid: str, page: Page, *, status: str | None = None
-) -> Listing[MicroDeposit]:
+    connection: Connection, user_guid: str, page: PageRequest, *, status: str | None = None
+) -> Page[MicroDeposit]:
     return await fetch_page(
         connection,
         MicroDeposit,

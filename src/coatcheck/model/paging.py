@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageRequest:
     number: int = 1
     """From 1."""
     size: int = 25
@@ -21,11 +21,11 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing(Generic[Item]):
+class Page(Generic[Item]):
     items: Sequence[Item]
     total: int
     """How many there are on all pages."""
-    page: Page
+    page: PageRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class _Count:
     count: int
 
 
-def cut(items: Sequence[Item], page: Page) -> Listing[Item]:
+def paginate(items: Sequence[Item], page: PageRequest) -> Page[Item]:
     """The page of a list that is wholly in memory."""
-    return Listing(items[page.offset : page.offset + page.size], len(items), page)
+    return Page(items[page.offset : page.offset + page.size], len(items), page)
 
 
 async def fetch_page(
@@ -45,10 +45,10 @@ async def fetch_page(
     select: str,
     source: str,
     order: str,
-    page: Page,
+    page: PageRequest,
     parameters: Parameters,
     counted: str | None = None,
-) -> Listing[Item]:
+) -> Page[Item]:
     """One page of `SELECT {select} FROM {source} ORDER BY {order}`, and the count of all.
 
     The count costs a second statement only where the page itself cannot tell it; `counted` is what to count
@@ -62,6 +62,6 @@ async def fetch_page(
         values,
     )
     if 0 < len(items) < page.size or (page.number == 1 and not items):
-        return Listing(items, page.offset + len(items), page)
+        return Page(items, page.offset + len(items), page)
     total = await fetch_one(connection, _Count, f"SELECT count(*) FROM {counted or source}", parameters)
-    return Listing(items, total.count if total else 0, page)
+    return Page(items, total.count if total else 0, page)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from coatcheck.db.database import Connection, columns, fetch_one
 from coatcheck.errors import NotFound
-from coatcheck.model.paging import Listing, Page, fetch_page
+from coatcheck.model.paging import Page, PageRequest, fetch_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ async def find_statement(connection: Connection, user_guid: str, member_guid: st
 
 
 async def list_statements(
-    connection: Connection, user_guid: str, member_guid: str, page: Page
-) -> Listing[Statement]:
+    connection: Connection, user_guid: str, member_guid: str, page: PageRequest
+) -> Page[Statement]:
     return await fetch_page(
         connection,
         Statement,

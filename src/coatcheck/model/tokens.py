@@ -25,7 +25,7 @@ class LiveToken:
 
 
 @dataclass(frozen=True, slots=True)
-class IssuedToken:
+class TokenRow:
     """A token in its client's list, dead ones included."""
 
     guid: str
@@ -50,12 +50,12 @@ async def list_tokens(
     user_guid: str | None = None,
     member_guid: str | None = None,
     account_guid: str | None = None,
-) -> Sequence[IssuedToken]:
+) -> Sequence[TokenRow]:
     """The client's tokens, newest first; every guid given narrows the list."""
     return await fetch_all(
         connection,
-        IssuedToken,
-        f"""SELECT {columns(IssuedToken)} FROM (
+        TokenRow,
+        f"""SELECT {columns(TokenRow)} FROM (
                 SELECT t.*, t.expires_at > %(now)s AND EXISTS (
                            SELECT FROM live_token l
                            WHERE l.expires_week = t.expires_week AND l.token_hash = t.token_hash) AS active

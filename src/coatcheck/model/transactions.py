@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from coatcheck.db.database import Connection, columns, fetch_one
 from coatcheck.errors import NotFound
-from coatcheck.model.paging import Listing, Page, fetch_page
+from coatcheck.model.paging import Page, PageRequest, fetch_page
 
 SOURCE = """(SELECT t.*, u.id AS user_id, a.id AS account_id
              FROM transaction t
@@ -101,8 +101,8 @@ CONDITIONS = {
 
 
 async def list_transactions(
-    connection: Connection, user_guid: str, page: Page, wanted: TransactionFilter
-) -> Listing[Transaction]:
+    connection: Connection, user_guid: str, page: PageRequest, wanted: TransactionFilter
+) -> Page[Transaction]:
     """Newest first."""
     asked = {name: value for name in CONDITIONS if (value := getattr(wanted, name)) not in (None, [])}
     below = f"WHERE user_guid = %(user_guid)s{''.join(f' AND {CONDITIONS[name]}' for name in asked)}"

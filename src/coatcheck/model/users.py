@@ -7,7 +7,7 @@ import psycopg
 
 from coatcheck.db.database import Connection, columns, fetch_one, run
 from coatcheck.errors import Conflict, NotFound
-from coatcheck.model.paging import Listing, Page, fetch_page
+from coatcheck.model.paging import Page, PageRequest, fetch_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +22,14 @@ class User:
     created_at: datetime
 
 
-async def find_user(connection: Connection, client_guid: str, identifier: str, *, hold: bool = False) -> User:
+async def find_user(connection: Connection, client_guid: str, identifier: str, *, lock: bool = False) -> User:
     """The client's user by guid, or else by the client's own `id`.
 
     Args:
         connection: a transaction, where the user is held.
         client_guid: whose user it must be.
         identifier: the guid or the `id`.
-        hold: locks the row, so that who changes parts of the user or of its members does so one at a time.
+        lock: locks the row, so that who changes parts of the user or of its members does so one at a time.
 
     Raises:
         NotFound: there is none below this client.
@@ -39,7 +39,7 @@ async def find_user(connection: Connection, client_guid: str, identifier: str, *
         User,
         f"""SELECT {columns(User)} FROM end_user
             WHERE client_guid = %(client_guid)s AND (guid = %(identifier)s OR id = %(identifier)s)
-            ORDER BY guid = %(identifier)s DESC LIMIT 1 {"FOR NO KEY UPDATE" if hold else ""}""",
+            ORDER BY guid = %(identifier)s DESC LIMIT 1 {"FOR NO KEY UPDATE" if lock else ""}""",
         {"client_guid": client_guid, "identifier": identifier},
     )
     if user is None:
@@ -50,12 +50,12 @@ async def find_user(connection: Connection, client_guid: str, identifier: str, *
 async def list_users(
     connection: Connection,
     client_guid: str,
-    page: Page,
+    page: PageRequest,
     *,
     id: str | None = None,
     email: str | None = None,
     is_disabled: bool | None = None,
-) -> Listing[User]:
+) -> Page[User]:
     return await fetch_page(
         connection,
         User,

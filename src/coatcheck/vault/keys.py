@@ -214,14 +214,14 @@ async def _rewrap(
     return len(rows)
 
 
-async def hold_data_key(
+async def lock_data_key(
     connection: Connection, master_keys: MasterKeys, owner_guid: str, now: datetime
 ) -> bytes:
     """The owner's key to seal with, made on first use, and held until the caller's transaction ends.
 
     Held, so that nothing is sealed under a key that `forget` destroys at the same moment.
     """
-    while (row := await _held(connection, owner_guid)) is None:
+    while (row := await _locked(connection, owner_guid)) is None:
         await run(
             connection,
             """INSERT INTO data_key (owner_guid, master_key_id, wrapped, created_at)
@@ -237,7 +237,7 @@ async def hold_data_key(
     return master_keys.unwrap(row.master_key_id, row.wrapped, "data_key", owner_guid)
 
 
-async def _held(connection: Connection, owner_guid: str) -> _Wrapped | None:
+async def _locked(connection: Connection, owner_guid: str) -> _Wrapped | None:
     return await fetch_one(
         connection,
         _Wrapped,

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
-from coatcheck.model.paging import Listing
+from coatcheck.model.paging import Page
 from coatcheck.model.tokens import LiveToken
 
 Item = TypeVar("Item")
@@ -103,7 +103,7 @@ Reader: TypeAlias = TokenReader | ClientReader | WorkerReader
 
 
 @dataclass(frozen=True, slots=True)
-class Shown(Listing[Item]):
+class Disclosed(Page[Item]):
     """What a token was shown, and that token."""
 
     token: LiveToken

@@ -14,10 +14,10 @@ from coatcheck import ids
 from coatcheck.crypto import context, open_sealed, seal
 from coatcheck.db.database import Connection, columns, fetch_all, run
 from coatcheck.errors import InsufficientScope, InvalidToken, NotFound, SealBroken
-from coatcheck.model.paging import Listing, Page
+from coatcheck.model.paging import Page, PageRequest
 from coatcheck.model.tokens import LiveToken
 from coatcheck.vault.keys import MasterKeys
-from coatcheck.vault.records import AccountNumbers, AccountOwner, ClientReader, Shown, TokenReader
+from coatcheck.vault.records import AccountNumbers, AccountOwner, ClientReader, Disclosed, TokenReader
 
 Kept = TypeVar("Kept", AccountNumbers, AccountOwner)
 
@@ -27,7 +27,7 @@ ROW = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf(Generic[Kept]):
+class SealedTable(Generic[Kept]):
     """One table of sealed rows, and the statements that reach it, written once."""
 
     record: type[Kept]
@@ -42,12 +42,12 @@ class Shelf(Generic[Kept]):
     put: str
 
 
-def _shelf(
+def _sealed_table(
     record: type[Kept], table: str, *, prefix: str, what: str, clear: Mapping[str, str] | None = None
-) -> Shelf[Kept]:
+) -> SealedTable[Kept]:
     """`clear` names the columns that are not sealed, and their types."""
     clear = clear or {}
-    return Shelf(
+    return SealedTable(
         record,
         table,
         prefix,
@@ -137,14 +137,14 @@ def _put(table: str, clear: Mapping[str, str]) -> str:
             updated_at = excluded.updated_at{changes}"""
 
 
-NUMBERS = _shelf(
+NUMBERS = _sealed_table(
     AccountNumbers,
     "account_number",
     prefix="ACN",
     what="ACCOUNT_NUMBERS",
     clear={"passed_validation": "boolean"},
 )
-OWNERS = _shelf(AccountOwner, "account_owner", prefix="ACO", what="ACCOUNT_OWNERS")
+OWNERS = _sealed_table(AccountOwner, "account_owner", prefix="ACO", what="ACCOUNT_OWNERS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +154,9 @@ class _Place:
     guid: str
 
 
-async def keep(
+async def store(
     connection: Connection,
-    shelf: Shelf[Kept],
+    sealed_table: SealedTable[Kept],
     key: bytes,
     now: datetime,
     *,
@@ -169,7 +169,7 @@ async def keep(
     places = await fetch_all(
         connection,
         _Place,
-        f"""SELECT account_guid, position, guid FROM {shelf.table}
+        f"""SELECT account_guid, position, guid FROM {sealed_table.table}
             WHERE user_guid = %(user_guid)s AND account_guid = ANY (%(accounts)s)""",
         {"user_guid": user_guid, "accounts": list(accounts)},
     )
@@ -179,12 +179,12 @@ async def keep(
     for record in records:
         account_guid, position = record.account_guid, reached[record.account_guid]
         reached[account_guid] += 1
-        guid = guids.get((account_guid, position)) or ids.new(shelf.prefix)
-        place = context(shelf.table, user_guid, account_guid, guid)
-        rows.append((guid, account_guid, position, seal(key, _written(shelf, record), place)))
+        guid = guids.get((account_guid, position)) or ids.new(sealed_table.prefix)
+        place = context(sealed_table.table, user_guid, account_guid, guid)
+        rows.append((guid, account_guid, position, seal(key, _written(sealed_table, record), place)))
     await run(
         connection,
-        shelf.put,
+        sealed_table.put,
         {
             "user_guid": user_guid,
             "member_guid": member_guid,
@@ -194,11 +194,11 @@ async def keep(
             "positions": [row[2] for row in rows],
             "sealed": [row[3] for row in rows],
         }
-        | {name: [getattr(record, name) for record in records] for name in shelf.clear},
+        | {name: [getattr(record, name) for record in records] for name in sealed_table.clear},
     )
     await run(
         connection,
-        f"""DELETE FROM {shelf.table} n
+        f"""DELETE FROM {sealed_table.table} n
             USING unnest(%(accounts)s::text[], %(counts)s::smallint[]) AS now (account_guid, count)
             WHERE n.user_guid = %(user_guid)s AND n.account_guid = now.account_guid
               AND n.position >= now.count""",
@@ -206,9 +206,13 @@ async def keep(
     )
 
 
-async def show_token(
-    connection: Connection, shelf: Shelf[Kept], master_keys: MasterKeys, reader: TokenReader, page: Page
-) -> Shown[Kept]:
+async def disclose_to_token(
+    connection: Connection,
+    sealed_table: SealedTable[Kept],
+    master_keys: MasterKeys,
+    reader: TokenReader,
+    page: PageRequest,
+) -> Disclosed[Kept]:
     """One statement.
 
     Raises:
@@ -217,7 +221,7 @@ async def show_token(
         SealBroken: a row was altered or moved.
     """
     cursor = await connection.execute(
-        shelf.to_token,
+        sealed_table.to_token,
         {
             "expires_week": reader.expires_week,
             "token_hash": reader.token_hash,
@@ -229,20 +233,20 @@ async def show_token(
     rows = await cursor.fetchall()
     if not rows:
         raise InvalidToken
-    token = LiveToken(*rows[0][ROW + len(shelf.clear) :])
+    token = LiveToken(*rows[0][ROW + len(sealed_table.clear) :])
     if not token.reads_protected:
         raise InsufficientScope
-    return Shown(_opened(shelf, master_keys, token.user_guid, rows), rows[0][0], page, token)
+    return Disclosed(_opened(sealed_table, master_keys, token.user_guid, rows), rows[0][0], page, token)
 
 
-async def show_client(
+async def disclose_to_client(
     connection: Connection,
-    shelf: Shelf[Kept],
+    sealed_table: SealedTable[Kept],
     master_keys: MasterKeys,
     reader: ClientReader,
-    page: Page,
+    page: PageRequest,
     now: datetime,
-) -> Listing[Kept]:
+) -> Page[Kept]:
     """One statement.
 
     Raises:
@@ -250,7 +254,7 @@ async def show_client(
         SealBroken: a row was altered or moved.
     """
     cursor = await connection.execute(
-        shelf.to_client,
+        sealed_table.to_client,
         {
             "client_guid": reader.client_guid,
             "user_guid": reader.user_guid,
@@ -265,16 +269,16 @@ async def show_client(
     rows = await cursor.fetchall()
     if not rows:
         raise NotFound
-    return Listing(_opened(shelf, master_keys, reader.user_guid, rows), rows[0][0], page)
+    return Page(_opened(sealed_table, master_keys, reader.user_guid, rows), rows[0][0], page)
 
 
-def _written(shelf: Shelf[Kept], record: Kept) -> bytes:
-    values = {name: getattr(record, name) for name in shelf.sealed}
+def _written(sealed_table: SealedTable[Kept], record: Kept) -> bytes:
+    values = {name: getattr(record, name) for name in sealed_table.sealed}
     return json.dumps({name: value for name, value in values.items() if value is not None}).encode()
 
 
 def _opened(
-    shelf: Shelf[Kept], master_keys: MasterKeys, user_guid: str, rows: Sequence[tuple[Any, ...]]
+    sealed_table: SealedTable[Kept], master_keys: MasterKeys, user_guid: str, rows: Sequence[tuple[Any, ...]]
 ) -> list[Kept]:
     _, master_key_id, wrapped, guid, *_ = rows[0]
     if guid is None:
@@ -282,19 +286,19 @@ def _opened(
     if wrapped is None:
         raise SealBroken
     key = master_keys.unwrap(master_key_id, wrapped, "data_key", user_guid)
-    return [_open(shelf, key, user_guid, row) for row in rows]
+    return [_open(sealed_table, key, user_guid, row) for row in rows]
 
 
-def _open(shelf: Shelf[Kept], key: bytes, user_guid: str, row: tuple[Any, ...]) -> Kept:
+def _open(sealed_table: SealedTable[Kept], key: bytes, user_guid: str, row: tuple[Any, ...]) -> Kept:
     _, _, _, guid, member_guid, account_guid, sealed = row[:ROW]
-    place = context(shelf.table, user_guid, account_guid, guid)
+    place = context(sealed_table.table, user_guid, account_guid, guid)
     values = json.loads(open_sealed(key, sealed, place).decode())
-    return shelf.record(
+    return sealed_table.record(
         guid=guid,
         user_guid=user_guid,
         member_guid=member_guid,
         account_guid=account_guid,
         # A newer process may have sealed a field that this one does not know.
-        **{name: values[name] for name in shelf.sealed if name in values},
-        **dict(zip(shelf.clear, row[ROW:], strict=False)),
+        **{name: values[name] for name in sealed_table.sealed if name in values},
+        **dict(zip(sealed_table.clear, row[ROW:], strict=False)),
     )

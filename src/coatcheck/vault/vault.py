@@ -8,38 +8,38 @@ from coatcheck.clock import Clock
 from coatcheck.crypto import context, open_sealed, seal
 from coatcheck.db.database import Connection, ensure_month_partitions, run
 from coatcheck.errors import InsufficientScope
-from coatcheck.model.paging import Listing, Page
-from coatcheck.vault.keys import MasterKeys, hold_data_key
+from coatcheck.model.paging import Page, PageRequest
+from coatcheck.vault.keys import MasterKeys, lock_data_key
 from coatcheck.vault.records import (
     AccountNumbers,
     AccountOwner,
     ClientReader,
+    Disclosed,
     Reader,
     SecretKind,
-    Shown,
     TokenReader,
     WorkerReader,
 )
-from coatcheck.vault.sealed_records import NUMBERS, OWNERS, keep, show_client, show_token
+from coatcheck.vault.sealed_records import NUMBERS, OWNERS, disclose_to_client, disclose_to_token, store
 
 __all__ = [
     "AccountNumbers",
     "AccountOwner",
     "ClientReader",
+    "Disclosed",
     "Reader",
     "SecretKind",
-    "Shown",
     "TokenReader",
     "Vault",
     "WorkerReader",
-    "forget_links",
+    "delete_expired_links",
     "prepare_partitions",
 ]
 
 FOR_CLIENTS = frozenset({SecretKind.STATEMENT})
 """The secrets a client may read of its users; the others are the house's own to use."""
 
-FIRST_PAGE = Page()
+FIRST_PAGE = PageRequest()
 
 SHOW = """
     WITH shown AS (
@@ -64,11 +64,11 @@ class Vault:
         self._clock = clock
         self._master_keys = master_keys
 
-    async def keep_secret(
+    async def store_secret(
         self, connection: Connection, *, owner_guid: str, record_guid: str, kind: SecretKind, value: bytes
     ) -> None:
         """Seals the value for a record of an owner (a user or a client); over the one that was there."""
-        key = await hold_data_key(connection, self._master_keys, owner_guid, self._clock.now())
+        key = await lock_data_key(connection, self._master_keys, owner_guid, self._clock.now())
         await run(
             connection,
             """INSERT INTO sealed_secret (owner_guid, record_guid, kind, sealed)
@@ -82,7 +82,7 @@ class Vault:
             },
         )
 
-    async def show_secret(
+    async def disclose_secret(
         self,
         connection: Connection,
         *,
@@ -122,7 +122,7 @@ class Vault:
         key = self._master_keys.unwrap(master_key_id, wrapped, "data_key", owner_guid)
         return open_sealed(key, sealed, context("sealed_secret", owner_guid, record_guid, kind))
 
-    async def forget(
+    async def delete(
         self, connection: Connection, *, owner_guid: str, record_guid: str | None = None
     ) -> None:
         """Removes the secrets of one record; or, without one, the owner's key and everything under it.
@@ -144,39 +144,39 @@ class Vault:
         await run(connection, "DELETE FROM account_number WHERE user_guid = %(owner_guid)s", parameters)
         await run(connection, "DELETE FROM account_owner WHERE user_guid = %(owner_guid)s", parameters)
 
-    async def keep_numbers(
+    async def store_numbers(
         self, connection: Connection, *, user_guid: str, member_guid: str, numbers: Sequence[AccountNumbers]
     ) -> None:
         """Replaces the numbers of every account that is named; the first keeps its guid, and so on."""
         if numbers:
             now = self._clock.now()
-            key = await hold_data_key(connection, self._master_keys, user_guid, now)
-            await keep(
+            key = await lock_data_key(connection, self._master_keys, user_guid, now)
+            await store(
                 connection, NUMBERS, key, now, user_guid=user_guid, member_guid=member_guid, records=numbers
             )
 
-    async def keep_owners(
+    async def store_owners(
         self, connection: Connection, *, user_guid: str, member_guid: str, owners: Sequence[AccountOwner]
     ) -> None:
         """Replaces the owners of every account that is named; the first keeps its guid, and so on."""
         if owners:
             now = self._clock.now()
-            key = await hold_data_key(connection, self._master_keys, user_guid, now)
-            await keep(
+            key = await lock_data_key(connection, self._master_keys, user_guid, now)
+            await store(
                 connection, OWNERS, key, now, user_guid=user_guid, member_guid=member_guid, records=owners
             )
 
     @overload
-    async def show_numbers(
-        self, connection: Connection, reader: TokenReader, page: Page = ...
-    ) -> Shown[AccountNumbers]: ...
+    async def disclose_numbers(
+        self, connection: Connection, reader: TokenReader, page: PageRequest = ...
+    ) -> Disclosed[AccountNumbers]: ...
     @overload
-    async def show_numbers(
-        self, connection: Connection, reader: ClientReader, page: Page = ...
-    ) -> Listing[AccountNumbers]: ...
-    async def show_numbers(
-        self, connection: Connection, reader: TokenReader | ClientReader, page: Page = FIRST_PAGE
-    ) -> Listing[AccountNumbers]:
+    async def disclose_numbers(
+        self, connection: Connection, reader: ClientReader, page: PageRequest = ...
+    ) -> Page[AccountNumbers]: ...
+    async def disclose_numbers(
+        self, connection: Connection, reader: TokenReader | ClientReader, page: PageRequest = FIRST_PAGE
+    ) -> Page[AccountNumbers]:
         """Full account numbers, and the disclosure of them, in one statement.
 
         Raises:
@@ -186,24 +186,28 @@ class Vault:
             SealBroken: a row was altered or moved.
         """
         if isinstance(reader, TokenReader):
-            return await show_token(connection, NUMBERS, self._master_keys, reader, page)
-        return await show_client(connection, NUMBERS, self._master_keys, reader, page, self._clock.now())
+            return await disclose_to_token(connection, NUMBERS, self._master_keys, reader, page)
+        return await disclose_to_client(
+            connection, NUMBERS, self._master_keys, reader, page, self._clock.now()
+        )
 
     @overload
-    async def show_owners(
-        self, connection: Connection, reader: TokenReader, page: Page = ...
-    ) -> Shown[AccountOwner]: ...
+    async def disclose_owners(
+        self, connection: Connection, reader: TokenReader, page: PageRequest = ...
+    ) -> Disclosed[AccountOwner]: ...
     @overload
-    async def show_owners(
-        self, connection: Connection, reader: ClientReader, page: Page = ...
-    ) -> Listing[AccountOwner]: ...
-    async def show_owners(
-        self, connection: Connection, reader: TokenReader | ClientReader, page: Page = FIRST_PAGE
-    ) -> Listing[AccountOwner]:
+    async def disclose_owners(
+        self, connection: Connection, reader: ClientReader, page: PageRequest = ...
+    ) -> Page[AccountOwner]: ...
+    async def disclose_owners(
+        self, connection: Connection, reader: TokenReader | ClientReader, page: PageRequest = FIRST_PAGE
+    ) -> Page[AccountOwner]:
         """Who holds the accounts; as `show_numbers` in all else."""
         if isinstance(reader, TokenReader):
-            return await show_token(connection, OWNERS, self._master_keys, reader, page)
-        return await show_client(connection, OWNERS, self._master_keys, reader, page, self._clock.now())
+            return await disclose_to_token(connection, OWNERS, self._master_keys, reader, page)
+        return await disclose_to_client(
+            connection, OWNERS, self._master_keys, reader, page, self._clock.now()
+        )
 
 
 async def prepare_partitions(connection: Connection, now: datetime) -> None:
@@ -211,7 +215,7 @@ async def prepare_partitions(connection: Connection, now: datetime) -> None:
     await ensure_month_partitions(connection, "disclosure", now)
 
 
-async def forget_links(connection: Connection, before: datetime) -> int:
+async def delete_expired_links(connection: Connection, before: datetime) -> int:
     """Removes what links carried that were made before then and never claimed; how many they were."""
     milliseconds = f"{int(before.timestamp() * 1000):012x}"
     return await run(

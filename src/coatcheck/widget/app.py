@@ -2,7 +2,7 @@
 
 from starlette.routing import BaseRoute, Route
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.widget.endpoint import api_routes
 from coatcheck.widget.oauth_return import return_routes
 from coatcheck.widget.page import page_routes
@@ -10,13 +10,13 @@ from coatcheck.widget.routes import ROUTES
 from coatcheck.widget.static_files import LOADER, PREFIX, statics
 
 
-def widget_routes(house: Coatcheck) -> list[BaseRoute]:
+def widget_routes(services: Services) -> list[BaseRoute]:
     """For the web process to mount at the root."""
-    held = statics()
+    locked = statics()
     return [
-        *page_routes(house, held),
-        *api_routes(house, ROUTES),
-        Route(f"{PREFIX}/{{hash}}/{{file:path}}", held.serve),
-        Route(f"/{LOADER}", held.serve_loader),
-        *return_routes(house),
+        *page_routes(services, locked),
+        *api_routes(services, ROUTES),
+        Route(f"{PREFIX}/{{hash}}/{{file:path}}", locked.serve),
+        Route(f"/{LOADER}", locked.serve_loader),
+        *return_routes(services),
     ]

@@ -15,9 +15,9 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from coatcheck import errors
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.widget.compression import compressed
-from coatcheck.widget.request import Visit
+from coatcheck.widget.request import WidgetRequest
 from coatcheck.widget.schemas import Answer, Problem, Refused
 
 PREFIX = "/md/api"
@@ -52,13 +52,13 @@ TYPES: Mapping[type[errors.CoatcheckError], tuple[int, str]] = MappingProxyType(
 )
 INTERNAL = (500, "internal_error")
 
-Handler: TypeAlias = Callable[[Visit], Awaitable[Answer | None]]
+Handler: TypeAlias = Callable[[WidgetRequest], Awaitable[Answer | None]]
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class WidgetRoute:
     """One row of the table of routes."""
 
     method: str
@@ -67,19 +67,19 @@ class Asked:
     status: int = 200
 
 
-def api_routes(house: Coatcheck, table: tuple[Asked, ...]) -> list[BaseRoute]:
+def api_routes(services: Services, table: tuple[WidgetRoute, ...]) -> list[BaseRoute]:
     """The table as Starlette routes, one for each path; what is not in it is nowhere."""
-    paths: dict[str, dict[str, Asked]] = {}
-    for asked in table:
-        paths.setdefault(asked.path, {})[asked.method] = asked
-    return [Route(PREFIX + path, _Operation(house, methods)) for path, methods in paths.items()]
+    paths: dict[str, dict[str, WidgetRoute]] = {}
+    for route in table:
+        paths.setdefault(route.path, {})[route.method] = route
+    return [Route(PREFIX + path, _Operation(services, methods)) for path, methods in paths.items()]
 
 
 class _Operation:
     """One path of the table, with the handler of each method."""
 
-    def __init__(self, house: Coatcheck, methods: Mapping[str, Asked]) -> None:
-        self._house = house
+    def __init__(self, services: Services, methods: Mapping[str, WidgetRoute]) -> None:
+        self._services = services
         self._methods = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,11 +87,11 @@ class _Operation:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
-        asked = self._methods.get(request.method)
+        route = self._methods.get(request.method)
         try:
-            if asked is None:
+            if route is None:
                 raise errors.MethodNotAllowed(tuple(self._methods))
-            answer = await self._ask(asked, request)
+            answer = await self._ask(route, request)
         except errors.CoatcheckError as error:
             return _refusal(error)
         except psycopg.DataError:
@@ -102,28 +102,28 @@ class _Operation:
             place = traceback.extract_tb(error.__traceback__)[-1]
             log.error(  # noqa: TRY400
                 "widget.failed",
-                path=asked.path if asked else None,
+                path=route.path if route else None,
                 error=type(error).__name__,
                 place=f"{place.filename}:{place.lineno}",
             )
             return _refusal(errors.CoatcheckError())
         if answer is None:
             return Response(status_code=204, headers=HEADERS)
-        return compressed(request, _json(asked.status, answer))
+        return compressed(request, _json(route.status, answer))
 
-    async def _ask(self, asked: Asked, request: Request) -> Answer | None:
+    async def _ask(self, route: WidgetRoute, request: Request) -> Answer | None:
         body = await _read_body(request)
-        async with self._house.db.transaction() as connection:
-            session = await self._house.widget_sessions.find(connection, request.headers.get(SESSION, ""))
-            visit = Visit(
-                house=self._house,
+        async with self._services.db.transaction() as connection:
+            session = await self._services.widget_sessions.find(connection, request.headers.get(SESSION, ""))
+            visit = WidgetRequest(
+                services=self._services,
                 connection=connection,
                 session=session,
                 path=request.path_params,
                 query=request.query_params,
                 body=body,
             )
-            return await asked.handler(visit)
+            return await route.handler(visit)
 
 
 async def _read_body(request: Request) -> bytes:

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.errors import (
     ActionNeeded,
     BankError,
@@ -55,21 +55,21 @@ SERVER_ERROR = "SERVER_ERROR"
 log = structlog.get_logger(__name__)
 
 
-def return_routes(house: Coatcheck) -> list[BaseRoute]:
+def return_routes(services: Services) -> list[BaseRoute]:
     return [
-        Route(RETURN_PATH, partial(_callback, house), methods=["GET"]),
+        Route(RETURN_PATH, partial(_callback, services), methods=["GET"]),
         Route(STYLE_PATH, _style),
         Route(SCRIPT_PATH, _script),
     ]
 
 
-async def _callback(house: Coatcheck, request: Request) -> Response:
+async def _callback(services: Services, request: Request) -> Response:
     if request.method == "HEAD":
         # A look without a click must not use up the link.
         return Response(status_code=405, headers={"Allow": "GET", **HEADERS})
     locale = choose_locale(request.headers.get("accept-language"))
     try:
-        return await _answer(house, request.query_params, locale)
+        return await _answer(services, request.query_params, locale)
     except Unavailable:
         return _message(503, locale, LATER)
     except Refusal:
@@ -79,41 +79,41 @@ async def _callback(house: Coatcheck, request: Request) -> Response:
         return _message(500, locale, OUR_FAULT)
 
 
-async def _answer(house: Coatcheck, given: QueryParams, locale: str) -> Response:
+async def _answer(services: Services, given: QueryParams, locale: str) -> Response:
     """Uses up the link, and brings the end user to where the client wants them.
 
     Args:
-        house: the house.
+        services: the house.
         given: what the bank sent back.
         locale: the browser's, for a window that was opened without one.
 
     Raises:
         NotFound: the link is unknown, expired or used, or what it was for is gone.
     """
-    async with house.db.transaction() as connection:
-        claimed = await claim(house, connection, given.get("state", ""))
+    async with services.db.transaction() as connection:
+        claimed = await claim(services, connection, given.get("state", ""))
     error_reason: str | None = SERVER_ERROR
     try:
-        error_reason = await _finish(house, claimed, given)
+        error_reason = await _finish(services, claimed, given)
     finally:
-        await _note(house, claimed, error_reason)
+        await _note(services, claimed, error_reason)
     answer = {"status": "error" if error_reason else "success", "member_guid": claimed.member.guid}
     if error_reason:
         answer["error_reason"] = error_reason
-    if url := claimed.attempt.way_back.redirect(answer):
+    if url := claimed.attempt.return_target.redirect(answer):
         return RedirectResponse(url, 303, HEADERS)
     return _result(claimed, error_reason, claimed.attempt.locale or locale)
 
 
-async def _finish(house: Coatcheck, claimed: Claimed, given: QueryParams) -> str | None:
+async def _finish(services: Services, claimed: Claimed, given: QueryParams) -> str | None:
     """Takes the bank's answer; why nothing came of it, in MX's words, or None."""
     member, attempt = claimed.member, claimed.attempt
     if given.get("error") or not given.get("code"):
-        async with house.db.transaction() as connection:
-            await house.consent.refuse(connection, member, callback_payload=attempt.callback_payload)
+        async with services.db.transaction() as connection:
+            await services.consent.refuse(connection, member, callback_payload=attempt.callback_payload)
         return REASONS.get(given.get("error", ""), SERVER_ERROR)
     try:
-        await house.consent.complete(
+        await services.consent.complete(
             member,
             code=given["code"],
             code_verifier=attempt.code_verifier,
@@ -130,12 +130,12 @@ async def _finish(house: Coatcheck, claimed: Claimed, given: QueryParams) -> str
     return None
 
 
-async def _note(house: Coatcheck, claimed: Claimed, error_reason: str | None) -> None:
+async def _note(services: Services, claimed: Claimed, error_reason: str | None) -> None:
     """For the page that waits for this window."""
     if guid := claimed.attempt.oauth_state_guid:
-        async with house.db.connection() as connection:
+        async with services.db.connection() as connection:
             await settle_oauth_state(
-                connection, claimed.member.user_guid, guid, error_reason, house.clock.now()
+                connection, claimed.member.user_guid, guid, error_reason, services.clock.now()
             )
 
 

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.connectors.contract import JobKind
 from coatcheck.db.database import Connection
 from coatcheck.errors import InvalidToken, NotFound, Unavailable
@@ -34,7 +34,7 @@ from coatcheck.widget.handlers import starting
 from coatcheck.widget.messages import LATER, LINK_OVER, NO_SCRIPT, TITLE, choose_locale, say
 from coatcheck.widget.oauth_return import STYLE_PATH
 from coatcheck.widget.page_texts import page_texts
-from coatcheck.widget.request import Visit
+from coatcheck.widget.request import WidgetRequest
 from coatcheck.widget.schemas import Boot, Client
 from coatcheck.widget.static_files import Statics
 
@@ -72,14 +72,14 @@ class Opened:
     look: WidgetLook
 
 
-def page_routes(house: Coatcheck, statics: Statics) -> list[BaseRoute]:
+def page_routes(services: Services, statics: Statics) -> list[BaseRoute]:
     return [
-        Route(PATH + "{secret}", partial(_open, house, statics), methods=["GET"]),
-        Route(PATH.rstrip("/"), partial(_open, house, statics), methods=["GET"]),
+        Route(PATH + "{secret}", partial(_open, services, statics), methods=["GET"]),
+        Route(PATH.rstrip("/"), partial(_open, services, statics), methods=["GET"]),
     ]
 
 
-async def _open(house: Coatcheck, statics: Statics, request: Request) -> Response:
+async def _open(services: Services, statics: Statics, request: Request) -> Response:
     locale = choose_locale(request.headers.get("accept-language"))
     if request.method == "HEAD":
         # A look without a click must not use up the link.
@@ -87,8 +87,10 @@ async def _open(house: Coatcheck, statics: Statics, request: Request) -> Respons
     if "prefetch" in request.headers.get("sec-purpose", request.headers.get("purpose", "")):
         return _sorry(503, locale, LATER)
     try:
-        async with house.db.transaction() as connection:
-            opened = await _swap(house, connection, statics, request, request.path_params.get("secret", ""))
+        async with services.db.transaction() as connection:
+            opened = await _swap(
+                services, connection, statics, request, request.path_params.get("secret", "")
+            )
     except (NotFound, InvalidToken):
         return _sorry(410, locale, LINK_OVER)
     except Unavailable:
@@ -97,7 +99,7 @@ async def _open(house: Coatcheck, statics: Statics, request: Request) -> Respons
 
 
 async def _swap(
-    house: Coatcheck, connection: Connection, statics: Statics, request: Request, secret: str
+    services: Services, connection: Connection, statics: Statics, request: Request, secret: str
 ) -> Opened:
     """Opens the link and starts a session with what was sealed under it.
 
@@ -105,8 +107,8 @@ async def _swap(
         NotFound: the link is unknown, expired or used, or whom it is for is gone.
         InvalidToken: whom it is for, or whose user that is, is disabled.
     """
-    link = await house.links.open(connection, LinkKind.WIDGET, secret)
-    kept = await house.vault.show_secret(
+    link = await services.links.open(connection, LinkKind.WIDGET, secret)
+    kept = await services.vault.disclose_secret(
         connection,
         owner_guid=link.user_guid,
         record_guid=link.guid,
@@ -115,11 +117,13 @@ async def _swap(
     )
     if kept is None:
         raise NotFound
-    await house.vault.forget(connection, owner_guid=link.user_guid, record_guid=link.guid)
+    await services.vault.delete(connection, owner_guid=link.user_guid, record_guid=link.guid)
     options = msgspec.json.decode(kept, type=WidgetOptions)
     locale = choose_locale(options.locale, request.headers.get("accept-language"))
-    session, token = await house.widget_sessions.start(connection, link, options=kept.decode(), locale=locale)
-    await house.audit.record(
+    session, token = await services.widget_sessions.start(
+        connection, link, options=kept.decode(), locale=locale
+    )
+    await services.audit.record(
         connection,
         client_guid=link.client_guid,
         actor=link.user_guid,
@@ -134,19 +138,19 @@ async def _swap(
         session_guid=session.guid,
         user_guid=link.user_guid,
         locale=locale,
-        config=config(house, options),
+        config=config(services, options),
         client=Client(guid=client.guid, name=client.name, logo_url=look.logo, accent_color=look.accent_color),
-        target_origins=look.origins or [_own_origin(house)],
+        target_origins=look.origins or [_own_origin(services)],
         messages=page_texts(locale),
         static=statics.base,
-        start=await starting.start(Visit(house, connection, session, path={}, query={}, body=b"")),
+        start=await starting.start(WidgetRequest(services, connection, session, path={}, query={}, body=b"")),
     )
     return Opened(boot, options.color_scheme, look)
 
 
-def config(house: Coatcheck, options: WidgetOptions) -> dict[str, object]:
+def config(services: Services, options: WidgetOptions) -> dict[str, object]:
     """Every option, settled, in the names the client asked with."""
-    code, way_back = options.current_institution_code, options.way_back
+    code, return_target = options.current_institution_code, options.return_target
     return {
         "mode": "verification" if JobKind.VERIFICATION in options.kinds else "aggregation",
         "products": [PRODUCTS[kind] for kind in options.kinds],
@@ -154,7 +158,7 @@ def config(house: Coatcheck, options: WidgetOptions) -> dict[str, object]:
         "include_identity": JobKind.IDENTIFICATION in options.kinds,
         "color_scheme": options.color_scheme,
         "current_institution_code": code,
-        "current_institution_guid": house.registry.find(code).guid if code else None,
+        "current_institution_guid": services.registry.find(code).guid if code else None,
         "current_member_guid": options.current_member_guid,
         "current_microdeposit_guid": options.current_microdeposit_guid,
         "update_credentials": options.update_credentials,
@@ -162,10 +166,10 @@ def config(house: Coatcheck, options: WidgetOptions) -> dict[str, object]:
         "iso_country_code": options.iso_country_codes,
         "use_cases": options.use_cases,
         "is_mobile_webview": options.is_mobile_webview,
-        "oauth_referral_source": way_back.referral_source or "BROWSER",
-        "client_redirect_url": way_back.client_redirect_url,
+        "oauth_referral_source": return_target.referral_source or "BROWSER",
+        "client_redirect_url": return_target.client_redirect_url,
         "ui_message_version": options.ui_message_version,
-        "ui_message_webview_url_scheme": way_back.ui_message_webview_url_scheme or "mx",
+        "ui_message_webview_url_scheme": return_target.ui_message_webview_url_scheme or "mx",
     }
 
 
@@ -190,8 +194,8 @@ def _page(statics: Statics, opened: Opened) -> Response:
     return HTMLResponse(page, headers=headers)
 
 
-def _own_origin(house: Coatcheck) -> str:
-    parts = urlsplit(house.settings.base_url)
+def _own_origin(services: Services) -> str:
+    parts = urlsplit(services.settings.base_url)
     return f"{parts.scheme}://{parts.netloc}"
 
 

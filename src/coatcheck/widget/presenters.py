@@ -26,7 +26,7 @@ from coatcheck.widget.messages import (
     Words,
     say,
 )
-from coatcheck.widget.request import Visit
+from coatcheck.widget.request import WidgetRequest
 from coatcheck.widget.steps import Standing, Step, progress, selected_account, step_of
 
 NEW_CREDENTIALS = frozenset(
@@ -80,16 +80,18 @@ def show_credentials(locale: str, fields: Sequence[CredentialField]) -> schemas.
     )
 
 
-async def stand(visit: Visit, member: members.Member, institution: contract.Institution) -> Standing:
+async def stand(
+    request: WidgetRequest, member: members.Member, institution: contract.Institution
+) -> Standing:
     """The member with what its step depends on. What a bank has yet to bring is not looked for."""
-    newest = await newest_jobs(visit.connection, member.user_guid, member.guid)
+    newest = await newest_jobs(request.connection, member.user_guid, member.guid)
     verified: Sequence[accounts.Account] = ()
     has_accounts = True
     if member.connection_status == Status.CONNECTED and not member.is_being_aggregated:
-        if visit.is_for_verification:
-            verified = await accounts.verified_accounts(visit.connection, member.user_guid, member.guid)
+        if request.is_for_verification:
+            verified = await accounts.verified_accounts(request.connection, member.user_guid, member.guid)
         else:
-            found = await accounts.accounts_of_member(visit.connection, member.user_guid, member.guid)
+            found = await accounts.accounts_of_member(request.connection, member.user_guid, member.guid)
             has_accounts = bool(found)
     brought = {job.kind for job in newest if job.outcome == Status.CONNECTED}
     if verified:
@@ -97,54 +99,56 @@ async def stand(visit: Visit, member: members.Member, institution: contract.Inst
     return Standing(
         member=member,
         jobs=newest,
-        missing=[kind for kind in offered(visit, institution) if kind not in brought],
+        missing=[kind for kind in offered(request, institution) if kind not in brought],
         has_accounts=has_accounts,
-        eligible=[each.guid for each in verified] if visit.is_for_verification else None,
-        selected=visit.session.selected_account_guid,
+        eligible=[each.guid for each in verified] if request.is_for_verification else None,
+        selected=request.session.selected_account_guid,
     )
 
 
-def offered(visit: Visit, institution: contract.Institution) -> list[JobKind]:
+def offered(request: WidgetRequest, institution: contract.Institution) -> list[JobKind]:
     """What the session wants and the institution has."""
-    return [kind for kind in visit.options.kinds if kind in institution.supports]
+    return [kind for kind in request.options.kinds if kind in institution.supports]
 
 
-async def show_member(visit: Visit, member: members.Member, uri: str | None = None) -> schemas.Member:
+async def show_member(
+    request: WidgetRequest, member: members.Member, uri: str | None = None
+) -> schemas.Member:
     """The member as it stands, with a window's address where one was just made."""
-    institution = visit.house.registry.find(member.institution_code)
-    standing = await stand(visit, member, institution)
-    asked: Sequence[records.Challenge] = ()
+    institution = request.services.registry.find(member.institution_code)
+    standing = await stand(request, member, institution)
+    route: Sequence[records.Challenge] = ()
     if member.connection_status == Status.CHALLENGED:
-        asked = await visit.house.linker.challenges(visit.connection, member)
-    return assemble(visit, standing, institution, asked, uri)
+        route = await request.services.members.challenges(request.connection, member)
+    return assemble(request, standing, institution, route, uri)
 
 
-async def show_members(visit: Visit, found: Sequence[members.Member]) -> list[schemas.Member]:
+async def show_members(request: WidgetRequest, found: Sequence[members.Member]) -> list[schemas.Member]:
     """Those that a bank stands behind."""
     shown = []
     for member in found:
         if member.is_manual:
             continue
         try:
-            institution = visit.house.registry.find(member.institution_code)
+            institution = request.services.registry.find(member.institution_code)
         except NotFound:
             continue
-        standing = await stand(visit, member, institution)
-        shown.append(assemble(visit, standing, institution, (), None))
+        standing = await stand(request, member, institution)
+        shown.append(assemble(request, standing, institution, (), None))
     return shown
 
 
 def assemble(
-    visit: Visit,
+    request: WidgetRequest,
     standing: Standing,
     institution: contract.Institution,
-    asked: Sequence[records.Challenge],
+    route: Sequence[records.Challenge],
     uri: str | None,
 ) -> schemas.Member:
     member, step = standing.member, step_of(standing)
     status = Status(member.connection_status) if member.connection_status else None
-    message = show_message(visit, member, step, institution)
-    done = progress(standing.jobs, include_transactions=visit.options.include_transactions)
+    message = show_message(request, member, step, institution)
+    done = progress(standing.jobs, include_transactions=request.options.include_transactions)
     return schemas.Member(
         guid=member.guid,
         user_guid=member.user_guid,
@@ -165,8 +169,8 @@ def assemble(
         successfully_aggregated_at=member.successfully_aggregated_at,
         needs_updated_credentials=status in NEW_CREDENTIALS,
         use_cases=member.use_cases,
-        mfa=schemas.Mfa(credentials=[show_challenge(each) for each in asked]),
-        error=show_failure(visit, status, step, message),
+        mfa=schemas.Mfa(credentials=[show_challenge(each) for each in route]),
+        error=show_failure(request, status, step, message),
         step=step,
         progress=schemas.Progress(wanted=done.wanted, done=done.done),
         message=message,
@@ -199,16 +203,16 @@ def show_challenge(challenge: records.Challenge) -> schemas.Challenge:
 
 
 def show_message(
-    visit: Visit, member: members.Member, step: Step, institution: contract.Institution
+    request: WidgetRequest, member: members.Member, step: Step, institution: contract.Institution
 ) -> schemas.Message | None:
     words = _words(member, step)
     if words is None:
         return None
     return schemas.Message(
-        title=say(visit.locale, words.title, institution.name),
-        text=say(visit.locale, words.text, institution.name),
-        primary_action=_act(visit, member, words.primary, institution, instead=Action.DONE),
-        secondary_action=_act(visit, member, words.secondary, institution),
+        title=say(request.locale, words.title, institution.name),
+        text=say(request.locale, words.text, institution.name),
+        primary_action=_act(request, member, words.primary, institution, instead=Action.DONE),
+        secondary_action=_act(request, member, words.secondary, institution),
     )
 
 
@@ -224,7 +228,7 @@ def _words(member: members.Member, step: Step) -> Words | None:
 
 
 def _act(
-    visit: Visit,
+    request: WidgetRequest,
     member: members.Member,
     action: Action | None,
     institution: contract.Institution,
@@ -234,17 +238,17 @@ def _act(
     """The action, if this session can take it; else what takes its place."""
     if action is Action.ENTER_CREDS and member.is_oauth:
         action = Action.OAUTH
-    if action is Action.SEARCH and visit.options.disable_institution_search:
+    if action is Action.SEARCH and request.options.disable_institution_search:
         action = instead
-    if action is Action.MICRO_DEPOSITS and not visit.has_micro_deposits:
+    if action is Action.MICRO_DEPOSITS and not request.has_micro_deposits:
         action = instead
     if action is None:
         return None
-    return schemas.Act(action=action, label=say(visit.locale, LABELS[action], institution.name))
+    return schemas.Act(action=action, label=say(request.locale, LABELS[action], institution.name))
 
 
 def show_failure(
-    visit: Visit, status: Status | None, step: Step, message: schemas.Message | None
+    request: WidgetRequest, status: Status | None, step: Step, message: schemas.Message | None
 ) -> schemas.Failure | None:
     """MX's code for what went wrong."""
     if message is None or status is None:
@@ -259,7 +263,7 @@ def show_failure(
         error_code=code,
         error_message=kind,
         error_type="MEMBER",
-        locale=visit.locale,
+        locale=request.locale,
         user_message=message.text,
     )
 
@@ -314,11 +318,11 @@ def show_oauth_state(state: oauth_states.OAuthState, *, oldest: datetime) -> sch
     )
 
 
-def show_micro_deposit(visit: Visit, deposit: micro_deposits.MicroDeposit) -> schemas.MicroDeposit:
+def show_micro_deposit(request: WidgetRequest, deposit: micro_deposits.MicroDeposit) -> schemas.MicroDeposit:
     institution_guid = None
     if deposit.institution_code:
         with contextlib.suppress(NotFound):
-            institution_guid = visit.house.registry.find(deposit.institution_code).guid
+            institution_guid = request.services.registry.find(deposit.institution_code).guid
     return schemas.MicroDeposit(
         guid=deposit.guid,
         status=schemas.DEPOSIT_STATUSES.index(deposit.status),

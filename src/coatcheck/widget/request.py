@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from coatcheck.app import Coatcheck
+from coatcheck.app import Services
 from coatcheck.connectors.contract import JobKind
 from coatcheck.db.database import Connection
 from coatcheck.errors import ConsentRequired, InvalidRequest
@@ -21,10 +21,10 @@ Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True)
-class Visit:
+class WidgetRequest:
     """Everything a handler needs. Whatever it looks up, it looks up below the session's own user."""
 
-    house: Coatcheck
+    services: Services
     connection: Connection
     session: WidgetSession
     path: Mapping[str, str]
@@ -42,7 +42,7 @@ class Visit:
     @property
     def has_micro_deposits(self) -> bool:
         """Whether the user may name an account instead of signing in."""
-        return self.is_for_verification and self.house.registry.depositor() is not None
+        return self.is_for_verification and self.services.registry.depositor() is not None
 
     @property
     def locale(self) -> str:
@@ -64,7 +64,7 @@ class Visit:
 
     async def record(self, action: str, subject: str, **detail: str) -> None:
         """Writes into the client's audit log that the session's user did this."""
-        await self.house.audit.record(
+        await self.services.audit.record(
             self.connection,
             client_guid=self.session.client_guid,
             actor=self.session.user_guid,

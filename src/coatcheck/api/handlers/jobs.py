@@ -1,48 +1,48 @@
 """What a client can have done at a member's bank. Each answers at once with the member; the work comes later."""
 
 from coatcheck.api.paging import read_flag
-from coatcheck.api.request import Call
+from coatcheck.api.request import ApiRequest
 from coatcheck.connectors.contract import JobKind
 from coatcheck.model.members import find_member
 
 
-async def aggregate(call: Call) -> bytes:
+async def aggregate(request: ApiRequest) -> bytes:
     return await _start(
-        call,
+        request,
         JobKind.AGGREGATION,
-        include_transactions=read_flag(call.query, "include_transactions") is not False,
+        include_transactions=read_flag(request.query, "include_transactions") is not False,
     )
 
 
-async def verify(call: Call) -> bytes:
-    return await _start(call, JobKind.VERIFICATION)
+async def verify(request: ApiRequest) -> bytes:
+    return await _start(request, JobKind.VERIFICATION)
 
 
-async def identify(call: Call) -> bytes:
-    return await _start(call, JobKind.IDENTIFICATION)
+async def identify(request: ApiRequest) -> bytes:
+    return await _start(request, JobKind.IDENTIFICATION)
 
 
-async def check_balance(call: Call) -> bytes:
-    return await _start(call, JobKind.BALANCE)
+async def check_balance(request: ApiRequest) -> bytes:
+    return await _start(request, JobKind.BALANCE)
 
 
-async def extend_history(call: Call) -> bytes:
-    return await _start(call, JobKind.HISTORY)
+async def extend_history(request: ApiRequest) -> bytes:
+    return await _start(request, JobKind.HISTORY)
 
 
-async def fetch_statements(call: Call) -> bytes:
-    return await _start(call, JobKind.STATEMENT)
+async def fetch_statements(request: ApiRequest) -> bytes:
+    return await _start(request, JobKind.STATEMENT)
 
 
-async def _start(call: Call, kind: JobKind, *, include_transactions: bool = True) -> bytes:
-    user = await call.readable_user()
-    member = await find_member(call.connection, user.guid, call.path["member"])
-    member = await call.house.linker.start(
-        call.connection,
+async def _start(request: ApiRequest, kind: JobKind, *, include_transactions: bool = True) -> bytes:
+    user = await request.readable_user()
+    member = await find_member(request.connection, user.guid, request.path["member"])
+    member = await request.services.members.start(
+        request.connection,
         member,
         kind,
-        requested_by=call.client.guid,
-        callback_payload=call.callback_payload,
+        requested_by=request.client.guid,
+        callback_payload=request.callback_payload,
         include_transactions=include_transactions,
     )
-    return call.wire.show_member(member)
+    return request.presenter.show_member(member)

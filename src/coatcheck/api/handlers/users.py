@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from coatcheck.api.paging import read_flag, read_page, read_text
-from coatcheck.api.request import Call, Reply
+from coatcheck.api.request import ApiRequest, ApiResponse
 from coatcheck.api.schemas.requests import UserBody, given, parse
 from coatcheck.events import catalogue
 from coatcheck.events.catalogue import Action
@@ -13,65 +13,65 @@ from coatcheck.model.users import User, add_user, change_user, list_users, remov
 SAYABLE = ("email", "id", "is_disabled", "metadata")
 
 
-async def create(call: Call) -> bytes:
+async def create(request: ApiRequest) -> bytes:
     nobody = User(
         guid=new("USR"),
-        client_guid=call.client.guid,
+        client_guid=request.client.guid,
         id=None,
         email=None,
         metadata=None,
         is_disabled=False,
-        created_at=call.house.clock.now(),
+        created_at=request.services.clock.now(),
     )
-    fields = parse(call.body, UserBody).user
+    fields = parse(request.body, UserBody).user
     user = replace(nobody, **given(fields, *SAYABLE))
-    await add_user(call.connection, user)
-    await _tell(call, user, Action.CREATED, skip=fields.skip_webhook is True)
-    return call.wire.show_user(user)
+    await add_user(request.connection, user)
+    await _tell(request, user, Action.CREATED, skip=fields.skip_webhook is True)
+    return request.presenter.show_user(user)
 
 
-async def list_(call: Call) -> bytes:
+async def list_(request: ApiRequest) -> bytes:
     users = await list_users(
-        call.connection,
-        call.client.guid,
-        read_page(call.query),
-        id=read_text(call.query, "id"),
-        email=read_text(call.query, "email"),
-        is_disabled=read_flag(call.query, "is_disabled"),
+        request.connection,
+        request.client.guid,
+        read_page(request.query),
+        id=read_text(request.query, "id"),
+        email=read_text(request.query, "email"),
+        is_disabled=read_flag(request.query, "is_disabled"),
     )
-    return call.wire.show_users(users)
+    return request.presenter.show_users(users)
 
 
-async def read(call: Call) -> bytes:
-    return call.wire.show_user(await call.user())
+async def read(request: ApiRequest) -> bytes:
+    return request.presenter.show_user(await request.user())
 
 
-async def update(call: Call) -> bytes:
+async def update(request: ApiRequest) -> bytes:
     """Disabling ends every token on the user's data at once; enabling wakes those that have not expired."""
-    fields = parse(call.body, UserBody).user
-    user = replace(await call.user(hold=True), **given(fields, *SAYABLE))
-    await change_user(call.connection, user)
-    await _tell(call, user, Action.UPDATED, skip=fields.skip_webhook is True)
-    return call.wire.show_user(user)
+    fields = parse(request.body, UserBody).user
+    user = replace(await request.user(lock=True), **given(fields, *SAYABLE))
+    await change_user(request.connection, user)
+    await _tell(request, user, Action.UPDATED, skip=fields.skip_webhook is True)
+    return request.presenter.show_user(user)
 
 
-async def delete(call: Call) -> Reply:
+async def delete(request: ApiRequest) -> ApiResponse:
     """For good, with the user's data key: nothing sealed opens again, wherever a copy of it lies.
 
     The user goes before the key, in the order in which a job that is saving locks them.
     """
-    user = await call.user()
-    await remove_user(call.connection, user.guid)
-    await call.house.vault.forget(call.connection, owner_guid=user.guid)
-    await _tell(call, user, Action.DELETED)
-    return Reply(204)
+    user = await request.user()
+    await remove_user(request.connection, user.guid)
+    await request.services.vault.delete(request.connection, owner_guid=user.guid)
+    await _tell(request, user, Action.DELETED)
+    return ApiResponse(204)
 
 
-async def _tell(call: Call, user: User, action: Action, *, skip: bool = False) -> None:
-    await call.record(f"user.{action}", user.guid)
-    await call.house.announcer.announce(
-        call.connection,
-        client_guid=call.client.guid,
-        event=catalogue.user(action, user, call.house.clock.now()),
-        skip=skip or call.skips_webhook,
+async def _tell(request: ApiRequest, user: User, action: Action, *, skip: bool = False) -> None:
+    await request.record(f"user.{action}", user.guid)
+    await request.services.publisher.publish(
+        request.connection,
+        client_guid=request.client.guid,
+        event=catalogue.user(action, user, request.services.clock.now()),
+        skip=skip or request.skips_webhook,
     )

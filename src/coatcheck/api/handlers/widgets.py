@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from coatcheck.api.products import job_kinds
-from coatcheck.api.request import Call
+from coatcheck.api.request import ApiRequest
 from coatcheck.api.schemas import requests
 from coatcheck.api.schemas.requests import ConnectWidgetBody, WidgetBody, parse
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import InvalidRequest, NotFound
-from coatcheck.http.oauth_window import WayBack
-from coatcheck.http.widget_link import WidgetOptions, mint_widget_url
+from coatcheck.http.oauth_window import ReturnTarget
+from coatcheck.http.widget_link import WidgetOptions, create_widget_url
 from coatcheck.model.members import find_member
 from coatcheck.model.micro_deposits import find_micro_deposit
 from coatcheck.model.users import User
@@ -19,24 +19,28 @@ CONNECT = "connect_widget"
 MAX_LOCALE = 100
 
 
-async def request_url(call: Call) -> bytes:
+async def request_url(request: ApiRequest) -> bytes:
     """Only the connect widget is served; the others are for the end user's own finances."""
-    wanted = parse(call.body, WidgetBody).widget_url
+    wanted = parse(request.body, WidgetBody).widget_url
     if wanted.widget_type != CONNECT:
         raise InvalidRequest(f"widget_type is {CONNECT}: there is no other widget here.")
-    user = await call.readable_user()
-    url = await mint_widget_url(call.house, call.connection, user, await _options(call, user, wanted))
-    return call.wire.show_widget_url(widget_type=CONNECT, url=url, user_id=user.id)
+    user = await request.readable_user()
+    url = await create_widget_url(
+        request.services, request.connection, user, await _options(request, user, wanted)
+    )
+    return request.presenter.show_widget_url(widget_type=CONNECT, url=url, user_id=user.id)
 
 
-async def request_connect_url(call: Call) -> bytes:
-    user = await call.readable_user()
-    wanted = parse(call.body, ConnectWidgetBody).config
-    url = await mint_widget_url(call.house, call.connection, user, await _options(call, user, wanted))
-    return call.wire.show_connect_widget_url(url=url, user_guid=user.guid)
+async def request_connect_url(request: ApiRequest) -> bytes:
+    user = await request.readable_user()
+    wanted = parse(request.body, ConnectWidgetBody).config
+    url = await create_widget_url(
+        request.services, request.connection, user, await _options(request, user, wanted)
+    )
+    return request.presenter.show_connect_widget_url(url=url, user_guid=user.guid)
 
 
-async def _options(call: Call, user: User, wanted: requests.WidgetOptions) -> WidgetOptions:
+async def _options(request: ApiRequest, user: User, wanted: requests.WidgetOptions) -> WidgetOptions:
     """What was asked for, with MX's defaults for what was not (MX docs: widget URL).
 
     Raises:
@@ -57,14 +61,14 @@ async def _options(call: Call, user: User, wanted: requests.WidgetOptions) -> Wi
         background_aggregation_is_disabled=(
             is_verification if wanted.disable_background_agg is None else wanted.disable_background_agg
         ),
-        way_back=WayBack(
+        return_target=ReturnTarget(
             referral_source=source,
             client_redirect_url=wanted.client_redirect_url,
             ui_message_webview_url_scheme=wanted.ui_message_webview_url_scheme,
         ),
-        current_institution_code=_institution_code(call, wanted),
-        current_member_guid=await _member_guid(call, user, wanted),
-        current_microdeposit_guid=await _micro_deposit_guid(call, user, wanted),
+        current_institution_code=_institution_code(request, wanted),
+        current_member_guid=await _member_guid(request, user, wanted),
+        current_microdeposit_guid=await _micro_deposit_guid(request, user, wanted),
         update_credentials=wanted.update_credentials or False,
         disable_institution_search=wanted.disable_institution_search or False,
         iso_country_codes=[code.upper() for code in wanted.iso_country_code or ()],
@@ -72,8 +76,8 @@ async def _options(call: Call, user: User, wanted: requests.WidgetOptions) -> Wi
         is_mobile_webview=wanted.is_mobile_webview or False,
         ui_message_version=wanted.ui_message_version or 4,
         color_scheme=wanted.color_scheme or "light",
-        locale=(wanted.locale or call.headers.get("accept-language", ""))[:MAX_LOCALE] or None,
-        callback_payload=call.callback_payload,
+        locale=(wanted.locale or request.headers.get("accept-language", ""))[:MAX_LOCALE] or None,
+        callback_payload=request.callback_payload,
     )
 
 
@@ -91,29 +95,29 @@ def _kinds(
     return kinds
 
 
-def _institution_code(call: Call, wanted: requests.WidgetOptions) -> str | None:
+def _institution_code(request: ApiRequest, wanted: requests.WidgetOptions) -> str | None:
     named = wanted.current_institution_code or wanted.current_institution_guid
     if not named:
         return None
     with _found_for(
         "current_institution_code" if wanted.current_institution_code else "current_institution_guid"
     ):
-        return call.house.registry.find(named).code
+        return request.services.registry.find(named).code
 
 
-async def _member_guid(call: Call, user: User, wanted: requests.WidgetOptions) -> str | None:
+async def _member_guid(request: ApiRequest, user: User, wanted: requests.WidgetOptions) -> str | None:
     if not wanted.current_member_guid:
         return None
     with _found_for("current_member_guid"):
-        return (await find_member(call.connection, user.guid, wanted.current_member_guid)).guid
+        return (await find_member(request.connection, user.guid, wanted.current_member_guid)).guid
 
 
-async def _micro_deposit_guid(call: Call, user: User, wanted: requests.WidgetOptions) -> str | None:
+async def _micro_deposit_guid(request: ApiRequest, user: User, wanted: requests.WidgetOptions) -> str | None:
     guid = wanted.current_microdeposit_guid
     if not guid:
         return None
     with _found_for("current_microdeposit_guid"):
-        deposit = await find_micro_deposit(call.connection, call.client.guid, guid, user_guid=user.guid)
+        deposit = await find_micro_deposit(request.connection, request.client.guid, guid, user_guid=user.guid)
     return deposit.guid
 
 

@@ -18,7 +18,7 @@ LARGEST_EXACT = 2**53 - 1
 encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-def shaped(record: Any, shape: type[Shape], **more: Any) -> Shape:
+def to_schema(record: Any, shape: type[Shape], **more: Any) -> Shape:
     """The shape, taken from the record's fields of the same names and from `more`."""
     if not more:
         return msgspec.convert(record, shape, from_attributes=True)
@@ -26,7 +26,7 @@ def shaped(record: Any, shape: type[Shape], **more: Any) -> Shape:
     return shape(**{name: getattr(record, name) for name in names if hasattr(record, name)}, **more)
 
 
-def shaped_all(records: Sequence[Any], shape: type[Shape]) -> list[Shape]:
+def to_schemas(records: Sequence[Any], shape: type[Shape]) -> list[Shape]:
     return msgspec.convert(records, list[shape], from_attributes=True)  # type: ignore[valid-type]  # a type made at run time
 
 

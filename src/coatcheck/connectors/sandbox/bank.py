@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 from coatcheck.clock import Clock
 from coatcheck.connectors.contract import (
     ASGIApp,
-    Asking,
     BankStatement,
     Connector,
     Deposits,
@@ -18,6 +17,7 @@ from coatcheck.connectors.contract import (
     Institution,
     JobKind,
     Merchant,
+    NeedsAnswers,
     Task,
 )
 from coatcheck.connectors.sandbox import bank_data
@@ -103,7 +103,7 @@ class SandboxBank(Connector):
         credentials: Mapping[str, str],
         answers: Mapping[str, str] | None,
         state: bytes | None,
-    ) -> Finished | Asking:
+    ) -> Finished | NeedsAnswers:
         institution = self._institutions[task.institution_code]
         if task.kind not in institution.supports:
             raise BankFailed("The institution does not offer this.")
@@ -156,7 +156,7 @@ class SandboxBank(Connector):
         if login.has("empty"):
             return Finished(())
         since = task.now.date() - timedelta(days=_DAYS.get(task.kind, 0))
-        at_desk = bank_data.visit(self._seed, institution, login, home, since=since, now=task.now)
+        at_desk = bank_data.session(self._seed, institution, login, home, since=since, now=task.now)
         wants_transactions = task.kind is JobKind.HISTORY or (
             task.kind is JobKind.AGGREGATION and task.include_transactions
         )
@@ -182,7 +182,7 @@ class SandboxBank(Connector):
             raise BankUnavailable
 
 
-def _printed(visit: bank_data.Visit) -> tuple[BankStatement, ...]:
+def _printed(session: bank_data.BankSession) -> tuple[BankStatement, ...]:
     from coatcheck.connectors.sandbox import pdf  # noqa: PLC0415 (web and worker load the same connector; only the worker's jobs get here, and the web process is spared reportlab)
 
     return tuple(
@@ -192,7 +192,7 @@ def _printed(visit: bank_data.Visit) -> tuple[BankStatement, ...]:
             period_end=each.end,
             pdf=pdf.printed(each),
         )
-        for each in statements(visit)
+        for each in statements(session)
     )
 
 

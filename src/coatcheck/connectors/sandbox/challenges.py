@@ -6,7 +6,7 @@ password -> error | question -> answer -> error | rejected | next question | in
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from coatcheck.connectors.contract import Asking, ChallengeType, Option, Question
+from coatcheck.connectors.contract import ChallengeType, NeedsAnswers, Option, Question
 from coatcheck.connectors.sandbox import images
 from coatcheck.errors import (
     AnswerRejected,
@@ -81,7 +81,7 @@ def check_password(password: str) -> None:
 
 def next_question(
     kind: ChallengeType | None, rounds: int, answers: Mapping[str, str] | None, state: bytes | None
-) -> Asking | None:
+) -> NeedsAnswers | None:
     """The question that still stands between the user and the bank, None when none does.
 
     Args:
@@ -109,7 +109,7 @@ def next_question(
     return _asking(kind, asked + 1)
 
 
-def _asking(kind: ChallengeType, number: int) -> Asking:
+def _asking(kind: ChallengeType, number: int) -> NeedsAnswers:
     question = Question(
         key=_key(number),
         type=kind,
@@ -117,7 +117,7 @@ def _asking(kind: ChallengeType, number: int) -> Asking:
         options=_OPTIONS.get(kind, ()),
         image_data=_PICTURE if kind is ChallengeType.IMAGE_DATA else None,
     )
-    return Asking((question,), state=str(number).encode())
+    return NeedsAnswers((question,), state=str(number).encode())
 
 
 def _key(number: int) -> str:

@@ -291,17 +291,17 @@ def _buy(month: _Month, place: int, budget: int) -> None:
     if budget <= 0:
         month.write(place, month.on(1, _MORNING), -budget, merchants.received_from(merchants.FRIENDS[0]))
         return
-    bought = list(_purchases(month, budget))
-    kept = sum(each.price for each in bought if not each.returned)
-    costs = [each.price * budget // kept for each in bought]
+    issued = list(_purchases(month, budget))
+    kept = sum(each.price for each in issued if not each.returned)
+    costs = [each.price * budget // kept for each in issued]
     fees = [
         cost * 3 // 100 if each.shop.entry.is_international else 0
-        for each, cost in zip(bought, costs, strict=True)
+        for each, cost in zip(issued, costs, strict=True)
     ]
-    spent = sum(cost for each, cost in zip(bought, costs, strict=True) if not each.returned) + sum(fees)
-    largest = max((n for n, each in enumerate(bought) if not each.returned), key=lambda n: costs[n])
+    spent = sum(cost for each, cost in zip(issued, costs, strict=True) if not each.returned) + sum(fees)
+    largest = max((n for n, each in enumerate(issued) if not each.returned), key=lambda n: costs[n])
     costs[largest] += budget - spent
-    for each, cost, fee in zip(bought, costs, fees, strict=True):
+    for each, cost, fee in zip(issued, costs, fees, strict=True):
         month.write(place, each.at, -cost, each.shop.entry, posted=each.posted, held=-_held(each.shop, cost))
         month.write(place, each.posted, -fee, merchants.FOREIGN_FEE)
         if each.returned:

@@ -23,7 +23,7 @@ from coatcheck.widget.presenters import (
     show_members,
     stand,
 )
-from coatcheck.widget.request import Visit
+from coatcheck.widget.request import WidgetRequest
 
 
 class Value(Struct, frozen=True):
@@ -54,20 +54,20 @@ class SelectionBody(Struct, frozen=True):
     account_guid: Annotated[str, Meta(max_length=64)]
 
 
-async def list_(visit: Visit) -> schemas.Members:
-    found = await list_members(visit.connection, visit.session.user_guid, EVERY)
-    return schemas.Members(members=await show_members(visit, found.items))
+async def list_(request: WidgetRequest) -> schemas.Members:
+    found = await list_members(request.connection, request.session.user_guid, EVERY)
+    return schemas.Members(members=await show_members(request, found.items))
 
 
-async def create(visit: Visit) -> schemas.MadeMember:
+async def create(request: WidgetRequest) -> schemas.MadeMember:
     """A new member with what the session is for: its jobs start, or wait for the bank's own page."""
-    visit.require_consent()
-    wanted, options = visit.parse(MemberBody), visit.options
-    member, _is_started = await visit.house.linker.connect(
-        visit.connection,
-        client=await visit.client(),
-        user=await visit.user(),
-        institution_code=visit.house.registry.find(wanted.institution_guid).code,
+    request.require_consent()
+    wanted, options = request.parse(MemberBody), request.options
+    member, _is_started = await request.services.members.connect(
+        request.connection,
+        client=await request.client(),
+        user=await request.user(),
+        institution_code=request.services.registry.find(wanted.institution_guid).code,
         credentials=_entered(wanted.credentials),
         use_cases=options.use_cases,
         is_oauth=wanted.is_oauth,
@@ -76,119 +76,121 @@ async def create(visit: Visit) -> schemas.MadeMember:
         include_transactions=options.include_transactions,
         callback_payload=options.callback_payload,
     )
-    uri = await _window(visit, member) if member.is_oauth else None
-    return schemas.MadeMember(member=await show_member(visit, member, uri))
+    uri = await _window(request, member) if member.is_oauth else None
+    return schemas.MadeMember(member=await show_member(request, member, uri))
 
 
-async def read(visit: Visit) -> schemas.Member:
-    return await show_member(visit, await visit.member())
+async def read(request: WidgetRequest) -> schemas.Member:
+    return await show_member(request, await request.member())
 
 
-async def update(visit: Visit) -> schemas.MadeMember:
+async def update(request: WidgetRequest) -> schemas.MadeMember:
     """Other credentials: they take the place of what was on its way."""
-    member = await visit.member()
-    visit.require_consent(member)
-    institution = visit.house.registry.find(member.institution_code)
-    changed = await visit.house.linker.change(
-        visit.connection,
+    member = await request.member()
+    request.require_consent(member)
+    institution = request.services.registry.find(member.institution_code)
+    changed = await request.services.members.change(
+        request.connection,
         member,
-        credentials=_entered(visit.parse(ValuesBody).credentials),
-        kinds=offered(visit, institution),
-        include_transactions=visit.options.include_transactions,
-        callback_payload=visit.options.callback_payload,
+        credentials=_entered(request.parse(ValuesBody).credentials),
+        kinds=offered(request, institution),
+        include_transactions=request.options.include_transactions,
+        callback_payload=request.options.callback_payload,
     )
-    return schemas.MadeMember(member=await show_member(visit, changed))
+    return schemas.MadeMember(member=await show_member(request, changed))
 
 
-async def delete(visit: Visit) -> None:
-    await visit.house.linker.disconnect(visit.connection, await visit.member())
+async def delete(request: WidgetRequest) -> None:
+    await request.services.members.disconnect(request.connection, await request.member())
 
 
-async def credentials(visit: Visit) -> schemas.Credentials:
+async def credentials(request: WidgetRequest) -> schemas.Credentials:
     """The boxes of its login form, never what was entered."""
-    member = await visit.member()
-    return show_credentials(visit.locale, visit.house.registry.find(member.institution_code).credentials)
+    member = await request.member()
+    return show_credentials(
+        request.locale, request.services.registry.find(member.institution_code).credentials
+    )
 
 
-async def answer(visit: Visit) -> schemas.MadeMember:
-    member = await visit.member()
-    visit.require_consent(member)
-    answers = [(each.guid, each.value) for each in visit.parse(ValuesBody).credentials]
-    answered = await visit.house.linker.answer(visit.connection, member, answers)
-    return schemas.MadeMember(member=await show_member(visit, answered))
+async def answer(request: WidgetRequest) -> schemas.MadeMember:
+    member = await request.member()
+    request.require_consent(member)
+    answers = [(each.guid, each.value) for each in request.parse(ValuesBody).credentials]
+    answered = await request.services.members.answer(request.connection, member, answers)
+    return schemas.MadeMember(member=await show_member(request, answered))
 
 
-async def start_job(visit: Visit) -> schemas.MadeMember:
+async def start_job(request: WidgetRequest) -> schemas.MadeMember:
     """What the session still wants of the bank, else all it wants; or one kind of that."""
-    member = await visit.member()
-    visit.require_consent(member)
-    first, *others = await _kinds(visit, member)
-    started = await visit.house.linker.start(
-        visit.connection,
+    member = await request.member()
+    request.require_consent(member)
+    first, *others = await _kinds(request, member)
+    started = await request.services.members.start(
+        request.connection,
         member,
         first,
-        requested_by=visit.session.guid,
-        callback_payload=visit.options.callback_payload,
-        include_transactions=visit.options.include_transactions,
+        requested_by=request.session.guid,
+        callback_payload=request.options.callback_payload,
+        include_transactions=request.options.include_transactions,
         follow_ups=others,
     )
-    return schemas.MadeMember(member=await show_member(visit, started))
+    return schemas.MadeMember(member=await show_member(request, started))
 
 
-async def job(visit: Visit) -> schemas.Job:
-    return show_job(await find_job(visit.connection, visit.session.user_guid, visit.path["job"]))
+async def job(request: WidgetRequest) -> schemas.Job:
+    return show_job(await find_job(request.connection, request.session.user_guid, request.path["job"]))
 
 
-async def oauth_window_uri(visit: Visit) -> schemas.OAuthWindow:
+async def oauth_window_uri(request: WidgetRequest) -> schemas.OAuthWindow:
     """A fresh window for a member that is PENDING, or must consent again."""
-    member = await visit.member()
-    visit.require_consent(member)
-    return schemas.OAuthWindow(guid=member.guid, oauth_window_uri=await _window(visit, member))
+    member = await request.member()
+    request.require_consent(member)
+    return schemas.OAuthWindow(guid=member.guid, oauth_window_uri=await _window(request, member))
 
 
-async def list_accounts(visit: Visit) -> schemas.Accounts:
+async def list_accounts(request: WidgetRequest) -> schemas.Accounts:
     """Those that can be verified."""
-    member = await visit.member()
-    found = await verified_accounts(visit.connection, member.user_guid, member.guid)
+    member = await request.member()
+    found = await verified_accounts(request.connection, member.user_guid, member.guid)
     return schemas.Accounts(accounts=[show_account(each) for each in found])
 
 
-async def select_account(visit: Visit) -> schemas.MadeMember:
+async def select_account(request: WidgetRequest) -> schemas.MadeMember:
     """Which of them the user means; written down, for the page to tell its client."""
-    member, chosen = await visit.member(), visit.parse(SelectionBody).account_guid
-    visit.require_consent(member)
-    found = await verified_accounts(visit.connection, member.user_guid, member.guid)
+    member, chosen = await request.member(), request.parse(SelectionBody).account_guid
+    request.require_consent(member)
+    found = await verified_accounts(request.connection, member.user_guid, member.guid)
     if chosen not in {each.guid for each in found}:
         raise InvalidRequest("This is none of the accounts that can be verified.")
-    await visit.house.widget_sessions.note_account(visit.connection, visit.session, chosen)
-    await visit.record("widget.account_selected", chosen, member_guid=member.guid)
-    visit = replace(visit, session=replace(visit.session, selected_account_guid=chosen))
-    return schemas.MadeMember(member=await show_member(visit, member))
+    await request.services.widget_sessions.note_account(request.connection, request.session, chosen)
+    await request.record("widget.account_selected", chosen, member_guid=member.guid)
+    request = replace(request, session=replace(request.session, selected_account_guid=chosen))
+    return schemas.MadeMember(member=await show_member(request, member))
 
 
-async def _window(visit: Visit, member: Member) -> str:
+async def _window(request: WidgetRequest, member: Member) -> str:
     return await open_window(
-        visit.house,
-        visit.connection,
+        request.services,
+        request.connection,
         member,
-        visit.options.way_back,
-        include_transactions=visit.options.include_transactions,
-        callback_payload=visit.options.callback_payload,
-        session_guid=visit.session.guid,
-        locale=visit.locale,
+        request.options.return_target,
+        include_transactions=request.options.include_transactions,
+        callback_payload=request.options.callback_payload,
+        session_guid=request.session.guid,
+        locale=request.locale,
     )
 
 
-async def _kinds(visit: Visit, member: Member) -> Sequence[JobKind]:
-    wanted = visit.parse(JobBody).job_type if visit.body else None
-    institution = visit.house.registry.find(member.institution_code)
+async def _kinds(request: WidgetRequest, member: Member) -> Sequence[JobKind]:
+    wanted = request.parse(JobBody).job_type if request.body else None
+    institution = request.services.registry.find(member.institution_code)
     if wanted is not None:
-        named = [kind for kind in visit.options.kinds if schemas.JOB_TYPES[kind] == wanted]
+        named = [kind for kind in request.options.kinds if schemas.JOB_TYPES[kind] == wanted]
         if not named:
             raise InvalidRequest("This session is not for a job of this type.")
         return named
-    standing = await stand(visit, member, institution)
-    return standing.missing or offered(visit, institution) or visit.options.kinds
+    standing = await stand(request, member, institution)
+    return standing.missing or offered(request, institution) or request.options.kinds
 
 
 def _entered(values: Sequence[Value]) -> dict[str, str]:

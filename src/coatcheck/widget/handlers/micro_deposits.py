@@ -11,7 +11,7 @@ from coatcheck.members.records import DepositAccount
 from coatcheck.model.micro_deposits import MicroDeposit, find_micro_deposit
 from coatcheck.widget import schemas
 from coatcheck.widget.presenters import show_institution, show_micro_deposit
-from coatcheck.widget.request import Visit
+from coatcheck.widget.request import WidgetRequest
 
 TYPES = {number: name for name, number in schemas.ACCOUNT_TYPES.items()}
 CENTS, AMOUNT = re.compile(r"[0-9]{1,2}"), re.compile(r"[0-9]{0,6}\.[0-9]{1,2}")
@@ -38,15 +38,15 @@ class AmountsBody(Struct, frozen=True):
     deposit_amount_2: Annotated[str, Meta(max_length=12)]
 
 
-async def create(visit: Visit) -> schemas.MadeMicroDeposit:
-    visit.require_consent()
-    if not visit.has_micro_deposits:
+async def create(request: WidgetRequest) -> schemas.MadeMicroDeposit:
+    request.require_consent()
+    if not request.has_micro_deposits:
         raise JobNotSupported("This session is not for micro-deposits.")
-    wanted = visit.parse(AccountBody)
-    deposit = await visit.house.micro_deposits.create(
-        visit.connection,
-        client=await visit.client(),
-        user=await visit.user(),
+    wanted = request.parse(AccountBody)
+    deposit = await request.services.micro_deposits.create(
+        request.connection,
+        client=await request.client(),
+        user=await request.user(),
         account=DepositAccount(
             account_number=wanted.account_number,
             routing_number=wanted.routing_number,
@@ -57,44 +57,44 @@ async def create(visit: Visit) -> schemas.MadeMicroDeposit:
         ),
         account_type=TYPES[wanted.account_type],
     )
-    return schemas.MadeMicroDeposit(micro_deposit=show_micro_deposit(visit, deposit))
+    return schemas.MadeMicroDeposit(micro_deposit=show_micro_deposit(request, deposit))
 
 
-async def read(visit: Visit) -> schemas.MicroDeposit:
+async def read(request: WidgetRequest) -> schemas.MicroDeposit:
     """As they are now: reading looks whether they have arrived."""
     return show_micro_deposit(
-        visit, await visit.house.micro_deposits.refresh(visit.connection, await _find(visit))
+        request, await request.services.micro_deposits.refresh(request.connection, await _find(request))
     )
 
 
-async def verify(visit: Visit) -> schemas.MadeMicroDeposit:
+async def verify(request: WidgetRequest) -> schemas.MadeMicroDeposit:
     """Whether the amounts were right is in the status, not in HTTP's."""
-    amounts = visit.parse(AmountsBody)
-    verified = await visit.house.micro_deposits.verify(
-        visit.connection,
-        await _find(visit),
+    amounts = request.parse(AmountsBody)
+    verified = await request.services.micro_deposits.verify(
+        request.connection,
+        await _find(request),
         (_dollars(amounts.deposit_amount_1), _dollars(amounts.deposit_amount_2)),
     )
-    return schemas.MadeMicroDeposit(micro_deposit=show_micro_deposit(visit, verified))
+    return schemas.MadeMicroDeposit(micro_deposit=show_micro_deposit(request, verified))
 
 
-async def check_routing_number(visit: Visit) -> schemas.RoutingNumber:
+async def check_routing_number(request: WidgetRequest) -> schemas.RoutingNumber:
     """Whether money can be sent there; and whether signing in would be quicker."""
-    number = visit.path["number"]
-    if not visit.house.micro_deposits.knows_routing_number(number):
+    number = request.path["number"]
+    if not request.services.micro_deposits.knows_routing_number(number):
         return schemas.RoutingNumber(blocked_routing_number=INVALID)
-    found = visit.house.registry.search(routing_number=number, supports=visit.options.kinds)
+    found = request.services.registry.search(routing_number=number, supports=request.options.kinds)
     if not found:
         return schemas.RoutingNumber()
     return schemas.RoutingNumber(blocked_routing_number=IAV_PREFERRED, institution=show_institution(found[0]))
 
 
-async def _find(visit: Visit) -> MicroDeposit:
+async def _find(request: WidgetRequest) -> MicroDeposit:
     return await find_micro_deposit(
-        visit.connection,
-        visit.session.client_guid,
-        visit.path["micro_deposit"],
-        user_guid=visit.session.user_guid,
+        request.connection,
+        request.session.client_guid,
+        request.path["micro_deposit"],
+        user_guid=request.session.user_guid,
     )
 
 

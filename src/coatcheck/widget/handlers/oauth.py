@@ -9,27 +9,27 @@ from coatcheck.model.oauth_states import (
 )
 from coatcheck.widget import schemas
 from coatcheck.widget.presenters import show_oauth_state
-from coatcheck.widget.request import Visit
+from coatcheck.widget.request import WidgetRequest
 
 
-async def list_(visit: Visit) -> schemas.OAuthStates:
+async def list_(request: WidgetRequest) -> schemas.OAuthStates:
     found = await list_oauth_states(
-        visit.connection,
-        visit.session.user_guid,
-        visit.session.guid,
-        member_guid=visit.query.get("outbound_member_guid") or None,
+        request.connection,
+        request.session.user_guid,
+        request.session.guid,
+        member_guid=request.query.get("outbound_member_guid") or None,
     )
-    return schemas.OAuthStates(oauth_states=[_show(visit, each) for each in found])
+    return schemas.OAuthStates(oauth_states=[_show(request, each) for each in found])
 
 
-async def read(visit: Visit) -> schemas.OAuthState:
-    state = await find_oauth_state(visit.connection, visit.session.user_guid, visit.path["state"])
-    if state.session_guid != visit.session.guid:
+async def read(request: WidgetRequest) -> schemas.OAuthState:
+    state = await find_oauth_state(request.connection, request.session.user_guid, request.path["state"])
+    if state.session_guid != request.session.guid:
         raise NotFound
     if state.first_retrieved_at is None:
-        await note_retrieval(visit.connection, state, visit.house.clock.now())
-    return _show(visit, state)
+        await note_retrieval(request.connection, state, request.services.clock.now())
+    return _show(request, state)
 
 
-def _show(visit: Visit, state: OAuthState) -> schemas.OAuthState:
-    return show_oauth_state(state, oldest=visit.house.clock.now() - visit.house.settings.link_ttl)
+def _show(request: WidgetRequest, state: OAuthState) -> schemas.OAuthState:
+    return show_oauth_state(state, oldest=request.services.clock.now() - request.services.settings.link_ttl)

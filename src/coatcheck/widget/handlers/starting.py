@@ -10,7 +10,7 @@ from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import NotFound
 from coatcheck.model.members import Member, find_member, list_members
 from coatcheck.model.micro_deposits import MicroDeposit, find_micro_deposit
-from coatcheck.model.paging import Page
+from coatcheck.model.paging import PageRequest
 from coatcheck.model.statuses import STATUS_IDS
 from coatcheck.model.statuses import ConnectionStatus as Status
 from coatcheck.model.widgets import readers_of, widget_look
@@ -22,10 +22,10 @@ from coatcheck.widget.presenters import (
     show_micro_deposit,
     stand,
 )
-from coatcheck.widget.request import Visit
+from coatcheck.widget.request import WidgetRequest
 from coatcheck.widget.steps import Step, how_to_sign_in, step_on_return
 
-EVERY = Page(1, 1000)
+EVERY = PageRequest(1, 1000)
 """More members than a user can have."""
 
 SHARES = {
@@ -42,32 +42,32 @@ class ConsentBody(Struct, frozen=True):
     accepted: Literal[True]
 
 
-async def start(visit: Visit) -> schemas.Start:
+async def start(request: WidgetRequest) -> schemas.Start:
     """The first step, and what it is about."""
-    member, deposit = await _current_member(visit), await _current_deposit(visit)
-    institution = _institution(visit, member)
-    everyone = (await list_members(visit.connection, visit.session.user_guid, EVERY)).items
-    members = await show_members(visit, everyone)
+    member, deposit = await _current_member(request), await _current_deposit(request)
+    institution = _institution(request, member)
+    everyone = (await list_members(request.connection, request.session.user_guid, EVERY)).items
+    members = await show_members(request, everyone)
     return schemas.Start(
-        step=await _first_step(visit, member, deposit, institution, members),
-        member=await show_member(visit, member) if member else None,
+        step=await _first_step(request, member, deposit, institution, members),
+        member=await show_member(request, member) if member else None,
         institution=show_institution(institution) if institution else None,
-        micro_deposit=show_micro_deposit(visit, deposit) if deposit else None,
+        micro_deposit=show_micro_deposit(request, deposit) if deposit else None,
         members=members,
-        consent_needed=visit.session.consented_at is None,
-        consent=await _consent(visit),
-        microdeposits_enabled=visit.has_micro_deposits,
+        consent_needed=request.session.consented_at is None,
+        consent=await _consent(request),
+        microdeposits_enabled=request.has_micro_deposits,
     )
 
 
-async def consent(visit: Visit) -> schemas.Start:
+async def consent(request: WidgetRequest) -> schemas.Start:
     """Writes down who agreed to what; nothing new is connected before. Where that leads is the answer."""
-    visit.parse(ConsentBody)
-    consented = await visit.house.widget_sessions.note_consent(visit.connection, visit.session)
-    begun = await start(replace(visit, session=consented))
-    await visit.record(
+    request.parse(ConsentBody)
+    consented = await request.services.widget_sessions.note_consent(request.connection, request.session)
+    begun = await start(replace(request, session=consented))
+    await request.record(
         "widget.consented",
-        visit.session.user_guid,
+        request.session.user_guid,
         shares=",".join(begun.consent.shares),
         refreshes=begun.consent.refreshes,
         readers=",".join(begun.consent.readers),
@@ -76,23 +76,23 @@ async def consent(visit: Visit) -> schemas.Start:
 
 
 async def _first_step(
-    visit: Visit,
+    request: WidgetRequest,
     member: Member | None,
     deposit: MicroDeposit | None,
     institution: contract.Institution | None,
     members: list[schemas.Member],
 ) -> Step:
-    options = visit.options
+    options = request.options
     if member is not None and institution is not None:
-        standing = await stand(visit, member, institution)
+        standing = await stand(request, member, institution)
         return step_on_return(standing, is_update=options.update_credentials)
     if deposit is not None and deposit.status != "PREINITIATED":
         return Step.MICRO_DEPOSITS
-    if visit.session.consented_at is None:
+    if request.session.consented_at is None:
         return Step.CONSENT
     if institution is not None:
         return how_to_sign_in(is_oauth=institution.supports_oauth)
-    if visit.is_for_verification and any(_is_reusable(each) for each in members):
+    if request.is_for_verification and any(_is_reusable(each) for each in members):
         return Step.VERIFY_EXISTING_MEMBER
     return Step.SEARCH
 
@@ -101,50 +101,50 @@ def _is_reusable(member: schemas.Member) -> bool:
     return member.verification_is_enabled and member.connection_status == STATUS_IDS[Status.CONNECTED]
 
 
-async def _current_member(visit: Visit) -> Member | None:
+async def _current_member(request: WidgetRequest) -> Member | None:
     """The one the widget was opened for; none where it is gone, or has no bank any more."""
-    guid = visit.options.current_member_guid
+    guid = request.options.current_member_guid
     if guid is None:
         return None
     try:
-        member = await find_member(visit.connection, visit.session.user_guid, guid)
-        visit.house.registry.find(member.institution_code)
+        member = await find_member(request.connection, request.session.user_guid, guid)
+        request.services.registry.find(member.institution_code)
     except NotFound:
         return None
     return member
 
 
-async def _current_deposit(visit: Visit) -> MicroDeposit | None:
-    guid = visit.options.current_microdeposit_guid
+async def _current_deposit(request: WidgetRequest) -> MicroDeposit | None:
+    guid = request.options.current_microdeposit_guid
     if guid is None:
         return None
     try:
         deposit = await find_micro_deposit(
-            visit.connection, visit.session.client_guid, guid, user_guid=visit.session.user_guid
+            request.connection, request.session.client_guid, guid, user_guid=request.session.user_guid
         )
-        return await visit.house.micro_deposits.refresh(visit.connection, deposit)
+        return await request.services.micro_deposits.refresh(request.connection, deposit)
     except NotFound:
         return None
 
 
-def _institution(visit: Visit, member: Member | None) -> contract.Institution | None:
-    code = member.institution_code if member else visit.options.current_institution_code
+def _institution(request: WidgetRequest, member: Member | None) -> contract.Institution | None:
+    code = member.institution_code if member else request.options.current_institution_code
     try:
-        return visit.house.registry.find(code) if code else None
+        return request.services.registry.find(code) if code else None
     except NotFound:
         return None
 
 
-async def _consent(visit: Visit) -> schemas.Consent:
+async def _consent(request: WidgetRequest) -> schemas.Consent:
     """What is handed on, how often it is read, by whom, and for how long what they hold is good."""
-    options, client_guid = visit.options, visit.session.client_guid
+    options, client_guid = request.options, request.session.client_guid
     shares = [share for kind in options.kinds for share in SHARES[kind]]
     if not options.include_transactions:
         shares = [share for share in shares if share != "transactions"]
     return schemas.Consent(
         shares=list(dict.fromkeys(shares)),
         refreshes="once" if options.background_aggregation_is_disabled else "daily",
-        readers=await readers_of(visit.connection, client_guid),
-        reading_days=visit.house.settings.token_ttl.days,
-        privacy_url=(await widget_look(visit.connection, client_guid)).privacy_url,
+        readers=await readers_of(request.connection, client_guid),
+        reading_days=request.services.settings.token_ttl.days,
+        privacy_url=(await widget_look(request.connection, client_guid)).privacy_url,
     )

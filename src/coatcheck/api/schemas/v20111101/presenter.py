@@ -6,21 +6,21 @@ from typing import Annotated, Any
 from msgspec.structs import replace
 
 from coatcheck.api.presenter import NO_MERCHANTS, Include
-from coatcheck.api.schemas.encoding import encode, number_or_text, picture, shaped, shaped_all
+from coatcheck.api.schemas.encoding import encode, number_or_text, picture, to_schema, to_schemas
 from coatcheck.api.schemas.v20111101 import accounts, schemas, token_schemas
 from coatcheck.api.schemas.v20111101.includes import extras
 from coatcheck.connectors.contract import CredentialField, Institution, JobKind
 from coatcheck.connectors.registry import ListedMerchant
-from coatcheck.grants.issuer import Bought
+from coatcheck.grants.issuer import IssuedToken
 from coatcheck.members.records import Challenge, DepositAccount
 from coatcheck.model.accounts import Account
 from coatcheck.model.categories import BY_NAME, Category
 from coatcheck.model.members import Member
 from coatcheck.model.micro_deposits import MicroDeposit
-from coatcheck.model.paging import Listing
+from coatcheck.model.paging import Page
 from coatcheck.model.statements import Statement
 from coatcheck.model.statuses import ConnectionStatus, message
-from coatcheck.model.tokens import IssuedToken
+from coatcheck.model.tokens import TokenRow
 from coatcheck.model.transactions import Transaction
 from coatcheck.model.users import User
 from coatcheck.vault.vault import AccountNumbers, AccountOwner
@@ -43,7 +43,7 @@ FEED = {
 """What the bank itself said of an account, and the field it ended up in."""
 
 
-def pagination(listing: Listing[Any]) -> schemas.Pagination:
+def pagination(listing: Page[Any]) -> schemas.Pagination:
     """An empty list has one page, as in MX's answers."""
     pages = max(1, -(-listing.total // listing.page.size))
     return schemas.Pagination(listing.page.number, listing.page.size, listing.total, pages)
@@ -67,7 +67,7 @@ def member_parts(member: Member, oauth_window_uri: str | None = None) -> dict[st
 
 
 def _institution(institution: Institution) -> schemas.Institution:
-    return shaped(
+    return to_schema(
         institution,
         schemas.Institution,
         supports_account_identification=JobKind.IDENTIFICATION in institution.supports,
@@ -80,11 +80,13 @@ def _institution(institution: Institution) -> schemas.Institution:
 
 def _member(member: Member, oauth_window_uri: str | None = None) -> schemas.Member:
     # The record knows a job's guid, which this dialect must not show.
-    return shaped(member, schemas.Member, most_recent_job_guid=None, **member_parts(member, oauth_window_uri))
+    return to_schema(
+        member, schemas.Member, most_recent_job_guid=None, **member_parts(member, oauth_window_uri)
+    )
 
 
 def _account(account: Account) -> accounts.Account:
-    shape = shaped(account, accounts.Account)
+    shape = to_schema(account, accounts.Account)
     if account.is_manual:
         return shape
     return replace(shape, **{name: getattr(account, source) for name, source in FEED.items()})
@@ -92,11 +94,11 @@ def _account(account: Account) -> accounts.Account:
 
 def _statement(statement: Statement) -> schemas.Statement:
     path = f"/users/{statement.user_guid}/members/{statement.member_guid}/statements/{statement.guid}.pdf"
-    return shaped(statement, schemas.Statement, uri=path)
+    return to_schema(statement, schemas.Statement, uri=path)
 
 
 def _micro_deposit(deposit: MicroDeposit, account: DepositAccount) -> schemas.MicroDeposit:
-    return shaped(
+    return to_schema(
         deposit,
         schemas.MicroDeposit,
         account_name=account.account_name,
@@ -111,11 +113,11 @@ def _micro_deposit(deposit: MicroDeposit, account: DepositAccount) -> schemas.Mi
 
 def _category(category: Category) -> schemas.Category:
     income = BY_NAME["Income"].guid
-    return shaped(category, schemas.Category, is_income=income in {category.guid, category.parent_guid})
+    return to_schema(category, schemas.Category, is_income=income in {category.guid, category.parent_guid})
 
 
 def _merchant(listed: ListedMerchant) -> schemas.Merchant:
-    return shaped(listed.merchant, schemas.Merchant, guid=listed.guid)
+    return to_schema(listed.merchant, schemas.Merchant, guid=listed.guid)
 
 
 class V20111101:
@@ -126,16 +128,16 @@ class V20111101:
         return "v20111101"
 
     def show_user(self, user: User) -> Annotated[bytes, schemas.UserBody]:
-        return encode(schemas.UserBody(shaped(user, schemas.User)))
+        return encode(schemas.UserBody(to_schema(user, schemas.User)))
 
-    def show_users(self, users: Listing[User]) -> Annotated[bytes, schemas.UsersBody]:
-        return encode(schemas.UsersBody(shaped_all(users.items, schemas.User), pagination(users)))
+    def show_users(self, users: Page[User]) -> Annotated[bytes, schemas.UsersBody]:
+        return encode(schemas.UsersBody(to_schemas(users.items, schemas.User), pagination(users)))
 
     def show_institution(self, institution: Institution) -> Annotated[bytes, schemas.InstitutionBody]:
         return encode(schemas.InstitutionBody(_institution(institution)))
 
     def show_institutions(
-        self, institutions: Listing[Institution]
+        self, institutions: Page[Institution]
     ) -> Annotated[bytes, schemas.InstitutionsBody]:
         return encode(
             schemas.InstitutionsBody(
@@ -144,9 +146,9 @@ class V20111101:
         )
 
     def show_credentials(
-        self, credentials: Listing[CredentialField]
+        self, credentials: Page[CredentialField]
     ) -> Annotated[bytes, schemas.CredentialsBody]:
-        items = [shaped(each, schemas.Credential, type=each.field_type) for each in credentials.items]
+        items = [to_schema(each, schemas.Credential, type=each.field_type) for each in credentials.items]
         return encode(schemas.CredentialsBody(items, pagination(credentials)))
 
     def show_member(
@@ -154,18 +156,18 @@ class V20111101:
     ) -> Annotated[bytes, schemas.MemberBody]:
         return encode(schemas.MemberBody(_member(member, oauth_window_uri)))
 
-    def show_members(self, members: Listing[Member]) -> Annotated[bytes, schemas.MembersBody]:
+    def show_members(self, members: Page[Member]) -> Annotated[bytes, schemas.MembersBody]:
         return encode(schemas.MembersBody([_member(each) for each in members.items], pagination(members)))
 
     def show_member_status(
         self, member: Member, challenges: Sequence[Challenge]
     ) -> Annotated[bytes, schemas.MemberStatusBody]:
-        shown = shaped_all(challenges, schemas.Challenge)
-        return encode(schemas.MemberStatusBody(shaped(member, schemas.MemberStatus, challenges=shown)))
+        shown = to_schemas(challenges, schemas.Challenge)
+        return encode(schemas.MemberStatusBody(to_schema(member, schemas.MemberStatus, challenges=shown)))
 
-    def show_challenges(self, challenges: Listing[Challenge]) -> Annotated[bytes, schemas.ChallengesBody]:
+    def show_challenges(self, challenges: Page[Challenge]) -> Annotated[bytes, schemas.ChallengesBody]:
         return encode(
-            schemas.ChallengesBody(shaped_all(challenges.items, schemas.Challenge), pagination(challenges))
+            schemas.ChallengesBody(to_schemas(challenges.items, schemas.Challenge), pagination(challenges))
         )
 
     def show_oauth_window(
@@ -176,31 +178,29 @@ class V20111101:
     def show_account(self, account: Account) -> Annotated[bytes, schemas.AccountBody]:
         return encode(schemas.AccountBody(_account(account)))
 
-    def show_accounts(self, accounts: Listing[Account]) -> Annotated[bytes, schemas.AccountsBody]:
+    def show_accounts(self, accounts: Page[Account]) -> Annotated[bytes, schemas.AccountsBody]:
         return encode(schemas.AccountsBody([_account(each) for each in accounts.items], pagination(accounts)))
 
     def show_account_numbers(
-        self, numbers: Listing[AccountNumbers]
+        self, numbers: Page[AccountNumbers]
     ) -> Annotated[bytes, schemas.AccountNumbersBody]:
-        items = shaped_all(numbers.items, schemas.AccountNumber)
+        items = to_schemas(numbers.items, schemas.AccountNumber)
         return encode(schemas.AccountNumbersBody(items, pagination(numbers)))
 
-    def show_account_owners(
-        self, owners: Listing[AccountOwner]
-    ) -> Annotated[bytes, schemas.AccountOwnersBody]:
-        items = shaped_all(owners.items, schemas.AccountOwner)
+    def show_account_owners(self, owners: Page[AccountOwner]) -> Annotated[bytes, schemas.AccountOwnersBody]:
+        items = to_schemas(owners.items, schemas.AccountOwner)
         return encode(schemas.AccountOwnersBody(items, pagination(owners)))
 
     def show_transaction(self, transaction: Transaction) -> Annotated[bytes, schemas.TransactionBody]:
-        return encode(schemas.TransactionBody(shaped(transaction, schemas.Transaction)))
+        return encode(schemas.TransactionBody(to_schema(transaction, schemas.Transaction)))
 
     def show_transactions(
         self,
-        transactions: Listing[Transaction],
+        transactions: Page[Transaction],
         includes: Collection[Include] = (),
         merchants: Mapping[str, ListedMerchant] = NO_MERCHANTS,
     ) -> Annotated[bytes, schemas.TransactionsBody]:
-        items = shaped_all(transactions.items, schemas.Transaction)
+        items = to_schemas(transactions.items, schemas.Transaction)
         if includes:
             items = [
                 replace(shape, **extras(record, includes, merchants))
@@ -211,7 +211,7 @@ class V20111101:
     def show_statement(self, statement: Statement) -> Annotated[bytes, schemas.StatementBody]:
         return encode(schemas.StatementBody(_statement(statement)))
 
-    def show_statements(self, statements: Listing[Statement]) -> Annotated[bytes, schemas.StatementsBody]:
+    def show_statements(self, statements: Page[Statement]) -> Annotated[bytes, schemas.StatementsBody]:
         return encode(
             schemas.StatementsBody([_statement(each) for each in statements.items], pagination(statements))
         )
@@ -222,9 +222,9 @@ class V20111101:
         return encode(schemas.MicroDepositBody([_micro_deposit(deposit, account)]))
 
     def show_micro_deposits(
-        self, deposits: Listing[MicroDeposit]
+        self, deposits: Page[MicroDeposit]
     ) -> Annotated[bytes, schemas.MicroDepositsBody]:
-        items = shaped_all(deposits.items, schemas.MicroDepositState)
+        items = to_schemas(deposits.items, schemas.MicroDepositState)
         return encode(schemas.MicroDepositsBody(items, pagination(deposits)))
 
     def show_account_verifications(
@@ -235,7 +235,7 @@ class V20111101:
     def show_category(self, category: Category) -> Annotated[bytes, schemas.CategoryBody]:
         return encode(schemas.CategoryBody(_category(category)))
 
-    def show_categories(self, categories: Listing[Category]) -> Annotated[bytes, schemas.CategoriesBody]:
+    def show_categories(self, categories: Page[Category]) -> Annotated[bytes, schemas.CategoriesBody]:
         return encode(
             schemas.CategoriesBody([_category(each) for each in categories.items], pagination(categories))
         )
@@ -243,7 +243,7 @@ class V20111101:
     def show_merchant(self, merchant: ListedMerchant) -> Annotated[bytes, schemas.MerchantBody]:
         return encode(schemas.MerchantBody(_merchant(merchant)))
 
-    def show_merchants(self, merchants: Listing[ListedMerchant]) -> Annotated[bytes, schemas.MerchantsBody]:
+    def show_merchants(self, merchants: Page[ListedMerchant]) -> Annotated[bytes, schemas.MerchantsBody]:
         return encode(
             schemas.MerchantsBody([_merchant(each) for each in merchants.items], pagination(merchants))
         )
@@ -251,7 +251,7 @@ class V20111101:
     def show_merchant_location(
         self, merchant: ListedMerchant
     ) -> Annotated[bytes, schemas.MerchantLocationBody]:
-        location = shaped(
+        location = to_schema(
             merchant.merchant,
             schemas.MerchantLocation,
             guid=merchant.location_guid,
@@ -277,7 +277,7 @@ class V20111101:
     ) -> Annotated[bytes, token_schemas.LegacyAuthorizationCodeBody]:
         return encode(token_schemas.LegacyAuthorizationCodeBody(token_schemas.LegacyAuthorizationCode(code)))
 
-    def show_tokens(self, tokens: Sequence[IssuedToken]) -> Annotated[bytes, token_schemas.TokensBody]:
+    def show_tokens(self, tokens: Sequence[TokenRow]) -> Annotated[bytes, token_schemas.TokensBody]:
         return encode(
             token_schemas.TokensBody(
                 [
@@ -289,11 +289,11 @@ class V20111101:
             )
         )
 
-    def show_grants(self, tokens: Sequence[IssuedToken]) -> Annotated[bytes, token_schemas.GrantsBody]:
+    def show_grants(self, tokens: Sequence[TokenRow]) -> Annotated[bytes, token_schemas.GrantsBody]:
         return encode(
             token_schemas.GrantsBody(
                 [
-                    shaped(
+                    to_schema(
                         each,
                         token_schemas.Grant,
                         payment_processor_guid=each.processor_guid,
@@ -304,17 +304,17 @@ class V20111101:
             )
         )
 
-    def show_token(self, bought: Bought) -> Annotated[bytes, token_schemas.Token]:
-        return encode(token_schemas.Token(bought.access_token, bought.expires_at, bought.scope))
+    def show_token(self, issued: IssuedToken) -> Annotated[bytes, token_schemas.Token]:
+        return encode(token_schemas.Token(issued.access_token, issued.expires_at, issued.scope))
 
-    def show_legacy_token(self, bought: Bought) -> Annotated[bytes, token_schemas.LegacyToken]:
-        return encode(token_schemas.LegacyToken(bought.access_token))
+    def show_legacy_token(self, issued: IssuedToken) -> Annotated[bytes, token_schemas.LegacyToken]:
+        return encode(token_schemas.LegacyToken(issued.access_token))
 
     def show_processor_numbers(
         self, numbers: Sequence[AccountNumbers], *, as_strings: bool
     ) -> Annotated[bytes, token_schemas.ProcessorNumbersBody]:
         items = [
-            shaped(
+            to_schema(
                 each,
                 token_schemas.ProcessorNumber,
                 account_number=number_or_text(each.account_number, as_strings=as_strings),
@@ -325,15 +325,15 @@ class V20111101:
         return encode(token_schemas.ProcessorNumbersBody(items))
 
     def show_processor_owners(
-        self, owners: Listing[AccountOwner]
+        self, owners: Page[AccountOwner]
     ) -> Annotated[bytes, token_schemas.ProcessorOwnersBody]:
-        items = shaped_all(owners.items, token_schemas.ProcessorOwner)
+        items = to_schemas(owners.items, token_schemas.ProcessorOwner)
         return encode(token_schemas.ProcessorOwnersBody(items, pagination(owners)))
 
     def show_payment_account(
         self, account: Account, numbers: AccountNumbers | None
     ) -> Annotated[bytes, token_schemas.PaymentAccountBody]:
-        shape = shaped(
+        shape = to_schema(
             account,
             token_schemas.PaymentAccount,
             account_guid=account.guid,

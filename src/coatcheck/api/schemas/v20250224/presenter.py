@@ -3,20 +3,20 @@
 from typing import Annotated
 
 from coatcheck.api.products import KINDS, Product
-from coatcheck.api.schemas.encoding import encode, shaped, shaped_all
+from coatcheck.api.schemas.encoding import encode, to_schema, to_schemas
 from coatcheck.api.schemas.v20111101.presenter import V20111101, institution_parts, member_parts, pagination
 from coatcheck.api.schemas.v20250224 import schemas
 from coatcheck.connectors.contract import Institution
 from coatcheck.model.accounts import Account
 from coatcheck.model.members import Member
-from coatcheck.model.paging import Listing
+from coatcheck.model.paging import Page
 
 PRODUCTS = {product.value: kind for product, kind in KINDS.items() if product is not Product.HISTORY}
 """The older spelling of the history is understood, and never said."""
 
 
 def _institution(institution: Institution) -> schemas.Institution:
-    return shaped(
+    return to_schema(
         institution,
         schemas.Institution,
         supported_products=[name for name, kind in PRODUCTS.items() if kind in institution.supports],
@@ -25,7 +25,7 @@ def _institution(institution: Institution) -> schemas.Institution:
 
 
 def _member(member: Member, oauth_window_uri: str | None = None) -> schemas.Member:
-    return shaped(member, schemas.Member, **member_parts(member, oauth_window_uri))
+    return to_schema(member, schemas.Member, **member_parts(member, oauth_window_uri))
 
 
 class V20250224(V20111101):
@@ -39,7 +39,7 @@ class V20250224(V20111101):
         return encode(schemas.InstitutionBody(_institution(institution)))
 
     def show_institutions(
-        self, institutions: Listing[Institution]
+        self, institutions: Page[Institution]
     ) -> Annotated[bytes, schemas.InstitutionsBody]:
         return encode(
             schemas.InstitutionsBody(
@@ -52,11 +52,11 @@ class V20250224(V20111101):
     ) -> Annotated[bytes, schemas.MemberBody]:
         return encode(schemas.MemberBody(_member(member, oauth_window_uri)))
 
-    def show_members(self, members: Listing[Member]) -> Annotated[bytes, schemas.MembersBody]:
+    def show_members(self, members: Page[Member]) -> Annotated[bytes, schemas.MembersBody]:
         return encode(schemas.MembersBody([_member(each) for each in members.items], pagination(members)))
 
     def show_account(self, account: Account) -> Annotated[bytes, schemas.AccountBody]:
-        return encode(schemas.AccountBody(shaped(account, schemas.Account)))
+        return encode(schemas.AccountBody(to_schema(account, schemas.Account)))
 
-    def show_accounts(self, accounts: Listing[Account]) -> Annotated[bytes, schemas.AccountsBody]:
-        return encode(schemas.AccountsBody(shaped_all(accounts.items, schemas.Account), pagination(accounts)))
+    def show_accounts(self, accounts: Page[Account]) -> Annotated[bytes, schemas.AccountsBody]:
+        return encode(schemas.AccountsBody(to_schemas(accounts.items, schemas.Account), pagination(accounts)))
