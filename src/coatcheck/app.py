@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from coatcheck.audit import log as audit_log
-from coatcheck.audit.log import AuditLog
+from coatcheck.audit import journal as audit_journal
+from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock, SystemClock
 from coatcheck.config import Settings
 from coatcheck.connectors.registry import Registry, load
@@ -33,10 +33,10 @@ class Services:
     clock: Clock
     db: Database
     vault: Vault
-    audit: AuditLog
+    publisher: EventPublisher
+    journal: Journal
     registry: Registry
     jobs: Jobs
-    publisher: EventPublisher
     dependencies: Dependencies
     """Those of the above that `linking` works with; the worker's side of it is made in the worker."""
     members: Members
@@ -52,7 +52,7 @@ async def prepare_partitions(connection: Connection, now: datetime, settings: Se
     """Makes the partitions of the time to come, in every room that has some. Outside a transaction."""
     await partitions.prepare_partitions(connection, now, settings)
     await vault_room.prepare_partitions(connection, now)
-    await audit_log.prepare_partitions(connection, now)
+    await audit_journal.prepare_partitions(connection, now)
 
 
 @asynccontextmanager
@@ -72,28 +72,28 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
         async with db.transaction() as connection:
             keyring = await open_keyring(connection, master_keys)
         vault = Vault(clock, master_keys)
-        audit = AuditLog(clock)
         registry = Registry(
             load(settings.connectors, seed=settings.sandbox_seed, base_url=settings.base_url, clock=clock)
         )
         jobs = Jobs(clock)
         publisher = EventPublisher(clock, jobs)
-        dependencies = Dependencies(settings, clock, db, vault, registry, publisher, audit, jobs)
+        journal = Journal(clock, publisher)
+        dependencies = Dependencies(settings, clock, db, vault, registry, journal, jobs)
         yield Services(
             settings=settings,
             clock=clock,
             db=db,
             vault=vault,
-            audit=audit,
+            publisher=publisher,
+            journal=journal,
             registry=registry,
             jobs=jobs,
-            publisher=publisher,
             dependencies=dependencies,
             members=Members(dependencies, index_key=keyring.index_key),
             consent=Consent(dependencies),
             micro_deposits=MicroDeposits(dependencies, index_key=keyring.index_key),
-            issuer=Issuer(settings, clock, keyring.hash_key, audit),
-            api_keys=ApiKeys(settings, clock, keyring.hash_key, audit),
+            issuer=Issuer(settings, clock, keyring.hash_key, journal),
+            api_keys=ApiKeys(settings, clock, keyring.hash_key, journal),
             links=Links(settings, clock, keyring.hash_key),
             widget_sessions=WidgetSessions(clock, keyring.hash_key),
         )

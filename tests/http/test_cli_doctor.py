@@ -7,7 +7,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from coatcheck.audit import log as audit
+from coatcheck.audit import journal as audit
 from coatcheck.cli import doctor
 from coatcheck.clock import MovableClock, SystemClock
 from coatcheck.config import Settings

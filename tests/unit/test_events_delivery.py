@@ -12,6 +12,7 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from coatcheck.app import Services
+from coatcheck.audit.entries import Entry
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.events import delivery
@@ -90,12 +91,10 @@ def a_deliverer(services: Services, *, allow_private: bool = True) -> Deliverer:
     return Deliverer(settings, services.clock, services.db, services.vault, services.jobs)
 
 
-async def publish(
-    services: Services, client: Keyed, event: Event | None = EVENT, *, skip: bool = False
-) -> str:
+async def publish(services: Services, client: Keyed, event: Event = EVENT, *, notify: bool = True) -> str:
     """The event's guid, or nothing."""
     async with services.db.transaction() as connection:
-        await services.publisher.publish(connection, client_guid=client.guid, event=event, skip=skip)
+        await services.publisher.publish(connection, client_guid=client.guid, event=event, notify=notify)
     return (await events_of(services, client))[-1] if event else ""
 
 
@@ -182,21 +181,23 @@ async def test_an_event_is_stored_with_what_caused_it_or_not_at_all(services: Se
     assert await wakes(services, guid) == 1
 
 
-@pytest.mark.parametrize(("webhook_url", "skip"), [(None, False), ("https://hooks.example.com/", True)])
+@pytest.mark.parametrize(("webhook_url", "notify"), [(None, True), ("https://hooks.example.com/", False)])
 async def test_a_client_without_a_url_or_that_asked_not_to_be_told_is_not_told(
-    services: Services, deliverer: Deliverer, webhook_url: str | None, skip: bool
+    services: Services, deliverer: Deliverer, webhook_url: str | None, notify: bool
 ) -> None:
     client = await make_client(services, webhook_url=webhook_url)
-    guid = await publish(services, client, skip=skip)
+    guid = await publish(services, client, notify=notify)
     assert await state(services, guid) is None
     assert await wakes(services, guid) == 0
     await deliverer.deliver(guid)
     assert await state(services, guid) is None
 
 
-async def test_no_event_announces_nothing(services: Services) -> None:
+async def test_a_change_without_an_event_is_recorded_and_publishes_nothing(services: Services) -> None:
     client = await make_client(services, webhook_url="https://hooks.example.com/")
-    await publish(services, client, None)
+    async with services.db.transaction() as connection:
+        entry = Entry(actor=client.guid, action="user.updated", subject="USR-1", client_guid=client.guid)
+        await services.journal.record(connection, entry, None)
     assert await events_of(services, client) == []
 
 

@@ -8,8 +8,9 @@ from secrets import token_hex
 import pytest
 
 from coatcheck.app import Services
-from coatcheck.audit import log as audit
-from coatcheck.db.database import Connection, ensure_list_partition, ensure_range_partition
+from coatcheck.audit import journal as audit
+from coatcheck.db.database import Connection
+from coatcheck.db.partitions import ensure_list_partition, ensure_range_partition
 from coatcheck.vault import vault
 
 JANUARY, FEBRUARY, MARCH = (datetime(2031, month, 1, tzinfo=UTC) for month in (1, 2, 3))

@@ -7,8 +7,10 @@ from urllib.parse import parse_qsl
 
 from coatcheck.api.presenter import Presenter
 from coatcheck.app import Services
+from coatcheck.audit.entries import Entry
 from coatcheck.db.database import Connection
 from coatcheck.errors import InvalidRequest, UserDisabled
+from coatcheck.events.catalogue import Event
 from coatcheck.grants.secrets import PresentedSecret
 from coatcheck.model.clients import Client
 from coatcheck.model.users import User, find_user
@@ -116,12 +118,16 @@ class ApiRequest:
             raise UserDisabled
         return user
 
-    async def record(self, action: str, subject: str) -> None:
-        """Writes into the client's audit log, in the call's transaction, that the client did this."""
-        await self.services.audit.record(
+    async def record(
+        self, action: str, subject: str, event: Event | None = None, *, notify: bool = True
+    ) -> None:
+        """Records in the request's transaction what the client changed, and publishes the event.
+
+        Nothing is delivered where `notify` is False or the request has MX-Skip-Webhook.
+        """
+        await self.services.journal.record(
             self.connection,
-            client_guid=self.client.guid,
-            actor=self.client.guid,
-            action=action,
-            subject=subject,
+            Entry(client_guid=self.client.guid, actor=self.client.guid, action=action, subject=subject),
+            event,
+            notify=notify and not self.skips_webhook,
         )

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from coatcheck.audit.log import leaf_hash, written
+from coatcheck.audit.entries import format_instant, leaf_hash
 from coatcheck.db.database import Connection, columns, fetch_all
 
 BATCH = 1000
@@ -86,4 +86,4 @@ def _is_whole(event: _Event) -> bool:
         told = (said["at"], said["guid"], said["client_guid"])
     except (ValueError, KeyError, TypeError):
         return False
-    return told == (written(event.at), event.guid, event.client_guid)
+    return told == (format_instant(event.at), event.guid, event.client_guid)

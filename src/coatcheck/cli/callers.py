@@ -11,6 +11,7 @@ import typer
 
 from coatcheck import ids
 from coatcheck.app import Services
+from coatcheck.audit.entries import Entry
 from coatcheck.cli.console import AsJson, out, show_facts, show_json, show_table
 from coatcheck.cli.runtime import opened, run
 from coatcheck.db.database import Connection
@@ -401,8 +402,8 @@ async def _found_processor(connection: Connection, guid: str) -> Processor:
 async def _trace(
     services: Services, connection: Connection, action: str, subject: str, *, client_guid: str | None = None
 ) -> None:
-    await services.audit.record(
-        connection, client_guid=client_guid, actor="operator", action=action, subject=subject
+    await services.journal.record(
+        connection, Entry(client_guid=client_guid, actor="operator", action=action, subject=subject)
     )
 
 

@@ -1,4 +1,4 @@
-"""Announcing: an event is stored in the transaction of what it tells of, with its wake-up, or not at all."""
+"""Publishing: an event is stored, with its delivery, in the transaction that caused it."""
 
 from coatcheck import ids
 from coatcheck.clock import Clock
@@ -13,28 +13,26 @@ class EventPublisher:
         self._jobs = jobs
 
     async def publish(
-        self, connection: Connection, *, client_guid: str, event: Event | None, skip: bool = False
+        self, connection: Connection, *, client_guid: str, event: Event, notify: bool = True
     ) -> None:
-        """Stores the event; has it delivered where the client has a webhook URL.
+        """Stores the event and, where the client has a webhook URL, its delivery.
 
         Args:
             connection: the caller's transaction.
-            client_guid: who is told.
-            event: what happened; None tells nothing.
-            skip: the caller asked not to be told of its own doing (MX-Skip-Webhook): stored, never sent.
+            client_guid: the client that is notified.
+            event: what happened.
+            notify: False stores the event and delivers nothing (MX-Skip-Webhook).
         """
-        if event is None:
-            return
         guid = ids.new("EVT")
         deliveries = await run(
             connection,
-            """WITH told AS (
+            """WITH stored AS (
                    INSERT INTO event (guid, client_guid, type, payload, callback_payload, created_at)
                    VALUES (%(guid)s, %(client_guid)s, %(type)s, %(payload)s, %(callback_payload)s, %(now)s)
                )
                INSERT INTO delivery (event_guid, next_attempt_at)
                SELECT %(guid)s, %(now)s FROM client
-               WHERE guid = %(client_guid)s AND webhook_url IS NOT NULL AND NOT %(skip)s""",
+               WHERE guid = %(client_guid)s AND webhook_url IS NOT NULL AND %(notify)s""",
             {
                 "guid": guid,
                 "client_guid": client_guid,
@@ -42,7 +40,7 @@ class EventPublisher:
                 "payload": event.payload,
                 "callback_payload": event.callback_payload,
                 "now": self._clock.now(),
-                "skip": skip,
+                "notify": notify,
             },
         )
         if deliveries:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from coatcheck.audit.log import AuditLog
+from coatcheck.audit.entries import Entry
+from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.db.database import Connection, columns, fetch_one, run
@@ -31,11 +32,11 @@ class Rotated:
 class ApiKeys:
     """Mints, rotates and checks the keys of HTTP Basic."""
 
-    def __init__(self, settings: Settings, clock: Clock, hash_key: bytes, audit: AuditLog) -> None:
+    def __init__(self, settings: Settings, clock: Clock, hash_key: bytes, journal: Journal) -> None:
         self._settings = settings
         self._clock = clock
         self._hash_key = hash_key
-        self._audit = audit
+        self._journal = journal
 
     async def issue(self, connection: Connection, owner_guid: str, *, entropy: int | None = None) -> str:
         """A new key for a client (`CLT-`) or a processor (`PPR-`); shown this once. Others stay as they are.
@@ -57,8 +58,8 @@ class ApiKeys:
                 "now": self._clock.now(),
             },
         )
-        await self._audit.record(
-            connection, client_guid=None, actor="operator", action="api_key.issued", subject=owner_guid
+        await self._journal.record(
+            connection, Entry(client_guid=None, actor="operator", action="api_key.issued", subject=owner_guid)
         )
         return key.text
 

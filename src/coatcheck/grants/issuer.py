@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from coatcheck.audit.log import INSERT, AuditLog
+from coatcheck.audit.entries import INSERT, Entry
+from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.db.database import Connection, columns, fetch_one, run
@@ -137,11 +138,11 @@ SELECT sealed_reply, scope, expires_at FROM retried
 class Issuer:
     """Issues codes, exchanges them, and knows the tokens."""
 
-    def __init__(self, settings: Settings, clock: Clock, hash_key: bytes, audit: AuditLog) -> None:
+    def __init__(self, settings: Settings, clock: Clock, hash_key: bytes, journal: Journal) -> None:
         self._settings = settings
         self._clock = clock
         self._hash_key = hash_key
-        self._audit = audit
+        self._journal = journal
 
     async def issue_code(
         self, connection: Connection, *, client_guid: str, scope: Scope, processor_guid: str | None = None
@@ -162,8 +163,10 @@ class Issuer:
         now = self._clock.now()
         expires_at = now + self._settings.code_ttl
         code = generate(Kind.CODE, self._hash_key, period=day_of(expires_at))
-        entry = self._audit.entry(
-            actor=client_guid, action="code.issued", subject=scope.account_guid, client_guid=client_guid
+        entry = self._journal.seal(
+            Entry(
+                actor=client_guid, action="code.issued", subject=scope.account_guid, client_guid=client_guid
+            )
         )
         named = await fetch_one(
             connection,
@@ -218,7 +221,7 @@ class Issuer:
         expires_at = now + self._settings.token_ttl
         token = generate(Kind.TOKEN, self._hash_key, period=week_of(expires_at))
         token_guid = new("TKN")
-        entry = self._audit.entry(actor=processor_guid, action="token.issued", subject=token_guid)
+        entry = self._journal.seal(Entry(actor=processor_guid, action="token.issued", subject=token_guid))
         redeemed = await fetch_one(
             connection,
             _Redeemed,
@@ -256,8 +259,8 @@ class Issuer:
         idempotency_key: str | None,
     ) -> IssuedToken:
         now = self._clock.now()
-        entry = self._audit.entry(
-            actor=processor_guid, action="token.revoked", subject="its code was replayed"
+        entry = self._journal.seal(
+            Entry(actor=processor_guid, action="token.revoked", subject="its code was replayed")
         )
         retried = await fetch_one(
             connection,
@@ -341,6 +344,7 @@ class Issuer:
         )
         if not found:
             raise NotFound
-        await self._audit.record(
-            connection, client_guid=client_guid, actor=client_guid, action="token.revoked", subject=token_guid
+        await self._journal.record(
+            connection,
+            Entry(client_guid=client_guid, actor=client_guid, action="token.revoked", subject=token_guid),
         )

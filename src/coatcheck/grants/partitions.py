@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from psycopg import sql
 
 from coatcheck.config import Settings
-from coatcheck.db.database import Connection, ensure_list_partition
+from coatcheck.db.database import Connection
+from coatcheck.db.partitions import ensure_list_partition
 from coatcheck.grants.secrets import day_of, week_of
 
 KEPT = timedelta(days=30)

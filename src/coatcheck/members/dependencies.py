@@ -1,13 +1,12 @@
-"""What everybody in this room works with, put together once, by `app.build`."""
+"""What the member operations need, built once by `app.build`."""
 
 from dataclasses import dataclass
 
-from coatcheck.audit.log import AuditLog
+from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.connectors.registry import Registry
 from coatcheck.db.database import Database
-from coatcheck.events.publisher import EventPublisher
 from coatcheck.jobs.queue import Jobs
 from coatcheck.vault.vault import Vault
 
@@ -19,6 +18,5 @@ class Dependencies:
     db: Database
     vault: Vault
     registry: Registry
-    publisher: EventPublisher
-    audit: AuditLog
+    journal: Journal
     jobs: Jobs

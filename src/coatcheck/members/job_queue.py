@@ -1,5 +1,6 @@
 """Where a member's jobs are put, and cleared away, whoever asks for it."""
 
+from coatcheck.audit.entries import Entry
 from coatcheck.db.database import Connection
 from coatcheck.jobs.queue import TaskKind
 from coatcheck.members import job_rows
@@ -15,7 +16,7 @@ class Queue:
     def __init__(self, dependencies: Dependencies) -> None:
         self._clock = dependencies.clock
         self._vault = dependencies.vault
-        self._audit = dependencies.audit
+        self._journal = dependencies.journal
         self._jobs = dependencies.jobs
 
     async def put(
@@ -32,13 +33,15 @@ class Queue:
             job.key,
             priority=BACKGROUND_PRIORITY if request.is_background else 0,
         )
-        await self._audit.record(
+        await self._journal.record(
             connection,
-            client_guid=member.client_guid,
-            actor=request.requested_by,
-            action="job.requested",
-            subject=job.guid,
-            detail={"kind": request.kinds[0].value, "member_guid": member.guid},
+            Entry(
+                client_guid=member.client_guid,
+                actor=request.requested_by,
+                action="job.requested",
+                subject=job.guid,
+                detail={"kind": request.kinds[0].value, "member_guid": member.guid},
+            ),
         )
 
     async def clear(self, connection: Connection, member: LockedMember, reason: str) -> None:

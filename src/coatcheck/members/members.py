@@ -14,6 +14,7 @@ from hashlib import sha256
 import psycopg
 
 from coatcheck import ids
+from coatcheck.audit.entries import Entry
 from coatcheck.connectors.contract import Institution, JobKind
 from coatcheck.db.database import Connection, run
 from coatcheck.errors import (
@@ -54,8 +55,7 @@ class Members:
         self._clock = dependencies.clock
         self._vault = dependencies.vault
         self._registry = dependencies.registry
-        self._publisher = dependencies.publisher
-        self._audit = dependencies.audit
+        self._journal = dependencies.journal
         self._jobs = dependencies.jobs
         self._queue = Queue(dependencies)
         self._index_key = index_key
@@ -146,14 +146,6 @@ class Members:
         )
         if not added:
             await self._refuse_double(connection, user.guid, institution.code, login_hash)
-        await self._audit.record(
-            connection,
-            client_guid=client.guid,
-            actor=client.guid,
-            action="member.created",
-            subject=guid,
-            detail={"institution_code": institution.code, "user_guid": user.guid},
-        )
         starts = bool(wants_jobs) and not is_oauth
         if values:
             await self._keep_credentials(connection, user.guid, guid, values)
@@ -167,11 +159,17 @@ class Members:
             )
             await self._queue.put(connection, locked, request, ConnectionStatus.CREATED)
         member = await find_member(connection, user.guid, guid)
-        await self._publisher.publish(
+        await self._journal.record(
             connection,
-            client_guid=client.guid,
-            event=catalogue.member(catalogue.Action.CREATED, member, now, callback_payload=callback_payload),
-            skip=skip_webhook,
+            Entry(
+                client_guid=client.guid,
+                actor=client.guid,
+                action="member.created",
+                subject=guid,
+                detail={"institution_code": institution.code, "user_guid": user.guid},
+            ),
+            catalogue.member(catalogue.Action.CREATED, member, now, callback_payload=callback_payload),
+            notify=not skip_webhook,
         )
         return member, starts
 
@@ -231,18 +229,16 @@ class Members:
                 check_offered(self._institution(locked), request.kinds)
                 await self._queue.put(connection, locked, request, ConnectionStatus.UPDATED)
         changed = await find_member(connection, member.user_guid, member.guid)
-        await self._audit.record(
+        await self._journal.record(
             connection,
-            client_guid=locked.client_guid,
-            actor=locked.client_guid,
-            action="member.changed" if credentials is None else "member.credentials_changed",
-            subject=member.guid,
-        )
-        await self._publisher.publish(
-            connection,
-            client_guid=locked.client_guid,
-            event=catalogue.member(catalogue.Action.UPDATED, changed, now, callback_payload=callback_payload),
-            skip=skip_webhook,
+            Entry(
+                client_guid=locked.client_guid,
+                actor=locked.client_guid,
+                action="member.changed" if credentials is None else "member.credentials_changed",
+                subject=member.guid,
+            ),
+            catalogue.member(catalogue.Action.UPDATED, changed, now, callback_payload=callback_payload),
+            notify=not skip_webhook,
         )
         return changed
 
@@ -261,18 +257,16 @@ class Members:
             "DELETE FROM member WHERE user_guid = %(user_guid)s AND guid = %(guid)s",
             {"user_guid": locked.user_guid, "guid": locked.guid},
         )
-        await self._audit.record(
+        await self._journal.record(
             connection,
-            client_guid=locked.client_guid,
-            actor=locked.client_guid,
-            action="member.deleted",
-            subject=locked.guid,
-        )
-        await self._publisher.publish(
-            connection,
-            client_guid=locked.client_guid,
-            event=catalogue.member(catalogue.Action.DELETED, gone, self._clock.now()),
-            skip=skip_webhook,
+            Entry(
+                client_guid=locked.client_guid,
+                actor=locked.client_guid,
+                action="member.deleted",
+                subject=locked.guid,
+            ),
+            catalogue.member(catalogue.Action.DELETED, gone, self._clock.now()),
+            notify=not skip_webhook,
         )
 
     async def start(
@@ -356,13 +350,15 @@ class Members:
             connection, locked.user_guid, locked.guid, {"connection_status": status, "updated_at": now}
         )
         await self._jobs.wake(connection, TaskKind.MEMBER_JOB, job.key)
-        await self._audit.record(
+        await self._journal.record(
             connection,
-            client_guid=locked.client_guid,
-            actor=locked.client_guid,
-            action="member.answered",
-            subject=locked.guid,
-            detail={"job_guid": job.guid},
+            Entry(
+                client_guid=locked.client_guid,
+                actor=locked.client_guid,
+                action="member.answered",
+                subject=locked.guid,
+                detail={"job_guid": job.guid},
+            ),
         )
         return await find_member(connection, locked.user_guid, locked.guid)
 

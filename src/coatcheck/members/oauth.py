@@ -8,6 +8,7 @@ import json
 from base64 import urlsafe_b64encode
 from hashlib import sha256
 
+from coatcheck.audit.entries import Entry
 from coatcheck.connectors.contract import JobKind
 from coatcheck.db.database import Connection
 from coatcheck.errors import BankError, ConstraintNotMet, UserDisabled
@@ -31,8 +32,7 @@ class Consent:
         self._db = dependencies.db
         self._vault = dependencies.vault
         self._registry = dependencies.registry
-        self._publisher = dependencies.publisher
-        self._audit = dependencies.audit
+        self._journal = dependencies.journal
         self._queue = Queue(dependencies)
         self._redirect_uri = dependencies.settings.base_url + RETURN_PATH
 
@@ -161,14 +161,15 @@ class Consent:
             changes |= {"credential_failures": 0, "pending_kinds": []}
         await member_rows.change_member(connection, locked.user_guid, locked.guid, changes)
         member = await find_member(connection, locked.user_guid, locked.guid)
-        await self._audit.record(
-            connection,
-            client_guid=locked.client_guid,
-            actor=locked.client_guid,
-            action=f"member.{member_event.lower()}",
-            subject=locked.guid,
-        )
         changed = catalogue.connection_status(member, status, callback_payload=callback_payload)
-        if status is not locked.status:
-            await self._publisher.publish(connection, client_guid=locked.client_guid, event=changed)
+        await self._journal.record(
+            connection,
+            Entry(
+                client_guid=locked.client_guid,
+                actor=locked.client_guid,
+                action=f"member.{member_event.lower()}",
+                subject=locked.guid,
+            ),
+            changed if status is not locked.status else None,
+        )
         return member

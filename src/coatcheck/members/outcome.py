@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from coatcheck import ids
+from coatcheck.audit.entries import Entry
 from coatcheck.connectors.contract import ChallengeType, Finished, JobKind, NeedsAnswers, Option, Question
 from coatcheck.db.database import Connection
 from coatcheck.errors import BankError, CredentialsDenied, NotFound
@@ -58,8 +59,7 @@ class JobFinisher:
         self._settings = dependencies.settings
         self._clock = dependencies.clock
         self._vault = dependencies.vault
-        self._publisher = dependencies.publisher
-        self._audit = dependencies.audit
+        self._journal = dependencies.journal
         self._jobs = dependencies.jobs
         self._queue = Queue(dependencies)
         self._ingester = Ingester(dependencies.vault, dependencies.registry)
@@ -135,22 +135,25 @@ class JobFinisher:
         member: Member,
         ingested: IngestResult | None,
     ) -> None:
-        await self._audit.record(
-            connection,
-            client_guid=job.client_guid,
-            actor=job.guid,
-            action=f"job.{outcome.job_result.state}",
-            subject=job.member_guid,
-            detail={"kind": job.kind, "outcome": outcome.job_result.outcome or ""},
-        )
+        changed = ingest_event = None
         if outcome.status is not None and outcome.status is not locked.status:
             changed = catalogue.connection_status(
                 member, outcome.status, callback_payload=job.callback_payload
             )
-            await self._publisher.publish(connection, client_guid=job.client_guid, event=changed)
         if ingested is not None:
-            read = _event(job, member, ingested, self._clock.now())
-            await self._publisher.publish(connection, client_guid=job.client_guid, event=read)
+            ingest_event = _event(job, member, ingested, self._clock.now())
+        await self._journal.record(
+            connection,
+            Entry(
+                client_guid=job.client_guid,
+                actor=job.guid,
+                action=f"job.{outcome.job_result.state}",
+                subject=job.member_guid,
+                detail={"kind": job.kind, "outcome": outcome.job_result.outcome or ""},
+            ),
+            changed,
+            ingest_event,
+        )
 
 
 def determine_outcome(

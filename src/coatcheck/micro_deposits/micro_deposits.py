@@ -21,6 +21,7 @@ import structlog
 from stdnum.us import rtn
 
 from coatcheck import ids
+from coatcheck.audit.entries import Entry
 from coatcheck.connectors.contract import Deposits, Institution
 from coatcheck.db.database import Connection, fetch_all, fetch_one, run
 from coatcheck.errors import (
@@ -80,8 +81,7 @@ class MicroDeposits:
         self._db = dependencies.db
         self._vault = dependencies.vault
         self._registry = dependencies.registry
-        self._publisher = dependencies.publisher
-        self._audit = dependencies.audit
+        self._journal = dependencies.journal
         self._jobs = dependencies.jobs
         self._index_key = index_key
 
@@ -194,12 +194,14 @@ class MicroDeposits:
             "DELETE FROM micro_deposit WHERE user_guid = %(user_guid)s AND guid = %(guid)s",
             {"user_guid": deposit.user_guid, "guid": deposit.guid},
         )
-        await self._audit.record(
+        await self._journal.record(
             connection,
-            client_guid=deposit.client_guid,
-            actor=deposit.client_guid,
-            action="micro_deposit.deleted",
-            subject=deposit.guid,
+            Entry(
+                client_guid=deposit.client_guid,
+                actor=deposit.client_guid,
+                action="micro_deposit.deleted",
+                subject=deposit.guid,
+            ),
         )
 
     async def account_of(self, connection: Connection, deposit: MicroDeposit) -> DepositAccount:
@@ -389,15 +391,17 @@ class MicroDeposits:
         if told.institution_code:
             with contextlib.suppress(NotFound):
                 institution_guid = self._registry.find(told.institution_code).guid
-        await self._audit.record(
-            connection,
-            client_guid=told.client_guid,
-            actor=told.client_guid,
-            action=f"micro_deposit.{told.status.lower()}",
-            subject=told.guid,
-        )
         event = catalogue.micro_deposit(action, told, user_id=user.id, institution_guid=institution_guid)
-        await self._publisher.publish(connection, client_guid=told.client_guid, event=event)
+        await self._journal.record(
+            connection,
+            Entry(
+                client_guid=told.client_guid,
+                actor=told.client_guid,
+                action=f"micro_deposit.{told.status.lower()}",
+                subject=told.guid,
+            ),
+            event,
+        )
         return told
 
     async def _open_account(

@@ -6,7 +6,8 @@ from typing import overload
 
 from coatcheck.clock import Clock
 from coatcheck.crypto import context, open_sealed, seal
-from coatcheck.db.database import Connection, ensure_month_partitions, run
+from coatcheck.db.database import Connection, run
+from coatcheck.db.partitions import ensure_month_partitions
 from coatcheck.errors import InsufficientScope
 from coatcheck.model.paging import Page, PageRequest
 from coatcheck.vault.keys import MasterKeys, lock_data_key

@@ -20,6 +20,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from coatcheck.app import Services
+from coatcheck.audit.entries import Entry
 from coatcheck.connectors.contract import JobKind
 from coatcheck.db.database import Connection
 from coatcheck.errors import InvalidToken, NotFound, Unavailable
@@ -123,13 +124,15 @@ async def _swap(
     session, token = await services.widget_sessions.start(
         connection, link, options=kept.decode(), locale=locale
     )
-    await services.audit.record(
+    await services.journal.record(
         connection,
-        client_guid=link.client_guid,
-        actor=link.user_guid,
-        action="widget.opened",
-        subject=session.guid,
-        detail={"link_guid": link.guid},
+        Entry(
+            client_guid=link.client_guid,
+            actor=link.user_guid,
+            action="widget.opened",
+            subject=session.guid,
+            detail={"link_guid": link.guid},
+        ),
     )
     client = await find_client(connection, link.client_guid)
     look = await widget_look(connection, link.client_guid)

@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from coatcheck.app import Services
+from coatcheck.audit.entries import Entry
 from coatcheck.connectors.contract import JobKind
 from coatcheck.db.database import Connection
 from coatcheck.errors import ConsentRequired, InvalidRequest
@@ -64,13 +65,15 @@ class WidgetRequest:
 
     async def record(self, action: str, subject: str, **detail: str) -> None:
         """Writes into the client's audit log that the session's user did this."""
-        await self.services.audit.record(
+        await self.services.journal.record(
             self.connection,
-            client_guid=self.session.client_guid,
-            actor=self.session.user_guid,
-            action=action,
-            subject=subject,
-            detail={"session_guid": self.session.guid, **detail},
+            Entry(
+                client_guid=self.session.client_guid,
+                actor=self.session.user_guid,
+                action=action,
+                subject=subject,
+                detail={"session_guid": self.session.guid, **detail},
+            ),
         )
 
     def require_consent(self, member: Member | None = None) -> None:

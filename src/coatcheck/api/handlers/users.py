@@ -68,10 +68,5 @@ async def delete(request: ApiRequest) -> ApiResponse:
 
 
 async def _tell(request: ApiRequest, user: User, action: Action, *, skip: bool = False) -> None:
-    await request.record(f"user.{action}", user.guid)
-    await request.services.publisher.publish(
-        request.connection,
-        client_guid=request.client.guid,
-        event=catalogue.user(action, user, request.services.clock.now()),
-        skip=skip or request.skips_webhook,
-    )
+    event = catalogue.user(action, user, request.services.clock.now())
+    await request.record(f"user.{action}", user.guid, event, notify=not skip)

@@ -10,6 +10,7 @@ import pytest
 
 from coatcheck.app import Services
 from coatcheck.audit import verify as verifying
+from coatcheck.audit.entries import Entry
 from coatcheck.audit.verify import Verified, export, verify
 from coatcheck.clock import MovableClock
 from coatcheck.ids import new
@@ -32,13 +33,15 @@ def around(clock: MovableClock) -> tuple[datetime, datetime]:
 
 async def record(services: Services, subject: str, client_guid: str | None = None, **detail: str) -> None:
     async with services.db.transaction() as connection:
-        await services.audit.record(
+        await services.journal.record(
             connection,
-            client_guid=client_guid,
-            actor=client_guid or "operator",
-            action="token.revoked",
-            subject=subject,
-            detail=detail,
+            Entry(
+                client_guid=client_guid,
+                actor=client_guid or "operator",
+                action="token.revoked",
+                subject=subject,
+                detail=detail,
+            ),
         )
 
 
@@ -90,8 +93,9 @@ async def test_an_event_lives_and_dies_with_the_transaction_it_tells_of(
 ) -> None:
     async def fail_after_telling() -> None:
         async with services.db.transaction() as connection:
-            await services.audit.record(
-                connection, client_guid=None, actor="operator", action="client.disabled", subject="CLT-1"
+            await services.journal.record(
+                connection,
+                Entry(client_guid=None, actor="operator", action="client.disabled", subject="CLT-1"),
             )
             assert len([line async for line in export(connection, *around)]) == 1
             raise ZeroDivisionError

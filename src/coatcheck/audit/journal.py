@@ -1,0 +1,50 @@
+"""The journal: one call records a state change in the audit log and publishes its events."""
+
+from datetime import datetime
+
+from coatcheck.audit.entries import INSERT, Entry, SealedEntry, seal_entry
+from coatcheck.clock import Clock
+from coatcheck.db.database import Connection, run
+from coatcheck.db.partitions import ensure_month_partitions
+from coatcheck.events.catalogue import Event
+from coatcheck.events.publisher import EventPublisher
+
+
+class Journal:
+    """Writes in the caller's transaction: the change, its audit entry and its events commit together or not at all."""
+
+    def __init__(self, clock: Clock, publisher: EventPublisher) -> None:
+        self._clock = clock
+        self._publisher = publisher
+
+    async def record(
+        self, connection: Connection, entry: Entry, *events: Event | None, notify: bool = True
+    ) -> None:
+        """Records a state change.
+
+        Args:
+            connection: the caller's transaction.
+            entry: the audit entry.
+            events: what the client is notified of; None stands for no event. They need a `client_guid` in the entry.
+            notify: False stores the events and delivers none (MX-Skip-Webhook).
+        """
+        await run(
+            connection,
+            f"{INSERT} FROM (SELECT %(client_guid)s::text AS client_guid) AS owner",
+            {"client_guid": entry.client_guid, **self.seal(entry).parameters()},
+        )
+        for event in events:
+            if event is not None:
+                assert entry.client_guid is not None, "an event belongs to a client"
+                await self._publisher.publish(
+                    connection, client_guid=entry.client_guid, event=event, notify=notify
+                )
+
+    def seal(self, entry: Entry) -> SealedEntry:
+        """The entry of this instant, for a statement that writes it itself with `entries.INSERT`."""
+        return seal_entry(entry, self._clock.now())
+
+
+async def prepare_partitions(connection: Connection, now: datetime) -> None:
+    """Creates the missing partitions of the audit log for this month and the next two."""
+    await ensure_month_partitions(connection, "audit_event", now)
