@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from coatcheck.api.documentation import page_routes
-from coatcheck.api.endpoint import NotHere, api_routes
+from coatcheck.api.endpoint import api_routes, not_found
 from coatcheck.app import Services
 from coatcheck.errors import ConfigurationError
 from coatcheck.widget.app import widget_routes
@@ -41,7 +41,7 @@ def create_app(services: Services) -> ASGIApp:
         if connector.site is not None
     ]
     routes = [*api_routes(services), *page_routes(services), *widget_routes(services), *banks]
-    return Router(routes, redirect_slashes=False, default=NotHere())
+    return Router(routes, redirect_slashes=False, default=not_found)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -11,13 +11,10 @@ from coatcheck.api.docs_page import STYLE, docs_page
 from coatcheck.api.openapi import document
 from coatcheck.api.routes import ROUTES
 from coatcheck.app import Services
+from coatcheck.http.headers import Policy, page_headers
 
 STYLE_URL = "/docs.css"
-POLICY = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+HEADERS = page_headers(Policy.DOCUMENTATION, cache=None)
 
 
 def page_routes(services: Services) -> list[Route]:
@@ -32,12 +29,12 @@ def page_routes(services: Services) -> list[Route]:
         return docs_page(described(), style_url=STYLE_URL)
 
     async def openapi(_request: Request) -> Response:
-        return Response(described(), media_type="application/json", headers=POLICY)
+        return Response(described(), media_type="application/json", headers=HEADERS)
 
     async def docs(_request: Request) -> Response:
-        return Response(printed(), media_type="text/html", headers=POLICY)
+        return Response(printed(), media_type="text/html", headers=HEADERS)
 
     async def style(_request: Request) -> Response:
-        return Response(STYLE, media_type="text/css", headers=POLICY)
+        return Response(STYLE, media_type="text/css", headers=HEADERS)
 
     return [Route("/openapi.json", openapi), Route("/docs", docs), Route(STYLE_URL, style)]

@@ -6,6 +6,7 @@ from coatcheck.api.presenter import Presenter
 from coatcheck.api.schemas.v20111101.presenter import V20111101
 from coatcheck.api.schemas.v20250224.presenter import V20250224
 from coatcheck.errors import UnknownVersion
+from coatcheck.http.negotiation import accepted
 
 VENDOR = "application/vnd.mx.api.v1+json"
 JSON = "application/json; charset=utf-8"
@@ -28,7 +29,7 @@ def choose(accept: str | None, accept_version: str | None) -> tuple[Presenter, s
     Raises:
         UnknownVersion: another version was asked for, or an `Accept` that takes no JSON.
     """
-    ranges = _ranges(accept)
+    ranges = {"*/*"} if accept is None or not accept.strip() else set(accepted(accept))
     if not ranges & (JSON_RANGES | OTHER_RANGES | {VENDOR}):
         raise UnknownVersion
     match accept_version:
@@ -38,16 +39,3 @@ def choose(accept: str | None, accept_version: str | None) -> tuple[Presenter, s
             return OLDER, VENDOR if VENDOR in ranges else JSON
         case _:
             raise UnknownVersion
-
-
-def _ranges(accept: str | None) -> frozenset[str]:
-    """The media ranges that are wanted at all (RFC 9110 12.5.1: without case, `q=0` is a refusal)."""
-    if accept is None or not accept.strip():
-        return frozenset({"*/*"})
-    parts = (part.lower().replace(" ", "").split(";") for part in accept.split(","))
-    return frozenset(name for name, *parameters in parts if not any(map(_is_refusal, parameters)))
-
-
-def _is_refusal(parameter: str) -> bool:
-    name, _, weight = parameter.partition("=")
-    return name == "q" and not weight.strip("0.")

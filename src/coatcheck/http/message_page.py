@@ -7,15 +7,8 @@ from types import MappingProxyType
 from jinja2 import Environment, PackageLoader, select_autoescape
 from starlette.responses import HTMLResponse, Response
 
-POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; frame-ancestors "
-HEADERS = MappingProxyType(
-    {
-        "Cache-Control": "no-store",
-        "Content-Security-Policy": POLICY + "'none'",
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-    }
-)
+from coatcheck.http.headers import Policy, page_headers
+
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 _PAGES = Environment(loader=PackageLoader("coatcheck.http"), autoescape=select_autoescape())
@@ -48,4 +41,4 @@ def message(
     page = _PAGES.get_template("message.html").render(
         title=title, text=text, style=style, script=script, data=data, lang=lang
     )
-    return HTMLResponse(page, status, {**HEADERS, "Content-Security-Policy": POLICY + ancestors})
+    return HTMLResponse(page, status, page_headers(Policy.MESSAGE, ancestors=ancestors))

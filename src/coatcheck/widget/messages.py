@@ -5,13 +5,14 @@ The English stands here and in `texts.py`. The other languages are gettext catal
 """
 
 import gettext
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 
+from coatcheck.http.negotiation import accepted
 from coatcheck.model.statuses import ConnectionStatus as Status
 
 LOCALES: Mapping[str, str | None] = MappingProxyType({"en": None, "es": "es", "fr-CA": "fr_CA"})
@@ -222,19 +223,9 @@ def catalogue(locale: str) -> gettext.NullTranslations:
 
 
 def choose_locale(*wishes: str | None) -> str:
-    """The first language wished for that we speak; a wish is a tag, or an Accept-Language (RFC 9110 12.5.4)."""
+    """The first supported language of the wishes; each is a tag or an Accept-Language (RFC 9110 12.5.4)."""
     for wish in wishes:
-        for tag in _tags(wish or ""):
-            if found := BY_LANGUAGE.get(tag.partition("-")[0].lower()):
+        for tag in accepted(wish):
+            if found := BY_LANGUAGE.get(tag.replace("_", "-").partition("-")[0]):
                 return found
     return DEFAULT
-
-
-def _tags(wish: str) -> Sequence[str]:
-    """The tags, most wanted first; what cannot be read as a weight is wanted least."""
-    weighed = []
-    for part in wish.replace("_", "-").split(","):
-        tag, _sep, weight = part.partition(";")
-        quality = weight.strip().removeprefix("q=") or "1"
-        weighed.append((-float(quality) if quality.replace(".", "", 1).isdecimal() else 0.0, tag.strip()))
-    return [tag for _quality, tag in sorted(weighed, key=lambda pair: pair[0])]

@@ -25,7 +25,8 @@ from coatcheck.errors import (
     Refusal,
     Unavailable,
 )
-from coatcheck.http.message_page import HEADERS, STYLE, message
+from coatcheck.http.headers import Policy, page_headers
+from coatcheck.http.message_page import STYLE, message
 from coatcheck.http.oauth_window import Claimed, claim
 from coatcheck.members.oauth import RETURN_PATH
 from coatcheck.model.oauth_states import settle_oauth_state
@@ -42,6 +43,7 @@ from coatcheck.widget.messages import (
 STYLE_PATH = "/oauth/style.css"
 SCRIPT_PATH = "/oauth/result.js"
 SCRIPT = (files("coatcheck.widget") / "oauth_result.js").read_bytes()
+HEADERS = page_headers(Policy.MESSAGE)
 CACHED = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
 
 REASONS = {

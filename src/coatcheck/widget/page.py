@@ -25,6 +25,7 @@ from coatcheck.connectors.contract import JobKind
 from coatcheck.db.database import Connection
 from coatcheck.errors import InvalidToken, NotFound, Unavailable
 from coatcheck.grants.links import LinkKind
+from coatcheck.http.headers import Policy, page_headers
 from coatcheck.http.message_page import message
 from coatcheck.http.widget_link import PATH, WidgetOptions
 from coatcheck.model.clients import find_client
@@ -39,10 +40,6 @@ from coatcheck.widget.request import WidgetRequest
 from coatcheck.widget.schemas import Boot, Client
 from coatcheck.widget.static_files import Statics
 
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
-)
 ESCAPES = str.maketrans({each: f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"})
 """So that nothing inside a script element can end it."""
 
@@ -188,12 +185,7 @@ def _page(statics: Statics, opened: Opened) -> Response:
         modules=statics.modules,
         boot=Markup(msgspec.json.encode(boot).decode().translate(ESCAPES)),  # noqa: S704 (escaped just here)
     )
-    headers = {
-        "Cache-Control": "no-store",
-        "Content-Security-Policy": POLICY.format(ancestors=" ".join(opened.look.origins) or "'self'"),
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-    }
+    headers = page_headers(Policy.WIDGET, ancestors=" ".join(opened.look.origins) or "'self'")
     return HTMLResponse(page, headers=headers)
 
 

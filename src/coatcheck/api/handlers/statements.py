@@ -3,14 +3,15 @@
 from coatcheck.api.paging import read_page
 from coatcheck.api.request import ApiRequest, ApiResponse
 from coatcheck.errors import NotFound
+from coatcheck.http.headers import Policy
+from coatcheck.http.negotiation import accepted
 from coatcheck.model.members import find_member
 from coatcheck.model.statements import Statement, find_statement, list_statements
 from coatcheck.vault.vault import ClientReader, SecretKind
 
 VENDOR_PDF = "application/vnd.mx.api.v1+pdf"
 PDF = "application/pdf"
-POLICY = ("Content-Security-Policy", "default-src 'none'; sandbox")
-"""A bank's document is a stranger's: opened in a browser, it runs nothing and loads nothing."""
+POLICY = ("Content-Security-Policy", Policy.FOREIGN_DOCUMENT.value)
 
 
 async def list_(request: ApiRequest) -> bytes:
@@ -38,8 +39,8 @@ async def download(request: ApiRequest) -> ApiResponse:
     )
     if document is None:
         raise NotFound
-    accept = request.headers.get("accept", "").lower()
-    media_type = PDF if PDF in accept and VENDOR_PDF not in accept else VENDOR_PDF
+    wanted = accepted(request.headers.get("accept"))
+    media_type = PDF if PDF in wanted and VENDOR_PDF not in wanted else VENDOR_PDF
     name = ("Content-Disposition", f'attachment; filename="{statement.guid}.pdf"')
     return ApiResponse(200, document, media_type, (name, POLICY))
 

@@ -1,0 +1,137 @@
+"""What every surface's endpoint does: method, body limit, errors and the last resort."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import httpx
+import psycopg
+import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Router
+from structlog.testing import capture_logs
+
+from coatcheck import errors
+from coatcheck.http.endpoint import Surface, read_body, routes
+from coatcheck.http.errors import STATUSES, headers_of, message_of, status_of
+
+LIMIT = 8
+
+
+@dataclass(frozen=True)
+class Row:
+    method: str
+    path: str
+    answer: Callable[[Request], Awaitable[Response]]
+
+    @property
+    def operation(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+async def _answer(row: Row, request: Request) -> Response:
+    return await row.answer(request)
+
+
+def _refuse(error: errors.CoatcheckError, _row: Row | None) -> Response:
+    return PlainTextResponse(message_of(error), status_of(error), headers_of(error))
+
+
+def _client(*rows: Row) -> httpx.AsyncClient:
+    app = Router(routes(Surface("test", _answer, _refuse), rows))
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+
+
+def _raising(error: Exception) -> Row:
+    async def answer(_request: Request) -> Response:
+        raise error
+
+    return Row("GET", "/", answer)
+
+
+async def _length(request: Request) -> Response:
+    return PlainTextResponse(str(len(await read_body(request, LIMIT))))
+
+
+async def _chunks(*chunks: bytes) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+
+
+async def test_a_method_that_the_path_does_not_take_is_answered_with_those_it_takes() -> None:
+    async with _client(Row("GET", "/", _length), Row("PUT", "/", _length)) as client:
+        answer = await client.post("/")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, PUT")
+
+
+async def test_a_body_of_the_limit_is_read_and_one_byte_more_is_refused() -> None:
+    async with _client(Row("POST", "/", _length)) as client:
+        assert (await client.post("/", content=b"x" * LIMIT)).text == str(LIMIT)
+        assert (await client.post("/", content=b"x" * (LIMIT + 1))).status_code == 413
+        assert (await client.post("/", content=_chunks(b"x" * LIMIT))).text == str(LIMIT)
+        assert (await client.post("/", content=_chunks(b"x" * LIMIT, b"x"))).status_code == 413
+        assert (await client.post("/")).text == "0"
+
+
+@pytest.mark.parametrize("declared", ["9" * 5000, "²", "-1", "8"])
+async def test_whatever_length_is_declared_the_bytes_are_counted(declared: str) -> None:
+    headers = {"content-length": declared.encode()}
+    async with _client(Row("POST", "/", _length)) as client:
+        answer = await client.post("/", content=_chunks(b"x" * (LIMIT + 1)), headers=headers)
+    assert answer.status_code == 413
+
+
+async def test_an_unknown_failure_discloses_nothing_and_its_text_is_not_logged() -> None:
+    with capture_logs() as logged:
+        async with _client(_raising(RuntimeError("ctk_secret"))) as client:
+            answer = await client.get("/")
+    assert (answer.status_code, answer.text) == (500, "Something went wrong on our side.")
+    [entry] = logged
+    assert entry["event"] == "request.failed"
+    assert (entry["surface"], entry["operation"], entry["error"]) == ("test", "GET /", "RuntimeError")
+    assert "ctk_secret" not in str(entry)
+
+
+async def test_text_that_the_database_cannot_store_is_a_bad_request() -> None:
+    async with _client(_raising(psycopg.DataError("NUL"))) as client:
+        assert (await client.get("/")).status_code == 400
+
+
+async def test_an_error_without_a_status_is_a_500_whose_words_stay_inside() -> None:
+    with capture_logs() as logged:
+        async with _client(_raising(errors.BankFailed("the bank said ctk_secret"))) as client:
+            answer = await client.get("/")
+    assert (answer.status_code, answer.text) == (500, "Something went wrong on our side.")
+    assert [entry["event"] for entry in logged] == ["request.refused"]
+
+
+async def test_the_detail_of_a_refusal_is_logged_and_not_sent() -> None:
+    with capture_logs() as logged:
+        async with _client(_raising(errors.NotFound(detail="for the operator"))) as client:
+            answer = await client.get("/")
+    assert "operator" not in answer.text
+    assert [entry["detail"] for entry in logged] == ["for the operator"]
+
+
+async def test_a_plain_refusal_is_not_logged() -> None:
+    with capture_logs() as logged:
+        async with _client(_raising(errors.NotFound())) as client:
+            await client.get("/")
+    assert logged == []
+
+
+@pytest.mark.parametrize(("seconds", "sent"), [(0.2, "1"), (1, "1"), (90, "90")])
+async def test_a_throttled_caller_learns_when_to_come_back(seconds: float, sent: str) -> None:
+    async with _client(_raising(errors.TooManyRequests(timedelta(seconds=seconds)))) as client:
+        answer = await client.get("/")
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, sent)
+
+
+def _refusals(cls: type[errors.Refusal] = errors.Refusal) -> list[type[errors.Refusal]]:
+    return [each for child in cls.__subclasses__() for each in (child, *_refusals(child))]
+
+
+@pytest.mark.parametrize("cls", _refusals())
+def test_every_refusal_has_a_status(cls: type[errors.Refusal]) -> None:
+    assert any(parent in STATUSES for parent in cls.__mro__)
