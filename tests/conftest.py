@@ -1,6 +1,7 @@
-"""One real PostgreSQL for the run, one migrated database, and a house on it for each test.
+"""One real PostgreSQL for the run, a database for each test file, and services on it for each test.
 
-Tests do not clean up: each has a client of its own, and no look-up crosses clients.
+Tests do not clean up: each has a client of its own, and no look-up crosses clients. A test that looks at rows of
+every client, or lets a worker run that takes whatever is due, is marked with `own_database`.
 """
 
 import secrets
@@ -8,33 +9,67 @@ import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from playwright.async_api import Browser
 
 from coatcheck.app import Services, build
-from coatcheck.cli.embedded import database
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
-from coatcheck.migrations.upgrade import upgrade
 from coatcheck.server import create_app
 from tests.chromium import chromium
+from tests.databases import copied_database, postgres
 from tests.processes import free_port
+
+RESOURCES = pytest.StashKey[ExitStack]()
+"""What the controller of a run on several processes started for all of them."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Gives each xdist worker the address of the one PostgreSQL, which the first worker's start brings up."""
+    stash = node.config.stash
+    if RESOURCES not in stash:
+        stash[RESOURCES] = ExitStack()
+        node.config.server_url = stash[RESOURCES].enter_context(postgres())
+    node.workerinput["server_url"] = node.config.server_url
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if RESOURCES in config.stash:
+        config.stash[RESOURCES].close()
 
 
 @pytest.fixture(scope="session")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A migrated database.
-
-    Nobody pulls this machine's plug, so it does not wait for the disk; the tests that do pull it (tests/faults)
-    run a server of their own.
-    """
-    with database(tmp_path_factory.mktemp("data") / "postgres", durable=False) as url:
-        upgrade(url)
+def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The run's PostgreSQL: its database `postgres`, which stays empty."""
+    if worker_input := getattr(request.config, "workerinput", None):
+        yield worker_input["server_url"]
+        return
+    with postgres() as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def file_url(server_url: str) -> Iterator[str]:
+    """A migrated database of the test file's own."""
+    with copied_database(server_url) as url:
+        yield url
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The test's database: its file's, or its own where it is marked with `own_database`."""
+    if request.node.get_closest_marker("own_database"):
+        with copied_database(request.getfixturevalue("server_url")) as url:
+            yield url
+    else:
+        yield request.getfixturevalue("file_url")
 
 
 @pytest.fixture(scope="session")

@@ -6,14 +6,12 @@ import logging
 import os
 import sys
 from dataclasses import dataclass
-from uuid import uuid4
 
-import psycopg
 import pytest
 import structlog
 
 from coatcheck.cli.main import main
-from coatcheck.migrations.upgrade import upgrade
+from tests.databases import EMPTY, copied_database
 
 
 @dataclass(frozen=True)
@@ -70,21 +68,17 @@ def run_elsewhere(operator):
 
 
 @pytest.fixture
-def empty_url(url):
-    """A database of the test's own beside the shared one: empty, and gone afterwards."""
-    name = f"own_{uuid4().hex}"
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-    yield url.replace("/postgres?", f"/{name}?")
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+def empty_url(server_url):
+    """A database of the test's own, not migrated."""
+    with copied_database(server_url, EMPTY) as url:
+        yield url
 
 
 @pytest.fixture
-def own_url(empty_url):
-    """The same, migrated."""
-    upgrade(empty_url)
-    return empty_url
+def own_url(server_url):
+    """A database of the test's own."""
+    with copied_database(server_url) as url:
+        yield url
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -33,6 +32,7 @@ from coatcheck.grants.secrets import Kind
 from coatcheck.members import members
 from tests import guides
 from tests.browser import pictures
+from tests.databases import EMPTY, copied_database
 from tests.guides import ROOT, anchor, blocks, headings, prose, table
 
 DOCS = ROOT / "docs"
@@ -68,11 +68,9 @@ def test_every_line_of_a_guide_s_python_runs_with_mx_s_sdk(guide, sandbox_creden
     guides.run(guide, "python", [str(SDK), "-"], _environment(CREDENTIALS=sandbox_credentials), tmp_path)
 
 
-def test_an_operator_gets_through_with_the_guide_alone(url, tmp_path):
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE operators_guide")
-    fresh = urlsplit(url)._replace(path="/operators_guide").geturl()
-    guides.run(OPERATORS, "bash", ["bash"], _environment(COATCHECK_DATABASE_URL=fresh), tmp_path)
+def test_an_operator_gets_through_with_the_guide_alone(server_url, tmp_path):
+    with copied_database(server_url, EMPTY) as url:
+        guides.run(OPERATORS, "bash", ["bash"], _environment(COATCHECK_DATABASE_URL=url), tmp_path)
 
 
 def test_the_questions_that_the_operators_guide_asks_the_database_can_be_asked(url):

@@ -1,10 +1,7 @@
-"""Rotating the master key, in a database of its own: everybody's keys change hands."""
+"""Rotating the master key, which changes the keys of every owner in the database."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 
 from coatcheck.app import Services
@@ -13,7 +10,6 @@ from coatcheck.config import Settings
 from coatcheck.db.database import Connection, Database
 from coatcheck.errors import MasterKeyMissing
 from coatcheck.ids import new
-from coatcheck.migrations.upgrade import upgrade
 from coatcheck.vault.keys import BATCH, MasterKeys, new_master_key_line, open_keyring, rotate
 from coatcheck.vault.vault import SecretKind, Vault, WorkerReader
 
@@ -22,15 +18,7 @@ PURPOSES = 2
 """Keys of the whole house, which are wrapped as well."""
 
 
-@pytest.fixture(scope="module")
-def url(url: str) -> Iterator[str]:
-    """Overrides the shared database, which would be left with keys that nobody else has."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE rotation")
-        own = urlsplit(url)._replace(path="/rotation").geturl()
-        upgrade(own)
-        yield own
-        connection.execute("DROP DATABASE rotation WITH (FORCE)")
+pytestmark = pytest.mark.own_database
 
 
 @pytest.fixture
@@ -45,7 +33,7 @@ def both(settings: Settings) -> MasterKeys:
 
 
 @pytest.fixture
-async def owners(services: Services, old: MasterKeys) -> AsyncIterator[list[str]]:
+async def owners(services: Services, old: MasterKeys) -> list[str]:
     """Their keys are under the old master key; the first fifty have a secret, which says whose it is."""
     owners = [new("USR") for _ in range(OWNERS)]
     async with services.db.transaction() as connection:
@@ -62,9 +50,7 @@ async def owners(services: Services, old: MasterKeys) -> AsyncIterator[list[str]
                SELECT owner, %s, wrapped, now() FROM unnest(%s::text[], %s::bytea[]) AS fresh (owner, wrapped)""",
             (old.sealing_id, owners[50:], [old.wrap(b"k" * 32, "data_key", owner) for owner in owners[50:]]),
         )
-    yield owners
-    async with services.db.transaction() as connection:
-        await connection.execute("TRUNCATE data_key, keyring CASCADE")
+    return owners
 
 
 async def show(connection: Connection, vault: Vault, owner: str) -> bytes | None:
