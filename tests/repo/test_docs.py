@@ -282,7 +282,10 @@ async def test_the_sandbox_s_deposits_are_as_the_document_says():
 def test_every_error_is_listed_with_its_status_and_words():
     assert table(DOCS / "reference" / "errors.md", "Errors") == [
         (str(status), f"`{errors.NAMES[status]}`", f"`{kind}`", error.__doc__.splitlines()[0])
-        for error, (status, kind) in errors.ERRORS.items()
+        for error, kind in errors.TYPES.items()
+        for status in [
+            next(errors.API_STATUSES[each] for each in error.__mro__ if each in errors.API_STATUSES)
+        ]
     ]
 
 
