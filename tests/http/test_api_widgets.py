@@ -16,17 +16,7 @@ from coatcheck.grants.links import LinkKind
 from coatcheck.http.widget_link import WidgetOptions
 from coatcheck.vault.vault import SecretKind, WorkerReader
 from tests.api_client import V2, Api, refusal
-from tests.factories import make_account, make_client, make_user
-
-
-@pytest.fixture
-async def api(services: Services, http: httpx.AsyncClient) -> Api:
-    return Api(http, services, await make_client(services))
-
-
-@pytest.fixture
-async def user(api: Api) -> str:
-    return await api.create_user(id="ann")
+from tests.factories import make_account, make_user
 
 
 async def ask(api: Api, user: str, headers: dict[str, str] | None = None, **options: Any) -> httpx.Response:

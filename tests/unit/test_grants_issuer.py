@@ -40,21 +40,6 @@ from tests.factories import (
 )
 
 
-@pytest.fixture
-async def client(services: Services) -> Keyed:
-    return await make_client(services)
-
-
-@pytest.fixture
-async def processor(services: Services, client: Keyed) -> Keyed:
-    return await make_processor(services, client)
-
-
-@pytest.fixture
-async def account(services: Services, client: Keyed) -> Account:
-    return await make_account(services, await make_user(services, client))
-
-
 async def exchange(services: Services, processor: Keyed, code: str, key: str | None = None) -> IssuedToken:
     async with services.db.connection() as connection:
         return await services.issuer.exchange(

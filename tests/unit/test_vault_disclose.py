@@ -25,7 +25,7 @@ from coatcheck.vault.vault import (
     TokenReader,
     WorkerReader,
 )
-from tests.factories import Keyed, make_account, make_client, make_processor, make_token, make_user
+from tests.factories import Keyed, make_account, make_client, make_token, make_user
 
 FULL = AccountNumbers(
     account_guid="",
@@ -38,26 +38,6 @@ FULL = AccountNumbers(
     sequence_number="07",
     passed_validation=False,
 )
-
-
-@pytest.fixture
-async def client(services: Services) -> Keyed:
-    return await make_client(services)
-
-
-@pytest.fixture
-async def processor(services: Services, client: Keyed) -> Keyed:
-    return await make_processor(services, client)
-
-
-@pytest.fixture
-async def user(services: Services, client: Keyed) -> User:
-    return await make_user(services, client)
-
-
-@pytest.fixture
-async def account(services: Services, user: User) -> Account:
-    return await make_account(services, user)
 
 
 @pytest.fixture
