@@ -8,7 +8,8 @@ from typing import Any
 from coatcheck.app import Services
 from coatcheck.grants.scope import Scope
 from coatcheck.ids import new
-from coatcheck.model.accounts import Account, put_account
+from coatcheck.members.account_rows import put_account
+from coatcheck.model.accounts import Account
 from coatcheck.model.categories import categorize
 from coatcheck.model.clients import Client, Processor, add_client, add_processor, enable_processor
 from coatcheck.model.users import User, add_user

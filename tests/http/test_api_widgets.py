@@ -141,7 +141,9 @@ async def test_what_is_said_is_kept_for_the_page(api: Api, services: Services) -
     assert (options.iso_country_codes, options.use_cases) == (["US"], ["PFM"])
     assert (options.locale, options.callback_payload) == ("fr-CA", "Zm9v")
     assert options.return_target.referral_source == "APP"
-    assert options.return_target.redirect({"status": "success"}) == "bankapp://oauth_complete?status=success"
+    assert (
+        options.return_target.redirect_url({"status": "success"}) == "bankapp://oauth_complete?status=success"
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.errors import InvalidRequest
-from coatcheck.http.oauth_window import ReturnTarget
+from coatcheck.members.return_target import ReturnTarget
 from coatcheck.model.widgets import WidgetLook, put_widget_look
 from coatcheck.worker import run_maintenance
 from tests.api_client import Api, refusal

@@ -4,6 +4,7 @@ import pytest
 
 from coatcheck.app import Services
 from coatcheck.connectors.contract import CredentialField, JobKind
+from coatcheck.members.records import MemberChanges
 from coatcheck.model.members import find_member
 from coatcheck.widget.presenters import show_credentials
 from coatcheck.worker import build_worker
@@ -245,8 +246,7 @@ async def test_an_aggregation_that_follows_a_verification_can_fail_and_be_tried_
         await services.members.change(
             connection,
             found,
-            credentials={LOGIN: "ann", PASSWORD: "SERVER_ERROR"},
-            kinds=[JobKind.AGGREGATION],
+            MemberChanges(credentials={LOGIN: "ann", PASSWORD: "SERVER_ERROR"}, kinds=[JobKind.AGGREGATION]),
         )
     failed = await page.after_work(member)
     assert failed["step"] == "actionableError"

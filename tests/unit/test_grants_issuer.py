@@ -19,7 +19,8 @@ from coatcheck.errors import (
 )
 from coatcheck.grants.issuer import IssuedToken
 from coatcheck.grants.scope import Scope
-from coatcheck.model.accounts import Account, remove_account
+from coatcheck.members.account_rows import delete_account
+from coatcheck.model.accounts import Account
 from coatcheck.model.clients import (
     disable_processor,
     enable_processor,
@@ -203,7 +204,7 @@ async def test_every_end_of_what_a_token_names_ends_the_token_at_once(
         async with services.db.transaction() as connection:
             match deed:
                 case "account":
-                    await remove_account(connection, user.guid, account.guid)
+                    await delete_account(connection, user.guid, account.guid)
                 case "member":
                     await connection.execute("DELETE FROM member WHERE user_guid = %s", (user.guid,))
                 case "user":

@@ -13,7 +13,8 @@ from coatcheck.clock import MovableClock
 from coatcheck.db.database import Connection
 from coatcheck.errors import CoatcheckError, InsufficientScope, InvalidToken, NotFound
 from coatcheck.ids import new
-from coatcheck.model.accounts import Account, remove_account
+from coatcheck.members.account_rows import delete_account
+from coatcheck.model.accounts import Account
 from coatcheck.model.clients import set_client_disabled, set_processor_disabled
 from coatcheck.model.paging import PageRequest
 from coatcheck.model.users import User, remove_user
@@ -240,7 +241,7 @@ async def test_a_token_dies_with_whatever_it_depends_on(
         await refused(services, reader, InvalidToken)
         await set_client_disabled(connection, client.guid, is_disabled=False)
         await services.vault.disclose_numbers(connection, reader)
-        await remove_account(connection, user.guid, account.guid)
+        await delete_account(connection, user.guid, account.guid)
         await refused(services, reader, InvalidToken)
     assert len(await disclosures(services, user.guid)) == 1
 

@@ -12,11 +12,11 @@ from typing import Protocol
 from coatcheck.connectors.contract import CredentialField, Institution
 from coatcheck.connectors.registry import ListedMerchant
 from coatcheck.grants.issuer import IssuedToken
-from coatcheck.members.records import Challenge, DepositAccount
+from coatcheck.members.records import Challenge
 from coatcheck.model.accounts import Account
 from coatcheck.model.categories import Category
 from coatcheck.model.members import Member
-from coatcheck.model.micro_deposits import MicroDeposit
+from coatcheck.model.micro_deposits import DepositAccount, MicroDeposit
 from coatcheck.model.paging import Page
 from coatcheck.model.statements import Statement
 from coatcheck.model.tokens import TokenRow

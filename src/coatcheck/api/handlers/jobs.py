@@ -3,6 +3,7 @@
 from coatcheck.api.paging import read_flag
 from coatcheck.api.request import ApiRequest
 from coatcheck.connectors.contract import JobKind
+from coatcheck.members.records import JobRequest
 from coatcheck.model.members import find_member
 
 
@@ -40,9 +41,11 @@ async def _start(request: ApiRequest, kind: JobKind, *, include_transactions: bo
     member = await request.services.members.start(
         request.connection,
         member,
-        kind,
-        requested_by=request.client.guid,
-        callback_payload=request.callback_payload,
-        include_transactions=include_transactions,
+        JobRequest(
+            kinds=(kind,),
+            requested_by=request.client.guid,
+            callback_payload=request.callback_payload,
+            include_transactions=include_transactions,
+        ),
     )
     return request.presenter.show_member(member)

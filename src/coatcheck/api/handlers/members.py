@@ -1,7 +1,5 @@
 """Members: a user's connections to institutions."""
 
-from dataclasses import replace
-
 from msgspec import UNSET
 
 from coatcheck.api.paging import read_flag, read_page, read_text
@@ -16,7 +14,9 @@ from coatcheck.api.schemas.requests import (
     parse,
 )
 from coatcheck.connectors.contract import CredentialField
-from coatcheck.http.oauth_window import ReturnTarget, open_window
+from coatcheck.members.oauth import OAuthWindow
+from coatcheck.members.records import MemberChanges, NewMember
+from coatcheck.members.return_target import ReturnTarget
 from coatcheck.model.members import Member, find_member, list_members
 from coatcheck.model.paging import paginate
 
@@ -35,29 +35,25 @@ async def create(request: ApiRequest) -> ApiResponse:
     kinds = job_kinds(body.data_request.products) if body.data_request else []
     member, is_started = await request.services.members.connect(
         request.connection,
-        client=request.client,
-        user=await request.readable_user(),
-        institution_code=wanted.institution_code,
-        credentials=_entered(wanted.credentials),
-        id=wanted.id,
-        metadata=wanted.metadata,
-        use_cases=wanted.use_cases,
-        is_oauth=wanted.is_oauth,
-        skip_aggregation=wanted.skip_aggregation or (body.data_request is not None and not kinds),
-        background_aggregation_is_disabled=wanted.background_aggregation_is_disabled,
-        kinds=kinds,
-        callback_payload=request.callback_payload,
-        skip_webhook=wanted.skip_webhook or request.skips_webhook,
+        await request.readable_user(),
+        NewMember(
+            institution_code=wanted.institution_code,
+            credentials=_entered(wanted.credentials),
+            id=wanted.id,
+            metadata=wanted.metadata,
+            use_cases=wanted.use_cases,
+            is_oauth=wanted.is_oauth,
+            skip_aggregation=wanted.skip_aggregation or (body.data_request is not None and not kinds),
+            background_aggregation_is_disabled=wanted.background_aggregation_is_disabled,
+            kinds=kinds,
+            callback_payload=request.callback_payload,
+            skip_webhook=wanted.skip_webhook or request.skips_webhook,
+        ),
     )
     uri = None
     if member.is_oauth:
-        uri = await open_window(
-            request.services,
-            request.connection,
-            member,
-            return_target,
-            callback_payload=request.callback_payload,
-        )
+        window = OAuthWindow(return_target=return_target, callback_payload=request.callback_payload)
+        uri = await request.services.oauth.open_window(request.connection, member, window)
     return ApiResponse(202 if is_started else 200, request.presenter.show_member(member, uri))
 
 
@@ -77,17 +73,16 @@ async def update(request: ApiRequest) -> bytes:
     """New credentials start an aggregation, unless `skip_aggregation`."""
     change = parse(request.body, MemberUpdateBody).member
     user = await request.readable_user(lock=True)
-    member = replace(
-        await find_member(request.connection, user.guid, request.path["member"]),
-        **given(change, "id", "metadata", "use_cases", "background_aggregation_is_disabled"),
-    )
     changed = await request.services.members.change(
         request.connection,
-        member,
-        credentials=None if change.credentials is UNSET else _entered(change.credentials),
-        skip_aggregation=change.skip_aggregation is True,
-        callback_payload=request.callback_payload,
-        skip_webhook=change.skip_webhook is True or request.skips_webhook,
+        await find_member(request.connection, user.guid, request.path["member"]),
+        MemberChanges(
+            attributes=given(change, "id", "metadata", "use_cases", "background_aggregation_is_disabled"),
+            credentials=None if change.credentials is UNSET else _entered(change.credentials),
+            skip_aggregation=change.skip_aggregation is True,
+            callback_payload=request.callback_payload,
+            skip_webhook=change.skip_webhook is True or request.skips_webhook,
+        ),
     )
     return request.presenter.show_member(changed)
 
@@ -140,14 +135,12 @@ async def oauth_window_uri(request: ApiRequest) -> bytes:
         client_redirect_url=read_text(request.query, "client_redirect_url"),
         ui_message_webview_url_scheme=read_text(request.query, "ui_message_webview_url_scheme"),
     )
-    uri = await open_window(
-        request.services,
-        request.connection,
-        member,
-        return_target,
+    window = OAuthWindow(
+        return_target=return_target,
         skip_aggregation=read_flag(request.query, "skip_aggregation") or False,
         callback_payload=request.callback_payload,
     )
+    uri = await request.services.oauth.open_window(request.connection, member, window)
     return request.presenter.show_oauth_window(member.guid, uri)
 
 

@@ -4,8 +4,12 @@ from coatcheck.api.paging import read_page, read_text
 from coatcheck.api.request import ApiRequest, ApiResponse
 from coatcheck.api.schemas.requests import MicroDepositBody, MicroDepositVerifyBody, parse
 from coatcheck.errors import UserDisabled
-from coatcheck.members.records import DepositAccount
-from coatcheck.model.micro_deposits import MicroDeposit, find_micro_deposit, list_micro_deposits
+from coatcheck.model.micro_deposits import (
+    DepositAccount,
+    MicroDeposit,
+    find_micro_deposit,
+    list_micro_deposits,
+)
 from coatcheck.model.paging import PageRequest
 from coatcheck.model.users import find_user
 

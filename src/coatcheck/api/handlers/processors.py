@@ -8,6 +8,7 @@ from coatcheck.api.request import ApiRequest
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import InvalidRequest, UnsupportedGrantType
 from coatcheck.grants.issuer import IssuedToken
+from coatcheck.members.records import JobRequest
 from coatcheck.model.accounts import find_account
 from coatcheck.model.members import find_member
 from coatcheck.model.tokens import LiveToken
@@ -107,7 +108,9 @@ async def check_balance(request: ApiRequest) -> bytes:
     token = await _authenticate(request)
     member = await find_member(request.connection, token.user_guid, token.member_guid)
     member = await request.services.members.start(
-        request.connection, member, JobKind.BALANCE, requested_by=token.processor_guid
+        request.connection,
+        member,
+        JobRequest(kinds=(JobKind.BALANCE,), requested_by=token.processor_guid),
     )
     return request.presenter.show_member(member)
 
