@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import httpx
 import pytest
 from playwright.async_api import Browser
 
@@ -11,7 +12,7 @@ from coatcheck.config import Settings
 from coatcheck.model.widgets import LOCAL, WidgetLook, put_widget_look
 from tests.api_client import Api
 from tests.browser.scene import Scene, Site, scene
-from tests.factories import Keyed, make_client, make_processor
+from tests.factories import make_client, make_processor
 from tests.processes import free_port
 
 
@@ -33,12 +34,12 @@ def settings(settings: Settings, server: Site) -> Settings:
 
 
 @pytest.fixture
-async def client(services: Services) -> Keyed:
+async def api(services: Services, http: httpx.AsyncClient) -> Api:
     client = await make_client(services, name="Harbour Pay")
     await make_processor(services, client, name="Acme Payments")
     async with services.db.transaction() as connection:
         await put_widget_look(connection, client.guid, WidgetLook(origins=list(LOCAL)))
-    return client
+    return Api(http, services, client)
 
 
 @pytest.fixture

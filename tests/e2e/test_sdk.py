@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from coatcheck.api.routes import NOT_SERVED
+from coatcheck.api.routes.not_served import NOT_SERVED
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-sdk" / "bin" / "python"

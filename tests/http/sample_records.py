@@ -1,4 +1,4 @@
-"""Strategies that make up any record the wire may have to show."""
+"""Hypothesis strategies for every record that an answer is made from."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -8,16 +8,16 @@ from typing import Any, TypeVar, get_args
 
 from hypothesis import strategies as st
 
-from coatcheck.api.presenter import Include
-from coatcheck.api.schemas.requests import AccountType, PropertyType
+from coatcheck.api.schemas.accounts import AccountType, PropertyType
+from coatcheck.api.schemas.transactions import Include
 from coatcheck.connectors.contract import CredentialField, Institution, JobKind, Merchant
 from coatcheck.connectors.registry import ListedMerchant
 from coatcheck.grants.issuer import IssuedToken
-from coatcheck.members.records import Challenge
+from coatcheck.members.records import Challenge, DepositAccount
 from coatcheck.model.accounts import Account
 from coatcheck.model.categories import DEFAULTS
 from coatcheck.model.members import Member
-from coatcheck.model.micro_deposits import DepositAccount, MicroDeposit
+from coatcheck.model.micro_deposits import MicroDeposit
 from coatcheck.model.paging import Page, PageRequest
 from coatcheck.model.statements import Statement
 from coatcheck.model.statuses import ConnectionStatus
@@ -43,7 +43,7 @@ def one_of(alias: Any) -> st.SearchStrategy[str]:
 
 
 def made(kind: type[Item], **chosen: st.SearchStrategy[Any]) -> st.SearchStrategy[Item]:
-    """Every field made up by its type, those with a default as well."""
+    """Every field is drawn by its type, also the fields with a default."""
     return st.builds(kind, **{each.name: ... for each in fields(kind)} | chosen)
 
 

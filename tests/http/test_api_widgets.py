@@ -16,7 +16,17 @@ from coatcheck.grants.links import LinkKind
 from coatcheck.http.widget_link import WidgetOptions
 from coatcheck.vault.vault import SecretKind, WorkerReader
 from tests.api_client import V2, Api, refusal
-from tests.factories import make_account, make_user
+from tests.factories import make_account, make_client, make_user
+
+
+@pytest.fixture
+async def api(services: Services, http: httpx.AsyncClient) -> Api:
+    return Api(http, services, await make_client(services))
+
+
+@pytest.fixture
+async def user(api: Api) -> str:
+    return await api.create_user(id="ann")
 
 
 async def ask(api: Api, user: str, headers: dict[str, str] | None = None, **options: Any) -> httpx.Response:
@@ -141,9 +151,7 @@ async def test_what_is_said_is_kept_for_the_page(api: Api, services: Services) -
     assert (options.iso_country_codes, options.use_cases) == (["US"], ["PFM"])
     assert (options.locale, options.callback_payload) == ("fr-CA", "Zm9v")
     assert options.return_target.referral_source == "APP"
-    assert (
-        options.return_target.redirect_url({"status": "success"}) == "bankapp://oauth_complete?status=success"
-    )
+    assert options.return_target.redirect({"status": "success"}) == "bankapp://oauth_complete?status=success"
 
 
 @pytest.mark.parametrize(
@@ -173,18 +181,18 @@ async def test_an_option_that_cannot_be_heeded_is_refused(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mode": "verify"}, "mode: it is one of aggregation, verification."),
-        ({"color_scheme": "plaid"}, "color_scheme: it is one of browser, dark, light."),
-        ({"oauth_referral_source": "MAIL"}, "oauth_referral_source: it is one of APP, BROWSER."),
-        ({"use_cases": ["PFM", "GAMBLING"]}, "use_cases[1]: it is one of MONEY_MOVEMENT, PFM."),
-        ({"ui_message_version": 3}, "ui_message_version: it is 4."),
+        ({"mode": "verify"}, "mode: it must be one of aggregation, verification."),
+        ({"color_scheme": "plaid"}, "color_scheme: it must be one of browser, dark, light."),
+        ({"oauth_referral_source": "MAIL"}, "oauth_referral_source: it must be one of APP, BROWSER."),
+        ({"use_cases": ["PFM", "GAMBLING"]}, "use_cases[1]: it must be one of MONEY_MOVEMENT, PFM."),
+        ({"ui_message_version": 3}, "ui_message_version: it must be 4."),
         (
             {"data_request": {"products": ["verify"]}},
-            f"data_request.products[0]: it is one of {', '.join(Product)}.",
+            f"data_request.products[0]: it must be one of {', '.join(Product)}.",
         ),
     ],
 )
-async def test_a_refused_value_is_answered_with_those_that_are_allowed(
+async def test_a_refused_value_is_answered_with_the_allowed_values(
     api: Api, user: str, options: dict[str, Any], message: str
 ) -> None:
     answer = await ask(api, user, **options)
@@ -201,12 +209,12 @@ async def test_a_refused_value_is_answered_with_those_that_are_allowed(
         "current_microdeposit_guid",
     ],
 )
-async def test_what_an_option_names_and_is_not_there_is_answered_with_the_option(
+async def test_an_option_that_names_a_missing_object_is_refused_with_its_name(
     api: Api, user: str, option: str
 ) -> None:
     answer = await ask(api, user, **{option: "MBR-1"})
     assert answer.status_code == 404
-    assert answer.json()["error"]["message"] == f"{option}: there is no such thing here."
+    assert answer.json()["error"]["message"] == f"{option}: not found."
 
 
 async def test_the_member_of_another_user_is_refused_as_one_that_is_nowhere(api: Api, user: str) -> None:

@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 import httpx
 import pytest
 
-from coatcheck.api.routes import ROUTES, Caller, Route
+from coatcheck.api.routes.route import Caller, Route
+from coatcheck.api.routes.table import ROUTES
 from coatcheck.app import Services
 from coatcheck.model.accounts import find_account
 from tests.api_client import DIALECTS, HEADERS, PASSWORD, Api, connecting
@@ -345,7 +346,7 @@ async def ask(world: World, route: Route, drive: Drive) -> httpx.Response:
         Caller.CLIENT: {"auth": world.api.caller.auth},
         Caller.PROCESSOR: {"auth": world.processor.auth},
         Caller.TOKEN: {"headers": {"Authorization": f"Bearer {world.token}"}},
-        Caller.ANYBODY: {},
+        Caller.ANYONE: {},
     }
     credentials = ways[route.caller]
     return await world.api.http.request(

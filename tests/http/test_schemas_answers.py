@@ -1,161 +1,168 @@
-"""Everything either dialect can show, against MX's own specs."""
+"""Every answer schema, filled with arbitrary records, against MX's own specs."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import Struct
 
-from coatcheck.api.presenter import Presenter
-from coatcheck.api.versions import NEWER, OLDER
-from tests.http import sample_records
-from tests.http.mx_spec import DEFECTS, FOLDER, MISSING, NULL, VERSIONS, Defect, spec, validate
+from coatcheck.api.routes.table import ROUTES
+from coatcheck.api.schemas import (
+    account_numbers,
+    accounts,
+    categories,
+    institutions,
+    members,
+    merchants,
+    micro_deposits,
+    processors,
+    server,
+    statements,
+    tokens,
+    transactions,
+    users,
+    widgets,
+)
+from coatcheck.api.schemas.encoding import encode
+from coatcheck.api.versions import Version
+from tests.http import sample_records as records
+from tests.http.mx_spec import DEFECTS, FOLDER, MISSING, NULL, Defect, spec, validate
 
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=MISSING)
-
-WIRES = {"v20111101": OLDER, "v20250224": NEWER}
+needs_specs = pytest.mark.skipif(not FOLDER.is_dir(), reason=MISSING)
+TEXT = st.text(min_size=1)
 
 
 @dataclass(frozen=True)
-class Disclosed:
-    """Which of MX's operations a `show_` answers, and what it takes."""
+class Serializer:
+    """A function that builds an answer, and strategies for its arguments."""
 
-    operations: tuple[str, ...]
+    function: Callable[..., Struct]
     arguments: tuple[st.SearchStrategy[Any], ...] = ()
-    named: Mapping[str, st.SearchStrategy[Any]] | None = None
-    status: int = 200
+    named: Mapping[str, st.SearchStrategy[Any]] = field(default_factory=dict)
+    has_version: bool = False
+
+    def draw(self, version: Version, data: st.DataObject) -> Struct:
+        return self.function(
+            *((version,) if self.has_version else ()),
+            *(data.draw(each) for each in self.arguments),
+            **{name: data.draw(each) for name, each in self.named.items()},
+        )
 
 
-TEXT = st.text(min_size=1)
-LISTINGS = {
-    "show_users": (sample_records.users, ("listUsers",)),
-    "show_institutions": (sample_records.institutions, ("listInstitutions", "listFavoriteInstitutions")),
-    "show_credentials": (
-        sample_records.credential_fields,
-        ("listInstitutionCredentials", "listMemberCredentials"),
-    ),
-    "show_members": (sample_records.members, ("listMembers",)),
-    "show_challenges": (sample_records.challenges, ("listMemberChallenges",)),
-    "show_accounts": (sample_records.accounts, ("listUserAccounts", "listMemberAccounts")),
-    "show_account_numbers": (
-        sample_records.numbers,
-        ("listAccountNumbersByMember", "listAccountNumbersByAccount"),
-    ),
-    "show_account_owners": (sample_records.owners, ("listAccountOwnersByMember",)),
-    "show_statements": (sample_records.statements, ("listStatementsByMember",)),
-    "show_micro_deposits": (sample_records.micro_deposits, ("listUserMicrodeposits",)),
-    "show_categories": (
-        sample_records.categories,
-        ("listDefaultCategories", "listDefaultCategoriesByUser", "listCategories"),
-    ),
-    "show_merchants": (sample_records.merchants, ("listMerchants",)),
-    "show_processor_owners": (sample_records.owners, ("getAccountOwnerInfo",)),
-}
-SHOWN: dict[str, Disclosed] = {
-    **{
-        name: Disclosed(operations, (sample_records.listings(items),))
-        for name, (items, operations) in LISTINGS.items()
-    },
-    "show_user": Disclosed(("createUser", "readUser", "updateUser"), (sample_records.users,)),
-    "show_institution": Disclosed(("readInstitution",), (sample_records.institutions,)),
-    "show_member": Disclosed(
-        ("createMember", "readMember", "updateMember", "verifyMember", "checkRealTimeAccountBalance"),
-        (sample_records.members, st.none() | TEXT),
-    ),
-    "show_member_status": Disclosed(
-        ("readMemberStatus",), (sample_records.members, st.lists(sample_records.challenges, max_size=2))
-    ),
-    "show_oauth_window": Disclosed(("requestOAuthWindowURI",), (TEXT, TEXT)),
-    "show_account": Disclosed(
+def page_of(items: st.SearchStrategy[Any]) -> tuple[st.SearchStrategy[Any]]:
+    return (records.listings(items),)
+
+
+SERIALIZERS: tuple[Serializer, ...] = (
+    Serializer(users.user_body, (records.users,)),
+    Serializer(users.users_body, page_of(records.users)),
+    Serializer(institutions.institution_body, (records.institutions,), has_version=True),
+    Serializer(institutions.institutions_body, page_of(records.institutions), has_version=True),
+    Serializer(institutions.credentials_body, page_of(records.credential_fields)),
+    Serializer(members.member_body, (records.members, st.none() | TEXT), has_version=True),
+    Serializer(members.members_body, page_of(records.members), has_version=True),
+    Serializer(members.member_status_body, (records.members, st.lists(records.challenges, max_size=2))),
+    Serializer(members.challenges_body, page_of(records.challenges)),
+    Serializer(members.oauth_window_body, (TEXT, TEXT)),
+    Serializer(accounts.account_body, (records.accounts,), has_version=True),
+    Serializer(accounts.accounts_body, page_of(records.accounts), has_version=True),
+    Serializer(account_numbers.account_numbers_body, page_of(records.numbers)),
+    Serializer(account_numbers.account_owners_body, page_of(records.owners)),
+    Serializer(transactions.transaction_body, (records.transactions,)),
+    Serializer(
+        transactions.transactions_body,
         (
-            "readAccount",
-            "readAccountByMember",
-            "updateAccountByMember",
-            "createManualAccount",
-            "mergeAccounts",
-        ),
-        (sample_records.accounts,),
-    ),
-    "show_transaction": Disclosed(
-        ("updateTransaction", "updateTransactionByAccount"), (sample_records.transactions,)
-    ),
-    "show_transactions": Disclosed(
-        (
-            "listTransactions",
-            "listTransactionsByMember",
-            "listTransactionsByAccount",
-            "listTransactionsByAccountPerMember",
-            "readTransaction",
-            "readTransactionByAccount",
-        ),
-        (
-            sample_records.listings(sample_records.transactions),
-            sample_records.includes,
-            st.fixed_dictionaries({"MCH-1": sample_records.merchants}),
+            records.listings(records.transactions),
+            records.includes,
+            st.fixed_dictionaries({"MCH-1": records.merchants}),
         ),
     ),
-    "show_statement": Disclosed(("readStatementByMember",), (sample_records.statements,)),
-    "show_micro_deposit": Disclosed(
-        ("createMicrodeposit", "readUserMicrodeposit", "verifyMicrodeposit"),
-        (sample_records.micro_deposits, sample_records.deposit_accounts),
+    Serializer(statements.statement_body, (records.statements,)),
+    Serializer(statements.statements_body, page_of(records.statements)),
+    Serializer(micro_deposits.micro_deposit_body, (records.micro_deposits, records.deposit_accounts)),
+    Serializer(micro_deposits.micro_deposits_body, page_of(records.micro_deposits)),
+    Serializer(
+        micro_deposits.account_verifications_body,
+        (st.lists(st.tuples(records.micro_deposits, records.deposit_accounts), max_size=2),),
     ),
-    "show_account_verifications": Disclosed(
-        ("listUserVerifications",),
-        (st.lists(st.tuples(sample_records.micro_deposits, sample_records.deposit_accounts), max_size=2),),
-    ),
-    "show_category": Disclosed(("readDefaultCategory", "readCategory"), (sample_records.categories,)),
-    "show_merchant": Disclosed(("readMerchant",), (sample_records.merchants,)),
-    "show_merchant_location": Disclosed(("readMerchantLocation",), (sample_records.merchants,)),
-    "show_widget_url": Disclosed(
-        ("requestWidgetURL",),
+    Serializer(categories.category_body, (records.categories,)),
+    Serializer(categories.categories_body, page_of(records.categories)),
+    Serializer(merchants.merchant_body, (records.merchants,)),
+    Serializer(merchants.merchants_body, page_of(records.merchants)),
+    Serializer(merchants.merchant_location_body, (records.merchants,)),
+    Serializer(
+        widgets.widget_body,
         named={"widget_type": st.just("connect_widget"), "url": TEXT, "user_id": st.none() | TEXT},
     ),
-    "show_connect_widget_url": Disclosed(
-        ("requestConnectWidgetURL",), named={"url": TEXT, "user_guid": TEXT}
-    ),
-    "show_authorization_code": Disclosed(("requestAuthorizationCode",), (TEXT,)),
-    "show_legacy_authorization_code": Disclosed(
-        ("deprecatedRequestPaymentProcessorAuthorizationCode",), (TEXT,)
-    ),
-    "show_tokens": Disclosed(("listTokens",), (st.lists(sample_records.issued_tokens, max_size=2),)),
-    "show_processor_numbers": Disclosed(
-        ("requestAccountNumber",),
-        (st.lists(sample_records.numbers, max_size=2),),
+    Serializer(widgets.connect_widget_body, named={"url": TEXT, "user_guid": TEXT}),
+    Serializer(tokens.authorization_code_body, (TEXT,)),
+    Serializer(tokens.legacy_authorization_code_body, (TEXT,)),
+    Serializer(tokens.tokens_body, (st.lists(records.issued_tokens, max_size=2),)),
+    Serializer(tokens.grants_body, (st.lists(records.issued_tokens, max_size=2),)),
+    Serializer(processors.access_token_body, (records.issued,)),
+    Serializer(processors.legacy_access_token_body, (records.issued,)),
+    Serializer(
+        processors.processor_numbers_body,
+        (st.lists(records.numbers, max_size=2),),
         {"as_strings": st.booleans()},
     ),
-    "show_payment_account": Disclosed(
-        ("readAccountBalance",), (sample_records.accounts, st.none() | sample_records.numbers)
-    ),
+    Serializer(processors.processor_owners_body, page_of(records.owners)),
+    Serializer(processors.payment_account_body, (records.accounts, st.none() | records.numbers)),
+    Serializer(server.HealthResponse),
+)
+VALIDATED_AS = {
+    "readAccountOwners": "getAccountOwnerInfo",
+    "getAccountOwnerInfo": "listTransactionsByAccount",
 }
-IN_NO_SPEC = {"show_token", "show_legacy_token", "show_grants"}
+"""MX's specs declare account owners at the path of a processor's transactions."""
+IN_NO_SPEC = {"access_token_body", "legacy_access_token_body", "grants_body", "HealthResponse"}
+
+each_serializer = pytest.mark.parametrize(
+    "serializer", SERIALIZERS, ids=lambda serializer: serializer.function.__name__
+)
+each_version = pytest.mark.parametrize("version", Version)
 
 
-def test_every_show_of_the_contract_is_judged_here() -> None:
-    shows = {name for name in vars(Presenter) if name.startswith("show_")}
-    assert shows == SHOWN.keys() | IN_NO_SPEC
+def operations_with(schema: type[Struct], version: Version) -> list[str]:
+    """The operations of the route table that answer with the schema, by their name in the specs."""
+    return [
+        VALIDATED_AS.get(route.operation, route.operation)
+        for route in ROUTES
+        if version in route.versions and route.answer_schema(version) is schema
+    ]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("name", SHOWN)
+@settings(max_examples=1, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_every_answer_schema_of_the_route_table_has_a_serializer(data: st.DataObject) -> None:
+    for version in Version:
+        built = {type(each.draw(version, data)) for each in SERIALIZERS}
+        declared = {route.answer_schema(version) for route in ROUTES if version in route.versions} - {None}
+        assert declared <= built
+
+
+@needs_specs
+@each_version
+@each_serializer
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_an_answer_has_exactly_the_keys_and_types_of_the_spec(
-    name: str, version: str, data: st.DataObject
+    serializer: Serializer, version: Version, data: st.DataObject
 ) -> None:
-    shown, show = SHOWN[name], getattr(WIRES[version], name)
-    body = show(
-        *(data.draw(each) for each in shown.arguments),
-        **{key: data.draw(each) for key, each in (shown.named or {}).items()},
-    )
-    served = [each for each in shown.operations if each in spec(version).operations]
+    schema = serializer.draw(version, data)
+    served = [each for each in operations_with(type(schema), version) if each in spec(version).operations]
     for operation in served:
-        validate(version, operation, shown.status, body)
-    assert served or name in {"show_connect_widget_url", "show_legacy_authorization_code"}
+        status = min(spec(version).operations[operation]["responses"], key=int)
+        validate(version, operation, int(status), encode(schema))
+    only_older = {"connect_widget_body", "legacy_authorization_code_body"}
+    assert served or serializer.function.__name__ in IN_NO_SPEC | only_older
 
 
+@needs_specs
 @pytest.mark.parametrize(
     ("version", "defect"),
     [
@@ -164,16 +171,17 @@ def test_an_answer_has_exactly_the_keys_and_types_of_the_spec(
         for version in each.versions
     ],
 )
-def test_an_exception_stands_only_where_the_spec_itself_refuses(version: str, defect: Defect) -> None:
-    determine_outcome = spec(version)
+def test_a_defect_is_listed_only_where_the_spec_refuses_the_value(version: str, defect: Defect) -> None:
+    document = spec(version)
     schema, *path = defect.where.split(".")
-    node = determine_outcome.components[schema]
+    node = document.components[schema]
     for name in path:
-        node = determine_outcome.properties(node, schema)[name][0]
+        node = document.properties(node, schema)[name][0]
     assert "type" in node
     assert not node.get("nullable") or defect.allows != NULL
 
 
+@needs_specs
 @pytest.mark.parametrize(
     "problem",
     [
@@ -193,17 +201,19 @@ def test_an_exception_stands_only_where_the_spec_itself_refuses(version: str, de
         [],
     ],
 )
-def test_the_judge_refuses_what_is_missing_unknown_or_of_another_type(problem: Any) -> None:
+def test_validation_refuses_missing_unknown_and_mistyped_keys(problem: Any) -> None:
     with pytest.raises(AssertionError, match="readUser"):
         validate("v20111101", "readUser", 200, json.dumps(problem).encode())
 
 
-def test_the_judge_takes_items_for_an_array_even_where_the_spec_forgot_to_say_so() -> None:
+@needs_specs
+def test_validation_treats_items_without_a_type_as_an_array() -> None:
     with pytest.raises(AssertionError, match="micro_deposit"):
         validate("v20111101", "readUserMicrodeposit", 200, b'{"micro_deposit":{}}')
 
 
-def test_the_judge_refuses_a_body_where_there_is_none() -> None:
+@needs_specs
+def test_validation_refuses_a_body_where_the_spec_has_none() -> None:
     validate("v20111101", "deleteUser", 204, b"")
     with pytest.raises(AssertionError, match="no body"):
         validate("v20111101", "deleteUser", 204, b"{}")

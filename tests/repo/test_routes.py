@@ -8,21 +8,14 @@ from typing import Any
 import httpx
 import pytest
 
-from coatcheck.api.routes import NOT_SERVED, ROUTES, Caller, Route
+from coatcheck.api.routes.not_served import NOT_SERVED
+from coatcheck.api.routes.route import Caller, Route
+from coatcheck.api.routes.table import ROUTES
 from coatcheck.app import Services
 from coatcheck.ids import new
 from coatcheck.model.accounts import find_account
-from tests.api_client import DIALECTS, HEADERS, LOGIN, V1, V2, connecting
-from tests.factories import (
-    Keyed,
-    make_account,
-    make_client,
-    make_processor,
-    make_statement,
-    make_token,
-    make_transaction,
-    make_user,
-)
+from tests.api_client import DIALECTS, HEADERS, LOGIN, V1, V2, connecting, make_statement, make_transaction
+from tests.factories import Keyed, make_account, make_client, make_processor, make_token, make_user
 from tests.http.mx_spec import FOLDER, MISSING, spec
 
 needs_specs = pytest.mark.skipif(not FOLDER.is_dir(), reason=MISSING)
@@ -381,7 +374,7 @@ async def test_nothing_but_a_token_opens_a_tokens_route(
 
 
 async def test_anybodys_routes_ask_for_nothing(http: httpx.AsyncClient) -> None:
-    for route in of(Caller.ANYBODY):
+    for route in of(Caller.ANYONE):
         assert (await ask(http, route, {})).status_code == 200, route.operation
 
 

@@ -1,4 +1,4 @@
-"""The API's own description: an OpenAPI document for programs and a page for people, both made from the table."""
+"""Serves the OpenAPI document and the HTML reference of the API, both generated from the route table."""
 
 from functools import cache
 from importlib.metadata import version
@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from coatcheck.api.docs_page import STYLE, docs_page
 from coatcheck.api.openapi import document
-from coatcheck.api.routes import ROUTES
+from coatcheck.api.routes.table import GROUPS
 from coatcheck.app import Services
 from coatcheck.http.headers import Policy, page_headers
 
@@ -18,21 +18,21 @@ HEADERS = page_headers(Policy.DOCUMENTATION, cache=None)
 
 
 def page_routes(services: Services) -> list[Route]:
-    """`/openapi.json` and `/docs`; each is made when it is first asked for."""
+    """`/openapi.json` and `/docs`; each is generated at its first request."""
 
     @cache
-    def described() -> bytes:
-        return document(ROUTES, base_url=services.settings.base_url, version=version("coatcheck"))
+    def openapi_document() -> bytes:
+        return document(GROUPS, base_url=services.settings.base_url, version=version("coatcheck"))
 
     @cache
-    def printed() -> bytes:
-        return docs_page(described(), style_url=STYLE_URL)
+    def reference_page() -> bytes:
+        return docs_page(openapi_document(), style_url=STYLE_URL)
 
     async def openapi(_request: Request) -> Response:
-        return Response(described(), media_type="application/json", headers=HEADERS)
+        return Response(openapi_document(), media_type="application/json", headers=HEADERS)
 
     async def docs(_request: Request) -> Response:
-        return Response(printed(), media_type="text/html", headers=HEADERS)
+        return Response(reference_page(), media_type="text/html", headers=HEADERS)
 
     async def style(_request: Request) -> Response:
         return Response(STYLE, media_type="text/css", headers=HEADERS)

@@ -12,10 +12,11 @@ from starlette.types import Receive, Scope, Send
 from coatcheck import errors
 from coatcheck.api.authentication import basic, bearer
 from coatcheck.api.errors import response_to
-from coatcheck.api.presenter import Presenter
 from coatcheck.api.request import ApiRequest, ApiResponse
-from coatcheck.api.routes import ROUTES, Caller, Route
-from coatcheck.api.versions import choose
+from coatcheck.api.routes.route import Caller, Route
+from coatcheck.api.routes.table import ROUTES
+from coatcheck.api.schemas.encoding import encode
+from coatcheck.api.versions import Version, choose
 from coatcheck.app import Services
 from coatcheck.db.database import Connection
 from coatcheck.grants.secrets import Kind
@@ -38,17 +39,17 @@ async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _answer(services: Services, route: Route, request: Request) -> Response:
-    presenter, media_type = choose(request.headers.get("accept"), request.headers.get("accept-version"))
-    if presenter.version not in route.versions:
+    version, media_type = choose(request.headers.get("accept"), request.headers.get("accept-version"))
+    if version not in route.versions:
         raise errors.NotFound
-    answer = await _handle(services, route, presenter, request)
+    answer = await _handle(services, route, version, request)
     headers = {**NO_STORE, **dict(answer.headers)}
     if answer.status == 204:
         return Response(status_code=204, headers={**headers, "Content-Length": "0"})
     return Response(answer.body, answer.status, headers, answer.media_type or media_type)
 
 
-async def _handle(services: Services, route: Route, presenter: Presenter, request: Request) -> ApiResponse:
+async def _handle(services: Services, route: Route, version: Version, request: Request) -> ApiResponse:
     body = await read_body(request, MAX_BODY_BYTES)
     authorization = request.headers.getlist("authorization")
     presented = credentials = client = None
@@ -58,7 +59,7 @@ async def _handle(services: Services, route: Route, presenter: Presenter, reques
         case Caller.PROCESSOR | Caller.CLIENT:
             credentials = basic(authorization, KEYS[route.caller])
     open_: Callable[[], AbstractAsyncContextManager[Connection]] = (
-        services.db.transaction if route.in_transaction else services.db.connection
+        services.db.transaction if route.runs_in_transaction else services.db.connection
     )
     async with open_() as connection:
         if route.caller is Caller.CLIENT and credentials is not None:
@@ -66,7 +67,7 @@ async def _handle(services: Services, route: Route, presenter: Presenter, reques
         answer = await route.handler(
             ApiRequest(
                 services=services,
-                presenter=presenter,
+                version=version,
                 connection=connection,
                 path=request.path_params,
                 query_string=request.scope["query_string"],
@@ -77,7 +78,12 @@ async def _handle(services: Services, route: Route, presenter: Presenter, reques
                 basic_or_none=credentials,
             )
         )
-    return answer if isinstance(answer, ApiResponse) else ApiResponse(route.status, answer)
+    match answer:
+        case None:
+            return ApiResponse(204)
+        case ApiResponse():
+            return answer
+    return ApiResponse(route.status, encode(answer))
 
 
 def _refuse(error: errors.CoatcheckError, route: Route | None) -> Response:

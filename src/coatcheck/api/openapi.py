@@ -1,57 +1,54 @@
-"""Our own OpenAPI 3.1 document, made from the route table, the operations' words and the wire's types."""
+"""The OpenAPI 3.1 document of the API, generated from the route table and the schemas."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from enum import Enum
-from functools import cache
 from http import HTTPStatus
-from typing import Any, Protocol, TypeAlias, get_type_hints
+from typing import Any, TypeAlias
 
 import msgspec
 
-from coatcheck.api.operations import GROUPS, HEADERS, OPERATIONS, PATH, QUERY, Operation
-from coatcheck.api.versions import JSON, NEWER, OLDER, VENDOR
+from coatcheck.api.routes.parameters import PATH_PARAMETERS
+from coatcheck.api.routes.route import Caller, Group, Parameter, Route
+from coatcheck.api.versions import JSON, VENDOR, Version
 
 Node: TypeAlias = dict[str, Any]
 
-PLAIN = JSON.partition(";")[0]
-DIALECTS = {OLDER.version: type(OLDER), NEWER.version: type(NEWER)}
-SENT = "sent"
-"""The namespace of what clients send, beside those of the two dialects."""
-PDF = "downloadStatementPDF"
+PLAIN_JSON = JSON.partition(";")[0]
+SCHEMAS = "#/components/schemas/"
 PATH_PARAMETER = re.compile(r"{(\w+)}")
-NO_BODY = HTTPStatus.NO_CONTENT
 
-ABOUT = """A self-hosted platform for processor tokens that speaks MX's wire format.
+DESCRIPTION = """A self-hosted processor-token server that is compatible with MX's API.
 
-Say `Accept-Version: v20250224` for the newer dialect. Without it the older one, v20111101, answers, as
-`application/vnd.mx.api.v1+json` where that is accepted and as plain JSON otherwise; the document shows the newer
-dialect under `application/json`. Unknown fields that you send are ignored.
+`Accept-Version` selects the version. Without it the version is v20111101, whose answers have the media type
+`application/vnd.mx.api.v1+json` if the request accepts it and `application/json` otherwise. This document lists
+the schemas of v20250224 under `application/json`. Unknown fields in requests are ignored.
 
-Something that is not yours is not there: 404. Every refusal has the same shape, `Problem`."""
+An object of another client is answered like an object that does not exist: 404. All errors have the schema
+`ErrorResponseBody`."""
 
-SECURITY: Mapping[str, Node] = {
+SECURITY_SCHEMES: Mapping[str, Node] = {
     "clientKey": {"type": "http", "scheme": "basic", "description": "The client's id and API key."},
     "processorKey": {"type": "http", "scheme": "basic", "description": "The processor's id and API key."},
     "accessToken": {"type": "http", "scheme": "bearer", "description": "A processor's access token."},
 }
-CALLERS: Mapping[str, Sequence[Node]] = {
-    "CLIENT": [{"clientKey": []}],
-    "PROCESSOR": [{"processorKey": []}],
-    "TOKEN": [{"accessToken": []}],
-    "ANYBODY": [],
+SECURITY: Mapping[Caller, Sequence[Node]] = {
+    Caller.CLIENT: [{"clientKey": []}],
+    Caller.PROCESSOR: [{"processorKey": []}],
+    Caller.TOKEN: [{"accessToken": []}],
+    Caller.ANYONE: [],
 }
 
-PROBLEM: Node = {
+ERROR_RESPONSE_BODY: Node = {
+    "title": "ErrorResponseBody",
     "type": "object",
-    "description": "Why a request was refused. `message` may be shown to people, `type` is for programs.",
+    "description": "An error. `message` is for people, `type` is for programs.",
     "required": ["error"],
     "properties": {
         "error": {
             "type": "object",
             "required": ["message", "status", "type"],
             "properties": {
-                "message": {"type": "string", "examples": ["There is no such thing here."]},
+                "message": {"type": "string", "examples": ["Not found."]},
                 "status": {"type": "string", "examples": ["not_found"]},
                 "type": {"type": "string", "examples": ["not_found_error"]},
             },
@@ -60,43 +57,36 @@ PROBLEM: Node = {
 }
 
 
-class Route(Protocol):
-    """What the document needs of a row of the route table."""
+def document(groups: Iterable[Group], *, base_url: str, version: str) -> bytes:
+    """The document as JSON.
 
-    @property
-    def method(self) -> str: ...
-    @property
-    def path(self) -> str: ...
-    @property
-    def operation(self) -> str: ...
-    @property
-    def caller(self) -> Enum: ...
-    @property
-    def status(self) -> int: ...
-    @property
-    def versions(self) -> tuple[str, ...]: ...
-
-
-def document(routes: Iterable[Route], *, base_url: str, version: str) -> bytes:
-    """The document as JSON. A route that `OPERATIONS` does not describe, such as this one's own, is left out."""
-    described = [(route, OPERATIONS[route.operation]) for route in routes if route.operation in OPERATIONS]
+    Args:
+        groups: the endpoints.
+        base_url: the address of the server.
+        version: the version of Coatcheck.
+    """
+    groups = tuple(groups)
     paths: dict[str, Node] = {}
-    for route, operation in described:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, operation)
+    for group in groups:
+        for route in group.routes:
+            paths.setdefault(route.path, {})[route.method.lower()] = _operation(group, route)
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
-            "info": {"title": "Coatcheck", "version": version, "description": ABOUT},
+            "info": {"title": "Coatcheck", "version": version, "description": DESCRIPTION},
             "servers": [{"url": base_url}],
-            "tags": [{"name": name, "description": words} for name, words in GROUPS.items()],
+            "tags": [{"name": group.name, "description": group.description} for group in groups],
             "paths": paths,
             "components": {
-                "securitySchemes": SECURITY,
-                "schemas": {"Problem": PROBLEM, **_schemas(described)},
+                "securitySchemes": SECURITY_SCHEMES,
+                "schemas": {
+                    "ErrorResponseBody": ERROR_RESPONSE_BODY,
+                    **_schemas(route for group in groups for route in group.routes),
+                },
                 "responses": {
-                    "Refused": {
-                        "description": "Refused; the status says why.",
-                        "content": {PLAIN: {"schema": _ref("Problem")}},
+                    "Error": {
+                        "description": "An error; the status gives the reason.",
+                        "content": {PLAIN_JSON: {"schema": _reference("ErrorResponseBody")}},
                     }
                 },
             },
@@ -104,92 +94,80 @@ def document(routes: Iterable[Route], *, base_url: str, version: str) -> bytes:
     )
 
 
-def _operation(route: Route, operation: Operation) -> Node:
+def _operation(group: Group, route: Route) -> Node:
     node: Node = {
         "operationId": route.operation,
-        "tags": [operation.group],
-        "summary": operation.summary,
-        "security": CALLERS[route.caller.name],
-        "parameters": list(_parameters(route, operation)),
+        "tags": [group.name],
+        "summary": route.summary,
+        "security": SECURITY[route.caller],
+        "parameters": list(_parameters(route)),
         "responses": {
-            **{str(status): _answer(route, operation, status) for status in (route.status, *operation.also)},
-            "default": {"$ref": "#/components/responses/Refused"},
+            **{str(status): _response(route, status) for status in (route.status, *route.other_statuses)},
+            "default": {"$ref": "#/components/responses/Error"},
         },
     }
-    if operation.notes:
-        node["description"] = operation.notes
-    if operation.takes:
-        schema = _ref(f"{SENT}.{operation.takes.__name__}")
-        node["requestBody"] = {"required": route.method != "GET", "content": {PLAIN: {"schema": schema}}}
+    if route.description:
+        node["description"] = route.description
+    if route.body:
+        content = {PLAIN_JSON: {"schema": _reference(route.body.__name__)}}
+        node["requestBody"] = {"required": route.method != "GET", "content": content}
     return node
 
 
-def _parameters(route: Route, operation: Operation) -> Iterator[Node]:
+def _parameters(route: Route) -> Iterator[Node]:
     for name in PATH_PARAMETER.findall(route.path):
-        yield {"name": name, "in": "path", "required": True, "description": PATH[name], "schema": _text()}
-    for name in operation.query:
-        parameter = QUERY[name]
-        schema: Node = {"type": parameter.type}
-        if parameter.is_repeated:
-            schema = {"type": "array", "items": schema}
-        yield {"name": name, "in": "query", "description": parameter.description, "schema": schema}
-    for name in operation.headers:
-        yield {"name": name, "in": "header", "description": HEADERS[name], "schema": _text()}
-    if NEWER.version in route.versions and operation.shows:
-        versions = {"type": "string", "enum": list(route.versions)}
-        words = "The dialect of the answer; the older one where this is not sent."
-        yield {"name": "Accept-Version", "in": "header", "description": words, "schema": versions}
+        yield _parameter("path", Parameter(name, PATH_PARAMETERS[name])) | {"required": True}
+    for parameter in route.query:
+        yield _parameter("query", parameter)
+    for parameter in route.headers:
+        yield _parameter("header", parameter)
+    if Version.V20250224 in route.versions and route.answer:
+        accept_version = Parameter("Accept-Version", "The version of the answer. The default is v20111101.")
+        schema = {"type": "string", "enum": list(route.versions)}
+        yield _parameter("header", accept_version) | {"schema": schema}
 
 
-def _answer(route: Route, operation: Operation, status: int) -> Node:
+def _parameter(place: str, parameter: Parameter) -> Node:
+    schema: Node = {"type": parameter.type}
+    if parameter.is_repeated:
+        schema = {"type": "array", "items": schema}
+    return {"name": parameter.name, "in": place, "description": parameter.description, "schema": schema}
+
+
+def _response(route: Route, status: int) -> Node:
     node: Node = {"description": HTTPStatus(status).phrase}
-    if route.operation == PDF:
-        node["content"] = {"application/vnd.mx.api.v1+pdf": {}, "application/pdf": {}}
-    elif operation.shows and status != NO_BODY:
-        newest = route.versions[-1]
-        node["content"] = {PLAIN: {"schema": _ref(f"{newest}.{_shape(newest, operation.shows).__name__}")}}
-        if OLDER.version in route.versions:
-            older = _shape(OLDER.version, operation.shows)
-            node["content"][VENDOR] = {"schema": _ref(f"{OLDER.version}.{older.__name__}")}
+    if status == HTTPStatus.NO_CONTENT:
+        return node
+    if route.media_types:
+        node["content"] = {media_type: {} for media_type in route.media_types}
+    elif schema := route.answer_schema(route.versions[-1]):
+        node["content"] = {PLAIN_JSON: {"schema": _reference(schema.__name__)}}
+        if older := route.answer_schema(Version.V20111101) if Version.V20111101 in route.versions else None:
+            node["content"][VENDOR] = {"schema": _reference(older.__name__)}
     return node
 
 
-@cache
-def _shape(version: str, shows: str) -> type[msgspec.Struct]:
-    """What a `show_` of the dialect encodes, as its annotation says."""
-    hints = get_type_hints(getattr(DIALECTS[version], shows), include_extras=True)
-    shape: type[msgspec.Struct] = hints["return"].__metadata__[0]
-    return shape
+def _schemas(routes: Iterable[Route]) -> dict[str, Node]:
+    """The schemas of all requests and answers, and those that they contain, by class name."""
+    types: dict[type, None] = {}
+    for route in routes:
+        if route.body:
+            types[route.body] = None
+        for version in route.versions:
+            if schema := route.answer_schema(version):
+                types[schema] = None
+    _, components = msgspec.json.schema_components(types, ref_template=f"{SCHEMAS}{{name}}")
+    return {name: _with_numbers(node) for name, node in sorted(components.items())}
 
 
-def _schemas(described: Iterable[tuple[Route, Operation]]) -> dict[str, Node]:
-    """Every type, in one namespace for what is sent and one for each dialect."""
-    types: dict[str, dict[type, None]] = {SENT: {}, **{version: {} for version in DIALECTS}}
-    for route, operation in described:
-        if operation.takes:
-            types[SENT][operation.takes] = None
-        for version in route.versions if operation.shows else ():
-            types[version][_shape(version, operation.shows or "")] = None
-    found: dict[str, Node] = {}
-    for namespace, members in types.items():
-        template = f"#/components/schemas/{namespace}.{{name}}"
-        _, components = msgspec.json.schema_components(members, ref_template=template)
-        found |= {f"{namespace}.{name}": _as_sent(node) for name, node in components.items()}
-    return found
-
-
-def _as_sent(node: Any) -> Any:
-    """A schema with money as the JSON numbers that it is on this wire."""
+def _with_numbers(node: Any) -> Any:
+    """The node with decimals declared as the JSON numbers that the API sends."""
     if isinstance(node, dict):
         if node.get("format") == "decimal":
             return {"type": "number"}
-        return {key: _as_sent(value) for key, value in node.items()}
-    return [_as_sent(each) for each in node] if isinstance(node, list) else node
+        return {key: _with_numbers(value) for key, value in node.items()}
+    return [_with_numbers(each) for each in node] if isinstance(node, list) else node
 
 
-def _ref(name: str) -> Node:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _text() -> Node:
-    return {"type": "string"}
+def _reference(name: str) -> Node:
+    return {"$ref": f"{SCHEMAS}{name}"}

@@ -1,4 +1,4 @@
-"""What v20250224 calls products: which job brings each. Both of MX's spellings of the history are known."""
+"""The products of v20250224, and the job that reads each. MX spells the history product in two ways."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -25,10 +25,10 @@ KINDS = {
     Product.HISTORY: JobKind.HISTORY,
     Product.STATEMENTS: JobKind.STATEMENT,
 }
-"""Nothing here brings investments or rewards."""
+"""No job reads investments or rewards."""
 
 
 def job_kinds(products: Iterable[str]) -> list[JobKind]:
-    """The jobs that bring the products, each once, in the order they were named."""
+    """The jobs that read the products, without duplicates, in the order of the products."""
     found = (KINDS.get(Product(name)) for name in products)
     return list(dict.fromkeys(kind for kind in found if kind))

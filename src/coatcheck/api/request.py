@@ -1,11 +1,11 @@
-"""One request on its way through a handler, and the reply it comes back with."""
+"""A request as a handler sees it, and a response that a handler builds itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import parse_qsl
 
-from coatcheck.api.presenter import Presenter
+from coatcheck.api.versions import Version
 from coatcheck.app import Services
 from coatcheck.audit.entries import Entry
 from coatcheck.db.database import Connection
@@ -15,13 +15,13 @@ from coatcheck.grants.secrets import PresentedSecret
 from coatcheck.model.clients import Client
 from coatcheck.model.users import User, find_user
 
-MAX_CALLBACK_PAYLOAD = 1024
+MAX_CALLBACK_PAYLOAD_LENGTH = 1024
 """Characters of base64 (MX docs: X-CALLBACK-PAYLOAD)."""
 
 
 @dataclass(frozen=True, slots=True)
 class BasicCredentials:
-    """An id and an API key as they were sent; nothing is said yet of whether they are good."""
+    """The id and the API key of HTTP Basic, not yet verified."""
 
     id: str
     api_key: str = field(repr=False)
@@ -32,22 +32,22 @@ class ApiResponse:
     status: int
     body: bytes = b""
     media_type: str | None = None
-    """Where it is not the dialect's own."""
+    """None: the JSON media type of the request's version."""
     headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class ApiRequest:
-    """Everything a handler needs. `client`, `bearer` or `basic` is there as the route table says."""
+    """What a handler needs. `client`, `bearer` or `basic` is set according to the route's caller."""
 
     services: Services
-    presenter: Presenter
+    version: Version
     connection: Connection
     path: Mapping[str, str]
     query_string: bytes = field(repr=False)
-    """May hold a code."""
+    """May contain a code."""
     headers: Mapping[str, str] = field(repr=False)
-    """Hold the credentials."""
+    """Contain credentials."""
     body: bytes = field(repr=False)
     client_or_none: Client | None = None
     bearer_or_none: PresentedSecret | None = None
@@ -70,28 +70,28 @@ class ApiRequest:
 
     @cached_property
     def query(self) -> list[tuple[str, str]]:
-        """Every parameter of the query string, in order; repeated names stay repeated.
+        """All parameters of the query string, in order.
 
         Raises:
-            InvalidRequest: it is not UTF-8, or absurdly long.
+            InvalidRequest: it is not UTF-8 or has more than 100 parameters.
         """
         try:
             return parse_qsl(
                 self.query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100
             )
         except ValueError as error:
-            raise InvalidRequest("The query string cannot be read.") from error
+            raise InvalidRequest("The query string cannot be parsed.") from error
 
     @property
     def callback_payload(self) -> str | None:
-        """What the client wants echoed on the webhooks this call leads to.
+        """The payload that the webhooks of this request repeat.
 
         Raises:
-            InvalidRequest: it is longer than 1,024 characters.
+            InvalidRequest: it has more than 1,024 characters.
         """
         payload = self.headers.get("x-callback-payload")
-        if payload is not None and len(payload) > MAX_CALLBACK_PAYLOAD:
-            raise InvalidRequest("X-CALLBACK-PAYLOAD is at most 1024 characters.")
+        if payload is not None and len(payload) > MAX_CALLBACK_PAYLOAD_LENGTH:
+            raise InvalidRequest("X-CALLBACK-PAYLOAD must have at most 1024 characters.")
         return payload
 
     @property
@@ -99,18 +99,21 @@ class ApiRequest:
         return self.headers.get("mx-skip-webhook", "").lower() in {"true", "1"}
 
     async def user(self, *, lock: bool = False) -> User:
-        """The client's user that the path names; held until the call's transaction ends, if that is asked for.
+        """The user in the path.
+
+        Args:
+            lock: locks the row until the transaction ends.
 
         Raises:
-            NotFound: not there, or another client's.
+            NotFound: the client has no such user.
         """
         return await find_user(self.connection, self.client.guid, self.path["user"], lock=lock)
 
     async def readable_user(self, *, lock: bool = False) -> User:
-        """The user, whose data may be read: a disabled one's may not (MX docs: users).
+        """The user in the path, unless it is disabled: its data cannot be read then (MX docs: users).
 
         Raises:
-            NotFound: not there, or another client's.
+            NotFound: the client has no such user.
             UserDisabled: the client disabled the user.
         """
         user = await self.user(lock=lock)

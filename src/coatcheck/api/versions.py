@@ -1,41 +1,51 @@
-"""Which dialect a request speaks, and how its answer is labelled (mx-contract Q23, Q24)."""
+"""The versions of MX's API, and which of them a request gets."""
 
+from collections.abc import Mapping
+from enum import StrEnum
 from functools import lru_cache
+from typing import TypeAlias
 
-from coatcheck.api.presenter import Presenter
-from coatcheck.api.schemas.v20111101.presenter import V20111101
-from coatcheck.api.schemas.v20250224.presenter import V20250224
+from msgspec import Struct
+
 from coatcheck.errors import UnknownVersion
 from coatcheck.http.negotiation import accepted
 
 VENDOR = "application/vnd.mx.api.v1+json"
 JSON = "application/json; charset=utf-8"
 
-OLDER: Presenter = V20111101()
-NEWER: Presenter = V20250224()
-
 JSON_RANGES = frozenset({"application/json", "application/*", "*/*"})
-OTHER_RANGES = frozenset({"application/vnd.mx.api.v1+pdf", "application/pdf"})
-"""What clients ask for where they read a statement's PDF; what goes wrong there is still told in JSON."""
+PDF_RANGES = frozenset({"application/vnd.mx.api.v1+pdf", "application/pdf"})
+"""What a client accepts when it downloads a statement; an error is answered in JSON nevertheless."""
+
+
+class Version(StrEnum):
+    """A version of MX's API. v20111101 answers contain exactly the keys of MX's schemas."""
+
+    V20111101 = "v20111101"
+    V20250224 = "v20250224"
+
+
+ByVersion: TypeAlias = Mapping[Version, type[Struct]]
+"""The schema of one answer in each version."""
 
 
 @lru_cache(maxsize=256)
-def choose(accept: str | None, accept_version: str | None) -> tuple[Presenter, str]:
-    """The dialect, and the media type of its JSON.
+def choose(accept: str | None, accept_version: str | None) -> tuple[Version, str]:
+    """The version, and the media type of its JSON answers.
 
-    `Accept-Version` decides where it is sent; without it the older dialect answers everybody who takes JSON,
-    since MX's own SDKs send a plain `application/json` for what processors read.
+    `Accept-Version` decides. Without it the version is v20111101, because MX's SDKs for that version send only
+    `Accept: application/json` for a processor's reads.
 
     Raises:
-        UnknownVersion: another version was asked for, or an `Accept` that takes no JSON.
+        UnknownVersion: `Accept-Version` names another version, or `Accept` excludes JSON.
     """
     ranges = {"*/*"} if accept is None or not accept.strip() else set(accepted(accept))
-    if not ranges & (JSON_RANGES | OTHER_RANGES | {VENDOR}):
+    if not ranges & (JSON_RANGES | PDF_RANGES | {VENDOR}):
         raise UnknownVersion
     match accept_version:
-        case "v20250224":
-            return NEWER, JSON
-        case None | "v20111101":
-            return OLDER, VENDOR if VENDOR in ranges else JSON
+        case Version.V20250224:
+            return Version.V20250224, JSON
+        case None | Version.V20111101:
+            return Version.V20111101, VENDOR if VENDOR in ranges else JSON
         case _:
             raise UnknownVersion

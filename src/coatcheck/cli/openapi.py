@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from coatcheck.api.openapi import document
-from coatcheck.api.routes import ROUTES
+from coatcheck.api.routes.table import GROUPS
 from coatcheck.cli.console import show_json
 from coatcheck.config import load
 
@@ -21,5 +21,5 @@ def openapi(
 
     Example: coatcheck openapi > openapi.json
     """
-    served = document(ROUTES, base_url=base_url or load().base_url, version=version("coatcheck"))
+    served = document(GROUPS, base_url=base_url or load().base_url, version=version("coatcheck"))
     show_json(json.loads(served))

@@ -1,1 +1,1 @@
-"""What each operation does: find, ask one room, show."""
+"""Request handlers, one module a noun: each finds the records, calls one capability and returns a schema."""

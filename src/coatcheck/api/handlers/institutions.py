@@ -1,15 +1,23 @@
-"""The banks that can be connected; the same for every client."""
+"""Institutions; the same for every client."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from coatcheck.api.paging import read_choices, read_flag, read_page, read_text, read_texts
+from msgspec import Struct
+
 from coatcheck.api.products import KINDS, Product, job_kinds
+from coatcheck.api.query import read_choices, read_flag, read_page, read_text, read_texts
 from coatcheck.api.request import ApiRequest
+from coatcheck.api.schemas.institutions import (
+    CredentialsResponseBody,
+    credentials_body,
+    institution_body,
+    institutions_body,
+)
 from coatcheck.connectors.contract import JobKind
 from coatcheck.model.paging import paginate
 
-LARGEST_PAGE = 100
+MAX_PAGE_SIZE = 100
 
 FLAGS: Mapping[str, JobKind] = MappingProxyType(
     {
@@ -19,39 +27,37 @@ FLAGS: Mapping[str, JobKind] = MappingProxyType(
         "supports_transaction_history": JobKind.HISTORY,
     }
 )
-"""How v20111101 asks for what v20250224 calls `supported_products`."""
+"""The filters of v20111101; v20250224 has `supported_products`. Both versions accept both."""
 
 
-async def list_(request: ApiRequest) -> bytes:
-    """A flag that is false asks for nothing; a product that nothing brings is found nowhere."""
+async def list_(request: ApiRequest) -> Struct:
+    """A false flag does not filter. No institution supports a product that no job reads."""
     products = read_choices(request.query, "supported_products", Product)
-    wanted = {kind for name, kind in FLAGS.items() if read_flag(request.query, name)}
+    required = {kind for name, kind in FLAGS.items() if read_flag(request.query, name)}
     found = request.services.registry.search(
         read_text(request.query, "name"),
         iso_country_codes=_countries(request),
-        supports=wanted.union(job_kinds(products)),
+        supports=required.union(job_kinds(products)),
     )
     is_possible = products <= KINDS.keys()
-    return request.presenter.show_institutions(
-        paginate(found if is_possible else (), read_page(request.query, largest=LARGEST_PAGE))
-    )
+    page = read_page(request.query, max_size=MAX_PAGE_SIZE)
+    return institutions_body(request.version, paginate(found if is_possible else (), page))
 
 
-async def favorites(request: ApiRequest) -> bytes:
+async def favorites(request: ApiRequest) -> Struct:
     found = request.services.registry.favorites(_countries(request))
-    return request.presenter.show_institutions(
-        paginate(found, read_page(request.query, largest=LARGEST_PAGE))
-    )
+    page = read_page(request.query, max_size=MAX_PAGE_SIZE)
+    return institutions_body(request.version, paginate(found, page))
 
 
-async def read(request: ApiRequest) -> bytes:
-    return request.presenter.show_institution(request.services.registry.find(request.path["institution"]))
+async def read(request: ApiRequest) -> Struct:
+    return institution_body(request.version, request.services.registry.find(request.path["institution"]))
 
 
-async def credentials(request: ApiRequest) -> bytes:
-    """The boxes of its login form; none where one signs in at its own site."""
+async def credentials(request: ApiRequest) -> CredentialsResponseBody:
+    """Empty for an institution that uses OAuth."""
     institution = request.services.registry.find(request.path["institution"])
-    return request.presenter.show_credentials(paginate(institution.credentials, read_page(request.query)))
+    return credentials_body(paginate(institution.credentials, read_page(request.query)))
 
 
 def _countries(request: ApiRequest) -> list[str]:

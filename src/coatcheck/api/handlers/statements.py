@@ -1,7 +1,13 @@
-"""Statements of a member's accounts, and the documents themselves."""
+"""Statements, and their PDF documents."""
 
-from coatcheck.api.paging import read_page
+from coatcheck.api.query import read_page
 from coatcheck.api.request import ApiRequest, ApiResponse
+from coatcheck.api.schemas.statements import (
+    StatementResponseBody,
+    StatementsResponseBody,
+    statement_body,
+    statements_body,
+)
 from coatcheck.errors import NotFound
 from coatcheck.http.headers import Policy
 from coatcheck.http.negotiation import accepted
@@ -14,19 +20,20 @@ PDF = "application/pdf"
 POLICY = ("Content-Security-Policy", Policy.FOREIGN_DOCUMENT.value)
 
 
-async def list_(request: ApiRequest) -> bytes:
+async def list_(request: ApiRequest) -> StatementsResponseBody:
     user = await request.readable_user()
     member = await find_member(request.connection, user.guid, request.path["member"])
-    statements = await list_statements(request.connection, user.guid, member.guid, read_page(request.query))
-    return request.presenter.show_statements(statements)
+    return statements_body(
+        await list_statements(request.connection, user.guid, member.guid, read_page(request.query))
+    )
 
 
-async def read(request: ApiRequest) -> bytes:
-    return request.presenter.show_statement(await _find(request))
+async def read(request: ApiRequest) -> StatementResponseBody:
+    return statement_body(await _find(request))
 
 
 async def download(request: ApiRequest) -> ApiResponse:
-    """The PDF, under MX's media type, or under the registered one where that alone is accepted."""
+    """The PDF as MX's media type, or as `application/pdf` if only that is accepted."""
     statement = await _find(request)
     document = await request.services.vault.disclose_secret(
         request.connection,
@@ -39,8 +46,8 @@ async def download(request: ApiRequest) -> ApiResponse:
     )
     if document is None:
         raise NotFound
-    wanted = accepted(request.headers.get("accept"))
-    media_type = PDF if PDF in wanted and VENDOR_PDF not in wanted else VENDOR_PDF
+    media_types = accepted(request.headers.get("accept"))
+    media_type = PDF if PDF in media_types and VENDOR_PDF not in media_types else VENDOR_PDF
     name = ("Content-Disposition", f'attachment; filename="{statement.guid}.pdf"')
     return ApiResponse(200, document, media_type, (name, POLICY))
 

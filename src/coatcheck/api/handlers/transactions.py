@@ -1,58 +1,69 @@
-"""What moved on a user's accounts."""
+"""Transactions."""
 
-from coatcheck.api.paging import read_includes, read_page, read_transaction_filter
-from coatcheck.api.presenter import NO_MERCHANTS, Include
+from coatcheck.api.query import read_includes, read_page, read_transaction_filter
 from coatcheck.api.request import ApiRequest
-from coatcheck.api.schemas.requests import TransactionUpdateBody, parse
+from coatcheck.api.schemas.decoding import parse
+from coatcheck.api.schemas.transactions import (
+    NO_MERCHANTS,
+    Include,
+    TransactionResponseBody,
+    TransactionsResponseBody,
+    TransactionUpdateRequestBody,
+    transaction_body,
+    transactions_body,
+)
 from coatcheck.errors import NotFound
-from coatcheck.members.account_rows import describe_transaction
 from coatcheck.model.accounts import find_account
 from coatcheck.model.members import find_member
 from coatcheck.model.paging import Page, PageRequest
-from coatcheck.model.transactions import Transaction, find_transaction, list_transactions
+from coatcheck.model.transactions import (
+    Transaction,
+    describe_transaction,
+    find_transaction,
+    list_transactions,
+)
 
 
-async def list_(request: ApiRequest) -> bytes:
-    """All of the user's, or those below the member, the account, or both, that the path names."""
-    user_guid, member_guid, account_guid = await _place(request)
-    wanted = read_transaction_filter(
+async def list_(request: ApiRequest) -> TransactionsResponseBody:
+    """Of the user in the path; of the member, the account or both if the path names them."""
+    user_guid, member_guid, account_guid = await _find_owners(request)
+    filters = read_transaction_filter(
         request.query, request.services.clock.now(), member_guid=member_guid, account_guid=account_guid
     )
-    found = await list_transactions(request.connection, user_guid, read_page(request.query), wanted)
-    return show(request, found)
+    page = await list_transactions(request.connection, user_guid, read_page(request.query), filters)
+    return page_with_includes(request, page)
 
 
-async def read(request: ApiRequest) -> bytes:
-    """A list of one, as MX's spec has it (mx-contract Q33)."""
-    return show(request, Page([await _find(request)], 1, PageRequest()))
+async def read(request: ApiRequest) -> TransactionsResponseBody:
+    """A list of one, as MX's specs declare it."""
+    return page_with_includes(request, Page([await _find(request)], 1, PageRequest()))
 
 
-async def update(request: ApiRequest) -> bytes:
-    """The description is the user's own; the bank's stays in `original_description`."""
+async def update(request: ApiRequest) -> TransactionResponseBody:
+    """Changes `description`; `original_description` keeps the bank's text."""
     transaction = await _find(request)
-    description = parse(request.body, TransactionUpdateBody).transaction.description
     changed = await describe_transaction(
         request.connection,
         transaction.user_guid,
         transaction.guid,
-        description=description,
+        description=parse(request.body, TransactionUpdateRequestBody).transaction.description,
         now=request.services.clock.now(),
     )
-    return request.presenter.show_transaction(changed)
+    return transaction_body(changed)
 
 
-def show(request: ApiRequest, transactions: Page[Transaction]) -> bytes:
-    """The page, with what `includes` asks for."""
+def page_with_includes(request: ApiRequest, transactions: Page[Transaction]) -> TransactionsResponseBody:
+    """The page, with the objects that the request's `includes` names."""
     includes = read_includes(request.query)
     merchants = request.services.registry.merchants_by_guid if Include.MERCHANTS in includes else NO_MERCHANTS
-    return request.presenter.show_transactions(transactions, includes, merchants)
+    return transactions_body(transactions, includes, merchants)
 
 
-async def _place(request: ApiRequest) -> tuple[str, str | None, str | None]:
-    """The guids of the user, the member and the account that the path names; each stands below the one before.
+async def _find_owners(request: ApiRequest) -> tuple[str, str | None, str | None]:
+    """The guids of the user, the member and the account in the path.
 
     Raises:
-        NotFound: one of them does not.
+        NotFound: one of them does not exist or does not belong to the one before it.
         UserDisabled: the client disabled the user.
     """
     user = await request.readable_user()
@@ -60,19 +71,18 @@ async def _place(request: ApiRequest) -> tuple[str, str | None, str | None]:
     if "member" in request.path:
         member_guid = (await find_member(request.connection, user.guid, request.path["member"])).guid
     if "account" in request.path:
-        account_guid = (
-            await find_account(
-                request.connection, user.guid, request.path["account"], member_guid=member_guid
-            )
-        ).guid
+        account = await find_account(
+            request.connection, user.guid, request.path["account"], member_guid=member_guid
+        )
+        account_guid = account.guid
     return user.guid, member_guid, account_guid
 
 
 async def _find(request: ApiRequest) -> Transaction:
-    user_guid, member_guid, account_guid = await _place(request)
+    user_guid, member_guid, account_guid = await _find_owners(request)
     transaction = await find_transaction(request.connection, user_guid, request.path["transaction"])
-    is_below_member = member_guid in {None, transaction.member_guid}
-    is_below_account = account_guid in {None, transaction.account_guid}
-    if not (is_below_member and is_below_account):
+    is_of_member = member_guid in {None, transaction.member_guid}
+    is_of_account = account_guid in {None, transaction.account_guid}
+    if not (is_of_member and is_of_account):
         raise NotFound
     return transaction

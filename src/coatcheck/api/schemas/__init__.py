@@ -1,1 +1,1 @@
-"""Every request and answer as JSON, in both of MX's dialects; nothing else in the house knows JSON bodies."""
+"""Request and answer schemas of MX's API, one module a noun: the structs, and the functions that fill them."""

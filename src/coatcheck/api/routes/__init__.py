@@ -1,0 +1,1 @@
+"""The endpoints: one module a group of nouns; each endpoint is described once, in its row."""

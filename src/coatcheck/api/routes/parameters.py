@@ -1,0 +1,62 @@
+"""Parameters that several endpoints share, and the parts of their paths."""
+
+from coatcheck.api.routes.route import Parameter
+
+PATH_PARAMETERS: dict[str, str] = {
+    "user": "The guid of the user, or the `id` that you gave it.",
+    "member": "The guid of the member, or the `id` that you gave it.",
+    "account": "The guid of the account, or its `id`.",
+    "institution": "The code or the guid of the institution.",
+    "transaction": "The guid of the transaction.",
+    "statement": "The guid of the statement.",
+    "micro_deposit": "The guid of the micro-deposit.",
+    "category": "The guid of the category.",
+    "merchant": "The guid of the merchant.",
+    "merchant_location": "The guid of the merchant location.",
+    "token": "The guid of the token, as in the audit log; never the token itself.",
+}
+
+USER = "/users/{user}"
+MEMBER = f"{USER}/members/{{member}}"
+ACCOUNT = f"{USER}/accounts/{{account}}"
+MEMBER_ACCOUNT = f"{MEMBER}/accounts/{{account}}"
+
+PAGE = (
+    Parameter("page", "The number of the page, from 1.", "integer"),
+    Parameter("records_per_page", "10 to 1000 (institutions: 100). Any other value means 25.", "integer"),
+)
+USE_CASE = Parameter("use_case", "`MONEY_MOVEMENT` or `PFM`.")
+ISO_COUNTRY_CODE = Parameter("iso_country_code", "`US` or `CA`.", is_repeated=True)
+INCLUDES = Parameter(
+    "includes",
+    "A comma-separated list of `repeating_transactions`, `merchants`, `classifications`, `geolocations`.",
+)
+TRANSACTION_FILTERS = (
+    *PAGE,
+    Parameter(
+        "from_date",
+        "The first day: a date, an ISO 8601 time, or seconds since 1970. The default is 120 days ago.",
+    ),
+    Parameter("to_date", "The last day, inclusive. The default is 5 days from now."),
+    Parameter("from_created_at", "Only transactions created at this time or later."),
+    Parameter("to_created_at", "Only transactions created at this time or earlier."),
+    Parameter("from_updated_at", "Only transactions updated at this time or later."),
+    Parameter("to_updated_at", "Only transactions updated at this time or earlier."),
+    Parameter("category_guid", "Only these categories. `category_guid[]` means the same.", is_repeated=True),
+    Parameter(
+        "top_level_category_guid", "Only categories below these top-level categories.", is_repeated=True
+    ),
+    USE_CASE,
+    INCLUDES,
+)
+TOKEN_FILTERS = (
+    Parameter("user_guid", "Only tokens for this user."),
+    Parameter("member_guid", "Only tokens for this member."),
+    Parameter("account_guid", "Only tokens for this account."),
+)
+
+CALLBACK_PAYLOAD = Parameter(
+    "X-CALLBACK-PAYLOAD",
+    "At most 1,024 characters of base64. The webhooks that this request causes repeat it.",
+)
+SKIP_WEBHOOK = Parameter("MX-Skip-Webhook", "`true` sends no webhook about this change.")

@@ -1,0 +1,111 @@
+"""Endpoints for processors: the exchange of a code, and reads with an access token."""
+
+from coatcheck.api.handlers import processors
+from coatcheck.api.routes.parameters import PAGE, TRANSACTION_FILTERS
+from coatcheck.api.routes.route import Caller, Group, Parameter, Route
+from coatcheck.api.schemas.members import MEMBER_BODY
+from coatcheck.api.schemas.processors import (
+    AccessTokenResponse,
+    LegacyAccessTokenResponse,
+    PaymentAccountBody,
+    ProcessorAccountNumberBody,
+    ProcessorOwnerBody,
+)
+from coatcheck.api.schemas.transactions import TransactionsResponseBody
+
+EXCHANGE_PARAMETERS = (
+    Parameter("grant_type", "`authorization_code`. In the query or in a form body, not in both."),
+    Parameter("code", "The authorization code. In the query or in a form body, not in both."),
+)
+IDEMPOTENCY_KEY = Parameter(
+    "Idempotency-Key", "A retry with the same key within a minute returns the same token."
+)
+
+PROCESSORS = Group(
+    "For processors",
+    "Exchange a code for an access token with the processor's id and API key, then read with the token.",
+    (
+        Route(
+            "POST",
+            "/token",
+            processors.exchange,
+            "exchangeCode",
+            "Exchange a code for an access token",
+            "A code can be exchanged once. A second exchange of the same code revokes its token. All "
+            "failures return the same message.",
+            caller=Caller.PROCESSOR,
+            query=EXCHANGE_PARAMETERS,
+            headers=(IDEMPOTENCY_KEY,),
+            answer=AccessTokenResponse,
+            in_transaction=False,
+        ),
+        Route(
+            "POST",
+            "/payment_processor_token",
+            processors.exchange_legacy,
+            "exchangeCodeLegacy",
+            "Exchange a code for an access token (legacy)",
+            "The path and the answer of older versions of MX's processor guide.",
+            caller=Caller.PROCESSOR,
+            query=EXCHANGE_PARAMETERS,
+            headers=(IDEMPOTENCY_KEY,),
+            answer=LegacyAccessTokenResponse,
+            in_transaction=False,
+        ),
+        Route(
+            "GET",
+            "/account/account_numbers",
+            processors.account_numbers,
+            "requestAccountNumber",
+            "Read the account numbers",
+            "Requires `read-protected` in the scope. A number is a JSON integer if no digit is lost, "
+            "otherwise a string.",
+            caller=Caller.TOKEN,
+            query=PAGE,
+            answer=ProcessorAccountNumberBody,
+        ),
+        Route(
+            "GET",
+            "/account/transactions",
+            processors.transactions,
+            "getAccountOwnerInfo",
+            "Read the transactions of the account",
+            "MX's OpenAPI document declares account owners at this path. A processor that is registered "
+            "with `owners_at_transactions` gets owners.",
+            caller=Caller.TOKEN,
+            query=TRANSACTION_FILTERS,
+            answer=TransactionsResponseBody,
+        ),
+        Route(
+            "GET",
+            "/account/account_owners",
+            processors.account_owners,
+            "readAccountOwners",
+            "Read the owners of the account",
+            "Requires `read-protected` in the scope.",
+            caller=Caller.TOKEN,
+            query=PAGE,
+            answer=ProcessorOwnerBody,
+        ),
+        Route(
+            "GET",
+            "/payment_account",
+            processors.payment_account,
+            "readAccountBalance",
+            "Read balances and account numbers",
+            "Without `read-protected` in the scope the account number is masked.",
+            caller=Caller.TOKEN,
+            answer=PaymentAccountBody,
+        ),
+        Route(
+            "POST",
+            "/account/check_balance",
+            processors.check_balance,
+            "checkRealTimeAccountBalance",
+            "Start a balance check",
+            "Repeat the request until `is_being_aggregated` is false, then read the balance.",
+            caller=Caller.TOKEN,
+            answer=MEMBER_BODY,
+        ),
+    ),
+)

@@ -1,0 +1,22 @@
+"""Endpoints about the server itself."""
+
+from coatcheck.api.handlers import server
+from coatcheck.api.routes.route import Caller, Group, Route
+from coatcheck.api.schemas.server import HealthResponse
+
+SERVER = Group(
+    "Server",
+    "The server itself.",
+    (
+        Route(
+            "GET",
+            "/health",
+            server.health,
+            "health",
+            "Check that the server can answer requests",
+            "The database is queried.",
+            caller=Caller.ANYONE,
+            answer=HealthResponse,
+        ),
+    ),
+)

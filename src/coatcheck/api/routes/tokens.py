@@ -1,0 +1,77 @@
+"""Endpoints for a client's authorization codes and access tokens."""
+
+from coatcheck.api.handlers import tokens
+from coatcheck.api.routes.parameters import TOKEN_FILTERS
+from coatcheck.api.routes.route import Group, Route
+from coatcheck.api.schemas.tokens import (
+    AuthorizationCodeRequestBody,
+    AuthorizationCodeResponseBody,
+    GrantsResponseBody,
+    PaymentProcessorAuthorizationCodeRequestBody,
+    PaymentProcessorAuthorizationCodeResponseBody,
+    TokenRequestBody,
+    TokenResponseBody,
+)
+from coatcheck.api.versions import Version
+
+TOKENS = Group(
+    "Codes and tokens",
+    "A code is for one account and is given to a processor, which exchanges it for an access token.",
+    (
+        Route(
+            "POST",
+            "/authorization_code",
+            tokens.request_code,
+            "requestAuthorizationCode",
+            "Request an authorization code",
+            "The scope names a user, a member and a verified account; add `read-protected` for full account "
+            "numbers and owners.",
+            body=AuthorizationCodeRequestBody,
+            answer=AuthorizationCodeResponseBody,
+            in_transaction=False,
+        ),
+        Route(
+            "POST",
+            "/payment_processor_authorization_code",
+            tokens.request_code_legacy,
+            "deprecatedRequestPaymentProcessorAuthorizationCode",
+            "Request an authorization code (legacy)",
+            "The code always includes `read-protected`.",
+            versions=(Version.V20111101,),
+            body=PaymentProcessorAuthorizationCodeRequestBody,
+            answer=PaymentProcessorAuthorizationCodeResponseBody,
+            in_transaction=False,
+        ),
+        Route(
+            "GET",
+            "/tokens",
+            tokens.list_tokens,
+            "listTokens",
+            "List access tokens",
+            "The filter is a JSON body, as in MX's API, or query parameters. Expired and revoked tokens are "
+            "included.",
+            body=TokenRequestBody,
+            query=TOKEN_FILTERS,
+            answer=TokenResponseBody,
+        ),
+        Route(
+            "GET",
+            "/coatcheck/tokens",
+            tokens.list_grants,
+            "listGrants",
+            "List access tokens with their guids",
+            "Not in MX's API. The guid revokes the token.",
+            query=TOKEN_FILTERS,
+            answer=GrantsResponseBody,
+        ),
+        Route(
+            "DELETE",
+            "/coatcheck/tokens/{token}",
+            tokens.revoke_token,
+            "revokeToken",
+            "Revoke an access token",
+            "Not in MX's API. Takes effect at once and cannot be undone.",
+            status=204,
+        ),
+    ),
+)

@@ -1,0 +1,59 @@
+"""Endpoints for users."""
+
+from coatcheck.api.handlers import users
+from coatcheck.api.routes.parameters import PAGE, SKIP_WEBHOOK, USER
+from coatcheck.api.routes.route import Group, Parameter, Route
+from coatcheck.api.schemas.users import UserRequestBody, UserResponseBody, UsersResponseBody
+
+USERS = Group(
+    "Users",
+    "The end users of a client.",
+    (
+        Route(
+            "POST",
+            "/users",
+            users.create,
+            "createUser",
+            "Create a user",
+            body=UserRequestBody,
+            headers=(SKIP_WEBHOOK,),
+            answer=UserResponseBody,
+        ),
+        Route(
+            "GET",
+            "/users",
+            users.list_,
+            "listUsers",
+            "List users",
+            query=(
+                *PAGE,
+                Parameter("id", "Only the user with this `id`."),
+                Parameter("email", "Only users with this e-mail address."),
+                Parameter("is_disabled", "Only disabled users, or only enabled users.", "boolean"),
+            ),
+            answer=UsersResponseBody,
+        ),
+        Route("GET", USER, users.read, "readUser", "Read a user", answer=UserResponseBody),
+        Route(
+            "PUT",
+            USER,
+            users.update,
+            "updateUser",
+            "Update a user",
+            "While a user is disabled, no token reads the user's data.",
+            body=UserRequestBody,
+            headers=(SKIP_WEBHOOK,),
+            answer=UserResponseBody,
+        ),
+        Route(
+            "DELETE",
+            USER,
+            users.delete,
+            "deleteUser",
+            "Delete a user",
+            "Deletes all data of the user and revokes all tokens for it. Cannot be undone.",
+            headers=(SKIP_WEBHOOK,),
+            status=204,
+        ),
+    ),
+)

@@ -1,0 +1,132 @@
+"""Decodes and validates request bodies.
+
+An unknown field is ignored, because clients of a newer MX API send fields that this server does not know. A
+field that accepts null to clear a stored value defaults to `UNSET`; `given_fields` returns the fields that
+were sent. No repr and no error message contains a value of a request: bodies hold credentials and account
+numbers.
+"""
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import cache
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, inspect
+
+from coatcheck.errors import InvalidRequest
+
+Body = TypeVar("Body", bound=Struct)
+
+# PostgreSQL stores no NUL character in text; the decoder itself refuses lone surrogates and bad UTF-8.
+STORABLE = r"^[^\x00]*$"
+Text: TypeAlias = Annotated[str, Meta(pattern=STORABLE)]
+Line: TypeAlias = Annotated[str, Meta(pattern=STORABLE, max_length=1000)]
+Guid: TypeAlias = Annotated[str, Meta(pattern=STORABLE, max_length=64)]
+# `$` alone also matches before a trailing line break.
+OwnId: TypeAlias = Annotated[str, Meta(pattern=r"^[^\x00-\x20\x7f/?#%\\]+(?!\n)$", max_length=255)]
+"""An identifier that the client chooses; it is used in URL paths and in an index."""
+Currency: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")]
+NonNegativeInt: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+UseCase: TypeAlias = Literal["MONEY_MOVEMENT", "PFM"]
+UseCases: TypeAlias = Annotated[tuple[UseCase, ...], Meta(max_length=2)]
+ReferralSource: TypeAlias = Literal["BROWSER", "APP"]
+
+MAX_DECIMAL = Decimal(10) ** 15
+MIN_DECIMAL_EXPONENT = -8
+
+
+class RequestSchema(Struct, frozen=True, kw_only=True):
+    """A JSON object in a request. Decimals that do not fit a database column are refused."""
+
+    def __post_init__(self) -> None:
+        for name, encoded in zip(self.__struct_fields__, self.__struct_encode_fields__, strict=True):
+            value = getattr(self, name)
+            if isinstance(value, Decimal) and not _is_storable(value):
+                raise ValueError(f"`{encoded}` is out of range or has more than 8 decimal places")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(...)"
+
+
+class ChangeSchema(RequestSchema, frozen=True, kw_only=True):
+    """An object whose fields are all optional, but that must not be empty (MX docs: empty objects)."""
+
+    def __post_init__(self) -> None:
+        RequestSchema.__post_init__(self)
+        if not given_fields(self):
+            raise ValueError("it must contain at least one recognised field")
+
+
+def _is_storable(number: Decimal) -> bool:
+    exponent = number.as_tuple().exponent
+    return isinstance(exponent, int) and exponent >= MIN_DECIMAL_EXPONENT and abs(number) < MAX_DECIMAL
+
+
+def given_fields(request: RequestSchema, *names: str) -> dict[str, Any]:
+    """The fields that the request contains, by attribute name, for `replace(record, **fields)`.
+
+    Args:
+        request: the decoded object.
+        names: the fields to consider; all if empty.
+    """
+    values = ((name, getattr(request, name)) for name in names or request.__struct_fields__)
+    return {name: value for name, value in values if value is not UNSET}
+
+
+@cache
+def _decoder(schema: type[Any]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(schema)
+
+
+def parse(body: bytes, schema: type[Body]) -> Body:
+    """Decodes a JSON body.
+
+    Raises:
+        InvalidRequest: the body is not JSON or does not match the schema. The message names the field and
+            never contains its value.
+    """
+    if not body:
+        raise InvalidRequest("The request must have a JSON body.")
+    try:
+        decoded: Body = _decoder(schema).decode(body)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(_explain(str(error), schema)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise InvalidRequest("The body is not valid JSON.") from None
+    return decoded
+
+
+def _explain(message: str, schema: type[Any]) -> str:
+    """The decoder's message without quotations from the body, with the allowed values of an enumeration."""
+    problem, _, path = message.partition(" - at `$")
+    where = path.rstrip("`").lstrip(".") or "The body"
+    if "matching regex" in problem:
+        return f"{where}: it has an invalid format."
+    if problem.startswith(("Expected", "Object missing", "`", "it ")):
+        return f"{where}: {problem[0].lower()}{problem[1:]}."
+    allowed = _allowed_values(inspect.type_info(schema), re.sub(r"\[.*?\]", "", where).split("."))
+    if not allowed:
+        return f"{where}: it is not one of the allowed values."
+    return f"{where}: it must be {'one of ' if len(allowed) > 1 else ''}{', '.join(allowed)}."
+
+
+def _allowed_values(node: inspect.Type, path: Sequence[str]) -> list[str]:
+    """The values of the literal or enumeration at the path; empty if there is none."""
+    match node:
+        case inspect.Metadata(type=inner):
+            return _allowed_values(inner, path)
+        case inspect.VarTupleType(item_type=item):
+            return _allowed_values(item, path)
+        case inspect.UnionType(types=types):
+            return [value for each in types for value in _allowed_values(each, path)]
+        case inspect.StructType(fields=fields) if path:
+            named = (each.type for each in fields if each.encode_name == path[0])
+            return [value for each in named for value in _allowed_values(each, path[1:])]
+        case inspect.LiteralType(values=values):
+            return [str(value) for value in values]
+        case inspect.EnumType(cls=cls):
+            return [each.value for each in cls]
+    return []

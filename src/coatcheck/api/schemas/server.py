@@ -1,0 +1,7 @@
+"""The state of the server."""
+
+from msgspec import Struct
+
+
+class HealthResponse(Struct, frozen=True):
+    status: str = "ok"

@@ -1,0 +1,123 @@
+"""Authorization codes and the list of access tokens, for clients."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct, field
+
+from coatcheck.api.schemas.decoding import Guid, Line, RequestSchema
+from coatcheck.api.schemas.encoding import Timestamp, to_schema
+from coatcheck.model.tokens import TokenRow
+
+
+class AuthorizationCodeRequest(RequestSchema, frozen=True, kw_only=True):
+    scope: Line | None = None
+    processor_guid: Guid | None = None
+    """Not in MX's API: the only processor that may redeem the code."""
+
+
+class AuthorizationCodeRequestBody(RequestSchema, frozen=True, kw_only=True):
+    authorization_code: AuthorizationCodeRequest
+
+
+class PaymentProcessorAuthorizationCodeRequest(RequestSchema, frozen=True, kw_only=True):
+    account_guid: Guid
+    member_guid: Guid
+    user_guid: Guid
+
+
+class PaymentProcessorAuthorizationCodeRequestBody(RequestSchema, frozen=True, kw_only=True):
+    payment_processor_authorization_code: PaymentProcessorAuthorizationCodeRequest
+
+
+class TokenFilterRequest(RequestSchema, frozen=True, kw_only=True):
+    account_guid: Guid | None = None
+    member_guid: Guid | None = None
+    user_guid: Guid | None = None
+
+
+class TokenRequestBody(RequestSchema, frozen=True, kw_only=True):
+    """The body of a GET, which many HTTP clients cannot send; without it all tokens are listed."""
+
+    scope: TokenFilterRequest = field(default_factory=TokenFilterRequest)
+
+
+class AuthorizationCodeResponse(Struct, frozen=True):
+    code: str
+
+
+class AuthorizationCodeResponseBody(Struct, frozen=True):
+    authorization_code: AuthorizationCodeResponse
+
+
+class PaymentProcessorAuthorizationCodeResponse(Struct, frozen=True):
+    authorization_code: str
+
+
+class PaymentProcessorAuthorizationCodeResponseBody(Struct, frozen=True):
+    payment_processor_authorization_code: PaymentProcessorAuthorizationCodeResponse
+
+
+class TokenResponse(Struct, frozen=True):
+    payment_processor_guid: str
+    expires_at: Timestamp
+    access_token: str
+    """The first characters and an ellipsis; only a hash of the token is stored."""
+    active: bool
+
+
+class TokenResponseBody(Struct, frozen=True):
+    tokens: list[TokenResponse]
+
+
+class GrantResponse(Struct, frozen=True):
+    """Not in MX's API: a token with the guid that revokes it, its scope and the reason of its end."""
+
+    guid: str
+    payment_processor_guid: str
+    user_guid: str
+    member_guid: str
+    account_guid: str
+    scope: str
+    access_token: str
+    """The first characters and an ellipsis; only a hash of the token is stored."""
+    created_at: Timestamp
+    expires_at: Timestamp
+    revoked_at: Timestamp | None
+    revoked_because: str | None
+    active: bool
+
+
+class GrantsResponseBody(Struct, frozen=True):
+    tokens: list[GrantResponse]
+
+
+def authorization_code_body(code: str) -> AuthorizationCodeResponseBody:
+    return AuthorizationCodeResponseBody(AuthorizationCodeResponse(code))
+
+
+def legacy_authorization_code_body(code: str) -> PaymentProcessorAuthorizationCodeResponseBody:
+    return PaymentProcessorAuthorizationCodeResponseBody(PaymentProcessorAuthorizationCodeResponse(code))
+
+
+def tokens_body(tokens: Sequence[TokenRow]) -> TokenResponseBody:
+    return TokenResponseBody(
+        [TokenResponse(each.processor_guid, each.expires_at, _masked(each), each.active) for each in tokens]
+    )
+
+
+def grants_body(tokens: Sequence[TokenRow]) -> GrantsResponseBody:
+    return GrantsResponseBody(
+        [
+            to_schema(
+                each,
+                GrantResponse,
+                payment_processor_guid=each.processor_guid,
+                access_token=_masked(each),
+            )
+            for each in tokens
+        ]
+    )
+
+
+def _masked(token: TokenRow) -> str:
+    return f"{token.first_characters}..."

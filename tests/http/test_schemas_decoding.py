@@ -1,0 +1,232 @@
+"""Request bodies: unknown fields are ignored, known fields are validated, values are never quoted."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coatcheck.api.routes.table import ROUTES
+from coatcheck.api.schemas.accounts import (
+    AccountCreateRequestBody,
+    AccountsMergeRequestBody,
+    AccountUpdateRequestBody,
+)
+from coatcheck.api.schemas.decoding import given_fields, parse
+from coatcheck.api.schemas.members import (
+    MemberCreateRequestBody,
+    MemberResumeRequestBody,
+    MemberUpdateRequestBody,
+)
+from coatcheck.api.schemas.micro_deposits import MicrodepositVerifyRequestBody
+from coatcheck.api.schemas.tokens import TokenRequestBody
+from coatcheck.api.schemas.users import UserRequestBody
+from coatcheck.api.schemas.widgets import ConnectWidgetRequestBody, WidgetRequestBody
+from coatcheck.errors import InvalidRequest
+
+BODIES = sorted({route.body for route in ROUTES if route.body}, key=lambda body: body.__name__)
+SECRET = "hunter2-hunter2"
+
+
+def refusal(body: bytes, schema: type[Any]) -> str:
+    with pytest.raises(InvalidRequest) as caught:
+        parse(body, schema)
+    assert caught.value.__cause__ is None
+    return str(caught.value)
+
+
+def test_unknown_fields_are_ignored_at_every_depth() -> None:
+    body = b'{"user":{"id":"u-1","favourite_colour":"red"},"from_the_future":[{"a":{}}]}'
+    assert given_fields(parse(body, UserRequestBody).user) == {"id": "u-1"}
+
+
+def test_a_null_is_given_and_an_absent_field_is_not() -> None:
+    assert given_fields(parse(b'{"user":{"email":null}}', UserRequestBody).user) == {"email": None}
+
+
+def test_given_fields_with_names_returns_only_those_fields() -> None:
+    change = parse(
+        b'{"member":{"metadata":"m","skip_aggregation":true,"id":"x"}}', MemberUpdateRequestBody
+    ).member
+    assert given_fields(change, "id", "metadata", "use_cases") == {"id": "x", "metadata": "m"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "key"),
+    [
+        (UserRequestBody, "user"),
+        (MemberUpdateRequestBody, "member"),
+        (AccountUpdateRequestBody, "account"),
+    ],
+)
+def test_an_empty_object_is_refused(schema: type[Any], key: str) -> None:
+    assert key in refusal(json.dumps({key: {}}).encode(), schema)
+    assert key in refusal(json.dumps({key: {"unknown": 1}}).encode(), schema)
+    assert key in refusal(b"{}", schema)
+
+
+def test_account_fields_are_given_under_the_names_of_the_record() -> None:
+    body = b'{"account":{"account_type":"SAVINGS","account_subtype":"MONEY_MARKET","balance":1.10}}'
+    assert given_fields(parse(body, AccountUpdateRequestBody).account) == {
+        "type": "SAVINGS",
+        "subtype": "MONEY_MARKET",
+        "balance": Decimal("1.10"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "schema", "where"),
+    [
+        (b'{"user":{"id":5}}', UserRequestBody, "user.id"),
+        (b'{"user":{"id":""}}', UserRequestBody, "user.id"),
+        (b'{"user":{"id":"a/b"}}', UserRequestBody, "user.id"),
+        (b'{"user":{"id":"%s"}}' % (b"x" * 256), UserRequestBody, "user.id"),
+        (b'{"user":{"is_disabled":"true"}}', UserRequestBody, "user.is_disabled"),
+        (b'{"user":{"metadata":{"a":1}}}', UserRequestBody, "user.metadata"),
+        (b'{"member":{}}', MemberCreateRequestBody, "institution_code"),
+        (
+            b'{"member":{"institution_code":"m","credentials":[{"guid":"CRD-1"}]}}',
+            MemberCreateRequestBody,
+            "member.credentials[0]",
+        ),
+        (
+            b'{"member":{"institution_code":"m","use_cases":["FUN"]}}',
+            MemberCreateRequestBody,
+            "member.use_cases",
+        ),
+        (
+            b'{"member":{"institution_code":"m"},"data_request":{"products":["gold"]}}',
+            MemberCreateRequestBody,
+            "data_request.products[0]",
+        ),
+        (b'{"member":{"challenges":[]}}', MemberResumeRequestBody, "member.challenges"),
+        (b'{"account":{"account_guids":["ACT-1"]}}', AccountsMergeRequestBody, "account.account_guids"),
+        (b'{"account":{"name":"n"}}', AccountCreateRequestBody, "account_type"),
+        (b'{"account":{"death_benefit":2147483648}}', AccountUpdateRequestBody, "account.death_benefit"),
+        (b'{"account":{"balance":"NaN"}}', AccountUpdateRequestBody, "balance"),
+        (b'{"account":{"balance":1e999}}', AccountUpdateRequestBody, "balance"),
+        (b'{"account":{"balance":1e-99999}}', AccountUpdateRequestBody, "balance"),
+        (b'{"account":{"balance":true}}', AccountUpdateRequestBody, "account.balance"),
+        (b'{"widget_url":{"mode":"tax"}}', WidgetRequestBody, "widget_url"),
+        (b'{"micro_deposit":{"deposit_amount_1":0.09}}', MicrodepositVerifyRequestBody, "deposit_amount_2"),
+    ],
+)
+def test_a_validation_error_names_the_field(body: bytes, schema: type[Any], where: str) -> None:
+    assert where in refusal(body, schema)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"member":{"institution_code":["%s"]}}',
+        b'{"member":{"institution_code":"m","use_cases":["%s"]}}',
+        b'{"member":{"institution_code":"m","id":"%s/%s"}}',
+        b'{"member":{"institution_code":"m","is_oauth":"%s"}}',
+        b'{"member":{"institution_code":"m","credentials":"%s"}}',
+        b'{"member":{"institution_code":"m","credentials":[{"guid":"c","value":"%s\\u0000"}]}}',
+        b'{"member":{"institution_code":"m"},"referral_source":"%s"}',
+        b'{"%s":1}',
+        b'{"member":{"institution_code":"%s',
+        b'"%s"',
+    ],
+)
+def test_a_validation_error_never_quotes_a_value(body: bytes) -> None:
+    assert SECRET not in refusal(body.replace(b"%s", SECRET.encode()), MemberCreateRequestBody)
+
+
+@pytest.mark.parametrize("schema", BODIES)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not json",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"\xff\xfe",
+        b"\xef\xbb\xbf{}",
+        b"{" * 100_000,
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+        b'{"a":NaN,"user":{}}',
+        b'{"a":"\\ud800"}',
+        b'{"a":"\\udc00\\ud800"}',
+    ],
+    ids=lambda body: repr(body[:20]) if isinstance(body, bytes) else None,
+)
+def test_malformed_bodies_are_refused(body: bytes, schema: type[Any]) -> None:
+    assert refusal(body, schema)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"a\\u0000b", b"\\ud800", b"\\udc00x", b"a\x00b", b"\xff", b"\xed\xa0\x80"],
+    ids=["nul", "high surrogate", "low surrogate", "raw nul", "no utf-8", "utf-8 surrogate"],
+)
+@pytest.mark.parametrize("field", [b"id", b"email", b"metadata"])
+def test_text_that_postgresql_cannot_store_is_refused(field: bytes, value: bytes) -> None:
+    assert refusal(b'{"user":{"%s":"%s"}}' % (field, value), UserRequestBody)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@pytest.mark.parametrize("schema", BODIES)
+@settings(max_examples=8, deadline=None)
+@given(junk=st.binary() | JSON.map(lambda value: json.dumps(value).encode()), value=JSON)
+def test_any_body_is_decoded_or_refused(schema: type[Any], junk: bytes, value: Any) -> None:
+    below = dict.fromkeys(schema.__struct_encode_fields__, value)
+    for body in (
+        junk,
+        json.dumps(below).encode(),
+        json.dumps({key: {"id": value} for key in below}).encode(),
+    ):
+        try:
+            parse(body, schema)
+        except InvalidRequest:
+            continue
+
+
+def test_the_repr_of_a_request_contains_no_values() -> None:
+    body = {"member": {"challenges": [{"guid": "CRD-1", "value": SECRET}]}}
+    request = parse(json.dumps(body).encode(), MemberResumeRequestBody)
+    assert request.member.challenges[0].value == SECRET
+    assert SECRET not in f"{request!r} {request} {request.member.challenges!r}"
+
+
+def test_bodies_of_known_clients_are_accepted() -> None:
+    quickstart = {
+        "widget_url": {
+            "mode": "verification",
+            "widget_type": "connect_widget",
+            "wait_for_full_aggregation": True,
+            "ui_message_version": 4,
+        }
+    }
+    assert parse(json.dumps(quickstart).encode(), WidgetRequestBody).widget_url.mode == "verification"
+    dwolla = {"config": {"mode": "verification", "ui_message_version": 4}}
+    assert parse(json.dumps(dwolla).encode(), ConnectWidgetRequestBody).config.ui_message_version == 4
+    connect = {
+        "data_request": {"products": ["account_verification", "identity_verification", "transactions"]},
+        "member": {"institution_code": "mxbank", "is_oauth": True, "credentials": []},
+        "referral_source": "APP",
+        "client_redirect_url": "https://client.test/back",
+    }
+    assert parse(json.dumps(connect).encode(), MemberCreateRequestBody).data_request is not None
+
+
+def test_the_token_filter_is_optional() -> None:
+    assert parse(b"{}", TokenRequestBody).scope.user_guid is None
+    assert parse(b'{"scope":{"user_guid":"USR-1"}}', TokenRequestBody).scope.user_guid == "USR-1"
+
+
+@pytest.mark.parametrize("schema", BODIES)
+def test_every_body_has_a_json_schema(schema: type[Any]) -> None:
+    assert msgspec.json.schema(schema)["$defs"]
