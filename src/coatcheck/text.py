@@ -1,0 +1,112 @@
+"""Canonical forms of text from outside. Only the canonical form is stored, hashed or compared.
+
+A person can type the same value in many spellings: full-width digits, a no-break space, a decomposed letter. Each
+function returns the one canonical spelling, or raises InvalidRequest without quoting the value.
+"""
+
+import re
+import unicodedata
+
+from stdnum.us import rtn
+from stdnum.util import clean, isdigits
+
+from coatcheck.errors import InvalidRequest
+
+ACCOUNT_NUMBER_DIGITS = range(4, 18)
+"""The lengths of account numbers in ACH entries (Nacha: DFI account number, 17 characters)."""
+MAX_NAME_CHARACTERS = 1000
+EMAIL = re.compile(r"[!-?A-~]+@[!-?A-~]+")
+JOINERS = frozenset("\u200c\u200d")
+"""Invisible characters that Persian and Indic names, and emoji, need."""
+
+
+def routing_number(text: str) -> str:
+    """The nine digits of an ABA routing number. The check digit is not verified: see `has_check_digit`.
+
+    Raises:
+        InvalidRequest: it is not nine digits.
+    """
+    number = _digits(text)
+    if len(number) != 9:
+        raise InvalidRequest("The routing_number must have 9 digits.")
+    return number
+
+
+def has_check_digit(routing_number: str) -> bool:
+    """Whether the last digit of a canonical routing number is its correct check digit."""
+    return rtn.is_valid(routing_number)
+
+
+def account_number(text: str) -> str:
+    """The digits of an account number; leading zeros matter.
+
+    Raises:
+        InvalidRequest: it is not 4 to 17 digits.
+    """
+    number = _digits(text)
+    if len(number) not in ACCOUNT_NUMBER_DIGITS:
+        raise InvalidRequest("The account_number must have 4 to 17 digits.")
+    return number
+
+
+def name(text: str, field: str = "name") -> str:
+    """A name on one line: NFC, ASCII digits, single spaces, none around it. Empty text stays empty.
+
+    Args:
+        text: what was entered.
+        field: what the message calls it.
+
+    Raises:
+        InvalidRequest: it contains control or formatting characters, or over 1,000 characters.
+    """
+    normalized = " ".join(unicodedata.normalize("NFC", text).split())
+    if len(normalized) > MAX_NAME_CHARACTERS or not all(_is_visible(character) for character in normalized):
+        raise InvalidRequest(f"The {field} is too long, or contains characters that are not allowed.")
+    return "".join(_ascii_digit(character) for character in normalized)
+
+
+def email(text: str) -> str:
+    """An e-mail address: NFKC, without spaces around it. Addresses are ASCII (RFC 5321, without RFC 6531).
+
+    Raises:
+        InvalidRequest: it has not one `@` between two parts, or it contains spaces, controls or other scripts.
+    """
+    address = unicodedata.normalize("NFKC", text).strip()
+    if not EMAIL.fullmatch(address):
+        raise InvalidRequest("The email must be an address such as ann@example.com.")
+    return address
+
+
+def login(text: str) -> str:
+    """A user name for an institution: NFC, without spaces around it.
+
+    Raises:
+        InvalidRequest: it contains control characters.
+    """
+    return unicodedata.normalize("NFC", secret(text)).strip()
+
+
+def secret(text: str) -> str:
+    """A password or an answer, unchanged: every space and letter form of it can matter.
+
+    Raises:
+        InvalidRequest: it contains control characters, which no institution accepts and PostgreSQL cannot store.
+    """
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+        raise InvalidRequest("A credential or an answer contains control characters.")
+    return text
+
+
+def _digits(text: str) -> str:
+    """The ASCII digits, without spaces; empty if there is any other character."""
+    # stdnum maps digits and spaces of other scripts to ASCII, so its result must replace the text.
+    number = clean(text, " \t\r\n")
+    return number if isdigits(number) else ""
+
+
+def _ascii_digit(character: str) -> str:
+    return str(unicodedata.decimal(character)) if character.isdecimal() else character
+
+
+def _is_visible(character: str) -> bool:
+    return character.isprintable() or character == " " or character in JOINERS

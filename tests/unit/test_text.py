@@ -1,0 +1,124 @@
+"""Every spelling is refused or becomes the canonical one."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coatcheck import text
+from coatcheck.errors import InvalidRequest
+from tests.spellings import SPELLINGS, spelled
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_routing_number_is_refused_or_canonical(spelling):
+    try:
+        number = text.routing_number(spelled("091000019", spelling))
+    except InvalidRequest:
+        return
+    assert number == "091000019"
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_an_account_number_is_refused_or_canonical(spelling):
+    try:
+        number = text.account_number(spelled("3333000042", spelling))
+    except InvalidRequest:
+        return
+    assert number == "3333000042"
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_an_email_address_is_refused_or_canonical(spelling):
+    try:
+        address = text.email(spelled("ann1@example.com", spelling))
+    except InvalidRequest:
+        return
+    assert address.replace("-", "").replace(",", "") in {"ann1@example.com", "ann1@exa.mple.com"}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_name_is_refused_or_has_neither_foreign_digits_nor_controls_nor_outer_spaces(spelling):
+    try:
+        name = text.name(spelled("Account 12345", spelling))
+    except InvalidRequest:
+        return
+    assert name == name.strip() == unicodedata.normalize("NFC", name)
+    assert not any(unicodedata.category(each) in {"Cc", "Cs", "Zl", "Zp"} for each in name)
+    assert all(each.isascii() for each in name if each.isdecimal())
+
+
+@given(st.text())
+def test_what_is_canonical_stays_as_it_is(value):
+    for canonical in (
+        text.routing_number,
+        text.account_number,
+        text.name,
+        text.email,
+        text.login,
+        text.secret,
+    ):
+        try:
+            once = canonical(value)
+        except InvalidRequest:
+            continue
+        assert canonical(once) == once
+
+
+@given(st.text(), st.sampled_from([text.routing_number, text.account_number]))
+def test_numbers_are_ascii_digits(value, canonical):
+    try:
+        number = canonical(value)
+    except InvalidRequest:
+        return
+    assert number.isascii()
+    assert number.isdecimal()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("Jose\u0301", "Jos\u00e9"),
+        ("  Ann \u00a0 Example\u2009", "Ann Example"),
+        ("نسترن\u200cکریمی", "نسترن\u200cکریمی"),
+        ("Lane ７", "Lane 7"),  # noqa: RUF001 (a full-width digit)
+        ("", ""),
+    ],
+)
+def test_names_of_people_are_kept(value, expected):
+    assert text.name(value) == expected
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x07", "\x7f", "\u200b", "\u202e", "\ufeff"])
+def test_names_without_invisible_characters_only(character):
+    with pytest.raises(InvalidRequest, match="first_name"):
+        text.name(f"An{character}n", "first_name")
+
+
+def test_a_name_is_at_most_1000_characters():
+    assert text.name("x" * 1000)
+    with pytest.raises(InvalidRequest):
+        text.name("x" * 1001)
+
+
+@pytest.mark.parametrize("value", ["", "ann", "@", "ann@", "@example.com", "a@b@c", "a b@c.d", "a@b\x00"])
+def test_what_is_no_email_address_is_refused(value):
+    with pytest.raises(InvalidRequest):
+        text.email(value)
+
+
+def test_a_password_keeps_its_spaces_and_letter_forms():
+    assert text.secret(" pássword　") == " pássword　"
+    with pytest.raises(InvalidRequest):
+        text.secret("pass\x00word")
+
+
+def test_logins_in_nfc_and_nfd_are_one():
+    assert text.login(" Jose\u0301 ") == text.login("Jos\u00e9")
+
+
+def test_a_check_digit_is_checked_apart_from_the_form():
+    assert text.has_check_digit("091000019")
+    assert not text.has_check_digit("091000018")
+    assert text.routing_number("091000018") == "091000018"
