@@ -7,10 +7,6 @@ from typing import Any
 import httpx
 
 from coatcheck.app import Services
-from coatcheck.ids import new
-from coatcheck.model.accounts import Account
-from coatcheck.model.categories import categorize
-from coatcheck.vault.vault import SecretKind
 from coatcheck.worker import build_worker
 from tests.factories import Keyed
 
@@ -22,7 +18,6 @@ HEADERS: Mapping[str, Mapping[str, str]] = {
 }
 LOGIN, PASSWORD = "CRD-9f61fb4c-912c-bd1e-b175-ccc7f0275cc1", "CRD-e3d7ea81-aac7-05e9-fbdd-4b493c6e474d"
 """MX Bank's two boxes."""
-PDF = b"%PDF-1.4 a statement"
 
 
 @dataclass(frozen=True)
@@ -81,63 +76,6 @@ def connecting(login: str = "mxuser", password: str = "anything", **member: Any)
 def refusal(answer: httpx.Response) -> tuple[int, str]:
     """The status and the type of an error."""
     return answer.status_code, answer.json()["error"]["type"]
-
-
-async def make_transaction(services: Services, account: Account, **overrides: Any) -> str:
-    now = services.clock.now()
-    category, top_level = categorize(overrides.pop("category", "Groceries"))
-    values = {
-        "user_guid": account.user_guid,
-        "guid": new("TRN"),
-        "member_guid": account.member_guid,
-        "account_guid": account.guid,
-        "id": new("BANK"),
-        "amount": "12.34",
-        "type": "DEBIT",
-        "status": "POSTED",
-        "date": now.date(),
-        "description": "Corner shop",
-        "original_description": "CORNER SHOP 0042",
-        "category": category.name,
-        "category_guid": category.guid,
-        "top_level_category": top_level.name,
-        "top_level_category_guid": top_level.guid,
-        "created_at": now,
-        "updated_at": now,
-    } | overrides
-    await _insert(services, "transaction", values)
-    return str(values["guid"])
-
-
-async def make_statement(services: Services, account: Account, **overrides: Any) -> str:
-    now = services.clock.now()
-    values = {
-        "user_guid": account.user_guid,
-        "guid": new("STA"),
-        "member_guid": account.member_guid,
-        "account_guid": account.guid,
-        "id": new("BANK"),
-        "content_hash": "0" * 64,
-        "created_at": now,
-        "updated_at": now,
-    } | overrides
-    await _insert(services, "statement", values)
-    async with services.db.transaction() as connection:
-        await services.vault.store_secret(
-            connection,
-            owner_guid=account.user_guid,
-            record_guid=str(values["guid"]),
-            kind=SecretKind.STATEMENT,
-            value=PDF,
-        )
-    return str(values["guid"])
-
-
-async def _insert(services: Services, table: str, values: Mapping[str, Any]) -> None:
-    names = ", ".join(values)
-    marks = ", ".join(f"%({name})s" for name in values)
-    async with services.db.transaction() as connection:
-        await connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)
 
 
 async def work(services: Services, client_guid: str) -> None:

@@ -21,9 +21,13 @@ from playwright.async_api import Browser
 from coatcheck.app import Services, build
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
+from coatcheck.model.accounts import Account
+from coatcheck.model.users import User
 from coatcheck.server import create_app
+from tests.api_client import Api
 from tests.chromium import chromium
 from tests.databases import copied_database, postgres
+from tests.factories import Keyed, make_account, make_client, make_processor, make_user
 from tests.processes import free_port
 
 RESOURCES = pytest.StashKey[ExitStack]()
@@ -105,6 +109,34 @@ async def http(services: Services) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(create_app(services))
     async with httpx.AsyncClient(transport=transport, base_url=services.settings.base_url) as http:
         yield http
+
+
+@pytest.fixture
+async def client(services: Services) -> Keyed:
+    return await make_client(services)
+
+
+@pytest.fixture
+async def processor(services: Services, client: Keyed) -> Keyed:
+    """A processor that is enabled for the client."""
+    return await make_processor(services, client)
+
+
+@pytest.fixture
+async def user(services: Services, client: Keyed) -> User:
+    return await make_user(services, client)
+
+
+@pytest.fixture
+async def account(services: Services, user: User) -> Account:
+    """A verified account of the user."""
+    return await make_account(services, user)
+
+
+@pytest.fixture
+def api(services: Services, http: httpx.AsyncClient, client: Keyed) -> Api:
+    """The client over HTTP, in the older version of the API."""
+    return Api(http, services, client)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
-"""One `make_x(house, **overrides)` for each noun: whatever a test does not say is filled in."""
+"""One `make_x(services, **overrides)` for each noun: whatever a test does not give is filled in."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -7,10 +8,14 @@ from typing import Any
 from coatcheck.app import Services
 from coatcheck.grants.scope import Scope
 from coatcheck.ids import new
-from coatcheck.model.accounts import Account, put_account
+from coatcheck.members.account_rows import put_account
+from coatcheck.model.accounts import Account
+from coatcheck.model.categories import categorize
 from coatcheck.model.clients import Client, Processor, add_client, add_processor, enable_processor
 from coatcheck.model.users import User, add_user
-from coatcheck.vault.vault import AccountNumbers, AccountOwner
+from coatcheck.vault.vault import AccountNumbers, AccountOwner, SecretKind
+
+PDF = b"%PDF-1.4 a statement"
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Keyed:
 
 
 async def make_client(services: Services, **overrides: Any) -> Keyed:
-    given = {"name": "Test client", "webhook_url": None, "is_disabled": False} | overrides
+    given = {"name": "Acme", "webhook_url": None, "is_disabled": False} | overrides
     client = Client(guid=new("CLT"), created_at=services.clock.now(), **given)
     async with services.db.transaction() as connection:
         await add_client(connection, client)
@@ -136,3 +141,60 @@ async def make_token(services: Services, account: Account, processor: Keyed, **o
             connection, processor_guid=processor.guid, api_key=processor.api_key, code=code
         )
     return issued.access_token
+
+
+async def make_transaction(services: Services, account: Account, **overrides: Any) -> str:
+    now = services.clock.now()
+    category, top_level = categorize(overrides.pop("category", "Groceries"))
+    values = {
+        "user_guid": account.user_guid,
+        "guid": new("TRN"),
+        "member_guid": account.member_guid,
+        "account_guid": account.guid,
+        "id": new("BANK"),
+        "amount": "12.34",
+        "type": "DEBIT",
+        "status": "POSTED",
+        "date": now.date(),
+        "description": "Corner shop",
+        "original_description": "CORNER SHOP 0042",
+        "category": category.name,
+        "category_guid": category.guid,
+        "top_level_category": top_level.name,
+        "top_level_category_guid": top_level.guid,
+        "created_at": now,
+        "updated_at": now,
+    } | overrides
+    await _insert(services, "transaction", values)
+    return str(values["guid"])
+
+
+async def make_statement(services: Services, account: Account, **overrides: Any) -> str:
+    now = services.clock.now()
+    values = {
+        "user_guid": account.user_guid,
+        "guid": new("STA"),
+        "member_guid": account.member_guid,
+        "account_guid": account.guid,
+        "id": new("BANK"),
+        "content_hash": "0" * 64,
+        "created_at": now,
+        "updated_at": now,
+    } | overrides
+    await _insert(services, "statement", values)
+    async with services.db.transaction() as connection:
+        await services.vault.store_secret(
+            connection,
+            owner_guid=account.user_guid,
+            record_guid=str(values["guid"]),
+            kind=SecretKind.STATEMENT,
+            value=PDF,
+        )
+    return str(values["guid"])
+
+
+async def _insert(services: Services, table: str, values: Mapping[str, Any]) -> None:
+    names = ", ".join(values)
+    marks = ", ".join(f"%({name})s" for name in values)
+    async with services.db.transaction() as connection:
+        await connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)

@@ -7,7 +7,7 @@ from typing import Any
 
 from coatcheck.app import Services
 from coatcheck.connectors.contract import JobKind
-from coatcheck.members.records import Challenge
+from coatcheck.members.records import Challenge, JobRequest, MemberChanges, NewMember
 from coatcheck.model.clients import Client, find_client
 from coatcheck.model.members import Member, find_member
 from coatcheck.model.users import User
@@ -42,11 +42,12 @@ class Home:
         async with self.services.db.transaction() as connection:
             member, _ = await self.services.members.connect(
                 connection,
-                client=self.client,
-                user=self.user,
-                institution_code=institution,
-                credentials={} if is_oauth else self.credentials(institution, login, password),
-                **more,
+                self.user,
+                NewMember(
+                    institution_code=institution,
+                    credentials={} if is_oauth else self.credentials(institution, login, password),
+                    **more,
+                ),
             )
         return member
 
@@ -59,7 +60,7 @@ class Home:
     async def start(self, member: Member, kind: JobKind, **more: Any) -> Member:
         async with self.services.db.transaction() as connection:
             return await self.services.members.start(
-                connection, member, kind, requested_by=self.client.guid, **more
+                connection, member, JobRequest(kinds=(kind,), requested_by=self.client.guid, **more)
             )
 
     async def done(self, member: Member, kind: JobKind, **more: Any) -> Member:
@@ -71,7 +72,9 @@ class Home:
     async def change(self, member: Member, login: str | None, password: str | None, **more: Any) -> Member:
         given = self.credentials(member.institution_code, login, password)
         async with self.services.db.transaction() as connection:
-            return await self.services.members.change(connection, member, credentials=given, **more)
+            return await self.services.members.change(
+                connection, member, MemberChanges(credentials=given, **more)
+            )
 
     async def challenges(self, member: Member) -> list[Challenge]:
         async with self.services.db.connection() as connection:

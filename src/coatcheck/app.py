@@ -20,7 +20,7 @@ from coatcheck.grants.widget_sessions import WidgetSessions
 from coatcheck.jobs.queue import Jobs
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.members import Members
-from coatcheck.members.oauth import Consent
+from coatcheck.members.oauth import OAuth
 from coatcheck.micro_deposits.micro_deposits import MicroDeposits
 from coatcheck.vault import vault as vault_room
 from coatcheck.vault.keys import MasterKeys, open_keyring
@@ -40,7 +40,7 @@ class Services:
     dependencies: Dependencies
     """Those of the above that `linking` works with; the worker's side of it is made in the worker."""
     members: Members
-    consent: Consent
+    oauth: OAuth
     micro_deposits: MicroDeposits
     issuer: Issuer
     api_keys: ApiKeys
@@ -78,6 +78,8 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
         jobs = Jobs(clock)
         publisher = EventPublisher(clock, jobs)
         journal = Journal(clock, publisher)
+        links = Links(settings, clock, keyring.hash_key)
+        widget_sessions = WidgetSessions(clock, keyring.hash_key)
         dependencies = Dependencies(settings, clock, db, vault, registry, journal, jobs)
         yield Services(
             settings=settings,
@@ -90,12 +92,12 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
             jobs=jobs,
             dependencies=dependencies,
             members=Members(dependencies, index_key=keyring.index_key),
-            consent=Consent(dependencies),
+            oauth=OAuth(dependencies, links, widget_sessions),
             micro_deposits=MicroDeposits(dependencies, index_key=keyring.index_key),
             issuer=Issuer(settings, clock, keyring.hash_key, journal),
             api_keys=ApiKeys(settings, clock, keyring.hash_key, journal),
-            links=Links(settings, clock, keyring.hash_key),
-            widget_sessions=WidgetSessions(clock, keyring.hash_key),
+            links=links,
+            widget_sessions=widget_sessions,
         )
     finally:
         await db.close()

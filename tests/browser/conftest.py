@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-import httpx
 import pytest
 from playwright.async_api import Browser
 
@@ -12,7 +11,7 @@ from coatcheck.config import Settings
 from coatcheck.model.widgets import LOCAL, WidgetLook, put_widget_look
 from tests.api_client import Api
 from tests.browser.scene import Scene, Site, scene
-from tests.factories import make_client, make_processor
+from tests.factories import Keyed, make_client, make_processor
 from tests.processes import free_port
 
 
@@ -34,12 +33,12 @@ def settings(settings: Settings, server: Site) -> Settings:
 
 
 @pytest.fixture
-async def api(services: Services, http: httpx.AsyncClient) -> Api:
+async def client(services: Services) -> Keyed:
     client = await make_client(services, name="Harbour Pay")
     await make_processor(services, client, name="Acme Payments")
     async with services.db.transaction() as connection:
         await put_widget_look(connection, client.guid, WidgetLook(origins=list(LOCAL)))
-    return Api(http, services, client)
+    return client
 
 
 @pytest.fixture

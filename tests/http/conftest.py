@@ -1,4 +1,4 @@
-"""The operator's terminal."""
+"""What requests need, and the operator's terminal."""
 
 import asyncio
 import json
@@ -12,6 +12,7 @@ import structlog
 
 from coatcheck.cli.main import main
 from tests.databases import EMPTY, copied_database
+from tests.factories import make_account, make_user
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,18 @@ class Answer:
     code: int
     out: str
     err: str
+
+
+@pytest.fixture
+async def user(api):
+    """The guid of a user of the client, which has the id `ann`."""
+    return await api.create_user(id="ann")
+
+
+@pytest.fixture
+async def account(services, client):
+    """A verified account of another user of the client."""
+    return await make_account(services, await make_user(services, client))
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from coatcheck.api.schemas.transactions import Include
 from coatcheck.connectors.contract import CredentialField, Institution, JobKind, Merchant
 from coatcheck.connectors.registry import ListedMerchant
 from coatcheck.grants.issuer import IssuedToken
-from coatcheck.members.records import Challenge, DepositAccount
+from coatcheck.members.records import Challenge
 from coatcheck.model.accounts import Account
 from coatcheck.model.categories import DEFAULTS
 from coatcheck.model.members import Member
-from coatcheck.model.micro_deposits import MicroDeposit
+from coatcheck.model.micro_deposits import DepositAccount, MicroDeposit
 from coatcheck.model.paging import Page, PageRequest
 from coatcheck.model.statements import Statement
 from coatcheck.model.statuses import ConnectionStatus

@@ -9,20 +9,23 @@ import pytest
 
 from coatcheck.app import Services
 from coatcheck.model.accounts import Account
-from tests.api_client import V1, V2, Api, make_statement, make_transaction, refusal
-from tests.factories import make_account, make_client, make_processor, make_token, make_user
+from tests.api_client import V1, V2, Api, refusal
+from tests.factories import (
+    Keyed,
+    make_account,
+    make_processor,
+    make_statement,
+    make_token,
+    make_transaction,
+    make_user,
+)
 
 JAR = {"name": "Jar", "account_type": "CASH"}
 
 
 @pytest.fixture
-async def api(services: Services, http: httpx.AsyncClient) -> Api:
-    return Api(http, services, await make_client(services), V2)
-
-
-@pytest.fixture
-async def user(api: Api) -> str:
-    return await api.create_user()
+def api(services: Services, http: httpx.AsyncClient, client: Keyed) -> Api:
+    return Api(http, services, client, V2)
 
 
 async def account_of(api: Api, user: str, **account: Any) -> dict[str, Any]:

@@ -2,17 +2,9 @@
 
 from typing import Any
 
-import httpx
 import pytest
 
-from coatcheck.app import Services
 from tests.api_client import DIALECTS, LOGIN, PASSWORD, V1, V2, Api, refusal
-from tests.factories import make_client
-
-
-@pytest.fixture
-async def api(services: Services, http: httpx.AsyncClient) -> Api:
-    return Api(http, services, await make_client(services))
 
 
 @pytest.fixture

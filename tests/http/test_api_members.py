@@ -4,24 +4,18 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-import httpx
 import pytest
 
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.ids import new
 from tests.api_client import LOGIN, PASSWORD, V2, Api, connecting, refusal
-from tests.factories import make_client
+from tests.factories import Keyed, make_client
 
 
 @pytest.fixture
-async def api(services: Services, http: httpx.AsyncClient) -> Api:
-    return Api(http, services, await make_client(services, webhook_url="https://hooks.example.com/mx"))
-
-
-@pytest.fixture
-async def user(api: Api) -> str:
-    return await api.create_user(id="ann")
+async def client(services: Services) -> Keyed:
+    return await make_client(services, webhook_url="https://hooks.example.com/mx")
 
 
 async def status_of(api: Api, user: str, member: str) -> dict[str, Any]:

@@ -6,10 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from tests.api_client import Api, refusal
-from tests.factories import make_client
 
 ACCOUNT = {
     "account_number": "3333000042",
@@ -21,16 +19,6 @@ ACCOUNT = {
 }
 """A test account: what is sent to it has arrived at once."""
 RIGHT, WRONG = (0.03, 0.15), (0.01, 0.02)
-
-
-@pytest.fixture
-async def api(services: Services, http: httpx.AsyncClient) -> Api:
-    return Api(http, services, await make_client(services))
-
-
-@pytest.fixture
-async def user(api: Api) -> str:
-    return await api.create_user()
 
 
 async def start(api: Api, user: str, **account: Any) -> dict[str, Any]:

@@ -3,25 +3,14 @@
 from datetime import timedelta
 from typing import Any
 
-import httpx
 import pytest
 
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.model.accounts import Account
 from coatcheck.model.categories import BY_NAME
-from tests.api_client import DIALECTS, PDF, V1, V2, Api, make_statement, make_transaction, refusal
-from tests.factories import make_account, make_client, make_user
-
-
-@pytest.fixture
-async def api(services: Services, http: httpx.AsyncClient) -> Api:
-    return Api(http, services, await make_client(services))
-
-
-@pytest.fixture
-async def account(services: Services, api: Api) -> Account:
-    return await make_account(services, await make_user(services, api.caller))
+from tests.api_client import DIALECTS, V1, V2, Api, refusal
+from tests.factories import PDF, make_account, make_statement, make_transaction, make_user
 
 
 async def found(api: Api, path: str, **query: Any) -> list[str]:

@@ -7,13 +7,8 @@ import pytest
 
 from coatcheck.app import Services
 from coatcheck.vault.vault import SecretKind, WorkerReader
-from tests.api_client import V2, Api, make_statement, refusal
-from tests.factories import make_account, make_client, make_processor, make_token, make_user
-
-
-@pytest.fixture
-async def api(services: Services, http: httpx.AsyncClient) -> Api:
-    return Api(http, services, await make_client(services))
+from tests.api_client import V2, Api, refusal
+from tests.factories import make_account, make_client, make_processor, make_statement, make_token, make_user
 
 
 async def test_a_user_comes_back_as_it_was_created(api: Api) -> None:

@@ -16,17 +16,7 @@ from coatcheck.grants.links import LinkKind
 from coatcheck.http.widget_link import WidgetOptions
 from coatcheck.vault.vault import SecretKind, WorkerReader
 from tests.api_client import V2, Api, refusal
-from tests.factories import make_account, make_client, make_user
-
-
-@pytest.fixture
-async def api(services: Services, http: httpx.AsyncClient) -> Api:
-    return Api(http, services, await make_client(services))
-
-
-@pytest.fixture
-async def user(api: Api) -> str:
-    return await api.create_user(id="ann")
+from tests.factories import make_account, make_user
 
 
 async def ask(api: Api, user: str, headers: dict[str, str] | None = None, **options: Any) -> httpx.Response:
@@ -151,7 +141,9 @@ async def test_what_is_said_is_kept_for_the_page(api: Api, services: Services) -
     assert (options.iso_country_codes, options.use_cases) == (["US"], ["PFM"])
     assert (options.locale, options.callback_payload) == ("fr-CA", "Zm9v")
     assert options.return_target.referral_source == "APP"
-    assert options.return_target.redirect({"status": "success"}) == "bankapp://oauth_complete?status=success"
+    assert (
+        options.return_target.redirect_url({"status": "success"}) == "bankapp://oauth_complete?status=success"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
-"""The web process below the API: its port, its stop, and callers who never finish their sentence."""
+"""The web process below the surfaces: its port, its stop, and the limits of a request's head."""
 
 import asyncio
+import signal
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
+import httpx
 import pytest
 
 from coatcheck import server
 from coatcheck.errors import ConfigurationError
+from coatcheck.http.head_limits import MAX_HEAD_BYTES, MAX_HEADERS, HeadLimits
 
 
 async def echo(scope, receive, send):
@@ -57,41 +60,37 @@ async def test_a_whole_request_is_answered_without_naming_the_software():
     assert b"\r\nserver:" not in answer.lower()
 
 
-async def test_a_head_in_one_piece_but_too_long_is_refused():
-    async with serving() as (port, _, _):
-        answer = await answer_to(port, CLOSING + b"x: " + b"a" * (server.MAX_HEAD_BYTES + 1) + b"\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 400")
+def head_of(size: int) -> bytes:
+    """A request whose head has this size as the server counts it."""
+    names = b"/" + b"host" + b"x" + b"connection" + b"close" + b"x"
+    return CLOSING + b"x: " + b"a" * (size - len(names)) + b"\r\n\r\n"
 
 
-async def flood(writer):
-    for _ in range(256):
-        writer.write(b"a" * 16384)
-        await writer.drain()
+def request_with(headers: int) -> bytes:
+    return CLOSING + b"".join(b"x-%d: 1\r\n" % number for number in range(headers - 2)) + b"\r\n"
 
 
-async def test_a_header_that_never_ends_is_cut_off():
-    async with serving() as (port, _, _), connected(port) as (_, writer):
-        writer.write(CLOSING + b"x: ")
-        with pytest.raises(ConnectionError):
-            await flood(writer)
+@pytest.mark.parametrize(("build", "limit"), [(head_of, MAX_HEAD_BYTES), (request_with, MAX_HEADERS)])
+async def test_a_head_at_the_limit_is_answered_and_one_above_it_is_refused(build, limit):
+    async with serving(HeadLimits(echo)) as (port, _, _):
+        assert (await answer_to(port, build(limit))).startswith(b"HTTP/1.1 200")
+        assert (await answer_to(port, build(limit + 1))).startswith(b"HTTP/1.1 431")
 
 
-async def test_a_head_that_comes_too_slowly_is_hung_up_on(monkeypatch):
-    monkeypatch.setattr(server, "HEAD_TIMEOUT", timedelta(milliseconds=50))
-    async with serving() as (port, _, _):
-        assert await answer_to(port, CLOSING) == b""
-        assert await answer_to(port) == b""
+@pytest.mark.parametrize("mark", [b"", b"?"])
+async def test_the_path_and_the_query_count_as_part_of_the_head(mark):
+    half = MAX_HEAD_BYTES // 2
+    target = b"/" + mark + b"a" * half
+    async with serving(HeadLimits(echo)) as (port, _, _):
+        request = b"GET %b HTTP/1.1\r\nconnection: close\r\nx: %b\r\n\r\n" % (target, b"a" * half)
+        assert (await answer_to(port, request)).startswith(b"HTTP/1.1 431")
 
 
-async def test_a_connection_with_a_head_behind_it_waits_for_a_slow_app(monkeypatch):
-    monkeypatch.setattr(server, "HEAD_TIMEOUT", timedelta(milliseconds=50))
-
-    async def slow(scope, receive, send):
-        await asyncio.sleep(0.15)
-        await echo(scope, receive, send)
-
-    async with serving(slow) as (port, _, _):
-        assert (await answer_to(port, CLOSING + b"\r\n")).startswith(b"HTTP/1.1 200")
+async def test_the_application_has_the_limits(services):
+    transport = httpx.ASGITransport(server.create_app(services))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        answer = await client.get("/health", headers={f"x-{number}": "1" for number in range(MAX_HEADERS)})
+    assert answer.status_code == 431
 
 
 async def test_a_stop_lets_a_running_request_end():
@@ -110,6 +109,40 @@ async def test_a_stop_lets_a_running_request_end():
         finish.set()
         assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 200")
         await asyncio.wait_for(running, 5)
+
+
+async def test_a_request_that_outlives_the_grace_is_cut_off():
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def endless(scope, receive, send):
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    async with (
+        serving(endless, timedelta(seconds=1)) as (port, stop, running),
+        connected(port) as (_, writer),
+    ):
+        writer.write(CLOSING + b"\r\n")
+        await asyncio.wait_for(begun.wait(), 5)
+        stop.set()
+        await asyncio.wait_for(running, 5)
+        await asyncio.wait_for(ended.wait(), 5)
+
+
+async def test_a_signal_stops_the_server_and_reaches_the_owner_of_the_process():
+    received = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, received.set)
+    try:
+        async with serving() as (port, _, running):
+            await answer_to(port, CLOSING + b"\r\n")
+            signal.raise_signal(signal.SIGTERM)
+            await asyncio.wait_for(running, 5)
+            await asyncio.wait_for(received.wait(), 5)
+    finally:
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
 
 
 def test_a_port_that_is_taken_is_one_clear_sentence():

@@ -3,22 +3,14 @@
 from typing import Any
 
 import httpx
-import pytest
 from playwright.async_api import Browser, Route
 
-from coatcheck.app import Services
 from coatcheck.model.widgets import WidgetLook, put_widget_look
 from tests.api_client import Api
-from tests.factories import make_client
 
 APP = """<!doctype html><title>Whoever opens the window</title>
 <script>const heard = []; addEventListener("message", ({ data }) => heard.push(data));</script>"""
 LISTED, OTHER, OURS = "https://app.example", "https://app.example:8443", "http://coatcheck.test"
-
-
-@pytest.fixture
-async def api(services: Services, http: httpx.AsyncClient) -> Api:
-    return Api(http, services, await make_client(services))
 
 
 async def heard(api: Api, browser: Browser, opener: str, **member: Any) -> tuple[str, list[Any]]:

@@ -12,24 +12,19 @@ import pytest
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.errors import InvalidRequest
-from coatcheck.http.oauth_window import ReturnTarget
+from coatcheck.members.return_target import ReturnTarget
 from coatcheck.model.widgets import WidgetLook, put_widget_look
 from coatcheck.worker import run_maintenance
 from tests.api_client import Api, refusal
-from tests.factories import make_client
+from tests.factories import Keyed, make_client
 from tests.widget_client import open_page
 
 OAUTH = {"member": {"institution_code": "mxcu_oauth", "credentials": [], "is_oauth": True}}
 
 
 @pytest.fixture
-async def api(services: Services, http: httpx.AsyncClient) -> Api:
-    return Api(http, services, await make_client(services, webhook_url="https://hooks.example.com/mx"))
-
-
-@pytest.fixture
-async def user(api: Api) -> str:
-    return await api.create_user()
+async def client(services: Services) -> Keyed:
+    return await make_client(services, webhook_url="https://hooks.example.com/mx")
 
 
 async def begin(api: Api, user: str, **return_target: Any) -> tuple[str, str]:

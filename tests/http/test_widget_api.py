@@ -1,27 +1,15 @@
 """What the widget's page asks: where to start, which bank, and every way to a member."""
 
-import httpx
 import pytest
 
 from coatcheck.app import Services
 from coatcheck.connectors.contract import CredentialField, JobKind
+from coatcheck.members.records import MemberChanges
 from coatcheck.model.members import find_member
 from coatcheck.widget.presenters import show_credentials
 from coatcheck.worker import build_worker
 from tests.api_client import LOGIN, PASSWORD, Api
-from tests.factories import make_client
 from tests.widget_client import CORRECT, answer, jobs_of, open_page, signing_in
-
-
-@pytest.fixture
-async def api(services: Services, http: httpx.AsyncClient) -> Api:
-    return Api(http, services, await make_client(services, name="Acme"))
-
-
-@pytest.fixture
-async def user(api: Api) -> str:
-    return await api.create_user()
-
 
 # --- where it starts -----------------------------------------------------------------------------------
 
@@ -258,8 +246,7 @@ async def test_an_aggregation_that_follows_a_verification_can_fail_and_be_tried_
         await services.members.change(
             connection,
             found,
-            credentials={LOGIN: "ann", PASSWORD: "SERVER_ERROR"},
-            kinds=[JobKind.AGGREGATION],
+            MemberChanges(credentials={LOGIN: "ann", PASSWORD: "SERVER_ERROR"}, kinds=[JobKind.AGGREGATION]),
         )
     failed = await page.after_work(member)
     assert failed["step"] == "actionableError"

@@ -4,26 +4,13 @@ import re
 from datetime import timedelta
 from typing import Any
 
-import httpx
 import pytest
 
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.worker import build_worker
 from tests.api_client import Api
-from tests.factories import make_client
 from tests.widget_client import DEPOSIT, Page, answer, decide, jobs_of, oauth, open_page, signing_in
-
-
-@pytest.fixture
-async def api(services: Services, http: httpx.AsyncClient) -> Api:
-    return Api(http, services, await make_client(services, name="Acme"))
-
-
-@pytest.fixture
-async def user(api: Api) -> str:
-    return await api.create_user()
-
 
 # --- questions of the bank -----------------------------------------------------------------------------
 

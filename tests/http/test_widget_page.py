@@ -23,17 +23,6 @@ from tests.widget_client import (
     open_page,
 )
 
-
-@pytest.fixture
-async def api(services: Services, http: httpx.AsyncClient) -> Api:
-    return Api(http, services, await make_client(services, name="Acme"))
-
-
-@pytest.fixture
-async def user(api: Api) -> str:
-    return await api.create_user()
-
-
 # --- the link and the page -----------------------------------------------------------------------------
 
 

@@ -15,19 +15,8 @@ from coatcheck.model.clients import set_client_disabled
 from coatcheck.server import create_app
 from coatcheck.widget.routes import ROUTES
 from tests.api_client import Api
-from tests.factories import make_client, make_processor
+from tests.factories import make_processor
 from tests.widget_client import DEPOSIT, link, oauth, open_page, signing_in
-
-
-@pytest.fixture
-async def api(services: Services, http: httpx.AsyncClient) -> Api:
-    return Api(http, services, await make_client(services, name="Acme"))
-
-
-@pytest.fixture
-async def user(api: Api) -> str:
-    return await api.create_user()
-
 
 # --- the session ---------------------------------------------------------------------------------------
 

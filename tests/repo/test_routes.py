@@ -14,8 +14,17 @@ from coatcheck.api.routes.table import ROUTES
 from coatcheck.app import Services
 from coatcheck.ids import new
 from coatcheck.model.accounts import find_account
-from tests.api_client import DIALECTS, HEADERS, LOGIN, V1, V2, connecting, make_statement, make_transaction
-from tests.factories import Keyed, make_account, make_client, make_processor, make_token, make_user
+from tests.api_client import DIALECTS, HEADERS, LOGIN, V1, V2, connecting
+from tests.factories import (
+    Keyed,
+    make_account,
+    make_client,
+    make_processor,
+    make_statement,
+    make_token,
+    make_transaction,
+    make_user,
+)
 from tests.http.mx_spec import FOLDER, MISSING, spec
 
 needs_specs = pytest.mark.skipif(not FOLDER.is_dir(), reason=MISSING)

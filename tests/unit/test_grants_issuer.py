@@ -19,7 +19,8 @@ from coatcheck.errors import (
 )
 from coatcheck.grants.issuer import IssuedToken
 from coatcheck.grants.scope import Scope
-from coatcheck.model.accounts import Account, remove_account
+from coatcheck.members.account_rows import delete_account
+from coatcheck.model.accounts import Account
 from coatcheck.model.clients import (
     disable_processor,
     enable_processor,
@@ -38,21 +39,6 @@ from tests.factories import (
     make_user,
     scope_of,
 )
-
-
-@pytest.fixture
-async def client(services: Services) -> Keyed:
-    return await make_client(services)
-
-
-@pytest.fixture
-async def processor(services: Services, client: Keyed) -> Keyed:
-    return await make_processor(services, client)
-
-
-@pytest.fixture
-async def account(services: Services, client: Keyed) -> Account:
-    return await make_account(services, await make_user(services, client))
 
 
 async def exchange(services: Services, processor: Keyed, code: str, key: str | None = None) -> IssuedToken:
@@ -218,7 +204,7 @@ async def test_every_end_of_what_a_token_names_ends_the_token_at_once(
         async with services.db.transaction() as connection:
             match deed:
                 case "account":
-                    await remove_account(connection, user.guid, account.guid)
+                    await delete_account(connection, user.guid, account.guid)
                 case "member":
                     await connection.execute("DELETE FROM member WHERE user_guid = %s", (user.guid,))
                 case "user":

@@ -17,6 +17,7 @@ from coatcheck.errors import (
     UserDisabled,
 )
 from coatcheck.members.members import MAX_MEMBERS
+from coatcheck.members.records import MemberChanges, NewMember
 from coatcheck.vault.vault import SecretKind, WorkerReader
 from coatcheck.worker import run_pending
 from tests.member_setup import WELL, make_home
@@ -24,18 +25,24 @@ from tests.member_setup import WELL, make_home
 JOBS = "SELECT kind, state, outcome FROM member_job WHERE user_guid = %(user)s ORDER BY created_at, guid"
 
 
+async def change(home, member, **attributes):
+    async with home.services.db.transaction() as connection:
+        return await home.services.members.change(connection, member, MemberChanges(attributes=attributes))
+
+
 async def test_a_new_member_is_created_queued_and_soon_connected(services):
     home = await make_home(services)
     async with services.db.transaction() as connection:
         member, starts = await services.members.connect(
             connection,
-            client=home.client,
-            user=home.user,
-            institution_code="mxbank",
-            credentials=home.credentials("mxbank", "mxuser", WELL),
-            id="my-member",
-            metadata="mine",
-            use_cases=("PFM",),
+            home.user,
+            NewMember(
+                institution_code="mxbank",
+                credentials=home.credentials("mxbank", "mxuser", WELL),
+                id="my-member",
+                metadata="mine",
+                use_cases=("PFM",),
+            ),
         )
     assert starts
     assert (member.connection_status, member.is_being_aggregated) == ("CREATED", True)
@@ -139,7 +146,7 @@ async def test_an_id_is_unique_below_its_user(services):
     assert not isinstance(refused.value, DuplicateMember)
     other = await home.connect("two", id="other")
     with pytest.raises(Conflict):
-        await home.change(replace(other, id="same"), None, None)
+        await change(home, other, id="same")
     assert (await home.again(other)).id == "other"
 
 
@@ -158,11 +165,7 @@ async def test_an_unknown_credential_is_refused(services):
     with pytest.raises(InvalidRequest, match="no such credential"):
         async with services.db.transaction() as connection:
             await services.members.connect(
-                connection,
-                client=home.client,
-                user=home.user,
-                institution_code="mxbank",
-                credentials=given,
+                connection, home.user, NewMember(institution_code="mxbank", credentials=given)
             )
 
 
@@ -170,9 +173,7 @@ async def test_an_unknown_institution_is_not_found(services):
     home = await make_home(services)
     async with services.db.transaction() as connection:
         with pytest.raises(NotFound):
-            await services.members.connect(
-                connection, client=home.client, user=home.user, institution_code="nowhere", credentials={}
-            )
+            await services.members.connect(connection, home.user, NewMember(institution_code="nowhere"))
 
 
 async def test_a_kind_the_institution_lacks_is_refused_before_anything_is_written(services):
@@ -248,11 +249,9 @@ async def test_new_credentials_take_the_place_of_a_job_that_waits_for_an_answer(
 async def test_the_clients_own_fields_change_without_a_job(services):
     home = await make_home(services)
     member = await home.connected(id="before")
-    async with services.db.transaction() as connection:
-        wanted = replace(
-            member, id=None, metadata="new", use_cases=["PFM"], background_aggregation_is_disabled=True
-        )
-        changed = await services.members.change(connection, wanted)
+    changed = await change(
+        home, member, id=None, metadata="new", use_cases=["PFM"], background_aggregation_is_disabled=True
+    )
     assert (changed.id, changed.metadata, changed.use_cases) == (None, "new", ["PFM"])
     assert changed.background_aggregation_is_disabled
     assert (changed.connection_status, changed.is_being_aggregated) == ("CONNECTED", False)
@@ -282,8 +281,8 @@ async def test_a_member_is_gone_with_all_its_secrets(services):
 async def test_the_client_is_told_of_what_becomes_of_its_members(services):
     home = await make_home(services)
     member = await home.connect(callback_payload="echo", skip_aggregation=True)
+    changed = await change(home, member, metadata="new")
     async with services.db.transaction() as connection:
-        changed = await services.members.change(connection, replace(member, metadata="new"))
         await services.members.disconnect(connection, changed)
     told = await home.events("MEMBER")
     assert [(each["action"], each["member"]["metadata"]) for each in told] == [

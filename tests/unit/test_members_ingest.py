@@ -17,10 +17,10 @@ from coatcheck.connectors.contract import (
     Finished,
     JobKind,
 )
+from coatcheck.members.account_rows import describe_transaction, put_account
 from coatcheck.members.ingest import Ingester
 from coatcheck.members.records import MemberJob
-from coatcheck.model.accounts import accounts_of_member, put_account
-from coatcheck.model.transactions import describe_transaction
+from coatcheck.model.accounts import accounts_of_member
 from coatcheck.vault.vault import ClientReader, SecretKind
 from tests.member_setup import make_home
 

@@ -15,11 +15,17 @@ from coatcheck.errors import (
     InvalidRequest,
     UserDisabled,
 )
+from coatcheck.members.oauth import OAuthAttempt, OAuthWindow
+from coatcheck.members.records import MemberChanges
 from coatcheck.worker import run_pending
 from tests.member_setup import make_home
 
 VERIFIER = "a-verifier-of-forty-three-characters-or-more-0"
 JOBS = "SELECT kind, state, outcome FROM member_job WHERE user_guid = %(user)s ORDER BY created_at, guid"
+
+
+def attempt(code_verifier=VERIFIER, **window):
+    return OAuthAttempt(OAuthWindow(**window), code_verifier)
 
 
 async def pending(home, **more):
@@ -28,7 +34,7 @@ async def pending(home, **more):
 
 async def code_from_bank(home, http, member, login="mxuser"):
     """What the bank sends the user back with, who allows it all."""
-    url = home.services.consent.authorize(member, state="state-1", code_verifier=VERIFIER)
+    url = home.services.oauth.authorization_url(member, state="state-1", code_verifier=VERIFIER)
     page = await http.get(url)
     fields = re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', page.text)
     action = re.search(r'<form method="post" action="([^"]*)"', page.text)[1]
@@ -44,7 +50,7 @@ async def code_from_bank(home, http, member, login="mxuser"):
 
 async def complete(home, http, member, login="mxuser", **more):
     code = await code_from_bank(home, http, member, login)
-    return await home.services.consent.complete(member, code=code, code_verifier=VERIFIER, **more)
+    return await home.services.oauth.complete(member, attempt(**more), code)
 
 
 async def test_a_member_is_pending_until_consent_and_its_jobs_wait_for_it(services, http):
@@ -84,7 +90,7 @@ async def test_consent_given_anew_reconnects_and_reads_the_accounts_again(servic
 
 async def test_the_banks_page_is_asked_for_with_our_address_and_a_hashed_verifier(services):
     home = await make_home(services)
-    url = services.consent.authorize(await pending(home), state="state-1", code_verifier=VERIFIER)
+    url = services.oauth.authorization_url(await pending(home), state="state-1", code_verifier=VERIFIER)
     query = parse_qs(urlsplit(url).query)
     assert query["redirect_uri"] == ["http://coatcheck.test/oauth/callback"]
     assert query["state"] == ["state-1"]
@@ -97,7 +103,7 @@ async def test_a_code_the_bank_refuses_denies_the_member(services, http):
     member = await pending(home)
     code = await code_from_bank(home, http, member)
     with pytest.raises(CredentialsDenied):
-        await services.consent.complete(member, code=code, code_verifier="another" + VERIFIER)
+        await services.oauth.complete(member, attempt("another" + VERIFIER), code)
     member = await home.again(member)
     assert (member.connection_status, member.is_being_aggregated) == ("DENIED", False)
     assert [each["connection_status"] for each in await home.events("CONNECTION_STATUS")] == ["DENIED"]
@@ -107,7 +113,7 @@ async def test_a_refusal_denies_a_pending_member_who_may_try_again(services, htt
     home = await make_home(services)
     member = await pending(home, kinds=(JobKind.VERIFICATION,))
     async with services.db.transaction() as connection:
-        refused = await services.consent.refuse(connection, member)
+        refused = await services.oauth.refuse(connection, member)
     assert refused.connection_status == "DENIED"
     await complete(home, http, member)
     await run_pending(services)
@@ -120,7 +126,7 @@ async def test_who_leaves_the_page_of_a_working_connection_has_lost_nothing(serv
     await complete(home, http, member)
     await run_pending(services)
     async with services.db.transaction() as connection:
-        kept = await services.consent.refuse(connection, member)
+        kept = await services.oauth.refuse(connection, member)
     assert kept.connection_status == "CONNECTED"
     assert (await home.done(member, JobKind.AGGREGATION)).connection_status == "CONNECTED"
 
@@ -140,13 +146,13 @@ async def test_credentials_are_no_part_of_it(services):
     member = await pending(home)
     with pytest.raises(InvalidRequest, match="takes no credentials"):
         async with services.db.transaction() as connection:
-            await services.members.change(connection, member, credentials={})
+            await services.members.change(connection, member, MemberChanges(credentials={}))
     by_credentials = await home.connect(skip_aggregation=True)
     with pytest.raises(ConstraintNotMet):
-        services.consent.authorize(by_credentials, state="s", code_verifier=VERIFIER)
+        services.oauth.authorization_url(by_credentials, state="s", code_verifier=VERIFIER)
     async with services.db.transaction() as connection:
         with pytest.raises(ConstraintNotMet):
-            await services.consent.refuse(connection, by_credentials)
+            await services.oauth.refuse(connection, by_credentials)
 
 
 async def test_no_job_starts_before_consent(services):
@@ -162,7 +168,7 @@ async def test_a_disabled_users_consent_is_not_kept(services, http):
     code = await code_from_bank(home, http, member)
     await home.rows("UPDATE end_user SET is_disabled = true WHERE guid = %(user)s")
     with pytest.raises(UserDisabled):
-        await services.consent.complete(member, code=code, code_verifier=VERIFIER)
+        await services.oauth.complete(member, attempt(), code)
     assert await home.rows("SELECT FROM sealed_secret WHERE owner_guid = %(user)s") == []
 
 

@@ -1,6 +1,7 @@
 """The fence: who may work on a job, who may save it, and who looks after what is left lying."""
 
 import asyncio
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,6 +14,7 @@ from coatcheck.errors import ConstraintNotMet
 from coatcheck.members import job_rows
 from coatcheck.members.job_rows import JobKey
 from coatcheck.members.sync import end_tasks
+from coatcheck.vault.vault import SecretKind
 from coatcheck.worker import run_pending
 from tests.member_setup import make_home, until
 
@@ -53,6 +55,17 @@ async def running(home):
         return (await home.rows(JOBS))[0][0] == "running"
 
     await until(has_begun)
+
+
+async def store_credentials(services, connection, member, values):
+    """Replaces what the member signs in with, without a new job."""
+    await services.vault.store_secret(
+        connection,
+        owner_guid=member.user_guid,
+        record_guid=member.guid,
+        kind=SecretKind.CREDENTIALS,
+        value=json.dumps(values).encode(),
+    )
 
 
 async def abandon(home, sitting):
@@ -311,7 +324,7 @@ async def test_a_connectors_own_mistake_ends_its_job_and_says_nothing_of_the_cre
     member = await home.connect()
     broken = {"LOGIN": {"a-secret-login": None}, "PASSWORD": "a-secret-password"}
     async with services.db.transaction() as connection:
-        await services.members._keep_credentials(connection, home.user.guid, member.guid, broken)
+        await store_credentials(services, connection, member, broken)
     with capture_logs() as logs:
         await run_pending(services)
     assert (await home.again(member)).connection_status == "FAILED"
@@ -410,7 +423,7 @@ async def test_trouble_at_the_bank_degrades_a_member_in_the_background_and_is_so
     member = await home.connected("mxuser+no_tx")
     async with services.db.transaction() as connection:
         credentials = {"LOGIN": "mxuser+no_tx+http_503", "PASSWORD": "correct"}
-        await services.members._keep_credentials(connection, home.user.guid, member.guid, credentials)
+        await store_credentials(services, connection, member, credentials)
     clock.advance(services.settings.background_interval + timedelta(seconds=1))
     await home.worker_services.sync.refresh()
     await run_pending(services)

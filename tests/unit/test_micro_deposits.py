@@ -15,10 +15,9 @@ from coatcheck.errors import (
     JobNotSupported,
     NotFound,
 )
-from coatcheck.members.records import DepositAccount
 from coatcheck.micro_deposits.micro_deposits import KEPT, SENDING
 from coatcheck.model.accounts import find_account
-from coatcheck.model.micro_deposits import find_micro_deposit
+from coatcheck.model.micro_deposits import DepositAccount, find_micro_deposit
 from coatcheck.vault.vault import ClientReader
 from coatcheck.worker import run_pending
 from tests.factories import Keyed, make_processor, make_token

@@ -13,7 +13,8 @@ from coatcheck.clock import MovableClock
 from coatcheck.db.database import Connection
 from coatcheck.errors import CoatcheckError, InsufficientScope, InvalidToken, NotFound
 from coatcheck.ids import new
-from coatcheck.model.accounts import Account, remove_account
+from coatcheck.members.account_rows import delete_account
+from coatcheck.model.accounts import Account
 from coatcheck.model.clients import set_client_disabled, set_processor_disabled
 from coatcheck.model.paging import PageRequest
 from coatcheck.model.users import User, remove_user
@@ -25,7 +26,7 @@ from coatcheck.vault.vault import (
     TokenReader,
     WorkerReader,
 )
-from tests.factories import Keyed, make_account, make_client, make_processor, make_token, make_user
+from tests.factories import Keyed, make_account, make_client, make_token, make_user
 
 FULL = AccountNumbers(
     account_guid="",
@@ -38,26 +39,6 @@ FULL = AccountNumbers(
     sequence_number="07",
     passed_validation=False,
 )
-
-
-@pytest.fixture
-async def client(services: Services) -> Keyed:
-    return await make_client(services)
-
-
-@pytest.fixture
-async def processor(services: Services, client: Keyed) -> Keyed:
-    return await make_processor(services, client)
-
-
-@pytest.fixture
-async def user(services: Services, client: Keyed) -> User:
-    return await make_user(services, client)
-
-
-@pytest.fixture
-async def account(services: Services, user: User) -> Account:
-    return await make_account(services, user)
 
 
 @pytest.fixture
@@ -260,7 +241,7 @@ async def test_a_token_dies_with_whatever_it_depends_on(
         await refused(services, reader, InvalidToken)
         await set_client_disabled(connection, client.guid, is_disabled=False)
         await services.vault.disclose_numbers(connection, reader)
-        await remove_account(connection, user.guid, account.guid)
+        await delete_account(connection, user.guid, account.guid)
         await refused(services, reader, InvalidToken)
     assert len(await disclosures(services, user.guid)) == 1
 

@@ -11,25 +11,11 @@ from coatcheck.crypto import context, seal
 from coatcheck.errors import NotFound, SealBroken
 from coatcheck.model.accounts import Account
 from coatcheck.model.users import User, remove_user
+from coatcheck.vault.keys import MasterKeys
 from coatcheck.vault.vault import AccountNumbers, AccountOwner, ClientReader, SecretKind, WorkerReader
-from tests.factories import Keyed, make_account, make_client, make_user
+from tests.factories import Keyed, make_account, make_user
 
 WORKER = WorkerReader("JOB-1")
-
-
-@pytest.fixture
-async def client(services: Services) -> Keyed:
-    return await make_client(services)
-
-
-@pytest.fixture
-async def user(services: Services, client: Keyed) -> User:
-    return await make_user(services, client)
-
-
-@pytest.fixture
-async def account(services: Services, user: User) -> Account:
-    return await make_account(services, user)
 
 
 async def numbers_of(services: Services, user: User) -> Sequence[AccountNumbers]:
@@ -448,7 +434,7 @@ async def test_an_older_program_passes_over_a_field_it_does_not_know(
 ) -> None:
     (before,) = await numbers_of(services, user)
     # What a newer version would have sealed, with this very key.
-    master = services.vault._master_keys
+    master = MasterKeys.load(services.settings)
     async with services.db.connection() as connection:
         row = await (
             await connection.execute(

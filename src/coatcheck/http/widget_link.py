@@ -8,7 +8,7 @@ from coatcheck.app import Services
 from coatcheck.connectors.contract import JobKind
 from coatcheck.db.database import Connection
 from coatcheck.grants.links import LinkKind
-from coatcheck.http.oauth_window import ReturnTarget
+from coatcheck.members.return_target import ReturnTarget
 from coatcheck.model.users import User
 from coatcheck.vault.vault import SecretKind
 

@@ -1,6 +1,6 @@
-"""The rows of members as linking writes them. Decisions are made elsewhere.
+"""Statements on the member table.
 
-Locks are taken in one order everywhere, or two transactions would wait for each other: user, member, job.
+Every transaction takes its locks in one order, so that no two wait for each other: user, member, job.
 """
 
 from collections.abc import Sequence
@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from coatcheck import ids
 from coatcheck.db.database import Connection, fetch_all, fetch_one, run
 from coatcheck.errors import NotFound
 from coatcheck.members.records import LockedMember
+from coatcheck.model.members import MANUAL, MANUAL_GUID, Member, find_manual_member
+from coatcheck.model.users import User
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +28,10 @@ class _Guid:
 
 
 async def lock_user(connection: Connection, user_guid: str) -> bool:
-    """Locks the user, so that its members are counted exactly; whether it is disabled.
+    """Locks the user, so that its members can be counted, and returns whether it is disabled.
 
     Raises:
-        NotFound: it was deleted meanwhile.
+        NotFound: the user was deleted meanwhile.
     """
     cursor = await connection.execute(
         "SELECT is_disabled FROM end_user WHERE guid = %(guid)s FOR NO KEY UPDATE", {"guid": user_guid}
@@ -40,7 +43,7 @@ async def lock_user(connection: Connection, user_guid: str) -> bool:
 
 
 async def is_disabled(connection: Connection, user_guid: str) -> bool:
-    """Whether the user is disabled, or gone."""
+    """Whether the user is disabled or deleted."""
     cursor = await connection.execute(
         "SELECT is_disabled FROM end_user WHERE guid = %(guid)s", {"guid": user_guid}
     )
@@ -60,7 +63,7 @@ async def lock_member(connection: Connection, user_guid: str, guid: str) -> Lock
     """Locks the member.
 
     Raises:
-        NotFound: it was deleted meanwhile.
+        NotFound: the member was deleted meanwhile.
     """
     locked = await fetch_one(
         connection,
@@ -78,7 +81,7 @@ async def lock_member(connection: Connection, user_guid: str, guid: str) -> Lock
 
 
 async def add_member(connection: Connection, values: dict[str, Any]) -> bool:
-    """Writes a new member; False, and nothing written, where the user has its like already."""
+    """Writes a new member. Returns False if the user has a member with the same guid, `id` or login."""
     names = list(values)
     return bool(
         await run(
@@ -90,10 +93,34 @@ async def add_member(connection: Connection, values: dict[str, Any]) -> bool:
     )
 
 
+async def manual_member(connection: Connection, user: User, now: datetime) -> Member:
+    """The member of the user's manual accounts, created on first use."""
+    await run(
+        connection,
+        """INSERT INTO member (user_guid, guid, client_guid, institution_code, institution_guid, name,
+                               is_manual, background_aggregation_is_disabled, login_hash, created_at, updated_at)
+           VALUES (%(user_guid)s, %(guid)s, %(client_guid)s, %(code)s, %(institution_guid)s, 'Manual',
+                   true, true, ''::bytea, %(now)s, %(now)s)
+           ON CONFLICT (user_guid, institution_code, login_hash) DO NOTHING""",
+        {
+            "user_guid": user.guid,
+            "guid": ids.new("MBR"),
+            "client_guid": user.client_guid,
+            "code": MANUAL,
+            "institution_guid": MANUAL_GUID,
+            "now": now,
+        },
+    )
+    member = await find_manual_member(connection, user.guid)
+    if member is None:
+        raise NotFound
+    return member
+
+
 async def member_with_login(
     connection: Connection, user_guid: str, institution_code: str, login_hash: bytes
 ) -> str | None:
-    """The guid of the user's member with this login at the institution, None where there is none."""
+    """The guid of the user's member with this login at the institution, or None."""
     found = await fetch_one(
         connection,
         _Guid,
@@ -105,11 +132,11 @@ async def member_with_login(
 
 
 async def change_member(connection: Connection, user_guid: str, guid: str, values: dict[str, Any]) -> None:
-    """Writes these columns of a member; the names are the code's own, never a caller's."""
-    changes = ", ".join(f"{name} = %({name})s" for name in values)
+    """Writes these columns of a member. The names must not come from a request."""
+    assignments = ", ".join(f"{name} = %({name})s" for name in values)
     await run(
         connection,
-        f"UPDATE member SET {changes} WHERE user_guid = %(user_guid)s AND guid = %(guid)s",
+        f"UPDATE member SET {assignments} WHERE user_guid = %(user_guid)s AND guid = %(guid)s",
         {**values, "user_guid": user_guid, "guid": guid},
     )
 
@@ -117,7 +144,7 @@ async def change_member(connection: Connection, user_guid: str, guid: str, value
 async def stale_members(
     connection: Connection, *, statuses: Sequence[str], before: datetime, retry_before: datetime, limit: int
 ) -> Sequence[MemberKey]:
-    """Members in these statuses that nobody read lately, longest first; DEGRADED ones are retried sooner."""
+    """Members in these statuses that were last read before then, oldest first; DEGRADED ones after a shorter time."""
     return await fetch_all(
         connection,
         MemberKey,
@@ -133,3 +160,25 @@ async def stale_members(
            ORDER BY coalesce(m.aggregated_at, m.created_at) LIMIT %(limit)s""",
         {"statuses": list(statuses), "before": before, "retry_before": retry_before, "limit": limit},
     )
+
+
+async def delete_member(connection: Connection, user_guid: str, guid: str) -> None:
+    """Deletes the member and, by cascade, its accounts and jobs."""
+    await run(
+        connection,
+        "DELETE FROM member WHERE user_guid = %(user_guid)s AND guid = %(guid)s",
+        {"user_guid": user_guid, "guid": guid},
+    )
+
+
+async def sealed_record_guids(connection: Connection, member: LockedMember) -> Sequence[str]:
+    """The guids under which the vault holds secrets of the member: its own, its jobs' and its statements'."""
+    found = await fetch_all(
+        connection,
+        _Guid,
+        """SELECT guid FROM member_job WHERE user_guid = %(user_guid)s AND member_guid = %(guid)s
+           UNION ALL
+           SELECT guid FROM statement WHERE user_guid = %(user_guid)s AND member_guid = %(guid)s""",
+        {"user_guid": member.user_guid, "guid": member.guid},
+    )
+    return [member.guid, *(each.guid for each in found)]

@@ -1,55 +1,174 @@
-"""OAuth at a bank: the user signs in on the bank's own page, and comes back with a code or a refusal.
+"""OAuth at an institution: the user signs in at the institution's own page and returns with a code.
 
-connect(is_oauth) --> PENDING --authorize--> the bank's page --> code ----> complete --> credentials, jobs
-`--> refusal --> refuse  --> DENIED
+    open_window --> the institution's page --> GET /oauth/callback --> claim --> finish
+                                                                                  |- code:  complete --> jobs
+                                                                                  `- error: refuse
+    PENDING --complete--> CREATED
+       `------refuse----> DENIED
+
+The `state` parameter is the secret of a link: it can be used once and expires after `link_ttl` (RFC 9700 4.7).
+The PKCE verifier and the options of the window are sealed under the guid of the link until it is claimed.
 """
 
 import json
+import secrets
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
+from types import MappingProxyType
 
 from coatcheck.audit.entries import Entry
 from coatcheck.connectors.contract import JobKind
 from coatcheck.db.database import Connection
-from coatcheck.errors import BankError, ConstraintNotMet, UserDisabled
+from coatcheck.errors import (
+    ActionNeeded,
+    BankError,
+    ConstraintNotMet,
+    CredentialsDenied,
+    NotFound,
+    UserDisabled,
+)
 from coatcheck.events import catalogue
+from coatcheck.grants.links import LinkKind, Links
+from coatcheck.grants.widget_sessions import WidgetSessions
 from coatcheck.members import member_rows
+from coatcheck.members.credentials import store_credentials
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.job_queue import Queue
+from coatcheck.members.oauth_states import add_oauth_state, set_result
 from coatcheck.members.records import JobRequest, LockedMember
+from coatcheck.members.return_target import ReturnTarget
 from coatcheck.members.status import MemberEvent, transition
+from coatcheck.model.clients import find_client
 from coatcheck.model.members import Member, find_member
+from coatcheck.model.oauth_states import OAuthError, find_oauth_state
 from coatcheck.model.statuses import ConnectionStatus
-from coatcheck.vault.vault import SecretKind
+from coatcheck.model.users import find_user
+from coatcheck.model.widgets import widget_look
+from coatcheck.vault.vault import SecretKind, WorkerReader
 
 RETURN_PATH = "/oauth/callback"
-"""Where banks send the user back to; the web process serves it."""
+"""The path of the redirect URI that institutions are given."""
+VERIFIER_BYTES = 32
+"""43 characters in base64url (RFC 7636 4.1)."""
+NOT_OAUTH = "The member signs in with credentials, not at the institution's own page."
+
+ERRORS: Mapping[str, OAuthError] = MappingProxyType(
+    {
+        "access_denied": OAuthError.DENIED,
+        "server_error": OAuthError.PROVIDER_ERROR,
+        "temporarily_unavailable": OAuthError.PROVIDER_ERROR,
+    }
+)
+"""MX's reason for each `error` of RFC 6749 4.1.2.1. The others mean that our request was wrong."""
 
 
-class Consent:
-    def __init__(self, dependencies: Dependencies) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuthWindow:
+    """The options of a sign-in window."""
+
+    return_target: ReturnTarget = field(default_factory=ReturnTarget)
+    skip_aggregation: bool = False
+    """Start no job when the user returns."""
+    include_transactions: bool = True
+    callback_payload: str | None = None
+    """Returned with the webhooks that follow."""
+    session_guid: str | None = None
+    """The widget session that opens the window. It can read the result, and the window ends with it."""
+    locale: str | None = None
+    """The language of the page that the callback shows; None for the browser's."""
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthAttempt:
+    """One opened window, as it is sealed until the user returns."""
+
+    window: OAuthWindow
+    code_verifier: str = field(repr=False)
+    oauth_state_guid: str | None = None
+    """The OAuth state of the widget session that opened the window."""
+
+    def encode(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def decode(cls, encoded: bytes) -> "OAuthAttempt":
+        attempt = json.loads(encoded)
+        window = attempt["window"]
+        return_target = ReturnTarget(**window.pop("return_target"))
+        return cls(
+            OAuthWindow(return_target=return_target, **window),
+            attempt["code_verifier"],
+            attempt["oauth_state_guid"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedWindow:
+    member: Member
+    attempt: OAuthAttempt
+    origins: Sequence[str]
+    """Origins, beside our own, whose page may receive the result as a message if it opened the window."""
+
+
+class OAuth:
+    def __init__(self, dependencies: Dependencies, links: Links, widget_sessions: WidgetSessions) -> None:
         self._clock = dependencies.clock
         self._db = dependencies.db
         self._vault = dependencies.vault
         self._registry = dependencies.registry
         self._journal = dependencies.journal
         self._queue = Queue(dependencies)
+        self._links = links
+        self._widget_sessions = widget_sessions
         self._redirect_uri = dependencies.settings.base_url + RETURN_PATH
 
-    def authorize(self, member: Member, *, state: str, code_verifier: str) -> str:
-        """The bank's page for this attempt (RFC 6749 4.1.1; RFC 7636 with S256).
-
-        Args:
-            member: who signs in.
-            state: a secret that lives once, to know the attempt by when the user comes back.
-            code_verifier: kept for `complete`; the bank sees its hash alone.
+    async def open_window(self, connection: Connection, member: Member, window: OAuthWindow) -> str:
+        """The URL of the institution's sign-in page for the member. The user can return from it once.
 
         Raises:
-            ConstraintNotMet: the member is not an OAuth member.
+            ConstraintNotMet: the member signs in with credentials.
             NotFound: no connector offers the institution any more.
         """
         if not member.is_oauth:
-            raise ConstraintNotMet("The member is connected with credentials, not at the bank's own page.")
+            raise ConstraintNotMet(NOT_OAUTH)
+        link, state = await self._links.issue(
+            connection,
+            LinkKind.OAUTH,
+            client_guid=member.client_guid,
+            user_guid=member.user_guid,
+            member_guid=member.guid,
+        )
+        oauth_state_guid = None
+        if window.session_guid is not None:
+            oauth_state_guid = await add_oauth_state(
+                connection, member, window.session_guid, self._clock.now()
+            )
+        attempt = OAuthAttempt(window, secrets.token_urlsafe(VERIFIER_BYTES), oauth_state_guid)
+        await self._vault.store_secret(
+            connection,
+            owner_guid=member.user_guid,
+            record_guid=link.guid,
+            kind=SecretKind.LINK,
+            value=attempt.encode(),
+        )
+        return self.authorization_url(member, state=state, code_verifier=attempt.code_verifier)
+
+    def authorization_url(self, member: Member, *, state: str, code_verifier: str) -> str:
+        """The authorization request (RFC 6749 4.1.1, RFC 7636 with S256).
+
+        Args:
+            member: the member whose user signs in.
+            state: the secret that identifies the attempt in the callback.
+            code_verifier: the PKCE verifier. The institution receives its hash.
+
+        Raises:
+            ConstraintNotMet: the member signs in with credentials.
+            NotFound: no connector offers the institution any more.
+        """
+        if not member.is_oauth:
+            raise ConstraintNotMet(NOT_OAUTH)
         challenge = urlsafe_b64encode(sha256(code_verifier.encode()).digest()).rstrip(b"=").decode()
         return self._registry.connector_for(member.institution_code).authorize(
             institution_code=member.institution_code,
@@ -58,22 +177,85 @@ class Consent:
             code_challenge=challenge,
         )
 
-    async def complete(
-        self,
-        member: Member,
-        *,
-        code: str,
-        code_verifier: str,
-        skip_aggregation: bool = False,
-        include_transactions: bool = True,
-        callback_payload: str | None = None,
-    ) -> Member:
-        """Exchanges the bank's code, keeps what it gives as credentials, and starts the jobs that waited for it.
-
-        Talks to the bank, so it has no transaction of the caller's: it makes its own.
+    async def claim(self, connection: Connection, state: str) -> ClaimedWindow:
+        """The window that this state was issued for. A second claim of the same state fails.
 
         Raises:
-            BankError: the bank refused the code. The member's status says so already.
+            NotFound: the state is unknown, expired or used; the member is deleted; the client or the user is
+                deleted or disabled; or the widget session that opened the window is over.
+        """
+        link = await self._links.open(connection, LinkKind.OAUTH, state)
+        client = await find_client(connection, link.client_guid)
+        user = await find_user(connection, link.client_guid, link.user_guid)
+        sealed = await self._vault.disclose_secret(
+            connection,
+            owner_guid=link.user_guid,
+            record_guid=link.guid,
+            kind=SecretKind.LINK,
+            reader=WorkerReader(link.guid, link.client_guid),
+        )
+        if sealed is None or link.member_guid is None or client.is_disabled or user.is_disabled:
+            raise NotFound
+        await self._vault.delete(connection, owner_guid=link.user_guid, record_guid=link.guid)
+        attempt = OAuthAttempt.decode(sealed)
+        if attempt.oauth_state_guid:
+            oauth_state = await find_oauth_state(connection, link.user_guid, attempt.oauth_state_guid)
+            if not await self._widget_sessions.is_live(connection, oauth_state.session_guid):
+                raise NotFound
+        member = await find_member(connection, link.user_guid, link.member_guid)
+        return ClaimedWindow(
+            member, attempt, await _origins(connection, member, attempt.window.return_target)
+        )
+
+    async def finish(
+        self, claimed: ClaimedWindow, *, code: str | None, error: str | None
+    ) -> OAuthError | None:
+        """Processes the institution's answer and records the result for the widget session.
+
+        It opens its own transactions, because it calls the institution between them.
+
+        Returns:
+            Why the sign-in failed, or None.
+
+        Raises:
+            NotFound: the member was deleted meanwhile.
+            UserDisabled: the client disabled the user.
+        """
+        reason: OAuthError | None = OAuthError.SERVER_ERROR
+        try:
+            reason = await self._process_answer(claimed, code, error)
+        finally:
+            if guid := claimed.attempt.oauth_state_guid:
+                async with self._db.connection() as connection:
+                    await set_result(connection, claimed.member.user_guid, guid, reason, self._clock.now())
+        return reason
+
+    async def _process_answer(
+        self, claimed: ClaimedWindow, code: str | None, error: str | None
+    ) -> OAuthError | None:
+        member, attempt = claimed.member, claimed.attempt
+        if error or not code:
+            async with self._db.transaction() as connection:
+                await self.refuse(connection, member, callback_payload=attempt.window.callback_payload)
+            return ERRORS.get(error or "", OAuthError.SERVER_ERROR)
+        try:
+            await self.complete(member, attempt, code)
+        except CredentialsDenied:
+            return OAuthError.DENIED
+        except ActionNeeded:
+            return OAuthError.IMPEDED
+        except BankError:
+            return OAuthError.PROVIDER_ERROR
+        return None
+
+    async def complete(self, member: Member, attempt: OAuthAttempt, code: str) -> Member:
+        """Exchanges the code, stores what the institution issued, and starts the jobs that waited for it.
+
+        It opens its own transactions, because it calls the institution between them.
+
+        Raises:
+            BankError: the institution refused the code, and the member is DENIED if it was PENDING; or the
+                institution had a temporary failure, and the member is unchanged.
             NotFound: the member was deleted meanwhile, or no connector offers the institution any more.
             UserDisabled: the client disabled the user.
         """
@@ -82,71 +264,52 @@ class Consent:
             credentials = await connector.complete(
                 institution_code=member.institution_code,
                 code=code,
-                code_verifier=code_verifier,
+                code_verifier=attempt.code_verifier,
                 redirect_uri=self._redirect_uri,
             )
         except BankError as error:
             if not error.may_pass:
                 async with self._db.transaction() as connection:
-                    await self.refuse(connection, member, callback_payload=callback_payload)
+                    await self.refuse(connection, member, callback_payload=attempt.window.callback_payload)
             raise
         async with self._db.transaction() as connection:
             locked = await member_rows.lock_member(connection, member.user_guid, member.guid)
             if locked.user_is_disabled:
                 raise UserDisabled
-            await self._vault.store_secret(
-                connection,
-                owner_guid=locked.user_guid,
-                record_guid=locked.guid,
-                kind=SecretKind.CREDENTIALS,
-                value=json.dumps(dict(credentials)).encode(),
-            )
-            return await self._go_on(
-                connection,
-                locked,
-                callback_payload,
-                skip_aggregation=skip_aggregation,
-                include_transactions=include_transactions,
-            )
+            await store_credentials(self._vault, connection, locked.user_guid, locked.guid, credentials)
+            return await self._start_jobs(connection, locked, attempt.window)
 
     async def refuse(
         self, connection: Connection, member: Member, *, callback_payload: str | None = None
     ) -> Member:
-        """The user or the bank said no. Only a member that never had consent is the worse for it.
+        """Records that the user or the institution refused. A member that is not PENDING keeps its status.
 
         Raises:
             NotFound: the member was deleted meanwhile.
+            ConstraintNotMet: the member signs in with credentials.
         """
         locked = await member_rows.lock_member(connection, member.user_guid, member.guid)
-        return await self._step(connection, locked, MemberEvent.OAUTH_REFUSED, callback_payload)
+        return await self._apply(connection, locked, MemberEvent.OAUTH_REFUSED, callback_payload)
 
-    async def _go_on(
-        self,
-        connection: Connection,
-        locked: LockedMember,
-        callback_payload: str | None,
-        *,
-        skip_aggregation: bool,
-        include_transactions: bool,
-    ) -> Member:
-        await self._queue.clear(connection, locked, "The user gave consent anew.")
-        member = await self._step(connection, locked, MemberEvent.OAUTH_COMPLETED, callback_payload)
+    async def _start_jobs(self, connection: Connection, locked: LockedMember, window: OAuthWindow) -> Member:
+        await self._queue.clear(connection, locked, "The user signed in again.")
+        member = await self._apply(connection, locked, MemberEvent.OAUTH_COMPLETED, window.callback_payload)
         kinds = tuple(JobKind(kind) for kind in locked.pending_kinds)
         if not kinds and locked.status is not ConnectionStatus.PENDING:
             kinds = (JobKind.AGGREGATION,)
-        if skip_aggregation or not kinds:
+        if window.skip_aggregation or not kinds:
             return member
         request = JobRequest(
             kinds=kinds,
             requested_by=locked.client_guid,
-            callback_payload=callback_payload,
-            include_transactions=include_transactions,
+            callback_payload=window.callback_payload,
+            include_transactions=window.include_transactions,
         )
         assert member.connection_status is not None
         await self._queue.put(connection, locked, request, ConnectionStatus(member.connection_status))
         return await find_member(connection, locked.user_guid, locked.guid)
 
-    async def _step(
+    async def _apply(
         self,
         connection: Connection,
         locked: LockedMember,
@@ -155,7 +318,7 @@ class Consent:
     ) -> Member:
         now, status = self._clock.now(), transition(member_event, locked.status)
         if not locked.is_oauth or status is None:
-            raise ConstraintNotMet("The member is connected with credentials, not at the bank's own page.")
+            raise ConstraintNotMet(NOT_OAUTH)
         changes = {"connection_status": status, "updated_at": now}
         if member_event is MemberEvent.OAUTH_COMPLETED:
             changes |= {"credential_failures": 0, "pending_kinds": []}
@@ -173,3 +336,14 @@ class Consent:
             changed if status is not locked.status else None,
         )
         return member
+
+
+async def _origins(connection: Connection, member: Member, return_target: ReturnTarget) -> Sequence[str]:
+    """The origin of this window's redirect URL, else the origins that may embed the client's widget.
+
+    Entries for any port are left out: a browser delivers a message to one exact origin.
+    """
+    if return_target.origin:
+        return [return_target.origin]
+    look = await widget_look(connection, member.client_guid)
+    return [origin for origin in look.origins if not origin.endswith(":*")]

@@ -1,11 +1,14 @@
-"""What linking hands out, and what it holds in its hands."""
+"""What the member operations are asked for, what they return, and the rows they lock."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from coatcheck.connectors.contract import JobKind
 from coatcheck.model.statuses import ConnectionStatus
+
+CHANGEABLE = frozenset({"id", "metadata", "use_cases", "background_aggregation_is_disabled"})
+"""The attributes of a member that a client may change (MX docs: update member)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,31 +21,70 @@ class ChallengeOption:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """One question of a bank, waiting for the end user."""
+    """A question of the bank that the end user has to answer."""
 
     guid: str
     key: str
-    """The connector's own name for it, under which it gets the answer."""
+    """The connector's name for the question and its answer."""
     type: str
     label: str
     options: Sequence[ChallengeOption] = ()
-    """What can be chosen, for OPTIONS."""
+    """The options of an OPTIONS challenge."""
     image_options: Sequence[ChallengeOption] = ()
-    """What can be chosen, for IMAGE_OPTIONS."""
+    """The options of an IMAGE_OPTIONS challenge."""
     image_data: str | None = None
     field_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DepositAccount:
-    """The account two small deposits go to, and who holds it. Sealed in the vault; the end user's own words."""
+class NewMember:
+    """A request to connect a user to an institution."""
 
-    account_number: str | None = field(default=None, repr=False)
-    routing_number: str | None = field(default=None, repr=False)
-    account_name: str | None = field(default=None, repr=False)
-    email: str | None = field(default=None, repr=False)
-    first_name: str | None = field(default=None, repr=False)
-    last_name: str | None = field(default=None, repr=False)
+    institution_code: str
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The values that the end user entered, by credential guid. Empty for OAuth."""
+    id: str | None = None
+    """The client's own name for the member, unique among the user's members."""
+    metadata: str | None = None
+    use_cases: Sequence[str] | None = None
+    is_oauth: bool = False
+    """The user signs in at the institution's own page. The jobs start when that succeeded."""
+    background_aggregation_is_disabled: bool = False
+    skip_aggregation: bool = False
+    """Start no job."""
+    kinds: Sequence[JobKind] = ()
+    """The jobs to run, in this order. Empty for an aggregation."""
+    include_transactions: bool = True
+    """Whether an aggregation reads transactions."""
+    callback_payload: str | None = None
+    """Returned with the webhooks of this request."""
+    skip_webhook: bool = False
+    """Do not notify the client of the new member."""
+
+    @property
+    def job_kinds(self) -> Sequence[JobKind]:
+        """The jobs to run, each once."""
+        return tuple(dict.fromkeys(self.kinds)) or (JobKind.AGGREGATION,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberChanges:
+    """A request to change a member. New credentials replace any live job and start an aggregation."""
+
+    attributes: Mapping[str, object] = field(default_factory=dict)
+    """New values of `id`, `metadata`, `use_cases` and `background_aggregation_is_disabled`, by name."""
+    credentials: Mapping[str, str] | None = field(default=None, repr=False)
+    """New values by credential guid; a field that is not named keeps its value."""
+    skip_aggregation: bool = False
+    kinds: Sequence[JobKind] = ()
+    """The jobs that follow new credentials, in this order. Empty for an aggregation."""
+    include_transactions: bool = True
+    callback_payload: str | None = None
+    skip_webhook: bool = False
+
+    def __post_init__(self) -> None:
+        if unknown := self.attributes.keys() - CHANGEABLE:
+            raise ValueError(f"not attributes that can change: {', '.join(sorted(unknown))}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +141,12 @@ class MemberJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
-    """What is wanted of a member's bank, and by whom."""
+    """A job to start on a member."""
 
     kinds: Sequence[JobKind]
-    """The first is the job, the others follow when it succeeded."""
+    """The first is the job; each of the others follows when the one before it succeeded."""
     requested_by: str
-    """The guid of a client, a processor or a link; or `coatcheck` for the daily aggregation."""
+    """The guid of a client, a processor or a widget session; `coatcheck` for the daily aggregation."""
     callback_payload: str | None = None
     include_transactions: bool = True
     is_background: bool = False

@@ -1,4 +1,4 @@
-"""Whether what was asked for and entered is right, before anything is written. Pure."""
+"""Checks of requests, before anything is written. Pure."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -8,75 +8,94 @@ from coatcheck.errors import InvalidRequest, JobNotSupported
 from coatcheck.members.records import Challenge
 from coatcheck.model.statuses import ConnectionStatus
 
-NOTHING: Mapping[str, str] = MappingProxyType({})
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
-def check_offered(institution: Institution, kinds: Sequence[JobKind]) -> None:
-    """Passes where the institution offers every one of the kinds.
+def check_jobs(institution: Institution, kinds: Sequence[JobKind]) -> None:
+    """Checks that the institution offers all these jobs.
 
     Raises:
-        JobNotSupported: it does not.
+        JobNotSupported: it does not offer one of them.
     """
     if missing := [kind for kind in kinds if kind not in institution.supports]:
         raise JobNotSupported(f"{institution.name} does not support {missing[0].lower()}.")
 
 
-def how_to_connect(institution: Institution) -> str:
-    """For who came the wrong way."""
-    if institution.supports_oauth:
-        return f"{institution.name} has its own sign-in page: set is_oauth and send no credentials."
-    return f"{institution.name} has no sign-in page of its own: send its credentials, without is_oauth."
-
-
-def entered(
-    institution: Institution, credentials: Mapping[str, str], kept: Mapping[str, str] = NOTHING
+def check_sign_in(
+    institution: Institution, credentials: Mapping[str, str], *, is_oauth: bool
 ) -> dict[str, str]:
-    """The values by field name: those entered, else those kept.
+    """The credentials of a new member by field name; empty for OAuth.
 
     Raises:
-        InvalidRequest: a guid is not of this institution, or a field stays empty.
+        InvalidRequest: `is_oauth` does not fit the institution, or credentials are missing or unknown.
+    """
+    if is_oauth and institution.supports_oauth and not credentials:
+        return {}
+    if institution.supports_oauth:
+        raise InvalidRequest(
+            f"{institution.name} has its own sign-in page: set is_oauth and send no credentials."
+        )
+    if is_oauth:
+        raise InvalidRequest(
+            f"{institution.name} has no sign-in page of its own: send its credentials, without is_oauth."
+        )
+    return check_credentials(institution, credentials)
+
+
+def check_credentials(
+    institution: Institution, credentials: Mapping[str, str], current: Mapping[str, str] = NONE
+) -> dict[str, str]:
+    """The credentials by field name: the given values, and the current ones of the fields that are not given.
+
+    Args:
+        institution: the institution whose fields they are.
+        credentials: new values by credential guid.
+        current: values by field name.
+
+    Raises:
+        InvalidRequest: a guid is none of this institution's, or a field has no value.
     """
     names = {field.guid: field.field_name for field in institution.credentials}
     if credentials.keys() - names.keys():
         raise InvalidRequest(f"{institution.name} has no such credential.")
-    values = {**kept, **{names[guid]: value for guid, value in credentials.items()}}
+    values = {**current, **{names[guid]: value for guid, value in credentials.items()}}
     if missing := [field.label for field in institution.credentials if not values.get(field.field_name)]:
         raise InvalidRequest(f"{institution.name} needs: {', '.join(missing)}.")
     return {name: values[name] for name in names.values()}
 
 
-def answered(challenges: Sequence[Challenge], answers: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """The answers by the connector's own names; of options, the value.
+def check_answers(challenges: Sequence[Challenge], answers: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """The answers by the key of their challenge; of an option, its value.
 
     Raises:
-        InvalidRequest: one is missing, unknown, doubled, or none of the options.
+        InvalidRequest: an answer is missing, unknown, given twice, or none of the options.
     """
     given = dict(answers)
-    if len(given) < len(answers) or given.keys() - {each.guid for each in challenges}:
-        raise InvalidRequest("An answer is not to any of the challenges, or there are two to one.")
-    if missing := [each.label for each in challenges if not given.get(each.guid)]:
+    if len(given) < len(answers) or given.keys() - {challenge.guid for challenge in challenges}:
+        raise InvalidRequest("An answer belongs to none of the challenges, or a challenge has two answers.")
+    if missing := [challenge.label for challenge in challenges if not given.get(challenge.guid)]:
         raise InvalidRequest(f"An answer is missing to: {'; '.join(missing)}")
-    return {each.key: _chosen(each, given[each.guid]) for each in challenges}
+    return {challenge.key: _value(challenge, given[challenge.guid]) for challenge in challenges}
 
 
-def _chosen(challenge: Challenge, value: str) -> str:
-    offered = (*challenge.options, *challenge.image_options)
-    for option in offered:
-        if value in {option.guid, option.value}:
+def _value(challenge: Challenge, answer: str) -> str:
+    options = (*challenge.options, *challenge.image_options)
+    for option in options:
+        if answer in {option.guid, option.value}:
             return option.value
-    if offered:
-        raise InvalidRequest(f"Not one of the options of: {challenge.label}")
-    return value
+    if options:
+        raise InvalidRequest(f"The answer is none of the options of: {challenge.label}")
+    return answer
 
 
 def why_not(status: ConnectionStatus | None) -> str:
-    """What has to happen before a job may start."""
+    """Why a member in this status cannot start a job."""
     match status:
         case ConnectionStatus.PENDING:
             return "The user has not finished signing in at the institution."
         case ConnectionStatus.PREVENTED | ConnectionStatus.IMPORTED:
             return "The member needs new credentials first."
         case ConnectionStatus.CHALLENGED:
-            return "The member waits for an answer first."
+            return "The member has challenges that must be answered first."
         case _:
             return "The institution no longer offers this connection."

@@ -36,11 +36,11 @@ from coatcheck.errors import (
 from coatcheck.events import catalogue
 from coatcheck.jobs.queue import TaskKind
 from coatcheck.members import member_rows
+from coatcheck.members.account_rows import put_account
 from coatcheck.members.dependencies import Dependencies
-from coatcheck.members.records import DepositAccount
-from coatcheck.model.accounts import Account, put_account
+from coatcheck.model.accounts import Account
 from coatcheck.model.clients import Client
-from coatcheck.model.micro_deposits import MicroDeposit, find_micro_deposit
+from coatcheck.model.micro_deposits import DepositAccount, MicroDeposit, find_micro_deposit
 from coatcheck.model.users import User, find_user
 from coatcheck.vault.vault import AccountNumbers, SecretKind, WorkerReader
 

@@ -1,12 +1,11 @@
-"""Accounts, always looked up below their user. Never the full number: that is the vault's to show."""
+"""Accounts. The full numbers are in the vault."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
 
-from coatcheck.db.database import Connection, columns, fetch_all, fetch_one, run
+from coatcheck.db.database import Connection, columns, fetch_all, fetch_one
 from coatcheck.errors import NotFound
 from coatcheck.model.paging import Page, PageRequest, fetch_page
 
@@ -75,31 +74,20 @@ class Account:
 
 STORED = tuple(field.name for field in fields(Account) if field.name not in JOINED)
 
-MERGE = (
-    *(
-        f"""UPDATE {table} t
-            SET account_guid = %(kept)s, member_guid = %(kept_member)s, updated_at = %(now)s
-            WHERE t.user_guid = %(user_guid)s AND t.account_guid = %(other)s AND NOT EXISTS (
-                  SELECT FROM {table} own WHERE own.user_guid = t.user_guid
-                  AND own.account_guid = %(kept)s AND own.id = t.id)"""
-        for table in ("transaction", "statement")
-    ),
-    # So that the bank's next word of the other does not bring it back, for as long as the kept one lives.
-    """UPDATE merged_account SET merged_into = %(kept)s
-       WHERE user_guid = %(user_guid)s AND merged_into = %(other)s""",
-    """INSERT INTO merged_account (user_guid, member_guid, id, merged_into)
-       SELECT user_guid, member_guid, id, %(kept)s FROM account
-       WHERE user_guid = %(user_guid)s AND guid = %(other)s AND id IS NOT NULL""",
-)
-
 
 async def find_account(
     connection: Connection, user_guid: str, identifier: str, *, member_guid: str | None = None
 ) -> Account:
-    """The user's account by guid, or else by its `id`; below one member if that is given.
+    """The user's account with this guid, or else with this `id`.
+
+    Args:
+        connection: an open connection.
+        user_guid: the user who owns the account.
+        identifier: a guid or an `id`.
+        member_guid: restricts the search to this member.
 
     Raises:
-        NotFound: there is none there.
+        NotFound: there is none.
     """
     account = await fetch_one(
         connection,
@@ -170,91 +158,8 @@ async def verified_accounts(connection: Connection, user_guid: str, member_guid:
     )
 
 
-async def put_account(connection: Connection, account: Account) -> None:
-    """Writes the account: new, or over the one with the same guid."""
-    values = ", ".join(f"%({name})s" for name in STORED)
-    changes = ", ".join(f"{name} = excluded.{name}" for name in STORED if name not in {"user_guid", "guid"})
-    await run(
-        connection,
-        f"""INSERT INTO account ({", ".join(STORED)}) VALUES ({values})
-            ON CONFLICT (user_guid, guid) DO UPDATE SET {changes}""",
-        {name: getattr(account, name) for name in STORED},
-    )
-
-
-async def change_account(
-    connection: Connection, user_guid: str, guid: str, changes: Mapping[str, Any], now: datetime
-) -> None:
-    """Writes these fields and no others: a harvest may be writing the rest.
-
-    Raises:
-        NotFound: the account was removed meanwhile.
-    """
-    written = ", ".join(f"{name} = %({name})s" for name in (*changes, "updated_at"))
-    if not await run(
-        connection,
-        f"UPDATE account SET {written} WHERE user_guid = %(user_guid)s AND guid = %(guid)s",
-        {**changes, "updated_at": now, "user_guid": user_guid, "guid": guid},
-    ):
-        raise NotFound
-
-
-async def remove_account(connection: Connection, user_guid: str, guid: str) -> None:
-    """Removes the account with its transactions, numbers and owners; tokens on it are dead at once."""
-    await run(
-        connection,
-        "DELETE FROM account WHERE user_guid = %(user_guid)s AND guid = %(guid)s",
-        {"user_guid": user_guid, "guid": guid},
-    )
-
-
-async def merge_accounts(
-    connection: Connection, kept: Account, others: Sequence[Account], now: datetime
-) -> Sequence[str]:
-    """Merges the others into the kept account and removes them; tokens on them are dead at once.
-
-    Of two transactions or statements with the same bank's id, the kept account's own stays.
-
-    Returns:
-        The guids of the statements that are gone, for the vault to forget.
-
-    Raises:
-        NotFound: one of them was removed or merged meanwhile.
-    """
-    every = (kept, *others)
-    for table, guids in (
-        ("member", [each.member_guid for each in every]),
-        ("account", [each.guid for each in every]),
-    ):
-        locked = await run(
-            connection,
-            f"""SELECT FROM {table} WHERE user_guid = %(user_guid)s AND guid = ANY (%(guids)s)
-                ORDER BY guid FOR UPDATE""",
-            {"user_guid": kept.user_guid, "guids": guids},
-        )
-        if locked < len(set(guids)):
-            raise NotFound
-    dropped: list[str] = []
-    for other in others:
-        values = {
-            "user_guid": kept.user_guid,
-            "kept": kept.guid,
-            "kept_member": kept.member_guid,
-            "other": other.guid,
-            "now": now,
-        }
-        for statement in MERGE:
-            await run(connection, statement, values)
-        cursor = await connection.execute(
-            "SELECT guid FROM statement WHERE user_guid = %(user_guid)s AND account_guid = %(other)s", values
-        )
-        dropped += [guid for (guid,) in await cursor.fetchall()]
-        await remove_account(connection, kept.user_guid, other.guid)
-    return dropped
-
-
 async def merged_ids(connection: Connection, user_guid: str, member_guid: str) -> frozenset[str]:
-    """The bank's ids of the member's accounts that were merged into another that is still there."""
+    """The institution's ids of the member's accounts that were merged into an account that still exists."""
     cursor = await connection.execute(
         "SELECT id FROM merged_account WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s",
         {"user_guid": user_guid, "member_guid": member_guid},

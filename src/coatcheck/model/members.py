@@ -1,16 +1,14 @@
-"""Members: one user's connection to one institution."""
+"""Members: a user's connections to institutions."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from coatcheck.db.database import Connection, columns, fetch_one, run
+from coatcheck.db.database import Connection, columns, fetch_one
 from coatcheck.errors import NotFound
-from coatcheck.ids import new
 from coatcheck.model.paging import Page, PageRequest, fetch_page
-from coatcheck.model.users import User
 
 MANUAL = "manual"
-"""The institution code of what the user keeps by hand; no bank stands behind it."""
+"""The institution code of the member of a user's manual accounts."""
 MANUAL_GUID = "INS-5c1f6f0e-6a0b-5d0c-9f57-3a1d0b7e2c44"
 
 SOURCE = """(SELECT m.*, u.id AS user_id,
@@ -49,17 +47,17 @@ class Member:
     is_being_aggregated: bool
     """A job of the member is queued, running, or waiting for an answer."""
     is_authenticated: bool
-    """This and the next three speak of the most recent job alone: each job starts them afresh."""
+    """This and the next three describe the most recent job: each job resets them."""
     has_processed_accounts: bool
     has_processed_account_numbers: bool
     has_processed_transactions: bool
 
 
 async def find_member(connection: Connection, user_guid: str, identifier: str) -> Member:
-    """The user's member by guid, or else by the client's own `id`.
+    """The user's member with this guid, or else with this `id`.
 
     Raises:
-        NotFound: there is none below this user.
+        NotFound: the user has none.
     """
     member = await fetch_one(
         connection,
@@ -89,31 +87,12 @@ async def list_members(
     )
 
 
-async def manual_member(connection: Connection, user: User, now: datetime) -> Member:
-    """The member under which the user's manual accounts stand; made where there is none yet."""
-    await run(
-        connection,
-        """INSERT INTO member (user_guid, guid, client_guid, institution_code, institution_guid, name,
-                               is_manual, background_aggregation_is_disabled, login_hash, created_at, updated_at)
-           VALUES (%(user_guid)s, %(guid)s, %(client_guid)s, %(code)s, %(institution_guid)s, 'Manual',
-                   true, true, ''::bytea, %(now)s, %(now)s)
-           ON CONFLICT (user_guid, institution_code, login_hash) DO NOTHING""",
-        {
-            "user_guid": user.guid,
-            "guid": new("MBR"),
-            "client_guid": user.client_guid,
-            "code": MANUAL,
-            "institution_guid": MANUAL_GUID,
-            "now": now,
-        },
-    )
-    member = await fetch_one(
+async def find_manual_member(connection: Connection, user_guid: str) -> Member | None:
+    """The member of the user's manual accounts, or None."""
+    return await fetch_one(
         connection,
         Member,
         f"""SELECT {columns(Member)} FROM {SOURCE}
             WHERE user_guid = %(user_guid)s AND institution_code = %(code)s""",
-        {"user_guid": user.guid, "code": MANUAL},
+        {"user_guid": user_guid, "code": MANUAL},
     )
-    if member is None:
-        raise NotFound
-    return member

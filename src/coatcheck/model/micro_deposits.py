@@ -1,6 +1,6 @@
 """Micro-deposits: proof of ownership by reading two small amounts off an account."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from coatcheck.db.database import Connection, columns, fetch_one
@@ -28,6 +28,18 @@ class MicroDeposit:
     updated_at: datetime
     account_number: str | None = None
     """Masked: the last four digits at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepositAccount:
+    """The account that receives the deposits, and its holder, as the end user gave them. Sealed in the vault."""
+
+    account_number: str | None = field(default=None, repr=False)
+    routing_number: str | None = field(default=None, repr=False)
+    account_name: str | None = field(default=None, repr=False)
+    email: str | None = field(default=None, repr=False)
+    first_name: str | None = field(default=None, repr=False)
+    last_name: str | None = field(default=None, repr=False)
 
 
 async def find_micro_deposit(

@@ -1,16 +1,30 @@
-"""How a window in which somebody signs in at a bank stands, for the page that opened it (MX: OAuth state)."""
+"""OAuth states: the progress of a sign-in window, for the widget session that opened it (MX: OAuth state)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from enum import StrEnum
 
-from coatcheck.db.database import Connection, columns, fetch_all, fetch_one, run
+from coatcheck.db.database import Connection, columns, fetch_all, fetch_one
 from coatcheck.errors import NotFound
-from coatcheck.ids import new
-from coatcheck.model.members import Member
 
-PENDING, SUCCESS, ERRORED = "PENDING", "SUCCESS", "ERRORED"
-KEPT = timedelta(days=1)
+
+class AuthStatus(StrEnum):
+    PENDING = "PENDING"
+    SUCCESS = "SUCCESS"
+    ERRORED = "ERRORED"
+
+
+class OAuthError(StrEnum):
+    """Why a sign-in failed (MX: `error_reason`)."""
+
+    UNKNOWN_ERROR = "UNKNOWN_ERROR"
+    CANCELLED = "CANCELLED"
+    DENIED = "DENIED"
+    IMPEDED = "IMPEDED"
+    PROVIDER_ERROR = "PROVIDER_ERROR"
+    SERVER_ERROR = "SERVER_ERROR"
+    SESSION_ERROR = "SESSION_ERROR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,47 +32,22 @@ class OAuthState:
     guid: str
     user_guid: str
     session_guid: str
-    """The widget's session that opened the window; nobody else is told."""
+    """The widget session that opened the window, and the only one that may read the state."""
     member_guid: str
     auth_status: str
-    """PENDING, SUCCESS or ERRORED."""
+    """An `AuthStatus`."""
     error_reason: str | None
-    """DENIED, IMPEDED, PROVIDER_ERROR or SERVER_ERROR, with ERRORED."""
+    """An `OAuthError`, where the status is ERRORED."""
     first_retrieved_at: datetime | None
     created_at: datetime
     updated_at: datetime
 
 
-async def put_oauth_state(connection: Connection, member: Member, session_guid: str, now: datetime) -> str:
-    """The guid of a new, pending one. The user's old ones go."""
-    await run(
-        connection,
-        "DELETE FROM oauth_state WHERE user_guid = %(user_guid)s AND created_at < %(before)s",
-        {"user_guid": member.user_guid, "before": now - KEPT},
-    )
-    guid = new("OAS")
-    await run(
-        connection,
-        """INSERT INTO oauth_state (user_guid, guid, session_guid, member_guid, auth_status, created_at,
-                                    updated_at)
-           VALUES (%(user_guid)s, %(guid)s, %(session_guid)s, %(member_guid)s, %(auth_status)s, %(now)s, %(now)s)""",
-        {
-            "user_guid": member.user_guid,
-            "guid": guid,
-            "session_guid": session_guid,
-            "member_guid": member.guid,
-            "auth_status": PENDING,
-            "now": now,
-        },
-    )
-    return guid
-
-
 async def find_oauth_state(connection: Connection, user_guid: str, guid: str) -> OAuthState:
-    """One of the user's.
+    """The user's OAuth state with this guid.
 
     Raises:
-        NotFound: it is not there, or its member is gone.
+        NotFound: there is none, or its member was deleted.
     """
     state = await fetch_one(
         connection,
@@ -75,7 +64,7 @@ async def find_oauth_state(connection: Connection, user_guid: str, guid: str) ->
 async def list_oauth_states(
     connection: Connection, user_guid: str, session_guid: str, *, member_guid: str | None = None
 ) -> Sequence[OAuthState]:
-    """Those of one session, newest first."""
+    """The states of one widget session, newest first."""
     return await fetch_all(
         connection,
         OAuthState,
@@ -84,32 +73,4 @@ async def list_oauth_states(
               AND (%(member_guid)s::text IS NULL OR member_guid = %(member_guid)s)
             ORDER BY guid DESC""",
         {"user_guid": user_guid, "session_guid": session_guid, "member_guid": member_guid},
-    )
-
-
-async def note_retrieval(connection: Connection, state: OAuthState, now: datetime) -> None:
-    await run(
-        connection,
-        """UPDATE oauth_state SET first_retrieved_at = %(now)s
-           WHERE user_guid = %(user_guid)s AND guid = %(guid)s AND first_retrieved_at IS NULL""",
-        {"user_guid": state.user_guid, "guid": state.guid, "now": now},
-    )
-
-
-async def settle_oauth_state(
-    connection: Connection, user_guid: str, guid: str, error_reason: str | None, now: datetime
-) -> None:
-    """How the window ended: well, without a reason."""
-    await run(
-        connection,
-        """UPDATE oauth_state SET auth_status = %(auth_status)s, error_reason = %(error_reason)s,
-                                  updated_at = %(now)s
-           WHERE user_guid = %(user_guid)s AND guid = %(guid)s""",
-        {
-            "user_guid": user_guid,
-            "guid": guid,
-            "auth_status": ERRORED if error_reason else SUCCESS,
-            "error_reason": error_reason,
-            "now": now,
-        },
     )

@@ -133,15 +133,3 @@ async def find_transaction(connection: Connection, user_guid: str, guid: str) ->
     if transaction is None:
         raise NotFound
     return transaction
-
-
-async def describe_transaction(
-    connection: Connection, user_guid: str, guid: str, *, description: str, now: datetime
-) -> Transaction:
-    """Gives the transaction the user's own description."""
-    await connection.execute(
-        """UPDATE transaction SET description = %(description)s, updated_at = %(now)s
-           WHERE user_guid = %(user_guid)s AND guid = %(guid)s""",
-        {"user_guid": user_guid, "guid": guid, "description": description, "now": now},
-    )
-    return await find_transaction(connection, user_guid, guid)

@@ -18,18 +18,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from coatcheck.app import Services
-from coatcheck.errors import (
-    ActionNeeded,
-    BankError,
-    CredentialsDenied,
-    Refusal,
-    Unavailable,
-)
+from coatcheck.errors import Refusal, Unavailable
 from coatcheck.http.headers import Policy, page_headers
 from coatcheck.http.message_page import STYLE, message
-from coatcheck.http.oauth_window import Claimed, claim
-from coatcheck.members.oauth import RETURN_PATH
-from coatcheck.model.oauth_states import settle_oauth_state
+from coatcheck.members.oauth import RETURN_PATH, ClaimedWindow
 from coatcheck.widget.messages import (
     LATER,
     LINK_OVER,
@@ -45,14 +37,6 @@ SCRIPT_PATH = "/oauth/result.js"
 SCRIPT = (files("coatcheck.widget") / "oauth_result.js").read_bytes()
 HEADERS = page_headers(Policy.MESSAGE)
 CACHED = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
-
-REASONS = {
-    "access_denied": "DENIED",
-    "server_error": "PROVIDER_ERROR",
-    "temporarily_unavailable": "PROVIDER_ERROR",
-}
-"""MX's word for the bank's (RFC 6749 4.1.2.1); any other means that we asked wrongly."""
-SERVER_ERROR = "SERVER_ERROR"
 
 log = structlog.get_logger(__name__)
 
@@ -93,55 +77,18 @@ async def _answer(services: Services, given: QueryParams, locale: str) -> Respon
         NotFound: the link is unknown, expired or used, or what it was for is gone.
     """
     async with services.db.transaction() as connection:
-        claimed = await claim(services, connection, given.get("state", ""))
-    error_reason: str | None = SERVER_ERROR
-    try:
-        error_reason = await _finish(services, claimed, given)
-    finally:
-        await _note(services, claimed, error_reason)
+        claimed = await services.oauth.claim(connection, given.get("state", ""))
+    error_reason = await services.oauth.finish(claimed, code=given.get("code"), error=given.get("error"))
     answer = {"status": "error" if error_reason else "success", "member_guid": claimed.member.guid}
     if error_reason:
         answer["error_reason"] = error_reason
-    if url := claimed.attempt.return_target.redirect(answer):
+    window = claimed.attempt.window
+    if url := window.return_target.redirect_url(answer):
         return RedirectResponse(url, 303, HEADERS)
-    return _result(claimed, error_reason, claimed.attempt.locale or locale)
+    return _result(claimed, error_reason, window.locale or locale)
 
 
-async def _finish(services: Services, claimed: Claimed, given: QueryParams) -> str | None:
-    """Takes the bank's answer; why nothing came of it, in MX's words, or None."""
-    member, attempt = claimed.member, claimed.attempt
-    if given.get("error") or not given.get("code"):
-        async with services.db.transaction() as connection:
-            await services.consent.refuse(connection, member, callback_payload=attempt.callback_payload)
-        return REASONS.get(given.get("error", ""), SERVER_ERROR)
-    try:
-        await services.consent.complete(
-            member,
-            code=given["code"],
-            code_verifier=attempt.code_verifier,
-            skip_aggregation=attempt.skip_aggregation,
-            include_transactions=attempt.include_transactions,
-            callback_payload=attempt.callback_payload,
-        )
-    except CredentialsDenied:
-        return "DENIED"
-    except ActionNeeded:
-        return "IMPEDED"
-    except BankError:
-        return "PROVIDER_ERROR"
-    return None
-
-
-async def _note(services: Services, claimed: Claimed, error_reason: str | None) -> None:
-    """For the page that waits for this window."""
-    if guid := claimed.attempt.oauth_state_guid:
-        async with services.db.connection() as connection:
-            await settle_oauth_state(
-                connection, claimed.member.user_guid, guid, error_reason, services.clock.now()
-            )
-
-
-def _result(claimed: Claimed, error_reason: str | None, locale: str) -> Response:
+def _result(claimed: ClaimedWindow, error_reason: str | None, locale: str) -> Response:
     """The page for a browser window; its script passes the news on to whoever opened it."""
     data = {
         "type": "oauthComplete/error" if error_reason else "oauthComplete/success",
@@ -149,8 +96,8 @@ def _result(claimed: Claimed, error_reason: str | None, locale: str) -> Response
     }
     if error_reason:
         data["error-reason"] = error_reason
-    if claimed.listeners:
-        data["origins"] = " ".join(claimed.listeners)
+    if claimed.origins:
+        data["origins"] = " ".join(claimed.origins)
     words = NOT_SIGNED_IN if error_reason else SIGNED_IN
     return _message(200, locale, words, name=claimed.member.name, script=SCRIPT_PATH, data=data)
 

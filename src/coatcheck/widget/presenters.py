@@ -302,8 +302,8 @@ def show_job(job: jobs.Job) -> schemas.Job:
 def show_oauth_state(state: oauth_states.OAuthState, *, oldest: datetime) -> schemas.OAuthState:
     """The state; one that is pending since before `oldest` will not be heard of any more."""
     status, reason = state.auth_status, state.error_reason
-    if status == oauth_states.PENDING and state.created_at <= oldest:
-        status, reason = oauth_states.ERRORED, "SESSION_ERROR"
+    if status == oauth_states.AuthStatus.PENDING and state.created_at <= oldest:
+        status, reason = oauth_states.AuthStatus.ERRORED, oauth_states.OAuthError.SESSION_ERROR
     return schemas.OAuthState(
         guid=state.guid,
         auth_status=schemas.OAUTH_STATUSES[status],

@@ -16,16 +16,10 @@ from coatcheck.api.schemas.accounts import (
 from coatcheck.api.schemas.decoding import given_fields, parse
 from coatcheck.errors import ConstraintNotMet, InvalidRequest
 from coatcheck.ids import new
-from coatcheck.model.accounts import (
-    Account,
-    change_account,
-    find_account,
-    list_accounts,
-    merge_accounts,
-    put_account,
-    remove_account,
-)
-from coatcheck.model.members import find_member, manual_member
+from coatcheck.members.account_rows import change_account, delete_account, merge_accounts, put_account
+from coatcheck.members.member_rows import manual_member
+from coatcheck.model.accounts import Account, find_account, list_accounts
+from coatcheck.model.members import find_member
 from coatcheck.model.paging import Page, PageRequest
 
 UPDATABLE = ("is_business", "is_hidden", "metadata")
@@ -106,7 +100,7 @@ async def delete(request: ApiRequest) -> None:
     account = await _find(request)
     if not account.is_manual:
         raise ConstraintNotMet("Only a manual account can be deleted; delete the member instead.")
-    await remove_account(request.connection, account.user_guid, account.guid)
+    await delete_account(request.connection, account.user_guid, account.guid)
     await request.record("account.deleted", account.guid)
 
 

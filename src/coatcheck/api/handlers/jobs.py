@@ -6,6 +6,7 @@ from coatcheck.api.query import read_flag
 from coatcheck.api.request import ApiRequest
 from coatcheck.api.schemas.members import member_body
 from coatcheck.connectors.contract import JobKind
+from coatcheck.members.records import JobRequest
 from coatcheck.model.members import find_member
 
 
@@ -39,9 +40,11 @@ async def _start(request: ApiRequest, kind: JobKind, *, include_transactions: bo
     member = await request.services.members.start(
         request.connection,
         await find_member(request.connection, user.guid, request.path["member"]),
-        kind,
-        requested_by=request.client.guid,
-        callback_payload=request.callback_payload,
-        include_transactions=include_transactions,
+        JobRequest(
+            kinds=(kind,),
+            requested_by=request.client.guid,
+            callback_payload=request.callback_payload,
+            include_transactions=include_transactions,
+        ),
     )
     return member_body(request.version, member)

@@ -1,7 +1,5 @@
 """Members: the connections of users to institutions."""
 
-from dataclasses import replace
-
 from msgspec import UNSET, Struct
 
 from coatcheck.api.products import job_kinds
@@ -25,7 +23,9 @@ from coatcheck.api.schemas.members import (
     oauth_window_body,
 )
 from coatcheck.connectors.contract import CredentialField
-from coatcheck.http.oauth_window import ReturnTarget, open_window
+from coatcheck.members.oauth import OAuthWindow
+from coatcheck.members.records import MemberChanges, NewMember
+from coatcheck.members.return_target import ReturnTarget
 from coatcheck.model.members import Member, find_member, list_members
 from coatcheck.model.paging import paginate
 
@@ -44,29 +44,25 @@ async def create(request: ApiRequest) -> ApiResponse:
     kinds = job_kinds(body.data_request.products) if body.data_request else []
     member, is_started = await request.services.members.connect(
         request.connection,
-        client=request.client,
-        user=await request.readable_user(),
-        institution_code=fields.institution_code,
-        credentials=_values(fields.credentials),
-        id=fields.id,
-        metadata=fields.metadata,
-        use_cases=fields.use_cases,
-        is_oauth=fields.is_oauth,
-        skip_aggregation=fields.skip_aggregation or (body.data_request is not None and not kinds),
-        background_aggregation_is_disabled=fields.background_aggregation_is_disabled,
-        kinds=kinds,
-        callback_payload=request.callback_payload,
-        skip_webhook=fields.skip_webhook or request.skips_webhook,
+        await request.readable_user(),
+        NewMember(
+            institution_code=fields.institution_code,
+            credentials=_values(fields.credentials),
+            id=fields.id,
+            metadata=fields.metadata,
+            use_cases=fields.use_cases,
+            is_oauth=fields.is_oauth,
+            skip_aggregation=fields.skip_aggregation or (body.data_request is not None and not kinds),
+            background_aggregation_is_disabled=fields.background_aggregation_is_disabled,
+            kinds=kinds,
+            callback_payload=request.callback_payload,
+            skip_webhook=fields.skip_webhook or request.skips_webhook,
+        ),
     )
     uri = None
     if member.is_oauth:
-        uri = await open_window(
-            request.services,
-            request.connection,
-            member,
-            return_target,
-            callback_payload=request.callback_payload,
-        )
+        window = OAuthWindow(return_target=return_target, callback_payload=request.callback_payload)
+        uri = await request.services.oauth.open_window(request.connection, member, window)
     return ApiResponse(202 if is_started else 200, encode(member_body(request.version, member, uri)))
 
 
@@ -86,17 +82,18 @@ async def update(request: ApiRequest) -> Struct:
     """New credentials start an aggregation unless `skip_aggregation` is true."""
     change = parse(request.body, MemberUpdateRequestBody).member
     user = await request.readable_user(lock=True)
-    member = replace(
-        await find_member(request.connection, user.guid, request.path["member"]),
-        **given_fields(change, "id", "metadata", "use_cases", "background_aggregation_is_disabled"),
-    )
     changed = await request.services.members.change(
         request.connection,
-        member,
-        credentials=None if change.credentials is UNSET else _values(change.credentials),
-        skip_aggregation=change.skip_aggregation is True,
-        callback_payload=request.callback_payload,
-        skip_webhook=change.skip_webhook is True or request.skips_webhook,
+        await find_member(request.connection, user.guid, request.path["member"]),
+        MemberChanges(
+            attributes=given_fields(
+                change, "id", "metadata", "use_cases", "background_aggregation_is_disabled"
+            ),
+            credentials=None if change.credentials is UNSET else _values(change.credentials),
+            skip_aggregation=change.skip_aggregation is True,
+            callback_payload=request.callback_payload,
+            skip_webhook=change.skip_webhook is True or request.skips_webhook,
+        ),
     )
     return member_body(request.version, changed)
 
@@ -146,14 +143,12 @@ async def oauth_window_uri(request: ApiRequest) -> OAuthWindowResponseBody:
         client_redirect_url=read_text(request.query, "client_redirect_url"),
         ui_message_webview_url_scheme=read_text(request.query, "ui_message_webview_url_scheme"),
     )
-    uri = await open_window(
-        request.services,
-        request.connection,
-        member,
-        return_target,
+    window = OAuthWindow(
+        return_target=return_target,
         skip_aggregation=read_flag(request.query, "skip_aggregation") or False,
         callback_payload=request.callback_payload,
     )
+    uri = await request.services.oauth.open_window(request.connection, member, window)
     return oauth_window_body(member.guid, uri)
 
 

@@ -13,8 +13,12 @@ from coatcheck.api.schemas.micro_deposits import (
     micro_deposits_body,
 )
 from coatcheck.errors import UserDisabled
-from coatcheck.members.records import DepositAccount
-from coatcheck.model.micro_deposits import MicroDeposit, find_micro_deposit, list_micro_deposits
+from coatcheck.model.micro_deposits import (
+    DepositAccount,
+    MicroDeposit,
+    find_micro_deposit,
+    list_micro_deposits,
+)
 from coatcheck.model.paging import PageRequest
 from coatcheck.model.users import find_user
 

@@ -23,6 +23,7 @@ from coatcheck.api.schemas.processors import (
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import InvalidRequest, UnsupportedGrantType
 from coatcheck.grants.issuer import IssuedToken
+from coatcheck.members.records import JobRequest
 from coatcheck.model.accounts import find_account
 from coatcheck.model.members import find_member
 from coatcheck.model.tokens import LiveToken
@@ -128,8 +129,7 @@ async def check_balance(request: ApiRequest) -> Struct:
     member = await request.services.members.start(
         request.connection,
         await find_member(request.connection, token.user_guid, token.member_guid),
-        JobKind.BALANCE,
-        requested_by=token.processor_guid,
+        JobRequest(kinds=(JobKind.BALANCE,), requested_by=token.processor_guid),
     )
     return member_body(request.version, member)
 

@@ -13,15 +13,11 @@ from coatcheck.api.schemas.transactions import (
     transactions_body,
 )
 from coatcheck.errors import NotFound
+from coatcheck.members.account_rows import describe_transaction
 from coatcheck.model.accounts import find_account
 from coatcheck.model.members import find_member
 from coatcheck.model.paging import Page, PageRequest
-from coatcheck.model.transactions import (
-    Transaction,
-    describe_transaction,
-    find_transaction,
-    list_transactions,
-)
+from coatcheck.model.transactions import Transaction, find_transaction, list_transactions
 
 
 async def list_(request: ApiRequest) -> TransactionsResponseBody:

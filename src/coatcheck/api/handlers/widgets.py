@@ -17,8 +17,8 @@ from coatcheck.api.schemas.widgets import (
 )
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import InvalidRequest, NotFound
-from coatcheck.http.oauth_window import ReturnTarget
 from coatcheck.http.widget_link import WidgetOptions, create_widget_url
+from coatcheck.members.return_target import ReturnTarget
 from coatcheck.model.members import find_member
 from coatcheck.model.micro_deposits import find_micro_deposit
 from coatcheck.model.users import User

@@ -9,8 +9,7 @@ from coatcheck.api.schemas.accounts import AccountType
 from coatcheck.api.schemas.decoding import Line, RequestSchema
 from coatcheck.api.schemas.encoding import Timestamp, to_schema, to_schemas
 from coatcheck.api.schemas.pagination import PaginationResponse, pagination
-from coatcheck.members.records import DepositAccount
-from coatcheck.model.micro_deposits import MicroDeposit
+from coatcheck.model.micro_deposits import DepositAccount, MicroDeposit
 from coatcheck.model.paging import Page
 
 

@@ -8,7 +8,8 @@ from msgspec import Meta, Struct
 
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import InvalidRequest
-from coatcheck.http.oauth_window import open_window
+from coatcheck.members.oauth import OAuthWindow
+from coatcheck.members.records import JobRequest, MemberChanges, NewMember
 from coatcheck.model.accounts import verified_accounts
 from coatcheck.model.jobs import find_job
 from coatcheck.model.members import Member, list_members
@@ -65,16 +66,17 @@ async def create(request: WidgetRequest) -> schemas.MadeMember:
     wanted, options = request.parse(MemberBody), request.options
     member, _is_started = await request.services.members.connect(
         request.connection,
-        client=await request.client(),
-        user=await request.user(),
-        institution_code=request.services.registry.find(wanted.institution_guid).code,
-        credentials=_entered(wanted.credentials),
-        use_cases=options.use_cases,
-        is_oauth=wanted.is_oauth,
-        background_aggregation_is_disabled=options.background_aggregation_is_disabled,
-        kinds=options.kinds,
-        include_transactions=options.include_transactions,
-        callback_payload=options.callback_payload,
+        await request.user(),
+        NewMember(
+            institution_code=request.services.registry.find(wanted.institution_guid).code,
+            credentials=_entered(wanted.credentials),
+            use_cases=options.use_cases,
+            is_oauth=wanted.is_oauth,
+            background_aggregation_is_disabled=options.background_aggregation_is_disabled,
+            kinds=options.kinds,
+            include_transactions=options.include_transactions,
+            callback_payload=options.callback_payload,
+        ),
     )
     uri = await _window(request, member) if member.is_oauth else None
     return schemas.MadeMember(member=await show_member(request, member, uri))
@@ -92,10 +94,12 @@ async def update(request: WidgetRequest) -> schemas.MadeMember:
     changed = await request.services.members.change(
         request.connection,
         member,
-        credentials=_entered(request.parse(ValuesBody).credentials),
-        kinds=offered(request, institution),
-        include_transactions=request.options.include_transactions,
-        callback_payload=request.options.callback_payload,
+        MemberChanges(
+            credentials=_entered(request.parse(ValuesBody).credentials),
+            kinds=offered(request, institution),
+            include_transactions=request.options.include_transactions,
+            callback_payload=request.options.callback_payload,
+        ),
     )
     return schemas.MadeMember(member=await show_member(request, changed))
 
@@ -124,15 +128,15 @@ async def start_job(request: WidgetRequest) -> schemas.MadeMember:
     """What the session still wants of the bank, else all it wants; or one kind of that."""
     member = await request.member()
     request.require_consent(member)
-    first, *others = await _kinds(request, member)
     started = await request.services.members.start(
         request.connection,
         member,
-        first,
-        requested_by=request.session.guid,
-        callback_payload=request.options.callback_payload,
-        include_transactions=request.options.include_transactions,
-        follow_ups=others,
+        JobRequest(
+            kinds=await _kinds(request, member),
+            requested_by=request.session.guid,
+            callback_payload=request.options.callback_payload,
+            include_transactions=request.options.include_transactions,
+        ),
     )
     return schemas.MadeMember(member=await show_member(request, started))
 
@@ -169,16 +173,14 @@ async def select_account(request: WidgetRequest) -> schemas.MadeMember:
 
 
 async def _window(request: WidgetRequest, member: Member) -> str:
-    return await open_window(
-        request.services,
-        request.connection,
-        member,
-        request.options.return_target,
+    window = OAuthWindow(
+        return_target=request.options.return_target,
         include_transactions=request.options.include_transactions,
         callback_payload=request.options.callback_payload,
         session_guid=request.session.guid,
         locale=request.locale,
     )
+    return await request.services.oauth.open_window(request.connection, member, window)
 
 
 async def _kinds(request: WidgetRequest, member: Member) -> Sequence[JobKind]:

@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from coatcheck.errors import InvalidRequest, JobNotSupported
-from coatcheck.members.records import DepositAccount
-from coatcheck.model.micro_deposits import MicroDeposit, find_micro_deposit
+from coatcheck.model.micro_deposits import DepositAccount, MicroDeposit, find_micro_deposit
 from coatcheck.widget import schemas
 from coatcheck.widget.presenters import show_institution, show_micro_deposit
 from coatcheck.widget.request import WidgetRequest

@@ -1,12 +1,8 @@
 """How the bank's own page went, for the page that opened it: of this session alone."""
 
 from coatcheck.errors import NotFound
-from coatcheck.model.oauth_states import (
-    OAuthState,
-    find_oauth_state,
-    list_oauth_states,
-    note_retrieval,
-)
+from coatcheck.members.oauth_states import set_first_retrieved
+from coatcheck.model.oauth_states import OAuthState, find_oauth_state, list_oauth_states
 from coatcheck.widget import schemas
 from coatcheck.widget.presenters import show_oauth_state
 from coatcheck.widget.request import WidgetRequest
@@ -27,7 +23,7 @@ async def read(request: WidgetRequest) -> schemas.OAuthState:
     if state.session_guid != request.session.guid:
         raise NotFound
     if state.first_retrieved_at is None:
-        await note_retrieval(request.connection, state, request.services.clock.now())
+        await set_first_retrieved(request.connection, state, request.services.clock.now())
     return _show(request, state)
 
 

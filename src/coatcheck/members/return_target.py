@@ -1,0 +1,70 @@
+"""Where the end user is sent from the OAuth callback. Pure."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode, urlsplit
+
+from coatcheck.errors import InvalidRequest
+
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,63}")
+"""RFC 3986 3.1."""
+BROWSER_SCHEMES = frozenset(
+    {"about", "blob", "data", "file", "ftp", "http", "https", "javascript", "vbscript"}
+)
+"""Schemes that a browser handles itself, so that no app can have registered them."""
+MAX_URL_CHARACTERS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnTarget:
+    """What the client requested for the end of the OAuth sign-in; None for what it did not set.
+
+    Raises:
+        InvalidRequest: a value is malformed, or a redirect to it would be unsafe.
+    """
+
+    referral_source: str | None = None
+    """`APP`: the callback redirects. `BROWSER`: its page posts a message to the window that opened it."""
+    client_redirect_url: str | None = None
+    ui_message_webview_url_scheme: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.referral_source not in {None, "APP", "BROWSER"}:
+            raise InvalidRequest("referral_source must be APP or BROWSER.")
+        scheme = self.ui_message_webview_url_scheme
+        if scheme is not None and (not SCHEME.fullmatch(scheme) or scheme.lower() in BROWSER_SCHEMES):
+            raise InvalidRequest("ui_message_webview_url_scheme must be the URL scheme of an app.")
+        if self.client_redirect_url is not None and not _is_web_url(self.client_redirect_url):
+            raise InvalidRequest("client_redirect_url must be an absolute http or https URL.")
+
+    @property
+    def origin(self) -> str | None:
+        """The origin of `client_redirect_url`."""
+        if self.client_redirect_url is None:
+            return None
+        parts = urlsplit(self.client_redirect_url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    def redirect_url(self, parameters: Mapping[str, str]) -> str | None:
+        """The URL that returns these parameters to an app; None for a browser window."""
+        if self.referral_source != "APP":
+            return None
+        if self.client_redirect_url is None:
+            return f"{self.ui_message_webview_url_scheme or 'mx'}://oauth_complete?{urlencode(parameters)}"
+        parts = urlsplit(self.client_redirect_url)
+        query = "&".join(filter(None, (parts.query, urlencode(parameters))))
+        return parts._replace(query=query).geturl()
+
+
+def _is_web_url(url: str) -> bool:
+    """Whether the URL is absolute, and without characters that end a header or hide the host."""
+    if len(url) > MAX_URL_CHARACTERS or not url.isascii() or not url.isprintable() or " " in url:
+        return False
+    try:
+        parts = urlsplit(url)
+        has_valid_port = parts.port != 0
+    except ValueError:
+        return False
+    is_web = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    return is_web and has_valid_port and "@" not in parts.netloc and "\\" not in url

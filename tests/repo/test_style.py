@@ -1,0 +1,101 @@
+"""What ruff has no rule for: how long a function and a file may be, and whose private names a test may use."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.guides import ROOT, tracked
+
+MAX_FUNCTION_LINES = 40
+"""Of a function's body without its docstring; ruff has the limits of parameters, statements and branches."""
+MAX_FILE_LINES = 500
+TABLES = {
+    "connectors/sandbox/merchants.py",
+}
+"""Files that declare data. A migration is one too: it is never edited again."""
+TOO_LONG = {
+    "members/members.py: connect",
+    "members/members.py: change",
+    "micro_deposits/micro_deposits.py: create",
+    "micro_deposits/micro_deposits.py: _open_account",
+    "widget/page.py: _swap",
+}
+"""Functions that have yet to be cut. This only gets shorter, and then goes."""
+REACHED = {
+    "browser/test_isolation.py": {"_KINDS"},
+    "faults/test_worker_faults.py": {"_program", "_as_system_user"},
+    "unit/test_events_delivery.py": {"_claim", "_settle"},
+    "unit/test_jobs_worker.py": {"_connected"},
+}
+"""Private names that tests have yet to leave. This only gets shorter, and then goes."""
+SOURCE = ROOT / "src/coatcheck"
+PUBLIC_BY_CONTRACT = {"_replace", "_asdict", "_fields"}
+"""What named tuples offer to everybody."""
+
+
+def functions(path: Path) -> Iterator[tuple[str, int]]:
+    """The name and the number of lines of each function's body."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body[ast.get_docstring(node) is not None :]
+            yield node.name, (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def sources() -> dict[str, Path]:
+    paths = {str(path.relative_to(SOURCE)): path for path in tracked("src/coatcheck/*.py")}
+    return {name: path for name, path in paths.items() if not name.startswith("migrations/versions/")}
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    long = {
+        f"{name}: {function}"
+        for name, path in sources().items()
+        for function, lines in functions(path)
+        if lines > MAX_FUNCTION_LINES
+    }
+    assert long - TOO_LONG == set()
+
+
+def test_no_file_is_too_long() -> None:
+    lengths = {name: len(path.read_text("utf-8").splitlines()) for name, path in sources().items()}
+    assert {
+        name: lines for name, lines in lengths.items() if lines > MAX_FILE_LINES and name not in TABLES
+    } == {}
+
+
+def private_names(path: Path) -> Iterator[str]:
+    """The private names of other modules and objects that a test file reaches."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        match node:
+            case ast.ImportFrom(names=names):
+                yield from (each.name for each in names)
+            case ast.Attribute(value=ast.Name(id="self" | "cls")):
+                pass
+            case ast.Attribute(attr=name):
+                yield name
+            case ast.Call(func=ast.Attribute(attr="setattr") | ast.Name(id="getattr"), args=arguments):
+                texts = [each.value for each in arguments if isinstance(each, ast.Constant)]
+                yield from (str(text).rpartition(".")[2] for text in texts)
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__") and name not in PUBLIC_BY_CONTRACT
+
+
+@pytest.mark.parametrize("path", tracked("tests/*.py"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_test_reaches_no_private_name(path: Path) -> None:
+    found = {name for name in private_names(path) if is_private(name)}
+    assert found - REACHED.get(str(path.relative_to(ROOT / "tests")), set()) == set()
+
+
+def test_a_private_name_is_found_however_it_is_reached(tmp_path: Path) -> None:
+    path = tmp_path / "test_it.py"
+    path.write_text(
+        "from a import _one\nb._two\nb()._three = 1\ngetattr(b, '_four')\nmonkeypatch.setattr(b, '_five', 1)\n"
+        "monkeypatch.setattr('a.b._six', 1)\n"
+        "self._mine\nurl._replace(path='')\nb.__name__\n_local = 1\n"
+    )
+    found = {name for name in private_names(path) if is_private(name)}
+    assert found == {"_one", "_two", "_three", "_four", "_five", "_six"}
