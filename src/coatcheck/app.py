@@ -5,13 +5,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
+import httpx
+
 from coatcheck.audit import journal as audit_journal
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock, SystemClock
 from coatcheck.config import Settings
-from coatcheck.connectors.registry import Registry, load
+from coatcheck.connectors.installed import load_connectors
+from coatcheck.connectors.registry import Registry
 from coatcheck.db.database import Connection, Database
 from coatcheck.events.publisher import EventPublisher
+from coatcheck.events.ssrf import public_only
 from coatcheck.grants import partitions
 from coatcheck.grants.api_keys import ApiKeys
 from coatcheck.grants.issuer import Issuer
@@ -66,15 +70,14 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
     """
     clock = clock or SystemClock()
     master_keys = MasterKeys.load(settings)
+    guard = _any_address if settings.webhook_allow_private else public_only
+    registry = Registry(load_connectors(settings, clock, guard=guard))
     db = Database(settings.database_url, pool_size=settings.pool_size)
     await db.open()
     try:
         async with db.transaction() as connection:
             keyring = await open_keyring(connection, master_keys)
         vault = Vault(clock, master_keys)
-        registry = Registry(
-            load(settings.connectors, seed=settings.sandbox_seed, base_url=settings.base_url, clock=clock)
-        )
         jobs = Jobs(clock)
         publisher = EventPublisher(clock, jobs)
         journal = Journal(clock, publisher)
@@ -100,4 +103,9 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
             widget_sessions=widget_sessions,
         )
     finally:
+        await registry.close()
         await db.close()
+
+
+def _any_address(client: httpx.AsyncClient) -> httpx.AsyncClient:
+    return client

@@ -33,9 +33,10 @@ class Settings:
     pool_size: int = 16
     """Database connections of one process."""
     connectors: tuple[str, ...] = ()
-    """Which banks can be reached, such as `sandbox`. A production server names no sandbox."""
-    sandbox_seed: int = 1
-    """Fixes all that the sandbox bank makes up."""
+    """Which connectors are enabled, such as `sandbox`. A production server does not enable the sandbox."""
+    connector: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Settings of connectors: a table for each in the file, `COATCHECK_CONNECTOR_<NAME>_<FIELD>` in the environment.
+    Checked and converted by `connectors.settings`, which knows the fields."""
     code_ttl: timedelta = timedelta(minutes=10)
     """Life of an authorization code (RFC 6749 4.1.2: at most 10 minutes)."""
     token_ttl: timedelta = timedelta(days=60)
@@ -102,6 +103,13 @@ def load(
         for name, value in environment.items()
         if name.startswith(PREFIX) and name != f"{PREFIX}CONFIG"
     }
+    of_connectors = {
+        name.removeprefix("connector_"): values.pop(name)
+        for name in [*values]
+        if name.startswith("connector_")
+    }
+    if of_connectors:
+        values["connector"] = {**values.get("connector", {}), **of_connectors}
     hints = get_type_hints(Settings)
     if unknown := values.keys() - hints.keys():
         raise ConfigurationError(f"Unknown setting: {', '.join(sorted(unknown))}.")
@@ -118,6 +126,8 @@ def _from_file(file: Path) -> dict[str, Any]:
 def _read(name: str, kind: Any, value: Any) -> Any:
     """Text or a TOML value, as the setting's type."""
     try:
+        if name == "connector":
+            return dict(value)
         if kind is timedelta:
             return timedelta(seconds=float(value))
         if kind is int:

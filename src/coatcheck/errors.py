@@ -233,6 +233,16 @@ class BankFailed(BankError):
     may_pass = True
 
 
+class BankDataUnusable(BankFailed):
+    """The institution sent data that cannot be stored."""
+
+
+class BankRateLimited(BankError):
+    """The institution limits how often it may be read."""
+
+    may_pass = True
+
+
 class BankUnavailable(BankError):
     """The institution is unavailable."""
 

@@ -29,9 +29,9 @@ BACKLOG = 2048
 def create_app(services: Services) -> ASGIApp:
     """The API and its documentation, the widget, and the pages of each connector below `/banks/<name>`."""
     banks: Sequence[BaseRoute] = [
-        Mount(f"/banks/{connector.name}", app=connector.site)
+        Mount(f"/banks/{connector.name}", app=pages)
         for connector in services.registry.connectors
-        if connector.site is not None
+        if (pages := connector.pages) is not None
     ]
     routes = [*api_routes(services), *page_routes(services), *widget_routes(services), *banks]
     return HeadLimits(Router(routes, redirect_slashes=False, default=not_found))

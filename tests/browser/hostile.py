@@ -1,24 +1,24 @@
 """A bank that puts markup into every word it says. It is a connector like any other."""
 
-from collections.abc import Mapping
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from coatcheck.connectors.contract import (
+    AuthorizationRequest,
     BankAccount,
     BankNumbers,
     ChallengeType,
     Connector,
+    ConnectorContext,
     CredentialField,
-    Deposits,
     Finished,
     Institution,
     NeedsAnswers,
+    NoSettings,
     Option,
     Question,
-    Task,
+    Session,
 )
 from coatcheck.errors import ActionNeeded, AnswerRejected
 
@@ -48,11 +48,8 @@ def institution(code: str, name: str, **more: Any) -> Institution:
 
 
 class HostileBank(Connector):
-    name = "hostile"
-    site = None
-    sends_deposits = False
-
-    def __init__(self, **_: Any) -> None:
+    def __init__(self, context: ConnectorContext[NoSettings]) -> None:
+        super().__init__(context)
         boxes = tuple(
             CredentialField(f"CRD-hostile-{name}", name, kind, f"{name} {PLANTED}", order)
             for order, (name, kind) in enumerate([("LOGIN", "TEXT"), ("PASSWORD", "PASSWORD")])
@@ -65,16 +62,8 @@ class HostileBank(Connector):
     def institutions(self) -> tuple[Institution, ...]:
         return self._institutions
 
-    def merchants(self) -> tuple[()]:
-        return ()
-
-    async def run(
-        self,
-        task: Task,
-        credentials: Mapping[str, str],
-        answers: Mapping[str, str] | None,
-        state: bytes | None,
-    ) -> Finished | NeedsAnswers:
+    async def run(self, session: Session) -> Finished | NeedsAnswers:
+        credentials, answers = session.credentials, session.answers
         if credentials["PASSWORD"] == "impeded":
             raise ActionNeeded(PLANTED)
         if answers is None:
@@ -88,10 +77,9 @@ class HostileBank(Connector):
             raise AnswerRejected(PLANTED)
         accounts = [BankAccount(str(n), f"{n} {PLANTED}", "CHECKING", Decimal(1)) for n in range(2)]
         numbers = [BankNumbers(each.id, f"12345678{each.id}", "091000019") for each in accounts]
-        return Finished(accounts, numbers, state=b"known")
+        await session.add_accounts(accounts)
+        await session.add_numbers(numbers)
+        return Finished(state=b"known")
 
-    def authorize(self, *, institution_code: str, state: str, redirect_uri: str, code_challenge: str) -> str:
-        return f"{redirect_uri}?{urlencode({'state': state, 'error': PLANTED})}"
-
-    async def send_deposits(self, *, routing_number: str, account_number: str, now: datetime) -> Deposits:
-        raise NotImplementedError
+    async def authorize(self, request: AuthorizationRequest) -> str:
+        return f"{request.redirect_uri}?{urlencode({'state': request.state, 'error': PLANTED})}"

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,12 +12,12 @@ from playwright.async_api import Browser, Page
 from coatcheck.app import build
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
-from coatcheck.connectors import registry
 from coatcheck.model.widgets import WidgetLook, put_widget_look
 from coatcheck.server import create_app
 from tests.api_client import Api
 from tests.browser.hostile import BANK, OAUTH_BANK, PLANTED, HostileBank
 from tests.browser.scene import Embedded, Scene, Site, scene
+from tests.connector_setup import announced
 from tests.factories import make_client
 from tests.widget_client import link
 
@@ -135,6 +136,7 @@ async def test_nothing_of_it_is_left_in_the_browser(stage: Scene) -> None:
 @pytest.fixture
 async def hostile(
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
     settings: Settings,
     clock: MovableClock,
     server: Site,
@@ -142,7 +144,7 @@ async def hostile(
     browser: Browser,
 ) -> AsyncIterator[Scene]:
     """A house with a hostile bank, whose client has a hostile name too."""
-    monkeypatch.setattr(registry, "_KINDS", {**registry._KINDS, "hostile": HostileBank})
+    monkeypatch.syspath_prepend(announced(tmp_path, "hostile", HostileBank))
     async with build(replace(settings, connectors=("sandbox", "hostile")), clock) as services:
         transport = httpx.ASGITransport(create_app(services))
         async with httpx.AsyncClient(transport=transport, base_url=server.origin) as http:

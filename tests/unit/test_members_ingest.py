@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from coatcheck.connectors.collected import CollectedData
 from coatcheck.connectors.contract import (
     BankAccount,
     BankNumbers,
@@ -66,10 +67,35 @@ class Field:
             requested_by="test",
         )
 
-    async def bring_in(self, finished, kind=JobKind.AGGREGATION, **more):
+    async def bring_in(
+        self,
+        accounts=(),
+        *,
+        numbers=(),
+        owners=(),
+        transactions=(),
+        statements=(),
+        removed=(),
+        finished=None,
+        kind=JobKind.AGGREGATION,
+        **more,
+    ):
+        """Saves what a run added."""
+        data = CollectedData()
+        data.add_accounts(accounts)
+        data.add_numbers(numbers)
+        data.add_owners(owners)
+        data.add_transactions(transactions)
+        data.add_statements(statements)
+        for account_id, id in removed:
+            data.remove_transactions(account_id, [id])
         async with self.home.services.db.transaction() as connection:
             return await self.ingester.save(
-                connection, self.job(kind, **more), finished, self.home.services.clock.now()
+                connection,
+                self.job(kind, **more),
+                finished or Finished(),
+                data,
+                self.home.services.clock.now(),
             )
 
     async def accounts(self):
@@ -97,7 +123,7 @@ async def test_accounts_come_in_with_every_field_and_a_mask_at_most(field):
         CHECKING, id="c", type="CREDIT_CARD", payment_due_at=due, apr=Decimal("19.99"),
         credit_limit=Decimal(5000), is_business=True, matures_on=date(2030, 1, 1),
     )  # fmt: skip
-    await field.bring_in(Finished((CHECKING, card)))
+    await field.bring_in((CHECKING, card))
     accounts = await field.accounts()
     assert (accounts["a"].account_number, accounts["a"].balance) == ("6789", Decimal("10.50"))
     assert accounts["a"].guid.startswith("ACT-")
@@ -112,13 +138,13 @@ async def test_accounts_come_in_with_every_field_and_a_mask_at_most(field):
 
 
 async def test_a_second_harvest_keeps_guids_and_what_the_client_changed(field):
-    await field.bring_in(Finished((CHECKING, SAVINGS)))
+    await field.bring_in((CHECKING, SAVINGS))
     before = (await field.accounts())["a"]
     async with field.home.services.db.transaction() as connection:
         await put_account(connection, replace(before, is_hidden=True, metadata="mine", is_business=True))
     field.home.services.clock.advance(timedelta(hours=1))
     richer = replace(CHECKING, balance=Decimal("11.00"), name="Checking Plus", is_business=False)
-    await field.bring_in(Finished((richer, SAVINGS)))
+    await field.bring_in((richer, SAVINGS))
     after = (await field.accounts())["a"]
     assert (after.guid, after.created_at) == (before.guid, before.created_at)
     assert (after.balance, after.name) == (Decimal("11.00"), "Checking Plus")
@@ -127,35 +153,32 @@ async def test_a_second_harvest_keeps_guids_and_what_the_client_changed(field):
 
 
 async def test_an_account_the_bank_no_longer_shows_is_closed_and_opens_again_when_it_does(field):
-    await field.bring_in(Finished((CHECKING, SAVINGS)))
-    await field.bring_in(Finished((CHECKING,)))
+    await field.bring_in((CHECKING, SAVINGS))
+    await field.bring_in((CHECKING,))
     assert {id: account.is_closed for id, account in (await field.accounts()).items()} == {
         "a": False,
         "b": True,
     }
-    await field.bring_in(Finished((CHECKING, SAVINGS)))
+    await field.bring_in((CHECKING, SAVINGS))
     assert not (await field.accounts())["b"].is_closed
 
 
 async def test_a_manual_account_is_left_alone(field):
-    await field.bring_in(Finished((CHECKING,)))
+    await field.bring_in((CHECKING,))
     async with field.home.services.db.transaction() as connection:
         manual = replace((await field.accounts())["a"], guid="ACT-manual", id=None, is_manual=True)
         await put_account(connection, manual)
-    await field.bring_in(Finished(()))
+    await field.bring_in(())
     accounts = await field.accounts()
     assert (accounts[None].is_closed, accounts["a"].is_closed) == (False, True)
 
 
 async def test_transactions_are_counted_as_new_changed_or_neither(field):
     other = replace(COFFEE, id="t2", amount=Decimal(7))
-    first = await field.bring_in(Finished((CHECKING,), transactions=(COFFEE, other)))
+    first = await field.bring_in((CHECKING,), transactions=(COFFEE, other))
     field.home.services.clock.advance(timedelta(hours=1))
-    second = await field.bring_in(
-        Finished(
-            (CHECKING,), transactions=(COFFEE, replace(other, amount=Decimal(8)), replace(COFFEE, id="t3"))
-        )
-    )
+    changed = replace(other, amount=Decimal(8))
+    second = await field.bring_in((CHECKING,), transactions=(COFFEE, changed, replace(COFFEE, id="t3")))
     assert (first.transactions_created_count, first.transactions_updated_count) == (2, 0)
     assert (second.transactions_created_count, second.transactions_updated_count) == (1, 1)
     same, changed, _ = await field.home.rows(ROWS)
@@ -165,26 +188,26 @@ async def test_transactions_are_counted_as_new_changed_or_neither(field):
 
 async def test_what_was_pending_posts_under_the_same_guid(field):
     pending = replace(COFFEE, status="PENDING")
-    await field.bring_in(Finished((CHECKING,), transactions=(pending,)))
+    await field.bring_in((CHECKING,), transactions=(pending,))
     ((_, guid, status, *_),) = await field.home.rows(ROWS)
     assert status == "PENDING"
-    await field.bring_in(Finished((CHECKING,), transactions=(COFFEE,)))
+    await field.bring_in((CHECKING,), transactions=(COFFEE,))
     ((_, same, status, *_),) = await field.home.rows(ROWS)
     assert (same, status) == (guid, "POSTED")
 
 
 async def test_what_was_pending_and_vanished_is_dropped_but_not_by_a_job_without_transactions(field):
     pending, posted = replace(COFFEE, status="PENDING"), replace(COFFEE, id="t2")
-    await field.bring_in(Finished((CHECKING,), transactions=(pending, posted)))
-    await field.bring_in(Finished((CHECKING,)), JobKind.BALANCE)
-    await field.bring_in(Finished((CHECKING,)), include_transactions=False)
+    await field.bring_in((CHECKING,), transactions=(pending, posted))
+    await field.bring_in((CHECKING,), kind=JobKind.BALANCE)
+    await field.bring_in((CHECKING,), include_transactions=False)
     assert len(await field.home.rows(ROWS)) == 2
-    await field.bring_in(Finished((CHECKING,), transactions=()))
+    await field.bring_in((CHECKING,), transactions=())
     assert [row[0] for row in await field.home.rows(ROWS)] == ["t2"], "what posted stays"
 
 
 async def test_the_users_own_description_survives_until_the_banks_text_changes(field):
-    await field.bring_in(Finished((CHECKING,), transactions=(COFFEE,)))
+    await field.bring_in((CHECKING,), transactions=(COFFEE,))
     ((_, guid, *_),) = await field.home.rows(ROWS)
     async with field.home.services.db.transaction() as connection:
         await describe_transaction(
@@ -194,9 +217,9 @@ async def test_the_users_own_description_survives_until_the_banks_text_changes(f
             description="With Grace",
             now=field.home.services.clock.now(),
         )
-    await field.bring_in(Finished((CHECKING,), transactions=(replace(COFFEE, amount=Decimal(5)),)))
+    await field.bring_in((CHECKING,), transactions=(replace(COFFEE, amount=Decimal(5)),))
     assert (await field.home.rows(ROWS))[0][4] == "With Grace"
-    await field.bring_in(Finished((CHECKING,), transactions=(replace(COFFEE, original_description="NEW"),)))
+    await field.bring_in((CHECKING,), transactions=(replace(COFFEE, original_description="NEW"),))
     assert (await field.home.rows(ROWS))[0][4] == "Coffee"
 
 
@@ -204,7 +227,7 @@ async def test_categories_and_merchants_come_with_their_guids(field):
     merchant = field.home.services.registry.merchants()[0]
     rent = replace(COFFEE, id="t2", category="Credit Card Payment", merchant=merchant.merchant.name)
     odd = replace(COFFEE, id="t3", category="No such category", type="CREDIT")
-    await field.bring_in(Finished((CHECKING,), transactions=(COFFEE, rent, odd)))
+    await field.bring_in((CHECKING,), transactions=(COFFEE, rent, odd))
     rows = await field.home.rows(
         """SELECT category, top_level_category, merchant_guid, merchant_location_guid, is_expense
            FROM transaction WHERE user_guid = %(user)s ORDER BY id"""
@@ -218,24 +241,24 @@ async def test_categories_and_merchants_come_with_their_guids(field):
 
 async def test_of_two_transactions_with_one_id_the_last_counts(field):
     twice = (COFFEE, replace(COFFEE, amount=Decimal(9)))
-    ingested = await field.bring_in(Finished((CHECKING,), transactions=twice))
+    ingested = await field.bring_in((CHECKING,), transactions=twice)
     assert ingested.transactions_created_count == 1
     assert (await field.home.rows(ROWS))[0][3] == Decimal(9)
 
 
 async def test_the_same_id_on_two_accounts_is_two_transactions(field):
     both = (COFFEE, replace(COFFEE, account_id="b"))
-    ingested = await field.bring_in(Finished((CHECKING, SAVINGS), transactions=both))
+    ingested = await field.bring_in((CHECKING, SAVINGS), transactions=both)
     assert ingested.transactions_created_count == 2
 
 
 async def test_numbers_and_owners_go_to_the_vault_and_are_replaced(field):
     numbers = BankNumbers(account_id="a", account_number="0012345", routing_number="091000019")
     owner = BankOwner(account_id="a", owner_name="Ada Example", city="Duluth")
-    ingested = await field.bring_in(Finished((CHECKING,), numbers=(numbers,), owners=(owner,)))
+    ingested = await field.bring_in((CHECKING,), numbers=(numbers,), owners=(owner,))
     assert ingested.numbered_account_guids == ((await field.accounts())["a"].guid,)
     ((guid, *first),) = await field.numbers()
-    await field.bring_in(Finished((CHECKING,), numbers=(replace(numbers, account_number="0099999"),)))
+    await field.bring_in((CHECKING,), numbers=(replace(numbers, account_number="0099999"),))
     ((same, *second),) = await field.numbers()
     assert (first, second) == (["0012345", "091000019"], ["0099999", "091000019"])
     assert same == guid
@@ -244,12 +267,12 @@ async def test_numbers_and_owners_go_to_the_vault_and_are_replaced(field):
 
 
 async def test_statements_keep_their_guid_and_only_a_new_pdf_replaces_the_old(field):
-    statement = BankStatement(account_id="a", id="2026-02", period_end=date(2026, 2, 28), pdf=b"%PDF one")
+    statement = BankStatement(account_id="a", id="2026-02", pdf=b"%PDF one")
     rows = "SELECT guid, content_hash, created_at, updated_at FROM statement WHERE user_guid = %(user)s"
 
     async def bring_in(pdf):
         field.home.services.clock.advance(timedelta(hours=1))
-        return await field.bring_in(Finished((CHECKING,), statements=(replace(statement, pdf=pdf),)))
+        return await field.bring_in((CHECKING,), statements=(replace(statement, pdf=pdf),))
 
     assert (await bring_in(b"%PDF one")).statements_created_count == 1
     (first,) = await field.home.rows(rows)
@@ -272,7 +295,7 @@ async def test_statements_keep_their_guid_and_only_a_new_pdf_replaces_the_old(fi
 async def test_10000_transactions_are_kept_and_bringing_them_again_changes_nothing(field):
     many = [replace(COFFEE, id=f"t{number}", amount=Decimal(number) / 100) for number in range(10_000)]
     for expected in (10_000, 0):
-        ingested = await field.bring_in(Finished((CHECKING,), transactions=many))
+        ingested = await field.bring_in((CHECKING,), transactions=many)
         assert ingested.transactions_created_count == expected
         assert ingested.transactions_updated_count == 0
 
@@ -299,7 +322,7 @@ async def test_whatever_comes_in_whichever_order_the_rows_are_what_a_simple_mode
             replace(COFFEE, account_id=account, id=id, amount=Decimal(amount), status=status)
             for (account, id), (amount, status) in ingested.items()
         ]
-        counted = await field.bring_in(Finished((CHECKING, SAVINGS), transactions=given))
+        counted = await field.bring_in((CHECKING, SAVINGS), transactions=given)
         assert counted.transactions_created_count == len(ingested.keys() - model.keys())
         assert counted.transactions_updated_count == sum(
             model[key] != value for key, value in ingested.items() if key in model

@@ -34,7 +34,7 @@ async def pending(home, **more):
 
 async def code_from_bank(home, http, member, login="mxuser"):
     """What the bank sends the user back with, who allows it all."""
-    url = home.services.oauth.authorization_url(member, state="state-1", code_verifier=VERIFIER)
+    url = await home.services.oauth.authorization_url(member, state="state-1", code_verifier=VERIFIER)
     page = await http.get(url)
     fields = re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', page.text)
     action = re.search(r'<form method="post" action="([^"]*)"', page.text)[1]
@@ -90,7 +90,7 @@ async def test_consent_given_anew_reconnects_and_reads_the_accounts_again(servic
 
 async def test_the_banks_page_is_asked_for_with_our_address_and_a_hashed_verifier(services):
     home = await make_home(services)
-    url = services.oauth.authorization_url(await pending(home), state="state-1", code_verifier=VERIFIER)
+    url = await services.oauth.authorization_url(await pending(home), state="state-1", code_verifier=VERIFIER)
     query = parse_qs(urlsplit(url).query)
     assert query["redirect_uri"] == ["http://coatcheck.test/oauth/callback"]
     assert query["state"] == ["state-1"]
@@ -149,7 +149,7 @@ async def test_credentials_are_no_part_of_it(services):
             await services.members.change(connection, member, MemberChanges(credentials={}))
     by_credentials = await home.connect(skip_aggregation=True)
     with pytest.raises(ConstraintNotMet):
-        services.oauth.authorization_url(by_credentials, state="s", code_verifier=VERIFIER)
+        await services.oauth.authorization_url(by_credentials, state="s", code_verifier=VERIFIER)
     async with services.db.transaction() as connection:
         with pytest.raises(ConstraintNotMet):
             await services.oauth.refuse(connection, by_credentials)

@@ -122,6 +122,7 @@ def test_nothing_happens_to_a_manual_member(member_event):
         (errors.BankFailed, "FAILED", "DEGRADED"),
         (errors.BankUnavailable, "FAILED", "DEGRADED"),
         (errors.BankTimedOut, "DELAYED", "DEGRADED"),
+        (errors.BankRateLimited, "FAILED", "DEGRADED"),
     ],
 )
 def test_each_error_of_a_bank_leads_to_its_status(error, asked_for, in_background):
@@ -142,6 +143,6 @@ def test_no_bank_error_is_without_a_row():
     known = {
         errors.CredentialsDenied, errors.AnswerRejected, errors.LoginLocked, errors.ActionNeeded,
         errors.CredentialsMissing, errors.ConsentRevoked, errors.LoginClosed, errors.ConnectionDiscontinued,
-        errors.BankFailed, errors.BankUnavailable, errors.BankTimedOut,
+        errors.BankFailed, errors.BankUnavailable, errors.BankTimedOut, errors.BankRateLimited,
     }  # fmt: skip
     assert set(errors.BankError.__subclasses__()) == known

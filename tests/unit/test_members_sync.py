@@ -150,7 +150,7 @@ async def test_a_worker_that_lost_its_job_saves_nothing(services, clock):
     with capture_logs() as logs:
         await work(home)  # another worker, which finds the lease run out, and is as slow
         await slow
-    assert [entry["event"] for entry in logs] == ["job.fenced"]
+    assert [entry["event"] for entry in logs] == ["job.lease_lost"]
     assert await home.rows(JOBS) == [("ended", 2, 2, "CONNECTED", None)]
     assert len(await home.events("AGGREGATION")) == 1
     assert (await home.again(member)).connection_status == "CONNECTED"

@@ -13,10 +13,11 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from coatcheck.clock import MovableClock
-from coatcheck.connectors.contract import Finished, JobKind, Task
-from coatcheck.connectors.sandbox.bank import SandboxBank
+from coatcheck.connectors.contract import AuthorizationRequest, AuthorizationResponse, JobKind, Task
+from coatcheck.connectors.sandbox.bank import SandboxBank, SandboxSettings
 from coatcheck.connectors.sandbox.logins import CONTROLS
 from coatcheck.errors import ConsentRevoked, CredentialsDenied, JobNotSupported
+from coatcheck.testing.connectors import Run, connector_context, run_connector
 
 BASE_URL = "http://coatcheck.test"
 CALLBACK = f"{BASE_URL}/oauth/callback"
@@ -24,24 +25,30 @@ VERIFIER = "a-verifier-of-forty-three-characters-or-more-0"
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 
 
-class Sitting:
-    """A bank, the browser of somebody at its page, and a clock."""
+def bank(clock, seed=1) -> SandboxBank:
+    return SandboxBank(connector_context(SandboxSettings(seed=seed), name="sandbox", clock=clock))
+
+
+class SignIn:
+    """A bank, the browser of a user at its page, and a clock."""
 
     def __init__(self) -> None:
         self.clock = MovableClock()
-        self.bank = SandboxBank(seed=1, base_url=BASE_URL, clock=self.clock)
-        app = Starlette(routes=[Mount("/banks/sandbox", app=self.bank.site)])
+        self.bank = bank(self.clock)
+        app = Starlette(routes=[Mount("/banks/sandbox", app=self.bank.pages)])
         self.browser = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=BASE_URL)
 
-    def page(self, of="mxcu_oauth", **other) -> str:
-        url = self.bank.authorize(
-            institution_code=of, state="state-1", redirect_uri=CALLBACK, code_challenge=CHALLENGE
+    async def page(self, of="mxcu_oauth", **other) -> str:
+        url = await self.bank.authorize(
+            AuthorizationRequest(
+                institution_code=of, redirect_uri=CALLBACK, state="state-1", code_challenge=CHALLENGE
+            )
         )
         query = dict(parse_qsl(urlsplit(url).query)) | other
         return f"{url.partition('?')[0]}?{urlencode({key: value for key, value in query.items() if value is not None})}"
 
     async def decide(self, decision="allow", login="mxuser", page=None) -> httpx.Response:
-        shown = await self.browser.get(page or self.page())
+        shown = await self.browser.get(page or await self.page())
         assert shown.status_code == 200
         form = {
             unescape(name): unescape(value)
@@ -57,13 +64,16 @@ class Sitting:
 
     async def complete(self, code, institution="mxcu_oauth", verifier=VERIFIER, redirect_uri=CALLBACK):
         return await self.bank.complete(
-            institution_code=institution, code=code, code_verifier=verifier, redirect_uri=redirect_uri
+            AuthorizationResponse(
+                institution_code=institution,
+                redirect_uri=redirect_uri,
+                code=code,
+                code_verifier=verifier,
+            )
         )
 
-    async def run(self, credentials, institution="mxcu_oauth", kind=JobKind.IDENTIFICATION) -> Finished:
-        return await self.bank.run(
-            Task(kind, institution, "MBR-1", self.clock.now()), credentials, None, None
-        )
+    async def run(self, credentials, institution="mxcu_oauth", kind=JobKind.IDENTIFICATION) -> Run:
+        return await run_connector(self.bank, Task(kind, institution, "MBR-1", self.clock.now()), credentials)
 
 
 def answer(response: httpx.Response) -> dict[str, str]:
@@ -75,8 +85,8 @@ def answer(response: httpx.Response) -> dict[str, str]:
 
 
 @pytest.fixture
-def at() -> Sitting:
-    return Sitting()
+def at() -> SignIn:
+    return SignIn()
 
 
 async def test_allowing_leads_to_accounts_with_two_owners_each(at):
@@ -97,7 +107,7 @@ async def test_allowing_leads_to_accounts_with_two_owners_each(at):
 
 
 async def test_the_other_oauth_institution_has_one_owner_each(at):
-    credentials = await at.complete(await at.code(page=at.page("mx_bank_oauth")), "mx_bank_oauth")
+    credentials = await at.complete(await at.code(page=await at.page("mx_bank_oauth")), "mx_bank_oauth")
     told = await at.run(credentials, "mx_bank_oauth")
     assert len(told.owners) == len(told.accounts)
 
@@ -185,10 +195,15 @@ async def test_an_altered_code_is_refused(at):
 
 
 async def test_a_code_of_another_sandbox_is_refused(at):
-    other = SandboxBank(seed=2, base_url=BASE_URL, clock=at.clock)
+    other = bank(at.clock, seed=2)
     with pytest.raises(CredentialsDenied):
         await other.complete(
-            institution_code="mxcu_oauth", code=await at.code(), code_verifier=VERIFIER, redirect_uri=CALLBACK
+            AuthorizationResponse(
+                institution_code="mxcu_oauth",
+                redirect_uri=CALLBACK,
+                code=await at.code(),
+                code_verifier=VERIFIER,
+            )
         )
 
 
@@ -212,9 +227,9 @@ async def test_credentials_that_no_consent_gave_are_refused(at):
         await at.run(credentials, "mx_bank_oauth")
 
 
-def test_an_institution_with_a_password_has_no_page(at):
+async def test_an_institution_with_a_password_has_no_page(at):
     with pytest.raises(JobNotSupported):
-        at.page("mxbank")
+        await at.page("mxbank")
 
 
 @pytest.mark.parametrize(
@@ -230,7 +245,7 @@ def test_an_institution_with_a_password_has_no_page(at):
     ],
 )
 async def test_a_request_without_a_client_of_ours_is_never_redirected(at, wrong):
-    page = at.page(**wrong)
+    page = await at.page(**wrong)
     for response in (
         await at.browser.get(page),
         await at.browser.post(page.partition("?")[0], data=dict(parse_qsl(urlsplit(page).query))),
@@ -252,17 +267,17 @@ async def test_a_request_without_a_client_of_ours_is_never_redirected(at, wrong)
     ],
 )
 async def test_an_incomplete_request_is_sent_back_as_invalid(at, wrong):
-    back = answer(await at.browser.get(at.page(**wrong)))
+    back = answer(await at.browser.get(await at.page(**wrong)))
     assert back["error"] == "invalid_request"
     assert "code" not in back
 
 
 async def test_a_repeated_parameter_is_invalid(at):
-    assert answer(await at.browser.get(f"{at.page()}&state=other"))["error"] == "invalid_request"
+    assert answer(await at.browser.get(f"{await at.page()}&state=other"))["error"] == "invalid_request"
 
 
 async def test_the_page_is_for_people_and_holds_nothing_active(at):
-    response = await at.browser.get(at.page())
+    response = await at.browser.get(await at.page())
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     policy = response.headers["content-security-policy"]
     assert {"default-src 'none'", "style-src 'self'", "frame-ancestors 'none'"} < set(policy.split("; "))
@@ -279,15 +294,15 @@ async def test_the_page_is_for_people_and_holds_nothing_active(at):
 
 
 async def test_the_page_names_what_is_shared(at):
-    assert "your statements" in (await at.browser.get(at.page())).text
-    assert "your statements" not in (await at.browser.get(at.page("mx_bank_oauth"))).text
+    assert "your statements" in (await at.browser.get(await at.page())).text
+    assert "your statements" not in (await at.browser.get(await at.page("mx_bank_oauth"))).text
 
 
 async def test_the_state_is_escaped_and_comes_back_as_it_was(at):
     state = '"><script>&amp;é +'
-    response = await at.browser.get(at.page(state=state))
+    response = await at.browser.get(await at.page(state=state))
     assert "<script" not in response.text
-    assert answer(await at.decide(page=at.page(state=state)))["state"] == state
+    assert answer(await at.decide(page=await at.page(state=state)))["state"] == state
 
 
 async def test_the_style_is_a_sheet_of_its_own(at):

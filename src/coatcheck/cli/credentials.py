@@ -12,7 +12,7 @@ from pathlib import Path
 
 from coatcheck import ids
 from coatcheck.app import Services
-from coatcheck.config import Settings
+from coatcheck.connectors.sandbox.bank import SandboxSettings
 from coatcheck.db.database import Connection
 from coatcheck.errors import ConfigurationError, NotFound
 from coatcheck.model.clients import (
@@ -68,7 +68,7 @@ def settled_seed(directory: Path, seed: int | None) -> int:
 
 
 def _unseeded() -> int:
-    return Settings().sandbox_seed
+    return SandboxSettings().seed
 
 
 def write(file: Path, text: str) -> None:

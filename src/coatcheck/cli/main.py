@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "migrate": ("migrate", "migrate"),
         "client": ("callers", "clients"),
         "processor": ("callers", "processors"),
+        "connectors": ("connectors", "connectors"),
         "keys": ("keys", "command_group"),
         "doctor": ("doctor", "doctor"),
         "openapi": ("openapi", "openapi"),

@@ -83,7 +83,7 @@ def _settings(directory: Path, url: str, bound: socket.socket, seed: int | None)
         master_key="",
         master_key_file=str(directory / "master.key"),
         connectors=("sandbox",),
-        sandbox_seed=credentials.settled_seed(directory, seed),
+        connector={"sandbox": {"seed": credentials.settled_seed(directory, seed)}},
     )
     logs.configure(settings.log_level, settings.log_format)
     return settings

@@ -1,40 +1,23 @@
-"""All banks this installation can reach, whichever connector speaks to them."""
+"""All institutions of this installation, whichever connector reads them."""
 
 import unicodedata
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
-from coatcheck.clock import Clock
-from coatcheck.connectors.contract import ASGIApp, Connector, Institution, JobKind, Merchant
-from coatcheck.connectors.sandbox.bank import SandboxBank
+from coatcheck.connectors.contract import Connector, Institution, JobKind, Merchant
 from coatcheck.errors import ConfigurationError, NotFound
 
 _MERCHANTS = uuid.UUID("0f6d2c56-9a3f-5b7c-8f0e-6f2b9d1e4a77")
 _LOCATIONS = uuid.UUID("d3a1f0c2-4b6e-5f8a-9c1d-2e7b5a904c33")
 _FAVORITES = 25
 
-_KINDS: Mapping[str, Callable[..., Connector]] = MappingProxyType({"sandbox": SandboxBank})
-
-
-def load(names: Sequence[str], *, seed: int, base_url: str, clock: Clock) -> tuple[Connector, ...]:
-    """The connectors of these names, ready for a `Registry`.
-
-    Raises:
-        ConfigurationError: there is no connector of a name.
-    """
-    if unknown := set(names) - _KINDS.keys():
-        raise ConfigurationError(
-            f"There is no connector {', '.join(sorted(unknown))}; there is {', '.join(sorted(_KINDS))}."
-        )
-    return tuple(_KINDS[name](seed=seed, base_url=base_url, clock=clock) for name in names)
-
 
 @dataclass(frozen=True, slots=True)
 class ListedMerchant:
-    """A merchant under the guids it has on the wire, the same in every installation."""
+    """A merchant with its guids, which are the same in every installation."""
 
     guid: str
     location_guid: str
@@ -43,7 +26,7 @@ class ListedMerchant:
 
 @dataclass(frozen=True)
 class Registry:
-    """Raises `ConfigurationError` when two connectors claim the same institution."""
+    """Raises `ConfigurationError` when two connectors offer the same institution."""
 
     connectors: Sequence[Connector]
 
@@ -60,7 +43,7 @@ class Registry:
         return self._owned(code_or_guid)[0]
 
     def connector_for(self, institution_code: str) -> Connector:
-        """The connector that speaks to it.
+        """The connector that reads it.
 
         Raises:
             NotFound: no connector offers the institution.
@@ -75,12 +58,12 @@ class Registry:
         iso_country_codes: Collection[str] = (),
         supports: Collection[JobKind] = frozenset(),
     ) -> tuple[Institution, ...]:
-        """All that match everything given, by popularity, then name.
+        """All that match every condition, by popularity, then name.
 
         Args:
             name: a part of the name; case and accents do not matter.
             routing_number: the whole number.
-            iso_country_codes: any of these; none given is any country.
+            iso_country_codes: any of these; empty means any country.
             supports: all of these.
         """
         wanted, part = frozenset(supports), _folded(name or "")
@@ -98,23 +81,24 @@ class Registry:
         return self.search(iso_country_codes=iso_country_codes)[:_FAVORITES]
 
     def merchants(self) -> tuple[ListedMerchant, ...]:
-        """Every merchant that any connector's transactions name, by name."""
+        """The merchants of all connectors, by name."""
         return self._merchants
 
     @cached_property
     def merchants_by_guid(self) -> Mapping[str, ListedMerchant]:
-        """By the merchant's own guid and by that of its location."""
+        """By the merchant's guid and by that of its location."""
         return MappingProxyType(
             {guid: each for each in self._merchants for guid in (each.guid, each.location_guid)}
         )
 
-    def depositor(self) -> Connector | None:
-        """The connector that sends micro-deposits, None where none can."""
-        return next((each for each in self.connectors if each.sends_deposits), None)
+    async def close(self) -> None:
+        """Releases what the connectors hold."""
+        for connector in self.connectors:
+            await connector.close()
 
-    def sites(self) -> Mapping[str, ASGIApp]:
-        """The banks' own pages by the connector's name, to be served below `/banks/<name>`."""
-        return {each.name: each.site for each in self.connectors if each.site}
+    def depositor(self) -> Connector | None:
+        """The connector that sends micro-deposits; None if none does."""
+        return next((each for each in self.connectors if each.sends_deposits), None)
 
     @cached_property
     def _merchants(self) -> tuple[ListedMerchant, ...]:
@@ -140,7 +124,7 @@ class Registry:
         try:
             return self._by_key[key]
         except KeyError:
-            raise NotFound("No institution of this code or guid can be reached here.") from None
+            raise NotFound("There is no institution with this code or guid.") from None
 
 
 def _listed(merchant: Merchant) -> ListedMerchant:

@@ -14,7 +14,11 @@ from coatcheck.vault.vault import SecretKind, Vault, WorkerReader
 async def store_credentials(
     vault: Vault, connection: Connection, user_guid: str, member_guid: str, credentials: Mapping[str, str]
 ) -> None:
-    """Seals the credentials, by field name, in place of those the member had."""
+    """Seals the credentials, by field name, in place of those the member had.
+
+    The connector's state is deleted with the old credentials: it may be the refresh token that they bought.
+    """
+    await vault.delete(connection, owner_guid=user_guid, record_guid=member_guid)
     await vault.store_secret(
         connection,
         owner_guid=user_guid,

@@ -1,18 +1,19 @@
-"""Keeping what a bank gave: accounts, transactions and statements as rows; numbers, owners and PDFs in the vault.
+"""Writes what a run read: accounts, transactions and statements as rows; numbers, owners and PDFs into the vault.
 
-Everything is matched by the bank's own ids, so that a second harvest of the same finds its rows and keeps their
-guids. Rows travel by the thousand in one statement, as JSON that PostgreSQL spreads over the columns.
+Everything is matched by the institution's own ids, so that a second run of the same finds its rows and keeps their
+guids. Thousands of rows go in one statement, as JSON that PostgreSQL spreads over the columns.
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
 from coatcheck import ids
+from coatcheck.connectors.collected import CollectedData
 from coatcheck.connectors.contract import (
     BankAccount,
     BankNumbers,
@@ -29,11 +30,8 @@ from coatcheck.model.categories import categorize
 from coatcheck.model.transactions import STORED
 from coatcheck.vault.vault import AccountNumbers, AccountOwner, SecretKind, Vault
 
-BATCH = 5_000
-"""Transactions in one statement: some 5 MB."""
-
 NOT_SPENT = frozenset({"Transfer", "Investments", "Income"})
-"""Money under these top-level categories goes out without being gone."""
+"""Top-level categories whose debits are no expenses."""
 
 
 def _names(record: type) -> frozenset[str]:
@@ -42,7 +40,7 @@ def _names(record: type) -> frozenset[str]:
 
 KEY = ("user_guid", "guid")
 ACCOUNT_FACTS = (*sorted(_names(BankAccount) - {"id", "account_number_mask", "is_business"}),)
-"""What the bank may change about an account; the rest is the client's: metadata, is_hidden, is_business."""
+"""What a run may change about an account. The client owns the rest: metadata, is_hidden, is_business."""
 ACCOUNT_COLUMNS = (
     *KEY, "client_guid", "member_guid", "id", *ACCOUNT_FACTS,
     "account_number", "day_payment_is_due", "is_business", "created_at", "updated_at",
@@ -70,7 +68,7 @@ ON CONFLICT (user_guid, member_guid, id) DO UPDATE
 SET {_overwrite((*ACCOUNT_FACTS, "account_number", "day_payment_is_due", "updated_at"))}
 RETURNING id, guid"""
 
-# The description goes with the bank's own text: while that stays, so does what the user made of it.
+# A description that the user changed is kept until the institution's own text changes.
 # A row is new if no transaction ever replaced a version of it: then its xmax is 0.
 PUT_TRANSACTIONS = f"""
 WITH written AS (
@@ -89,10 +87,8 @@ SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM w
 
 @dataclass(frozen=True, slots=True)
 class IngestResult:
-    """What came of it."""
-
     numbered_account_guids: Sequence[str]
-    """Accounts whose numbers were given."""
+    """Accounts that payment numbers were read for."""
     transactions_created_count: int
     transactions_updated_count: int
     statements_created_count: int
@@ -104,29 +100,45 @@ class Ingester:
         self._registry = registry
 
     async def save(
-        self, connection: Connection, job: MemberJob, finished: Finished, now: datetime
+        self, connection: Connection, job: MemberJob, finished: Finished, data: CollectedData, now: datetime
     ) -> IngestResult:
-        """Writes it all in the caller's transaction, which holds the job's fence and its member."""
-        finished = _without(finished, await merged_ids(connection, job.user_guid, job.member_guid))
-        guids = await _save_accounts(connection, job, finished.accounts, now)
-        created, updated = await self._save_transactions(connection, job, guids, finished.transactions, now)
-        if job.wants_transactions:
-            await _drop_pending(connection, job, guids, finished.transactions)
+        """Writes it all in the caller's transaction, which has locked the member and ended the job.
+
+        Rows of accounts that the client merged into others are left out.
+        """
+        merged = await merged_ids(connection, job.user_guid, job.member_guid)
+        guids = await _save_accounts(
+            connection, job, [each for each in data.accounts if each.id not in merged], now
+        )
+        if finished.lists_all_accounts:
+            await _close_missing_accounts(connection, job, guids, now)
+        created, updated = await self._save_transactions(connection, job, guids, finished, data, now)
+        numbers = [each for each in data.numbers if each.account_id in guids]
+        await self._save_numbers_and_owners(connection, job, guids, numbers, data)
+        statements = await self._save_statements(connection, job, guids, data.statements, now)
+        numbered = dict.fromkeys(guids[each.account_id] for each in numbers)
+        return IngestResult(tuple(numbered), created, updated, statements)
+
+    async def _save_numbers_and_owners(
+        self,
+        connection: Connection,
+        job: MemberJob,
+        guids: Mapping[str, str],
+        numbers: Sequence[BankNumbers],
+        data: CollectedData,
+    ) -> None:
         await self._vault.store_numbers(
             connection,
             user_guid=job.user_guid,
             member_guid=job.member_guid,
-            numbers=[_numbers(guids[each.account_id], each) for each in finished.numbers],
+            numbers=[_numbers(guids[each.account_id], each) for each in numbers],
         )
         await self._vault.store_owners(
             connection,
             user_guid=job.user_guid,
             member_guid=job.member_guid,
-            owners=[_owner(guids[each.account_id], each) for each in finished.owners],
+            owners=[_owner(guids[each.account_id], each) for each in data.owners if each.account_id in guids],
         )
-        statements = await self._save_statements(connection, job, guids, finished.statements, now)
-        numbered = dict.fromkeys(guids[each.account_id] for each in finished.numbers)
-        return IngestResult(tuple(numbered), created, updated, statements)
 
     @cached_property
     def _merchants(self) -> Mapping[str, ListedMerchant]:
@@ -137,21 +149,28 @@ class Ingester:
         connection: Connection,
         job: MemberJob,
         guids: Mapping[str, str],
-        given: Sequence[BankTransaction],
+        finished: Finished,
+        data: CollectedData,
         now: datetime,
     ) -> tuple[int, int]:
         """How many are new, and how many of the old changed; the others keep their `updated_at`."""
-        # One statement may touch a row once only, so of two with the same id the last counts.
-        once = list({(each.account_id, each.id): each for each in given}.values())
         created = updated = 0
-        for start in range(0, len(once), BATCH):
-            batch = [
-                self._transaction(job, guids[each.account_id], each, now)
-                for each in once[start : start + BATCH]
-            ]
-            cursor = await connection.execute(PUT_TRANSACTIONS, {"rows": _written(batch)})
+        pending: list[tuple[str, str]] = []
+        for batch in data.transaction_batches():
+            # One statement may touch a row once only, so of two with the same id the last counts.
+            once = {
+                (each.account_id, each.id): self._transaction(job, guids[each.account_id], each, now)
+                for each in batch
+                if each.account_id in guids
+            }
+            cursor = await connection.execute(PUT_TRANSACTIONS, {"rows": _to_json(list(once.values()))})
             row = await cursor.fetchone()
             created, updated = (created + row[0], updated + row[1]) if row else (created, updated)
+            pending += [(guids[each[0]], each[1]) for each, row in once.items() if row["status"] == "PENDING"]
+        removed = [(guids[account], id) for account, id in data.removed_transactions if account in guids]
+        await _delete_transactions(connection, job, removed)
+        if job.wants_transactions and finished.lists_all_transactions:
+            await _delete_unlisted_pending(connection, job, guids, pending)
         return created, updated
 
     def _transaction(
@@ -184,9 +203,11 @@ class Ingester:
         given: Sequence[BankStatement],
         now: datetime,
     ) -> int:
-        """How many are new; those whose PDF is the same stay as they are."""
+        """How many are new. One whose PDF is the same is left as it is."""
         created = 0
         for each in given:
+            if each.account_id not in guids:
+                continue
             cursor = await connection.execute(
                 """INSERT INTO statement AS s
                           (user_guid, guid, member_guid, account_guid, id, content_hash, created_at, updated_at)
@@ -220,43 +241,51 @@ class Ingester:
         return created
 
 
-def _without(finished: Finished, account_ids: Collection[str]) -> Finished:
-    """What the bank gave, but for these accounts: the client merged them into others."""
-    if not account_ids:
-        return finished
-    return replace(
-        finished,
-        accounts=[each for each in finished.accounts if each.id not in account_ids],
-        numbers=[each for each in finished.numbers if each.account_id not in account_ids],
-        owners=[each for each in finished.owners if each.account_id not in account_ids],
-        transactions=[each for each in finished.transactions if each.account_id not in account_ids],
-        statements=[each for each in finished.statements if each.account_id not in account_ids],
-    )
-
-
 async def _save_accounts(
     connection: Connection, job: MemberJob, given: Sequence[BankAccount], now: datetime
 ) -> Mapping[str, str]:
-    """The accounts' guids by the bank's ids. What the bank no longer shows is closed, not deleted."""
+    """The accounts' guids by the institution's ids."""
     cursor = await connection.execute(
-        PUT_ACCOUNTS, {"rows": _written([_account(job, each, now) for each in given])}
+        PUT_ACCOUNTS, {"rows": _to_json([_account(job, each, now) for each in given])}
     )
-    guids: dict[str, str] = dict(await cursor.fetchall())
+    return dict(await cursor.fetchall())
+
+
+async def _close_missing_accounts(
+    connection: Connection, job: MemberJob, guids: Mapping[str, str], now: datetime
+) -> None:
+    """Closes the member's accounts that the institution no longer lists; nothing is deleted."""
     await run(
         connection,
         """UPDATE account SET is_closed = true, updated_at = %(now)s
            WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s AND NOT is_manual AND NOT is_closed
-             AND id <> ALL (%(shown)s)""",
-        {"user_guid": job.user_guid, "member_guid": job.member_guid, "shown": list(guids), "now": now},
+             AND id <> ALL (%(listed)s)""",
+        {"user_guid": job.user_guid, "member_guid": job.member_guid, "listed": list(guids), "now": now},
     )
-    return guids
 
 
-async def _drop_pending(
-    connection: Connection, job: MemberJob, guids: Mapping[str, str], given: Sequence[BankTransaction]
+async def _delete_transactions(
+    connection: Connection, job: MemberJob, removed: Sequence[tuple[str, str]]
 ) -> None:
-    """Removes what was pending and is neither pending nor posted now: the bank let it fall."""
-    pending = [each for each in given if each.status == "PENDING"]
+    """Deletes what the institution withdrew, by account guid and id."""
+    if removed:
+        await run(
+            connection,
+            """DELETE FROM transaction t
+               USING unnest(%(of)s::text[], %(ids)s::text[]) AS removed (account_guid, id)
+               WHERE t.user_guid = %(user_guid)s AND t.account_guid = removed.account_guid AND t.id = removed.id""",
+            {
+                "user_guid": job.user_guid,
+                "of": [account_guid for account_guid, _ in removed],
+                "ids": [id for _, id in removed],
+            },
+        )
+
+
+async def _delete_unlisted_pending(
+    connection: Connection, job: MemberJob, guids: Mapping[str, str], pending: Sequence[tuple[str, str]]
+) -> None:
+    """Deletes pending transactions that the run did not list: they were cancelled, or posted under another id."""
     await run(
         connection,
         """DELETE FROM transaction t
@@ -267,8 +296,8 @@ async def _drop_pending(
         {
             "user_guid": job.user_guid,
             "account_guids": list(guids.values()),
-            "of": [guids[each.account_id] for each in pending],
-            "ids": [each.id for each in pending],
+            "of": [account_guid for account_guid, _ in pending],
+            "ids": [id for _, id in pending],
         },
     )
 
@@ -297,5 +326,5 @@ def _owner(account_guid: str, given: BankOwner) -> AccountOwner:
     return AccountOwner(account_guid=account_guid, **{name: getattr(given, name) for name in OWNER})
 
 
-def _written(rows: Sequence[Mapping[str, Any]]) -> str:
+def _to_json(rows: Sequence[Mapping[str, Any]]) -> str:
     return json.dumps(rows, default=str)

@@ -19,7 +19,7 @@ from hashlib import sha256
 from types import MappingProxyType
 
 from coatcheck.audit.entries import Entry
-from coatcheck.connectors.contract import JobKind
+from coatcheck.connectors.contract import AuthorizationRequest, AuthorizationResponse, JobKind
 from coatcheck.db.database import Connection
 from coatcheck.errors import (
     ActionNeeded,
@@ -153,9 +153,9 @@ class OAuth:
             kind=SecretKind.LINK,
             value=attempt.encode(),
         )
-        return self.authorization_url(member, state=state, code_verifier=attempt.code_verifier)
+        return await self.authorization_url(member, state=state, code_verifier=attempt.code_verifier)
 
-    def authorization_url(self, member: Member, *, state: str, code_verifier: str) -> str:
+    async def authorization_url(self, member: Member, *, state: str, code_verifier: str) -> str:
         """The authorization request (RFC 6749 4.1.1, RFC 7636 with S256).
 
         Args:
@@ -170,11 +170,14 @@ class OAuth:
         if not member.is_oauth:
             raise ConstraintNotMet(NOT_OAUTH)
         challenge = urlsafe_b64encode(sha256(code_verifier.encode()).digest()).rstrip(b"=").decode()
-        return self._registry.connector_for(member.institution_code).authorize(
-            institution_code=member.institution_code,
-            state=state,
-            redirect_uri=self._redirect_uri,
-            code_challenge=challenge,
+        connector = self._registry.connector_for(member.institution_code)
+        return await connector.authorize(
+            AuthorizationRequest(
+                institution_code=member.institution_code,
+                redirect_uri=self._redirect_uri,
+                state=state,
+                code_challenge=challenge,
+            )
         )
 
     async def claim(self, connection: Connection, state: str) -> ClaimedWindow:
@@ -262,10 +265,12 @@ class OAuth:
         connector = self._registry.connector_for(member.institution_code)
         try:
             credentials = await connector.complete(
-                institution_code=member.institution_code,
-                code=code,
-                code_verifier=attempt.code_verifier,
-                redirect_uri=self._redirect_uri,
+                AuthorizationResponse(
+                    institution_code=member.institution_code,
+                    redirect_uri=self._redirect_uri,
+                    code=code,
+                    code_verifier=attempt.code_verifier,
+                )
             )
         except BankError as error:
             if not error.may_pass:

@@ -1,4 +1,4 @@
-"""Closing a sitting: everything that follows from what the bank said, in one transaction behind the fence."""
+"""The end of a job: everything that follows from its result, in one transaction that needs the job's lease."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from coatcheck import ids
 from coatcheck.audit.entries import Entry
+from coatcheck.connectors.collected import CollectedData
 from coatcheck.connectors.contract import ChallengeType, Finished, JobKind, NeedsAnswers, Option, Question
 from coatcheck.db.database import Connection
 from coatcheck.errors import BankError, CredentialsDenied, NotFound
@@ -31,24 +32,35 @@ from coatcheck.model.members import Member, find_member
 from coatcheck.model.statuses import ConnectionStatus
 from coatcheck.vault.vault import SecretKind
 
-Result: TypeAlias = Finished | NeedsAnswers | BankError | MemberEvent
-"""What the bank said, or what happened instead."""
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A run that finished, with the data that it read."""
+
+    finished: Finished
+    data: CollectedData
+
+
+Result: TypeAlias = Completed | NeedsAnswers | BankError | MemberEvent
+"""How a run ended, or what happened instead of a run."""
 
 REASONS: Mapping[MemberEvent, str] = MappingProxyType(
     {
-        MemberEvent.EXHAUSTED: "Given up: it was begun too often without coming to an end.",
-        MemberEvent.NOT_ANSWERED: "Nobody answered in time.",
+        MemberEvent.EXHAUSTED: "Given up: the job was started too often without coming to an end.",
+        MemberEvent.NOT_ANSWERED: "The questions were not answered in time.",
         MemberEvent.USER_DISABLED: "The user is disabled.",
     }
 )
 
 
 class LeaseLost(Exception):
-    """The job is no longer ours: nothing was saved."""
+    """The job is no longer this worker's: nothing was saved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
+    """What a result means for the job and its member."""
+
     job_result: JobResult
     status: ConnectionStatus | None
     credential_failures: int
@@ -64,46 +76,52 @@ class JobFinisher:
         self._queue = Queue(dependencies)
         self._ingester = Ingester(dependencies.vault, dependencies.registry)
 
-    async def close(
+    async def finish_job(
         self, connection: Connection, job: MemberJob, result: Result, job_lease: JobLease
     ) -> None:
         """Saves the result and all that follows from it.
 
         Args:
-            connection: a transaction that holds nothing else.
+            connection: a transaction in which nothing is locked yet.
             job: as it was claimed or found.
-            result: what the bank said.
-            job_lease: what the job must still be.
+            result: how the run ended.
+            job_lease: the condition under which the job may be ended.
 
         Raises:
-            Lost: it is not; nothing was written.
+            LeaseLost: the condition does not hold; nothing was written.
         """
         now = self._clock.now()
         try:
-            locked = await member_rows.lock_member(connection, job.user_guid, job.member_guid)
+            member = await member_rows.lock_member(connection, job.user_guid, job.member_guid)
         except NotFound:
             raise LeaseLost from None
-        outcome = determine_outcome(job, locked, result, waits_until=now + self._settings.mfa_ttl, now=now)
+        outcome = determine_outcome(job, member, result, waits_until=now + self._settings.mfa_ttl, now=now)
         if not await job_rows.settle(connection, job, outcome.job_result, job_lease):
             raise LeaseLost
-        # The answers have been used, and what the connector kept with them.
+        # The answers have been used, and the connector's `resume` with them.
         await self._vault.delete(connection, owner_guid=job.user_guid, record_guid=job.guid)
-        ingested = None
-        match result:
-            case Finished():
-                ingested = await self._ingester.save(connection, job, result, now)
-                if result.state is not None:
-                    await self._keep_state(connection, job, job.member_guid, result.state)
-            case NeedsAnswers():
-                await self._keep_state(connection, job, job.guid, result.state)
-        member = await self._change_member(connection, job, locked, outcome, now)
-        await self._tell(connection, job, locked, outcome, member, ingested)
-        if isinstance(result, Finished) and job.follow_ups:
-            await self._queue.put(connection, locked, _following(job), ConnectionStatus.CONNECTED)
+        ingested = await self._save(connection, job, result, now)
+        await self._change_member(connection, job, member, outcome, now)
+        await self._publish(connection, job, member, outcome, ingested)
+        if isinstance(result, Completed) and job.follow_ups:
+            await self._queue.put(connection, member, _following(job), ConnectionStatus.CONNECTED)
         if next_job := await job_rows.next_of_institution(connection, job.institution_code):
             await self._jobs.wake(connection, TaskKind.MEMBER_JOB, next_job.key)
 
-    async def _keep_state(
+    async def _save(
+        self, connection: Connection, job: MemberJob, result: Result, now: datetime
+    ) -> IngestResult | None:
+        """Saves the data and state of the run; None unless it finished."""
+        match result:
+            case Completed(finished, data):
+                if finished.state is not None:
+                    await self._store_state(connection, job, job.member_guid, finished.state)
+                return await self._ingester.save(connection, job, finished, data, now)
+            case NeedsAnswers():
+                await self._store_state(connection, job, job.guid, result.resume)
+        return None
+
+    async def _store_state(
         self, connection: Connection, job: MemberJob, record_guid: str, state: bytes
     ) -> None:
         await self._vault.store_secret(
@@ -111,37 +129,36 @@ class JobFinisher:
         )
 
     async def _change_member(
-        self, connection: Connection, job: MemberJob, locked: LockedMember, outcome: Outcome, now: datetime
-    ) -> Member:
+        self, connection: Connection, job: MemberJob, member: LockedMember, outcome: Outcome, now: datetime
+    ) -> None:
         changes: dict[str, Any] = {
             "connection_status": outcome.status,
             "credential_failures": outcome.credential_failures,
             "updated_at": now,
         }
-        # A look at the balance alone does not put the daily aggregation off.
+        # A balance check does not postpone the daily aggregation.
         if outcome.job_result.state == "ended" and job.kind != JobKind.BALANCE:
             changes["aggregated_at"] = now
             if outcome.status is ConnectionStatus.CONNECTED:
                 changes["successfully_aggregated_at"] = now
-        await member_rows.change_member(connection, locked.user_guid, locked.guid, changes)
-        return await find_member(connection, locked.user_guid, locked.guid)
+        await member_rows.change_member(connection, member.user_guid, member.guid, changes)
 
-    async def _tell(
+    async def _publish(
         self,
         connection: Connection,
         job: MemberJob,
-        locked: LockedMember,
+        before: LockedMember,
         outcome: Outcome,
-        member: Member,
         ingested: IngestResult | None,
     ) -> None:
-        changed = ingest_event = None
-        if outcome.status is not None and outcome.status is not locked.status:
+        member = await find_member(connection, job.user_guid, job.member_guid)
+        changed = finished = None
+        if outcome.status is not None and outcome.status is not before.status:
             changed = catalogue.connection_status(
                 member, outcome.status, callback_payload=job.callback_payload
             )
         if ingested is not None:
-            ingest_event = _event(job, member, ingested, self._clock.now())
+            finished = _event(job, member, ingested, self._clock.now())
         await self._journal.record(
             connection,
             Entry(
@@ -152,32 +169,32 @@ class JobFinisher:
                 detail={"kind": job.kind, "outcome": outcome.job_result.outcome or ""},
             ),
             changed,
-            ingest_event,
+            finished,
         )
 
 
 def determine_outcome(
-    job: MemberJob, locked: LockedMember, result: Result, *, waits_until: datetime, now: datetime
+    job: MemberJob, member: LockedMember, result: Result, *, waits_until: datetime, now: datetime
 ) -> Outcome:
     """What a result means for the job and its member. Pure.
 
     Args:
         job: whose result it is.
-        locked: the member.
-        result: what the bank said.
-        waits_until: how long a question would wait.
-        now: when the sitting ends.
+        member: before the result.
+        result: how the run ended.
+        waits_until: when the answers to a question would be too late.
+        now: when the run ended.
     """
     match result:
-        case Finished():
-            status = transition(MemberEvent.SUCCEEDED, locked.status)
+        case Completed(_, data):
+            status = transition(MemberEvent.SUCCEEDED, member.status)
             job_result = JobResult(
                 state="ended",
                 outcome=status,
                 ended_at=now,
                 is_authenticated=True,
                 has_processed_accounts=True,
-                has_processed_account_numbers=bool(result.numbers),
+                has_processed_account_numbers=bool(data.numbers),
                 has_processed_transactions=job.wants_transactions,
             )
             return Outcome(job_result, status, 0)
@@ -185,19 +202,19 @@ def determine_outcome(
             questions = job_rows.written_challenges([_challenge(each) for each in result.questions])
             job_result = JobResult(state="waiting", waits_until=waits_until, questions=questions)
             return Outcome(
-                job_result, transition(MemberEvent.ASKED, locked.status), locked.credential_failures
+                job_result, transition(MemberEvent.ASKED, member.status), member.credential_failures
             )
         case BankError():
-            failures = locked.credential_failures + isinstance(result, CredentialsDenied)
+            failures = member.credential_failures + isinstance(result, CredentialsDenied)
             status = status_after_failure(
                 result, credential_failures=failures, is_background=job.is_background
             )
             job_result = JobResult(state="ended", outcome=status, reason=result.problem, ended_at=now)
             return Outcome(job_result, status, failures)
         case MemberEvent():
-            status = transition(result, locked.status) or locked.status
+            status = transition(result, member.status) or member.status
             job_result = JobResult(state="ended", outcome=status, reason=REASONS[result], ended_at=now)
-            return Outcome(job_result, status, locked.credential_failures)
+            return Outcome(job_result, status, member.credential_failures)
 
 
 def _following(job: MemberJob) -> JobRequest:
@@ -212,14 +229,14 @@ def _following(job: MemberJob) -> JobRequest:
 
 def _challenge(question: Question) -> Challenge:
     options = [_option(option) for option in question.options]
-    with_pictures = question.type is ChallengeType.IMAGE_OPTIONS
+    has_images = question.type is ChallengeType.IMAGE_OPTIONS
     return Challenge(
         guid=ids.new("CRD"),
         key=question.key,
         type=question.type.value,
         label=question.label,
-        options=() if with_pictures else options,
-        image_options=options if with_pictures else (),
+        options=() if has_images else options,
+        image_options=options if has_images else (),
         image_data=question.image_data,
     )
 
@@ -229,7 +246,7 @@ def _option(option: Option) -> ChallengeOption:
 
 
 def _event(job: MemberJob, member: Member, ingested: IngestResult, now: datetime) -> catalogue.Event | None:
-    """What MX tells of a job of this kind; of an identification it tells nothing."""
+    """The event that MX sends for a job of this kind; for an identification it sends none."""
     counts = {
         "transactions_created_count": ingested.transactions_created_count,
         "transactions_updated_count": ingested.transactions_updated_count,

@@ -1,10 +1,10 @@
-"""Sittings: what a worker does with a member's job, and what it looks after when nobody wakes it.
+"""What a worker does with members' jobs.
 
-    work:  claim --> sit at the bank, outside any transaction, renewing the lease --> save, behind the fence
-    sweep: claims from the dead, gives up what was claimed too often, expires what nobody answered
-    refresh: the daily aggregation
+    work:    claim --> run the connector, outside of any transaction, renewing the lease --> save, if it is still ours
+    sweep:   finds jobs whose worker died, that were started too often, or whose questions were not answered
+    refresh: starts the daily aggregations
 
-Whoever lost the job meanwhile (its lease ran out, its credentials changed, its member is gone) saves nothing.
+A worker that lost its job (the lease ran out, the credentials changed, the member was deleted) saves nothing.
 """
 
 import asyncio
@@ -13,14 +13,16 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import stamina
 import structlog
 
-from coatcheck.connectors.contract import JobKind, Task
+from coatcheck.connectors.contract import Finished, JobKind, Session, SessionEnded, Task
 from coatcheck.db.database import Connection
 from coatcheck.errors import (
+    BankDataUnusable,
     BankError,
     BankFailed,
     BankTimedOut,
@@ -36,7 +38,7 @@ from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.job_queue import Queue
 from coatcheck.members.job_rows import JobKey, JobLease
 from coatcheck.members.member_rows import MemberKey
-from coatcheck.members.outcome import JobFinisher, LeaseLost, Result
+from coatcheck.members.outcome import Completed, JobFinisher, LeaseLost, Result
 from coatcheck.members.records import JobRequest, MemberJob
 from coatcheck.members.status import BACKGROUND, MemberEvent, status_after_start
 from coatcheck.vault.vault import SecretKind, WorkerReader
@@ -44,7 +46,7 @@ from coatcheck.vault.vault import SecretKind, WorkerReader
 log = structlog.get_logger(__name__)
 
 OURSELVES = "coatcheck"
-"""Who asks for the daily aggregation."""
+"""`requested_by` of the daily aggregation."""
 PATIENCE_WITH_WAKE_UPS = timedelta(seconds=10)
 """How long a job stays queued before the sweep takes its wake-up for lost."""
 RETRY_DEGRADED = timedelta(hours=1)
@@ -55,7 +57,7 @@ LONGEST_BACKOFF = 2.0
 
 
 async def end_tasks(*tasks: asyncio.Task[Any]) -> None:
-    """Cancels the tasks until they are done, five times at most; what they raise is of no interest any more.
+    """Cancels the tasks until they are done, five times at most, and ignores what they raise.
 
     Once is not always enough: on Python 3.11 `asyncio.wait_for`, which psycopg waits with, swallows a cancellation
     that comes at the moment its own wait is over (python/cpython#81839).
@@ -74,15 +76,16 @@ async def end_tasks(*tasks: asyncio.Task[Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class JobInputs:
-    """What is taken along to the bank."""
+    """What a run gets from the vault."""
 
     credentials: Mapping[str, str] = field(repr=False)
     answers: Mapping[str, str] | None = field(repr=False)
+    resume: bytes | None = field(repr=False)
     state: bytes | None = field(repr=False)
 
 
 class MemberSync:
-    """Built by the worker alone."""
+    """Runs connectors. Only workers build one."""
 
     def __init__(self, dependencies: Dependencies) -> None:
         self._settings = dependencies.settings
@@ -95,11 +98,11 @@ class MemberSync:
         self._finisher = JobFinisher(dependencies)
 
     async def work(self, user_guid: str, job_guid: str) -> None:
-        """One sitting, if the job is there to be claimed; else nothing.
+        """Runs the job if it can be claimed; otherwise does nothing.
 
         Raises:
-            Unavailable: the database went away. The lease runs out and the sweep wakes another.
-            CancelledError: the worker stops. The job was handed back.
+            Unavailable: the database stayed away. The lease runs out, and the job is claimed again.
+            CancelledError: the worker stops. The job was released.
         """
         key = JobKey(user_guid, job_guid)
         job = await self._claim(key)
@@ -109,7 +112,7 @@ class MemberSync:
             try:
                 await self._save(job, await self._run_connector(job))
             except LeaseLost:
-                log.warning("job.fenced", kind=job.kind)
+                log.warning("job.lease_lost", kind=job.kind)
             except asyncio.CancelledError:
                 await self._hand_back(job)
                 raise
@@ -183,7 +186,7 @@ class MemberSync:
         with contextlib.suppress(LeaseLost):
             async with self._db.transaction() as connection:
                 if job := await job_rows.find(connection, key, job_lease):
-                    await self._finisher.close(connection, job, member_event, job_lease)
+                    await self._finisher.finish_job(connection, job, member_event, job_lease)
 
     async def _hand_back(self, job: MemberJob) -> None:
         async with self._db.transaction() as connection:
@@ -191,56 +194,50 @@ class MemberSync:
                 await self._jobs.wake(connection, TaskKind.MEMBER_JOB, job.key, priority=1)
         log.info("job.handed_back", kind=job.kind)
 
-    # --- at the bank -------------------------------------------------------------------------------------
+    # --- running the connector ---------------------------------------------------------------------------
 
     async def _run_connector(self, job: MemberJob) -> Result:
-        """What the bank said; or why it was not asked.
+        """Runs the connector for `job_timeout` at most, and renews the lease meanwhile.
 
         Raises:
-            Lost: the job went to another meanwhile.
+            LeaseLost: another worker has the job now, or it was ended.
         """
         renewal = asyncio.create_task(self._renew(job))
-        sitting = asyncio.create_task(self._ask_bank(job))
+        run = asyncio.create_task(self._run(job))
         try:
             await asyncio.wait(
-                {renewal, sitting},
+                {renewal, run},
                 timeout=self._settings.job_timeout.total_seconds(),
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            if sitting.done():
-                return sitting.result()
+            if run.done():
+                return run.result()
             if renewal.done():
                 raise LeaseLost
             return BankTimedOut()
         finally:
-            await end_tasks(renewal, sitting)
+            await end_tasks(renewal, run)
 
     async def _renew(self, job: MemberJob) -> None:
-        """Keeps the lease while we sit; returns when the job is no longer ours."""
+        """Renews the lease until the job is no longer this worker's."""
         lease = self._settings.job_lease
         while True:
             await asyncio.sleep(lease.total_seconds() / 3)
-            # A database that is away for a moment takes nothing from us: the fence decides in the end.
+            # A database that is away for a moment ends nothing: whether the job is still ours is decided at the end.
             with contextlib.suppress(Unavailable):
                 async with self._db.connection() as connection:
                     if not await job_rows.renew(connection, job, self._clock.now() + lease):
                         return
 
-    async def _ask_bank(self, job: MemberJob) -> Result:
+    async def _run(self, job: MemberJob) -> Result:
+        """The result of the connector, or why it could not run.
+
+        Raises:
+            LeaseLost: the connector wanted to save a state of a job that is no longer this worker's.
+            Unavailable: the database stayed away for longer than the lease.
+        """
         try:
-            connector = self._registry.connector_for(job.institution_code)
-            async for attempt in self._patiently():
-                with attempt:
-                    inputs = await self._pack(job)
-            task = Task(
-                kind=JobKind(job.kind),
-                institution_code=job.institution_code,
-                member_guid=job.member_guid,
-                now=self._clock.now(),
-                include_transactions=job.include_transactions,
-                attempt=job.attempt,
-            )
-            return await connector.run(task, inputs.credentials, inputs.answers, inputs.state)
+            return await self._ask_institution(job)
         except BankError as error:
             return error
         except TimeoutError:
@@ -249,31 +246,89 @@ class MemberSync:
             return ConnectionDiscontinued()
         except UserDisabled:
             return MemberEvent.USER_DISABLED
+        except SessionEnded:
+            raise LeaseLost from None
         except Unavailable:
             raise
-        except Exception as error:  # noqa: BLE001 (a connector's own mistake must end its job, not the worker)
-            # Its name alone: what it says may hold what the bank said.
-            log.error("connector.failed", error=type(error).__name__)  # noqa: TRY400 (nor its traceback)
+        except Exception as error:  # noqa: BLE001 (a connector's bug must end its job, not the worker)
+            # Only the type: the message and the traceback may hold what the institution sent.
+            log.error("connector.failed", error=type(error).__name__)  # noqa: TRY400
             return BankFailed()
 
-    async def _pack(self, job: MemberJob) -> JobInputs:
-        """Opens what the bank wants to see.
+    async def _ask_institution(self, job: MemberJob) -> Result:
+        connector = self._registry.connector_for(job.institution_code)
+        async for attempt in self._retrying():
+            with attempt:
+                inputs = await self._job_inputs(job)
+        session = Session(
+            self._task(job),
+            inputs.credentials,
+            answers=inputs.answers,
+            resume=inputs.resume,
+            state=inputs.state,
+            store_state=partial(self._store_state, job),
+        )
+        result = await connector.run(session)
+        for (record, field_name), count in session.data.skipped.items():
+            log.warning("rows.skipped", record=record, field=field_name, count=count)
+        return Completed(result, session.data) if isinstance(result, Finished) else result
+
+    def _task(self, job: MemberJob) -> Task:
+        return Task(
+            kind=JobKind(job.kind),
+            institution_code=job.institution_code,
+            member_guid=job.member_guid,
+            now=self._clock.now(),
+            include_transactions=job.include_transactions,
+            attempt=job.attempt,
+            is_background=job.is_background,
+        )
+
+    async def _store_state(self, job: MemberJob, state: bytes) -> None:
+        """Saves a connector's state in a transaction of its own, which renews the lease.
 
         Raises:
-            UserDisabled: the user's data is not to be touched.
-            CredentialsMissing: there are none.
+            SessionEnded: the job is no longer this worker's; nothing was saved.
+            Unavailable: the database stayed away for longer than the lease.
+        """
+        async for attempt in self._retrying():
+            with attempt:
+                async with self._db.transaction() as connection:
+                    await self._hold(connection, job)
+                    await self._vault.store_secret(
+                        connection,
+                        owner_guid=job.user_guid,
+                        record_guid=job.member_guid,
+                        kind=SecretKind.STATE,
+                        value=state,
+                    )
+
+    async def _hold(self, connection: Connection, job: MemberJob) -> None:
+        """Locks the member and the job of this worker until the transaction ends."""
+        try:
+            await member_rows.lock_member(connection, job.user_guid, job.member_guid)
+        except NotFound:
+            raise SessionEnded from None
+        if not await job_rows.renew(connection, job, self._clock.now() + self._settings.job_lease):
+            raise SessionEnded
+
+    async def _job_inputs(self, job: MemberJob) -> JobInputs:
+        """Opens what the run needs, and records the disclosure.
+
+        Raises:
+            UserDisabled: the user's data must not be read.
+            CredentialsMissing: the member has no credentials.
         """
         async with self._db.connection() as connection:
             if await member_rows.is_disabled(connection, job.user_guid):
                 raise UserDisabled
             credentials = await self._open(connection, job, job.member_guid, SecretKind.CREDENTIALS)
             answers = await self._open(connection, job, job.guid, SecretKind.ANSWERS)
-            state = await self._open(connection, job, job.guid, SecretKind.STATE)
-            if state is None:
-                state = await self._open(connection, job, job.member_guid, SecretKind.STATE)
+            resume = await self._open(connection, job, job.guid, SecretKind.STATE)
+            state = await self._open(connection, job, job.member_guid, SecretKind.STATE)
         if credentials is None:
             raise CredentialsMissing
-        return JobInputs(json.loads(credentials), json.loads(answers) if answers else None, state)
+        return JobInputs(json.loads(credentials), json.loads(answers) if answers else None, resume, state)
 
     async def _open(
         self, connection: Connection, job: MemberJob, record_guid: str, kind: SecretKind
@@ -287,37 +342,37 @@ class MemberSync:
         )
 
     async def _save(self, job: MemberJob, result: Result) -> None:
-        """Keeps the result; or, where it cannot be kept, that the bank failed.
+        """Saves the result; if it cannot be saved, ends the job as failed.
 
         Raises:
-            Lost: the fence was down.
+            LeaseLost: the job is no longer this worker's.
             Unavailable: the database stayed away for longer than the lease.
         """
         try:
-            await self._close(job, result)
+            await self._finish_job(job, result)
         except (LeaseLost, Unavailable):
             raise
-        except Exception as error:  # noqa: BLE001 (whatever a bank gave, its job ends, and is not begun again)
-            # Its name alone: what it says may hold what the bank said.
-            log.error("result.unusable", kind=job.kind, error=type(error).__name__)  # noqa: TRY400 (nor its traceback)
-            await self._close(job, BankFailed("What the institution gave cannot be kept."))
+        except Exception as error:  # noqa: BLE001 (a result that cannot be saved ends its job, which is not repeated)
+            # Only the type: the message and the traceback may hold what the institution sent.
+            log.error("result.unusable", kind=job.kind, error=type(error).__name__)  # noqa: TRY400
+            await self._finish_job(job, BankDataUnusable())
 
-    async def _close(self, job: MemberJob, result: Result) -> None:
-        """Closes the sitting, in one transaction behind the fence.
+    async def _finish_job(self, job: MemberJob, result: Result) -> None:
+        """Ends the job in one transaction, if it is still this worker's.
 
-        A database that goes away in the middle is tried again: if the first try did commit, the fence stops
-        the second.
+        The transaction is repeated while the database is away: if the first one was committed after all, the
+        second finds the job ended.
 
         Raises:
-            Lost: the fence was down.
+            LeaseLost: the job is no longer this worker's.
             Unavailable: the database stayed away for longer than the lease.
         """
-        async for attempt in self._patiently():
+        async for attempt in self._retrying():
             with attempt:
                 async with self._db.transaction() as connection:
-                    await self._finisher.close(connection, job, result, job_rows.ours(job))
+                    await self._finisher.finish_job(connection, job, result, job_rows.ours(job))
 
-    def _patiently(self) -> AsyncIterator[stamina.Attempt]:
+    def _retrying(self) -> AsyncIterator[stamina.Attempt]:
         """Attempts, for as long as a lease lasts, while the database is away."""
         return stamina.retry_context(
             on=Unavailable, attempts=None, timeout=self._settings.job_lease, wait_max=LONGEST_BACKOFF

@@ -1,1 +1,1 @@
-"""The sandbox bank: a connector like any other, with customers, money and bad days that are computed."""
+"""The sandbox bank: invented institutions whose data is a function of the seed and the login."""

@@ -62,7 +62,7 @@ class _Request:
     state: str
 
 
-class ConsentSite:
+class AuthorizationPages:
     """The ASGI application; it is mounted anywhere and looks at the end of the path alone."""
 
     def __init__(

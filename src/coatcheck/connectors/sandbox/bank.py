@@ -2,26 +2,34 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
 from urllib.parse import urlencode
 
-from coatcheck.clock import Clock
 from coatcheck.connectors.contract import (
     ASGIApp,
+    AuthorizationRequest,
+    AuthorizationResponse,
+    BankAccount,
+    BankNumbers,
+    BankOwner,
     BankStatement,
+    BankTransaction,
     Connector,
+    ConnectorContext,
     Deposits,
     Finished,
     Institution,
     JobKind,
     Merchant,
     NeedsAnswers,
+    Session,
     Task,
 )
 from coatcheck.connectors.sandbox import bank_data
-from coatcheck.connectors.sandbox.authorization_page import CLIENT_ID, ConsentSite
+from coatcheck.connectors.sandbox.authorization_page import CLIENT_ID, AuthorizationPages
 from coatcheck.connectors.sandbox.challenges import QUESTIONS, check_password, next_question
 from coatcheck.connectors.sandbox.consent import Consents, Grant, challenge_of
 from coatcheck.connectors.sandbox.household import household
@@ -29,7 +37,7 @@ from coatcheck.connectors.sandbox.institutions import institutions
 from coatcheck.connectors.sandbox.logins import Login, parse_login
 from coatcheck.connectors.sandbox.merchants import merchants
 from coatcheck.connectors.sandbox.numbers import seeded
-from coatcheck.connectors.sandbox.statements import MONTHS, statements
+from coatcheck.connectors.sandbox.statements import statements
 from coatcheck.errors import (
     ActionNeeded,
     BankError,
@@ -44,7 +52,7 @@ from coatcheck.errors import (
     LoginLocked,
 )
 
-_FAILING: Mapping[str, type[BankError]] = MappingProxyType(
+_ERROR_CONTROLS: Mapping[str, type[BankError]] = MappingProxyType(
     {
         "http_500": BankFailed,
         "http_503": BankUnavailable,
@@ -56,40 +64,51 @@ _FAILING: Mapping[str, type[BankError]] = MappingProxyType(
         "discontinued": ConnectionDiscontinued,
     }
 )
-"""Controls that end a sitting with an error."""
+"""Controls that make a run fail."""
 
-_DAYS: Mapping[JobKind, int] = MappingProxyType(
-    {
-        JobKind.AGGREGATION: 90,
-        JobKind.HISTORY: 730,
-        JobKind.STATEMENT: 31 * MONTHS,
-    }
-)
-"""How far back the books are read."""
+PAGE = 500
+"""Transactions that are added together."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Generated:
+    accounts: Sequence[BankAccount]
+    numbers: Sequence[BankNumbers]
+    owners: Sequence[BankOwner]
+    transactions: Sequence[BankTransaction]
+    statements: Sequence[BankStatement]
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSettings:
+    seed: int = 1
+    """Determines all data of the sandbox bank."""
 
 
 class SandboxBank(Connector):
-    """Everything it says follows from the seed, the institution, the login and the time in the task.
+    """Its data is a function of the seed, the institution, the login and the time in the task.
 
-    Credentials: any login, with controls (`logins.CONTROLS`); the password decides (`challenges`). It keeps
-    nothing between sittings and asks its questions anew in each.
+    Credentials: any login, with controls (`logins.CONTROLS`); the password decides the outcome (`challenges`). It
+    keeps no state, so it asks its questions in every job.
     """
 
-    name = "sandbox"
+    settings_type = SandboxSettings
     sends_deposits = True
 
-    def __init__(self, *, seed: int, base_url: str, clock: Clock) -> None:
-        self._seed = seed
-        self._clock = clock
+    def __init__(self, context: ConnectorContext[SandboxSettings]) -> None:
+        super().__init__(context)
+        self._seed = context.settings.seed
+        self._clock = context.clock
         self._institutions = {institution.code: institution for institution in institutions()}
-        self._consents = Consents(seed)
-        self._page = f"{base_url.rstrip('/')}/banks/{self.name}/authorize"
-        self.site: ASGIApp | None = ConsentSite(
-            self._institutions,
-            self._consents,
-            redirect_uri=f"{base_url.rstrip('/')}/oauth/callback",
-            clock=clock,
+        self._consents = Consents(self._seed)
+        self._authorize_url = f"{context.pages_url}/authorize"
+        self._pages = AuthorizationPages(
+            self._institutions, self._consents, redirect_uri=context.redirect_uri, clock=context.clock
         )
+
+    @property
+    def pages(self) -> ASGIApp:
+        return self._pages
 
     def institutions(self) -> Sequence[Institution]:
         return tuple(self._institutions.values())
@@ -97,106 +116,106 @@ class SandboxBank(Connector):
     def merchants(self) -> Sequence[Merchant]:
         return merchants()
 
-    async def run(
-        self,
-        task: Task,
-        credentials: Mapping[str, str],
-        answers: Mapping[str, str] | None,
-        state: bytes | None,
-    ) -> Finished | NeedsAnswers:
+    async def run(self, session: Session) -> Finished | NeedsAnswers:
+        task = session.task
         institution = self._institutions[task.institution_code]
         if task.kind not in institution.supports:
             raise BankFailed("The institution does not offer this.")
-        login, password = _signed_in(institution, credentials)
+        login, password = _sign_in(institution, session.credentials)
         if institution.supports_oauth:
-            self._consents.check(institution.code, credentials)
-        await self._misbehave(login, task)
+            self._consents.check(institution.code, session.credentials)
+        await self._apply_failure_controls(login, task)
         check_password(password)
         kind = QUESTIONS.get(password)
         rounds = 2 if login.has("mfa_twice") else 1 if kind else 0
-        if asking := next_question(kind, rounds, answers, state):
-            return asking
-        return await asyncio.to_thread(self._read, task, institution, login)
+        if needs_answers := next_question(kind, rounds, session.answers, session.resume):
+            return needs_answers
+        if not login.has("empty"):
+            # Generating takes CPU time: it must not stop the event loop.
+            await self._add(session, await asyncio.to_thread(self._generate, task, institution, login))
+        return Finished()
 
-    def authorize(self, *, institution_code: str, state: str, redirect_uri: str, code_challenge: str) -> str:
-        if not self._institutions[institution_code].supports_oauth:
+    async def authorize(self, request: AuthorizationRequest) -> str:
+        if not self._institutions[request.institution_code].supports_oauth:
             raise JobNotSupported
-        request = {
+        query = {
             "response_type": "code",
             "client_id": CLIENT_ID,
-            "institution": institution_code,
-            "redirect_uri": redirect_uri,
-            "state": state,
-            "code_challenge": code_challenge,
+            "institution": request.institution_code,
+            "redirect_uri": request.redirect_uri,
+            "state": request.state,
+            "code_challenge": request.code_challenge,
             "code_challenge_method": "S256",
         }
-        return f"{self._page}?{urlencode(request)}"
+        return f"{self._authorize_url}?{urlencode(query)}"
 
-    async def complete(
-        self, *, institution_code: str, code: str, code_verifier: str, redirect_uri: str
-    ) -> Mapping[str, str]:
-        grant = Grant(institution_code, redirect_uri, challenge_of(code_verifier))
-        return self._consents.redeem(code, grant, self._clock.now())
+    async def complete(self, response: AuthorizationResponse) -> Mapping[str, str]:
+        grant = Grant(response.institution_code, response.redirect_uri, challenge_of(response.code_verifier))
+        return self._consents.redeem(response.code, grant, self._clock.now())
 
-    async def send_deposits(self, *, routing_number: str, account_number: str, now: datetime) -> Deposits:  # noqa: ARG002 (the contract's)
-        """Sends amounts that a tester can tell from the account number.
+    async def send_deposits(self, *, routing_number: str, account_number: str, now: datetime) -> Deposits:  # noqa: ARG002 (the contract names it)
+        """The amounts follow from the account number, so that a tester knows them.
 
-        The first is the last digit plus 1 cents, the second the last digit but one plus 11 cents: 0.03 and
-        0.15 go to 1234567842. They arrive at 14:00 UTC of the next weekday, at once where the number begins
-        with 3333.
+        The first is the last digit plus 1 cents, the second the last digit but one plus 11 cents: 1234567842
+        gets 0.03 and 0.15. They arrive at 14:00 UTC on the next weekday, or at once if the number begins with
+        3333.
         """
         before, last = (int(digit) for digit in f"00{''.join(filter(str.isdecimal, account_number))}"[-2:])
         amounts = (Decimal(last + 1) / 100, Decimal(before + 11) / 100)
         arrive_at = now if account_number.startswith("3333") else _next_weekday(now)
         return Deposits(amounts, arrive_at)
 
-    def _read(self, task: Task, institution: Institution, login: Login) -> Finished:
-        """What the task asks for. Computed, so it is CPU time: kept off the event loop."""
+    def _generate(self, task: Task, institution: Institution, login: Login) -> _Generated:
         home = household(self._seed, institution, login)
-        if login.has("empty"):
-            return Finished(())
-        since = task.now.date() - timedelta(days=_DAYS.get(task.kind, 0))
-        at_desk = bank_data.session(self._seed, institution, login, home, since=since, now=task.now)
-        wants_transactions = task.kind is JobKind.HISTORY or (
-            task.kind is JobKind.AGGREGATION and task.include_transactions
-        )
-        return Finished(
-            accounts=bank_data.accounts(at_desk),
-            numbers=bank_data.numbers(at_desk, task.member_guid) if task.kind is JobKind.VERIFICATION else (),
-            owners=bank_data.owners(at_desk) if task.kind is JobKind.IDENTIFICATION else (),
-            transactions=bank_data.transactions(at_desk, since) if wants_transactions else (),
-            statements=_printed(at_desk) if task.kind is JobKind.STATEMENT else (),
+        records = bank_data.records_of(self._seed, institution, login, home, since=task.since, now=task.now)
+        kind = task.kind
+        return _Generated(
+            accounts=bank_data.accounts(records),
+            numbers=bank_data.numbers(records, task.member_guid) if kind is JobKind.VERIFICATION else (),
+            owners=bank_data.owners(records) if kind is JobKind.IDENTIFICATION else (),
+            transactions=bank_data.transactions(records, task.since) if task.wants_transactions else (),
+            statements=_statements(records) if kind is JobKind.STATEMENT else (),
         )
 
-    async def _misbehave(self, login: Login, task: Task) -> None:
-        """Does what the login's controls say about the connection itself."""
+    async def _add(self, session: Session, generated: _Generated) -> None:
+        await session.add_accounts(generated.accounts)
+        await session.add_numbers(generated.numbers)
+        await session.add_owners(generated.owners)
+        for start in range(0, len(generated.transactions), PAGE):
+            await session.add_transactions(generated.transactions[start : start + PAGE])
+        await session.add_statements(generated.statements)
+
+    async def _apply_failure_controls(self, login: Login, task: Task) -> None:
+        """Waits or fails as the login's controls say."""
         if login.has("hang"):
             await asyncio.Event().wait()
         if login.has("slow"):
             await asyncio.sleep(login.number("slow", 3))
-        for control, failure in _FAILING.items():
+        for control, error in _ERROR_CONTROLS.items():
             if login.has(control):
-                raise failure
+                raise error
         draw = seeded(self._seed, "flaky", task.member_guid, task.kind, task.now, task.attempt).random()
         if login.has("flaky") and draw < login.number("flaky", 0.5):
             raise BankUnavailable
 
 
-def _printed(session: bank_data.BankSession) -> tuple[BankStatement, ...]:
-    from coatcheck.connectors.sandbox import pdf  # noqa: PLC0415 (web and worker load the same connector; only the worker's jobs get here, and the web process is spared reportlab)
+def _statements(records: bank_data.BankRecords) -> Sequence[BankStatement]:
+    from coatcheck.connectors.sandbox import pdf  # noqa: PLC0415 (only a worker's statement jobs get here; the web process loads the same connector and is spared reportlab)
 
-    return tuple(
+    return [
         BankStatement(
-            account_id=each.account_id,
-            id=f"{each.account_id}-{each.end:%Y-%m}",
-            period_end=each.end,
-            pdf=pdf.printed(each),
+            account_id=each.account_id, id=f"{each.account_id}-{each.end:%Y-%m}", pdf=pdf.render(each)
         )
-        for each in statements(session)
-    )
+        for each in statements(records)
+    ]
 
 
-def _signed_in(institution: Institution, credentials: Mapping[str, str]) -> tuple[Login, str]:
+def _sign_in(institution: Institution, credentials: Mapping[str, str]) -> tuple[Login, str]:
+    """The login and the password.
+
+    Raises:
+        CredentialsMissing: one of them is empty.
+    """
     login = credentials.get("LOGIN", "")
     password = credentials.get("PASSWORD", "")
     if not login or not (password or institution.supports_oauth):

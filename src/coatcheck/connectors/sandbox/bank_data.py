@@ -30,7 +30,7 @@ _NAMELESS_INSTITUTIONS = frozenset({"mxbank", "mx_bank_oauth"})
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class BankSession:
+class BankRecords:
     """A customer at the counter: whose books are open, and at what time."""
 
     seed: int
@@ -72,9 +72,9 @@ class BankSession:
         return (each for each in self.movements[place] if each.at <= self.at and each.posted > self.settled)
 
 
-def session(
+def records_of(
     seed: int, institution: Institution, login: Login, home: Household, *, since: date, now: datetime
-) -> BankSession:
+) -> BankRecords:
     """Opens the books from `since`, or from before the last month where that is earlier, until `now`."""
     month = month_of(now.date())
     first_month = min(month_of(since), month) - 1
@@ -82,7 +82,7 @@ def session(
     for each in ledger.movements(home, first_month, month):
         written[each.place].append(each)
     at = (int(now.timestamp()) + _UNIX_EPOCH) // 60
-    return BankSession(
+    return BankRecords(
         seed=seed,
         institution=institution,
         login=login,
@@ -94,52 +94,52 @@ def session(
     )
 
 
-def accounts(session: BankSession) -> tuple[BankAccount, ...]:
-    return tuple(_account(session, place, account) for place, account in enumerate(session.home.accounts))
+def accounts(records: BankRecords) -> tuple[BankAccount, ...]:
+    return tuple(_account(records, place, account) for place, account in enumerate(records.home.accounts))
 
 
-def numbers(session: BankSession, member_guid: str) -> tuple[BankNumbers, ...]:
+def numbers(records: BankRecords, member_guid: str) -> tuple[BankNumbers, ...]:
     """Of what can be paid to: checking and savings."""
     return tuple(
-        _numbers(session, account, member_guid)
-        for account in session.home.accounts
+        _numbers(records, account, member_guid)
+        for account in records.home.accounts
         if account.kind.type in {"CHECKING", "SAVINGS"}
     )
 
 
-def owners(session: BankSession) -> tuple[BankOwner, ...]:
-    if session.login.has("no_owner"):
+def owners(records: BankRecords) -> tuple[BankOwner, ...]:
+    if records.login.has("no_owner"):
         return ()
-    name = session.login.name + ("'s stranger" if session.login.has("name_mismatch") else "")
+    name = records.login.name + ("'s stranger" if records.login.has("name_mismatch") else "")
     return tuple(
         owner(
-            session.seed,
+            records.seed,
             name,
             place,
             account_id=account.id,
-            is_company=session.is_business and place == 0,
-            in_canada=session.is_canadian,
-            has_name_parts=session.institution.code not in _NAMELESS_INSTITUTIONS,
+            is_company=records.is_business and place == 0,
+            in_canada=records.is_canadian,
+            has_name_parts=records.institution.code not in _NAMELESS_INSTITUTIONS,
         )
-        for account in session.home.accounts
-        for place in range(2 if _is_joint(session) else 1)
+        for account in records.home.accounts
+        for place in range(2 if _is_joint(records) else 1)
     )
 
 
-def transactions(session: BankSession, since: date) -> tuple[BankTransaction, ...]:
+def transactions(records: BankRecords, since: date) -> tuple[BankTransaction, ...]:
     """From `since` on, oldest first."""
-    if session.login.has("no_tx"):
+    if records.login.has("no_tx"):
         return ()
-    start, currency = since.toordinal() * DAY, session.currency_code
-    pending_only = session.login.has("pending_only")
+    start, currency = since.toordinal() * DAY, records.currency_code
+    pending_only = records.login.has("pending_only")
     told = sorted(
         (each.at, place, each)
-        for place, own in enumerate(session.movements)
+        for place, own in enumerate(records.movements)
         for each in own
-        if start <= each.at <= session.at and not (pending_only and each.posted <= session.settled)
+        if start <= each.at <= records.at and not (pending_only and each.posted <= records.settled)
     )
-    ids = [account.id for account in session.home.accounts]
-    return tuple(_transaction(each, ids[place], session.settled, currency) for _, place, each in told)
+    ids = [account.id for account in records.home.accounts]
+    return tuple(_transaction(each, ids[place], records.settled, currency) for _, place, each in told)
 
 
 def money(cents: int) -> Decimal:
@@ -150,37 +150,37 @@ def moment(minutes: int) -> datetime:
     return datetime.fromtimestamp(minutes * 60 - _UNIX_EPOCH, UTC)
 
 
-def _account(session: BankSession, place: int, account: Account) -> BankAccount:
+def _account(records: BankRecords, place: int, account: Account) -> BankAccount:
     kind = account.kind
     told = BankAccount(
         id=account.id,
         name=account.name,
         type=kind.type,
         subtype=kind.subtype,
-        balance=money(-session.balance(place) if kind.is_debt else session.balance(place)),
-        currency_code=session.currency_code,
+        balance=money(-records.balance(place) if kind.is_debt else records.balance(place)),
+        currency_code=records.currency_code,
         account_number_mask=account.number[-4:],
-        account_ownership=_ownership(session),
+        account_ownership=_ownership(records),
         started_on=account.opened_on,
         is_closed=account.is_closed,
-        is_business=session.is_business,
+        is_business=records.is_business,
     )
     if kind.term:
-        return _with_loan_terms(session, place, told)
+        return _with_loan_terms(records, place, told)
     if kind.is_debt:
-        return _with_credit_terms(session, place, told)
+        return _with_credit_terms(records, place, told)
     if kind.type == "INVESTMENT":
-        return _with_holdings(session, place, told)
-    return _with_deposit_terms(session, place, told)
+        return _with_holdings(records, place, told)
+    return _with_deposit_terms(records, place, told)
 
 
-def _with_deposit_terms(session: BankSession, place: int, told: BankAccount) -> BankAccount:
-    kind = session.home.accounts[place].kind
-    available = session.balance(place) + sum(each.held for each in session.pending(place))
+def _with_deposit_terms(records: BankRecords, place: int, told: BankAccount) -> BankAccount:
+    kind = records.home.accounts[place].kind
+    available = records.balance(place) + sum(each.held for each in records.pending(place))
     matures = None
     if kind.subtype == "CERTIFICATE_OF_DEPOSIT" and told.started_on:
-        passed = told.started_on.replace(year=session.today.year) <= session.today
-        matures = told.started_on.replace(year=session.today.year + passed)
+        passed = told.started_on.replace(year=records.today.year) <= records.today
+        matures = told.started_on.replace(year=records.today.year + passed)
     return replace(
         told,
         available_balance=money(available),
@@ -192,30 +192,30 @@ def _with_deposit_terms(session: BankSession, place: int, told: BankAccount) -> 
     )
 
 
-def _with_credit_terms(session: BankSession, place: int, told: BankAccount) -> BankAccount:
-    account = session.home.accounts[place]
-    limit, pending = account.credit_limit, sum(each.held for each in session.pending(place))
-    statement = -session.balance(place, first_day(month_of(session.today)) * DAY)
-    last = _last_payment(session, place)
+def _with_credit_terms(records: BankRecords, place: int, told: BankAccount) -> BankAccount:
+    account = records.home.accounts[place]
+    limit, pending = account.credit_limit, sum(each.held for each in records.pending(place))
+    statement = -records.balance(place, first_day(month_of(records.today)) * DAY)
+    last = _last_payment(records, place)
     return replace(
         told,
         apr=_percent(account.kind.rate),
         interest_rate=_percent(account.kind.rate),
         credit_limit=money(limit),
-        available_credit=money(limit + session.balance(place) + pending),
+        available_credit=money(limit + records.balance(place) + pending),
         statement_balance=money(statement),
         minimum_payment=money(min(statement, max(2500, statement // 50))),
-        payment_due_at=_next_payment_at(session, account),
+        payment_due_at=_next_payment_at(records, account),
         last_payment=money(last.cents) if last else None,
         last_payment_at=moment(last.posted) if last else None,
     )
 
 
-def _with_loan_terms(session: BankSession, place: int, told: BankAccount) -> BankAccount:
-    account = session.home.accounts[place]
-    month = month_of(session.today)
+def _with_loan_terms(records: BankRecords, place: int, told: BankAccount) -> BankAccount:
+    account = records.home.accounts[place]
+    month = month_of(records.today)
     given = month - account.age(month)
-    last = _last_payment(session, place)
+    last = _last_payment(records, place)
     return replace(
         told,
         interest_rate=_percent(account.kind.rate),
@@ -223,7 +223,7 @@ def _with_loan_terms(session: BankSession, place: int, told: BankAccount) -> Ban
         original_balance=money(account.principal),
         payoff_balance=told.balance,
         minimum_payment=money(account.payment),
-        payment_due_at=_next_payment_at(session, account),
+        payment_due_at=_next_payment_at(records, account),
         last_payment=money(last.cents) if last else None,
         last_payment_at=moment(last.posted) if last else None,
         started_on=date.fromordinal(first_day(given)),
@@ -231,10 +231,10 @@ def _with_loan_terms(session: BankSession, place: int, told: BankAccount) -> Ban
     )
 
 
-def _with_holdings(session: BankSession, place: int, told: BankAccount) -> BankAccount:
+def _with_holdings(records: BankRecords, place: int, told: BankAccount) -> BankAccount:
     """The ledger of an investment is its cash; what it holds besides follows the market."""
-    cash = session.balance(place)
-    value = money(cash + session.home.accounts[place].market_value(session.at // DAY))
+    cash = records.balance(place)
+    value = money(cash + records.home.accounts[place].market_value(records.at // DAY))
     return replace(
         told,
         balance=value,
@@ -244,49 +244,48 @@ def _with_holdings(session: BankSession, place: int, told: BankAccount) -> BankA
     )
 
 
-def _last_payment(session: BankSession, place: int) -> Movement | None:
+def _last_payment(records: BankRecords, place: int) -> Movement | None:
     paid = (
         each
-        for each in session.movements[place]
-        if each.memo and each.cents > 0 and each.posted <= session.settled
+        for each in records.movements[place]
+        if each.memo and each.cents > 0 and each.posted <= records.settled
     )
     return max(paid, key=lambda each: each.posted, default=None)
 
 
-def _next_payment_at(session: BankSession, account: Account) -> datetime:
-    month = month_of(session.today)
+def _next_payment_at(records: BankRecords, account: Account) -> datetime:
+    month = month_of(records.today)
     due = ledger.transfer_time(account, month)
-    return moment(due if due > session.at else ledger.transfer_time(account, month + 1))
+    return moment(due if due > records.at else ledger.transfer_time(account, month + 1))
 
 
 def _percent(rate: float) -> Decimal:
     return Decimal(round(rate * 10_000)).scaleb(-2)
 
 
-def _is_joint(session: BankSession) -> bool:
-    return session.institution.code == _JOINT_INSTITUTION or session.login.has("joint")
+def _is_joint(records: BankRecords) -> bool:
+    return records.institution.code == _JOINT_INSTITUTION or records.login.has("joint")
 
 
-def _ownership(session: BankSession) -> str:
-    if session.login.has("no_owner"):
+def _ownership(records: BankRecords) -> str:
+    if records.login.has("no_owner"):
         return "UNKNOWN"
-    return "JOINT" if _is_joint(session) else "INDIVIDUAL"
+    return "JOINT" if _is_joint(records) else "INDIVIDUAL"
 
 
-def _numbers(session: BankSession, account: Account, member_guid: str) -> BankNumbers:
-    login = session.login
+def _numbers(records: BankRecords, account: Account, member_guid: str) -> BankNumbers:
+    login = records.login
     told = BankNumbers(
         account_id=account.id,
         account_number=account.number,
-        is_tokenized=login.has("tokenized"),
         passed_validation=not login.has("wrong_number"),
     )
-    if told.is_tokenized:
+    if login.has("tokenized"):
         told = replace(told, account_number=account_number(seeded("token", account.key, member_guid)))
-    if session.is_canadian:
-        institution_number, transit_number = _canadian(session.institution)
+    if records.is_canadian:
+        institution_number, transit_number = _canadian(records.institution)
         return replace(told, institution_number=institution_number, transit_number=transit_number)
-    return replace(told, routing_number=_routing_number(session.institution, login))
+    return replace(told, routing_number=_routing_number(records.institution, login))
 
 
 def _routing_number(institution: Institution, login: Login) -> str:

@@ -1,6 +1,7 @@
-"""What a password leads to, and the security questions: MX Bank's published table and our additions.
+"""What each password leads to, and the security questions: MX Bank's published table and additions.
 
-password -> error | question -> answer -> error | rejected | next question | in
+password -> error | success | question
+answer   -> error | success | rejected | another question
 """
 
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from coatcheck.errors import (
 CORRECT = "correct"
 """The right answer to every question."""
 AGAIN = "challenge"
-"""The answer that brings another question."""
+"""The answer that leads to another question."""
 
 REFUSALS: Mapping[str, type[BankError]] = MappingProxyType(
     {
@@ -44,7 +45,7 @@ QUESTIONS: Mapping[str, ChallengeType] = MappingProxyType(
         "token": ChallengeType.TOKEN,
     }
 )
-"""Passwords that lead to a question. MX has the first three; the other two are ours."""
+"""Passwords that lead to a question. MX has the first three; the other two are additions."""
 
 _LABELS = {
     ChallengeType.TEXT: "What city were you born in?",
@@ -61,16 +62,16 @@ _STREETS = (
     Option("Quarry Row (server error)", "SERVER_ERROR"),
 )
 _SHAPES = (
-    Option("Circle (correct)", CORRECT, images.circle()),
-    Option("Square (wrong)", "wrong", images.square()),
-    Option("Triangle (unavailable)", "UNAVAILABLE", images.triangle()),
+    Option("Circle (correct)", CORRECT, images.challenge_image("circle")),
+    Option("Square (wrong)", "wrong", images.challenge_image("square")),
+    Option("Triangle (unavailable)", "UNAVAILABLE", images.challenge_image("triangle")),
 )
 _OPTIONS = {ChallengeType.OPTIONS: _STREETS, ChallengeType.IMAGE_OPTIONS: _SHAPES}
-_PICTURE = images.written(CORRECT)
+_IMAGE = images.challenge_image(CORRECT)
 
 
 def check_password(password: str) -> None:
-    """Lets every word pass but the error words.
+    """Refuses the error words.
 
     Raises:
         BankError: the password is one of `REFUSALS`.
@@ -80,44 +81,44 @@ def check_password(password: str) -> None:
 
 
 def next_question(
-    kind: ChallengeType | None, rounds: int, answers: Mapping[str, str] | None, state: bytes | None
+    kind: ChallengeType | None, rounds: int, answers: Mapping[str, str] | None, resume: bytes | None
 ) -> NeedsAnswers | None:
-    """The question that still stands between the user and the bank, None when none does.
+    """The next question for the user; None if all are answered.
 
     Args:
-        kind: what the bank asks for, None when the password leads to no question.
-        rounds: how many right answers it wants.
-        answers: as given to `run`.
-        state: the number of the round that was asked, as this function returned it.
+        kind: of the questions; None if the password leads to none.
+        rounds: how many right answers are needed.
+        answers: as in `Session.answers`.
+        resume: the number of the question that was asked, as this function returned it.
 
     Raises:
         BankError: the answer was an error word.
-        AnswerRejected: the answer was wrong, or missing.
+        AnswerRejected: the answer was wrong or missing.
     """
     if rounds == 0:
         return None
     kind = kind or ChallengeType.TEXT
-    if answers is None or state is None:
-        return _asking(kind, 1)
-    asked = int(state)
+    if answers is None or resume is None:
+        return _question(kind, 1)
+    asked = int(resume)
     answer = answers.get(_key(asked), "")
     check_password(answer)
     if answer not in {CORRECT, AGAIN}:
         raise AnswerRejected
     if answer == CORRECT and asked >= rounds:
         return None
-    return _asking(kind, asked + 1)
+    return _question(kind, asked + 1)
 
 
-def _asking(kind: ChallengeType, number: int) -> NeedsAnswers:
+def _question(kind: ChallengeType, number: int) -> NeedsAnswers:
     question = Question(
         key=_key(number),
         type=kind,
         label=_LABELS[kind],
         options=_OPTIONS.get(kind, ()),
-        image_data=_PICTURE if kind is ChallengeType.IMAGE_DATA else None,
+        image_data=_IMAGE if kind is ChallengeType.IMAGE_DATA else None,
     )
-    return NeedsAnswers((question,), state=str(number).encode())
+    return NeedsAnswers((question,), resume=str(number).encode())
 
 
 def _key(number: int) -> str:

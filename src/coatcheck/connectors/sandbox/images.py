@@ -1,28 +1,16 @@
-"""Pictures drawn in code: logos as SVG, security pictures as PNG (native apps cannot show SVG)."""
+"""Images of the sandbox bank: logos as SVG, security images as PNG, because native apps cannot show SVG."""
 
-import base64
-import struct
-import zlib
-from collections.abc import Callable
+from base64 import b64encode
 from html import escape
+from pathlib import Path
 
 from coatcheck.connectors.sandbox.numbers import seeded
 
-_LETTERS = {
-    "c": ("     ", "     ", " ### ", "#   #", "#    ", "#   #", " ### "),
-    "e": ("     ", "     ", " ### ", "#   #", "#####", "#    ", " ### "),
-    "o": ("     ", "     ", " ### ", "#   #", "#   #", "#   #", " ### "),
-    "r": ("     ", "     ", "# ## ", "##  #", "#    ", "#    ", "#    "),
-    "t": (" #   ", " #   ", "#### ", " #   ", " #   ", " #  #", "  ## "),
-}
-_SIDE = 48
-"""Pixels along one edge of a shape."""
-_SCALE = 4
-"""Pixels along one edge of a letter's dot."""
+_FILES = Path(__file__).parent / "challenge_images"
 
 
 def logo(name: str) -> str:
-    """A square with the institution's initials, in a colour of its own that white text reads well on."""
+    """A square with the institution's initials, in a colour of its own with enough contrast for white text."""
     hue = int(seeded("logo", name).random() * 360)
     initials = "".join(word[0] for word in name.split() if word[0].isalpha())[:2].upper()
     return (
@@ -35,36 +23,6 @@ def logo(name: str) -> str:
     )
 
 
-def written(word: str) -> str:
-    """A data URI of `word`, which must be made of the letters in `_LETTERS`, drawn in dots."""
-    rows = [" ".join(_LETTERS[letter][row] for letter in word) for row in range(7)]
-    width = len(rows[0])
-    return _png(
-        lambda x, y: 1 <= y // _SCALE <= 7 and rows[y // _SCALE - 1][x // _SCALE : x // _SCALE + 1] == "#",
-        width * _SCALE,
-        9 * _SCALE,
-    )
-
-
-def circle() -> str:
-    return _png(lambda x, y: (x - 24) ** 2 + (y - 24) ** 2 < 400, _SIDE, _SIDE)
-
-
-def square() -> str:
-    return _png(lambda x, y: 6 <= x < 42 and 6 <= y < 42, _SIDE, _SIDE)
-
-
-def triangle() -> str:
-    return _png(lambda x, y: 6 <= y < 42 and abs(x - 24) <= (y - 6) // 2, _SIDE, _SIDE)
-
-
-def _png(is_ink: Callable[[int, int], bool], width: int, height: int) -> str:
-    """A greyscale PNG (ISO/IEC 15948) as a data URI."""
-    rows = (bytes([0, *(40 if is_ink(x, y) else 240 for x in range(width))]) for y in range(height))
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"".join(rows), 9)), (b"IEND", b""))
-    body = b"".join(
-        struct.pack(">I", len(data)) + tag + data + struct.pack(">I", zlib.crc32(tag + data))
-        for tag, data in chunks
-    )
-    return "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n" + body).decode()
+def challenge_image(name: str) -> str:
+    """The PNG of this name as a data URI."""
+    return "data:image/png;base64," + b64encode((_FILES / f"{name}.png").read_bytes()).decode()

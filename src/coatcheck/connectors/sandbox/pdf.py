@@ -12,7 +12,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 558, 738, 60
 _LEADING = 14
 
 
-def printed(statement: Statement) -> bytes:
+def render(statement: Statement) -> bytes:
     """The same bytes for the same statement, always."""
     paper = BytesIO()
     canvas = Canvas(paper, pagesize=LETTER, invariant=1)

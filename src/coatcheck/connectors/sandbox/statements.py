@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 from coatcheck.connectors.sandbox import bank_data
-from coatcheck.connectors.sandbox.bank_data import BankSession, money
+from coatcheck.connectors.sandbox.bank_data import BankRecords, money
 from coatcheck.connectors.sandbox.household import first_day, month_of
 from coatcheck.connectors.sandbox.ledger import DAY
 
@@ -39,21 +39,21 @@ class Statement:
     lines: Sequence[Line]
 
 
-def statements(session: BankSession) -> Iterator[Statement]:
+def statements(records: BankRecords) -> Iterator[Statement]:
     """Of the last 12 full months, for what can be paid to; the visit's books must reach as far back."""
-    this_month = month_of(session.today)
-    for place, account in enumerate(session.home.accounts):
+    this_month = month_of(records.today)
+    for place, account in enumerate(records.home.accounts):
         if account.kind.type in {"CHECKING", "SAVINGS"}:
             for month in range(this_month - MONTHS, this_month):
-                yield _statement(session, place, month)
+                yield _statement(records, place, month)
 
 
-def _statement(session: BankSession, place: int, month: int) -> Statement:
-    account = session.home.accounts[place]
+def _statement(records: BankRecords, place: int, month: int) -> Statement:
+    account = records.home.accounts[place]
     first, after = first_day(month), first_day(month + 1)
-    running = opening = session.balance(place, first * DAY - 1)
+    running = opening = records.balance(place, first * DAY - 1)
     posted = sorted(
-        (each for each in session.movements[place] if first * DAY <= each.posted < after * DAY),
+        (each for each in records.movements[place] if first * DAY <= each.posted < after * DAY),
         key=lambda each: each.posted,
     )
     lines = []
@@ -63,20 +63,20 @@ def _statement(session: BankSession, place: int, month: int) -> Statement:
         lines.append(Line(day, each.entry.description, money(each.cents), money(running)))
     return Statement(
         account_id=account.id,
-        bank=session.institution.name,
+        bank=records.institution.name,
         account_name=account.name,
         mask=account.number[-4:],
-        owner_lines=_owner_lines(session, account.id),
+        owner_lines=_owner_lines(records, account.id),
         start=date.fromordinal(first),
         end=date.fromordinal(after - 1),
-        currency_code=session.currency_code,
+        currency_code=records.currency_code,
         opening=money(opening),
         closing=money(running),
         lines=lines,
     )
 
 
-def _owner_lines(session: BankSession, account_id: str) -> tuple[str, ...]:
-    owned = [each for each in bank_data.owners(session) if each.account_id == account_id]
+def _owner_lines(records: BankRecords, account_id: str) -> tuple[str, ...]:
+    owned = [each for each in bank_data.owners(records) if each.account_id == account_id]
     names = tuple(each.owner_name or "" for each in owned)
     return (*names, *(f"{each.address}, {each.city} {each.state} {each.postal_code}" for each in owned[:1]))

@@ -1,0 +1,156 @@
+"""Which connectors are installed: every package announces its own as an entry point of the group below."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from coatcheck.clock import Clock
+from coatcheck.config import Settings
+from coatcheck.connectors.contract import Connector, ConnectorContext
+from coatcheck.connectors.http_clients import Guard, HttpClients
+from coatcheck.connectors.settings import (
+    read_settings,
+    setting_names,
+    settings_by_connector,
+    shown_settings,
+)
+from coatcheck.errors import ConfigurationError
+
+GROUP = "coatcheck.connectors"
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledConnector:
+    """An entry point; nothing of its package is imported before `load`."""
+
+    name: str
+    distribution: str
+    version: str
+    entry_point: EntryPoint
+
+    def load(self) -> type[Connector]:
+        """The connector's class.
+
+        Raises:
+            ConfigurationError: it cannot be imported, or is no connector.
+        """
+        try:
+            found = self.entry_point.load()
+        except Exception as error:
+            raise ConfigurationError(
+                f"The connector {self.name} of {self.distribution} cannot be loaded.",
+                detail=f"{type(error).__name__}: {error}",
+            ) from error
+        if not (isinstance(found, type) and issubclass(found, Connector)):
+            raise ConfigurationError(
+                f"The entry point {self.name} of {self.distribution} leads to no Connector class."
+            )
+        return found
+
+
+def installed_connectors() -> Mapping[str, InstalledConnector]:
+    """All of this environment, by name.
+
+    Raises:
+        ConfigurationError: two distributions use the same name.
+    """
+    found: dict[str, InstalledConnector] = {}
+    for point in entry_points(group=GROUP):
+        distribution, version = (point.dist.name, point.dist.version) if point.dist else ("?", "?")
+        one = InstalledConnector(point.name, distribution, version, point)
+        if (other := found.setdefault(point.name, one)).distribution != distribution:
+            raise ConfigurationError(
+                f"The connector {point.name} is installed twice: by {other.distribution} and by {distribution}."
+            )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorStatus:
+    """An installed connector as an operator sees it."""
+
+    name: str
+    distribution: str
+    version: str
+    is_enabled: bool
+    institutions: int | None
+    """How many it reads; None unless it is enabled and its settings are usable."""
+    settings: Mapping[str, Any]
+    """By name; secrets are hidden. Without a value where the settings are not usable."""
+    problem: str | None
+    """Why it cannot be used."""
+
+
+def load_connectors(settings: Settings, clock: Clock, *, guard: Guard) -> Sequence[Connector]:
+    """Builds the connectors that `settings.connectors` names.
+
+    Args:
+        settings: which connectors, and their settings.
+        clock: what time it is.
+        guard: restricts an HTTP client to public addresses.
+
+    Raises:
+        ConfigurationError: a connector is not installed, cannot be loaded, or its settings are wrong.
+    """
+    installed = _installed_with(settings.connectors)
+    given = settings_by_connector(settings.connector, installed)
+    return tuple(
+        _build(installed[name], given.get(name, {}), settings.base_url, clock, guard)
+        for name in dict.fromkeys(settings.connectors)
+    )
+
+
+def connector_statuses(settings: Settings, clock: Clock, *, guard: Guard) -> Sequence[ConnectorStatus]:
+    """Every installed connector, by name. Connectors that are not enabled are loaded, but not built.
+
+    Raises:
+        ConfigurationError: a setting belongs to no connector, or an enabled connector is not installed.
+    """
+    installed = _installed_with(settings.connectors)
+    given = settings_by_connector(settings.connector, installed)
+    status_of = partial(_status, settings=settings, clock=clock, guard=guard)
+    return tuple(status_of(installed[name], given.get(name, {})) for name in sorted(installed))
+
+
+def _installed_with(enabled: Sequence[str]) -> Mapping[str, InstalledConnector]:
+    installed = installed_connectors()
+    if missing := [name for name in enabled if name not in installed]:
+        raise ConfigurationError(
+            f"There is no connector {', '.join(missing)}. Installed: {', '.join(sorted(installed)) or 'none'}."
+        )
+    return installed
+
+
+def _status(
+    one: InstalledConnector, given: Mapping[str, Any], *, settings: Settings, clock: Clock, guard: Guard
+) -> ConnectorStatus:
+    is_enabled = one.name in settings.connectors
+    shown: Mapping[str, Any] = {}
+    institutions = problem = None
+    try:
+        kind = one.load()
+        shown = dict.fromkeys(setting_names(kind.settings_type))
+        shown = shown_settings(read_settings(one.name, kind.settings_type, given))
+        if is_enabled:
+            connector = _build(one, given, settings.base_url, clock, guard)
+            institutions = len(connector.institutions())
+    except ConfigurationError as error:
+        problem = error.problem
+    return ConnectorStatus(one.name, one.distribution, one.version, is_enabled, institutions, shown, problem)
+
+
+def _build(
+    one: InstalledConnector, given: Mapping[str, Any], base_url: str, clock: Clock, guard: Guard
+) -> Connector:
+    kind = one.load()
+    return kind(
+        ConnectorContext(
+            name=one.name,
+            settings=read_settings(one.name, kind.settings_type, given),
+            clock=clock,
+            base_url=base_url.rstrip("/"),
+            http=HttpClients(guard=guard),
+        )
+    )

@@ -1,0 +1,162 @@
+"""Checks of the rows that a connector adds: text is cleaned, and what cannot be stored is refused.
+
+Free text loses control characters and is cut to its limit. A key that would change by that, an amount that is no
+finite number and a word outside of its list make the row unusable: it is better to have no row than a wrong one.
+"""
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import fields as dataclass_fields
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from operator import attrgetter
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from coatcheck.connectors.records import (
+    BankAccount,
+    BankNumbers,
+    BankOwner,
+    BankStatement,
+    BankTransaction,
+)
+
+Row = TypeVar("Row", BankAccount, BankNumbers, BankOwner, BankStatement, BankTransaction)
+
+MAX_KEY = 255
+"""Characters of an institution's own id."""
+MAX_TEXT = 1_000
+"""Characters of any other text."""
+MAX_AMOUNT = Decimal(10) ** 15
+"""Exclusive, on either side of zero."""
+MAX_PDF_BYTES = 16 * 1024 * 1024
+
+KEYS = frozenset({"id", "account_id"})
+WORDS = {
+    "status": frozenset({"POSTED", "PENDING"}),
+    "type": frozenset({"CREDIT", "DEBIT"}),
+}
+"""Of a transaction."""
+EXACT = frozenset(
+    {"account_number", "routing_number", "institution_number", "transit_number", "account_number_mask"}
+)
+"""Text that must be right to the last character, so that it is refused where other text is cleaned."""
+_KEPT_CONTROLS = frozenset("\t\n")
+
+
+class UnusableRow(ValueError):
+    """The row cannot be stored. `field` names the field; the value is never part of the message."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field)
+        self.field = field
+
+
+def checked(row: Row) -> Row:
+    """The row with clean text.
+
+    Raises:
+        UnusableRow: a field cannot be stored as it is.
+    """
+    fields = _FIELDS[type(row)]
+    values = fields.values_of(row)
+    if not all(map(isinstance, values, fields.kinds)):
+        raise UnusableRow(
+            next(
+                name
+                for name, value, kind in zip(fields.names, values, fields.kinds, strict=True)
+                if not isinstance(value, kind)
+            )
+        )
+    for name, value in zip(fields.sizes, fields.sizes_of(row), strict=True):
+        if value is not None:
+            _check_size(name, value)
+    if isinstance(row, BankTransaction):
+        _check_transaction(row)
+    texts = fields.texts_of(row)
+    together = "".join([text for text in texts if text])
+    if len(together) <= MAX_KEY and together.isprintable() and all(fields.keys_of(row)):
+        return row
+    changes: dict[str, Any] = {
+        name: clean
+        for name, text in zip(fields.texts, texts, strict=True)
+        if text is not None and (clean := _checked_text(name, text)) != text
+    }
+    return replace(row, **changes) if changes else row
+
+
+def clean(text: str, limit: int = MAX_TEXT) -> str:
+    """The text without control characters and lone surrogates, cut to `limit` characters."""
+    if len(text) <= limit and text.isprintable():
+        return text
+    return "".join(
+        character
+        for character in text[:limit]
+        if character in _KEPT_CONTROLS or unicodedata.category(character) not in {"Cc", "Cs"}
+    )
+
+
+def _check_size(name: str, value: Any) -> None:
+    match value:
+        case Decimal():
+            usable = value.is_finite() and -MAX_AMOUNT < value < MAX_AMOUNT
+        case datetime():
+            usable = value.tzinfo is not None
+        case bytes():
+            usable = len(value) <= MAX_PDF_BYTES
+        case _:
+            usable = -(2**31) <= value < 2**31
+    if not usable:
+        raise UnusableRow(name)
+
+
+def _checked_text(name: str, value: str) -> str:
+    if name in KEYS or name in EXACT:
+        if not value or clean(value, MAX_KEY) != value:
+            raise UnusableRow(name)
+        return value
+    return clean(value)
+
+
+def _check_transaction(row: BankTransaction) -> None:
+    if row.amount < 0:
+        raise UnusableRow("amount")
+    for name, words in WORDS.items():
+        if getattr(row, name) not in words:
+            raise UnusableRow(name)
+
+
+class _Fields:
+    """The fields of a record, and functions that read several of a row at once: this runs for every row."""
+
+    def __init__(self, record: type) -> None:
+        hints = {name: _plain(hint) for name, hint in get_type_hints(record).items()}
+        self.names = tuple(each.name for each in dataclass_fields(record))
+        self.kinds = tuple((hints[name], NoneType) for name in self.names)
+        self.values_of = _reader(self.names)
+        self.texts = tuple(name for name in self.names if hints[name] is str)
+        self.texts_of = _reader(self.texts)
+        self.sizes = tuple(name for name in self.names if hints[name] in {Decimal, datetime, bytes, int})
+        self.sizes_of = _reader(self.sizes)
+        self.keys_of = _reader(tuple(name for name in self.names if name in KEYS))
+
+
+def _reader(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    if not names:
+        return lambda _: ()
+    read = attrgetter(*names)
+    return read if len(names) > 1 else lambda row: (read(row),)
+
+
+def _plain(hint: Any) -> type:
+    kinds = [kind for kind in get_args(hint) if kind is not type(None)] or [hint]
+    (kind,) = kinds
+    assert isinstance(kind, type)
+    return kind
+
+
+_FIELDS = {
+    record: _Fields(record)
+    for record in (BankAccount, BankNumbers, BankOwner, BankStatement, BankTransaction)
+}

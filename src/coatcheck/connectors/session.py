@@ -1,0 +1,222 @@
+"""One run of a connector for one member: what it is given, and where it puts what it reads."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from types import MappingProxyType
+from typing import TypeVar
+
+from coatcheck.connectors.collected import CollectedData
+from coatcheck.connectors.records import (
+    BankAccount,
+    BankNumbers,
+    BankOwner,
+    BankStatement,
+    BankTransaction,
+    JobKind,
+    Question,
+)
+
+T = TypeVar("T")
+
+LOOKBACK: Mapping[JobKind, timedelta] = MappingProxyType(
+    {
+        JobKind.AGGREGATION: timedelta(days=90),
+        JobKind.HISTORY: timedelta(days=730),
+        JobKind.STATEMENT: timedelta(days=372),
+    }
+)
+"""How far back a job of each kind reads (MX docs: 90 days, 24 months); the others read the present."""
+MAX_STATE_BYTES = 64 * 1024
+EXCHANGE_GRACE = timedelta(seconds=4)
+"""How long a cancelled run waits for a running `rotate` or `save_state` before it gives that up as well."""
+
+
+class SessionEnded(Exception):
+    """The job is no longer this worker's. The run must end; nothing of it is saved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be read in a run."""
+
+    kind: JobKind
+    institution_code: str
+    member_guid: str
+    now: datetime
+    include_transactions: bool = True
+    attempt: int = 1
+    is_background: bool = False
+    """Nobody is waiting. A connector with a budget of calls at its institution can keep calls for those who wait."""
+
+    @property
+    def wants_transactions(self) -> bool:
+        return self.kind is JobKind.HISTORY or (
+            self.kind is JobKind.AGGREGATION and self.include_transactions
+        )
+
+    @property
+    def since(self) -> date:
+        """The earliest date whose transactions or statements are wanted."""
+        return self.now.date() - LOOKBACK.get(self.kind, timedelta())
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The run read everything that the task asks for."""
+
+    state: bytes | None = field(default=None, repr=False)
+    """The member's state from now on, saved together with the data, such as a cursor. None keeps the last saved."""
+    lists_all_accounts: bool = True
+    """The run added every account of the login: those that it did not add are closed."""
+    lists_all_transactions: bool = True
+    """The run added every pending transaction: those that it did not add are deleted. False for a connector that
+    adds only what changed since its last run."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsAnswers:
+    """The institution wants answers from the end user first. What the run added is discarded."""
+
+    questions: Sequence[Question]
+    resume: bytes = field(default=b"", repr=False)
+    """`Session.resume` of the run that gets the answers."""
+
+
+class Session:
+    """Created by the worker for each run, and by `coatcheck.testing.connectors` in a connector's own tests.
+
+    Rows that are added become visible all at once, when the run has returned `Finished`; of a run that fails
+    nothing is kept but its saved states. Add an account before the rows that belong to it.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        credentials: Mapping[str, str],
+        *,
+        answers: Mapping[str, str] | None = None,
+        resume: bytes | None = None,
+        state: bytes | None = None,
+        store_state: Callable[[bytes], Awaitable[None]],
+    ) -> None:
+        self.task = task
+        self.credentials = credentials
+        """By `CredentialField.field_name`; for an OAuth institution what `Connector.complete` returned."""
+        self.answers = answers
+        """By `Question.key`; None in a run that does not follow `NeedsAnswers`."""
+        self.resume = resume
+        """`NeedsAnswers.resume` of the run whose questions were answered; None in any other run."""
+        self.data = CollectedData()
+        self._state = state
+        self._store_state = store_state
+
+    def __repr__(self) -> str:
+        return f"<Session {self.task.kind} of {self.task.member_guid}>"
+
+    @property
+    def state(self) -> bytes | None:
+        """The member's state as last saved by any run; None before the first, and after new credentials came."""
+        return self._state
+
+    async def add_accounts(self, accounts: Iterable[BankAccount]) -> None:
+        """Adds a page of accounts; of two with the same id the last counts.
+
+        Raises:
+            BankDataUnusable: a row cannot be stored.
+        """
+        self.data.add_accounts(accounts)
+
+    async def add_numbers(self, numbers: Iterable[BankNumbers]) -> None:
+        """Adds payment numbers. Those of an account replace all that were stored for it.
+
+        Raises:
+            BankDataUnusable: a row cannot be stored, or its account was not added.
+        """
+        self.data.add_numbers(numbers)
+
+    async def add_owners(self, owners: Iterable[BankOwner]) -> None:
+        """Adds account owners. Those of an account replace all that were stored for it.
+
+        Raises:
+            BankDataUnusable: a row cannot be stored, or its account was not added.
+        """
+        self.data.add_owners(owners)
+
+    async def add_transactions(self, transactions: Iterable[BankTransaction]) -> None:
+        """Adds a page of transactions; of two with the same account and id the last counts.
+
+        Rows that cannot be stored are left out, counted and logged.
+
+        Raises:
+            BankDataUnusable: the run holds too much data.
+        """
+        self.data.add_transactions(transactions)
+        await asyncio.sleep(0)
+
+    async def remove_transactions(self, account_id: str, ids: Iterable[str]) -> None:
+        """Deletes transactions that earlier runs added, for an institution that names what it withdrew."""
+        self.data.remove_transactions(account_id, ids)
+
+    async def add_statements(self, statements: Iterable[BankStatement]) -> None:
+        """Adds statements; rows that cannot be stored are left out, counted and logged.
+
+        Raises:
+            BankDataUnusable: the run holds too much data.
+        """
+        self.data.add_statements(statements)
+
+    async def save_state(self, state: bytes) -> None:
+        """Saves the member's state at once, in a transaction of its own, whatever happens to the run afterwards.
+
+        Call it as soon as the institution has replaced a secret, before anything else can fail; better still,
+        replace it within `rotate`. A cancellation waits until the state is saved.
+
+        Raises:
+            SessionEnded: the job is no longer this worker's; nothing was saved.
+            ValueError: the state is longer than 64 KiB.
+        """
+        await _uncancelled(self._save(state))
+
+    async def rotate(self, exchange: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Runs an exchange that spends the stored secret, and saves the state that it returns.
+
+        A cancellation of the run (its time is up, or the worker stops) waits up to 4 seconds for both, so that the
+        new secret is not lost between the institution's answer and its being saved.
+
+        Raises:
+            SessionEnded: the job is no longer this worker's; nothing was saved.
+        """
+
+        async def exchange_and_save() -> bytes:
+            state = await exchange()
+            await self._save(state)
+            return state
+
+        return await _uncancelled(exchange_and_save())
+
+    async def _save(self, state: bytes) -> None:
+        if len(state) > MAX_STATE_BYTES:
+            raise ValueError("A member's state is at most 64 KiB.")
+        await self._store_state(state)
+        self._state = state
+
+
+async def _uncancelled(work: Awaitable[T]) -> T:
+    """The result of `work`, which goes on for `EXCHANGE_GRACE` when the caller is cancelled."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + EXCHANGE_GRACE.total_seconds()
+        while not task.done() and (left := end - loop.time()) > 0:
+            # Whoever ends a run may cancel it several times (`members.sync.end_tasks`).
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({task}, timeout=left)
+        if not task.cancel():
+            # It has ended; what it raised is of no interest beside the cancellation.
+            task.cancelled() or task.exception()
+        raise

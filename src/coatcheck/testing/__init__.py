@@ -1,0 +1,1 @@
+"""Tools for tests of programs that extend Coatcheck. Nothing in production imports them."""
