@@ -203,7 +203,7 @@ class Embedded:
 
     async def answer(self, text: str) -> None:
         """To a question in words."""
-        await self.sees("One more question")
+        await self.sees("Verify your identity")
         await self.frame.get_by_role("main").get_by_role("textbox").fill(text)
         await self.press("Continue")
 

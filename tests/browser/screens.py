@@ -50,21 +50,21 @@ async def signing_in(stage: Scene) -> AsyncIterator[Screen]:
     await expect(page.get_by_role("button", name="Lanternfish Bank")).to_be_visible()
     yield Screen("search", page)
     await page.get_by_role("searchbox").fill("Nonesuch")
-    await expect(page.get_by_text("Nothing found for “Nonesuch”")).to_be_visible()
+    await expect(page.get_by_text("No results for “Nonesuch”")).to_be_visible()
     yield Screen("search-nothing", page, "input")
     await widget.choose("MX Bank")
     await widget.sees("Sign in to MX Bank")
     yield Screen("credentials", page)
     await page.get_by_label("Username").fill("mxuser")
     await widget.press("Continue")
-    await expect(page.get_by_text("This is needed.")).to_be_visible()
+    await expect(page.get_by_text("This field is required.")).to_be_visible()
     yield Screen("credentials-missing", page, "input[type=password]")
     await widget.sign_in(password="challenge")
-    await widget.sees("One more question")
+    await widget.sees("Verify your identity")
     yield Screen("mfa-text", page)
     await stage.rest()
     await widget.answer("correct")
-    await widget.sees("Connecting MX Bank")
+    await widget.sees("Connecting to MX Bank")
     await expect(page.locator(".now")).to_have_text("Signing in")
     yield Screen("connecting", page)
     stage.is_at_work.set()
@@ -78,7 +78,7 @@ async def signing_in(stage: Scene) -> AsyncIterator[Screen]:
 async def being_asked(stage: Scene) -> AsyncIterator[Screen]:
     """What a bank can want to know, in a widget that was opened for it."""
     for kind in ("options", "image", "image_options", "token"):
-        widget = await _member(stage, f"ann{kind.replace('_', '')}", kind, "One more question")
+        widget = await _member(stage, f"ann{kind.replace('_', '')}", kind, "Verify your identity")
         yield Screen(f"mfa-{kind.replace('_', '-')}", widget.page, NOWHERE)
 
 
@@ -93,12 +93,14 @@ async def signing_in_at_the_bank(stage: Scene) -> AsyncIterator[Screen]:
     await expect(widget.page.get_by_role("link", name=f"Open {OAUTH_BANK} here")).to_be_visible()
     yield Screen("oauth-waiting", widget.page, ".changing")
     await bank.close()
-    await expect(widget.page.get_by_role("main").get_by_text("The window seems to be closed")).to_be_visible()
+    await expect(
+        widget.page.get_by_role("main").get_by_text("The sign-in window seems to be closed")
+    ).to_be_visible()
     yield Screen("oauth-closed", widget.page, ".changing")
     yield Screen("oauth-denied", await _back_from_bank(stage, "Deny", "is not connected"), NOWHERE)
     bank = await _window(widget, "Try again")
     await bank.get_by_role("button", name="Deny").click()
-    await widget.sees("You are not connected yet")
+    await widget.sees("Your bank is not connected")
     yield Screen("oauth-refused", widget.page)
     yield Screen("oauth-granted", await _back_from_bank(stage, "Allow", "is connected"), NOWHERE)
 
@@ -106,13 +108,13 @@ async def signing_in_at_the_bank(stage: Scene) -> AsyncIterator[Screen]:
 async def being_stopped(stage: Scene) -> AsyncIterator[Screen]:
     """Every kind of trouble, in a widget that was opened for a member who has it."""
     for name, control, title in (
-        ("impeded", "impeded", "MX Bank needs you first"),
-        ("failed", "http_500", "MX Bank could not be read"),
-        ("delayed", "timed_out", "MX Bank takes longer than usual"),
-        ("disconnected", "consent_revoked", "The connection has ended"),
-        ("discontinued", "discontinued", "This connection is no longer offered"),
+        ("impeded", "impeded", "MX Bank needs you to do something"),
+        ("failed", "http_500", "We could not connect to MX Bank"),
+        ("delayed", "timed_out", "MX Bank is taking too long"),
+        ("disconnected", "consent_revoked", "This connection has ended"),
+        ("discontinued", "discontinued", "This connection is no longer available"),
         ("closed", "login_closed", "This login is closed"),
-        ("no-accounts", "empty", "No accounts there"),
+        ("no-accounts", "empty", "No accounts found"),
     ):
         widget = await _member(stage, f"{name}+{control}", "correct", title)
         yield Screen(f"problem-{name}", widget.page, NOWHERE)
@@ -120,9 +122,9 @@ async def being_stopped(stage: Scene) -> AsyncIterator[Screen]:
     for _ in range(2):
         await _settled(stage, stopped)
         await stage.api.post(f"/users/{stage.user}/members/{stopped}/aggregate")
-    widget = await _at_member(stage, stopped, "Too many tries")
+    widget = await _at_member(stage, stopped, "Too many attempts")
     yield Screen("problem-prevented", widget.page, NOWHERE)
-    widget = await _member(stage, "eligible+empty", "correct", "No account can be used", mode="verification")
+    widget = await _member(stage, "eligible+empty", "correct", "No eligible accounts", mode="verification")
     yield Screen("no-eligible-accounts", widget.page)
 
 
@@ -135,7 +137,7 @@ async def being_refused(stage: Scene) -> AsyncIterator[Screen]:
     yield Screen("credentials-refused", widget.page)
     await widget.sign_in(password="challenge")
     await widget.answer("wrong")
-    await widget.sees("That answer was not right")
+    await widget.sees("Incorrect answer")
     yield Screen("problem-rejected", widget.page)
     await widget.press("Choose another bank")
     await widget.choose("MX Bank")
@@ -151,7 +153,7 @@ async def coming_again(stage: Scene) -> AsyncIterator[Screen]:
     await stage.member()
     widget = await _open(stage, mode="verification")
     await widget.agree()
-    await widget.sees("Which bank?")
+    await widget.sees("Choose a bank")
     yield Screen("existing", widget.page)
 
 
@@ -160,30 +162,30 @@ async def paying_in(stage: Scene) -> AsyncIterator[Screen]:
     widget = await _open(stage, mode="verification")
     page = widget.page
     await widget.agree()
-    await widget.press("Use account numbers instead")
-    await widget.sees("Use your account numbers")
+    await widget.press("Use account and routing numbers")
+    await widget.sees("Enter your account details")
     yield Screen("deposits-entry", page)
     await page.get_by_label("Routing number").fill("111111111")
-    for label in ("Account number", "Account number, once more"):
+    for label in ("Account number", "Confirm account number"):
         await page.get_by_label(label, exact=True).fill("1234567842")
     await widget.press("Continue")
-    await expect(page.get_by_text("MX Bank can be connected at once")).to_be_visible()
+    await expect(page.get_by_text("Connect MX Bank instantly")).to_be_visible()
     yield Screen("deposits-advice", page, ".notice button")
     await page.get_by_label("Routing number").fill("091000019")
     await widget.press("Continue")
-    await widget.sees("Two deposits are on their way")
+    await widget.sees("We are sending two deposits")
     yield Screen("deposits-sent", page)
     stage.services.clock.advance(timedelta(hours=3))
-    await widget.sees("This page has expired")
+    await widget.sees("Your session has expired")
     yield Screen("session-over", page)
     widget = await _deposit(stage, "3333567842")
     yield Screen("deposits-verify", widget.page, NOWHERE)
     await _enter(widget, "1", "2")
-    await expect(widget.page.get_by_text("Those were not the amounts")).to_be_visible()
+    await expect(widget.page.get_by_text("The amounts do not match")).to_be_visible()
     yield Screen("deposits-wrong", widget.page)
     for tries_left in (1, 0):
         await _enter(widget, "1", "2")
-        said = "One try is left." if tries_left else "This account could not be verified"
+        said = "You have 1 attempt left." if tries_left else "We could not verify this account"
         await expect(widget.page.get_by_text(said)).to_be_visible()
     yield Screen("deposits-failed", widget.page)
     widget = await _deposit(stage, "3333000042")
@@ -202,13 +204,13 @@ async def being_cut_off(stage: Scene) -> AsyncIterator[Screen]:
     await widget.sees("Find your bank")
     await page.route("**/md/api/**", lambda route: route.abort())
     await page.get_by_role("searchbox").fill("MX")
-    await expect(page.get_by_text("No connection. Trying again…")).to_be_visible()
+    await expect(page.get_by_text("No connection. Retrying…")).to_be_visible()
     yield Screen("cut-off", page, "input")
     await page.unroute("**/md/api/**")
     await page.route("**/credentials", lambda route: route.fulfill(status=418, json={}))
     await page.get_by_role("button", name="MX Bank", exact=False).first.click()
     await widget.sees("Something went wrong")
-    await expect(page.get_by_text("No connection. Trying again…")).to_be_hidden()
+    await expect(page.get_by_text("No connection. Retrying…")).to_be_hidden()
     yield Screen("failed", page)
     again = await stage.context.new_page()
     await again.goto(url)
@@ -346,11 +348,11 @@ async def _deposit(stage: Scene, account_number: str) -> Embedded:
     await stage.api.work()
     (deposit,) = made.json()["micro_deposit"]
     widget = await _open(stage, current_microdeposit_guid=deposit["guid"])
-    await widget.sees("How much arrived?")
+    await widget.sees("Enter the deposit amounts")
     return widget
 
 
 async def _enter(widget: Embedded, first: str, second: str) -> None:
     await widget.page.get_by_label("First deposit").fill(first)
     await widget.page.get_by_label("Second deposit").fill(second)
-    await widget.press("Check the amounts")
+    await widget.press("Verify amounts")

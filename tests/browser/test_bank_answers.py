@@ -4,40 +4,40 @@ from playwright.async_api import expect
 
 from coatcheck.model.statuses import STATUS_IDS
 from coatcheck.model.statuses import ConnectionStatus as Status
-from coatcheck.widget.messages import LABELS, WORDS, Action
+from coatcheck.widget.messages import ACTION_LABELS, STATUS_MESSAGES, Action
 from tests.browser.scene import Embedded, Scene, side_by_side
 from tests.guides import ROOT, table
 
 SANDBOX_BANK = ROOT / "docs" / "reference" / "sandbox-bank.md"
 ANOTHER, AGAIN, REMOVE = "Choose another bank", "Try again", "Remove this connection"
-VISIT, DETAILS = "Go to MX Bank", "Enter your details again"
+VISIT, DETAILS = "Go to MX Bank", "Sign in again"
 FORM = "Sign in to MX Bank again"
 
 PASSWORDS = {
-    "BAD_REQUEST": (Status.FAILED, "MX Bank could not be read", [AGAIN, ANOTHER, REMOVE]),
+    "BAD_REQUEST": (Status.FAILED, "We could not connect to MX Bank", [AGAIN, ANOTHER, REMOVE]),
     "UNAUTHORIZED": (Status.DENIED, FORM, ["Continue"]),
     "INVALID": (Status.DENIED, FORM, ["Continue"]),
     "LOCKED": (Status.LOCKED, "Your login is locked", [VISIT, AGAIN, REMOVE]),
     "DISABLED": (Status.DENIED, FORM, ["Continue"]),
-    "SERVER_ERROR": (Status.FAILED, "MX Bank could not be read", [AGAIN, ANOTHER, REMOVE]),
-    "UNAVAILABLE": (Status.FAILED, "MX Bank could not be read", [AGAIN, ANOTHER, REMOVE]),
-    "challenge": (Status.CHALLENGED, "One more question", ["Continue"]),
-    "options": (Status.CHALLENGED, "One more question", ["Continue"]),
-    "image": (Status.CHALLENGED, "One more question", ["Continue"]),
-    "image_options": (Status.CHALLENGED, "One more question", ["Continue"]),
-    "token": (Status.CHALLENGED, "One more question", ["Continue"]),
+    "SERVER_ERROR": (Status.FAILED, "We could not connect to MX Bank", [AGAIN, ANOTHER, REMOVE]),
+    "UNAVAILABLE": (Status.FAILED, "We could not connect to MX Bank", [AGAIN, ANOTHER, REMOVE]),
+    "challenge": (Status.CHALLENGED, "Verify your identity", ["Continue"]),
+    "options": (Status.CHALLENGED, "Verify your identity", ["Continue"]),
+    "image": (Status.CHALLENGED, "Verify your identity", ["Continue"]),
+    "image_options": (Status.CHALLENGED, "Verify your identity", ["Continue"]),
+    "token": (Status.CHALLENGED, "Verify your identity", ["Continue"]),
 }
 """By the password: the member's status, the title, and what can be pressed."""
 CONTROLS = {
-    "impeded": (Status.IMPEDED, "MX Bank needs you first", [VISIT, AGAIN, REMOVE]),
+    "impeded": (Status.IMPEDED, "MX Bank needs you to do something", [VISIT, AGAIN, REMOVE]),
     "locked": (Status.LOCKED, "Your login is locked", [VISIT, AGAIN, REMOVE]),
-    "consent_revoked": (Status.DISCONNECTED, "The connection has ended", [DETAILS, ANOTHER, REMOVE]),
+    "consent_revoked": (Status.DISCONNECTED, "This connection has ended", [DETAILS, ANOTHER, REMOVE]),
     "login_closed": (Status.CLOSED, "This login is closed", [ANOTHER, REMOVE]),
-    "discontinued": (Status.DISCONTINUED, "This connection is no longer offered", [ANOTHER, REMOVE]),
-    "timed_out": (Status.DELAYED, "MX Bank takes longer than usual", [AGAIN, ANOTHER, REMOVE]),
-    "http_500": (Status.FAILED, "MX Bank could not be read", [AGAIN, ANOTHER, REMOVE]),
-    "http_503": (Status.FAILED, "MX Bank could not be read", [AGAIN, ANOTHER, REMOVE]),
-    "empty": (Status.CONNECTED, "No accounts there", [ANOTHER, REMOVE]),
+    "discontinued": (Status.DISCONTINUED, "This connection is no longer available", [ANOTHER, REMOVE]),
+    "timed_out": (Status.DELAYED, "MX Bank is taking too long", [AGAIN, ANOTHER, REMOVE]),
+    "http_500": (Status.FAILED, "We could not connect to MX Bank", [AGAIN, ANOTHER, REMOVE]),
+    "http_503": (Status.FAILED, "We could not connect to MX Bank", [AGAIN, ANOTHER, REMOVE]),
+    "empty": (Status.CONNECTED, "No accounts found", [ANOTHER, REMOVE]),
 }
 
 
@@ -72,7 +72,7 @@ async def sees_the_answer(widget: Embedded, status: Status, title: str, offers: 
     assert await widget.told("memberConnected") == []
     alerts = await widget.frame.get_by_role("alert").all_inner_texts()
     assert [text.partition("\n")[0] for text in alerts] == (
-        ["Check your details"] if status is Status.DENIED else []
+        ["Check your sign-in details"] if status is Status.DENIED else []
     )
 
 
@@ -95,14 +95,14 @@ async def test_every_status_that_stops_says_why_and_its_first_offer_leads_where_
         if status in STRAIGHT_ON:
             await widget.sees("MX Bank is connected")
             return
-        words = WORDS[status]
+        words = STATUS_MESSAGES[status]
         if words.primary is None:
             await widget.sees(FORM)
             await expect(widget.frame.get_by_role("alert")).to_contain_text(words.title)
             return
         await widget.sees(words.title.replace("{name}", "MX Bank"))
         await expect(widget.frame.get_by_text(words.text.replace("{name}", "MX Bank"))).to_be_visible()
-        label = LABELS[words.primary].replace("{name}", "MX Bank")
+        label = ACTION_LABELS[words.primary].replace("{name}", "MX Bank")
         assert (await widget.offers())[0] == label
         if words.primary is Action.VISIT:
             await stage.context.route(
@@ -118,7 +118,7 @@ async def test_every_status_that_stops_says_why_and_its_first_offer_leads_where_
             await widget.sees(LEADS_TO[words.primary])
         assert [each["member_guid"] for each in await widget.told("memberError/primaryAction")] == [guid]
 
-    await side_by_side(stage, play, [(status,) for status in WORDS])
+    await side_by_side(stage, play, [(status,) for status in STATUS_MESSAGES])
 
 
 async def put_status(stage: Scene, member_guid: str, status: Status) -> None:
@@ -137,7 +137,7 @@ async def test_refused_details_are_entered_again_until_they_are_right(stage: Sce
     await widget.sees(FORM)
     await expect(widget.frame.get_by_label("Password", exact=True)).to_have_value("")
     await widget.sign_in("mxuser", "UNAUTHORIZED")
-    await widget.sees("Connecting MX Bank")
+    await widget.sees("Connecting to MX Bank")
     await widget.sees(FORM)
     await widget.sign_in("mxuser", "correct")
     await widget.sees("MX Bank is connected")
@@ -154,12 +154,12 @@ async def test_refused_details_are_entered_again_until_they_are_right(stage: Sce
 
 async def test_trying_again_asks_the_bank_again_and_says_so_when_that_fails_too(stage: Scene) -> None:
     widget = await stage.at_bank("mxuser", "SERVER_ERROR")
-    await widget.sees("MX Bank could not be read")
+    await widget.sees("We could not connect to MX Bank")
     await stage.rest()
     await widget.press(AGAIN)
-    await widget.sees("Connecting MX Bank")
+    await widget.sees("Connecting to MX Bank")
     stage.is_at_work.set()
-    await widget.sees("MX Bank could not be read")
+    await widget.sees("We could not connect to MX Bank")
     assert len(await widget.told("memberError")) == 2
 
 
@@ -177,23 +177,23 @@ async def test_a_connection_that_failed_can_be_taken_back_where_it_was_made(stag
 
 async def test_a_bank_without_an_account_to_verify_offers_the_way_by_numbers(stage: Scene) -> None:
     widget = await stage.at_bank("ann+empty", "correct", mode="verification")
-    await widget.sees("No account can be used")
+    await widget.sees("No eligible accounts")
     (told,) = await widget.told("invalidData")
     assert told["member_guid"].startswith("MBR-")
     assert told["code"] == 1000
-    assert await widget.offers() == [ANOTHER, "Use account numbers instead", REMOVE]
-    await widget.press("Use account numbers instead")
-    await widget.sees("Use your account numbers")
+    assert await widget.offers() == [ANOTHER, "Use account and routing numbers", REMOVE]
+    await widget.press("Use account and routing numbers")
+    await widget.sees("Enter your account details")
 
 
 async def test_a_slow_bank_is_waited_for_with_words_and_can_be_left(stage: Scene) -> None:
     await stage.context.clock.install()
     await stage.rest()
     widget = await stage.at_bank("mxuser", "correct")
-    await widget.sees("Connecting MX Bank")
+    await widget.sees("Connecting to MX Bank")
     await widget.page.clock.fast_forward(16_000)
-    await expect(widget.frame.get_by_text("The bank is taking its time.").first).to_be_visible()
+    await expect(widget.frame.get_by_text("This is taking longer than usual.").first).to_be_visible()
     await widget.page.clock.fast_forward(46_000)
-    await widget.press("Choose another bank meanwhile")
+    await widget.press("Connect another bank while you wait")
     await widget.sees("Find your bank")
     assert len(await widget.told("backToSearch")) == 1

@@ -32,7 +32,7 @@ async def test_the_same_login_joins_what_is_on_its_way(stage: Scene) -> None:
     await stage.rest()
     guid = await stage.api.connect(stage.user, login="ann")
     widget = await stage.at_bank("ann", "correct")
-    await widget.sees("Connecting MX Bank")
+    await widget.sees("Connecting to MX Bank")
     assert await widget.told("updateCredentials") == []
     stage.is_at_work.set()
     await widget.sees(CONNECTED)
@@ -57,7 +57,7 @@ async def test_other_credentials_are_entered_without_another_agreement(stage: Sc
     assert await widget.frame.get_by_role("alert").count() == 0
     assert await widget.told("memberConnected") == []
     await widget.sign_in("mxuser", "INVALID")
-    await expect(widget.frame.get_by_role("alert")).to_contain_text("Check your details")
+    await expect(widget.frame.get_by_role("alert")).to_contain_text("Check your sign-in details")
     await widget.sign_in("mxuser", "correct")
     await widget.sees(CONNECTED)
     assert [each["member_guid"] for each in await widget.told("updateCredentials")] == [guid] * 2
@@ -80,7 +80,7 @@ async def test_a_named_member_begins_where_it_stands_and_the_host_hears_where_th
         play,
         [
             ("correct", CONNECTED, Status.CONNECTED, "memberConnected"),
-            ("challenge", "One more question", Status.CHALLENGED, None),
+            ("challenge", "Verify your identity", Status.CHALLENGED, None),
             ("INVALID", AGAIN, Status.DENIED, "memberError"),
             ("LOCKED", "Your login is locked", Status.LOCKED, "memberError"),
         ],
@@ -91,7 +91,7 @@ async def test_a_named_member_that_is_being_read_is_waited_for(stage: Scene) -> 
     await stage.rest()
     guid = await stage.api.connect(stage.user)
     widget = await stage.embed("frame", current_member_guid=guid)
-    await widget.sees("Connecting MX Bank")
+    await widget.sees("Connecting to MX Bank")
     stage.is_at_work.set()
     await widget.sees(CONNECTED)
 
@@ -99,7 +99,7 @@ async def test_a_named_member_that_is_being_read_is_waited_for(stage: Scene) -> 
 async def test_a_member_that_was_aggregated_is_verified_without_signing_in(stage: Scene) -> None:
     guid = await stage.member()
     widget = await stage.embed("frame", mode="verification", current_member_guid=guid)
-    await widget.sees("Connecting MX Bank")
+    await widget.sees("Connecting to MX Bank")
     await widget.select("Savings")
     await widget.sees(CONNECTED)
     (told,) = await widget.told("memberConnected")
@@ -111,11 +111,11 @@ async def test_a_verification_offers_the_banks_that_are_connected_and_others(sta
     guid = await stage.member()
     widget = await stage.embed("frame", mode="verification")
     await widget.agree()
-    await widget.sees("Which bank?")
+    await widget.sees("Choose a bank")
     await widget.press("Connect another bank")
     await widget.sees("Find your bank")
     await widget.press("Back")
-    await widget.sees("Which bank?")
+    await widget.sees("Choose a bank")
     await widget.frame.get_by_role("list").get_by_role("button", name="MX Bank").click()
     await widget.select()
     await widget.sees(CONNECTED)

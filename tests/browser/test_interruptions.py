@@ -15,8 +15,8 @@ from tests.member_setup import until
 from tests.widget_client import link
 
 LINK_OVER = "This link no longer works"
-CUT_OFF = "No connection. Trying again…"
-KEPT = "What you entered is still here"
+CUT_OFF = "No connection. Retrying…"
+KEPT = "Your entries are still here"
 
 
 async def members(stage: Scene) -> list[str]:
@@ -74,7 +74,7 @@ async def test_a_session_that_ends_under_a_typed_form_is_told_and_nothing_typed_
     await widget.sees("Sign in to MX Bank")
     clock.advance(idle)
     await widget.sign_in("mxuser", "a-secret-word")
-    await widget.sees("This page has expired")
+    await widget.sees("Your session has expired")
     await expect(widget.frame.get_by_text("Go back to Harbour Pay and start again.")).to_be_visible()
     assert await widget.frame.get_by_role("textbox").count() == 0
     assert "a-secret-word" not in await widget.frame.content()
@@ -84,9 +84,9 @@ async def test_a_session_that_ends_under_a_typed_form_is_told_and_nothing_typed_
 async def test_a_session_that_ends_while_the_page_waits_is_told(stage: Scene, clock: MovableClock) -> None:
     await stage.rest()
     widget = await stage.at_bank("mxuser", "correct")
-    await widget.sees("Connecting MX Bank")
+    await widget.sees("Connecting to MX Bank")
     clock.advance(timedelta(hours=3))
-    await widget.sees("This page has expired")
+    await widget.sees("Your session has expired")
     asked = len(stage.requested)
     stage.is_at_work.set()
 
@@ -101,7 +101,7 @@ async def test_disabling_the_user_ends_the_page_at_its_next_question(stage: Scen
     widget = await stage.embed("frame")
     await stage.api.put(f"/users/{stage.user}", json={"user": {"is_disabled": True}})
     await widget.agree()
-    await widget.sees("This page has expired")
+    await widget.sees("Your session has expired")
 
 
 # --- the server ----------------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ async def test_disabling_the_user_ends_the_page_at_its_next_question(stage: Scen
 async def test_a_server_that_restarts_while_the_page_waits_is_found_again(stage: Scene) -> None:
     await stage.rest()
     widget = await stage.at_bank("mxuser", "challenge")
-    await widget.sees("Connecting MX Bank")
+    await widget.sees("Connecting to MX Bank")
     await stage.server.stop()
     await expect(widget.frame.get_by_text(CUT_OFF)).to_be_visible()
     stage.is_at_work.set()
@@ -134,7 +134,7 @@ async def type_the_sign_in(widget: Embedded) -> None:
 
 
 async def type_the_answer(widget: Embedded) -> None:
-    await widget.sees("One more question")
+    await widget.sees("Verify your identity")
     await widget.frame.get_by_role("main").get_by_role("textbox").fill("correct")
 
 
@@ -244,7 +244,7 @@ async def test_a_failure_of_ours_is_told_and_what_it_stopped_can_be_tried_again(
 async def test_a_page_that_is_offline_says_so_and_goes_on_by_itself(stage: Scene) -> None:
     await stage.rest()
     widget = await stage.at_bank("mxuser", "correct")
-    await widget.sees("Connecting MX Bank")
+    await widget.sees("Connecting to MX Bank")
     await stage.context.set_offline(True)
     await expect(widget.frame.get_by_text(CUT_OFF)).to_be_visible()
     stage.is_at_work.set()

@@ -181,7 +181,7 @@ async def test_markup_in_names_labels_questions_and_accounts_stays_text(hostile:
     await widget.frame.get_by_label("LOGIN").fill("mallory")
     await widget.frame.locator('input[type="password"]').fill(kind)
     await widget.press("Continue")
-    await widget.sees("One more question")
+    await widget.sees("Verify your identity")
     await is_text(widget)
     if kind.endswith("OPTIONS"):
         await widget.frame.get_by_role("radio").first.check()
@@ -204,9 +204,9 @@ async def test_markup_in_what_a_bank_says_of_an_error_stays_text(hostile: Scene,
     await widget.press("Continue")
     if password == "TEXT":
         await widget.answer("wrong")
-        await widget.sees("That answer was not right")
+        await widget.sees("Incorrect answer")
     else:
-        await widget.sees(f"{BANK} needs you first")
+        await widget.sees(f"{BANK} needs you to do something")
     await is_text(widget)
     member: dict[str, Any] = (await widget.heard())[-2]["metadata"]
     assert PLANTED not in str(member)
@@ -218,7 +218,7 @@ async def test_markup_in_a_bank_s_oauth_answer_stays_text_in_every_window(hostil
     await widget.sees(f"Sign in at {OAUTH_BANK}")
     await is_text(widget)
     await widget.press(f"Continue to {OAUTH_BANK}")
-    await widget.sees("You are not connected yet")
+    await widget.sees("Your bank is not connected")
     await is_text(widget)
     # A window of its own: the widget closes the one it opened as soon as it knows.
     wanted = {"member": {"institution_code": "hostile_oauth", "credentials": [], "is_oauth": True}}

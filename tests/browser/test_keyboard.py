@@ -34,7 +34,7 @@ async def test_the_whole_flow_goes_by_keyboard_alone(stage: Scene) -> None:
 
     await widget.sees("Find your bank")
     await expect(page.get_by_role("button", name="Lanternfish Bank")).to_be_visible()
-    await tab_to(page, "Name of your bank, or its routing number")
+    await tab_to(page, "Bank name or routing number")
     await page.keyboard.type("MX")
     await expect(page.get_by_role("listitem")).to_have_count(4)
     await page.keyboard.press("ArrowDown")
@@ -49,7 +49,7 @@ async def test_the_whole_flow_goes_by_keyboard_alone(stage: Scene) -> None:
     await page.keyboard.type("options")
     await page.keyboard.press("Enter")
 
-    await widget.sees("One more question")
+    await widget.sees("Verify your identity")
     await tab_to(page, "Lantern Lane (correct)")
     await page.keyboard.press("ArrowDown")
     await expect(page.get_by_label("Kettle Court (wrong)")).to_be_checked()
@@ -75,7 +75,7 @@ async def test_the_arrows_walk_through_the_list_of_banks_and_back_to_the_box(sta
     await expect(page.get_by_role("button", name="Lanternfish Bank")).to_be_visible()
     box = page.get_by_role("searchbox")
     banks = page.get_by_role("list").get_by_role("button")
-    await tab_to(page, "Name of your bank, or its routing number")
+    await tab_to(page, "Bank name or routing number")
     ways = [("ArrowDown", 0), ("ArrowDown", 1), ("End", 24)]
     ways += [("ArrowUp", place) for place in range(23, 9, -1)]
     for key, place in [*ways, ("Home", 0)]:
@@ -93,7 +93,7 @@ async def test_shift_tab_goes_back_by_the_way_that_tab_came(stage: Scene) -> Non
     await widget.sees("Sign in to MX Bank")
     there = [await _next(page, "Tab") for _ in range(7)]
     back = [await _next(page, "Shift+Tab") for _ in range(6)]
-    assert there[:4] == ["Username", "Password", "Show what is typed: Password", "Continue"]
+    assert there[:4] == ["Username", "Password", "Show Password", "Continue"]
     assert back == there[-2::-1]
 
 
@@ -117,7 +117,9 @@ async def test_what_is_missing_is_where_the_focus_goes(stage: Scene) -> None:
     await page.keyboard.type("mxuser")
     await page.keyboard.press("Enter")
     await expect(page.get_by_label("Password", exact=True)).to_be_focused()
-    await expect(page.get_by_label("Password", exact=True)).to_have_accessible_description("This is needed.")
+    await expect(page.get_by_label("Password", exact=True)).to_have_accessible_description(
+        "This field is required."
+    )
 
 
 async def test_a_password_can_be_shown_and_hidden_by_keyboard(stage: Scene) -> None:
@@ -127,7 +129,7 @@ async def test_a_password_can_be_shown_and_hidden_by_keyboard(stage: Scene) -> N
     await widget.sees("Sign in to MX Bank")
     field = page.get_by_label("Password", exact=True)
     for kind in ("text", "password"):
-        await press(page, "Show what is typed: Password", "Space")
+        await press(page, "Show Password", "Space")
         await expect(field).to_have_attribute("type", kind)
 
 
@@ -143,7 +145,7 @@ async def test_the_bank_s_own_page_opens_by_keyboard_and_escape_leaves_the_wait(
     await tab_to(bank, "Username")
     await press(bank, "Deny", "Enter")
     await page.bring_to_front()
-    await widget.sees("You are not connected yet")
+    await widget.sees("Your bank is not connected")
     await page.keyboard.press("Escape")
     await widget.sees("Find your bank")
 
@@ -153,7 +155,7 @@ async def test_escape_empties_the_search_and_elsewhere_goes_back(stage: Scene) -
     page = widget.page
     await widget.agree()
     await widget.sees("Find your bank")
-    await tab_to(page, "Name of your bank, or its routing number")
+    await tab_to(page, "Bank name or routing number")
     await page.keyboard.type("Quillwort")
     await expect(page.get_by_role("listitem")).to_have_count(1)
     await page.keyboard.press("Escape")

@@ -9,7 +9,7 @@ from coatcheck.clock import MovableClock
 from tests.browser.scene import Embedded, Scene, side_by_side
 from tests.member_setup import until
 
-ENTRY, VERIFY = "Use your account numbers", "How much arrived?"
+ENTRY, VERIFY = "Enter your account details", "Enter the deposit amounts"
 AT_ONCE, LATER = "3333567842", "1234567842"
 """Whose deposits are 3 and 15 cents."""
 ROUTING = "091000019"
@@ -18,7 +18,7 @@ ROUTING = "091000019"
 async def at_the_numbers(stage: Scene) -> Embedded:
     widget = await stage.embed("frame", mode="verification")
     await widget.agree()
-    await widget.press("Use account numbers instead")
+    await widget.press("Use account and routing numbers")
     await widget.sees(ENTRY)
     return widget
 
@@ -28,7 +28,7 @@ async def enter(
 ) -> None:
     await widget.frame.get_by_label("Routing number", exact=True).fill(routing)
     await widget.frame.get_by_label("Account number", exact=True).fill(account)
-    await widget.frame.get_by_label("Account number, once more").fill(repeated or account)
+    await widget.frame.get_by_label("Confirm account number").fill(repeated or account)
     await widget.press("Continue")
 
 
@@ -36,7 +36,7 @@ async def check(widget: Embedded, first: str, second: str) -> None:
     await widget.sees(VERIFY)
     await widget.frame.get_by_label("First deposit").fill(first)
     await widget.frame.get_by_label("Second deposit").fill(second)
-    await widget.press("Check the amounts")
+    await widget.press("Verify amounts")
 
 
 async def come_back(stage: Scene, guid: str) -> Embedded:
@@ -70,7 +70,7 @@ async def test_numbers_are_entered_and_another_day_the_amounts_verify_the_accoun
     await stage.context.clock.install()
     widget = await at_the_numbers(stage)
     await enter(widget, LATER)
-    await widget.sees("Two deposits are on their way")
+    await widget.sees("We are sending two deposits")
     await until_they_are(stage, "REQUESTED")
     await widget.page.clock.fast_forward(5_000)
     await expect(widget.frame.get_by_text("should arrive in the account ending in 7842 by")).to_be_visible()
@@ -102,7 +102,7 @@ async def test_deposits_that_arrive_while_the_page_waits_are_asked_for_at_once(s
     widget = await at_the_numbers(stage)
     await stage.rest()
     await enter(widget, AT_ONCE)
-    await widget.sees("Two deposits are on their way")
+    await widget.sees("We are sending two deposits")
     stage.is_at_work.set()
     await until_they_are(stage, "DEPOSITED")
     await widget.page.clock.fast_forward(5_000)
@@ -115,9 +115,9 @@ async def test_three_wrong_tries_are_the_last_and_lead_back_to_the_banks(stage: 
     await check(widget, "01", "02")
     await expect(alert).to_contain_text("2 tries are left")
     await check(widget, "3", "14")
-    await expect(alert).to_contain_text("One try is left")
+    await expect(alert).to_contain_text("You have 1 attempt left")
     await check(widget, "$0.03", "0,16")
-    await widget.sees("This account could not be verified")
+    await widget.sees("We could not verify this account")
     await expect(widget.frame.get_by_text("The amounts were wrong three times.")).to_be_visible()
     await widget.press("Choose another bank")
     await widget.sees("Find your bank")
@@ -129,10 +129,10 @@ async def test_three_wrong_tries_are_the_last_and_lead_back_to_the_banks(stage: 
 async def test_numbers_that_cannot_be_are_refused_where_they_were_typed(stage: Scene) -> None:
     widget = await at_the_numbers(stage)
     for routing, account, repeated, fault in (
-        ("12345678", AT_ONCE, AT_ONCE, "A routing number has 9 digits."),
-        (ROUTING, "123", "123", "An account number has 4 to 17 digits."),
-        (ROUTING, AT_ONCE, "3333567843", "The two account numbers differ."),
-        ("091000018", AT_ONCE, AT_ONCE, "No bank has this routing number. Check it."),
+        ("12345678", AT_ONCE, AT_ONCE, "Enter all 9 digits of the routing number."),
+        (ROUTING, "123", "123", "Enter 4 to 17 digits."),
+        (ROUTING, AT_ONCE, "3333567843", "The account numbers do not match."),
+        ("091000018", AT_ONCE, AT_ONCE, "This routing number is not valid. Check it and try again."),
     ):
         await enter(widget, account, routing=routing, repeated=repeated)
         await expect(widget.frame.get_by_text(fault)).to_be_visible()
@@ -145,7 +145,7 @@ async def test_amounts_that_are_none_cost_no_try(stage: Scene) -> None:
     widget = await arrived(stage)
     for amount in ("1.50", "seven", "007"):
         await check(widget, amount, "15")
-        await expect(widget.frame.get_by_text("Enter the cents, such as 07.")).to_be_visible()
+        await expect(widget.frame.get_by_text("Enter only the cents, for example 07.")).to_be_visible()
     await check(widget, "03", "15")
     await widget.sees("Your account is verified")
 
@@ -154,11 +154,11 @@ async def test_a_bank_that_can_be_signed_in_to_is_offered_before_deposits(stage:
     async def play(stage: Scene, way: str) -> None:
         widget = await at_the_numbers(stage)
         await enter(widget, AT_ONCE, routing="111111111")
-        await expect(widget.frame.get_by_text("MX Bank can be connected at once")).to_be_visible()
+        await expect(widget.frame.get_by_text("Connect MX Bank instantly")).to_be_visible()
         assert [each["reason"] for each in await widget.told("microdeposits/blockedRoutingNumber")] == [3]
         await widget.press(way)
         if way == "Continue":
-            await widget.sees("Two deposits are on their way")
+            await widget.sees("We are sending two deposits")
             return
         await widget.sees("Sign in to MX Bank")
         (chosen,) = await widget.told("selectedInstitution")

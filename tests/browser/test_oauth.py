@@ -14,7 +14,7 @@ from tests.widget_client import decide
 BANK, CODE = "MX Bank (OAuth)", "mx_bank_oauth"
 SIGN_IN, CONNECTED = f"Sign in at {BANK}", f"{BANK} is connected"
 TO_BANK = f"Continue to {BANK}"
-REFUSED = "You are not connected yet"
+REFUSED = "Your bank is not connected"
 
 
 async def at_the_door(stage: Scene, way: str = "frame", **options: object) -> Embedded:
@@ -72,7 +72,7 @@ async def test_a_window_that_was_closed_is_noticed_and_opens_again(stage: Scene)
     widget = await at_the_door(stage)
     bank = await go(widget)
     await bank.close()
-    await expect(widget.frame.get_by_text("The window seems to be closed").first).to_be_visible()
+    await expect(widget.frame.get_by_text("The sign-in window seems to be closed").first).to_be_visible()
     assert await widget.told("oauthError") == []
     bank = await go(widget, "Try again")
     await bank.get_by_role("button", name="Allow").click()
@@ -122,7 +122,7 @@ async def test_a_consent_that_was_withdrawn_is_given_anew_at_the_bank(stage: Sce
     bank = await go(widget)
     await bank.get_by_label("Username").fill("ann+consent_revoked")
     await bank.get_by_role("button", name="Allow").click()
-    await widget.sees("The connection has ended")
+    await widget.sees("This connection has ended")
     assert (await widget.offers())[0] == SIGN_IN
     await widget.press(SIGN_IN)
     await widget.sees(SIGN_IN)

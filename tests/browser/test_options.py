@@ -8,37 +8,38 @@ from typing import Any
 from playwright.async_api import expect
 
 from coatcheck.model.statuses import ConnectionStatus as Status
-from coatcheck.widget.messages import WORDS, every_text, say
+from coatcheck.widget.i18n import translate
+from coatcheck.widget.messages import STATUS_MESSAGES, every_text
 from coatcheck.widget.page_texts import TEXTS, page_texts
 from tests.browser.scene import Embedded, Scene, side_by_side
 
 ACCOUNTS, NUMBERS = "Account names, types and balances", "Account and routing numbers"
-TRANSACTIONS, IDENTITY = "Transactions", "The owner’s name, address, e-mail and phone"  # noqa: RUF001 (as the page)
-HISTORY, STATEMENTS = "Older transactions, as far back as the bank keeps them", "Statements"
-CALLING = ["Calling MX Bank", "Signing in", "Finding your accounts"]
+TRANSACTIONS, IDENTITY = "Transactions", "Name, address, email and phone number of the account owner"
+HISTORY, STATEMENTS = "Past transactions, as far back as your bank provides them", "Statements"
+CALLING = ["Contacting MX Bank", "Signing in", "Finding your accounts"]
 AT_SIGN_IN = "Sign in to MX Bank"
 
 
 # --- what is read --------------------------------------------------------------------------------------
 
 WANTED: list[tuple[dict[str, Any], list[str], list[str]]] = [
-    ({}, [ACCOUNTS, TRANSACTIONS], ["Reading transactions"]),
+    ({}, [ACCOUNTS, TRANSACTIONS], ["Getting transactions"]),
     ({"include_transactions": False}, [ACCOUNTS], []),
     (
         {"include_identity": True},
         [ACCOUNTS, TRANSACTIONS, IDENTITY],
-        ["Reading the owner’s name and address", "Reading transactions"],  # noqa: RUF001 (as the page)
+        ["Getting account owner details", "Getting transactions"],
     ),
-    ({"mode": "verification"}, [ACCOUNTS, NUMBERS], ["Reading account numbers"]),
+    ({"mode": "verification"}, [ACCOUNTS, NUMBERS], ["Getting account numbers"]),
     (
         {"mode": "verification", "include_transactions": True},
         [ACCOUNTS, NUMBERS, TRANSACTIONS],
-        ["Reading account numbers", "Reading transactions"],
+        ["Getting account numbers", "Getting transactions"],
     ),
     (
         {"data_request": {"products": ["statements", "transaction_history"]}},
         [ACCOUNTS, STATEMENTS, HISTORY],
-        ["Reading transactions", "Reading statements"],
+        ["Getting transactions", "Getting statements"],
     ),
 ]
 """By mode, include_transactions, include_identity and data_request: what is agreed to, and what is then done."""
@@ -52,7 +53,7 @@ async def test_what_the_client_asks_for_is_what_the_user_agrees_to_and_sees_bein
         await expect(widget.frame.get_by_role("listitem")).to_have_text(shares)
         await widget.agree()
         await widget.sign_in("-".join(re.findall(r"\w+", str(options))) or "ann")
-        await widget.sees("Connecting MX Bank")
+        await widget.sees("Connecting to MX Bank")
         await expect(widget.frame.get_by_role("main").get_by_role("listitem")).to_have_text(CALLING + phases)
 
     await side_by_side(stage, play, WANTED)
@@ -87,16 +88,14 @@ async def test_only_banks_of_the_named_countries_are_found(stage: Scene) -> None
     names = widget.frame.get_by_role("list").get_by_role("button").locator("strong")
     await expect(names).to_contain_text(["Caisse Érablière", "Banque du Huard Bleu", "Loonwater Bank"])
     await widget.frame.get_by_role("searchbox").fill("MX Bank")
-    await expect(widget.frame.get_by_text("Nothing found for “MX Bank”")).to_be_visible()
+    await expect(widget.frame.get_by_text("No results for “MX Bank”")).to_be_visible()
 
 
 async def test_where_no_bank_fits_the_page_says_so_and_names_no_query(stage: Scene) -> None:
     widget = await stage.embed("frame", iso_country_code=["XX"])
     await widget.agree()
-    await expect(widget.frame.get_by_text("No bank to choose from")).to_be_visible()
-    await expect(
-        widget.frame.get_by_text("asks for banks of a kind that is not offered here")
-    ).to_be_visible()
+    await expect(widget.frame.get_by_text("No banks available")).to_be_visible()
+    await expect(widget.frame.get_by_text("No bank here offers what Harbour Pay asks for")).to_be_visible()
     for said in ("Popular", "Nothing found"):
         await expect(widget.frame.get_by_text(said)).to_have_count(0)
 
@@ -112,7 +111,9 @@ async def test_where_the_search_is_disabled_nothing_leads_to_another_bank(stage:
         await widget.sees(AT_SIGN_IN)
         await widget.sign_in(login, password)
         await widget.sees(
-            WORDS[Status.CLOSED if "closed" in login else Status.FAILED].title.replace("{name}", "MX Bank")
+            STATUS_MESSAGES[Status.CLOSED if "closed" in login else Status.FAILED].title.replace(
+                "{name}", "MX Bank"
+            )
         )
         assert await widget.offers() == offers
         await widget.press(offers[0])
@@ -148,7 +149,7 @@ async def test_where_the_search_is_disabled_a_bank_s_own_page_can_be_thought_ove
     async with widget.page.expect_popup() as opened:
         await widget.press("Continue to MX Bank (OAuth)")
     await (await opened.value).get_by_role("button", name="Deny").click()
-    await widget.sees("You are not connected yet")
+    await widget.sees("Your bank is not connected")
     assert await widget.offers() == ["Try again"]
     members = (await stage.api.get(f"/users/{stage.user}/members")).json()["members"]
     assert len(members) == 1
@@ -189,10 +190,10 @@ async def test_the_whole_page_speaks_the_language_of_the_link(stage: Scene) -> N
 
 async def walk_in(stage: Scene, locale: str) -> None:
     """From the agreement through a question, a refusal and a failure to the end, and to the other ways in."""
-    told = page_texts(locale)
+    texts = page_texts(locale)
 
     def t(key: str, **values: str) -> str:
-        return re.sub(r"\{(\w+)\}", lambda found: {"client": "Harbour Pay", **values}[found[1]], told[key])
+        return re.sub(r"\{(\w+)\}", lambda found: {"client": "Harbour Pay", **values}[found[1]], texts[key])
 
     bank, oauth = {"bank": "MX Bank"}, {"bank": "MX Bank (OAuth)"}
     widget = await stage.embed("frame", locale=locale, mode="verification")
@@ -223,8 +224,8 @@ async def walk_in(stage: Scene, locale: str) -> None:
     for password in ("INVALID", "SERVER_ERROR"):
         await fill(widget, locale, f"ann-{locale}+persona=salaried", password)
         await widget.press(t("continue"))
-        words = WORDS[{"INVALID": Status.DENIED, "SERVER_ERROR": Status.FAILED}[password]]
-        await expect(widget.frame.get_by_text(say(locale, words.text, "MX Bank"))).to_be_visible()
+        words = STATUS_MESSAGES[{"INVALID": Status.DENIED, "SERVER_ERROR": Status.FAILED}[password]]
+        await expect(widget.frame.get_by_text(translate(locale, words.text, "MX Bank"))).to_be_visible()
         await is_in(locale, widget)
     await widget.press(t("remove"))
     await widget.sees(t("removed.title", **bank))
@@ -250,8 +251,8 @@ async def walk_in(stage: Scene, locale: str) -> None:
 
 
 async def fill(widget: Embedded, locale: str, login: str, password: str) -> None:
-    await widget.frame.get_by_label(say(locale, "Username")).fill(login)
-    await widget.frame.get_by_label(say(locale, "Password"), exact=True).fill(password)
+    await widget.frame.get_by_label(translate(locale, "Username")).fill(login)
+    await widget.frame.get_by_label(translate(locale, "Password"), exact=True).fill(password)
 
 
 async def is_in(locale: str, widget: Embedded) -> None:
@@ -275,7 +276,7 @@ def is_english(text: str, locale: str) -> bool:
 @cache
 def english(locale: str) -> list[re.Pattern[str]]:
     """Our texts that are others in this language; with anything where a value goes."""
-    told = page_texts(locale)
-    texts = [text for key, text in TEXTS if told[key] != text]
-    texts += [text for text in every_text() if say(locale, text, "{name}") != text]
+    translated = page_texts(locale)
+    texts = [text for key, text in TEXTS if translated[key] != text]
+    texts += [text for text in every_text() if translate(locale, text, "{name}") != text]
     return [re.compile(re.sub(r"\\{\w+\\}", ".+", re.escape(text))) for text in texts]

@@ -13,7 +13,7 @@ from coatcheck.model.statuses import ConnectionStatus as Status
 from coatcheck.worker import build_worker
 from tests.browser.scene import Embedded, Scene, side_by_side
 
-ASKED = "One more question"
+ASKED = "Verify your identity"
 MINUTE = timedelta(minutes=1)
 
 
@@ -37,7 +37,7 @@ async def test_every_kind_of_question_takes_a_wrong_answer_and_then_the_right_on
     async def play(stage: Scene, password: str, question: str, wrong: str, right: str) -> None:
         widget = await stage.at_bank(f"for-{password}", password)
         await give(widget, question, wrong)
-        await widget.sees("That answer was not right")
+        await widget.sees("Incorrect answer")
         await widget.press("Try again")
         await give(widget, question, right)
         await widget.sees("MX Bank is connected")
@@ -73,7 +73,7 @@ async def test_pictures_are_shown_with_a_question_and_beside_its_options(stage: 
         shown = await widget.frame.locator(pictures).all()
         assert [await width_of(picture) > 0 for picture in shown] == [True] * count
 
-    asked = 'img[alt="A picture from your bank, to answer the question"]'
+    asked = 'img[alt="Security image from your bank"]'
     await side_by_side(stage, play, [("image", asked, 1), ("image_options", "label img", 3)])
 
 
@@ -97,13 +97,15 @@ async def test_a_question_that_is_left_open_is_not_sent(stage: Scene) -> None:
         await expect(widget.frame.get_by_text(fault)).to_be_visible()
         assert await widget.told("submitMFA") == []
 
-    await side_by_side(stage, play, [("challenge", "This is needed."), ("options", "Choose one.")])
+    await side_by_side(
+        stage, play, [("challenge", "This field is required."), ("options", "Choose an option.")]
+    )
 
 
 async def test_a_bank_asks_a_second_time(stage: Scene) -> None:
     widget = await stage.at_bank("ann", "challenge")
     await widget.answer("challenge")
-    await widget.sees("Connecting MX Bank")
+    await widget.sees("Connecting to MX Bank")
     await widget.answer("correct")
     await widget.sees("MX Bank is connected")
     statuses = [each["connection_status"] for each in await widget.told("memberStatusUpdate")]
@@ -125,7 +127,7 @@ async def test_a_question_that_ran_out_of_time_while_the_page_waited_is_asked_an
     clock.advance(11 * MINUTE)
     await build_worker(stage.services).sweep()
     await widget.answer("correct")
-    await widget.sees("Time ran out")
+    await widget.sees("You ran out of time")
     await widget.press("Try again")
     await widget.answer("correct")
     await widget.sees("MX Bank is connected")

@@ -398,5 +398,5 @@ async def test_while_the_database_is_away_the_user_is_asked_to_wait(api: Api, us
     await api.services.db.close()
     page = await api.http.get(back)
     assert page.status_code == 503
-    assert "shortly" in page.text
+    assert "Try again in a few minutes" in page.text
     assert page.headers["cache-control"] == "no-store"

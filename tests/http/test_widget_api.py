@@ -6,7 +6,7 @@ from coatcheck.app import Services
 from coatcheck.connectors.contract import CredentialField, JobKind
 from coatcheck.members.records import MemberChanges
 from coatcheck.model.members import find_member
-from coatcheck.widget.presenters import show_credentials
+from coatcheck.widget.presenters import present_credentials
 from coatcheck.worker import build_worker
 from tests.api_client import LOGIN, PASSWORD, Api
 from tests.widget_client import CORRECT, answer, jobs_of, open_page, signing_in
@@ -269,7 +269,7 @@ async def test_refused_credentials_are_replaced_until_the_third_time_and_after(a
     member = await page.connect(password="INVALID")
     boxes = (await page.get(f"/members/{member['guid']}/credentials"))["credentials"]
     assert [each["guid"] for each in boxes] == [LOGIN, PASSWORD]
-    assert member["message"]["title"] == "Check your details"
+    assert member["message"]["title"] == "Check your sign-in details"
     for _ in range(2):
         member = (await page.send("POST", f"/members/{member['guid']}/jobs"))["member"]
         member = await page.after_work(member)
@@ -340,7 +340,7 @@ async def test_the_boxes_are_called_what_they_are_in_the_session_s_language(
 
 @pytest.mark.parametrize("label", ["Member number", "Done", "{name}", ""])
 async def test_what_a_bank_alone_calls_its_box_stays_so(label: str) -> None:
-    (shown,) = show_credentials("es", [CredentialField("CRD-1", "LOGIN", "TEXT", label, 1)]).credentials
+    (shown,) = present_credentials("es", [CredentialField("CRD-1", "LOGIN", "TEXT", label, 1)]).credentials
     assert shown.label == label
 
 

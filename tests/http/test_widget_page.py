@@ -10,11 +10,11 @@ import pytest
 from coatcheck.app import Services
 from coatcheck.cli.credentials import settle, settled_seed
 from coatcheck.clock import MovableClock
+from coatcheck.http.static_files import StaticFolder
 from coatcheck.model.statuses import ConnectionStatus
 from coatcheck.model.widgets import WidgetLook, put_widget_look, widget_look
 from coatcheck.widget import messages, schemas
 from coatcheck.widget.page_texts import TEXTS
-from coatcheck.widget.static_files import read
 from tests.api_client import Api
 from tests.factories import make_client
 from tests.widget_client import (
@@ -215,10 +215,13 @@ def test_the_hash_changes_with_any_file(tmp_path: Path) -> None:
     (tmp_path / "steps").mkdir()
     (tmp_path / "widget.js").write_text("1")
     (tmp_path / "steps" / "search.js").write_text("1")
-    before = read(tmp_path)
-    assert sorted(before.files) == ["steps/search.js", "widget.js"]
+    before = StaticFolder(tmp_path, "/static").base
+    assert StaticFolder(tmp_path, "/static").base == before
     (tmp_path / "steps" / "search.js").write_text("2")
-    assert read(tmp_path).base != before.base
+    assert StaticFolder(tmp_path, "/static").base != before
+    (tmp_path / "steps" / "search.js").write_text("1")
+    (tmp_path / "steps" / "search.js").rename(tmp_path / "search.js")
+    assert StaticFolder(tmp_path, "/static").base != before
 
 
 def test_every_status_that_stops_has_words() -> None:
@@ -231,4 +234,4 @@ def test_every_status_that_stops_has_words() -> None:
         ConnectionStatus.RESUMED,
         ConnectionStatus.PENDING,
     }
-    assert set(messages.WORDS) == set(schemas.ERRORS) == set(ConnectionStatus) - silent
+    assert set(messages.STATUS_MESSAGES) == set(schemas.ERRORS) == set(ConnectionStatus) - silent

@@ -1,12 +1,14 @@
-"""What the widget's own files promise, without a browser: tests of behaviour stand in tests/e2e."""
+"""Rules for the widget's files that need no browser; tests of its behaviour are in tests/browser."""
 
+import gzip
 import re
 from pathlib import Path
 
 import pytest
 
+from coatcheck.http.compression import LEVEL
+from coatcheck.widget.modules import preloaded
 from coatcheck.widget.page_texts import TEXTS
-from coatcheck.widget.static_files import statics
 
 WIDGET = Path(__file__).parents[2] / "src" / "coatcheck" / "widget"
 STATIC = WIDGET / "static"
@@ -18,12 +20,12 @@ BUILT = re.compile(r"\bt\(`([a-z_.]+)\$\{")
 MAX_BYTES = 40_000
 
 
-def test_every_text_is_asked_for_by_some_script_and_every_key_has_one() -> None:
+def test_every_text_is_used_by_a_script_and_every_key_has_a_text() -> None:
     source = "".join(SCRIPTS.values())
-    asked = set(LITERAL.findall(source))
-    beginnings = tuple(BUILT.findall(source))
-    assert beginnings
-    assert {key for key in KEYS if key not in asked and not key.startswith(beginnings)} == set()
+    used = set(LITERAL.findall(source))
+    prefixes = tuple(BUILT.findall(source))
+    assert prefixes
+    assert {key for key in KEYS if key not in used and not key.startswith(prefixes)} == set()
     direct = set(re.findall(r'\bt\("([^"]+)"', source))
     assert direct <= KEYS
 
@@ -37,7 +39,7 @@ def test_no_script_parses_html_evaluates_text_or_stores_anything(name: str) -> N
 
 
 @pytest.mark.parametrize("name", sorted(SCRIPTS))
-def test_no_script_names_another_host_or_posts_to_anybody(name: str) -> None:
+def test_no_script_names_another_host_or_posts_to_any_origin(name: str) -> None:
     addresses = set(re.findall(r"https?://[\w.-]+", SCRIPTS[name]))
     assert addresses <= {"http://www.w3.org"}  # the namespace of SVG, which is never fetched
     assert not re.search(r'postMessage\([^;]*"\*"', SCRIPTS[name])
@@ -48,12 +50,11 @@ def test_no_rule_of_the_style_sheet_fetches_anything() -> None:
 
 
 def test_the_whole_page_is_light() -> None:
-    files = statics().files
-    assert sum(len(file.gzipped) for name, file in files.items() if name != "connect.js") < MAX_BYTES
+    sizes = [len(gzip.compress(path.read_bytes(), LEVEL)) for path in STATIC.rglob("*") if path.is_file()]
+    assert 0 < sum(sizes) < MAX_BYTES
 
 
-def test_the_page_begins_with_what_its_first_script_imports_and_no_more() -> None:
-    locked = statics()
-    begun = {address.removeprefix(locked.base + "/") for address in locked.modules}
-    assert {"widget.js", "flow.js", "dom.js", "steps/consent.js", "steps/search.js"} <= begun
-    assert begun.isdisjoint({"connect.js", "steps/credentials.js", "steps/mfa.js"})
+def test_the_page_preloads_what_its_first_script_imports_and_no_more() -> None:
+    found = set(preloaded(STATIC))
+    assert {"widget.js", "flow.js", "dom.js", "steps/consent.js", "steps/search.js"} <= found
+    assert found.isdisjoint({"steps/credentials.js", "steps/mfa.js"})

@@ -7,12 +7,13 @@ request -> method -> surface.answer -> response
 """
 
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 import psycopg
 import structlog
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -51,12 +52,17 @@ class Surface(Generic[RowT]):
     """The response to an error; the row is None where the path does not take the method."""
 
 
-def routes(surface: Surface[RowT], table: Iterable[RowT], *, prefix: str = "") -> list[Route]:
+def routes(
+    surface: Surface[RowT], table: Iterable[RowT], *, prefix: str = "", middleware: Sequence[Middleware] = ()
+) -> list[Route]:
     """The table as Starlette routes below `prefix`, one for each path, in the table's order."""
     paths: dict[str, dict[str, RowT]] = {}
     for row in table:
         paths.setdefault(row.path, {})[row.method] = row
-    return [Route(prefix + path, Endpoint(surface, methods)) for path, methods in paths.items()]
+    return [
+        Route(prefix + path, Endpoint(surface, methods), middleware=middleware)
+        for path, methods in paths.items()
+    ]
 
 
 class Endpoint(Generic[RowT]):

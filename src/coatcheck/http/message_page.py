@@ -1,18 +1,24 @@
-"""A page that tells an end user one thing. It loads nothing but our own style and, where named, our own script."""
+"""A page with one message for an end user. It loads our own style sheet and, where one is named, our own script."""
 
 from collections.abc import Mapping
 from importlib.resources import files
+from pathlib import Path
 from types import MappingProxyType
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 
 from coatcheck.http.headers import Policy, page_headers
+from coatcheck.http.static_files import file_route
 
-NOTHING: Mapping[str, str] = MappingProxyType({})
+STYLE_PATH = "/oauth/style.css"
+MAX_AGE = 3600
+"""Seconds that a browser keeps the style sheet and the scripts of these pages."""
+NO_DATA: Mapping[str, str] = MappingProxyType({})
 
+_TEMPLATES = Path(str(files("coatcheck.http"))) / "templates"
 _PAGES = Environment(loader=PackageLoader("coatcheck.http"), autoescape=select_autoescape())
-STYLE = (files("coatcheck.http") / "templates" / "message.css").read_bytes()
 
 
 def message(
@@ -20,25 +26,28 @@ def message(
     title: str,
     text: str,
     *,
-    style: str,
     script: str | None = None,
-    data: Mapping[str, str] = NOTHING,
+    data: Mapping[str, str] = NO_DATA,
     lang: str = "en",
     ancestors: str = "'none'",
 ) -> Response:
     """The page.
 
     Args:
-        status: HTTP's.
-        title: what happened, the page's only heading.
-        text: what to do now.
-        style: the path that serves `STYLE`.
+        status: the HTTP status.
+        title: what happened; the only heading.
+        text: what to do next.
         script: the path of a script.
         data: `data-` attributes of the page's `main`, for the script.
-        lang: the language of the words.
-        ancestors: who may frame it (CSP frame-ancestors).
+        lang: the language of title and text.
+        ancestors: the origins that may frame it (CSP `frame-ancestors`).
     """
     page = _PAGES.get_template("message.html").render(
-        title=title, text=text, style=style, script=script, data=data, lang=lang
+        title=title, text=text, style=STYLE_PATH, script=script, data=data, lang=lang
     )
     return HTMLResponse(page, status, page_headers(Policy.MESSAGE, ancestors=ancestors))
+
+
+def style_route() -> Route:
+    """The style sheet of the page."""
+    return file_route(STYLE_PATH, _TEMPLATES / "message.css", max_age=MAX_AGE)

@@ -13,12 +13,12 @@ from starlette.routing import Route
 
 from coatcheck import errors
 from coatcheck.app import Services
+from coatcheck.http.compression import COMPRESSED
 from coatcheck.http.endpoint import Surface, read_body, routes
 from coatcheck.http.errors import headers_of, message_of, nearest, status_of
 from coatcheck.http.headers import Policy, page_headers
-from coatcheck.widget.compression import compressed
 from coatcheck.widget.request import WidgetRequest
-from coatcheck.widget.schemas import Answer, Problem, Refused
+from coatcheck.widget.schemas import Answer, ErrorAnswer, Problem
 
 PREFIX = "/md/api"
 SESSION = "x-widget-session"
@@ -64,7 +64,12 @@ class WidgetRoute:
 
 def api_routes(services: Services, table: tuple[WidgetRoute, ...]) -> list[Route]:
     """The table as Starlette routes, one for each path."""
-    return routes(Surface[WidgetRoute]("widget", partial(_answer, services), _refuse), table, prefix=PREFIX)
+    return routes(
+        Surface[WidgetRoute]("widget", partial(_answer, services), _refuse),
+        table,
+        prefix=PREFIX,
+        middleware=COMPRESSED,
+    )
 
 
 async def _answer(services: Services, route: WidgetRoute, request: Request) -> Response:
@@ -83,12 +88,12 @@ async def _answer(services: Services, route: WidgetRoute, request: Request) -> R
         )
     if answer is None:
         return Response(status_code=204, headers=HEADERS)
-    return compressed(request, _json(route.status, answer))
+    return _json(route.status, answer)
 
 
 def _refuse(error: errors.CoatcheckError, _route: WidgetRoute | None) -> Response:
     problem = Problem(message=message_of(error), type=nearest(TYPES, error, "internal_error"))
-    response = _json(status_of(error), Refused(error=problem, guid=_existing(error)))
+    response = _json(status_of(error), ErrorAnswer(error=problem, guid=_existing(error)))
     response.headers.update(headers_of(error))
     return response
 

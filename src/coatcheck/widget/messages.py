@@ -1,28 +1,15 @@
-"""What the end user is told about a connection, in one table; and in which language.
+"""The messages that the server chooses: about a connection, by its status, and on pages without the widget."""
 
-The English stands here and in `texts.py`. The other languages are gettext catalogues below `locales/`, which
-`make words` brings up to date and compiles; a test refuses one that misses a text or is not compiled.
-"""
-
-import gettext
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
 
-from coatcheck.http.negotiation import accepted
 from coatcheck.model.statuses import ConnectionStatus as Status
-
-LOCALES: Mapping[str, str | None] = MappingProxyType({"en": None, "es": "es", "fr-CA": "fr_CA"})
-"""The names on the wire, and of the catalogues."""
-BY_LANGUAGE: Mapping[str, str] = MappingProxyType({"en": "en", "es": "es", "fr": "fr-CA"})
-DEFAULT = "en"
 
 
 class Action(StrEnum):
-    """What the user can do next. The values are the page's."""
+    """What the user can do next. The page knows the values."""
 
     ENTER_CREDS = "enterCreds"
     OAUTH = "oauth"
@@ -34,8 +21,8 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """About one member. `{name}` is its institution's."""
+class MessageText:
+    """About one member; `{name}` is the name of its institution."""
 
     title: str
     text: str
@@ -44,188 +31,181 @@ class Words:
 
 
 def _(text: str) -> str:
-    """Marks words for the catalogues."""
+    """Marks a text for the catalogues; it is translated later."""
     return text
 
 
-LABELS: Mapping[Action, str] = MappingProxyType(
+ACTION_LABELS: Mapping[Action, str] = MappingProxyType(
     {
-        Action.ENTER_CREDS: _("Enter your details again"),
+        Action.ENTER_CREDS: _("Sign in again"),
         Action.OAUTH: _("Sign in at {name}"),
         Action.RETRY: _("Try again"),
         Action.VISIT: _("Go to {name}"),
         Action.SEARCH: _("Choose another bank"),
-        Action.MICRO_DEPOSITS: _("Use account numbers instead"),
+        Action.MICRO_DEPOSITS: _("Use account and routing numbers"),
         Action.DONE: _("Done"),
     }
 )
 
-WORDS: Mapping[Status, Words] = MappingProxyType(
+STATUS_MESSAGES: Mapping[Status, MessageText] = MappingProxyType(
     {
-        Status.DENIED: Words(
-            _("Check your details"),
-            _("{name} did not accept what you entered. Check it and try again."),
+        Status.DENIED: MessageText(
+            _("Check your sign-in details"),
+            _("{name} did not accept them. Enter the same details that you use on its website."),
             None,
             Action.SEARCH,
         ),
-        Status.PREVENTED: Words(
-            _("Too many tries"),
+        Status.PREVENTED: MessageText(
+            _("Too many attempts"),
             _(
-                "{name} refused the sign-in three times. So that it does not lock your login, nothing is tried "
-                "until you enter your details again."
+                "{name} refused your sign-in three times. We stopped trying so that your login does not get "
+                "locked. Check your details and sign in again."
             ),
             Action.ENTER_CREDS,
             Action.SEARCH,
         ),
-        Status.REJECTED: Words(
-            _("That answer was not right"),
-            _("{name} did not accept the answer. Try again, and it will ask you anew."),
+        Status.REJECTED: MessageText(
+            _("Incorrect answer"),
+            _("{name} did not accept your answer. Try again to get a new question."),
             Action.RETRY,
             Action.SEARCH,
         ),
-        Status.LOCKED: Words(
+        Status.LOCKED: MessageText(
             _("Your login is locked"),
-            _("{name} has locked this login. Unlock it on its own site, then come back and try again."),
+            _(
+                "{name} has locked this login. Unlock it on the website of the bank, then come back and try "
+                "again."
+            ),
             Action.VISIT,
             Action.RETRY,
         ),
-        Status.IMPEDED: Words(
-            _("{name} needs you first"),
-            _("Sign in on its own site and do what it asks for there, then come back and try again."),
+        Status.IMPEDED: MessageText(
+            _("{name} needs you to do something"),
+            _(
+                "Sign in on the website of the bank and follow its instructions, then come back and try again."
+            ),
             Action.VISIT,
             Action.RETRY,
         ),
-        Status.DEGRADED: Words(
-            _("{name} has trouble at the moment"),
-            _("It is nothing you did, and what you entered is safe. Try again a little later."),
+        Status.DEGRADED: MessageText(
+            _("{name} is having problems"),
+            _("You did nothing wrong, and your details are safe. Try again in a few minutes."),
             Action.RETRY,
             Action.SEARCH,
         ),
-        Status.DISCONNECTED: Words(
-            _("The connection has ended"),
-            _("The access was withdrawn at {name}. Sign in again to renew it."),
+        Status.DISCONNECTED: MessageText(
+            _("This connection has ended"),
+            _("Access was withdrawn at {name}. Sign in again to reconnect."),
             Action.ENTER_CREDS,
             Action.SEARCH,
         ),
-        Status.DISCONTINUED: Words(
-            _("This connection is no longer offered"),
-            _("{name} cannot be connected in this way any more."),
+        Status.DISCONTINUED: MessageText(
+            _("This connection is no longer available"),
+            _("{name} no longer supports this kind of connection. You can connect a different bank."),
             Action.SEARCH,
         ),
-        Status.CLOSED: Words(
+        Status.CLOSED: MessageText(
             _("This login is closed"),
-            _("{name} says that the customer or the account is no longer there."),
+            _(
+                "{name} reports that the login or its accounts are closed. If you think this is a mistake, "
+                "contact {name}."
+            ),
             Action.SEARCH,
         ),
-        Status.DELAYED: Words(
-            _("{name} takes longer than usual"),
-            _("It did not answer in time. Try again in a few minutes."),
+        Status.DELAYED: MessageText(
+            _("{name} is taking too long"),
+            _("The bank did not respond in time. Try again in a few minutes."),
             Action.RETRY,
             Action.SEARCH,
         ),
-        Status.FAILED: Words(
-            _("{name} could not be read"),
-            _("Something went wrong on its side. Try again now or a little later."),
+        Status.FAILED: MessageText(
+            _("We could not connect to {name}"),
+            _("Something went wrong at the bank. Try again now or in a few minutes."),
             Action.RETRY,
             Action.SEARCH,
         ),
-        Status.DISABLED: Words(
-            _("This connection is switched off"),
-            _("{name} is not being read. Try again to switch it on."),
+        Status.DISABLED: MessageText(
+            _("This connection is turned off"),
+            _("We no longer get updates from {name}. Try again to turn them on."),
             Action.RETRY,
             Action.SEARCH,
         ),
-        Status.IMPORTED: Words(
-            _("Sign in once more"),
-            _("This connection came from elsewhere. {name} needs your details to go on."),
+        Status.IMPORTED: MessageText(
+            _("Sign in to continue"),
+            _("This connection was imported from another service. {name} needs you to sign in once."),
             Action.ENTER_CREDS,
             Action.SEARCH,
         ),
-        Status.EXPIRED: Words(
-            _("Time ran out"),
-            _("{name} asked something and got no answer in time. Try again, and it will ask you anew."),
+        Status.EXPIRED: MessageText(
+            _("You ran out of time"),
+            _("{name} did not get your answer in time. Try again to get a new question."),
             Action.RETRY,
             Action.SEARCH,
         ),
-        Status.IMPAIRED: Words(
-            _("Something is missing"),
-            _("{name} needs a detail that it did not get. Enter your details again."),
+        Status.IMPAIRED: MessageText(
+            _("More details are needed"),
+            _("{name} needs a detail that was missing. Enter your sign-in details again."),
             Action.ENTER_CREDS,
             Action.SEARCH,
         ),
     }
 )
-"""For every status that stops; the others need no words but the page's own."""
+"""Every status at which a connection stops. The page has texts of its own for the others."""
 
-REFUSED = Words(
-    _("You are not connected yet"),
-    _("Access was not granted at {name}. You can sign in there again."),
+OAUTH_DENIED = MessageText(
+    _("Your bank is not connected"),
+    _("Access was not granted at {name}. Sign in there again to connect."),
     Action.OAUTH,
     Action.SEARCH,
 )
 """DENIED on the bank's own page."""
 
-NO_ELIGIBLE_ACCOUNTS = Words(
-    _("No account can be used"),
-    _("{name} showed no open checking or savings account with its numbers."),
+NO_ELIGIBLE_ACCOUNTS = MessageText(
+    _("No eligible accounts"),
+    _("We found no open checking or savings account with account numbers at {name}. Try a different bank."),
     Action.SEARCH,
     Action.MICRO_DEPOSITS,
 )
 
-NO_ACCOUNTS = Words(_("No accounts there"), _("{name} let us in, and showed no account."), Action.SEARCH)
+NO_ACCOUNTS = MessageText(
+    _("No accounts found"),
+    _("We signed in to {name}, but this login has no accounts. Try a different bank."),
+    Action.SEARCH,
+)
 
-
-FIELDS = (_("Username"), _("Password"))
-"""What most banks call the boxes of their login form. What another calls its own stays as it says it."""
+FIELD_LABELS = (_("Username"), _("Password"))
+"""The labels that most banks use in their login form. Any other label stays in the bank's language."""
 
 TITLE = _("Connect your bank")
-NO_SCRIPT = _("This page needs JavaScript. Allow it for this site, then open the link from the app again.")
-LINK_OVER = (
+NO_SCRIPT = _("This page needs JavaScript. Turn it on for this site, then open the link from the app again.")
+LINK_EXPIRED = (
     _("This link no longer works"),
-    _("It was opened before, or it is too old. Go back to the app and start again."),
+    _("It has expired or was already used. Go back to the app and start again."),
 )
-LATER = (_("Just a moment"), _("The service is not available right now. Try again shortly."))
-OUR_FAULT = (_("Something went wrong"), _("It is our fault. Go back to the app and start again."))
-SIGNED_IN = (_("{name} is connected"), _("You can close this window."))
-NOT_SIGNED_IN = (_("{name} is not connected"), _("Close this window to try again."))
+UNAVAILABLE = (
+    _("Temporarily unavailable"),
+    _("The service is not available right now. Try again in a few minutes."),
+)
+INTERNAL_ERROR = (
+    _("Something went wrong"),
+    _("The problem is on our side. Go back to the app and start again."),
+)
+CONNECTED = (_("{name} is connected"), _("You can close this window."))
+NOT_CONNECTED = (_("{name} is not connected"), _("Close this window and try again."))
 
 
 def every_text() -> Iterator[str]:
-    """All that stands here to be translated."""
+    """All texts of this module that have a translation."""
     yield from (
         TITLE,
         NO_SCRIPT,
-        *LINK_OVER,
-        *LATER,
-        *OUR_FAULT,
-        *SIGNED_IN,
-        *NOT_SIGNED_IN,
-        *LABELS.values(),
-        *FIELDS,
+        *LINK_EXPIRED,
+        *UNAVAILABLE,
+        *INTERNAL_ERROR,
+        *CONNECTED,
+        *NOT_CONNECTED,
+        *ACTION_LABELS.values(),
+        *FIELD_LABELS,
     )
-    for words in (*WORDS.values(), REFUSED, NO_ELIGIBLE_ACCOUNTS, NO_ACCOUNTS):
-        yield from (words.title, words.text)
-
-
-def say(locale: str, text: str, name: str = "") -> str:
-    """The words in this language; about the institution of this name, where they are about one."""
-    return catalogue(locale).gettext(text).replace("{name}", name)
-
-
-@cache
-def catalogue(locale: str) -> gettext.NullTranslations:
-    """All translations into this language. What it does not hold it gives back as it is: in English."""
-    name = LOCALES[locale]
-    if name is None:
-        return gettext.NullTranslations()
-    with (files("coatcheck.widget") / "locales" / name / "LC_MESSAGES" / "widget.mo").open("rb") as file:
-        return gettext.GNUTranslations(file)
-
-
-def choose_locale(*wishes: str | None) -> str:
-    """The first supported language of the wishes; each is a tag or an Accept-Language (RFC 9110 12.5.4)."""
-    for wish in wishes:
-        for tag in accepted(wish):
-            if found := BY_LANGUAGE.get(tag.replace("_", "-").partition("-")[0]):
-                return found
-    return DEFAULT
+    for message in (*STATUS_MESSAGES.values(), OAUTH_DENIED, NO_ELIGIBLE_ACCOUNTS, NO_ACCOUNTS):
+        yield from (message.title, message.text)

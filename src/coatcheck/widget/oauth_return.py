@@ -1,14 +1,15 @@
 """The return from a bank's own sign-in page.
 
-    GET /oauth/callback?state=...&code=...    the bank sends the user back (RFC 6749 4.1.2)
-    GET /oauth/callback?state=...&error=...   or says that nothing came of it (RFC 6749 4.1.2.1)
+    GET /oauth/callback?state=...&code=...    the user gave access (RFC 6749 4.1.2)
+    GET /oauth/callback?state=...&error=...   the user or the bank did not (RFC 6749 4.1.2.1)
 
-The answer is a redirect into the client's app, or a page that tells the window which opened this one. The widget
-also finds it in the window's OAuth state.
+The answer is a redirect into the client's app, or a page that posts the result to the window which opened it. The
+widget also reads the result from its OAuth state.
 """
 
 from functools import partial
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -20,23 +21,15 @@ from starlette.routing import BaseRoute, Route
 from coatcheck.app import Services
 from coatcheck.errors import Refusal, Unavailable
 from coatcheck.http.headers import Policy, page_headers
-from coatcheck.http.message_page import STYLE, message
+from coatcheck.http.message_page import MAX_AGE, message, style_route
+from coatcheck.http.static_files import file_route
 from coatcheck.members.oauth import RETURN_PATH, ClaimedWindow
-from coatcheck.widget.messages import (
-    LATER,
-    LINK_OVER,
-    NOT_SIGNED_IN,
-    OUR_FAULT,
-    SIGNED_IN,
-    choose_locale,
-    say,
-)
+from coatcheck.widget.i18n import choose_locale, translate
+from coatcheck.widget.messages import CONNECTED, INTERNAL_ERROR, LINK_EXPIRED, NOT_CONNECTED, UNAVAILABLE
 
-STYLE_PATH = "/oauth/style.css"
 SCRIPT_PATH = "/oauth/result.js"
-SCRIPT = (files("coatcheck.widget") / "oauth_result.js").read_bytes()
+SCRIPT = Path(str(files("coatcheck.widget"))) / "oauth_result.js"
 HEADERS = page_headers(Policy.MESSAGE)
-CACHED = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
 
 log = structlog.get_logger(__name__)
 
@@ -44,41 +37,41 @@ log = structlog.get_logger(__name__)
 def return_routes(services: Services) -> list[BaseRoute]:
     return [
         Route(RETURN_PATH, partial(_callback, services), methods=["GET"]),
-        Route(STYLE_PATH, _style),
-        Route(SCRIPT_PATH, _script),
+        style_route(),
+        file_route(SCRIPT_PATH, SCRIPT, max_age=MAX_AGE),
     ]
 
 
 async def _callback(services: Services, request: Request) -> Response:
     if request.method == "HEAD":
-        # A look without a click must not use up the link.
+        # A preview of the link must not use it up.
         return Response(status_code=405, headers={"Allow": "GET", **HEADERS})
     locale = choose_locale(request.headers.get("accept-language"))
     try:
         return await _answer(services, request.query_params, locale)
     except Unavailable:
-        return _message(503, locale, LATER)
+        return _message(503, locale, UNAVAILABLE)
     except Refusal:
-        return _message(410, locale, LINK_OVER)
-    except Exception as error:  # noqa: BLE001 (the last net: an unknown failure says nothing to the user)
+        return _message(410, locale, LINK_EXPIRED)
+    except Exception as error:  # noqa: BLE001 (the last resort: an unknown failure discloses nothing)
         log.error("oauth.failed", error=type(error).__name__)  # noqa: TRY400 (its text may quote the bank's code)
-        return _message(500, locale, OUR_FAULT)
+        return _message(500, locale, INTERNAL_ERROR)
 
 
-async def _answer(services: Services, given: QueryParams, locale: str) -> Response:
-    """Uses up the link, and brings the end user to where the client wants them.
+async def _answer(services: Services, query: QueryParams, locale: str) -> Response:
+    """Uses up the link and sends the end user where the client asked.
 
     Args:
-        services: the house.
-        given: what the bank sent back.
+        services: the application's parts.
+        query: the parameters that the bank sent.
         locale: the browser's, for a window that was opened without one.
 
     Raises:
-        NotFound: the link is unknown, expired or used, or what it was for is gone.
+        NotFound: the link is unknown, expired or used, or its member, user or client is deleted or disabled.
     """
     async with services.db.transaction() as connection:
-        claimed = await services.oauth.claim(connection, given.get("state", ""))
-    error_reason = await services.oauth.finish(claimed, code=given.get("code"), error=given.get("error"))
+        claimed = await services.oauth.claim(connection, query.get("state", ""))
+    error_reason = await services.oauth.finish(claimed, code=query.get("code"), error=query.get("error"))
     answer = {"status": "error" if error_reason else "success", "member_guid": claimed.member.guid}
     if error_reason:
         answer["error_reason"] = error_reason
@@ -89,7 +82,7 @@ async def _answer(services: Services, given: QueryParams, locale: str) -> Respon
 
 
 def _result(claimed: ClaimedWindow, error_reason: str | None, locale: str) -> Response:
-    """The page for a browser window; its script passes the news on to whoever opened it."""
+    """The page for a browser window; its script posts the result to the window that opened it."""
     data = {
         "type": "oauthComplete/error" if error_reason else "oauthComplete/success",
         "member-guid": claimed.member.guid,
@@ -98,18 +91,10 @@ def _result(claimed: ClaimedWindow, error_reason: str | None, locale: str) -> Re
         data["error-reason"] = error_reason
     if claimed.origins:
         data["origins"] = " ".join(claimed.origins)
-    words = NOT_SIGNED_IN if error_reason else SIGNED_IN
-    return _message(200, locale, words, name=claimed.member.name, script=SCRIPT_PATH, data=data)
+    texts = NOT_CONNECTED if error_reason else CONNECTED
+    return _message(200, locale, texts, name=claimed.member.name, script=SCRIPT_PATH, data=data)
 
 
-def _message(status: int, locale: str, words: tuple[str, str], *, name: str = "", **more: Any) -> Response:
-    title, text = (say(locale, each, name) for each in words)
-    return message(status, title, text, style=STYLE_PATH, lang=locale, **more)
-
-
-async def _style(_: Request) -> Response:
-    return Response(STYLE, media_type="text/css", headers=CACHED)
-
-
-async def _script(_: Request) -> Response:
-    return Response(SCRIPT, media_type="text/javascript", headers=CACHED)
+def _message(status: int, locale: str, texts: tuple[str, str], *, name: str = "", **more: Any) -> Response:
+    title, text = (translate(locale, each, name) for each in texts)
+    return message(status, title, text, lang=locale, **more)

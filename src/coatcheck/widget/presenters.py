@@ -1,4 +1,4 @@
-"""From what the rooms know to what the page is told."""
+"""Records as the answers of the widget's API."""
 
 import contextlib
 from collections.abc import Sequence
@@ -15,28 +15,28 @@ from coatcheck.model.jobs import newest_jobs
 from coatcheck.model.statuses import STATUS_IDS
 from coatcheck.model.statuses import ConnectionStatus as Status
 from coatcheck.widget import schemas
+from coatcheck.widget.i18n import translate
 from coatcheck.widget.messages import (
-    FIELDS,
-    LABELS,
+    ACTION_LABELS,
+    FIELD_LABELS,
     NO_ACCOUNTS,
     NO_ELIGIBLE_ACCOUNTS,
-    REFUSED,
-    WORDS,
+    OAUTH_DENIED,
+    STATUS_MESSAGES,
     Action,
-    Words,
-    say,
+    MessageText,
 )
 from coatcheck.widget.request import WidgetRequest
-from coatcheck.widget.steps import Standing, Step, progress, selected_account, step_of
+from coatcheck.widget.steps import MemberContext, Step, progress, selected_account, step_of
 
 NEW_CREDENTIALS = frozenset(
     {Status.DENIED, Status.PREVENTED, Status.IMPAIRED, Status.DISCONNECTED, Status.IMPORTED}
 )
-SPOKEN_OF = frozenset({Step.ENTER_CREDS, Step.OAUTH, Step.ACTIONABLE_ERROR})
-"""The steps at which a status has words."""
+STEPS_WITH_MESSAGE = frozenset({Step.ENTER_CREDS, Step.OAUTH, Step.ACTIONABLE_ERROR})
+"""The steps that show the message of the member's status."""
 
 
-def show_institution(institution: contract.Institution) -> schemas.Institution:
+def present_institution(institution: contract.Institution) -> schemas.Institution:
     return schemas.Institution(
         guid=institution.guid,
         code=institution.code,
@@ -57,20 +57,20 @@ def show_institution(institution: contract.Institution) -> schemas.Institution:
 
 
 def logo_url(institution: contract.Institution) -> str | None:
-    """The logo itself: no host is asked for it, and as an image an SVG runs no script."""
-    # Not in base64, which would hide from gzip what the logos of a list have in common.
+    """The logo as a `data:` URI: the browser asks no other host for it, and an SVG in an image runs no script."""
+    # Percent-encoded, because base64 would keep gzip from finding what the logos of a list have in common.
     if institution.logo_svg is None:
         return None
     return f"data:image/svg+xml,{quote(institution.logo_svg, safe=' =:/()!*@,;?&$+')}"
 
 
-def show_credentials(locale: str, fields: Sequence[CredentialField]) -> schemas.Credentials:
-    """The boxes; what most banks call them is said in this language."""
+def present_credentials(locale: str, fields: Sequence[CredentialField]) -> schemas.Credentials:
+    """The fields of a login form; the usual labels are translated."""
     return schemas.Credentials(
         credentials=[
             schemas.Credential(
                 guid=each.guid,
-                label=say(locale, each.label) if each.label in FIELDS else each.label,
+                label=translate(locale, each.label) if each.label in FIELD_LABELS else each.label,
                 field_name=each.field_name,
                 field_type=schemas.FIELD_TYPES["LOGIN" if each.field_name == "LOGIN" else each.field_type],
                 display_order=each.display_order,
@@ -80,10 +80,10 @@ def show_credentials(locale: str, fields: Sequence[CredentialField]) -> schemas.
     )
 
 
-async def stand(
+async def load_context(
     request: WidgetRequest, member: members.Member, institution: contract.Institution
-) -> Standing:
-    """The member with what its step depends on. What a bank has yet to bring is not looked for."""
+) -> MemberContext:
+    """The member with what its step depends on. Accounts are read only when no job can still bring them."""
     newest = await newest_jobs(request.connection, member.user_guid, member.guid)
     verified: Sequence[accounts.Account] = ()
     has_accounts = True
@@ -93,39 +93,39 @@ async def stand(
         else:
             found = await accounts.accounts_of_member(request.connection, member.user_guid, member.guid)
             has_accounts = bool(found)
-    brought = {job.kind for job in newest if job.outcome == Status.CONNECTED}
+    finished = {job.kind for job in newest if job.outcome == Status.CONNECTED}
     if verified:
-        brought.add(JobKind.VERIFICATION)
-    return Standing(
+        finished.add(JobKind.VERIFICATION)
+    return MemberContext(
         member=member,
         jobs=newest,
-        missing=[kind for kind in offered(request, institution) if kind not in brought],
+        missing=[kind for kind in supported_kinds(request, institution) if kind not in finished],
         has_accounts=has_accounts,
         eligible=[each.guid for each in verified] if request.is_for_verification else None,
         selected=request.session.selected_account_guid,
     )
 
 
-def offered(request: WidgetRequest, institution: contract.Institution) -> list[JobKind]:
-    """What the session wants and the institution has."""
+def supported_kinds(request: WidgetRequest, institution: contract.Institution) -> list[JobKind]:
+    """The kinds of job that the session asks for and the institution supports."""
     return [kind for kind in request.options.kinds if kind in institution.supports]
 
 
-async def show_member(
+async def present_member(
     request: WidgetRequest, member: members.Member, uri: str | None = None
 ) -> schemas.Member:
-    """The member as it stands, with a window's address where one was just made."""
+    """The member, with the address of a sign-in window if one was just opened."""
     institution = request.services.registry.find(member.institution_code)
-    standing = await stand(request, member, institution)
-    route: Sequence[records.Challenge] = ()
+    context = await load_context(request, member, institution)
+    challenges: Sequence[records.Challenge] = ()
     if member.connection_status == Status.CHALLENGED:
-        route = await request.services.members.challenges(request.connection, member)
-    return assemble(request, standing, institution, route, uri)
+        challenges = await request.services.members.challenges(request.connection, member)
+    return _member(request, context, institution, challenges, uri)
 
 
-async def show_members(request: WidgetRequest, found: Sequence[members.Member]) -> list[schemas.Member]:
-    """Those that a bank stands behind."""
-    shown = []
+async def present_members(request: WidgetRequest, found: Sequence[members.Member]) -> list[schemas.Member]:
+    """The members that have an institution. Their challenges are not read."""
+    presented = []
     for member in found:
         if member.is_manual:
             continue
@@ -133,22 +133,22 @@ async def show_members(request: WidgetRequest, found: Sequence[members.Member]) 
             institution = request.services.registry.find(member.institution_code)
         except NotFound:
             continue
-        standing = await stand(request, member, institution)
-        shown.append(assemble(request, standing, institution, (), None))
-    return shown
+        context = await load_context(request, member, institution)
+        presented.append(_member(request, context, institution, (), None))
+    return presented
 
 
-def assemble(
+def _member(
     request: WidgetRequest,
-    standing: Standing,
+    context: MemberContext,
     institution: contract.Institution,
-    route: Sequence[records.Challenge],
+    challenges: Sequence[records.Challenge],
     uri: str | None,
 ) -> schemas.Member:
-    member, step = standing.member, step_of(standing)
+    member, step = context.member, step_of(context)
     status = Status(member.connection_status) if member.connection_status else None
-    message = show_message(request, member, step, institution)
-    done = progress(standing.jobs, include_transactions=request.options.include_transactions)
+    message = _message(request, member, step, institution)
+    done = progress(context.jobs, include_transactions=request.options.include_transactions)
     return schemas.Member(
         guid=member.guid,
         user_guid=member.user_guid,
@@ -169,16 +169,16 @@ def assemble(
         successfully_aggregated_at=member.successfully_aggregated_at,
         needs_updated_credentials=status in NEW_CREDENTIALS,
         use_cases=member.use_cases,
-        mfa=schemas.Mfa(credentials=[show_challenge(each) for each in route]),
-        error=show_failure(request, status, step, message),
+        mfa=schemas.Mfa(credentials=[_challenge(each) for each in challenges]),
+        error=_failure(request, status, step, message),
         step=step,
         progress=schemas.Progress(wanted=done.wanted, done=done.done),
         message=message,
-        selected_account_guid=selected_account(standing),
+        selected_account_guid=selected_account(context),
     )
 
 
-def show_challenge(challenge: records.Challenge) -> schemas.Challenge:
+def _challenge(challenge: records.Challenge) -> schemas.Challenge:
     return schemas.Challenge(
         guid=challenge.guid,
         label=challenge.label,
@@ -199,43 +199,43 @@ def show_challenge(challenge: records.Challenge) -> schemas.Challenge:
     )
 
 
-# --- what the user is told -------------------------------------------------------------------------------
+# --- messages ---
 
 
-def show_message(
+def _message(
     request: WidgetRequest, member: members.Member, step: Step, institution: contract.Institution
 ) -> schemas.Message | None:
-    words = _words(member, step)
-    if words is None:
+    message = _message_text(member, step)
+    if message is None:
         return None
     return schemas.Message(
-        title=say(request.locale, words.title, institution.name),
-        text=say(request.locale, words.text, institution.name),
-        primary_action=_act(request, member, words.primary, institution, instead=Action.DONE),
-        secondary_action=_act(request, member, words.secondary, institution),
+        title=translate(request.locale, message.title, institution.name),
+        text=translate(request.locale, message.text, institution.name),
+        primary_action=_button(request, member, message.primary, institution, instead=Action.DONE),
+        secondary_action=_button(request, member, message.secondary, institution),
     )
 
 
-def _words(member: members.Member, step: Step) -> Words | None:
+def _message_text(member: members.Member, step: Step) -> MessageText | None:
     if step is Step.NO_ELIGIBLE_ACCOUNTS:
         return NO_ELIGIBLE_ACCOUNTS
-    if step not in SPOKEN_OF or member.connection_status is None:
+    if step not in STEPS_WITH_MESSAGE or member.connection_status is None:
         return None
     status = Status(member.connection_status)
     if status is Status.CONNECTED:
         return NO_ACCOUNTS
-    return REFUSED if status is Status.DENIED and member.is_oauth else WORDS.get(status)
+    return OAUTH_DENIED if status is Status.DENIED and member.is_oauth else STATUS_MESSAGES.get(status)
 
 
-def _act(
+def _button(
     request: WidgetRequest,
     member: members.Member,
     action: Action | None,
     institution: contract.Institution,
     *,
     instead: Action | None = None,
-) -> schemas.Act | None:
-    """The action, if this session can take it; else what takes its place."""
+) -> schemas.ActionButton | None:
+    """The action if this session offers it, else `instead`."""
     if action is Action.ENTER_CREDS and member.is_oauth:
         action = Action.OAUTH
     if action is Action.SEARCH and request.options.disable_institution_search:
@@ -244,13 +244,15 @@ def _act(
         action = instead
     if action is None:
         return None
-    return schemas.Act(action=action, label=say(request.locale, LABELS[action], institution.name))
+    return schemas.ActionButton(
+        action=action, label=translate(request.locale, ACTION_LABELS[action], institution.name)
+    )
 
 
-def show_failure(
+def _failure(
     request: WidgetRequest, status: Status | None, step: Step, message: schemas.Message | None
 ) -> schemas.Failure | None:
-    """MX's code for what went wrong."""
+    """MX's code for the failure."""
     if message is None or status is None:
         return None
     if step is Step.NO_ELIGIBLE_ACCOUNTS:
@@ -268,10 +270,10 @@ def show_failure(
     )
 
 
-# --- the rest --------------------------------------------------------------------------------------------
+# --- accounts, jobs, OAuth states, micro-deposits ---
 
 
-def show_account(account: accounts.Account) -> schemas.Account:
+def present_account(account: accounts.Account) -> schemas.Account:
     return schemas.Account(
         guid=account.guid,
         name=account.nickname or account.name,
@@ -281,7 +283,7 @@ def show_account(account: accounts.Account) -> schemas.Account:
     )
 
 
-def show_job(job: jobs.Job) -> schemas.Job:
+def present_job(job: jobs.Job) -> schemas.Job:
     is_ended = job.state == "ended"
     return schemas.Job(
         guid=job.guid,
@@ -299,8 +301,8 @@ def show_job(job: jobs.Job) -> schemas.Job:
     )
 
 
-def show_oauth_state(state: oauth_states.OAuthState, *, oldest: datetime) -> schemas.OAuthState:
-    """The state; one that is pending since before `oldest` will not be heard of any more."""
+def present_oauth_state(state: oauth_states.OAuthState, *, oldest: datetime) -> schemas.OAuthState:
+    """The state. One that has been pending since before `oldest` is an error, because its link has expired."""
     status, reason = state.auth_status, state.error_reason
     if status == oauth_states.AuthStatus.PENDING and state.created_at <= oldest:
         status, reason = oauth_states.AuthStatus.ERRORED, oauth_states.OAuthError.SESSION_ERROR
@@ -318,7 +320,9 @@ def show_oauth_state(state: oauth_states.OAuthState, *, oldest: datetime) -> sch
     )
 
 
-def show_micro_deposit(request: WidgetRequest, deposit: micro_deposits.MicroDeposit) -> schemas.MicroDeposit:
+def present_micro_deposit(
+    request: WidgetRequest, deposit: micro_deposits.MicroDeposit
+) -> schemas.MicroDeposit:
     institution_guid = None
     if deposit.institution_code:
         with contextlib.suppress(NotFound):

@@ -1,4 +1,4 @@
-"""One question of the page on its way through a handler."""
+"""A request to the widget's API, as a handler sees it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ Body = TypeVar("Body", bound=msgspec.Struct)
 
 @dataclass(frozen=True)
 class WidgetRequest:
-    """Everything a handler needs. Whatever it looks up, it looks up below the session's own user."""
+    """Everything a handler needs. Every look-up starts from the session's own user."""
 
     services: Services
     connection: Connection
@@ -42,7 +42,7 @@ class WidgetRequest:
 
     @property
     def has_micro_deposits(self) -> bool:
-        """Whether the user may name an account instead of signing in."""
+        """Whether the user may enter account numbers instead of signing in."""
         return self.is_for_verification and self.services.registry.depositor() is not None
 
     @property
@@ -56,15 +56,15 @@ class WidgetRequest:
         return await find_user(self.connection, self.session.client_guid, self.session.user_guid)
 
     async def member(self) -> Member:
-        """The user's member that the path names, by its guid.
+        """The user's member with the guid in the path.
 
         Raises:
-            NotFound: it is not there, or another user's.
+            NotFound: it does not exist, or is another user's.
         """
         return await find_member(self.connection, self.session.user_guid, self.path["member"])
 
     async def record(self, action: str, subject: str, **detail: str) -> None:
-        """Writes into the client's audit log that the session's user did this."""
+        """Writes an event of the session's user to the client's audit log."""
         await self.services.journal.record(
             self.connection,
             Entry(
@@ -77,10 +77,10 @@ class WidgetRequest:
         )
 
     def require_consent(self, member: Member | None = None) -> None:
-        """Passes where the user agreed, or the member is the one the client opened the widget for.
+        """Passes if the user agreed, or if the client opened the widget for this member.
 
         Raises:
-            ConsentRequired: neither.
+            ConsentRequired: neither is the case.
         """
         is_known = member is not None and member.guid == self.options.current_member_guid
         if self.session.consented_at is None and not is_known:
@@ -90,9 +90,9 @@ class WidgetRequest:
         """The body as `kind`.
 
         Raises:
-            InvalidRequest: it is not; nothing of what stood there is repeated.
+            InvalidRequest: it has another form. The message repeats nothing of the body.
         """
         try:
             return msgspec.json.decode(self.body, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise InvalidRequest("The body is not what this route takes.") from None
+            raise InvalidRequest("The body is not valid for this route.") from None

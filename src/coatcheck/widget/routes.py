@@ -1,11 +1,11 @@
-"""Everything the page can ask, in one table (docs/reference/widget-api.md)."""
+"""The routes of the widget's API, in one table (docs/reference/widget-api.md)."""
 
 from coatcheck.widget.endpoint import WidgetRoute
-from coatcheck.widget.handlers import institutions, members, micro_deposits, oauth, starting
+from coatcheck.widget.handlers import institutions, members, micro_deposits, oauth, start
 
 ROUTES = (
-    WidgetRoute("GET", "/start", starting.start),
-    WidgetRoute("POST", "/consent", starting.consent),
+    WidgetRoute("GET", "/start", start.read),
+    WidgetRoute("POST", "/consent", start.consent),
     WidgetRoute("GET", "/institutions", institutions.search),
     WidgetRoute("GET", "/institutions/{institution}", institutions.read),
     WidgetRoute("GET", "/institutions/{institution}/credentials", institutions.credentials),

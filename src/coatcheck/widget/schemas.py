@@ -1,4 +1,4 @@
-"""What the page is answered, in MX's names and numbers (docs/reference/widget-api.md)."""
+"""The answers of the widget's API, in MX's names and numbers (docs/reference/widget-api.md)."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -33,7 +33,7 @@ FIELD_TYPES: Mapping[str, int] = MappingProxyType(
     }
 )
 ACCOUNT_TYPES: Mapping[str, int] = MappingProxyType({"CHECKING": 1, "SAVINGS": 2})
-"""Those that can be verified."""
+"""The types that can be verified."""
 OAUTH_STATUSES: Mapping[str, int] = MappingProxyType({"PENDING": 1, "SUCCESS": 2, "ERRORED": 3})
 OAUTH_REASONS = (
     "UNKNOWN_ERROR",
@@ -166,7 +166,7 @@ class Failure(Answer, frozen=True, kw_only=True):
     user_message: str
 
 
-class Act(Answer, frozen=True, kw_only=True):
+class ActionButton(Answer, frozen=True, kw_only=True):
     action: str
     label: str
 
@@ -174,8 +174,8 @@ class Act(Answer, frozen=True, kw_only=True):
 class Message(Answer, frozen=True, kw_only=True):
     title: str
     text: str
-    primary_action: Act | None
-    secondary_action: Act | None
+    primary_action: ActionButton | None
+    secondary_action: ActionButton | None
 
 
 class Progress(Answer, frozen=True, kw_only=True):
@@ -212,7 +212,7 @@ class Member(Answer, frozen=True, kw_only=True):
     selected_account_guid: str | None
 
 
-class MadeMember(Answer, frozen=True, kw_only=True):
+class MemberAnswer(Answer, frozen=True, kw_only=True):
     member: Member
 
 
@@ -271,7 +271,7 @@ class OAuthStates(Answer, frozen=True, kw_only=True):
 
 
 class MicroDeposit(Answer, frozen=True, kw_only=True):
-    """Without what else was entered: the account's other digits and its holder are not shown again."""
+    """Without the full account number and the holder, which are not disclosed again."""
 
     guid: str
     status: int
@@ -288,7 +288,7 @@ class MicroDeposit(Answer, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-class MadeMicroDeposit(Answer, frozen=True, kw_only=True):
+class MicroDepositAnswer(Answer, frozen=True, kw_only=True):
     micro_deposit: MicroDeposit
 
 
@@ -304,7 +304,7 @@ class RoutingNumber(Answer, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Consent(Answer, frozen=True, kw_only=True):
-    """What the user is to agree to."""
+    """What the user is asked to agree to."""
 
     shares: Sequence[str]
     refreshes: str
@@ -332,7 +332,7 @@ class Client(Answer, frozen=True, kw_only=True):
 
 
 class Boot(Answer, frozen=True, kw_only=True):
-    """What the page begins with."""
+    """The data that the page starts with."""
 
     session_token: str
     session_guid: str
@@ -344,7 +344,7 @@ class Boot(Answer, frozen=True, kw_only=True):
     messages: Mapping[str, str]
     static: str
     start: Start
-    """As `GET /start` would answer, so that the first step need not be asked for."""
+    """The answer of `GET /start`, so that the first step needs no request."""
 
     def __repr__(self) -> str:
         return f"Boot(session_guid={self.session_guid})"
@@ -355,7 +355,7 @@ class Problem(Answer, frozen=True, kw_only=True):
     type: str
 
 
-class Refused(Answer, frozen=True, kw_only=True, omit_defaults=True):
+class ErrorAnswer(Answer, frozen=True, kw_only=True, omit_defaults=True):
     error: Problem
     guid: str | None = None
-    """Of the member that exists already."""
+    """The guid of the member or micro-deposit that exists already."""

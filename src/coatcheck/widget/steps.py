@@ -1,4 +1,4 @@
-"""Which step comes next. Pure: the server decides it here, and the page shows it.
+"""Which step comes next. These functions are pure: the server decides, and the page shows the step.
 
 consent -> search -> enterCreds | oauth -> connecting <-> mfa
                                                |-> enterCreds, oauth, actionableError   and back
@@ -17,7 +17,7 @@ from coatcheck.model.statuses import ConnectionStatus as Status
 
 
 class Step(StrEnum):
-    """MX's names, and ours where it has none."""
+    """MX's names, and our own for steps that MX does not have."""
 
     CONSENT = "consent"
     SEARCH = "search"
@@ -34,29 +34,29 @@ class Step(StrEnum):
 
 
 PROCESSING = frozenset({Status.CREATED, Status.RECONNECTED, Status.UPDATED, Status.RESUMED})
-TRIED_AGAIN = frozenset({Status.REJECTED, Status.EXPIRED})
-"""Whose user comes back to try again, so that a start does not stop to say what went wrong."""
+RETRIED = frozenset({Status.REJECTED, Status.EXPIRED})
+"""A user who comes back to one of these tries again at once, without a message first."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """A member, with what its step depends on beside its own row."""
+class MemberContext:
+    """A member with everything that its step depends on."""
 
     member: Member
     jobs: Sequence[Job]
     """Newest first."""
     missing: Sequence[JobKind]
-    """What the session wants of the bank and nothing has brought yet, in order."""
+    """The kinds of job that the session asks for and none has finished yet, in order."""
     has_accounts: bool
     eligible: Collection[str] | None
-    """Guids of the accounts that could be verified; None where the session is not for that."""
+    """Guids of the accounts that can be verified; None if the session is not for verification."""
     selected: str | None
-    """The guid of the one that the user chose."""
+    """The guid of the account that the user chose."""
 
 
-def step_of(standing: Standing) -> Step:
-    """Where the member's user is."""
-    member = standing.member
+def step_of(context: MemberContext) -> Step:
+    """The step of the member's user."""
+    member = context.member
     status = Status(member.connection_status) if member.connection_status else None
     if status is Status.PENDING:
         return Step.OAUTH
@@ -68,52 +68,52 @@ def step_of(standing: Standing) -> Step:
         return how_to_sign_in(is_oauth=member.is_oauth)
     if status not in {None, Status.CONNECTED}:
         return Step.ACTIONABLE_ERROR
-    if standing.missing:
+    if context.missing:
         return Step.CONNECTING
-    if standing.eligible is not None:
-        return _of_verified(standing)
-    return Step.CONNECTED if standing.has_accounts else Step.ACTIONABLE_ERROR
+    if context.eligible is not None:
+        return _of_verified(context)
+    return Step.CONNECTED if context.has_accounts else Step.ACTIONABLE_ERROR
 
 
-def selected_account(standing: Standing) -> str | None:
-    """The one that is meant: what the user chose, or the only one that there is; None where nothing is verified."""
-    eligible = standing.eligible or ()
-    if standing.selected in eligible:
-        return standing.selected
+def selected_account(context: MemberContext) -> str | None:
+    """The account that the user chose, or the only eligible one; None if there is neither."""
+    eligible = context.eligible or ()
+    if context.selected in eligible:
+        return context.selected
     return next(iter(eligible)) if len(eligible) == 1 else None
 
 
-def _of_verified(standing: Standing) -> Step:
-    if not standing.eligible:
+def _of_verified(context: MemberContext) -> Step:
+    if not context.eligible:
         return Step.NO_ELIGIBLE_ACCOUNTS
-    return Step.CONNECTED if selected_account(standing) else Step.ACCOUNT_SELECT
+    return Step.CONNECTED if selected_account(context) else Step.ACCOUNT_SELECT
 
 
 def how_to_sign_in(*, is_oauth: bool) -> Step:
     return Step.OAUTH if is_oauth else Step.ENTER_CREDS
 
 
-def step_on_return(standing: Standing, *, is_update: bool) -> Step:
-    """Where the widget starts that was opened for this member.
+def step_on_return(context: MemberContext, *, is_update: bool) -> Step:
+    """The first step of a widget that was opened for this member.
 
     Args:
-        standing: the member.
-        is_update: its user came to enter other credentials.
+        context: the member.
+        is_update: the widget was opened to enter other credentials.
     """
-    status = standing.member.connection_status
+    status = context.member.connection_status
     if is_update and status != Status.CHALLENGED:
-        return how_to_sign_in(is_oauth=standing.member.is_oauth)
-    if status in TRIED_AGAIN:
+        return how_to_sign_in(is_oauth=context.member.is_oauth)
+    if status in RETRIED:
         return Step.CONNECTING
-    return step_of(standing)
+    return step_of(context)
 
 
 # --- progress --------------------------------------------------------------------------------------------
 
 PHASES = ("started", "authenticated", "accounts", "numbers", "identity", "transactions", "statements")
-"""In the order they are shown."""
+"""In the order of the page."""
 ALWAYS = frozenset({"started", "authenticated", "accounts"})
-BROUGHT: Mapping[str, str] = MappingProxyType(
+PHASE_OF: Mapping[str, str] = MappingProxyType(
     {
         JobKind.VERIFICATION: "numbers",
         JobKind.IDENTIFICATION: "identity",
@@ -122,7 +122,7 @@ BROUGHT: Mapping[str, str] = MappingProxyType(
         JobKind.STATEMENT: "statements",
     }
 )
-"""By a job of the kind that succeeded."""
+"""The phase that a successful job of the kind completes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,24 +132,24 @@ class Progress:
 
 
 def progress(jobs: Sequence[Job], *, include_transactions: bool) -> Progress:
-    """How far the newest attempt has come.
+    """The progress of the newest attempt.
 
     Args:
         jobs: the member's, newest first.
-        include_transactions: an aggregation reads them.
+        include_transactions: an aggregation reads transactions.
     """
     chain = attempt(jobs)
     if not chain:
         return Progress((), ())
     kinds = [chain[0].kind, *chain[0].follow_ups]
     ignored = set() if include_transactions else {JobKind.AGGREGATION.value}
-    wanted = ALWAYS | {BROUGHT[kind] for kind in kinds if kind in BROUGHT.keys() - ignored}
+    wanted = ALWAYS | {PHASE_OF[kind] for kind in kinds if kind in PHASE_OF.keys() - ignored}
     done = {phase for job in chain for phase in _done_by(job)} & wanted
     return Progress(_in_order(wanted), _in_order(done))
 
 
 def attempt(jobs: Sequence[Job]) -> Sequence[Job]:
-    """The newest job with those it followed on, oldest first; nothing where there is none."""
+    """The newest job and the jobs that it follows, oldest first."""
     chain = list(jobs[:1])
     for job in jobs[1:]:
         if job.outcome != Status.CONNECTED or job.follow_ups != [chain[0].kind, *chain[0].follow_ups]:
@@ -164,8 +164,8 @@ def _done_by(job: Job) -> set[str]:
         "authenticated": job.is_authenticated,
         "accounts": job.has_processed_accounts,
     }
-    if job.kind in BROUGHT:
-        done[BROUGHT[job.kind]] = job.outcome == Status.CONNECTED
+    if job.kind in PHASE_OF:
+        done[PHASE_OF[job.kind]] = job.outcome == Status.CONNECTED
     return {phase for phase, is_done in done.items() if is_done}
 
 

@@ -1,1 +1,1 @@
-"""One function for each thing the page can ask: find, ask one room, show."""
+"""One function for each route: look up, call one capability, present."""

@@ -1,4 +1,4 @@
-"""The user's connections: made, mended, answered for, and ended."""
+"""The user's members: create, update, answer challenges, start jobs, delete."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,21 +14,21 @@ from coatcheck.model.accounts import verified_accounts
 from coatcheck.model.jobs import find_job
 from coatcheck.model.members import Member, list_members
 from coatcheck.widget import schemas
-from coatcheck.widget.handlers.starting import EVERY
+from coatcheck.widget.handlers.start import ALL_MEMBERS
 from coatcheck.widget.presenters import (
-    offered,
-    show_account,
-    show_credentials,
-    show_job,
-    show_member,
-    show_members,
-    stand,
+    load_context,
+    present_account,
+    present_credentials,
+    present_job,
+    present_member,
+    present_members,
+    supported_kinds,
 )
 from coatcheck.widget.request import WidgetRequest
 
 
 class Value(Struct, frozen=True):
-    """One box, or one challenge, with what the user wrote or chose."""
+    """One credential or challenge, with what the user entered or chose."""
 
     guid: Annotated[str, Meta(max_length=64)]
     value: Annotated[str, Meta(max_length=4096)]
@@ -56,12 +56,12 @@ class SelectionBody(Struct, frozen=True):
 
 
 async def list_(request: WidgetRequest) -> schemas.Members:
-    found = await list_members(request.connection, request.session.user_guid, EVERY)
-    return schemas.Members(members=await show_members(request, found.items))
+    found = await list_members(request.connection, request.session.user_guid, ALL_MEMBERS)
+    return schemas.Members(members=await present_members(request, found.items))
 
 
-async def create(request: WidgetRequest) -> schemas.MadeMember:
-    """A new member with what the session is for: its jobs start, or wait for the bank's own page."""
+async def create(request: WidgetRequest) -> schemas.MemberAnswer:
+    """Connects a new member: its jobs start at once, or after the user has signed in on the bank's own page."""
     request.require_consent()
     wanted, options = request.parse(MemberBody), request.options
     member, _is_started = await request.services.members.connect(
@@ -79,15 +79,15 @@ async def create(request: WidgetRequest) -> schemas.MadeMember:
         ),
     )
     uri = await _window(request, member) if member.is_oauth else None
-    return schemas.MadeMember(member=await show_member(request, member, uri))
+    return schemas.MemberAnswer(member=await present_member(request, member, uri))
 
 
 async def read(request: WidgetRequest) -> schemas.Member:
-    return await show_member(request, await request.member())
+    return await present_member(request, await request.member())
 
 
-async def update(request: WidgetRequest) -> schemas.MadeMember:
-    """Other credentials: they take the place of what was on its way."""
+async def update(request: WidgetRequest) -> schemas.MemberAnswer:
+    """Replaces the credentials; jobs that run with the old ones are superseded."""
     member = await request.member()
     request.require_consent(member)
     institution = request.services.registry.find(member.institution_code)
@@ -96,12 +96,12 @@ async def update(request: WidgetRequest) -> schemas.MadeMember:
         member,
         MemberChanges(
             credentials=_entered(request.parse(ValuesBody).credentials),
-            kinds=offered(request, institution),
+            kinds=supported_kinds(request, institution),
             include_transactions=request.options.include_transactions,
             callback_payload=request.options.callback_payload,
         ),
     )
-    return schemas.MadeMember(member=await show_member(request, changed))
+    return schemas.MemberAnswer(member=await present_member(request, changed))
 
 
 async def delete(request: WidgetRequest) -> None:
@@ -109,23 +109,23 @@ async def delete(request: WidgetRequest) -> None:
 
 
 async def credentials(request: WidgetRequest) -> schemas.Credentials:
-    """The boxes of its login form, never what was entered."""
+    """The fields of its login form, without their values."""
     member = await request.member()
-    return show_credentials(
+    return present_credentials(
         request.locale, request.services.registry.find(member.institution_code).credentials
     )
 
 
-async def answer(request: WidgetRequest) -> schemas.MadeMember:
+async def answer(request: WidgetRequest) -> schemas.MemberAnswer:
     member = await request.member()
     request.require_consent(member)
     answers = [(each.guid, each.value) for each in request.parse(ValuesBody).credentials]
     answered = await request.services.members.answer(request.connection, member, answers)
-    return schemas.MadeMember(member=await show_member(request, answered))
+    return schemas.MemberAnswer(member=await present_member(request, answered))
 
 
-async def start_job(request: WidgetRequest) -> schemas.MadeMember:
-    """What the session still wants of the bank, else all it wants; or one kind of that."""
+async def start_job(request: WidgetRequest) -> schemas.MemberAnswer:
+    """Starts what the session has not read yet, or all of it if nothing is missing; or the one kind in the body."""
     member = await request.member()
     request.require_consent(member)
     started = await request.services.members.start(
@@ -138,38 +138,38 @@ async def start_job(request: WidgetRequest) -> schemas.MadeMember:
             include_transactions=request.options.include_transactions,
         ),
     )
-    return schemas.MadeMember(member=await show_member(request, started))
+    return schemas.MemberAnswer(member=await present_member(request, started))
 
 
 async def job(request: WidgetRequest) -> schemas.Job:
-    return show_job(await find_job(request.connection, request.session.user_guid, request.path["job"]))
+    return present_job(await find_job(request.connection, request.session.user_guid, request.path["job"]))
 
 
 async def oauth_window_uri(request: WidgetRequest) -> schemas.OAuthWindow:
-    """A fresh window for a member that is PENDING, or must consent again."""
+    """A new window for a member that is PENDING, or whose access at the bank has ended."""
     member = await request.member()
     request.require_consent(member)
     return schemas.OAuthWindow(guid=member.guid, oauth_window_uri=await _window(request, member))
 
 
 async def list_accounts(request: WidgetRequest) -> schemas.Accounts:
-    """Those that can be verified."""
+    """The accounts that can be verified."""
     member = await request.member()
     found = await verified_accounts(request.connection, member.user_guid, member.guid)
-    return schemas.Accounts(accounts=[show_account(each) for each in found])
+    return schemas.Accounts(accounts=[present_account(each) for each in found])
 
 
-async def select_account(request: WidgetRequest) -> schemas.MadeMember:
-    """Which of them the user means; written down, for the page to tell its client."""
+async def select_account(request: WidgetRequest) -> schemas.MemberAnswer:
+    """Saves which account the user chose; the page sends it to the client."""
     member, chosen = await request.member(), request.parse(SelectionBody).account_guid
     request.require_consent(member)
     found = await verified_accounts(request.connection, member.user_guid, member.guid)
     if chosen not in {each.guid for each in found}:
-        raise InvalidRequest("This is none of the accounts that can be verified.")
+        raise InvalidRequest("The account cannot be verified.")
     await request.services.widget_sessions.note_account(request.connection, request.session, chosen)
     await request.record("widget.account_selected", chosen, member_guid=member.guid)
     request = replace(request, session=replace(request.session, selected_account_guid=chosen))
-    return schemas.MadeMember(member=await show_member(request, member))
+    return schemas.MemberAnswer(member=await present_member(request, member))
 
 
 async def _window(request: WidgetRequest, member: Member) -> str:
@@ -189,10 +189,10 @@ async def _kinds(request: WidgetRequest, member: Member) -> Sequence[JobKind]:
     if wanted is not None:
         named = [kind for kind in request.options.kinds if schemas.JOB_TYPES[kind] == wanted]
         if not named:
-            raise InvalidRequest("This session is not for a job of this type.")
+            raise InvalidRequest("This session does not include a job of this type.")
         return named
-    standing = await stand(request, member, institution)
-    return standing.missing or offered(request, institution) or request.options.kinds
+    context = await load_context(request, member, institution)
+    return context.missing or supported_kinds(request, institution) or request.options.kinds
 
 
 def _entered(values: Sequence[Value]) -> dict[str, str]:

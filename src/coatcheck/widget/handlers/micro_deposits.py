@@ -1,4 +1,4 @@
-"""Two small amounts, for who cannot or will not sign in at the bank."""
+"""Verification by two small deposits, for users who do not sign in to their bank."""
 
 import re
 from decimal import Decimal
@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from coatcheck.errors import InvalidRequest, JobNotSupported
 from coatcheck.model.micro_deposits import DepositAccount, MicroDeposit, find_micro_deposit
 from coatcheck.widget import schemas
-from coatcheck.widget.presenters import show_institution, show_micro_deposit
+from coatcheck.widget.presenters import present_institution, present_micro_deposit
 from coatcheck.widget.request import WidgetRequest
 
 TYPES = {number: name for name, number in schemas.ACCOUNT_TYPES.items()}
@@ -37,10 +37,10 @@ class AmountsBody(Struct, frozen=True):
     deposit_amount_2: Annotated[str, Meta(max_length=12)]
 
 
-async def create(request: WidgetRequest) -> schemas.MadeMicroDeposit:
+async def create(request: WidgetRequest) -> schemas.MicroDepositAnswer:
     request.require_consent()
     if not request.has_micro_deposits:
-        raise JobNotSupported("This session is not for micro-deposits.")
+        raise JobNotSupported("This session does not offer micro-deposits.")
     wanted = request.parse(AccountBody)
     deposit = await request.services.micro_deposits.create(
         request.connection,
@@ -56,36 +56,38 @@ async def create(request: WidgetRequest) -> schemas.MadeMicroDeposit:
         ),
         account_type=TYPES[wanted.account_type],
     )
-    return schemas.MadeMicroDeposit(micro_deposit=show_micro_deposit(request, deposit))
+    return schemas.MicroDepositAnswer(micro_deposit=present_micro_deposit(request, deposit))
 
 
 async def read(request: WidgetRequest) -> schemas.MicroDeposit:
-    """As they are now: reading looks whether they have arrived."""
-    return show_micro_deposit(
+    """Reading checks whether the deposits have arrived."""
+    return present_micro_deposit(
         request, await request.services.micro_deposits.refresh(request.connection, await _find(request))
     )
 
 
-async def verify(request: WidgetRequest) -> schemas.MadeMicroDeposit:
-    """Whether the amounts were right is in the status, not in HTTP's."""
+async def verify(request: WidgetRequest) -> schemas.MicroDepositAnswer:
+    """The deposit's status tells whether the amounts were right; the HTTP status is 200 either way."""
     amounts = request.parse(AmountsBody)
     verified = await request.services.micro_deposits.verify(
         request.connection,
         await _find(request),
         (_dollars(amounts.deposit_amount_1), _dollars(amounts.deposit_amount_2)),
     )
-    return schemas.MadeMicroDeposit(micro_deposit=show_micro_deposit(request, verified))
+    return schemas.MicroDepositAnswer(micro_deposit=present_micro_deposit(request, verified))
 
 
 async def check_routing_number(request: WidgetRequest) -> schemas.RoutingNumber:
-    """Whether money can be sent there; and whether signing in would be quicker."""
+    """Whether the number is valid, and whether the user could sign in to that bank instead."""
     number = request.path["number"]
     if not request.services.micro_deposits.knows_routing_number(number):
         return schemas.RoutingNumber(blocked_routing_number=INVALID)
     found = request.services.registry.search(routing_number=number, supports=request.options.kinds)
     if not found:
         return schemas.RoutingNumber()
-    return schemas.RoutingNumber(blocked_routing_number=IAV_PREFERRED, institution=show_institution(found[0]))
+    return schemas.RoutingNumber(
+        blocked_routing_number=IAV_PREFERRED, institution=present_institution(found[0])
+    )
 
 
 async def _find(request: WidgetRequest) -> MicroDeposit:
@@ -98,10 +100,10 @@ async def _find(request: WidgetRequest) -> MicroDeposit:
 
 
 def _dollars(text: str) -> Decimal:
-    """`07` and `0.07` are both seven cents: MX's widget sends the cents alone."""
+    """`07` and `0.07` are both seven cents, because MX's widget sends only the cents."""
     given = text.strip()
     if CENTS.fullmatch(given):
         return Decimal(given) / 100
     if AMOUNT.fullmatch(given):
         return Decimal(given)
-    raise InvalidRequest("An amount is its cents, such as 07, or 0.07.")
+    raise InvalidRequest("An amount is in cents, such as 07, or in dollars, such as 0.07.")

@@ -1,10 +1,10 @@
-"""How the bank's own page went, for the page that opened it: of this session alone."""
+"""The results of the sign-in windows that this session opened."""
 
 from coatcheck.errors import NotFound
 from coatcheck.members.oauth_states import set_first_retrieved
 from coatcheck.model.oauth_states import OAuthState, find_oauth_state, list_oauth_states
 from coatcheck.widget import schemas
-from coatcheck.widget.presenters import show_oauth_state
+from coatcheck.widget.presenters import present_oauth_state
 from coatcheck.widget.request import WidgetRequest
 
 
@@ -15,7 +15,7 @@ async def list_(request: WidgetRequest) -> schemas.OAuthStates:
         request.session.guid,
         member_guid=request.query.get("outbound_member_guid") or None,
     )
-    return schemas.OAuthStates(oauth_states=[_show(request, each) for each in found])
+    return schemas.OAuthStates(oauth_states=[_present(request, each) for each in found])
 
 
 async def read(request: WidgetRequest) -> schemas.OAuthState:
@@ -24,8 +24,10 @@ async def read(request: WidgetRequest) -> schemas.OAuthState:
         raise NotFound
     if state.first_retrieved_at is None:
         await set_first_retrieved(request.connection, state, request.services.clock.now())
-    return _show(request, state)
+    return _present(request, state)
 
 
-def _show(request: WidgetRequest, state: OAuthState) -> schemas.OAuthState:
-    return show_oauth_state(state, oldest=request.services.clock.now() - request.services.settings.link_ttl)
+def _present(request: WidgetRequest, state: OAuthState) -> schemas.OAuthState:
+    return present_oauth_state(
+        state, oldest=request.services.clock.now() - request.services.settings.link_ttl
+    )

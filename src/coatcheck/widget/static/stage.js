@@ -90,7 +90,7 @@ export function createStage(root, { client, t, onBack }) {
     },
     /** @param {boolean} isCutOff no answers come */
     cutOff: (isCutOff) => {
-      const said = isCutOff ? t("cut_off") : "";
+      const said = isCutOff ? t("offline") : "";
       // Said anew with each try, it would be read out anew.
       if (trouble.textContent !== said) trouble.textContent = said;
     },

@@ -24,9 +24,9 @@ export function show(flow) {
         t("consent.what"),
         el("ul", {}, shares.map((share) => el("li", {}, t(`consent.shares.${share}`)))),
       ),
-      point("clock", t("consent.how_long"), el("p", {}, t(`consent.refreshes.${refreshes}`))),
+      point("clock", t("consent.how_often"), el("p", {}, t(`consent.refreshes.${refreshes}`))),
       point("user", t("consent.who"), el("p", {}, read)),
-      point("lock", t("consent.never"), el("p", {}, t("consent.never_text"))),
+      point("lock", t("consent.sign_in"), el("p", {}, t("consent.sign_in_text"))),
       form(flow, {
         fields: [],
         submit: t("consent.accept"),

@@ -45,7 +45,7 @@ export function show(flow, { member, institution, credentials }, signal) {
           return member ? update(flow, institution, member, values) : create(flow, institution, values, signal);
         },
       }),
-      el("p", { class: "promise" }, t("credentials.promise", { bank: name })),
+      el("p", { class: "promise" }, t("credentials.security", { bank: name })),
     ],
     back: flow.backToSearch,
   };

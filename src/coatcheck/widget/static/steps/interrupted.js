@@ -4,7 +4,7 @@ import { actions, button, sign } from "../parts.js";
 
 /** The session has come to its end: nothing here works any more, and nothing that was typed stays. */
 export function over({ t }) {
-  return { kind: "centred", top: sign("clock", "calm"), title: t("over.title"), lead: t("over.lead"), body: [] };
+  return { kind: "centred", top: sign("clock", "calm"), title: t("expired.title"), lead: t("expired.lead"), body: [] };
 }
 
 /**

@@ -133,7 +133,7 @@ function numberFields(t) {
 function advise(flow, institution, place) {
   const { t } = flow;
   const bank = institution.name;
-  const sooner = button(t("microdeposits.sooner", { bank }), () => choose(flow, institution), "secondary");
+  const sooner = button(t("microdeposits.sign_in", { bank }), () => choose(flow, institution), "secondary");
   place.replaceChildren(
     notice("info", t("microdeposits.advice", { bank }), t("microdeposits.advice_text"), sooner),
   );
@@ -186,7 +186,7 @@ function comeBack(flow, deposit, signal) {
 
 /** The day is known once the deposits were sent. */
 function whenToComeBack({ t, boot }, { deposit_expected_at: expected, account_number: digits }) {
-  if (!expected) return t("microdeposits.soon");
+  if (!expected) return t("microdeposits.expected_soon");
   const form = new Intl.DateTimeFormat(boot.locale, { weekday: "long", day: "numeric", month: "long" });
   return t("microdeposits.expected", { day: form.format(new Date(expected)), digits });
 }

@@ -83,7 +83,7 @@ export function show(flow, { member, institution, refused }, signal) {
 // --- what it shows ------------------------------------------------------------------------------------------
 
 function intro(t, { name: bank, instructional_text: instructions }, goToBank) {
-  const ways = ["oauth.way_1", "oauth.way_2", "oauth.way_3"];
+  const ways = ["oauth.step_1", "oauth.step_2", "oauth.step_3"];
   return [
     instructions && el("p", { class: "lead" }, instructions),
     el("ol", { class: "ways" }, ways.map((key) => el("li", {}, t(key, { bank })))),

@@ -81,7 +81,7 @@ async def test_a_question_that_waited_too_long_is_asked_anew(
     page = await open_page(api, user, current_member_guid=member["guid"])
     expired = await page.get(f"/members/{member['guid']}")
     assert (expired["step"], expired["connection_status"]) == ("actionableError", 19)
-    assert (expired["error"]["error_code"], expired["message"]["title"]) == (2003, "Time ran out")
+    assert (expired["error"]["error_code"], expired["message"]["title"]) == (2003, "You ran out of time")
     assert (await page.get("/start"))["step"] == "connecting"
 
 

@@ -1,4 +1,4 @@
-"""Where the page begins, and what the user agrees to."""
+"""The first step, and the user's consent."""
 
 from dataclasses import replace
 from typing import Literal
@@ -16,17 +16,17 @@ from coatcheck.model.statuses import ConnectionStatus as Status
 from coatcheck.model.widgets import readers_of, widget_look
 from coatcheck.widget import schemas
 from coatcheck.widget.presenters import (
-    show_institution,
-    show_member,
-    show_members,
-    show_micro_deposit,
-    stand,
+    load_context,
+    present_institution,
+    present_member,
+    present_members,
+    present_micro_deposit,
 )
 from coatcheck.widget.request import WidgetRequest
 from coatcheck.widget.steps import Step, how_to_sign_in, step_on_return
 
-EVERY = PageRequest(1, 1000)
-"""More members than a user can have."""
+ALL_MEMBERS = PageRequest(1, 1000)
+"""A page larger than the number of members that a user can have."""
 
 SHARES = {
     JobKind.AGGREGATION: ("accounts", "transactions"),
@@ -35,24 +35,24 @@ SHARES = {
     JobKind.IDENTIFICATION: ("accounts", "identity"),
     JobKind.STATEMENT: ("accounts", "statements"),
 }
-"""What each job hands on."""
+"""What each job shares."""
 
 
 class ConsentBody(Struct, frozen=True):
     accepted: Literal[True]
 
 
-async def start(request: WidgetRequest) -> schemas.Start:
-    """The first step, and what it is about."""
+async def read(request: WidgetRequest) -> schemas.Start:
+    """The first step, and what it shows."""
     member, deposit = await _current_member(request), await _current_deposit(request)
     institution = _institution(request, member)
-    everyone = (await list_members(request.connection, request.session.user_guid, EVERY)).items
-    members = await show_members(request, everyone)
+    found = (await list_members(request.connection, request.session.user_guid, ALL_MEMBERS)).items
+    members = await present_members(request, found)
     return schemas.Start(
         step=await _first_step(request, member, deposit, institution, members),
-        member=await show_member(request, member) if member else None,
-        institution=show_institution(institution) if institution else None,
-        micro_deposit=show_micro_deposit(request, deposit) if deposit else None,
+        member=await present_member(request, member) if member else None,
+        institution=present_institution(institution) if institution else None,
+        micro_deposit=present_micro_deposit(request, deposit) if deposit else None,
         members=members,
         consent_needed=request.session.consented_at is None,
         consent=await _consent(request),
@@ -61,18 +61,18 @@ async def start(request: WidgetRequest) -> schemas.Start:
 
 
 async def consent(request: WidgetRequest) -> schemas.Start:
-    """Writes down who agreed to what; nothing new is connected before. Where that leads is the answer."""
+    """Records that the user agreed, without which nothing new is connected; answers with the step that follows."""
     request.parse(ConsentBody)
     consented = await request.services.widget_sessions.note_consent(request.connection, request.session)
-    begun = await start(replace(request, session=consented))
+    started = await read(replace(request, session=consented))
     await request.record(
         "widget.consented",
         request.session.user_guid,
-        shares=",".join(begun.consent.shares),
-        refreshes=begun.consent.refreshes,
-        readers=",".join(begun.consent.readers),
+        shares=",".join(started.consent.shares),
+        refreshes=started.consent.refreshes,
+        readers=",".join(started.consent.readers),
     )
-    return begun
+    return started
 
 
 async def _first_step(
@@ -84,8 +84,8 @@ async def _first_step(
 ) -> Step:
     options = request.options
     if member is not None and institution is not None:
-        standing = await stand(request, member, institution)
-        return step_on_return(standing, is_update=options.update_credentials)
+        context = await load_context(request, member, institution)
+        return step_on_return(context, is_update=options.update_credentials)
     if deposit is not None and deposit.status != "PREINITIATED":
         return Step.MICRO_DEPOSITS
     if request.session.consented_at is None:
@@ -102,7 +102,7 @@ def _is_reusable(member: schemas.Member) -> bool:
 
 
 async def _current_member(request: WidgetRequest) -> Member | None:
-    """The one the widget was opened for; none where it is gone, or has no bank any more."""
+    """The member that the widget was opened for; None if it, or its institution, no longer exists."""
     guid = request.options.current_member_guid
     if guid is None:
         return None
@@ -136,7 +136,7 @@ def _institution(request: WidgetRequest, member: Member | None) -> contract.Inst
 
 
 async def _consent(request: WidgetRequest) -> schemas.Consent:
-    """What is handed on, how often it is read, by whom, and for how long what they hold is good."""
+    """What is shared, how often it is read, with which companies, and how long their access lasts."""
     options, client_guid = request.options, request.session.client_guid
     shares = [share for kind in options.kinds for share in SHARES[kind]]
     if not options.include_transactions:

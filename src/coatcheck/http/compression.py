@@ -1,0 +1,33 @@
+"""Responses compressed with gzip for the clients that accept it.
+
+Compression of a secret beside text that an attacker chose discloses the secret byte by byte (BREACH). So only surfaces
+whose responses never hold both use it: the API, which answers codes and tokens, does not.
+"""
+
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from coatcheck.http.negotiation import accepted
+
+MIN_BYTES = 256
+"""Smaller responses are not compressed."""
+LEVEL = 6
+
+
+class Compression:
+    """Starlette's GZipMiddleware, which takes `gzip;q=0` for a wish, behind the reader of weights."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = GZipMiddleware(app, minimum_size=MIN_BYTES, compresslevel=LEVEL)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if "gzip" not in accepted(Headers(scope=scope).get("accept-encoding")):
+            others = [header for header in scope["headers"] if header[0] != b"accept-encoding"]
+            scope = {**scope, "headers": others}
+        await self._app(scope, receive, send)
+
+
+COMPRESSED = (Middleware(Compression),)
+"""For a Starlette `Route`."""
