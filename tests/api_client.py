@@ -11,7 +11,7 @@ from coatcheck.worker import build_worker
 from tests.factories import Keyed
 
 V1, V2 = "v20111101", "v20250224"
-DIALECTS = (V1, V2)
+VERSIONS = (V1, V2)
 HEADERS: Mapping[str, Mapping[str, str]] = {
     V1: {"Accept": "application/vnd.mx.api.v1+json"},
     V2: {"Accept": "application/json", "Accept-Version": "v20250224"},
@@ -22,7 +22,7 @@ LOGIN, PASSWORD = "CRD-9f61fb4c-912c-bd1e-b175-ccc7f0275cc1", "CRD-e3d7ea81-aac7
 
 @dataclass(frozen=True)
 class Api:
-    """A client that speaks one dialect."""
+    """A client that uses one version of the API."""
 
     http: httpx.AsyncClient
     services: Services

@@ -28,6 +28,7 @@ from tests.api_client import Api
 from tests.chromium import chromium
 from tests.databases import copied_database, postgres
 from tests.factories import Keyed, make_account, make_client, make_processor, make_user
+from tests.http import mx_sdk, mx_spec
 from tests.processes import free_port
 
 RESOURCES = pytest.StashKey[ExitStack]()
@@ -47,6 +48,19 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if RESOURCES in config.stash:
         config.stash[RESOURCES].close()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """Ends the output of the run with what the oracles that are absent would have checked."""
+    yield
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(session.config, "workerinput"):
+        return
+    reasons = [str(report.longrepr) for report in reporter.stats.get("skipped", ())]
+    for oracle in (mx_sdk, mx_spec):
+        if number := sum(oracle.MISSING in reason for reason in reasons):
+            reporter.write_line(f"{number} skipped, {oracle.MISSING}. They would check {oracle.ADDS}.")
 
 
 @pytest.fixture(scope="session")

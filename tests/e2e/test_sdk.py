@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from coatcheck.api.routes.not_served import NOT_SERVED
-
-ROOT = Path(__file__).parents[2]
-PYTHON = ROOT / ".venv-sdk" / "bin" / "python"
+from tests.http.mx_sdk import PYTHON, ROOT, needs_sdk
 
 LIST_METHODS = """
 import inspect, json
@@ -34,7 +32,7 @@ def snake(operation: str) -> str:
 
 
 @pytest.mark.sdk
-@pytest.mark.skipif(not PYTHON.exists(), reason="no .venv-sdk: `make setup` makes it")
+@needs_sdk
 def test_the_official_sdk_runs_the_whole_story_with_typed_results(sandbox_credentials: Path) -> None:
     story = subprocess.run(
         [PYTHON, ROOT / "tests/e2e/sdk_story.py", sandbox_credentials],

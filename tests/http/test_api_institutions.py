@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.api_client import DIALECTS, LOGIN, PASSWORD, V1, V2, Api, refusal
+from tests.api_client import LOGIN, PASSWORD, V1, V2, VERSIONS, Api, refusal
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ async def test_credentials_are_the_boxes_of_the_login_form(api: Api) -> None:
     assert refusal(await api.get("/institutions/nobank/credentials")) == (404, "not_found_error")
 
 
-@pytest.mark.parametrize("version", DIALECTS)
+@pytest.mark.parametrize("version", VERSIONS)
 async def test_categories_are_a_tree_that_every_user_shares(api: Api, version: str) -> None:
     api = Api(api.http, api.services, api.caller, version)
     user = await api.create_user()

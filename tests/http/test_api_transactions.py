@@ -9,7 +9,7 @@ from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.model.accounts import Account
 from coatcheck.model.categories import BY_NAME
-from tests.api_client import DIALECTS, V1, V2, Api, refusal
+from tests.api_client import V1, V2, VERSIONS, Api, refusal
 from tests.factories import PDF, make_account, make_statement, make_transaction, make_user
 
 
@@ -142,7 +142,7 @@ async def test_pages_follow_each_other_without_gap_or_overlap(
     assert {guid for page in pages for guid in page} == guids
 
 
-@pytest.mark.parametrize("version", DIALECTS)
+@pytest.mark.parametrize("version", VERSIONS)
 async def test_includes_add_what_was_asked_for_and_only_that(api: Api, version: str) -> None:
     api = Api(api.http, api.services, api.caller, version)
     user = await api.create_user()

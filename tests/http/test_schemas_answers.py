@@ -30,9 +30,8 @@ from coatcheck.api.schemas import (
 from coatcheck.api.schemas.encoding import encode
 from coatcheck.api.versions import Version
 from tests.http import sample_records as records
-from tests.http.mx_spec import DEFECTS, FOLDER, MISSING, NULL, Defect, spec, validate
+from tests.http.mx_spec import DEFECTS, NULL, Defect, needs_specs, spec, validate
 
-needs_specs = pytest.mark.skipif(not FOLDER.is_dir(), reason=MISSING)
 TEXT = st.text(min_size=1)
 
 

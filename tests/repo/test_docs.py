@@ -35,6 +35,7 @@ from tests import guides
 from tests.browser import pictures
 from tests.databases import EMPTY, copied_database
 from tests.guides import ROOT, anchor, blocks, headings, prose, table
+from tests.http.mx_sdk import PYTHON, needs_sdk
 
 DOCS = ROOT / "docs"
 DOCUMENTS = guides.tracked("*.md")
@@ -45,12 +46,10 @@ SANDBOX_BANK, COMPATIBILITY = DOCS / "reference" / "sandbox-bank.md", DOCS / "re
 DECISIONS = sorted((DOCS / "decisions").glob("[0-9]*.md"))
 HOUR, WORDS = timedelta(hours=1), {2: "two", 5: "five"}
 MAX_BYTES_OF_PICTURES = 3_000_000
-SDK = ROOT / ".venv-sdk" / "bin" / "python"
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 each_decision = pytest.mark.parametrize("decision", DECISIONS, ids=lambda path: path.stem[:4])
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="no curl: the guide's commands need it")
-needs_sdk = pytest.mark.skipif(not SDK.exists(), reason="no .venv-sdk: `make setup` makes it")
 
 
 # --- what is shown is run -------------------------------------------------------------------------------
@@ -66,7 +65,7 @@ def test_every_command_of_a_guide_prints_what_it_says(guide, sandbox_credentials
 @pytest.mark.sdk
 @pytest.mark.parametrize("guide", [CLIENTS, PROCESSORS], ids=lambda path: path.stem)
 def test_every_line_of_a_guide_s_python_runs_with_mx_s_sdk(guide, sandbox_credentials, tmp_path):
-    guides.run(guide, "python", [str(SDK), "-"], _environment(CREDENTIALS=sandbox_credentials), tmp_path)
+    guides.run(guide, "python", [str(PYTHON), "-"], _environment(CREDENTIALS=sandbox_credentials), tmp_path)
 
 
 def test_an_operator_gets_through_with_the_guide_alone(server_url, tmp_path):

@@ -14,7 +14,7 @@ from coatcheck.api.routes.table import ROUTES
 from coatcheck.app import Services
 from coatcheck.ids import new
 from coatcheck.model.accounts import find_account
-from tests.api_client import DIALECTS, HEADERS, LOGIN, V1, V2, connecting
+from tests.api_client import HEADERS, LOGIN, V1, V2, VERSIONS, connecting
 from tests.factories import (
     Keyed,
     make_account,
@@ -25,9 +25,7 @@ from tests.factories import (
     make_transaction,
     make_user,
 )
-from tests.http.mx_spec import FOLDER, MISSING, spec
-
-needs_specs = pytest.mark.skipif(not FOLDER.is_dir(), reason=MISSING)
+from tests.http.mx_spec import needs_specs, spec
 
 OURS = {
     "exchangeCode": "MX documents it in the processor guide, in no spec",
@@ -189,7 +187,7 @@ async def ask(
 
 
 @needs_specs
-@pytest.mark.parametrize("version", DIALECTS)
+@pytest.mark.parametrize("version", VERSIONS)
 def test_every_operation_of_mx_is_served_or_listed_as_not_served(version: str) -> None:
     served = {
         (route.method, normal(route.path)): route.operation for route in ROUTES if version in route.versions
@@ -227,7 +225,7 @@ def test_no_two_routes_share_a_method_and_a_path() -> None:
 
 
 @needs_specs
-@pytest.mark.parametrize("version", DIALECTS)
+@pytest.mark.parametrize("version", VERSIONS)
 async def test_what_is_not_served_answers_in_the_error_envelope(
     http: httpx.AsyncClient, version: str
 ) -> None:
@@ -243,7 +241,7 @@ async def test_what_is_not_served_answers_in_the_error_envelope(
         assert set(answer.json()["error"]) == {"message", "status", "type"}, path
 
 
-@pytest.mark.parametrize("version", DIALECTS)
+@pytest.mark.parametrize("version", VERSIONS)
 async def test_what_only_one_dialect_has_is_404_in_the_other(http: httpx.AsyncClient, version: str) -> None:
     for route in ROUTES:
         if version in route.versions:

@@ -1,0 +1,346 @@
+"""Successful requests to every endpoint, on data of the sandbox bank."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import httpx
+
+from coatcheck.api.routes.route import Caller, Route
+from coatcheck.app import Services
+from coatcheck.model.accounts import find_account
+from tests.api_client import HEADERS, PASSWORD, Api, connecting
+from tests.factories import Keyed, make_client, make_code, make_processor, make_token
+
+Values: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A client and a processor, and a user whose member has accounts, numbers, owners and statements."""
+
+    api: Api
+    processor: Keyed
+    token: str
+    values: Values
+    """The guids that paths and bodies contain."""
+
+    async def member(self, *, run_jobs: bool = True, **more: Any) -> str:
+        """Another member of the user."""
+        login = f"user-{self.api.version}-{await self._count('member')}"
+        guid = await self.api.connect(self.values["user"], login=login, **more)
+        if run_jobs:
+            await self.api.work()
+        return guid
+
+    async def _count(self, table: str) -> int:
+        async with self.api.services.db.connection() as connection:
+            cursor = await connection.execute(
+                f"SELECT count(*) FROM {table} WHERE client_guid = %s", (self.api.caller.guid,)
+            )
+            row = await cursor.fetchone()
+        return int(row[0]) if row else 0
+
+    async def code(self) -> str:
+        async with self.api.services.db.connection() as connection:
+            account = await find_account(connection, self.values["user"], self.values["account"])
+        return await make_code(self.api.services, account)
+
+    async def micro_deposit(self, **more: Any) -> str:
+        number = f"3333{await self._count('micro_deposit'):06}42"
+        account = {"account_number": number, "account_type": "CHECKING", "routing_number": "091000019"}
+        answer = await self.api.post(
+            f"/users/{self.values['user']}/micro_deposits", json={"micro_deposit": {**account, **more}}
+        )
+        await self.api.work()
+        return str(answer.json()["micro_deposit"][0]["guid"])
+
+    async def manual_account(self) -> Values:
+        answer = await self.api.post(f"/users/{self.values['user']}/accounts", json={"account": JAR})
+        account = answer.json()["account"]
+        return {"account": account["guid"], "member": account["member_guid"]}
+
+
+Prepare: TypeAlias = Callable[[Dataset], Awaitable[Values]]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One successful request."""
+
+    status: int = 200
+    body: Callable[[Values], Any] | None = None
+    query: Mapping[str, Any] = field(default_factory=dict)
+    prepare: Prepare | None = None
+    """Creates first what only this request needs or consumes."""
+
+
+JAR = {"name": "Jar", "account_type": "CASH", "balance": 12.5, "currency_code": "USD"}
+EVERYTHING = {"includes": "repeating_transactions,merchants,classifications,geolocations"}
+DESCRIBE = Example(body=lambda _: {"transaction": {"description": "mine"}})
+
+
+async def _spare_user(dataset: Dataset) -> Values:
+    return {"user": await dataset.api.create_user()}
+
+
+async def _spare_member(dataset: Dataset) -> Values:
+    return {"member": await dataset.member(skip_aggregation=True)}
+
+
+async def _challenged(dataset: Dataset) -> Values:
+    guid = await dataset.member(password="image_options")
+    status = await dataset.api.get(f"/users/{dataset.values['user']}/members/{guid}/status")
+    (challenge,) = status.json()["member"]["challenges"]
+    return {"member": guid, "challenge": challenge["guid"]}
+
+
+async def _pending(dataset: Dataset) -> Values:
+    user = await dataset.api.create_user()
+    answer = await dataset.api.post(f"/users/{user}/members", json=OAUTH)
+    return {"user": user, "member": answer.json()["member"]["guid"]}
+
+
+async def _code(dataset: Dataset) -> Values:
+    return {"code": await dataset.code()}
+
+
+async def _manual(dataset: Dataset) -> Values:
+    return await dataset.manual_account()
+
+
+async def _two_accounts(dataset: Dataset) -> Values:
+    return {"accounts": [(await dataset.manual_account())["account"] for _ in range(2)]}
+
+
+async def _arrived(dataset: Dataset) -> Values:
+    return {"micro_deposit": await dataset.micro_deposit()}
+
+
+async def _new_token(dataset: Dataset) -> Values:
+    async with dataset.api.services.db.connection() as connection:
+        account = await find_account(connection, dataset.values["user"], dataset.values["account"])
+        await make_token(dataset.api.services, account, dataset.processor)
+        token, *_ = await dataset.api.services.issuer.tokens_of(connection, dataset.api.caller.guid)
+    return {"token": token.guid}
+
+
+def _amounts(first: float, second: float) -> Values:
+    return {"micro_deposit": {"deposit_amount_1": first, "deposit_amount_2": second}}
+
+
+OAUTH = {"member": {"institution_code": "mxcu_oauth", "credentials": [], "is_oauth": True}}
+EXCHANGE = Example(query={"grant_type": "authorization_code", "code": "{code}"}, prepare=_code)
+
+EXAMPLES: dict[str, list[Example]] = {
+    # Processors.
+    "exchangeCode": [EXCHANGE],
+    "exchangeCodeLegacy": [EXCHANGE],
+    "requestAccountNumber": [Example()],
+    "getAccountOwnerInfo": [Example()],
+    "readAccountOwners": [Example()],
+    "readAccountBalance": [Example()],
+    "checkRealTimeAccountBalance": [Example()],
+    # Codes and tokens.
+    "requestAuthorizationCode": [
+        Example(
+            body=lambda values: {
+                "authorization_code": {
+                    "scope": f"user-guid:{values['user']} member-guid:{values['member']} "
+                    f"account-guid:{values['account']} read-protected"
+                }
+            }
+        )
+    ],
+    "deprecatedRequestPaymentProcessorAuthorizationCode": [
+        Example(
+            body=lambda values: {
+                "payment_processor_authorization_code": {
+                    f"{name}_guid": values[name] for name in ("user", "member", "account")
+                }
+            }
+        )
+    ],
+    "listTokens": [Example(), Example(body=lambda values: {"scope": {"user_guid": values["user"]}})],
+    "listGrants": [Example()],
+    "revokeToken": [Example(204, prepare=_new_token)],
+    # Users.
+    "createUser": [
+        Example(body=lambda _: {"user": {"metadata": "x"}}),
+        Example(body=lambda _: {"user": {"email": "a@example.com", "is_disabled": True}}),
+    ],
+    "listUsers": [Example()],
+    "readUser": [Example()],
+    "updateUser": [Example(body=lambda _: {"user": {"email": "ann@example.com"}})],
+    "deleteUser": [Example(204, prepare=_spare_user)],
+    # Institutions.
+    "listInstitutions": [Example(query={"records_per_page": 100}), Example(query={"name": "no such bank"})],
+    "listFavoriteInstitutions": [Example()],
+    "readInstitution": [Example()],
+    "listInstitutionCredentials": [Example()],
+    # Members.
+    "createMember": [
+        Example(202, body=lambda values: connecting("another", metadata="x", use_cases=["PFM"])),
+        Example(200, body=lambda _: connecting("a third", skip_aggregation=True)),
+        Example(200, body=lambda _: OAUTH, prepare=_spare_user),
+    ],
+    "listMembers": [Example()],
+    "readMember": [
+        Example(),
+        Example(prepare=_challenged),
+        Example(prepare=_pending),
+        Example(prepare=_manual),
+    ],
+    "updateMember": [
+        Example(body=lambda _: {"member": {"metadata": "x"}}, prepare=_spare_member),
+        Example(
+            body=lambda _: {"member": {"credentials": [{"guid": PASSWORD, "value": "y"}]}},
+            prepare=_spare_member,
+        ),
+    ],
+    "deleteMember": [Example(204, prepare=_spare_member)],
+    "listMemberCredentials": [Example()],
+    "readMemberStatus": [Example(), Example(prepare=_challenged), Example(prepare=_manual)],
+    "listMemberChallenges": [Example(200, prepare=_challenged), Example(204)],
+    "resumeAggregation": [
+        Example(
+            202,
+            body=lambda values: {
+                "member": {"challenges": [{"guid": values["challenge"], "value": "correct"}]}
+            },
+            prepare=_challenged,
+        )
+    ],
+    "requestOAuthWindowURI": [Example(query={"referral_source": "APP"}, prepare=_pending)],
+    # Jobs.
+    "aggregateMember": [Example(202, prepare=_spare_member)],
+    "verifyMember": [Example(200, prepare=_spare_member)],
+    "identifyMember": [Example(202, prepare=_spare_member)],
+    "checkBalances": [Example(202, prepare=_spare_member)],
+    "extendHistory": [Example(202, prepare=_spare_member)],
+    "fetchStatements": [Example(202, prepare=_spare_member)],
+    # Accounts.
+    "mergeAccounts": [
+        Example(body=lambda values: {"account": {"account_guids": values["accounts"]}}, prepare=_two_accounts)
+    ],
+    "listUserAccounts": [Example(), Example(query={"is_manual": "true"})],
+    "createManualAccount": [Example(body=lambda _: {"account": JAR})],
+    "readAccount": [Example(), Example(prepare=_manual)],
+    "deleteManualAccount": [Example(204, prepare=_manual)],
+    "listMemberAccounts": [Example()],
+    "readAccountByMember": [Example()],
+    "updateAccountByMember": [
+        Example(body=lambda _: {"account": {"is_hidden": True}}),
+        Example(body=lambda _: {"account": JAR}, prepare=_manual),
+    ],
+    # Numbers and owners.
+    "listAccountNumbersByMember": [Example(), Example(prepare=_spare_member)],
+    "listAccountNumbersByAccount": [Example()],
+    "listAccountOwnersByMember": [Example(), Example(prepare=_spare_member)],
+    # Transactions.
+    "listTransactions": [Example(), Example(query={"records_per_page": 1000, **EVERYTHING})],
+    "listTransactionsByMember": [Example(query=EVERYTHING)],
+    "listTransactionsByAccount": [Example(query=EVERYTHING)],
+    "listTransactionsByAccountPerMember": [Example(query=EVERYTHING)],
+    "readTransaction": [Example(), Example(query=EVERYTHING)],
+    "updateTransaction": [DESCRIBE],
+    "readTransactionByAccount": [Example(query=EVERYTHING)],
+    "updateTransactionByAccount": [DESCRIBE],
+    # Statements.
+    "listStatementsByMember": [Example()],
+    "readStatementByMember": [Example()],
+    "downloadStatementPDF": [Example()],
+    # Micro-deposits.
+    "listUserMicrodeposits": [Example(prepare=_arrived)],
+    "createMicrodeposit": [
+        Example(
+            body=lambda _: {
+                "micro_deposit": {
+                    "account_number": "7777000042",
+                    "account_type": "SAVINGS",
+                    "routing_number": "091000019",
+                }
+            }
+        ),
+        Example(
+            body=lambda _: {"micro_deposit": {"email": "a@example.com", "first_name": "A", "last_name": "B"}}
+        ),
+    ],
+    "readUserMicrodeposit": [Example(prepare=_arrived)],
+    "deleteMicrodeposit": [Example(204, prepare=_arrived)],
+    "verifyMicrodeposit": [
+        Example(body=lambda _: _amounts(0.03, 0.15), prepare=_arrived),
+        Example(body=lambda _: _amounts(0.01, 0.02), prepare=_arrived),
+    ],
+    "listUserVerifications": [Example()],
+    # Categories and merchants.
+    "listDefaultCategories": [Example(query={"records_per_page": 1000})],
+    "readDefaultCategory": [Example()],
+    "listDefaultCategoriesByUser": [Example()],
+    "listCategories": [Example()],
+    "readCategory": [Example()],
+    "listMerchants": [Example(query={"records_per_page": 1000})],
+    "readMerchant": [Example()],
+    "readMerchantLocation": [Example()],
+    # The widget.
+    "requestWidgetURL": [Example(body=lambda _: {"widget_url": {"widget_type": "connect_widget"}})],
+    "requestConnectWidgetURL": [Example(body=lambda _: {"config": {"mode": "verification"}})],
+    # The server.
+    "health": [Example()],
+}
+
+
+async def make_dataset(services: Services, http: httpx.AsyncClient, version: str) -> Dataset:
+    """A client with a user and a fully read member, and a processor with a token for its account."""
+    client = await make_client(services)
+    processor = await make_processor(services, client, owners_at_transactions=True)
+    api = Api(http, services, client, version)
+    user = await api.create_user(id=f"user-{version}", metadata="{}")
+    member = await api.connect(user, id=f"member-{version}")
+    await api.work()
+    for job in ("verify", "identify", "fetch_statements"):
+        await api.post(f"/users/{user}/members/{member}/{job}")
+        await api.work()
+    found = {
+        name: (await api.get(f"/users/{user}/{path}")).json()[name]
+        for name, path in (
+            ("account_numbers", f"members/{member}/account_numbers"),
+            ("statements", f"members/{member}/statements"),
+        )
+    }
+    account_guid = found["account_numbers"][0]["account_guid"]
+    transactions = (await api.get(f"/users/{user}/accounts/{account_guid}/transactions")).json()
+    async with services.db.connection() as connection:
+        account = await find_account(connection, user, account_guid)
+    merchant = services.registry.merchants()[0]
+    values = {
+        "user": user,
+        "member": member,
+        "account": account_guid,
+        "transaction": transactions["transactions"][0]["guid"],
+        "statement": found["statements"][0]["guid"],
+        "institution": "mxbank",
+        "category": transactions["transactions"][0]["category_guid"],
+        "merchant": merchant.guid,
+        "merchant_location": merchant.location_guid,
+    }
+    return Dataset(api, processor, await make_token(services, account, processor), values)
+
+
+async def send(dataset: Dataset, route: Route, example: Example) -> httpx.Response:
+    values = dataset.values | (await example.prepare(dataset) if example.prepare else {})
+    ways: dict[Caller, Values] = {
+        Caller.CLIENT: {"auth": dataset.api.caller.auth},
+        Caller.PROCESSOR: {"auth": dataset.processor.auth},
+        Caller.TOKEN: {"headers": {"Authorization": f"Bearer {dataset.token}"}},
+        Caller.ANYONE: {},
+    }
+    credentials = ways[route.caller]
+    return await dataset.api.http.request(
+        route.method,
+        route.path.format_map(values),
+        params={name: str(value).format_map(values) for name, value in example.query.items()},
+        headers={**HEADERS[dataset.api.version], **credentials.get("headers", {})},
+        auth=credentials.get("auth"),
+        **({"json": example.body(values)} if example.body else {}),
+    )
