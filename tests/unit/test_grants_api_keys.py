@@ -58,6 +58,35 @@ async def test_after_a_leak_the_old_key_ends_now(services: Services) -> None:
     assert await works(services, client.guid, fresh)
 
 
+async def test_a_rotation_never_prolongs_an_old_key(services: Services, clock: MovableClock) -> None:
+    client = await make_client(services)
+    hour = timedelta(hours=1)
+    async with services.db.transaction() as connection:
+        await connection.execute(
+            "UPDATE api_key SET expires_at = %s WHERE owner_guid = %s", (clock.now() + hour, client.guid)
+        )
+    await rotate(services, client.guid, overlap=2 * hour)
+    assert await works(services, client.guid, client.api_key)
+    clock.advance(hour)
+    assert not await works(services, client.guid, client.api_key)
+
+
+async def test_a_key_that_has_expired_stays_expired_when_another_is_rotated(
+    services: Services, clock: MovableClock
+) -> None:
+    client = await make_client(services)
+    await rotate(services, client.guid, overlap=timedelta(seconds=30))
+    clock.advance(timedelta(minutes=1))
+    await rotate(services, client.guid)
+    assert not await works(services, client.guid, client.api_key)
+
+
+async def test_a_rotation_ends_no_key_of_another_owner(services: Services) -> None:
+    client, other = await make_client(services), await make_client(services)
+    await rotate(services, client.guid, overlap=timedelta())
+    assert await works(services, other.guid, other.api_key)
+
+
 async def test_many_rotations_at_once_leave_two_live_keys(services: Services) -> None:
     client = await make_client(services)
     keys = await asyncio.gather(*(rotate(services, client.guid) for _ in range(8)))
@@ -78,6 +107,9 @@ async def test_no_stranger_no_foreign_key_and_no_disabled_client_is_let_in(servi
         (client.guid, ""),
         ("", client.api_key),
         ("CLT-nobody", client.api_key),
+        (client.guid, f"{client.api_key[:-1]}é"),
+        (client.guid, "\N{ARABIC-INDIC DIGIT ONE}" * len(client.api_key)),
+        (client.guid, f"cck_{'é' * (len(client.api_key) - 4)}"),
     ):
         assert not await works(services, guid, api_key)
     async with services.db.transaction() as connection:

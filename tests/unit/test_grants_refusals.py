@@ -1,0 +1,244 @@
+"""What a code, a key and a token do not do, one condition of the statements a test."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from coatcheck.app import Services, build
+from coatcheck.clock import MovableClock
+from coatcheck.config import Settings
+from coatcheck.errors import CoatcheckError, InvalidClient, InvalidGrant, InvalidToken, NotVerified
+from coatcheck.grants.issuer import IssuedToken
+from coatcheck.model.accounts import Account
+from coatcheck.model.clients import set_client_disabled, set_processor_disabled
+from coatcheck.model.tokens import LiveToken, TokenRow
+from coatcheck.model.users import User
+from tests.factories import Keyed, make_account, make_client, make_code, make_processor, make_user
+
+MINUTE = timedelta(minutes=1)
+"""Longer than any time in which a second redemption might count as a retry."""
+
+
+async def exchange(services: Services, processor: Keyed, code: str, key: str | None = None) -> IssuedToken:
+    async with services.db.connection() as connection:
+        return await services.issuer.exchange(
+            connection,
+            processor_guid=processor.guid,
+            api_key=processor.api_key,
+            code=code,
+            idempotency_key=key,
+        )
+
+
+async def authenticate(services: Services, issued: IssuedToken) -> LiveToken:
+    async with services.db.connection() as connection:
+        return await services.issuer.authenticate(connection, services.issuer.present(issued.access_token))
+
+
+async def token_of(services: Services, account: Account) -> TokenRow:
+    async with services.db.connection() as connection:
+        (token,) = await services.issuer.tokens_of(connection, account.client_guid, account_guid=account.guid)
+    return token
+
+
+async def revoke(services: Services, account: Account) -> None:
+    token = await token_of(services, account)
+    async with services.db.transaction() as connection:
+        await services.issuer.revoke(connection, client_guid=account.client_guid, token_guid=token.guid)
+
+
+async def rotate(services: Services, owner: Keyed, overlap: timedelta) -> Keyed:
+    async with services.db.transaction() as connection:
+        fresh = await services.api_keys.rotate(connection, owner.guid, overlap=overlap)
+    return Keyed(owner.guid, fresh.api_key)
+
+
+# --- keys ------------------------------------------------------------------------------------------------
+
+
+async def test_a_processor_key_that_was_rotated_out_and_has_expired_buys_no_token(
+    services: Services, clock: MovableClock, processor: Keyed, account: Account
+) -> None:
+    code = await make_code(services, account)
+    fresh = await rotate(services, processor, overlap=MINUTE)
+    clock.advance(MINUTE)
+    with pytest.raises(InvalidClient):
+        await exchange(services, processor, code)
+    assert await exchange(services, fresh, code)
+
+
+async def test_a_processor_key_buys_tokens_until_its_overlap_ends(
+    services: Services, clock: MovableClock, processor: Keyed, account: Account
+) -> None:
+    code = await make_code(services, account)
+    await rotate(services, processor, overlap=2 * MINUTE)
+    clock.advance(MINUTE)
+    assert await exchange(services, processor, code)
+
+
+# --- codes -----------------------------------------------------------------------------------------------
+
+
+async def test_an_unverified_account_gets_no_code_beside_a_verified_account_of_the_same_user(
+    services: Services, user: User
+) -> None:
+    assert await make_code(services, await make_account(services, user))
+    with pytest.raises(NotVerified):
+        await make_code(services, await make_account(services, user, account_number=None))
+
+
+async def set_user_disabled(services: Services, user: User, *, is_disabled: bool) -> None:
+    async with services.db.transaction() as connection:
+        await connection.execute(
+            "UPDATE end_user SET is_disabled = %s WHERE guid = %s", (is_disabled, user.guid)
+        )
+
+
+@pytest.mark.parametrize(
+    ("disabled", "error"),
+    [("processor", InvalidClient), ("client", InvalidGrant), ("user", InvalidGrant)],
+)
+async def test_whoever_is_disabled_redeems_nothing_and_the_code_stays_unspent(
+    services: Services,
+    user: User,
+    processor: Keyed,
+    account: Account,
+    disabled: str,
+    error: type[CoatcheckError],
+) -> None:
+    code = await make_code(services, account)
+
+    async def disable(*, is_disabled: bool) -> None:
+        async with services.db.transaction() as connection:
+            if disabled == "processor":
+                await set_processor_disabled(connection, processor.guid, is_disabled=is_disabled)
+            elif disabled == "client":
+                await set_client_disabled(connection, account.client_guid, is_disabled=is_disabled)
+        if disabled == "user":
+            await set_user_disabled(services, user, is_disabled=is_disabled)
+
+    await disable(is_disabled=True)
+    with pytest.raises(error):
+        await exchange(services, processor, code)
+    await disable(is_disabled=False)
+    assert (
+        await authenticate(services, await exchange(services, processor, code))
+    ).account_guid == account.guid
+
+
+async def test_disabling_one_client_stops_no_exchange_of_another(
+    services: Services, processor: Keyed, account: Account
+) -> None:
+    other = await make_client(services)
+    async with services.db.transaction() as connection:
+        await set_client_disabled(connection, other.guid, is_disabled=True)
+        await set_processor_disabled(
+            connection, (await make_processor(services, other)).guid, is_disabled=True
+        )
+    await make_user(services, other, is_disabled=True)
+    assert await exchange(services, processor, await make_code(services, account))
+
+
+# --- a code that is presented again ----------------------------------------------------------------------
+
+
+async def test_on_code_reuse_reject_leaves_the_first_token_alive(
+    settings: Settings, clock: MovableClock, services: Services, processor: Keyed, account: Account
+) -> None:
+    async with build(replace(settings, on_code_reuse="reject"), clock) as lenient:
+        code = await make_code(lenient, account)
+        issued = await exchange(lenient, processor, code)
+        clock.advance(MINUTE)
+        with pytest.raises(InvalidGrant):
+            await exchange(lenient, processor, code)
+        assert (await authenticate(lenient, issued)).account_guid == account.guid
+    assert (await token_of(services, account)).revoked_at is None
+
+
+async def test_a_retry_under_an_idempotency_key_never_gives_a_revoked_token(
+    services: Services, processor: Keyed, account: Account
+) -> None:
+    code = await make_code(services, account)
+    issued = await exchange(services, processor, code, "retry-1")
+    await revoke(services, account)
+    with pytest.raises(InvalidGrant):
+        await exchange(services, processor, code, "retry-1")
+    with pytest.raises(InvalidToken):
+        await authenticate(services, issued)
+
+
+async def test_a_retry_under_an_idempotency_key_never_gives_a_token_of_a_disabled_user(
+    services: Services, user: User, processor: Keyed, account: Account
+) -> None:
+    code = await make_code(services, account)
+    await exchange(services, processor, code, "retry-1")
+    await set_user_disabled(services, user, is_disabled=True)
+    with pytest.raises(InvalidGrant):
+        await exchange(services, processor, code, "retry-1")
+
+
+async def test_without_an_idempotency_key_nothing_is_a_retry_of_an_exchange_that_had_one(
+    services: Services, clock: MovableClock, processor: Keyed, account: Account
+) -> None:
+    code = await make_code(services, account)
+    issued = await exchange(services, processor, code, "retry-1")
+    clock.advance(MINUTE)
+    with pytest.raises(InvalidGrant):
+        await exchange(services, processor, code)
+    with pytest.raises(InvalidToken):
+        await authenticate(services, issued)
+
+
+# --- revoked and expired tokens --------------------------------------------------------------------------
+
+
+async def test_a_second_revocation_keeps_the_first_instant_and_reason(
+    services: Services, clock: MovableClock, processor: Keyed, account: Account
+) -> None:
+    code = await make_code(services, account)
+    await exchange(services, processor, code)
+    await revoke(services, account)
+    first = await token_of(services, account)
+    assert first.revoked_at is not None
+    clock.advance(MINUTE)
+    await revoke(services, account)
+    with pytest.raises(InvalidGrant):
+        await exchange(services, processor, code)
+    again = await token_of(services, account)
+    assert (again.revoked_at, again.revoked_because) == (first.revoked_at, first.revoked_because)
+
+
+async def test_revoking_what_a_replay_revoked_keeps_the_replay_s_instant_and_reason(
+    services: Services, clock: MovableClock, processor: Keyed, account: Account
+) -> None:
+    code = await make_code(services, account)
+    await exchange(services, processor, code)
+    clock.advance(MINUTE)
+    with pytest.raises(InvalidGrant):
+        await exchange(services, processor, code)
+    first = await token_of(services, account)
+    assert isinstance(first.revoked_at, datetime)
+    clock.advance(MINUTE)
+    await revoke(services, account)
+    again = await token_of(services, account)
+    assert (again.revoked_at, again.revoked_because) == (first.revoked_at, first.revoked_because)
+
+
+async def test_revoking_one_token_leaves_the_others_of_its_account(
+    services: Services, processor: Keyed, account: Account
+) -> None:
+    await exchange(services, processor, await make_code(services, account))
+    await revoke(services, account)
+    issued = await exchange(services, processor, await make_code(services, account))
+    assert await authenticate(services, issued)
+
+
+async def test_an_expired_token_is_listed_as_not_active(
+    services: Services, clock: MovableClock, processor: Keyed, account: Account
+) -> None:
+    await exchange(services, processor, await make_code(services, account))
+    assert (await token_of(services, account)).active is True
+    clock.advance(services.settings.token_ttl)
+    expired = await token_of(services, account)
+    assert (expired.active, expired.revoked_at) == (False, None)
