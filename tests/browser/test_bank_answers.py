@@ -2,7 +2,7 @@
 
 from playwright.async_api import expect
 
-from coatcheck.model.statuses import STATUS_IDS
+from coatcheck.model.mx_codes import CONNECTION_STATUS_IDS
 from coatcheck.model.statuses import ConnectionStatus as Status
 from coatcheck.widget.messages import ACTION_LABELS, STATUS_MESSAGES, Action
 from tests.browser.scene import Embedded, Scene, side_by_side
@@ -66,9 +66,9 @@ async def sees_the_answer(widget: Embedded, status: Status, title: str, offers: 
     await widget.sees(title)
     assert await widget.offers() == offers
     told = [each["connection_status"] for each in await widget.told("memberStatusUpdate")]
-    assert told == [STATUS_IDS[Status.CREATED], STATUS_IDS[status]]
+    assert told == [CONNECTION_STATUS_IDS[Status.CREATED], CONNECTION_STATUS_IDS[status]]
     errors = [each["member"]["connection_status"] for each in await widget.told("memberError")]
-    assert errors == ([] if status is Status.CHALLENGED else [STATUS_IDS[status]])
+    assert errors == ([] if status is Status.CHALLENGED else [CONNECTION_STATUS_IDS[status]])
     assert await widget.told("memberConnected") == []
     alerts = await widget.frame.get_by_role("alert").all_inner_texts()
     assert [text.partition("\n")[0] for text in alerts] == (
@@ -142,7 +142,7 @@ async def test_refused_details_are_entered_again_until_they_are_right(stage: Sce
     await widget.sign_in("mxuser", "correct")
     await widget.sees("MX Bank is connected")
     assert [each["connection_status"] for each in await widget.told("memberStatusUpdate")] == [
-        STATUS_IDS[each]
+        CONNECTION_STATUS_IDS[each]
         for each in (
             *(Status.CREATED, Status.DENIED),
             *(Status.UPDATED, Status.DENIED),

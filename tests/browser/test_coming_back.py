@@ -2,7 +2,7 @@
 
 from playwright.async_api import expect
 
-from coatcheck.model.statuses import STATUS_IDS
+from coatcheck.model.mx_codes import CONNECTION_STATUS_IDS
 from coatcheck.model.statuses import ConnectionStatus as Status
 from tests.browser.scene import Scene, side_by_side
 
@@ -70,7 +70,7 @@ async def test_a_named_member_begins_where_it_stands_and_the_host_hears_where_th
         widget = await stage.embed("frame", current_member_guid=guid)
         await widget.sees(title)
         assert [each["connection_status"] for each in await widget.told("memberStatusUpdate")] == [
-            STATUS_IDS[status]
+            CONNECTION_STATUS_IDS[status]
         ]
         heard = [each for each in await widget.types() if each.startswith("connect/member")]
         assert heard == ["connect/memberStatusUpdate", *([f"connect/{event}"] if event else [])]

@@ -8,7 +8,7 @@ from playwright.async_api import Locator, expect
 
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
-from coatcheck.model.statuses import STATUS_IDS
+from coatcheck.model.mx_codes import CONNECTION_STATUS_IDS
 from coatcheck.model.statuses import ConnectionStatus as Status
 from coatcheck.worker import build_worker
 from tests.browser.scene import Embedded, Scene, side_by_side
@@ -44,7 +44,7 @@ async def test_every_kind_of_question_takes_a_wrong_answer_and_then_the_right_on
         assert len(await widget.told("submitMFA")) == 2
         assert len(await widget.told("memberConnected")) == 1
         assert [each["connection_status"] for each in await widget.told("memberStatusUpdate")] == [
-            STATUS_IDS[each]
+            CONNECTION_STATUS_IDS[each]
             for each in (
                 *(Status.CREATED, Status.CHALLENGED, Status.RESUMED, Status.REJECTED),
                 *(Status.RECONNECTED, Status.CHALLENGED, Status.RESUMED, Status.CONNECTED),
@@ -109,7 +109,7 @@ async def test_a_bank_asks_a_second_time(stage: Scene) -> None:
     await widget.answer("correct")
     await widget.sees("MX Bank is connected")
     statuses = [each["connection_status"] for each in await widget.told("memberStatusUpdate")]
-    assert statuses.count(STATUS_IDS[Status.CHALLENGED]) == 2
+    assert statuses.count(CONNECTION_STATUS_IDS[Status.CHALLENGED]) == 2
 
 
 async def test_an_answer_can_lock_the_login(stage: Scene) -> None:

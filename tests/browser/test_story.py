@@ -6,7 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from coatcheck.model.statuses import STATUS_IDS, ConnectionStatus
+from coatcheck.model.mx_codes import CONNECTION_STATUS_IDS
+from coatcheck.model.statuses import ConnectionStatus
 from tests.api_client import HEADERS, V1
 from tests.browser.scene import Embedded, Scene
 from tests.factories import make_processor
@@ -135,7 +136,7 @@ async def test_every_message_says_whose_session_and_user_it_is_about(stage: Scen
     statuses = [
         each["metadata"]["connection_status"] for each in heard if "memberStatusUpdate" in each["type"]
     ]
-    assert statuses[-1] == STATUS_IDS[ConnectionStatus.CONNECTED]
+    assert statuses[-1] == CONNECTION_STATUS_IDS[ConnectionStatus.CONNECTED]
 
 
 async def test_the_sdk_s_ping_and_way_back_are_answered(stage: Scene) -> None:

@@ -11,9 +11,10 @@ from coatcheck.app import Services
 from coatcheck.cli.credentials import settle, settled_seed
 from coatcheck.clock import MovableClock
 from coatcheck.http.static_files import StaticFolder
+from coatcheck.model.mx_codes import MEMBER_ERRORS
 from coatcheck.model.statuses import ConnectionStatus
 from coatcheck.model.widgets import WidgetLook, put_widget_look, widget_look
-from coatcheck.widget import messages, schemas
+from coatcheck.widget import messages
 from coatcheck.widget.page_texts import TEXTS
 from tests.api_client import Api
 from tests.factories import make_client
@@ -234,4 +235,4 @@ def test_every_status_that_stops_has_words() -> None:
         ConnectionStatus.RESUMED,
         ConnectionStatus.PENDING,
     }
-    assert set(messages.STATUS_MESSAGES) == set(schemas.ERRORS) == set(ConnectionStatus) - silent
+    assert set(messages.STATUS_MESSAGES) == set(MEMBER_ERRORS) == set(ConnectionStatus) - silent

@@ -11,7 +11,8 @@ from coatcheck.events import catalogue
 from coatcheck.events.catalogue import Action, Event
 from coatcheck.model.members import Member
 from coatcheck.model.micro_deposits import MicroDeposit
-from coatcheck.model.statuses import ACTIONABLE, STATUS_IDS, ConnectionStatus
+from coatcheck.model.mx_codes import ACTIONABLE, CONNECTION_STATUS_IDS
+from coatcheck.model.statuses import ConnectionStatus
 from coatcheck.model.users import User
 
 AT = datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC)
@@ -129,9 +130,12 @@ def test_a_members_new_data_is_told_in_mxs_keys(event: Event, more: dict[str, ob
 
 
 def test_the_status_table_is_mxs() -> None:
-    assert sorted(STATUS_IDS.values()) == list(range(22))
-    assert set(STATUS_IDS) == set(ConnectionStatus)
-    assert (STATUS_IDS[ConnectionStatus.CONNECTED], STATUS_IDS[ConnectionStatus.PENDING]) == (6, 21)
+    assert sorted(CONNECTION_STATUS_IDS.values()) == list(range(22))
+    assert set(CONNECTION_STATUS_IDS) == set(ConnectionStatus)
+    assert (
+        CONNECTION_STATUS_IDS[ConnectionStatus.CONNECTED],
+        CONNECTION_STATUS_IDS[ConnectionStatus.PENDING],
+    ) == (6, 21)
 
 
 @pytest.mark.parametrize("status", list(ConnectionStatus))
@@ -148,7 +152,7 @@ def test_a_status_is_told_of_when_the_end_user_can_act_on_it(status: ConnectionS
     assert body == {
         "action": "CHANGED",
         "connection_status": status.value,
-        "connection_status_id": STATUS_IDS[status],
+        "connection_status_id": CONNECTION_STATUS_IDS[status],
         "member_guid": "MBR-1",
         "type": "CONNECTION_STATUS",
         "user_guid": "USR-1",

@@ -8,11 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
 
 from coatcheck.model.members import Member
 from coatcheck.model.micro_deposits import MicroDeposit
-from coatcheck.model.statuses import ACTIONABLE, STATUS_IDS, ConnectionStatus, message
+from coatcheck.model.mx_codes import (
+    ACTIONABLE,
+    CONNECTION_STATUS_IDS,
+    DEPOSIT_STATUS_IDS,
+    VERIFIABLE_ACCOUNT_TYPE_IDS,
+    status_message,
+)
+from coatcheck.model.statuses import ConnectionStatus
 from coatcheck.model.users import User
 
 
@@ -30,23 +36,6 @@ class Event:
     """The body, as it will be signed and sent, byte for byte, however often."""
     callback_payload: str | None = None
     """What the originating request sent as X-CALLBACK-PAYLOAD."""
-
-
-MICRO_DEPOSIT_IDS: Mapping[str, int] = MappingProxyType(
-    {
-        "INITIATED": 0,
-        "REQUESTED": 1,
-        "DEPOSITED": 2,
-        "VERIFIED": 3,
-        "ERRORED": 4,
-        "DENIED": 5,
-        "PREVENTED": 6,
-        "CONFLICTED": 7,
-        "REJECTED": 8,
-        "PREINITIATED": 9,
-    }
-)
-ACCOUNT_TYPE_IDS: Mapping[str, int] = MappingProxyType({"CHECKING": 1, "SAVINGS": 2})
 
 
 def aggregation(
@@ -140,8 +129,8 @@ def connection_status(
     payload = {
         "action": "CHANGED",
         "connection_status": status.value,
-        "connection_status_id": STATUS_IDS[status],
-        "connection_status_message": message(status, member.name),
+        "connection_status_id": CONNECTION_STATUS_IDS[status],
+        "connection_status_message": status_message(status, member.name),
         "member_guid": member.guid,
         "type": "CONNECTION_STATUS",
         "user_guid": member.user_guid,
@@ -160,8 +149,8 @@ def member(
             "aggregated_at": _unix(member.aggregated_at),
             "background_aggregation_is_disabled": member.background_aggregation_is_disabled,
             "connection_status": status,
-            "connection_status_id": STATUS_IDS[status] if status else None,
-            "connection_status_message": message(status, member.name) if status else None,
+            "connection_status_id": CONNECTION_STATUS_IDS[status] if status else None,
+            "connection_status_message": status_message(status, member.name) if status else None,
             "created_at": _unix(member.created_at),
             "guid": member.guid,
             "id": member.id,
@@ -208,12 +197,12 @@ def micro_deposit(
         "version": 1,
         "micro_deposit": {
             "account_number": None,
-            "account_type": ACCOUNT_TYPE_IDS.get(deposit.account_type or ""),
+            "account_type": VERIFIABLE_ACCOUNT_TYPE_IDS.get(deposit.account_type or ""),
             "created_at": _iso(deposit.created_at),
             "guid": deposit.guid,
             "institution_guid": institution_guid,
             "routing_number": None,
-            "status": MICRO_DEPOSIT_IDS[deposit.status],
+            "status": DEPOSIT_STATUS_IDS[deposit.status],
             "status_name": deposit.status,
             "updated_at": _iso(deposit.updated_at),
             "user_guid": deposit.user_guid,

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from coatcheck.db.database import Connection, columns, fetch_all, fetch_one
 from coatcheck.errors import NotFound
+from coatcheck.model.mx_codes import VERIFIABLE_ACCOUNT_TYPE_IDS
 from coatcheck.model.paging import Page, PageRequest, fetch_page
 
 SOURCE = """(SELECT a.*, u.id AS user_id, m.id AS member_id, m.institution_code, m.institution_guid
@@ -144,17 +145,17 @@ async def accounts_of_member(connection: Connection, user_guid: str, member_guid
 
 
 async def verified_accounts(connection: Connection, user_guid: str, member_guid: str) -> Sequence[Account]:
-    """The member's open checking and savings accounts whose numbers are known."""
+    """The member's open accounts of a verifiable type that have account numbers."""
     return await fetch_all(
         connection,
         Account,
         f"""SELECT {columns(Account)} FROM {SOURCE}
             WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s
-              AND type IN ('CHECKING', 'SAVINGS') AND NOT is_closed
+              AND type = ANY (%(types)s) AND NOT is_closed
               AND EXISTS (SELECT FROM account_number n
                           WHERE n.user_guid = account.user_guid AND n.account_guid = account.guid)
             ORDER BY created_at, guid""",
-        {"user_guid": user_guid, "member_guid": member_guid},
+        {"user_guid": user_guid, "member_guid": member_guid, "types": list(VERIFIABLE_ACCOUNT_TYPE_IDS)},
     )
 
 

@@ -1,16 +1,42 @@
-"""Micro-deposits: proof of ownership by reading two small amounts off an account."""
+"""Micro-deposits: two small amounts that prove the ownership of an account."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from coatcheck.db.database import Connection, columns, fetch_one
 from coatcheck.errors import NotFound
 from coatcheck.model.paging import Page, PageRequest, fetch_page
 
 
+class DepositStatus(StrEnum):
+    """The state of micro-deposits (MX docs: microdeposits)."""
+
+    #: A worker has to send them.
+    INITIATED = "INITIATED"
+    #: Sent; not arrived yet.
+    REQUESTED = "REQUESTED"
+    #: Arrived. The user can enter the amounts.
+    DEPOSITED = "DEPOSITED"
+    #: The user entered the right amounts.
+    VERIFIED = "VERIFIED"
+    #: They could not be sent.
+    ERRORED = "ERRORED"
+    #: The user entered wrong amounts and may try again.
+    DENIED = "DENIED"
+    #: The user entered wrong amounts three times.
+    PREVENTED = "PREVENTED"
+    #: MX's: the account is verified in another way. Not used here.
+    CONFLICTED = "CONFLICTED"
+    #: MX's: the institution returned the deposits. Not used here.
+    REJECTED = "REJECTED"
+    #: The holder is known, the account is not.
+    PREINITIATED = "PREINITIATED"
+
+
 @dataclass(frozen=True, slots=True)
 class MicroDeposit:
-    """What may be listed. The account, its holder and the two amounts are sealed in the vault."""
+    """Micro-deposits without what is sealed in the vault: the account, its holder and the amounts."""
 
     guid: str
     user_guid: str
@@ -19,7 +45,7 @@ class MicroDeposit:
     institution_code: str | None
     institution_name: str | None
     status: str
-    """INITIATED, REQUESTED, DEPOSITED, VERIFIED, ERRORED, DENIED, PREVENTED, ... (MX docs: microdeposits)."""
+    """A `DepositStatus`."""
     error_message: str | None
     wrong_attempts: int
     arrives_at: datetime | None
@@ -27,7 +53,7 @@ class MicroDeposit:
     created_at: datetime
     updated_at: datetime
     account_number: str | None = None
-    """Masked: the last four digits at most."""
+    """Masked: the last four digits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +71,10 @@ class DepositAccount:
 async def find_micro_deposit(
     connection: Connection, client_guid: str, guid: str, *, user_guid: str | None = None
 ) -> MicroDeposit:
-    """One micro-deposit.
+    """The client's micro-deposits with this guid; of this user, if one is given.
 
     Raises:
-        NotFound: there is none below this client, or not below this user.
+        NotFound: there are none.
     """
     deposit = await fetch_one(
         connection,

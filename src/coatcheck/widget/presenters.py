@@ -10,9 +10,8 @@ from coatcheck.connectors.contract import CredentialField, JobKind
 from coatcheck.errors import NotFound
 from coatcheck.members import records
 from coatcheck.micro_deposits.micro_deposits import MAX_WRONG
-from coatcheck.model import accounts, jobs, members, micro_deposits, oauth_states
+from coatcheck.model import accounts, jobs, members, micro_deposits, mx_codes, oauth_states
 from coatcheck.model.jobs import newest_jobs
-from coatcheck.model.statuses import STATUS_IDS
 from coatcheck.model.statuses import ConnectionStatus as Status
 from coatcheck.widget import schemas
 from coatcheck.widget.i18n import translate
@@ -29,9 +28,6 @@ from coatcheck.widget.messages import (
 from coatcheck.widget.request import WidgetRequest
 from coatcheck.widget.steps import MemberContext, Step, progress, selected_account, step_of
 
-NEW_CREDENTIALS = frozenset(
-    {Status.DENIED, Status.PREVENTED, Status.IMPAIRED, Status.DISCONNECTED, Status.IMPORTED}
-)
 STEPS_WITH_MESSAGE = frozenset({Step.ENTER_CREDS, Step.OAUTH, Step.ACTIONABLE_ERROR})
 """The steps that show the message of the member's status."""
 
@@ -72,7 +68,9 @@ def present_credentials(locale: str, fields: Sequence[CredentialField]) -> schem
                 guid=each.guid,
                 label=translate(locale, each.label) if each.label in FIELD_LABELS else each.label,
                 field_name=each.field_name,
-                field_type=schemas.FIELD_TYPES["LOGIN" if each.field_name == "LOGIN" else each.field_type],
+                field_type=mx_codes.FIELD_TYPE_IDS[
+                    "LOGIN" if each.field_name == "LOGIN" else each.field_type
+                ],
                 display_order=each.display_order,
             )
             for each in fields
@@ -158,7 +156,7 @@ def _member(
         institution_url=institution.url,
         institution_logo_url=logo_url(institution),
         name=member.name,
-        connection_status=STATUS_IDS[status] if status else None,
+        connection_status=mx_codes.CONNECTION_STATUS_IDS[status] if status else None,
         is_being_aggregated=member.is_being_aggregated,
         is_manual=member.is_manual,
         is_oauth=member.is_oauth,
@@ -167,7 +165,7 @@ def _member(
         most_recent_job_guid=member.most_recent_job_guid,
         last_update_time=member.updated_at,
         successfully_aggregated_at=member.successfully_aggregated_at,
-        needs_updated_credentials=status in NEW_CREDENTIALS,
+        needs_updated_credentials=status in mx_codes.NEEDS_CREDENTIALS,
         use_cases=member.use_cases,
         mfa=schemas.Mfa(credentials=[_challenge(each) for each in challenges]),
         error=_failure(request, status, step, message),
@@ -183,7 +181,7 @@ def _challenge(challenge: records.Challenge) -> schemas.Challenge:
         guid=challenge.guid,
         label=challenge.label,
         field_name=challenge.field_name,
-        field_type=schemas.FIELD_TYPES[challenge.type],
+        field_type=mx_codes.FIELD_TYPE_IDS[challenge.type],
         options=[
             schemas.Option(
                 guid=each.guid,
@@ -256,11 +254,11 @@ def _failure(
     if message is None or status is None:
         return None
     if step is Step.NO_ELIGIBLE_ACCOUNTS:
-        code, kind = schemas.NO_ELIGIBLE_ACCOUNTS
+        code, kind = mx_codes.NO_ELIGIBLE_ACCOUNTS
     elif status is Status.CONNECTED:
-        code, kind = schemas.NO_ACCOUNTS
+        code, kind = mx_codes.NO_ACCOUNTS
     else:
-        code, kind = schemas.ERRORS[status]
+        code, kind = mx_codes.MEMBER_ERRORS[status]
     return schemas.Failure(
         error_code=code,
         error_message=kind,
@@ -277,7 +275,7 @@ def present_account(account: accounts.Account) -> schemas.Account:
     return schemas.Account(
         guid=account.guid,
         name=account.nickname or account.name,
-        account_type=schemas.ACCOUNT_TYPES[account.type],
+        account_type=mx_codes.VERIFIABLE_ACCOUNT_TYPE_IDS[account.type],
         account_type_name=account.type,
         account_number=account.account_number,
     )
@@ -287,8 +285,8 @@ def present_job(job: jobs.Job) -> schemas.Job:
     is_ended = job.state == "ended"
     return schemas.Job(
         guid=job.guid,
-        job_type=schemas.JOB_TYPES[job.kind],
-        status=schemas.JOB_STATES[job.state],
+        job_type=mx_codes.JOB_TYPE_IDS[job.kind],
+        status=mx_codes.JOB_STATE_IDS[job.state],
         member_guid=job.member_guid,
         user_guid=job.user_guid,
         is_authenticated=job.is_authenticated,
@@ -308,8 +306,8 @@ def present_oauth_state(state: oauth_states.OAuthState, *, oldest: datetime) -> 
         status, reason = oauth_states.AuthStatus.ERRORED, oauth_states.OAuthError.SESSION_ERROR
     return schemas.OAuthState(
         guid=state.guid,
-        auth_status=schemas.OAUTH_STATUSES[status],
-        error_reason=schemas.OAUTH_REASONS.index(reason) if reason else None,
+        auth_status=mx_codes.AUTH_STATUS_IDS[status],
+        error_reason=mx_codes.OAUTH_ERROR_IDS[reason] if reason else None,
         error_reason_name=reason,
         inbound_member_guid=state.member_guid,
         outbound_member_guid=state.member_guid,
@@ -329,10 +327,10 @@ def present_micro_deposit(
             institution_guid = request.services.registry.find(deposit.institution_code).guid
     return schemas.MicroDeposit(
         guid=deposit.guid,
-        status=schemas.DEPOSIT_STATUSES.index(deposit.status),
+        status=mx_codes.DEPOSIT_STATUS_IDS[deposit.status],
         status_name=deposit.status,
         account_number=deposit.account_number,
-        account_type=schemas.ACCOUNT_TYPES.get(deposit.account_type or ""),
+        account_type=mx_codes.VERIFIABLE_ACCOUNT_TYPE_IDS.get(deposit.account_type or ""),
         user_guid=deposit.user_guid,
         institution_guid=institution_guid,
         institution_name=deposit.institution_name,

@@ -2,83 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct
-
-from coatcheck.connectors.contract import ChallengeType, JobKind
-from coatcheck.model.statuses import ConnectionStatus as Status
-
-JOB_TYPES: Mapping[str, int] = MappingProxyType(
-    {
-        JobKind.AGGREGATION: 0,
-        JobKind.VERIFICATION: 1,
-        JobKind.IDENTIFICATION: 2,
-        JobKind.HISTORY: 3,
-        JobKind.STATEMENT: 4,
-        JobKind.BALANCE: 7,
-    }
-)
-JOB_STATES: Mapping[str, int] = MappingProxyType({"queued": 0, "running": 1, "waiting": 2, "ended": 3})
-FIELD_TYPES: Mapping[str, int] = MappingProxyType(
-    {
-        "PASSWORD": 1,
-        "LOGIN": 3,
-        ChallengeType.TEXT: 0,
-        ChallengeType.OPTIONS: 2,
-        ChallengeType.TOKEN: 12,
-        ChallengeType.IMAGE_DATA: 13,
-        ChallengeType.IMAGE_OPTIONS: 14,
-    }
-)
-ACCOUNT_TYPES: Mapping[str, int] = MappingProxyType({"CHECKING": 1, "SAVINGS": 2})
-"""The types that can be verified."""
-OAUTH_STATUSES: Mapping[str, int] = MappingProxyType({"PENDING": 1, "SUCCESS": 2, "ERRORED": 3})
-OAUTH_REASONS = (
-    "UNKNOWN_ERROR",
-    "CANCELLED",
-    "DENIED",
-    "IMPEDED",
-    "PROVIDER_ERROR",
-    "SERVER_ERROR",
-    "SESSION_ERROR",
-)
-"""Numbered from 0."""
-DEPOSIT_STATUSES = (
-    "INITIATED",
-    "REQUESTED",
-    "DEPOSITED",
-    "VERIFIED",
-    "ERRORED",
-    "DENIED",
-    "PREVENTED",
-    "CONFLICTED",
-    "REJECTED",
-    "PREINITIATED",
-)
-"""Numbered from 0."""
-
-NO_ELIGIBLE_ACCOUNTS, NO_ACCOUNTS = (1000, "NO_ELIGIBLE_ACCOUNTS"), (1001, "NO_ACCOUNTS")
-ERRORS: Mapping[Status, tuple[int, str]] = MappingProxyType(
-    {
-        Status.DENIED: (2005, "INVALID_CREDENTIALS"),
-        Status.PREVENTED: (2005, "INVALID_CREDENTIALS"),
-        Status.IMPAIRED: (2005, "INVALID_CREDENTIALS"),
-        Status.REJECTED: (2002, "INCORRECT_MFA"),
-        Status.EXPIRED: (2003, "MFA_TIMEOUT"),
-        Status.DISCONNECTED: (2004, "REAUTHORIZATION_REQUIRED"),
-        Status.IMPORTED: (2004, "REAUTHORIZATION_REQUIRED"),
-        Status.LOCKED: (1002, "ACCESS_DENIED"),
-        Status.IMPEDED: (1002, "ACCESS_DENIED"),
-        Status.CLOSED: (1002, "ACCESS_DENIED"),
-        Status.DISABLED: (1002, "ACCESS_DENIED"),
-        Status.DEGRADED: (3000, "INSTITUTION_DOWN"),
-        Status.DELAYED: (3002, "UNAVAILABLE"),
-        Status.FAILED: (3002, "UNAVAILABLE"),
-        Status.DISCONTINUED: (3002, "UNAVAILABLE"),
-    }
-)
 
 
 class Answer(Struct, frozen=True, kw_only=True):

@@ -21,19 +21,9 @@ from coatcheck.api.schemas.pagination import PaginationResponse, pagination
 from coatcheck.api.versions import ByVersion, Version
 from coatcheck.members.records import Challenge
 from coatcheck.model.members import Member
+from coatcheck.model.mx_codes import NEEDS_CREDENTIALS, status_message
 from coatcheck.model.paging import Page
-from coatcheck.model.statuses import ConnectionStatus, message
-
-NEEDS_CREDENTIALS = frozenset(
-    {
-        ConnectionStatus.PREVENTED,
-        ConnectionStatus.DENIED,
-        ConnectionStatus.IMPORTED,
-        ConnectionStatus.IMPAIRED,
-    }
-)
-"""Statuses that only new credentials can end."""
-
+from coatcheck.model.statuses import ConnectionStatus
 
 # --- requests ---
 
@@ -262,7 +252,7 @@ def _derived_fields(member: Member, oauth_window_uri: str | None) -> dict[str, A
     """The keys that the record does not have, or that must not be null."""
     status = ConnectionStatus(member.connection_status) if member.connection_status else None
     return {
-        "connection_status_message": status and message(status, member.name),
+        "connection_status_message": status and status_message(status, member.name),
         "needs_updated_credentials": status in NEEDS_CREDENTIALS,
         "oauth_window_uri": oauth_window_uri,
         "use_cases": member.use_cases or [],

@@ -13,6 +13,7 @@ from coatcheck.members.records import JobRequest, MemberChanges, NewMember
 from coatcheck.model.accounts import verified_accounts
 from coatcheck.model.jobs import find_job
 from coatcheck.model.members import Member, list_members
+from coatcheck.model.mx_codes import JOB_TYPE_IDS
 from coatcheck.widget import schemas
 from coatcheck.widget.handlers.start import ALL_MEMBERS
 from coatcheck.widget.presenters import (
@@ -187,7 +188,7 @@ async def _kinds(request: WidgetRequest, member: Member) -> Sequence[JobKind]:
     wanted = request.parse(JobBody).job_type if request.body else None
     institution = request.services.registry.find(member.institution_code)
     if wanted is not None:
-        named = [kind for kind in request.options.kinds if schemas.JOB_TYPES[kind] == wanted]
+        named = [kind for kind in request.options.kinds if JOB_TYPE_IDS[kind] == wanted]
         if not named:
             raise InvalidRequest("This session does not include a job of this type.")
         return named

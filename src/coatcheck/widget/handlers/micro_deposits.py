@@ -8,11 +8,12 @@ from msgspec import Meta, Struct
 
 from coatcheck.errors import InvalidRequest, JobNotSupported
 from coatcheck.model.micro_deposits import DepositAccount, MicroDeposit, find_micro_deposit
+from coatcheck.model.mx_codes import VERIFIABLE_ACCOUNT_TYPE_IDS
 from coatcheck.widget import schemas
 from coatcheck.widget.presenters import present_institution, present_micro_deposit
 from coatcheck.widget.request import WidgetRequest
 
-TYPES = {number: name for name, number in schemas.ACCOUNT_TYPES.items()}
+TYPES = {number: name for name, number in VERIFIABLE_ACCOUNT_TYPE_IDS.items()}
 CENTS, AMOUNT = re.compile(r"[0-9]{1,2}"), re.compile(r"[0-9]{0,6}\.[0-9]{1,2}")
 
 INVALID = schemas.BlockedRoutingNumber(reason=0, reason_name="INVALID")

@@ -9,9 +9,9 @@ from coatcheck.connectors import contract
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import NotFound
 from coatcheck.model.members import Member, find_member, list_members
-from coatcheck.model.micro_deposits import MicroDeposit, find_micro_deposit
+from coatcheck.model.micro_deposits import DepositStatus, MicroDeposit, find_micro_deposit
+from coatcheck.model.mx_codes import CONNECTION_STATUS_IDS
 from coatcheck.model.paging import PageRequest
-from coatcheck.model.statuses import STATUS_IDS
 from coatcheck.model.statuses import ConnectionStatus as Status
 from coatcheck.model.widgets import readers_of, widget_look
 from coatcheck.widget import schemas
@@ -86,7 +86,7 @@ async def _first_step(
     if member is not None and institution is not None:
         context = await load_context(request, member, institution)
         return step_on_return(context, is_update=options.update_credentials)
-    if deposit is not None and deposit.status != "PREINITIATED":
+    if deposit is not None and deposit.status != DepositStatus.PREINITIATED:
         return Step.MICRO_DEPOSITS
     if request.session.consented_at is None:
         return Step.CONSENT
@@ -98,7 +98,9 @@ async def _first_step(
 
 
 def _is_reusable(member: schemas.Member) -> bool:
-    return member.verification_is_enabled and member.connection_status == STATUS_IDS[Status.CONNECTED]
+    return (
+        member.verification_is_enabled and member.connection_status == CONNECTION_STATUS_IDS[Status.CONNECTED]
+    )
 
 
 async def _current_member(request: WidgetRequest) -> Member | None:
