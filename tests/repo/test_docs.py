@@ -291,7 +291,7 @@ def test_every_error_is_listed_with_its_status_and_words():
 
 
 def test_every_event_of_the_widget_is_listed():
-    source = "".join(path.read_text() for path in (ROOT / "src/coatcheck/widget/static").rglob("*.js"))
+    source = "".join(path.read_text() for path in (ROOT / "src/coatcheck/widget").rglob("*.js"))
     assert "MXConnect" in source
     built = {
         'connect/${member.step === "noEligibleAccounts" ? "invalidData" : "memberError"}/primaryAction': [
