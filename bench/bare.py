@@ -5,13 +5,11 @@ opens what was sealed, and answers with the same fields.
 """
 
 import hmac
-import json
 import os
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from psycopg_pool import AsyncConnectionPool
@@ -21,9 +19,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from uuid_utils import uuid7
 
-from coatcheck.grants.issuer import REDEEM
-from coatcheck.vault.sealed_records import NUMBERS
+from coatcheck.audit.entries import Draft
+from coatcheck.grants.access import numbers_statement
+from coatcheck.grants.exchange import REDEEM
 
+NUMBERS = numbers_statement()
+# Columns: the token (8), the verdict (2), then guid, member_guid, account_guid and sealed.
+GUID, ACCOUNT_GUID, SEALED = 10, 12, 13
 HASH_KEY = bytes.fromhex(os.environ["BARE_HASH_KEY"])
 KEY_HASH = bytes.fromhex(os.environ["BARE_KEY_HASH"])
 PROCESSOR = os.environ["BARE_PROCESSOR"]
@@ -41,7 +43,6 @@ async def exchange(request: Request) -> Response:
     code = request.query_params["code"]
     now = datetime.now(UTC)
     token = b64encode(os.urandom(32)).decode()
-    body = json.dumps({"action": "token.issued", "actor": PROCESSOR})
     async with POOL.connection() as connection:
         cursor = await connection.execute(
             REDEEM,
@@ -58,10 +59,7 @@ async def exchange(request: Request) -> Response:
                 "expires_at": now + timedelta(days=60),
                 "idempotency_hash": None,
                 "sealed_reply": None,
-                "audit_at": now,
-                "audit_guid": f"AUD-{uuid7()}",
-                "audit_body": body,
-                "audit_hash": sha256(body.encode()).digest(),
+                **Draft(actor=PROCESSOR, action="token.issued").parameters(now),
             },
         )
         row = await cursor.fetchone()
@@ -75,7 +73,7 @@ async def account_numbers(request: Request) -> Response:
     now = datetime.now(UTC)
     async with POOL.connection() as connection:
         cursor = await connection.execute(
-            NUMBERS.to_token,
+            NUMBERS.sql,
             {
                 "expires_week": int(request.headers["x-week"]),
                 "token_hash": hmac.digest(HASH_KEY, f"cct|{token}".encode(), "sha256"),
@@ -91,9 +89,13 @@ async def account_numbers(request: Request) -> Response:
     cipher = AESGCM(HASH_KEY)
     for row in rows:
         for _ in range(2):
-            cipher.encrypt(b"0" * 12, row[6], None)
+            cipher.encrypt(b"0" * 12, row[SEALED], None)
     return JSONResponse(
-        {"account_numbers": [{"guid": row[3], "account_guid": row[5], "account_number": "0"} for row in rows]}
+        {
+            "account_numbers": [
+                {"guid": row[GUID], "account_guid": row[ACCOUNT_GUID], "account_number": "0"} for row in rows
+            ]
+        }
     )
 
 

@@ -173,7 +173,7 @@ async def compare(services: Services, master_key: str, requests: int, rounds: in
     async def codes(count: int) -> list[str]:
         async with services.db.connection() as connection:
             return [
-                await services.issuer.issue_code(connection, client_guid=client.guid, scope=scope_of(account))
+                await services.issuer.issue(connection, client_guid=client.guid, scope=scope_of(account))
                 for _ in range(count)
             ]
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from coatcheck.app import Services
+from coatcheck.grants.restrictions import ReadProtected
 from coatcheck.grants.scope import Scope
 from coatcheck.ids import new
 from coatcheck.members.account_rows import put_account
@@ -122,12 +123,12 @@ async def make_account(
 
 
 def scope_of(account: Account, *, reads_protected: bool = True) -> Scope:
-    return Scope(account.user_guid, account.member_guid, account.guid, reads_protected)
+    return Scope(account.user_guid, account.member_guid, account.guid, [ReadProtected(reads_protected)])
 
 
 async def make_code(services: Services, account: Account, **overrides: Any) -> str:
     async with services.db.connection() as connection:
-        return await services.issuer.issue_code(
+        return await services.issuer.issue(
             connection,
             client_guid=account.client_guid,
             scope=scope_of(account, **overrides),
@@ -137,7 +138,7 @@ async def make_code(services: Services, account: Account, **overrides: Any) -> s
 async def make_token(services: Services, account: Account, processor: Keyed, **overrides: Any) -> str:
     code = await make_code(services, account, **overrides)
     async with services.db.connection() as connection:
-        issued = await services.issuer.exchange(
+        issued = await services.exchange.redeem(
             connection, processor_guid=processor.guid, api_key=processor.api_key, code=code
         )
     return issued.access_token

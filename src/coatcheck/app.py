@@ -17,18 +17,21 @@ from coatcheck.db.database import Connection, Database
 from coatcheck.events.publisher import EventPublisher
 from coatcheck.events.ssrf import public_only
 from coatcheck.grants import partitions
+from coatcheck.grants.access import Access
 from coatcheck.grants.api_keys import ApiKeys
-from coatcheck.grants.issuer import Issuer
+from coatcheck.grants.exchange import CodeExchange
+from coatcheck.grants.issue import CodeIssuer
 from coatcheck.grants.links import Links
+from coatcheck.grants.tokens import Tokens
 from coatcheck.grants.widget_sessions import WidgetSessions
 from coatcheck.jobs.queue import Jobs
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.members import Members
 from coatcheck.members.oauth import OAuth
 from coatcheck.micro_deposits.micro_deposits import MicroDeposits
-from coatcheck.vault import vault as vault_room
 from coatcheck.vault.keys import MasterKeys, open_keyring
 from coatcheck.vault.vault import Vault
+from coatcheck.vault.vault import prepare_partitions as prepare_disclosures
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,10 @@ class Services:
     members: Members
     oauth: OAuth
     micro_deposits: MicroDeposits
-    issuer: Issuer
+    issuer: CodeIssuer
+    exchange: CodeExchange
+    tokens: Tokens
+    access: Access
     api_keys: ApiKeys
     links: Links
     widget_sessions: WidgetSessions
@@ -55,7 +61,7 @@ class Services:
 async def prepare_partitions(connection: Connection, now: datetime, settings: Settings) -> None:
     """Makes the partitions of the time to come, in every room that has some. Outside a transaction."""
     await partitions.prepare_partitions(connection, now, settings)
-    await vault_room.prepare_partitions(connection, now)
+    await prepare_disclosures(connection, now)
     await audit_journal.prepare_partitions(connection, now)
 
 
@@ -97,7 +103,10 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
             members=Members(dependencies, index_key=keyring.index_key),
             oauth=OAuth(dependencies, links, widget_sessions),
             micro_deposits=MicroDeposits(dependencies, index_key=keyring.index_key),
-            issuer=Issuer(settings, clock, keyring.hash_key, journal),
+            issuer=CodeIssuer(settings, clock, keyring.hash_key, journal),
+            exchange=CodeExchange(settings, clock, keyring.hash_key, journal),
+            tokens=Tokens(clock, journal),
+            access=Access(clock, keyring.hash_key, vault),
             api_keys=ApiKeys(settings, clock, keyring.hash_key, journal),
             links=links,
             widget_sessions=widget_sessions,

@@ -1,15 +1,19 @@
-"""How a value is sealed: AES-256-GCM, bound to the place it was sealed for. No I/O, no state.
+"""Encryption and keyed hashes: the only uses of AES-GCM, HMAC and HKDF. No I/O, no state.
 
     sealed = version (1 byte) | nonce (12) | ciphertext | tag (16)
 
-The nonce is random, which is safe for 2^32 values under one key (NIST SP 800-38D); every owner has a key of
-its own. The key is always known from the row, never tried for: GCM does not commit to its key.
+Values are sealed with AES-256-GCM and bound to the place they are sealed for. The nonce is random, which is safe for
+2^32 values under one key (NIST SP 800-38D); every owner has its own key. The key of a value is always read from the
+row and never guessed: GCM does not commit to its key.
 """
 
+import hmac
 from os import urandom
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from coatcheck.errors import SealBroken
 
@@ -21,28 +25,45 @@ LEAST_BYTES = len(VERSION) + NONCE_BYTES + TAG_BYTES
 
 
 def context(*parts: str) -> bytes:
-    """The place a value belongs to: its table, owner, record and field, in that order.
+    """The associated data that binds a value to its table, owner, record and field, in that order.
 
-    Postgres text holds no NUL, so two different places never read the same.
+    The parts are joined by NUL, which PostgreSQL text cannot contain, so two places never give the same bytes.
     """
     return "\0".join(parts).encode()
 
 
 def new_key() -> bytes:
-    """256 bits of the operating system's randomness."""
+    """256 random bits from the operating system."""
     return urandom(KEY_BYTES)
 
 
+def derive_key(secret: str, purpose: str) -> bytes:
+    """A key derived from a secret of high entropy with HKDF-SHA-256 (RFC 5869)."""
+    return HKDF(SHA256(), length=KEY_BYTES, salt=None, info=purpose.encode()).derive(secret.encode())
+
+
+def keyed_hash(key: bytes, purpose: str, value: str) -> bytes:
+    """HMAC-SHA-256 of a value: finds an equal value without storing it.
+
+    Args:
+        key: 256 bits of the keyring.
+        purpose: a constant without `|`; hashes of different purposes never match.
+        value: what is hashed. Encode several values as JSON, so that their boundaries are unambiguous.
+    """
+    return hmac.digest(key, f"{purpose}|{value}".encode(), "sha256")
+
+
 def seal(key: bytes, plaintext: bytes, context: bytes) -> bytes:
+    """Encrypts a value and binds it to its context."""
     nonce = urandom(NONCE_BYTES)
     return VERSION + nonce + AESGCM(key).encrypt(nonce, plaintext, context)
 
 
 def open_sealed(key: bytes, sealed: bytes, context: bytes) -> bytes:
-    """What was sealed, if nothing of it and nothing of its place has changed.
+    """Decrypts a value.
 
     Raises:
-        SealBroken: it was altered, cut, moved or sealed under another key; which of them is not told.
+        SealBroken: it was altered, truncated, moved or sealed under another key; the error does not say which.
     """
     if len(sealed) < LEAST_BYTES or sealed[:1] != VERSION:
         raise SealBroken

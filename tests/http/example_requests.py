@@ -121,7 +121,7 @@ async def _new_token(dataset: Dataset) -> Values:
     async with dataset.api.services.db.connection() as connection:
         account = await find_account(connection, dataset.values["user"], dataset.values["account"])
         await make_token(dataset.api.services, account, dataset.processor)
-        token, *_ = await dataset.api.services.issuer.tokens_of(connection, dataset.api.caller.guid)
+        token, *_ = await dataset.api.services.tokens.list(connection, dataset.api.caller.guid)
     return {"token": token.guid}
 
 

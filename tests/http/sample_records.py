@@ -12,7 +12,7 @@ from coatcheck.api.schemas.accounts import AccountType, PropertyType
 from coatcheck.api.schemas.transactions import Include
 from coatcheck.connectors.contract import CredentialField, Institution, JobKind, Merchant
 from coatcheck.connectors.registry import ListedMerchant
-from coatcheck.grants.issuer import IssuedToken
+from coatcheck.grants.exchange import IssuedToken
 from coatcheck.members.records import Challenge
 from coatcheck.model.accounts import Account
 from coatcheck.model.categories import DEFAULTS

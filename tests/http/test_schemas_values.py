@@ -26,7 +26,7 @@ from coatcheck.api.schemas.transactions import Include, parent_class, transactio
 from coatcheck.api.versions import Version
 from coatcheck.connectors.contract import Institution, JobKind, Merchant
 from coatcheck.connectors.registry import ListedMerchant
-from coatcheck.grants.issuer import IssuedToken
+from coatcheck.grants.exchange import IssuedToken
 from coatcheck.model.accounts import Account
 from coatcheck.model.members import Member
 from coatcheck.model.paging import Page, PageRequest

@@ -26,7 +26,7 @@ from coatcheck.connectors.sandbox import challenges, logins, personas
 from coatcheck.connectors.sandbox.bank import SandboxBank, SandboxSettings
 from coatcheck.connectors.sandbox.institutions import institutions
 from coatcheck.events import delivery, signing
-from coatcheck.grants import issuer, partitions
+from coatcheck.grants import exchange, partitions
 from coatcheck.grants.secrets import Kind
 from coatcheck.http import head_limits
 from coatcheck.members import members
@@ -341,8 +341,8 @@ def test_what_is_not_served_is_listed_below_its_reason():
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        (COMPATIBILITY, f"first {issuer.SHOWN_CHARACTERS} characters"),
-        (COMPATIBILITY, f"within {issuer.RETRY_WINDOW.seconds} seconds"),
+        (COMPATIBILITY, f"first {exchange.SHOWN_CHARACTERS} characters"),
+        (COMPATIBILITY, f"within {exchange.RETRY_WINDOW.seconds} seconds"),
         (
             COMPATIBILITY,
             f"{len(delivery.WAITS) + 1} attempts over {sum(delivery.WAITS, timedelta()) // HOUR} hours",
@@ -356,7 +356,7 @@ def test_what_is_not_served_is_listed_below_its_reason():
             PROCESSORS,
             f"{WORDS[members.BALANCE_CHECKS]} checks in {WORDS[members.BALANCE_PERIOD // HOUR]} hours",
         ),
-        (PROCESSORS, f"for {issuer.RETRY_WINDOW.seconds} seconds"),
+        (PROCESSORS, f"for {exchange.RETRY_WINDOW.seconds} seconds"),
         (OPERATORS, f"{partitions.KEPT.days} days after they expired"),
         (
             ROOT / "SECURITY.md",

@@ -130,7 +130,7 @@ async def furnish(services: Services, http: httpx.AsyncClient) -> Owner:
         ),
     ]
     async with services.db.connection() as connection:
-        (token,) = await services.issuer.tokens_of(connection, client.guid)
+        (token,) = await services.tokens.list(connection, client.guid)
     guids = {
         "user": user.guid,
         "member": account.member_guid,

@@ -9,7 +9,8 @@ from coatcheck.app import Services, build
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.errors import CoatcheckError, InvalidClient, InvalidGrant, InvalidToken, NotVerified
-from coatcheck.grants.issuer import IssuedToken
+from coatcheck.grants.exchange import IssuedToken
+from coatcheck.grants.restrictions import ReadKind
 from coatcheck.model.accounts import Account
 from coatcheck.model.clients import set_client_disabled, set_processor_disabled
 from coatcheck.model.tokens import LiveToken, TokenRow
@@ -22,7 +23,7 @@ MINUTE = timedelta(minutes=1)
 
 async def exchange(services: Services, processor: Keyed, code: str, key: str | None = None) -> IssuedToken:
     async with services.db.connection() as connection:
-        return await services.issuer.exchange(
+        return await services.exchange.redeem(
             connection,
             processor_guid=processor.guid,
             api_key=processor.api_key,
@@ -33,19 +34,20 @@ async def exchange(services: Services, processor: Keyed, code: str, key: str | N
 
 async def authenticate(services: Services, issued: IssuedToken) -> LiveToken:
     async with services.db.connection() as connection:
-        return await services.issuer.authenticate(connection, services.issuer.present(issued.access_token))
+        presented = services.access.present(issued.access_token)
+        return await services.access.authorize(connection, presented, ReadKind.BALANCES)
 
 
 async def token_of(services: Services, account: Account) -> TokenRow:
     async with services.db.connection() as connection:
-        (token,) = await services.issuer.tokens_of(connection, account.client_guid, account_guid=account.guid)
+        (token,) = await services.tokens.list(connection, account.client_guid, account_guid=account.guid)
     return token
 
 
 async def revoke(services: Services, account: Account) -> None:
     token = await token_of(services, account)
     async with services.db.transaction() as connection:
-        await services.issuer.revoke(connection, client_guid=account.client_guid, token_guid=token.guid)
+        await services.tokens.revoke(connection, client_guid=account.client_guid, token_guid=token.guid)
 
 
 async def rotate(services: Services, owner: Keyed, overlap: timedelta) -> Keyed:

@@ -21,7 +21,7 @@ def test_a_scope_reads_back_as_it_was_written() -> None:
 
 
 def test_write_protected_is_accepted_and_opens_nothing() -> None:
-    assert parse_scope(f"{USER} {MEMBER} {ACCOUNT} write-protected").reads_protected is False
+    assert parse_scope(f"{USER} {MEMBER} {ACCOUNT} write-protected").stored() == {"reads_protected": False}
 
 
 @pytest.mark.parametrize(

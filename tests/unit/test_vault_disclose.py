@@ -1,164 +1,20 @@
-"""The vault's exits: who is shown what, who is refused, and what is written down about it."""
-
-import tempfile
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
-from typing import Any
+"""What the vault discloses to clients and workers, what it refuses, and what it writes about it."""
 
 import pytest
-from psycopg.pq import Trace
 
 from coatcheck.app import Services
-from coatcheck.clock import MovableClock
-from coatcheck.db.database import Connection
-from coatcheck.errors import CoatcheckError, InsufficientScope, InvalidToken, NotFound
+from coatcheck.errors import InsufficientScope, NotFound
 from coatcheck.ids import new
-from coatcheck.members.account_rows import delete_account
 from coatcheck.model.accounts import Account
-from coatcheck.model.clients import set_client_disabled, set_processor_disabled
 from coatcheck.model.paging import PageRequest
-from coatcheck.model.users import User, remove_user
-from coatcheck.vault.vault import (
-    AccountNumbers,
-    AccountOwner,
-    ClientReader,
-    SecretKind,
-    TokenReader,
-    WorkerReader,
-)
-from tests.factories import Keyed, make_account, make_client, make_token, make_user
-
-FULL = AccountNumbers(
-    account_guid="",
-    account_number="00123456789012345",
-    routing_number="021000021",
-    institution_number="003",
-    transit_number="00192",
-    loan_guarantor="DEPT OF EDUCATION",
-    loan_reference_number="A-17",
-    sequence_number="07",
-    passed_validation=False,
-)
+from coatcheck.model.users import User
+from coatcheck.vault.vault import AccountNumbers, ClientReader, SecretKind, WorkerReader
+from tests.disclosures import disclosures, round_trips
+from tests.factories import Keyed, make_account, make_client, make_user
 
 
-@pytest.fixture
-async def reader(services: Services, account: Account, processor: Keyed) -> TokenReader:
-    return reads(services, await make_token(services, account, processor))
-
-
-def reads(services: Services, token: str) -> TokenReader:
-    presented = services.issuer.present(token)
-    return TokenReader(presented.period, presented.hash, services.clock.now())
-
-
-async def disclosures(services: Services, user_guid: str) -> list[tuple[Any, ...]]:
-    async with services.db.connection() as connection:
-        cursor = await connection.execute(
-            """SELECT reader_guid, client_guid, record_guid, what, shown FROM disclosure
-               WHERE user_guid = %s ORDER BY what, reader_guid, shown""",
-            (user_guid,),
-        )
-        return await cursor.fetchall()
-
-
-async def round_trips(connection: Connection, act: Callable[[], Awaitable[object]]) -> int:
-    """How often the server said that it was ready for the next query, read off the wire by libpq itself."""
-    with tempfile.TemporaryFile() as trace:
-        connection.pgconn.trace(trace.fileno())
-        connection.pgconn.set_trace_flags(Trace.SUPPRESS_TIMESTAMPS)
-        try:
-            await act()
-        finally:
-            connection.pgconn.untrace()
-        trace.seek(0)
-        return trace.read().count(b"\tReadyForQuery")
-
-
-async def test_a_token_is_shown_every_field_as_it_was_kept(
-    services: Services, account: Account, reader: TokenReader
-) -> None:
-    values = {name: getattr(FULL, name) for name in AccountNumbers.__slots__}
-    async with services.db.transaction() as connection:
-        await services.vault.store_numbers(
-            connection,
-            user_guid=account.user_guid,
-            member_guid=account.member_guid,
-            numbers=[
-                AccountNumbers(**values | {"account_guid": account.guid}),
-                AccountNumbers(account_guid=account.guid, account_number="7"),
-            ],
-        )
-    async with services.db.connection() as connection:
-        shown = await services.vault.disclose_numbers(connection, reader)
-    first, second = shown.items
-    assert first == AccountNumbers(
-        **values
-        | {
-            "account_guid": account.guid,
-            "guid": first.guid,
-            "user_guid": account.user_guid,
-            "member_guid": account.member_guid,
-        }
-    )
-    assert first.guid.startswith("ACN-")
-    assert (second.account_number, second.routing_number, second.passed_validation) == ("7", None, True)
-    assert shown.total == 2
-    assert shown.token.account_guid == account.guid
-
-
-async def test_a_token_is_shown_the_owners_as_they_were_kept(
-    services: Services, account: Account, reader: TokenReader
-) -> None:
-    owner = {
-        "owner_name": "Ana María Ñandú",
-        "first_name": "Ana",
-        "last_name": "Ñandú",
-        "address": "1 Main St",
-        "city": "Lehi",
-        "state": "UT",
-        "postal_code": "01234",
-        "country": "US",
-        "email": "ana@example.com",
-        "phone": "+18015550100",
-    }
-    async with services.db.transaction() as connection:
-        await services.vault.store_owners(
-            connection,
-            user_guid=account.user_guid,
-            member_guid=account.member_guid,
-            owners=[AccountOwner(account_guid=account.guid, **owner)],
-        )
-    async with services.db.connection() as connection:
-        (shown,) = (await services.vault.disclose_owners(connection, reader)).items
-    assert {name: getattr(shown, name) for name in owner} == owner
-    assert shown.guid.startswith("ACO-")
-
-
-async def test_a_token_never_reaches_another_account_of_the_same_user(
-    services: Services, user: User, reader: TokenReader
-) -> None:
-    await make_account(services, user, account_number="9999999999")
-    async with services.db.connection() as connection:
-        shown = await services.vault.disclose_numbers(connection, reader)
-    assert [numbers.account_number for numbers in shown.items] == ["1234567890"]
-
-
-async def test_every_showing_is_written_down(
-    services: Services, client: Keyed, processor: Keyed, account: Account, reader: TokenReader
-) -> None:
-    async with services.db.connection() as connection:
-        await services.vault.disclose_numbers(connection, reader)
-        await services.vault.disclose_owners(connection, reader)
-        await services.vault.disclose_numbers(connection, ClientReader(client.guid, account.user_guid))
-    assert await disclosures(services, account.user_guid) == [
-        (client.guid, client.guid, account.user_guid, "ACCOUNT_NUMBERS", 1),
-        (processor.guid, client.guid, account.guid, "ACCOUNT_NUMBERS", 1),
-        (processor.guid, client.guid, account.guid, "ACCOUNT_OWNERS", 1),
-    ]
-
-
-async def test_every_showing_is_one_round_trip_with_its_disclosure(
-    services: Services, client: Keyed, account: Account, reader: TokenReader
+async def test_every_read_of_a_client_is_one_round_trip_and_writes_one_disclosure(
+    services: Services, client: Keyed, account: Account
 ) -> None:
     vault = services.vault
     async with services.db.transaction() as connection:
@@ -172,8 +28,6 @@ async def test_every_showing_is_one_round_trip_with_its_disclosure(
     by_client = ClientReader(client.guid, account.user_guid)
     async with services.db.connection() as connection:
         for act in (
-            lambda: vault.disclose_numbers(connection, reader),
-            lambda: vault.disclose_owners(connection, reader),
             lambda: vault.disclose_numbers(connection, by_client),
             lambda: vault.disclose_owners(connection, by_client),
             lambda: vault.disclose_secret(
@@ -187,63 +41,6 @@ async def test_every_showing_is_one_round_trip_with_its_disclosure(
             before = len(await disclosures(services, account.user_guid))
             assert await round_trips(connection, act) == 1
             assert len(await disclosures(services, account.user_guid)) == before + 1
-        assert await round_trips(connection, lambda: connection.execute("SELECT 1; SELECT 2")) == 1
-        assert await round_trips(connection, lambda: _two(connection)) == 2
-
-
-async def _two(connection: Connection) -> None:
-    await connection.execute("SELECT 1")
-    await connection.execute("SELECT 2")
-
-
-async def test_an_unknown_token_is_refused(services: Services, reader: TokenReader) -> None:
-    await refused(services, TokenReader(reader.expires_week, b"?" * 32, reader.now), InvalidToken)
-    await refused(services, TokenReader(reader.expires_week + 1, reader.token_hash, reader.now), InvalidToken)
-
-
-async def refused(services: Services, reader: TokenReader, error: type[CoatcheckError]) -> None:
-    async with services.db.connection() as connection:
-        with pytest.raises(error):
-            await services.vault.disclose_numbers(connection, reader)
-        with pytest.raises(error):
-            await services.vault.disclose_owners(connection, reader)
-
-
-async def test_an_expired_token_is_refused_and_nothing_is_disclosed(
-    services: Services, clock: MovableClock, account: Account, processor: Keyed, reader: TokenReader
-) -> None:
-    clock.advance(services.settings.token_ttl - timedelta(seconds=60))
-    async with services.db.connection() as connection:
-        await services.vault.disclose_numbers(
-            connection, TokenReader(reader.expires_week, reader.token_hash, clock.now())
-        )
-    clock.advance(timedelta(seconds=61))
-    await refused(services, TokenReader(reader.expires_week, reader.token_hash, clock.now()), InvalidToken)
-    assert len(await disclosures(services, account.user_guid)) == 1
-
-
-async def test_a_token_that_reads_no_protected_data_is_refused_and_nothing_is_disclosed(
-    services: Services, account: Account, processor: Keyed
-) -> None:
-    token = await make_token(services, account, processor, reads_protected=False)
-    await refused(services, reads(services, token), InsufficientScope)
-    assert await disclosures(services, account.user_guid) == []
-
-
-async def test_a_token_dies_with_whatever_it_depends_on(
-    services: Services, client: Keyed, processor: Keyed, user: User, account: Account, reader: TokenReader
-) -> None:
-    async with services.db.connection() as connection:
-        await set_processor_disabled(connection, processor.guid, is_disabled=True)
-        await refused(services, reader, InvalidToken)
-        await set_processor_disabled(connection, processor.guid, is_disabled=False)
-        await set_client_disabled(connection, client.guid, is_disabled=True)
-        await refused(services, reader, InvalidToken)
-        await set_client_disabled(connection, client.guid, is_disabled=False)
-        await services.vault.disclose_numbers(connection, reader)
-        await delete_account(connection, user.guid, account.guid)
-        await refused(services, reader, InvalidToken)
-    assert len(await disclosures(services, user.guid)) == 1
 
 
 async def test_a_client_reads_as_far_down_as_it_asks(services: Services, client: Keyed, user: User) -> None:
@@ -377,26 +174,3 @@ async def test_a_worker_is_shown_a_secret_under_its_jobs_name_and_nothing_where_
         assert await show("MBR-1", SecretKind.STATE) is None
         assert await show("MBR-2", SecretKind.CREDENTIALS) is None
     assert await disclosures(services, user.guid) == [("JOB-1", client.guid, "MBR-1", "CREDENTIALS", 1)]
-
-
-async def test_a_disclosure_cannot_be_changed_or_taken_back(
-    services: Services, account: Account, reader: TokenReader
-) -> None:
-    async with services.db.connection() as connection:
-        await services.vault.disclose_numbers(connection, reader)
-        for statement in ("UPDATE disclosure SET shown = 0", "DELETE FROM disclosure"):
-            with pytest.raises(Exception, match="append only"):
-                await connection.execute(f"{statement} WHERE user_guid = %s", (account.user_guid,))
-        await remove_user(connection, account.user_guid)
-    assert len(await disclosures(services, account.user_guid)) == 1
-
-
-async def test_what_is_shown_is_hidden_in_every_repr(services: Services, reader: TokenReader) -> None:
-    async with services.db.connection() as connection:
-        numbers = await services.vault.disclose_numbers(connection, reader)
-        owners = await services.vault.disclose_owners(connection, reader)
-    assert numbers.items[0].account_number == "1234567890"
-    assert "1234567890" not in repr(numbers)
-    assert owners.items[0].owner_name == "Ada Example"
-    assert "Ada" not in repr(owners)
-    assert repr(reader.token_hash) not in repr(reader)

@@ -355,7 +355,7 @@ async def test_forgetting_a_user_leaves_no_row_and_no_key(
 ) -> None:
     await store_secret(services, user.guid, "MBR-1", SecretKind.CREDENTIALS, b"password")
     async with services.db.transaction() as connection:
-        await services.vault.delete(connection, owner_guid=user.guid)
+        await services.vault.delete_owner(connection, user.guid)
         for table, owner in (
             ("data_key", "owner_guid"),
             ("sealed_secret", "owner_guid"),
@@ -379,7 +379,7 @@ async def test_a_forgotten_users_rows_put_back_from_elsewhere_never_open_again(
 ) -> None:
     async with services.db.transaction() as connection:
         await connection.execute("CREATE TEMPORARY TABLE dump ON COMMIT DROP AS TABLE account_number")
-        await services.vault.delete(connection, owner_guid=user.guid)
+        await services.vault.delete_owner(connection, user.guid)
         await connection.execute(
             "INSERT INTO account_number SELECT * FROM dump WHERE user_guid = %s", (user.guid,)
         )
@@ -397,7 +397,7 @@ async def test_whoever_keeps_while_a_user_is_forgotten_leaves_nothing_that_does_
 
         async def delete() -> None:
             async with services.db.transaction() as connection:
-                await services.vault.delete(connection, owner_guid=user.guid)
+                await services.vault.delete_owner(connection, user.guid)
 
         await asyncio.gather(store(services, account, "1", "2"), delete(), store(services, account, "3", "4"))
         assert {item.account_number for item in await numbers_of(services, user)} in (
@@ -420,7 +420,7 @@ async def test_forgetting_waits_for_whoever_is_sealing_and_takes_that_too(
 
         async def delete() -> None:
             async with services.db.transaction() as other:
-                await services.vault.delete(other, owner_guid=user.guid)
+                await services.vault.delete_owner(other, user.guid)
 
         forgetting = asyncio.create_task(delete())
         with pytest.raises(TimeoutError):

@@ -55,7 +55,7 @@ async def _handle(services: Services, route: Route, version: Version, request: R
     presented = credentials = client = None
     match route.caller:
         case Caller.TOKEN:
-            presented = services.issuer.present(bearer(authorization, request.scope["query_string"]))
+            presented = services.access.present(bearer(authorization, request.scope["query_string"]))
         case Caller.PROCESSOR | Caller.CLIENT:
             credentials = basic(authorization, KEYS[route.caller])
     open_: Callable[[], AbstractAsyncContextManager[Connection]] = (

@@ -1,1 +1,1 @@
-"""What is proven: who did what, appended in the transaction that did it, and never changed."""
+"""The audit log: who did what to what, written in the transaction that did it and never changed."""

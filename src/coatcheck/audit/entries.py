@@ -12,11 +12,21 @@ from hashlib import sha256
 
 from coatcheck import ids
 
-INSERT = """
-INSERT INTO audit_event (at, guid, client_guid, body, leaf_hash)
-SELECT %(audit_at)s, %(audit_guid)s, client_guid, %(audit_body)s, %(audit_hash)s"""
-"""For a statement that makes a change and records it at once. Append `FROM` a relation with a column `client_guid`.
-The parameters are those of `SealedEntry.parameters`."""
+
+def insert_from(relation: str) -> str:
+    """The body of a CTE that writes one entry for each row of `relation`, a relation with `client_guid` and `subject`.
+
+    For a statement that makes a change and is the first to know whose it is: PostgreSQL completes the body and hashes
+    it, so that the body names the client and the object and the statement stays one round trip. The other parameters
+    are those of `Draft.parameters`.
+    """
+    return f"""
+    INSERT INTO audit_event (at, guid, client_guid, body, leaf_hash)
+    SELECT %(audit_at)s, %(audit_guid)s, entry.client_guid, entry.body,
+           sha256('\\x00'::bytea || convert_to(entry.body, 'UTF8'))
+    FROM (SELECT client_guid, %(audit_head)s::text || to_json(client_guid)::text || %(audit_middle)s::text
+                              || to_json(subject)::text || %(audit_tail)s::text AS body
+          FROM {relation}) AS entry"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +40,7 @@ class Entry:
     subject: str
     """The guid of the object that changed."""
     client_guid: str | None = None
-    """The client whose log has the entry. None for operator actions, and where only the SQL statement that makes
-    the change knows the client."""
+    """The client whose log has the entry. None for actions of the operator that concern no client."""
     detail: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -41,15 +50,29 @@ class SealedEntry:
 
     at: datetime
     guid: str
+    client_guid: str | None
     body: str
     leaf_hash: bytes
 
-    def parameters(self) -> dict[str, object]:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An entry whose client and subject the statement that writes it finds."""
+
+    actor: str
+    action: str
+
+    def parameters(self, at: datetime) -> dict[str, object]:
+        """The parameters of `insert_from`: the body is `audit_head`, client, `audit_middle`, subject, `audit_tail`."""
+        guid = ids.new("AUD")
+        head = canonical_json({"action": self.action, "actor": self.actor, "at": format_instant(at)})
+        middle = canonical_json({"detail": {}, "guid": guid})
         return {
-            "audit_at": self.at,
-            "audit_guid": self.guid,
-            "audit_body": self.body,
-            "audit_hash": self.leaf_hash,
+            "audit_at": at,
+            "audit_guid": guid,
+            "audit_head": f'{head[:-1]},"client_guid":',
+            "audit_middle": f',{middle[1:-1]},"subject":',
+            "audit_tail": "}",
         }
 
 
@@ -67,7 +90,7 @@ def seal_entry(entry: Entry, at: datetime) -> SealedEntry:
             "subject": entry.subject,
         }
     )
-    return SealedEntry(at, guid, body, leaf_hash(body))
+    return SealedEntry(at, guid, entry.client_guid, body, leaf_hash(body))
 
 
 def canonical_json(value: Mapping[str, object]) -> str:

@@ -1,8 +1,9 @@
 """The journal: one call records a state change in the audit log and publishes its events."""
 
+from dataclasses import asdict
 from datetime import datetime
 
-from coatcheck.audit.entries import INSERT, Entry, SealedEntry, seal_entry
+from coatcheck.audit.entries import Draft, Entry, seal_entry
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, run
 from coatcheck.db.partitions import ensure_month_partitions
@@ -30,8 +31,9 @@ class Journal:
         """
         await run(
             connection,
-            f"{INSERT} FROM (SELECT %(client_guid)s::text AS client_guid) AS owner",
-            {"client_guid": entry.client_guid, **self.seal(entry).parameters()},
+            """INSERT INTO audit_event (at, guid, client_guid, body, leaf_hash)
+               VALUES (%(at)s, %(guid)s, %(client_guid)s, %(body)s, %(leaf_hash)s)""",
+            asdict(seal_entry(entry, self._clock.now())),
         )
         for event in events:
             if event is not None:
@@ -40,9 +42,9 @@ class Journal:
                     connection, client_guid=entry.client_guid, event=event, notify=notify
                 )
 
-    def seal(self, entry: Entry) -> SealedEntry:
-        """The entry of this instant, for a statement that writes it itself with `entries.INSERT`."""
-        return seal_entry(entry, self._clock.now())
+    def draft(self, *, actor: str, action: str) -> dict[str, object]:
+        """The parameters of `entries.insert_from`, at this instant."""
+        return Draft(actor=actor, action=action).parameters(self._clock.now())
 
 
 async def prepare_partitions(connection: Connection, now: datetime) -> None:

@@ -1,1 +1,1 @@
-"""Access to PostgreSQL."""
+"""Access to PostgreSQL: connections, transactions, queries, partitions."""

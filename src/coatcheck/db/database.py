@@ -1,6 +1,6 @@
-"""The way to PostgreSQL: a pool of autocommit connections, and the one place that commits.
+"""A pool of autocommit connections to PostgreSQL, transactions, and queries whose rows are dataclasses.
 
-A statement outside `transaction()` is its own transaction and costs one round trip; the hot paths rely on it.
+A statement outside `transaction()` is a transaction of its own and costs one round trip. The hot paths rely on it.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import fields
 from datetime import timedelta
 from functools import cache
+from itertools import accumulate, pairwise
 from typing import Any, TypeAlias, TypeVar
 
 import psycopg
@@ -29,16 +30,16 @@ STATEMENT_TIMEOUT = timedelta(seconds=30)
 
 
 async def _configure(connection: Connection) -> None:
-    # Redemption, revocation and key disabling must survive a failover, whatever the server's default is.
+    # Redemption, revocation and key disabling must survive a failover, whatever the server's default.
     await connection.execute("SET synchronous_commit TO on")
     await connection.execute("SET timezone TO 'UTC'")
-    # A plan for each execution looks at every week of tokens; one plan for all prunes as it runs (2.3 ms -> 0.8 ms).
+    # A custom plan considers every partition of the tokens; a generic plan prunes at run time (2.3 ms -> 0.8 ms).
     await connection.execute("SET plan_cache_mode TO force_generic_plan")
     await connection.execute(f"SET statement_timeout TO {int(STATEMENT_TIMEOUT.total_seconds() * 1000)}")
 
 
 class Database:
-    """The pool. Open it once per process; `connection()` and `transaction()` are its doors."""
+    """A connection pool. Open it once per process and use `connection()` and `transaction()`."""
 
     def __init__(self, url: str, *, pool_size: int) -> None:
         self.url = url
@@ -61,10 +62,10 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """An autocommit connection: every statement stands alone.
+        """An autocommit connection: every statement is its own transaction.
 
         Raises:
-            Unavailable: no connection came free in time, or the server went away.
+            Unavailable: no connection became free within `POOL_TIMEOUT`, or the server closed the connection.
         """
         try:
             async with self._pool.connection() as connection:
@@ -75,9 +76,12 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """All or nothing; never held across a call to a bank or a webhook.
+        """A connection in a transaction. It is never held across a call to a bank or a webhook.
 
-        An error with `keeps_changes` is raised after the commit, so that a refusal can leave its trace.
+        An error with `keeps_changes` is raised after the commit, so that what the refusal wrote persists.
+
+        Raises:
+            Unavailable: as `connection`.
         """
         refusal: CoatcheckError | None = None
         async with self.connection() as connection, connection.transaction():
@@ -92,7 +96,7 @@ class Database:
 
 
 def columns(record: type, prefix: str = "") -> str:
-    """The column list of a record, so that a new column never breaks a running older process."""
+    """The column list of a record. A statement names its columns, so that a new one breaks no older process."""
     return ", ".join(f"{prefix}{name}" for name in _names(record))
 
 
@@ -101,14 +105,29 @@ def _names(record: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(field.name for field in fields(record))  # type: ignore[arg-type]  # a record is a dataclass
 
 
+def _check_columns(cursor: AnyCursor, expected: tuple[str, ...]) -> None:
+    names = tuple(column.name for column in cursor.description or ())
+    if names and names != expected:
+        raise TypeError(f"The columns are {', '.join(names)}, the fields {', '.join(expected)}")
+
+
 def _rows_into(record: Callable[..., Record]) -> Callable[[AnyCursor], RowMaker[Record]]:
-    """A row factory that fills the record by position, after one look at the names: four times as fast as by name."""
+    """A row factory. It compares the names once and fills the fields by position: four times as fast as by name."""
 
     def factory(cursor: AnyCursor) -> RowMaker[Record]:
-        names = tuple(column.name for column in cursor.description or ())
-        if names and names != _names(record):
-            raise TypeError(f"{record} is read from {', '.join(names)}")
+        _check_columns(cursor, _names(record))
         return lambda values: record(*values)
+
+    return factory
+
+
+def _rows_into_several(records: tuple[type, ...]) -> Callable[[AnyCursor], RowMaker[tuple[Any, ...]]]:
+    ends = accumulate((len(_names(record)) for record in records), initial=0)
+    parts = [(record, slice(*bounds)) for record, bounds in zip(records, pairwise(ends), strict=True)]
+
+    def factory(cursor: AnyCursor) -> RowMaker[tuple[Any, ...]]:
+        _check_columns(cursor, tuple(name for record in records for name in _names(record)))
+        return lambda values: tuple(record(*values[part]) for record, part in parts)
 
     return factory
 
@@ -131,7 +150,19 @@ async def fetch_one(
         return await cursor.fetchone()
 
 
+async def fetch_joined(
+    connection: Connection, records: tuple[type, ...], statement: str, parameters: Parameters
+) -> Sequence[tuple[Any, ...]]:
+    """Every row of a join, as one of each of `records`, whose columns follow one another.
+
+    Where an outer join found no row, every field of its record is None.
+    """
+    async with connection.cursor(row_factory=_rows_into_several(records)) as cursor:
+        await cursor.execute(statement, parameters)
+        return await cursor.fetchall()
+
+
 async def run(connection: Connection, statement: str, parameters: Parameters | None = None) -> int:
-    """Executes a statement for its effect; how many rows it touched."""
+    """Executes a statement and returns how many rows it affected."""
     cursor = await connection.execute(statement, parameters)
     return cursor.rowcount

@@ -1,35 +1,27 @@
-"""The sealed copy of an exchange's answer, for a processor that lost it and retries under its Idempotency-Key.
+"""Idempotency-Key: the token of an exchange, sealed for a processor that lost the response and retries.
 
-The key is derived from the code, which is kept nowhere: the database alone cannot open it.
+The key is derived from the code, which is not stored: the database alone cannot open the sealed token.
 """
 
-import hmac
-import os
+from coatcheck.crypto import context, derive_key, keyed_hash, open_sealed, seal
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-NONCE_BYTES = 12
+PURPOSE = "exchange reply"
 
 
-def _cipher(code: str) -> AESGCM:
-    return AESGCM(
-        HKDF(SHA256(), length=32, salt=None, info=b"coatcheck exchange reply").derive(code.encode())
-    )
+def seal_token(code: str, token: str) -> bytes:
+    """The token as it is stored beside its redeemed code."""
+    return seal(derive_key(code, PURPOSE), token.encode(), context(PURPOSE))
 
 
-def seal_reply(code: str, token: str) -> bytes:
-    nonce = os.urandom(NONCE_BYTES)
-    return nonce + _cipher(code).encrypt(nonce, token.encode(), None)
+def open_token(code: str, sealed: bytes) -> str:
+    """The token that the code was exchanged for.
+
+    Raises:
+        SealBroken: the sealed token was altered or belongs to another code.
+    """
+    return open_sealed(derive_key(code, PURPOSE), sealed, context(PURPOSE)).decode()
 
 
-def open_reply(code: str, sealed: bytes) -> str:
-    return _cipher(code).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], None).decode()
-
-
-def fingerprint(idempotency_key: str | None, hash_key: bytes) -> bytes | None:
-    """What is kept of an Idempotency-Key."""
-    if idempotency_key is None:
-        return None
-    return hmac.digest(hash_key, f"idempotency|{idempotency_key}".encode(), "sha256")
+def hash_of(idempotency_key: str | None, hash_key: bytes) -> bytes | None:
+    """What is stored of an Idempotency-Key."""
+    return None if idempotency_key is None else keyed_hash(hash_key, "idempotency", idempotency_key)

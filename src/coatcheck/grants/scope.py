@@ -1,18 +1,21 @@
-"""What a code or a token may reach, read from and written as MX's scope string.
+"""What a code or a token may read, as MX's scope string.
 
     user-guid:USR-... member-guid:MBR-... account-guid:ACT-... read-protected
 
-The order says nothing. All three guids are required; `read-protected` opens full numbers and owners;
-`write-protected` is accepted and opens nothing (mx-contract Q12, Q13).
+The atoms are a set: their order has no meaning (RFC 6749 3.3). All three guids are required. The other atoms belong
+to the restrictions. `write-protected` is accepted and has no effect (MX's documentation names it without a meaning).
 """
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from coatcheck.errors import InvalidScope
+from coatcheck.grants.restrictions import RESTRICTIONS, Restriction
 
 GUIDS = ("user-guid", "member-guid", "account-guid")
-READ_PROTECTED = "read-protected"
-INERT = frozenset({"write-protected"})
+WITHOUT_EFFECT = frozenset({"write-protected"})
 MAX_CHARACTERS = 1024
 
 
@@ -21,35 +24,48 @@ class Scope:
     user_guid: str
     member_guid: str
     account_guid: str
-    reads_protected: bool
+    restrictions: Sequence[Restriction]
+    """Those that are not given take the value that `parse` gives them for a scope without their atoms."""
 
     def __str__(self) -> str:
         guids = f"user-guid:{self.user_guid} member-guid:{self.member_guid} account-guid:{self.account_guid}"
-        return f"{guids} {READ_PROTECTED}" if self.reads_protected else guids
+        return " ".join([guids, *chain.from_iterable(each.atoms() for each in self.restrictions)])
+
+    def stored(self) -> Mapping[str, object]:
+        """The columns of every restriction, with their values."""
+        given = {type(each): each for each in self.restrictions}
+        return {
+            column: value
+            for kind in RESTRICTIONS
+            for column, value in (given.get(kind) or kind.parse({})).stored().items()
+        }
 
 
 def parse_scope(text: str | None) -> Scope:
-    """Reads a scope string (RFC 6749 3.3: a set, case-sensitive).
+    """Reads a scope string. Atoms are case-sensitive.
 
     Raises:
-        InvalidScope: an atom is unknown, repeated with another value, or missing.
+        InvalidScope: an atom is unknown, missing, invalid, or repeated with another value.
     """
     if not text or len(text) > MAX_CHARACTERS:
         raise InvalidScope
-    found: dict[str, str] = {}
+    known = {*GUIDS, *(kind.atom for kind in RESTRICTIONS)}
+    found: defaultdict[str, list[str]] = defaultdict(list)
     for atom in text.split(" "):
-        name, _, value = atom.partition(":")
-        if atom in INERT or not atom:
+        if atom in WITHOUT_EFFECT or not atom:
             continue
-        if not (name in GUIDS and value) and atom != READ_PROTECTED:
-            raise InvalidScope("The scope holds something unknown.")
-        if found.setdefault(name, value) != value:
-            raise InvalidScope(f"The scope names more than one {name}.")
-    if missing := [name for name in GUIDS if name not in found]:
-        raise InvalidScope(f"The scope misses {', '.join(missing)}.")
-    return Scope(
-        user_guid=found["user-guid"],
-        member_guid=found["member-guid"],
-        account_guid=found["account-guid"],
-        reads_protected=READ_PROTECTED in found,
-    )
+        name, _, value = atom.partition(":")
+        if name not in known or atom.endswith(":"):
+            raise InvalidScope("The scope contains an unknown atom.")
+        found[name].append(value)
+    if missing := [name for name in GUIDS if not any(found[name])]:
+        raise InvalidScope(f"The scope has no {', '.join(missing)}.")
+    user_guid, member_guid, account_guid = (_only(found, name) for name in GUIDS)
+    return Scope(user_guid, member_guid, account_guid, [kind.parse(found) for kind in RESTRICTIONS])
+
+
+def _only(found: Mapping[str, Sequence[str]], name: str) -> str:
+    value, *others = set(found[name])
+    if others:
+        raise InvalidScope(f"The scope has more than one {name}.")
+    return value

@@ -1,20 +1,21 @@
-"""The one mint for bearer secrets, and the one way they are recognised.
+"""Bearer secrets: how they are generated, what they look like, and how a presented one is parsed.
 
-    cct_  2hQ  <43 characters: 256 random bits>  <6 characters: CRC-32 of all before>
-    kind  when it expires, so that one partition is touched
+    cct_  2hQ  <43 characters: 256 random bits>  <6 characters: CRC-32 of everything before>
+    kind  the day or week of expiry, so that one partition is searched
 
-The prefix lets scanners find a leaked secret and the checksum lets us refuse a typo or garbage without asking
-the database. At rest there is only HMAC-SHA-256 under the keyring's hash key, with the kind in the message, so
-that a hash of one kind never answers for another.
+The prefix lets scanners find a leaked secret. The checksum lets the server refuse a typing error without a query. Only
+an HMAC-SHA-256 under the keyring's hash key is stored; it includes the kind, so the hash of one kind never matches
+another.
 """
 
-import hmac
 import secrets
 import string
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+
+from coatcheck.crypto import keyed_hash
 
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 VALUES = {character: value for value, character in enumerate(ALPHABET)}
@@ -34,21 +35,21 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GeneratedSecret:
-    """A new secret. `text` is shown once and kept nowhere."""
+    """A new secret. `text` is shown once and not stored."""
 
     text: str
     hash: bytes
     period: int
 
     def __repr__(self) -> str:
-        return f"Minted({self.text[:4]}...)"
+        return f"GeneratedSecret({self.text[:4]}...)"
 
 
 @dataclass(frozen=True, slots=True)
 class PresentedSecret:
-    """What a stranger showed, recognised as well formed; nothing is said yet of whether it is good."""
+    """A well-formed secret that a caller presented. It is not authenticated yet."""
 
-    hash: bytes
+    hash: bytes = field(repr=False)
     period: int
 
 
@@ -64,17 +65,13 @@ def _checksum(body: str) -> str:
     return _base62(zlib.crc32(body.encode()), 6)
 
 
-def _hash(kind: Kind, text: str, hash_key: bytes) -> bytes:
-    return hmac.digest(hash_key, f"{kind}|{text}".encode(), "sha256")
-
-
 def week_of(moment: datetime) -> int:
-    """Weeks since 1970; the partition of an access token that expires at `moment`."""
+    """Weeks since 1970: the partition of an access token that expires at `moment`."""
     return (moment - EPOCH) // timedelta(weeks=1)
 
 
 def day_of(moment: datetime) -> int:
-    """Days since 1970; the partition of a code, a link or a session that expires at `moment`."""
+    """Days since 1970: the partition of a code, a link or a session that expires at `moment`."""
     return (moment - EPOCH) // timedelta(days=1)
 
 
@@ -82,24 +79,24 @@ def generate(kind: Kind, hash_key: bytes, *, period: int = 0, entropy: int | Non
     """A new secret of 256 random bits.
 
     Args:
-        kind: what it opens.
-        hash_key: the keyring's.
-        period: the week or day of expiry, carried inside.
-        entropy: 256 bits from elsewhere; for a sandbox with a seed, never in production.
+        kind: what it is for.
+        hash_key: the key of the stored hash.
+        period: the week or day of expiry, which the text contains.
+        entropy: 256 bits to use instead of random ones, for a sandbox with a seed.
     """
     number = secrets.randbits(256) if entropy is None else entropy
     body = f"{kind}_{_base62(period, 3)}{_base62(number, SECRET_CHARACTERS)}"
     text = body + _checksum(body)
-    return GeneratedSecret(text, _hash(kind, text, hash_key), period)
+    return GeneratedSecret(text, keyed_hash(hash_key, kind, text), period)
 
 
 def parse_secret(kind: Kind, text: str, hash_key: bytes) -> PresentedSecret | None:
-    """The hash to look for, or None where the text cannot be a secret of this kind. Asks no database."""
+    """The hash to search for, or None if the text cannot be a secret of this kind. It does not query the database."""
     if len(text) != 4 + 3 + SECRET_CHARACTERS + 6 or not text.startswith(f"{kind}_"):
         return None
     if not (text.isascii() and text[4:].isalnum()):
         return None
-    if not hmac.compare_digest(_checksum(text[:-6]), text[-6:]):
+    if not secrets.compare_digest(_checksum(text[:-6]), text[-6:]):
         return None
     period = (VALUES[text[4]] * 62 + VALUES[text[5]]) * 62 + VALUES[text[6]]
-    return PresentedSecret(_hash(kind, text, hash_key), period)
+    return PresentedSecret(keyed_hash(hash_key, kind, text), period)

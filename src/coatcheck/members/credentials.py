@@ -1,11 +1,10 @@
 """The credentials of a member: sealed in the vault, and hashed to find a second member with the same login."""
 
-import hmac
 import json
 from collections.abc import Mapping
-from hashlib import sha256
 
 from coatcheck.connectors.contract import Institution
+from coatcheck.crypto import keyed_hash
 from coatcheck.db.database import Connection
 from coatcheck.members.records import LockedMember
 from coatcheck.vault.vault import SecretKind, Vault, WorkerReader
@@ -51,5 +50,4 @@ def login_hash(
     login = None
     if not institution.supports_oauth:
         login = credentials.get("LOGIN", credentials.get(first, "")).casefold()
-    message = json.dumps(["login", user_guid, institution.code, login]).encode()
-    return hmac.digest(index_key, message, sha256)
+    return keyed_hash(index_key, "login", json.dumps([user_guid, institution.code, login]))

@@ -9,13 +9,11 @@ for it. Account, holder and amounts are sealed (MX docs: microdeposits).
 """
 
 import contextlib
-import hmac
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from decimal import Decimal
-from hashlib import sha256
 
 import structlog
 from stdnum.us import rtn
@@ -23,6 +21,7 @@ from stdnum.us import rtn
 from coatcheck import ids
 from coatcheck.audit.entries import Entry
 from coatcheck.connectors.contract import Deposits, Institution
+from coatcheck.crypto import keyed_hash
 from coatcheck.db.database import Connection, fetch_all, fetch_one, run
 from coatcheck.errors import (
     BankError,
@@ -276,15 +275,12 @@ class MicroDeposits:
                             connection, deposit, "It is not known whether the amounts were sent."
                         )
         async with self._db.transaction() as connection:
-            await run(
-                connection,
-                """WITH old AS (
-                       DELETE FROM micro_deposit WHERE status <> 'VERIFIED' AND created_at < %(before)s
-                       RETURNING user_guid, guid)
-                   DELETE FROM sealed_secret s USING old
-                   WHERE s.owner_guid = old.user_guid AND s.record_guid = old.guid""",
+            cursor = await connection.execute(
+                """DELETE FROM micro_deposit WHERE status <> 'VERIFIED' AND created_at < %(before)s
+                   RETURNING user_guid, guid""",
                 {"before": now - KEPT},
             )
+            await self._vault.delete_records(connection, await cursor.fetchall())
 
     async def _ask_bank(self, account: DepositAccount) -> Deposits | BankError:
         connector = self._registry.depositor()
@@ -323,7 +319,7 @@ class MicroDeposits:
             raise InvalidRequest("The routing_number is not a valid one.")
 
     def _hash(self, *dependencies: str | None) -> bytes:
-        return hmac.digest(self._index_key, json.dumps(["micro-deposit", *dependencies]).encode(), sha256)
+        return keyed_hash(self._index_key, "micro-deposit", json.dumps(dependencies))
 
     async def _keep(
         self,

@@ -7,7 +7,6 @@ from decimal import Decimal
 
 from coatcheck.db.database import Connection, columns, fetch_all, fetch_one
 from coatcheck.errors import NotFound
-from coatcheck.model.mx_codes import VERIFIABLE_ACCOUNT_TYPE_IDS
 from coatcheck.model.paging import Page, PageRequest, fetch_page
 
 SOURCE = """(SELECT a.*, u.id AS user_id, m.id AS member_id, m.institution_code, m.institution_guid
@@ -76,6 +75,11 @@ class Account:
 STORED = tuple(field.name for field in fields(Account) if field.name not in JOINED)
 
 
+def account_row(where: str) -> str:
+    """A fragment: selects the columns of `Account` of those that satisfy a condition over `account`."""
+    return f"SELECT {columns(Account)} FROM {SOURCE} WHERE {where}"
+
+
 async def find_account(
     connection: Connection, user_guid: str, identifier: str, *, member_guid: str | None = None
 ) -> Account:
@@ -141,21 +145,6 @@ async def accounts_of_member(connection: Connection, user_guid: str, member_guid
         f"""SELECT {columns(Account)} FROM {SOURCE}
             WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s ORDER BY created_at, guid""",
         {"user_guid": user_guid, "member_guid": member_guid},
-    )
-
-
-async def verified_accounts(connection: Connection, user_guid: str, member_guid: str) -> Sequence[Account]:
-    """The member's open accounts of a verifiable type that have account numbers."""
-    return await fetch_all(
-        connection,
-        Account,
-        f"""SELECT {columns(Account)} FROM {SOURCE}
-            WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s
-              AND type = ANY (%(types)s) AND NOT is_closed
-              AND EXISTS (SELECT FROM account_number n
-                          WHERE n.user_guid = account.user_guid AND n.account_guid = account.guid)
-            ORDER BY created_at, guid""",
-        {"user_guid": user_guid, "member_guid": member_guid, "types": list(VERIFIABLE_ACCOUNT_TYPE_IDS)},
     )
 
 

@@ -1,15 +1,12 @@
-"""Access tokens as they may be seen: never the secret, only what it opens."""
+"""Access tokens as their readers and their clients see them: never the secret."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-
-from coatcheck.db.database import Connection, columns, fetch_all
 
 
 @dataclass(frozen=True, slots=True)
 class LiveToken:
-    """A row of the view `live_token`: a token, and everything it names, that is alive."""
+    """A token that is neither expired nor revoked, and everything it names exists and is enabled."""
 
     guid: str
     client_guid: str
@@ -17,16 +14,13 @@ class LiveToken:
     user_guid: str
     member_guid: str
     account_guid: str
-    scope: str
-    reads_protected: bool
-    expires_at: datetime
     owners_at_transactions: bool
     numbers_as_strings: bool
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """A token in its client's list, dead ones included."""
+    """A token in the list of its client, which includes those that no longer work."""
 
     guid: str
     processor_guid: str
@@ -40,36 +34,3 @@ class TokenRow:
     revoked_at: datetime | None
     revoked_because: str | None
     active: bool
-
-
-async def list_tokens(
-    connection: Connection,
-    client_guid: str,
-    now: datetime,
-    *,
-    user_guid: str | None = None,
-    member_guid: str | None = None,
-    account_guid: str | None = None,
-) -> Sequence[TokenRow]:
-    """The client's tokens, newest first; every guid given narrows the list."""
-    return await fetch_all(
-        connection,
-        TokenRow,
-        f"""SELECT {columns(TokenRow)} FROM (
-                SELECT t.*, t.expires_at > %(now)s AND EXISTS (
-                           SELECT FROM live_token l
-                           WHERE l.expires_week = t.expires_week AND l.token_hash = t.token_hash) AS active
-                FROM access_token t
-                WHERE t.client_guid = %(client_guid)s
-                  AND (%(user_guid)s::text IS NULL OR t.user_guid = %(user_guid)s)
-                  AND (%(member_guid)s::text IS NULL OR t.member_guid = %(member_guid)s)
-                  AND (%(account_guid)s::text IS NULL OR t.account_guid = %(account_guid)s)
-            ) AS issued ORDER BY created_at DESC, guid DESC""",
-        {
-            "client_guid": client_guid,
-            "now": now,
-            "user_guid": user_guid,
-            "member_guid": member_guid,
-            "account_guid": account_guid,
-        },
-    )

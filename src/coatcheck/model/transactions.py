@@ -5,6 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from coatcheck.db.database import Connection, columns, fetch_one
+from coatcheck.db.fragments import PagedRows
 from coatcheck.errors import NotFound
 from coatcheck.model.paging import Page, PageRequest, fetch_page
 
@@ -12,7 +13,7 @@ SOURCE = """(SELECT t.*, u.id AS user_id, a.id AS account_id
              FROM transaction t
              JOIN end_user u ON u.guid = t.user_guid
              JOIN account a ON a.user_guid = t.user_guid AND a.guid = t.account_guid
-            ) AS transaction"""
+            ) AS n"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,28 +94,40 @@ CONDITIONS = {
     "to_updated_at": "updated_at <= %(to_updated_at)s",
     "category_guids": "category_guid = ANY (%(category_guids)s)",
     "top_level_category_guids": "top_level_category_guid = ANY (%(top_level_category_guids)s)",
-    "use_case": """EXISTS (SELECT FROM member m WHERE m.user_guid = transaction.user_guid
-                           AND m.guid = transaction.member_guid AND %(use_case)s = ANY (m.use_cases))""",
+    "use_case": """EXISTS (SELECT FROM member m WHERE m.user_guid = n.user_guid AND m.guid = n.member_guid
+                           AND %(use_case)s = ANY (m.use_cases))""",
     "member_guid": "member_guid = %(member_guid)s",
     "account_guid": "account_guid = %(account_guid)s",
 }
+
+
+def transaction_rows(where: str, wanted: TransactionFilter) -> PagedRows[Transaction]:
+    """A fragment: the transactions that satisfy a condition over the alias `n` and the filter, newest first."""
+    given = {name: value for name in CONDITIONS if (value := getattr(wanted, name)) not in (None, [])}
+    conditions = " AND ".join([where, *(CONDITIONS[name] for name in given)])
+    return PagedRows(
+        Transaction,
+        f"SELECT {columns(Transaction)} FROM {SOURCE} WHERE {conditions}",
+        counted=f"transaction n WHERE {conditions}",
+        order=("date DESC", "guid DESC"),
+        parameters=given,
+    )
 
 
 async def list_transactions(
     connection: Connection, user_guid: str, page: PageRequest, wanted: TransactionFilter
 ) -> Page[Transaction]:
     """Newest first."""
-    asked = {name: value for name in CONDITIONS if (value := getattr(wanted, name)) not in (None, [])}
-    below = f"WHERE user_guid = %(user_guid)s{''.join(f' AND {CONDITIONS[name]}' for name in asked)}"
+    rows = transaction_rows("user_guid = %(user_guid)s", wanted)
     return await fetch_page(
         connection,
         Transaction,
         select=columns(Transaction),
-        source=f"{SOURCE} {below}",
-        counted=f"transaction {below}",
-        order="date DESC, guid DESC",
+        source=f"({rows.select}) AS transaction",
+        counted=rows.counted,
+        order=", ".join(rows.order),
         page=page,
-        parameters={"user_guid": user_guid, **asked},
+        parameters={"user_guid": user_guid, **rows.parameters},
     )
 
 

@@ -70,6 +70,11 @@ async def list_users(
     )
 
 
+OF_CLIENT = """SELECT guid AS user_guid, client_guid FROM end_user
+               WHERE guid = %(user_guid)s AND client_guid = %(client_guid)s"""
+"""A fragment: the user `user_guid`, if it is a user of the client `client_guid`."""
+
+
 async def add_user(connection: Connection, user: User) -> None:
     """Writes a new user.
 

@@ -1,1 +1,1 @@
-"""What is kept: secrets and personal data, sealed and the one exit for them, which tells who read."""
+"""Secrets and personal data, sealed at rest, and the disclosure of every read."""

@@ -1,28 +1,21 @@
-"""What the vault keeps, who may ask for it, and what they are shown."""
+"""What the vault stores, and who may read it."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
-from typing import TypeAlias, TypeVar
-
-from coatcheck.model.paging import Page
-from coatcheck.model.tokens import LiveToken
-
-Item = TypeVar("Item")
 
 
 class SecretKind(StrEnum):
-    """What a sealed secret is; part of the place it is bound to."""
+    """The kind of a sealed secret. It is part of the context that the secret is bound to."""
 
     #: What the end user signs in with at the bank.
     CREDENTIALS = "CREDENTIALS"
     #: Answers to the bank's questions, until the job has used them.
     ANSWERS = "ANSWERS"
-    #: What a connector keeps between two sittings.
+    #: What a connector stores between two syncs.
     STATE = "STATE"
     #: The account's numbers and the two amounts.
     MICRO_DEPOSIT = "MICRO_DEPOSIT"
-    #: What a widget or OAuth link carries.
+    #: The options of a widget or OAuth link.
     LINK = "LINK"
     #: Signs a client's webhooks.
     WEBHOOK_SECRET = "WEBHOOK_SECRET"  # noqa: S105 (the name of a kind, not a secret)
@@ -44,7 +37,7 @@ class AccountNumbers:
     sequence_number: str | None = field(default=None, repr=False)
     passed_validation: bool = True
     guid: str = ""
-    """This and the next two are given by the vault: leave them empty when keeping."""
+    """Assigned by the vault, as are the next two fields. Leave them empty when storing."""
     user_guid: str = ""
     member_guid: str = ""
 
@@ -65,45 +58,26 @@ class AccountOwner:
     email: str | None = field(default=None, repr=False)
     phone: str | None = field(default=None, repr=False)
     guid: str = ""
-    """This and the next two are given by the vault: leave them empty when keeping."""
+    """Assigned by the vault, as are the next two fields. Leave them empty when storing."""
     user_guid: str = ""
     member_guid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class TokenReader:
-    """A processor with an access token: it reads the one account the token names."""
-
-    expires_week: int
-    token_hash: bytes = field(repr=False)
-    now: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class ClientReader:
-    """A client: it reads below one of its users, as far down as is given."""
+    """A client that reads the data of one of its users, limited to a member or an account where one is given."""
 
     client_guid: str
     user_guid: str
     member_guid: str | None = None
     account_guid: str | None = None
     reader_guid: str | None = None
-    """Who is told to have read, where it is not the client itself: a link, say."""
+    """The reader that the disclosure names, if it is not the client itself: a link, for example."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerReader:
-    """A job of the house itself, for the bank's or the webhook's sake: it reads any secret of any owner."""
+    """A job of this server that acts at a bank or sends a webhook: it reads any secret of any owner."""
 
     job_guid: str
     client_guid: str | None = None
-
-
-Reader: TypeAlias = TokenReader | ClientReader | WorkerReader
-
-
-@dataclass(frozen=True, slots=True)
-class Disclosed(Page[Item]):
-    """What a token was shown, and that token."""
-
-    token: LiveToken

@@ -1,65 +1,128 @@
-"""The vault's door. Every way out writes down, in the same statement, who was shown what."""
+"""The vault: stores sealed secrets and records, discloses them, deletes them.
+
+Every read writes its disclosure in the same statement.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import overload
+from typing import TypeVar
 
 from coatcheck.clock import Clock
 from coatcheck.crypto import context, open_sealed, seal
-from coatcheck.db.database import Connection, run
-from coatcheck.db.partitions import ensure_month_partitions
-from coatcheck.errors import InsufficientScope
+from coatcheck.db.database import Connection, fetch_joined, fetch_one, run
+from coatcheck.db.fragments import PagedRows
+from coatcheck.errors import InsufficientScope, NotFound
 from coatcheck.model.paging import Page, PageRequest
+from coatcheck.model.users import OF_CLIENT
+from coatcheck.vault.disclosures import disclosure, prepare_partitions
 from coatcheck.vault.keys import MasterKeys, lock_data_key
-from coatcheck.vault.records import (
-    AccountNumbers,
-    AccountOwner,
-    ClientReader,
-    Disclosed,
-    Reader,
-    SecretKind,
-    TokenReader,
-    WorkerReader,
+from coatcheck.vault.records import AccountNumbers, AccountOwner, ClientReader, SecretKind, WorkerReader
+from coatcheck.vault.sealed_records import (
+    NUMBERS,
+    OWNERS,
+    NewRecords,
+    SealedNumbers,
+    SealedRow,
+    SealedTable,
+    has_numbers,
+    store,
+    unseal,
 )
-from coatcheck.vault.sealed_records import NUMBERS, OWNERS, disclose_to_client, disclose_to_token, store
 
 __all__ = [
     "AccountNumbers",
     "AccountOwner",
     "ClientReader",
-    "Disclosed",
-    "Reader",
+    "SealedNumbers",
+    "SealedRow",
     "SecretKind",
-    "TokenReader",
     "Vault",
     "WorkerReader",
     "delete_expired_links",
+    "disclosure",
+    "has_numbers",
+    "number_rows",
+    "owner_rows",
     "prepare_partitions",
 ]
 
 FOR_CLIENTS = frozenset({SecretKind.STATEMENT})
-"""The secrets a client may read of its users; the others are the house's own to use."""
+"""The secrets of its users that a client may read. Only this server uses the others."""
 
 FIRST_PAGE = PageRequest()
 
-SHOW = """
-    WITH shown AS (
-        SELECT s.sealed, k.master_key_id, k.wrapped
-        FROM sealed_secret s JOIN data_key k ON k.owner_guid = s.owner_guid
-        WHERE s.owner_guid = %(owner_guid)s AND s.record_guid = %(record_guid)s AND s.kind = %(kind)s
-          AND (%(below)s::text IS NULL OR EXISTS (
-               SELECT FROM end_user u WHERE u.guid = s.owner_guid AND u.client_guid = %(below)s))
-    ),
-    disclosed AS (
-        INSERT INTO disclosure (at, reader_guid, client_guid, user_guid, record_guid, what, shown)
-        SELECT %(now)s, %(reader_guid)s, %(client_guid)s, %(owner_guid)s, %(record_guid)s, %(kind)s, 1
-        FROM shown
+Stored = TypeVar("Stored", AccountNumbers, AccountOwner)
+
+BELOW_READER = """n.user_guid = (SELECT user_guid FROM reader)
+                  AND (%(member_guid)s::text IS NULL OR n.member_guid = %(member_guid)s)
+                  AND (%(account_guid)s::text IS NULL OR n.account_guid = %(account_guid)s)"""
+
+
+def number_rows(where: str) -> PagedRows[SealedRow]:
+    """A fragment: the sealed account numbers that satisfy a condition over the alias `n`. Open them with the vault."""
+    return NUMBERS.rows(where)
+
+
+def owner_rows(where: str) -> PagedRows[SealedRow]:
+    """A fragment: the sealed owners that satisfy a condition over the alias `n`. Open them with the vault."""
+    return OWNERS.rows(where)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    sealed: bytes
+    master_key_id: str
+    wrapped: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Total:
+    total: int
+
+
+def _disclose_to_client(rows: PagedRows[SealedRow], what: str) -> str:
+    """Reads a page of rows below a `ClientReader` and discloses it."""
+    written = disclosure(
+        "reader",
+        reader_guid="%(reader_guid)s",
+        record_guid="coalesce(%(account_guid)s, %(member_guid)s, r.user_guid)",
+        what=f"'{what}'",
+        count="(SELECT count(*) FROM page)",
     )
-    SELECT sealed, master_key_id, wrapped FROM shown"""
+    return f"""
+        WITH reader AS ({OF_CLIENT}), page AS ({rows.page}), disclosed AS ({written})
+        SELECT {rows.total} AS total, {rows.columns}
+        FROM reader r LEFT JOIN page p ON true
+        ORDER BY {rows.final_order}"""
+
+
+NUMBERS_TO_CLIENT = _disclose_to_client(NUMBERS.rows(BELOW_READER), "ACCOUNT_NUMBERS")
+OWNERS_TO_CLIENT = _disclose_to_client(OWNERS.rows(BELOW_READER), "ACCOUNT_OWNERS")
+
+DISCLOSE_SECRET = f"""
+    WITH reader AS (
+        SELECT %(owner_guid)s::text AS user_guid, %(client_guid)s::text AS client_guid WHERE %(is_worker)s
+        UNION ALL
+        SELECT user_guid, client_guid FROM ({OF_CLIENT}) AS own WHERE NOT %(is_worker)s
+    ), secret AS (
+        SELECT r.user_guid, r.client_guid, s.sealed, k.master_key_id, k.wrapped
+        FROM reader r
+        JOIN sealed_secret s ON s.owner_guid = r.user_guid
+        JOIN data_key k ON k.owner_guid = s.owner_guid
+        WHERE s.record_guid = %(record_guid)s AND s.kind = %(kind)s
+    ), disclosed AS (
+        {
+    disclosure(
+        "secret", reader_guid="%(reader_guid)s", record_guid="%(record_guid)s", what="%(kind)s", count="1"
+    )
+}
+    )
+    SELECT sealed, master_key_id, wrapped FROM secret"""
 
 
 class Vault:
-    """Keeps what must not be read at rest, and shows it to those who may see it."""
+    """Stores what must not be readable at rest, and discloses it to those who may read it."""
 
     def __init__(self, clock: Clock, master_keys: MasterKeys) -> None:
         self._clock = clock
@@ -68,7 +131,7 @@ class Vault:
     async def store_secret(
         self, connection: Connection, *, owner_guid: str, record_guid: str, kind: SecretKind, value: bytes
     ) -> None:
-        """Seals the value for a record of an owner (a user or a client); over the one that was there."""
+        """Seals a value for a record of an owner (a user or a client). It replaces the value of the same kind."""
         key = await lock_data_key(connection, self._master_keys, owner_guid, self._clock.now())
         await run(
             connection,
@@ -92,136 +155,149 @@ class Vault:
         kind: SecretKind,
         reader: ClientReader | WorkerReader,
     ) -> bytes | None:
-        """The value in the clear, or None where none is kept; discloses it to the reader, in one statement.
+        """A secret in the clear, or None if there is none. One statement reads it and writes the disclosure.
 
         Raises:
-            InsufficientScope: a client asked for what is not its user's statement. Nothing was disclosed.
-            SealBroken: it was altered or moved.
+            InsufficientScope: a client asked for anything but a statement of its user. Nothing was disclosed.
+            SealBroken: the secret was altered or moved.
         """
-        if isinstance(reader, ClientReader):
-            if kind not in FOR_CLIENTS or owner_guid != reader.user_guid:
-                raise InsufficientScope
-            below, reader_guid = reader.client_guid, reader.reader_guid or reader.client_guid
+        if isinstance(reader, WorkerReader):
+            reader_guid = reader.job_guid
+        elif kind in FOR_CLIENTS and owner_guid == reader.user_guid:
+            reader_guid = reader.reader_guid or reader.client_guid
         else:
-            below, reader_guid = None, reader.job_guid
-        cursor = await connection.execute(
-            SHOW,
+            raise InsufficientScope
+        found = await fetch_one(
+            connection,
+            _Sealed,
+            DISCLOSE_SECRET,
             {
                 "owner_guid": owner_guid,
+                "user_guid": owner_guid,
                 "record_guid": record_guid,
                 "kind": kind.value,
-                "below": below,
+                "is_worker": isinstance(reader, WorkerReader),
                 "reader_guid": reader_guid,
                 "client_guid": reader.client_guid,
                 "now": self._clock.now(),
             },
         )
-        row = await cursor.fetchone()
-        if row is None:
+        if found is None:
             return None
-        sealed, master_key_id, wrapped = row
-        key = self._master_keys.unwrap(master_key_id, wrapped, "data_key", owner_guid)
-        return open_sealed(key, sealed, context("sealed_secret", owner_guid, record_guid, kind))
+        key = self._master_keys.unwrap(found.master_key_id, found.wrapped, "data_key", owner_guid)
+        return open_sealed(key, found.sealed, context("sealed_secret", owner_guid, record_guid, kind))
 
-    async def delete(
-        self, connection: Connection, *, owner_guid: str, record_guid: str | None = None
-    ) -> None:
-        """Removes the secrets of one record; or, without one, the owner's key and everything under it.
+    async def delete(self, connection: Connection, *, owner_guid: str, record_guid: str) -> None:
+        """Deletes the secrets of one record."""
+        await self.delete_records(connection, [(owner_guid, record_guid)])
 
-        Without its key nothing of the owner opens again, not from a replica, a dump or the write-ahead log.
-        A backup that still holds the wrapped key opens until it is gone or its master key is destroyed.
+    async def delete_records(self, connection: Connection, records: Sequence[tuple[str, str]]) -> None:
+        """Deletes the secrets of every record, each given by the guids of its owner and of itself."""
+        await run(
+            connection,
+            """DELETE FROM sealed_secret s
+               USING unnest(%(owners)s::text[], %(records)s::text[]) AS gone (owner_guid, record_guid)
+               WHERE s.owner_guid = gone.owner_guid AND s.record_guid = gone.record_guid""",
+            {"owners": [owner for owner, _ in records], "records": [record for _, record in records]},
+        )
+
+    async def delete_owner(self, connection: Connection, owner_guid: str) -> None:
+        """Destroys the data key of an owner and deletes everything sealed under it.
+
+        Without the key, no copy of the data opens: not in a replica, a dump or the write-ahead log. A backup that
+        contains the wrapped key opens until the backup is deleted or its master key is destroyed.
         """
-        parameters = {"owner_guid": owner_guid, "record_guid": record_guid}
-        if record_guid is not None:
-            await run(
-                connection,
-                """DELETE FROM sealed_secret
-                   WHERE owner_guid = %(owner_guid)s AND record_guid = %(record_guid)s""",
-                parameters,
-            )
-            return
-        # The key first: that waits for whoever is sealing under it, whose rows the next two then see.
-        await run(connection, "DELETE FROM data_key WHERE owner_guid = %(owner_guid)s", parameters)
-        await run(connection, "DELETE FROM account_number WHERE user_guid = %(owner_guid)s", parameters)
-        await run(connection, "DELETE FROM account_owner WHERE user_guid = %(owner_guid)s", parameters)
+        owner = {"owner_guid": owner_guid}
+        # The key first: this waits for concurrent writers, whose rows the next statements then see.
+        await run(connection, "DELETE FROM data_key WHERE owner_guid = %(owner_guid)s", owner)
+        await run(connection, "DELETE FROM account_number WHERE user_guid = %(owner_guid)s", owner)
+        await run(connection, "DELETE FROM account_owner WHERE user_guid = %(owner_guid)s", owner)
 
     async def store_numbers(
         self, connection: Connection, *, user_guid: str, member_guid: str, numbers: Sequence[AccountNumbers]
     ) -> None:
-        """Replaces the numbers of every account that is named; the first keeps its guid, and so on."""
-        if numbers:
-            now = self._clock.now()
-            key = await lock_data_key(connection, self._master_keys, user_guid, now)
-            await store(
-                connection, NUMBERS, key, now, user_guid=user_guid, member_guid=member_guid, records=numbers
-            )
+        """Replaces the numbers of every account that is named. An account's n-th numbers keep their guid."""
+        await self._store(connection, NUMBERS, NewRecords(user_guid, member_guid, numbers))
 
     async def store_owners(
         self, connection: Connection, *, user_guid: str, member_guid: str, owners: Sequence[AccountOwner]
     ) -> None:
-        """Replaces the owners of every account that is named; the first keeps its guid, and so on."""
-        if owners:
-            now = self._clock.now()
-            key = await lock_data_key(connection, self._master_keys, user_guid, now)
-            await store(
-                connection, OWNERS, key, now, user_guid=user_guid, member_guid=member_guid, records=owners
-            )
+        """Replaces the owners of every account that is named. An account's n-th owner keeps its guid."""
+        await self._store(connection, OWNERS, NewRecords(user_guid, member_guid, owners))
 
-    @overload
     async def disclose_numbers(
-        self, connection: Connection, reader: TokenReader, page: PageRequest = ...
-    ) -> Disclosed[AccountNumbers]: ...
-    @overload
-    async def disclose_numbers(
-        self, connection: Connection, reader: ClientReader, page: PageRequest = ...
-    ) -> Page[AccountNumbers]: ...
-    async def disclose_numbers(
-        self, connection: Connection, reader: TokenReader | ClientReader, page: PageRequest = FIRST_PAGE
+        self, connection: Connection, reader: ClientReader, page: PageRequest = FIRST_PAGE
     ) -> Page[AccountNumbers]:
-        """Full account numbers, and the disclosure of them, in one statement.
+        """Full account numbers for a client. One statement reads them and writes the disclosure.
 
         Raises:
-            InvalidToken: no such token lives at the reader's `now`.
-            InsufficientScope: the token does not read protected data. Nothing was disclosed.
-            NotFound: the user is not this client's. Nothing was disclosed.
+            NotFound: the user is not a user of this client. Nothing was disclosed.
             SealBroken: a row was altered or moved.
         """
-        if isinstance(reader, TokenReader):
-            return await disclose_to_token(connection, NUMBERS, self._master_keys, reader, page)
-        return await disclose_to_client(
-            connection, NUMBERS, self._master_keys, reader, page, self._clock.now()
-        )
+        rows, total = await self._read(connection, NUMBERS_TO_CLIENT, NUMBERS.row, reader, page)
+        return Page(self.open_numbers(reader.user_guid, rows), total, page)
 
-    @overload
     async def disclose_owners(
-        self, connection: Connection, reader: TokenReader, page: PageRequest = ...
-    ) -> Disclosed[AccountOwner]: ...
-    @overload
-    async def disclose_owners(
-        self, connection: Connection, reader: ClientReader, page: PageRequest = ...
-    ) -> Page[AccountOwner]: ...
-    async def disclose_owners(
-        self, connection: Connection, reader: TokenReader | ClientReader, page: PageRequest = FIRST_PAGE
+        self, connection: Connection, reader: ClientReader, page: PageRequest = FIRST_PAGE
     ) -> Page[AccountOwner]:
-        """Who holds the accounts; as `show_numbers` in all else."""
-        if isinstance(reader, TokenReader):
-            return await disclose_to_token(connection, OWNERS, self._master_keys, reader, page)
-        return await disclose_to_client(
-            connection, OWNERS, self._master_keys, reader, page, self._clock.now()
+        """The owners of accounts for a client. Otherwise as `disclose_numbers`."""
+        rows, total = await self._read(connection, OWNERS_TO_CLIENT, OWNERS.row, reader, page)
+        return Page(self.open_owners(reader.user_guid, rows), total, page)
+
+    def open_numbers(self, user_guid: str, rows: Sequence[SealedRow]) -> Sequence[AccountNumbers]:
+        """Opens rows of `number_rows`. Whoever reads them writes the disclosure.
+
+        Raises:
+            SealBroken: a row was altered or moved.
+        """
+        return unseal(NUMBERS, self._master_keys, user_guid, rows)
+
+    def open_owners(self, user_guid: str, rows: Sequence[SealedRow]) -> Sequence[AccountOwner]:
+        """Opens rows of `owner_rows`. Otherwise as `open_numbers`."""
+        return unseal(OWNERS, self._master_keys, user_guid, rows)
+
+    async def _store(
+        self, connection: Connection, table: SealedTable[Stored], new: NewRecords[Stored]
+    ) -> None:
+        if new.records:
+            now = self._clock.now()
+            key = await lock_data_key(connection, self._master_keys, new.user_guid, now)
+            await store(connection, table, key, now, new)
+
+    async def _read(
+        self,
+        connection: Connection,
+        statement: str,
+        row: type[SealedRow],
+        reader: ClientReader,
+        page: PageRequest,
+    ) -> tuple[Sequence[SealedRow], int]:
+        found = await fetch_joined(
+            connection,
+            (_Total, row),
+            statement,
+            {
+                "client_guid": reader.client_guid,
+                "user_guid": reader.user_guid,
+                "member_guid": reader.member_guid,
+                "account_guid": reader.account_guid,
+                "reader_guid": reader.reader_guid or reader.client_guid,
+                "now": self._clock.now(),
+                "size": page.size,
+                "offset": page.offset,
+            },
         )
-
-
-async def prepare_partitions(connection: Connection, now: datetime) -> None:
-    """Makes the months of disclosures, this one and the next two, where they are missing."""
-    await ensure_month_partitions(connection, "disclosure", now)
+        if not found:
+            raise NotFound
+        return [row for _, row in found if row.guid is not None], found[0][0].total
 
 
 async def delete_expired_links(connection: Connection, before: datetime) -> int:
-    """Removes what links carried that were made before then and never claimed; how many they were."""
+    """Deletes the options of links that were created before the instant, and returns how many it deleted."""
     milliseconds = f"{int(before.timestamp() * 1000):012x}"
     return await run(
         connection,
         """DELETE FROM sealed_secret WHERE kind = 'LINK' AND record_guid COLLATE "C" < %(bound)s""",
-        # A link's guid begins with when it was made (RFC 9562 5.7).
+        # The guid of a link begins with its time of creation (RFC 9562 5.7).
         {"bound": f"LNK-{milliseconds[:8]}-{milliseconds[8:]}"},
     )

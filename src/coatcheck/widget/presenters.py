@@ -9,6 +9,7 @@ from coatcheck.connectors import contract
 from coatcheck.connectors.contract import CredentialField, JobKind
 from coatcheck.errors import NotFound
 from coatcheck.members import records
+from coatcheck.members.verified_accounts import verified_accounts
 from coatcheck.micro_deposits.micro_deposits import MAX_WRONG
 from coatcheck.model import accounts, jobs, members, micro_deposits, mx_codes, oauth_states
 from coatcheck.model.jobs import newest_jobs
@@ -87,7 +88,7 @@ async def load_context(
     has_accounts = True
     if member.connection_status == Status.CONNECTED and not member.is_being_aggregated:
         if request.is_for_verification:
-            verified = await accounts.verified_accounts(request.connection, member.user_guid, member.guid)
+            verified = await verified_accounts(request.connection, member.user_guid, member.guid)
         else:
             found = await accounts.accounts_of_member(request.connection, member.user_guid, member.guid)
             has_accounts = bool(found)

@@ -22,13 +22,10 @@ from coatcheck.api.schemas.processors import (
 )
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import InvalidRequest, UnsupportedGrantType
-from coatcheck.grants.issuer import IssuedToken
+from coatcheck.grants.exchange import IssuedToken
+from coatcheck.grants.restrictions import ReadKind
 from coatcheck.members.records import JobRequest
-from coatcheck.model.accounts import find_account
 from coatcheck.model.members import find_member
-from coatcheck.model.tokens import LiveToken
-from coatcheck.model.transactions import list_transactions
-from coatcheck.vault.vault import TokenReader
 
 MAX_IDEMPOTENCY_KEY_LENGTH = 255
 
@@ -50,7 +47,7 @@ async def _exchange(request: ApiRequest) -> IssuedToken:
     idempotency_key = request.headers.get("idempotency-key")
     if idempotency_key is not None and len(idempotency_key) > MAX_IDEMPOTENCY_KEY_LENGTH:
         raise InvalidRequest("Idempotency-Key must have at most 255 characters.")
-    return await request.services.issuer.exchange(
+    return await request.services.exchange.redeem(
         request.connection,
         processor_guid=request.basic.id,
         api_key=request.basic.api_key,
@@ -86,57 +83,48 @@ def _exchange_parameters(request: ApiRequest) -> dict[str, str]:
 
 
 async def account_numbers(request: ApiRequest) -> ProcessorAccountNumberBody:
-    numbers = await request.services.vault.disclose_numbers(
-        request.connection, _reader(request), read_page(request.query)
+    numbers = await request.services.access.numbers(
+        request.connection, request.bearer, read_page(request.query)
     )
     return processor_numbers_body(numbers.items, as_strings=numbers.token.numbers_as_strings)
 
 
 async def account_owners(request: ApiRequest) -> ProcessorOwnerBody:
-    return processor_owners_body(
-        await request.services.vault.disclose_owners(
-            request.connection, _reader(request), read_page(request.query)
-        )
+    owners = await request.services.access.owners(
+        request.connection, request.bearer, read_page(request.query)
     )
+    return processor_owners_body(owners)
 
 
 async def transactions(request: ApiRequest) -> Struct:
     """Transactions; for a processor with `owners_at_transactions` owners, as MX's OpenAPI document declares."""
-    token = await _authenticate(request)
-    if token.owners_at_transactions:
-        return await account_owners(request)
-    filters = read_transaction_filter(
-        request.query, request.services.clock.now(), account_guid=token.account_guid
+    page = await request.services.access.transactions(
+        request.connection,
+        request.bearer,
+        read_transaction_filter(request.query, request.services.clock.now()),
+        read_page(request.query),
     )
-    page = await list_transactions(request.connection, token.user_guid, read_page(request.query), filters)
+    if page is None:
+        return await account_owners(request)
     return page_with_includes(request, page)
 
 
 async def payment_account(request: ApiRequest) -> PaymentAccountBody:
     """Balances; also the full numbers if the token's scope includes `read-protected`."""
-    token = await _authenticate(request)
-    account = await find_account(request.connection, token.user_guid, token.account_guid)
-    numbers = None
-    if token.reads_protected:
-        disclosed = await request.services.vault.disclose_numbers(request.connection, _reader(request))
-        numbers = disclosed.items[0] if disclosed.items else None
-    return payment_account_body(account, numbers)
+    read = await request.services.access.payment_account(request.connection, request.bearer)
+    return payment_account_body(read.account, read.numbers)
 
 
 async def check_balance(request: ApiRequest) -> Struct:
-    """Starts a balance job. If one is already running, the answer is the same."""
-    token = await _authenticate(request)
+    """Starts a balance job. If one is already running, the answer is the same.
+
+    This is a command, not a read: the answer has the member's status and no data of the account, so nothing is
+    disclosed. The token must be permitted to read balances.
+    """
+    token = await request.services.access.authorize(request.connection, request.bearer, ReadKind.BALANCES)
     member = await request.services.members.start(
         request.connection,
         await find_member(request.connection, token.user_guid, token.member_guid),
         JobRequest(kinds=(JobKind.BALANCE,), requested_by=token.processor_guid),
     )
     return member_body(request.version, member)
-
-
-def _reader(request: ApiRequest) -> TokenReader:
-    return TokenReader(request.bearer.period, request.bearer.hash, request.services.clock.now())
-
-
-async def _authenticate(request: ApiRequest) -> LiveToken:
-    return await request.services.issuer.authenticate(request.connection, request.bearer)

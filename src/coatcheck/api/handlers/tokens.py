@@ -17,13 +17,14 @@ from coatcheck.api.schemas.tokens import (
     legacy_authorization_code_body,
     tokens_body,
 )
+from coatcheck.grants.restrictions import ReadProtected
 from coatcheck.grants.scope import Scope, parse_scope
 from coatcheck.model.tokens import TokenRow
 
 
 async def request_code(request: ApiRequest) -> AuthorizationCodeResponseBody:
     fields = parse(request.body, AuthorizationCodeRequestBody).authorization_code
-    code = await request.services.issuer.issue_code(
+    code = await request.services.issuer.issue(
         request.connection,
         client_guid=request.client.guid,
         scope=parse_scope(fields.scope),
@@ -37,10 +38,12 @@ async def request_code_legacy(request: ApiRequest) -> PaymentProcessorAuthorizat
     fields = parse(
         request.body, PaymentProcessorAuthorizationCodeRequestBody
     ).payment_processor_authorization_code
-    code = await request.services.issuer.issue_code(
+    code = await request.services.issuer.issue(
         request.connection,
         client_guid=request.client.guid,
-        scope=Scope(fields.user_guid, fields.member_guid, fields.account_guid, reads_protected=True),
+        scope=Scope(
+            fields.user_guid, fields.member_guid, fields.account_guid, [ReadProtected(is_given=True)]
+        ),
     )
     return legacy_authorization_code_body(code)
 
@@ -61,7 +64,7 @@ async def _find_tokens(request: ApiRequest) -> Sequence[TokenRow]:
     def guid(name: str) -> str | None:
         return (getattr(scope, name) if scope else None) or parameters.get(name)
 
-    return await request.services.issuer.tokens_of(
+    return await request.services.tokens.list(
         request.connection,
         request.client.guid,
         user_guid=guid("user_guid"),
@@ -71,6 +74,6 @@ async def _find_tokens(request: ApiRequest) -> Sequence[TokenRow]:
 
 
 async def revoke_token(request: ApiRequest) -> None:
-    await request.services.issuer.revoke(
+    await request.services.tokens.revoke(
         request.connection, client_guid=request.client.guid, token_guid=request.path["token"]
     )

@@ -69,7 +69,7 @@ async def delete(request: ApiRequest) -> None:
     """
     user = await request.user()
     await remove_user(request.connection, user.guid)
-    await request.services.vault.delete(request.connection, owner_guid=user.guid)
+    await request.services.vault.delete_owner(request.connection, user.guid)
     await _record(request, user, Action.DELETED)
 
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from coatcheck.api.schemas.encoding import Timestamp, number_or_text, to_schema, to_schemas
 from coatcheck.api.schemas.pagination import PaginationResponse, pagination
-from coatcheck.grants.issuer import IssuedToken
+from coatcheck.grants.exchange import IssuedToken
 from coatcheck.model.accounts import Account
 from coatcheck.model.paging import Page
 from coatcheck.vault.vault import AccountNumbers, AccountOwner

@@ -10,7 +10,7 @@ from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import InvalidRequest
 from coatcheck.members.oauth import OAuthWindow
 from coatcheck.members.records import JobRequest, MemberChanges, NewMember
-from coatcheck.model.accounts import verified_accounts
+from coatcheck.members.verified_accounts import verified_accounts
 from coatcheck.model.jobs import find_job
 from coatcheck.model.members import Member, list_members
 from coatcheck.model.mx_codes import JOB_TYPE_IDS

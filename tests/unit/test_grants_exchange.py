@@ -17,7 +17,8 @@ from coatcheck.errors import (
     NotVerified,
     UserDisabled,
 )
-from coatcheck.grants.issuer import IssuedToken
+from coatcheck.grants.exchange import IssuedToken
+from coatcheck.grants.restrictions import ReadKind, ReadProtected
 from coatcheck.grants.scope import Scope
 from coatcheck.members.account_rows import delete_account
 from coatcheck.model.accounts import Account
@@ -43,7 +44,7 @@ from tests.factories import (
 
 async def exchange(services: Services, processor: Keyed, code: str, key: str | None = None) -> IssuedToken:
     async with services.db.connection() as connection:
-        return await services.issuer.exchange(
+        return await services.exchange.redeem(
             connection,
             processor_guid=processor.guid,
             api_key=processor.api_key,
@@ -54,7 +55,7 @@ async def exchange(services: Services, processor: Keyed, code: str, key: str | N
 
 async def authenticate(services: Services, token: str) -> LiveToken:
     async with services.db.connection() as connection:
-        return await services.issuer.authenticate(connection, services.issuer.present(token))
+        return await services.access.authorize(connection, services.access.present(token), ReadKind.BALANCES)
 
 
 async def actions(services: Services, client: Keyed) -> Counter[str]:
@@ -70,13 +71,13 @@ async def test_a_code_buys_one_token_that_opens_what_the_scope_names(
 ) -> None:
     issued = await exchange(services, processor, await make_code(services, account))
     token = await authenticate(services, issued.access_token)
-    assert (token.account_guid, token.processor_guid, token.reads_protected) == (
-        account.guid,
-        processor.guid,
-        True,
-    )
-    assert issued.scope == str(scope_of(account))
-    assert issued.expires_at == token.expires_at == services.clock.now() + timedelta(days=60)
+    assert (token.account_guid, token.processor_guid) == (account.guid, processor.guid)
+    async with services.db.connection() as connection:
+        presented = services.access.present(issued.access_token)
+        assert (await services.access.numbers(connection, presented)).total == 1
+        (listed,) = await services.tokens.list(connection, client.guid)
+    assert issued.scope == listed.scope == str(scope_of(account))
+    assert issued.expires_at == listed.expires_at == services.clock.now() + timedelta(days=60)
     assert await actions(services, client) == {"code.issued": 1, "token.issued": 1}
 
 
@@ -136,7 +137,7 @@ async def test_a_code_meant_for_one_processor_buys_another_nothing(
 ) -> None:
     other = await make_processor(services, client)
     async with services.db.connection() as connection:
-        code = await services.issuer.issue_code(
+        code = await services.issuer.issue(
             connection, client_guid=client.guid, scope=scope_of(account), processor_guid=processor.guid
         )
     with pytest.raises(InvalidGrant):
@@ -223,10 +224,8 @@ async def test_every_end_of_what_a_token_names_ends_the_token_at_once(
                         ),
                     )
                 case "revoked":
-                    (issued,) = await services.issuer.tokens_of(
-                        connection, client.guid, account_guid=account.guid
-                    )
-                    await services.issuer.revoke(connection, client_guid=client.guid, token_guid=issued.guid)
+                    (issued,) = await services.tokens.list(connection, client.guid, account_guid=account.guid)
+                    await services.tokens.revoke(connection, client_guid=client.guid, token_guid=issued.guid)
                 case "processor":
                     await set_processor_disabled(connection, processor.guid, is_disabled=True)
                 case "client":
@@ -234,7 +233,7 @@ async def test_every_end_of_what_a_token_names_ends_the_token_at_once(
         with pytest.raises(InvalidToken):
             await authenticate(services, token)
         async with services.db.connection() as connection:
-            (issued,) = await services.issuer.tokens_of(connection, client.guid, account_guid=account.guid)
+            (issued,) = await services.tokens.list(connection, client.guid, account_guid=account.guid)
         assert issued.active is False
 
     for deed in ("account", "member", "user", "disabled user", "revoked", "processor"):
@@ -263,7 +262,7 @@ async def test_a_client_that_parts_with_a_processor_ends_its_tokens_and_its_righ
     with pytest.raises(InvalidGrant):
         await exchange(services, processor, code)
     async with services.db.transaction() as connection:
-        (issued,) = await services.issuer.tokens_of(connection, client.guid)
+        (issued,) = await services.tokens.list(connection, client.guid)
         assert issued.active is False
         await enable_processor(
             connection, client_guid=client.guid, processor_guid=processor.guid, now=services.clock.now()
@@ -296,14 +295,23 @@ async def test_a_scope_that_is_not_wholly_the_clients_is_not_found(
     elsewhere = await make_account(services, await make_user(services, client))
     foreign = [
         (stranger, scope_of(account)),
-        (client, Scope(account.user_guid, elsewhere.member_guid, account.guid, reads_protected=True)),
-        (client, Scope(elsewhere.user_guid, account.member_guid, account.guid, reads_protected=True)),
-        (client, Scope(account.user_guid, account.member_guid, elsewhere.guid, reads_protected=True)),
+        (
+            client,
+            Scope(account.user_guid, elsewhere.member_guid, account.guid, [ReadProtected(is_given=True)]),
+        ),
+        (
+            client,
+            Scope(elsewhere.user_guid, account.member_guid, account.guid, [ReadProtected(is_given=True)]),
+        ),
+        (
+            client,
+            Scope(account.user_guid, account.member_guid, elsewhere.guid, [ReadProtected(is_given=True)]),
+        ),
     ]
     for asker, scope in foreign:
         async with services.db.connection() as connection:
             with pytest.raises(NotFound):
-                await services.issuer.issue_code(connection, client_guid=asker.guid, scope=scope)
+                await services.issuer.issue(connection, client_guid=asker.guid, scope=scope)
 
 
 async def test_an_unverified_account_and_a_disabled_user_get_no_code(
@@ -326,9 +334,9 @@ async def test_the_list_of_tokens_shows_first_characters_alone_and_only_the_clie
     token = await make_token(services, account, processor)
     stranger = await make_client(services)
     async with services.db.connection() as connection:
-        (issued,) = await services.issuer.tokens_of(connection, client.guid)
-        assert await services.issuer.tokens_of(connection, stranger.guid) == []
-        assert await services.issuer.tokens_of(connection, client.guid, account_guid="ACT-other") == []
+        (issued,) = await services.tokens.list(connection, client.guid)
+        assert await services.tokens.list(connection, stranger.guid) == []
+        assert await services.tokens.list(connection, client.guid, account_guid="ACT-other") == []
     assert issued.active
     assert token.startswith(issued.first_characters)
     assert len(issued.first_characters) == 12
@@ -340,7 +348,7 @@ async def test_a_client_cannot_revoke_anothers_token(
     token = await make_token(services, account, processor)
     stranger = await make_client(services)
     async with services.db.connection() as connection:
-        (issued,) = await services.issuer.tokens_of(connection, client.guid)
+        (issued,) = await services.tokens.list(connection, client.guid)
         with pytest.raises(NotFound):
-            await services.issuer.revoke(connection, client_guid=stranger.guid, token_guid=issued.guid)
+            await services.tokens.revoke(connection, client_guid=stranger.guid, token_guid=issued.guid)
     assert await authenticate(services, token)

@@ -1,0 +1,333 @@
+"""The only way by which a token reads anything.
+
+One statement authenticates the token, enforces its restrictions, reads, and writes the disclosure:
+
+    reader    the live token, and which restriction refuses this kind of read          (grants)
+    admitted  the same row, if none does; restrictions that count, count here          (grants)
+    page      the rows below `admitted`                                                (vault, model)
+    disclosed one disclosure, with the number of rows in `page`                        (vault)
+
+An answered read writes exactly one disclosure, also where the page is empty: the reader learned that it is. A refused
+read writes none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from coatcheck.clock import Clock
+from coatcheck.db.database import Connection, Parameters, columns, fetch_joined
+from coatcheck.db.fragments import PagedRows
+from coatcheck.errors import InvalidToken
+from coatcheck.grants.restrictions import RESTRICTIONS, ReadKind, Restriction
+from coatcheck.grants.secrets import Kind, PresentedSecret, parse_secret
+from coatcheck.model.accounts import Account, account_row
+from coatcheck.model.paging import Page, PageRequest
+from coatcheck.model.tokens import LiveToken
+from coatcheck.model.transactions import Transaction, TransactionFilter, transaction_rows
+from coatcheck.vault.vault import (
+    AccountNumbers,
+    AccountOwner,
+    Vault,
+    disclosure,
+    number_rows,
+    owner_rows,
+)
+
+Item = TypeVar("Item")
+Restrictions = Sequence[type[Restriction]]
+
+FIRST_PAGE = PageRequest()
+ADMITTED_USER = "(SELECT user_guid FROM admitted)"
+ADMITTED_ACCOUNT = "(SELECT account_guid FROM admitted)"
+BALANCES_AND_NUMBERS = "BALANCES_AND_ACCOUNT_NUMBERS"
+"""What the disclosure names where a payment account is read with its full numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosed(Page[Item]):
+    """A page that was read for a token, and the token."""
+
+    token: LiveToken
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentAccount:
+    """An account with its balances, and its full numbers if the token may read them and the vault has them."""
+
+    account: Account
+    numbers: AccountNumbers | None
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A read of a token."""
+
+    sql: str
+    records: tuple[type, ...]
+    """What a row of it has after the token and the verdict."""
+    parameters: Parameters = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    refused_by: int | None
+    """Index of the restriction that refuses the read."""
+    total: int
+
+
+def _reader(kind: ReadKind, restrictions: Restrictions, *, also: str = "") -> str:
+    """The CTE `reader`: the live token, and the index of the first restriction that does not permit the read.
+
+    `also` adds columns, as SQL over `token`.
+    """
+    conditions = [(number, each.permits(kind)) for number, each in enumerate(restrictions)]
+    # IS NOT TRUE: a condition that is NULL refuses.
+    cases = "".join(
+        f" WHEN ({condition}) IS NOT TRUE THEN {number}" for number, condition in conditions if condition
+    )
+    refused_by = f"CASE{cases} END" if cases else "NULL::integer"
+    stored = "".join(f", token.{column}" for each in restrictions for column in each.columns)
+    return f"""reader AS (
+        SELECT {columns(LiveToken, "token.")}{stored}{also}, {refused_by} AS refused_by
+        FROM live_token token
+        WHERE token.expires_week = %(expires_week)s AND token.token_hash = %(token_hash)s
+          AND token.expires_at > %(now)s
+    )"""
+
+
+def _admitted(restrictions: Restrictions, *, unless: str = "false") -> str:
+    """The CTE `admitted`, after those of the restrictions that count. `unless` is a condition over `reader`."""
+    source = "permitted"
+    ctes = [f"permitted AS (SELECT * FROM reader WHERE refused_by IS NULL AND NOT {unless})"]
+    for number, each in enumerate(restrictions):
+        if step := each.admits(source, f"admitted_{number}"):
+            source = f"admitted_{number}"
+            ctes.append(step)
+    return ", ".join([*ctes, f"admitted AS (SELECT * FROM {source})"])
+
+
+def _refused_by(restrictions: Restrictions) -> str:
+    """The index of the restriction that refuses the read, over the alias `r` of `reader`."""
+    steps = [
+        f" WHEN NOT EXISTS (SELECT FROM admitted_{number}) THEN {number}"
+        for number, each in enumerate(restrictions)
+        if each.admits("", "")
+    ]
+    return f"coalesce(r.refused_by, CASE{''.join(steps)} END)" if steps else "r.refused_by"
+
+
+def _below_admitted(kind: ReadKind, restrictions: Restrictions) -> str:
+    """A condition over `n`: the row belongs to the account of `admitted`, and no restriction hides it."""
+    narrowed = (condition for each in restrictions if (condition := each.narrows(kind)))
+    return " AND ".join(
+        [
+            f"n.user_guid = {ADMITTED_USER}",
+            f"n.account_guid = {ADMITTED_ACCOUNT}",
+            *(f"({each})" for each in narrowed),
+        ]
+    )
+
+
+def _disclosed(what: str, count: str) -> str:
+    return disclosure(
+        "admitted", reader_guid="r.processor_guid", record_guid="r.account_guid", what=what, count=count
+    )
+
+
+def page_statement(
+    kind: ReadKind, rows: PagedRows[Any], restrictions: Restrictions, *, unless: str = "false"
+) -> Statement:
+    """Reads a page of rows below `admitted` and discloses it."""
+    return Statement(
+        f"""WITH {_reader(kind, restrictions)}, {_admitted(restrictions, unless=unless)},
+            page AS ({rows.page}),
+            disclosed AS ({_disclosed(f"'{kind}'", "(SELECT count(*) FROM page)")})
+            SELECT {columns(LiveToken, "r.")}, {_refused_by(restrictions)} AS refused_by, {rows.total} AS total,
+                   {rows.columns}
+            FROM reader r LEFT JOIN page p ON true
+            ORDER BY {rows.final_order}""",
+        (rows.record,),
+        rows.parameters,
+    )
+
+
+def numbers_statement(restrictions: Restrictions = RESTRICTIONS) -> Statement:
+    """Reads a page of the full account numbers."""
+    rows = number_rows(_below_admitted(ReadKind.NUMBERS, restrictions))
+    return page_statement(ReadKind.NUMBERS, rows, restrictions)
+
+
+def owners_statement(restrictions: Restrictions = RESTRICTIONS) -> Statement:
+    """Reads a page of the owners."""
+    return page_statement(
+        ReadKind.OWNERS, owner_rows(_below_admitted(ReadKind.OWNERS, restrictions)), restrictions
+    )
+
+
+def transactions_statement(wanted: TransactionFilter, restrictions: Restrictions = RESTRICTIONS) -> Statement:
+    """Reads a page of the transactions; none for a processor that reads owners in their place."""
+    rows = transaction_rows(_below_admitted(ReadKind.TRANSACTIONS, restrictions), wanted)
+    return page_statement(ReadKind.TRANSACTIONS, rows, restrictions, unless="owners_at_transactions")
+
+
+def payment_account_statement(restrictions: Restrictions = RESTRICTIONS) -> Statement:
+    """Reads the account with its balances, and its first numbers if every restriction permits numbers too."""
+    permitted = [f"({each})" for kind in restrictions if (each := kind.permits(ReadKind.NUMBERS))]
+    reads_numbers = f", ({' AND '.join(permitted) or 'true'}) IS TRUE AS reads_numbers"
+    where = _below_admitted(ReadKind.NUMBERS, restrictions)
+    numbers = number_rows(f"{where} AND (SELECT reads_numbers FROM admitted)")
+    what = f"CASE WHEN EXISTS (SELECT FROM page) THEN '{BALANCES_AND_NUMBERS}' ELSE '{ReadKind.BALANCES}' END"
+    return Statement(
+        f"""WITH {_reader(ReadKind.BALANCES, restrictions, also=reads_numbers)}, {_admitted(restrictions)},
+            account_row AS ({account_row(f"user_guid = {ADMITTED_USER} AND guid = {ADMITTED_ACCOUNT}")}),
+            page AS ({numbers.page}),
+            disclosed AS ({_disclosed(what, "1")})
+            SELECT {columns(LiveToken, "r.")}, {_refused_by(restrictions)} AS refused_by, 1 AS total,
+                   {columns(Account, "a.")}, {numbers.columns}
+            FROM reader r LEFT JOIN account_row a ON true LEFT JOIN page p ON true""",
+        (Account, numbers.record),
+    )
+
+
+def authorize_statement(kind: ReadKind, restrictions: Restrictions = RESTRICTIONS) -> Statement:
+    """Reads nothing but the token."""
+    return Statement(
+        f"""WITH {_reader(kind, restrictions)}
+            SELECT {columns(LiveToken, "r.")}, r.refused_by, 0 AS total FROM reader r""",
+        (),
+    )
+
+
+class Access:
+    """Authorises and performs the reads of tokens.
+
+    Every method but `present` raises `InvalidToken` for a token that is unknown, expired or revoked, or that names
+    something deleted or disabled; and the `refusal` of the first restriction that does not permit the read.
+    """
+
+    def __init__(
+        self, clock: Clock, hash_key: bytes, vault: Vault, restrictions: Restrictions = RESTRICTIONS
+    ) -> None:
+        self._clock = clock
+        self._hash_key = hash_key
+        self._vault = vault
+        self._restrictions = restrictions
+        self._numbers = numbers_statement(restrictions)
+        self._owners = owners_statement(restrictions)
+        self._payment_account = payment_account_statement(restrictions)
+
+    def present(self, secret: str) -> PresentedSecret:
+        """The hash of a presented token. It does not query the database.
+
+        Raises:
+            InvalidToken: the text cannot be an access token.
+        """
+        presented = parse_secret(Kind.TOKEN, secret, self._hash_key)
+        if presented is None:
+            raise InvalidToken
+        return presented
+
+    async def authorize(
+        self, connection: Connection, presented: PresentedSecret, kind: ReadKind
+    ) -> LiveToken:
+        """The token, if it may read this kind of data. It reads none, so nothing is counted or disclosed.
+
+        For commands that a token may give, such as starting a balance check.
+        """
+        token, verdict, _ = await self._read(
+            connection, presented, authorize_statement(kind, self._restrictions), FIRST_PAGE
+        )
+        self._check(verdict)
+        return token
+
+    async def numbers(
+        self, connection: Connection, presented: PresentedSecret, page: PageRequest = FIRST_PAGE
+    ) -> Disclosed[AccountNumbers]:
+        """The full account numbers.
+
+        Raises:
+            SealBroken: a row was altered or moved.
+        """
+        token, verdict, rows = await self._read(connection, presented, self._numbers, page)
+        self._check(verdict)
+        numbers = self._vault.open_numbers(token.user_guid, _present(rows))
+        return Disclosed(numbers, verdict.total, page, token)
+
+    async def owners(
+        self, connection: Connection, presented: PresentedSecret, page: PageRequest = FIRST_PAGE
+    ) -> Disclosed[AccountOwner]:
+        """The owners of the account.
+
+        Raises:
+            SealBroken: a row was altered or moved.
+        """
+        token, verdict, rows = await self._read(connection, presented, self._owners, page)
+        self._check(verdict)
+        owners = self._vault.open_owners(token.user_guid, _present(rows))
+        return Disclosed(owners, verdict.total, page, token)
+
+    async def transactions(
+        self,
+        connection: Connection,
+        presented: PresentedSecret,
+        wanted: TransactionFilter,
+        page: PageRequest = FIRST_PAGE,
+    ) -> Disclosed[Transaction] | None:
+        """The transactions of the account that satisfy the filter, newest first.
+
+        None for a processor that is registered to read owners in their place: nothing was read or disclosed.
+        """
+        statement = transactions_statement(wanted, self._restrictions)
+        token, verdict, rows = await self._read(connection, presented, statement, page)
+        if token.owners_at_transactions:
+            return None
+        self._check(verdict)
+        return Disclosed(_present(rows), verdict.total, page, token)
+
+    async def payment_account(self, connection: Connection, presented: PresentedSecret) -> PaymentAccount:
+        """The account with its balances, and its first full numbers if the token may read numbers.
+
+        The one disclosure names `BALANCES`, or `BALANCES_AND_ACCOUNT_NUMBERS` if there are numbers in the answer.
+
+        Raises:
+            SealBroken: the numbers were altered or moved.
+        """
+        token, verdict, rows = await self._read(
+            connection, presented, self._payment_account, PageRequest(size=1)
+        )
+        self._check(verdict)
+        account = rows[0][0]
+        numbers = self._vault.open_numbers(token.user_guid, _present([row[1:] for row in rows]))
+        return PaymentAccount(account, numbers[0] if numbers else None)
+
+    async def _read(
+        self, connection: Connection, presented: PresentedSecret, statement: Statement, page: PageRequest
+    ) -> tuple[LiveToken, _Verdict, Sequence[tuple[Any, ...]]]:
+        """The token, the verdict, and each row's `records`."""
+        rows = await fetch_joined(
+            connection,
+            (LiveToken, _Verdict, *statement.records),
+            statement.sql,
+            {
+                "expires_week": presented.period,
+                "token_hash": presented.hash,
+                "now": self._clock.now(),
+                "size": page.size,
+                "offset": page.offset,
+                **statement.parameters,
+            },
+        )
+        if not rows:
+            raise InvalidToken
+        token, verdict, *_ = rows[0]
+        return token, verdict, [row[2:] for row in rows]
+
+    def _check(self, verdict: _Verdict) -> None:
+        if verdict.refused_by is not None:
+            raise self._restrictions[verdict.refused_by].refusal
+
+
+def _present(rows: Sequence[tuple[Any, ...]]) -> Sequence[Any]:
+    """The only record of each row. An empty page gives one row of nothing but the token."""
+    return [record for (record,) in rows if record.guid is not None]

@@ -1,0 +1,233 @@
+"""Exchanging codes: a processor redeems a code, once, for an access token.
+
+    code --redeem, once--> token
+         `-- again by the same processor, same Idempotency-Key, within a minute --> the same token
+         `-- again by the same processor otherwise --> refused, and the token is revoked (RFC 6749 4.1.2)
+         `-- by anyone else --> refused, nothing changes
+
+One conditional statement redeems: of 300 concurrent exchanges of a code that were read first and marked afterwards,
+all 300 got a token; with this statement exactly one does.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from coatcheck.audit.entries import insert_from
+from coatcheck.audit.journal import Journal
+from coatcheck.clock import Clock
+from coatcheck.config import Settings
+from coatcheck.db.database import Connection, fetch_one
+from coatcheck.errors import InvalidClient, InvalidGrant
+from coatcheck.grants.idempotency import hash_of, open_token, seal_token
+from coatcheck.grants.refusals import REASON, RefusalReason, Refusals
+from coatcheck.grants.restrictions import COLUMNS, RESTRICTIONS
+from coatcheck.grants.secrets import Kind, PresentedSecret, generate, parse_secret, week_of
+from coatcheck.ids import new
+
+RETRY_WINDOW = timedelta(seconds=60)
+"""How long a retry with the same Idempotency-Key gets the same token again."""
+SHOWN_CHARACTERS = 12
+"""Of a token in its client's list: the prefix, the week and 5 of its 43 random characters."""
+
+STORED = ", ".join(COLUMNS)
+EXPIRES_AT = ", ".join(["%(expires_at)s", *(each.expires for each in RESTRICTIONS if each.expires)])
+
+# The conditions are part of the UPDATE, so that of many concurrent exchanges exactly one finds the code unredeemed
+# (RFC 6749 4.1.2, ASVS 10.4.2 and 15.4.2). It checks the processor's key too: a wrong key, or a processor that the
+# client did not enable or that the code is not for, leaves the code unredeemed.
+REDEEM = f"""
+WITH redeemer AS (
+    SELECT p.guid
+    FROM api_key k JOIN processor p ON p.guid = k.owner_guid AND NOT p.is_disabled
+    WHERE k.key_hash = %(key_hash)s AND k.owner_guid = %(processor_guid)s
+      AND (k.expires_at IS NULL OR k.expires_at > %(now)s)
+), redeemed AS (
+    UPDATE authorization_code code
+    SET redeemed_at = %(now)s, redeemed_by = p.guid, token_week = %(token_week)s, token_hash = %(token_hash)s,
+        idempotency_hash = %(idempotency_hash)s, sealed_reply = %(sealed_reply)s
+    FROM redeemer p, client c, end_user u
+    WHERE code.expires_day = %(code_day)s AND code.code_hash = %(code_hash)s
+      AND code.redeemed_at IS NULL AND code.expires_at > %(now)s
+      AND (code.processor_guid IS NULL OR code.processor_guid = p.guid)
+      AND c.guid = code.client_guid AND NOT c.is_disabled
+      AND u.guid = code.user_guid AND NOT u.is_disabled
+      AND EXISTS (SELECT FROM client_processor cp
+                  WHERE cp.client_guid = code.client_guid AND cp.processor_guid = p.guid)
+    RETURNING code.client_guid, code.user_guid, code.member_guid, code.account_guid, code.scope,
+              least({EXPIRES_AT}) AS token_expires_at, {", ".join(f"code.{name}" for name in COLUMNS)}
+), bought AS (
+    INSERT INTO access_token (expires_week, token_hash, guid, client_guid, processor_guid, user_guid, member_guid,
+                              account_guid, scope, first_characters, created_at, expires_at, {STORED})
+    SELECT %(token_week)s, %(token_hash)s, %(token_guid)s, client_guid, %(processor_guid)s, user_guid,
+           member_guid, account_guid, scope, %(first_characters)s, %(now)s, token_expires_at, {STORED}
+    FROM redeemed
+    RETURNING client_guid, guid AS subject
+), audited AS (
+    {insert_from("bought")}
+)
+SELECT p.guid AS processor_guid, r.scope, r.token_expires_at FROM redeemer p LEFT JOIN redeemed r ON true
+"""
+
+# Only the processor that redeemed a code can end its token by presenting the code again. A retry with the
+# Idempotency-Key of the first exchange is no replay. `reason` explains the refusal to the operator.
+REPLAY = f"""
+WITH code AS (
+    SELECT * FROM authorization_code WHERE expires_day = %(code_day)s AND code_hash = %(code_hash)s
+), replayed AS (
+    SELECT * FROM code WHERE redeemed_by = %(processor_guid)s
+), retried AS (
+    SELECT c.sealed_reply, t.scope, t.expires_at
+    FROM replayed c JOIN live_token t ON t.expires_week = c.token_week AND t.token_hash = c.token_hash
+    WHERE c.idempotency_hash = %(idempotency_hash)s AND c.redeemed_at > %(retry_since)s
+), revoked AS (
+    UPDATE access_token t SET revoked_at = %(now)s, revoked_because = 'its code was presented again'
+    FROM replayed c
+    WHERE %(revokes)s AND NOT EXISTS (SELECT FROM retried) AND t.revoked_at IS NULL
+      AND t.expires_week = c.token_week AND t.token_hash = c.token_hash
+    RETURNING t.client_guid, t.guid AS subject
+), audited AS (
+    {insert_from("revoked")}
+)
+SELECT r.sealed_reply, r.scope, r.expires_at, code.client_guid, code.account_guid, {REASON} AS reason
+FROM (SELECT) AS always LEFT JOIN code ON true LEFT JOIN retried r ON true
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """The answer to an exchange. The token is not stored and not shown again."""
+
+    access_token: str = field(repr=False)
+    scope: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Redeemed:
+    processor_guid: str
+    scope: str | None
+    token_expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Replayed:
+    sealed_reply: bytes | None
+    scope: str
+    expires_at: datetime
+    client_guid: str | None
+    account_guid: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """What a processor sent."""
+
+    processor_guid: str
+    code: str = field(repr=False)
+    presented: PresentedSecret | None
+    """The code, if it is well formed."""
+    idempotency_hash: bytes | None = field(repr=False)
+
+    def parameters(self) -> dict[str, object]:
+        return {
+            "processor_guid": self.processor_guid,
+            "code_day": self.presented.period if self.presented else 0,
+            "code_hash": self.presented.hash if self.presented else b"",
+            "idempotency_hash": self.idempotency_hash,
+        }
+
+
+class CodeExchange:
+    """Exchanges authorization codes for access tokens (RFC 6749 4.1.3)."""
+
+    def __init__(self, settings: Settings, clock: Clock, hash_key: bytes, journal: Journal) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._hash_key = hash_key
+        self._journal = journal
+        self._refusals = Refusals(clock, journal)
+
+    async def redeem(
+        self,
+        connection: Connection,
+        *,
+        processor_guid: str,
+        api_key: str,
+        code: str,
+        idempotency_key: str | None = None,
+    ) -> IssuedToken:
+        """Exchanges a code for a token that lives for `token_ttl`, or shorter if its scope says so.
+
+        The caller cannot tell why a code is refused; the log and the audit log say it.
+
+        Raises:
+            InvalidClient: the processor does not exist or is disabled, or the key is not its key. The code stays
+                unredeemed.
+            InvalidGrant: the code cannot be redeemed. If this processor redeemed it before, the token is revoked,
+                unless this is a retry with the same `idempotency_key` or `on_code_reuse` is `reject`.
+        """
+        key = parse_secret(Kind.PROCESSOR_KEY, api_key, self._hash_key)
+        if key is None:
+            raise InvalidClient
+        presented = parse_secret(Kind.CODE, code, self._hash_key)
+        exchange = _Exchange(processor_guid, code, presented, hash_of(idempotency_key, self._hash_key))
+        return await self._redeem(connection, exchange, key) or await self._repeat(connection, exchange)
+
+    async def _redeem(
+        self, connection: Connection, exchange: _Exchange, key: PresentedSecret
+    ) -> IssuedToken | None:
+        """The token, or None if the code cannot be redeemed."""
+        now = self._clock.now()
+        expires_at = now + self._settings.token_ttl
+        token = generate(Kind.TOKEN, self._hash_key, period=week_of(expires_at))
+        redeemed = await fetch_one(
+            connection,
+            _Redeemed,
+            REDEEM,
+            {
+                **exchange.parameters(),
+                "key_hash": key.hash,
+                "now": now,
+                "token_week": token.period,
+                "token_hash": token.hash,
+                "token_guid": new("TKN"),
+                "first_characters": token.text[:SHOWN_CHARACTERS],
+                "expires_at": expires_at,
+                "sealed_reply": seal_token(exchange.code, token.text) if exchange.idempotency_hash else None,
+                **self._journal.draft(actor=exchange.processor_guid, action="token.issued"),
+            },
+        )
+        if redeemed is None:
+            raise InvalidClient
+        if redeemed.scope is None:
+            return None
+        return IssuedToken(token.text, redeemed.scope, redeemed.token_expires_at)
+
+    async def _repeat(self, connection: Connection, exchange: _Exchange) -> IssuedToken:
+        """The same token again for a retry. Anything else is refused."""
+        now = self._clock.now()
+        found = await fetch_one(
+            connection,
+            _Replayed,
+            REPLAY,
+            {
+                **exchange.parameters(),
+                "retry_since": now - RETRY_WINDOW,
+                "revokes": self._settings.on_code_reuse == "revoke",
+                "now": now,
+                **self._journal.draft(actor=exchange.processor_guid, action="token.revoked"),
+            },
+        )
+        assert found is not None, "the statement always gives a row"
+        if found.sealed_reply is not None:
+            return IssuedToken(open_token(exchange.code, found.sealed_reply), found.scope, found.expires_at)
+        reason = RefusalReason(found.reason) if exchange.presented else RefusalReason.MALFORMED
+        await self._refusals.record(
+            connection,
+            processor_guid=exchange.processor_guid,
+            reason=reason,
+            client_guid=found.client_guid,
+            account_guid=found.account_guid,
+        )
+        raise InvalidGrant(detail=reason)

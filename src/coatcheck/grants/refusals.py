@@ -1,0 +1,103 @@
+"""Why a code was refused: for the operator and for the code's client, never for the caller."""
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from coatcheck.audit.entries import Entry
+from coatcheck.audit.journal import Journal
+from coatcheck.clock import Clock
+from coatcheck.db.database import Connection
+
+MOST_PER_PERIOD = 10
+"""Refusals of one processor that one server process records in a period. The log has every one."""
+PERIOD = timedelta(minutes=1)
+
+
+class RefusalReason(StrEnum):
+    """The first condition that failed."""
+
+    MALFORMED = "malformed"
+    """The text cannot be a code."""
+    UNKNOWN = "unknown"
+    """No such code was issued, or it expired more than a month ago."""
+    REDEEMED = "redeemed"
+    OTHER_PROCESSOR = "other_processor"
+    """The client issued the code for another processor."""
+    NOT_ENABLED = "processor_not_enabled"
+    """The operator has not enabled the processor for the code's client."""
+    CLIENT_DISABLED = "client_disabled"
+    USER_DELETED = "user_deleted"
+    USER_DISABLED = "user_disabled"
+    EXPIRED = "expired"
+    CHANGED = "changed"
+    """No condition fails any more: it changed between the exchange and the explanation."""
+
+
+REASON = f"""
+    CASE WHEN code.code_hash IS NULL THEN '{RefusalReason.UNKNOWN}'
+         WHEN code.redeemed_at IS NOT NULL THEN '{RefusalReason.REDEEMED}'
+         WHEN code.processor_guid <> %(processor_guid)s THEN '{RefusalReason.OTHER_PROCESSOR}'
+         WHEN NOT EXISTS (SELECT FROM client_processor cp
+                          WHERE cp.client_guid = code.client_guid AND cp.processor_guid = %(processor_guid)s)
+         THEN '{RefusalReason.NOT_ENABLED}'
+         WHEN NOT EXISTS (SELECT FROM client c WHERE c.guid = code.client_guid AND NOT c.is_disabled)
+         THEN '{RefusalReason.CLIENT_DISABLED}'
+         WHEN NOT EXISTS (SELECT FROM end_user u WHERE u.guid = code.user_guid)
+         THEN '{RefusalReason.USER_DELETED}'
+         WHEN NOT EXISTS (SELECT FROM end_user u WHERE u.guid = code.user_guid AND NOT u.is_disabled)
+         THEN '{RefusalReason.USER_DISABLED}'
+         WHEN code.expires_at <= %(now)s THEN '{RefusalReason.EXPIRED}'
+         ELSE '{RefusalReason.CHANGED}' END"""
+"""A fragment: the reason, over `code`, the row of `authorization_code` or NULL."""
+
+
+class Refusals:
+    """Records refused exchanges in the audit log, at most `MOST_PER_PERIOD` of a processor in each `PERIOD`.
+
+    A processor that repeats a refused exchange in a loop fills the log otherwise. The count is kept by each process:
+    two servers record twice as many.
+    """
+
+    def __init__(self, clock: Clock, journal: Journal) -> None:
+        self._clock = clock
+        self._journal = journal
+        self._since = datetime.min.replace(tzinfo=UTC)
+        self._counts: dict[str, int] = {}
+
+    async def record(
+        self,
+        connection: Connection,
+        *,
+        processor_guid: str,
+        reason: RefusalReason,
+        client_guid: str | None,
+        account_guid: str | None,
+    ) -> None:
+        """Records a refusal in the log of the code's client, or of the operator if the code is unknown.
+
+        Args:
+            connection: the caller's.
+            processor_guid: who presented the code; it is authenticated.
+            reason: the condition that failed.
+            client_guid: whose code it is, if it is known.
+            account_guid: what the code is for, if it is known; otherwise the entry is about the processor.
+        """
+        if self._exceeds(processor_guid):
+            return
+        await self._journal.record(
+            connection,
+            Entry(
+                client_guid=client_guid,
+                actor=processor_guid,
+                action="code.refused",
+                subject=account_guid or processor_guid,
+                detail={"reason": reason},
+            ),
+        )
+
+    def _exceeds(self, processor_guid: str) -> bool:
+        now = self._clock.now()
+        if now - self._since >= PERIOD:
+            self._since, self._counts = now, {}
+        self._counts[processor_guid] = self._counts.get(processor_guid, 0) + 1
+        return self._counts[processor_guid] > MOST_PER_PERIOD

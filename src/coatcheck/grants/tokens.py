@@ -1,0 +1,75 @@
+"""A client's view of the tokens on its users' accounts: the list, and revocation."""
+
+from collections.abc import Sequence
+
+from coatcheck.audit.entries import Entry
+from coatcheck.audit.journal import Journal
+from coatcheck.clock import Clock
+from coatcheck.db.database import Connection, columns, fetch_all, run
+from coatcheck.errors import NotFound
+from coatcheck.model.tokens import TokenRow
+
+LIST = f"""
+SELECT {columns(TokenRow)} FROM (
+    SELECT t.*, t.expires_at > %(now)s AND EXISTS (
+               SELECT FROM live_token l
+               WHERE l.expires_week = t.expires_week AND l.token_hash = t.token_hash) AS active
+    FROM access_token t
+    WHERE t.client_guid = %(client_guid)s
+      AND (%(user_guid)s::text IS NULL OR t.user_guid = %(user_guid)s)
+      AND (%(member_guid)s::text IS NULL OR t.member_guid = %(member_guid)s)
+      AND (%(account_guid)s::text IS NULL OR t.account_guid = %(account_guid)s)
+) AS issued
+ORDER BY created_at DESC, guid DESC
+"""
+
+
+class Tokens:
+    """Lists and revokes a client's tokens."""
+
+    def __init__(self, clock: Clock, journal: Journal) -> None:
+        self._clock = clock
+        self._journal = journal
+
+    async def list(
+        self,
+        connection: Connection,
+        client_guid: str,
+        *,
+        user_guid: str | None = None,
+        member_guid: str | None = None,
+        account_guid: str | None = None,
+    ) -> Sequence[TokenRow]:
+        """The client's tokens, newest first, with those that no longer work. Every guid given narrows the list."""
+        return await fetch_all(
+            connection,
+            TokenRow,
+            LIST,
+            {
+                "client_guid": client_guid,
+                "now": self._clock.now(),
+                "user_guid": user_guid,
+                "member_guid": member_guid,
+                "account_guid": account_guid,
+            },
+        )
+
+    async def revoke(self, connection: Connection, *, client_guid: str, token_guid: str) -> None:
+        """Revokes one of the client's tokens at once. Revoking it again keeps the first instant.
+
+        Raises:
+            NotFound: the client has no such token.
+        """
+        found = await run(
+            connection,
+            """UPDATE access_token SET revoked_at = coalesce(revoked_at, %(now)s),
+                                       revoked_because = coalesce(revoked_because, 'its client revoked it')
+               WHERE client_guid = %(client_guid)s AND guid = %(guid)s""",
+            {"client_guid": client_guid, "guid": token_guid, "now": self._clock.now()},
+        )
+        if not found:
+            raise NotFound
+        await self._journal.record(
+            connection,
+            Entry(client_guid=client_guid, actor=client_guid, action="token.revoked", subject=token_guid),
+        )
