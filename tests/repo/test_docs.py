@@ -305,7 +305,7 @@ def test_every_event_of_the_widget_is_listed():
     }
     assert set(re.findall(r"`(connect/[^`]*\$\{[^`]*)`", source)) == set(built)
     posted = set(re.findall(r'\bpost\("((?:connect/)?\w[^"/ ]*(?:/\w+)*)"', source))
-    listed = [row[0].strip("`") for row in table(CLIENTS, "What it tells")]
+    listed = [row[0].strip("`") for row in table(CLIENTS, "Events")]
     assert sorted(listed) == sorted(posted.union(*built.values()))
 
 
