@@ -50,7 +50,7 @@ class Api:
 
     async def work(self) -> None:
         """Lets the worker do what this client's requests left to do."""
-        await work(self.services, self.caller.guid)
+        await work(self.services)
 
     async def create_user(self, **user: Any) -> str:
         """The guid of a new user."""
@@ -78,22 +78,15 @@ def refusal(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["error"]["type"]
 
 
-async def work(services: Services, client_guid: str) -> None:
-    """Does what the client's jobs and micro-deposits wait for, until nothing does; nobody else's."""
+async def work(services: Services) -> None:
+    """Runs the jobs and sends the micro-deposits that are due, until none is. Delivers no webhook."""
     worker_services = build_worker(services)
     while True:
-        async with services.db.connection() as connection:
-            cursor = await connection.execute(
-                """SELECT user_guid, guid FROM member_job WHERE client_guid = %(guid)s AND state = 'queued'
-                   UNION ALL
-                   SELECT user_guid, guid FROM micro_deposit WHERE client_guid = %(guid)s AND status = 'INITIATED'""",
-                {"guid": client_guid},
-            )
-            waiting = await cursor.fetchall()
-        if not waiting:
+        jobs = await worker_services.scheduler.claim(1)
+        deposits = await worker_services.micro_deposits.claim(1)
+        if not jobs and not deposits:
             return
-        for user_guid, guid in waiting:
-            if guid.startswith("JOB-"):
-                await worker_services.sync.work(user_guid, guid)
-            else:
-                await worker_services.micro_deposits.send(user_guid, guid)
+        for job in jobs:
+            await worker_services.sync.run(job)
+        for deposit in deposits:
+            await worker_services.micro_deposits.send(deposit)

@@ -119,3 +119,10 @@ async def make_home(services: Services, **user: Any) -> Home:
     made = await make_user(services, keyed, **user)
     async with services.db.connection() as connection:
         return Home(services, await find_client(connection, keyed.guid), made)
+
+
+async def clear_jobs(services: Services) -> None:
+    """Removes every member with its jobs, every micro-deposit and every event."""
+    async with services.db.connection() as connection:
+        for table in ("member", "micro_deposit", "event"):
+            await connection.execute(f"DELETE FROM {table}")

@@ -24,7 +24,6 @@ from coatcheck.grants.issue import CodeIssuer
 from coatcheck.grants.links import Links
 from coatcheck.grants.tokens import Tokens
 from coatcheck.grants.widget_sessions import WidgetSessions
-from coatcheck.jobs.queue import Jobs
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.members import Members
 from coatcheck.members.oauth import OAuth
@@ -43,7 +42,6 @@ class Services:
     publisher: EventPublisher
     journal: Journal
     registry: Registry
-    jobs: Jobs
     dependencies: Dependencies
     """Those of the above that `linking` works with; the worker's side of it is made in the worker."""
     members: Members
@@ -84,12 +82,11 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
         async with db.transaction() as connection:
             keyring = await open_keyring(connection, master_keys)
         vault = Vault(clock, master_keys)
-        jobs = Jobs(clock)
-        publisher = EventPublisher(clock, jobs)
+        publisher = EventPublisher(clock)
         journal = Journal(clock, publisher)
         links = Links(settings, clock, keyring.hash_key)
         widget_sessions = WidgetSessions(clock, keyring.hash_key)
-        dependencies = Dependencies(settings, clock, db, vault, registry, journal, jobs)
+        dependencies = Dependencies(settings, clock, db, vault, registry, journal)
         yield Services(
             settings=settings,
             clock=clock,
@@ -98,7 +95,6 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
             publisher=publisher,
             journal=journal,
             registry=registry,
-            jobs=jobs,
             dependencies=dependencies,
             members=Members(dependencies, index_key=keyring.index_key),
             oauth=OAuth(dependencies, links, widget_sessions),

@@ -146,7 +146,7 @@ class Scene:
         while True:
             await self.is_at_work.wait()
             async with self.a_look:
-                await work(self.services, self.api.caller.guid)
+                await work(self.services)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def rest(self) -> None:

@@ -171,10 +171,10 @@ async def test_a_worker_frozen_past_its_lease_and_thawed_saves_nothing(services,
             frozen.tell(signal.SIGCONT)
 
             async def has_noticed():
-                return frozen.log.read_text().count("job.fenced") == len(JobKind)
+                return frozen.log.read_text().count("job.lease_lost") == len(JobKind)
 
             await until(has_noticed, PATIENCE)
-            assert second.log.read_text().count("job.fenced") == 0
+            assert second.log.read_text().count("job.lease_lost") == 0
         assert [await kept(home, member) for member in members.values()] == before
     assert {attempt for _, _, attempt, _ in await home.rows(JOBS)} == {2}
     await is_as_if_nothing_had_happened(home, members)

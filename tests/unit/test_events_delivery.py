@@ -88,7 +88,7 @@ def deliverer(services: Services) -> Deliverer:
 
 def a_deliverer(services: Services, *, allow_private: bool = True) -> Deliverer:
     settings = replace(services.settings, webhook_allow_private=allow_private)
-    return Deliverer(settings, services.clock, services.db, services.vault, services.jobs)
+    return Deliverer(settings, services.clock, services.db, services.vault)
 
 
 async def publish(services: Services, client: Keyed, event: Event = EVENT, *, notify: bool = True) -> str:
@@ -127,11 +127,11 @@ async def state(services: Services, event_guid: str) -> State | None:
     return State(*found[0]) if found else None
 
 
-async def wakes(services: Services, event_guid: str) -> int:
-    (count,) = (
-        await rows(services, "SELECT count(*) FROM pgqueuer WHERE payload = %s", event_guid.encode())
-    )[0]
-    return int(count)
+async def deliver(deliverer: Deliverer, *event_guids: str) -> None:
+    """Makes those of the events' attempts that are due."""
+    for attempt in await deliverer.claim(10_000):
+        if attempt.guid in event_guids:
+            await deliverer.deliver(attempt)
 
 
 async def secret_of(services: Services, client: Keyed) -> str:
@@ -145,7 +145,7 @@ async def test_an_announced_event_arrives_signed_and_byte_for_byte(
     async with receiving(OK) as receiver:
         client = await make_client(services, webhook_url=receiver.url)
         guid = await publish(services, client)
-        await deliverer.deliver(guid)
+        await deliver(deliverer, guid)
     (received,) = receiver.received
     assert received.body == EVENT.payload.encode()
     assert received.headers["content-type"] == "application/json; charset=utf-8"
@@ -166,7 +166,7 @@ async def test_an_announced_event_arrives_signed_and_byte_for_byte(
 
 async def test_an_event_is_stored_with_what_caused_it_or_not_at_all(services: Services) -> None:
     client = await make_client(services, webhook_url="https://hooks.example.com/")
-    before = await rows(services, "SELECT count(*) FROM pgqueuer")
+    before = await rows(services, "SELECT count(*) FROM delivery")
 
     async def fail_after_announcing() -> None:
         async with services.db.transaction() as connection:
@@ -176,9 +176,9 @@ async def test_an_event_is_stored_with_what_caused_it_or_not_at_all(services: Se
     with pytest.raises(ZeroDivisionError):
         await fail_after_announcing()
     assert await events_of(services, client) == []
-    assert await rows(services, "SELECT count(*) FROM pgqueuer") == before
+    assert await rows(services, "SELECT count(*) FROM delivery") == before
     guid = await publish(services, client)
-    assert await wakes(services, guid) == 1
+    assert guid in {attempt.guid for attempt in await a_deliverer(services).claim(10_000)}
 
 
 @pytest.mark.parametrize(("webhook_url", "notify"), [(None, True), ("https://hooks.example.com/", False)])
@@ -188,8 +188,7 @@ async def test_a_client_without_a_url_or_that_asked_not_to_be_told_is_not_told(
     client = await make_client(services, webhook_url=webhook_url)
     guid = await publish(services, client, notify=notify)
     assert await state(services, guid) is None
-    assert await wakes(services, guid) == 0
-    await deliverer.deliver(guid)
+    await deliver(deliverer, guid)
     assert await state(services, guid) is None
 
 
@@ -209,22 +208,20 @@ async def test_a_failing_receiver_is_tried_on_schedule_with_the_same_message_and
         guid = await publish(services, client)
         for attempt, wait in enumerate(WAITS, start=1):
             before = clock.now()
-            await deliverer.deliver(guid)
+            await deliver(deliverer, guid)
             now = await state(services, guid)
             assert now is not None
             assert (now.attempts, now.last_answer, now.has_given_up) == (attempt, "500", False)
             assert now.next_attempt_at is not None
             assert before + wait <= now.next_attempt_at <= clock.now() + 1.1 * wait
-            assert await wakes(services, guid) == 1 + attempt
-            await deliverer.deliver(guid)
+            await deliver(deliverer, guid)
             assert len(receiver.received) == attempt, "it was not due yet"
             clock.advance(now.next_attempt_at - clock.now())
-        await deliverer.deliver(guid)
+        await deliver(deliverer, guid)
         given_up = State(8, None, is_delivered=False, has_given_up=True, last_answer="500")
         assert await state(services, guid) == given_up
-        assert await wakes(services, guid) == 8
         clock.advance(timedelta(days=1))
-        await deliverer.deliver(guid)
+        await deliver(deliverer, guid)
         await deliverer.sweep()
         assert await state(services, guid) == given_up
     assert len(receiver.received) == 8
@@ -248,10 +245,10 @@ async def test_a_receiver_that_recovers_gets_it(
     async with receiving(FAILS, OK) as receiver:
         client = await make_client(services, webhook_url=receiver.url)
         guid = await publish(services, client)
-        await deliverer.deliver(guid)
+        await deliver(deliverer, guid)
         clock.advance(timedelta(seconds=6))
-        await deliverer.deliver(guid)
-        await deliverer.deliver(guid)
+        await deliver(deliverer, guid)
+        await deliver(deliverer, guid)
     assert await state(services, guid) == State(
         2, None, is_delivered=True, has_given_up=False, last_answer="204"
     )
@@ -264,9 +261,9 @@ async def test_gone_ends_the_delivery_for_good(
     async with receiving(GONE, OK) as receiver:
         client = await make_client(services, webhook_url=receiver.url)
         guid = await publish(services, client)
-        await deliverer.deliver(guid)
+        await deliver(deliverer, guid)
         clock.advance(timedelta(days=2))
-        await deliverer.deliver(guid)
+        await deliver(deliverer, guid)
     assert await state(services, guid) == State(
         1, None, is_delivered=False, has_given_up=True, last_answer="410"
     )
@@ -277,7 +274,7 @@ async def test_gone_ends_the_delivery_for_good(
 async def test_every_2xx_is_an_arrival(services: Services, deliverer: Deliverer, status: int) -> None:
     async with receiving(b"HTTP/1.1 %d OK\r\ncontent-length: 0\r\n\r\n" % status) as receiver:
         guid = await publish(services, await make_client(services, webhook_url=receiver.url))
-        await deliverer.deliver(guid)
+        await deliver(deliverer, guid)
     now = await state(services, guid)
     assert now is not None
     assert now.is_delivered
@@ -291,7 +288,7 @@ async def test_every_other_answer_is_a_failure_and_no_redirect_is_followed(
         answer = b"HTTP/1.1 %d No\r\nlocation: %s\r\ncontent-length: 0\r\n\r\n"
         async with receiving(answer % (status, elsewhere.url.encode())) as receiver:
             guid = await publish(services, await make_client(services, webhook_url=receiver.url))
-            await deliverer.deliver(guid)
+            await deliver(deliverer, guid)
     now = await state(services, guid)
     assert now is not None
     assert (now.is_delivered, now.has_given_up, now.last_answer) == (False, False, str(status))
@@ -314,7 +311,7 @@ async def test_a_receiver_that_misbehaves_is_a_failure_and_holds_nobody_up(
     monkeypatch.setattr(delivery, "TIMEOUT", timedelta(seconds=0.3))
     async with receiving(answer) as receiver:
         guid = await publish(services, await make_client(services, webhook_url=receiver.url))
-        await deliverer.deliver(guid)
+        await deliver(deliverer, guid)
         assert len(receiver.received) == 1
     now = await state(services, guid)
     assert now is not None
@@ -325,7 +322,7 @@ async def test_an_answers_body_is_never_read(services: Services, deliverer: Deli
     endless = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000000\r\n\r\n" + b"x" * 100_000
     async with receiving(endless) as receiver:
         guid = await publish(services, await make_client(services, webhook_url=receiver.url))
-        await deliverer.deliver(guid)
+        await deliver(deliverer, guid)
     now = await state(services, guid)
     assert now is not None
     assert now.is_delivered
@@ -335,7 +332,7 @@ async def test_a_receiver_that_is_not_there_is_a_failure(services: Services, del
     async with receiving(OK) as receiver:
         pass
     guid = await publish(services, await make_client(services, webhook_url=receiver.url))
-    await deliverer.deliver(guid)
+    await deliver(deliverer, guid)
     now = await state(services, guid)
     assert now is not None
     assert now.last_answer == "ConnectError"
@@ -345,53 +342,45 @@ async def test_two_workers_never_send_the_same_attempt(services: Services) -> No
     async with receiving(OK) as receiver:
         client = await make_client(services, webhook_url=receiver.url)
         guid = await publish(services, client)
-        await asyncio.gather(*(a_deliverer(services).deliver(guid) for _ in range(8)))
+        await asyncio.gather(*(deliver(a_deliverer(services), guid) for _ in range(8)))
     assert len(receiver.received) == 1
 
 
-async def test_a_worker_that_dies_in_an_attempt_leaves_it_to_the_sweep(
+async def test_a_delivery_whose_worker_died_is_due_again_when_its_lease_ends(
     services: Services, deliverer: Deliverer, clock: MovableClock
 ) -> None:
     async with receiving(HANGS, OK) as receiver:
         client = await make_client(services, webhook_url=receiver.url)
         guid = await publish(services, client)
-        dying = asyncio.create_task(a_deliverer(services).deliver(guid))
+        dying = asyncio.create_task(deliver(a_deliverer(services), guid))
         await receiver.is_called.wait()
         dying.cancel()
         await asyncio.gather(dying, return_exceptions=True)
-        await deliverer.deliver(guid)
-        assert len(receiver.received) == 1, "the dead worker's claim still stands"
-        before = await wakes(services, guid)
-        await deliverer.sweep()
-        assert await wakes(services, guid) == before
-        clock.advance(2 * delivery.CLAIM)
-        await deliverer.sweep()
-        assert await wakes(services, guid) == before + 1
-        await deliverer.deliver(guid)
+        await deliver(deliverer, guid)
+        assert len(receiver.received) == 1, "the dead worker's lease has not ended"
+        clock.advance(delivery.LEASE)
+        await deliver(deliverer, guid)
     assert await state(services, guid) == State(
         2, None, is_delivered=True, has_given_up=False, last_answer="204"
     )
 
 
-async def test_a_worker_that_slept_through_its_claim_changes_nothing(
+async def test_a_worker_that_slept_through_its_lease_changes_nothing(
     services: Services, deliverer: Deliverer, clock: MovableClock
 ) -> None:
-    async with receiving(HANGS, OK) as receiver:
+    async with receiving(OK, FAILS) as receiver:
         client = await make_client(services, webhook_url=receiver.url)
         guid = await publish(services, client)
         slow = a_deliverer(services)
-        attempt = await slow._claim(guid)
-        assert attempt is not None
-        clock.advance(delivery.CLAIM)
-        receiver.answers.pop(0)
-        await deliverer.deliver(guid)
+        (attempt,) = [each for each in await slow.claim(10_000) if each.guid == guid]
+        clock.advance(delivery.LEASE)
+        await deliver(deliverer, guid)
         arrived = await state(services, guid)
-        before = await wakes(services, guid)
-        await slow._settle(attempt, "500", is_delivered=False, wait=timedelta(seconds=5))
+        await slow.deliver(attempt)
+    assert len(receiver.received) == 2
     assert arrived is not None
     assert arrived.is_delivered
     assert await state(services, guid) == arrived
-    assert await wakes(services, guid) == before
 
 
 async def test_a_client_that_was_disabled_or_lost_its_url_is_told_nothing_more(
@@ -404,8 +393,8 @@ async def test_a_client_that_was_disabled_or_lost_its_url_is_told_nothing_more(
         async with services.db.transaction() as connection:
             await set_client_disabled(connection, disabled.guid, is_disabled=True)
             await connection.execute("UPDATE client SET webhook_url = NULL WHERE guid = %s", (without.guid,))
+        await deliver(deliverer, *guids)
         for guid in guids:
-            await deliverer.deliver(guid)
             assert await state(services, guid) == State(
                 1, None, is_delivered=False, has_given_up=True, last_answer="no receiver"
             )
@@ -416,7 +405,7 @@ async def test_without_the_setting_nothing_goes_to_this_machine(services: Servic
     async with receiving(OK) as receiver:
         for url in (receiver.url, receiver.url.replace("http://", "https://"), "https://127.0.0.1:8443/"):
             guid = await publish(services, await make_client(services, webhook_url=url))
-            await a_deliverer(services, allow_private=False).deliver(guid)
+            await deliver(a_deliverer(services, allow_private=False), guid)
             now = await state(services, guid)
             assert now is not None
             assert (now.is_delivered, now.has_given_up) == (False, False)
@@ -436,7 +425,7 @@ async def test_what_is_echoed_cannot_become_a_header_of_its_own(
     async with receiving(OK) as receiver:
         client = await make_client(services, webhook_url=receiver.url)
         event = Event("BALANCE", "{}", kept)
-        await deliverer.deliver(await publish(services, client, event))
+        await deliver(deliverer, await publish(services, client, event))
     (received,) = receiver.received
     assert received.headers["x-callback-payload"] == sent
     assert "x-evil" not in received.headers
@@ -445,7 +434,7 @@ async def test_what_is_echoed_cannot_become_a_header_of_its_own(
 async def test_nothing_is_echoed_where_nothing_was_sent(services: Services, deliverer: Deliverer) -> None:
     async with receiving(OK) as receiver:
         client = await make_client(services, webhook_url=receiver.url)
-        await deliverer.deliver(await publish(services, client, Event("BALANCE", "{}")))
+        await deliver(deliverer, await publish(services, client, Event("BALANCE", "{}")))
     assert "x-callback-payload" not in receiver.received[0].headers
 
 
@@ -469,7 +458,7 @@ async def test_reading_the_secret_to_sign_is_written_down_under_the_event(
         client = await make_client(services, webhook_url=receiver.url)
         await secret_of(services, client)
         guid = await publish(services, client)
-        await deliverer.deliver(guid)
+        await deliver(deliverer, guid)
     assert await rows(
         services, "SELECT reader_guid, what FROM disclosure WHERE user_guid = %s", client.guid
     ) == [(guid, "WEBHOOK_SECRET")]

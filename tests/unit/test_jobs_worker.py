@@ -1,22 +1,36 @@
-"""The worker at work: picking, stopping, and outliving its database connections."""
+"""The worker: runs what is due, shares slots fairly, stops in order, and survives lost connections."""
 
 import asyncio
-import time
+from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
+import pytest
 from structlog.testing import capture_logs
 
 from coatcheck import worker
 from coatcheck.app import build
 from coatcheck.connectors.contract import JobKind
-from coatcheck.jobs.queue import TaskKind
-from coatcheck.worker import TaskRunner, TwoLines, run_pending
-from tests.member_setup import make_home, until
+from coatcheck.jobs import runner
+from coatcheck.jobs.notifications import notify_workers
+from coatcheck.jobs.tasks import TaskKind
+from coatcheck.members.job_scheduler import JobScheduler
+from coatcheck.members.outcome import JobFinisher
+from coatcheck.vault.vault import SecretKind
+from coatcheck.worker import WorkerServices, run_pending
+from tests.gated_bank import GatedBank
+from tests.member_setup import clear_jobs, make_home, until
 
-STATES = "SELECT state, attempt, pickups FROM member_job WHERE user_guid = %(user)s ORDER BY created_at, guid"
+STATES = "SELECT state, attempt, claims FROM member_job WHERE user_guid = %(user)s ORDER BY created_at, guid"
 IMPATIENT = timedelta(seconds=0.5)
+
+
+@pytest.fixture(autouse=True)
+async def _no_jobs(services):
+    """A worker runs any client's jobs."""
+    await clear_jobs(services)
 
 
 @asynccontextmanager
@@ -44,8 +58,7 @@ async def is_running(home):
 
 async def test_a_job_is_done_without_waiting_for_a_poll_or_a_sweep(services, monkeypatch):
     monkeypatch.setattr(worker, "SWEEP", timedelta(hours=1))
-    monkeypatch.setattr(worker, "POLL", timedelta(hours=1))
-    await run_pending(services)
+    monkeypatch.setattr(runner, "POLL", timedelta(hours=1))
     home = await make_home(services)
     async with working(services):
         for login in ("one+no_tx", "two+no_tx", "three+no_tx"):
@@ -54,48 +67,40 @@ async def test_a_job_is_done_without_waiting_for_a_poll_or_a_sweep(services, mon
             await until(has_status(home, member, "CONNECTED"))
 
 
-async def test_asking_does_not_wait_for_listening(url):
-    async with (
-        worker._connected(url) as asking,
-        worker._connected(url) as listening,
-        TwoLines(asking, listening) as lines,
-    ):
-        heard = []
-        await lines.add_listener("test_channel", heard.append)
-        begun = time.monotonic()
-        for _ in range(10):
-            await asyncio.sleep(0.01)  # as long as the listener needs to take its connection again
-            await lines.fetch("SELECT 1")
-        assert time.monotonic() - begun < 2, "on one connection each would wait up to a second"
-        await lines.notify("test_channel", "hello")
-        await until(lambda: has(heard, "hello"))
+async def test_every_kind_of_task_is_run_without_waiting_for_a_poll(services, monkeypatch):
+    monkeypatch.setattr(runner, "POLL", timedelta(hours=1))
+    home, done = await make_home(services), set()
+    claims = {}
 
+    def claim_of(task_kind):
+        async def claim(limit):
+            return [partial(run, task_kind)] if task_kind in due else []
 
-async def has(heard, word):
-    return word in heard
+        return claim
 
+    async def run(task_kind):
+        due.discard(task_kind)
+        done.add(task_kind)
 
-async def test_every_duty_hears_of_its_wake_ups(services, monkeypatch):
-    monkeypatch.setattr(worker, "POLL", timedelta(hours=1))
-    monkeypatch.setattr(worker, "SWEEP", timedelta(hours=1))
-    home = await make_home(services)
+    due = set()
+    claims = {task_kind: claim_of(task_kind) for task_kind in TaskKind}
+    monkeypatch.setattr(worker.WorkerServices, "claims", property(lambda _: claims))
     async with working(services):
-        await asyncio.sleep(0.3)
+        await until(lambda: is_back(home))
         for task_kind in TaskKind:
+            due.add(task_kind)
             async with services.db.connection() as connection:
-                await services.jobs.wake(connection, task_kind, f"{home.user.guid}/nothing")
-        await until(lambda: is_empty(home))
+                await notify_workers(connection, task_kind)
 
+        async def are_done():
+            return done == set(TaskKind)
 
-async def is_empty(home):
-    left = "SELECT FROM pgqueuer WHERE convert_from(payload, 'UTF8') LIKE %(user)s || '/%%'"
-    return await home.rows(left) == []
+        await until(are_done)
 
 
 async def test_a_hung_bank_delays_no_other(settings, clock):
     narrow = replace(settings, institution_concurrency=2, worker_concurrency=4)
     async with build(narrow, clock) as services:
-        await run_pending(services)
         hung, home = await make_home(services), await make_home(services)
         async with working(services, IMPATIENT):
             for number in range(6):
@@ -127,35 +132,24 @@ async def test_what_takes_too_long_then_is_handed_over_at_once(services):
     async with working(services, IMPATIENT):
         await until(lambda: is_running(home))
     assert await home.rows(STATES) == [("queued", 1, 0)]
-    ((count,),) = await home.rows(
-        "SELECT count(*) FROM pgqueuer WHERE convert_from(payload, 'UTF8') LIKE %(user)s || '/%%'"
-    )
-    assert count == 1
     await home.rows("DELETE FROM member WHERE user_guid = %(user)s")
 
 
-async def test_wake_ups_that_waited_for_a_slot_are_left_to_others(settings, clock):
+async def test_jobs_that_wait_for_a_slot_are_left_to_others(settings, clock):
     async with build(replace(settings, worker_concurrency=1), clock) as services:
-        await run_pending(services)
         hung, waiting = await make_home(services), await make_home(services)
         async with working(services, IMPATIENT):
             await hung.connect("mxuser+hang")
             await until(lambda: is_running(hung))
             member = await waiting.connect("mxuser+no_tx")
-            picked = "SELECT status FROM pgqueuer WHERE convert_from(payload, 'UTF8') LIKE %(user)s || '/%%'"
-            await until(lambda: is_picked(waiting, picked))
-        assert await waiting.rows(picked) == [("queued",)]
+        assert await waiting.rows(STATES) == [("queued", 0, 0)]
         await hung.rows("DELETE FROM member WHERE user_guid = %(user)s")
         await run_pending(services)
         assert (await waiting.again(member)).connection_status == "CONNECTED"
 
 
-async def is_picked(home, statement):
-    return await home.rows(statement) == [("picked",)]
-
-
 async def test_a_worker_whose_connections_were_cut_goes_on(services, monkeypatch):
-    monkeypatch.setattr(worker, "POLL", timedelta(seconds=0.3))
+    monkeypatch.setattr(runner, "POLL", timedelta(hours=1))
     home = await make_home(services)
     async with working(services):
         before = await home.connect("before+no_tx")
@@ -172,39 +166,92 @@ async def test_a_worker_whose_connections_were_cut_goes_on(services, monkeypatch
 async def is_back(home):
     """`doctor` sees it by its connections."""
     lines = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'coatcheck worker'"
-    return await home.rows(lines) == [(2,)]
+    return await home.rows(lines) == [(1,)]
 
 
-async def test_a_duty_that_fails_is_named_in_the_log_and_stops_nothing(services):
+async def test_a_task_that_fails_is_named_in_the_log_and_stops_nothing(services, monkeypatch):
     home = await make_home(services)
+    failing = iter([ValueError("a-secret")])
+    finish = JobFinisher.finish_job
+
+    async def fail_once(*arguments):
+        if error := next(failing, None):
+            raise error
+        await finish(*arguments)
+
+    monkeypatch.setattr(JobFinisher, "finish_job", fail_once)
     with capture_logs() as logs:
         async with working(services):
-            async with services.db.connection() as connection:
-                await services.jobs.wake(connection, TaskKind.MEMBER_JOB, "a-secret-key/of/three")
+            await home.connect("first+no_tx")
             member = await home.connect("mxuser+no_tx")
             await until(has_status(home, member, "CONNECTED"))
-    failed = [entry for entry in logs if entry["event"] == "duty.failed"]
-    assert [(entry["task_kind"], entry["error"]) for entry in failed] == [("member_job", "TypeError")]
-    assert "a-secret-key" not in str(logs)
+    assert "a-secret" not in str(logs)
     assert {"worker.ready", "worker.stopped"} <= {entry["event"] for entry in logs}
 
 
-async def test_the_worker_sweeps_and_keeps_house_without_being_asked(services):
-    home = await make_home(services)
-    member = await home.connect("mxuser+no_tx")
-    await home.rows("DELETE FROM pgqueuer")
-    await home.rows(
-        "UPDATE member_job SET created_at = created_at - interval '1 minute' WHERE user_guid = %(user)s"
+async def test_the_worker_does_its_periodic_work_when_it_starts_and_again(services, monkeypatch):
+    counts = Counter()
+    sweep, refresh, maintain = WorkerServices.sweep, JobScheduler.refresh, worker.run_maintenance
+
+    async def counting(name, action, *arguments):
+        counts[name] += 1
+        if counts[name] == 2:
+            raise OSError
+        return await action(*arguments)
+
+    monkeypatch.setattr(WorkerServices, "sweep", lambda self: counting("sweep", sweep, self))
+    monkeypatch.setattr(JobScheduler, "refresh", lambda self: counting("refresh", refresh, self))
+    monkeypatch.setattr(
+        worker, "run_maintenance", lambda services: counting("maintenance", maintain, services)
     )
+    for name in ("SWEEP", "REFRESH", "MAINTENANCE"):
+        monkeypatch.setattr(worker, name, timedelta(seconds=0.05))
+
+    async def are_repeated():
+        return all(counts[name] >= 3 for name in ("sweep", "refresh", "maintenance"))
+
+    with capture_logs() as logs:
+        async with working(services):
+            await until(are_repeated)
+    failed = [entry["action"] for entry in logs if entry["event"] == "worker.periodic_failed"]
+    assert sorted(failed) == ["maintenance", "refresh", "sweep"], "a failure does not end it"
+
+
+async def test_a_running_worker_creates_the_partitions(services):
+    home = await make_home(services)
     async with working(services):
-        await until(has_status(home, member, "CONNECTED"))
-    partitions = "SELECT count(*) > 10 FROM pg_inherits"
-    assert await home.rows(partitions) == [(True,)]
+
+        async def are_there():
+            return await home.rows("SELECT count(*) > 10 FROM pg_inherits") == [(True,)]
+
+        await until(are_there)
+
+
+async def test_a_running_worker_starts_the_daily_aggregation(services, clock):
+    home = await make_home(services)
+    member = await home.connected("mxuser+no_tx")
+    clock.advance(services.settings.background_interval + timedelta(seconds=1))
+    before = await home.again(member)
+    async with working(services):
+
+        async def is_aggregated():
+            return (await home.again(member)).aggregated_at > before.aggregated_at
+
+        await until(is_aggregated)
+    assert [each["is_background"] for each in await home.events("AGGREGATION")] == [False, True]
+
+
+async def test_a_running_worker_ends_what_nobody_answered(services, clock):
+    home = await make_home(services)
+    member = await home.connected("mxuser+no_tx", "challenge")
+    assert member.connection_status == "CHALLENGED"
+    clock.advance(services.settings.mfa_ttl + timedelta(seconds=1))
+    async with working(services):
+        await until(has_status(home, member, "EXPIRED"))
 
 
 async def test_two_workers_do_every_job_once(settings, clock):
     async with build(settings, clock) as one, build(settings, clock) as two:
-        await run_pending(one)
         home = await make_home(one)
         async with working(one), working(two):
             members = [await home.connect(f"user-{number}+no_tx") for number in range(12)]
@@ -212,26 +259,6 @@ async def test_two_workers_do_every_job_once(settings, clock):
                 await until(has_status(home, member, "CONNECTED"))
         assert await home.rows(STATES) == [("ended", 1, 1)] * 12
         assert len(await home.events("AGGREGATION")) == 12
-
-
-async def test_a_shift_does_as_many_at_once_as_it_has_slots_for_each_duty():
-    gate, begun = asyncio.Event(), []
-
-    async def do(key: str) -> None:
-        begun.append(key)
-        await gate.wait()
-
-    shift = TaskRunner({TaskKind.MEMBER_JOB: do, TaskKind.DELIVERY: do}, slots=2)
-    taking = [asyncio.create_task(shift.take(TaskKind.MEMBER_JOB, str(number))) for number in range(4)]
-    assert await shift.take(TaskKind.DELIVERY, "delivery")
-    for _ in range(20):
-        await asyncio.sleep(0)
-    assert sorted(begun) == ["0", "1", "delivery"]
-    gate.set()
-    assert await asyncio.gather(*taking) == [True] * 4
-    await shift.end(timedelta(seconds=1))
-    assert sorted(begun) == ["0", "1", "2", "3", "delivery"]
-    assert not await shift.take(TaskKind.MEMBER_JOB, "too late")
 
 
 async def test_a_job_asked_for_again_and_again_runs_again_and_again(services):
@@ -247,3 +274,122 @@ async def test_a_job_asked_for_again_and_again_runs_again_and_again(services):
 
 async def is_idle(home, member):
     return not (await home.again(member)).is_being_aggregated
+
+
+# --- sharing (the bank waits for the test, so that nothing depends on time) --------------------------------
+
+
+@asynccontextmanager
+async def gated(settings, clock, monkeypatch, bank=None):
+    """Services whose bank answers when the test lets it."""
+    bank = bank or GatedBank()
+    monkeypatch.setattr(runner, "POLL", timedelta(hours=1))
+    async with build(settings, clock) as services:
+        bank.attach(services, monkeypatch)
+        yield services, bank
+
+
+async def enqueue(home, count):
+    """Members with credentials and a queued job each, written as fast as the database can."""
+    added = await home.rows(
+        """WITH added AS (
+               INSERT INTO member (user_guid, guid, client_guid, institution_code, institution_guid, name,
+                                   connection_status, created_at, updated_at)
+               SELECT %(user)s, 'MBR-' || gen_random_uuid(), %(client)s, 'mxbank', 'INS-1', 'MX Bank', 'CREATED',
+                      now(), now()
+               FROM generate_series(1, %(count)s) RETURNING guid)
+           INSERT INTO member_job (user_guid, guid, client_guid, member_guid, institution_code, kind, state,
+                                   requested_by, created_at, queued_at)
+           SELECT %(user)s, 'JOB-' || gen_random_uuid(), %(client)s, guid, 'mxbank', 'AGGREGATION', 'queued', 'test',
+                  now(), now() FROM added RETURNING member_guid""",
+        client=home.client.guid,
+        count=count,
+    )
+    async with home.services.db.transaction() as connection:
+        for (member_guid,) in added:
+            await home.services.vault.store_secret(
+                connection,
+                owner_guid=home.user.guid,
+                record_guid=member_guid,
+                kind=SecretKind.CREDENTIALS,
+                value=b"{}",
+            )
+        await notify_workers(connection, TaskKind.MEMBER_JOB)
+
+
+async def test_200_members_at_one_bank_keep_its_slots_busy_until_the_last(settings, clock, monkeypatch):
+    async with gated(settings, clock, monkeypatch) as (services, bank):
+        await enqueue(await make_home(services), 200)
+        slots = settings.institution_concurrency
+        async with working(services):
+            for done in range(200 - slots + 1):
+                await bank.has(running=slots, started=done + slots)
+                assert bank.started == done + slots
+                await bank.let_go()
+            await bank.let_go(slots - 1)
+
+
+async def test_jobs_that_end_together_free_a_slot_each(settings, clock, monkeypatch):
+    async with gated(settings, clock, monkeypatch) as (services, bank):
+        await enqueue(await make_home(services), 40)
+        slots = settings.institution_concurrency
+        async with working(services):
+            for turn in range(1, 6):
+                await bank.has(running=slots, started=turn * slots)
+                await bank.let_go(slots)
+        assert bank.started == 40
+
+
+async def test_two_workers_share_an_institutions_slots(settings, clock, monkeypatch):
+    """Twice as many jobs run at once, up to the institution's limit, and each of them once."""
+    bank, narrow = GatedBank(), replace(settings, worker_concurrency=4, institution_concurrency=8)
+    async with (
+        gated(narrow, clock, monkeypatch, bank) as (one, _),
+        gated(narrow, clock, monkeypatch, bank) as (two, _),
+    ):
+        await enqueue(await make_home(one), 40)
+        async with working(one):
+            await bank.has(running=4)
+            async with working(two):
+                for done in range(33):
+                    await bank.has(running=8, started=8 + done)
+                    await bank.let_go()
+                await bank.let_go(7)
+        assert bank.started == 40
+
+
+async def test_a_slot_that_a_stopping_worker_frees_is_filled_by_another(settings, clock, monkeypatch):
+    bank, narrow = GatedBank(), replace(settings, worker_concurrency=2, institution_concurrency=2)
+    async with (
+        gated(narrow, clock, monkeypatch, bank) as (one, _),
+        gated(narrow, clock, monkeypatch, bank) as (two, _),
+    ):
+        await enqueue(await make_home(one), 4)
+        async with working(one) as stop:
+            await bank.has(running=2)
+            async with working(two):
+                stop.set()
+                for done in range(2):
+                    await bank.let_go()
+                    await bank.has(running=2, started=3 + done)
+                await bank.let_go(2)
+
+
+async def test_behind_a_backlog_of_one_client_anothers_job_starts_within_two_turns(
+    settings, clock, monkeypatch
+):
+    async with gated(settings, clock, monkeypatch) as (services, bank):
+        large, small = await make_home(services), await make_home(services)
+        await enqueue(large, 2000)
+        slots = settings.institution_concurrency
+        async with working(services):
+            await bank.has(running=slots)
+            await enqueue(small, 1)
+            for turn in (1, 2):
+                await bank.let_go()
+                await bank.has(running=slots, started=slots + turn)
+            assert await small.rows("SELECT state FROM member_job WHERE user_guid = %(user)s") == [
+                ("running",)
+            ]
+            await large.rows("DELETE FROM member_job WHERE state = 'queued'")
+            await bank.let_go(slots)

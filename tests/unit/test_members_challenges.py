@@ -10,7 +10,7 @@ from coatcheck.errors import ConstraintNotMet, InvalidRequest, UserDisabled
 from coatcheck.worker import run_pending
 from tests.member_setup import make_home
 
-JOB = """SELECT state, attempt, pickups, questions IS NULL, waits_until IS NULL FROM member_job
+JOB = """SELECT state, attempt, claims, questions IS NULL, waits_until IS NULL FROM member_job
          WHERE user_guid = %(user)s"""
 
 

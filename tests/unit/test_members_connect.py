@@ -89,7 +89,7 @@ async def test_credentials_are_sealed_and_nowhere_else(services):
             reader=WorkerReader("JOB-test"),
         )
     assert kept == b'{"LOGIN": "mxuser+no_tx", "PASSWORD": "a-secret-password"}'
-    tables = ("member", "member_job", "sealed_secret", "event", "audit_event", "pgqueuer")
+    tables = ("member", "member_job", "sealed_secret", "event", "audit_event")
     everything = [await home.rows(f"SELECT t::text FROM {table} t") for table in tables]
     assert "a-secret-password" not in str(everything)
     assert b"a-secret-password".hex() not in str(everything)

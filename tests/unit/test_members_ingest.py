@@ -59,7 +59,7 @@ class Field:
             institution_code=self.member.institution_code,
             kind=kind.value,
             attempt=1,
-            pickups=1,
+            claims=1,
             is_background=False,
             include_transactions=include_transactions,
             follow_ups=[],

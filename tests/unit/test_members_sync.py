@@ -1,4 +1,4 @@
-"""The fence: who may work on a job, who may save it, and who looks after what is left lying."""
+"""Leases: which worker may run a job, which may save it, and what ends a job that nobody finishes."""
 
 import asyncio
 import json
@@ -11,41 +11,34 @@ from structlog.testing import capture_logs
 from coatcheck.app import build
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import ConstraintNotMet
+from coatcheck.jobs.tasks import cancel_tasks
 from coatcheck.members import job_rows
-from coatcheck.members.job_rows import JobKey
-from coatcheck.members.sync import end_tasks
 from coatcheck.vault.vault import SecretKind
-from coatcheck.worker import run_pending
-from tests.member_setup import make_home, until
+from coatcheck.worker import build_worker, run_pending
+from tests.member_setup import clear_jobs, make_home, until
 
-JOBS = """SELECT state, attempt, pickups, outcome, reason FROM member_job
+JOBS = """SELECT state, attempt, claims, outcome, reason FROM member_job
           WHERE user_guid = %(user)s ORDER BY created_at, guid"""
-WAKE_UPS = "SELECT count(*) FROM pgqueuer WHERE convert_from(payload, 'UTF8') = %(key)s AND status = 'queued'"
 
 
-async def the_job(home):
-    ((guid,),) = await home.rows(
-        "SELECT guid FROM member_job WHERE user_guid = %(user)s AND state <> 'ended'"
-    )
-    return JobKey(home.user.guid, guid)
+@pytest.fixture(autouse=True)
+async def _no_jobs(services):
+    """Claims take any client's jobs."""
+    await clear_jobs(services)
 
 
-async def claim(home, job=None):
-    settings = home.services.settings
-    async with home.services.db.transaction() as connection:
-        return await job_rows.claim(
-            connection,
-            job or await the_job(home),
-            now=home.services.clock.now(),
-            lease=settings.job_lease,
-            max_claims=settings.job_attempts,
-            max_at_institution=settings.institution_concurrency,
-        )
+async def claim(services, limit=1):
+    return await build_worker(services).scheduler.claim(limit)
+
+
+async def claim_one(home):
+    (job,) = await claim(home.services)
+    assert job.user_guid == home.user.guid
+    return job
 
 
 async def work(home):
-    job = await the_job(home)
-    await home.worker_services.sync.work(job.user_guid, job.guid)
+    await home.worker_services.sync.run(await claim_one(home))
 
 
 async def running(home):
@@ -73,87 +66,6 @@ async def abandon(home, sitting):
     sitting.cancel()
     await asyncio.gather(sitting, return_exceptions=True)
     await home.rows("DELETE FROM member WHERE user_guid = %(user)s")
-
-
-async def test_of_simultaneous_claims_one_gets_the_job(settings, clock):
-    async with build(replace(settings, pool_size=20), clock) as services:
-        home = await make_home(services)
-        await home.connect()
-        job = await the_job(home)
-        claims = await asyncio.gather(*(claim(home, job) for _ in range(20)))
-        (got,) = [claimed for claimed in claims if claimed]
-        assert (got.attempt, got.pickups) == (1, 1)
-        assert (await home.rows(JOBS))[0][:3] == ("running", 1, 1)
-
-
-async def test_a_job_is_claimed_again_only_when_its_lease_has_run_out(services, clock):
-    home = await make_home(services)
-    await home.connect()
-    first = await claim(home)
-    assert await claim(home) is None
-    clock.advance(services.settings.job_lease + timedelta(seconds=1))
-    second = await claim(home)
-    assert (first.attempt, second.attempt) == (1, 2)
-
-
-async def test_a_renewed_lease_keeps_the_job(services, clock):
-    home = await make_home(services)
-    await home.connect()
-    job = await claim(home)
-    clock.advance(services.settings.job_lease - timedelta(seconds=5))
-    async with services.db.connection() as connection:
-        assert await job_rows.renew(connection, job, clock.now() + services.settings.job_lease)
-    clock.advance(timedelta(seconds=10))
-    assert await claim(home) is None
-
-
-async def test_an_institution_has_room_for_so_many_and_no_more_even_in_a_race(settings, clock):
-    async with build(replace(settings, institution_concurrency=3, pool_size=20), clock) as services:
-        homes = [await make_home(services) for _ in range(8)]
-        for home in homes:
-            await home.connect(institution="zephyrine_bank")
-        claims = await asyncio.gather(*(claim(home) for home in homes))
-        assert sum(claimed is not None for claimed in claims) == 3
-        elsewhere = await make_home(services)
-        await elsewhere.connect(institution="three_herons_bank")
-        assert await claim(elsewhere) is not None, "a full bank is nobody else's trouble"
-        clock.advance(services.settings.job_lease + timedelta(seconds=1))
-        again = await asyncio.gather(*(claim(home) for home in homes))
-        assert sum(claimed is not None for claimed in again) == 3, "the dead hold no room"
-
-
-async def test_who_finishes_wakes_who_waits_longest_and_users_go_first(settings, clock):
-    async with build(replace(settings, institution_concurrency=1), clock) as services:
-        waiting = []
-        for is_background in (True, False, False):
-            home = await make_home(services)
-            member = await home.connect(institution="rooksbridge_bank", skip_aggregation=True)
-            await home.start(member, JobKind.AGGREGATION, is_background=is_background)
-            waiting.append((home, (await the_job(home)).key))
-            clock.advance(timedelta(seconds=1))
-        async with services.db.connection() as connection:
-            assert (await job_rows.next_of_institution(connection, "rooksbridge_bank")).key == waiting[1][1]
-        await work(waiting[1][0])
-        counts = [await home.rows(WAKE_UPS, key=key) for home, key in waiting]
-        assert counts == [[(1,)], [(1,)], [(2,)]], "the oldest user's job got a second wake-up"
-        await run_pending(services)
-        for home, _ in waiting:
-            assert (await home.rows(JOBS))[-1][0] == "ended"
-
-
-async def test_a_worker_that_lost_its_job_saves_nothing(services, clock):
-    home = await make_home(services)
-    member = await home.connect("mxuser+slow=1", kinds=(JobKind.AGGREGATION,))
-    slow = asyncio.create_task(work(home))
-    await running(home)
-    clock.advance(services.settings.job_lease + timedelta(seconds=1))
-    with capture_logs() as logs:
-        await work(home)  # another worker, which finds the lease run out, and is as slow
-        await slow
-    assert [entry["event"] for entry in logs] == ["job.lease_lost"]
-    assert await home.rows(JOBS) == [("ended", 2, 2, "CONNECTED", None)]
-    assert len(await home.events("AGGREGATION")) == 1
-    assert (await home.again(member)).connection_status == "CONNECTED"
 
 
 async def test_nothing_is_saved_for_a_member_that_was_deleted_meanwhile(services):
@@ -188,7 +100,7 @@ async def test_a_sitting_stops_when_its_lease_is_found_to_be_anothers(settings, 
         sitting = asyncio.create_task(work(home))
         await running(home)
         clock.advance(services.settings.job_lease + timedelta(seconds=1))
-        stolen = await claim(home)
+        stolen = await claim_one(home)
         await asyncio.wait_for(sitting, 3)
         assert (await home.rows(JOBS))[0][:2] == ("running", stolen.attempt)
         await abandon(home, sitting)
@@ -214,7 +126,7 @@ async def test_a_task_that_swallows_a_cancellation_is_cancelled_again():
 
     task = asyncio.create_task(stubborn())
     await asyncio.sleep(0)
-    await end_tasks(task)
+    await cancel_tasks(task)
     assert task.cancelled()
     assert len(swallowed) == 2
 
@@ -245,7 +157,7 @@ async def test_a_cancelled_sitting_is_handed_over_at_once_and_not_counted_agains
     with pytest.raises(asyncio.CancelledError):
         await sitting
     assert (await home.rows(JOBS))[0][:3] == ("queued", 1, 0)
-    assert await home.rows(WAKE_UPS, key=(await the_job(home)).key) == [(2,)]
+    assert (await claim_one(home)).attempt == 2
     await home.rows("DELETE FROM member WHERE user_guid = %(user)s")
 
 
@@ -253,10 +165,10 @@ async def test_a_job_begun_too_often_is_given_up_with_a_reason(services, clock):
     home = await make_home(services)
     member = await home.connect()
     for attempt in range(1, services.settings.job_attempts + 1):
-        assert (await claim(home)).attempt == attempt
+        assert (await claim_one(home)).attempt == attempt
         clock.advance(services.settings.job_lease + timedelta(seconds=1))
-    await home.worker_services.sync.sweep()
-    await run_pending(services)
+    assert await claim(services) == []
+    await home.worker_services.scheduler.sweep()
     ((state, attempt, _, outcome, reason),) = await home.rows(JOBS)
     assert (state, attempt, outcome) == ("ended", services.settings.job_attempts, "FAILED")
     assert "too often" in reason
@@ -264,34 +176,18 @@ async def test_a_job_begun_too_often_is_given_up_with_a_reason(services, clock):
     assert (member.connection_status, member.is_being_aggregated) == ("FAILED", False)
 
 
-async def test_the_sweep_wakes_a_job_whose_worker_died(services, clock):
+async def test_a_job_whose_worker_died_is_run_again_when_its_lease_has_ended(services, clock):
     home = await make_home(services)
     member = await home.connect()
-    assert await claim(home)
-    await home.rows("DELETE FROM pgqueuer")
+    assert await claim_one(home)
     await home.worker_services.sweep()
     await run_pending(services)
-    assert (await home.again(member)).is_being_aggregated, "its lease still runs"
+    assert (await home.again(member)).is_being_aggregated, "its lease has not ended"
     clock.advance(services.settings.job_lease + timedelta(seconds=1))
     await home.worker_services.sweep()
     await run_pending(services)
     assert (await home.again(member)).connection_status == "CONNECTED"
     assert (await home.rows(JOBS))[0][1] == 2
-
-
-async def test_the_sweep_makes_up_for_a_lost_wake_up_and_leaves_one_alone(services, clock):
-    home = await make_home(services)
-    member = await home.connect()
-    job = await the_job(home)
-    await home.rows("DELETE FROM pgqueuer")
-    await home.worker_services.sweep()
-    assert await home.rows(WAKE_UPS, key=job.key) == [(0,)], "it may still be on its way"
-    clock.advance(timedelta(seconds=11))
-    for _ in range(3):
-        await home.worker_services.sweep()
-    assert await home.rows(WAKE_UPS, key=job.key) == [(1,)]
-    await run_pending(services)
-    assert (await home.again(member)).connection_status == "CONNECTED"
 
 
 async def test_a_user_disabled_meanwhile_is_not_read(services):
@@ -351,20 +247,14 @@ async def test_what_cannot_be_kept_ends_its_job_at_once_and_keeps_nothing_of_it(
 # --- the daily aggregation ---------------------------------------------------------------------------------
 
 
-async def alone(home):
-    """Nobody else's member is due: tests share one database."""
-    await home.rows("UPDATE member SET background_aggregation_is_disabled = true WHERE user_guid <> %(user)s")
-
-
 async def test_a_connected_member_is_read_daily_and_in_the_background(services, clock):
     home = await make_home(services)
-    await alone(home)
     member = await home.connected("mxuser+no_tx")
     clock.advance(services.settings.background_interval - timedelta(minutes=1))
-    assert await home.worker_services.sync.refresh() == 0
+    assert await home.worker_services.scheduler.refresh() == 0
     clock.advance(timedelta(minutes=2))
-    assert await home.worker_services.sync.refresh() == 1
-    assert await home.worker_services.sync.refresh() == 0, "it is on its way"
+    assert await home.worker_services.scheduler.refresh() == 1
+    assert await home.worker_services.scheduler.refresh() == 0, "it is on its way"
     assert (await home.again(member)).is_being_aggregated
     await run_pending(services)
     assert [each["is_background"] for each in await home.events("AGGREGATION")] == [False, True]
@@ -376,42 +266,39 @@ async def test_a_connected_member_is_read_daily_and_in_the_background(services, 
 
 async def test_who_is_not_to_be_read_daily_is_not(services, clock):
     home, disabled = await make_home(services), await make_home(services)
-    await alone(home)
     await home.connected("opted-out+no_tx", background_aggregation_is_disabled=True)
     for login, password in (("denied", "INVALID"), ("asked", "challenge"), ("locked", "LOCKED")):
         await home.connected(login, password)
     await disabled.connected("mxuser+no_tx")
     await disabled.rows("UPDATE end_user SET is_disabled = true WHERE guid = %(user)s")
     clock.advance(2 * services.settings.background_interval)
-    await home.worker_services.sync.refresh()
+    await home.worker_services.scheduler.refresh()
     for each in (home, disabled):
         assert await each.rows("SELECT FROM member_job WHERE user_guid = %(user)s AND is_background") == []
 
 
 async def test_a_member_whose_bank_is_gone_is_due_once_and_never_again(services, clock):
     home = await make_home(services)
-    await alone(home)
     member = await home.connected("mxuser+no_tx")
     await home.rows("UPDATE member SET institution_code = 'gone' WHERE user_guid = %(user)s")
     clock.advance(2 * services.settings.background_interval)
-    assert await home.worker_services.sync.refresh() == 1
+    assert await home.worker_services.scheduler.refresh() == 1
     await run_pending(services)
     member = await home.again(member)
     assert member.connection_status == "DISCONTINUED"
     clock.advance(2 * services.settings.background_interval)
-    assert await home.worker_services.sync.refresh() == 0
+    assert await home.worker_services.scheduler.refresh() == 0
     with pytest.raises(ConstraintNotMet, match="no longer"):
         await home.start(member, JobKind.AGGREGATION)
 
 
 async def test_a_balance_check_does_not_put_the_daily_aggregation_off(services, clock):
     home = await make_home(services)
-    await alone(home)
     member = await home.connected("mxuser+no_tx")
     clock.advance(services.settings.background_interval)
     await home.done(member, JobKind.BALANCE)
     clock.advance(timedelta(seconds=1))
-    assert await home.worker_services.sync.refresh() == 1
+    assert await home.worker_services.scheduler.refresh() == 1
     await run_pending(services)
 
 
@@ -419,20 +306,19 @@ async def test_trouble_at_the_bank_degrades_a_member_in_the_background_and_is_so
     services, clock
 ):
     home = await make_home(services)
-    await alone(home)
     member = await home.connected("mxuser+no_tx")
     async with services.db.transaction() as connection:
         credentials = {"LOGIN": "mxuser+no_tx+http_503", "PASSWORD": "correct"}
         await store_credentials(services, connection, member, credentials)
     clock.advance(services.settings.background_interval + timedelta(seconds=1))
-    await home.worker_services.sync.refresh()
+    await home.worker_services.scheduler.refresh()
     await run_pending(services)
     member = await home.again(member)
     assert member.connection_status == "DEGRADED"
     assert member.aggregated_at > member.successfully_aggregated_at
-    assert await home.worker_services.sync.refresh() == 0
+    assert await home.worker_services.scheduler.refresh() == 0
     clock.advance(timedelta(hours=1, seconds=1))
-    assert await home.worker_services.sync.refresh() == 1
+    assert await home.worker_services.scheduler.refresh() == 1
     await run_pending(services)
 
 

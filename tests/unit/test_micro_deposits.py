@@ -228,7 +228,7 @@ async def test_a_worker_that_dies_while_sending_sends_no_second_time(services, c
     home = await make_home(services)
     deposit = await create(home)
     await home.rows("UPDATE micro_deposit SET status = 'REQUESTED' WHERE user_guid = %(user)s")
-    await home.worker_services.micro_deposits.send(home.user.guid, deposit.guid)
+    assert deposit.guid not in {each.guid for each in await services.micro_deposits.claim(1000)}
     clock.advance(SENDING - timedelta(minutes=1))
     await home.worker_services.sweep()
     assert (await again(home, deposit)).status == "REQUESTED"
@@ -240,14 +240,13 @@ async def test_a_worker_that_dies_while_sending_sends_no_second_time(services, c
     assert (await create(home)).status == "INITIATED", "another try is the user's to make"
 
 
-async def test_the_sweep_makes_up_for_a_lost_wake_up(services, clock):
-    home = await make_home(services)
-    deposit = await create(home)
-    await home.rows("DELETE FROM pgqueuer")
-    clock.advance(timedelta(minutes=1))
-    await home.worker_services.sweep()
-    await run_pending(services)
-    assert (await again(home, deposit)).status == "DEPOSITED"
+async def test_of_simultaneous_claims_one_gets_the_deposits(settings, clock):
+    async with build(replace(settings, pool_size=10), clock) as services:
+        home = await make_home(services)
+        deposit = await create(home)
+        claims = await asyncio.gather(*(services.micro_deposits.claim(1000) for _ in range(10)))
+        claimed = [each.guid for claim in claims for each in claim]
+        assert claimed.count(deposit.guid) == 1
 
 
 async def test_what_was_never_verified_is_removed_with_its_secret_after_three_weeks(services, clock):

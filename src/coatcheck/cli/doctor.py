@@ -19,7 +19,10 @@ from coatcheck.cli.runtime import reached, run
 from coatcheck.clock import SystemClock
 from coatcheck.config import Settings, load
 from coatcheck.errors import CoatcheckError, OperatorError
+from coatcheck.events import delivery
 from coatcheck.grants.secrets import day_of, week_of
+from coatcheck.jobs.notifications import APPLICATION_NAME
+from coatcheck.members import job_rows
 from coatcheck.migrations.revision import HEAD, is_current
 from coatcheck.vault.keys import MasterKeys, open_keyring
 
@@ -254,8 +257,9 @@ async def _keyring(connection: psycopg.AsyncConnection[Any], keys: MasterKeys) -
 async def _worker(connection: psycopg.AsyncConnection[Any]) -> Finding:
     count = await _value(
         connection,
-        "SELECT count(DISTINCT (client_addr, pid)) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND application_name = 'coatcheck worker'",
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = %(name)s",
+        name=APPLICATION_NAME,
     )
     if count:
         return ok("worker", "At least one is connected.")
@@ -263,20 +267,15 @@ async def _worker(connection: psycopg.AsyncConnection[Any]) -> Finding:
 
 
 async def _queue(connection: psycopg.AsyncConnection[Any]) -> Finding:
-    oldest: timedelta | None = await _value(
-        connection,
-        """SELECT now() - min(due) FROM (
-               SELECT created_at FROM member_job WHERE state = 'queued'
-               UNION ALL SELECT lease_until FROM member_job WHERE state = 'running' AND lease_until < now()
-               UNION ALL SELECT next_attempt_at FROM delivery WHERE next_attempt_at < now()
-           ) AS late (due)""",
-    )
-    if oldest is None or oldest <= WAITING:
-        return ok("queue", "Nothing waits that should not.")
+    now = SystemClock().now()
+    due = [await job_rows.oldest_due(connection, now), await delivery.oldest_due(connection, now)]
+    oldest = max((now - since for since in due if since is not None), default=timedelta())
+    if oldest <= WAITING:
+        return ok("queue", "No job or webhook is overdue.")
     return warn(
         "queue",
-        f"Something has been due for {oldest.total_seconds() / 60:.0f} minutes.",
-        "Run more workers (coatcheck work), and see in their log whether a bank hangs.",
+        f"A job or a webhook has been due for {oldest.total_seconds() / 60:.0f} minutes.",
+        "Run more workers (coatcheck work), and look in their log for a bank that does not answer.",
     )
 
 

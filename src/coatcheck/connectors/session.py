@@ -213,7 +213,7 @@ async def _uncancelled(work: Awaitable[T]) -> T:
         loop = asyncio.get_running_loop()
         end = loop.time() + EXCHANGE_GRACE.total_seconds()
         while not task.done() and (left := end - loop.time()) > 0:
-            # Whoever ends a run may cancel it several times (`members.sync.end_tasks`).
+            # Whoever ends a run may cancel it several times (`jobs.tasks.cancel_tasks`).
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait({task}, timeout=left)
         if not task.cancel():

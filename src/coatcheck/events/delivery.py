@@ -1,18 +1,19 @@
-"""Delivering: an event goes out until it arrives, is told to stop, or has been tried often enough.
+"""Sends events to the clients' webhooks.
 
-    claim (one conditional UPDATE) -> POST, outside any transaction -> settle
-      2xx               delivered
-      410               given up: the receiver wants no more of it
-      anything else     tried again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 14 h, then given up
+    claim (the row's lease) --> POST, outside any transaction --> save the outcome, if no later attempt has begun
+      2xx             delivered
+      410             given up: the receiver wants no more of it
+      anything else   tried again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 14 h, then given up
 
-The claim moves `next_attempt_at` past the longest an attempt can take. Two workers therefore never send the same
-attempt, and a worker that dies in one leaves it to the sweep.
+A claim counts an attempt and moves `next_attempt_at` past the longest time that an attempt can take. Two workers
+therefore never send the same attempt, and when a worker dies, the delivery becomes due again.
 """
 
 import asyncio
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from importlib.metadata import version
 
@@ -21,11 +22,10 @@ import structlog
 
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
-from coatcheck.db.database import Database, columns, fetch_all, fetch_one, run
+from coatcheck.db.database import Connection, Database, columns, fetch_all, fetch_one, run
 from coatcheck.errors import InvalidRequest
 from coatcheck.events.signing import signature_headers, signing_secret
 from coatcheck.events.ssrf import check_url, public_only, resolve
-from coatcheck.jobs.queue import Jobs, TaskKind
 from coatcheck.vault.vault import Vault
 
 log = structlog.get_logger(__name__)
@@ -39,20 +39,23 @@ WAITS = (
     timedelta(hours=10),
     timedelta(hours=14),
 )
-"""Between one attempt and the next: 8 attempts over 31 hours (Standard Webhooks; MX: 13 over 24 hours)."""
+"""Between two attempts: 8 attempts over 31 hours (Standard Webhooks; MX: 13 over 24 hours)."""
 SPREAD = 0.1
-"""Up to this much longer, so that the events of one moment do not all come back at one moment."""
+"""Each wait is longer by up to this share, so that events that failed together are not retried together."""
 TIMEOUT = timedelta(seconds=15)
-"""From looking the host up until the answer's status is read."""
-CLAIM = timedelta(seconds=60)
-KEPT = timedelta(days=30)
+"""From the look-up of the host until the status of the answer is read."""
+LEASE = timedelta(seconds=60)
+"""How long a claimed delivery belongs to its worker."""
+RETENTION = timedelta(days=30)
 """How long an event can be looked up."""
 GONE = 410
-SWEEP = 500
+SWEEP_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
-class _Attempt:
+class Attempt:
+    """A claimed delivery."""
+
     guid: str
     client_guid: str
     payload: str
@@ -60,74 +63,64 @@ class _Attempt:
     webhook_url: str | None
     is_disabled: bool
     attempts: int
+    """How many there were, with this one."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Due:
-    event_guid: str
+class _Moment:
+    at: datetime | None
 
 
 class Deliverer:
-    def __init__(self, settings: Settings, clock: Clock, db: Database, vault: Vault, jobs: Jobs) -> None:
+    def __init__(self, settings: Settings, clock: Clock, db: Database, vault: Vault) -> None:
         self._allow_private = settings.webhook_allow_private
         self._clock = clock
         self._db = db
         self._vault = vault
-        self._jobs = jobs
 
-    async def deliver(self, event_guid: str) -> None:
-        """One attempt, if one is due; otherwise nothing. It never raises for what the receiver does."""
-        attempt = await self._claim(event_guid)
-        if attempt is None:
-            return
-        status, answer = await self._try(attempt)
-        is_delivered = 200 <= status < 300
-        has_ended = is_delivered or status == GONE
-        wait = None if has_ended else wait_after(attempt.attempts, attempt.guid)
-        await self._settle(attempt, answer, is_delivered=is_delivered, wait=wait)
-
-    async def sweep(self) -> None:
-        """Wakes what is due and was never woken; removes events that are old enough."""
-        now = self._clock.now()
-        async with self._db.transaction() as connection:
-            due = await fetch_all(
-                connection,
-                _Due,
-                """SELECT event_guid FROM delivery WHERE next_attempt_at <= %(late)s
-                   ORDER BY next_attempt_at LIMIT %(sweep)s""",
-                {"late": now - CLAIM, "sweep": SWEEP},
-            )
-            for delivery in due:
-                await self._jobs.wake(connection, TaskKind.DELIVERY, delivery.event_guid, once=True)
-            await run(
-                connection,
-                """DELETE FROM event WHERE guid IN (
-                       SELECT guid FROM event WHERE created_at < %(old)s LIMIT %(sweep)s)""",
-                {"old": now - KEPT, "sweep": SWEEP},
-            )
-
-    async def _claim(self, event_guid: str) -> _Attempt | None:
+    async def claim(self, limit: int) -> Sequence[Attempt]:
+        """Claims deliveries that are due, the longest due first."""
         now = self._clock.now()
         async with self._db.connection() as connection:
-            return await fetch_one(
+            return await fetch_all(
                 connection,
-                _Attempt,
-                f"""WITH claimed AS (
-                        UPDATE delivery SET attempts = attempts + 1, next_attempt_at = %(until)s
-                        WHERE event_guid = %(guid)s AND next_attempt_at <= %(now)s
-                        RETURNING event_guid, attempts
+                Attempt,
+                f"""WITH due AS (
+                        SELECT event_guid FROM delivery WHERE next_attempt_at <= %(now)s
+                        ORDER BY next_attempt_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+                    ), claimed AS (
+                        UPDATE delivery d SET attempts = attempts + 1, next_attempt_at = %(until)s FROM due
+                        WHERE d.event_guid = due.event_guid RETURNING d.event_guid, d.attempts
                     )
-                    SELECT {columns(_Attempt)} FROM (
+                    SELECT {columns(Attempt)} FROM (
                         SELECT e.guid, e.client_guid, e.payload, e.callback_payload, d.attempts,
                                c.webhook_url, c.is_disabled
                         FROM claimed d JOIN event e ON e.guid = d.event_guid
                         JOIN client c ON c.guid = e.client_guid
-                    ) AS attempt""",
-                {"guid": event_guid, "now": now, "until": now + CLAIM},
+                    ) AS attempt ORDER BY guid""",
+                {"now": now, "until": now + LEASE, "limit": limit},
             )
 
-    async def _try(self, attempt: _Attempt) -> tuple[int, str]:
-        """The answer's status, 0 for none, and what to write down about it."""
+    async def deliver(self, attempt: Attempt) -> None:
+        """Makes a claimed attempt and saves its outcome. Never raises for what the receiver does."""
+        status, answer = await self._try(attempt)
+        is_delivered = 200 <= status < 300
+        has_ended = is_delivered or status == GONE
+        wait = None if has_ended else wait_after(attempt.attempts, attempt.guid)
+        await self._save(attempt, answer, is_delivered=is_delivered, wait=wait)
+
+    async def sweep(self) -> None:
+        """Removes events that are old enough."""
+        async with self._db.transaction() as connection:
+            await run(
+                connection,
+                """DELETE FROM event WHERE guid IN (
+                       SELECT guid FROM event WHERE created_at < %(before)s ORDER BY created_at LIMIT %(batch)s)""",
+                {"before": self._clock.now() - RETENTION, "batch": SWEEP_BATCH},
+            )
+
+    async def _try(self, attempt: Attempt) -> tuple[int, str]:
+        """The status of the answer, 0 where there was none, and the text to save about it."""
         if attempt.webhook_url is None or attempt.is_disabled:
             return GONE, "no receiver"
         try:
@@ -139,11 +132,11 @@ class Deliverer:
             return 0, type(error).__name__
         return status, str(status)
 
-    async def _post(self, attempt: _Attempt, url: str) -> int:
-        """The status of the answer; its body is of no interest and never read.
+    async def _post(self, attempt: Attempt, url: str) -> int:
+        """The status of the answer; its body is never read.
 
         Raises:
-            InvalidRequest: webhooks may not go there.
+            InvalidRequest: webhooks may not be sent to this address.
             httpx.HTTPError: there was no answer.
         """
         async with self._db.transaction() as connection:
@@ -169,13 +162,13 @@ class Deliverer:
         ):
             return response.status_code
 
-    async def _settle(
-        self, attempt: _Attempt, answer: str, *, is_delivered: bool, wait: timedelta | None
+    async def _save(
+        self, attempt: Attempt, answer: str, *, is_delivered: bool, wait: timedelta | None
     ) -> None:
-        """Writes down how the attempt ended, unless a later one has begun."""
+        """Saves how the attempt ended, unless a later one has begun."""
         now = self._clock.now()
-        async with self._db.transaction() as connection:
-            settled = await run(
+        async with self._db.connection() as connection:
+            await run(
                 connection,
                 """UPDATE delivery SET next_attempt_at = %(next)s, delivered_at = %(delivered_at)s,
                                        gave_up_at = %(gave_up_at)s, last_answer = %(answer)s
@@ -189,8 +182,6 @@ class Deliverer:
                     "answer": answer,
                 },
             )
-            if settled and wait is not None:
-                await self._jobs.wake(connection, TaskKind.DELIVERY, attempt.guid, after=wait)
         log.info(
             "webhook.attempted",
             event_guid=attempt.guid,
@@ -201,17 +192,28 @@ class Deliverer:
         )
 
 
+async def oldest_due(connection: Connection, now: datetime) -> datetime | None:
+    """When the delivery that has been due for the longest time became due."""
+    found = await fetch_one(
+        connection,
+        _Moment,
+        "SELECT min(next_attempt_at) AS at FROM delivery WHERE next_attempt_at <= %(now)s",
+        {"now": now},
+    )
+    return found.at if found else None
+
+
 def wait_after(attempts: int, event_guid: str) -> timedelta | None:
     """How long to wait after so many failed attempts, in whole seconds; None to give up."""
     if attempts > len(WAITS):
         return None
-    # The end of a guid is random, and the same each time.
+    # The end of a guid is random, and the same at each attempt.
     share = int(event_guid[-4:], 16) / 0x10000
     return timedelta(seconds=round(WAITS[attempts - 1].total_seconds() * (1 + SPREAD * share)))
 
 
 def _one_line(text: str) -> str:
-    """A header's value is printable ASCII; whatever else was kept is dropped."""
+    """The printable ASCII of the text, which is all that a header may contain."""
     return "".join(character for character in text if character.isascii() and character.isprintable())
 
 

@@ -4,13 +4,13 @@ from coatcheck import ids
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, run
 from coatcheck.events.catalogue import Event
-from coatcheck.jobs.queue import Jobs, TaskKind
+from coatcheck.jobs.notifications import notify_workers
+from coatcheck.jobs.tasks import TaskKind
 
 
 class EventPublisher:
-    def __init__(self, clock: Clock, jobs: Jobs) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._jobs = jobs
 
     async def publish(
         self, connection: Connection, *, client_guid: str, event: Event, notify: bool = True
@@ -44,4 +44,4 @@ class EventPublisher:
             },
         )
         if deliveries:
-            await self._jobs.wake(connection, TaskKind.DELIVERY, guid)
+            await notify_workers(connection, TaskKind.DELIVERY)

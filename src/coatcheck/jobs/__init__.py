@@ -1,1 +1,1 @@
-"""Work for later: tasks, the queue that holds them and the leases under which they run."""
+"""Background tasks: their kinds, notifications to workers, and the runner. The tasks' rows belong to other packages."""

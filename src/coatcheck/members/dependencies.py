@@ -7,7 +7,6 @@ from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.connectors.registry import Registry
 from coatcheck.db.database import Database
-from coatcheck.jobs.queue import Jobs
 from coatcheck.vault.vault import Vault
 
 
@@ -19,4 +18,3 @@ class Dependencies:
     vault: Vault
     registry: Registry
     journal: Journal
-    jobs: Jobs

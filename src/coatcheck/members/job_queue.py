@@ -1,38 +1,31 @@
-"""Where a member's jobs are put, and cleared away, whoever asks for it."""
+"""Enqueues and cancels the jobs of members, in the caller's transaction."""
 
 from coatcheck.audit.entries import Entry
 from coatcheck.db.database import Connection
-from coatcheck.jobs.queue import TaskKind
-from coatcheck.members import job_rows
+from coatcheck.jobs.notifications import notify_workers
+from coatcheck.jobs.tasks import TaskKind
+from coatcheck.members import job_leases, job_rows
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.records import JobRequest, JobResult, LockedMember
+from coatcheck.model.jobs import JobState
 from coatcheck.model.statuses import ConnectionStatus
 
-BACKGROUND_PRIORITY = -10
-"""Of wake-ups nobody waits for."""
 
-
-class Queue:
+class JobQueue:
     def __init__(self, dependencies: Dependencies) -> None:
         self._clock = dependencies.clock
         self._vault = dependencies.vault
         self._journal = dependencies.journal
-        self._jobs = dependencies.jobs
 
-    async def put(
+    async def enqueue(
         self, connection: Connection, member: LockedMember, request: JobRequest, status: ConnectionStatus
     ) -> None:
-        """The job, the status that goes with it, its wake-up and its trace, all in the caller's transaction.
+        """Writes the job, the member's new status and an audit entry, and notifies the workers.
 
-        The member is locked and no job of it is on its way.
+        The member is locked and has no live job.
         """
         job = await job_rows.put_job(connection, member, request, status=status, now=self._clock.now())
-        await self._jobs.wake(
-            connection,
-            TaskKind.MEMBER_JOB,
-            job.key,
-            priority=BACKGROUND_PRIORITY if request.is_background else 0,
-        )
+        await notify_workers(connection, TaskKind.MEMBER_JOB)
         await self._journal.record(
             connection,
             Entry(
@@ -44,11 +37,11 @@ class Queue:
             ),
         )
 
-    async def clear(self, connection: Connection, member: LockedMember, reason: str) -> None:
-        """Ends the job that is on its way, if there is one. Whoever sits at the bank for it will save nothing."""
+    async def cancel(self, connection: Connection, member: LockedMember, reason: str) -> None:
+        """Ends the member's live job, if it has one. A worker that runs it saves nothing."""
         live = await job_rows.live_job(connection, member.user_guid, member.guid)
         if live is None:
             return
-        job_result = JobResult(state="ended", reason=reason, ended_at=self._clock.now())
-        await job_rows.settle(connection, live, job_result, job_rows.LIVE)
+        job_result = JobResult(state=JobState.ENDED, reason=reason, ended_at=self._clock.now())
+        await job_leases.finish(connection, live, job_result, job_leases.LIVE)
         await self._vault.delete(connection, owner_guid=member.user_guid, record_guid=live.guid)

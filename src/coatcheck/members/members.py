@@ -26,11 +26,12 @@ from coatcheck.errors import (
     UserDisabled,
 )
 from coatcheck.events import catalogue
-from coatcheck.jobs.queue import TaskKind
+from coatcheck.jobs.notifications import notify_workers
+from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members import job_rows, member_rows
 from coatcheck.members.credentials import load_credentials, login_hash, store_credentials
 from coatcheck.members.dependencies import Dependencies
-from coatcheck.members.job_queue import Queue
+from coatcheck.members.job_queue import JobQueue
 from coatcheck.members.records import Challenge, JobRequest, LockedMember, MemberChanges, NewMember
 from coatcheck.members.status import MemberEvent, status_after_start, transition
 from coatcheck.members.validation import check_answers, check_credentials, check_jobs, check_sign_in, why_not
@@ -54,8 +55,7 @@ class Members:
         self._vault = dependencies.vault
         self._registry = dependencies.registry
         self._journal = dependencies.journal
-        self._jobs = dependencies.jobs
-        self._queue = Queue(dependencies)
+        self._queue = JobQueue(dependencies)
         self._index_key = index_key
 
     async def connect(self, connection: Connection, user: User, wanted: NewMember) -> tuple[Member, bool]:
@@ -122,7 +122,7 @@ class Members:
                     include_transactions=changes.include_transactions,
                 )
                 check_jobs(self._institution(locked), request.kinds)
-                await self._queue.put(connection, locked, request, ConnectionStatus.UPDATED)
+                await self._queue.enqueue(connection, locked, request, ConnectionStatus.UPDATED)
         changed = await find_member(connection, member.user_guid, member.guid)
         await self._record(
             connection,
@@ -179,7 +179,7 @@ class Members:
             raise ConstraintNotMet(why_not(locked.status))
         if institution.is_throttled and await self._is_throttled(connection, locked, request):
             return member
-        await self._queue.put(connection, locked, request, status)
+        await self._queue.enqueue(connection, locked, request, status)
         return await find_member(connection, locked.user_guid, locked.guid)
 
     async def answer(
@@ -206,12 +206,12 @@ class Members:
             kind=SecretKind.ANSWERS,
             value=json.dumps(check_answers(challenges, answers)).encode(),
         )
-        await job_rows.resume(connection, job)
+        await job_rows.resume(connection, job, now)
         status = transition(MemberEvent.ANSWERED, locked.status)
         await member_rows.change_member(
             connection, locked.user_guid, locked.guid, {"connection_status": status, "updated_at": now}
         )
-        await self._jobs.wake(connection, TaskKind.MEMBER_JOB, job.key)
+        await notify_workers(connection, TaskKind.MEMBER_JOB)
         await self._record(connection, member, "member.answered", detail={"job_guid": job.guid})
         return await find_member(connection, locked.user_guid, locked.guid)
 
@@ -267,7 +267,7 @@ class Members:
             callback_payload=wanted.callback_payload,
             include_transactions=wanted.include_transactions,
         )
-        await self._queue.put(connection, locked, request, ConnectionStatus.CREATED)
+        await self._queue.enqueue(connection, locked, request, ConnectionStatus.CREATED)
 
     async def _write_attributes(
         self, connection: Connection, locked: LockedMember, attributes: Mapping[str, object], now: datetime
@@ -300,7 +300,7 @@ class Members:
         existing = await member_rows.member_with_login(connection, locked.user_guid, institution.code, login)
         if existing is not None and existing != locked.guid:
             raise DuplicateMember(existing)
-        await self._queue.clear(connection, locked, "The credentials were changed.")
+        await self._queue.cancel(connection, locked, "The credentials were changed.")
         await member_rows.change_member(
             connection,
             locked.user_guid,

@@ -35,7 +35,7 @@ from coatcheck.grants.widget_sessions import WidgetSessions
 from coatcheck.members import member_rows
 from coatcheck.members.credentials import store_credentials
 from coatcheck.members.dependencies import Dependencies
-from coatcheck.members.job_queue import Queue
+from coatcheck.members.job_queue import JobQueue
 from coatcheck.members.oauth_states import add_oauth_state, set_result
 from coatcheck.members.records import JobRequest, LockedMember
 from coatcheck.members.return_target import ReturnTarget
@@ -119,7 +119,7 @@ class OAuth:
         self._vault = dependencies.vault
         self._registry = dependencies.registry
         self._journal = dependencies.journal
-        self._queue = Queue(dependencies)
+        self._queue = JobQueue(dependencies)
         self._links = links
         self._widget_sessions = widget_sessions
         self._redirect_uri = dependencies.settings.base_url + RETURN_PATH
@@ -297,7 +297,7 @@ class OAuth:
         return await self._apply(connection, locked, MemberEvent.OAUTH_REFUSED, callback_payload)
 
     async def _start_jobs(self, connection: Connection, locked: LockedMember, window: OAuthWindow) -> Member:
-        await self._queue.clear(connection, locked, "The user signed in again.")
+        await self._queue.cancel(connection, locked, "The user signed in again.")
         member = await self._apply(connection, locked, MemberEvent.OAUTH_COMPLETED, window.callback_payload)
         kinds = tuple(JobKind(kind) for kind in locked.pending_kinds)
         if not kinds and locked.status is not ConnectionStatus.PENDING:
@@ -311,7 +311,7 @@ class OAuth:
             include_transactions=window.include_transactions,
         )
         assert member.connection_status is not None
-        await self._queue.put(connection, locked, request, ConnectionStatus(member.connection_status))
+        await self._queue.enqueue(connection, locked, request, ConnectionStatus(member.connection_status))
         return await find_member(connection, locked.user_guid, locked.guid)
 
     async def _apply(

@@ -13,12 +13,13 @@ from coatcheck.connectors.contract import ChallengeType, Finished, JobKind, Need
 from coatcheck.db.database import Connection
 from coatcheck.errors import BankError, CredentialsDenied, NotFound
 from coatcheck.events import catalogue
-from coatcheck.jobs.queue import TaskKind
-from coatcheck.members import job_rows, member_rows
+from coatcheck.jobs.notifications import notify_workers
+from coatcheck.jobs.tasks import TaskKind
+from coatcheck.members import job_leases, job_rows, member_rows
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.ingest import Ingester, IngestResult
-from coatcheck.members.job_queue import Queue
-from coatcheck.members.job_rows import JobLease
+from coatcheck.members.job_leases import JobLease
+from coatcheck.members.job_queue import JobQueue
 from coatcheck.members.records import (
     Challenge,
     ChallengeOption,
@@ -28,6 +29,7 @@ from coatcheck.members.records import (
     MemberJob,
 )
 from coatcheck.members.status import MemberEvent, status_after_failure, transition
+from coatcheck.model.jobs import JobState
 from coatcheck.model.members import Member, find_member
 from coatcheck.model.statuses import ConnectionStatus
 from coatcheck.vault.vault import SecretKind
@@ -72,8 +74,7 @@ class JobFinisher:
         self._clock = dependencies.clock
         self._vault = dependencies.vault
         self._journal = dependencies.journal
-        self._jobs = dependencies.jobs
-        self._queue = Queue(dependencies)
+        self._queue = JobQueue(dependencies)
         self._ingester = Ingester(dependencies.vault, dependencies.registry)
 
     async def finish_job(
@@ -96,7 +97,7 @@ class JobFinisher:
         except NotFound:
             raise LeaseLost from None
         outcome = determine_outcome(job, member, result, waits_until=now + self._settings.mfa_ttl, now=now)
-        if not await job_rows.settle(connection, job, outcome.job_result, job_lease):
+        if not await job_leases.finish(connection, job, outcome.job_result, job_lease):
             raise LeaseLost
         # The answers have been used, and the connector's `resume` with them.
         await self._vault.delete(connection, owner_guid=job.user_guid, record_guid=job.guid)
@@ -104,9 +105,10 @@ class JobFinisher:
         await self._change_member(connection, job, member, outcome, now)
         await self._publish(connection, job, member, outcome, ingested)
         if isinstance(result, Completed) and job.follow_ups:
-            await self._queue.put(connection, member, _following(job), ConnectionStatus.CONNECTED)
-        if next_job := await job_rows.next_of_institution(connection, job.institution_code):
-            await self._jobs.wake(connection, TaskKind.MEMBER_JOB, next_job.key)
+            await self._queue.enqueue(connection, member, _following(job), ConnectionStatus.CONNECTED)
+        # This frees a slot of the institution, which another worker may be waiting for.
+        if await job_rows.has_queued(connection, job.institution_code):
+            await notify_workers(connection, TaskKind.MEMBER_JOB)
 
     async def _save(
         self, connection: Connection, job: MemberJob, result: Result, now: datetime
@@ -137,7 +139,7 @@ class JobFinisher:
             "updated_at": now,
         }
         # A balance check does not postpone the daily aggregation.
-        if outcome.job_result.state == "ended" and job.kind != JobKind.BALANCE:
+        if outcome.job_result.state is JobState.ENDED and job.kind != JobKind.BALANCE:
             changes["aggregated_at"] = now
             if outcome.status is ConnectionStatus.CONNECTED:
                 changes["successfully_aggregated_at"] = now
@@ -189,7 +191,7 @@ def determine_outcome(
         case Completed(_, data):
             status = transition(MemberEvent.SUCCEEDED, member.status)
             job_result = JobResult(
-                state="ended",
+                state=JobState.ENDED,
                 outcome=status,
                 ended_at=now,
                 is_authenticated=True,
@@ -199,8 +201,8 @@ def determine_outcome(
             )
             return Outcome(job_result, status, 0)
         case NeedsAnswers():
-            questions = job_rows.written_challenges([_challenge(each) for each in result.questions])
-            job_result = JobResult(state="waiting", waits_until=waits_until, questions=questions)
+            questions = job_rows.encode_challenges([_challenge(each) for each in result.questions])
+            job_result = JobResult(state=JobState.WAITING, waits_until=waits_until, questions=questions)
             return Outcome(
                 job_result, transition(MemberEvent.ASKED, member.status), member.credential_failures
             )
@@ -209,11 +211,11 @@ def determine_outcome(
             status = status_after_failure(
                 result, credential_failures=failures, is_background=job.is_background
             )
-            job_result = JobResult(state="ended", outcome=status, reason=result.problem, ended_at=now)
+            job_result = JobResult(state=JobState.ENDED, outcome=status, reason=result.problem, ended_at=now)
             return Outcome(job_result, status, failures)
         case MemberEvent():
             status = transition(result, member.status) or member.status
-            job_result = JobResult(state="ended", outcome=status, reason=REASONS[result], ended_at=now)
+            job_result = JobResult(state=JobState.ENDED, outcome=status, reason=REASONS[result], ended_at=now)
             return Outcome(job_result, status, member.credential_failures)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from coatcheck.connectors.contract import JobKind
+from coatcheck.model.jobs import JobState
 from coatcheck.model.statuses import ConnectionStatus
 
 CHANGEABLE = frozenset({"id", "metadata", "use_cases", "background_aggregation_is_disabled"})
@@ -108,8 +109,14 @@ class LockedMember:
 
 
 @dataclass(frozen=True, slots=True)
+class JobKey:
+    user_guid: str
+    guid: str
+
+
+@dataclass(frozen=True, slots=True)
 class MemberJob:
-    """A job that a worker has claimed. Nothing is saved but by the holder of the newest `attempt`."""
+    """A job that a worker has claimed. Only the holder of the newest `attempt` saves results."""
 
     user_guid: str
     guid: str
@@ -118,19 +125,14 @@ class MemberJob:
     institution_code: str
     kind: str
     attempt: int
-    """The fence: grows with every claim, and never again has the same value."""
-    pickups: int
-    """How often this sitting was claimed; an answer starts a new sitting."""
+    """Grows with every claim and never has the same value again."""
+    claims: int
+    """How often it was claimed since it was enqueued or answered."""
     is_background: bool
     include_transactions: bool
     follow_ups: list[str]
     callback_payload: str | None
     requested_by: str
-
-    @property
-    def key(self) -> str:
-        """How wake-ups name it."""
-        return f"{self.user_guid}/{self.guid}"
 
     @property
     def wants_transactions(self) -> bool:
@@ -154,9 +156,9 @@ class JobRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
-    """How a sitting ended, as its job's row will say."""
+    """How an attempt ended, as its job's row will say."""
 
-    state: str
+    state: JobState
     outcome: str | None = None
     """The connection status it led to."""
     reason: str | None = None

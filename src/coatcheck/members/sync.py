@@ -1,10 +1,8 @@
-"""What a worker does with members' jobs.
+"""Runs a claimed job of a member at its institution and saves the result.
 
-    work:    claim --> run the connector, outside of any transaction, renewing the lease --> save, if it is still ours
-    sweep:   finds jobs whose worker died, that were started too often, or whose questions were not answered
-    refresh: starts the daily aggregations
+    run the connector, outside any transaction, renewing the lease --> save, if the lease is still held
 
-A worker that lost its job (the lease ran out, the credentials changed, the member was deleted) saves nothing.
+A worker that lost the lease meanwhile (it ended, the credentials changed, the member was deleted) saves nothing.
 """
 
 import asyncio
@@ -12,9 +10,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import stamina
 import structlog
@@ -32,46 +28,19 @@ from coatcheck.errors import (
     Unavailable,
     UserDisabled,
 )
-from coatcheck.jobs.queue import TaskKind
-from coatcheck.members import job_rows, member_rows
+from coatcheck.jobs.notifications import notify_workers
+from coatcheck.jobs.tasks import TaskKind, cancel_tasks
+from coatcheck.members import job_leases, member_rows
 from coatcheck.members.dependencies import Dependencies
-from coatcheck.members.job_queue import Queue
-from coatcheck.members.job_rows import JobKey, JobLease
-from coatcheck.members.member_rows import MemberKey
 from coatcheck.members.outcome import Completed, JobFinisher, LeaseLost, Result
-from coatcheck.members.records import JobRequest, MemberJob
-from coatcheck.members.status import BACKGROUND, MemberEvent, status_after_start
+from coatcheck.members.records import MemberJob
+from coatcheck.members.status import MemberEvent
 from coatcheck.vault.vault import SecretKind, WorkerReader
 
 log = structlog.get_logger(__name__)
 
-OURSELVES = "coatcheck"
-"""`requested_by` of the daily aggregation."""
-PATIENCE_WITH_WAKE_UPS = timedelta(seconds=10)
-"""How long a job stays queued before the sweep takes its wake-up for lost."""
-RETRY_DEGRADED = timedelta(hours=1)
-"""How soon a background aggregation is tried again when the institution had trouble."""
-REFRESH_BATCH = 200
 LONGEST_BACKOFF = 2.0
 """Seconds between two attempts to reach the database."""
-
-
-async def end_tasks(*tasks: asyncio.Task[Any]) -> None:
-    """Cancels the tasks until they are done, five times at most, and ignores what they raise.
-
-    Once is not always enough: on Python 3.11 `asyncio.wait_for`, which psycopg waits with, swallows a cancellation
-    that comes at the moment its own wait is over (python/cpython#81839).
-    """
-    pending = set(tasks)
-    for _ in range(5):
-        if not pending:
-            break
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=1)
-    if pending:
-        log.error("task.ignores_cancellation", count=len(pending))
-    await asyncio.gather(*(task for task in tasks if task.done()), return_exceptions=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,106 +62,31 @@ class MemberSync:
         self._db = dependencies.db
         self._vault = dependencies.vault
         self._registry = dependencies.registry
-        self._jobs = dependencies.jobs
-        self._queue = Queue(dependencies)
         self._finisher = JobFinisher(dependencies)
 
-    async def work(self, user_guid: str, job_guid: str) -> None:
-        """Runs the job if it can be claimed; otherwise does nothing.
+    async def run(self, job: MemberJob) -> None:
+        """Runs a claimed job once.
+
+        A worker that loses the lease, or the database for as long, saves nothing; another worker claims the job.
 
         Raises:
-            Unavailable: the database stayed away. The lease runs out, and the job is claimed again.
             CancelledError: the worker stops. The job was released.
         """
-        key = JobKey(user_guid, job_guid)
-        job = await self._claim(key)
-        if job is None:
-            return
         with structlog.contextvars.bound_contextvars(job_guid=job.guid, attempt=job.attempt):
             try:
                 await self._save(job, await self._run_connector(job))
-            except LeaseLost:
+            except (LeaseLost, Unavailable):
+                # A database that is away for longer than the lease has let it end.
                 log.warning("job.lease_lost", kind=job.kind)
             except asyncio.CancelledError:
-                await self._hand_back(job)
+                await self._release(job)
                 raise
 
-    async def sweep(self) -> None:
-        """Wakes whoever waits for a worker without a wake-up, and ends what waited too long."""
-        now = self._clock.now()
-        async with self._db.connection() as connection:
-            late = await job_rows.unanswered(connection, now)
-            waiting = [
-                *await job_rows.lapsed(connection, now),
-                *await job_rows.forgotten(
-                    connection, now - PATIENCE_WITH_WAKE_UPS, self._settings.institution_concurrency
-                ),
-            ]
-            for job in waiting:
-                await self._jobs.wake(connection, TaskKind.MEMBER_JOB, job.key, once=True)
-        for job in late:
-            await self._end(job, MemberEvent.NOT_ANSWERED, job_rows.waits_too_long(now))
-
-    async def refresh(self) -> int:
-        """Starts the daily aggregation of members that are due, 200 at most; how many were found due."""
-        now = self._clock.now()
-        async with self._db.connection() as connection:
-            due = await member_rows.stale_members(
-                connection,
-                statuses=[status.value for status in BACKGROUND],
-                before=now - self._settings.background_interval,
-                retry_before=now - RETRY_DEGRADED,
-                limit=REFRESH_BATCH,
-            )
-        for key in due:
-            async with self._db.transaction() as connection:
-                await self._start_daily(connection, key)
-        return len(due)
-
-    async def _start_daily(self, connection: Connection, key: MemberKey) -> None:
-        """Starts it, unless the member is gone, or in other hands, since it was found due.
-
-        Not by way of `Linker.start`: what that refuses (a bank that is gone, say) a sitting settles for good.
-        """
-        with contextlib.suppress(NotFound):
-            locked = await member_rows.lock_member(connection, key.user_guid, key.guid)
-            status = status_after_start(locked.status)
-            if locked.status not in BACKGROUND or status is None or locked.user_is_disabled:
-                return
-            if await job_rows.live_job(connection, locked.user_guid, locked.guid) is None:
-                request = JobRequest(kinds=(JobKind.AGGREGATION,), requested_by=OURSELVES, is_background=True)
-                await self._queue.put(connection, locked, request, status)
-
-    # --- claiming, and what may come of it ---------------------------------------------------------------
-
-    async def _claim(self, key: JobKey) -> MemberJob | None:
-        """The job, ours for a lease; None where it is another's, its institution is full, or it is given up."""
+    async def _release(self, job: MemberJob) -> None:
         async with self._db.transaction() as connection:
-            job = await job_rows.claim(
-                connection,
-                key,
-                now=self._clock.now(),
-                lease=self._settings.job_lease,
-                max_claims=self._settings.job_attempts,
-                max_at_institution=self._settings.institution_concurrency,
-            )
-        if job is None:
-            exhausted = job_rows.free_but_exhausted(self._clock.now(), self._settings.job_attempts)
-            await self._end(key, MemberEvent.EXHAUSTED, exhausted)
-        return job
-
-    async def _end(self, key: JobKey, member_event: MemberEvent, job_lease: JobLease) -> None:
-        """Ends a job without a sitting, if it is as the fence says."""
-        with contextlib.suppress(LeaseLost):
-            async with self._db.transaction() as connection:
-                if job := await job_rows.find(connection, key, job_lease):
-                    await self._finisher.finish_job(connection, job, member_event, job_lease)
-
-    async def _hand_back(self, job: MemberJob) -> None:
-        async with self._db.transaction() as connection:
-            if await job_rows.release(connection, job):
-                await self._jobs.wake(connection, TaskKind.MEMBER_JOB, job.key, priority=1)
-        log.info("job.handed_back", kind=job.kind)
+            if await job_leases.release(connection, job):
+                await notify_workers(connection, TaskKind.MEMBER_JOB)
+                log.info("job.released", kind=job.kind)
 
     # --- running the connector ---------------------------------------------------------------------------
 
@@ -216,7 +110,7 @@ class MemberSync:
                 raise LeaseLost
             return BankTimedOut()
         finally:
-            await end_tasks(renewal, run)
+            await cancel_tasks(renewal, run)
 
     async def _renew(self, job: MemberJob) -> None:
         """Renews the lease until the job is no longer this worker's."""
@@ -226,7 +120,7 @@ class MemberSync:
             # A database that is away for a moment ends nothing: whether the job is still ours is decided at the end.
             with contextlib.suppress(Unavailable):
                 async with self._db.connection() as connection:
-                    if not await job_rows.renew(connection, job, self._clock.now() + lease):
+                    if not await job_leases.renew(connection, job, self._clock.now() + lease):
                         return
 
     async def _run(self, job: MemberJob) -> Result:
@@ -309,7 +203,7 @@ class MemberSync:
             await member_rows.lock_member(connection, job.user_guid, job.member_guid)
         except NotFound:
             raise SessionEnded from None
-        if not await job_rows.renew(connection, job, self._clock.now() + self._settings.job_lease):
+        if not await job_leases.renew(connection, job, self._clock.now() + self._settings.job_lease):
             raise SessionEnded
 
     async def _job_inputs(self, job: MemberJob) -> JobInputs:
@@ -370,7 +264,7 @@ class MemberSync:
         async for attempt in self._retrying():
             with attempt:
                 async with self._db.transaction() as connection:
-                    await self._finisher.finish_job(connection, job, result, job_rows.ours(job))
+                    await self._finisher.finish_job(connection, job, result, job_leases.held_by(job))
 
     def _retrying(self) -> AsyncIterator[stamina.Attempt]:
         """Attempts, for as long as a lease lasts, while the database is away."""

@@ -22,7 +22,7 @@ from coatcheck import ids
 from coatcheck.audit.entries import Entry
 from coatcheck.connectors.contract import Deposits, Institution
 from coatcheck.crypto import keyed_hash
-from coatcheck.db.database import Connection, fetch_all, fetch_one, run
+from coatcheck.db.database import Connection, fetch_all, run
 from coatcheck.errors import (
     BankError,
     BankFailed,
@@ -33,7 +33,8 @@ from coatcheck.errors import (
     NotFound,
 )
 from coatcheck.events import catalogue
-from coatcheck.jobs.queue import TaskKind
+from coatcheck.jobs.notifications import notify_workers
+from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members import member_rows
 from coatcheck.members.account_rows import put_account
 from coatcheck.members.dependencies import Dependencies
@@ -53,7 +54,6 @@ KEPT = timedelta(days=21)
 """How long one that was never verified is kept (MX docs: microdeposits)."""
 SENDING = timedelta(hours=1)
 """After which a sending that nobody reported on has failed: money is sent once or not at all."""
-PATIENCE_WITH_WAKE_UPS = timedelta(seconds=10)
 TYPES = frozenset({"CHECKING", "SAVINGS"})
 ANSWERABLE = frozenset({"DEPOSITED", "DENIED"})
 NO_INSTITUTION = Institution(
@@ -68,11 +68,6 @@ class _Found:
     guid: str
     client_guid: str
 
-    @property
-    def key(self) -> str:
-        """How wake-ups name it."""
-        return f"{self.user_guid}/{self.guid}"
-
 
 class MicroDeposits:
     def __init__(self, dependencies: Dependencies, *, index_key: bytes) -> None:
@@ -81,7 +76,6 @@ class MicroDeposits:
         self._vault = dependencies.vault
         self._registry = dependencies.registry
         self._journal = dependencies.journal
-        self._jobs = dependencies.jobs
         self._index_key = index_key
 
     async def create(
@@ -146,7 +140,7 @@ class MicroDeposits:
             raise DuplicateMicroDeposit(await _with_account(connection, user.guid, account_hash))
         await self._keep(connection, deposit, account, ())
         if is_complete:
-            await self._jobs.wake(connection, TaskKind.MICRO_DEPOSIT, deposit.key)
+            await notify_workers(connection, TaskKind.MICRO_DEPOSIT)
         return await self._tell(connection, deposit, catalogue.Action.CREATED)
 
     async def verify(
@@ -225,22 +219,30 @@ class MicroDeposits:
             return await self._tell(connection, locked, catalogue.Action.UPDATED)
         return locked
 
-    # --- the worker's ------------------------------------------------------------------------------------
+    # --- for the worker -----------------------------------------------------------------------------------
 
-    async def send(self, user_guid: str, guid: str) -> None:
-        """Sends the amounts, once at most: it is noted before, so that after a worker's death none go twice."""
+    async def claim(self, limit: int) -> Sequence[MicroDeposit]:
+        """Claims initiated micro-deposits to be sent.
+
+        They are REQUESTED from now on and never claimed again, so that no amount is sent twice when a worker dies.
+        """
         async with self._db.transaction() as connection:
-            begun = await fetch_one(
+            claimed = await fetch_all(
                 connection,
                 _Found,
-                """UPDATE micro_deposit SET status = 'REQUESTED', updated_at = %(now)s
-                   WHERE user_guid = %(user_guid)s AND guid = %(guid)s AND status = 'INITIATED'
-                   RETURNING user_guid, guid, client_guid""",
-                {"user_guid": user_guid, "guid": guid, "now": self._clock.now()},
+                """WITH initiated AS (
+                       SELECT user_guid, guid FROM micro_deposit WHERE status = 'INITIATED'
+                       ORDER BY created_at, guid LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+                   UPDATE micro_deposit d SET status = 'REQUESTED', updated_at = %(now)s FROM initiated
+                   WHERE d.user_guid = initiated.user_guid AND d.guid = initiated.guid
+                   RETURNING d.user_guid, d.guid, d.client_guid""",
+                {"limit": limit, "now": self._clock.now()},
             )
-            if begun is None:
-                return
-            deposit = await self._tell(connection, begun, catalogue.Action.UPDATED)
+            return [await self._tell(connection, each, catalogue.Action.UPDATED) for each in claimed]
+
+    async def send(self, deposit: MicroDeposit) -> None:
+        """Sends the amounts of claimed micro-deposits."""
+        async with self._db.transaction() as connection:
             account, _ = await self._open(connection, deposit)
         answer = await self._ask_bank(account)
         async with self._db.transaction() as connection:
@@ -252,25 +254,27 @@ class MicroDeposits:
                 await self._fail(connection, deposit, answer.problem)
 
     async def sweep(self) -> None:
-        """Wakes what was never sent, notes what arrived or got lost, removes what was never verified."""
+        """Records deposits that arrived, fails those that were lost, removes those that were never verified."""
         now = self._clock.now()
         async with self._db.connection() as connection:
             found = await fetch_all(
                 connection,
                 _Found,
                 """SELECT user_guid, guid, client_guid FROM micro_deposit
-                   WHERE status IN ('INITIATED', 'REQUESTED')
+                   WHERE status = 'REQUESTED'
                      AND (arrives_at <= %(now)s OR (arrives_at IS NULL AND updated_at < %(before)s))
                    LIMIT 500""",
-                {"now": now, "before": now - PATIENCE_WITH_WAKE_UPS},
+                {"now": now, "before": now - SENDING},
             )
         for each in found:
             with contextlib.suppress(NotFound):
                 async with self._db.transaction() as connection:
                     deposit = await self.refresh(connection, each)
-                    if deposit.status == "INITIATED":
-                        await self._jobs.wake(connection, TaskKind.MICRO_DEPOSIT, each.key, once=True)
-                    elif deposit.arrives_at is None and deposit.updated_at < now - SENDING:
+                    if (
+                        deposit.status == "REQUESTED"
+                        and deposit.arrives_at is None
+                        and deposit.updated_at < now - SENDING
+                    ):
                         await self._fail(
                             connection, deposit, "It is not known whether the amounts were sent."
                         )

@@ -1,11 +1,23 @@
-"""Members' jobs as they may be looked at. Whoever does them keeps their rows (`linking.job_rows`)."""
+"""Members' jobs as clients and end users see them. `members` writes them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from coatcheck.db.database import Connection, columns, fetch_all, fetch_one
 from coatcheck.errors import NotFound
+
+
+class JobState(StrEnum):
+    #: Waits for a worker.
+    QUEUED = "queued"
+    #: A worker has it.
+    RUNNING = "running"
+    #: The institution asked questions, and nobody has answered yet.
+    WAITING = "waiting"
+    #: Succeeded, failed or was cancelled.
+    ENDED = "ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +27,7 @@ class Job:
     member_guid: str
     kind: str
     state: str
-    """`queued`, `running`, `waiting` for an answer, or `ended`."""
+    """A `JobState`."""
     follow_ups: list[str]
     """The kinds that come after it, if it goes well."""
     outcome: str | None

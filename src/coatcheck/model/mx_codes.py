@@ -7,6 +7,7 @@ Keys are names as on the wire.
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from coatcheck.model.jobs import JobState
 from coatcheck.model.micro_deposits import DepositStatus
 from coatcheck.model.oauth_states import AuthStatus, OAuthError
 from coatcheck.model.statuses import ConnectionStatus
@@ -118,7 +119,9 @@ NO_ELIGIBLE_ACCOUNTS, NO_ACCOUNTS = (1000, "NO_ELIGIBLE_ACCOUNTS"), (1001, "NO_A
 JOB_TYPE_IDS: Mapping[str, int] = MappingProxyType(
     {"AGGREGATION": 0, "VERIFICATION": 1, "IDENTIFICATION": 2, "HISTORY": 3, "STATEMENT": 4, "BALANCE": 7}
 )
-JOB_STATE_IDS: Mapping[str, int] = MappingProxyType({"queued": 0, "running": 1, "waiting": 2, "ended": 3})
+JOB_STATE_IDS: Mapping[str, int] = MappingProxyType(
+    {JobState.QUEUED: 0, JobState.RUNNING: 1, JobState.WAITING: 2, JobState.ENDED: 3}
+)
 FIELD_TYPE_IDS: Mapping[str, int] = MappingProxyType(
     {
         "TEXT": 0,

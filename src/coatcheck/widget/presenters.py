@@ -283,7 +283,7 @@ def present_account(account: accounts.Account) -> schemas.Account:
 
 
 def present_job(job: jobs.Job) -> schemas.Job:
-    is_ended = job.state == "ended"
+    is_ended = job.state == jobs.JobState.ENDED
     return schemas.Job(
         guid=job.guid,
         job_type=mx_codes.JOB_TYPE_IDS[job.kind],

@@ -1,14 +1,16 @@
-"""The house: every table of the first version (pre-deploy)."""
+"""Every table of the first version (pre-deploy).
+
+The SQL is frozen: it takes nothing from the program or an installed library.
+"""
 
 from alembic import op
-from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
 
-WHO = """
+CLIENTS_AND_USERS = """
 CREATE TABLE client (
     guid text PRIMARY KEY,
     name text NOT NULL,
@@ -63,7 +65,7 @@ CREATE TABLE end_user (
 CREATE INDEX end_user_of_client ON end_user (client_guid, created_at, guid);
 """
 
-DATA = """
+MEMBERS = """
 CREATE TABLE member (
     user_guid text NOT NULL REFERENCES end_user ON DELETE CASCADE,
     guid text NOT NULL,
@@ -117,8 +119,8 @@ CREATE TABLE member_job (
     kind text NOT NULL,
     state text NOT NULL CHECK (state IN ('queued', 'running', 'waiting', 'ended')),
     attempt integer NOT NULL DEFAULT 0,
-    pickups integer NOT NULL DEFAULT 0,
-    lease_until timestamptz(0),
+    claims integer NOT NULL DEFAULT 0,
+    lease_until timestamptz,
     waits_until timestamptz(0),
     questions jsonb,
     is_background boolean NOT NULL DEFAULT false,
@@ -133,6 +135,7 @@ CREATE TABLE member_job (
     has_processed_account_numbers boolean NOT NULL DEFAULT false,
     has_processed_transactions boolean NOT NULL DEFAULT false,
     created_at timestamptz(0) NOT NULL,
+    queued_at timestamptz(0) NOT NULL,
     started_at timestamptz(0),
     ended_at timestamptz(0),
     PRIMARY KEY (user_guid, guid),
@@ -140,9 +143,20 @@ CREATE TABLE member_job (
 );
 CREATE UNIQUE INDEX member_job_live ON member_job (user_guid, member_guid) WHERE state <> 'ended';
 CREATE INDEX member_job_of_member ON member_job (user_guid, member_guid, created_at DESC);
-CREATE INDEX member_job_queued ON member_job (institution_code, created_at) WHERE state = 'queued';
+CREATE INDEX member_job_queued ON member_job (institution_code, client_guid, is_background, created_at, guid)
+    WHERE state = 'queued';
 CREATE INDEX member_job_running ON member_job (institution_code, lease_until) WHERE state = 'running';
 CREATE INDEX member_job_waiting ON member_job (waits_until) WHERE state = 'waiting';
+CREATE INDEX member_job_ended ON member_job (ended_at) WHERE state = 'ended';
+
+-- When a client's jobs at an institution were last claimed: the lower the number, the longer ago.
+CREATE TABLE job_turn (
+    institution_code text NOT NULL,
+    client_guid text NOT NULL REFERENCES client ON DELETE CASCADE,
+    number bigint NOT NULL,
+    PRIMARY KEY (institution_code, client_guid)
+);
+CREATE SEQUENCE job_turn_number;
 
 CREATE TABLE account (
     user_guid text NOT NULL,
@@ -289,10 +303,11 @@ CREATE TABLE micro_deposit (
 );
 CREATE UNIQUE INDEX micro_deposit_once ON micro_deposit (user_guid, account_hash);
 CREATE INDEX micro_deposit_of_email ON micro_deposit (client_guid, email_hash);
-CREATE INDEX micro_deposit_on_its_way ON micro_deposit (arrives_at) WHERE status IN ('INITIATED', 'REQUESTED');
+CREATE INDEX micro_deposit_initiated ON micro_deposit (created_at, guid) WHERE status = 'INITIATED';
+CREATE INDEX micro_deposit_requested ON micro_deposit (arrives_at) WHERE status = 'REQUESTED';
 """
 
-KEPT = """
+VAULT = """
 CREATE TABLE keyring (
     purpose text PRIMARY KEY,
     master_key_id text NOT NULL,
@@ -356,7 +371,7 @@ CREATE INDEX disclosure_of_user ON disclosure (user_guid, at);
 CREATE TABLE disclosure_rest PARTITION OF disclosure DEFAULT;
 """
 
-TICKETS = """
+GRANTS = """
 CREATE TABLE authorization_code (
     expires_day integer NOT NULL,
     code_hash bytea NOT NULL,
@@ -447,7 +462,7 @@ JOIN account a ON a.user_guid = t.user_guid AND a.guid = t.account_guid AND a.me
 WHERE t.revoked_at IS NULL;
 """
 
-TOLD = """
+EVENTS_AND_AUDIT = """
 CREATE TABLE event (
     guid text PRIMARY KEY,
     client_guid text NOT NULL REFERENCES client,
@@ -479,7 +494,7 @@ CREATE TABLE audit_event (
 ) PARTITION BY RANGE (at);
 CREATE TABLE audit_event_rest PARTITION OF audit_event DEFAULT;
 
--- Append only, also for the program itself: history is dropped by the month, never edited.
+-- Append only, also for the program itself: history is dropped by the month and never changed.
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION '% is append only', TG_TABLE_NAME;
@@ -490,17 +505,7 @@ CREATE TRIGGER disclosure_append_only BEFORE UPDATE OR DELETE ON disclosure
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 """
 
-# PgQueuer's own statement under a name: enqueueing needs none of its code in the process that does it.
-WAKE_UP = f"""
-CREATE FUNCTION pgqueuer_enqueue(
-    priority int[], entrypoint text[], payload bytea[], execute_after interval[], dedupe_key text[],
-    headers jsonb[]
-) RETURNS void LANGUAGE sql AS $function${QueryQueueBuilder().build_enqueue_query("skip")}$function$;
-"""
-
 
 def upgrade() -> None:
-    for part in (WHO, DATA, KEPT, TICKETS, TOLD):
+    for part in (CLIENTS_AND_USERS, MEMBERS, VAULT, GRANTS, EVENTS_AND_AUDIT):
         op.execute(part)
-    for part in (QueryBuilderEnvironment().build_install_query(), WAKE_UP):
-        op.get_bind().exec_driver_sql(part.replace("%", "%%"))

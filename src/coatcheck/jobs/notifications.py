@@ -1,0 +1,61 @@
+"""Notifications tell workers at once that a task is due. They carry no task, and a lost one costs a poll interval."""
+
+import contextlib
+from collections.abc import Callable
+
+import psycopg
+import stamina
+import structlog
+
+from coatcheck.db.database import Connection, run
+from coatcheck.jobs.tasks import TaskKind
+
+log = structlog.get_logger(__name__)
+
+CHANNEL = "coatcheck_jobs"
+APPLICATION_NAME = "coatcheck worker"
+"""Name of the listening connection in `pg_stat_activity`, by which `coatcheck doctor` finds running workers."""
+RECONNECT_WAIT = 1.0
+"""Longest wait between two attempts to connect, in seconds."""
+CONNECT_TIMEOUT = 5
+"""Seconds."""
+
+
+async def notify_workers(connection: Connection, task_kind: TaskKind) -> None:
+    """Tells every worker that tasks of this kind may be due.
+
+    PostgreSQL sends it when the caller's transaction commits, and sends equal ones of a transaction once.
+    """
+    await run(
+        connection,
+        "SELECT pg_notify(%(channel)s, %(task_kind)s)",
+        {"channel": CHANNEL, "task_kind": task_kind.value},
+    )
+
+
+async def listen(url: str, on_notification: Callable[[TaskKind | None], None]) -> None:
+    """Listens on a connection of its own until cancelled; connects again whenever the connection ends.
+
+    Args:
+        url: the database.
+        on_notification: called with the kind of each notification, and with None after each connect, because
+            notifications may have been missed.
+    """
+    async for attempt in stamina.retry_context(
+        on=(psycopg.Error, OSError), attempts=None, timeout=None, wait_initial=0.1, wait_max=RECONNECT_WAIT
+    ):
+        with attempt:
+            await _listen_once(url, on_notification)
+
+
+async def _listen_once(url: str, on_notification: Callable[[TaskKind | None], None]) -> None:
+    connection = await psycopg.AsyncConnection.connect(
+        url, autocommit=True, application_name=APPLICATION_NAME, connect_timeout=CONNECT_TIMEOUT
+    )
+    async with connection:
+        await connection.execute(f"LISTEN {CHANNEL}")
+        log.info("worker.ready")
+        on_notification(None)
+        async for notification in connection.notifies():
+            with contextlib.suppress(ValueError):  # a newer program's kind
+                on_notification(TaskKind(notification.payload))

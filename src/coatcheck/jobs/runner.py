@@ -1,0 +1,89 @@
+"""Runs claimed tasks, in a number of slots for each kind.
+
+    a notification, the end of a task, or the poll interval --> claim as many tasks as there are free slots --> run
+
+Each kind has slots of its own, so that institutions that hang delay no webhook.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from datetime import timedelta
+
+import structlog
+
+from coatcheck.jobs.tasks import Claim, ClaimedTask, TaskKind, cancel_tasks
+
+log = structlog.get_logger(__name__)
+
+POLL = timedelta(seconds=1)
+"""How long a due task waits at most when its notification was lost, or when only time made it due."""
+
+
+class TaskRunner:
+    """The tasks that this process runs."""
+
+    def __init__(self, claims: Mapping[TaskKind, Claim], *, slots: int) -> None:
+        self._kinds = {task_kind: _Slots(task_kind, claim, slots) for task_kind, claim in claims.items()}
+
+    def notify(self, task_kind: TaskKind | None = None) -> None:
+        """Claims tasks of the kind, or of every kind, as soon as possible."""
+        for each in self._kinds.values() if task_kind is None else (self._kinds[task_kind],):
+            each.changed.set()
+
+    async def run(self, stop: asyncio.Event, grace: timedelta) -> None:
+        """Claims and runs tasks until `stop` is set; then claims nothing more and returns within `grace`.
+
+        What still runs after `grace` is cancelled, which hands it back.
+        """
+        async with asyncio.TaskGroup() as group:
+            for each in self._kinds.values():
+                group.create_task(each.fill(stop))
+            await stop.wait()
+            self.notify()
+        if running := set().union(*(each.running for each in self._kinds.values())):
+            _, late = await asyncio.wait(running, timeout=grace.total_seconds())
+            await cancel_tasks(*late)
+
+
+class _Slots:
+    """The slots of one kind."""
+
+    def __init__(self, task_kind: TaskKind, claim: Claim, count: int) -> None:
+        self._task_kind = task_kind
+        self._claim = claim
+        self._count = count
+        self.running: set[asyncio.Task[None]] = set()
+        self.changed = asyncio.Event()
+        """Set when there may be something to claim or a slot came free."""
+
+    async def fill(self, stop: asyncio.Event) -> None:
+        """Fills free slots until `stop` is set."""
+        while not stop.is_set():
+            self.changed.clear()
+            if free := self._count - len(self.running):
+                for claimed in await self._claim_some(free):
+                    task = asyncio.create_task(self._run(claimed))
+                    self.running.add(task)
+                    task.add_done_callback(self._end)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL.total_seconds()):
+                    await self.changed.wait()
+
+    async def _claim_some(self, limit: int) -> list[ClaimedTask]:
+        try:
+            return list(await self._claim(limit))
+        except Exception as error:  # noqa: BLE001 (the next poll tries again, whatever went wrong)
+            log.warning("task.not_claimed", task_kind=self._task_kind.value, error=type(error).__name__)
+            return []
+
+    async def _run(self, claimed: ClaimedTask) -> None:
+        try:
+            await claimed()
+        except Exception as error:  # noqa: BLE001 (one task's failure must not end the others)
+            # The exception's text may contain what a bank sent.
+            log.warning("task.failed", task_kind=self._task_kind.value, error=type(error).__name__)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self.running.discard(task)
+        self.changed.set()

@@ -1,0 +1,46 @@
+"""What a worker runs: the kinds of tasks, and a claimed task."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+ClaimedTask: TypeAlias = Callable[[], Awaitable[None]]
+"""Runs one task whose row the caller has claimed."""
+Claim: TypeAlias = Callable[[int], Awaitable[Sequence[ClaimedTask]]]
+"""Claims at most this many due tasks of one kind."""
+
+MAX_CANCELLATIONS = 5
+
+
+class TaskKind(StrEnum):
+    """A kind of task. Its rows are the queue: `jobs` claims them through the package that owns them."""
+
+    #: A job of a member at its institution (`member_job`).
+    MEMBER_JOB = "member_job"
+    #: An event to be sent to a client's webhook (`delivery`).
+    DELIVERY = "delivery"
+    #: Two small deposits to be sent (`micro_deposit`).
+    MICRO_DEPOSIT = "micro_deposit"
+
+
+async def cancel_tasks(*tasks: asyncio.Task[Any]) -> None:
+    """Cancels the tasks and waits for them; cancels again each second, five times at most. Ignores what they raise.
+
+    One cancellation is not always enough: on Python 3.11 `asyncio.wait_for`, which psycopg uses, swallows a
+    cancellation that arrives when its own wait ends (python/cpython#81839).
+    """
+    pending = set(tasks)
+    for _ in range(MAX_CANCELLATIONS):
+        if not pending:
+            break
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=1)
+    if pending:
+        log.error("task.ignores_cancellation", count=len(pending))
+    await asyncio.gather(*(task for task in tasks if task.done()), return_exceptions=True)

@@ -1,0 +1,26 @@
+"""A migration never changes once it is released: each file has the digest that it was released with.
+
+Nothing is released yet. Until then the initial migration may be edited, and its digest here is updated with it:
+sha256sum src/coatcheck/migrations/versions/*.py
+"""
+
+from hashlib import sha256
+from pathlib import Path
+
+from coatcheck import migrations
+
+DIGESTS = {
+    "20261126_0001_initial.py": "2a9ca6e5747e99df25287af731c0921a282dc625f81be1d6e5d854fe620ac403",
+}
+VERSIONS = Path(next(iter(migrations.__path__))) / "versions"
+
+
+def test_every_migration_is_as_it_was_released() -> None:
+    digests = {file.name: sha256(file.read_bytes()).hexdigest() for file in VERSIONS.glob("*.py")}
+    assert digests == DIGESTS
+
+
+def test_a_migration_takes_no_sql_from_the_program_or_an_installed_library() -> None:
+    for file in VERSIONS.glob("*.py"):
+        imports = [line for line in file.read_text().splitlines() if line.startswith(("import ", "from "))]
+        assert imports == ["from alembic import op"], file.name

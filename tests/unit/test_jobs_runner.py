@@ -1,0 +1,178 @@
+"""The runner: as many tasks at once as there are slots, and what happens to them when it stops."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from structlog.testing import capture_logs
+
+from coatcheck.jobs import runner
+from coatcheck.jobs.runner import TaskRunner
+from coatcheck.jobs.tasks import TaskKind
+from tests.member_setup import until
+
+
+class Source:
+    """Tasks that wait for a gate."""
+
+    def __init__(self, count=0):
+        self.queued = count
+        self.running = 0
+        self.most = 0
+        self.cancelled = 0
+        self.claims = []
+        self.gate = asyncio.Event()
+
+    async def claim(self, limit):
+        self.claims.append(limit)
+        claimed = min(limit, self.queued)
+        self.queued -= claimed
+        return [self.run] * claimed
+
+    async def run(self):
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.running -= 1
+
+    async def has_running(self, count):
+        return self.running == count
+
+
+@asynccontextmanager
+async def running(sources, slots, grace=timedelta(seconds=5)):
+    stop = asyncio.Event()
+    the_runner = TaskRunner({kind: source.claim for kind, source in sources.items()}, slots=slots)
+    task = asyncio.create_task(the_runner.run(stop, grace))
+    try:
+        yield the_runner
+    finally:
+        stop.set()
+        await task
+
+
+async def test_each_kind_has_slots_of_its_own_and_never_more_tasks_than_slots(monkeypatch):
+    monkeypatch.setattr(runner, "POLL", timedelta(hours=1))
+    jobs, deliveries = Source(5), Source(1)
+    async with running({TaskKind.MEMBER_JOB: jobs, TaskKind.DELIVERY: deliveries}, slots=2):
+        await until(lambda: jobs.has_running(2))
+        await until(lambda: deliveries.has_running(1))
+        jobs.gate.set()
+        deliveries.gate.set()
+        await until(lambda: jobs.has_running(0))
+
+        async def is_empty():
+            return jobs.queued == 0 and jobs.running == 0
+
+        await until(is_empty)
+    assert jobs.most == 2
+
+
+async def test_a_notification_makes_it_claim_and_without_one_the_poll_does(monkeypatch):
+    monkeypatch.setattr(runner, "POLL", timedelta(hours=1))
+    source = Source()
+    async with running({TaskKind.DELIVERY: source}, slots=2) as the_runner:
+        await until(lambda: has_claimed(source, 1))
+        source.queued = 1
+        the_runner.notify(TaskKind.DELIVERY)
+        await until(lambda: source.has_running(1))
+        source.queued = 1
+        the_runner.notify()
+        await until(lambda: source.has_running(2))
+        source.gate.set()
+    monkeypatch.setattr(runner, "POLL", timedelta(seconds=0.05))
+    source = Source()
+    async with running({TaskKind.DELIVERY: source}, slots=2):
+        await until(lambda: has_claimed(source, 2))
+        source.queued = 1
+        await until(lambda: source.has_running(1))
+        source.gate.set()
+
+
+async def has_claimed(source, times):
+    return len(source.claims) >= times
+
+
+async def test_it_never_claims_more_than_it_has_slots_for(monkeypatch):
+    monkeypatch.setattr(runner, "POLL", timedelta(seconds=0.01))
+    source = Source(1)
+    async with running({TaskKind.DELIVERY: source}, slots=3):
+        await until(lambda: has_claimed(source, 3))
+        source.gate.set()
+    assert source.claims[:3] == [3, 2, 2]
+
+
+async def test_told_to_stop_it_claims_nothing_more_and_lets_tasks_end():
+    source = Source(3)
+    async with running({TaskKind.DELIVERY: source}, slots=2):
+        await until(lambda: source.has_running(2))
+        asyncio.get_running_loop().call_later(0.1, source.gate.set)
+    assert (source.queued, source.cancelled, source.running) == (1, 0, 0)
+
+
+async def test_tasks_that_take_longer_than_the_grace_are_cancelled():
+    source = Source(2)
+    async with running({TaskKind.DELIVERY: source}, slots=2, grace=timedelta(seconds=0.05)):
+        await until(lambda: source.has_running(2))
+    assert (source.cancelled, source.running) == (2, 0)
+
+
+async def test_what_was_being_claimed_when_it_was_stopped_is_run():
+    claiming, claimed, ran = asyncio.Event(), asyncio.Event(), []
+
+    async def claim(limit):
+        if claiming.is_set():
+            return []
+        claiming.set()
+        await claimed.wait()
+        return [run]
+
+    async def run():
+        ran.append(True)
+
+    stop = asyncio.Event()
+    task = asyncio.create_task(
+        TaskRunner({TaskKind.DELIVERY: claim}, slots=1).run(stop, timedelta(seconds=5))
+    )
+    await claiming.wait()
+    stop.set()
+    claimed.set()
+    await task
+    assert ran == [True]
+
+
+async def test_a_task_or_a_claim_that_fails_is_logged_by_its_errors_name_and_stops_nothing(monkeypatch):
+    monkeypatch.setattr(runner, "POLL", timedelta(seconds=0.01))
+    claims = []
+
+    async def fail():
+        raise ValueError("a secret")
+
+    async def claim(limit):
+        claims.append(limit)
+        if len(claims) == 1:
+            raise OSError("a secret")
+        return [fail] if len(claims) == 2 else []
+
+    stop = asyncio.Event()
+    with capture_logs() as logs:
+        task = asyncio.create_task(
+            TaskRunner({TaskKind.DELIVERY: claim}, slots=1).run(stop, timedelta(seconds=5))
+        )
+
+        async def has_gone_on():
+            return len(claims) >= 4
+
+        await until(has_gone_on)
+        stop.set()
+        await task
+    assert [(entry["event"], entry["task_kind"], entry["error"]) for entry in logs] == [
+        ("task.not_claimed", "delivery", "OSError"),
+        ("task.failed", "delivery", "ValueError"),
+    ]
+    assert "a secret" not in str(logs)

@@ -1,0 +1,295 @@
+"""Claims: who gets a job, in which order, and what is saved by a worker that no longer holds it."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from coatcheck.app import build
+from coatcheck.connectors.contract import JobKind
+from coatcheck.errors import BankFailed
+from coatcheck.members import job_leases
+from coatcheck.model.jobs import JobState
+from coatcheck.worker import build_worker, run_pending
+from tests.member_setup import clear_jobs, make_home
+
+JOBS = "SELECT state, attempt, claims, outcome FROM member_job WHERE user_guid = %(user)s ORDER BY created_at, guid"
+BANK = "rooksbridge_bank"
+
+
+@pytest.fixture(autouse=True)
+async def _no_jobs(services):
+    """Claims take any client's jobs."""
+    await clear_jobs(services)
+
+
+async def claim(services, limit=1):
+    return await build_worker(services).scheduler.claim(limit)
+
+
+async def claim_one(services):
+    (job,) = await claim(services)
+    return job
+
+
+async def renew(services, job):
+    async with services.db.connection() as connection:
+        return await job_leases.renew(connection, job, services.clock.now() + services.settings.job_lease)
+
+
+async def release(services, job):
+    async with services.db.connection() as connection:
+        return await job_leases.release(connection, job)
+
+
+async def connect(services, home, number=1, institution=BANK):
+    for each in range(number):
+        await home.connect(f"user-{each}", institution=institution)
+
+
+async def test_of_simultaneous_claims_one_gets_the_job(settings, clock):
+    async with build(replace(settings, pool_size=20), clock) as services:
+        home = await make_home(services)
+        await home.connect()
+        claims = await asyncio.gather(*(claim(services) for _ in range(20)))
+        ((got,),) = [claimed for claimed in claims if claimed]
+        assert (got.attempt, got.claims) == (1, 1)
+        assert await home.rows(JOBS) == [("running", 1, 1, None)]
+
+
+async def test_a_job_is_claimed_again_only_when_its_lease_has_ended(services, clock):
+    home = await make_home(services)
+    await home.connect()
+    first = await claim_one(services)
+    assert await claim(services) == []
+    clock.advance(services.settings.job_lease + timedelta(seconds=1))
+    second = await claim_one(services)
+    assert (first.attempt, second.attempt) == (1, 2)
+
+
+async def test_a_renewed_lease_keeps_the_job(services, clock):
+    home = await make_home(services)
+    await home.connect()
+    job = await claim_one(services)
+    clock.advance(services.settings.job_lease - timedelta(seconds=5))
+    assert await renew(services, job)
+    clock.advance(timedelta(seconds=10))
+    assert await claim(services) == []
+
+
+async def test_an_institution_has_so_many_slots_and_no_more_even_in_a_race(settings, clock):
+    async with build(replace(settings, institution_concurrency=3, pool_size=20), clock) as services:
+        homes = [await make_home(services) for _ in range(8)]
+        for home in homes:
+            await home.connect(institution="zephyrine_bank")
+        claims = await asyncio.gather(*(claim(services, 2) for _ in homes))
+        assert sum(map(len, claims)) == 3
+        elsewhere = await make_home(services)
+        await elsewhere.connect(institution="three_herons_bank")
+        assert [job.user_guid for job in await claim(services, 8)] == [elsewhere.user.guid]
+        clock.advance(services.settings.job_lease + timedelta(seconds=1))
+        again = await asyncio.gather(*(claim(services, 2) for _ in homes))
+        assert sum(map(len, again)) == 4, "the slots of workers that died are free again"
+
+
+async def test_jobs_that_people_wait_for_are_claimed_first_then_the_oldest(settings, clock):
+    async with build(replace(settings, institution_concurrency=1), clock) as services:
+        home = await make_home(services)
+        for number, is_background in enumerate((True, False, False)):
+            member = await home.connect(f"user-{number}", institution=BANK, skip_aggregation=True)
+            await home.start(member, JobKind.AGGREGATION, is_background=is_background)
+            clock.advance(timedelta(seconds=1))
+        background, first, second = await guids(home)
+        order = []
+        for _ in range(3):
+            job = await claim_one(services)
+            assert await claim(services) == [], "the institution's only slot is taken"
+            order.append(job.guid)
+            await build_worker(services).sync.run(job)
+        assert order == [first, second, background]
+
+
+async def guids(home):
+    return [
+        guid
+        for (guid,) in await home.rows("SELECT guid FROM member_job WHERE user_guid = %(user)s ORDER BY guid")
+    ]
+
+
+async def end(services, job):
+    """Ends a claimed job, which frees its slot."""
+    async with services.db.connection() as connection:
+        await connection.execute("UPDATE member_job SET state = 'ended' WHERE guid = %s", [job.guid])
+
+
+async def test_clients_take_turns_at_an_institution(settings, clock):
+    async with build(replace(settings, institution_concurrency=2), clock) as services:
+        large, small = await make_home(services), await make_home(services)
+        await connect(services, large, 6)
+        assert [job.user_guid for job in await claim(services, 8)] == [large.user.guid] * 2
+        await connect(services, small, 2)
+        order = []
+        while jobs := await claim_after_an_end(services):
+            order += [large if job.user_guid == large.user.guid else small for job in jobs]
+        assert order == [small, large, small, large, large, large]
+
+
+async def claim_after_an_end(services):
+    async with services.db.connection() as connection:
+        await connection.execute(
+            """UPDATE member_job SET state = 'ended'
+               WHERE guid = (SELECT guid FROM member_job WHERE state = 'running' ORDER BY started_at, guid LIMIT 1)"""
+        )
+    return await claim(services, 8)
+
+
+async def test_the_turn_is_kept_when_a_client_had_nothing_queued_meanwhile(settings, clock):
+    """A client that sends one job after the other gets no more than its share."""
+    async with build(replace(settings, institution_concurrency=1), clock) as services:
+        large, small = await make_home(services), await make_home(services)
+        await connect(services, large, 3)
+        await connect(services, small, 1)
+        order = []
+        for number in range(4):
+            job = await claim_one(services)
+            order.append(job.user_guid == small.user.guid)
+            await end(services, job)
+            if order[-1]:
+                await small.connect(f"next-{number}", institution=BANK)
+        assert order == [False, True, False, True]
+
+
+async def test_a_workers_slots_go_to_clients_in_turn_over_all_institutions(services):
+    large, small = await make_home(services), await make_home(services)
+    for institution in ("mxbank", "zephyrine_bank", "three_herons_bank"):
+        await connect(services, large, 2, institution)
+    await connect(services, small, 1)
+    order = [(await claim_one(services)).user_guid for _ in range(7)]
+    assert small.user.guid in order[:2]
+    assert order.count(large.user.guid) == 6
+
+
+async def test_a_claim_of_several_shares_them_between_the_clients(services):
+    large, small = await make_home(services), await make_home(services)
+    await connect(services, large, 6)
+    await connect(services, small, 2)
+    claimed = [job.user_guid for job in await claim(services, 4)]
+    assert sorted(claimed) == sorted([large.user.guid, small.user.guid] * 2)
+
+
+async def test_a_superseded_worker_that_is_slower_saves_nothing(services, clock, monkeypatch):
+    home = await make_home(services)
+    member = await home.connect("mxuser+no_tx", kinds=(JobKind.AGGREGATION,))
+    superseded = await claim_one(services)
+    clock.advance(services.settings.job_lease + timedelta(seconds=1))
+    holder = await claim_one(services)
+    await build_worker(services).sync.run(holder)
+    saved = await home.rows("SELECT guid, updated_at FROM account WHERE user_guid = %(user)s ORDER BY guid")
+    clock.advance(timedelta(seconds=5))
+    with capture_logs() as logs:
+        await build_worker(services).sync.run(superseded)
+    assert "job.lease_lost" in {entry["event"] for entry in logs}
+    assert saved == await home.rows(
+        "SELECT guid, updated_at FROM account WHERE user_guid = %(user)s ORDER BY guid"
+    )
+    assert await home.rows(JOBS) == [("ended", 2, 2, "CONNECTED")]
+    assert len(await home.events("AGGREGATION")) == 1
+    assert (await home.again(member)).connection_status == "CONNECTED"
+
+
+async def test_a_superseded_worker_that_is_faster_saves_nothing(services, clock):
+    home = await make_home(services)
+    member = await home.connect("mxuser+no_tx", kinds=(JobKind.AGGREGATION,))
+    superseded = await claim_one(services)
+    clock.advance(services.settings.job_lease + timedelta(seconds=1))
+    holder = await claim_one(services)
+    await build_worker(services).sync.run(superseded)
+    assert await home.rows("SELECT FROM account WHERE user_guid = %(user)s") == []
+    assert await home.rows(JOBS) == [("running", 2, 2, None)]
+    assert await home.events("AGGREGATION") == []
+    await build_worker(services).sync.run(holder)
+    assert await home.rows(JOBS) == [("ended", 2, 2, "CONNECTED")]
+    assert (await home.again(member)).connection_status == "CONNECTED"
+
+
+@pytest.mark.parametrize(
+    "fails", [BankFailed(), ValueError("x")], ids=["the bank fails", "the connector fails"]
+)
+async def test_a_superseded_worker_whose_attempt_fails_changes_nothing(services, clock, monkeypatch, fails):
+    home = await make_home(services)
+    member = await home.connect("mxuser+no_tx")
+    superseded = await claim_one(services)
+    clock.advance(services.settings.job_lease + timedelta(seconds=1))
+    await claim_one(services)
+
+    async def fail(*_):
+        raise fails
+
+    monkeypatch.setattr(services.registry.connector_for(member.institution_code), "run", fail)
+    await build_worker(services).sync.run(superseded)
+    assert await home.rows(JOBS) == [("running", 2, 2, None)]
+    assert (await home.again(member)).connection_status == "CREATED"
+
+
+async def test_a_worker_whose_lease_has_ended_keeps_a_job_that_nobody_else_claimed(services, clock):
+    home = await make_home(services)
+    await home.connect("mxuser+no_tx")
+    job = await claim_one(services)
+    clock.advance(services.settings.job_lease + timedelta(seconds=1))
+    await build_worker(services).sync.run(job)
+    assert await home.rows(JOBS) == [("ended", 1, 1, "CONNECTED")]
+
+
+async def test_a_worker_that_lost_its_job_releases_and_renews_nothing(services, clock):
+    home = await make_home(services)
+    await home.connect("mxuser+no_tx")
+    superseded = await claim_one(services)
+    clock.advance(services.settings.job_lease + timedelta(seconds=1))
+    holder = await claim_one(services)
+    assert not await release(services, superseded)
+    assert not await renew(services, superseded)
+    assert await home.rows(JOBS) == [("running", 2, 2, None)]
+    assert await claim(services) == []
+    await build_worker(services).sync.run(holder)
+    for job in (superseded, holder):
+        assert not await release(services, job)
+        assert not await renew(services, job)
+    assert await home.rows(JOBS) == [("ended", 2, 2, "CONNECTED")]
+    assert await run_pending(services) == 0
+
+
+async def test_a_worker_that_lost_its_job_and_is_cancelled_requeues_nothing(services, clock):
+    home = await make_home(services)
+    await home.connect("mxuser+hang")
+    superseded = await claim_one(services)
+    run = asyncio.create_task(build_worker(services).sync.run(superseded))
+    await asyncio.sleep(0)
+    clock.advance(services.settings.job_lease + timedelta(seconds=1))
+    await claim_one(services)
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert await home.rows(JOBS) == [("running", 2, 2, None)]
+
+
+async def test_a_row_that_another_transaction_holds_delays_no_claim(services, clock):
+    """A worker that is frozen while it saves must not stop the others."""
+    held, free = await make_home(services), await make_home(services)
+    await held.connect()
+    await claim_one(services)
+    clock.advance(services.settings.job_lease + timedelta(seconds=1))
+    await free.connect()
+    async with services.db.transaction() as connection:
+        await connection.execute("SELECT FROM member_job WHERE user_guid = %s FOR UPDATE", [held.user.guid])
+        async with asyncio.timeout(2):
+            assert [job.user_guid for job in await claim(services, 8)] == [free.user.guid]
+
+
+async def test_the_states_of_the_table_are_those_of_the_program(services):
+    home = await make_home(services)
+    ((check,),) = await home.rows(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'member_job_state_check'"
+    )
+    assert {word for word in check.split("'") if word.isalpha()} - {"text"} == set(JobState)
