@@ -6,14 +6,17 @@ from decimal import Decimal
 from typing import Any
 
 from coatcheck.app import Services
+from coatcheck.directory.client_rows import add_client
+from coatcheck.directory.processor_rows import add_processor, enable_processor
+from coatcheck.directory.user_rows import add_user
 from coatcheck.grants.restrictions import ReadProtected
 from coatcheck.grants.scope import Scope
 from coatcheck.ids import new
 from coatcheck.members.account_rows import put_account
 from coatcheck.model.accounts import Account
 from coatcheck.model.categories import categorize
-from coatcheck.model.clients import Client, Processor, add_client, add_processor, enable_processor
-from coatcheck.model.users import User, add_user
+from coatcheck.model.clients import Client, Processor
+from coatcheck.model.users import User
 from coatcheck.vault.vault import AccountNumbers, AccountOwner, SecretKind
 
 PDF = b"%PDF-1.4 a statement"

@@ -1,4 +1,4 @@
-"""Every part of Coatcheck, put together by hand, in this one place."""
+"""Builds every part of Coatcheck from the settings."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +14,10 @@ from coatcheck.config import Settings
 from coatcheck.connectors.installed import load_connectors
 from coatcheck.connectors.registry import Registry
 from coatcheck.db.database import Connection, Database
+from coatcheck.directory.accounts import Accounts
+from coatcheck.directory.clients import Clients
+from coatcheck.directory.processors import Processors
+from coatcheck.directory.users import Users
 from coatcheck.events.publisher import EventPublisher
 from coatcheck.events.ssrf import public_only
 from coatcheck.grants import partitions
@@ -28,7 +32,7 @@ from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.members import Members
 from coatcheck.members.oauth import OAuth
 from coatcheck.micro_deposits.micro_deposits import MicroDeposits
-from coatcheck.vault.keys import MasterKeys, open_keyring
+from coatcheck.vault.keys import Keyring, MasterKeys, open_keyring
 from coatcheck.vault.vault import Vault
 from coatcheck.vault.vault import prepare_partitions as prepare_disclosures
 
@@ -43,7 +47,7 @@ class Services:
     journal: Journal
     registry: Registry
     dependencies: Dependencies
-    """Those of the above that `linking` works with; the worker's side of it is made in the worker."""
+    """What `members` and `micro_deposits` need of the above; the worker builds its own parts from them."""
     members: Members
     oauth: OAuth
     micro_deposits: MicroDeposits
@@ -54,10 +58,14 @@ class Services:
     api_keys: ApiKeys
     links: Links
     widget_sessions: WidgetSessions
+    clients: Clients
+    processors: Processors
+    users: Users
+    accounts: Accounts
 
 
 async def prepare_partitions(connection: Connection, now: datetime, settings: Settings) -> None:
-    """Makes the partitions of the time to come, in every room that has some. Outside a transaction."""
+    """Creates the coming partitions of every partitioned table. Outside a transaction."""
     await partitions.prepare_partitions(connection, now, settings)
     await prepare_disclosures(connection, now)
     await audit_journal.prepare_partitions(connection, now)
@@ -65,11 +73,11 @@ async def prepare_partitions(connection: Connection, now: datetime, settings: Se
 
 @asynccontextmanager
 async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Services]:
-    """The whole house on an open database, closed again on leaving.
+    """Opens the database and builds the services on it; closes it on leaving.
 
     Raises:
         ConfigurationError: a setting or the master key is missing or unusable.
-        MasterKeyMissing: the keyring was sealed under a key that is not configured.
+        MasterKeyMissing: the keyring is encrypted with a key that is not configured.
         Unavailable: the database does not answer.
     """
     clock = clock or SystemClock()
@@ -81,35 +89,45 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
     try:
         async with db.transaction() as connection:
             keyring = await open_keyring(connection, master_keys)
-        vault = Vault(clock, master_keys)
-        publisher = EventPublisher(clock)
-        journal = Journal(clock, publisher)
-        links = Links(settings, clock, keyring.hash_key)
-        widget_sessions = WidgetSessions(clock, keyring.hash_key)
-        dependencies = Dependencies(settings, clock, db, vault, registry, journal)
-        yield Services(
-            settings=settings,
-            clock=clock,
-            db=db,
-            vault=vault,
-            publisher=publisher,
-            journal=journal,
-            registry=registry,
-            dependencies=dependencies,
-            members=Members(dependencies, index_key=keyring.index_key),
-            oauth=OAuth(dependencies, links, widget_sessions),
-            micro_deposits=MicroDeposits(dependencies, index_key=keyring.index_key),
-            issuer=CodeIssuer(settings, clock, keyring.hash_key, journal),
-            exchange=CodeExchange(settings, clock, keyring.hash_key, journal),
-            tokens=Tokens(clock, journal),
-            access=Access(clock, keyring.hash_key, vault),
-            api_keys=ApiKeys(settings, clock, keyring.hash_key, journal),
-            links=links,
-            widget_sessions=widget_sessions,
-        )
+        yield _assemble(settings, clock, db, registry, Vault(clock, master_keys), keyring)
     finally:
         await registry.close()
         await db.close()
+
+
+def _assemble(
+    settings: Settings, clock: Clock, db: Database, registry: Registry, vault: Vault, keyring: Keyring
+) -> Services:
+    publisher = EventPublisher(clock)
+    journal = Journal(clock, publisher)
+    links = Links(settings, clock, keyring.hash_key)
+    widget_sessions = WidgetSessions(clock, keyring.hash_key)
+    api_keys = ApiKeys(settings, clock, keyring.hash_key, journal)
+    dependencies = Dependencies(settings, clock, db, vault, registry, journal)
+    return Services(
+        settings=settings,
+        clock=clock,
+        db=db,
+        vault=vault,
+        publisher=publisher,
+        journal=journal,
+        registry=registry,
+        dependencies=dependencies,
+        members=Members(dependencies, index_key=keyring.index_key),
+        oauth=OAuth(dependencies, links, widget_sessions),
+        micro_deposits=MicroDeposits(dependencies, index_key=keyring.index_key),
+        issuer=CodeIssuer(settings, clock, keyring.hash_key, journal),
+        exchange=CodeExchange(settings, clock, keyring.hash_key, journal),
+        tokens=Tokens(clock, journal),
+        access=Access(clock, keyring.hash_key, vault),
+        api_keys=api_keys,
+        links=links,
+        widget_sessions=widget_sessions,
+        clients=Clients(settings, clock, vault, journal, api_keys),
+        processors=Processors(clock, journal, api_keys),
+        users=Users(clock, vault, journal),
+        accounts=Accounts(clock, vault, journal),
+    )
 
 
 def _any_address(client: httpx.AsyncClient) -> httpx.AsyncClient:

@@ -8,7 +8,8 @@ from playwright.async_api import Browser
 
 from coatcheck.app import Services
 from coatcheck.config import Settings
-from coatcheck.model.widgets import LOCAL, WidgetLook, put_widget_look
+from coatcheck.directory.client_rows import put_widget_look
+from coatcheck.model.widgets import LOCAL, WidgetLook
 from tests.api_client import Api
 from tests.browser.scene import Scene, Site, scene
 from tests.factories import Keyed, make_client, make_processor

@@ -26,8 +26,9 @@ from coatcheck.cli.embedded import database
 from coatcheck.cli.logs import configure
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
+from coatcheck.directory.client_rows import put_widget_look
 from coatcheck.migrations.upgrade import upgrade
-from coatcheck.model.widgets import LOCAL, WidgetLook, put_widget_look
+from coatcheck.model.widgets import LOCAL, WidgetLook
 from coatcheck.server import create_app
 from coatcheck.vault.keys import new_master_key_line
 from tests.api_client import Api

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from coatcheck.model.widgets import LOCAL, WidgetLook, put_widget_look
+from coatcheck.directory.client_rows import put_widget_look
+from coatcheck.model.widgets import LOCAL, WidgetLook
 from tests.browser.scene import Embedded, Scene
 from tests.browser.screens import WALKS, Walk
 from tests.browser.sight import complaints_of_axe, cut_off, every_complaint, moving

@@ -12,7 +12,8 @@ from playwright.async_api import Browser, Page
 from coatcheck.app import build
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
-from coatcheck.model.widgets import WidgetLook, put_widget_look
+from coatcheck.directory.client_rows import put_widget_look
+from coatcheck.model.widgets import WidgetLook
 from coatcheck.server import create_app
 from tests.api_client import Api
 from tests.browser.hostile import BANK, OAUTH_BANK, PLANTED, HostileBank

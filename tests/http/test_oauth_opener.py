@@ -5,7 +5,8 @@ from typing import Any
 import httpx
 from playwright.async_api import Browser, Route
 
-from coatcheck.model.widgets import WidgetLook, put_widget_look
+from coatcheck.directory.client_rows import put_widget_look
+from coatcheck.model.widgets import WidgetLook
 from tests.api_client import Api
 
 APP = """<!doctype html><title>Whoever opens the window</title>

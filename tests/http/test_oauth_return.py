@@ -11,9 +11,10 @@ import pytest
 
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
+from coatcheck.directory.client_rows import put_widget_look
 from coatcheck.errors import InvalidRequest
 from coatcheck.members.return_target import ReturnTarget
-from coatcheck.model.widgets import WidgetLook, put_widget_look
+from coatcheck.model.widgets import WidgetLook
 from coatcheck.worker import run_maintenance
 from tests.api_client import Api, refusal
 from tests.factories import Keyed, make_client

@@ -10,10 +10,11 @@ import pytest
 from coatcheck.app import Services
 from coatcheck.cli.credentials import settle, settled_seed
 from coatcheck.clock import MovableClock
+from coatcheck.directory.client_rows import put_widget_look
 from coatcheck.http.static_files import StaticFolder
 from coatcheck.model.mx_codes import MEMBER_ERRORS
 from coatcheck.model.statuses import ConnectionStatus
-from coatcheck.model.widgets import WidgetLook, put_widget_look, widget_look
+from coatcheck.model.widgets import WidgetLook, widget_look
 from coatcheck.widget import messages
 from coatcheck.widget.page_texts import TEXTS
 from tests.api_client import Api

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from coatcheck.app import Services, build
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
-from coatcheck.model.clients import set_client_disabled
+from coatcheck.directory.client_rows import set_client_disabled
 from coatcheck.server import create_app
 from coatcheck.widget.routes import ROUTES
 from tests.api_client import Api

@@ -15,12 +15,12 @@ from coatcheck.app import Services
 from coatcheck.audit.entries import Entry
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
+from coatcheck.directory.client_rows import set_client_disabled
 from coatcheck.events import delivery
 from coatcheck.events.catalogue import Event
 from coatcheck.events.delivery import WAITS, Deliverer, wait_after
 from coatcheck.events.signing import signing_secret
 from coatcheck.ids import new
-from coatcheck.model.clients import set_client_disabled
 from tests.factories import Keyed, make_client
 
 EVENT = Event("BALANCE", '{"type":"BALANCE","name":"ünïcode"}', "their own words")

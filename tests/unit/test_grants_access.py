@@ -11,16 +11,18 @@ import pytest
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.db.database import Connection
+from coatcheck.directory.client_rows import set_client_disabled
+from coatcheck.directory.processor_rows import set_processor_disabled
+from coatcheck.directory.user_rows import remove_user
 from coatcheck.errors import CoatcheckError, Forbidden, InsufficientScope, InvalidToken, Refusal
 from coatcheck.grants.access import Access
 from coatcheck.grants.restrictions import RESTRICTIONS, ReadKind, Restriction
 from coatcheck.grants.secrets import PresentedSecret
 from coatcheck.members.account_rows import delete_account
 from coatcheck.model.accounts import Account
-from coatcheck.model.clients import set_client_disabled, set_processor_disabled
 from coatcheck.model.paging import PageRequest
 from coatcheck.model.transactions import TransactionFilter
-from coatcheck.model.users import User, remove_user
+from coatcheck.model.users import User
 from coatcheck.vault.vault import AccountNumbers, AccountOwner, ClientReader
 from tests.disclosures import disclosures, round_trips
 from tests.factories import Keyed, make_account, make_processor, make_token, make_transaction

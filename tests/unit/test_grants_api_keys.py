@@ -7,8 +7,8 @@ import pytest
 
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
+from coatcheck.directory.client_rows import set_client_disabled
 from coatcheck.errors import InvalidClient
-from coatcheck.model.clients import set_client_disabled
 from tests.factories import Keyed, make_client, make_processor
 
 

@@ -8,6 +8,9 @@ import pytest
 
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
+from coatcheck.directory.client_rows import set_client_disabled
+from coatcheck.directory.processor_rows import disable_processor, enable_processor, set_processor_disabled
+from coatcheck.directory.user_rows import change_user, remove_user
 from coatcheck.errors import (
     CoatcheckError,
     InvalidClient,
@@ -22,14 +25,7 @@ from coatcheck.grants.restrictions import ReadKind, ReadProtected
 from coatcheck.grants.scope import Scope
 from coatcheck.members.account_rows import delete_account
 from coatcheck.model.accounts import Account
-from coatcheck.model.clients import (
-    disable_processor,
-    enable_processor,
-    set_client_disabled,
-    set_processor_disabled,
-)
 from coatcheck.model.tokens import LiveToken
-from coatcheck.model.users import change_user, remove_user
 from tests.factories import (
     Keyed,
     make_account,

@@ -8,11 +8,12 @@ import pytest
 from coatcheck.app import Services, build
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
+from coatcheck.directory.client_rows import set_client_disabled
+from coatcheck.directory.processor_rows import set_processor_disabled
 from coatcheck.errors import CoatcheckError, InvalidClient, InvalidGrant, InvalidToken, NotVerified
 from coatcheck.grants.exchange import IssuedToken
 from coatcheck.grants.restrictions import ReadKind
 from coatcheck.model.accounts import Account
-from coatcheck.model.clients import set_client_disabled, set_processor_disabled
 from coatcheck.model.tokens import LiveToken, TokenRow
 from coatcheck.model.users import User
 from tests.factories import Keyed, make_account, make_client, make_code, make_processor, make_user

@@ -8,9 +8,10 @@ import pytest
 
 from coatcheck.app import Services
 from coatcheck.crypto import context, seal
+from coatcheck.directory.user_rows import remove_user
 from coatcheck.errors import NotFound, SealBroken
 from coatcheck.model.accounts import Account
-from coatcheck.model.users import User, remove_user
+from coatcheck.model.users import User
 from coatcheck.vault.keys import MasterKeys
 from coatcheck.vault.vault import AccountNumbers, AccountOwner, ClientReader, SecretKind, WorkerReader
 from tests.factories import Keyed, make_account, make_user

@@ -15,6 +15,18 @@ from coatcheck.audit.entries import Entry
 from coatcheck.cli.console import AsJson, out, show_facts, show_json, show_table
 from coatcheck.cli.runtime import opened, run
 from coatcheck.db.database import Connection
+from coatcheck.directory.client_rows import (
+    add_client,
+    put_widget_look,
+    set_client_disabled,
+    set_client_webhook_url,
+)
+from coatcheck.directory.processor_rows import (
+    add_processor,
+    disable_processor,
+    enable_processor,
+    set_processor_disabled,
+)
 from coatcheck.errors import InvalidRequest, NotFound
 from coatcheck.events.signing import signing_secret
 from coatcheck.events.ssrf import check_url
@@ -22,19 +34,12 @@ from coatcheck.grants.api_keys import Rotated
 from coatcheck.model.clients import (
     Client,
     Processor,
-    add_client,
-    add_processor,
-    disable_processor,
-    enable_processor,
     find_client,
     find_processor,
     list_clients,
     list_processors,
-    set_client_disabled,
-    set_client_webhook_url,
-    set_processor_disabled,
 )
-from coatcheck.model.widgets import WidgetLook, put_widget_look, widget_look
+from coatcheck.model.widgets import WidgetLook, widget_look
 
 clients = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Clients, who link their users' banks."

@@ -14,16 +14,11 @@ from coatcheck import ids
 from coatcheck.app import Services
 from coatcheck.connectors.sandbox.bank import SandboxSettings
 from coatcheck.db.database import Connection
+from coatcheck.directory.client_rows import add_client, put_widget_look
+from coatcheck.directory.processor_rows import add_processor, enable_processor
 from coatcheck.errors import ConfigurationError, NotFound
-from coatcheck.model.clients import (
-    Client,
-    Processor,
-    add_client,
-    add_processor,
-    enable_processor,
-    find_client,
-)
-from coatcheck.model.widgets import LOCAL, WidgetLook, put_widget_look
+from coatcheck.model.clients import Client, Processor, find_client
+from coatcheck.model.widgets import LOCAL, WidgetLook
 
 FILE = "credentials.json"
 SEED_FILE = "seed"

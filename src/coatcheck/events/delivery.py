@@ -150,8 +150,9 @@ class Deliverer:
         }
         if attempt.callback_payload is not None:
             headers["x-callback-payload"] = _one_line(attempt.callback_payload)
+        checked = check_url(url, allow_private=self._allow_private)
         if not self._allow_private:
-            await resolve(check_url(url))
+            await resolve(checked)
         client = httpx.AsyncClient(
             verify=_tls(), timeout=TIMEOUT.total_seconds(), follow_redirects=False, trust_env=False
         )

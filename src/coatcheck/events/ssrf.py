@@ -44,20 +44,26 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
     return address.is_global and not any(address in network for network in INWARD)
 
 
-def check_url(url: str) -> httpx.URL:
-    """The URL, if webhooks may go there as far as its text tells.
+def check_url(url: str, *, allow_private: bool = False) -> httpx.URL:
+    """Parses the URL and checks everything but the addresses of its host.
+
+    Args:
+        url: where a webhook is to be sent.
+        allow_private: the setting `webhook_allow_private`: also accepts http, every port and local names.
 
     Raises:
-        InvalidRequest: it may not; it says why.
+        InvalidRequest: webhooks must not be sent there.
     """
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, UnicodeError):
-        raise InvalidRequest("The webhook URL cannot be read.") from None
-    if parsed.scheme != "https":
+        raise InvalidRequest("The webhook URL cannot be parsed.") from None
+    if parsed.scheme != "https" and not (allow_private and parsed.scheme == "http"):
         raise InvalidRequest("The webhook URL must start with https://.")
     if parsed.userinfo:
-        raise InvalidRequest("The webhook URL must hold no user name or password.")
+        raise InvalidRequest("The webhook URL must not contain a user name or a password.")
+    if allow_private and parsed.raw_host:
+        return parsed
     if (parsed.port or 443) not in PORTS:
         raise InvalidRequest("The webhook URL must be on port 443 or 8443.")
     host = parsed.raw_host.decode()

@@ -1,12 +1,10 @@
-"""End users, always looked up below their client."""
+"""End users. Every look-up starts from their client."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-import psycopg
-
-from coatcheck.db.database import Connection, columns, fetch_one, run
-from coatcheck.errors import Conflict, NotFound
+from coatcheck.db.database import Connection, columns, fetch_one
+from coatcheck.errors import NotFound
 from coatcheck.model.paging import Page, PageRequest, fetch_page
 
 
@@ -15,7 +13,7 @@ class User:
     guid: str
     client_guid: str
     id: str | None
-    """The client's own name for the user, unique below the client."""
+    """The client's own identifier of the user, unique among the client's users."""
     email: str | None
     metadata: str | None
     is_disabled: bool
@@ -26,13 +24,13 @@ async def find_user(connection: Connection, client_guid: str, identifier: str, *
     """The client's user by guid, or else by the client's own `id`.
 
     Args:
-        connection: a transaction, where the user is held.
-        client_guid: whose user it must be.
+        connection: a transaction, if the row is locked.
+        client_guid: the user's client.
         identifier: the guid or the `id`.
-        lock: locks the row, so that who changes parts of the user or of its members does so one at a time.
+        lock: locks the row until the transaction ends, so that changes of the user or of its members take turns.
 
     Raises:
-        NotFound: there is none below this client.
+        NotFound: the client has no such user.
     """
     user = await fetch_one(
         connection,
@@ -73,44 +71,3 @@ async def list_users(
 OF_CLIENT = """SELECT guid AS user_guid, client_guid FROM end_user
                WHERE guid = %(user_guid)s AND client_guid = %(client_guid)s"""
 """A fragment: the user `user_guid`, if it is a user of the client `client_guid`."""
-
-
-async def add_user(connection: Connection, user: User) -> None:
-    """Writes a new user.
-
-    Raises:
-        Conflict: the client already uses this `id`.
-    """
-    try:
-        await run(
-            connection,
-            """INSERT INTO end_user (guid, client_guid, id, email, metadata, is_disabled, created_at)
-               VALUES (%(guid)s, %(client_guid)s, %(id)s, %(email)s, %(metadata)s, %(is_disabled)s,
-                       %(created_at)s)""",
-            {name: getattr(user, name) for name in User.__slots__},
-        )
-    except psycopg.errors.UniqueViolation as error:
-        raise Conflict("A user with this id already exists.") from error
-
-
-async def change_user(connection: Connection, user: User) -> None:
-    """Writes the changeable fields. Disabling ends every token on the user's data at once.
-
-    Raises:
-        Conflict: the client already uses this `id`.
-    """
-    try:
-        await run(
-            connection,
-            """UPDATE end_user SET id = %(id)s, email = %(email)s, metadata = %(metadata)s,
-                                   is_disabled = %(is_disabled)s
-               WHERE guid = %(guid)s""",
-            {name: getattr(user, name) for name in User.__slots__},
-        )
-    except psycopg.errors.UniqueViolation as error:
-        raise Conflict("A user with this id already exists.") from error
-
-
-async def remove_user(connection: Connection, guid: str) -> None:
-    """Removes the user and, by cascade, everything that hangs on it; tokens on it are dead at once."""
-    await run(connection, "DELETE FROM end_user WHERE guid = %(guid)s", {"guid": guid})

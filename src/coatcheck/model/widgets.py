@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from coatcheck.db.database import Connection, columns, fetch_all, fetch_one, run
+from coatcheck.db.database import Connection, columns, fetch_all, fetch_one
 from coatcheck.errors import InvalidRequest
 
 ORIGIN = re.compile(
@@ -15,20 +15,21 @@ COLOR = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 URL = re.compile(r"https?://[!-~]{1,900}")
 
 LOCAL: Sequence[str] = ("http://localhost:*", "http://127.0.0.1:*")
-"""Every page of this machine: what a sandbox's client starts with, so that the first try works from any port. Nobody
-else's page can have such an origin, and a sandbox holds made-up data alone."""
+"""The origins of a new sandbox's client: every page that the user's own machine serves, on any port. No remote page has
+such an origin, and a sandbox holds generated data only."""
 
 
 @dataclass(frozen=True, slots=True)
 class WidgetLook:
-    """What a client set; a client that set nothing has the defaults.
+    """The widget settings of a client.
 
     Raises:
-        InvalidRequest: a value could not be used, or must not stand in a header.
+        InvalidRequest: a value has the wrong form. The form also makes the values safe in a header.
     """
 
     origins: list[str] = field(default_factory=list)
-    """Whose pages may frame the widget and hear from it; a port of `*` is any. None: our own alone."""
+    """The pages that may embed the widget and receive its messages; the port `*` is any port. Empty: only this
+    server's own pages."""
     accent_color: str | None = None
     logo: str | None = None
     """A `data:` URI."""
@@ -39,9 +40,9 @@ class WidgetLook:
             if not ORIGIN.fullmatch(origin):
                 raise InvalidRequest(f"{origin} is not an origin such as https://app.example.")
         if self.accent_color is not None and not COLOR.fullmatch(self.accent_color):
-            raise InvalidRequest("The accent colour is #rgb or #rrggbb.")
+            raise InvalidRequest("The accent colour must be #rgb or #rrggbb.")
         if self.privacy_url is not None and not URL.fullmatch(self.privacy_url):
-            raise InvalidRequest("The privacy URL is not an http or https URL.")
+            raise InvalidRequest("The privacy URL must be an http or https URL.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class _Name:
 
 
 async def widget_look(connection: Connection, client_guid: str) -> WidgetLook:
+    """The client's widget settings, or the defaults if it has none."""
     found = await fetch_one(
         connection,
         WidgetLook,
@@ -59,21 +61,8 @@ async def widget_look(connection: Connection, client_guid: str) -> WidgetLook:
     return found or WidgetLook()
 
 
-async def put_widget_look(connection: Connection, client_guid: str, look: WidgetLook) -> None:
-    """Writes the whole of it, over what was there."""
-    await run(
-        connection,
-        """INSERT INTO client_widget (client_guid, origins, accent_color, logo, privacy_url)
-           VALUES (%(client_guid)s, %(origins)s, %(accent_color)s, %(logo)s, %(privacy_url)s)
-           ON CONFLICT (client_guid) DO UPDATE
-           SET origins = excluded.origins, accent_color = excluded.accent_color, logo = excluded.logo,
-               privacy_url = excluded.privacy_url""",
-        {"client_guid": client_guid, **{name: getattr(look, name) for name in WidgetLook.__slots__}},
-    )
-
-
 async def readers_of(connection: Connection, client_guid: str) -> Sequence[str]:
-    """The names of the processors that the client may let read, in order."""
+    """The names of the processors that may redeem the client's codes, in order."""
     found = await fetch_all(
         connection,
         _Name,

@@ -1,0 +1,109 @@
+"""Manual accounts, the fields of an account that a client sets, and the merge of accounts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from coatcheck import ids
+from coatcheck.audit.entries import Entry
+from coatcheck.audit.journal import Journal
+from coatcheck.clock import Clock
+from coatcheck.db.database import Connection
+from coatcheck.errors import ConstraintNotMet, InvalidRequest
+from coatcheck.members.account_rows import change_account, delete_account, merge_accounts, put_account
+from coatcheck.members.member_rows import manual_member
+from coatcheck.model.accounts import Account, find_account
+from coatcheck.model.users import User
+from coatcheck.vault.vault import Vault
+
+UPDATABLE = ("is_business", "is_hidden", "metadata")
+"""The fields of an aggregated account that a client can update (MX docs: update account)."""
+
+
+class Accounts:
+    """Each method writes in the caller's transaction, with its audit entry. `actor` is who makes the change."""
+
+    def __init__(self, clock: Clock, vault: Vault, journal: Journal) -> None:
+        self._clock = clock
+        self._vault = vault
+        self._journal = journal
+
+    async def create(
+        self, connection: Connection, user: User, values: Mapping[str, Any], *, actor: str
+    ) -> Account:
+        """Creates a manual account of the user's manual member, which is created with the first account.
+
+        Args:
+            connection: the caller's transaction.
+            user: the owner.
+            values: fields of `Account` that a client can set; `type` and `name` are required.
+            actor: who creates it.
+        """
+        now = self._clock.now()
+        member = await manual_member(connection, user, now)
+        account = Account(
+            guid=ids.new("ACT"),
+            user_guid=user.guid,
+            client_guid=user.client_guid,
+            member_guid=member.guid,
+            is_manual=True,
+            created_at=now,
+            updated_at=now,
+            **values,
+        )
+        await put_account(connection, account)
+        await self._record(connection, account, "account.created", actor)
+        return await find_account(connection, user.guid, account.guid)
+
+    async def update(
+        self, connection: Connection, account: Account, changes: Mapping[str, Any], *, actor: str
+    ) -> Account:
+        """Updates any field of a manual account, and `UPDATABLE` of an aggregated one; ignores other fields.
+
+        Raises:
+            ConstraintNotMet: none of the fields can be updated.
+            NotFound: the account was deleted meanwhile.
+        """
+        if not account.is_manual:
+            changes = {name: value for name, value in changes.items() if name in UPDATABLE}
+        if not changes:
+            raise ConstraintNotMet(f"Of an aggregated account only {', '.join(UPDATABLE)} can be updated.")
+        await change_account(connection, account.user_guid, account.guid, changes, self._clock.now())
+        await self._record(connection, account, "account.updated", actor)
+        return await find_account(connection, account.user_guid, account.guid)
+
+    async def delete(self, connection: Connection, account: Account, *, actor: str) -> None:
+        """Deletes a manual account. Tokens on it end at once.
+
+        Raises:
+            ConstraintNotMet: the account is aggregated.
+        """
+        if not account.is_manual:
+            raise ConstraintNotMet("Only a manual account can be deleted; delete the member instead.")
+        await delete_account(connection, account.user_guid, account.guid)
+        await self._record(connection, account, "account.deleted", actor)
+
+    async def merge(self, connection: Connection, user: User, guids: Sequence[str], *, actor: str) -> Account:
+        """Merges the user's accounts into the first one named, which keeps its guid, its numbers and its tokens.
+
+        The other accounts are deleted and their tokens end. Their transactions and statements move to the
+        first account unless it has them already. Later data of the deleted accounts is ignored.
+
+        Raises:
+            InvalidRequest: fewer than two accounts are named.
+            NotFound: the user has no such account.
+        """
+        distinct = dict.fromkeys(guids)
+        if len(distinct) < 2:
+            raise InvalidRequest("account_guids must contain at least two accounts.")
+        target, *others = [await find_account(connection, user.guid, guid) for guid in distinct]
+        statements = await merge_accounts(connection, target, others, self._clock.now())
+        await self._vault.delete_records(connection, [(user.guid, guid) for guid in statements])
+        for other in others:
+            await self._record(connection, other, "account.merged", actor)
+        return await find_account(connection, user.guid, target.guid)
+
+    async def _record(self, connection: Connection, account: Account, action: str, actor: str) -> None:
+        await self._journal.record(
+            connection,
+            Entry(client_guid=account.client_guid, actor=actor, action=action, subject=account.guid),
+        )

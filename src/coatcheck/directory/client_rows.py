@@ -1,0 +1,56 @@
+"""Statements that write clients and the appearance of their widget."""
+
+from coatcheck.db.database import Connection, run
+from coatcheck.errors import NotFound
+from coatcheck.model.clients import Client
+from coatcheck.model.widgets import WidgetLook
+
+
+async def add_client(connection: Connection, client: Client) -> None:
+    await run(
+        connection,
+        """INSERT INTO client (guid, name, webhook_url, is_disabled, created_at)
+           VALUES (%(guid)s, %(name)s, %(webhook_url)s, %(is_disabled)s, %(created_at)s)""",
+        {name: getattr(client, name) for name in Client.__slots__},
+    )
+
+
+async def set_client_disabled(connection: Connection, guid: str, is_disabled: bool) -> None:
+    """Enables or disables the client. Every read by a token checks this flag.
+
+    Raises:
+        NotFound: there is no such client.
+    """
+    if not await run(
+        connection,
+        "UPDATE client SET is_disabled = %(is_disabled)s WHERE guid = %(guid)s",
+        {"guid": guid, "is_disabled": is_disabled},
+    ):
+        raise NotFound
+
+
+async def set_client_webhook_url(connection: Connection, guid: str, webhook_url: str | None) -> None:
+    """Sets the URL of the client's webhooks. None: no webhook is sent.
+
+    Raises:
+        NotFound: there is no such client.
+    """
+    if not await run(
+        connection,
+        "UPDATE client SET webhook_url = %(webhook_url)s WHERE guid = %(guid)s",
+        {"guid": guid, "webhook_url": webhook_url},
+    ):
+        raise NotFound
+
+
+async def put_widget_look(connection: Connection, client_guid: str, look: WidgetLook) -> None:
+    """Replaces all of the client's widget settings."""
+    await run(
+        connection,
+        """INSERT INTO client_widget (client_guid, origins, accent_color, logo, privacy_url)
+           VALUES (%(client_guid)s, %(origins)s, %(accent_color)s, %(logo)s, %(privacy_url)s)
+           ON CONFLICT (client_guid) DO UPDATE
+           SET origins = excluded.origins, accent_color = excluded.accent_color, logo = excluded.logo,
+               privacy_url = excluded.privacy_url""",
+        {"client_guid": client_guid, **{name: getattr(look, name) for name in WidgetLook.__slots__}},
+    )

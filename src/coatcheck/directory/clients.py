@@ -1,0 +1,136 @@
+"""Clients, which let their users link accounts."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from coatcheck import ids, text
+from coatcheck.audit.entries import Entry
+from coatcheck.audit.journal import Journal
+from coatcheck.clock import Clock
+from coatcheck.config import Settings
+from coatcheck.db.database import Connection
+from coatcheck.directory.client_rows import (
+    add_client,
+    put_widget_look,
+    set_client_disabled,
+    set_client_webhook_url,
+)
+from coatcheck.errors import InvalidRequest
+from coatcheck.events.signing import signing_secret
+from coatcheck.events.ssrf import check_url
+from coatcheck.grants.api_keys import ApiKeys, Rotated
+from coatcheck.model.clients import Client, find_client
+from coatcheck.model.widgets import WidgetLook
+from coatcheck.vault.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The guid and the API key of a new client or processor; a seeded sandbox determines both."""
+
+    guid: str
+    entropy: int | None = field(default=None, repr=False)
+    """256 bits that determine the API key. None: it is random."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewClient:
+    client: Client
+    api_key: str = field(repr=False)
+    """Only its hash is stored."""
+
+
+class Clients:
+    """Each method writes in the caller's transaction, with its audit entry.
+
+    `actor` is the guid of who makes the change, or `operator`. Each method raises NotFound for an unknown client.
+    """
+
+    def __init__(
+        self, settings: Settings, clock: Clock, vault: Vault, journal: Journal, api_keys: ApiKeys
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._vault = vault
+        self._journal = journal
+        self._api_keys = api_keys
+
+    async def add(
+        self, connection: Connection, name: str, *, actor: str, identity: Identity | None = None
+    ) -> NewClient:
+        """Adds a client with its first API key.
+
+        Args:
+            connection: the caller's transaction.
+            name: the name that the widget and the operator see.
+            actor: who adds it.
+            identity: its guid and key, where they are determined beforehand.
+
+        Raises:
+            InvalidRequest: the name is empty, too long or contains characters that are not allowed.
+        """
+        identity = identity or Identity(ids.new("CLT"))
+        client = Client(identity.guid, caller_name(name), None, False, self._clock.now())
+        await add_client(connection, client)
+        await self._record(connection, client.guid, "client.added", actor)
+        key = await self._api_keys.issue(connection, client.guid, entropy=identity.entropy)
+        return NewClient(client, key)
+
+    async def enable(self, connection: Connection, guid: str, *, actor: str) -> None:
+        """Accepts the client's API keys again. Its tokens that have not expired work again."""
+        await set_client_disabled(connection, guid, False)
+        await self._record(connection, guid, "client.enabled", actor)
+
+    async def disable(self, connection: Connection, guid: str, *, actor: str) -> None:
+        """Refuses the client's API keys, and every token on its users' data, at once."""
+        await set_client_disabled(connection, guid, True)
+        await self._record(connection, guid, "client.disabled", actor)
+
+    async def rotate_key(
+        self, connection: Connection, guid: str, *, overlap: timedelta | None = None
+    ) -> Rotated:
+        """Issues a new API key. The newest old key works for `overlap` (by default the setting `key_overlap`)."""
+        await find_client(connection, guid)
+        return await self._api_keys.rotate(connection, guid, overlap=overlap)
+
+    async def set_webhook_url(
+        self, connection: Connection, guid: str, url: str | None, *, actor: str
+    ) -> None:
+        """Sets where the client's webhooks are sent. None: no webhook is sent.
+
+        Raises:
+            InvalidRequest: webhooks must not be sent to this URL.
+        """
+        if url is not None:
+            check_url(url, allow_private=self._settings.webhook_allow_private)
+        await set_client_webhook_url(connection, guid, url)
+        await self._record(connection, guid, "client.webhook_changed", actor)
+
+    async def webhook_secret(self, connection: Connection, guid: str, *, reader: str) -> str:
+        """Discloses the secret that signs the client's webhooks, and records the disclosure."""
+        return await signing_secret(connection, self._vault, guid, reader_guid=reader)
+
+    async def set_widget_look(
+        self, connection: Connection, guid: str, look: WidgetLook, *, actor: str
+    ) -> None:
+        """Replaces which pages may embed the client's widget and how it looks."""
+        await find_client(connection, guid)
+        await put_widget_look(connection, guid, look)
+        await self._record(connection, guid, "client.widget_changed", actor)
+
+    async def _record(self, connection: Connection, guid: str, action: str, actor: str) -> None:
+        await self._journal.record(
+            connection, Entry(client_guid=guid, actor=actor, action=action, subject=guid)
+        )
+
+
+def caller_name(name: str) -> str:
+    """The canonical name of a client or a processor.
+
+    Raises:
+        InvalidRequest: it is empty, too long or contains characters that are not allowed.
+    """
+    canonical = text.name(name)
+    if not canonical:
+        raise InvalidRequest("The name must not be empty.")
+    return canonical

@@ -1,0 +1,57 @@
+"""Statements that write processors, and for which clients each is enabled."""
+
+from datetime import datetime
+
+from coatcheck.db.database import Connection, run
+from coatcheck.errors import NotFound
+from coatcheck.model.clients import Processor
+
+
+async def add_processor(connection: Connection, processor: Processor) -> None:
+    await run(
+        connection,
+        """INSERT INTO processor
+                  (guid, name, owners_at_transactions, numbers_as_strings, is_disabled, created_at)
+           VALUES (%(guid)s, %(name)s, %(owners_at_transactions)s, %(numbers_as_strings)s,
+                   %(is_disabled)s, %(created_at)s)""",
+        {name: getattr(processor, name) for name in Processor.__slots__},
+    )
+
+
+async def set_processor_disabled(connection: Connection, guid: str, is_disabled: bool) -> None:
+    """Enables or disables the processor. Every read by a token checks this flag.
+
+    Raises:
+        NotFound: there is no such processor.
+    """
+    if not await run(
+        connection,
+        "UPDATE processor SET is_disabled = %(is_disabled)s WHERE guid = %(guid)s",
+        {"guid": guid, "is_disabled": is_disabled},
+    ):
+        raise NotFound
+
+
+async def enable_processor(
+    connection: Connection, *, client_guid: str, processor_guid: str, now: datetime
+) -> None:
+    """Lets the processor redeem the client's codes. Does nothing if it may already."""
+    await run(
+        connection,
+        """INSERT INTO client_processor (client_guid, processor_guid, enabled_at)
+           VALUES (%(client_guid)s, %(processor_guid)s, %(now)s) ON CONFLICT DO NOTHING""",
+        {"client_guid": client_guid, "processor_guid": processor_guid, "now": now},
+    )
+
+
+async def disable_processor(connection: Connection, *, client_guid: str, processor_guid: str) -> None:
+    """Ends the processor's tokens of this client, and lets it redeem no more of the client's codes.
+
+    Every exchange and every read by a token checks this row. Does nothing if there is none.
+    """
+    await run(
+        connection,
+        """DELETE FROM client_processor
+           WHERE client_guid = %(client_guid)s AND processor_guid = %(processor_guid)s""",
+        {"client_guid": client_guid, "processor_guid": processor_guid},
+    )

@@ -1,0 +1,101 @@
+"""Users: the persons whose accounts a client links."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from coatcheck import ids
+from coatcheck.audit.entries import Entry
+from coatcheck.audit.journal import Journal
+from coatcheck.clock import Clock
+from coatcheck.db.database import Connection
+from coatcheck.directory.user_rows import add_user, change_user, remove_user
+from coatcheck.events import catalogue
+from coatcheck.events.catalogue import Action
+from coatcheck.model.users import User, find_user
+from coatcheck.vault.vault import Vault
+
+WRITABLE = ("email", "id", "is_disabled", "metadata")
+"""The fields of a user that can be set. Callers pass no other names."""
+
+
+class Users:
+    """Each method writes in the caller's transaction, with its audit entry and its event.
+
+    `actor` is the guid of who makes the change. Where `notify` is False, the event is stored and not delivered.
+    """
+
+    def __init__(self, clock: Clock, vault: Vault, journal: Journal) -> None:
+        self._clock = clock
+        self._vault = vault
+        self._journal = journal
+
+    async def create(
+        self,
+        connection: Connection,
+        client_guid: str,
+        values: Mapping[str, Any],
+        *,
+        actor: str,
+        notify: bool = True,
+    ) -> User:
+        """Creates a user with these values of `WRITABLE`.
+
+        Raises:
+            Conflict: another user of the client has this `id`.
+        """
+        empty = User(
+            guid=ids.new("USR"),
+            client_guid=client_guid,
+            id=None,
+            email=None,
+            metadata=None,
+            is_disabled=False,
+            created_at=self._clock.now(),
+        )
+        user = replace(empty, **values)
+        await add_user(connection, user)
+        await self._record(connection, user, Action.CREATED, actor, notify=notify)
+        return user
+
+    async def update(
+        self,
+        connection: Connection,
+        user: User,
+        changes: Mapping[str, Any],
+        *,
+        actor: str,
+        notify: bool = True,
+    ) -> User:
+        """Writes these values of `WRITABLE`, and leaves the other fields as they are in the database.
+
+        While a user is disabled, no token reads its data; unexpired tokens work again when it is enabled.
+
+        Raises:
+            NotFound: the user was deleted meanwhile.
+            Conflict: another user of the client has this `id`.
+        """
+        locked = await find_user(connection, user.client_guid, user.guid, lock=True)
+        changed = replace(locked, **changes)
+        await change_user(connection, changed)
+        await self._record(connection, changed, Action.UPDATED, actor, notify=notify)
+        return changed
+
+    async def delete(self, connection: Connection, user: User, *, actor: str, notify: bool = True) -> None:
+        """Deletes the user and its data key, without which no copy of its sealed records can be decrypted.
+
+        The user is deleted before the key: a job that saves results locks them in this order.
+        """
+        await remove_user(connection, user.guid)
+        await self._vault.delete_owner(connection, user.guid)
+        await self._record(connection, user, Action.DELETED, actor, notify=notify)
+
+    async def _record(
+        self, connection: Connection, user: User, action: Action, actor: str, *, notify: bool
+    ) -> None:
+        await self._journal.record(
+            connection,
+            Entry(client_guid=user.client_guid, actor=actor, action=f"user.{action}", subject=user.guid),
+            catalogue.user(action, user, self._clock.now()),
+            notify=notify,
+        )

@@ -1,0 +1,295 @@
+"""Clients, processors, users and accounts: each change with its audit entry, in one transaction."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from coatcheck.app import Services
+from coatcheck.db.database import Connection
+from coatcheck.directory.clients import Clients, Identity
+from coatcheck.directory.processors import ProcessorOptions
+from coatcheck.errors import ConstraintNotMet, InvalidClient, InvalidRequest, NotFound
+from coatcheck.model.accounts import Account, find_account
+from coatcheck.model.clients import find_client
+from coatcheck.model.users import User, find_user
+from coatcheck.model.widgets import WidgetLook, readers_of, widget_look
+from tests.factories import Keyed
+
+UNKNOWN = "CLT-nobody"
+
+
+async def audited(connection: Connection, subject: str) -> list[tuple[str, str, str | None]]:
+    """Action, actor and client of each audit entry of the subject, oldest first."""
+    cursor = await connection.execute(
+        """SELECT body::json ->> 'action', body::json ->> 'actor', client_guid FROM audit_event
+           WHERE body::json ->> 'subject' = %s ORDER BY at, guid""",
+        (subject,),
+    )
+    return await cursor.fetchall()
+
+
+async def events_of(connection: Connection, client_guid: str) -> list[tuple[str, bool]]:
+    """Type of each of the client's events, and whether it has a delivery."""
+    cursor = await connection.execute(
+        """SELECT e.type, d.event_guid IS NOT NULL FROM event e LEFT JOIN delivery d ON d.event_guid = e.guid
+           WHERE e.client_guid = %s ORDER BY e.created_at, e.guid""",
+        (client_guid,),
+    )
+    return await cursor.fetchall()
+
+
+async def test_a_new_client_and_a_new_processor_can_use_the_keys_they_were_given(services: Services) -> None:
+    async with services.db.transaction() as connection:
+        client = await services.clients.add(connection, "  Acme\u00a0 Bank ", actor="STF-1")
+        processor = await services.processors.add(
+            connection, "Acme Pay", ProcessorOptions(numbers_as_strings=True), actor="STF-1"
+        )
+        assert client.client.name == "Acme Bank"
+        found = await services.api_keys.client(connection, client.client.guid, client.api_key)
+        assert found == client.client
+        reader = await services.api_keys.processor(connection, processor.processor.guid, processor.api_key)
+        assert (reader.numbers_as_strings, reader.owners_at_transactions) == (True, False)
+        assert ("client.added", "STF-1", client.client.guid) in await audited(connection, client.client.guid)
+        assert ("processor.added", "STF-1", None) in await audited(connection, processor.processor.guid)
+    assert client.api_key not in repr(client)
+    assert processor.api_key not in repr(processor)
+
+
+async def test_an_identity_determines_guid_and_key(services: Services) -> None:
+    identity = Identity("CLT-11111111-1111-4111-8111-111111111111", entropy=7)
+    async with services.db.transaction() as connection:
+        first = await services.clients.add(connection, "Acme", actor="operator", identity=identity)
+        await connection.execute("DELETE FROM api_key WHERE owner_guid = %s", (identity.guid,))
+        await connection.execute("DELETE FROM client WHERE guid = %s", (identity.guid,))
+        again = await services.clients.add(connection, "Acme", actor="operator", identity=identity)
+    assert again == first
+
+
+@pytest.mark.parametrize("name", ["", " \t", "a\x00b", "a\u202eb", "x" * 1001])
+async def test_a_name_that_cannot_be_shown_is_refused(services: Services, name: str) -> None:
+    async with services.db.transaction() as connection:
+        with pytest.raises(InvalidRequest):
+            await services.clients.add(connection, name, actor="operator")
+        with pytest.raises(InvalidRequest):
+            await services.processors.add(connection, name, actor="operator")
+
+
+async def test_a_disabled_client_is_refused_until_it_is_enabled(services: Services, client: Keyed) -> None:
+    async with services.db.transaction() as connection:
+        await services.clients.disable(connection, client.guid, actor="operator")
+        with pytest.raises(InvalidClient):
+            await services.api_keys.client(connection, *client.auth)
+        await services.clients.enable(connection, client.guid, actor="operator")
+        await services.api_keys.client(connection, *client.auth)
+        actions = {action for action, _, _ in await audited(connection, client.guid)}
+    assert {"client.disabled", "client.enabled"} <= actions
+
+
+async def test_a_disabled_processor_is_refused_until_it_is_enabled(
+    services: Services, processor: Keyed
+) -> None:
+    async with services.db.transaction() as connection:
+        await services.processors.disable(connection, processor.guid, actor="operator")
+        with pytest.raises(InvalidClient):
+            await services.api_keys.processor(connection, *processor.auth)
+        await services.processors.enable(connection, processor.guid, actor="operator")
+        await services.api_keys.processor(connection, *processor.auth)
+        actions = {action for action, _, _ in await audited(connection, processor.guid)}
+    assert {"processor.disabled", "processor.enabled"} <= actions
+
+
+async def test_a_processor_is_enabled_for_one_client_and_disabled_for_it_again(
+    services: Services, client: Keyed
+) -> None:
+    async with services.db.transaction() as connection:
+        added = await services.processors.add(connection, "Acme Pay", actor="operator")
+        guid = added.processor.guid
+        assert await readers_of(connection, client.guid) == []
+        await services.processors.enable_for(connection, guid, client.guid, actor="operator")
+        await services.processors.enable_for(connection, guid, client.guid, actor="operator")
+        assert await readers_of(connection, client.guid) == ["Acme Pay"]
+        await services.processors.disable_for(connection, guid, client.guid, actor="operator")
+        assert await readers_of(connection, client.guid) == []
+        entries = await audited(connection, guid)
+        for pair in ((guid, UNKNOWN), ("PPR-nobody", client.guid)):
+            for change in (services.processors.enable_for, services.processors.disable_for):
+                with pytest.raises(NotFound):
+                    await change(connection, *pair, actor="operator")
+    assert ("processor.enabled_for_client", "operator", client.guid) in entries
+    assert ("processor.disabled_for_client", "operator", client.guid) in entries
+
+
+async def test_a_key_is_rotated_for_who_exists_only(
+    services: Services, client: Keyed, processor: Keyed
+) -> None:
+    async with services.db.transaction() as connection:
+        rotated = await services.clients.rotate_key(connection, client.guid)
+        await services.api_keys.client(connection, client.guid, rotated.api_key)
+        await services.api_keys.client(connection, *client.auth)
+        rotated = await services.processors.rotate_key(connection, processor.guid, overlap=timedelta())
+        await services.api_keys.processor(connection, processor.guid, rotated.api_key)
+        with pytest.raises(InvalidClient):
+            await services.api_keys.processor(connection, *processor.auth)
+        for rotate in (services.clients.rotate_key, services.processors.rotate_key):
+            with pytest.raises(NotFound):
+                await rotate(connection, UNKNOWN)
+
+
+async def test_every_change_of_an_unknown_client_is_refused(services: Services) -> None:
+    clients = services.clients
+    async with services.db.transaction() as connection:
+        for change in (clients.enable, clients.disable):
+            with pytest.raises(NotFound):
+                await change(connection, UNKNOWN, actor="operator")
+        with pytest.raises(NotFound):
+            await clients.set_webhook_url(connection, UNKNOWN, "https://acme.example/", actor="operator")
+        with pytest.raises(NotFound):
+            await clients.set_widget_look(connection, UNKNOWN, WidgetLook(), actor="operator")
+        assert await audited(connection, UNKNOWN) == []
+
+
+def clients_of(services: Services, *, allow_private: bool) -> Clients:
+    settings = replace(services.settings, webhook_allow_private=allow_private)
+    return Clients(settings, services.clock, services.vault, services.journal, services.api_keys)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://localhost:9000/hook", "http://127.0.0.1/hook", "https://hooks:9/"]
+)
+async def test_a_webhook_goes_to_a_private_address_only_where_the_setting_allows_it(
+    services: Services, client: Keyed, address: str
+) -> None:
+    async with services.db.transaction() as connection:
+        with pytest.raises(InvalidRequest):
+            await clients_of(services, allow_private=False).set_webhook_url(
+                connection, client.guid, address, actor="operator"
+            )
+        assert (await find_client(connection, client.guid)).webhook_url is None
+        await clients_of(services, allow_private=True).set_webhook_url(
+            connection, client.guid, address, actor="operator"
+        )
+        assert (await find_client(connection, client.guid)).webhook_url == address
+
+
+@pytest.mark.parametrize(
+    "address", ["", "ftp://localhost/", "http://", "http://a:b@localhost/", "localhost:9000"]
+)
+async def test_no_setting_lets_a_webhook_go_to_something_else(
+    services: Services, client: Keyed, address: str
+) -> None:
+    async with services.db.transaction() as connection:
+        with pytest.raises(InvalidRequest):
+            await clients_of(services, allow_private=True).set_webhook_url(
+                connection, client.guid, address, actor="operator"
+            )
+
+
+async def test_the_webhook_secret_stays_the_same_and_each_look_is_a_disclosure(
+    services: Services, client: Keyed
+) -> None:
+    async with services.db.transaction() as connection:
+        first = await services.clients.webhook_secret(connection, client.guid, reader="operator")
+        assert await services.clients.webhook_secret(connection, client.guid, reader="operator") == first
+        cursor = await connection.execute(
+            "SELECT count(*) FROM disclosure WHERE client_guid = %s AND reader_guid = 'operator'",
+            (client.guid,),
+        )
+        assert await cursor.fetchone() == (1,)
+    assert first.startswith("whsec_")
+
+
+async def test_the_widgets_look_is_replaced_whole(services: Services, client: Keyed) -> None:
+    look = WidgetLook(["https://app.example"], accent_color="#0a7")
+    async with services.db.transaction() as connection:
+        await services.clients.set_widget_look(connection, client.guid, look, actor="operator")
+        assert await widget_look(connection, client.guid) == look
+        await services.clients.set_widget_look(connection, client.guid, WidgetLook(), actor="operator")
+        assert await widget_look(connection, client.guid) == WidgetLook()
+        actions = [action for action, _, _ in await audited(connection, client.guid)]
+    assert actions.count("client.widget_changed") == 2
+
+
+async def test_each_change_of_a_user_has_an_audit_entry_and_an_event(
+    services: Services, client: Keyed
+) -> None:
+    async with services.db.transaction() as connection:
+        await services.clients.set_webhook_url(
+            connection, client.guid, "https://acme.example/", actor="operator"
+        )
+        user = await services.users.create(connection, client.guid, {"id": "ann"}, actor="STF-1")
+        changed = await services.users.update(
+            connection, user, {"email": "ann@example.com"}, actor=client.guid, notify=False
+        )
+        await services.users.delete(connection, changed, actor=client.guid)
+        entries = await audited(connection, user.guid)
+        events = await events_of(connection, client.guid)
+        with pytest.raises(NotFound):
+            await services.users.update(connection, user, {"email": None}, actor=client.guid)
+    assert sorted(entries) == [
+        ("user.created", "STF-1", client.guid),
+        ("user.deleted", client.guid, client.guid),
+        ("user.updated", client.guid, client.guid),
+    ]
+    assert sorted(is_delivered for _, is_delivered in events) == [False, True, True]
+
+
+async def test_an_update_of_a_user_keeps_what_another_changed_meanwhile(
+    services: Services, user: User
+) -> None:
+    async with services.db.transaction() as connection:
+        await services.users.update(connection, user, {"metadata": "m"}, actor="operator")
+        await services.users.update(connection, user, {"email": "a@example.com"}, actor="operator")
+        found = await find_user(connection, user.client_guid, user.guid)
+    assert (found.metadata, found.email) == ("m", "a@example.com")
+
+
+async def manual_account(services: Services, user: User, connection: Connection, **values: Any) -> Account:
+    given = {"name": "Cash", "type": "CHECKING"} | values
+    return await services.accounts.create(connection, user, given, actor=user.client_guid)
+
+
+async def test_a_manual_account_is_created_changed_and_deleted(services: Services, user: User) -> None:
+    async with services.db.transaction() as connection:
+        account = await manual_account(services, user, connection, balance=Decimal("1.50"))
+        changed = await services.accounts.update(
+            connection, account, {"name": "Notes"}, actor=user.client_guid
+        )
+        assert (changed.name, changed.balance) == ("Notes", Decimal("1.50"))
+        await services.accounts.delete(connection, changed, actor=user.client_guid)
+        with pytest.raises(NotFound):
+            await find_account(connection, user.guid, account.guid)
+        actions = sorted(action for action, _, _ in await audited(connection, account.guid))
+    assert actions == ["account.created", "account.deleted", "account.updated"]
+
+
+async def test_an_aggregated_account_is_not_deleted_and_keeps_what_the_bank_says(
+    services: Services, account: Account
+) -> None:
+    async with services.db.transaction() as connection:
+        with pytest.raises(ConstraintNotMet):
+            await services.accounts.update(connection, account, {"name": "Mine"}, actor="operator")
+        with pytest.raises(ConstraintNotMet):
+            await services.accounts.delete(connection, account, actor="operator")
+        changed = await services.accounts.update(
+            connection, account, {"name": "Mine", "is_hidden": True}, actor="operator"
+        )
+    assert (changed.name, changed.is_hidden) == (account.name, True)
+
+
+async def test_a_merge_keeps_the_first_account_and_records_each_other_one(
+    services: Services, user: User
+) -> None:
+    async with services.db.transaction() as connection:
+        first, *others = [await manual_account(services, user, connection) for _ in range(3)]
+        guids = [first.guid, *(other.guid for other in others)]
+        merged = await services.accounts.merge(connection, user, guids, actor=user.client_guid)
+        assert merged.guid == first.guid
+        for other in others:
+            assert ("account.merged", user.client_guid, user.client_guid) in await audited(
+                connection, other.guid
+            )
+        with pytest.raises(InvalidRequest):
+            await services.accounts.merge(connection, user, [first.guid, first.guid], actor=user.client_guid)
