@@ -35,7 +35,7 @@ async def account_of(api: Api, user: str, **account: Any) -> dict[str, Any]:
     return made
 
 
-async def test_accounts_of_a_bank_are_listed_below_their_user_and_member_without_their_numbers(
+async def test_aggregated_accounts_are_listed_for_their_user_and_member_with_masked_numbers(
     api: Api, user: str
 ) -> None:
     member = await api.connect(user)
@@ -51,7 +51,7 @@ async def test_accounts_of_a_bank_are_listed_below_their_user_and_member_without
             assert (await api.get(f"{path}/accounts/{account['guid']}")).json() == {"account": account}
 
 
-async def test_a_manual_account_comes_back_as_it_was_sent(api: Api, user: str) -> None:
+async def test_a_manual_account_has_the_fields_of_the_request(api: Api, user: str) -> None:
     sent = {
         "balance": 12.34,
         "apr": 1.5,
@@ -69,7 +69,7 @@ async def test_a_manual_account_comes_back_as_it_was_sent(api: Api, user: str) -
     assert (await api.get(f"/users/{user}/accounts/{account['guid']}")).json() == {"account": account}
 
 
-async def test_manual_accounts_share_one_member_that_no_bank_stands_behind(api: Api, user: str) -> None:
+async def test_all_manual_accounts_of_a_user_have_the_same_manual_member(api: Api, user: str) -> None:
     first, second = [await account_of(api, user) for _ in range(2)]
     assert first["member_guid"] == second["member_guid"]
     path = f"/users/{user}/members/{first['member_guid']}"
@@ -101,7 +101,7 @@ async def test_a_malformed_manual_account_is_refused(api: Api, user: str, accoun
     assert refusal(answer) == (400, "invalid_request")
 
 
-async def test_everything_of_a_manual_account_can_be_updated(api: Api, user: str) -> None:
+async def test_every_field_of_a_manual_account_can_be_updated(api: Api, user: str) -> None:
     account = await account_of(api, user, balance=1)
     path = f"/users/{user}/members/{account['member_guid']}/accounts/{account['guid']}"
     change = {"name": "Vase", "account_type": "PROPERTY", "balance": 99.5, "is_closed": True, "apr": None}
@@ -111,7 +111,7 @@ async def test_everything_of_a_manual_account_can_be_updated(api: Api, user: str
     assert refusal(await api.put(path, json={"account": {}})) == (400, "invalid_request")
 
 
-async def test_of_an_aggregated_account_only_what_is_the_clients_can_be_updated(
+async def test_only_three_fields_of_an_aggregated_account_can_be_updated(
     api: Api, user: str, services: Services
 ) -> None:
     member = await api.connect(user)
@@ -127,8 +127,8 @@ async def test_of_an_aggregated_account_only_what_is_the_clients_can_be_updated(
 
     await api.post(f"/users/{user}/members/{member}/aggregate")
     await api.work()
-    kept = (await api.get(path)).json()["account"]
-    assert (kept["is_hidden"], kept["metadata"]) == (True, "mine")
+    target = (await api.get(path)).json()["account"]
+    assert (target["is_hidden"], target["metadata"]) == (True, "mine")
 
 
 async def test_only_a_manual_account_can_be_deleted(api: Api, user: str) -> None:
@@ -143,7 +143,7 @@ async def test_only_a_manual_account_can_be_deleted(api: Api, user: str) -> None
     assert refusal(await api.get(path)) == (404, "not_found_error")
 
 
-async def test_accounts_are_narrowed_by_who_keeps_them_and_by_use_case(api: Api, user: str) -> None:
+async def test_accounts_are_filtered_by_is_manual_and_use_case(api: Api, user: str) -> None:
     await api.connect(user, use_cases=["PFM"])
     await api.work()
     manual = await account_of(api, user)
@@ -180,28 +180,28 @@ async def _merge(api: Api, *accounts: Account) -> httpx.Response:
     )
 
 
-async def test_merging_keeps_the_first_account_and_the_whole_past(
+async def test_a_merge_keeps_the_first_account_and_all_transactions_and_statements(
     api: Api, services: Services, duplicates: tuple[Account, Account]
 ) -> None:
-    kept, other = duplicates
-    own = await make_transaction(services, kept, id="bank-transaction-1")
+    target, other = duplicates
+    own = await make_transaction(services, target, id="bank-transaction-1")
     await make_transaction(services, other, id="bank-transaction-1")
     older = await make_transaction(services, other, id="bank-transaction-2")
-    statement = await make_statement(services, kept, id="bank-statement-1")
+    statement = await make_statement(services, target, id="bank-statement-1")
     doubled = await make_statement(services, other, id="bank-statement-1")
     older_statement = await make_statement(services, other, id="bank-statement-2")
 
-    merged = await _merge(api, kept, other)
+    merged = await _merge(api, target, other)
     assert merged.status_code == 200
-    assert merged.json()["account"]["guid"] == kept.guid
+    assert merged.json()["account"]["guid"] == target.guid
 
-    path = f"/users/{kept.user_guid}"
-    assert [each["guid"] for each in (await api.get(f"{path}/accounts")).json()["accounts"]] == [kept.guid]
+    path = f"/users/{target.user_guid}"
+    assert [each["guid"] for each in (await api.get(f"{path}/accounts")).json()["accounts"]] == [target.guid]
     assert refusal(await api.get(f"{path}/accounts/{other.guid}")) == (404, "not_found_error")
-    transactions = (await api.get(f"{path}/accounts/{kept.guid}/transactions")).json()["transactions"]
+    transactions = (await api.get(f"{path}/accounts/{target.guid}/transactions")).json()["transactions"]
     assert {each["guid"] for each in transactions} == {own, older}
-    assert {each["member_guid"] for each in transactions} == {kept.member_guid}
-    member = f"{path}/members/{kept.member_guid}"
+    assert {each["member_guid"] for each in transactions} == {target.member_guid}
+    member = f"{path}/members/{target.member_guid}"
     statements = (await api.get(f"{member}/statements")).json()["statements"]
     assert {each["guid"] for each in statements} == {statement, older_statement}
     assert (await api.get(f"{member}/statements/{older_statement}.pdf")).status_code == 200
@@ -212,7 +212,7 @@ async def test_merging_keeps_the_first_account_and_the_whole_past(
         assert await cursor.fetchone() == (0,)
 
 
-async def test_merging_ends_the_tokens_of_the_accounts_that_go_and_no_others(
+async def test_a_merge_revokes_only_the_tokens_of_the_deleted_accounts(
     api: Api, services: Services, duplicates: tuple[Account, Account]
 ) -> None:
     processor = await make_processor(services, api.caller)
@@ -225,7 +225,7 @@ async def test_merging_ends_the_tokens_of_the_accounts_that_go_and_no_others(
     assert [answer.status_code for answer in answers] == [200, 401]
 
 
-async def test_a_merged_account_does_not_come_back_until_what_it_went_into_is_gone(api: Api) -> None:
+async def test_a_merged_account_is_not_aggregated_again_until_its_target_is_deleted(api: Api) -> None:
     user = await api.create_user()
     first = await api.connect(user, login="one")
     second = await api.connect(user, login="two")
@@ -236,9 +236,9 @@ async def test_a_merged_account_does_not_come_back_until_what_it_went_into_is_go
         accounts = (await api.get(f"{path}/{member}/accounts")).json()["accounts"]
         return [account["guid"] for account in accounts]
 
-    (kept, *_), (gone, *others) = await of(first), await of(second)
+    (target, *_), (gone, *others) = await of(first), await of(second)
     answer = await api.post(
-        f"/users/{user}/accounts/merge", json={"account": {"account_guids": [kept, gone]}}
+        f"/users/{user}/accounts/merge", json={"account": {"account_guids": [target, gone]}}
     )
     assert answer.status_code == 200
     for job in ("aggregate", "verify", "identify"):
@@ -251,7 +251,7 @@ async def test_a_merged_account_does_not_come_back_until_what_it_went_into_is_go
     assert len(await of(second)) == len(others) + 1
 
 
-async def test_a_merge_of_a_merge_still_keeps_both_away(api: Api, services: Services) -> None:
+async def test_accounts_merged_in_two_steps_are_not_aggregated_again(api: Api, services: Services) -> None:
     user = await make_user(services, api.caller)
     first, second, third = [await make_account(services, user, id=f"bank-{number}") for number in range(3)]
     await _merge(api, first, second)
@@ -263,7 +263,7 @@ async def test_a_merge_of_a_merge_still_keeps_both_away(api: Api, services: Serv
         assert await cursor.fetchall() == [("bank-0", third.guid), ("bank-1", third.guid)]
 
 
-async def test_three_accounts_merge_at_once_even_where_two_that_go_know_the_same(
+async def test_three_accounts_with_equal_transactions_are_merged_in_one_request(
     api: Api, services: Services
 ) -> None:
     user = await make_user(services, api.caller)
@@ -287,7 +287,7 @@ async def test_a_merge_needs_two_accounts_of_the_same_user(
     assert refusal(await _merge(older, *duplicates)) == (404, "not_found_error")
 
 
-async def test_accounts_merged_both_ways_at_once_leave_one_of_them_and_no_error(
+async def test_simultaneous_merges_in_both_directions_leave_one_account_and_no_error(
     api: Api, services: Services
 ) -> None:
     for _ in range(5):
@@ -302,7 +302,7 @@ async def test_accounts_merged_both_ways_at_once_leave_one_of_them_and_no_error(
         assert (await api.get(f"{path}/transactions")).json()["pagination"]["total_entries"] == 2
 
 
-async def test_an_account_that_goes_while_it_is_updated_does_not_come_back(api: Api, user: str) -> None:
+async def test_an_account_deleted_during_an_update_stays_deleted(api: Api, user: str) -> None:
     for _ in range(5):
         account = await account_of(api, user)
         path = f"/users/{user}/members/{account['member_guid']}/accounts/{account['guid']}"
@@ -318,7 +318,7 @@ async def test_an_account_that_goes_while_it_is_updated_does_not_come_back(api: 
 # --- numbers and owners -----------------------------------------------------------------------------------
 
 
-async def test_unverified_accounts_have_an_empty_list_of_numbers_and_of_owners(api: Api, user: str) -> None:
+async def test_unverified_accounts_have_empty_lists_of_numbers_and_owners(api: Api, user: str) -> None:
     for password in ("fine", "INVALID", "challenge"):
         member = await api.connect(user, login=password, password=password)
         await api.work()
@@ -329,7 +329,7 @@ async def test_unverified_accounts_have_an_empty_list_of_numbers_and_of_owners(a
             assert answer.json()["pagination"]["total_entries"] == 0
 
 
-async def test_numbers_are_strings_by_member_and_by_account_and_every_look_is_written_down(
+async def test_account_numbers_are_strings_and_every_read_is_recorded_as_a_disclosure(
     api: Api, services: Services
 ) -> None:
     user = await make_user(services, api.caller)
@@ -354,7 +354,7 @@ async def test_numbers_are_strings_by_member_and_by_account_and_every_look_is_wr
     )
 
 
-async def test_numbers_and_owners_come_by_the_page(api: Api, services: Services) -> None:
+async def test_numbers_and_owners_are_paginated(api: Api, services: Services) -> None:
     user = await api.create_user()
     member = await api.connect(user)
     await api.work()
@@ -370,7 +370,7 @@ async def test_numbers_and_owners_come_by_the_page(api: Api, services: Services)
         assert beyond["pagination"]["total_entries"] == len(everything[what])
 
 
-async def test_money_keeps_its_digits(api: Api, services: Services) -> None:
+async def test_decimals_keep_their_digits(api: Api, services: Services) -> None:
     user = await make_user(services, api.caller)
     account = await make_account(services, user, balance=Decimal("1234567890.10"))
     answer = await api.get(f"/users/{user.guid}/accounts/{account.guid}")

@@ -1,4 +1,4 @@
-"""Institutions, categories and merchants over HTTP: what is the same for every client."""
+"""Institutions, categories and merchants over HTTP."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ async def codes(api: Api, **query: Any) -> list[str]:
     return [each["code"] for each in answer.json()["institutions"]]
 
 
-async def test_institutions_are_found_by_any_part_of_their_name(api: Api) -> None:
+async def test_institutions_are_searched_by_part_of_their_name(api: Api) -> None:
     assert "mxbank" in await codes(api, name="mX bA")
     assert await codes(api, name="penaluz") == ["banco_penaluz"]
     assert await codes(api, name="no bank has this name") == []
@@ -42,7 +42,7 @@ FLAGS = {
 
 
 @pytest.mark.parametrize(("flag", "product"), FLAGS.items())
-async def test_the_older_flags_and_the_newer_products_find_the_same(
+async def test_flags_and_products_find_the_same_institutions(
     api: Api, newer: Api, flag: str, product: str
 ) -> None:
     flagged = await codes(api, **{flag: "true"})
@@ -50,13 +50,13 @@ async def test_the_older_flags_and_the_newer_products_find_the_same(
     assert await codes(api, **{flag: "false"}) == await codes(api)
     for name in ("supported_products", "supported_products[]"):
         assert await codes(newer, **{name: product}) == flagged
-    shown = (await api.get("/institutions", params={flag: "True"})).json()["institutions"]
-    assert all(each[flag] is True for each in shown)
-    shown = (await newer.get("/institutions", params={"supported_products": product})).json()["institutions"]
-    assert all(product in each["supported_products"] for each in shown)
+    found = (await api.get("/institutions", params={flag: "True"})).json()["institutions"]
+    assert all(each[flag] is True for each in found)
+    found = (await newer.get("/institutions", params={"supported_products": product})).json()["institutions"]
+    assert all(product in each["supported_products"] for each in found)
 
 
-async def test_products_narrow_each_other_and_both_spellings_of_history_count(newer: Api) -> None:
+async def test_several_products_are_all_required_and_both_names_of_history_work(newer: Api) -> None:
     assert await codes(newer, supported_products="history") == await codes(
         newer, supported_products="transaction_history"
     )
@@ -68,7 +68,7 @@ async def test_products_narrow_each_other_and_both_spellings_of_history_count(ne
     assert refusal(answer) == (400, "invalid_request")
 
 
-async def test_a_page_of_institutions_holds_a_hundred_at_most(api: Api) -> None:
+async def test_a_page_of_institutions_has_at_most_100_items(api: Api) -> None:
     for size, expected in ((10, 10), (100, 100), (101, 25), (9, 25), (None, 25)):
         query = {} if size is None else {"records_per_page": size}
         body = (await api.get("/institutions", params=query)).json()
@@ -85,20 +85,20 @@ async def test_an_institution_is_read_by_code_and_by_guid(api: Api, newer: Api) 
     assert refusal(await api.get("/institutions/nobank")) == (404, "not_found_error")
 
 
-async def test_no_logo_leads_to_another_host(api: Api) -> None:
+async def test_logos_are_data_urls(api: Api) -> None:
     for institution in (await api.get("/institutions")).json()["institutions"]:
         for size in ("small", "medium"):
             assert institution[f"{size}_logo_url"].startswith("data:image/svg+xml;base64,")
 
 
-async def test_favorites_are_the_most_popular_and_honour_the_country(api: Api) -> None:
+async def test_favorites_are_popular_institutions_filtered_by_country(api: Api) -> None:
     favorites = (await api.get("/institutions/favorites")).json()["institutions"]
     assert favorites[0]["code"] == "mxbank"
     answer = await api.get("/institutions/favorites", params={"iso_country_code": "CA"})
     assert {each["iso_country_code"] for each in answer.json()["institutions"]} == {"CA"}
 
 
-async def test_credentials_are_the_boxes_of_the_login_form(api: Api) -> None:
+async def test_credentials_are_the_fields_of_the_sign_in_form(api: Api) -> None:
     body = (await api.get("/institutions/mxbank/credentials")).json()
     assert [(each["guid"], each["field_name"], each["field_type"]) for each in body["credentials"]] == [
         (LOGIN, "LOGIN", "TEXT"),
@@ -109,7 +109,7 @@ async def test_credentials_are_the_boxes_of_the_login_form(api: Api) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_categories_are_a_tree_that_every_user_shares(api: Api, version: str) -> None:
+async def test_categories_form_a_tree_and_are_the_same_for_every_user(api: Api, version: str) -> None:
     api = Api(api.http, api.services, api.caller, version)
     user = await api.create_user()
     paths = ("/categories/default", f"/users/{user}/categories/default", f"/users/{user}/categories")
@@ -124,7 +124,7 @@ async def test_categories_are_a_tree_that_every_user_shares(api: Api, version: s
         assert refusal(await api.get(path)) == (404, "not_found_error")
 
 
-async def test_merchants_are_searched_and_read_with_their_place(api: Api) -> None:
+async def test_merchants_are_searched_and_read_with_their_location(api: Api) -> None:
     page = (await api.get("/merchants", params={"records_per_page": 1000})).json()["merchants"]
     merchant = page[0]
     part = merchant["name"][1:5].upper()
@@ -139,7 +139,7 @@ async def test_merchants_are_searched_and_read_with_their_place(api: Api) -> Non
     assert location["merchant_guid"] == merchant["guid"]
 
 
-async def test_a_merchants_guid_names_no_place_and_a_places_guid_no_merchant(api: Api) -> None:
+async def test_guids_of_merchants_and_locations_are_not_interchangeable(api: Api) -> None:
     merchant = api.services.registry.merchants()[0]
     for path in (
         f"/merchants/{merchant.location_guid}",
@@ -150,7 +150,7 @@ async def test_a_merchants_guid_names_no_place_and_a_places_guid_no_merchant(api
         assert refusal(await api.get(path)) == (404, "not_found_error")
 
 
-async def test_the_older_dialect_is_what_is_spoken_to_who_says_nothing(api: Api) -> None:
+async def test_the_default_version_is_v20111101(api: Api) -> None:
     plain = await api.http.get("/institutions/mxbank", auth=api.caller.auth)
     assert plain.headers["content-type"] == "application/json; charset=utf-8"
     vendor = await Api(api.http, api.services, api.caller, V1).get("/institutions/mxbank")

@@ -1,4 +1,4 @@
-"""Members over HTTP: connecting, answering, changing, and the jobs at their banks."""
+"""Members and their jobs over HTTP."""
 
 import asyncio
 from datetime import timedelta
@@ -25,7 +25,7 @@ async def status_of(api: Api, user: str, member: str) -> dict[str, Any]:
     return found
 
 
-async def told(api: Api, kind: str) -> list[tuple[str, str | None, bool]]:
+async def events_of(api: Api, kind: str) -> list[tuple[str, str | None, bool]]:
     """The events of a kind, oldest first: action, callback payload, whether they are to be sent."""
     async with api.services.db.connection() as connection:
         cursor = await connection.execute(
@@ -37,7 +37,7 @@ async def told(api: Api, kind: str) -> list[tuple[str, str | None, bool]]:
         return list(await cursor.fetchall())
 
 
-async def test_connecting_starts_an_aggregation_and_says_202(api: Api, user: str) -> None:
+async def test_creating_a_member_starts_an_aggregation_and_returns_202(api: Api, user: str) -> None:
     body = connecting(id="checking", metadata="m", use_cases=["PFM"])
     created = await api.post(f"/users/{user}/members", json=body)
     assert created.status_code == 202
@@ -54,14 +54,16 @@ async def test_connecting_starts_an_aggregation_and_says_202(api: Api, user: str
     assert by_id.json()["member"]["connection_status_message"]
 
 
-async def test_connecting_without_a_job_says_200(api: Api, user: str) -> None:
+async def test_creating_a_member_without_a_job_returns_200(api: Api, user: str) -> None:
     created = await api.post(f"/users/{user}/members", json=connecting(skip_aggregation=True))
     assert created.status_code == 200
     assert created.json()["member"]["is_being_aggregated"] is False
 
 
 @pytest.mark.parametrize("version", ["v20111101", V2])
-async def test_products_decide_which_jobs_run_in_either_dialect(api: Api, user: str, version: str) -> None:
+async def test_data_request_products_select_the_jobs_in_both_versions(
+    api: Api, user: str, version: str
+) -> None:
     api = Api(api.http, api.services, api.caller, version)
     wanted = {"data_request": {"products": ["account_verification", "identity_verification"]}}
     created = await api.post(f"/users/{user}/members", json=connecting() | wanted)
@@ -73,12 +75,12 @@ async def test_products_decide_which_jobs_run_in_either_dialect(api: Api, user: 
     assert (await api.get(f"{path}/transactions")).json()["transactions"] == []
 
 
-async def test_products_that_nothing_brings_start_nothing(api: Api, user: str) -> None:
+async def test_unsupported_products_start_no_job(api: Api, user: str) -> None:
     wanted = {"data_request": {"products": ["rewards", "investments"]}}
     assert (await api.post(f"/users/{user}/members", json=connecting() | wanted)).status_code == 200
 
 
-async def test_the_same_login_twice_is_a_conflict(api: Api, user: str) -> None:
+async def test_a_second_member_with_the_same_login_is_a_conflict(api: Api, user: str) -> None:
     await api.connect(user)
     again = await api.post(f"/users/{user}/members", json=connecting(password="another"))
     assert refusal(again) == (409, "conflict_error")
@@ -108,26 +110,26 @@ async def test_the_same_login_twice_is_a_conflict(api: Api, user: str) -> None:
         connecting() | {"ui_message_webview_url_scheme": "javascript"},
     ],
 )
-async def test_a_member_that_is_malformed_is_refused_and_not_kept(
+async def test_a_malformed_member_is_refused_and_not_stored(
     api: Api, user: str, body: dict[str, Any]
 ) -> None:
     assert refusal(await api.post(f"/users/{user}/members", json=body)) == (400, "invalid_request")
     assert (await api.get(f"/users/{user}/members")).json()["members"] == []
 
 
-async def test_a_refusal_never_repeats_a_credential(api: Api, user: str) -> None:
+async def test_an_error_message_never_contains_a_credential(api: Api, user: str) -> None:
     body = connecting(password="hunter2", use_cases=["hunter2"])
     answer = await api.post(f"/users/{user}/members", json=body)
     assert answer.status_code == 400
     assert "hunter2" not in answer.text
 
 
-async def test_an_institution_that_is_not_there_is_404(api: Api, user: str) -> None:
+async def test_an_unknown_institution_is_404(api: Api, user: str) -> None:
     body = connecting(institution_code="nobank")
     assert refusal(await api.post(f"/users/{user}/members", json=body)) == (404, "not_found_error")
 
 
-async def test_a_challenge_is_listed_answered_and_then_gone(api: Api, user: str) -> None:
+async def test_a_challenge_is_listed_until_it_is_answered(api: Api, user: str) -> None:
     member = await api.connect(user, password="challenge")
     path = f"/users/{user}/members/{member}"
     nothing = await api.get(f"{path}/challenges")
@@ -154,7 +156,9 @@ async def test_a_challenge_is_listed_answered_and_then_gone(api: Api, user: str)
 
 
 @pytest.mark.parametrize(("password", "key"), [("options", "options"), ("image_options", "image_options")])
-async def test_an_option_is_chosen_by_guid_or_by_value(api: Api, user: str, password: str, key: str) -> None:
+async def test_an_option_is_selected_by_guid_or_by_value(
+    api: Api, user: str, password: str, key: str
+) -> None:
     for number, by in enumerate(("guid", "value")):
         member = await api.connect(user, login=f"user{number}", password=password)
         await api.work()
@@ -169,7 +173,7 @@ async def test_an_option_is_chosen_by_guid_or_by_value(api: Api, user: str, pass
 @pytest.mark.parametrize(
     "challenges", [None, [], [{"guid": "CRD-1", "value": "x"}], [{"guid": "CRD-1"}], "correct"]
 )
-async def test_an_answer_to_nothing_is_refused_and_the_question_stands(
+async def test_an_answer_to_an_unknown_challenge_is_refused_and_the_challenge_remains(
     api: Api, user: str, challenges: Any
 ) -> None:
     member = await api.connect(user, password="challenge")
@@ -195,7 +199,9 @@ async def test_new_credentials_start_an_aggregation(api: Api, user: str) -> None
     assert (await status_of(api, user, member))["connection_status"] == "CONNECTED"
 
 
-async def test_an_update_changes_what_was_sent_and_starts_nothing(api: Api, user: str) -> None:
+async def test_an_update_without_credentials_changes_the_given_fields_and_starts_no_job(
+    api: Api, user: str
+) -> None:
     member = await api.connect(user, id="a", metadata="m")
     await api.work()
     path = f"/users/{user}/members/{member}"
@@ -208,7 +214,7 @@ async def test_an_update_changes_what_was_sent_and_starts_nothing(api: Api, user
     assert refusal(await api.put(path, json={"member": {"id": "b"}})) == (409, "conflict_error")
 
 
-async def test_changes_of_different_fields_at_once_undo_each_other_never(api: Api, user: str) -> None:
+async def test_simultaneous_updates_of_different_fields_are_all_kept(api: Api, user: str) -> None:
     member = await api.connect(user)
     path = f"/users/{user}/members/{member}"
     fields = {
@@ -222,7 +228,7 @@ async def test_changes_of_different_fields_at_once_undo_each_other_never(api: Ap
     assert {name: found[name] for name in fields} == fields
 
 
-async def test_members_are_listed_and_narrowed_by_use_case(api: Api, user: str) -> None:
+async def test_members_are_listed_and_filtered_by_use_case(api: Api, user: str) -> None:
     first = await api.connect(user, login="one", use_cases=["PFM"])
     second = await api.connect(user, login="two")
 
@@ -235,14 +241,16 @@ async def test_members_are_listed_and_narrowed_by_use_case(api: Api, user: str) 
     assert await found(use_case="MONEY_MOVEMENT") == []
 
 
-async def test_a_members_credentials_are_its_institutions_boxes_and_never_values(api: Api, user: str) -> None:
+async def test_a_members_credentials_are_the_fields_of_its_institution_without_values(
+    api: Api, user: str
+) -> None:
     member = await api.connect(user, password="hunter2")
     answer = await api.get(f"/users/{user}/members/{member}/credentials")
     assert [each["guid"] for each in answer.json()["credentials"]] == [LOGIN, PASSWORD]
     assert "hunter2" not in answer.text
 
 
-async def test_a_deleted_member_is_gone_with_what_hung_on_it(api: Api, user: str) -> None:
+async def test_deleting_a_member_deletes_its_accounts_and_revokes_its_tokens(api: Api, user: str) -> None:
     member = await api.connect(user)
     await api.work()
     path = f"/users/{user}/members/{member}"
@@ -255,7 +263,7 @@ async def test_a_deleted_member_is_gone_with_what_hung_on_it(api: Api, user: str
     await api.connect(user)
 
 
-async def test_a_disabled_users_member_may_still_be_deleted_but_nothing_more(api: Api, user: str) -> None:
+async def test_a_disabled_users_member_can_only_be_deleted(api: Api, user: str) -> None:
     member = await api.connect(user)
     await api.work()
     await api.put(f"/users/{user}", json={"user": {"is_disabled": True}})
@@ -282,7 +290,7 @@ JOBS = {
 
 
 @pytest.mark.parametrize(("job", "status"), JOBS.items())
-async def test_a_job_answers_at_once_again_while_it_runs_and_is_alone(
+async def test_a_job_that_is_already_running_is_answered_alike_and_another_kind_is_a_conflict(
     api: Api, user: str, job: str, status: int
 ) -> None:
     member = await api.connect(user, skip_aggregation=True)
@@ -300,7 +308,7 @@ async def test_a_job_answers_at_once_again_while_it_runs_and_is_alone(
         assert await cursor.fetchone() == (1,)
 
 
-async def test_a_job_the_institution_does_not_offer_is_400(api: Api, user: str) -> None:
+async def test_a_job_that_the_institution_does_not_support_is_400(api: Api, user: str) -> None:
     (institution,) = (await api.get("/institutions", params={"name": "Whistlestop"})).json()["institutions"]
     boxes = (await api.get(f"/institutions/{institution['code']}/credentials")).json()["credentials"]
     body = {
@@ -316,7 +324,7 @@ async def test_a_job_the_institution_does_not_offer_is_400(api: Api, user: str) 
         assert refusal(await api.post(f"{path}/{job}")) == (400, "invalid_request")
 
 
-async def test_an_aggregation_may_leave_the_transactions_out(api: Api, user: str) -> None:
+async def test_an_aggregation_without_transactions_reads_accounts_only(api: Api, user: str) -> None:
     member = await api.connect(user, skip_aggregation=True)
     path = f"/users/{user}/members/{member}"
     await api.post(f"{path}/aggregate", params={"include_transactions": "False", "include_holdings": "true"})
@@ -328,7 +336,9 @@ async def test_an_aggregation_may_leave_the_transactions_out(api: Api, user: str
     assert (await api.get(f"{path}/transactions")).json()["transactions"]
 
 
-async def test_balances_are_checked_five_times_in_two_hours(api: Api, user: str, clock: MovableClock) -> None:
+async def test_balances_can_be_checked_five_times_in_two_hours(
+    api: Api, user: str, clock: MovableClock
+) -> None:
     (institution,) = (await api.get("/institutions", params={"name": "Lanternfish"})).json()["institutions"]
     boxes = (await api.get(f"/institutions/{institution['code']}/credentials")).json()["credentials"]
     body = {
@@ -350,23 +360,21 @@ async def test_balances_are_checked_five_times_in_two_hours(api: Api, user: str,
     assert (await api.post(path)).status_code == 202
 
 
-async def test_a_callback_payload_is_echoed_on_what_the_call_leads_to(api: Api, user: str) -> None:
+async def test_a_callback_payload_is_repeated_by_the_webhooks_of_the_request(api: Api, user: str) -> None:
     headers = {"X-CALLBACK-PAYLOAD": "Zm9v"}
     created = await api.post(f"/users/{user}/members", json=connecting(), headers=headers)
     await api.work()
-    assert [payload for _, payload, _ in await told(api, "MEMBER")] == ["Zm9v"]
-    assert [payload for _, payload, _ in await told(api, "AGGREGATION")] == ["Zm9v"]
+    assert [payload for _, payload, _ in await events_of(api, "MEMBER")] == ["Zm9v"]
+    assert [payload for _, payload, _ in await events_of(api, "AGGREGATION")] == ["Zm9v"]
     path = f"/users/{user}/members/{created.json()['member']['guid']}"
     await api.post(f"{path}/verify", headers={"X-CALLBACK-PAYLOAD": "YmFy"})
     await api.work()
-    assert [payload for _, payload, _ in await told(api, "VERIFICATION")] == ["YmFy"]
+    assert [payload for _, payload, _ in await events_of(api, "VERIFICATION")] == ["YmFy"]
     long = await api.post(f"{path}/verify", headers={"X-CALLBACK-PAYLOAD": "x" * 1025})
     assert refusal(long) == (400, "invalid_request")
 
 
-async def test_a_client_that_skips_its_webhook_is_told_of_the_job_but_not_of_the_member(
-    api: Api, user: str
-) -> None:
+async def test_skip_webhook_suppresses_the_member_event_but_not_the_job_event(api: Api, user: str) -> None:
     path = f"/users/{user}/members"
     skip = {"MX-Skip-Webhook": "true"}
     created = await api.post(path, json=connecting(), headers=skip)
@@ -375,16 +383,16 @@ async def test_a_client_that_skips_its_webhook_is_told_of_the_job_but_not_of_the
     await api.put(member, json={"member": {"metadata": "y"}})
     await api.work()
     await api.delete(member, headers=skip)
-    assert [(action, is_sent) for action, _, is_sent in await told(api, "MEMBER")] == [
+    assert [(action, is_sent) for action, _, is_sent in await events_of(api, "MEMBER")] == [
         ("created", False),
         ("updated", False),
         ("updated", True),
         ("deleted", False),
     ]
-    assert [is_sent for _, _, is_sent in await told(api, "AGGREGATION")] == [True]
+    assert [is_sent for _, _, is_sent in await events_of(api, "AGGREGATION")] == [True]
 
 
-async def test_a_path_with_a_character_no_database_keeps_is_refused(api: Api, user: str) -> None:
+async def test_a_path_with_a_nul_character_is_refused(api: Api, user: str) -> None:
     for path in (f"/users/{user}%00", f"/users/{user}/members/%00", "/institutions/%00"):
         assert (await api.get(path)).status_code in {400, 404}
     assert refusal(await api.get(f"/users/{new('USR')}/members")) == (404, "not_found_error")

@@ -17,7 +17,7 @@ ACCOUNT = {
     "first_name": "Ann",
     "last_name": "Example",
 }
-"""A test account: what is sent to it has arrived at once."""
+"""A test account; deposits to it arrive at once."""
 RIGHT, WRONG = (0.03, 0.15), (0.01, 0.02)
 
 
@@ -33,7 +33,7 @@ async def verify(api: Api, guid: str, amounts: tuple[float, float]) -> httpx.Res
     return await api.put(f"/micro_deposits/{guid}/verify", json=body)
 
 
-async def test_the_right_amounts_in_any_order_verify_an_account(api: Api, user: str) -> None:
+async def test_the_right_amounts_in_either_order_verify_an_account(api: Api, user: str) -> None:
     for number, amounts in (("3333000042", RIGHT), ("3333000142", RIGHT[::-1])):
         deposit = await start(api, user, account_number=number)
         assert (deposit["status"], deposit["account_number"]) == ("INITIATED", number)
@@ -45,7 +45,7 @@ async def test_the_right_amounts_in_any_order_verify_an_account(api: Api, user: 
         assert verified.json()["micro_deposit"][0]["status"] == "VERIFIED"
 
 
-async def test_a_verified_account_can_be_handed_to_a_processor(api: Api, user: str) -> None:
+async def test_a_processor_can_read_an_account_verified_by_micro_deposits(api: Api, user: str) -> None:
     deposit = await start(api, user)
     await api.work()
     await verify(api, deposit["guid"], RIGHT)
@@ -57,7 +57,7 @@ async def test_a_verified_account_can_be_handed_to_a_processor(api: Api, user: s
     assert code.status_code == 200
 
 
-async def test_the_third_wrong_answer_is_the_last(api: Api, user: str) -> None:
+async def test_the_third_wrong_attempt_prevents_further_attempts(api: Api, user: str) -> None:
     deposit = await start(api, user)
     await api.work()
     seen = [
@@ -68,7 +68,7 @@ async def test_the_third_wrong_answer_is_the_last(api: Api, user: str) -> None:
     assert (await api.get(f"/users/{user}/accounts")).json()["accounts"] == []
 
 
-async def test_amounts_that_have_not_arrived_cannot_be_verified(
+async def test_deposits_that_have_not_arrived_cannot_be_verified(
     api: Api, user: str, clock: MovableClock
 ) -> None:
     deposit = await start(api, user, account_number="1234567842")
@@ -80,7 +80,7 @@ async def test_amounts_that_have_not_arrived_cannot_be_verified(
     assert (await api.get(path)).json()["micro_deposit"][0]["status"] == "DEPOSITED"
 
 
-async def test_a_holder_alone_pre_initiates(api: Api, user: str) -> None:
+async def test_a_request_with_only_the_holder_is_preinitiated(api: Api, user: str) -> None:
     holder = {"email": "ann@example.com", "first_name": "Ann", "last_name": "Example"}
     answer = await api.post(f"/users/{user}/micro_deposits", json={"micro_deposit": holder})
     (deposit,) = answer.json()["micro_deposit"]
@@ -103,20 +103,18 @@ async def test_a_holder_alone_pre_initiates(api: Api, user: str) -> None:
         {**ACCOUNT, "account_type": "MORTGAGE"},
     ],
 )
-async def test_an_account_that_cannot_be_paid_to_is_refused(
-    api: Api, user: str, account: dict[str, Any]
-) -> None:
+async def test_an_invalid_account_is_refused(api: Api, user: str, account: dict[str, Any]) -> None:
     answer = await api.post(f"/users/{user}/micro_deposits", json={"micro_deposit": account})
     assert refusal(answer) == (400, "invalid_request")
 
 
-async def test_the_same_account_twice_is_a_conflict(api: Api, user: str) -> None:
+async def test_a_second_micro_deposit_to_the_same_account_is_a_conflict(api: Api, user: str) -> None:
     await start(api, user)
     again = await api.post(f"/users/{user}/micro_deposits", json={"micro_deposit": ACCOUNT})
     assert refusal(again) == (409, "conflict_error")
 
 
-async def test_lists_hold_no_number_and_verifications_do(api: Api, user: str) -> None:
+async def test_lists_contain_no_account_number_and_verifications_do(api: Api, user: str) -> None:
     deposit = await start(api, user)
     listed = await api.get(f"/users/{user}/micro_deposits")
     assert listed.json()["micro_deposits"][0]["guid"] == deposit["guid"]
@@ -131,7 +129,7 @@ async def test_lists_hold_no_number_and_verifications_do(api: Api, user: str) ->
     )
 
 
-async def test_deleted_micro_deposits_are_gone(api: Api, user: str) -> None:
+async def test_a_deleted_micro_deposit_is_404(api: Api, user: str) -> None:
     deposit = await start(api, user)
     path = f"/users/{user}/micro_deposits/{deposit['guid']}"
     assert (await api.delete(path)).status_code == 204
@@ -139,7 +137,7 @@ async def test_deleted_micro_deposits_are_gone(api: Api, user: str) -> None:
     assert refusal(await verify(api, deposit["guid"], RIGHT)) == (404, "not_found_error")
 
 
-async def test_a_disabled_users_micro_deposits_are_not_verified(api: Api, user: str) -> None:
+async def test_micro_deposits_of_a_disabled_user_cannot_be_verified(api: Api, user: str) -> None:
     deposit = await start(api, user)
     await api.work()
     await api.put(f"/users/{user}", json={"user": {"is_disabled": True}})

@@ -1,4 +1,4 @@
-"""The processor's side over HTTP: RFC 6749, RFC 6750 and MX's own forms, refusals first of all."""
+"""The exchange of codes and the reads of processors over HTTP (RFC 6749, RFC 6750, MX processor guide)."""
 
 import asyncio
 from base64 import b64encode
@@ -30,7 +30,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 @dataclass
-class World:
+class Setup:
     services: Services
     http: httpx.AsyncClient
     client: Keyed
@@ -55,58 +55,62 @@ class World:
 
 
 @pytest.fixture
-async def world(services: Services, http: httpx.AsyncClient) -> World:
+async def setup(services: Services, http: httpx.AsyncClient) -> Setup:
     client = await make_client(services)
     processor = await make_processor(services, client)
     account = await make_account(services, await make_user(services, client))
-    return World(services, http, client, processor, account)
+    return Setup(services, http, client, processor, account)
 
 
 def kind(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["error"]["type"]
 
 
-async def test_mx_form_of_the_exchange_gives_a_bearer_token_with_its_scope_and_end(world: World) -> None:
-    answer = await world.exchange(await world.code())
+async def test_an_exchange_with_query_parameters_returns_a_bearer_token_with_scope_and_expiry(
+    setup: Setup,
+) -> None:
+    answer = await setup.exchange(await setup.code())
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["pragma"] == "no-cache"
     body = answer.json()
     assert body["token_type"] == "Bearer"
     assert body["scope"].split() == [
-        f"user-guid:{world.account.user_guid}",
-        f"member-guid:{world.account.member_guid}",
-        f"account-guid:{world.account.guid}",
+        f"user-guid:{setup.account.user_guid}",
+        f"member-guid:{setup.account.member_guid}",
+        f"account-guid:{setup.account.guid}",
         "read-protected",
     ]
-    assert body["expires_at"] == f"{world.services.clock.now() + timedelta(days=60):%Y-%m-%dT%H:%M:%SZ}"
-    assert (await world.read("/account/account_numbers", body["access_token"])).status_code == 200
+    assert body["expires_at"] == f"{setup.services.clock.now() + timedelta(days=60):%Y-%m-%dT%H:%M:%SZ}"
+    assert (await setup.read("/account/account_numbers", body["access_token"])).status_code == 200
 
 
-async def test_the_legacy_exchange_gives_the_same_token_in_its_old_dress(world: World) -> None:
-    body = (await world.exchange(await world.code(), "/payment_processor_token")).json()
+async def test_the_legacy_exchange_returns_an_equal_token_in_the_legacy_format(setup: Setup) -> None:
+    body = (await setup.exchange(await setup.code(), "/payment_processor_token")).json()
     assert {name: body[name] for name in body if name != "access_token"} == {
         "token_type": "bearer",
         "scope": "payment_accounts",
     }
-    assert (await world.read("/payment_account", body["access_token"])).status_code == 200
+    assert (await setup.read("/payment_account", body["access_token"])).status_code == 200
 
 
 @pytest.mark.parametrize("path", EXCHANGES)
-async def test_the_form_body_of_rfc_6749_works_as_the_query_does(world: World, path: str) -> None:
-    answer = await world.http.post(
+async def test_an_exchange_accepts_the_form_body_of_rfc_6749(setup: Setup, path: str) -> None:
+    answer = await setup.http.post(
         path,
-        data={"grant_type": "authorization_code", "code": await world.code(), "redirect_uri": "x"},
-        auth=world.processor.auth,
+        data={"grant_type": "authorization_code", "code": await setup.code(), "redirect_uri": "x"},
+        auth=setup.processor.auth,
     )
     assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("path", EXCHANGES)
-async def test_malformed_exchanges_are_told_apart_and_spend_nothing(world: World, path: str) -> None:
-    code = await world.code()
+async def test_malformed_exchanges_have_distinct_errors_and_do_not_consume_the_code(
+    setup: Setup, path: str
+) -> None:
+    code = await setup.code()
     grant = "grant_type=authorization_code"
-    post, auth = world.http.post, world.processor.auth
+    post, auth = setup.http.post, setup.processor.auth
     refusals: list[tuple[httpx.Response, tuple[int, str]]] = [
         (await post(path, auth=auth), (400, "invalid_request")),
         (await post(f"{path}?{grant}", auth=auth), (400, "invalid_request")),
@@ -131,186 +135,188 @@ async def test_malformed_exchanges_are_told_apart_and_spend_nothing(world: World
             (400, "invalid_request"),
         ),
         (
-            await world.exchange(code, path, headers={"Idempotency-Key": "k" * 256}),
+            await setup.exchange(code, path, headers={"Idempotency-Key": "k" * 256}),
             (400, "invalid_request"),
         ),
-        (await world.http.get(path, auth=auth), (405, "method_not_allowed_error")),
+        (await setup.http.get(path, auth=auth), (405, "method_not_allowed_error")),
     ]
     for answer, expected in refusals:
         assert kind(answer) == expected
         assert code not in answer.text
         assert answer.headers["cache-control"] == "no-store"
     assert refusals[-1][0].headers["allow"] == "POST"
-    assert (await world.exchange(code, path)).status_code == 200
+    assert (await setup.exchange(code, path)).status_code == 200
 
 
 @pytest.mark.parametrize("path", EXCHANGES)
-async def test_unknown_expired_used_and_foreign_codes_get_one_and_the_same_answer(
-    world: World, clock: MovableClock, path: str
+async def test_unknown_expired_used_and_foreign_codes_get_the_same_answer(
+    setup: Setup, clock: MovableClock, path: str
 ) -> None:
-    expired = await world.code()
+    expired = await setup.code()
     clock.advance(timedelta(minutes=11))
-    used, foreign = await world.code(), await world.code()
-    await world.exchange(used, path)
-    stranger = await make_processor(world.services)
+    used, foreign = await setup.code(), await setup.code()
+    await setup.exchange(used, path)
+    stranger = await make_processor(setup.services)
     answers = [
-        await world.exchange("9nN-9D8_4Z3WYazx7-zXfmqsD3jwgL_2W927Sb3otI", path),
-        await world.exchange(used[:-1] + ("A" if used[-1] != "A" else "B"), path),
-        await world.exchange(expired, path),
-        await world.exchange(used, path),
-        await world.exchange(foreign, path, auth=stranger.auth),
+        await setup.exchange("9nN-9D8_4Z3WYazx7-zXfmqsD3jwgL_2W927Sb3otI", path),
+        await setup.exchange(used[:-1] + ("A" if used[-1] != "A" else "B"), path),
+        await setup.exchange(expired, path),
+        await setup.exchange(used, path),
+        await setup.exchange(foreign, path, auth=stranger.auth),
     ]
     assert {(answer.status_code, answer.text) for answer in answers} == {(400, answers[0].text)}
     assert kind(answers[0]) == (400, "invalid_grant")
 
 
 @pytest.mark.parametrize("path", EXCHANGES)
-async def test_a_bad_processor_gets_401_and_a_basic_challenge_that_never_says_why(
-    world: World, path: str
+async def test_an_unauthenticated_processor_gets_401_with_a_basic_challenge_and_no_reason(
+    setup: Setup, path: str
 ) -> None:
-    code = await world.code()
+    code = await setup.code()
     bad: list[dict[str, Any]] = [
-        {"auth": (world.processor.guid, "guess")},
-        {"auth": ("PPR-nobody", world.processor.api_key)},
-        {"auth": world.client.auth},
+        {"auth": (setup.processor.guid, "guess")},
+        {"auth": ("PPR-nobody", setup.processor.api_key)},
+        {"auth": setup.client.auth},
         {"auth": None, "headers": {"Authorization": "Basic !!!"}},
         {"auth": None, "headers": {"Authorization": "Basic " + b64encode(b"no colon").decode()}},
         {"auth": None, "headers": {"Authorization": "Basic " + b64encode(b"\xff:\xfe").decode()}},
-        {"auth": None, "headers": {"Authorization": f"Bearer {await world.token()}"}},
+        {"auth": None, "headers": {"Authorization": f"Bearer {await setup.token()}"}},
     ]
-    answers = [await world.exchange(code, path, **more) for more in bad]
+    answers = [await setup.exchange(code, path, **more) for more in bad]
     assert {(answer.status_code, answer.text) for answer in answers} == {(401, answers[0].text)}
-    nothing = await world.exchange(code, path, auth=None)
+    nothing = await setup.exchange(code, path, auth=None)
     assert kind(nothing) == (401, "invalid_client")
     for answer in (*answers, nothing):
         assert answer.headers["www-authenticate"].startswith("Basic realm=")
-    assert (await world.exchange(code, path)).status_code == 200
+    assert (await setup.exchange(code, path)).status_code == 200
 
 
-async def test_a_key_of_the_other_side_is_told_to_the_operator_alone_and_without_the_key(
-    world: World,
+async def test_a_key_of_the_wrong_kind_is_logged_without_the_key_and_not_disclosed_to_the_caller(
+    setup: Setup,
 ) -> None:
-    code = await world.code()
+    code = await setup.code()
     with capture_logs() as logs:
         answers = [
-            await world.exchange(code, auth=world.client.auth),
-            await world.http.get("/users", auth=world.processor.auth),
-            await world.exchange(code, auth=(world.processor.guid, "ccp_guess")),
+            await setup.exchange(code, auth=setup.client.auth),
+            await setup.http.get("/users", auth=setup.processor.auth),
+            await setup.exchange(code, auth=(setup.processor.guid, "ccp_guess")),
         ]
     assert len({(answer.status_code, answer.text) for answer in answers}) == 1
     assert [(line["operation"], line["detail"]) for line in logs] == [
-        ("exchangeCode", "The API key is a cck_ key where a ccp_ key belongs."),
-        ("listUsers", "The API key is a ccp_ key where a cck_ key belongs."),
+        ("exchangeCode", "The API key is a cck_ key; this endpoint requires a ccp_ key."),
+        ("listUsers", "The API key is a ccp_ key; this endpoint requires a cck_ key."),
     ]
-    for key in (world.client.api_key, world.processor.api_key):
+    for key in (setup.client.api_key, setup.processor.api_key):
         assert key[4:] not in str(logs)
 
 
-async def test_replaying_a_code_over_http_ends_the_token_it_bought(world: World) -> None:
-    code = await world.code()
-    token = (await world.exchange(code)).json()["access_token"]
-    assert kind(await world.exchange(code)) == (400, "invalid_grant")
-    assert kind(await world.read("/account/account_numbers", token)) == (401, "invalid_token")
+async def test_a_replayed_code_revokes_its_token(setup: Setup) -> None:
+    code = await setup.code()
+    token = (await setup.exchange(code)).json()["access_token"]
+    assert kind(await setup.exchange(code)) == (400, "invalid_grant")
+    assert kind(await setup.read("/account/account_numbers", token)) == (401, "invalid_token")
 
 
-async def test_a_retry_with_its_idempotency_key_gets_the_very_same_answer(world: World) -> None:
-    code = await world.code()
-    first, second = [await world.exchange(code, headers={"Idempotency-Key": "one"}) for _ in range(2)]
+async def test_a_retry_with_the_same_idempotency_key_gets_the_same_answer(setup: Setup) -> None:
+    code = await setup.code()
+    first, second = [await setup.exchange(code, headers={"Idempotency-Key": "one"}) for _ in range(2)]
     assert first.status_code == second.status_code == 200
     assert first.content == second.content
 
 
 @pytest.mark.parametrize("path", READS)
-async def test_without_a_good_token_nothing_is_read_and_the_challenge_says_what_rfc_6750_says(
-    world: World, path: str, clock: MovableClock
+async def test_a_request_without_a_valid_token_gets_the_challenge_of_rfc_6750(
+    setup: Setup, path: str, clock: MovableClock
 ) -> None:
-    token = await world.token()
-    nothing = await world.http.get(path)
+    token = await setup.token()
+    nothing = await setup.http.get(path)
     assert nothing.status_code == 401
     assert nothing.headers["www-authenticate"] == 'Bearer realm="coatcheck"'
-    basic = await world.http.get(path, auth=world.processor.auth)
+    basic = await setup.http.get(path, auth=setup.processor.auth)
     assert (basic.status_code, basic.headers["www-authenticate"]) == (401, 'Bearer realm="coatcheck"')
-    for bad in ("x", token[:-1], token + "A", world.processor.api_key, await world.code()):
-        answer = await world.read(path, bad)
+    for bad in ("x", token[:-1], token + "A", setup.processor.api_key, await setup.code()):
+        answer = await setup.read(path, bad)
         assert kind(answer) == (401, "invalid_token")
         assert answer.headers["www-authenticate"] == 'Bearer realm="coatcheck", error="invalid_token"'
-    in_url = await world.http.get(f"{path}?access_token={token}")
+    in_url = await setup.http.get(f"{path}?access_token={token}")
     assert kind(in_url) == (400, "invalid_request")
-    twice = await world.http.get(
+    twice = await setup.http.get(
         path, headers=[("Authorization", f"Bearer {token}"), ("Authorization", f"Bearer {token}")]
     )
     assert kind(twice) == (400, "invalid_request")
-    assert (await world.read(path, token)).status_code == 200
-    assert (await world.http.get(path, headers={"Authorization": f"bEaReR {token}"})).status_code == 200
+    assert (await setup.read(path, token)).status_code == 200
+    assert (await setup.http.get(path, headers={"Authorization": f"bEaReR {token}"})).status_code == 200
     clock.advance(timedelta(days=60))
-    assert kind(await world.read(path, token)) == (401, "invalid_token")
+    assert kind(await setup.read(path, token)) == (401, "invalid_token")
 
 
 async def test_a_token_without_read_protected_reads_balances_but_neither_numbers_nor_owners(
-    world: World,
+    setup: Setup,
 ) -> None:
-    token = await world.token(reads_protected=False)
+    token = await setup.token(reads_protected=False)
     for path in ("/account/account_numbers", "/account/account_owners"):
-        answer = await world.read(path, token)
+        answer = await setup.read(path, token)
         assert kind(answer) == (403, "insufficient_scope")
         assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
-    assert (await world.read("/account/transactions", token)).status_code == 200
-    shown = (await world.read("/payment_account", token)).json()["payment_account"]
+    assert (await setup.read("/account/transactions", token)).status_code == 200
+    shown = (await setup.read("/payment_account", token)).json()["payment_account"]
     assert shown["balance"] == 1000
     assert shown["routing_number"] is None
     assert "1234567890" not in str(shown)
 
 
-async def test_numbers_are_integers_only_where_no_reader_of_json_loses_a_digit(world: World) -> None:
-    async def shown(number: str, routing: str, processor: Keyed = world.processor) -> tuple[Any, Any]:
-        user = await make_user(world.services, world.client)
-        account = await make_account(world.services, user, account_number=number, routing_number=routing)
-        token = await make_token(world.services, account, processor)
-        (item,) = (await world.read("/account/account_numbers", token)).json()["account_numbers"]
-        paid = (await world.read("/payment_account", token)).json()["payment_account"]
+async def test_numbers_are_integers_only_if_no_json_reader_loses_a_digit(setup: Setup) -> None:
+    async def shown(number: str, routing: str, processor: Keyed = setup.processor) -> tuple[Any, Any]:
+        user = await make_user(setup.services, setup.client)
+        account = await make_account(setup.services, user, account_number=number, routing_number=routing)
+        token = await make_token(setup.services, account, processor)
+        (item,) = (await setup.read("/account/account_numbers", token)).json()["account_numbers"]
+        paid = (await setup.read("/payment_account", token)).json()["payment_account"]
         assert (paid["account_number"], paid["routing_number"]) == (number, routing)
         return item["account_number"], item["routing_number"]
 
-    textual = await make_processor(world.services, world.client, numbers_as_strings=True)
+    textual = await make_processor(setup.services, setup.client, numbers_as_strings=True)
     assert await shown("6366816006", "242722023") == (6366816006, 242722023)
     assert await shown("0012345678", "091000019") == ("0012345678", "091000019")
     assert await shown("12345678901234567", "242722023") == ("12345678901234567", 242722023)
     assert await shown("6366816006", "242722023", textual) == ("6366816006", "242722023")
 
 
-async def test_owners_stand_at_transactions_only_for_a_processor_registered_so(world: World) -> None:
-    sdk = await make_processor(world.services, world.client, owners_at_transactions=True)
-    owners = (await world.read("/account/transactions", await world.token(sdk))).json()
+async def test_only_a_processor_with_owners_at_transactions_gets_owners_at_that_path(setup: Setup) -> None:
+    sdk = await make_processor(setup.services, setup.client, owners_at_transactions=True)
+    owners = (await setup.read("/account/transactions", await setup.token(sdk))).json()
     assert [owner["owner_name"] for owner in owners["account_owners"]] == ["Ada Example"]
-    token = await world.token()
-    assert "transactions" in (await world.read("/account/transactions", token)).json()
-    at_owners = (await world.read("/account/account_owners", token)).json()
+    token = await setup.token()
+    assert "transactions" in (await setup.read("/account/transactions", token)).json()
+    at_owners = (await setup.read("/account/account_owners", token)).json()
     assert at_owners["account_owners"][0]["owner_name"] == "Ada Example"
-    bare = await world.token(sdk, reads_protected=False)
-    assert kind(await world.read("/account/transactions", bare)) == (403, "insufficient_scope")
+    bare = await setup.token(sdk, reads_protected=False)
+    assert kind(await setup.read("/account/transactions", bare)) == (403, "insufficient_scope")
 
 
-async def test_a_read_discloses_to_the_processor_by_name_and_a_refusal_discloses_nothing(
-    world: World,
+async def test_a_read_is_recorded_as_a_disclosure_to_the_processor_and_a_refusal_is_not(
+    setup: Setup,
 ) -> None:
     async def disclosed() -> list[tuple[str, int]]:
-        async with world.services.db.connection() as connection:
+        async with setup.services.db.connection() as connection:
             cursor = await connection.execute(
-                "SELECT what, shown FROM disclosure WHERE reader_guid = %s", (world.processor.guid,)
+                "SELECT what, shown FROM disclosure WHERE reader_guid = %s", (setup.processor.guid,)
             )
             return await cursor.fetchall()
 
-    refused = await world.token(reads_protected=False)
-    await world.read("/account/account_numbers", refused)
-    await world.read("/account/account_numbers", "garbage")
+    refused = await setup.token(reads_protected=False)
+    await setup.read("/account/account_numbers", refused)
+    await setup.read("/account/account_numbers", "garbage")
     assert await disclosed() == []
-    await world.read("/account/account_numbers", await world.token())
+    await setup.read("/account/account_numbers", await setup.token())
     assert await disclosed() == [("ACCOUNT_NUMBERS", 1)]
 
 
-async def test_of_32_simultaneous_exchanges_one_succeeds_and_none_fails_oddly(world: World) -> None:
-    code = await world.code()
-    answers = await asyncio.gather(*(world.exchange(code) for _ in range(32)))
+async def test_one_of_32_simultaneous_exchanges_succeeds_and_all_others_get_invalid_grant(
+    setup: Setup,
+) -> None:
+    code = await setup.code()
+    answers = await asyncio.gather(*(setup.exchange(code) for _ in range(32)))
     assert Counter(answer.status_code for answer in answers) == {200: 1, 400: 31}
 
 
@@ -326,11 +332,11 @@ async def test_of_32_simultaneous_exchanges_one_succeeds_and_none_fails_oddly(wo
         ({"Accept": "text/html"}, 406),
     ],
 )
-async def test_the_dialect_is_negotiated_as_mx_does(
-    world: World, headers: dict[str, str], status: int
+async def test_the_version_is_negotiated_as_mx_does(
+    setup: Setup, headers: dict[str, str], status: int
 ) -> None:
-    token = await world.token()
-    answer = await world.http.get(
+    token = await setup.token()
+    answer = await setup.http.get(
         "/payment_account", headers={"Authorization": f"Bearer {token}", "Accept": "*/*"} | headers
     )
     assert answer.status_code == status
@@ -338,35 +344,35 @@ async def test_the_dialect_is_negotiated_as_mx_does(
         assert answer.headers["content-type"] == "application/vnd.mx.api.v1+json"
 
 
-async def test_an_oversized_body_is_refused_however_it_is_sent(world: World) -> None:
+async def test_an_oversized_body_is_refused_with_and_without_content_length(setup: Setup) -> None:
     async def chunks() -> Any:
         for _ in range(5):
             yield b"x" * 65536
 
-    whole = await world.http.post("/users", content=b"x" * (256 * 1024 + 1), auth=world.client.auth)
-    streamed = await world.http.post("/users", content=chunks(), auth=world.client.auth)
+    whole = await setup.http.post("/users", content=b"x" * (256 * 1024 + 1), auth=setup.client.auth)
+    streamed = await setup.http.post("/users", content=chunks(), auth=setup.client.auth)
     assert kind(whole) == kind(streamed) == (413, "content_too_large_error")
 
 
-async def test_an_unknown_path_is_404_in_the_envelope(world: World) -> None:
-    answer = await world.http.get("/users/USR-1/budgets", auth=world.client.auth)
+async def test_an_unknown_path_is_404_with_an_error_body(setup: Setup) -> None:
+    answer = await setup.http.get("/users/USR-1/budgets", auth=setup.client.auth)
     assert answer.json() == {
         "error": {"message": "There is no such thing here.", "status": "not_found", "type": "not_found_error"}
     }
 
 
-async def test_a_client_ends_one_vendors_token_and_no_other(world: World) -> None:
-    other = await make_processor(world.services, world.client)
-    token, kept = await world.token(), await world.token(other)
-    listed = (await world.http.get("/coatcheck/tokens", auth=world.client.auth)).json()["tokens"]
-    (grant,) = [each for each in listed if each["payment_processor_guid"] == world.processor.guid]
-    assert (grant["active"], grant["account_guid"]) == (True, world.account.guid)
+async def test_a_client_revokes_the_token_of_one_processor_only(setup: Setup) -> None:
+    other = await make_processor(setup.services, setup.client)
+    token, kept = await setup.token(), await setup.token(other)
+    listed = (await setup.http.get("/coatcheck/tokens", auth=setup.client.auth)).json()["tokens"]
+    (grant,) = [each for each in listed if each["payment_processor_guid"] == setup.processor.guid]
+    assert (grant["active"], grant["account_guid"]) == (True, setup.account.guid)
     assert token not in str(listed)
     path = f"/coatcheck/tokens/{grant['guid']}"
-    stranger = await make_client(world.services)
-    assert (await world.http.delete(path, auth=stranger.auth)).status_code == 404
-    assert (await world.http.delete(path, auth=world.client.auth)).status_code == 204
-    assert kind(await world.read("/payment_account", token)) == (401, "invalid_token")
-    assert (await world.read("/payment_account", kept)).status_code == 200
-    shown = (await world.http.get("/coatcheck/tokens", auth=world.client.auth)).json()["tokens"]
+    stranger = await make_client(setup.services)
+    assert (await setup.http.delete(path, auth=stranger.auth)).status_code == 404
+    assert (await setup.http.delete(path, auth=setup.client.auth)).status_code == 204
+    assert kind(await setup.read("/payment_account", token)) == (401, "invalid_token")
+    assert (await setup.read("/payment_account", kept)).status_code == 200
+    shown = (await setup.http.get("/coatcheck/tokens", auth=setup.client.auth)).json()["tokens"]
     assert {each["guid"]: each["revoked_because"] for each in shown}[grant["guid"]] == "its client revoked it"

@@ -30,7 +30,7 @@ def places(account: Account) -> list[str]:
     ]
 
 
-async def test_a_list_reaches_from_120_days_ago_to_5_days_ahead_unless_told_otherwise(
+async def test_the_default_range_of_a_list_is_120_days_ago_to_5_days_ahead(
     api: Api, services: Services, account: Account
 ) -> None:
     today = services.clock.now().date()
@@ -46,7 +46,7 @@ async def test_a_list_reaches_from_120_days_ago_to_5_days_ahead_unless_told_othe
     assert await found(api, path, **wide) == list(guids.values())
 
 
-async def test_the_clock_moves_the_defaults(
+async def test_the_default_range_follows_the_clock(
     api: Api, services: Services, account: Account, clock: MovableClock
 ) -> None:
     guid = await make_transaction(services, account)
@@ -56,7 +56,7 @@ async def test_the_clock_moves_the_defaults(
     assert await found(api, path, from_date="2001-01-01") == [guid]
 
 
-async def test_a_date_may_also_be_unix_seconds(api: Api, services: Services, account: Account) -> None:
+async def test_a_date_can_be_unix_seconds(api: Api, services: Services, account: Account) -> None:
     now = services.clock.now()
     guid = await make_transaction(services, account)
     (path, *_) = places(account)
@@ -66,7 +66,7 @@ async def test_a_date_may_also_be_unix_seconds(api: Api, services: Services, acc
         assert refusal(await api.get(path, params={"from_date": nonsense})) == (400, "invalid_request")
 
 
-async def test_transactions_are_narrowed_by_when_they_were_created_and_updated(
+async def test_transactions_are_filtered_by_creation_and_update_time(
     api: Api, services: Services, account: Account
 ) -> None:
     now = services.clock.now()
@@ -84,7 +84,7 @@ async def test_transactions_are_narrowed_by_when_they_were_created_and_updated(
     assert await found(api, path, to_updated_at=yesterday) == [first]
 
 
-async def test_transactions_are_narrowed_by_category_in_both_spellings(
+async def test_transactions_are_filtered_by_category_in_both_spellings(
     api: Api, services: Services, account: Account
 ) -> None:
     today = services.clock.now().date()
@@ -103,7 +103,7 @@ async def test_transactions_are_narrowed_by_category_in_both_spellings(
     assert await found(api, path, category_guid="CAT-none") == []
 
 
-async def test_transactions_are_narrowed_by_their_members_use_case(api: Api) -> None:
+async def test_transactions_are_filtered_by_the_use_case_of_their_member(api: Api) -> None:
     user = await api.create_user()
     member = await api.connect(user, use_cases=["PFM"])
     await api.work()
@@ -114,7 +114,9 @@ async def test_transactions_are_narrowed_by_their_members_use_case(api: Api) -> 
     assert await found(api, path, use_case="MONEY_MOVEMENT") == []
 
 
-async def test_every_place_shows_what_stands_below_it_and_nothing_else(api: Api, services: Services) -> None:
+async def test_each_list_contains_only_transactions_of_its_user_member_or_account(
+    api: Api, services: Services
+) -> None:
     api = Api(api.http, services, api.caller, V2)
     user = await make_user(services, api.caller)
     one, two = await make_account(services, user), await make_account(services, user)
@@ -132,9 +134,7 @@ async def test_every_place_shows_what_stands_below_it_and_nothing_else(api: Api,
     assert refusal(changed) == (404, "not_found_error")
 
 
-async def test_pages_follow_each_other_without_gap_or_overlap(
-    api: Api, services: Services, account: Account
-) -> None:
+async def test_pages_have_no_gap_and_no_overlap(api: Api, services: Services, account: Account) -> None:
     guids = {await make_transaction(services, account) for _ in range(23)}
     (path, *_) = places(account)
     pages = [await found(api, path, page=number, records_per_page=10) for number in (1, 2, 3, 4)]
@@ -143,7 +143,7 @@ async def test_pages_follow_each_other_without_gap_or_overlap(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_includes_add_what_was_asked_for_and_only_that(api: Api, version: str) -> None:
+async def test_includes_add_only_the_requested_objects(api: Api, version: str) -> None:
     api = Api(api.http, api.services, api.caller, version)
     user = await api.create_user()
     await api.connect(user)
@@ -174,7 +174,7 @@ async def test_one_transaction_is_read_as_a_list_of_one(
     assert body["pagination"]["total_entries"] == 1
 
 
-async def test_a_description_can_be_changed_and_the_banks_own_stays(
+async def test_updating_the_description_keeps_the_original_description(
     api: Api, services: Services, account: Account
 ) -> None:
     guid = await make_transaction(services, account)
@@ -195,7 +195,7 @@ async def test_a_description_can_be_changed_and_the_banks_own_stays(
 # --- statements -------------------------------------------------------------------------------------------
 
 
-async def test_a_statement_leads_to_its_pdf(api: Api) -> None:
+async def test_the_uri_of_a_statement_returns_its_pdf(api: Api) -> None:
     user = await api.create_user()
     member = await api.connect(user, skip_aggregation=True)
     path = f"/users/{user}/members/{member}"
@@ -219,7 +219,7 @@ async def test_a_statement_leads_to_its_pdf(api: Api) -> None:
         ("application/pdf", "application/pdf"),
     ],
 )
-async def test_a_pdf_comes_under_the_media_type_that_was_asked_for(
+async def test_a_pdf_has_the_requested_media_type(
     api: Api, services: Services, account: Account, accept: str, media_type: str
 ) -> None:
     statement = await make_statement(services, account)
@@ -246,7 +246,9 @@ async def test_a_statement_of_another_member_is_not_found(
     ] == []
 
 
-async def test_a_downloaded_statement_is_a_disclosure(api: Api, services: Services, account: Account) -> None:
+async def test_a_download_of_a_statement_is_recorded_as_a_disclosure(
+    api: Api, services: Services, account: Account
+) -> None:
     statement = await make_statement(services, account)
     path = f"/users/{account.user_guid}/members/{account.member_guid}/statements/{statement}.pdf"
     await Api(api.http, services, api.caller, V1).get(path)

@@ -11,7 +11,7 @@ from tests.api_client import V2, Api, refusal
 from tests.factories import make_account, make_client, make_processor, make_statement, make_token, make_user
 
 
-async def test_a_user_comes_back_as_it_was_created(api: Api) -> None:
+async def test_a_user_has_the_fields_of_the_request(api: Api) -> None:
     sent = {"id": "ann_1-x", "email": "ann@example.com", "is_disabled": False, "metadata": '{"name":"Ann"}'}
     created = await api.post("/users", json={"user": {**sent, "unheard_of": [1]}})
     assert created.status_code == 200
@@ -42,18 +42,18 @@ async def test_a_user_comes_back_as_it_was_created(api: Api) -> None:
         {"user": {"unheard_of": 1}},
     ],
 )
-async def test_a_user_that_is_empty_or_malformed_is_refused(api: Api, body: object) -> None:
+async def test_an_empty_or_malformed_user_is_refused(api: Api, body: object) -> None:
     assert refusal(await api.post("/users", json=body)) == (400, "invalid_request")
     guid = await api.create_user()
     assert refusal(await api.put(f"/users/{guid}", json=body)) == (400, "invalid_request")
 
 
-async def test_a_body_that_is_no_json_is_refused(api: Api) -> None:
+async def test_a_body_that_is_not_json_is_refused(api: Api) -> None:
     for content in (b"", b"{", b"\xff", b'{"user":{"id":"\\ud800"}}', b"NaN"):
         assert refusal(await api.post("/users", content=content)) == (400, "invalid_request")
 
 
-async def test_an_id_stands_for_one_user_of_a_client_only(api: Api, services: Services) -> None:
+async def test_an_id_is_unique_among_the_users_of_a_client(api: Api, services: Services) -> None:
     await api.create_user(id="ann")
     other = await api.create_user(id="bob")
     assert refusal(await api.post("/users", json={"user": {"id": "ann"}})) == (409, "conflict_error")
@@ -63,7 +63,7 @@ async def test_an_id_stands_for_one_user_of_a_client_only(api: Api, services: Se
     await stranger.create_user(id="ann")
 
 
-async def test_users_are_listed_by_page_and_found_by_id_email_and_whether_they_are_disabled(api: Api) -> None:
+async def test_users_are_paginated_and_filtered_by_id_email_and_is_disabled(api: Api) -> None:
     guids = [await api.create_user(id=f"user-{number}", email="a@example.com") for number in range(12)]
     await api.put(f"/users/{guids[0]}", json={"user": {"is_disabled": True, "email": "b@example.com"}})
 
@@ -86,13 +86,13 @@ async def test_users_are_listed_by_page_and_found_by_id_email_and_whether_they_a
     }
 
 
-async def test_an_update_changes_what_was_sent_and_nothing_else(api: Api) -> None:
+async def test_an_update_changes_only_the_given_fields(api: Api) -> None:
     guid = await api.create_user(id="ann", email="ann@example.com", metadata="x")
     user = (await api.put(f"/users/{guid}", json={"user": {"metadata": None}})).json()["user"]
     assert (user["id"], user["email"], user["metadata"]) == ("ann", "ann@example.com", None)
 
 
-async def test_changes_of_different_fields_at_once_undo_each_other_never(api: Api) -> None:
+async def test_simultaneous_updates_of_different_fields_are_all_kept(api: Api) -> None:
     guid = await api.create_user()
     fields = {"is_disabled": True, "email": "a@example.com", "metadata": "m", "id": "ann"}
     answers = await asyncio.gather(
@@ -103,12 +103,14 @@ async def test_changes_of_different_fields_at_once_undo_each_other_never(api: Ap
     assert {name: user[name] for name in fields} == fields
 
 
-async def test_of_many_users_created_at_once_with_one_id_one_is(api: Api) -> None:
+async def test_one_of_many_simultaneous_users_with_the_same_id_is_created(api: Api) -> None:
     answers = await asyncio.gather(*(api.post("/users", json={"user": {"id": "ann"}}) for _ in range(16)))
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 15
 
 
-async def test_a_disabled_users_data_is_not_read_until_it_is_enabled(api: Api, services: Services) -> None:
+async def test_the_data_of_a_disabled_user_cannot_be_read_until_it_is_enabled(
+    api: Api, services: Services
+) -> None:
     user = await make_user(services, api.caller)
     account = await make_account(services, user)
     processor = await make_processor(services, api.caller)
@@ -130,7 +132,7 @@ async def test_a_disabled_users_data_is_not_read_until_it_is_enabled(api: Api, s
     assert (await api.http.get("/payment_account", headers=token)).status_code == 200
 
 
-async def test_deleting_a_user_ends_its_tokens_and_leaves_nothing_to_open(
+async def test_deleting_a_user_revokes_its_tokens_and_deletes_its_data_and_key(
     api: Api, services: Services
 ) -> None:
     user = await make_user(services, api.caller)
@@ -165,7 +167,7 @@ async def test_deleting_a_user_ends_its_tokens_and_leaves_nothing_to_open(
     assert sealed is None
 
 
-async def test_what_is_done_to_a_user_is_audited_and_told(api: Api, services: Services) -> None:
+async def test_changes_of_a_user_are_audited_and_published(api: Api, services: Services) -> None:
     guid = await api.create_user()
     await api.put(f"/users/{guid}", json={"user": {"metadata": "y"}})
     await api.delete(f"/users/{guid}")
@@ -194,7 +196,7 @@ async def test_what_is_done_to_a_user_is_audited_and_told(api: Api, services: Se
         ({}, {"skip_webhook": False}, 1),
     ],
 )
-async def test_a_client_that_skips_its_webhook_is_not_told_of_its_own_doing(
+async def test_skip_webhook_suppresses_the_event_of_a_change(
     http: httpx.AsyncClient,
     services: Services,
     headers: dict[str, str],

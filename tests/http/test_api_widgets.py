@@ -1,4 +1,4 @@
-"""The link to the widget over HTTP: what is asked for is checked, sealed, and opens once."""
+"""Widget URLs over HTTP."""
 
 from datetime import timedelta
 from typing import Any
@@ -46,7 +46,7 @@ async def options_of(api: Api, user: str, **options: Any) -> WidgetOptions:
     return await opened(api, answer.json()["widget_url"]["url"])
 
 
-async def test_the_url_is_on_this_server_and_opens_once_within_ten_minutes(
+async def test_the_url_is_on_this_server_and_can_be_loaded_once_within_ten_minutes(
     api: Api, user: str, clock: MovableClock
 ) -> None:
     answer = (await ask(api, user)).json()["widget_url"]
@@ -60,7 +60,7 @@ async def test_the_url_is_on_this_server_and_opens_once_within_ten_minutes(
         await opened(api, late)
 
 
-async def test_the_older_request_leads_to_the_same_kind_of_link(api: Api, user: str) -> None:
+async def test_the_legacy_request_returns_an_equal_url(api: Api, user: str) -> None:
     answer = await api.post(f"/users/{user}/connect_widget_url", json={"config": {"mode": "verification"}})
     assert answer.json()["user"]["guid"] == user
     assert (await opened(api, answer.json()["user"]["connect_widget_url"])).mode == "verification"
@@ -99,7 +99,7 @@ async def test_the_older_request_leads_to_the_same_kind_of_link(api: Api, user: 
         ),
     ],
 )
-async def test_what_is_not_said_follows_from_the_mode(
+async def test_the_mode_decides_the_defaults(
     api: Api,
     user: str,
     sent: dict[str, Any],
@@ -113,7 +113,7 @@ async def test_what_is_not_said_follows_from_the_mode(
     assert options.background_aggregation_is_disabled is background_is_disabled
 
 
-async def test_what_is_said_is_kept_for_the_page(api: Api, services: Services) -> None:
+async def test_the_options_of_the_request_are_stored_for_the_page(api: Api, services: Services) -> None:
     user = await make_user(services, api.caller)
     account = await make_account(services, user)
     sent = {
@@ -164,7 +164,7 @@ async def test_what_is_said_is_kept_for_the_page(api: Api, services: Services) -
         ({"current_microdeposit_guid": "MIC-1"}, 404),
     ],
 )
-async def test_an_option_that_cannot_be_heeded_is_refused(
+async def test_an_unsupported_option_is_refused(
     api: Api, user: str, options: dict[str, Any], status: int
 ) -> None:
     assert (await ask(api, user, **options)).status_code == status
@@ -209,7 +209,7 @@ async def test_an_option_that_names_a_missing_object_is_refused_with_its_name(
     assert answer.json()["error"]["message"] == f"{option}: not found."
 
 
-async def test_the_member_of_another_user_is_refused_as_one_that_is_nowhere(api: Api, user: str) -> None:
+async def test_the_member_of_another_user_is_refused_like_an_unknown_member(api: Api, user: str) -> None:
     others = await api.connect(await api.create_user(id="bob"))
     refused = await ask(api, user, current_member_guid=others)
     assert refused.status_code == 404
@@ -221,7 +221,7 @@ async def test_a_widget_type_is_required(api: Api, user: str) -> None:
     assert refusal(answer) == (400, "invalid_request")
 
 
-async def test_the_link_of_a_deleted_user_has_nothing_to_show(api: Api, user: str) -> None:
+async def test_the_url_of_a_deleted_user_cannot_be_loaded(api: Api, user: str) -> None:
     url = (await ask(api, user)).json()["widget_url"]["url"]
     await api.delete(f"/users/{user}")
     with pytest.raises(AssertionError):

@@ -1,1 +1,1 @@
-"""The MX-compatible API: version, caller, transaction, handler, reply."""
+"""The API that is compatible with MX's."""

@@ -1,4 +1,4 @@
-"""Who is calling: Basic names a client or a processor, Bearer shows a token."""
+"""Parses the Authorization header: HTTP Basic of clients and processors, bearer tokens of processors."""
 
 import binascii
 from base64 import b64decode
@@ -7,28 +7,28 @@ from coatcheck.api.request import BasicCredentials
 from coatcheck.errors import InvalidClient, InvalidRequest, Unauthenticated
 from coatcheck.grants.secrets import Kind
 
-OTHER_SIDE = {Kind.CLIENT_KEY: Kind.PROCESSOR_KEY, Kind.PROCESSOR_KEY: Kind.CLIENT_KEY}
+OTHER_KIND = {Kind.CLIENT_KEY: Kind.PROCESSOR_KEY, Kind.PROCESSOR_KEY: Kind.CLIENT_KEY}
 
 
 def _credentials(authorization: list[str], scheme: str) -> str | None:
-    """What stands behind the scheme's name (RFC 9110 11.4: compared without case)."""
+    """The credentials of the scheme, whose name is case-insensitive (RFC 9110 11.4); None for another scheme."""
     if len(authorization) > 1:
-        raise InvalidRequest("There is more than one Authorization header.")
+        raise InvalidRequest("The request has more than one Authorization header.")
     if not authorization:
         return None
-    given, _, credentials = authorization[0].partition(" ")
-    return credentials.strip() if given.lower() == scheme else None
+    name, _, credentials = authorization[0].partition(" ")
+    return credentials.strip() if name.lower() == scheme else None
 
 
 def basic(authorization: list[str], kind: Kind) -> BasicCredentials:
-    """The id and key of HTTP Basic (RFC 7617), unchecked.
+    """The id and the API key of HTTP Basic (RFC 7617), not yet verified.
 
     Raises:
-        InvalidClient: there are none, they cannot be read, or the key is the other side's, which the log says.
-        InvalidRequest: the header stands twice.
+        InvalidClient: there are none, they cannot be decoded, or the key is of the other kind, which is logged.
+        InvalidRequest: the header is repeated.
     """
     if not authorization:
-        raise InvalidClient("The id and the API key are missing: send them with HTTP Basic.")
+        raise InvalidClient("Send the id and the API key with HTTP Basic.")
     encoded = _credentials(authorization, "basic")
     if not encoded:
         raise InvalidClient
@@ -38,20 +38,20 @@ def basic(authorization: list[str], kind: Kind) -> BasicCredentials:
         raise InvalidClient from error
     if not colon or "\0" in name:
         raise InvalidClient
-    if api_key.startswith(f"{OTHER_SIDE[kind]}_"):
-        raise InvalidClient(detail=f"The API key is a {OTHER_SIDE[kind]}_ key where a {kind}_ key belongs.")
+    if api_key.startswith(f"{OTHER_KIND[kind]}_"):
+        raise InvalidClient(detail=f"The API key is a {OTHER_KIND[kind]}_ key; this endpoint requires a {kind}_ key.")
     return BasicCredentials(name, api_key)
 
 
 def bearer(authorization: list[str], query_string: bytes) -> str:
-    """The token of HTTP Bearer, unchecked. The header is the only place for it (RFC 6750 2.1, 5.3).
+    """The bearer token, not yet verified. It is accepted in the header only (RFC 6750 2.1, 5.3).
 
     Raises:
         Unauthenticated: there is none.
-        InvalidRequest: the header stands twice, or a token stands in the URL.
+        InvalidRequest: the header is repeated, or the URL contains a token.
     """
     if b"access_token=" in query_string:
-        raise InvalidRequest("The access token belongs into the Authorization header, never into the URL.")
+        raise InvalidRequest("Send the access token in the Authorization header, not in the URL.")
     secret = _credentials(authorization, "bearer")
     if not secret:
         raise Unauthenticated("The access token is missing.")

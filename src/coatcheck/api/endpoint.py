@@ -1,4 +1,4 @@
-"""How the API handles a request: version -> caller -> transaction -> handler -> response."""
+"""Handles a request to the API: version, authentication, transaction, handler, response."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
@@ -34,7 +34,7 @@ def api_routes(services: Services, table: Iterable[Route] = ROUTES) -> list[Star
 
 
 async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    """The answer for a path that no surface has."""
+    """Answers a request for a path that no surface serves."""
     await response_to(errors.NotFound())(scope, receive, send)
 
 

@@ -1,0 +1,173 @@
+"""Objects of one user and client, and requests for them."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from coatcheck.api.routes.route import Caller, Route
+from coatcheck.api.routes.table import ROUTES
+from coatcheck.app import Services
+from coatcheck.ids import new
+from tests.api_client import HEADERS, LOGIN, V1, connecting
+from tests.factories import (
+    Keyed,
+    make_account,
+    make_client,
+    make_processor,
+    make_statement,
+    make_token,
+    make_transaction,
+    make_user,
+)
+
+OWNED = {
+    "user": "USR",
+    "member": "MBR",
+    "account": "ACT",
+    "transaction": "TRN",
+    "statement": "STA",
+    "micro_deposit": "MIC",
+    "token": "TKN",
+}
+"""The path parameters of objects that belong to a client, with the prefix of their guids."""
+
+PUBLIC = {
+    "institution": "mxbank",
+    "category": "CAT-unknown",
+    "merchant": "MCH-unknown",
+    "merchant_location": "MCL-unknown",
+}
+"""The path parameters of objects that are the same for every client, with a value."""
+
+Guids = Mapping[str, str]
+Body = Callable[[Guids], Any]
+
+
+def _nothing(_: Guids) -> None:
+    return None
+
+
+def _scope(guids: Guids) -> dict[str, str]:
+    names = ("user", "member", "account")
+    return {"scope": " ".join(f"{name}-guid:{guids[name]}" for name in names) + " read-protected"}
+
+
+def _named(guids: Guids) -> dict[str, str]:
+    return {f"{name}_guid": guids[name] for name in ("user", "member", "account")}
+
+
+DESCRIPTION: Body = lambda _: {"transaction": {"description": "mine"}}  # noqa: E731 (one row of a table, twice)
+
+BODIES: dict[str, Body] = {
+    "requestAuthorizationCode": lambda guids: {"authorization_code": _scope(guids)},
+    "deprecatedRequestPaymentProcessorAuthorizationCode": lambda guids: {
+        "payment_processor_authorization_code": _named(guids)
+    },
+    "createUser": lambda _: {"user": {"metadata": "x"}},
+    "updateUser": lambda _: {"user": {"metadata": "x"}},
+    "createMember": lambda _: connecting(skip_aggregation=True, metadata="x"),
+    "updateMember": lambda _: {"member": {"metadata": "x"}},
+    "resumeAggregation": lambda _: {"member": {"challenges": [{"guid": LOGIN, "value": "correct"}]}},
+    "aggregateMember": _nothing,
+    "verifyMember": _nothing,
+    "identifyMember": _nothing,
+    "checkBalances": _nothing,
+    "extendHistory": _nothing,
+    "fetchStatements": _nothing,
+    "mergeAccounts": lambda guids: {"account": {"account_guids": [guids["account"], guids["account_2"]]}},
+    "createManualAccount": lambda _: {"account": {"name": "Jar", "account_type": "CASH"}},
+    "updateAccountByMember": lambda _: {"account": {"is_hidden": True}},
+    "updateTransaction": DESCRIPTION,
+    "updateTransactionByAccount": DESCRIPTION,
+    "createMicrodeposit": lambda _: {
+        "micro_deposit": {"email": "a@example.com", "first_name": "A", "last_name": "B"}
+    },
+    "verifyMicrodeposit": lambda _: {"micro_deposit": {"deposit_amount_1": 0.01, "deposit_amount_2": 0.02}},
+    "requestWidgetURL": lambda guids: {
+        "widget_url": {"widget_type": "connect_widget", "current_member_guid": guids["member"]}
+    },
+    "requestConnectWidgetURL": lambda guids: {"config": {"current_member_guid": guids["member"]}},
+}
+"""The body of every POST and PUT of a client; it is valid, so that only the guids decide."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A user with one object of every kind, its client, and a processor with a token for its account."""
+
+    client: Keyed
+    processor: Keyed
+    access_token: str
+    guids: Guids
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.access_token}"}
+
+
+async def make_owner(services: Services, http: httpx.AsyncClient, client: Keyed | None = None) -> Owner:
+    """A user with objects of every kind.
+
+    Args:
+        services: of the test.
+        http: to the API.
+        client: the client of the user; a new one by default.
+    """
+    client = client or await make_client(services)
+    processor = await make_processor(services, client)
+    user = await make_user(services, client)
+    account, other = await make_account(services, user), await make_account(services, user)
+    access_token = await make_token(services, account, processor)
+    answer = await http.post(
+        f"/users/{user.guid}/micro_deposits", json=BODIES["createMicrodeposit"]({}), auth=client.auth
+    )
+    grants = await http.get("/coatcheck/tokens", params={"user_guid": user.guid}, auth=client.auth)
+    guids = {
+        "user": user.guid,
+        "member": account.member_guid,
+        "account": account.guid,
+        "account_2": other.guid,
+        "transaction": await make_transaction(services, account),
+        "statement": await make_statement(services, account),
+        "micro_deposit": answer.json()["micro_deposit"][0]["guid"],
+        "token": grants.json()["tokens"][0]["guid"],
+    }
+    return Owner(client, processor, access_token, guids)
+
+
+def unknown_guids() -> Guids:
+    """Guids that no object has."""
+    return {name: new(OWNED[name.removesuffix("_2")]) for name in (*OWNED, "account_2")}
+
+
+def parameters(route: Route) -> list[str]:
+    return re.findall(r"{(\w+)}", route.path)
+
+
+def path_of(route: Route, guids: Guids) -> str:
+    return route.path.format_map({**PUBLIC, **guids})
+
+
+def routes_of(caller: Caller) -> list[Route]:
+    return [route for route in ROUTES if route.caller is caller]
+
+
+def body_of(route: Route, guids: Guids) -> dict[str, Any]:
+    """The body to send. A new endpoint with a body needs a row in `BODIES`."""
+    if route.method in {"GET", "DELETE"}:
+        return {}
+    body = BODIES[route.operation](guids)
+    return {} if body is None else {"json": body}
+
+
+async def send(
+    http: httpx.AsyncClient, route: Route, guids: Guids, *, auth: Any = None, version: str = V1, **more: Any
+) -> httpx.Response:
+    headers = {
+        **HEADERS[version if version in route.versions else route.versions[0]],
+        **more.pop("headers", {}),
+    }
+    return await http.request(route.method, path_of(route, guids), auth=auth, headers=headers, **more)
