@@ -39,7 +39,9 @@ def basic(authorization: list[str], kind: Kind) -> BasicCredentials:
     if not colon or "\0" in name:
         raise InvalidClient
     if api_key.startswith(f"{OTHER_KIND[kind]}_"):
-        raise InvalidClient(detail=f"The API key is a {OTHER_KIND[kind]}_ key; this endpoint requires a {kind}_ key.")
+        raise InvalidClient(
+            detail=f"The API key is a {OTHER_KIND[kind]}_ key; this endpoint requires a {kind}_ key."
+        )
     return BasicCredentials(name, api_key)
 
 

@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl
 from msgspec import Struct
 
 from coatcheck.api.handlers.transactions import page_with_includes
-from coatcheck.api.query import read_page, read_transaction_filter
+from coatcheck.api.query import read_includes, read_page, read_transaction_filter
 from coatcheck.api.request import ApiRequest
 from coatcheck.api.schemas.members import member_body
 from coatcheck.api.schemas.processors import (
@@ -98,6 +98,7 @@ async def account_owners(request: ApiRequest) -> ProcessorOwnerBody:
 
 async def transactions(request: ApiRequest) -> Struct:
     """Transactions; for a processor with `owners_at_transactions` owners, as MX's OpenAPI document declares."""
+    includes = read_includes(request.query)  # First: a refusal must not leave a disclosure.
     page = await request.services.access.transactions(
         request.connection,
         request.bearer,
@@ -106,7 +107,7 @@ async def transactions(request: ApiRequest) -> Struct:
     )
     if page is None:
         return await account_owners(request)
-    return page_with_includes(request, page)
+    return page_with_includes(request, page, includes)
 
 
 async def payment_account(request: ApiRequest) -> PaymentAccountBody:

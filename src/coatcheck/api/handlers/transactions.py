@@ -1,5 +1,7 @@
 """Transactions."""
 
+from collections.abc import Collection
+
 from coatcheck.api.query import read_includes, read_page, read_transaction_filter
 from coatcheck.api.request import ApiRequest
 from coatcheck.api.schemas.decoding import parse
@@ -26,13 +28,15 @@ async def list_(request: ApiRequest) -> TransactionsResponseBody:
     filters = read_transaction_filter(
         request.query, request.services.clock.now(), member_guid=member_guid, account_guid=account_guid
     )
+    includes = read_includes(request.query)
     page = await list_transactions(request.connection, user_guid, read_page(request.query), filters)
-    return page_with_includes(request, page)
+    return page_with_includes(request, page, includes)
 
 
 async def read(request: ApiRequest) -> TransactionsResponseBody:
     """A list of one, as MX's specs declare it."""
-    return page_with_includes(request, Page([await _find(request)], 1, PageRequest()))
+    includes = read_includes(request.query)
+    return page_with_includes(request, Page([await _find(request)], 1, PageRequest()), includes)
 
 
 async def update(request: ApiRequest) -> TransactionResponseBody:
@@ -48,9 +52,10 @@ async def update(request: ApiRequest) -> TransactionResponseBody:
     return transaction_body(changed)
 
 
-def page_with_includes(request: ApiRequest, transactions: Page[Transaction]) -> TransactionsResponseBody:
-    """The page, with the objects that the request's `includes` names."""
-    includes = read_includes(request.query)
+def page_with_includes(
+    request: ApiRequest, transactions: Page[Transaction], includes: Collection[Include]
+) -> TransactionsResponseBody:
+    """The page, with the objects that `includes` names."""
     merchants = request.services.registry.merchants_by_guid if Include.MERCHANTS in includes else NO_MERCHANTS
     return transactions_body(transactions, includes, merchants)
 
