@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import stamina
 
-from coatcheck.errors import BankDataUnusable, BankUnavailable
+from coatcheck.errors import BankDataUnusable, BankTimedOut, BankUnavailable
 
 Guard = Callable[[httpx.AsyncClient], httpx.AsyncClient]
 
@@ -94,12 +94,21 @@ class BankClient(httpx.AsyncClient):
         self._breakers: dict[str, _Breaker] = {}
 
     async def send(self, request: httpx.Request, *, stream: bool = False, **options: Any) -> httpx.Response:
-        """As `httpx.AsyncClient.send`.
+        """As `httpx.AsyncClient.send`, with the errors of connectors.
 
         Raises:
-            BankUnavailable: the host failed too often within the last half minute; it was not asked.
-            BankDataUnusable: the answer is too long. Who asks for a stream counts for itself.
+            BankTimedOut: the host did not answer in time.
+            BankUnavailable: the host cannot be reached, or failed too often within the last half minute.
+            BankDataUnusable: the answer is longer than 64 MiB. A caller that asks for a stream counts for itself.
         """
+        try:
+            return await self._send(request, stream=stream, options=options)
+        except httpx.TimeoutException:
+            raise BankTimedOut from None
+        except httpx.TransportError:
+            raise BankUnavailable from None
+
+    async def _send(self, request: httpx.Request, *, stream: bool, options: dict[str, Any]) -> httpx.Response:
         breaker = self._breakers.setdefault(request.url.host, _Breaker())
         attempts = self._attempts if request.method in REPEATABLE else 1
         async for attempt in stamina.retry_context(

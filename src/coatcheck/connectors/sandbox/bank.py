@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
@@ -173,7 +173,7 @@ class SandboxBank(Connector):
             accounts=bank_data.accounts(records),
             numbers=bank_data.numbers(records, task.member_guid) if kind is JobKind.VERIFICATION else (),
             owners=bank_data.owners(records) if kind is JobKind.IDENTIFICATION else (),
-            transactions=bank_data.transactions(records, task.since) if task.wants_transactions else (),
+            transactions=_transactions(records, task) if task.wants_transactions else (),
             statements=_statements(records) if kind is JobKind.STATEMENT else (),
         )
 
@@ -197,6 +197,27 @@ class SandboxBank(Connector):
         draw = seeded(self._seed, "flaky", task.member_guid, task.kind, task.now, task.attempt).random()
         if login.has("flaky") and draw < login.number("flaky", 0.5):
             raise BankUnavailable
+
+
+def _transactions(records: bank_data.BankRecords, task: Task) -> Sequence[BankTransaction]:
+    rows = bank_data.transactions(records, task.since)
+    return _with_unusable_rows(rows) if records.login.has("unusable_rows") else rows
+
+
+def _with_unusable_rows(rows: Sequence[BankTransaction]) -> Sequence[BankTransaction]:
+    """The same transactions with text that needs cleaning, and rows that cannot be stored."""
+    if len(rows) < 2:
+        return rows
+    first, second, *others = rows
+    return [
+        replace(first, description=f"{first.description}\0"),
+        replace(second, memo="long " * 1_000),
+        *others,
+        replace(second, memo="long " * 1_000),
+        replace(first, id=""),
+        replace(first, id="not-a-number", amount=Decimal("NaN")),
+        replace(first, id="of-no-account", account_id="unknown"),
+    ]
 
 
 def _statements(records: bank_data.BankRecords) -> Sequence[BankStatement]:

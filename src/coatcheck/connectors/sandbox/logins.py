@@ -20,6 +20,8 @@ CONTROLS: Mapping[str, str] = MappingProxyType(
         "nsf": "Checking and savings always hold 7.31: what comes in is swept out at once.",
         "no_tx": "The bank gives no transactions.",
         "many_tx": "The first account has 10,000 more transactions in 24 months; `many_tx=<n>` for n more.",
+        "unusable_rows": "Some transactions have a NUL or 5,000 characters in a text, one comes twice, and three "
+        "cannot be stored: they are left out.",
         "pending_only": "Nothing of the last five days has posted, and nothing older is given.",
         "joint": "Every account has a second owner.",
         "no_owner": "The bank names no owners.",
