@@ -376,6 +376,16 @@ def wrong_number(plain: Run, told: Run) -> None:
         assert not rtn.is_valid(each.routing_number)
 
 
+def unusable_rows(plain: Run, told: Run) -> None:
+    kept = {each.id: each for each in told.transactions}
+    assert list(kept) == [each.id for each in plain.transactions]
+    assert len(told.transactions) == len(kept) + 1
+    assert sum(each.amount for each in kept.values()) == sum(each.amount for each in plain.transactions)
+    assert max(len(each.memo or "") for each in kept.values()) == 1_000
+    assert not any("\0" in each.description for each in kept.values())
+    assert set(told.skipped) == {("BankTransaction", field) for field in ("id", "amount", "account_id")}
+
+
 def empty(plain: Run, told: Run) -> None:
     parts = ("accounts", "numbers", "owners", "transactions", "statements")
     assert not any(getattr(told, part) for part in parts)
@@ -389,7 +399,7 @@ SHOWN: dict[str, tuple[str, Callable[[Run, Run], None]]] = {
     check.__name__: (check.__name__, check)
     for check in (
         nsf, no_tx, pending_only, joint, no_owner, name_mismatch, business, leading_zeros, seventeen_digits,
-        canadian, tokenized, wrong_number, empty,
+        canadian, tokenized, wrong_number, unusable_rows, empty,
     )
 } | {"closed_account": ("closed_account", closed), "persona": ("persona=thin-file", persona)}  # fmt: skip
 ELSEWHERE = {"many_tx", "mfa_twice", "slow", "hang", "flaky"}

@@ -136,8 +136,6 @@ class MemberSync:
             return error
         except TimeoutError:
             return BankTimedOut()
-        except NotFound:
-            return ConnectionDiscontinued()
         except UserDisabled:
             return MemberEvent.USER_DISABLED
         except SessionEnded:
@@ -150,7 +148,10 @@ class MemberSync:
             return BankFailed()
 
     async def _ask_institution(self, job: MemberJob) -> Result:
-        connector = self._registry.connector_for(job.institution_code)
+        try:
+            connector = self._registry.connector_for(job.institution_code)
+        except NotFound:
+            return ConnectionDiscontinued()
         async for attempt in self._retrying():
             with attempt:
                 inputs = await self._job_inputs(job)
