@@ -1,4 +1,4 @@
-"""What time it is. A wall of the house: production reads the system, a test moves it by hand."""
+"""The current time. Production uses the system clock; a test moves its clock."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """Aware UTC in whole seconds, the resolution MX's timestamps have on the wire."""
+        """Aware UTC in whole seconds, the resolution of MX's timestamps."""
         ...
 
 
@@ -16,13 +16,13 @@ class SystemClock:
 
 
 class MovableClock:
-    """Runs with the system, ahead of it by what `advance` was told."""
+    """Follows the system clock with an offset, the sum of all calls of `advance`."""
 
     def __init__(self) -> None:
-        self._ahead = timedelta()
+        self._offset = timedelta()
 
     def now(self) -> datetime:
-        return (datetime.now(UTC) + self._ahead).replace(microsecond=0)
+        return (datetime.now(UTC) + self._offset).replace(microsecond=0)
 
     def advance(self, duration: timedelta) -> None:
-        self._ahead += duration
+        self._offset += duration

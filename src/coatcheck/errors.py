@@ -1,12 +1,12 @@
-"""Everything that can go wrong, as one tree.
+"""All errors, in one tree.
 
     CoatcheckError
-    |- Refusal                      the caller may read it
+    |- Refusal                      the caller may read its message
     |  |- InvalidRequest            .. InvalidScope, UnsupportedGrantType, JobNotSupported, InstitutionBlocked
     |  |- InvalidGrant
     |  |- Unauthenticated           .. InvalidClient, InvalidToken
     |  |- Forbidden                 .. InsufficientScope, UserDisabled, ConsentRequired
-    |  |- NotFound                  not there, or not yours
+    |  |- NotFound                  does not exist, or belongs to another owner
     |  |- ConstraintNotMet
     |  |- UnknownVersion
     |  |- Conflict                  .. DuplicateMember, DuplicateMicroDeposit, JobRunning
@@ -14,11 +14,11 @@
     |  |- Unprocessable             .. NotVerified
     |  |- TooManyRequests
     |  `- Unavailable
-    |- BankError                    a connector could not finish; each names the status it leads to
+    |- BankError                    a connector failed; each class has the member status it leads to
     `- OperatorError                .. ConfigurationError, MasterKeyMissing, SealBroken, NotMigrated
 
-A class's docstring is its message. `problem`, where given, replaces it and may be shown to the caller;
-`detail` is for the operator's log and never leaves the house. Neither ever holds a secret.
+The docstring of a class is its message. `problem` replaces the message and may be returned to the caller.
+`detail` is for the operator's log only. Neither contains a secret.
 """
 
 from datetime import timedelta
@@ -29,7 +29,7 @@ class CoatcheckError(Exception):
     """Something went wrong."""
 
     keeps_changes: ClassVar[bool] = False
-    """True where the refusal itself left a trace that must be committed (RFC 6749 4.1.2: revoke on replay)."""
+    """True if the transaction must be committed before the error is raised (RFC 6749 4.1.2: revoke on replay)."""
 
     def __init__(self, problem: str | None = None, *, detail: str | None = None) -> None:
         self.problem = problem or (type(self).__doc__ or "").strip().splitlines()[0]
@@ -42,11 +42,11 @@ class Refusal(CoatcheckError):
 
 
 class InvalidRequest(Refusal):
-    """The request is malformed or misses a required part."""
+    """The request is malformed, or a required part is missing."""
 
 
 class InvalidScope(InvalidRequest):
-    """The scope must name one user, one member and one account, and nothing unknown."""
+    """The scope must contain one user, one member and one account, and no unknown part."""
 
 
 class UnsupportedGrantType(InvalidRequest):
@@ -85,11 +85,11 @@ class InvalidToken(Unauthenticated):
 
 
 class Forbidden(Refusal):
-    """This is not allowed."""
+    """The request is not allowed."""
 
 
 class InsufficientScope(Forbidden):
-    """The access token does not cover this data."""
+    """The scope of the access token does not include this data."""
 
 
 class UserDisabled(Forbidden):
@@ -97,19 +97,19 @@ class UserDisabled(Forbidden):
 
 
 class ConsentRequired(Forbidden):
-    """The user has not agreed yet to what is shared."""
+    """The user has not given consent yet."""
 
 
 class NotFound(Refusal):
-    """There is no such thing here."""
+    """The object does not exist."""
 
 
 class ConstraintNotMet(Refusal):
-    """The thing is not in a state that allows this."""
+    """The state of the object does not allow the request."""
 
 
 class MethodNotAllowed(Refusal):
-    """This path does not take this method."""
+    """The path does not support this method."""
 
     def __init__(self, allowed: tuple[str, ...]) -> None:
         super().__init__()
@@ -117,11 +117,11 @@ class MethodNotAllowed(Refusal):
 
 
 class UnknownVersion(Refusal):
-    """Accept-Version is v20111101 or v20250224, and Accept takes JSON."""
+    """Accept-Version must be v20111101 or v20250224, and Accept must allow JSON."""
 
 
 class Conflict(Refusal):
-    """This already exists."""
+    """The object already exists."""
 
 
 class DuplicateMember(Conflict):
@@ -133,7 +133,7 @@ class DuplicateMember(Conflict):
 
 
 class DuplicateMicroDeposit(Conflict):
-    """The user has micro-deposits to this account already."""
+    """The user already has micro-deposits to this account."""
 
     def __init__(self, guid: str) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ class Unprocessable(Refusal):
 
 
 class NotVerified(Unprocessable):
-    """No numbers of this account are known: run a verification job on its member first. Cards and loans have none."""
+    """The account has no account numbers yet. Run a verification job on its member first. Cards and loans have none."""
 
 
 class TooManyRequests(Refusal):
@@ -165,7 +165,7 @@ class TooManyRequests(Refusal):
 
 
 class Unavailable(Refusal):
-    """The service is not available at the moment. Try again shortly."""
+    """The service is temporarily unavailable. Try again shortly."""
 
     retry_after: ClassVar[timedelta] = timedelta(seconds=2)
 
@@ -174,9 +174,9 @@ class BankError(CoatcheckError):
     """The bank could not be read."""
 
     status: ClassVar[str] = "FAILED"
-    """The member's connection status this leads to (mx-contract section 5)."""
+    """The member's connection status after this error (MX docs: connection statuses)."""
     may_pass: ClassVar[bool] = False
-    """Whether trying the same thing again later can help."""
+    """Whether a later retry can succeed."""
 
 
 class CredentialsDenied(BankError):
@@ -198,13 +198,13 @@ class LoginLocked(BankError):
 
 
 class ActionNeeded(BankError):
-    """The institution wants the user to act on its own site first."""
+    """The institution requires the user to act on its website first."""
 
     status = "IMPEDED"
 
 
 class CredentialsMissing(BankError):
-    """A credential the institution needs is missing."""
+    """A credential that the institution requires is missing."""
 
     status = "IMPAIRED"
 
@@ -257,11 +257,11 @@ class BankTimedOut(BankError):
 
 
 class OperatorError(CoatcheckError):
-    """The installation needs its operator."""
+    """The operator must act."""
 
 
 class ConfigurationError(OperatorError):
-    """The configuration is not usable."""
+    """The configuration is invalid."""
 
 
 class MasterKeyMissing(OperatorError):
@@ -269,8 +269,8 @@ class MasterKeyMissing(OperatorError):
 
 
 class SealBroken(OperatorError):
-    """A sealed value did not open: it was altered, moved or sealed under another key."""
+    """A sealed value could not be opened: it was altered, moved or sealed under another key."""
 
 
 class NotMigrated(OperatorError):
-    """The database is not at this version's schema. Run `coatcheck migrate`."""
+    """The database does not have this version's schema. Run `coatcheck migrate`."""

@@ -1,6 +1,6 @@
-"""The names things have on the wire: a three-letter prefix, a dash and a lower-case UUID.
+"""Identifiers on the wire: a three-letter prefix, a dash and a lower-case UUID.
 
-They name; they never authorise. Secrets come from `tokens.minting` alone (ASVS 11.5.1).
+An identifier never authorises anything. Secrets come from `grants.secrets` only (ASVS 11.5.1).
 """
 
 from uuid_utils import uuid7
@@ -9,5 +9,5 @@ __all__ = ["new"]
 
 
 def new(prefix: str) -> str:
-    """A fresh guid such as `USR-0197...`; time-ordered, so that index pages stay warm."""
+    """A new guid such as `USR-0197...`. Guids are ordered by time, which keeps index pages in cache."""
     return f"{prefix}-{uuid7()}"

@@ -357,7 +357,7 @@ async def test_an_oversized_body_is_refused_with_and_without_content_length(setu
 async def test_an_unknown_path_is_404_with_an_error_body(setup: Setup) -> None:
     answer = await setup.http.get("/users/USR-1/budgets", auth=setup.client.auth)
     assert answer.json() == {
-        "error": {"message": "There is no such thing here.", "status": "not_found", "type": "not_found_error"}
+        "error": {"message": "The object does not exist.", "status": "not_found", "type": "not_found_error"}
     }
 
 
