@@ -26,8 +26,9 @@ def routing_number(text: str) -> str:
     Raises:
         InvalidRequest: it is not nine digits.
     """
-    number = _digits(text)
-    if len(number) != 9:
+    # stdnum maps the digits and spaces of other scripts to ASCII, so its result must replace the text.
+    number = clean(text, " \t\r\n")
+    if not isdigits(number) or len(number) != 9:
         raise InvalidRequest("The routing_number must have 9 digits.")
     return number
 
@@ -38,13 +39,13 @@ def has_check_digit(routing_number: str) -> bool:
 
 
 def account_number(text: str) -> str:
-    """The digits of an account number; leading zeros matter.
+    """The digits of an account number; leading zeros matter. No check digit would reveal a misread digit.
 
     Raises:
-        InvalidRequest: it is not 4 to 17 digits.
+        InvalidRequest: it is not 4 to 17 ASCII digits.
     """
-    number = _digits(text)
-    if len(number) not in ACCOUNT_NUMBER_DIGITS:
+    number = text.strip()
+    if not (number.isascii() and number.isdecimal()) or len(number) not in ACCOUNT_NUMBER_DIGITS:
         raise InvalidRequest("The account_number must have 4 to 17 digits.")
     return number
 
@@ -95,13 +96,6 @@ def secret(text: str) -> str:
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
         raise InvalidRequest("A credential or an answer contains control characters.")
     return text
-
-
-def _digits(text: str) -> str:
-    """The ASCII digits, without spaces; empty if there is any other character."""
-    # stdnum maps digits and spaces of other scripts to ASCII, so its result must replace the text.
-    number = clean(text, " \t\r\n")
-    return number if isdigits(number) else ""
 
 
 def _ascii_digit(character: str) -> str:

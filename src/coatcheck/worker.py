@@ -18,7 +18,7 @@ from coatcheck.jobs.tasks import Claim, ClaimedTask, TaskKind, cancel_tasks
 from coatcheck.members import job_rows
 from coatcheck.members.job_scheduler import JobScheduler
 from coatcheck.members.sync import MemberSync
-from coatcheck.micro_deposits.micro_deposits import MicroDeposits
+from coatcheck.micro_deposits.sender import DepositSender
 from coatcheck.vault import vault
 
 log = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ class WorkerServices:
 
     scheduler: JobScheduler
     sync: MemberSync
-    micro_deposits: MicroDeposits
+    micro_deposits: DepositSender
     deliverer: Deliverer
 
     @property
@@ -69,7 +69,7 @@ def build_worker(services: Services) -> WorkerServices:
     return WorkerServices(
         scheduler=JobScheduler(services.dependencies),
         sync=MemberSync(services.dependencies),
-        micro_deposits=services.micro_deposits,
+        micro_deposits=DepositSender(services.dependencies),
         deliverer=Deliverer(services.settings, services.clock, services.db, services.vault),
     )
 

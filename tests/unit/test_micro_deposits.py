@@ -11,17 +11,19 @@ from coatcheck.app import build
 from coatcheck.errors import (
     Conflict,
     ConstraintNotMet,
+    DuplicateMicroDeposit,
     InvalidRequest,
     JobNotSupported,
     NotFound,
 )
-from coatcheck.micro_deposits.micro_deposits import KEPT, SENDING
+from coatcheck.micro_deposits.sender import RETENTION, SENDING_TIMEOUT, DepositSender
 from coatcheck.model.accounts import find_account
 from coatcheck.model.micro_deposits import DepositAccount, find_micro_deposit
 from coatcheck.vault.vault import ClientReader
 from coatcheck.worker import run_pending
 from tests.factories import Keyed, make_processor, make_token
 from tests.member_setup import make_home
+from tests.spellings import SPELLINGS, spelled
 
 AT_ONCE = "3333000042"
 """The sandbox's deposits to accounts that begin so arrive at once."""
@@ -42,9 +44,7 @@ async def create(home, number=AT_ONCE, *, account_type="CHECKING", **more):
         | more
     )
     async with home.services.db.transaction() as connection:
-        return await home.services.micro_deposits.create(
-            connection, client=home.client, user=home.user, account=account, account_type=account_type
-        )
+        return await home.services.micro_deposits.create(connection, home.user, account, account_type)
 
 
 async def verify(home, deposit, amounts=RIGHT):
@@ -228,8 +228,8 @@ async def test_a_worker_that_dies_while_sending_sends_no_second_time(services, c
     home = await make_home(services)
     deposit = await create(home)
     await home.rows("UPDATE micro_deposit SET status = 'REQUESTED' WHERE user_guid = %(user)s")
-    assert deposit.guid not in {each.guid for each in await services.micro_deposits.claim(1000)}
-    clock.advance(SENDING - timedelta(minutes=1))
+    assert deposit.guid not in {each.guid for each in await DepositSender(services.dependencies).claim(1000)}
+    clock.advance(SENDING_TIMEOUT - timedelta(minutes=1))
     await home.worker_services.sweep()
     assert (await again(home, deposit)).status == "REQUESTED"
     clock.advance(timedelta(minutes=2))
@@ -244,7 +244,7 @@ async def test_of_simultaneous_claims_one_gets_the_deposits(settings, clock):
     async with build(replace(settings, pool_size=10), clock) as services:
         home = await make_home(services)
         deposit = await create(home)
-        claims = await asyncio.gather(*(services.micro_deposits.claim(1000) for _ in range(10)))
+        claims = await asyncio.gather(*(DepositSender(services.dependencies).claim(1000) for _ in range(10)))
         claimed = [each.guid for claim in claims for each in claim]
         assert claimed.count(deposit.guid) == 1
 
@@ -253,7 +253,7 @@ async def test_what_was_never_verified_is_removed_with_its_secret_after_three_we
     home = await make_home(services)
     forgotten, verified = await deposited(home, "3333000001"), await deposited(home, "3333000042")
     await verify(home, verified)
-    clock.advance(KEPT + timedelta(days=1))
+    clock.advance(RETENTION + timedelta(days=1))
     await home.worker_services.sweep()
     left = "SELECT guid FROM micro_deposit WHERE user_guid = %(user)s"
     assert await home.rows(left) == [(verified.guid,)]
@@ -286,3 +286,57 @@ async def test_neither_account_nor_amounts_stand_anywhere_in_clear(services):
     for secret in (AT_ONCE, "ada@example.test", "0.15", "Everyday"):
         assert secret not in str(everything)
         assert secret.encode().hex() not in str(everything)
+
+
+async def test_the_lock_after_three_wrong_attempts_holds_against_every_spelling(services):
+    home = await make_home(services)
+    deposit = await deposited(home)
+    for _ in range(3):
+        await verify(home, deposit, WRONG)
+    assert (await again(home, deposit)).status == "PREVENTED"
+    for spelling in SPELLINGS:
+        for field, value in (("number", AT_ONCE), ("routing_number", "091000019")):
+            with pytest.raises((DuplicateMicroDeposit, InvalidRequest)):
+                await create(home, **{field: spelled(value, spelling)})
+    assert await home.rows("SELECT count(*) FROM micro_deposit WHERE user_guid = %(user)s") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("number", AT_ONCE), ("routing_number", "091000019"), ("email", "ann1@example.com")]
+)
+async def test_every_spelling_is_refused_or_sealed_canonical(services, field, value):
+    home = await make_home(services)
+    accepted = 0
+    for spelling in SPELLINGS:
+        try:
+            deposit = await create(home, **{field: spelled(value, spelling)})
+        except InvalidRequest:
+            continue
+        async with services.db.transaction() as connection:
+            account = await services.micro_deposits.account_of(connection, deposit)
+            await services.micro_deposits.delete(connection, deposit)
+        accepted += 1
+        assert (account.account_number, account.routing_number) == (AT_ONCE, "091000019")
+        assert account.email is not None
+        assert account.email.isascii()
+        assert account.email == account.email.strip()
+    assert accepted
+
+
+async def test_an_email_address_stands_for_three_accounts_in_every_case_and_width(services):
+    home = await make_home(services)
+    for number in ("3333000001", "3333000002", "3333000003"):
+        await create(home, number)
+    with pytest.raises(ConstraintNotMet):
+        await create(home, "3333000004", email=" \uff41\uff44\uff41@EXAMPLE.test\u00a0")
+
+
+async def test_what_is_verified_reaches_the_processor_in_canonical_spelling(services):
+    home = await make_home(services)
+    await verify(home, await deposited(home, routing_number=spelled("091000019", "full-width digits")))
+    ((account, member),) = await home.rows("SELECT guid, member_guid FROM account WHERE user_guid = %(user)s")
+    async with services.db.connection() as connection:
+        disclosed = await services.vault.disclose_numbers(
+            connection, ClientReader(home.client.guid, home.user.guid, member, account)
+        )
+    assert [each.routing_number for each in disclosed.items] == ["091000019"]

@@ -1,1 +1,1 @@
-"""Verification of an account by two small deposits."""
+"""Verification of an account by two small deposits. Writes the table `micro_deposit`."""

@@ -10,7 +10,7 @@ from coatcheck.connectors.contract import CredentialField, JobKind
 from coatcheck.errors import NotFound
 from coatcheck.members import records
 from coatcheck.members.verified_accounts import verified_accounts
-from coatcheck.micro_deposits.micro_deposits import MAX_WRONG
+from coatcheck.micro_deposits.micro_deposits import MAX_WRONG_ATTEMPTS
 from coatcheck.model import accounts, jobs, members, micro_deposits, mx_codes, oauth_states
 from coatcheck.model.jobs import newest_jobs
 from coatcheck.model.statuses import ConnectionStatus as Status
@@ -336,6 +336,6 @@ def present_micro_deposit(
         institution_guid=institution_guid,
         institution_name=deposit.institution_name,
         deposit_expected_at=deposit.arrives_at,
-        attempts_left=max(0, MAX_WRONG - deposit.wrong_attempts),
+        attempts_left=max(0, MAX_WRONG_ATTEMPTS - deposit.wrong_attempts),
         updated_at=deposit.updated_at,
     )

@@ -46,11 +46,7 @@ async def create(request: ApiRequest) -> MicrodepositResponseBody:
         last_name=fields.last_name,
     )
     deposit = await request.services.micro_deposits.create(
-        request.connection,
-        client=request.client,
-        user=await request.readable_user(),
-        account=account,
-        account_type=fields.account_type,
+        request.connection, await request.readable_user(), account, fields.account_type
     )
     return await _body(request, deposit)
 

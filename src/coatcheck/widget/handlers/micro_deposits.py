@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from coatcheck import text
 from coatcheck.errors import InvalidRequest, JobNotSupported
 from coatcheck.model.micro_deposits import DepositAccount, MicroDeposit, find_micro_deposit
 from coatcheck.model.mx_codes import VERIFIABLE_ACCOUNT_TYPE_IDS
@@ -45,17 +46,16 @@ async def create(request: WidgetRequest) -> schemas.MicroDepositAnswer:
     wanted = request.parse(AccountBody)
     deposit = await request.services.micro_deposits.create(
         request.connection,
-        client=await request.client(),
-        user=await request.user(),
-        account=DepositAccount(
+        await request.user(),
+        DepositAccount(
             account_number=wanted.account_number,
             routing_number=wanted.routing_number,
-            account_name=wanted.account_name or None,
-            email=wanted.email or None,
-            first_name=wanted.first_name or None,
-            last_name=wanted.last_name or None,
+            account_name=wanted.account_name,
+            email=wanted.email,
+            first_name=wanted.first_name,
+            last_name=wanted.last_name,
         ),
-        account_type=TYPES[wanted.account_type],
+        TYPES[wanted.account_type],
     )
     return schemas.MicroDepositAnswer(micro_deposit=present_micro_deposit(request, deposit))
 
@@ -80,8 +80,11 @@ async def verify(request: WidgetRequest) -> schemas.MicroDepositAnswer:
 
 async def check_routing_number(request: WidgetRequest) -> schemas.RoutingNumber:
     """Whether the number is valid, and whether the user could sign in to that bank instead."""
-    number = request.path["number"]
-    if not request.services.micro_deposits.knows_routing_number(number):
+    try:
+        number = text.routing_number(request.path["number"])
+    except InvalidRequest:
+        return schemas.RoutingNumber(blocked_routing_number=INVALID)
+    if not request.services.micro_deposits.is_known_routing_number(number):
         return schemas.RoutingNumber(blocked_routing_number=INVALID)
     found = request.services.registry.search(routing_number=number, supports=request.options.kinds)
     if not found:
@@ -100,9 +103,9 @@ async def _find(request: WidgetRequest) -> MicroDeposit:
     )
 
 
-def _dollars(text: str) -> Decimal:
+def _dollars(amount: str) -> Decimal:
     """`07` and `0.07` are both seven cents, because MX's widget sends only the cents."""
-    given = text.strip()
+    given = amount.strip()
     if CENTS.fullmatch(given):
         return Decimal(given) / 100
     if AMOUNT.fullmatch(given):

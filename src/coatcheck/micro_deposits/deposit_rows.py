@@ -1,0 +1,140 @@
+"""Statements on the table `micro_deposit`. `model.micro_deposits` reads it for clients."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from coatcheck.db.database import Connection, fetch_all, fetch_one, run
+from coatcheck.errors import NotFound
+from coatcheck.model.micro_deposits import DepositStatus, MicroDeposit
+
+
+@dataclass(frozen=True, slots=True)
+class DepositKey:
+    user_guid: str
+    guid: str
+    client_guid: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Guid:
+    guid: str
+
+
+async def add_deposit(connection: Connection, values: Mapping[str, object]) -> bool:
+    """Writes new micro-deposits. Returns False if the user has some to the same account."""
+    names = list(values)
+    return bool(
+        await run(
+            connection,
+            f"""INSERT INTO micro_deposit ({", ".join(names)})
+                VALUES ({", ".join(f"%({name})s" for name in names)})
+                ON CONFLICT (user_guid, account_hash) DO NOTHING""",
+            values,
+        )
+    )
+
+
+async def deposit_with_account(connection: Connection, user_guid: str, account_hash: bytes | None) -> str:
+    """The guid of the user's micro-deposits to this account.
+
+    Raises:
+        NotFound: they were deleted meanwhile.
+    """
+    found = await fetch_one(
+        connection,
+        _Guid,
+        "SELECT guid FROM micro_deposit WHERE user_guid = %(user_guid)s AND account_hash = %(account_hash)s",
+        {"user_guid": user_guid, "account_hash": account_hash},
+    )
+    if found is None:
+        raise NotFound
+    return found.guid
+
+
+async def count_with_email(connection: Connection, client_guid: str, email_hash: bytes) -> int:
+    """How many accounts of the client's users have micro-deposits with this e-mail address."""
+    cursor = await connection.execute(
+        """SELECT count(*) FROM micro_deposit WHERE client_guid = %(client_guid)s
+           AND email_hash = %(email_hash)s AND status <> ALL (%(uncounted)s)""",
+        {
+            "client_guid": client_guid,
+            "email_hash": email_hash,
+            "uncounted": [DepositStatus.ERRORED.value, DepositStatus.PREINITIATED.value],
+        },
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else 0
+
+
+async def lock_deposit(connection: Connection, deposit: MicroDeposit | DepositKey) -> None:
+    await run(
+        connection,
+        "SELECT FROM micro_deposit WHERE user_guid = %(user_guid)s AND guid = %(guid)s FOR NO KEY UPDATE",
+        {"user_guid": deposit.user_guid, "guid": deposit.guid},
+    )
+
+
+async def change_deposit(
+    connection: Connection, deposit: MicroDeposit | DepositKey, values: Mapping[str, object], now: datetime
+) -> None:
+    """Writes these columns. The names must not come from a request."""
+    assignments = ", ".join(f"{name} = %({name})s" for name in (*values, "updated_at"))
+    await run(
+        connection,
+        f"""UPDATE micro_deposit SET {assignments}
+            WHERE user_guid = %(user_guid)s AND guid = %(guid)s""",
+        {**values, "updated_at": now, "user_guid": deposit.user_guid, "guid": deposit.guid},
+    )
+
+
+async def delete_deposit(connection: Connection, deposit: MicroDeposit) -> None:
+    await run(
+        connection,
+        "DELETE FROM micro_deposit WHERE user_guid = %(user_guid)s AND guid = %(guid)s",
+        {"user_guid": deposit.user_guid, "guid": deposit.guid},
+    )
+
+
+# --- for the worker ---
+
+
+async def claim_initiated(connection: Connection, limit: int, now: datetime) -> Sequence[DepositKey]:
+    """Sets initiated micro-deposits to REQUESTED, oldest first, and returns them."""
+    return await fetch_all(
+        connection,
+        DepositKey,
+        """WITH initiated AS (
+               SELECT user_guid, guid FROM micro_deposit WHERE status = 'INITIATED'
+               ORDER BY created_at, guid LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+           UPDATE micro_deposit d SET status = 'REQUESTED', updated_at = %(now)s FROM initiated
+           WHERE d.user_guid = initiated.user_guid AND d.guid = initiated.guid
+           RETURNING d.user_guid, d.guid, d.client_guid""",
+        {"limit": limit, "now": now},
+    )
+
+
+async def due_deposits(connection: Connection, now: datetime, lost_before: datetime) -> Sequence[DepositKey]:
+    """Sent micro-deposits that have arrived, or whose sending was never confirmed since then."""
+    return await fetch_all(
+        connection,
+        DepositKey,
+        """SELECT user_guid, guid, client_guid FROM micro_deposit
+           WHERE status = 'REQUESTED'
+             AND (arrives_at <= %(now)s OR (arrives_at IS NULL AND updated_at < %(before)s))
+           LIMIT 500""",
+        {"now": now, "before": lost_before},
+    )
+
+
+async def delete_unverified(connection: Connection, created_before: datetime) -> Sequence[DepositKey]:
+    """Deletes micro-deposits that were never verified, and returns them."""
+    return await fetch_all(
+        connection,
+        DepositKey,
+        """DELETE FROM micro_deposit WHERE (user_guid, guid) IN (
+               SELECT user_guid, guid FROM micro_deposit
+               WHERE status <> 'VERIFIED' AND created_at < %(before)s LIMIT 500)
+           RETURNING user_guid, guid, client_guid""",
+        {"before": created_before},
+    )

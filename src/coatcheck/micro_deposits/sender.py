@@ -1,0 +1,93 @@
+"""Sends micro-deposits, in the worker. Each is claimed before it is sent, so that no amount is sent twice."""
+
+import contextlib
+from collections.abc import Sequence
+from datetime import timedelta
+
+import structlog
+
+from coatcheck.connectors.contract import Deposits
+from coatcheck.db.database import Connection
+from coatcheck.errors import BankError, BankFailed, NotFound
+from coatcheck.events import catalogue
+from coatcheck.members.dependencies import Dependencies
+from coatcheck.micro_deposits import deposit_rows
+from coatcheck.micro_deposits.store import DepositStore
+from coatcheck.model.micro_deposits import DepositAccount, DepositStatus, MicroDeposit
+
+log = structlog.get_logger(__name__)
+
+RETENTION = timedelta(days=21)
+"""How long micro-deposits that were never verified are kept (MX docs: microdeposits)."""
+SENDING_TIMEOUT = timedelta(hours=1)
+"""After this time without a result the sending has failed. It is never repeated."""
+
+
+class DepositSender:
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._clock = dependencies.clock
+        self._db = dependencies.db
+        self._vault = dependencies.vault
+        self._registry = dependencies.registry
+        self._store = DepositStore(dependencies)
+
+    async def claim(self, limit: int) -> Sequence[MicroDeposit]:
+        """Claims initiated micro-deposits to be sent: REQUESTED from now on, and never claimed again."""
+        async with self._db.transaction() as connection:
+            claimed = await deposit_rows.claim_initiated(connection, limit, self._clock.now())
+            return [await self._store.record(connection, each, catalogue.Action.UPDATED) for each in claimed]
+
+    async def send(self, deposit: MicroDeposit) -> None:
+        """Sends claimed micro-deposits."""
+        async with self._db.transaction() as connection:
+            account, _ = await self._store.disclose(connection, deposit)
+        result = await self._send(account)
+        async with self._db.transaction() as connection:
+            if isinstance(result, Deposits):
+                await self._store.seal(connection, deposit, account, result.amounts)
+                await self._store.change(connection, deposit, {"arrives_at": result.arrive_at})
+                await self._store.refresh(connection, deposit)
+            else:
+                await self._fail(connection, deposit, result.problem)
+
+    async def sweep(self) -> None:
+        """Records deposits that arrived, fails those that were lost, deletes those that were never verified."""
+        now = self._clock.now()
+        lost_before = now - SENDING_TIMEOUT
+        async with self._db.connection() as connection:
+            due = await deposit_rows.due_deposits(connection, now, lost_before)
+        for each in due:
+            with contextlib.suppress(NotFound):
+                async with self._db.transaction() as connection:
+                    deposit = await self._store.refresh(connection, each)
+                    is_unconfirmed = deposit.arrives_at is None and deposit.updated_at < lost_before
+                    if deposit.status == DepositStatus.REQUESTED and is_unconfirmed:
+                        await self._fail(
+                            connection, deposit, "It is not known whether the amounts were sent."
+                        )
+        async with self._db.transaction() as connection:
+            for each in await deposit_rows.delete_unverified(connection, now - RETENTION):
+                await self._vault.delete(connection, owner_guid=each.user_guid, record_guid=each.guid)
+
+    async def _send(self, account: DepositAccount) -> Deposits | BankError:
+        connector = self._registry.depositor()
+        if connector is None or account.routing_number is None or account.account_number is None:
+            return BankFailed("No connector can send micro-deposits.")
+        try:
+            return await connector.send_deposits(
+                routing_number=account.routing_number,
+                account_number=account.account_number,
+                now=self._clock.now(),
+            )
+        except BankError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 (a fault of the connector fails this sending, not the worker)
+            # The text of the exception may contain the account number.
+            log.error("connector.failed", error=type(error).__name__)  # noqa: TRY400 (nor its traceback)
+            return BankFailed()
+
+    async def _fail(self, connection: Connection, deposit: MicroDeposit, reason: str) -> None:
+        """Ends the micro-deposits. Without its hash the account can be tried again."""
+        failure = {"status": DepositStatus.ERRORED, "error_message": reason, "account_hash": None}
+        await self._store.change(connection, deposit, failure)
+        await self._store.record(connection, deposit, catalogue.Action.UPDATED)

@@ -1,0 +1,110 @@
+"""Micro-deposits as requests and the worker read and write them: the row, the sealed account and the journal."""
+
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from decimal import Decimal
+
+from coatcheck.audit.entries import Entry
+from coatcheck.connectors.contract import Institution
+from coatcheck.db.database import Connection
+from coatcheck.errors import NotFound
+from coatcheck.events import catalogue
+from coatcheck.members.dependencies import Dependencies
+from coatcheck.micro_deposits.deposit_rows import DepositKey, change_deposit, lock_deposit
+from coatcheck.model.micro_deposits import DepositAccount, DepositStatus, MicroDeposit, find_micro_deposit
+from coatcheck.model.users import find_user
+from coatcheck.vault.vault import SecretKind, WorkerReader
+
+
+class DepositStore:
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._clock = dependencies.clock
+        self._vault = dependencies.vault
+        self._registry = dependencies.registry
+        self._journal = dependencies.journal
+
+    async def seal(
+        self,
+        connection: Connection,
+        deposit: MicroDeposit | DepositKey,
+        account: DepositAccount,
+        amounts: Sequence[Decimal],
+    ) -> None:
+        """Seals the account and the amounts under the guid of the micro-deposits."""
+        sealed = {"account": asdict(account), "amounts": [str(amount) for amount in amounts]}
+        await self._vault.store_secret(
+            connection,
+            owner_guid=deposit.user_guid,
+            record_guid=deposit.guid,
+            kind=SecretKind.MICRO_DEPOSIT,
+            value=json.dumps(sealed).encode(),
+        )
+
+    async def disclose(
+        self, connection: Connection, deposit: MicroDeposit
+    ) -> tuple[DepositAccount, tuple[Decimal, ...]]:
+        """The account and the amounts. Writes a disclosure to the client.
+
+        Raises:
+            NotFound: they were deleted meanwhile.
+        """
+        sealed = await self._vault.disclose_secret(
+            connection,
+            owner_guid=deposit.user_guid,
+            record_guid=deposit.guid,
+            kind=SecretKind.MICRO_DEPOSIT,
+            reader=WorkerReader(deposit.client_guid, deposit.client_guid),
+        )
+        if sealed is None:
+            raise NotFound
+        opened = json.loads(sealed)
+        return DepositAccount(**opened["account"]), tuple(Decimal(amount) for amount in opened["amounts"])
+
+    async def refresh(self, connection: Connection, deposit: MicroDeposit | DepositKey) -> MicroDeposit:
+        """Locks the micro-deposits and returns them, DEPOSITED if they have arrived.
+
+        Raises:
+            NotFound: they were deleted meanwhile.
+        """
+        await lock_deposit(connection, deposit)
+        locked = await find_micro_deposit(connection, deposit.client_guid, deposit.guid)
+        has_arrived = locked.arrives_at is not None and locked.arrives_at <= self._clock.now()
+        if locked.status == DepositStatus.REQUESTED and has_arrived:
+            await self.change(connection, locked, {"status": DepositStatus.DEPOSITED})
+            return await self.record(connection, locked, catalogue.Action.UPDATED)
+        return locked
+
+    async def change(
+        self, connection: Connection, deposit: MicroDeposit, values: Mapping[str, object]
+    ) -> None:
+        await change_deposit(connection, deposit, values, self._clock.now())
+
+    async def record(
+        self, connection: Connection, deposit: MicroDeposit | DepositKey, action: catalogue.Action
+    ) -> MicroDeposit:
+        """Records a change in the journal and returns the micro-deposits as they are now."""
+        current = await find_micro_deposit(connection, deposit.client_guid, deposit.guid)
+        user = await find_user(connection, current.client_guid, current.user_guid)
+        institution_guid = None
+        if current.institution_code:
+            with contextlib.suppress(NotFound):
+                institution_guid = self._registry.find(current.institution_code).guid
+        event = catalogue.micro_deposit(action, current, user_id=user.id, institution_guid=institution_guid)
+        await self._journal.record(
+            connection,
+            Entry(
+                client_guid=current.client_guid,
+                actor=current.client_guid,
+                action=f"micro_deposit.{current.status.lower()}",
+                subject=current.guid,
+            ),
+            event,
+        )
+        return current
+
+    def institution(self, routing_number: str | None) -> Institution | None:
+        """The institution that has this routing number, if a connector knows it."""
+        found = self._registry.search(routing_number=routing_number) if routing_number else ()
+        return found[0] if found else None
