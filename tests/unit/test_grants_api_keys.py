@@ -18,7 +18,8 @@ async def works(services: Services, guid: str, api_key: str) -> bool:
             found = await services.api_keys.client(connection, guid, api_key)
         except InvalidClient:
             return False
-        return found.guid == guid
+        assert found.guid == guid
+        return True
 
 
 async def rotate(services: Services, guid: str, overlap: timedelta | None = None) -> str:
@@ -121,6 +122,12 @@ async def test_a_clients_key_does_not_open_the_processors_door(services: Service
     client, processor = await make_client(services), await make_processor(services)
     async with services.db.connection() as connection:
         assert (await services.api_keys.processor(connection, *processor.auth)).guid == processor.guid
-        for keyed in (client, Keyed(processor.guid, client.api_key)):
+        other = await make_processor(services)
+        for keyed in (
+            client,
+            Keyed(processor.guid, client.api_key),
+            Keyed(processor.guid, other.api_key),
+            Keyed("PPR-nobody", processor.api_key),
+        ):
             with pytest.raises(InvalidClient):
                 await services.api_keys.processor(connection, *keyed.auth)

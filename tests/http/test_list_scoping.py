@@ -1,0 +1,121 @@
+"""A list shows what its path and its filters name, and nothing of a neighbour who belongs to the same client."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from coatcheck.api.routes.table import ROUTES
+from coatcheck.app import Services
+from tests.api_client import Api
+from tests.factories import (
+    Keyed,
+    make_account,
+    make_statement,
+    make_token,
+    make_transaction,
+    make_user,
+)
+
+LISTS = {
+    "/users": {"mine.user", "theirs.user"},
+    "/users/{user}/members": {"mine.member", "beside.member"},
+    "/users/{user}/accounts": {"mine.account", "beside.account"},
+    "/users/{user}/members/{member}/accounts": {"mine.account"},
+    "/users/{user}/transactions": {"mine.transaction", "beside.transaction"},
+    "/users/{user}/members/{member}/transactions": {"mine.transaction"},
+    "/users/{user}/accounts/{account}/transactions": {"mine.transaction"},
+    "/users/{user}/members/{member}/accounts/{account}/transactions": {"mine.transaction"},
+    "/users/{user}/members/{member}/statements": {"mine.statement"},
+    "/users/{user}/micro_deposits": {"mine.micro_deposit"},
+    "/users/{user}/account_verifications": {"mine.micro_deposit"},
+    "/coatcheck/tokens": {"mine.token", "beside.token", "theirs.token"},
+    "/coatcheck/tokens?user_guid={user}": {"mine.token", "beside.token"},
+    "/coatcheck/tokens?member_guid={member}": {"mine.token"},
+    "/coatcheck/tokens?account_guid={account}": {"mine.token"},
+}
+"""What each list shows to the client that asks about `mine`. `beside` is another member of the same user."""
+BY_ACCOUNT = {
+    "/users/{user}/members/{member}/account_numbers": {"mine"},
+    "/users/{user}/accounts/{account}/account_numbers": {"mine"},
+    "/users/{user}/members/{member}/account_owners": {"mine"},
+}
+"""Lists whose rows name their account."""
+OTHERS = {
+    "/tokens",  # names no guid; it lists the same tokens as /coatcheck/tokens
+    "/users/{user}/members/{member}/credentials",
+    "/users/{user}/members/{member}/challenges",
+    "/users/{user}/categories",
+    "/users/{user}/categories/default",
+}
+"""Lists of what belongs to the institution, to one running job, or to everybody."""
+
+
+@dataclass(frozen=True)
+class World:
+    api: Api
+    guids: dict[str, str]
+
+    async def items(self, path: str) -> list[dict[str, Any]]:
+        """What a list shows of `mine`."""
+        mine = {
+            name.removeprefix("mine."): guid for name, guid in self.guids.items() if name.startswith("mine.")
+        }
+        (route,) = (each for each in ROUTES if each.method == "GET" and each.path == path.partition("?")[0])
+        api = Api(self.api.http, self.api.services, self.api.caller, route.versions[0])
+        answer = await api.get(path.format_map(mine))
+        assert answer.status_code == 200, answer.text
+        (items,) = (value for name, value in answer.json().items() if name != "pagination")
+        assert isinstance(items, list)
+        return items
+
+    def names(self, guids: set[str]) -> set[str]:
+        return {name for name, guid in self.guids.items() if guid in guids}
+
+
+@pytest.fixture
+async def world(services: Services, api: Api, client: Keyed, processor: Keyed) -> World:
+    guids = {}
+    mine, theirs = await make_user(services, client), await make_user(services, client)
+    for name, user in (("mine", mine), ("beside", mine), ("theirs", theirs)):
+        account = await make_account(services, user)
+        await make_token(services, account, processor)
+        async with services.db.connection() as connection:
+            (token,) = await services.issuer.tokens_of(connection, client.guid, account_guid=account.guid)
+        guids |= {
+            f"{name}.member": account.member_guid,
+            f"{name}.account": account.guid,
+            f"{name}.transaction": await make_transaction(services, account),
+            f"{name}.statement": await make_statement(services, account),
+            f"{name}.token": token.guid,
+        }
+    for name, user in (("mine", mine), ("theirs", theirs)):
+        body = {"micro_deposit": {"email": "a@example.com", "first_name": "A", "last_name": "B"}}
+        answer = await api.post(f"/users/{user.guid}/micro_deposits", json=body)
+        (deposit,) = answer.json()["micro_deposit"]
+        guids |= {f"{name}.user": user.guid, f"{name}.micro_deposit": deposit["guid"]}
+    return World(api, guids)
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_a_list_shows_all_that_its_path_names_and_no_more(world: World, path: str) -> None:
+    items = await world.items(path)
+    assert world.names({item["guid"] for item in items}) == LISTS[path]
+    assert len(items) == len(LISTS[path])
+
+
+@pytest.mark.parametrize("path", BY_ACCOUNT)
+async def test_numbers_and_owners_are_those_of_the_named_account_alone(world: World, path: str) -> None:
+    items = await world.items(path)
+    assert world.names({item["account_guid"] for item in items}) == {"mine.account"}
+    assert len(items) == 1
+
+
+def test_every_list_that_belongs_to_a_client_is_in_a_table_here() -> None:
+    found = {
+        route.path
+        for route in ROUTES
+        if route.method == "GET" and route.path.startswith(("/users", "/tokens", "/coatcheck"))
+        if route.path.endswith(("s", "/default")) and not route.path.endswith("/status")
+    }
+    assert found == {path.partition("?")[0] for path in (*LISTS, *BY_ACCOUNT, *OTHERS)}
