@@ -81,7 +81,7 @@ async def world(services: Services, api: Api, client: Keyed, processor: Keyed) -
         account = await make_account(services, user)
         await make_token(services, account, processor)
         async with services.db.connection() as connection:
-            (token,) = await services.issuer.tokens_of(connection, client.guid, account_guid=account.guid)
+            (token,) = await services.tokens.list(connection, client.guid, account_guid=account.guid)
         guids |= {
             f"{name}.member": account.member_guid,
             f"{name}.account": account.guid,

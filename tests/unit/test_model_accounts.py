@@ -1,7 +1,7 @@
 """What is read of accounts, in the database."""
 
 from coatcheck.app import Services
-from coatcheck.model.accounts import Account, verified_accounts
+from coatcheck.model.accounts import Account, accounts_of_member, verified_accounts
 from coatcheck.model.users import User
 from tests.factories import make_account
 
@@ -40,3 +40,13 @@ async def test_an_account_is_not_verified_by_the_numbers_of_its_neighbour(
             (verified_one.member_guid, user.guid, unverified.guid),
         )
     assert await verified(services, verified_one) == [verified_one.guid]
+
+
+async def test_the_accounts_of_a_member_are_those_of_this_member_alone(
+    services: Services, user: User
+) -> None:
+    mine = await make_account(services, user)
+    await make_account(services, user)
+    async with services.db.connection() as connection:
+        found = await accounts_of_member(connection, user.guid, mine.member_guid)
+    assert [each.guid for each in found] == [mine.guid]
