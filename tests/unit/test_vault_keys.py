@@ -38,9 +38,9 @@ def test_the_environment_separates_keys_by_commas() -> None:
     ("written", "why"),
     [
         ("", "No master key is configured"),
-        ("# nothing but a remark", "No master key is configured"),
-        ("no-colon-here", "not written as `id:base64`"),
-        (":" + base64.b64encode(bytes(range(32))).decode(), "not written as `id:base64`"),
+        ("# only a comment", "No master key is configured"),
+        ("no-colon-here", "does not have the form `id:base64`"),
+        (":" + base64.b64encode(bytes(range(32))).decode(), "does not have the form `id:base64`"),
         ("one:%%%", "not base64"),
         (line(bytes(range(31))), "has 31 bytes"),
         (line(bytes(range(33))), "has 33 bytes"),
@@ -51,7 +51,7 @@ def test_the_environment_separates_keys_by_commas() -> None:
         (line(bytes([1, 2, 3, 250]) * 8), "a default, a pattern or a password"),
     ],
 )
-def test_an_unusable_master_key_is_refused_with_what_is_wrong(written: str, why: str) -> None:
+def test_an_unusable_master_key_is_refused_with_the_reason(written: str, why: str) -> None:
     with pytest.raises(ConfigurationError, match=why):
         MasterKeys.load(Settings(master_key=written))
 

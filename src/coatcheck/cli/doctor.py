@@ -24,7 +24,7 @@ from coatcheck.grants.secrets import day_of, week_of
 from coatcheck.jobs.notifications import APPLICATION_NAME
 from coatcheck.members import job_rows
 from coatcheck.migrations.revision import HEAD, is_current
-from coatcheck.vault.keys import MasterKeys, open_keyring
+from coatcheck.vault.keys import MasterKeys, master_keys_in_use, open_keyring
 
 OLDEST_SERVER = 15
 SKEW = timedelta(seconds=2)
@@ -236,12 +236,8 @@ async def _keyring(connection: psycopg.AsyncConnection[Any], keys: MasterKeys) -
             f"{error.problem}" + (f" ({error.detail})" if error.detail else ""),
             "Put the master key that the database was set up with back into the file, below the others.",
         )
-    old = await _value(
-        connection,
-        "SELECT coalesce(array_agg(DISTINCT master_key_id), '{}') FROM data_key WHERE master_key_id <> %(id)s",
-        id=keys.sealing_id,
-    )
-    if missing := sorted(set(old) - keys.keys.keys()):
+    old = {*await master_keys_in_use(connection)} - {keys.sealing_id}
+    if missing := sorted(old - keys.keys.keys()):
         return fail(
             "keyring",
             f"Some users' keys need the master key {', '.join(missing)}, which is not configured.",

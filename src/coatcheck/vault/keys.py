@@ -1,16 +1,16 @@
-"""The keys: master keys the operator holds, and what they wrap.
+"""Envelope keys: master keys that the operator holds, and the keys that they wrap.
 
-    master key (file or environment)  wraps  keyring: keys of the whole house, one for each purpose
+    master key (file or environment)  wraps  keyring: the keys of the installation, one for each purpose
                                       wraps  data_key: one key for each owner, which seals the owner's values
 
-Rotating re-wraps the keys below; no sealed value is touched.
+Rotating a master key wraps the lower keys again; no sealed value changes.
 """
 
 import base64
 import binascii
 import re
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -29,12 +29,12 @@ FEWEST_DISTINCT_BYTES = 12
 """32 random bytes have fewer with a chance below 2^-80; a repeated pattern has."""
 
 Progress = Callable[[int, int], None]
-"""Told how many keys are re-wrapped and how many there were to do."""
+"""Receives how many keys have been wrapped again, and how many there are to wrap."""
 
 
 @dataclass(frozen=True, slots=True)
 class MasterKeys:
-    """What the operator configured: the first seals, all open."""
+    """The configured master keys: the first one wraps, every one unwraps."""
 
     sealing_id: str
     keys: Mapping[str, bytes] = field(repr=False)
@@ -44,7 +44,7 @@ class MasterKeys:
         """Reads `master_key_file`, or else `master_key`.
 
         Raises:
-            ConfigurationError: none is there, or one is unusable; it says what to do and shows no key.
+            ConfigurationError: there is none, or one is unusable. The message says what to do and contains no key.
         """
         if settings.master_key and settings.master_key_file:
             raise ConfigurationError("Set master_key_file or master_key, not both.")
@@ -54,29 +54,29 @@ class MasterKeys:
 
     @classmethod
     def parse(cls, lines: Sequence[str]) -> Self:
-        """One `id:base64` each; empty ones and those that start with # are passed over."""
-        written = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
-        if not written:
+        """One `id:base64` a line. Empty lines and those that start with # are ignored."""
+        entries = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+        if not entries:
             raise ConfigurationError(
-                "No master key is configured. Set master_key_file to a file, readable by its owner alone, "
+                "No master key is configured. Set master_key_file to a file that only its owner can read, "
                 "with one line `id:base64` of 32 random bytes."
             )
-        parsed = [_parse_line(line, number) for number, line in enumerate(written, start=1)]
+        parsed = [_parse_line(line, number) for number, line in enumerate(entries, start=1)]
         keys = dict(parsed)
         if len(keys) < len(parsed):
-            raise ConfigurationError("Two master keys have the same id. Give each its own.")
+            raise ConfigurationError("Two master keys have the same id. Give each key an id of its own.")
         return cls(sealing_id=parsed[0][0], keys=keys)
 
     def wrap(self, key: bytes, *place: str) -> bytes:
-        """The key under the first master key, bound to its place and to that master key's id."""
+        """The key, sealed with the first master key and bound to its place and to that master key's id."""
         return seal(self.keys[self.sealing_id], key, context(*place, self.sealing_id))
 
     def unwrap(self, master_key_id: str, wrapped: bytes, *place: str) -> bytes:
         """The key that was wrapped.
 
         Raises:
-            MasterKeyMissing: the master key that wrapped it is not configured (any more).
-            SealBroken: it was altered or moved.
+            MasterKeyMissing: the master key that wrapped it is not configured.
+            SealBroken: the wrapped key was altered or moved.
         """
         master_key = self.keys.get(master_key_id)
         if master_key is None:
@@ -86,12 +86,12 @@ class MasterKeys:
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """Every key of the house, opened."""
+    """The keys of the installation, unwrapped."""
 
     hash_key: bytes = field(repr=False)
-    """Hashes what a stranger may present: codes, tokens, API keys, links."""
+    """Hashes the secrets that a caller presents: codes, tokens, API keys, links."""
     index_key: bytes = field(repr=False)
-    """Finds equal values without opening them."""
+    """Hashes values that are searched for but not stored, such as a login."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,29 +102,29 @@ class _Wrapped:
 
 
 @dataclass(frozen=True, slots=True)
-class _Tally:
+class _WrappedBy:
     master_key_id: str
     count: int
 
 
 def new_master_key_line() -> str:
-    """A fresh `id:base64` for the key file."""
+    """A new random key as a line `id:base64` of the key file."""
     return f"mk-{token_hex(4)}:{base64.b64encode(new_key()).decode()}"
 
 
 async def open_keyring(connection: Connection, master_keys: MasterKeys) -> Keyring:
-    """Opens the house's keys; makes those that are missing, once, however many processes start together.
+    """Unwraps the keys of the installation. It creates those that are missing; concurrent processes agree on one.
 
     Raises:
-        MasterKeyMissing: they are wrapped under a master key that is not configured.
-        SealBroken: they were altered.
+        MasterKeyMissing: a key is wrapped with a master key that is not configured.
+        SealBroken: a key was altered.
     """
     purposes = ("hash_key", "index_key")
     await run(
         connection,
         """INSERT INTO keyring (purpose, master_key_id, wrapped)
            SELECT purpose, %(master_key_id)s, wrapped
-           FROM unnest(%(purposes)s::text[], %(wrapped)s::bytea[]) AS fresh (purpose, wrapped)
+           FROM unnest(%(purposes)s::text[], %(wrapped)s::bytea[]) AS new (purpose, wrapped)
            ON CONFLICT (purpose) DO NOTHING""",
         {
             "master_key_id": master_keys.sealing_id,
@@ -142,14 +142,14 @@ async def open_keyring(connection: Connection, master_keys: MasterKeys) -> Keyri
 
 
 async def rotate(db: Database, master_keys: MasterKeys, progress: Progress | None = None) -> int:
-    """Re-wraps every key under the first master key; how many it re-wrapped.
+    """Wraps every key with the first master key and returns how many it wrapped.
 
-    Safe to run under load, to kill and to run again: each batch stands alone, and a reader that still holds
-    the old wrapping opens it with the old master key, which stays configured until this is done. Every
-    process must be running with the new key first in its list before.
+    It can run under load, be killed and run again: each batch is a transaction, and a concurrent reader unwraps with
+    the old master key, which stays configured until this has finished. Before, every process must have been restarted
+    with the new key first in its list.
 
     Raises:
-        MasterKeyMissing: a key is wrapped under a master key that is not configured. Nothing was changed.
+        MasterKeyMissing: a key is wrapped with a master key that is not configured. Nothing was changed.
     """
     tables = (("keyring", "purpose"), ("data_key", "owner_guid"))
     old = {table: await _old_master_keys(db, table, master_keys) for table, _ in tables}
@@ -157,9 +157,9 @@ async def rotate(db: Database, master_keys: MasterKeys, progress: Progress | Non
     done = 0
     for table, name in tables:
         for master_key_id in old[table]:
-            # Rows that another rotation holds are passed over first and waited for at the end.
-            for patience in ("SKIP LOCKED", ""):
-                while count := await _rewrap(db, master_keys, table, name, master_key_id, patience):
+            # Rows that another rotation has locked are skipped first and waited for at the end.
+            for locked in ("SKIP LOCKED", ""):
+                while count := await _rewrap(db, master_keys, _Batch(table, name, master_key_id, locked)):
                     done += count
                     if progress is not None:
                         progress(done, max(total, done))
@@ -167,11 +167,11 @@ async def rotate(db: Database, master_keys: MasterKeys, progress: Progress | Non
 
 
 async def _old_master_keys(db: Database, table: str, master_keys: MasterKeys) -> dict[str, int]:
-    """How many keys of the table each master key other than the first still wraps."""
+    """How many keys of the table each master key other than the first wraps."""
     async with db.connection() as connection:
         rows = await fetch_all(
             connection,
-            _Tally,
+            _WrappedBy,
             f"""SELECT master_key_id, count(*) AS count FROM {table}
                 WHERE master_key_id <> %(sealing_id)s GROUP BY master_key_id""",
             {"sealing_id": master_keys.sealing_id},
@@ -181,25 +181,34 @@ async def _old_master_keys(db: Database, table: str, master_keys: MasterKeys) ->
     return {row.master_key_id: row.count for row in rows}
 
 
-async def _rewrap(
-    db: Database, master_keys: MasterKeys, table: str, name: str, master_key_id: str, patience: str
-) -> int:
-    """One batch of `table`, whose rows `name` names; how many it was."""
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    table: str
+    name: str
+    """The column that identifies a row."""
+    master_key_id: str
+    locked: str
+    """`SKIP LOCKED`, or nothing to wait for locked rows."""
+
+
+async def _rewrap(db: Database, master_keys: MasterKeys, batch: _Batch) -> int:
+    """Wraps up to `BATCH` keys again and returns how many."""
+    table, name = batch.table, batch.name
     async with db.transaction() as connection:
         rows = await fetch_all(
             connection,
             _Wrapped,
-            # NO KEY: whoever seals holds the row FOR KEY SHARE meanwhile, and neither waits for the other.
+            # NO KEY: a writer that seals holds the row FOR KEY SHARE, and neither waits for the other.
             f"""SELECT {name} AS owner, master_key_id, wrapped FROM {table}
                 WHERE master_key_id = %(master_key_id)s ORDER BY {name} LIMIT %(batch)s
-                FOR NO KEY UPDATE {patience}""",
-            {"master_key_id": master_key_id, "batch": BATCH},
+                FOR NO KEY UPDATE {batch.locked}""",
+            {"master_key_id": batch.master_key_id, "batch": BATCH},
         )
         await run(
             connection,
-            f"""UPDATE {table} SET master_key_id = %(sealing_id)s, wrapped = fresh.wrapped
-                FROM unnest(%(owners)s::text[], %(wrapped)s::bytea[]) AS fresh (owner, wrapped)
-                WHERE {table}.{name} = fresh.owner""",
+            f"""UPDATE {table} SET master_key_id = %(sealing_id)s, wrapped = new.wrapped
+                FROM unnest(%(owners)s::text[], %(wrapped)s::bytea[]) AS new (owner, wrapped)
+                WHERE {table}.{name} = new.owner""",
             {
                 "sealing_id": master_keys.sealing_id,
                 "owners": [row.owner for row in rows],
@@ -217,11 +226,11 @@ async def _rewrap(
 async def lock_data_key(
     connection: Connection, master_keys: MasterKeys, owner_guid: str, now: datetime
 ) -> bytes:
-    """The owner's key to seal with, made on first use, and held until the caller's transaction ends.
+    """The data key of an owner, created on first use and locked until the caller's transaction ends.
 
-    Held, so that nothing is sealed under a key that `forget` destroys at the same moment.
+    The lock keeps a concurrent deletion from destroying a key that a value is being sealed with.
     """
-    while (row := await _locked(connection, owner_guid)) is None:
+    while (row := await _lock(connection, owner_guid)) is None:
         await run(
             connection,
             """INSERT INTO data_key (owner_guid, master_key_id, wrapped, created_at)
@@ -237,7 +246,13 @@ async def lock_data_key(
     return master_keys.unwrap(row.master_key_id, row.wrapped, "data_key", owner_guid)
 
 
-async def _locked(connection: Connection, owner_guid: str) -> _Wrapped | None:
+async def master_keys_in_use(connection: Connection) -> Collection[str]:
+    """The ids of the master keys that wrap data keys."""
+    cursor = await connection.execute("SELECT DISTINCT master_key_id FROM data_key")
+    return {master_key_id for (master_key_id,) in await cursor.fetchall()}
+
+
+async def _lock(connection: Connection, owner_guid: str) -> _Wrapped | None:
     return await fetch_one(
         connection,
         _Wrapped,
@@ -251,7 +266,7 @@ def _read_file(file: Path) -> str:
     try:
         if stat.S_IMODE(file.stat().st_mode) & stat.S_IRWXO:
             raise ConfigurationError(
-                f"Everybody on this machine may read the master key file {file}. Run `chmod 600 {file}`."
+                f"Every user of this machine can read the master key file {file}. Run `chmod 600 {file}`."
             )
         return file.read_text()
     except (OSError, UnicodeDecodeError) as error:
@@ -261,16 +276,16 @@ def _read_file(file: Path) -> str:
 
 
 def _parse_line(line: str, number: int) -> tuple[str, bytes]:
-    """Never quotes the line: it may be a key."""
+    """The id and the key. An error never quotes the line, which may be a key."""
     key_id, separator, encoded = line.partition(":")
     if not separator or not KEY_ID.fullmatch(key_id):
-        raise ConfigurationError(f"Master key {number} is not written as `id:base64`.")
+        raise ConfigurationError(f"Master key {number} does not have the form `id:base64`.")
     try:
         key = base64.b64decode(encoded, validate=True)
     except binascii.Error:
         raise ConfigurationError(f"Master key {key_id} is not base64.") from None
     if len(key) != KEY_BYTES:
-        raise ConfigurationError(f"Master key {key_id} has {len(key)} bytes; {KEY_BYTES} are needed.")
+        raise ConfigurationError(f"Master key {key_id} has {len(key)} bytes; it must have {KEY_BYTES}.")
     if len(set(key)) < FEWEST_DISTINCT_BYTES or key.isascii():
         raise ConfigurationError(
             f"Master key {key_id} is a default, a pattern or a password. Use {KEY_BYTES} random bytes."
