@@ -357,7 +357,7 @@ def test_what_is_not_served_is_listed_below_its_reason():
             f"{WORDS[members.BALANCE_CHECKS]} checks in {WORDS[members.BALANCE_PERIOD // HOUR]} hours",
         ),
         (PROCESSORS, f"for {exchange.RETRY_WINDOW.seconds} seconds"),
-        (OPERATORS, f"{partitions.KEPT.days} days after they expired"),
+        (OPERATORS, f"{partitions.RETENTION.days} days after they expired"),
         (
             ROOT / "SECURITY.md",
             f"{head_limits.MAX_HEAD_BYTES // 1024} KiB of head in {head_limits.MAX_HEADERS} headers",

@@ -11,10 +11,11 @@ from coatcheck.app import Services, build
 from coatcheck.audit.verify import export, verify
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
+from coatcheck.directory.client_rows import set_client_disabled
+from coatcheck.directory.processor_rows import disable_processor
 from coatcheck.errors import InvalidGrant
 from coatcheck.grants.refusals import MOST_PER_PERIOD
 from coatcheck.model.accounts import Account
-from coatcheck.model.clients import disable_processor, set_client_disabled
 from coatcheck.model.users import User
 from tests.factories import Keyed, make_account, make_code, make_processor, make_token, make_user, scope_of
 

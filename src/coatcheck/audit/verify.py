@@ -1,4 +1,4 @@
-"""Reading the audit log back: whether its events are as they were written, and the events themselves."""
+"""Reads the audit log: verifies that its entries are as they were written, and exports them."""
 
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -14,13 +14,13 @@ BATCH = 1000
 @dataclass(frozen=True, slots=True)
 class Verified:
     count: int
-    """Events looked at."""
+    """Entries that were checked."""
     broken: Sequence[str]
-    """Guids of those whose row is not what was hashed."""
+    """Guids of the entries whose row is not what was hashed."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Event:
+class _Entry:
     at: datetime
     guid: str
     client_guid: str | None
@@ -29,38 +29,38 @@ class _Event:
 
 
 async def verify(connection: Connection, start: datetime, end: datetime) -> Verified:
-    """Hashes every event from `start` until before `end` again.
+    """Hashes every entry from `start` until before `end` again.
 
-    It finds what was changed, not what was removed whole: that takes the checkpoints.
+    It finds entries that were changed. It does not find entries that were deleted.
     """
     count, broken = 0, []
-    async for event in _events(connection, start, end):
+    async for entry in _entries(connection, start, end):
         count += 1
-        if not _is_whole(event):
-            broken.append(event.guid)
+        if not _is_unchanged(entry):
+            broken.append(entry.guid)
     return Verified(count, broken)
 
 
 async def export(
     connection: Connection, start: datetime, end: datetime, *, client_guid: str | None = None
 ) -> AsyncIterator[str]:
-    """The events as lines of JSON, oldest first: each with its `body`, byte for byte, and its `leaf_hash`.
+    """The entries as lines of JSON, oldest first: each has its `body`, byte for byte, and its `leaf_hash`.
 
-    One client's, or everybody's with the operator's among them.
+    Those of one client, or by default all, including the operator's.
     """
-    async for event in _events(connection, start, end):
-        if client_guid is None or event.client_guid == client_guid:
-            yield json.dumps({"body": event.body, "leaf_hash": event.leaf_hash.hex()}, separators=(",", ":"))
+    async for entry in _entries(connection, start, end):
+        if client_guid is None or entry.client_guid == client_guid:
+            yield json.dumps({"body": entry.body, "leaf_hash": entry.leaf_hash.hex()}, separators=(",", ":"))
 
 
-async def _events(
+async def _entries(
     connection: Connection, start: datetime, end: datetime, client_guid: str | None = None
-) -> AsyncIterator[_Event]:
+) -> AsyncIterator[_Entry]:
     after = (start, "")
-    while events := await fetch_all(
+    while entries := await fetch_all(
         connection,
-        _Event,
-        f"""SELECT {columns(_Event)} FROM audit_event
+        _Entry,
+        f"""SELECT {columns(_Entry)} FROM audit_event
             WHERE at >= %(after_at)s AND (at, guid) > (%(after_at)s, %(after_guid)s) AND at < %(end)s
               AND (%(client_guid)s::text IS NULL OR client_guid = %(client_guid)s)
             ORDER BY at, guid LIMIT %(batch)s""",
@@ -72,18 +72,18 @@ async def _events(
             "batch": BATCH,
         },
     ):
-        for event in events:
-            yield event
-        after = (events[-1].at, events[-1].guid)
+        for entry in entries:
+            yield entry
+        after = (entries[-1].at, entries[-1].guid)
 
 
-def _is_whole(event: _Event) -> bool:
-    """The columns beside the body say what the body says, and the hash is the body's."""
-    if leaf_hash(event.body) != event.leaf_hash:
+def _is_unchanged(entry: _Entry) -> bool:
+    """The hash is that of the body, and the other columns have the values that the body has."""
+    if leaf_hash(entry.body) != entry.leaf_hash:
         return False
     try:
-        said = json.loads(event.body)
-        told = (said["at"], said["guid"], said["client_guid"])
+        body = json.loads(entry.body)
+        hashed = (body["at"], body["guid"], body["client_guid"])
     except (ValueError, KeyError, TypeError):
         return False
-    return told == (format_instant(event.at), event.guid, event.client_guid)
+    return hashed == (format_instant(entry.at), entry.guid, entry.client_guid)

@@ -12,17 +12,17 @@ from coatcheck.db.database import Connection, Parameters, fetch_one
 log = structlog.get_logger(__name__)
 
 LOCK_TIMEOUT = "500ms"
-"""How long making a partition waits for the default one, which everybody writes to meanwhile."""
+"""How long the creation waits for the lock of the default partition, which every writer uses meanwhile."""
 
 
 async def ensure_range_partition(
     connection: Connection, table: str, name: str, start: datetime, end: datetime
 ) -> bool:
-    """Makes the partition that holds `start` until before `end`; whether it is there now.
+    """Creates the partition for `start` until before `end`, if it is missing, and returns whether it exists now.
 
-    It stays away, for the next call to try again, while the default partition holds rows of that range or is
-    too busy. Never raises because somebody else was making it. Call it outside a transaction: it locks the
-    default partition.
+    It does not exist yet if the default partition has rows of that range or its lock is not free; the next call tries
+    again. Concurrent creation of the same partition is no error. Call it outside a transaction: it locks the default
+    partition.
     """
     bounds = sql.SQL("FROM ({}) TO ({})").format(sql.Literal(start), sql.Literal(end))
     within = {"start": start, "end": end}
@@ -32,13 +32,13 @@ async def ensure_range_partition(
 
 
 async def ensure_list_partition(connection: Connection, table: str, name: str, value: int) -> bool:
-    """Makes the partition that holds `value`; in all else as `ensure_range_partition`."""
+    """Creates the partition for `value`. Otherwise as `ensure_range_partition`."""
     bounds = sql.SQL("IN ({})").format(sql.Literal(value))
     return await _ensure_partition(connection, table, name, bounds, "key = %(value)s", {"value": value})
 
 
 async def ensure_month_partitions(connection: Connection, table: str, now: datetime, months: int = 3) -> None:
-    """The partitions `<table>_YYYY_MM` of this month and the following ones, in UTC."""
+    """Creates the partitions `<table>_YYYY_MM` of this month and the following ones, in UTC."""
     start = datetime(now.year, now.month, 1, tzinfo=UTC)
     for _ in range(months):
         end = (start + timedelta(days=32)).replace(day=1)
@@ -48,11 +48,10 @@ async def ensure_month_partitions(connection: Connection, table: str, now: datet
 
 @dataclass(frozen=True, slots=True)
 class _Parent:
-    has_it: bool
-    rest: str
-    """Its default partition."""
+    has_partition: bool
+    default_name: str
     key: str
-    """The column it is partitioned by."""
+    """The column that it is partitioned by."""
 
 
 async def _ensure_partition(
@@ -61,29 +60,34 @@ async def _ensure_partition(
     parent = await fetch_one(
         connection,
         _Parent,
-        """SELECT to_regclass(%(name)s) IS NOT NULL AS has_it, p.partdefid::regclass::text AS rest, a.attname AS key
+        """SELECT to_regclass(%(name)s) IS NOT NULL AS has_partition, p.partdefid::regclass::text AS default_name,
+                  a.attname AS key
            FROM pg_partitioned_table p
            JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
            WHERE p.partrelid = %(table)s::regclass""",
         {"name": name, "table": table},
     )
     assert parent is not None, f"{table} is partitioned"
-    if parent.has_it:
+    if parent.has_partition:
         return True
-    # Asked beforehand, because finding it out in the making holds a lock that stops everybody.
+    # Checked first: CREATE TABLE checks it too, but holds a lock that stops every writer meanwhile.
     cursor = await connection.execute(
-        f"SELECT EXISTS (SELECT FROM (SELECT {parent.key} AS key FROM {parent.rest}) AS rest WHERE {within})",
+        f"""SELECT EXISTS (
+                SELECT FROM (SELECT {parent.key} AS key FROM {parent.default_name}) AS misplaced WHERE {within})""",
         values,
     )
     if await cursor.fetchone() == (True,):
         log.info(
-            "partition.not_made", table=table, partition=name, error="the default partition holds its rows"
+            "partition.not_created",
+            table=table,
+            partition=name,
+            error="the default partition has rows of its range",
         )
         return False
-    return await _make_partition(connection, table, name, bounds)
+    return await _create_partition(connection, table, name, bounds)
 
 
-async def _make_partition(connection: Connection, table: str, name: str, bounds: sql.Composable) -> bool:
+async def _create_partition(connection: Connection, table: str, name: str, bounds: sql.Composable) -> bool:
     try:
         async with connection.transaction():
             await connection.execute(f"SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'")
@@ -93,13 +97,13 @@ async def _make_partition(connection: Connection, table: str, name: str, bounds:
                 )
             )
     except (
-        psycopg.errors.CheckViolation,  # a row of it came into the default partition meanwhile
+        psycopg.errors.CheckViolation,  # the default partition got a row of its range meanwhile
         psycopg.errors.DuplicateTable,
-        psycopg.errors.InvalidObjectDefinition,  # another partition covers it
+        psycopg.errors.InvalidObjectDefinition,  # another partition has its range
         psycopg.errors.LockNotAvailable,
         psycopg.errors.DeadlockDetected,
-        psycopg.errors.UniqueViolation,  # two made it at once
+        psycopg.errors.UniqueViolation,  # created concurrently
     ) as error:
-        log.info("partition.not_made", table=table, partition=name, error=type(error).__name__)
+        log.info("partition.not_created", table=table, partition=name, error=type(error).__name__)
         return False
     return True

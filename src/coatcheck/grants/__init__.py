@@ -1,1 +1,1 @@
-"""Permission: every secret a stranger may present is minted, kept as a hash and checked here."""
+"""What processors may read: API keys, codes, tokens and their restrictions; links and sessions of the widget."""

@@ -1,4 +1,4 @@
-"""API keys of clients and processors: two may live at once, so that one can be rotated without a gap."""
+"""API keys of clients and processors. Two keys of an owner can be valid at once, so that rotation leaves no gap."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ LIVE = "(k.expires_at IS NULL OR k.expires_at > %(now)s)"
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """A fresh key, shown this once, and when the one before it stops working."""
+    """A new key, which is not shown again, and when the previous one stops working."""
 
     api_key: str
     old_expires_at: datetime
@@ -30,7 +30,7 @@ class Rotated:
 
 
 class ApiKeys:
-    """Mints, rotates and checks the keys of HTTP Basic."""
+    """Issues, rotates and authenticates the keys of HTTP Basic."""
 
     def __init__(self, settings: Settings, clock: Clock, hash_key: bytes, journal: Journal) -> None:
         self._settings = settings
@@ -39,12 +39,12 @@ class ApiKeys:
         self._journal = journal
 
     async def issue(self, connection: Connection, owner_guid: str, *, entropy: int | None = None) -> str:
-        """A new key for a client (`CLT-`) or a processor (`PPR-`); shown this once. Others stay as they are.
+        """A new key for a client (`CLT-`) or a processor (`PPR-`). Its other keys stay valid.
 
         Args:
             connection: the caller's transaction.
-            owner_guid: whose key.
-            entropy: 256 bits that fix the key, for a seeded sandbox.
+            owner_guid: who authenticates with the key.
+            entropy: 256 bits that determine the key, for a sandbox with a seed.
         """
         key = generate(self._kind(owner_guid), self._hash_key, entropy=entropy)
         await run(
@@ -66,12 +66,12 @@ class ApiKeys:
     async def rotate(
         self, connection: Connection, owner_guid: str, *, overlap: timedelta | None = None
     ) -> Rotated:
-        """A new key; the newest old one works on for `overlap`, every older one ends now.
+        """A new key. The newest previous key stays valid for `overlap`, no longer than before; older ones end now.
 
         Args:
-            connection: the caller's transaction; concurrent rotations take turns on the owner's keys.
+            connection: the caller's transaction. Concurrent rotations of an owner run one after the other.
             owner_guid: whose keys.
-            overlap: the setting `key_overlap` by default; nothing, after a leak.
+            overlap: by default the setting `key_overlap`; zero after a leak.
         """
         now = self._clock.now()
         old_expires_at = now + (self._settings.key_overlap if overlap is None else overlap)
@@ -94,10 +94,10 @@ class ApiKeys:
         return Rotated(await self.issue(connection, owner_guid), old_expires_at)
 
     async def client(self, connection: Connection, client_guid: str, api_key: str) -> Client:
-        """The client behind a Basic credential, in one statement.
+        """Authenticates a client, in one statement.
 
         Raises:
-            InvalidClient: unknown, disabled, or not its key; one answer for all.
+            InvalidClient: the client does not exist or is disabled, or the key is not its key.
         """
         client = await self._owner(connection, Client, "client", Kind.CLIENT_KEY, client_guid, api_key)
         if client is None:
@@ -105,10 +105,10 @@ class ApiKeys:
         return client
 
     async def processor(self, connection: Connection, processor_guid: str, api_key: str) -> Processor:
-        """The processor behind a Basic credential, in one statement.
+        """Authenticates a processor, in one statement.
 
         Raises:
-            InvalidClient: unknown, disabled, or not its key; one answer for all.
+            InvalidClient: the processor does not exist or is disabled, or the key is not its key.
         """
         processor = await self._owner(
             connection, Processor, "processor", Kind.PROCESSOR_KEY, processor_guid, api_key

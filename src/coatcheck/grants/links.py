@@ -1,4 +1,4 @@
-"""Links that open once: to the widget for an end user, and back to us from a bank's authorization page."""
+"""Links that open once: to the widget for an end user, and back from the authorization page of a bank."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,14 +19,14 @@ class LinkKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Link:
     guid: str
-    """Under which its options are sealed in the vault."""
+    """The record under which the vault stores its options."""
     client_guid: str
     user_guid: str
     member_guid: str | None
 
 
 class Links:
-    """Mints links and lets each be opened once."""
+    """Issues links and opens each of them once."""
 
     def __init__(self, settings: Settings, clock: Clock, hash_key: bytes) -> None:
         self._settings = settings
@@ -68,10 +68,10 @@ class Links:
         return link, secret.text
 
     async def open(self, connection: Connection, kind: LinkKind, secret: str) -> Link:
-        """Opens the link: this once, in one conditional statement.
+        """Opens a link, in one conditional statement.
 
         Raises:
-            NotFound: unknown, expired, or opened before.
+            NotFound: the link is unknown, expired, or has been opened before.
         """
         presented = parse_secret(Kind.LINK, secret, self._hash_key)
         if presented is None:

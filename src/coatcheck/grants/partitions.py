@@ -1,7 +1,6 @@
-"""Room for what expires: made ahead of need, and dropped whole when nobody can ask about it any more.
+"""Partitions by time of expiry: created in advance, and dropped whole some time after everything in them expired.
 
-Dropping a week of ten million tokens takes under a second; deleting them takes minutes and is what fills other
-servers' token tables.
+Dropping a week of ten million tokens takes under a second. Deleting them takes minutes and leaves the space unused.
 """
 
 from datetime import datetime, timedelta
@@ -13,15 +12,15 @@ from coatcheck.db.database import Connection
 from coatcheck.db.partitions import ensure_list_partition
 from coatcheck.grants.secrets import day_of, week_of
 
-KEPT = timedelta(days=30)
-"""How long a dead code, token, link or session can still be found: for replays, lists and audits."""
+RETENTION = timedelta(days=30)
+"""How long an expired code, token, link or session stays: for replays, lists and audits."""
 AHEAD = timedelta(days=14)
 
 DAILY = ("authorization_code", "link", "widget_session")
 
 
 async def prepare_partitions(connection: Connection, now: datetime, settings: Settings) -> None:
-    """Makes the days and weeks that secrets minted in the next two weeks will expire in."""
+    """Creates the days and weeks in which secrets that are issued in the next two weeks will expire."""
     for table in DAILY:
         last = day_of(now + AHEAD + max(settings.code_ttl, settings.link_ttl))
         for day in range(day_of(now), last + 1):
@@ -31,8 +30,8 @@ async def prepare_partitions(connection: Connection, now: datetime, settings: Se
 
 
 async def drop_partitions(connection: Connection, now: datetime) -> list[str]:
-    """Drops every day and week that ended more than `KEPT` ago; their names."""
-    oldest = {**dict.fromkeys(DAILY, day_of(now - KEPT)), "access_token": week_of(now - KEPT)}
+    """Drops every day and week that ended more than `RETENTION` ago, and returns their names."""
+    oldest = {**dict.fromkeys(DAILY, day_of(now - RETENTION)), "access_token": week_of(now - RETENTION)}
     cursor = await connection.execute(
         """SELECT parent.relname, child.relname
            FROM pg_inherits

@@ -1,8 +1,8 @@
-"""The widget's sessions: what an opened link is swapped for, and what the page shows with each of its questions.
+"""Sessions of the widget: the page exchanges its link for one and presents it with every request.
 
-    link --opened--> session --asked with--> idle for 30 minutes, or two hours old --> over
+    link --opened--> session --idle for 30 minutes, or two hours old--> expired
 
-A session lives as long as its user and client may be read, and no longer: each question looks again.
+A session ends with its user and client: every request checks that neither is deleted or disabled.
 """
 
 from dataclasses import dataclass, replace
@@ -16,11 +16,11 @@ from coatcheck.grants.secrets import Kind, day_of, generate, parse_secret
 from coatcheck.ids import new
 
 IDLE = timedelta(minutes=30)
-"""After which a session that nobody asks with is over."""
+"""After this time without a request, a session expires."""
 LIFE = timedelta(hours=2)
-"""After which any is."""
+"""After this time, every session expires."""
 STEP = timedelta(minutes=1)
-"""A page asks every second while it waits; its session is put off no more often than this."""
+"""How often a session is extended at most: a waiting page sends a request every second."""
 
 LIVE = """widget_session s
           JOIN client c ON c.guid = s.client_guid AND NOT c.is_disabled
@@ -34,7 +34,7 @@ class WidgetSession:
     client_guid: str
     user_guid: str
     options: str
-    """What the link carried, as the page's maker wrote it."""
+    """The options of the link, as the widget encodes them."""
     locale: str
     consented_at: datetime | None
     selected_account_guid: str | None
@@ -51,10 +51,10 @@ class WidgetSessions:
     async def start(
         self, connection: Connection, link: Link, *, options: str, locale: str
     ) -> tuple[WidgetSession, str]:
-        """A session for whoever opened the link, and its secret.
+        """A session for an opened link, and its secret.
 
         Raises:
-            InvalidToken: the link's user or client is gone or disabled.
+            InvalidToken: the link's user or client is deleted or disabled.
         """
         now = self._clock.now()
         expires_at = now + LIFE
@@ -81,10 +81,10 @@ class WidgetSessions:
         return await self.find(connection, secret.text), secret.text
 
     async def find(self, connection: Connection, secret: str) -> WidgetSession:
-        """The live session of this secret, which is put off by being asked with.
+        """The session of a presented secret. It extends the session.
 
         Raises:
-            InvalidToken: unknown or over, or its user or client is gone or disabled; one answer for all.
+            InvalidToken: the session is unknown or expired, or its user or client is deleted or disabled.
         """
         presented = parse_secret(Kind.WIDGET_SESSION, secret, self._hash_key)
         if presented is None:
@@ -110,7 +110,7 @@ class WidgetSessions:
         return session
 
     async def is_live(self, connection: Connection, guid: str) -> bool:
-        """Whether somebody may still ask with the session of this guid."""
+        """Whether the session of this guid is valid."""
         cursor = await connection.execute(
             f"SELECT EXISTS (SELECT FROM {LIVE} AND s.guid = %(guid)s)",
             {"guid": guid, "now": self._clock.now()},
@@ -118,7 +118,7 @@ class WidgetSessions:
         return await cursor.fetchone() == (True,)
 
     async def note_consent(self, connection: Connection, session: WidgetSession) -> WidgetSession:
-        """The session as it is once its user agreed."""
+        """Stores that the user consented, and returns the changed session."""
         now = self._clock.now()
         await run(
             connection,
@@ -128,7 +128,7 @@ class WidgetSessions:
         return replace(session, consented_at=now)
 
     async def note_account(self, connection: Connection, session: WidgetSession, account_guid: str) -> None:
-        """Which account the user chose to have verified."""
+        """Stores which account the user selected for verification."""
         await run(
             connection,
             "UPDATE widget_session SET selected_account_guid = %(account_guid)s WHERE guid = %(guid)s",
