@@ -1,4 +1,4 @@
-"""The settings: one frozen object, read once, from a TOML file and the environment (which wins).
+"""The settings: one frozen object, read once from a TOML file and from the environment, which wins.
 
 Every field is a setting: `COATCHECK_<FIELD>` in the environment, `<field>` in the file. Durations are seconds.
 """
@@ -8,29 +8,40 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
+
+import msgspec
+from msgspec import Meta, inspect
 
 from coatcheck.errors import ConfigurationError
 
 PREFIX = "COATCHECK_"
+LONGEST_DURATION = timedelta(days=3650)
+"""An instant that far ahead can still be written."""
+POSITIVE = ("code_ttl", "token_ttl", "link_ttl", "job_lease", "job_timeout")
+"""The durations that must not be 0."""
+
+Count: TypeAlias = Annotated[int, Meta(ge=1, le=10_000)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     database_url: str = field(default="", repr=False)
-    """Where PostgreSQL is, such as `postgresql://coatcheck@db/coatcheck`."""
+    """The URL of PostgreSQL, such as `postgresql://coatcheck@db/coatcheck`."""
     master_key: str = field(default="", repr=False)
-    """`id:base64` of 32 bytes; several separated by commas, the first seals. Prefer `master_key_file`."""
+    """`id:base64` of 32 bytes; several are separated by commas. The first encrypts. Prefer `master_key_file`."""
     master_key_file: str = ""
-    """A file with one `id:base64` a line, the first seals, all open. Readable by its owner alone."""
+    """A file with one `id:base64` a line. The first encrypts, all decrypt. Only its owner may read it."""
     base_url: str = "http://127.0.0.1:8000"
-    """How clients, browsers and banks reach this server; links are built from it, never from `Host`."""
+    """The address at which clients, browsers and institutions reach this server. Links are built from it, never from
+    the `Host` header."""
     host: str = "127.0.0.1"
-    """Address to listen on."""
-    port: int = 8000
-    """Port to listen on."""
-    pool_size: int = 16
+    """The address to listen on."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    """The port to listen on."""
+    pool_size: Count = 16
     """Database connections of one process."""
     connectors: tuple[str, ...] = ()
     """Which connectors are enabled, such as `sandbox`. A production server does not enable the sandbox."""
@@ -38,52 +49,56 @@ class Settings:
     """Settings of connectors: a table for each in the file, `COATCHECK_CONNECTOR_<NAME>_<FIELD>` in the environment.
     Checked and converted by `connectors.settings`, which knows the fields."""
     code_ttl: timedelta = timedelta(minutes=10)
-    """Life of an authorization code (RFC 6749 4.1.2: at most 10 minutes)."""
+    """Lifetime of an authorization code (RFC 6749 4.1.2: at most 10 minutes)."""
     token_ttl: timedelta = timedelta(days=60)
-    """Life of an access token (MX processor guide: 60 days)."""
+    """Lifetime of an access token (MX processor guide: 60 days)."""
     link_ttl: timedelta = timedelta(minutes=10)
-    """Life of a widget or OAuth link (MX docs: 10 minutes or first use)."""
+    """Lifetime of a widget or OAuth link (MX docs: 10 minutes or first use)."""
     key_overlap: timedelta = timedelta(hours=24)
-    """How long the old API key still works after a rotation."""
-    on_code_reuse: str = "revoke"
-    """`revoke` ends the token that a replayed code bought (RFC 6749 4.1.2); `reject` only refuses."""
+    """How long the old API key works after a rotation."""
+    on_code_reuse: Literal["revoke", "reject"] = "revoke"
+    """`revoke` also revokes the token of a replayed code (RFC 6749 4.1.2); `reject` only refuses."""
     aggregation_interval: timedelta = timedelta(hours=3)
-    """Least time between two aggregations of a member; test institutions are exempt."""
+    """The least time between two aggregations of a member. Test institutions are exempt."""
     background_interval: timedelta = timedelta(hours=24)
-    """How often a connected member is aggregated without being asked."""
+    """How often a connected member is aggregated in the background."""
     mfa_ttl: timedelta = timedelta(hours=24)
-    """How long a challenge waits for its answer before the member is EXPIRED."""
+    """How long a challenge waits for its answer before the member becomes EXPIRED."""
     job_lease: timedelta = timedelta(seconds=60)
-    """How long a worker that stopped renewing keeps its job."""
-    job_attempts: int = 5
-    """How often a job is picked up before it is given up."""
+    """How long a job stays leased to a worker that stopped renewing."""
+    job_attempts: Count = 5
+    """How often a job is attempted before it fails."""
     job_timeout: timedelta = timedelta(minutes=3)
-    """How long one sitting at a bank may take."""
-    worker_concurrency: int = 32
-    """Jobs that one worker runs at once."""
-    institution_concurrency: int = 8
-    """Jobs at one institution that all workers together run at once, so that a hung bank slows no other."""
+    """How long one attempt at an institution may take."""
+    worker_concurrency: Count = 32
+    """Jobs that one worker runs at the same time."""
+    institution_concurrency: Count = 8
+    """Jobs that all workers together run at one institution at the same time, so that a slow one delays no other."""
     webhook_allow_private: bool = False
-    """Webhooks may go to http and to private addresses: for a sandbox and for development, never else."""
-    log_level: str = "INFO"
+    """Lets webhooks be sent over http and to private addresses. For a sandbox and for development only."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
-    log_format: str = "json"
-    """`json` for machines or `console` for people."""
+    log_format: Literal["json", "console"] = "json"
+    """`json` for programs, `console` for people."""
 
     def __post_init__(self) -> None:
-        if self.on_code_reuse not in {"revoke", "reject"}:
-            raise ConfigurationError("on_code_reuse is `revoke` or `reject`.")
         if self.database_url and not self.database_url.startswith(("postgresql://", "postgres://")):
-            raise ConfigurationError("database_url is a URL such as postgresql://coatcheck@db/coatcheck.")
+            raise ConfigurationError(
+                "The setting database_url must be a URL such as postgresql://coatcheck@db/coatcheck."
+            )
         if not self.base_url.startswith(("http://", "https://")) or self.base_url.endswith("/"):
-            raise ConfigurationError("base_url starts with http:// or https:// and has no slash at its end.")
-        if not 0 <= self.port <= 65535:
-            raise ConfigurationError("port is a number from 0 to 65535.")
-        if self.log_level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
-            raise ConfigurationError("log_level is DEBUG, INFO, WARNING or ERROR.")
-        for name in ("code_ttl", "token_ttl", "link_ttl", "job_lease", "job_timeout"):
-            if getattr(self, name) <= timedelta():
-                raise ConfigurationError(f"{name} is longer than nothing.")
+            raise ConfigurationError(
+                "The setting base_url must start with http:// or https:// and must not end with a slash."
+            )
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if not isinstance(value, timedelta):
+                continue
+            if value < timedelta() or value > LONGEST_DURATION or (not value and each.name in POSITIVE):
+                least = "more than 0" if each.name in POSITIVE else "at least 0"
+                raise ConfigurationError(
+                    f"The setting {each.name} must be {least} and at most {LONGEST_DURATION.days} days, in seconds."
+                )
 
 
 def load(
@@ -92,17 +107,14 @@ def load(
     """Reads the file (or the one `COATCHECK_CONFIG` names), then the environment, then `overrides`.
 
     Raises:
-        ConfigurationError: a setting is unknown or cannot be read; it says which.
+        ConfigurationError: a setting is unknown or cannot be read. The message names the setting and what is allowed,
+            and never contains its value.
     """
     environment = os.environ if environment is None else environment
     given = environment.get(f"{PREFIX}CONFIG")
     file = file or (Path(given) if given else None)
     values: dict[str, Any] = _from_file(file) if file else {}
-    values |= {
-        name.removeprefix(PREFIX).lower(): value
-        for name, value in environment.items()
-        if name.startswith(PREFIX) and name != f"{PREFIX}CONFIG"
-    }
+    values |= _from_environment(environment)
     of_connectors = {
         name.removeprefix("connector_"): values.pop(name)
         for name in [*values]
@@ -110,41 +122,68 @@ def load(
     }
     if of_connectors:
         values["connector"] = {**values.get("connector", {}), **of_connectors}
-    hints = get_type_hints(Settings)
-    if unknown := values.keys() - hints.keys():
-        raise ConfigurationError(f"Unknown setting: {', '.join(sorted(unknown))}.")
-    return Settings(**{name: _read(name, hints[name], value) for name, value in values.items()} | overrides)
+    values |= overrides
+    types = get_type_hints(Settings, include_extras=True)
+    if unknown := sorted(values.keys() - types.keys()):
+        raise ConfigurationError(_explain_unknown(unknown[0], [*types]))
+    return Settings(**{name: _convert(name, types[name], value) for name, value in values.items()})
 
 
 def _from_file(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"The settings file {file} cannot be read: {error}.") from error
+    except OSError as error:
+        raise ConfigurationError(f"The settings file {file} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"The settings file {file} cannot be read: it is not UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"The settings file {file} is not valid TOML: {error}.") from error
 
 
-def _read(name: str, kind: Any, value: Any) -> Any:
-    """Text or a TOML value, as the setting's type."""
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and name != f"{PREFIX}CONFIG"
+    }
+
+
+def _explain_unknown(name: str, known: list[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"Unknown setting: {name}." + (f" Did you mean {close[0]}?" if close else "")
+
+
+def _convert(name: str, kind: Any, value: Any) -> Any:
+    """The value, which is text in the environment, as the type of the setting."""
+    if isinstance(value, str) and isinstance(inspect.type_info(kind), inspect.VarTupleType):
+        value = tuple(part.strip() for part in value.split(",") if part.strip())
     try:
-        if name == "connector":
-            return dict(value)
-        if kind is timedelta:
-            return timedelta(seconds=float(value))
-        if kind is int:
-            return int(value)
-        if kind is bool:
-            return {"true": True, "1": True, "false": False, "0": False}[str(value).lower()]
-        if get_args(kind):
-            return (
-                tuple(part.strip() for part in value.split(",") if part.strip())
-                if isinstance(value, str)
-                else tuple(value)
-            )
-        return str(value)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigurationError(f"The setting {name} cannot be read.") from error
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError:
+        raise ConfigurationError(
+            f"The setting {name} cannot be read: it must be {_describe(inspect.type_info(kind))}."
+        ) from None
+
+
+def _describe(kind: inspect.Type) -> str:
+    """What a setting of this type can be, for an error message."""
+    match kind:
+        case inspect.IntType(ge=least, le=most):
+            return f"a whole number from {least} to {most}"
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.TimeDeltaType():
+            return "a number of seconds"
+        case inspect.LiteralType(values=values):
+            *first, last = map(str, values)
+            return f"{', '.join(first)} or {last}"
+        case inspect.VarTupleType():
+            return "a list of names, in the environment separated by commas"
+        case inspect.DictType():
+            return "a table"
+    return "text"
 
 
 def names() -> tuple[str, ...]:
-    """Every setting's name, in the order they are documented."""
+    """Every setting's name, in the order of the documentation."""
     return tuple(item.name for item in fields(Settings))

@@ -76,7 +76,7 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(terminal,
 def test_an_unknown_setting_is_named(terminal, bare_environment):
     bare_environment.setenv("COATCHECK_PROT", "8000")
     answer = terminal("serve")
-    assert (answer.code, answer.err) == (1, "coatcheck: Unknown setting: prot.\n")
+    assert (answer.code, answer.err) == (1, "coatcheck: Unknown setting: prot. Did you mean port?\n")
 
 
 @pytest.mark.parametrize("command", ["serve", "work"])
