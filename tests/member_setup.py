@@ -122,7 +122,7 @@ async def make_home(services: Services, **user: Any) -> Home:
 
 
 async def clear_jobs(services: Services) -> None:
-    """Removes every member with its jobs, every micro-deposit and every event."""
+    """Removes every job, member, micro-deposit and event."""
     async with services.db.connection() as connection:
-        for table in ("member", "micro_deposit", "event"):
+        for table in ("member_job", "member", "micro_deposit", "event"):
             await connection.execute(f"DELETE FROM {table}")

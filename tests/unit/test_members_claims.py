@@ -5,14 +5,16 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from psycopg import AsyncClientCursor
 from structlog.testing import capture_logs
 
 from coatcheck.app import build
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import BankFailed
-from coatcheck.members import job_leases
+from coatcheck.members import job_leases, job_rows
 from coatcheck.model.jobs import JobState
 from coatcheck.worker import build_worker, run_pending
+from tests.factories import make_client
 from tests.member_setup import clear_jobs, make_home
 
 JOBS = "SELECT state, attempt, claims, outcome FROM member_job WHERE user_guid = %(user)s ORDER BY created_at, guid"
@@ -287,9 +289,99 @@ async def test_a_row_that_another_transaction_holds_delays_no_claim(services, cl
             assert [job.user_guid for job in await claim(services, 8)] == [free.user.guid]
 
 
+async def test_what_is_due_for_the_longest_time_is_known(services, clock):
+    async def oldest_due():
+        async with services.db.connection() as connection:
+            return await job_rows.oldest_due(connection, clock.now())
+
+    assert await oldest_due() is None
+    home = await make_home(services)
+    queued_at = clock.now()
+    await home.connect("first")
+    clock.advance(timedelta(minutes=5))
+    member = await home.connect("second", "challenge")
+    assert await oldest_due() == queued_at
+    first = await claim_one(services)
+    assert await oldest_due() == clock.now(), "the second is due since now"
+    await run_pending(services)
+    assert await oldest_due() is None
+    clock.advance(services.settings.job_lease + timedelta(minutes=5))
+    assert first.attempt == 1
+    assert await oldest_due() == clock.now() - timedelta(minutes=5), "its worker died"
+    await run_pending(services)
+    clock.advance(timedelta(minutes=5))
+    await home.answer(member, "correct")
+    assert await oldest_due() == clock.now(), "an answered job is due since its answer"
+
+
 async def test_the_states_of_the_table_are_those_of_the_program(services):
     home = await make_home(services)
     ((check,),) = await home.rows(
         "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'member_job_state_check'"
     )
     assert {word for word in check.split("'") if word.isalpha()} - {"text"} == set(JobState)
+
+
+async def test_a_claim_costs_the_same_at_1000_and_at_100000_queued_jobs(services):
+    buffers = []
+    clients = [(await make_client(services)).guid for _ in range(20)]
+    for count in (1_000, 100_000):
+        async with services.db.connection() as connection:
+            await fill_queue(connection, clients, count)
+            plan = await plan_of_a_claim(services, connection)
+        scans = [node for node in nodes(plan["Plan"]) if node["Node Type"] == "Seq Scan"]
+        assert scans == [], f"{count} queued"
+        buffers.append(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
+    few, many = buffers
+    assert many < 1.5 * few, "an index that is higher by a level costs a little"
+
+
+async def fill_queue(connection, clients, count):
+    """Replaces all jobs by so many queued ones of these clients at 50 institutions; they have no members."""
+    async with connection.transaction():
+        await connection.execute("SET LOCAL session_replication_role = replica")
+        await connection.execute("DELETE FROM member_job")
+        await connection.execute(
+            """INSERT INTO member_job (user_guid, guid, client_guid, member_guid, institution_code, kind, state,
+                                       requested_by, created_at, queued_at)
+               SELECT 'USR-' || n, 'JOB-' || n, (%(clients)s::text[])[1 + n %% cardinality(%(clients)s)],
+                      'MBR-' || n, 'bank-' || n %% 50, 'AGGREGATION', 'queued', 'test', now(), now()
+               FROM generate_series(1, %(count)s) AS n""",
+            {"clients": clients, "count": count},
+        )
+    await connection.execute("ANALYZE member_job")
+
+
+async def plan_of_a_claim(services, connection):
+    """The plan that the worker's connection keeps for the claim, with what it read."""
+    settings, limit, slots = services.settings, 8, services.settings.institution_concurrency
+    now, until = services.clock.now(), services.clock.now() + settings.job_lease
+    for _ in range(7):  # psycopg prepares what it has executed five times
+        async with connection.transaction():
+            await job_leases.claim(
+                connection,
+                now=now,
+                lease=settings.job_lease,
+                limit=limit,
+                max_claims=settings.job_attempts,
+                max_at_institution=slots,
+            )
+    await connection.execute("UPDATE member_job SET state = 'queued', claims = 0 WHERE state = 'running'")
+    cursor = await connection.execute(
+        "SELECT name FROM pg_prepared_statements WHERE statement LIKE '%WITH RECURSIVE line%'"
+    )
+    (name,) = await cursor.fetchone()
+    async with connection.transaction(force_rollback=True):
+        explain = AsyncClientCursor(connection)
+        await explain.execute(
+            f'EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE "{name}" (%s, %s, %s, %s)',
+            [now, slots, limit, until],
+        )
+        ((plan,),) = (await explain.fetchone(),)
+        return plan[0]
+
+
+def nodes(node):
+    yield node
+    for each in node.get("Plans", ()):
+        yield from nodes(each)

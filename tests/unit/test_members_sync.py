@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,9 +11,11 @@ from structlog.testing import capture_logs
 
 from coatcheck.app import build
 from coatcheck.connectors.contract import JobKind
-from coatcheck.errors import ConstraintNotMet
+from coatcheck.db.database import Database
+from coatcheck.errors import ConstraintNotMet, Unavailable
 from coatcheck.jobs.tasks import cancel_tasks
 from coatcheck.members import job_rows
+from coatcheck.model.clients import set_client_disabled
 from coatcheck.vault.vault import SecretKind
 from coatcheck.worker import build_worker, run_pending
 from tests.member_setup import clear_jobs, make_home, until
@@ -42,7 +45,7 @@ async def work(home):
 
 
 async def running(home):
-    """Until a sitting has begun."""
+    """Waits until a job runs."""
 
     async def has_begun():
         return (await home.rows(JOBS))[0][0] == "running"
@@ -61,52 +64,52 @@ async def store_credentials(services, connection, member, values):
     )
 
 
-async def abandon(home, sitting):
-    """Leaves nothing behind that would hold a later test up: the bank never answers."""
-    sitting.cancel()
-    await asyncio.gather(sitting, return_exceptions=True)
+async def abandon(home, run):
+    """Ends a run whose bank never answers."""
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
     await home.rows("DELETE FROM member WHERE user_guid = %(user)s")
 
 
 async def test_nothing_is_saved_for_a_member_that_was_deleted_meanwhile(services):
     home = await make_home(services)
     member = await home.connect("mxuser+slow=0.3")
-    sitting = asyncio.create_task(work(home))
+    run = asyncio.create_task(work(home))
     await running(home)
     async with services.db.transaction() as connection:
         await services.members.disconnect(connection, member)
-    await sitting
+    await run
     assert await home.rows("SELECT FROM account WHERE user_guid = %(user)s") == []
     assert await home.rows("SELECT FROM sealed_secret WHERE owner_guid = %(user)s") == []
     assert await home.events("AGGREGATION") == []
 
 
-async def test_nothing_is_saved_of_a_sitting_with_credentials_that_were_changed_meanwhile(services):
+async def test_nothing_is_saved_of_a_run_with_credentials_that_were_changed_meanwhile(services):
     home = await make_home(services)
     member = await home.connect("mxuser+slow=0.3", "INVALID")
-    sitting = asyncio.create_task(work(home))
+    run = asyncio.create_task(work(home))
     await running(home)
     await home.change(member, "mxuser", "correct")
-    await sitting
+    await run
     assert (await home.again(member)).connection_status == "UPDATED"
     await run_pending(services)
     assert (await home.again(member)).connection_status == "CONNECTED"
 
 
-async def test_a_sitting_stops_when_its_lease_is_found_to_be_anothers(settings, clock):
+async def test_a_run_stops_when_another_worker_holds_the_lease(settings, clock):
     async with build(replace(settings, job_lease=timedelta(seconds=3)), clock) as services:
         home = await make_home(services)
         await home.connect("mxuser+hang")
-        sitting = asyncio.create_task(work(home))
+        run = asyncio.create_task(work(home))
         await running(home)
         clock.advance(services.settings.job_lease + timedelta(seconds=1))
         stolen = await claim_one(home)
-        await asyncio.wait_for(sitting, 3)
+        await asyncio.wait_for(run, 3)
         assert (await home.rows(JOBS))[0][:2] == ("running", stolen.attempt)
-        await abandon(home, sitting)
+        await abandon(home, run)
 
 
-async def test_a_bank_that_never_answers_is_left_when_time_is_up(settings, clock):
+async def test_a_run_ends_when_the_bank_takes_longer_than_the_timeout(settings, clock):
     async with build(replace(settings, job_timeout=timedelta(seconds=0.3)), clock) as services:
         home = await make_home(services)
         member = await home.connected("mxuser+hang")
@@ -131,11 +134,11 @@ async def test_a_task_that_swallows_a_cancellation_is_cancelled_again():
     assert len(swallowed) == 2
 
 
-async def test_a_lease_is_renewed_for_as_long_as_the_sitting_takes(settings, clock):
+async def test_a_lease_is_renewed_for_as_long_as_the_run_takes(settings, clock):
     async with build(replace(settings, job_lease=timedelta(seconds=1)), clock) as services:
         home = await make_home(services)
         await home.connect("mxuser+hang")
-        sitting = asyncio.create_task(work(home))
+        run = asyncio.create_task(work(home))
         await running(home)
         lease = "SELECT lease_until FROM member_job WHERE user_guid = %(user)s"
         first = await home.rows(lease)
@@ -145,23 +148,23 @@ async def test_a_lease_is_renewed_for_as_long_as_the_sitting_takes(settings, clo
 
         await until(is_renewed)
         assert (await home.rows(JOBS))[0][:2] == ("running", 1)
-        await abandon(home, sitting)
+        await abandon(home, run)
 
 
-async def test_a_cancelled_sitting_is_handed_over_at_once_and_not_counted_against_the_job(services):
+async def test_a_cancelled_run_releases_its_job_at_once_and_is_not_counted_against_it(services):
     home = await make_home(services)
     await home.connect("mxuser+slow=5")
-    sitting = asyncio.create_task(work(home))
+    run = asyncio.create_task(work(home))
     await running(home)
-    sitting.cancel()
+    run.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await sitting
+        await run
     assert (await home.rows(JOBS))[0][:3] == ("queued", 1, 0)
     assert (await claim_one(home)).attempt == 2
     await home.rows("DELETE FROM member WHERE user_guid = %(user)s")
 
 
-async def test_a_job_begun_too_often_is_given_up_with_a_reason(services, clock):
+async def test_a_job_claimed_too_often_is_ended_with_a_reason(services, clock):
     home = await make_home(services)
     member = await home.connect()
     for attempt in range(1, services.settings.job_attempts + 1):
@@ -188,6 +191,24 @@ async def test_a_job_whose_worker_died_is_run_again_when_its_lease_has_ended(ser
     await run_pending(services)
     assert (await home.again(member)).connection_status == "CONNECTED"
     assert (await home.rows(JOBS))[0][1] == 2
+
+
+async def test_a_database_that_is_away_longer_than_the_lease_has_let_it_end(settings, clock, monkeypatch):
+    async with build(replace(settings, job_lease=timedelta(seconds=0.3)), clock) as services:
+        home = await make_home(services)
+        await home.connect("mxuser+no_tx")
+        job = await claim_one(home)
+
+        @asynccontextmanager
+        async def away(_):
+            raise Unavailable
+            yield
+
+        with capture_logs() as logs, monkeypatch.context() as patch:
+            patch.setattr(Database, "connection", away)
+            await home.worker_services.sync.run(job)
+        assert "job.lease_lost" in {entry["event"] for entry in logs}
+        assert (await home.rows(JOBS))[0][:2] == ("running", 1)
 
 
 async def test_a_user_disabled_meanwhile_is_not_read(services):
@@ -265,15 +286,18 @@ async def test_a_connected_member_is_read_daily_and_in_the_background(services, 
 
 
 async def test_who_is_not_to_be_read_daily_is_not(services, clock):
-    home, disabled = await make_home(services), await make_home(services)
+    home, disabled, of_disabled = [await make_home(services) for _ in range(3)]
     await home.connected("opted-out+no_tx", background_aggregation_is_disabled=True)
     for login, password in (("denied", "INVALID"), ("asked", "challenge"), ("locked", "LOCKED")):
         await home.connected(login, password)
     await disabled.connected("mxuser+no_tx")
+    await of_disabled.connected("mxuser+no_tx")
     await disabled.rows("UPDATE end_user SET is_disabled = true WHERE guid = %(user)s")
+    async with services.db.transaction() as connection:
+        await set_client_disabled(connection, of_disabled.client.guid, is_disabled=True)
     clock.advance(2 * services.settings.background_interval)
-    await home.worker_services.scheduler.refresh()
-    for each in (home, disabled):
+    assert await home.worker_services.scheduler.refresh() == 0
+    for each in (home, disabled, of_disabled):
         assert await each.rows("SELECT FROM member_job WHERE user_guid = %(user)s AND is_background") == []
 
 

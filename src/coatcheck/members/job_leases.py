@@ -112,11 +112,12 @@ async def claim(
         max_claims: a job that was claimed as often as this is not claimed again (see `exhausted`).
         max_at_institution: how many jobs of an institution run at once, over all workers.
     """
-    # A worker that is frozen inside this transaction must not keep the others from claiming.
+    # A worker that is frozen inside this transaction must not keep the others from claiming. A plan that was made
+    # while the table was small must not scan it when it has grown.
     await run(
         connection,
         """SELECT set_config('idle_in_transaction_session_timeout', '5s', true),
-                  pg_advisory_xact_lock(%(claiming)s)""",
+                  set_config('enable_seqscan', 'off', true), pg_advisory_xact_lock(%(claiming)s)""",
         {"claiming": CLAIMING},
     )
     await run(
