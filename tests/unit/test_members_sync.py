@@ -15,7 +15,6 @@ from coatcheck.db.database import Database
 from coatcheck.errors import ConstraintNotMet, Unavailable
 from coatcheck.jobs.tasks import cancel_tasks
 from coatcheck.members import job_rows
-from coatcheck.model.clients import set_client_disabled
 from coatcheck.vault.vault import SecretKind
 from coatcheck.worker import build_worker, run_pending
 from tests.member_setup import clear_jobs, make_home, until
@@ -293,8 +292,9 @@ async def test_who_is_not_to_be_read_daily_is_not(services, clock):
     await disabled.connected("mxuser+no_tx")
     await of_disabled.connected("mxuser+no_tx")
     await disabled.rows("UPDATE end_user SET is_disabled = true WHERE guid = %(user)s")
-    async with services.db.transaction() as connection:
-        await set_client_disabled(connection, of_disabled.client.guid, is_disabled=True)
+    await of_disabled.rows(
+        "UPDATE client SET is_disabled = true WHERE guid = %(client)s", client=of_disabled.client.guid
+    )
     clock.advance(2 * services.settings.background_interval)
     assert await home.worker_services.scheduler.refresh() == 0
     for each in (home, disabled, of_disabled):
