@@ -111,7 +111,7 @@ class Scene:
         element = await page.wait_for_selector("iframe")
         frame = await element.content_frame()
         assert frame is not None
-        await frame.wait_for_selector("h1:not(.opening)")
+        await frame.wait_for_selector("h1:not(.loading)")
         for each in (frame, page):
             await each.evaluate(DRAWN)
         return Embedded(self, page, frame)

@@ -16,7 +16,7 @@ from tests.member_setup import until
 
 LISTEN = """() => {
   window.said = [];
-  const live = document.querySelector(".unseen[role=status]");
+  const live = document.querySelector(".visually-hidden[role=status]");
   new MutationObserver(() => said.push(live.textContent)).observe(live, { childList: true });
 }"""
 """Writes down what a screen reader would say without being asked."""
@@ -137,7 +137,7 @@ async def test_a_screen_reader_hears_each_phase_of_connecting_and_nothing_of_it_
     await _hears(widget.page, "Contacting MX Bank")
     stage.is_at_work.set()
     await widget.sees("Verify your identity")
-    live = widget.page.locator(".unseen[role=status]")
+    live = widget.page.locator(".visually-hidden[role=status]")
     await expect(live).to_have_text("")
     await stage.rest()
     await widget.answer("correct")
@@ -149,15 +149,19 @@ async def test_a_screen_reader_hears_each_phase_of_connecting_and_nothing_of_it_
 
 @pytest.mark.parametrize(
     ("held_back", "words"),
-    [("**/widget.js", ".opening"), ("**/institutions?page=1", ".caption"), ("**/credentials", ".moment")],
+    [
+        ("**/widget.js", ".loading"),
+        ("**/institutions?page=1", ".caption"),
+        ("**/credentials", ".loading-label"),
+    ],
 )
 async def test_a_wait_says_in_words_that_it_is_one(stage: Scene, held_back: str, words: str) -> None:
     async with locked(stage, held_back):
         widget = await stage.open()
-        if words != ".opening":
+        if words != ".loading":
             await widget.agree()
             await widget.sees("Find your bank")
-        if words == ".moment":
+        if words == ".loading-label":
             await widget.page.evaluate(LISTEN)
             await widget.choose("MX Bank")
             await _hears(widget.page, "One moment…")
@@ -178,7 +182,7 @@ async def test_what_moves_stands_still_for_whoever_asked_for_it(stage: Scene) ->
         await widget.agree()
         await widget.sees("Find your bank")
         await widget.page.emulate_media(reduced_motion="no-preference")
-        assert "breathe" in await moving(widget.page)
+        assert "pulse" in await moving(widget.page)
         await widget.page.emulate_media(reduced_motion="reduce")
         assert await moving(widget.page) == []
 

@@ -113,7 +113,7 @@ async def test_three_wrong_tries_are_the_last_and_lead_back_to_the_banks(stage: 
     widget = await arrived(stage)
     alert = widget.frame.get_by_role("alert")
     await check(widget, "01", "02")
-    await expect(alert).to_contain_text("2 tries are left")
+    await expect(alert).to_contain_text("You have 2 attempts left")
     await check(widget, "3", "14")
     await expect(alert).to_contain_text("You have 1 attempt left")
     await check(widget, "$0.03", "0,16")

@@ -1,5 +1,5 @@
 /**
- * Loads the Connect widget into a page, the way pages that embed MX's are written:
+ * Loads the Connect widget into a page that was written for MX's loader:
  *
  *     const connect = new MXConnect({ id: "widget", onEvent: (type, payload) => { ... } });
  *     connect.load(url);
@@ -11,19 +11,19 @@
     /**
      * @param {object} options
      * @param {string} options.id of the element that the widget fills
-     * @param {string} [options.iframeTitle] what a screen reader calls it
-     * @param {(type: string, payload: object, event: MessageEvent) => void} [options.onEvent] every message,
-     *   such as "mx/connect/memberConnected", with what it carries
-     * @param {(event: Event) => void} [options.onLoad] the frame has a page
-     * @param {object} [options.config] nothing here heeds it: what the widget does was settled with its URL
-     * @param {string} [options.targetOrigin] the widget's origin; "*" or nothing takes it from the URL
+     * @param {string} [options.iframeTitle] the name of the frame for screen readers
+     * @param {(type: string, payload: object, event: MessageEvent) => void} [options.onEvent] called with each message,
+     *   such as "mx/connect/memberConnected", and its metadata
+     * @param {(event: Event) => void} [options.onLoad] called when the frame has loaded
+     * @param {object} [options.config] ignored: the options of the widget belong to its URL
+     * @param {string} [options.targetOrigin] the widget's origin; with "*" or without it, that of the URL
      */
     constructor({ id, iframeTitle = "Connect", onEvent, onLoad, targetOrigin = "*" }) {
       this.options = { id, iframeTitle, onEvent, onLoad, targetOrigin };
       this.receive = this.receive.bind(this);
     }
 
-    /** @param {string} url of the widget: good for one load */
+    /** @param {string} url of the widget; it loads once */
     load(url) {
       const { id, iframeTitle, onLoad, targetOrigin } = this.options;
       const container = document.getElementById(id);
@@ -47,12 +47,12 @@
       this.iframe = null;
     }
 
-    /** Asks the widget for a sign of life: a "mx/ping" event. */
+    /** Asks the widget for an "mx/ping" event. */
     ping() {
       this.send({ type: "ping" });
     }
 
-    /** Asks the widget to go one step back; whether it did comes with a "mx/navigation" event. */
+    /** Asks the widget to go one step back. An "mx/navigation" event tells whether it did. */
     navigateBack() {
       this.send({ mx: true, type: "mx/navigation", payload: { action: "back" } });
     }

@@ -1,17 +1,17 @@
 /**
- * The widget's own JSON API. What is read is asked again until an answer comes; what is written is sent once.
+ * The client of the widget's JSON API. A GET is repeated until it is answered; other requests are sent once.
  */
 
 import { pause } from "./wait.js";
 
 const BASE = "/md/api";
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
-/** No answer, or one that says "not now". */
-const PASSING = new Set([0, 429, 503]);
+/** No answer, or a status that is temporary. */
+const TEMPORARY = new Set([0, 429, 503]);
 
 export class ApiError extends Error {
   /**
-   * @param {number} status 0 where nothing answered
+   * @param {number} status 0 without an answer
    * @param {{error?: {type?: string, message?: string}, guid?: string}} body
    * @param {number} [retryAfter] seconds
    */
@@ -19,17 +19,17 @@ export class ApiError extends Error {
     super(body.error?.message ?? "No answer");
     this.status = status;
     this.type = body.error?.type ?? "";
-    /** Of what exists already, for a duplicate. */
+    /** For a duplicate: the guid of the object that exists already. */
     this.guid = body.guid;
     this.retryAfter = retryAfter;
-    /** Without our words a failure is that of a server that stops, or of what stands before it. */
-    this.mayPass = PASSING.has(status) || (status >= 500 && !this.type);
+    /** A server error without our envelope comes from a server that is stopping, or from a proxy. */
+    this.isTemporary = TEMPORARY.has(status) || (status >= 500 && !this.type);
   }
 }
 
 /**
  * @param {string} token of the session
- * @param {(isCutOff: boolean) => void} onConnection called when answers stop coming, and when they come again
+ * @param {(isOffline: boolean) => void} onConnection called when requests stop being answered, and when they are again
  */
 export function createApi(token, onConnection) {
   async function send(method, path, body, signal) {
@@ -50,19 +50,19 @@ export function createApi(token, onConnection) {
   /** @param {AbortSignal} [signal] */
   async function get(path, signal) {
     try {
-      return await getPatiently(path, signal);
+      return await getWithRetries(path, signal);
     } finally {
-      // Answered or refused. Who gave up mostly asks something else at once.
+      // The server answered. After an abort, another request usually follows at once.
       if (!signal?.aborted) onConnection(false);
     }
   }
 
-  async function getPatiently(path, signal) {
+  async function getWithRetries(path, signal) {
     for (let failures = 0; ; failures += 1) {
       try {
         return await send("GET", path, undefined, signal);
       } catch (error) {
-        if (!(error instanceof ApiError) || !error.mayPass) throw error;
+        if (!(error instanceof ApiError) || !error.isTemporary) throw error;
         onConnection(true);
         const wait = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)];
         await pause(Math.max(wait, (error.retryAfter || 0) * 1000), signal);

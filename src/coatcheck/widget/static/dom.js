@@ -1,5 +1,5 @@
 /**
- * Elements, built without ever parsing HTML: text from anywhere stays text.
+ * Builds elements without parsing HTML, so that text from any source stays text.
  */
 
 /** @typedef {Node | string | number | null | undefined | false} Child */
@@ -17,7 +17,7 @@ export function el(tag, attributes = {}, ...children) {
   return fill(document.createElement(tag), attributes, children);
 }
 
-/** The same for SVG. */
+/** The same for an SVG element. */
 export function svg(tag, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }
@@ -33,7 +33,7 @@ function fill(element, attributes, children) {
 
 let lastId = 0;
 
-/** An id that nothing else on the page has, for labels and descriptions. */
+/** An id that is unique on the page, for labels and descriptions. */
 export function uniqueId(name) {
   lastId += 1;
   return `${name}-${lastId}`;

@@ -1,5 +1,5 @@
 /**
- * One screen after the other, as the server says; the host is told of each.
+ * Shows one screen after the other, as the server decides, and posts each change to the host.
  *
  *     /start -> consent -> search -> credentials | oauth -> connecting <-> mfa -> accounts -> connected
  *                             `----> micro-deposits            `-> problem
@@ -7,25 +7,25 @@
 
 import { ApiError, createApi } from "./api.js";
 import { createHost } from "./host.js";
-import { createStage } from "./stage.js";
-import { hurry } from "./wait.js";
+import { createLayout } from "./layout.js";
+import { checkNow } from "./wait.js";
 import * as consent from "./steps/consent.js";
 import * as interrupted from "./steps/interrupted.js";
 import * as search from "./steps/search.js";
 
 /**
- * A screen's module. The signal ends when the screen is left.
+ * The module of a screen. The signal is aborted when the user leaves the screen.
  * @typedef {object} Screen
  * @property {string | ((data: any) => string)} step MX's name for it
- * @property {(flow: Flow, data: any, signal: AbortSignal) => Promise<any>} [load] fetches what it needs
- * @property {(flow: Flow, data: any, signal: AbortSignal) => import("./stage.js").View} show
+ * @property {(flow: Flow, data: any, signal: AbortSignal) => Promise<any>} [load] fetches the data that it needs
+ * @property {(flow: Flow, data: any, signal: AbortSignal) => import("./layout.js").View} show
  *
  * @typedef {ReturnType<typeof createFlow>} Flow
  */
 
 /**
- * By the server's names for them; the last is ours. Where nearly everybody begins is there at once, the others
- * follow while the user reads.
+ * By the server's names; the last is our own. The screens that most users see first are loaded at once, the others
+ * while the user reads.
  * @type {Record<string, () => Screen | Promise<Screen>>}
  */
 const SCREENS = {
@@ -44,71 +44,71 @@ const SCREENS = {
   removed: () => import("./steps/removed.js"),
 };
 
-/** MX's code for it in `connect/invalidData`. */
+/** MX's code in `connect/invalidData`. */
 const NO_ELIGIBLE_ACCOUNTS = 1000;
-const SESSION_IS_OVER = new Set(["session_over", "user_disabled"]);
+const SESSION_EXPIRED = new Set(["session_over", "user_disabled"]);
 
 export function createFlow(root, boot) {
   const { client, config } = boot;
   const t = (key, values) =>
     (boot.messages[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => ({ client: client.name, ...values })[name]);
-  const host = createHost(boot, hear);
-  const stage = createStage(root, { client, t, onBack: pressBack });
-  const api = createApi(boot.session_token, stage.cutOff);
+  const host = createHost(boot, onMessage);
+  const layout = createLayout(root, { client, t, onBack: goBack });
+  const api = createApi(boot.session_token, layout.setOffline);
   const statuses = new Map();
   let scope = new AbortController();
-  let find = null;
+  let lastTarget = null;
   let step = null;
   let view = null;
 
   const flow = {
     ...{ boot, client, config, t, api },
     post: host.post,
-    announce: stage.announce,
-    /** Where it begins, and what consent and search want to know. */
+    announce: layout.announce,
+    /** The last answer of GET /start. */
     start: boot.start,
-    /** Guids of the members that were made here: those alone can be removed here. */
-    made: new Set(),
-    /** The search's first page, once asked for. */
+    /** Guids of the members that were created in this session. Only these can be removed. */
+    createdMembers: new Set(),
+    /** The promise of the first page of the search. */
     popular: null,
-    ...{ begin, beginAt, go, follow, note, fail, run, backToSearch },
+    ...{ restart, startAt, go, showMember, reportStatus, fail, run, backToSearch },
   };
 
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && !event.defaultPrevented && view?.back) pressBack();
+    if (event.key === "Escape" && !event.defaultPrevented && view?.back) goBack();
   });
   host.post("load");
-  beginAt(boot.start);
+  startAt(boot.start);
   return flow;
 
-  /** Asks where to begin now, and goes there. */
-  function begin() {
+  /** Fetches the first step again and shows it. */
+  function restart() {
     return change(async (signal) => {
       flow.start = await api.get("/start", signal);
       return [flow.start.step, flow.start];
     });
   }
 
-  /** Goes where the server said to begin. */
-  function beginAt(start) {
+  /** Shows the first step that the server chose. */
+  function startAt(start) {
     flow.start = start;
     return go(start.step, start);
   }
 
-  /** Goes to a screen. The one before stays in sight until this one has what it needs. */
+  /** Shows a screen. The previous one stays visible until the data is there. */
   function go(name, data = {}) {
     return change(async () => [name, data]);
   }
 
-  /** @param {(signal: AbortSignal) => Promise<[string, any]>} whereto the screen and what it is about */
-  async function change(whereto) {
-    find = whereto;
+  /** @param {(signal: AbortSignal) => Promise<[string, any]>} target the screen and its data */
+  async function change(target) {
+    lastTarget = target;
     scope.abort();
     scope = new AbortController();
     const { signal } = scope;
-    stage.busy(true);
+    layout.busy(true);
     await run(signal, async () => {
-      const [name, data] = await whereto(signal);
+      const [name, data] = await target(signal);
       const screen = await SCREENS[name]();
       const loaded = screen.load ? await screen.load(flow, data, signal) : data;
       if (!signal.aborted) enter(screen, loaded, signal);
@@ -118,32 +118,32 @@ export function createFlow(root, boot) {
   function enter(screen, data, signal) {
     const isFirst = step === null;
     const next = typeof screen.step === "function" ? screen.step(data) : screen.step;
-    if (isFirst) loaded(next);
+    if (isFirst) reportLoaded(next);
     else if (next !== step) host.post("connect/stepChange", { previous: step, current: next });
     step = next;
     present(() => screen.show(flow, data, signal), isFirst);
-    if (isFirst) Promise.allSettled(Object.values(SCREENS).map((fetched) => fetched()));
+    if (isFirst) Promise.allSettled(Object.values(SCREENS).map((load) => load()));
   }
 
-  /** Who named a member hears where it stands, if that is where the user begins. */
-  function loaded(first) {
+  /** If the first screen is about the member that the client named, the host gets its status as well. */
+  function reportLoaded(first) {
     host.post("connect/loaded", { initial_step: first });
-    const { step: begun, member } = flow.start;
-    if (member?.step !== begun) return;
-    note(member);
-    report(member);
+    const { step: started, member } = flow.start;
+    if (member?.step !== started) return;
+    reportStatus(member);
+    reportResult(member);
   }
 
-  /** @param {() => import("./stage.js").View} makeView which may announce something already */
+  /** @param {() => import("./layout.js").View} makeView may announce something */
   function present(makeView, isFirst = false) {
-    stage.busy(false);
-    stage.cutOff(false);
-    stage.announce("");
+    layout.busy(false);
+    layout.setOffline(false);
+    layout.announce("");
     view = makeView();
-    stage.show(view, isFirst);
+    layout.show(view, isFirst);
   }
 
-  /** Does what belongs to a screen; its end is silent once the screen was left. */
+  /** Runs the work of a screen. Errors after the screen was left are ignored. */
   async function run(signal, work) {
     try {
       await work();
@@ -152,60 +152,60 @@ export function createFlow(root, boot) {
     }
   }
 
-  /** Goes where the server says that the member stands, and tells the host what it means. */
-  async function follow(member) {
-    note(member);
-    report(member);
+  /** Shows the member's step and posts its status and result to the host. */
+  async function showMember(member) {
+    reportStatus(member);
+    reportResult(member);
     await go(member.step, { member });
   }
 
-  function report({ guid, step: reached, connection_status, error, message, selected_account_guid: account_guid }) {
-    const who = { member_guid: guid };
-    if (reached === "connected") {
-      host.post("connect/initialDataReady", who);
-      host.post("connect/memberConnected", { ...who, ...(account_guid && { account_guid }) });
-    } else if (reached === "noEligibleAccounts") {
-      host.post("connect/invalidData", { ...who, code: error?.error_code ?? NO_ELIGIBLE_ACCOUNTS });
+  function reportResult({ guid, step: memberStep, connection_status, error, message, selected_account_guid: account_guid }) {
+    const ids = { member_guid: guid };
+    if (memberStep === "connected") {
+      host.post("connect/initialDataReady", ids);
+      host.post("connect/memberConnected", { ...ids, ...(account_guid && { account_guid }) });
+    } else if (memberStep === "noEligibleAccounts") {
+      host.post("connect/invalidData", { ...ids, code: error?.error_code ?? NO_ELIGIBLE_ACCOUNTS });
     } else if (message) {
       host.post("connect/memberError", { member: { guid, connection_status } });
     }
   }
 
-  /** Tells the host of a status that it has not heard of. */
-  function note({ guid, connection_status }) {
+  /** Posts the member's status to the host if it has changed. */
+  function reportStatus({ guid, connection_status }) {
     if (statuses.get(guid) === connection_status) return;
     statuses.set(guid, connection_status);
     host.post("connect/memberStatusUpdate", { member_guid: guid, connection_status });
   }
 
-  /** Where the host forbids the search, it is told, and what comes next is up to it. */
+  /** Posts the event; where the client forbids the search, the host decides what comes next. */
   function backToSearch() {
     host.post("connect/backToSearch");
     if (!config.disable_institution_search) go("search");
   }
 
-  /** Says that it cannot go on, and offers what still can be done. */
+  /** Shows the screen of an error that no screen handles. */
   function fail(error) {
     const type = error instanceof ApiError ? error.type : "";
-    const again = type === "not_found" ? begin : () => change(find);
+    const again = type === "not_found" ? restart : () => change(lastTarget);
     scope.abort();
-    if (type === "consent_required") begin();
-    else if (SESSION_IS_OVER.has(type)) present(() => interrupted.over(flow));
+    if (type === "consent_required") restart();
+    else if (SESSION_EXPIRED.has(type)) present(() => interrupted.expired(flow));
     else present(() => interrupted.failed(flow, again));
   }
 
-  function pressBack() {
+  function goBack() {
     host.post("connect/backButtonClicked");
     view.back();
   }
 
-  function hear({ type, payload }) {
+  function onMessage({ type, payload }) {
     if (type === "mx/navigation" && payload?.action === "back") {
       const before = scope;
       view?.back?.();
       host.post("navigation", { did_go_back: scope !== before });
     }
-    // A window at the bank came to its end. Whatever it says, the server knows.
-    if (/^(mx\/client\/)?oauthComplete/.test(type)) hurry();
+    // A sign-in window has finished. The server has the result, whatever the message says.
+    if (/^(mx\/client\/)?oauthComplete/.test(type)) checkNow();
   }
 }

@@ -1,19 +1,19 @@
 /**
- * Forms: labelled fields that say what is missing, sent once at a time.
+ * Forms with labelled fields that report what is missing. A form has one request at a time.
  */
 
 import { ApiError } from "./api.js";
 import { el, uniqueId } from "./dom.js";
 import { icon } from "./icons.js";
-import { notice } from "./parts.js";
+import { notice } from "./components.js";
 
 /**
  * @typedef {object} Field
  * @property {Element} node
  * @property {() => string} value
- * @property {() => boolean} check whether it may be sent; shows what is missing
+ * @property {() => boolean} check whether the value is valid; shows an error if it is not
  * @property {() => void} focus
- * @property {(text: string) => void} [complain] says what else is wrong with the value
+ * @property {(text: string) => void} [showError] shows another error
  */
 
 /**
@@ -23,13 +23,13 @@ import { notice } from "./parts.js";
  * @param {Record<string, any>} [options.input] attributes of the input
  * @param {string} [options.hint]
  * @param {import("./dom.js").Child} [options.above] between the label and the input
- * @param {(value: string) => string | null} [options.problem] what is wrong with a value that is not empty
+ * @param {(value: string) => string | null} [options.problem] the error of a value that is not empty
  * @returns {Field}
  */
 export function textField(t, { label, input: attributes = {}, hint, above, problem = () => null }) {
   const id = uniqueId("field");
   const isSecret = attributes.type === "password";
-  const fault = el("p", { class: "fault", id: `${id}-fault` });
+  const error = el("p", { class: "field-error", id: `${id}-error` });
   const input = el("input", {
     type: "text",
     autocapitalize: "none",
@@ -38,12 +38,12 @@ export function textField(t, { label, input: attributes = {}, hint, above, probl
     ...attributes,
     id,
     required: true,
-    "aria-describedby": `${hint ? `${id}-hint ` : ""}${id}-fault`,
-    oninput: () => say(null),
+    "aria-describedby": `${hint ? `${id}-hint ` : ""}${id}-error`,
+    oninput: () => setError(null),
   });
 
-  function say(text) {
-    fault.textContent = text ?? "";
+  function setError(text) {
+    error.textContent = text ?? "";
     input.setAttribute("aria-invalid", String(Boolean(text)));
   }
 
@@ -55,52 +55,52 @@ export function textField(t, { label, input: attributes = {}, hint, above, probl
       hint && el("p", { class: "hint", id: `${id}-hint` }, hint),
       above,
       el("div", { class: "input" }, input, isSecret && revealButton(t, input, label)),
-      fault,
+      error,
     ),
     value: () => input.value,
     check: () => {
-      say(input.value.trim() ? problem(input.value) : t("form.required"));
-      return !fault.textContent;
+      setError(input.value.trim() ? problem(input.value) : t("form.required"));
+      return !error.textContent;
     },
     focus: () => input.focus(),
-    complain: (text) => {
-      say(text);
+    showError: (text) => {
+      setError(text);
       input.focus();
     },
   };
 }
 
 function revealButton(t, input, label) {
-  const reveal = el("button", { type: "button", class: "icon-button", onclick: () => show(input.type === "password") });
-  function show(isShown) {
+  const reveal = el("button", { type: "button", class: "icon-button", onclick: () => setShown(input.type === "password") });
+  function setShown(isShown) {
     input.type = isShown ? "text" : "password";
     reveal.setAttribute("aria-pressed", String(isShown));
     reveal.replaceChildren(icon(isShown ? "eyeOff" : "eye"));
   }
   reveal.setAttribute("aria-label", t("form.reveal", { label }));
-  show(false);
+  setShown(false);
   return reveal;
 }
 
 /**
- * One of several.
+ * A choice of one option.
  * @param {(key: string) => string} t
- * @param {object} question
- * @param {string} question.legend
- * @param {{value: string, label: string, note?: string, image?: string}[]} question.options
- * @param {string} [question.chosen] the value that is chosen at first
+ * @param {object} choice
+ * @param {string} choice.legend
+ * @param {{value: string, label: string, note?: string, image?: string}[]} choice.options
+ * @param {string} [choice.chosen] the value that is chosen at first
  * @returns {Field}
  */
 export function choiceField(t, { legend, options, chosen }) {
   const name = uniqueId("choice");
-  const fault = el("p", { class: "fault", id: `${name}-fault` });
+  const error = el("p", { class: "field-error", id: `${name}-error` });
   const inputs = options.map(({ value }) =>
-    el("input", { type: "radio", name, value, checked: value === chosen, onchange: () => (fault.textContent = "") }),
+    el("input", { type: "radio", name, value, checked: value === chosen, onchange: () => (error.textContent = "") }),
   );
   const hasImages = options.some(({ image }) => image);
   const node = el(
     "fieldset",
-    { class: hasImages ? "choices images" : "choices", "aria-describedby": fault.id },
+    { class: hasImages ? "choices images" : "choices", "aria-describedby": error.id },
     el("legend", {}, legend),
     options.map(({ label, note, image }, index) =>
       el(
@@ -108,17 +108,17 @@ export function choiceField(t, { legend, options, chosen }) {
         { class: "choice" },
         inputs[index],
         image && el("img", { src: image, alt: "" }),
-        el("span", {}, label, note && el("span", { class: "quiet" }, note)),
+        el("span", {}, label, note && el("span", { class: "muted" }, note)),
       ),
     ),
-    fault,
+    error,
   );
   const value = () => inputs.find((input) => input.checked)?.value ?? "";
   return {
     node,
     value,
     check: () => {
-      fault.textContent = value() ? "" : t("form.choose");
+      error.textContent = value() ? "" : t("form.choose");
       return Boolean(value());
     },
     focus: () => inputs[0].focus(),
@@ -130,13 +130,13 @@ export function choiceField(t, { legend, options, chosen }) {
  * @param {object} options
  * @param {Field[]} options.fields
  * @param {string} options.submit
- * @param {string} options.sending what the button says meanwhile
+ * @param {string} options.sending the button's label while the form is sent
  * @param {import("./dom.js").Child} [options.below] after the button
- * @param {(error: ApiError) => string | null} [options.explain] the form's own words for a refusal
+ * @param {(error: ApiError) => string | null} [options.explain] the form's own text for an error
  * @param {() => Promise<void>} options.send
  */
 export function form(flow, { fields, submit, sending, below, explain = () => null, send }) {
-  const problem = el("div", { class: "problem" });
+  const formError = el("div", { class: "form-error" });
   const label = el("span", {}, submit);
   const button = el("button", { type: "submit", class: "button primary" }, label);
   let isSending = false;
@@ -145,25 +145,25 @@ export function form(flow, { fields, submit, sending, below, explain = () => nul
     isSending = now;
     label.textContent = now ? sending : submit;
     button.classList.toggle("sending", now);
-    // Not `disabled`, which would throw the focus away.
+    // Not `disabled`, because the button would lose the focus.
     button.setAttribute("aria-disabled", String(now));
   }
 
   async function submitted(event) {
     event.preventDefault();
     if (isSending) return;
-    problem.replaceChildren();
-    const wrong = fields.filter((field) => !field.check());
-    if (wrong.length) {
-      wrong[0].focus();
+    formError.replaceChildren();
+    const invalid = fields.filter((field) => !field.check());
+    if (invalid.length) {
+      invalid[0].focus();
       return;
     }
     setSending(true);
     try {
       await send();
     } catch (error) {
-      const text = error instanceof ApiError && (explain(error) ?? (error.mayPass && flow.t("form.unreachable")));
-      if (text) problem.replaceChildren(notice("alarm", null, text));
+      const text = error instanceof ApiError && (explain(error) ?? (error.isTemporary && flow.t("form.unreachable")));
+      if (text) formError.replaceChildren(notice("error", null, text));
       else flow.fail(error);
     } finally {
       setSending(false);
@@ -174,7 +174,7 @@ export function form(flow, { fields, submit, sending, below, explain = () => nul
     "form",
     { novalidate: true, onsubmit: submitted },
     fields.map((field) => field.node),
-    problem,
+    formError,
     el("div", { class: "actions" }, button, below),
   );
 }

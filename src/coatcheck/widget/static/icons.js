@@ -1,5 +1,5 @@
 /**
- * Line icons on a 24-unit grid, drawn in the colour of the text beside them.
+ * Line icons on a 24-unit grid, in the colour of the text beside them.
  */
 
 import { svg } from "./dom.js";

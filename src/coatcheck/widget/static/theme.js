@@ -1,10 +1,10 @@
 /**
- * Light or dark, and the client's accent colour made readable on either (WCAG 2.2, 1.4.3).
+ * The colour scheme, and the client's accent colour with enough contrast for it (WCAG 2.2, 1.4.3).
  */
 
-/** By the ground: thin letters shine less than dark ones darken. */
+/** By scheme: light letters on dark look thinner, so they need more contrast. */
 const TEXT_RATIO = { light: 5, dark: 7 };
-/** Enough to see where a button ends; it is its words that must be readable. */
+/** Enough to see the edge of a button; its text has the ratio above. */
 const SHAPE_RATIO = 1.25;
 const BLACK = [0, 0, 0];
 const WHITE = [255, 255, 255];
@@ -27,20 +27,20 @@ export function applyTheme(wanted, accent) {
 function paint(root, accent) {
   root.removeAttribute("style");
   const styles = getComputedStyle(root);
-  const paper = parse(styles.getPropertyValue("--paper"));
+  const surface = parse(styles.getPropertyValue("--surface"));
   const colour = parse(accent) ?? parse(styles.getPropertyValue("--accent"));
-  if (!paper || !colour) return;
-  const shape = contrasting(colour, paper, SHAPE_RATIO);
+  if (!surface || !colour) return;
+  const shape = contrasting(colour, surface, SHAPE_RATIO);
   root.style.setProperty("--accent", css(shape));
-  root.style.setProperty("--accent-ink", css(contrasting(colour, paper, TEXT_RATIO[root.dataset.colorScheme])));
+  root.style.setProperty("--accent-text", css(contrasting(colour, surface, TEXT_RATIO[root.dataset.colorScheme])));
   root.style.setProperty("--on-accent", css(contrast(shape, WHITE) >= 4.5 ? WHITE : BLACK));
 }
 
-/** The colour, or the first towards black or white that stands out from the ground by the ratio. */
-function contrasting(colour, ground, ratio) {
-  const end = luminance(ground) > 0.18 ? BLACK : WHITE;
+/** The colour, or the nearest shade towards black or white that has the contrast ratio against the background. */
+function contrasting(colour, background, ratio) {
+  const end = luminance(background) > 0.18 ? BLACK : WHITE;
   let shade = colour;
-  for (let share = 0; contrast(shade, ground) < ratio && share < 1; share += 0.04) shade = mix(colour, end, share);
+  for (let share = 0; contrast(shade, background) < ratio && share < 1; share += 0.04) shade = mix(colour, end, share);
   return shade;
 }
 

@@ -1,31 +1,31 @@
 /**
- * Waiting that ends early when there may be news: the user is back on the page, or so is the network.
+ * Pauses that end early when something may have changed: the user returns to the page, or the network is back.
  */
 
-const NEWS = "coatcheck:news";
+const CHECK_NOW = "coatcheck:check-now";
 
-/** Tells whoever waits to look now. */
-export function hurry() {
-  window.dispatchEvent(new Event(NEWS));
+/** Ends all pauses. */
+export function checkNow() {
+  window.dispatchEvent(new Event(CHECK_NOW));
 }
 
 /**
  * @param {number} milliseconds
- * @param {AbortSignal} [signal] whose end is thrown
+ * @param {AbortSignal} [signal] rejects the promise when it is aborted
  * @returns {Promise<void>}
  */
 export function pause(milliseconds, signal) {
   return new Promise((resolve, reject) => {
-    const over = new AbortController();
+    const ended = new AbortController();
     const timer = setTimeout(end, milliseconds);
-    const once = { signal: over.signal };
-    for (const hint of [NEWS, "online", "focus"]) window.addEventListener(hint, end, once);
+    const once = { signal: ended.signal };
+    for (const hint of [CHECK_NOW, "online", "focus"]) window.addEventListener(hint, end, once);
     document.addEventListener("visibilitychange", end, once);
     signal?.addEventListener("abort", end, once);
 
     function end() {
       clearTimeout(timer);
-      over.abort();
+      ended.abort();
       if (signal?.aborted) reject(signal.reason);
       else resolve();
     }

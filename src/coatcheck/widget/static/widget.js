@@ -1,5 +1,5 @@
 /**
- * Where the page begins: takes what the server left in it, and no trace stays in the address or the document.
+ * Starts the page: reads its data, then removes the secret from the URL and the data from the document.
  */
 
 import { createFlow } from "./flow.js";

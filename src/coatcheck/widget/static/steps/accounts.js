@@ -1,9 +1,9 @@
-/** Which of several accounts is meant, where one is to be verified. */
+/** The choice of the account to verify. */
 
 import { choiceField, form } from "../form.js";
-import { bankLine } from "../parts.js";
+import { bankLine } from "../components.js";
 
-/** MX asks it as a question of the bank's. */
+/** MX treats the choice as a challenge of the bank. */
 export const step = "mfa";
 
 export async function load({ api }, { member }, signal) {
@@ -32,7 +32,7 @@ export function show(flow, { member, accounts }) {
         async send() {
           const chosen = { account_guid: field.value() };
           flow.post("connect/submitMFA", { member_guid: member.guid });
-          await flow.follow((await flow.api.post(`/members/${member.guid}/account_selection`, chosen)).member);
+          await flow.showMember((await flow.api.post(`/members/${member.guid}/account_selection`, chosen)).member);
         },
       }),
     ],

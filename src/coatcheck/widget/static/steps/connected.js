@@ -1,8 +1,8 @@
-/** It worked: what is connected, and the way out. */
+/** The member is connected. */
 
 import { el } from "../dom.js";
 import { icon } from "../icons.js";
-import { actions, bridge, button } from "../parts.js";
+import { actions, button, logoPair } from "../components.js";
 
 export const step = "connected";
 
@@ -15,7 +15,7 @@ export function show(flow, { member }) {
   }
   return {
     kind: "centred",
-    top: bridge(client, member, el("span", { class: "joint" }, icon("check"))),
+    top: logoPair(client, member, el("span", { class: "connected-mark" }, icon("check"))),
     title: t("connected.title", { bank: member.institution_name }),
     lead: t("connected.lead"),
     body: [actions(button(t("done"), finish))],

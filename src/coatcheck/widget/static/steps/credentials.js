@@ -1,14 +1,14 @@
-/** Signing in with what the bank asks for: for the first time, or again. */
+/** The bank's sign-in form, for a new member or for other credentials. */
 
 import { form, textField } from "../form.js";
 import { el } from "../dom.js";
-import { bankLine, notice, outside } from "../parts.js";
+import { bankLine, externalLink, notice } from "../components.js";
 
 export const step = "enterCreds";
 
 const PASSWORD = 1;
-/** What the form says about a refusal, by its type. */
-const EXPLAINED = {
+/** The form's text for an error, by its type. */
+const ERROR_TEXTS = {
   invalid_request: "credentials.refused",
   constraint_not_met: "credentials.too_many",
   duplicate_member: "credentials.duplicate",
@@ -17,11 +17,11 @@ const EXPLAINED = {
 
 export async function load({ api }, { member, institution }, signal) {
   const path = member ? `/members/${member.guid}` : `/institutions/${institution.guid}`;
-  const [{ credentials }, whole] = await Promise.all([
+  const [{ credentials }, found] = await Promise.all([
     api.get(`${path}/credentials`, signal),
     institution ?? api.get(`/institutions/${member.institution_guid}`, signal),
   ]);
-  return { member, institution: whole, credentials: credentials.sort((a, b) => a.display_order - b.display_order) };
+  return { member, institution: found, credentials: credentials.sort((a, b) => a.display_order - b.display_order) };
 }
 
 export function show(flow, { member, institution, credentials }, signal) {
@@ -32,20 +32,20 @@ export function show(flow, { member, institution, credentials }, signal) {
     top: bankLine(name, institution.logo_url, institution.url),
     title: member ? t("credentials.again", { bank: name }) : t("credentials.title", { bank: name }),
     body: [
-      member?.message && notice("alarm", member.message.title, member.message.text),
+      member?.message && notice("error", member.message.title, member.message.text),
       institution.instructional_text && el("p", { class: "lead" }, institution.instructional_text),
       form(flow, {
         fields,
         submit: t("continue"),
         sending: t("credentials.sending"),
-        explain: (error) => EXPLAINED[error.type] && t(EXPLAINED[error.type]),
+        explain: (error) => ERROR_TEXTS[error.type] && t(ERROR_TEXTS[error.type]),
         below: help(t, institution),
         send: () => {
           const values = credentials.map(({ guid }, index) => ({ guid, value: fields[index].value() }));
           return member ? update(flow, institution, member, values) : create(flow, institution, values, signal);
         },
       }),
-      el("p", { class: "promise" }, t("credentials.security", { bank: name })),
+      el("p", { class: "security-note" }, t("credentials.security", { bank: name })),
     ],
     back: flow.backToSearch,
   };
@@ -63,9 +63,9 @@ function field(t, { label, field_type: type }) {
 
 function help(t, institution) {
   const links = [
-    outside(t, t("credentials.forgot_password"), institution.forgot_password_credential_recovery_url),
-    outside(t, t("credentials.forgot_username"), institution.forgot_username_credential_recovery_url),
-    outside(t, t("credentials.trouble"), institution.trouble_signing_credential_recovery_url),
+    externalLink(t, t("credentials.forgot_password"), institution.forgot_password_credential_recovery_url),
+    externalLink(t, t("credentials.forgot_username"), institution.forgot_username_credential_recovery_url),
+    externalLink(t, t("credentials.trouble"), institution.trouble_signing_credential_recovery_url),
   ].filter(Boolean);
   return links.length ? el("p", { class: "links" }, links) : null;
 }
@@ -75,11 +75,11 @@ async function create(flow, institution, credentials, signal) {
   flow.post("connect/enterCredentials", { institution: { code, guid } });
   try {
     const { member } = await flow.api.post("/members", { institution_guid: guid, credentials });
-    flow.made.add(member.guid);
-    await flow.follow(member);
+    flow.createdMembers.add(member.guid);
+    await flow.showMember(member);
   } catch (error) {
     if (error.type === "duplicate_member") {
-      await takeUp(flow, institution, await flow.api.get(`/members/${error.guid}`, signal), credentials);
+      await connectExisting(flow, institution, await flow.api.get(`/members/${error.guid}`, signal), credentials);
       return;
     }
     flow.post("connect/createMemberError", { institution_guid: guid, institution_code: code });
@@ -87,15 +87,15 @@ async function create(flow, institution, credentials, signal) {
   }
 }
 
-/** The user connected this login before: what is on its way goes on, else it is connected again. */
-async function takeUp(flow, institution, member, credentials) {
+/** The login is connected already: shows its running job, or connects it again. */
+async function connectExisting(flow, institution, member, credentials) {
   flow.announce(flow.t("credentials.duplicate"));
-  if (member.is_being_aggregated) await flow.follow(member);
+  if (member.is_being_aggregated) await flow.showMember(member);
   else await update(flow, institution, member, credentials);
 }
 
 async function update(flow, { code, guid }, member, credentials) {
   flow.post("connect/updateCredentials", { member_guid: member.guid, institution: { code, guid } });
   const answer = await flow.api.put(`/members/${member.guid}`, { credentials });
-  await flow.follow(answer.member);
+  await flow.showMember(answer.member);
 }

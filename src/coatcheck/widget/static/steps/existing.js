@@ -1,7 +1,7 @@
-/** Banks that were connected before, one of which may be verified now. */
+/** Banks that are connected already and can be verified. */
 
 import { el } from "../dom.js";
-import { actions, bankRow, button } from "../parts.js";
+import { actions, bankRow, button } from "../components.js";
 
 export const step = "verifyExistingMember";
 

@@ -1,20 +1,20 @@
-/** Where the flow cannot go on by itself. MX has no steps for these. */
+/** The screens of an expired session and of an unexpected error. MX has no steps for these. */
 
-import { actions, button, sign } from "../parts.js";
+import { actions, button, statusIcon } from "../components.js";
 
-/** The session has come to its end: nothing here works any more, and nothing that was typed stays. */
-export function over({ t }) {
-  return { kind: "centred", top: sign("clock", "calm"), title: t("expired.title"), lead: t("expired.lead"), body: [] };
+/** The session has expired. Nothing that was typed stays on the page. */
+export function expired({ t }) {
+  return { kind: "centred", top: statusIcon("clock", "neutral"), title: t("expired.title"), lead: t("expired.lead"), body: [] };
 }
 
 /**
  * @param {Pick<import("../flow.js").Flow, "t">} flow
- * @param {() => void} again goes on where it stopped
+ * @param {() => void} again repeats what failed
  */
 export function failed({ t }, again) {
   return {
     kind: "centred",
-    top: sign("alert", "alarm"),
+    top: statusIcon("alert", "error"),
     title: t("failed.title"),
     lead: t("failed.lead"),
     body: [actions(button(t("again"), again))],

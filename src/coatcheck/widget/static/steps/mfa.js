@@ -1,8 +1,8 @@
-/** What the bank wants to know: a text, a code, one of several answers or pictures. */
+/** The bank's challenges: a text, a code, a choice of answers or of images. */
 
 import { el } from "../dom.js";
 import { choiceField, form, textField } from "../form.js";
-import { bankLine } from "../parts.js";
+import { bankLine } from "../components.js";
 
 export const step = "mfa";
 
@@ -28,11 +28,11 @@ export function show(flow, { member }) {
           const credentials = challenges.map(({ guid }, index) => ({ guid, value: fields[index].value() }));
           flow.post("connect/submitMFA", { member_guid: member.guid });
           try {
-            await flow.follow((await flow.api.put(`/members/${member.guid}/mfa`, { credentials })).member);
+            await flow.showMember((await flow.api.put(`/members/${member.guid}/mfa`, { credentials })).member);
           } catch (error) {
             if (error.status !== 409) throw error;
-            // No question waits any more: it ran out of time, or was answered elsewhere.
-            await flow.follow(await flow.api.get(`/members/${member.guid}`));
+            // The challenge has expired, or was answered in another window.
+            await flow.showMember(await flow.api.get(`/members/${member.guid}`));
           }
         },
       }),
@@ -48,7 +48,7 @@ function field(t, { label, field_type: type, options, image_data: image }) {
   }
   return textField(t, {
     label,
-    above: image && el("img", { class: "asked", src: image, alt: t("mfa.picture") }),
+    above: image && el("img", { class: "challenge-image", src: image, alt: t("mfa.picture") }),
     input: { autocomplete: type === TOKEN ? "one-time-code" : "off" },
   });
 }

@@ -1,13 +1,13 @@
 /**
- * Without the bank's own sign-in: two small deposits arrive, and whoever can read their amounts owns the account.
+ * Verification without a sign-in at the bank: the user enters the amounts of two small deposits.
  *
  *     entry -> come back later -> verify -> verified
- *                                   `- wrong, the third time -> failed
+ *                                   `- wrong for the third time -> failed
  */
 
 import { el } from "../dom.js";
 import { choiceField, form, textField } from "../form.js";
-import { actions, button, elsewhere, notice, sign } from "../parts.js";
+import { actions, button, notice, otherBankButton, statusIcon } from "../components.js";
 import { pause } from "../wait.js";
 import { choose } from "./search.js";
 
@@ -25,14 +25,14 @@ const VIEWS = { [INITIATED]: comeBack, [REQUESTED]: comeBack, [DEPOSITED]: verif
 /** MX's reasons against a routing number. */
 const INVALID = 0;
 const IAV_PREFERRED = 3;
-const LOOK_MS = 4000;
-/** What the form says about a refusal, by its type. */
-const EXPLAINED = {
+const POLL_MS = 4000;
+/** The form's text for an error, by its type. */
+const ERROR_TEXTS = {
   constraint_not_met: "microdeposits.too_many",
   invalid_request: "microdeposits.invalid",
 };
-/** MX's names for the views, of which the host is told on the way in. */
-const INITIAL = {
+/** MX's names for the views, in the event that reports the first one. */
+const VIEW_NAMES = {
   entry: "accountInfo",
   comeBack: "comeBack",
   verify: "verifyDeposits",
@@ -40,15 +40,15 @@ const INITIAL = {
   failed: "errors",
 };
 
-export function show(flow, { micro_deposit: deposit, isUnderWay }, signal) {
+export function show(flow, { micro_deposit: deposit, isStarted }, signal) {
   const view = viewOf(deposit);
-  if (!isUnderWay) flow.post("connect/microdeposits/loaded", { initial_step: INITIAL[view.name] });
+  if (!isStarted) flow.post("connect/microdeposits/loaded", { initial_step: VIEW_NAMES[view.name] });
   return view(flow, deposit, signal);
 }
 
-/** From one view to the next. */
-function goOn(flow, deposit) {
-  return flow.go("microdeposits", { micro_deposit: deposit, isUnderWay: true });
+/** Shows the next view. */
+function showNext(flow, deposit) {
+  return flow.go("microdeposits", { micro_deposit: deposit, isStarted: true });
 }
 
 function viewOf(deposit) {
@@ -71,12 +71,12 @@ function entry(flow, _, signal) {
       const { reason } = blocked;
       flow.post("connect/microdeposits/blockedRoutingNumber", { routing_number: number, reason });
       if (reason !== IAV_PREFERRED) {
-        fields.routing.complain(t(`microdeposits.routing_${reason === INVALID ? "invalid" : "blocked"}`));
+        fields.routing.showError(t(`microdeposits.routing_${reason === INVALID ? "invalid" : "blocked"}`));
         return;
       }
       if (institution && advised !== number) {
         advised = number;
-        advise(flow, institution, advice);
+        showAdvice(flow, institution, advice);
         return;
       }
     }
@@ -92,7 +92,7 @@ function entry(flow, _, signal) {
         fields: Object.values(fields),
         submit: t("continue"),
         sending: t("loading"),
-        explain: (error) => EXPLAINED[error.type] && t(EXPLAINED[error.type]),
+        explain: (error) => ERROR_TEXTS[error.type] && t(ERROR_TEXTS[error.type]),
         send,
       }),
     ],
@@ -129,30 +129,30 @@ function numberFields(t) {
   };
 }
 
-/** The bank of this number can be signed in to, which is sooner done; who sends once more goes on anyway. */
-function advise(flow, institution, place) {
+/** Offers to sign in to the bank of this number instead. Sending the form again goes on with deposits. */
+function showAdvice(flow, institution, place) {
   const { t } = flow;
   const bank = institution.name;
-  const sooner = button(t("microdeposits.sign_in", { bank }), () => choose(flow, institution), "secondary");
+  const signIn = button(t("microdeposits.sign_in", { bank }), () => choose(flow, institution), "secondary");
   place.replaceChildren(
-    notice("info", t("microdeposits.advice", { bank }), t("microdeposits.advice_text"), sooner),
+    notice("info", t("microdeposits.advice", { bank }), t("microdeposits.advice_text"), signIn),
   );
-  sooner.focus({ preventScroll: true });
+  signIn.focus({ preventScroll: true });
   place.scrollIntoView({ block: "nearest" });
 }
 
 async function create(flow, { type, routing, account }) {
-  const deposit = await makeOrFind(flow, {
+  const deposit = await createOrFind(flow, {
     routing_number: withoutSpaces(routing.value()),
     account_number: withoutSpaces(account.value()),
     account_type: Number(type.value()),
   });
   flow.post("connect/microdeposits/detailsSubmitted", { microdeposit_guid: deposit.guid });
-  await goOn(flow, deposit);
+  await showNext(flow, deposit);
 }
 
-/** Deposits to the same account may be under way, or have arrived since the user was here. */
-async function makeOrFind({ api }, entered) {
+/** Deposits to the same account may exist from an earlier visit. */
+async function createOrFind({ api }, entered) {
   try {
     return (await api.post("/micro_deposits", entered)).micro_deposit;
   } catch (error) {
@@ -169,36 +169,36 @@ function withoutSpaces(typed) {
 
 function comeBack(flow, deposit, signal) {
   const { t } = flow;
-  const lead = el("span", {}, whenToComeBack(flow, deposit));
+  const lead = el("span", {}, expectedText(flow, deposit));
   flow.run(signal, () =>
-    untilArrived(flow, deposit, signal, (seen) => {
-      lead.textContent = whenToComeBack(flow, seen);
+    pollUntilArrived(flow, deposit, signal, (latest) => {
+      lead.textContent = expectedText(flow, latest);
     }),
   );
   return {
     kind: "centred",
-    top: sign("clock", "calm"),
+    top: statusIcon("clock", "neutral"),
     title: t("microdeposits.sent"),
     lead,
     body: [actions(button(t("done"), () => leave(flow, "comeBack")))],
   };
 }
 
-/** The day is known once the deposits were sent. */
-function whenToComeBack({ t, boot }, { deposit_expected_at: expected, account_number: digits }) {
+/** The expected day is known once the deposits were sent. */
+function expectedText({ t, boot }, { deposit_expected_at: expected, account_number: digits }) {
   if (!expected) return t("microdeposits.expected_soon");
   const form = new Intl.DateTimeFormat(boot.locale, { weekday: "long", day: "numeric", month: "long" });
   return t("microdeposits.expected", { day: form.format(new Date(expected)), digits });
 }
 
-async function untilArrived(flow, deposit, signal, tell) {
-  let seen = deposit;
-  while (viewOf(seen) === comeBack) {
-    tell(seen);
-    await pause(LOOK_MS, signal);
-    seen = await flow.api.get(`/micro_deposits/${deposit.guid}`, signal);
+async function pollUntilArrived(flow, deposit, signal, onChange) {
+  let latest = deposit;
+  while (viewOf(latest) === comeBack) {
+    onChange(latest);
+    await pause(POLL_MS, signal);
+    latest = await flow.api.get(`/micro_deposits/${deposit.guid}`, signal);
   }
-  await goOn(flow, seen);
+  await showNext(flow, latest);
 }
 
 function verify(flow, deposit) {
@@ -216,20 +216,20 @@ function verify(flow, deposit) {
     title: t("microdeposits.verify"),
     lead: t("microdeposits.verify_lead", { digits: deposit.account_number }),
     body: [
-      deposit.status === DENIED && notice("alarm", t("microdeposits.wrong"), triesLeft(t, deposit.attempts_left)),
+      deposit.status === DENIED && notice("error", t("microdeposits.wrong"), triesLeft(t, deposit.attempts_left)),
       form(flow, {
         fields: [first, second],
         submit: t("microdeposits.check"),
         sending: t("microdeposits.checking"),
         async send() {
-          const judged = await judge(flow, deposit, {
+          const result = await sendAmounts(flow, deposit, {
             deposit_amount_1: cents(first.value()),
             deposit_amount_2: cents(second.value()),
           });
-          if (judged.status === VERIFIED) {
+          if (result.status === VERIFIED) {
             flow.post("connect/microdeposits/verified", { microdeposit_guid: deposit.guid });
           }
-          await goOn(flow, judged);
+          await showNext(flow, result);
         },
       }),
     ],
@@ -237,12 +237,12 @@ function verify(flow, deposit) {
   };
 }
 
-async function judge({ api }, { guid }, amounts) {
+async function sendAmounts({ api }, { guid }, amounts) {
   try {
     return (await api.put(`/micro_deposits/${guid}/verify`, amounts)).micro_deposit;
   } catch (error) {
     if (error.status !== 409) throw error;
-    // No amounts are expected any more: they were judged, and the answer was lost, or elsewhere.
+    // No amounts are expected: they were sent in another window, or the answer was lost.
     return api.get(`/micro_deposits/${guid}`);
   }
 }
@@ -260,7 +260,7 @@ function verified(flow, deposit) {
   const { t } = flow;
   return {
     kind: "centred",
-    top: sign("check", "good"),
+    top: statusIcon("check", "success"),
     title: t("microdeposits.verified"),
     lead: t("microdeposits.verified_lead", { digits: deposit.account_number }),
     body: [actions(button(t("done"), () => leave(flow, "verified")))],
@@ -271,10 +271,10 @@ function failed(flow, deposit) {
   const { t } = flow;
   return {
     kind: "centred",
-    top: sign("alert", "alarm"),
+    top: statusIcon("alert", "error"),
     title: t("microdeposits.failed"),
     lead: t(deposit.status === PREVENTED ? "microdeposits.prevented" : "microdeposits.failed_lead"),
-    body: [actions(elsewhere(flow, () => leave(flow, "error")))],
+    body: [actions(otherBankButton(flow, () => leave(flow, "error")))],
     back: flow.backToSearch,
   };
 }

@@ -1,40 +1,40 @@
 /**
- * Signing in on the bank's own page, in a window that the click opens; meanwhile this page asks how it went.
+ * Sign-in on the bank's own page, in a window that the click opens. This page polls for its result.
  *
- *     intro --click--> waiting --granted--> wherever the member stands
+ *     intro --click--> waiting --granted--> the member's step
  *                        |  `--refused--> refused
- *                        `--window closed--> try again; who had finished is taken on all the same
+ *                        `--window closed--> try again; polling goes on, in case the user had finished
  */
 
 import { el } from "../dom.js";
-import { actions, bankLine, button, notice, outside, sign, webAddress } from "../parts.js";
+import { actions, bankLine, button, externalLink, notice, statusIcon, webAddress } from "../components.js";
 import { pause } from "../wait.js";
 
-export const step = ({ isNews }) => (isNews ? "oauthError" : "enterCreds");
+export const step = ({ hasFailed }) => (hasFailed ? "oauthError" : "enterCreds");
 
 const PENDING = 1;
 const GRANTED = 2;
-const LOOK_MS = 1000;
-/** Looks that a window which seems closed is given: its last page may have been faster than we were. */
-const LOOKS_AFTER_CLOSING = 3;
+const POLL_MS = 1000;
+/** Polls after the window was closed, before the page says so: the result may arrive a moment later. */
+const POLLS_AFTER_CLOSING = 3;
 
 export async function load({ api }, { member, institution, refused }, signal) {
-  const whole = institution ?? (await api.get(`/institutions/${member.institution_guid}`, signal));
-  return { member, institution: whole, refused: refused ?? member?.message, isNews: Boolean(refused) };
+  const found = institution ?? (await api.get(`/institutions/${member.institution_guid}`, signal));
+  return { member, institution: found, refused: refused ?? member?.message, hasFailed: Boolean(refused) };
 }
 
 export function show(flow, { member, institution, refused }, signal) {
   const { t } = flow;
   const bank = institution.name;
-  const place = el("div", { class: "changing", tabindex: "-1" });
+  const content = el("div", { class: "oauth-content", tabindex: "-1" });
   let current = member;
-  let visit = new AbortController();
-  signal.addEventListener("abort", () => visit.abort());
+  let attempt = new AbortController();
+  signal.addEventListener("abort", () => attempt.abort());
 
-  function put(...nodes) {
-    const hadFocus = place.contains(document.activeElement);
-    place.replaceChildren(...nodes.filter(Boolean));
-    if (hadFocus) place.focus({ preventScroll: true });
+  function showContent(...nodes) {
+    const hadFocus = content.contains(document.activeElement);
+    content.replaceChildren(...nodes.filter(Boolean));
+    if (hadFocus) content.focus({ preventScroll: true });
   }
 
   function cancel() {
@@ -42,75 +42,75 @@ export function show(flow, { member, institution, refused }, signal) {
     else flow.backToSearch();
   }
 
-  /** Runs in the click: later, no browser would let a window open. */
+  /** Runs in the click handler, because browsers block windows that are opened later. */
   function goToBank() {
-    visit.abort();
-    visit = new AbortController();
-    const opened = flow.config.is_mobile_webview ? null : openBlank(visit.signal);
-    put(...waiting(t, bank, cancel));
+    attempt.abort();
+    attempt = new AbortController();
+    const opened = flow.config.is_mobile_webview ? null : openBlank(attempt.signal);
+    showContent(...waiting(t, bank, cancel));
     flow.announce(t("oauth.opening", { bank }));
-    flow.run(visit.signal, () => accompany(opened, visit.signal));
+    flow.run(attempt.signal, () => finishSignIn(opened, attempt.signal));
   }
 
-  async function accompany(opened, ended) {
+  async function finishSignIn(opened, ended) {
     current ??= await create(flow, institution);
     const guid = current.guid;
-    const url = await addressOf(flow, current, ended);
+    const url = await signInUrl(flow, current, ended);
     current = { guid };
     opened?.location.replace(url);
     flow.post("connect/oauthRequested", { url, member_guid: guid });
-    put(...waiting(t, bank, cancel, url, Boolean(opened)));
+    showContent(...waiting(t, bank, cancel, url, Boolean(opened)));
     flow.announce(t("oauth.waiting", { bank }));
-    const state = await outcome(flow, guid, opened, ended, () => {
-      put(notice("info", t("oauth.closed"), t("oauth.closed_text", { bank })), retry(flow, goToBank));
+    const state = await pollResult(flow, guid, opened, ended, () => {
+      showContent(notice("info", t("oauth.closed"), t("oauth.closed_text", { bank })), retry(flow, goToBank));
       flow.announce(t("oauth.closed"));
     });
-    await conclude(flow, institution, state, await flow.api.get(`/members/${guid}`, ended));
+    await showResult(flow, institution, state, await flow.api.get(`/members/${guid}`, ended));
   }
 
-  if (refused) put(el("p", { class: "lead" }, refused.text), retry(flow, goToBank));
-  else put(...intro(t, institution, goToBank));
+  if (refused) showContent(el("p", { class: "lead" }, refused.text), retry(flow, goToBank));
+  else showContent(...intro(t, institution, goToBank));
 
   return {
     kind: refused ? "centred" : "plain",
-    top: refused ? sign("alert", "alarm") : bankLine(bank, institution.logo_url, institution.url),
+    top: refused ? statusIcon("alert", "error") : bankLine(bank, institution.logo_url, institution.url),
     title: refused ? refused.title : t("oauth.title", { bank }),
-    body: [place],
+    body: [content],
     back: flow.backToSearch,
   };
 }
 
-// --- what it shows ------------------------------------------------------------------------------------------
+// --- views ---
 
 function intro(t, { name: bank, instructional_text: instructions }, goToBank) {
-  const ways = ["oauth.step_1", "oauth.step_2", "oauth.step_3"];
+  const steps = ["oauth.step_1", "oauth.step_2", "oauth.step_3"];
   return [
     instructions && el("p", { class: "lead" }, instructions),
-    el("ol", { class: "ways" }, ways.map((key) => el("li", {}, t(key, { bank })))),
+    el("ol", { class: "oauth-steps" }, steps.map((key) => el("li", {}, t(key, { bank })))),
     actions(button(t("oauth.open", { bank }), goToBank)),
   ];
 }
 
-/** With the address of the bank's page, once it is known: a link to it is there in case no window came up. */
+/** Once the URL of the bank's page is known, there is a link to it, in case no window opened. */
 function waiting(t, bank, cancel, url, isOpen = true) {
   const rank = isOpen ? "secondary" : "primary";
   return [
     el("p", { class: "waiting" }, el("span", { class: "spinner" }), t("oauth.waiting", { bank })),
     actions(
-      outside(t, t("oauth.open_here", { bank }), url, { class: `button ${rank}` }),
-      button(t("cancel"), cancel, "quiet"),
+      externalLink(t, t("oauth.open_here", { bank }), url, { class: `button ${rank}` }),
+      button(t("cancel"), cancel, "tertiary"),
     ),
   ];
 }
 
 function retry({ t, config, backToSearch }, goToBank) {
-  const another = !config.disable_institution_search && button(t("search.other"), backToSearch, "quiet");
+  const another = !config.disable_institution_search && button(t("search.other"), backToSearch, "tertiary");
   return actions(button(t("oauth.again"), goToBank), another);
 }
 
-// --- what it does -------------------------------------------------------------------------------------------
+// --- window, member, result ---
 
-/** A window of ours that is sent to the bank later, and from there cannot reach back into this page. */
+/** An empty window that is sent to the bank later. It has no opener, so the bank cannot reach this page. */
 function openBlank(ended) {
   const opened = window.open("about:blank", "_blank");
   if (!opened) return null;
@@ -123,8 +123,8 @@ async function create(flow, { code, guid }) {
   flow.post("connect/enterCredentials", { institution: { code, guid } });
   try {
     const { member } = await flow.api.post("/members", { institution_guid: guid, is_oauth: true });
-    flow.made.add(member.guid);
-    flow.note(member);
+    flow.createdMembers.add(member.guid);
+    flow.reportStatus(member);
     return member;
   } catch (error) {
     if (error.type === "duplicate_member") return { guid: error.guid };
@@ -133,33 +133,33 @@ async function create(flow, { code, guid }) {
   }
 }
 
-/** A page at the member's bank; a new member brings its first, and each is good for one visit. */
-async function addressOf({ api }, { guid, oauth_window_uri: first }, ended) {
+/** The URL of a sign-in page, which works once. A new member comes with its first. */
+async function signInUrl({ api }, { guid, oauth_window_uri: first }, ended) {
   const url = first ?? (await api.get(`/members/${guid}/oauth_window_uri`, ended)).oauth_window_uri;
-  if (!webAddress(url)) throw new TypeError("The bank's page is not on the web.");
+  if (!webAddress(url)) throw new TypeError("The bank's URL is not http or https.");
   return url;
 }
 
-async function outcome({ api }, guid, opened, ended, onClosed) {
+async function pollResult({ api }, guid, opened, ended, onClosed) {
   const { oauth_states: states } = await api.get(`/oauth_states?outbound_member_guid=${guid}`, ended);
   let state = states[0];
-  for (let looksClosed = 0; state.auth_status === PENDING; ) {
-    await pause(LOOK_MS, ended);
+  for (let pollsClosed = 0; state.auth_status === PENDING; ) {
+    await pause(POLL_MS, ended);
     state = await api.get(`/oauth_states/${state.guid}`, ended);
-    if (opened?.closed) looksClosed += 1;
-    if (looksClosed === LOOKS_AFTER_CLOSING) onClosed();
+    if (opened?.closed) pollsClosed += 1;
+    if (pollsClosed === POLLS_AFTER_CLOSING) onClosed();
   }
   return state;
 }
 
-async function conclude(flow, institution, state, member) {
+async function showResult(flow, institution, state, member) {
   if (state.auth_status === GRANTED) {
-    await flow.follow(member);
+    await flow.showMember(member);
     return;
   }
-  flow.note(member);
+  flow.reportStatus(member);
   flow.post("connect/oauthError", { member_guid: member.guid, error_reason: state.error_reason_name });
   const { t } = flow;
-  const words = { title: t("oauth.refused"), text: t("oauth.refused_text", { bank: institution.name }) };
-  await flow.go("oauth", { member, institution, refused: member.message ?? words });
+  const texts = { title: t("oauth.refused"), text: t("oauth.refused_text", { bank: institution.name }) };
+  await flow.go("oauth", { member, institution, refused: member.message ?? texts });
 }

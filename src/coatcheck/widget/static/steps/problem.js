@@ -1,6 +1,6 @@
-/** The connection stopped: what happened, and what the user can do about it, in the server's words. */
+/** The connection stopped: the server's message, with what the user can do. */
 
-import { actions, button, outside, sign } from "../parts.js";
+import { actions, button, externalLink, statusIcon } from "../components.js";
 
 export const step = "actionableError";
 
@@ -9,36 +9,36 @@ export function show(flow, { member }, signal) {
   const { title, text, primary_action: first, secondary_action: second } = member.message;
   return {
     kind: "centred",
-    top: sign("alert", "alarm"),
+    top: statusIcon("alert", "error"),
     title,
     lead: text,
     body: [
       actions(
-        offer(flow, member, first, "primary"),
-        offer(flow, member, second, "secondary"),
-        flow.made.has(member.guid) && button(t("remove"), () => remove(flow, member, signal), "quiet"),
+        actionButton(flow, member, first, "primary"),
+        actionButton(flow, member, second, "secondary"),
+        flow.createdMembers.has(member.guid) && button(t("remove"), () => remove(flow, member, signal), "tertiary"),
       ),
     ],
     back: flow.backToSearch,
   };
 }
 
-function offer(flow, member, wanted, rank) {
-  if (!wanted) return null;
-  const { action, label } = wanted;
+function actionButton(flow, member, offered, rank) {
+  if (!offered) return null;
+  const { action, label } = offered;
   const event = `connect/${member.step === "noEligibleAccounts" ? "invalidData" : "memberError"}/primaryAction`;
-  const tell = () => rank === "primary" && flow.post(event, { member_guid: member.guid });
+  const report = () => rank === "primary" && flow.post(event, { member_guid: member.guid });
   if (action === "visitInstitution") {
-    return outside(flow.t, label, member.institution_url, { class: `button ${rank}`, onclick: tell });
+    return externalLink(flow.t, label, member.institution_url, { class: `button ${rank}`, onclick: report });
   }
   const proceed = () => {
-    tell();
-    act(flow, member, action);
+    report();
+    perform(flow, member, action);
   };
   return button(label, proceed, rank);
 }
 
-function act(flow, member, action) {
+function perform(flow, member, action) {
   if (action === "search") flow.backToSearch();
   else if (action === "retry") flow.go("connecting", { member });
   else if (action === "microdeposits") flow.go("microdeposits");
@@ -48,7 +48,7 @@ function act(flow, member, action) {
 function remove(flow, member, signal) {
   flow.run(signal, async () => {
     await flow.api.delete(`/members/${member.guid}`);
-    flow.made.delete(member.guid);
+    flow.createdMembers.delete(member.guid);
     flow.post("connect/memberDeleted", { member_guid: member.guid });
     await flow.go("removed", { member });
   });

@@ -1,6 +1,6 @@
-/** What was connected here was taken back. */
+/** The connection was removed. */
 
-import { actions, elsewhere, sign } from "../parts.js";
+import { actions, otherBankButton, statusIcon } from "../components.js";
 
 export const step = "deleteMemberSuccess";
 
@@ -8,9 +8,9 @@ export function show(flow, { member }) {
   const { t } = flow;
   return {
     kind: "centred",
-    top: sign("check", "good"),
+    top: statusIcon("check", "success"),
     title: t("removed.title", { bank: member.institution_name }),
     lead: t("removed.lead"),
-    body: [actions(elsewhere(flow))],
+    body: [actions(otherBankButton(flow))],
   };
 }

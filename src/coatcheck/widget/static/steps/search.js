@@ -1,8 +1,8 @@
-/** The list of banks: the most popular first, or what fits a name or a routing number. */
+/** The list of banks: the most popular first, or those that match a name or a routing number. */
 
 import { el } from "../dom.js";
 import { icon } from "../icons.js";
-import { actions, bankRow, button, notice } from "../parts.js";
+import { actions, bankRow, button, notice } from "../components.js";
 import { pause } from "../wait.js";
 
 export const step = "search";
@@ -13,15 +13,15 @@ const SKELETON_ROWS = 6;
 
 export function show(flow, _, signal) {
   const { t, start } = flow;
-  const found = createResults(flow);
-  const input = searchBox(t, found.list, search);
+  const results = createResults(flow);
+  const input = searchBox(t, results.list, search);
   let latest = new AbortController();
   signal.addEventListener("abort", () => latest.abort());
 
   function search() {
     latest.abort();
     latest = new AbortController();
-    found.find(input.value.trim(), latest.signal);
+    results.find(input.value.trim(), latest.signal);
   }
 
   search();
@@ -30,21 +30,21 @@ export function show(flow, _, signal) {
     body: [
       el(
         "div",
-        { class: "finder" },
-        el("label", { class: "unseen", for: input.id }, t("search.label")),
+        { class: "search-box" },
+        el("label", { class: "visually-hidden", for: input.id }, t("search.label")),
         el("div", { class: "input" }, icon("search"), input),
-        found.caption,
+        results.caption,
       ),
-      found.list,
-      found.under,
-      found.otherwise,
+      results.list,
+      results.below,
+      results.alternatives,
     ],
     back: start.step === "verifyExistingMember" ? () => flow.go(start.step, start) : undefined,
   };
 }
 
-/** The first page of all banks, which is asked for once. */
-export function popular(flow) {
+/** The first page of all banks, which is fetched once. */
+export function loadPopular(flow) {
   flow.popular ??= flow.api.get("/institutions?page=1");
   flow.popular.catch(() => {
     flow.popular = null;
@@ -52,7 +52,7 @@ export function popular(flow) {
   return flow.popular;
 }
 
-/** Goes to where an institution is signed in to, and tells the host that it was chosen. */
+/** Shows the sign-in of an institution, and posts the choice to the host. */
 export function choose(flow, institution) {
   const { code, guid, name, url } = institution;
   flow.post("connect/selectedInstitution", { code, guid, name, url: url ?? "" });
@@ -81,11 +81,11 @@ function searchBox(t, list, search) {
     search();
   }
 
-  for (const place of [input, list]) place.addEventListener("keydown", (event) => moveFocus(event, input, list));
+  for (const element of [input, list]) element.addEventListener("keydown", (event) => moveFocus(event, input, list));
   return input;
 }
 
-/** Up, down, home and end walk from the box through the list; Tab works as everywhere. */
+/** The arrow keys, Home and End move between the search field and the list. */
 function moveFocus(event, input, list) {
   const banks = [...list.querySelectorAll("button")];
   const at = banks.indexOf(document.activeElement);
@@ -96,31 +96,31 @@ function moveFocus(event, input, list) {
   else banks[to]?.focus();
 }
 
-/** What is found, with a caption above and what there is to say or do below. */
+/** The results, with a caption above and messages or buttons below. */
 function createResults(flow) {
   const { t, api } = flow;
   const caption = el("p", { class: "caption", id: "caption" }, t("loading"));
   const list = el("ul", { class: "banks", "aria-busy": "true" }, Array.from({ length: SKELETON_ROWS }, skeleton));
-  const under = el("div", { class: "under" });
-  // Not before the list is there, whose length it stands below.
-  const otherwise = actions(
-    flow.start.microdeposits_enabled && button(t("search.by_numbers"), () => flow.go("microdeposits"), "quiet"),
+  const below = el("div", { class: "after-results" });
+  // Hidden until the list has its length, so that the buttons do not move.
+  const alternatives = actions(
+    flow.start.microdeposits_enabled && button(t("search.by_numbers"), () => flow.go("microdeposits"), "tertiary"),
   );
-  otherwise.hidden = true;
+  alternatives.hidden = true;
 
-  /** @param {AbortSignal} signal ends when something else is looked for */
+  /** @param {AbortSignal} signal is aborted by the next search */
   function find(query, signal) {
     const isRouting = /^\d+$/.test(query);
     if (isRouting && query.length !== ROUTING_DIGITS) {
       list.setAttribute("aria-busy", "false");
       caption.textContent = t("search.routing_hint");
     } else {
-      // One letter says nothing yet.
-      flow.run(signal, () => look(query.length > 1 ? query : "", isRouting, signal));
+      // A single letter is not searched for.
+      flow.run(signal, () => search(query.length > 1 ? query : "", isRouting, signal));
     }
   }
 
-  async function look(query, isRouting, signal) {
+  async function search(query, isRouting, signal) {
     if (query) {
       await pause(DEBOUNCE_MS, signal);
       flow.post("connect/institutionSearch", { query });
@@ -128,17 +128,17 @@ function createResults(flow) {
     list.setAttribute("aria-busy", "true");
     caption.textContent = t("loading");
     const filter = new URLSearchParams(query && { [isRouting ? "routing_number" : "search_name"]: query });
-    const page = query ? await fetchPage(filter, 1, signal) : await popular(flow);
+    const page = query ? await fetchPage(filter, 1, signal) : await loadPopular(flow);
     signal.throwIfAborted();
     list.setAttribute("aria-busy", "false");
     list.replaceChildren();
-    otherwise.hidden = false;
+    alternatives.hidden = false;
     const isEmpty = !page.institutions.length;
     caption.textContent = query ? t("search.results") : t(isEmpty ? "search.none" : "search.popular");
     if (query) flow.announce(count(flow, page));
     if (!isEmpty) add(page, filter, signal);
-    else if (query) under.replaceChildren(notice("info", t("search.nothing", { query }), t("search.nothing_text")));
-    else under.replaceChildren(notice("info", null, t("search.none_text")));
+    else if (query) below.replaceChildren(notice("info", t("search.nothing", { query }), t("search.nothing_text")));
+    else below.replaceChildren(notice("info", null, t("search.none_text")));
   }
 
   function fetchPage(filter, number, signal) {
@@ -149,7 +149,7 @@ function createResults(flow) {
   function add({ institutions, page, total_pages: pages }, filter, signal) {
     const rows = institutions.map((institution) => el("li", {}, bankRow(institution, () => choose(flow, institution))));
     list.append(...rows);
-    under.replaceChildren(...(page < pages ? [actions(button(t("search.more"), more, "secondary"))] : []));
+    below.replaceChildren(...(page < pages ? [actions(button(t("search.more"), more, "secondary"))] : []));
     return rows;
 
     function more({ target }) {
@@ -161,16 +161,16 @@ function createResults(flow) {
     }
   }
 
-  return { caption, list, under, otherwise, find };
+  return { caption, list, below, alternatives, find };
 }
 
 function count({ t, boot }, { institutions: { length }, total_pages: pages }) {
   if (pages > 1) return t("search.many");
-  // None is one of them in French.
+  // In French, zero takes the singular.
   const isOne = new Intl.PluralRules(boot.locale).select(length) === "one";
   return t(isOne ? "search.one" : "search.count", { count: length });
 }
 
 function skeleton() {
-  return el("li", { class: "bank skeleton", "aria-hidden": "true" }, el("span", { class: "picture" }), el("span", {}));
+  return el("li", { class: "bank skeleton", "aria-hidden": "true" }, el("span", { class: "logo" }), el("span", {}));
 }
