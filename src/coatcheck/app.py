@@ -31,6 +31,7 @@ from coatcheck.grants.widget_sessions import WidgetSessions
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.members import Members
 from coatcheck.members.oauth import OAuth
+from coatcheck.members.widget_links import WidgetLinks
 from coatcheck.micro_deposits.micro_deposits import MicroDeposits
 from coatcheck.vault.keys import Keyring, MasterKeys, open_keyring
 from coatcheck.vault.vault import Vault
@@ -57,6 +58,7 @@ class Services:
     access: Access
     api_keys: ApiKeys
     links: Links
+    widget_links: WidgetLinks
     widget_sessions: WidgetSessions
     clients: Clients
     processors: Processors
@@ -122,6 +124,7 @@ def _assemble(
         access=Access(clock, keyring.hash_key, vault),
         api_keys=api_keys,
         links=links,
+        widget_links=WidgetLinks(settings, vault, links),
         widget_sessions=widget_sessions,
         clients=Clients(settings, clock, vault, journal, api_keys),
         processors=Processors(clock, journal, api_keys),

@@ -15,6 +15,8 @@ from coatcheck.errors import InvalidRequest
 ACCOUNT_NUMBER_DIGITS = range(4, 18)
 """The lengths of account numbers in ACH entries (Nacha: DFI account number, 17 characters)."""
 MAX_NAME_CHARACTERS = 1000
+STORABLE = r"^[^\x00]*$"
+"""A pattern for text that PostgreSQL can store: without the NUL character."""
 EMAIL = re.compile(r"[!-?A-~]+@[!-?A-~]+")
 JOINERS = frozenset("\u200c\u200d")
 """Invisible characters that Persian and Indic names, and emoji, need."""

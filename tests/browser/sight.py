@@ -18,7 +18,8 @@ CUT_OFF = """() => {
   for (const element of document.body.querySelectorAll("*:not(svg *, noscript)")) {
     const { left, right, width, height } = element.getBoundingClientRect();
     const { overflowX, overflowY, visibility } = getComputedStyle(element);
-    if (!width || !height || visibility === "hidden" || element.closest(".visually-hidden, [aria-hidden=true]")) continue;
+    if (!width || !height || visibility === "hidden") continue;
+    if (element.closest(".visually-hidden, [aria-hidden=true]")) continue;
     if (left < -0.5 || right > edge + 0.5) found.push(`${name(element)} reaches beyond the edge`);
     if (element.localName === "input" || element.localName === "svg") continue;
     const { scrollWidth, clientWidth, scrollHeight, clientHeight } = element;

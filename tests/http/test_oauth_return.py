@@ -11,14 +11,15 @@ import pytest
 
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
-from coatcheck.directory.client_rows import put_widget_look
+from coatcheck.directory.client_rows import put_widget_look, set_client_disabled
 from coatcheck.errors import InvalidRequest
 from coatcheck.members.return_target import ReturnTarget
+from coatcheck.model.members import find_member
 from coatcheck.model.widgets import WidgetLook
 from coatcheck.worker import run_maintenance
 from tests.api_client import Api, refusal
 from tests.factories import Keyed, make_client
-from tests.widget_client import open_page
+from tests.widget_client import link, open_page
 
 OAUTH = {"member": {"institution_code": "mxcu_oauth", "credentials": [], "is_oauth": True}}
 
@@ -354,6 +355,40 @@ async def test_what_the_window_was_for_may_be_gone_or_disabled_by_the_time_of_re
 
     for spoil in ("member", "user", "disabled"):
         assert (await returned(spoil)).status_code == 410, spoil
+
+
+@pytest.mark.parametrize("disabled", ["user", "client"])
+async def test_a_window_ends_when_its_user_or_client_is_disabled(
+    services: Services, http: httpx.AsyncClient, disabled: str
+) -> None:
+    api = Api(http, services, await make_client(services))
+    user = await api.create_user()
+    guid, window = await begin(api, user)
+    back = await decide(api, window)
+    if disabled == "user":
+        await api.put(f"/users/{user}", json={"user": {"is_disabled": True}})
+    else:
+        async with services.db.transaction() as connection:
+            await set_client_disabled(connection, api.caller.guid, True)
+    assert (await http.get(back)).status_code == 410
+    async with services.db.connection() as connection:
+        assert (await find_member(connection, user, guid)).connection_status == "PENDING"
+
+
+async def test_a_widget_link_completes_no_sign_in_and_stays_usable(api: Api, user: str) -> None:
+    url = await link(api, user)
+    secret = urlsplit(url).path.rpartition("/")[2]
+    for query in ({"state": secret, "code": "x"}, {"state": secret, "error": "access_denied"}):
+        assert (await api.http.get("/oauth/callback", params=query)).status_code == 410
+    assert (await api.http.get(url)).status_code == 200
+
+
+async def test_the_state_of_a_sign_in_opens_no_widget_and_stays_usable(api: Api, user: str) -> None:
+    _, window = await begin(api, user)
+    back = await decide(api, window)
+    (state,) = parse_qs(urlsplit(back).query)["state"]
+    assert (await api.http.get(f"/md/connect/{state}")).status_code == 410
+    assert (await api.http.get(back)).status_code == 200
 
 
 async def test_a_used_window_leaves_no_secret_behind(api: Api, user: str) -> None:

@@ -1,16 +1,20 @@
-"""What the widget's page asks when a bank asks: questions, accounts, its own sign-in, two amounts."""
+"""The requests of the widget's page: challenges, accounts, sign-in windows, micro-deposits, unusable text."""
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
+from coatcheck.text import STORABLE
+from coatcheck.widget import bodies
 from coatcheck.worker import build_worker
-from tests.api_client import Api
-from tests.widget_client import DEPOSIT, Page, answer, decide, jobs_of, oauth, open_page, signing_in
+from tests.api_client import LOGIN, PASSWORD, Api
+from tests.widget_client import CORRECT, DEPOSIT, Page, answer, decide, jobs_of, oauth, open_page, signing_in
 
 # --- questions of the bank -----------------------------------------------------------------------------
 
@@ -321,3 +325,68 @@ async def test_a_routing_number_is_checked_before_it_is_used(api: Api, user: str
     known = await page.get("/routing_numbers/111111111")
     assert known["blocked_routing_number"]["reason_name"] == "IAV_PREFERRED"
     assert known["institution"]["code"] == "mxbank"
+
+
+# --- text that cannot be stored ---
+
+FIELDS = {
+    ("POST", "/members"): {
+        "institution_guid": "mxbank",
+        "credentials": [{"guid": LOGIN, "value": "ann"}, {"guid": PASSWORD, "value": "correct"}],
+    },
+    ("PUT", "/members/{member}"): CORRECT,
+    ("PUT", "/members/{member}/mfa"): {"credentials": [{"guid": "CRD-1", "value": "correct"}]},
+    ("POST", "/members/{member}/account_selection"): {"account_guid": "ACT-1"},
+    ("POST", "/micro_deposits"): DEPOSIT,
+    ("PUT", "/micro_deposits/MIC-1/verify"): {"deposit_amount_1": "03", "deposit_amount_2": "15"},
+}
+"""A body for each route that takes text."""
+
+
+def with_nul(value: Any) -> Iterator[Any]:
+    """The value once for each text in it, with a NUL character in that text."""
+    match value:
+        case str():
+            yield value[:1] + "\0" + value[1:]
+        case dict():
+            for key, each in value.items():
+                yield from ({**value, key: changed} for changed in with_nul(each))
+        case list():
+            for index, each in enumerate(value):
+                yield from ([*value[:index], changed, *value[index + 1 :]] for changed in with_nul(each))
+
+
+async def test_a_nul_character_in_any_field_is_a_bad_request(api: Api, user: str) -> None:
+    page = await open_page(api, user, mode="verification")
+    member = await page.connect()
+    for (method, path), body in FIELDS.items():
+        changed = list(with_nul(body))
+        assert changed
+        for each in changed:
+            refusal = await page.refused(method, path.replace("{member}", member["guid"]), each)
+            assert refusal == (400, "invalid_request"), (method, path, each)
+
+
+def test_every_text_of_a_body_refuses_a_nul_character() -> None:
+    texts = [
+        (body.__name__, each.name)
+        for body in all_bodies(bodies.Body)
+        for each in msgspec.inspect.type_info(body).fields
+        if takes_nul(each.type)
+    ]
+    assert texts == []
+
+
+def all_bodies(body: type[bodies.Body]) -> list[type[bodies.Body]]:
+    return [each for child in body.__subclasses__() for each in (child, *all_bodies(child))]
+
+
+def takes_nul(node: msgspec.inspect.Type) -> bool:
+    match node:
+        case msgspec.inspect.StrType(pattern=pattern):
+            return pattern != STORABLE
+        case msgspec.inspect.UnionType(types=types):
+            return any(map(takes_nul, types))
+        case msgspec.inspect.Metadata(type=inner):
+            return takes_nul(inner)
+    return False

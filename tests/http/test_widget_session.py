@@ -150,7 +150,7 @@ async def test_every_route_is_closed_to_who_has_no_session_and_to_other_methods(
         (b"[]", (400, "invalid_request")),
         (b'{"institution_guid": 7}', (400, "invalid_request")),
         (b'{"institution_guid": "INS-none"}', (404, "not_found")),
-        (b'{"institution_guid": "\\u0000"}', (404, "not_found")),
+        (b'{"institution_guid": "\\u0000"}', (400, "invalid_request")),
         (b"[" * 60_000, (400, "invalid_request")),
         (b" " * 70_000, (413, "content_too_large")),
     ],

@@ -3,19 +3,14 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import msgspec
-
 from coatcheck.app import Services
 from coatcheck.audit.entries import Entry
 from coatcheck.connectors.contract import JobKind
 from coatcheck.db.database import Connection
-from coatcheck.errors import NotFound
-from coatcheck.grants.links import Link, LinkKind
 from coatcheck.grants.widget_sessions import WidgetSession
-from coatcheck.http.widget_link import WidgetOptions
+from coatcheck.members.widget_links import WidgetOptions
 from coatcheck.model.clients import find_client
 from coatcheck.model.widgets import WidgetLook, widget_look
-from coatcheck.vault.vault import SecretKind, WorkerReader
 from coatcheck.widget.handlers import start
 from coatcheck.widget.i18n import choose_locale
 from coatcheck.widget.page_texts import page_texts
@@ -57,12 +52,13 @@ async def open_link(
         NotFound: the link is unknown, expired or used, or its user or client was deleted.
         InvalidToken: its user or client is disabled.
     """
-    link = await services.links.open(connection, LinkKind.WIDGET, secret)
-    sealed = await _options(services, connection, link)
-    options = msgspec.json.decode(sealed, type=WidgetOptions)
-    locale = choose_locale(options.locale, accept_language)
+    opened = await services.widget_links.open(connection, secret)
+    link, options = opened.link, opened.options
     session, token = await services.widget_sessions.start(
-        connection, link, options=sealed.decode(), locale=locale
+        connection,
+        link,
+        options=options.encode().decode(),
+        locale=choose_locale(options.locale, accept_language),
     )
     await services.journal.record(
         connection,
@@ -77,21 +73,6 @@ async def open_link(
     look = await widget_look(connection, link.client_guid)
     boot = await _boot(services, connection, session, token=token, look=look, static=static)
     return Opened(boot, options.color_scheme, look)
-
-
-async def _options(services: Services, connection: Connection, link: Link) -> bytes:
-    """What the client asked for, which is deleted from the vault."""
-    sealed = await services.vault.disclose_secret(
-        connection,
-        owner_guid=link.user_guid,
-        record_guid=link.guid,
-        kind=SecretKind.LINK,
-        reader=WorkerReader(link.guid, link.client_guid),
-    )
-    if sealed is None:
-        raise NotFound
-    await services.vault.delete(connection, owner_guid=link.user_guid, record_guid=link.guid)
-    return sealed
 
 
 async def _boot(

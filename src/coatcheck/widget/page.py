@@ -22,7 +22,7 @@ from coatcheck.http.compression import COMPRESSED
 from coatcheck.http.headers import Policy, page_headers
 from coatcheck.http.message_page import message
 from coatcheck.http.static_files import StaticFolder
-from coatcheck.http.widget_link import PATH
+from coatcheck.members.widget_links import OPEN_PATH
 from coatcheck.widget.i18n import choose_locale, translate
 from coatcheck.widget.messages import LINK_EXPIRED, NO_SCRIPT, TITLE, UNAVAILABLE
 from coatcheck.widget.modules import preloaded
@@ -43,7 +43,7 @@ def page_routes(services: Services, static: StaticFolder) -> list[BaseRoute]:
     answer = partial(_answer, services, static.base, modules)
     return [
         Route(path, answer, methods=["GET"], middleware=COMPRESSED)
-        for path in (f"{PATH}{{secret}}", PATH.rstrip("/"))
+        for path in (f"{OPEN_PATH}{{secret}}", OPEN_PATH.rstrip("/"))
     ]
 
 

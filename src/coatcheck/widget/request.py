@@ -13,7 +13,7 @@ from coatcheck.connectors.contract import JobKind
 from coatcheck.db.database import Connection
 from coatcheck.errors import ConsentRequired, InvalidRequest
 from coatcheck.grants.widget_sessions import WidgetSession
-from coatcheck.http.widget_link import WidgetOptions
+from coatcheck.members.widget_links import WidgetOptions
 from coatcheck.model.clients import Client, find_client
 from coatcheck.model.members import Member, find_member
 from coatcheck.model.users import User, find_user
@@ -34,7 +34,7 @@ class WidgetRequest:
 
     @cached_property
     def options(self) -> WidgetOptions:
-        return msgspec.json.decode(self.session.options, type=WidgetOptions)
+        return WidgetOptions.decode(self.session.options)
 
     @property
     def is_for_verification(self) -> bool:

@@ -17,8 +17,8 @@ from coatcheck.api.schemas.widgets import (
 )
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import InvalidRequest, NotFound
-from coatcheck.http.widget_link import WidgetOptions, create_widget_url
 from coatcheck.members.return_target import ReturnTarget
+from coatcheck.members.widget_links import WidgetOptions
 from coatcheck.model.members import find_member
 from coatcheck.model.micro_deposits import find_micro_deposit
 from coatcheck.model.users import User
@@ -33,18 +33,16 @@ async def request_url(request: ApiRequest) -> WidgetResponseBody:
     if fields.widget_type != CONNECT:
         raise InvalidRequest(f"widget_type must be {CONNECT}; no other widget is available.")
     user = await request.readable_user()
-    url = await create_widget_url(
-        request.services, request.connection, user, await _options(request, user, fields)
-    )
+    options = await _options(request, user, fields)
+    url = await request.services.widget_links.create_url(request.connection, user, options)
     return widget_body(widget_type=CONNECT, url=url, user_id=user.id)
 
 
 async def request_connect_url(request: ApiRequest) -> ConnectWidgetResponseBody:
     user = await request.readable_user()
     fields = parse(request.body, ConnectWidgetRequestBody).config
-    url = await create_widget_url(
-        request.services, request.connection, user, await _options(request, user, fields)
-    )
+    options = await _options(request, user, fields)
+    url = await request.services.widget_links.create_url(request.connection, user, options)
     return connect_widget_body(url=url, user_guid=user.guid)
 
 
@@ -55,15 +53,12 @@ async def _options(request: ApiRequest, user: User, fields: ConnectWidgetRequest
         NotFound: the institution does not exist, or the member or micro-deposit is not the user's.
         InvalidRequest: a value is not supported.
     """
-    mode = fields.mode or "aggregation"
-    is_verification = mode == "verification"
+    is_verification = fields.mode == "verification"
     include_transactions = (
         not is_verification if fields.include_transactions is None else fields.include_transactions
     )
     source = fields.oauth_referral_source or ("APP" if fields.is_mobile_webview else "BROWSER")
     return WidgetOptions(
-        widget_type=CONNECT,
-        mode=mode,
         kinds=_kinds(fields, is_verification=is_verification, include_transactions=include_transactions),
         include_transactions=include_transactions,
         background_aggregation_is_disabled=(

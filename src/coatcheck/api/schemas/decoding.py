@@ -16,11 +16,10 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, inspect
 
 from coatcheck.errors import InvalidRequest
+from coatcheck.text import STORABLE
 
 Body = TypeVar("Body", bound=Struct)
 
-# PostgreSQL stores no NUL character in text; the decoder itself refuses lone surrogates and bad UTF-8.
-STORABLE = r"^[^\x00]*$"
 Text: TypeAlias = Annotated[str, Meta(pattern=STORABLE)]
 Line: TypeAlias = Annotated[str, Meta(pattern=STORABLE, max_length=1000)]
 Guid: TypeAlias = Annotated[str, Meta(pattern=STORABLE, max_length=64)]

@@ -2,9 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated
-
-from msgspec import Meta, Struct
 
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import InvalidRequest
@@ -15,6 +12,7 @@ from coatcheck.model.jobs import find_job
 from coatcheck.model.members import Member, list_members
 from coatcheck.model.mx_codes import JOB_TYPE_IDS
 from coatcheck.widget import schemas
+from coatcheck.widget.bodies import JobBody, MemberBody, SelectionBody, Value, ValuesBody
 from coatcheck.widget.handlers.start import ALL_MEMBERS
 from coatcheck.widget.presenters import (
     load_context,
@@ -26,34 +24,6 @@ from coatcheck.widget.presenters import (
     supported_kinds,
 )
 from coatcheck.widget.request import WidgetRequest
-
-
-class Value(Struct, frozen=True):
-    """One credential or challenge, with what the user entered or chose."""
-
-    guid: Annotated[str, Meta(max_length=64)]
-    value: Annotated[str, Meta(max_length=4096)]
-
-    def __repr__(self) -> str:
-        return f"Value({self.guid})"
-
-
-class MemberBody(Struct, frozen=True):
-    institution_guid: Annotated[str, Meta(max_length=64)]
-    credentials: Annotated[tuple[Value, ...], Meta(max_length=50)] = ()
-    is_oauth: bool = False
-
-
-class ValuesBody(Struct, frozen=True):
-    credentials: Annotated[tuple[Value, ...], Meta(min_length=1, max_length=50)]
-
-
-class JobBody(Struct, frozen=True):
-    job_type: int | None = None
-
-
-class SelectionBody(Struct, frozen=True):
-    account_guid: Annotated[str, Meta(max_length=64)]
 
 
 async def list_(request: WidgetRequest) -> schemas.Members:

@@ -2,15 +2,13 @@
 
 import re
 from decimal import Decimal
-from typing import Annotated, Literal
-
-from msgspec import Meta, Struct
 
 from coatcheck import text
 from coatcheck.errors import InvalidRequest, JobNotSupported
 from coatcheck.model.micro_deposits import DepositAccount, MicroDeposit, find_micro_deposit
 from coatcheck.model.mx_codes import VERIFIABLE_ACCOUNT_TYPE_IDS
 from coatcheck.widget import schemas
+from coatcheck.widget.bodies import AccountBody, AmountsBody
 from coatcheck.widget.presenters import present_institution, present_micro_deposit
 from coatcheck.widget.request import WidgetRequest
 
@@ -19,24 +17,6 @@ CENTS, AMOUNT = re.compile(r"[0-9]{1,2}"), re.compile(r"[0-9]{0,6}\.[0-9]{1,2}")
 
 INVALID = schemas.BlockedRoutingNumber(reason=0, reason_name="INVALID")
 IAV_PREFERRED = schemas.BlockedRoutingNumber(reason=3, reason_name="IAV_PREFERRED")
-
-
-class AccountBody(Struct, frozen=True):
-    account_number: Annotated[str, Meta(max_length=40)]
-    routing_number: Annotated[str, Meta(max_length=20)]
-    account_type: Literal[1, 2]
-    account_name: Annotated[str, Meta(max_length=200)] | None = None
-    first_name: Annotated[str, Meta(max_length=200)] | None = None
-    last_name: Annotated[str, Meta(max_length=200)] | None = None
-    email: Annotated[str, Meta(max_length=320)] | None = None
-
-    def __repr__(self) -> str:
-        return "AccountBody(...)"
-
-
-class AmountsBody(Struct, frozen=True):
-    deposit_amount_1: Annotated[str, Meta(max_length=12)]
-    deposit_amount_2: Annotated[str, Meta(max_length=12)]
 
 
 async def create(request: WidgetRequest) -> schemas.MicroDepositAnswer:

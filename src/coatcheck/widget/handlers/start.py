@@ -1,9 +1,6 @@
 """The first step, and the user's consent."""
 
 from dataclasses import replace
-from typing import Literal
-
-from msgspec import Struct
 
 from coatcheck.connectors import contract
 from coatcheck.connectors.contract import JobKind
@@ -15,6 +12,7 @@ from coatcheck.model.paging import PageRequest
 from coatcheck.model.statuses import ConnectionStatus as Status
 from coatcheck.model.widgets import readers_of, widget_look
 from coatcheck.widget import schemas
+from coatcheck.widget.bodies import ConsentBody
 from coatcheck.widget.presenters import (
     load_context,
     present_institution,
@@ -36,10 +34,6 @@ SHARES = {
     JobKind.STATEMENT: ("accounts", "statements"),
 }
 """What each job shares."""
-
-
-class ConsentBody(Struct, frozen=True):
-    accepted: Literal[True]
 
 
 async def read(request: WidgetRequest) -> schemas.Start:

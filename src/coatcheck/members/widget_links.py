@@ -1,0 +1,97 @@
+"""Links to the widget. A link opens once, within `link_ttl`; the options that the client chose are sealed under it."""
+
+import json
+from dataclasses import asdict, dataclass, field
+
+from coatcheck.config import Settings
+from coatcheck.connectors.contract import JobKind
+from coatcheck.db.database import Connection
+from coatcheck.errors import NotFound
+from coatcheck.grants.links import Link, LinkKind, Links
+from coatcheck.members.return_target import ReturnTarget
+from coatcheck.model.users import User
+from coatcheck.vault.vault import SecretKind, Vault, WorkerReader
+
+OPEN_PATH = "/md/connect/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WidgetOptions:
+    """What the widget is opened for and how it looks, with every default applied."""
+
+    kinds: list[JobKind]
+    """The jobs of a member that is connected here, in order."""
+    include_transactions: bool
+    background_aggregation_is_disabled: bool
+    return_target: ReturnTarget
+    current_institution_code: str | None = None
+    current_member_guid: str | None = None
+    current_microdeposit_guid: str | None = None
+    update_credentials: bool = False
+    disable_institution_search: bool = False
+    iso_country_codes: list[str] = field(default_factory=list)
+    use_cases: list[str] | None = None
+    is_mobile_webview: bool = False
+    ui_message_version: int = 4
+    color_scheme: str = "light"
+    locale: str | None = None
+    callback_payload: str | None = None
+
+    def encode(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def decode(cls, encoded: bytes | str) -> "WidgetOptions":
+        fields = json.loads(encoded)
+        kinds = [JobKind(kind) for kind in fields.pop("kinds")]
+        return cls(kinds=kinds, return_target=ReturnTarget(**fields.pop("return_target")), **fields)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedLink:
+    link: Link
+    options: WidgetOptions
+
+
+class WidgetLinks:
+    def __init__(self, settings: Settings, vault: Vault, links: Links) -> None:
+        self._base_url = settings.base_url
+        self._vault = vault
+        self._links = links
+
+    async def create_url(self, connection: Connection, user: User, options: WidgetOptions) -> str:
+        """A URL that loads the widget for the user once."""
+        link, secret = await self._links.issue(
+            connection,
+            LinkKind.WIDGET,
+            client_guid=user.client_guid,
+            user_guid=user.guid,
+            member_guid=options.current_member_guid,
+        )
+        await self._vault.store_secret(
+            connection,
+            owner_guid=user.guid,
+            record_guid=link.guid,
+            kind=SecretKind.LINK,
+            value=options.encode(),
+        )
+        return f"{self._base_url}{OPEN_PATH}{secret}"
+
+    async def open(self, connection: Connection, secret: str) -> OpenedLink:
+        """Opens the link and deletes its options from the vault.
+
+        Raises:
+            NotFound: the link is unknown, expired or used, or its user was deleted.
+        """
+        link = await self._links.open(connection, LinkKind.WIDGET, secret)
+        encoded = await self._vault.disclose_secret(
+            connection,
+            owner_guid=link.user_guid,
+            record_guid=link.guid,
+            kind=SecretKind.LINK,
+            reader=WorkerReader(link.guid, link.client_guid),
+        )
+        if encoded is None:
+            raise NotFound
+        await self._vault.delete(connection, owner_guid=link.user_guid, record_guid=link.guid)
+        return OpenedLink(link, WidgetOptions.decode(encoded))
