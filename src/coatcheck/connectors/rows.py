@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from operator import attrgetter
-from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from coatcheck.connectors.records import (
@@ -32,14 +31,21 @@ MAX_AMOUNT = Decimal(10) ** 15
 """Exclusive, on either side of zero."""
 MAX_PDF_BYTES = 16 * 1024 * 1024
 
-KEYS = frozenset({"id", "account_id"})
 WORDS = {
     "status": frozenset({"POSTED", "PENDING"}),
     "type": frozenset({"CREDIT", "DEBIT"}),
 }
 """Of a transaction."""
 EXACT = frozenset(
-    {"account_number", "routing_number", "institution_number", "transit_number", "account_number_mask"}
+    {
+        "id",
+        "account_id",
+        "account_number",
+        "routing_number",
+        "institution_number",
+        "transit_number",
+        "account_number_mask",
+    }
 )
 """Text that must be right to the last character, so that it is refused where other text is cleaned."""
 _KEPT_CONTROLS = frozenset("\t\n")
@@ -76,7 +82,7 @@ def checked(row: Row) -> Row:
         _check_transaction(row)
     texts = fields.texts_of(row)
     together = "".join([text for text in texts if text])
-    if len(together) <= MAX_KEY and together.isprintable() and all(fields.keys_of(row)):
+    if len(together) <= MAX_KEY and together.isprintable() and "" not in fields.exact_of(row):
         return row
     changes: dict[str, Any] = {
         name: clean
@@ -112,8 +118,8 @@ def _check_size(name: str, value: Any) -> None:
 
 
 def _checked_text(name: str, value: str) -> str:
-    if name in KEYS or name in EXACT:
-        if not value or clean(value, MAX_KEY) != value:
+    if name in EXACT:
+        if not (0 < len(value) <= MAX_KEY and value.isprintable()):
             raise UnusableRow(name)
         return value
     return clean(value)
@@ -131,15 +137,16 @@ class _Fields:
     """The fields of a record, and functions that read several of a row at once: this runs for every row."""
 
     def __init__(self, record: type) -> None:
-        hints = {name: _plain(hint) for name, hint in get_type_hints(record).items()}
+        hints = {name: get_args(hint) or (hint,) for name, hint in get_type_hints(record).items()}
+        plain = {name: kinds[0] for name, kinds in hints.items()}
         self.names = tuple(each.name for each in dataclass_fields(record))
-        self.kinds = tuple((hints[name], NoneType) for name in self.names)
+        self.kinds = tuple(hints[name] for name in self.names)
         self.values_of = _reader(self.names)
-        self.texts = tuple(name for name in self.names if hints[name] is str)
+        self.texts = tuple(name for name in self.names if plain[name] is str)
         self.texts_of = _reader(self.texts)
-        self.sizes = tuple(name for name in self.names if hints[name] in {Decimal, datetime, bytes, int})
+        self.sizes = tuple(name for name in self.names if plain[name] in {Decimal, datetime, bytes, int})
         self.sizes_of = _reader(self.sizes)
-        self.keys_of = _reader(tuple(name for name in self.names if name in KEYS))
+        self.exact_of = _reader(tuple(name for name in self.names if name in EXACT))
 
 
 def _reader(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
@@ -147,13 +154,6 @@ def _reader(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
         return lambda _: ()
     read = attrgetter(*names)
     return read if len(names) > 1 else lambda row: (read(row),)
-
-
-def _plain(hint: Any) -> type:
-    kinds = [kind for kind in get_args(hint) if kind is not type(None)] or [hint]
-    (kind,) = kinds
-    assert isinstance(kind, type)
-    return kind
 
 
 _FIELDS = {
