@@ -115,6 +115,14 @@ async def test_what_is_no_answer_is_refused_and_loses_nothing(services):
     await home.answer(member, "correct")
 
 
+async def test_control_characters_are_no_part_of_an_answer(services):
+    home = await make_home(services)
+    member = await home.connected(password="challenge")
+    with pytest.raises(InvalidRequest, match="control characters"):
+        await home.answer(member, "cor\x00rect")
+    assert (await home.again(member)).connection_status == "CHALLENGED"
+
+
 async def test_who_was_not_asked_cannot_answer(services):
     home = await make_home(services)
     member = await home.connected()

@@ -1,6 +1,7 @@
 """Connecting, changing and disconnecting members."""
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
@@ -310,3 +311,43 @@ async def test_each_verb_leaves_a_trace_without_anything_personal(services):
     for action in ("member.created", "job.requested", "member.credentials_changed", "member.deleted"):
         assert f'"action":"{action}"' in said
     assert "a-login-name" not in said
+
+
+async def test_every_spelling_of_a_login_is_refused_or_one_member(services):
+    home = await make_home(services)
+    member = await home.connect("Ann Jos\u00e9", skip_aggregation=True)
+    for login in (
+        "Ann Jose\u0301",
+        " Ann Jos\u00e9",
+        "ann jos\u00e9\u00a0",
+        "ANN JOS\u00c9\t",
+        "Ann\x00 Jos\u00e9",
+    ):
+        with pytest.raises((DuplicateMember, InvalidRequest)):
+            await home.connect(login, skip_aggregation=True)
+    assert await home.rows("SELECT guid FROM member WHERE user_guid = %(user)s") == [(member.guid,)]
+
+
+@pytest.mark.parametrize("value", ["\x00", "pass\x00word", "pass\nword", "\x7f"])
+async def test_control_characters_are_no_part_of_a_credential(services, value):
+    home = await make_home(services)
+    with pytest.raises(InvalidRequest, match="control characters"):
+        await home.connect("mxuser", value)
+    with pytest.raises(InvalidRequest, match="control characters"):
+        await home.connect(value, WELL)
+    assert await home.rows("SELECT FROM member WHERE user_guid = %(user)s") == []
+
+
+async def test_a_password_is_sealed_as_it_was_entered(services):
+    home = await make_home(services)
+    password = " pa\u00a0ss\uff11 "
+    member = await home.connect("mxuser", password, skip_aggregation=True)
+    async with services.db.connection() as connection:
+        sealed = await services.vault.disclose_secret(
+            connection,
+            owner_guid=home.user.guid,
+            record_guid=member.guid,
+            kind=SecretKind.CREDENTIALS,
+            reader=WorkerReader("JOB-test"),
+        )
+    assert json.loads(sealed or b"")["PASSWORD"] == password

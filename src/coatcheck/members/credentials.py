@@ -7,6 +7,7 @@ from coatcheck.connectors.contract import Institution
 from coatcheck.crypto import keyed_hash
 from coatcheck.db.database import Connection
 from coatcheck.members.records import LockedMember
+from coatcheck.members.validation import login_field
 from coatcheck.vault.vault import SecretKind, Vault, WorkerReader
 
 
@@ -46,8 +47,7 @@ def login_hash(
 
     All OAuth logins have the same hash: a user has one OAuth member at an institution.
     """
-    first = institution.credentials[0].field_name if institution.credentials else "LOGIN"
     login = None
     if not institution.supports_oauth:
-        login = credentials.get("LOGIN", credentials.get(first, "")).casefold()
+        login = credentials.get(login_field(institution), "").casefold()
     return keyed_hash(index_key, "login", json.dumps([user_guid, institution.code, login]))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from coatcheck import text
 from coatcheck.connectors.contract import Institution, JobKind
 from coatcheck.errors import InvalidRequest, JobNotSupported
 from coatcheck.members.records import Challenge
@@ -47,28 +48,42 @@ def check_credentials(
 ) -> dict[str, str]:
     """The credentials by field name: the given values, and the current ones of the fields that are not given.
 
+    A login is stored in its canonical spelling; every other value is stored as it was entered.
+
     Args:
         institution: the institution whose fields they are.
         credentials: new values by credential guid.
         current: values by field name.
 
     Raises:
-        InvalidRequest: a guid is none of this institution's, or a field has no value.
+        InvalidRequest: a guid is none of this institution's, or a field has no value or one with control characters.
     """
     names = {field.guid: field.field_name for field in institution.credentials}
     if credentials.keys() - names.keys():
         raise InvalidRequest(f"{institution.name} has no such credential.")
-    values = {**current, **{names[guid]: value for guid, value in credentials.items()}}
+    login = login_field(institution)
+    given = {
+        names[guid]: text.login(value) if names[guid] == login else text.secret(value)
+        for guid, value in credentials.items()
+    }
+    values = {**current, **given}
     if missing := [field.label for field in institution.credentials if not values.get(field.field_name)]:
         raise InvalidRequest(f"{institution.name} needs: {', '.join(missing)}.")
     return {name: values[name] for name in names.values()}
+
+
+def login_field(institution: Institution) -> str:
+    """The name of the field that identifies the login: `LOGIN`, or else the first one."""
+    names = [field.field_name for field in institution.credentials]
+    return names[0] if names and "LOGIN" not in names else "LOGIN"
 
 
 def check_answers(challenges: Sequence[Challenge], answers: Sequence[tuple[str, str]]) -> dict[str, str]:
     """The answers by the key of their challenge; of an option, its value.
 
     Raises:
-        InvalidRequest: an answer is missing, unknown, given twice, or none of the options.
+        InvalidRequest: an answer is missing, unknown, given twice, or none of the options, or it contains control
+            characters.
     """
     given = dict(answers)
     if len(given) < len(answers) or given.keys() - {challenge.guid for challenge in challenges}:
@@ -85,7 +100,7 @@ def _value(challenge: Challenge, answer: str) -> str:
             return option.value
     if options:
         raise InvalidRequest(f"The answer is none of the options of: {challenge.label}")
-    return answer
+    return text.secret(answer)
 
 
 def why_not(status: ConnectionStatus | None) -> str:
