@@ -68,6 +68,25 @@ def name(text: str, field: str = "name") -> str:
     return "".join(_ascii_digit(character) for character in normalized)
 
 
+def identifier(text: str) -> str:
+    """An identifier that a client chooses and uses in URL paths: NFC.
+
+    Raises:
+        InvalidRequest: it contains a space, an invisible character, a digit of another script, or a character that
+            has a meaning in a URL.
+    """
+    normalized = unicodedata.normalize("NFC", text)
+    if any(
+        character in "/?#%\\"
+        or character.isspace()
+        or not character.isprintable()
+        or (character.isdecimal() and not character.isascii())
+        for character in normalized
+    ):
+        raise InvalidRequest("An id must not contain spaces, invisible characters, or any of / ? # % \\.")
+    return normalized
+
+
 def email(text: str) -> str:
     """An e-mail address: NFKC, without spaces around it. Addresses are ASCII (RFC 5321, without RFC 6531).
 

@@ -11,7 +11,7 @@ from coatcheck.api.schemas.decoding import (
     ChangeSchema,
     Currency,
     Guid,
-    Line,
+    Name,
     NonNegativeInt,
     RequestSchema,
     Text,
@@ -55,7 +55,7 @@ PropertyType: TypeAlias = Literal[
 
 
 class AccountRequestFields(RequestSchema, frozen=True, kw_only=True):
-    subtype: Line | UnsetType | None = field(name="account_subtype", default=UNSET)
+    subtype: Name | UnsetType | None = field(name="account_subtype", default=UNSET)
     apr: Decimal | UnsetType | None = UNSET
     apy: Decimal | UnsetType | None = UNSET
     available_balance: Decimal | UnsetType | None = UNSET
@@ -70,13 +70,13 @@ class AccountRequestFields(RequestSchema, frozen=True, kw_only=True):
     is_hidden: bool | UnsetType = UNSET
     loan_amount: Decimal | UnsetType | None = UNSET
     metadata: Text | UnsetType | None = UNSET
-    nickname: Line | UnsetType | None = UNSET
+    nickname: Name | UnsetType | None = UNSET
     original_balance: Decimal | UnsetType | None = UNSET
     property_type: PropertyType | UnsetType | None = UNSET
 
 
 class AccountCreateRequest(AccountRequestFields, frozen=True, kw_only=True):
-    name: Line
+    name: Name
     type: AccountType = field(name="account_type")
 
 
@@ -85,7 +85,7 @@ class AccountCreateRequestBody(RequestSchema, frozen=True, kw_only=True):
 
 
 class AccountUpdateRequest(AccountRequestFields, ChangeSchema, frozen=True, kw_only=True):
-    name: Line | UnsetType = UNSET
+    name: Name | UnsetType = UNSET
     type: AccountType | UnsetType = field(name="account_type", default=UNSET)
 
 

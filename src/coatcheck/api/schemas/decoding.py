@@ -7,7 +7,7 @@ numbers.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
@@ -15,16 +15,21 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, inspect
 
+from coatcheck import text
 from coatcheck.errors import InvalidRequest
-from coatcheck.text import STORABLE
 
 Body = TypeVar("Body", bound=Struct)
 
-Text: TypeAlias = Annotated[str, Meta(pattern=STORABLE)]
-Line: TypeAlias = Annotated[str, Meta(pattern=STORABLE, max_length=1000)]
-Guid: TypeAlias = Annotated[str, Meta(pattern=STORABLE, max_length=64)]
-# `$` alone also matches before a trailing line break.
-OwnId: TypeAlias = Annotated[str, Meta(pattern=r"^[^\x00-\x20\x7f/?#%\\]+(?!\n)$", max_length=255)]
+CANONICAL = "canonical"
+"""The key under which a type's `Meta.extra` has the function that returns the canonical value of `text`."""
+Text: TypeAlias = Annotated[str, Meta(pattern=text.STORABLE)]
+Line: TypeAlias = Annotated[str, Meta(pattern=text.STORABLE, max_length=1000)]
+Name: TypeAlias = Annotated[str, Meta(max_length=1000, extra={CANONICAL: text.name})]
+"""Text for people to read, on one line. The decoded value is canonical."""
+Email: TypeAlias = Annotated[str, Meta(max_length=1000, extra={CANONICAL: text.email})]
+"""An e-mail address or empty text. The decoded value is canonical."""
+Guid: TypeAlias = Annotated[str, Meta(pattern=text.STORABLE, max_length=64)]
+OwnId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255, extra={CANONICAL: text.identifier})]
 """An identifier that the client chooses; it is used in URL paths and in an index."""
 Currency: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")]
 NonNegativeInt: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -38,9 +43,19 @@ MIN_DECIMAL_EXPONENT = -8
 
 
 class RequestSchema(Struct, frozen=True, kw_only=True):
-    """A JSON object in a request. Decimals that do not fit a database column are refused."""
+    """A JSON object in a request. Decimals that do not fit a database column are refused.
+
+    Text of a type with a canonical form is replaced by it.
+    """
 
     def __post_init__(self) -> None:
+        for name, encoded, canonical in _canonical_fields(type(self)):
+            value = getattr(self, name)
+            if value and value is not UNSET:
+                try:
+                    msgspec.structs.force_setattr(self, name, canonical(value))
+                except InvalidRequest as error:
+                    raise ValueError(f"`{encoded}` is invalid: {error.problem}") from None
         for name, encoded in zip(self.__struct_fields__, self.__struct_encode_fields__, strict=True):
             value = getattr(self, name)
             if isinstance(value, Decimal) and not _is_storable(value):
@@ -57,6 +72,19 @@ class ChangeSchema(RequestSchema, frozen=True, kw_only=True):
         RequestSchema.__post_init__(self)
         if not given_fields(self):
             raise ValueError("it must contain at least one recognised field")
+
+
+@cache
+def _canonical_fields(schema: type[Struct]) -> tuple[tuple[str, str, Callable[[str], str]], ...]:
+    """The attribute and the key of each field that has a canonical form, and the function that returns it."""
+    info = inspect.type_info(schema)
+    assert isinstance(info, inspect.StructType)
+    return tuple(
+        (field.name, field.encode_name, each.extra[CANONICAL])
+        for field in info.fields
+        for each in (field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,))
+        if isinstance(each, inspect.Metadata) and each.extra and CANONICAL in each.extra
+    )
 
 
 def _is_storable(number: Decimal) -> bool:

@@ -12,7 +12,7 @@ from uuid import NAMESPACE_URL, uuid5
 from msgspec import UNSET, Struct, UnsetType, field
 from msgspec.structs import replace
 
-from coatcheck.api.schemas.decoding import Line, RequestSchema
+from coatcheck.api.schemas.decoding import Name, RequestSchema
 from coatcheck.api.schemas.encoding import Timestamp, to_schema, to_schemas
 from coatcheck.api.schemas.pagination import PaginationResponse, pagination
 from coatcheck.connectors.registry import ListedMerchant
@@ -33,7 +33,7 @@ class Include(StrEnum):
 
 
 class TransactionUpdateRequest(RequestSchema, frozen=True, kw_only=True):
-    description: Line
+    description: Name
 
 
 class TransactionUpdateRequestBody(RequestSchema, frozen=True, kw_only=True):

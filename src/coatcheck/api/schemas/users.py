@@ -4,7 +4,7 @@ from typing import Annotated, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from coatcheck.api.schemas.decoding import ChangeSchema, Line, RequestSchema, Text
+from coatcheck.api.schemas.decoding import ChangeSchema, Email, RequestSchema, Text
 from coatcheck.api.schemas.encoding import to_schema, to_schemas
 from coatcheck.api.schemas.pagination import PaginationResponse, pagination
 from coatcheck.model.paging import Page
@@ -16,7 +16,7 @@ UserId: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+(?!\n)$", max_l
 
 
 class UserRequest(ChangeSchema, frozen=True, kw_only=True):
-    email: Line | UnsetType | None = UNSET
+    email: Email | UnsetType | None = UNSET
     id: UserId | UnsetType | None = UNSET
     is_disabled: bool | UnsetType = UNSET
     metadata: Text | UnsetType | None = UNSET

@@ -1,5 +1,6 @@
 """The institutions that support what the session is for."""
 
+from coatcheck import text
 from coatcheck.connectors.contract import Institution
 from coatcheck.errors import InvalidRequest
 from coatcheck.model.paging import PageRequest, paginate
@@ -15,7 +16,7 @@ async def search(request: WidgetRequest) -> schemas.Institutions:
     """By a part of the name or by a routing number; without either, all. The most popular come first."""
     found = request.services.registry.search(
         request.query.get("search_name"),
-        routing_number=request.query.get("routing_number") or None,
+        routing_number=_routing_number(request),
         iso_country_codes=request.options.iso_country_codes,
         supports=request.options.kinds,
     )
@@ -40,8 +41,17 @@ def _find(request: WidgetRequest) -> Institution:
     return request.services.registry.find(request.path["institution"])
 
 
+def _routing_number(request: WidgetRequest) -> str | None:
+    """In canonical form. An incomplete number stays as it is: no institution has it."""
+    number = request.query.get("routing_number") or None
+    try:
+        return number and text.routing_number(number)
+    except InvalidRequest:
+        return number
+
+
 def _page_number(request: WidgetRequest) -> int:
-    text = request.query.get("page") or "1"
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:6]) <= LARGEST_PAGE):
+    number = request.query.get("page") or "1"
+    if not (number.isascii() and number.isdecimal() and 1 <= int(number[:6]) <= LARGEST_PAGE):
         raise InvalidRequest(f"page is a number from 1 to {LARGEST_PAGE}.")
-    return int(text)
+    return int(number)
