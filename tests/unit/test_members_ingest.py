@@ -163,6 +163,32 @@ async def test_an_account_the_bank_no_longer_shows_is_closed_and_opens_again_whe
     assert not (await field.accounts())["b"].is_closed
 
 
+async def test_an_account_that_a_partial_run_does_not_list_stays_open(field):
+    await field.bring_in((CHECKING, SAVINGS))
+    await field.bring_in((CHECKING,), finished=Finished(lists_all_accounts=False))
+    assert not any(account.is_closed for account in (await field.accounts()).values())
+
+
+async def test_pending_transactions_that_a_run_of_changes_does_not_list_stay(field):
+    pending = replace(COFFEE, status="PENDING")
+    await field.bring_in((CHECKING,), transactions=(pending, replace(COFFEE, id="t2")))
+    await field.bring_in((CHECKING,), finished=Finished(lists_all_transactions=False))
+    assert [row[0] for row in await field.home.rows(ROWS)] == ["t1", "t2"]
+
+
+async def test_what_the_institution_withdraws_is_deleted_from_the_member_s_accounts_alone(field):
+    await field.bring_in((CHECKING, SAVINGS), transactions=(COFFEE, replace(COFFEE, account_id="b")))
+    other = Field(field.home, await field.home.connect("other", skip_aggregation=True), field.ingester)
+    await other.bring_in((CHECKING,), transactions=(COFFEE,))
+    await field.bring_in((CHECKING, SAVINGS), removed=[("a", "t1"), ("unknown", "t1"), ("b", "unknown")])
+    left = await field.home.rows(
+        """SELECT t.member_guid, a.id FROM transaction t
+           JOIN account a ON a.user_guid = t.user_guid AND a.guid = t.account_guid
+           WHERE t.user_guid = %(user)s"""
+    )
+    assert sorted(left) == sorted([(field.member.guid, "b"), (other.member.guid, "a")])
+
+
 async def test_a_manual_account_is_left_alone(field):
     await field.bring_in((CHECKING,))
     async with field.home.services.db.transaction() as connection:

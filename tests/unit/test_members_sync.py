@@ -5,18 +5,20 @@ import json
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from typing import ClassVar
 
 import pytest
 from structlog.testing import capture_logs
 
 from coatcheck.app import build
-from coatcheck.connectors.contract import JobKind
+from coatcheck.connectors.contract import Connector, CredentialField, Institution, JobKind
 from coatcheck.db.database import Database
-from coatcheck.errors import ConstraintNotMet, Unavailable
+from coatcheck.errors import ConstraintNotMet, NotFound, Unavailable
 from coatcheck.jobs.tasks import cancel_tasks
 from coatcheck.members import job_rows
 from coatcheck.vault.vault import SecretKind
 from coatcheck.worker import build_worker, run_pending
+from tests.connector_setup import announced
 from tests.member_setup import clear_jobs, make_home, until
 
 JOBS = """SELECT state, attempt, claims, outcome, reason FROM member_job
@@ -247,6 +249,69 @@ async def test_a_connectors_own_mistake_ends_its_job_and_says_nothing_of_the_cre
     assert "connector.failed" in {entry["event"] for entry in logs}
     assert "a-secret" not in str(logs)
     assert "a-secret" not in str(await home.rows(JOBS))
+
+
+class Careless(Connector):
+    """Puts what the institution sent into its exceptions."""
+
+    error: ClassVar[Exception]
+
+    def institutions(self):
+        fields = [
+            CredentialField(f"CRD-careless-{name}", name, "TEXT", name, order)
+            for order, name in enumerate(("LOGIN", "PASSWORD"))
+        ]
+        return [
+            Institution("careless", "INS-careless", "Careless", "https://x.example", credentials=(*fields,))
+        ]
+
+    async def run(self, session):
+        raise self.error from ValueError(session.credentials["PASSWORD"])
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ValueError("a-secret answer"), "FAILED"),
+        (KeyError("a-secret answer"), "FAILED"),
+        (NotFound("a-secret answer"), "FAILED"),
+        (AssertionError("a-secret answer"), "FAILED"),
+        (RecursionError("a-secret answer"), "FAILED"),
+        (TimeoutError("a-secret answer"), "DELAYED"),
+    ],
+    ids=lambda each: type(each).__name__ if isinstance(each, Exception) else each,
+)
+async def test_the_log_of_an_unknown_failure_never_holds_the_exception_s_text(
+    settings, clock, tmp_path, monkeypatch, error, status
+):
+    monkeypatch.setattr(Careless, "error", error, raising=False)
+    monkeypatch.syspath_prepend(announced(tmp_path, "careless", Careless))
+    async with build(replace(settings, connectors=("careless",)), clock) as services:
+        home = await make_home(services)
+        member = await home.connect("a-secret-login", "a-secret-password", institution="careless")
+        with capture_logs() as logs:
+            await run_pending(services)
+        assert (await home.again(member)).connection_status == status
+        expected = [] if status == "DELAYED" else [type(error).__name__]
+        assert [entry["error"] for entry in logs if entry["event"] == "connector.failed"] == expected
+        assert "a-secret" not in str(logs)
+        assert "a-secret" not in str(await home.rows(JOBS))
+
+
+@pytest.mark.parametrize("kind", JobKind)
+async def test_a_job_after_a_merge_that_brings_the_merged_account_again_ends_connected(services, kind):
+    home = await make_home(services)
+    member = await home.connected()
+    rows = "SELECT guid, id FROM account WHERE user_guid = %(user)s ORDER BY guid"
+    (kept, _), (other, merged_id), *rest = await home.rows(rows)
+    async with services.db.transaction() as connection:
+        await services.accounts.merge(connection, home.user, [kept, other], actor=home.client.guid)
+    member = await home.done(member, kind)
+    assert (member.connection_status, member.is_being_aggregated) == ("CONNECTED", False)
+    assert (await home.rows(JOBS))[-1][3] == "CONNECTED"
+    accounts = await home.rows(rows)
+    assert [guid for guid, _ in accounts] == [kept, *(guid for guid, _ in rest)]
+    assert merged_id not in [id for _, id in accounts]
 
 
 async def test_what_cannot_be_kept_ends_its_job_at_once_and_keeps_nothing_of_it(services):
