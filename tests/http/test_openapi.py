@@ -61,6 +61,18 @@ def test_every_part_of_a_path_is_a_parameter_of_it() -> None:
         assert len(names) == len(set(names))
 
 
+def test_the_document_has_the_path_the_statuses_and_the_versions_of_each_route() -> None:
+    for route in ROUTES:
+        operation = DOCUMENT["paths"][route.path][route.method.lower()]
+        statuses = {str(status) for status in (route.status, *route.other_statuses)}
+        assert operation["operationId"] == route.operation
+        assert operation["responses"].keys() == {*statuses, "default"}
+        versions = [
+            each["schema"]["enum"] for each in operation["parameters"] if each["name"] == "Accept-Version"
+        ]
+        assert versions == ([list(route.versions)] if Version.V20250224 in route.versions else [])
+
+
 def test_the_document_has_the_authentication_of_each_operation() -> None:
     security = {operation["operationId"]: operation["security"] for _, operation in operations()}
     assert security["createUser"] == [{"clientKey": []}]

@@ -17,7 +17,6 @@ import typer
 from coatcheck.api import endpoint as api
 from coatcheck.api import errors, query
 from coatcheck.api.routes.not_served import NOT_SERVED
-from coatcheck.api.routes.table import ROUTES
 from coatcheck.api.schemas.widgets import WidgetRequest
 from coatcheck.cli import main as cli
 from coatcheck.cli import serve
@@ -313,18 +312,6 @@ def test_every_option_of_a_widget_s_link_is_listed():
     assert {row[0].strip("`") for row in table(CLIENTS, "Request a link")} == set(
         WidgetRequest.__struct_fields__
     )
-
-
-def test_every_route_is_listed():
-    assert table(COMPATIBILITY, "What is served") == [
-        (
-            f"`{route.operation}`",
-            f"`{route.method} {route.path}`",
-            str(route.status),
-            "both" if len(route.versions) == 2 else route.versions[0],
-        )
-        for route in ROUTES
-    ]
 
 
 def test_what_is_not_served_is_listed_below_its_reason():

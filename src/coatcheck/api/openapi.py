@@ -121,7 +121,7 @@ def _parameters(route: Route) -> Iterator[Node]:
         yield _parameter("query", parameter)
     for parameter in route.headers:
         yield _parameter("header", parameter)
-    if Version.V20250224 in route.versions and route.answer:
+    if Version.V20250224 in route.versions:
         accept_version = Parameter("Accept-Version", "The version of the answer. The default is v20111101.")
         schema = {"type": "string", "enum": list(route.versions)}
         yield _parameter("header", accept_version) | {"schema": schema}

@@ -7,10 +7,8 @@ from urllib.parse import parse_qsl
 
 from coatcheck.api.versions import Version
 from coatcheck.app import Services
-from coatcheck.audit.entries import Entry
 from coatcheck.db.database import Connection
 from coatcheck.errors import InvalidRequest, UserDisabled
-from coatcheck.events.catalogue import Event
 from coatcheck.grants.secrets import PresentedSecret
 from coatcheck.model.clients import Client
 from coatcheck.model.users import User, find_user
@@ -120,17 +118,3 @@ class ApiRequest:
         if user.is_disabled:
             raise UserDisabled
         return user
-
-    async def record(
-        self, action: str, subject: str, event: Event | None = None, *, notify: bool = True
-    ) -> None:
-        """Records in the request's transaction what the client changed, and publishes the event.
-
-        Nothing is delivered where `notify` is False or the request has MX-Skip-Webhook.
-        """
-        await self.services.journal.record(
-            self.connection,
-            Entry(client_guid=self.client.guid, actor=self.client.guid, action=action, subject=subject),
-            event,
-            notify=notify and not self.skips_webhook,
-        )

@@ -38,6 +38,7 @@ PROCESSORS = Group(
             headers=(IDEMPOTENCY_KEY,),
             answer=AccessTokenResponse,
             in_transaction=False,
+            is_in_spec=False,
         ),
         Route(
             "POST",
@@ -51,6 +52,7 @@ PROCESSORS = Group(
             headers=(IDEMPOTENCY_KEY,),
             answer=LegacyAccessTokenResponse,
             in_transaction=False,
+            is_in_spec=False,
         ),
         Route(
             "GET",
@@ -86,6 +88,7 @@ PROCESSORS = Group(
             caller=Caller.TOKEN,
             query=PAGE,
             answer=ProcessorOwnerBody,
+            is_in_spec=False,
         ),
         Route(
             "GET",

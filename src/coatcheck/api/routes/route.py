@@ -62,6 +62,8 @@ class Route:
     """The HTTP status of a successful answer, unless the handler returns its own."""
     other_statuses: tuple[int, ...] = ()
     """Further successful statuses."""
+    is_in_spec: bool = True
+    """Whether MX's OpenAPI documents have this operation."""
     in_transaction: bool | None = None
     """Whether the handler runs in one transaction; by default every method except GET does."""
 

@@ -17,6 +17,7 @@ SERVER = Group(
             "The database is queried.",
             caller=Caller.ANYONE,
             answer=HealthResponse,
+            is_in_spec=False,
         ),
     ),
 )

@@ -63,6 +63,7 @@ TOKENS = Group(
             "Not in MX's API. The guid revokes the token.",
             query=TOKEN_FILTERS,
             answer=GrantsResponseBody,
+            is_in_spec=False,
         ),
         Route(
             "DELETE",
@@ -72,6 +73,7 @@ TOKENS = Group(
             "Revoke an access token",
             "Not in MX's API. Takes effect at once and cannot be undone.",
             status=204,
+            is_in_spec=False,
         ),
     ),
 )
