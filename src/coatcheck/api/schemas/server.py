@@ -5,3 +5,7 @@ from msgspec import Struct
 
 class HealthResponse(Struct, frozen=True):
     status: str = "ok"
+
+
+def health_body() -> HealthResponse:
+    return HealthResponse()
