@@ -1,7 +1,8 @@
 """What is read of accounts, in the database."""
 
 from coatcheck.app import Services
-from coatcheck.model.accounts import Account, accounts_of_member, verified_accounts
+from coatcheck.members.verified_accounts import verified_accounts
+from coatcheck.model.accounts import Account, accounts_of_member
 from coatcheck.model.users import User
 from tests.factories import make_account
 
