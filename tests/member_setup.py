@@ -119,10 +119,3 @@ async def make_home(services: Services, **user: Any) -> Home:
     made = await make_user(services, keyed, **user)
     async with services.db.connection() as connection:
         return Home(services, await find_client(connection, keyed.guid), made)
-
-
-async def clear_jobs(services: Services) -> None:
-    """Removes every job, member, micro-deposit and event."""
-    async with services.db.connection() as connection:
-        for table in ("member_job", "member", "micro_deposit", "event"):
-            await connection.execute(f"DELETE FROM {table}")

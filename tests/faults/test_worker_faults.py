@@ -19,11 +19,11 @@ from coatcheck.cli import embedded
 from coatcheck.clock import SystemClock
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import Unavailable
-from coatcheck.migrations.upgrade import upgrade
+from tests.databases import postgres
 from tests.member_setup import make_home, until
 from tests.processes import process
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.own_database]
 
 LEASE = 2
 PATIENCE = 60
@@ -40,10 +40,9 @@ SELECT (SELECT count(*) FROM account WHERE user_guid = %(user)s AND member_guid 
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory):
-    """A database of its own, as durable as a real one: it will be restarted the hard way."""
-    with embedded.database(tmp_path_factory.mktemp("faults") / "postgres") as url:
-        upgrade(url)
+def server_url():
+    """A server of this file's own, as durable as a real one, because a test makes it crash."""
+    with postgres(durable=True) as url:
         yield url
 
 
@@ -57,8 +56,6 @@ def clock():
 async def services(settings, clock):
     async with build(replace(settings, job_lease=timedelta(seconds=LEASE)), clock) as services:
         yield services
-        async with services.db.connection() as connection:  # no test inherits a bank that never answers
-            await connection.execute("DELETE FROM member")
 
 
 @pytest.fixture
@@ -224,13 +221,13 @@ def restart(url):
     """As after a crash: nobody is asked, nothing is written first, and the log is replayed."""
     directory = parse_qs(urlsplit(url).query)["host"][0]
     subprocess.run(
-        [str(embedded._program("pg_ctl")), "restart", "-m", "immediate", "-w", "-s", "-D", directory],
+        [str(embedded.program("pg_ctl")), "restart", "-m", "immediate", "-w", "-s", "-D", directory],
         check=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd="/",
-        **embedded._as_system_user(),
+        **embedded.as_system_user(),
     )
 
 

@@ -21,16 +21,13 @@ from coatcheck.members.outcome import JobFinisher
 from coatcheck.vault.vault import SecretKind
 from coatcheck.worker import WorkerServices, run_pending
 from tests.gated_bank import GatedBank
-from tests.member_setup import clear_jobs, make_home, until
+from tests.member_setup import make_home, until
 
 STATES = "SELECT state, attempt, claims FROM member_job WHERE user_guid = %(user)s ORDER BY created_at, guid"
 IMPATIENT = timedelta(seconds=0.5)
 
 
-@pytest.fixture(autouse=True)
-async def _no_jobs(services):
-    """A worker runs any client's jobs."""
-    await clear_jobs(services)
+pytestmark = pytest.mark.own_database
 
 
 @asynccontextmanager
@@ -109,7 +106,6 @@ async def test_a_hung_bank_delays_no_other(settings, clock):
             member = await home.connect("mxuser+no_tx")
             await until(has_status(home, member, "CONNECTED"), 3)
             assert await is_two(hung)
-        await hung.rows("DELETE FROM member WHERE user_guid = %(user)s")
 
 
 async def is_two(home):
@@ -132,7 +128,6 @@ async def test_what_takes_too_long_then_is_handed_over_at_once(services):
     async with working(services, IMPATIENT):
         await until(lambda: is_running(home))
     assert await home.rows(STATES) == [("queued", 1, 0)]
-    await home.rows("DELETE FROM member WHERE user_guid = %(user)s")
 
 
 async def test_jobs_that_wait_for_a_slot_are_left_to_others(settings, clock):

@@ -15,16 +15,13 @@ from coatcheck.members import job_leases, job_rows
 from coatcheck.model.jobs import JobState
 from coatcheck.worker import build_worker, run_pending
 from tests.factories import make_client
-from tests.member_setup import clear_jobs, make_home
+from tests.member_setup import make_home
 
 JOBS = "SELECT state, attempt, claims, outcome FROM member_job WHERE user_guid = %(user)s ORDER BY created_at, guid"
 BANK = "rooksbridge_bank"
 
 
-@pytest.fixture(autouse=True)
-async def _no_jobs(services):
-    """Claims take any client's jobs."""
-    await clear_jobs(services)
+pytestmark = pytest.mark.own_database
 
 
 async def claim(services, limit=1):

@@ -19,16 +19,13 @@ from coatcheck.members import job_rows
 from coatcheck.vault.vault import SecretKind
 from coatcheck.worker import build_worker, run_pending
 from tests.connector_setup import announced
-from tests.member_setup import clear_jobs, make_home, until
+from tests.member_setup import make_home, until
 
 JOBS = """SELECT state, attempt, claims, outcome, reason FROM member_job
           WHERE user_guid = %(user)s ORDER BY created_at, guid"""
 
 
-@pytest.fixture(autouse=True)
-async def _no_jobs(services):
-    """Claims take any client's jobs."""
-    await clear_jobs(services)
+pytestmark = pytest.mark.own_database
 
 
 async def claim(services, limit=1):
@@ -65,11 +62,10 @@ async def store_credentials(services, connection, member, values):
     )
 
 
-async def abandon(home, run):
+async def cancel(run):
     """Ends a run whose bank never answers."""
     run.cancel()
     await asyncio.gather(run, return_exceptions=True)
-    await home.rows("DELETE FROM member WHERE user_guid = %(user)s")
 
 
 async def test_nothing_is_saved_for_a_member_that_was_deleted_meanwhile(services):
@@ -107,7 +103,7 @@ async def test_a_run_stops_when_another_worker_holds_the_lease(settings, clock):
         stolen = await claim_one(home)
         await asyncio.wait_for(run, 3)
         assert (await home.rows(JOBS))[0][:2] == ("running", stolen.attempt)
-        await abandon(home, run)
+        await cancel(run)
 
 
 async def test_a_run_ends_when_the_bank_takes_longer_than_the_timeout(settings, clock):
@@ -149,7 +145,7 @@ async def test_a_lease_is_renewed_for_as_long_as_the_run_takes(settings, clock):
 
         await until(is_renewed)
         assert (await home.rows(JOBS))[0][:2] == ("running", 1)
-        await abandon(home, run)
+        await cancel(run)
 
 
 async def test_a_cancelled_run_releases_its_job_at_once_and_is_not_counted_against_it(services):
@@ -162,7 +158,6 @@ async def test_a_cancelled_run_releases_its_job_at_once_and_is_not_counted_again
         await run
     assert (await home.rows(JOBS))[0][:3] == ("queued", 1, 0)
     assert (await claim_one(home)).attempt == 2
-    await home.rows("DELETE FROM member WHERE user_guid = %(user)s")
 
 
 async def test_a_job_claimed_too_often_is_ended_with_a_reason(services, clock):

@@ -114,7 +114,7 @@ def _prepare(directory: Path) -> None:
 def _let_system_user_in(directory: Path) -> None:
     """Makes the system user, and lets it pass (not read) the directories above the program and the data."""
     wheel.ensure_user_exists(SYSTEM_USER)
-    for path in (_program("postgres"), directory):
+    for path in (program("postgres"), directory):
         for parent in path.parents:
             mode = parent.stat().st_mode
             if not mode & stat.S_IXOTH:
@@ -143,7 +143,8 @@ def _stop(directory: Path) -> None:
         _call("pg_ctl", "stop", "-w", "-s", "-m", mode, "-t", str(seconds), "-D", str(directory))
 
 
-def _program(name: str) -> Path:
+def program(name: str) -> Path:
+    """The path of one of PostgreSQL's programs."""
     return Path(wheel.POSTGRES_VERSIONS[wheel.TARGET_POSTGRES_VERSION]) / name
 
 
@@ -158,14 +159,15 @@ def _call(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     # Into a file, not a pipe: the server inherits it, and a pipe would only close when the server ends.
     with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
         answer = subprocess.run(  # noqa: S603 (our own wheel's program, our own arguments)
-            [str(_program(name)), *arguments],
-            check=False, stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd="/", **_as_system_user(),
+            [str(program(name)), *arguments],
+            check=False, stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd="/", **as_system_user(),
         )  # fmt: skip
         said.seek(0)
         return subprocess.CompletedProcess(answer.args, answer.returncode, stderr=said.read())
 
 
-def _as_system_user() -> Mapping[str, Any]:
+def as_system_user() -> Mapping[str, Any]:
+    """What `subprocess` needs to start a program as the user that owns the server; nothing unless we are root."""
     if os.geteuid() != 0:
         return {}
     entry = pwd.getpwnam(SYSTEM_USER)
