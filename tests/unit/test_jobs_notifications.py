@@ -6,11 +6,12 @@ import sys
 from contextlib import asynccontextmanager
 
 import psycopg
+import pytest
 
 from coatcheck.jobs import notifications
 from coatcheck.jobs.notifications import CHANNEL, listen, notify_workers
 from coatcheck.jobs.tasks import TaskKind, cancel_tasks
-from tests.member_setup import clear_jobs, make_home, until
+from tests.member_setup import make_home, until
 
 
 @asynccontextmanager
@@ -79,8 +80,8 @@ async def test_enqueuing_a_job_notifies_the_workers(services, url):
         assert heard == [None, TaskKind.MEMBER_JOB]
 
 
+@pytest.mark.own_database
 async def test_a_job_that_frees_a_slot_notifies_only_where_a_job_waits_for_it(services, url):
-    await clear_jobs(services)
     home = await make_home(services)
     await home.connect("first+no_tx")
     (first,) = await home.worker_services.scheduler.claim(1)
