@@ -6,7 +6,7 @@ from coatcheck import errors
 from coatcheck.members.status import (
     BACKGROUND,
     MAX_CREDENTIAL_FAILURES,
-    TRAITS,
+    STATUS_POLICIES,
     MemberEvent,
     status_after_failure,
     status_after_start,
@@ -14,32 +14,32 @@ from coatcheck.members.status import (
 )
 from coatcheck.model.statuses import ConnectionStatus
 
-#: status, then: the status while a new job is on its way (- where none may start), error?, read daily?, and the
+#: status, then: the status while a new job runs (- where none can start), read daily?, and the
 #: status after new credentials, after consent, after a refused consent and after an answer that is too late.
 #: A dash is "cannot happen".
 TABLE = """
-CREATED      CREATED      no   daily UPDATED RECONNECTED CREATED      -
-PREVENTED    -            yes  -     UPDATED RECONNECTED PREVENTED    -
-DENIED       RECONNECTED  yes  -     UPDATED RECONNECTED DENIED       -
-CHALLENGED   -            no   -     UPDATED RECONNECTED CHALLENGED   EXPIRED
-REJECTED     RECONNECTED  yes  -     UPDATED RECONNECTED REJECTED     -
-LOCKED       RECONNECTED  yes  -     UPDATED RECONNECTED LOCKED       -
-CONNECTED    CONNECTED    no   daily UPDATED RECONNECTED CONNECTED    -
-IMPEDED      RECONNECTED  yes  -     UPDATED RECONNECTED IMPEDED      -
-RECONNECTED  RECONNECTED  no   daily UPDATED RECONNECTED RECONNECTED  -
-DEGRADED     RECONNECTED  yes  daily UPDATED RECONNECTED DEGRADED     -
-DISCONNECTED RECONNECTED  yes  -     UPDATED RECONNECTED DISCONNECTED -
-DISCONTINUED -            yes  -     -       RECONNECTED DISCONTINUED -
-CLOSED       RECONNECTED  yes  -     UPDATED RECONNECTED CLOSED       -
-DELAYED      RECONNECTED  yes  daily UPDATED RECONNECTED DELAYED      -
-FAILED       RECONNECTED  yes  daily UPDATED RECONNECTED FAILED       -
-UPDATED      UPDATED      no   daily UPDATED RECONNECTED UPDATED      -
-DISABLED     RECONNECTED  yes  -     UPDATED RECONNECTED DISABLED     -
-IMPORTED     -            yes  -     UPDATED RECONNECTED IMPORTED     -
-RESUMED      RECONNECTED  no   -     UPDATED RECONNECTED RESUMED      -
-EXPIRED      RECONNECTED  yes  -     UPDATED RECONNECTED EXPIRED      -
-IMPAIRED     RECONNECTED  yes  -     UPDATED RECONNECTED IMPAIRED     -
-PENDING      -            no   -     -       CREATED     DENIED       -
+CREATED      CREATED      daily UPDATED RECONNECTED CREATED      -
+PREVENTED    -            -     UPDATED RECONNECTED PREVENTED    -
+DENIED       RECONNECTED  -     UPDATED RECONNECTED DENIED       -
+CHALLENGED   -            -     UPDATED RECONNECTED CHALLENGED   EXPIRED
+REJECTED     RECONNECTED  -     UPDATED RECONNECTED REJECTED     -
+LOCKED       RECONNECTED  -     UPDATED RECONNECTED LOCKED       -
+CONNECTED    CONNECTED    daily UPDATED RECONNECTED CONNECTED    -
+IMPEDED      RECONNECTED  -     UPDATED RECONNECTED IMPEDED      -
+RECONNECTED  RECONNECTED  daily UPDATED RECONNECTED RECONNECTED  -
+DEGRADED     RECONNECTED  daily UPDATED RECONNECTED DEGRADED     -
+DISCONNECTED RECONNECTED  -     UPDATED RECONNECTED DISCONNECTED -
+DISCONTINUED -            -     -       RECONNECTED DISCONTINUED -
+CLOSED       RECONNECTED  -     UPDATED RECONNECTED CLOSED       -
+DELAYED      RECONNECTED  daily UPDATED RECONNECTED DELAYED      -
+FAILED       RECONNECTED  daily UPDATED RECONNECTED FAILED       -
+UPDATED      UPDATED      daily UPDATED RECONNECTED UPDATED      -
+DISABLED     RECONNECTED  -     UPDATED RECONNECTED DISABLED     -
+IMPORTED     -            -     UPDATED RECONNECTED IMPORTED     -
+RESUMED      RECONNECTED  -     UPDATED RECONNECTED RESUMED      -
+EXPIRED      RECONNECTED  -     UPDATED RECONNECTED EXPIRED      -
+IMPAIRED     RECONNECTED  -     UPDATED RECONNECTED IMPAIRED     -
+PENDING      -            -     -       CREATED     DENIED       -
 """
 ROWS = [line.split() for line in TABLE.strip().splitlines()]
 STATUSES = [ConnectionStatus(row[0]) for row in ROWS]
@@ -51,15 +51,14 @@ def named(status: ConnectionStatus | None) -> str:
 
 def test_the_table_knows_all_22_statuses():
     assert len(STATUSES) == 22
-    assert set(STATUSES) == set(ConnectionStatus) == set(TRAITS)
+    assert set(STATUSES) == set(ConnectionStatus) == set(STATUS_POLICIES)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
 def test_each_status_allows_and_leads_to_what_the_table_says(row):
-    status, on_start, is_error, daily, credentials, consent, refusal, too_late = row
+    status, on_start, daily, credentials, consent, refusal, too_late = row
     status = ConnectionStatus(status)
     assert named(status_after_start(status)) == on_start
-    assert TRAITS[status].is_error is (is_error == "yes")
     assert (status in BACKGROUND) is (daily == "daily")
     assert named(transition(MemberEvent.CREDENTIALS_CHANGED, status)) == credentials
     assert named(transition(MemberEvent.OAUTH_COMPLETED, status)) == consent

@@ -1,4 +1,4 @@
-"""Which connection status follows which, and what each allows. Pure: rules only, no I/O.
+"""The state machine of a member's connection status. Pure.
 
          credentials                    oauth
              |                            |
@@ -8,15 +8,15 @@
              |                                                                         |
         [ the job ]--- asked ---> CHALLENGED --- answered ---> RESUMED --> [ the job ] |
              |                        |                                                |
-             |                        `--- too late ---> EXPIRED ----------------------+
+             |                        `--- not answered ---> EXPIRED ------------------+
              |--- succeeded ---> CONNECTED                                             |
-             |--- the bank's words: DENIED REJECTED LOCKED IMPEDED IMPAIRED            |
+             |--- a bank error: DENIED REJECTED LOCKED IMPEDED IMPAIRED                |
              |      DISCONNECTED CLOSED DELAYED FAILED, DEGRADED in the background ----+
-             |--- DENIED for the third time ---> PREVENTED     until new credentials come
-             |--- the institution went away ---> DISCONTINUED  for good
+             |--- DENIED for the third time ---> PREVENTED     until the credentials change
+             |--- the institution was discontinued ---> DISCONTINUED  for good
              `--- the user is disabled --------> DISABLED -----------------------------'
 
-A manual member has no status; IMPORTED is one that came from elsewhere and has yet to bring credentials.
+A manual member has no status. IMPORTED is a migrated member that has no credentials yet.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,7 +30,7 @@ from coatcheck.model.statuses import ConnectionStatus as Status
 __all__ = [
     "BACKGROUND",
     "MAX_CREDENTIAL_FAILURES",
-    "TRAITS",
+    "STATUS_POLICIES",
     "MemberEvent",
     "StatusPolicy",
     "status_after_failure",
@@ -39,74 +39,73 @@ __all__ = [
 ]
 
 MAX_CREDENTIAL_FAILURES = 3
-"""In a row; then nothing is tried until the credentials change (MX docs: PREVENTED)."""
+"""In a row. After that no job starts until the credentials change (MX docs: PREVENTED)."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusPolicy:
-    """What a status means for the next job."""
+    """Whether and how a member in a status can start a job."""
 
     on_start: Status | None
-    """The status while that job is on its way; None where none may start."""
-    is_error: bool = False
+    """The status while the job runs. None: no job can start."""
     in_background: bool = False
-    """Whether the member is read daily without anybody asking."""
+    """Whether the daily aggregation reads the member."""
 
 
-TRAITS: Mapping[Status, StatusPolicy] = MappingProxyType(
+STATUS_POLICIES: Mapping[Status, StatusPolicy] = MappingProxyType(
     {
         Status.CREATED: StatusPolicy(Status.CREATED, in_background=True),
-        Status.PREVENTED: StatusPolicy(None, is_error=True),
-        Status.DENIED: StatusPolicy(Status.RECONNECTED, is_error=True),
+        Status.PREVENTED: StatusPolicy(None),
+        Status.DENIED: StatusPolicy(Status.RECONNECTED),
         Status.CHALLENGED: StatusPolicy(None),
-        Status.REJECTED: StatusPolicy(Status.RECONNECTED, is_error=True),
-        Status.LOCKED: StatusPolicy(Status.RECONNECTED, is_error=True),
+        Status.REJECTED: StatusPolicy(Status.RECONNECTED),
+        Status.LOCKED: StatusPolicy(Status.RECONNECTED),
         Status.CONNECTED: StatusPolicy(Status.CONNECTED, in_background=True),
-        Status.IMPEDED: StatusPolicy(Status.RECONNECTED, is_error=True),
+        Status.IMPEDED: StatusPolicy(Status.RECONNECTED),
         Status.RECONNECTED: StatusPolicy(Status.RECONNECTED, in_background=True),
-        Status.DEGRADED: StatusPolicy(Status.RECONNECTED, is_error=True, in_background=True),
-        Status.DISCONNECTED: StatusPolicy(Status.RECONNECTED, is_error=True),
-        Status.DISCONTINUED: StatusPolicy(None, is_error=True),
-        Status.CLOSED: StatusPolicy(Status.RECONNECTED, is_error=True),
-        Status.DELAYED: StatusPolicy(Status.RECONNECTED, is_error=True, in_background=True),
-        Status.FAILED: StatusPolicy(Status.RECONNECTED, is_error=True, in_background=True),
+        Status.DEGRADED: StatusPolicy(Status.RECONNECTED, in_background=True),
+        Status.DISCONNECTED: StatusPolicy(Status.RECONNECTED),
+        Status.DISCONTINUED: StatusPolicy(None),
+        Status.CLOSED: StatusPolicy(Status.RECONNECTED),
+        Status.DELAYED: StatusPolicy(Status.RECONNECTED, in_background=True),
+        Status.FAILED: StatusPolicy(Status.RECONNECTED, in_background=True),
         Status.UPDATED: StatusPolicy(Status.UPDATED, in_background=True),
-        Status.DISABLED: StatusPolicy(Status.RECONNECTED, is_error=True),
-        Status.IMPORTED: StatusPolicy(None, is_error=True),
+        Status.DISABLED: StatusPolicy(Status.RECONNECTED),
+        Status.IMPORTED: StatusPolicy(None),
         Status.RESUMED: StatusPolicy(Status.RECONNECTED),
-        Status.EXPIRED: StatusPolicy(Status.RECONNECTED, is_error=True),
-        Status.IMPAIRED: StatusPolicy(Status.RECONNECTED, is_error=True),
+        Status.EXPIRED: StatusPolicy(Status.RECONNECTED),
+        Status.IMPAIRED: StatusPolicy(Status.RECONNECTED),
         Status.PENDING: StatusPolicy(None),
     }
 )
 
-BACKGROUND = frozenset(status for status, traits in TRAITS.items() if traits.in_background)
+BACKGROUND = frozenset(status for status, policy in STATUS_POLICIES.items() if policy.in_background)
 
 
 class MemberEvent(StrEnum):
-    """What can happen to a member, but for what a bank says."""
+    """What can happen to a member, apart from bank errors."""
 
-    #: The member is new and came with credentials.
+    #: The member was created with credentials.
     CREDENTIALS_GIVEN = "CREDENTIALS_GIVEN"
-    #: The member is new and its user is sent to the bank's own sign-in page.
+    #: The member was created for a sign-in at the institution's page.
     OAUTH_STARTED = "OAUTH_STARTED"
-    #: The member came from elsewhere, without credentials.
+    #: The member was migrated without credentials.
     IMPORTED = "IMPORTED"
-    #: The user consented at the bank.
+    #: The user signed in at the institution's page.
     OAUTH_COMPLETED = "OAUTH_COMPLETED"
-    #: The user or the bank said no.
+    #: The user or the institution refused.
     OAUTH_REFUSED = "OAUTH_REFUSED"
     #: The credentials were replaced.
     CREDENTIALS_CHANGED = "CREDENTIALS_CHANGED"
-    #: The bank asks.
+    #: The institution asked questions.
     ASKED = "ASKED"
     #: The user answered.
     ANSWERED = "ANSWERED"
-    #: Nobody answered in time.
+    #: The questions were not answered in time.
     NOT_ANSWERED = "NOT_ANSWERED"
-    #: The job got what it went for.
+    #: The job succeeded.
     SUCCEEDED = "SUCCEEDED"
-    #: The job was picked up too often without coming to an end.
+    #: The job was claimed too often without a result.
     EXHAUSTED = "EXHAUSTED"
     #: The user is disabled.
     USER_DISABLED = "USER_DISABLED"
@@ -126,7 +125,7 @@ NEXT: Mapping[MemberEvent, Mapping[Status | None, Status]] = MappingProxyType(
         MemberEvent.OAUTH_STARTED: {None: Status.PENDING},
         MemberEvent.IMPORTED: {None: Status.IMPORTED},
         MemberEvent.OAUTH_COMPLETED: _to(Status.RECONNECTED, EVERY) | {Status.PENDING: Status.CREATED},
-        # Who only looked at the page again and left has lost nothing.
+        # A user who signs in again and cancels keeps a working connection.
         MemberEvent.OAUTH_REFUSED: {**UNCHANGED, Status.PENDING: Status.DENIED},
         MemberEvent.CREDENTIALS_CHANGED: _to(Status.UPDATED, EVERY - {Status.PENDING, Status.DISCONTINUED}),
         MemberEvent.ASKED: _to(Status.CHALLENGED, EVERY),
@@ -139,23 +138,23 @@ NEXT: Mapping[MemberEvent, Mapping[Status | None, Status]] = MappingProxyType(
 )
 
 
-def transition(member_event: MemberEvent, status: Status | None) -> Status | None:
-    """The status after the step; None where the step cannot happen in this status."""
-    return NEXT[member_event].get(status)
+def transition(event: MemberEvent, status: Status | None) -> Status | None:
+    """The status after the event. None: the event cannot happen in this status."""
+    return NEXT[event].get(status)
 
 
 def status_after_start(status: Status | None) -> Status | None:
-    """The status while a new job is on its way; None where none may start."""
-    return TRAITS[status].on_start if status else None
+    """The status while a new job runs. None: no job can start."""
+    return STATUS_POLICIES[status].on_start if status else None
 
 
 def status_after_failure(error: BankError, *, credential_failures: int, is_background: bool) -> Status:
-    """The status that what the bank said leads to.
+    """The status after a bank error.
 
     Args:
-        error: what it said.
-        credential_failures: how many it were in a row, with this one.
-        is_background: nobody waits for this job, so that trouble which may pass is no failure yet.
+        error: the error that ended the job.
+        credential_failures: how often in a row the credentials were denied, with this error.
+        is_background: whether it was the daily aggregation, which treats temporary trouble as DEGRADED.
     """
     if isinstance(error, CredentialsDenied) and credential_failures >= MAX_CREDENTIAL_FAILURES:
         return Status.PREVENTED
