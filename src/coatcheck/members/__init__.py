@@ -1,1 +1,5 @@
-"""Data in: members are connected, their jobs sit at the banks, and what the banks gave is kept."""
+"""Members: the connections of users to institutions, from the request to the data that a connector reads.
+
+This package writes the tables of members, their jobs and OAuth states, and of what jobs read: accounts, transactions
+and statements. Other packages read them through `model`, or call the functions here to write.
+"""

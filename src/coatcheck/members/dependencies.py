@@ -1,4 +1,4 @@
-"""What the member operations need, built once by `app.build`."""
+"""The services that `members` and `micro_deposits` work with. Each of their classes takes some of them."""
 
 from dataclasses import dataclass
 

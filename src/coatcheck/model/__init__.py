@@ -1,1 +1,5 @@
-"""The nouns and their owner-scoped look-ups; no decisions."""
+"""Records, their look-ups below an owner, StrEnums and MX's tables. No rules and no writes.
+
+Each table is written by one package: `directory` (clients, processors, users), `members`, `micro_deposits`, `grants`,
+`events`, `audit` or `vault`.
+"""
