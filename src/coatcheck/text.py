@@ -68,6 +68,13 @@ def name(text: str, field: str = "name") -> str:
     return "".join(_ascii_digit(character) for character in normalized)
 
 
+def cleaned(text: str) -> str:
+    """A name as `name` returns it, without the characters that `name` refuses: for data that nobody can correct."""
+    normalized = " ".join(unicodedata.normalize("NFC", text).split())
+    visible = "".join(character for character in normalized if _is_visible(character))
+    return "".join(_ascii_digit(character) for character in visible)[:MAX_NAME_CHARACTERS].strip()
+
+
 def identifier(text: str) -> str:
     """An identifier that a client chooses and uses in URL paths: NFC.
 

@@ -5,7 +5,7 @@ finite number and a word outside of its list make the row unusable: it is better
 """
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 from datetime import datetime
@@ -13,6 +13,7 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import Any, TypeVar, get_args, get_type_hints
 
+from coatcheck import text
 from coatcheck.connectors.records import (
     BankAccount,
     BankNumbers,
@@ -20,6 +21,7 @@ from coatcheck.connectors.records import (
     BankStatement,
     BankTransaction,
 )
+from coatcheck.errors import InvalidRequest
 
 Row = TypeVar("Row", BankAccount, BankNumbers, BankOwner, BankStatement, BankTransaction)
 
@@ -75,32 +77,70 @@ def checked(row: Row) -> Row:
                 if not isinstance(value, kind)
             )
         )
+    if isinstance(row, BankNumbers):
+        row = _canonical_numbers(row)
+    if isinstance(row, BankOwner):
+        row = _canonical_owner(row)
     for name, value in zip(fields.sizes, fields.sizes_of(row), strict=True):
         if value is not None:
             _check_size(name, value)
     if isinstance(row, BankTransaction):
         _check_transaction(row)
     texts = fields.texts_of(row)
-    together = "".join([text for text in texts if text])
+    together = "".join([each for each in texts if each])
     if len(together) <= MAX_KEY and together.isprintable() and "" not in fields.exact_of(row):
         return row
     changes: dict[str, Any] = {
         name: clean
-        for name, text in zip(fields.texts, texts, strict=True)
-        if text is not None and (clean := _checked_text(name, text)) != text
+        for name, value in zip(fields.texts, texts, strict=True)
+        if value is not None and (clean := _checked_text(name, value)) != value
     }
     return replace(row, **changes) if changes else row
 
 
-def clean(text: str, limit: int = MAX_TEXT) -> str:
+def clean(value: str, limit: int = MAX_TEXT) -> str:
     """The text without control characters and lone surrogates, cut to `limit` characters."""
-    if len(text) <= limit and text.isprintable():
-        return text
+    if len(value) <= limit and value.isprintable():
+        return value
     return "".join(
         character
-        for character in text[:limit]
+        for character in value[:limit]
         if character in _KEPT_CONTROLS or unicodedata.category(character) not in {"Cc", "Cs"}
     )
+
+
+def _canonical_numbers(row: BankNumbers) -> BankNumbers:
+    """The row with canonical numbers: they reach processors, and another spelling of one is another number.
+
+    Raises:
+        UnusableRow: a number has characters of another script, or the routing number is not nine digits.
+    """
+    changes: dict[str, str] = {}
+    if row.routing_number is not None:
+        try:
+            changes["routing_number"] = text.routing_number(row.routing_number)
+        except InvalidRequest:
+            raise UnusableRow("routing_number") from None
+    for name in ("account_number", "institution_number", "transit_number"):
+        value = getattr(row, name)
+        if value is not None:
+            changes[name] = value.strip()
+            if not value.strip().isascii():
+                raise UnusableRow(name)
+    return _replaced(row, changes)
+
+
+def _canonical_owner(row: BankOwner) -> BankOwner:
+    """The row with names, address, postal code, e-mail address and phone number in canonical spelling."""
+    fields = _FIELDS[BankOwner]
+    values = zip(fields.texts, fields.texts_of(row), strict=True)
+    changes = {name: text.cleaned(value) for name, value in values if value is not None and name not in EXACT}
+    return _replaced(row, changes)
+
+
+def _replaced(row: Row, changes: Mapping[str, Any]) -> Row:
+    """The same row if nothing changes."""
+    return replace(row, **changes) if any(getattr(row, name) != changes[name] for name in changes) else row
 
 
 def _check_size(name: str, value: Any) -> None:
