@@ -1,4 +1,4 @@
-"""Questions of the bank, answered minutes or days later."""
+"""Challenges, and answers to them minutes or days later."""
 
 import asyncio
 from datetime import timedelta
@@ -95,7 +95,7 @@ async def test_an_option_is_chosen_by_its_guid_or_by_its_value(services, passwor
         assert (await home.again(member)).connection_status == "CONNECTED"
 
 
-async def test_what_is_no_answer_is_refused_and_loses_nothing(services):
+async def test_an_invalid_answer_is_refused_and_the_challenges_stay_open(services):
     home = await make_home(services)
     member = await home.connected(password="options")
     (challenge,) = await home.challenges(member)
@@ -123,7 +123,7 @@ async def test_control_characters_are_no_part_of_an_answer(services):
     assert (await home.again(member)).connection_status == "CHALLENGED"
 
 
-async def test_who_was_not_asked_cannot_answer(services):
+async def test_a_member_without_challenges_accepts_no_answer(services):
     home = await make_home(services)
     member = await home.connected()
     async with services.db.transaction() as connection:
@@ -147,7 +147,7 @@ async def test_of_two_simultaneous_answers_one_counts(services):
     assert (await home.again(member)).connection_status == "CONNECTED"
 
 
-async def test_an_answer_starts_a_new_sitting_but_never_reuses_an_attempt_number(services):
+async def test_an_answer_starts_a_new_attempt_with_a_new_number(services):
     home = await make_home(services)
     member = await home.connected(password="challenge")
     assert await home.rows(JOB) == [("waiting", 1, 1, False, False)]
@@ -157,7 +157,7 @@ async def test_an_answer_starts_a_new_sitting_but_never_reuses_an_attempt_number
     assert await home.rows(JOB) == [("ended", 2, 1, True, True)]
 
 
-async def test_answers_are_sealed_and_forgotten_when_the_job_has_ended(services):
+async def test_answers_are_sealed_and_deleted_when_the_job_ends(services):
     home = await make_home(services)
     member = await home.connected(password="challenge")
     await home.answer(member, "correct")
@@ -170,7 +170,7 @@ async def test_answers_are_sealed_and_forgotten_when_the_job_has_ended(services)
     assert await home.rows(kinds, member=member.guid) == []
 
 
-async def test_a_question_nobody_answers_expires_and_the_client_is_told(services, clock):
+async def test_an_unanswered_challenge_expires_and_sends_an_event(services, clock):
     home = await make_home(services)
     member = await home.connected(password="challenge", callback_payload="echo")
     clock.advance(services.settings.mfa_ttl - timedelta(minutes=1))
@@ -191,7 +191,7 @@ async def test_a_question_nobody_answers_expires_and_the_client_is_told(services
     assert member.connection_status == "CHALLENGED"
 
 
-async def test_an_answer_days_later_still_counts_where_questions_wait_that_long(services, clock):
+async def test_an_answer_is_accepted_for_as_long_as_mfa_ttl(services, clock):
     home = await make_home(services)
     member = await home.connected(password="challenge")
     clock.advance(services.settings.mfa_ttl - timedelta(minutes=1))

@@ -31,7 +31,7 @@ async def change(home, member, **attributes):
         return await home.services.members.change(connection, member, MemberChanges(attributes=attributes))
 
 
-async def test_a_new_member_is_created_queued_and_soon_connected(services):
+async def test_a_new_member_is_created_and_connected_by_its_job(services):
     home = await make_home(services)
     async with services.db.transaction() as connection:
         member, starts = await services.members.connect(
@@ -72,13 +72,13 @@ async def test_wanted_kinds_run_one_after_the_other(services):
     assert member.connection_status == "CONNECTED"
 
 
-async def test_what_follows_a_failed_job_is_not_begun(services):
+async def test_jobs_after_a_failed_job_do_not_start(services):
     home = await make_home(services)
     await home.connected(password="INVALID", kinds=(JobKind.VERIFICATION, JobKind.AGGREGATION))
     assert await home.rows(JOBS) == [("VERIFICATION", "ended", "DENIED")]
 
 
-async def test_credentials_are_sealed_and_nowhere_else(services):
+async def test_credentials_are_stored_sealed_only(services):
     home = await make_home(services)
     member = await home.connect("mxuser+no_tx", "a-secret-password")
     async with services.db.connection() as connection:
@@ -96,7 +96,7 @@ async def test_credentials_are_sealed_and_nowhere_else(services):
     assert b"a-secret-password".hex() not in str(everything)
 
 
-async def test_a_second_member_with_the_same_login_is_refused_with_the_first_ones_guid(services):
+async def test_a_second_member_with_the_same_login_is_refused_with_the_guid_of_the_first(services):
     home = await make_home(services)
     member = await home.connect("MxUser")
     with pytest.raises(DuplicateMember) as refused:
@@ -104,7 +104,7 @@ async def test_a_second_member_with_the_same_login_is_refused_with_the_first_one
     assert refused.value.member_guid == member.guid
 
 
-async def test_the_same_login_is_welcome_elsewhere_and_from_another_user(services):
+async def test_the_same_login_can_connect_another_institution_or_another_user(services):
     home, neighbour = await make_home(services), await make_home(services)
     one = await home.connect("mxuser")
     others = [
@@ -115,7 +115,7 @@ async def test_the_same_login_is_welcome_elsewhere_and_from_another_user(service
     assert len({one.guid, *(other.guid for other in others)}) == 4
 
 
-async def test_of_100_simultaneous_creations_one_succeeds_and_99_name_it(settings, clock):
+async def test_of_100_simultaneous_creations_one_succeeds_and_99_refer_to_it(settings, clock):
     async with build(replace(settings, pool_size=25), clock) as services:
         home = await make_home(services)
         results = await asyncio.gather(*(home.connect() for _ in range(100)), return_exceptions=True)
@@ -127,7 +127,7 @@ async def test_of_100_simultaneous_creations_one_succeeds_and_99_name_it(setting
         assert await home.rows("SELECT count(*) FROM member_job WHERE user_guid = %(user)s") == [(1,)]
 
 
-async def test_of_simultaneous_creations_no_more_than_25_come_to_be(settings, clock):
+async def test_simultaneous_creations_make_at_most_25_members(settings, clock):
     async with build(replace(settings, pool_size=25), clock) as services:
         home = await make_home(services)
         results = await asyncio.gather(
@@ -138,7 +138,7 @@ async def test_of_simultaneous_creations_no_more_than_25_come_to_be(settings, cl
         assert await home.rows("SELECT count(*) FROM member WHERE user_guid = %(user)s") == [(MAX_MEMBERS,)]
 
 
-async def test_an_id_is_unique_below_its_user(services):
+async def test_an_id_is_unique_among_the_members_of_a_user(services):
     home, neighbour = await make_home(services), await make_home(services)
     await home.connect("one", id="same")
     await neighbour.connect("one", id="same")
@@ -177,14 +177,14 @@ async def test_an_unknown_institution_is_not_found(services):
             await services.members.connect(connection, home.user, NewMember(institution_code="nowhere"))
 
 
-async def test_a_kind_the_institution_lacks_is_refused_before_anything_is_written(services):
+async def test_an_unsupported_job_is_refused_and_writes_nothing(services):
     home = await make_home(services)
     with pytest.raises(JobNotSupported, match="identification"):
         await home.connect(institution="junipergate_bank", kinds=(JobKind.IDENTIFICATION,))
     assert await home.rows("SELECT FROM member WHERE user_guid = %(user)s") == []
 
 
-async def test_who_comes_the_wrong_way_is_told_the_right_one(services):
+async def test_is_oauth_must_fit_the_institution(services):
     home = await make_home(services)
     with pytest.raises(InvalidRequest, match="own sign-in page"):
         await home.connect(institution="mxcu_oauth")
@@ -208,7 +208,7 @@ async def test_new_credentials_start_an_aggregation_that_uses_them(services):
     assert (await home.again(member)).connection_status == "CONNECTED"
 
 
-async def test_a_new_password_alone_goes_with_the_old_login(services):
+async def test_a_new_password_keeps_the_login(services):
     home = await make_home(services)
     member = await home.connected("mxuser", "INVALID")
     await home.change(member, None, WELL)
@@ -216,14 +216,14 @@ async def test_a_new_password_alone_goes_with_the_old_login(services):
     assert (await home.again(member)).connection_status == "CONNECTED"
 
 
-async def test_new_credentials_may_wait_for_the_next_job(services):
+async def test_new_credentials_without_an_aggregation_start_no_job(services):
     home = await make_home(services)
     member = await home.connected("mxuser", "INVALID")
     changed = await home.change(member, "mxuser", WELL, skip_aggregation=True)
     assert (changed.connection_status, changed.is_being_aggregated) == ("UPDATED", False)
 
 
-async def test_a_change_of_login_may_not_end_at_another_member(services):
+async def test_a_login_cannot_change_to_that_of_another_member(services):
     home = await make_home(services)
     first, second = await home.connected("first"), await home.connected("second")
     with pytest.raises(DuplicateMember) as refused:
@@ -233,7 +233,7 @@ async def test_a_change_of_login_may_not_end_at_another_member(services):
     assert same.connection_status == "UPDATED"
 
 
-async def test_new_credentials_take_the_place_of_a_job_that_waits_for_an_answer(services):
+async def test_new_credentials_replace_a_job_that_waits_for_an_answer(services):
     home = await make_home(services)
     member = await home.connected(password="challenge")
     assert member.connection_status == "CHALLENGED"
@@ -247,7 +247,7 @@ async def test_new_credentials_take_the_place_of_a_job_that_waits_for_an_answer(
     ]
 
 
-async def test_the_clients_own_fields_change_without_a_job(services):
+async def test_attributes_change_without_a_job(services):
     home = await make_home(services)
     member = await home.connected(id="before")
     changed = await change(
@@ -258,7 +258,7 @@ async def test_the_clients_own_fields_change_without_a_job(services):
     assert (changed.connection_status, changed.is_being_aggregated) == ("CONNECTED", False)
 
 
-async def test_a_member_is_gone_with_all_its_secrets(services):
+async def test_deleting_a_member_deletes_its_secrets_and_data(services):
     home = await make_home(services)
     member = await home.connected(password="challenge")
     await home.answer(member, "correct")
@@ -279,7 +279,7 @@ async def test_a_member_is_gone_with_all_its_secrets(services):
     assert left == [(other.guid,)]
 
 
-async def test_the_client_is_told_of_what_becomes_of_its_members(services):
+async def test_creation_change_and_deletion_send_events(services):
     home = await make_home(services)
     member = await home.connect(callback_payload="echo", skip_aggregation=True)
     changed = await change(home, member, metadata="new")
@@ -298,7 +298,7 @@ async def test_the_client_is_told_of_what_becomes_of_its_members(services):
     assert echoes == [("echo",), (None,), (None,)]
 
 
-async def test_each_verb_leaves_a_trace_without_anything_personal(services):
+async def test_each_operation_writes_an_audit_entry_without_personal_data(services):
     home = await make_home(services)
     member = await home.connect("a-login-name")
     await home.change(member, "a-login-name", WELL)

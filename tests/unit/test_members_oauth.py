@@ -1,4 +1,4 @@
-"""OAuth members: consent at the bank's own page, given, refused, and given again."""
+"""OAuth members: the sign-in at the institution's page, completed, refused and repeated."""
 
 import re
 from datetime import timedelta
@@ -53,7 +53,7 @@ async def complete(home, http, member, login="mxuser", **more):
     return await home.services.oauth.complete(member, attempt(**more), code)
 
 
-async def test_a_member_is_pending_until_consent_and_its_jobs_wait_for_it(services, http):
+async def test_a_member_is_pending_and_its_jobs_wait_until_the_user_signs_in(services, http):
     home = await make_home(services)
     member = await pending(home, kinds=(JobKind.VERIFICATION, JobKind.AGGREGATION))
     assert (member.connection_status, member.is_being_aggregated, member.is_oauth) == ("PENDING", False, True)
@@ -68,7 +68,7 @@ async def test_a_member_is_pending_until_consent_and_its_jobs_wait_for_it(servic
     ]
 
 
-async def test_without_an_aggregation_consent_starts_none(services, http):
+async def test_a_sign_in_starts_no_job_if_the_aggregation_is_skipped(services, http):
     home, other = await make_home(services), await make_home(services)
     for each, at_creation in ((home, True), (other, False)):
         member = await pending(each, skip_aggregation=at_creation)
@@ -76,7 +76,7 @@ async def test_without_an_aggregation_consent_starts_none(services, http):
         assert (completed.connection_status, completed.is_being_aggregated) == ("CREATED", False)
 
 
-async def test_consent_given_anew_reconnects_and_reads_the_accounts_again(services, http):
+async def test_a_second_sign_in_reconnects_the_member_and_starts_an_aggregation(services, http):
     home = await make_home(services)
     member = await pending(home, skip_aggregation=True)
     await complete(home, http, member, "mxuser+consent_revoked")
@@ -88,7 +88,7 @@ async def test_consent_given_anew_reconnects_and_reads_the_accounts_again(servic
     assert (await home.again(member)).connection_status == "CONNECTED"
 
 
-async def test_the_banks_page_is_asked_for_with_our_address_and_a_hashed_verifier(services):
+async def test_the_authorization_request_has_the_redirect_uri_and_the_hashed_verifier(services):
     home = await make_home(services)
     url = await services.oauth.authorization_url(await pending(home), state="state-1", code_verifier=VERIFIER)
     query = parse_qs(urlsplit(url).query)
@@ -109,7 +109,7 @@ async def test_a_code_the_bank_refuses_denies_the_member(services, http):
     assert [each["connection_status"] for each in await home.events("CONNECTION_STATUS")] == ["DENIED"]
 
 
-async def test_a_refusal_denies_a_pending_member_who_may_try_again(services, http):
+async def test_a_refusal_denies_a_pending_member_and_the_user_can_try_again(services, http):
     home = await make_home(services)
     member = await pending(home, kinds=(JobKind.VERIFICATION,))
     async with services.db.transaction() as connection:
@@ -120,7 +120,7 @@ async def test_a_refusal_denies_a_pending_member_who_may_try_again(services, htt
     assert await home.rows(JOBS) == [("VERIFICATION", "ended", "CONNECTED")]
 
 
-async def test_who_leaves_the_page_of_a_working_connection_has_lost_nothing(services, http):
+async def test_a_refused_second_sign_in_keeps_a_working_connection(services, http):
     home = await make_home(services)
     member = await pending(home)
     await complete(home, http, member)
@@ -141,7 +141,7 @@ async def test_there_is_one_oauth_member_per_user_and_institution(services):
     assert other.guid != member.guid
 
 
-async def test_credentials_are_no_part_of_it(services):
+async def test_an_oauth_member_takes_no_credentials_and_another_member_no_sign_in(services):
     home = await make_home(services)
     member = await pending(home)
     with pytest.raises(InvalidRequest, match="takes no credentials"):
@@ -155,14 +155,14 @@ async def test_credentials_are_no_part_of_it(services):
             await services.oauth.refuse(connection, by_credentials)
 
 
-async def test_no_job_starts_before_consent(services):
+async def test_no_job_starts_before_the_sign_in(services):
     home = await make_home(services)
     member = await pending(home)
     with pytest.raises(ConstraintNotMet, match="signing in"):
         await home.start(member, JobKind.AGGREGATION)
 
 
-async def test_a_disabled_users_consent_is_not_kept(services, http):
+async def test_the_sign_in_of_a_disabled_user_stores_nothing(services, http):
     home = await make_home(services)
     member = await pending(home)
     code = await code_from_bank(home, http, member)
@@ -172,7 +172,7 @@ async def test_a_disabled_users_consent_is_not_kept(services, http):
     assert await home.rows("SELECT FROM sealed_secret WHERE owner_guid = %(user)s") == []
 
 
-async def test_the_banks_answer_is_sealed(services, http):
+async def test_what_the_institution_issues_is_sealed(services, http):
     home = await make_home(services)
     member = await pending(home, skip_aggregation=True)
     await complete(home, http, member, "a-secret-login")
@@ -185,7 +185,7 @@ async def test_the_banks_answer_is_sealed(services, http):
     assert b"a-secret-login".hex() not in str(everything)
 
 
-async def test_consent_while_a_job_runs_takes_its_place(services, http):
+async def test_a_sign_in_replaces_a_running_job(services, http):
     home = await make_home(services)
     member = await pending(home, skip_aggregation=True)
     await complete(home, http, member)

@@ -1,4 +1,4 @@
-"""The whole table, written out a second time by hand: every status, every step, every error of a bank."""
+"""The state machine of the connection status: every status, every event, every bank error."""
 
 import pytest
 
@@ -94,7 +94,7 @@ def test_an_answer_resumes_a_challenged_member_and_no_other(status):
         (MemberEvent.IMPORTED, ConnectionStatus.IMPORTED),
     ],
 )
-def test_a_member_is_born_into_one_of_three_statuses(member_event, status):
+def test_a_new_member_has_one_of_three_statuses(member_event, status):
     assert transition(member_event, None) is status
     assert [transition(member_event, other) for other in ConnectionStatus] == [None] * 22
 
@@ -138,7 +138,7 @@ def test_the_third_denial_in_a_row_prevents_and_no_other_error_does(is_backgroun
     assert status_after_failure(errors.LoginLocked(), **third) is ConnectionStatus.LOCKED
 
 
-def test_no_bank_error_is_without_a_row():
+def test_every_bank_error_has_a_row():
     known = {
         errors.CredentialsDenied, errors.AnswerRejected, errors.LoginLocked, errors.ActionNeeded,
         errors.CredentialsMissing, errors.ConsentRevoked, errors.LoginClosed, errors.ConnectionDiscontinued,

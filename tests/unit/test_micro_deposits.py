@@ -1,4 +1,4 @@
-"""Micro-deposits: sent once, answered at most three times, and an account when they are right."""
+"""Micro-deposits: sent once, at most three attempts, and a verified account."""
 
 import asyncio
 from dataclasses import replace
@@ -74,7 +74,7 @@ async def test_deposits_are_initiated_sent_by_the_worker_and_arrive(services):
     assert told == ["INITIATED", "REQUESTED", "DEPOSITED"]
 
 
-async def test_deposits_on_their_way_arrive_by_the_clock_whoever_looks_first(services, clock):
+async def test_requested_deposits_arrive_by_the_clock_on_a_read_and_on_a_sweep(services, clock):
     home = await make_home(services)
     swept, read = await deposited(home, "1234567842"), await deposited(home, "1234567843")
     assert (swept.status, read.status) == ("REQUESTED", "REQUESTED")
@@ -134,7 +134,7 @@ async def test_a_right_answer_after_two_wrong_ones_counts(services):
     assert (verified.status, verified.error_message) == ("VERIFIED", None)
 
 
-async def test_simultaneous_guesses_count_one_by_one(services):
+async def test_simultaneous_attempts_are_counted_one_by_one(services):
     home = await make_home(services)
     deposit = await deposited(home)
     results = await asyncio.gather(*(verify(home, deposit, WRONG) for _ in range(8)), return_exceptions=True)
@@ -143,14 +143,14 @@ async def test_simultaneous_guesses_count_one_by_one(services):
     assert (kept.status, kept.wrong_attempts) == ("PREVENTED", 3)
 
 
-async def test_simultaneous_right_answers_open_one_account(services):
+async def test_simultaneous_right_answers_create_one_account(services):
     home = await make_home(services)
     deposit = await deposited(home)
     await asyncio.gather(*(verify(home, deposit) for _ in range(4)), return_exceptions=True)
     assert await home.rows("SELECT count(*) FROM account WHERE user_guid = %(user)s") == [(1,)]
 
 
-async def test_one_account_is_not_sent_to_twice_until_the_first_is_gone(services):
+async def test_an_account_gets_no_second_deposits_until_the_first_are_deleted(services):
     home, neighbour = await make_home(services), await make_home(services)
     deposit = await create(home)
     with pytest.raises(Conflict):
@@ -163,7 +163,7 @@ async def test_one_account_is_not_sent_to_twice_until_the_first_is_gone(services
     assert (await create(home)).status == "INITIATED"
 
 
-async def test_an_email_address_stands_for_three_accounts(services):
+async def test_an_email_address_can_have_three_accounts(services):
     home, neighbour = await make_home(services), await make_home(services)
     for number in ("3333000001", "3333000002", "3333000003"):
         await create(home, number)
@@ -173,7 +173,7 @@ async def test_an_email_address_stands_for_three_accounts(services):
     await create(neighbour, "3333000004")
 
 
-async def test_a_holder_alone_is_pre_initiated_and_gets_nothing_sent(services):
+async def test_a_holder_without_an_account_is_preinitiated_and_nothing_is_sent(services):
     home = await make_home(services)
     deposit = await create(home, None, routing_number=None, account_type=None)
     assert (deposit.status, deposit.account_type) == ("PREINITIATED", None)
@@ -199,14 +199,14 @@ async def test_a_holder_alone_is_pre_initiated_and_gets_nothing_sent(services):
     ],
     ids=str,
 )
-async def test_what_cannot_be_right_is_refused(services, wrong):
+async def test_an_invalid_account_is_refused(services, wrong):
     home = await make_home(services)
     with pytest.raises(InvalidRequest):
         await create(home, **wrong)
     assert await home.rows("SELECT FROM micro_deposit WHERE user_guid = %(user)s") == []
 
 
-async def test_a_bank_of_ours_is_known_by_its_routing_number(services):
+async def test_an_institution_of_a_connector_is_found_by_its_routing_number(services):
     home = await make_home(services)
     institution = services.registry.find("mxbank")
     deposit = await deposited(home, routing_number=institution.routing_numbers[0])
@@ -217,7 +217,7 @@ async def test_a_bank_of_ours_is_known_by_its_routing_number(services):
     ]
 
 
-async def test_without_a_connector_that_sends_money_there_are_none(settings, clock):
+async def test_micro_deposits_need_a_connector_that_can_send_money(settings, clock):
     async with build(replace(settings, connectors=()), clock) as services:
         home = await make_home(services)
         with pytest.raises(JobNotSupported):
@@ -262,7 +262,7 @@ async def test_what_was_never_verified_is_removed_with_its_secret_after_three_we
     assert forgotten.guid != verified.guid
 
 
-async def test_the_client_may_see_what_it_sent_and_that_is_written_down(services):
+async def test_reading_the_account_writes_a_disclosure_to_the_client(services):
     home = await make_home(services)
     deposit = await create(home)
     async with services.db.connection() as connection:
@@ -273,7 +273,7 @@ async def test_the_client_may_see_what_it_sent_and_that_is_written_down(services
     assert await home.rows(shown, record=deposit.guid) == [(home.client.guid, "MICRO_DEPOSIT")]
 
 
-async def test_neither_account_nor_amounts_stand_anywhere_in_clear(services):
+async def test_the_account_and_the_amounts_are_stored_sealed_only(services):
     home = await make_home(services)
     await deposited(home)
     everything = await home.rows(
@@ -323,7 +323,7 @@ async def test_every_spelling_is_refused_or_sealed_canonical(services, field, va
     assert accepted
 
 
-async def test_an_email_address_stands_for_three_accounts_in_every_case_and_width(services):
+async def test_an_email_address_is_counted_in_every_case_and_width(services):
     home = await make_home(services)
     for number in ("3333000001", "3333000002", "3333000003"):
         await create(home, number)

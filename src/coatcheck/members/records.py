@@ -1,4 +1,4 @@
-"""What the member operations are asked for, what they return, and the rows they lock."""
+"""Requests, results and locked rows of the operations on members."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Accounts. The full numbers are in the vault."""
+"""Accounts, without their full numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -37,7 +37,7 @@ class Account:
     subtype: str | None = None
     currency_code: str | None = None
     account_number: str | None = None
-    """Masked: the last four digits at most."""
+    """Masked: the last four digits at most. The vault has the full numbers."""
     account_ownership: str | None = None
     balance: Decimal | None = None
     available_balance: Decimal | None = None

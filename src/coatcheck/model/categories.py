@@ -60,6 +60,6 @@ BY_NAME = {category.name: category for category in DEFAULTS}
 
 
 def categorize(name: str | None) -> tuple[Category, Category]:
-    """The category of that name and the top-level one above it; Uncategorized where there is none."""
+    """The category with this name and its top-level category; Uncategorized if the name is unknown."""
     category = BY_NAME.get(name or "", BY_NAME["Uncategorized"])
     return category, BY_GUID[category.parent_guid] if category.parent_guid else category

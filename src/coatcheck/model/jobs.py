@@ -14,7 +14,7 @@ class JobState(StrEnum):
     QUEUED = "queued"
     #: A worker has it.
     RUNNING = "running"
-    #: The institution asked questions, and nobody has answered yet.
+    #: The institution asked questions that are not answered yet.
     WAITING = "waiting"
     #: Succeeded, failed or was cancelled.
     ENDED = "ended"
@@ -29,7 +29,7 @@ class Job:
     state: str
     """A `JobState`."""
     follow_ups: list[str]
-    """The kinds that come after it, if it goes well."""
+    """The kinds of the jobs that follow if it succeeds."""
     outcome: str | None
     """The connection status it led to."""
     reason: str | None
@@ -43,7 +43,7 @@ class Job:
 
 
 async def find_job(connection: Connection, user_guid: str, guid: str) -> Job:
-    """One of the user's.
+    """The user's job with this guid.
 
     Raises:
         NotFound: it is not there.
@@ -62,7 +62,7 @@ async def find_job(connection: Connection, user_guid: str, guid: str) -> Job:
 async def newest_jobs(
     connection: Connection, user_guid: str, member_guid: str, *, limit: int = 20
 ) -> Sequence[Job]:
-    """The member's, newest first."""
+    """The member's jobs, newest first."""
     return await fetch_all(
         connection,
         Job,

@@ -1,4 +1,4 @@
-"""Which part of a list was asked for, and the part that was found."""
+"""Pages of lists: the requested page, and the records on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class PageRequest:
 class Page(Generic[Item]):
     items: Sequence[Item]
     total: int
-    """How many there are on all pages."""
+    """The number of records on all pages."""
     page: PageRequest
 
 
@@ -34,7 +34,7 @@ class _Count:
 
 
 def paginate(items: Sequence[Item], page: PageRequest) -> Page[Item]:
-    """The page of a list that is wholly in memory."""
+    """A page of a list in memory."""
     return Page(items[page.offset : page.offset + page.size], len(items), page)
 
 

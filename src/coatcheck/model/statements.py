@@ -1,4 +1,4 @@
-"""Statements of an account; the PDF itself is the vault's."""
+"""Statements of accounts. Their PDF files are sealed in the vault."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +22,7 @@ class Statement:
 
 
 async def find_statement(connection: Connection, user_guid: str, member_guid: str, guid: str) -> Statement:
-    """One statement.
+    """The member's statement with this guid.
 
     Raises:
         NotFound: there is none below this member.

@@ -1,4 +1,4 @@
-"""Transactions, always looked up below their user."""
+"""Transactions. Every look-up starts from their user."""
 
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
@@ -70,7 +70,7 @@ STORED = tuple(f.name for f in fields(Transaction) if f.name not in {"user_id", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionFilter:
-    """Which transactions; every bound is inclusive, None is no bound."""
+    """The filters of a list of transactions. Bounds are inclusive; None is no bound."""
 
     from_date: date | None = None
     to_date: date | None = None
@@ -117,7 +117,7 @@ def transaction_rows(where: str, wanted: TransactionFilter) -> PagedRows[Transac
 async def list_transactions(
     connection: Connection, user_guid: str, page: PageRequest, wanted: TransactionFilter
 ) -> Page[Transaction]:
-    """Newest first."""
+    """The user's transactions that satisfy the filter, newest first."""
     rows = transaction_rows("user_guid = %(user_guid)s", wanted)
     return await fetch_page(
         connection,
@@ -132,7 +132,7 @@ async def list_transactions(
 
 
 async def find_transaction(connection: Connection, user_guid: str, guid: str) -> Transaction:
-    """One transaction.
+    """The user's transaction with this guid.
 
     Raises:
         NotFound: there is none below this user.
