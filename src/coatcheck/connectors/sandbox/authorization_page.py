@@ -1,6 +1,6 @@
 """The authorization page of the sandbox's OAuth institutions (RFC 6749 4.1.1 and 4.1.2), as bare ASGI.
 
-GET  authorize?...   who are you, and may they read?
+GET  authorize?...   the form with the user name, Allow and Deny
 POST authorize       Allow: 303 to the client with a code; Deny: 303 with access_denied
 GET  style.css
 """
@@ -33,8 +33,8 @@ _SHARED = {
     JobKind.STATEMENT: "your statements",
 }
 _HEADERS = (
-    # Without form-action: browsers hold the redirects that follow a form to it too, and ours lead through the
-    # client's callback to whatever scheme its app has, such as `mx://`. Nothing here lets a form be injected.
+    # Without form-action: browsers apply it to the redirects after a form as well, and these lead through the
+    # callback to the scheme of the client's app, such as `mx://`. No form can be injected here.
     (
         b"content-security-policy",
         b"default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'",
@@ -50,7 +50,7 @@ class _Reply(NamedTuple):
     body: bytes = b""
     content_type: bytes = _HTML
     header: tuple[bytes, bytes] | None = None
-    """One more than `_HEADERS`."""
+    """In addition to `_HEADERS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class _Request:
 
 
 class AuthorizationPages:
-    """The ASGI application; it is mounted anywhere and looks at the end of the path alone."""
+    """The ASGI application. It looks at the last segment of the path only, so it can be mounted anywhere."""
 
     def __init__(
         self, institutions: Mapping[str, Institution], consents: Consents, *, redirect_uri: str, clock: Clock
@@ -114,7 +114,7 @@ class AuthorizationPages:
         return self._decide(request, given) if is_form else _form(request)
 
     def _request_or_none(self, given: Mapping[str, str]) -> _Request | None:
-        """None where there is no client of ours to send the user back to (RFC 6749 4.1.2.1)."""
+        """None if the request must not be answered with a redirect (RFC 6749 4.1.2.1)."""
         institution = self._institutions.get(given.get("institution", ""))
         redirect_uri = given.get("redirect_uri", "")
         if institution is None or not institution.supports_oauth:
@@ -138,7 +138,7 @@ class AuthorizationPages:
 
 
 def _is_complete(given: Mapping[str, str]) -> bool:
-    """RFC 7636 4.3: a challenge of 43 characters, by S256 and by nothing weaker."""
+    """Whether it has every parameter, with a code challenge by S256 (RFC 7636 4.3)."""
     return (
         given.get("response_type") == "code"
         and given.get("code_challenge_method") == "S256"
@@ -148,7 +148,7 @@ def _is_complete(given: Mapping[str, str]) -> bool:
 
 
 def _back(request: _Request, **answer: str) -> _Reply:
-    """Sends the user back to the client (RFC 6749 4.1.2 and 4.1.2.1)."""
+    """A redirect to the client (RFC 6749 4.1.2 and 4.1.2.1)."""
     location = f"{request.grant.redirect_uri}?{urlencode({**answer, 'state': request.state})}"
     return _Reply(303, header=(b"location", location.encode()))
 
@@ -199,7 +199,7 @@ def _page(status: int, title: str, body: str, *, header: tuple[bytes, bytes] | N
 
 
 async def _body(receive: Callable[[], Awaitable[Mapping[str, Any]]]) -> bytes | None:
-    """The whole body, None where it is longer than a form can be."""
+    """The body; None if it is longer than 16 KiB."""
     body = b""
     while True:
         message = await receive()

@@ -1,4 +1,4 @@
-"""What the bank tells about a household at a given time, in the contract's words."""
+"""The data of a login at a given time, as records of the contract."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,34 +17,34 @@ from coatcheck.connectors.sandbox.household import Account, Household, first_day
 from coatcheck.connectors.sandbox.ledger import DAY, Movement
 from coatcheck.connectors.sandbox.logins import Login
 from coatcheck.connectors.sandbox.numbers import account_number, digits, routing_number, seeded
-from coatcheck.connectors.sandbox.people import owner
+from coatcheck.connectors.sandbox.people import OwnerTraits, owner
 
 _UNIX_EPOCH = date(1970, 1, 1).toordinal() * DAY * 60
-"""In seconds of the ledger's time."""
+"""In seconds of the ledger's time scale."""
 _UNSETTLED = 5 * DAY
-"""For how long nothing posts under `pending_only`."""
+"""With `pending_only`, the movements of this many minutes have not posted."""
 _JOINT_INSTITUTION = "mxcu_oauth"
-"""MX's test institution with several owners per account."""
+"""MX's test institution with several owners for each account."""
 _NAMELESS_INSTITUTIONS = frozenset({"mxbank", "mx_bank_oauth"})
-"""They give an owner's full name and no parts of it."""
+"""Institutions that send an owner's full name without its parts."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class BankRecords:
-    """A customer at the counter: whose books are open, and at what time."""
+    """The household of a login, and the movements of its accounts up to a time."""
 
     seed: int
     institution: Institution
     login: Login
     home: Household
     first_month: int
-    """From which on the movements are at hand; before the month of `at`."""
+    """The first month of `movements`; it is before the month of `at`."""
     movements: tuple[tuple[Movement, ...], ...]
-    """Of each account."""
+    """Of each account, by its position."""
     at: int
-    """The time, in the ledger's minutes; nothing later is told."""
+    """The time in the ledger's minutes; later movements are left out."""
     settled: int
-    """Until when what could post has posted."""
+    """Movements that post later than this are pending."""
 
     @property
     def is_canadian(self) -> bool:
@@ -62,25 +62,27 @@ class BankRecords:
     def today(self) -> date:
         return date.fromordinal(self.at // DAY)
 
-    def balance(self, place: int, at: int | None = None) -> int:
-        """What has posted until a time, by default now; what is owed is negative."""
+    def balance(self, position: int, at: int | None = None) -> int:
+        """The posted balance at a time, by default now; debt is negative."""
         until = self.settled if at is None else at
-        posted = sum(each.cents for each in self.movements[place] if each.posted <= until)
-        return opening(self.home, place, self.first_month) + posted
+        posted = sum(each.cents for each in self.movements[position] if each.posted <= until)
+        return opening(self.home, position, self.first_month) + posted
 
-    def pending(self, place: int) -> Iterator[Movement]:
-        return (each for each in self.movements[place] if each.at <= self.at and each.posted > self.settled)
+    def pending(self, position: int) -> Iterator[Movement]:
+        return (
+            each for each in self.movements[position] if each.at <= self.at and each.posted > self.settled
+        )
 
 
 def records_of(
     seed: int, institution: Institution, login: Login, home: Household, *, since: date, now: datetime
 ) -> BankRecords:
-    """Opens the books from `since`, or from before the last month where that is earlier, until `now`."""
+    """The records from `since`, or from the month before last if that is earlier, until `now`."""
     month = month_of(now.date())
     first_month = min(month_of(since), month) - 1
     written: tuple[list[Movement], ...] = tuple([] for _ in home.accounts)
     for each in ledger.movements(home, first_month, month):
-        written[each.place].append(each)
+        written[each.position].append(each)
     at = (int(now.timestamp()) + _UNIX_EPOCH) // 60
     return BankRecords(
         seed=seed,
@@ -95,11 +97,13 @@ def records_of(
 
 
 def accounts(records: BankRecords) -> tuple[BankAccount, ...]:
-    return tuple(_account(records, place, account) for place, account in enumerate(records.home.accounts))
+    return tuple(
+        _account(records, position, account) for position, account in enumerate(records.home.accounts)
+    )
 
 
 def numbers(records: BankRecords, member_guid: str) -> tuple[BankNumbers, ...]:
-    """Of what can be paid to: checking and savings."""
+    """The numbers of checking and savings accounts, which can receive payments."""
     return tuple(
         _numbers(records, account, member_guid)
         for account in records.home.accounts
@@ -115,31 +119,33 @@ def owners(records: BankRecords) -> tuple[BankOwner, ...]:
         owner(
             records.seed,
             name,
-            place,
-            account_id=account.id,
-            is_company=records.is_business and place == 0,
-            in_canada=records.is_canadian,
-            has_name_parts=records.institution.code not in _NAMELESS_INSTITUTIONS,
+            position,
+            account.id,
+            OwnerTraits(
+                is_company=records.is_business and position == 0,
+                in_canada=records.is_canadian,
+                has_name_parts=records.institution.code not in _NAMELESS_INSTITUTIONS,
+            ),
         )
         for account in records.home.accounts
-        for place in range(2 if _is_joint(records) else 1)
+        for position in range(2 if _is_joint(records) else 1)
     )
 
 
 def transactions(records: BankRecords, since: date) -> tuple[BankTransaction, ...]:
-    """From `since` on, oldest first."""
+    """The transactions since that date, oldest first."""
     if records.login.has("no_tx"):
         return ()
     start, currency = since.toordinal() * DAY, records.currency_code
     pending_only = records.login.has("pending_only")
-    told = sorted(
-        (each.at, place, each)
-        for place, own in enumerate(records.movements)
+    listed = sorted(
+        (each.at, position, each)
+        for position, own in enumerate(records.movements)
         for each in own
         if start <= each.at <= records.at and not (pending_only and each.posted <= records.settled)
     )
     ids = [account.id for account in records.home.accounts]
-    return tuple(_transaction(each, ids[place], records.settled, currency) for _, place, each in told)
+    return tuple(_transaction(each, ids[position], records.settled, currency) for _, position, each in listed)
 
 
 def money(cents: int) -> Decimal:
@@ -150,14 +156,14 @@ def moment(minutes: int) -> datetime:
     return datetime.fromtimestamp(minutes * 60 - _UNIX_EPOCH, UTC)
 
 
-def _account(records: BankRecords, place: int, account: Account) -> BankAccount:
+def _account(records: BankRecords, position: int, account: Account) -> BankAccount:
     kind = account.kind
-    told = BankAccount(
+    bank_account = BankAccount(
         id=account.id,
         name=account.name,
         type=kind.type,
         subtype=kind.subtype,
-        balance=money(-records.balance(place) if kind.is_debt else records.balance(place)),
+        balance=money(-records.balance(position) if kind.is_debt else records.balance(position)),
         currency_code=records.currency_code,
         account_number_mask=account.number[-4:],
         account_ownership=_ownership(records),
@@ -166,23 +172,23 @@ def _account(records: BankRecords, place: int, account: Account) -> BankAccount:
         is_business=records.is_business,
     )
     if kind.term:
-        return _with_loan_terms(records, place, told)
+        return _with_loan_terms(records, position, bank_account)
     if kind.is_debt:
-        return _with_credit_terms(records, place, told)
+        return _with_credit_terms(records, position, bank_account)
     if kind.type == "INVESTMENT":
-        return _with_holdings(records, place, told)
-    return _with_deposit_terms(records, place, told)
+        return _with_holdings(records, position, bank_account)
+    return _with_deposit_terms(records, position, bank_account)
 
 
-def _with_deposit_terms(records: BankRecords, place: int, told: BankAccount) -> BankAccount:
-    kind = records.home.accounts[place].kind
-    available = records.balance(place) + sum(each.held for each in records.pending(place))
+def _with_deposit_terms(records: BankRecords, position: int, bank_account: BankAccount) -> BankAccount:
+    kind = records.home.accounts[position].kind
+    available = records.balance(position) + sum(each.authorized_cents for each in records.pending(position))
     matures = None
-    if kind.subtype == "CERTIFICATE_OF_DEPOSIT" and told.started_on:
-        passed = told.started_on.replace(year=records.today.year) <= records.today
-        matures = told.started_on.replace(year=records.today.year + passed)
+    if kind.subtype == "CERTIFICATE_OF_DEPOSIT" and bank_account.started_on:
+        passed = bank_account.started_on.replace(year=records.today.year) <= records.today
+        matures = bank_account.started_on.replace(year=records.today.year + passed)
     return replace(
-        told,
+        bank_account,
         available_balance=money(available),
         apy=_percent(kind.rate) if kind.rate else None,
         interest_rate=_percent(kind.rate) if kind.rate else None,
@@ -192,17 +198,17 @@ def _with_deposit_terms(records: BankRecords, place: int, told: BankAccount) -> 
     )
 
 
-def _with_credit_terms(records: BankRecords, place: int, told: BankAccount) -> BankAccount:
-    account = records.home.accounts[place]
-    limit, pending = account.credit_limit, sum(each.held for each in records.pending(place))
-    statement = -records.balance(place, first_day(month_of(records.today)) * DAY)
-    last = _last_payment(records, place)
+def _with_credit_terms(records: BankRecords, position: int, bank_account: BankAccount) -> BankAccount:
+    account = records.home.accounts[position]
+    limit, pending = account.credit_limit, sum(each.authorized_cents for each in records.pending(position))
+    statement = -records.balance(position, first_day(month_of(records.today)) * DAY)
+    last = _last_payment(records, position)
     return replace(
-        told,
+        bank_account,
         apr=_percent(account.kind.rate),
         interest_rate=_percent(account.kind.rate),
         credit_limit=money(limit),
-        available_credit=money(limit + records.balance(place) + pending),
+        available_credit=money(limit + records.balance(position) + pending),
         statement_balance=money(statement),
         minimum_payment=money(min(statement, max(2500, statement // 50))),
         payment_due_at=_next_payment_at(records, account),
@@ -211,17 +217,17 @@ def _with_credit_terms(records: BankRecords, place: int, told: BankAccount) -> B
     )
 
 
-def _with_loan_terms(records: BankRecords, place: int, told: BankAccount) -> BankAccount:
-    account = records.home.accounts[place]
+def _with_loan_terms(records: BankRecords, position: int, bank_account: BankAccount) -> BankAccount:
+    account = records.home.accounts[position]
     month = month_of(records.today)
     given = month - account.age(month)
-    last = _last_payment(records, place)
+    last = _last_payment(records, position)
     return replace(
-        told,
+        bank_account,
         interest_rate=_percent(account.kind.rate),
         apr=_percent(account.kind.rate),
         original_balance=money(account.principal),
-        payoff_balance=told.balance,
+        payoff_balance=bank_account.balance,
         minimum_payment=money(account.payment),
         payment_due_at=_next_payment_at(records, account),
         last_payment=money(last.cents) if last else None,
@@ -231,12 +237,12 @@ def _with_loan_terms(records: BankRecords, place: int, told: BankAccount) -> Ban
     )
 
 
-def _with_holdings(records: BankRecords, place: int, told: BankAccount) -> BankAccount:
-    """The ledger of an investment is its cash; what it holds besides follows the market."""
-    cash = records.balance(place)
-    value = money(cash + records.home.accounts[place].market_value(records.at // DAY))
+def _with_holdings(records: BankRecords, position: int, bank_account: BankAccount) -> BankAccount:
+    """The ledger holds an investment's cash; the value of its holdings is computed."""
+    cash = records.balance(position)
+    value = money(cash + records.home.accounts[position].market_value(records.at // DAY))
     return replace(
-        told,
+        bank_account,
         balance=value,
         available_balance=money(cash),
         cash_balance=money(cash),
@@ -244,10 +250,10 @@ def _with_holdings(records: BankRecords, place: int, told: BankAccount) -> BankA
     )
 
 
-def _last_payment(records: BankRecords, place: int) -> Movement | None:
+def _last_payment(records: BankRecords, position: int) -> Movement | None:
     paid = (
         each
-        for each in records.movements[place]
+        for each in records.movements[position]
         if each.memo and each.cents > 0 and each.posted <= records.settled
     )
     return max(paid, key=lambda each: each.posted, default=None)
@@ -275,17 +281,17 @@ def _ownership(records: BankRecords) -> str:
 
 def _numbers(records: BankRecords, account: Account, member_guid: str) -> BankNumbers:
     login = records.login
-    told = BankNumbers(
+    numbers = BankNumbers(
         account_id=account.id,
         account_number=account.number,
         passed_validation=not login.has("wrong_number"),
     )
     if login.has("tokenized"):
-        told = replace(told, account_number=account_number(seeded("token", account.key, member_guid)))
+        numbers = replace(numbers, account_number=account_number(seeded("token", account.key, member_guid)))
     if records.is_canadian:
         institution_number, transit_number = _canadian(records.institution)
-        return replace(told, institution_number=institution_number, transit_number=transit_number)
-    return replace(told, routing_number=_routing_number(records.institution, login))
+        return replace(numbers, institution_number=institution_number, transit_number=transit_number)
+    return replace(numbers, routing_number=_routing_number(records.institution, login))
 
 
 def _routing_number(institution: Institution, login: Login) -> str:
@@ -298,7 +304,7 @@ def _routing_number(institution: Institution, login: Login) -> str:
 
 
 def _canadian(institution: Institution) -> tuple[str, str]:
-    """Institution number of 3 digits and transit number of 5, out of 0YYYXXXXX (Payments Canada)."""
+    """Institution number of 3 digits and transit number of 5, from the form 0YYYXXXXX (Payments Canada)."""
     electronic = institution.routing_numbers[0]
     if institution.iso_country_code != "CA":
         electronic = f"09{digits(seeded('canadian', institution.code), 7)}"
@@ -307,7 +313,7 @@ def _canadian(institution: Institution) -> tuple[str, str]:
 
 def _transaction(each: Movement, account_id: str, settled: int, currency_code: str) -> BankTransaction:
     entry, is_posted = each.entry, each.posted <= settled
-    cents, transacted_at = each.cents if is_posted else each.held, moment(each.at)
+    cents, transacted_at = each.cents if is_posted else each.authorized_cents, moment(each.at)
     return BankTransaction(
         account_id=account_id,
         id=each.id,

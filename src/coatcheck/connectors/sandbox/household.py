@@ -1,9 +1,9 @@
-"""One login's household: its accounts, and the plan that every account follows.
+"""The household of a login: its accounts, and the balance of each at the start of any month.
 
-    opening(account, month) + what the month's ledger adds up to = opening(account, month + 1)
+    opening(account, month) + the sum of the month's movements = opening(account, month + 1)
 
-The plan is a closed formula, so any month can be computed without those before it, at any date. A month is
-counted from year 0: 24311 is December 2025. Money is in cents, and what is owed is negative.
+The opening balance is a closed formula, so any month can be computed without those before it. Months are
+counted from year 0: 24311 is December 2025. Money is in cents, and debt is negative.
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from coatcheck.connectors.sandbox.numbers import account_number, digits, seeded
 from coatcheck.connectors.sandbox.personas import PERSONAS, Kind, Persona
 from coatcheck.errors import CredentialsDenied
 
-_HALF_WAVE = 24
-"""Months for which savings grow, before they shrink for as long."""
+_SAVING_MONTHS = 24
+"""Savings grow for this many months, and then shrink for as many."""
 _FRIDAY = 738_890
 """The ordinal of a Friday."""
 _NSF_CENTS = 731
@@ -31,16 +31,16 @@ class Account:
     name: str
     number: str
     key: str
-    """What its chance is seeded with."""
+    """The seed of its random values."""
     monthly: int
-    """The household's income, the measure of the kind's shares."""
+    """The household's monthly income. The amounts of the kind are shares of it."""
     phase: int
-    """Months by which its wave or its loan is ahead of others'."""
-    held_at: int | None = None
-    """Swept every day to this balance, where the tester asked for it."""
+    """Months by which its cycle of saving, or its loan, is shifted."""
+    fixed_balance: int | None = None
+    """With `nsf`, the balance; every movement is offset at once."""
     is_closed: bool = False
     extra: int = 0
-    """More transactions in 730 days than its life explains."""
+    """With `many_tx`, additional transactions in 730 days."""
 
     @property
     def payment(self) -> int:
@@ -48,7 +48,7 @@ class Account:
 
     @property
     def principal(self) -> int:
-        """What a loan was for."""
+        """The original amount of a loan."""
         rate = self.kind.rate / 12
         return round(self.payment * (1 - (1 + rate) ** -self.kind.term) / rate)
 
@@ -58,8 +58,8 @@ class Account:
 
     @property
     def credit_limit(self) -> int:
-        """Above what is ever owed, in steps of 500.00."""
-        most = self.kind.base + _HALF_WAVE * self.kind.step + 2.4 * self.kind.spends
+        """More than the highest debt, in steps of 500.00."""
+        most = self.kind.base + _SAVING_MONTHS * self.kind.step + 2.4 * self.kind.spends
         return (round(1.25 * most * self.monthly) // 50_000 + 1) * 50_000
 
     @property
@@ -68,25 +68,25 @@ class Account:
         return day.replace(day=min(day.day, 28))
 
     def age(self, month: int) -> int:
-        """Months since a loan was given; it is given anew when it is paid."""
+        """Months since a loan was paid out. A loan that is repaid is paid out again."""
         return (month + self.phase) % (self.kind.term + 1)
 
-    def carried(self, month: int) -> int:
-        """What earns or costs interest."""
-        rise = abs((month + self.phase) % (2 * _HALF_WAVE) - _HALF_WAVE) * self.kind.step
-        held = round((self.kind.base + rise) * self.monthly)
-        return -held if self.kind.is_debt else held
+    def standing_balance(self, month: int) -> int:
+        """The balance that interest is computed on."""
+        rise = abs((month + self.phase) % (2 * _SAVING_MONTHS) - _SAVING_MONTHS) * self.kind.step
+        balance = round((self.kind.base + rise) * self.monthly)
+        return -balance if self.kind.is_debt else balance
 
     def budget(self, month: int) -> int:
-        """What is bought with it in the month."""
+        """The sum of the month's purchases."""
         return round(self.kind.spends * self.monthly * (0.88 + 0.24 * chance(self.key, "budget", month)))
 
     def market_value(self, day: int) -> int:
-        """What an investment's holdings are worth; `day` is a date's ordinal."""
+        """The value of an investment's holdings on a day, which is a date's ordinal."""
         week, rest = divmod(day, 7)
-        mood = chance(self.key, week) * (7 - rest) + chance(self.key, week + 1) * rest
+        noise = chance(self.key, week) * (7 - rest) + chance(self.key, week + 1) * rest
         growth = 1 + 0.06 * (day - _FRIDAY) / 365.25
-        return round(self.kind.base * self.monthly * max(growth, 0.2) * (0.97 + 0.06 * mood / 7))
+        return round(self.kind.base * self.monthly * max(growth, 0.2) * (0.97 + 0.06 * noise / 7))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -96,9 +96,9 @@ class Household:
     accounts: tuple[Account, ...]
     """The first is the checking account."""
     pay: int
-    """The least that a payday brings."""
+    """The lowest pay on a payday."""
     payday: int
-    """The ordinal of any payday."""
+    """The ordinal of one payday; the others follow from it."""
     payers: tuple[Entry, ...]
 
     @property
@@ -107,10 +107,10 @@ class Household:
 
 
 def household(seed: int, institution: Institution, login: Login) -> Household:
-    """Whom the login belongs to.
+    """The household of the login.
 
     Raises:
-        CredentialsDenied: the login names a persona there is not.
+        CredentialsDenied: the login names an unknown persona.
     """
     key = f"{seed}|{institution.code}|{login.name}"
     rng = seeded("household", key)
@@ -128,8 +128,8 @@ def household(seed: int, institution: Institution, login: Login) -> Household:
         key=key,
         persona=persona,
         accounts=tuple(
-            _account(key, institution, login, kind, place, monthly)
-            for place, kind in enumerate(persona.kinds)
+            _account(key, institution, login, kind, position, monthly)
+            for position, kind in enumerate(persona.kinds)
         ),
         pay=payday,
         payday=_FRIDAY + 7 * int(rng.random() * 2),
@@ -137,24 +137,24 @@ def household(seed: int, institution: Institution, login: Login) -> Household:
     )
 
 
-def opening(home: Household, place: int, month: int) -> int:
-    """What stands in an account as a month begins, when all that was bought before has posted."""
-    account = home.accounts[place]
+def opening(home: Household, position: int, month: int) -> int:
+    """The balance at the start of the month, when all earlier movements have posted."""
+    account = home.accounts[position]
     if account.is_closed:
         return 0
-    if account.held_at is not None:
-        return account.held_at
-    if place == 0:
+    if account.fixed_balance is not None:
+        return account.fixed_balance
+    if position == 0:
         return _checking_opening(home, month)
     if account.kind.term:
         return -_owed_on_loan(account, account.age(month))
     if account.kind.type == "INVESTMENT":
         return account.monthly // 20
-    return account.carried(month) - (account.budget(month - 1) if account.kind.is_debt else 0)
+    return account.standing_balance(month) - (account.budget(month - 1) if account.kind.is_debt else 0)
 
 
 def chance(*parts: object) -> float:
-    """0 to 1, the same for the same parts."""
+    """A number from 0 to 1 that is the same for the same parts."""
     return seeded(*parts).random()
 
 
@@ -180,7 +180,7 @@ def _persona_name(login: Login, draw: float) -> str:
 
 
 def _account(
-    key: str, institution: Institution, login: Login, kind: Kind, place: int, monthly: int
+    key: str, institution: Institution, login: Login, kind: Kind, position: int, monthly: int
 ) -> Account:
     own = f"{key}|{kind.label}"
     rng = seeded("account", own)
@@ -192,15 +192,15 @@ def _account(
         number=_number(rng.random(), login, institution, own),
         key=own,
         monthly=monthly,
-        phase=int(rng.random() * 2 * _HALF_WAVE),
-        held_at=_NSF_CENTS if login.has("nsf") and is_deposit else None,
-        is_closed=place == 0 and login.has("closed_account"),
-        extra=int(login.number("many_tx", 10_000)) if place == 0 and login.has("many_tx") else 0,
+        phase=int(rng.random() * 2 * _SAVING_MONTHS),
+        fixed_balance=_NSF_CENTS if login.has("nsf") and is_deposit else None,
+        is_closed=position == 0 and login.has("closed_account"),
+        extra=int(login.number("many_tx", 10_000)) if position == 0 and login.has("many_tx") else 0,
     )
 
 
 def _number(draw: float, login: Login, institution: Institution, key: str) -> str:
-    """The account number; its last four digits stay whatever form the tester asks for."""
+    """The account number. Its last four digits are the same in every form."""
     rng = seeded("number", key, draw)
     number = account_number(rng)
     if login.has("canadian") or institution.iso_country_code == "CA":
@@ -214,16 +214,16 @@ def _number(draw: float, login: Login, institution: Institution, key: str) -> st
 
 
 def _checking_opening(home: Household, month: int) -> int:
-    """The cushion, and what is left of the last pay if it is spent evenly until the next."""
-    cushion = (home.persona.cushion + 0.06 * (chance(home.key, "cushion", month) - 0.5)) * home.monthly
+    """The reserve, plus the rest of the last pay if it is spent evenly until the next."""
+    reserve = (home.persona.reserve + 0.06 * (chance(home.key, "cushion", month) - 0.5)) * home.monthly
     if not home.persona.every:
-        return round(cushion)
+        return round(reserve)
     elapsed = (first_day(month) - 1 - home.payday) % home.persona.every + 1
-    return round(cushion + home.pay * (1 - elapsed / home.persona.every))
+    return round(reserve + home.pay * (1 - elapsed / home.persona.every))
 
 
 def _owed_on_loan(account: Account, age: int) -> int:
-    """What is left after `age - 1` instalments of an annuity."""
+    """The debt after `age - 1` instalments of an annuity."""
     if age == 0:
         return 0
     rate = account.kind.rate / 12

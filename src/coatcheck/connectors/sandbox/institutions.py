@@ -1,6 +1,6 @@
-"""The institutions of the sandbox: MX's four test institutions and a country of invented ones.
+"""The institutions of the sandbox: MX's four test institutions and invented ones.
 
-Every name below is made up. Web addresses are below `.example` (RFC 2606), which nobody can own.
+Every other name is invented. Web addresses are below `.example`, which is reserved (RFC 2606).
 """
 
 import unicodedata
@@ -29,7 +29,7 @@ _MXBANK_CREDENTIALS = (
 """MX's own examples and third-party tests hard-code these."""
 
 MXBANK_SEARCH_NUMBER = "111111111"
-"""Not a valid routing number, but the one by which clients of MX look for MX Bank."""
+"""Not a valid routing number. Clients of MX search for MX Bank with it."""
 
 _UNITED_STATES = (
     ("Lanternfish Bank", _ALL),
@@ -93,23 +93,21 @@ _CANADA = (
 
 
 def institutions() -> tuple[Institution, ...]:
-    """All of them; those invented stand below MX's own in popularity, in the order of the tables."""
+    """All institutions. The invented ones are less popular than MX's, in the order of the tables."""
     rows = [(name, "US", supports) for name, supports in _UNITED_STATES]
     rows += [(name, "CA", supports) for name, supports in _CANADA]
     invented = (
-        _institution(_code(name), name, country, supports, popularity=900 - 10 * place)
-        for place, (name, country, supports) in enumerate(rows)
+        _institution(_code(name), name, country, supports, popularity=900 - 10 * position)
+        for position, (name, country, supports) in enumerate(rows)
     )
     return (*_test_institutions(), *invented)
 
 
 def _test_institutions() -> tuple[Institution, ...]:
-    """MX's own four, with the products that MX's clients expect of them."""
+    """MX's test institutions, with the products that MX's clients expect."""
     return (
         _institution("mxbank", "MX Bank", "US", _ALL, popularity=1000, is_throttled=False),
-        _institution(
-            "mxcu_oauth", "MXCU (OAuth)", "US", _ALL, popularity=990, is_throttled=False, oauth=True
-        ),
+        _institution("mxcu_oauth", "MXCU (OAuth)", "US", _ALL, popularity=990, is_throttled=False),
         _institution("mxcu_credential", "MXCU (Credential)", "US", _ALL, popularity=980, is_throttled=False),
         _institution(
             "mx_bank_oauth",
@@ -118,7 +116,6 @@ def _test_institutions() -> tuple[Institution, ...]:
             _PAYMENTS,
             popularity=970,
             is_throttled=False,
-            oauth=True,
         ),
     )
 
@@ -131,8 +128,8 @@ def _institution(
     *,
     popularity: int,
     is_throttled: bool = True,
-    oauth: bool = False,
 ) -> Institution:
+    oauth = name.endswith("(OAuth)")
     url = f"https://www.{code.replace('_', '-')}.example"
     return Institution(
         code=code,
@@ -168,11 +165,11 @@ def _credentials(code: str) -> tuple[CredentialField, ...]:
 
 
 def _routing_numbers(code: str, name: str, country: str) -> tuple[str, ...]:
-    """One of our own; for Canada in its electronic form, 0YYYXXXXX.
+    """An invented number; for Canada in its electronic form, 0YYYXXXXX.
 
-    Federal Reserve districts 10 to 12, and 21 to 32 for thrifts and credit unions: none begins with a zero,
-    so that they survive as JSON integers. The third digit is a 9, which no bank in the Federal Reserve's
-    directory has: money sent to one of these by mistake goes nowhere.
+    It uses Federal Reserve districts 10 to 12, or 21 to 32 for thrifts and credit unions. None begins with a
+    zero, so the number is the same as a JSON integer. The third digit is 9, which no number in the Federal
+    Reserve's directory has, so a payment to it cannot reach a real bank.
     """
     rng = seeded("routing", code)
     if country == "CA":

@@ -1,8 +1,8 @@
-"""What happens in a household's accounts, month by month.
+"""The movements of a household's accounts, month by month.
 
-Each month is computed alone, from chance seeded with the household and the day, and closes: a transfer from
-checking closes every other account, and purchases close checking. Times are whole minutes: a date's ordinal
-times 1,440 plus the minute of the day, UTC.
+Each month is computed alone, from random values seeded with the household and the day. A transfer from checking
+brings every other account to its next opening balance, and purchases bring checking to it. Times are whole minutes: a
+date's ordinal times 1,440 plus the minute of the day in UTC.
 """
 
 from collections import Counter
@@ -20,41 +20,50 @@ from coatcheck.connectors.sandbox.personas import Kind
 
 DAY = 1440
 _NIGHT, _MORNING, _AFTERNOON = 300, 660, 960
-"""Minutes of the day: the bank's own entries, what other banks send, what the customer does."""
+"""Minutes of the day for the bank's own entries, for credits and bills, and for the customer's actions."""
 _LAGS = ((1, 2, 3), (1, 2, 3), (1, 2), (1,), (3,), (2, 3), (1, 2, 3))
-"""Days until a purchase posts, by its weekday from Monday: banks do not post at weekends."""
+"""Days until a purchase posts, by weekday from Monday. Banks do not post at weekends."""
 _SUMMER = (0.8, 0.8, 0.85, 0.9, 1.0, 1.2, 1.35, 1.35, 1.15, 0.95, 0.85, 0.8)
 _WINTER = (1.6, 1.5, 1.3, 1.0, 0.7, 0.5, 0.45, 0.45, 0.55, 0.8, 1.2, 1.5)
 _SEASONS = {0: (1.0,) * 12, 1: _SUMMER, -1: _WINTER}
 _MOST_PURCHASES_A_DAY = 1.3
-"""On average; a Saturday's groceries come on top. Beyond it things cost more instead."""
+"""On average, without Saturday's groceries. A larger budget raises the prices instead."""
 
 
 class Movement(NamedTuple):
     id: str
-    place: int
-    """Of its account in the household."""
+    position: int
+    """Of the account in the household."""
     at: int
     posted: int
     cents: int
-    """Negative takes money out of the account, or adds to a debt."""
-    held: int
-    """The same while it is pending; tips come later."""
+    """Negative for a debit."""
+    authorized_cents: int
+    """The amount while it is pending, such as without the tip."""
     entry: Entry
     memo: str | None
     check: str | None
 
 
+class _Details(NamedTuple):
+    """What few movements have."""
+
+    posted: int | None = None
+    authorized_cents: int | None = None
+    memo: str | None = None
+    check: str | None = None
+
+
 @dataclass(slots=True)
 class _Month:
-    """A month as it is being written."""
+    """A month while its movements are added."""
 
     home: Household
     number: int
     first: int
     days: int
     chance: Random
-    """The month's own."""
+    """Random values of the month; `daily` has those of each day."""
     daily: list[Random]
     movements: list[Movement] = field(default_factory=list)
     sums: Counter[int] = field(default_factory=Counter)
@@ -64,54 +73,58 @@ class _Month:
 
     def write(
         self,
-        place: int,
+        position: int,
         at: int,
         cents: int,
         entry: Entry,
-        *,
-        posted: int | None = None,
-        held: int | None = None,
-        memo: str | None = None,
-        check: str | None = None,
+        details: _Details | None = None,
     ) -> None:
         if not cents:
             return
-        account = self.home.accounts[place]
+        account = self.home.accounts[position]
         if account.is_closed:
             return
-        self.written[place] = count = self.written[place] + 1
-        number = f"{account.id}-{self.number}-{count}"
+        self.written[position] = count = self.written[position] + 1
+        details = details or _Details()
         self.movements.append(
             Movement(
-                number, place, at, posted or at, cents, cents if held is None else held, entry, memo, check
+                id=f"{account.id}-{self.number}-{count}",
+                position=position,
+                at=at,
+                posted=details.posted or at,
+                cents=cents,
+                authorized_cents=cents if details.authorized_cents is None else details.authorized_cents,
+                entry=entry,
+                memo=details.memo,
+                check=details.check,
             )
         )
-        self.sums[place] += cents
+        self.sums[position] += cents
 
     def on(self, day: int, minute: int) -> int:
         return _workday(self.first, day) * DAY + minute
 
-    def to_close(self, place: int) -> int:
-        """What is missing to the plan of the month's end."""
+    def missing_cents(self, position: int) -> int:
+        """The difference between the balance so far and the next month's opening balance."""
         return (
-            opening(self.home, place, self.number + 1)
-            - opening(self.home, place, self.number)
-            - self.sums[place]
+            opening(self.home, position, self.number + 1)
+            - opening(self.home, position, self.number)
+            - self.sums[position]
         )
 
 
 def movements(home: Household, first_month: int, last_month: int) -> list[Movement]:
-    """All of these months, both included."""
+    """The movements of these months, both included."""
     return [each for number in range(first_month, last_month + 1) for each in _month(home, number)]
 
 
 def transfer_time(account: Account, month: int) -> int:
-    """When the month's payment or transfer between checking and the account is made."""
+    """The time of the month's payment or transfer between checking and the account."""
     return _workday(first_day(month), 5 + account.phase % 17) * DAY + _AFTERNOON
 
 
 def _workday(first: int, day: int) -> int:
-    """The ordinal of that day of the month, or of the Monday after a weekend."""
+    """The ordinal of that day of the month; of the next Monday if it is at a weekend."""
     ordinal = first + day - 1
     weekday = (ordinal - 1) % 7
     return ordinal + (7 - weekday if weekday >= 5 else 0)
@@ -130,19 +143,19 @@ def _month(home: Household, number: int) -> list[Movement]:
     _receive_pay(month)
     _pay_bills(month)
     _withdraw_and_send(month)
-    for place in range(1, len(home.accounts)):
-        _run_account(month, place)
+    for position in range(1, len(home.accounts)):
+        _run_account(month, position)
     if home.persona.pays_fees:
         month.write(0, month.on(24, _NIGHT), -1200, merchants.MAINTENANCE_FEE)
     fee = 3500 if home.persona.is_overdrawn else 0
-    _buy(month, 0, -month.to_close(0) - fee)
+    _buy(month, 0, -month.missing_cents(0) - fee)
     if fee:
         _charge_overdraft(month, fee)
-    for place, account in enumerate(home.accounts):
+    for position, account in enumerate(home.accounts):
         if account.extra:
-            _vend(month, place, account)
-        if account.held_at is not None:
-            _sweep(month, place)
+            _add_extra_movements(month, position, account)
+        if account.fixed_balance is not None:
+            _hold_balance(month, position)
     return month.movements
 
 
@@ -163,8 +176,8 @@ def _pay_bills(month: _Month) -> None:
     home = month.home
     card = next((n for n, each in enumerate(home.accounts) if each.kind.type == "CREDIT_CARD"), 0)
     for bill in home.persona.bills:
-        place = card if bill.is_on_card else 0
-        month.write(place, month.on(bill.day, _MORNING), -_bill_cents(month, bill), bill.entry)
+        position = card if bill.is_on_card else 0
+        month.write(position, month.on(bill.day, _MORNING), -_bill_cents(month, bill), bill.entry)
 
 
 def _bill_cents(month: _Month, bill: Biller) -> int:
@@ -175,7 +188,7 @@ def _bill_cents(month: _Month, bill: Biller) -> int:
 
 
 def _withdraw_and_send(month: _Month) -> None:
-    """Cash, a cheque, and money between friends."""
+    """Cash withdrawals, a cheque, and transfers between friends."""
     draw, monthly = month.chance.random, month.home.monthly
     for _ in range(2):
         at = month.on(2 + int(draw() * 22), _AFTERNOON) + int(draw() * 300)
@@ -184,7 +197,7 @@ def _withdraw_and_send(month: _Month) -> None:
             month.write(0, at, -300, merchants.ATM_FEE)
     at = month.on(2 + int(draw() * 22), _MORNING)
     cheque = min(round(monthly * (0.01 + 0.02 * draw())), 48_000)
-    month.write(0, at, -cheque, merchants.CHECK, check=str(1001 + month.number % 8000))
+    month.write(0, at, -cheque, merchants.CHECK, _Details(check=str(1001 + month.number % 8000)))
     for entry in (merchants.sent_to, merchants.received_from):
         friend = merchants.FRIENDS[int(draw() * len(merchants.FRIENDS))]
         at = month.on(2 + int(draw() * 22), _AFTERNOON) + int(draw() * 300)
@@ -192,52 +205,52 @@ def _withdraw_and_send(month: _Month) -> None:
         month.write(0, at, -cents if entry is merchants.sent_to else cents, entry(friend))
 
 
-def _run_account(month: _Month, place: int) -> None:
-    """Everything of an account other than checking; it ends where the plan says."""
-    account = month.home.accounts[place]
+def _run_account(month: _Month, position: int) -> None:
+    """All movements of an account other than checking."""
+    account = month.home.accounts[position]
     if account.kind.term:
-        _run_loan(month, place, account)
+        _run_loan(month, position, account)
     elif account.kind.type == "INVESTMENT":
-        _run_investment(month, place, account)
+        _run_investment(month, position, account)
     else:
-        interest = round(account.carried(month.number) * account.kind.rate / 12)
+        interest = round(account.standing_balance(month.number) * account.kind.rate / 12)
         entry = merchants.INTEREST_PAID if interest > 0 else merchants.INTEREST_CHARGE
-        month.write(place, month.on(1, _NIGHT), interest, entry)
+        month.write(position, month.on(1, _NIGHT), interest, entry)
         if account.kind.spends:
-            _buy(month, place, account.budget(month.number) + month.sums[place] - interest)
-        if account.held_at is None:
-            _transfer(month, place, month.to_close(place))
+            _buy(month, position, account.budget(month.number) + month.sums[position] - interest)
+        if account.fixed_balance is None:
+            _transfer(month, position, month.missing_cents(position))
 
 
-def _run_loan(month: _Month, place: int, account: Account) -> None:
+def _run_loan(month: _Month, position: int, account: Account) -> None:
     if account.age(month.number) == 0:
-        month.write(place, month.on(1, _NIGHT), -account.principal, merchants.DISBURSEMENT)
+        month.write(position, month.on(1, _NIGHT), -account.principal, merchants.DISBURSEMENT)
         return
-    _transfer(month, place, account.payment)
-    month.write(place, month.on(1, _NIGHT), month.to_close(place), merchants.INTEREST_CHARGE)
+    _transfer(month, position, account.payment)
+    month.write(position, month.on(1, _NIGHT), month.missing_cents(position), merchants.INTEREST_CHARGE)
 
 
-def _run_investment(month: _Month, place: int, account: Account) -> None:
+def _run_investment(month: _Month, position: int, account: Account) -> None:
     if account.kind.by_employer:
         contribution = merchants.EMPLOYER_CONTRIBUTION
-        month.write(place, month.on(15, _MORNING), account.contribution, contribution)
+        month.write(position, month.on(15, _MORNING), account.contribution, contribution)
     else:
-        _transfer(month, place, account.contribution)
+        _transfer(month, position, account.contribution)
     if month.number % 3 == 2:
         dividend = round(account.kind.base * account.monthly / 220)
-        month.write(place, month.on(20, _MORNING), dividend, merchants.DIVIDEND)
-    month.write(place, month.on(24, _AFTERNOON), month.to_close(place), merchants.BUY)
+        month.write(position, month.on(20, _MORNING), dividend, merchants.DIVIDEND)
+    month.write(position, month.on(24, _AFTERNOON), month.missing_cents(position), merchants.BUY)
 
 
-def _transfer(month: _Month, place: int, cents: int) -> None:
-    """From checking to the account, or back where `cents` is negative: one movement on either side."""
-    account = month.home.accounts[place]
+def _transfer(month: _Month, position: int, cents: int) -> None:
+    """A transfer from checking to the account, or back if `cents` is negative: one movement in each."""
+    account = month.home.accounts[position]
     sides = _sides(account.kind)
     at = transfer_time(account, month.number)
     memo = f"Ref {account.id[:6].upper()}{month.number}"
     leaving, arriving = (sides.paid, sides.received) if cents > 0 else (sides.drawn, sides.advanced)
-    month.write(0, at, -cents, leaving, memo=memo)
-    month.write(place, at, cents, arriving, memo=memo)
+    month.write(0, at, -cents, leaving, _Details(memo=memo))
+    month.write(position, at, cents, arriving, _Details(memo=memo))
 
 
 class _Sides(NamedTuple):
@@ -249,7 +262,7 @@ class _Sides(NamedTuple):
 
 @lru_cache
 def _sides(kind: Kind) -> _Sides:
-    """How a transfer reads in checking and in the other account, to it and from it."""
+    """The texts of a transfer in checking and in the other account, in both directions."""
     category = {
         "CREDIT_CARD": "Credit Card Payment",
         "MORTGAGE": "Mortgage & Rent",
@@ -283,33 +296,34 @@ class _Purchase(NamedTuple):
     shop: Shop
     price: int
     returned: int
-    """When it was given back, 0 if it was kept."""
+    """The time of the refund; 0 if there is none."""
 
 
-def _buy(month: _Month, place: int, budget: int) -> None:
-    """Purchases that cost the budget to the cent, refunds and foreign fees included."""
+def _buy(month: _Month, position: int, budget: int) -> None:
+    """Purchases, refunds and foreign fees that add up to the budget to the cent."""
     if budget <= 0:
-        month.write(place, month.on(1, _MORNING), -budget, merchants.received_from(merchants.FRIENDS[0]))
+        month.write(position, month.on(1, _MORNING), -budget, merchants.received_from(merchants.FRIENDS[0]))
         return
-    issued = list(_purchases(month, budget))
-    kept = sum(each.price for each in issued if not each.returned)
-    costs = [each.price * budget // kept for each in issued]
+    purchases = list(_purchases(month, budget))
+    total = sum(each.price for each in purchases if not each.returned)
+    costs = [each.price * budget // total for each in purchases]
     fees = [
         cost * 3 // 100 if each.shop.entry.is_international else 0
-        for each, cost in zip(issued, costs, strict=True)
+        for each, cost in zip(purchases, costs, strict=True)
     ]
-    spent = sum(cost for each, cost in zip(issued, costs, strict=True) if not each.returned) + sum(fees)
-    largest = max((n for n, each in enumerate(issued) if not each.returned), key=lambda n: costs[n])
+    spent = sum(cost for each, cost in zip(purchases, costs, strict=True) if not each.returned) + sum(fees)
+    largest = max((n for n, each in enumerate(purchases) if not each.returned), key=lambda n: costs[n])
     costs[largest] += budget - spent
-    for each, cost, fee in zip(issued, costs, fees, strict=True):
-        month.write(place, each.at, -cost, each.shop.entry, posted=each.posted, held=-_held(each.shop, cost))
-        month.write(place, each.posted, -fee, merchants.FOREIGN_FEE)
+    for each, cost, fee in zip(purchases, costs, fees, strict=True):
+        details = _Details(each.posted, -_authorized_cents(each.shop, cost))
+        month.write(position, each.at, -cost, each.shop.entry, details)
+        month.write(position, each.posted, -fee, merchants.FOREIGN_FEE)
         if each.returned:
-            month.write(place, each.returned, cost, each.shop.refund)
+            month.write(position, each.returned, cost, each.shop.refund)
 
 
 def _purchases(month: _Month, budget: int) -> Iterator[_Purchase]:
-    """Places and prices as they come; the caller fits the prices to the budget. One at least is kept."""
+    """Purchases at random prices, which the caller scales to the budget. At least one is not refunded."""
     market = month.home.persona.market
     shops, usual = market.shops, 0.8 * budget / month.days / market.mean_price
     expected = min(usual, _MOST_PURCHASES_A_DAY)
@@ -335,39 +349,41 @@ def _purchases(month: _Month, budget: int) -> Iterator[_Purchase]:
             )
 
 
-def _held(shop: Shop, cost: int) -> int:
-    """What is authorized at first: without the tip, or a token amount at the pump."""
+def _authorized_cents(shop: Shop, cost: int) -> int:
+    """The authorized amount: without the tip, or 1.00 at a fuel pump."""
     if shop.is_pump:
         return 100
     return cost * 100 // 118 if shop.is_tipped else cost
 
 
 def _charge_overdraft(month: _Month, fee: int) -> None:
-    """On the morning after checking stood lowest."""
+    """A fee on the morning after the lowest balance of checking."""
     running, lowest, worst = 0, 0, month.first
-    for each in sorted((each for each in month.movements if each.place == 0), key=lambda each: each.posted):
+    for each in sorted(
+        (each for each in month.movements if each.position == 0), key=lambda each: each.posted
+    ):
         running += each.cents
         if running < lowest and each.posted // DAY < month.first + month.days - 1:
             lowest, worst = running, each.posted // DAY
     month.write(0, (worst + 1) * DAY + _NIGHT, -fee, merchants.OVERDRAFT_FEE)
 
 
-def _vend(month: _Month, place: int, account: Account) -> None:
-    """Pairs of small purchases and refunds, `account.extra` movements in any 730 days."""
+def _add_extra_movements(month: _Month, position: int, account: Account) -> None:
+    """Pairs of a small purchase and its refund: `account.extra` movements in any 730 days."""
     pairs = account.extra // 2
     for offset, day in enumerate(range(month.first, month.first + month.days)):
         draw = month.daily[offset].random
         for _ in range((day + 1) * pairs // 730 - day * pairs // 730):
             at, cents = day * DAY + _MORNING + int(draw() * 700), 100 + int(draw() * 200)
-            month.write(place, at, -cents, merchants.VENDING.entry)
-            month.write(place, at, cents, merchants.VENDING.refund)
+            month.write(position, at, -cents, merchants.VENDING.entry)
+            month.write(position, at, cents, merchants.VENDING.refund)
 
 
-def _sweep(month: _Month, place: int) -> None:
-    """Takes out at once what came in, and puts back what went out."""
+def _hold_balance(month: _Month, position: int) -> None:
+    """Offsets every movement at once, so that the balance never changes."""
     posted: Counter[int] = Counter()
     for each in month.movements:
-        if each.place == place:
+        if each.position == position:
             posted[each.posted] += each.cents
     for at, cents in sorted(posted.items()):
-        month.write(place, at, -cents, merchants.SWEEP_OUT if cents > 0 else merchants.SWEEP_IN)
+        month.write(position, at, -cents, merchants.SWEEP_OUT if cents > 0 else merchants.SWEEP_IN)

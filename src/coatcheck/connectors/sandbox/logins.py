@@ -1,8 +1,8 @@
-"""Who signs in at the sandbox bank, and what the tester asked for with the login.
+"""Logins of the sandbox bank, and the controls in them.
 
 A login is a name and any number of controls: `alice`, `alice+joint`, `alice+slow=5+no_tx`. The name (and
-`persona=`) chooses the household; the other controls change how the bank behaves. The same name therefore
-keeps its accounts while a control comes and goes.
+`persona=`) determines the household; the other controls change the bank's behaviour. A name therefore has the
+same accounts with and without a control.
 """
 
 from collections.abc import Mapping
@@ -46,26 +46,26 @@ CONTROLS: Mapping[str, str] = MappingProxyType(
         "discontinued": "The bank no longer offers this connection (DISCONTINUED).",
     }
 )
-"""Every control with what it does. Docs and the consent page print this table."""
+"""Every control and its effect, as the documentation and the authorization page list them."""
 
 _ALIASES = {"test_atrium": "mxuser"}
-"""The name MX's older sandbox used."""
+"""Names of MX's older sandbox."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Login:
     name: str
     controls: Mapping[str, str]
-    """By word; the value is what followed `=`, or empty."""
+    """By word. The value is the text after `=`, or empty."""
 
     def has(self, word: str) -> bool:
         return word in self.controls
 
     def number(self, word: str, default: float) -> float:
-        """What followed `word=`.
+        """The number after `word=`.
 
         Raises:
-            CredentialsDenied: it is not a number from 0 up.
+            CredentialsDenied: it is not a number of at least 0.
         """
         value = self.controls.get(word) or default
         try:
@@ -78,10 +78,10 @@ class Login:
 
 
 def parse_login(text: str) -> Login:
-    """Splits a login into its name and controls; an e-mail address carries none.
+    """The name and the controls of a login. An e-mail address has no controls.
 
     Raises:
-        CredentialsDenied: a word after `+` is no control.
+        CredentialsDenied: a word after `+` is not a control.
     """
     if "@" in text:
         return Login(text, {})

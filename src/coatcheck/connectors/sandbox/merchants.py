@@ -4,7 +4,7 @@ An `Entry` is all that a transaction says besides its amount and time; each is b
 the transactions that look alike.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from coatcheck.connectors.contract import Merchant
 
@@ -14,7 +14,7 @@ class Entry:
     description: str
     original_description: str
     category: str
-    """A name out of `model.categories`."""
+    """The name of a category of MX's list."""
     merchant: str | None = None
     merchant_category_code: int | None = None
     extended_transaction_type: str | None = None
@@ -34,21 +34,21 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """A place to buy, with the prices it draws from, in cents."""
+    """A merchant with its range of prices, in cents."""
 
     entry: Entry
     refund: Entry
     low: int
     high: int
     is_tipped: bool = False
-    """The authorization lacks the tip."""
+    """The authorization does not include the tip."""
     is_pump: bool = False
-    """The authorization is 1.00, whatever is filled."""
+    """The authorization is 1.00, whatever the price."""
 
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """Where somebody shops; a shop stands in it as often as it is likely."""
+    """The shops of a persona; a shop is listed as often as it is likely."""
 
     shops: tuple[Shop, ...]
     mean_price: float
@@ -64,127 +64,135 @@ class Biller:
     cap: int
     day: int
     season: int = 0
-    """+1 dearer in summer, -1 dearer in winter."""
+    """+1 for higher amounts in summer, -1 for higher amounts in winter."""
     is_on_card: bool = False
-    """Goes to the credit card where the household has one."""
+    """Paid with the credit card, if the household has one."""
 
 
-def _shop(
-    name: str,
-    code: int,
-    category: str,
-    low: int,
-    high: int,
-    city: str,
-    state: str | None,
-    *,
-    country: str = "US",
-    is_tipped: bool = False,
-    is_pump: bool = False,
-) -> Shop:
-    place = f"{city} {state or country}".upper()
-    entry = Entry(
-        description=name,
-        original_description=f"POS PURCHASE {name.upper()} {code} {place}",
-        category=category,
-        merchant=name,
-        merchant_category_code=code,
-        extended_transaction_type="POINT_OF_SALE",
-        is_international=country != "US",
-        city=city,
-        state=state,
-        country=country,
-    )
-    refund = Entry(
-        description=f"{name} Refund",
-        original_description=f"POS RETURN {name.upper()} {code} {place}",
-        category="Returned Purchase",
-        merchant=name,
-        merchant_category_code=code,
-        extended_transaction_type="POINT_OF_SALE",
-        is_international=country != "US",
-        city=city,
-        state=state,
-        country=country,
-    )
-    return Shop(entry, refund, low * 100, high * 100, is_tipped, is_pump)
+@dataclass(frozen=True, slots=True)
+class _ShopRow:
+    """A row of the tables of shops; prices in whole dollars."""
+
+    name: str
+    code: int
+    category: str
+    low: int
+    high: int
+    city: str
+    state: str | None
+    country: str = "US"
+    is_tipped: bool = False
+    is_pump: bool = False
+
+    def shop(self) -> Shop:
+        entry = Entry(
+            description=self.name,
+            original_description=self._text("PURCHASE"),
+            category=self.category,
+            merchant=self.name,
+            merchant_category_code=self.code,
+            extended_transaction_type="POINT_OF_SALE",
+            is_international=self.country != "US",
+            city=self.city,
+            state=self.state,
+            country=self.country,
+        )
+        refund = replace(
+            entry,
+            description=f"{self.name} Refund",
+            original_description=self._text("RETURN"),
+            category="Returned Purchase",
+        )
+        return Shop(entry, refund, self.low * 100, self.high * 100, self.is_tipped, self.is_pump)
+
+    def _text(self, what: str) -> str:
+        location = f"{self.city} {self.state or self.country}".upper()
+        return f"POS {what} {self.name.upper()} {self.code} {location}"
 
 
-def _bill(
-    name: str,
-    code: int,
-    category: str,
-    share: float,
-    cap: int,
-    day: int,
-    *,
-    season: int = 0,
-    is_subscription: bool = False,
-) -> Biller:
-    entry = Entry(
-        description=name,
-        original_description=f"{'RECURRING' if is_subscription else 'ACH DEBIT'} {name.upper()} {code}",
-        category=category,
-        merchant=name,
-        merchant_category_code=code,
-        extended_transaction_type="POINT_OF_SALE" if is_subscription else "ACH",
-        is_bill_pay=not is_subscription,
-        is_recurring=True,
-        is_subscription=is_subscription,
-        recurrence="SUBSCRIPTION" if is_subscription else "BILL",
-        country="US",
-    )
-    return Biller(entry, share, cap * 100, day, season, is_on_card=is_subscription)
+@dataclass(frozen=True, slots=True)
+class _BillRow:
+    """A row of the tables of bills; the cap in whole dollars."""
+
+    name: str
+    code: int
+    category: str
+    share: float
+    cap: int
+    day: int
+    season: int = 0
+    is_subscription: bool = False
+
+    def bill(self) -> Biller:
+        kind = "RECURRING" if self.is_subscription else "ACH DEBIT"
+        entry = Entry(
+            description=self.name,
+            original_description=f"{kind} {self.name.upper()} {self.code}",
+            category=self.category,
+            merchant=self.name,
+            merchant_category_code=self.code,
+            extended_transaction_type="POINT_OF_SALE" if self.is_subscription else "ACH",
+            is_bill_pay=not self.is_subscription,
+            is_recurring=True,
+            is_subscription=self.is_subscription,
+            recurrence="SUBSCRIPTION" if self.is_subscription else "BILL",
+            country="US",
+        )
+        return Biller(
+            entry, self.share, self.cap * 100, self.day, self.season, is_on_card=self.is_subscription
+        )
 
 
-GROCER = _shop("Larder & Leaf", 5411, "Groceries", 35, 160, "Portland", "OR")
+GROCER = _ShopRow("Larder & Leaf", 5411, "Groceries", 35, 160, "Portland", "OR").shop()
 
 _OFTEN = (
     GROCER,
-    _shop("Basketweave Market", 5411, "Groceries", 12, 95, "Columbus", "OH"),
-    _shop("Corner Marrow Deli", 5411, "Groceries", 6, 38, "Albany", "NY"),
-    _shop("Bittern & Bean", 5814, "Coffee Shops", 4, 13, "Seattle", "WA"),
-    _shop("Second Kettle Coffee", 5814, "Coffee Shops", 3, 11, "Denver", "CO"),
-    _shop("Paper Crane Noodles", 5812, "Restaurants", 18, 64, "Oakland", "CA", is_tipped=True),
-    _shop("The Copper Ladle", 5812, "Restaurants", 24, 118, "Chicago", "IL", is_tipped=True),
-    _shop("Bunhopper", 5814, "Fast Food", 7, 21, "Tulsa", "OK"),
-    _shop("Taco Meridian", 5814, "Fast Food", 6, 24, "Austin", "TX"),
-    _shop("Pumpjack Fuel", 5542, "Gas", 22, 74, "Wichita", "KS", is_pump=True),
-    _shop("Milepost 9 Gas", 5542, "Gas", 18, 68, "Reno", "NV", is_pump=True),
-    _shop("Tramline Transit", 4111, "Public Transportation", 2, 14, "Boston", "MA"),
+    _ShopRow("Basketweave Market", 5411, "Groceries", 12, 95, "Columbus", "OH").shop(),
+    _ShopRow("Corner Marrow Deli", 5411, "Groceries", 6, 38, "Albany", "NY").shop(),
+    _ShopRow("Bittern & Bean", 5814, "Coffee Shops", 4, 13, "Seattle", "WA").shop(),
+    _ShopRow("Second Kettle Coffee", 5814, "Coffee Shops", 3, 11, "Denver", "CO").shop(),
+    _ShopRow("Paper Crane Noodles", 5812, "Restaurants", 18, 64, "Oakland", "CA", is_tipped=True).shop(),
+    _ShopRow("The Copper Ladle", 5812, "Restaurants", 24, 118, "Chicago", "IL", is_tipped=True).shop(),
+    _ShopRow("Bunhopper", 5814, "Fast Food", 7, 21, "Tulsa", "OK").shop(),
+    _ShopRow("Taco Meridian", 5814, "Fast Food", 6, 24, "Austin", "TX").shop(),
+    _ShopRow("Pumpjack Fuel", 5542, "Gas", 22, 74, "Wichita", "KS", is_pump=True).shop(),
+    _ShopRow("Milepost 9 Gas", 5542, "Gas", 18, 68, "Reno", "NV", is_pump=True).shop(),
+    _ShopRow("Tramline Transit", 4111, "Public Transportation", 2, 14, "Boston", "MA").shop(),
 )
 _SOMETIMES = (
-    _shop("Hailaway Rides", 4121, "Rental Car & Taxi", 8, 46, "San Diego", "CA", is_tipped=True),
-    _shop("Mortar & Pill", 5912, "Pharmacy", 5, 58, "Richmond", "VA"),
-    _shop("Threadneedle Row", 5651, "Clothing", 18, 140, "Nashville", "TN"),
-    _shop("Sparrow Outfitters", 5655, "Clothing", 22, 165, "Boise", "ID"),
-    _shop("Gizmo Orchard", 5732, "Electronics & Software", 15, 260, "San Jose", "CA"),
-    _shop("Everything Barge", 5311, "Shopping", 9, 130, "Memphis", "TN"),
-    _shop("Dogear Books", 5942, "Books", 8, 52, "Ann Arbor", "MI"),
-    _shop("Velvet Rope Cinema", 7832, "Movies & DVDs", 11, 44, "Phoenix", "AZ"),
-    _shop("Needle & Groove", 5735, "Music", 9, 48, "Detroit", "MI"),
-    _shop("Wagtail Pets", 5995, "Pet Food & Supplies", 14, 92, "Omaha", "NE"),
-    _shop("Hinge & Hammer", 5200, "Home", 12, 180, "Toledo", "OH"),
-    _shop("Curl & Comb", 7230, "Personal Care", 20, 95, "Miami", "FL", is_tipped=True),
+    _ShopRow("Hailaway Rides", 4121, "Rental Car & Taxi", 8, 46, "San Diego", "CA", is_tipped=True).shop(),
+    _ShopRow("Mortar & Pill", 5912, "Pharmacy", 5, 58, "Richmond", "VA").shop(),
+    _ShopRow("Threadneedle Row", 5651, "Clothing", 18, 140, "Nashville", "TN").shop(),
+    _ShopRow("Sparrow Outfitters", 5655, "Clothing", 22, 165, "Boise", "ID").shop(),
+    _ShopRow("Gizmo Orchard", 5732, "Electronics & Software", 15, 260, "San Jose", "CA").shop(),
+    _ShopRow("Everything Barge", 5311, "Shopping", 9, 130, "Memphis", "TN").shop(),
+    _ShopRow("Dogear Books", 5942, "Books", 8, 52, "Ann Arbor", "MI").shop(),
+    _ShopRow("Velvet Rope Cinema", 7832, "Movies & DVDs", 11, 44, "Phoenix", "AZ").shop(),
+    _ShopRow("Needle & Groove", 5735, "Music", 9, 48, "Detroit", "MI").shop(),
+    _ShopRow("Wagtail Pets", 5995, "Pet Food & Supplies", 14, 92, "Omaha", "NE").shop(),
+    _ShopRow("Hinge & Hammer", 5200, "Home", 12, 180, "Toledo", "OH").shop(),
+    _ShopRow("Curl & Comb", 7230, "Personal Care", 20, 95, "Miami", "FL", is_tipped=True).shop(),
 )
 _RARELY = (
-    _shop("Dr. Ottoline Marsh", 8011, "Doctor", 25, 210, "Madison", "WI"),
-    _shop("Kitebird Airlines", 4511, "Air Travel", 120, 480, "Atlanta", "GA"),
-    _shop("Inn of the Blue Heron", 7011, "Hotel", 95, 380, "Savannah", "GA"),
-    _shop("Roundabout Car Hire", 7512, "Rental Car & Taxi", 60, 240, "Orlando", "FL"),
-    _shop("Open Palm Relief", 8398, "Charity", 10, 100, "Baltimore", "MD"),
-    _shop("Ribbon & Bow", 5947, "Gift", 12, 90, "Charleston", "SC"),
-    _shop("Café du Pont Rouge", 5812, "Restaurants", 14, 75, "Lyon", None, country="FR", is_tipped=True),
-    _shop("Harborside Wools", 5651, "Clothing", 30, 160, "Galway", None, country="IE"),
+    _ShopRow("Dr. Ottoline Marsh", 8011, "Doctor", 25, 210, "Madison", "WI").shop(),
+    _ShopRow("Kitebird Airlines", 4511, "Air Travel", 120, 480, "Atlanta", "GA").shop(),
+    _ShopRow("Inn of the Blue Heron", 7011, "Hotel", 95, 380, "Savannah", "GA").shop(),
+    _ShopRow("Roundabout Car Hire", 7512, "Rental Car & Taxi", 60, 240, "Orlando", "FL").shop(),
+    _ShopRow("Open Palm Relief", 8398, "Charity", 10, 100, "Baltimore", "MD").shop(),
+    _ShopRow("Ribbon & Bow", 5947, "Gift", 12, 90, "Charleston", "SC").shop(),
+    _ShopRow(
+        "Café du Pont Rouge", 5812, "Restaurants", 14, 75, "Lyon", None, country="FR", is_tipped=True
+    ).shop(),
+    _ShopRow("Harborside Wools", 5651, "Clothing", 30, 160, "Galway", None, country="IE").shop(),
 )
 
 
 _TRADE = (
-    _shop("Inkwell Paper Supply", 5943, "Office Supplies", 14, 180, "Cleveland", "OH"),
-    _shop("Crate & Courier", 4215, "Shipping", 9, 140, "Louisville", "KY"),
-    _shop("Timberline Wholesale", 5039, "Business Services", 80, 900, "Spokane", "WA"),
-    _shop("Broadsheet Ads", 7311, "Advertising", 40, 420, "New York", "NY"),
-    _shop("Pressroom Print", 2741, "Printing", 20, 240, "Tampa", "FL"),
+    _ShopRow("Inkwell Paper Supply", 5943, "Office Supplies", 14, 180, "Cleveland", "OH").shop(),
+    _ShopRow("Crate & Courier", 4215, "Shipping", 9, 140, "Louisville", "KY").shop(),
+    _ShopRow("Timberline Wholesale", 5039, "Business Services", 80, 900, "Spokane", "WA").shop(),
+    _ShopRow("Broadsheet Ads", 7311, "Advertising", 40, 420, "New York", "NY").shop(),
+    _ShopRow("Pressroom Print", 2741, "Printing", 20, 240, "Tampa", "FL").shop(),
 )
 
 
@@ -196,31 +204,31 @@ EVERYDAY = _market(_OFTEN * 8 + _SOMETIMES * 2 + _RARELY)
 COMMERCIAL = _market(_TRADE * 5 + _OFTEN + _SOMETIMES[:3] + _RARELY[1:3])
 """Of a small business."""
 
-RENT = _bill("Gablewood Property Management", 6513, "Mortgage & Rent", 0.27, 10**7, 1)
+RENT = _BillRow("Gablewood Property Management", 6513, "Mortgage & Rent", 0.27, 10**7, 1).bill()
 HOUSEHOLD_BILLS = (
-    _bill("Brightwater Power", 4900, "Utilities", 0.018, 190, 14, season=1),
-    _bill("Hearthline Gas", 4900, "Utilities", 0.014, 160, 11, season=-1),
-    _bill("Clearbrook Water", 4900, "Utilities", 0.008, 70, 17),
-    _bill("Threadwire Internet", 4899, "Internet", 0.012, 85, 8),
-    _bill("Chirp Mobile", 4814, "Mobile Phone", 0.014, 95, 19),
-    _bill("Shieldbug Auto Insurance", 6300, "Auto Insurance", 0.020, 165, 6),
-    _bill("Lumen Reel", 4899, "Television", 0.004, 19, 5, is_subscription=True),
-    _bill("Tunesmith", 5735, "Music", 0.003, 12, 13, is_subscription=True),
-    _bill("Kettlebell Hall", 7997, "Gym", 0.008, 49, 3, is_subscription=True),
+    _BillRow("Brightwater Power", 4900, "Utilities", 0.018, 190, 14, season=1).bill(),
+    _BillRow("Hearthline Gas", 4900, "Utilities", 0.014, 160, 11, season=-1).bill(),
+    _BillRow("Clearbrook Water", 4900, "Utilities", 0.008, 70, 17).bill(),
+    _BillRow("Threadwire Internet", 4899, "Internet", 0.012, 85, 8).bill(),
+    _BillRow("Chirp Mobile", 4814, "Mobile Phone", 0.014, 95, 19).bill(),
+    _BillRow("Shieldbug Auto Insurance", 6300, "Auto Insurance", 0.020, 165, 6).bill(),
+    _BillRow("Lumen Reel", 4899, "Television", 0.004, 19, 5, is_subscription=True).bill(),
+    _BillRow("Tunesmith", 5735, "Music", 0.003, 12, 13, is_subscription=True).bill(),
+    _BillRow("Kettlebell Hall", 7997, "Gym", 0.008, 49, 3, is_subscription=True).bill(),
 )
 SPARSE_BILLS = (
-    _bill("Chirp Mobile", 4814, "Mobile Phone", 0.025, 45, 19),
-    _bill("Lumen Reel", 4899, "Television", 0.008, 15, 5, is_subscription=True),
-    _bill("Tunesmith", 5735, "Music", 0.005, 11, 13, is_subscription=True),
+    _BillRow("Chirp Mobile", 4814, "Mobile Phone", 0.025, 45, 19).bill(),
+    _BillRow("Lumen Reel", 4899, "Television", 0.008, 15, 5, is_subscription=True).bill(),
+    _BillRow("Tunesmith", 5735, "Music", 0.005, 11, 13, is_subscription=True).bill(),
 )
 COMMERCIAL_BILLS = (
-    _bill("Gablewood Property Management", 6513, "Mortgage & Rent", 0.08, 10**7, 1),
-    _bill("Paystub Payroll", 8931, "Business Services", 0.17, 10**7, 2),
-    _bill("Paystub Payroll", 8931, "Business Services", 0.17, 10**7, 16),
-    _bill("Treasury Remittance", 9311, "Federal Tax", 0.07, 10**7, 15),
-    _bill("Brightwater Power", 4900, "Utilities", 0.012, 600, 14, season=1),
-    _bill("Threadwire Internet", 4899, "Internet", 0.006, 180, 8),
-    _bill("Ledgerleaf Books", 5734, "Electronics & Software", 0.003, 90, 4, is_subscription=True),
+    _BillRow("Gablewood Property Management", 6513, "Mortgage & Rent", 0.08, 10**7, 1).bill(),
+    _BillRow("Paystub Payroll", 8931, "Business Services", 0.17, 10**7, 2).bill(),
+    _BillRow("Paystub Payroll", 8931, "Business Services", 0.17, 10**7, 16).bill(),
+    _BillRow("Treasury Remittance", 9311, "Federal Tax", 0.07, 10**7, 15).bill(),
+    _BillRow("Brightwater Power", 4900, "Utilities", 0.012, 600, 14, season=1).bill(),
+    _BillRow("Threadwire Internet", 4899, "Internet", 0.006, 180, 8).bill(),
+    _BillRow("Ledgerleaf Books", 5734, "Electronics & Software", 0.003, 90, 4, is_subscription=True).bill(),
 )
 EMPLOYERS = (
     "Cindercone Robotics", "Maplehurst Hospital", "Fernhollow School District", "Quarterdeck Logistics",
@@ -325,11 +333,11 @@ SWEEP_IN = Entry(
     category="Transfer",
     extended_transaction_type="TRANSFER",
 )
-VENDING = _shop("Clatterbox Vending", 5814, "Fast Food", 1, 3, "Dayton", "OH")
+VENDING = _ShopRow("Clatterbox Vending", 5814, "Fast Food", 1, 3, "Dayton", "OH").shop()
 
 
 def pay(source: str, category: str = "Paycheck") -> Entry:
-    """What an employer, a platform or a pension pays in."""
+    """Pay from an employer, a platform or a pension."""
     return Entry(
         description=source,
         original_description=f"{source.upper()} PAYROLL PPD",
@@ -361,7 +369,7 @@ def received_from(friend: str) -> Entry:
 
 
 def merchants() -> tuple[Merchant, ...]:
-    """Everyone an `Entry` names as its merchant."""
+    """The merchants of all entries."""
     entries = [shop.entry for shop in (*_OFTEN, *_SOMETIMES, *_RARELY, *_TRADE, VENDING)]
     entries += [bill.entry for bill in (*HOUSEHOLD_BILLS, *COMMERCIAL_BILLS, RENT)]
     return tuple(

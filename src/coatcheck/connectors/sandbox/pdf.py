@@ -1,4 +1,4 @@
-"""Statements as PDF. The only module that knows reportlab, which takes 9 MB and a third of a second."""
+"""Statements as PDF. Only this module imports reportlab, which takes 9 MB and a third of a second to load."""
 
 from io import BytesIO
 
@@ -13,9 +13,9 @@ _LEADING = 14
 
 
 def render(statement: Statement) -> bytes:
-    """The same bytes for the same statement, always."""
-    paper = BytesIO()
-    canvas = Canvas(paper, pagesize=LETTER, invariant=1)
+    """The PDF. It has the same bytes for the same statement."""
+    file = BytesIO()
+    canvas = Canvas(file, pagesize=LETTER, invariant=1)
     canvas.setTitle(f"{statement.account_name} {statement.end:%B %Y}")
     canvas.setAuthor(statement.bank)
     height = _head(canvas, statement)
@@ -33,11 +33,11 @@ def render(statement: Statement) -> bytes:
         )
         height -= _LEADING
     canvas.save()
-    return paper.getvalue()
+    return file.getvalue()
 
 
 def _head(canvas: Canvas, statement: Statement) -> float:
-    """Everything above the list; how far down the page it came."""
+    """Draws everything above the list; returns the height of the first line."""
     canvas.setFont("Helvetica-Bold", 18)
     canvas.drawString(_LEFT, _TOP, statement.bank)
     canvas.setFont("Helvetica", 10)

@@ -1,9 +1,10 @@
-"""Who owns the accounts: invented people and companies, the same for a login at every institution.
+"""Account owners: invented people and companies, the same for a login at every institution.
 
-The lists are our own, not a library's: an upgrade of a library would rename every customer of every sandbox.
+The names are not taken from a library: an upgrade of it would rename every owner of every sandbox.
 Telephone numbers are in the range 555-0100 to 555-0199, which is never assigned.
 """
 
+from dataclasses import dataclass
 from typing import TypeVar
 
 from coatcheck.connectors.contract import BankOwner
@@ -75,40 +76,37 @@ _TRADES = (
 )
 
 
-def owner(
-    seed: int,
-    login_name: str,
-    place: int,
-    *,
-    account_id: str,
-    is_company: bool = False,
-    in_canada: bool = False,
-    has_name_parts: bool = True,
-) -> BankOwner:
-    """Owner number `place` of what the login holds; those of one login share their address.
+@dataclass(frozen=True, slots=True)
+class OwnerTraits:
+    is_company: bool = False
+    in_canada: bool = False
+    has_name_parts: bool = True
+    """False for a full name only, as at MX Bank."""
 
-    Without `has_name_parts` there is the full name alone, as MX Bank gives it.
-    """
-    home = seeded(seed, "home", login_name, in_canada)
-    city, state, postal_code, area = _drawn(home.random(), _CANADA if in_canada else _UNITED_STATES)
-    address = f"{100 + int(home.random() * 9800)} {_drawn(home.random(), _STREETS)}"
-    rng = seeded(seed, "person", login_name, place)
-    first, last = _drawn(rng.random(), _GIVEN), _drawn(rng.random(), _FAMILY)
-    company = f"{last} {_drawn(rng.random(), _TRADES)} LLC"
+
+def owner(seed: int, login_name: str, position: int, account_id: str, traits: OwnerTraits) -> BankOwner:
+    """Owner number `position` of the login's accounts. The owners of a login have one address."""
+    home = seeded(seed, "home", login_name, traits.in_canada)
+    city, state, postal_code, area = _choose(home.random(), _CANADA if traits.in_canada else _UNITED_STATES)
+    address = f"{100 + int(home.random() * 9800)} {_choose(home.random(), _STREETS)}"
+    rng = seeded(seed, "person", login_name, position)
+    first, last = _choose(rng.random(), _GIVEN), _choose(rng.random(), _FAMILY)
+    company = f"{last} {_choose(rng.random(), _TRADES)} LLC"
+    has_name_parts = traits.has_name_parts and not traits.is_company
     return BankOwner(
         account_id=account_id,
-        owner_name=company if is_company else f"{first} {last}",
-        first_name=first if has_name_parts and not is_company else None,
-        last_name=last if has_name_parts and not is_company else None,
+        owner_name=company if traits.is_company else f"{first} {last}",
+        first_name=first if has_name_parts else None,
+        last_name=last if has_name_parts else None,
         address=address,
         city=city,
         state=state,
         postal_code=postal_code,
-        country="CA" if in_canada else "US",
+        country="CA" if traits.in_canada else "US",
         email=f"customer-{int(rng.random() * 10**8):08}@mail.example",
         phone=f"+1{area}55501{int(rng.random() * 100):02}",
     )
 
 
-def _drawn(chance: float, choices: tuple[_T, ...]) -> _T:
+def _choose(chance: float, choices: tuple[_T, ...]) -> _T:
     return choices[int(chance * len(choices))]

@@ -1,4 +1,4 @@
-"""The kinds of household the sandbox knows, and the kinds of account they hold.
+"""The personas of the sandbox bank, and their kinds of account.
 
 Every amount is a share of the household's monthly income, so that any income gives a plausible household.
 """
@@ -22,32 +22,32 @@ from coatcheck.connectors.sandbox.merchants import (
 )
 
 DEBTS = frozenset({"CREDIT_CARD", "LOAN", "MORTGAGE", "LINE_OF_CREDIT", "CHECKING_LINE_OF_CREDIT"})
-"""Account types whose balance is what the customer owes."""
+"""Account types whose balance is a debt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """An account type with its habits. Amounts are in months of income."""
+    """A kind of account. Amounts are in months of income."""
 
     label: str
     type: str
     subtype: str | None = None
     base: float = 0.0
-    """What it holds, or owes, at its lowest."""
+    """The lowest balance or debt."""
     step: float = 0.0
-    """What is added each month for two years, and taken away again in the two years after."""
+    """Added each month for two years, and subtracted each month for the next two."""
     rate: float = 0.0
-    """Interest a year."""
+    """Yearly interest."""
     spends: float = 0.0
-    """What is bought with it each month."""
+    """The sum of a month's purchases."""
     payment: float = 0.0
     """The instalment of a loan."""
     term: int = 0
-    """Months until a loan is paid."""
+    """Months until a loan is repaid."""
     contributes: float = 0.0
-    """What is put into an investment each month."""
+    """The monthly contribution to an investment."""
     by_employer: bool = False
-    """Contributions come out of the payroll, not out of checking."""
+    """The employer contributes; otherwise the money comes from checking."""
 
     @property
     def is_debt(self) -> bool:
@@ -78,20 +78,20 @@ ROTH = Kind("Roth IRA", "INVESTMENT", "ROTH_IRA", base=7.0, contributes=0.02)
 @dataclass(frozen=True, slots=True)
 class Persona:
     kinds: tuple[Kind, ...]
-    """The first is the checking account that everything goes through."""
+    """The first is the checking account, which every transfer goes through."""
     pay: tuple[int, int]
-    """The least and the most a payday brings, in cents."""
+    """The range of the pay on a payday, in cents."""
     every: int
-    """Days from payday to payday; 0 is twice a month, on the 3rd and the 12th."""
+    """Days between paydays; 0 means the 3rd and the 12th of each month."""
     payers: tuple[str, ...]
     varies: float = 0.0
-    """By how much more than the least a payday may bring."""
-    cushion: float = 0.75
-    """What stays in checking as a month begins, in months of income."""
+    """The largest increase of a single pay, as a share of the lowest."""
+    reserve: float = 0.75
+    """The balance of checking at the start of a month, in months of income."""
     bills: tuple[Biller, ...] = (RENT, *HOUSEHOLD_BILLS)
     market: Market = EVERYDAY
     pays_fees: bool = False
-    """The bank takes a monthly fee for its checking account."""
+    """The checking account has a monthly fee."""
     is_overdrawn: bool = False
     is_business: bool = False
 
@@ -143,7 +143,7 @@ PERSONAS: Mapping[str, Persona] = MappingProxyType(
             (92_000, 128_000),
             14,
             EMPLOYERS,
-            cushion=0.12,
+            reserve=0.12,
             pays_fees=True,
             is_overdrawn=True,
         ),

@@ -1,4 +1,4 @@
-"""Monthly statements of deposit accounts, drawn up from the ledger; `printing` puts them on paper."""
+"""Monthly statements of deposit accounts, computed from the ledger; `pdf` renders them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from coatcheck.connectors.sandbox.household import first_day, month_of
 from coatcheck.connectors.sandbox.ledger import DAY
 
 MONTHS = 12
-"""Full months for which there are statements."""
+"""Statements cover this many full months."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Line:
     day: date
     text: str
     amount: Decimal
-    """Negative takes money out."""
+    """Negative for a debit."""
     balance: Decimal
 
 
@@ -40,20 +40,20 @@ class Statement:
 
 
 def statements(records: BankRecords) -> Iterator[Statement]:
-    """Of the last 12 full months, for what can be paid to; the visit's books must reach as far back."""
+    """Those of the last 12 full months of checking and savings accounts; the records must reach as far back."""
     this_month = month_of(records.today)
-    for place, account in enumerate(records.home.accounts):
+    for position, account in enumerate(records.home.accounts):
         if account.kind.type in {"CHECKING", "SAVINGS"}:
             for month in range(this_month - MONTHS, this_month):
-                yield _statement(records, place, month)
+                yield _statement(records, position, month)
 
 
-def _statement(records: BankRecords, place: int, month: int) -> Statement:
-    account = records.home.accounts[place]
+def _statement(records: BankRecords, position: int, month: int) -> Statement:
+    account = records.home.accounts[position]
     first, after = first_day(month), first_day(month + 1)
-    running = opening = records.balance(place, first * DAY - 1)
+    running = opening = records.balance(position, first * DAY - 1)
     posted = sorted(
-        (each for each in records.movements[place] if first * DAY <= each.posted < after * DAY),
+        (each for each in records.movements[position] if first * DAY <= each.posted < after * DAY),
         key=lambda each: each.posted,
     )
     lines = []
