@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench pictures lock words secrets clean
+.PHONY: help setup demo test check bench bench-jobs pictures lock words secrets clean
 
 # Newest first; what counts is that it runs, is 3.11 to 3.13 and can make an environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -15,7 +15,7 @@ RUN ?=
 WIDGET_SDK = tests/browser/node_modules/.package-lock.json
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/ready .venv-sdk/ready .venv/browser $(WIDGET_SDK) ## make .venv with the coatcheck command, and what the tests need: MX's SDKs, a browser
 
@@ -35,6 +35,9 @@ check: setup ## lint, format, types, import contracts, tests
 bench: .venv/ready .venv/browser ## measure a server of its own against a bare handler, and the widget on a slow phone
 	$(BIN)/python -m bench.run
 	$(BIN)/python -m bench.widget
+
+bench-jobs: .venv/ready ## measure the job queue with real workers; about five minutes
+	$(BIN)/python -m bench.jobs
 
 pictures: setup ## make the pictures of the widget in docs/ again; RUN="search consent" those alone
 	$(BIN)/python -m tests.browser.pictures $(RUN)

@@ -20,7 +20,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
+from typing import LiteralString
 
 from rich.console import Console
 
@@ -48,15 +50,17 @@ class Bench:
             "COATCHECK_CONNECTORS": "sandbox",
             "COATCHECK_LOG_LEVEL": "INFO",
         }
-        self._log = directory / "worker.log"
+        self._logs = directory
+        self._numbers = count(1)
 
     @contextmanager
-    def workers(self, count: int, **settings: str) -> Iterator[list[subprocess.Popen[bytes]]]:
+    def workers(self, number: int, **settings: str) -> Iterator[list[subprocess.Popen[bytes]]]:
         """So many worker processes, ready; killed at the end."""
         with ExitStack() as stack:
             processes = []
-            for _ in range(count):
-                log = stack.enter_context(self._log.open("wb"))
+            for _ in range(number):
+                file = self._logs / f"worker-{next(self._numbers)}.log"
+                log = stack.enter_context(file.open("wb"))
                 process = subprocess.Popen(
                     [sys.executable, "-m", "coatcheck.cli", "work"],
                     env=os.environ | self._environment | settings,
@@ -65,8 +69,8 @@ class Bench:
                 )
                 stack.callback(process.wait)
                 stack.callback(process.kill)
-                while b"worker.ready" not in self._log.read_bytes():
-                    assert process.poll() is None, self._log.read_text()
+                while b"worker.ready" not in file.read_bytes():
+                    assert process.poll() is None, file.read_text()
                     time.sleep(0.05)
                 processes.append(process)
             yield processes
@@ -92,29 +96,34 @@ class Bench:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def clear(self) -> None:
+        await self.execute("DELETE FROM member")
+
+    async def execute(self, statement: LiteralString) -> None:
         async with self.services.db.connection() as connection:
-            await connection.execute("DELETE FROM member")
+            await connection.execute(statement)
 
     async def drain(self, count: int, login: str, workers: int, **settings: str) -> dict[str, float]:
-        """Enqueues jobs, then starts the workers: jobs a second, and the share of 8 slots that was busy.
+        """Jobs a second, and how many ran at once on average until the last 8 of them.
 
-        The time is counted from the first running job, so that the start of a process does not count.
+        The jobs become due when every worker is ready, so that the start of a process does not count.
         """
         await self.clear()
         await self.enqueue(await make_client(self.services), count, login)
-        busy, begun = [], 0.0
+        busy = []
+        await self.execute("UPDATE member_job SET state = 'waiting', waits_until = now() + interval '1 hour'")
         with self.workers(workers, **settings):
+            begun = time.monotonic()
+            await self.execute("UPDATE member_job SET state = 'queued', waits_until = NULL")
+            await self.execute("SELECT pg_notify('coatcheck_jobs', 'member_job')")
             while (ended := await self.count("ended")) < count:
                 running = await self.count("running")
-                begun = begun or (time.monotonic() if running or ended else 0.0)
-                if running and count - ended > 8:
+                if count - ended > 8:
                     busy.append(running)
                 await asyncio.sleep(LOOK_SECONDS)
             seconds = time.monotonic() - begun
         return {
             "jobs_per_second": round(count / seconds, 2),
             "busy_slots": round(statistics.mean(busy), 2) if busy else 0.0,
-            "least_busy_slots": min(busy[20:], default=0),
         }
 
 

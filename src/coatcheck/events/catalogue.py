@@ -1,6 +1,6 @@
 """The events, in MX's shapes (MX docs: webhooks). Times are Unix seconds. Pure: nothing is sent here.
 
-They are thin: no number, no holder and no balance travels in one. Where MX's shape has a field for such, it is null.
+No event contains an account number, a holder or a balance. Where MX's shape has a field for one, it is null.
 """
 
 import json
@@ -31,11 +31,11 @@ class Action(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Event:
     type: str
-    """What a client subscribes to by name; the payload of an object's event does not say it."""
+    """The name that clients subscribe to. The payload of an object's event does not contain it."""
     payload: str
-    """The body, as it will be signed and sent, byte for byte, however often."""
+    """The body, which is signed and sent unchanged at every attempt."""
     callback_payload: str | None = None
-    """What the originating request sent as X-CALLBACK-PAYLOAD."""
+    """The X-CALLBACK-PAYLOAD of the originating request."""
 
 
 def aggregation(
@@ -123,7 +123,7 @@ def verification(
 def connection_status(
     member: Member, status: ConnectionStatus, *, callback_payload: str | None = None
 ) -> Event | None:
-    """None for a status the end user can do nothing about: MX tells of the others alone."""
+    """None for a status that the end user cannot act on: MX sends no event for it."""
     if status not in ACTIONABLE:
         return None
     payload = {
@@ -141,7 +141,7 @@ def connection_status(
 def member(
     action: Action, member: Member, revision: datetime, *, callback_payload: str | None = None
 ) -> Event:
-    """The whole member. `revision` is when it happened: its seconds grow with every change."""
+    """The whole member. `revision` is when it happened, in seconds, and grows with every change."""
     status = ConnectionStatus(member.connection_status) if member.connection_status else None
     payload = {
         "action": action.value,
@@ -173,7 +173,7 @@ def member(
 
 
 def user(action: Action, user: User, revision: datetime) -> Event:
-    """What we know of the user. `revision` is when it happened: its seconds grow with every change."""
+    """The whole user. `revision` is when it happened, in seconds, and grows with every change."""
     payload = {
         "action": action.value,
         "user": {
@@ -191,7 +191,7 @@ def user(action: Action, user: User, revision: datetime) -> Event:
 def micro_deposit(
     action: Action, deposit: MicroDeposit, *, user_id: str | None, institution_guid: str | None = None
 ) -> Event:
-    """Its times are ISO 8601, unlike the others', as MX documents them; the numbers stay in the vault."""
+    """Its times are ISO 8601, as MX documents for this event alone. It contains no account number."""
     payload = {
         "action": action.value,
         "version": 1,

@@ -1,4 +1,4 @@
-"""Signing (Standard Webhooks): the receiver checks with its secret that a delivery is ours and unchanged."""
+"""Signs webhooks (Standard Webhooks), so that the receiver can check that they are ours and unchanged."""
 
 import base64
 import secrets
@@ -14,11 +14,11 @@ PREFIX = "whsec_"
 
 
 async def signing_secret(connection: Connection, vault: Vault, client_guid: str, *, reader_guid: str) -> str:
-    """The client's secret, `whsec_` and base64 of 256 bits; made on first use and kept in the vault.
+    """The client's secret, `whsec_` and base64 of 256 bits; generated on first use and stored in the vault.
 
     Args:
         connection: the caller's transaction.
-        vault: where it is kept.
+        vault: where it is stored.
         client_guid: whose webhooks it signs.
         reader_guid: who is told to have read it: the event being delivered, or the operator.
     """

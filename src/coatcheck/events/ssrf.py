@@ -1,7 +1,7 @@
-"""Where webhooks may go. A URL is the client's word, so it is never trusted to lead outside (ASVS 13.2.4).
+"""Keeps webhooks from private addresses (ASVS 13.2.4). The URL comes from the client and is not trusted.
 
-Every address the name resolves to must be public, and the connection is made to one that was checked, at each
-delivery anew: a name that turns inwards later is refused then.
+Every address that the host resolves to must be public, and the connection goes to an address that was checked. This is
+repeated at each delivery, because a name may resolve to a private address later.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from coatcheck.errors import InvalidRequest
 
 PORTS = frozenset({443, 8443})
 
-# `is_global` alone lets these through.
-INWARD = tuple(
+# `is_global` accepts these.
+NOT_PUBLIC = tuple(
     ip_network(network)
     for network in (
         "0.0.0.0/8",
@@ -35,13 +35,13 @@ NAT64 = ip_network("64:ff9b::/96")
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether packets to it leave for the internet; an IPv4 address inside an IPv6 one is judged itself."""
+    """Whether the address is on the internet. Of an IPv6 address that contains an IPv4 address, that one is checked."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             return is_public(address.ipv4_mapped)
         if address in NAT64:
             return is_public(IPv4Address(address.packed[-4:]))
-    return address.is_global and not any(address in network for network in INWARD)
+    return address.is_global and not any(address in network for network in NOT_PUBLIC)
 
 
 def check_url(url: str, *, allow_private: bool = False) -> httpx.URL:
@@ -73,7 +73,7 @@ def check_url(url: str, *, allow_private: bool = False) -> httpx.URL:
 
 
 async def resolve(url: httpx.URL) -> None:
-    """Looks the host up, before any connection is tried.
+    """Looks the host up and checks its addresses, before any connection is made.
 
     Raises:
         InvalidRequest: it is unknown, or one of its addresses is not public.
@@ -89,5 +89,5 @@ async def resolve(url: httpx.URL) -> None:
 
 
 def public_only(client: httpx.AsyncClient) -> httpx.AsyncClient:
-    """The client, connecting to checked addresses alone: the look-up may answer differently a second time."""
+    """The client, made to connect to checked addresses only, because a second look-up may answer differently."""
     return httpx_ssrf_protection(client, custom_validator=lambda _host, address, _port: is_public(address))

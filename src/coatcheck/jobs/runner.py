@@ -34,7 +34,7 @@ class TaskRunner:
     async def run(self, stop: asyncio.Event, grace: timedelta) -> None:
         """Claims and runs tasks until `stop` is set; then claims nothing more and returns within `grace`.
 
-        What still runs after `grace` is cancelled, which hands it back.
+        What still runs after `grace` is cancelled, which releases it.
         """
         async with asyncio.TaskGroup() as group:
             for each in self._kinds.values():

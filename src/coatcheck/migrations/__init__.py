@@ -1,1 +1,1 @@
-"""The schema's history, each step plain SQL, and how to walk it."""
+"""Migrations of the schema, in plain SQL, and the code that applies them."""

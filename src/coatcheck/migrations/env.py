@@ -1,4 +1,4 @@
-"""Alembic's entry: one connection, handed over by `upgrade` in `migrations/walk.py`."""
+"""Alembic's entry point. It uses the connection that `migrations/upgrade.py` opened."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Which schema this program needs, told without loading Alembic and SQLAlchemy (24 MB)."""
+"""The revision of the schema that this program needs, without loading Alembic and SQLAlchemy (24 MB)."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ HEAD = "0001"
 
 
 async def is_current(connection: psycopg.AsyncConnection[Any]) -> bool:
-    """Whether the database has this program's schema, or a newer one: migrations come before their code."""
+    """Whether the database has this program's schema or a newer one, as during a deployment."""
     cursor = await connection.execute("SELECT to_regclass('alembic_version') IS NOT NULL")
     row = await cursor.fetchone()
     if row is None or not row[0]:

@@ -1,4 +1,4 @@
-"""Upgrades the schema, and says whether it is current."""
+"""Upgrades the schema, and lists the revisions that it lacks."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
 LOCK = 7_166_417
-"""Advisory lock of the migrating process: two starting at once take turns."""
+"""Advisory lock that makes migrating processes run one after the other."""
 
 
 def _engine(url: str) -> Engine:
@@ -32,7 +32,7 @@ def _config(connection: Connection | None = None) -> Config:
 
 
 def upgrade(url: str) -> None:
-    """Brings the database at `url` to this version's schema; does nothing when it is there."""
+    """Migrates the database at `url` to this version's schema; does nothing when it has it."""
     engine = _engine(url)
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
