@@ -2,8 +2,8 @@
 
 python -m tests.browser.pictures [SCREEN...]     # `make pictures`; with names those alone
 
-The same pictures in every run: the sandbox's world is that of one seed and nothing moves. Letters are drawn in the
-font that the machine gives a page which asks for its own: ours are made with Inter (Debian: fonts-inter).
+Every run makes the same pictures: the sandbox has one seed and animations are off. The font is the machine's own: the
+pictures in the repository use Inter (Debian: fonts-inter).
 """
 
 import asyncio
@@ -47,7 +47,7 @@ DEVICES: Mapping[str, ViewportSize] = {
 }
 SCHEMES: Sequence[Literal["light", "dark"]] = ("light", "dark")
 COLOURS = 256
-"""In one picture: those that a screen has, and shades of letters."""
+"""In one picture: the colours of a screen, and shades of its letters."""
 MASTER_KEY = new_master_key_line()
 LOGO = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 48 48"><rect width="48" height="48" rx="11" fill="#0f766e"/>'
@@ -60,29 +60,29 @@ HARBOUR = WidgetLook(
     logo=f"data:image/svg+xml;base64,{b64encode(LOGO.encode()).decode()}",
     privacy_url="https://harbour.example/privacy",
 )
-"""How the client looks whose widget is shown."""
+"""The look of the client."""
 
 
 FONTS = """<fontconfig>
   <include ignore_missing="yes">/etc/fonts/fonts.conf</include>
   <alias binding="strong"><family>sans-serif</family><prefer><family>Inter</family></prefer></alias>
 </fontconfig>"""
-"""For the browser's own font, which a page means by `system-ui`."""
+"""The font behind `system-ui`."""
 
 
 EMBEDDED = "embedded"
 """The name of the picture of a client's page around the widget."""
 CLIENT_STYLE = """
-  :root { color-scheme: light dark; --ground: #f5f7f8; --paper: #fff; --ink: #1c2733; --quiet: #5b6875 }
+  :root { color-scheme: light dark; --background: #f5f7f8; --surface: #fff; --text: #1c2733; --muted: #5b6875 }
   @media (prefers-color-scheme: dark) {
-    :root { --ground: #0c1117; --paper: #151b23; --ink: #e9eef4; --quiet: #a5b1bf }
+    :root { --background: #0c1117; --surface: #151b23; --text: #e9eef4; --muted: #a5b1bf }
   }
-  body { min-height: 100vh; background: var(--ground); color: var(--ink); font: 16px/1.5 system-ui, sans-serif }
-  nav { display: flex; gap: 28px; padding: 18px 48px; background: var(--paper); font-weight: 500 }
+  body { min-height: 100vh; background: var(--background); color: var(--text); font: 16px/1.5 system-ui, sans-serif }
+  nav { display: flex; gap: 28px; padding: 18px 48px; background: var(--surface); font-weight: 500 }
   nav b { flex: 1; font-weight: 650 }
   section { position: absolute; top: 150px; left: 48px; width: 350px }
   h1 { margin: 0 0 12px; font-size: 32px; line-height: 1.2; letter-spacing: -0.02em }
-  section p { margin: 0 0 12px; color: var(--quiet) }
+  section p { margin: 0 0 12px; color: var(--muted) }
   #widget { position: absolute; top: 92px; right: 48px }
   #widget, #widget iframe { width: 430px !important; height: 628px !important }
   #widget iframe { border-radius: 16px;
@@ -97,9 +97,9 @@ CLIENT_PAGE = """
 
 INTRODUCTION = """# Every screen of the widget
 
-What an end user can come to see, on a phone in light and dark and on a desktop, in the order of the walks that our
-tests take. `make pictures` makes this page and its pictures. [How to embed
-it](../how-to/clients.md#let-the-user-connect-the-bank).
+The screens of the widget, on a phone in light and dark and on a desktop, in the order of the tests that walk through
+them. `make pictures` generates this page and its pictures. [How to embed the
+widget](../how-to/clients.md#let-the-user-connect-the-bank).
 """
 
 
@@ -132,7 +132,7 @@ async def embedded(one: Scene) -> Page:
 
 
 async def take(page: Page, name: str, devices: Mapping[str, ViewportSize]) -> None:
-    """One screen on each device, light and dark."""
+    """Saves one screen on each device, light and dark."""
     await page.mouse.move(0, 0)
     for device, viewport in devices.items():
         await page.set_viewport_size(viewport)
@@ -140,19 +140,19 @@ async def take(page: Page, name: str, devices: Mapping[str, ViewportSize]) -> No
         for scheme in SCHEMES:
             await page.emulate_media(color_scheme=scheme)
             for frame in page.frames[1:]:
-                # Another site's frame hears of it a little later.
+                # A frame of another site changes a little later.
                 await expect(frame.locator("html")).to_have_attribute("data-color-scheme", scheme)
             store(await page.screenshot(animations="disabled"), IMAGES / f"{name}-{device}-{scheme}.png")
 
 
 def store(png: bytes, file: Path) -> None:
-    """With a palette, which makes it a third as large."""
+    """Saves it with a palette, at a third of the size."""
     picture = Image.open(BytesIO(png)).convert("RGB")
     picture.quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
 
 
 def listing() -> str:
-    """The document that shows them all."""
+    """The document with all pictures."""
     shown = (
         f"## {name}\n\n{seen[0].upper()}{seen[1:]}.\n\n"
         f"{_picture(name, 'phone', 'light', seen)}\n{_picture(name, 'phone', 'dark', seen)}\n"
@@ -177,7 +177,7 @@ def files(names: Sequence[str]) -> Iterator[Path]:
 
 @asynccontextmanager
 async def stage(browser: Browser, url: str) -> AsyncIterator[Scene]:
-    """A client's user in a world of its own."""
+    """A scene with services of its own."""
     server = Site(free_port())
     settings = Settings(
         database_url=url, master_key=MASTER_KEY, connectors=("sandbox",), base_url=server.origin

@@ -1,6 +1,6 @@
-"""Every screen that an end user can meet, on walks from one to the next: for whoever has to look at all of them.
+"""Every screen of the widget, on walks from one to the next, for tests and pictures of all of them.
 
-async for screen in walk(stage): ...      # each walk wants a stage of its own
+async for screen in walk(stage): ...      # each walk needs a scene of its own
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -33,14 +33,14 @@ class Screen:
     name: str
     page: Page
     focus: str = HEADING
-    """What has the focus there, as a CSS selector."""
+    """The element that has the focus, as a CSS selector."""
 
 
 Walk: TypeAlias = Callable[[Scene], AsyncIterator[Screen]]
 
 
 async def signing_in(stage: Scene) -> AsyncIterator[Screen]:
-    """The way that most users go."""
+    """The usual way."""
     widget = await _open(stage, mode="verification")
     page = widget.page
     await widget.sees("Connect your bank to Harbour Pay")
@@ -220,69 +220,69 @@ async def being_cut_off(stage: Scene) -> AsyncIterator[Screen]:
 WALKS: Mapping[Walk, Mapping[str, str]] = MappingProxyType(
     {
         signing_in: {
-            "consent": "who asks for what, for how long, and who may read it; below, Agree and continue",
-            "search": "a box to search in, and the popular banks with their logos",
-            "search-nothing": "nothing is called what was typed, and what to try instead",
-            "credentials": "the bank's logo, a username and a password to fill in",
-            "credentials-missing": "the password was left out, and its field says so",
-            "mfa-text": "the bank's question, with a field for the answer",
-            "connecting": "both logos, and what is being done: calling, signing in, finding accounts",
-            "account-select": "the accounts at the bank, one to be chosen",
+            "consent": "what is shared, how often and with whom; below, Agree and continue",
+            "search": "a search field, and the popular banks with their logos",
+            "search-nothing": "no results, with a suggestion",
+            "credentials": "the bank's logo, with fields for username and password",
+            "credentials-missing": "the password is missing, and its field says so",
+            "mfa-text": "a question of the bank, with a field for the answer",
+            "connecting": "both logos, and the progress: contacting the bank, signing in, finding accounts",
+            "account-select": "the accounts at the bank, one to choose",
             "connected": "both logos, joined by a check mark: connected",
         },
         being_asked: {
-            "mfa-options": "the bank's question, with answers to choose from",
-            "mfa-image": "the bank's question, about a picture",
-            "mfa-image-options": "the bank's question, with pictures to choose from",
+            "mfa-options": "a question of the bank, with answers to choose from",
+            "mfa-image": "a question of the bank about an image",
+            "mfa-image-options": "a question of the bank, with images to choose from",
             "mfa-token": "the bank asks for the code that it sent",
         },
         signing_in_at_the_bank: {
-            "oauth-intro": "three steps that tell what will happen at the bank's own page",
-            "oauth-bank": "the bank's own page: what an app wants to read, a username, Allow and Deny",
-            "oauth-waiting": "waiting for the user to finish at the bank, with a link in case no window came up",
-            "oauth-closed": "the bank's window was closed, and can be opened again",
-            "oauth-denied": "the bank's window, at its end: not connected",
-            "oauth-refused": "access was not granted; one can try again or choose another bank",
-            "oauth-granted": "the bank's window, at its end: connected",
+            "oauth-intro": "three steps that explain the sign-in on the bank's own page",
+            "oauth-bank": "the bank's own page: the requested data, a username, Allow and Deny",
+            "oauth-waiting": "waiting for the user to finish at the bank, with a link in case no window opened",
+            "oauth-closed": "the sign-in window was closed, and can be opened again",
+            "oauth-denied": "the end of the sign-in window: not connected",
+            "oauth-refused": "access was not granted; try again or choose another bank",
+            "oauth-granted": "the end of the sign-in window: connected",
         },
         being_refused: {
-            "credentials-refused": "the bank refused the sign-in, and asks for it again",
-            "problem-rejected": "the answer to the bank's question was not right",
-            "problem-locked": "the bank has locked the login: go to the bank, try again, or remove the connection",
-            "removed": "the connection was taken back",
+            "credentials-refused": "the bank did not accept the sign-in details",
+            "problem-rejected": "the answer to the bank's question was incorrect",
+            "problem-locked": "the login is locked: go to the bank, try again, or remove the connection",
+            "removed": "the connection was removed",
         },
         being_stopped: {
-            "problem-impeded": "the bank wants the user on its own site first",
-            "problem-failed": "the bank could not be read; one can try again",
-            "problem-delayed": "the bank did not answer in time",
-            "problem-disconnected": "the access was withdrawn at the bank",
-            "problem-discontinued": "the bank no longer offers this connection",
-            "problem-closed": "the user is no longer a customer there",
-            "problem-no-accounts": "the bank let the user in and showed no account",
-            "problem-prevented": "three refused sign-ins, and nothing is tried before other details are entered",
-            "no-eligible-accounts": "no account there can be used; another bank, or account numbers instead",
+            "problem-impeded": "the bank needs an action on its own website first",
+            "problem-failed": "the connection to the bank failed; try again",
+            "problem-delayed": "the bank did not respond in time",
+            "problem-disconnected": "access was withdrawn at the bank",
+            "problem-discontinued": "the bank no longer supports this connection",
+            "problem-closed": "the login is closed at the bank",
+            "problem-no-accounts": "the login has no accounts",
+            "problem-prevented": "three refused sign-ins; the user has to sign in again",
+            "no-eligible-accounts": "no account can be verified; choose another bank or use account numbers",
         },
         coming_again: {
-            "existing": "the banks connected before, one of which can be used",
+            "existing": "the banks that are already connected, one to choose",
         },
         paying_in: {
-            "deposits-entry": "account numbers to fill in, for two small deposits",
-            "deposits-advice": "this bank could be signed in to at once",
-            "deposits-sent": "two deposits are on their way",
-            "session-over": "the page has expired; the way on begins in the app",
-            "deposits-verify": "two deposits arrived; their amounts are to be entered",
-            "deposits-wrong": "those were not the amounts; two tries are left",
+            "deposits-entry": "fields for the account and routing numbers, for two small deposits",
+            "deposits-advice": "advice to sign in to this bank instead",
+            "deposits-sent": "two deposits are being sent",
+            "session-over": "the session has expired; the user starts again in the app",
+            "deposits-verify": "fields for the amounts of the two deposits",
+            "deposits-wrong": "the amounts do not match; two attempts are left",
             "deposits-failed": "the amounts were wrong three times",
             "deposits-verified": "the account is verified",
         },
         being_cut_off: {
-            "cut-off": "no connection: the head of the page says that it is being tried again",
-            "failed": "something went wrong, and can be tried again",
-            "link-over": "a link that was opened before no longer works",
+            "cut-off": "no connection: the header says that the page is retrying",
+            "failed": "something went wrong; try again",
+            "link-over": "a link that was used before no longer works",
         },
     }
 )
-"""Each with the screens that it passes, in order, and what is to be seen there."""
+"""Each with its screens, in order, and a description of each."""
 SCREENS: Mapping[str, str] = {name: seen for passed in WALKS.values() for name, seen in passed.items()}
 
 
@@ -292,7 +292,7 @@ async def _open(stage: Scene, **options: Any) -> Embedded:
 
 
 async def _member(stage: Scene, login: str, password: str, title: str, **options: Any) -> Embedded:
-    """A widget for one who was connected before, with this title."""
+    """A widget for an existing member, with this title."""
     guid = await stage.api.connect(stage.user, login=login, password=password)
     return await _at_member(stage, guid, title, **options)
 
@@ -305,17 +305,17 @@ async def _at_member(stage: Scene, guid: str, title: str, **options: Any) -> Emb
 
 
 async def _settled(stage: Scene, guid: str) -> None:
-    """Until the bank has said something, be it a question."""
+    """Waits until the member has a result or a challenge."""
 
-    async def is_told() -> bool:
+    async def is_settled() -> bool:
         member = (await stage.api.get(f"/users/{stage.user}/members/{guid}/status")).json()["member"]
         return not member["is_being_aggregated"] or member["connection_status"] == "CHALLENGED"
 
-    await until(is_told)
+    await until(is_settled)
 
 
 async def _back_from_bank(stage: Scene, decision: str, title: str) -> Page:
-    """The bank's window at its end. No widget opened it, which would close it as soon as it goes on."""
+    """The last page of a sign-in window. No widget opened it, because a widget would close it."""
     wanted = {"member": {"institution_code": "mxcu_oauth", "credentials": [], "is_oauth": True}}
     made = await stage.api.post(f"/users/{await stage.api.create_user()}/members", json=wanted)
     page = await stage.context.new_page()
@@ -326,7 +326,7 @@ async def _back_from_bank(stage: Scene, decision: str, title: str) -> Page:
 
 
 async def _window(widget: Embedded, button: str) -> Page:
-    """The bank's, which a click opens."""
+    """The sign-in window that a click opens."""
     async with widget.page.context.expect_page() as opened:
         await widget.press(button)
     bank = await opened.value

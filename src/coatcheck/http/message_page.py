@@ -1,9 +1,9 @@
 """A page with one message for an end user. It loads our own style sheet and, where one is named, our own script."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from types import MappingProxyType
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 from starlette.responses import HTMLResponse, Response
@@ -15,10 +15,16 @@ from coatcheck.http.static_files import file_route
 STYLE_PATH = "/oauth/style.css"
 MAX_AGE = 3600
 """Seconds that a browser keeps the style sheet and the scripts of these pages."""
-NO_DATA: Mapping[str, str] = MappingProxyType({})
 
 _TEMPLATES = Path(str(files("coatcheck.http"))) / "templates"
 _PAGES = Environment(loader=PackageLoader("coatcheck.http"), autoescape=select_autoescape())
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    path: str
+    data: Mapping[str, str]
+    """`data-` attributes of the page's `main`, which the script reads."""
 
 
 def message(
@@ -26,8 +32,7 @@ def message(
     title: str,
     text: str,
     *,
-    script: str | None = None,
-    data: Mapping[str, str] = NO_DATA,
+    script: Script | None = None,
     lang: str = "en",
     ancestors: str = "'none'",
 ) -> Response:
@@ -37,13 +42,12 @@ def message(
         status: the HTTP status.
         title: what happened; the only heading.
         text: what to do next.
-        script: the path of a script.
-        data: `data-` attributes of the page's `main`, for the script.
+        script: the page's script.
         lang: the language of title and text.
         ancestors: the origins that may frame it (CSP `frame-ancestors`).
     """
     page = _PAGES.get_template("message.html").render(
-        title=title, text=text, style=STYLE_PATH, script=script, data=data, lang=lang
+        title=title, text=text, style=STYLE_PATH, script=script, lang=lang
     )
     return HTMLResponse(page, status, page_headers(Policy.MESSAGE, ancestors=ancestors))
 

@@ -44,6 +44,9 @@ class StaticFolder:
         except HTTPException as error:
             return Response(status_code=error.status_code, headers={"Cache-Control": "no-store"})
         response.headers.update(_headers(IMMUTABLE))
+        for validator in ("ETag", "Last-Modified"):
+            # An immutable file is never validated again.
+            del response.headers[validator]
         return response
 
 

@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 from coatcheck.app import Services
 from coatcheck.errors import Refusal, Unavailable
 from coatcheck.http.headers import Policy, page_headers
-from coatcheck.http.message_page import MAX_AGE, message, style_route
+from coatcheck.http.message_page import MAX_AGE, Script, message, style_route
 from coatcheck.http.static_files import file_route
 from coatcheck.members.oauth import RETURN_PATH, ClaimedWindow
 from coatcheck.widget.i18n import choose_locale, translate
@@ -92,7 +92,7 @@ def _result(claimed: ClaimedWindow, error_reason: str | None, locale: str) -> Re
     if claimed.origins:
         data["origins"] = " ".join(claimed.origins)
     texts = NOT_CONNECTED if error_reason else CONNECTED
-    return _message(200, locale, texts, name=claimed.member.name, script=SCRIPT_PATH, data=data)
+    return _message(200, locale, texts, name=claimed.member.name, script=Script(SCRIPT_PATH, data))
 
 
 def _message(status: int, locale: str, texts: tuple[str, str], *, name: str = "", **more: Any) -> Response:
