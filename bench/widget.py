@@ -1,4 +1,4 @@
-"""What the widget costs an end user: bytes on the wire, and how soon the list of banks is there on a slow phone.
+"""Measures the widget: bytes on the wire, and the time until the list of banks is drawn on a slow phone.
 
     make bench          # after the API's: a table, and bench/results/widget-<time>.json
 
@@ -51,7 +51,7 @@ SEEN = """
     note("list", document.querySelector("ul.banks button.bank"));
   }).observe(document, { childList: true, subtree: true });
 """
-"""Notes when the agreement and the first bank are drawn, and agrees."""
+"""Records when the consent and the first bank are drawn, and agrees."""
 
 console = Console(width=130)
 
@@ -61,7 +61,7 @@ class Opening:
     consent_ms: float
     list_ms: float
     bytes: int
-    """On the wire, heads included, until nothing more was asked for."""
+    """On the wire, with headers, until the network is idle."""
     requests: int
 
 

@@ -1,4 +1,4 @@
-"""The widget as its own script sees it: a link opened, and the questions its page asks."""
+"""A client of the widget's API, as the page's script is one: it opens a link and sends requests."""
 
 import json
 import re
@@ -22,7 +22,7 @@ DEPOSIT = {
     "last_name": "Example",
     "email": "ann@app.example",
 }
-"""An account that the amounts 0.03 and 0.15 reach at once."""
+"""An account to which the amounts 0.03 and 0.15 arrive at once."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Page:
     async def connect(
         self, login: str = "mxuser", password: str = "correct", *, institution: str = "mxbank"
     ) -> dict[str, Any]:
-        """A member that a worker has done what it could for."""
+        """A member whose jobs a worker has run."""
         member = (await self.send("POST", "/members", signing_in(self.api, login, password, institution)))[
             "member"
         ]
@@ -107,7 +107,7 @@ def oauth(api: Api) -> dict[str, Any]:
 
 
 async def answer(page: Page, member: Mapping[str, Any], word: str) -> dict[str, Any]:
-    """The member after its one question was answered: with the option that begins so, or the word itself."""
+    """The member after its challenge was answered: with the option that starts so, or with the text."""
     (challenge,) = member["mfa"]["credentials"]
     chosen = [each["guid"] for each in challenge["options"] if each["label"].startswith(word)]
     body = {"credentials": [{"guid": challenge["guid"], "value": chosen[0] if chosen else word}]}
@@ -139,7 +139,7 @@ class Inputs(HTMLParser):
 
 
 async def decide(api: Api, window: str, decision: str = "allow") -> str:
-    """What the user does at the bank; where the bank sends the browser."""
+    """The user's decision at the bank; the URL to which the bank redirects the browser."""
     page = await api.http.get(window)
     form = {**Inputs(page.text).values, "login": "mxuser", "decision": decision}
     answer = await api.http.post(window.partition("?")[0], data=form)

@@ -11,20 +11,20 @@ from coatcheck.config import Settings
 from coatcheck.directory.client_rows import put_widget_look
 from coatcheck.model.widgets import LOCAL, WidgetLook
 from tests.api_client import Api
-from tests.browser.scene import Scene, Site, scene
+from tests.browser.scene import Scene, Site, open_scene
 from tests.factories import Keyed, make_client, make_processor
 from tests.processes import free_port
 
 
 @pytest.fixture
 def server() -> Site:
-    """Where Coatcheck is."""
+    """Coatcheck's site."""
     return Site(free_port())
 
 
 @pytest.fixture
 def app() -> Site:
-    """Where the client's app is: another origin, and another site."""
+    """The site of the client's app, with another origin."""
     return Site(free_port(), "localhost")
 
 
@@ -43,8 +43,8 @@ async def client(services: Services) -> Keyed:
 
 
 @pytest.fixture
-async def stage(
+async def scene(
     services: Services, api: Api, server: Site, app: Site, browser: Browser
 ) -> AsyncIterator[Scene]:
-    async with scene(services, api, server, app, browser) as one:
+    async with open_scene(services, api, server, app, browser) as one:
         yield one

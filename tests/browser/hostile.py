@@ -1,4 +1,4 @@
-"""A bank that puts markup into every word it says. It is a connector like any other."""
+"""A connector of a bank that puts markup into every text."""
 
 from decimal import Decimal
 from typing import Any

@@ -32,7 +32,7 @@ from coatcheck.model.widgets import LOCAL, WidgetLook
 from coatcheck.server import create_app
 from coatcheck.vault.keys import new_master_key_line
 from tests.api_client import Api
-from tests.browser.scene import Scene, Site, scene
+from tests.browser.scene import Scene, Site, open_scene
 from tests.browser.screens import SCREENS, WALKS
 from tests.chromium import chromium
 from tests.factories import make_client, make_processor
@@ -107,7 +107,7 @@ async def take_all(wanted: Sequence[str], url: str) -> None:
     taken = 0
     async with chromium() as browser:
         for walk in WALKS:
-            async with stage(browser, url) as one:
+            async with scene(browser, url) as one:
                 async for screen in walk(one):
                     if screen.name not in wanted:
                         continue
@@ -115,7 +115,7 @@ async def take_all(wanted: Sequence[str], url: str) -> None:
                     print(f"[{taken}/{len(wanted)}] {screen.name}", flush=True)
                     await take(screen.page, screen.name, DEVICES)
         if EMBEDDED in wanted:
-            async with stage(browser, url) as one:
+            async with scene(browser, url) as one:
                 print(f"[{taken + 1}/{len(wanted)}] {EMBEDDED}", flush=True)
                 await take(await embedded(one), EMBEDDED, {"desktop": DEVICES["desktop"]})
 
@@ -176,7 +176,7 @@ def files(names: Sequence[str]) -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def stage(browser: Browser, url: str) -> AsyncIterator[Scene]:
+async def scene(browser: Browser, url: str) -> AsyncIterator[Scene]:
     """A scene with services of its own."""
     server = Site(free_port())
     settings = Settings(
@@ -191,7 +191,9 @@ async def stage(browser: Browser, url: str) -> AsyncIterator[Scene]:
                 await put_widget_look(connection, client.guid, HARBOUR)
             app = Site(free_port(), "localhost")
             context = {"locale": "en-US", "timezone_id": "UTC", "reduced_motion": "reduce"}
-            async with scene(services, Api(http, services, client), server, app, browser, **context) as one:
+            async with open_scene(
+                services, Api(http, services, client), server, app, browser, **context
+            ) as one:
                 yield one
 
 

@@ -1,4 +1,4 @@
-"""A client's app on one origin, Coatcheck on another, a worker beside it, and a browser in front of both."""
+"""A client's app on one origin, Coatcheck on another, a worker, and a browser."""
 
 import asyncio
 import json
@@ -27,9 +27,9 @@ from tests.widget_client import link
 HERE = Path(__file__).parent
 SDK = HERE / "node_modules" / "@mxenabled" / "web-widget-sdk" / "dist" / "umd" / "index.js"
 GRACE = 1
-"""Seconds a server that is told to stop gives what is on its way."""
+"""Seconds for running requests when a server stops."""
 LOOK_SECONDS = 0.05
-"""Between two looks of the worker."""
+"""Between two polls of the worker."""
 WEB_VIEW = """
   window.navigations = [];
   navigation.addEventListener("navigate", (event) => {
@@ -38,15 +38,15 @@ WEB_VIEW = """
     window.navigations.push(event.destination.url);
   });
 """
-"""What a mobile app does around its web view: it keeps navigations to its own scheme to itself, and heeds them."""
+"""What a mobile app does around its web view: it intercepts navigations to its own scheme."""
 DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-"""Until then a browser gives a press on a frame of another origin to the page around it."""
+"""Before that, a browser sends a click on a frame of another origin to the page around it."""
 PHONE, DESKTOP = {"width": 390, "height": 760}, {"width": 1000, "height": 760}
 
 CONTEXT: Mapping[str, Any] = {"viewport": DESKTOP, "reduced_motion": "reduce"}
-"""Of every window. What moves keeps a machine without a graphics card busy."""
+"""Of every window. Animations use a lot of CPU without a graphics card."""
 WINDOWS = 4
-"""At the same time: most of the time each waits for the page's next look."""
+"""At the same time; most of the time each waits for the page's next poll."""
 
 expect.set_options(timeout=15_000)
 
@@ -86,20 +86,20 @@ class Scene:
     app: Site
     context: BrowserContext
     requested: list[str] = field(default_factory=list)
-    """Every address that the browser asked for."""
+    """Every URL that the browser requested."""
     page: Page | None = None
-    """Where the app is opened each time; else in a page of its own, for which the browser starts processes."""
+    """The page in which the app is opened each time; without it a new page, for which the browser starts processes."""
     is_at_work: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while the worker works; `rest` clears it."""
     a_look: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held by the worker while it does what it found."""
+    """Held by the worker while it runs jobs."""
 
     @property
     def services(self) -> Services:
         return self.api.services
 
     async def embed(self, way: str = "sdkUrl", **options: Any) -> "Embedded":
-        """The widget in a frame of the app's page, put there in one of the ways that clients know."""
+        """The widget in a frame of the app's page, embedded in one of the ways of MX's clients."""
         page = self.page or await self.context.new_page()
         await page.goto(self.app.origin)
         asked = (
@@ -131,7 +131,7 @@ class Scene:
         return widget
 
     async def member(self, login: str = "mxuser", password: str = "correct", **member: Any) -> str:
-        """The guid of one that was connected before, once its bank has said something."""
+        """The guid of an existing member, once it has a result or a challenge."""
         guid = await self.api.connect(self.user, login=login, password=password, **member)
 
         async def is_read() -> bool:
@@ -142,7 +142,7 @@ class Scene:
         return guid
 
     async def work(self) -> None:
-        """Does this client's jobs as they come."""
+        """Runs this client's jobs as they come."""
         while True:
             await self.is_at_work.wait()
             async with self.a_look:
@@ -150,13 +150,13 @@ class Scene:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def rest(self) -> None:
-        """Lets the worker end what it is at, and do nothing more until `is_at_work` is set again."""
+        """Waits until the worker is idle; it stays idle until `is_at_work` is set."""
         self.is_at_work.clear()
         async with self.a_look:
             pass
 
     def foreign(self) -> list[str]:
-        """The addresses asked for that are neither the app's nor ours."""
+        """The requested URLs that are neither the app's nor ours."""
         ours = (self.app.origin, self.server.origin, "data:", "about:", "blob:")
         return [url for url in self.requested if not url.startswith(ours)]
 
@@ -196,13 +196,13 @@ class Embedded:
     async def connect(
         self, login: str = "mxuser", password: str = "correct", *, bank: str = "MX Bank"
     ) -> None:
-        """Through consent and search to what the bank says."""
+        """Consent, search and sign-in."""
         await self.agree()
         await self.choose(bank)
         await self.sign_in(login, password)
 
     async def answer(self, text: str) -> None:
-        """To a question in words."""
+        """Answers a text challenge."""
         await self.sees("Verify your identity")
         await self.frame.get_by_role("main").get_by_role("textbox").fill(text)
         await self.press("Continue")
@@ -212,13 +212,13 @@ class Embedded:
         await self.frame.get_by_role("radio", name=account).first.check()
         await self.press("Continue")
 
-    async def heard(self) -> list[dict[str, Any]]:
+    async def messages(self) -> list[dict[str, Any]]:
         """The messages that the page around it got, in order."""
         await self._arrived()
-        return list(await self.page.evaluate("heard"))
+        return list(await self.page.evaluate("received"))
 
     async def decoded(self) -> list[dict[str, Any]]:
-        """What MX's SDK, or the loader, made of them."""
+        """The messages as MX's SDK, or the loader, decoded them."""
         await self._arrived()
         return list(await self.page.evaluate("decoded"))
 
@@ -226,36 +226,36 @@ class Embedded:
         await self._arrived()
         return list(await self.page.evaluate("undecoded"))
 
-    async def told(self, event: str) -> list[dict[str, Any]]:
-        """What the page around it got with this event, each time."""
-        return [each["metadata"] for each in await self.heard() if each["type"] == f"mx/connect/{event}"]
+    async def posted(self, event: str) -> list[dict[str, Any]]:
+        """The metadata of each message with this event."""
+        return [each["metadata"] for each in await self.messages() if each["type"] == f"mx/connect/{event}"]
 
     async def offers(self) -> list[str]:
-        """What can be pressed below the text, in its order."""
+        """The buttons below the text, in order."""
         offered = await self.frame.locator("main .actions .button").all_inner_texts()
         return [text.removesuffix("\n(opens in a new window)") for text in offered]
 
     async def _arrived(self) -> None:
-        """Waits until all that the widget has said by now is there: messages come in the order of their sending."""
+        """Waits until all messages of the widget have arrived, by sending another one: they arrive in order."""
         mark = secrets.token_hex(4)
         await self.frame.evaluate("(mark) => parent.postMessage({ mark }, '*')", mark)
         await self.page.wait_for_function("(mark) => marks.includes(mark)", arg=mark, polling=20)
 
     async def types(self) -> list[str]:
-        return [message["type"].removeprefix("mx/") for message in await self.heard()]
+        return [message["type"].removeprefix("mx/") for message in await self.messages()]
 
 
 async def side_by_side(
-    stage: Scene, play: Callable[..., Awaitable[None]], rows: Iterable[Sequence[Any]]
+    scene: Scene, play: Callable[..., Awaitable[None]], rows: Iterable[Sequence[Any]]
 ) -> None:
-    """Plays a table's rows, a few at a time, each on the stage with its own widget; a failure names its row.
+    """Runs a table's rows, a few at a time, each with a widget of its own; a failure names its row.
 
     Not in tabs of one window: a browser draws those that are not in front once a second.
     """
     waiting = iter(rows)
 
     async def play_what_waits() -> None:
-        async with window(stage) as apart:
+        async with window(scene) as apart:
             apart.page = await apart.context.new_page()
             for row in waiting:
                 try:
@@ -270,19 +270,19 @@ async def side_by_side(
 
 
 @asynccontextmanager
-async def window(stage: Scene, **context: Any) -> AsyncIterator[Scene]:
-    """The stage with another browser in front of it."""
-    assert stage.context.browser is not None
-    made = await stage.context.browser.new_context(**(CONTEXT | context))
-    made.on("request", lambda request: stage.requested.append(request.url))
+async def window(scene: Scene, **context: Any) -> AsyncIterator[Scene]:
+    """The same scene with another browser window."""
+    assert scene.context.browser is not None
+    made = await scene.context.browser.new_context(**(CONTEXT | context))
+    made.on("request", lambda request: scene.requested.append(request.url))
     try:
-        yield replace(stage, context=made)
+        yield replace(scene, context=made)
     finally:
         await made.close()
 
 
 @asynccontextmanager
-async def scene(
+async def open_scene(
     services: Services, api: Api, server: Site, app: Site, browser: Browser, **context: Any
 ) -> AsyncIterator[Scene]:
     server.start(create_app(services))
@@ -301,7 +301,7 @@ async def scene(
 
 
 def client_app(one: Scene) -> Starlette:
-    """The client's own server: a page with its scripts, and the proxy that MX's SDK asks for a link."""
+    """The client's own server: a page with its scripts, and the proxy for MX's SDK."""
     page = Template((HERE / "app.html").read_text()).substitute(
         sdk="/sdk.js", loader=f"{one.server.origin}/connect.js"
     )

@@ -1,6 +1,6 @@
 """Every screen of the widget, on walks from one to the next, for tests and pictures of all of them.
 
-async for screen in walk(stage): ...      # each walk needs a scene of its own
+async for screen in walk(scene): ...      # each walk needs a scene of its own
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -39,9 +39,9 @@ class Screen:
 Walk: TypeAlias = Callable[[Scene], AsyncIterator[Screen]]
 
 
-async def signing_in(stage: Scene) -> AsyncIterator[Screen]:
+async def signing_in(scene: Scene) -> AsyncIterator[Screen]:
     """The usual way."""
-    widget = await _open(stage, mode="verification")
+    widget = await _open(scene, mode="verification")
     page = widget.page
     await widget.sees("Connect your bank to Harbour Pay")
     yield Screen("consent", page, NOWHERE)
@@ -62,12 +62,12 @@ async def signing_in(stage: Scene) -> AsyncIterator[Screen]:
     await widget.sign_in(password="challenge")
     await widget.sees("Verify your identity")
     yield Screen("mfa-text", page)
-    await stage.rest()
+    await scene.rest()
     await widget.answer("correct")
     await widget.sees("Connecting to MX Bank")
     await expect(page.locator(".current")).to_have_text("Signing in")
     yield Screen("connecting", page)
-    stage.is_at_work.set()
+    scene.is_at_work.set()
     await widget.sees("Choose an account")
     yield Screen("account-select", page)
     await widget.select()
@@ -75,15 +75,15 @@ async def signing_in(stage: Scene) -> AsyncIterator[Screen]:
     yield Screen("connected", page)
 
 
-async def being_asked(stage: Scene) -> AsyncIterator[Screen]:
-    """What a bank can want to know, in a widget that was opened for it."""
+async def being_asked(scene: Scene) -> AsyncIterator[Screen]:
+    """Every kind of challenge, in a widget that was opened at its bank."""
     for kind in ("options", "image", "image_options", "token"):
-        widget = await _member(stage, f"ann{kind.replace('_', '')}", kind, "Verify your identity")
+        widget = await _member(scene, f"ann{kind.replace('_', '')}", kind, "Verify your identity")
         yield Screen(f"mfa-{kind.replace('_', '-')}", widget.page, NOWHERE)
 
 
-async def signing_in_at_the_bank(stage: Scene) -> AsyncIterator[Screen]:
-    widget = await _open(stage)
+async def signing_in_at_the_bank(scene: Scene) -> AsyncIterator[Screen]:
+    widget = await _open(scene)
     await widget.agree()
     await widget.choose(OAUTH_BANK)
     await widget.sees(f"Sign in at {OAUTH_BANK}")
@@ -97,16 +97,16 @@ async def signing_in_at_the_bank(stage: Scene) -> AsyncIterator[Screen]:
         widget.page.get_by_role("main").get_by_text("The sign-in window seems to be closed")
     ).to_be_visible()
     yield Screen("oauth-closed", widget.page, ".oauth-content")
-    yield Screen("oauth-denied", await _back_from_bank(stage, "Deny", "is not connected"), NOWHERE)
+    yield Screen("oauth-denied", await _back_from_bank(scene, "Deny", "is not connected"), NOWHERE)
     bank = await _window(widget, "Try again")
     await bank.get_by_role("button", name="Deny").click()
     await widget.sees("Your bank is not connected")
     yield Screen("oauth-refused", widget.page)
-    yield Screen("oauth-granted", await _back_from_bank(stage, "Allow", "is connected"), NOWHERE)
+    yield Screen("oauth-granted", await _back_from_bank(scene, "Allow", "is connected"), NOWHERE)
 
 
-async def being_stopped(stage: Scene) -> AsyncIterator[Screen]:
-    """Every kind of trouble, in a widget that was opened for a member who has it."""
+async def being_stopped(scene: Scene) -> AsyncIterator[Screen]:
+    """Every status that stops, in a widget that was opened for a member with it."""
     for name, control, title in (
         ("impeded", "impeded", "MX Bank needs you to do something"),
         ("failed", "http_500", "We could not connect to MX Bank"),
@@ -116,21 +116,21 @@ async def being_stopped(stage: Scene) -> AsyncIterator[Screen]:
         ("closed", "login_closed", "This login is closed"),
         ("no-accounts", "empty", "No accounts found"),
     ):
-        widget = await _member(stage, f"{name}+{control}", "correct", title)
+        widget = await _member(scene, f"{name}+{control}", "correct", title)
         yield Screen(f"problem-{name}", widget.page, NOWHERE)
-    stopped = await stage.api.connect(stage.user, login="prevented", password="INVALID")
+    stopped = await scene.api.connect(scene.user, login="prevented", password="INVALID")
     for _ in range(2):
-        await _settled(stage, stopped)
-        await stage.api.post(f"/users/{stage.user}/members/{stopped}/aggregate")
-    widget = await _at_member(stage, stopped, "Too many attempts")
+        await _settled(scene, stopped)
+        await scene.api.post(f"/users/{scene.user}/members/{stopped}/aggregate")
+    widget = await _at_member(scene, stopped, "Too many attempts")
     yield Screen("problem-prevented", widget.page, NOWHERE)
-    widget = await _member(stage, "eligible+empty", "correct", "No eligible accounts", mode="verification")
+    widget = await _member(scene, "eligible+empty", "correct", "No eligible accounts", mode="verification")
     yield Screen("no-eligible-accounts", widget.page)
 
 
-async def being_refused(stage: Scene) -> AsyncIterator[Screen]:
-    """By the bank: the password, the answer, and then the user; who takes it back at last."""
-    widget = await _open(stage, current_institution_code="mxbank")
+async def being_refused(scene: Scene) -> AsyncIterator[Screen]:
+    """The bank refuses the password, the answer and the login; then the user removes the connection."""
+    widget = await _open(scene, current_institution_code="mxbank")
     await widget.agree()
     await widget.sign_in(password="INVALID")
     await widget.sees("Sign in to MX Bank again")
@@ -149,17 +149,17 @@ async def being_refused(stage: Scene) -> AsyncIterator[Screen]:
     yield Screen("removed", widget.page)
 
 
-async def coming_again(stage: Scene) -> AsyncIterator[Screen]:
-    await stage.member()
-    widget = await _open(stage, mode="verification")
+async def coming_again(scene: Scene) -> AsyncIterator[Screen]:
+    await scene.member()
+    widget = await _open(scene, mode="verification")
     await widget.agree()
     await widget.sees("Choose a bank")
     yield Screen("existing", widget.page)
 
 
-async def paying_in(stage: Scene) -> AsyncIterator[Screen]:
-    """Micro-deposits, until the page has waited for them too long; and again when they have arrived."""
-    widget = await _open(stage, mode="verification")
+async def paying_in(scene: Scene) -> AsyncIterator[Screen]:
+    """Micro-deposits, until the session expires; and again when they have arrived."""
+    widget = await _open(scene, mode="verification")
     page = widget.page
     await widget.agree()
     await widget.press("Use account and routing numbers")
@@ -175,10 +175,10 @@ async def paying_in(stage: Scene) -> AsyncIterator[Screen]:
     await widget.press("Continue")
     await widget.sees("We are sending two deposits")
     yield Screen("deposits-sent", page)
-    stage.services.clock.advance(timedelta(hours=3))
+    scene.services.clock.advance(timedelta(hours=3))
     await widget.sees("Your session has expired")
     yield Screen("session-over", page)
-    widget = await _deposit(stage, "3333567842")
+    widget = await _deposit(scene, "3333567842")
     yield Screen("deposits-verify", widget.page, NOWHERE)
     await _enter(widget, "1", "2")
     await expect(widget.page.get_by_text("The amounts do not match")).to_be_visible()
@@ -188,18 +188,18 @@ async def paying_in(stage: Scene) -> AsyncIterator[Screen]:
         said = "You have 1 attempt left." if tries_left else "We could not verify this account"
         await expect(widget.page.get_by_text(said)).to_be_visible()
     yield Screen("deposits-failed", widget.page)
-    widget = await _deposit(stage, "3333000042")
+    widget = await _deposit(scene, "3333000042")
     await _enter(widget, "3", "15")
     await widget.sees("Your account is verified")
     yield Screen("deposits-verified", widget.page)
 
 
-async def being_cut_off(stage: Scene) -> AsyncIterator[Screen]:
-    """From the network, by a fault of ours, and because the link was used."""
-    url = await link(stage.api, stage.user, color_scheme="browser")
-    page = await stage.context.new_page()
+async def being_cut_off(scene: Scene) -> AsyncIterator[Screen]:
+    """Without a network, after an internal error, and with a used link."""
+    url = await link(scene.api, scene.user, color_scheme="browser")
+    page = await scene.context.new_page()
     await page.goto(url)
-    widget = Embedded(stage, page, page.main_frame)
+    widget = Embedded(scene, page, page.main_frame)
     await widget.agree()
     await widget.sees("Find your bank")
     await page.route("**/md/api/**", lambda route: route.abort())
@@ -212,7 +212,7 @@ async def being_cut_off(stage: Scene) -> AsyncIterator[Screen]:
     await widget.sees("Something went wrong")
     await expect(page.get_by_text("No connection. Retrying…")).to_be_hidden()
     yield Screen("failed", page)
-    again = await stage.context.new_page()
+    again = await scene.context.new_page()
     await again.goto(url)
     yield Screen("link-over", again, NOWHERE)
 
@@ -286,39 +286,39 @@ WALKS: Mapping[Walk, Mapping[str, str]] = MappingProxyType(
 SCREENS: Mapping[str, str] = {name: seen for passed in WALKS.values() for name, seen in passed.items()}
 
 
-async def _open(stage: Scene, **options: Any) -> Embedded:
+async def _open(scene: Scene, **options: Any) -> Embedded:
     """A widget whose colours follow the browser's."""
-    return await stage.open(color_scheme="browser", **options)
+    return await scene.open(color_scheme="browser", **options)
 
 
-async def _member(stage: Scene, login: str, password: str, title: str, **options: Any) -> Embedded:
+async def _member(scene: Scene, login: str, password: str, title: str, **options: Any) -> Embedded:
     """A widget for an existing member, with this title."""
-    guid = await stage.api.connect(stage.user, login=login, password=password)
-    return await _at_member(stage, guid, title, **options)
+    guid = await scene.api.connect(scene.user, login=login, password=password)
+    return await _at_member(scene, guid, title, **options)
 
 
-async def _at_member(stage: Scene, guid: str, title: str, **options: Any) -> Embedded:
-    await _settled(stage, guid)
-    widget = await _open(stage, current_member_guid=guid, **options)
+async def _at_member(scene: Scene, guid: str, title: str, **options: Any) -> Embedded:
+    await _settled(scene, guid)
+    widget = await _open(scene, current_member_guid=guid, **options)
     await widget.sees(title)
     return widget
 
 
-async def _settled(stage: Scene, guid: str) -> None:
+async def _settled(scene: Scene, guid: str) -> None:
     """Waits until the member has a result or a challenge."""
 
     async def is_settled() -> bool:
-        member = (await stage.api.get(f"/users/{stage.user}/members/{guid}/status")).json()["member"]
+        member = (await scene.api.get(f"/users/{scene.user}/members/{guid}/status")).json()["member"]
         return not member["is_being_aggregated"] or member["connection_status"] == "CHALLENGED"
 
     await until(is_settled)
 
 
-async def _back_from_bank(stage: Scene, decision: str, title: str) -> Page:
+async def _back_from_bank(scene: Scene, decision: str, title: str) -> Page:
     """The last page of a sign-in window. No widget opened it, because a widget would close it."""
     wanted = {"member": {"institution_code": "mxcu_oauth", "credentials": [], "is_oauth": True}}
-    made = await stage.api.post(f"/users/{await stage.api.create_user()}/members", json=wanted)
-    page = await stage.context.new_page()
+    made = await scene.api.post(f"/users/{await scene.api.create_user()}/members", json=wanted)
+    page = await scene.context.new_page()
     await page.goto(made.json()["member"]["oauth_window_uri"])
     await page.get_by_role("button", name=decision).click()
     await expect(page.get_by_role("heading", name=f"{OAUTH_BANK} {title}")).to_be_visible()
@@ -334,7 +334,7 @@ async def _window(widget: Embedded, button: str) -> Page:
     return bank
 
 
-async def _deposit(stage: Scene, account_number: str) -> Embedded:
+async def _deposit(scene: Scene, account_number: str) -> Embedded:
     """A widget for two deposits that have arrived."""
     asked = {
         "micro_deposit": {
@@ -343,11 +343,11 @@ async def _deposit(stage: Scene, account_number: str) -> Embedded:
             "email": f"{account_number}@app.example",
         }
     }
-    made = await stage.api.post(f"/users/{stage.user}/micro_deposits", json=asked)
+    made = await scene.api.post(f"/users/{scene.user}/micro_deposits", json=asked)
     assert made.status_code == 200, made.text
-    await stage.api.work()
+    await scene.api.work()
     (deposit,) = made.json()["micro_deposit"]
-    widget = await _open(stage, current_microdeposit_guid=deposit["guid"])
+    widget = await _open(scene, current_microdeposit_guid=deposit["guid"])
     await widget.sees("Enter the deposit amounts")
     return widget
 

@@ -1,4 +1,4 @@
-"""What is wrong with a screen for somebody: who does not see it, sees little, or wants it to stand still."""
+"""Accessibility checks of a screen: axe, reflow and large text, focus, reduced motion."""
 
 from collections.abc import Sequence
 
@@ -28,11 +28,11 @@ CUT_OFF = """() => {
   }
   return found;
 }"""
-"""What a user would have to scroll sideways for, or could not see at all."""
+"""Content that is cut off, or needs horizontal scrolling."""
 
 
 async def complaints_of_axe(page: Page) -> Sequence[str]:
-    """Whatever their impact."""
+    """Violations of every impact."""
     found = await AXE.run(page, options=OPTIONS)
     return [
         f"{violation['id']} ({violation['impact']}): {node['html']}: {node['failureSummary']}"
@@ -52,17 +52,17 @@ async def moving(page: Page) -> Sequence[str]:
 
 
 async def focused(page: Page) -> str:
-    """The tag, and the class, of what has the focus."""
+    """The tag and class of the focused element."""
     return str(await page.evaluate("document.activeElement.cloneNode().outerHTML"))
 
 
 async def enlarge(page: Page, percent: int) -> None:
-    """What a browser does that is told to show larger letters."""
+    """Sets the browser's font size."""
     await page.evaluate(f"document.documentElement.style.fontSize = '{percent}%'")
 
 
 async def every_complaint(page: Page, focus: str) -> Sequence[str]:
-    """About a screen whose focus should be on what this selects; each with the circumstances."""
+    """All complaints about a screen. The focus should be on the element that `focus` selects."""
     has_focus = await page.evaluate(f"document.activeElement.matches({focus!r})")
     found = [] if has_focus else [f"focus: it is on {await focused(page)}"]
     await page.emulate_media(color_scheme="light", reduced_motion="reduce")

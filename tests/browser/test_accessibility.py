@@ -1,4 +1,4 @@
-"""Every screen, for those who do not see it, see little, or want it to stand still."""
+"""Accessibility of every screen: axe, reflow, announcements, motion and layout shifts."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -19,7 +19,7 @@ LISTEN = """() => {
   const live = document.querySelector(".visually-hidden[role=status]");
   new MutationObserver(() => said.push(live.textContent)).observe(live, { childList: true });
 }"""
-"""Writes down what a screen reader would say without being asked."""
+"""Records the texts of the live region."""
 WATCH = """async () => {
   const drawn = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
   const name = ({ node }) => node && (node.localName ? `${node.localName} ${node.className}` : node.textContent);
@@ -44,22 +44,22 @@ WATCH = """async () => {
     return shifts.filter((shift) => !isOurs(shift));
   };
 }"""
-"""Writes down each jump of the layout, how far and of what; also those that follow on a click."""
+"""Records each layout shift and its elements, also after a click."""
 ACCENTS = ("#ffee00", "#ffffff", "#000000", "#c0f", "#808080")
-"""Colours that words are hard to read in, on one ground or on both."""
+"""Colours with little contrast to a light background, to a dark one, or to both."""
 
 
 @pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.__name__)
-async def test_no_screen_shuts_anybody_out(stage: Scene, walk: Walk) -> None:
+async def test_every_screen_is_accessible_and_fits(scene: Scene, walk: Walk) -> None:
     complaints = {}
-    async for screen in walk(stage):
+    async for screen in walk(scene):
         complaints[screen.name] = await every_complaint(screen.page, screen.focus)
     assert list(complaints) == list(WALKS[walk])
     assert {name: found for name, found in complaints.items() if found} == {}
 
 
-async def test_what_is_spoilt_on_purpose_is_complained_of(stage: Scene) -> None:
-    widget = await stage.open(color_scheme="browser")
+async def test_the_checks_find_faults_that_are_made_on_purpose(scene: Scene) -> None:
+    widget = await scene.open(color_scheme="browser")
     page = widget.page
     await widget.agree()
     await widget.sees("Find your bank")
@@ -84,12 +84,12 @@ async def test_what_is_spoilt_on_purpose_is_complained_of(stage: Scene) -> None:
         assert [each for each in found if each.startswith(complaint)], (complaint, found)
 
 
-async def test_a_client_s_accent_colour_never_makes_words_unreadable(stage: Scene) -> None:
+async def test_no_accent_colour_makes_text_unreadable(scene: Scene) -> None:
     for accent in ACCENTS:
-        async with stage.services.db.transaction() as connection:
+        async with scene.services.db.transaction() as connection:
             look = WidgetLook(list(LOCAL), accent, privacy_url="https://harbour.example/privacy")
-            await put_widget_look(connection, stage.api.caller.guid, look)
-        widget = await stage.open(color_scheme="browser", current_institution_code="mxbank")
+            await put_widget_look(connection, scene.api.caller.guid, look)
+        widget = await scene.open(color_scheme="browser", current_institution_code="mxbank")
         await widget.page.emulate_media(reduced_motion="reduce")
         await widget.sees("Connect your bank to Harbour Pay")
         assert await _in_both_schemes(widget.page) == [], accent
@@ -98,13 +98,13 @@ async def test_a_client_s_accent_colour_never_makes_words_unreadable(stage: Scen
         assert await _in_both_schemes(widget.page) == [], accent
 
 
-async def test_the_longest_names_fit_on_the_narrowest_phone(stage: Scene) -> None:
-    async with stage.services.db.transaction() as connection:
+async def test_the_longest_names_fit_on_the_narrowest_phone(scene: Scene) -> None:
+    async with scene.services.db.transaction() as connection:
         await connection.execute(
             "UPDATE client SET name = %(name)s WHERE guid = %(guid)s",
-            {"name": "Harbour & Lighthouse Payments", "guid": stage.api.caller.guid},
+            {"name": "Harbour & Lighthouse Payments", "guid": scene.api.caller.guid},
         )
-    widget = await stage.open(locale="fr-CA")
+    widget = await scene.open(locale="fr-CA")
     await widget.page.set_viewport_size({"width": 320, "height": 568})
     await expect(widget.page.get_by_role("heading", level=1)).to_be_visible()
     assert await cut_off(widget.page) == []
@@ -113,8 +113,8 @@ async def test_the_longest_names_fit_on_the_narrowest_phone(stage: Scene) -> Non
 # --- what is said -----------------------------------------------------------------------------------------
 
 
-async def test_a_screen_reader_hears_how_many_banks_are_found(stage: Scene) -> None:
-    widget = await _at_search(stage)
+async def test_the_number_of_banks_is_announced(scene: Scene) -> None:
+    widget = await _at_search(scene)
     await widget.page.evaluate(LISTEN)
     for typed, count in (
         ("MX", "4 banks found"),
@@ -125,24 +125,24 @@ async def test_a_screen_reader_hears_how_many_banks_are_found(stage: Scene) -> N
         await _hears(widget.page, count)
 
 
-async def test_a_screen_reader_hears_each_phase_of_connecting_and_nothing_of_it_afterwards(
-    stage: Scene,
+async def test_each_phase_of_connecting_is_announced_and_nothing_of_it_afterwards(
+    scene: Scene,
 ) -> None:
-    widget = await stage.open(current_institution_code="mxbank")
+    widget = await scene.open(current_institution_code="mxbank")
     await widget.agree()
     await widget.sees("Sign in to MX Bank")
     await widget.page.evaluate(LISTEN)
-    await stage.rest()
+    await scene.rest()
     await widget.sign_in(password="challenge")
     await _hears(widget.page, "Contacting MX Bank")
-    stage.is_at_work.set()
+    scene.is_at_work.set()
     await widget.sees("Verify your identity")
     live = widget.page.locator(".visually-hidden[role=status]")
     await expect(live).to_have_text("")
-    await stage.rest()
+    await scene.rest()
     await widget.answer("correct")
     await _hears(widget.page, "Signing in")
-    stage.is_at_work.set()
+    scene.is_at_work.set()
     await widget.sees("MX Bank is connected")
     await expect(live).to_have_text("")
 
@@ -155,9 +155,9 @@ async def test_a_screen_reader_hears_each_phase_of_connecting_and_nothing_of_it_
         ("**/credentials", ".loading-label"),
     ],
 )
-async def test_a_wait_says_in_words_that_it_is_one(stage: Scene, held_back: str, words: str) -> None:
-    async with locked(stage, held_back):
-        widget = await stage.open()
+async def test_a_long_wait_shows_a_text(scene: Scene, held_back: str, words: str) -> None:
+    async with locked(scene, held_back):
+        widget = await scene.open()
         if words != ".loading":
             await widget.agree()
             await widget.sees("Find your bank")
@@ -176,9 +176,9 @@ async def test_a_wait_says_in_words_that_it_is_one(stage: Scene, held_back: str,
 # --- what moves -------------------------------------------------------------------------------------------
 
 
-async def test_what_moves_stands_still_for_whoever_asked_for_it(stage: Scene) -> None:
-    async with locked(stage, "**/institutions?page=1"):
-        widget = await stage.open()
+async def test_animations_stop_for_reduced_motion(scene: Scene) -> None:
+    async with locked(scene, "**/institutions?page=1"):
+        widget = await scene.open()
         await widget.agree()
         await widget.sees("Find your bank")
         await widget.page.emulate_media(reduced_motion="no-preference")
@@ -187,9 +187,9 @@ async def test_what_moves_stands_still_for_whoever_asked_for_it(stage: Scene) ->
         assert await moving(widget.page) == []
 
 
-async def test_nothing_jumps_while_the_list_of_banks_loads(stage: Scene) -> None:
-    async with locked(stage, "**/institutions?page=1"):
-        widget = await stage.open(mode="verification")
+async def test_nothing_jumps_while_the_list_of_banks_loads(scene: Scene) -> None:
+    async with locked(scene, "**/institutions?page=1"):
+        widget = await scene.open(mode="verification")
         await widget.agree()
         await widget.sees("Find your bank")
         await _watch(widget.page)
@@ -197,10 +197,10 @@ async def test_nothing_jumps_while_the_list_of_banks_loads(stage: Scene) -> None
     assert await widget.page.evaluate("jumps()") == []
 
 
-async def test_nothing_jumps_while_a_bank_is_connected_however_long_it_takes(stage: Scene) -> None:
-    await stage.context.clock.install()
-    await stage.rest()
-    widget = await stage.open(current_institution_code="mxbank")
+async def test_nothing_jumps_while_a_bank_is_connected_however_long_it_takes(scene: Scene) -> None:
+    await scene.context.clock.install()
+    await scene.rest()
+    widget = await scene.open(current_institution_code="mxbank")
     await widget.agree()
     await widget.sign_in()
     await widget.sees("Connecting to MX Bank")
@@ -208,14 +208,14 @@ async def test_nothing_jumps_while_a_bank_is_connected_however_long_it_takes(sta
     for seconds, said in ((16, "This is taking longer than usual."), (45, "Still connecting.")):
         await widget.page.clock.fast_forward(seconds * 1000)
         await expect(widget.page.get_by_role("main").get_by_text(said)).to_be_visible()
-    stage.is_at_work.set()
+    scene.is_at_work.set()
     await widget.page.clock.fast_forward(2000)
     await widget.sees("MX Bank is connected")
     assert await widget.page.evaluate("jumps()") == []
 
 
-async def test_nothing_jumps_when_the_connection_is_lost_and_comes_back(stage: Scene) -> None:
-    widget = await _at_search(stage)
+async def test_nothing_jumps_when_the_connection_is_lost_and_comes_back(scene: Scene) -> None:
+    widget = await _at_search(scene)
     await _watch(widget.page)
     await widget.page.route("**/md/api/**", lambda route: route.abort())
     await widget.page.get_by_role("searchbox").fill("Bank")
@@ -227,8 +227,8 @@ async def test_nothing_jumps_when_the_connection_is_lost_and_comes_back(stage: S
     assert await widget.page.evaluate("jumps()") == []
 
 
-async def test_a_jump_is_seen(stage: Scene) -> None:
-    widget = await _at_search(stage)
+async def test_the_check_finds_a_jump(scene: Scene) -> None:
+    widget = await _at_search(scene)
     await _watch(widget.page)
     await widget.page.evaluate("document.querySelector('h1').style.marginTop = '60px'")
     ((_, *what),) = await widget.page.evaluate("jumps()")
@@ -238,8 +238,8 @@ async def test_a_jump_is_seen(stage: Scene) -> None:
 # --- how it is looked at ----------------------------------------------------------------------------------
 
 
-async def _at_search(stage: Scene) -> Embedded:
-    widget = await stage.open()
+async def _at_search(scene: Scene) -> Embedded:
+    widget = await scene.open()
     await widget.agree()
     await widget.sees("Find your bank")
     await expect(widget.page.get_by_role("button", name="Lanternfish Bank")).to_be_visible()
@@ -262,21 +262,21 @@ async def _hears(page: Page, words: str) -> None:
 
 
 async def _watch(page: Page) -> None:
-    """From here on, with all that moves."""
+    """Records from here on, with animations."""
     await page.emulate_media(reduced_motion="no-preference")
     await page.evaluate(WATCH)
 
 
 @asynccontextmanager
-async def locked(stage: Scene, pattern: str) -> AsyncIterator[None]:
-    """Keeps back the answers from such addresses until the block ends."""
+async def locked(scene: Scene, pattern: str) -> AsyncIterator[None]:
+    """Holds back the answers of matching URLs until the block ends."""
     released = asyncio.Event()
 
     async def lock(route: Route) -> None:
         await released.wait()
         await route.continue_()
 
-    await stage.context.route(pattern, lock)
+    await scene.context.route(pattern, lock)
     try:
         yield
     finally:

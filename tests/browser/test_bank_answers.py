@@ -1,4 +1,4 @@
-"""What the user sees of everything a bank can say, and where each offer leads."""
+"""The screen of every result of a bank, and what its buttons do."""
 
 from playwright.async_api import expect
 
@@ -27,7 +27,7 @@ PASSWORDS = {
     "image_options": (Status.CHALLENGED, "Verify your identity", ["Continue"]),
     "token": (Status.CHALLENGED, "Verify your identity", ["Continue"]),
 }
-"""By the password: the member's status, the title, and what can be pressed."""
+"""By the password: the member's status, the title, and the buttons."""
 CONTROLS = {
     "impeded": (Status.IMPEDED, "MX Bank needs you to do something", [VISIT, AGAIN, REMOVE]),
     "locked": (Status.LOCKED, "Your login is locked", [VISIT, AGAIN, REMOVE]),
@@ -41,35 +41,35 @@ CONTROLS = {
 }
 
 
-async def test_every_password_of_the_test_bank_leads_to_a_screen_that_says_what_to_do(stage: Scene) -> None:
+async def test_every_password_of_the_sandbox_bank_has_a_screen_with_a_next_step(scene: Scene) -> None:
     listed = {row[0].strip("`"): Status(row[1]) for row in table(SANDBOX_BANK, "Passwords")}
     assert listed == {password: status for password, (status, *_) in PASSWORDS.items()}
 
-    async def play(stage: Scene, password: str, status: Status, title: str, offers: list[str]) -> None:
-        widget = await stage.at_bank(f"for-{password.lower()}", password)
+    async def play(scene: Scene, password: str, status: Status, title: str, offers: list[str]) -> None:
+        widget = await scene.at_bank(f"for-{password.lower()}", password)
         await sees_the_answer(widget, status, title, offers)
 
-    await side_by_side(stage, play, [(password, *seen) for password, seen in PASSWORDS.items()])
+    await side_by_side(scene, play, [(password, *seen) for password, seen in PASSWORDS.items()])
 
 
-async def test_every_control_that_keeps_the_user_out_leads_to_a_screen_that_says_what_to_do(
-    stage: Scene,
+async def test_every_failing_control_has_a_screen_with_a_next_step(
+    scene: Scene,
 ) -> None:
-    async def play(stage: Scene, control: str, status: Status, title: str, offers: list[str]) -> None:
-        widget = await stage.at_bank(f"ann+{control}", "correct")
+    async def play(scene: Scene, control: str, status: Status, title: str, offers: list[str]) -> None:
+        widget = await scene.at_bank(f"ann+{control}", "correct")
         await sees_the_answer(widget, status, title, offers)
 
-    await side_by_side(stage, play, [(control, *seen) for control, seen in CONTROLS.items()])
+    await side_by_side(scene, play, [(control, *seen) for control, seen in CONTROLS.items()])
 
 
 async def sees_the_answer(widget: Embedded, status: Status, title: str, offers: list[str]) -> None:
     await widget.sees(title)
     assert await widget.offers() == offers
-    told = [each["connection_status"] for each in await widget.told("memberStatusUpdate")]
-    assert told == [CONNECTION_STATUS_IDS[Status.CREATED], CONNECTION_STATUS_IDS[status]]
-    errors = [each["member"]["connection_status"] for each in await widget.told("memberError")]
+    posted = [each["connection_status"] for each in await widget.posted("memberStatusUpdate")]
+    assert posted == [CONNECTION_STATUS_IDS[Status.CREATED], CONNECTION_STATUS_IDS[status]]
+    errors = [each["member"]["connection_status"] for each in await widget.posted("memberError")]
     assert errors == ([] if status is Status.CHALLENGED else [CONNECTION_STATUS_IDS[status]])
-    assert await widget.told("memberConnected") == []
+    assert await widget.posted("memberConnected") == []
     alerts = await widget.frame.get_by_role("alert").all_inner_texts()
     assert [text.partition("\n")[0] for text in alerts] == (
         ["Check your sign-in details"] if status is Status.DENIED else []
@@ -79,7 +79,7 @@ async def sees_the_answer(widget: Embedded, status: Status, title: str, offers: 
 # --- every status that stops ---------------------------------------------------------------------------
 
 STRAIGHT_ON = {Status.REJECTED, Status.EXPIRED}
-"""Whose user comes back to be asked anew, and is."""
+"""Statuses that a returning user retries at once."""
 LEADS_TO = {
     Action.ENTER_CREDS: FORM,
     Action.RETRY: "MX Bank is connected",
@@ -87,11 +87,11 @@ LEADS_TO = {
 }
 
 
-async def test_every_status_that_stops_says_why_and_its_first_offer_leads_where_it_says(stage: Scene) -> None:
-    async def play(stage: Scene, status: Status) -> None:
-        guid = await stage.member(f"for-{status.lower()}")
-        await put_status(stage, guid, status)
-        widget = await stage.embed("frame", current_member_guid=guid)
+async def test_every_status_that_stops_has_a_message_and_its_first_button_works(scene: Scene) -> None:
+    async def play(scene: Scene, status: Status) -> None:
+        guid = await scene.member(f"for-{status.lower()}")
+        await put_status(scene, guid, status)
+        widget = await scene.embed("frame", current_member_guid=guid)
         if status in STRAIGHT_ON:
             await widget.sees("MX Bank is connected")
             return
@@ -105,7 +105,7 @@ async def test_every_status_that_stops_says_why_and_its_first_offer_leads_where_
         label = ACTION_LABELS[words.primary].replace("{name}", "MX Bank")
         assert (await widget.offers())[0] == label
         if words.primary is Action.VISIT:
-            await stage.context.route(
+            await scene.context.route(
                 "https://www.mxbank.example/**", lambda route: route.fulfill(body="The bank's own site")
             )
             async with widget.page.expect_popup() as opened:
@@ -116,24 +116,24 @@ async def test_every_status_that_stops_says_why_and_its_first_offer_leads_where_
         else:
             await widget.press(label)
             await widget.sees(LEADS_TO[words.primary])
-        assert [each["member_guid"] for each in await widget.told("memberError/primaryAction")] == [guid]
+        assert [each["member_guid"] for each in await widget.posted("memberError/primaryAction")] == [guid]
 
-    await side_by_side(stage, play, [(status,) for status in STATUS_MESSAGES])
+    await side_by_side(scene, play, [(status,) for status in STATUS_MESSAGES])
 
 
-async def put_status(stage: Scene, member_guid: str, status: Status) -> None:
-    async with stage.services.db.transaction() as connection:
+async def put_status(scene: Scene, member_guid: str, status: Status) -> None:
+    async with scene.services.db.transaction() as connection:
         await connection.execute(
             "UPDATE member SET connection_status = %(status)s WHERE user_guid = %(user)s AND guid = %(guid)s",
-            {"status": status, "user": stage.user, "guid": member_guid},
+            {"status": status, "user": scene.user, "guid": member_guid},
         )
 
 
 # --- and then ------------------------------------------------------------------------------------------
 
 
-async def test_refused_details_are_entered_again_until_they_are_right(stage: Scene) -> None:
-    widget = await stage.at_bank("mxuser", "INVALID")
+async def test_refused_credentials_are_entered_again_until_they_are_right(scene: Scene) -> None:
+    widget = await scene.at_bank("mxuser", "INVALID")
     await widget.sees(FORM)
     await expect(widget.frame.get_by_label("Password", exact=True)).to_have_value("")
     await widget.sign_in("mxuser", "UNAUTHORIZED")
@@ -141,7 +141,7 @@ async def test_refused_details_are_entered_again_until_they_are_right(stage: Sce
     await widget.sees(FORM)
     await widget.sign_in("mxuser", "correct")
     await widget.sees("MX Bank is connected")
-    assert [each["connection_status"] for each in await widget.told("memberStatusUpdate")] == [
+    assert [each["connection_status"] for each in await widget.posted("memberStatusUpdate")] == [
         CONNECTION_STATUS_IDS[each]
         for each in (
             *(Status.CREATED, Status.DENIED),
@@ -149,51 +149,51 @@ async def test_refused_details_are_entered_again_until_they_are_right(stage: Sce
             *(Status.UPDATED, Status.CONNECTED),
         )
     ]
-    assert len(await widget.told("updateCredentials")) == 2
+    assert len(await widget.posted("updateCredentials")) == 2
 
 
-async def test_trying_again_asks_the_bank_again_and_says_so_when_that_fails_too(stage: Scene) -> None:
-    widget = await stage.at_bank("mxuser", "SERVER_ERROR")
+async def test_trying_again_calls_the_bank_again_and_shows_another_failure(scene: Scene) -> None:
+    widget = await scene.at_bank("mxuser", "SERVER_ERROR")
     await widget.sees("We could not connect to MX Bank")
-    await stage.rest()
+    await scene.rest()
     await widget.press(AGAIN)
     await widget.sees("Connecting to MX Bank")
-    stage.is_at_work.set()
+    scene.is_at_work.set()
     await widget.sees("We could not connect to MX Bank")
-    assert len(await widget.told("memberError")) == 2
+    assert len(await widget.posted("memberError")) == 2
 
 
-async def test_a_connection_that_failed_can_be_taken_back_where_it_was_made(stage: Scene) -> None:
-    widget = await stage.at_bank("mxuser", "SERVER_ERROR")
+async def test_a_failed_connection_can_be_removed_in_the_session_that_made_it(scene: Scene) -> None:
+    widget = await scene.at_bank("mxuser", "SERVER_ERROR")
     await widget.press(REMOVE)
     await widget.sees("MX Bank is no longer connected")
-    (told,) = await widget.told("memberDeleted")
-    members = (await stage.api.get(f"/users/{stage.user}/members")).json()["members"]
-    assert told["member_guid"].startswith("MBR-")
+    (posted,) = await widget.posted("memberDeleted")
+    members = (await scene.api.get(f"/users/{scene.user}/members")).json()["members"]
+    assert posted["member_guid"].startswith("MBR-")
     assert members == []
     await widget.press(ANOTHER)
     await widget.sees("Find your bank")
 
 
-async def test_a_bank_without_an_account_to_verify_offers_the_way_by_numbers(stage: Scene) -> None:
-    widget = await stage.at_bank("ann+empty", "correct", mode="verification")
+async def test_a_bank_without_an_eligible_account_offers_account_numbers(scene: Scene) -> None:
+    widget = await scene.at_bank("ann+empty", "correct", mode="verification")
     await widget.sees("No eligible accounts")
-    (told,) = await widget.told("invalidData")
-    assert told["member_guid"].startswith("MBR-")
-    assert told["code"] == 1000
+    (posted,) = await widget.posted("invalidData")
+    assert posted["member_guid"].startswith("MBR-")
+    assert posted["code"] == 1000
     assert await widget.offers() == [ANOTHER, "Use account and routing numbers", REMOVE]
     await widget.press("Use account and routing numbers")
     await widget.sees("Enter your account details")
 
 
-async def test_a_slow_bank_is_waited_for_with_words_and_can_be_left(stage: Scene) -> None:
-    await stage.context.clock.install()
-    await stage.rest()
-    widget = await stage.at_bank("mxuser", "correct")
+async def test_a_slow_bank_has_a_note_and_can_be_left(scene: Scene) -> None:
+    await scene.context.clock.install()
+    await scene.rest()
+    widget = await scene.at_bank("mxuser", "correct")
     await widget.sees("Connecting to MX Bank")
     await widget.page.clock.fast_forward(16_000)
     await expect(widget.frame.get_by_text("This is taking longer than usual.").first).to_be_visible()
     await widget.page.clock.fast_forward(46_000)
     await widget.press("Connect another bank while you wait")
     await widget.sees("Find your bank")
-    assert len(await widget.told("backToSearch")) == 1
+    assert len(await widget.posted("backToSearch")) == 1

@@ -1,4 +1,4 @@
-"""Users who were here before: the same login again, other credentials, a bank that is connected already."""
+"""Returning users: the same login again, other credentials, a bank that is connected already."""
 
 from playwright.async_api import expect
 
@@ -9,74 +9,74 @@ from tests.browser.scene import Scene, side_by_side
 AGAIN, CONNECTED = "Sign in to MX Bank again", "MX Bank is connected"
 
 
-async def members(stage: Scene) -> list[str]:
-    found = (await stage.api.get(f"/users/{stage.user}/members")).json()["members"]
+async def members(scene: Scene) -> list[str]:
+    found = (await scene.api.get(f"/users/{scene.user}/members")).json()["members"]
     return [each["guid"] for each in found]
 
 
 # --- the same login ------------------------------------------------------------------------------------
 
 
-async def test_the_same_login_connects_the_member_that_exists_with_what_was_entered_now(stage: Scene) -> None:
-    guid = await stage.member("ann", "INVALID")
-    widget = await stage.at_bank("ann", "correct")
+async def test_the_same_login_connects_the_member_that_exists_with_what_was_entered_now(scene: Scene) -> None:
+    guid = await scene.member("ann", "INVALID")
+    widget = await scene.at_bank("ann", "correct")
     await widget.sees(CONNECTED)
-    assert await members(stage) == [guid]
-    assert [each["member_guid"] for each in await widget.told("memberConnected")] == [guid]
-    assert [each["member_guid"] for each in await widget.told("updateCredentials")] == [guid]
-    assert await widget.told("createMemberError") == []
+    assert await members(scene) == [guid]
+    assert [each["member_guid"] for each in await widget.posted("memberConnected")] == [guid]
+    assert [each["member_guid"] for each in await widget.posted("updateCredentials")] == [guid]
+    assert await widget.posted("createMemberError") == []
     assert "Remove this connection" not in await widget.offers()
 
 
-async def test_the_same_login_joins_what_is_on_its_way(stage: Scene) -> None:
-    await stage.rest()
-    guid = await stage.api.connect(stage.user, login="ann")
-    widget = await stage.at_bank("ann", "correct")
+async def test_the_same_login_shows_the_running_job(scene: Scene) -> None:
+    await scene.rest()
+    guid = await scene.api.connect(scene.user, login="ann")
+    widget = await scene.at_bank("ann", "correct")
     await widget.sees("Connecting to MX Bank")
-    assert await widget.told("updateCredentials") == []
-    stage.is_at_work.set()
+    assert await widget.posted("updateCredentials") == []
+    scene.is_at_work.set()
     await widget.sees(CONNECTED)
-    assert await members(stage) == [guid]
+    assert await members(scene) == [guid]
 
 
-async def test_a_login_more_than_is_allowed_is_refused_in_the_form(stage: Scene) -> None:
+async def test_a_login_more_than_is_allowed_is_refused_in_the_form(scene: Scene) -> None:
     for number in range(25):
-        await stage.api.connect(stage.user, login=f"ann{number}", skip_aggregation=True)
-    widget = await stage.at_bank("ann25", "correct")
+        await scene.api.connect(scene.user, login=f"ann{number}", skip_aggregation=True)
+    widget = await scene.at_bank("ann25", "correct")
     await expect(widget.frame.get_by_role("alert")).to_contain_text("the maximum number of connections")
-    assert len(await widget.told("createMemberError")) == 1
+    assert len(await widget.posted("createMemberError")) == 1
 
 
 # --- a member that the client names ---------------------------------------------------------------------
 
 
-async def test_other_credentials_are_entered_without_another_agreement(stage: Scene) -> None:
-    guid = await stage.member()
-    widget = await stage.embed("frame", current_member_guid=guid, update_credentials=True)
+async def test_other_credentials_are_entered_without_another_consent(scene: Scene) -> None:
+    guid = await scene.member()
+    widget = await scene.embed("frame", current_member_guid=guid, update_credentials=True)
     await widget.sees(AGAIN)
     assert await widget.frame.get_by_role("alert").count() == 0
-    assert await widget.told("memberConnected") == []
+    assert await widget.posted("memberConnected") == []
     await widget.sign_in("mxuser", "INVALID")
     await expect(widget.frame.get_by_role("alert")).to_contain_text("Check your sign-in details")
     await widget.sign_in("mxuser", "correct")
     await widget.sees(CONNECTED)
-    assert [each["member_guid"] for each in await widget.told("updateCredentials")] == [guid] * 2
-    assert [each["member_guid"] for each in await widget.told("memberConnected")] == [guid]
+    assert [each["member_guid"] for each in await widget.posted("updateCredentials")] == [guid] * 2
+    assert [each["member_guid"] for each in await widget.posted("memberConnected")] == [guid]
 
 
-async def test_a_named_member_begins_where_it_stands_and_the_host_hears_where_that_is(stage: Scene) -> None:
-    async def play(stage: Scene, password: str, title: str, status: Status, event: str | None) -> None:
-        guid = await stage.member(f"for-{password.lower()}", password)
-        widget = await stage.embed("frame", current_member_guid=guid)
+async def test_a_current_member_starts_at_its_step_and_the_host_gets_its_status(scene: Scene) -> None:
+    async def play(scene: Scene, password: str, title: str, status: Status, event: str | None) -> None:
+        guid = await scene.member(f"for-{password.lower()}", password)
+        widget = await scene.embed("frame", current_member_guid=guid)
         await widget.sees(title)
-        assert [each["connection_status"] for each in await widget.told("memberStatusUpdate")] == [
+        assert [each["connection_status"] for each in await widget.posted("memberStatusUpdate")] == [
             CONNECTION_STATUS_IDS[status]
         ]
-        heard = [each for each in await widget.types() if each.startswith("connect/member")]
-        assert heard == ["connect/memberStatusUpdate", *([f"connect/{event}"] if event else [])]
+        received = [each for each in await widget.types() if each.startswith("connect/member")]
+        assert received == ["connect/memberStatusUpdate", *([f"connect/{event}"] if event else [])]
 
     await side_by_side(
-        stage,
+        scene,
         play,
         [
             ("correct", CONNECTED, Status.CONNECTED, "memberConnected"),
@@ -87,29 +87,31 @@ async def test_a_named_member_begins_where_it_stands_and_the_host_hears_where_th
     )
 
 
-async def test_a_named_member_that_is_being_read_is_waited_for(stage: Scene) -> None:
-    await stage.rest()
-    guid = await stage.api.connect(stage.user)
-    widget = await stage.embed("frame", current_member_guid=guid)
+async def test_a_current_member_with_a_running_job_is_polled(scene: Scene) -> None:
+    await scene.rest()
+    guid = await scene.api.connect(scene.user)
+    widget = await scene.embed("frame", current_member_guid=guid)
     await widget.sees("Connecting to MX Bank")
-    stage.is_at_work.set()
+    scene.is_at_work.set()
     await widget.sees(CONNECTED)
 
 
-async def test_a_member_that_was_aggregated_is_verified_without_signing_in(stage: Scene) -> None:
-    guid = await stage.member()
-    widget = await stage.embed("frame", mode="verification", current_member_guid=guid)
+async def test_a_member_that_was_aggregated_is_verified_without_signing_in(scene: Scene) -> None:
+    guid = await scene.member()
+    widget = await scene.embed("frame", mode="verification", current_member_guid=guid)
     await widget.sees("Connecting to MX Bank")
     await widget.select("Savings")
     await widget.sees(CONNECTED)
-    (told,) = await widget.told("memberConnected")
-    account = (await stage.api.get(f"/users/{stage.user}/accounts/{told['account_guid']}")).json()["account"]
+    (posted,) = await widget.posted("memberConnected")
+    account = (await scene.api.get(f"/users/{scene.user}/accounts/{posted['account_guid']}")).json()[
+        "account"
+    ]
     assert (account["type"], account["member_guid"]) == ("SAVINGS", guid)
 
 
-async def test_a_verification_offers_the_banks_that_are_connected_and_others(stage: Scene) -> None:
-    guid = await stage.member()
-    widget = await stage.embed("frame", mode="verification")
+async def test_a_verification_offers_the_banks_that_are_connected_and_others(scene: Scene) -> None:
+    guid = await scene.member()
+    widget = await scene.embed("frame", mode="verification")
     await widget.agree()
     await widget.sees("Choose a bank")
     await widget.press("Connect another bank")
@@ -119,15 +121,15 @@ async def test_a_verification_offers_the_banks_that_are_connected_and_others(sta
     await widget.frame.get_by_role("list").get_by_role("button", name="MX Bank").click()
     await widget.select()
     await widget.sees(CONNECTED)
-    assert [each["member_guid"] for each in await widget.told("memberConnected")] == [guid]
-    assert await members(stage) == [guid]
+    assert [each["member_guid"] for each in await widget.posted("memberConnected")] == [guid]
+    assert await members(scene) == [guid]
 
 
-async def test_a_member_that_is_gone_while_its_page_is_open_leads_back_to_the_beginning(stage: Scene) -> None:
-    guid = await stage.member("ann", "LOCKED")
-    widget = await stage.embed("frame", current_member_guid=guid)
+async def test_a_member_deleted_while_its_page_is_open_leads_back_to_the_start(scene: Scene) -> None:
+    guid = await scene.member("ann", "LOCKED")
+    widget = await scene.embed("frame", current_member_guid=guid)
     await widget.sees("Your login is locked")
-    assert (await stage.api.delete(f"/users/{stage.user}/members/{guid}")).status_code == 204
+    assert (await scene.api.delete(f"/users/{scene.user}/members/{guid}")).status_code == 204
     await widget.press("Try again")
     await widget.sees("Something went wrong")
     await widget.press("Try again")

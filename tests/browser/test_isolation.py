@@ -1,4 +1,4 @@
-"""Whom the widget talks to, who may show it, and that nobody's words become markup in it."""
+"""Isolation: allowed origins, no secrets in messages or storage, no markup from outside."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -17,7 +17,7 @@ from coatcheck.model.widgets import WidgetLook
 from coatcheck.server import create_app
 from tests.api_client import Api
 from tests.browser.hostile import BANK, OAUTH_BANK, PLANTED, HostileBank
-from tests.browser.scene import Embedded, Scene, Site, scene
+from tests.browser.scene import Embedded, Scene, Site, open_scene
 from tests.connector_setup import announced
 from tests.factories import make_client
 from tests.widget_client import link
@@ -25,9 +25,9 @@ from tests.widget_client import link
 SECRETS = ("ccl_", "cws_", "cck_")
 
 
-async def allow(stage: Scene, *origins: str) -> None:
-    async with stage.services.db.transaction() as connection:
-        await put_widget_look(connection, stage.api.caller.guid, WidgetLook(origins=list(origins)))
+async def allow(scene: Scene, *origins: str) -> None:
+    async with scene.services.db.transaction() as connection:
+        await put_widget_look(connection, scene.api.caller.guid, WidgetLook(origins=list(origins)))
 
 
 async def frames(page: Page, url: str) -> bool:
@@ -44,64 +44,64 @@ async def frames(page: Page, url: str) -> bool:
 
 
 async def test_a_page_that_is_not_on_the_allow_list_neither_frames_it_nor_gets_a_message(
-    stage: Scene,
+    scene: Scene,
 ) -> None:
-    await allow(stage, stage.app.origin)
-    page = await stage.context.new_page()
-    await page.goto(stage.app.origin)
-    assert await frames(page, await link(stage.api, stage.user))
-    other = Site(stage.app.port, "127.0.0.1")
+    await allow(scene, scene.app.origin)
+    page = await scene.context.new_page()
+    await page.goto(scene.app.origin)
+    assert await frames(page, await link(scene.api, scene.user))
+    other = Site(scene.app.port, "127.0.0.1")
     await page.goto(other.origin)
-    assert not await frames(page, await link(stage.api, stage.user))
-    assert await page.evaluate("heard") == []
+    assert not await frames(page, await link(scene.api, scene.user))
+    assert await page.evaluate("received") == []
 
 
-async def test_a_client_with_no_allow_list_is_framed_by_nobody(stage: Scene) -> None:
-    await allow(stage)
-    page = await stage.context.new_page()
-    await page.goto(stage.app.origin)
-    assert not await frames(page, await link(stage.api, stage.user))
+async def test_without_an_allow_list_no_other_origin_frames_the_page(scene: Scene) -> None:
+    await allow(scene)
+    page = await scene.context.new_page()
+    await page.goto(scene.app.origin)
+    assert not await frames(page, await link(scene.api, scene.user))
 
 
-async def test_an_allowed_page_that_a_foreign_page_frames_shows_it_to_nobody(stage: Scene) -> None:
-    await allow(stage, stage.app.origin)
-    page = await stage.context.new_page()
-    await page.goto(Site(stage.app.port, "127.0.0.1").origin)
-    await page.evaluate("(url) => embed('frame', url)", stage.app.origin)
+async def test_an_allowed_page_inside_a_foreign_page_does_not_show_the_widget(scene: Scene) -> None:
+    await allow(scene, scene.app.origin)
+    page = await scene.context.new_page()
+    await page.goto(Site(scene.app.port, "127.0.0.1").origin)
+    await page.evaluate("(url) => embed('frame', url)", scene.app.origin)
     middle = page.frames[1]
     await middle.wait_for_function("typeof embed === 'function'")
-    await middle.evaluate("(url) => embed('frame', url)", await link(stage.api, stage.user))
+    await middle.evaluate("(url) => embed('frame', url)", await link(scene.api, scene.user))
     inner = await (await middle.wait_for_selector("iframe")).content_frame()
     assert inner is not None
     await inner.wait_for_load_state()
     assert await inner.locator("#app").count() == 0
-    assert await middle.evaluate("heard") == []
+    assert await middle.evaluate("received") == []
 
 
-async def test_a_foreign_page_that_opens_it_in_a_window_hears_nothing(stage: Scene) -> None:
-    """No policy on framing keeps a window from being opened: what is posted goes to allowed origins alone."""
-    await allow(stage, "https://app.example")
-    page = await stage.context.new_page()
-    await page.goto(stage.app.origin)
+async def test_a_foreign_page_that_opens_a_window_gets_no_message(scene: Scene) -> None:
+    """A framing policy does not prevent a window from being opened, so messages go to allowed origins only."""
+    await allow(scene, "https://app.example")
+    page = await scene.context.new_page()
+    await page.goto(scene.app.origin)
     async with page.expect_popup() as popup:
-        await page.evaluate("(url) => { window.open(url) }", await link(stage.api, stage.user))
+        await page.evaluate("(url) => { window.open(url) }", await link(scene.api, scene.user))
     window = await popup.value
-    widget = Embedded(stage, window, window.main_frame)
+    widget = Embedded(scene, window, window.main_frame)
     await widget.connect()
     await widget.sees("MX Bank is connected")
     assert await window.evaluate("window.opener !== null")
-    assert await page.evaluate("heard") == []
+    assert await page.evaluate("received") == []
 
 
-async def test_the_widget_does_not_obey_a_page_that_is_not_on_the_list(stage: Scene) -> None:
-    await allow(stage, "https://app.example")
-    page = await stage.context.new_page()
-    await page.goto(stage.app.origin)
+async def test_the_widget_ignores_messages_of_a_page_that_is_not_on_the_list(scene: Scene) -> None:
+    await allow(scene, "https://app.example")
+    page = await scene.context.new_page()
+    await page.goto(scene.app.origin)
     async with page.expect_popup() as popup:
-        url = await link(stage.api, stage.user)
+        url = await link(scene.api, scene.user)
         await page.evaluate("(url) => { window.opened = window.open(url) }", url)
     window = await popup.value
-    widget = Embedded(stage, window, window.main_frame)
+    widget = Embedded(scene, window, window.main_frame)
     await widget.agree()
     await widget.choose("MX Bank")
     await widget.sees("Sign in to MX Bank")
@@ -111,23 +111,23 @@ async def test_the_widget_does_not_obey_a_page_that_is_not_on_the_list(stage: Sc
     await widget.sees("MX Bank is connected")
 
 
-async def test_nothing_it_posts_or_asks_for_carries_a_secret(stage: Scene) -> None:
-    widget = await stage.embed()
+async def test_no_message_or_request_contains_a_secret(scene: Scene) -> None:
+    widget = await scene.embed()
     await widget.connect(login="mxuser", password="s3cret-of-mine")
     await widget.sees("MX Bank is connected")
-    told = str(await widget.heard())
-    asked = " ".join(url for url in stage.requested if "/md/connect/" not in url)
+    posted = str(await widget.messages())
+    asked = " ".join(url for url in scene.requested if "/md/connect/" not in url)
     for secret in (*SECRETS, "s3cret-of-mine"):
-        assert secret not in told + asked
-    assert await widget.frame.evaluate("location.href") == f"{stage.server.origin}/md/connect"
-    assert await stage.context.cookies() == []
+        assert secret not in posted + asked
+    assert await widget.frame.evaluate("location.href") == f"{scene.server.origin}/md/connect"
+    assert await scene.context.cookies() == []
 
 
-async def test_nothing_of_it_is_left_in_the_browser(stage: Scene) -> None:
-    widget = await stage.open()
+async def test_nothing_is_stored_in_the_browser(scene: Scene) -> None:
+    widget = await scene.open()
     await widget.connect()
     await widget.sees("MX Bank is connected")
-    assert await stage.context.storage_state(indexed_db=True) == {"cookies": [], "origins": []}
+    assert await scene.context.storage_state(indexed_db=True) == {"cookies": [], "origins": []}
     assert await widget.frame.evaluate("history.length") <= 2, "the blank page, and this one"
 
 
@@ -144,13 +144,13 @@ async def hostile(
     app: Site,
     browser: Browser,
 ) -> AsyncIterator[Scene]:
-    """A house with a hostile bank, whose client has a hostile name too."""
+    """Services with a hostile bank and a client with a hostile name."""
     monkeypatch.syspath_prepend(announced(tmp_path, "hostile", HostileBank))
     async with build(replace(settings, connectors=("sandbox", "hostile")), clock) as services:
         transport = httpx.ASGITransport(create_app(services))
         async with httpx.AsyncClient(transport=transport, base_url=server.origin) as http:
             api = Api(http, services, await make_client(services, name=PLANTED))
-            async with scene(services, api, server, app, browser) as one:
+            async with open_scene(services, api, server, app, browser) as one:
                 await allow(one, app.origin)
                 await one.context.add_init_script(
                     """window.strange = [];
@@ -161,7 +161,7 @@ async def hostile(
 
 
 async def is_text(widget: Embedded) -> None:
-    """What was planted is there to read, and is nothing but that."""
+    """The planted markup is visible as text and had no effect."""
     shown = await widget.frame.locator("body").inner_text()
     assert PLANTED in shown
     assert await widget.frame.evaluate("strange") == []
@@ -197,7 +197,7 @@ async def test_markup_in_names_labels_questions_and_accounts_stays_text(hostile:
 
 
 @pytest.mark.parametrize("password", ["impeded", "TEXT"])
-async def test_markup_in_what_a_bank_says_of_an_error_stays_text(hostile: Scene, password: str) -> None:
+async def test_markup_in_a_bank_s_error_stays_text(hostile: Scene, password: str) -> None:
     widget = await hostile.embed(current_institution_code="hostile")
     await widget.agree()
     await widget.frame.get_by_label("LOGIN").fill("mallory")
@@ -209,7 +209,7 @@ async def test_markup_in_what_a_bank_says_of_an_error_stays_text(hostile: Scene,
     else:
         await widget.sees(f"{BANK} needs you to do something")
     await is_text(widget)
-    member: dict[str, Any] = (await widget.heard())[-2]["metadata"]
+    member: dict[str, Any] = (await widget.messages())[-2]["metadata"]
     assert PLANTED not in str(member)
 
 
@@ -221,7 +221,7 @@ async def test_markup_in_a_bank_s_oauth_answer_stays_text_in_every_window(hostil
     await widget.press(f"Continue to {OAUTH_BANK}")
     await widget.sees("Your bank is not connected")
     await is_text(widget)
-    # A window of its own: the widget closes the one it opened as soon as it knows.
+    # Another window, because the widget closes the one it opened when it has the result.
     wanted = {"member": {"institution_code": "hostile_oauth", "credentials": [], "is_oauth": True}}
     made = await hostile.api.post(f"/users/{await hostile.api.create_user()}/members", json=wanted)
     page = await hostile.context.new_page()

@@ -1,24 +1,24 @@
-"""The whole flow by keyboard alone: nothing here is clicked, and whatever has the focus can be seen to have it."""
+"""The whole flow by keyboard alone, with a visible focus at each step."""
 
 from playwright.async_api import Page, expect
 
 from tests.browser.scene import Scene
 
 MOST = 40
-"""Presses of Tab that anything is within; a list of banks is long."""
+"""The most presses of Tab to any element; a list of banks is long."""
 NAME = """() => {
   const { activeElement: here } = document;
   const label = here.labels?.[0]?.textContent ?? here.ariaLabel ?? here.textContent;
   return label.trim();
 }"""
-"""What has the focus, as its user would call it."""
+"""The accessible name of the focused element."""
 IN_SIGHT = """() => {
   const { activeElement: here } = document;
   const { left, top, width, height } = here.getBoundingClientRect();
   const edges = [top + 2, top + height / 2, top + height - 2];
   return edges.every((y) => here.contains(document.elementFromPoint(left + width / 2, y)));
 }"""
-"""No head or foot that stays in place covers it (WCAG 2.2, 2.4.11)."""
+"""Whether no sticky header or footer covers it (WCAG 2.2, 2.4.11)."""
 OUTLINED = """() => {
   const { activeElement: here } = document;
   const { outlineStyle, outlineWidth, outlineColor } = getComputedStyle(here.closest(".choice") ?? here);
@@ -26,8 +26,8 @@ OUTLINED = """() => {
 }"""
 
 
-async def test_the_whole_flow_goes_by_keyboard_alone(stage: Scene) -> None:
-    widget = await stage.open(mode="verification")
+async def test_the_whole_flow_works_by_keyboard_alone(scene: Scene) -> None:
+    widget = await scene.open(mode="verification")
     page = widget.page
     await widget.sees("Connect your bank to Harbour Pay")
     await press(page, "Agree and continue", "Enter")
@@ -68,8 +68,8 @@ async def test_the_whole_flow_goes_by_keyboard_alone(stage: Scene) -> None:
     await widget.sees("Find your bank")
 
 
-async def test_the_arrows_walk_through_the_list_of_banks_and_back_to_the_box(stage: Scene) -> None:
-    widget = await stage.open()
+async def test_the_arrow_keys_move_through_the_banks_and_back_to_the_search(scene: Scene) -> None:
+    widget = await scene.open()
     page = widget.page
     await widget.agree()
     await expect(page.get_by_role("button", name="Lanternfish Bank")).to_be_visible()
@@ -86,8 +86,8 @@ async def test_the_arrows_walk_through_the_list_of_banks_and_back_to_the_box(sta
     await expect(box).to_be_focused()
 
 
-async def test_shift_tab_goes_back_by_the_way_that_tab_came(stage: Scene) -> None:
-    widget = await stage.open(current_institution_code="mxbank")
+async def test_shift_tab_reverses_the_order_of_tab(scene: Scene) -> None:
+    widget = await scene.open(current_institution_code="mxbank")
     page = widget.page
     await widget.agree()
     await widget.sees("Sign in to MX Bank")
@@ -97,8 +97,8 @@ async def test_shift_tab_goes_back_by_the_way_that_tab_came(stage: Scene) -> Non
     assert back == there[-2::-1]
 
 
-async def test_more_banks_are_reached_without_losing_the_place(stage: Scene) -> None:
-    widget = await stage.open()
+async def test_more_banks_are_shown_without_losing_the_focus(scene: Scene) -> None:
+    widget = await scene.open()
     page = widget.page
     await widget.agree()
     banks = page.get_by_role("list").get_by_role("button")
@@ -108,8 +108,8 @@ async def test_more_banks_are_reached_without_losing_the_place(stage: Scene) -> 
     await seen(page)
 
 
-async def test_what_is_missing_is_where_the_focus_goes(stage: Scene) -> None:
-    widget = await stage.open(current_institution_code="mxbank")
+async def test_a_missing_value_gets_the_focus(scene: Scene) -> None:
+    widget = await scene.open(current_institution_code="mxbank")
     page = widget.page
     await widget.agree()
     await widget.sees("Sign in to MX Bank")
@@ -122,8 +122,8 @@ async def test_what_is_missing_is_where_the_focus_goes(stage: Scene) -> None:
     )
 
 
-async def test_a_password_can_be_shown_and_hidden_by_keyboard(stage: Scene) -> None:
-    widget = await stage.open(current_institution_code="mxbank")
+async def test_a_password_can_be_shown_and_hidden_by_keyboard(scene: Scene) -> None:
+    widget = await scene.open(current_institution_code="mxbank")
     page = widget.page
     await widget.agree()
     await widget.sees("Sign in to MX Bank")
@@ -133,12 +133,12 @@ async def test_a_password_can_be_shown_and_hidden_by_keyboard(stage: Scene) -> N
         await expect(field).to_have_attribute("type", kind)
 
 
-async def test_the_bank_s_own_page_opens_by_keyboard_and_escape_leaves_the_wait(stage: Scene) -> None:
-    widget = await stage.open(current_institution_code="mxcu_oauth")
+async def test_the_bank_s_own_page_opens_by_keyboard_and_escape_goes_back(scene: Scene) -> None:
+    widget = await scene.open(current_institution_code="mxcu_oauth")
     page = widget.page
     await widget.agree()
     await widget.sees("Sign in at MXCU (OAuth)")
-    async with stage.context.expect_page() as opened:
+    async with scene.context.expect_page() as opened:
         await press(page, "Continue to MXCU (OAuth)", "Enter")
     bank = await opened.value
     await expect(bank.get_by_role("heading", name="Sign in to MXCU (OAuth)")).to_be_visible()
@@ -150,8 +150,8 @@ async def test_the_bank_s_own_page_opens_by_keyboard_and_escape_leaves_the_wait(
     await widget.sees("Find your bank")
 
 
-async def test_escape_empties_the_search_and_elsewhere_goes_back(stage: Scene) -> None:
-    widget = await stage.open()
+async def test_escape_clears_the_search_and_goes_back_on_other_screens(scene: Scene) -> None:
+    widget = await scene.open()
     page = widget.page
     await widget.agree()
     await widget.sees("Find your bank")
@@ -171,8 +171,8 @@ async def test_escape_empties_the_search_and_elsewhere_goes_back(stage: Scene) -
     await expect(widget.heading("Find your bank")).to_be_focused()
 
 
-async def test_a_focus_that_cannot_be_seen_is_found(stage: Scene) -> None:
-    widget = await stage.open()
+async def test_the_check_finds_an_invisible_focus(scene: Scene) -> None:
+    widget = await scene.open()
     await widget.sees("Connect your bank to Harbour Pay")
     await tab_to(widget.page, "Agree and continue")
     await widget.page.evaluate("document.activeElement.style.outline = 'none'")
@@ -188,7 +188,7 @@ async def press(page: Page, name: str, key: str) -> None:
 
 
 async def tab_to(page: Page, name: str) -> None:
-    """By Tab alone; all on the way there can be seen to have the focus."""
+    """Moves the focus by Tab alone; it must be visible on each element."""
     passed = []
     for _ in range(MOST):
         passed.append(await _next(page, "Tab"))

@@ -1,4 +1,4 @@
-"""Without the bank's own sign-in: numbers entered, two amounts read off, an account verified."""
+"""Verification by micro-deposits, without a sign-in at the bank."""
 
 from datetime import timedelta
 from typing import Any
@@ -11,12 +11,12 @@ from tests.member_setup import until
 
 ENTRY, VERIFY = "Enter your account details", "Enter the deposit amounts"
 AT_ONCE, LATER = "3333567842", "1234567842"
-"""Whose deposits are 3 and 15 cents."""
+"""An account whose deposits are 3 and 15 cents."""
 ROUTING = "091000019"
 
 
-async def at_the_numbers(stage: Scene) -> Embedded:
-    widget = await stage.embed("frame", mode="verification")
+async def at_the_numbers(scene: Scene) -> Embedded:
+    widget = await scene.embed("frame", mode="verification")
     await widget.agree()
     await widget.press("Use account and routing numbers")
     await widget.sees(ENTRY)
@@ -39,78 +39,78 @@ async def check(widget: Embedded, first: str, second: str) -> None:
     await widget.press("Verify amounts")
 
 
-async def come_back(stage: Scene, guid: str) -> Embedded:
-    """The widget that the client opens another day."""
-    return await stage.embed("frame", mode="verification", current_microdeposit_guid=guid)
+async def come_back(scene: Scene, guid: str) -> Embedded:
+    """The widget that the client opens on a later day."""
+    return await scene.embed("frame", mode="verification", current_microdeposit_guid=guid)
 
 
-async def arrived(stage: Scene) -> Embedded:
-    """The widget of a user whose deposits were asked for elsewhere."""
+async def arrived(scene: Scene) -> Embedded:
+    """The widget of a user whose deposits were requested elsewhere."""
     body = {"account_number": AT_ONCE, "routing_number": ROUTING, "account_type": "CHECKING"}
-    asked = await stage.api.post(f"/users/{stage.user}/micro_deposits", json={"micro_deposit": body})
-    await until_they_are(stage, "DEPOSITED")
-    return await come_back(stage, asked.json()["micro_deposit"][0]["guid"])
+    asked = await scene.api.post(f"/users/{scene.user}/micro_deposits", json={"micro_deposit": body})
+    await until_they_are(scene, "DEPOSITED")
+    return await come_back(scene, asked.json()["micro_deposit"][0]["guid"])
 
 
-async def until_they_are(stage: Scene, status: str) -> None:
+async def until_they_are(scene: Scene, status: str) -> None:
     async def are_they() -> bool:
-        seen = await stage.api.get(f"/users/{stage.user}/micro_deposits")
+        seen = await scene.api.get(f"/users/{scene.user}/micro_deposits")
         return [each["status"] for each in seen.json()["micro_deposits"]] == [status]
 
     await until(are_they)
 
 
-async def accounts(stage: Scene) -> list[dict[str, Any]]:
-    return list((await stage.api.get(f"/users/{stage.user}/accounts")).json()["accounts"])
+async def accounts(scene: Scene) -> list[dict[str, Any]]:
+    return list((await scene.api.get(f"/users/{scene.user}/accounts")).json()["accounts"])
 
 
-async def test_numbers_are_entered_and_another_day_the_amounts_verify_the_account(
-    stage: Scene, clock: MovableClock
+async def test_account_numbers_and_later_the_amounts_verify_the_account(
+    scene: Scene, clock: MovableClock
 ) -> None:
-    await stage.context.clock.install()
-    widget = await at_the_numbers(stage)
+    await scene.context.clock.install()
+    widget = await at_the_numbers(scene)
     await enter(widget, LATER)
     await widget.sees("We are sending two deposits")
-    await until_they_are(stage, "REQUESTED")
+    await until_they_are(scene, "REQUESTED")
     await widget.page.clock.fast_forward(5_000)
     await expect(widget.frame.get_by_text("should arrive in the account ending in 7842 by")).to_be_visible()
-    (loaded,) = await widget.told("microdeposits/loaded")
-    (submitted,) = await widget.told("microdeposits/detailsSubmitted")
+    (loaded,) = await widget.posted("microdeposits/loaded")
+    (submitted,) = await widget.posted("microdeposits/detailsSubmitted")
     assert loaded["initial_step"] == "accountInfo"
     guid = submitted["microdeposit_guid"]
     await widget.press("Done")
     await widget.sees("Find your bank")
-    assert len(await widget.told("microdeposits/comeBack/primaryAction")) == 1
+    assert len(await widget.posted("microdeposits/comeBack/primaryAction")) == 1
 
     clock.advance(timedelta(days=4))
-    widget = await come_back(stage, guid)
+    widget = await come_back(scene, guid)
     await check(widget, "0.15", "03")
     await widget.sees("Your account is verified")
-    (loaded,) = await widget.told("microdeposits/loaded")
+    (loaded,) = await widget.posted("microdeposits/loaded")
     assert loaded["initial_step"] == "verifyDeposits"
-    (told,) = await widget.told("microdeposits/verified")
-    assert told["microdeposit_guid"] == guid
+    (posted,) = await widget.posted("microdeposits/verified")
+    assert posted["microdeposit_guid"] == guid
     await widget.press("Done")
-    assert len(await widget.told("microdeposits/verified/primaryAction")) == 1
-    (account,) = await accounts(stage)
-    numbers = await stage.api.get(f"/users/{stage.user}/accounts/{account['guid']}/account_numbers")
+    assert len(await widget.posted("microdeposits/verified/primaryAction")) == 1
+    (account,) = await accounts(scene)
+    numbers = await scene.api.get(f"/users/{scene.user}/accounts/{account['guid']}/account_numbers")
     assert [each["account_number"] for each in numbers.json()["account_numbers"]] == [LATER]
 
 
-async def test_deposits_that_arrive_while_the_page_waits_are_asked_for_at_once(stage: Scene) -> None:
-    await stage.context.clock.install()
-    widget = await at_the_numbers(stage)
-    await stage.rest()
+async def test_deposits_that_arrive_while_the_page_polls_show_the_amounts_form(scene: Scene) -> None:
+    await scene.context.clock.install()
+    widget = await at_the_numbers(scene)
+    await scene.rest()
     await enter(widget, AT_ONCE)
     await widget.sees("We are sending two deposits")
-    stage.is_at_work.set()
-    await until_they_are(stage, "DEPOSITED")
+    scene.is_at_work.set()
+    await until_they_are(scene, "DEPOSITED")
     await widget.page.clock.fast_forward(5_000)
     await widget.sees(VERIFY)
 
 
-async def test_three_wrong_tries_are_the_last_and_lead_back_to_the_banks(stage: Scene) -> None:
-    widget = await arrived(stage)
+async def test_three_wrong_attempts_are_the_last_and_lead_back_to_the_search(scene: Scene) -> None:
+    widget = await arrived(scene)
     alert = widget.frame.get_by_role("alert")
     await check(widget, "01", "02")
     await expect(alert).to_contain_text("You have 2 attempts left")
@@ -121,13 +121,13 @@ async def test_three_wrong_tries_are_the_last_and_lead_back_to_the_banks(stage: 
     await expect(widget.frame.get_by_text("The amounts were wrong three times.")).to_be_visible()
     await widget.press("Choose another bank")
     await widget.sees("Find your bank")
-    assert len(await widget.told("microdeposits/error/primaryAction")) == 1
-    assert await widget.told("microdeposits/verified") == []
-    assert await accounts(stage) == []
+    assert len(await widget.posted("microdeposits/error/primaryAction")) == 1
+    assert await widget.posted("microdeposits/verified") == []
+    assert await accounts(scene) == []
 
 
-async def test_numbers_that_cannot_be_are_refused_where_they_were_typed(stage: Scene) -> None:
-    widget = await at_the_numbers(stage)
+async def test_invalid_numbers_are_refused_in_their_fields(scene: Scene) -> None:
+    widget = await at_the_numbers(scene)
     for routing, account, repeated, fault in (
         ("12345678", AT_ONCE, AT_ONCE, "Enter all 9 digits of the routing number."),
         (ROUTING, "123", "123", "Enter 4 to 17 digits."),
@@ -136,13 +136,13 @@ async def test_numbers_that_cannot_be_are_refused_where_they_were_typed(stage: S
     ):
         await enter(widget, account, routing=routing, repeated=repeated)
         await expect(widget.frame.get_by_text(fault)).to_be_visible()
-    (blocked,) = await widget.told("microdeposits/blockedRoutingNumber")
+    (blocked,) = await widget.posted("microdeposits/blockedRoutingNumber")
     assert (blocked["routing_number"], blocked["reason"]) == ("091000018", 0)
-    assert await widget.told("microdeposits/detailsSubmitted") == []
+    assert await widget.posted("microdeposits/detailsSubmitted") == []
 
 
-async def test_amounts_that_are_none_cost_no_try(stage: Scene) -> None:
-    widget = await arrived(stage)
+async def test_invalid_amounts_use_no_attempt(scene: Scene) -> None:
+    widget = await arrived(scene)
     for amount in ("1.50", "seven", "007"):
         await check(widget, amount, "15")
         await expect(widget.frame.get_by_text("Enter only the cents, for example 07.")).to_be_visible()
@@ -150,39 +150,39 @@ async def test_amounts_that_are_none_cost_no_try(stage: Scene) -> None:
     await widget.sees("Your account is verified")
 
 
-async def test_a_bank_that_can_be_signed_in_to_is_offered_before_deposits(stage: Scene) -> None:
-    async def play(stage: Scene, way: str) -> None:
-        widget = await at_the_numbers(stage)
+async def test_signing_in_is_offered_before_deposits(scene: Scene) -> None:
+    async def play(scene: Scene, way: str) -> None:
+        widget = await at_the_numbers(scene)
         await enter(widget, AT_ONCE, routing="111111111")
         await expect(widget.frame.get_by_text("Connect MX Bank instantly")).to_be_visible()
-        assert [each["reason"] for each in await widget.told("microdeposits/blockedRoutingNumber")] == [3]
+        assert [each["reason"] for each in await widget.posted("microdeposits/blockedRoutingNumber")] == [3]
         await widget.press(way)
         if way == "Continue":
             await widget.sees("We are sending two deposits")
             return
         await widget.sees("Sign in to MX Bank")
-        (chosen,) = await widget.told("selectedInstitution")
+        (chosen,) = await widget.posted("selectedInstitution")
         assert chosen["code"] == "mxbank"
-        assert await widget.told("microdeposits/detailsSubmitted") == []
+        assert await widget.posted("microdeposits/detailsSubmitted") == []
 
-    await side_by_side(stage, play, [("Sign in to MX Bank",), ("Continue",)])
+    await side_by_side(scene, play, [("Sign in to MX Bank",), ("Continue",)])
 
 
-async def test_the_same_account_once_more_leads_to_the_deposits_that_are_under_way(stage: Scene) -> None:
-    await (await arrived(stage)).page.close()
-    widget = await at_the_numbers(stage)
+async def test_the_same_account_again_leads_to_its_existing_deposits(scene: Scene) -> None:
+    await (await arrived(scene)).page.close()
+    widget = await at_the_numbers(scene)
     await enter(widget, AT_ONCE)
     await check(widget, "03", "15")
     await widget.sees("Your account is verified")
-    (submitted,) = await widget.told("microdeposits/detailsSubmitted")
+    (submitted,) = await widget.posted("microdeposits/detailsSubmitted")
     assert submitted["microdeposit_guid"].startswith("MIC-")
 
 
-async def test_amounts_that_were_judged_already_are_not_asked_for_again(stage: Scene) -> None:
-    first = await arrived(stage)
+async def test_amounts_that_were_sent_elsewhere_are_not_requested_again(scene: Scene) -> None:
+    first = await arrived(scene)
     await first.sees(VERIFY)
-    guid = (await stage.api.get(f"/users/{stage.user}/micro_deposits")).json()["micro_deposits"][0]["guid"]
-    second = await come_back(stage, guid)
+    guid = (await scene.api.get(f"/users/{scene.user}/micro_deposits")).json()["micro_deposits"][0]["guid"]
+    second = await come_back(scene, guid)
     for widget in (first, second):
         await check(widget, "03", "15")
         await widget.sees("Your account is verified")

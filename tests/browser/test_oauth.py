@@ -1,4 +1,4 @@
-"""Signing in on the bank's own page, in a window beside the widget."""
+"""Sign-in on the bank's own page, in a window beside the widget."""
 
 import json
 from datetime import timedelta
@@ -17,9 +17,9 @@ TO_BANK = f"Continue to {BANK}"
 REFUSED = "Your bank is not connected"
 
 
-async def at_the_door(stage: Scene, way: str = "frame", **options: object) -> Embedded:
-    """The widget of a user who agreed, and is told what comes next."""
-    widget = await stage.embed(way, current_institution_code=CODE, **options)
+async def at_the_door(scene: Scene, way: str = "frame", **options: object) -> Embedded:
+    """The widget of a user who agreed, at the first view of the sign-in."""
+    widget = await scene.embed(way, current_institution_code=CODE, **options)
     await widget.agree()
     await widget.sees(SIGN_IN)
     return widget
@@ -34,8 +34,8 @@ async def go(widget: Embedded, name: str = TO_BANK) -> Page:
     return bank
 
 
-async def test_allowing_it_at_the_bank_connects(stage: Scene) -> None:
-    widget = await at_the_door(stage, "sdkUrl")
+async def test_allowing_it_at_the_bank_connects(scene: Scene) -> None:
+    widget = await at_the_door(scene, "sdkUrl")
     bank = await go(widget)
     await expect(widget.frame.get_by_role("status").last).to_have_text(
         f"Waiting for you to finish at {BANK}…"
@@ -44,55 +44,55 @@ async def test_allowing_it_at_the_bank_connects(stage: Scene) -> None:
     async with bank.expect_event("close"):
         await bank.get_by_role("button", name="Allow").click()
     await widget.sees(CONNECTED)
-    (requested,) = await widget.told("oauthRequested")
-    (connected,) = await widget.told("memberConnected")
+    (requested,) = await widget.posted("oauthRequested")
+    (connected,) = await widget.posted("memberConnected")
     assert requested["member_guid"] == connected["member_guid"]
-    assert requested["url"].startswith(stage.server.origin)
+    assert requested["url"].startswith(scene.server.origin)
     assert await widget.undecoded() == []
     assert {"OAuthRequested", "MemberConnected"} <= {each["name"] for each in await widget.decoded()}
 
 
-async def test_denying_it_says_that_nothing_was_read_and_can_be_thought_over(stage: Scene) -> None:
-    widget = await at_the_door(stage, "sdkUrl")
+async def test_denying_it_shows_that_nothing_was_shared_and_can_be_retried(scene: Scene) -> None:
+    widget = await at_the_door(scene, "sdkUrl")
     bank = await go(widget)
     await bank.get_by_role("button", name="Deny").click()
     await widget.sees(REFUSED)
-    (told,) = await widget.told("oauthError")
-    assert told["error_reason"] == "DENIED"
+    (posted,) = await widget.posted("oauthError")
+    assert posted["error_reason"] == "DENIED"
     assert "OAuthError" in {each["name"] for each in await widget.decoded()}
     assert await widget.offers() == ["Try again", "Choose another bank"]
     bank = await go(widget, "Try again")
     await bank.get_by_role("button", name="Allow").click()
     await widget.sees(CONNECTED)
-    (connected,) = await widget.told("memberConnected")
-    assert connected["member_guid"] == told["member_guid"]
+    (connected,) = await widget.posted("memberConnected")
+    assert connected["member_guid"] == posted["member_guid"]
 
 
-async def test_a_window_that_was_closed_is_noticed_and_opens_again(stage: Scene) -> None:
-    widget = await at_the_door(stage)
+async def test_a_window_that_was_closed_is_noticed_and_opens_again(scene: Scene) -> None:
+    widget = await at_the_door(scene)
     bank = await go(widget)
     await bank.close()
     await expect(widget.frame.get_by_text("The sign-in window seems to be closed").first).to_be_visible()
-    assert await widget.told("oauthError") == []
+    assert await widget.posted("oauthError") == []
     bank = await go(widget, "Try again")
     await bank.get_by_role("button", name="Allow").click()
     await widget.sees(CONNECTED)
-    members = (await stage.api.get(f"/users/{stage.user}/members")).json()["members"]
+    members = (await scene.api.get(f"/users/{scene.user}/members")).json()["members"]
     assert len(members) == 1
 
 
-async def test_a_window_that_was_finished_and_closed_at_once_counts(stage: Scene) -> None:
-    widget = await at_the_door(stage)
+async def test_a_window_that_was_finished_and_closed_at_once_connects(scene: Scene) -> None:
+    widget = await at_the_door(scene)
     bank = await go(widget)
     url = bank.url
     await bank.close()
-    await stage.api.http.get(await decide(stage.api, url))
+    await scene.api.http.get(await decide(scene.api, url))
     await widget.sees(CONNECTED)
 
 
-async def test_where_no_window_may_open_there_is_a_link(stage: Scene) -> None:
-    widget = await at_the_door(stage)
-    # What a blocker of pop-ups leaves of it.
+async def test_without_a_window_there_is_a_link(scene: Scene) -> None:
+    widget = await at_the_door(scene)
+    # What a pop-up blocker does.
     await widget.frame.evaluate("() => { window.open = () => null; }")
     await widget.press(TO_BANK)
     link = widget.frame.get_by_role("link", name=f"Open {BANK} here")
@@ -103,22 +103,22 @@ async def test_where_no_window_may_open_there_is_a_link(stage: Scene) -> None:
     await widget.sees(CONNECTED)
 
 
-async def test_a_sign_in_that_was_begun_in_another_widget_is_taken_up(stage: Scene) -> None:
-    first = await at_the_door(stage)
+async def test_a_sign_in_that_was_started_in_another_widget_is_continued(scene: Scene) -> None:
+    first = await at_the_door(scene)
     bank = await go(first)
     await bank.close()
-    guid = (await first.told("oauthRequested"))[0]["member_guid"]
+    guid = (await first.posted("oauthRequested"))[0]["member_guid"]
     await first.page.close()
-    widget = await stage.embed("frame", current_member_guid=guid)
+    widget = await scene.embed("frame", current_member_guid=guid)
     await widget.sees(SIGN_IN)
     bank = await go(widget)
     await bank.get_by_role("button", name="Allow").click()
     await widget.sees(CONNECTED)
-    assert (await widget.told("memberConnected"))[0]["member_guid"] == guid
+    assert (await widget.posted("memberConnected"))[0]["member_guid"] == guid
 
 
-async def test_a_consent_that_was_withdrawn_is_given_anew_at_the_bank(stage: Scene) -> None:
-    widget = await at_the_door(stage)
+async def test_a_withdrawn_consent_is_given_again_at_the_bank(scene: Scene) -> None:
+    widget = await at_the_door(scene)
     bank = await go(widget)
     await bank.get_by_label("Username").fill("ann+consent_revoked")
     await bank.get_by_role("button", name="Allow").click()
@@ -132,43 +132,43 @@ async def test_a_consent_that_was_withdrawn_is_given_anew_at_the_bank(stage: Sce
     await widget.sees(CONNECTED)
 
 
-async def test_leaving_for_another_bank_closes_the_window(stage: Scene) -> None:
-    widget = await at_the_door(stage)
+async def test_choosing_another_bank_closes_the_window(scene: Scene) -> None:
+    widget = await at_the_door(scene)
     bank = await go(widget)
     async with bank.expect_event("close"):
         await widget.press("Cancel")
     await widget.sees("Find your bank")
 
 
-async def test_a_window_that_nobody_came_back_from_in_time_is_given_up(
-    stage: Scene, clock: MovableClock
+async def test_a_window_without_a_return_is_an_error_after_its_time(
+    scene: Scene, clock: MovableClock
 ) -> None:
-    widget = await at_the_door(stage)
+    widget = await at_the_door(scene)
     await go(widget)
     clock.advance(timedelta(minutes=11))
     await widget.sees(REFUSED)
-    assert [each["error_reason"] for each in await widget.told("oauthError")] == ["SESSION_ERROR"]
+    assert [each["error_reason"] for each in await widget.posted("oauthError")] == ["SESSION_ERROR"]
 
 
-async def test_a_client_s_own_page_is_where_the_bank_leads_back_to(stage: Scene) -> None:
+async def test_the_bank_returns_to_the_client_s_own_page(scene: Scene) -> None:
     return_target = {
         "oauth_referral_source": "APP",
-        "client_redirect_url": f"{stage.app.origin}/?from=bank",
+        "client_redirect_url": f"{scene.app.origin}/?from=bank",
     }
-    widget = await at_the_door(stage, **return_target)
+    widget = await at_the_door(scene, **return_target)
     bank = await go(widget)
-    async with bank.expect_navigation(url=f"{stage.app.origin}/**") as arrived:
+    async with bank.expect_navigation(url=f"{scene.app.origin}/**") as arrived:
         await bank.get_by_role("button", name="Allow").click()
     response = await arrived.value
     assert response is not None
     query = parse_qs(urlsplit(response.url).query)
     await widget.sees(CONNECTED)
-    (told,) = await widget.told("memberConnected")
-    assert query == {"from": ["bank"], "status": ["success"], "member_guid": [told["member_guid"]]}
+    (posted,) = await widget.posted("memberConnected")
+    assert query == {"from": ["bank"], "status": ["success"], "member_guid": [posted["member_guid"]]}
 
 
-async def test_an_app_opens_the_bank_itself_and_says_when_it_is_done(stage: Scene) -> None:
-    widget = await stage.open(
+async def test_an_app_opens_the_bank_itself_and_posts_when_it_is_done(scene: Scene) -> None:
+    widget = await scene.open(
         current_institution_code=CODE, is_mobile_webview=True, ui_message_webview_url_scheme="harbour"
     )
     await widget.agree()
@@ -185,10 +185,10 @@ async def test_an_app_opens_the_bank_itself_and_says_when_it_is_done(stage: Scen
         return bool(await requested())
 
     await until(is_requested)
-    assert len(stage.context.pages) == 1
-    told = json.loads(parse_qs(urlsplit((await requested())[0]).query)["metadata"][0])
-    back = await stage.api.http.get(await decide(stage.api, told["url"]))
+    assert len(scene.context.pages) == 1
+    posted = json.loads(parse_qs(urlsplit((await requested())[0]).query)["metadata"][0])
+    back = await scene.api.http.get(await decide(scene.api, posted["url"]))
     assert back.headers["location"].startswith("harbour://oauth_complete?status=success&")
-    done = {"type": "oauthComplete/success", "metadata": {"member_guid": told["member_guid"]}}
+    done = {"type": "oauthComplete/success", "metadata": {"member_guid": posted["member_guid"]}}
     await widget.page.evaluate("(text) => postMessage(text, location.origin)", json.dumps(done))
     await widget.sees(CONNECTED)

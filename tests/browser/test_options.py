@@ -1,4 +1,4 @@
-"""What a client asks a widget to be, and what its user then sees: one test for each option of the link."""
+"""The options of a link, and what the user sees of each."""
 
 import re
 from collections.abc import Mapping
@@ -42,37 +42,37 @@ WANTED: list[tuple[dict[str, Any], list[str], list[str]]] = [
         ["Getting transactions", "Getting statements"],
     ),
 ]
-"""By mode, include_transactions, include_identity and data_request: what is agreed to, and what is then done."""
+"""By mode, include_transactions, include_identity and data_request: the consent and the phases."""
 
 
-async def test_what_the_client_asks_for_is_what_the_user_agrees_to_and_sees_being_read(stage: Scene) -> None:
-    await stage.rest()
+async def test_the_consent_and_the_phases_match_the_client_s_options(scene: Scene) -> None:
+    await scene.rest()
 
-    async def play(stage: Scene, options: dict[str, Any], shares: list[str], phases: list[str]) -> None:
-        widget = await stage.embed("frame", current_institution_code="mxbank", **options)
+    async def play(scene: Scene, options: dict[str, Any], shares: list[str], phases: list[str]) -> None:
+        widget = await scene.embed("frame", current_institution_code="mxbank", **options)
         await expect(widget.frame.get_by_role("listitem")).to_have_text(shares)
         await widget.agree()
         await widget.sign_in("-".join(re.findall(r"\w+", str(options))) or "ann")
         await widget.sees("Connecting to MX Bank")
         await expect(widget.frame.get_by_role("main").get_by_role("listitem")).to_have_text(CALLING + phases)
 
-    await side_by_side(stage, play, WANTED)
+    await side_by_side(scene, play, WANTED)
 
 
 # --- where it begins -----------------------------------------------------------------------------------
 
 
-async def test_a_named_institution_is_signed_in_to_without_a_search(stage: Scene) -> None:
-    registry = stage.services.registry
+async def test_a_current_institution_is_signed_in_to_without_a_search(scene: Scene) -> None:
+    registry = scene.services.registry
 
-    async def play(stage: Scene, option: str, named: str, title: str) -> None:
-        widget = await stage.embed("frame", **{option: named})
+    async def play(scene: Scene, option: str, named: str, title: str) -> None:
+        widget = await scene.embed("frame", **{option: named})
         await widget.agree()
         await widget.sees(title)
-        assert await widget.told("selectedInstitution") == []
+        assert await widget.posted("selectedInstitution") == []
 
     await side_by_side(
-        stage,
+        scene,
         play,
         [
             ("current_institution_code", "mxbank", AT_SIGN_IN),
@@ -82,8 +82,8 @@ async def test_a_named_institution_is_signed_in_to_without_a_search(stage: Scene
     )
 
 
-async def test_only_banks_of_the_named_countries_are_found(stage: Scene) -> None:
-    widget = await stage.embed("frame", iso_country_code=["CA"])
+async def test_only_banks_of_the_given_countries_are_found(scene: Scene) -> None:
+    widget = await scene.embed("frame", iso_country_code=["CA"])
     await widget.agree()
     names = widget.frame.get_by_role("list").get_by_role("button").locator("strong")
     await expect(names).to_contain_text(["Caisse Érablière", "Banque du Huard Bleu", "Loonwater Bank"])
@@ -91,8 +91,8 @@ async def test_only_banks_of_the_named_countries_are_found(stage: Scene) -> None
     await expect(widget.frame.get_by_text("No results for “MX Bank”")).to_be_visible()
 
 
-async def test_where_no_bank_fits_the_page_says_so_and_names_no_query(stage: Scene) -> None:
-    widget = await stage.embed("frame", iso_country_code=["XX"])
+async def test_without_any_bank_the_page_shows_a_message_without_a_query(scene: Scene) -> None:
+    widget = await scene.embed("frame", iso_country_code=["XX"])
     await widget.agree()
     await expect(widget.frame.get_by_text("No banks available")).to_be_visible()
     await expect(widget.frame.get_by_text("No bank here offers what Harbour Pay asks for")).to_be_visible()
@@ -100,14 +100,14 @@ async def test_where_no_bank_fits_the_page_says_so_and_names_no_query(stage: Sce
         await expect(widget.frame.get_by_text(said)).to_have_count(0)
 
 
-async def test_where_the_search_is_disabled_nothing_leads_to_another_bank(stage: Scene) -> None:
-    async def play(stage: Scene, bank: str, login: str, password: str, offers: list[str]) -> None:
-        widget = await stage.embed("frame", current_institution_code=bank, disable_institution_search=True)
+async def test_where_the_search_is_disabled_nothing_leads_to_another_bank(scene: Scene) -> None:
+    async def play(scene: Scene, bank: str, login: str, password: str, offers: list[str]) -> None:
+        widget = await scene.embed("frame", current_institution_code=bank, disable_institution_search=True)
         await widget.agree()
         await widget.sees(AT_SIGN_IN)
         await widget.press("Back")
-        assert len(await widget.told("backButtonClicked")) == 1
-        assert len(await widget.told("backToSearch")) == 1, "what comes next is up to the host"
+        assert len(await widget.posted("backButtonClicked")) == 1
+        assert len(await widget.posted("backToSearch")) == 1, "what comes next is up to the host"
         await widget.sees(AT_SIGN_IN)
         await widget.sign_in(login, password)
         await widget.sees(
@@ -117,15 +117,15 @@ async def test_where_the_search_is_disabled_nothing_leads_to_another_bank(stage:
         )
         assert await widget.offers() == offers
         await widget.press(offers[0])
-        assert len(await widget.told("memberError/primaryAction")) == 1
+        assert len(await widget.posted("memberError/primaryAction")) == 1
         await widget.press("Remove this connection")
         await widget.sees("MX Bank is no longer connected")
         assert await widget.offers() == ["Done"]
         await widget.press("Done")
-        assert len(await widget.told("backToSearch")) == 2
+        assert len(await widget.posted("backToSearch")) == 2
 
     await side_by_side(
-        stage,
+        scene,
         play,
         [
             ("mxbank", "ann", "SERVER_ERROR", ["Try again", "Remove this connection"]),
@@ -134,8 +134,8 @@ async def test_where_the_search_is_disabled_nothing_leads_to_another_bank(stage:
     )
 
 
-async def test_where_the_search_is_disabled_a_bank_s_own_page_can_be_thought_over(stage: Scene) -> None:
-    widget = await stage.embed(
+async def test_where_the_search_is_disabled_a_sign_in_window_can_be_cancelled(scene: Scene) -> None:
+    widget = await scene.embed(
         "frame", current_institution_code="mx_bank_oauth", disable_institution_search=True
     )
     await widget.agree()
@@ -151,16 +151,16 @@ async def test_where_the_search_is_disabled_a_bank_s_own_page_can_be_thought_ove
     await (await opened.value).get_by_role("button", name="Deny").click()
     await widget.sees("Your bank is not connected")
     assert await widget.offers() == ["Try again"]
-    members = (await stage.api.get(f"/users/{stage.user}/members")).json()["members"]
+    members = (await scene.api.get(f"/users/{scene.user}/members")).json()["members"]
     assert len(members) == 1
 
 
 # --- how it looks --------------------------------------------------------------------------------------
 
 
-async def test_light_and_dark_are_the_client_s_choice_or_the_browser_s(stage: Scene) -> None:
-    async def play(stage: Scene, wanted: str, seen: Mapping[str, bool]) -> None:
-        widget = await stage.embed("frame", color_scheme=wanted)
+async def test_light_and_dark_are_the_client_s_choice_or_the_browser_s(scene: Scene) -> None:
+    async def play(scene: Scene, wanted: str, seen: Mapping[str, bool]) -> None:
+        widget = await scene.embed("frame", color_scheme=wanted)
         page = widget.frame.locator("html")
         for preference, is_dark in seen.items():
             await widget.page.emulate_media(color_scheme=preference)  # type: ignore[arg-type]
@@ -169,7 +169,7 @@ async def test_light_and_dark_are_the_client_s_choice_or_the_browser_s(stage: Sc
             assert (sum(map(int, re.findall(r"\d+", paper)[:3])) < 3 * 128) == is_dark, paper
 
     await side_by_side(
-        stage,
+        scene,
         play,
         [
             ("light", {"light": False, "dark": False}),
@@ -184,19 +184,19 @@ async def test_light_and_dark_are_the_client_s_choice_or_the_browser_s(stage: Sc
 KEYS = dict(TEXTS).keys()
 
 
-async def test_the_whole_page_speaks_the_language_of_the_link(stage: Scene) -> None:
-    await side_by_side(stage, walk_in, [("es",), ("fr-CA",)])
+async def test_the_whole_page_is_in_the_language_of_the_link(scene: Scene) -> None:
+    await side_by_side(scene, walk_in, [("es",), ("fr-CA",)])
 
 
-async def walk_in(stage: Scene, locale: str) -> None:
-    """From the agreement through a question, a refusal and a failure to the end, and to the other ways in."""
+async def walk_in(scene: Scene, locale: str) -> None:
+    """Walks through every screen: consent, challenge, refusal, failure, success and the other starts."""
     texts = page_texts(locale)
 
     def t(key: str, **values: str) -> str:
         return re.sub(r"\{(\w+)\}", lambda found: {"client": "Harbour Pay", **values}[found[1]], texts[key])
 
     bank, oauth = {"bank": "MX Bank"}, {"bank": "MX Bank (OAuth)"}
-    widget = await stage.embed("frame", locale=locale, mode="verification")
+    widget = await scene.embed("frame", locale=locale, mode="verification")
     await expect(widget.frame.locator("html")).to_have_attribute("lang", locale)
     await widget.sees(t("consent.title"))
     await is_in(locale, widget)
@@ -233,11 +233,11 @@ async def walk_in(stage: Scene, locale: str) -> None:
     await widget.press(t("search.other"))
     await widget.choose("MX Bank")
     await fill(widget, locale, f"ann-{locale}+persona=salaried", "challenge")
-    await stage.rest()
+    await scene.rest()
     await widget.press(t("continue"))
     await widget.sees(t("connecting.title", **bank))
     await is_in(locale, widget)
-    stage.is_at_work.set()
+    scene.is_at_work.set()
     await widget.sees(t("mfa.title"))
     await is_in(locale, widget)
     await widget.frame.get_by_role("main").get_by_role("textbox").fill("correct")
@@ -256,7 +256,7 @@ async def fill(widget: Embedded, locale: str, login: str, password: str) -> None
 
 
 async def is_in(locale: str, widget: Embedded) -> None:
-    """Nothing that is read on the page, or aloud, is one of our keys or stayed English."""
+    """No visible or announced text is a key or English."""
     said = await widget.frame.locator("body").evaluate(
         """(body) => [
           document.title,
@@ -275,7 +275,7 @@ def is_english(text: str, locale: str) -> bool:
 
 @cache
 def english(locale: str) -> list[re.Pattern[str]]:
-    """Our texts that are others in this language; with anything where a value goes."""
+    """Patterns of the English texts that differ in this language."""
     translated = page_texts(locale)
     texts = [text for key, text in TEXTS if translated[key] != text]
     texts += [text for text in every_text() if translate(locale, text, "{name}") != text]

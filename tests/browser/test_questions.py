@@ -1,4 +1,4 @@
-"""What a bank asks, and what comes of each answer."""
+"""The bank's challenges and the results of the answers."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -19,7 +19,7 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Where a question waits for less time than a page lives."""
+    """Settings with which a challenge expires before a session."""
     return replace(settings, mfa_ttl=10 * MINUTE)
 
 
@@ -30,20 +30,20 @@ KINDS = {
     "image_options": ("Which picture did you choose when you signed up?", "Square", "Circle"),
     "token": ("Enter the code we sent to your phone ending in 0142.", "000000", "correct"),
 }
-"""By the password: what is asked, a wrong answer and the right one."""
+"""By the password: the question, a wrong answer and the right one."""
 
 
-async def test_every_kind_of_question_takes_a_wrong_answer_and_then_the_right_one(stage: Scene) -> None:
-    async def play(stage: Scene, password: str, question: str, wrong: str, right: str) -> None:
-        widget = await stage.at_bank(f"for-{password}", password)
+async def test_every_kind_of_challenge_takes_a_wrong_answer_and_then_the_right_one(scene: Scene) -> None:
+    async def play(scene: Scene, password: str, question: str, wrong: str, right: str) -> None:
+        widget = await scene.at_bank(f"for-{password}", password)
         await give(widget, question, wrong)
         await widget.sees("Incorrect answer")
         await widget.press("Try again")
         await give(widget, question, right)
         await widget.sees("MX Bank is connected")
-        assert len(await widget.told("submitMFA")) == 2
-        assert len(await widget.told("memberConnected")) == 1
-        assert [each["connection_status"] for each in await widget.told("memberStatusUpdate")] == [
+        assert len(await widget.posted("submitMFA")) == 2
+        assert len(await widget.posted("memberConnected")) == 1
+        assert [each["connection_status"] for each in await widget.posted("memberStatusUpdate")] == [
             CONNECTION_STATUS_IDS[each]
             for each in (
                 *(Status.CREATED, Status.CHALLENGED, Status.RESUMED, Status.REJECTED),
@@ -51,11 +51,11 @@ async def test_every_kind_of_question_takes_a_wrong_answer_and_then_the_right_on
             )
         ]
 
-    await side_by_side(stage, play, [(password, *told) for password, told in KINDS.items()])
+    await side_by_side(scene, play, [(password, *posted) for password, posted in KINDS.items()])
 
 
 async def give(widget: Embedded, question: str, answer: str) -> None:
-    """Types the answer, or chooses the option that begins so."""
+    """Types the answer, or chooses the option that starts with it."""
     await widget.sees(ASKED)
     options = widget.frame.get_by_role("group", name=question).get_by_role("radio", name=answer)
     typed = widget.frame.get_by_label(question, exact=True)
@@ -66,66 +66,66 @@ async def give(widget: Embedded, question: str, answer: str) -> None:
     await widget.press("Continue")
 
 
-async def test_pictures_are_shown_with_a_question_and_beside_its_options(stage: Scene) -> None:
-    async def play(stage: Scene, password: str, pictures: str, count: int) -> None:
-        widget = await stage.at_bank(f"for-{password}", password)
+async def test_images_are_displayed_with_a_challenge_and_its_options(scene: Scene) -> None:
+    async def play(scene: Scene, password: str, pictures: str, count: int) -> None:
+        widget = await scene.at_bank(f"for-{password}", password)
         await widget.sees(ASKED)
         shown = await widget.frame.locator(pictures).all()
         assert [await width_of(picture) > 0 for picture in shown] == [True] * count
 
     asked = 'img[alt="Security image from your bank"]'
-    await side_by_side(stage, play, [("image", asked, 1), ("image_options", "label img", 3)])
+    await side_by_side(scene, play, [("image", asked, 1), ("image_options", "label img", 3)])
 
 
 async def width_of(picture: Locator) -> int:
-    """Of what was drawn; 0 where it could not be."""
+    """The width of the drawn image; 0 if it could not be drawn."""
     return int(await picture.evaluate("async (image) => (await image.decode(), image.naturalWidth)"))
 
 
-async def test_a_code_is_offered_from_the_phone_s_messages(stage: Scene) -> None:
-    widget = await stage.at_bank("ann", "token")
+async def test_a_code_is_offered_from_the_phone_s_messages(scene: Scene) -> None:
+    widget = await scene.at_bank("ann", "token")
     await widget.sees(ASKED)
     box = widget.frame.get_by_role("main").get_by_role("textbox")
     await expect(box).to_have_attribute("autocomplete", "one-time-code")
 
 
-async def test_a_question_that_is_left_open_is_not_sent(stage: Scene) -> None:
-    async def play(stage: Scene, password: str, fault: str) -> None:
-        widget = await stage.at_bank(f"for-{password}", password)
+async def test_a_challenge_without_an_answer_is_not_sent(scene: Scene) -> None:
+    async def play(scene: Scene, password: str, fault: str) -> None:
+        widget = await scene.at_bank(f"for-{password}", password)
         await widget.sees(ASKED)
         await widget.press("Continue")
         await expect(widget.frame.get_by_text(fault)).to_be_visible()
-        assert await widget.told("submitMFA") == []
+        assert await widget.posted("submitMFA") == []
 
     await side_by_side(
-        stage, play, [("challenge", "This field is required."), ("options", "Choose an option.")]
+        scene, play, [("challenge", "This field is required."), ("options", "Choose an option.")]
     )
 
 
-async def test_a_bank_asks_a_second_time(stage: Scene) -> None:
-    widget = await stage.at_bank("ann", "challenge")
+async def test_a_bank_asks_a_second_time(scene: Scene) -> None:
+    widget = await scene.at_bank("ann", "challenge")
     await widget.answer("challenge")
     await widget.sees("Connecting to MX Bank")
     await widget.answer("correct")
     await widget.sees("MX Bank is connected")
-    statuses = [each["connection_status"] for each in await widget.told("memberStatusUpdate")]
+    statuses = [each["connection_status"] for each in await widget.posted("memberStatusUpdate")]
     assert statuses.count(CONNECTION_STATUS_IDS[Status.CHALLENGED]) == 2
 
 
-async def test_an_answer_can_lock_the_login(stage: Scene) -> None:
-    widget = await stage.at_bank("ann", "options")
+async def test_an_answer_can_lock_the_login(scene: Scene) -> None:
+    widget = await scene.at_bank("ann", "options")
     await give(widget, KINDS["options"][0], "Padlock Place")
     await widget.sees("Your login is locked")
-    assert len(await widget.told("memberError")) == 1
+    assert len(await widget.posted("memberError")) == 1
 
 
-async def test_a_question_that_ran_out_of_time_while_the_page_waited_is_asked_anew(
-    stage: Scene, clock: MovableClock
+async def test_a_challenge_that_expires_while_the_page_is_open_is_repeated(
+    scene: Scene, clock: MovableClock
 ) -> None:
-    widget = await stage.at_bank("ann", "challenge")
+    widget = await scene.at_bank("ann", "challenge")
     await widget.sees(ASKED)
     clock.advance(11 * MINUTE)
-    await build_worker(stage.services).sweep()
+    await build_worker(scene.services).sweep()
     await widget.answer("correct")
     await widget.sees("You ran out of time")
     await widget.press("Try again")
@@ -133,9 +133,9 @@ async def test_a_question_that_ran_out_of_time_while_the_page_waited_is_asked_an
     await widget.sees("MX Bank is connected")
 
 
-async def test_a_question_that_was_answered_elsewhere_is_not_asked_any_more(stage: Scene) -> None:
-    guid = await stage.member("ann", "challenge")
-    pages = [await stage.embed("frame", current_member_guid=guid) for _ in range(2)]
+async def test_a_challenge_that_was_answered_elsewhere_is_not_repeated(scene: Scene) -> None:
+    guid = await scene.member("ann", "challenge")
+    pages = [await scene.embed("frame", current_member_guid=guid) for _ in range(2)]
     for page in pages:
         await page.answer("correct")
         await page.sees("MX Bank is connected")

@@ -1,4 +1,4 @@
-"""Whom the window hears from that opened the bank's page: in a browser, on addresses that need no network."""
+"""The message to the window that opened the bank's page: in a browser, without network."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from coatcheck.directory.client_rows import put_widget_look
 from coatcheck.model.widgets import WidgetLook
 from tests.api_client import Api
 
-APP = """<!doctype html><title>Whoever opens the window</title>
+APP = """<!doctype html><title>The opener</title>
 <script>const heard = []; addEventListener("message", ({ data }) => heard.push(data));</script>"""
 LISTED, OTHER, OURS = "https://app.example", "https://app.example:8443", "http://coatcheck.test"
 
 
 async def heard(api: Api, browser: Browser, opener: str, **member: Any) -> tuple[str, list[Any]]:
-    """A member that is refused at the bank, and what a page at `opener` hears of it."""
+    """A member that is refused at the bank, and the messages that a page at `opener` receives."""
     wanted = {"institution_code": "mxcu_oauth", "credentials": [], "is_oauth": True}
     asked = await api.post(f"/users/{await api.create_user()}/members", json={"member": wanted} | member)
     window_url = httpx.URL(asked.json()["member"]["oauth_window_uri"])
@@ -37,7 +37,7 @@ async def heard(api: Api, browser: Browser, opener: str, **member: Any) -> tuple
         await page.evaluate("url => void open(url)", back)
     window = await opening.value
     await window.wait_for_load_state()
-    # What one window posts to another arrives in order: after this, nothing is on its way any more.
+    # Messages between two windows arrive in order, so that none is pending after this one.
     await window.evaluate("opener.postMessage('last', '*')")
     await page.wait_for_function("heard.includes('last')")
     said: list[Any] = await page.evaluate("heard")
@@ -50,7 +50,7 @@ async def allow(api: Api, *origins: str) -> None:
         await put_widget_look(connection, api.caller.guid, WidgetLook(origins=list(origins)))
 
 
-async def test_a_page_on_the_clients_list_hears_how_it_went_and_whose_it_was(
+async def test_a_page_on_the_client_s_list_receives_the_result_and_the_member(
     api: Api, browser: Browser
 ) -> None:
     await allow(api, "https://another.example", LISTED)
@@ -59,17 +59,17 @@ async def test_a_page_on_the_clients_list_hears_how_it_went_and_whose_it_was(
     assert said == [{"mx": True, "type": "oauthComplete/error", "metadata": metadata}]
 
 
-async def test_a_page_of_ours_hears_it_without_a_list(api: Api, browser: Browser) -> None:
+async def test_our_own_page_receives_the_result_without_a_list(api: Api, browser: Browser) -> None:
     guid, said = await heard(api, browser, OURS)
     assert [message["metadata"]["member_guid"] for message in said] == [guid]
 
 
-async def test_the_page_that_the_client_named_hears_it(api: Api, browser: Browser) -> None:
+async def test_a_page_of_client_redirect_url_receives_the_result(api: Api, browser: Browser) -> None:
     guid, said = await heard(api, browser, OTHER, client_redirect_url=f"{OTHER}/done")
     assert [message["metadata"]["member_guid"] for message in said] == [guid]
 
 
-async def test_any_other_page_hears_nothing_at_all(api: Api, browser: Browser) -> None:
+async def test_any_other_page_receives_nothing(api: Api, browser: Browser) -> None:
     assert (await heard(api, browser, OTHER))[1] == []
     await allow(api, LISTED, "http://localhost:*")
     assert (await heard(api, browser, OTHER))[1] == []

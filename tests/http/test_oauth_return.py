@@ -1,4 +1,4 @@
-"""The end user's way to the bank's own sign-in page and back, in the browser."""
+"""The end user signs in at the bank's own page and returns, in the browser."""
 
 import re
 from datetime import timedelta
@@ -51,7 +51,7 @@ class Inputs(HTMLParser):
 
 
 async def decide(api: Api, window: str, decision: str = "allow", login: str = "mxuser") -> str:
-    """What the user does at the bank; where the bank sends the browser."""
+    """The user's decision at the bank; the URL to which the bank redirects the browser."""
     page = await api.http.get(window)
     assert page.status_code == 200, page.text
     form = {**Inputs(page.text).values, "login": login, "decision": decision}
@@ -69,7 +69,9 @@ def data_of(page: str) -> dict[str, str]:
     return dict(re.findall(r'data-([a-z-]+)="([^"]*)"', page))
 
 
-async def test_consent_connects_the_member_and_the_page_tells_the_opener(api: Api, user: str) -> None:
+async def test_consent_connects_the_member_and_the_page_has_the_result_for_the_opener(
+    api: Api, user: str
+) -> None:
     guid, window = await begin(api, user)
     back = await decide(api, window)
     assert back.startswith("http://coatcheck.test/oauth/callback?")
@@ -83,7 +85,7 @@ async def test_consent_connects_the_member_and_the_page_tells_the_opener(api: Ap
     assert accounts
 
 
-async def test_the_page_speaks_the_browser_s_language(api: Api, user: str) -> None:
+async def test_the_page_is_in_the_browser_s_language(api: Api, user: str) -> None:
     _, window = await begin(api, user)
     french = {"Accept-Language": "fr-CA,en;q=0.5"}
     back = await decide(api, window)
@@ -94,7 +96,7 @@ async def test_the_page_speaks_the_browser_s_language(api: Api, user: str) -> No
     assert (again.status_code, "Ce lien ne fonctionne plus" in again.text) == (410, True)
 
 
-async def test_a_window_of_the_widget_speaks_the_widget_s_language(api: Api, user: str) -> None:
+async def test_a_window_of_the_widget_is_in_the_widget_s_language(api: Api, user: str) -> None:
     widget = await open_page(api, user, locale="es")
     bank = api.services.registry.find("mxcu_oauth").guid
     made = await widget.send("POST", "/members", {"institution_guid": bank, "is_oauth": True})
@@ -104,7 +106,7 @@ async def test_a_window_of_the_widget_speaks_the_widget_s_language(api: Api, use
     assert "no está conectado" in page.text
 
 
-async def test_the_page_is_plain_named_and_can_load_nothing_foreign(api: Api, user: str) -> None:
+async def test_the_page_has_a_title_and_can_load_nothing_foreign(api: Api, user: str) -> None:
     _, window = await begin(api, user)
     page = await api.http.get(await decide(api, window))
     policy = page.headers["content-security-policy"]
@@ -187,7 +189,7 @@ async def test_the_banks_errors_become_mxs_reasons(api: Api, user: str, error: s
     assert error not in page.text or not error
 
 
-async def test_an_app_is_sent_back_by_its_own_url_with_the_outcome(api: Api, user: str) -> None:
+async def test_an_app_with_a_url_is_redirected_to_with_the_result(api: Api, user: str) -> None:
     return_target = {
         "referral_source": "APP",
         "client_redirect_url": "https://app.example.com/done?a=1&b=%2F#top",
@@ -205,7 +207,7 @@ async def test_an_app_is_sent_back_by_its_own_url_with_the_outcome(api: Api, use
     assert (query["status"], query["member_guid"], query["error_reason"]) == (["error"], [guid], ["DENIED"])
 
 
-async def test_an_app_without_a_url_is_sent_back_by_its_scheme(api: Api, user: str) -> None:
+async def test_an_app_without_a_url_is_redirected_to_by_its_scheme(api: Api, user: str) -> None:
     for number, (sent, scheme) in enumerate(
         (({}, "mx"), ({"ui_message_webview_url_scheme": "my.app"}, "my.app"))
     ):
@@ -230,7 +232,7 @@ async def allow(api: Api, *origins: str) -> None:
         await put_widget_look(connection, api.caller.guid, WidgetLook(origins=list(origins)))
 
 
-async def test_an_opener_on_the_clients_allow_list_is_told_and_its_any_port_entries_name_nobody(
+async def test_the_client_s_allow_list_without_its_any_port_entries_receives_the_result(
     api: Api, user: str
 ) -> None:
     await allow(api, "https://app.example", "http://localhost:*", "https://other.example:8443")
@@ -239,14 +241,14 @@ async def test_an_opener_on_the_clients_allow_list_is_told_and_its_any_port_entr
     assert data_of(page.text)["origins"] == "https://app.example https://other.example:8443"
 
 
-async def test_an_opener_that_the_client_named_is_told_alone(api: Api, user: str) -> None:
+async def test_the_origin_of_client_redirect_url_alone_receives_the_result(api: Api, user: str) -> None:
     await allow(api, "https://app.example")
     _, window = await begin(api, user, client_redirect_url="https://named.example/done")
     page = await api.http.get(await decide(api, window))
     assert data_of(page.text)["origins"] == "https://named.example"
 
 
-async def test_without_a_list_or_with_another_clients_no_foreign_opener_is_told(
+async def test_without_a_list_or_with_another_client_s_no_foreign_origin_receives_the_result(
     api: Api, user: str, http: httpx.AsyncClient
 ) -> None:
     await allow(Api(http, api.services, await make_client(api.services)), "https://theirs.example")
@@ -255,7 +257,7 @@ async def test_without_a_list_or_with_another_clients_no_foreign_opener_is_told(
     assert "origins" not in data_of(page.text)
 
 
-async def test_a_fresh_window_can_be_asked_for_and_each_opens_once(api: Api, user: str) -> None:
+async def test_a_new_window_can_be_requested_and_each_works_once(api: Api, user: str) -> None:
     guid, first = await begin(api, user)
     path = f"/users/{user}/members/{guid}/oauth_window_uri"
     answer = await api.get(
@@ -270,7 +272,7 @@ async def test_a_fresh_window_can_be_asked_for_and_each_opens_once(api: Api, use
     assert (await member_of(api, user, guid))["connection_status"] == "CONNECTED"
 
 
-async def test_consent_anew_reads_again_unless_that_is_to_be_skipped(api: Api, user: str) -> None:
+async def test_a_repeated_consent_reads_again_unless_aggregation_is_skipped(api: Api, user: str) -> None:
     guid, window = await begin(api, user)
     await api.http.get(await decide(api, window))
     await api.work()
@@ -332,15 +334,13 @@ async def test_a_member_with_credentials_has_no_window(api: Api, user: str) -> N
         {"skip_aggregation": "maybe"},
     ],
 )
-async def test_a_way_back_that_must_not_be_followed_is_refused(
-    api: Api, user: str, query: dict[str, str]
-) -> None:
+async def test_an_unsafe_return_target_is_refused(api: Api, user: str, query: dict[str, str]) -> None:
     guid, _ = await begin(api, user)
     answer = await api.get(f"/users/{user}/members/{guid}/oauth_window_uri", params=query)
     assert refusal(answer) == (400, "invalid_request")
 
 
-async def test_what_the_window_was_for_may_be_gone_or_disabled_by_the_time_of_return(api: Api) -> None:
+async def test_a_return_after_its_member_or_user_was_deleted_or_disabled_is_refused(api: Api) -> None:
     async def returned(spoil: str) -> httpx.Response:
         user = await api.create_user()
         guid, window = await begin(api, user)
@@ -401,7 +401,7 @@ async def test_a_used_window_leaves_no_secret_behind(api: Api, user: str) -> Non
         assert await cursor.fetchone() == (0,)
 
 
-async def test_what_a_window_carried_that_nobody_returned_from_is_forgotten(
+async def test_the_secret_of_a_window_without_a_return_is_deleted(
     api: Api, user: str, clock: MovableClock
 ) -> None:
     await begin(api, user)
@@ -422,13 +422,13 @@ async def test_what_a_window_carried_that_nobody_returned_from_is_forgotten(
     assert await kept() == 0
 
 
-def test_a_way_back_is_checked_wherever_it_is_made() -> None:
+def test_a_return_target_is_validated_wherever_it_is_created() -> None:
     with pytest.raises(InvalidRequest):
         ReturnTarget(client_redirect_url="ftp://example.com")
     assert ReturnTarget(client_redirect_url="http://localhost:3000").origin == "http://localhost:3000"
 
 
-async def test_while_the_database_is_away_the_user_is_asked_to_wait(api: Api, user: str) -> None:
+async def test_without_the_database_the_page_asks_the_user_to_try_later(api: Api, user: str) -> None:
     _, window = await begin(api, user)
     back = await decide(api, window)
     await api.services.db.close()

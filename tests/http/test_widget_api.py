@@ -1,4 +1,4 @@
-"""What the widget's page asks: where to start, which bank, and every way to a member."""
+"""The widget's API: the first step, institutions, and members."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from tests.widget_client import CORRECT, answer, jobs_of, open_page, signing_in
 # --- where it starts -----------------------------------------------------------------------------------
 
 
-async def test_a_named_institution_leads_straight_to_its_sign_in(api: Api, user: str) -> None:
+async def test_a_current_institution_starts_at_its_sign_in(api: Api, user: str) -> None:
     for code, step in (("mxbank", "enterCreds"), ("mxcu_oauth", "oauth")):
         page = await open_page(api, user, current_institution_code=code)
         start = await page.get("/start")
@@ -33,7 +33,7 @@ async def test_a_named_institution_leads_straight_to_its_sign_in(api: Api, user:
         ("challenge", True, "mfa"),
     ],
 )
-async def test_a_named_member_starts_where_it_stands_without_asking_for_consent(
+async def test_a_current_member_starts_at_its_step_without_consent(
     api: Api, user: str, password: str, update: bool, step: str
 ) -> None:
     guid = await api.connect(user, password=password)
@@ -46,7 +46,7 @@ async def test_a_named_member_starts_where_it_stands_without_asking_for_consent(
         assert (await page.after_work(member))["step"] == "connected"
 
 
-async def test_a_member_whose_answer_was_wrong_is_tried_again_at_once(api: Api, user: str) -> None:
+async def test_a_rejected_member_starts_by_connecting_again(api: Api, user: str) -> None:
     guid = await api.connect(user, password="challenge")
     await api.work()
     page = await open_page(api, user, current_member_guid=guid)
@@ -58,7 +58,7 @@ async def test_a_member_whose_answer_was_wrong_is_tried_again_at_once(api: Api, 
     assert (await page.after_work(member))["step"] == "mfa"
 
 
-async def test_a_verification_offers_the_members_there_are(api: Api, user: str) -> None:
+async def test_a_verification_offers_existing_members(api: Api, user: str) -> None:
     await api.connect(user)
     await api.work()
     page = await open_page(api, user, mode="verification")
@@ -73,7 +73,7 @@ async def test_a_verification_offers_the_members_there_are(api: Api, user: str) 
     assert verified["progress"]["done"] == ["started", "authenticated", "accounts", "numbers"]
 
 
-async def test_a_named_thing_that_is_gone_is_no_dead_end(api: Api, user: str) -> None:
+async def test_a_current_object_that_was_deleted_starts_at_the_search(api: Api, user: str) -> None:
     guid = await api.connect(user)
     await api.work()
     page = await open_page(api, user, current_member_guid=guid)
@@ -107,7 +107,7 @@ async def test_institutions_are_found_by_name_and_by_number(api: Api, user: str)
     assert (nothing["institutions"], nothing["total_pages"]) == ([], 1)
 
 
-async def test_only_institutions_that_give_what_is_wanted_are_found(api: Api, user: str) -> None:
+async def test_only_institutions_that_support_the_session_s_jobs_are_found(api: Api, user: str) -> None:
     page = await open_page(api, user, mode="verification", include_identity=True, iso_country_code=["CA"])
     found = (await page.get("/institutions"))["institutions"]
     assert found
@@ -116,7 +116,7 @@ async def test_only_institutions_that_give_what_is_wanted_are_found(api: Api, us
     assert all(each["account_verification_is_enabled"] for each in found)
 
 
-async def test_an_institution_and_its_boxes_are_read_by_guid_and_by_code(
+async def test_an_institution_and_its_fields_are_read_by_guid_and_by_code(
     api: Api, services: Services, user: str
 ) -> None:
     page = await open_page(api, user)
@@ -282,7 +282,7 @@ async def test_refused_credentials_are_replaced_until_the_third_time_and_after(a
 
 
 @pytest.mark.parametrize("values", [[], [{"guid": LOGIN, "value": "ann"}], [{"guid": "CRD-1", "value": "x"}]])
-async def test_a_form_that_is_not_filled_in_is_refused(
+async def test_a_form_with_a_missing_value_is_refused(
     api: Api, user: str, values: list[dict[str, str]]
 ) -> None:
     page = await open_page(api, user)
@@ -290,20 +290,22 @@ async def test_a_form_that_is_not_filled_in_is_refused(
     assert await page.refused("POST", "/members", body) == (400, "invalid_request")
 
 
-async def test_an_institution_that_cannot_give_what_is_wanted_is_refused(api: Api, user: str) -> None:
+async def test_an_institution_that_does_not_support_the_jobs_is_refused(api: Api, user: str) -> None:
     page = await open_page(api, user, mode="verification")
     body = signing_in(api, "ann", "x", "muskeglight_credit_union")
     assert await page.refused("POST", "/members", body) == (400, "job_not_supported")
 
 
-async def test_a_member_goes_when_its_user_says_so(api: Api, user: str) -> None:
+async def test_a_user_deletes_a_member(api: Api, user: str) -> None:
     page = await open_page(api, user)
     member = await page.connect()
     assert (await page("DELETE", f"/members/{member['guid']}")).status_code == 204
     assert await page.refused("GET", f"/members/{member['guid']}") == (404, "not_found")
 
 
-async def test_another_job_is_refused_while_one_runs_and_the_same_is_the_same(api: Api, user: str) -> None:
+async def test_another_job_is_refused_while_one_runs_and_a_repeat_returns_the_same(
+    api: Api, user: str
+) -> None:
     page = await open_page(api, user)
     member = (await page.send("POST", "/members", signing_in(api, "ann", "x")))["member"]
     again = (await page.send("POST", f"/members/{member['guid']}/jobs", {"job_type": 0}))["member"]
@@ -328,7 +330,7 @@ async def test_texts_are_in_the_session_s_language(api: Api, user: str) -> None:
         ("fr-CA", ["Nom d’utilisateur", "Mot de passe"]),  # noqa: RUF001 (an apostrophe)
     ],
 )
-async def test_the_boxes_are_called_what_they_are_in_the_session_s_language(
+async def test_the_usual_field_labels_are_in_the_session_s_language(
     api: Api, user: str, locale: str, labels: list[str]
 ) -> None:
     page = await open_page(api, user, locale=locale)
@@ -340,12 +342,12 @@ async def test_the_boxes_are_called_what_they_are_in_the_session_s_language(
 
 
 @pytest.mark.parametrize("label", ["Member number", "Done", "{name}", ""])
-async def test_what_a_bank_alone_calls_its_box_stays_so(label: str) -> None:
+async def test_an_unusual_field_label_is_not_translated(label: str) -> None:
     (shown,) = present_credentials("es", [CredentialField("CRD-1", "LOGIN", "TEXT", label, 1)]).credentials
     assert shown.label == label
 
 
-async def test_who_may_not_search_is_not_sent_to_search(api: Api, user: str) -> None:
+async def test_without_a_search_no_action_leads_to_it(api: Api, user: str) -> None:
     page = await open_page(api, user, current_institution_code="mxbank", disable_institution_search=True)
     closed = await page.connect("ann+login_closed")
     assert closed["message"]["primary_action"]["action"] == "done"

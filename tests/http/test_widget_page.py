@@ -1,4 +1,4 @@
-"""The widget's page over HTTP: its link, its head, its files and its words."""
+"""The widget's page over HTTP: its link, headers, files and texts."""
 
 import re
 from datetime import timedelta
@@ -28,7 +28,7 @@ from tests.widget_client import (
 # --- the link and the page -----------------------------------------------------------------------------
 
 
-async def test_a_link_opens_once_and_says_so_plainly_the_second_time(api: Api, user: str) -> None:
+async def test_a_link_opens_once_and_answers_410_the_second_time(api: Api, user: str) -> None:
     url = await link(api, user)
     first, second = await api.http.get(url), await api.http.get(url)
     assert (first.status_code, second.status_code) == (200, 410)
@@ -40,7 +40,7 @@ async def test_a_link_opens_once_and_says_so_plainly_the_second_time(api: Api, u
     assert "cws_" not in second.text
 
 
-async def test_a_link_is_good_for_ten_minutes_and_any_other_is_none(
+async def test_a_link_expires_after_ten_minutes_and_an_unknown_one_is_refused(
     api: Api, user: str, clock: MovableClock
 ) -> None:
     late = await link(api, user)
@@ -49,14 +49,14 @@ async def test_a_link_is_good_for_ten_minutes_and_any_other_is_none(
         assert (await api.http.get(url)).status_code == 410
 
 
-async def test_a_look_or_a_prefetch_does_not_use_the_link_up(api: Api, user: str) -> None:
+async def test_a_head_request_or_a_prefetch_does_not_use_the_link_up(api: Api, user: str) -> None:
     url = await link(api, user)
     assert (await api.http.head(url)).status_code == 405
     assert (await api.http.get(url, headers={"Sec-Purpose": "prefetch;prerender"})).status_code == 503
     assert (await api.http.get(url)).status_code == 200
 
 
-async def test_the_page_lets_nothing_foreign_in_and_is_kept_nowhere(api: Api, user: str) -> None:
+async def test_the_page_allows_no_foreign_content_and_is_not_cached(api: Api, user: str) -> None:
     response = (await open_page(api, user)).response
     assert response.headers["content-security-policy"] == (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -72,7 +72,7 @@ async def test_the_page_lets_nothing_foreign_in_and_is_kept_nowhere(api: Api, us
     assert all("application/json" in each or 'src="/md/static/' in each for each in scripts)
 
 
-async def test_who_may_frame_the_page_is_the_client_s_list(api: Api, services: Services, user: str) -> None:
+async def test_the_client_s_origins_alone_may_frame_the_page(api: Api, services: Services, user: str) -> None:
     assert (await open_page(api, user)).boot["target_origins"] == ["http://coatcheck.test"]
     look = WidgetLook(
         origins=["https://app.example", "http://localhost:*"],
@@ -105,7 +105,9 @@ async def test_a_sandbox_s_client_may_embed_it_from_any_port_of_its_own_machine(
     assert look.origins == ["http://localhost:*", "http://127.0.0.1:*"]
 
 
-async def test_the_page_begins_with_every_option_settled(api: Api, services: Services, user: str) -> None:
+async def test_the_page_has_every_option_with_its_default_applied(
+    api: Api, services: Services, user: str
+) -> None:
     guid = await api.connect(user)
     page = await open_page(
         api,
@@ -170,7 +172,7 @@ async def test_the_language_is_the_client_s_choice_then_the_browser_s(
     assert f'<html lang="{locale}"' in response.text
 
 
-async def test_what_others_wrote_is_data_on_the_page_and_never_markup(
+async def test_text_from_outside_is_data_on_the_page_and_never_markup(
     services: Services, http: httpx.AsyncClient
 ) -> None:
     name = "</script><script>alert(1)</script><!--&\u2028"
@@ -185,7 +187,7 @@ async def test_what_others_wrote_is_data_on_the_page_and_never_markup(
 # --- files and words -----------------------------------------------------------------------------------
 
 
-async def test_files_are_kept_for_ever_under_their_hash_and_found_under_no_other(api: Api, user: str) -> None:
+async def test_files_are_immutable_under_their_hash_and_not_found_under_another(api: Api, user: str) -> None:
     page = await open_page(api, user)
     paths = re.findall(r'(?:href|src)="(/md/static/[^"]+)"', page.response.text)
     assert any(path.endswith("/widget.js") for path in paths)
@@ -226,7 +228,7 @@ def test_the_hash_changes_with_any_file(tmp_path: Path) -> None:
     assert StaticFolder(tmp_path, "/static").base != before
 
 
-def test_every_status_that_stops_has_words() -> None:
+def test_every_status_that_stops_has_a_message() -> None:
     silent = {
         ConnectionStatus.CREATED,
         ConnectionStatus.CHALLENGED,

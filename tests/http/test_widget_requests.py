@@ -29,7 +29,7 @@ from tests.widget_client import CORRECT, DEPOSIT, Page, answer, decide, jobs_of,
         ("token", 12, "correct", "wrong"),
     ],
 )
-async def test_every_kind_of_question_is_answered_rightly_and_wrongly(
+async def test_every_kind_of_challenge_takes_a_right_and_a_wrong_answer(
     api: Api, user: str, password: str, field_type: int, right: str, wrong: str
 ) -> None:
     page = await open_page(api, user)
@@ -61,9 +61,7 @@ async def test_a_bank_may_ask_twice(api: Api, user: str) -> None:
     assert (await answer(page, again, "correct"))["step"] == "connected"
 
 
-async def test_an_answer_that_is_none_of_the_options_leaves_the_question_standing(
-    api: Api, user: str
-) -> None:
+async def test_an_answer_that_is_not_an_option_leaves_the_challenge_open(api: Api, user: str) -> None:
     page = await open_page(api, user)
     member = await page.connect("ann", "options")
     (challenge,) = member["mfa"]["credentials"]
@@ -76,7 +74,7 @@ async def test_an_answer_that_is_none_of_the_options_leaves_the_question_standin
     assert await page.refused("PUT", f"/members/{connected['guid']}/mfa", body) == (409, "constraint_not_met")
 
 
-async def test_a_question_that_waited_too_long_is_asked_anew(
+async def test_a_challenge_that_expired_is_repeated(
     api: Api, services: Services, user: str, clock: MovableClock
 ) -> None:
     member = await (await open_page(api, user)).connect("ann", "challenge")
@@ -92,7 +90,7 @@ async def test_a_question_that_waited_too_long_is_asked_anew(
 # --- which account -------------------------------------------------------------------------------------
 
 
-async def test_of_several_accounts_the_user_chooses_one(api: Api, user: str) -> None:
+async def test_the_user_chooses_one_of_several_accounts(api: Api, user: str) -> None:
     page = await open_page(api, user, mode="verification")
     member = await page.connect()
     assert (member["step"], member["selected_account_guid"]) == ("accountSelect", None)
@@ -108,16 +106,14 @@ async def test_of_several_accounts_the_user_chooses_one(api: Api, user: str) -> 
     assert (await page.get(f"/members/{member['guid']}"))["step"] == "connected"
 
 
-async def test_one_account_needs_no_choice_and_is_the_one_that_is_meant(api: Api, user: str) -> None:
+async def test_a_single_account_is_selected_without_a_choice(api: Api, user: str) -> None:
     page = await open_page(api, user, mode="verification")
     member = await page.connect("ann+persona=thin_file")
     (only,) = (await page.get(f"/members/{member['guid']}/accounts"))["accounts"]
     assert (member["step"], member["selected_account_guid"]) == ("connected", only["guid"])
 
 
-async def test_a_bank_without_an_account_that_can_be_paid_to_is_a_step_of_its_own(
-    api: Api, user: str
-) -> None:
+async def test_a_bank_without_an_eligible_account_has_its_own_step(api: Api, user: str) -> None:
     page = await open_page(api, user, mode="verification")
     member = await page.connect("ann+empty")
     assert (member["step"], member["error"]["error_code"]) == ("noEligibleAccounts", 1000)
@@ -135,7 +131,7 @@ async def begin(page: Page) -> tuple[dict[str, Any], dict[str, Any]]:
     return member, state
 
 
-async def test_signing_in_at_the_bank_connects_and_the_waiting_page_sees_it(api: Api, user: str) -> None:
+async def test_signing_in_at_the_bank_connects_and_the_oauth_state_succeeds(api: Api, user: str) -> None:
     page = await open_page(api, user)
     member, state = await begin(page)
     assert (member["step"], member["connection_status"], state["auth_status"]) == ("oauth", 21, 1)
@@ -150,7 +146,7 @@ async def test_signing_in_at_the_bank_connects_and_the_waiting_page_sees_it(api:
     assert (await page.after_work(member))["step"] == "connected"
 
 
-async def test_a_refusal_at_the_bank_is_seen_and_a_fresh_window_tries_again(api: Api, user: str) -> None:
+async def test_a_refusal_at_the_bank_is_an_error_and_a_new_window_can_be_opened(api: Api, user: str) -> None:
     page = await open_page(api, user)
     member, state = await begin(page)
     back = await api.http.get(await decide(api, member["oauth_window_uri"], "deny"))
@@ -168,7 +164,7 @@ async def test_a_refusal_at_the_bank_is_seen_and_a_fresh_window_tries_again(api:
     assert (await page.after_work(member))["step"] == "connected"
 
 
-async def test_a_window_nobody_returned_from_is_given_up_when_its_link_expired(
+async def test_a_window_without_a_return_is_an_error_once_its_link_has_expired(
     api: Api, user: str, clock: MovableClock
 ) -> None:
     page = await open_page(api, user)
@@ -179,7 +175,7 @@ async def test_a_window_nobody_returned_from_is_given_up_when_its_link_expired(
     assert (await api.http.get(await decide(api, member["oauth_window_uri"]))).status_code == 410
 
 
-async def test_a_window_outlives_its_session_for_nothing(api: Api, user: str, services: Services) -> None:
+async def test_a_window_ends_with_its_session(api: Api, user: str, services: Services) -> None:
     page = await open_page(api, user)
     member, _ = await begin(page)
     back = await decide(api, member["oauth_window_uri"])
@@ -192,7 +188,7 @@ async def test_a_window_outlives_its_session_for_nothing(api: Api, user: str, se
     assert answer.json()["member"]["connection_status"] == "PENDING"
 
 
-async def test_an_app_is_sent_back_to_by_its_scheme(api: Api, user: str) -> None:
+async def test_an_app_is_redirected_to_by_its_scheme(api: Api, user: str) -> None:
     page = await open_page(api, user, is_mobile_webview=True, ui_message_webview_url_scheme="acme")
     member, state = await begin(page)
     back = await api.http.get(await decide(api, member["oauth_window_uri"]))
@@ -229,7 +225,7 @@ async def test_without_transactions_signing_in_at_the_bank_reads_none(api: Api, 
 # --- micro-deposits ------------------------------------------------------------------------------------
 
 
-async def test_two_amounts_read_rightly_verify_the_account(api: Api, user: str) -> None:
+async def test_two_correct_amounts_verify_the_account(api: Api, user: str) -> None:
     page = await open_page(api, user, mode="verification")
     assert (await page.get("/start"))["microdeposits_enabled"]
     deposit = (await page.send("POST", "/micro_deposits", DEPOSIT))["micro_deposit"]
@@ -247,7 +243,7 @@ async def test_two_amounts_read_rightly_verify_the_account(api: Api, user: str) 
     assert [each["account_number"] for each in numbers.json()["account_numbers"]] == ["3333567842"]
 
 
-async def test_three_wrong_tries_are_the_last(api: Api, user: str) -> None:
+async def test_after_three_wrong_attempts_no_other_is_accepted(api: Api, user: str) -> None:
     page = await open_page(api, user, mode="verification")
     deposit = (await page.send("POST", "/micro_deposits", DEPOSIT))["micro_deposit"]
     path = f"/micro_deposits/{deposit['guid']}/verify"
@@ -260,9 +256,7 @@ async def test_three_wrong_tries_are_the_last(api: Api, user: str) -> None:
     assert await page.refused("PUT", path, right) == (409, "constraint_not_met")
 
 
-async def test_a_user_comes_back_to_deposits_that_have_arrived(
-    api: Api, user: str, clock: MovableClock
-) -> None:
+async def test_a_user_returns_to_deposits_that_have_arrived(api: Api, user: str, clock: MovableClock) -> None:
     page = await open_page(api, user, mode="verification")
     body = DEPOSIT | {"account_number": "1234567842"}
     deposit = (await page.send("POST", "/micro_deposits", body))["micro_deposit"]
@@ -286,7 +280,7 @@ async def test_a_user_comes_back_to_deposits_that_have_arrived(
         ({"account_number": None}, (400, "invalid_request")),
     ],
 )
-async def test_an_account_that_cannot_be_is_refused(
+async def test_an_invalid_account_is_refused(
     api: Api, user: str, change: dict[str, Any], refusal: tuple[int, str]
 ) -> None:
     page = await open_page(api, user, mode="verification")

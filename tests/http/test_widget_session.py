@@ -1,4 +1,4 @@
-"""The widget's session: how long it lives, whom it serves, and what it takes first."""
+"""The widget's session: its lifetime, its user, and the consent."""
 
 import re
 from dataclasses import replace
@@ -21,7 +21,7 @@ from tests.widget_client import DEPOSIT, link, oauth, open_page, signing_in
 # --- the session ---------------------------------------------------------------------------------------
 
 
-async def test_nobody_asks_without_a_session(api: Api) -> None:
+async def test_a_request_without_a_session_is_refused(api: Api) -> None:
     for token in ("", "cws_nonsense", f"cct_{'0' * 52}"):
         answer = await api.http.get("/md/api/start", headers={"X-Widget-Session": token})
         assert (answer.status_code, answer.json()["error"]["type"]) == (401, "session_over")
@@ -65,7 +65,7 @@ async def test_a_session_ends_with_its_client_s_disabling(api: Api, services: Se
     assert (await api.http.get(url)).status_code == 410
 
 
-async def test_another_process_knows_the_session(
+async def test_another_process_accepts_the_session(
     api: Api, user: str, settings: Settings, clock: MovableClock
 ) -> None:
     page = await open_page(api, user)
@@ -76,7 +76,7 @@ async def test_another_process_knows_the_session(
             assert (await elsewhere.get("/start"))["step"] == "search"
 
 
-async def test_only_the_hash_of_a_session_is_kept_and_its_token_is_in_no_log(api: Api, user: str) -> None:
+async def test_only_the_hash_of_a_session_is_stored_and_its_token_is_in_no_log(api: Api, user: str) -> None:
     with capture_logs() as logs:
         page = await open_page(api, user)
         await page.get("/start")
@@ -95,7 +95,7 @@ async def test_only_the_hash_of_a_session_is_kept_and_its_token_is_in_no_log(api
         assert await cursor.fetchone() == (32,)
 
 
-async def test_everything_lies_below_the_session_s_own_user(api: Api, user: str) -> None:
+async def test_only_the_session_s_own_user_is_accessible(api: Api, user: str) -> None:
     other = await api.create_user()
     theirs = await open_page(api, other, mode="verification")
     member = await theirs.connect("ann", "challenge")
@@ -132,7 +132,7 @@ async def test_everything_lies_below_the_session_s_own_user(api: Api, user: str)
     assert (await theirs.get(f"/members/{guid}"))["step"] == "mfa"
 
 
-async def test_every_route_is_closed_to_who_has_no_session_and_to_other_methods(api: Api) -> None:
+async def test_every_route_refuses_requests_without_a_session_and_other_methods(api: Api) -> None:
     for route in ROUTES:
         path = "/md/api" + re.sub(r"{\w+}", "x", route.path)
         answer = await api.http.request(route.method, path, json={})
@@ -155,15 +155,13 @@ async def test_every_route_is_closed_to_who_has_no_session_and_to_other_methods(
         (b" " * 70_000, (413, "content_too_large")),
     ],
 )
-async def test_a_body_that_cannot_be_heeded_is_refused(
-    api: Api, user: str, body: bytes, refusal: tuple[int, str]
-) -> None:
+async def test_an_invalid_body_is_refused(api: Api, user: str, body: bytes, refusal: tuple[int, str]) -> None:
     page = await open_page(api, user)
     answer = await page("POST", "/members", content=body)
     assert (answer.status_code, answer.json()["error"]["type"]) == refusal
 
 
-async def test_answers_are_gzipped_for_who_takes_them_so(api: Api, user: str) -> None:
+async def test_answers_are_compressed_if_the_request_accepts_gzip(api: Api, user: str) -> None:
     page = await open_page(api, user)
     headers = {"X-Widget-Session": page.boot["session_token"]}
     plain = await api.http.get("/md/api/institutions", headers=headers | {"Accept-Encoding": "identity"})
@@ -192,7 +190,7 @@ async def test_nothing_is_connected_before_the_user_agreed(api: Api, user: str) 
     assert (await page.connect())["step"] in {"connected", "accountSelect"}
 
 
-async def test_what_the_user_agrees_to_is_what_happens(api: Api, services: Services, user: str) -> None:
+async def test_the_consent_lists_what_is_shared(api: Api, services: Services, user: str) -> None:
     await make_processor(services, api.caller, name="Zeta Pay")
     await make_processor(services, api.caller, name="Acme Pay")
     await make_processor(services, api.caller, name="Gone Pay", is_disabled=True)
@@ -211,7 +209,7 @@ async def test_what_the_user_agrees_to_is_what_happens(api: Api, services: Servi
     assert consent["refreshes"] == "once"
 
 
-async def test_who_agreed_to_what_is_in_the_audit_log(api: Api, services: Services, user: str) -> None:
+async def test_a_consent_is_in_the_audit_log(api: Api, services: Services, user: str) -> None:
     await make_processor(services, api.caller, name="Acme Pay")
     page = await open_page(api, user)
     async with services.db.connection() as connection:
