@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 import typer
 
+from coatcheck import errors as bank_errors
 from coatcheck.api import endpoint as api
 from coatcheck.api import errors, query
 from coatcheck.api.routes.not_served import NOT_SERVED
@@ -21,20 +23,23 @@ from coatcheck.api.schemas.widgets import WidgetRequest
 from coatcheck.cli import main as cli
 from coatcheck.cli import serve
 from coatcheck.config import Settings
+from coatcheck.connectors.contract import JobKind, Secret, Task
 from coatcheck.connectors.sandbox import challenges, logins, personas
 from coatcheck.connectors.sandbox.bank import SandboxBank, SandboxSettings
 from coatcheck.connectors.sandbox.institutions import institutions
+from coatcheck.errors import BankError
 from coatcheck.events import delivery, signing
 from coatcheck.grants import exchange, partitions
 from coatcheck.grants.secrets import Kind
 from coatcheck.http import head_limits
 from coatcheck.members import members
-from coatcheck.testing.connectors import connector_context
+from coatcheck.testing.connectors import NOW, conformance_checks, connector_context, run_connector
 from tests import guides
 from tests.browser import pictures
 from tests.databases import EMPTY, copied_database
 from tests.guides import ROOT, anchor, blocks, headings, prose, table
 from tests.http.mx_sdk import PYTHON, needs_sdk
+from tests.unit.test_sandbox_conformance import SandboxUnderTest
 
 DOCS = ROOT / "docs"
 DOCUMENTS = guides.tracked("*.md")
@@ -489,3 +494,38 @@ def test_no_file_names_a_registry_or_a_path_of_somebody_s_machine():
         if (match := pattern.search(path.read_bytes()))
     }
     assert found == {}
+
+
+def test_every_conformance_check_is_listed():
+    under_test = SandboxUnderTest()
+    assert [row[0] for row in table(DOCS / "reference" / "connectors.md", "Test a connector")] == [
+        check.sentence for check in conformance_checks(under_test)
+    ]
+
+
+async def test_the_connector_of_the_guide_runs():
+    (code,) = [
+        block.text
+        for block in blocks(DOCS / "reference" / "connectors.md")
+        if "class ExampleBank" in block.text
+    ]
+    names = {}
+    exec(code, names)
+    accounts = [{"id": "1", "name": "Everyday", "balance": "1.50"}]
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=accounts))
+    bank = names["ExampleBank"](connector_context(names["ExampleSettings"](Secret("s")), transport=transport))
+    run = await run_connector(bank, Task(JobKind.BALANCE, "example_bank", "MBR-1", NOW), {"LOGIN": "ann"})
+    assert [(each.name, each.balance) for each in run.accounts] == [("Everyday", Decimal("1.50"))]
+
+
+def test_the_table_of_bank_errors_is_complete():
+    listed = table(DOCS / "reference" / "connectors.md", "Errors")
+    names = {name for row in listed for name in re.findall(r"`(\w+)`", row[0])}
+    assert names == {each.__name__ for each in vars(bank_errors).values() if is_bank_error(each)}
+    for row in listed:
+        for name in re.findall(r"`(\w+)`", row[0]):
+            assert f"`{getattr(bank_errors, name).status}`" in row[1]
+
+
+def is_bank_error(found):
+    return isinstance(found, type) and issubclass(found, BankError) and found is not BankError

@@ -1,0 +1,26 @@
+"""`coatcheck connectors`: what is installed, without a database."""
+
+import json
+
+
+def test_connectors_are_listed_with_their_settings(terminal):
+    answer = terminal("connectors")
+    assert answer.code == 0
+    assert [line.split() for line in answer.out.splitlines()] == [
+        ["name", "package", "version", "enabled", "institutions", "settings", "problem"],
+        ["sandbox", "coatcheck", "0.1.0", "no", "-", "seed=1", "-"],
+    ]
+
+
+def test_an_enabled_connector_is_listed_with_its_institutions(terminal, bare_environment):
+    bare_environment.setenv("COATCHECK_CONNECTORS", "sandbox")
+    bare_environment.setenv("COATCHECK_CONNECTOR_SANDBOX_SEED", "7")
+    (listed,) = json.loads(terminal("connectors", "--json").out)
+    assert (listed["is_enabled"], listed["institutions"], listed["settings"]) == (True, 59, {"seed": 7})
+
+
+def test_a_setting_of_no_connector_is_one_sentence(terminal, bare_environment):
+    bare_environment.setenv("COATCHECK_CONNECTOR_SANDBX_SEED", "7")
+    answer = terminal("connectors")
+    assert (answer.code, answer.out) == (1, "")
+    assert "COATCHECK_CONNECTOR_SANDBX_SEED names no connector. Installed: sandbox." in answer.err

@@ -1,0 +1,181 @@
+"""The conformance checks find each fault that they are there for, and accept a connector without one."""
+
+import asyncio
+import itertools
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from coatcheck.connectors.contract import (
+    BankAccount,
+    BankTransaction,
+    ChallengeType,
+    Connector,
+    CredentialField,
+    Finished,
+    Institution,
+    JobKind,
+    NeedsAnswers,
+    Question,
+)
+from coatcheck.errors import AnswerRejected, BankDataUnusable, BankError, BankFailed, ConsentRevoked
+from coatcheck.testing.connectors import NOW, ConnectorUnderTest, conformance_checks, connector_context
+
+FIRST, LATER = "the first run may fail at every request", "a later run may fail at every request"
+CANCELLED = "a cancelled run ends and breaks nothing"
+FAULTS = {
+    "none": set(),
+    "saves the secret at the end": {FIRST, LATER, CANCELLED},
+    "saves the secret without waiting": {FIRST, LATER, CANCELLED},
+    "goes on when cancelled": {FIRST, LATER, CANCELLED},
+    "lets errors of its own through": {FIRST, LATER},
+    "repeats the login in its errors": {FIRST, LATER},
+    "goes on when the session has ended": {"a lost job ends the run"},
+    "makes up ids": {"a second process gives the same ids"},
+    "has one guid twice": {"institutions have unique codes and guids"},
+    "gives no transactions": {"every kind of job finishes"},
+    "gives rows that cannot be stored": {"every kind of job finishes"},
+    "gives one endless page": {"every kind of job finishes"},
+    "accepts every answer": {"a wrong answer is rejected"},
+    "asks for ever": {"right answers lead to accounts", "a wrong answer is rejected"},
+    "finds an account for everybody": {"a login without accounts finishes"},
+}
+"""Each with the checks that must find it."""
+NUMBERS = itertools.count(1)
+
+
+class Bank:
+    """Replaces the secret at every call; a spent one breaks the connection."""
+
+    def __init__(self):
+        self.secret, self.is_broken = "secret-0", False
+
+    def __call__(self, request):
+        self.is_broken = self.is_broken or request.headers["secret"] != self.secret
+        if self.is_broken:
+            return httpx.Response(401)
+        self.secret = f"secret-{next(NUMBERS)}"
+        return httpx.Response(200, json={"secret": self.secret})
+
+
+class Example(Connector):
+    def __init__(self, context, fault):
+        super().__init__(context)
+        self._http, self._fault = context.http, fault
+
+    def institutions(self):
+        fields = (CredentialField("CRD-1", "LOGIN", "TEXT", "Login", 1),)
+        codes = ("bank", "other")
+        guids = ("INS-1", "INS-1" if self._fault == "has one guid twice" else "INS-2")
+        kinds = frozenset({JobKind.AGGREGATION, JobKind.BALANCE})
+        return [
+            Institution(code, guid, code, "https://bank.example", supports=kinds, credentials=fields)
+            for code, guid in zip(codes, guids, strict=True)
+        ]
+
+    async def run(self, session):
+        login = session.credentials["LOGIN"]
+        if login == "asked" and (question := self._question(session)):
+            return question
+        secret = session.state or b"secret-0"
+        for _ in range(2):
+            secret = await self._call(session, secret)
+        try:
+            await self._add(session, login)
+        except Exception:
+            if self._fault != "goes on when the session has ended":
+                raise
+        return Finished(state=secret if self._fault == "saves the secret at the end" else None)
+
+    def _question(self, session):
+        if session.answers is None or self._fault == "asks for ever":
+            return NeedsAnswers([Question("q", ChallengeType.TEXT, "?")], resume=b"asked")
+        if session.answers["q"] != "right" and self._fault != "accepts every answer":
+            raise AnswerRejected
+        return None
+
+    async def _call(self, session, secret):
+        async def exchange():
+            response = await self._http.trusted.post(
+                "https://bank.example", headers={"secret": secret.decode()}
+            )
+            if response.status_code == 401:
+                raise ConsentRevoked
+            return self._next_secret(session, response)
+
+        try:
+            if self._fault == "saves the secret at the end":
+                return await exchange()
+            if self._fault == "saves the secret without waiting":
+                new = await exchange()
+                await session.save_state(new)
+                return new
+            return await session.rotate(exchange)
+        except asyncio.CancelledError:
+            if self._fault != "goes on when cancelled":
+                raise
+            return session.state or secret
+
+    def _next_secret(self, session, response):
+        if response.status_code != 200:
+            login = session.credentials["LOGIN"]
+            raise BankFailed(
+                f"no answer for {login}" if self._fault == "repeats the login in its errors" else None
+            )
+        try:
+            return response.json()["secret"].encode()
+        except ValueError:
+            if self._fault == "lets errors of its own through":
+                raise
+            raise BankDataUnusable from None
+
+    async def _add(self, session, login):
+        if login == "empty" and self._fault != "finds an account for everybody":
+            return
+        await session.add_accounts([BankAccount("a", "Checking", "CHECKING", Decimal(1))])
+        if session.task.wants_transactions and self._fault != "gives no transactions":
+            await session.add_transactions(self._transactions())
+
+    def _transactions(self):
+        first = next(NUMBERS) if self._fault == "makes up ids" else 0
+        count = 5_001 if self._fault == "gives one endless page" else 3
+        amount = Decimal("NaN") if self._fault == "gives rows that cannot be stored" else Decimal(1)
+        return [
+            BankTransaction("a", f"t{number}", amount, "DEBIT", "POSTED", NOW.date(), "Shop", "SHOP")
+            for number in range(first, first + count)
+        ]
+
+
+class ExampleUnderTest(ConnectorUnderTest):
+    institution_code = "bank"
+    credentials = {"LOGIN": "the-login"}
+    credentials_with_question = {"LOGIN": "asked"}
+    credentials_without_accounts = {"LOGIN": "empty"}
+
+    def __init__(self, fault):
+        self.fault = fault
+
+    def reset(self):
+        self.bank = Bank()
+
+    def build(self, faults):
+        transport = faults.transport(httpx.MockTransport(self.bank))
+        return Example(connector_context(transport=transport), self.fault)
+
+    def answer(self, question):
+        return "right"
+
+    def wrong_answer(self, question):
+        return "wrong"
+
+
+@pytest.mark.parametrize(("fault", "finders"), FAULTS.items(), ids=FAULTS)
+async def test_a_fault_is_found_by_the_checks_that_are_there_for_it(fault, finders):
+    found = set()
+    for check in conformance_checks(ExampleUnderTest(fault)):
+        try:
+            await check()
+        except (AssertionError, BankError):
+            found.add(check.sentence)
+    assert found == finders
