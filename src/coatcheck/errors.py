@@ -15,7 +15,8 @@
     |  |- TooManyRequests
     |  `- Unavailable
     |- BankError                    a connector failed; each class has the member status it leads to
-    `- OperatorError                .. ConfigurationError, MasterKeyMissing, SealBroken, NotMigrated
+    `- OperatorError                .. ConfigurationError, MasterKeyMissing, SealBroken,
+                                       DatabaseUnreachable, NotMigrated
 
 The docstring of a class is its message. `problem` replaces the message and may be returned to the caller.
 `detail` is for the operator's log only. Neither contains a secret.
@@ -270,6 +271,10 @@ class MasterKeyMissing(OperatorError):
 
 class SealBroken(OperatorError):
     """A sealed value could not be opened: it was altered, moved or sealed under another key."""
+
+
+class DatabaseUnreachable(OperatorError):
+    """The database cannot be reached."""
 
 
 class NotMigrated(OperatorError):

@@ -1,4 +1,4 @@
-"""The demo tells the whole story, masks what is secret, and leaves nothing running."""
+"""The demo runs the whole flow, masks what is secret, and leaves nothing running."""
 
 import re
 import subprocess
@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from coatcheck.cli.demo import told
+from coatcheck.cli.demo_caller import mask
 
 LIMIT = 60
 """Seconds."""
@@ -28,7 +28,7 @@ def story(tmp_path_factory):
     return played.stdout
 
 
-def test_every_step_of_the_flow_is_asked_in_order(story):
+def test_every_request_of_the_flow_is_sent_in_order(story):
     asked = re.findall(r"^(client|end user|processor) +(GET|POST|PUT) (\S+)", story, re.MULTILINE)
     paths = [re.sub(r"(USR|MBR|ACT)-[0-9a-f-]+", r"\1", path).partition("?")[0] for *_, path in asked]
     flow = [
@@ -62,40 +62,40 @@ def test_the_replayed_code_is_refused_and_the_token_it_bought_revoked(story):
     assert "invalid_grant" in end
 
 
-def test_every_step_says_what_it_means_and_the_end_how_to_go_on(story):
+def test_every_step_has_an_explanation_and_the_last_line_the_next_command(story):
     assert story.count("-> ") >= 19
     assert re.search(r"To keep a server running: \S+coatcheck sandbox", story.splitlines()[-1])
 
 
-def test_no_number_and_no_secret_stands_in_clear(story):
+def test_no_number_and_no_secret_is_in_clear_text(story):
     assert not re.search(r"(?<![0-9a-f-])\d{9,}", story)
     assert not re.search(r"c[a-z]{2}_\w{6}", story)
 
 
-def test_the_owner_is_told_by_first_characters_alone(story):
+def test_the_owner_is_shown_by_first_characters_only(story):
     for name in ("owner_name", "address", "email", "phone"):
         assert re.search(rf'"{name}": ".\*\*\*\*\*"', story), name
     assert "@" not in story
 
 
-def test_telling_masks_people_wherever_they_stand():
+def test_personal_data_is_masked_at_any_depth():
     person = {
         "first_name": "Ada",
         "last_name": "Example",
         "email": "ada@mail.example",
         "phone": "+12085550137",
     }
-    shown = told(
+    shown = mask(
         {"rows": [person | {"owner_name": "Ada Example", "address": "1 Elm Court"}], "name": "MX Bank"}
     )
-    for told_in_clear in ("Ada", "Example", "ada", "1208", "0137", "Elm"):
-        assert told_in_clear not in shown
+    for in_clear in ("Ada", "Example", "ada", "1208", "0137", "Elm"):
+        assert in_clear not in shown
     assert shown.count("A*****") == 2
     assert "MX Bank" in shown
 
 
-def test_telling_masks_leaves_out_and_shortens():
-    shown = told(
+def test_secrets_are_masked_nulls_left_out_and_long_values_shortened():
+    shown = mask(
         {
             "access_token": "cct_0001234567890",
             "account_number": 87655678,

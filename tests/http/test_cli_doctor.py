@@ -1,4 +1,4 @@
-"""The doctor finds what is wrong, says how to mend it, and changes nothing."""
+"""The doctor finds what is wrong, says how to repair it, and changes nothing."""
 
 import asyncio
 import json
@@ -9,6 +9,7 @@ import pytest
 
 from coatcheck.audit import journal as audit
 from coatcheck.cli import doctor
+from coatcheck.cli.exit_codes import ExitCode
 from coatcheck.clock import MovableClock, SystemClock
 from coatcheck.config import Settings
 from coatcheck.db.database import Database
@@ -23,8 +24,9 @@ def examined(own_operator):
     def examine():
         answer = own_operator("doctor", "--json")
         findings = {finding["check"]: finding for finding in json.loads(answer.out)}
-        assert answer.code == int(any(finding["verdict"] == "fail" for finding in findings.values()))
-        assert all(finding["mend"] for finding in findings.values() if finding["verdict"] != "ok")
+        fails = any(finding["status"] == "fail" for finding in findings.values())
+        assert answer.code == (ExitCode.UNHEALTHY if fails else ExitCode.OK)
+        assert all(finding["fix"] for finding in findings.values() if finding["status"] != "ok")
         return findings
 
     return examine
@@ -51,12 +53,12 @@ def test_an_installation_in_order_is_found_in_order(examined, own_url, own_opera
     own_operator("client", "add", "Acme Bank")
     with psycopg.connect(own_url, application_name="coatcheck worker"):
         findings = examined()
-    wrong = {check for check, finding in findings.items() if finding["verdict"] != "ok"}
+    wrong = {check for check, finding in findings.items() if finding["status"] != "ok"}
     assert wrong == {"durability", "master key"}  # the tests' server does not wait for its disk
 
 
 def test_a_master_key_in_the_environment_is_advised_against(examined):
-    assert examined()["master key"]["verdict"] == "warn"
+    assert examined()["master key"]["status"] == "warn"
 
 
 @pytest.mark.parametrize(("mode", "outcome"), [(0o600, "ok"), (0o640, "warn"), (0o644, "fail")])
@@ -68,41 +70,41 @@ def test_a_key_file_that_others_can_open_is_found(
     file.chmod(mode)
     bare_environment.delenv("COATCHECK_MASTER_KEY")
     bare_environment.setenv("COATCHECK_MASTER_KEY_FILE", str(file))
-    assert examined()["master key"]["verdict"] == outcome
+    assert examined()["master key"]["status"] == outcome
 
 
 def test_a_server_that_may_lose_what_it_answered_is_found(examined):
     finding = examined()["durability"]
-    assert finding["verdict"] == "fail"
-    assert "fsync" in finding["says"]
+    assert finding["status"] == "fail"
+    assert "fsync" in finding["message"]
 
 
 def test_an_unencrypted_public_address_is_found(examined, bare_environment):
     bare_environment.setenv("COATCHECK_BASE_URL", "http://coatcheck.example")
-    assert examined()["configuration"]["verdict"] == "warn"
+    assert examined()["configuration"]["status"] == "warn"
     bare_environment.setenv("COATCHECK_BASE_URL", "https://coatcheck.example")
-    assert examined()["configuration"]["verdict"] == "ok"
+    assert examined()["configuration"]["status"] == "ok"
 
 
 def test_an_installation_without_a_bank_is_found(examined, bare_environment):
     bare_environment.setenv("COATCHECK_CONNECTORS", "")
-    assert examined()["connectors"]["verdict"] == "warn"
+    assert examined()["connectors"]["status"] == "warn"
 
 
 def test_an_unreadable_setting_ends_the_examination(examined, bare_environment):
     bare_environment.setenv("COATCHECK_PORT", "many")
-    assert examined()["configuration"]["verdict"] == "fail"
+    assert examined()["configuration"]["status"] == "fail"
 
 
 def test_a_database_that_does_not_answer_is_found(examined, bare_environment):
     bare_environment.setenv("COATCHECK_DATABASE_URL", "postgresql://127.0.0.1:1/none")
-    assert examined()["database"]["verdict"] == "fail"
+    assert examined()["database"]["status"] == "fail"
 
 
 def test_a_missing_schema_is_found(examined, own_url):
     with psycopg.connect(own_url) as connection:
         connection.execute("DROP TABLE alembic_version")
-    assert examined()["schema"]["mend"] == "coatcheck migrate"
+    assert examined()["schema"]["fix"] == "coatcheck migrate"
 
 
 def test_a_master_key_of_another_installation_is_found_and_nothing_is_changed(
@@ -111,12 +113,12 @@ def test_a_master_key_of_another_installation_is_found_and_nothing_is_changed(
     own_operator("client", "add", "Acme Bank")
     before = keyring(own_url)
     bare_environment.setenv("COATCHECK_MASTER_KEY", own_operator("keys", "new").out.strip())
-    assert examined()["keyring"]["verdict"] == "fail"
+    assert examined()["keyring"]["status"] == "fail"
     assert keyring(own_url) == before
 
 
 def test_on_a_fresh_database_the_keyring_is_not_made(examined, own_url):
-    assert examined()["keyring"]["verdict"] == "ok"
+    assert examined()["keyring"]["status"] == "ok"
     assert keyring(own_url) == []
 
 
@@ -130,18 +132,18 @@ def test_a_rotation_that_was_not_finished_is_found(examined, own_operator, bare_
     own_operator("client", "webhook", client, "https://acme.example/hook")
     fresh = own_operator("keys", "new").out.strip()
     bare_environment.setenv("COATCHECK_MASTER_KEY", f"{fresh},{master_key}")
-    assert examined()["keyring"]["mend"] == "coatcheck keys rotate"
+    assert examined()["keyring"]["fix"] == "coatcheck keys rotate"
     own_operator("keys", "rotate")
-    assert examined()["keyring"]["verdict"] == "ok"
+    assert examined()["keyring"]["status"] == "ok"
 
 
 def test_without_a_worker_that_is_found(examined):
-    assert examined()["worker"]["mend"] == "coatcheck work"
+    assert examined()["worker"]["fix"] == "coatcheck work"
 
 
 def test_what_has_been_due_for_long_is_found(examined, own_operator, own_url):
     client = json.loads(own_operator("client", "add", "Acme Bank", "--json").out)["client_id"]
-    assert examined()["queue"]["verdict"] == "ok"
+    assert examined()["queue"]["status"] == "ok"
     with psycopg.connect(own_url) as connection:
         connection.execute(
             "INSERT INTO event (guid, client_guid, type, payload, created_at)"
@@ -151,22 +153,22 @@ def test_what_has_been_due_for_long_is_found(examined, own_operator, own_url):
         connection.execute(
             "INSERT INTO delivery (event_guid, next_attempt_at) VALUES ('EVT-1', now() - interval '10 minutes')"
         )
-    assert "10 minutes" in examined()["queue"]["says"]
+    assert "10 minutes" in examined()["queue"]["message"]
 
 
 def test_missing_partitions_are_found(examined):
-    assert "access_token" in examined()["partitions"]["says"]
+    assert "access_token" in examined()["partitions"]["message"]
 
 
 def test_clocks_that_differ_are_found(examined, monkeypatch):
     clock = MovableClock()
     monkeypatch.setattr(doctor, "SystemClock", lambda: clock)
     clock.advance(timedelta(seconds=30))
-    assert examined()["clocks"]["verdict"] == "fail"
+    assert examined()["clocks"]["status"] == "fail"
 
 
-def test_people_get_a_line_for_each_finding_and_how_to_mend_it(own_operator):
+def test_people_get_a_line_for_each_finding_and_how_to_repair_it(own_operator):
     answer = own_operator("doctor")
-    assert answer.code == 1
+    assert answer.code == ExitCode.UNHEALTHY
     assert "fail  worker" in answer.out
     assert "coatcheck work\n" in answer.out

@@ -82,7 +82,7 @@ def test_a_stop_takes_no_longer_than_promised_with_busy_clients_connected(tmp_pa
         client = psycopg.connect(url)
         client.execute("CREATE TABLE held (number int)")  # an open transaction that will not end by itself
         began = time.monotonic()
-    assert time.monotonic() - began < embedded.PROMPT_STOP + embedded.FORCED_STOP
+    assert time.monotonic() - began < embedded.FAST_STOP + embedded.IMMEDIATE_STOP
     client.close()
 
 

@@ -5,11 +5,14 @@ import re
 
 import psycopg
 
+from coatcheck.cli.exit_codes import ExitCode
+
 
 def test_a_new_line_is_usable_and_never_twice_the_same(terminal):
     first, second = terminal("keys", "new").out, terminal("keys", "new").out
     assert re.fullmatch(r"mk-[0-9a-f]{8}:[A-Za-z0-9+/]{43}=\n", first)
     assert first != second
+    assert json.loads(terminal("keys", "new", "--json").out)["master_key"].startswith("mk-")
 
 
 def test_after_a_rotation_the_old_key_is_not_needed_and_no_longer_enough(
@@ -32,12 +35,12 @@ def test_after_a_rotation_the_old_key_is_not_needed_and_no_longer_enough(
     bare_environment.setenv("COATCHECK_MASTER_KEY", fresh)
     assert json.loads(own_operator(*hook).out)["webhook_secret"] == secret
     bare_environment.setenv("COATCHECK_MASTER_KEY", master_key)
-    assert own_operator("client", "list").code == 1
+    assert own_operator("client", "list").code == ExitCode.CONFIGURATION
 
 
 def test_a_rotation_without_the_key_in_use_changes_nothing(own_operator, bare_environment, master_key):
     own_operator("client", "add", "Acme Bank")
     bare_environment.setenv("COATCHECK_MASTER_KEY", own_operator("keys", "new").out.strip())
-    assert own_operator("keys", "rotate").code == 1
+    assert own_operator("keys", "rotate").code == ExitCode.CONFIGURATION
     bare_environment.setenv("COATCHECK_MASTER_KEY", master_key)
     assert own_operator("client", "list").code == 0

@@ -1,9 +1,20 @@
-"""Every verb helps, and every refusal is one sentence with an exit code."""
+"""Every command has help and `--json`, and every error is one sentence with an exit code for its kind."""
 
 import pytest
 import typer
 
+from coatcheck.cli.exit_codes import CODES, MEANINGS, ExitCode, exit_code
 from coatcheck.cli.main import COMMANDS, app
+from coatcheck.errors import (
+    BankError,
+    ConfigurationError,
+    Conflict,
+    InvalidScope,
+    JobRunning,
+    MasterKeyMissing,
+    NotFound,
+    OperatorError,
+)
 
 
 def commands(command, path=()):
@@ -37,6 +48,36 @@ def test_the_verbs_are_those_that_are_promised():
 
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_command_takes_json(path):
+    command = typer.main.get_command(app)
+    for name in path:
+        command = command.get_command(typer.Context(command), name)
+    assert "--json" in {option for parameter in command.params for option in parameter.opts}
+
+
+def test_every_exit_code_has_a_meaning_and_a_number_of_its_own():
+    assert list(MEANINGS) == list(ExitCode)
+    assert {*CODES.values()} <= {*ExitCode}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigurationError, ExitCode.CONFIGURATION),
+        (MasterKeyMissing, ExitCode.CONFIGURATION),
+        (NotFound, ExitCode.NOT_FOUND),
+        (InvalidScope, ExitCode.USAGE),
+        (JobRunning, ExitCode.REFUSED),
+        (Conflict, ExitCode.REFUSED),
+        (OperatorError, ExitCode.FAILED),
+        (BankError, ExitCode.FAILED),
+    ],
+)
+def test_an_error_has_the_exit_code_of_its_most_specific_class(error, code):
+    assert exit_code(error()) is code
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
 def test_every_verb_has_help_with_an_example(terminal, path):
     answer = terminal(*path, "--help")
     assert answer.code == 0
@@ -56,30 +97,35 @@ def test_the_version_is_the_package_s(terminal):
 @pytest.mark.parametrize("arguments", [["clinet"], ["client", "add"], ["serve", "--port", "many"]])
 def test_wrong_usage_ends_with_2_and_says_how(terminal, arguments):
     answer = terminal(*arguments)
-    assert answer.code == 2
+    assert answer.code == ExitCode.USAGE
     assert "Usage" in answer.err
 
 
 @pytest.mark.parametrize("command", ["migrate", "serve", "work", "client list"])
 def test_without_a_database_a_sentence_says_what_to_set(terminal, command):
     answer = terminal(*command.split())
-    assert answer.code == 1
+    assert answer.code == ExitCode.CONFIGURATION
     assert "COATCHECK_DATABASE_URL" in answer.err
     assert "Traceback" not in answer.err
 
 
-def test_a_database_that_does_not_answer_is_named_without_its_password(terminal, bare_environment):
+@pytest.mark.parametrize("command", ["migrate", "serve --port 0", "work", "client list", "keys rotate"])
+def test_a_database_that_does_not_answer_is_named_without_its_password(terminal, bare_environment, command):
     bare_environment.setenv("COATCHECK_DATABASE_URL", "postgresql://me:swordfish@127.0.0.1:1/none")
-    answer = terminal("migrate")
-    assert answer.code == 1
+    answer = terminal(*command.split())
+    assert answer.code == ExitCode.DATABASE
     assert "refused" in answer.err
     assert "swordfish" not in answer.err
+    assert "Traceback" not in answer.err
 
 
 def test_an_unknown_setting_is_named(terminal, bare_environment):
     bare_environment.setenv("COATCHECK_PROT", "8000")
     answer = terminal("serve")
-    assert (answer.code, answer.err) == (1, "coatcheck: Unknown setting: prot. Did you mean port?\n")
+    assert (answer.code, answer.err) == (
+        ExitCode.CONFIGURATION,
+        "coatcheck: Unknown setting: prot. Did you mean port?\n",
+    )
 
 
 @pytest.mark.parametrize("command", ["serve", "work"])
@@ -87,14 +133,14 @@ def test_without_a_master_key_nothing_is_served(operator, bare_environment, comm
     bare_environment.delenv("COATCHECK_MASTER_KEY")
     bare_environment.setenv("COATCHECK_PORT", "0")
     answer = operator(command)
-    assert answer.code == 1
+    assert answer.code == ExitCode.CONFIGURATION
     assert "No master key is configured" in answer.err
 
 
 def test_with_a_default_master_key_nothing_is_served(operator, bare_environment):
     bare_environment.setenv("COATCHECK_MASTER_KEY", "default:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
     answer = operator("serve", "--port", "0")
-    assert answer.code == 1
+    assert answer.code == ExitCode.CONFIGURATION
     assert "default" in answer.err
 
 
@@ -102,7 +148,7 @@ def test_with_another_installation_s_master_key_nothing_is_served(own_operator, 
     assert own_operator("client", "list").code == 0
     bare_environment.setenv("COATCHECK_MASTER_KEY", own_operator("keys", "new").out.strip())
     answer = own_operator("serve", "--port", "0")
-    assert answer.code == 1
+    assert answer.code == ExitCode.CONFIGURATION
     assert "No master key with this id is configured" in answer.err
 
 
@@ -111,7 +157,7 @@ def test_on_a_database_without_the_schema_nothing_is_served(operator, bare_envir
     bare_environment.setenv("COATCHECK_DATABASE_URL", empty_url)
     bare_environment.setenv("COATCHECK_PORT", "0")
     answer = operator(command)
-    assert answer.code == 1
+    assert answer.code == ExitCode.NOT_MIGRATED
     assert "coatcheck migrate" in answer.err
 
 

@@ -13,8 +13,9 @@ import httpx
 import psycopg
 import pytest
 
-from coatcheck.cli.credentials import settled_seed
+from coatcheck.cli.credentials import stored_seed
 from coatcheck.cli.embedded import database
+from coatcheck.cli.exit_codes import ExitCode
 from coatcheck.errors import ConfigurationError
 from tests.api_client import connecting
 
@@ -142,23 +143,23 @@ def test_its_credentials_name_a_client_and_two_processors_that_may_redeem_its_co
 
 def test_a_second_one_on_the_same_directory_is_refused(kept):
     with sandbox(kept.directory) as second:
-        assert second.process.returncode == 1
+        assert second.process.returncode == ExitCode.CONFIGURATION
         assert "Another process uses" in second.complaints()
 
 
 def test_a_taken_port_is_one_clear_sentence_and_leaves_nothing_behind(kept, tmp_path):
     port = kept.credentials["base_url"].rsplit(":", 1)[1]
     with sandbox(tmp_path / "other", "--port", port) as second:
-        assert second.process.returncode == 1
+        assert second.process.returncode == ExitCode.CONFIGURATION
         assert re.search(rf"Cannot listen on .* port {port}: .*--port", second.complaints())
     assert not (tmp_path / "other").exists()
 
 
 def test_another_seed_on_the_same_directory_is_refused(tmp_path):
     (tmp_path / "seed").write_text("7")
-    assert settled_seed(tmp_path, None) == settled_seed(tmp_path, 7) == 7
+    assert stored_seed(tmp_path, None) == stored_seed(tmp_path, 7) == 7
     with pytest.raises(ConfigurationError, match="--seed 7"):
-        settled_seed(tmp_path, 8)
+        stored_seed(tmp_path, 8)
 
 
 def test_its_logs_at_debug_hold_no_secret(kept):

@@ -1,4 +1,4 @@
-"""The two processes of an installation: they serve, they work, and they stop when told."""
+"""The two processes of an installation: they serve, they work, and they stop on a signal."""
 
 import json
 import os
@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
+
+from coatcheck.cli.exit_codes import ExitCode
 
 IDLE_MEGABYTES = 120
 STOP = 10
@@ -33,7 +35,10 @@ def process(command, url, master_key, *arguments):
     ) as running:
         try:
             lines = map(json.loads, running.stderr)
-            yield running, next(line for line in lines if line["event"] in {"serving", "working"})
+            yield (
+                running,
+                next(line for line in lines if line["event"] in {"server.started", "worker.started"}),
+            )
         finally:
             running.kill()
 
@@ -65,7 +70,7 @@ def test_an_idle_server_is_small(own_url, master_key):
 def test_a_port_that_is_taken_is_refused_before_anything_else(own_url, master_key, own_operator):
     with process("serve", own_url, master_key, "--port", "0") as (_, said):
         answer = own_operator("serve", "--port", str(said["port"]))
-        assert answer.code == 1
+        assert answer.code == ExitCode.CONFIGURATION
         assert "Choose another with --port" in answer.err
 
 
@@ -73,7 +78,7 @@ def test_a_port_that_is_taken_is_refused_before_anything_else(own_url, master_ke
 def test_work_is_seen_by_the_doctor_and_stops_when_told(own_url, master_key, own_operator, number):
     def outcome():
         findings = json.loads(own_operator("doctor", "--json").out)
-        return next(finding["verdict"] for finding in findings if finding["check"] == "worker")
+        return next(finding["status"] for finding in findings if finding["check"] == "worker")
 
     with process("work", own_url, master_key) as (running, _):
         deadline = time.monotonic() + 10

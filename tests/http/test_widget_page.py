@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from coatcheck.app import Services
-from coatcheck.cli.credentials import settle, settled_seed
+from coatcheck.cli.credentials import ensure_credentials, stored_seed
 from coatcheck.clock import MovableClock
 from coatcheck.directory.client_rows import put_widget_look
 from coatcheck.http.static_files import StaticFolder
@@ -98,8 +98,8 @@ async def test_the_client_s_origins_alone_may_frame_the_page(api: Api, services:
 async def test_a_sandbox_s_client_may_embed_it_from_any_port_of_its_own_machine(
     services: Services, tmp_path: Path
 ) -> None:
-    settled_seed(tmp_path, None)
-    made = await settle(services, tmp_path)
+    stored_seed(tmp_path, None)
+    made = await ensure_credentials(services, tmp_path)
     async with services.db.connection() as connection:
         look = await widget_look(connection, made.client_id)
     assert look.origins == ["http://localhost:*", "http://127.0.0.1:*"]

@@ -20,8 +20,8 @@ from coatcheck.api import endpoint as api
 from coatcheck.api import errors, query
 from coatcheck.api.routes.not_served import NOT_SERVED
 from coatcheck.api.schemas.widgets import WidgetRequest
+from coatcheck.cli import exit_codes, serve
 from coatcheck.cli import main as cli
-from coatcheck.cli import serve
 from coatcheck.config import Settings
 from coatcheck.connectors.contract import JobKind, Secret, Task
 from coatcheck.connectors.sandbox import challenges, logins, personas
@@ -46,6 +46,7 @@ DOCUMENTS = guides.tracked("*.md")
 CLIENTS, PROCESSORS, OPERATORS = (
     DOCS / "how-to" / f"{who}.md" for who in ("clients", "processors", "operators")
 )
+COMMANDS = DOCS / "reference" / "commands.md"
 SANDBOX_BANK, COMPATIBILITY = DOCS / "reference" / "sandbox-bank.md", DOCS / "reference" / "compatibility.md"
 DECISIONS = sorted((DOCS / "decisions").glob("[0-9]*.md"))
 HOUR, WORDS = timedelta(hours=1), {2: "two", 5: "five"}
@@ -203,6 +204,25 @@ def _verbs(command, path=""):
             yield from _verbs(below, f"{path}{name} ")
         else:
             yield f"{path}{name}"
+
+
+def test_every_command_is_listed_with_the_first_line_of_its_help():
+    commands = typer.main.get_command(cli.app)
+    assert table(COMMANDS, "The commands") == [
+        (f"`{path}`", _find(commands, path).help.splitlines()[0]) for path in _verbs(commands)
+    ]
+
+
+def _find(command, path):
+    for name in path.split():
+        command = command.get_command(typer.Context(command), name)
+    return command
+
+
+def test_every_exit_code_is_listed():
+    assert table(COMMANDS, "Exit codes") == [
+        (str(code.value), meaning) for code, meaning in exit_codes.MEANINGS.items()
+    ]
 
 
 # --- what is listed is compared -------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from coatcheck.cli.console import AsJson, show_json, show_table
+from coatcheck.cli.console import AsJson, print_json, print_rows
 from coatcheck.clock import SystemClock
 from coatcheck.config import load
 from coatcheck.connectors.installed import connector_statuses
@@ -18,7 +18,7 @@ def connectors(as_json: AsJson = False) -> None:
     """
     statuses = connector_statuses(load(), SystemClock(), guard=public_only)
     if as_json:
-        show_json([asdict(status) for status in statuses])
+        print_json([asdict(status) for status in statuses])
         return
     rows = [
         {
@@ -27,9 +27,9 @@ def connectors(as_json: AsJson = False) -> None:
             "version": status.version,
             "enabled": status.is_enabled,
             "institutions": status.institutions,
-            "settings": ", ".join(f"{name}={value}" for name, value in status.settings.items()) or None,
+            "settings": [f"{name}={value}" for name, value in status.settings.items()],
             "problem": status.problem,
         }
         for status in statuses
     ]
-    show_table(rows, nothing="No connector is installed.")
+    print_rows(rows, as_json=False, empty="No connector is installed.")

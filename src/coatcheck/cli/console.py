@@ -1,68 +1,106 @@
-"""What a command prints: for people by default, JSON for scripts; answers on standard output, the rest beside it."""
+"""What a command prints: tables for people, JSON for scripts.
+
+Results go to standard output, everything else to standard error.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
 
 from coatcheck.errors import CoatcheckError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
-# Unwrapped and unadorned, so that what is copied out of it is what was meant.
+# Lines are not wrapped and values not highlighted, so that they can be copied.
 out = Console(highlight=False, soft_wrap=True)
-beside = Console(stderr=True, highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def complain(sentence: str, error: CoatcheckError | None = None) -> None:
-    """One sentence, with the detail that an operator, and only an operator, may read."""
+def print_error(message: str, error: CoatcheckError | None = None) -> None:
+    """Prints one sentence, with the detail that only an operator may read."""
     detail = f" ({error.detail})" if error is not None and error.detail else ""
-    beside.print(f"coatcheck: {sentence}{detail}", style="red", markup=False)
+    err.print(f"coatcheck: {message}{detail}", style="red", markup=False)
 
 
-def show_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     out.print(json.dumps(value, indent=2, default=str, ensure_ascii=False), markup=False)
 
 
-def show_table(rows: Sequence[Mapping[str, Any]], *, nothing: str) -> None:
-    """One line for each row; `nothing` is said where there is none."""
-    if not rows:
-        out.print(nothing, markup=False)
+def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str) -> None:
+    """Prints a table with a line for each row, or the sentence `empty` where there is none."""
+    if as_json:
+        print_json(rows)
+    elif rows:
+        table = Table(*map(_heading, rows[0]), box=SIMPLE_HEAD if out.is_terminal else None, pad_edge=False)
+        for row in rows:
+            table.add_row(*map(_text, row.values()))
+        _print_table(table)
+    else:
+        out.print(empty, markup=False)
+
+
+def print_facts(facts: Mapping[str, Any], *, as_json: bool, note: str = "") -> None:
+    """Prints a name and its value on each line, then the note. JSON has no note."""
+    if as_json:
+        print_json(facts)
         return
-    lines = [
-        [name.replace("_", " ") for name in rows[0]],
-        *([_word(value) for value in row.values()] for row in rows),
-    ]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for number, line in enumerate(lines):
-        # Never cut or wrapped to the terminal's width: what stands here is copied.
-        words = "  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip()
-        out.print(words, style="bold" if number == 0 else None, markup=False)
-
-
-def show_facts(facts: Mapping[str, Any]) -> None:
-    """A name and its value on each line."""
-    width = max(map(len, facts)) + 2
+    table = Table.grid(padding=(0, 2), pad_edge=False)
     for name, value in facts.items():
-        out.print(f"{name.replace('_', ' '):<{width}}{_word(value)}", markup=False)
+        table.add_row(_heading(name), _text(value))
+    _print_table(table)
+    if note:
+        out.print(note, markup=False)
 
 
-def _word(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "-" if value is None else str(value)
+def print_done(facts: Mapping[str, Any], sentence: str, *, as_json: bool) -> None:
+    """Prints that a change was made: the sentence, or the facts as JSON."""
+    if as_json:
+        print_json(facts)
+    else:
+        out.print(sentence, markup=False)
 
 
 def progress() -> Progress:
-    """A bar beside the answer, gone when done."""
+    """A progress bar on standard error, which disappears at the end."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=beside,
+        console=err,
         transient=True,
     )
+
+
+def _heading(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _text(value: Any) -> Text:
+    """A value for people. `Text` keeps brackets in it from being read as markup."""
+    match value:
+        case bool():
+            return Text("yes" if value else "no")
+        case None:
+            return Text("-")
+        case list() | tuple():
+            return Text(", ".join(map(str, value)) or "-")
+    return Text(str(value))
+
+
+def _print_table(table: Table) -> None:
+    """Prints the table at its full width, so that values can be copied: a console cuts it to its own width."""
+    width = Measurement.get(out, out.options.update(max_width=10_000), table).maximum
+    text = StringIO()
+    Console(file=text, width=width, force_terminal=out.is_terminal, highlight=False).print(table)
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    print("\n".join(filter(None, lines)), file=out.file)

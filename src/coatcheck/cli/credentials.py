@@ -1,6 +1,6 @@
-"""Who can use a sandbox: one client and two processors, made once for a directory and written into it.
+"""The credentials of a sandbox: one client and two processors, created once for a directory and written to a file.
 
-With a seed every id and key is derived from it, the same on every machine; without one they are random.
+With a seed, every id and key is derived from it, the same on every machine. Without one they are random.
 """
 
 import hashlib
@@ -12,19 +12,22 @@ from pathlib import Path
 
 from coatcheck import ids
 from coatcheck.app import Services
+from coatcheck.cli.runtime import OPERATOR
 from coatcheck.connectors.sandbox.bank import SandboxSettings
 from coatcheck.db.database import Connection
-from coatcheck.directory.client_rows import add_client, put_widget_look
-from coatcheck.directory.processor_rows import add_processor, enable_processor
+from coatcheck.directory.clients import Identity
+from coatcheck.directory.processors import ProcessorOptions
 from coatcheck.errors import ConfigurationError, NotFound
-from coatcheck.model.clients import Client, Processor, find_client
+from coatcheck.model.clients import find_client
 from coatcheck.model.widgets import LOCAL, WidgetLook
 
 FILE = "credentials.json"
 SEED_FILE = "seed"
 CLIENT_NAME = "Sandbox client"
-PROCESSORS = {"Sandbox processor A": False, "Sandbox processor B, for MX's SDK": True}
-"""By name; whether it finds owners at /account/transactions, where MX's SDKs look for them."""
+PROCESSORS = {
+    "Sandbox processor A": ProcessorOptions(),
+    "Sandbox processor B, for MX's SDK": ProcessorOptions(owners_at_transactions=True),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class ProcessorCredentials:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What `credentials.json` holds."""
+    """The content of `credentials.json`."""
 
     base_url: str
     client_id: str
@@ -44,60 +47,66 @@ class Credentials:
     processors: tuple[ProcessorCredentials, ...]
 
 
-def settled_seed(directory: Path, seed: int | None) -> int:
-    """The seed of the banks' data: the first run's, kept in the directory.
+def stored_seed(directory: Path, seed: int | None) -> int:
+    """The seed of the sandbox's data. The first run stores it in the directory.
 
     Raises:
-        ConfigurationError: the directory was made with another.
+        ConfigurationError: the directory was created with another seed.
     """
     file = directory / SEED_FILE
     if not file.exists():
-        write(file, "" if seed is None else str(seed))
-    kept = file.read_text().strip()
-    if seed is not None and kept != str(seed):
-        made = f"with --seed {kept}" if kept else "without a seed"
+        write_file(file, "" if seed is None else str(seed))
+    stored = file.read_text().strip()
+    if seed is not None and stored != str(seed):
+        created = f"with --seed {stored}" if stored else "without a seed"
         raise ConfigurationError(
-            f"{directory} was made {made}. Leave --seed out, or choose another --data-dir."
+            f"{directory} was created {created}. Leave --seed out, or choose another --data-dir."
         )
-    return int(kept) if kept else _unseeded()
+    return int(stored) if stored else SandboxSettings().seed
 
 
-def _unseeded() -> int:
-    return SandboxSettings().seed
-
-
-def write(file: Path, text: str) -> None:
-    """Writes the file whole or not at all, for its owner alone."""
-    fresh = file.with_name(f".{file.name}.new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+def write_file(file: Path, text: str) -> None:
+    """Writes the whole file or nothing. Only its owner can read it."""
+    new = file.with_name(f".{file.name}.new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
         opened.write(text)
-    fresh.replace(file)
+    new.replace(file)
 
 
-def read(directory: Path) -> Credentials | None:
-    """The directory's credentials; None where there are none yet."""
+def read_credentials(directory: Path) -> Credentials | None:
+    """The credentials of the directory; None if there are none yet.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or has another content.
+    """
+    file = directory / FILE
     try:
-        given = json.loads((directory / FILE).read_text())
+        content = json.loads(file.read_text())
+        processors = tuple(ProcessorCredentials(**processor) for processor in content.pop("processors"))
+        return Credentials(**content, processors=processors)
     except FileNotFoundError:
         return None
-    processors = tuple(ProcessorCredentials(**processor) for processor in given.pop("processors"))
-    return Credentials(**given, processors=processors)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ConfigurationError(
+            f"{file} cannot be read: {type(error).__name__}. Delete it to create new credentials."
+        ) from None
 
 
-async def settle(services: Services, directory: Path) -> Credentials:
-    """The directory's credentials, at the address it now has; made on the first run."""
-    kept = read(directory)
+async def ensure_credentials(services: Services, directory: Path) -> Credentials:
+    """The credentials of the directory, with the present address. The first run creates them."""
+    stored = read_credentials(directory)
     async with services.db.transaction() as connection:
-        if kept is None or not await _stands(connection, kept.client_id):
-            kept = await _made(services, connection, (directory / SEED_FILE).read_text().strip())
-        given = replace(kept, base_url=services.settings.base_url)
-        # Before the commit: better a file without its client, which the next run makes anew, than keys nobody knows.
-        write(directory / FILE, json.dumps(asdict(given), indent=2) + "\n")
-    return given
+        if stored is None or not await _exists(connection, stored.client_id):
+            stored = await _create(services, connection, (directory / SEED_FILE).read_text().strip())
+        credentials = replace(stored, base_url=services.settings.base_url)
+        # Before the commit. If the commit fails, the next run creates a client again; after it, a failed write would
+        # leave a client whose key nobody knows.
+        write_file(directory / FILE, json.dumps(asdict(credentials), indent=2) + "\n")
+    return credentials
 
 
-async def _stands(connection: Connection, client_guid: str) -> bool:
+async def _exists(connection: Connection, client_guid: str) -> bool:
     try:
         await find_client(connection, client_guid)
     except NotFound:
@@ -105,41 +114,29 @@ async def _stands(connection: Connection, client_guid: str) -> bool:
     return True
 
 
-async def _made(services: Services, connection: Connection, seed: str) -> Credentials:
-    now = services.clock.now()
-    client = Client(_guid("CLT", seed, CLIENT_NAME), CLIENT_NAME, None, False, now)
-    await add_client(connection, client)
-    await put_widget_look(connection, client.guid, WidgetLook(list(LOCAL)))
-    client_key = await services.api_keys.issue(connection, client.guid, entropy=_entropy(seed, client.guid))
+async def _create(services: Services, connection: Connection, seed: str) -> Credentials:
+    new = await services.clients.add(
+        connection, CLIENT_NAME, actor=OPERATOR, identity=_identity("CLT", seed, CLIENT_NAME)
+    )
+    guid = new.client.guid
+    await services.clients.set_widget_look(connection, guid, WidgetLook(list(LOCAL)), actor=OPERATOR)
     processors = []
-    for name, owners_at_transactions in PROCESSORS.items():
-        processor = Processor(
-            guid=_guid("PPR", seed, name),
-            name=name,
-            owners_at_transactions=owners_at_transactions,
-            numbers_as_strings=False,
-            is_disabled=False,
-            created_at=now,
+    for name, options in PROCESSORS.items():
+        added = await services.processors.add(
+            connection, name, options, actor=OPERATOR, identity=_identity("PPR", seed, name)
         )
-        await add_processor(connection, processor)
-        await enable_processor(connection, client_guid=client.guid, processor_guid=processor.guid, now=now)
-        key = await services.api_keys.issue(
-            connection, processor.guid, entropy=_entropy(seed, processor.guid)
-        )
-        processors.append(ProcessorCredentials(processor.guid, key, name))
-    return Credentials(services.settings.base_url, client.guid, client_key, tuple(processors))
+        await services.processors.enable_for(connection, added.processor.guid, guid, actor=OPERATOR)
+        processors.append(ProcessorCredentials(added.processor.guid, added.api_key, name))
+    return Credentials(services.settings.base_url, guid, new.api_key, tuple(processors))
 
 
-def _derived(seed: str, what: str) -> bytes:
-    return hashlib.sha256(f"coatcheck sandbox|{seed}|{what}".encode()).digest()
-
-
-def _guid(prefix: str, seed: str, what: str) -> str:
+def _identity(prefix: str, seed: str, name: str) -> Identity:
+    """The guid and the key that follow from the seed; random ones without a seed."""
     if not seed:
-        return ids.new(prefix)
-    return f"{prefix}-{uuid.UUID(bytes=_derived(seed, f'{prefix} {what}')[:16], version=4)}"
+        return Identity(ids.new(prefix))
+    guid = f"{prefix}-{uuid.UUID(bytes=_derive(seed, f'{prefix} {name}')[:16], version=4)}"
+    return Identity(guid, int.from_bytes(_derive(seed, f"key {guid}"), "big"))
 
 
-def _entropy(seed: str, what: str) -> int | None:
-    """256 bits for a key; None lets the mint draw them."""
-    return int.from_bytes(_derived(seed, f"key {what}"), "big") if seed else None
+def _derive(seed: str, purpose: str) -> bytes:
+    return hashlib.sha256(f"coatcheck sandbox|{seed}|{purpose}".encode()).digest()

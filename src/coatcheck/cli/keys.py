@@ -1,47 +1,47 @@
-"""`coatcheck keys`: the master keys, which wrap all others."""
+"""`coatcheck keys`: the master keys, which wrap all other keys."""
 
 import typer
 
-from coatcheck.cli.console import AsJson, out, progress, show_json
-from coatcheck.cli.runtime import opened, run
+from coatcheck.cli.console import AsJson, print_done, progress
+from coatcheck.cli.runtime import open_services, run
 from coatcheck.config import load
 from coatcheck.vault import keys
 
 command_group = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Master keys, which wrap all others."
+    no_args_is_help=True, add_completion=False, help="Master keys, which wrap all other keys."
 )
 
 
 @command_group.command()
-def new() -> None:
-    """Prints the line of a fresh master key, for the key file; nothing is kept.
+def new(as_json: AsJson = False) -> None:
+    """Prints a line of the key file with a new random master key. Nothing is stored.
 
     Example: (umask 077; coatcheck keys new > master.key)
     """
-    out.print(keys.new_master_key_line(), markup=False)
+    line = keys.new_master_key_line()
+    print_done({"master_key": line}, line, as_json=as_json)
 
 
 @command_group.command()
 def rotate(as_json: AsJson = False) -> None:
-    """Wraps every key under the first master key of the file; may be stopped and run again, also under load.
+    """Wraps every key with the first master key of the file. Can be interrupted and run again, also under load.
 
-    Put the new line first, keep the old one below, restart serve and work, then run this. When it is done the
-    old line can go.
+    Put the new line first, keep the old one below it, restart serve and work, then run this. Afterwards the old
+    line can be removed.
 
     Example: coatcheck keys rotate
     """
     count = run(_rotate())
-    if as_json:
-        show_json({"rewrapped": count})
-    else:
-        out.print(
-            f"{count} keys are wrapped anew. Once every process runs with the new master key, "
-            "the older ones may go from the file."
-        )
+    print_done(
+        {"rewrapped": count},
+        f"{count} keys were wrapped again. When every process runs with the new master key,"
+        " the older ones can be removed from the file.",
+        as_json=as_json,
+    )
 
 
 async def _rotate() -> int:
-    async with opened() as services:
+    async with open_services() as services:
         with progress() as bar:
             task = bar.add_task("Wrapping keys", total=None)
             return await keys.rotate(

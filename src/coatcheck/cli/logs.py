@@ -1,6 +1,6 @@
-"""How a process speaks to its operator: structured lines on standard error that never hold a secret.
+"""Structured log lines on standard error, without secrets.
 
-No code of ours logs a secret; this is the second lock. Every line, of ours and of the libraries, passes `redact`.
+No code of this package logs a secret. `redact` is the second protection: every line, also of the libraries, passes it.
 """
 
 import logging
@@ -28,19 +28,19 @@ SECRET_NAMES = frozenset(
 SHAPES = re.compile(
     r"""
     (?P<guid> \b (?:[A-Z]{2,4}-)? [0-9a-f]{8} (?:-[0-9a-f]{4}){3} -[0-9a-f]{12} \b )
-    | \b (?:MINTED)_ [0-9A-Za-z]+             # whatever our mint made
+    | \b (?:GENERATED)_ [0-9A-Za-z]+          # secrets that `grants` generates
     | (?P<scheme> \b (?:Basic|Bearer) \s+ ) [\w.~+/=-]+
     | (?P<user> :// [^\s/:@]* : ) [^\s/@]+ (?=@)   # the password of a URL
     | \d{9,}                                  # account, routing and card numbers
-    """.replace("MINTED", "|".join(Kind)),
+    """.replace("GENERATED", "|".join(Kind)),
     re.VERBOSE,
 )
-LONGEST_COUNT = 10**8 - 1
+MAX_COUNT = 10**8 - 1
 """A larger whole number could be an account number."""
 
 
 def configure(level: str, form: str, stream: TextIO | None = None) -> None:
-    """Sends every log line of this process to `stream` (standard error), as `json` or for the `console`."""
+    """Sends every log line of this process to `stream` (by default standard error), in the form `json` or `console`."""
     stream = stream or sys.stderr
     threshold = getattr(logging, level)
     shared: list[Processor] = [
@@ -63,10 +63,10 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
         )
     )
-    # What others say at DEBUG we do not know, so that nobody asks them.
+    # Libraries log unknown data at DEBUG, so they never log below INFO.
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.INFO), force=True)
-    for chatty in ("httpx", "httpcore", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for name in ("httpx", "httpcore", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
 
 
@@ -79,25 +79,27 @@ def _renderer(form: str, stream: TextIO) -> Processor:
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Hides values under a secret's name and, anywhere, what has a secret's shape."""
-    return {name: value if name.startswith("_") else _shown(name, value) for name, value in event.items()}
+    """Hides each value that has the name of a secret, and each text that has the form of one."""
+    return {
+        name: value if name.startswith("_") else _redact_value(name, value) for name, value in event.items()
+    }
 
 
-def _shown(name: str, value: Any) -> Any:
+def _redact_value(name: str, value: Any) -> Any:
     if name.lower().replace("-", "_") in SECRET_NAMES and value is not None:
         return HIDDEN
     if isinstance(value, Mapping):
-        return {_clean(str(key)): _shown(str(key), item) for key, item in value.items()}
+        return {_redact_text(str(key)): _redact_value(str(key), item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_shown("", item) for item in value]
+        return [_redact_value("", item) for item in value]
     if isinstance(value, int):
-        return value if abs(value) <= LONGEST_COUNT else HIDDEN
+        return value if abs(value) <= MAX_COUNT else HIDDEN
     if value is None or isinstance(value, float):
         return value
-    return HIDDEN if isinstance(value, bytes | bytearray) else _clean(str(value))
+    return HIDDEN if isinstance(value, bytes | bytearray) else _redact_text(str(value))
 
 
-def _clean(text: str) -> str:
+def _redact_text(text: str) -> str:
     return SHAPES.sub(
-        lambda found: found["guid"] or f"{found['scheme'] or found['user'] or ''}{HIDDEN}", text
+        lambda match: match["guid"] or f"{match['scheme'] or match['user'] or ''}{HIDDEN}", text
     )

@@ -1,7 +1,4 @@
-"""The command `coatcheck`: finds the verb, and turns every refusal into one sentence and an exit code.
-
-0 done, 1 refused (with what to do next), 2 wrong usage, 130 interrupted.
-"""
+"""The command `coatcheck`. An operator's error becomes one sentence and an exit code (`exit_codes.py`)."""
 
 import importlib
 import sys
@@ -14,7 +11,9 @@ import psycopg
 import typer
 from typer.core import TyperGroup
 
-from coatcheck.cli import console, logs
+from coatcheck.cli import logs
+from coatcheck.cli.console import print_error
+from coatcheck.cli.exit_codes import ExitCode, exit_code
 from coatcheck.errors import CoatcheckError, Unavailable
 
 COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -24,21 +23,23 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "serve": ("serve", "serve"),
         "work": ("work", "work"),
         "migrate": ("migrate", "migrate"),
-        "client": ("callers", "clients"),
-        "processor": ("callers", "processors"),
-        "connectors": ("connectors", "connectors"),
+        "client": ("clients", "command_group"),
+        "processor": ("processors", "command_group"),
         "keys": ("keys", "command_group"),
+        "connectors": ("connectors", "connectors"),
         "doctor": ("doctor", "doctor"),
         "openapi": ("openapi", "openapi"),
     }
 )
-"""Module and name of each; loaded when asked for, because what one needs (SQLAlchemy: 24 MB) others do not."""
+"""The module and the function of each command. A module is imported when its command runs: SQLAlchemy alone, which
+only two commands need, takes 24 MB."""
 
 
 class _Commands(TyperGroup):
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
-        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[assignment]  # names to suggest from; loaded below
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # The framework suggests names from this; `get_command` imports the commands.
+        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[assignment]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 (the framework's signature)
         if cmd_name not in COMMANDS:
@@ -46,9 +47,9 @@ class _Commands(TyperGroup):
         module, name = COMMANDS[cmd_name]
         command = getattr(importlib.import_module(f"coatcheck.cli.{module}"), name)
         if not isinstance(command, typer.Typer):
-            alone = typer.Typer(add_completion=False)
-            alone.command()(command)
-            command = alone
+            single = typer.Typer(add_completion=False)
+            single.command()(command)
+            command = single
         found = typer.main.get_command(command)
         found.name = cmd_name
         return found
@@ -62,9 +63,9 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
-        print(version_of("coatcheck"))  # noqa: T201 (the answer)
+def _version(is_set: bool) -> None:
+    if is_set:
+        print(version_of("coatcheck"))  # noqa: T201 (the result)
         raise typer.Exit
 
 
@@ -75,7 +76,7 @@ def coatcheck(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Hands over the coat, passes on the ticket: processor tokens, self-hosted.
+    """Self-hosted processor tokens: scoped, revocable access to bank accounts, compatible with MX.
 
     Settings come from COATCHECK_* in the environment and from the file that COATCHECK_CONFIG names.
 
@@ -84,20 +85,20 @@ def coatcheck(
 
 
 def main() -> None:
-    """Runs the verb; an error of the operator's becomes a sentence, never a traceback."""
+    """Runs the command."""
     logs.configure("WARNING", "console")
     try:
         app(prog_name="coatcheck")
     except Unavailable as error:
-        console.complain("The database does not answer. Check that it runs, then `coatcheck doctor`.", error)
+        print_error("The database does not answer. Check that it runs, then run `coatcheck doctor`.", error)
+        sys.exit(exit_code(error))
     except CoatcheckError as error:
-        console.complain(error.problem, error)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        print_error(error.problem, error)
+        sys.exit(exit_code(error))
     except Exception as error:
-        # SQLAlchemy wraps the driver's errors, and only the migrations know SQLAlchemy.
+        # SQLAlchemy wraps the driver's errors. Only migrations import SQLAlchemy.
         cause = getattr(error, "orig", error)
         if not isinstance(cause, psycopg.Error):
             raise
-        console.complain(f"The database refused: {str(cause).splitlines()[0]}. Ask `coatcheck doctor`.")
-    sys.exit(1)
+        print_error(f"The database refused: {str(cause).splitlines()[0]}. Run `coatcheck doctor`.")
+        sys.exit(ExitCode.DATABASE)

@@ -1,39 +1,36 @@
-"""`coatcheck migrate`: brings the database to this version's schema."""
+"""`coatcheck migrate`: brings the database to the schema of this version."""
 
 from coatcheck.app import prepare_partitions
-from coatcheck.cli.console import AsJson, beside, out, show_json
-from coatcheck.cli.runtime import reached, run
+from coatcheck.cli.console import AsJson, err, print_done
+from coatcheck.cli.runtime import connect, run
 from coatcheck.clock import SystemClock
 from coatcheck.config import Settings, load
 from coatcheck.migrations import upgrade
 
 
 def migrate(as_json: AsJson = False) -> None:
-    """Brings the database to this version's schema; does nothing when it is there. Two at once take turns.
+    """Brings the database to the schema of this version. Does nothing if it has it. Concurrent runs take turns.
 
     Example: coatcheck migrate
     """
     settings = load()
     url = settings.database_url
-    run(_reach(url))
+    run(_check(url))
     pending = upgrade.pending(url)
-    with beside.status("Migrating the database"):
+    with err.status("Migrating the database"):
         upgrade.upgrade(url)
-        run(_make_room(settings))
-    if as_json:
-        show_json({"applied": pending})
-    elif pending:
-        out.print(f"Migrated: {', '.join(pending)}.")
-    else:
-        out.print("The schema is current.")
+        run(_prepare_partitions(settings))
+    sentence = f"Migrated: {', '.join(pending)}." if pending else "The schema is current."
+    print_done({"applied": pending}, sentence, as_json=as_json)
 
 
-async def _make_room(settings: Settings) -> None:
-    # Before anything is written that would have to lie in a default partition.
-    async with reached(settings.database_url) as connection:
+async def _prepare_partitions(settings: Settings) -> None:
+    # Before the first row is written, which would otherwise be in a default partition.
+    async with connect(settings.database_url) as connection:
         await prepare_partitions(connection, SystemClock().now(), settings)
 
 
-async def _reach(url: str) -> None:
-    async with reached(url):
+async def _check(url: str) -> None:
+    """Connects, so that a wrong URL is explained; Alembic would raise an error of its own."""
+    async with connect(url):
         pass

@@ -1,4 +1,4 @@
-"""`coatcheck openapi`: the document of what this version serves, without a server."""
+"""`coatcheck openapi`: the OpenAPI document of this version, without a server."""
 
 import json
 from importlib.metadata import version
@@ -8,18 +8,19 @@ import typer
 
 from coatcheck.api.openapi import document
 from coatcheck.api.routes.table import GROUPS
-from coatcheck.cli.console import show_json
+from coatcheck.cli.console import print_json
 from coatcheck.config import load
 
 
 def openapi(
     base_url: Annotated[
-        str | None, typer.Option(help="The server's address; else the setting base_url.")
+        str | None, typer.Option(help="The address of the server, instead of the setting base_url.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The default: the document is JSON.")] = True,  # noqa: ARG001
 ) -> None:
-    """Prints the OpenAPI 3.1 document of the API, as a server gives it at /openapi.json.
+    """Prints the OpenAPI 3.1 document of the API, as a server returns it at /openapi.json.
 
     Example: coatcheck openapi > openapi.json
     """
     served = document(GROUPS, base_url=base_url or load().base_url, version=version("coatcheck"))
-    show_json(json.loads(served))
+    print_json(json.loads(served))

@@ -1,4 +1,4 @@
-"""How a verb runs: on uvloop, until it is told to stop, in a house whose database is fit to be used."""
+"""How a command runs: its event loop, its signals, and services on a database that is migrated."""
 
 import asyncio
 import signal
@@ -11,69 +11,94 @@ import psycopg
 import uvloop
 
 from coatcheck.app import Services, build
+from coatcheck.cli.console import err
 from coatcheck.config import Settings, load
-from coatcheck.errors import ConfigurationError, NotMigrated
+from coatcheck.db.database import Connection
+from coatcheck.errors import ConfigurationError, DatabaseUnreachable, NotMigrated
 from coatcheck.migrations.revision import is_current
 
 T = TypeVar("T")
 
+OPERATOR = "operator"
+"""Who makes the changes of commands, in the audit log."""
 CONNECT_TIMEOUT = 5
 """Seconds."""
-STOPS = (signal.SIGTERM, signal.SIGINT)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Runs a verb to its end."""
+    """Runs a coroutine on uvloop until it returns."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
 
 
-async def until_told(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """Runs `main` with an event that SIGTERM or SIGINT sets; a second signal finds nobody listening."""
+def read(query: Callable[[Services, Connection], Awaitable[T]]) -> T:
+    """Opens the services, and returns what the query reads on an autocommit connection."""
+
+    async def main() -> T:
+        async with open_services() as services, services.db.connection() as connection:
+            return await query(services, connection)
+
+    return run(main())
+
+
+def change(action: Callable[[Services, Connection], Awaitable[T]]) -> T:
+    """Opens the services, and does the action in one transaction."""
+
+    async def main() -> T:
+        async with open_services() as services, services.db.transaction() as connection:
+            return await action(services, connection)
+
+    return run(main())
+
+
+async def until_stopped(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Runs `main` with an event that SIGTERM or SIGINT sets. Further signals are ignored."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in STOPS:
+    for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
     try:
         await main(stop)
     finally:
-        for number in STOPS:
+        for number in STOP_SIGNALS:
             loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_IGN)  # what is left is cleaning up, which must not be cut short
+            signal.signal(number, signal.SIG_IGN)  # the clean-up that follows must not be interrupted
 
 
-async def together(stop: asyncio.Event, patience: timedelta, *parts: Coroutine[Any, Any, None]) -> None:
-    """Runs the parts side by side; when one ends or fails, the others are told to stop.
+async def run_together(stop: asyncio.Event, grace: timedelta, *parts: Coroutine[Any, Any, None]) -> None:
+    """Runs the parts side by side. When one ends or fails, it sets `stop` for the others.
 
     Args:
-        stop: tells them.
-        patience: how long they may take to stop before they are cut off.
-        parts: all run in this process.
+        stop: ends every part.
+        grace: how long the parts may take to stop before they are cancelled.
+        parts: the coroutines.
     """
     tasks = [asyncio.create_task(part) for part in parts]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stop.set()
-        _, late = await asyncio.wait(tasks, timeout=patience.total_seconds())
+        _, late = await asyncio.wait(tasks, timeout=grace.total_seconds())
         for task in late:
             task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
-    for result in ended:
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
         if isinstance(result, Exception):
             raise result
 
 
 @asynccontextmanager
-async def opened(settings: Settings | None = None) -> AsyncIterator[Services]:
-    """The house, once its database answers and is migrated.
+async def open_services(settings: Settings | None = None) -> AsyncIterator[Services]:
+    """Builds the services, once the database answers and is migrated.
 
     Raises:
-        ConfigurationError: the database is not named or not reachable, or the master key is missing.
+        ConfigurationError: a setting or the master key is missing or not usable.
+        DatabaseUnreachable: the database does not answer.
         NotMigrated: its schema is older than this program.
     """
     settings = settings or load(pool_size=2)
-    async with reached(settings.database_url) as connection:
+    async with connect(settings.database_url) as connection:
         if not await is_current(connection):
             raise NotMigrated
     async with build(settings) as services:
@@ -81,24 +106,34 @@ async def opened(settings: Settings | None = None) -> AsyncIterator[Services]:
 
 
 @asynccontextmanager
-async def reached(url: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-    """A connection of one's own, which says at once what is wrong where the pool would wait.
+async def connect(url: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    """A single connection. It fails at once with the reason, where the pool would wait.
 
     Raises:
-        ConfigurationError: no URL, no server, no such database or user; in the server's words.
+        ConfigurationError: no URL is configured, or it cannot be parsed.
+        DatabaseUnreachable: no server answers, or it refuses the user or the database.
     """
     if not url:
         raise ConfigurationError(
             "No database is configured. Set COATCHECK_DATABASE_URL, such as postgresql://coatcheck@db/coatcheck."
         )
     try:
-        connection = await psycopg.AsyncConnection.connect(
-            url, autocommit=True, connect_timeout=CONNECT_TIMEOUT
-        )
-    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
-        words = str(error).strip().splitlines() or [type(error).__name__]
+        with err.status("Connecting to the database"):
+            connection = await psycopg.AsyncConnection.connect(
+                url, autocommit=True, connect_timeout=CONNECT_TIMEOUT
+            )
+    except psycopg.ProgrammingError as error:
         raise ConfigurationError(
-            f"The database cannot be reached: {words[0].strip()}. Check COATCHECK_DATABASE_URL."
+            f"The setting database_url cannot be parsed: {_first_line(error)}."
+        ) from error
+    except psycopg.OperationalError as error:
+        raise DatabaseUnreachable(
+            f"The database cannot be reached: {_first_line(error)}. Check COATCHECK_DATABASE_URL."
         ) from error
     async with connection:
         yield connection
+
+
+def _first_line(error: psycopg.Error) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].strip().rstrip(".")

@@ -9,41 +9,48 @@ import typer
 
 from coatcheck import server
 from coatcheck.cli import logs
-from coatcheck.cli.runtime import opened, run, until_told
+from coatcheck.cli.runtime import open_services, run, until_stopped
 from coatcheck.config import Settings, load
 
 log = structlog.get_logger(__name__)
 
 GRACE = timedelta(seconds=20)
-"""For requests that run when the process is told to stop."""
+"""How long running requests may take after a stop signal."""
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on; else the setting host.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="The address to listen on, instead of the setting host.")
+    ] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port to listen on; else the setting port.")
+        int | None,
+        typer.Option(min=0, max=65535, help="The port to listen on, instead of the setting port."),
     ] = None,
     trusted_proxies: Annotated[
-        str, typer.Option(help="Addresses whose X-Forwarded-For and -Proto are believed, with commas.")
+        str,
+        typer.Option(help="Addresses, separated by commas, whose X-Forwarded-For and -Proto are trusted."),
     ] = "",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write the log as JSON, whatever the setting log_format is.")
+    ] = False,
 ) -> None:
-    """Serves the API and the banks' pages until SIGTERM; refuses without a master key and a current schema.
+    """Serves the API, the widget and the pages of connectors until SIGTERM.
+
+    It does not start without a master key and a current schema.
 
     Example: coatcheck serve --port 8000
     """
-    given: dict[str, Any] = {
-        name: value for name, value in {"host": host, "port": port}.items() if value is not None
-    }
-    settings = load(**given)
+    given: dict[str, Any] = {"host": host, "port": port, "log_format": "json" if as_json else None}
+    settings = load(**{name: value for name, value in given.items() if value is not None})
     logs.configure(settings.log_level, settings.log_format)
-    run(until_told(lambda stop: _serve(settings, trusted_proxies, stop)))
+    run(until_stopped(lambda stop: _serve(settings, trusted_proxies, stop)))
 
 
 async def _serve(settings: Settings, trusted_proxies: str, stop: asyncio.Event) -> None:
     with server.listen(settings.host, settings.port) as bound:
-        async with opened(settings) as services:
+        async with open_services(settings) as services:
             host, port = bound.getsockname()[:2]
-            log.info("serving", host=host, port=port, base_url=settings.base_url)
+            log.info("server.started", host=host, port=port, base_url=settings.base_url)
             await server.serve(
                 server.create_app(services), bound, stop, grace=GRACE, trusted_proxies=trusted_proxies
             )

@@ -1,28 +1,34 @@
-"""`coatcheck work`: the job process. A module of its own, because what a worker loads (14 MB) `serve` does not."""
+"""`coatcheck work`: the job process. `serve` does not import what it needs, which takes 14 MB."""
 
 import asyncio
+from typing import Annotated
 
 import structlog
+import typer
 
 from coatcheck import worker
 from coatcheck.cli import logs
-from coatcheck.cli.runtime import opened, run, until_told
+from coatcheck.cli.runtime import open_services, run, until_stopped
 from coatcheck.config import Settings, load
 
 log = structlog.get_logger(__name__)
 
 
-def work() -> None:
-    """Does the jobs (banks, webhooks, clean-up) until SIGTERM; run as many as you like.
+def work(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write the log as JSON, whatever the setting log_format is.")
+    ] = False,
+) -> None:
+    """Runs the jobs (institutions, webhooks, maintenance) until SIGTERM. Any number of workers can run.
 
     Example: coatcheck work
     """
-    settings = load()
+    settings = load(log_format="json") if as_json else load()
     logs.configure(settings.log_level, settings.log_format)
-    run(until_told(lambda stop: _work(settings, stop)))
+    run(until_stopped(lambda stop: _work(settings, stop)))
 
 
 async def _work(settings: Settings, stop: asyncio.Event) -> None:
-    async with opened(settings) as services:
-        log.info("working", concurrency=settings.worker_concurrency)
+    async with open_services(settings) as services:
+        log.info("worker.started", concurrency=settings.worker_concurrency)
         await worker.main(services, stop)

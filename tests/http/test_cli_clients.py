@@ -1,9 +1,11 @@
-"""Clients and processors, as their operator keeps them; keys are shown once and work at once."""
+"""`coatcheck client` and `coatcheck processor`: looking changes nothing, and each change works at once."""
 
 import json
 
+import psycopg
 import pytest
 
+from coatcheck.cli.exit_codes import ExitCode
 from coatcheck.errors import InvalidClient
 from tests.factories import make_account, make_client, make_processor, make_token, make_user
 
@@ -57,16 +59,16 @@ async def test_a_new_client_s_key_is_its_own(run_elsewhere, services):
     assert not await knows_processor(services, client["client_id"], client["client_api_key"])
 
 
-def test_people_are_told_that_the_key_is_shown_once(operator):
+def test_the_output_for_people_says_that_the_key_is_shown_once(operator):
     answer = operator("client", "add", "Acme Bank")
     assert "cck_" in answer.out
-    assert "shown this once" in answer.out
+    assert "shown once" in answer.out
 
 
 def test_an_empty_name_is_refused(operator):
     answer = operator("client", "add", "  ")
-    assert (answer.code, answer.out) == (1, "")
-    assert "name is empty" in answer.err
+    assert (answer.code, answer.out) == (ExitCode.USAGE, "")
+    assert "name must not be empty" in answer.err
 
 
 async def test_a_rotated_key_works_beside_the_old_one_unless_at_once(run_elsewhere, services):
@@ -91,9 +93,12 @@ async def test_a_processor_s_key_is_rotated_alike(run_elsewhere, services):
 
 def test_disabling_and_enabling_show_in_the_list(operator, client, processor):
     for noun, guid in (("client", client["client_id"]), ("processor", processor["processor_id"])):
-        assert operator(noun, "disable", guid).code == 0
+        name = f"{noun}_id"
+        assert f"coatcheck {noun} enable {guid}" in operator(noun, "disable", guid).out
+        assert added(operator, noun, "disable", guid) == {name: guid, "is_disabled": True}
         assert rows(operator, noun)[guid]["is_disabled"]
-        assert operator(noun, "enable", guid).code == 0
+        assert operator(noun, "enable", guid).out == "Enabled.\n"
+        assert added(operator, noun, "enable", guid) == {name: guid, "is_disabled": False}
         assert not rows(operator, noun)[guid]["is_disabled"]
 
 
@@ -151,7 +156,14 @@ async def test_disabling_a_processor_for_a_client_stops_its_reading_and_leaves_a
     [
         ["client", "disable", "CLT-none"],
         ["client", "rotate-key", "PPR-none"],
+        ["client", "webhook", "CLT-none"],
         ["client", "webhook", "CLT-none", "https://acme.example/hook"],
+        ["client", "webhook", "CLT-none", "--remove"],
+        ["client", "webhook", "CLT-none", "--show-secret"],
+        ["client", "widget", "CLT-none"],
+        ["client", "widget", "CLT-none", "--accent", "#0a7"],
+        ["client", "enable", "CLT-none"],
+        ["processor", "disable", "PPR-none"],
         ["processor", "enable", "PPR-none"],
         ["processor", "rotate-key", "PPR-none"],
         ["processor", "enable-for", "PPR-none", "CLT-none"],
@@ -161,22 +173,89 @@ async def test_disabling_a_processor_for_a_client_stops_its_reading_and_leaves_a
 )
 def test_what_is_not_there_is_refused_with_the_way_to_find_it(operator, arguments):
     answer = operator(*arguments)
-    assert answer.code == 1
+    assert (answer.code, answer.out) == (ExitCode.NOT_FOUND, "")
     assert "list` shows all" in answer.err
 
 
 def test_a_processor_is_not_rotated_as_a_client(operator, processor):
-    assert operator("client", "rotate-key", processor["processor_id"]).code == 1
+    assert operator("client", "rotate-key", processor["processor_id"]).code == ExitCode.NOT_FOUND
 
 
-def test_a_webhook_s_address_is_kept_with_one_secret_until_it_is_taken_away(operator, client):
+def test_a_webhook_s_address_is_stored_with_one_secret_until_it_is_removed(operator, client):
     guid, url = client["client_id"], "https://acme.example/hook"
     first = added(operator, "client", "webhook", guid, url)
     assert first["webhook_secret"].startswith("whsec_")
     assert added(operator, "client", "webhook", guid, url)["webhook_secret"] == first["webhook_secret"]
     assert rows(operator, "client")[guid]["webhook_url"] == url
-    assert "No more" in operator("client", "webhook", guid).out
+    assert added(operator, "client", "webhook", guid, "--show-secret") == first
+    assert operator("client", "webhook", guid, "--remove").out == "No webhooks are sent.\n"
     assert rows(operator, "client")[guid]["webhook_url"] is None
+    assert added(operator, "client", "webhook", guid, url)["webhook_secret"] == first["webhook_secret"]
+    assert added(operator, "client", "webhook", guid, "--remove") == {"client_id": guid, "webhook_url": None}
+
+
+def contents(url):
+    """Every row of every table that a command could change."""
+    with psycopg.connect(url) as connection:
+        tables = connection.execute(
+            "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.relkind = 'r' AND n.nspname = 'public'"
+        ).fetchall()
+        return {
+            table: sorted(connection.execute(f"SELECT t::text FROM {table} t").fetchall())
+            for (table,) in tables
+        }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["client", "list"],
+        ["client", "webhook", "CLIENT"],
+        ["client", "widget", "CLIENT"],
+        ["processor", "list"],
+        ["connectors"],
+        ["doctor"],
+        ["openapi"],
+        ["keys", "new"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("option", [[], ["--json"]], ids=["", "json"])
+def test_looking_changes_nothing(own_operator, own_url, arguments, option):
+    guid = added(own_operator, "client", "add", "Acme Bank")["client_id"]
+    own_operator("client", "webhook", guid, "https://acme.example/hook")
+    own_operator("client", "widget", guid, "--origin", "https://app.example")
+    before = contents(own_url)
+    answer = own_operator(*[guid if word == "CLIENT" else word for word in arguments], *option)
+    assert answer.code in {ExitCode.OK, ExitCode.UNHEALTHY}
+    assert contents(own_url) == before
+    if arguments[:2] == ["client", "webhook"]:
+        assert "https://acme.example/hook" in answer.out
+        assert "whsec_" not in answer.out
+    if arguments[:2] == ["client", "widget"]:
+        assert "https://app.example" in answer.out
+
+
+def test_a_secret_is_not_shown_where_there_is_no_webhook(operator, client):
+    answer = operator("client", "webhook", client["client_id"], "--show-secret")
+    assert (answer.code, answer.out) == (ExitCode.REFUSED, "")
+
+
+@pytest.mark.parametrize("more", [["https://acme.example/hook"], ["--show-secret"]])
+def test_a_webhook_is_not_removed_and_set_at_once(operator, client, more):
+    guid = client["client_id"]
+    operator("client", "webhook", guid, "https://first.example/hook")
+    answer = operator("client", "webhook", guid, "--remove", *more)
+    assert answer.code == ExitCode.USAGE
+    assert rows(operator, "client")[guid]["webhook_url"] == "https://first.example/hook"
+
+
+def test_the_setting_lets_a_webhook_go_to_this_machine(operator, client, bare_environment):
+    hook = ("client", "webhook", client["client_id"], "http://localhost:9000/hook")
+    assert operator(*hook).code == ExitCode.USAGE
+    bare_environment.setenv("COATCHECK_WEBHOOK_ALLOW_PRIVATE", "true")
+    assert added(operator, *hook)["webhook_url"] == "http://localhost:9000/hook"
 
 
 @pytest.mark.parametrize(
@@ -184,7 +263,7 @@ def test_a_webhook_s_address_is_kept_with_one_secret_until_it_is_taken_away(oper
 )
 def test_a_webhook_that_could_lead_inside_is_refused(operator, client, address):
     answer = operator("client", "webhook", client["client_id"], address)
-    assert answer.code == 1
+    assert answer.code == ExitCode.USAGE
     assert "webhook URL must" in answer.err
 
 
@@ -245,7 +324,7 @@ def test_a_client_s_widget_looks_as_its_operator_says_and_keeps_what_is_not_said
     ids=" ".join,
 )
 def test_a_look_that_could_do_harm_or_not_be_heeded_is_refused(operator, client, options):
-    assert operator("client", "widget", client["client_id"], *options).code == 1
+    assert operator("client", "widget", client["client_id"], *options).code == ExitCode.USAGE
 
 
 def test_a_logo_that_is_too_heavy_is_refused(operator, client, tmp_path):

@@ -1,0 +1,25 @@
+"""What the commands that issue API keys share."""
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+
+from coatcheck.grants.api_keys import Rotated
+
+Name = Annotated[str, typer.Argument(help="The name that people see.")]
+AtOnce = Annotated[
+    bool,
+    typer.Option("--at-once", help="End the old key now, as after a leak, instead of after key_overlap."),
+]
+
+ONCE = "Store the key now. It is shown once, and only its hash is stored."
+
+
+def overlap_of(at_once: bool) -> timedelta | None:
+    """How long the old key works; None for the setting `key_overlap`."""
+    return timedelta() if at_once else None
+
+
+def end_of_old(rotated: Rotated) -> dict[str, Any]:
+    return {"old_key_ends_at": rotated.old_expires_at.isoformat()}

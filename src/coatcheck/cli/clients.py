@@ -1,0 +1,244 @@
+"""`coatcheck client`: the clients, their keys, their webhooks and their widgets."""
+
+import base64
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from coatcheck.app import Services
+from coatcheck.cli.api_keys import ONCE, AtOnce, Name, end_of_old, overlap_of
+from coatcheck.cli.console import AsJson, print_done, print_facts, print_rows
+from coatcheck.cli.lookups import ClientGuid, named_client
+from coatcheck.cli.runtime import OPERATOR, change, read
+from coatcheck.db.database import Connection
+from coatcheck.errors import ConstraintNotMet, InvalidRequest
+from coatcheck.grants.api_keys import Rotated
+from coatcheck.model.clients import list_clients
+from coatcheck.model.widgets import WidgetLook, widget_look
+
+command_group = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Clients, which let their users link accounts."
+)
+
+LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+MAX_LOGO_BYTES = 16 * 1024
+"""The logo is part of every page of the widget."""
+
+
+@command_group.command("add")
+def add(name: Name, as_json: AsJson = False) -> None:
+    """Adds a client and prints its API key, once.
+
+    Example: coatcheck client add "Acme Bank"
+    """
+    new = change(lambda services, connection: services.clients.add(connection, name, actor=OPERATOR))
+    facts = {"client_id": new.client.guid, "client_api_key": new.api_key, "name": new.client.name}
+    print_facts(facts, as_json=as_json, note=ONCE)
+
+
+@command_group.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """Lists the clients, oldest first.
+
+    Example: coatcheck client list --json
+    """
+    rows = [
+        {
+            "client_id": client.guid,
+            "name": client.name,
+            "is_disabled": client.is_disabled,
+            "webhook_url": client.webhook_url,
+            "created_at": client.created_at,
+        }
+        for client in read(lambda _, connection: list_clients(connection))
+    ]
+    print_rows(rows, as_json=as_json, empty='There is no client. Add one: coatcheck client add "Acme Bank"')
+
+
+@command_group.command("rotate-key")
+def rotate_key(client: ClientGuid, at_once: AtOnce = False, as_json: AsJson = False) -> None:
+    """Issues a new API key and prints it, once. The old one works for another day (setting key_overlap).
+
+    Example: coatcheck client rotate-key CLT-... --at-once
+    """
+
+    async def rotate(services: Services, connection: Connection) -> Rotated:
+        await named_client(connection, client)
+        return await services.clients.rotate_key(connection, client, overlap=overlap_of(at_once))
+
+    rotated = change(rotate)
+    facts = {"client_id": client, "client_api_key": rotated.api_key} | end_of_old(rotated)
+    print_facts(facts, as_json=as_json, note=ONCE)
+
+
+@command_group.command("disable")
+def disable(client: ClientGuid, as_json: AsJson = False) -> None:
+    """Refuses the client's API keys, and every token on its users' data, at once.
+
+    Example: coatcheck client disable CLT-...
+    """
+
+    async def act(services: Services, connection: Connection) -> None:
+        await named_client(connection, client)
+        await services.clients.disable(connection, client, actor=OPERATOR)
+
+    change(act)
+    print_done(
+        {"client_id": client, "is_disabled": True},
+        f"Disabled. To enable it again: coatcheck client enable {client}",
+        as_json=as_json,
+    )
+
+
+@command_group.command("enable")
+def enable(client: ClientGuid, as_json: AsJson = False) -> None:
+    """Enables a client that was disabled. Its tokens that have not expired work again.
+
+    Example: coatcheck client enable CLT-...
+    """
+
+    async def act(services: Services, connection: Connection) -> None:
+        await named_client(connection, client)
+        await services.clients.enable(connection, client, actor=OPERATOR)
+
+    change(act)
+    print_done({"client_id": client, "is_disabled": False}, "Enabled.", as_json=as_json)
+
+
+@command_group.command("webhook")
+def webhook(
+    client: ClientGuid,
+    url: Annotated[str | None, typer.Argument(help="An https:// URL. Without it, nothing changes.")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Send no more webhooks to the client.")] = False,
+    show_secret: Annotated[
+        bool, typer.Option("--show-secret", help="Print the secret that signs the webhooks.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Shows where the client's webhooks are sent. With a URL, sends them there and prints the signing secret.
+
+    Example: coatcheck client webhook CLT-... https://acme.example/webhooks
+    """
+    if remove and (url is not None or show_secret):
+        raise typer.BadParameter("--remove takes no URL and no --show-secret.")
+    if remove:
+        change(lambda services, connection: _set_webhook(services, connection, client, None))
+        print_done({"client_id": client, "webhook_url": None}, "No webhooks are sent.", as_json=as_json)
+    elif url is not None:
+        secret = change(lambda services, connection: _set_webhook(services, connection, client, url))
+        _print_secret(client, url, secret, as_json)
+    elif show_secret:
+        shown_url, secret = change(lambda services, connection: _secret(services, connection, client))
+        _print_secret(client, shown_url, secret, as_json)
+    else:
+        found = read(lambda _, connection: named_client(connection, client))
+        print_facts({"client_id": client, "webhook_url": found.webhook_url}, as_json=as_json)
+
+
+async def _set_webhook(services: Services, connection: Connection, guid: str, url: str | None) -> str:
+    """Returns the signing secret; empty where the URL is removed."""
+    await named_client(connection, guid)
+    await services.clients.set_webhook_url(connection, guid, url, actor=OPERATOR)
+    if url is None:
+        return ""
+    return await services.clients.webhook_secret(connection, guid, reader=OPERATOR)
+
+
+async def _secret(services: Services, connection: Connection, guid: str) -> tuple[str, str]:
+    """The webhook URL and the signing secret."""
+    client = await named_client(connection, guid)
+    if client.webhook_url is None:
+        raise ConstraintNotMet(
+            f"The client has no webhook URL. Set one: coatcheck client webhook {guid} https://..."
+        )
+    return client.webhook_url, await services.clients.webhook_secret(connection, guid, reader=OPERATOR)
+
+
+def _print_secret(guid: str, url: str, secret: str, as_json: bool) -> None:
+    print_facts(
+        {"client_id": guid, "webhook_url": url, "webhook_secret": secret},
+        as_json=as_json,
+        note="The receiver verifies the signature of each webhook with this secret (Standard Webhooks).",
+    )
+
+
+@command_group.command("widget")
+def widget(
+    client: ClientGuid,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An origin whose pages may embed the widget, such as https://app.example. Can be repeated, and"
+            " replaces the earlier ones."
+        ),
+    ] = None,
+    accent: Annotated[str | None, typer.Option(help="A colour, such as '#0a7'; '' for the default.")] = None,
+    logo: Annotated[
+        str | None, typer.Option(metavar="FILE", help="An SVG or PNG of at most 16 kB; '' for none.")
+    ] = None,
+    privacy_url: Annotated[
+        str | None, typer.Option(help="A page that the widget links to before consent; '' for none.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Shows which pages may embed the client's widget and how it looks. With options, changes that.
+
+    Example: coatcheck client widget CLT-... --origin https://app.example --accent '#0a7' --logo logo.svg
+    """
+    changes: dict[str, Any] = {}
+    if origin is not None:
+        changes["origins"] = list(dict.fromkeys(each.lower() for each in origin if each))
+    if accent is not None:
+        changes["accent_color"] = accent or None
+    if logo is not None:
+        changes["logo"] = _data_uri(Path(logo)) if logo else None
+    if privacy_url is not None:
+        changes["privacy_url"] = privacy_url or None
+    if changes:
+        look = change(lambda services, connection: _set_look(services, connection, client, changes))
+    else:
+        look = read(lambda _, connection: _look(connection, client))
+    _print_look(client, look, as_json)
+
+
+async def _look(connection: Connection, guid: str) -> WidgetLook:
+    await named_client(connection, guid)
+    return await widget_look(connection, guid)
+
+
+async def _set_look(
+    services: Services, connection: Connection, guid: str, changes: dict[str, Any]
+) -> WidgetLook:
+    look = replace(await _look(connection, guid), **changes)
+    await services.clients.set_widget_look(connection, guid, look, actor=OPERATOR)
+    return look
+
+
+def _print_look(guid: str, look: WidgetLook, as_json: bool) -> None:
+    origins = look.origins if as_json or look.origins else "this server's own"
+    print_facts(
+        {
+            "client_id": guid,
+            "origins": origins,
+            "accent_color": look.accent_color,
+            "has_logo": look.logo is not None,
+            "privacy_url": look.privacy_url,
+        },
+        as_json=as_json,
+    )
+
+
+def _data_uri(file: Path) -> str:
+    """The picture as a `data:` URI: the page then loads it from no other host, and it runs no script."""
+    media_type = LOGO_TYPES.get(file.suffix.lower())
+    if media_type is None:
+        raise InvalidRequest("The logo must be an .svg or a .png file.")
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise InvalidRequest(f"The logo {file} cannot be read: {error.strerror}.") from error
+    if len(content) > MAX_LOGO_BYTES:
+        raise InvalidRequest(f"The logo has {len(content)} bytes; at most {MAX_LOGO_BYTES} are allowed.")
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"

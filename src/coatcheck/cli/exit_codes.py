@@ -1,0 +1,68 @@
+"""Exit codes of the commands, one for each kind of failure."""
+
+from collections.abc import Mapping
+from enum import IntEnum
+from types import MappingProxyType
+
+from coatcheck.errors import (
+    CoatcheckError,
+    ConfigurationError,
+    DatabaseUnreachable,
+    InvalidRequest,
+    MasterKeyMissing,
+    NotFound,
+    NotMigrated,
+    Refusal,
+    SealBroken,
+    Unavailable,
+)
+
+
+class ExitCode(IntEnum):
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    CONFIGURATION = 3
+    DATABASE = 4
+    NOT_MIGRATED = 5
+    NOT_FOUND = 6
+    REFUSED = 7
+    UNHEALTHY = 8
+    INTERRUPTED = 130
+
+
+MEANINGS: Mapping[ExitCode, str] = MappingProxyType(
+    {
+        ExitCode.OK: "The command has done its work.",
+        ExitCode.FAILED: "Another error, such as a sandbox that did not start.",
+        ExitCode.USAGE: "A command, an option or a value is not valid.",
+        ExitCode.CONFIGURATION: "A setting, a master key or a file is missing or not usable.",
+        ExitCode.DATABASE: "The database cannot be reached, or it refused a statement.",
+        ExitCode.NOT_MIGRATED: "The database has an older schema: run `coatcheck migrate`.",
+        ExitCode.NOT_FOUND: "The named client or processor does not exist.",
+        ExitCode.REFUSED: "The change is not allowed in the present state.",
+        ExitCode.UNHEALTHY: "`coatcheck doctor` found a failure.",
+        ExitCode.INTERRUPTED: "Interrupted with Ctrl-C.",
+    }
+)
+"""What each code means, in the words of docs/reference/commands.md."""
+
+CODES: Mapping[type[CoatcheckError], ExitCode] = MappingProxyType(
+    {
+        ConfigurationError: ExitCode.CONFIGURATION,
+        MasterKeyMissing: ExitCode.CONFIGURATION,
+        SealBroken: ExitCode.CONFIGURATION,
+        DatabaseUnreachable: ExitCode.DATABASE,
+        Unavailable: ExitCode.DATABASE,
+        NotMigrated: ExitCode.NOT_MIGRATED,
+        NotFound: ExitCode.NOT_FOUND,
+        InvalidRequest: ExitCode.USAGE,
+        Refusal: ExitCode.REFUSED,
+        CoatcheckError: ExitCode.FAILED,
+    }
+)
+
+
+def exit_code(error: CoatcheckError) -> ExitCode:
+    """The code of the error's most specific class."""
+    return next(CODES[each] for each in type(error).__mro__ if each in CODES)
