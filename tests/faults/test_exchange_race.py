@@ -1,4 +1,4 @@
-"""One code, many takers, two server processes: one of them gets a token."""
+"""Concurrent exchanges of one code over two server processes: one exchange gets a token."""
 
 import asyncio
 from base64 import b64encode
@@ -12,14 +12,14 @@ from coatcheck.app import Services
 from tests.factories import Keyed, make_account, make_client, make_code, make_processor, make_user
 from tests.processes import Serving, serving
 
-RACERS, CODES = 32, 200
+EXCHANGES, CODES = 32, 200
 
 
-async def storm(servers: list[Serving], processor: Keyed, code: str) -> Counter[int]:
-    """The same exchange over 32 connections at once, half of them to each server: how often which status."""
+async def concurrent_exchanges(servers: list[Serving], processor: Keyed, code: str) -> Counter[int]:
+    """Sends the same exchange over 32 connections at once, half of them to each server, and counts the statuses."""
     basic = b64encode(":".join(processor.auth).encode()).decode()
     path = f"/token?grant_type=authorization_code&code={code}"
-    each = RACERS // len(servers)
+    each = EXCHANGES // len(servers)
     attempts = [request("POST", path, {"Authorization": f"Basic {basic}"})] * each
     runs = await asyncio.gather(*(drive(server.port, attempts, connections=each) for server in servers))
     return sum((run.statuses for run in runs), Counter[int]())
@@ -34,8 +34,8 @@ async def test_32_simultaneous_exchanges_over_two_processes_give_one_token_for_e
     account = await make_account(services, await make_user(services, client))
     with serving(environment, tmp_path / "one") as one, serving(environment, tmp_path / "two") as two:
         for _ in range(CODES):
-            outcome = await storm([one, two], processor, await make_code(services, account))
-            assert outcome == {200: 1, 400: RACERS - 1}
+            statuses = await concurrent_exchanges([one, two], processor, await make_code(services, account))
+            assert statuses == {200: 1, 400: EXCHANGES - 1}
     async with services.db.connection() as connection:
         cursor = await connection.execute(
             "SELECT count(*) FROM access_token WHERE account_guid = %s", (account.guid,)

@@ -353,7 +353,7 @@ def test_what_is_not_served_is_listed_below_its_reason():
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        (COMPATIBILITY, f"first {exchange.SHOWN_CHARACTERS} characters"),
+        (COMPATIBILITY, f"first {exchange.LISTED_CHARACTERS} characters"),
         (COMPATIBILITY, f"within {exchange.RETRY_WINDOW.seconds} seconds"),
         (
             COMPATIBILITY,

@@ -1,4 +1,4 @@
-"""Access: what a token reads, what it is refused, and the disclosure of each read."""
+"""Reads with a token: the data, the refusals, and the disclosure of each read."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -43,14 +43,14 @@ FULL = AccountNumbers(
 
 @pytest.fixture
 async def reader(services: Services, account: Account, processor: Keyed) -> PresentedSecret:
-    return reads(services, await make_token(services, account, processor))
+    return presented(services, await make_token(services, account, processor))
 
 
-def reads(services: Services, token: str) -> PresentedSecret:
-    return services.access.present(token)
+def presented(services: Services, token: str) -> PresentedSecret:
+    return services.access.parse_token(token)
 
 
-async def test_a_token_reads_every_field_of_the_numbers_as_it_was_stored(
+async def test_a_token_reads_every_field_of_the_numbers_unchanged(
     services: Services, account: Account, reader: PresentedSecret
 ) -> None:
     values = {name: getattr(FULL, name) for name in AccountNumbers.__slots__}
@@ -65,8 +65,8 @@ async def test_a_token_reads_every_field_of_the_numbers_as_it_was_stored(
             ],
         )
     async with services.db.connection() as connection:
-        shown = await services.access.numbers(connection, reader)
-    first, second = shown.items
+        page = await services.access.numbers(connection, reader)
+    first, second = page.items
     assert first == AccountNumbers(
         **values
         | {
@@ -78,11 +78,11 @@ async def test_a_token_reads_every_field_of_the_numbers_as_it_was_stored(
     )
     assert first.guid.startswith("ACN-")
     assert (second.account_number, second.routing_number, second.passed_validation) == ("7", None, True)
-    assert shown.total == 2
-    assert shown.token.account_guid == account.guid
+    assert page.total == 2
+    assert page.token.account_guid == account.guid
 
 
-async def test_a_token_reads_the_owners_as_they_were_stored(
+async def test_a_token_reads_the_owners_unchanged(
     services: Services, account: Account, reader: PresentedSecret
 ) -> None:
     owner = {
@@ -105,18 +105,18 @@ async def test_a_token_reads_the_owners_as_they_were_stored(
             owners=[AccountOwner(account_guid=account.guid, **owner)],
         )
     async with services.db.connection() as connection:
-        (shown,) = (await services.access.owners(connection, reader)).items
-    assert {name: getattr(shown, name) for name in owner} == owner
-    assert shown.guid.startswith("ACO-")
+        (read,) = (await services.access.owners(connection, reader)).items
+    assert {name: getattr(read, name) for name in owner} == owner
+    assert read.guid.startswith("ACO-")
 
 
-async def test_a_token_never_reaches_another_account_of_the_same_user(
+async def test_a_token_reads_no_other_account_of_the_same_user(
     services: Services, user: User, reader: PresentedSecret
 ) -> None:
     await make_account(services, user, account_number="9999999999")
     async with services.db.connection() as connection:
-        shown = await services.access.numbers(connection, reader)
-    assert [numbers.account_number for numbers in shown.items] == ["1234567890"]
+        page = await services.access.numbers(connection, reader)
+    assert [numbers.account_number for numbers in page.items] == ["1234567890"]
 
 
 async def test_every_read_is_disclosed_under_the_readers_guid(
@@ -194,15 +194,15 @@ async def test_an_expired_token_is_refused_and_nothing_is_disclosed(
     assert len(await disclosures(services, account.user_guid)) == 1
 
 
-async def test_a_token_that_reads_no_protected_data_is_refused_and_nothing_is_disclosed(
+async def test_without_read_protected_numbers_and_owners_are_refused_and_nothing_is_disclosed(
     services: Services, account: Account, processor: Keyed
 ) -> None:
     token = await make_token(services, account, processor, reads_protected=False)
-    await refused(services, reads(services, token), InsufficientScope)
+    await refused(services, presented(services, token), InsufficientScope)
     assert await disclosures(services, account.user_guid) == []
 
 
-async def test_a_token_ends_with_everything_that_it_names(
+async def test_a_token_is_invalid_while_its_processor_or_client_is_disabled_and_after_its_account_is_deleted(
     services: Services, client: Keyed, processor: Keyed, user: User, account: Account, reader: PresentedSecret
 ) -> None:
     async with services.db.connection() as connection:
@@ -241,10 +241,10 @@ async def test_no_repr_contains_what_was_read(services: Services, reader: Presen
     assert repr(reader.hash) not in repr(reader)
 
 
-async def test_without_read_protected_a_payment_account_has_no_numbers_and_discloses_balances_alone(
+async def test_without_read_protected_a_payment_account_has_no_numbers_and_discloses_only_balances(
     services: Services, client: Keyed, account: Account, processor: Keyed
 ) -> None:
-    bare = reads(services, await make_token(services, account, processor, reads_protected=False))
+    bare = presented(services, await make_token(services, account, processor, reads_protected=False))
     async with services.db.connection() as connection:
         read = await services.access.payment_account(connection, bare)
         assert (read.account.guid, read.account.balance, read.numbers) == (
@@ -252,7 +252,7 @@ async def test_without_read_protected_a_payment_account_has_no_numbers_and_discl
             account.balance,
             None,
         )
-        full = reads(services, await make_token(services, account, processor))
+        full = presented(services, await make_token(services, account, processor))
         read = await services.access.payment_account(connection, full)
         assert read.numbers is not None
         assert read.numbers.account_number == "1234567890"
@@ -262,7 +262,7 @@ async def test_without_read_protected_a_payment_account_has_no_numbers_and_discl
     ]
 
 
-async def test_a_payment_account_without_stored_numbers_discloses_balances_alone(
+async def test_a_payment_account_without_stored_numbers_discloses_only_balances(
     services: Services, account: Account, reader: PresentedSecret
 ) -> None:
     async with services.db.connection() as connection:
@@ -271,7 +271,7 @@ async def test_a_payment_account_without_stored_numbers_discloses_balances_alone
     assert [what for *_, what, _ in await disclosures(services, account.user_guid)] == ["BALANCES"]
 
 
-async def test_an_empty_answer_is_disclosed_once_with_no_records(
+async def test_an_empty_page_is_disclosed_once_with_a_count_of_zero(
     services: Services, client: Keyed, processor: Keyed, account: Account, reader: PresentedSecret
 ) -> None:
     async with services.db.connection() as connection:
@@ -286,7 +286,7 @@ async def test_an_empty_answer_is_disclosed_once_with_no_records(
     ]
 
 
-async def test_transactions_of_the_tokens_account_alone_come_in_pages_with_their_exact_total(
+async def test_only_transactions_of_the_tokens_account_are_paged_and_counted(
     services: Services, user: User, account: Account, reader: PresentedSecret
 ) -> None:
     for number in range(7):
@@ -311,25 +311,25 @@ async def test_a_processor_registered_for_owners_at_transactions_reads_no_transa
     services: Services, client: Keyed, account: Account
 ) -> None:
     registered = await make_processor(services, client, owners_at_transactions=True)
-    reader = reads(services, await make_token(services, account, registered))
+    reader = presented(services, await make_token(services, account, registered))
     async with services.db.connection() as connection:
         assert await services.access.transactions(connection, reader, EVERYTHING) is None
     assert await disclosures(services, account.user_guid) == []
 
 
-async def test_an_authorized_command_reads_nothing_and_discloses_nothing(
+async def test_authorizing_a_request_reads_nothing_and_discloses_nothing(
     services: Services, account: Account, processor: Keyed, reader: PresentedSecret
 ) -> None:
     async with services.db.connection() as connection:
         token = await services.access.authorize(connection, reader, ReadKind.BALANCES)
         assert (token.account_guid, token.processor_guid) == (account.guid, processor.guid)
-        bare = reads(services, await make_token(services, account, processor, reads_protected=False))
+        bare = presented(services, await make_token(services, account, processor, reads_protected=False))
         with pytest.raises(InsufficientScope):
             await services.access.authorize(connection, bare, ReadKind.NUMBERS)
     assert await disclosures(services, account.user_guid) == []
 
 
-# --- what any restriction can do, shown by restrictions that store nothing ----------------------------------
+# --- what any restriction can do, tested with restrictions that store nothing ----------------------------------
 
 
 class TestOnly(Restriction):
@@ -422,7 +422,7 @@ async def test_a_restriction_that_counts_admits_in_the_statement_that_reads(
     services: Services, account: Account, processor: Keyed, reader: PresentedSecret
 ) -> None:
     access = restricted(services, OnlyOnce)
-    bare = reads(services, await make_token(services, account, processor, reads_protected=False))
+    bare = presented(services, await make_token(services, account, processor, reads_protected=False))
     async with services.db.connection() as connection:
         with pytest.raises(InsufficientScope):
             await access.numbers(connection, bare)  # refused, so not counted

@@ -1,4 +1,4 @@
-"""API keys: two may live, so that one can be rotated without a gap."""
+"""API keys: two can be valid at once, so that a key can be rotated without a gap."""
 
 import asyncio
 from datetime import timedelta
@@ -41,7 +41,7 @@ async def test_after_a_rotation_both_keys_work_until_the_overlap_ends(
     assert await works(services, client.guid, fresh)
 
 
-async def test_a_third_key_ends_the_oldest_at_once(services: Services) -> None:
+async def test_a_third_key_expires_the_oldest_at_once(services: Services) -> None:
     client = await make_client(services)
     second = await rotate(services, client.guid)
     third = await rotate(services, client.guid)
@@ -52,14 +52,14 @@ async def test_a_third_key_ends_the_oldest_at_once(services: Services) -> None:
     ]
 
 
-async def test_after_a_leak_the_old_key_ends_now(services: Services) -> None:
+async def test_a_rotation_without_overlap_expires_the_old_key_at_once(services: Services) -> None:
     client = await make_client(services)
     fresh = await rotate(services, client.guid, overlap=timedelta())
     assert not await works(services, client.guid, client.api_key)
     assert await works(services, client.guid, fresh)
 
 
-async def test_a_rotation_never_prolongs_an_old_key(services: Services, clock: MovableClock) -> None:
+async def test_a_rotation_never_extends_an_old_key(services: Services, clock: MovableClock) -> None:
     client = await make_client(services)
     hour = timedelta(hours=1)
     async with services.db.transaction() as connection:
@@ -72,7 +72,7 @@ async def test_a_rotation_never_prolongs_an_old_key(services: Services, clock: M
     assert not await works(services, client.guid, client.api_key)
 
 
-async def test_a_key_that_has_expired_stays_expired_when_another_is_rotated(
+async def test_an_expired_key_stays_expired_when_another_is_rotated(
     services: Services, clock: MovableClock
 ) -> None:
     client = await make_client(services)
@@ -82,20 +82,20 @@ async def test_a_key_that_has_expired_stays_expired_when_another_is_rotated(
     assert not await works(services, client.guid, client.api_key)
 
 
-async def test_a_rotation_ends_no_key_of_another_owner(services: Services) -> None:
+async def test_a_rotation_expires_no_key_of_another_owner(services: Services) -> None:
     client, other = await make_client(services), await make_client(services)
     await rotate(services, client.guid, overlap=timedelta())
     assert await works(services, other.guid, other.api_key)
 
 
-async def test_many_rotations_at_once_leave_two_live_keys(services: Services) -> None:
+async def test_concurrent_rotations_leave_two_valid_keys(services: Services) -> None:
     client = await make_client(services)
     keys = await asyncio.gather(*(rotate(services, client.guid) for _ in range(8)))
     live = [key for key in (client.api_key, *keys) if await works(services, client.guid, key)]
     assert len(live) == 2
 
 
-async def test_no_stranger_no_foreign_key_and_no_disabled_client_is_let_in(services: Services) -> None:
+async def test_an_unknown_client_a_wrong_key_and_a_disabled_client_are_refused(services: Services) -> None:
     client, other, processor = (
         await make_client(services),
         await make_client(services),
@@ -107,7 +107,7 @@ async def test_no_stranger_no_foreign_key_and_no_disabled_client_is_let_in(servi
         (processor.guid, processor.api_key),
         (client.guid, ""),
         ("", client.api_key),
-        ("CLT-nobody", client.api_key),
+        ("CLT-unknown", client.api_key),
         (client.guid, f"{client.api_key[:-1]}é"),
         (client.guid, "\N{ARABIC-INDIC DIGIT ONE}" * len(client.api_key)),
         (client.guid, f"cck_{'é' * (len(client.api_key) - 4)}"),
@@ -118,7 +118,7 @@ async def test_no_stranger_no_foreign_key_and_no_disabled_client_is_let_in(servi
     assert not await works(services, client.guid, client.api_key)
 
 
-async def test_a_clients_key_does_not_open_the_processors_door(services: Services) -> None:
+async def test_only_its_own_key_authenticates_a_processor(services: Services) -> None:
     client, processor = await make_client(services), await make_processor(services)
     async with services.db.connection() as connection:
         assert (await services.api_keys.processor(connection, *processor.auth)).guid == processor.guid
@@ -127,7 +127,7 @@ async def test_a_clients_key_does_not_open_the_processors_door(services: Service
             client,
             Keyed(processor.guid, client.api_key),
             Keyed(processor.guid, other.api_key),
-            Keyed("PPR-nobody", processor.api_key),
+            Keyed("PPR-unknown", processor.api_key),
         ):
             with pytest.raises(InvalidClient):
                 await services.api_keys.processor(connection, *keyed.auth)

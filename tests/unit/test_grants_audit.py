@@ -14,7 +14,7 @@ from coatcheck.config import Settings
 from coatcheck.directory.client_rows import set_client_disabled
 from coatcheck.directory.processor_rows import disable_processor
 from coatcheck.errors import InvalidGrant
-from coatcheck.grants.refusals import MOST_PER_PERIOD
+from coatcheck.grants.refusals import MAX_PER_PERIOD
 from coatcheck.model.accounts import Account
 from coatcheck.model.users import User
 from tests.factories import Keyed, make_account, make_code, make_processor, make_token, make_user, scope_of
@@ -60,7 +60,7 @@ async def refusals(services: Services, client_guid: str | None = None) -> list[t
 
 
 @pytest.mark.own_database
-async def test_every_entry_of_issuing_exchanging_replaying_and_revoking_verifies_and_names_its_object(
+async def test_entries_of_issue_exchange_replay_and_revocation_verify_and_name_their_object(
     services: Services, client: Keyed, processor: Keyed, account: Account
 ) -> None:
     code = await make_code(services, account)
@@ -99,10 +99,10 @@ async def test_the_operator_learns_which_condition_refused_a_code(
             await connection.execute(statement, (guid,))
 
     other = await make_processor(services, client)
-    stranger = await make_processor(services)
+    not_enabled = await make_processor(services)
     assert await refuse(services, processor, "not a code") == "malformed"
     code = await make_code(services, account)
-    assert await refuse(services, stranger, code) == "processor_not_enabled"
+    assert await refuse(services, not_enabled, code) == "processor_not_enabled"
     async with services.db.connection() as connection:
         named = await services.issuer.issue(
             connection, client_guid=client.guid, scope=scope_of(account), processor_guid=other.guid
@@ -151,21 +151,21 @@ async def test_a_code_of_a_disabled_client_is_explained(
     assert await refuse(services, processor, code) == "processor_not_enabled"
 
 
-async def test_refusals_of_one_processor_are_recorded_up_to_a_limit_a_minute_and_all_are_explained(
+async def test_refusals_of_a_processor_are_recorded_up_to_a_limit_a_minute_and_all_are_logged(
     services: Services, clock: MovableClock, client: Keyed, processor: Keyed
 ) -> None:
     other = await make_processor(services, client)
-    for _ in range(MOST_PER_PERIOD + 3):
+    for _ in range(MAX_PER_PERIOD + 3):
         assert await refuse(services, processor, "not a code") == "malformed"
     assert await refuse(services, other, "not a code") == "malformed"
 
     async def recorded(actor: Keyed) -> int:
         return len([1 for guid, _, _ in await refusals(services) if guid == actor.guid])
 
-    assert (await recorded(processor), await recorded(other)) == (MOST_PER_PERIOD, 1)
+    assert (await recorded(processor), await recorded(other)) == (MAX_PER_PERIOD, 1)
     clock.advance(timedelta(minutes=1))
     await refuse(services, processor, "not a code")
-    assert await recorded(processor) == MOST_PER_PERIOD + 1
+    assert await recorded(processor) == MAX_PER_PERIOD + 1
 
 
 async def test_a_refusal_names_neither_the_code_nor_its_hash(

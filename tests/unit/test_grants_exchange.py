@@ -1,4 +1,4 @@
-"""Codes and tokens on the real database: every grant, and every refusal."""
+"""Codes and tokens on a real database: issue, exchange, replay and revocation, with every refusal."""
 
 import asyncio
 from collections import Counter
@@ -51,7 +51,9 @@ async def exchange(services: Services, processor: Keyed, code: str, key: str | N
 
 async def authenticate(services: Services, token: str) -> LiveToken:
     async with services.db.connection() as connection:
-        return await services.access.authorize(connection, services.access.present(token), ReadKind.BALANCES)
+        return await services.access.authorize(
+            connection, services.access.parse_token(token), ReadKind.BALANCES
+        )
 
 
 async def actions(services: Services, client: Keyed) -> Counter[str]:
@@ -62,14 +64,14 @@ async def actions(services: Services, client: Keyed) -> Counter[str]:
         return Counter(action for (action,) in await cursor.fetchall())
 
 
-async def test_a_code_buys_one_token_that_opens_what_the_scope_names(
+async def test_a_code_is_exchanged_for_a_token_that_reads_the_account_in_its_scope(
     services: Services, client: Keyed, processor: Keyed, account: Account
 ) -> None:
     issued = await exchange(services, processor, await make_code(services, account))
     token = await authenticate(services, issued.access_token)
     assert (token.account_guid, token.processor_guid) == (account.guid, processor.guid)
     async with services.db.connection() as connection:
-        presented = services.access.present(issued.access_token)
+        presented = services.access.parse_token(issued.access_token)
         assert (await services.access.numbers(connection, presented)).total == 1
         (listed,) = await services.tokens.list(connection, client.guid)
     assert issued.scope == listed.scope == str(scope_of(account))
@@ -77,7 +79,7 @@ async def test_a_code_buys_one_token_that_opens_what_the_scope_names(
     assert await actions(services, client) == {"code.issued": 1, "token.issued": 1}
 
 
-async def test_replaying_a_code_is_refused_and_revokes_what_it_bought(
+async def test_replaying_a_code_is_refused_and_revokes_its_token(
     services: Services, client: Keyed, processor: Keyed, account: Account
 ) -> None:
     code = await make_code(services, account)
@@ -91,7 +93,7 @@ async def test_replaying_a_code_is_refused_and_revokes_what_it_bought(
     assert (await actions(services, client))["token.revoked"] == 1
 
 
-async def test_a_retry_under_the_same_idempotency_key_gets_the_same_token_again(
+async def test_a_retry_with_the_same_idempotency_key_returns_the_same_token(
     services: Services, processor: Keyed, account: Account
 ) -> None:
     code = await make_code(services, account)
@@ -100,7 +102,7 @@ async def test_a_retry_under_the_same_idempotency_key_gets_the_same_token_again(
     assert (await authenticate(services, first.access_token)).account_guid == account.guid
 
 
-async def test_another_idempotency_key_or_a_late_retry_is_a_replay(
+async def test_a_retry_with_another_idempotency_key_or_after_a_minute_is_a_replay(
     services: Services, clock: MovableClock, processor: Keyed, account: Account
 ) -> None:
     for wait, key in ((timedelta(), "other"), (timedelta(seconds=61), "same")):
@@ -113,22 +115,22 @@ async def test_another_idempotency_key_or_a_late_retry_is_a_replay(
             await authenticate(services, issued.access_token)
 
 
-async def test_a_wrong_processor_neither_spends_nor_spoils_a_code(
+async def test_another_processor_neither_redeems_a_code_nor_revokes_its_token(
     services: Services, client: Keyed, processor: Keyed, account: Account
 ) -> None:
-    stranger = await make_processor(services)
+    not_enabled = await make_processor(services)
     other = await make_processor(services, client)
     code = await make_code(services, account)
     with pytest.raises(InvalidGrant):
-        await exchange(services, stranger, code)
+        await exchange(services, not_enabled, code)
     issued = await exchange(services, processor, code)
-    for thief in (stranger, other):
+    for wrong_processor in (not_enabled, other):
         with pytest.raises(InvalidGrant):
-            await exchange(services, thief, code)
+            await exchange(services, wrong_processor, code)
     assert (await authenticate(services, issued.access_token)).account_guid == account.guid
 
 
-async def test_a_code_meant_for_one_processor_buys_another_nothing(
+async def test_a_code_for_one_processor_cannot_be_redeemed_by_another(
     services: Services, client: Keyed, processor: Keyed, account: Account
 ) -> None:
     other = await make_processor(services, client)
@@ -141,7 +143,7 @@ async def test_a_code_meant_for_one_processor_buys_another_nothing(
     assert await exchange(services, processor, code)
 
 
-async def test_a_wrong_key_is_refused_and_spends_nothing(
+async def test_a_wrong_key_is_refused_and_leaves_the_code_unredeemed(
     services: Services, client: Keyed, processor: Keyed, account: Account
 ) -> None:
     code = await make_code(services, account)
@@ -150,7 +152,7 @@ async def test_a_wrong_key_is_refused_and_spends_nothing(
         (processor.guid, other.api_key),
         (processor.guid, client.api_key),
         (processor.guid, "guess"),
-        ("PPR-nobody", processor.api_key),
+        ("PPR-unknown", processor.api_key),
         (client.guid, client.api_key),
     ):
         with pytest.raises(InvalidClient):
@@ -158,7 +160,7 @@ async def test_a_wrong_key_is_refused_and_spends_nothing(
     assert await exchange(services, processor, code)
 
 
-async def test_a_code_dies_with_its_ten_minutes_and_a_token_with_its_sixty_days(
+async def test_a_code_expires_after_ten_minutes_and_a_token_after_sixty_days(
     services: Services, clock: MovableClock, processor: Keyed, account: Account
 ) -> None:
     code, late = await make_code(services, account), await make_code(services, account)
@@ -174,7 +176,7 @@ async def test_a_code_dies_with_its_ten_minutes_and_a_token_with_its_sixty_days(
         await authenticate(services, issued.access_token)
 
 
-async def test_of_32_racers_exactly_one_gets_a_token(
+async def test_one_of_32_concurrent_exchanges_gets_a_token(
     services: Services, processor: Keyed, account: Account
 ) -> None:
     for _ in range(20):
@@ -190,16 +192,16 @@ async def test_of_32_racers_exactly_one_gets_a_token(
         assert await cursor.fetchone() == (20,)
 
 
-async def test_every_end_of_what_a_token_names_ends_the_token_at_once(
+async def test_deleting_or_disabling_an_object_in_its_scope_invalidates_a_token(
     services: Services, client: Keyed, processor: Keyed
 ) -> None:
-    async def ends(deed: str) -> None:
+    async def is_invalid_after(change: str) -> None:
         user = await make_user(services, client)
         account = await make_account(services, user)
         token = await make_token(services, account, processor)
         assert await authenticate(services, token)
         async with services.db.transaction() as connection:
-            match deed:
+            match change:
                 case "account":
                     await delete_account(connection, user.guid, account.guid)
                 case "member":
@@ -232,22 +234,24 @@ async def test_every_end_of_what_a_token_names_ends_the_token_at_once(
             (issued,) = await services.tokens.list(connection, client.guid, account_guid=account.guid)
         assert issued.active is False
 
-    for deed in ("account", "member", "user", "disabled user", "revoked", "processor"):
-        await ends(deed)
+    for change in ("account", "member", "user", "disabled user", "revoked", "processor"):
+        await is_invalid_after(change)
     async with services.db.transaction() as connection:
         await set_processor_disabled(connection, processor.guid, is_disabled=False)
-    await ends("client")
+    await is_invalid_after("client")
 
 
-async def test_a_code_of_a_client_that_did_not_enable_the_processor_buys_nothing(services: Services) -> None:
-    mine, theirs = await make_client(services), await make_client(services)
-    processor = await make_processor(services, mine)
-    account = await make_account(services, await make_user(services, theirs))
+async def test_a_processor_cannot_redeem_a_code_of_a_client_that_it_is_not_enabled_for(
+    services: Services,
+) -> None:
+    enabled_for, other = await make_client(services), await make_client(services)
+    processor = await make_processor(services, enabled_for)
+    account = await make_account(services, await make_user(services, other))
     with pytest.raises(InvalidGrant):
         await exchange(services, processor, await make_code(services, account))
 
 
-async def test_a_client_that_parts_with_a_processor_ends_its_tokens_and_its_right_to_codes_at_once(
+async def test_disabling_a_processor_for_a_client_invalidates_its_tokens_and_codes_until_it_is_enabled(
     services: Services, client: Keyed, processor: Keyed, account: Account
 ) -> None:
     token, code = await make_token(services, account, processor), await make_code(services, account)
@@ -267,47 +271,53 @@ async def test_a_client_that_parts_with_a_processor_ends_its_tokens_and_its_righ
     assert await exchange(services, processor, code)
 
 
-async def test_parting_with_a_processor_touches_no_other_client_and_no_other_processor(
+async def test_disabling_a_processor_for_a_client_affects_no_other_client_and_no_other_processor(
     services: Services, client: Keyed, account: Account
 ) -> None:
-    neighbour = await make_client(services)
-    elsewhere = await make_account(services, await make_user(services, neighbour))
-    left = await make_processor(services, client, neighbour)
-    stays = await make_processor(services, client)
-    tokens = [await make_token(services, elsewhere, left), await make_token(services, account, stays)]
-    codes = [(left, await make_code(services, elsewhere)), (stays, await make_code(services, account))]
+    other_client = await make_client(services)
+    other_account = await make_account(services, await make_user(services, other_client))
+    disabled = await make_processor(services, client, other_client)
+    enabled = await make_processor(services, client)
+    tokens = [
+        await make_token(services, other_account, disabled),
+        await make_token(services, account, enabled),
+    ]
+    codes = [
+        (disabled, await make_code(services, other_account)),
+        (enabled, await make_code(services, account)),
+    ]
     async with services.db.transaction() as connection:
-        await disable_processor(connection, client_guid=client.guid, processor_guid=left.guid)
+        await disable_processor(connection, client_guid=client.guid, processor_guid=disabled.guid)
     for token in tokens:
         assert await authenticate(services, token)
     for processor, code in codes:
         assert await exchange(services, processor, code)
 
 
-async def test_a_scope_that_is_not_wholly_the_clients_is_not_found(
+async def test_a_scope_with_an_object_of_another_client_or_user_is_not_found(
     services: Services, client: Keyed, account: Account
 ) -> None:
-    stranger = await make_client(services)
-    elsewhere = await make_account(services, await make_user(services, client))
-    foreign = [
-        (stranger, scope_of(account)),
+    other_client = await make_client(services)
+    other = await make_account(services, await make_user(services, client))
+    mixed_scopes = [
+        (other_client, scope_of(account)),
         (
             client,
-            Scope(account.user_guid, elsewhere.member_guid, account.guid, [ReadProtected(is_given=True)]),
+            Scope(account.user_guid, other.member_guid, account.guid, [ReadProtected(is_given=True)]),
         ),
         (
             client,
-            Scope(elsewhere.user_guid, account.member_guid, account.guid, [ReadProtected(is_given=True)]),
+            Scope(other.user_guid, account.member_guid, account.guid, [ReadProtected(is_given=True)]),
         ),
         (
             client,
-            Scope(account.user_guid, account.member_guid, elsewhere.guid, [ReadProtected(is_given=True)]),
+            Scope(account.user_guid, account.member_guid, other.guid, [ReadProtected(is_given=True)]),
         ),
     ]
-    for asker, scope in foreign:
+    for requested_by, scope in mixed_scopes:
         async with services.db.connection() as connection:
             with pytest.raises(NotFound):
-                await services.issuer.issue(connection, client_guid=asker.guid, scope=scope)
+                await services.issuer.issue(connection, client_guid=requested_by.guid, scope=scope)
 
 
 async def test_an_unverified_account_and_a_disabled_user_get_no_code(
@@ -324,27 +334,27 @@ async def test_an_unverified_account_and_a_disabled_user_get_no_code(
             await make_code(services, account)
 
 
-async def test_the_list_of_tokens_shows_first_characters_alone_and_only_the_clients_own(
+async def test_the_list_of_tokens_contains_only_first_characters_and_only_tokens_of_the_client(
     services: Services, client: Keyed, processor: Keyed, account: Account
 ) -> None:
     token = await make_token(services, account, processor)
-    stranger = await make_client(services)
+    other_client = await make_client(services)
     async with services.db.connection() as connection:
         (issued,) = await services.tokens.list(connection, client.guid)
-        assert await services.tokens.list(connection, stranger.guid) == []
+        assert await services.tokens.list(connection, other_client.guid) == []
         assert await services.tokens.list(connection, client.guid, account_guid="ACT-other") == []
     assert issued.active
     assert token.startswith(issued.first_characters)
     assert len(issued.first_characters) == 12
 
 
-async def test_a_client_cannot_revoke_anothers_token(
+async def test_a_client_cannot_revoke_a_token_of_another_client(
     services: Services, client: Keyed, processor: Keyed, account: Account
 ) -> None:
     token = await make_token(services, account, processor)
-    stranger = await make_client(services)
+    other_client = await make_client(services)
     async with services.db.connection() as connection:
         (issued,) = await services.tokens.list(connection, client.guid)
         with pytest.raises(NotFound):
-            await services.tokens.revoke(connection, client_guid=stranger.guid, token_guid=issued.guid)
+            await services.tokens.revoke(connection, client_guid=other_client.guid, token_guid=issued.guid)
     assert await authenticate(services, token)

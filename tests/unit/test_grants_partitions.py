@@ -1,4 +1,4 @@
-"""What expires lives in partitions that are made ahead and dropped whole."""
+"""Partitions of codes, tokens, links and sessions: created in advance, dropped after they expire."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ async def partitions(services: Services) -> set[str]:
         return {name for (name,) in await cursor.fetchall()}
 
 
-async def test_a_token_lies_in_the_partition_of_its_week_and_goes_with_it(
+async def test_a_token_is_stored_in_the_partition_of_its_week_and_dropped_with_it(
     services: Services, clock: MovableClock
 ) -> None:
     clock.advance(timedelta(days=3650))  # weeks no other test has used
@@ -41,7 +41,9 @@ async def test_a_token_lies_in_the_partition_of_its_week_and_goes_with_it(
         assert await cursor.fetchone() == (0,)
 
 
-async def test_preparing_twice_changes_nothing(services: Services, clock: MovableClock) -> None:
+async def test_creating_partitions_a_second_time_changes_nothing(
+    services: Services, clock: MovableClock
+) -> None:
     clock.advance(timedelta(days=7300))
     async with services.db.connection() as connection:
         await prepare_partitions(connection, clock.now(), services.settings)

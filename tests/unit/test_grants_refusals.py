@@ -1,4 +1,4 @@
-"""What a code, a key and a token do not do, one condition of the statements a test."""
+"""Refusals: each test violates one condition of the statements for codes, keys and tokens."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -35,7 +35,7 @@ async def exchange(services: Services, processor: Keyed, code: str, key: str | N
 
 async def authenticate(services: Services, issued: IssuedToken) -> LiveToken:
     async with services.db.connection() as connection:
-        presented = services.access.present(issued.access_token)
+        presented = services.access.parse_token(issued.access_token)
         return await services.access.authorize(connection, presented, ReadKind.BALANCES)
 
 
@@ -60,7 +60,7 @@ async def rotate(services: Services, owner: Keyed, overlap: timedelta) -> Keyed:
 # --- keys ------------------------------------------------------------------------------------------------
 
 
-async def test_a_processor_key_that_was_rotated_out_and_has_expired_buys_no_token(
+async def test_an_expired_processor_key_cannot_redeem_a_code(
     services: Services, clock: MovableClock, processor: Keyed, account: Account
 ) -> None:
     code = await make_code(services, account)
@@ -71,7 +71,7 @@ async def test_a_processor_key_that_was_rotated_out_and_has_expired_buys_no_toke
     assert await exchange(services, fresh, code)
 
 
-async def test_a_processor_key_buys_tokens_until_its_overlap_ends(
+async def test_a_rotated_processor_key_redeems_codes_until_its_overlap_ends(
     services: Services, clock: MovableClock, processor: Keyed, account: Account
 ) -> None:
     code = await make_code(services, account)
@@ -83,7 +83,7 @@ async def test_a_processor_key_buys_tokens_until_its_overlap_ends(
 # --- codes -----------------------------------------------------------------------------------------------
 
 
-async def test_an_unverified_account_gets_no_code_beside_a_verified_account_of_the_same_user(
+async def test_an_unverified_account_gets_no_code_even_if_the_user_has_a_verified_one(
     services: Services, user: User
 ) -> None:
     assert await make_code(services, await make_account(services, user))
@@ -102,7 +102,7 @@ async def set_user_disabled(services: Services, user: User, *, is_disabled: bool
     ("disabled", "error"),
     [("processor", InvalidClient), ("client", InvalidGrant), ("user", InvalidGrant)],
 )
-async def test_whoever_is_disabled_redeems_nothing_and_the_code_stays_unspent(
+async def test_while_the_processor_client_or_user_is_disabled_a_code_is_refused_and_stays_unredeemed(
     services: Services,
     user: User,
     processor: Keyed,
@@ -130,7 +130,7 @@ async def test_whoever_is_disabled_redeems_nothing_and_the_code_stays_unspent(
     ).account_guid == account.guid
 
 
-async def test_disabling_one_client_stops_no_exchange_of_another(
+async def test_disabling_a_client_stops_no_exchange_of_another_client(
     services: Services, processor: Keyed, account: Account
 ) -> None:
     other = await make_client(services)
@@ -146,7 +146,7 @@ async def test_disabling_one_client_stops_no_exchange_of_another(
 # --- a code that is presented again ----------------------------------------------------------------------
 
 
-async def test_on_code_reuse_reject_leaves_the_first_token_alive(
+async def test_with_on_code_reuse_reject_a_replay_leaves_the_token_valid(
     settings: Settings, clock: MovableClock, services: Services, processor: Keyed, account: Account
 ) -> None:
     async with build(replace(settings, on_code_reuse="reject"), clock) as lenient:
@@ -159,7 +159,7 @@ async def test_on_code_reuse_reject_leaves_the_first_token_alive(
     assert (await token_of(services, account)).revoked_at is None
 
 
-async def test_a_retry_under_an_idempotency_key_never_gives_a_revoked_token(
+async def test_a_retry_with_an_idempotency_key_never_returns_a_revoked_token(
     services: Services, processor: Keyed, account: Account
 ) -> None:
     code = await make_code(services, account)
@@ -171,7 +171,7 @@ async def test_a_retry_under_an_idempotency_key_never_gives_a_revoked_token(
         await authenticate(services, issued)
 
 
-async def test_a_retry_under_an_idempotency_key_never_gives_a_token_of_a_disabled_user(
+async def test_a_retry_with_an_idempotency_key_never_returns_a_token_of_a_disabled_user(
     services: Services, user: User, processor: Keyed, account: Account
 ) -> None:
     code = await make_code(services, account)
@@ -181,7 +181,7 @@ async def test_a_retry_under_an_idempotency_key_never_gives_a_token_of_a_disable
         await exchange(services, processor, code, "retry-1")
 
 
-async def test_without_an_idempotency_key_nothing_is_a_retry_of_an_exchange_that_had_one(
+async def test_a_retry_without_the_idempotency_key_of_the_first_exchange_is_a_replay(
     services: Services, clock: MovableClock, processor: Keyed, account: Account
 ) -> None:
     code = await make_code(services, account)
@@ -196,7 +196,7 @@ async def test_without_an_idempotency_key_nothing_is_a_retry_of_an_exchange_that
 # --- revoked and expired tokens --------------------------------------------------------------------------
 
 
-async def test_a_second_revocation_keeps_the_first_instant_and_reason(
+async def test_a_second_revocation_keeps_the_time_and_reason_of_the_first(
     services: Services, clock: MovableClock, processor: Keyed, account: Account
 ) -> None:
     code = await make_code(services, account)
@@ -212,7 +212,7 @@ async def test_a_second_revocation_keeps_the_first_instant_and_reason(
     assert (again.revoked_at, again.revoked_because) == (first.revoked_at, first.revoked_because)
 
 
-async def test_revoking_what_a_replay_revoked_keeps_the_replay_s_instant_and_reason(
+async def test_revoking_after_a_replay_keeps_the_time_and_reason_of_the_replay(
     services: Services, clock: MovableClock, processor: Keyed, account: Account
 ) -> None:
     code = await make_code(services, account)

@@ -1,4 +1,4 @@
-"""Scope strings, as MX and its users write them."""
+"""Scope strings."""
 
 import pytest
 from hypothesis import given
@@ -11,16 +11,16 @@ USER, MEMBER, ACCOUNT = "user-guid:USR-1", "member-guid:MBR-1", "account-guid:AC
 
 
 @given(st.permutations([USER, MEMBER, ACCOUNT, "read-protected"]))
-def test_the_order_of_atoms_says_nothing(atoms: list[str]) -> None:
+def test_the_order_of_atoms_has_no_meaning(atoms: list[str]) -> None:
     assert parse_scope(" ".join(atoms)) == parse_scope(f"{USER} {MEMBER} {ACCOUNT} read-protected")
 
 
-def test_a_scope_reads_back_as_it_was_written() -> None:
+def test_a_parsed_scope_is_formatted_as_the_same_text() -> None:
     for text in (f"{USER} {MEMBER} {ACCOUNT} read-protected", f"{USER} {MEMBER} {ACCOUNT}"):
         assert str(parse_scope(text)) == text
 
 
-def test_write_protected_is_accepted_and_opens_nothing() -> None:
+def test_write_protected_is_accepted_and_has_no_effect() -> None:
     assert parse_scope(f"{USER} {MEMBER} {ACCOUNT} write-protected").stored() == {"reads_protected": False}
 
 
@@ -40,6 +40,6 @@ def test_write_protected_is_accepted_and_opens_nothing() -> None:
         f"{USER} {MEMBER} {ACCOUNT} " + "read-protected " * 100,
     ],
 )
-def test_a_scope_that_is_short_foreign_or_contradictory_is_refused(text: str | None) -> None:
+def test_a_scope_with_a_missing_unknown_or_contradictory_atom_is_refused(text: str | None) -> None:
     with pytest.raises(InvalidScope):
         parse_scope(text)

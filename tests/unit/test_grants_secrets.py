@@ -1,4 +1,4 @@
-"""The mint: what a secret looks like, and what is recognised as one."""
+"""Secrets: their format, and what is parsed as one."""
 
 import string
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ periods = st.integers(0, 62**3 - 1)
 
 
 @given(kinds, periods)
-def test_what_is_minted_is_recognised_with_its_period_and_hash(kind: Kind, period: int) -> None:
+def test_a_generated_secret_is_parsed_to_its_period_and_hash(kind: Kind, period: int) -> None:
     generated = generate(kind, KEY, period=period)
     presented = parse_secret(kind, generated.text, KEY)
     assert presented is not None
@@ -24,12 +24,12 @@ def test_what_is_minted_is_recognised_with_its_period_and_hash(kind: Kind, perio
 
 
 @given(kinds, kinds)
-def test_a_secret_of_one_kind_is_never_taken_for_another(made: Kind, asked: Kind) -> None:
+def test_a_secret_is_parsed_only_as_its_own_kind(made: Kind, asked: Kind) -> None:
     assert (parse_secret(asked, generate(made, KEY).text, KEY) is not None) == (made is asked)
 
 
 @given(st.data())
-def test_changing_any_one_character_is_noticed_without_a_database(data: st.DataObject) -> None:
+def test_a_secret_with_one_changed_character_is_refused_without_a_query(data: st.DataObject) -> None:
     text = generate(Kind.TOKEN, KEY, period=7).text
     place = data.draw(st.integers(0, len(text) - 1))
     other = data.draw(st.characters(codec="ascii").filter(lambda character: character != text[place]))
@@ -37,7 +37,7 @@ def test_changing_any_one_character_is_noticed_without_a_database(data: st.DataO
 
 
 @given(st.text())
-def test_garbage_is_not_recognised(text: str) -> None:
+def test_text_that_is_not_a_secret_is_refused(text: str) -> None:
     assert parse_secret(Kind.TOKEN, text, KEY) is None
 
 
@@ -57,7 +57,7 @@ def test_the_same_text_hashes_differently_under_another_key_and_as_another_kind(
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_a_secret_carries_256_random_bits(kind: Kind) -> None:
+def test_a_secret_has_256_random_bits(kind: Kind) -> None:
     """Each bit is set in some of 200 secrets and not in others; by chance that fails once in 2 ** 191 runs."""
     alphabet = string.digits + string.ascii_uppercase + string.ascii_lowercase
     numbers = [
@@ -71,18 +71,18 @@ def test_a_secret_carries_256_random_bits(kind: Kind) -> None:
 
 
 @given(st.sampled_from(Kind), st.integers(0, 55), st.characters(min_codepoint=128))
-def test_a_secret_that_is_not_ascii_is_refused_as_any_other(kind: Kind, place: int, character: str) -> None:
+def test_a_secret_that_is_not_ascii_is_refused(kind: Kind, place: int, character: str) -> None:
     text = generate(kind, KEY).text
     assert parse_secret(kind, text[:place] + character + text[place + 1 :], KEY) is None
 
 
-def test_a_repr_shows_the_kind_and_nothing_more() -> None:
+def test_a_repr_contains_only_the_kind() -> None:
     generated = generate(Kind.CODE, KEY)
     assert generated.text[5:] not in repr(generated)
 
 
 @pytest.mark.parametrize("second", [-1, 0, 1])
-def test_a_partition_begins_exactly_with_its_day_and_week(second: int) -> None:
+def test_a_partition_begins_at_the_start_of_its_day_or_week(second: int) -> None:
     midnight = datetime(2026, 11, 26, tzinfo=UTC)  # a Thursday, when weeks since 1970 begin
     moment = midnight + timedelta(seconds=second)
     assert day_of(moment) == day_of(midnight) - (second < 0)

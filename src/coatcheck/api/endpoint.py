@@ -53,9 +53,10 @@ async def _handle(services: Services, route: Route, version: Version, request: R
     body = await read_body(request, MAX_BODY_BYTES)
     authorization = request.headers.getlist("authorization")
     presented = credentials = client = None
+    # Before a connection is taken from the pool: malformed credentials must not use one.
     match route.caller:
         case Caller.TOKEN:
-            presented = services.access.present(bearer(authorization, request.scope["query_string"]))
+            presented = services.access.parse_token(bearer(authorization, request.scope["query_string"]))
         case Caller.PROCESSOR | Caller.CLIENT:
             credentials = basic(authorization, KEYS[route.caller])
     open_: Callable[[], AbstractAsyncContextManager[Connection]] = (

@@ -1,14 +1,16 @@
-"""The only way by which a token reads anything.
+"""Reads with an access token. No other module reads data for a token.
 
 One statement authenticates the token, enforces its restrictions, reads, and writes the disclosure:
 
     reader    the live token, and which restriction refuses this kind of read          (grants)
     admitted  the same row, if none does; restrictions that count, count here          (grants)
-    page      the rows below `admitted`                                                (vault, model)
+    page      the rows of the account in `admitted`                                    (vault, model)
     disclosed one disclosure, with the number of rows in `page`                        (vault)
 
-An answered read writes exactly one disclosure, also where the page is empty: the reader learned that it is. A refused
-read writes none.
+A read that is answered writes exactly one disclosure, even for an empty page: the reader learns that there are no
+rows. A read that is refused writes none.
+
+No other statement refers to `disclosed`. PostgreSQL executes a CTE that modifies data exactly once all the same.
 """
 
 from collections.abc import Sequence
@@ -41,7 +43,7 @@ FIRST_PAGE = PageRequest()
 ADMITTED_USER = "(SELECT user_guid FROM admitted)"
 ADMITTED_ACCOUNT = "(SELECT account_guid FROM admitted)"
 BALANCES_AND_NUMBERS = "BALANCES_AND_ACCOUNT_NUMBERS"
-"""What the disclosure names where a payment account is read with its full numbers."""
+"""The kind of data in the disclosure when a payment account is read with its full numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,36 +63,37 @@ class PaymentAccount:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A read of a token."""
+    """A statement that reads with a token."""
 
     sql: str
     records: tuple[type, ...]
-    """What a row of it has after the token and the verdict."""
+    """The records in each row, after `LiveToken` and `_Outcome`."""
     parameters: Parameters = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class _Verdict:
+class _Outcome:
     refused_by: int | None
     """Index of the restriction that refuses the read."""
     total: int
 
 
-def _reader(kind: ReadKind, restrictions: Restrictions, *, also: str = "") -> str:
+def _reader(kind: ReadKind, restrictions: Restrictions, *, more_columns: str = "") -> str:
     """The CTE `reader`: the live token, and the index of the first restriction that does not permit the read.
 
-    `also` adds columns, as SQL over `token`.
+    `more_columns` is SQL over `token` that begins with a comma.
     """
     conditions = [(number, each.permits(kind)) for number, each in enumerate(restrictions)]
-    # IS NOT TRUE: a condition that is NULL refuses.
+    # IS NOT TRUE instead of NOT: a condition that is NULL must refuse the read.
     cases = "".join(
         f" WHEN ({condition}) IS NOT TRUE THEN {number}" for number, condition in conditions if condition
     )
     refused_by = f"CASE{cases} END" if cases else "NULL::integer"
     stored = "".join(f", token.{column}" for each in restrictions for column in each.columns)
     return f"""reader AS (
-        SELECT {columns(LiveToken, "token.")}{stored}{also}, {refused_by} AS refused_by
+        SELECT {columns(LiveToken, "token.")}{stored}{more_columns}, {refused_by} AS refused_by
         FROM live_token token
+        -- The week is the partition key: without it the search visits every partition.
         WHERE token.expires_week = %(expires_week)s AND token.token_hash = %(token_hash)s
           AND token.expires_at > %(now)s
     )"""
@@ -117,7 +120,7 @@ def _refused_by(restrictions: Restrictions) -> str:
     return f"coalesce(r.refused_by, CASE{''.join(steps)} END)" if steps else "r.refused_by"
 
 
-def _below_admitted(kind: ReadKind, restrictions: Restrictions) -> str:
+def _readable_rows(kind: ReadKind, restrictions: Restrictions) -> str:
     """A condition over `n`: the row belongs to the account of `admitted`, and no restriction hides it."""
     narrowed = (condition for each in restrictions if (condition := each.narrows(kind)))
     return " AND ".join(
@@ -138,7 +141,8 @@ def _disclosed(what: str, count: str) -> str:
 def page_statement(
     kind: ReadKind, rows: PagedRows[Any], restrictions: Restrictions, *, unless: str = "false"
 ) -> Statement:
-    """Reads a page of rows below `admitted` and discloses it."""
+    """Reads a page of rows of the account in `admitted` and discloses it."""
+    # The LEFT JOIN gives one row for an empty page and for a refused read: the caller needs the token and the outcome.
     return Statement(
         f"""WITH {_reader(kind, restrictions)}, {_admitted(restrictions, unless=unless)},
             page AS ({rows.page}),
@@ -154,32 +158,33 @@ def page_statement(
 
 def numbers_statement(restrictions: Restrictions = RESTRICTIONS) -> Statement:
     """Reads a page of the full account numbers."""
-    rows = number_rows(_below_admitted(ReadKind.NUMBERS, restrictions))
+    rows = number_rows(_readable_rows(ReadKind.NUMBERS, restrictions))
     return page_statement(ReadKind.NUMBERS, rows, restrictions)
 
 
 def owners_statement(restrictions: Restrictions = RESTRICTIONS) -> Statement:
     """Reads a page of the owners."""
     return page_statement(
-        ReadKind.OWNERS, owner_rows(_below_admitted(ReadKind.OWNERS, restrictions)), restrictions
+        ReadKind.OWNERS, owner_rows(_readable_rows(ReadKind.OWNERS, restrictions)), restrictions
     )
 
 
 def transactions_statement(wanted: TransactionFilter, restrictions: Restrictions = RESTRICTIONS) -> Statement:
     """Reads a page of the transactions; none for a processor that reads owners in their place."""
-    rows = transaction_rows(_below_admitted(ReadKind.TRANSACTIONS, restrictions), wanted)
+    rows = transaction_rows(_readable_rows(ReadKind.TRANSACTIONS, restrictions), wanted)
     return page_statement(ReadKind.TRANSACTIONS, rows, restrictions, unless="owners_at_transactions")
 
 
 def payment_account_statement(restrictions: Restrictions = RESTRICTIONS) -> Statement:
     """Reads the account with its balances, and its first numbers if every restriction permits numbers too."""
     permitted = [f"({each})" for kind in restrictions if (each := kind.permits(ReadKind.NUMBERS))]
+    # IS TRUE: a condition that is NULL must not read the numbers.
     reads_numbers = f", ({' AND '.join(permitted) or 'true'}) IS TRUE AS reads_numbers"
-    where = _below_admitted(ReadKind.NUMBERS, restrictions)
+    where = _readable_rows(ReadKind.NUMBERS, restrictions)
     numbers = number_rows(f"{where} AND (SELECT reads_numbers FROM admitted)")
     what = f"CASE WHEN EXISTS (SELECT FROM page) THEN '{BALANCES_AND_NUMBERS}' ELSE '{ReadKind.BALANCES}' END"
     return Statement(
-        f"""WITH {_reader(ReadKind.BALANCES, restrictions, also=reads_numbers)}, {_admitted(restrictions)},
+        f"""WITH {_reader(ReadKind.BALANCES, restrictions, more_columns=reads_numbers)}, {_admitted(restrictions)},
             account_row AS ({account_row(f"user_guid = {ADMITTED_USER} AND guid = {ADMITTED_ACCOUNT}")}),
             page AS ({numbers.page}),
             disclosed AS ({_disclosed(what, "1")})
@@ -202,7 +207,7 @@ def authorize_statement(kind: ReadKind, restrictions: Restrictions = RESTRICTION
 class Access:
     """Authorises and performs the reads of tokens.
 
-    Every method but `present` raises `InvalidToken` for a token that is unknown, expired or revoked, or that names
+    Every method but `parse_token` raises `InvalidToken` for a token that is unknown, expired or revoked, or that names
     something deleted or disabled; and the `refusal` of the first restriction that does not permit the read.
     """
 
@@ -217,8 +222,8 @@ class Access:
         self._owners = owners_statement(restrictions)
         self._payment_account = payment_account_statement(restrictions)
 
-    def present(self, secret: str) -> PresentedSecret:
-        """The hash of a presented token. It does not query the database.
+    def parse_token(self, secret: str) -> PresentedSecret:
+        """The hash of a token that a caller presents. It does not query the database.
 
         Raises:
             InvalidToken: the text cannot be an access token.
@@ -231,14 +236,14 @@ class Access:
     async def authorize(
         self, connection: Connection, presented: PresentedSecret, kind: ReadKind
     ) -> LiveToken:
-        """The token, if it may read this kind of data. It reads none, so nothing is counted or disclosed.
+        """The token, if it may read this kind of data. It reads no data, so nothing is counted or disclosed.
 
-        For commands that a token may give, such as starting a balance check.
+        For requests that start something, such as a balance check.
         """
-        token, verdict, _ = await self._read(
+        token, outcome, _ = await self._read(
             connection, presented, authorize_statement(kind, self._restrictions), FIRST_PAGE
         )
-        self._check(verdict)
+        self._raise_if_refused(outcome)
         return token
 
     async def numbers(
@@ -249,10 +254,10 @@ class Access:
         Raises:
             SealBroken: a row was altered or moved.
         """
-        token, verdict, rows = await self._read(connection, presented, self._numbers, page)
-        self._check(verdict)
-        numbers = self._vault.open_numbers(token.user_guid, _present(rows))
-        return Disclosed(numbers, verdict.total, page, token)
+        token, outcome, rows = await self._read(connection, presented, self._numbers, page)
+        self._raise_if_refused(outcome)
+        numbers = self._vault.open_numbers(token.user_guid, _records_of(rows))
+        return Disclosed(numbers, outcome.total, page, token)
 
     async def owners(
         self, connection: Connection, presented: PresentedSecret, page: PageRequest = FIRST_PAGE
@@ -262,10 +267,10 @@ class Access:
         Raises:
             SealBroken: a row was altered or moved.
         """
-        token, verdict, rows = await self._read(connection, presented, self._owners, page)
-        self._check(verdict)
-        owners = self._vault.open_owners(token.user_guid, _present(rows))
-        return Disclosed(owners, verdict.total, page, token)
+        token, outcome, rows = await self._read(connection, presented, self._owners, page)
+        self._raise_if_refused(outcome)
+        owners = self._vault.open_owners(token.user_guid, _records_of(rows))
+        return Disclosed(owners, outcome.total, page, token)
 
     async def transactions(
         self,
@@ -279,11 +284,12 @@ class Access:
         None for a processor that is registered to read owners in their place: nothing was read or disclosed.
         """
         statement = transactions_statement(wanted, self._restrictions)
-        token, verdict, rows = await self._read(connection, presented, statement, page)
+        token, outcome, rows = await self._read(connection, presented, statement, page)
+        # Before the check: this processor reads owners instead, and that read has its own restrictions.
         if token.owners_at_transactions:
             return None
-        self._check(verdict)
-        return Disclosed(_present(rows), verdict.total, page, token)
+        self._raise_if_refused(outcome)
+        return Disclosed(_records_of(rows), outcome.total, page, token)
 
     async def payment_account(self, connection: Connection, presented: PresentedSecret) -> PaymentAccount:
         """The account with its balances, and its first full numbers if the token may read numbers.
@@ -293,21 +299,21 @@ class Access:
         Raises:
             SealBroken: the numbers were altered or moved.
         """
-        token, verdict, rows = await self._read(
+        token, outcome, rows = await self._read(
             connection, presented, self._payment_account, PageRequest(size=1)
         )
-        self._check(verdict)
+        self._raise_if_refused(outcome)
         account = rows[0][0]
-        numbers = self._vault.open_numbers(token.user_guid, _present([row[1:] for row in rows]))
+        numbers = self._vault.open_numbers(token.user_guid, _records_of([row[1:] for row in rows]))
         return PaymentAccount(account, numbers[0] if numbers else None)
 
     async def _read(
         self, connection: Connection, presented: PresentedSecret, statement: Statement, page: PageRequest
-    ) -> tuple[LiveToken, _Verdict, Sequence[tuple[Any, ...]]]:
-        """The token, the verdict, and each row's `records`."""
+    ) -> tuple[LiveToken, _Outcome, Sequence[tuple[Any, ...]]]:
+        """The token, the outcome, and each row's `records`."""
         rows = await fetch_joined(
             connection,
-            (LiveToken, _Verdict, *statement.records),
+            (LiveToken, _Outcome, *statement.records),
             statement.sql,
             {
                 "expires_week": presented.period,
@@ -318,16 +324,17 @@ class Access:
                 **statement.parameters,
             },
         )
+        # Unknown, expired and revoked tokens all give no row, so that the caller cannot tell them apart.
         if not rows:
             raise InvalidToken
-        token, verdict, *_ = rows[0]
-        return token, verdict, [row[2:] for row in rows]
+        token, outcome, *_ = rows[0]
+        return token, outcome, [row[2:] for row in rows]
 
-    def _check(self, verdict: _Verdict) -> None:
-        if verdict.refused_by is not None:
-            raise self._restrictions[verdict.refused_by].refusal
+    def _raise_if_refused(self, outcome: _Outcome) -> None:
+        if outcome.refused_by is not None:
+            raise self._restrictions[outcome.refused_by].refusal
 
 
-def _present(rows: Sequence[tuple[Any, ...]]) -> Sequence[Any]:
-    """The only record of each row. An empty page gives one row of nothing but the token."""
+def _records_of(rows: Sequence[tuple[Any, ...]]) -> Sequence[Any]:
+    """The only record of each row. For an empty page, the one row has the token and a record of NULLs."""
     return [record for (record,) in rows if record.guid is not None]

@@ -66,7 +66,7 @@ class ApiKeys:
     async def rotate(
         self, connection: Connection, owner_guid: str, *, overlap: timedelta | None = None
     ) -> Rotated:
-        """A new key. The newest previous key stays valid for `overlap`, no longer than before; older ones end now.
+        """A new key. The newest previous key stays valid for `overlap` at most; older keys expire now.
 
         Args:
             connection: the caller's transaction. Concurrent rotations of an owner run one after the other.
@@ -75,6 +75,7 @@ class ApiKeys:
         """
         now = self._clock.now()
         old_expires_at = now + (self._settings.key_overlap if overlap is None else overlap)
+        # Row locks are not enough: two rotations at once would each miss the key that the other inserts.
         await run(
             connection,
             "SELECT pg_advisory_xact_lock(hashtextextended(%(owner_guid)s, 0))",
@@ -82,6 +83,7 @@ class ApiKeys:
         )
         await run(
             connection,
+            # A key without an expiry ranks before every key that an earlier rotation already limited.
             """WITH ranked AS (
                    SELECT key_hash, row_number() OVER (ORDER BY expires_at IS NOT NULL, created_at DESC) AS rank
                    FROM api_key k WHERE owner_guid = %(owner_guid)s AND (expires_at IS NULL OR expires_at > %(now)s)

@@ -3,10 +3,10 @@
     code --redeem, once--> token
          `-- again by the same processor, same Idempotency-Key, within a minute --> the same token
          `-- again by the same processor otherwise --> refused, and the token is revoked (RFC 6749 4.1.2)
-         `-- by anyone else --> refused, nothing changes
+         `-- by any other processor --> refused, nothing changes
 
-One conditional statement redeems: of 300 concurrent exchanges of a code that were read first and marked afterwards,
-all 300 got a token; with this statement exactly one does.
+One conditional statement redeems the code. Reading the code first and marking it afterwards is a race: in a test, 300
+concurrent exchanges of one code got 300 tokens. With this statement exactly one exchange gets a token.
 """
 
 from dataclasses import dataclass, field
@@ -26,15 +26,17 @@ from coatcheck.ids import new
 
 RETRY_WINDOW = timedelta(seconds=60)
 """How long a retry with the same Idempotency-Key gets the same token again."""
-SHOWN_CHARACTERS = 12
-"""Of a token in its client's list: the prefix, the week and 5 of its 43 random characters."""
+LISTED_CHARACTERS = 12
+"""How much of a token its client's list contains: the prefix, the week and 5 of the 43 random characters."""
 
 STORED = ", ".join(COLUMNS)
+# For `least`, which ignores NULL: a restriction without an expiry does not shorten the token's life.
 EXPIRES_AT = ", ".join(["%(expires_at)s", *(each.expires for each in RESTRICTIONS if each.expires)])
 
 # The conditions are part of the UPDATE, so that of many concurrent exchanges exactly one finds the code unredeemed
-# (RFC 6749 4.1.2, ASVS 10.4.2 and 15.4.2). It checks the processor's key too: a wrong key, or a processor that the
-# client did not enable or that the code is not for, leaves the code unredeemed.
+# (RFC 6749 4.1.2, ASVS 10.4.2 and 15.4.2). It checks the processor's key too: a wrong key, or a processor that is not
+# enabled for the client or that the code is not for, leaves the code unredeemed. The LEFT JOIN at the end distinguishes
+# the two refusals: no row is a wrong key (401), a row without a scope is a code that cannot be redeemed (400).
 REDEEM = f"""
 WITH redeemer AS (
     SELECT p.guid
@@ -55,7 +57,7 @@ WITH redeemer AS (
                   WHERE cp.client_guid = code.client_guid AND cp.processor_guid = p.guid)
     RETURNING code.client_guid, code.user_guid, code.member_guid, code.account_guid, code.scope,
               least({EXPIRES_AT}) AS token_expires_at, {", ".join(f"code.{name}" for name in COLUMNS)}
-), bought AS (
+), issued AS (
     INSERT INTO access_token (expires_week, token_hash, guid, client_guid, processor_guid, user_guid, member_guid,
                               account_guid, scope, first_characters, created_at, expires_at, {STORED})
     SELECT %(token_week)s, %(token_hash)s, %(token_guid)s, client_guid, %(processor_guid)s, user_guid,
@@ -63,13 +65,14 @@ WITH redeemer AS (
     FROM redeemed
     RETURNING client_guid, guid AS subject
 ), audited AS (
-    {insert_from("bought")}
+    {insert_from("issued")}
 )
 SELECT p.guid AS processor_guid, r.scope, r.token_expires_at FROM redeemer p LEFT JOIN redeemed r ON true
 """
 
-# Only the processor that redeemed a code can end its token by presenting the code again. A retry with the
-# Idempotency-Key of the first exchange is no replay. `reason` explains the refusal to the operator.
+# Only the processor that redeemed a code can revoke its token by presenting the code again. Otherwise a processor that
+# learns another's used code could revoke the token. A retry with the Idempotency-Key of the first exchange is not a
+# replay. `reason` explains the refusal to the operator. `one_row` has no columns: an unknown code gives a row too.
 REPLAY = f"""
 WITH code AS (
     SELECT * FROM authorization_code WHERE expires_day = %(code_day)s AND code_hash = %(code_hash)s
@@ -89,13 +92,13 @@ WITH code AS (
     {insert_from("revoked")}
 )
 SELECT r.sealed_reply, r.scope, r.expires_at, code.client_guid, code.account_guid, {REASON} AS reason
-FROM (SELECT) AS always LEFT JOIN code ON true LEFT JOIN retried r ON true
+FROM (SELECT) AS one_row LEFT JOIN code ON true LEFT JOIN retried r ON true
 """
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """The answer to an exchange. The token is not stored and not shown again."""
+    """The answer to an exchange. Only the token's hash is stored, so the token cannot be returned again."""
 
     access_token: str = field(repr=False)
     scope: str
@@ -157,9 +160,9 @@ class CodeExchange:
         code: str,
         idempotency_key: str | None = None,
     ) -> IssuedToken:
-        """Exchanges a code for a token that lives for `token_ttl`, or shorter if its scope says so.
+        """Exchanges a code for a token that is valid for `token_ttl`, or for less if a restriction limits it.
 
-        The caller cannot tell why a code is refused; the log and the audit log say it.
+        The error does not say why a code is refused. The log and the audit log do.
 
         Raises:
             InvalidClient: the processor does not exist or is disabled, or the key is not its key. The code stays
@@ -172,7 +175,7 @@ class CodeExchange:
             raise InvalidClient
         presented = parse_secret(Kind.CODE, code, self._hash_key)
         exchange = _Exchange(processor_guid, code, presented, hash_of(idempotency_key, self._hash_key))
-        return await self._redeem(connection, exchange, key) or await self._repeat(connection, exchange)
+        return await self._redeem(connection, exchange, key) or await self._retry(connection, exchange)
 
     async def _redeem(
         self, connection: Connection, exchange: _Exchange, key: PresentedSecret
@@ -192,7 +195,7 @@ class CodeExchange:
                 "token_week": token.period,
                 "token_hash": token.hash,
                 "token_guid": new("TKN"),
-                "first_characters": token.text[:SHOWN_CHARACTERS],
+                "first_characters": token.text[:LISTED_CHARACTERS],
                 "expires_at": expires_at,
                 "sealed_reply": seal_token(exchange.code, token.text) if exchange.idempotency_hash else None,
                 **self._journal.draft(actor=exchange.processor_guid, action="token.issued"),
@@ -204,8 +207,13 @@ class CodeExchange:
             return None
         return IssuedToken(token.text, redeemed.scope, redeemed.token_expires_at)
 
-    async def _repeat(self, connection: Connection, exchange: _Exchange) -> IssuedToken:
-        """The same token again for a retry. Anything else is refused."""
+    async def _retry(self, connection: Connection, exchange: _Exchange) -> IssuedToken:
+        """The token of the first exchange, if this is a retry of it.
+
+        Raises:
+            InvalidGrant: it is not. If this processor redeemed the code before, `on_code_reuse` decides whether its
+                token is revoked.
+        """
         now = self._clock.now()
         found = await fetch_one(
             connection,
@@ -219,7 +227,7 @@ class CodeExchange:
                 **self._journal.draft(actor=exchange.processor_guid, action="token.revoked"),
             },
         )
-        assert found is not None, "the statement always gives a row"
+        assert found is not None, "the statement always returns a row"
         if found.sealed_reply is not None:
             return IssuedToken(open_token(exchange.code, found.sealed_reply), found.scope, found.expires_at)
         reason = RefusalReason(found.reason) if exchange.presented else RefusalReason.MALFORMED

@@ -9,7 +9,7 @@ PURPOSE = "exchange reply"
 
 
 def seal_token(code: str, token: str) -> bytes:
-    """The token as it is stored beside its redeemed code."""
+    """The token as it is stored with its redeemed code."""
     return seal(derive_key(code, PURPOSE), token.encode(), context(PURPOSE))
 
 
@@ -23,5 +23,5 @@ def open_token(code: str, sealed: bytes) -> str:
 
 
 def hash_of(idempotency_key: str | None, hash_key: bytes) -> bytes | None:
-    """What is stored of an Idempotency-Key."""
+    """The hash of an Idempotency-Key, which is stored instead of the key."""
     return None if idempotency_key is None else keyed_hash(hash_key, "idempotency", idempotency_key)

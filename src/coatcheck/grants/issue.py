@@ -1,4 +1,4 @@
-"""Issuing codes: a client asks for a code for one account, to hand it to a processor."""
+"""Issuing codes: a client requests a code for one account and gives it to a processor."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from coatcheck.grants.secrets import Kind, day_of, generate
 from coatcheck.vault.vault import has_numbers
 
 ISSUE = f"""
-WITH named AS (
+WITH requested AS (
     SELECT u.is_disabled, {has_numbers("a")} AS is_verified
     FROM end_user u
     JOIN account a ON a.user_guid = u.guid AND a.guid = %(account_guid)s AND a.member_guid = %(member_guid)s
@@ -24,17 +24,17 @@ WITH named AS (
                                     scope, processor_guid, created_at, expires_at, {", ".join(COLUMNS)})
     SELECT %(expires_day)s, %(code_hash)s, %(client_guid)s, %(user_guid)s, %(member_guid)s, %(account_guid)s,
            %(scope)s, %(processor_guid)s, %(now)s, %(expires_at)s, {", ".join(f"%({name})s" for name in COLUMNS)}
-    FROM named WHERE is_verified AND NOT is_disabled
+    FROM requested WHERE is_verified AND NOT is_disabled
     RETURNING client_guid, account_guid AS subject
 ), audited AS (
     {insert_from("issued")}
 )
-SELECT is_disabled, is_verified FROM named
+SELECT is_disabled, is_verified FROM requested
 """
 
 
 @dataclass(frozen=True, slots=True)
-class _Named:
+class _Requested:
     is_disabled: bool
     is_verified: bool
 
@@ -51,25 +51,26 @@ class CodeIssuer:
     async def issue(
         self, connection: Connection, *, client_guid: str, scope: Scope, processor_guid: str | None = None
     ) -> str:
-        """A code that lives for `code_ttl` and can be exchanged once. One statement issues it.
+        """A code that is valid for `code_ttl` and can be exchanged once. One statement issues it.
 
         Args:
             connection: may be in autocommit mode.
-            client_guid: who asks. Everything in the scope must belong to this client.
+            client_guid: the client that requests the code. Every object in the scope must belong to it.
             scope: what the token will read.
             processor_guid: the only processor that may redeem the code. None: every one enabled for the client.
 
         Raises:
-            NotFound: an object of the scope does not exist, is another client's, or is not below the one before it.
+            NotFound: an object in the scope does not exist, belongs to another client, or does not belong to the
+                object before it.
             NotVerified: the vault has no numbers of the account.
             UserDisabled: the client disabled the user.
         """
         now = self._clock.now()
         expires_at = now + self._settings.code_ttl
         code = generate(Kind.CODE, self._hash_key, period=day_of(expires_at))
-        named = await fetch_one(
+        requested = await fetch_one(
             connection,
-            _Named,
+            _Requested,
             ISSUE,
             {
                 "client_guid": client_guid,
@@ -86,10 +87,12 @@ class CodeIssuer:
                 **self._journal.draft(actor=client_guid, action="code.issued"),
             },
         )
-        if named is None:
-            raise NotFound("An object that the scope names does not exist or is not below the one before it.")
-        if named.is_disabled:
+        if requested is None:
+            raise NotFound(
+                "An object in the scope does not exist or does not belong to the object before it."
+            )
+        if requested.is_disabled:
             raise UserDisabled
-        if not named.is_verified:
+        if not requested.is_verified:
             raise NotVerified
         return code.text

@@ -1,4 +1,4 @@
-"""Links that open once: to the widget for an end user, and back from the authorization page of a bank."""
+"""One-time links: to the widget for an end user, and back from the authorization page of a bank."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -42,7 +42,7 @@ class Links:
         user_guid: str,
         member_guid: str | None = None,
     ) -> tuple[Link, str]:
-        """A new link and its secret, which lives for `link_ttl`."""
+        """A new link and its secret, which is valid for `link_ttl`."""
         now = self._clock.now()
         expires_at = now + self._settings.link_ttl
         secret = generate(Kind.LINK, self._hash_key, period=day_of(expires_at))
@@ -68,7 +68,7 @@ class Links:
         return link, secret.text
 
     async def open(self, connection: Connection, kind: LinkKind, secret: str) -> Link:
-        """Opens a link, in one conditional statement.
+        """Opens a link. One statement checks and marks it, so that concurrent requests cannot open it twice.
 
         Raises:
             NotFound: the link is unknown, expired, or has been opened before.

@@ -1,4 +1,4 @@
-"""Partitions by time of expiry: created in advance, and dropped whole some time after everything in them expired.
+"""Partitions by time of expiry: created in advance, and dropped when everything in them has long expired.
 
 Dropping a week of ten million tokens takes under a second. Deleting them takes minutes and leaves the space unused.
 """
@@ -13,7 +13,7 @@ from coatcheck.db.partitions import ensure_list_partition
 from coatcheck.grants.secrets import day_of, week_of
 
 RETENTION = timedelta(days=30)
-"""How long an expired code, token, link or session stays: for replays, lists and audits."""
+"""How long an expired code, token, link or session is kept, for the detection of replays, for lists and for audits."""
 AHEAD = timedelta(days=14)
 
 DAILY = ("authorization_code", "link", "widget_session")
@@ -37,6 +37,7 @@ async def drop_partitions(connection: Connection, now: datetime) -> list[str]:
            FROM pg_inherits
            JOIN pg_class parent ON parent.oid = inhparent
            JOIN pg_class child ON child.oid = inhrelid
+           -- The default partition has no number.
            WHERE parent.relname = ANY (%(tables)s) AND child.relname ~ '_[0-9]+$'""",
         {"tables": list(oldest)},
     )

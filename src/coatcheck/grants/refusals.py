@@ -1,4 +1,7 @@
-"""Why a code was refused: for the operator and for the code's client, never for the caller."""
+"""Why a code was refused: for the operator and for the code's client.
+
+The caller does not learn the reason: it could test which codes exist and which were redeemed.
+"""
 
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -8,8 +11,8 @@ from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection
 
-MOST_PER_PERIOD = 10
-"""Refusals of one processor that one server process records in a period. The log has every one."""
+MAX_PER_PERIOD = 10
+"""Refusals of one processor that one server process records in a period. The log contains all of them."""
 PERIOD = timedelta(minutes=1)
 
 
@@ -52,10 +55,10 @@ REASON = f"""
 
 
 class Refusals:
-    """Records refused exchanges in the audit log, at most `MOST_PER_PERIOD` of a processor in each `PERIOD`.
+    """Records refused exchanges in the audit log, at most `MAX_PER_PERIOD` of a processor in each `PERIOD`.
 
-    A processor that repeats a refused exchange in a loop fills the log otherwise. The count is kept by each process:
-    two servers record twice as many.
+    Without the limit, a processor that repeats a refused exchange in a loop would fill the log. Each process counts
+    for itself: two servers record twice as many.
     """
 
     def __init__(self, clock: Clock, journal: Journal) -> None:
@@ -76,7 +79,7 @@ class Refusals:
         """Records a refusal in the log of the code's client, or of the operator if the code is unknown.
 
         Args:
-            connection: the caller's.
+            connection: the caller's connection.
             processor_guid: who presented the code; it is authenticated.
             reason: the condition that failed.
             client_guid: whose code it is, if it is known.
@@ -100,4 +103,4 @@ class Refusals:
         if now - self._since >= PERIOD:
             self._since, self._counts = now, {}
         self._counts[processor_guid] = self._counts.get(processor_guid, 0) + 1
-        return self._counts[processor_guid] > MOST_PER_PERIOD
+        return self._counts[processor_guid] > MAX_PER_PERIOD

@@ -17,7 +17,7 @@ from coatcheck.errors import InsufficientScope, InvalidScope, Refusal
 
 
 class ReadKind(StrEnum):
-    """A kind of data that a token reads. Its value is what the disclosure names."""
+    """A kind of data that a token reads. Its value is stored in the disclosure."""
 
     NUMBERS = "ACCOUNT_NUMBERS"
     OWNERS = "ACCOUNT_OWNERS"

@@ -25,7 +25,7 @@ class Scope:
     member_guid: str
     account_guid: str
     restrictions: Sequence[Restriction]
-    """Those that are not given take the value that `parse` gives them for a scope without their atoms."""
+    """A restriction that is not in the list has the value that its `parse` returns for a scope without its atom."""
 
     def __str__(self) -> str:
         guids = f"user-guid:{self.user_guid} member-guid:{self.member_guid} account-guid:{self.account_guid}"
@@ -65,6 +65,7 @@ def parse_scope(text: str | None) -> Scope:
 
 
 def _only(found: Mapping[str, Sequence[str]], name: str) -> str:
+    """The value of an atom, which may be repeated with the same value."""
     value, *others = set(found[name])
     if others:
         raise InvalidScope(f"The scope has more than one {name}.")

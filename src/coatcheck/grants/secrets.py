@@ -35,7 +35,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GeneratedSecret:
-    """A new secret. `text` is shown once and not stored."""
+    """A new secret. `text` is returned to the caller once and not stored."""
 
     text: str
     hash: bytes

@@ -40,7 +40,7 @@ class Tokens:
         member_guid: str | None = None,
         account_guid: str | None = None,
     ) -> Sequence[TokenRow]:
-        """The client's tokens, newest first, with those that no longer work. Every guid given narrows the list."""
+        """The client's tokens, newest first, including expired and revoked ones. Each given guid is a filter."""
         return await fetch_all(
             connection,
             TokenRow,
@@ -55,7 +55,7 @@ class Tokens:
         )
 
     async def revoke(self, connection: Connection, *, client_guid: str, token_guid: str) -> None:
-        """Revokes one of the client's tokens at once. Revoking it again keeps the first instant.
+        """Revokes one of the client's tokens at once. A second revocation keeps the time and reason of the first.
 
         Raises:
             NotFound: the client has no such token.

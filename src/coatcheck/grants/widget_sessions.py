@@ -15,12 +15,12 @@ from coatcheck.grants.links import Link
 from coatcheck.grants.secrets import Kind, day_of, generate, parse_secret
 from coatcheck.ids import new
 
-IDLE = timedelta(minutes=30)
+IDLE_TIMEOUT = timedelta(minutes=30)
 """After this time without a request, a session expires."""
-LIFE = timedelta(hours=2)
+MAX_AGE = timedelta(hours=2)
 """After this time, every session expires."""
-STEP = timedelta(minutes=1)
-"""How often a session is extended at most: a waiting page sends a request every second."""
+EXTENSION_INTERVAL = timedelta(minutes=1)
+"""A session is extended at most this often: a page that waits sends a request every second."""
 
 LIVE = """widget_session s
           JOIN client c ON c.guid = s.client_guid AND NOT c.is_disabled
@@ -57,7 +57,7 @@ class WidgetSessions:
             InvalidToken: the link's user or client is deleted or disabled.
         """
         now = self._clock.now()
-        expires_at = now + LIFE
+        expires_at = now + MAX_AGE
         secret = generate(Kind.WIDGET_SESSION, self._hash_key, period=day_of(expires_at))
         await run(
             connection,
@@ -74,7 +74,7 @@ class WidgetSessions:
                 "options": options,
                 "locale": locale,
                 "now": now,
-                "idle_at": now + IDLE,
+                "idle_at": now + IDLE_TIMEOUT,
                 "expires_at": expires_at,
             },
         )
@@ -100,12 +100,12 @@ class WidgetSessions:
         )
         if session is None:
             raise InvalidToken
-        if session.idle_at < now + IDLE - STEP:
+        if session.idle_at < now + IDLE_TIMEOUT - EXTENSION_INTERVAL:
             await run(
                 connection,
                 """UPDATE widget_session SET idle_at = %(idle_at)s
                    WHERE expires_day = %(day)s AND session_hash = %(hash)s""",
-                {**key, "idle_at": now + IDLE},
+                {**key, "idle_at": now + IDLE_TIMEOUT},
             )
         return session
 
