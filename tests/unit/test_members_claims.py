@@ -363,7 +363,7 @@ async def plan_of_a_claim(services, connection):
             )
     await connection.execute("UPDATE member_job SET state = 'queued', claims = 0 WHERE state = 'running'")
     cursor = await connection.execute(
-        "SELECT name FROM pg_prepared_statements WHERE statement LIKE '%WITH RECURSIVE line%'"
+        "SELECT name FROM pg_prepared_statements WHERE statement LIKE '%WITH RECURSIVE queue%'"
     )
     (name,) = await cursor.fetchone()
     async with connection.transaction(force_rollback=True):

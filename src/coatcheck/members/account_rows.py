@@ -1,4 +1,4 @@
-"""Statements that write accounts, and what belongs to them, one by one. `ingest` writes what a connector reads."""
+"""SQL statements that change, delete and merge single accounts. `ingest` writes what a connector reads."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -78,18 +78,19 @@ async def merge_accounts(
     Raises:
         NotFound: one of the accounts was deleted or merged meanwhile.
     """
-    every = (kept, *others)
+    accounts = (kept, *others)
+    # Members before accounts, each ordered by guid: two simultaneous merges cannot deadlock.
     for table, guids in (
-        ("member", [each.member_guid for each in every]),
-        ("account", [each.guid for each in every]),
+        ("member", [each.member_guid for each in accounts]),
+        ("account", [each.guid for each in accounts]),
     ):
-        locked = await run(
+        locked_count = await run(
             connection,
             f"""SELECT FROM {table} WHERE user_guid = %(user_guid)s AND guid = ANY (%(guids)s)
                 ORDER BY guid FOR UPDATE""",
             {"user_guid": kept.user_guid, "guids": guids},
         )
-        if locked < len(set(guids)):
+        if locked_count < len(set(guids)):
             raise NotFound
     return [guid for other in others for guid in await _merge_account(connection, kept, other, now)]
 

@@ -16,7 +16,7 @@ async def store_credentials(
 ) -> None:
     """Seals the credentials, by field name, in place of those the member had.
 
-    The connector's state is deleted with the old credentials: it may be the refresh token that they bought.
+    The connector's state is deleted with the old credentials: it may be a refresh token that was issued for them.
     """
     await vault.delete(connection, owner_guid=user_guid, record_guid=member_guid)
     await vault.store_secret(
@@ -47,6 +47,7 @@ def login_hash(
 
     All OAuth logins have the same hash: a user has one OAuth member at an institution.
     """
+    # OAuth has no login before the sign-in, so the hash cannot contain one.
     login = None
     if not institution.supports_oauth:
         login = credentials.get(login_field(institution), "").casefold()

@@ -1,7 +1,7 @@
 """Writes what a run read: accounts, transactions and statements as rows; numbers, owners and PDFs into the vault.
 
-Everything is matched by the institution's own ids, so that a second run of the same finds its rows and keeps their
-guids. Thousands of rows go in one statement, as JSON that PostgreSQL spreads over the columns.
+Rows are matched by the institution's ids, so that a repeated run updates the existing rows and keeps their guids. One
+statement writes thousands of rows: they are passed as a JSON array.
 """
 
 import json
@@ -30,8 +30,8 @@ from coatcheck.model.categories import categorize
 from coatcheck.model.transactions import STORED
 from coatcheck.vault.vault import AccountNumbers, AccountOwner, SecretKind, Vault
 
-NOT_SPENT = frozenset({"Transfer", "Investments", "Income"})
-"""Top-level categories whose debits are no expenses."""
+NON_EXPENSES = frozenset({"Transfer", "Investments", "Income"})
+"""Top-level categories whose debits are not expenses."""
 
 
 def _names(record: type) -> frozenset[str]:
@@ -39,22 +39,22 @@ def _names(record: type) -> frozenset[str]:
 
 
 KEY = ("user_guid", "guid")
-ACCOUNT_FACTS = (*sorted(_names(BankAccount) - {"id", "account_number_mask", "is_business"}),)
-"""What a run may change about an account. The client owns the rest: metadata, is_hidden, is_business."""
+OVERWRITTEN_ACCOUNT_COLUMNS = (*sorted(_names(BankAccount) - {"id", "account_number_mask", "is_business"}),)
+"""The columns of an existing account that a run overwrites. The client sets metadata, is_hidden and is_business."""
 ACCOUNT_COLUMNS = (
-    *KEY, "client_guid", "member_guid", "id", *ACCOUNT_FACTS,
+    *KEY, "client_guid", "member_guid", "id", *OVERWRITTEN_ACCOUNT_COLUMNS,
     "account_number", "day_payment_is_due", "is_business", "created_at", "updated_at",
 )  # fmt: skip
-TRANSACTION_FACTS = tuple(
+OVERWRITTEN_TRANSACTION_COLUMNS = tuple(
     name
     for name in STORED
     if name
     not in {*KEY, "member_guid", "account_guid", "id", "description", "metadata", "created_at", "updated_at"}
 )
 TRANSACTION_COLUMNS = tuple(name for name in STORED if name != "metadata")
-SAME_IN_TRANSACTION = tuple(name for name in STORED if name in _names(BankTransaction))
-NUMBERS = tuple(sorted(_names(BankNumbers) & _names(AccountNumbers)))
-OWNER = tuple(sorted(_names(BankOwner) & _names(AccountOwner)))
+COPIED_TRANSACTION_FIELDS = tuple(name for name in STORED if name in _names(BankTransaction))
+NUMBER_FIELDS = tuple(sorted(_names(BankNumbers) & _names(AccountNumbers)))
+OWNER_FIELDS = tuple(sorted(_names(BankOwner) & _names(AccountOwner)))
 
 
 def _overwrite(names: Iterable[str]) -> str:
@@ -65,21 +65,21 @@ PUT_ACCOUNTS = f"""
 INSERT INTO account ({", ".join(ACCOUNT_COLUMNS)})
 SELECT {", ".join(ACCOUNT_COLUMNS)} FROM json_populate_recordset(NULL::account, %(rows)s::json)
 ON CONFLICT (user_guid, member_guid, id) DO UPDATE
-SET {_overwrite((*ACCOUNT_FACTS, "account_number", "day_payment_is_due", "updated_at"))}
+SET {_overwrite((*OVERWRITTEN_ACCOUNT_COLUMNS, "account_number", "day_payment_is_due", "updated_at"))}
 RETURNING id, guid"""
 
 # A description that the user changed is kept until the institution's own text changes.
-# A row is new if no transaction ever replaced a version of it: then its xmax is 0.
+# The WHERE clause keeps `updated_at` of unchanged rows. `xmax` is 0 only for a row that was inserted, not updated.
 PUT_TRANSACTIONS = f"""
 WITH written AS (
     INSERT INTO transaction AS t ({", ".join(TRANSACTION_COLUMNS)})
     SELECT {", ".join(TRANSACTION_COLUMNS)} FROM json_populate_recordset(NULL::transaction, %(rows)s::json)
     ON CONFLICT (user_guid, account_guid, id) DO UPDATE
-    SET {_overwrite((*TRANSACTION_FACTS, "updated_at"))},
+    SET {_overwrite((*OVERWRITTEN_TRANSACTION_COLUMNS, "updated_at"))},
         description = CASE WHEN t.original_description IS DISTINCT FROM excluded.original_description
                            THEN excluded.description ELSE t.description END
-    WHERE ({", ".join(f"t.{name}" for name in TRANSACTION_FACTS)})
-          IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in TRANSACTION_FACTS)})
+    WHERE ({", ".join(f"t.{name}" for name in OVERWRITTEN_TRANSACTION_COLUMNS)})
+          IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in OVERWRITTEN_TRANSACTION_COLUMNS)})
     RETURNING t.xmax = 0 AS is_new
 )
 SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM written"""
@@ -88,7 +88,7 @@ SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM w
 @dataclass(frozen=True, slots=True)
 class IngestResult:
     numbered_account_guids: Sequence[str]
-    """Accounts that payment numbers were read for."""
+    """The accounts for which the run read account numbers."""
     transactions_created_count: int
     transactions_updated_count: int
     statements_created_count: int
@@ -102,9 +102,9 @@ class Ingester:
     async def save(
         self, connection: Connection, job: MemberJob, finished: Finished, data: CollectedData, now: datetime
     ) -> IngestResult:
-        """Writes it all in the caller's transaction, which has locked the member and ended the job.
+        """Writes the data in the caller's transaction, which has locked the member and ended the job.
 
-        Rows of accounts that the client merged into others are left out.
+        Rows of accounts that the client merged into other accounts are ignored.
         """
         merged = await merged_ids(connection, job.user_guid, job.member_guid)
         guids = await _save_accounts(
@@ -153,20 +153,22 @@ class Ingester:
         data: CollectedData,
         now: datetime,
     ) -> tuple[int, int]:
-        """How many are new, and how many of the old changed; the others keep their `updated_at`."""
+        """Returns the numbers of created and updated transactions."""
         created = updated = 0
         pending: list[tuple[str, str]] = []
         for batch in data.transaction_batches():
-            # One statement may touch a row once only, so of two with the same id the last counts.
-            once = {
+            # ON CONFLICT DO UPDATE cannot change a row twice, so the last of two rows with the same id is kept.
+            rows = {
                 (each.account_id, each.id): self._transaction(job, guids[each.account_id], each, now)
                 for each in batch
                 if each.account_id in guids
             }
-            cursor = await connection.execute(PUT_TRANSACTIONS, {"rows": _to_json(list(once.values()))})
-            row = await cursor.fetchone()
-            created, updated = (created + row[0], updated + row[1]) if row else (created, updated)
-            pending += [(guids[each[0]], each[1]) for each, row in once.items() if row["status"] == "PENDING"]
+            cursor = await connection.execute(PUT_TRANSACTIONS, {"rows": _to_json(list(rows.values()))})
+            counts = await cursor.fetchone()
+            created, updated = (created + counts[0], updated + counts[1]) if counts else (created, updated)
+            pending += [
+                (guids[account], id) for (account, id), row in rows.items() if row["status"] == "PENDING"
+            ]
         removed = [(guids[account], id) for account, id in data.removed_transactions if account in guids]
         await _delete_transactions(connection, job, removed)
         if job.wants_transactions and finished.lists_all_transactions:
@@ -174,12 +176,12 @@ class Ingester:
         return created, updated
 
     def _transaction(
-        self, job: MemberJob, account_guid: str, given: BankTransaction, now: datetime
+        self, job: MemberJob, account_guid: str, bank_transaction: BankTransaction, now: datetime
     ) -> dict[str, Any]:
-        category, top_level = categorize(given.category)
-        merchant = self._merchants.get(given.merchant or "")
+        category, top_level = categorize(bank_transaction.category)
+        merchant = self._merchants.get(bank_transaction.merchant or "")
         return {
-            **{name: getattr(given, name) for name in SAME_IN_TRANSACTION},
+            **{name: getattr(bank_transaction, name) for name in COPIED_TRANSACTION_FIELDS},
             "user_guid": job.user_guid,
             "guid": ids.new("TRN"),
             "member_guid": job.member_guid,
@@ -190,7 +192,7 @@ class Ingester:
             "top_level_category_guid": top_level.guid,
             "merchant_guid": merchant and merchant.guid,
             "merchant_location_guid": merchant and merchant.location_guid,
-            "is_expense": given.type == "DEBIT" and top_level.name not in NOT_SPENT,
+            "is_expense": bank_transaction.type == "DEBIT" and top_level.name not in NON_EXPENSES,
             "created_at": now,
             "updated_at": now,
         }
@@ -200,12 +202,12 @@ class Ingester:
         connection: Connection,
         job: MemberJob,
         guids: Mapping[str, str],
-        given: Sequence[BankStatement],
+        bank_statements: Sequence[BankStatement],
         now: datetime,
     ) -> int:
-        """How many are new. One whose PDF is the same is left as it is."""
+        """Returns the number of created statements. A statement with an unchanged PDF is not written."""
         created = 0
-        for each in given:
+        for each in bank_statements:
             if each.account_id not in guids:
                 continue
             cursor = await connection.execute(
@@ -242,11 +244,11 @@ class Ingester:
 
 
 async def _save_accounts(
-    connection: Connection, job: MemberJob, given: Sequence[BankAccount], now: datetime
+    connection: Connection, job: MemberJob, bank_accounts: Sequence[BankAccount], now: datetime
 ) -> Mapping[str, str]:
-    """The accounts' guids by the institution's ids."""
+    """Returns the guids of the accounts, by the institution's ids."""
     cursor = await connection.execute(
-        PUT_ACCOUNTS, {"rows": _to_json([_account(job, each, now) for each in given])}
+        PUT_ACCOUNTS, {"rows": _to_json([_account(job, each, now) for each in bank_accounts])}
     )
     return dict(await cursor.fetchall())
 
@@ -254,7 +256,7 @@ async def _save_accounts(
 async def _close_missing_accounts(
     connection: Connection, job: MemberJob, guids: Mapping[str, str], now: datetime
 ) -> None:
-    """Closes the member's accounts that the institution no longer lists; nothing is deleted."""
+    """Marks the accounts that the institution no longer lists as closed. They are not deleted."""
     await run(
         connection,
         """UPDATE account SET is_closed = true, updated_at = %(now)s
@@ -267,16 +269,16 @@ async def _close_missing_accounts(
 async def _delete_transactions(
     connection: Connection, job: MemberJob, removed: Sequence[tuple[str, str]]
 ) -> None:
-    """Deletes what the institution withdrew, by account guid and id."""
+    """Deletes the transactions that the institution removed, by account guid and id."""
     if removed:
         await run(
             connection,
             """DELETE FROM transaction t
-               USING unnest(%(of)s::text[], %(ids)s::text[]) AS removed (account_guid, id)
+               USING unnest(%(account_guids)s::text[], %(ids)s::text[]) AS removed (account_guid, id)
                WHERE t.user_guid = %(user_guid)s AND t.account_guid = removed.account_guid AND t.id = removed.id""",
             {
                 "user_guid": job.user_guid,
-                "of": [account_guid for account_guid, _ in removed],
+                "account_guids": [account_guid for account_guid, _ in removed],
                 "ids": [id for _, id in removed],
             },
         )
@@ -291,39 +293,44 @@ async def _delete_unlisted_pending(
         """DELETE FROM transaction t
            WHERE t.user_guid = %(user_guid)s AND t.account_guid = ANY (%(account_guids)s)
              AND t.status = 'PENDING'
-             AND NOT EXISTS (SELECT FROM unnest(%(of)s::text[], %(ids)s::text[]) AS kept (account_guid, id)
-                             WHERE kept.account_guid = t.account_guid AND kept.id = t.id)""",
+             AND NOT EXISTS (
+                   SELECT FROM unnest(%(pending_of)s::text[], %(pending_ids)s::text[]) AS listed (account_guid, id)
+                   WHERE listed.account_guid = t.account_guid AND listed.id = t.id)""",
         {
             "user_guid": job.user_guid,
             "account_guids": list(guids.values()),
-            "of": [account_guid for account_guid, _ in pending],
-            "ids": [id for _, id in pending],
+            "pending_of": [account_guid for account_guid, _ in pending],
+            "pending_ids": [id for _, id in pending],
         },
     )
 
 
-def _account(job: MemberJob, given: BankAccount, now: datetime) -> dict[str, Any]:
+def _account(job: MemberJob, bank_account: BankAccount, now: datetime) -> dict[str, Any]:
     return {
-        **{name: getattr(given, name) for name in ACCOUNT_FACTS},
+        **{name: getattr(bank_account, name) for name in OVERWRITTEN_ACCOUNT_COLUMNS},
         "user_guid": job.user_guid,
         "guid": ids.new("ACT"),
         "client_guid": job.client_guid,
         "member_guid": job.member_guid,
-        "id": given.id,
-        "account_number": given.account_number_mask,
-        "day_payment_is_due": given.payment_due_at and given.payment_due_at.day,
-        "is_business": given.is_business,
+        "id": bank_account.id,
+        "account_number": bank_account.account_number_mask,
+        "day_payment_is_due": bank_account.payment_due_at and bank_account.payment_due_at.day,
+        "is_business": bank_account.is_business,
         "created_at": now,
         "updated_at": now,
     }
 
 
-def _numbers(account_guid: str, given: BankNumbers) -> AccountNumbers:
-    return AccountNumbers(account_guid=account_guid, **{name: getattr(given, name) for name in NUMBERS})
+def _numbers(account_guid: str, bank_numbers: BankNumbers) -> AccountNumbers:
+    return AccountNumbers(
+        account_guid=account_guid, **{name: getattr(bank_numbers, name) for name in NUMBER_FIELDS}
+    )
 
 
-def _owner(account_guid: str, given: BankOwner) -> AccountOwner:
-    return AccountOwner(account_guid=account_guid, **{name: getattr(given, name) for name in OWNER})
+def _owner(account_guid: str, bank_owner: BankOwner) -> AccountOwner:
+    return AccountOwner(
+        account_guid=account_guid, **{name: getattr(bank_owner, name) for name in OWNER_FIELDS}
+    )
 
 
 def _to_json(rows: Sequence[Mapping[str, Any]]) -> str:

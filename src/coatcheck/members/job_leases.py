@@ -6,7 +6,7 @@
        `<-----------------resume-------------'
 
 A claim gives the job a new attempt number and a lease that its worker renews. When the lease has ended, another
-worker claims the job under the next attempt number. Whoever finishes a job must still hold the newest attempt. Locks
+worker claims the job under the next attempt number. Only the worker with the newest attempt can finish the job. Locks
 are taken in one order everywhere: user, member, job.
 """
 
@@ -18,43 +18,45 @@ from coatcheck.db.database import Connection, columns, fetch_all, run
 from coatcheck.members.records import JobKey, JobResult, MemberJob
 
 CLAIMING = 4_102
-"""Advisory lock: one claim at a time makes the counts of running jobs exact."""
+"""The key of an advisory lock. Claims run one at a time, so that the counts of running jobs are exact."""
 
 CLAIM = f"""
-WITH RECURSIVE line AS (
-    -- Each pair of institution and client that has queued jobs, found by one index look-up for each.
+WITH RECURSIVE queue AS (
+    -- Each pair of institution and client that has queued jobs. The recursion makes one index look-up for each pair;
+    -- DISTINCT would read every queued job.
     (SELECT institution_code, client_guid FROM member_job WHERE state = 'queued'
      ORDER BY institution_code, client_guid LIMIT 1)
     UNION ALL
-    SELECT next_line.institution_code, next_line.client_guid
-    FROM line CROSS JOIN LATERAL (
+    SELECT next_queue.institution_code, next_queue.client_guid
+    FROM queue CROSS JOIN LATERAL (
         SELECT institution_code, client_guid FROM member_job
-        WHERE state = 'queued' AND (institution_code, client_guid) > (line.institution_code, line.client_guid)
-        ORDER BY institution_code, client_guid LIMIT 1) AS next_line
+        WHERE state = 'queued' AND (institution_code, client_guid) > (queue.institution_code, queue.client_guid)
+        ORDER BY institution_code, client_guid LIMIT 1) AS next_queue
 ),
 occupied AS (
+    -- A running job whose lease has ended takes no slot, because its worker has probably died.
     SELECT institution_code, count(*) AS jobs FROM member_job
     WHERE state = 'running' AND lease_until >= %(now)s GROUP BY institution_code
 ),
-open_line AS (
+open_queue AS (
     SELECT institution_code, client_guid, coalesce(turn.number, 0) AS turn,
            max(coalesce(turn.number, 0)) OVER (PARTITION BY client_guid) AS client_turn,
            %(max_at_institution)s::bigint - coalesce(occupied.jobs, 0) AS free
-    FROM line
+    FROM queue
     LEFT JOIN occupied USING (institution_code)
     LEFT JOIN job_turn AS turn USING (institution_code, client_guid)
 ),
 next_job AS (
-    -- The first jobs of each line; the round counts them.
-    SELECT j.user_guid, j.guid, j.is_background, j.round, open_line.*
-    FROM open_line CROSS JOIN LATERAL (
+    -- The oldest jobs of each queue. `round` is the position of a job in its queue.
+    SELECT j.user_guid, j.guid, j.is_background, j.round, open_queue.*
+    FROM open_queue CROSS JOIN LATERAL (
         SELECT user_guid, guid, is_background,
                row_number() OVER (PARTITION BY is_background ORDER BY created_at, guid) AS round
         FROM member_job
-        WHERE state = 'queued' AND institution_code = open_line.institution_code
-          AND client_guid = open_line.client_guid
-        ORDER BY is_background, created_at, guid LIMIT least(open_line.free, %(limit)s::bigint)) AS j
-    WHERE open_line.free > 0
+        WHERE state = 'queued' AND institution_code = open_queue.institution_code
+          AND client_guid = open_queue.client_guid
+        ORDER BY is_background, created_at, guid LIMIT least(open_queue.free, %(limit)s::bigint)) AS j
+    WHERE open_queue.free > 0
 ),
 at_institution AS (
     SELECT *, row_number() OVER (PARTITION BY institution_code ORDER BY is_background, round, turn, guid) AS slot
@@ -69,6 +71,7 @@ chosen AS (
     JOIN (SELECT user_guid, guid FROM of_client
           ORDER BY is_background, client_round, client_turn, guid LIMIT %(limit)s::bigint) AS first
       USING (user_guid, guid)
+    -- Checked again, because a job can be cancelled after the snapshot was taken. A locked row delays no claim.
     WHERE j.state = 'queued'
     FOR UPDATE OF j SKIP LOCKED
 ),
@@ -79,10 +82,10 @@ claimed AS (
     FROM chosen WHERE j.user_guid = chosen.user_guid AND j.guid = chosen.guid
     RETURNING {columns(MemberJob, "j.")}
 ),
-turned AS (
+recorded_turn AS (
     INSERT INTO job_turn (institution_code, client_guid, number)
     SELECT institution_code, client_guid, nextval('job_turn_number')
-    FROM (SELECT DISTINCT institution_code, client_guid FROM claimed) AS line
+    FROM (SELECT DISTINCT institution_code, client_guid FROM claimed) AS queue
     ON CONFLICT (institution_code, client_guid) DO UPDATE SET number = excluded.number
 )
 SELECT {columns(MemberJob)} FROM claimed ORDER BY is_background, guid"""
@@ -99,21 +102,21 @@ async def claim(
 ) -> Sequence[MemberJob]:
     """Claims queued jobs, and running ones whose lease has ended.
 
-    Jobs that a person waits for come before background ones. Within each, clients take turns at an institution,
-    and institutions' free slots go to the clients in turn. The cost grows with the number of pairs of institution
-    and client that have queued jobs, and not with the number of jobs.
+    Jobs that a user waits for come before background jobs. In each of the two groups, clients take turns at an
+    institution, and the free slots of all institutions go to the clients in turn. The cost grows with the number
+    of pairs of institution and client that have queued jobs, and not with the number of jobs.
 
     Args:
-        connection: a transaction that holds nothing else; claims run one at a time, so that no institution gets
-            more jobs than it may.
+        connection: a transaction without other locks. It waits for an advisory lock, because claims run one at a
+            time.
         now: the current time.
-        lease: how long the jobs are ours unless renewed.
+        lease: how long the worker holds the jobs without a renewal.
         limit: how many jobs are claimed at most.
         max_claims: a job that was claimed as often as this is not claimed again (see `exhausted`).
         max_at_institution: how many jobs of an institution run at once, over all workers.
     """
-    # A worker that is frozen inside this transaction must not keep the others from claiming. A plan that was made
-    # while the table was small must not scan it when it has grown.
+    # The timeout releases the advisory lock if this worker freezes inside the transaction. Sequential scans are
+    # disabled because prepared plans are kept: one made for a small table would scan the table after it has grown.
     await run(
         connection,
         """SELECT set_config('idle_in_transaction_session_timeout', '5s', true),
@@ -139,7 +142,7 @@ async def claim(
 
 
 async def renew(connection: Connection, job: MemberJob, until: datetime) -> bool:
-    """Extends the lease; False when the worker no longer holds it."""
+    """Extends the lease. Returns False if the worker no longer holds it."""
     return bool(
         await run(
             connection,
@@ -152,7 +155,10 @@ async def renew(connection: Connection, job: MemberJob, until: datetime) -> bool
 
 
 async def release(connection: Connection, job: MemberJob) -> bool:
-    """Queues the job again, without counting the claim; False when the worker no longer holds it."""
+    """Queues the job again. Returns False if the worker no longer holds the lease.
+
+    The claim is not counted, so that restarts of workers do not use up the attempts of a job.
+    """
     return bool(
         await run(
             connection,
@@ -165,54 +171,55 @@ async def release(connection: Connection, job: MemberJob) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class JobLease:
-    """What must be true of a job (`j` in the SQL) for its result to be saved."""
+class JobCondition:
+    """An SQL condition on a job, `j`. A result is saved only if it holds when the job is updated."""
 
-    condition: str
+    sql: str
     values: Mapping[str, object]
 
 
-def held_by(job: MemberJob) -> JobLease:
-    """The worker that claimed the job still holds it."""
-    return JobLease("j.attempt = %(attempt)s AND j.state = 'running'", {"attempt": job.attempt})
+def held_by(job: MemberJob) -> JobCondition:
+    """The worker that claimed the job still holds its lease."""
+    return JobCondition("j.attempt = %(attempt)s AND j.state = 'running'", {"attempt": job.attempt})
 
 
-def exhausted(now: datetime, max_claims: int) -> JobLease:
+def exhausted(now: datetime, max_claims: int) -> JobCondition:
     """The job was claimed as often as it may be, and its last lease has ended."""
-    return JobLease(
+    return JobCondition(
         "j.state = 'running' AND j.lease_until < %(now)s AND j.claims >= %(max_claims)s",
         {"now": now, "max_claims": max_claims},
     )
 
 
-def unanswered(now: datetime) -> JobLease:
+def unanswered(now: datetime) -> JobCondition:
     """The job's questions were not answered in time."""
-    return JobLease("j.state = 'waiting' AND j.waits_until < %(now)s", {"now": now})
+    return JobCondition("j.state = 'waiting' AND j.waits_until < %(now)s", {"now": now})
 
 
-LIVE = JobLease("j.state <> 'ended'", {})
+LIVE = JobCondition("j.state <> 'ended'", {})
+"""The job is queued, running or waiting."""
 
 
-async def find_all(connection: Connection, job_lease: JobLease) -> Sequence[MemberJob]:
-    """Jobs that meet the condition, 500 at most."""
+async def find_all(connection: Connection, condition: JobCondition) -> Sequence[MemberJob]:
+    """The jobs that meet the condition, at most 500."""
     return await fetch_all(
         connection,
         MemberJob,
-        f"SELECT {columns(MemberJob)} FROM member_job j WHERE {job_lease.condition} LIMIT 500",
-        job_lease.values,
+        f"SELECT {columns(MemberJob)} FROM member_job j WHERE {condition.sql} LIMIT 500",
+        condition.values,
     )
 
 
 async def finish(
-    connection: Connection, job: JobKey | MemberJob, job_result: JobResult, job_lease: JobLease
+    connection: Connection, job: JobKey | MemberJob, job_result: JobResult, condition: JobCondition
 ) -> bool:
-    """Ends the job, or lets it wait for answers, if the condition holds. False: it does not; save nothing.
+    """Ends the job, or lets it wait for answers. Returns False if the condition does not hold: save nothing.
 
     Args:
-        connection: the transaction that saves everything else; it has locked the member.
+        connection: the transaction that saves the result. It has locked the member.
         job: the job.
         job_result: the new values of its row.
-        job_lease: what must be true of it.
+        condition: what must be true of the job.
     """
     return bool(
         await run(
@@ -224,7 +231,7 @@ async def finish(
                     has_processed_accounts = %(has_processed_accounts)s,
                     has_processed_account_numbers = %(has_processed_account_numbers)s,
                     has_processed_transactions = %(has_processed_transactions)s
-                WHERE user_guid = %(user_guid)s AND guid = %(guid)s AND {job_lease.condition}""",
-            {"user_guid": job.user_guid, "guid": job.guid, **asdict(job_result), **job_lease.values},
+                WHERE user_guid = %(user_guid)s AND guid = %(guid)s AND {condition.sql}""",
+            {"user_guid": job.user_guid, "guid": job.guid, **asdict(job_result), **condition.values},
         )
     )

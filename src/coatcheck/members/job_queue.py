@@ -22,7 +22,7 @@ class JobQueue:
     ) -> None:
         """Writes the job, the member's new status and an audit entry, and notifies the workers.
 
-        The member is locked and has no live job.
+        The caller has locked the member and checked that it has no live job.
         """
         job = await job_rows.put_job(connection, member, request, status=status, now=self._clock.now())
         await notify_workers(connection, TaskKind.MEMBER_JOB)
@@ -38,7 +38,7 @@ class JobQueue:
         )
 
     async def cancel(self, connection: Connection, member: LockedMember, reason: str) -> None:
-        """Ends the member's live job, if it has one. A worker that runs it saves nothing."""
+        """Ends the member's live job, if it has one. A worker that runs the job cannot save its result."""
         live = await job_rows.live_job(connection, member.user_guid, member.guid)
         if live is None:
             return

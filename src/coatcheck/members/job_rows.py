@@ -1,4 +1,4 @@
-"""The rows of members' jobs, but for claims and leases (`job_leases`). Decisions are made elsewhere."""
+"""SQL statements on the table `member_job`. Those for claims and leases are in `job_leases`."""
 
 import json
 from collections.abc import Sequence
@@ -59,9 +59,9 @@ async def put_job(
     status: ConnectionStatus,
     now: datetime,
 ) -> JobKey:
-    """Queues the member's next job, whose flags start afresh, and gives the member the status that goes with it.
+    """Queues a job and sets the status of its member.
 
-    The member is locked and has no live job.
+    The caller has locked the member and checked that it has no live job.
     """
     job = JobKey(member.user_guid, ids.new("JOB"))
     kind, *follow_ups = request.kinds
@@ -105,15 +105,15 @@ def encode_challenges(challenges: Sequence[Challenge]) -> str:
 
 
 async def challenges_of(connection: Connection, user_guid: str, member_guid: str) -> Sequence[Challenge]:
-    """The questions that the member's job waits for; none where it does not wait."""
+    """The questions that the member's job waits for; empty if it does not wait."""
     waiting = await _waiting(connection, user_guid, member_guid)
     return _decode(waiting) if waiting else ()
 
 
-async def lock_challenges(
+async def waiting_job(
     connection: Connection, member: LockedMember, now: datetime
 ) -> tuple[JobKey, Sequence[Challenge]] | None:
-    """The waiting job of a locked member and its questions; None where none waits, or it waited too long."""
+    """The waiting job of a locked member, with its questions. None if there is none or its time for answers is over."""
     waiting = await _waiting(connection, member.user_guid, member.guid)
     if waiting is None or waiting.waits_until < now:
         return None
@@ -121,7 +121,10 @@ async def lock_challenges(
 
 
 async def resume(connection: Connection, job: JobKey, now: datetime) -> None:
-    """Queues a waiting job of a locked member again. Its attempts go on counting, because they tell leases apart."""
+    """Queues a waiting job of a locked member again.
+
+    `claims` starts at 0 again; `attempt` does not, because an attempt number must never be used twice.
+    """
     await run(
         connection,
         """UPDATE member_job
@@ -142,24 +145,24 @@ async def _waiting(connection: Connection, user_guid: str, member_guid: str) -> 
 
 
 def _decode(waiting: _Waiting) -> Sequence[Challenge]:
-    read = (Challenge(**each) for each in waiting.questions)
+    challenges = (Challenge(**each) for each in waiting.questions)
     return tuple(
         replace(each, options=_options(each.options), image_options=_options(each.image_options))
-        for each in read
+        for each in challenges
     )
 
 
-def _options(written: Sequence[Any]) -> list[ChallengeOption]:
-    return [ChallengeOption(**each) for each in written]
+def _options(options: Sequence[Any]) -> list[ChallengeOption]:
+    return [ChallengeOption(**each) for each in options]
 
 
-# --- what limits a new job -------------------------------------------------------------------------------
+# --- rate limits ------------------------------------------------------------------------------------------
 
 
 async def was_aggregated_since(
     connection: Connection, member: LockedMember, since: datetime, *, with_transactions: bool
 ) -> bool:
-    """Whether an aggregation that read at least as much has succeeded since then."""
+    """Whether an aggregation that read at least the same data has succeeded since then."""
     cursor = await connection.execute(
         """SELECT EXISTS (
                SELECT FROM member_job
@@ -179,7 +182,7 @@ async def was_aggregated_since(
 async def nth_newest_job(
     connection: Connection, member: LockedMember, kind: JobKind, number: int
 ) -> datetime | None:
-    """When the member's `number`-th newest job of the kind was requested; None where there are fewer."""
+    """When the member's `number`-th newest job of the kind was requested; None if it has fewer."""
     found = await fetch_one(
         connection,
         _Moment,
@@ -196,11 +199,11 @@ async def nth_newest_job(
     return found.at if found else None
 
 
-# --- looking after them -----------------------------------------------------------------------------------
+# --- maintenance and monitoring ---------------------------------------------------------------------------
 
 
 async def has_queued(connection: Connection, institution_code: str) -> bool:
-    """Whether jobs wait for a slot at the institution."""
+    """Whether the institution has queued jobs."""
     cursor = await connection.execute(
         """SELECT EXISTS (SELECT FROM member_job
                           WHERE state = 'queued' AND institution_code = %(institution_code)s)""",
@@ -210,7 +213,7 @@ async def has_queued(connection: Connection, institution_code: str) -> bool:
 
 
 async def oldest_due(connection: Connection, now: datetime) -> datetime | None:
-    """When the job that has waited longest for a worker was queued, or lost its worker."""
+    """Since when the oldest job waits for a worker: it was queued, or its lease ended. None if no job waits."""
     found = await fetch_one(
         connection,
         _Moment,
@@ -225,7 +228,7 @@ async def oldest_due(connection: Connection, now: datetime) -> datetime | None:
 
 
 async def drop_ended(connection: Connection, before: datetime) -> None:
-    """Removes jobs that ended before then, but for each member's most recent."""
+    """Deletes jobs that ended before then, except each member's most recent job."""
     await run(
         connection,
         """DELETE FROM member_job j WHERE j.state = 'ended' AND j.ended_at < %(before)s

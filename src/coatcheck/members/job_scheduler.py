@@ -1,4 +1,4 @@
-"""The worker's side of the job queue: claims jobs, ends those that nobody will finish, starts the daily aggregation."""
+"""The worker's side of the job queue: claims jobs, ends abandoned jobs, starts the daily aggregation."""
 
 import contextlib
 from collections.abc import Sequence
@@ -9,17 +9,17 @@ from coatcheck.db.database import Connection
 from coatcheck.errors import NotFound
 from coatcheck.members import job_leases, job_rows, member_rows
 from coatcheck.members.dependencies import Dependencies
-from coatcheck.members.job_leases import JobLease
+from coatcheck.members.job_leases import JobCondition
 from coatcheck.members.job_queue import JobQueue
 from coatcheck.members.member_rows import MemberKey
 from coatcheck.members.outcome import JobFinisher, LeaseLost
 from coatcheck.members.records import JobRequest, MemberJob
 from coatcheck.members.status import BACKGROUND, MemberEvent, status_after_start
 
-COATCHECK = "coatcheck"
-"""Who requests the daily aggregation."""
+REQUESTED_BY = "coatcheck"
+"""`requested_by` of the daily aggregation."""
 RETRY_DEGRADED = timedelta(hours=1)
-"""How soon a background aggregation is tried again when the institution had trouble."""
+"""How soon a background aggregation is repeated after a temporary failure (DEGRADED)."""
 REFRESH_BATCH = 200
 
 
@@ -32,7 +32,7 @@ class JobScheduler:
         self._finisher = JobFinisher(dependencies)
 
     async def claim(self, limit: int) -> Sequence[MemberJob]:
-        """Claims jobs for a lease, at most `limit` and at most as many as their institutions have free slots."""
+        """Claims at most `limit` jobs, and at most as many as their institutions have free slots."""
         async with self._db.transaction() as connection:
             return await job_leases.claim(
                 connection,
@@ -50,7 +50,7 @@ class JobScheduler:
         await self._end_all(MemberEvent.EXHAUSTED, job_leases.exhausted(now, self._settings.job_attempts))
 
     async def refresh(self) -> int:
-        """Starts the daily aggregation of members that are due, 200 at most; returns how many were found due."""
+        """Starts the daily aggregation of at most 200 due members. Returns the number of members that were due."""
         now = self._clock.now()
         async with self._db.connection() as connection:
             due = await member_rows.stale_members(
@@ -66,25 +66,27 @@ class JobScheduler:
         return len(due)
 
     async def _start_daily(self, connection: Connection, key: MemberKey) -> None:
-        """Starts it, unless the member was deleted, disabled or given a job since it was found due.
+        """Starts the job, unless the member was deleted, its user disabled or another job started meanwhile.
 
-        `Members.start` is not used: an institution that is no longer offered must end the member's connection,
-        which the job does, and not be refused.
+        `Members.start` is not used, because it refuses an institution that is no longer offered. Here the job must
+        run: it sets the member's status to DISCONTINUED.
         """
         with contextlib.suppress(NotFound):
-            locked = await member_rows.lock_member(connection, key.user_guid, key.guid)
-            status = status_after_start(locked.status)
-            if locked.status not in BACKGROUND or status is None or locked.user_is_disabled:
+            member = await member_rows.lock_member(connection, key.user_guid, key.guid)
+            status = status_after_start(member.status)
+            if member.status not in BACKGROUND or status is None or member.user_is_disabled:
                 return
-            if await job_rows.live_job(connection, locked.user_guid, locked.guid) is None:
-                request = JobRequest(kinds=(JobKind.AGGREGATION,), requested_by=COATCHECK, is_background=True)
-                await self._queue.enqueue(connection, locked, request, status)
+            if await job_rows.live_job(connection, member.user_guid, member.guid) is None:
+                request = JobRequest(
+                    kinds=(JobKind.AGGREGATION,), requested_by=REQUESTED_BY, is_background=True
+                )
+                await self._queue.enqueue(connection, member, request, status)
 
-    async def _end_all(self, member_event: MemberEvent, job_lease: JobLease) -> None:
-        """Ends every job that meets the condition and still does when its member is locked."""
+    async def _end_all(self, member_event: MemberEvent, condition: JobCondition) -> None:
+        """Ends the jobs that meet the condition. It is checked again after the member is member."""
         async with self._db.connection() as connection:
-            jobs = await job_leases.find_all(connection, job_lease)
+            jobs = await job_leases.find_all(connection, condition)
         for job in jobs:
             with contextlib.suppress(LeaseLost):
                 async with self._db.transaction() as connection:
-                    await self._finisher.finish_job(connection, job, member_event, job_lease)
+                    await self._finisher.finish_job(connection, job, member_event, condition)

@@ -1,6 +1,6 @@
-"""Statements on the member table.
+"""SQL statements on the table `member`.
 
-Every transaction takes its locks in one order, so that no two wait for each other: user, member, job.
+Every transaction takes its locks in one order, so that no two deadlock: user, member, job.
 """
 
 from collections.abc import Sequence
@@ -33,6 +33,7 @@ async def lock_user(connection: Connection, user_guid: str) -> bool:
     Raises:
         NotFound: the user was deleted meanwhile.
     """
+    # NO KEY: a plain FOR UPDATE would block inserts of rows that reference the user.
     cursor = await connection.execute(
         "SELECT is_disabled FROM end_user WHERE guid = %(guid)s FOR NO KEY UPDATE", {"guid": user_guid}
     )
@@ -65,7 +66,8 @@ async def lock_member(connection: Connection, user_guid: str, guid: str) -> Lock
     Raises:
         NotFound: the member was deleted meanwhile.
     """
-    locked = await fetch_one(
+    # OF m: the user is not locked after the member, which would reverse the order of locks.
+    member = await fetch_one(
         connection,
         LockedMember,
         """SELECT m.guid, m.user_guid, m.client_guid, m.institution_code, m.connection_status,
@@ -75,9 +77,9 @@ async def lock_member(connection: Connection, user_guid: str, guid: str) -> Lock
            WHERE m.user_guid = %(user_guid)s AND m.guid = %(guid)s FOR NO KEY UPDATE OF m""",
         {"user_guid": user_guid, "guid": guid},
     )
-    if locked is None:
+    if member is None:
         raise NotFound
-    return locked
+    return member
 
 
 async def add_member(connection: Connection, values: dict[str, Any]) -> bool:
@@ -144,7 +146,7 @@ async def change_member(connection: Connection, user_guid: str, guid: str, value
 async def stale_members(
     connection: Connection, *, statuses: Sequence[str], before: datetime, retry_before: datetime, limit: int
 ) -> Sequence[MemberKey]:
-    """Members in these statuses that were last read before then, oldest first; DEGRADED ones after a shorter time."""
+    """Members in these statuses, last read before `before`, or `retry_before` if DEGRADED; oldest first."""
     return await fetch_all(
         connection,
         MemberKey,

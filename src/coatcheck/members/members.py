@@ -1,4 +1,4 @@
-"""The operations on a member that clients and end users request. None of them calls a bank: they start jobs.
+"""The operations on members that clients and end users request. They start jobs, and do not call a bank.
 
 connect --> member, sealed credentials, job          start --> job
 answer  --> sealed answers, the job continues        change, disconnect
@@ -34,7 +34,13 @@ from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.job_queue import JobQueue
 from coatcheck.members.records import Challenge, JobRequest, LockedMember, MemberChanges, NewMember
 from coatcheck.members.status import MemberEvent, status_after_start, transition
-from coatcheck.members.validation import check_answers, check_credentials, check_jobs, check_sign_in, why_not
+from coatcheck.members.validation import (
+    check_answers,
+    check_credentials,
+    check_jobs,
+    check_sign_in,
+    refusal_reason,
+)
 from coatcheck.model.members import Member, find_member
 from coatcheck.model.statuses import ConnectionStatus
 from coatcheck.model.users import User
@@ -58,7 +64,7 @@ class Members:
         self._queue = JobQueue(dependencies)
         self._index_key = index_key
 
-    async def connect(self, connection: Connection, user: User, wanted: NewMember) -> tuple[Member, bool]:
+    async def connect(self, connection: Connection, user: User, new_member: NewMember) -> tuple[Member, bool]:
         """Creates a member. Returns it, and whether a job was started.
 
         Raises:
@@ -70,20 +76,20 @@ class Members:
             ConstraintNotMet: the user has 25 members.
             UserDisabled: the client disabled the user.
         """
-        institution = self._registry.find(wanted.institution_code)
-        check_jobs(institution, wanted.job_kinds)
-        credentials = check_sign_in(institution, wanted.credentials, is_oauth=wanted.is_oauth)
+        institution = self._registry.find(new_member.institution_code)
+        check_jobs(institution, new_member.job_kinds)
+        credentials = check_sign_in(institution, new_member.credentials, is_oauth=new_member.is_oauth)
         if await member_rows.lock_user(connection, user.guid):
             raise UserDisabled
         if await member_rows.count_members(connection, user.guid) >= MAX_MEMBERS:
             raise ConstraintNotMet(f"A user can have at most {MAX_MEMBERS} members.")
-        guid = await self._add(connection, user, institution, wanted, credentials)
-        starts = not wanted.is_oauth and not wanted.skip_aggregation
-        if starts:
-            await self._start_first_job(connection, user, guid, wanted)
+        guid = await self._add(connection, user, institution, new_member, credentials)
+        starts_job = not new_member.is_oauth and not new_member.skip_aggregation
+        if starts_job:
+            await self._start_first_job(connection, user, guid, new_member)
         member = await find_member(connection, user.guid, guid)
         created = catalogue.member(
-            catalogue.Action.CREATED, member, self._clock.now(), callback_payload=wanted.callback_payload
+            catalogue.Action.CREATED, member, self._clock.now(), callback_payload=new_member.callback_payload
         )
         await self._record(
             connection,
@@ -91,9 +97,9 @@ class Members:
             "member.created",
             created,
             detail={"institution_code": institution.code, "user_guid": user.guid},
-            notify=not wanted.skip_webhook,
+            notify=not new_member.skip_webhook,
         )
-        return member, starts
+        return member, starts_job
 
     async def change(self, connection: Connection, member: Member, changes: MemberChanges) -> Member:
         """Writes the changes.
@@ -109,20 +115,21 @@ class Members:
         """
         now = self._clock.now()
         if changes.credentials is not None:
+            # Before the member, as everywhere. `connect` locks the user too, so that two members never get one login.
             await member_rows.lock_user(connection, member.user_guid)
-        locked = await member_rows.lock_member(connection, member.user_guid, member.guid)
-        await self._write_attributes(connection, locked, changes.attributes, now)
+        locked_member = await member_rows.lock_member(connection, member.user_guid, member.guid)
+        await self._write_attributes(connection, locked_member, changes.attributes, now)
         if changes.credentials is not None:
-            await self._change_credentials(connection, locked, changes.credentials)
+            await self._change_credentials(connection, locked_member, changes.credentials)
             if not changes.skip_aggregation:
                 request = JobRequest(
                     kinds=tuple(changes.kinds) or (JobKind.AGGREGATION,),
-                    requested_by=locked.client_guid,
+                    requested_by=locked_member.client_guid,
                     callback_payload=changes.callback_payload,
                     include_transactions=changes.include_transactions,
                 )
-                check_jobs(self._institution(locked), request.kinds)
-                await self._queue.enqueue(connection, locked, request, ConnectionStatus.UPDATED)
+                check_jobs(self._institution(locked_member), request.kinds)
+                await self._queue.enqueue(connection, locked_member, request, ConnectionStatus.UPDATED)
         changed = await find_member(connection, member.user_guid, member.guid)
         await self._record(
             connection,
@@ -141,10 +148,10 @@ class Members:
         Raises:
             NotFound: the member was deleted meanwhile.
         """
-        locked = await member_rows.lock_member(connection, member.user_guid, member.guid)
-        for record_guid in await member_rows.sealed_record_guids(connection, locked):
-            await self._vault.delete(connection, owner_guid=locked.user_guid, record_guid=record_guid)
-        await member_rows.delete_member(connection, locked.user_guid, locked.guid)
+        locked_member = await member_rows.lock_member(connection, member.user_guid, member.guid)
+        for record_guid in await member_rows.sealed_record_guids(connection, locked_member):
+            await self._vault.delete(connection, owner_guid=locked_member.user_guid, record_guid=record_guid)
+        await member_rows.delete_member(connection, locked_member.user_guid, locked_member.guid)
         deleted = replace(member, is_being_aggregated=False)
         await self._record(
             connection,
@@ -155,7 +162,7 @@ class Members:
         )
 
     async def start(self, connection: Connection, member: Member, request: JobRequest) -> Member:
-        """Starts a job. Does nothing if a job of the same kind is live or ran just now (MX docs: 202).
+        """Starts a job. Does nothing if a job of the same kind is live, or succeeded recently (MX docs: 202).
 
         Raises:
             NotFound: the member was deleted meanwhile.
@@ -165,22 +172,22 @@ class Members:
             ConstraintNotMet: the member is manual, or its connection status allows no job.
             TooManyRequests: the balance was checked too often.
         """
-        locked = await self._lock(connection, member)
-        if locked.is_manual:
+        locked_member = await self._lock(connection, member)
+        if locked_member.is_manual:
             raise ConstraintNotMet("A manual member has no institution to read from.")
-        institution = self._institution(locked)
+        institution = self._institution(locked_member)
         check_jobs(institution, request.kinds)
-        if live := await job_rows.live_job(connection, locked.user_guid, locked.guid):
+        if live := await job_rows.live_job(connection, locked_member.user_guid, locked_member.guid):
             if live.kind != request.kinds[0]:
                 raise JobRunning
             return member
-        status = status_after_start(locked.status)
+        status = status_after_start(locked_member.status)
         if status is None:
-            raise ConstraintNotMet(why_not(locked.status))
-        if institution.is_throttled and await self._is_throttled(connection, locked, request):
+            raise ConstraintNotMet(refusal_reason(locked_member.status))
+        if institution.is_throttled and await self._is_throttled(connection, locked_member, request):
             return member
-        await self._queue.enqueue(connection, locked, request, status)
-        return await find_member(connection, locked.user_guid, locked.guid)
+        await self._queue.enqueue(connection, locked_member, request, status)
+        return await find_member(connection, locked_member.user_guid, locked_member.guid)
 
     async def answer(
         self, connection: Connection, member: Member, answers: Sequence[tuple[str, str]]
@@ -194,26 +201,29 @@ class Members:
             UserDisabled: the client disabled the user.
         """
         now = self._clock.now()
-        locked = await self._lock(connection, member)
-        waiting = await job_rows.lock_challenges(connection, locked, now)
+        locked_member = await self._lock(connection, member)
+        waiting = await job_rows.waiting_job(connection, locked_member, now)
         if waiting is None:
             raise ConstraintNotMet("The member has no open challenges.")
         job, challenges = waiting
         await self._vault.store_secret(
             connection,
-            owner_guid=locked.user_guid,
+            owner_guid=locked_member.user_guid,
             record_guid=job.guid,
             kind=SecretKind.ANSWERS,
             value=json.dumps(check_answers(challenges, answers)).encode(),
         )
         await job_rows.resume(connection, job, now)
-        status = transition(MemberEvent.ANSWERED, locked.status)
+        status = transition(MemberEvent.ANSWERED, locked_member.status)
         await member_rows.change_member(
-            connection, locked.user_guid, locked.guid, {"connection_status": status, "updated_at": now}
+            connection,
+            locked_member.user_guid,
+            locked_member.guid,
+            {"connection_status": status, "updated_at": now},
         )
         await notify_workers(connection, TaskKind.MEMBER_JOB)
         await self._record(connection, member, "member.answered", detail={"job_guid": job.guid})
-        return await find_member(connection, locked.user_guid, locked.guid)
+        return await find_member(connection, locked_member.user_guid, locked_member.guid)
 
     async def challenges(self, connection: Connection, member: Member) -> Sequence[Challenge]:
         """The open challenges of a CHALLENGED member."""
@@ -224,14 +234,14 @@ class Members:
         connection: Connection,
         user: User,
         institution: Institution,
-        wanted: NewMember,
+        new_member: NewMember,
         credentials: Mapping[str, str],
     ) -> str:
-        """Writes the member and seals its credentials. Returns its guid."""
+        """Writes the member and seals its credentials. Returns the guid of the member."""
         now, guid = self._clock.now(), ids.new("MBR")
         login = login_hash(self._index_key, user.guid, institution, credentials)
-        event = MemberEvent.OAUTH_STARTED if wanted.is_oauth else MemberEvent.CREDENTIALS_GIVEN
-        waits_for_oauth = wanted.is_oauth and not wanted.skip_aggregation
+        event = MemberEvent.OAUTH_STARTED if new_member.is_oauth else MemberEvent.CREDENTIALS_GIVEN
+        waits_for_oauth = new_member.is_oauth and not new_member.skip_aggregation
         row = {
             "user_guid": user.guid,
             "guid": guid,
@@ -239,14 +249,14 @@ class Members:
             "institution_code": institution.code,
             "institution_guid": institution.guid,
             "name": institution.name,
-            "id": wanted.id,
-            "metadata": wanted.metadata,
+            "id": new_member.id,
+            "metadata": new_member.metadata,
             "connection_status": transition(event, None),
-            "is_oauth": wanted.is_oauth,
-            "background_aggregation_is_disabled": wanted.background_aggregation_is_disabled,
-            "use_cases": None if wanted.use_cases is None else list(wanted.use_cases),
+            "is_oauth": new_member.is_oauth,
+            "background_aggregation_is_disabled": new_member.background_aggregation_is_disabled,
+            "use_cases": None if new_member.use_cases is None else list(new_member.use_cases),
             "login_hash": login,
-            "pending_kinds": [kind.value for kind in wanted.job_kinds] if waits_for_oauth else [],
+            "pending_kinds": [kind.value for kind in new_member.job_kinds] if waits_for_oauth else [],
             "created_at": now,
             "updated_at": now,
         }
@@ -258,19 +268,23 @@ class Members:
         return guid
 
     async def _start_first_job(
-        self, connection: Connection, user: User, guid: str, wanted: NewMember
+        self, connection: Connection, user: User, guid: str, new_member: NewMember
     ) -> None:
-        locked = await member_rows.lock_member(connection, user.guid, guid)
+        locked_member = await member_rows.lock_member(connection, user.guid, guid)
         request = JobRequest(
-            kinds=wanted.job_kinds,
+            kinds=new_member.job_kinds,
             requested_by=user.client_guid,
-            callback_payload=wanted.callback_payload,
-            include_transactions=wanted.include_transactions,
+            callback_payload=new_member.callback_payload,
+            include_transactions=new_member.include_transactions,
         )
-        await self._queue.enqueue(connection, locked, request, ConnectionStatus.CREATED)
+        await self._queue.enqueue(connection, locked_member, request, ConnectionStatus.CREATED)
 
     async def _write_attributes(
-        self, connection: Connection, locked: LockedMember, attributes: Mapping[str, object], now: datetime
+        self,
+        connection: Connection,
+        locked_member: LockedMember,
+        attributes: Mapping[str, object],
+        now: datetime,
     ) -> None:
         # The driver writes a list as an array, and a tuple as a composite value.
         values = {
@@ -278,57 +292,64 @@ class Members:
         }
         try:
             await member_rows.change_member(
-                connection, locked.user_guid, locked.guid, {**values, "updated_at": now}
+                connection, locked_member.user_guid, locked_member.guid, {**values, "updated_at": now}
             )
         except psycopg.errors.UniqueViolation as error:
             raise Conflict("A member with this id already exists.") from error
 
     async def _change_credentials(
-        self, connection: Connection, locked: LockedMember, changed: Mapping[str, str]
+        self, connection: Connection, locked_member: LockedMember, changed: Mapping[str, str]
     ) -> None:
-        if locked.is_oauth or locked.is_manual:
+        if locked_member.is_oauth or locked_member.is_manual:
             raise InvalidRequest("This member takes no credentials.")
-        if locked.user_is_disabled:
+        if locked_member.user_is_disabled:
             raise UserDisabled
-        status = transition(MemberEvent.CREDENTIALS_CHANGED, locked.status)
+        status = transition(MemberEvent.CREDENTIALS_CHANGED, locked_member.status)
         if status is None:
-            raise ConstraintNotMet(why_not(locked.status))
-        institution = self._institution(locked)
-        current = await load_credentials(self._vault, connection, locked)
+            raise ConstraintNotMet(refusal_reason(locked_member.status))
+        institution = self._institution(locked_member)
+        current = await load_credentials(self._vault, connection, locked_member)
         credentials = check_credentials(institution, changed, current)
-        login = login_hash(self._index_key, locked.user_guid, institution, credentials)
-        existing = await member_rows.member_with_login(connection, locked.user_guid, institution.code, login)
-        if existing is not None and existing != locked.guid:
+        login = login_hash(self._index_key, locked_member.user_guid, institution, credentials)
+        existing = await member_rows.member_with_login(
+            connection, locked_member.user_guid, institution.code, login
+        )
+        if existing is not None and existing != locked_member.guid:
             raise DuplicateMember(existing)
-        await self._queue.cancel(connection, locked, "The credentials were changed.")
+        # A run with the old credentials must not save its result: it may be of another login.
+        await self._queue.cancel(connection, locked_member, "The credentials were changed.")
         await member_rows.change_member(
             connection,
-            locked.user_guid,
-            locked.guid,
+            locked_member.user_guid,
+            locked_member.guid,
             {"login_hash": login, "credential_failures": 0, "connection_status": status},
         )
-        await store_credentials(self._vault, connection, locked.user_guid, locked.guid, credentials)
+        await store_credentials(
+            self._vault, connection, locked_member.user_guid, locked_member.guid, credentials
+        )
 
     async def _lock(self, connection: Connection, member: Member) -> LockedMember:
-        """The member, locked.
+        """Locks the member.
 
         Raises:
             NotFound: the member was deleted meanwhile.
             UserDisabled: the client disabled the user.
         """
-        locked = await member_rows.lock_member(connection, member.user_guid, member.guid)
-        if locked.user_is_disabled:
+        locked_member = await member_rows.lock_member(connection, member.user_guid, member.guid)
+        if locked_member.user_is_disabled:
             raise UserDisabled
-        return locked
+        return locked_member
 
-    def _institution(self, locked: LockedMember) -> Institution:
+    def _institution(self, locked_member: LockedMember) -> Institution:
         try:
-            return self._registry.find(locked.institution_code)
+            return self._registry.find(locked_member.institution_code)
         except NotFound:
-            raise ConstraintNotMet(why_not(ConnectionStatus.DISCONTINUED)) from None
+            raise ConstraintNotMet(refusal_reason(ConnectionStatus.DISCONTINUED)) from None
 
-    async def _is_throttled(self, connection: Connection, locked: LockedMember, request: JobRequest) -> bool:
-        """Whether the same job succeeded so recently that this one is skipped.
+    async def _is_throttled(
+        self, connection: Connection, locked_member: LockedMember, request: JobRequest
+    ) -> bool:
+        """Whether a job is skipped because the same job succeeded recently.
 
         A member that is not CONNECTED is never throttled.
 
@@ -337,15 +358,15 @@ class Members:
         """
         now, kind = self._clock.now(), request.kinds[0]
         if kind is JobKind.BALANCE:
-            first = await job_rows.nth_newest_job(connection, locked, kind, BALANCE_CHECKS)
-            if first and first > now - BALANCE_PERIOD:
-                raise TooManyRequests(first + BALANCE_PERIOD - now)
+            oldest = await job_rows.nth_newest_job(connection, locked_member, kind, BALANCE_CHECKS)
+            if oldest and oldest > now - BALANCE_PERIOD:
+                raise TooManyRequests(oldest + BALANCE_PERIOD - now)
         return (
             kind is JobKind.AGGREGATION
-            and locked.status is ConnectionStatus.CONNECTED
+            and locked_member.status is ConnectionStatus.CONNECTED
             and await job_rows.was_aggregated_since(
                 connection,
-                locked,
+                locked_member,
                 now - self._settings.aggregation_interval,
                 with_transactions=request.include_transactions,
             )

@@ -73,11 +73,11 @@ class OAuthWindow:
     """Start no job when the user returns."""
     include_transactions: bool = True
     callback_payload: str | None = None
-    """Returned with the webhooks that follow."""
+    """Returned in the webhooks of the jobs that follow."""
     session_guid: str | None = None
     """The widget session that opens the window. It can read the result, and the window ends with it."""
     locale: str | None = None
-    """The language of the page that the callback shows; None for the browser's."""
+    """The language of the page that the callback returns. None: the language of the browser."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class ClaimedWindow:
     member: Member
     attempt: OAuthAttempt
     origins: Sequence[str]
-    """Origins, beside our own, whose page may receive the result as a message if it opened the window."""
+    """Origins whose page may receive the result as a message if it opened the window. Our own origin always may."""
 
 
 class OAuth:
@@ -185,7 +185,7 @@ class OAuth:
 
         Raises:
             NotFound: the state is unknown, expired or used; the member is deleted; the client or the user is
-                deleted or disabled; or the widget session that opened the window is over.
+                deleted or disabled; or the widget session that opened the window has ended.
         """
         link = await self._links.open(connection, LinkKind.OAUTH, state)
         client = await find_client(connection, link.client_guid)
@@ -224,6 +224,7 @@ class OAuth:
             NotFound: the member was deleted meanwhile.
             UserDisabled: the client disabled the user.
         """
+        # The widget polls the OAuth state, so it must get a result after any failure.
         reason: OAuthError | None = OAuthError.SERVER_ERROR
         try:
             reason = await self._process_answer(claimed, code, error)
@@ -252,7 +253,7 @@ class OAuth:
         return None
 
     async def complete(self, member: Member, attempt: OAuthAttempt, code: str) -> Member:
-        """Exchanges the code, stores what the institution issued, and starts the jobs that waited for it.
+        """Exchanges the code, stores the credentials that the institution issued, and starts the pending jobs.
 
         It opens its own transactions, because it calls the institution between them.
 
@@ -263,6 +264,7 @@ class OAuth:
             UserDisabled: the client disabled the user.
         """
         connector = self._registry.connector_for(member.institution_code)
+        # No transaction is open during the call: the institution may take long to answer.
         try:
             credentials = await connector.complete(
                 AuthorizationResponse(
@@ -278,67 +280,76 @@ class OAuth:
                     await self.refuse(connection, member, callback_payload=attempt.window.callback_payload)
             raise
         async with self._db.transaction() as connection:
-            locked = await member_rows.lock_member(connection, member.user_guid, member.guid)
-            if locked.user_is_disabled:
+            # The member can be deleted or its user disabled while the institution answers.
+            locked_member = await member_rows.lock_member(connection, member.user_guid, member.guid)
+            if locked_member.user_is_disabled:
                 raise UserDisabled
-            await store_credentials(self._vault, connection, locked.user_guid, locked.guid, credentials)
-            return await self._start_jobs(connection, locked, attempt.window)
+            await store_credentials(
+                self._vault, connection, locked_member.user_guid, locked_member.guid, credentials
+            )
+            return await self._start_jobs(connection, locked_member, attempt.window)
 
     async def refuse(
         self, connection: Connection, member: Member, *, callback_payload: str | None = None
     ) -> Member:
-        """Records that the user or the institution refused. A member that is not PENDING keeps its status.
+        """Records that the user or the institution refused access. A member that is not PENDING keeps its status.
 
         Raises:
             NotFound: the member was deleted meanwhile.
             ConstraintNotMet: the member signs in with credentials.
         """
-        locked = await member_rows.lock_member(connection, member.user_guid, member.guid)
-        return await self._apply(connection, locked, MemberEvent.OAUTH_REFUSED, callback_payload)
+        locked_member = await member_rows.lock_member(connection, member.user_guid, member.guid)
+        return await self._apply(connection, locked_member, MemberEvent.OAUTH_REFUSED, callback_payload)
 
-    async def _start_jobs(self, connection: Connection, locked: LockedMember, window: OAuthWindow) -> Member:
-        await self._queue.cancel(connection, locked, "The user signed in again.")
-        member = await self._apply(connection, locked, MemberEvent.OAUTH_COMPLETED, window.callback_payload)
-        kinds = tuple(JobKind(kind) for kind in locked.pending_kinds)
-        if not kinds and locked.status is not ConnectionStatus.PENDING:
+    async def _start_jobs(
+        self, connection: Connection, locked_member: LockedMember, window: OAuthWindow
+    ) -> Member:
+        await self._queue.cancel(connection, locked_member, "The user signed in again.")
+        member = await self._apply(
+            connection, locked_member, MemberEvent.OAUTH_COMPLETED, window.callback_payload
+        )
+        kinds = tuple(JobKind(kind) for kind in locked_member.pending_kinds)
+        if not kinds and locked_member.status is not ConnectionStatus.PENDING:
             kinds = (JobKind.AGGREGATION,)
         if window.skip_aggregation or not kinds:
             return member
         request = JobRequest(
             kinds=kinds,
-            requested_by=locked.client_guid,
+            requested_by=locked_member.client_guid,
             callback_payload=window.callback_payload,
             include_transactions=window.include_transactions,
         )
         assert member.connection_status is not None
-        await self._queue.enqueue(connection, locked, request, ConnectionStatus(member.connection_status))
-        return await find_member(connection, locked.user_guid, locked.guid)
+        await self._queue.enqueue(
+            connection, locked_member, request, ConnectionStatus(member.connection_status)
+        )
+        return await find_member(connection, locked_member.user_guid, locked_member.guid)
 
     async def _apply(
         self,
         connection: Connection,
-        locked: LockedMember,
+        locked_member: LockedMember,
         member_event: MemberEvent,
         callback_payload: str | None,
     ) -> Member:
-        now, status = self._clock.now(), transition(member_event, locked.status)
-        if not locked.is_oauth or status is None:
+        now, status = self._clock.now(), transition(member_event, locked_member.status)
+        if not locked_member.is_oauth or status is None:
             raise ConstraintNotMet(NOT_OAUTH)
         changes = {"connection_status": status, "updated_at": now}
         if member_event is MemberEvent.OAUTH_COMPLETED:
             changes |= {"credential_failures": 0, "pending_kinds": []}
-        await member_rows.change_member(connection, locked.user_guid, locked.guid, changes)
-        member = await find_member(connection, locked.user_guid, locked.guid)
+        await member_rows.change_member(connection, locked_member.user_guid, locked_member.guid, changes)
+        member = await find_member(connection, locked_member.user_guid, locked_member.guid)
         changed = catalogue.connection_status(member, status, callback_payload=callback_payload)
         await self._journal.record(
             connection,
             Entry(
-                client_guid=locked.client_guid,
-                actor=locked.client_guid,
+                client_guid=locked_member.client_guid,
+                actor=locked_member.client_guid,
                 action=f"member.{member_event.lower()}",
-                subject=locked.guid,
+                subject=locked_member.guid,
             ),
-            changed if status is not locked.status else None,
+            changed if status is not locked_member.status else None,
         )
         return member
 
@@ -346,7 +357,7 @@ class OAuth:
 async def _origins(connection: Connection, member: Member, return_target: ReturnTarget) -> Sequence[str]:
     """The origin of this window's redirect URL, else the origins that may embed the client's widget.
 
-    Entries for any port are left out: a browser delivers a message to one exact origin.
+    Origins with the port `*` are omitted, because `postMessage` needs an exact origin.
     """
     if return_target.origin:
         return [return_target.origin]

@@ -1,4 +1,4 @@
-"""The end of a job: everything that follows from its result, in one transaction that needs the job's lease."""
+"""The end of a job: its result is saved in one transaction, if the worker still holds the lease."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members import job_leases, job_rows, member_rows
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.ingest import Ingester, IngestResult
-from coatcheck.members.job_leases import JobLease
+from coatcheck.members.job_leases import JobCondition
 from coatcheck.members.job_queue import JobQueue
 from coatcheck.members.records import (
     Challenge,
@@ -44,11 +44,11 @@ class Completed:
 
 
 Result: TypeAlias = Completed | NeedsAnswers | BankError | MemberEvent
-"""How a run ended, or what happened instead of a run."""
+"""The result of a run, or the event that replaced the run."""
 
 REASONS: Mapping[MemberEvent, str] = MappingProxyType(
     {
-        MemberEvent.EXHAUSTED: "Given up: the job was started too often without coming to an end.",
+        MemberEvent.EXHAUSTED: "The job was started too often without a result.",
         MemberEvent.NOT_ANSWERED: "The questions were not answered in time.",
         MemberEvent.USER_DISABLED: "The user is disabled.",
     }
@@ -61,7 +61,7 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a result means for the job and its member."""
+    """The new state of a job and of its member."""
 
     job_result: JobResult
     status: ConnectionStatus | None
@@ -78,15 +78,15 @@ class JobFinisher:
         self._ingester = Ingester(dependencies.vault, dependencies.registry)
 
     async def finish_job(
-        self, connection: Connection, job: MemberJob, result: Result, job_lease: JobLease
+        self, connection: Connection, job: MemberJob, result: Result, condition: JobCondition
     ) -> None:
-        """Saves the result and all that follows from it.
+        """Saves the result, updates the member, and publishes the events.
 
         Args:
-            connection: a transaction in which nothing is locked yet.
-            job: as it was claimed or found.
+            connection: a transaction without locks, because the member must be locked before the job.
+            job: the job, as it was claimed.
             result: how the run ended.
-            job_lease: the condition under which the job may be ended.
+            condition: what must be true of the job for its result to be saved.
 
         Raises:
             LeaseLost: the condition does not hold; nothing was written.
@@ -97,23 +97,23 @@ class JobFinisher:
         except NotFound:
             raise LeaseLost from None
         outcome = determine_outcome(job, member, result, waits_until=now + self._settings.mfa_ttl, now=now)
-        if not await job_leases.finish(connection, job, outcome.job_result, job_lease):
+        if not await job_leases.finish(connection, job, outcome.job_result, condition):
             raise LeaseLost
-        # The answers have been used, and the connector's `resume` with them.
+        # The answers and the connector's `resume` are valid for one run only.
         await self._vault.delete(connection, owner_guid=job.user_guid, record_guid=job.guid)
         ingested = await self._save(connection, job, result, now)
         await self._change_member(connection, job, member, outcome, now)
         await self._publish(connection, job, member, outcome, ingested)
         if isinstance(result, Completed) and job.follow_ups:
-            await self._queue.enqueue(connection, member, _following(job), ConnectionStatus.CONNECTED)
-        # This frees a slot of the institution, which another worker may be waiting for.
+            await self._queue.enqueue(connection, member, _follow_up_request(job), ConnectionStatus.CONNECTED)
+        # The job freed a slot of its institution. Idle workers do not notice that without a notification.
         if await job_rows.has_queued(connection, job.institution_code):
             await notify_workers(connection, TaskKind.MEMBER_JOB)
 
     async def _save(
         self, connection: Connection, job: MemberJob, result: Result, now: datetime
     ) -> IngestResult | None:
-        """Saves the data and state of the run; None unless it finished."""
+        """Saves the data and the state of the run. Returns None unless the run finished."""
         match result:
             case Completed(finished, data):
                 if finished.state is not None:
@@ -160,7 +160,7 @@ class JobFinisher:
                 member, outcome.status, callback_payload=job.callback_payload
             )
         if ingested is not None:
-            finished = _event(job, member, ingested, self._clock.now())
+            finished = _finished_event(job, member, ingested, self._clock.now())
         await self._journal.record(
             connection,
             Entry(
@@ -178,13 +178,13 @@ class JobFinisher:
 def determine_outcome(
     job: MemberJob, member: LockedMember, result: Result, *, waits_until: datetime, now: datetime
 ) -> Outcome:
-    """What a result means for the job and its member. Pure.
+    """The new state of the job and of its member. Pure.
 
     Args:
-        job: whose result it is.
-        member: before the result.
+        job: the job that ended or waits.
+        member: the member before the result.
         result: how the run ended.
-        waits_until: when the answers to a question would be too late.
+        waits_until: until when answers are accepted.
         now: when the run ended.
     """
     match result:
@@ -214,12 +214,13 @@ def determine_outcome(
             job_result = JobResult(state=JobState.ENDED, outcome=status, reason=result.problem, ended_at=now)
             return Outcome(job_result, status, failures)
         case MemberEvent():
+            # An event that the table does not allow in this status ends the job and leaves the status unchanged.
             status = transition(result, member.status) or member.status
             job_result = JobResult(state=JobState.ENDED, outcome=status, reason=REASONS[result], ended_at=now)
             return Outcome(job_result, status, member.credential_failures)
 
 
-def _following(job: MemberJob) -> JobRequest:
+def _follow_up_request(job: MemberJob) -> JobRequest:
     return JobRequest(
         kinds=tuple(JobKind(kind) for kind in job.follow_ups),
         requested_by=job.requested_by,
@@ -247,28 +248,30 @@ def _option(option: Option) -> ChallengeOption:
     return ChallengeOption(ids.new("CRD"), option.label, option.value, option.data_uri)
 
 
-def _event(job: MemberJob, member: Member, ingested: IngestResult, now: datetime) -> catalogue.Event | None:
-    """The event that MX sends for a job of this kind; for an identification it sends none."""
+def _finished_event(
+    job: MemberJob, member: Member, ingested: IngestResult, now: datetime
+) -> catalogue.Event | None:
+    """The event that MX sends for a job of this kind. MX sends none for an identification."""
     counts = {
         "transactions_created_count": ingested.transactions_created_count,
         "transactions_updated_count": ingested.transactions_updated_count,
     }
-    echo = job.callback_payload
+    payload = job.callback_payload
     match JobKind(job.kind):
         case JobKind.AGGREGATION:
             return catalogue.aggregation(
-                member, job.guid, now, is_background=job.is_background, callback_payload=echo, **counts
+                member, job.guid, now, is_background=job.is_background, callback_payload=payload, **counts
             )
         case JobKind.BALANCE:
-            return catalogue.balance(member, now, callback_payload=echo)
+            return catalogue.balance(member, now, callback_payload=payload)
         case JobKind.HISTORY:
-            return catalogue.history(member, now, callback_payload=echo, **counts)
+            return catalogue.history(member, now, callback_payload=payload, **counts)
         case JobKind.STATEMENT:
             return catalogue.statement(
                 member,
                 now,
                 statements_created_count=ingested.statements_created_count,
-                callback_payload=echo,
+                callback_payload=payload,
             )
         case JobKind.VERIFICATION:
             return catalogue.verification(
@@ -276,7 +279,7 @@ def _event(job: MemberJob, member: Member, ingested: IngestResult, now: datetime
                 job.guid,
                 now,
                 account_guids=ingested.numbered_account_guids,
-                callback_payload=echo,
+                callback_payload=payload,
             )
         case JobKind.IDENTIFICATION:
             return None

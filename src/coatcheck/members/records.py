@@ -45,11 +45,11 @@ class NewMember:
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The values that the end user entered, by credential guid. Empty for OAuth."""
     id: str | None = None
-    """The client's own name for the member, unique among the user's members."""
+    """The client's own identifier of the member, unique among the user's members."""
     metadata: str | None = None
     use_cases: Sequence[str] | None = None
     is_oauth: bool = False
-    """The user signs in at the institution's own page. The jobs start when that succeeded."""
+    """The user signs in on the institution's own page. The jobs start after the sign-in."""
     background_aggregation_is_disabled: bool = False
     skip_aggregation: bool = False
     """Start no job."""
@@ -125,9 +125,9 @@ class MemberJob:
     institution_code: str
     kind: str
     attempt: int
-    """Grows with every claim and never has the same value again."""
+    """Increases with every claim and is never reset, so that it identifies the lease."""
     claims: int
-    """How often it was claimed since it was enqueued or answered."""
+    """The number of claims since the job was enqueued or its questions answered."""
     is_background: bool
     include_transactions: bool
     follow_ups: list[str]
@@ -146,7 +146,7 @@ class JobRequest:
     """A job to start on a member."""
 
     kinds: Sequence[JobKind]
-    """The first is the job; each of the others follows when the one before it succeeded."""
+    """The first is started now. Each of the others starts after the previous job succeeded."""
     requested_by: str
     """The guid of a client, a processor or a widget session; `coatcheck` for the daily aggregation."""
     callback_payload: str | None = None
@@ -156,13 +156,13 @@ class JobRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
-    """How an attempt ended, as its job's row will say."""
+    """The new values of a job's row after an attempt."""
 
     state: JobState
     outcome: str | None = None
-    """The connection status it led to."""
+    """The connection status after the job."""
     reason: str | None = None
-    """For people. No secret."""
+    """A message for the client and the operator. It contains no secret."""
     ended_at: datetime | None = None
     waits_until: datetime | None = None
     questions: str | None = None

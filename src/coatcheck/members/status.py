@@ -13,7 +13,7 @@
              |--- a bank error: DENIED REJECTED LOCKED IMPEDED IMPAIRED                |
              |      DISCONNECTED CLOSED DELAYED FAILED, DEGRADED in the background ----+
              |--- DENIED for the third time ---> PREVENTED     until the credentials change
-             |--- the institution was discontinued ---> DISCONTINUED  for good
+             |--- the institution was discontinued ---> DISCONTINUED  permanently
              `--- the user is disabled --------> DISABLED -----------------------------'
 
 A manual member has no status. IMPORTED is a migrated member that has no credentials yet.
@@ -39,12 +39,12 @@ __all__ = [
 ]
 
 MAX_CREDENTIAL_FAILURES = 3
-"""In a row. After that no job starts until the credentials change (MX docs: PREVENTED)."""
+"""Consecutive failures. Then no job starts until the credentials change (MX docs: PREVENTED)."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusPolicy:
-    """Whether and how a member in a status can start a job."""
+    """Whether a member in a status can start a job, and which status it has during the job."""
 
     on_start: Status | None
     """The status while the job runs. None: no job can start."""
@@ -119,13 +119,13 @@ def _to(next_status: Status, statuses: Iterable[Status | None]) -> dict[Status |
     return dict.fromkeys(statuses, next_status)
 
 
-NEXT: Mapping[MemberEvent, Mapping[Status | None, Status]] = MappingProxyType(
+TRANSITIONS: Mapping[MemberEvent, Mapping[Status | None, Status]] = MappingProxyType(
     {
         MemberEvent.CREDENTIALS_GIVEN: {None: Status.CREATED},
         MemberEvent.OAUTH_STARTED: {None: Status.PENDING},
         MemberEvent.IMPORTED: {None: Status.IMPORTED},
         MemberEvent.OAUTH_COMPLETED: _to(Status.RECONNECTED, EVERY) | {Status.PENDING: Status.CREATED},
-        # A user who signs in again and cancels keeps a working connection.
+        # A user who cancels a second sign-in keeps the working connection.
         MemberEvent.OAUTH_REFUSED: {**UNCHANGED, Status.PENDING: Status.DENIED},
         MemberEvent.CREDENTIALS_CHANGED: _to(Status.UPDATED, EVERY - {Status.PENDING, Status.DISCONTINUED}),
         MemberEvent.ASKED: _to(Status.CHALLENGED, EVERY),
@@ -140,7 +140,7 @@ NEXT: Mapping[MemberEvent, Mapping[Status | None, Status]] = MappingProxyType(
 
 def transition(event: MemberEvent, status: Status | None) -> Status | None:
     """The status after the event. None: the event cannot happen in this status."""
-    return NEXT[event].get(status)
+    return TRANSITIONS[event].get(status)
 
 
 def status_after_start(status: Status | None) -> Status | None:
@@ -153,8 +153,8 @@ def status_after_failure(error: BankError, *, credential_failures: int, is_backg
 
     Args:
         error: the error that ended the job.
-        credential_failures: how often in a row the credentials were denied, with this error.
-        is_background: whether it was the daily aggregation, which treats temporary trouble as DEGRADED.
+        credential_failures: how often the credentials were denied consecutively, including this error.
+        is_background: whether it was the daily aggregation, for which a temporary failure is DEGRADED.
     """
     if isinstance(error, CredentialsDenied) and credential_failures >= MAX_CREDENTIAL_FAILURES:
         return Status.PREVENTED

@@ -40,12 +40,12 @@ from coatcheck.vault.vault import SecretKind, WorkerReader
 log = structlog.get_logger(__name__)
 
 LONGEST_BACKOFF = 2.0
-"""Seconds between two attempts to reach the database."""
+"""The longest wait between two attempts to reach the database, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobInputs:
-    """What a run gets from the vault."""
+    """The secrets that a run needs, from the vault."""
 
     credentials: Mapping[str, str] = field(repr=False)
     answers: Mapping[str, str] | None = field(repr=False)
@@ -54,7 +54,7 @@ class JobInputs:
 
 
 class MemberSync:
-    """Runs connectors. Only workers build one."""
+    """Runs connectors. Only workers create one."""
 
     def __init__(self, dependencies: Dependencies) -> None:
         self._settings = dependencies.settings
@@ -67,7 +67,8 @@ class MemberSync:
     async def run(self, job: MemberJob) -> None:
         """Runs a claimed job once.
 
-        A worker that loses the lease, or the database for as long, saves nothing; another worker claims the job.
+        A worker that loses the lease, or cannot reach the database until the lease ends, saves nothing. Another
+        worker claims the job.
 
         Raises:
             CancelledError: the worker stops. The job was released.
@@ -76,7 +77,7 @@ class MemberSync:
             try:
                 await self._save(job, await self._run_connector(job))
             except (LeaseLost, Unavailable):
-                # A database that is away for longer than the lease has let it end.
+                # The lease has also ended if the database was unavailable for as long as it lasts.
                 log.warning("job.lease_lost", kind=job.kind)
             except asyncio.CancelledError:
                 await self._release(job)
@@ -117,7 +118,7 @@ class MemberSync:
         lease = self._settings.job_lease
         while True:
             await asyncio.sleep(lease.total_seconds() / 3)
-            # A database that is away for a moment ends nothing: whether the job is still ours is decided at the end.
+            # A short outage of the database does not end the run: the lease is checked again when it is saved.
             with contextlib.suppress(Unavailable):
                 async with self._db.connection() as connection:
                     if not await job_leases.renew(connection, job, self._clock.now() + lease):
@@ -127,11 +128,11 @@ class MemberSync:
         """The result of the connector, or why it could not run.
 
         Raises:
-            LeaseLost: the connector wanted to save a state of a job that is no longer this worker's.
-            Unavailable: the database stayed away for longer than the lease.
+            LeaseLost: the connector tried to save a state of a job that is no longer this worker's.
+            Unavailable: the database was unavailable for longer than the lease.
         """
         try:
-            return await self._ask_institution(job)
+            return await self._call_connector(job)
         except BankError as error:
             return error
         except TimeoutError:
@@ -141,13 +142,14 @@ class MemberSync:
         except SessionEnded:
             raise LeaseLost from None
         except Unavailable:
+            # Our database, not the institution.
             raise
         except Exception as error:  # noqa: BLE001 (a connector's bug must end its job, not the worker)
             # Only the type: the message and the traceback may hold what the institution sent.
             log.error("connector.failed", error=type(error).__name__)  # noqa: TRY400
             return BankFailed()
 
-    async def _ask_institution(self, job: MemberJob) -> Result:
+    async def _call_connector(self, job: MemberJob) -> Result:
         try:
             connector = self._registry.connector_for(job.institution_code)
         except NotFound:
@@ -184,12 +186,12 @@ class MemberSync:
 
         Raises:
             SessionEnded: the job is no longer this worker's; nothing was saved.
-            Unavailable: the database stayed away for longer than the lease.
+            Unavailable: the database was unavailable for longer than the lease.
         """
         async for attempt in self._retrying():
             with attempt:
                 async with self._db.transaction() as connection:
-                    await self._hold(connection, job)
+                    await self._lock_and_renew(connection, job)
                     await self._vault.store_secret(
                         connection,
                         owner_guid=job.user_guid,
@@ -198,8 +200,8 @@ class MemberSync:
                         value=state,
                     )
 
-    async def _hold(self, connection: Connection, job: MemberJob) -> None:
-        """Locks the member and the job of this worker until the transaction ends."""
+    async def _lock_and_renew(self, connection: Connection, job: MemberJob) -> None:
+        """Locks the member and the job of this worker until the transaction ends, and renews the lease."""
         try:
             await member_rows.lock_member(connection, job.user_guid, job.member_guid)
         except NotFound:
@@ -208,7 +210,7 @@ class MemberSync:
             raise SessionEnded
 
     async def _job_inputs(self, job: MemberJob) -> JobInputs:
-        """Opens what the run needs, and records the disclosure.
+        """Decrypts the secrets that the run needs. Writes a disclosure for each.
 
         Raises:
             UserDisabled: the user's data must not be read.
@@ -241,7 +243,7 @@ class MemberSync:
 
         Raises:
             LeaseLost: the job is no longer this worker's.
-            Unavailable: the database stayed away for longer than the lease.
+            Unavailable: the database was unavailable for longer than the lease.
         """
         try:
             await self._finish_job(job, result)
@@ -255,12 +257,12 @@ class MemberSync:
     async def _finish_job(self, job: MemberJob, result: Result) -> None:
         """Ends the job in one transaction, if it is still this worker's.
 
-        The transaction is repeated while the database is away: if the first one was committed after all, the
-        second finds the job ended.
+        The transaction is repeated while the database is unavailable. If an attempt was committed although the
+        connection broke, the next attempt finds the job ended and raises LeaseLost.
 
         Raises:
             LeaseLost: the job is no longer this worker's.
-            Unavailable: the database stayed away for longer than the lease.
+            Unavailable: the database was unavailable for longer than the lease.
         """
         async for attempt in self._retrying():
             with attempt:
@@ -268,7 +270,7 @@ class MemberSync:
                     await self._finisher.finish_job(connection, job, result, job_leases.held_by(job))
 
     def _retrying(self) -> AsyncIterator[stamina.Attempt]:
-        """Attempts, for as long as a lease lasts, while the database is away."""
+        """Attempts while the database is unavailable, for as long as a lease lasts."""
         return stamina.retry_context(
             on=Unavailable, attempts=None, timeout=self._settings.job_lease, wait_max=LONGEST_BACKOFF
         )

@@ -1,4 +1,4 @@
-"""Checks of requests, before anything is written. Pure."""
+"""Validation of requests. Pure."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -9,7 +9,7 @@ from coatcheck.errors import InvalidRequest, JobNotSupported
 from coatcheck.members.records import Challenge
 from coatcheck.model.statuses import ConnectionStatus
 
-NONE: Mapping[str, str] = MappingProxyType({})
+NO_CREDENTIALS: Mapping[str, str] = MappingProxyType({})
 
 
 def check_jobs(institution: Institution, kinds: Sequence[JobKind]) -> None:
@@ -44,9 +44,9 @@ def check_sign_in(
 
 
 def check_credentials(
-    institution: Institution, credentials: Mapping[str, str], current: Mapping[str, str] = NONE
+    institution: Institution, credentials: Mapping[str, str], current: Mapping[str, str] = NO_CREDENTIALS
 ) -> dict[str, str]:
-    """The credentials by field name: the given values, and the current ones of the fields that are not given.
+    """The credentials by field name: the new values, and the current values of the other fields.
 
     A login is stored in its canonical spelling; every other value is stored as it was entered.
 
@@ -56,7 +56,8 @@ def check_credentials(
         current: values by field name.
 
     Raises:
-        InvalidRequest: a guid is none of this institution's, or a field has no value or one with control characters.
+        InvalidRequest: a guid does not belong to this institution, a field has no value, or a value contains
+            control characters.
     """
     names = {field.guid: field.field_name for field in institution.credentials}
     if credentials.keys() - names.keys():
@@ -73,13 +74,13 @@ def check_credentials(
 
 
 def login_field(institution: Institution) -> str:
-    """The name of the field that identifies the login: `LOGIN`, or else the first one."""
+    """The name of the field that identifies the login: `LOGIN` if there is one, else the first field."""
     names = [field.field_name for field in institution.credentials]
     return names[0] if names and "LOGIN" not in names else "LOGIN"
 
 
 def check_answers(challenges: Sequence[Challenge], answers: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """The answers by the key of their challenge; of an option, its value.
+    """The answers by the keys of their challenges. The answer to a choice is the value of the option.
 
     Raises:
         InvalidRequest: an answer is missing, unknown, given twice, or none of the options, or it contains control
@@ -103,8 +104,8 @@ def _value(challenge: Challenge, answer: str) -> str:
     return text.secret(answer)
 
 
-def why_not(status: ConnectionStatus | None) -> str:
-    """Why a member in this status cannot start a job."""
+def refusal_reason(status: ConnectionStatus | None) -> str:
+    """The message for a member whose status does not allow a job."""
     match status:
         case ConnectionStatus.PENDING:
             return "The user has not finished signing in at the institution."

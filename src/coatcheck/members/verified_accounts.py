@@ -1,4 +1,4 @@
-"""Which accounts of a member are verified: the bank confirmed their numbers, so a code can be issued for them."""
+"""The verified accounts of a member: the bank has given their numbers, so that a code can be issued for them."""
 
 from collections.abc import Sequence
 

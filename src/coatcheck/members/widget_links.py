@@ -1,4 +1,4 @@
-"""Links to the widget. A link opens once, within `link_ttl`; the options that the client chose are sealed under it."""
+"""Links to the widget. A link can be opened once, within `link_ttl`. The vault stores its options under its guid."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -60,7 +60,7 @@ class WidgetLinks:
         self._links = links
 
     async def create_url(self, connection: Connection, user: User, options: WidgetOptions) -> str:
-        """A URL that loads the widget for the user once."""
+        """Returns a URL that opens the widget for the user once."""
         link, secret = await self._links.issue(
             connection,
             LinkKind.WIDGET,
