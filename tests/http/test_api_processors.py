@@ -4,7 +4,7 @@ import asyncio
 from base64 import b64encode
 from collections import Counter
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -69,7 +69,9 @@ def kind(answer: httpx.Response) -> tuple[int, str]:
 async def test_an_exchange_with_query_parameters_returns_a_bearer_token_with_scope_and_expiry(
     setup: Setup,
 ) -> None:
-    answer = await setup.exchange(await setup.code())
+    code, before = await setup.code(), setup.services.clock.now()
+    answer = await setup.exchange(code)
+    after = setup.services.clock.now()
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["pragma"] == "no-cache"
@@ -81,7 +83,9 @@ async def test_an_exchange_with_query_parameters_returns_a_bearer_token_with_sco
         f"account-guid:{setup.account.guid}",
         "read-protected",
     ]
-    assert body["expires_at"] == f"{setup.services.clock.now() + timedelta(days=60):%Y-%m-%dT%H:%M:%SZ}"
+    assert body["expires_at"].endswith("Z")
+    issued_at = datetime.fromisoformat(body["expires_at"]) - timedelta(days=60)
+    assert before.replace(microsecond=0) <= issued_at <= after
     assert (await setup.read("/account/account_numbers", body["access_token"])).status_code == 200
 
 

@@ -15,6 +15,7 @@ TABLES = {
     "connectors/sandbox/merchants.py",
 }
 """Files that declare data. A migration is one too: it is never edited again."""
+CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}
 SOURCE = ROOT / "src/coatcheck"
 PUBLIC_BY_CONTRACT = {"_replace", "_asdict", "_fields"}
 """What named tuples offer to everybody."""
@@ -83,3 +84,36 @@ def test_a_private_name_is_found_however_it_is_reached(tmp_path: Path) -> None:
     )
     found = {name for name in private_names(path) if is_private(name)}
     assert found == {"_one", "_two", "_three", "_four", "_five", "_six"}
+
+
+# --- the clock ---------------------------------------------------------------------------------------------
+
+
+def equal_to_a_clock(path: Path) -> Iterator[int]:
+    """The lines of assertions that an instant equals one that the clock is asked for only then.
+
+    They fail when the second turns between the two; read the clock before and after, and compare with both.
+    """
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Assert):
+            compared = [each for each in ast.walk(node.test) if isinstance(each, ast.Compare)]
+            equal = [each for each in compared if any(isinstance(sign, ast.Eq) for sign in each.ops)]
+            if any(reads_clock(each) for compare in equal for each in ast.walk(compare)):
+                yield node.lineno
+
+
+def reads_clock(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CLOCKS
+
+
+@pytest.mark.parametrize("path", tracked("tests/*.py"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_test_asserts_equality_with_a_clock_that_it_reads_afterwards(path: Path) -> None:
+    assert list(equal_to_a_clock(path)) == []
+
+
+def test_an_assertion_about_a_clock_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "test_it.py"
+    path.write_text(
+        "assert at == clock.now() + day\nassert before <= at <= clock.now()\nassert f'{x.now():%Y}' == y\n"
+    )
+    assert list(equal_to_a_clock(path)) == [1, 3]

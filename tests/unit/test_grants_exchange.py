@@ -67,7 +67,9 @@ async def actions(services: Services, client: Keyed) -> Counter[str]:
 async def test_a_code_is_exchanged_for_a_token_that_reads_the_account_in_its_scope(
     services: Services, client: Keyed, processor: Keyed, account: Account
 ) -> None:
-    issued = await exchange(services, processor, await make_code(services, account))
+    code, before = await make_code(services, account), services.clock.now()
+    issued = await exchange(services, processor, code)
+    after = services.clock.now()
     token = await authenticate(services, issued.access_token)
     assert (token.account_guid, token.processor_guid) == (account.guid, processor.guid)
     async with services.db.connection() as connection:
@@ -75,7 +77,8 @@ async def test_a_code_is_exchanged_for_a_token_that_reads_the_account_in_its_sco
         assert (await services.access.numbers(connection, presented)).total == 1
         (listed,) = await services.tokens.list(connection, client.guid)
     assert issued.scope == listed.scope == str(scope_of(account))
-    assert issued.expires_at == listed.expires_at == services.clock.now() + timedelta(days=60)
+    assert issued.expires_at == listed.expires_at
+    assert before <= issued.expires_at - timedelta(days=60) <= after
     assert await actions(services, client) == {"code.issued": 1, "token.issued": 1}
 
 
