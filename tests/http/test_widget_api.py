@@ -93,7 +93,7 @@ async def test_the_most_popular_institutions_come_first_by_the_page(api: Api, us
     assert first["total_pages"] == second["total_pages"] == 3
     codes = [each["code"] for each in (*first["institutions"], *second["institutions"])]
     assert len(set(codes)) == 50
-    for number in ("0", "-1", "x", "9" * 30):
+    for number in ("0", "-1", "x", "²", "9" * 30, "0" * 5000 + "1"):
         assert await page.refused("GET", f"/institutions?page={number}") == (400, "invalid_request")
 
 

@@ -1,1 +1,1 @@
-"""What the pages that people see have in common."""
+"""What the surfaces share: the endpoint, errors, headers, negotiation, compression, files, the message page."""

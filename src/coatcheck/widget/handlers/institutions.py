@@ -51,7 +51,8 @@ def _routing_number(request: WidgetRequest) -> str | None:
 
 
 def _page_number(request: WidgetRequest) -> int:
-    number = request.query.get("page") or "1"
-    if not (number.isascii() and number.isdecimal() and 1 <= int(number[:6]) <= LARGEST_PAGE):
+    text = request.query.get("page") or "1"
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_PAGE))
+    if not is_number or not 1 <= int(text) <= LARGEST_PAGE:
         raise InvalidRequest(f"page is a number from 1 to {LARGEST_PAGE}.")
-    return int(number)
+    return int(text)
