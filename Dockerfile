@@ -5,7 +5,7 @@ FROM ${PYTHON} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
 RUN python -m venv /opt/coatcheck && python -m venv /opt/builder
-# The locks alone, so that a change of code does not install everything again.
+# The lock files only, so that a change of code does not install the dependencies again.
 COPY requirements/runtime.txt requirements/build.txt requirements/
 RUN /opt/coatcheck/bin/pip install --require-hashes -r requirements/runtime.txt \
  && /opt/builder/bin/pip install --require-hashes -r requirements/build.txt
@@ -18,7 +18,7 @@ RUN /opt/builder/bin/python -m hatchling build --target wheel --directory /build
 
 FROM ${PYTHON}
 LABEL org.opencontainers.image.title="Coatcheck" org.opencontainers.image.licenses="Apache-2.0"
-# /data is for `coatcheck sandbox`; a server keeps everything in PostgreSQL.
+# /data is for `coatcheck sandbox`. A server stores all data in PostgreSQL.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin coatcheck \
  && install --directory --owner coatcheck --group coatcheck --mode 0700 /data
 COPY --from=build /opt/coatcheck /opt/coatcheck

@@ -1,28 +1,28 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check bench bench-jobs pictures lock words secrets clean
 
-# Newest first; what counts is that it runs, is 3.11 to 3.13 and can make an environment.
+# The newest one first that runs, is 3.11 to 3.13 and can create an environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	"$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	>/dev/null 2>&1 && echo "$$python" && break; done)
 BIN := .venv/bin
 INSTALL := -m pip --disable-pip-version-check install --require-hashes
-# One for each core, whole files together: each has a PostgreSQL of its own, some files a server.
+# One worker for each core.
 WORKERS ?= logical
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
 LOCALES := src/coatcheck/widget/locales
 RUN ?=
 WIDGET_SDK = tests/browser/node_modules/.package-lock.json
 
-help: ## say what there is
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/ready .venv-sdk/ready .venv/browser $(WIDGET_SDK) ## make .venv with the coatcheck command, and what the tests need: MX's SDKs, a browser
+setup: .venv/ready .venv-sdk/ready .venv/browser $(WIDGET_SDK) ## create .venv with the coatcheck command, and what the tests need: MX's SDKs and a browser
 
-demo: .venv/ready ## play the whole story on a server of its own; less than a minute
+demo: .venv/ready ## run the whole flow on a server of its own, in less than a minute
 	@$(BIN)/coatcheck demo
 
-test: setup ## run the tests; RUN="-k token" chooses some
+test: setup ## run the tests; RUN="-k token" selects some
 	$(PYTEST) $(RUN)
 
 check: setup ## lint, format, types, import contracts, tests
@@ -39,10 +39,10 @@ bench: .venv/ready .venv/browser ## measure a server of its own against a bare h
 bench-jobs: .venv/ready ## measure the job queue with real workers; about five minutes
 	$(BIN)/python -m bench.jobs
 
-pictures: setup ## make the pictures of the widget in docs/ again; RUN="search consent" those alone
+pictures: setup ## create the pictures of the widget in docs/ again; RUN="search consent" selects some
 	$(BIN)/python -m tests.browser.pictures $(RUN)
 
-lock: .venv/ready ## pin again what pyproject.toml asks for; RUN=--upgrade takes newer versions
+lock: .venv/ready ## pin the dependencies of pyproject.toml again; RUN=--upgrade takes newer versions
 	$(LOCK) pyproject.toml --extra dev --output-file requirements/dev.txt
 	$(LOCK) pyproject.toml --constraint requirements/dev.txt --output-file requirements/runtime.txt
 	$(LOCK) requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt
@@ -52,20 +52,20 @@ lock: .venv/ready ## pin again what pyproject.toml asks for; RUN=--upgrade takes
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links $(RUN)
 
-words: .venv/ready ## gather what the widget says into the catalogues of its translators, and compile those
+words: .venv/ready ## update the catalogues of the widget's translations, and compile them
 	$(BIN)/pybabel --quiet extract --no-location --output .venv/widget.pot src/coatcheck/widget
 	$(BIN)/pybabel --quiet update --domain widget --input-file .venv/widget.pot --output-dir $(LOCALES) \
 	--width 110 --ignore-obsolete --ignore-pot-creation-date
 	$(BIN)/pybabel --quiet compile --domain widget --directory $(LOCALES)
 
-secrets: ## make the files that compose.yaml reads: database password and master key
+secrets: ## create the files that compose.yaml reads: database password and master key
 	@umask 077 && mkdir secrets && cd secrets \
 	&& head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n' > database_password \
 	&& printf '*:*:*:*:%s\n' "$$(cat database_password)" > pgpass \
 	&& printf 'mk-1:%s\n' "$$(head -c 32 /dev/urandom | base64)" > master_key \
-	&& echo 'Made. Keep a copy of secrets/master_key elsewhere: without it no sealed value opens again.'
+	&& echo 'Created. Store a copy of secrets/master_key elsewhere: without it no sealed value can be opened again.'
 
-clean: ## remove what was made here
+clean: ## remove everything that make created
 	rm -rf .venv .venv-sdk tests/browser/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/ready: requirements/dev.txt pyproject.toml
@@ -81,7 +81,7 @@ clean: ## remove what was made here
 	@$(BIN)/python -m tests.chromium
 	@touch $@
 
-# With the machine's npm, or else one from a wheel.
+# With the npm of the machine, or else with one from a wheel.
 $(WIDGET_SDK): tests/browser/package-lock.json | .venv/ready
 	@echo "Installing MX's web widget SDK into tests/browser."
 	@if command -v npm >/dev/null; then npm $(NPM_INSTALL); else \
@@ -91,14 +91,14 @@ $(WIDGET_SDK): tests/browser/package-lock.json | .venv/ready
 
 NPM_INSTALL = --prefix tests/browser ci --ignore-scripts --no-audit --no-fund --loglevel error
 
-# $(1) the directory, $(2) the lock. A dot is a package on its way; pip itself says hundreds of lines, or nothing.
+# $(1) is the directory, $(2) the lock file. Prints a dot for each package: pip itself prints hundreds of lines, or none.
 define environment
 	@test -n "$(PYTHON)" || { \
-		echo 'Python 3.11, 3.12 or 3.13 with venv and pip is needed, and none is here.' >&2; \
+		echo 'Python 3.11, 3.12 or 3.13 with venv and pip is needed, and none was found.' >&2; \
 		echo 'Debian, Ubuntu: apt install python3 python3-venv  Fedora: dnf install python3.13  macOS: brew install python@3.13' >&2; \
 		exit 1; }
 	@echo 'Installing $(2) into $(1). The first time takes a minute or two.'
 	@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
-	@{ $(1)/bin/python -u $(INSTALL) -r $(2) || echo failed; } | while read -r said; do \
-		case $$said in Collecting*) printf .;; Installing*) echo ' unpacking';; failed) exit 1;; esac; done
+	@{ $(1)/bin/python -u $(INSTALL) -r $(2) || echo failed; } | while read -r line; do \
+		case $$line in Collecting*) printf .;; Installing*) echo ' unpacking';; failed) exit 1;; esac; done
 endef
