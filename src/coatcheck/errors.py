@@ -2,7 +2,7 @@
 
     CoatcheckError
     |- Refusal                      the caller may read its message
-    |  |- InvalidRequest            .. InvalidScope, UnsupportedGrantType, JobNotSupported, InstitutionBlocked
+    |  |- InvalidRequest            .. InvalidScope, UnsupportedGrantType, JobNotSupported
     |  |- InvalidGrant
     |  |- Unauthenticated           .. InvalidClient, InvalidToken
     |  |- Forbidden                 .. InsufficientScope, UserDisabled, ConsentRequired
@@ -56,15 +56,6 @@ class UnsupportedGrantType(InvalidRequest):
 
 class JobNotSupported(InvalidRequest):
     """The institution does not support this job."""
-
-
-class InstitutionBlocked(InvalidRequest):
-    """The institution cannot be connected at the moment."""
-
-    def __init__(self, kind: str, problem: str | None = None) -> None:
-        super().__init__(problem)
-        self.kind = kind
-        """MX's published error type, such as `institution_maintenance_error`."""
 
 
 class InvalidGrant(Refusal):

@@ -72,8 +72,6 @@ def response_to(error: errors.CoatcheckError, *, challenges: str | None = None) 
     """
     status = nearest(API_STATUSES, error, INTERNAL)
     kind = nearest(TYPES, error, "internal_server_error")
-    if isinstance(error, errors.InstitutionBlocked):
-        kind = error.kind
     body = msgspec.json.encode(Envelope(Problem(message_of(error), NAMES[status], kind)))
     headers = {**NO_STORE, **headers_of(error), **_challenge(status, kind, challenges)}
     return Response(body, status, headers, "application/json; charset=utf-8")
