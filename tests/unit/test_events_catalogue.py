@@ -1,4 +1,4 @@
-"""The events have MX's shapes, and say no more than MX's do."""
+"""The payloads of events have MX's format and contain no other data."""
 
 import json
 from dataclasses import replace
@@ -123,13 +123,13 @@ def payload(event: Event) -> Any:
         ),
     ],
 )
-def test_a_members_new_data_is_told_in_mxs_keys(event: Event, more: dict[str, object]) -> None:
+def test_an_event_about_new_data_has_the_keys_of_mx(event: Event, more: dict[str, object]) -> None:
     assert payload(event) == DATA_UPDATED | more
     assert event.type == more["type"]
     assert event.callback_payload == "echo"
 
 
-def test_the_status_table_is_mxs() -> None:
+def test_the_ids_of_statuses_are_those_of_mx() -> None:
     assert sorted(CONNECTION_STATUS_IDS.values()) == list(range(22))
     assert set(CONNECTION_STATUS_IDS) == set(ConnectionStatus)
     assert (
@@ -139,7 +139,7 @@ def test_the_status_table_is_mxs() -> None:
 
 
 @pytest.mark.parametrize("status", list(ConnectionStatus))
-def test_a_status_is_told_of_when_the_end_user_can_act_on_it(status: ConnectionStatus) -> None:
+def test_only_a_status_that_the_end_user_can_act_on_has_an_event(status: ConnectionStatus) -> None:
     event = catalogue.connection_status(MEMBER, status, callback_payload="echo")
     actionable = ["CHALLENGED", "DENIED", "EXPIRED", "IMPAIRED", "IMPEDED", "LOCKED", "PREVENTED", "REJECTED"]
     assert {item.value for item in ACTIONABLE} == set(actionable)
@@ -161,30 +161,30 @@ def test_a_status_is_told_of_when_the_end_user_can_act_on_it(status: ConnectionS
 
 
 @pytest.mark.parametrize("action", list(Action))
-def test_a_member_is_told_whole_with_unix_times_and_its_statuss_number(action: Action) -> None:
+def test_a_member_event_has_all_fields_unix_times_and_the_id_of_the_status(action: Action) -> None:
     event = catalogue.member(action, MEMBER, AT, callback_payload="echo")
     body = payload(event)
     assert body["action"] == action.value
-    told = body["member"]
-    assert (told["connection_status"], told["connection_status_id"]) == ("CONNECTED", 6)
-    assert {key: value for key, value in told.items() if key.endswith("_at")} == {
+    sent = body["member"]
+    assert (sent["connection_status"], sent["connection_status_id"]) == ("CONNECTED", 6)
+    assert {key: value for key, value in sent.items() if key.endswith("_at")} == {
         "aggregated_at": UNIX,
         "created_at": UNIX,
         "successfully_aggregated_at": None,
         "updated_at": UNIX,
     }
-    assert told["revision"] == UNIX
-    assert (told["guid"], told["id"], told["user_guid"], told["user_id"]) == ("MBR-1", "m-1", "USR-1", "u-1")
+    assert sent["revision"] == UNIX
+    assert (sent["guid"], sent["id"], sent["user_guid"], sent["user_id"]) == ("MBR-1", "m-1", "USR-1", "u-1")
     assert event.callback_payload == "echo"
 
 
 def test_a_manual_member_has_no_status() -> None:
-    told = payload(catalogue.member(Action.CREATED, replace(MEMBER, connection_status=None), AT))["member"]
-    assert (told["connection_status"], told["connection_status_id"]) == (None, None)
+    sent = payload(catalogue.member(Action.CREATED, replace(MEMBER, connection_status=None), AT))["member"]
+    assert (sent["connection_status"], sent["connection_status_id"]) == (None, None)
 
 
 @pytest.mark.parametrize("action", list(Action))
-def test_a_user_is_told_without_its_address(action: Action) -> None:
+def test_a_user_event_has_no_email_address(action: Action) -> None:
     assert payload(catalogue.user(action, USER, AT)) == {
         "action": action.value,
         "user": {
@@ -198,7 +198,7 @@ def test_a_user_is_told_without_its_address(action: Action) -> None:
     }
 
 
-def test_a_micro_deposit_is_told_without_its_numbers() -> None:
+def test_a_micro_deposit_event_has_no_account_numbers() -> None:
     body = payload(catalogue.micro_deposit(Action.UPDATED, DEPOSIT, user_id="u-1", institution_guid="INS-1"))
     assert body == {
         "action": "updated",

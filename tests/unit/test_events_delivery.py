@@ -1,4 +1,4 @@
-"""An event arrives, signed and unchanged, once if the receiver allows it, and as often as it takes if not."""
+"""Deliveries: signed and unchanged, sent once to a receiver that answers, and retried otherwise."""
 
 import asyncio
 import base64
@@ -23,12 +23,12 @@ from coatcheck.events.signing import signing_secret
 from coatcheck.ids import new
 from tests.factories import Keyed, make_client
 
-EVENT = Event("BALANCE", '{"type":"BALANCE","name":"ünïcode"}', "their own words")
+EVENT = Event("BALANCE", '{"type":"BALANCE","name":"ünïcode"}', "callback payload")
 OK = b"HTTP/1.1 204 No Content\r\n\r\n"
-FAILS = b"HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n"
+FAILS = b"HTTP/1.1 500 Error\r\ncontent-length: 0\r\n\r\n"
 GONE = b"HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n"
 HANGS = b""
-"""Reads, and never answers."""
+"""The receiver reads the request and never answers."""
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Received:
 
 @dataclass
 class Receiver:
-    """A client's endpoint: gives its answers one after the other, the last for good."""
+    """A client's endpoint: gives its answers one after the other, and repeats the last one."""
 
     url: str
     answers: list[bytes]
@@ -92,7 +92,7 @@ def a_deliverer(services: Services, *, allow_private: bool = True) -> Deliverer:
 
 
 async def publish(services: Services, client: Keyed, event: Event = EVENT, *, notify: bool = True) -> str:
-    """The event's guid, or nothing."""
+    """Publishes the event and returns its guid."""
     async with services.db.transaction() as connection:
         await services.publisher.publish(connection, client_guid=client.guid, event=event, notify=notify)
     return (await events_of(services, client))[-1] if event else ""
@@ -128,7 +128,7 @@ async def state(services: Services, event_guid: str) -> State | None:
 
 
 async def deliver(deliverer: Deliverer, *event_guids: str) -> None:
-    """Makes those of the events' attempts that are due."""
+    """Makes the attempts of these events that are due."""
     for attempt in await deliverer.claim(10_000):
         if attempt.guid in event_guids:
             await deliverer.deliver(attempt)
@@ -139,7 +139,7 @@ async def secret_of(services: Services, client: Keyed) -> str:
         return await signing_secret(connection, services.vault, client.guid, reader_guid="operator")
 
 
-async def test_an_announced_event_arrives_signed_and_byte_for_byte(
+async def test_a_published_event_is_delivered_signed_and_unchanged(
     services: Services, deliverer: Deliverer
 ) -> None:
     async with receiving(OK) as receiver:
@@ -150,31 +150,31 @@ async def test_an_announced_event_arrives_signed_and_byte_for_byte(
     assert received.body == EVENT.payload.encode()
     assert received.headers["content-type"] == "application/json; charset=utf-8"
     assert received.headers["user-agent"].startswith("Coatcheck/")
-    assert received.headers["x-callback-payload"] == "their own words"
+    assert received.headers["x-callback-payload"] == "callback payload"
     assert received.headers["webhook-id"] == guid
     secret = await secret_of(services, client)
     Webhook(secret).verify(received.body, received.headers)
     with pytest.raises(WebhookVerificationError):
         Webhook(secret).verify(received.body + b" ", received.headers)
-    stranger = await secret_of(services, await make_client(services))
+    other_secret = await secret_of(services, await make_client(services))
     with pytest.raises(WebhookVerificationError):
-        Webhook(stranger).verify(received.body, received.headers)
+        Webhook(other_secret).verify(received.body, received.headers)
     assert await state(services, guid) == State(
         1, None, is_delivered=True, has_given_up=False, last_answer="204"
     )
 
 
-async def test_an_event_is_stored_with_what_caused_it_or_not_at_all(services: Services) -> None:
+async def test_an_event_is_stored_only_if_the_transaction_commits(services: Services) -> None:
     client = await make_client(services, webhook_url="https://hooks.example.com/")
     before = await rows(services, "SELECT count(*) FROM delivery")
 
-    async def fail_after_announcing() -> None:
+    async def fail_after_publishing() -> None:
         async with services.db.transaction() as connection:
             await services.publisher.publish(connection, client_guid=client.guid, event=EVENT)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await fail_after_announcing()
+        await fail_after_publishing()
     assert await events_of(services, client) == []
     assert await rows(services, "SELECT count(*) FROM delivery") == before
     guid = await publish(services, client)
@@ -182,7 +182,7 @@ async def test_an_event_is_stored_with_what_caused_it_or_not_at_all(services: Se
 
 
 @pytest.mark.parametrize(("webhook_url", "notify"), [(None, True), ("https://hooks.example.com/", False)])
-async def test_a_client_without_a_url_or_that_asked_not_to_be_told_is_not_told(
+async def test_without_a_url_or_with_skip_webhook_nothing_is_delivered(
     services: Services, deliverer: Deliverer, webhook_url: str | None, notify: bool
 ) -> None:
     client = await make_client(services, webhook_url=webhook_url)
@@ -200,7 +200,7 @@ async def test_a_change_without_an_event_is_recorded_and_publishes_nothing(servi
     assert await events_of(services, client) == []
 
 
-async def test_a_failing_receiver_is_tried_on_schedule_with_the_same_message_and_then_given_up(
+async def test_a_failed_delivery_is_retried_on_schedule_with_the_same_message_and_then_given_up(
     services: Services, deliverer: Deliverer, clock: MovableClock
 ) -> None:
     async with receiving(FAILS) as receiver:
@@ -231,7 +231,7 @@ async def test_a_failing_receiver_is_tried_on_schedule_with_the_same_message_and
     assert timestamps == sorted(set(timestamps))
 
 
-def test_the_schedule_spreads_events_by_a_tenth_and_gives_up_in_the_end() -> None:
+def test_the_waits_have_a_jitter_of_ten_percent_and_end() -> None:
     assert [wait_after(attempts, "EVT-0000") for attempts in range(1, 9)] == [*WAITS, None]
     assert sum(WAITS, timedelta()) < timedelta(hours=32)
     waits = {wait_after(4, new("EVT")) for _ in range(200)}
@@ -239,7 +239,7 @@ def test_the_schedule_spreads_events_by_a_tenth_and_gives_up_in_the_end() -> Non
     assert all(wait is not None and WAITS[3] <= wait <= 1.1 * WAITS[3] for wait in waits)
 
 
-async def test_a_receiver_that_recovers_gets_it(
+async def test_a_receiver_that_recovers_gets_the_event(
     services: Services, deliverer: Deliverer, clock: MovableClock
 ) -> None:
     async with receiving(FAILS, OK) as receiver:
@@ -255,7 +255,7 @@ async def test_a_receiver_that_recovers_gets_it(
     assert len(receiver.received) == 2
 
 
-async def test_gone_ends_the_delivery_for_good(
+async def test_status_410_ends_the_delivery(
     services: Services, deliverer: Deliverer, clock: MovableClock
 ) -> None:
     async with receiving(GONE, OK) as receiver:
@@ -271,7 +271,7 @@ async def test_gone_ends_the_delivery_for_good(
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-async def test_every_2xx_is_an_arrival(services: Services, deliverer: Deliverer, status: int) -> None:
+async def test_every_2xx_status_is_a_success(services: Services, deliverer: Deliverer, status: int) -> None:
     async with receiving(b"HTTP/1.1 %d OK\r\ncontent-length: 0\r\n\r\n" % status) as receiver:
         guid = await publish(services, await make_client(services, webhook_url=receiver.url))
         await deliver(deliverer, guid)
@@ -305,7 +305,7 @@ async def test_every_other_answer_is_a_failure_and_no_redirect_is_followed(
     ],
     ids=["hangs", "breaks off", "speaks no HTTP", "endless headers"],
 )
-async def test_a_receiver_that_misbehaves_is_a_failure_and_holds_nobody_up(
+async def test_a_malformed_or_missing_answer_is_a_failure_and_delays_no_other_delivery(
     services: Services, deliverer: Deliverer, monkeypatch: pytest.MonkeyPatch, answer: bytes, written: str
 ) -> None:
     monkeypatch.setattr(delivery, "TIMEOUT", timedelta(seconds=0.3))
@@ -328,7 +328,7 @@ async def test_an_answers_body_is_never_read(services: Services, deliverer: Deli
     assert now.is_delivered
 
 
-async def test_a_receiver_that_is_not_there_is_a_failure(services: Services, deliverer: Deliverer) -> None:
+async def test_a_refused_connection_is_a_failure(services: Services, deliverer: Deliverer) -> None:
     async with receiving(OK) as receiver:
         pass
     guid = await publish(services, await make_client(services, webhook_url=receiver.url))
@@ -352,10 +352,10 @@ async def test_a_delivery_whose_worker_died_is_due_again_when_its_lease_ends(
     async with receiving(HANGS, OK) as receiver:
         client = await make_client(services, webhook_url=receiver.url)
         guid = await publish(services, client)
-        dying = asyncio.create_task(deliver(a_deliverer(services), guid))
+        killed = asyncio.create_task(deliver(a_deliverer(services), guid))
         await receiver.is_called.wait()
-        dying.cancel()
-        await asyncio.gather(dying, return_exceptions=True)
+        killed.cancel()
+        await asyncio.gather(killed, return_exceptions=True)
         await deliver(deliverer, guid)
         assert len(receiver.received) == 1, "the dead worker's lease has not ended"
         clock.advance(delivery.LEASE)
@@ -365,7 +365,7 @@ async def test_a_delivery_whose_worker_died_is_due_again_when_its_lease_ends(
     )
 
 
-async def test_a_worker_that_slept_through_its_lease_changes_nothing(
+async def test_a_worker_whose_lease_ended_changes_nothing(
     services: Services, deliverer: Deliverer, clock: MovableClock
 ) -> None:
     async with receiving(OK, FAILS) as receiver:
@@ -375,15 +375,15 @@ async def test_a_worker_that_slept_through_its_lease_changes_nothing(
         (attempt,) = [each for each in await slow.claim(10_000) if each.guid == guid]
         clock.advance(delivery.LEASE)
         await deliver(deliverer, guid)
-        arrived = await state(services, guid)
+        delivered = await state(services, guid)
         await slow.deliver(attempt)
     assert len(receiver.received) == 2
-    assert arrived is not None
-    assert arrived.is_delivered
-    assert await state(services, guid) == arrived
+    assert delivered is not None
+    assert delivered.is_delivered
+    assert await state(services, guid) == delivered
 
 
-async def test_a_client_that_was_disabled_or_lost_its_url_is_told_nothing_more(
+async def test_nothing_is_delivered_after_the_client_is_disabled_or_its_url_is_removed(
     services: Services, deliverer: Deliverer
 ) -> None:
     async with receiving(OK) as receiver:
@@ -401,7 +401,7 @@ async def test_a_client_that_was_disabled_or_lost_its_url_is_told_nothing_more(
     assert receiver.received == []
 
 
-async def test_without_the_setting_nothing_goes_to_this_machine(services: Services) -> None:
+async def test_by_default_nothing_is_sent_to_this_machine(services: Services) -> None:
     async with receiving(OK) as receiver:
         for url in (receiver.url, receiver.url.replace("http://", "https://"), "https://127.0.0.1:8443/"):
             guid = await publish(services, await make_client(services, webhook_url=url))
@@ -419,7 +419,7 @@ async def test_without_the_setting_nothing_goes_to_this_machine(services: Servic
     ("kept", "sent"),
     [("a\r\nx-evil: 1", "ax-evil: 1"), ("d\u00e9j\u00e0", "dj"), ("", ""), ('{"a": 1}', '{"a": 1}')],
 )
-async def test_what_is_echoed_cannot_become_a_header_of_its_own(
+async def test_a_callback_payload_cannot_add_a_header(
     services: Services, deliverer: Deliverer, kept: str, sent: str
 ) -> None:
     async with receiving(OK) as receiver:
@@ -431,14 +431,16 @@ async def test_what_is_echoed_cannot_become_a_header_of_its_own(
     assert "x-evil" not in received.headers
 
 
-async def test_nothing_is_echoed_where_nothing_was_sent(services: Services, deliverer: Deliverer) -> None:
+async def test_without_a_callback_payload_there_is_no_header_for_it(
+    services: Services, deliverer: Deliverer
+) -> None:
     async with receiving(OK) as receiver:
         client = await make_client(services, webhook_url=receiver.url)
         await deliver(deliverer, await publish(services, client, Event("BALANCE", "{}")))
     assert "x-callback-payload" not in receiver.received[0].headers
 
 
-async def test_deliveries_that_are_the_first_at_once_share_one_secret(services: Services) -> None:
+async def test_concurrent_first_deliveries_share_one_secret(services: Services) -> None:
     client = await make_client(services)
     secrets = set(await asyncio.gather(*(secret_of(services, client) for _ in range(8))))
     assert len(secrets) == 1
@@ -451,7 +453,7 @@ async def test_deliveries_that_are_the_first_at_once_share_one_secret(services: 
     assert secret.encode() not in sealed
 
 
-async def test_reading_the_secret_to_sign_is_written_down_under_the_event(
+async def test_reading_the_signing_secret_is_disclosed_with_the_event_as_reader(
     services: Services, deliverer: Deliverer
 ) -> None:
     async with receiving(OK) as receiver:
@@ -464,7 +466,7 @@ async def test_reading_the_secret_to_sign_is_written_down_under_the_event(
     ) == [(guid, "WEBHOOK_SECRET")]
 
 
-async def test_the_sweep_removes_events_after_a_month(
+async def test_the_sweep_deletes_events_after_a_month(
     services: Services, deliverer: Deliverer, clock: MovableClock
 ) -> None:
     client = await make_client(services)

@@ -1,4 +1,4 @@
-"""Webhooks go to the internet and nowhere else, whatever a client writes as its URL."""
+"""Webhooks are sent to public addresses only, however a client writes its URL."""
 
 import asyncio
 import socket
@@ -12,7 +12,7 @@ import pytest
 from coatcheck.errors import InvalidRequest
 from coatcheck.events.ssrf import check_url, is_public, public_only, resolve
 
-INWARD = [
+PRIVATE = [
     "https://127.0.0.1/",
     "https://127.1/",
     "https://0x7f.1/",
@@ -91,8 +91,8 @@ MALFORMED = [
 ]
 
 
-@pytest.mark.parametrize("url", INWARD)
-async def test_an_inward_address_is_refused_however_it_is_written(url: str) -> None:
+@pytest.mark.parametrize("url", PRIVATE)
+async def test_a_private_address_is_refused_in_every_spelling(url: str) -> None:
     with pytest.raises(InvalidRequest):
         await resolve(check_url(url))
 
@@ -115,7 +115,7 @@ def test_a_url_that_is_not_plain_https_is_refused(url: str) -> None:
         "https://[2606:4700::1111]/",
     ],
 )
-def test_a_plain_https_url_passes(url: str) -> None:
+def test_a_plain_https_url_is_accepted(url: str) -> None:
     assert check_url(url).scheme == "https"
 
 
@@ -135,7 +135,7 @@ def test_a_plain_https_url_passes(url: str) -> None:
         ("192.88.99.1", False),
     ],
 )
-def test_an_address_inside_another_is_judged_by_where_it_leads(address: str, public: bool) -> None:
+def test_an_ipv4_address_inside_an_ipv6_address_is_checked(address: str, public: bool) -> None:
     assert is_public(ip_address(address)) is public
 
 
@@ -143,22 +143,22 @@ Answer = Callable[[str], list[str]]
 
 
 @pytest.fixture
-async def inside() -> AsyncIterator[tuple[int, list[bytes]]]:
-    """A server nobody outside may reach: its port, and what was said to it."""
-    said: list[bytes] = []
+async def private_server() -> AsyncIterator[tuple[int, list[bytes]]]:
+    """A server on this machine: its port, and what it received."""
+    received: list[bytes] = []
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        said.append(await reader.read(65_536))
+        received.append(await reader.read(65_536))
         writer.close()
 
     server = await asyncio.start_server(listen, "127.0.0.1", 0)
-    yield server.sockets[0].getsockname()[1], said
+    yield server.sockets[0].getsockname()[1], received
     server.close()
     await server.wait_closed()
 
 
-def names_lead_to(monkeypatch: pytest.MonkeyPatch, port: int, *answers: list[str]) -> None:
-    """The resolver gives the answers one after the other, the last for good."""
+def resolve_to(monkeypatch: pytest.MonkeyPatch, port: int, *answers: list[str]) -> None:
+    """The resolver gives the answers one after the other, and repeats the last one."""
     left = list(answers)
 
     async def getaddrinfo(*_args: Any, **_named: Any) -> list[Any]:
@@ -177,29 +177,29 @@ def names_lead_to(monkeypatch: pytest.MonkeyPatch, port: int, *answers: list[str
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
 
 
-async def test_one_inward_address_among_public_ones_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_private_address_among_public_ones_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     url = check_url("https://hooks.example.com/")
-    names_lead_to(monkeypatch, 443, ["93.184.216.34", "2606:4700::1111"])
+    resolve_to(monkeypatch, 443, ["93.184.216.34", "2606:4700::1111"])
     await resolve(url)
     for addresses in (["93.184.216.34", "10.0.0.1"], ["10.0.0.1", "93.184.216.34"], ["fe80::1%eth0"], []):
-        names_lead_to(monkeypatch, 443, addresses)
+        resolve_to(monkeypatch, 443, addresses)
         with pytest.raises(InvalidRequest):
             await resolve(url)
 
 
-async def test_a_name_that_turns_inwards_between_look_up_and_connection_is_told_nothing(
-    monkeypatch: pytest.MonkeyPatch, inside: tuple[int, list[bytes]]
+async def test_nothing_is_sent_if_a_name_resolves_to_a_private_address_at_the_connection(
+    monkeypatch: pytest.MonkeyPatch, private_server: tuple[int, list[bytes]]
 ) -> None:
-    port, said = inside
-    names_lead_to(monkeypatch, port, ["93.184.216.34"], ["127.0.0.1"])
+    port, received = private_server
+    resolve_to(monkeypatch, port, ["93.184.216.34"], ["127.0.0.1"])
     await resolve(check_url("https://hooks.example.com/"))
     async with public_only(httpx.AsyncClient(trust_env=False)) as client:
         with pytest.raises(httpx.RequestError):
             await client.post("https://hooks.example.com/", content=b"payload")
         with pytest.raises(httpx.RequestError):
             await client.post(f"http://hooks.example.com:{port}/", content=b"payload")
-    assert b"".join(said) == b""
+    assert b"".join(received) == b""
     async with httpx.AsyncClient(trust_env=False) as unguarded:
         with pytest.raises(httpx.RemoteProtocolError):
             await unguarded.post(f"http://hooks.example.com:{port}/", content=b"payload")
-    assert b"payload" in b"".join(said)
+    assert b"payload" in b"".join(received)

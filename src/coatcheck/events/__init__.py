@@ -1,1 +1,1 @@
-"""What clients are told: events stored with what caused them, and delivered, signed, until they arrive."""
+"""Webhook events: stored in the transaction of the change, signed, and delivered with retries."""

@@ -1,6 +1,6 @@
-"""The events, in MX's shapes (MX docs: webhooks). Times are Unix seconds. Pure: nothing is sent here.
+"""The payloads of events, in MX's format (MX docs: webhooks). Times are Unix seconds. No I/O.
 
-No event contains an account number, a holder or a balance. Where MX's shape has a field for one, it is null.
+No event contains an account number, an owner or a balance. Where MX's format has a field for one, it is null.
 """
 
 import json
@@ -31,7 +31,7 @@ class Action(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Event:
     type: str
-    """The name that clients subscribe to. The payload of an object's event does not contain it."""
+    """The name that clients subscribe to. Payloads about a member, user or micro-deposit do not contain it."""
     payload: str
     """The body, which is signed and sent unchanged at every attempt."""
     callback_payload: str | None = None
@@ -135,13 +135,13 @@ def connection_status(
         "type": "CONNECTION_STATUS",
         "user_guid": member.user_guid,
     }
-    return Event("CONNECTION_STATUS", _written(payload), callback_payload)
+    return Event("CONNECTION_STATUS", _encode(payload), callback_payload)
 
 
 def member(
     action: Action, member: Member, revision: datetime, *, callback_payload: str | None = None
 ) -> Event:
-    """The whole member. `revision` is when it happened, in seconds, and grows with every change."""
+    """All fields of the member. `revision` is the time of the change."""
     status = ConnectionStatus(member.connection_status) if member.connection_status else None
     payload = {
         "action": action.value,
@@ -169,11 +169,11 @@ def member(
             "user_id": member.user_id,
         },
     }
-    return Event("MEMBER", _written(payload), callback_payload)
+    return Event("MEMBER", _encode(payload), callback_payload)
 
 
 def user(action: Action, user: User, revision: datetime) -> Event:
-    """The whole user. `revision` is when it happened, in seconds, and grows with every change."""
+    """All fields of the user but the e-mail address. `revision` is the time of the change."""
     payload = {
         "action": action.value,
         "user": {
@@ -185,7 +185,7 @@ def user(action: Action, user: User, revision: datetime) -> Event:
             "revision": _unix(revision),
         },
     }
-    return Event("USER", _written(payload))
+    return Event("USER", _encode(payload))
 
 
 def micro_deposit(
@@ -210,14 +210,14 @@ def micro_deposit(
             "verified_at": _iso(deposit.verified_at),
         },
     }
-    return Event("MICRO_DEPOSIT", _written(payload))
+    return Event("MICRO_DEPOSIT", _encode(payload))
 
 
 def _data_updated(
     name: str,
     member: Member,
     completed_at: datetime,
-    more: Mapping[str, object],
+    fields: Mapping[str, object],
     callback_payload: str | None,
 ) -> Event:
     payload = {
@@ -227,12 +227,12 @@ def _data_updated(
         "member_guid": member.guid,
         "type": name,
         "user_guid": member.user_guid,
-        **more,
+        **fields,
     }
-    return Event(name, _written(payload), callback_payload)
+    return Event(name, _encode(payload), callback_payload)
 
 
-def _written(payload: Mapping[str, object]) -> str:
+def _encode(payload: Mapping[str, object]) -> str:
     return json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 

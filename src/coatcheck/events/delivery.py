@@ -2,8 +2,8 @@
 
     claim (the row's lease) --> POST, outside any transaction --> save the outcome, if no later attempt has begun
       2xx             delivered
-      410             given up: the receiver wants no more of it
-      anything else   tried again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 14 h, then given up
+      410             given up: the receiver is gone for good
+      anything else   retried after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 14 h, then given up
 
 A claim counts an attempt and moves `next_attempt_at` past the longest time that an attempt can take. Two workers
 therefore never send the same attempt, and when a worker dies, the delivery becomes due again.
@@ -39,11 +39,11 @@ WAITS = (
     timedelta(hours=10),
     timedelta(hours=14),
 )
-"""Between two attempts: 8 attempts over 31 hours (Standard Webhooks; MX: 13 over 24 hours)."""
-SPREAD = 0.1
+"""The waits between attempts: 8 attempts over 31 hours (Standard Webhooks; MX: 13 over 24 hours)."""
+JITTER = 0.1
 """Each wait is longer by up to this share, so that events that failed together are not retried together."""
 TIMEOUT = timedelta(seconds=15)
-"""From the look-up of the host until the status of the answer is read."""
+"""Covers everything from the look-up of the host to the status of the answer. It is shorter than `LEASE`."""
 LEASE = timedelta(seconds=60)
 """How long a claimed delivery belongs to its worker."""
 RETENTION = timedelta(days=30)
@@ -63,7 +63,7 @@ class Attempt:
     webhook_url: str | None
     is_disabled: bool
     attempts: int
-    """How many there were, with this one."""
+    """The number of attempts, including this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Deliverer:
         self._vault = vault
 
     async def claim(self, limit: int) -> Sequence[Attempt]:
-        """Claims deliveries that are due, the longest due first."""
+        """Claims deliveries that are due, beginning with those that have been due for the longest time."""
         now = self._clock.now()
         async with self._db.connection() as connection:
             return await fetch_all(
@@ -102,7 +102,7 @@ class Deliverer:
             )
 
     async def deliver(self, attempt: Attempt) -> None:
-        """Makes a claimed attempt and saves its outcome. Never raises for what the receiver does."""
+        """Makes a claimed attempt and saves its outcome. It raises no error for a failure of the receiver."""
         status, answer = await self._try(attempt)
         is_delivered = 200 <= status < 300
         has_ended = is_delivered or status == GONE
@@ -110,7 +110,7 @@ class Deliverer:
         await self._save(attempt, answer, is_delivered=is_delivered, wait=wait)
 
     async def sweep(self) -> None:
-        """Removes events that are old enough."""
+        """Deletes events that are older than `RETENTION`, in batches."""
         async with self._db.transaction() as connection:
             await run(
                 connection,
@@ -122,7 +122,7 @@ class Deliverer:
     async def _try(self, attempt: Attempt) -> tuple[int, str]:
         """The status of the answer, 0 where there was none, and the text to save about it."""
         if attempt.webhook_url is None or attempt.is_disabled:
-            return GONE, "no receiver"
+            return GONE, "no receiver"  # ends the delivery, like a 410 of the receiver
         try:
             async with asyncio.timeout(TIMEOUT.total_seconds()):
                 status = await self._post(attempt, attempt.webhook_url)
@@ -153,6 +153,8 @@ class Deliverer:
         checked = check_url(url, allow_private=self._allow_private)
         if not self._allow_private:
             await resolve(checked)
+        # A proxy from the environment would resolve the host itself, and a redirect leads to another URL: both would
+        # avoid the checks of the address.
         client = httpx.AsyncClient(
             verify=_tls(), timeout=TIMEOUT.total_seconds(), follow_redirects=False, trust_env=False
         )
@@ -166,8 +168,9 @@ class Deliverer:
     async def _save(
         self, attempt: Attempt, answer: str, *, is_delivered: bool, wait: timedelta | None
     ) -> None:
-        """Saves how the attempt ended, unless a later one has begun."""
+        """Saves the outcome of the attempt, unless a later attempt has begun."""
         now = self._clock.now()
+        # The number of attempts is a fencing token: after the lease ended, another worker's claim has increased it.
         async with self._db.connection() as connection:
             await run(
                 connection,
@@ -208,9 +211,9 @@ def wait_after(attempts: int, event_guid: str) -> timedelta | None:
     """How long to wait after so many failed attempts, in whole seconds; None to give up."""
     if attempts > len(WAITS):
         return None
-    # The end of a guid is random, and the same at each attempt.
+    # A guid ends in random digits: jitter that needs no state and can be tested.
     share = int(event_guid[-4:], 16) / 0x10000
-    return timedelta(seconds=round(WAITS[attempts - 1].total_seconds() * (1 + SPREAD * share)))
+    return timedelta(seconds=round(WAITS[attempts - 1].total_seconds() * (1 + JITTER * share)))
 
 
 def _one_line(text: str) -> str:

@@ -18,17 +18,17 @@ async def signing_secret(connection: Connection, vault: Vault, client_guid: str,
 
     Args:
         connection: the caller's transaction.
-        vault: where it is stored.
-        client_guid: whose webhooks it signs.
-        reader_guid: who is told to have read it: the event being delivered, or the operator.
+        vault: stores the secret and writes the disclosure.
+        client_guid: the client whose webhooks it signs.
+        reader_guid: the reader that the disclosure names: the event that is delivered, or the operator.
     """
-    secret = await _shown(connection, vault, client_guid, reader_guid)
+    secret = await _stored_secret(connection, vault, client_guid, reader_guid)
     if secret is None:
-        # Two deliveries may be the first at once: they take turns on the client's row.
+        # Two deliveries may find no secret at once. The lock of the client's row lets only one of them create it.
         await run(
             connection, "SELECT FROM client WHERE guid = %(guid)s FOR NO KEY UPDATE", {"guid": client_guid}
         )
-        secret = await _shown(connection, vault, client_guid, reader_guid)
+        secret = await _stored_secret(connection, vault, client_guid, reader_guid)
     if secret is None:
         secret = PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
         await vault.store_secret(
@@ -42,7 +42,7 @@ async def signing_secret(connection: Connection, vault: Vault, client_guid: str,
 
 
 def signature_headers(secret: str, event_guid: str, body: str, now: datetime) -> dict[str, str]:
-    """`webhook-id` is the event's guid: it stays the same over every attempt."""
+    """`webhook-id` is the event's guid. It is the same in every attempt, so that the receiver can detect duplicates."""
     return {
         "webhook-id": event_guid,
         "webhook-timestamp": str(int(now.timestamp())),
@@ -50,7 +50,9 @@ def signature_headers(secret: str, event_guid: str, body: str, now: datetime) ->
     }
 
 
-async def _shown(connection: Connection, vault: Vault, client_guid: str, reader_guid: str) -> str | None:
+async def _stored_secret(
+    connection: Connection, vault: Vault, client_guid: str, reader_guid: str
+) -> str | None:
     value = await vault.disclose_secret(
         connection,
         owner_guid=client_guid,

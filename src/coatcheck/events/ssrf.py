@@ -15,7 +15,7 @@ from coatcheck.errors import InvalidRequest
 
 PORTS = frozenset({443, 8443})
 
-# `is_global` accepts these.
+# Ranges that `is_global` does not exclude. Some contain an IPv4 address, to which a gateway would forward.
 NOT_PUBLIC = tuple(
     ip_network(network)
     for network in (
