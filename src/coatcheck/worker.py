@@ -1,4 +1,4 @@
-"""The job process: runs due tasks, and does the periodic work."""
+"""The worker process: runs due tasks and periodic maintenance."""
 
 import asyncio
 import contextlib
@@ -24,9 +24,9 @@ from coatcheck.vault import vault
 log = structlog.get_logger(__name__)
 
 GRACE = timedelta(seconds=8)
-"""How long running tasks may go on after the worker was told to stop; then they are cancelled."""
+"""How long running tasks may continue after the worker is asked to stop; then they are cancelled."""
 SWEEP, REFRESH, MAINTENANCE = timedelta(seconds=5), timedelta(minutes=1), timedelta(hours=6)
-"""How often each is done."""
+"""The intervals of the periodic actions."""
 JOB_RETENTION = timedelta(days=90)
 """How long an ended job can be looked up."""
 
@@ -50,7 +50,7 @@ class WorkerServices:
         }
 
     async def sweep(self) -> None:
-        """Ends what nobody will finish, and removes what is old."""
+        """Ends jobs and deposits whose time is over, and deletes old events."""
         await self.scheduler.sweep()
         await self.micro_deposits.sweep()
         await self.deliverer.sweep()
@@ -75,7 +75,7 @@ def build_worker(services: Services) -> WorkerServices:
 
 
 async def main(services: Services, stop: asyncio.Event, *, grace: timedelta = GRACE) -> None:
-    """Works until `stop` is set; then claims nothing more, and finishes or releases its tasks within `grace`."""
+    """Runs tasks until `stop` is set; then claims nothing more, and finishes or releases its tasks within `grace`."""
     worker_services = build_worker(services)
     runner = TaskRunner(worker_services.claims, slots=services.settings.worker_concurrency)
     async with asyncio.TaskGroup() as group:
@@ -91,7 +91,7 @@ async def main(services: Services, stop: asyncio.Event, *, grace: timedelta = GR
 async def run_pending(services: Services) -> int:
     """Runs every task that is due by the services' clock, one after the other, until none is left; returns how many.
 
-    For tests and demonstrations: it waits for nothing, and raises what a task raises.
+    For tests and demonstrations: it does not wait for tasks that are due later, and raises what a task raises.
     """
     claims = build_worker(services).claims
     count = 0
@@ -103,7 +103,7 @@ async def run_pending(services: Services) -> int:
 
 
 async def run_maintenance(services: Services) -> None:
-    """Creates the partitions of the coming days, and removes what has expired."""
+    """Creates the partitions of the coming days, and deletes expired data."""
     now = services.clock.now()
     async with services.db.connection() as connection:
         await prepare_partitions(connection, now, services.settings)
@@ -115,7 +115,7 @@ async def run_maintenance(services: Services) -> None:
 async def _every(
     period: timedelta, name: str, action: Callable[[], Awaitable[object]], stop: asyncio.Event
 ) -> None:
-    """Does the action now and after each period until `stop` is set; a failure is logged and does not end it."""
+    """Runs the action now and after each period until `stop` is set. A failure is logged and does not end the loop."""
     while not stop.is_set():
         try:
             await action()

@@ -1,4 +1,4 @@
-"""What is planted in secret is found nowhere: not in the data directory, a dump, or the logs of a full run."""
+"""Secrets of a full run are in plain text neither in the data directory, nor in a dump, nor in the logs."""
 
 import asyncio
 import base64

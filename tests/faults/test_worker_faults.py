@@ -1,4 +1,4 @@
-"""Workers that are killed, frozen, stopped and cut off from their database: no job is lost, none is done twice."""
+"""Workers that are killed, suspended, stopped or disconnected lose no job and run none twice."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ PATIENCE = 60
 """Seconds, where a process has to start first on a machine that is busy."""
 JOBS = "SELECT kind, state, attempt, outcome FROM member_job WHERE user_guid = %(user)s ORDER BY kind"
 NUMBERS = count(1)
-KEPT = """
+STORED = """
 SELECT (SELECT count(*) FROM account WHERE user_guid = %(user)s AND member_guid = %(member)s),
        (SELECT count(*) FROM transaction WHERE user_guid = %(user)s AND member_guid = %(member)s),
        (SELECT coalesce(sum(amount), 0) FROM transaction WHERE user_guid = %(user)s AND member_guid = %(member)s),
@@ -48,7 +48,7 @@ def server_url():
 
 @pytest.fixture
 def clock():
-    """Other processes take part, so that nobody moves it."""
+    """The real clock: the tests start other processes, which cannot share a movable one."""
     return SystemClock()
 
 
@@ -109,25 +109,25 @@ async def begin_every_kind(home, login="mxuser+slow=2"):
     return members
 
 
-async def kept(home, member):
-    return await home.rows(KEPT, member=member.guid)
+async def stored(home, member):
+    return await home.rows(STORED, member=member.guid)
 
 
-async def is_as_if_nothing_had_happened(home, members):
-    """Every job ended once, its client was told once, and what is kept is what an undisturbed run keeps."""
-    twin = await make_home(home.services)
+async def is_equal_to_an_undisturbed_run(home, members):
+    """Every job ended once, its client got one event, and the stored data are those of an undisturbed run."""
+    undisturbed_home = await make_home(home.services)
     for kind, member in members.items():
-        undisturbed = await twin.connect(f"{kind.lower()}-mxuser", skip_aggregation=True)
-        await twin.done(undisturbed, kind)
-        assert await kept(home, member) == await kept(twin, undisturbed), kind
-        told = [each for each in await home.events(kind.value) if each["member_guid"] == member.guid]
-        assert len(told) == (0 if kind is JobKind.IDENTIFICATION else 1), kind
+        undisturbed = await undisturbed_home.connect(f"{kind.lower()}-mxuser", skip_aggregation=True)
+        await undisturbed_home.done(undisturbed, kind)
+        assert await stored(home, member) == await stored(undisturbed_home, undisturbed), kind
+        events = [each for each in await home.events(kind.value) if each["member_guid"] == member.guid]
+        assert len(events) == (0 if kind is JobKind.IDENTIFICATION else 1), kind
     assert [(kind, state, outcome) for kind, state, _, outcome in await home.rows(JOBS)] == [
         (kind.value, "ended", "CONNECTED") for kind in sorted(JobKind)
     ]
 
 
-async def test_killed_in_the_middle_of_each_kind_of_job_every_job_still_ends_once(services, worker):
+async def test_after_a_kill_during_each_kind_of_job_every_job_ends_once(services, worker):
     home = await make_home(services)
     members = await begin_every_kind(home)
     with worker() as first:
@@ -137,10 +137,10 @@ async def test_killed_in_the_middle_of_each_kind_of_job_every_job_still_ends_onc
         await second.ready()
         await until(are_all(home, "ended"), PATIENCE)
     assert {attempt for _, _, attempt, _ in await home.rows(JOBS)} == {2}
-    await is_as_if_nothing_had_happened(home, members)
+    await is_equal_to_an_undisturbed_run(home, members)
 
 
-async def test_killed_again_and_again_at_any_moment_every_job_still_ends_once(services, worker):
+async def test_after_repeated_kills_at_any_moment_every_job_ends_once(services, worker):
     chance = random.Random(20)
     homes = [await make_home(services) for _ in range(3)]
     members = [await begin_every_kind(home, "mxuser") for home in homes]
@@ -153,10 +153,10 @@ async def test_killed_again_and_again_at_any_moment_every_job_still_ends_once(se
         for home in homes:
             await until(are_all(home, "ended"), PATIENCE)
     for home, of_home in zip(homes, members, strict=True):
-        await is_as_if_nothing_had_happened(home, of_home)
+        await is_equal_to_an_undisturbed_run(home, of_home)
 
 
-async def test_a_worker_frozen_past_its_lease_and_thawed_saves_nothing(services, worker):
+async def test_a_worker_suspended_past_its_lease_and_resumed_saves_nothing(services, worker):
     home = await make_home(services)
     members = await begin_every_kind(home, "mxuser+slow=1")
     with worker() as frozen:
@@ -164,7 +164,7 @@ async def test_a_worker_frozen_past_its_lease_and_thawed_saves_nothing(services,
         frozen.tell(signal.SIGSTOP)
         with worker() as second:
             await until(are_all(home, "ended"), PATIENCE)
-            before = [await kept(home, member) for member in members.values()]
+            before = [await stored(home, member) for member in members.values()]
             frozen.tell(signal.SIGCONT)
 
             async def has_noticed():
@@ -172,12 +172,12 @@ async def test_a_worker_frozen_past_its_lease_and_thawed_saves_nothing(services,
 
             await until(has_noticed, PATIENCE)
             assert second.log.read_text().count("job.lease_lost") == 0
-        assert [await kept(home, member) for member in members.values()] == before
+        assert [await stored(home, member) for member in members.values()] == before
     assert {attempt for _, _, attempt, _ in await home.rows(JOBS)} == {2}
-    await is_as_if_nothing_had_happened(home, members)
+    await is_equal_to_an_undisturbed_run(home, members)
 
 
-async def test_told_to_stop_a_worker_hands_over_within_ten_seconds_and_the_next_begins_at_once(
+async def test_a_stopped_worker_releases_its_jobs_within_ten_seconds_and_the_next_starts_them(
     services, worker
 ):
     home = await make_home(services)
@@ -195,7 +195,7 @@ async def test_told_to_stop_a_worker_hands_over_within_ten_seconds_and_the_next_
         second.kill()
 
 
-async def test_a_worker_outlives_a_database_that_crashes_and_comes_back(services, worker, url):
+async def test_a_worker_survives_a_crash_and_restart_of_the_database(services, worker, url):
     home = await make_home(services)
     members = await begin_every_kind(home, "mxuser+slow=3")
     with worker(COATCHECK_JOB_LEASE="12") as survivor:
@@ -214,11 +214,11 @@ async def test_a_worker_outlives_a_database_that_crashes_and_comes_back(services
     assert {attempt for _, _, attempt, _ in await home.rows(JOBS)} == {1}, (
         "who sat at a bank meanwhile saved it all"
     )
-    await is_as_if_nothing_had_happened(home, members)
+    await is_equal_to_an_undisturbed_run(home, members)
 
 
 def restart(url):
-    """As after a crash: nobody is asked, nothing is written first, and the log is replayed."""
+    """Restarts PostgreSQL as after a crash: without a checkpoint, so that it replays the write-ahead log."""
     directory = parse_qs(urlsplit(url).query)["host"][0]
     subprocess.run(
         [str(embedded.program("pg_ctl")), "restart", "-m", "immediate", "-w", "-s", "-D", directory],

@@ -1,4 +1,4 @@
-"""Notifications: sent when the caller's transaction commits, heard on a connection that comes back."""
+"""Notifications: sent when the transaction commits, received on a connection that reconnects."""
 
 import asyncio
 import subprocess
@@ -16,18 +16,18 @@ from tests.member_setup import make_home, until
 
 @asynccontextmanager
 async def listening(url):
-    """What is heard, in order."""
-    heard = []
-    task = asyncio.create_task(listen(url, heard.append))
+    """The kinds of the notifications received, in order."""
+    received = []
+    task = asyncio.create_task(listen(url, received.append))
     try:
-        await until(lambda: has(heard, 1))
-        yield heard
+        await until(lambda: has(received, 1))
+        yield received
     finally:
         await cancel_tasks(task)
 
 
-async def has(heard, count):
-    return len(heard) >= count
+async def has(received, count):
+    return len(received) >= count
 
 
 async def notify(url, payload):
@@ -35,70 +35,70 @@ async def notify(url, payload):
         await connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, payload])
 
 
-async def test_a_notification_is_sent_when_the_transaction_commits_and_only_then(services, url):
-    async with listening(url) as heard:
+async def test_a_notification_is_sent_only_when_the_transaction_commits(services, url):
+    async with listening(url) as received:
         async with services.db.connection() as connection, connection.transaction(force_rollback=True):
             await notify_workers(connection, TaskKind.MEMBER_JOB)
         async with services.db.transaction() as connection:
             for _ in range(3):
                 await notify_workers(connection, TaskKind.DELIVERY)
             await notify(url, TaskKind.MICRO_DEPOSIT)
-            await until(lambda: has(heard, 2))
-        await until(lambda: has(heard, 3))
+            await until(lambda: has(received, 2))
+        await until(lambda: has(received, 3))
         await notify(url, TaskKind.MEMBER_JOB)
-        await until(lambda: has(heard, 4))
-        assert heard == [None, TaskKind.MICRO_DEPOSIT, TaskKind.DELIVERY, TaskKind.MEMBER_JOB]
+        await until(lambda: has(received, 4))
+        assert received == [None, TaskKind.MICRO_DEPOSIT, TaskKind.DELIVERY, TaskKind.MEMBER_JOB]
 
 
-async def test_a_kind_that_this_program_does_not_know_is_ignored(url):
-    async with listening(url) as heard:
-        await notify(url, "a_kind_of_tomorrow")
+async def test_a_notification_of_an_unknown_kind_is_ignored(url):
+    async with listening(url) as received:
+        await notify(url, "kind_of_a_newer_version")
         await notify(url, TaskKind.DELIVERY)
-        await until(lambda: has(heard, 2))
-        assert heard == [None, TaskKind.DELIVERY]
+        await until(lambda: has(received, 2))
+        assert received == [None, TaskKind.DELIVERY]
 
 
-async def test_a_listener_whose_connection_ends_is_back_within_a_second_and_says_so(url):
-    async with listening(url) as heard, asyncio.timeout(10):
+async def test_a_listener_reconnects_within_a_second_and_reports_it(url):
+    async with listening(url) as received, asyncio.timeout(10):
         for times in (2, 3):
             async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
                 await connection.execute(
                     """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                        WHERE application_name = 'coatcheck worker' AND datname = current_database()"""
                 )
-            begun = asyncio.get_running_loop().time()
-            await until(lambda times=times: has(heard, times))
-            assert asyncio.get_running_loop().time() - begun < notifications.RECONNECT_WAIT + 1
-        assert heard == [None] * 3
+            started = asyncio.get_running_loop().time()
+            await until(lambda times=times: has(received, times))
+            assert asyncio.get_running_loop().time() - started < notifications.RECONNECT_WAIT + 1
+        assert received == [None] * 3
 
 
 async def test_enqueuing_a_job_notifies_the_workers(services, url):
     home = await make_home(services)
-    async with listening(url) as heard:
+    async with listening(url) as received:
         await home.connect()
-        await until(lambda: has(heard, 2))
-        assert heard == [None, TaskKind.MEMBER_JOB]
+        await until(lambda: has(received, 2))
+        assert received == [None, TaskKind.MEMBER_JOB]
 
 
 @pytest.mark.own_database
-async def test_a_job_that_frees_a_slot_notifies_only_where_a_job_waits_for_it(services, url):
+async def test_the_end_of_a_job_notifies_only_if_another_job_waits_for_its_slot(services, url):
     home = await make_home(services)
     await home.connect("first+no_tx")
     (first,) = await home.worker_services.scheduler.claim(1)
     await home.connect("second+no_tx")
     (second,) = await home.worker_services.scheduler.claim(1)
     await home.connect("third+no_tx")
-    async with listening(url) as heard:
+    async with listening(url) as received:
         await home.worker_services.sync.run(first)
-        await until(lambda: has(heard, 2))
+        await until(lambda: has(received, 2))
         (third,) = await home.worker_services.scheduler.claim(1)
         await home.worker_services.sync.run(second)
         await home.worker_services.sync.run(third)
         await notify(url, TaskKind.DELIVERY)
-        await until(lambda: has(heard, 3))
-        assert heard == [None, TaskKind.MEMBER_JOB, TaskKind.DELIVERY]
+        await until(lambda: has(received, 3))
+        assert received == [None, TaskKind.MEMBER_JOB, TaskKind.DELIVERY]
 
 
-def test_a_process_that_only_notifies_loads_no_worker():
+def test_the_modules_of_the_worker_are_not_imported_to_notify():
     check = "import sys, coatcheck.app; sys.exit('coatcheck.jobs.runner' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

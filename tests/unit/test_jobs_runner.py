@@ -1,4 +1,4 @@
-"""The runner: as many tasks at once as there are slots, and what happens to them when it stops."""
+"""The runner: claims as many tasks as there are free slots, and stops in order."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -56,7 +56,7 @@ async def running(sources, slots, grace=timedelta(seconds=5)):
         await task
 
 
-async def test_each_kind_has_slots_of_its_own_and_never_more_tasks_than_slots(monkeypatch):
+async def test_each_kind_has_its_own_slots_and_never_more_tasks_than_slots(monkeypatch):
     monkeypatch.setattr(runner, "POLL", timedelta(hours=1))
     jobs, deliveries = Source(5), Source(1)
     async with running({TaskKind.MEMBER_JOB: jobs, TaskKind.DELIVERY: deliveries}, slots=2):
@@ -73,7 +73,7 @@ async def test_each_kind_has_slots_of_its_own_and_never_more_tasks_than_slots(mo
     assert jobs.most == 2
 
 
-async def test_a_notification_makes_it_claim_and_without_one_the_poll_does(monkeypatch):
+async def test_tasks_are_claimed_after_a_notification_or_at_the_next_poll(monkeypatch):
     monkeypatch.setattr(runner, "POLL", timedelta(hours=1))
     source = Source()
     async with running({TaskKind.DELIVERY: source}, slots=2) as the_runner:
@@ -98,7 +98,7 @@ async def has_claimed(source, times):
     return len(source.claims) >= times
 
 
-async def test_it_never_claims_more_than_it_has_slots_for(monkeypatch):
+async def test_never_more_tasks_are_claimed_than_slots_are_free(monkeypatch):
     monkeypatch.setattr(runner, "POLL", timedelta(seconds=0.01))
     source = Source(1)
     async with running({TaskKind.DELIVERY: source}, slots=3):
@@ -107,7 +107,7 @@ async def test_it_never_claims_more_than_it_has_slots_for(monkeypatch):
     assert source.claims[:3] == [3, 2, 2]
 
 
-async def test_told_to_stop_it_claims_nothing_more_and_lets_tasks_end():
+async def test_after_stop_nothing_is_claimed_and_tasks_may_finish():
     source = Source(3)
     async with running({TaskKind.DELIVERY: source}, slots=2):
         await until(lambda: source.has_running(2))
@@ -122,7 +122,7 @@ async def test_tasks_that_take_longer_than_the_grace_are_cancelled():
     assert (source.cancelled, source.running) == (2, 0)
 
 
-async def test_what_was_being_claimed_when_it_was_stopped_is_run():
+async def test_tasks_that_are_claimed_during_stop_are_run():
     claiming, claimed, ran = asyncio.Event(), asyncio.Event(), []
 
     async def claim(limit):
@@ -146,7 +146,7 @@ async def test_what_was_being_claimed_when_it_was_stopped_is_run():
     assert ran == [True]
 
 
-async def test_a_task_or_a_claim_that_fails_is_logged_by_its_errors_name_and_stops_nothing(monkeypatch):
+async def test_a_failed_task_or_claim_is_logged_with_the_type_of_the_error_and_stops_nothing(monkeypatch):
     monkeypatch.setattr(runner, "POLL", timedelta(seconds=0.01))
     claims = []
 

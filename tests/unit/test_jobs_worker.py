@@ -24,7 +24,7 @@ from tests.gated_bank import GatedBank
 from tests.member_setup import make_home, until
 
 STATES = "SELECT state, attempt, claims FROM member_job WHERE user_guid = %(user)s ORDER BY created_at, guid"
-IMPATIENT = timedelta(seconds=0.5)
+SHORT_GRACE = timedelta(seconds=0.5)
 
 
 pytestmark = pytest.mark.own_database
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.own_database
 
 @asynccontextmanager
 async def working(services, grace=worker.GRACE):
-    """A worker for the length of the block, that is stopped in order."""
+    """Runs a worker during the block, and stops it at the end."""
     stop = asyncio.Event()
     task = asyncio.create_task(worker.main(services, stop, grace=grace))
     try:
@@ -53,7 +53,7 @@ async def is_running(home):
     return (await home.rows(STATES))[-1][0] == "running"
 
 
-async def test_a_job_is_done_without_waiting_for_a_poll_or_a_sweep(services, monkeypatch):
+async def test_a_job_starts_without_waiting_for_a_poll_or_a_sweep(services, monkeypatch):
     monkeypatch.setattr(worker, "SWEEP", timedelta(hours=1))
     monkeypatch.setattr(runner, "POLL", timedelta(hours=1))
     home = await make_home(services)
@@ -64,7 +64,7 @@ async def test_a_job_is_done_without_waiting_for_a_poll_or_a_sweep(services, mon
             await until(has_status(home, member, "CONNECTED"))
 
 
-async def test_every_kind_of_task_is_run_without_waiting_for_a_poll(services, monkeypatch):
+async def test_every_kind_of_task_starts_without_waiting_for_a_poll(services, monkeypatch):
     monkeypatch.setattr(runner, "POLL", timedelta(hours=1))
     home, done = await make_home(services), set()
     claims = {}
@@ -83,7 +83,7 @@ async def test_every_kind_of_task_is_run_without_waiting_for_a_poll(services, mo
     claims = {task_kind: claim_of(task_kind) for task_kind in TaskKind}
     monkeypatch.setattr(worker.WorkerServices, "claims", property(lambda _: claims))
     async with working(services):
-        await until(lambda: is_back(home))
+        await until(lambda: is_listening(home))
         for task_kind in TaskKind:
             due.add(task_kind)
             async with services.db.connection() as connection:
@@ -95,11 +95,11 @@ async def test_every_kind_of_task_is_run_without_waiting_for_a_poll(services, mo
         await until(are_done)
 
 
-async def test_a_hung_bank_delays_no_other(settings, clock):
+async def test_a_bank_that_hangs_delays_no_other_bank(settings, clock):
     narrow = replace(settings, institution_concurrency=2, worker_concurrency=4)
     async with build(narrow, clock) as services:
         hung, home = await make_home(services), await make_home(services)
-        async with working(services, IMPATIENT):
+        async with working(services, SHORT_GRACE):
             for number in range(6):
                 await hung.connect(f"user-{number}+hang", institution="mxcu_credential")
             await until(lambda: is_two(hung))
@@ -113,7 +113,7 @@ async def is_two(home):
     return await home.rows(running) == [(2,)]
 
 
-async def test_what_runs_when_the_worker_is_stopped_may_finish(services):
+async def test_a_job_that_runs_when_the_worker_is_stopped_may_finish(services):
     home = await make_home(services)
     member = await home.connect("mxuser+no_tx+slow=1")
     async with working(services):
@@ -122,18 +122,18 @@ async def test_what_runs_when_the_worker_is_stopped_may_finish(services):
     assert await home.rows(STATES) == [("ended", 1, 1)]
 
 
-async def test_what_takes_too_long_then_is_handed_over_at_once(services):
+async def test_a_job_that_does_not_finish_in_time_is_released_at_once(services):
     home = await make_home(services)
     await home.connect("mxuser+hang")
-    async with working(services, IMPATIENT):
+    async with working(services, SHORT_GRACE):
         await until(lambda: is_running(home))
     assert await home.rows(STATES) == [("queued", 1, 0)]
 
 
-async def test_jobs_that_wait_for_a_slot_are_left_to_others(settings, clock):
+async def test_a_stopping_worker_leaves_queued_jobs_to_others(settings, clock):
     async with build(replace(settings, worker_concurrency=1), clock) as services:
         hung, waiting = await make_home(services), await make_home(services)
-        async with working(services, IMPATIENT):
+        async with working(services, SHORT_GRACE):
             await hung.connect("mxuser+hang")
             await until(lambda: is_running(hung))
             member = await waiting.connect("mxuser+no_tx")
@@ -143,7 +143,7 @@ async def test_jobs_that_wait_for_a_slot_are_left_to_others(settings, clock):
         assert (await waiting.again(member)).connection_status == "CONNECTED"
 
 
-async def test_a_worker_whose_connections_were_cut_goes_on(services, monkeypatch):
+async def test_a_worker_continues_after_its_connections_were_terminated(services, monkeypatch):
     monkeypatch.setattr(runner, "POLL", timedelta(hours=1))
     home = await make_home(services)
     async with working(services):
@@ -153,18 +153,18 @@ async def test_a_worker_whose_connections_were_cut_goes_on(services, monkeypatch
             await home.rows(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'coatcheck worker'"
             )
-            await until(lambda: is_back(home))
+            await until(lambda: is_listening(home))
         after = await home.connect("after+no_tx")
         await until(has_status(home, after, "CONNECTED"), 15)
 
 
-async def is_back(home):
-    """`doctor` sees it by its connections."""
+async def is_listening(home):
+    """Whether the worker listens: `doctor` finds it by the same query."""
     lines = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'coatcheck worker'"
     return await home.rows(lines) == [(1,)]
 
 
-async def test_a_task_that_fails_is_named_in_the_log_and_stops_nothing(services, monkeypatch):
+async def test_a_failed_task_stops_nothing_and_its_message_is_not_logged(services, monkeypatch):
     home = await make_home(services)
     failing = iter([ValueError("a-secret")])
     finish = JobFinisher.finish_job
@@ -184,7 +184,7 @@ async def test_a_task_that_fails_is_named_in_the_log_and_stops_nothing(services,
     assert {"worker.ready", "worker.stopped"} <= {entry["event"] for entry in logs}
 
 
-async def test_the_worker_does_its_periodic_work_when_it_starts_and_again(services, monkeypatch):
+async def test_the_worker_runs_its_periodic_actions_at_the_start_and_repeatedly(services, monkeypatch):
     counts = Counter()
     sweep, refresh, maintain = WorkerServices.sweep, JobScheduler.refresh, worker.run_maintenance
 
@@ -236,7 +236,7 @@ async def test_a_running_worker_starts_the_daily_aggregation(services, clock):
     assert [each["is_background"] for each in await home.events("AGGREGATION")] == [False, True]
 
 
-async def test_a_running_worker_ends_what_nobody_answered(services, clock):
+async def test_a_running_worker_ends_a_job_whose_questions_were_not_answered(services, clock):
     home = await make_home(services)
     member = await home.connected("mxuser+no_tx", "challenge")
     assert member.connection_status == "CHALLENGED"
@@ -245,7 +245,7 @@ async def test_a_running_worker_ends_what_nobody_answered(services, clock):
         await until(has_status(home, member, "EXPIRED"))
 
 
-async def test_two_workers_do_every_job_once(settings, clock):
+async def test_two_workers_run_every_job_once(settings, clock):
     async with build(settings, clock) as one, build(settings, clock) as two:
         home = await make_home(one)
         async with working(one), working(two):
@@ -256,7 +256,7 @@ async def test_two_workers_do_every_job_once(settings, clock):
         assert len(await home.events("AGGREGATION")) == 12
 
 
-async def test_a_job_asked_for_again_and_again_runs_again_and_again(services):
+async def test_jobs_that_are_requested_one_after_the_other_all_run(services):
     home = await make_home(services)
     async with working(services):
         member = await home.connect("mxuser+no_tx")
@@ -271,7 +271,7 @@ async def is_idle(home, member):
     return not (await home.again(member)).is_being_aggregated
 
 
-# --- sharing (the bank waits for the test, so that nothing depends on time) --------------------------------
+# --- slots (the bank answers when the test lets it, so that no result depends on time) --------------------------------
 
 
 @asynccontextmanager
@@ -324,7 +324,7 @@ async def test_200_members_at_one_bank_keep_its_slots_busy_until_the_last(settin
             await bank.let_go(slots - 1)
 
 
-async def test_jobs_that_end_together_free_a_slot_each(settings, clock, monkeypatch):
+async def test_each_of_several_jobs_that_end_at_once_frees_a_slot(settings, clock, monkeypatch):
     async with gated(settings, clock, monkeypatch) as (services, bank):
         await enqueue(await make_home(services), 40)
         slots = settings.institution_concurrency

@@ -1,4 +1,7 @@
-"""Notifications tell workers at once that a task is due. They carry no task, and a lost one costs a poll interval."""
+"""Notifications wake workers when a task is due.
+
+A notification does not contain the task. If it is lost, the task starts at the next poll.
+"""
 
 import contextlib
 from collections.abc import Callable
@@ -22,9 +25,9 @@ CONNECT_TIMEOUT = 5
 
 
 async def notify_workers(connection: Connection, task_kind: TaskKind) -> None:
-    """Tells every worker that tasks of this kind may be due.
+    """Wakes every worker: tasks of this kind may be due.
 
-    PostgreSQL sends it when the caller's transaction commits, and sends equal ones of a transaction once.
+    PostgreSQL sends the notification when the caller's transaction commits, and removes duplicates in a transaction.
     """
     await run(
         connection,
@@ -57,5 +60,5 @@ async def _listen_once(url: str, on_notification: Callable[[TaskKind | None], No
         log.info("worker.ready")
         on_notification(None)
         async for notification in connection.notifies():
-            with contextlib.suppress(ValueError):  # a newer program's kind
+            with contextlib.suppress(ValueError):  # a newer version may have another kind
                 on_notification(TaskKind(notification.payload))

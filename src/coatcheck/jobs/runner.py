@@ -40,7 +40,7 @@ class TaskRunner:
             for each in self._kinds.values():
                 group.create_task(each.fill(stop))
             await stop.wait()
-            self.notify()
+            self.notify()  # wakes `fill`, so that it sees `stop` without waiting for a poll
         if running := set().union(*(each.running for each in self._kinds.values())):
             _, late = await asyncio.wait(running, timeout=grace.total_seconds())
             await cancel_tasks(*late)
@@ -60,6 +60,7 @@ class _Slots:
     async def fill(self, stop: asyncio.Event) -> None:
         """Fills free slots until `stop` is set."""
         while not stop.is_set():
+            # Before the claim: a notification that arrives during the claim must cause another one.
             self.changed.clear()
             if free := self._count - len(self.running):
                 for claimed in await self._claim_some(free):

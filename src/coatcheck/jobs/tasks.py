@@ -1,4 +1,4 @@
-"""What a worker runs: the kinds of tasks, and a claimed task."""
+"""The tasks of a worker: their kinds, and the function that runs a claimed task."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
