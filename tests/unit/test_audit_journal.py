@@ -1,4 +1,4 @@
-"""The audit log: with the deed or not at all, never changed, and verified by hashing again."""
+"""The audit log: written with the change, append-only, and verified by hashing its entries again."""
 
 import itertools
 import json
@@ -20,7 +20,7 @@ HOURS = itertools.count()
 
 @pytest.fixture
 def clock() -> MovableClock:
-    """Far ahead and at an hour of its own, so that a test's range holds its events alone."""
+    """Far in the future, and a different hour for each test, so that its range contains only its own entries."""
     clock = MovableClock()
     clock.advance(timedelta(days=10_000, hours=next(HOURS)))
     return clock
@@ -58,7 +58,7 @@ async def verified(services: Services, around: tuple[datetime, datetime]) -> Ver
 
 
 async def tamper(services: Services, statement: str, subject: str) -> None:
-    """As only the database's owner can: past the trigger."""
+    """Changes an entry without the trigger, as only the owner of the database can."""
     async with services.db.transaction() as connection:
         await connection.execute("SET LOCAL session_replication_role TO replica")
         cursor = await connection.execute(
@@ -67,7 +67,7 @@ async def tamper(services: Services, statement: str, subject: str) -> None:
         assert cursor.rowcount == 1
 
 
-async def test_an_event_says_who_did_what_to_what_in_canonical_json(
+async def test_an_entry_names_actor_action_and_subject_in_canonical_json(
     services: Services, clock: MovableClock, around: tuple[datetime, datetime]
 ) -> None:
     before = clock.now()
@@ -90,10 +90,10 @@ async def test_an_event_says_who_did_what_to_what_in_canonical_json(
     assert line["leaf_hash"] == sha256(b"\0" + line["body"].encode()).hexdigest()
 
 
-async def test_an_event_lives_and_dies_with_the_transaction_it_tells_of(
+async def test_an_entry_is_stored_only_if_the_transaction_commits(
     services: Services, around: tuple[datetime, datetime]
 ) -> None:
-    async def fail_after_telling() -> None:
+    async def fail_after_recording() -> None:
         async with services.db.transaction() as connection:
             await services.journal.record(
                 connection,
@@ -103,14 +103,14 @@ async def test_an_event_lives_and_dies_with_the_transaction_it_tells_of(
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await fail_after_telling()
+        await fail_after_recording()
     assert await exported(services, around) == []
 
 
 @pytest.mark.parametrize(
     "statement", ["UPDATE audit_event SET client_guid = NULL", "DELETE FROM audit_event"]
 )
-async def test_an_event_can_be_neither_changed_nor_deleted(
+async def test_an_entry_can_be_neither_changed_nor_deleted(
     services: Services, around: tuple[datetime, datetime], statement: str
 ) -> None:
     await record(services, "TKN-1", "CLT-1")
@@ -121,7 +121,7 @@ async def test_an_event_can_be_neither_changed_nor_deleted(
     assert await exported(services, around) == before
 
 
-async def test_untouched_events_verify(services: Services, around: tuple[datetime, datetime]) -> None:
+async def test_unchanged_entries_verify(services: Services, around: tuple[datetime, datetime]) -> None:
     for number in range(5):
         await record(services, f"TKN-{number}", "CLT-1" if number % 2 else None)
     assert await verified(services, around) == Verified(5, [])
@@ -141,20 +141,20 @@ async def test_untouched_events_verify(services: Services, around: tuple[datetim
         "body = '{}', leaf_hash = sha256(E'\\\\x007b7d')",
     ],
 )
-async def test_a_changed_event_is_found(
+async def test_a_changed_entry_is_detected(
     services: Services, around: tuple[datetime, datetime], statement: str
 ) -> None:
-    victim = new("TKN")
-    for subject in ("TKN-before", victim, "TKN-after"):
+    changed = new("TKN")
+    for subject in ("TKN-before", changed, "TKN-after"):
         await record(services, subject, "CLT-1")
-    whole = [json.loads(line["body"])["guid"] for line in await exported(services, around)]
-    await tamper(services, statement, victim)
+    guids = [json.loads(line["body"])["guid"] for line in await exported(services, around)]
+    await tamper(services, statement, changed)
     result = await verified(services, around)
     assert result.count == 3
-    assert list(result.broken) == ["AUD-other" if "AUD-other" in statement else whole[1]]
+    assert list(result.broken) == ["AUD-other" if "AUD-other" in statement else guids[1]]
 
 
-async def test_a_long_log_is_read_in_batches_without_losing_or_doubling_an_event(
+async def test_a_long_log_is_read_in_batches_without_missing_or_repeating_an_entry(
     services: Services, around: tuple[datetime, datetime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verifying, "BATCH", 3)
@@ -176,7 +176,7 @@ async def test_a_range_begins_with_its_start_and_ends_before_its_end(
     assert await exported(services, (at + second, at + 2 * second)) == []
 
 
-async def test_a_client_is_given_its_own_events_alone(
+async def test_an_export_for_a_client_contains_only_its_entries(
     services: Services, around: tuple[datetime, datetime]
 ) -> None:
     await record(services, "TKN-1", "CLT-1")

@@ -1,1 +1,1 @@
-"""The audit log: who did what to what, written in the transaction that did it and never changed."""
+"""The audit log: an entry for each change of state, written in the transaction of the change and never modified."""

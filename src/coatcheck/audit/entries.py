@@ -1,4 +1,4 @@
-"""Audit entries: what one says, its canonical form, and its hash.
+"""Audit entries: their content, their canonical form and their hash.
 
 The body is stored as the bytes that were hashed: canonical JSON (keys sorted, no spaces, UTF-8). Its hash is that of a
 leaf of a Merkle tree (RFC 9162 2.1.1).
@@ -16,9 +16,9 @@ from coatcheck import ids
 def insert_from(relation: str) -> str:
     """The body of a CTE that writes one entry for each row of `relation`, a relation with `client_guid` and `subject`.
 
-    For a statement that makes a change and is the first to know whose it is: PostgreSQL completes the body and hashes
-    it, so that the body names the client and the object and the statement stays one round trip. The other parameters
-    are those of `Draft.parameters`.
+    For a statement that changes a row whose client and guid the program does not know before. PostgreSQL inserts them
+    into the body and hashes it, so that the change and its entry are one round trip. The other parameters are those of
+    `Draft.parameters`.
     """
     return f"""
     INSERT INTO audit_event (at, guid, client_guid, body, leaf_hash)
@@ -45,8 +45,8 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class SealedEntry:
-    """An entry with its instant, guid and hash, ready to be written."""
+class HashedEntry:
+    """A row of `audit_event`: an entry with its time, guid and hash."""
 
     at: datetime
     guid: str
@@ -57,7 +57,7 @@ class SealedEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """An entry whose client and subject the statement that writes it finds."""
+    """An entry without client and subject, which the statement that writes it inserts."""
 
     actor: str
     action: str
@@ -65,6 +65,7 @@ class Draft:
     def parameters(self, at: datetime) -> dict[str, object]:
         """The parameters of `insert_from`: the body is `audit_head`, client, `audit_middle`, subject, `audit_tail`."""
         guid = ids.new("AUD")
+        # The pieces are joined in the order of the sorted keys, so that the result is the canonical form.
         head = canonical_json({"action": self.action, "actor": self.actor, "at": format_instant(at)})
         middle = canonical_json({"detail": {}, "guid": guid})
         return {
@@ -76,8 +77,8 @@ class Draft:
         }
 
 
-def seal_entry(entry: Entry, at: datetime) -> SealedEntry:
-    """The entry as it is written at this instant."""
+def hash_entry(entry: Entry, at: datetime) -> HashedEntry:
+    """The entry as it is written at this time."""
     guid = ids.new("AUD")
     body = canonical_json(
         {
@@ -90,7 +91,7 @@ def seal_entry(entry: Entry, at: datetime) -> SealedEntry:
             "subject": entry.subject,
         }
     )
-    return SealedEntry(at, guid, entry.client_guid, body, leaf_hash(body))
+    return HashedEntry(at, guid, entry.client_guid, body, leaf_hash(body))
 
 
 def canonical_json(value: Mapping[str, object]) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from datetime import datetime
 
-from coatcheck.audit.entries import Draft, Entry, seal_entry
+from coatcheck.audit.entries import Draft, Entry, hash_entry
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, run
 from coatcheck.db.partitions import ensure_month_partitions
@@ -26,14 +26,14 @@ class Journal:
         Args:
             connection: the caller's transaction.
             entry: the audit entry.
-            events: what the client is notified of; None stands for no event. They need a `client_guid` in the entry.
-            notify: False stores the events and delivers none (MX-Skip-Webhook).
+            events: the events that the client gets; None is ignored. They need a `client_guid` in the entry.
+            notify: False stores the events without delivering them (MX-Skip-Webhook).
         """
         await run(
             connection,
             """INSERT INTO audit_event (at, guid, client_guid, body, leaf_hash)
                VALUES (%(at)s, %(guid)s, %(client_guid)s, %(body)s, %(leaf_hash)s)""",
-            asdict(seal_entry(entry, self._clock.now())),
+            asdict(hash_entry(entry, self._clock.now())),
         )
         for event in events:
             if event is not None:

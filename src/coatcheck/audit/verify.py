@@ -1,4 +1,4 @@
-"""Reads the audit log: verifies that its entries are as they were written, and exports them."""
+"""Reads the audit log: verifies that its entries are unchanged, and exports them."""
 
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -16,7 +16,7 @@ class Verified:
     count: int
     """Entries that were checked."""
     broken: Sequence[str]
-    """Guids of the entries whose row is not what was hashed."""
+    """Guids of the entries that were changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class _Entry:
 async def verify(connection: Connection, start: datetime, end: datetime) -> Verified:
     """Hashes every entry from `start` until before `end` again.
 
-    It finds entries that were changed. It does not find entries that were deleted.
+    It detects entries that were changed, but not entries that were deleted.
     """
     count, broken = 0, []
     async for entry in _entries(connection, start, end):
@@ -60,6 +60,7 @@ async def _entries(
     while entries := await fetch_all(
         connection,
         _Entry,
+        # The first condition repeats the second for the planner, which prunes partitions only by a plain comparison.
         f"""SELECT {columns(_Entry)} FROM audit_event
             WHERE at >= %(after_at)s AND (at, guid) > (%(after_at)s, %(after_guid)s) AND at < %(end)s
               AND (%(client_guid)s::text IS NULL OR client_guid = %(client_guid)s)
@@ -78,7 +79,7 @@ async def _entries(
 
 
 def _is_unchanged(entry: _Entry) -> bool:
-    """The hash is that of the body, and the other columns have the values that the body has."""
+    """Whether the hash is that of the body, and the other columns have the values in the body."""
     if leaf_hash(entry.body) != entry.leaf_hash:
         return False
     try:

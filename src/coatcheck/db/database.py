@@ -78,7 +78,8 @@ class Database:
     async def transaction(self) -> AsyncIterator[Connection]:
         """A connection in a transaction. It is never held across a call to a bank or a webhook.
 
-        An error with `keeps_changes` is raised after the commit, so that what the refusal wrote persists.
+        An error with `keeps_changes` is raised after the commit. A refusal can write, such as the revocation of a
+        token when its code is presented again, and must not roll that back.
 
         Raises:
             Unavailable: as `connection`.

@@ -1,7 +1,7 @@
 """SQL fragments: how a package lets a statement of another package read its tables.
 
 A statement that crosses packages is composed of common table expressions. The owner of each table exports the
-expression that reads or writes it; whoever composes the statement never names a table of another package.
+expression that reads or writes it, so that no statement names a table of another package.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True)
 class PagedRows(Generic[Row]):
-    """Rows that a composed statement reads a page of. Parameters: `size` and `offset`, and `parameters`."""
+    """A query of which a composed statement reads one page. Its parameters are `size`, `offset` and `parameters`."""
 
     record: type[Row]
     select: str
-    """Gives the columns of `record` and those of `order`."""
+    """Returns the columns of `record` and those of `order`."""
     counted: str
     """The same rows, for `SELECT count(*) FROM`."""
     order: Sequence[str]
@@ -33,17 +33,21 @@ class PagedRows(Generic[Row]):
 
     @property
     def total(self) -> str:
-        """How many rows there are on all pages. Counts them only where the page itself does not show it."""
+        """The number of rows on all pages.
+
+        Only a full page, or an empty one after the first, needs a second count. Otherwise the end of the page is the
+        end of the list.
+        """
         return f"""(SELECT CASE WHEN count(*) BETWEEN 1 AND %(size)s - 1 OR count(*) + %(offset)s = 0
                                THEN count(*) + %(offset)s ELSE (SELECT count(*) FROM {self.counted}) END
                    FROM page)"""
 
     @property
     def columns(self) -> str:
-        """The columns of `record`, of the alias `p` of `page`."""
+        """The columns of `record`, over the alias `p` of `page`."""
         return columns(self.record, "p.")
 
     @property
     def final_order(self) -> str:
-        """The order of the alias `p` of `page`: a join does not preserve the order of its input."""
+        """The order, over the alias `p` of `page`: a join does not preserve the order of its input."""
         return ", ".join(f"p.{column}" for column in self.order)
