@@ -1,4 +1,4 @@
-"""Sealing alone: what was sealed opens only whole, only in its place and only with its key."""
+"""Sealing: a value can be opened only unchanged, in its own context and with its own key."""
 
 import pytest
 from hypothesis import given
@@ -13,18 +13,18 @@ text = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)
 
 
 @given(st.binary(max_size=300), st.lists(text, min_size=1, max_size=4))
-def test_what_is_sealed_opens_again_in_its_place(value: bytes, place: list[str]) -> None:
+def test_a_sealed_value_can_be_opened_in_its_own_context(value: bytes, place: list[str]) -> None:
     key = new_key()
     assert open_sealed(key, seal(key, value, context(*place)), context(*place)) == value
 
 
 @given(st.lists(text, min_size=1, max_size=4), st.lists(text, min_size=1, max_size=4))
-def test_two_places_never_read_the_same(one: list[str], other: list[str]) -> None:
+def test_two_contexts_never_have_the_same_bytes(one: list[str], other: list[str]) -> None:
     assert (context(*one) == context(*other)) == (one == other)
 
 
 @given(st.binary(max_size=40), st.data())
-def test_a_single_flipped_bit_breaks_the_seal(value: bytes, data: st.DataObject) -> None:
+def test_a_value_with_one_flipped_bit_cannot_be_opened(value: bytes, data: st.DataObject) -> None:
     key = new_key()
     sealed = bytearray(seal(key, value, PLACE))
     bit = data.draw(st.integers(0, len(sealed) * 8 - 1))
@@ -34,7 +34,7 @@ def test_a_single_flipped_bit_breaks_the_seal(value: bytes, data: st.DataObject)
 
 
 @pytest.mark.parametrize("length", range(30))
-def test_a_cut_value_breaks_the_seal(length: int) -> None:
+def test_a_truncated_value_cannot_be_opened(length: int) -> None:
     key = new_key()
     sealed = seal(key, b"1", PLACE)
     assert len(sealed) == 30
@@ -42,10 +42,10 @@ def test_a_cut_value_breaks_the_seal(length: int) -> None:
         open_sealed(key, sealed[:length], PLACE)
 
 
-def test_another_key_or_another_place_breaks_the_seal_and_the_error_tells_nothing() -> None:
+def test_another_key_or_context_cannot_open_a_value_and_the_error_does_not_say_which() -> None:
     key = new_key()
     sealed = seal(key, b"123456789", PLACE)
-    told = set()
+    messages = set()
     for wrong_key, place in (
         (new_key(), PLACE),
         (key, context("account_number", "USR-1", "ACT-1", "ACN-2")),
@@ -55,11 +55,11 @@ def test_another_key_or_another_place_breaks_the_seal_and_the_error_tells_nothin
             open_sealed(wrong_key, sealed, place)
         assert broken.value.__cause__ is None
         assert broken.value.detail is None
-        told.add(str(broken.value))
-    assert len(told) == 1
+        messages.add(str(broken.value))
+    assert len(messages) == 1
 
 
-def test_a_nonce_is_never_used_twice_and_equal_values_look_different() -> None:
+def test_nonces_are_not_reused_and_equal_values_have_different_ciphertexts() -> None:
     key = new_key()
     sealed = {seal(key, b"same", PLACE) for _ in range(10_000)}
     assert len({value[1:13] for value in sealed}) == 10_000

@@ -1,4 +1,4 @@
-"""What the vault discloses to clients and workers, what it refuses, and what it writes about it."""
+"""Reads of clients and workers from the vault: data, refusals and disclosures."""
 
 import pytest
 
@@ -43,7 +43,9 @@ async def test_every_read_of_a_client_is_one_round_trip_and_writes_one_disclosur
             assert len(await disclosures(services, account.user_guid)) == before + 1
 
 
-async def test_a_client_reads_as_far_down_as_it_asks(services: Services, client: Keyed, user: User) -> None:
+async def test_a_client_read_is_limited_to_the_given_member_or_account(
+    services: Services, client: Keyed, user: User
+) -> None:
     first = await make_account(services, user, account_number="1111111111")
     second = await make_account(services, user, account_number="2222222222")
 
@@ -61,7 +63,7 @@ async def test_a_client_reads_as_far_down_as_it_asks(services: Services, client:
     assert await numbers(member_guid=second.member_guid, account_guid=first.guid) == []
 
 
-async def test_a_client_pages_through_a_list_in_one_order(
+async def test_the_pages_of_a_client_read_have_a_stable_order(
     services: Services, client: Keyed, user: User, account: Account
 ) -> None:
     async with services.db.transaction() as connection:
@@ -84,14 +86,14 @@ async def test_a_client_pages_through_a_list_in_one_order(
     assert [shown for *_, shown in await disclosures(services, user.guid)] == [0, 2, 5, 5]
 
 
-async def test_a_client_never_reads_another_clients_user(services: Services, account: Account) -> None:
-    stranger = await make_client(services)
+async def test_a_client_never_reads_a_user_of_another_client(services: Services, account: Account) -> None:
+    other_client = await make_client(services)
     async with services.db.connection() as connection:
         for show in (services.vault.disclose_numbers, services.vault.disclose_owners):
             with pytest.raises(NotFound):
-                await show(connection, ClientReader(stranger.guid, account.user_guid))
+                await show(connection, ClientReader(other_client.guid, account.user_guid))
             with pytest.raises(NotFound):
-                await show(connection, ClientReader(stranger.guid, "USR-nobody"))
+                await show(connection, ClientReader(other_client.guid, "USR-nobody"))
     assert await disclosures(services, account.user_guid) == []
 
 
@@ -104,7 +106,7 @@ async def keep_statement(services: Services, user: User) -> str:
     return guid
 
 
-async def test_a_client_is_shown_its_users_statement_and_no_other_secret(
+async def test_a_client_reads_its_users_statement_and_no_other_secret(
     services: Services, client: Keyed, user: User
 ) -> None:
     guid = await keep_statement(services, user)
@@ -122,10 +124,10 @@ async def test_a_client_is_shown_its_users_statement_and_no_other_secret(
     assert await disclosures(services, user.guid) == [(client.guid, client.guid, guid, "STATEMENT", 1)]
 
 
-async def test_a_client_is_never_shown_another_clients_statement(services: Services, user: User) -> None:
+async def test_a_client_never_reads_a_statement_of_another_client(services: Services, user: User) -> None:
     guid = await keep_statement(services, user)
-    stranger = await make_client(services)
-    own = await make_user(services, stranger)
+    other_client = await make_client(services)
+    own = await make_user(services, other_client)
     async with services.db.connection() as connection:
         with pytest.raises(InsufficientScope):
             await services.vault.disclose_secret(
@@ -133,7 +135,7 @@ async def test_a_client_is_never_shown_another_clients_statement(services: Servi
                 owner_guid=user.guid,
                 record_guid=guid,
                 kind=SecretKind.STATEMENT,
-                reader=ClientReader(stranger.guid, own.guid),
+                reader=ClientReader(other_client.guid, own.guid),
             )
         assert (
             await services.vault.disclose_secret(
@@ -141,14 +143,14 @@ async def test_a_client_is_never_shown_another_clients_statement(services: Servi
                 owner_guid=user.guid,
                 record_guid=guid,
                 kind=SecretKind.STATEMENT,
-                reader=ClientReader(stranger.guid, user.guid),
+                reader=ClientReader(other_client.guid, user.guid),
             )
             is None
         )
     assert await disclosures(services, user.guid) == []
 
 
-async def test_a_worker_is_shown_a_secret_under_its_jobs_name_and_nothing_where_nothing_is(
+async def test_a_worker_reads_a_secret_with_its_job_as_reader_and_none_if_there_is_none(
     services: Services, client: Keyed, user: User
 ) -> None:
     async with services.db.transaction() as connection:

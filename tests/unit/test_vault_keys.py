@@ -1,4 +1,4 @@
-"""Master keys: what is refused before a server starts, and the house's own keys, made once."""
+"""Master keys: which are refused at the start, and the keyring, which is created once."""
 
 import asyncio
 import base64
@@ -18,7 +18,7 @@ def line(key: bytes, key_id: str = "one") -> str:
     return f"{key_id}:{base64.b64encode(key).decode()}"
 
 
-def test_the_first_line_of_the_file_seals_and_every_line_opens(tmp_path: Path) -> None:
+def test_the_first_key_of_the_file_wraps_and_every_key_unwraps(tmp_path: Path) -> None:
     one, two = new_master_key_line(), new_master_key_line()
     file = tmp_path / "keys"
     file.write_text(f"# newest first\n\n{one}\n  {two}  \n")
@@ -56,7 +56,7 @@ def test_an_unusable_master_key_is_refused_with_the_reason(written: str, why: st
         MasterKeys.load(Settings(master_key=written))
 
 
-def test_a_refusal_never_quotes_the_key() -> None:
+def test_an_error_never_contains_the_key() -> None:
     bad = base64.b64encode(secrets.token_bytes(31)).decode()
     with pytest.raises(ConfigurationError) as refused:
         MasterKeys.load(Settings(master_key=f"one:{bad}"))
@@ -73,13 +73,15 @@ def test_two_keys_with_one_id_are_refused() -> None:
         )
 
 
-def test_a_file_and_an_environment_key_at_once_are_refused(tmp_path: Path) -> None:
+def test_a_key_file_and_a_key_in_the_environment_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="not both"):
         MasterKeys.load(Settings(master_key=new_master_key_line(), master_key_file=str(tmp_path / "keys")))
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o602, 0o644, 0o666, 0o601])
-def test_a_key_file_that_others_may_reach_is_refused_with_the_way_out(tmp_path: Path, mode: int) -> None:
+def test_a_key_file_that_others_can_read_is_refused_with_the_command_to_run(
+    tmp_path: Path, mode: int
+) -> None:
     file = tmp_path / "keys"
     file.write_text(new_master_key_line())
     file.chmod(mode)
@@ -97,13 +99,13 @@ def test_a_missing_or_unreadable_key_file_is_refused(tmp_path: Path) -> None:
         MasterKeys.load(Settings(master_key_file=str(file)))
 
 
-def test_a_key_shows_in_no_repr() -> None:
+def test_no_repr_contains_a_key() -> None:
     written = new_master_key_line()
     keys = MasterKeys.load(Settings(master_key=written))
     assert repr(keys) == f"MasterKeys(sealing_id='{keys.sealing_id}')"
 
 
-def test_a_wrapped_key_opens_in_its_place_alone() -> None:
+def test_a_wrapped_key_can_be_unwrapped_only_in_its_own_context() -> None:
     keys = MasterKeys.load(Settings(master_key=new_master_key_line()))
     wrapped = keys.wrap(b"k" * 32, "data_key", "USR-1")
     assert keys.unwrap(keys.sealing_id, wrapped, "data_key", "USR-1") == b"k" * 32
@@ -117,7 +119,7 @@ def test_a_wrapped_key_opens_in_its_place_alone() -> None:
 
 
 @pytest.mark.own_database
-async def test_processes_that_start_together_open_the_same_keyring(
+async def test_processes_that_start_at_once_use_the_same_keyring(
     services: Services, settings: Settings
 ) -> None:
     keys = MasterKeys.load(settings)

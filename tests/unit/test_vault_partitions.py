@@ -1,4 +1,4 @@
-"""Partitions: made ahead of time, passed over where they cannot be made, raced for in peace."""
+"""Partitions: created in advance, skipped if they cannot be created, safe to create concurrently."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -50,7 +50,7 @@ async def partition_of(connection: Connection, table: str, column: str, value: o
     return str(row[0])
 
 
-async def test_a_month_holds_its_first_instant_and_not_the_next_months(
+async def test_a_month_contains_its_first_instant_and_not_that_of_the_next_month(
     connection: Connection, by_time: str
 ) -> None:
     assert await ensure_range_partition(connection, by_time, f"{by_time}_1", JANUARY, FEBRUARY)
@@ -60,14 +60,14 @@ async def test_a_month_holds_its_first_instant_and_not_the_next_months(
     assert await partition_of(connection, by_time, "at", FEBRUARY) == f"{by_time}_rest"
 
 
-async def test_a_list_partition_holds_its_value(connection: Connection, by_value: str) -> None:
+async def test_a_list_partition_contains_its_value(connection: Connection, by_value: str) -> None:
     assert await ensure_list_partition(connection, by_value, f"{by_value}_7", 7)
     assert await ensure_list_partition(connection, by_value, f"{by_value}_7", 7)
     assert await partition_of(connection, by_value, "week", 7) == f"{by_value}_7"
     assert await partition_of(connection, by_value, "week", 8) == f"{by_value}_rest"
 
 
-async def test_a_range_that_the_default_already_holds_is_passed_over(
+async def test_no_partition_is_created_if_the_default_partition_has_rows_of_its_range(
     connection: Connection, by_time: str, by_value: str
 ) -> None:
     await connection.execute(f"INSERT INTO {by_time} VALUES (%s)", (JANUARY,))
@@ -77,25 +77,25 @@ async def test_a_range_that_the_default_already_holds_is_passed_over(
     assert not await ensure_list_partition(connection, by_value, f"{by_value}_7", 7)
 
 
-async def test_a_range_that_another_partition_covers_is_passed_over(
+async def test_no_partition_is_created_if_another_one_covers_its_range(
     connection: Connection, by_time: str
 ) -> None:
     assert await ensure_range_partition(connection, by_time, f"{by_time}_all", JANUARY, MARCH)
     assert not await ensure_range_partition(connection, by_time, f"{by_time}_2", FEBRUARY, MARCH)
 
 
-async def test_processes_that_make_the_same_partition_at_once_never_raise(
+async def test_concurrent_creation_of_a_partition_raises_no_error(
     services: Services, connection: Connection, by_time: str
 ) -> None:
-    async def make() -> None:
+    async def create() -> None:
         async with services.db.connection() as own:
             await ensure_range_partition(own, by_time, f"{by_time}_1", JANUARY, FEBRUARY)
 
-    await asyncio.gather(*(make() for _ in range(8)))
+    await asyncio.gather(*(create() for _ in range(8)))
     assert await partition_of(connection, by_time, "at", JANUARY) == f"{by_time}_1"
 
 
-async def test_a_busy_default_partition_is_left_for_the_next_time(
+async def test_no_partition_is_created_while_the_default_partition_is_locked(
     services: Services, connection: Connection, by_time: str
 ) -> None:
     async with services.db.transaction() as busy:
@@ -104,7 +104,7 @@ async def test_a_busy_default_partition_is_left_for_the_next_time(
     assert await ensure_range_partition(connection, by_time, f"{by_time}_1", JANUARY, FEBRUARY)
 
 
-async def test_a_failed_making_leaves_the_callers_transaction_usable(
+async def test_a_failed_creation_leaves_the_transaction_of_the_caller_usable(
     services: Services, by_time: str
 ) -> None:
     async with services.db.transaction() as connection:
@@ -117,7 +117,7 @@ async def test_a_failed_making_leaves_the_callers_transaction_usable(
     ("prepare", "table"),
     [(vault.prepare_partitions, "disclosure"), (audit.prepare_partitions, "audit_event")],
 )
-async def test_this_month_and_the_next_two_are_made_ahead_also_over_new_year(
+async def test_partitions_of_this_month_and_the_next_two_are_created_also_at_the_end_of_a_year(
     connection: Connection, prepare: object, table: str
 ) -> None:
     assert callable(prepare)

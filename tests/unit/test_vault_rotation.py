@@ -1,4 +1,4 @@
-"""Rotating the master key, which changes the keys of every owner in the database."""
+"""Rotating the master key, which wraps the keys of every owner in the database again."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ from coatcheck.vault.vault import SecretKind, Vault, WorkerReader
 
 OWNERS = 2 * BATCH + 100
 PURPOSES = 2
-"""Keys of the whole house, which are wrapped as well."""
+"""The keys of the keyring, which are wrapped again too."""
 
 
 pytestmark = pytest.mark.own_database
@@ -28,13 +28,13 @@ def old(settings: Settings) -> MasterKeys:
 
 @pytest.fixture
 def both(settings: Settings) -> MasterKeys:
-    """A fresh key first, and the old one after it."""
+    """A new key first, then the old one."""
     return MasterKeys.load(Settings(master_key=f"{new_master_key_line()},{settings.master_key}"))
 
 
 @pytest.fixture
 async def owners(services: Services, old: MasterKeys) -> list[str]:
-    """Their keys are under the old master key; the first fifty have a secret, which says whose it is."""
+    """Owners whose keys are wrapped with the old master key. Each of the first fifty has a secret: its own guid."""
     owners = [new("USR") for _ in range(OWNERS)]
     async with services.db.transaction() as connection:
         for owner in owners[:50]:
@@ -53,7 +53,7 @@ async def owners(services: Services, old: MasterKeys) -> list[str]:
     return owners
 
 
-async def show(connection: Connection, vault: Vault, owner: str) -> bytes | None:
+async def read_secret(connection: Connection, vault: Vault, owner: str) -> bytes | None:
     return await vault.disclose_secret(
         connection,
         owner_guid=owner,
@@ -63,8 +63,8 @@ async def show(connection: Connection, vault: Vault, owner: str) -> bytes | None
     )
 
 
-async def held_by(db: Database, master_key_id: str) -> tuple[int, int]:
-    """How many rows the key wraps, and how many it does not."""
+async def wrapped_by(db: Database, master_key_id: str) -> tuple[int, int]:
+    """The number of keys that this master key wraps, and of those that others wrap."""
     async with db.connection() as connection:
         cursor = await connection.execute(
             """SELECT count(*) FILTER (WHERE master_key_id = %(id)s), count(*) FILTER (WHERE master_key_id <> %(id)s)
@@ -76,34 +76,35 @@ async def held_by(db: Database, master_key_id: str) -> tuple[int, int]:
     return row
 
 
-async def test_rotation_leaves_no_row_on_the_old_key_and_changes_no_value(
+async def test_a_rotation_wraps_every_key_again_and_changes_no_value(
     services: Services, clock: MovableClock, old: MasterKeys, both: MasterKeys, owners: list[str]
 ) -> None:
     async with services.db.connection() as connection:
         before = await open_keyring(connection, old)
-    told: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
     assert (
-        await rotate(services.db, both, lambda done, total: told.append((done, total))) == OWNERS + PURPOSES
+        await rotate(services.db, both, lambda done, total: progress.append((done, total)))
+        == OWNERS + PURPOSES
     )
-    assert await held_by(services.db, both.sealing_id) == (OWNERS + PURPOSES, 0)
-    assert told == [
+    assert await wrapped_by(services.db, both.sealing_id) == (OWNERS + PURPOSES, 0)
+    assert progress == [
         (done, OWNERS + PURPOSES)
         for done in (PURPOSES, PURPOSES + BATCH, PURPOSES + 2 * BATCH, PURPOSES + OWNERS)
     ]
-    new_alone = MasterKeys(both.sealing_id, {both.sealing_id: both.keys[both.sealing_id]})
+    new_only = MasterKeys(both.sealing_id, {both.sealing_id: both.keys[both.sealing_id]})
     async with services.db.connection() as connection:
-        assert await show(connection, Vault(clock, new_alone), owners[0]) == owners[0].encode()
-        assert await open_keyring(connection, new_alone) == before
+        assert await read_secret(connection, Vault(clock, new_only), owners[0]) == owners[0].encode()
+        assert await open_keyring(connection, new_only) == before
         with pytest.raises(MasterKeyMissing):
-            await show(connection, Vault(clock, old), owners[0])
+            await read_secret(connection, Vault(clock, old), owners[0])
     assert await rotate(services.db, both) == 0
 
 
-async def test_a_killed_rotation_goes_on_where_it_stopped(
+async def test_a_killed_rotation_continues_where_it_stopped(
     services: Services, both: MasterKeys, owners: list[str]
 ) -> None:
     class Killed(BaseException):
-        """No error that anything catches."""
+        """An error that no code catches."""
 
     def kill(done: int, _total: int) -> None:
         if done > BATCH:
@@ -111,20 +112,20 @@ async def test_a_killed_rotation_goes_on_where_it_stopped(
 
     with pytest.raises(Killed):
         await rotate(services.db, both, kill)
-    assert await held_by(services.db, both.sealing_id) == (PURPOSES + BATCH, OWNERS - BATCH)
+    assert await wrapped_by(services.db, both.sealing_id) == (PURPOSES + BATCH, OWNERS - BATCH)
     assert await rotate(services.db, both) == OWNERS - BATCH
-    assert await held_by(services.db, both.sealing_id) == (OWNERS + PURPOSES, 0)
+    assert await wrapped_by(services.db, both.sealing_id) == (OWNERS + PURPOSES, 0)
 
 
-async def test_two_rotations_at_once_share_the_work(
+async def test_concurrent_rotations_share_the_work(
     services: Services, both: MasterKeys, owners: list[str]
 ) -> None:
     done = await asyncio.gather(rotate(services.db, both), rotate(services.db, both))
     assert sum(done) == OWNERS + PURPOSES
-    assert await held_by(services.db, both.sealing_id) == (OWNERS + PURPOSES, 0)
+    assert await wrapped_by(services.db, both.sealing_id) == (OWNERS + PURPOSES, 0)
 
 
-async def test_readers_and_writers_work_on_while_it_rotates(
+async def test_reads_and_writes_continue_during_a_rotation(
     services: Services, clock: MovableClock, both: MasterKeys, owners: list[str]
 ) -> None:
     vault = Vault(clock, both)
@@ -136,7 +137,7 @@ async def test_readers_and_writers_work_on_while_it_rotates(
         while not rotation.done():
             for owner in owners[:10]:
                 async with services.db.connection() as connection:
-                    assert await show(connection, vault, owner) == owner.encode()
+                    assert await read_secret(connection, vault, owner) == owner.encode()
                 reads += 1
 
     async def write() -> None:
@@ -157,10 +158,10 @@ async def test_readers_and_writers_work_on_while_it_rotates(
     await rotation
     assert reads
     assert writes
-    assert (await held_by(services.db, both.sealing_id))[1] == 0
+    assert (await wrapped_by(services.db, both.sealing_id))[1] == 0
 
 
-async def test_a_reader_that_fetched_the_old_wrapping_still_opens_it(
+async def test_a_key_that_was_read_before_the_rotation_can_still_be_unwrapped(
     services: Services, both: MasterKeys, owners: list[str]
 ) -> None:
     async with services.db.connection() as connection:
@@ -173,7 +174,7 @@ async def test_a_reader_that_fetched_the_old_wrapping_still_opens_it(
     assert both.unwrap(*row, "data_key", owners[-1]) == b"k" * 32
 
 
-async def test_somebody_sealing_neither_waits_for_the_rotation_nor_stops_it(
+async def test_a_writer_and_a_rotation_do_not_wait_for_each_other(
     services: Services, clock: MovableClock, both: MasterKeys, owners: list[str]
 ) -> None:
     async with services.db.transaction() as connection:
@@ -181,11 +182,11 @@ async def test_somebody_sealing_neither_waits_for_the_rotation_nor_stops_it(
         assert await rotate(services.db, both) == OWNERS + PURPOSES
 
 
-async def test_a_missing_old_key_is_told_by_its_id_and_changes_nothing(
+async def test_a_missing_old_key_is_named_by_its_id_and_nothing_changes(
     services: Services, old: MasterKeys, owners: list[str]
 ) -> None:
-    stranger = MasterKeys.load(Settings(master_key=new_master_key_line()))
+    unrelated = MasterKeys.load(Settings(master_key=new_master_key_line()))
     with pytest.raises(MasterKeyMissing) as missing:
-        await rotate(services.db, stranger)
+        await rotate(services.db, unrelated)
     assert missing.value.detail == f"master key {old.sealing_id}"
-    assert await held_by(services.db, old.sealing_id) == (OWNERS + PURPOSES, 0)
+    assert await wrapped_by(services.db, old.sealing_id) == (OWNERS + PURPOSES, 0)

@@ -1,4 +1,4 @@
-"""What the vault keeps: found nowhere in the clear, bound to its place, replaced as a set, gone when forgotten."""
+"""Stored records: never in plain text, bound to their context, replaced together, deleted with their owner."""
 
 import asyncio
 import base64
@@ -62,7 +62,7 @@ async def secret_of(services: Services, owner_guid: str, record_guid: str, kind:
 async def execute(services: Services, statement: str, *values: object) -> None:
     async with services.db.transaction() as connection:
         cursor = await connection.execute(statement, values)
-        assert cursor.rowcount > 0, "the attack touched nothing"
+        assert cursor.rowcount > 0, "the statement changed no row"
 
 
 async def everything_stored(services: Services) -> str:
@@ -82,7 +82,7 @@ async def everything_stored(services: Services) -> str:
 
 
 def forms(value: str) -> list[str]:
-    """How a careless program might have written it."""
+    """The encodings in which a program could store a value by mistake."""
     encoded = value.encode()
     return [
         value,
@@ -93,7 +93,7 @@ def forms(value: str) -> list[str]:
     ]
 
 
-async def test_nothing_that_was_kept_is_found_in_any_table(services: Services, user: User) -> None:
+async def test_no_table_contains_a_stored_value_in_plain_text(services: Services, user: User) -> None:
     canaries = {
         name: f"canary{place}{name.replace('_', '')}"
         for place, name in enumerate(
@@ -135,7 +135,7 @@ async def test_nothing_that_was_kept_is_found_in_any_table(services: Services, u
     assert len(canaries) == 7 + 10 + len(SecretKind)
 
 
-async def test_keeping_replaces_the_set_and_each_place_keeps_its_guid(
+async def test_storing_replaces_all_numbers_and_each_position_keeps_its_guid(
     services: Services, user: User, account: Account
 ) -> None:
     other = await make_account(services, user, account_number="5555555555")
@@ -151,12 +151,12 @@ async def test_keeping_replaces_the_set_and_each_place_keeps_its_guid(
     assert other.guid in {item.account_guid for item in await numbers_of(services, user)}
 
 
-async def test_keeping_nothing_changes_nothing(services: Services, user: User, account: Account) -> None:
+async def test_storing_no_numbers_changes_nothing(services: Services, user: User, account: Account) -> None:
     await store(services, account)
     assert [item.account_number for item in await numbers_of(services, user)] == ["1234567890"]
 
 
-async def test_keeping_numbers_for_several_accounts_at_once_keeps_each_with_its_own(
+async def test_numbers_of_several_accounts_can_be_stored_at_once(
     services: Services, user: User, account: Account
 ) -> None:
     other = await make_account(services, user)
@@ -177,13 +177,13 @@ async def test_keeping_numbers_for_several_accounts_at_once_keeps_each_with_its_
     } == {(account.guid, "a0", True), (other.guid, "b0", True), (other.guid, "b1", False)}
 
 
-async def test_a_secret_kept_again_is_the_new_one(services: Services, user: User) -> None:
+async def test_storing_a_secret_again_replaces_it(services: Services, user: User) -> None:
     await store_secret(services, user.guid, "MBR-1", SecretKind.CREDENTIALS, b"old")
     await store_secret(services, user.guid, "MBR-1", SecretKind.CREDENTIALS, b"new")
     assert await secret_of(services, user.guid, "MBR-1", SecretKind.CREDENTIALS) == b"new"
 
 
-async def test_first_keepers_that_race_share_one_data_key(services: Services, user: User) -> None:
+async def test_concurrent_first_writers_share_one_data_key(services: Services, user: User) -> None:
     records = [f"MBR-{number}" for number in range(8)]
     await asyncio.gather(
         *(store_secret(services, user.guid, record, SecretKind.STATE, record.encode()) for record in records)
@@ -192,11 +192,11 @@ async def test_first_keepers_that_race_share_one_data_key(services: Services, us
         assert await secret_of(services, user.guid, record, SecretKind.STATE) == record.encode()
 
 
-async def test_a_keeper_that_finds_its_place_taken_meanwhile_leaves_it_openable(
+async def test_of_two_concurrent_writers_the_last_replaces_the_row_completely(
     services: Services, user: User
 ) -> None:
     account = await make_account(services, user, account_number=None)
-    await store_secret(services, user.guid, "MBR-1", SecretKind.STATE, b"a key that nobody waits for")
+    await store_secret(services, user.guid, "MBR-1", SecretKind.STATE, b"so that the user has a key already")
     async with services.db.transaction() as connection:
         await services.vault.store_numbers(
             connection,
@@ -215,7 +215,7 @@ SWAP = """UPDATE {table} t SET sealed = other.sealed FROM {table} other
           WHERE t.guid = ANY (%s) AND other.guid = ANY (%s) AND other.guid <> t.guid"""
 
 
-async def test_numbers_swapped_between_two_rows_of_one_account_do_not_open(
+async def test_numbers_swapped_between_two_rows_of_an_account_cannot_be_opened(
     services: Services, user: User, account: Account
 ) -> None:
     await store(services, account, "1", "2")
@@ -225,7 +225,7 @@ async def test_numbers_swapped_between_two_rows_of_one_account_do_not_open(
         await numbers_of(services, user)
 
 
-async def test_numbers_swapped_between_two_users_do_not_open(
+async def test_numbers_swapped_between_two_users_cannot_be_opened(
     services: Services, client: Keyed, user: User, account: Account
 ) -> None:
     victim = await make_user(services, client)
@@ -237,7 +237,7 @@ async def test_numbers_swapped_between_two_users_do_not_open(
             await numbers_of(services, owner)
 
 
-async def test_a_row_moved_to_another_account_of_its_user_does_not_open(
+async def test_a_row_moved_to_another_account_of_its_user_cannot_be_opened(
     services: Services, user: User, account: Account
 ) -> None:
     other = await make_account(services, user, account_number=None)
@@ -248,49 +248,49 @@ async def test_a_row_moved_to_another_account_of_its_user_does_not_open(
         await numbers_of(services, user)
 
 
-async def test_a_row_moved_to_another_user_does_not_open(
+async def test_a_row_moved_to_another_user_cannot_be_opened(
     services: Services, client: Keyed, user: User, account: Account
 ) -> None:
-    thief = await make_user(services, client)
-    own = await make_account(services, thief, account_number=None)
-    await store_secret(services, thief.guid, "MBR-1", SecretKind.STATE, b"so that the thief has a key")
+    attacker = await make_user(services, client)
+    own = await make_account(services, attacker, account_number=None)
+    await store_secret(services, attacker.guid, "MBR-1", SecretKind.STATE, b"so that the attacker has a key")
     await execute(
         services,
         "UPDATE account_number SET user_guid = %s, account_guid = %s WHERE user_guid = %s",
-        thief.guid,
+        attacker.guid,
         own.guid,
         user.guid,
     )
     with pytest.raises(SealBroken):
-        await numbers_of(services, thief)
+        await numbers_of(services, attacker)
 
 
-async def test_a_users_rows_and_wrapped_key_moved_together_do_not_open(
+async def test_rows_moved_to_another_user_together_with_the_wrapped_key_cannot_be_opened(
     services: Services, client: Keyed, user: User, account: Account
 ) -> None:
-    """Even with the very key: it is bound to its owner by the master key."""
-    thief = await make_user(services, client)
-    own = await make_account(services, thief)
+    """The wrapped key of another user cannot be unwrapped: it is bound to its owner."""
+    attacker = await make_user(services, client)
+    own = await make_account(services, attacker)
     await execute(
         services,
         """UPDATE data_key t SET wrapped = v.wrapped FROM data_key v
            WHERE t.owner_guid = %s AND v.owner_guid = %s""",
-        thief.guid,
+        attacker.guid,
         user.guid,
     )
     await execute(
         services,
         """UPDATE account_number t SET sealed = v.sealed FROM account_number v
            WHERE t.user_guid = %s AND t.account_guid = %s AND v.user_guid = %s""",
-        thief.guid,
+        attacker.guid,
         own.guid,
         user.guid,
     )
     with pytest.raises(SealBroken):
-        await numbers_of(services, thief)
+        await numbers_of(services, attacker)
 
 
-async def test_numbers_put_where_owners_stand_do_not_open(
+async def test_numbers_moved_to_the_table_of_owners_cannot_be_opened(
     services: Services, user: User, account: Account
 ) -> None:
     await execute(
@@ -304,7 +304,7 @@ async def test_numbers_put_where_owners_stand_do_not_open(
 
 
 @pytest.mark.parametrize("byte", [0, 1, 12, 13, 40, -17, -16, -1])
-async def test_a_changed_byte_anywhere_in_a_stored_value_does_not_open(
+async def test_a_value_with_one_changed_byte_cannot_be_opened(
     services: Services, user: User, account: Account, byte: int
 ) -> None:
     await execute(
@@ -322,7 +322,7 @@ async def test_a_changed_byte_anywhere_in_a_stored_value_does_not_open(
         await numbers_of(services, user)
 
 
-async def test_a_secret_moved_to_another_kind_record_or_owner_does_not_open(
+async def test_a_secret_moved_to_another_kind_record_or_owner_cannot_be_opened(
     services: Services, client: Keyed, user: User
 ) -> None:
     other = await make_user(services, client)
@@ -340,7 +340,7 @@ async def test_a_secret_moved_to_another_kind_record_or_owner_does_not_open(
             await secret_of(services, place["owner_guid"], place["record_guid"], SecretKind(place["kind"]))
 
 
-async def test_forgetting_a_record_removes_its_secrets_alone(services: Services, user: User) -> None:
+async def test_deleting_a_record_deletes_only_its_secrets(services: Services, user: User) -> None:
     await store_secret(services, user.guid, "MBR-1", SecretKind.CREDENTIALS, b"one")
     await store_secret(services, user.guid, "MBR-1", SecretKind.STATE, b"one")
     await store_secret(services, user.guid, "MBR-2", SecretKind.CREDENTIALS, b"two")
@@ -351,7 +351,7 @@ async def test_forgetting_a_record_removes_its_secrets_alone(services: Services,
     assert await secret_of(services, user.guid, "MBR-2", SecretKind.CREDENTIALS) == b"two"
 
 
-async def test_forgetting_a_user_leaves_no_row_and_no_key(
+async def test_deleting_an_owner_leaves_no_row_and_no_key(
     services: Services, user: User, account: Account
 ) -> None:
     await store_secret(services, user.guid, "MBR-1", SecretKind.CREDENTIALS, b"password")
@@ -375,7 +375,7 @@ async def test_forgetting_a_user_leaves_no_row_and_no_key(
         await numbers_of(services, user)
 
 
-async def test_a_forgotten_users_rows_put_back_from_elsewhere_never_open_again(
+async def test_rows_of_a_deleted_owner_restored_from_a_copy_cannot_be_opened(
     services: Services, user: User, account: Account
 ) -> None:
     async with services.db.transaction() as connection:
@@ -391,7 +391,7 @@ async def test_a_forgotten_users_rows_put_back_from_elsewhere_never_open_again(
         await numbers_of(services, user)
 
 
-async def test_whoever_keeps_while_a_user_is_forgotten_leaves_nothing_that_does_not_open(
+async def test_writes_during_a_deletion_leave_no_row_that_cannot_be_opened(
     services: Services, user: User, account: Account
 ) -> None:
     for _ in range(10):
@@ -408,7 +408,7 @@ async def test_whoever_keeps_while_a_user_is_forgotten_leaves_nothing_that_does_
         )
 
 
-async def test_forgetting_waits_for_whoever_is_sealing_and_takes_that_too(
+async def test_a_deletion_waits_for_a_writer_and_deletes_its_rows(
     services: Services, user: User, account: Account
 ) -> None:
     async with services.db.transaction() as connection:
@@ -423,14 +423,14 @@ async def test_forgetting_waits_for_whoever_is_sealing_and_takes_that_too(
             async with services.db.transaction() as other:
                 await services.vault.delete_owner(other, user.guid)
 
-        forgetting = asyncio.create_task(delete())
+        deletion = asyncio.create_task(delete())
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(forgetting), 0.2)
-    await forgetting
+            await asyncio.wait_for(asyncio.shield(deletion), 0.2)
+    await deletion
     assert list(await numbers_of(services, user)) == []
 
 
-async def test_an_older_program_passes_over_a_field_it_does_not_know(
+async def test_a_field_sealed_by_a_newer_version_is_ignored(
     services: Services, user: User, account: Account
 ) -> None:
     (before,) = await numbers_of(services, user)
@@ -450,5 +450,5 @@ async def test_an_older_program_passes_over_a_field_it_does_not_know(
         context("account_number", user.guid, account.guid, before.guid),
     )
     await execute(services, "UPDATE account_number SET sealed = %s WHERE guid = %s", sealed, before.guid)
-    (shown,) = await numbers_of(services, user)
-    assert (shown.account_number, shown.routing_number) == ("42", None)
+    (read,) = await numbers_of(services, user)
+    assert (read.account_number, read.routing_number) == ("42", None)

@@ -25,8 +25,8 @@ from coatcheck.errors import ConfigurationError, MasterKeyMissing
 BATCH = 500
 """Keys re-wrapped in one transaction."""
 KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,40}")
-FEWEST_DISTINCT_BYTES = 12
-"""32 random bytes have fewer with a chance below 2^-80; a repeated pattern has."""
+MIN_DISTINCT_BYTES = 12
+"""A repeated pattern has fewer. 32 random bytes have fewer with a probability below 2^-80."""
 
 Progress = Callable[[int, int], None]
 """Receives how many keys have been wrapped again, and how many there are to wrap."""
@@ -44,7 +44,7 @@ class MasterKeys:
         """Reads `master_key_file`, or else `master_key`.
 
         Raises:
-            ConfigurationError: there is none, or one is unusable. The message says what to do and contains no key.
+            ConfigurationError: no key is configured, or one is unusable. The message says what to do, without the key.
         """
         if settings.master_key and settings.master_key_file:
             raise ConfigurationError("Set master_key_file or master_key, not both.")
@@ -144,9 +144,9 @@ async def open_keyring(connection: Connection, master_keys: MasterKeys) -> Keyri
 async def rotate(db: Database, master_keys: MasterKeys, progress: Progress | None = None) -> int:
     """Wraps every key with the first master key and returns how many it wrapped.
 
-    It can run under load, be killed and run again: each batch is a transaction, and a concurrent reader unwraps with
-    the old master key, which stays configured until this has finished. Before, every process must have been restarted
-    with the new key first in its list.
+    First restart every process with the new key first in its list. Keep the old key configured until the rotation has
+    finished, because a concurrent reader may still unwrap with it. Each batch is a transaction, so the rotation can run
+    under load, be killed, and run again.
 
     Raises:
         MasterKeyMissing: a key is wrapped with a master key that is not configured. Nothing was changed.
@@ -157,9 +157,11 @@ async def rotate(db: Database, master_keys: MasterKeys, progress: Progress | Non
     done = 0
     for table, name in tables:
         for master_key_id in old[table]:
-            # Rows that another rotation has locked are skipped first and waited for at the end.
-            for locked in ("SKIP LOCKED", ""):
-                while count := await _rewrap(db, master_keys, _Batch(table, name, master_key_id, locked)):
+            # Concurrent rotations share the work: each skips rows that the other has locked, and waits only at the end.
+            for lock_option in ("SKIP LOCKED", ""):
+                while count := await _rewrap(
+                    db, master_keys, _Batch(table, name, master_key_id, lock_option)
+                ):
                     done += count
                     if progress is not None:
                         progress(done, max(total, done))
@@ -167,7 +169,7 @@ async def rotate(db: Database, master_keys: MasterKeys, progress: Progress | Non
 
 
 async def _old_master_keys(db: Database, table: str, master_keys: MasterKeys) -> dict[str, int]:
-    """How many keys of the table each master key other than the first wraps."""
+    """The master keys, other than the first, that wrap keys of the table, with the number of those keys."""
     async with db.connection() as connection:
         rows = await fetch_all(
             connection,
@@ -187,8 +189,8 @@ class _Batch:
     name: str
     """The column that identifies a row."""
     master_key_id: str
-    locked: str
-    """`SKIP LOCKED`, or nothing to wait for locked rows."""
+    lock_option: str
+    """`SKIP LOCKED`, or empty to wait for locked rows."""
 
 
 async def _rewrap(db: Database, master_keys: MasterKeys, batch: _Batch) -> int:
@@ -198,10 +200,10 @@ async def _rewrap(db: Database, master_keys: MasterKeys, batch: _Batch) -> int:
         rows = await fetch_all(
             connection,
             _Wrapped,
-            # NO KEY: a writer that seals holds the row FOR KEY SHARE, and neither waits for the other.
+            # FOR NO KEY UPDATE does not conflict with the FOR KEY SHARE of a writer (`lock_data_key`): neither waits.
             f"""SELECT {name} AS owner, master_key_id, wrapped FROM {table}
                 WHERE master_key_id = %(master_key_id)s ORDER BY {name} LIMIT %(batch)s
-                FOR NO KEY UPDATE {batch.locked}""",
+                FOR NO KEY UPDATE {batch.lock_option}""",
             {"master_key_id": batch.master_key_id, "batch": BATCH},
         )
         await run(
@@ -228,8 +230,9 @@ async def lock_data_key(
 ) -> bytes:
     """The data key of an owner, created on first use and locked until the caller's transaction ends.
 
-    The lock keeps a concurrent deletion from destroying a key that a value is being sealed with.
+    The lock prevents a concurrent deletion of the key, which would leave a new value that nothing can open.
     """
+    # A loop: between the statements another transaction can insert the key (then use that one) or delete it again.
     while (row := await _lock(connection, owner_guid)) is None:
         await run(
             connection,
@@ -286,7 +289,7 @@ def _parse_line(line: str, number: int) -> tuple[str, bytes]:
         raise ConfigurationError(f"Master key {key_id} is not base64.") from None
     if len(key) != KEY_BYTES:
         raise ConfigurationError(f"Master key {key_id} has {len(key)} bytes; it must have {KEY_BYTES}.")
-    if len(set(key)) < FEWEST_DISTINCT_BYTES or key.isascii():
+    if len(set(key)) < MIN_DISTINCT_BYTES or key.isascii():
         raise ConfigurationError(
             f"Master key {key_id} is a default, a pattern or a password. Use {KEY_BYTES} random bytes."
         )

@@ -7,7 +7,7 @@ from enum import StrEnum
 class SecretKind(StrEnum):
     """The kind of a sealed secret. It is part of the context that the secret is bound to."""
 
-    #: What the end user signs in with at the bank.
+    #: The credentials of the end user at the bank.
     CREDENTIALS = "CREDENTIALS"
     #: Answers to the bank's questions, until the job has used them.
     ANSWERS = "ANSWERS"
@@ -77,7 +77,7 @@ class ClientReader:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReader:
-    """A job of this server that acts at a bank or sends a webhook: it reads any secret of any owner."""
+    """A job of this server that calls a bank or sends a webhook. It can read any secret of any owner."""
 
     job_guid: str
     client_guid: str | None = None

@@ -46,7 +46,7 @@ class SealedTable(Generic[Stored]):
     row: type[SealedRow]
     table: str
     prefix: str
-    """Of the guids of its rows."""
+    """The prefix of the guids of its rows."""
     clear: Mapping[str, str]
     """The columns that are not sealed, and their SQL types."""
 
@@ -59,6 +59,7 @@ class SealedTable(Generic[Stored]):
     def rows(self, where: str) -> PagedRows[SealedRow]:
         """The rows that satisfy a condition over the alias `n`, with their data keys, in the order of storing."""
         clear = "".join(f", n.{name}" for name in self.clear)
+        # LEFT JOIN: a row whose data key was destroyed must raise SealBroken, not be missing from the page.
         return PagedRows(
             self.row,
             f"""SELECT n.guid, n.member_guid, n.account_guid, n.position, n.sealed, k.master_key_id, k.wrapped{clear}
@@ -75,7 +76,8 @@ class SealedTable(Generic[Stored]):
         new = "".join(f", new.{name}" for name in self.clear)
         arrays = "".join(f", %({name})s::{kind}[]" for name, kind in self.clear.items())
         changes = "".join(f", {name} = excluded.{name}" for name in self.clear)
-        # The guid is written too: the seal is bound to it, and of two concurrent writers the last one wins whole.
+        # The guid is overwritten too, because the seal is bound to it. Of two concurrent writers, the last one replaces
+        # the row completely.
         return f"""
             INSERT INTO {self.table} (user_guid, guid, member_guid, account_guid, position, sealed, updated_at{names})
             SELECT %(user_guid)s, new.guid, %(member_guid)s, new.account_guid, new.position, new.sealed, %(now)s{new}
@@ -149,7 +151,7 @@ class NewRecords(Generic[Stored]):
 async def store(
     connection: Connection, table: SealedTable[Stored], key: bytes, now: datetime, new: NewRecords[Stored]
 ) -> None:
-    """Replaces the records of every account that is named. Those of other accounts do not change."""
+    """Replaces the records of every account in `new`. Those of other accounts do not change."""
     counts = Counter(record.account_guid for record in new.records)
     await run(
         connection,
@@ -159,9 +161,9 @@ async def store(
     await run(
         connection,
         f"""DELETE FROM {table.table} n
-            USING unnest(%(accounts)s::text[], %(counts)s::smallint[]) AS now (account_guid, count)
-            WHERE n.user_guid = %(user_guid)s AND n.account_guid = now.account_guid
-              AND n.position >= now.count""",
+            USING unnest(%(accounts)s::text[], %(counts)s::smallint[]) AS stored (account_guid, count)
+            WHERE n.user_guid = %(user_guid)s AND n.account_guid = stored.account_guid
+              AND n.position >= stored.count""",
         {"user_guid": new.user_guid, "accounts": list(counts), "counts": list(counts.values())},
     )
 
@@ -169,7 +171,7 @@ async def store(
 async def _new_rows(
     connection: Connection, table: SealedTable[Stored], key: bytes, new: NewRecords[Stored]
 ) -> Mapping[str, object]:
-    """The parameters of `upsert`. A record takes the guid of the row that it replaces."""
+    """The parameters of `upsert`. A record gets the guid of the row that it replaces."""
     positions = await fetch_all(
         connection,
         _Position,

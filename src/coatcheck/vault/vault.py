@@ -47,14 +47,14 @@ __all__ = [
     "prepare_partitions",
 ]
 
-FOR_CLIENTS = frozenset({SecretKind.STATEMENT})
+CLIENT_READABLE = frozenset({SecretKind.STATEMENT})
 """The secrets of its users that a client may read. Only this server uses the others."""
 
 FIRST_PAGE = PageRequest()
 
 Stored = TypeVar("Stored", AccountNumbers, AccountOwner)
 
-BELOW_READER = """n.user_guid = (SELECT user_guid FROM reader)
+OF_READER = """n.user_guid = (SELECT user_guid FROM reader)
                   AND (%(member_guid)s::text IS NULL OR n.member_guid = %(member_guid)s)
                   AND (%(account_guid)s::text IS NULL OR n.account_guid = %(account_guid)s)"""
 
@@ -82,7 +82,7 @@ class _Total:
 
 
 def _disclose_to_client(rows: PagedRows[SealedRow], what: str) -> str:
-    """Reads a page of rows below a `ClientReader` and discloses it."""
+    """A statement that reads a page of the rows that a `ClientReader` may read, and discloses it."""
     written = disclosure(
         "reader",
         reader_guid="%(reader_guid)s",
@@ -97,8 +97,8 @@ def _disclose_to_client(rows: PagedRows[SealedRow], what: str) -> str:
         ORDER BY {rows.final_order}"""
 
 
-NUMBERS_TO_CLIENT = _disclose_to_client(NUMBERS.rows(BELOW_READER), "ACCOUNT_NUMBERS")
-OWNERS_TO_CLIENT = _disclose_to_client(OWNERS.rows(BELOW_READER), "ACCOUNT_OWNERS")
+NUMBERS_TO_CLIENT = _disclose_to_client(NUMBERS.rows(OF_READER), "ACCOUNT_NUMBERS")
+OWNERS_TO_CLIENT = _disclose_to_client(OWNERS.rows(OF_READER), "ACCOUNT_OWNERS")
 
 DISCLOSE_SECRET = f"""
     WITH reader AS (
@@ -163,7 +163,7 @@ class Vault:
         """
         if isinstance(reader, WorkerReader):
             reader_guid = reader.job_guid
-        elif kind in FOR_CLIENTS and owner_guid == reader.user_guid:
+        elif kind in CLIENT_READABLE and owner_guid == reader.user_guid:
             reader_guid = reader.reader_guid or reader.client_guid
         else:
             raise InsufficientScope
@@ -196,19 +196,20 @@ class Vault:
         await run(
             connection,
             """DELETE FROM sealed_secret s
-               USING unnest(%(owners)s::text[], %(records)s::text[]) AS gone (owner_guid, record_guid)
-               WHERE s.owner_guid = gone.owner_guid AND s.record_guid = gone.record_guid""",
+               USING unnest(%(owners)s::text[], %(records)s::text[]) AS deleted (owner_guid, record_guid)
+               WHERE s.owner_guid = deleted.owner_guid AND s.record_guid = deleted.record_guid""",
             {"owners": [owner for owner, _ in records], "records": [record for _, record in records]},
         )
 
     async def delete_owner(self, connection: Connection, owner_guid: str) -> None:
         """Destroys the data key of an owner and deletes everything sealed under it.
 
-        Without the key, no copy of the data opens: not in a replica, a dump or the write-ahead log. A backup that
-        contains the wrapped key opens until the backup is deleted or its master key is destroyed.
+        Without the key, no copy of the data can be opened: not in a replica, a dump or the write-ahead log. A backup
+        that contains the wrapped key can be opened until the backup is deleted or its master key is destroyed.
         """
         owner = {"owner_guid": owner_guid}
-        # The key first: this waits for concurrent writers, whose rows the next statements then see.
+        # The key first: the statement waits for concurrent writers, which lock the key, so that the next statements see
+        # their rows. The foreign key of `sealed_secret` deletes the secrets.
         await run(connection, "DELETE FROM data_key WHERE owner_guid = %(owner_guid)s", owner)
         await run(connection, "DELETE FROM account_number WHERE user_guid = %(owner_guid)s", owner)
         await run(connection, "DELETE FROM account_owner WHERE user_guid = %(owner_guid)s", owner)
@@ -216,13 +217,13 @@ class Vault:
     async def store_numbers(
         self, connection: Connection, *, user_guid: str, member_guid: str, numbers: Sequence[AccountNumbers]
     ) -> None:
-        """Replaces the numbers of every account that is named. An account's n-th numbers keep their guid."""
+        """Replaces the numbers of every account in `numbers`. An account's n-th numbers keep their guid."""
         await self._store(connection, NUMBERS, NewRecords(user_guid, member_guid, numbers))
 
     async def store_owners(
         self, connection: Connection, *, user_guid: str, member_guid: str, owners: Sequence[AccountOwner]
     ) -> None:
-        """Replaces the owners of every account that is named. An account's n-th owner keeps its guid."""
+        """Replaces the owners of every account in `owners`. An account's n-th owner keeps its guid."""
         await self._store(connection, OWNERS, NewRecords(user_guid, member_guid, owners))
 
     async def disclose_numbers(
@@ -245,7 +246,7 @@ class Vault:
         return Page(self.open_owners(reader.user_guid, rows), total, page)
 
     def open_numbers(self, user_guid: str, rows: Sequence[SealedRow]) -> Sequence[AccountNumbers]:
-        """Opens rows of `number_rows`. Whoever reads them writes the disclosure.
+        """Opens rows of `number_rows`. The statement that reads the rows must write the disclosure.
 
         Raises:
             SealBroken: a row was altered or moved.
