@@ -1,4 +1,4 @@
-"""Settings come from a file and the environment, and a wrong one is refused in one sentence that helps."""
+"""Settings come from a file and the environment. The error about a wrong one says what is allowed."""
 
 from datetime import timedelta
 
@@ -160,7 +160,7 @@ def test_settings_of_connectors_come_from_the_file_and_from_the_environment(tmp_
     assert settings.connector == {"sandbox": {"seed": 7}, "sandbox_seed": "8"}
 
 
-def test_no_secret_stands_in_the_representation():
+def test_the_repr_contains_no_secret():
     settings = load(
         {
             "COATCHECK_DATABASE_URL": f"postgresql://me:{SWORDFISH}@db/x",

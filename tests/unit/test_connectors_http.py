@@ -1,4 +1,4 @@
-"""The HTTP clients of connectors: what is repeated, what is not asked any more, and what never travels."""
+"""The HTTP clients of connectors: retries, circuit breakers, cookies, redirects and limits."""
 
 import gzip
 
@@ -41,27 +41,27 @@ class Bank:
 
 
 @pytest.mark.parametrize("passing", [502, 503, 504, httpx.ConnectError("refused"), httpx.ReadTimeout("late")])
-async def test_a_read_is_repeated_while_it_may_help(passing):
+async def test_a_safe_request_is_retried_after_a_temporary_failure(passing):
     bank = Bank(passing, passing, 200)
     assert (await bank.client.get(URL)).status_code == 200
     assert len(bank.requests) == 3
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 429, 500])
-async def test_any_other_status_is_not_repeated(status):
+async def test_a_request_with_any_other_status_is_not_retried(status):
     bank = Bank(status)
     assert (await bank.client.get(URL)).status_code == status
     assert len(bank.requests) == 1
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
-async def test_what_may_have_changed_something_is_never_repeated(method):
+async def test_an_unsafe_request_is_never_retried(method):
     bank = Bank(503)
     assert (await bank.client.request(method, URL)).status_code == 503
     assert len(bank.requests) == 1
 
 
-async def test_the_last_attempt_gives_its_answer():
+async def test_the_response_of_the_last_attempt_is_returned():
     bank = Bank(503)
     assert (await bank.client.get(URL)).status_code == 503
     assert len(bank.requests) == ATTEMPTS
@@ -76,14 +76,14 @@ async def test_the_last_attempt_gives_its_answer():
         (httpx.ConnectTimeout("late"), BankTimedOut),
     ],
 )
-async def test_a_broken_connection_is_an_error_of_connectors_without_the_url(error, expected):
+async def test_a_broken_connection_raises_a_bank_error_without_the_url(error, expected):
     with pytest.raises(expected) as raised:
         await Bank(error).client.post(URL)
     assert raised.value.__cause__ is None
     assert "bank.example" not in str(raised.value)
 
 
-async def test_a_host_that_keeps_failing_is_not_asked_for_a_while_and_others_are(monkeypatch):
+async def test_a_host_that_keeps_failing_gets_no_request_for_a_while_and_others_do(monkeypatch):
     bank = Bank(500)
     client = bank.client
     for _ in range(BREAK_AFTER):
@@ -99,7 +99,7 @@ async def test_a_host_that_keeps_failing_is_not_asked_for_a_while_and_others_are
     assert (await client.post(URL)).status_code == 200, "one success closes the breaker"
 
 
-async def test_failures_that_are_not_in_a_row_break_nothing():
+async def test_failures_that_are_not_consecutive_do_not_open_the_breaker():
     bank = Bank(500, 500, 500, 500, 200, 500, 500, 500, 500, 200)
     client = bank.client
     for _ in range(10):
@@ -107,7 +107,7 @@ async def test_failures_that_are_not_in_a_row_break_nothing():
     assert len(bank.requests) == 10
 
 
-async def test_a_cookie_of_one_answer_never_travels_with_the_next_request():
+async def test_a_cookie_of_a_response_is_not_sent_with_the_next_request():
     bank = Bank(httpx.Response(200, headers={"set-cookie": "session=of-ann; Path=/"}))
     client = bank.client
     await client.get(URL)
@@ -122,7 +122,7 @@ async def test_a_redirect_is_not_followed():
     assert len(bank.requests) == 1
 
 
-async def test_requests_say_who_asks():
+async def test_requests_have_a_user_agent():
     bank = Bank(200)
     await bank.client.get(URL)
     assert bank.requests[0].headers["user-agent"].startswith("Coatcheck/")
@@ -147,7 +147,7 @@ async def test_an_answer_that_is_too_long_once_decoded_is_refused(monkeypatch):
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:1/", "http://localhost:1/", "http://[::1]:1/", "http://169.254.169.254/"]
 )
-async def test_an_address_that_an_end_user_gave_leads_to_no_private_host(url):
+async def test_the_guarded_client_connects_to_no_private_address(url):
     clients = HttpClients(guard=public_only)
     with pytest.raises((httpx.RequestError, BankUnavailable)):
         await clients.guarded.get(url)

@@ -1,4 +1,4 @@
-"""Connectors are found by their entry point, get their own settings, and say what is wrong with them."""
+"""Connectors are found by their entry point, get only their own settings, and report their problems."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -61,7 +61,7 @@ def test_the_sandbox_is_installed_by_this_distribution():
     assert issubclass(sandbox.load(), Connector)
 
 
-def test_an_unknown_connector_is_answered_with_those_that_are_installed(two_word):
+def test_the_error_about_an_unknown_connector_lists_the_installed_ones(two_word):
     with pytest.raises(ConfigurationError) as refused:
         loaded(connectors=("sandbax",))
     assert refused.value.problem == "There is no connector sandbax. Installed: sandbox, two_word."
@@ -79,9 +79,9 @@ def test_a_connector_is_built_with_its_name_its_settings_and_its_addresses(two_w
     assert bank.context.pages_url == "https://coatcheck.example/banks/two_word"
 
 
-def test_what_is_no_connector_class_is_refused(tmp_path, monkeypatch):
+def test_an_entry_point_that_is_not_a_connector_class_is_refused(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(announced(tmp_path, "odd", NotAConnector))
-    with pytest.raises(ConfigurationError, match="leads to no Connector class"):
+    with pytest.raises(ConfigurationError, match="is not a Connector class"):
         loaded(connectors=("odd",))
 
 
@@ -128,7 +128,7 @@ def test_settings_of_no_installed_connector_are_refused(given, named):
     assert refused.value.problem == named
 
 
-def test_texts_of_the_environment_become_what_the_settings_class_says():
+def test_text_of_the_environment_is_converted_to_the_type_of_the_setting():
     read = read_settings(
         "bank",
         BankSettings,
@@ -166,12 +166,12 @@ def test_a_wrong_setting_is_named(given, said):
     assert said in refused.value.problem
 
 
-def test_a_connector_without_settings_takes_none():
+def test_a_connector_without_settings_refuses_every_setting():
     with pytest.raises(ConfigurationError, match="no setting seed"):
         read_settings("bank", NoSettings, {"seed": "1"})
 
 
-def test_a_secret_shows_nowhere():
+def test_a_secret_is_in_no_repr_and_no_listing():
     read = read_settings("bank", BankSettings, {"key": "hush-hush"})
     shown = f"{read!r} {read.key} {read.key!r} {shown_settings(read)}"
     assert "hush-hush" not in shown
@@ -188,14 +188,14 @@ def statuses(**settings):
     return {status.name: status for status in found}
 
 
-def test_an_operator_sees_every_connector_with_its_settings(two_word):
+def test_the_statuses_contain_every_connector_with_its_settings(two_word):
     sandbox, bank = statuses(connectors=("sandbox",), connector={"two_word": {"key": "k"}}).values()
     assert (sandbox.is_enabled, sandbox.institutions, sandbox.settings) == (True, 59, {"seed": 1})
     assert (bank.is_enabled, bank.institutions, bank.problem) == (False, None, None)
     assert (bank.settings["key"], bank.settings["budget"]) == ("(hidden)", 24)
 
 
-def test_an_operator_sees_what_a_connector_lacks(two_word):
+def test_the_status_of_a_connector_contains_its_problem(two_word):
     bank = statuses(connectors=("two_word",))["two_word"]
     assert "missing required field `key`" in bank.problem
     assert set(bank.settings) >= {"key", "url"}

@@ -15,7 +15,7 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_the_numbers_of_an_account_are_canonical_or_unusable(name: str) -> None:
+def test_account_numbers_are_stored_in_canonical_form_or_refused(name: str) -> None:
     for spelling in SPELLINGS:
         try:
             row = checked(BankNumbers("account", **{**NUMBERS, name: spelled(NUMBERS[name], spelling)}))

@@ -1,4 +1,4 @@
-"""A run's session: which rows it takes, how much it holds, and that a replaced secret is saved whatever comes."""
+"""A run's session: its rows, its limits, and that a replaced secret is always saved."""
 
 import asyncio
 from dataclasses import replace
@@ -64,7 +64,7 @@ def rows_of(data: CollectedData) -> list[BankTransaction]:
         ("", ""),
     ],
 )
-def test_text_loses_what_cannot_be_stored_and_nothing_else(given, clean):
+def test_only_characters_that_cannot_be_stored_are_removed_from_text(given, clean):
     assert checked(replace(ROW, description=given, memo=given)) == replace(ROW, description=clean, memo=clean)
 
 
@@ -95,7 +95,7 @@ def test_text_loses_what_cannot_be_stored_and_nothing_else(given, clean):
         ("description", b"bytes"),
     ],
 )
-def test_a_transaction_that_cannot_be_stored_is_refused_by_its_field(field, value):
+def test_the_error_about_an_unusable_transaction_names_the_field(field, value):
     row = replace(ROW, **{field: value})
     with pytest.raises(UnusableRow) as refused:
         checked(row)
@@ -160,7 +160,7 @@ def test_of_two_accounts_with_one_id_the_last_counts():
     assert [each.name for each in data.accounts] == ["New name"]
 
 
-def test_transactions_come_back_as_they_were_in_batches():
+def test_transactions_are_returned_unchanged_in_batches():
     rows = [
         replace(
             ROW,
@@ -189,7 +189,7 @@ def test_a_run_that_holds_too_much_ends(monkeypatch):
         data.add_owners([BankOwner("a", "Ann")] * 4)
 
 
-def test_statement_documents_count_and_a_huge_one_is_left_out(monkeypatch):
+def test_statement_documents_count_towards_the_limit_and_a_huge_one_is_left_out(monkeypatch):
     data = data_of()
     data.add_statements([BankStatement("a", "s", b"x" * (MAX_PDF_BYTES + 1))])
     assert data.skipped == {("BankStatement", "pdf"): 1}
@@ -266,7 +266,7 @@ async def test_a_cancelled_run_waits_for_the_exchange_and_the_saving(exchange, s
     assert stored.states == [b"new"]
 
 
-async def test_a_cancelled_run_does_not_wait_for_ever(monkeypatch):
+async def test_a_cancelled_run_waits_for_a_limited_time(monkeypatch):
     monkeypatch.setattr(session, "EXCHANGE_GRACE", 0.05 * session.EXCHANGE_GRACE / 4)
     stored = Stored()
     run = asyncio.create_task(session_with(stored).rotate(exchange_of(b"new", 60)))
@@ -288,7 +288,7 @@ async def test_an_exchange_that_fails_changes_no_state():
     assert (stored.states, running.state) == ([], b"old")
 
 
-async def test_no_secret_shows_in_a_repr():
+async def test_no_repr_contains_a_secret():
     running = session_with(Stored())
     assert "a-secret" not in repr(running)
     assert "old" not in repr(running)
@@ -298,11 +298,11 @@ async def test_no_secret_shows_in_a_repr():
     ("kind", "days"),
     [("AGGREGATION", 90), ("HISTORY", 730), ("STATEMENT", 372), ("BALANCE", 0), ("VERIFICATION", 0)],
 )
-def test_a_task_says_how_far_back_it_reads(kind, days):
+def test_a_task_has_the_earliest_date_to_read(kind, days):
     task = Task(JobKind(kind), "bank", "MBR-1", NOW)
     assert (NOW.date() - task.since).days == days
     assert task.wants_transactions == (kind in {"AGGREGATION", "HISTORY"})
 
 
-def test_an_aggregation_without_transactions_wants_none():
+def test_an_aggregation_without_transactions_requests_none():
     assert not Task(JobKind.AGGREGATION, "bank", "MBR-1", NOW, include_transactions=False).wants_transactions

@@ -1,1 +1,1 @@
-"""Banks: each connector reads one kind of bank, and knows nothing of the database or the API."""
+"""Connectors: each reads one kind of bank. Connectors use neither the database nor the API."""

@@ -1,8 +1,8 @@
-"""What a run has read so far, in bounded memory.
+"""The data that a run has read so far, in bounded memory.
 
-Transactions are kept as rows up to `BATCH`, and beyond that as compressed batches: a run with fewer pays nothing,
-and one with a million holds tens of megabytes instead of a gigabyte. ADR 0010 says why nothing is written before
-the run has finished.
+The last transactions, up to `BATCH`, are kept as rows, and all others as compressed batches. A million transactions
+take tens of megabytes instead of a gigabyte, and a run with few transactions compresses nothing. ADR 0010 gives the
+reason why nothing is written before the run has finished.
 """
 
 import zlib
@@ -39,11 +39,11 @@ _decoder = msgspec.msgpack.Decoder(list[BankTransaction])
 
 
 class CollectedData:
-    """Checks every row that is added and holds it until the run is saved or given up.
+    """Checks every row that is added, and keeps it until the run is saved or discarded.
 
-    An account, a set of numbers or an owner that cannot be stored ends the run: closing an account because its row
-    was unusable, or replacing numbers by fewer, would be wrong. A transaction or statement that cannot be stored
-    is left out and counted in `skipped`.
+    An account, a set of numbers or an owner that cannot be stored ends the run. Without its row, an account would be
+    closed and stored numbers would be deleted. A transaction or statement that cannot be stored is left out and counted
+    in `skipped`.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class CollectedData:
 
     @property
     def accounts(self) -> tuple[BankAccount, ...]:
-        """One for each id; of two with the same id the last."""
+        """The accounts, one for each id. Of two accounts with the same id it is the last."""
         return tuple(self._accounts.values())
 
     @property
@@ -136,7 +136,7 @@ class CollectedData:
             raise BankDataUnusable("The institution sent more data than one run may hold.")
 
     def _usable(self, row: Skippable) -> Skippable | None:
-        """The checked row, None where it cannot be stored."""
+        """The checked row, or None if it cannot be stored."""
         try:
             usable = checked(row)
             if usable.account_id not in self._accounts:

@@ -4,8 +4,8 @@
                  --> NeedsAnswers        the end user answers, and `run` is called again with the answers
                  --> raises a BankError  the class says which connection status the member gets
 
-A connector keeps nothing about a member between two runs but the state that it saved. It imports of this program
-`coatcheck.connectors.contract`, `coatcheck.errors` and `coatcheck.clock` alone.
+A connector keeps nothing about a member between two runs except the state that it saved. From this program it imports
+only `coatcheck.connectors.contract`, `coatcheck.errors` and `coatcheck.clock`.
 """
 # ruff: noqa: ARG002 (a default implementation uses no argument; the names are the contract)
 
@@ -86,7 +86,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class NoSettings:
-    """Of a connector that has none."""
+    """The settings of a connector that has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +94,12 @@ class ConnectorContext(Generic[SettingsT]):
     """What a connector is built with."""
 
     name: str
-    """Of its entry point; unique in the installation."""
+    """The name of its entry point, which is unique in the installation."""
     settings: SettingsT
     """An instance of `Connector.settings_type`."""
     clock: Clock
     base_url: str
-    """Where this server is reached, without a slash at the end."""
+    """The URL of this server, without a slash at the end."""
     http: HttpClients
 
     @property
@@ -134,7 +134,7 @@ class AuthorizationResponse:
 
 
 class Connector(ABC):
-    """One kind of institution. Built once in each process, by the registry or a test."""
+    """Reads one kind of institution. Each process builds one instance."""
 
     settings_type: ClassVar[type] = NoSettings
     """A dataclass or msgspec struct. A field of type `Secret` is never shown."""
@@ -147,7 +147,7 @@ class Connector(ABC):
 
     @abstractmethod
     def institutions(self) -> Sequence[Institution]:
-        """What it reads. The list is read once; `supports` says which jobs an institution offers."""
+        """The institutions that it reads. The list is read once. `supports` contains the jobs of an institution."""
 
     def merchants(self) -> Sequence[Merchant]:
         """The merchants that its transactions name."""
@@ -160,7 +160,7 @@ class Connector(ABC):
 
     @abstractmethod
     async def run(self, session: Session) -> Finished | NeedsAnswers:
-        """Reads what `session.task` asks for and adds it to the session.
+        """Reads the data that `session.task` requests and adds it to the session.
 
         Raises:
             BankError: the institution refused or failed; the class says which connection status that means.
@@ -194,5 +194,5 @@ class Connector(ABC):
         raise JobNotSupported
 
     async def close(self) -> None:
-        """Releases what the connector holds; called when the process stops."""
+        """Releases the connector's resources. It is called when the process stops."""
         await self._http.close()

@@ -1,7 +1,7 @@
-"""The HTTP clients of a connector: timeouts, retries where they are safe, a breaker for each host, no cookies.
+"""The HTTP clients of a connector: timeouts, retries of safe requests, a circuit breaker for each host, no cookies.
 
-`trusted` goes to addresses that the operator or the connector's author chose. `guarded` goes to addresses that an
-end user gave, and connects to public addresses alone.
+`trusted` is for addresses that the operator or the connector's author chose. `guarded` is for addresses that an end
+user gave, and connects to public addresses only.
 """
 
 import ssl
@@ -22,24 +22,25 @@ Guard = Callable[[httpx.AsyncClient], httpx.AsyncClient]
 TIMEOUT = httpx.Timeout(30, connect=10)
 """Seconds for each read, write and wait for a connection."""
 ATTEMPTS = 3
-"""Of a request that may be repeated (RFC 9110 9.2.2: GET, HEAD, OPTIONS)."""
+"""The number of attempts of a request with a method in `RETRIED_METHODS`."""
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
-"""Of one decoded answer."""
-REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
-PASSING = frozenset({502, 503, 504})
-"""Statuses that a repetition may end."""
+"""The size of one decoded response."""
+RETRIED_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Safe methods: a repetition changes nothing (RFC 9110 9.2.2)."""
+RETRIED_STATUSES = frozenset({502, 503, 504})
+"""Statuses of a failure that is often temporary."""
 BREAK_AFTER = 5
-"""Failures of a host in a row, after which it is not asked for `BREAK_FOR` seconds."""
+"""After this number of consecutive failures, a host gets no request for `BREAK_FOR` seconds."""
 BREAK_FOR = 30.0
 
 
 class HttpClients:
-    """Opened when first used, closed together. Each connector has its own.
+    """The clients of one connector. Each is opened when it is first used.
 
     Args:
         guard: restricts a client to public addresses.
-        transport: answers instead of the network, in tests.
-        attempts: how often a request that may be repeated is sent at most.
+        transport: replaces the network in tests.
+        attempts: the greatest number of attempts of a request that is retried.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class HttpClients:
 
     @cached_property
     def guarded(self) -> httpx.AsyncClient:
-        """For addresses that an end user gave; raises `httpx.RequestError` for one that is not public."""
+        """For addresses that an end user gave. It raises `httpx.RequestError` for an address that is not public."""
         client = self._open()
         return client if self._transport else self._guard(client)
 
@@ -75,10 +76,11 @@ class HttpClients:
             transport=self._transport,
             verify=_tls(),
             timeout=TIMEOUT,
+            # A redirect leads to a URL that nobody chose, and a proxy from the environment avoids the guard's check.
             follow_redirects=False,
             trust_env=False,
             headers={"user-agent": f"Coatcheck/{version('coatcheck')}"},
-            # A cookie that one user's bank session sets must not travel with another user's request.
+            # A cookie of one user's session at the bank must not be sent with another user's request.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
         self._opened.append(client)
@@ -86,7 +88,7 @@ class HttpClients:
 
 
 class BankClient(httpx.AsyncClient):
-    """Repeats what may be repeated, stops asking a host that keeps failing, and bounds what an answer may hold."""
+    """Retries safe requests, has a circuit breaker for each host, and limits the size of responses."""
 
     def __init__(self, attempts: int, **options: Any) -> None:
         super().__init__(**options)
@@ -99,7 +101,7 @@ class BankClient(httpx.AsyncClient):
         Raises:
             BankTimedOut: the host did not answer in time.
             BankUnavailable: the host cannot be reached, or failed too often within the last half minute.
-            BankDataUnusable: the answer is longer than 64 MiB. A caller that asks for a stream counts for itself.
+            BankDataUnusable: the response is longer than 64 MiB. With `stream`, the caller must limit it.
         """
         try:
             return await self._send(request, stream=stream, options=options)
@@ -110,17 +112,17 @@ class BankClient(httpx.AsyncClient):
 
     async def _send(self, request: httpx.Request, *, stream: bool, options: dict[str, Any]) -> httpx.Response:
         breaker = self._breakers.setdefault(request.url.host, _Breaker())
-        attempts = self._attempts if request.method in REPEATABLE else 1
+        attempts = self._attempts if request.method in RETRIED_METHODS else 1
         async for attempt in stamina.retry_context(
-            on=_may_pass, attempts=attempts, timeout=None, wait_initial=0.2, wait_max=5, wait_jitter=0.2
+            on=_is_retried, attempts=attempts, timeout=None, wait_initial=0.2, wait_max=5, wait_jitter=0.2
         ):
             with attempt:
                 breaker.check()
                 response = await self._send_once(breaker, request, options)
-                if response.status_code in PASSING and attempt.num < attempts:
+                if response.status_code in RETRIED_STATUSES and attempt.num < attempts:
                     await response.aclose()
-                    raise _PassingStatus
-                return response if stream else await _whole(response)
+                    raise _RetriedStatus
+                return response if stream else await _read_body(response)
         raise AssertionError("the last attempt returns or raises")
 
     async def _send_once(
@@ -138,8 +140,11 @@ class BankClient(httpx.AsyncClient):
         return response
 
 
-async def _whole(response: httpx.Response) -> httpx.Response:
-    """The answer with its decoded body."""
+async def _read_body(response: httpx.Response) -> httpx.Response:
+    """The response with its decoded body.
+
+    The size is checked after decoding: a small compressed response can decode to gigabytes.
+    """
     body = bytearray()
     try:
         async for chunk in response.aiter_bytes():
@@ -162,37 +167,38 @@ async def _whole(response: httpx.Response) -> httpx.Response:
 
 
 class _Breaker:
-    """Counts failures in a row. An open breaker lets one request through after `BREAK_FOR` seconds."""
+    """A circuit breaker. After `BREAK_AFTER` consecutive failures it permits one request in `BREAK_FOR` seconds."""
 
     def __init__(self) -> None:
         self._failures = 0
-        self._opens_at = 0.0
+        self._next_attempt_at = 0.0
 
     def check(self) -> None:
         if self._failures < BREAK_AFTER:
             return
         now = time.monotonic()
-        if now < self._opens_at:
+        if now < self._next_attempt_at:
             raise BankUnavailable
-        self._opens_at = now + BREAK_FOR
+        # Other requests wait for the result of this one, instead of all being sent to a host that may be overloaded.
+        self._next_attempt_at = now + BREAK_FOR
 
     def failed(self) -> None:
         self._failures += 1
-        self._opens_at = time.monotonic() + BREAK_FOR
+        self._next_attempt_at = time.monotonic() + BREAK_FOR
 
     def succeeded(self) -> None:
         self._failures = 0
 
 
-class _PassingStatus(Exception):
-    """The answer had a status that a repetition may end."""
+class _RetriedStatus(Exception):
+    """The response has one of `RETRIED_STATUSES`."""
 
 
-def _may_pass(error: Exception) -> bool:
-    return isinstance(error, httpx.TransportError | _PassingStatus)
+def _is_retried(error: Exception) -> bool:
+    return isinstance(error, httpx.TransportError | _RetriedStatus)
 
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """One for all clients of the process: reading the certificates takes 20 ms."""
+    """The TLS context, shared by all clients of the process: reading the certificates takes 20 ms."""
     return httpx.create_ssl_context()

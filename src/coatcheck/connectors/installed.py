@@ -1,4 +1,4 @@
-"""Which connectors are installed: every package announces its own as an entry point of the group below."""
+"""The installed connectors. A package registers a connector as an entry point of the group `coatcheck.connectors`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ GROUP = "coatcheck.connectors"
 
 @dataclass(frozen=True, slots=True)
 class InstalledConnector:
-    """An entry point; nothing of its package is imported before `load`."""
+    """An entry point. Its package is not imported before `load`."""
 
     name: str
     distribution: str
@@ -34,7 +34,7 @@ class InstalledConnector:
         """The connector's class.
 
         Raises:
-            ConfigurationError: it cannot be imported, or is no connector.
+            ConfigurationError: it cannot be imported, or is not a connector.
         """
         try:
             found = self.entry_point.load()
@@ -45,13 +45,13 @@ class InstalledConnector:
             ) from error
         if not (isinstance(found, type) and issubclass(found, Connector)):
             raise ConfigurationError(
-                f"The entry point {self.name} of {self.distribution} leads to no Connector class."
+                f"The entry point {self.name} of {self.distribution} is not a Connector class."
             )
         return found
 
 
 def installed_connectors() -> Mapping[str, InstalledConnector]:
-    """All of this environment, by name.
+    """All connectors in this Python environment, by name.
 
     Raises:
         ConfigurationError: two distributions use the same name.
@@ -76,9 +76,9 @@ class ConnectorStatus:
     version: str
     is_enabled: bool
     institutions: int | None
-    """How many it reads; None unless it is enabled and its settings are usable."""
+    """The number of its institutions; None unless it is enabled and its settings are usable."""
     settings: Mapping[str, Any]
-    """By name; secrets are hidden. Without a value where the settings are not usable."""
+    """By name. Secrets are hidden. The values are None if the settings are not usable."""
     problem: str | None
     """Why it cannot be used."""
 
@@ -88,7 +88,7 @@ def load_connectors(settings: Settings, clock: Clock, *, guard: Guard) -> Sequen
 
     Args:
         settings: which connectors, and their settings.
-        clock: what time it is.
+        clock: the clock of the process.
         guard: restricts an HTTP client to public addresses.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What connectors exchange with the rest of the program: plain frozen records, without behaviour."""
+"""The records that connectors exchange with the rest of the program: frozen dataclasses without behaviour."""
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class JobKind(StrEnum):
-    """What a member's job reads. The names are those of MX's webhooks."""
+    """The kind of data that a member's job reads. The names are those of MX's webhooks."""
 
     AGGREGATION = "AGGREGATION"
     VERIFICATION = "VERIFICATION"

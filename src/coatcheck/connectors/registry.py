@@ -1,4 +1,4 @@
-"""All institutions of this installation, whichever connector reads them."""
+"""The institutions and merchants of all connectors of this installation."""
 
 import unicodedata
 import uuid
@@ -10,6 +10,7 @@ from types import MappingProxyType
 from coatcheck.connectors.contract import Connector, Institution, JobKind, Merchant
 from coatcheck.errors import ConfigurationError, NotFound
 
+# Namespaces of UUIDv5: a change would change the guids of all merchants.
 _MERCHANTS = uuid.UUID("0f6d2c56-9a3f-5b7c-8f0e-6f2b9d1e4a77")
 _LOCATIONS = uuid.UUID("d3a1f0c2-4b6e-5f8a-9c1d-2e7b5a904c33")
 _FAVORITES = 25
@@ -26,11 +27,16 @@ class ListedMerchant:
 
 @dataclass(frozen=True)
 class Registry:
-    """Raises `ConfigurationError` when two connectors offer the same institution."""
+    """Finds institutions and their connectors.
+
+    Raises:
+        ConfigurationError: two connectors offer the same institution.
+    """
 
     connectors: Sequence[Connector]
 
     def __post_init__(self) -> None:
+        # Each institution has two keys, its code and its guid. Fewer keys mean that two institutions share one.
         if len(self._by_key) != 2 * len(self._ranked):
             raise ConfigurationError("Two connectors offer the same institution.")
 
@@ -40,15 +46,15 @@ class Registry:
         Raises:
             NotFound: no connector offers it.
         """
-        return self._owned(code_or_guid)[0]
+        return self._lookup(code_or_guid)[0]
 
     def connector_for(self, institution_code: str) -> Connector:
-        """The connector that reads it.
+        """The connector that reads the institution.
 
         Raises:
             NotFound: no connector offers the institution.
         """
-        return self._owned(institution_code)[1]
+        return self._lookup(institution_code)[1]
 
     def search(
         self,
@@ -58,7 +64,7 @@ class Registry:
         iso_country_codes: Collection[str] = (),
         supports: Collection[JobKind] = frozenset(),
     ) -> tuple[Institution, ...]:
-        """All that match every condition, by popularity, then name.
+        """The institutions that match every condition, by descending popularity, then by name.
 
         Args:
             name: a part of the name; case and accents do not matter.
@@ -92,7 +98,7 @@ class Registry:
         )
 
     async def close(self) -> None:
-        """Releases what the connectors hold."""
+        """Releases the resources of the connectors."""
         for connector in self.connectors:
             await connector.close()
 
@@ -120,7 +126,7 @@ class Registry:
             for key in (each.code, each.guid)
         }
 
-    def _owned(self, key: str) -> tuple[Institution, Connector]:
+    def _lookup(self, key: str) -> tuple[Institution, Connector]:
         try:
             return self._by_key[key]
         except KeyError:
@@ -136,6 +142,6 @@ def _listed(merchant: Merchant) -> ListedMerchant:
 
 
 def _folded(text: str) -> str:
-    """`Érablière` -> `erabliere`."""
+    """The text without case and accents: `Érablière` becomes `erabliere`."""
     letters = unicodedata.normalize("NFKD", text.casefold())
     return "".join(letter for letter in letters if not unicodedata.combining(letter))

@@ -1,4 +1,4 @@
-"""One run of a connector for one member: what it is given, and where it puts what it reads."""
+"""A run of a connector for one member: its task, its inputs, and the data that it adds."""
 
 import asyncio
 import contextlib
@@ -31,16 +31,16 @@ LOOKBACK: Mapping[JobKind, timedelta] = MappingProxyType(
 """How far back a job of each kind reads (MX docs: 90 days, 24 months); the others read the present."""
 MAX_STATE_BYTES = 64 * 1024
 EXCHANGE_GRACE = timedelta(seconds=4)
-"""How long a cancelled run waits for a running `rotate` or `save_state` before it gives that up as well."""
+"""How long a cancelled run waits for a running `rotate` or `save_state` before it cancels that too."""
 
 
 class SessionEnded(Exception):
-    """The job is no longer this worker's. The run must end; nothing of it is saved."""
+    """This worker no longer has the lease of the job. The run must end, and nothing that it added is saved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is to be read in a run."""
+    """The data that a run is to read."""
 
     kind: JobKind
     institution_code: str
@@ -49,7 +49,8 @@ class Task:
     include_transactions: bool = True
     attempt: int = 1
     is_background: bool = False
-    """Nobody is waiting. A connector with a budget of calls at its institution can keep calls for those who wait."""
+    """No user is waiting. A connector with a limited number of calls can reserve calls for runs that a user waits for.
+    """
 
     @property
     def wants_transactions(self) -> bool:
@@ -59,7 +60,7 @@ class Task:
 
     @property
     def since(self) -> date:
-        """The earliest date whose transactions or statements are wanted."""
+        """The earliest date of the transactions or statements that the run is to read."""
         return self.now.date() - LOOKBACK.get(self.kind, timedelta())
 
 
@@ -78,7 +79,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class NeedsAnswers:
-    """The institution wants answers from the end user first. What the run added is discarded."""
+    """The institution needs answers from the end user first. The data that the run added is discarded."""
 
     questions: Sequence[Question]
     resume: bytes = field(default=b"", repr=False)
@@ -88,8 +89,8 @@ class NeedsAnswers:
 class Session:
     """Created by the worker for each run, and by `coatcheck.testing.connectors` in a connector's own tests.
 
-    Rows that are added become visible all at once, when the run has returned `Finished`; of a run that fails
-    nothing is kept but its saved states. Add an account before the rows that belong to it.
+    All rows become visible at once, when the run has returned `Finished`. Of a run that fails, only the saved states
+    are kept. Add an account before the rows that belong to it.
     """
 
     def __init__(
@@ -154,7 +155,7 @@ class Session:
             BankDataUnusable: the run holds too much data.
         """
         self.data.add_transactions(transactions)
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # lets other runs continue: the check of a large page blocks the event loop
 
     async def remove_transactions(self, account_id: str, ids: Iterable[str]) -> None:
         """Deletes transactions that earlier runs added, for an institution that names what it withdrew."""
@@ -169,25 +170,25 @@ class Session:
         self.data.add_statements(statements)
 
     async def save_state(self, state: bytes) -> None:
-        """Saves the member's state at once, in a transaction of its own, whatever happens to the run afterwards.
+        """Saves the member's state at once, in its own transaction, even if the run fails later.
 
-        Call it as soon as the institution has replaced a secret, before anything else can fail; better still,
-        replace it within `rotate`. A cancellation waits until the state is saved.
+        Call it as soon as the institution has replaced a secret, before anything else can fail, or replace the secret
+        within `rotate`. A cancellation waits until the state is saved.
 
         Raises:
-            SessionEnded: the job is no longer this worker's; nothing was saved.
+            SessionEnded: this worker no longer has the lease of the job. Nothing was saved.
             ValueError: the state is longer than 64 KiB.
         """
         await _uncancelled(self._save(state))
 
     async def rotate(self, exchange: Callable[[], Awaitable[bytes]]) -> bytes:
-        """Runs an exchange that spends the stored secret, and saves the state that it returns.
+        """Runs an exchange that invalidates the stored secret, and saves the state that it returns.
 
-        A cancellation of the run (its time is up, or the worker stops) waits up to 4 seconds for both, so that the
-        new secret is not lost between the institution's answer and its being saved.
+        A cancellation of the run (at its time limit, or when the worker stops) waits up to 4 seconds for both.
+        Otherwise the new secret could be lost between the institution's answer and the save.
 
         Raises:
-            SessionEnded: the job is no longer this worker's; nothing was saved.
+            SessionEnded: this worker no longer has the lease of the job. Nothing was saved.
         """
 
         async def exchange_and_save() -> bytes:
@@ -205,7 +206,7 @@ class Session:
 
 
 async def _uncancelled(work: Awaitable[T]) -> T:
-    """The result of `work`, which goes on for `EXCHANGE_GRACE` when the caller is cancelled."""
+    """The result of `work`, which continues for up to `EXCHANGE_GRACE` after the caller is cancelled."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
@@ -213,10 +214,10 @@ async def _uncancelled(work: Awaitable[T]) -> T:
         loop = asyncio.get_running_loop()
         end = loop.time() + EXCHANGE_GRACE.total_seconds()
         while not task.done() and (left := end - loop.time()) > 0:
-            # Whoever ends a run may cancel it several times (`jobs.tasks.cancel_tasks`).
+            # `jobs.tasks.cancel_tasks` can cancel a run several times.
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait({task}, timeout=left)
         if not task.cancel():
-            # It has ended; what it raised is of no interest beside the cancellation.
+            # It has ended. Its exception is read so that asyncio does not log it as never retrieved.
             task.cancelled() or task.exception()
         raise

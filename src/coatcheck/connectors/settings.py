@@ -2,7 +2,7 @@
 
     [connector.simplefin]                      in the settings file
     daily_budget = 24
-    COATCHECK_CONNECTOR_SIMPLEFIN_DAILY_BUDGET=24     in the environment, which wins
+    COATCHECK_CONNECTOR_SIMPLEFIN_DAILY_BUDGET=24     in the environment, which takes precedence
 
 A field of type `Secret` can also be read from a file: `<field>_file` names it.
 """
@@ -85,7 +85,7 @@ def shown_settings(settings: Any) -> Mapping[str, Any]:
 
 
 def _parts(hint: Any, value: Any) -> Any:
-    """A text of the environment as a list, where a list is wanted."""
+    """A list from the comma-separated text of an environment variable, if the setting is a list."""
     if isinstance(value, str) and get_origin(hint) in {tuple, list, set, frozenset}:
         return [part.strip() for part in value.split(",") if part.strip()]
     return value

@@ -27,7 +27,7 @@ from coatcheck.testing.faults import CountingSession, Fault, Faults, Killed
 from coatcheck.testing.runs import NOW
 
 MAX_ROUNDS = 5
-"""Questions in a row."""
+"""Rounds of questions before a job must finish."""
 
 
 class ConnectorUnderTest(ABC):
@@ -48,11 +48,11 @@ class ConnectorUnderTest(ABC):
 
     @abstractmethod
     def reset(self) -> None:
-        """Makes the simulated institution as new."""
+        """Resets the simulated institution to its first state."""
 
     @abstractmethod
     def build(self, faults: Faults) -> Connector:
-        """The connector, as a new process builds it. What it knows of the institution must not come from before."""
+        """The connector, as a new process builds it. It must not share state with a connector that was built before."""
 
     def answer(self, question: Question) -> str:
         """The right answer."""
@@ -65,7 +65,7 @@ class ConnectorUnderTest(ABC):
 
 @dataclass
 class _Member:
-    """What is stored of a member between two runs."""
+    """The data of a member that is stored between two runs."""
 
     under_test: ConnectorUnderTest
     credentials: Mapping[str, str]
@@ -219,7 +219,7 @@ async def _cancelled_session(under_test: ConnectorUnderTest) -> None:
             under_test.reset()
             member = _Member(under_test, under_test.credentials)
             where = f"cancelled at session call {at}"
-            with _raises(asyncio.CancelledError, f"{kind}, {where}: the run goes on."):
+            with _raises(asyncio.CancelledError, f"{kind}, {where}: the run continues."):
                 await member.run(kind, Faults(cancelled_at=at))
             await _succeeds(member, kind, where)
 
@@ -239,7 +239,9 @@ async def _question(under_test: ConnectorUnderTest) -> None:
                 assert session.data.accounts, f"{kind}: the run after the answers adds no account."
                 return
             result = next_result
-        raise AssertionError(f"{kind}: right answers lead to ever more questions.")
+        raise AssertionError(
+            f"{kind}: the run asks more questions after {MAX_ROUNDS} rounds of right answers."
+        )
 
 
 async def _wrong_answer(under_test: ConnectorUnderTest) -> None:
@@ -294,12 +296,12 @@ async def _fails(member: _Member, kind: JobKind, faults: Faults) -> None:
         raise AssertionError(
             f"{kind}, {where}: the run raises {type(error).__name__} instead of a BankError."
         ) from error
-    if (must := MUST_END_WITH.get(faults.fault)) is not None:
-        assert isinstance(ended, must), f"{kind}, {where}: the run goes on."
+    if (expected := MUST_END_WITH.get(faults.fault)) is not None:
+        assert isinstance(ended, expected), f"{kind}, {where}: the run continues."
     if isinstance(ended, BankError):
-        said = f"{ended.problem} {ended.detail}"
-        assert not any(value in said for value in member.credentials.values()), (
-            f"{kind}, {where}: the error's text holds a credential."
+        text = f"{ended.problem} {ended.detail}"
+        assert not any(value in text for value in member.credentials.values()), (
+            f"{kind}, {where}: the error's text contains a credential."
         )
     await _succeeds(member, kind, where)
 

@@ -1,4 +1,4 @@
-"""Faults of a run: one HTTP request fails, or one call of the session."""
+"""Fault injection: one HTTP request of a run fails, or one call of its session."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
@@ -41,7 +41,7 @@ class Fault(StrEnum):
 
 
 class Killed(BaseException):
-    """Stands for the death of the process: no code of the run may catch it."""
+    """Simulates that the process is killed. No code of the run may catch it."""
 
 
 class Faults:
@@ -112,7 +112,7 @@ class _FaultyTransport(httpx.AsyncBaseTransport):
 
 
 class CountingSession(Session):
-    """A session whose calls are counted, and can fail."""
+    """A session that counts its calls and can make one of them fail."""
 
     def __init__(self, faults: Faults, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)

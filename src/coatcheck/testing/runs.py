@@ -1,4 +1,4 @@
-"""Runs a connector in a test, with neither a database nor a network."""
+"""Runs a connector in a test, without a database and without a network."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ from coatcheck.connectors.contract import (
 SettingsT = TypeVar("SettingsT")
 
 NOW = datetime(2026, 11, 23, 15, 30, tzinfo=UTC)
-"""When runs take place unless a test says otherwise."""
+"""The default time of a run."""
 
 
 def connector_context(
@@ -38,7 +38,7 @@ def connector_context(
     base_url: str = "http://coatcheck.test",
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> ConnectorContext[Any]:
-    """What a connector is built with in a test. Without a transport every request fails."""
+    """The context of a connector in a test. Without a transport every request fails."""
     return ConnectorContext(
         name=name,
         settings=NoSettings() if settings is None else settings,
@@ -50,7 +50,7 @@ def connector_context(
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How a run ended, and what it added."""
+    """The result of a run and the data that it added."""
 
     result: Finished | NeedsAnswers
     accounts: Sequence[BankAccount]
@@ -60,7 +60,7 @@ class Run:
     statements: Sequence[BankStatement]
     removed_transactions: Sequence[tuple[str, str]]
     skipped: Mapping[tuple[str, str], int]
-    """How many rows could not be stored, by record and field."""
+    """The number of rows that could not be stored, by record and field."""
     saved_states: Sequence[bytes] = field(repr=False)
     """In the order of `save_state` and `rotate`."""
 
