@@ -36,7 +36,7 @@ def basic(authorization: list[str], kind: Kind) -> BasicCredentials:
         name, colon, api_key = b64decode(encoded, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError) as error:
         raise InvalidClient from error
-    if not colon or "\0" in name:
+    if not colon or "\0" in name:  # PostgreSQL text cannot contain NUL
         raise InvalidClient
     if api_key.startswith(f"{OTHER_KIND[kind]}_"):
         raise InvalidClient(

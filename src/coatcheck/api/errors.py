@@ -1,4 +1,4 @@
-"""Errors in MX's envelope: MX's name for each type, beside the status that every surface gives."""
+"""Errors in MX's format: MX's name for each type of error, and its HTTP status."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

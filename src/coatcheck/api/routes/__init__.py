@@ -1,1 +1,1 @@
-"""The endpoints: one module a group of nouns; each endpoint is described once, in its row."""
+"""The route table, one module for each group of endpoints. The server and the documentation are built from it."""

@@ -12,7 +12,7 @@ from coatcheck.api.schemas.decoding import RequestSchema
 from coatcheck.api.versions import ByVersion, Version
 
 Handler: TypeAlias = Callable[[ApiRequest], Awaitable[Struct | ApiResponse | None]]
-"""Returns the schema of the answer; None for 204; or a response of its own."""
+"""Returns the schema of the answer, None for status 204, or a complete response."""
 
 
 class Caller(Enum):
@@ -57,9 +57,9 @@ class Route:
     answer: type[Struct] | ByVersion | None = None
     """The schema of a successful answer; None if it has no JSON body."""
     media_types: tuple[str, ...] = ()
-    """Of an answer that is not JSON."""
+    """The media types of an answer that is not JSON."""
     status: int = 200
-    """The HTTP status of a successful answer, unless the handler returns its own."""
+    """The HTTP status of a successful answer, unless the handler returns a complete response."""
     other_statuses: tuple[int, ...] = ()
     """Further successful statuses."""
     is_in_spec: bool = True

@@ -1,1 +1,1 @@
-"""Request and answer schemas of MX's API, one module a noun: the structs, and the functions that fill them."""
+"""Request and answer schemas of MX's API, one module for each resource: structs, and functions that fill them."""

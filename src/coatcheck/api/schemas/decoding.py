@@ -2,7 +2,7 @@
 
 An unknown field is ignored, because clients of a newer MX API send fields that this server does not know. A
 field that accepts null to clear a stored value defaults to `UNSET`; `given_fields` returns the fields that
-were sent. No repr and no error message contains a value of a request: bodies hold credentials and account
+were sent. No repr and no error message contains a value of a request: bodies contain credentials and account
 numbers.
 """
 
@@ -132,6 +132,7 @@ def _explain(message: str, schema: type[Any]) -> str:
     where = path.rstrip("`").lstrip(".") or "The body"
     if "matching regex" in problem:
         return f"{where}: it has an invalid format."
+    # Only these messages are repeated: the others quote the value.
     if problem.startswith(("Expected", "Object missing", "`", "it ")):
         return f"{where}: {problem[0].lower()}{problem[1:]}."
     allowed = _allowed_values(inspect.type_info(schema), re.sub(r"\[.*?\]", "", where).split("."))

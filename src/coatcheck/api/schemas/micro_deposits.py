@@ -14,7 +14,7 @@ from coatcheck.model.paging import Page
 
 
 class MicrodepositRequest(RequestSchema, frozen=True, kw_only=True):
-    """An account to pay to; or its holder alone, to be completed later (MX docs: pre-initiate)."""
+    """The account that gets the deposits, or only its holder, to be completed later (MX docs: pre-initiate)."""
 
     account_name: Line | None = None
     account_number: Line | None = None

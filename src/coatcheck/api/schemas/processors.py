@@ -121,7 +121,7 @@ def processor_owners_body(owners: Page[AccountOwner]) -> ProcessorOwnerBody:
 
 
 def payment_account_body(account: Account, numbers: AccountNumbers | None) -> PaymentAccountBody:
-    """Balances and numbers; without `numbers` (no `read-protected` in the scope) the masked number alone."""
+    """Balances and numbers; without `numbers` (no `read-protected` in the scope) only the masked number."""
     return PaymentAccountBody(
         to_schema(
             account,
