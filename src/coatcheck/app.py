@@ -1,4 +1,4 @@
-"""Builds every part of Coatcheck from the settings."""
+"""Builds the services of Coatcheck from the settings."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -48,7 +48,7 @@ class Services:
     journal: Journal
     registry: Registry
     dependencies: Dependencies
-    """What `members` and `micro_deposits` need of the above; the worker builds its own parts from them."""
+    """The services that `members` and `micro_deposits` use. The worker builds its own objects from them."""
     members: Members
     oauth: OAuth
     micro_deposits: MicroDeposits
@@ -67,7 +67,7 @@ class Services:
 
 
 async def prepare_partitions(connection: Connection, now: datetime, settings: Settings) -> None:
-    """Creates the coming partitions of every partitioned table. Outside a transaction."""
+    """Creates the upcoming partitions of every partitioned table. Must not run inside a transaction."""
     await partitions.prepare_partitions(connection, now, settings)
     await prepare_disclosures(connection, now)
     await audit_journal.prepare_partitions(connection, now)
@@ -75,7 +75,7 @@ async def prepare_partitions(connection: Connection, now: datetime, settings: Se
 
 @asynccontextmanager
 async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Services]:
-    """Opens the database and builds the services on it; closes it on leaving.
+    """Opens the database and builds the services. Closes both on exit.
 
     Raises:
         ConfigurationError: a setting or the master key is missing or unusable.
@@ -134,4 +134,5 @@ def _assemble(
 
 
 def _any_address(client: httpx.AsyncClient) -> httpx.AsyncClient:
+    """The guard of a development server, which may call private addresses."""
     return client

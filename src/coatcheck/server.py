@@ -22,7 +22,8 @@ from coatcheck.widget.app import widget_routes
 __all__ = ["create_app", "listen", "serve"]
 
 KEEP_ALIVE = timedelta(seconds=75)
-"""How long an idle connection stays open: longer than in proxies and client pools, so that they close first."""
+"""How long an idle connection stays open. Longer than in proxies and client pools: a client that closes first never
+sends a request into a connection that the server is closing."""
 BACKLOG = 2048
 
 
@@ -38,7 +39,7 @@ def create_app(services: Services) -> ASGIApp:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; port 0 takes any free one.
+    """Returns a bound, listening socket. Port 0 selects a free port.
 
     Raises:
         ConfigurationError: the port is in use, or the address is not this machine's.
@@ -68,14 +69,14 @@ async def serve(
 ) -> None:
     """Serves on `bound` until `stop` or a signal, then waits at most `grace` for running requests to end.
 
-    While it serves in the main thread, uvicorn handles SIGINT and SIGTERM; it sends them on when it has stopped.
+    In the main thread, uvicorn handles SIGINT and SIGTERM, and raises them again after it has stopped.
 
     Args:
         app: the application.
         bound: from `listen`; closed at the end.
-        stop: set by the owner of the process.
+        stop: the event that stops the server.
         grace: whole seconds.
-        trusted_proxies: addresses whose X-Forwarded-For and -Proto are believed, with commas; none by default.
+        trusted_proxies: comma-separated addresses whose X-Forwarded-For and X-Forwarded-Proto headers are trusted.
     """
     server = uvicorn.Server(
         uvicorn.Config(

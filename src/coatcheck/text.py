@@ -1,7 +1,7 @@
-"""Canonical forms of text from outside. Only the canonical form is stored, hashed or compared.
+"""Canonical forms of text input. Only the canonical form is stored, hashed or compared.
 
-A person can type the same value in many spellings: full-width digits, a no-break space, a decomposed letter. Each
-function returns the one canonical spelling, or raises InvalidRequest without quoting the value.
+A value has many spellings: full-width digits, a no-break space, a decomposed letter. Each function returns the one
+canonical spelling, or raises InvalidRequest without quoting the value.
 """
 
 import re
@@ -41,7 +41,9 @@ def has_check_digit(routing_number: str) -> bool:
 
 
 def account_number(text: str) -> str:
-    """The digits of an account number; leading zeros matter. No check digit would reveal a misread digit.
+    """The digits of an account number, with leading zeros.
+
+    Digits of other scripts are refused: no check digit would reveal a wrong conversion.
 
     Raises:
         InvalidRequest: it is not 4 to 17 ASCII digits.
@@ -57,7 +59,7 @@ def name(text: str, field: str = "name") -> str:
 
     Args:
         text: what was entered.
-        field: what the message calls it.
+        field: the name of the field in the error message.
 
     Raises:
         InvalidRequest: it contains control or formatting characters, or over 1,000 characters.
@@ -69,7 +71,7 @@ def name(text: str, field: str = "name") -> str:
 
 
 def cleaned(text: str) -> str:
-    """A name as `name` returns it, without the characters that `name` refuses: for data that nobody can correct."""
+    """Like `name`, but removes the characters that `name` refuses. For data that the caller cannot correct."""
     normalized = " ".join(unicodedata.normalize("NFC", text).split())
     visible = "".join(character for character in normalized if _is_visible(character))
     return "".join(_ascii_digit(character) for character in visible)[:MAX_NAME_CHARACTERS].strip()
@@ -98,7 +100,8 @@ def email(text: str) -> str:
     """An e-mail address: NFKC, without spaces around it. Addresses are ASCII (RFC 5321, without RFC 6531).
 
     Raises:
-        InvalidRequest: it has not one `@` between two parts, or it contains spaces, controls or other scripts.
+        InvalidRequest: it does not have exactly one `@` between two parts, or it contains spaces, control characters
+            or characters that are not ASCII.
     """
     address = unicodedata.normalize("NFKC", text).strip()
     if not EMAIL.fullmatch(address):
@@ -116,7 +119,7 @@ def login(text: str) -> str:
 
 
 def secret(text: str) -> str:
-    """A password or an answer, unchanged: every space and letter form of it can matter.
+    """A password or an answer, unchanged, because any normalization could change the secret.
 
     Raises:
         InvalidRequest: it contains control characters, which no institution accepts and PostgreSQL cannot store.

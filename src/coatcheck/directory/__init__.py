@@ -1,1 +1,1 @@
-"""Clients, processors, users and manual accounts: every change of them, for the API and the commands alike."""
+"""All changes to clients, processors, users and manual accounts, for the API and for the commands."""

@@ -83,13 +83,13 @@ class Accounts:
         await self._record(connection, account, "account.deleted", actor)
 
     async def merge(self, connection: Connection, user: User, guids: Sequence[str], *, actor: str) -> Account:
-        """Merges the user's accounts into the first one named, which keeps its guid, its numbers and its tokens.
+        """Merges the user's accounts into the first of them, which keeps its guid, its numbers and its tokens.
 
         The other accounts are deleted and their tokens end. Their transactions and statements move to the
-        first account unless it has them already. Later data of the deleted accounts is ignored.
+        first account, except those that it already has. Later data for the deleted accounts is ignored.
 
         Raises:
-            InvalidRequest: fewer than two accounts are named.
+            InvalidRequest: fewer than two accounts are given.
             NotFound: the user has no such account.
         """
         distinct = dict.fromkeys(guids)

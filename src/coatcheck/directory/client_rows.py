@@ -1,4 +1,4 @@
-"""Statements that write clients and the appearance of their widget."""
+"""SQL statements that write clients and their widget settings."""
 
 from coatcheck.db.database import Connection, run
 from coatcheck.errors import NotFound

@@ -1,4 +1,4 @@
-"""Statements that write processors, and for which clients each is enabled."""
+"""SQL statements that write processors, and which processors are enabled for a client."""
 
 from datetime import datetime
 

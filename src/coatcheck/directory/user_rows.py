@@ -1,4 +1,4 @@
-"""Statements that write users."""
+"""SQL statements that write users."""
 
 import psycopg
 

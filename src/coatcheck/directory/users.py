@@ -67,7 +67,7 @@ class Users:
         actor: str,
         notify: bool = True,
     ) -> User:
-        """Writes these values of `WRITABLE`, and leaves the other fields as they are in the database.
+        """Writes these values of `WRITABLE`. The other fields are unchanged.
 
         While a user is disabled, no token reads its data; unexpired tokens work again when it is enabled.
 
@@ -75,16 +75,17 @@ class Users:
             NotFound: the user was deleted meanwhile.
             Conflict: another user of the client has this `id`.
         """
-        locked = await find_user(connection, user.client_guid, user.guid, lock=True)
-        changed = replace(locked, **changes)
+        # The lock keeps a simultaneous update of other fields from being overwritten.
+        current = await find_user(connection, user.client_guid, user.guid, lock=True)
+        changed = replace(current, **changes)
         await change_user(connection, changed)
         await self._record(connection, changed, Action.UPDATED, actor, notify=notify)
         return changed
 
     async def delete(self, connection: Connection, user: User, *, actor: str, notify: bool = True) -> None:
-        """Deletes the user and its data key, without which no copy of its sealed records can be decrypted.
+        """Deletes the user and its data key. Without the key, no copy of its sealed records can be decrypted.
 
-        The user is deleted before the key: a job that saves results locks them in this order.
+        The user is deleted before the key, because a job that saves its result locks them in this order.
         """
         await remove_user(connection, user.guid)
         await self._vault.delete_owner(connection, user.guid)

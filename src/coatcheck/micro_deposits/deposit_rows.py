@@ -1,4 +1,4 @@
-"""Statements on the table `micro_deposit`. `model.micro_deposits` reads it for clients."""
+"""SQL statements on the table `micro_deposit`. `model.micro_deposits` has the queries for clients."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class _Guid:
 
 
 async def add_deposit(connection: Connection, values: Mapping[str, object]) -> bool:
-    """Writes new micro-deposits. Returns False if the user has some to the same account."""
+    """Writes new micro-deposits. Returns False if the user already has micro-deposits to the same account."""
     names = list(values)
     return bool(
         await run(
@@ -53,7 +53,7 @@ async def deposit_with_account(connection: Connection, user_guid: str, account_h
 
 
 async def count_with_email(connection: Connection, client_guid: str, email_hash: bytes) -> int:
-    """How many accounts of the client's users have micro-deposits with this e-mail address."""
+    """The number of micro-deposits of the client's users with this e-mail address, without failed and unsent ones."""
     cursor = await connection.execute(
         """SELECT count(*) FROM micro_deposit WHERE client_guid = %(client_guid)s
            AND email_hash = %(email_hash)s AND status <> ALL (%(uncounted)s)""",
@@ -115,7 +115,7 @@ async def claim_initiated(connection: Connection, limit: int, now: datetime) -> 
 
 
 async def due_deposits(connection: Connection, now: datetime, lost_before: datetime) -> Sequence[DepositKey]:
-    """Sent micro-deposits that have arrived, or whose sending was never confirmed since then."""
+    """Micro-deposits in REQUESTED that have arrived, or were claimed before `lost_before` and never confirmed."""
     return await fetch_all(
         connection,
         DepositKey,

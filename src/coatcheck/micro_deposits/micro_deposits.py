@@ -1,4 +1,4 @@
-"""Micro-deposits: who can read two small amounts in an account may use it (MX docs: microdeposits).
+"""Micro-deposits: a user who can name two small amounts paid into an account is its holder (MX docs: microdeposits).
 
     create --> INITIATED --a worker sends--> REQUESTED --they arrive--> DEPOSITED --right--> VERIFIED
        |                         `--> ERRORED                              ^  |
@@ -37,7 +37,7 @@ from coatcheck.model.users import User
 MAX_ACCOUNTS_PER_EMAIL = 3
 """MX docs: microdeposits."""
 MAX_WRONG_ATTEMPTS = 3
-ANSWERABLE = frozenset({DepositStatus.DEPOSITED, DepositStatus.DENIED})
+ACCEPTS_AMOUNTS = frozenset({DepositStatus.DEPOSITED, DepositStatus.DENIED})
 
 
 class MicroDeposits:
@@ -54,13 +54,13 @@ class MicroDeposits:
     async def create(
         self, connection: Connection, user: User, account: DepositAccount, account_type: str | None
     ) -> MicroDeposit:
-        """Creates micro-deposits to an account, which a worker sends; or, for a holder alone, PREINITIATED ones.
+        """Creates micro-deposits. A worker sends them to the account; without an account they are PREINITIATED.
 
         Raises:
-            InvalidRequest: neither an account nor a holder is given, or a value cannot be right.
+            InvalidRequest: neither an account nor a holder is given, or a value is not valid.
             JobNotSupported: no connector can send money.
             DuplicateMicroDeposit: the user has micro-deposits to this account.
-            NotFound: the user had some, and they were deleted at the same moment.
+            NotFound: the existing micro-deposits to this account were deleted at the same time.
             ConstraintNotMet: the e-mail address has three accounts already.
         """
         account = canonical_account(account)
@@ -79,33 +79,36 @@ class MicroDeposits:
     async def verify(
         self, connection: Connection, deposit: MicroDeposit, amounts: tuple[Decimal, Decimal]
     ) -> MicroDeposit:
-        """Compares the amounts with those that were sent, in either order. The status has the result.
+        """Compares the amounts, in either order, with those that were sent. The result is in the status.
 
-        The right amounts create a verified account. The third wrong attempt is the last.
+        The right amounts create a verified account. No attempt is accepted after the third wrong one.
 
         Raises:
             ConstraintNotMet: the amounts have not arrived, or no attempt is left.
             NotFound: the micro-deposits were deleted meanwhile.
         """
-        locked = await self._store.refresh(connection, deposit)
-        if locked.status not in ANSWERABLE:
-            raise ConstraintNotMet(f"The micro-deposits are {locked.status}: no amounts are expected.")
-        account, sent = await self._store.disclose(connection, locked)
+        # The lock makes simultaneous attempts count one after the other, so that there are never more than three.
+        locked_deposit = await self._store.refresh(connection, deposit)
+        if locked_deposit.status not in ACCEPTS_AMOUNTS:
+            raise ConstraintNotMet(
+                f"The micro-deposits are {locked_deposit.status}: no amounts are expected."
+            )
+        account, sent = await self._store.disclose(connection, locked_deposit)
         now = self._clock.now()
         if are_equal(amounts, sent):
             success = {"status": DepositStatus.VERIFIED, "verified_at": now, "error_message": None}
-            await self._store.change(connection, locked, success)
+            await self._store.change(connection, locked_deposit, success)
             institution = self._store.institution(account.routing_number)
-            await add_verified_account(connection, self._vault, locked, account, institution, now)
+            await add_verified_account(connection, self._vault, locked_deposit, account, institution, now)
         else:
-            wrong = locked.wrong_attempts + 1
+            wrong = locked_deposit.wrong_attempts + 1
             failure = {
                 "status": DepositStatus.DENIED if wrong < MAX_WRONG_ATTEMPTS else DepositStatus.PREVENTED,
                 "wrong_attempts": wrong,
                 "error_message": "The amounts are not those that were deposited.",
             }
-            await self._store.change(connection, locked, failure)
-        return await self._store.record(connection, locked, catalogue.Action.UPDATED)
+            await self._store.change(connection, locked_deposit, failure)
+        return await self._store.record(connection, locked_deposit, catalogue.Action.UPDATED)
 
     async def delete(self, connection: Connection, deposit: MicroDeposit) -> None:
         """Deletes the micro-deposits. An account that they verified remains."""
@@ -125,7 +128,7 @@ class MicroDeposits:
         return account
 
     async def refresh(self, connection: Connection, deposit: MicroDeposit) -> MicroDeposit:
-        """Locks the micro-deposits and returns them, DEPOSITED if they have arrived.
+        """Locks the micro-deposits, sets them to DEPOSITED if they have arrived, and returns them.
 
         Raises:
             NotFound: they were deleted meanwhile.
@@ -133,7 +136,7 @@ class MicroDeposits:
         return await self._store.refresh(connection, deposit)
 
     def is_known_routing_number(self, routing_number: str) -> bool:
-        """Whether a canonical routing number has the right check digit, or is one of an institution's."""
+        """Whether a canonical routing number has a valid check digit, or belongs to an institution of a connector."""
         return text.has_check_digit(routing_number) or self._store.institution(routing_number) is not None
 
     def _check_account(self, account: DepositAccount, account_type: str | None) -> None:

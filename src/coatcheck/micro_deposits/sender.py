@@ -1,4 +1,4 @@
-"""Sends micro-deposits, in the worker. Each is claimed before it is sent, so that no amount is sent twice."""
+"""Sends micro-deposits, in the worker. Each is claimed before it is sent, so that no money is sent twice."""
 
 import contextlib
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 RETENTION = timedelta(days=21)
 """How long micro-deposits that were never verified are kept (MX docs: microdeposits)."""
 SENDING_TIMEOUT = timedelta(hours=1)
-"""After this time without a result the sending has failed. It is never repeated."""
+"""The transfer counts as failed if no result is known after this time. It is never repeated."""
 
 
 class DepositSender:
@@ -32,7 +32,7 @@ class DepositSender:
         self._store = DepositStore(dependencies)
 
     async def claim(self, limit: int) -> Sequence[MicroDeposit]:
-        """Claims initiated micro-deposits to be sent: REQUESTED from now on, and never claimed again."""
+        """Sets initiated micro-deposits to REQUESTED, so that no worker claims them again, and returns them."""
         async with self._db.transaction() as connection:
             claimed = await deposit_rows.claim_initiated(connection, limit, self._clock.now())
             return [await self._store.record(connection, each, catalogue.Action.UPDATED) for each in claimed]
@@ -46,12 +46,13 @@ class DepositSender:
             if isinstance(result, Deposits):
                 await self._store.seal(connection, deposit, account, result.amounts)
                 await self._store.change(connection, deposit, {"arrives_at": result.arrive_at})
+                # Sets DEPOSITED at once if the deposits arrive immediately.
                 await self._store.refresh(connection, deposit)
             else:
                 await self._fail(connection, deposit, result.problem)
 
     async def sweep(self) -> None:
-        """Records deposits that arrived, fails those that were lost, deletes those that were never verified."""
+        """Updates deposits that arrived, ends unconfirmed ones with an error, and deletes old unverified ones."""
         now = self._clock.now()
         lost_before = now - SENDING_TIMEOUT
         async with self._db.connection() as connection:
@@ -59,6 +60,7 @@ class DepositSender:
         for each in due:
             with contextlib.suppress(NotFound):
                 async with self._db.transaction() as connection:
+                    # Checked again under the lock: the result may have been saved since the query.
                     deposit = await self._store.refresh(connection, each)
                     is_unconfirmed = deposit.arrives_at is None and deposit.updated_at < lost_before
                     if deposit.status == DepositStatus.REQUESTED and is_unconfirmed:
@@ -81,13 +83,13 @@ class DepositSender:
             )
         except BankError as error:
             return error
-        except Exception as error:  # noqa: BLE001 (a fault of the connector fails this sending, not the worker)
+        except Exception as error:  # noqa: BLE001 (an error of the connector must not stop the worker)
             # The text of the exception may contain the account number.
             log.error("connector.failed", error=type(error).__name__)  # noqa: TRY400 (nor its traceback)
             return BankFailed()
 
     async def _fail(self, connection: Connection, deposit: MicroDeposit, reason: str) -> None:
-        """Ends the micro-deposits. Without its hash the account can be tried again."""
+        """Sets ERRORED. The hash of the account is deleted, so that the user can request new micro-deposits to it."""
         failure = {"status": DepositStatus.ERRORED, "error_message": reason, "account_hash": None}
         await self._store.change(connection, deposit, failure)
         await self._store.record(connection, deposit, catalogue.Action.UPDATED)

@@ -1,4 +1,4 @@
-"""Micro-deposits as requests and the worker read and write them: the row, the sealed account and the journal."""
+"""Reads and writes micro-deposits for requests and for the worker: the row, the sealed account and the journal."""
 
 import contextlib
 import json
@@ -63,18 +63,18 @@ class DepositStore:
         return DepositAccount(**opened["account"]), tuple(Decimal(amount) for amount in opened["amounts"])
 
     async def refresh(self, connection: Connection, deposit: MicroDeposit | DepositKey) -> MicroDeposit:
-        """Locks the micro-deposits and returns them, DEPOSITED if they have arrived.
+        """Locks the micro-deposits, sets them to DEPOSITED if they have arrived, and returns them.
 
         Raises:
             NotFound: they were deleted meanwhile.
         """
         await lock_deposit(connection, deposit)
-        locked = await find_micro_deposit(connection, deposit.client_guid, deposit.guid)
-        has_arrived = locked.arrives_at is not None and locked.arrives_at <= self._clock.now()
-        if locked.status == DepositStatus.REQUESTED and has_arrived:
-            await self.change(connection, locked, {"status": DepositStatus.DEPOSITED})
-            return await self.record(connection, locked, catalogue.Action.UPDATED)
-        return locked
+        locked_deposit = await find_micro_deposit(connection, deposit.client_guid, deposit.guid)
+        has_arrived = locked_deposit.arrives_at is not None and locked_deposit.arrives_at <= self._clock.now()
+        if locked_deposit.status == DepositStatus.REQUESTED and has_arrived:
+            await self.change(connection, locked_deposit, {"status": DepositStatus.DEPOSITED})
+            return await self.record(connection, locked_deposit, catalogue.Action.UPDATED)
+        return locked_deposit
 
     async def change(
         self, connection: Connection, deposit: MicroDeposit, values: Mapping[str, object]
@@ -84,7 +84,7 @@ class DepositStore:
     async def record(
         self, connection: Connection, deposit: MicroDeposit | DepositKey, action: catalogue.Action
     ) -> MicroDeposit:
-        """Records a change in the journal and returns the micro-deposits as they are now."""
+        """Records a change in the journal. Returns the current micro-deposits."""
         current = await find_micro_deposit(connection, deposit.client_guid, deposit.guid)
         user = await find_user(connection, current.client_guid, current.user_guid)
         institution_guid = None

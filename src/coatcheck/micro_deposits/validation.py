@@ -1,4 +1,4 @@
-"""The canonical form of what the user entered. Pure."""
+"""Validation of the values that a user enters for micro-deposits. Pure."""
 
 from decimal import Decimal
 
@@ -12,7 +12,7 @@ def canonical_account(account: DepositAccount) -> DepositAccount:
     """The account in canonical spelling, so that equal accounts have equal hashes. Empty text becomes None.
 
     Raises:
-        InvalidRequest: a value cannot be right.
+        InvalidRequest: a value is not valid.
     """
     has_account = is_complete(account)
     return DepositAccount(
@@ -26,12 +26,12 @@ def canonical_account(account: DepositAccount) -> DepositAccount:
 
 
 def is_complete(account: DepositAccount) -> bool:
-    """Whether an account to pay to is given, and not its holder alone."""
+    """Whether account details are given, and not only the holder."""
     return account.account_number is not None or account.routing_number is not None
 
 
 def check_holder(account: DepositAccount) -> None:
-    """Checks that a holder without an account is named.
+    """Checks that the name and the e-mail address of a holder without an account are given.
 
     Raises:
         InvalidRequest: a part of the name or the e-mail address is missing.

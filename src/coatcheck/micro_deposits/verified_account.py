@@ -1,4 +1,4 @@
-"""The account that micro-deposits have verified."""
+"""Creates the account that micro-deposits have verified."""
 
 from datetime import datetime
 

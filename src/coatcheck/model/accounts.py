@@ -76,7 +76,7 @@ STORED = tuple(field.name for field in fields(Account) if field.name not in JOIN
 
 
 def account_row(where: str) -> str:
-    """A fragment: selects the columns of `Account` of those that satisfy a condition over `account`."""
+    """A fragment: selects the columns of `Account` from the accounts that satisfy a condition on `account`."""
     return f"SELECT {columns(Account)} FROM {SOURCE} WHERE {where}"
 
 
@@ -149,7 +149,7 @@ async def accounts_of_member(connection: Connection, user_guid: str, member_guid
 
 
 async def merged_ids(connection: Connection, user_guid: str, member_guid: str) -> frozenset[str]:
-    """The institution's ids of the member's accounts that were merged into an account that still exists."""
+    """The institution's ids of the member's accounts that were merged into another account that still exists."""
     cursor = await connection.execute(
         "SELECT id FROM merged_account WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s",
         {"user_guid": user_guid, "member_guid": member_guid},

@@ -1,4 +1,4 @@
-"""Members' jobs as clients and end users see them. `members` writes them."""
+"""Members' jobs, for clients and end users. `members` writes them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from coatcheck.errors import NotFound
 class JobState(StrEnum):
     #: Waits for a worker.
     QUEUED = "queued"
-    #: A worker has it.
+    #: A worker runs it.
     RUNNING = "running"
     #: The institution asked questions that are not answered yet.
     WAITING = "waiting"
@@ -31,7 +31,7 @@ class Job:
     follow_ups: list[str]
     """The kinds of the jobs that follow if it succeeds."""
     outcome: str | None
-    """The connection status it led to."""
+    """The connection status of the member after the job."""
     reason: str | None
     is_authenticated: bool
     has_processed_accounts: bool
@@ -46,7 +46,7 @@ async def find_job(connection: Connection, user_guid: str, guid: str) -> Job:
     """The user's job with this guid.
 
     Raises:
-        NotFound: it is not there.
+        NotFound: the user has no such job.
     """
     job = await fetch_one(
         connection,

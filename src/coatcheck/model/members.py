@@ -47,7 +47,7 @@ class Member:
     is_being_aggregated: bool
     """A job of the member is queued, running, or waiting for an answer."""
     is_authenticated: bool
-    """This and the next three describe the most recent job: each job resets them."""
+    """This and the next three fields describe the most recent job. Each new job resets them."""
     has_processed_accounts: bool
     has_processed_account_numbers: bool
     has_processed_transactions: bool

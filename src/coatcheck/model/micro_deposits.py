@@ -36,7 +36,7 @@ class DepositStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MicroDeposit:
-    """Micro-deposits without what is sealed in the vault: the account, its holder and the amounts."""
+    """Micro-deposits. The account, its holder and the amounts are sealed in the vault."""
 
     guid: str
     user_guid: str

@@ -1,4 +1,4 @@
-"""OAuth states: the progress of a sign-in window, for the widget session that opened it (MX: OAuth state)."""
+"""OAuth states: the status of a sign-in window, for the widget session that opened it (MX: OAuth state)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Pages of lists: the requested page, and the records on it."""
+"""Pagination: the requested page, and the records on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,10 +49,9 @@ async def fetch_page(
     parameters: Parameters,
     counted: str | None = None,
 ) -> Page[Item]:
-    """One page of `SELECT {select} FROM {source} ORDER BY {order}`, and the count of all.
+    """One page of `SELECT {select} FROM {source} ORDER BY {order}`, with the total number of records.
 
-    The count costs a second statement only where the page itself cannot tell it; `counted` is what to count
-    where that is less than `source`.
+    The rows of `counted` are counted instead of those of `source`, if it is given: it can omit joins.
     """
     values: dict[str, Any] = {**parameters, "size": page.size, "offset": page.offset}
     items = await fetch_all(
@@ -61,6 +60,7 @@ async def fetch_page(
         f"SELECT {select} FROM {source} ORDER BY {order} LIMIT %(size)s OFFSET %(offset)s",
         values,
     )
+    # The last page itself shows the total, which saves the count.
     if 0 < len(items) < page.size or (page.number == 1 and not items):
         return Page(items, page.offset + len(items), page)
     total = await fetch_one(connection, _Count, f"SELECT count(*) FROM {counted or source}", parameters)

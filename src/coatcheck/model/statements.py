@@ -25,7 +25,7 @@ async def find_statement(connection: Connection, user_guid: str, member_guid: st
     """The member's statement with this guid.
 
     Raises:
-        NotFound: there is none below this member.
+        NotFound: the member has no such statement.
     """
     statement = await fetch_one(
         connection,

@@ -1,4 +1,4 @@
-"""Access tokens as their readers and their clients see them: never the secret."""
+"""Access tokens, without the secret."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class LiveToken:
-    """A token that is neither expired nor revoked, and everything it names exists and is enabled."""
+    """A token that can read: not expired or revoked; its account exists; its client, processor and user are enabled."""
 
     guid: str
     client_guid: str
@@ -20,7 +20,7 @@ class LiveToken:
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """A token in the list of its client, which includes those that no longer work."""
+    """A token in the list for its client. The list includes expired and revoked tokens."""
 
     guid: str
     processor_guid: str

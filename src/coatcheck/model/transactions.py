@@ -101,24 +101,24 @@ CONDITIONS = {
 }
 
 
-def transaction_rows(where: str, wanted: TransactionFilter) -> PagedRows[Transaction]:
+def transaction_rows(where: str, filters: TransactionFilter) -> PagedRows[Transaction]:
     """A fragment: the transactions that satisfy a condition over the alias `n` and the filter, newest first."""
-    given = {name: value for name in CONDITIONS if (value := getattr(wanted, name)) not in (None, [])}
-    conditions = " AND ".join([where, *(CONDITIONS[name] for name in given)])
+    parameters = {name: value for name in CONDITIONS if (value := getattr(filters, name)) not in (None, [])}
+    conditions = " AND ".join([where, *(CONDITIONS[name] for name in parameters)])
     return PagedRows(
         Transaction,
         f"SELECT {columns(Transaction)} FROM {SOURCE} WHERE {conditions}",
         counted=f"transaction n WHERE {conditions}",
         order=("date DESC", "guid DESC"),
-        parameters=given,
+        parameters=parameters,
     )
 
 
 async def list_transactions(
-    connection: Connection, user_guid: str, page: PageRequest, wanted: TransactionFilter
+    connection: Connection, user_guid: str, page: PageRequest, filters: TransactionFilter
 ) -> Page[Transaction]:
     """The user's transactions that satisfy the filter, newest first."""
-    rows = transaction_rows("user_guid = %(user_guid)s", wanted)
+    rows = transaction_rows("user_guid = %(user_guid)s", filters)
     return await fetch_page(
         connection,
         Transaction,
@@ -135,7 +135,7 @@ async def find_transaction(connection: Connection, user_guid: str, guid: str) ->
     """The user's transaction with this guid.
 
     Raises:
-        NotFound: there is none below this user.
+        NotFound: the user has no such transaction.
     """
     transaction = await fetch_one(
         connection,

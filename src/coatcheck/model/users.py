@@ -27,7 +27,7 @@ async def find_user(connection: Connection, client_guid: str, identifier: str, *
         connection: a transaction, if the row is locked.
         client_guid: the user's client.
         identifier: the guid or the `id`.
-        lock: locks the row until the transaction ends, so that changes of the user or of its members take turns.
+        lock: locks the row until the transaction ends, so that changes to the user and its members are serialized.
 
     Raises:
         NotFound: the client has no such user.

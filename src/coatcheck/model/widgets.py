@@ -28,7 +28,7 @@ class WidgetLook:
     """
 
     origins: list[str] = field(default_factory=list)
-    """The pages that may embed the widget and receive its messages; the port `*` is any port. Empty: only this
+    """The pages that may embed the widget and receive its messages; the port `*` means any port. Empty: only this
     server's own pages."""
     accent_color: str | None = None
     logo: str | None = None
