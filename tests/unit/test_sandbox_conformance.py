@@ -16,7 +16,7 @@ class SandboxUnderTest(ConnectorUnderTest):
     kinds = (JobKind.AGGREGATION, JobKind.VERIFICATION, JobKind.IDENTIFICATION, JobKind.BALANCE)
 
     def reset(self):
-        """It keeps nothing."""
+        """The sandbox bank keeps no state."""
 
     def build(self, faults):
         return SandboxBank(connector_context(SandboxSettings(), transport=None))

@@ -1,4 +1,4 @@
-"""The sandbox's OAuth institutions: page, code, consent, and everything that is refused."""
+"""The OAuth institutions of the sandbox bank: authorization page, code, consent and refusals."""
 
 import base64
 import hashlib
@@ -30,7 +30,7 @@ def bank(clock, seed=1) -> SandboxBank:
 
 
 class SignIn:
-    """A bank, the browser of a user at its page, and a clock."""
+    """A sandbox bank, a browser for its authorization page, and a clock."""
 
     def __init__(self) -> None:
         self.clock = MovableClock()
@@ -48,15 +48,15 @@ class SignIn:
         return f"{url.partition('?')[0]}?{urlencode({key: value for key, value in query.items() if value is not None})}"
 
     async def decide(self, decision="allow", login="mxuser", page=None) -> httpx.Response:
-        shown = await self.browser.get(page or await self.page())
-        assert shown.status_code == 200
+        page_response = await self.browser.get(page or await self.page())
+        assert page_response.status_code == 200
         form = {
             unescape(name): unescape(value)
-            for name, value in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', shown.text)
+            for name, value in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', page_response.text)
         }
-        action = re.search(r'<form method="post" action="([^"]*)"', shown.text)[1]
+        action = re.search(r'<form method="post" action="([^"]*)"', page_response.text)[1]
         return await self.browser.post(
-            shown.url.join(action), data={**form, "login": login, "decision": decision}
+            page_response.url.join(action), data={**form, "login": login, "decision": decision}
         )
 
     async def code(self, **choice) -> str:
@@ -77,7 +77,7 @@ class SignIn:
 
 
 def answer(response: httpx.Response) -> dict[str, str]:
-    """What the client is sent back with."""
+    """The parameters of the redirect to the client."""
     assert response.status_code == 303
     location, _, query = response.headers["location"].partition("?")
     assert location == CALLBACK
@@ -85,135 +85,137 @@ def answer(response: httpx.Response) -> dict[str, str]:
 
 
 @pytest.fixture
-def at() -> SignIn:
+def sign_in() -> SignIn:
     return SignIn()
 
 
-async def test_allowing_leads_to_accounts_with_two_owners_each(at):
-    back = answer(await at.decide(login="ann"))
-    assert back.keys() == {"code", "state"}
-    assert back["state"] == "state-1"
-    credentials = await at.complete(back["code"])
+async def test_after_consent_each_account_has_two_owners(sign_in):
+    redirect = answer(await sign_in.decide(login="ann"))
+    assert redirect.keys() == {"code", "state"}
+    assert redirect["state"] == "state-1"
+    credentials = await sign_in.complete(redirect["code"])
     assert credentials.keys() == {"LOGIN", "CONSENT"}
     assert credentials["LOGIN"] == "ann"
-    told = await at.run(credentials)
+    result = await sign_in.run(credentials)
     owners = {
-        account.id: [each.owner_name for each in told.owners if each.account_id == account.id]
-        for account in told.accounts
+        account.id: [each.owner_name for each in result.owners if each.account_id == account.id]
+        for account in result.accounts
     }
     assert owners
     assert all(len(set(names)) == 2 for names in owners.values())
-    assert {each.account_ownership for each in told.accounts} == {"JOINT"}
+    assert {each.account_ownership for each in result.accounts} == {"JOINT"}
 
 
-async def test_the_other_oauth_institution_has_one_owner_each(at):
-    credentials = await at.complete(await at.code(page=await at.page("mx_bank_oauth")), "mx_bank_oauth")
-    told = await at.run(credentials, "mx_bank_oauth")
-    assert len(told.owners) == len(told.accounts)
+async def test_at_the_other_oauth_institution_each_account_has_one_owner(sign_in):
+    credentials = await sign_in.complete(
+        await sign_in.code(page=await sign_in.page("mx_bank_oauth")), "mx_bank_oauth"
+    )
+    result = await sign_in.run(credentials, "mx_bank_oauth")
+    assert len(result.owners) == len(result.accounts)
 
 
-async def test_denying_sends_access_denied_and_no_code(at):
-    assert answer(await at.decide("deny")) == {"error": "access_denied", "state": "state-1"}
+async def test_denying_returns_access_denied_and_no_code(sign_in):
+    assert answer(await sign_in.decide("deny")) == {"error": "access_denied", "state": "state-1"}
 
 
-async def test_anything_but_allow_is_a_denial(at):
-    assert answer(await at.decide("allowed")) == {"error": "access_denied", "state": "state-1"}
+async def test_anything_but_allow_is_a_denial(sign_in):
+    assert answer(await sign_in.decide("allowed")) == {"error": "access_denied", "state": "state-1"}
 
 
-async def test_controls_work_on_the_page_too(at):
-    credentials = await at.complete(await at.code(login="ann+empty"))
-    assert (await at.run(credentials)).accounts == ()
-    credentials = await at.complete(await at.code(login="ann+consent_revoked"))
+async def test_controls_work_on_the_authorization_page(sign_in):
+    credentials = await sign_in.complete(await sign_in.code(login="ann+empty"))
+    assert (await sign_in.run(credentials)).accounts == ()
+    credentials = await sign_in.complete(await sign_in.code(login="ann+consent_revoked"))
     with pytest.raises(ConsentRevoked):
-        await at.run(credentials)
+        await sign_in.run(credentials)
 
 
-async def test_an_unknown_control_is_told_on_the_page(at):
-    response = await at.decide(login='ann+"><b>typo')
+async def test_an_unknown_control_is_an_error_on_the_page(sign_in):
+    response = await sign_in.decide(login='ann+"><b>typo')
     assert response.status_code == 422
     assert 'role="alert">The login has a control' in response.text
     assert "<b>typo" not in response.text
 
 
-async def test_an_empty_login_is_told_on_the_page(at):
-    response = await at.decide(login="  ")
+async def test_an_empty_login_is_an_error_on_the_page(sign_in):
+    response = await sign_in.decide(login="  ")
     assert response.status_code == 422
     assert "Enter a username." in response.text
 
 
-async def test_a_code_works_once(at):
-    code = await at.code()
-    await at.complete(code)
+async def test_a_code_works_once(sign_in):
+    code = await sign_in.code()
+    await sign_in.complete(code)
     with pytest.raises(CredentialsDenied):
-        await at.complete(code)
+        await sign_in.complete(code)
 
 
-async def test_a_code_works_for_ten_minutes(at):
-    early, late = await at.code(), await at.code()
-    at.clock.advance(timedelta(minutes=9, seconds=50))
-    await at.complete(early)
-    at.clock.advance(timedelta(seconds=11))
+async def test_a_code_works_for_ten_minutes(sign_in):
+    early, late = await sign_in.code(), await sign_in.code()
+    sign_in.clock.advance(timedelta(minutes=9, seconds=50))
+    await sign_in.complete(early)
+    sign_in.clock.advance(timedelta(seconds=11))
     with pytest.raises(CredentialsDenied):
-        await at.complete(late)
+        await sign_in.complete(late)
 
 
-async def test_a_code_wants_its_verifier(at):
+async def test_a_code_needs_its_verifier(sign_in):
     with pytest.raises(CredentialsDenied):
-        await at.complete(await at.code(), verifier=f"{VERIFIER}x")
+        await sign_in.complete(await sign_in.code(), verifier=f"{VERIFIER}x")
 
 
-async def test_a_code_is_for_one_institution(at):
+async def test_a_code_is_for_one_institution(sign_in):
     with pytest.raises(CredentialsDenied):
-        await at.complete(await at.code(), institution="mx_bank_oauth")
+        await sign_in.complete(await sign_in.code(), institution="mx_bank_oauth")
 
 
-async def test_a_code_is_for_one_redirect_uri(at):
+async def test_a_code_is_for_one_redirect_uri(sign_in):
     with pytest.raises(CredentialsDenied):
-        await at.complete(await at.code(), redirect_uri="http://evil.test/oauth/callback")
+        await sign_in.complete(await sign_in.code(), redirect_uri="http://evil.test/oauth/callback")
 
 
-async def test_a_failed_redemption_does_not_spend_the_code(at):
-    code = await at.code()
+async def test_a_failed_redemption_does_not_invalidate_the_code(sign_in):
+    code = await sign_in.code()
     with pytest.raises(CredentialsDenied):
-        await at.complete(code, verifier="wrong")
-    assert await at.complete(code)
+        await sign_in.complete(code, verifier="wrong")
+    assert await sign_in.complete(code)
 
 
 @pytest.mark.parametrize("code", ["", "x", "xx", "é", "AAAA" * 20, "a b", "=" * 8])
-async def test_what_is_no_code_is_refused(at, code):
+async def test_a_malformed_code_is_refused(sign_in, code):
     with pytest.raises(CredentialsDenied):
-        await at.complete(code)
+        await sign_in.complete(code)
 
 
-async def test_an_altered_code_is_refused(at):
-    code = await at.code()
+async def test_an_altered_code_is_refused(sign_in):
+    code = await sign_in.code()
     for place in range(0, len(code), 7):
         other = "A" if code[place] != "A" else "B"
         with pytest.raises(CredentialsDenied):
-            await at.complete(f"{code[:place]}{other}{code[place + 1 :]}")
-    assert await at.complete(code)
+            await sign_in.complete(f"{code[:place]}{other}{code[place + 1 :]}")
+    assert await sign_in.complete(code)
 
 
-async def test_a_code_of_another_sandbox_is_refused(at):
-    other = bank(at.clock, seed=2)
+async def test_a_code_of_another_sandbox_is_refused(sign_in):
+    other = bank(sign_in.clock, seed=2)
     with pytest.raises(CredentialsDenied):
         await other.complete(
             AuthorizationResponse(
                 institution_code="mxcu_oauth",
                 redirect_uri=CALLBACK,
-                code=await at.code(),
+                code=await sign_in.code(),
                 code_verifier=VERIFIER,
             )
         )
 
 
-async def test_a_code_does_not_show_the_login(at):
-    code = await at.code(login="ann-of-green-gables")
+async def test_a_code_does_not_contain_the_login_in_plain_text(sign_in):
+    code = await sign_in.code(login="ann-of-green-gables")
     assert b"green-gables" not in base64.urlsafe_b64decode(f"{code}==")
 
 
-async def test_credentials_that_no_consent_gave_are_refused(at):
-    credentials = await at.complete(await at.code(login="ann"))
+async def test_credentials_without_a_consent_are_refused(sign_in):
+    credentials = await sign_in.complete(await sign_in.code(login="ann"))
     for wrong in (
         {"LOGIN": "ann"},
         {"LOGIN": "ann", "CONSENT": ""},
@@ -222,14 +224,14 @@ async def test_credentials_that_no_consent_gave_are_refused(at):
         {"LOGIN": "ann", "CONSENT": "é"},
     ):
         with pytest.raises(ConsentRevoked):
-            await at.run(wrong)
+            await sign_in.run(wrong)
     with pytest.raises(ConsentRevoked):
-        await at.run(credentials, "mx_bank_oauth")
+        await sign_in.run(credentials, "mx_bank_oauth")
 
 
-async def test_an_institution_with_a_password_has_no_page(at):
+async def test_an_institution_with_a_password_has_no_page(sign_in):
     with pytest.raises(JobNotSupported):
-        await at.page("mxbank")
+        await sign_in.page("mxbank")
 
 
 @pytest.mark.parametrize(
@@ -244,11 +246,11 @@ async def test_an_institution_with_a_password_has_no_page(at):
         {"client_id": "another"},
     ],
 )
-async def test_a_request_without_a_client_of_ours_is_never_redirected(at, wrong):
-    page = await at.page(**wrong)
+async def test_a_request_with_a_wrong_client_or_redirect_uri_is_not_redirected(sign_in, wrong):
+    page = await sign_in.page(**wrong)
     for response in (
-        await at.browser.get(page),
-        await at.browser.post(page.partition("?")[0], data=dict(parse_qsl(urlsplit(page).query))),
+        await sign_in.browser.get(page),
+        await sign_in.browser.post(page.partition("?")[0], data=dict(parse_qsl(urlsplit(page).query))),
     ):
         assert response.status_code == 400
         assert "location" not in response.headers
@@ -266,18 +268,20 @@ async def test_a_request_without_a_client_of_ours_is_never_redirected(at, wrong)
         {"state": None},
     ],
 )
-async def test_an_incomplete_request_is_sent_back_as_invalid(at, wrong):
-    back = answer(await at.browser.get(await at.page(**wrong)))
-    assert back["error"] == "invalid_request"
-    assert "code" not in back
+async def test_an_incomplete_request_is_redirected_with_invalid_request(sign_in, wrong):
+    redirect = answer(await sign_in.browser.get(await sign_in.page(**wrong)))
+    assert redirect["error"] == "invalid_request"
+    assert "code" not in redirect
 
 
-async def test_a_repeated_parameter_is_invalid(at):
-    assert answer(await at.browser.get(f"{await at.page()}&state=other"))["error"] == "invalid_request"
+async def test_a_repeated_parameter_is_invalid(sign_in):
+    assert (
+        answer(await sign_in.browser.get(f"{await sign_in.page()}&state=other"))["error"] == "invalid_request"
+    )
 
 
-async def test_the_page_is_for_people_and_holds_nothing_active(at):
-    response = await at.browser.get(await at.page())
+async def test_the_page_is_accessible_html_without_scripts(sign_in):
+    response = await sign_in.browser.get(await sign_in.page())
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     policy = response.headers["content-security-policy"]
     assert {"default-src 'none'", "style-src 'self'", "frame-ancestors 'none'"} < set(policy.split("; "))
@@ -293,20 +297,20 @@ async def test_the_page_is_for_people_and_holds_nothing_active(at):
     assert all(f"<dt>+{word}</dt>" in page for word in CONTROLS)
 
 
-async def test_the_page_names_what_is_shared(at):
-    assert "your statements" in (await at.browser.get(await at.page())).text
-    assert "your statements" not in (await at.browser.get(await at.page("mx_bank_oauth"))).text
+async def test_the_page_lists_the_shared_data(sign_in):
+    assert "your statements" in (await sign_in.browser.get(await sign_in.page())).text
+    assert "your statements" not in (await sign_in.browser.get(await sign_in.page("mx_bank_oauth"))).text
 
 
-async def test_the_state_is_escaped_and_comes_back_as_it_was(at):
+async def test_the_state_is_escaped_and_returned_unchanged(sign_in):
     state = '"><script>&amp;é +'
-    response = await at.browser.get(await at.page(state=state))
+    response = await sign_in.browser.get(await sign_in.page(state=state))
     assert "<script" not in response.text
-    assert answer(await at.decide(page=await at.page(state=state)))["state"] == state
+    assert answer(await sign_in.decide(page=await sign_in.page(state=state)))["state"] == state
 
 
-async def test_the_style_is_a_sheet_of_its_own(at):
-    response = await at.browser.get(f"{BASE_URL}/banks/sandbox/style.css")
+async def test_the_style_sheet_is_a_separate_file(sign_in):
+    response = await sign_in.browser.get(f"{BASE_URL}/banks/sandbox/style.css")
     assert response.headers["content-type"] == "text/css; charset=utf-8"
     assert "prefers-color-scheme: dark" in response.text
 
@@ -323,13 +327,13 @@ async def test_the_style_is_a_sheet_of_its_own(at):
         ("POST", "/authorize", 400),
     ],
 )
-async def test_other_requests_are_answered_as_http_wants(at, method, path, status):
-    response = await at.browser.request(method, f"{BASE_URL}/banks/sandbox{path}")
+async def test_other_requests_have_the_status_of_http(sign_in, method, path, status):
+    response = await sign_in.browser.request(method, f"{BASE_URL}/banks/sandbox{path}")
     assert response.status_code == status
     assert ("allow" in response.headers) == (status == 405)
     assert "content-security-policy" in response.headers
 
 
-async def test_a_form_that_is_too_long_is_not_read(at):
-    response = await at.browser.post(f"{BASE_URL}/banks/sandbox/authorize", content=b"a" * 20_000)
+async def test_a_form_that_is_too_long_is_not_read(sign_in):
+    response = await sign_in.browser.post(f"{BASE_URL}/banks/sandbox/authorize", content=b"a" * 20_000)
     assert response.status_code == 413

@@ -45,22 +45,22 @@ def test_accents_and_case_do_not_matter(text):
     assert names(name=text) == ["Caisse Érablière"]
 
 
-def test_a_name_that_nobody_has_finds_nothing():
+def test_an_unknown_name_finds_nothing():
     assert names(name="no such bank") == []
 
 
-def test_a_search_by_country_gives_that_country_alone():
+def test_a_search_by_country_finds_only_that_country():
     found = REGISTRY.search(iso_country_codes=["CA"])
     assert len(found) >= 5
     assert {each.iso_country_code for each in found} == {"CA"}
     assert len(REGISTRY.search(iso_country_codes=["US", "CA"])) == len(REGISTRY.search())
 
 
-def test_a_search_by_products_wants_all_of_them():
-    wanted = {JobKind.VERIFICATION, JobKind.STATEMENT}
-    found = REGISTRY.search(supports=wanted)
+def test_a_search_by_products_finds_institutions_with_all_of_them():
+    products = {JobKind.VERIFICATION, JobKind.STATEMENT}
+    found = REGISTRY.search(supports=products)
     assert 0 < len(found) < len(REGISTRY.search())
-    assert all(wanted <= each.supports for each in found)
+    assert all(products <= each.supports for each in found)
 
 
 def test_there_are_institutions_without_verification():
@@ -75,7 +75,7 @@ def test_the_more_popular_come_first_and_the_favorites_are_the_first_25():
     assert found[0].code == "mxbank"
 
 
-def test_favorites_can_be_of_one_country():
+def test_favorites_can_be_limited_to_a_country():
     assert {each.iso_country_code for each in REGISTRY.favorites(["CA"])} == {"CA"}
 
 
@@ -106,7 +106,7 @@ def test_guids_of_institutions_and_credentials_are_unique():
     assert all(guid.startswith(("INS-", "CRD-")) for guid in guids)
 
 
-def test_mx_bank_has_the_credential_guids_that_examples_hard_code():
+def test_mx_bank_has_the_credential_guids_of_mxs_examples():
     login, password = REGISTRY.find("mxbank").credentials
     assert (login.field_name, login.guid) == ("LOGIN", "CRD-9f61fb4c-912c-bd1e-b175-ccc7f0275cc1")
     assert (password.field_name, password.guid) == ("PASSWORD", "CRD-e3d7ea81-aac7-05e9-fbdd-4b493c6e474d")
@@ -146,7 +146,7 @@ def test_the_sandbox_has_pages_and_sends_deposits():
     assert REGISTRY.depositor() is REGISTRY.connector_for("mxbank")
 
 
-def test_without_connectors_nothing_is_there():
+def test_without_connectors_there_are_no_institutions():
     empty = Registry(())
     assert (empty.search(), empty.depositor(), empty.merchants()) == ((), None, ())
 
@@ -157,7 +157,7 @@ def test_two_connectors_cannot_offer_the_same_institution():
         Registry((sandbox, sandbox))
 
 
-def test_american_routing_numbers_are_valid_survive_json_and_belong_to_no_real_bank():
+def test_us_routing_numbers_are_valid_integers_and_belong_to_no_real_bank():
     for each in REGISTRY.search(iso_country_codes=["US"]):
         number = each.routing_numbers[0]
         assert rtn.is_valid(number)
@@ -172,7 +172,7 @@ def test_canadian_routing_numbers_have_their_electronic_form():
 
 
 @given(st.integers(0, 10**8 - 1), st.integers(0, 8), st.integers(1, 9))
-def test_one_wrong_digit_never_passes(first_eight, place, by):
+def test_a_single_wrong_digit_is_always_detected(first_eight, place, by):
     number = routing_number(f"{first_eight:08}")
     wrong = f"{number[:place]}{(int(number[place]) + by) % 10}{number[place + 1 :]}"
     assert rtn.is_valid(number)
@@ -182,7 +182,7 @@ def test_one_wrong_digit_never_passes(first_eight, place, by):
 @pytest.mark.parametrize(
     ("account_number", "cents"), [("1234567842", (3, 15)), ("00", (1, 11)), ("99", (10, 20))]
 )
-async def test_deposits_follow_from_the_last_two_digits(account_number, cents):
+async def test_deposit_amounts_are_computed_from_the_last_two_digits(account_number, cents):
     sent = await REGISTRY.connector_for("mxbank").send_deposits(
         routing_number="121000248",
         account_number=account_number,
@@ -192,7 +192,7 @@ async def test_deposits_follow_from_the_last_two_digits(account_number, cents):
     assert sent.arrive_at == datetime(2026, 11, 23, 14, 0, tzinfo=UTC), "Friday's deposits arrive on Monday"
 
 
-async def test_deposits_to_a_test_account_arrive_at_once():
+async def test_deposits_to_a_test_account_arrive_immediately():
     now = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
     sent = await REGISTRY.connector_for("mxbank").send_deposits(
         routing_number="121000248", account_number="33330042", now=now

@@ -1,4 +1,4 @@
-"""What a login and a password at the sandbox bank lead to: every row of its two tables."""
+"""Runs of the sandbox bank: the result of every special password, answer and control."""
 
 import asyncio
 import base64
@@ -34,7 +34,7 @@ from coatcheck.testing.connectors import Run, connector_context, run_connector
 BANK = SandboxBank(connector_context(SandboxSettings(seed=1)))
 NOW = datetime(2026, 11, 23, 15, 30, tzinfo=UTC)
 
-ERROR_WORDS = [
+ERROR_VALUES = [
     ("BAD_REQUEST", BankFailed, "FAILED"),
     ("UNAUTHORIZED", CredentialsDenied, "DENIED"),
     ("INVALID", CredentialsDenied, "DENIED"),
@@ -62,7 +62,7 @@ async def run(
     asked=None,
     **more,
 ):
-    """One run; `answer` answers the question of the run `asked`."""
+    """One run. `answer` answers the question of the run `asked`."""
     task = Task(kind, institution, "MBR-1", **{"now": NOW, **more})
     answers = None if asked is None else {asked.needs_answers.questions[0].key: answer}
     resume = None if asked is None else asked.needs_answers.resume
@@ -72,14 +72,14 @@ async def run(
 
 
 @pytest.mark.parametrize("institution", ["mxbank", "mxcu_credential", "lanternfish_bank", "loonwater_bank"])
-async def test_any_other_password_gives_the_accounts(institution):
-    told = await run(institution=institution)
-    assert told.is_finished
-    assert 2 <= len(told.accounts) <= 8
+async def test_any_other_password_returns_the_accounts(institution):
+    result = await run(institution=institution)
+    assert result.is_finished
+    assert 2 <= len(result.accounts) <= 8
 
 
-@pytest.mark.parametrize(("word", "error", "status"), ERROR_WORDS)
-async def test_an_error_word_as_password_is_that_error(word, error, status):
+@pytest.mark.parametrize(("word", "error", "status"), ERROR_VALUES)
+async def test_an_error_value_as_password_raises_the_error(word, error, status):
     with pytest.raises(error) as caught:
         await run(password=word)
     assert caught.value.status == status
@@ -99,7 +99,7 @@ async def test_an_empty_login_or_password_is_missing(credentials):
 
 
 @pytest.mark.parametrize(("password", "kind"), QUESTIONS.items())
-async def test_a_question_word_asks_and_the_right_answer_opens(password, kind):
+async def test_a_challenge_password_asks_a_question_and_the_right_answer_connects(password, kind):
     asking = await run(password=password)
     (question,) = asking.needs_answers.questions
     assert question.type == kind
@@ -116,8 +116,8 @@ async def test_any_other_answer_is_rejected(password, answer):
 
 
 @pytest.mark.parametrize("password", QUESTIONS)
-@pytest.mark.parametrize(("word", "error", "status"), ERROR_WORDS)
-async def test_an_error_word_as_answer_is_that_error(password, word, error, status):
+@pytest.mark.parametrize(("word", "error", "status"), ERROR_VALUES)
+async def test_an_error_value_as_answer_raises_the_error(password, word, error, status):
     with pytest.raises(error) as caught:
         await run(password=password, answer=word, asked=await run(password=password))
     assert caught.value.status == status
@@ -151,7 +151,7 @@ async def test_a_new_job_asks_again():
 
 
 @pytest.mark.parametrize("password", ["options", "image_options"])
-async def test_of_the_options_one_is_right_and_the_others_are_not(password):
+async def test_one_option_is_right_and_the_others_are_wrong(password):
     asking = await run(password=password)
     values = [option.value for option in asking.needs_answers.questions[0].options]
     assert values.count("correct") == 1
@@ -160,13 +160,13 @@ async def test_of_the_options_one_is_right_and_the_others_are_not(password):
             await run(password=password, answer=value, asked=asking)
 
 
-async def test_the_pictures_are_png():
-    picture = (await run(password="image")).needs_answers.questions[0].image_data
+async def test_the_images_are_png():
+    image = (await run(password="image")).needs_answers.questions[0].image_data
     shapes = [
         option.data_uri for option in (await run(password="image_options")).needs_answers.questions[0].options
     ]
     assert len(set(shapes)) == 3
-    for uri in (picture, *shapes):
+    for uri in (image, *shapes):
         media_type, _, data = uri.partition(",")
         png = base64.b64decode(data)
         assert media_type == "data:image/png;base64"
@@ -180,24 +180,24 @@ async def test_test_atrium_is_mxuser():
     assert await run("test_atrium", "password", JobKind.HISTORY) == await run("mxuser", "x", JobKind.HISTORY)
 
 
-async def test_each_login_and_each_institution_has_accounts_of_its_own():
-    told = [
+async def test_each_login_at_each_institution_has_its_own_accounts():
+    result = [
         await run("ann"),
         await run("bob"),
         await run("ann", institution="lanternfish_bank"),
     ]
-    ids = [account.id for each in told for account in each.accounts]
+    ids = [account.id for each in result for account in each.accounts]
     assert len(ids) == len(set(ids))
 
 
-async def test_another_seed_is_another_world():
+async def test_another_seed_gives_other_accounts():
     other = SandboxBank(connector_context(SandboxSettings(seed=2)))
     task = Task(JobKind.BALANCE, "mxbank", "MBR-1", NOW)
-    told = await run_connector(other, task, {"LOGIN": "mxuser", "PASSWORD": "x"})
-    assert {each.id for each in told.accounts}.isdisjoint(each.id for each in (await run()).accounts)
+    result = await run_connector(other, task, {"LOGIN": "mxuser", "PASSWORD": "x"})
+    assert {each.id for each in result.accounts}.isdisjoint(each.id for each in (await run()).accounts)
 
 
-GIVEN = {
+READ_PARTS = {
     JobKind.AGGREGATION: {"accounts", "transactions"},
     JobKind.HISTORY: {"accounts", "transactions"},
     JobKind.BALANCE: {"accounts"},
@@ -208,14 +208,14 @@ GIVEN = {
 
 
 @pytest.mark.parametrize("kind", JobKind)
-async def test_a_job_is_given_what_it_asks_for_and_nothing_else(kind):
-    told = await run(kind=kind)
+async def test_a_job_reads_the_data_of_its_kind_and_nothing_else(kind):
+    result = await run(kind=kind)
     parts = ("accounts", "numbers", "owners", "transactions", "statements")
-    assert {part for part in parts if getattr(told, part)} == GIVEN[kind]
+    assert {part for part in parts if getattr(result, part)} == READ_PARTS[kind]
 
 
 @pytest.mark.parametrize("kind", JobKind)
-async def test_every_job_tells_the_same_of_the_accounts(kind):
+async def test_every_job_returns_the_same_accounts(kind):
     assert (await run(kind=kind)).accounts == (await run(kind=JobKind.BALANCE)).accounts
 
 
@@ -234,23 +234,23 @@ async def test_mxuser_has_checking_and_savings_first():
     assert (second.name, second.type) == ("MX Bank Savings", "SAVINGS")
 
 
-async def test_numbers_survive_json_in_every_sdk():
+async def test_numbers_are_integers_that_every_sdk_can_decode():
     for persona in PERSONAS:
-        told = await run(f"ann+persona={persona}", kind=JobKind.VERIFICATION)
-        payable = [each.id for each in told.accounts if each.type in {"CHECKING", "SAVINGS"}]
-        assert [each.account_id for each in told.numbers] == payable
-        for each in told.numbers:
+        result = await run(f"ann+persona={persona}", kind=JobKind.VERIFICATION)
+        payable = [each.id for each in result.accounts if each.type in {"CHECKING", "SAVINGS"}]
+        assert [each.account_id for each in result.numbers] == payable
+        for each in result.numbers:
             assert str(int(each.account_number)) == each.account_number
             assert int(each.account_number) < 2**31
             assert rtn.is_valid(each.routing_number)
             assert each.passed_validation
             mask = next(
-                account for account in told.accounts if account.id == each.account_id
+                account for account in result.accounts if account.id == each.account_id
             ).account_number_mask
             assert each.account_number.endswith(mask)
 
 
-async def test_mx_bank_gives_an_owners_full_name_and_others_its_parts():
+async def test_mx_bank_returns_only_the_full_name_of_an_owner():
     (at_mx, *_), (at_mxcu, *_) = [
         (await run(kind=JobKind.IDENTIFICATION, institution=code)).owners
         for code in ("mxbank", "mxcu_credential")
@@ -261,16 +261,16 @@ async def test_mx_bank_gives_an_owners_full_name_and_others_its_parts():
     assert at_mx.phone[5:10] == "55501"
 
 
-async def test_a_canadian_institution_is_canadian():
-    told = await run(kind=JobKind.VERIFICATION, institution="loonwater_bank")
-    assert_canadian(told)
+async def test_a_canadian_institution_has_canadian_numbers_and_owners():
+    result = await run(kind=JobKind.VERIFICATION, institution="loonwater_bank")
+    assert_canadian(result)
     owners = (await run(kind=JobKind.IDENTIFICATION, institution="loonwater_bank")).owners
     assert {each.country for each in owners} == {"CA"}
 
 
-def test_no_number_owner_or_login_shows_in_a_repr():
-    told = asyncio.run(run(kind=JobKind.VERIFICATION))
-    assert told.numbers[0].account_number not in repr(told)
+def test_a_repr_contains_no_number_and_no_owner():
+    result = asyncio.run(run(kind=JobKind.VERIFICATION))
+    assert result.numbers[0].account_number not in repr(result)
     owners = asyncio.run(run(kind=JobKind.IDENTIFICATION))
     assert owners.owners[0].owner_name not in repr(owners)
 
@@ -290,125 +290,125 @@ FAILURES = {
 
 
 async def everything(login: str) -> Run:
-    """What all kinds of job together tell of a login, statements aside."""
-    told = await run(login)
+    """The results of all kinds of job for a login, without statements."""
+    result = await run(login)
     numbers = (await run(login, kind=JobKind.VERIFICATION)).numbers
-    return replace(told, numbers=numbers, owners=(await run(login, kind=JobKind.IDENTIFICATION)).owners)
+    return replace(result, numbers=numbers, owners=(await run(login, kind=JobKind.IDENTIFICATION)).owners)
 
 
-def assert_canadian(told: Run) -> None:
-    assert {each.currency_code for each in (*told.accounts, *told.transactions)} == {"CAD"}
-    for each in told.numbers:
+def assert_canadian(result: Run) -> None:
+    assert {each.currency_code for each in (*result.accounts, *result.transactions)} == {"CAD"}
+    for each in result.numbers:
         assert each.routing_number is None
         assert (len(each.institution_number), len(each.transit_number)) == (3, 5)
         assert each.account_number.isdecimal()
 
 
-def closed(plain: Run, told: Run) -> None:
-    first, *rest = told.accounts
+def closed(baseline: Run, result: Run) -> None:
+    first, *rest = result.accounts
     assert (first.is_closed, first.balance) == (True, Decimal("0.00"))
     assert not any(each.is_closed for each in rest)
-    assert first.id not in {each.account_id for each in told.transactions}
+    assert first.id not in {each.account_id for each in result.transactions}
 
 
-def nsf(plain: Run, told: Run) -> None:
-    for before, each in zip(plain.accounts, told.accounts, strict=True):
+def nsf(baseline: Run, result: Run) -> None:
+    for before, each in zip(baseline.accounts, result.accounts, strict=True):
         is_deposit = each.type in {"CHECKING", "SAVINGS"}
         assert (each.balance == Decimal("7.31")) == is_deposit
         assert each.id == before.id
-    assert told.transactions
+    assert result.transactions
 
 
-def no_tx(plain: Run, told: Run) -> None:
-    assert told == replace(plain, transactions=())
+def no_tx(baseline: Run, result: Run) -> None:
+    assert result == replace(baseline, transactions=())
 
 
-def pending_only(plain: Run, told: Run) -> None:
-    assert told.transactions
-    assert {each.status for each in told.transactions} == {"PENDING"}
-    assert {each.posted_at for each in told.transactions} == {None}
+def pending_only(baseline: Run, result: Run) -> None:
+    assert result.transactions
+    assert {each.status for each in result.transactions} == {"PENDING"}
+    assert {each.posted_at for each in result.transactions} == {None}
 
 
-def joint(plain: Run, told: Run) -> None:
-    assert len(told.owners) == 2 * len(told.accounts)
-    assert {each.account_ownership for each in told.accounts} == {"JOINT"}
-    assert len({each.owner_name for each in told.owners}) == 2
-    assert {each.owner_name for each in plain.owners} < {each.owner_name for each in told.owners}
+def joint(baseline: Run, result: Run) -> None:
+    assert len(result.owners) == 2 * len(result.accounts)
+    assert {each.account_ownership for each in result.accounts} == {"JOINT"}
+    assert len({each.owner_name for each in result.owners}) == 2
+    assert {each.owner_name for each in baseline.owners} < {each.owner_name for each in result.owners}
 
 
-def no_owner(plain: Run, told: Run) -> None:
-    assert plain.owners
-    assert not told.owners
+def no_owner(baseline: Run, result: Run) -> None:
+    assert baseline.owners
+    assert not result.owners
 
 
-def name_mismatch(plain: Run, told: Run) -> None:
-    assert {each.owner_name for each in told.owners}.isdisjoint(each.owner_name for each in plain.owners)
+def name_mismatch(baseline: Run, result: Run) -> None:
+    assert {each.owner_name for each in result.owners}.isdisjoint(each.owner_name for each in baseline.owners)
 
 
-def business(plain: Run, told: Run) -> None:
-    assert all(each.is_business for each in told.accounts)
-    assert not any(each.is_business for each in plain.accounts)
-    assert all(each.owner_name.endswith("LLC") for each in told.owners)
+def business(baseline: Run, result: Run) -> None:
+    assert all(each.is_business for each in result.accounts)
+    assert not any(each.is_business for each in baseline.accounts)
+    assert all(each.owner_name.endswith("LLC") for each in result.owners)
 
 
-def leading_zeros(plain: Run, told: Run) -> None:
-    for each in told.numbers:
+def leading_zeros(baseline: Run, result: Run) -> None:
+    for each in result.numbers:
         assert each.account_number.startswith("00")
         assert each.routing_number.startswith("0")
         assert rtn.is_valid(each.routing_number)
 
 
-def seventeen_digits(plain: Run, told: Run) -> None:
-    assert {len(each.account_number) for each in told.numbers} == {17}
-    assert not any(each.account_number.startswith("0") for each in told.numbers)
+def seventeen_digits(baseline: Run, result: Run) -> None:
+    assert {len(each.account_number) for each in result.numbers} == {17}
+    assert not any(each.account_number.startswith("0") for each in result.numbers)
 
 
-def canadian(plain: Run, told: Run) -> None:
-    assert_canadian(told)
+def canadian(baseline: Run, result: Run) -> None:
+    assert_canadian(result)
 
 
-def tokenized(plain: Run, told: Run) -> None:
-    masks = {each.id: each.account_number_mask for each in told.accounts}
-    assert not any(each.account_number.endswith(masks[each.account_id]) for each in told.numbers)
+def tokenized(baseline: Run, result: Run) -> None:
+    masks = {each.id: each.account_number_mask for each in result.accounts}
+    assert not any(each.account_number.endswith(masks[each.account_id]) for each in result.numbers)
 
 
-def wrong_number(plain: Run, told: Run) -> None:
-    for each in told.numbers:
+def wrong_number(baseline: Run, result: Run) -> None:
+    for each in result.numbers:
         assert not each.passed_validation
         assert not rtn.is_valid(each.routing_number)
 
 
-def unusable_rows(plain: Run, told: Run) -> None:
-    kept = {each.id: each for each in told.transactions}
-    assert list(kept) == [each.id for each in plain.transactions]
-    assert len(told.transactions) == len(kept) + 1
-    assert sum(each.amount for each in kept.values()) == sum(each.amount for each in plain.transactions)
+def unusable_rows(baseline: Run, result: Run) -> None:
+    kept = {each.id: each for each in result.transactions}
+    assert list(kept) == [each.id for each in baseline.transactions]
+    assert len(result.transactions) == len(kept) + 1
+    assert sum(each.amount for each in kept.values()) == sum(each.amount for each in baseline.transactions)
     assert max(len(each.memo or "") for each in kept.values()) == 1_000
     assert not any("\0" in each.description for each in kept.values())
-    assert set(told.skipped) == {("BankTransaction", field) for field in ("id", "amount", "account_id")}
+    assert set(result.skipped) == {("BankTransaction", field) for field in ("id", "amount", "account_id")}
 
 
-def empty(plain: Run, told: Run) -> None:
+def empty(baseline: Run, result: Run) -> None:
     parts = ("accounts", "numbers", "owners", "transactions", "statements")
-    assert not any(getattr(told, part) for part in parts)
+    assert not any(getattr(result, part) for part in parts)
 
 
-def persona(plain: Run, told: Run) -> None:
-    assert [each.type for each in told.accounts] == ["CHECKING", "PREPAID"]
+def persona(baseline: Run, result: Run) -> None:
+    assert [each.type for each in result.accounts] == ["CHECKING", "PREPAID"]
 
 
-SHOWN: dict[str, tuple[str, Callable[[Run, Run], None]]] = {
+DATA_CONTROLS: dict[str, tuple[str, Callable[[Run, Run], None]]] = {
     check.__name__: (check.__name__, check)
     for check in (
         nsf, no_tx, pending_only, joint, no_owner, name_mismatch, business, leading_zeros, seventeen_digits,
         canadian, tokenized, wrong_number, unusable_rows, empty,
     )
 } | {"closed_account": ("closed_account", closed), "persona": ("persona=thin-file", persona)}  # fmt: skip
-ELSEWHERE = {"many_tx", "mfa_twice", "slow", "hang", "flaky"}
+TESTED_SEPARATELY = {"many_tx", "mfa_twice", "slow", "hang", "flaky"}
 
 
 def test_every_control_has_its_test():
-    assert {*FAILURES, *SHOWN, *ELSEWHERE} == set(CONTROLS)
+    assert {*FAILURES, *DATA_CONTROLS, *TESTED_SEPARATELY} == set(CONTROLS)
 
 
 @pytest.mark.parametrize(("control", "error"), FAILURES.items())
@@ -417,31 +417,31 @@ async def test_a_control_can_make_the_bank_fail(control, error):
         await run(f"mxuser+{control}")
 
 
-@pytest.mark.parametrize(("word", "check"), SHOWN.values(), ids=SHOWN)
-async def test_a_control_changes_what_the_bank_tells(word, check):
+@pytest.mark.parametrize(("word", "check"), DATA_CONTROLS.values(), ids=DATA_CONTROLS)
+async def test_a_control_changes_the_data(word, check):
     check(await everything("mxuser"), await everything(f"mxuser+{word}"))
 
 
-async def test_many_tx_adds_to_the_transactions_and_not_to_the_balance():
-    plain, told = [await run(login) for login in ("mxuser", "mxuser+many_tx=4000")]
-    assert len(told.transactions) - len(plain.transactions) in range(480, 510)
-    assert told.accounts == plain.accounts
-    assert {each.id for each in plain.transactions} < {each.id for each in told.transactions}
+async def test_many_tx_adds_transactions_and_keeps_the_balance():
+    baseline, result = [await run(login) for login in ("mxuser", "mxuser+many_tx=4000")]
+    assert len(result.transactions) - len(baseline.transactions) in range(480, 510)
+    assert result.accounts == baseline.accounts
+    assert {each.id for each in baseline.transactions} < {each.id for each in result.transactions}
 
 
-async def test_controls_add_up():
-    told = await everything("mxuser+joint+no_tx+seventeen_digits")
-    assert (len(told.owners), told.transactions) == (2 * len(told.accounts), ())
-    assert len(told.numbers[0].account_number) == 17
+async def test_controls_can_be_combined():
+    result = await everything("mxuser+joint+no_tx+seventeen_digits")
+    assert (len(result.owners), result.transactions) == (2 * len(result.accounts), ())
+    assert len(result.numbers[0].account_number) == 17
 
 
-async def test_a_control_leaves_the_accounts_the_same():
+async def test_a_control_does_not_change_the_accounts():
     assert [each.id for each in (await run("ann+joint")).accounts] == [
         each.id for each in (await run("ann")).accounts
     ]
 
 
-async def test_a_token_number_is_for_one_connection():
+async def test_a_tokenized_number_belongs_to_one_member():
     task = Task(JobKind.VERIFICATION, "mxbank", "MBR-2", NOW)
     other = await run_connector(BANK, task, {"LOGIN": "mxuser+tokenized", "PASSWORD": "x"})
     own = await run("mxuser+tokenized", kind=JobKind.VERIFICATION)
@@ -449,7 +449,7 @@ async def test_a_token_number_is_for_one_connection():
     assert own == await run("mxuser+tokenized", kind=JobKind.VERIFICATION)
 
 
-async def test_mfa_twice_wants_two_right_answers():
+async def test_mfa_twice_needs_two_right_answers():
     login = "mxuser+mfa_twice"
     first = await run(login)
     second = await run(login, answer="correct", asked=first)
@@ -459,7 +459,7 @@ async def test_mfa_twice_wants_two_right_answers():
         await run(login, answer="x", asked=second)
 
 
-async def test_slow_takes_its_time():
+async def test_slow_waits_for_the_given_seconds():
     loop = asyncio.get_running_loop()
     before = loop.time()
     await run("mxuser+slow=0.05", kind=JobKind.BALANCE)
@@ -471,7 +471,7 @@ async def test_hang_never_answers():
         await asyncio.wait_for(run("mxuser+hang"), 0.05)
 
 
-async def test_flaky_fails_for_its_share_of_attempts_and_the_same_way_each_time():
+async def test_flaky_fails_for_its_share_of_attempts_and_is_reproducible():
     async def failed(login: str, second: int) -> bool:
         try:
             await run(login, kind=JobKind.BALANCE, now=NOW + timedelta(seconds=second))
@@ -499,7 +499,7 @@ async def test_another_attempt_at_a_flaky_bank_may_succeed():
 @pytest.mark.parametrize(
     "login", ["mxuser+typo", "mxuser+", "+", "a+persona=king", "a+slow=x", "a+slow=-1", "a+slow=nan"]
 )
-async def test_a_control_that_is_not_there_is_denied_without_repeating_the_login(login):
+async def test_an_unknown_control_is_denied_without_quoting_the_login(login):
     with pytest.raises(CredentialsDenied) as caught:
         await run(login)
     assert login not in str(caught.value)

@@ -32,7 +32,7 @@ from coatcheck.connectors.sandbox import bank_data
 from coatcheck.connectors.sandbox.authorization_page import CLIENT_ID, AuthorizationPages
 from coatcheck.connectors.sandbox.challenges import QUESTIONS, check_password, next_question
 from coatcheck.connectors.sandbox.consent import Consents, Grant, challenge_of
-from coatcheck.connectors.sandbox.household import household
+from coatcheck.connectors.sandbox.household import household_of
 from coatcheck.connectors.sandbox.institutions import institutions
 from coatcheck.connectors.sandbox.logins import Login, parse_login
 from coatcheck.connectors.sandbox.merchants import merchants
@@ -67,7 +67,7 @@ _ERROR_CONTROLS: Mapping[str, type[BankError]] = MappingProxyType(
 """Controls that make a run fail."""
 
 PAGE = 500
-"""Transactions that are added together."""
+"""The number of transactions in one call of `add_transactions`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +86,10 @@ class SandboxSettings:
 
 
 class SandboxBank(Connector):
-    """Its data is a function of the seed, the institution, the login and the time in the task.
+    """The data is a function of the seed, the institution, the login and the time in the task.
 
-    Credentials: any login, with controls (`logins.CONTROLS`); the password decides the outcome (`challenges`). It
-    keeps no state, so it asks its questions in every job.
+    Credentials: any login, with controls (`logins.CONTROLS`). The password selects the outcome (`challenges`). The
+    bank keeps no state, so it asks its questions in every job.
     """
 
     settings_type = SandboxSettings
@@ -131,7 +131,7 @@ class SandboxBank(Connector):
         if needs_answers := next_question(kind, rounds, session.answers, session.resume):
             return needs_answers
         if not login.has("empty"):
-            # Generating takes CPU time: it must not stop the event loop.
+            # In a thread, because generating is CPU-bound and would block the event loop and its lease renewals.
             await self._add(session, await asyncio.to_thread(self._generate, task, institution, login))
         return Finished()
 
@@ -154,20 +154,24 @@ class SandboxBank(Connector):
         return self._consents.redeem(response.code, grant, self._clock.now())
 
     async def send_deposits(self, *, routing_number: str, account_number: str, now: datetime) -> Deposits:  # noqa: ARG002 (the contract names it)
-        """The amounts follow from the account number, so that a tester knows them.
+        """Computes the amounts from the account number, so that a tester knows them.
 
-        The first is the last digit plus 1 cents, the second the last digit but one plus 11 cents: 1234567842
-        gets 0.03 and 0.15. They arrive at 14:00 UTC on the next weekday, or at once if the number begins with
-        3333.
+        The first amount is the last digit plus 1, the second is the second-to-last digit plus 11, in cents: 1234567842
+        receives 0.03 and 0.15. They arrive at 14:00 UTC on the next weekday, or immediately if the number begins
+        with 3333.
         """
-        before, last = (int(digit) for digit in f"00{''.join(filter(str.isdecimal, account_number))}"[-2:])
-        amounts = (Decimal(last + 1) / 100, Decimal(before + 11) / 100)
+        second_to_last, last = (
+            int(digit) for digit in f"00{''.join(filter(str.isdecimal, account_number))}"[-2:]
+        )
+        amounts = (Decimal(last + 1) / 100, Decimal(second_to_last + 11) / 100)
         arrive_at = now if account_number.startswith("3333") else _next_weekday(now)
         return Deposits(amounts, arrive_at)
 
     def _generate(self, task: Task, institution: Institution, login: Login) -> _Generated:
-        home = household(self._seed, institution, login)
-        records = bank_data.records_of(self._seed, institution, login, home, since=task.since, now=task.now)
+        household = household_of(self._seed, institution, login)
+        records = bank_data.records_of(
+            self._seed, institution, login, household, since=task.since, now=task.now
+        )
         kind = task.kind
         return _Generated(
             accounts=bank_data.accounts(records),
@@ -186,7 +190,7 @@ class SandboxBank(Connector):
         await session.add_statements(generated.statements)
 
     async def _apply_failure_controls(self, login: Login, task: Task) -> None:
-        """Waits or fails as the login's controls say."""
+        """Waits or raises an error, according to the login's controls."""
         if login.has("hang"):
             await asyncio.Event().wait()
         if login.has("slow"):
@@ -205,7 +209,7 @@ def _transactions(records: bank_data.BankRecords, task: Task) -> Sequence[BankTr
 
 
 def _with_unusable_rows(rows: Sequence[BankTransaction]) -> Sequence[BankTransaction]:
-    """The same transactions with text that needs cleaning, and rows that cannot be stored."""
+    """The transactions, with unusable text in some and with rows that cannot be stored."""
     if len(rows) < 2:
         return rows
     first, second, *others = rows
@@ -221,7 +225,7 @@ def _with_unusable_rows(rows: Sequence[BankTransaction]) -> Sequence[BankTransac
 
 
 def _statements(records: bank_data.BankRecords) -> Sequence[BankStatement]:
-    from coatcheck.connectors.sandbox import pdf  # noqa: PLC0415 (only a worker's statement jobs get here; the web process loads the same connector and is spared reportlab)
+    from coatcheck.connectors.sandbox import pdf  # noqa: PLC0415 (imports reportlab, which the web process never needs)
 
     return [
         BankStatement(

@@ -1,4 +1,4 @@
-"""The data of a login at a given time, as records of the contract."""
+"""The data of a login at a given time, as the records of the connector contract."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,12 +20,12 @@ from coatcheck.connectors.sandbox.numbers import account_number, digits, routing
 from coatcheck.connectors.sandbox.people import OwnerTraits, owner
 
 _UNIX_EPOCH = date(1970, 1, 1).toordinal() * DAY * 60
-"""In seconds of the ledger's time scale."""
+"""The Unix epoch in seconds of the ledger's time scale."""
 _UNSETTLED = 5 * DAY
-"""With `pending_only`, the movements of this many minutes have not posted."""
+"""With `pending_only`, movements of the last five days have not posted. In minutes."""
 _JOINT_INSTITUTION = "mxcu_oauth"
 """MX's test institution with several owners for each account."""
-_NAMELESS_INSTITUTIONS = frozenset({"mxbank", "mx_bank_oauth"})
+_FULL_NAME_INSTITUTIONS = frozenset({"mxbank", "mx_bank_oauth"})
 """Institutions that send an owner's full name without its parts."""
 
 
@@ -36,11 +36,11 @@ class BankRecords:
     seed: int
     institution: Institution
     login: Login
-    home: Household
+    household: Household
     first_month: int
     """The first month of `movements`; it is before the month of `at`."""
     movements: tuple[tuple[Movement, ...], ...]
-    """Of each account, by its position."""
+    """The movements of each account, by its position."""
     at: int
     """The time in the ledger's minutes; later movements are left out."""
     settled: int
@@ -56,7 +56,7 @@ class BankRecords:
 
     @property
     def is_business(self) -> bool:
-        return self.home.persona.is_business or self.login.has("business")
+        return self.household.persona.is_business or self.login.has("business")
 
     @property
     def today(self) -> date:
@@ -66,7 +66,7 @@ class BankRecords:
         """The posted balance at a time, by default now; debt is negative."""
         until = self.settled if at is None else at
         posted = sum(each.cents for each in self.movements[position] if each.posted <= until)
-        return opening(self.home, position, self.first_month) + posted
+        return opening(self.household, position, self.first_month) + posted
 
     def pending(self, position: int) -> Iterator[Movement]:
         return (
@@ -75,22 +75,22 @@ class BankRecords:
 
 
 def records_of(
-    seed: int, institution: Institution, login: Login, home: Household, *, since: date, now: datetime
+    seed: int, institution: Institution, login: Login, household: Household, *, since: date, now: datetime
 ) -> BankRecords:
     """The records from `since`, or from the month before last if that is earlier, until `now`."""
     month = month_of(now.date())
     first_month = min(month_of(since), month) - 1
-    written: tuple[list[Movement], ...] = tuple([] for _ in home.accounts)
-    for each in ledger.movements(home, first_month, month):
-        written[each.position].append(each)
+    movements: tuple[list[Movement], ...] = tuple([] for _ in household.accounts)
+    for each in ledger.movements(household, first_month, month):
+        movements[each.position].append(each)
     at = (int(now.timestamp()) + _UNIX_EPOCH) // 60
     return BankRecords(
         seed=seed,
         institution=institution,
         login=login,
-        home=home,
+        household=household,
         first_month=first_month,
-        movements=tuple(tuple(each) for each in written),
+        movements=tuple(tuple(each) for each in movements),
         at=at,
         settled=at - _UNSETTLED if login.has("pending_only") else at,
     )
@@ -98,7 +98,7 @@ def records_of(
 
 def accounts(records: BankRecords) -> tuple[BankAccount, ...]:
     return tuple(
-        _account(records, position, account) for position, account in enumerate(records.home.accounts)
+        _account(records, position, account) for position, account in enumerate(records.household.accounts)
     )
 
 
@@ -106,7 +106,7 @@ def numbers(records: BankRecords, member_guid: str) -> tuple[BankNumbers, ...]:
     """The numbers of checking and savings accounts, which can receive payments."""
     return tuple(
         _numbers(records, account, member_guid)
-        for account in records.home.accounts
+        for account in records.household.accounts
         if account.kind.type in {"CHECKING", "SAVINGS"}
     )
 
@@ -114,6 +114,7 @@ def numbers(records: BankRecords, member_guid: str) -> tuple[BankNumbers, ...]:
 def owners(records: BankRecords) -> tuple[BankOwner, ...]:
     if records.login.has("no_owner"):
         return ()
+    # The name is a seed only: a suffix gives a different owner, and it is not shown.
     name = records.login.name + ("'s stranger" if records.login.has("name_mismatch") else "")
     return tuple(
         owner(
@@ -124,10 +125,10 @@ def owners(records: BankRecords) -> tuple[BankOwner, ...]:
             OwnerTraits(
                 is_company=records.is_business and position == 0,
                 in_canada=records.is_canadian,
-                has_name_parts=records.institution.code not in _NAMELESS_INSTITUTIONS,
+                has_name_parts=records.institution.code not in _FULL_NAME_INSTITUTIONS,
             ),
         )
-        for account in records.home.accounts
+        for account in records.household.accounts
         for position in range(2 if _is_joint(records) else 1)
     )
 
@@ -144,7 +145,7 @@ def transactions(records: BankRecords, since: date) -> tuple[BankTransaction, ..
         for each in own
         if start <= each.at <= records.at and not (pending_only and each.posted <= records.settled)
     )
-    ids = [account.id for account in records.home.accounts]
+    ids = [account.id for account in records.household.accounts]
     return tuple(_transaction(each, ids[position], records.settled, currency) for _, position, each in listed)
 
 
@@ -152,7 +153,7 @@ def money(cents: int) -> Decimal:
     return Decimal(cents).scaleb(-2)
 
 
-def moment(minutes: int) -> datetime:
+def to_datetime(minutes: int) -> datetime:
     return datetime.fromtimestamp(minutes * 60 - _UNIX_EPOCH, UTC)
 
 
@@ -181,25 +182,26 @@ def _account(records: BankRecords, position: int, account: Account) -> BankAccou
 
 
 def _with_deposit_terms(records: BankRecords, position: int, bank_account: BankAccount) -> BankAccount:
-    kind = records.home.accounts[position].kind
+    kind = records.household.accounts[position].kind
     available = records.balance(position) + sum(each.authorized_cents for each in records.pending(position))
-    matures = None
+    matures_on = None
     if kind.subtype == "CERTIFICATE_OF_DEPOSIT" and bank_account.started_on:
-        passed = bank_account.started_on.replace(year=records.today.year) <= records.today
-        matures = bank_account.started_on.replace(year=records.today.year + passed)
+        # A certificate matures on every anniversary.
+        has_passed = bank_account.started_on.replace(year=records.today.year) <= records.today
+        matures_on = bank_account.started_on.replace(year=records.today.year + has_passed)
     return replace(
         bank_account,
         available_balance=money(available),
         apy=_percent(kind.rate) if kind.rate else None,
         interest_rate=_percent(kind.rate) if kind.rate else None,
         minimum_balance=Decimal("1000.00") if kind.subtype == "MONEY_MARKET" else None,
-        matures_on=matures,
+        matures_on=matures_on,
         federal_insurance_status="INSURED",
     )
 
 
 def _with_credit_terms(records: BankRecords, position: int, bank_account: BankAccount) -> BankAccount:
-    account = records.home.accounts[position]
+    account = records.household.accounts[position]
     limit, pending = account.credit_limit, sum(each.authorized_cents for each in records.pending(position))
     statement = -records.balance(position, first_day(month_of(records.today)) * DAY)
     last = _last_payment(records, position)
@@ -213,14 +215,14 @@ def _with_credit_terms(records: BankRecords, position: int, bank_account: BankAc
         minimum_payment=money(min(statement, max(2500, statement // 50))),
         payment_due_at=_next_payment_at(records, account),
         last_payment=money(last.cents) if last else None,
-        last_payment_at=moment(last.posted) if last else None,
+        last_payment_at=to_datetime(last.posted) if last else None,
     )
 
 
 def _with_loan_terms(records: BankRecords, position: int, bank_account: BankAccount) -> BankAccount:
-    account = records.home.accounts[position]
+    account = records.household.accounts[position]
     month = month_of(records.today)
-    given = month - account.age(month)
+    disbursed_month = month - account.age(month)
     last = _last_payment(records, position)
     return replace(
         bank_account,
@@ -231,16 +233,16 @@ def _with_loan_terms(records: BankRecords, position: int, bank_account: BankAcco
         minimum_payment=money(account.payment),
         payment_due_at=_next_payment_at(records, account),
         last_payment=money(last.cents) if last else None,
-        last_payment_at=moment(last.posted) if last else None,
-        started_on=date.fromordinal(first_day(given)),
-        matures_on=date.fromordinal(first_day(given + account.kind.term)),
+        last_payment_at=to_datetime(last.posted) if last else None,
+        started_on=date.fromordinal(first_day(disbursed_month)),
+        matures_on=date.fromordinal(first_day(disbursed_month + account.kind.term)),
     )
 
 
 def _with_holdings(records: BankRecords, position: int, bank_account: BankAccount) -> BankAccount:
-    """The ledger holds an investment's cash; the value of its holdings is computed."""
+    """The ledger has the cash of an investment account. The value of its holdings is computed."""
     cash = records.balance(position)
-    value = money(cash + records.home.accounts[position].market_value(records.at // DAY))
+    value = money(cash + records.household.accounts[position].market_value(records.at // DAY))
     return replace(
         bank_account,
         balance=value,
@@ -262,7 +264,7 @@ def _last_payment(records: BankRecords, position: int) -> Movement | None:
 def _next_payment_at(records: BankRecords, account: Account) -> datetime:
     month = month_of(records.today)
     due = ledger.transfer_time(account, month)
-    return moment(due if due > records.at else ledger.transfer_time(account, month + 1))
+    return to_datetime(due if due > records.at else ledger.transfer_time(account, month + 1))
 
 
 def _percent(rate: float) -> Decimal:
@@ -313,7 +315,7 @@ def _canadian(institution: Institution) -> tuple[str, str]:
 
 def _transaction(each: Movement, account_id: str, settled: int, currency_code: str) -> BankTransaction:
     entry, is_posted = each.entry, each.posted <= settled
-    cents, transacted_at = each.cents if is_posted else each.authorized_cents, moment(each.at)
+    cents, transacted_at = each.cents if is_posted else each.authorized_cents, to_datetime(each.at)
     return BankTransaction(
         account_id=account_id,
         id=each.id,
@@ -324,7 +326,7 @@ def _transaction(each: Movement, account_id: str, settled: int, currency_code: s
         description=entry.description,
         original_description=entry.original_description,
         transacted_at=transacted_at,
-        posted_at=moment(each.posted) if is_posted else None,
+        posted_at=to_datetime(each.posted) if is_posted else None,
         currency_code=currency_code,
         memo=each.memo,
         category=entry.category,

@@ -1,8 +1,8 @@
-"""The household of a login: its accounts, and the balance of each at the start of any month.
+"""The household of a login: the accounts of one invented customer, and their balances at the start of any month.
 
     opening(account, month) + the sum of the month's movements = opening(account, month + 1)
 
-The opening balance is a closed formula, so any month can be computed without those before it. Months are
+The opening balance is a closed formula, so any month can be computed without the earlier months. Months are
 counted from year 0: 24311 is December 2025. Money is in cents, and debt is negative.
 """
 
@@ -31,13 +31,13 @@ class Account:
     name: str
     number: str
     key: str
-    """The seed of its random values."""
+    """The seed of the account's random values."""
     monthly: int
     """The household's monthly income. The amounts of the kind are shares of it."""
     phase: int
-    """Months by which its cycle of saving, or its loan, is shifted."""
+    """Months by which the cycle of saving, or the term of the loan, is shifted."""
     fixed_balance: int | None = None
-    """With `nsf`, the balance; every movement is offset at once."""
+    """With `nsf`, the balance. Every movement is offset immediately."""
     is_closed: bool = False
     extra: int = 0
     """With `many_tx`, additional transactions in 730 days."""
@@ -68,7 +68,7 @@ class Account:
         return day.replace(day=min(day.day, 28))
 
     def age(self, month: int) -> int:
-        """Months since a loan was paid out. A loan that is repaid is paid out again."""
+        """Months since the loan was disbursed. A repaid loan is disbursed again."""
         return (month + self.phase) % (self.kind.term + 1)
 
     def standing_balance(self, month: int) -> int:
@@ -106,7 +106,7 @@ class Household:
         return self.accounts[0].monthly
 
 
-def household(seed: int, institution: Institution, login: Login) -> Household:
+def household_of(seed: int, institution: Institution, login: Login) -> Household:
     """The household of the login.
 
     Raises:
@@ -137,15 +137,15 @@ def household(seed: int, institution: Institution, login: Login) -> Household:
     )
 
 
-def opening(home: Household, position: int, month: int) -> int:
-    """The balance at the start of the month, when all earlier movements have posted."""
-    account = home.accounts[position]
+def opening(household: Household, position: int, month: int) -> int:
+    """The balance at the start of the month, with all earlier movements posted."""
+    account = household.accounts[position]
     if account.is_closed:
         return 0
     if account.fixed_balance is not None:
         return account.fixed_balance
     if position == 0:
-        return _checking_opening(home, month)
+        return _checking_opening(household, month)
     if account.kind.term:
         return -_owed_on_loan(account, account.age(month))
     if account.kind.type == "INVESTMENT":
@@ -182,15 +182,15 @@ def _persona_name(login: Login, draw: float) -> str:
 def _account(
     key: str, institution: Institution, login: Login, kind: Kind, position: int, monthly: int
 ) -> Account:
-    own = f"{key}|{kind.label}"
-    rng = seeded("account", own)
+    account_key = f"{key}|{kind.label}"
+    rng = seeded("account", account_key)
     is_deposit = kind.type in {"CHECKING", "SAVINGS"}
     return Account(
         id=f"{int(rng.random() * 2**48):012x}",
         kind=kind,
         name=f"{institution.name.partition(' (')[0]} {kind.label}",
-        number=_number(rng.random(), login, institution, own),
-        key=own,
+        number=_number(rng.random(), login, institution, account_key),
+        key=account_key,
         monthly=monthly,
         phase=int(rng.random() * 2 * _SAVING_MONTHS),
         fixed_balance=_NSF_CENTS if login.has("nsf") and is_deposit else None,
@@ -213,13 +213,15 @@ def _number(draw: float, login: Login, institution: Institution, key: str) -> st
     return number
 
 
-def _checking_opening(home: Household, month: int) -> int:
+def _checking_opening(household: Household, month: int) -> int:
     """The reserve, plus the rest of the last pay if it is spent evenly until the next."""
-    reserve = (home.persona.reserve + 0.06 * (chance(home.key, "cushion", month) - 0.5)) * home.monthly
-    if not home.persona.every:
+    reserve = (
+        household.persona.reserve + 0.06 * (chance(household.key, "cushion", month) - 0.5)
+    ) * household.monthly
+    if not household.persona.every:
         return round(reserve)
-    elapsed = (first_day(month) - 1 - home.payday) % home.persona.every + 1
-    return round(reserve + home.pay * (1 - elapsed / home.persona.every))
+    elapsed = (first_day(month) - 1 - household.payday) % household.persona.every + 1
+    return round(reserve + household.pay * (1 - elapsed / household.persona.every))
 
 
 def _owed_on_loan(account: Account, age: int) -> int:

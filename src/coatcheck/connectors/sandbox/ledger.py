@@ -1,7 +1,7 @@
 """The movements of a household's accounts, month by month.
 
-Each month is computed alone, from random values seeded with the household and the day. A transfer from checking
-brings every other account to its next opening balance, and purchases bring checking to it. Times are whole minutes: a
+Each month is computed separately, from random values seeded with the household and the day. A transfer from checking
+adjusts every other account to its next opening balance, and purchases adjust checking. Times are whole minutes: a
 date's ordinal times 1,440 plus the minute of the day in UTC.
 """
 
@@ -27,26 +27,26 @@ _SUMMER = (0.8, 0.8, 0.85, 0.9, 1.0, 1.2, 1.35, 1.35, 1.15, 0.95, 0.85, 0.8)
 _WINTER = (1.6, 1.5, 1.3, 1.0, 0.7, 0.5, 0.45, 0.45, 0.55, 0.8, 1.2, 1.5)
 _SEASONS = {0: (1.0,) * 12, 1: _SUMMER, -1: _WINTER}
 _MOST_PURCHASES_A_DAY = 1.3
-"""On average, without Saturday's groceries. A larger budget raises the prices instead."""
+"""On average, without the groceries on Saturdays. A larger budget increases the prices, not the number."""
 
 
 class Movement(NamedTuple):
     id: str
     position: int
-    """Of the account in the household."""
+    """The position of the account in the household."""
     at: int
     posted: int
     cents: int
     """Negative for a debit."""
     authorized_cents: int
-    """The amount while it is pending, such as without the tip."""
+    """The amount while the movement is pending, for example without the tip."""
     entry: Entry
     memo: str | None
     check: str | None
 
 
 class _Details(NamedTuple):
-    """What few movements have."""
+    """The optional fields of a movement."""
 
     posted: int | None = None
     authorized_cents: int | None = None
@@ -56,9 +56,9 @@ class _Details(NamedTuple):
 
 @dataclass(slots=True)
 class _Month:
-    """A month while its movements are added."""
+    """A month to which movements are added."""
 
-    home: Household
+    household: Household
     number: int
     first: int
     days: int
@@ -81,7 +81,7 @@ class _Month:
     ) -> None:
         if not cents:
             return
-        account = self.home.accounts[position]
+        account = self.household.accounts[position]
         if account.is_closed:
             return
         self.written[position] = count = self.written[position] + 1
@@ -107,15 +107,15 @@ class _Month:
     def missing_cents(self, position: int) -> int:
         """The difference between the balance so far and the next month's opening balance."""
         return (
-            opening(self.home, position, self.number + 1)
-            - opening(self.home, position, self.number)
+            opening(self.household, position, self.number + 1)
+            - opening(self.household, position, self.number)
             - self.sums[position]
         )
 
 
-def movements(home: Household, first_month: int, last_month: int) -> list[Movement]:
+def movements(household: Household, first_month: int, last_month: int) -> list[Movement]:
     """The movements of these months, both included."""
-    return [each for number in range(first_month, last_month + 1) for each in _month(home, number)]
+    return [each for number in range(first_month, last_month + 1) for each in _month(household, number)]
 
 
 def transfer_time(account: Account, month: int) -> int:
@@ -124,34 +124,34 @@ def transfer_time(account: Account, month: int) -> int:
 
 
 def _workday(first: int, day: int) -> int:
-    """The ordinal of that day of the month; of the next Monday if it is at a weekend."""
+    """The ordinal of that day of the month, or of the next Monday if the day is in a weekend."""
     ordinal = first + day - 1
     weekday = (ordinal - 1) % 7
     return ordinal + (7 - weekday if weekday >= 5 else 0)
 
 
-def _month(home: Household, number: int) -> list[Movement]:
+def _month(household: Household, number: int) -> list[Movement]:
     first, after = first_day(number), first_day(number + 1)
     month = _Month(
-        home=home,
+        household=household,
         number=number,
         first=first,
         days=after - first,
-        chance=seeded(home.key, "month", number),
-        daily=[seeded(home.key, day) for day in range(first, after)],
+        chance=seeded(household.key, "month", number),
+        daily=[seeded(household.key, day) for day in range(first, after)],
     )
     _receive_pay(month)
     _pay_bills(month)
     _withdraw_and_send(month)
-    for position in range(1, len(home.accounts)):
+    for position in range(1, len(household.accounts)):
         _run_account(month, position)
-    if home.persona.pays_fees:
+    if household.persona.pays_fees:
         month.write(0, month.on(24, _NIGHT), -1200, merchants.MAINTENANCE_FEE)
-    fee = 3500 if home.persona.is_overdrawn else 0
+    fee = 3500 if household.persona.is_overdrawn else 0
     _buy(month, 0, -month.missing_cents(0) - fee)
     if fee:
         _charge_overdraft(month, fee)
-    for position, account in enumerate(home.accounts):
+    for position, account in enumerate(household.accounts):
         if account.extra:
             _add_extra_movements(month, position, account)
         if account.fixed_balance is not None:
@@ -160,28 +160,34 @@ def _month(home: Household, number: int) -> list[Movement]:
 
 
 def _receive_pay(month: _Month) -> None:
-    home, every = month.home, month.home.persona.every
+    household, every = month.household, month.household.persona.every
     paydays = (
-        [each for each in range(month.first, month.first + month.days) if (each - home.payday) % every == 0]
+        [
+            each
+            for each in range(month.first, month.first + month.days)
+            if (each - household.payday) % every == 0
+        ]
         if every
         else [month.on(3, 0) // DAY, month.on(12, 0) // DAY]
     )
     for count, day in enumerate(paydays):
-        more = home.persona.varies * month.daily[day - month.first].random()
-        payer = home.payers[((day - home.payday) // every if every else count) % len(home.payers)]
-        month.write(0, day * DAY + _MORNING, round(home.pay * (1 + more)), payer)
+        more = household.persona.varies * month.daily[day - month.first].random()
+        payer = household.payers[
+            ((day - household.payday) // every if every else count) % len(household.payers)
+        ]
+        month.write(0, day * DAY + _MORNING, round(household.pay * (1 + more)), payer)
 
 
 def _pay_bills(month: _Month) -> None:
-    home = month.home
-    card = next((n for n, each in enumerate(home.accounts) if each.kind.type == "CREDIT_CARD"), 0)
-    for bill in home.persona.bills:
+    household = month.household
+    card = next((n for n, each in enumerate(household.accounts) if each.kind.type == "CREDIT_CARD"), 0)
+    for bill in household.persona.bills:
         position = card if bill.is_on_card else 0
         month.write(position, month.on(bill.day, _MORNING), -_bill_cents(month, bill), bill.entry)
 
 
 def _bill_cents(month: _Month, bill: Biller) -> int:
-    usual = min(round(bill.share * month.home.monthly), bill.cap)
+    usual = min(round(bill.share * month.household.monthly), bill.cap)
     if bill.entry.category != "Utilities":
         return usual
     return round(usual * _SEASONS[bill.season][month.number % 12] * (0.94 + 0.12 * month.chance.random()))
@@ -189,7 +195,7 @@ def _bill_cents(month: _Month, bill: Biller) -> int:
 
 def _withdraw_and_send(month: _Month) -> None:
     """Cash withdrawals, a cheque, and transfers between friends."""
-    draw, monthly = month.chance.random, month.home.monthly
+    draw, monthly = month.chance.random, month.household.monthly
     for _ in range(2):
         at = month.on(2 + int(draw() * 22), _AFTERNOON) + int(draw() * 300)
         month.write(0, at, -max(2000, monthly // 50 // 2000 * 2000), merchants.ATM)
@@ -207,7 +213,7 @@ def _withdraw_and_send(month: _Month) -> None:
 
 def _run_account(month: _Month, position: int) -> None:
     """All movements of an account other than checking."""
-    account = month.home.accounts[position]
+    account = month.household.accounts[position]
     if account.kind.term:
         _run_loan(month, position, account)
     elif account.kind.type == "INVESTMENT":
@@ -244,7 +250,7 @@ def _run_investment(month: _Month, position: int, account: Account) -> None:
 
 def _transfer(month: _Month, position: int, cents: int) -> None:
     """A transfer from checking to the account, or back if `cents` is negative: one movement in each."""
-    account = month.home.accounts[position]
+    account = month.household.accounts[position]
     sides = _sides(account.kind)
     at = transfer_time(account, month.number)
     memo = f"Ref {account.id[:6].upper()}{month.number}"
@@ -273,14 +279,14 @@ def _sides(kind: Kind) -> _Sides:
     received = "Credit Card Payment" if kind.type == "CREDIT_CARD" else "Transfer"
     verb = "Payment" if kind.is_debt else "Transfer"
     return _Sides(
-        _moved(f"{verb} to {kind.label}", category),
-        _moved(f"{verb} from Checking", received),
-        _moved(f"Transfer from {kind.label}", "Transfer"),
-        _moved("Transfer to Checking", "Transfer"),
+        _transfer_entry(f"{verb} to {kind.label}", category),
+        _transfer_entry(f"{verb} from Checking", received),
+        _transfer_entry(f"Transfer from {kind.label}", "Transfer"),
+        _transfer_entry("Transfer to Checking", "Transfer"),
     )
 
 
-def _moved(text: str, category: str) -> Entry:
+def _transfer_entry(text: str, category: str) -> Entry:
     return Entry(
         description=text,
         original_description=f"ONLINE {text.upper()}",
@@ -312,6 +318,7 @@ def _buy(month: _Month, position: int, budget: int) -> None:
         for each, cost in zip(purchases, costs, strict=True)
     ]
     spent = sum(cost for each, cost in zip(purchases, costs, strict=True) if not each.returned) + sum(fees)
+    # The rounding difference is added to the largest purchase.
     largest = max((n for n, each in enumerate(purchases) if not each.returned), key=lambda n: costs[n])
     costs[largest] += budget - spent
     for each, cost, fee in zip(purchases, costs, fees, strict=True):
@@ -324,7 +331,7 @@ def _buy(month: _Month, position: int, budget: int) -> None:
 
 def _purchases(month: _Month, budget: int) -> Iterator[_Purchase]:
     """Purchases at random prices, which the caller scales to the budget. At least one is not refunded."""
-    market = month.home.persona.market
+    market = month.household.persona.market
     shops, usual = market.shops, 0.8 * budget / month.days / market.mean_price
     expected = min(usual, _MOST_PURCHASES_A_DAY)
     for offset, rng in enumerate(month.daily):
@@ -380,7 +387,7 @@ def _add_extra_movements(month: _Month, position: int, account: Account) -> None
 
 
 def _hold_balance(month: _Month, position: int) -> None:
-    """Offsets every movement at once, so that the balance never changes."""
+    """Offsets every movement immediately, so that the balance never changes."""
     posted: Counter[int] = Counter()
     for each in month.movements:
         if each.position == position:

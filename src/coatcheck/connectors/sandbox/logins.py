@@ -1,8 +1,8 @@
 """Logins of the sandbox bank, and the controls in them.
 
 A login is a name and any number of controls: `alice`, `alice+joint`, `alice+slow=5+no_tx`. The name (and
-`persona=`) determines the household; the other controls change the bank's behaviour. A name therefore has the
-same accounts with and without a control.
+`persona=`) determines the household; the other controls change the bank's behaviour. A name has the same
+accounts with and without controls.
 """
 
 from collections.abc import Mapping
@@ -56,7 +56,7 @@ _ALIASES = {"test_atrium": "mxuser"}
 class Login:
     name: str
     controls: Mapping[str, str]
-    """By word. The value is the text after `=`, or empty."""
+    """By name. The value is the text after `=`, or empty."""
 
     def has(self, word: str) -> bool:
         return word in self.controls

@@ -1,6 +1,6 @@
 """Account owners: invented people and companies, the same for a login at every institution.
 
-The names are not taken from a library: an upgrade of it would rename every owner of every sandbox.
+The names do not come from a library, because an upgrade of it would change the owners of every sandbox.
 Telephone numbers are in the range 555-0100 to 555-0199, which is never assigned.
 """
 
@@ -85,10 +85,12 @@ class OwnerTraits:
 
 
 def owner(seed: int, login_name: str, position: int, account_id: str, traits: OwnerTraits) -> BankOwner:
-    """Owner number `position` of the login's accounts. The owners of a login have one address."""
-    home = seeded(seed, "home", login_name, traits.in_canada)
-    city, state, postal_code, area = _choose(home.random(), _CANADA if traits.in_canada else _UNITED_STATES)
-    address = f"{100 + int(home.random() * 9800)} {_choose(home.random(), _STREETS)}"
+    """The owner at this position of the login's accounts. All owners of a login have the same address."""
+    address_rng = seeded(seed, "home", login_name, traits.in_canada)
+    city, state, postal_code, area = _choose(
+        address_rng.random(), _CANADA if traits.in_canada else _UNITED_STATES
+    )
+    address = f"{100 + int(address_rng.random() * 9800)} {_choose(address_rng.random(), _STREETS)}"
     rng = seeded(seed, "person", login_name, position)
     first, last = _choose(rng.random(), _GIVEN), _choose(rng.random(), _FAMILY)
     company = f"{last} {_choose(rng.random(), _TRADES)} LLC"

@@ -1,6 +1,6 @@
 """The personas of the sandbox bank, and their kinds of account.
 
-Every amount is a share of the household's monthly income, so that any income gives a plausible household.
+Amounts are shares of the household's monthly income, so that they are plausible for every income.
 """
 
 from collections.abc import Mapping
@@ -85,7 +85,7 @@ class Persona:
     """Days between paydays; 0 means the 3rd and the 12th of each month."""
     payers: tuple[str, ...]
     varies: float = 0.0
-    """The largest increase of a single pay, as a share of the lowest."""
+    """The largest difference between the pays of two paydays, as a share of the lowest pay."""
     reserve: float = 0.75
     """The balance of checking at the start of a month, in months of income."""
     bills: tuple[Biller, ...] = (RENT, *HOUSEHOLD_BILLS)

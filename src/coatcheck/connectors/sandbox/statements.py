@@ -42,14 +42,14 @@ class Statement:
 def statements(records: BankRecords) -> Iterator[Statement]:
     """Those of the last 12 full months of checking and savings accounts; the records must reach as far back."""
     this_month = month_of(records.today)
-    for position, account in enumerate(records.home.accounts):
+    for position, account in enumerate(records.household.accounts):
         if account.kind.type in {"CHECKING", "SAVINGS"}:
             for month in range(this_month - MONTHS, this_month):
                 yield _statement(records, position, month)
 
 
 def _statement(records: BankRecords, position: int, month: int) -> Statement:
-    account = records.home.accounts[position]
+    account = records.household.accounts[position]
     first, after = first_day(month), first_day(month + 1)
     running = opening = records.balance(position, first * DAY - 1)
     posted = sorted(
