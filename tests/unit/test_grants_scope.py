@@ -21,7 +21,7 @@ def test_a_parsed_scope_is_formatted_as_the_same_text() -> None:
 
 
 def test_write_protected_is_accepted_and_has_no_effect() -> None:
-    assert parse_scope(f"{USER} {MEMBER} {ACCOUNT} write-protected").stored() == {"reads_protected": False}
+    assert parse_scope(f"{USER} {MEMBER} {ACCOUNT} write-protected").stored()["reads_protected"] is False
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,9 @@ def test_write_protected_is_accepted_and_has_no_effect() -> None:
         f"{USER} {MEMBER} {ACCOUNT} account-guid:ACT-2",
         f"{USER} {MEMBER} account-guid:",
         f"{USER} {MEMBER} {ACCOUNT} READ-PROTECTED",
+        f"{USER} {MEMBER} {ACCOUNT} read-protected:",
+        f"{USER} {MEMBER} {ACCOUNT} read-protected:all",
+        f"{USER} {MEMBER} {ACCOUNT} account-guid",
         f"{USER}\t{MEMBER}\t{ACCOUNT}",
         f"{USER} {MEMBER} {ACCOUNT} " + "read-protected " * 100,
     ],
