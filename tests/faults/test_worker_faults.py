@@ -93,7 +93,7 @@ class Worker:
 
 def are_all(home, state):
     async def condition():
-        with contextlib.suppress(Unavailable):  # a test may just have pulled the database's plug
+        with contextlib.suppress(Unavailable):  # a test may have stopped the database
             return {row[1] for row in await home.rows(JOBS)} == {state}
         return False
 

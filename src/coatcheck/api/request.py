@@ -1,4 +1,4 @@
-"""A request as a handler sees it, and a response that a handler builds itself."""
+"""The request that a handler gets, and the response of a handler that returns more than a schema."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ class ApiResponse:
 
 @dataclass(frozen=True)
 class ApiRequest:
-    """What a handler needs. `client`, `bearer` or `basic` is set according to the route's caller."""
+    """The arguments of a handler. `client`, `bearer` or `basic` is set according to the route's caller."""
 
     services: Services
     version: Version

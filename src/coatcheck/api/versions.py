@@ -1,4 +1,4 @@
-"""The versions of MX's API, and which of them a request gets."""
+"""The versions of MX's API, and the selection of one by the headers of a request."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -15,7 +15,7 @@ JSON = "application/json; charset=utf-8"
 
 JSON_RANGES = frozenset({"application/json", "application/*", "*/*"})
 PDF_RANGES = frozenset({"application/vnd.mx.api.v1+pdf", "application/pdf"})
-"""What a client accepts when it downloads a statement; an error is answered in JSON nevertheless."""
+"""The media types in `Accept` when a client downloads a statement. Errors are JSON even then."""
 
 
 class Version(StrEnum):

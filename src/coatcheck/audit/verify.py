@@ -80,6 +80,7 @@ async def _entries(
 
 def _is_unchanged(entry: _Entry) -> bool:
     """Whether the hash is that of the body, and the other columns have the values in the body."""
+    # The columns too: an export selects by them, and they can be changed without the body.
     if leaf_hash(entry.body) != entry.leaf_hash:
         return False
     try:

@@ -28,7 +28,7 @@ MAX_ROWS = 20_000
 """Accounts, numbers, owners, statements or removed transactions of one run, each."""
 MAX_BYTES = 128 * 1024 * 1024
 """Compressed transactions and statement PDFs of one run, together."""
-_COMPRESSION = 1
+_COMPRESSION = 1  # the fastest level: the compression blocks the event loop
 
 Skippable = TypeVar("Skippable", BankStatement, BankTransaction)
 Required = TypeVar("Required", BankNumbers, BankOwner)

@@ -76,7 +76,7 @@ class HttpClients:
             transport=self._transport,
             verify=_tls(),
             timeout=TIMEOUT,
-            # A redirect leads to a URL that nobody chose, and a proxy from the environment avoids the guard's check.
+            # A redirect can lead to any address, and a proxy from the environment connects without the guard.
             follow_redirects=False,
             trust_env=False,
             headers={"user-agent": f"Coatcheck/{version('coatcheck')}"},
@@ -128,6 +128,7 @@ class BankClient(httpx.AsyncClient):
     async def _send_once(
         self, breaker: "_Breaker", request: httpx.Request, options: dict[str, Any]
     ) -> httpx.Response:
+        # Always as a stream, so that `_read_body` can stop at the limit.
         try:
             response = await super().send(request, stream=True, **options)
         except httpx.TransportError:

@@ -70,6 +70,7 @@ def checked(row: Row) -> Row:
     """
     fields = _FIELDS[type(row)]
     values = fields.values_of(row)
+    # A dataclass does not check the types of its fields, and a connector can come from another package.
     if not all(map(isinstance, values, fields.kinds)):
         raise UnusableRow(
             next(
@@ -150,11 +151,11 @@ def _check_size(name: str, value: Any) -> None:
         case Decimal():
             usable = value.is_finite() and -MAX_AMOUNT < value < MAX_AMOUNT
         case datetime():
-            usable = value.tzinfo is not None
+            usable = value.tzinfo is not None  # PostgreSQL would assume the time zone of its session
         case bytes():
             usable = len(value) <= MAX_PDF_BYTES
         case _:
-            usable = -(2**31) <= value < 2**31
+            usable = -(2**31) <= value < 2**31  # PostgreSQL's integer
     if not usable:
         raise UnusableRow(name)
 

@@ -207,6 +207,7 @@ class Session:
 
 async def _uncancelled(work: Awaitable[T]) -> T:
     """The result of `work`, which continues for up to `EXCHANGE_GRACE` after the caller is cancelled."""
+    # The shield keeps the cancellation from `work`: when the institution has answered, the old secret is invalid.
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)

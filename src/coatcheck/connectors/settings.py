@@ -37,6 +37,7 @@ def settings_by_connector(
     for key, value in given.items():
         if isinstance(value, Mapping):
             continue
+        # The longest name: with the connectors `plaid` and `plaid_eu`, `plaid_eu_key` belongs to the second.
         owner = max((name for name in installed if key.startswith(f"{name}_")), key=len, default=None)
         if owner is None:
             raise ConfigurationError(

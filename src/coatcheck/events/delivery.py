@@ -85,6 +85,7 @@ class Deliverer:
             return await fetch_all(
                 connection,
                 Attempt,
+                # SKIP LOCKED: workers that claim at once get different rows and do not wait for each other.
                 f"""WITH due AS (
                         SELECT event_guid FROM delivery WHERE next_attempt_at <= %(now)s
                         ORDER BY next_attempt_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED

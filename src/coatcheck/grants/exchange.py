@@ -133,6 +133,7 @@ class _Exchange:
     idempotency_hash: bytes | None = field(repr=False)
 
     def parameters(self) -> dict[str, object]:
+        # A malformed code becomes a hash that matches no row. The statement still runs, because it checks the key too.
         return {
             "processor_guid": self.processor_guid,
             "code_day": self.presented.period if self.presented else 0,

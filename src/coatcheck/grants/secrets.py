@@ -94,6 +94,7 @@ def parse_secret(kind: Kind, text: str, hash_key: bytes) -> PresentedSecret | No
     """The hash to search for, or None if the text cannot be a secret of this kind. It does not query the database."""
     if len(text) != 4 + 3 + SECRET_CHARACTERS + 6 or not text.startswith(f"{kind}_"):
         return None
+    # `isalnum` alone would accept letters and digits of other scripts.
     if not (text.isascii() and text[4:].isalnum()):
         return None
     if not secrets.compare_digest(_checksum(text[:-6]), text[-6:]):

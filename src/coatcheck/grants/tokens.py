@@ -9,6 +9,7 @@ from coatcheck.db.database import Connection, columns, fetch_all, run
 from coatcheck.errors import NotFound
 from coatcheck.model.tokens import TokenRow
 
+# Whether a token is valid is defined by the view `live_token` alone, for this list as for every read.
 LIST = f"""
 SELECT {columns(TokenRow)} FROM (
     SELECT t.*, t.expires_at > %(now)s AND EXISTS (

@@ -81,6 +81,7 @@ async def read(request: ApiRequest) -> Struct:
 async def update(request: ApiRequest) -> Struct:
     """New credentials start an aggregation unless `skip_aggregation` is true."""
     change = parse(request.body, MemberUpdateRequestBody).member
+    # The lock serialises updates: two that change different fields at once must both be kept.
     user = await request.readable_user(lock=True)
     changed = await request.services.members.change(
         request.connection,

@@ -31,6 +31,7 @@ Email: TypeAlias = Annotated[str, Meta(max_length=1000, extra={CANONICAL: text.e
 Guid: TypeAlias = Annotated[str, Meta(pattern=text.STORABLE, max_length=64)]
 OwnId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255, extra={CANONICAL: text.identifier})]
 """An identifier that the client chooses; it is used in URL paths and in an index."""
+# `$` alone also matches before a trailing line break.
 Currency: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")]
 NonNegativeInt: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
@@ -121,7 +122,7 @@ def parse(body: bytes, schema: type[Body]) -> Body:
         decoded: Body = _decoder(schema).decode(body)
     except msgspec.ValidationError as error:
         raise InvalidRequest(_explain(str(error), schema)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # the last for deeply nested arrays
         raise InvalidRequest("The body is not valid JSON.") from None
     return decoded
 
