@@ -66,13 +66,13 @@ async def owner(services: Services, http: httpx.AsyncClient) -> Owner:
 
 
 @pytest.fixture
-async def neighbour(services: Services, http: httpx.AsyncClient, owner: Owner) -> Owner:
+async def same_client_owner(services: Services, http: httpx.AsyncClient, owner: Owner) -> Owner:
     """Another user of the same client."""
     return await make_owner(services, http, owner.client)
 
 
 @pytest.fixture
-async def stranger(services: Services, http: httpx.AsyncClient) -> Owner:
+async def other_client_owner(services: Services, http: httpx.AsyncClient) -> Owner:
     """A user of another client."""
     return await make_owner(services, http)
 
@@ -110,14 +110,14 @@ def crossed_guids(own: Guids, foreign: Guids, route: Route) -> Iterator[Guids]:
 # --- objects of others ---
 
 
-async def test_another_clients_guids_are_answered_like_guids_that_do_not_exist(
-    http: httpx.AsyncClient, owner: Owner, stranger: Owner
+async def test_guids_of_another_client_get_the_same_answer_as_unknown_guids(
+    http: httpx.AsyncClient, owner: Owner, other_client_owner: Owner
 ) -> None:
-    auth = stranger.client.auth
+    auth = other_client_owner.client.auth
     for route in routes_of(Caller.CLIENT):
         tried = zip(
-            crossed_guids(stranger.guids, owner.guids, route),
-            crossed_guids(stranger.guids, unknown_guids(), route),
+            crossed_guids(other_client_owner.guids, owner.guids, route),
+            crossed_guids(other_client_owner.guids, unknown_guids(), route),
             strict=True,
         )
         for foreign, absent in tried:
@@ -148,11 +148,11 @@ async def test_the_same_requests_with_the_owners_guids_are_not_404(
 
 
 async def test_no_read_returns_a_guid_of_another_client(
-    http: httpx.AsyncClient, owner: Owner, stranger: Owner
+    http: httpx.AsyncClient, owner: Owner, other_client_owner: Owner
 ) -> None:
     for route in routes_of(Caller.CLIENT):
         if route.method == "GET":
-            answer = await send(http, route, stranger.guids, auth=stranger.client.auth)
+            answer = await send(http, route, other_client_owner.guids, auth=other_client_owner.client.auth)
             returned = [name for name, guid in owner.guids.items() if guid in answer.text]
             assert not returned, (route.operation, returned)
 
@@ -160,7 +160,7 @@ async def test_no_read_returns_a_guid_of_another_client(
 # --- lists ---
 
 
-def test_every_list_is_known_with_the_object_it_contains() -> None:
+def test_every_list_of_the_route_table_is_in_a_table_of_this_file() -> None:
     assert {route.operation for route in lists()} == LISTS.keys() | SHARED_LISTS
 
 
@@ -175,55 +175,55 @@ async def test_every_list_contains_the_owners_object(
 
 
 async def test_every_list_of_another_client_is_without_the_owners_object(
-    http: httpx.AsyncClient, owner: Owner, stranger: Owner
+    http: httpx.AsyncClient, owner: Owner, other_client_owner: Owner
 ) -> None:
     for route in own_lists():
-        answer = await send(http, route, stranger.guids, auth=stranger.client.auth)
+        answer = await send(http, route, other_client_owner.guids, auth=other_client_owner.client.auth)
         assert answer.status_code == 200, route.operation
         assert expected_guid(route, owner) not in answer.text, route.operation
 
 
 async def test_every_list_below_another_user_of_the_client_is_without_the_owners_object(
-    http: httpx.AsyncClient, owner: Owner, neighbour: Owner
+    http: httpx.AsyncClient, owner: Owner, same_client_owner: Owner
 ) -> None:
     for route in own_lists():
         if not parameters(route):
             continue  # A list of all users' objects of the client.
-        answer = await send(http, route, neighbour.guids, auth=owner.client.auth)
-        assert expected_guid(route, neighbour) in answer.text, route.operation
+        answer = await send(http, route, same_client_owner.guids, auth=owner.client.auth)
+        assert expected_guid(route, same_client_owner) in answer.text, route.operation
         assert expected_guid(route, owner) not in answer.text, route.operation
 
 
 async def test_every_list_below_a_mixed_path_of_two_users_is_404(
-    http: httpx.AsyncClient, owner: Owner, neighbour: Owner
+    http: httpx.AsyncClient, owner: Owner, same_client_owner: Owner
 ) -> None:
     for route in own_lists():
         owned = parameters(route)
         for first in range(1, len(owned)):
-            mixed = {**owner.guids, **{name: neighbour.guids[name] for name in owned[first:]}}
+            mixed = {**owner.guids, **{name: same_client_owner.guids[name] for name in owned[first:]}}
             answer = await send(http, route, mixed, auth=owner.client.auth)
             assert answer.status_code == 404, (route.operation, owned[first:])
 
 
 @pytest.mark.parametrize("operation", ["listTokens", "listGrants"])
 async def test_a_token_list_filtered_by_guids_of_others_is_empty(
-    http: httpx.AsyncClient, owner: Owner, neighbour: Owner, stranger: Owner, operation: str
+    http: httpx.AsyncClient, owner: Owner, same_client_owner: Owner, other_client_owner: Owner, operation: str
 ) -> None:
     (route,) = [route for route in ROUTES if route.operation == operation]
     for name in ("user", "member", "account"):
-        by_stranger = await send(
-            http, route, {}, auth=stranger.client.auth, params={f"{name}_guid": owner.guids[name]}
+        by_other_client = await send(
+            http, route, {}, auth=other_client_owner.client.auth, params={f"{name}_guid": owner.guids[name]}
         )
-        assert by_stranger.json() == {"tokens": []}
+        assert by_other_client.json() == {"tokens": []}
         by_owner = await send(
-            http, route, {}, auth=owner.client.auth, params={f"{name}_guid": neighbour.guids[name]}
+            http, route, {}, auth=owner.client.auth, params={f"{name}_guid": same_client_owner.guids[name]}
         )
         assert [each["payment_processor_guid"] for each in by_owner.json()["tokens"]] == [
-            neighbour.processor.guid
+            same_client_owner.processor.guid
         ]
 
 
-async def test_users_are_searched_among_the_clients_own(
+async def test_a_search_for_users_finds_only_users_of_the_client(
     services: Services, http: httpx.AsyncClient, owner: Owner
 ) -> None:
     named = {"user": {"id": "same-id", "email": "same@example.com"}}
@@ -237,13 +237,17 @@ async def test_users_are_searched_among_the_clients_own(
 
 @pytest.mark.parametrize("version", Version)
 async def test_a_token_reads_nothing_of_another_user_or_client(
-    http: httpx.AsyncClient, owner: Owner, neighbour: Owner, stranger: Owner, version: Version
+    http: httpx.AsyncClient,
+    owner: Owner,
+    same_client_owner: Owner,
+    other_client_owner: Owner,
+    version: Version,
 ) -> None:
     for route in routes_of(Caller.TOKEN):
         answer = await send(http, route, {}, headers=owner.bearer, version=version)
         assert answer.status_code == 200, route.operation
         assert owner.guids["member"] in answer.text, route.operation
-        for other in (neighbour, stranger):
+        for other in (same_client_owner, other_client_owner):
             returned = [name for name, guid in other.guids.items() if guid in answer.text]
             assert not returned, (route.operation, returned)
         assert owner.guids["account_2"] not in answer.text, route.operation
@@ -253,15 +257,15 @@ async def test_a_token_reads_nothing_of_another_user_or_client(
 
 
 async def test_a_clients_endpoint_refuses_all_other_callers(
-    http: httpx.AsyncClient, owner: Owner, stranger: Owner
+    http: httpx.AsyncClient, owner: Owner, other_client_owner: Owner
 ) -> None:
     refused: list[dict[str, Any]] = [
         {},
         {"auth": owner.processor.auth},
         {"headers": owner.bearer},
         {"auth": (owner.client.guid, owner.processor.api_key)},
-        {"auth": (owner.client.guid, stranger.client.api_key)},
-        {"auth": (stranger.client.guid, owner.client.api_key)},
+        {"auth": (owner.client.guid, other_client_owner.client.api_key)},
+        {"auth": (other_client_owner.client.guid, owner.client.api_key)},
         {"auth": (owner.client.guid, "")},
     ]
     for route in routes_of(Caller.CLIENT):

@@ -279,10 +279,10 @@ async def test_a_merge_needs_two_accounts_of_the_same_user(
     api: Api, services: Services, duplicates: tuple[Account, Account]
 ) -> None:
     account, _ = duplicates
-    stranger = await make_account(services, await make_user(services, api.caller))
+    account_of_another_user = await make_account(services, await make_user(services, api.caller))
     assert refusal(await _merge(api, account, account)) == (400, "invalid_request")
     assert refusal(await _merge(api, account)) == (400, "invalid_request")
-    assert refusal(await _merge(api, account, stranger)) == (404, "not_found_error")
+    assert refusal(await _merge(api, account, account_of_another_user)) == (404, "not_found_error")
     older = Api(api.http, services, api.caller, V1)
     assert refusal(await _merge(older, *duplicates)) == (404, "not_found_error")
 

@@ -70,7 +70,7 @@ def expected(route: Route, answer: httpx.Response) -> int:
     return int(answer.is_success and route in READS)
 
 
-def test_every_read_of_a_token_is_here() -> None:
+def test_every_read_with_a_token_is_in_a_table_of_this_file() -> None:
     assert {route.operation for route in READS} == PROTECTED | {"getAccountOwnerInfo", "readAccountBalance"}
 
 
@@ -127,11 +127,11 @@ async def _of_disabled_user(reader: Reader, token: str) -> str:
     return token
 
 
-@pytest.mark.parametrize("spoil", [_unknown, _expired, _revoked, _of_disabled_user])
+@pytest.mark.parametrize("invalidate", [_unknown, _expired, _revoked, _of_disabled_user])
 async def test_a_refused_token_leaves_no_disclosure(
-    reader: Reader, spoil: Callable[[Reader, str], Awaitable[str]]
+    reader: Reader, invalidate: Callable[[Reader, str], Awaitable[str]]
 ) -> None:
-    token = await spoil(reader, await reader.token())
+    token = await invalidate(reader, await reader.token())
     for route in ROUTES:
         assert (await reader.read(route, token)).status_code == 401, route.operation
     assert await reader.new_disclosures() == []

@@ -160,13 +160,13 @@ async def test_unknown_expired_used_and_foreign_codes_get_the_same_answer(
     clock.advance(timedelta(minutes=11))
     used, foreign = await setup.code(), await setup.code()
     await setup.exchange(used, path)
-    stranger = await make_processor(setup.services)
+    other = await make_processor(setup.services)
     answers = [
         await setup.exchange("9nN-9D8_4Z3WYazx7-zXfmqsD3jwgL_2W927Sb3otI", path),
         await setup.exchange(used[:-1] + ("A" if used[-1] != "A" else "B"), path),
         await setup.exchange(expired, path),
         await setup.exchange(used, path),
-        await setup.exchange(foreign, path, auth=stranger.auth),
+        await setup.exchange(foreign, path, auth=other.auth),
     ]
     assert {(answer.status_code, answer.text) for answer in answers} == {(400, answers[0].text)}
     assert kind(answers[0]) == (400, "invalid_grant")
@@ -179,7 +179,7 @@ async def test_an_unauthenticated_processor_gets_401_with_a_basic_challenge_and_
     code = await setup.code()
     bad: list[dict[str, Any]] = [
         {"auth": (setup.processor.guid, "guess")},
-        {"auth": ("PPR-nobody", setup.processor.api_key)},
+        {"auth": ("PPR-unknown", setup.processor.api_key)},
         {"auth": setup.client.auth},
         {"auth": None, "headers": {"Authorization": "Basic !!!"}},
         {"auth": None, "headers": {"Authorization": "Basic " + b64encode(b"no colon").decode()}},
@@ -373,8 +373,8 @@ async def test_a_client_revokes_the_token_of_one_processor_only(setup: Setup) ->
     assert (grant["active"], grant["account_guid"]) == (True, setup.account.guid)
     assert token not in str(listed)
     path = f"/coatcheck/tokens/{grant['guid']}"
-    stranger = await make_client(setup.services)
-    assert (await setup.http.delete(path, auth=stranger.auth)).status_code == 404
+    other_client = await make_client(setup.services)
+    assert (await setup.http.delete(path, auth=other_client.auth)).status_code == 404
     assert (await setup.http.delete(path, auth=setup.client.auth)).status_code == 204
     assert kind(await setup.read("/payment_account", token)) == (401, "invalid_token")
     assert (await setup.read("/payment_account", kept)).status_code == 200

@@ -73,7 +73,7 @@ async def test_users_are_paginated_and_filtered_by_id_email_and_is_disabled(api:
     assert await found() == guids
     assert await found(records_per_page=10, page=2) == guids[10:]
     assert await found(id="user-3") == [guids[3]]
-    assert await found(id="nobody") == []
+    assert await found(id="unknown") == []
     assert await found(email="b@example.com") == guids[:1]
     assert await found(is_disabled="True") == guids[:1]
     assert await found(is_disabled="false") == guids[1:]
@@ -181,9 +181,9 @@ async def test_changes_of_a_user_are_audited_and_published(api: Api, services: S
             "SELECT payload::json ->> 'action' FROM event WHERE client_guid = %s AND type = 'USER' ORDER BY guid",
             (api.caller.guid,),
         )
-        told = [action for (action,) in await cursor.fetchall()]
+        actions = [action for (action,) in await cursor.fetchall()]
     assert audited == ["user.created", "user.updated", "user.deleted"]
-    assert told == ["created", "updated", "deleted"]
+    assert actions == ["created", "updated", "deleted"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A list shows what its path and its filters name, and nothing of a neighbour who belongs to the same client."""
+"""A list contains exactly the objects that its path and filters select, and none of another user of the client."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -98,20 +98,20 @@ async def world(services: Services, api: Api, client: Keyed, processor: Keyed) -
 
 
 @pytest.mark.parametrize("path", LISTS)
-async def test_a_list_shows_all_that_its_path_names_and_no_more(world: World, path: str) -> None:
+async def test_a_list_contains_exactly_the_objects_of_its_path(world: World, path: str) -> None:
     items = await world.items(path)
     assert world.names({item["guid"] for item in items}) == LISTS[path]
     assert len(items) == len(LISTS[path])
 
 
 @pytest.mark.parametrize("path", BY_ACCOUNT)
-async def test_numbers_and_owners_are_those_of_the_named_account_alone(world: World, path: str) -> None:
+async def test_numbers_and_owners_are_only_those_of_the_account_in_the_path(world: World, path: str) -> None:
     items = await world.items(path)
     assert world.names({item["account_guid"] for item in items}) == {"mine.account"}
     assert len(items) == 1
 
 
-def test_every_list_that_belongs_to_a_client_is_in_a_table_here() -> None:
+def test_every_list_of_a_client_is_in_a_table_of_this_file() -> None:
     found = {
         route.path
         for route in ROUTES
