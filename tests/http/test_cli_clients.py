@@ -83,7 +83,7 @@ async def test_a_rotated_key_works_beside_the_old_one_unless_at_once(run_elsewhe
     assert not await knows_client(services, guid, second)
 
 
-async def test_a_processor_s_key_is_rotated_alike(run_elsewhere, services):
+async def test_a_processor_s_key_is_rotated_in_the_same_way(run_elsewhere, services):
     processor = await run_elsewhere("processor", "add", "Acme Pay")
     guid = processor["processor_id"]
     second = (await run_elsewhere("processor", "rotate-key", guid, "--at-once"))["api_key"]
@@ -102,13 +102,13 @@ def test_disabling_and_enabling_show_in_the_list(operator, client, processor):
         assert not rows(operator, noun)[guid]["is_disabled"]
 
 
-def test_a_processor_is_registered_as_it_was_asked(operator, processor):
+def test_a_processor_is_added_with_its_options(operator, processor):
     row = rows(operator, "processor")[processor["processor_id"]]
     assert (row["numbers_as_strings"], row["owners_at_transactions"]) == (True, False)
 
 
 @pytest.mark.parametrize(("command", "is_enabled"), [("enable-for", True), ("disable-for", False)])
-def test_a_processor_is_enabled_and_disabled_for_a_client_twice_without_harm(
+def test_enabling_or_disabling_a_processor_for_a_client_twice_is_no_error(
     operator, client, processor, command, is_enabled
 ):
     ids = processor["processor_id"], client["client_id"]
@@ -121,7 +121,7 @@ def test_a_processor_is_enabled_and_disabled_for_a_client_twice_without_harm(
     }
 
 
-async def test_disabling_a_processor_for_a_client_stops_its_reading_and_leaves_a_trace(
+async def test_disabling_a_processor_for_a_client_ends_its_tokens_and_is_audited(
     run_elsewhere, services, http
 ):
     client = await make_client(services)
@@ -171,7 +171,7 @@ async def test_disabling_a_processor_for_a_client_stops_its_reading_and_leaves_a
     ],
     ids=" ".join,
 )
-def test_what_is_not_there_is_refused_with_the_way_to_find_it(operator, arguments):
+def test_an_unknown_client_or_processor_is_refused_with_the_command_that_lists_them(operator, arguments):
     answer = operator(*arguments)
     assert (answer.code, answer.out) == (ExitCode.NOT_FOUND, "")
     assert "list` shows all" in answer.err
@@ -261,13 +261,13 @@ def test_the_setting_lets_a_webhook_go_to_this_machine(operator, client, bare_en
 @pytest.mark.parametrize(
     "address", ["http://acme.example/hook", "https://localhost/hook", "https://a:b@c.example/"]
 )
-def test_a_webhook_that_could_lead_inside_is_refused(operator, client, address):
+def test_a_webhook_to_a_private_address_is_refused(operator, client, address):
     answer = operator("client", "webhook", client["client_id"], address)
     assert answer.code == ExitCode.USAGE
     assert "webhook URL must" in answer.err
 
 
-def test_a_client_s_widget_looks_as_its_operator_says_and_keeps_what_is_not_said(operator, client, tmp_path):
+def test_options_of_the_widget_that_are_left_out_keep_their_values(operator, client, tmp_path):
     guid = client["client_id"]
     logo = tmp_path / "logo.svg"
     logo.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
@@ -323,11 +323,11 @@ def test_a_client_s_widget_looks_as_its_operator_says_and_keeps_what_is_not_said
     ],
     ids=" ".join,
 )
-def test_a_look_that_could_do_harm_or_not_be_heeded_is_refused(operator, client, options):
+def test_an_option_of_the_widget_with_a_wrong_form_is_refused(operator, client, options):
     assert operator("client", "widget", client["client_id"], *options).code == ExitCode.USAGE
 
 
-def test_a_logo_that_is_too_heavy_is_refused(operator, client, tmp_path):
+def test_a_logo_that_is_too_large_is_refused(operator, client, tmp_path):
     logo = tmp_path / "logo.png"
     logo.write_bytes(bytes(16 * 1024 + 1))
     assert "at most" in operator("client", "widget", client["client_id"], "--logo", str(logo)).err

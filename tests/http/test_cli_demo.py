@@ -1,5 +1,6 @@
 """The demo runs the whole flow, masks what is secret, and leaves nothing running."""
 
+import json
 import re
 import subprocess
 import sys
@@ -115,3 +116,21 @@ def test_secrets_are_masked_nulls_left_out_and_long_values_shortened():
     assert "ACT-01a208d1-9b9a-7459-aa04-012345678901" in shown
     assert "mxbank" in shown
     assert '"... 2 more"' in shown
+
+
+def test_with_json_it_prints_every_step_masked():
+    done = subprocess.run(
+        [sys.executable, "-m", "coatcheck.cli", "demo", "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=2 * LIMIT,
+    )
+    printed = json.loads(done.stdout)
+    statuses = [step["status"] for step in printed["steps"]]
+    assert len(statuses) >= 19
+    assert statuses[-2:] == [400, 401]
+    assert all(step["means"] for step in printed["steps"])
+    assert printed["seconds"] < LIMIT
+    assert not re.search(r"(?<![0-9a-f-])\d{9,}", done.stdout)
+    assert not re.search(r"c[a-z]{2}_\w{6}", done.stdout)

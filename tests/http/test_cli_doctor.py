@@ -19,7 +19,7 @@ from coatcheck.vault import vault
 
 @pytest.fixture
 def examined(own_operator):
-    """The findings by their check: the last of each, which is the one that stopped it."""
+    """The last finding of each check."""
 
     def examine():
         answer = own_operator("doctor", "--json")
@@ -33,7 +33,7 @@ def examined(own_operator):
 
 
 def prepared(url):
-    """What a worker does when it starts."""
+    """Creates the partitions, as a worker does when it starts."""
 
     async def prepare():
         db = Database(url, pool_size=1)
@@ -48,7 +48,7 @@ def prepared(url):
     asyncio.run(prepare())
 
 
-def test_an_installation_in_order_is_found_in_order(examined, own_url, own_operator):
+def test_an_installation_without_faults_has_no_failed_check(examined, own_url, own_operator):
     prepared(own_url)
     own_operator("client", "add", "Acme Bank")
     with psycopg.connect(own_url, application_name="coatcheck worker"):
@@ -57,7 +57,7 @@ def test_an_installation_in_order_is_found_in_order(examined, own_url, own_opera
     assert wrong == {"durability", "master key"}  # the tests' server does not wait for its disk
 
 
-def test_a_master_key_in_the_environment_is_advised_against(examined):
+def test_a_master_key_in_the_environment_is_a_warning(examined):
     assert examined()["master key"]["status"] == "warn"
 
 
@@ -73,7 +73,7 @@ def test_a_key_file_that_others_can_open_is_found(
     assert examined()["master key"]["status"] == outcome
 
 
-def test_a_server_that_may_lose_what_it_answered_is_found(examined):
+def test_a_database_that_can_lose_answered_changes_is_found(examined):
     finding = examined()["durability"]
     assert finding["status"] == "fail"
     assert "fsync" in finding["message"]
@@ -86,7 +86,7 @@ def test_an_unencrypted_public_address_is_found(examined, bare_environment):
     assert examined()["configuration"]["status"] == "ok"
 
 
-def test_an_installation_without_a_bank_is_found(examined, bare_environment):
+def test_an_installation_without_a_connector_is_found(examined, bare_environment):
     bare_environment.setenv("COATCHECK_CONNECTORS", "")
     assert examined()["connectors"]["status"] == "warn"
 
@@ -117,7 +117,7 @@ def test_a_master_key_of_another_installation_is_found_and_nothing_is_changed(
     assert keyring(own_url) == before
 
 
-def test_on_a_fresh_database_the_keyring_is_not_made(examined, own_url):
+def test_on_a_new_database_the_keyring_is_not_created(examined, own_url):
     assert examined()["keyring"]["status"] == "ok"
     assert keyring(own_url) == []
 
@@ -137,11 +137,11 @@ def test_a_rotation_that_was_not_finished_is_found(examined, own_operator, bare_
     assert examined()["keyring"]["status"] == "ok"
 
 
-def test_without_a_worker_that_is_found(examined):
+def test_a_missing_worker_is_found(examined):
     assert examined()["worker"]["fix"] == "coatcheck work"
 
 
-def test_what_has_been_due_for_long_is_found(examined, own_operator, own_url):
+def test_an_overdue_webhook_is_found(examined, own_operator, own_url):
     client = json.loads(own_operator("client", "add", "Acme Bank", "--json").out)["client_id"]
     assert examined()["queue"]["status"] == "ok"
     with psycopg.connect(own_url) as connection:

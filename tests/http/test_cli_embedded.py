@@ -1,4 +1,4 @@
-"""The embedded database: kept, owned by one, and stopped whatever happened."""
+"""The embedded database keeps its data, has one owner, and is stopped in every case."""
 
 import signal
 import subprocess
@@ -86,13 +86,13 @@ def test_a_stop_takes_no_longer_than_promised_with_busy_clients_connected(tmp_pa
     client.close()
 
 
-def test_a_path_too_long_for_a_socket_is_no_hindrance(tmp_path):
+def test_a_path_too_long_for_a_socket_works(tmp_path):
     directory = tmp_path / ("deep" * 30) / "postgres"
     with embedded.database(directory, durable=False) as url:
         assert number_kept(url) == 1
 
 
-def test_an_interrupted_beginning_is_begun_again(tmp_path):
+def test_an_interrupted_creation_is_repeated(tmp_path):
     half_made = tmp_path / "postgres.new"
     half_made.mkdir()
     (half_made / "PG_VERSION").write_text("half")
@@ -100,7 +100,7 @@ def test_an_interrupted_beginning_is_begun_again(tmp_path):
         assert number_kept(url) == 1
 
 
-def test_a_server_that_cannot_start_says_where_its_reasons_are(tmp_path):
+def test_a_server_that_cannot_start_names_its_log(tmp_path):
     directory = tmp_path / "postgres"
     with embedded.database(directory, durable=False):
         pass
@@ -112,7 +112,7 @@ def test_a_server_that_cannot_start_says_where_its_reasons_are(tmp_path):
         pass
 
 
-def test_a_python_without_the_wheel_is_told_which_to_use(tmp_path, monkeypatch):
+def test_without_the_wheel_the_error_names_the_versions_of_python_that_have_it(tmp_path, monkeypatch):
     monkeypatch.setattr(embedded, "wheel", None)
     with pytest.raises(ConfigurationError, match=r"3\.13"), embedded.database(Path(tmp_path) / "postgres"):
         pass

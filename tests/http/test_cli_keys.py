@@ -1,4 +1,4 @@
-"""Master keys: made, put first, and taken out of use."""
+"""`coatcheck keys`: creates master keys and wraps the other keys again."""
 
 import json
 import re

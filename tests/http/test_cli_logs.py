@@ -1,4 +1,4 @@
-"""A log line tells what happened and never what is secret."""
+"""A log line contains no secret."""
 
 import io
 import json
@@ -17,7 +17,7 @@ from coatcheck.grants.secrets import Kind, generate
 
 @pytest.fixture
 def stream():
-    """A configured process, put back afterwards."""
+    """The stream of a configured log; the configuration is restored afterwards."""
     handlers, level = logging.root.handlers[:], logging.root.level
     stream = io.StringIO()
     logs.configure("DEBUG", "json", stream)
@@ -34,13 +34,13 @@ def redacted(**event):
 
 @pytest.mark.parametrize("kind", list(Kind))
 @pytest.mark.parametrize("around", ["{}", "GET /token?code={}&grant_type=x", "code={}.", '{{"a":"{}"}}'])
-def test_no_minted_secret_stands_in_a_line(kind, around):
+def test_no_generated_secret_is_in_a_line(kind, around):
     secret = generate(kind, b"k" * 32).text
     assert secret[4:] not in json.dumps(redacted(event=around.format(secret)))
 
 
 @given(st.text(alphabet="0123456789", min_size=9, max_size=17), st.text(max_size=20), st.text(max_size=20))
-def test_no_run_of_digits_as_long_as_an_account_number_stands_in_a_line(number, before, after):
+def test_no_run_of_digits_as_long_as_an_account_number_is_in_a_line(number, before, after):
     shown = json.dumps(redacted(event=before + number + after, nested=[{"a": number}, int(number or 0)]))
     assert not re.search(r"[0-9]{9}", re.sub(r"\\u[0-9a-f]{4}", "", shown))
 
@@ -68,17 +68,17 @@ def test_a_value_under_a_secret_s_name_is_hidden_at_any_depth(name):
         ("12345678 rows", "12345678 rows"),
     ],
 )
-def test_what_has_a_secret_s_shape_is_hidden_and_the_rest_stands(text, shown):
+def test_text_with_the_form_of_a_secret_is_hidden_and_the_rest_stays(text, shown):
     assert redacted(event=text)["event"] == shown
 
 
-def test_guids_stand_whatever_digits_they_hold():
+def test_guids_stay_whatever_digits_they_contain():
     guid = ids.new("USR")
     digits = "ACT-01234567-1234-1234-1234-123456789012"
     assert redacted(event=f"{guid} {digits}", user_guid=guid)["event"] == f"{guid} {digits}"
 
 
-def test_ours_and_a_library_s_lines_are_json_with_the_same_care(stream):
+def test_lines_of_this_package_and_of_libraries_are_redacted_json(stream):
     structlog.get_logger("ours").info("saved", job_guid="JOB-1", count=3, password="swordfish")
     logging.getLogger("theirs").warning("got %s", "987654321")
     ours, theirs = (json.loads(line) for line in stream.getvalue().splitlines())
@@ -87,7 +87,7 @@ def test_ours_and_a_library_s_lines_are_json_with_the_same_care(stream):
     assert (theirs["event"], theirs["logger"], theirs["level"]) == ("got [hidden]", "theirs", "warning")
 
 
-def test_an_exception_s_own_words_pass_the_same_gate(stream):
+def test_the_text_of_an_exception_is_redacted(stream):
     try:
         raise ValueError("could not read 4417123456789113 of cca_0001234567890abcdefg")
     except ValueError:
@@ -96,13 +96,13 @@ def test_an_exception_s_own_words_pass_the_same_gate(stream):
     assert "ValueError: could not read [hidden] of [hidden]" in line["exception"]
 
 
-def test_others_debug_is_not_asked_for(stream):
+def test_libraries_do_not_log_at_debug(stream):
     logging.getLogger("library").debug("frame 1234")
     logging.getLogger("httpx").info("HTTP Request: POST /token?code=1")
     assert not stream.getvalue()
 
 
-def test_the_console_form_reads_for_people_with_the_same_care(stream):
+def test_lines_for_the_console_are_redacted(stream):
     logs.configure("INFO", "console", stream)
     structlog.get_logger("ours").info("saved", account="123456789012")
     assert "saved" in stream.getvalue()

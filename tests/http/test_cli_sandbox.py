@@ -1,4 +1,4 @@
-"""A sandbox: everything in one process and one directory, the same again tomorrow, stopped in time."""
+"""A sandbox: one process and one directory, with the same data at each run, and stopped in time."""
 
 import json
 import os
@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
 
-from coatcheck.cli.credentials import stored_seed
+from coatcheck.cli.credentials import read_credentials, stored_seed
 from coatcheck.cli.embedded import database
 from coatcheck.cli.exit_codes import ExitCode
 from coatcheck.errors import ConfigurationError
@@ -69,14 +70,14 @@ class Sandbox:
         )
 
     def rows(self, statement):
-        """What its own database answers."""
+        """The rows that its database returns."""
         with psycopg.connect(
             host=str(self.directory / "postgres"), user="postgres", dbname="postgres"
         ) as connection:
             return connection.execute(statement).fetchall()
 
     def stop(self, number=signal.SIGTERM):
-        """How long it took."""
+        """Stops it and returns how many seconds that took."""
         began = time.monotonic()
         self.process.send_signal(number)
         self.process.wait(STOP + 5)
@@ -113,7 +114,7 @@ def database_answers(directory):
     return True
 
 
-def test_it_answers_when_it_says_ready_and_tells_how_to_use_it(kept):
+def test_it_answers_when_it_prints_ready_and_prints_its_credentials(kept):
     given = kept.credentials
     assert httpx.get(f"{given['base_url']}/health", trust_env=False).status_code == 200
     text = "".join(kept.printed)
@@ -123,7 +124,7 @@ def test_it_answers_when_it_says_ready_and_tells_how_to_use_it(kept):
         assert client.get("/users").json()["users"] == []
 
 
-def test_its_credentials_are_its_owner_s_alone(kept):
+def test_only_the_owner_can_read_its_credentials(kept):
     for name in ("credentials.json", "master.key"):
         assert (kept.directory / name).stat().st_mode & 0o777 == 0o600
 
@@ -162,7 +163,7 @@ def test_another_seed_on_the_same_directory_is_refused(tmp_path):
         stored_seed(tmp_path, 8)
 
 
-def test_its_logs_at_debug_hold_no_secret(kept):
+def test_its_logs_at_debug_contain_no_secret(kept):
     given = kept.credentials
     with kept.client() as client:
         client.post("/users", json={"user": {"id": "secretive"}})
@@ -170,6 +171,56 @@ def test_its_logs_at_debug_hold_no_secret(kept):
     for secret in (given["client_api_key"], *(processor["api_key"] for processor in given["processors"])):
         assert secret not in logged
     assert not re.search(r"c[a-z]{2}_\w{8}", logged)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "{", '{"processors": [{"a": 1}]}'])
+def test_credentials_that_cannot_be_read_are_one_sentence(tmp_path, content):
+    (tmp_path / "credentials.json").write_text(content)
+    with pytest.raises(ConfigurationError, match=r"credentials\.json cannot be read"):
+        read_credentials(tmp_path)
+
+
+def test_a_seed_that_is_no_number_or_a_directory_that_is_a_file_is_one_sentence(tmp_path):
+    (tmp_path / "seed").write_text("seven")
+    with pytest.raises(ConfigurationError, match="contains no seed"):
+        stored_seed(tmp_path, None)
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        stored_seed(tmp_path / "seed", None)
+
+
+def test_a_data_directory_that_is_a_file_is_one_sentence(terminal, tmp_path):
+    (tmp_path / "file").touch()
+    answer = terminal("sandbox", "--port", "0", "--data-dir", str(tmp_path / "file"))
+    assert answer.code == ExitCode.CONFIGURATION
+    assert "Choose another --data-dir" in answer.err
+    assert "Traceback" not in answer.err
+
+
+@pytest.mark.faults
+def test_with_json_it_prints_one_line_when_it_is_ready(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "coatcheck.cli",
+        "sandbox",
+        "--port",
+        "0",
+        "--data-dir",
+        tmp_path,
+        "--json",
+    ]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COATCHECK_")}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            printed = json.loads(process.stdout.readline())
+            assert httpx.get(f"{printed['base_url']}/health", trust_env=False).status_code == 200
+        finally:
+            process.terminate()
+        assert process.stdout.read() == ""
+    assert printed.pop("is_ready") is True
+    file = printed.pop("credentials_file")
+    assert printed.pop("documentation") == f"{printed['base_url']}/docs"
+    assert json.loads(Path(file).read_text()) == printed
 
 
 @pytest.mark.faults
@@ -200,7 +251,7 @@ def test_a_seed_fixes_the_credentials_on_every_machine_and_without_one_they_are_
 
 
 @pytest.mark.faults
-def test_a_stop_hands_over_the_job_that_is_under_way(tmp_path):
+def test_a_stop_releases_the_running_job(tmp_path):
     with sandbox(tmp_path / "data") as running:
         with running.client() as client:
             user = client.post("/users", json={"user": {"metadata": "a test's"}}).json()["user"]["guid"]
@@ -213,7 +264,7 @@ def test_a_stop_hands_over_the_job_that_is_under_way(tmp_path):
 
 
 @pytest.mark.faults
-def test_what_a_fresh_one_writes_first_has_its_partition(tmp_path):
+def test_the_first_rows_of_a_new_sandbox_have_their_partition(tmp_path):
     with sandbox(tmp_path / "data") as running:
         assert running.credentials
         assert running.rows("SELECT count(*) FROM audit_event_rest") == [(0,)]

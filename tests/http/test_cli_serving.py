@@ -20,7 +20,7 @@ STOP = 10
 
 @contextmanager
 def process(command, url, master_key, *arguments):
-    """The verb, once its log says that it does what it is for; yields it and that line."""
+    """The process and the line with which its log says that it has started."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COATCHECK_")}
     settings = {
         "COATCHECK_DATABASE_URL": url,
@@ -51,7 +51,7 @@ def stopped(running, number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_serve_answers_and_stops_at_once_when_nobody_asks_anything(own_url, master_key, number):
+def test_serve_answers_and_stops_at_once_when_idle(own_url, master_key, number):
     with process("serve", own_url, master_key, "--port", "0") as (running, said):
         address = f"http://{said['host']}:{said['port']}"
         with httpx.Client(base_url=address, trust_env=False) as client:
@@ -75,7 +75,7 @@ def test_a_port_that_is_taken_is_refused_before_anything_else(own_url, master_ke
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_work_is_seen_by_the_doctor_and_stops_when_told(own_url, master_key, own_operator, number):
+def test_the_doctor_sees_a_worker_and_a_signal_stops_it(own_url, master_key, own_operator, number):
     def outcome():
         findings = json.loads(own_operator("doctor", "--json").out)
         return next(finding["status"] for finding in findings if finding["check"] == "worker")

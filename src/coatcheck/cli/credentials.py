@@ -51,12 +51,17 @@ def stored_seed(directory: Path, seed: int | None) -> int:
     """The seed of the sandbox's data. The first run stores it in the directory.
 
     Raises:
-        ConfigurationError: the directory was created with another seed.
+        ConfigurationError: the directory was created with another seed, or cannot be used.
     """
     file = directory / SEED_FILE
-    if not file.exists():
-        write_file(file, "" if seed is None else str(seed))
-    stored = file.read_text().strip()
+    try:
+        if not file.exists():
+            write_file(file, "" if seed is None else str(seed))
+        stored = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{file} cannot be used: {type(error).__name__}.") from error
+    if stored and not stored.isdecimal():
+        raise ConfigurationError(f"{file} contains no seed. Choose another --data-dir.")
     if seed is not None and stored != str(seed):
         created = f"with --seed {stored}" if stored else "without a seed"
         raise ConfigurationError(
@@ -101,7 +106,7 @@ async def ensure_credentials(services: Services, directory: Path) -> Credentials
             stored = await _create(services, connection, (directory / SEED_FILE).read_text().strip())
         credentials = replace(stored, base_url=services.settings.base_url)
         # Before the commit. If the commit fails, the next run creates a client again; after it, a failed write would
-        # leave a client whose key nobody knows.
+        # leave a client whose key is unknown.
         write_file(directory / FILE, json.dumps(asdict(credentials), indent=2) + "\n")
     return credentials
 

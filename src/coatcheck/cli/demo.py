@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from coatcheck.cli.console import AsJson, out, print_json
+from coatcheck.cli.console import AsJson, err, out, print_json
 from coatcheck.cli.credentials import Credentials, read_credentials
 from coatcheck.cli.demo_caller import DemoCaller, Json, Step, open_caller
 from coatcheck.errors import OperatorError
@@ -37,7 +37,11 @@ def demo(
     start = time.monotonic()
     steps: list[Step] = []
     with _directory(data_dir) as directory, _sandbox(directory) as credentials:
-        _run_flow(credentials, steps if as_json else None)
+        if as_json:
+            with err.status("Running the flow"):
+                _run_flow(credentials, steps)
+        else:
+            _run_flow(credentials, None)
     seconds = time.monotonic() - start
     if as_json:
         print_json({"steps": steps, "seconds": round(seconds, 1)})
