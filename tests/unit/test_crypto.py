@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.crypto import context, new_key, open_sealed, seal
+from coatcheck.crypto import context, derive_key, keyed_hash, new_key, open_sealed, seal
 from coatcheck.errors import SealBroken
+from coatcheck.grants.idempotency import open_token, seal_token
 
 PLACE = context("account_number", "USR-1", "ACT-1", "ACN-1")
 
@@ -64,3 +65,28 @@ def test_nonces_are_not_reused_and_equal_values_have_different_ciphertexts() -> 
     sealed = {seal(key, b"same", PLACE) for _ in range(10_000)}
     assert len({value[1:13] for value in sealed}) == 10_000
     assert len({value[13:] for value in sealed}) == 10_000
+
+
+@given(text, text, st.sampled_from(["login", "micro-deposit", "cca"]))
+def test_a_keyed_hash_is_equal_for_equal_values_of_one_purpose_under_one_key(
+    one: str, other: str, purpose: str
+) -> None:
+    key = new_key()
+    assert (keyed_hash(key, purpose, one) == keyed_hash(key, purpose, other)) == (one == other)
+    assert keyed_hash(key, purpose, one) != keyed_hash(key, "idempotency", one)
+    assert keyed_hash(key, purpose, one) != keyed_hash(new_key(), purpose, one)
+
+
+def test_a_derived_key_depends_on_the_secret_and_the_purpose() -> None:
+    keys = {derive_key(secret, purpose) for secret in ("one", "two") for purpose in ("reply", "other")}
+    assert {len(key) for key in keys} == {32}
+    assert len(keys) == 4
+    assert derive_key("one", "reply") in keys
+
+
+def test_the_token_of_an_exchange_opens_with_its_code_alone() -> None:
+    sealed = seal_token("code-1", "token")
+    assert open_token("code-1", sealed) == "token"
+    assert b"token" not in sealed
+    with pytest.raises(SealBroken):
+        open_token("code-2", sealed)
