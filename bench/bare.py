@@ -1,6 +1,6 @@
 """The yardstick: Starlette and psycopg with nothing around them, doing the same single statement as Coatcheck.
 
-It checks no credential, reads no dialect and writes no error; it hashes what must be hashed for the statement,
+It checks no credential, reads no API version and writes no error; it hashes what must be hashed for the statement,
 opens what was sealed, and answers with the same fields.
 """
 
@@ -24,7 +24,7 @@ from coatcheck.grants.access import numbers_statement
 from coatcheck.grants.exchange import REDEEM
 
 NUMBERS = numbers_statement()
-# Columns: the token (8), the verdict (2), then guid, member_guid, account_guid and sealed.
+# Columns: the token (8), the result (2), then guid, member_guid, account_guid and sealed.
 GUID, ACCOUNT_GUID, SEALED = 10, 12, 13
 HASH_KEY = bytes.fromhex(os.environ["BARE_HASH_KEY"])
 KEY_HASH = bytes.fromhex(os.environ["BARE_KEY_HASH"])

@@ -286,7 +286,7 @@ def report(results: dict[str, dict[str, float]], idle: float, after: float, outp
             f"{result['ratio_by_clock']:.0%}" if ratio else "",
         )
     console.print(table)
-    verdicts = {
+    checks = {
         **{
             f"{name} at {target:.0%} of bare or more": results[name]["ratio_by_cpu"] >= target
             for name, target in TARGETS.items()
@@ -295,12 +295,12 @@ def report(results: dict[str, dict[str, float]], idle: float, after: float, outp
         "idle server under 120 MB": idle < 120,
     }
     console.print(f"memory: {idle:.0f} MB idle, {after:.0f} MB after the load")
-    for claim, holds in verdicts.items():
+    for claim, holds in checks.items():
         console.print(f"{'met   ' if holds else 'MISSED'}  {claim}")
     output.mkdir(parents=True, exist_ok=True)
     file = output / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     file.write_text(
-        json.dumps({"results": results, "idle_mb": idle, "after_mb": after, "verdicts": verdicts}, indent=2)
+        json.dumps({"results": results, "idle_mb": idle, "after_mb": after, "checks": checks}, indent=2)
     )
     console.print(f"written to {file}")
 

@@ -127,17 +127,15 @@ def report(openings: list[Opening], output: Path) -> None:
         medians[name] = statistics.median(values)
         table.add_row(label, *(f"{figure(values):,.0f}" for figure in (statistics.median, min, max)))
     console.print(table)
-    verdicts = {
+    checks = {
         f"the whole page below {MAX_BYTES / 1000:.0f} kB": medians["bytes"] < MAX_BYTES,
         f"the list within {MAX_LIST_MS / 1000} s": medians["list_ms"] < MAX_LIST_MS,
     }
-    for claim, holds in verdicts.items():
+    for claim, holds in checks.items():
         console.print(f"{'met   ' if holds else 'MISSED'}  {claim}")
     output.mkdir(parents=True, exist_ok=True)
     file = output / f"widget-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    file.write_text(
-        json.dumps({"openings": [asdict(each) for each in openings], "verdicts": verdicts}, indent=2)
-    )
+    file.write_text(json.dumps({"openings": [asdict(each) for each in openings], "checks": checks}, indent=2))
     console.print(f"written to {file}")
 
 

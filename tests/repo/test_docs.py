@@ -405,7 +405,7 @@ def test_the_services_get_longer_to_stop_than_they_take():
     assert timedelta(seconds=seconds) > serve.GRACE
 
 
-# --- the house and its decisions ------------------------------------------------------------------------
+# --- the layout and the decisions ------------------------------------------------------------------------
 
 
 def test_the_map_in_the_readme_names_every_module():

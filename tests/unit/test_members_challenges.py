@@ -223,7 +223,7 @@ async def test_jobs_that_follow_wait_for_the_answer_too(services):
     await home.answer(member, "correct")
     await run_pending(services)
     member = await home.again(member)
-    assert member.connection_status == "CHALLENGED", "the second job has a sitting of its own"
+    assert member.connection_status == "CHALLENGED", "the second job makes an attempt of its own"
     await home.answer(member, "correct")
     await run_pending(services)
     assert (await home.again(member)).connection_status == "CONNECTED"

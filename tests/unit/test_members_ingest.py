@@ -45,7 +45,7 @@ ROWS = """SELECT t.id, t.guid, t.status, t.amount, t.description, t.created_at, 
 
 
 class Field:
-    """A member whose harvests a test brings in by hand."""
+    """A member whose rows a test ingests by hand."""
 
     def __init__(self, home, member, ingester):
         self.home, self.member, self.ingester = home, member, ingester
@@ -328,7 +328,7 @@ async def test_10000_transactions_are_kept_and_bringing_them_again_changes_nothi
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    harvests=st.lists(
+    runs=st.lists(
         st.dictionaries(
             st.tuples(st.sampled_from("ab"), st.sampled_from(["1", "2", "3", "4"])),
             st.tuples(st.integers(1, 3), st.sampled_from(["PENDING", "POSTED"])),
@@ -337,13 +337,13 @@ async def test_10000_transactions_are_kept_and_bringing_them_again_changes_nothi
         max_size=5,
     )
 )
-async def test_whatever_comes_in_whichever_order_the_rows_are_what_a_simple_model_says(services, harvests):
+async def test_whatever_comes_in_whichever_order_the_rows_are_what_a_simple_model_says(services, runs):
     home = await make_home(services)
     member = await home.connect(skip_aggregation=True)
     field = Field(home, member, Ingester(services.vault, services.registry))
     model: dict[tuple[str, str], tuple[int, str]] = {}
     guids: dict[tuple[str, str], str] = {}
-    for ingested in harvests:
+    for ingested in runs:
         given = [
             replace(COFFEE, account_id=account, id=id, amount=Decimal(amount), status=status)
             for (account, id), (amount, status) in ingested.items()
