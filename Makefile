@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-jobs pictures lock words secrets clean
+.PHONY: help setup demo test check mutants bench bench-jobs pictures lock words secrets clean
 
 # The newest one first that runs, is 3.11 to 3.13 and can create an environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -32,6 +32,11 @@ check: setup ## lint, format, types, import contracts, tests
 	$(BIN)/lint-imports
 	$(PYTEST)
 
+mutants: setup ## change the code of the critical packages and see that a test fails; takes hours; RUN="coatcheck.grants.scope.*" a part
+	@test -x $(BIN)/mutmut || $(BIN)/python $(INSTALL) --quiet -r requirements/mutants.txt
+	$(BIN)/python -m tests.mutants $(RUN)
+	$(BIN)/mutmut results
+
 bench: .venv/ready .venv/browser ## measure a server of its own against a bare handler, and the widget on a slow phone
 	$(BIN)/python -m bench.run
 	$(BIN)/python -m bench.widget
@@ -48,6 +53,7 @@ lock: .venv/ready ## pin the dependencies of pyproject.toml again; RUN=--upgrade
 	$(LOCK) requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt
 	$(LOCK) requirements/sdk.in --output-file requirements/sdk.txt
 	$(LOCK) requirements/node.in --output-file requirements/node.txt
+	$(LOCK) requirements/mutants.in --constraint requirements/dev.txt --output-file requirements/mutants.txt
 
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links $(RUN)
@@ -66,7 +72,7 @@ secrets: ## create the files that compose.yaml reads: database password and mast
 	&& echo 'Created. Store a copy of secrets/master_key elsewhere: without it no sealed value can be opened again.'
 
 clean: ## remove everything that make created
-	rm -rf .venv .venv-sdk tests/browser/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-sdk tests/browser/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	$(call environment,.venv,requirements/dev.txt)

@@ -4,6 +4,7 @@ Tests do not clean up: each has a client of its own, and no look-up crosses clie
 every client, or lets a worker run that takes whatever is due, is marked with `own_database`.
 """
 
+import os
 import secrets
 import subprocess
 import sys
@@ -65,7 +66,10 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The run's PostgreSQL: its database `postgres`, which stays empty."""
+    """The run's PostgreSQL: its database `postgres`, which stays empty. TEST_SERVER_URL names one that runs already."""
+    if given := os.environ.get("TEST_SERVER_URL"):
+        yield given
+        return
     if worker_input := getattr(request.config, "workerinput", None):
         yield worker_input["server_url"]
         return
