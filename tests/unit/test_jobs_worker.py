@@ -18,7 +18,7 @@ from coatcheck.jobs.notifications import notify_workers
 from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members.job_scheduler import JobScheduler
 from coatcheck.members.outcome import JobFinisher
-from coatcheck.vault.vault import SecretKind
+from coatcheck.vault.vault import SecretKind, WorkerReader
 from coatcheck.worker import WorkerServices, run_pending
 from tests.gated_bank import GatedBank
 from tests.member_setup import make_home, until
@@ -127,6 +127,34 @@ async def test_a_job_that_does_not_finish_in_time_is_released_at_once(services):
     await home.connect("mxuser+hang")
     async with working(services, SHORT_GRACE):
         await until(lambda: is_running(home))
+    assert await home.rows(STATES) == [("queued", 1, 0)]
+
+
+async def test_a_stopping_worker_waits_until_a_secret_that_the_bank_replaced_is_saved(services, monkeypatch):
+    exchanging = asyncio.Event()
+
+    async def exchange():
+        exchanging.set()
+        await asyncio.sleep(2.5)  # longer than the second between two cancellations
+        return b"the new secret"
+
+    async def run(bank_session):
+        await bank_session.rotate(exchange)
+
+    monkeypatch.setattr(services.registry.connector_for("mxbank"), "run", run)
+    home = await make_home(services)
+    member = await home.connect()
+    async with working(services, timedelta(0)):
+        await asyncio.wait_for(exchanging.wait(), 10)
+    async with services.db.connection() as connection:
+        saved = await services.vault.disclose_secret(
+            connection,
+            owner_guid=home.user.guid,
+            record_guid=member.guid,
+            kind=SecretKind.STATE,
+            reader=WorkerReader("JOB-test"),
+        )
+    assert saved == b"the new secret"
     assert await home.rows(STATES) == [("queued", 1, 0)]
 
 

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import structlog
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
 ClaimedTask: TypeAlias = Callable[[], Awaitable[None]]
 """Runs one task whose row the caller has claimed."""
 Claim: TypeAlias = Callable[[int], Awaitable[Sequence[ClaimedTask]]]
@@ -44,3 +45,25 @@ async def cancel_tasks(*tasks: asyncio.Task[Any]) -> None:
     if pending:
         log.error("task.ignores_cancellation", count=len(pending))
     await asyncio.gather(*(task for task in tasks if task.done()), return_exceptions=True)
+
+
+async def uninterrupted(work: Awaitable[T]) -> T:
+    """The result of `work`, which runs to its end however often the caller is cancelled meanwhile.
+
+    For a clean-up: `cancel_tasks` cancels again each second, which would cut the clean-up of the first cancellation
+    short.
+
+    Raises:
+        CancelledError: the caller was cancelled meanwhile; `work` has ended, and what it raised is ignored.
+    """
+    task = asyncio.ensure_future(work)
+    cancellation: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancellation = error
+    if cancellation is not None:
+        await asyncio.gather(task, return_exceptions=True)
+        raise cancellation
+    return task.result()

@@ -29,7 +29,7 @@ from coatcheck.errors import (
     UserDisabled,
 )
 from coatcheck.jobs.notifications import notify_workers
-from coatcheck.jobs.tasks import TaskKind, cancel_tasks
+from coatcheck.jobs.tasks import TaskKind, cancel_tasks, uninterrupted
 from coatcheck.members import job_leases, member_rows
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.outcome import Completed, JobFinisher, LeaseLost, Result
@@ -80,7 +80,7 @@ class MemberSync:
                 # The lease has also ended if the database was unavailable for as long as it lasts.
                 log.warning("job.lease_lost", kind=job.kind)
             except asyncio.CancelledError:
-                await self._release(job)
+                await uninterrupted(self._release(job))
                 raise
 
     async def _release(self, job: MemberJob) -> None:
@@ -111,7 +111,8 @@ class MemberSync:
                 raise LeaseLost
             return BankTimedOut()
         finally:
-            await cancel_tasks(renewal, run)
+            # The connector may be saving a secret that the institution has replaced (`Session.rotate`).
+            await uninterrupted(cancel_tasks(renewal, run))
 
     async def _renew(self, job: MemberJob) -> None:
         """Renews the lease until the job is no longer this worker's."""
