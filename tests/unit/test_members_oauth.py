@@ -34,7 +34,9 @@ async def pending(home, **more):
 
 async def code_from_bank(home, http, member, login="mxuser"):
     """What the bank sends the user back with, who allows it all."""
-    url = await home.services.oauth.authorization_url(member, state="state-1", code_verifier=VERIFIER)
+    url = await home.services.oauth.authorization_url(
+        member.institution_code, state="state-1", code_verifier=VERIFIER
+    )
     page = await http.get(url)
     fields = re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', page.text)
     action = re.search(r'<form method="post" action="([^"]*)"', page.text)[1]
@@ -90,7 +92,10 @@ async def test_a_second_sign_in_reconnects_the_member_and_starts_an_aggregation(
 
 async def test_the_authorization_request_has_the_redirect_uri_and_the_hashed_verifier(services):
     home = await make_home(services)
-    url = await services.oauth.authorization_url(await pending(home), state="state-1", code_verifier=VERIFIER)
+    member = await pending(home)
+    url = await services.oauth.authorization_url(
+        member.institution_code, state="state-1", code_verifier=VERIFIER
+    )
     query = parse_qs(urlsplit(url).query)
     assert query["redirect_uri"] == ["http://coatcheck.test/oauth/callback"]
     assert query["state"] == ["state-1"]
@@ -148,9 +153,11 @@ async def test_an_oauth_member_takes_no_credentials_and_another_member_no_sign_i
         async with services.db.transaction() as connection:
             await services.members.change(connection, member, MemberChanges(credentials={}))
     by_credentials = await home.connect(skip_aggregation=True)
-    with pytest.raises(ConstraintNotMet):
-        await services.oauth.authorization_url(by_credentials, state="s", code_verifier=VERIFIER)
+    prepared = await services.oauth.prepare_window(member.institution_code)
     async with services.db.transaction() as connection:
+        for each, page in ((by_credentials, prepared), (by_credentials, None), (member, None)):
+            with pytest.raises(ConstraintNotMet):
+                await services.oauth.open_window(connection, each, OAuthWindow(), page)
         with pytest.raises(ConstraintNotMet):
             await services.oauth.refuse(connection, by_credentials)
 

@@ -14,8 +14,9 @@ from tests.member_setup import make_home
 async def open_window(home):
     """A PENDING member, and the state of its window."""
     member = await home.connect(institution="mxcu_oauth", is_oauth=True)
+    prepared = await home.services.oauth.prepare_window(member.institution_code)
     async with home.services.db.transaction() as connection:
-        url = await home.services.oauth.open_window(connection, member, OAuthWindow())
+        url = await home.services.oauth.open_window(connection, member, OAuthWindow(), prepared)
     (state,) = parse_qs(urlsplit(url).query)["state"]
     return member, state
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from functools import partial
 
 from starlette.requests import Request
@@ -12,16 +13,17 @@ from starlette.types import Receive, Scope, Send
 from coatcheck import errors
 from coatcheck.api.authentication import basic, bearer
 from coatcheck.api.errors import response_to
-from coatcheck.api.request import ApiRequest, ApiResponse
+from coatcheck.api.request import ApiRequest, ApiResponse, BasicCredentials
 from coatcheck.api.routes.route import Caller, Route
 from coatcheck.api.routes.table import ROUTES
 from coatcheck.api.schemas.encoding import encode
 from coatcheck.api.versions import Version, choose
 from coatcheck.app import Services
 from coatcheck.db.database import Connection
-from coatcheck.grants.secrets import Kind
+from coatcheck.grants.secrets import Kind, PresentedSecret
 from coatcheck.http.endpoint import Surface, read_body, routes
 from coatcheck.http.headers import NO_STORE
+from coatcheck.members.oauth import PreparedWindow
 
 MAX_BODY_BYTES = 256 * 1024
 CHALLENGES = {Caller.CLIENT: "Basic", Caller.PROCESSOR: "Basic", Caller.TOKEN: "Bearer"}
@@ -49,36 +51,63 @@ async def _answer(services: Services, route: Route, request: Request) -> Respons
     return Response(answer.body, answer.status, headers, answer.media_type or media_type)
 
 
+@dataclass(frozen=True, slots=True)
+class _Incoming:
+    """A request whose body and credentials were read; nothing is verified yet."""
+
+    services: Services
+    route: Route
+    version: Version
+    request: Request
+    body: bytes = field(repr=False)
+    presented: PresentedSecret | None
+    credentials: BasicCredentials | None
+
+    async def authenticated(self, connection: Connection, window: PreparedWindow | None = None) -> ApiRequest:
+        """The request as a handler sees it.
+
+        Raises:
+            InvalidClient: the route is for clients, and the caller is none.
+        """
+        client, credentials = None, self.credentials
+        if self.route.caller is Caller.CLIENT and credentials is not None:
+            client = await self.services.api_keys.client(connection, credentials.id, credentials.api_key)
+        return ApiRequest(
+            services=self.services,
+            version=self.version,
+            connection=connection,
+            path=self.request.path_params,
+            query_string=self.request.scope["query_string"],
+            headers=self.request.headers,
+            body=self.body,
+            client_or_none=client,
+            bearer_or_none=self.presented,
+            basic_or_none=credentials,
+            prepared_window=window,
+        )
+
+
 async def _handle(services: Services, route: Route, version: Version, request: Request) -> ApiResponse:
     body = await read_body(request, MAX_BODY_BYTES)
     authorization = request.headers.getlist("authorization")
-    presented = credentials = client = None
+    presented = credentials = None
     # Before a connection is taken from the pool: malformed credentials must not use one.
     match route.caller:
         case Caller.TOKEN:
             presented = services.access.parse_token(bearer(authorization, request.scope["query_string"]))
         case Caller.PROCESSOR | Caller.CLIENT:
             credentials = basic(authorization, KEYS[route.caller])
+    incoming = _Incoming(services, route, version, request, body, presented, credentials)
+    window = None
+    if route.signs_in_at is not None:
+        async with services.db.connection() as connection:
+            code = await route.signs_in_at(await incoming.authenticated(connection))
+        window = await services.oauth.prepare_window(code) if code else None
     open_: Callable[[], AbstractAsyncContextManager[Connection]] = (
         services.db.transaction if route.runs_in_transaction else services.db.connection
     )
     async with open_() as connection:
-        if route.caller is Caller.CLIENT and credentials is not None:
-            client = await services.api_keys.client(connection, credentials.id, credentials.api_key)
-        answer = await route.handler(
-            ApiRequest(
-                services=services,
-                version=version,
-                connection=connection,
-                path=request.path_params,
-                query_string=request.scope["query_string"],
-                headers=request.headers,
-                body=body,
-                client_or_none=client,
-                bearer_or_none=presented,
-                basic_or_none=credentials,
-            )
-        )
+        answer = await route.handler(await incoming.authenticated(connection, window))
     match answer:
         case None:
             return ApiResponse(204)

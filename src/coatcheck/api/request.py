@@ -10,6 +10,7 @@ from coatcheck.app import Services
 from coatcheck.db.database import Connection
 from coatcheck.errors import InvalidRequest, UserDisabled
 from coatcheck.grants.secrets import PresentedSecret
+from coatcheck.members.oauth import PreparedWindow
 from coatcheck.model.clients import Client
 from coatcheck.model.users import User, find_user
 
@@ -50,6 +51,8 @@ class ApiRequest:
     client_or_none: Client | None = None
     bearer_or_none: PresentedSecret | None = None
     basic_or_none: BasicCredentials | None = field(default=None, repr=False)
+    prepared_window: PreparedWindow | None = None
+    """The sign-in page of the institution that the route's `signs_in_at` named."""
 
     @property
     def client(self) -> Client:

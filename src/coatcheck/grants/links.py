@@ -1,13 +1,14 @@
 """One-time links: to the widget for an end user, and back from the authorization page of a bank."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.db.database import Connection, fetch_one, run
 from coatcheck.errors import NotFound
-from coatcheck.grants.secrets import Kind, day_of, generate, parse_secret
+from coatcheck.grants.secrets import GeneratedSecret, Kind, day_of, generate, parse_secret
 from coatcheck.ids import new
 
 
@@ -25,6 +26,14 @@ class Link:
     member_guid: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class NewLink:
+    """A link that is not stored yet."""
+
+    secret: GeneratedSecret
+    expires_at: datetime
+
+
 class Links:
     """Issues links and opens each of them once."""
 
@@ -32,6 +41,11 @@ class Links:
         self._settings = settings
         self._clock = clock
         self._hash_key = hash_key
+
+    def generate(self) -> NewLink:
+        """A secret that is valid for `link_ttl`, for a link that is stored later."""
+        expires_at = self._clock.now() + self._settings.link_ttl
+        return NewLink(generate(Kind.LINK, self._hash_key, period=day_of(expires_at)), expires_at)
 
     async def issue(
         self,
@@ -43,10 +57,13 @@ class Links:
         member_guid: str | None = None,
     ) -> tuple[Link, str]:
         """A new link and its secret, which is valid for `link_ttl`."""
-        now = self._clock.now()
-        expires_at = now + self._settings.link_ttl
-        secret = generate(Kind.LINK, self._hash_key, period=day_of(expires_at))
+        new_link = self.generate()
         link = Link(new("LNK"), client_guid, user_guid, member_guid)
+        await self.store(connection, kind, link, new_link)
+        return link, new_link.secret.text
+
+    async def store(self, connection: Connection, kind: LinkKind, link: Link, new_link: NewLink) -> None:
+        """Stores a link under a secret that was generated before."""
         await run(
             connection,
             """INSERT INTO link (expires_day, link_hash, guid, kind, client_guid, user_guid, member_guid,
@@ -54,18 +71,17 @@ class Links:
                VALUES (%(expires_day)s, %(link_hash)s, %(guid)s, %(kind)s, %(client_guid)s, %(user_guid)s,
                        %(member_guid)s, %(now)s, %(expires_at)s)""",
             {
-                "expires_day": secret.period,
-                "link_hash": secret.hash,
+                "expires_day": new_link.secret.period,
+                "link_hash": new_link.secret.hash,
                 "guid": link.guid,
                 "kind": kind,
-                "client_guid": client_guid,
-                "user_guid": user_guid,
-                "member_guid": member_guid,
-                "now": now,
-                "expires_at": expires_at,
+                "client_guid": link.client_guid,
+                "user_guid": link.user_guid,
+                "member_guid": link.member_guid,
+                "now": self._clock.now(),
+                "expires_at": new_link.expires_at,
             },
         )
-        return link, secret.text
 
     async def open(self, connection: Connection, kind: LinkKind, secret: str) -> Link:
         """Opens a link. One statement checks and marks it, so that concurrent requests cannot open it twice.

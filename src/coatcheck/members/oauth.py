@@ -1,8 +1,9 @@
 """OAuth at an institution: the user signs in at the institution's own page and returns with a code.
 
-    open_window --> the institution's page --> GET /oauth/callback --> claim --> finish
-                                                                                  |- code:  complete --> jobs
-                                                                                  `- error: refuse
+    prepare_window --> open_window --> the institution's page --> GET /oauth/callback --> claim --> finish
+    finish |- code:  complete --> jobs
+           `- error: refuse
+
     PENDING --complete--> CREATED
        `------refuse----> DENIED
 
@@ -18,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from types import MappingProxyType
 
+from coatcheck import ids
 from coatcheck.audit.entries import Entry
 from coatcheck.connectors.contract import AuthorizationRequest, AuthorizationResponse, JobKind
 from coatcheck.db.database import Connection
@@ -30,7 +32,7 @@ from coatcheck.errors import (
     UserDisabled,
 )
 from coatcheck.events import catalogue
-from coatcheck.grants.links import LinkKind, Links
+from coatcheck.grants.links import Link, LinkKind, Links, NewLink
 from coatcheck.grants.widget_sessions import WidgetSessions
 from coatcheck.members import member_rows
 from coatcheck.members.credentials import store_credentials
@@ -105,6 +107,16 @@ class OAuthAttempt:
 
 
 @dataclass(frozen=True, slots=True)
+class PreparedWindow:
+    """The sign-in page that an institution gave, before anything is written about it."""
+
+    link: NewLink
+    url: str = field(repr=False)
+    """Contains the secret of the link."""
+    code_verifier: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimedWindow:
     member: Member
     attempt: OAuthAttempt
@@ -124,28 +136,44 @@ class OAuth:
         self._widget_sessions = widget_sessions
         self._redirect_uri = dependencies.settings.base_url + RETURN_PATH
 
-    async def open_window(self, connection: Connection, member: Member, window: OAuthWindow) -> str:
+    async def prepare_window(self, institution_code: str) -> PreparedWindow:
+        """Asks the institution for the URL of its sign-in page. Call it outside of any transaction.
+
+        Raises:
+            NotFound: no connector offers the institution any more.
+            JobNotSupported: the institution takes credentials.
+            BankError: the institution refused or failed.
+        """
+        link, code_verifier = self._links.generate(), secrets.token_urlsafe(VERIFIER_BYTES)
+        url = await self.authorization_url(
+            institution_code, state=link.secret.text, code_verifier=code_verifier
+        )
+        return PreparedWindow(link, url, code_verifier)
+
+    async def open_window(
+        self, connection: Connection, member: Member, window: OAuthWindow, prepared: PreparedWindow | None
+    ) -> str:
         """The URL of the institution's sign-in page for the member. The user can return from it once.
+
+        Args:
+            connection: the caller's transaction.
+            member: whose user signs in.
+            window: its options.
+            prepared: the page of the member's institution; None if it has none.
 
         Raises:
             ConstraintNotMet: the member signs in with credentials.
-            NotFound: no connector offers the institution any more.
         """
-        if not member.is_oauth:
+        if not member.is_oauth or prepared is None:
             raise ConstraintNotMet(NOT_OAUTH)
-        link, state = await self._links.issue(
-            connection,
-            LinkKind.OAUTH,
-            client_guid=member.client_guid,
-            user_guid=member.user_guid,
-            member_guid=member.guid,
-        )
+        link = Link(ids.new("LNK"), member.client_guid, member.user_guid, member.guid)
+        await self._links.store(connection, LinkKind.OAUTH, link, prepared.link)
         oauth_state_guid = None
         if window.session_guid is not None:
             oauth_state_guid = await add_oauth_state(
                 connection, member, window.session_guid, self._clock.now()
             )
-        attempt = OAuthAttempt(window, secrets.token_urlsafe(VERIFIER_BYTES), oauth_state_guid)
+        attempt = OAuthAttempt(window, prepared.code_verifier, oauth_state_guid)
         await self._vault.store_secret(
             connection,
             owner_guid=member.user_guid,
@@ -153,27 +181,26 @@ class OAuth:
             kind=SecretKind.LINK,
             value=attempt.encode(),
         )
-        return await self.authorization_url(member, state=state, code_verifier=attempt.code_verifier)
+        return prepared.url
 
-    async def authorization_url(self, member: Member, *, state: str, code_verifier: str) -> str:
+    async def authorization_url(self, institution_code: str, *, state: str, code_verifier: str) -> str:
         """The authorization request (RFC 6749 4.1.1, RFC 7636 with S256).
 
         Args:
-            member: the member whose user signs in.
+            institution_code: where the user signs in.
             state: the secret that identifies the attempt in the callback.
             code_verifier: the PKCE verifier. The institution receives its hash.
 
         Raises:
-            ConstraintNotMet: the member signs in with credentials.
             NotFound: no connector offers the institution any more.
+            JobNotSupported: the institution takes credentials.
+            BankError: the institution refused or failed.
         """
-        if not member.is_oauth:
-            raise ConstraintNotMet(NOT_OAUTH)
         challenge = urlsafe_b64encode(sha256(code_verifier.encode()).digest()).rstrip(b"=").decode()
-        connector = self._registry.connector_for(member.institution_code)
+        connector = self._registry.connector_for(institution_code)
         return await connector.authorize(
             AuthorizationRequest(
-                institution_code=member.institution_code,
+                institution_code=institution_code,
                 redirect_uri=self._redirect_uri,
                 state=state,
                 code_challenge=challenge,

@@ -13,10 +13,12 @@ from starlette.routing import Route
 
 from coatcheck import errors
 from coatcheck.app import Services
+from coatcheck.db.database import Connection
 from coatcheck.http.compression import COMPRESSED
 from coatcheck.http.endpoint import Surface, read_body, routes
 from coatcheck.http.errors import headers_of, message_of, nearest, status_of
 from coatcheck.http.headers import Policy, page_headers
+from coatcheck.members.oauth import PreparedWindow
 from coatcheck.widget.request import WidgetRequest
 from coatcheck.widget.schemas import Answer, ErrorAnswer, Problem
 
@@ -45,6 +47,8 @@ TYPES: Mapping[type[errors.CoatcheckError], str] = MappingProxyType(
 )
 
 Handler: TypeAlias = Callable[[WidgetRequest], Awaitable[Answer | None]]
+SignsInAt: TypeAlias = Callable[[WidgetRequest], Awaitable[str | None]]
+"""The code of the institution whose sign-in page the request opens; None for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class WidgetRoute:
     """Below `/md/api`."""
     handler: Handler
     status: int = 200
+    signs_in_at: SignsInAt | None = None
+    """Runs first. The institution that it names is asked outside of any transaction, before the handler runs."""
 
     @property
     def operation(self) -> str:
@@ -74,21 +80,40 @@ def api_routes(services: Services, table: tuple[WidgetRoute, ...]) -> list[Route
 
 async def _answer(services: Services, route: WidgetRoute, request: Request) -> Response:
     body = await read_body(request, MAX_BODY_BYTES)
+    read = partial(_read, services, request, body)
+    window = None
+    if route.signs_in_at is not None:
+        async with services.db.connection() as connection:
+            code = await route.signs_in_at(await read(connection))
+        window = await services.oauth.prepare_window(code) if code else None
     async with services.db.transaction() as connection:
-        session = await services.widget_sessions.find(connection, request.headers.get(SESSION, ""))
-        answer = await route.handler(
-            WidgetRequest(
-                services=services,
-                connection=connection,
-                session=session,
-                path=request.path_params,
-                query=request.query_params,
-                body=body,
-            )
-        )
+        answer = await route.handler(await read(connection, window))
     if answer is None:
         return Response(status_code=204, headers=HEADERS)
     return _json(route.status, answer)
+
+
+async def _read(
+    services: Services,
+    request: Request,
+    body: bytes,
+    connection: Connection,
+    window: PreparedWindow | None = None,
+) -> WidgetRequest:
+    """The request as a handler sees it.
+
+    Raises:
+        InvalidToken: it has no valid session.
+    """
+    return WidgetRequest(
+        services=services,
+        connection=connection,
+        session=await services.widget_sessions.find(connection, request.headers.get(SESSION, "")),
+        path=request.path_params,
+        query=request.query_params,
+        body=body,
+        prepared_window=window,
+    )
 
 
 def _refuse(error: errors.CoatcheckError, _route: WidgetRoute | None) -> Response:

@@ -13,6 +13,7 @@ from coatcheck.connectors.contract import JobKind
 from coatcheck.db.database import Connection
 from coatcheck.errors import ConsentRequired, InvalidRequest
 from coatcheck.grants.widget_sessions import WidgetSession
+from coatcheck.members.oauth import PreparedWindow
 from coatcheck.members.widget_links import WidgetOptions
 from coatcheck.model.clients import Client, find_client
 from coatcheck.model.members import Member, find_member
@@ -31,6 +32,8 @@ class WidgetRequest:
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: bytes = field(repr=False)
+    prepared_window: PreparedWindow | None = None
+    """The sign-in page of the institution that the route's `signs_in_at` named."""
 
     @cached_property
     def options(self) -> WidgetOptions:

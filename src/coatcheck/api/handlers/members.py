@@ -62,8 +62,18 @@ async def create(request: ApiRequest) -> ApiResponse:
     uri = None
     if member.is_oauth:
         window = OAuthWindow(return_target=return_target, callback_payload=request.callback_payload)
-        uri = await request.services.oauth.open_window(request.connection, member, window)
+        uri = await request.services.oauth.open_window(
+            request.connection, member, window, request.prepared_window
+        )
     return ApiResponse(202 if is_started else 200, encode(member_body(request.version, member, uri)))
+
+
+async def signs_in_at(request: ApiRequest) -> str | None:
+    """The institution at whose own page the user of the new member signs in."""
+    fields = parse(request.body, MemberCreateRequestBody).member
+    await request.readable_user()
+    is_oauth = fields.is_oauth and request.services.registry.find(fields.institution_code).supports_oauth
+    return fields.institution_code if is_oauth else None
 
 
 async def list_(request: ApiRequest) -> Struct:
@@ -149,8 +159,16 @@ async def oauth_window_uri(request: ApiRequest) -> OAuthWindowResponseBody:
         skip_aggregation=read_flag(request.query, "skip_aggregation") or False,
         callback_payload=request.callback_payload,
     )
-    uri = await request.services.oauth.open_window(request.connection, member, window)
+    uri = await request.services.oauth.open_window(
+        request.connection, member, window, request.prepared_window
+    )
     return oauth_window_body(member.guid, uri)
+
+
+async def signs_in_again_at(request: ApiRequest) -> str | None:
+    """The institution at whose own page the member's user signs in."""
+    member = await _find(request)
+    return member.institution_code if member.is_oauth else None
 
 
 def _values(values: tuple[CredentialRequest, ...]) -> dict[str, str]:

@@ -30,6 +30,7 @@ MEMBERS = Group(
             headers=(CALLBACK_PAYLOAD, SKIP_WEBHOOK),
             answer=MEMBER_BODY,
             other_statuses=(202,),
+            signs_in_at=members.signs_in_at,
         ),
         Route(
             "GET",
@@ -117,6 +118,7 @@ MEMBERS = Group(
             ),
             answer=OAuthWindowResponseBody,
             in_transaction=True,
+            signs_in_at=members.signs_in_again_at,
         ),
     ),
 )

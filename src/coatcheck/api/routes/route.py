@@ -14,6 +14,9 @@ from coatcheck.api.versions import ByVersion, Version
 Handler: TypeAlias = Callable[[ApiRequest], Awaitable[Struct | ApiResponse | None]]
 """Returns the schema of the answer, None for status 204, or a complete response."""
 
+SignsInAt: TypeAlias = Callable[[ApiRequest], Awaitable[str | None]]
+"""The code of the institution whose sign-in page the request opens; None for none."""
+
 
 class Caller(Enum):
     """How the caller of an endpoint authenticates."""
@@ -66,6 +69,9 @@ class Route:
     """Whether MX's OpenAPI documents have this operation."""
     in_transaction: bool | None = None
     """Whether the handler runs in one transaction; by default every method except GET does."""
+
+    signs_in_at: SignsInAt | None = None
+    """Runs first. The institution that it names is asked outside of any transaction, before the handler runs."""
 
     @property
     def runs_in_transaction(self) -> bool:

@@ -53,6 +53,14 @@ async def create(request: WidgetRequest) -> schemas.MemberAnswer:
     return schemas.MemberAnswer(member=await present_member(request, member, uri))
 
 
+async def signs_in_at(request: WidgetRequest) -> str | None:
+    """The institution at whose own page the user of the new member signs in."""
+    request.require_consent()
+    wanted = request.parse(MemberBody)
+    institution = request.services.registry.find(wanted.institution_guid)
+    return institution.code if wanted.is_oauth and institution.supports_oauth else None
+
+
 async def read(request: WidgetRequest) -> schemas.Member:
     return await present_member(request, await request.member())
 
@@ -123,6 +131,13 @@ async def oauth_window_uri(request: WidgetRequest) -> schemas.OAuthWindow:
     return schemas.OAuthWindow(guid=member.guid, oauth_window_uri=await _window(request, member))
 
 
+async def signs_in_again_at(request: WidgetRequest) -> str | None:
+    """The institution at whose own page the member's user signs in."""
+    member = await request.member()
+    request.require_consent(member)
+    return member.institution_code if member.is_oauth else None
+
+
 async def list_accounts(request: WidgetRequest) -> schemas.Accounts:
     """The accounts that can be verified."""
     member = await request.member()
@@ -151,7 +166,9 @@ async def _window(request: WidgetRequest, member: Member) -> str:
         session_guid=request.session.guid,
         locale=request.locale,
     )
-    return await request.services.oauth.open_window(request.connection, member, window)
+    return await request.services.oauth.open_window(
+        request.connection, member, window, request.prepared_window
+    )
 
 
 async def _kinds(request: WidgetRequest, member: Member) -> Sequence[JobKind]:
