@@ -5,6 +5,7 @@ import gzip
 import httpx
 import pytest
 import stamina
+from structlog.testing import capture_logs
 
 from coatcheck.connectors import http_clients
 from coatcheck.connectors.http_clients import ATTEMPTS, BREAK_AFTER, HttpClients
@@ -81,6 +82,14 @@ async def test_a_broken_connection_raises_a_bank_error_without_the_url(error, ex
         await Bank(error).client.post(URL)
     assert raised.value.__cause__ is None
     assert "bank.example" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", [httpx.LocalProtocolError, httpx.RemoteProtocolError, httpx.ReadTimeout])
+async def test_the_log_of_a_retry_contains_no_text_of_the_request_or_the_response(kind):
+    with capture_logs() as logs, pytest.raises((BankUnavailable, BankTimedOut)):
+        await Bank(kind("Illegal header value b'a-secret'")).client.get(URL)
+    assert len(logs) == ATTEMPTS - 1
+    assert "a-secret" not in str(logs)
 
 
 async def test_a_host_that_keeps_failing_gets_no_request_for_a_while_and_others_do(monkeypatch):

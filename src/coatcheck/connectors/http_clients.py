@@ -6,7 +6,8 @@ user gave, and connects to public addresses only.
 
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
@@ -15,7 +16,7 @@ from typing import Any
 import httpx
 import stamina
 
-from coatcheck.errors import BankDataUnusable, BankTimedOut, BankUnavailable
+from coatcheck.errors import BankDataUnusable, BankError, BankTimedOut, BankUnavailable
 
 Guard = Callable[[httpx.AsyncClient], httpx.AsyncClient]
 
@@ -105,24 +106,23 @@ class BankClient(httpx.AsyncClient):
         """
         try:
             return await self._send(request, stream=stream, options=options)
-        except httpx.TimeoutException:
-            raise BankTimedOut from None
-        except httpx.TransportError:
-            raise BankUnavailable from None
+        except _RetriedFailure as failure:
+            raise failure.error from None
 
     async def _send(self, request: httpx.Request, *, stream: bool, options: dict[str, Any]) -> httpx.Response:
         breaker = self._breakers.setdefault(request.url.host, _Breaker())
         attempts = self._attempts if request.method in RETRIED_METHODS else 1
         async for attempt in stamina.retry_context(
-            on=_is_retried, attempts=attempts, timeout=None, wait_initial=0.2, wait_max=5, wait_jitter=0.2
+            on=_RetriedFailure, attempts=attempts, timeout=None, wait_initial=0.2, wait_max=5, wait_jitter=0.2
         ):
             with attempt:
                 breaker.check()
-                response = await self._send_once(breaker, request, options)
-                if response.status_code in RETRIED_STATUSES and attempt.num < attempts:
-                    await response.aclose()
-                    raise _RetriedStatus
-                return response if stream else await _read_body(response)
+                with _without_text():
+                    response = await self._send_once(breaker, request, options)
+                    if response.status_code in RETRIED_STATUSES and attempt.num < attempts:
+                        await response.aclose()
+                        raise _RetriedFailure(BankUnavailable)
+                    return response if stream else await _read_body(response)
         raise AssertionError("the last attempt returns or raises")
 
     async def _send_once(
@@ -191,12 +191,23 @@ class _Breaker:
         self._failures = 0
 
 
-class _RetriedStatus(Exception):
-    """The response has one of `RETRIED_STATUSES`."""
+class _RetriedFailure(Exception):
+    """A retry may succeed. Every retry is logged with its cause, so this contains no text of a request or response."""
+
+    def __init__(self, error: type[BankError]) -> None:
+        super().__init__(error.__name__)
+        self.error = error
 
 
-def _is_retried(error: Exception) -> bool:
-    return isinstance(error, httpx.TransportError | _RetriedStatus)
+@contextmanager
+def _without_text() -> Iterator[None]:
+    """Replaces the errors of the transport, whose texts may quote a header or a response."""
+    try:
+        yield
+    except httpx.TimeoutException:
+        raise _RetriedFailure(BankTimedOut) from None
+    except httpx.TransportError:
+        raise _RetriedFailure(BankUnavailable) from None
 
 
 @cache
