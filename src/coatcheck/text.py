@@ -17,7 +17,7 @@ ACCOUNT_NUMBER_DIGITS = range(4, 18)
 MAX_NAME_CHARACTERS = 1000
 STORABLE = r"^[^\x00]*$"
 """A pattern for text that PostgreSQL can store: without the NUL character."""
-EMAIL = re.compile(r"[!-?A-~]+@[!-?A-~]+")
+EMAIL = re.compile(r"[!-~]+")
 JOINERS = frozenset("\u200c\u200d")
 """Invisible characters that Persian and Indic names, and emoji, need."""
 
@@ -99,13 +99,14 @@ def identifier(text: str) -> str:
 def email(text: str) -> str:
     """An e-mail address: NFKC, without spaces around it. Addresses are ASCII (RFC 5321, without RFC 6531).
 
+    MX does not require an `@`, so neither does this function.
+
     Raises:
-        InvalidRequest: it does not have exactly one `@` between two parts, or it contains spaces, control characters
-            or characters that are not ASCII.
+        InvalidRequest: it contains spaces, control characters or characters that are not ASCII.
     """
     address = unicodedata.normalize("NFKC", text).strip()
     if not EMAIL.fullmatch(address):
-        raise InvalidRequest("The email must be an address such as ann@example.com.")
+        raise InvalidRequest("The email must contain only visible ASCII characters.")
     return address
 
 

@@ -298,6 +298,16 @@ async def test_only_a_processor_with_owners_at_transactions_gets_owners_at_that_
     assert kind(await setup.read("/account/transactions", bare)) == (403, "insufficient_scope")
 
 
+async def test_an_invalid_filter_is_400_only_for_a_processor_with_a_valid_token_that_reads_transactions(
+    setup: Setup,
+) -> None:
+    path = "/account/transactions?from_date=x"
+    assert kind(await setup.read(path, await setup.token())) == (400, "invalid_request")
+    assert kind(await setup.read(path, "cct_0")) == (401, "invalid_token")
+    sdk = await make_processor(setup.services, setup.client, owners_at_transactions=True)
+    assert "account_owners" in (await setup.read(path, await setup.token(sdk))).json()
+
+
 async def test_a_read_is_recorded_as_a_disclosure_to_the_processor_and_a_refusal_is_not(
     setup: Setup,
 ) -> None:

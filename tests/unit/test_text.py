@@ -102,8 +102,8 @@ def test_a_name_is_at_most_1000_characters():
         text.name("x" * 1001)
 
 
-@pytest.mark.parametrize("value", ["", "ann", "@", "ann@", "@example.com", "a@b@c", "a b@c.d", "a@b\x00"])
-def test_what_is_no_email_address_is_refused(value):
+@pytest.mark.parametrize("value", ["", "a b@c.d", "a@b\x00", "ann@ex\u00e4mple.com"])
+def test_an_email_with_other_than_visible_ascii_characters_is_refused(value):
     with pytest.raises(InvalidRequest):
         text.email(value)
 
