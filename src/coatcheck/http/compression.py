@@ -1,7 +1,7 @@
 """Responses compressed with gzip for the clients that accept it.
 
-Compression of a secret beside text that an attacker chose discloses the secret byte by byte (BREACH). So only surfaces
-whose responses never hold both use it: the API, which answers codes and tokens, does not.
+A compressed response that contains a secret and text from an attacker discloses the secret byte by byte (BREACH). Only
+surfaces whose responses never contain both use it. The API does not, because it returns codes and tokens.
 """
 
 from starlette.datastructures import Headers
@@ -17,7 +17,7 @@ LEVEL = 6
 
 
 class Compression:
-    """Starlette's GZipMiddleware, which takes `gzip;q=0` for a wish, behind the reader of weights."""
+    """Starlette's GZipMiddleware. It ignores weights: for `gzip;q=0`, Accept-Encoding is removed here."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = GZipMiddleware(app, minimum_size=MIN_BYTES, compresslevel=LEVEL)

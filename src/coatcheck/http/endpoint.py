@@ -1,9 +1,9 @@
-"""How every surface handles a request: route by method, size limits, errors, and the last resort.
+"""The handling of requests that all surfaces share: methods, size limits, errors and unknown exceptions.
 
 routes(surface, table) -> one Starlette route for each path
 request -> method -> surface.answer -> response
 |-> a CoatcheckError -> surface.refuse -> response
-`-> anything else    -> logged by name and place, refused as 500
+`-> another exception -> logged by type and line, refused with 500
 """
 
 import traceback
@@ -42,20 +42,20 @@ RowT = TypeVar("RowT", bound=Row)
 
 @dataclass(frozen=True)
 class Surface(Generic[RowT]):
-    """What one surface adds to the handling that all share."""
+    """The functions of one surface."""
 
     name: str
-    """In the log."""
+    """The name in the log."""
     answer: Callable[[RowT, Request], Awaitable[Response]]
-    """Answers a request. It raises a `CoatcheckError` to refuse it."""
+    """Handles a request. It raises a `CoatcheckError` to refuse the request."""
     refuse: Callable[[errors.CoatcheckError, RowT | None], Response]
-    """The response to an error; the row is None where the path does not take the method."""
+    """The response to an error. The row is None if the path does not have the method."""
 
 
 def routes(
     surface: Surface[RowT], table: Iterable[RowT], *, prefix: str = "", middleware: Sequence[Middleware] = ()
 ) -> list[Route]:
-    """The table as Starlette routes below `prefix`, one for each path, in the table's order."""
+    """The table as Starlette routes below `prefix`: one for each path, in the order of the table."""
     paths: dict[str, dict[str, RowT]] = {}
     for row in table:
         paths.setdefault(row.path, {})[row.method] = row
@@ -84,7 +84,7 @@ class Endpoint(Generic[RowT]):
         except psycopg.DataError:
             # Text that PostgreSQL cannot store, such as a NUL character in a path.
             response = self._surface.refuse(errors.InvalidRequest(), row)
-        except Exception as error:  # noqa: BLE001 (the last resort: an unknown failure discloses nothing)
+        except Exception as error:  # noqa: BLE001 (an unknown exception must not disclose its message)
             self._log_failure(error, row)
             response = self._surface.refuse(errors.CoatcheckError(), row)
         await response(scope, receive, send)
@@ -100,7 +100,7 @@ class Endpoint(Generic[RowT]):
             )
 
     def _log_failure(self, error: Exception, row: RowT | None) -> None:
-        """Logs the error's type and place only: its message and a traceback's locals may hold secrets."""
+        """Logs only the type and the line of the error, because its message and its traceback may contain secrets."""
         place = traceback.extract_tb(error.__traceback__)[-1]
         log.error(
             "request.failed",
@@ -112,12 +112,13 @@ class Endpoint(Generic[RowT]):
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
-    """The request's body. What arrives is counted, whatever Content-Length says.
+    """Reads the body of the request. The received bytes are counted, because Content-Length can be missing or wrong.
 
     Raises:
         TooLarge: it has more than `max_bytes`.
         InvalidRequest: the client closed the connection before its end.
     """
+    # Python refuses to convert numbers of more than 4,300 digits, so only the first 20 are converted.
     declared = request.headers.get("content-length")
     if (
         declared is not None
@@ -126,6 +127,7 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
         and int(declared[:20]) > max_bytes
     ):
         raise errors.TooLarge
+    # Without either header a request has no body (RFC 9112 6.3).
     if declared is None and "transfer-encoding" not in request.headers:
         return b""
     body = bytearray()

@@ -40,12 +40,12 @@ def status_of(error: errors.CoatcheckError) -> int:
 
 
 def message_of(error: errors.CoatcheckError) -> str:
-    """What the caller may read. An error without a status of its own discloses nothing."""
+    """The message for the caller. An error without its own status has a general message."""
     return INTERNAL_MESSAGE if status_of(error) == INTERNAL else error.problem
 
 
 def headers_of(error: errors.CoatcheckError) -> dict[str, str]:
-    """`Retry-After` in whole seconds, at least 1, or `Allow`, where the status calls for one."""
+    """`Retry-After` in whole seconds, at least 1, or `Allow`, if the status requires one."""
     match error:
         case errors.TooManyRequests() | errors.Unavailable():
             return {"Retry-After": str(max(1, int(error.retry_after.total_seconds())))}

@@ -1,4 +1,4 @@
-"""The limits of a request's head. They hold from the moment the server has read it (docs/decisions/0011)."""
+"""The limits of a request's head. They are checked after the server has read the head (docs/decisions/0011)."""
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send

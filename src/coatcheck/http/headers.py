@@ -9,16 +9,16 @@ from types import MappingProxyType
 
 
 class Policy(StrEnum):
-    """Content-Security-Policy, by what is answered."""
+    """Content-Security-Policy, by kind of response."""
 
     DATA = "default-src 'none'; frame-ancestors 'none'"
     """JSON and other data."""
     FOREIGN_DOCUMENT = "default-src 'none'; sandbox"
-    """A bank's document: opened in a browser, it runs nothing and loads nothing."""
+    """A bank's document. A browser that opens it runs no script and loads nothing."""
     DOCUMENTATION = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
     """A page without scripts."""
     MESSAGE = "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; frame-ancestors {ancestors}"
-    """A page with a message, and a script that passes it on."""
+    """A page with a message, and a script that posts it to another window."""
     WIDGET = (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
@@ -28,18 +28,18 @@ class Policy(StrEnum):
 NO_STORE: Mapping[str, str] = MappingProxyType(
     {"Cache-Control": "no-store", "Pragma": "no-cache", "X-Content-Type-Options": "nosniff"}
 )
-"""An answer of the API: what it holds belongs in no cache (RFC 6749 5.1), under its own media type alone."""
+"""Headers of every API response. Caches do not store it (RFC 6749 5.1), and browsers do not guess its media type."""
 
 
 def page_headers(
     policy: Policy, *, ancestors: str = "'none'", cache: str | None = "no-store"
 ) -> dict[str, str]:
-    """The headers of what a browser opens.
+    """The headers of a page or file that a browser loads.
 
     Args:
-        policy: by what is answered.
+        policy: the kind of response.
         ancestors: the origins that may frame it (CSP `frame-ancestors`).
-        cache: `Cache-Control`, where there is one.
+        cache: the value of `Cache-Control`. None: no such header.
     """
     headers = {
         "Content-Security-Policy": policy.format(ancestors=ancestors),

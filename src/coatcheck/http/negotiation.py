@@ -1,14 +1,14 @@
-"""Content negotiation: what a request's Accept, Accept-Encoding or Accept-Language asks for."""
+"""Content negotiation: the values of Accept, Accept-Encoding and Accept-Language."""
 
 from functools import lru_cache
 
-LEAST = 0.001
+MIN_WEIGHT = 0.001
 """The smallest weight above 0 (RFC 9110 12.4.2: three digits)."""
 
 
 @lru_cache(maxsize=1024)
 def accepted(header: str | None) -> tuple[str, ...]:
-    """The values of the header in lower case, best first; those with a weight of 0 are refusals and left out.
+    """The values of the header in lower case, best first. Values with a weight of 0 are refused, and omitted.
 
     Values of equal weight keep their order. Parameters other than `q` are dropped. A weight that is not a number from
     0 to 1 counts as the smallest (RFC 9110 12.4.2, 12.5).
@@ -26,5 +26,5 @@ def _weighted(value: str) -> tuple[str, float]:
     try:
         number = float(weight)
     except ValueError:
-        return name, LEAST
-    return name, number if 0 <= number <= 1 else LEAST
+        return name, MIN_WEIGHT
+    return name, number if 0 <= number <= 1 else MIN_WEIGHT

@@ -59,6 +59,7 @@ def _headers(cache: str) -> dict[str, str]:
 
 
 def _digest(folder: Path) -> str:
+    # The name and the length of each file are included, so that two different folders never have the same input.
     digest = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = file.read_bytes()

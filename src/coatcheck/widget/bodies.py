@@ -1,4 +1,4 @@
-"""The request bodies of the widget's API. No repr contains a value: bodies hold credentials and account numbers."""
+"""The request bodies of the widget's API. A repr has no values: they can be credentials and account numbers."""
 
 from typing import Annotated, Literal, TypeAlias
 

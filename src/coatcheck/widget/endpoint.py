@@ -1,4 +1,4 @@
-"""How the widget's own API handles a request: session -> transaction -> handler -> response."""
+"""The handling of requests to the widget's API: body, transaction, session, handler, response."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The languages of the widget: how one is chosen, and its catalogue of translations.
+"""The languages of the widget: the choice of a locale, and the catalogues of translations.
 
 The English texts are in `messages.py` and `page_texts.py`. The other languages are gettext catalogues below `locales/`;
 `make words` updates and compiles them.

@@ -1,4 +1,4 @@
-"""The messages that the server chooses: about a connection, by its status, and on pages without the widget."""
+"""The messages that the server selects: for the status of a member, and for pages without the widget."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from coatcheck.model.statuses import ConnectionStatus as Status
 
 
 class Action(StrEnum):
-    """What the user can do next. The page knows the values."""
+    """The next action of the user. The page's scripts use the same values."""
 
     ENTER_CREDS = "enterCreds"
     OAUTH = "oauth"
@@ -22,7 +22,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MessageText:
-    """About one member; `{name}` is the name of its institution."""
+    """A message about a member. `{name}` is the name of its institution."""
 
     title: str
     text: str
@@ -150,7 +150,7 @@ STATUS_MESSAGES: Mapping[Status, MessageText] = MappingProxyType(
         ),
     }
 )
-"""Every status at which a connection stops. The page has texts of its own for the others."""
+"""The statuses that need an action of the user. The page has its own texts for the other statuses."""
 
 OAUTH_DENIED = MessageText(
     _("Your bank is not connected"),
@@ -158,7 +158,7 @@ OAUTH_DENIED = MessageText(
     Action.OAUTH,
     Action.SEARCH,
 )
-"""DENIED on the bank's own page."""
+"""The message for DENIED of an OAuth member."""
 
 NO_ELIGIBLE_ACCOUNTS = MessageText(
     _("No eligible accounts"),

@@ -1,4 +1,4 @@
-"""The scripts that the page needs at once, so that it can ask the browser to preload them."""
+"""The scripts that the page needs first, so that the browser can preload them."""
 
 import re
 from pathlib import Path, PurePosixPath
@@ -9,9 +9,9 @@ IMPORT = re.compile(r'^import .* from "(\..+?)";$', re.MULTILINE)
 
 
 def preloaded(folder: Path) -> list[str]:
-    """The entry script and what it imports, directly or not, as paths below the folder.
+    """The entry script and its static imports, direct and indirect, as paths below the folder.
 
-    What a script loads later with `import()` is not in the list.
+    Scripts that are loaded with `import()` are not included.
     """
     found, unread = set[str](), {ENTRY}
     while unread:

@@ -44,7 +44,7 @@ def return_routes(services: Services) -> list[BaseRoute]:
 
 async def _callback(services: Services, request: Request) -> Response:
     if request.method == "HEAD":
-        # A preview of the link must not use it up.
+        # Starlette routes HEAD with GET. A preview of the URL must not use the state up.
         return Response(status_code=405, headers={"Allow": "GET", **HEADERS})
     locale = choose_locale(request.headers.get("accept-language"))
     try:
@@ -53,18 +53,18 @@ async def _callback(services: Services, request: Request) -> Response:
         return _message(503, locale, UNAVAILABLE)
     except Refusal:
         return _message(410, locale, LINK_EXPIRED)
-    except Exception as error:  # noqa: BLE001 (the last resort: an unknown failure discloses nothing)
+    except Exception as error:  # noqa: BLE001 (an unknown exception must not disclose its message)
         log.error("oauth.failed", error=type(error).__name__)  # noqa: TRY400 (its text may quote the bank's code)
         return _message(500, locale, INTERNAL_ERROR)
 
 
 async def _answer(services: Services, query: QueryParams, locale: str) -> Response:
-    """Uses up the link and sends the end user where the client asked.
+    """Consumes the state and redirects the end user as the client requested.
 
     Args:
         services: the application's parts.
         query: the parameters that the bank sent.
-        locale: the browser's, for a window that was opened without one.
+        locale: the language of the browser, for a window that was opened without a locale.
 
     Raises:
         NotFound: the link is unknown, expired or used, or its member, user or client is deleted or disabled.
@@ -82,7 +82,7 @@ async def _answer(services: Services, query: QueryParams, locale: str) -> Respon
 
 
 def _result(claimed: ClaimedWindow, error_reason: str | None, locale: str) -> Response:
-    """The page for a browser window; its script posts the result to the window that opened it."""
+    """The page for a browser window. Its script posts the result to the window that opened it."""
     data = {
         "type": "oauthComplete/error" if error_reason else "oauthComplete/success",
         "member-guid": claimed.member.guid,

@@ -1,4 +1,4 @@
-"""Opening a link to the widget: it works once, and starts a session that exists in the page alone."""
+"""Opening a link to the widget. A link works once, and starts a session whose token exists only in the page."""
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -29,7 +29,7 @@ PRODUCTS = {
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What the page is made of."""
+    """The data of the page."""
 
     boot: Boot
     color_scheme: str
@@ -44,7 +44,7 @@ async def open_link(
     Args:
         services: the application's parts.
         connection: the caller's transaction.
-        secret: the link's.
+        secret: the secret in the URL of the link.
         accept_language: the browser's languages, for a link without one.
         static: the path below which the widget's files are served.
 
@@ -101,7 +101,7 @@ async def _boot(
 
 
 def config(services: Services, options: WidgetOptions) -> dict[str, object]:
-    """Every option with its default applied, under the name that the client uses."""
+    """All options with their defaults, under the names in the client's request."""
     code, return_target = options.current_institution_code, options.return_target
     return {
         "mode": "verification" if JobKind.VERIFICATION in options.kinds else "aggregation",

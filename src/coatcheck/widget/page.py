@@ -1,9 +1,10 @@
-"""The widget's page. Opening a link exchanges it, once, for a session that exists in the page alone.
+"""The widget's page. A link can be exchanged once for a session, whose token exists only in the page.
 
-    GET /md/connect/<secret>  -> the link opens: the page, with the session's token and the first step
-                              -> it does not:    410, a page without a script
+    GET /md/connect/<secret>  -> a valid link: the page, with the session's token and the first step
+                              -> otherwise:    410, a page without a script
 
-No cookie, because browsers block them in third-party frames. The page's script replaces the URL with its secret.
+There is no cookie, because browsers block cookies in third-party frames. The page's script removes the secret from the
+URL in the address bar.
 """
 
 from functools import partial
@@ -29,7 +30,7 @@ from coatcheck.widget.modules import preloaded
 from coatcheck.widget.opening import Opened, open_link
 
 ESCAPES = str.maketrans({each: f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"})
-"""So that no text inside a script element can end it."""
+"""Escapes for JSON inside a script element, so that no text can end the element."""
 
 TEMPLATE = Environment(
     loader=FileSystemLoader(str(files("coatcheck.widget") / "templates")),
@@ -51,7 +52,7 @@ async def _answer(services: Services, static: str, modules: list[str], request: 
     accept_language = request.headers.get("accept-language")
     locale = choose_locale(accept_language)
     if request.method == "HEAD":
-        # A preview of the link must not use it up.
+        # Chat and mail programs preview links with HEAD, which must not use the link up.
         return Response(status_code=405, headers={"Allow": "GET", "Cache-Control": "no-store"})
     if "prefetch" in request.headers.get("sec-purpose", request.headers.get("purpose", "")):
         return _message(503, locale, UNAVAILABLE)

@@ -1,4 +1,4 @@
-"""Records as the answers of the widget's API."""
+"""Converts records to the responses of the widget's API."""
 
 import contextlib
 from collections.abc import Sequence
@@ -54,8 +54,8 @@ def present_institution(institution: contract.Institution) -> schemas.Institutio
 
 
 def logo_url(institution: contract.Institution) -> str | None:
-    """The logo as a `data:` URI: the browser asks no other host for it, and an SVG in an image runs no script."""
-    # Percent-encoded, because base64 would keep gzip from finding what the logos of a list have in common.
+    """The logo as a `data:` URI. The browser contacts no other host for it, and an SVG in an image runs no script."""
+    # Percent-encoded: gzip compresses the common parts of a list of logos, which base64 would hide.
     if institution.logo_svg is None:
         return None
     return f"data:image/svg+xml,{quote(institution.logo_svg, safe=' =:/()!*@,;?&$+')}"
@@ -82,7 +82,7 @@ def present_credentials(locale: str, fields: Sequence[CredentialField]) -> schem
 async def load_context(
     request: WidgetRequest, member: members.Member, institution: contract.Institution
 ) -> MemberContext:
-    """The member with what its step depends on. Accounts are read only when no job can still bring them."""
+    """The member with the data that its step depends on. Accounts are queried only if no job can add any."""
     newest = await newest_jobs(request.connection, member.user_guid, member.guid)
     verified: Sequence[accounts.Account] = ()
     has_accounts = True
@@ -106,14 +106,14 @@ async def load_context(
 
 
 def supported_kinds(request: WidgetRequest, institution: contract.Institution) -> list[JobKind]:
-    """The kinds of job that the session asks for and the institution supports."""
+    """The kinds of job that the session requests and the institution supports."""
     return [kind for kind in request.options.kinds if kind in institution.supports]
 
 
 async def present_member(
     request: WidgetRequest, member: members.Member, uri: str | None = None
 ) -> schemas.Member:
-    """The member, with the address of a sign-in window if one was just opened."""
+    """The member, with the URL of a sign-in window if one was just opened."""
     institution = request.services.registry.find(member.institution_code)
     context = await load_context(request, member, institution)
     challenges: Sequence[records.Challenge] = ()
@@ -147,7 +147,7 @@ def _member(
     member, step = context.member, step_of(context)
     status = Status(member.connection_status) if member.connection_status else None
     message = _message(request, member, step, institution)
-    done = progress(context.jobs, include_transactions=request.options.include_transactions)
+    phases = progress(context.jobs, include_transactions=request.options.include_transactions)
     return schemas.Member(
         guid=member.guid,
         user_guid=member.user_guid,
@@ -171,7 +171,7 @@ def _member(
         mfa=schemas.Mfa(credentials=[_challenge(each) for each in challenges]),
         error=_failure(request, status, step, message),
         step=step,
-        progress=schemas.Progress(wanted=done.wanted, done=done.done),
+        progress=schemas.Progress(wanted=phases.wanted, done=phases.done),
         message=message,
         selected_account_guid=selected_account(context),
     )
@@ -301,7 +301,7 @@ def present_job(job: jobs.Job) -> schemas.Job:
 
 
 def present_oauth_state(state: oauth_states.OAuthState, *, oldest: datetime) -> schemas.OAuthState:
-    """The state. One that has been pending since before `oldest` is an error, because its link has expired."""
+    """The state. A state that was created before `oldest` and is pending is an error, because its link has expired."""
     status, reason = state.auth_status, state.error_reason
     if status == oauth_states.AuthStatus.PENDING and state.created_at <= oldest:
         status, reason = oauth_states.AuthStatus.ERRORED, oauth_states.OAuthError.SESSION_ERROR

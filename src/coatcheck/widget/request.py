@@ -1,4 +1,4 @@
-"""A request to the widget's API, as a handler sees it."""
+"""A request to the widget's API, for handlers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ Body = TypeVar("Body", bound=msgspec.Struct)
 
 @dataclass(frozen=True)
 class WidgetRequest:
-    """Everything a handler needs. Every look-up starts from the session's own user."""
+    """The input of a handler. Every query starts at the session's user."""
 
     services: Services
     connection: Connection
@@ -80,10 +80,10 @@ class WidgetRequest:
         )
 
     def require_consent(self, member: Member | None = None) -> None:
-        """Passes if the user agreed, or if the client opened the widget for this member.
+        """Checks that the user agreed, or that the client opened the widget for this member.
 
         Raises:
-            ConsentRequired: neither is the case.
+            ConsentRequired: neither is true.
         """
         is_known = member is not None and member.guid == self.options.current_member_guid
         if self.session.consented_at is None and not is_known:
@@ -93,7 +93,7 @@ class WidgetRequest:
         """The body as `kind`.
 
         Raises:
-            InvalidRequest: it has another form. The message repeats nothing of the body.
+            InvalidRequest: the body is not valid. The message does not quote it.
         """
         try:
             return msgspec.json.decode(self.body, type=kind)

@@ -197,7 +197,7 @@ class OAuthStates(Answer, frozen=True, kw_only=True):
 
 
 class MicroDeposit(Answer, frozen=True, kw_only=True):
-    """Without the full account number and the holder, which are not disclosed again."""
+    """The full account number and the holder are not included."""
 
     guid: str
     status: int
@@ -230,7 +230,7 @@ class RoutingNumber(Answer, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Consent(Answer, frozen=True, kw_only=True):
-    """What the user is asked to agree to."""
+    """The access to which the user consents."""
 
     shares: Sequence[str]
     refreshes: str

@@ -1,4 +1,4 @@
-"""Which step comes next. These functions are pure: the server decides, and the page shows the step.
+"""The step of the widget. The server computes it and the page shows it. Pure.
 
 consent -> search -> enterCreds | oauth -> connecting <-> mfa
                                                |-> enterCreds, oauth, actionableError   and back
@@ -35,18 +35,18 @@ class Step(StrEnum):
 
 PROCESSING = frozenset({Status.CREATED, Status.RECONNECTED, Status.UPDATED, Status.RESUMED})
 RETRIED = frozenset({Status.REJECTED, Status.EXPIRED})
-"""A user who comes back to one of these tries again at once, without a message first."""
+"""The statuses for which a widget opened for the member starts a job immediately, without a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemberContext:
-    """A member with everything that its step depends on."""
+    """A member with the data that its step depends on."""
 
     member: Member
     jobs: Sequence[Job]
     """Newest first."""
     missing: Sequence[JobKind]
-    """The kinds of job that the session asks for and none has finished yet, in order."""
+    """The requested kinds of job of which no job has succeeded yet, in order."""
     has_accounts: bool
     eligible: Collection[str] | None
     """Guids of the accounts that can be verified; None if the session is not for verification."""
@@ -55,7 +55,7 @@ class MemberContext:
 
 
 def step_of(context: MemberContext) -> Step:
-    """The step of the member's user."""
+    """The step for the member."""
     member = context.member
     status = Status(member.connection_status) if member.connection_status else None
     if status is Status.PENDING:
@@ -65,13 +65,13 @@ def step_of(context: MemberContext) -> Step:
     if member.is_being_aggregated or status in PROCESSING:
         return Step.CONNECTING
     if status is Status.DENIED:
-        return how_to_sign_in(is_oauth=member.is_oauth)
+        return sign_in_step(is_oauth=member.is_oauth)
     if status not in {None, Status.CONNECTED}:
         return Step.ACTIONABLE_ERROR
     if context.missing:
         return Step.CONNECTING
     if context.eligible is not None:
-        return _of_verified(context)
+        return _step_for_accounts(context)
     return Step.CONNECTED if context.has_accounts else Step.ACTIONABLE_ERROR
 
 
@@ -83,26 +83,26 @@ def selected_account(context: MemberContext) -> str | None:
     return next(iter(eligible)) if len(eligible) == 1 else None
 
 
-def _of_verified(context: MemberContext) -> Step:
+def _step_for_accounts(context: MemberContext) -> Step:
     if not context.eligible:
         return Step.NO_ELIGIBLE_ACCOUNTS
     return Step.CONNECTED if selected_account(context) else Step.ACCOUNT_SELECT
 
 
-def how_to_sign_in(*, is_oauth: bool) -> Step:
+def sign_in_step(*, is_oauth: bool) -> Step:
     return Step.OAUTH if is_oauth else Step.ENTER_CREDS
 
 
-def step_on_return(context: MemberContext, *, is_update: bool) -> Step:
+def step_for_current_member(context: MemberContext, *, is_update: bool) -> Step:
     """The first step of a widget that was opened for this member.
 
     Args:
         context: the member.
-        is_update: the widget was opened to enter other credentials.
+        is_update: whether the widget was opened to enter new credentials.
     """
     status = context.member.connection_status
     if is_update and status != Status.CHALLENGED:
-        return how_to_sign_in(is_oauth=context.member.is_oauth)
+        return sign_in_step(is_oauth=context.member.is_oauth)
     if status in RETRIED:
         return Step.CONNECTING
     return step_of(context)
@@ -111,7 +111,7 @@ def step_on_return(context: MemberContext, *, is_update: bool) -> Step:
 # --- progress --------------------------------------------------------------------------------------------
 
 PHASES = ("started", "authenticated", "accounts", "numbers", "identity", "transactions", "statements")
-"""In the order of the page."""
+"""In the order in which the page shows them."""
 ALWAYS = frozenset({"started", "authenticated", "accounts"})
 PHASE_OF: Mapping[str, str] = MappingProxyType(
     {
@@ -136,7 +136,7 @@ def progress(jobs: Sequence[Job], *, include_transactions: bool) -> Progress:
 
     Args:
         jobs: the member's, newest first.
-        include_transactions: an aggregation reads transactions.
+        include_transactions: whether an aggregation reads transactions.
     """
     chain = attempt(jobs)
     if not chain:
@@ -149,7 +149,7 @@ def progress(jobs: Sequence[Job], *, include_transactions: bool) -> Progress:
 
 
 def attempt(jobs: Sequence[Job]) -> Sequence[Job]:
-    """The newest job and the jobs that it follows, oldest first."""
+    """The newest job and the jobs before it in the same request, oldest first."""
     chain = list(jobs[:1])
     for job in jobs[1:]:
         if job.outcome != Status.CONNECTED or job.follow_ups != [chain[0].kind, *chain[0].follow_ups]:

@@ -1,1 +1,1 @@
-"""One function for each route: look up, call one capability, present."""
+"""One function for each route: it queries, calls one capability, and converts the result."""

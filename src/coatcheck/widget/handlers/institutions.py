@@ -1,4 +1,4 @@
-"""The institutions that support what the session is for."""
+"""The institutions that support the jobs of the session."""
 
 from coatcheck import text
 from coatcheck.connectors.contract import Institution
@@ -13,7 +13,7 @@ LARGEST_PAGE = 10_000
 
 
 async def search(request: WidgetRequest) -> schemas.Institutions:
-    """By a part of the name or by a routing number; without either, all. The most popular come first."""
+    """Searches by a part of the name or by a routing number. The most popular institutions come first."""
     found = request.services.registry.search(
         request.query.get("search_name"),
         routing_number=_routing_number(request),
@@ -33,7 +33,7 @@ async def read(request: WidgetRequest) -> schemas.Institution:
 
 
 async def credentials(request: WidgetRequest) -> schemas.Credentials:
-    """The fields of its login form; none if its users sign in on its own site."""
+    """The fields of the login form. Empty for an OAuth institution."""
     return present_credentials(request.locale, _find(request).credentials)
 
 
@@ -42,7 +42,7 @@ def _find(request: WidgetRequest) -> Institution:
 
 
 def _routing_number(request: WidgetRequest) -> str | None:
-    """In canonical form. An incomplete number stays as it is: no institution has it."""
+    """The canonical routing number. An invalid number is searched for unchanged and finds nothing."""
     number = request.query.get("routing_number") or None
     try:
         return number and text.routing_number(number)

@@ -32,17 +32,17 @@ async def list_(request: WidgetRequest) -> schemas.Members:
 
 
 async def create(request: WidgetRequest) -> schemas.MemberAnswer:
-    """Connects a new member: its jobs start at once, or after the user has signed in on the bank's own page."""
+    """Connects a new member. Its jobs start now, or after the sign-in if it is an OAuth member."""
     request.require_consent()
-    wanted, options = request.parse(MemberBody), request.options
+    body, options = request.parse(MemberBody), request.options
     member, _is_started = await request.services.members.connect(
         request.connection,
         await request.user(),
         NewMember(
-            institution_code=request.services.registry.find(wanted.institution_guid).code,
-            credentials=_entered(wanted.credentials),
+            institution_code=request.services.registry.find(body.institution_guid).code,
+            credentials=_entered(body.credentials),
             use_cases=options.use_cases,
-            is_oauth=wanted.is_oauth,
+            is_oauth=body.is_oauth,
             background_aggregation_is_disabled=options.background_aggregation_is_disabled,
             kinds=options.kinds,
             include_transactions=options.include_transactions,
@@ -66,7 +66,7 @@ async def read(request: WidgetRequest) -> schemas.Member:
 
 
 async def update(request: WidgetRequest) -> schemas.MemberAnswer:
-    """Replaces the credentials; jobs that run with the old ones are superseded."""
+    """Replaces the credentials. A live job with the old credentials is cancelled."""
     member = await request.member()
     request.require_consent(member)
     institution = request.services.registry.find(member.institution_code)
@@ -88,7 +88,7 @@ async def delete(request: WidgetRequest) -> None:
 
 
 async def credentials(request: WidgetRequest) -> schemas.Credentials:
-    """The fields of its login form, without their values."""
+    """The fields of the member's login form, without values."""
     member = await request.member()
     return present_credentials(
         request.locale, request.services.registry.find(member.institution_code).credentials
@@ -104,7 +104,7 @@ async def answer(request: WidgetRequest) -> schemas.MemberAnswer:
 
 
 async def start_job(request: WidgetRequest) -> schemas.MemberAnswer:
-    """Starts what the session has not read yet, or all of it if nothing is missing; or the one kind in the body."""
+    """Starts the jobs that have not succeeded yet, or all jobs if none is missing; or only the kind in the body."""
     member = await request.member()
     request.require_consent(member)
     started = await request.services.members.start(
@@ -125,7 +125,7 @@ async def job(request: WidgetRequest) -> schemas.Job:
 
 
 async def oauth_window_uri(request: WidgetRequest) -> schemas.OAuthWindow:
-    """A new window for a member that is PENDING, or whose access at the bank has ended."""
+    """Opens a new sign-in window for an OAuth member."""
     member = await request.member()
     request.require_consent(member)
     return schemas.OAuthWindow(guid=member.guid, oauth_window_uri=await _window(request, member))
@@ -172,10 +172,10 @@ async def _window(request: WidgetRequest, member: Member) -> str:
 
 
 async def _kinds(request: WidgetRequest, member: Member) -> Sequence[JobKind]:
-    wanted = request.parse(JobBody).job_type if request.body else None
+    job_type = request.parse(JobBody).job_type if request.body else None
     institution = request.services.registry.find(member.institution_code)
-    if wanted is not None:
-        named = [kind for kind in request.options.kinds if JOB_TYPE_IDS[kind] == wanted]
+    if job_type is not None:
+        named = [kind for kind in request.options.kinds if JOB_TYPE_IDS[kind] == job_type]
         if not named:
             raise InvalidRequest("This session does not include a job of this type.")
         return named

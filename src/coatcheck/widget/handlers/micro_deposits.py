@@ -1,4 +1,4 @@
-"""Verification by two small deposits, for users who do not sign in to their bank."""
+"""Micro-deposits, for users who do not sign in to their bank."""
 
 import re
 from decimal import Decimal
@@ -23,32 +23,32 @@ async def create(request: WidgetRequest) -> schemas.MicroDepositAnswer:
     request.require_consent()
     if not request.has_micro_deposits:
         raise JobNotSupported("This session does not offer micro-deposits.")
-    wanted = request.parse(AccountBody)
+    body = request.parse(AccountBody)
     deposit = await request.services.micro_deposits.create(
         request.connection,
         await request.user(),
         DepositAccount(
-            account_number=wanted.account_number,
-            routing_number=wanted.routing_number,
-            account_name=wanted.account_name,
-            email=wanted.email,
-            first_name=wanted.first_name,
-            last_name=wanted.last_name,
+            account_number=body.account_number,
+            routing_number=body.routing_number,
+            account_name=body.account_name,
+            email=body.email,
+            first_name=body.first_name,
+            last_name=body.last_name,
         ),
-        TYPES[wanted.account_type],
+        TYPES[body.account_type],
     )
     return schemas.MicroDepositAnswer(micro_deposit=present_micro_deposit(request, deposit))
 
 
 async def read(request: WidgetRequest) -> schemas.MicroDeposit:
-    """Reading checks whether the deposits have arrived."""
+    """Returns the micro-deposits, with the status updated if they have arrived."""
     return present_micro_deposit(
         request, await request.services.micro_deposits.refresh(request.connection, await _find(request))
     )
 
 
 async def verify(request: WidgetRequest) -> schemas.MicroDepositAnswer:
-    """The deposit's status tells whether the amounts were right; the HTTP status is 200 either way."""
+    """Compares the amounts. The result is in the status of the micro-deposits; the HTTP status is 200 in both cases."""
     amounts = request.parse(AmountsBody)
     verified = await request.services.micro_deposits.verify(
         request.connection,
@@ -59,7 +59,7 @@ async def verify(request: WidgetRequest) -> schemas.MicroDepositAnswer:
 
 
 async def check_routing_number(request: WidgetRequest) -> schemas.RoutingNumber:
-    """Whether the number is valid, and whether the user could sign in to that bank instead."""
+    """Whether the number is valid, and the institution at which the user can sign in instead."""
     try:
         number = text.routing_number(request.path["number"])
     except InvalidRequest:

@@ -21,7 +21,7 @@ from coatcheck.widget.presenters import (
     present_micro_deposit,
 )
 from coatcheck.widget.request import WidgetRequest
-from coatcheck.widget.steps import Step, how_to_sign_in, step_on_return
+from coatcheck.widget.steps import Step, sign_in_step, step_for_current_member
 
 ALL_MEMBERS = PageRequest(1, 1000)
 """A page larger than the number of members that a user can have."""
@@ -33,11 +33,11 @@ SHARES = {
     JobKind.IDENTIFICATION: ("accounts", "identity"),
     JobKind.STATEMENT: ("accounts", "statements"),
 }
-"""What each job shares."""
+"""The data that each job shares."""
 
 
 async def read(request: WidgetRequest) -> schemas.Start:
-    """The first step, and what it shows."""
+    """The first step and its data."""
     member, deposit = await _current_member(request), await _current_deposit(request)
     institution = _institution(request, member)
     found = (await list_members(request.connection, request.session.user_guid, ALL_MEMBERS)).items
@@ -55,7 +55,7 @@ async def read(request: WidgetRequest) -> schemas.Start:
 
 
 async def consent(request: WidgetRequest) -> schemas.Start:
-    """Records that the user agreed, without which nothing new is connected; answers with the step that follows."""
+    """Records the consent, which every new connection needs. Returns the next step."""
     request.parse(ConsentBody)
     consented = await request.services.widget_sessions.note_consent(request.connection, request.session)
     started = await read(replace(request, session=consented))
@@ -79,13 +79,13 @@ async def _first_step(
     options = request.options
     if member is not None and institution is not None:
         context = await load_context(request, member, institution)
-        return step_on_return(context, is_update=options.update_credentials)
+        return step_for_current_member(context, is_update=options.update_credentials)
     if deposit is not None and deposit.status != DepositStatus.PREINITIATED:
         return Step.MICRO_DEPOSITS
     if request.session.consented_at is None:
         return Step.CONSENT
     if institution is not None:
-        return how_to_sign_in(is_oauth=institution.supports_oauth)
+        return sign_in_step(is_oauth=institution.supports_oauth)
     if request.is_for_verification and any(_is_reusable(each) for each in members):
         return Step.VERIFY_EXISTING_MEMBER
     return Step.SEARCH
@@ -132,7 +132,7 @@ def _institution(request: WidgetRequest, member: Member | None) -> contract.Inst
 
 
 async def _consent(request: WidgetRequest) -> schemas.Consent:
-    """What is shared, how often it is read, with which companies, and how long their access lasts."""
+    """The shared data, how often it is read, the companies that can read it, and for how many days."""
     options, client_guid = request.options, request.session.client_guid
     shares = [share for kind in options.kinds for share in SHARES[kind]]
     if not options.include_transactions:
