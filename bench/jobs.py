@@ -33,7 +33,7 @@ from coatcheck.db.database import Connection
 from coatcheck.members import job_leases
 from coatcheck.migrations.upgrade import upgrade
 from tests.factories import Keyed, make_client, make_user
-from tests.member_setup import Home
+from tests.member_setup import EndUser
 
 BANK_SECONDS = 2
 LOOK_SECONDS = 0.05
@@ -79,7 +79,7 @@ class Bench:
         """A user with a member and its job each."""
         for _ in range(count):
             user = await make_user(self.services, client)
-            await Home(self.services, client, user).connect(login)  # type: ignore[arg-type]
+            await EndUser(self.services, client, user).connect(login)  # type: ignore[arg-type]
 
     async def value(self, statement: str, *values: object) -> int:
         async with self.services.db.connection() as connection:

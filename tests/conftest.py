@@ -1,7 +1,7 @@
-"""One real PostgreSQL for the run, a database for each test file, and services on it for each test.
+"""Fixtures: one PostgreSQL server for the run, a database for each test file, and services for each test.
 
-Tests do not clean up: each has a client of its own, and no look-up crosses clients. A test that looks at rows of
-every client, or lets a worker run that takes whatever is due, is marked with `own_database`.
+Tests do not clean up: each has its own client, and no query reads rows of two clients. A test that reads rows of every
+client, or runs a worker that takes all due tasks, is marked with `own_database`.
 """
 
 import os
@@ -33,12 +33,12 @@ from tests.http import mx_sdk, mx_spec
 from tests.processes import free_port
 
 RESOURCES = pytest.StashKey[ExitStack]()
-"""What the controller of a run on several processes started for all of them."""
+"""The resources that the xdist controller started for all workers."""
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Gives each xdist worker the address of the one PostgreSQL, which the first worker's start brings up."""
+    """Gives each xdist worker the URL of the PostgreSQL server. The server starts with the first worker."""
     stash = node.config.stash
     if RESOURCES not in stash:
         stash[RESOURCES] = ExitStack()
@@ -53,7 +53,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
-    """Ends the output of the run with what the oracles that are absent would have checked."""
+    """Lists the tests that were skipped because MX's SDK or documents are missing."""
     yield
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or hasattr(session.config, "workerinput"):
@@ -66,9 +66,9 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The run's PostgreSQL: its database `postgres`, which stays empty. TEST_SERVER_URL names one that runs already."""
-    if given := os.environ.get("TEST_SERVER_URL"):
-        yield given
+    """The URL of the server's empty database `postgres`. TEST_SERVER_URL selects a server that already runs."""
+    if url := os.environ.get("TEST_SERVER_URL"):
+        yield url
         return
     if worker_input := getattr(request.config, "workerinput", None):
         yield worker_input["server_url"]
@@ -79,14 +79,14 @@ def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def file_url(server_url: str) -> Iterator[str]:
-    """A migrated database of the test file's own."""
+    """A migrated database for the test file."""
     with copied_database(server_url) as url:
         yield url
 
 
 @pytest.fixture
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The test's database: its file's, or its own where it is marked with `own_database`."""
+    """The database of the test: that of its file, or its own if it is marked with `own_database`."""
     if request.node.get_closest_marker("own_database"):
         with copied_database(request.getfixturevalue("server_url")) as url:
             yield url
@@ -123,7 +123,7 @@ async def services(settings: Settings, clock: MovableClock) -> AsyncIterator[Ser
 
 @pytest.fixture
 async def http(services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """The whole web process, spoken to in memory."""
+    """A client of the whole web application, in memory."""
     transport = httpx.ASGITransport(create_app(services))
     async with httpx.AsyncClient(transport=transport, base_url=services.settings.base_url) as http:
         yield http
@@ -175,7 +175,7 @@ def environment(url: str, master_key: str) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def sandbox_credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """`coatcheck sandbox`, as a person starts it: its credentials.json."""
+    """The credentials.json of a `coatcheck sandbox` process."""
     directory = tmp_path_factory.mktemp("sandbox")
     arguments = ["sandbox", "--port", str(free_port()), "--data-dir", str(directory)]
     with (
@@ -185,7 +185,7 @@ def sandbox_credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
         ) as process,
     ):
         assert process.stdout is not None
-        said = list(takewhile(lambda line: line.strip() != "ready", process.stdout))
+        output = list(takewhile(lambda line: line.strip() != "ready", process.stdout))
         yield directory / "credentials.json"
         process.terminate()
-        assert process.wait(10) == 0, said
+        assert process.wait(10) == 0, output

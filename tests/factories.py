@@ -1,4 +1,4 @@
-"""One `make_x(services, **overrides)` for each noun: whatever a test does not give is filled in."""
+"""Factories: `make_x(services, **overrides)` creates a record with default values for the other fields."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ PDF = b"%PDF-1.4 a statement"
 
 @dataclass(frozen=True)
 class Keyed:
-    """A client or a processor, and the API key it was given."""
+    """A client or a processor, with its API key."""
 
     guid: str
     api_key: str
@@ -76,7 +76,7 @@ async def make_account(
     owner_name: str = "Ada Example",
     **overrides: Any,
 ) -> Account:
-    """A checking account below a member of its own; verified unless `account_number` is None."""
+    """A checking account of a new member. It is verified unless `account_number` is None."""
     now = services.clock.now()
     member_guid = new("MBR")
     account = Account(

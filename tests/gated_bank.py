@@ -1,4 +1,4 @@
-"""A bank whose every answer waits for the test."""
+"""A bank whose runs wait until the test releases them."""
 
 import asyncio
 from collections import deque
@@ -9,7 +9,7 @@ from coatcheck.errors import BankFailed
 
 
 class GatedBank:
-    """Replaces what an institution's connector does: each run waits until it is let go, then fails."""
+    """Replaces the connector of an institution. Each run waits until it is released, then fails."""
 
     def __init__(self, institution: str = "mxbank") -> None:
         self.institution = institution
@@ -18,25 +18,25 @@ class GatedBank:
         self._changed = asyncio.Condition()
 
     def attach(self, services: Services, monkeypatch: Any) -> None:
-        """Stands in for the connector of these services, beside others' services."""
+        """Replaces the connector of these services. Several services can share one bank."""
         monkeypatch.setattr(services.registry.connector_for(self.institution), "run", self._run)
 
     @property
     def running(self) -> int:
-        """How many runs wait."""
+        """The number of waiting runs."""
         return len(self._waiting)
 
-    async def let_go(self, count: int = 1) -> None:
-        """Ends the runs that began first."""
+    async def release(self, count: int = 1) -> None:
+        """Ends the oldest runs."""
         for _ in range(count):
             self._waiting.popleft().set()
         await self._notify()
 
     async def has(self, *, running: int, started: int = 0) -> None:
-        """Waits until exactly so many run, and at least so many have started.
+        """Waits until exactly `running` runs wait, and at least `started` have started.
 
         Raises:
-            TimeoutError: they do not within 10 seconds.
+            TimeoutError: the condition is not met within 10 seconds.
         """
         async with asyncio.timeout(10), self._changed:
             await self._changed.wait_for(lambda: self.running == running and self.started >= started)

@@ -1,4 +1,4 @@
-"""Members at the sandbox bank, brought to where a test begins."""
+"""End users with members at the sandbox bank, for tests of members, jobs and micro-deposits."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,13 +14,13 @@ from coatcheck.model.users import User
 from coatcheck.worker import WorkerServices, build_worker, run_pending
 from tests.factories import make_client, make_user
 
-WELL = "correct"
-"""A password that leads straight in."""
+CORRECT_PASSWORD = "correct"
+"""A password that connects without a challenge."""
 
 
 @dataclass
-class Home:
-    """A client's user, and what can be done with its members."""
+class EndUser:
+    """A client's end user, with the operations on its members."""
 
     services: Services
     client: Client
@@ -32,11 +32,16 @@ class Home:
 
     def credentials(self, institution: str, login: str | None, password: str | None) -> dict[str, str]:
         values = {"LOGIN": login, "PASSWORD": password}
-        boxes = self.services.registry.find(institution).credentials
-        return {box.guid: value for box in boxes if (value := values[box.field_name]) is not None}
+        fields = self.services.registry.find(institution).credentials
+        return {field.guid: value for field in fields if (value := values[field.field_name]) is not None}
 
     async def connect(
-        self, login: str = "mxuser", password: str = WELL, *, institution: str = "mxbank", **more: Any
+        self,
+        login: str = "mxuser",
+        password: str = CORRECT_PASSWORD,
+        *,
+        institution: str = "mxbank",
+        **more: Any,
     ) -> Member:
         is_oauth = more.get("is_oauth", False)
         async with self.services.db.transaction() as connection:
@@ -51,11 +56,11 @@ class Home:
             )
         return member
 
-    async def connected(self, login: str = "mxuser", password: str = WELL, **more: Any) -> Member:
-        """A member whose jobs have been done."""
+    async def connected(self, login: str = "mxuser", password: str = CORRECT_PASSWORD, **more: Any) -> Member:
+        """Connects a member and runs its jobs."""
         member = await self.connect(login, password, **more)
         await run_pending(self.services)
-        return await self.again(member)
+        return await self.reload(member)
 
     async def start(self, member: Member, kind: JobKind, **more: Any) -> Member:
         async with self.services.db.transaction() as connection:
@@ -63,11 +68,11 @@ class Home:
                 connection, member, JobRequest(kinds=(kind,), requested_by=self.client.guid, **more)
             )
 
-    async def done(self, member: Member, kind: JobKind, **more: Any) -> Member:
-        """The member after a job of the kind."""
+    async def run_job(self, member: Member, kind: JobKind, **more: Any) -> Member:
+        """Runs a job of this kind. Returns the member."""
         await self.start(member, kind, **more)
         await run_pending(self.services)
-        return await self.again(member)
+        return await self.reload(member)
 
     async def change(self, member: Member, login: str | None, password: str | None, **more: Any) -> Member:
         given = self.credentials(member.institution_code, login, password)
@@ -87,18 +92,18 @@ class Home:
         async with self.services.db.transaction() as connection:
             return await self.services.members.answer(connection, member, answers)
 
-    async def again(self, member: Member) -> Member:
+    async def reload(self, member: Member) -> Member:
         async with self.services.db.connection() as connection:
             return await find_member(connection, self.user.guid, member.guid)
 
     async def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
-        """What a statement about the user gives; `%(user)s` is its guid."""
+        """Executes a statement and returns its rows. `%(user)s` is the guid of the user."""
         async with self.services.db.connection() as connection:
             cursor = await connection.execute(statement, {"user": self.user.guid, **values})
             return await cursor.fetchall() if cursor.description else []
 
     async def events(self, kind: str) -> list[dict[str, Any]]:
-        """The payloads the client was told of, oldest first."""
+        """The payloads of the client's events of this type, oldest first."""
         rows = await self.rows(
             "SELECT payload::jsonb FROM event WHERE client_guid = %(client)s AND type = %(kind)s ORDER BY guid",
             client=self.client.guid,
@@ -108,14 +113,14 @@ class Home:
 
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
-    """Waits for what another task or process brings about."""
+    """Waits until another task or process makes the condition true."""
     async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 (what is waited for happens in the database)
+        while not await condition():  # noqa: ASYNC110 (the condition is in the database)
             await asyncio.sleep(0.02)
 
 
-async def make_home(services: Services, **user: Any) -> Home:
+async def make_end_user(services: Services, **user: Any) -> EndUser:
     keyed = await make_client(services)
     made = await make_user(services, keyed, **user)
     async with services.db.connection() as connection:
-        return Home(services, await find_client(connection, keyed.guid), made)
+        return EndUser(services, await find_client(connection, keyed.guid), made)

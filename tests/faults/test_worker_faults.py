@@ -20,7 +20,7 @@ from coatcheck.clock import SystemClock
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import Unavailable
 from tests.databases import postgres
-from tests.member_setup import make_home, until
+from tests.member_setup import make_end_user, until
 from tests.processes import process
 
 pytestmark = [pytest.mark.faults, pytest.mark.own_database]
@@ -91,80 +91,80 @@ class Worker:
         self.child.wait()
 
 
-def are_all(home, state):
+def are_all(end_user, state):
     async def condition():
         with contextlib.suppress(Unavailable):  # a test may have stopped the database
-            return {row[1] for row in await home.rows(JOBS)} == {state}
+            return {row[1] for row in await end_user.rows(JOBS)} == {state}
         return False
 
     return condition
 
 
-async def begin_every_kind(home, login="mxuser+slow=2"):
+async def begin_every_kind(end_user, login="mxuser+slow=2"):
     """One member for each kind of job, with the job queued."""
     members = {}
     for kind in JobKind:
-        member = await home.connect(f"{kind.lower()}-{login}", skip_aggregation=True)
-        members[kind] = await home.start(member, kind)
+        member = await end_user.connect(f"{kind.lower()}-{login}", skip_aggregation=True)
+        members[kind] = await end_user.start(member, kind)
     return members
 
 
-async def stored(home, member):
-    return await home.rows(STORED, member=member.guid)
+async def stored(end_user, member):
+    return await end_user.rows(STORED, member=member.guid)
 
 
-async def is_equal_to_an_undisturbed_run(home, members):
+async def is_equal_to_an_undisturbed_run(end_user, members):
     """Every job ended once, its client got one event, and the stored data are those of an undisturbed run."""
-    undisturbed_home = await make_home(home.services)
+    undisturbed_user = await make_end_user(end_user.services)
     for kind, member in members.items():
-        undisturbed = await undisturbed_home.connect(f"{kind.lower()}-mxuser", skip_aggregation=True)
-        await undisturbed_home.done(undisturbed, kind)
-        assert await stored(home, member) == await stored(undisturbed_home, undisturbed), kind
-        events = [each for each in await home.events(kind.value) if each["member_guid"] == member.guid]
+        undisturbed = await undisturbed_user.connect(f"{kind.lower()}-mxuser", skip_aggregation=True)
+        await undisturbed_user.run_job(undisturbed, kind)
+        assert await stored(end_user, member) == await stored(undisturbed_user, undisturbed), kind
+        events = [each for each in await end_user.events(kind.value) if each["member_guid"] == member.guid]
         assert len(events) == (0 if kind is JobKind.IDENTIFICATION else 1), kind
-    assert [(kind, state, outcome) for kind, state, _, outcome in await home.rows(JOBS)] == [
+    assert [(kind, state, outcome) for kind, state, _, outcome in await end_user.rows(JOBS)] == [
         (kind.value, "ended", "CONNECTED") for kind in sorted(JobKind)
     ]
 
 
 async def test_after_a_kill_during_each_kind_of_job_every_job_ends_once(services, worker):
-    home = await make_home(services)
-    members = await begin_every_kind(home)
+    end_user = await make_end_user(services)
+    members = await begin_every_kind(end_user)
     with worker() as first:
-        await until(are_all(home, "running"), PATIENCE)
+        await until(are_all(end_user, "running"), PATIENCE)
         first.kill()
     with worker() as second:
         await second.ready()
-        await until(are_all(home, "ended"), PATIENCE)
-    assert {attempt for _, _, attempt, _ in await home.rows(JOBS)} == {2}
-    await is_equal_to_an_undisturbed_run(home, members)
+        await until(are_all(end_user, "ended"), PATIENCE)
+    assert {attempt for _, _, attempt, _ in await end_user.rows(JOBS)} == {2}
+    await is_equal_to_an_undisturbed_run(end_user, members)
 
 
 async def test_after_repeated_kills_at_any_moment_every_job_ends_once(services, worker):
     chance = random.Random(20)
-    homes = [await make_home(services) for _ in range(3)]
-    members = [await begin_every_kind(home, "mxuser") for home in homes]
+    end_users = [await make_end_user(services) for _ in range(3)]
+    members = [await begin_every_kind(end_user, "mxuser") for end_user in end_users]
     for _ in range(4):
         with worker(COATCHECK_JOB_ATTEMPTS="50", COATCHECK_INSTITUTION_CONCURRENCY="3") as killed:
             await killed.ready()
             await asyncio.sleep(chance.uniform(0, 0.6))
             killed.kill()
     with worker(COATCHECK_JOB_ATTEMPTS="50"):
-        for home in homes:
-            await until(are_all(home, "ended"), PATIENCE)
-    for home, of_home in zip(homes, members, strict=True):
-        await is_equal_to_an_undisturbed_run(home, of_home)
+        for end_user in end_users:
+            await until(are_all(end_user, "ended"), PATIENCE)
+    for end_user, of_end_user in zip(end_users, members, strict=True):
+        await is_equal_to_an_undisturbed_run(end_user, of_end_user)
 
 
 async def test_a_worker_suspended_past_its_lease_and_resumed_saves_nothing(services, worker):
-    home = await make_home(services)
-    members = await begin_every_kind(home, "mxuser+slow=1")
+    end_user = await make_end_user(services)
+    members = await begin_every_kind(end_user, "mxuser+slow=1")
     with worker() as frozen:
-        await until(are_all(home, "running"), PATIENCE)
+        await until(are_all(end_user, "running"), PATIENCE)
         frozen.tell(signal.SIGSTOP)
         with worker() as second:
-            await until(are_all(home, "ended"), PATIENCE)
-            before = [await stored(home, member) for member in members.values()]
+            await until(are_all(end_user, "ended"), PATIENCE)
+            before = [await stored(end_user, member) for member in members.values()]
             frozen.tell(signal.SIGCONT)
 
             async def has_noticed():
@@ -172,49 +172,49 @@ async def test_a_worker_suspended_past_its_lease_and_resumed_saves_nothing(servi
 
             await until(has_noticed, PATIENCE)
             assert second.log.read_text().count("job.lease_lost") == 0
-        assert [await stored(home, member) for member in members.values()] == before
-    assert {attempt for _, _, attempt, _ in await home.rows(JOBS)} == {2}
-    await is_equal_to_an_undisturbed_run(home, members)
+        assert [await stored(end_user, member) for member in members.values()] == before
+    assert {attempt for _, _, attempt, _ in await end_user.rows(JOBS)} == {2}
+    await is_equal_to_an_undisturbed_run(end_user, members)
 
 
 async def test_a_stopped_worker_releases_its_jobs_within_ten_seconds_and_the_next_starts_them(
     services, worker
 ):
-    home = await make_home(services)
-    await home.connect("mxuser+hang")
+    end_user = await make_end_user(services)
+    await end_user.connect("mxuser+hang")
     with worker(COATCHECK_JOB_LEASE="600") as first:
-        await until(are_all(home, "running"), PATIENCE)
+        await until(are_all(end_user, "running"), PATIENCE)
         begun = time.monotonic()
         first.tell(signal.SIGTERM)
         assert first.child.wait(15) == 0
         assert time.monotonic() - begun < 10
-    assert [(state, attempt) for _, state, attempt, _ in await home.rows(JOBS)] == [("queued", 1)]
+    assert [(state, attempt) for _, state, attempt, _ in await end_user.rows(JOBS)] == [("queued", 1)]
     with worker(COATCHECK_JOB_LEASE="600") as second:
         await second.ready()
-        await until(are_all(home, "running"))
+        await until(are_all(end_user, "running"))
         second.kill()
 
 
 async def test_a_worker_survives_a_crash_and_restart_of_the_database(services, worker, url):
-    home = await make_home(services)
-    members = await begin_every_kind(home, "mxuser+slow=3")
+    end_user = await make_end_user(services)
+    members = await begin_every_kind(end_user, "mxuser+slow=3")
     with worker(COATCHECK_JOB_LEASE="12") as survivor:
-        await until(are_all(home, "running"), PATIENCE)
+        await until(are_all(end_user, "running"), PATIENCE)
         await asyncio.sleep(0.5)  # all sit at the bank by now, and will for two seconds more
         restart(url)
-        await until(are_all(home, "ended"), PATIENCE)
-        later = await make_home(services)
+        await until(are_all(end_user, "ended"), PATIENCE)
+        later = await make_end_user(services)
         member = await later.connect("later+no_tx")
 
         async def is_connected():
-            return (await later.again(member)).connection_status == "CONNECTED"
+            return (await later.reload(member)).connection_status == "CONNECTED"
 
         await until(is_connected, PATIENCE)
         assert survivor.child.poll() is None
-    assert {attempt for _, _, attempt, _ in await home.rows(JOBS)} == {1}, (
+    assert {attempt for _, _, attempt, _ in await end_user.rows(JOBS)} == {1}, (
         "who sat at a bank meanwhile saved it all"
     )
-    await is_equal_to_an_undisturbed_run(home, members)
+    await is_equal_to_an_undisturbed_run(end_user, members)
 
 
 def restart(url):
@@ -232,23 +232,23 @@ def restart(url):
 
 
 async def test_a_job_that_kills_its_workers_is_given_up(services, worker):
-    home = await make_home(services)
-    member = await home.connect("mxuser+hang")
+    end_user = await make_end_user(services)
+    member = await end_user.connect("mxuser+hang")
     for attempt in (1, 2):
         with worker(COATCHECK_JOB_ATTEMPTS="2") as killed:
-            await until(has_begun(home, attempt), PATIENCE)
+            await until(has_begun(end_user, attempt), PATIENCE)
             killed.kill()
-        await home.rows(
+        await end_user.rows(
             "UPDATE member_job SET lease_until = now() - interval '1 minute' WHERE user_guid = %(user)s"
         )
     with worker(COATCHECK_JOB_ATTEMPTS="2"):
-        await until(are_all(home, "ended"), PATIENCE)
-    assert (await home.again(member)).connection_status == "FAILED"
-    assert [(attempt, outcome) for _, _, attempt, outcome in await home.rows(JOBS)] == [(2, "FAILED")]
+        await until(are_all(end_user, "ended"), PATIENCE)
+    assert (await end_user.reload(member)).connection_status == "FAILED"
+    assert [(attempt, outcome) for _, _, attempt, outcome in await end_user.rows(JOBS)] == [(2, "FAILED")]
 
 
-def has_begun(home, attempt):
+def has_begun(end_user, attempt):
     async def condition():
-        return [row[1:3] for row in await home.rows(JOBS)] == [("running", attempt)]
+        return [row[1:3] for row in await end_user.rows(JOBS)] == [("running", attempt)]
 
     return condition

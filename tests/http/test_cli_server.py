@@ -1,4 +1,4 @@
-"""The web process below the surfaces: its port, its stop, and the limits of a request's head."""
+"""The web server: its port, its shutdown, and the limits of a request's head."""
 
 import asyncio
 import signal
@@ -53,7 +53,7 @@ async def answer_to(port, *parts):
 CLOSING = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
 
 
-async def test_a_whole_request_is_answered_without_naming_the_software():
+async def test_a_response_does_not_name_the_server_software():
     async with serving() as (port, _, _):
         answer = await answer_to(port, CLOSING + b"\r\n")
     assert answer.startswith(b"HTTP/1.1 200")
@@ -93,7 +93,7 @@ async def test_the_application_has_the_limits(services):
     assert answer.status_code == 431
 
 
-async def test_a_stop_lets_a_running_request_end():
+async def test_a_running_request_ends_before_the_server_stops():
     begun, finish = asyncio.Event(), asyncio.Event()
 
     async def waiting(scope, receive, send):
@@ -111,7 +111,7 @@ async def test_a_stop_lets_a_running_request_end():
         await asyncio.wait_for(running, 5)
 
 
-async def test_a_request_that_outlives_the_grace_is_cut_off():
+async def test_a_request_that_takes_longer_than_the_grace_period_is_aborted():
     begun, ended = asyncio.Event(), asyncio.Event()
 
     async def endless(scope, receive, send):
@@ -145,13 +145,13 @@ async def test_a_signal_stops_the_server_and_reaches_the_owner_of_the_process():
         asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
 
 
-def test_a_port_that_is_taken_is_one_clear_sentence():
+def test_a_port_in_use_is_a_configuration_error():
     with server.listen("127.0.0.1", 0) as bound:
         port = bound.getsockname()[1]
         with pytest.raises(ConfigurationError, match=rf"port {port}.*--port"):
             server.listen("127.0.0.1", port)
 
 
-def test_an_address_of_nobody_is_one_clear_sentence():
+def test_an_unknown_address_is_a_configuration_error():
     with pytest.raises(ConfigurationError):
         server.listen("256.256.256.256", 0)

@@ -29,12 +29,12 @@ async def test_a_token_is_stored_in_the_partition_of_its_week_and_dropped_with_i
         cursor = await connection.execute(
             "SELECT tableoid::regclass::text FROM access_token WHERE account_guid = %s", (account.guid,)
         )
-        ((home,),) = await cursor.fetchall()
-        assert home != "access_token_rest"
+        ((partition,),) = await cursor.fetchall()
+        assert partition != "access_token_rest"
         clock.advance(timedelta(days=60 + 29))
-        assert home not in await drop_partitions(connection, clock.now())
+        assert partition not in await drop_partitions(connection, clock.now())
         clock.advance(timedelta(days=8))
-        assert home in await drop_partitions(connection, clock.now())
+        assert partition in await drop_partitions(connection, clock.now())
         cursor = await connection.execute(
             "SELECT count(*) FROM access_token WHERE account_guid = %s", (account.guid,)
         )

@@ -1,4 +1,4 @@
-"""What every surface's endpoint does: method, body limit, errors and the last resort."""
+"""The endpoint of every surface: methods, body limit, errors and unknown exceptions."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -59,13 +59,13 @@ async def _chunks(*chunks: bytes) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def test_a_method_that_the_path_does_not_take_is_answered_with_those_it_takes() -> None:
+async def test_a_wrong_method_gets_the_allowed_methods() -> None:
     async with _client(Row("GET", "/", _length), Row("PUT", "/", _length)) as client:
         answer = await client.post("/")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, PUT")
 
 
-async def test_a_body_of_the_limit_is_read_and_one_byte_more_is_refused() -> None:
+async def test_a_body_at_the_limit_is_read_and_one_byte_more_is_refused() -> None:
     async with _client(Row("POST", "/", _length)) as client:
         assert (await client.post("/", content=b"x" * LIMIT)).text == str(LIMIT)
         assert (await client.post("/", content=b"x" * (LIMIT + 1))).status_code == 413
@@ -75,7 +75,7 @@ async def test_a_body_of_the_limit_is_read_and_one_byte_more_is_refused() -> Non
 
 
 @pytest.mark.parametrize("declared", ["9" * 5000, "²", "-1", "8"])
-async def test_whatever_length_is_declared_the_bytes_are_counted(declared: str) -> None:
+async def test_the_bytes_are_counted_regardless_of_the_declared_length(declared: str) -> None:
     headers = {"content-length": declared.encode()}
     async with _client(Row("POST", "/", _length)) as client:
         answer = await client.post("/", content=_chunks(b"x" * (LIMIT + 1)), headers=headers)
@@ -98,7 +98,7 @@ async def test_text_that_the_database_cannot_store_is_a_bad_request() -> None:
         assert (await client.get("/")).status_code == 400
 
 
-async def test_an_error_without_a_status_is_a_500_whose_words_stay_inside() -> None:
+async def test_an_error_without_a_status_is_a_500_without_its_message() -> None:
     with capture_logs() as logged:
         async with _client(_raising(errors.BankFailed("the bank said ctk_secret"))) as client:
             answer = await client.get("/")
@@ -122,7 +122,7 @@ async def test_a_plain_refusal_is_not_logged() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "sent"), [(0.2, "1"), (1, "1"), (90, "90")])
-async def test_a_throttled_caller_learns_when_to_come_back(seconds: float, sent: str) -> None:
+async def test_a_throttled_request_has_retry_after(seconds: float, sent: str) -> None:
     async with _client(_raising(errors.TooManyRequests(timedelta(seconds=seconds)))) as client:
         answer = await client.get("/")
     assert (answer.status_code, answer.headers["retry-after"]) == (429, sent)

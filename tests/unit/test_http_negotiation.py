@@ -1,4 +1,4 @@
-"""The one reader of Accept, Accept-Encoding and Accept-Language."""
+"""Parsing of Accept, Accept-Encoding and Accept-Language."""
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ from coatcheck.http.negotiation import accepted
         ("a; q = 0.2 , b;q=0.2", ("a", "b")),
     ],
 )
-def test_the_values_come_best_first(header: str | None, values: tuple[str, ...]) -> None:
+def test_values_are_sorted_by_weight(header: str | None, values: tuple[str, ...]) -> None:
     assert accepted(header) == values
 
 
@@ -31,10 +31,10 @@ def test_a_weight_of_zero_is_a_refusal(weight: str) -> None:
 
 
 @pytest.mark.parametrize("weight", ["", "x", "-1", "1.001", "nan", "inf", "1e999"])
-def test_a_weight_that_is_none_counts_as_the_smallest(weight: str) -> None:
+def test_an_invalid_weight_counts_as_the_smallest(weight: str) -> None:
     assert accepted(f"a;q={weight}, b;q=0.01") == ("b", "a")
 
 
 @given(st.text())
-def test_any_header_is_read(header: str) -> None:
+def test_any_header_can_be_parsed(header: str) -> None:
     assert all(value and value == value.strip().lower() for value in accepted(header))

@@ -11,7 +11,7 @@ import pytest
 from coatcheck.jobs import notifications
 from coatcheck.jobs.notifications import CHANNEL, listen, notify_workers
 from coatcheck.jobs.tasks import TaskKind, cancel_tasks
-from tests.member_setup import make_home, until
+from tests.member_setup import make_end_user, until
 
 
 @asynccontextmanager
@@ -73,27 +73,27 @@ async def test_a_listener_reconnects_within_a_second_and_reports_it(url):
 
 
 async def test_enqueuing_a_job_notifies_the_workers(services, url):
-    home = await make_home(services)
+    end_user = await make_end_user(services)
     async with listening(url) as received:
-        await home.connect()
+        await end_user.connect()
         await until(lambda: has(received, 2))
         assert received == [None, TaskKind.MEMBER_JOB]
 
 
 @pytest.mark.own_database
 async def test_the_end_of_a_job_notifies_only_if_another_job_waits_for_its_slot(services, url):
-    home = await make_home(services)
-    await home.connect("first+no_tx")
-    (first,) = await home.worker_services.scheduler.claim(1)
-    await home.connect("second+no_tx")
-    (second,) = await home.worker_services.scheduler.claim(1)
-    await home.connect("third+no_tx")
+    end_user = await make_end_user(services)
+    await end_user.connect("first+no_tx")
+    (first,) = await end_user.worker_services.scheduler.claim(1)
+    await end_user.connect("second+no_tx")
+    (second,) = await end_user.worker_services.scheduler.claim(1)
+    await end_user.connect("third+no_tx")
     async with listening(url) as received:
-        await home.worker_services.sync.run(first)
+        await end_user.worker_services.sync.run(first)
         await until(lambda: has(received, 2))
-        (third,) = await home.worker_services.scheduler.claim(1)
-        await home.worker_services.sync.run(second)
-        await home.worker_services.sync.run(third)
+        (third,) = await end_user.worker_services.scheduler.claim(1)
+        await end_user.worker_services.sync.run(second)
+        await end_user.worker_services.sync.run(third)
         await notify(url, TaskKind.DELIVERY)
         await until(lambda: has(received, 3))
         assert received == [None, TaskKind.MEMBER_JOB, TaskKind.DELIVERY]

@@ -21,7 +21,7 @@ from coatcheck.members.outcome import JobFinisher
 from coatcheck.vault.vault import SecretKind, WorkerReader
 from coatcheck.worker import WorkerServices, run_pending
 from tests.gated_bank import GatedBank
-from tests.member_setup import make_home, until
+from tests.member_setup import make_end_user, until
 
 STATES = "SELECT state, attempt, claims FROM member_job WHERE user_guid = %(user)s ORDER BY created_at, guid"
 SHORT_GRACE = timedelta(seconds=0.5)
@@ -42,31 +42,31 @@ async def working(services, grace=worker.GRACE):
         await task
 
 
-def has_status(home, member, status):
+def has_status(end_user, member, status):
     async def condition():
-        return (await home.again(member)).connection_status == status
+        return (await end_user.reload(member)).connection_status == status
 
     return condition
 
 
-async def is_running(home):
-    return (await home.rows(STATES))[-1][0] == "running"
+async def is_running(end_user):
+    return (await end_user.rows(STATES))[-1][0] == "running"
 
 
 async def test_a_job_starts_without_waiting_for_a_poll_or_a_sweep(services, monkeypatch):
     monkeypatch.setattr(worker, "SWEEP", timedelta(hours=1))
     monkeypatch.setattr(runner, "POLL", timedelta(hours=1))
-    home = await make_home(services)
+    end_user = await make_end_user(services)
     async with working(services):
         for login in ("one+no_tx", "two+no_tx", "three+no_tx"):
             await asyncio.sleep(0.1)
-            member = await home.connect(login)
-            await until(has_status(home, member, "CONNECTED"))
+            member = await end_user.connect(login)
+            await until(has_status(end_user, member, "CONNECTED"))
 
 
 async def test_every_kind_of_task_starts_without_waiting_for_a_poll(services, monkeypatch):
     monkeypatch.setattr(runner, "POLL", timedelta(hours=1))
-    home, done = await make_home(services), set()
+    end_user, done = await make_end_user(services), set()
     claims = {}
 
     def claim_of(task_kind):
@@ -83,7 +83,7 @@ async def test_every_kind_of_task_starts_without_waiting_for_a_poll(services, mo
     claims = {task_kind: claim_of(task_kind) for task_kind in TaskKind}
     monkeypatch.setattr(worker.WorkerServices, "claims", property(lambda _: claims))
     async with working(services):
-        await until(lambda: is_listening(home))
+        await until(lambda: is_listening(end_user))
         for task_kind in TaskKind:
             due.add(task_kind)
             async with services.db.connection() as connection:
@@ -98,36 +98,36 @@ async def test_every_kind_of_task_starts_without_waiting_for_a_poll(services, mo
 async def test_a_bank_that_hangs_delays_no_other_bank(settings, clock):
     narrow = replace(settings, institution_concurrency=2, worker_concurrency=4)
     async with build(narrow, clock) as services:
-        hung, home = await make_home(services), await make_home(services)
+        hung, end_user = await make_end_user(services), await make_end_user(services)
         async with working(services, SHORT_GRACE):
             for number in range(6):
                 await hung.connect(f"user-{number}+hang", institution="mxcu_credential")
             await until(lambda: is_two(hung))
-            member = await home.connect("mxuser+no_tx")
-            await until(has_status(home, member, "CONNECTED"), 3)
+            member = await end_user.connect("mxuser+no_tx")
+            await until(has_status(end_user, member, "CONNECTED"), 3)
             assert await is_two(hung)
 
 
-async def is_two(home):
+async def is_two(end_user):
     running = "SELECT count(*) FROM member_job WHERE user_guid = %(user)s AND state = 'running'"
-    return await home.rows(running) == [(2,)]
+    return await end_user.rows(running) == [(2,)]
 
 
 async def test_a_job_that_runs_when_the_worker_is_stopped_may_finish(services):
-    home = await make_home(services)
-    member = await home.connect("mxuser+no_tx+slow=1")
+    end_user = await make_end_user(services)
+    member = await end_user.connect("mxuser+no_tx+slow=1")
     async with working(services):
-        await until(lambda: is_running(home))
-    assert (await home.again(member)).connection_status == "CONNECTED"
-    assert await home.rows(STATES) == [("ended", 1, 1)]
+        await until(lambda: is_running(end_user))
+    assert (await end_user.reload(member)).connection_status == "CONNECTED"
+    assert await end_user.rows(STATES) == [("ended", 1, 1)]
 
 
 async def test_a_job_that_does_not_finish_in_time_is_released_at_once(services):
-    home = await make_home(services)
-    await home.connect("mxuser+hang")
+    end_user = await make_end_user(services)
+    await end_user.connect("mxuser+hang")
     async with working(services, SHORT_GRACE):
-        await until(lambda: is_running(home))
-    assert await home.rows(STATES) == [("queued", 1, 0)]
+        await until(lambda: is_running(end_user))
+    assert await end_user.rows(STATES) == [("queued", 1, 0)]
 
 
 async def test_a_stopping_worker_waits_until_a_secret_that_the_bank_replaced_is_saved(services, monkeypatch):
@@ -160,7 +160,7 @@ async def test_a_stopping_worker_waits_until_a_secret_that_the_bank_replaced_is_
 
 async def test_a_stopping_worker_leaves_queued_jobs_to_others(settings, clock):
     async with build(replace(settings, worker_concurrency=1), clock) as services:
-        hung, waiting = await make_home(services), await make_home(services)
+        hung, waiting = await make_end_user(services), await make_end_user(services)
         async with working(services, SHORT_GRACE):
             await hung.connect("mxuser+hang")
             await until(lambda: is_running(hung))
@@ -168,32 +168,32 @@ async def test_a_stopping_worker_leaves_queued_jobs_to_others(settings, clock):
         assert await waiting.rows(STATES) == [("queued", 0, 0)]
         await hung.rows("DELETE FROM member WHERE user_guid = %(user)s")
         await run_pending(services)
-        assert (await waiting.again(member)).connection_status == "CONNECTED"
+        assert (await waiting.reload(member)).connection_status == "CONNECTED"
 
 
 async def test_a_worker_continues_after_its_connections_were_terminated(services, monkeypatch):
     monkeypatch.setattr(runner, "POLL", timedelta(hours=1))
-    home = await make_home(services)
+    end_user = await make_end_user(services)
     async with working(services):
-        before = await home.connect("before+no_tx")
-        await until(has_status(home, before, "CONNECTED"))
+        before = await end_user.connect("before+no_tx")
+        await until(has_status(end_user, before, "CONNECTED"))
         for _ in range(2):
-            await home.rows(
+            await end_user.rows(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'coatcheck worker'"
             )
-            await until(lambda: is_listening(home))
-        after = await home.connect("after+no_tx")
-        await until(has_status(home, after, "CONNECTED"), 15)
+            await until(lambda: is_listening(end_user))
+        after = await end_user.connect("after+no_tx")
+        await until(has_status(end_user, after, "CONNECTED"), 15)
 
 
-async def is_listening(home):
+async def is_listening(end_user):
     """Whether the worker listens: `doctor` finds it by the same query."""
     lines = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'coatcheck worker'"
-    return await home.rows(lines) == [(1,)]
+    return await end_user.rows(lines) == [(1,)]
 
 
 async def test_a_failed_task_stops_nothing_and_its_message_is_not_logged(services, monkeypatch):
-    home = await make_home(services)
+    end_user = await make_end_user(services)
     failing = iter([ValueError("a-secret")])
     finish = JobFinisher.finish_job
 
@@ -205,9 +205,9 @@ async def test_a_failed_task_stops_nothing_and_its_message_is_not_logged(service
     monkeypatch.setattr(JobFinisher, "finish_job", fail_once)
     with capture_logs() as logs:
         async with working(services):
-            await home.connect("first+no_tx")
-            member = await home.connect("mxuser+no_tx")
-            await until(has_status(home, member, "CONNECTED"))
+            await end_user.connect("first+no_tx")
+            member = await end_user.connect("mxuser+no_tx")
+            await until(has_status(end_user, member, "CONNECTED"))
     assert "a-secret" not in str(logs)
     assert {"worker.ready", "worker.stopped"} <= {entry["event"] for entry in logs}
 
@@ -241,62 +241,62 @@ async def test_the_worker_runs_its_periodic_actions_at_the_start_and_repeatedly(
 
 
 async def test_a_running_worker_creates_the_partitions(services):
-    home = await make_home(services)
+    end_user = await make_end_user(services)
     async with working(services):
 
         async def are_there():
-            return await home.rows("SELECT count(*) > 10 FROM pg_inherits") == [(True,)]
+            return await end_user.rows("SELECT count(*) > 10 FROM pg_inherits") == [(True,)]
 
         await until(are_there)
 
 
 async def test_a_running_worker_starts_the_daily_aggregation(services, clock):
-    home = await make_home(services)
-    member = await home.connected("mxuser+no_tx")
+    end_user = await make_end_user(services)
+    member = await end_user.connected("mxuser+no_tx")
     clock.advance(services.settings.background_interval + timedelta(seconds=1))
-    before = await home.again(member)
+    before = await end_user.reload(member)
     async with working(services):
 
         async def is_aggregated():
-            return (await home.again(member)).aggregated_at > before.aggregated_at
+            return (await end_user.reload(member)).aggregated_at > before.aggregated_at
 
         await until(is_aggregated)
-    assert [each["is_background"] for each in await home.events("AGGREGATION")] == [False, True]
+    assert [each["is_background"] for each in await end_user.events("AGGREGATION")] == [False, True]
 
 
 async def test_a_running_worker_ends_a_job_whose_questions_were_not_answered(services, clock):
-    home = await make_home(services)
-    member = await home.connected("mxuser+no_tx", "challenge")
+    end_user = await make_end_user(services)
+    member = await end_user.connected("mxuser+no_tx", "challenge")
     assert member.connection_status == "CHALLENGED"
     clock.advance(services.settings.mfa_ttl + timedelta(seconds=1))
     async with working(services):
-        await until(has_status(home, member, "EXPIRED"))
+        await until(has_status(end_user, member, "EXPIRED"))
 
 
 async def test_two_workers_run_every_job_once(settings, clock):
     async with build(settings, clock) as one, build(settings, clock) as two:
-        home = await make_home(one)
+        end_user = await make_end_user(one)
         async with working(one), working(two):
-            members = [await home.connect(f"user-{number}+no_tx") for number in range(12)]
+            members = [await end_user.connect(f"user-{number}+no_tx") for number in range(12)]
             for member in members:
-                await until(has_status(home, member, "CONNECTED"))
-        assert await home.rows(STATES) == [("ended", 1, 1)] * 12
-        assert len(await home.events("AGGREGATION")) == 12
+                await until(has_status(end_user, member, "CONNECTED"))
+        assert await end_user.rows(STATES) == [("ended", 1, 1)] * 12
+        assert len(await end_user.events("AGGREGATION")) == 12
 
 
 async def test_jobs_that_are_requested_one_after_the_other_all_run(services):
-    home = await make_home(services)
+    end_user = await make_end_user(services)
     async with working(services):
-        member = await home.connect("mxuser+no_tx")
+        member = await end_user.connect("mxuser+no_tx")
         for kind in (JobKind.BALANCE, JobKind.VERIFICATION, JobKind.BALANCE):
-            await until(lambda: is_idle(home, member))
-            await home.start(member, kind)
-        await until(lambda: is_idle(home, member))
-    assert await home.rows(STATES) == [("ended", 1, 1)] * 4
+            await until(lambda: is_idle(end_user, member))
+            await end_user.start(member, kind)
+        await until(lambda: is_idle(end_user, member))
+    assert await end_user.rows(STATES) == [("ended", 1, 1)] * 4
 
 
-async def is_idle(home, member):
-    return not (await home.again(member)).is_being_aggregated
+async def is_idle(end_user, member):
+    return not (await end_user.reload(member)).is_being_aggregated
 
 
 # --- slots (the bank answers when the test lets it, so that no result depends on time) --------------------------------
@@ -312,9 +312,9 @@ async def gated(settings, clock, monkeypatch, bank=None):
         yield services, bank
 
 
-async def enqueue(home, count):
+async def enqueue(end_user, count):
     """Members with credentials and a queued job each, written as fast as the database can."""
-    added = await home.rows(
+    added = await end_user.rows(
         """WITH added AS (
                INSERT INTO member (user_guid, guid, client_guid, institution_code, institution_guid, name,
                                    connection_status, created_at, updated_at)
@@ -325,14 +325,14 @@ async def enqueue(home, count):
                                    requested_by, created_at, queued_at)
            SELECT %(user)s, 'JOB-' || gen_random_uuid(), %(client)s, guid, 'mxbank', 'AGGREGATION', 'queued', 'test',
                   now(), now() FROM added RETURNING member_guid""",
-        client=home.client.guid,
+        client=end_user.client.guid,
         count=count,
     )
-    async with home.services.db.transaction() as connection:
+    async with end_user.services.db.transaction() as connection:
         for (member_guid,) in added:
-            await home.services.vault.store_secret(
+            await end_user.services.vault.store_secret(
                 connection,
-                owner_guid=home.user.guid,
+                owner_guid=end_user.user.guid,
                 record_guid=member_guid,
                 kind=SecretKind.CREDENTIALS,
                 value=b"{}",
@@ -342,24 +342,24 @@ async def enqueue(home, count):
 
 async def test_200_members_at_one_bank_keep_its_slots_busy_until_the_last(settings, clock, monkeypatch):
     async with gated(settings, clock, monkeypatch) as (services, bank):
-        await enqueue(await make_home(services), 200)
+        await enqueue(await make_end_user(services), 200)
         slots = settings.institution_concurrency
         async with working(services):
             for done in range(200 - slots + 1):
                 await bank.has(running=slots, started=done + slots)
                 assert bank.started == done + slots
-                await bank.let_go()
-            await bank.let_go(slots - 1)
+                await bank.release()
+            await bank.release(slots - 1)
 
 
 async def test_each_of_several_jobs_that_end_at_once_frees_a_slot(settings, clock, monkeypatch):
     async with gated(settings, clock, monkeypatch) as (services, bank):
-        await enqueue(await make_home(services), 40)
+        await enqueue(await make_end_user(services), 40)
         slots = settings.institution_concurrency
         async with working(services):
             for turn in range(1, 6):
                 await bank.has(running=slots, started=turn * slots)
-                await bank.let_go(slots)
+                await bank.release(slots)
         assert bank.started == 40
 
 
@@ -370,14 +370,14 @@ async def test_two_workers_share_an_institutions_slots(settings, clock, monkeypa
         gated(narrow, clock, monkeypatch, bank) as (one, _),
         gated(narrow, clock, monkeypatch, bank) as (two, _),
     ):
-        await enqueue(await make_home(one), 40)
+        await enqueue(await make_end_user(one), 40)
         async with working(one):
             await bank.has(running=4)
             async with working(two):
                 for done in range(33):
                     await bank.has(running=8, started=8 + done)
-                    await bank.let_go()
-                await bank.let_go(7)
+                    await bank.release()
+                await bank.release(7)
         assert bank.started == 40
 
 
@@ -387,32 +387,32 @@ async def test_a_slot_that_a_stopping_worker_frees_is_filled_by_another(settings
         gated(narrow, clock, monkeypatch, bank) as (one, _),
         gated(narrow, clock, monkeypatch, bank) as (two, _),
     ):
-        await enqueue(await make_home(one), 4)
+        await enqueue(await make_end_user(one), 4)
         async with working(one) as stop:
             await bank.has(running=2)
             async with working(two):
                 stop.set()
                 for done in range(2):
-                    await bank.let_go()
+                    await bank.release()
                     await bank.has(running=2, started=3 + done)
-                await bank.let_go(2)
+                await bank.release(2)
 
 
 async def test_behind_a_backlog_of_one_client_anothers_job_starts_within_two_turns(
     settings, clock, monkeypatch
 ):
     async with gated(settings, clock, monkeypatch) as (services, bank):
-        large, small = await make_home(services), await make_home(services)
+        large, small = await make_end_user(services), await make_end_user(services)
         await enqueue(large, 2000)
         slots = settings.institution_concurrency
         async with working(services):
             await bank.has(running=slots)
             await enqueue(small, 1)
             for turn in (1, 2):
-                await bank.let_go()
+                await bank.release()
                 await bank.has(running=slots, started=slots + turn)
             assert await small.rows("SELECT state FROM member_job WHERE user_guid = %(user)s") == [
                 ("running",)
             ]
             await large.rows("DELETE FROM member_job WHERE state = 'queued'")
-            await bank.let_go(slots)
+            await bank.release(slots)

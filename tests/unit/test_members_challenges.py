@@ -1,4 +1,4 @@
-"""Challenges, and answers to them minutes or days later."""
+"""Challenges and their answers."""
 
 import asyncio
 from datetime import timedelta
@@ -8,14 +8,14 @@ import pytest
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import ConstraintNotMet, InvalidRequest, UserDisabled
 from coatcheck.worker import run_pending
-from tests.member_setup import make_home
+from tests.member_setup import make_end_user
 
 JOB = """SELECT state, attempt, claims, questions IS NULL, waits_until IS NULL FROM member_job
          WHERE user_guid = %(user)s"""
 
 
 @pytest.mark.parametrize(
-    ("password", "of_type"),
+    ("password", "challenge_type"),
     [
         ("challenge", "TEXT"),
         ("options", "OPTIONS"),
@@ -24,81 +24,83 @@ JOB = """SELECT state, attempt, claims, questions IS NULL, waits_until IS NULL F
         ("token", "TOKEN"),
     ],
 )
-async def test_each_type_of_question_is_shown_and_its_right_answer_connects(services, password, of_type):
-    home = await make_home(services)
-    member = await home.connected(password=password)
+async def test_each_type_of_challenge_is_returned_and_its_right_answer_connects(
+    services, password, challenge_type
+):
+    end_user = await make_end_user(services)
+    member = await end_user.connected(password=password)
     assert (member.connection_status, member.is_being_aggregated) == ("CHALLENGED", True)
-    (challenge,) = await home.challenges(member)
-    assert challenge.type == of_type
+    (challenge,) = await end_user.challenges(member)
+    assert challenge.type == challenge_type
     assert challenge.guid.startswith("CRD-")
     assert challenge.label
-    assert bool(challenge.options) is (of_type == "OPTIONS")
-    assert bool(challenge.image_options) is (of_type == "IMAGE_OPTIONS")
-    assert bool(challenge.image_data) is (of_type == "IMAGE_DATA")
-    resumed = await home.answer(member, "correct")
+    assert bool(challenge.options) is (challenge_type == "OPTIONS")
+    assert bool(challenge.image_options) is (challenge_type == "IMAGE_OPTIONS")
+    assert bool(challenge.image_data) is (challenge_type == "IMAGE_DATA")
+    resumed = await end_user.answer(member, "correct")
     assert resumed.connection_status == "RESUMED"
     await run_pending(services)
-    member = await home.again(member)
+    member = await end_user.reload(member)
     assert (member.connection_status, member.is_being_aggregated) == ("CONNECTED", False)
-    assert await home.challenges(member) == []
+    assert await end_user.challenges(member) == []
 
 
 @pytest.mark.parametrize("password", ["challenge", "options", "image", "image_options", "token"])
 async def test_a_wrong_answer_is_rejected_and_the_next_job_asks_again(services, password):
-    home = await make_home(services)
-    member = await home.connected(password=password)
-    await home.answer(member, "wrong")
+    end_user = await make_end_user(services)
+    member = await end_user.connected(password=password)
+    await end_user.answer(member, "wrong")
     await run_pending(services)
-    member = await home.again(member)
+    member = await end_user.reload(member)
     assert (member.connection_status, member.is_being_aggregated) == ("REJECTED", False)
-    member = await home.done(member, JobKind.AGGREGATION)
+    member = await end_user.run_job(member, JobKind.AGGREGATION)
     assert member.connection_status == "CHALLENGED"
 
 
 @pytest.mark.parametrize(("answer", "status"), [("LOCKED", "LOCKED"), ("SERVER_ERROR", "FAILED")])
-async def test_an_error_word_as_answer_is_that_error(services, answer, status):
-    home = await make_home(services)
-    member = await home.connected(password="challenge")
-    await home.answer(member, answer)
+async def test_an_error_value_as_answer_sets_its_status(services, answer, status):
+    end_user = await make_end_user(services)
+    member = await end_user.connected(password="challenge")
+    await end_user.answer(member, answer)
     await run_pending(services)
-    assert (await home.again(member)).connection_status == status
+    assert (await end_user.reload(member)).connection_status == status
 
 
-async def test_a_second_round_is_a_second_question_with_another_guid(services):
-    home = await make_home(services)
-    member = await home.connected(password="challenge")
-    (first,) = await home.challenges(member)
-    await home.answer(member, "challenge")
+async def test_a_second_question_is_a_challenge_with_another_guid(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connected(password="challenge")
+    (first,) = await end_user.challenges(member)
+    await end_user.answer(member, "challenge")
     await run_pending(services)
-    member = await home.again(member)
-    (second,) = await home.challenges(member)
+    member = await end_user.reload(member)
+    (second,) = await end_user.challenges(member)
     assert member.connection_status == "CHALLENGED"
     assert second.guid != first.guid
-    await home.answer(member, "correct")
+    await end_user.answer(member, "correct")
     await run_pending(services)
-    assert (await home.again(member)).connection_status == "CONNECTED"
-    assert [each["connection_status"] for each in await home.events("CONNECTION_STATUS")] == [
+    assert (await end_user.reload(member)).connection_status == "CONNECTED"
+    assert [each["connection_status"] for each in await end_user.events("CONNECTION_STATUS")] == [
         "CHALLENGED"
     ] * 2
 
 
 @pytest.mark.parametrize("password", ["options", "image_options"])
 async def test_an_option_is_chosen_by_its_guid_or_by_its_value(services, password):
-    home = await make_home(services)
+    end_user = await make_end_user(services)
     for login in ("by-guid", "by-value"):
-        member = await home.connected(login, password)
-        (challenge,) = await home.challenges(member)
+        member = await end_user.connected(login, password)
+        (challenge,) = await end_user.challenges(member)
         options = [*challenge.options, *challenge.image_options]
         right = next(option for option in options if option.value == "correct")
-        await home.answer(member, right.guid if login == "by-guid" else right.value)
+        await end_user.answer(member, right.guid if login == "by-guid" else right.value)
         await run_pending(services)
-        assert (await home.again(member)).connection_status == "CONNECTED"
+        assert (await end_user.reload(member)).connection_status == "CONNECTED"
 
 
 async def test_an_invalid_answer_is_refused_and_the_challenges_stay_open(services):
-    home = await make_home(services)
-    member = await home.connected(password="options")
-    (challenge,) = await home.challenges(member)
+    end_user = await make_end_user(services)
+    member = await end_user.connected(password="options")
+    (challenge,) = await end_user.challenges(member)
     for answers in (
         [],
         [(challenge.guid, "")],
@@ -110,31 +112,31 @@ async def test_an_invalid_answer_is_refused_and_the_challenges_stay_open(service
         with pytest.raises(InvalidRequest):
             async with services.db.transaction() as connection:
                 await services.members.answer(connection, member, answers)
-    assert (await home.again(member)).connection_status == "CHALLENGED"
-    assert await home.challenges(member) == [challenge]
-    await home.answer(member, "correct")
+    assert (await end_user.reload(member)).connection_status == "CHALLENGED"
+    assert await end_user.challenges(member) == [challenge]
+    await end_user.answer(member, "correct")
 
 
-async def test_control_characters_are_no_part_of_an_answer(services):
-    home = await make_home(services)
-    member = await home.connected(password="challenge")
+async def test_an_answer_with_control_characters_is_refused(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connected(password="challenge")
     with pytest.raises(InvalidRequest, match="control characters"):
-        await home.answer(member, "cor\x00rect")
-    assert (await home.again(member)).connection_status == "CHALLENGED"
+        await end_user.answer(member, "cor\x00rect")
+    assert (await end_user.reload(member)).connection_status == "CHALLENGED"
 
 
 async def test_a_member_without_challenges_accepts_no_answer(services):
-    home = await make_home(services)
-    member = await home.connected()
+    end_user = await make_end_user(services)
+    member = await end_user.connected()
     async with services.db.transaction() as connection:
         with pytest.raises(ConstraintNotMet):
             await services.members.answer(connection, member, [("CRD-any", "correct")])
 
 
-async def test_of_two_simultaneous_answers_one_counts(services):
-    home = await make_home(services)
-    member = await home.connected(password="challenge")
-    (challenge,) = await home.challenges(member)
+async def test_only_one_of_simultaneous_answers_is_accepted(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connected(password="challenge")
+    (challenge,) = await end_user.challenges(member)
 
     async def answer(value: str) -> None:
         async with services.db.transaction() as connection:
@@ -144,86 +146,88 @@ async def test_of_two_simultaneous_answers_one_counts(services):
     assert sum(result is None for result in results) == 1
     assert sum(isinstance(result, ConstraintNotMet) for result in results) == 7
     await run_pending(services)
-    assert (await home.again(member)).connection_status == "CONNECTED"
+    assert (await end_user.reload(member)).connection_status == "CONNECTED"
 
 
-async def test_an_answer_starts_a_new_attempt_with_a_new_number(services):
-    home = await make_home(services)
-    member = await home.connected(password="challenge")
-    assert await home.rows(JOB) == [("waiting", 1, 1, False, False)]
-    await home.answer(member, "correct")
-    assert await home.rows(JOB) == [("queued", 1, 0, True, True)]
+async def test_an_answer_starts_another_attempt_with_a_new_number(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connected(password="challenge")
+    assert await end_user.rows(JOB) == [("waiting", 1, 1, False, False)]
+    await end_user.answer(member, "correct")
+    assert await end_user.rows(JOB) == [("queued", 1, 0, True, True)]
     await run_pending(services)
-    assert await home.rows(JOB) == [("ended", 2, 1, True, True)]
+    assert await end_user.rows(JOB) == [("ended", 2, 1, True, True)]
 
 
 async def test_answers_are_sealed_and_deleted_when_the_job_ends(services):
-    home = await make_home(services)
-    member = await home.connected(password="challenge")
-    await home.answer(member, "correct")
+    end_user = await make_end_user(services)
+    member = await end_user.connected(password="challenge")
+    await end_user.answer(member, "correct")
     kinds = "SELECT kind FROM sealed_secret WHERE owner_guid = %(user)s AND record_guid <> %(member)s ORDER BY kind"
-    assert await home.rows(kinds, member=member.guid) == [("ANSWERS",), ("STATE",)]
+    assert await end_user.rows(kinds, member=member.guid) == [("ANSWERS",), ("STATE",)]
     assert "correct" not in str(
-        await home.rows("SELECT j::text FROM member_job j WHERE user_guid = %(user)s")
+        await end_user.rows("SELECT j::text FROM member_job j WHERE user_guid = %(user)s")
     )
     await run_pending(services)
-    assert await home.rows(kinds, member=member.guid) == []
+    assert await end_user.rows(kinds, member=member.guid) == []
 
 
 async def test_an_unanswered_challenge_expires_and_sends_an_event(services, clock):
-    home = await make_home(services)
-    member = await home.connected(password="challenge", callback_payload="echo")
+    end_user = await make_end_user(services)
+    member = await end_user.connected(password="challenge", callback_payload="echo")
     clock.advance(services.settings.mfa_ttl - timedelta(minutes=1))
-    await home.worker_services.sweep()
-    assert (await home.again(member)).connection_status == "CHALLENGED"
+    await end_user.worker_services.sweep()
+    assert (await end_user.reload(member)).connection_status == "CHALLENGED"
     clock.advance(timedelta(minutes=2))
     with pytest.raises(ConstraintNotMet):
-        await home.answer(member, "correct")
-    await home.worker_services.sweep()
-    member = await home.again(member)
+        await end_user.answer(member, "correct")
+    await end_user.worker_services.sweep()
+    member = await end_user.reload(member)
     assert (member.connection_status, member.is_being_aggregated) == ("EXPIRED", False)
-    assert await home.challenges(member) == []
-    assert [each["connection_status"] for each in await home.events("CONNECTION_STATUS")] == [
+    assert await end_user.challenges(member) == []
+    assert [each["connection_status"] for each in await end_user.events("CONNECTION_STATUS")] == [
         "CHALLENGED",
         "EXPIRED",
     ]
-    member = await home.done(member, JobKind.AGGREGATION)
+    member = await end_user.run_job(member, JobKind.AGGREGATION)
     assert member.connection_status == "CHALLENGED"
 
 
 async def test_an_answer_is_accepted_for_as_long_as_mfa_ttl(services, clock):
-    home = await make_home(services)
-    member = await home.connected(password="challenge")
+    end_user = await make_end_user(services)
+    member = await end_user.connected(password="challenge")
     clock.advance(services.settings.mfa_ttl - timedelta(minutes=1))
-    await home.worker_services.sweep()
-    await home.answer(member, "correct")
+    await end_user.worker_services.sweep()
+    await end_user.answer(member, "correct")
     await run_pending(services)
-    assert (await home.again(member)).connection_status == "CONNECTED"
+    assert (await end_user.reload(member)).connection_status == "CONNECTED"
 
 
-async def test_asking_for_the_same_job_while_it_waits_changes_nothing(services):
-    home = await make_home(services)
-    member = await home.connected(password="challenge")
-    again = await home.start(member, JobKind.AGGREGATION)
+async def test_requesting_a_job_that_waits_changes_nothing(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connected(password="challenge")
+    again = await end_user.start(member, JobKind.AGGREGATION)
     assert again.connection_status == "CHALLENGED"
-    assert len(await home.challenges(member)) == 1
+    assert len(await end_user.challenges(member)) == 1
 
 
 async def test_a_disabled_users_answer_is_refused(services):
-    home = await make_home(services)
-    member = await home.connected(password="challenge")
-    await home.rows("UPDATE end_user SET is_disabled = true WHERE guid = %(user)s")
+    end_user = await make_end_user(services)
+    member = await end_user.connected(password="challenge")
+    await end_user.rows("UPDATE end_user SET is_disabled = true WHERE guid = %(user)s")
     with pytest.raises(UserDisabled):
-        await home.answer(member, "correct")
+        await end_user.answer(member, "correct")
 
 
-async def test_jobs_that_follow_wait_for_the_answer_too(services):
-    home = await make_home(services)
-    member = await home.connected(password="challenge", kinds=(JobKind.VERIFICATION, JobKind.IDENTIFICATION))
-    await home.answer(member, "correct")
+async def test_follow_up_jobs_wait_for_the_answer(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connected(
+        password="challenge", kinds=(JobKind.VERIFICATION, JobKind.IDENTIFICATION)
+    )
+    await end_user.answer(member, "correct")
     await run_pending(services)
-    member = await home.again(member)
-    assert member.connection_status == "CHALLENGED", "the second job makes an attempt of its own"
-    await home.answer(member, "correct")
+    member = await end_user.reload(member)
+    assert member.connection_status == "CHALLENGED", "the second job asks its own question"
+    await end_user.answer(member, "correct")
     await run_pending(services)
-    assert (await home.again(member)).connection_status == "CONNECTED"
+    assert (await end_user.reload(member)).connection_status == "CONNECTED"

@@ -1,4 +1,4 @@
-"""Claims: who gets a job, in which order, and what is saved by a worker that no longer holds it."""
+"""Claims of jobs: their order, their limits, and workers that have lost the lease."""
 
 import asyncio
 from dataclasses import replace
@@ -15,7 +15,7 @@ from coatcheck.members import job_leases, job_rows
 from coatcheck.model.jobs import JobState
 from coatcheck.worker import build_worker, run_pending
 from tests.factories import make_client
-from tests.member_setup import make_home
+from tests.member_setup import make_end_user
 
 JOBS = "SELECT state, attempt, claims, outcome FROM member_job WHERE user_guid = %(user)s ORDER BY created_at, guid"
 BANK = "rooksbridge_bank"
@@ -43,24 +43,24 @@ async def release(services, job):
         return await job_leases.release(connection, job)
 
 
-async def connect(services, home, number=1, institution=BANK):
+async def connect(services, end_user, number=1, institution=BANK):
     for each in range(number):
-        await home.connect(f"user-{each}", institution=institution)
+        await end_user.connect(f"user-{each}", institution=institution)
 
 
-async def test_of_simultaneous_claims_one_gets_the_job(settings, clock):
+async def test_only_one_of_simultaneous_claims_gets_the_job(settings, clock):
     async with build(replace(settings, pool_size=20), clock) as services:
-        home = await make_home(services)
-        await home.connect()
+        end_user = await make_end_user(services)
+        await end_user.connect()
         claims = await asyncio.gather(*(claim(services) for _ in range(20)))
         ((got,),) = [claimed for claimed in claims if claimed]
         assert (got.attempt, got.claims) == (1, 1)
-        assert await home.rows(JOBS) == [("running", 1, 1, None)]
+        assert await end_user.rows(JOBS) == [("running", 1, 1, None)]
 
 
 async def test_a_job_is_claimed_again_only_when_its_lease_has_ended(services, clock):
-    home = await make_home(services)
-    await home.connect()
+    end_user = await make_end_user(services)
+    await end_user.connect()
     first = await claim_one(services)
     assert await claim(services) == []
     clock.advance(services.settings.job_lease + timedelta(seconds=1))
@@ -69,8 +69,8 @@ async def test_a_job_is_claimed_again_only_when_its_lease_has_ended(services, cl
 
 
 async def test_a_renewed_lease_keeps_the_job(services, clock):
-    home = await make_home(services)
-    await home.connect()
+    end_user = await make_end_user(services)
+    await end_user.connect()
     job = await claim_one(services)
     clock.advance(services.settings.job_lease - timedelta(seconds=5))
     assert await renew(services, job)
@@ -78,29 +78,29 @@ async def test_a_renewed_lease_keeps_the_job(services, clock):
     assert await claim(services) == []
 
 
-async def test_an_institution_has_so_many_slots_and_no_more_even_in_a_race(settings, clock):
+async def test_simultaneous_claims_do_not_exceed_the_slots_of_an_institution(settings, clock):
     async with build(replace(settings, institution_concurrency=3, pool_size=20), clock) as services:
-        homes = [await make_home(services) for _ in range(8)]
-        for home in homes:
-            await home.connect(institution="zephyrine_bank")
-        claims = await asyncio.gather(*(claim(services, 2) for _ in homes))
+        end_users = [await make_end_user(services) for _ in range(8)]
+        for end_user in end_users:
+            await end_user.connect(institution="zephyrine_bank")
+        claims = await asyncio.gather(*(claim(services, 2) for _ in end_users))
         assert sum(map(len, claims)) == 3
-        elsewhere = await make_home(services)
+        elsewhere = await make_end_user(services)
         await elsewhere.connect(institution="three_herons_bank")
         assert [job.user_guid for job in await claim(services, 8)] == [elsewhere.user.guid]
         clock.advance(services.settings.job_lease + timedelta(seconds=1))
-        again = await asyncio.gather(*(claim(services, 2) for _ in homes))
-        assert sum(map(len, again)) == 4, "the slots of workers that died are free again"
+        again = await asyncio.gather(*(claim(services, 2) for _ in end_users))
+        assert sum(map(len, again)) == 4, "a lease that has ended frees its slot"
 
 
-async def test_jobs_that_people_wait_for_are_claimed_first_then_the_oldest(settings, clock):
+async def test_foreground_jobs_are_claimed_before_background_jobs_and_oldest_first(settings, clock):
     async with build(replace(settings, institution_concurrency=1), clock) as services:
-        home = await make_home(services)
+        end_user = await make_end_user(services)
         for number, is_background in enumerate((True, False, False)):
-            member = await home.connect(f"user-{number}", institution=BANK, skip_aggregation=True)
-            await home.start(member, JobKind.AGGREGATION, is_background=is_background)
+            member = await end_user.connect(f"user-{number}", institution=BANK, skip_aggregation=True)
+            await end_user.start(member, JobKind.AGGREGATION, is_background=is_background)
             clock.advance(timedelta(seconds=1))
-        background, first, second = await guids(home)
+        background, first, second = await guids(end_user)
         order = []
         for _ in range(3):
             job = await claim_one(services)
@@ -110,10 +110,12 @@ async def test_jobs_that_people_wait_for_are_claimed_first_then_the_oldest(setti
         assert order == [first, second, background]
 
 
-async def guids(home):
+async def guids(end_user):
     return [
         guid
-        for (guid,) in await home.rows("SELECT guid FROM member_job WHERE user_guid = %(user)s ORDER BY guid")
+        for (guid,) in await end_user.rows(
+            "SELECT guid FROM member_job WHERE user_guid = %(user)s ORDER BY guid"
+        )
     ]
 
 
@@ -125,7 +127,7 @@ async def end(services, job):
 
 async def test_clients_take_turns_at_an_institution(settings, clock):
     async with build(replace(settings, institution_concurrency=2), clock) as services:
-        large, small = await make_home(services), await make_home(services)
+        large, small = await make_end_user(services), await make_end_user(services)
         await connect(services, large, 6)
         assert [job.user_guid for job in await claim(services, 8)] == [large.user.guid] * 2
         await connect(services, small, 2)
@@ -137,7 +139,7 @@ async def test_clients_take_turns_at_an_institution(settings, clock):
 
 async def test_a_job_that_a_person_waits_for_comes_before_another_clients_background_job(settings, clock):
     async with build(replace(settings, institution_concurrency=1), clock) as services:
-        background, asking = await make_home(services), await make_home(services)
+        background, asking = await make_end_user(services), await make_end_user(services)
         await connect(services, asking, 2)
         await end(services, await claim_one(services))
         member = await background.connect(institution=BANK, skip_aggregation=True)
@@ -149,7 +151,7 @@ async def test_a_job_that_a_person_waits_for_comes_before_another_clients_backgr
 
 async def test_a_job_that_was_claimed_too_often_occupies_no_slot(settings, clock):
     async with build(replace(settings, institution_concurrency=1, job_attempts=1), clock) as services:
-        dead, other = await make_home(services), await make_home(services)
+        dead, other = await make_end_user(services), await make_end_user(services)
         await dead.connect(institution=BANK)
         await claim_one(services)
         clock.advance(services.settings.job_lease + timedelta(seconds=1))
@@ -166,10 +168,10 @@ async def claim_after_an_end(services):
     return await claim(services, 8)
 
 
-async def test_the_turn_is_kept_when_a_client_had_nothing_queued_meanwhile(settings, clock):
-    """A client that sends one job after the other gets no more than its share."""
+async def test_the_turn_is_kept_while_a_client_has_no_queued_jobs(settings, clock):
+    """A client that sends its jobs one by one gets no more than its share."""
     async with build(replace(settings, institution_concurrency=1), clock) as services:
-        large, small = await make_home(services), await make_home(services)
+        large, small = await make_end_user(services), await make_end_user(services)
         await connect(services, large, 3)
         await connect(services, small, 1)
         order = []
@@ -182,8 +184,8 @@ async def test_the_turn_is_kept_when_a_client_had_nothing_queued_meanwhile(setti
         assert order == [False, True, False, True]
 
 
-async def test_a_workers_slots_go_to_clients_in_turn_over_all_institutions(services):
-    large, small = await make_home(services), await make_home(services)
+async def test_a_worker_takes_clients_in_turn_over_all_institutions(services):
+    large, small = await make_end_user(services), await make_end_user(services)
     for institution in ("mxbank", "zephyrine_bank", "three_herons_bank"):
         await connect(services, large, 2, institution)
     await connect(services, small, 1)
@@ -192,55 +194,57 @@ async def test_a_workers_slots_go_to_clients_in_turn_over_all_institutions(servi
     assert order.count(large.user.guid) == 6
 
 
-async def test_a_claim_of_several_shares_them_between_the_clients(services):
-    large, small = await make_home(services), await make_home(services)
+async def test_a_claim_of_several_jobs_is_shared_between_clients(services):
+    large, small = await make_end_user(services), await make_end_user(services)
     await connect(services, large, 6)
     await connect(services, small, 2)
     claimed = [job.user_guid for job in await claim(services, 4)]
     assert sorted(claimed) == sorted([large.user.guid, small.user.guid] * 2)
 
 
-async def test_a_superseded_worker_that_is_slower_saves_nothing(services, clock, monkeypatch):
-    home = await make_home(services)
-    member = await home.connect("mxuser+no_tx", kinds=(JobKind.AGGREGATION,))
+async def test_a_worker_that_lost_the_lease_saves_nothing_after_the_new_worker(services, clock, monkeypatch):
+    end_user = await make_end_user(services)
+    member = await end_user.connect("mxuser+no_tx", kinds=(JobKind.AGGREGATION,))
     superseded = await claim_one(services)
     clock.advance(services.settings.job_lease + timedelta(seconds=1))
     holder = await claim_one(services)
     await build_worker(services).sync.run(holder)
-    saved = await home.rows("SELECT guid, updated_at FROM account WHERE user_guid = %(user)s ORDER BY guid")
+    saved = await end_user.rows(
+        "SELECT guid, updated_at FROM account WHERE user_guid = %(user)s ORDER BY guid"
+    )
     clock.advance(timedelta(seconds=5))
     with capture_logs() as logs:
         await build_worker(services).sync.run(superseded)
     assert "job.lease_lost" in {entry["event"] for entry in logs}
-    assert saved == await home.rows(
+    assert saved == await end_user.rows(
         "SELECT guid, updated_at FROM account WHERE user_guid = %(user)s ORDER BY guid"
     )
-    assert await home.rows(JOBS) == [("ended", 2, 2, "CONNECTED")]
-    assert len(await home.events("AGGREGATION")) == 1
-    assert (await home.again(member)).connection_status == "CONNECTED"
+    assert await end_user.rows(JOBS) == [("ended", 2, 2, "CONNECTED")]
+    assert len(await end_user.events("AGGREGATION")) == 1
+    assert (await end_user.reload(member)).connection_status == "CONNECTED"
 
 
-async def test_a_superseded_worker_that_is_faster_saves_nothing(services, clock):
-    home = await make_home(services)
-    member = await home.connect("mxuser+no_tx", kinds=(JobKind.AGGREGATION,))
+async def test_a_worker_that_lost_the_lease_saves_nothing_before_the_new_worker(services, clock):
+    end_user = await make_end_user(services)
+    member = await end_user.connect("mxuser+no_tx", kinds=(JobKind.AGGREGATION,))
     superseded = await claim_one(services)
     clock.advance(services.settings.job_lease + timedelta(seconds=1))
     holder = await claim_one(services)
     await build_worker(services).sync.run(superseded)
-    assert await home.rows("SELECT FROM account WHERE user_guid = %(user)s") == []
-    assert await home.rows(JOBS) == [("running", 2, 2, None)]
-    assert await home.events("AGGREGATION") == []
+    assert await end_user.rows("SELECT FROM account WHERE user_guid = %(user)s") == []
+    assert await end_user.rows(JOBS) == [("running", 2, 2, None)]
+    assert await end_user.events("AGGREGATION") == []
     await build_worker(services).sync.run(holder)
-    assert await home.rows(JOBS) == [("ended", 2, 2, "CONNECTED")]
-    assert (await home.again(member)).connection_status == "CONNECTED"
+    assert await end_user.rows(JOBS) == [("ended", 2, 2, "CONNECTED")]
+    assert (await end_user.reload(member)).connection_status == "CONNECTED"
 
 
 @pytest.mark.parametrize(
     "fails", [BankFailed(), ValueError("x")], ids=["the bank fails", "the connector fails"]
 )
-async def test_a_superseded_worker_whose_attempt_fails_changes_nothing(services, clock, monkeypatch, fails):
-    home = await make_home(services)
-    member = await home.connect("mxuser+no_tx")
+async def test_a_failed_attempt_without_the_lease_changes_nothing(services, clock, monkeypatch, fails):
+    end_user = await make_end_user(services)
+    member = await end_user.connect("mxuser+no_tx")
     superseded = await claim_one(services)
     clock.advance(services.settings.job_lease + timedelta(seconds=1))
     await claim_one(services)
@@ -250,40 +254,40 @@ async def test_a_superseded_worker_whose_attempt_fails_changes_nothing(services,
 
     monkeypatch.setattr(services.registry.connector_for(member.institution_code), "run", fail)
     await build_worker(services).sync.run(superseded)
-    assert await home.rows(JOBS) == [("running", 2, 2, None)]
-    assert (await home.again(member)).connection_status == "CREATED"
+    assert await end_user.rows(JOBS) == [("running", 2, 2, None)]
+    assert (await end_user.reload(member)).connection_status == "CREATED"
 
 
-async def test_a_worker_whose_lease_has_ended_keeps_a_job_that_nobody_else_claimed(services, clock):
-    home = await make_home(services)
-    await home.connect("mxuser+no_tx")
+async def test_an_ended_lease_is_kept_until_another_worker_claims_the_job(services, clock):
+    end_user = await make_end_user(services)
+    await end_user.connect("mxuser+no_tx")
     job = await claim_one(services)
     clock.advance(services.settings.job_lease + timedelta(seconds=1))
     await build_worker(services).sync.run(job)
-    assert await home.rows(JOBS) == [("ended", 1, 1, "CONNECTED")]
+    assert await end_user.rows(JOBS) == [("ended", 1, 1, "CONNECTED")]
 
 
-async def test_a_worker_that_lost_its_job_releases_and_renews_nothing(services, clock):
-    home = await make_home(services)
-    await home.connect("mxuser+no_tx")
+async def test_a_worker_that_lost_the_lease_cannot_release_or_renew_it(services, clock):
+    end_user = await make_end_user(services)
+    await end_user.connect("mxuser+no_tx")
     superseded = await claim_one(services)
     clock.advance(services.settings.job_lease + timedelta(seconds=1))
     holder = await claim_one(services)
     assert not await release(services, superseded)
     assert not await renew(services, superseded)
-    assert await home.rows(JOBS) == [("running", 2, 2, None)]
+    assert await end_user.rows(JOBS) == [("running", 2, 2, None)]
     assert await claim(services) == []
     await build_worker(services).sync.run(holder)
     for job in (superseded, holder):
         assert not await release(services, job)
         assert not await renew(services, job)
-    assert await home.rows(JOBS) == [("ended", 2, 2, "CONNECTED")]
+    assert await end_user.rows(JOBS) == [("ended", 2, 2, "CONNECTED")]
     assert await run_pending(services) == 0
 
 
-async def test_a_worker_that_lost_its_job_and_is_cancelled_requeues_nothing(services, clock):
-    home = await make_home(services)
-    await home.connect("mxuser+hang")
+async def test_a_cancelled_worker_that_lost_the_lease_requeues_nothing(services, clock):
+    end_user = await make_end_user(services)
+    await end_user.connect("mxuser+hang")
     superseded = await claim_one(services)
     run = asyncio.create_task(build_worker(services).sync.run(superseded))
     await asyncio.sleep(0)
@@ -292,12 +296,12 @@ async def test_a_worker_that_lost_its_job_and_is_cancelled_requeues_nothing(serv
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
         await run
-    assert await home.rows(JOBS) == [("running", 2, 2, None)]
+    assert await end_user.rows(JOBS) == [("running", 2, 2, None)]
 
 
-async def test_a_row_that_another_transaction_holds_delays_no_claim(services, clock):
-    """A worker that is frozen while it saves must not stop the others."""
-    held, free = await make_home(services), await make_home(services)
+async def test_a_locked_row_delays_no_claim(services, clock):
+    """A worker that freezes while it saves must not stop the other workers."""
+    held, free = await make_end_user(services), await make_end_user(services)
     await held.connect()
     await claim_one(services)
     clock.advance(services.settings.job_lease + timedelta(seconds=1))
@@ -308,32 +312,32 @@ async def test_a_row_that_another_transaction_holds_delays_no_claim(services, cl
             assert [job.user_guid for job in await claim(services, 8)] == [free.user.guid]
 
 
-async def test_what_is_due_for_the_longest_time_is_known(services, clock):
+async def test_oldest_due_is_the_longest_wait_for_a_worker(services, clock):
     async def minutes():
         async with services.db.connection() as connection:
             oldest = await job_rows.oldest_due(connection, clock.now())
         return None if oldest is None else (clock.now() - oldest) // timedelta(minutes=1)
 
     assert await minutes() is None
-    home = await make_home(services)
-    await home.connect("first")
+    end_user = await make_end_user(services)
+    await end_user.connect("first")
     clock.advance(timedelta(minutes=5))
-    member = await home.connect("second", "challenge")
+    member = await end_user.connect("second", "challenge")
     assert await minutes() == 5
     await claim_one(services)
-    assert await minutes() == 0, "the second has just become due"
+    assert await minutes() == 0, "the second job has just become due"
     await run_pending(services)
-    assert await minutes() is None, "one has a worker, and one waits for an answer"
+    assert await minutes() is None, "one job runs, and one waits for an answer"
     clock.advance(services.settings.job_lease + timedelta(minutes=5))
     assert await minutes() == 5, "its worker died when the lease ended"
     await run_pending(services)
-    await home.answer(member, "correct")
+    await end_user.answer(member, "correct")
     assert await minutes() == 0, "an answered job is due since its answer"
 
 
-async def test_the_states_of_the_table_are_those_of_the_program(services):
-    home = await make_home(services)
-    ((check,),) = await home.rows(
+async def test_the_check_constraint_allows_the_states_of_the_enum(services):
+    end_user = await make_end_user(services)
+    ((check,),) = await end_user.rows(
         "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'member_job_state_check'"
     )
     assert {word for word in check.split("'") if word.isalpha()} - {"text"} == set(JobState)
@@ -350,11 +354,11 @@ async def test_a_claim_costs_the_same_at_1000_and_at_100000_queued_jobs(services
         assert scans == [], f"{count} queued"
         buffers.append(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
     few, many = buffers
-    assert many < 1.5 * few, "an index that is higher by a level costs a little"
+    assert many < 1.5 * few, "a larger index has another level"
 
 
 async def fill_queue(connection, clients, count):
-    """Replaces all jobs by so many queued ones of these clients at 50 institutions; they have no members."""
+    """Replaces all jobs with `count` queued jobs of these clients at 50 institutions. They have no members."""
     async with connection.transaction():
         await connection.execute("SET LOCAL session_replication_role = replica")
         await connection.execute("DELETE FROM member_job")
@@ -370,7 +374,7 @@ async def fill_queue(connection, clients, count):
 
 
 async def plan_of_a_claim(services, connection):
-    """The plan that the worker's connection keeps for the claim, with what it read."""
+    """The prepared plan of the claim, with the buffers that it reads."""
     settings, limit, slots = services.settings, 8, services.settings.institution_concurrency
     now, until = services.clock.now(), services.clock.now() + settings.job_lease
     for _ in range(7):  # psycopg prepares what it has executed five times

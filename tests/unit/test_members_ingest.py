@@ -1,4 +1,4 @@
-"""Keeping what a bank gave, again and again."""
+"""Saving the data of runs: accounts, transactions, numbers, owners and statements."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -23,7 +23,7 @@ from coatcheck.members.ingest import Ingester
 from coatcheck.members.records import MemberJob
 from coatcheck.model.accounts import accounts_of_member
 from coatcheck.vault.vault import ClientReader, SecretKind
-from tests.member_setup import make_home
+from tests.member_setup import make_end_user
 
 CHECKING = BankAccount(
     id="a", name="Checking", type="CHECKING", balance=Decimal("10.50"), account_number_mask="6789"
@@ -44,11 +44,11 @@ ROWS = """SELECT t.id, t.guid, t.status, t.amount, t.description, t.created_at, 
           FROM transaction t WHERE user_guid = %(user)s ORDER BY t.id"""
 
 
-class Field:
-    """A member whose rows a test ingests by hand."""
+class IngestTester:
+    """A member for which a test saves the data of runs."""
 
-    def __init__(self, home, member, ingester):
-        self.home, self.member, self.ingester = home, member, ingester
+    def __init__(self, end_user, member, ingester):
+        self.end_user, self.member, self.ingester = end_user, member, ingester
 
     def job(self, kind=JobKind.AGGREGATION, *, include_transactions=True):
         return MemberJob(
@@ -67,7 +67,7 @@ class Field:
             requested_by="test",
         )
 
-    async def bring_in(
+    async def ingest(
         self,
         accounts=(),
         *,
@@ -80,7 +80,7 @@ class Field:
         kind=JobKind.AGGREGATION,
         **more,
     ):
-        """Saves what a run added."""
+        """Saves the data of a run."""
         data = CollectedData()
         data.add_accounts(accounts)
         data.add_numbers(numbers)
@@ -89,42 +89,42 @@ class Field:
         data.add_statements(statements)
         for account_id, id in removed:
             data.remove_transactions(account_id, [id])
-        async with self.home.services.db.transaction() as connection:
+        async with self.end_user.services.db.transaction() as connection:
             return await self.ingester.save(
                 connection,
                 self.job(kind, **more),
                 finished or Finished(),
                 data,
-                self.home.services.clock.now(),
+                self.end_user.services.clock.now(),
             )
 
     async def accounts(self):
-        async with self.home.services.db.connection() as connection:
+        async with self.end_user.services.db.connection() as connection:
             found = await accounts_of_member(connection, self.member.user_guid, self.member.guid)
         return {account.id: account for account in found}
 
     async def numbers(self):
         reader = ClientReader(self.member.client_guid, self.member.user_guid, self.member.guid)
-        async with self.home.services.db.connection() as connection:
-            shown = await self.home.services.vault.disclose_numbers(connection, reader)
-        return [(each.guid, each.account_number, each.routing_number) for each in shown.items]
+        async with self.end_user.services.db.connection() as connection:
+            numbers = await self.end_user.services.vault.disclose_numbers(connection, reader)
+        return [(each.guid, each.account_number, each.routing_number) for each in numbers.items]
 
 
 @pytest.fixture
-async def field(services):
-    home = await make_home(services)
-    member = await home.connect(skip_aggregation=True)
-    return Field(home, member, Ingester(services.vault, services.registry))
+async def tester(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connect(skip_aggregation=True)
+    return IngestTester(end_user, member, Ingester(services.vault, services.registry))
 
 
-async def test_accounts_come_in_with_every_field_and_a_mask_at_most(field):
+async def test_accounts_have_every_field_and_only_a_masked_number(tester):
     due = datetime(2026, 4, 17, 12, tzinfo=UTC)
     card = replace(
         CHECKING, id="c", type="CREDIT_CARD", payment_due_at=due, apr=Decimal("19.99"),
         credit_limit=Decimal(5000), is_business=True, matures_on=date(2030, 1, 1),
     )  # fmt: skip
-    await field.bring_in((CHECKING, card))
-    accounts = await field.accounts()
+    await tester.ingest((CHECKING, card))
+    accounts = await tester.accounts()
     assert (accounts["a"].account_number, accounts["a"].balance) == ("6789", Decimal("10.50"))
     assert accounts["a"].guid.startswith("ACT-")
     kept = accounts["c"]
@@ -137,124 +137,126 @@ async def test_accounts_come_in_with_every_field_and_a_mask_at_most(field):
     assert (kept.is_business, kept.is_hidden, kept.is_manual, kept.is_closed) == (True, False, False, False)
 
 
-async def test_a_second_harvest_keeps_guids_and_what_the_client_changed(field):
-    await field.bring_in((CHECKING, SAVINGS))
-    before = (await field.accounts())["a"]
-    async with field.home.services.db.transaction() as connection:
+async def test_a_second_run_keeps_guids_and_the_clients_changes(tester):
+    await tester.ingest((CHECKING, SAVINGS))
+    before = (await tester.accounts())["a"]
+    async with tester.end_user.services.db.transaction() as connection:
         await put_account(connection, replace(before, is_hidden=True, metadata="mine", is_business=True))
-    field.home.services.clock.advance(timedelta(hours=1))
+    tester.end_user.services.clock.advance(timedelta(hours=1))
     richer = replace(CHECKING, balance=Decimal("11.00"), name="Checking Plus", is_business=False)
-    await field.bring_in((richer, SAVINGS))
-    after = (await field.accounts())["a"]
+    await tester.ingest((richer, SAVINGS))
+    after = (await tester.accounts())["a"]
     assert (after.guid, after.created_at) == (before.guid, before.created_at)
     assert (after.balance, after.name) == (Decimal("11.00"), "Checking Plus")
     assert (after.is_hidden, after.metadata, after.is_business) == (True, "mine", True)
     assert after.updated_at > before.updated_at
 
 
-async def test_an_account_the_bank_no_longer_shows_is_closed_and_opens_again_when_it_does(field):
-    await field.bring_in((CHECKING, SAVINGS))
-    await field.bring_in((CHECKING,))
-    assert {id: account.is_closed for id, account in (await field.accounts()).items()} == {
+async def test_an_account_that_is_not_listed_is_closed_until_it_is_listed_again(tester):
+    await tester.ingest((CHECKING, SAVINGS))
+    await tester.ingest((CHECKING,))
+    assert {id: account.is_closed for id, account in (await tester.accounts()).items()} == {
         "a": False,
         "b": True,
     }
-    await field.bring_in((CHECKING, SAVINGS))
-    assert not (await field.accounts())["b"].is_closed
+    await tester.ingest((CHECKING, SAVINGS))
+    assert not (await tester.accounts())["b"].is_closed
 
 
-async def test_an_account_that_a_partial_run_does_not_list_stays_open(field):
-    await field.bring_in((CHECKING, SAVINGS))
-    await field.bring_in((CHECKING,), finished=Finished(lists_all_accounts=False))
-    assert not any(account.is_closed for account in (await field.accounts()).values())
+async def test_an_account_that_a_partial_run_does_not_list_stays_open(tester):
+    await tester.ingest((CHECKING, SAVINGS))
+    await tester.ingest((CHECKING,), finished=Finished(lists_all_accounts=False))
+    assert not any(account.is_closed for account in (await tester.accounts()).values())
 
 
-async def test_pending_transactions_that_a_run_of_changes_does_not_list_stay(field):
+async def test_a_run_that_lists_only_changes_keeps_pending_transactions(tester):
     pending = replace(COFFEE, status="PENDING")
-    await field.bring_in((CHECKING,), transactions=(pending, replace(COFFEE, id="t2")))
-    await field.bring_in((CHECKING,), finished=Finished(lists_all_transactions=False))
-    assert [row[0] for row in await field.home.rows(ROWS)] == ["t1", "t2"]
+    await tester.ingest((CHECKING,), transactions=(pending, replace(COFFEE, id="t2")))
+    await tester.ingest((CHECKING,), finished=Finished(lists_all_transactions=False))
+    assert [row[0] for row in await tester.end_user.rows(ROWS)] == ["t1", "t2"]
 
 
-async def test_what_the_institution_withdraws_is_deleted_from_the_member_s_accounts_alone(field):
-    await field.bring_in((CHECKING, SAVINGS), transactions=(COFFEE, replace(COFFEE, account_id="b")))
-    other = Field(field.home, await field.home.connect("other", skip_aggregation=True), field.ingester)
-    await other.bring_in((CHECKING,), transactions=(COFFEE,))
-    await field.bring_in((CHECKING, SAVINGS), removed=[("a", "t1"), ("unknown", "t1"), ("b", "unknown")])
-    left = await field.home.rows(
+async def test_removed_transactions_are_deleted_from_the_accounts_of_this_member_only(tester):
+    await tester.ingest((CHECKING, SAVINGS), transactions=(COFFEE, replace(COFFEE, account_id="b")))
+    other = IngestTester(
+        tester.end_user, await tester.end_user.connect("other", skip_aggregation=True), tester.ingester
+    )
+    await other.ingest((CHECKING,), transactions=(COFFEE,))
+    await tester.ingest((CHECKING, SAVINGS), removed=[("a", "t1"), ("unknown", "t1"), ("b", "unknown")])
+    left = await tester.end_user.rows(
         """SELECT t.member_guid, a.id FROM transaction t
            JOIN account a ON a.user_guid = t.user_guid AND a.guid = t.account_guid
            WHERE t.user_guid = %(user)s"""
     )
-    assert sorted(left) == sorted([(field.member.guid, "b"), (other.member.guid, "a")])
+    assert sorted(left) == sorted([(tester.member.guid, "b"), (other.member.guid, "a")])
 
 
-async def test_a_manual_account_is_left_alone(field):
-    await field.bring_in((CHECKING,))
-    async with field.home.services.db.transaction() as connection:
-        manual = replace((await field.accounts())["a"], guid="ACT-manual", id=None, is_manual=True)
+async def test_a_manual_account_is_not_closed(tester):
+    await tester.ingest((CHECKING,))
+    async with tester.end_user.services.db.transaction() as connection:
+        manual = replace((await tester.accounts())["a"], guid="ACT-manual", id=None, is_manual=True)
         await put_account(connection, manual)
-    await field.bring_in(())
-    accounts = await field.accounts()
+    await tester.ingest(())
+    accounts = await tester.accounts()
     assert (accounts[None].is_closed, accounts["a"].is_closed) == (False, True)
 
 
-async def test_transactions_are_counted_as_new_changed_or_neither(field):
+async def test_created_and_updated_transactions_are_counted(tester):
     other = replace(COFFEE, id="t2", amount=Decimal(7))
-    first = await field.bring_in((CHECKING,), transactions=(COFFEE, other))
-    field.home.services.clock.advance(timedelta(hours=1))
+    first = await tester.ingest((CHECKING,), transactions=(COFFEE, other))
+    tester.end_user.services.clock.advance(timedelta(hours=1))
     changed = replace(other, amount=Decimal(8))
-    second = await field.bring_in((CHECKING,), transactions=(COFFEE, changed, replace(COFFEE, id="t3")))
+    second = await tester.ingest((CHECKING,), transactions=(COFFEE, changed, replace(COFFEE, id="t3")))
     assert (first.transactions_created_count, first.transactions_updated_count) == (2, 0)
     assert (second.transactions_created_count, second.transactions_updated_count) == (1, 1)
-    same, changed, _ = await field.home.rows(ROWS)
+    same, changed, _ = await tester.end_user.rows(ROWS)
     assert same[5] == same[6], "an unchanged row keeps its updated_at"
     assert (changed[3], changed[6] > changed[5]) == (Decimal(8), True)
 
 
-async def test_what_was_pending_posts_under_the_same_guid(field):
+async def test_a_pending_transaction_posts_under_the_same_guid(tester):
     pending = replace(COFFEE, status="PENDING")
-    await field.bring_in((CHECKING,), transactions=(pending,))
-    ((_, guid, status, *_),) = await field.home.rows(ROWS)
+    await tester.ingest((CHECKING,), transactions=(pending,))
+    ((_, guid, status, *_),) = await tester.end_user.rows(ROWS)
     assert status == "PENDING"
-    await field.bring_in((CHECKING,), transactions=(COFFEE,))
-    ((_, same, status, *_),) = await field.home.rows(ROWS)
+    await tester.ingest((CHECKING,), transactions=(COFFEE,))
+    ((_, same, status, *_),) = await tester.end_user.rows(ROWS)
     assert (same, status) == (guid, "POSTED")
 
 
-async def test_what_was_pending_and_vanished_is_dropped_but_not_by_a_job_without_transactions(field):
+async def test_an_unlisted_pending_transaction_is_deleted_only_by_a_job_that_reads_transactions(tester):
     pending, posted = replace(COFFEE, status="PENDING"), replace(COFFEE, id="t2")
-    await field.bring_in((CHECKING,), transactions=(pending, posted))
-    await field.bring_in((CHECKING,), kind=JobKind.BALANCE)
-    await field.bring_in((CHECKING,), include_transactions=False)
-    assert len(await field.home.rows(ROWS)) == 2
-    await field.bring_in((CHECKING,), transactions=())
-    assert [row[0] for row in await field.home.rows(ROWS)] == ["t2"], "what posted stays"
+    await tester.ingest((CHECKING,), transactions=(pending, posted))
+    await tester.ingest((CHECKING,), kind=JobKind.BALANCE)
+    await tester.ingest((CHECKING,), include_transactions=False)
+    assert len(await tester.end_user.rows(ROWS)) == 2
+    await tester.ingest((CHECKING,), transactions=())
+    assert [row[0] for row in await tester.end_user.rows(ROWS)] == ["t2"], "a posted transaction is kept"
 
 
-async def test_the_users_own_description_survives_until_the_banks_text_changes(field):
-    await field.bring_in((CHECKING,), transactions=(COFFEE,))
-    ((_, guid, *_),) = await field.home.rows(ROWS)
-    async with field.home.services.db.transaction() as connection:
+async def test_the_users_description_is_kept_until_the_banks_text_changes(tester):
+    await tester.ingest((CHECKING,), transactions=(COFFEE,))
+    ((_, guid, *_),) = await tester.end_user.rows(ROWS)
+    async with tester.end_user.services.db.transaction() as connection:
         await describe_transaction(
             connection,
-            field.member.user_guid,
+            tester.member.user_guid,
             guid,
             description="With Grace",
-            now=field.home.services.clock.now(),
+            now=tester.end_user.services.clock.now(),
         )
-    await field.bring_in((CHECKING,), transactions=(replace(COFFEE, amount=Decimal(5)),))
-    assert (await field.home.rows(ROWS))[0][4] == "With Grace"
-    await field.bring_in((CHECKING,), transactions=(replace(COFFEE, original_description="NEW"),))
-    assert (await field.home.rows(ROWS))[0][4] == "Coffee"
+    await tester.ingest((CHECKING,), transactions=(replace(COFFEE, amount=Decimal(5)),))
+    assert (await tester.end_user.rows(ROWS))[0][4] == "With Grace"
+    await tester.ingest((CHECKING,), transactions=(replace(COFFEE, original_description="NEW"),))
+    assert (await tester.end_user.rows(ROWS))[0][4] == "Coffee"
 
 
-async def test_categories_and_merchants_come_with_their_guids(field):
-    merchant = field.home.services.registry.merchants()[0]
+async def test_transactions_have_the_guids_of_their_category_and_merchant(tester):
+    merchant = tester.end_user.services.registry.merchants()[0]
     rent = replace(COFFEE, id="t2", category="Credit Card Payment", merchant=merchant.merchant.name)
     odd = replace(COFFEE, id="t3", category="No such category", type="CREDIT")
-    await field.bring_in((CHECKING,), transactions=(COFFEE, rent, odd))
-    rows = await field.home.rows(
+    await tester.ingest((CHECKING,), transactions=(COFFEE, rent, odd))
+    rows = await tester.end_user.rows(
         """SELECT category, top_level_category, merchant_guid, merchant_location_guid, is_expense
            FROM transaction WHERE user_guid = %(user)s ORDER BY id"""
     )
@@ -265,63 +267,63 @@ async def test_categories_and_merchants_come_with_their_guids(field):
     ]
 
 
-async def test_of_two_transactions_with_one_id_the_last_counts(field):
+async def test_the_last_of_two_transactions_with_the_same_id_is_saved(tester):
     twice = (COFFEE, replace(COFFEE, amount=Decimal(9)))
-    ingested = await field.bring_in((CHECKING,), transactions=twice)
+    ingested = await tester.ingest((CHECKING,), transactions=twice)
     assert ingested.transactions_created_count == 1
-    assert (await field.home.rows(ROWS))[0][3] == Decimal(9)
+    assert (await tester.end_user.rows(ROWS))[0][3] == Decimal(9)
 
 
-async def test_the_same_id_on_two_accounts_is_two_transactions(field):
+async def test_the_same_id_on_two_accounts_is_two_transactions(tester):
     both = (COFFEE, replace(COFFEE, account_id="b"))
-    ingested = await field.bring_in((CHECKING, SAVINGS), transactions=both)
+    ingested = await tester.ingest((CHECKING, SAVINGS), transactions=both)
     assert ingested.transactions_created_count == 2
 
 
-async def test_numbers_and_owners_go_to_the_vault_and_are_replaced(field):
+async def test_numbers_and_owners_are_sealed_and_replaced(tester):
     numbers = BankNumbers(account_id="a", account_number="0012345", routing_number="091000019")
     owner = BankOwner(account_id="a", owner_name="Ada Example", city="Duluth")
-    ingested = await field.bring_in((CHECKING,), numbers=(numbers,), owners=(owner,))
-    assert ingested.numbered_account_guids == ((await field.accounts())["a"].guid,)
-    ((guid, *first),) = await field.numbers()
-    await field.bring_in((CHECKING,), numbers=(replace(numbers, account_number="0099999"),))
-    ((same, *second),) = await field.numbers()
+    ingested = await tester.ingest((CHECKING,), numbers=(numbers,), owners=(owner,))
+    assert ingested.numbered_account_guids == ((await tester.accounts())["a"].guid,)
+    ((guid, *first),) = await tester.numbers()
+    await tester.ingest((CHECKING,), numbers=(replace(numbers, account_number="0099999"),))
+    ((same, *second),) = await tester.numbers()
     assert (first, second) == (["0012345", "091000019"], ["0099999", "091000019"])
     assert same == guid
-    in_clear = "SELECT a::text || n::text FROM account a, account_number n WHERE a.user_guid = %(user)s"
-    assert "0099999" not in str(await field.home.rows(in_clear))
+    plain_text = "SELECT a::text || n::text FROM account a, account_number n WHERE a.user_guid = %(user)s"
+    assert "0099999" not in str(await tester.end_user.rows(plain_text))
 
 
-async def test_statements_keep_their_guid_and_only_a_new_pdf_replaces_the_old(field):
+async def test_a_statement_keeps_its_guid_and_is_written_only_if_its_pdf_changes(tester):
     statement = BankStatement(account_id="a", id="2026-02", pdf=b"%PDF one")
     rows = "SELECT guid, content_hash, created_at, updated_at FROM statement WHERE user_guid = %(user)s"
 
-    async def bring_in(pdf):
-        field.home.services.clock.advance(timedelta(hours=1))
-        return await field.bring_in((CHECKING,), statements=(replace(statement, pdf=pdf),))
+    async def ingest(pdf):
+        tester.end_user.services.clock.advance(timedelta(hours=1))
+        return await tester.ingest((CHECKING,), statements=(replace(statement, pdf=pdf),))
 
-    assert (await bring_in(b"%PDF one")).statements_created_count == 1
-    (first,) = await field.home.rows(rows)
-    assert (await bring_in(b"%PDF one")).statements_created_count == 0
-    assert await field.home.rows(rows) == [first]
-    assert (await bring_in(b"%PDF two")).statements_created_count == 0
-    (second,) = await field.home.rows(rows)
+    assert (await ingest(b"%PDF one")).statements_created_count == 1
+    (first,) = await tester.end_user.rows(rows)
+    assert (await ingest(b"%PDF one")).statements_created_count == 0
+    assert await tester.end_user.rows(rows) == [first]
+    assert (await ingest(b"%PDF two")).statements_created_count == 0
+    (second,) = await tester.end_user.rows(rows)
     assert (second[0], second[1] != first[1], second[3] > first[3]) == (first[0], True, True)
-    async with field.home.services.db.connection() as connection:
-        pdf = await field.home.services.vault.disclose_secret(
+    async with tester.end_user.services.db.connection() as connection:
+        pdf = await tester.end_user.services.vault.disclose_secret(
             connection,
-            owner_guid=field.member.user_guid,
+            owner_guid=tester.member.user_guid,
             record_guid=first[0],
             kind=SecretKind.STATEMENT,
-            reader=ClientReader(field.member.client_guid, field.member.user_guid),
+            reader=ClientReader(tester.member.client_guid, tester.member.user_guid),
         )
     assert pdf == b"%PDF two"
 
 
-async def test_10000_transactions_are_kept_and_bringing_them_again_changes_nothing(field):
+async def test_saving_10000_transactions_twice_changes_nothing(tester):
     many = [replace(COFFEE, id=f"t{number}", amount=Decimal(number) / 100) for number in range(10_000)]
     for expected in (10_000, 0):
-        ingested = await field.bring_in((CHECKING,), transactions=many)
+        ingested = await tester.ingest((CHECKING,), transactions=many)
         assert ingested.transactions_created_count == expected
         assert ingested.transactions_updated_count == 0
 
@@ -337,10 +339,10 @@ async def test_10000_transactions_are_kept_and_bringing_them_again_changes_nothi
         max_size=5,
     )
 )
-async def test_whatever_comes_in_whichever_order_the_rows_are_what_a_simple_model_says(services, runs):
-    home = await make_home(services)
-    member = await home.connect(skip_aggregation=True)
-    field = Field(home, member, Ingester(services.vault, services.registry))
+async def test_any_sequence_of_runs_gives_the_rows_of_a_simple_model(services, runs):
+    end_user = await make_end_user(services)
+    member = await end_user.connect(skip_aggregation=True)
+    tester = IngestTester(end_user, member, Ingester(services.vault, services.registry))
     model: dict[tuple[str, str], tuple[int, str]] = {}
     guids: dict[tuple[str, str], str] = {}
     for ingested in runs:
@@ -348,19 +350,19 @@ async def test_whatever_comes_in_whichever_order_the_rows_are_what_a_simple_mode
             replace(COFFEE, account_id=account, id=id, amount=Decimal(amount), status=status)
             for (account, id), (amount, status) in ingested.items()
         ]
-        counted = await field.bring_in((CHECKING, SAVINGS), transactions=given)
+        counted = await tester.ingest((CHECKING, SAVINGS), transactions=given)
         assert counted.transactions_created_count == len(ingested.keys() - model.keys())
         assert counted.transactions_updated_count == sum(
             model[key] != value for key, value in ingested.items() if key in model
         )
         model |= ingested
         model = {key: row for key, row in model.items() if row[1] == "POSTED" or key in ingested}
-        rows = await home.rows(
+        rows = await end_user.rows(
             """SELECT a.id, t.id, t.amount, t.status, t.guid FROM transaction t
                JOIN account a ON a.user_guid = t.user_guid AND a.guid = t.account_guid
                WHERE t.user_guid = %(user)s"""
         )
         assert {(account, id): (int(amount), status) for account, id, amount, status, _ in rows} == model
         for account, id, *_, guid in rows:
-            assert guids.setdefault((account, id), guid) == guid, "a row that stays keeps its guid"
+            assert guids.setdefault((account, id), guid) == guid, "a row keeps its guid"
         guids = {key: guid for key, guid in guids.items() if key in model}

@@ -1,4 +1,4 @@
-"""Starting jobs: what runs, what is already running, and what may not."""
+"""Starting jobs: kinds, rate limits, refusals, and the status after each result."""
 
 import asyncio
 from datetime import timedelta
@@ -15,148 +15,152 @@ from coatcheck.errors import (
     UserDisabled,
 )
 from coatcheck.worker import run_pending
-from tests.member_setup import make_home
+from tests.member_setup import make_end_user
 
 JOBS = "SELECT kind, state FROM member_job WHERE user_guid = %(user)s ORDER BY created_at, guid"
 THROTTLED = "lanternfish_bank"
 
 
 @pytest.mark.parametrize("kind", list(JobKind))
-async def test_every_kind_of_job_runs_and_says_what_it_processed(services, kind):
-    home = await make_home(services)
-    member = await home.connected(skip_aggregation=True)
-    started = await home.start(member, kind)
+async def test_every_kind_of_job_sets_the_flags_of_what_it_processed(services, kind):
+    end_user = await make_end_user(services)
+    member = await end_user.connected(skip_aggregation=True)
+    started = await end_user.start(member, kind)
     assert (started.is_being_aggregated, started.is_authenticated) == (True, False)
     await run_pending(services)
-    member = await home.again(member)
+    member = await end_user.reload(member)
     assert (member.connection_status, member.is_being_aggregated) == ("CONNECTED", False)
     assert (member.is_authenticated, member.has_processed_accounts) == (True, True)
     assert member.has_processed_account_numbers is (kind is JobKind.VERIFICATION)
     assert member.has_processed_transactions is (kind in {JobKind.AGGREGATION, JobKind.HISTORY})
 
 
-async def test_each_job_starts_the_flags_afresh(services):
-    home = await make_home(services)
-    member = await home.connected(kinds=(JobKind.VERIFICATION,))
+async def test_each_job_resets_the_flags(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connected(kinds=(JobKind.VERIFICATION,))
     assert member.has_processed_account_numbers
-    started = await home.start(member, JobKind.BALANCE)
+    started = await end_user.start(member, JobKind.BALANCE)
     assert not started.is_authenticated
     assert not started.has_processed_accounts
     assert not started.has_processed_account_numbers
     assert started.most_recent_job_guid != member.most_recent_job_guid
 
 
-async def test_a_job_of_the_kind_that_is_on_its_way_is_not_started_twice(services):
-    home = await make_home(services)
-    member = await home.connect()
-    again = await home.start(member, JobKind.AGGREGATION)
+async def test_a_live_job_of_the_same_kind_is_not_started_twice(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connect()
+    again = await end_user.start(member, JobKind.AGGREGATION)
     assert again.most_recent_job_guid == member.most_recent_job_guid
-    assert await home.rows(JOBS) == [("AGGREGATION", "queued")]
+    assert await end_user.rows(JOBS) == [("AGGREGATION", "queued")]
 
 
-async def test_a_job_of_another_kind_is_refused_while_one_is_on_its_way(services):
-    home = await make_home(services)
-    member = await home.connect()
+async def test_a_job_of_another_kind_is_refused_while_a_job_is_live(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connect()
     with pytest.raises(JobRunning):
-        await home.start(member, JobKind.VERIFICATION)
-    assert await home.rows(JOBS) == [("AGGREGATION", "queued")]
+        await end_user.start(member, JobKind.VERIFICATION)
+    assert await end_user.rows(JOBS) == [("AGGREGATION", "queued")]
 
 
-async def test_of_simultaneous_starts_there_comes_one_job(services):
-    home = await make_home(services)
-    member = await home.connect(skip_aggregation=True)
+async def test_simultaneous_starts_create_one_job(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connect(skip_aggregation=True)
     kinds = [JobKind.VERIFICATION, JobKind.IDENTIFICATION] * 5
-    results = await asyncio.gather(*(home.start(member, kind) for kind in kinds), return_exceptions=True)
+    results = await asyncio.gather(*(end_user.start(member, kind) for kind in kinds), return_exceptions=True)
     assert sum(isinstance(result, JobRunning) for result in results) == 5
-    assert len(await home.rows(JOBS)) == 1
+    assert len(await end_user.rows(JOBS)) == 1
 
 
 async def test_a_throttled_institution_is_not_aggregated_twice_within_three_hours(services, clock):
-    home = await make_home(services)
-    member = await home.connected(institution=THROTTLED)
-    unchanged = await home.start(member, JobKind.AGGREGATION)
-    assert (unchanged.is_being_aggregated, len(await home.rows(JOBS))) == (False, 1)
+    end_user = await make_end_user(services)
+    member = await end_user.connected(institution=THROTTLED)
+    unchanged = await end_user.start(member, JobKind.AGGREGATION)
+    assert (unchanged.is_being_aggregated, len(await end_user.rows(JOBS))) == (False, 1)
     clock.advance(services.settings.aggregation_interval + timedelta(seconds=1))
-    assert (await home.start(member, JobKind.AGGREGATION)).is_being_aggregated
+    assert (await end_user.start(member, JobKind.AGGREGATION)).is_being_aggregated
 
 
-async def test_a_test_institution_is_aggregated_as_often_as_one_likes(services):
-    home = await make_home(services)
-    member = await home.connected(institution="mxbank")
-    assert (await home.start(member, JobKind.AGGREGATION)).is_being_aggregated
+async def test_a_test_institution_has_no_aggregation_limit(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connected(institution="mxbank")
+    assert (await end_user.start(member, JobKind.AGGREGATION)).is_being_aggregated
 
 
-async def test_the_throttle_holds_back_neither_a_broken_member_nor_more_data_nor_another_kind(services):
-    home = await make_home(services)
-    denied = await home.connected("one", "INVALID", institution=THROTTLED)
-    assert (await home.start(denied, JobKind.AGGREGATION)).is_being_aggregated
-    verified = await home.connected("two", institution=THROTTLED, kinds=(JobKind.VERIFICATION,))
-    assert (await home.start(verified, JobKind.AGGREGATION, include_transactions=False)).is_being_aggregated
+async def test_the_throttle_allows_a_failed_member_more_data_and_another_kind(services):
+    end_user = await make_end_user(services)
+    denied = await end_user.connected("one", "INVALID", institution=THROTTLED)
+    assert (await end_user.start(denied, JobKind.AGGREGATION)).is_being_aggregated
+    verified = await end_user.connected("two", institution=THROTTLED, kinds=(JobKind.VERIFICATION,))
+    assert (
+        await end_user.start(verified, JobKind.AGGREGATION, include_transactions=False)
+    ).is_being_aggregated
     await run_pending(services)
-    assert (await home.start(verified, JobKind.AGGREGATION)).is_being_aggregated
+    assert (await end_user.start(verified, JobKind.AGGREGATION)).is_being_aggregated
 
 
-async def test_the_sixth_balance_check_in_two_hours_is_one_too_many(services, clock):
-    home = await make_home(services)
-    member = await home.connected(institution=THROTTLED)
+async def test_the_sixth_balance_check_in_two_hours_is_refused(services, clock):
+    end_user = await make_end_user(services)
+    member = await end_user.connected(institution=THROTTLED)
     for _ in range(5):
         clock.advance(timedelta(minutes=1))
-        await home.done(member, JobKind.BALANCE)
+        await end_user.run_job(member, JobKind.BALANCE)
     with pytest.raises(TooManyRequests) as refused:
-        await home.start(member, JobKind.BALANCE)
+        await end_user.start(member, JobKind.BALANCE)
     four_minutes_ago = timedelta(hours=2) - timedelta(minutes=4)
     assert four_minutes_ago - timedelta(minutes=1) < refused.value.retry_after <= four_minutes_ago
     clock.advance(refused.value.retry_after + timedelta(seconds=1))
-    assert (await home.start(member, JobKind.BALANCE)).is_being_aggregated
+    assert (await end_user.start(member, JobKind.BALANCE)).is_being_aggregated
 
 
-async def test_a_test_institution_may_be_asked_for_the_balance_at_will(services):
-    home = await make_home(services)
-    member = await home.connected("mxuser+no_tx")
+async def test_a_test_institution_has_no_balance_limit(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connected("mxuser+no_tx")
     for _ in range(6):
-        member = await home.done(member, JobKind.BALANCE)
+        member = await end_user.run_job(member, JobKind.BALANCE)
     assert member.connection_status == "CONNECTED"
 
 
-async def test_what_the_institution_lacks_is_refused(services):
-    home = await make_home(services)
-    member = await home.connected(institution="saltcellar_savings_bank")
+async def test_a_job_that_the_institution_does_not_offer_is_refused(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connected(institution="saltcellar_savings_bank")
     with pytest.raises(JobNotSupported):
-        await home.start(member, JobKind.VERIFICATION)
+        await end_user.start(member, JobKind.VERIFICATION)
 
 
-async def test_a_disabled_user_starts_nothing(services):
-    home = await make_home(services)
-    member = await home.connected()
-    await home.rows("UPDATE end_user SET is_disabled = true WHERE guid = %(user)s")
+async def test_a_disabled_user_cannot_start_a_job(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connected()
+    await end_user.rows("UPDATE end_user SET is_disabled = true WHERE guid = %(user)s")
     with pytest.raises(UserDisabled):
-        await home.start(member, JobKind.AGGREGATION)
+        await end_user.start(member, JobKind.AGGREGATION)
 
 
 async def test_a_manual_member_has_no_jobs(services):
-    home = await make_home(services)
-    member = await home.connect(skip_aggregation=True)
-    await home.rows("UPDATE member SET is_manual = true, connection_status = NULL WHERE user_guid = %(user)s")
+    end_user = await make_end_user(services)
+    member = await end_user.connect(skip_aggregation=True)
+    await end_user.rows(
+        "UPDATE member SET is_manual = true, connection_status = NULL WHERE user_guid = %(user)s"
+    )
     with pytest.raises(ConstraintNotMet, match="manual"):
-        await home.start(member, JobKind.AGGREGATION)
+        await end_user.start(member, JobKind.AGGREGATION)
 
 
 @pytest.mark.parametrize("status", ["PREVENTED", "PENDING", "IMPORTED", "DISCONTINUED", "CHALLENGED"])
-async def test_no_job_starts_in_a_status_that_waits_for_something_else(services, status):
-    home = await make_home(services)
-    member = await home.connect(skip_aggregation=True)
-    await home.rows("UPDATE member SET connection_status = %(s)s WHERE user_guid = %(user)s", s=status)
+async def test_no_job_starts_in_a_status_that_allows_none(services, status):
+    end_user = await make_end_user(services)
+    member = await end_user.connect(skip_aggregation=True)
+    await end_user.rows("UPDATE member SET connection_status = %(s)s WHERE user_guid = %(user)s", s=status)
     with pytest.raises(ConstraintNotMet):
-        await home.start(member, JobKind.AGGREGATION)
+        await end_user.start(member, JobKind.AGGREGATION)
 
 
 async def test_a_deleted_member_is_not_found(services):
-    home = await make_home(services)
-    member = await home.connect(skip_aggregation=True)
+    end_user = await make_end_user(services)
+    member = await end_user.connect(skip_aggregation=True)
     async with services.db.transaction() as connection:
         await services.members.disconnect(connection, member)
     with pytest.raises(NotFound):
-        await home.start(member, JobKind.AGGREGATION)
+        await end_user.start(member, JobKind.AGGREGATION)
 
 
 @pytest.mark.parametrize(
@@ -175,9 +179,9 @@ async def test_a_deleted_member_is_not_found(services):
         ("image", "CHALLENGED"),
     ],
 )
-async def test_every_row_of_mx_banks_table_leads_to_its_status(services, password, status):
-    home = await make_home(services)
-    member = await home.connected(password=password)
+async def test_every_test_password_of_mx_bank_sets_its_status(services, password, status):
+    end_user = await make_end_user(services)
+    member = await end_user.connected(password=password)
     assert member.connection_status == status
     assert member.is_being_aggregated is (status == "CHALLENGED")
     assert (member.successfully_aggregated_at is not None) is (status == "CONNECTED")
@@ -193,51 +197,51 @@ async def test_every_row_of_mx_banks_table_leads_to_its_status(services, passwor
         ("discontinued", "DISCONTINUED"),
     ],
 )
-async def test_what_else_can_go_wrong_at_the_bank_has_its_status(services, control, status):
-    home = await make_home(services)
-    assert (await home.connected(f"mxuser+{control}")).connection_status == status
+async def test_every_failing_control_sets_its_status(services, control, status):
+    end_user = await make_end_user(services)
+    assert (await end_user.connected(f"mxuser+{control}")).connection_status == status
 
 
-async def test_a_member_that_failed_shows_that_it_is_being_connected_again(services):
-    home = await make_home(services)
-    member = await home.connected(password="SERVER_ERROR")
-    started = await home.start(member, JobKind.AGGREGATION)
+async def test_a_job_after_a_failure_sets_reconnected(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connected(password="SERVER_ERROR")
+    started = await end_user.start(member, JobKind.AGGREGATION)
     assert (started.connection_status, started.is_being_aggregated) == ("RECONNECTED", True)
 
 
-async def test_three_denials_in_a_row_prevent_and_new_credentials_free(services):
-    home = await make_home(services)
-    member = await home.connected(password="INVALID")
-    member = await home.done(member, JobKind.VERIFICATION)
+async def test_three_denials_prevent_jobs_until_the_credentials_change(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connected(password="INVALID")
+    member = await end_user.run_job(member, JobKind.VERIFICATION)
     assert member.connection_status == "DENIED"
-    member = await home.done(member, JobKind.AGGREGATION)
+    member = await end_user.run_job(member, JobKind.AGGREGATION)
     assert member.connection_status == "PREVENTED"
-    await home.change(member, "mxuser", "INVALID")
+    await end_user.change(member, "mxuser", "INVALID")
     await run_pending(services)
-    assert (await home.again(member)).connection_status == "DENIED", "the count begins anew"
+    assert (await end_user.reload(member)).connection_status == "DENIED", "the count starts again"
 
 
-async def test_a_success_between_two_denials_starts_the_count_again(services):
-    home = await make_home(services)
-    member = await home.connected(password="INVALID")
-    member = await home.done(member, JobKind.AGGREGATION)
+async def test_a_success_resets_the_count_of_denials(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connected(password="INVALID")
+    member = await end_user.run_job(member, JobKind.AGGREGATION)
     for password in ("correct", "INVALID"):
-        await home.change(member, "mxuser", password)
+        await end_user.change(member, "mxuser", password)
         await run_pending(services)
-        member = await home.again(member)
-    member = await home.done(member, JobKind.AGGREGATION)
+        member = await end_user.reload(member)
+    member = await end_user.run_job(member, JobKind.AGGREGATION)
     assert member.connection_status == "DENIED"
 
 
-async def test_the_client_is_told_of_the_statuses_its_user_can_act_on(services):
-    home = await make_home(services)
-    member = await home.connected(password="LOCKED", callback_payload="echo")
-    await home.done(member, JobKind.AGGREGATION)
-    await home.change(member, "mxuser", "correct")
+async def test_only_actionable_statuses_send_an_event(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connected(password="LOCKED", callback_payload="echo")
+    await end_user.run_job(member, JobKind.AGGREGATION)
+    await end_user.change(member, "mxuser", "correct")
     await run_pending(services)
-    told = await home.events("CONNECTION_STATUS")
-    assert [each["connection_status"] for each in told] == ["LOCKED", "LOCKED"]
-    assert told[0]["member_guid"] == member.guid
+    events = await end_user.events("CONNECTION_STATUS")
+    assert [each["connection_status"] for each in events] == ["LOCKED", "LOCKED"]
+    assert events[0]["member_guid"] == member.guid
 
 
 @pytest.mark.parametrize(
@@ -250,16 +254,16 @@ async def test_the_client_is_told_of_the_statuses_its_user_can_act_on(services):
         (JobKind.VERIFICATION, "VERIFICATION", {"accounts", "job_guid"}),
     ],
 )
-async def test_the_client_is_told_of_each_success_in_mxs_shape(services, kind, of_type, keys):
-    home = await make_home(services)
-    member = await home.connect(skip_aggregation=True)
-    await home.start(member, kind, callback_payload="echo")
+async def test_each_successful_job_sends_its_event_in_mxs_format(services, kind, of_type, keys):
+    end_user = await make_end_user(services)
+    member = await end_user.connect(skip_aggregation=True)
+    await end_user.start(member, kind, callback_payload="echo")
     await run_pending(services)
-    (told,) = await home.events(of_type)
-    assert keys <= told.keys()
-    assert (told["type"], told["member_guid"]) == (of_type, member.guid)
-    assert await home.rows(
+    (event,) = await end_user.events(of_type)
+    assert keys <= event.keys()
+    assert (event["type"], event["member_guid"]) == (of_type, member.guid)
+    assert await end_user.rows(
         "SELECT DISTINCT callback_payload FROM event WHERE client_guid = %(client)s AND type = %(type)s",
-        client=home.client.guid,
+        client=end_user.client.guid,
         type=of_type,
     ) == [("echo",)]

@@ -18,7 +18,7 @@ from coatcheck.errors import (
 from coatcheck.members.oauth import OAuthAttempt, OAuthWindow
 from coatcheck.members.records import MemberChanges
 from coatcheck.worker import run_pending
-from tests.member_setup import make_home
+from tests.member_setup import make_end_user
 
 VERIFIER = "a-verifier-of-forty-three-characters-or-more-0"
 JOBS = "SELECT kind, state, outcome FROM member_job WHERE user_guid = %(user)s ORDER BY created_at, guid"
@@ -28,13 +28,13 @@ def attempt(code_verifier=VERIFIER, **window):
     return OAuthAttempt(OAuthWindow(**window), code_verifier)
 
 
-async def pending(home, **more):
-    return await home.connect(institution="mxcu_oauth", is_oauth=True, **more)
+async def pending(end_user, **more):
+    return await end_user.connect(institution="mxcu_oauth", is_oauth=True, **more)
 
 
-async def code_from_bank(home, http, member, login="mxuser"):
-    """What the bank sends the user back with, who allows it all."""
-    url = await home.services.oauth.authorization_url(
+async def code_from_bank(end_user, http, member, login="mxuser"):
+    """The authorization code with which the bank redirects a user who consents."""
+    url = await end_user.services.oauth.authorization_url(
         member.institution_code, state="state-1", code_verifier=VERIFIER
     )
     page = await http.get(url)
@@ -50,49 +50,49 @@ async def code_from_bank(home, http, member, login="mxuser"):
     return back["code"][0]
 
 
-async def complete(home, http, member, login="mxuser", **more):
-    code = await code_from_bank(home, http, member, login)
-    return await home.services.oauth.complete(member, attempt(**more), code)
+async def complete(end_user, http, member, login="mxuser", **more):
+    code = await code_from_bank(end_user, http, member, login)
+    return await end_user.services.oauth.complete(member, attempt(**more), code)
 
 
 async def test_a_member_is_pending_and_its_jobs_wait_until_the_user_signs_in(services, http):
-    home = await make_home(services)
-    member = await pending(home, kinds=(JobKind.VERIFICATION, JobKind.AGGREGATION))
+    end_user = await make_end_user(services)
+    member = await pending(end_user, kinds=(JobKind.VERIFICATION, JobKind.AGGREGATION))
     assert (member.connection_status, member.is_being_aggregated, member.is_oauth) == ("PENDING", False, True)
-    assert await home.rows(JOBS) == []
-    completed = await complete(home, http, member)
+    assert await end_user.rows(JOBS) == []
+    completed = await complete(end_user, http, member)
     assert (completed.connection_status, completed.is_being_aggregated) == ("CREATED", True)
     await run_pending(services)
-    assert (await home.again(member)).connection_status == "CONNECTED"
-    assert await home.rows(JOBS) == [
+    assert (await end_user.reload(member)).connection_status == "CONNECTED"
+    assert await end_user.rows(JOBS) == [
         ("VERIFICATION", "ended", "CONNECTED"),
         ("AGGREGATION", "ended", "CONNECTED"),
     ]
 
 
 async def test_a_sign_in_starts_no_job_if_the_aggregation_is_skipped(services, http):
-    home, other = await make_home(services), await make_home(services)
-    for each, at_creation in ((home, True), (other, False)):
+    end_user, other = await make_end_user(services), await make_end_user(services)
+    for each, at_creation in ((end_user, True), (other, False)):
         member = await pending(each, skip_aggregation=at_creation)
         completed = await complete(each, http, member, skip_aggregation=not at_creation)
         assert (completed.connection_status, completed.is_being_aggregated) == ("CREATED", False)
 
 
 async def test_a_second_sign_in_reconnects_the_member_and_starts_an_aggregation(services, http):
-    home = await make_home(services)
-    member = await pending(home, skip_aggregation=True)
-    await complete(home, http, member, "mxuser+consent_revoked")
-    member = await home.done(member, JobKind.AGGREGATION)
+    end_user = await make_end_user(services)
+    member = await pending(end_user, skip_aggregation=True)
+    await complete(end_user, http, member, "mxuser+consent_revoked")
+    member = await end_user.run_job(member, JobKind.AGGREGATION)
     assert member.connection_status == "DISCONNECTED"
-    again = await complete(home, http, member, callback_payload="echo")
+    again = await complete(end_user, http, member, callback_payload="echo")
     assert (again.connection_status, again.is_being_aggregated) == ("RECONNECTED", True)
     await run_pending(services)
-    assert (await home.again(member)).connection_status == "CONNECTED"
+    assert (await end_user.reload(member)).connection_status == "CONNECTED"
 
 
 async def test_the_authorization_request_has_the_redirect_uri_and_the_hashed_verifier(services):
-    home = await make_home(services)
-    member = await pending(home)
+    end_user = await make_end_user(services)
+    member = await pending(end_user)
     url = await services.oauth.authorization_url(
         member.institution_code, state="state-1", code_verifier=VERIFIER
     )
@@ -103,56 +103,56 @@ async def test_the_authorization_request_has_the_redirect_uri_and_the_hashed_ver
     assert VERIFIER not in url
 
 
-async def test_a_code_the_bank_refuses_denies_the_member(services, http):
-    home = await make_home(services)
-    member = await pending(home)
-    code = await code_from_bank(home, http, member)
+async def test_a_code_that_the_bank_refuses_sets_denied(services, http):
+    end_user = await make_end_user(services)
+    member = await pending(end_user)
+    code = await code_from_bank(end_user, http, member)
     with pytest.raises(CredentialsDenied):
         await services.oauth.complete(member, attempt("another" + VERIFIER), code)
-    member = await home.again(member)
+    member = await end_user.reload(member)
     assert (member.connection_status, member.is_being_aggregated) == ("DENIED", False)
-    assert [each["connection_status"] for each in await home.events("CONNECTION_STATUS")] == ["DENIED"]
+    assert [each["connection_status"] for each in await end_user.events("CONNECTION_STATUS")] == ["DENIED"]
 
 
 async def test_a_refusal_denies_a_pending_member_and_the_user_can_try_again(services, http):
-    home = await make_home(services)
-    member = await pending(home, kinds=(JobKind.VERIFICATION,))
+    end_user = await make_end_user(services)
+    member = await pending(end_user, kinds=(JobKind.VERIFICATION,))
     async with services.db.transaction() as connection:
         refused = await services.oauth.refuse(connection, member)
     assert refused.connection_status == "DENIED"
-    await complete(home, http, member)
+    await complete(end_user, http, member)
     await run_pending(services)
-    assert await home.rows(JOBS) == [("VERIFICATION", "ended", "CONNECTED")]
+    assert await end_user.rows(JOBS) == [("VERIFICATION", "ended", "CONNECTED")]
 
 
-async def test_a_refused_second_sign_in_keeps_a_working_connection(services, http):
-    home = await make_home(services)
-    member = await pending(home)
-    await complete(home, http, member)
+async def test_a_refused_second_sign_in_keeps_the_status(services, http):
+    end_user = await make_end_user(services)
+    member = await pending(end_user)
+    await complete(end_user, http, member)
     await run_pending(services)
     async with services.db.transaction() as connection:
         kept = await services.oauth.refuse(connection, member)
     assert kept.connection_status == "CONNECTED"
-    assert (await home.done(member, JobKind.AGGREGATION)).connection_status == "CONNECTED"
+    assert (await end_user.run_job(member, JobKind.AGGREGATION)).connection_status == "CONNECTED"
 
 
-async def test_there_is_one_oauth_member_per_user_and_institution(services):
-    home = await make_home(services)
-    member = await pending(home)
+async def test_a_user_has_one_oauth_member_at_an_institution(services):
+    end_user = await make_end_user(services)
+    member = await pending(end_user)
     with pytest.raises(DuplicateMember) as refused:
-        await pending(home)
+        await pending(end_user)
     assert refused.value.member_guid == member.guid
-    other = await home.connect(institution="mx_bank_oauth", is_oauth=True)
+    other = await end_user.connect(institution="mx_bank_oauth", is_oauth=True)
     assert other.guid != member.guid
 
 
-async def test_an_oauth_member_takes_no_credentials_and_another_member_no_sign_in(services):
-    home = await make_home(services)
-    member = await pending(home)
+async def test_an_oauth_member_accepts_no_credentials_and_another_member_no_sign_in(services):
+    end_user = await make_end_user(services)
+    member = await pending(end_user)
     with pytest.raises(InvalidRequest, match="takes no credentials"):
         async with services.db.transaction() as connection:
             await services.members.change(connection, member, MemberChanges(credentials={}))
-    by_credentials = await home.connect(skip_aggregation=True)
+    by_credentials = await end_user.connect(skip_aggregation=True)
     prepared = await services.oauth.prepare_window(member.institution_code)
     async with services.db.transaction() as connection:
         for each, page in ((by_credentials, prepared), (by_credentials, None), (member, None)):
@@ -163,27 +163,27 @@ async def test_an_oauth_member_takes_no_credentials_and_another_member_no_sign_i
 
 
 async def test_no_job_starts_before_the_sign_in(services):
-    home = await make_home(services)
-    member = await pending(home)
+    end_user = await make_end_user(services)
+    member = await pending(end_user)
     with pytest.raises(ConstraintNotMet, match="signing in"):
-        await home.start(member, JobKind.AGGREGATION)
+        await end_user.start(member, JobKind.AGGREGATION)
 
 
 async def test_the_sign_in_of_a_disabled_user_stores_nothing(services, http):
-    home = await make_home(services)
-    member = await pending(home)
-    code = await code_from_bank(home, http, member)
-    await home.rows("UPDATE end_user SET is_disabled = true WHERE guid = %(user)s")
+    end_user = await make_end_user(services)
+    member = await pending(end_user)
+    code = await code_from_bank(end_user, http, member)
+    await end_user.rows("UPDATE end_user SET is_disabled = true WHERE guid = %(user)s")
     with pytest.raises(UserDisabled):
         await services.oauth.complete(member, attempt(), code)
-    assert await home.rows("SELECT FROM sealed_secret WHERE owner_guid = %(user)s") == []
+    assert await end_user.rows("SELECT FROM sealed_secret WHERE owner_guid = %(user)s") == []
 
 
-async def test_what_the_institution_issues_is_sealed(services, http):
-    home = await make_home(services)
-    member = await pending(home, skip_aggregation=True)
-    await complete(home, http, member, "a-secret-login")
-    everything = await home.rows(
+async def test_the_issued_credentials_are_sealed(services, http):
+    end_user = await make_end_user(services)
+    member = await pending(end_user, skip_aggregation=True)
+    await complete(end_user, http, member, "a-secret-login")
+    everything = await end_user.rows(
         """SELECT m::text, s::text FROM member m JOIN sealed_secret s ON s.record_guid = m.guid
            WHERE m.user_guid = %(user)s"""
     )
@@ -193,12 +193,12 @@ async def test_what_the_institution_issues_is_sealed(services, http):
 
 
 async def test_a_sign_in_replaces_a_running_job(services, http):
-    home = await make_home(services)
-    member = await pending(home, skip_aggregation=True)
-    await complete(home, http, member)
-    await home.start(member, JobKind.AGGREGATION)
+    end_user = await make_end_user(services)
+    member = await pending(end_user, skip_aggregation=True)
+    await complete(end_user, http, member)
+    await end_user.start(member, JobKind.AGGREGATION)
     services.clock.advance(timedelta(seconds=1))
-    await complete(home, http, member)
-    assert await home.rows(JOBS) == [("AGGREGATION", "ended", None), ("AGGREGATION", "queued", None)]
+    await complete(end_user, http, member)
+    assert await end_user.rows(JOBS) == [("AGGREGATION", "ended", None), ("AGGREGATION", "queued", None)]
     await run_pending(services)
-    assert (await home.again(member)).connection_status == "CONNECTED"
+    assert (await end_user.reload(member)).connection_status == "CONNECTED"

@@ -1,4 +1,4 @@
-"""When a user's return from the institution's page counts for nothing, and what a failure there changes."""
+"""Returns from the institution's page that are refused, and failures of the institution."""
 
 from urllib.parse import parse_qs, urlsplit
 
@@ -8,15 +8,15 @@ from coatcheck.errors import BankError, BankUnavailable, CredentialsDenied, NotF
 from coatcheck.grants.links import LinkKind
 from coatcheck.members.oauth import OAuthWindow
 from coatcheck.model.oauth_states import OAuthError
-from tests.member_setup import make_home
+from tests.member_setup import make_end_user
 
 
-async def open_window(home):
+async def open_window(end_user):
     """A PENDING member, and the state of its window."""
-    member = await home.connect(institution="mxcu_oauth", is_oauth=True)
-    prepared = await home.services.oauth.prepare_window(member.institution_code)
-    async with home.services.db.transaction() as connection:
-        url = await home.services.oauth.open_window(connection, member, OAuthWindow(), prepared)
+    member = await end_user.connect(institution="mxcu_oauth", is_oauth=True)
+    prepared = await end_user.services.oauth.prepare_window(member.institution_code)
+    async with end_user.services.db.transaction() as connection:
+        url = await end_user.services.oauth.open_window(connection, member, OAuthWindow(), prepared)
     (state,) = parse_qs(urlsplit(url).query)["state"]
     return member, state
 
@@ -27,11 +27,11 @@ async def claim(services, state):
 
 
 @pytest.mark.parametrize("table", ["client", "end_user"])
-async def test_the_window_of_a_disabled_user_or_client_is_over(services, table):
-    home, other = await make_home(services), await make_home(services)
-    (_, state), (member, state_of_other) = await open_window(home), await open_window(other)
-    guid = home.client.guid if table == "client" else home.user.guid
-    await home.rows(f"UPDATE {table} SET is_disabled = true WHERE guid = %(guid)s", guid=guid)
+async def test_the_window_of_a_disabled_user_or_client_is_refused(services, table):
+    end_user, other = await make_end_user(services), await make_end_user(services)
+    (_, state), (member, state_of_other) = await open_window(end_user), await open_window(other)
+    guid = end_user.client.guid if table == "client" else end_user.user.guid
+    await end_user.rows(f"UPDATE {table} SET is_disabled = true WHERE guid = %(guid)s", guid=guid)
     with pytest.raises(NotFound):
         await claim(services, state)
     assert (await claim(services, state_of_other)).member.guid == member.guid
@@ -44,11 +44,11 @@ async def test_the_window_of_a_disabled_user_or_client_is_over(services, table):
         (CredentialsDenied, OAuthError.DENIED, "DENIED"),
     ],
 )
-async def test_trouble_at_the_bank_that_passes_does_not_make_a_member_denied(
+async def test_a_temporary_failure_of_the_bank_does_not_set_denied(
     services, monkeypatch, error, reason, status
 ):
-    home = await make_home(services)
-    member, state = await open_window(home)
+    end_user = await make_end_user(services)
+    member, state = await open_window(end_user)
 
     async def complete(_response):
         raise error
@@ -57,25 +57,27 @@ async def test_trouble_at_the_bank_that_passes_does_not_make_a_member_denied(
     claimed = await claim(services, state)
     assert issubclass(error, BankError)
     assert await services.oauth.finish(claimed, code="a-code", error=None) is reason
-    assert (await home.again(member)).connection_status == status
-    told = [event["connection_status"] for event in await home.events("CONNECTION_STATUS")]
-    assert told == ([] if status == "PENDING" else [status])
+    assert (await end_user.reload(member)).connection_status == status
+    statuses = [event["connection_status"] for event in await end_user.events("CONNECTION_STATUS")]
+    assert statuses == ([] if status == "PENDING" else [status])
 
 
-async def test_a_link_of_the_widget_opens_no_oauth_window(services):
-    home = await make_home(services)
+async def test_a_widget_link_is_not_accepted_as_state(services):
+    end_user = await make_end_user(services)
     async with services.db.transaction() as connection:
         _, secret = await services.links.issue(
-            connection, LinkKind.WIDGET, client_guid=home.client.guid, user_guid=home.user.guid
+            connection, LinkKind.WIDGET, client_guid=end_user.client.guid, user_guid=end_user.user.guid
         )
     with pytest.raises(NotFound):
         await claim(services, secret)
     async with services.db.transaction() as connection:
-        assert (await services.links.open(connection, LinkKind.WIDGET, secret)).user_guid == home.user.guid
+        assert (
+            await services.links.open(connection, LinkKind.WIDGET, secret)
+        ).user_guid == end_user.user.guid
 
 
-async def test_the_state_of_an_oauth_window_opens_no_widget(services, http):
-    home = await make_home(services)
-    member, state = await open_window(home)
+async def test_a_state_is_not_accepted_as_a_widget_link(services, http):
+    end_user = await make_end_user(services)
+    member, state = await open_window(end_user)
     assert (await http.get(f"/md/connect/{state}")).status_code == 410
     assert (await claim(services, state)).member.guid == member.guid

@@ -49,13 +49,13 @@ def named(status: ConnectionStatus | None) -> str:
     return status.value if status else "-"
 
 
-def test_the_table_knows_all_22_statuses():
+def test_the_table_has_all_22_statuses():
     assert len(STATUSES) == 22
     assert set(STATUSES) == set(ConnectionStatus) == set(STATUS_POLICIES)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
-def test_each_status_allows_and_leads_to_what_the_table_says(row):
+def test_each_status_has_the_policy_of_the_table(row):
     status, on_start, daily, credentials, consent, refusal, too_late = row
     status = ConnectionStatus(status)
     assert named(status_after_start(status)) == on_start
@@ -76,7 +76,7 @@ def test_each_status_allows_and_leads_to_what_the_table_says(row):
         (MemberEvent.USER_DISABLED, ConnectionStatus.DISABLED),
     ],
 )
-def test_how_a_job_ends_does_not_depend_on_how_it_began(member_event, outcome, status):
+def test_the_status_after_a_job_does_not_depend_on_the_status_before(member_event, outcome, status):
     assert transition(member_event, status) is outcome
 
 
@@ -102,13 +102,13 @@ def test_a_new_member_has_one_of_three_statuses(member_event, status):
 @pytest.mark.parametrize(
     "member_event", [member_event for member_event in MemberEvent if transition(member_event, None) is None]
 )
-def test_nothing_happens_to_a_manual_member(member_event):
+def test_a_manual_member_has_no_events(member_event):
     assert transition(member_event, None) is None
     assert status_after_start(None) is None
 
 
 @pytest.mark.parametrize(
-    ("error", "asked_for", "in_background"),
+    ("error", "in_foreground", "in_background"),
     [
         (errors.CredentialsDenied, "DENIED", "DENIED"),
         (errors.AnswerRejected, "REJECTED", "REJECTED"),
@@ -124,8 +124,8 @@ def test_nothing_happens_to_a_manual_member(member_event):
         (errors.BankRateLimited, "FAILED", "DEGRADED"),
     ],
 )
-def test_each_error_of_a_bank_leads_to_its_status(error, asked_for, in_background):
-    assert status_after_failure(error(), credential_failures=0, is_background=False).value == asked_for
+def test_each_bank_error_sets_its_status(error, in_foreground, in_background):
+    assert status_after_failure(error(), credential_failures=0, is_background=False).value == in_foreground
     assert status_after_failure(error(), credential_failures=0, is_background=True).value == in_background
 
 

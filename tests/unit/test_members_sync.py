@@ -1,4 +1,4 @@
-"""Leases: which worker may run a job, which may save it, and what ends a job that nobody finishes."""
+"""Runs of jobs: leases, failures, abandoned jobs and the daily aggregation."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from coatcheck.members import job_rows
 from coatcheck.vault.vault import SecretKind
 from coatcheck.worker import build_worker, run_pending
 from tests.connector_setup import announced
-from tests.member_setup import make_home, until
+from tests.member_setup import make_end_user, until
 
 JOBS = """SELECT state, attempt, claims, outcome, reason FROM member_job
           WHERE user_guid = %(user)s ORDER BY created_at, guid"""
@@ -32,27 +32,27 @@ async def claim(services, limit=1):
     return await build_worker(services).scheduler.claim(limit)
 
 
-async def claim_one(home):
-    (job,) = await claim(home.services)
-    assert job.user_guid == home.user.guid
+async def claim_one(end_user):
+    (job,) = await claim(end_user.services)
+    assert job.user_guid == end_user.user.guid
     return job
 
 
-async def work(home):
-    await home.worker_services.sync.run(await claim_one(home))
+async def run_one_job(end_user):
+    await end_user.worker_services.sync.run(await claim_one(end_user))
 
 
-async def running(home):
+async def wait_until_running(end_user):
     """Waits until a job runs."""
 
-    async def has_begun():
-        return (await home.rows(JOBS))[0][0] == "running"
+    async def is_running():
+        return (await end_user.rows(JOBS))[0][0] == "running"
 
-    await until(has_begun)
+    await until(is_running)
 
 
 async def store_credentials(services, connection, member, values):
-    """Replaces what the member signs in with, without a new job."""
+    """Replaces the credentials of the member without starting a job."""
     await services.vault.store_secret(
         connection,
         owner_guid=member.user_guid,
@@ -63,53 +63,53 @@ async def store_credentials(services, connection, member, values):
 
 
 async def cancel(run):
-    """Ends a run whose bank never answers."""
+    """Cancels a run whose bank never answers."""
     run.cancel()
     await asyncio.gather(run, return_exceptions=True)
 
 
 async def test_nothing_is_saved_for_a_member_that_was_deleted_meanwhile(services):
-    home = await make_home(services)
-    member = await home.connect("mxuser+slow=0.3")
-    run = asyncio.create_task(work(home))
-    await running(home)
+    end_user = await make_end_user(services)
+    member = await end_user.connect("mxuser+slow=0.3")
+    run = asyncio.create_task(run_one_job(end_user))
+    await wait_until_running(end_user)
     async with services.db.transaction() as connection:
         await services.members.disconnect(connection, member)
     await run
-    assert await home.rows("SELECT FROM account WHERE user_guid = %(user)s") == []
-    assert await home.rows("SELECT FROM sealed_secret WHERE owner_guid = %(user)s") == []
-    assert await home.events("AGGREGATION") == []
+    assert await end_user.rows("SELECT FROM account WHERE user_guid = %(user)s") == []
+    assert await end_user.rows("SELECT FROM sealed_secret WHERE owner_guid = %(user)s") == []
+    assert await end_user.events("AGGREGATION") == []
 
 
 async def test_nothing_is_saved_of_a_run_with_credentials_that_were_changed_meanwhile(services):
-    home = await make_home(services)
-    member = await home.connect("mxuser+slow=0.3", "INVALID")
-    run = asyncio.create_task(work(home))
-    await running(home)
-    await home.change(member, "mxuser", "correct")
+    end_user = await make_end_user(services)
+    member = await end_user.connect("mxuser+slow=0.3", "INVALID")
+    run = asyncio.create_task(run_one_job(end_user))
+    await wait_until_running(end_user)
+    await end_user.change(member, "mxuser", "correct")
     await run
-    assert (await home.again(member)).connection_status == "UPDATED"
+    assert (await end_user.reload(member)).connection_status == "UPDATED"
     await run_pending(services)
-    assert (await home.again(member)).connection_status == "CONNECTED"
+    assert (await end_user.reload(member)).connection_status == "CONNECTED"
 
 
 async def test_a_run_stops_when_another_worker_holds_the_lease(settings, clock):
     async with build(replace(settings, job_lease=timedelta(seconds=3)), clock) as services:
-        home = await make_home(services)
-        await home.connect("mxuser+hang")
-        run = asyncio.create_task(work(home))
-        await running(home)
+        end_user = await make_end_user(services)
+        await end_user.connect("mxuser+hang")
+        run = asyncio.create_task(run_one_job(end_user))
+        await wait_until_running(end_user)
         clock.advance(services.settings.job_lease + timedelta(seconds=1))
-        stolen = await claim_one(home)
+        reclaimed = await claim_one(end_user)
         await asyncio.wait_for(run, 3)
-        assert (await home.rows(JOBS))[0][:2] == ("running", stolen.attempt)
+        assert (await end_user.rows(JOBS))[0][:2] == ("running", reclaimed.attempt)
         await cancel(run)
 
 
 async def test_a_run_ends_when_the_bank_takes_longer_than_the_timeout(settings, clock):
     async with build(replace(settings, job_timeout=timedelta(seconds=0.3)), clock) as services:
-        home = await make_home(services)
-        member = await home.connected("mxuser+hang")
+        end_user = await make_end_user(services)
+        member = await end_user.connected("mxuser+hang")
         assert (member.connection_status, member.is_being_aggregated) == ("DELAYED", False)
 
 
@@ -133,67 +133,67 @@ async def test_a_task_that_swallows_a_cancellation_is_cancelled_again():
 
 async def test_a_lease_is_renewed_for_as_long_as_the_run_takes(settings, clock):
     async with build(replace(settings, job_lease=timedelta(seconds=1)), clock) as services:
-        home = await make_home(services)
-        await home.connect("mxuser+hang")
-        run = asyncio.create_task(work(home))
-        await running(home)
+        end_user = await make_end_user(services)
+        await end_user.connect("mxuser+hang")
+        run = asyncio.create_task(run_one_job(end_user))
+        await wait_until_running(end_user)
         lease = "SELECT lease_until FROM member_job WHERE user_guid = %(user)s"
-        first = await home.rows(lease)
+        first = await end_user.rows(lease)
 
         async def is_renewed():
-            return await home.rows(lease) != first
+            return await end_user.rows(lease) != first
 
         await until(is_renewed)
-        assert (await home.rows(JOBS))[0][:2] == ("running", 1)
+        assert (await end_user.rows(JOBS))[0][:2] == ("running", 1)
         await cancel(run)
 
 
-async def test_a_cancelled_run_releases_its_job_at_once_and_is_not_counted_against_it(services):
-    home = await make_home(services)
-    await home.connect("mxuser+slow=5")
-    run = asyncio.create_task(work(home))
-    await running(home)
+async def test_a_cancelled_run_releases_its_job_and_its_claim_is_not_counted(services):
+    end_user = await make_end_user(services)
+    await end_user.connect("mxuser+slow=5")
+    run = asyncio.create_task(run_one_job(end_user))
+    await wait_until_running(end_user)
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
         await run
-    assert (await home.rows(JOBS))[0][:3] == ("queued", 1, 0)
-    assert (await claim_one(home)).attempt == 2
+    assert (await end_user.rows(JOBS))[0][:3] == ("queued", 1, 0)
+    assert (await claim_one(end_user)).attempt == 2
 
 
-async def test_a_job_claimed_too_often_is_ended_with_a_reason(services, clock):
-    home = await make_home(services)
-    member = await home.connect()
+async def test_a_job_that_was_claimed_too_often_is_ended_with_a_reason(services, clock):
+    end_user = await make_end_user(services)
+    member = await end_user.connect()
     for attempt in range(1, services.settings.job_attempts + 1):
-        assert (await claim_one(home)).attempt == attempt
+        assert (await claim_one(end_user)).attempt == attempt
         clock.advance(services.settings.job_lease + timedelta(seconds=1))
     assert await claim(services) == []
-    await home.worker_services.scheduler.sweep()
-    ((state, attempt, _, outcome, reason),) = await home.rows(JOBS)
+    await end_user.worker_services.scheduler.sweep()
+    ((state, attempt, _, outcome, reason),) = await end_user.rows(JOBS)
     assert (state, attempt, outcome) == ("ended", services.settings.job_attempts, "FAILED")
     assert "too often" in reason
-    member = await home.again(member)
+    member = await end_user.reload(member)
     assert (member.connection_status, member.is_being_aggregated) == ("FAILED", False)
 
 
 async def test_a_job_whose_worker_died_is_run_again_when_its_lease_has_ended(services, clock):
-    home = await make_home(services)
-    member = await home.connect()
-    assert await claim_one(home)
-    await home.worker_services.sweep()
+    end_user = await make_end_user(services)
+    member = await end_user.connect()
+    assert await claim_one(end_user)
+    await end_user.worker_services.sweep()
     await run_pending(services)
-    assert (await home.again(member)).is_being_aggregated, "its lease has not ended"
+    assert (await end_user.reload(member)).is_being_aggregated, "its lease has not ended"
     clock.advance(services.settings.job_lease + timedelta(seconds=1))
-    await home.worker_services.sweep()
+    await end_user.worker_services.sweep()
     await run_pending(services)
-    assert (await home.again(member)).connection_status == "CONNECTED"
-    assert (await home.rows(JOBS))[0][1] == 2
+    assert (await end_user.reload(member)).connection_status == "CONNECTED"
+    assert (await end_user.rows(JOBS))[0][1] == 2
 
 
-async def test_a_database_that_is_away_longer_than_the_lease_has_let_it_end(settings, clock, monkeypatch):
+async def test_a_worker_without_a_database_loses_the_lease_when_it_ends(settings, clock, monkeypatch):
     async with build(replace(settings, job_lease=timedelta(seconds=0.3)), clock) as services:
-        home = await make_home(services)
-        await home.connect("mxuser+no_tx")
-        job = await claim_one(home)
+        end_user = await make_end_user(services)
+        await end_user.connect("mxuser+no_tx")
+        job = await claim_one(end_user)
 
         @asynccontextmanager
         async def away(_):
@@ -202,52 +202,52 @@ async def test_a_database_that_is_away_longer_than_the_lease_has_let_it_end(sett
 
         with capture_logs() as logs, monkeypatch.context() as patch:
             patch.setattr(Database, "connection", away)
-            await home.worker_services.sync.run(job)
+            await end_user.worker_services.sync.run(job)
         assert "job.lease_lost" in {entry["event"] for entry in logs}
-        assert (await home.rows(JOBS))[0][:2] == ("running", 1)
+        assert (await end_user.rows(JOBS))[0][:2] == ("running", 1)
 
 
-async def test_a_user_disabled_meanwhile_is_not_read(services):
-    home = await make_home(services)
-    member = await home.connect()
-    await home.rows("UPDATE end_user SET is_disabled = true WHERE guid = %(user)s")
+async def test_no_data_is_read_for_a_user_that_was_disabled_meanwhile(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connect()
+    await end_user.rows("UPDATE end_user SET is_disabled = true WHERE guid = %(user)s")
     await run_pending(services)
-    assert (await home.again(member)).connection_status == "DISABLED"
-    assert await home.rows("SELECT FROM account WHERE user_guid = %(user)s") == []
+    assert (await end_user.reload(member)).connection_status == "DISABLED"
+    assert await end_user.rows("SELECT FROM account WHERE user_guid = %(user)s") == []
 
 
-async def test_an_institution_that_no_connector_offers_any_more_discontinues_its_members(services):
-    home = await make_home(services)
-    member = await home.connect()
-    await home.rows("UPDATE member_job SET institution_code = 'gone' WHERE user_guid = %(user)s")
+async def test_a_job_at_an_institution_without_a_connector_sets_discontinued(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connect()
+    await end_user.rows("UPDATE member_job SET institution_code = 'unknown' WHERE user_guid = %(user)s")
     await run_pending(services)
-    assert (await home.again(member)).connection_status == "DISCONTINUED"
+    assert (await end_user.reload(member)).connection_status == "DISCONTINUED"
 
 
 async def test_a_member_without_credentials_is_impaired(services):
-    home = await make_home(services)
-    member = await home.connect()
-    await home.rows("DELETE FROM sealed_secret WHERE owner_guid = %(user)s")
+    end_user = await make_end_user(services)
+    member = await end_user.connect()
+    await end_user.rows("DELETE FROM sealed_secret WHERE owner_guid = %(user)s")
     await run_pending(services)
-    assert (await home.again(member)).connection_status == "IMPAIRED"
+    assert (await end_user.reload(member)).connection_status == "IMPAIRED"
 
 
-async def test_a_connectors_own_mistake_ends_its_job_and_says_nothing_of_the_credentials(services):
-    home = await make_home(services)
-    member = await home.connect()
+async def test_an_exception_in_a_connector_ends_its_job_and_discloses_no_credentials(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connect()
     broken = {"LOGIN": {"a-secret-login": None}, "PASSWORD": "a-secret-password"}
     async with services.db.transaction() as connection:
         await store_credentials(services, connection, member, broken)
     with capture_logs() as logs:
         await run_pending(services)
-    assert (await home.again(member)).connection_status == "FAILED"
+    assert (await end_user.reload(member)).connection_status == "FAILED"
     assert "connector.failed" in {entry["event"] for entry in logs}
     assert "a-secret" not in str(logs)
-    assert "a-secret" not in str(await home.rows(JOBS))
+    assert "a-secret" not in str(await end_user.rows(JOBS))
 
 
-class Careless(Connector):
-    """Puts what the institution sent into its exceptions."""
+class LeakyConnector(Connector):
+    """A connector whose exceptions contain secrets."""
 
     error: ClassVar[Exception]
 
@@ -257,7 +257,9 @@ class Careless(Connector):
             for order, name in enumerate(("LOGIN", "PASSWORD"))
         ]
         return [
-            Institution("careless", "INS-careless", "Careless", "https://x.example", credentials=(*fields,))
+            Institution(
+                "careless", "INS-careless", "LeakyConnector", "https://x.example", credentials=(*fields,)
+            )
         ]
 
     async def run(self, session):
@@ -276,79 +278,79 @@ class Careless(Connector):
     ],
     ids=lambda each: type(each).__name__ if isinstance(each, Exception) else each,
 )
-async def test_the_log_of_an_unknown_failure_never_holds_the_exception_s_text(
+async def test_the_log_of_an_unknown_failure_does_not_contain_the_exceptions_text(
     settings, clock, tmp_path, monkeypatch, error, status
 ):
-    monkeypatch.setattr(Careless, "error", error, raising=False)
-    monkeypatch.syspath_prepend(announced(tmp_path, "careless", Careless))
+    monkeypatch.setattr(LeakyConnector, "error", error, raising=False)
+    monkeypatch.syspath_prepend(announced(tmp_path, "careless", LeakyConnector))
     async with build(replace(settings, connectors=("careless",)), clock) as services:
-        home = await make_home(services)
-        member = await home.connect("a-secret-login", "a-secret-password", institution="careless")
+        end_user = await make_end_user(services)
+        member = await end_user.connect("a-secret-login", "a-secret-password", institution="careless")
         with capture_logs() as logs:
             await run_pending(services)
-        assert (await home.again(member)).connection_status == status
+        assert (await end_user.reload(member)).connection_status == status
         expected = [] if status == "DELAYED" else [type(error).__name__]
         assert [entry["error"] for entry in logs if entry["event"] == "connector.failed"] == expected
         assert "a-secret" not in str(logs)
-        assert "a-secret" not in str(await home.rows(JOBS))
+        assert "a-secret" not in str(await end_user.rows(JOBS))
 
 
 @pytest.mark.parametrize("kind", JobKind)
-async def test_a_job_after_a_merge_that_brings_the_merged_account_again_ends_connected(services, kind):
-    home = await make_home(services)
-    member = await home.connected()
+async def test_a_job_that_reads_a_merged_account_again_ends_connected(services, kind):
+    end_user = await make_end_user(services)
+    member = await end_user.connected()
     rows = "SELECT guid, id FROM account WHERE user_guid = %(user)s ORDER BY guid"
-    (kept, _), (other, merged_id), *rest = await home.rows(rows)
+    (kept, _), (other, merged_id), *rest = await end_user.rows(rows)
     async with services.db.transaction() as connection:
-        await services.accounts.merge(connection, home.user, [kept, other], actor=home.client.guid)
-    member = await home.done(member, kind)
+        await services.accounts.merge(connection, end_user.user, [kept, other], actor=end_user.client.guid)
+    member = await end_user.run_job(member, kind)
     assert (member.connection_status, member.is_being_aggregated) == ("CONNECTED", False)
-    assert (await home.rows(JOBS))[-1][3] == "CONNECTED"
-    accounts = await home.rows(rows)
+    assert (await end_user.rows(JOBS))[-1][3] == "CONNECTED"
+    accounts = await end_user.rows(rows)
     assert [guid for guid, _ in accounts] == [kept, *(guid for guid, _ in rest)]
     assert merged_id not in [id for _, id in accounts]
 
 
-async def test_what_cannot_be_kept_ends_its_job_at_once_and_keeps_nothing_of_it(services):
-    home = await make_home(services)
-    member = await home.connect("mxuser+no_tx")
-    await home.rows("ALTER TABLE account ADD CONSTRAINT small CHECK (length(user_guid) < 3) NOT VALID")
+async def test_a_result_that_cannot_be_saved_ends_its_job_and_saves_nothing(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connect("mxuser+no_tx")
+    await end_user.rows("ALTER TABLE account ADD CONSTRAINT small CHECK (length(user_guid) < 3) NOT VALID")
     try:
         with capture_logs() as logs:
-            await work(home)
+            await run_one_job(end_user)
     finally:
-        await home.rows("ALTER TABLE account DROP CONSTRAINT small")
+        await end_user.rows("ALTER TABLE account DROP CONSTRAINT small")
     assert [(entry["event"], entry["error"]) for entry in logs[:1]] == [("result.unusable", "CheckViolation")]
-    assert [row[:4] for row in await home.rows(JOBS)] == [("ended", 1, 1, "FAILED")]
-    assert (await home.again(member)).connection_status == "FAILED"
-    assert await home.rows("SELECT FROM account WHERE user_guid = %(user)s") == []
+    assert [row[:4] for row in await end_user.rows(JOBS)] == [("ended", 1, 1, "FAILED")]
+    assert (await end_user.reload(member)).connection_status == "FAILED"
+    assert await end_user.rows("SELECT FROM account WHERE user_guid = %(user)s") == []
 
 
 # --- the daily aggregation ---------------------------------------------------------------------------------
 
 
-async def test_a_connected_member_is_read_daily_and_in_the_background(services, clock):
-    home = await make_home(services)
-    member = await home.connected("mxuser+no_tx")
+async def test_a_connected_member_is_aggregated_daily_in_the_background(services, clock):
+    end_user = await make_end_user(services)
+    member = await end_user.connected("mxuser+no_tx")
     clock.advance(services.settings.background_interval - timedelta(minutes=1))
-    assert await home.worker_services.scheduler.refresh() == 0
+    assert await end_user.worker_services.scheduler.refresh() == 0
     clock.advance(timedelta(minutes=2))
-    assert await home.worker_services.scheduler.refresh() == 1
-    assert await home.worker_services.scheduler.refresh() == 0, "it is on its way"
-    assert (await home.again(member)).is_being_aggregated
+    assert await end_user.worker_services.scheduler.refresh() == 1
+    assert await end_user.worker_services.scheduler.refresh() == 0, "its job is queued"
+    assert (await end_user.reload(member)).is_being_aggregated
     await run_pending(services)
-    assert [each["is_background"] for each in await home.events("AGGREGATION")] == [False, True]
+    assert [each["is_background"] for each in await end_user.events("AGGREGATION")] == [False, True]
     requested = (
         "SELECT requested_by, is_background FROM member_job WHERE user_guid = %(user)s ORDER BY created_at"
     )
-    assert await home.rows(requested) == [(home.client.guid, False), ("coatcheck", True)]
+    assert await end_user.rows(requested) == [(end_user.client.guid, False), ("coatcheck", True)]
 
 
-async def test_who_is_not_to_be_read_daily_is_not(services, clock):
-    home, disabled, of_disabled = [await make_home(services) for _ in range(3)]
-    await home.connected("opted-out+no_tx", background_aggregation_is_disabled=True)
-    for login, password in (("denied", "INVALID"), ("asked", "challenge"), ("locked", "LOCKED")):
-        await home.connected(login, password)
+async def test_disabled_opted_out_and_failed_members_are_not_aggregated_daily(services, clock):
+    end_user, disabled, of_disabled = [await make_end_user(services) for _ in range(3)]
+    await end_user.connected("opted-out+no_tx", background_aggregation_is_disabled=True)
+    for login, password in (("denied", "INVALID"), ("challenged", "challenge"), ("locked", "LOCKED")):
+        await end_user.connected(login, password)
     await disabled.connected("mxuser+no_tx")
     await of_disabled.connected("mxuser+no_tx")
     await disabled.rows("UPDATE end_user SET is_disabled = true WHERE guid = %(user)s")
@@ -356,63 +358,63 @@ async def test_who_is_not_to_be_read_daily_is_not(services, clock):
         "UPDATE client SET is_disabled = true WHERE guid = %(client)s", client=of_disabled.client.guid
     )
     clock.advance(2 * services.settings.background_interval)
-    assert await home.worker_services.scheduler.refresh() == 0
-    for each in (home, disabled, of_disabled):
+    assert await end_user.worker_services.scheduler.refresh() == 0
+    for each in (end_user, disabled, of_disabled):
         assert await each.rows("SELECT FROM member_job WHERE user_guid = %(user)s AND is_background") == []
 
 
-async def test_a_member_whose_bank_is_gone_is_due_once_and_never_again(services, clock):
-    home = await make_home(services)
-    member = await home.connected("mxuser+no_tx")
-    await home.rows("UPDATE member SET institution_code = 'gone' WHERE user_guid = %(user)s")
+async def test_a_member_without_an_institution_is_discontinued_and_no_longer_due(services, clock):
+    end_user = await make_end_user(services)
+    member = await end_user.connected("mxuser+no_tx")
+    await end_user.rows("UPDATE member SET institution_code = 'unknown' WHERE user_guid = %(user)s")
     clock.advance(2 * services.settings.background_interval)
-    assert await home.worker_services.scheduler.refresh() == 1
+    assert await end_user.worker_services.scheduler.refresh() == 1
     await run_pending(services)
-    member = await home.again(member)
+    member = await end_user.reload(member)
     assert member.connection_status == "DISCONTINUED"
     clock.advance(2 * services.settings.background_interval)
-    assert await home.worker_services.scheduler.refresh() == 0
+    assert await end_user.worker_services.scheduler.refresh() == 0
     with pytest.raises(ConstraintNotMet, match="no longer"):
-        await home.start(member, JobKind.AGGREGATION)
+        await end_user.start(member, JobKind.AGGREGATION)
 
 
-async def test_a_balance_check_does_not_put_the_daily_aggregation_off(services, clock):
-    home = await make_home(services)
-    member = await home.connected("mxuser+no_tx")
+async def test_a_balance_check_does_not_postpone_the_daily_aggregation(services, clock):
+    end_user = await make_end_user(services)
+    member = await end_user.connected("mxuser+no_tx")
     clock.advance(services.settings.background_interval)
-    await home.done(member, JobKind.BALANCE)
+    await end_user.run_job(member, JobKind.BALANCE)
     clock.advance(timedelta(seconds=1))
-    assert await home.worker_services.scheduler.refresh() == 1
+    assert await end_user.worker_services.scheduler.refresh() == 1
     await run_pending(services)
 
 
-async def test_trouble_at_the_bank_degrades_a_member_in_the_background_and_is_soon_tried_again(
+async def test_a_temporary_failure_in_the_background_sets_degraded_and_is_retried_after_an_hour(
     services, clock
 ):
-    home = await make_home(services)
-    member = await home.connected("mxuser+no_tx")
+    end_user = await make_end_user(services)
+    member = await end_user.connected("mxuser+no_tx")
     async with services.db.transaction() as connection:
         credentials = {"LOGIN": "mxuser+no_tx+http_503", "PASSWORD": "correct"}
         await store_credentials(services, connection, member, credentials)
     clock.advance(services.settings.background_interval + timedelta(seconds=1))
-    await home.worker_services.scheduler.refresh()
+    await end_user.worker_services.scheduler.refresh()
     await run_pending(services)
-    member = await home.again(member)
+    member = await end_user.reload(member)
     assert member.connection_status == "DEGRADED"
     assert member.aggregated_at > member.successfully_aggregated_at
-    assert await home.worker_services.scheduler.refresh() == 0
+    assert await end_user.worker_services.scheduler.refresh() == 0
     clock.advance(timedelta(hours=1, seconds=1))
-    assert await home.worker_services.scheduler.refresh() == 1
+    assert await end_user.worker_services.scheduler.refresh() == 1
     await run_pending(services)
 
 
-async def test_old_jobs_are_dropped_but_for_each_members_most_recent(services, clock):
-    home = await make_home(services)
-    member = await home.connected("mxuser+no_tx")
-    member = await home.done(member, JobKind.BALANCE)
+async def test_old_jobs_are_deleted_except_the_most_recent_of_each_member(services, clock):
+    end_user = await make_end_user(services)
+    member = await end_user.connected("mxuser+no_tx")
+    member = await end_user.run_job(member, JobKind.BALANCE)
     clock.advance(timedelta(days=91))
     async with services.db.connection() as connection:
         await job_rows.drop_ended(connection, clock.now() - timedelta(days=90))
-    assert await home.rows("SELECT guid FROM member_job WHERE user_guid = %(user)s") == [
+    assert await end_user.rows("SELECT guid FROM member_job WHERE user_guid = %(user)s") == [
         (member.most_recent_job_guid,)
     ]

@@ -1,4 +1,4 @@
-"""What is read of accounts, in the database."""
+"""Queries of accounts."""
 
 from coatcheck.app import Services
 from coatcheck.members.verified_accounts import verified_accounts
@@ -14,13 +14,13 @@ async def verified(services: Services, account: Account) -> list[str]:
     return [each.guid for each in found]
 
 
-async def test_verified_accounts_are_those_of_this_member_alone(services: Services, user: User) -> None:
+async def test_verified_accounts_are_only_those_of_this_member(services: Services, user: User) -> None:
     mine, other = await make_account(services, user), await make_account(services, user)
     assert await verified(services, mine) == [mine.guid]
     assert await verified(services, other) == [other.guid]
 
 
-async def test_a_closed_an_unverified_and_a_loan_account_are_no_verified_accounts(
+async def test_a_closed_an_unverified_and_a_loan_account_are_not_verified_accounts(
     services: Services, user: User
 ) -> None:
     assert await verified(services, await make_account(services, user, is_closed=True)) == []
@@ -30,7 +30,7 @@ async def test_a_closed_an_unverified_and_a_loan_account_are_no_verified_account
     assert await verified(services, savings) == [savings.guid]
 
 
-async def test_an_account_is_not_verified_by_the_numbers_of_its_neighbour(
+async def test_an_account_is_not_verified_by_the_numbers_of_another_account(
     services: Services, user: User
 ) -> None:
     verified_one = await make_account(services, user)
@@ -43,9 +43,7 @@ async def test_an_account_is_not_verified_by_the_numbers_of_its_neighbour(
     assert await verified(services, verified_one) == [verified_one.guid]
 
 
-async def test_the_accounts_of_a_member_are_those_of_this_member_alone(
-    services: Services, user: User
-) -> None:
+async def test_accounts_of_a_member_are_only_those_of_this_member(services: Services, user: User) -> None:
     mine = await make_account(services, user)
     await make_account(services, user)
     async with services.db.connection() as connection:
