@@ -69,7 +69,7 @@ async def test_an_identity_determines_guid_and_key(services: Services) -> None:
 
 
 @pytest.mark.parametrize("name", ["", " \t", "a\x00b", "a\u202eb", "x" * 1001])
-async def test_a_name_that_cannot_be_shown_is_refused(services: Services, name: str) -> None:
+async def test_an_invalid_name_is_refused(services: Services, name: str) -> None:
     async with services.db.transaction() as connection:
         with pytest.raises(InvalidRequest):
             await services.clients.add(connection, name, actor="operator")
@@ -101,9 +101,7 @@ async def test_a_disabled_processor_is_refused_until_it_is_enabled(
     assert {"processor.disabled", "processor.enabled"} <= actions
 
 
-async def test_a_processor_is_enabled_for_one_client_and_disabled_for_it_again(
-    services: Services, client: Keyed
-) -> None:
+async def test_a_processor_is_enabled_and_disabled_for_one_client(services: Services, client: Keyed) -> None:
     async with services.db.transaction() as connection:
         added = await services.processors.add(connection, "Acme Pay", actor="operator")
         guid = added.processor.guid
@@ -122,7 +120,7 @@ async def test_a_processor_is_enabled_for_one_client_and_disabled_for_it_again(
     assert ("processor.disabled_for_client", "operator", client.guid) in entries
 
 
-async def test_a_key_is_rotated_for_who_exists_only(
+async def test_the_key_of_an_unknown_caller_is_not_rotated(
     services: Services, client: Keyed, processor: Keyed
 ) -> None:
     async with services.db.transaction() as connection:
@@ -159,7 +157,7 @@ def clients_of(services: Services, *, allow_private: bool) -> Clients:
 @pytest.mark.parametrize(
     "address", ["http://localhost:9000/hook", "http://127.0.0.1/hook", "https://hooks:9/"]
 )
-async def test_a_webhook_goes_to_a_private_address_only_where_the_setting_allows_it(
+async def test_a_webhook_to_a_private_address_needs_the_setting(
     services: Services, client: Keyed, address: str
 ) -> None:
     async with services.db.transaction() as connection:
@@ -177,7 +175,7 @@ async def test_a_webhook_goes_to_a_private_address_only_where_the_setting_allows
 @pytest.mark.parametrize(
     "address", ["", "ftp://localhost/", "http://", "http://a:b@localhost/", "localhost:9000"]
 )
-async def test_no_setting_lets_a_webhook_go_to_something_else(
+async def test_no_setting_allows_another_kind_of_webhook_url(
     services: Services, client: Keyed, address: str
 ) -> None:
     async with services.db.transaction() as connection:
@@ -187,7 +185,7 @@ async def test_no_setting_lets_a_webhook_go_to_something_else(
             )
 
 
-async def test_the_webhook_secret_stays_the_same_and_each_look_is_a_disclosure(
+async def test_each_read_of_the_webhook_secret_returns_the_same_value_and_is_a_disclosure(
     services: Services, client: Keyed
 ) -> None:
     async with services.db.transaction() as connection:
@@ -201,7 +199,7 @@ async def test_the_webhook_secret_stays_the_same_and_each_look_is_a_disclosure(
     assert first.startswith("whsec_")
 
 
-async def test_the_widgets_look_is_replaced_whole(services: Services, client: Keyed) -> None:
+async def test_all_widget_settings_are_replaced(services: Services, client: Keyed) -> None:
     look = WidgetLook(["https://app.example"], accent_color="#0a7")
     async with services.db.transaction() as connection:
         await services.clients.set_widget_look(connection, client.guid, look, actor="operator")
@@ -236,9 +234,7 @@ async def test_each_change_of_a_user_has_an_audit_entry_and_an_event(
     assert sorted(is_delivered for _, is_delivered in events) == [False, True, True]
 
 
-async def test_an_update_of_a_user_keeps_what_another_changed_meanwhile(
-    services: Services, user: User
-) -> None:
+async def test_simultaneous_updates_of_a_user_keep_both_changes(services: Services, user: User) -> None:
     async with services.db.transaction() as connection:
         await services.users.update(connection, user, {"metadata": "m"}, actor="operator")
         await services.users.update(connection, user, {"email": "a@example.com"}, actor="operator")
@@ -265,7 +261,7 @@ async def test_a_manual_account_is_created_changed_and_deleted(services: Service
     assert actions == ["account.created", "account.deleted", "account.updated"]
 
 
-async def test_an_aggregated_account_is_not_deleted_and_keeps_what_the_bank_says(
+async def test_an_aggregated_account_cannot_be_deleted_and_keeps_the_banks_values(
     services: Services, account: Account
 ) -> None:
     async with services.db.transaction() as connection:
@@ -279,9 +275,7 @@ async def test_an_aggregated_account_is_not_deleted_and_keeps_what_the_bank_says
     assert (changed.name, changed.is_hidden) == (account.name, True)
 
 
-async def test_a_merge_keeps_the_first_account_and_records_each_other_one(
-    services: Services, user: User
-) -> None:
+async def test_a_merge_keeps_the_first_account_and_records_the_others(services: Services, user: User) -> None:
     async with services.db.transaction() as connection:
         first, *others = [await manual_account(services, user, connection) for _ in range(3)]
         guids = [first.guid, *(other.guid for other in others)]

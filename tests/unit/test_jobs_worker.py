@@ -142,20 +142,20 @@ async def test_a_stopping_worker_waits_until_a_secret_that_the_bank_replaced_is_
         await bank_session.rotate(exchange)
 
     monkeypatch.setattr(services.registry.connector_for("mxbank"), "run", run)
-    home = await make_home(services)
-    member = await home.connect()
+    end_user = await make_end_user(services)
+    member = await end_user.connect()
     async with working(services, timedelta(0)):
         await asyncio.wait_for(exchanging.wait(), 10)
     async with services.db.connection() as connection:
         saved = await services.vault.disclose_secret(
             connection,
-            owner_guid=home.user.guid,
+            owner_guid=end_user.user.guid,
             record_guid=member.guid,
             kind=SecretKind.STATE,
             reader=WorkerReader("JOB-test"),
         )
     assert saved == b"the new secret"
-    assert await home.rows(STATES) == [("queued", 1, 0)]
+    assert await end_user.rows(STATES) == [("queued", 1, 0)]
 
 
 async def test_a_stopping_worker_leaves_queued_jobs_to_others(settings, clock):

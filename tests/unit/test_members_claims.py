@@ -137,22 +137,22 @@ async def test_clients_take_turns_at_an_institution(settings, clock):
         assert order == [small, large, small, large, large, large]
 
 
-async def test_a_job_that_a_person_waits_for_comes_before_another_clients_background_job(settings, clock):
+async def test_a_foreground_job_is_claimed_before_another_clients_background_job(settings, clock):
     async with build(replace(settings, institution_concurrency=1), clock) as services:
-        background, asking = await make_end_user(services), await make_end_user(services)
-        await connect(services, asking, 2)
+        background, foreground = await make_end_user(services), await make_end_user(services)
+        await connect(services, foreground, 2)
         await end(services, await claim_one(services))
         member = await background.connect(institution=BANK, skip_aggregation=True)
         await background.start(member, JobKind.AGGREGATION, is_background=True)
-        assert (await claim_one(services)).user_guid == asking.user.guid, (
-            "though it was not this client's turn"
+        assert (await claim_one(services)).user_guid == foreground.user.guid, (
+            "although the turn is the other client's"
         )
 
 
 async def test_a_job_that_was_claimed_too_often_occupies_no_slot(settings, clock):
     async with build(replace(settings, institution_concurrency=1, job_attempts=1), clock) as services:
-        dead, other = await make_end_user(services), await make_end_user(services)
-        await dead.connect(institution=BANK)
+        abandoned, other = await make_end_user(services), await make_end_user(services)
+        await abandoned.connect(institution=BANK)
         await claim_one(services)
         clock.advance(services.settings.job_lease + timedelta(seconds=1))
         await other.connect(institution=BANK)

@@ -1,4 +1,4 @@
-"""Every spelling is refused or becomes the canonical one."""
+"""Text input: every spelling is refused or converted to the canonical form."""
 
 import unicodedata
 
@@ -39,7 +39,7 @@ def test_an_email_address_is_refused_or_canonical(spelling):
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_a_name_is_refused_or_has_neither_foreign_digits_nor_controls_nor_outer_spaces(spelling):
+def test_a_name_is_refused_or_canonical(spelling):
     try:
         name = text.name(spelled("Account 12345", spelling))
     except InvalidRequest:
@@ -50,7 +50,7 @@ def test_a_name_is_refused_or_has_neither_foreign_digits_nor_controls_nor_outer_
 
 
 @given(st.text())
-def test_what_is_canonical_stays_as_it_is(value):
+def test_a_canonical_value_is_unchanged(value):
     for canonical in (
         text.routing_number,
         text.account_number,
@@ -86,12 +86,12 @@ def test_numbers_are_ascii_digits(value, canonical):
         ("", ""),
     ],
 )
-def test_names_of_people_are_kept(value, expected):
+def test_a_name_has_its_canonical_form(value, expected):
     assert text.name(value) == expected
 
 
 @pytest.mark.parametrize("character", ["\x00", "\x07", "\x7f", "\u200b", "\u202e", "\ufeff"])
-def test_names_without_invisible_characters_only(character):
+def test_a_name_with_invisible_characters_is_refused(character):
     with pytest.raises(InvalidRequest, match="first_name"):
         text.name(f"An{character}n", "first_name")
 
@@ -118,7 +118,7 @@ def test_logins_in_nfc_and_nfd_are_one():
     assert text.login(" Jose\u0301 ") == text.login("Jos\u00e9")
 
 
-def test_a_check_digit_is_checked_apart_from_the_form():
+def test_the_check_digit_is_verified_separately():
     assert text.has_check_digit("091000019")
     assert not text.has_check_digit("091000018")
     assert text.routing_number("091000018") == "091000018"

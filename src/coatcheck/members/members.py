@@ -79,6 +79,7 @@ class Members:
         institution = self._registry.find(new_member.institution_code)
         check_jobs(institution, new_member.job_kinds)
         credentials = check_sign_in(institution, new_member.credentials, is_oauth=new_member.is_oauth)
+        # The lock serializes simultaneous creations, so that the limit below holds.
         if await member_rows.lock_user(connection, user.guid):
             raise UserDisabled
         if await member_rows.count_members(connection, user.guid) >= MAX_MEMBERS:
@@ -202,6 +203,7 @@ class Members:
         """
         now = self._clock.now()
         locked_member = await self._lock(connection, member)
+        # The member is locked: the second of two simultaneous answers finds no waiting job.
         waiting = await job_rows.waiting_job(connection, locked_member, now)
         if waiting is None:
             raise ConstraintNotMet("The member has no open challenges.")
@@ -260,6 +262,7 @@ class Members:
             "created_at": now,
             "updated_at": now,
         }
+        # A conflict is ignored by the statement, because an error would abort the transaction before the next query.
         if not await member_rows.add_member(connection, row):
             existing = await member_rows.member_with_login(connection, user.guid, institution.code, login)
             raise DuplicateMember(existing) if existing else Conflict("A member with this id already exists.")

@@ -12,13 +12,13 @@ SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,63}")
 BROWSER_SCHEMES = frozenset(
     {"about", "blob", "data", "file", "ftp", "http", "https", "javascript", "vbscript"}
 )
-"""Schemes that a browser handles itself, so that no app can have registered them."""
+"""Schemes that a browser handles itself. An app cannot register them, and some of them run scripts."""
 MAX_URL_CHARACTERS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnTarget:
-    """What the client requested for the end of the OAuth sign-in; None for what it did not set.
+    """The client's options for the return from the OAuth sign-in. None: not set.
 
     Raises:
         InvalidRequest: a value is malformed, or a redirect to it would be unsafe.
@@ -58,7 +58,7 @@ class ReturnTarget:
 
 
 def _is_web_url(url: str) -> bool:
-    """Whether the URL is absolute, and without characters that end a header or hide the host."""
+    """Whether the URL is absolute, without characters that could end a header or hide the host."""
     if len(url) > MAX_URL_CHARACTERS or not url.isascii() or not url.isprintable() or " " in url:
         return False
     try:
@@ -66,5 +66,6 @@ def _is_web_url(url: str) -> bool:
         has_valid_port = parts.port != 0
     except ValueError:
         return False
+    # An @ and a backslash, which browsers read as a slash, can hide the host: https://bank.example@evil.example.
     is_web = parts.scheme in {"http", "https"} and bool(parts.hostname)
     return is_web and has_valid_port and "@" not in parts.netloc and "\\" not in url

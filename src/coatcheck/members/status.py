@@ -124,6 +124,7 @@ TRANSITIONS: Mapping[MemberEvent, Mapping[Status | None, Status]] = MappingProxy
         MemberEvent.CREDENTIALS_GIVEN: {None: Status.CREATED},
         MemberEvent.OAUTH_STARTED: {None: Status.PENDING},
         MemberEvent.IMPORTED: {None: Status.IMPORTED},
+        # The user can return from the institution after the status has changed.
         MemberEvent.OAUTH_COMPLETED: _to(Status.RECONNECTED, EVERY) | {Status.PENDING: Status.CREATED},
         # A user who cancels a second sign-in keeps the working connection.
         MemberEvent.OAUTH_REFUSED: {**UNCHANGED, Status.PENDING: Status.DENIED},
@@ -131,6 +132,7 @@ TRANSITIONS: Mapping[MemberEvent, Mapping[Status | None, Status]] = MappingProxy
         MemberEvent.ASKED: _to(Status.CHALLENGED, EVERY),
         MemberEvent.ANSWERED: {Status.CHALLENGED: Status.RESUMED},
         MemberEvent.NOT_ANSWERED: {Status.CHALLENGED: Status.EXPIRED},
+        # The result of a job counts in every status: the job still held its lease.
         MemberEvent.SUCCEEDED: _to(Status.CONNECTED, EVERY),
         MemberEvent.EXHAUSTED: _to(Status.FAILED, EVERY),
         MemberEvent.USER_DISABLED: _to(Status.DISABLED, EVERY),

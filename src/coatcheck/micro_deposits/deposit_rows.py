@@ -101,6 +101,7 @@ async def delete_deposit(connection: Connection, deposit: MicroDeposit) -> None:
 
 async def claim_initiated(connection: Connection, limit: int, now: datetime) -> Sequence[DepositKey]:
     """Sets initiated micro-deposits to REQUESTED, oldest first, and returns them."""
+    # SKIP LOCKED: several workers claim at the same time, and each must get different rows.
     return await fetch_all(
         connection,
         DepositKey,

@@ -54,6 +54,7 @@ async def _add_member(
     connection: Connection, deposit: MicroDeposit, institution: Institution, now: datetime
 ) -> str:
     guid = ids.new("MBR")
+    # Without a login_hash, so that a user can verify several accounts at the same institution.
     await member_rows.add_member(
         connection,
         {

@@ -94,6 +94,7 @@ async def find_account(
     Raises:
         NotFound: there is none.
     """
+    # An `id` comes from the institution and could equal another account's guid, so the guid has priority.
     account = await fetch_one(
         connection,
         Account,

@@ -59,6 +59,7 @@ async def find_member(connection: Connection, user_guid: str, identifier: str) -
     Raises:
         NotFound: the user has none.
     """
+    # A client chooses `id` and could choose another member's guid, so the guid has priority.
     member = await fetch_one(
         connection,
         Member,

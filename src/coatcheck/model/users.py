@@ -32,6 +32,7 @@ async def find_user(connection: Connection, client_guid: str, identifier: str, *
     Raises:
         NotFound: the client has no such user.
     """
+    # A client chooses `id` and could choose another user's guid, so the guid has priority.
     user = await fetch_one(
         connection,
         User,

@@ -54,6 +54,7 @@ async def _answer(services: Services, static: str, modules: list[str], request: 
     if request.method == "HEAD":
         # Chat and mail programs preview links with HEAD, which must not use the link up.
         return Response(status_code=405, headers={"Allow": "GET", "Cache-Control": "no-store"})
+    # A prefetch by the browser must not use the link up either.
     if "prefetch" in request.headers.get("sec-purpose", request.headers.get("purpose", "")):
         return _message(503, locale, UNAVAILABLE)
     secret = request.path_params.get("secret", "")

@@ -85,6 +85,7 @@ class WidgetRequest:
         Raises:
             ConsentRequired: neither is true.
         """
+        # A member that the client names was connected with consent before.
         is_known = member is not None and member.guid == self.options.current_member_guid
         if self.session.consented_at is None and not is_known:
             raise ConsentRequired

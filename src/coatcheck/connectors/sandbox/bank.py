@@ -198,6 +198,7 @@ class SandboxBank(Connector):
         for control, error in _ERROR_CONTROLS.items():
             if login.has(control):
                 raise error
+        # Seeded with the attempt too, so that a retry can succeed.
         draw = seeded(self._seed, "flaky", task.member_guid, task.kind, task.now, task.attempt).random()
         if login.has("flaky") and draw < login.number("flaky", 0.5):
             raise BankUnavailable

@@ -89,7 +89,7 @@ def next_question(
         kind: of the questions; None if the password leads to none.
         rounds: how many right answers are needed.
         answers: as in `Session.answers`.
-        resume: the number of the question that was asked, as this function returned it.
+        resume: the number of the answered question, as this function returned it.
 
     Raises:
         BankError: the answer was an error word.
@@ -100,14 +100,14 @@ def next_question(
     kind = kind or ChallengeType.TEXT
     if answers is None or resume is None:
         return _question(kind, 1)
-    asked = int(resume)
-    answer = answers.get(_key(asked), "")
+    number = int(resume)
+    answer = answers.get(_key(number), "")
     check_password(answer)
     if answer not in {CORRECT, AGAIN}:
         raise AnswerRejected
-    if answer == CORRECT and asked >= rounds:
+    if answer == CORRECT and number >= rounds:
         return None
-    return _question(kind, asked + 1)
+    return _question(kind, number + 1)
 
 
 def _question(kind: ChallengeType, number: int) -> NeedsAnswers:

@@ -148,6 +148,7 @@ def _month(household: Household, number: int) -> list[Movement]:
     if household.persona.pays_fees:
         month.write(0, month.on(24, _NIGHT), -1200, merchants.MAINTENANCE_FEE)
     fee = 3500 if household.persona.is_overdrawn else 0
+    # Last, because the purchases are what remains until the next opening balance.
     _buy(month, 0, -month.missing_cents(0) - fee)
     if fee:
         _charge_overdraft(month, fee)

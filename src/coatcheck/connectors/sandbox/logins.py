@@ -13,24 +13,24 @@ from coatcheck.errors import CredentialsDenied
 
 CONTROLS: Mapping[str, str] = MappingProxyType(
     {
-        "persona": "`persona=<name>` picks the household: salaried, gig, student, retired, business, "
+        "persona": "`persona=<name>` selects the household: salaried, gig, student, retired, business, "
         "thin_file, overdrawn or affluent.",
         "empty": "The login has no accounts.",
         "closed_account": "The first checking account is closed, at 0.00 and without transactions.",
-        "nsf": "Checking and savings always hold 7.31: what comes in is swept out at once.",
-        "no_tx": "The bank gives no transactions.",
+        "nsf": "The balance of checking and savings is always 7.31: every movement is offset immediately.",
+        "no_tx": "The bank returns no transactions.",
         "many_tx": "The first account has 10,000 more transactions in 24 months; `many_tx=<n>` for n more.",
-        "unusable_rows": "Some transactions have a NUL or 5,000 characters in a text, one comes twice, and three "
-        "cannot be stored: they are left out.",
-        "pending_only": "Nothing of the last five days has posted, and nothing older is given.",
+        "unusable_rows": "Some transactions have a NUL or 5,000 characters in a text, one is repeated, and three "
+        "cannot be stored and are skipped.",
+        "pending_only": "Transactions of the last five days are pending, and older ones are not returned.",
         "joint": "Every account has a second owner.",
-        "no_owner": "The bank names no owners.",
-        "name_mismatch": "The owner is somebody else than the login's usual owner.",
+        "no_owner": "The bank returns no owners.",
+        "name_mismatch": "The owner is not the login's usual owner.",
         "business": "Accounts are business accounts, owned by a company.",
         "leading_zeros": "Account numbers begin with two zeros, routing numbers with one.",
         "seventeen_digits": "Account numbers have 17 digits, the longest that ACH carries.",
         "canadian": "Institution and transit numbers instead of a routing number, and Canadian dollars.",
-        "tokenized": "Account numbers are issued for this connection alone and differ from the mask.",
+        "tokenized": "Account numbers are valid only for this member and do not match the mask.",
         "wrong_number": "The routing number has a wrong check digit: `passed_validation` is false.",
         "mfa_twice": "The bank asks two security questions, one after the other.",
         "slow": "The bank takes 3 seconds; `slow=<seconds>` for another time.",
@@ -40,7 +40,7 @@ CONTROLS: Mapping[str, str] = MappingProxyType(
         "http_503": "The bank is unavailable, 503.",
         "timed_out": "The bank times out (DELAYED).",
         "locked": "The login is locked (LOCKED).",
-        "impeded": "The bank wants the user on its own site first (IMPEDED).",
+        "impeded": "The user must act on the bank's own site first (IMPEDED).",
         "consent_revoked": "The user withdrew the consent at the bank (DISCONNECTED).",
         "login_closed": "The user is no longer a customer (CLOSED).",
         "discontinued": "The bank no longer offers this connection (DISCONTINUED).",
