@@ -18,6 +18,7 @@ class HeadLimits:
         if len(scope["headers"]) <= MAX_HEADERS and _size(scope) <= MAX_HEAD_BYTES:
             await self._app(scope, receive, send)
             return
+        # Closed, because the body of the refused request has not been read.
         refusal = PlainTextResponse("The head of the request is too large.", 431, {"Connection": "close"})
         await refusal(scope, receive, send)
 

@@ -51,4 +51,5 @@ def login_hash(
     login = None
     if not institution.supports_oauth:
         login = credentials.get(login_field(institution), "").casefold()
+    # Keyed, because logins can be guessed from a plain hash.
     return keyed_hash(index_key, "login", json.dumps([user_guid, institution.code, login]))

@@ -43,5 +43,6 @@ class JobQueue:
         if live is None:
             return
         job_result = JobResult(state=JobState.ENDED, reason=reason, ended_at=self._clock.now())
+        # Not the condition of a worker: the job ends even if a worker holds its lease.
         await job_leases.finish(connection, live, job_result, job_leases.LIVE)
         await self._vault.delete(connection, owner_guid=member.user_guid, record_guid=live.guid)

@@ -218,6 +218,7 @@ class MemberSync:
             CredentialsMissing: the member has no credentials.
         """
         async with self._db.connection() as connection:
+            # Checked before any secret is decrypted.
             if await member_rows.is_disabled(connection, job.user_guid):
                 raise UserDisabled
             credentials = await self._open(connection, job, job.member_guid, SecretKind.CREDENTIALS)

@@ -189,4 +189,5 @@ class MicroDeposits:
             raise DuplicateMicroDeposit(existing)
 
     def _hash(self, *parts: str | None) -> bytes:
+        # Keyed, because account numbers and e-mail addresses can be guessed from a plain hash.
         return keyed_hash(self._index_key, "micro-deposit", json.dumps(parts))

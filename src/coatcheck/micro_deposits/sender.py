@@ -41,6 +41,7 @@ class DepositSender:
         """Sends claimed micro-deposits."""
         async with self._db.transaction() as connection:
             account, _ = await self._store.disclose(connection, deposit)
+        # No transaction is open during the call to the bank.
         result = await self._send(account)
         async with self._db.transaction() as connection:
             if isinstance(result, Deposits):

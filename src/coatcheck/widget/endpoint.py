@@ -79,6 +79,7 @@ def api_routes(services: Services, table: tuple[WidgetRoute, ...]) -> list[Route
 
 
 async def _answer(services: Services, route: WidgetRoute, request: Request) -> Response:
+    # Before the transaction: a slow client must not occupy a database connection.
     body = await read_body(request, MAX_BODY_BYTES)
     read = partial(_read, services, request, body)
     window = None

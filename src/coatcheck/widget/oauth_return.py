@@ -69,6 +69,7 @@ async def _answer(services: Services, query: QueryParams, locale: str) -> Respon
     Raises:
         NotFound: the link is unknown, expired or used, or its member, user or client is deleted or disabled.
     """
+    # Committed before the bank is called, so that a second return with this state is refused in the meantime.
     async with services.db.transaction() as connection:
         claimed = await services.oauth.claim(connection, query.get("state", ""))
     error_reason = await services.oauth.finish(claimed, code=query.get("code"), error=query.get("error"))

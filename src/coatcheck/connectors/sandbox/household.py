@@ -122,6 +122,7 @@ def household_of(seed: int, institution: Institution, login: Login) -> Household
     every = persona.every or 15
     monthly = round(payday * 30.44 / every) if persona.every else 2 * payday
     payers = persona.payers
+    # Paid every two weeks means one employer; the other personas have several payers.
     if persona.every == 14:
         payers = (payers[int(rng.random() * len(payers))],)
     return Household(
@@ -182,6 +183,7 @@ def _persona_name(login: Login, draw: float) -> str:
 def _account(
     key: str, institution: Institution, login: Login, kind: Kind, position: int, monthly: int
 ) -> Account:
+    # Seeded with the kind, not the position, so that a change of a persona's list keeps the other accounts.
     account_key = f"{key}|{kind.label}"
     rng = seeded("account", account_key)
     is_deposit = kind.type in {"CHECKING", "SAVINGS"}

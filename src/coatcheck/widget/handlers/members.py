@@ -150,6 +150,7 @@ async def select_account(request: WidgetRequest) -> schemas.MemberAnswer:
     member, chosen = await request.member(), request.parse(SelectionBody).account_guid
     request.require_consent(member)
     found = await verified_accounts(request.connection, member.user_guid, member.guid)
+    # The guid comes from the browser, so it must be one of this member's verified accounts.
     if chosen not in {each.guid for each in found}:
         raise InvalidRequest("The account cannot be verified.")
     await request.services.widget_sessions.note_account(request.connection, request.session, chosen)

@@ -20,6 +20,7 @@ async def list_(request: WidgetRequest) -> schemas.OAuthStates:
 
 async def read(request: WidgetRequest) -> schemas.OAuthState:
     state = await find_oauth_state(request.connection, request.session.user_guid, request.path["state"])
+    # 404 instead of 403: a session does not learn of the states of another session.
     if state.session_guid != request.session.guid:
         raise NotFound
     if state.first_retrieved_at is None:
