@@ -15,22 +15,22 @@ LIMIT = 60
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory):
+def output(tmp_path_factory):
     began = time.monotonic()
-    played = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "coatcheck.cli", "demo", "--data-dir", tmp_path_factory.mktemp("demo")],
         capture_output=True,
         text=True,
         check=False,
         timeout=2 * LIMIT,
     )
-    assert played.returncode == 0, played.stdout[-2000:] + played.stderr
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     assert time.monotonic() - began < LIMIT
-    return played.stdout
+    return done.stdout
 
 
-def test_every_request_of_the_flow_is_sent_in_order(story):
-    asked = re.findall(r"^(client|end user|processor) +(GET|POST|PUT) (\S+)", story, re.MULTILINE)
+def test_every_request_of_the_flow_is_sent_in_order(output):
+    asked = re.findall(r"^(client|end user|processor) +(GET|POST|PUT) (\S+)", output, re.MULTILINE)
     paths = [re.sub(r"(USR|MBR|ACT)-[0-9a-f-]+", r"\1", path).partition("?")[0] for *_, path in asked]
     flow = [
         "/users",
@@ -57,26 +57,26 @@ def test_every_request_of_the_flow_is_sent_in_order(story):
     assert all(step in remaining for step in flow), paths
 
 
-def test_the_replayed_code_is_refused_and_the_token_it_bought_revoked(story):
-    end = story[story.rindex("/token") :]
+def test_the_replayed_code_is_refused_and_the_token_it_bought_revoked(output):
+    end = output[output.rindex("/token") :]
     assert re.findall(r"^(\d{3})$", end, re.MULTILINE) == ["400", "401"]
     assert "invalid_grant" in end
 
 
-def test_every_step_has_an_explanation_and_the_last_line_the_next_command(story):
-    assert story.count("-> ") >= 19
-    assert re.search(r"To keep a server running: \S+coatcheck sandbox", story.splitlines()[-1])
+def test_every_step_has_an_explanation_and_the_last_line_the_next_command(output):
+    assert output.count("-> ") >= 19
+    assert re.search(r"To keep a server running: \S+coatcheck sandbox", output.splitlines()[-1])
 
 
-def test_no_number_and_no_secret_is_in_clear_text(story):
-    assert not re.search(r"(?<![0-9a-f-])\d{9,}", story)
-    assert not re.search(r"c[a-z]{2}_\w{6}", story)
+def test_no_number_and_no_secret_is_in_clear_text(output):
+    assert not re.search(r"(?<![0-9a-f-])\d{9,}", output)
+    assert not re.search(r"c[a-z]{2}_\w{6}", output)
 
 
-def test_the_owner_is_shown_by_first_characters_only(story):
+def test_the_owner_is_shown_by_first_characters_only(output):
     for name in ("owner_name", "address", "email", "phone"):
-        assert re.search(rf'"{name}": ".\*\*\*\*\*"', story), name
-    assert "@" not in story
+        assert re.search(rf'"{name}": ".\*\*\*\*\*"', output), name
+    assert "@" not in output
 
 
 def test_personal_data_is_masked_at_any_depth():
@@ -86,17 +86,17 @@ def test_personal_data_is_masked_at_any_depth():
         "email": "ada@mail.example",
         "phone": "+12085550137",
     }
-    shown = mask(
+    masked = mask(
         {"rows": [person | {"owner_name": "Ada Example", "address": "1 Elm Court"}], "name": "MX Bank"}
     )
     for in_clear in ("Ada", "Example", "ada", "1208", "0137", "Elm"):
-        assert in_clear not in shown
-    assert shown.count("A*****") == 2
-    assert "MX Bank" in shown
+        assert in_clear not in masked
+    assert masked.count("A*****") == 2
+    assert "MX Bank" in masked
 
 
 def test_secrets_are_masked_nulls_left_out_and_long_values_shortened():
-    shown = mask(
+    masked = mask(
         {
             "access_token": "cct_0001234567890",
             "account_number": 87655678,
@@ -109,13 +109,13 @@ def test_secrets_are_masked_nulls_left_out_and_long_values_shortened():
             "guid": "ACT-01a208d1-9b9a-7459-aa04-012345678901",
         }
     )
-    assert "cct_0001..." in shown
+    assert "cct_0001..." in masked
     for secret in ("cct_00012", "87655678", "09100", "12085", "swordfish", "empty", "x" * 60):
-        assert secret not in shown
-    assert '"*****5678"' in shown
-    assert "ACT-01a208d1-9b9a-7459-aa04-012345678901" in shown
-    assert "mxbank" in shown
-    assert '"... 2 more"' in shown
+        assert secret not in masked
+    assert '"*****5678"' in masked
+    assert "ACT-01a208d1-9b9a-7459-aa04-012345678901" in masked
+    assert "mxbank" in masked
+    assert '"... 2 more"' in masked
 
 
 def test_with_json_it_prints_every_step_masked():

@@ -24,11 +24,11 @@ with embedded.database(Path(sys.argv[1]), durable=False) as url:
 """
 
 
-def number_kept(url):
+def stored_rows(url):
     with psycopg.connect(url) as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS kept (number int)")
-        connection.execute("INSERT INTO kept VALUES (1)")
-        return connection.execute("SELECT count(*) FROM kept").fetchone()[0]
+        connection.execute("CREATE TABLE IF NOT EXISTS stored (number int)")
+        connection.execute("INSERT INTO stored VALUES (1)")
+        return connection.execute("SELECT count(*) FROM stored").fetchone()[0]
 
 
 def owner_process(directory):
@@ -44,11 +44,11 @@ def owner_process(directory):
 def test_the_same_directory_keeps_its_data_and_nothing_runs_between(tmp_path):
     directory = tmp_path / "postgres"
     with embedded.database(directory, durable=False) as url:
-        assert number_kept(url) == 1
+        assert stored_rows(url) == 1
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(url)
     with embedded.database(directory, durable=False) as url:
-        assert number_kept(url) == 2
+        assert stored_rows(url) == 2
 
 
 def test_one_directory_has_one_owner(tmp_path):
@@ -64,12 +64,12 @@ def test_a_killed_owner_leaves_a_server_that_the_next_one_takes_over_and_stops(t
     directory = tmp_path / "postgres"
     process, url = owner_process(directory)
     try:
-        assert number_kept(url) == 1
+        assert stored_rows(url) == 1
         process.kill()
         process.wait(10)
-        assert number_kept(url) == 2  # still running, with nobody to stop it
+        assert stored_rows(url) == 2  # still running, with nobody to stop it
         with embedded.database(directory, durable=False) as again:
-            assert number_kept(again) == 3
+            assert stored_rows(again) == 3
         with pytest.raises(psycopg.OperationalError):
             psycopg.connect(url)
     finally:
@@ -80,7 +80,7 @@ def test_a_killed_owner_leaves_a_server_that_the_next_one_takes_over_and_stops(t
 def test_a_stop_takes_no_longer_than_promised_with_busy_clients_connected(tmp_path):
     with embedded.database(tmp_path / "postgres", durable=False) as url:
         client = psycopg.connect(url)
-        client.execute("CREATE TABLE held (number int)")  # an open transaction that will not end by itself
+        client.execute("CREATE TABLE busy (number int)")  # an open transaction that will not end by itself
         began = time.monotonic()
     assert time.monotonic() - began < embedded.FAST_STOP + embedded.IMMEDIATE_STOP
     client.close()
@@ -89,7 +89,7 @@ def test_a_stop_takes_no_longer_than_promised_with_busy_clients_connected(tmp_pa
 def test_a_path_too_long_for_a_socket_works(tmp_path):
     directory = tmp_path / ("deep" * 30) / "postgres"
     with embedded.database(directory, durable=False) as url:
-        assert number_kept(url) == 1
+        assert stored_rows(url) == 1
 
 
 def test_an_interrupted_creation_is_repeated(tmp_path):
@@ -97,7 +97,7 @@ def test_an_interrupted_creation_is_repeated(tmp_path):
     half_made.mkdir()
     (half_made / "PG_VERSION").write_text("half")
     with embedded.database(tmp_path / "postgres", durable=False) as url:
-        assert number_kept(url) == 1
+        assert stored_rows(url) == 1
 
 
 def test_a_server_that_cannot_start_names_its_log(tmp_path):

@@ -100,9 +100,9 @@ def sandbox(directory, *arguments):
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory):
+def seeded(tmp_path_factory):
     """One running sandbox with a seed, for the tests that change nothing."""
-    with sandbox(tmp_path_factory.mktemp("sandbox") / "kept", "--seed", "7") as running:
+    with sandbox(tmp_path_factory.mktemp("sandbox") / "seeded", "--seed", "7") as running:
         yield running
 
 
@@ -114,23 +114,23 @@ def database_answers(directory):
     return True
 
 
-def test_it_answers_when_it_prints_ready_and_prints_its_credentials(kept):
-    given = kept.credentials
+def test_it_answers_when_it_prints_ready_and_prints_its_credentials(seeded):
+    given = seeded.credentials
     assert httpx.get(f"{given['base_url']}/health", trust_env=False).status_code == 200
-    text = "".join(kept.printed)
+    text = "".join(seeded.printed)
     for word in (given["base_url"], given["client_id"], given["client_api_key"]):
         assert word in text
-    with kept.client() as client:
+    with seeded.client() as client:
         assert client.get("/users").json()["users"] == []
 
 
-def test_only_the_owner_can_read_its_credentials(kept):
+def test_only_the_owner_can_read_its_credentials(seeded):
     for name in ("credentials.json", "master.key"):
-        assert (kept.directory / name).stat().st_mode & 0o777 == 0o600
+        assert (seeded.directory / name).stat().st_mode & 0o777 == 0o600
 
 
-def test_its_credentials_name_a_client_and_two_processors_that_may_redeem_its_codes(kept):
-    given = kept.credentials
+def test_its_credentials_name_a_client_and_two_processors_that_may_redeem_its_codes(seeded):
+    given = seeded.credentials
     assert list(given) == ["base_url", "client_id", "client_api_key", "processors"]
     assert [list(processor) for processor in given["processors"]] == [["processor_id", "api_key", "name"]] * 2
     for processor in given["processors"]:
@@ -142,14 +142,14 @@ def test_its_credentials_name_a_client_and_two_processors_that_may_redeem_its_co
         assert answer.json()["error"]["type"] == "invalid_grant"  # the processor is known, the code is not
 
 
-def test_a_second_one_on_the_same_directory_is_refused(kept):
-    with sandbox(kept.directory) as second:
+def test_a_second_one_on_the_same_directory_is_refused(seeded):
+    with sandbox(seeded.directory) as second:
         assert second.process.returncode == ExitCode.CONFIGURATION
         assert "Another process uses" in second.complaints()
 
 
-def test_a_taken_port_is_one_clear_sentence_and_leaves_nothing_behind(kept, tmp_path):
-    port = kept.credentials["base_url"].rsplit(":", 1)[1]
+def test_a_taken_port_is_one_clear_sentence_and_leaves_nothing_behind(seeded, tmp_path):
+    port = seeded.credentials["base_url"].rsplit(":", 1)[1]
     with sandbox(tmp_path / "other", "--port", port) as second:
         assert second.process.returncode == ExitCode.CONFIGURATION
         assert re.search(rf"Cannot listen on .* port {port}: .*--port", second.complaints())
@@ -163,11 +163,11 @@ def test_another_seed_on_the_same_directory_is_refused(tmp_path):
         stored_seed(tmp_path, 8)
 
 
-def test_its_logs_at_debug_contain_no_secret(kept):
-    given = kept.credentials
-    with kept.client() as client:
+def test_its_logs_at_debug_contain_no_secret(seeded):
+    given = seeded.credentials
+    with seeded.client() as client:
         client.post("/users", json={"user": {"id": "secretive"}})
-    logged = kept.complaints()
+    logged = seeded.complaints()
     for secret in (given["client_api_key"], *(processor["api_key"] for processor in given["processors"])):
         assert secret not in logged
     assert not re.search(r"c[a-z]{2}_\w{8}", logged)
@@ -225,14 +225,14 @@ def test_with_json_it_prints_one_line_when_it_is_ready(tmp_path):
 
 @pytest.mark.faults
 def test_the_same_directory_again_is_the_same_data_and_credentials_at_a_new_address(tmp_path):
-    with sandbox(tmp_path / "data") as first:
+    with sandbox(tmp_path / "d") as first:
         before = first.credentials
         with first.client() as client:
-            user = client.post("/users", json={"user": {"id": "kept"}}).json()["user"]
+            user = client.post("/users", json={"user": {"id": "ann"}}).json()["user"]
         assert first.stop() < STOP
         assert first.process.returncode == 0
         assert not database_answers(first.directory)
-    with sandbox(tmp_path / "data") as second:
+    with sandbox(tmp_path / "d") as second:
         after = second.credentials
         assert after | {"base_url": ""} == before | {"base_url": ""}
         with second.client() as client:
@@ -242,17 +242,17 @@ def test_the_same_directory_again_is_the_same_data_and_credentials_at_a_new_addr
 
 
 @pytest.mark.faults
-def test_a_seed_fixes_the_credentials_on_every_machine_and_without_one_they_are_random(kept, tmp_path):
+def test_a_seed_fixes_the_credentials_on_every_machine_and_without_one_they_are_random(seeded, tmp_path):
     with sandbox(tmp_path / "seven", "--seed", "7") as same:
-        assert same.credentials | {"base_url": ""} == kept.credentials | {"base_url": ""}
+        assert same.credentials | {"base_url": ""} == seeded.credentials | {"base_url": ""}
     with sandbox(tmp_path / "random") as other:
-        assert other.credentials["client_api_key"] != kept.credentials["client_api_key"]
-        assert other.credentials["client_id"] != kept.credentials["client_id"]
+        assert other.credentials["client_api_key"] != seeded.credentials["client_api_key"]
+        assert other.credentials["client_id"] != seeded.credentials["client_id"]
 
 
 @pytest.mark.faults
 def test_a_stop_releases_the_running_job(tmp_path):
-    with sandbox(tmp_path / "data") as running:
+    with sandbox(tmp_path / "d") as running:
         with running.client() as client:
             user = client.post("/users", json={"user": {"metadata": "a test's"}}).json()["user"]["guid"]
             client.post(f"/users/{user}/members", json=connecting(login="mxuser+slow=60"))
@@ -265,18 +265,18 @@ def test_a_stop_releases_the_running_job(tmp_path):
 
 @pytest.mark.faults
 def test_the_first_rows_of_a_new_sandbox_have_their_partition(tmp_path):
-    with sandbox(tmp_path / "data") as running:
+    with sandbox(tmp_path / "d") as running:
         assert running.credentials
         assert running.rows("SELECT count(*) FROM audit_event_rest") == [(0,)]
 
 
 @pytest.mark.faults
 def test_after_a_kill_it_starts_again_with_its_data_and_stops_in_time(tmp_path):
-    with sandbox(tmp_path / "data") as killed:
+    with sandbox(tmp_path / "d") as killed:
         before = killed.credentials
         killed.process.kill()
         killed.process.wait(10)
-    with sandbox(tmp_path / "data") as again:
+    with sandbox(tmp_path / "d") as again:
         assert again.credentials | {"base_url": ""} == before | {"base_url": ""}
         assert again.stop() < STOP
         assert not database_answers(again.directory)
@@ -284,7 +284,7 @@ def test_after_a_kill_it_starts_again_with_its_data_and_stops_in_time(tmp_path):
 
 @pytest.mark.faults
 def test_a_stop_while_it_starts_leaves_no_database_running(tmp_path):
-    directory = tmp_path / "data"
+    directory = tmp_path / "d"
     process = subprocess.Popen(
         [sys.executable, "-m", "coatcheck.cli", "sandbox", "--port", "0", "--data-dir", directory],
         stdout=subprocess.DEVNULL,
