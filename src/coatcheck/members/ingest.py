@@ -94,6 +94,17 @@ class IngestResult:
     statements_created_count: int
 
 
+UPSERT_STATEMENT = """INSERT INTO statement AS s
+          (user_guid, guid, member_guid, account_guid, id, content_hash, created_at, updated_at)
+   VALUES (%(user_guid)s, %(guid)s, %(member_guid)s, %(account_guid)s, %(id)s,
+           %(content_hash)s, %(now)s, %(now)s)
+   ON CONFLICT (user_guid, account_guid, id) DO UPDATE
+   SET content_hash = excluded.content_hash, updated_at = excluded.updated_at
+   WHERE s.content_hash <> excluded.content_hash
+   RETURNING s.guid, s.xmax = 0"""
+"""Returns no row if the PDF is unchanged."""
+
+
 class Ingester:
     def __init__(self, vault: Vault, registry: Registry) -> None:
         self._vault = vault
@@ -211,14 +222,7 @@ class Ingester:
             if each.account_id not in guids:
                 continue
             cursor = await connection.execute(
-                """INSERT INTO statement AS s
-                          (user_guid, guid, member_guid, account_guid, id, content_hash, created_at, updated_at)
-                   VALUES (%(user_guid)s, %(guid)s, %(member_guid)s, %(account_guid)s, %(id)s,
-                           %(content_hash)s, %(now)s, %(now)s)
-                   ON CONFLICT (user_guid, account_guid, id) DO UPDATE
-                   SET content_hash = excluded.content_hash, updated_at = excluded.updated_at
-                   WHERE s.content_hash <> excluded.content_hash
-                   RETURNING s.guid, s.xmax = 0""",
+                UPSERT_STATEMENT,
                 {
                     "user_guid": job.user_guid,
                     "guid": ids.new("STA"),
