@@ -1,6 +1,5 @@
 """Parses the Authorization header: HTTP Basic of clients and processors, bearer tokens of processors."""
 
-import binascii
 from base64 import b64decode
 
 from coatcheck.api.request import BasicCredentials
@@ -34,7 +33,7 @@ def basic(authorization: list[str], kind: Kind) -> BasicCredentials:
         raise InvalidClient
     try:
         name, colon, api_key = b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:  # not ASCII, not base64 or not UTF-8
         raise InvalidClient from error
     if not colon or "\0" in name:  # PostgreSQL text cannot contain NUL
         raise InvalidClient
