@@ -90,7 +90,10 @@ def _canonical_fields(schema: type[Struct]) -> tuple[tuple[str, str, Callable[[s
 
 def _is_storable(number: Decimal) -> bool:
     exponent = number.as_tuple().exponent
-    return isinstance(exponent, int) and exponent >= MIN_DECIMAL_EXPONENT and abs(number) < MAX_DECIMAL
+    if not isinstance(exponent, int) or exponent < MIN_DECIMAL_EXPONENT:
+        return False
+    # Compared, not computed with: `abs` of 1e999999999999 overflows.
+    return -MAX_DECIMAL < number < MAX_DECIMAL
 
 
 def given_fields(request: RequestSchema, *names: str) -> dict[str, Any]:
