@@ -1,6 +1,7 @@
 """Micro-deposits: sent once, at most three attempts, and a verified account."""
 
 import asyncio
+import itertools
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -15,6 +16,7 @@ from coatcheck.errors import (
     InvalidRequest,
     JobNotSupported,
     NotFound,
+    Unavailable,
 )
 from coatcheck.micro_deposits.sender import RETENTION, SENDING_TIMEOUT, DepositSender
 from coatcheck.model.accounts import find_account
@@ -242,6 +244,33 @@ async def test_deposits_are_not_sent_again_after_a_worker_died_while_sending(ser
     assert failed.status == "ERRORED"
     assert "not known" in failed.error_message
     assert (await create(end_user)).status == "INITIATED", "the user can request new micro-deposits"
+
+
+async def test_a_database_that_is_away_after_the_sending_loses_no_amounts(services, monkeypatch):
+    end_user = await make_end_user(services)
+    deposit = await create(end_user)
+    sender = DepositSender(services.dependencies)
+    (claimed,) = [each for each in await sender.claim(1000) if each.guid == deposit.guid]
+    sent, calls, transaction = [], itertools.count(1), services.db.transaction
+    depositor = services.registry.depositor()
+    send_deposits = depositor.send_deposits
+
+    async def send(**given):
+        sent.append(given)
+        return await send_deposits(**given)
+
+    def away_twice():
+        if next(calls) in {1, 3}:
+            raise Unavailable
+        return transaction()
+
+    monkeypatch.setattr(depositor, "send_deposits", send)
+    monkeypatch.setattr(services.db, "transaction", away_twice)
+    await sender.send(claimed)
+    monkeypatch.undo()
+    assert len(sent) == 1
+    assert (await again(end_user, deposit)).status == "DEPOSITED"
+    assert (await verify(end_user, deposit)).status == "VERIFIED"
 
 
 async def test_only_one_of_simultaneous_claims_gets_the_deposits(settings, clock):

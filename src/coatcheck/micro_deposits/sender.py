@@ -1,14 +1,15 @@
 """Sends micro-deposits, in the worker. Each is claimed before it is sent, so that no money is sent twice."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
+import stamina
 import structlog
 
 from coatcheck.connectors.contract import Deposits
 from coatcheck.db.database import Connection
-from coatcheck.errors import BankError, BankFailed, NotFound
+from coatcheck.errors import BankError, BankFailed, NotFound, Unavailable
 from coatcheck.events import catalogue
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.micro_deposits import deposit_rows
@@ -21,6 +22,8 @@ RETENTION = timedelta(days=21)
 """How long micro-deposits that were never verified are kept (MX docs: microdeposits)."""
 SENDING_TIMEOUT = timedelta(hours=1)
 """The transfer counts as failed if no result is known after this time. It is never repeated."""
+LONGEST_BACKOFF = 2.0
+"""Seconds between two attempts to reach the database."""
 
 
 class DepositSender:
@@ -38,19 +41,17 @@ class DepositSender:
             return [await self._store.record(connection, each, catalogue.Action.UPDATED) for each in claimed]
 
     async def send(self, deposit: MicroDeposit) -> None:
-        """Sends claimed micro-deposits."""
-        async with self._db.transaction() as connection:
-            account, _ = await self._store.disclose(connection, deposit)
+        """Sends claimed micro-deposits, once, and stores the result, even if the database is away for a while."""
+        async for attempt in _retrying():
+            with attempt:
+                async with self._db.transaction() as connection:
+                    account, _ = await self._store.disclose(connection, deposit)
         # No transaction is open during the call to the bank.
         result = await self._send(account)
-        async with self._db.transaction() as connection:
-            if isinstance(result, Deposits):
-                await self._store.seal(connection, deposit, account, result.amounts)
-                await self._store.change(connection, deposit, {"arrives_at": result.arrive_at})
-                # Sets DEPOSITED at once if the deposits arrive immediately.
-                await self._store.refresh(connection, deposit)
-            else:
-                await self._fail(connection, deposit, result.problem)
+        async for attempt in _retrying():
+            with attempt:
+                async with self._db.transaction() as connection:
+                    await self._save(connection, deposit, account, result)
 
     async def sweep(self) -> None:
         """Updates deposits that arrived, ends unconfirmed ones with an error, and deletes old unverified ones."""
@@ -89,8 +90,30 @@ class DepositSender:
             log.error("connector.failed", error=type(error).__name__)  # noqa: TRY400 (nor its traceback)
             return BankFailed()
 
+    async def _save(
+        self,
+        connection: Connection,
+        deposit: MicroDeposit,
+        account: DepositAccount,
+        result: Deposits | BankError,
+    ) -> None:
+        if isinstance(result, Deposits):
+            await self._store.seal(connection, deposit, account, result.amounts)
+            await self._store.change(connection, deposit, {"arrives_at": result.arrive_at})
+            # Sets DEPOSITED at once if the deposits arrive immediately.
+            await self._store.refresh(connection, deposit)
+        else:
+            await self._fail(connection, deposit, result.problem)
+
     async def _fail(self, connection: Connection, deposit: MicroDeposit, reason: str) -> None:
         """Sets ERRORED. The hash of the account is deleted, so that the user can request new micro-deposits to it."""
         failure = {"status": DepositStatus.ERRORED, "error_message": reason, "account_hash": None}
         await self._store.change(connection, deposit, failure)
         await self._store.record(connection, deposit, catalogue.Action.UPDATED)
+
+
+def _retrying() -> AsyncIterator[stamina.Attempt]:
+    """Attempts while the database is away, until the sending counts as lost."""
+    return stamina.retry_context(
+        on=Unavailable, attempts=None, timeout=SENDING_TIMEOUT, wait_max=LONGEST_BACKOFF
+    )
