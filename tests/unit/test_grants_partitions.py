@@ -1,5 +1,6 @@
 """Partitions of codes, tokens, links and sessions: created in advance, dropped after they expire."""
 
+import asyncio
 from datetime import timedelta
 
 from coatcheck.app import Services
@@ -39,6 +40,20 @@ async def test_a_token_is_stored_in_the_partition_of_its_week_and_dropped_with_i
             "SELECT count(*) FROM access_token WHERE account_guid = %s", (account.guid,)
         )
         assert await cursor.fetchone() == (0,)
+
+
+async def test_a_partition_that_is_being_read_stops_no_other_reader_and_is_dropped_later(
+    services: Services, clock: MovableClock
+) -> None:
+    clock.advance(timedelta(days=14600))  # weeks no other test has used
+    async with services.db.connection() as connection:
+        await prepare_partitions(connection, clock.now(), services.settings)
+        clock.advance(timedelta(days=400))
+        # Waits for its locks, and with it everything that waits behind it, for half a second at most.
+        async with services.db.transaction() as reader, asyncio.timeout(20):
+            await reader.execute("SELECT FROM access_token LIMIT 1")
+            assert not [name for name in await drop_partitions(connection, clock.now()) if "token" in name]
+        assert [name for name in await drop_partitions(connection, clock.now()) if "token" in name]
 
 
 async def test_creating_partitions_a_second_time_changes_nothing(

@@ -12,7 +12,7 @@ from coatcheck.db.database import Connection, Parameters, fetch_one
 log = structlog.get_logger(__name__)
 
 LOCK_TIMEOUT = "500ms"
-"""How long the creation waits for the lock of the default partition, which every writer uses meanwhile."""
+"""How long creating or dropping a partition waits for its locks: every later reader and writer waits behind it."""
 
 
 async def ensure_range_partition(
@@ -44,6 +44,22 @@ async def ensure_month_partitions(connection: Connection, table: str, now: datet
         end = (start + timedelta(days=32)).replace(day=1)
         await ensure_range_partition(connection, table, f"{table}_{start:%Y_%m}", start, end)
         start = end
+
+
+async def drop_partition(connection: Connection, name: str) -> bool:
+    """Drops the partition, and returns whether it is gone.
+
+    It is not if a lock of it or of its table is not free; the next call tries again. It is no error if it was dropped
+    concurrently. Call it outside a transaction: it locks the whole table.
+    """
+    try:
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'")
+            await connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(name)))
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+        log.info("partition.not_dropped", partition=name, error=type(error).__name__)
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,9 @@ Dropping a week of ten million tokens takes under a second. Deleting them takes 
 
 from datetime import datetime, timedelta
 
-from psycopg import sql
-
 from coatcheck.config import Settings
 from coatcheck.db.database import Connection
-from coatcheck.db.partitions import ensure_list_partition
+from coatcheck.db.partitions import drop_partition, ensure_list_partition
 from coatcheck.grants.secrets import day_of, week_of
 
 RETENTION = timedelta(days=30)
@@ -43,7 +41,7 @@ async def drop_partitions(connection: Connection, now: datetime) -> list[str]:
     )
     dropped = []
     for table, partition in await cursor.fetchall():
-        if int(partition.rpartition("_")[2]) < oldest[table]:
-            await connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(partition)))
+        has_ended = int(partition.rpartition("_")[2]) < oldest[table]
+        if has_ended and await drop_partition(connection, partition):
             dropped.append(partition)
     return sorted(dropped)
