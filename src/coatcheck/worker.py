@@ -80,11 +80,14 @@ async def main(services: Services, stop: asyncio.Event, *, grace: timedelta = GR
     runner = TaskRunner(worker_services.claims, slots=services.settings.worker_concurrency)
     async with asyncio.TaskGroup() as group:
         listener = group.create_task(listen(services.db.url, runner.notify))
-        group.create_task(_every(SWEEP, "sweep", worker_services.sweep, stop))
-        group.create_task(_every(REFRESH, "refresh", worker_services.scheduler.refresh, stop))
-        group.create_task(_every(MAINTENANCE, "maintenance", partial(run_maintenance, services), stop))
+        periodic = [
+            group.create_task(_every(SWEEP, "sweep", worker_services.sweep, stop)),
+            group.create_task(_every(REFRESH, "refresh", worker_services.scheduler.refresh, stop)),
+            group.create_task(_every(MAINTENANCE, "maintenance", partial(run_maintenance, services), stop)),
+        ]
         await runner.run(stop, grace)
-        await cancel_tasks(listener)
+        # What these have not done yet is left to the next worker.
+        await cancel_tasks(listener, *periodic)
     log.info("worker.stopped")
 
 

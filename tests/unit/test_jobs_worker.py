@@ -240,6 +240,24 @@ async def test_the_worker_runs_its_periodic_actions_at_the_start_and_repeatedly(
     assert sorted(failed) == ["maintenance", "refresh", "sweep"], "a failure does not end it"
 
 
+@pytest.mark.parametrize("hangs", ["sweep", "refresh", "maintenance"])
+async def test_a_stopping_worker_does_not_wait_for_a_periodic_action(services, monkeypatch, hangs):
+    begun = asyncio.Event()
+
+    async def hang(*_):
+        begun.set()
+        await asyncio.Event().wait()
+
+    owner, name = {
+        "sweep": (WorkerServices, "sweep"),
+        "refresh": (JobScheduler, "refresh"),
+        "maintenance": (worker, "run_maintenance"),
+    }[hangs]
+    monkeypatch.setattr(owner, name, hang)
+    async with asyncio.timeout(20), working(services):
+        await begun.wait()
+
+
 async def test_a_running_worker_creates_the_partitions(services):
     end_user = await make_end_user(services)
     async with working(services):
