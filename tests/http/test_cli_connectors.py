@@ -2,6 +2,8 @@
 
 import json
 
+from coatcheck.cli.exit_codes import ExitCode
+
 
 def test_connectors_are_listed_with_their_settings(terminal):
     answer = terminal("connectors")
@@ -22,5 +24,5 @@ def test_an_enabled_connector_is_listed_with_its_institutions(terminal, bare_env
 def test_a_setting_of_no_connector_is_one_sentence(terminal, bare_environment):
     bare_environment.setenv("COATCHECK_CONNECTOR_SANDBX_SEED", "7")
     answer = terminal("connectors")
-    assert (answer.code, answer.out) == (1, "")
+    assert (answer.code, answer.out) == (ExitCode.CONFIGURATION, "")
     assert "COATCHECK_CONNECTOR_SANDBX_SEED names no connector. Installed: sandbox." in answer.err

@@ -15,6 +15,7 @@ from coatcheck.errors import (
     NotFound,
     OperatorError,
 )
+from tests.processes import free_port
 
 
 def commands(command, path=()):
@@ -105,7 +106,8 @@ def test_wrong_usage_ends_with_2_and_says_how(terminal, arguments):
 
 @pytest.mark.parametrize("command", ["migrate", "serve", "work", "client list"])
 def test_without_a_database_a_sentence_says_what_to_set(terminal, command):
-    answer = terminal(*command.split())
+    port = ["--port", str(free_port())] if command == "serve" else []
+    answer = terminal(*command.split(), *port)
     assert answer.code == ExitCode.CONFIGURATION
     assert "COATCHECK_DATABASE_URL" in answer.err
     assert "Traceback" not in answer.err
