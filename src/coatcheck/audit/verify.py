@@ -48,9 +48,8 @@ async def export(
 
     Those of one client, or by default all, including the operator's.
     """
-    async for entry in _entries(connection, start, end):
-        if client_guid is None or entry.client_guid == client_guid:
-            yield json.dumps({"body": entry.body, "leaf_hash": entry.leaf_hash.hex()}, separators=(",", ":"))
+    async for entry in _entries(connection, start, end, client_guid):
+        yield json.dumps({"body": entry.body, "leaf_hash": entry.leaf_hash.hex()}, separators=(",", ":"))
 
 
 async def _entries(
