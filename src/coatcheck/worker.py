@@ -29,6 +29,8 @@ SWEEP, REFRESH, MAINTENANCE = timedelta(seconds=5), timedelta(minutes=1), timede
 """The intervals of the periodic actions."""
 JOB_RETENTION = timedelta(days=90)
 """How long an ended job can be looked up."""
+LINK_MARGIN = timedelta(days=1)
+"""Options of a link are stored for this time beyond `link_ttl`, which may have been longer when the link was issued."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,8 @@ async def run_maintenance(services: Services) -> None:
         await prepare_partitions(connection, now, services.settings)
         await grant_partitions.drop_partitions(connection, now)
         await job_rows.drop_ended(connection, now - JOB_RETENTION)
-        await vault.delete_expired_links(connection, now - services.settings.link_ttl - timedelta(days=1))
+        created_before = now - services.settings.link_ttl - LINK_MARGIN
+        await vault.delete_expired_links(connection, created_before)
 
 
 async def _every(
