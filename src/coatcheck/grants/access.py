@@ -169,9 +169,11 @@ def owners_statement(restrictions: Restrictions = RESTRICTIONS) -> Statement:
     )
 
 
-def transactions_statement(wanted: TransactionFilter, restrictions: Restrictions = RESTRICTIONS) -> Statement:
+def transactions_statement(
+    filters: TransactionFilter, restrictions: Restrictions = RESTRICTIONS
+) -> Statement:
     """Reads a page of the transactions; none for a processor that reads owners in their place."""
-    rows = transaction_rows(_readable_rows(ReadKind.TRANSACTIONS, restrictions), wanted)
+    rows = transaction_rows(_readable_rows(ReadKind.TRANSACTIONS, restrictions), filters)
     return page_statement(ReadKind.TRANSACTIONS, rows, restrictions, unless="owners_at_transactions")
 
 
@@ -276,14 +278,14 @@ class Access:
         self,
         connection: Connection,
         presented: PresentedSecret,
-        wanted: TransactionFilter,
+        filters: TransactionFilter,
         page: PageRequest = FIRST_PAGE,
     ) -> Disclosed[Transaction] | None:
         """The transactions of the account that satisfy the filter, newest first.
 
         None for a processor that is registered to read owners in their place: nothing was read or disclosed.
         """
-        statement = transactions_statement(wanted, self._restrictions)
+        statement = transactions_statement(filters, self._restrictions)
         token, outcome, rows = await self._read(connection, presented, statement, page)
         # Before the check: this processor reads owners instead, and that read has its own restrictions.
         if token.owners_at_transactions:

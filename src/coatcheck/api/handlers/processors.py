@@ -102,14 +102,14 @@ async def transactions(request: ApiRequest) -> Struct:
     try:
         # Parsed before the read, because a refusal must not leave a disclosure.
         includes = read_includes(request.query)
-        wanted = read_transaction_filter(request.query, request.services.clock.now())
+        filters = read_transaction_filter(request.query, request.services.clock.now())
     except InvalidRequest:
         # The token comes first: without a valid one the answer is 401, and owners have no filter.
         token = await access.authorize(request.connection, request.bearer, ReadKind.TRANSACTIONS)
         if token.owners_at_transactions:
             return await account_owners(request)
         raise
-    page = await access.transactions(request.connection, request.bearer, wanted, read_page(request.query))
+    page = await access.transactions(request.connection, request.bearer, filters, read_page(request.query))
     if page is None:
         return await account_owners(request)
     return page_with_includes(request, page, includes)
