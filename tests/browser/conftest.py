@@ -8,8 +8,8 @@ from playwright.async_api import Browser
 
 from coatcheck.app import Services
 from coatcheck.config import Settings
-from coatcheck.directory.client_rows import put_widget_look
-from coatcheck.model.widgets import LOCAL, WidgetLook
+from coatcheck.directory.client_rows import put_widget_appearance
+from coatcheck.model.widgets import LOCAL, WidgetAppearance
 from tests.api_client import Api
 from tests.browser.scene import Scene, Site, open_scene
 from tests.factories import Keyed, make_client, make_processor
@@ -38,7 +38,7 @@ async def client(services: Services) -> Keyed:
     client = await make_client(services, name="Harbour Pay")
     await make_processor(services, client, name="Acme Payments")
     async with services.db.transaction() as connection:
-        await put_widget_look(connection, client.guid, WidgetLook(origins=list(LOCAL)))
+        await put_widget_appearance(connection, client.guid, WidgetAppearance(origins=list(LOCAL)))
     return client
 
 

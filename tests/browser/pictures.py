@@ -26,9 +26,9 @@ from coatcheck.cli.embedded import database
 from coatcheck.cli.logs import configure
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
-from coatcheck.directory.client_rows import put_widget_look
+from coatcheck.directory.client_rows import put_widget_appearance
 from coatcheck.migrations.upgrade import upgrade
-from coatcheck.model.widgets import LOCAL, WidgetLook
+from coatcheck.model.widgets import LOCAL, WidgetAppearance
 from coatcheck.server import create_app
 from coatcheck.vault.keys import new_master_key_line
 from tests.api_client import Api
@@ -54,13 +54,13 @@ LOGO = (
     '<path d="M24 11v26m-9-15h18M12 29c2 6 7 8 12 8s10-2 12-8" fill="none" stroke="#fff" stroke-width="3.5"'
     ' stroke-linecap="round"/><circle cx="24" cy="11" r="3.5" fill="#fff"/></svg>'
 )
-HARBOUR = WidgetLook(
+HARBOUR = WidgetAppearance(
     origins=list(LOCAL),
     accent_color="#0f766e",
     logo=f"data:image/svg+xml;base64,{b64encode(LOGO.encode()).decode()}",
     privacy_url="https://harbour.example/privacy",
 )
-"""The look of the client."""
+"""The appearance of the client's widget."""
 
 
 FONTS = """<fontconfig>
@@ -188,7 +188,7 @@ async def scene(browser: Browser, url: str) -> AsyncIterator[Scene]:
             client = await make_client(services, name="Harbour Pay")
             await make_processor(services, client, name="Acme Payments")
             async with services.db.transaction() as connection:
-                await put_widget_look(connection, client.guid, HARBOUR)
+                await put_widget_appearance(connection, client.guid, HARBOUR)
             app = Site(free_port(), "localhost")
             context = {"locale": "en-US", "timezone_id": "UTC", "reduced_motion": "reduce"}
             async with open_scene(

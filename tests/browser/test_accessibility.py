@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from coatcheck.directory.client_rows import put_widget_look
-from coatcheck.model.widgets import LOCAL, WidgetLook
+from coatcheck.directory.client_rows import put_widget_appearance
+from coatcheck.model.widgets import LOCAL, WidgetAppearance
 from tests.browser.scene import Embedded, Scene
 from tests.browser.screens import WALKS, Walk
 from tests.browser.sight import complaints_of_axe, cut_off, every_complaint, moving
@@ -87,8 +87,8 @@ async def test_the_checks_find_faults_that_are_made_on_purpose(scene: Scene) -> 
 async def test_no_accent_colour_makes_text_unreadable(scene: Scene) -> None:
     for accent in ACCENTS:
         async with scene.services.db.transaction() as connection:
-            look = WidgetLook(list(LOCAL), accent, privacy_url="https://harbour.example/privacy")
-            await put_widget_look(connection, scene.api.caller.guid, look)
+            appearance = WidgetAppearance(list(LOCAL), accent, privacy_url="https://harbour.example/privacy")
+            await put_widget_appearance(connection, scene.api.caller.guid, appearance)
         widget = await scene.open(color_scheme="browser", current_institution_code="mxbank")
         await widget.page.emulate_media(reduced_motion="reduce")
         await widget.sees("Connect your bank to Harbour Pay")

@@ -12,8 +12,8 @@ from playwright.async_api import Browser, Page
 from coatcheck.app import build
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
-from coatcheck.directory.client_rows import put_widget_look
-from coatcheck.model.widgets import WidgetLook
+from coatcheck.directory.client_rows import put_widget_appearance
+from coatcheck.model.widgets import WidgetAppearance
 from coatcheck.server import create_app
 from tests.api_client import Api
 from tests.browser.hostile import BANK, OAUTH_BANK, PLANTED, HostileBank
@@ -27,7 +27,9 @@ SECRETS = ("ccl_", "cws_", "cck_")
 
 async def allow(scene: Scene, *origins: str) -> None:
     async with scene.services.db.transaction() as connection:
-        await put_widget_look(connection, scene.api.caller.guid, WidgetLook(origins=list(origins)))
+        await put_widget_appearance(
+            connection, scene.api.caller.guid, WidgetAppearance(origins=list(origins))
+        )
 
 
 async def frames(page: Page, url: str) -> bool:

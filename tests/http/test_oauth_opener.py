@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 from playwright.async_api import Browser, Route
 
-from coatcheck.directory.client_rows import put_widget_look
-from coatcheck.model.widgets import WidgetLook
+from coatcheck.directory.client_rows import put_widget_appearance
+from coatcheck.model.widgets import WidgetAppearance
 from tests.api_client import Api
 
 APP = """<!doctype html><title>The opener</title>
@@ -47,7 +47,7 @@ async def heard(api: Api, browser: Browser, opener: str, **member: Any) -> tuple
 
 async def allow(api: Api, *origins: str) -> None:
     async with api.services.db.transaction() as connection:
-        await put_widget_look(connection, api.caller.guid, WidgetLook(origins=list(origins)))
+        await put_widget_appearance(connection, api.caller.guid, WidgetAppearance(origins=list(origins)))
 
 
 async def test_a_page_on_the_client_s_list_receives_the_result_and_the_member(

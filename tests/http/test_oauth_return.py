@@ -11,11 +11,11 @@ import pytest
 
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
-from coatcheck.directory.client_rows import put_widget_look, set_client_disabled
+from coatcheck.directory.client_rows import put_widget_appearance, set_client_disabled
 from coatcheck.errors import InvalidRequest
 from coatcheck.members.return_target import ReturnTarget
 from coatcheck.model.members import find_member
-from coatcheck.model.widgets import WidgetLook
+from coatcheck.model.widgets import WidgetAppearance
 from coatcheck.worker import run_maintenance
 from tests.api_client import Api, refusal
 from tests.factories import Keyed, make_client
@@ -229,7 +229,7 @@ async def test_a_browsers_page_names_the_clients_origin_and_does_not_follow_its_
 
 async def allow(api: Api, *origins: str) -> None:
     async with api.services.db.transaction() as connection:
-        await put_widget_look(connection, api.caller.guid, WidgetLook(origins=list(origins)))
+        await put_widget_appearance(connection, api.caller.guid, WidgetAppearance(origins=list(origins)))
 
 
 async def test_the_client_s_allow_list_without_its_any_port_entries_receives_the_result(

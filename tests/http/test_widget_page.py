@@ -10,11 +10,11 @@ import pytest
 from coatcheck.app import Services
 from coatcheck.cli.credentials import ensure_credentials, stored_seed
 from coatcheck.clock import MovableClock
-from coatcheck.directory.client_rows import put_widget_look
+from coatcheck.directory.client_rows import put_widget_appearance
 from coatcheck.http.static_files import StaticFolder
 from coatcheck.model.mx_codes import MEMBER_ERRORS
 from coatcheck.model.statuses import ConnectionStatus
-from coatcheck.model.widgets import WidgetLook, widget_look
+from coatcheck.model.widgets import WidgetAppearance, widget_appearance
 from coatcheck.widget import messages
 from coatcheck.widget.page_texts import TEXTS
 from tests.api_client import Api
@@ -74,25 +74,25 @@ async def test_the_page_allows_no_foreign_content_and_is_not_cached(api: Api, us
 
 async def test_the_client_s_origins_alone_may_frame_the_page(api: Api, services: Services, user: str) -> None:
     assert (await open_page(api, user)).boot["target_origins"] == ["http://coatcheck.test"]
-    look = WidgetLook(
+    appearance = WidgetAppearance(
         origins=["https://app.example", "http://localhost:*"],
         accent_color="#0a7",
         logo="data:image/png;base64,AAAA",
         privacy_url="https://app.example/privacy",
     )
     async with services.db.transaction() as connection:
-        await put_widget_look(connection, api.caller.guid, look)
+        await put_widget_appearance(connection, api.caller.guid, appearance)
     page = await open_page(api, user)
     policy = page.response.headers["content-security-policy"]
     assert policy.endswith("frame-ancestors https://app.example http://localhost:*")
-    assert page.boot["target_origins"] == look.origins
+    assert page.boot["target_origins"] == appearance.origins
     assert page.boot["client"] == {
         "guid": api.caller.guid,
         "name": "Acme",
-        "logo_url": look.logo,
+        "logo_url": appearance.logo,
         "accent_color": "#0a7",
     }
-    assert (await page.get("/start"))["consent"]["privacy_url"] == look.privacy_url
+    assert (await page.get("/start"))["consent"]["privacy_url"] == appearance.privacy_url
 
 
 async def test_a_sandbox_s_client_may_embed_it_from_any_port_of_its_own_machine(
@@ -101,8 +101,8 @@ async def test_a_sandbox_s_client_may_embed_it_from_any_port_of_its_own_machine(
     stored_seed(tmp_path, None)
     made = await ensure_credentials(services, tmp_path)
     async with services.db.connection() as connection:
-        look = await widget_look(connection, made.client_id)
-    assert look.origins == ["http://localhost:*", "http://127.0.0.1:*"]
+        appearance = await widget_appearance(connection, made.client_id)
+    assert appearance.origins == ["http://localhost:*", "http://127.0.0.1:*"]
 
 
 async def test_the_page_has_every_option_with_its_default_applied(

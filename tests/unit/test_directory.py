@@ -15,7 +15,7 @@ from coatcheck.errors import ConstraintNotMet, InvalidClient, InvalidRequest, No
 from coatcheck.model.accounts import Account, find_account
 from coatcheck.model.clients import find_client
 from coatcheck.model.users import User, find_user
-from coatcheck.model.widgets import WidgetLook, readers_of, widget_look
+from coatcheck.model.widgets import WidgetAppearance, readers_of, widget_appearance
 from tests.factories import Keyed
 
 UNKNOWN = "CLT-nobody"
@@ -145,7 +145,7 @@ async def test_every_change_of_an_unknown_client_is_refused(services: Services) 
         with pytest.raises(NotFound):
             await clients.set_webhook_url(connection, UNKNOWN, "https://acme.example/", actor="operator")
         with pytest.raises(NotFound):
-            await clients.set_widget_look(connection, UNKNOWN, WidgetLook(), actor="operator")
+            await clients.set_widget_appearance(connection, UNKNOWN, WidgetAppearance(), actor="operator")
         assert await audited(connection, UNKNOWN) == []
 
 
@@ -200,12 +200,14 @@ async def test_each_read_of_the_webhook_secret_returns_the_same_value_and_is_a_d
 
 
 async def test_all_widget_settings_are_replaced(services: Services, client: Keyed) -> None:
-    look = WidgetLook(["https://app.example"], accent_color="#0a7")
+    appearance = WidgetAppearance(["https://app.example"], accent_color="#0a7")
     async with services.db.transaction() as connection:
-        await services.clients.set_widget_look(connection, client.guid, look, actor="operator")
-        assert await widget_look(connection, client.guid) == look
-        await services.clients.set_widget_look(connection, client.guid, WidgetLook(), actor="operator")
-        assert await widget_look(connection, client.guid) == WidgetLook()
+        await services.clients.set_widget_appearance(connection, client.guid, appearance, actor="operator")
+        assert await widget_appearance(connection, client.guid) == appearance
+        await services.clients.set_widget_appearance(
+            connection, client.guid, WidgetAppearance(), actor="operator"
+        )
+        assert await widget_appearance(connection, client.guid) == WidgetAppearance()
         actions = [action for action, _, _ in await audited(connection, client.guid)]
     assert actions.count("client.widget_changed") == 2
 

@@ -16,7 +16,7 @@ from coatcheck.db.database import Connection
 from coatcheck.errors import ConstraintNotMet, InvalidRequest
 from coatcheck.grants.api_keys import Rotated
 from coatcheck.model.clients import list_clients
-from coatcheck.model.widgets import WidgetLook, widget_look
+from coatcheck.model.widgets import WidgetAppearance, widget_appearance
 
 command_group = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Clients, which let their users link accounts."
@@ -197,34 +197,36 @@ def widget(
     if privacy_url is not None:
         changes["privacy_url"] = privacy_url or None
     if changes:
-        look = change(lambda services, connection: _set_look(services, connection, client, changes))
+        appearance = change(
+            lambda services, connection: _set_appearance(services, connection, client, changes)
+        )
     else:
-        look = read(lambda _, connection: _look(connection, client))
-    _print_look(client, look, as_json)
+        appearance = read(lambda _, connection: _appearance(connection, client))
+    _print_appearance(client, appearance, as_json)
 
 
-async def _look(connection: Connection, guid: str) -> WidgetLook:
+async def _appearance(connection: Connection, guid: str) -> WidgetAppearance:
     await named_client(connection, guid)
-    return await widget_look(connection, guid)
+    return await widget_appearance(connection, guid)
 
 
-async def _set_look(
+async def _set_appearance(
     services: Services, connection: Connection, guid: str, changes: dict[str, Any]
-) -> WidgetLook:
-    look = replace(await _look(connection, guid), **changes)
-    await services.clients.set_widget_look(connection, guid, look, actor=OPERATOR)
-    return look
+) -> WidgetAppearance:
+    appearance = replace(await _appearance(connection, guid), **changes)
+    await services.clients.set_widget_appearance(connection, guid, appearance, actor=OPERATOR)
+    return appearance
 
 
-def _print_look(guid: str, look: WidgetLook, as_json: bool) -> None:
-    origins = look.origins if as_json or look.origins else "this server's own"
+def _print_appearance(guid: str, appearance: WidgetAppearance, as_json: bool) -> None:
+    origins = appearance.origins if as_json or appearance.origins else "this server's own"
     print_facts(
         {
             "client_id": guid,
             "origins": origins,
-            "accent_color": look.accent_color,
-            "has_logo": look.logo is not None,
-            "privacy_url": look.privacy_url,
+            "accent_color": appearance.accent_color,
+            "has_logo": appearance.logo is not None,
+            "privacy_url": appearance.privacy_url,
         },
         as_json=as_json,
     )

@@ -19,7 +19,7 @@ from coatcheck.directory.clients import Identity
 from coatcheck.directory.processors import ProcessorOptions
 from coatcheck.errors import ConfigurationError, NotFound
 from coatcheck.model.clients import find_client
-from coatcheck.model.widgets import LOCAL, WidgetLook
+from coatcheck.model.widgets import LOCAL, WidgetAppearance
 
 FILE = "credentials.json"
 SEED_FILE = "seed"
@@ -124,7 +124,9 @@ async def _create(services: Services, connection: Connection, seed: str) -> Cred
         connection, CLIENT_NAME, actor=OPERATOR, identity=_identity("CLT", seed, CLIENT_NAME)
     )
     guid = new.client.guid
-    await services.clients.set_widget_look(connection, guid, WidgetLook(list(LOCAL)), actor=OPERATOR)
+    await services.clients.set_widget_appearance(
+        connection, guid, WidgetAppearance(list(LOCAL)), actor=OPERATOR
+    )
     processors = []
     for name, options in PROCESSORS.items():
         added = await services.processors.add(

@@ -3,7 +3,7 @@
 from coatcheck.db.database import Connection, run
 from coatcheck.errors import NotFound
 from coatcheck.model.clients import Client
-from coatcheck.model.widgets import WidgetLook
+from coatcheck.model.widgets import WidgetAppearance
 
 
 async def add_client(connection: Connection, client: Client) -> None:
@@ -43,7 +43,9 @@ async def set_client_webhook_url(connection: Connection, guid: str, webhook_url:
         raise NotFound
 
 
-async def put_widget_look(connection: Connection, client_guid: str, look: WidgetLook) -> None:
+async def put_widget_appearance(
+    connection: Connection, client_guid: str, appearance: WidgetAppearance
+) -> None:
     """Replaces all of the client's widget settings."""
     await run(
         connection,
@@ -52,5 +54,8 @@ async def put_widget_look(connection: Connection, client_guid: str, look: Widget
            ON CONFLICT (client_guid) DO UPDATE
            SET origins = excluded.origins, accent_color = excluded.accent_color, logo = excluded.logo,
                privacy_url = excluded.privacy_url""",
-        {"client_guid": client_guid, **{name: getattr(look, name) for name in WidgetLook.__slots__}},
+        {
+            "client_guid": client_guid,
+            **{name: getattr(appearance, name) for name in WidgetAppearance.__slots__},
+        },
     )

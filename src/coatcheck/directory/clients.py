@@ -11,7 +11,7 @@ from coatcheck.config import Settings
 from coatcheck.db.database import Connection
 from coatcheck.directory.client_rows import (
     add_client,
-    put_widget_look,
+    put_widget_appearance,
     set_client_disabled,
     set_client_webhook_url,
 )
@@ -20,7 +20,7 @@ from coatcheck.events.signing import signing_secret
 from coatcheck.events.ssrf import check_url
 from coatcheck.grants.api_keys import ApiKeys, Rotated
 from coatcheck.model.clients import Client, find_client
-from coatcheck.model.widgets import WidgetLook
+from coatcheck.model.widgets import WidgetAppearance
 from coatcheck.vault.vault import Vault
 
 
@@ -110,12 +110,12 @@ class Clients:
         """Discloses the secret that signs the client's webhooks, and records the disclosure."""
         return await signing_secret(connection, self._vault, guid, reader_guid=reader)
 
-    async def set_widget_look(
-        self, connection: Connection, guid: str, look: WidgetLook, *, actor: str
+    async def set_widget_appearance(
+        self, connection: Connection, guid: str, appearance: WidgetAppearance, *, actor: str
     ) -> None:
         """Replaces which pages may embed the client's widget and how it looks."""
         await find_client(connection, guid)
-        await put_widget_look(connection, guid, look)
+        await put_widget_appearance(connection, guid, appearance)
         await self._record(connection, guid, "client.widget_changed", actor)
 
     async def _record(self, connection: Connection, guid: str, action: str, actor: str) -> None:

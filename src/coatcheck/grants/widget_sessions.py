@@ -117,7 +117,7 @@ class WidgetSessions:
         )
         return await cursor.fetchone() == (True,)
 
-    async def note_consent(self, connection: Connection, session: WidgetSession) -> WidgetSession:
+    async def record_consent(self, connection: Connection, session: WidgetSession) -> WidgetSession:
         """Stores that the user consented, and returns the changed session."""
         now = self._clock.now()
         await run(
@@ -127,7 +127,7 @@ class WidgetSessions:
         )
         return replace(session, consented_at=now)
 
-    async def note_account(self, connection: Connection, session: WidgetSession, account_guid: str) -> None:
+    async def record_account(self, connection: Connection, session: WidgetSession, account_guid: str) -> None:
         """Stores which account the user selected for verification."""
         await run(
             connection,

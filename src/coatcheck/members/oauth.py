@@ -47,7 +47,7 @@ from coatcheck.model.members import Member, find_member
 from coatcheck.model.oauth_states import OAuthError, find_oauth_state
 from coatcheck.model.statuses import ConnectionStatus
 from coatcheck.model.users import find_user
-from coatcheck.model.widgets import widget_look
+from coatcheck.model.widgets import widget_appearance
 from coatcheck.vault.vault import SecretKind, WorkerReader
 
 RETURN_PATH = "/oauth/callback"
@@ -388,5 +388,5 @@ async def _origins(connection: Connection, member: Member, return_target: Return
     """
     if return_target.origin:
         return [return_target.origin]
-    look = await widget_look(connection, member.client_guid)
-    return [origin for origin in look.origins if not origin.endswith(":*")]
+    appearance = await widget_appearance(connection, member.client_guid)
+    return [origin for origin in appearance.origins if not origin.endswith(":*")]

@@ -20,7 +20,7 @@ such an origin, and a sandbox holds generated data only."""
 
 
 @dataclass(frozen=True, slots=True)
-class WidgetLook:
+class WidgetAppearance:
     """The widget settings of a client.
 
     Raises:
@@ -50,15 +50,15 @@ class _Name:
     name: str
 
 
-async def widget_look(connection: Connection, client_guid: str) -> WidgetLook:
+async def widget_appearance(connection: Connection, client_guid: str) -> WidgetAppearance:
     """The client's widget settings, or the defaults if it has none."""
     found = await fetch_one(
         connection,
-        WidgetLook,
-        f"SELECT {columns(WidgetLook)} FROM client_widget WHERE client_guid = %(client_guid)s",
+        WidgetAppearance,
+        f"SELECT {columns(WidgetAppearance)} FROM client_widget WHERE client_guid = %(client_guid)s",
         {"client_guid": client_guid},
     )
-    return found or WidgetLook()
+    return found or WidgetAppearance()
 
 
 async def readers_of(connection: Connection, client_guid: str) -> Sequence[str]:

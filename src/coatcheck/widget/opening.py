@@ -10,7 +10,7 @@ from coatcheck.db.database import Connection
 from coatcheck.grants.widget_sessions import WidgetSession
 from coatcheck.members.widget_links import WidgetOptions
 from coatcheck.model.clients import find_client
-from coatcheck.model.widgets import WidgetLook, widget_look
+from coatcheck.model.widgets import WidgetAppearance, widget_appearance
 from coatcheck.widget.handlers import start
 from coatcheck.widget.i18n import choose_locale
 from coatcheck.widget.page_texts import page_texts
@@ -33,7 +33,7 @@ class Opened:
 
     boot: Boot
     color_scheme: str
-    look: WidgetLook
+    appearance: WidgetAppearance
 
 
 async def open_link(
@@ -70,9 +70,9 @@ async def open_link(
             detail={"link_guid": link.guid},
         ),
     )
-    look = await widget_look(connection, link.client_guid)
-    boot = await _boot(services, connection, session, token=token, look=look, static=static)
-    return Opened(boot, options.color_scheme, look)
+    appearance = await widget_appearance(connection, link.client_guid)
+    boot = await _boot(services, connection, session, token=token, appearance=appearance, static=static)
+    return Opened(boot, options.color_scheme, appearance)
 
 
 async def _boot(
@@ -81,7 +81,7 @@ async def _boot(
     session: WidgetSession,
     *,
     token: str,
-    look: WidgetLook,
+    appearance: WidgetAppearance,
     static: str,
 ) -> Boot:
     client = await find_client(connection, session.client_guid)
@@ -92,8 +92,10 @@ async def _boot(
         user_guid=session.user_guid,
         locale=session.locale,
         config=config(services, request.options),
-        client=Client(guid=client.guid, name=client.name, logo_url=look.logo, accent_color=look.accent_color),
-        target_origins=look.origins or [_own_origin(services)],
+        client=Client(
+            guid=client.guid, name=client.name, logo_url=appearance.logo, accent_color=appearance.accent_color
+        ),
+        target_origins=appearance.origins or [_own_origin(services)],
         messages=page_texts(session.locale),
         static=static,
         start=await start.read(request),

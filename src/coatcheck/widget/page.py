@@ -82,7 +82,7 @@ def _page(opened: Opened, modules: list[str]) -> Response:
         modules=modules,
         boot=Markup(msgspec.json.encode(boot).decode().translate(ESCAPES)),  # noqa: S704 (escaped just here)
     )
-    ancestors = " ".join(opened.look.origins) or "'self'"
+    ancestors = " ".join(opened.appearance.origins) or "'self'"
     return HTMLResponse(page, headers=page_headers(Policy.WIDGET, ancestors=ancestors))
 
 

@@ -153,7 +153,7 @@ async def select_account(request: WidgetRequest) -> schemas.MemberAnswer:
     # The guid comes from the browser, so it must be one of this member's verified accounts.
     if chosen not in {each.guid for each in found}:
         raise InvalidRequest("The account cannot be verified.")
-    await request.services.widget_sessions.note_account(request.connection, request.session, chosen)
+    await request.services.widget_sessions.record_account(request.connection, request.session, chosen)
     await request.record("widget.account_selected", chosen, member_guid=member.guid)
     request = replace(request, session=replace(request.session, selected_account_guid=chosen))
     return schemas.MemberAnswer(member=await present_member(request, member))

@@ -10,7 +10,7 @@ from coatcheck.model.micro_deposits import DepositStatus, MicroDeposit, find_mic
 from coatcheck.model.mx_codes import CONNECTION_STATUS_IDS
 from coatcheck.model.paging import PageRequest
 from coatcheck.model.statuses import ConnectionStatus as Status
-from coatcheck.model.widgets import readers_of, widget_look
+from coatcheck.model.widgets import readers_of, widget_appearance
 from coatcheck.widget import schemas
 from coatcheck.widget.bodies import ConsentBody
 from coatcheck.widget.presenters import (
@@ -57,7 +57,7 @@ async def read(request: WidgetRequest) -> schemas.Start:
 async def consent(request: WidgetRequest) -> schemas.Start:
     """Records the consent, which every new connection needs. Returns the next step."""
     request.parse(ConsentBody)
-    consented = await request.services.widget_sessions.note_consent(request.connection, request.session)
+    consented = await request.services.widget_sessions.record_consent(request.connection, request.session)
     started = await read(replace(request, session=consented))
     await request.record(
         "widget.consented",
@@ -142,5 +142,5 @@ async def _consent(request: WidgetRequest) -> schemas.Consent:
         refreshes="once" if options.background_aggregation_is_disabled else "daily",
         readers=await readers_of(request.connection, client_guid),
         reading_days=request.services.settings.token_ttl.days,
-        privacy_url=(await widget_look(request.connection, client_guid)).privacy_url,
+        privacy_url=(await widget_appearance(request.connection, client_guid)).privacy_url,
     )
