@@ -274,9 +274,10 @@ class LeakyConnector(Connector):
         (NotFound("a-secret answer"), "FAILED"),
         (AssertionError("a-secret answer"), "FAILED"),
         (RecursionError("a-secret answer"), "FAILED"),
+        (asyncio.CancelledError("a-secret answer"), "FAILED"),
         (TimeoutError("a-secret answer"), "DELAYED"),
     ],
-    ids=lambda each: type(each).__name__ if isinstance(each, Exception) else each,
+    ids=lambda each: type(each).__name__ if isinstance(each, BaseException) else each,
 )
 async def test_the_log_of_an_unknown_failure_does_not_contain_the_exceptions_text(
     settings, clock, tmp_path, monkeypatch, error, status

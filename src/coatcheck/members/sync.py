@@ -105,6 +105,10 @@ class MemberSync:
                 timeout=self._settings.job_timeout.total_seconds(),
                 return_when=asyncio.FIRST_COMPLETED,
             )
+            if run.cancelled():
+                # Nobody has cancelled it yet: the connector lets a cancellation of its own escape.
+                log.error("connector.failed", error="CancelledError")
+                return BankFailed()
             if run.done():
                 return run.result()
             if renewal.done():
