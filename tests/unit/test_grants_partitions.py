@@ -1,18 +1,24 @@
 """Partitions of codes, tokens, links and sessions: created in advance, dropped after they expire."""
 
 import asyncio
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
 
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
-from coatcheck.grants.partitions import drop_partitions, prepare_partitions
-from tests.factories import make_account, make_client, make_processor, make_token, make_user
+from coatcheck.config import Settings
+from coatcheck.grants.partitions import RETENTION, drop_partitions, prepare_partitions
+from coatcheck.grants.secrets import day_of, week_of
+from tests.factories import make_account, make_client, make_code, make_processor, make_token, make_user
 
 
-async def partitions(services: Services) -> set[str]:
+async def partitions(services: Services, table: str = "access_token") -> set[str]:
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'access_token'::regclass"
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass", (table,)
         )
         return {name for (name,) in await cursor.fetchall()}
 
@@ -65,3 +71,67 @@ async def test_creating_partitions_a_second_time_changes_nothing(
         first = await partitions(services)
         await prepare_partitions(connection, clock.now(), services.settings)
     assert await partitions(services) == first
+
+
+@pytest.mark.own_database
+@pytest.mark.parametrize("table", ["authorization_code", "link", "widget_session"])
+async def test_the_days_of_the_next_two_weeks_and_of_what_they_issue_have_partitions(
+    services: Services, clock: MovableClock, settings: Settings, table: str
+) -> None:
+    """Two weeks, and then as long as what is issued on the last of their days is good."""
+    settings = replace(settings, code_ttl=timedelta(days=1), link_ttl=timedelta(days=2))
+    before = await partitions(services, table)
+    clock.advance(timedelta(days=3650))
+    now = clock.now()
+    async with services.db.connection() as connection:
+        await prepare_partitions(connection, now, settings)
+    first = day_of(now)
+    assert await partitions(services, table) - before == {
+        f"{table}_{day}" for day in range(first, first + 17)
+    }
+
+
+@pytest.mark.own_database
+async def test_the_weeks_in_which_the_tokens_of_the_next_two_weeks_expire_have_partitions(
+    services: Services, clock: MovableClock, settings: Settings
+) -> None:
+    before = await partitions(services)
+    clock.advance(timedelta(days=3650))
+    now = clock.now()
+    async with services.db.connection() as connection:
+        await prepare_partitions(connection, now, replace(settings, token_ttl=timedelta(weeks=4)))
+    first = week_of(now)
+    assert await partitions(services) - before == {f"access_token_{week}" for week in range(first, first + 7)}
+
+
+@pytest.mark.own_database
+async def test_a_row_is_stored_in_the_partition_of_its_number(
+    services: Services, clock: MovableClock
+) -> None:
+    clock.advance(timedelta(days=3650))
+    async with services.db.connection() as connection:
+        await prepare_partitions(connection, clock.now(), services.settings)
+    account = await make_account(services, await make_user(services, await make_client(services)))
+    code = await make_code(services, account)
+    assert code
+    day = day_of(clock.now() + services.settings.code_ttl)
+    async with services.db.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT tableoid::regclass::text, expires_day FROM authorization_code"
+        )
+        assert await cursor.fetchall() == [(f"authorization_code_{day}", day)]
+
+
+@pytest.mark.own_database
+@pytest.mark.parametrize(("table", "number_of"), [("access_token", week_of), ("link", day_of)])
+async def test_a_partition_is_dropped_when_all_of_it_has_been_expired_for_the_retention(
+    services: Services, clock: MovableClock, table: str, number_of: Callable[[datetime], int]
+) -> None:
+    clock.advance(timedelta(days=3650))
+    async with services.db.connection() as connection:
+        await prepare_partitions(connection, clock.now(), services.settings)
+        clock.advance(timedelta(days=40))
+        await drop_partitions(connection, clock.now())
+    oldest = number_of(clock.now() - RETENTION)
+    kept = {int(name.rpartition("_")[2]) for name in await partitions(services, table) if "rest" not in name}
+    assert min(kept) == oldest

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coatcheck.errors import InvalidScope
-from coatcheck.grants.scope import parse_scope
+from coatcheck.grants.scope import MAX_CHARACTERS, parse_scope
 
 USER, MEMBER, ACCOUNT = "user-guid:USR-1", "member-guid:MBR-1", "account-guid:ACT-1"
 
@@ -46,3 +46,36 @@ def test_write_protected_is_accepted_and_has_no_effect() -> None:
 def test_a_scope_with_a_missing_unknown_or_contradictory_atom_is_refused(text: str | None) -> None:
     with pytest.raises(InvalidScope):
         parse_scope(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (f"{USER} {MEMBER} {ACCOUNT} admin", "The scope contains an unknown atom."),
+        (f"{USER}", "The scope has no member-guid, account-guid."),
+        (f"{USER} {MEMBER} account-guid", "The scope has no account-guid."),
+        (f"{USER} {MEMBER} {ACCOUNT} user-guid:USR-2", "The scope has more than one user-guid."),
+        (f"{USER} {MEMBER} {ACCOUNT} read-protected:all", "read-protected takes no value."),
+    ],
+)
+def test_a_refusal_says_what_is_wrong_with_the_scope(text: str, problem: str) -> None:
+    with pytest.raises(InvalidScope) as refusal:
+        parse_scope(text)
+    assert refusal.value.problem == problem
+
+
+def test_an_atom_after_a_doubled_space_or_one_without_effect_counts() -> None:
+    scope = parse_scope(f"write-protected  {USER} {MEMBER} {ACCOUNT} read-protected")
+    assert scope == parse_scope(f"{USER} {MEMBER} {ACCOUNT} read-protected")
+
+
+def test_an_atom_may_be_repeated_with_the_same_value() -> None:
+    assert parse_scope(f"{USER} {MEMBER} {ACCOUNT} {USER}") == parse_scope(f"{USER} {MEMBER} {ACCOUNT}")
+
+
+def test_a_scope_has_at_most_so_many_characters() -> None:
+    text = f"{USER} {MEMBER} account-guid:ACT-"
+    longest = text + "1" * (MAX_CHARACTERS - len(text))
+    assert parse_scope(longest).account_guid.startswith("ACT-1")
+    with pytest.raises(InvalidScope):
+        parse_scope(longest + "1")
