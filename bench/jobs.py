@@ -1,6 +1,6 @@
 """Measures the job queue with real worker processes and the sandbox bank.
 
-    make bench-jobs     # a table, and bench/results/jobs-<time>.json; about four minutes
+    make bench-jobs     # a table, and bench/results/jobs-<time>.json; about five minutes
 
 Every figure is read from the job rows, twenty times a second.
 """
@@ -36,7 +36,7 @@ from tests.factories import Keyed, make_client, make_user
 from tests.member_setup import EndUser
 
 BANK_SECONDS = 2
-LOOK_SECONDS = 0.05
+POLL_SECONDS = 0.05
 LEASE_SECONDS = 5
 console = Console(width=130)
 
@@ -55,7 +55,7 @@ class Bench:
 
     @contextmanager
     def workers(self, number: int, **settings: str) -> Iterator[list[subprocess.Popen[bytes]]]:
-        """So many worker processes, ready; killed at the end."""
+        """Starts worker processes and waits until they are ready; kills them at the end."""
         with ExitStack() as stack:
             processes = []
             for _ in range(number):
@@ -76,7 +76,7 @@ class Bench:
             yield processes
 
     async def enqueue(self, client: Keyed, count: int, login: str = "mxuser+no_tx") -> None:
-        """A user with a member and its job each."""
+        """Creates users, each with a member that has a queued job."""
         for _ in range(count):
             user = await make_user(self.services, client)
             await EndUser(self.services, client, user).connect(login)  # type: ignore[arg-type]
@@ -93,7 +93,7 @@ class Bench:
     async def wait_until_running(self, count: int, *, attempt: int = 1) -> None:
         statement = "SELECT count(*) FROM member_job WHERE state = 'running' AND attempt = %s"
         while await self.value(statement, attempt) < count:  # noqa: ASYNC110 (another process runs them)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def clear(self) -> None:
         await self.execute("DELETE FROM member")
@@ -103,7 +103,7 @@ class Bench:
             await connection.execute(statement)
 
     async def drain(self, count: int, login: str, workers: int, **settings: str) -> dict[str, float]:
-        """Jobs a second, and how many ran at once on average until the last 8 of them.
+        """Returns the jobs per second, and the mean number of running jobs until 8 are left.
 
         The jobs become due when every worker is ready, so that the start of a process does not count.
         """
@@ -112,15 +112,15 @@ class Bench:
         busy = []
         await self.execute("UPDATE member_job SET state = 'waiting', waits_until = now() + interval '1 hour'")
         with self.workers(workers, **settings):
-            begun = time.monotonic()
+            started = time.monotonic()
             await self.execute("UPDATE member_job SET state = 'queued', waits_until = NULL")
             await self.execute("SELECT pg_notify('coatcheck_jobs', 'member_job')")
             while (ended := await self.count("ended")) < count:
                 running = await self.count("running")
                 if count - ended > 8:
                     busy.append(running)
-                await asyncio.sleep(LOOK_SECONDS)
-            seconds = time.monotonic() - begun
+                await asyncio.sleep(POLL_SECONDS)
+            seconds = time.monotonic() - started
         return {
             "jobs_per_second": round(count / seconds, 2),
             "busy_slots": round(statistics.mean(busy), 2) if busy else 0.0,
@@ -157,13 +157,13 @@ async def backlog(bench: Bench) -> dict[str, object]:
         waits = []
         for _ in range(3):
             await bench.enqueue(small, 1, f"mxuser+no_tx+slow={BANK_SECONDS}")
-            begun = time.monotonic()
+            started = time.monotonic()
             queued = "SELECT count(*) FROM member_job WHERE client_guid = %s AND state = 'queued'"
             while await bench.value(queued, small.guid):
-                await asyncio.sleep(LOOK_SECONDS)
-                if time.monotonic() - begun > 60:
+                await asyncio.sleep(POLL_SECONDS)
+                if time.monotonic() - started > 60:
                     break
-            waits.append(round(time.monotonic() - begun, 2))
+            waits.append(round(time.monotonic() - started, 2))
     return {"waits_seconds": waits, "turn_seconds": BANK_SECONDS}
 
 
@@ -176,14 +176,14 @@ async def recovery(bench: Bench) -> dict[str, object]:
         await bench.wait_until_running(8)
         with bench.workers(1, **settings):
             first.kill()
-            begun = time.monotonic()
+            started = time.monotonic()
             await bench.wait_until_running(8, attempt=2)
-            seconds = time.monotonic() - begun
+            seconds = time.monotonic() - started
     return {"seconds": round(seconds, 2), "lease_seconds": LEASE_SECONDS}
 
 
 async def claim_cost(bench: Bench) -> dict[str, object]:
-    """Milliseconds for a claim of 8, with so many jobs queued by 20 clients at 50 institutions."""
+    """Milliseconds for a claim of 8, with 1,000 and 100,000 jobs queued by 20 clients at 50 institutions."""
     clients = [(await make_client(bench.services)).guid for _ in range(20)]
     return {f"{count} queued": await _claim_milliseconds(bench, clients, count) for count in (1_000, 100_000)}
 
@@ -193,7 +193,7 @@ async def _claim_milliseconds(bench: Bench, clients: list[str], count: int) -> f
     async with services.db.connection() as connection:
         await fill_queue(connection, clients, count)
         for _ in range(20):
-            begun = time.perf_counter()
+            started = time.perf_counter()
             async with connection.transaction(force_rollback=True):
                 await job_leases.claim(
                     connection,
@@ -203,12 +203,12 @@ async def _claim_milliseconds(bench: Bench, clients: list[str], count: int) -> f
                     max_claims=settings.job_attempts,
                     max_at_institution=settings.institution_concurrency,
                 )
-                times.append(1000 * (time.perf_counter() - begun))
+                times.append(1000 * (time.perf_counter() - started))
     return round(statistics.median(times), 2)
 
 
 async def fill_queue(connection: Connection, clients: list[str], count: int) -> None:
-    """Replaces all jobs by so many queued ones, without members, of these clients at 50 institutions."""
+    """Replaces all jobs by queued ones of these clients at 50 institutions. The new jobs have no members."""
     async with connection.transaction():
         await connection.execute("SET LOCAL session_replication_role = replica")
         await connection.execute("DELETE FROM member_job")

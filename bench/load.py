@@ -1,4 +1,4 @@
-"""A load generator that costs little: raw HTTP/1.1 over kept-alive connections, latencies by the microsecond."""
+"""A load generator that uses little CPU time: raw HTTP/1.1 over persistent connections."""
 
 import asyncio
 import time
@@ -15,17 +15,17 @@ class Run:
     """Seconds, sorted."""
     statuses: Counter[int]
 
-    def percentile(self, share: float) -> float:
+    def percentile(self, fraction: float) -> float:
         """Milliseconds."""
-        return 1000 * self.latencies[min(len(self.latencies) - 1, int(share * len(self.latencies)))]
+        return 1000 * self.latencies[min(len(self.latencies) - 1, int(fraction * len(self.latencies)))]
 
 
 class _Connection(asyncio.Protocol):
     """Sends the next request as soon as the last is answered."""
 
-    def __init__(self, requests: Iterator[bytes], run: "_Tally", done: asyncio.Future[None]) -> None:
+    def __init__(self, requests: Iterator[bytes], tally: "_Tally", done: asyncio.Future[None]) -> None:
         self._requests = requests
-        self._tally = run
+        self._tally = tally
         self._done = done
         self._buffer = bytearray()
         self._expected = -1
@@ -33,9 +33,9 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._next()
+        self._send_next()
 
-    def _next(self) -> None:
+    def _send_next(self) -> None:
         request = next(self._requests, None)
         if request is None:
             self._transport.close()
@@ -60,7 +60,7 @@ class _Connection(asyncio.Protocol):
             self._tally.statuses[self._status] += 1
             del self._buffer[: self._expected]
             self._expected = -1
-            self._next()
+            self._send_next()
 
     def connection_lost(self, exception: Exception | None) -> None:
         if not self._done.done():
@@ -73,8 +73,8 @@ class _Tally:
         self.statuses: Counter[int] = Counter()
 
 
-async def drive(port: int, requests: list[bytes], *, connections: int) -> Run:
-    """Sends every request once, over so many connections at a time."""
+async def send_all(port: int, requests: list[bytes], *, connections: int) -> Run:
+    """Sends every request once, over this number of concurrent connections."""
     loop = asyncio.get_running_loop()
     tally, queue = _Tally(), iter(requests)
     started = time.perf_counter()

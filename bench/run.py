@@ -1,9 +1,9 @@
-"""Measures a real server on one core, PostgreSQL and the load on the other, and the bare yardstick in the same run.
+"""Compares Coatcheck with a baseline (`bench/bare.py`). The server has one core, PostgreSQL and the load another.
 
     make bench          # a table, and bench/results/<time>.json
 
-Rounds alternate between the two, so that a machine that slows down slows both. The ratio is that of requests for
-each second of the server's own processor time: the load generator is Python too and must not flatter either.
+Rounds alternate between the two servers, so that other load on the machine affects both. The ratio compares requests
+per second of the server's CPU time: the load generator is written in Python too, and limits the requests per second.
 """
 
 import argparse
@@ -29,12 +29,12 @@ from urllib.request import urlopen
 from rich.console import Console
 from rich.table import Table
 
-from bench.load import Run, drive, request
+from bench.load import Run, request, send_all
 from coatcheck.app import Services, build
 from coatcheck.cli.embedded import database
 from coatcheck.config import Settings
 from coatcheck.grants.partitions import prepare_partitions
-from coatcheck.grants.secrets import Kind, day_of, parse_secret, week_of
+from coatcheck.grants.secrets import Kind, parse_secret, week_of
 from coatcheck.ids import new
 from coatcheck.migrations.upgrade import upgrade
 from tests.factories import make_account, make_client, make_processor, make_token, make_user, scope_of
@@ -107,7 +107,7 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 async def measure(server: Server, requests: list[bytes], connections: int) -> Measured:
     before = server.cpu_seconds()
-    run = await drive(server.port, requests, connections=connections)
+    run = await send_all(server.port, requests, connections=connections)
     if set(run.statuses) != {200}:
         sys.exit(f"{server.name}: {dict(run.statuses)}")
     return Measured(run, run.requests / max(server.cpu_seconds() - before, 0.01))
@@ -168,7 +168,7 @@ async def compare(services: Services, master_key: str, requests: int, rounds: in
     basic = {"Authorization": "Basic " + b64encode(":".join(processor.auth).encode()).decode()}
     as_client = {"Authorization": "Basic " + b64encode(":".join(client.auth).encode()).decode()}
     bearer = {"Authorization": f"Bearer {token}"}
-    _today, week = day_of(services.clock.now()), week_of(services.clock.now() + timedelta(days=60))
+    week = week_of(services.clock.now() + timedelta(days=60))
 
     async def codes(count: int) -> list[str]:
         async with services.db.connection() as connection:
@@ -200,7 +200,7 @@ async def compare(services: Services, master_key: str, requests: int, rounds: in
     async def page(count: int) -> list[bytes]:
         return [request("GET", "/account/transactions?records_per_page=100", bearer)] * count
 
-    async def asking(count: int) -> list[bytes]:
+    async def code_requests(count: int) -> list[bytes]:
         body = json.dumps({"authorization_code": {"scope": str(scope_of(account))}}).encode()
         headers = as_client | {"Content-Type": "application/json"}
         return [request("POST", "/authorization_code", headers, body)] * count
@@ -209,7 +209,7 @@ async def compare(services: Services, master_key: str, requests: int, rounds: in
         Case("exchange", exchanges, requests, bare=bare_exchanges),
         Case("account numbers", numbers, requests, bare=bare_numbers),
         Case("100-row page", page, max(200, requests // 10), connections=1),
-        Case("code issue", asking, requests),
+        Case("code issue", code_requests, requests),
     ]
     ours = [sys.executable, "-m", "coatcheck.cli", "serve", "--port", "8761"]
     bare = [
@@ -218,13 +218,13 @@ async def compare(services: Services, master_key: str, requests: int, rounds: in
     ]  # fmt: skip
     with (
         serving("coatcheck", ours, environment, 8761) as coatcheck,
-        serving("bare", bare, environment, 8762) as yardstick,
+        serving("bare", bare, environment, 8762) as baseline,
     ):
         idle = coatcheck.resident_megabytes()
         results = {}
         for case in cases:
             with console.status(f"measuring: {case.name}"):
-                results[case.name] = await rounds_of(case, coatcheck, yardstick, rounds)
+                results[case.name] = await run_rounds(case, coatcheck, baseline, rounds)
         report(results, idle, coatcheck.resident_megabytes(), output)
 
 
@@ -234,7 +234,7 @@ def _day(code: str, hash_key: bytes) -> int:
     return presented.period
 
 
-async def rounds_of(case: Case, ours: Server, bare: Server, rounds: int) -> dict[str, float]:
+async def run_rounds(case: Case, ours: Server, bare: Server, rounds: int) -> dict[str, float]:
     await measure(ours, await case.make(max(50, case.count // 5)), case.connections)
     if case.bare:
         await measure(bare, await case.bare(max(50, case.count // 5)), case.connections)
@@ -244,23 +244,23 @@ async def rounds_of(case: Case, ours: Server, bare: Server, rounds: int) -> dict
         if case.bare:
             theirs.append(await measure(bare, await case.bare(case.count), case.connections))
     single = await measure(ours, await case.make(max(200, case.count // 10)), 1)
-    middle = statistics.median
+    median = statistics.median
     result = {
-        "requests_per_second": middle(m.run.requests / m.run.seconds for m in mine),
-        "requests_per_cpu_second": middle(m.per_cpu_second for m in mine),
-        "p50_ms": middle(m.run.percentile(0.50) for m in mine),
-        "p99_ms": middle(m.run.percentile(0.99) for m in mine),
+        "requests_per_second": median(m.run.requests / m.run.seconds for m in mine),
+        "requests_per_cpu_second": median(m.per_cpu_second for m in mine),
+        "p50_ms": median(m.run.percentile(0.50) for m in mine),
+        "p99_ms": median(m.run.percentile(0.99) for m in mine),
         "p50_alone_ms": single.run.percentile(0.50),
         "p99_alone_ms": single.run.percentile(0.99),
     }
     if theirs:
         result |= {
-            "bare_requests_per_second": middle(m.run.requests / m.run.seconds for m in theirs),
-            "bare_requests_per_cpu_second": middle(m.per_cpu_second for m in theirs),
-            "ratio_by_cpu": middle(
+            "bare_requests_per_second": median(m.run.requests / m.run.seconds for m in theirs),
+            "bare_requests_per_cpu_second": median(m.per_cpu_second for m in theirs),
+            "ratio_by_cpu": median(
                 a.per_cpu_second / b.per_cpu_second for a, b in zip(mine, theirs, strict=True)
             ),
-            "ratio_by_clock": middle(
+            "ratio_by_clock": median(
                 b.run.seconds / a.run.seconds for a, b in zip(mine, theirs, strict=True)
             ),
         }
@@ -295,8 +295,8 @@ def report(results: dict[str, dict[str, float]], idle: float, after: float, outp
         "idle server under 120 MB": idle < 120,
     }
     console.print(f"memory: {idle:.0f} MB idle, {after:.0f} MB after the load")
-    for claim, holds in checks.items():
-        console.print(f"{'met   ' if holds else 'MISSED'}  {claim}")
+    for check, is_met in checks.items():
+        console.print(f"{'met   ' if is_met else 'MISSED'}  {check}")
     output.mkdir(parents=True, exist_ok=True)
     file = output / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     file.write_text(

@@ -3,9 +3,9 @@
     make bench          # after the API's: a table, and bench/results/widget-<time>.json
 
 A real server answers a real browser that is slowed down four times and has 1.6 Mbit/s and 150 ms to the server, as a
-middling phone on 4G has. The clock starts when the address is opened and stops when the first bank is on the screen;
-in between the agreement is given as soon as it can be, for how long a person reads it is not ours to measure. Every
-round has a browser context of its own, with nothing in its cache.
+mid-range phone on 4G has. The time runs from opening the URL until the first bank is on the screen. The script agrees
+as soon as the button is shown, so that no reading time is measured. Each round has a new browser context with an empty
+cache.
 """
 
 import argparse
@@ -37,9 +37,9 @@ from tests.processes import free_port
 
 MAX_BYTES, MAX_LIST_MS = 60_000, 1500
 CPU_SLOWDOWN, BITS_PER_SECOND, ROUND_TRIP_MS = 4, 1_600_000, 150
-SEEN = """
+RECORD_TIMES = """
   window.seen = {};
-  const note = (name, element) => {
+  const record = (name, element) => {
     if (!element || name in seen || !element.getClientRects().length) return false;
     requestAnimationFrame(() => { seen[name] = performance.now(); });
     seen[name] = null;
@@ -47,8 +47,8 @@ SEEN = """
   };
   new MutationObserver(() => {
     const agree = document.querySelector("form button[type=submit]");
-    if (note("consent", agree)) requestAnimationFrame(() => agree.click());
-    note("list", document.querySelector("ul.banks button.bank"));
+    if (record("consent", agree)) requestAnimationFrame(() => agree.click());
+    record("list", document.querySelector("ul.banks button.bank"));
   }).observe(document, { childList: true, subtree: true });
 """
 """Records when the consent and the first bank are drawn, and agrees."""
@@ -83,7 +83,7 @@ async def open_slowly(context: BrowserContext, url: str) -> Opening:
         },
     )
     await session.send("Emulation.setCPUThrottlingRate", {"rate": CPU_SLOWDOWN})
-    await page.add_init_script(SEEN)
+    await page.add_init_script(RECORD_TIMES)
     await page.goto(url)
     await expect(page.locator("ul.banks button.bank").first).to_be_visible(timeout=30_000)
     await page.wait_for_load_state("networkidle")
@@ -91,32 +91,32 @@ async def open_slowly(context: BrowserContext, url: str) -> Opening:
     return Opening(seen["consent"], seen["list"], sum(sizes.values()), len(sizes))
 
 
-async def rounds_of(
+async def run_rounds(
     services: Services, client: Keyed, origin: str, browser: Browser, rounds: int
 ) -> list[Opening]:
-    found = []
+    openings = []
     user = await make_user(services, client)
-    asked = {"widget_url": {"widget_type": "connect_widget", "mode": "verification"}}
+    body = {"widget_url": {"widget_type": "connect_widget", "mode": "verification"}}
     async with AsyncClient(base_url=origin, auth=client.auth) as http:
         for number in range(rounds + 1):
             console.print(f"opening the widget: {number} of {rounds}")
-            answer = await http.post(f"/users/{user.guid}/widget_urls", json=asked)
+            answer = await http.post(f"/users/{user.guid}/widget_urls", json=body)
             context = await browser.new_context(viewport={"width": 390, "height": 760})
             opening = await open_slowly(context, answer.json()["widget_url"]["url"])
             await context.close()
             if number:  # the first warms the server and the browser
-                found.append(opening)
-    return found
+                openings.append(opening)
+    return openings
 
 
 def report(openings: list[Opening], output: Path) -> None:
     table = Table(
         title=f"The widget at {CPU_SLOWDOWN}x CPU, 1.6 Mbit/s, {ROUND_TRIP_MS} ms; {len(openings)} rounds"
     )
-    for heading in ("", "median", "least", "most"):
+    for heading in ("", "median", "minimum", "maximum"):
         table.add_column(heading, justify="left" if not heading else "right")
     rows = {
-        "agreement, ms": "consent_ms",
+        "consent, ms": "consent_ms",
         "list of banks, ms": "list_ms",
         "bytes": "bytes",
         "requests": "requests",
@@ -125,14 +125,14 @@ def report(openings: list[Opening], output: Path) -> None:
     for label, name in rows.items():
         values = [getattr(each, name) for each in openings]
         medians[name] = statistics.median(values)
-        table.add_row(label, *(f"{figure(values):,.0f}" for figure in (statistics.median, min, max)))
+        table.add_row(label, *(f"{statistic(values):,.0f}" for statistic in (statistics.median, min, max)))
     console.print(table)
     checks = {
         f"the whole page below {MAX_BYTES / 1000:.0f} kB": medians["bytes"] < MAX_BYTES,
         f"the list within {MAX_LIST_MS / 1000} s": medians["list_ms"] < MAX_LIST_MS,
     }
-    for claim, holds in checks.items():
-        console.print(f"{'met   ' if holds else 'MISSED'}  {claim}")
+    for check, is_met in checks.items():
+        console.print(f"{'met   ' if is_met else 'MISSED'}  {check}")
     output.mkdir(parents=True, exist_ok=True)
     file = output / f"widget-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     file.write_text(json.dumps({"openings": [asdict(each) for each in openings], "checks": checks}, indent=2))
@@ -161,7 +161,7 @@ async def main(rounds: int, output: Path) -> None:
             await make_processor(services, client, name="Acme Payments")
             with serving("coatcheck", command, environment, port):
                 async with chromium() as browser:
-                    report(await rounds_of(services, client, origin, browser, rounds), output)
+                    report(await run_rounds(services, client, origin, browser, rounds), output)
 
 
 if __name__ == "__main__":

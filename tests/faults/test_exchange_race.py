@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.load import drive, request
+from bench.load import request, send_all
 from coatcheck.app import Services
 from tests.factories import Keyed, make_account, make_client, make_code, make_processor, make_user
 from tests.processes import Serving, serving
@@ -21,7 +21,7 @@ async def concurrent_exchanges(servers: list[Serving], processor: Keyed, code: s
     path = f"/token?grant_type=authorization_code&code={code}"
     each = EXCHANGES // len(servers)
     attempts = [request("POST", path, {"Authorization": f"Basic {basic}"})] * each
-    runs = await asyncio.gather(*(drive(server.port, attempts, connections=each) for server in servers))
+    runs = await asyncio.gather(*(send_all(server.port, attempts, connections=each) for server in servers))
     return sum((run.statuses for run in runs), Counter[int]())
 
 
