@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check mutants bench bench-jobs pictures lock words secrets clean
 
-# The newest one first that runs, is 3.11 to 3.13 and can create an environment.
+# The first of these that runs, is Python 3.11 to 3.13, and can create a virtual environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	"$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	>/dev/null 2>&1 && echo "$$python" && break; done)
@@ -37,7 +37,7 @@ mutants: setup ## change the code of the critical packages and see that a test f
 	$(BIN)/python -m tests.mutants $(RUN)
 	$(BIN)/mutmut results
 
-bench: .venv/ready .venv/browser ## measure a server of its own against a bare handler, and the widget on a slow phone
+bench: .venv/ready .venv/browser ## measure the server against a minimal one, and the widget on a slow phone
 	$(BIN)/python -m bench.run
 	$(BIN)/python -m bench.widget
 
@@ -69,7 +69,7 @@ secrets: ## create the files that compose.yaml reads: database password and mast
 	&& head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n' > database_password \
 	&& printf '*:*:*:*:%s\n' "$$(cat database_password)" > pgpass \
 	&& printf 'mk-1:%s\n' "$$(head -c 32 /dev/urandom | base64)" > master_key \
-	&& echo 'Created. Store a copy of secrets/master_key elsewhere: without it no sealed value can be opened again.'
+	&& echo 'Created. Store a copy of secrets/master_key elsewhere: without it the encrypted data cannot be decrypted.'
 
 clean: ## remove everything that make created
 	rm -rf .venv .venv-sdk tests/browser/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants

@@ -1,4 +1,4 @@
-"""The settings: one frozen object, read once from a TOML file and from the environment, which wins.
+"""The settings: one frozen object, read once from a TOML file and the environment. The environment overrides the file.
 
 Every field is a setting: `COATCHECK_<FIELD>` in the environment, `<field>` in the file. Durations are seconds.
 """
@@ -19,7 +19,7 @@ from coatcheck.errors import ConfigurationError
 
 PREFIX = "COATCHECK_"
 LONGEST_DURATION = timedelta(days=3650)
-"""An instant that far ahead can still be written."""
+"""The sum of the current time and a longer duration could exceed the range of `datetime`."""
 POSITIVE = ("code_ttl", "token_ttl", "link_ttl", "job_lease", "job_timeout")
 """The durations that must not be 0."""
 

@@ -13,7 +13,7 @@ AtOnce = Annotated[
     typer.Option("--at-once", help="End the old key now, as after a leak, instead of after key_overlap."),
 ]
 
-ONCE = "Store the key now. It is shown once, and only its hash is stored."
+SHOWN_ONCE = "Store the key now. It is shown once, and only its hash is stored."
 
 
 def overlap_of(at_once: bool) -> timedelta | None:
@@ -21,5 +21,5 @@ def overlap_of(at_once: bool) -> timedelta | None:
     return timedelta() if at_once else None
 
 
-def end_of_old(rotated: Rotated) -> dict[str, Any]:
+def old_key_end(rotated: Rotated) -> dict[str, Any]:
     return {"old_key_ends_at": rotated.old_expires_at.isoformat()}

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from coatcheck.app import Services
-from coatcheck.cli.api_keys import ONCE, AtOnce, Name, end_of_old, overlap_of
+from coatcheck.cli.api_keys import SHOWN_ONCE, AtOnce, Name, old_key_end, overlap_of
 from coatcheck.cli.console import AsJson, print_done, print_facts, print_rows
 from coatcheck.cli.lookups import ClientGuid, named_client
 from coatcheck.cli.runtime import OPERATOR, change, read
@@ -35,7 +35,7 @@ def add(name: Name, as_json: AsJson = False) -> None:
     """
     new = change(lambda services, connection: services.clients.add(connection, name, actor=OPERATOR))
     facts = {"client_id": new.client.guid, "client_api_key": new.api_key, "name": new.client.name}
-    print_facts(facts, as_json=as_json, note=ONCE)
+    print_facts(facts, as_json=as_json, note=SHOWN_ONCE)
 
 
 @command_group.command("list")
@@ -69,8 +69,8 @@ def rotate_key(client: ClientGuid, at_once: AtOnce = False, as_json: AsJson = Fa
         return await services.clients.rotate_key(connection, client, overlap=overlap_of(at_once))
 
     rotated = change(rotate)
-    facts = {"client_id": client, "client_api_key": rotated.api_key} | end_of_old(rotated)
-    print_facts(facts, as_json=as_json, note=ONCE)
+    facts = {"client_id": client, "client_api_key": rotated.api_key} | old_key_end(rotated)
+    print_facts(facts, as_json=as_json, note=SHOWN_ONCE)
 
 
 @command_group.command("disable")

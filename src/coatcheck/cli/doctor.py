@@ -185,9 +185,9 @@ async def _value(connection: psycopg.AsyncConnection[Any], statement: str, **par
 
 
 async def _clocks(connection: psycopg.AsyncConnection[Any]) -> Finding:
-    theirs: datetime = await _value(connection, "SELECT clock_timestamp()")
-    # The clock truncates to whole seconds: half a second is the mean of what it cuts off.
-    skew = abs((SystemClock().now() + timedelta(milliseconds=500)) - theirs)
+    database_time: datetime = await _value(connection, "SELECT clock_timestamp()")
+    # The clock truncates to whole seconds, by half a second on average.
+    skew = abs((SystemClock().now() + timedelta(milliseconds=500)) - database_time)
     if skew <= MAX_SKEW:
         return ok("clocks", "This machine and the database agree.")
     return fail(
@@ -276,7 +276,7 @@ async def _queue(connection: psycopg.AsyncConnection[Any]) -> Finding:
 
 async def _partitions(connection: psycopg.AsyncConnection[Any], settings: Settings) -> Finding:
     now = SystemClock().now()
-    wanted = [
+    expected = [
         f"audit_event_{now:%Y_%m}",
         f"disclosure_{now:%Y_%m}",
         f"authorization_code_{day_of(now + settings.code_ttl)}",
@@ -285,9 +285,9 @@ async def _partitions(connection: psycopg.AsyncConnection[Any], settings: Settin
     ]
     missing = await _value(
         connection,
-        "SELECT coalesce(array_agg(name), '{}') FROM unnest(%(wanted)s::text[]) AS name"
+        "SELECT coalesce(array_agg(name), '{}') FROM unnest(%(expected)s::text[]) AS name"
         " WHERE to_regclass(name) IS NULL",
-        wanted=wanted,
+        expected=expected,
     )
     if not missing:
         return ok("partitions", "The partitions of today exist.")

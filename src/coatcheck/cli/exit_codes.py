@@ -33,7 +33,7 @@ class ExitCode(IntEnum):
 
 MEANINGS: Mapping[ExitCode, str] = MappingProxyType(
     {
-        ExitCode.OK: "The command has done its work.",
+        ExitCode.OK: "The command succeeded.",
         ExitCode.FAILED: "Another error, such as a sandbox that did not start.",
         ExitCode.USAGE: "A command, an option or a value is not valid.",
         ExitCode.CONFIGURATION: "A setting, a master key or a file is missing or not usable.",

@@ -1,4 +1,4 @@
-"""`coatcheck migrate`: brings the database to the schema of this version."""
+"""`coatcheck migrate`: migrates the database to the schema of this version."""
 
 from coatcheck.app import prepare_partitions
 from coatcheck.cli.console import AsJson, err, print_done
@@ -9,7 +9,7 @@ from coatcheck.migrations import upgrade
 
 
 def migrate(as_json: AsJson = False) -> None:
-    """Brings the database to the schema of this version. Does nothing if it has it. Concurrent runs take turns.
+    """Migrates the database to the schema of this version, or does nothing if it is current. Concurrent runs wait.
 
     Example: coatcheck migrate
     """
@@ -31,6 +31,6 @@ async def _prepare_partitions(settings: Settings) -> None:
 
 
 async def _check(url: str) -> None:
-    """Connects, so that a wrong URL is explained; Alembic would raise an error of its own."""
+    """Connects first, so that a wrong URL raises an error that explains it, and not one of Alembic's."""
     async with connect(url):
         pass

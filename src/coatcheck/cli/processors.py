@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from coatcheck.app import Services
-from coatcheck.cli.api_keys import ONCE, AtOnce, Name, end_of_old, overlap_of
+from coatcheck.cli.api_keys import SHOWN_ONCE, AtOnce, Name, old_key_end, overlap_of
 from coatcheck.cli.console import AsJson, print_done, print_facts, print_rows
 from coatcheck.cli.lookups import ClientGuid, ProcessorGuid, named_client, named_processor
 from coatcheck.cli.runtime import OPERATOR, change, read
@@ -47,7 +47,7 @@ def add(
     print_facts(
         {"processor_id": guid, "api_key": new.api_key, "name": new.processor.name},
         as_json=as_json,
-        note=f"{ONCE}\nTo enable the processor for a client: coatcheck processor enable-for {guid} CLT-...",
+        note=f"{SHOWN_ONCE}\nTo enable the processor for a client: coatcheck processor enable-for {guid} CLT-...",
     )
 
 
@@ -85,8 +85,8 @@ def rotate_key(processor: ProcessorGuid, at_once: AtOnce = False, as_json: AsJso
         return await services.processors.rotate_key(connection, processor, overlap=overlap_of(at_once))
 
     rotated = change(rotate)
-    facts = {"processor_id": processor, "api_key": rotated.api_key} | end_of_old(rotated)
-    print_facts(facts, as_json=as_json, note=ONCE)
+    facts = {"processor_id": processor, "api_key": rotated.api_key} | old_key_end(rotated)
+    print_facts(facts, as_json=as_json, note=SHOWN_ONCE)
 
 
 @command_group.command("disable")

@@ -20,7 +20,7 @@ from coatcheck.migrations.revision import is_current
 T = TypeVar("T")
 
 OPERATOR = "operator"
-"""Who makes the changes of commands, in the audit log."""
+"""The actor of the commands' changes, in the audit log."""
 CONNECT_TIMEOUT = 5
 """Seconds."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)

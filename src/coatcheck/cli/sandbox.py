@@ -3,7 +3,7 @@
     DIR/postgres          the embedded database          DIR/master.key         wraps its keys (0600)
     DIR/credentials.json  address, ids, keys (0600)      DIR/seed               the --seed of the first run
 
-It is the program of production: the same schema, keys and code.
+It runs the code of a production server, with the same schema and encryption.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ def sandbox(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Runs a complete Coatcheck until SIGTERM or Ctrl-C: PostgreSQL, web process and worker, with credentials.
+    """Runs a complete installation until SIGTERM or Ctrl-C: PostgreSQL, web process and worker, with credentials.
 
     Prints `ready` when it serves; with --json, one line of JSON. The same directory has the same data and credentials
     at each run.

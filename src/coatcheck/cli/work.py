@@ -1,4 +1,4 @@
-"""`coatcheck work`: the job process. `serve` does not import what it needs, which takes 14 MB."""
+"""`coatcheck work`: the worker. `serve` does not import its modules, which take 14 MB."""
 
 import asyncio
 from typing import Annotated
