@@ -1,4 +1,4 @@
-"""What requests need, and the operator's terminal."""
+"""Fixtures of the tests of requests and of commands."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ async def account(services, client):
 
 @pytest.fixture
 def bare_environment(monkeypatch):
-    """No COATCHECK_* variable of whoever runs the tests."""
+    """Removes the COATCHECK_* variables of the environment in which the tests run."""
     for name in [name for name in os.environ if name.startswith("COATCHECK_")]:
         monkeypatch.delenv(name)
     return monkeypatch
@@ -44,7 +44,7 @@ def bare_environment(monkeypatch):
 
 @pytest.fixture
 def terminal(bare_environment, capsys):
-    """Runs a verb as the operator does, with no setting but those the test gives."""
+    """Runs a command in this process, with only the settings that the test sets."""
     handlers, level = logging.root.handlers[:], logging.root.level
 
     def run(*arguments):
@@ -63,7 +63,7 @@ def terminal(bare_environment, capsys):
 
 @pytest.fixture
 def operator(terminal, bare_environment, url, master_key):
-    """The terminal of somebody whose installation is in order."""
+    """Runs a command with a database, a master key and the sandbox connector."""
     bare_environment.setenv("COATCHECK_DATABASE_URL", url)
     bare_environment.setenv("COATCHECK_MASTER_KEY", master_key)
     bare_environment.setenv("COATCHECK_CONNECTORS", "sandbox")
@@ -71,8 +71,8 @@ def operator(terminal, bare_environment, url, master_key):
 
 
 @pytest.fixture
-def run_elsewhere(operator):
-    """For a test that has a loop running: the verb in a thread, where it may run its own; its JSON."""
+def run_in_thread(operator):
+    """Runs a command in a thread, for tests with a running event loop; returns the JSON that it prints."""
 
     async def run(*arguments):
         return json.loads((await asyncio.to_thread(operator, *arguments, "--json")).out)
@@ -96,6 +96,6 @@ def own_url(server_url):
 
 @pytest.fixture
 def own_operator(operator, bare_environment, own_url):
-    """The operator of that database."""
+    """Runs a command on `own_url`."""
     bare_environment.setenv("COATCHECK_DATABASE_URL", own_url)
     return operator

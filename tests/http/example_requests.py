@@ -56,7 +56,9 @@ class Dataset:
         return str(answer.json()["micro_deposit"][0]["guid"])
 
     async def manual_account(self) -> Values:
-        answer = await self.api.post(f"/users/{self.values['user']}/accounts", json={"account": JAR})
+        answer = await self.api.post(
+            f"/users/{self.values['user']}/accounts", json={"account": MANUAL_ACCOUNT}
+        )
         account = answer.json()["account"]
         return {"account": account["guid"], "member": account["member_guid"]}
 
@@ -75,7 +77,7 @@ class Example:
     """Creates first what only this request needs or consumes."""
 
 
-JAR = {"name": "Jar", "account_type": "CASH", "balance": 12.5, "currency_code": "USD"}
+MANUAL_ACCOUNT = {"name": "Jar", "account_type": "CASH", "balance": 12.5, "currency_code": "USD"}
 EVERYTHING = {"includes": "repeating_transactions,merchants,classifications,geolocations"}
 DESCRIBE = Example(body=lambda _: {"transaction": {"description": "mine"}})
 
@@ -224,14 +226,14 @@ EXAMPLES: dict[str, list[Example]] = {
         Example(body=lambda values: {"account": {"account_guids": values["accounts"]}}, prepare=_two_accounts)
     ],
     "listUserAccounts": [Example(), Example(query={"is_manual": "true"})],
-    "createManualAccount": [Example(body=lambda _: {"account": JAR})],
+    "createManualAccount": [Example(body=lambda _: {"account": MANUAL_ACCOUNT})],
     "readAccount": [Example(), Example(prepare=_manual)],
     "deleteManualAccount": [Example(204, prepare=_manual)],
     "listMemberAccounts": [Example()],
     "readAccountByMember": [Example()],
     "updateAccountByMember": [
         Example(body=lambda _: {"account": {"is_hidden": True}}),
-        Example(body=lambda _: {"account": JAR}, prepare=_manual),
+        Example(body=lambda _: {"account": MANUAL_ACCOUNT}, prepare=_manual),
     ],
     # Numbers and owners.
     "listAccountNumbersByMember": [Example(), Example(prepare=_spare_member)],

@@ -42,7 +42,7 @@ class Models:
         self._process = process
 
     def problems(self, route: Route, version: Version, status: int, body: Any) -> list[str]:
-        """What is wrong with the answer, by the SDK's model. An operation of no spec is in no SDK: nothing is."""
+        """The differences from the SDK's model; none for an operation that is in no spec, and so not in the SDK."""
         method, path = SAME_ANSWER.get(route.operation, (route.method, re.sub(r"{\w+}", "{}", route.path)))
         question = {
             "method": method,

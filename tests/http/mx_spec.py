@@ -48,7 +48,7 @@ class Defect:
 V1, V2 = VERSIONS[:1], VERSIONS[1:]
 REPORTED_BY_BANK = "not every bank reports it, and it is nullable in v20111101"
 OWNER = "it is nullable for clients, and processors read the same data"
-DEPOSITOR = "optional in the request, and not known to be empty"
+DEPOSITOR = "optional in the request, and null if it was not given"
 
 DEFECTS: tuple[Defect, ...] = (
     Defect("UserResponse.email", NULL, "createUser requires no email, and it is nullable in v20111101", V2),
@@ -123,7 +123,7 @@ class Spec:
     def operation(self, key: Operation) -> Schema:
         return self.operations[key] if isinstance(key, str) else self.by_path[key]
 
-    @cache  # noqa: B019 (two of these live as long as the tests)
+    @cache  # noqa: B019 (there are two of these for the whole run)
     def answer(self, key: Operation, status: int) -> tuple[frozenset[str], Schema | None]:
         """The media types of an answer and its JSON schema; None where it has no body or is no JSON."""
         content = self.operation(key)["responses"][str(status)].get("content", {})
@@ -131,7 +131,7 @@ class Spec:
         return frozenset(content), self.strict(nodes[0], "") if nodes else None
 
     def strict(self, node: Schema, where: str) -> Schema:
-        """A node as JSON Schema that lets no key through that it does not name, and misses none that it does.
+        """A node as JSON Schema that requires every key that it names and allows no other.
 
         `items` without `type: array`, as MX writes in five places, means an array.
         """
@@ -158,7 +158,7 @@ class Spec:
         return {"anyOf": [schema, defect.allows]} if defect else schema
 
     def properties(self, node: Schema, where: str) -> dict[str, tuple[Schema, str]]:
-        """Every property of a node and of all it is put together from, with the path it is known by."""
+        """Every property of a node and of the nodes in its `allOf`, with its path."""
         if "$ref" in node:
             name = node["$ref"].rpartition("/")[2]
             return self.properties(self.components[name], name)

@@ -20,7 +20,7 @@ from tests.factories import (
     make_user,
 )
 
-JAR = {"name": "Jar", "account_type": "CASH"}
+MANUAL_ACCOUNT = {"name": "Jar", "account_type": "CASH"}
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def api(services: Services, http: httpx.AsyncClient, client: Keyed) -> Api:
 
 
 async def account_of(api: Api, user: str, **account: Any) -> dict[str, Any]:
-    answer = await api.post(f"/users/{user}/accounts", json={"account": {**JAR, **account}})
+    answer = await api.post(f"/users/{user}/accounts", json={"account": {**MANUAL_ACCOUNT, **account}})
     assert answer.status_code == 200, answer.text
     made: dict[str, Any] = answer.json()["account"]
     return made
@@ -87,13 +87,13 @@ async def test_all_manual_accounts_of_a_user_have_the_same_manual_member(api: Ap
         {},
         {"name": "Jar"},
         {"account_type": "CASH"},
-        {**JAR, "account_type": "JAR"},
-        {**JAR, "balance": "much"},
-        {**JAR, "balance": 1e15},
-        {**JAR, "death_benefit": 1.5},
-        {**JAR, "currency_code": "dollars"},
-        {**JAR, "is_hidden": None},
-        {**JAR, "property_type": "SOUL"},
+        {**MANUAL_ACCOUNT, "account_type": "JAR"},
+        {**MANUAL_ACCOUNT, "balance": "much"},
+        {**MANUAL_ACCOUNT, "balance": 1e15},
+        {**MANUAL_ACCOUNT, "death_benefit": 1.5},
+        {**MANUAL_ACCOUNT, "currency_code": "dollars"},
+        {**MANUAL_ACCOUNT, "is_hidden": None},
+        {**MANUAL_ACCOUNT, "property_type": "SOUL"},
     ],
 )
 async def test_a_malformed_manual_account_is_refused(api: Api, user: str, account: dict[str, Any]) -> None:
@@ -188,7 +188,7 @@ async def test_a_merge_keeps_the_first_account_and_all_transactions_and_statemen
     await make_transaction(services, other, id="bank-transaction-1")
     older = await make_transaction(services, other, id="bank-transaction-2")
     statement = await make_statement(services, target, id="bank-statement-1")
-    doubled = await make_statement(services, other, id="bank-statement-1")
+    duplicate = await make_statement(services, other, id="bank-statement-1")
     older_statement = await make_statement(services, other, id="bank-statement-2")
 
     merged = await _merge(api, target, other)
@@ -207,7 +207,7 @@ async def test_a_merge_keeps_the_first_account_and_all_transactions_and_statemen
     assert (await api.get(f"{member}/statements/{older_statement}.pdf")).status_code == 200
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            "SELECT count(*) FROM sealed_secret WHERE record_guid = %s", (doubled,)
+            "SELECT count(*) FROM sealed_secret WHERE record_guid = %s", (duplicate,)
         )
         assert await cursor.fetchone() == (0,)
 
@@ -232,23 +232,23 @@ async def test_a_merged_account_is_not_aggregated_again_until_its_target_is_dele
     await api.work()
     path = f"/users/{user}/members"
 
-    async def of(member: str) -> list[str]:
+    async def accounts_of(member: str) -> list[str]:
         accounts = (await api.get(f"{path}/{member}/accounts")).json()["accounts"]
         return [account["guid"] for account in accounts]
 
-    (target, *_), (gone, *others) = await of(first), await of(second)
+    (target, *_), (merged, *others) = await accounts_of(first), await accounts_of(second)
     answer = await api.post(
-        f"/users/{user}/accounts/merge", json={"account": {"account_guids": [target, gone]}}
+        f"/users/{user}/accounts/merge", json={"account": {"account_guids": [target, merged]}}
     )
     assert answer.status_code == 200
     for job in ("aggregate", "verify", "identify"):
         await api.post(f"{path}/{second}/{job}")
         await api.work()
-        assert await of(second) == others
+        assert await accounts_of(second) == others
     await api.delete(f"{path}/{first}")
     await api.post(f"{path}/{second}/aggregate")
     await api.work()
-    assert len(await of(second)) == len(others) + 1
+    assert len(await accounts_of(second)) == len(others) + 1
 
 
 async def test_accounts_merged_in_two_steps_are_not_aggregated_again(api: Api, services: Services) -> None:
@@ -363,14 +363,14 @@ async def test_numbers_and_owners_are_paginated(api: Api, services: Services) ->
         await api.work()
     for what in ("account_numbers", "account_owners"):
         path = f"/users/{user}/members/{member}/{what}"
-        everything = (await api.get(path)).json()
-        assert everything["pagination"]["total_entries"] == len(everything[what]) > 1
+        first_page = (await api.get(path)).json()
+        assert first_page["pagination"]["total_entries"] == len(first_page[what]) > 1
         beyond = (await api.get(path, params={"page": 2, "records_per_page": 10})).json()
         assert beyond[what] == []
-        assert beyond["pagination"]["total_entries"] == len(everything[what])
+        assert beyond["pagination"]["total_entries"] == len(first_page[what])
 
 
-async def test_decimals_keep_their_digits(api: Api, services: Services) -> None:
+async def test_a_balance_keeps_its_digits(api: Api, services: Services) -> None:
     user = await make_user(services, api.caller)
     account = await make_account(services, user, balance=Decimal("1234567890.10"))
     answer = await api.get(f"/users/{user.guid}/accounts/{account.guid}")

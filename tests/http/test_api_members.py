@@ -65,8 +65,8 @@ async def test_data_request_products_select_the_jobs_in_both_versions(
     api: Api, user: str, version: str
 ) -> None:
     api = Api(api.http, api.services, api.caller, version)
-    wanted = {"data_request": {"products": ["account_verification", "identity_verification"]}}
-    created = await api.post(f"/users/{user}/members", json=connecting() | wanted)
+    data_request = {"data_request": {"products": ["account_verification", "identity_verification"]}}
+    created = await api.post(f"/users/{user}/members", json=connecting() | data_request)
     assert created.status_code == 202
     await api.work()
     path = f"/users/{user}/members/{created.json()['member']['guid']}"
@@ -76,15 +76,15 @@ async def test_data_request_products_select_the_jobs_in_both_versions(
 
 
 async def test_unsupported_products_start_no_job(api: Api, user: str) -> None:
-    wanted = {"data_request": {"products": ["rewards", "investments"]}}
-    assert (await api.post(f"/users/{user}/members", json=connecting() | wanted)).status_code == 200
+    data_request = {"data_request": {"products": ["rewards", "investments"]}}
+    assert (await api.post(f"/users/{user}/members", json=connecting() | data_request)).status_code == 200
 
 
 async def test_a_second_member_with_the_same_login_is_a_conflict(api: Api, user: str) -> None:
     await api.connect(user)
     again = await api.post(f"/users/{user}/members", json=connecting(password="another"))
     assert refusal(again) == (409, "conflict_error")
-    await api.connect(user, login="somebody-else")
+    await api.connect(user, login="another-login")
     other = await api.create_user()
     await api.connect(other)
 
@@ -132,8 +132,8 @@ async def test_an_unknown_institution_is_404(api: Api, user: str) -> None:
 async def test_a_challenge_is_listed_until_it_is_answered(api: Api, user: str) -> None:
     member = await api.connect(user, password="challenge")
     path = f"/users/{user}/members/{member}"
-    nothing = await api.get(f"{path}/challenges")
-    assert (nothing.status_code, nothing.content) == (204, b"")
+    before = await api.get(f"{path}/challenges")
+    assert (before.status_code, before.content) == (204, b"")
     await api.work()
 
     status = await status_of(api, user, member)
@@ -290,7 +290,7 @@ JOBS = {
 
 
 @pytest.mark.parametrize(("job", "status"), JOBS.items())
-async def test_a_job_that_is_already_running_is_answered_alike_and_another_kind_is_a_conflict(
+async def test_repeating_a_running_job_gets_the_same_status_and_another_kind_is_a_conflict(
     api: Api, user: str, job: str, status: int
 ) -> None:
     member = await api.connect(user, skip_aggregation=True)
@@ -310,11 +310,11 @@ async def test_a_job_that_is_already_running_is_answered_alike_and_another_kind_
 
 async def test_a_job_that_the_institution_does_not_support_is_400(api: Api, user: str) -> None:
     (institution,) = (await api.get("/institutions", params={"name": "Whistlestop"})).json()["institutions"]
-    boxes = (await api.get(f"/institutions/{institution['code']}/credentials")).json()["credentials"]
+    fields = (await api.get(f"/institutions/{institution['code']}/credentials")).json()["credentials"]
     body = {
         "member": {
             "institution_code": institution["code"],
-            "credentials": [{"guid": box["guid"], "value": "x"} for box in boxes],
+            "credentials": [{"guid": field["guid"], "value": "x"} for field in fields],
             "skip_aggregation": True,
         }
     }
@@ -340,11 +340,11 @@ async def test_balances_can_be_checked_five_times_in_two_hours(
     api: Api, user: str, clock: MovableClock
 ) -> None:
     (institution,) = (await api.get("/institutions", params={"name": "Lanternfish"})).json()["institutions"]
-    boxes = (await api.get(f"/institutions/{institution['code']}/credentials")).json()["credentials"]
+    fields = (await api.get(f"/institutions/{institution['code']}/credentials")).json()["credentials"]
     body = {
         "member": {
             "institution_code": institution["code"],
-            "credentials": [{"guid": box["guid"], "value": "x"} for box in boxes],
+            "credentials": [{"guid": field["guid"], "value": "x"} for field in fields],
             "skip_aggregation": True,
         }
     }

@@ -62,7 +62,7 @@ async def setup(services: Services, http: httpx.AsyncClient) -> Setup:
     return Setup(services, http, client, processor, account)
 
 
-def kind(answer: httpx.Response) -> tuple[int, str]:
+def error_of(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["error"]["type"]
 
 
@@ -145,7 +145,7 @@ async def test_malformed_exchanges_have_distinct_errors_and_do_not_consume_the_c
         (await setup.http.get(path, auth=auth), (405, "method_not_allowed_error")),
     ]
     for answer, expected in refusals:
-        assert kind(answer) == expected
+        assert error_of(answer) == expected
         assert code not in answer.text
         assert answer.headers["cache-control"] == "no-store"
     assert refusals[-1][0].headers["allow"] == "POST"
@@ -153,12 +153,12 @@ async def test_malformed_exchanges_have_distinct_errors_and_do_not_consume_the_c
 
 
 @pytest.mark.parametrize("path", EXCHANGES)
-async def test_unknown_expired_used_and_foreign_codes_get_the_same_answer(
+async def test_unknown_expired_used_and_other_processors_codes_get_the_same_answer(
     setup: Setup, clock: MovableClock, path: str
 ) -> None:
     expired = await setup.code()
     clock.advance(timedelta(minutes=11))
-    used, foreign = await setup.code(), await setup.code()
+    used, other_code = await setup.code(), await setup.code()
     await setup.exchange(used, path)
     other = await make_processor(setup.services)
     answers = [
@@ -166,10 +166,10 @@ async def test_unknown_expired_used_and_foreign_codes_get_the_same_answer(
         await setup.exchange(used[:-1] + ("A" if used[-1] != "A" else "B"), path),
         await setup.exchange(expired, path),
         await setup.exchange(used, path),
-        await setup.exchange(foreign, path, auth=other.auth),
+        await setup.exchange(other_code, path, auth=other.auth),
     ]
     assert {(answer.status_code, answer.text) for answer in answers} == {(400, answers[0].text)}
-    assert kind(answers[0]) == (400, "invalid_grant")
+    assert error_of(answers[0]) == (400, "invalid_grant")
 
 
 @pytest.mark.parametrize("path", EXCHANGES)
@@ -177,7 +177,7 @@ async def test_an_unauthenticated_processor_gets_401_with_a_basic_challenge_and_
     setup: Setup, path: str
 ) -> None:
     code = await setup.code()
-    bad: list[dict[str, Any]] = [
+    invalid: list[dict[str, Any]] = [
         {"auth": (setup.processor.guid, "guess")},
         {"auth": ("PPR-unknown", setup.processor.api_key)},
         {"auth": setup.client.auth},
@@ -186,11 +186,11 @@ async def test_an_unauthenticated_processor_gets_401_with_a_basic_challenge_and_
         {"auth": None, "headers": {"Authorization": "Basic " + b64encode(b"\xff:\xfe").decode()}},
         {"auth": None, "headers": {"Authorization": f"Bearer {await setup.token()}"}},
     ]
-    answers = [await setup.exchange(code, path, **more) for more in bad]
+    answers = [await setup.exchange(code, path, **more) for more in invalid]
     assert {(answer.status_code, answer.text) for answer in answers} == {(401, answers[0].text)}
-    nothing = await setup.exchange(code, path, auth=None)
-    assert kind(nothing) == (401, "invalid_client")
-    for answer in (*answers, nothing):
+    unauthenticated = await setup.exchange(code, path, auth=None)
+    assert error_of(unauthenticated) == (401, "invalid_client")
+    for answer in (*answers, unauthenticated):
         assert answer.headers["www-authenticate"].startswith("Basic realm=")
     assert (await setup.exchange(code, path)).status_code == 200
 
@@ -217,8 +217,8 @@ async def test_a_key_of_the_wrong_kind_is_logged_without_the_key_and_not_disclos
 async def test_a_replayed_code_revokes_its_token(setup: Setup) -> None:
     code = await setup.code()
     token = (await setup.exchange(code)).json()["access_token"]
-    assert kind(await setup.exchange(code)) == (400, "invalid_grant")
-    assert kind(await setup.read("/account/account_numbers", token)) == (401, "invalid_token")
+    assert error_of(await setup.exchange(code)) == (400, "invalid_grant")
+    assert error_of(await setup.read("/account/account_numbers", token)) == (401, "invalid_token")
 
 
 async def test_a_retry_with_the_same_idempotency_key_gets_the_same_answer(setup: Setup) -> None:
@@ -233,25 +233,25 @@ async def test_a_request_without_a_valid_token_gets_the_challenge_of_rfc_6750(
     setup: Setup, path: str, clock: MovableClock
 ) -> None:
     token = await setup.token()
-    nothing = await setup.http.get(path)
-    assert nothing.status_code == 401
-    assert nothing.headers["www-authenticate"] == 'Bearer realm="coatcheck"'
+    unauthenticated = await setup.http.get(path)
+    assert unauthenticated.status_code == 401
+    assert unauthenticated.headers["www-authenticate"] == 'Bearer realm="coatcheck"'
     basic = await setup.http.get(path, auth=setup.processor.auth)
     assert (basic.status_code, basic.headers["www-authenticate"]) == (401, 'Bearer realm="coatcheck"')
-    for bad in ("x", token[:-1], token + "A", setup.processor.api_key, await setup.code()):
-        answer = await setup.read(path, bad)
-        assert kind(answer) == (401, "invalid_token")
+    for invalid in ("x", token[:-1], token + "A", setup.processor.api_key, await setup.code()):
+        answer = await setup.read(path, invalid)
+        assert error_of(answer) == (401, "invalid_token")
         assert answer.headers["www-authenticate"] == 'Bearer realm="coatcheck", error="invalid_token"'
     in_url = await setup.http.get(f"{path}?access_token={token}")
-    assert kind(in_url) == (400, "invalid_request")
-    twice = await setup.http.get(
+    assert error_of(in_url) == (400, "invalid_request")
+    repeated = await setup.http.get(
         path, headers=[("Authorization", f"Bearer {token}"), ("Authorization", f"Bearer {token}")]
     )
-    assert kind(twice) == (400, "invalid_request")
+    assert error_of(repeated) == (400, "invalid_request")
     assert (await setup.read(path, token)).status_code == 200
     assert (await setup.http.get(path, headers={"Authorization": f"bEaReR {token}"})).status_code == 200
     clock.advance(timedelta(days=60))
-    assert kind(await setup.read(path, token)) == (401, "invalid_token")
+    assert error_of(await setup.read(path, token)) == (401, "invalid_token")
 
 
 async def test_a_token_without_read_protected_reads_balances_but_neither_numbers_nor_owners(
@@ -260,52 +260,52 @@ async def test_a_token_without_read_protected_reads_balances_but_neither_numbers
     token = await setup.token(reads_protected=False)
     for path in ("/account/account_numbers", "/account/account_owners"):
         answer = await setup.read(path, token)
-        assert kind(answer) == (403, "insufficient_scope")
+        assert error_of(answer) == (403, "insufficient_scope")
         assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
     assert (await setup.read("/account/transactions", token)).status_code == 200
-    shown = (await setup.read("/payment_account", token)).json()["payment_account"]
-    assert shown["balance"] == 1000
-    assert shown["routing_number"] is None
-    assert "1234567890" not in str(shown)
+    account = (await setup.read("/payment_account", token)).json()["payment_account"]
+    assert account["balance"] == 1000
+    assert account["routing_number"] is None
+    assert "1234567890" not in str(account)
 
 
 async def test_numbers_are_integers_only_if_no_json_reader_loses_a_digit(setup: Setup) -> None:
-    async def shown(number: str, routing: str, processor: Keyed = setup.processor) -> tuple[Any, Any]:
+    async def returned(number: str, routing: str, processor: Keyed = setup.processor) -> tuple[Any, Any]:
         user = await make_user(setup.services, setup.client)
         account = await make_account(setup.services, user, account_number=number, routing_number=routing)
         token = await make_token(setup.services, account, processor)
         (item,) = (await setup.read("/account/account_numbers", token)).json()["account_numbers"]
-        paid = (await setup.read("/payment_account", token)).json()["payment_account"]
-        assert (paid["account_number"], paid["routing_number"]) == (number, routing)
+        payment_account = (await setup.read("/payment_account", token)).json()["payment_account"]
+        assert (payment_account["account_number"], payment_account["routing_number"]) == (number, routing)
         return item["account_number"], item["routing_number"]
 
-    textual = await make_processor(setup.services, setup.client, numbers_as_strings=True)
-    assert await shown("6366816006", "242722023") == (6366816006, 242722023)
-    assert await shown("0012345678", "091000019") == ("0012345678", "091000019")
-    assert await shown("12345678901234567", "242722023") == ("12345678901234567", 242722023)
-    assert await shown("6366816006", "242722023", textual) == ("6366816006", "242722023")
+    with_strings = await make_processor(setup.services, setup.client, numbers_as_strings=True)
+    assert await returned("6366816006", "242722023") == (6366816006, 242722023)
+    assert await returned("0012345678", "091000019") == ("0012345678", "091000019")
+    assert await returned("12345678901234567", "242722023") == ("12345678901234567", 242722023)
+    assert await returned("6366816006", "242722023", with_strings) == ("6366816006", "242722023")
 
 
 async def test_only_a_processor_with_owners_at_transactions_gets_owners_at_that_path(setup: Setup) -> None:
-    sdk = await make_processor(setup.services, setup.client, owners_at_transactions=True)
-    owners = (await setup.read("/account/transactions", await setup.token(sdk))).json()
+    with_owners = await make_processor(setup.services, setup.client, owners_at_transactions=True)
+    owners = (await setup.read("/account/transactions", await setup.token(with_owners))).json()
     assert [owner["owner_name"] for owner in owners["account_owners"]] == ["Ada Example"]
     token = await setup.token()
     assert "transactions" in (await setup.read("/account/transactions", token)).json()
     at_owners = (await setup.read("/account/account_owners", token)).json()
     assert at_owners["account_owners"][0]["owner_name"] == "Ada Example"
-    bare = await setup.token(sdk, reads_protected=False)
-    assert kind(await setup.read("/account/transactions", bare)) == (403, "insufficient_scope")
+    unprotected = await setup.token(with_owners, reads_protected=False)
+    assert error_of(await setup.read("/account/transactions", unprotected)) == (403, "insufficient_scope")
 
 
 async def test_an_invalid_filter_is_400_only_for_a_processor_with_a_valid_token_that_reads_transactions(
     setup: Setup,
 ) -> None:
     path = "/account/transactions?from_date=x"
-    assert kind(await setup.read(path, await setup.token())) == (400, "invalid_request")
-    assert kind(await setup.read(path, "cct_0")) == (401, "invalid_token")
-    sdk = await make_processor(setup.services, setup.client, owners_at_transactions=True)
-    assert "account_owners" in (await setup.read(path, await setup.token(sdk))).json()
+    assert error_of(await setup.read(path, await setup.token())) == (400, "invalid_request")
+    assert error_of(await setup.read(path, "cct_0")) == (401, "invalid_token")
+    with_owners = await make_processor(setup.services, setup.client, owners_at_transactions=True)
+    assert "account_owners" in (await setup.read(path, await setup.token(with_owners))).json()
 
 
 async def test_a_read_is_recorded_as_a_disclosure_to_the_processor_and_a_refusal_is_not(
@@ -365,7 +365,7 @@ async def test_an_oversized_body_is_refused_with_and_without_content_length(setu
 
     whole = await setup.http.post("/users", content=b"x" * (256 * 1024 + 1), auth=setup.client.auth)
     streamed = await setup.http.post("/users", content=chunks(), auth=setup.client.auth)
-    assert kind(whole) == kind(streamed) == (413, "content_too_large_error")
+    assert error_of(whole) == error_of(streamed) == (413, "content_too_large_error")
 
 
 async def test_an_unknown_path_is_404_with_an_error_body(setup: Setup) -> None:
@@ -386,7 +386,9 @@ async def test_a_client_revokes_the_token_of_one_processor_only(setup: Setup) ->
     other_client = await make_client(setup.services)
     assert (await setup.http.delete(path, auth=other_client.auth)).status_code == 404
     assert (await setup.http.delete(path, auth=setup.client.auth)).status_code == 204
-    assert kind(await setup.read("/payment_account", token)) == (401, "invalid_token")
+    assert error_of(await setup.read("/payment_account", token)) == (401, "invalid_token")
     assert (await setup.read("/payment_account", kept)).status_code == 200
-    shown = (await setup.http.get("/coatcheck/tokens", auth=setup.client.auth)).json()["tokens"]
-    assert {each["guid"]: each["revoked_because"] for each in shown}[grant["guid"]] == "its client revoked it"
+    listed = (await setup.http.get("/coatcheck/tokens", auth=setup.client.auth)).json()["tokens"]
+    assert {each["guid"]: each["revoked_because"] for each in listed}[
+        grant["guid"]
+    ] == "its client revoked it"

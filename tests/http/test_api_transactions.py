@@ -19,8 +19,8 @@ async def found(api: Api, path: str, **query: Any) -> list[str]:
     return [each["guid"] for each in answer.json()["transactions"]]
 
 
-def places(account: Account) -> list[str]:
-    """Every path that the account's transactions are listed below."""
+def list_paths(account: Account) -> list[str]:
+    """The paths of all lists that contain the account's transactions."""
     user = f"/users/{account.user_guid}"
     return [
         f"{user}/transactions",
@@ -38,19 +38,19 @@ async def test_the_default_range_of_a_list_is_120_days_ago_to_5_days_ahead(
         days: await make_transaction(services, account, date=today + timedelta(days=days))
         for days in (6, 5, 0, -120, -121)
     }
-    (path, *_) = places(account)
+    (path, *_) = list_paths(account)
     assert await found(api, path) == [guids[5], guids[0], guids[-120]]
     assert await found(api, path, from_date=today.isoformat()) == [guids[5], guids[0]]
     assert await found(api, path, to_date=(today - timedelta(days=1)).isoformat()) == [guids[-120]]
-    wide = {"from_date": "2001-01-01", "to_date": "2101-01-01"}
-    assert await found(api, path, **wide) == list(guids.values())
+    all_dates = {"from_date": "2001-01-01", "to_date": "2101-01-01"}
+    assert await found(api, path, **all_dates) == list(guids.values())
 
 
 async def test_the_default_range_follows_the_clock(
     api: Api, services: Services, account: Account, clock: MovableClock
 ) -> None:
     guid = await make_transaction(services, account)
-    (path, *_) = places(account)
+    (path, *_) = list_paths(account)
     clock.advance(timedelta(days=121))
     assert await found(api, path) == []
     assert await found(api, path, from_date="2001-01-01") == [guid]
@@ -59,7 +59,7 @@ async def test_the_default_range_follows_the_clock(
 async def test_a_date_can_be_unix_seconds(api: Api, services: Services, account: Account) -> None:
     now = services.clock.now()
     guid = await make_transaction(services, account)
-    (path, *_) = places(account)
+    (path, *_) = list_paths(account)
     assert await found(api, path, from_date=int(now.timestamp())) == [guid]
     assert await found(api, path, from_date=int((now + timedelta(days=1)).timestamp())) == []
     for nonsense in ("yesterday", "2020-13-01", "9" * 30):
@@ -73,7 +73,7 @@ async def test_transactions_are_filtered_by_creation_and_update_time(
     old = now - timedelta(days=10)
     first = await make_transaction(services, account, created_at=old, updated_at=old)
     second = await make_transaction(services, account, created_at=old, updated_at=now)
-    (path, *_) = places(account)
+    (path, *_) = list_paths(account)
     day, yesterday = old.date().isoformat(), (now - timedelta(days=1)).date().isoformat()
     assert set(await found(api, path, from_created_at=day, to_created_at=day)) == {first, second}
     assert await found(api, path, from_created_at=yesterday) == []
@@ -93,7 +93,7 @@ async def test_transactions_are_filtered_by_category_in_both_spellings(
         for number, name in enumerate(("Groceries", "Restaurants", "Gas"))
     }
     category = {name: BY_NAME[name].guid for name in (*guids, "Food & Dining")}
-    (path, *_) = places(account)
+    (path, *_) = list_paths(account)
     assert await found(api, path, category_guid=category["Gas"]) == [guids["Gas"]]
     several = {"category_guid[]": [category["Gas"], category["Groceries"]]}
     assert await found(api, path, **several) == [guids["Groceries"], guids["Gas"]]
@@ -121,22 +121,22 @@ async def test_each_list_contains_only_transactions_of_its_user_member_or_accoun
     user = await make_user(services, api.caller)
     one, two = await make_account(services, user), await make_account(services, user)
     first, second = await make_transaction(services, one), await make_transaction(services, two)
-    everything, *narrower = places(one)
-    assert set(await found(api, everything)) == {first, second}
+    whole, *narrower = list_paths(one)
+    assert set(await found(api, whole)) == {first, second}
     for path in narrower:
         assert await found(api, path) == [first]
-    crossed = f"/users/{user.guid}/members/{one.member_guid}/accounts/{two.guid}"
-    for path in (f"{crossed}/transactions", f"{crossed}/transactions/{second}"):
+    mismatched = f"/users/{user.guid}/members/{one.member_guid}/accounts/{two.guid}"
+    for path in (f"{mismatched}/transactions", f"{mismatched}/transactions/{second}"):
         assert refusal(await api.get(path)) == (404, "not_found_error")
-    straight = f"/users/{user.guid}/members/{one.member_guid}/accounts/{one.guid}/transactions"
-    assert refusal(await api.get(f"{straight}/{second}")) == (404, "not_found_error")
-    changed = await api.put(f"{straight}/{second}", json={"transaction": {"description": "x"}})
+    matching = f"/users/{user.guid}/members/{one.member_guid}/accounts/{one.guid}/transactions"
+    assert refusal(await api.get(f"{matching}/{second}")) == (404, "not_found_error")
+    changed = await api.put(f"{matching}/{second}", json={"transaction": {"description": "x"}})
     assert refusal(changed) == (404, "not_found_error")
 
 
 async def test_pages_have_no_gap_and_no_overlap(api: Api, services: Services, account: Account) -> None:
     guids = {await make_transaction(services, account) for _ in range(23)}
-    (path, *_) = places(account)
+    (path, *_) = list_paths(account)
     pages = [await found(api, path, page=number, records_per_page=10) for number in (1, 2, 3, 4)]
     assert [len(page) for page in pages] == [10, 10, 3, 0]
     assert {guid for page in pages for guid in page} == guids
@@ -151,17 +151,17 @@ async def test_includes_add_only_the_requested_objects(api: Api, version: str) -
     path = f"/users/{user}/transactions"
     keys = {"merchant", "classification", "geolocation", "repeating_transaction"}
 
-    async def shown(**query: str) -> list[dict[str, Any]]:
+    async def listed(**query: str) -> list[dict[str, Any]]:
         body: list[dict[str, Any]] = (await api.get(path, params=query)).json()["transactions"]
         return body
 
-    assert not any(keys & each.keys() for each in await shown())
-    some = await shown(includes="merchants")
+    assert not any(keys & each.keys() for each in await listed())
+    some = await listed(includes="merchants")
     assert all(keys & each.keys() == {"merchant"} for each in some)
-    named = next(each for each in some if each["merchant"])
-    assert named["merchant"]["guid"] == named["merchant_guid"]
-    everything = "repeating_transactions,merchants,classifications,geolocations"
-    assert all(keys <= each.keys() for each in await shown(includes=everything))
+    with_merchant = next(each for each in some if each["merchant"])
+    assert with_merchant["merchant"]["guid"] == with_merchant["merchant_guid"]
+    all_includes = "repeating_transactions,merchants,classifications,geolocations"
+    assert all(keys <= each.keys() for each in await listed(includes=all_includes))
     assert refusal(await api.get(path, params={"includes": "gossip"})) == (400, "invalid_request")
 
 
@@ -178,9 +178,9 @@ async def test_updating_the_description_keeps_the_original_description(
     api: Api, services: Services, account: Account
 ) -> None:
     guid = await make_transaction(services, account)
-    (path, *_, nested) = places(account)
-    for number, place in enumerate((path, nested)):
-        answer = await api.put(f"{place}/{guid}", json={"transaction": {"description": f"mine {number}"}})
+    (path, *_, nested) = list_paths(account)
+    for number, prefix in enumerate((path, nested)):
+        answer = await api.put(f"{prefix}/{guid}", json={"transaction": {"description": f"mine {number}"}})
         assert answer.status_code == 200
         changed = answer.json()["transaction"]
         assert (changed["description"], changed["original_description"]) == (
@@ -238,8 +238,8 @@ async def test_a_statement_of_another_member_is_not_found(
     user = await make_user(services, api.caller)
     one, two = await make_account(services, user), await make_account(services, user)
     statement = await make_statement(services, one)
-    crossed = f"/users/{user.guid}/members/{two.member_guid}/statements/{statement}"
-    for path in (crossed, f"{crossed}.pdf"):
+    mismatched = f"/users/{user.guid}/members/{two.member_guid}/statements/{statement}"
+    for path in (mismatched, f"{mismatched}.pdf"):
         assert refusal(await api.get(path)) == (404, "not_found_error")
     assert (await api.get(f"/users/{user.guid}/members/{two.member_guid}/statements")).json()[
         "statements"

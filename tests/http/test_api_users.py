@@ -59,8 +59,8 @@ async def test_an_id_is_unique_among_the_users_of_a_client(api: Api, services: S
     assert refusal(await api.post("/users", json={"user": {"id": "ann"}})) == (409, "conflict_error")
     assert refusal(await api.put(f"/users/{other}", json={"user": {"id": "ann"}})) == (409, "conflict_error")
     assert (await api.get(f"/users/{other}")).json()["user"]["id"] == "bob"
-    stranger = Api(api.http, services, await make_client(services))
-    await stranger.create_user(id="ann")
+    other_client = Api(api.http, services, await make_client(services))
+    await other_client.create_user(id="ann")
 
 
 async def test_users_are_paginated_and_filtered_by_id_email_and_is_disabled(api: Api) -> None:

@@ -16,42 +16,44 @@ from tests.api_client import V2, Api, refusal
 from tests.factories import make_account, make_user
 
 
-async def ask(api: Api, user: str, headers: dict[str, str] | None = None, **options: Any) -> httpx.Response:
+async def request_url(
+    api: Api, user: str, headers: dict[str, str] | None = None, **options: Any
+) -> httpx.Response:
     body = {"widget_url": {"widget_type": "connect_widget", **options}}
     return await api.post(f"/users/{user}/widget_urls", json=body, headers=headers)
 
 
-async def opened(api: Api, url: str) -> WidgetOptions:
-    """What was sealed under the link; opens it."""
+async def open_url(api: Api, url: str) -> WidgetOptions:
+    """Opens the link and returns its options."""
     secret = url.removeprefix("http://coatcheck.test/md/connect/")
     async with api.services.db.transaction() as connection:
         return (await api.services.widget_links.open(connection, secret)).options
 
 
 async def options_of(api: Api, user: str, **options: Any) -> WidgetOptions:
-    answer = await ask(api, user, **options)
+    answer = await request_url(api, user, **options)
     assert answer.status_code == 200, answer.text
-    return await opened(api, answer.json()["widget_url"]["url"])
+    return await open_url(api, answer.json()["widget_url"]["url"])
 
 
 async def test_the_url_is_on_this_server_and_can_be_loaded_once_within_ten_minutes(
     api: Api, user: str, clock: MovableClock
 ) -> None:
-    answer = (await ask(api, user)).json()["widget_url"]
+    answer = (await request_url(api, user)).json()["widget_url"]
     assert (answer["type"], answer["user_id"]) == ("connect_widget", "ann")
-    await opened(api, answer["url"])
+    await open_url(api, answer["url"])
     with pytest.raises(NotFound):
-        await opened(api, answer["url"])
-    late = (await ask(api, user)).json()["widget_url"]["url"]
+        await open_url(api, answer["url"])
+    late = (await request_url(api, user)).json()["widget_url"]["url"]
     clock.advance(timedelta(minutes=10, seconds=1))
     with pytest.raises(NotFound):
-        await opened(api, late)
+        await open_url(api, late)
 
 
 async def test_the_legacy_request_returns_an_equal_url(api: Api, user: str) -> None:
     answer = await api.post(f"/users/{user}/connect_widget_url", json={"config": {"mode": "verification"}})
     assert answer.json()["user"]["guid"] == user
-    assert (await opened(api, answer.json()["user"]["connect_widget_url"])).kinds[0] is JobKind.VERIFICATION
+    assert (await open_url(api, answer.json()["user"]["connect_widget_url"])).kinds[0] is JobKind.VERIFICATION
     assert (await api.post(f"/users/{user}/connect_widget_url", json={})).status_code == 200
     newer = Api(api.http, api.services, api.caller, V2)
     refused = await newer.post(f"/users/{user}/connect_widget_url", json={"config": {}})
@@ -118,8 +120,8 @@ async def test_the_options_of_the_request_are_stored_for_the_page(api: Api, serv
         "wait_for_full_aggregation": True,
     }
     headers = {"Accept-Language": "fr-CA", "X-CALLBACK-PAYLOAD": "Zm9v"}
-    answer = await ask(api, user.guid, headers=headers, **sent)
-    options = await opened(api, answer.json()["widget_url"]["url"])
+    answer = await request_url(api, user.guid, headers=headers, **sent)
+    options = await open_url(api, answer.json()["widget_url"]["url"])
     assert options.color_scheme == "dark"
     assert options.current_institution_code == "mxbank"
     assert options.current_member_guid == account.member_guid
@@ -155,7 +157,7 @@ async def test_the_options_of_the_request_are_stored_for_the_page(api: Api, serv
 async def test_an_unsupported_option_is_refused(
     api: Api, user: str, options: dict[str, Any], status: int
 ) -> None:
-    assert (await ask(api, user, **options)).status_code == status
+    assert (await request_url(api, user, **options)).status_code == status
 
 
 @pytest.mark.parametrize(
@@ -175,7 +177,7 @@ async def test_an_unsupported_option_is_refused(
 async def test_a_refused_value_is_answered_with_the_allowed_values(
     api: Api, user: str, options: dict[str, Any], message: str
 ) -> None:
-    answer = await ask(api, user, **options)
+    answer = await request_url(api, user, **options)
     assert refusal(answer) == (400, "invalid_request")
     assert answer.json()["error"]["message"] == f"widget_url.{message}"
 
@@ -192,16 +194,16 @@ async def test_a_refused_value_is_answered_with_the_allowed_values(
 async def test_an_option_that_names_a_missing_object_is_refused_with_its_name(
     api: Api, user: str, option: str
 ) -> None:
-    answer = await ask(api, user, **{option: "MBR-1"})
+    answer = await request_url(api, user, **{option: "MBR-1"})
     assert answer.status_code == 404
     assert answer.json()["error"]["message"] == f"{option}: not found."
 
 
 async def test_the_member_of_another_user_is_refused_like_an_unknown_member(api: Api, user: str) -> None:
     others = await api.connect(await api.create_user(id="bob"))
-    refused = await ask(api, user, current_member_guid=others)
+    refused = await request_url(api, user, current_member_guid=others)
     assert refused.status_code == 404
-    assert refused.json() == (await ask(api, user, current_member_guid="MBR-1")).json()
+    assert refused.json() == (await request_url(api, user, current_member_guid="MBR-1")).json()
 
 
 async def test_a_widget_type_is_required(api: Api, user: str) -> None:
@@ -210,7 +212,7 @@ async def test_a_widget_type_is_required(api: Api, user: str) -> None:
 
 
 async def test_the_url_of_a_deleted_user_cannot_be_loaded(api: Api, user: str) -> None:
-    url = (await ask(api, user)).json()["widget_url"]["url"]
+    url = (await request_url(api, user)).json()["widget_url"]["url"]
     await api.delete(f"/users/{user}")
     with pytest.raises(NotFound):
-        await opened(api, url)
+        await open_url(api, url)

@@ -1,4 +1,4 @@
-"""`coatcheck client` and `coatcheck processor`: looking changes nothing, and each change works at once."""
+"""`coatcheck client` and `coatcheck processor`: reading changes nothing, and a change takes effect at once."""
 
 import json
 
@@ -10,11 +10,11 @@ from coatcheck.errors import InvalidClient
 from tests.factories import make_account, make_client, make_processor, make_token, make_user
 
 
-def added(operator, *arguments):
+def printed(operator, *arguments):
     return json.loads(operator(*arguments, "--json").out)
 
 
-async def knows_client(services, guid, key):
+async def is_client_key(services, guid, key):
     async with services.db.connection() as connection:
         try:
             return (await services.api_keys.client(connection, guid, key)).guid == guid
@@ -22,7 +22,7 @@ async def knows_client(services, guid, key):
             return False
 
 
-async def knows_processor(services, guid, key):
+async def is_processor_key(services, guid, key):
     async with services.db.connection() as connection:
         try:
             return (await services.api_keys.processor(connection, guid, key)).guid == guid
@@ -32,31 +32,31 @@ async def knows_processor(services, guid, key):
 
 @pytest.fixture
 def client(operator):
-    return added(operator, "client", "add", "Acme Bank")
+    return printed(operator, "client", "add", "Acme Bank")
 
 
 @pytest.fixture
 def processor(operator):
-    return added(operator, "processor", "add", "Acme Pay", "--numbers-as-strings")
+    return printed(operator, "processor", "add", "Acme Pay", "--numbers-as-strings")
 
 
-def rows(operator, noun):
+def listed(operator, noun):
     name = f"{noun}_id"
     return {row[name]: row for row in json.loads(operator(noun, "list", "--json").out)}
 
 
 def test_a_new_client_is_listed_and_its_key_is_not(operator, client):
-    row = rows(operator, "client")[client["client_id"]]
+    row = listed(operator, "client")[client["client_id"]]
     assert (row["name"], row["is_disabled"], row["webhook_url"]) == ("Acme Bank", False, None)
-    printed = operator("client", "list").out
-    assert client["client_id"] in printed
-    assert client["client_api_key"] not in printed
+    text = operator("client", "list").out
+    assert client["client_id"] in text
+    assert client["client_api_key"] not in text
 
 
-async def test_a_new_client_s_key_is_its_own(run_elsewhere, services):
-    client = await run_elsewhere("client", "add", "Acme Bank")
-    assert await knows_client(services, client["client_id"], client["client_api_key"])
-    assert not await knows_processor(services, client["client_id"], client["client_api_key"])
+async def test_the_key_of_a_new_client_is_valid_for_a_client_and_not_for_a_processor(run_in_thread, services):
+    client = await run_in_thread("client", "add", "Acme Bank")
+    assert await is_client_key(services, client["client_id"], client["client_api_key"])
+    assert not await is_processor_key(services, client["client_id"], client["client_api_key"])
 
 
 def test_the_output_for_people_says_that_the_key_is_shown_once(operator):
@@ -71,39 +71,39 @@ def test_an_empty_name_is_refused(operator):
     assert "name must not be empty" in answer.err
 
 
-async def test_a_rotated_key_works_beside_the_old_one_unless_at_once(run_elsewhere, services):
-    client = await run_elsewhere("client", "add", "Acme Bank")
+async def test_a_rotated_key_works_beside_the_old_one_unless_at_once(run_in_thread, services):
+    client = await run_in_thread("client", "add", "Acme Bank")
     guid = client["client_id"]
-    second = (await run_elsewhere("client", "rotate-key", guid))["client_api_key"]
-    assert await knows_client(services, guid, client["client_api_key"])
-    assert await knows_client(services, guid, second)
-    third = (await run_elsewhere("client", "rotate-key", guid, "--at-once"))["client_api_key"]
-    assert await knows_client(services, guid, third)
-    assert not await knows_client(services, guid, client["client_api_key"])
-    assert not await knows_client(services, guid, second)
+    second = (await run_in_thread("client", "rotate-key", guid))["client_api_key"]
+    assert await is_client_key(services, guid, client["client_api_key"])
+    assert await is_client_key(services, guid, second)
+    third = (await run_in_thread("client", "rotate-key", guid, "--at-once"))["client_api_key"]
+    assert await is_client_key(services, guid, third)
+    assert not await is_client_key(services, guid, client["client_api_key"])
+    assert not await is_client_key(services, guid, second)
 
 
-async def test_a_processor_s_key_is_rotated_in_the_same_way(run_elsewhere, services):
-    processor = await run_elsewhere("processor", "add", "Acme Pay")
+async def test_a_processor_s_key_is_rotated_in_the_same_way(run_in_thread, services):
+    processor = await run_in_thread("processor", "add", "Acme Pay")
     guid = processor["processor_id"]
-    second = (await run_elsewhere("processor", "rotate-key", guid, "--at-once"))["api_key"]
-    assert await knows_processor(services, guid, second)
-    assert not await knows_processor(services, guid, processor["api_key"])
+    second = (await run_in_thread("processor", "rotate-key", guid, "--at-once"))["api_key"]
+    assert await is_processor_key(services, guid, second)
+    assert not await is_processor_key(services, guid, processor["api_key"])
 
 
 def test_disabling_and_enabling_show_in_the_list(operator, client, processor):
     for noun, guid in (("client", client["client_id"]), ("processor", processor["processor_id"])):
         name = f"{noun}_id"
         assert f"coatcheck {noun} enable {guid}" in operator(noun, "disable", guid).out
-        assert added(operator, noun, "disable", guid) == {name: guid, "is_disabled": True}
-        assert rows(operator, noun)[guid]["is_disabled"]
+        assert printed(operator, noun, "disable", guid) == {name: guid, "is_disabled": True}
+        assert listed(operator, noun)[guid]["is_disabled"]
         assert operator(noun, "enable", guid).out == "Enabled.\n"
-        assert added(operator, noun, "enable", guid) == {name: guid, "is_disabled": False}
-        assert not rows(operator, noun)[guid]["is_disabled"]
+        assert printed(operator, noun, "enable", guid) == {name: guid, "is_disabled": False}
+        assert not listed(operator, noun)[guid]["is_disabled"]
 
 
 def test_a_processor_is_added_with_its_options(operator, processor):
-    row = rows(operator, "processor")[processor["processor_id"]]
+    row = listed(operator, "processor")[processor["processor_id"]]
     assert (row["numbers_as_strings"], row["owners_at_transactions"]) == (True, False)
 
 
@@ -114,7 +114,7 @@ def test_enabling_or_disabling_a_processor_for_a_client_twice_is_no_error(
     ids = processor["processor_id"], client["client_id"]
     for _ in range(2):
         assert operator("processor", command, *ids).code == 0
-    assert added(operator, "processor", command, *ids) == {
+    assert printed(operator, "processor", command, *ids) == {
         "processor_id": ids[0],
         "client_id": ids[1],
         "is_enabled": is_enabled,
@@ -122,7 +122,7 @@ def test_enabling_or_disabling_a_processor_for_a_client_twice_is_no_error(
 
 
 async def test_disabling_a_processor_for_a_client_ends_its_tokens_and_is_audited(
-    run_elsewhere, services, http
+    run_in_thread, services, http
 ):
     client = await make_client(services)
     processor = await make_processor(services, client)
@@ -135,9 +135,9 @@ async def test_disabling_a_processor_for_a_client_ends_its_tokens_and_is_audited
         return answer.status_code
 
     assert await read() == 200
-    await run_elsewhere("processor", "disable-for", processor.guid, client.guid)
+    await run_in_thread("processor", "disable-for", processor.guid, client.guid)
     assert await read() == 401
-    await run_elsewhere("processor", "enable-for", processor.guid, client.guid)
+    await run_in_thread("processor", "enable-for", processor.guid, client.guid)
     assert await read() == 200
     async with services.db.connection() as connection:
         cursor = await connection.execute(
@@ -177,21 +177,24 @@ def test_an_unknown_client_or_processor_is_refused_with_the_command_that_lists_t
     assert "list` shows all" in answer.err
 
 
-def test_a_processor_is_not_rotated_as_a_client(operator, processor):
+def test_the_key_of_a_processor_cannot_be_rotated_as_that_of_a_client(operator, processor):
     assert operator("client", "rotate-key", processor["processor_id"]).code == ExitCode.NOT_FOUND
 
 
-def test_a_webhook_s_address_is_stored_with_one_secret_until_it_is_removed(operator, client):
+def test_a_webhook_url_is_stored_until_it_is_removed_and_its_secret_stays_the_same(operator, client):
     guid, url = client["client_id"], "https://acme.example/hook"
-    first = added(operator, "client", "webhook", guid, url)
+    first = printed(operator, "client", "webhook", guid, url)
     assert first["webhook_secret"].startswith("whsec_")
-    assert added(operator, "client", "webhook", guid, url)["webhook_secret"] == first["webhook_secret"]
-    assert rows(operator, "client")[guid]["webhook_url"] == url
-    assert added(operator, "client", "webhook", guid, "--show-secret") == first
+    assert printed(operator, "client", "webhook", guid, url)["webhook_secret"] == first["webhook_secret"]
+    assert listed(operator, "client")[guid]["webhook_url"] == url
+    assert printed(operator, "client", "webhook", guid, "--show-secret") == first
     assert operator("client", "webhook", guid, "--remove").out == "No webhooks are sent.\n"
-    assert rows(operator, "client")[guid]["webhook_url"] is None
-    assert added(operator, "client", "webhook", guid, url)["webhook_secret"] == first["webhook_secret"]
-    assert added(operator, "client", "webhook", guid, "--remove") == {"client_id": guid, "webhook_url": None}
+    assert listed(operator, "client")[guid]["webhook_url"] is None
+    assert printed(operator, "client", "webhook", guid, url)["webhook_secret"] == first["webhook_secret"]
+    assert printed(operator, "client", "webhook", guid, "--remove") == {
+        "client_id": guid,
+        "webhook_url": None,
+    }
 
 
 def contents(url):
@@ -222,8 +225,8 @@ def contents(url):
     ids=" ".join,
 )
 @pytest.mark.parametrize("option", [[], ["--json"]], ids=["", "json"])
-def test_looking_changes_nothing(own_operator, own_url, arguments, option):
-    guid = added(own_operator, "client", "add", "Acme Bank")["client_id"]
+def test_a_command_that_reads_changes_nothing(own_operator, own_url, arguments, option):
+    guid = printed(own_operator, "client", "add", "Acme Bank")["client_id"]
     own_operator("client", "webhook", guid, "https://acme.example/hook")
     own_operator("client", "widget", guid, "--origin", "https://app.example")
     before = contents(own_url)
@@ -237,25 +240,25 @@ def test_looking_changes_nothing(own_operator, own_url, arguments, option):
         assert "https://app.example" in answer.out
 
 
-def test_a_secret_is_not_shown_where_there_is_no_webhook(operator, client):
+def test_the_secret_of_a_client_without_a_webhook_is_refused(operator, client):
     answer = operator("client", "webhook", client["client_id"], "--show-secret")
     assert (answer.code, answer.out) == (ExitCode.REFUSED, "")
 
 
 @pytest.mark.parametrize("more", [["https://acme.example/hook"], ["--show-secret"]])
-def test_a_webhook_is_not_removed_and_set_at_once(operator, client, more):
+def test_removing_a_webhook_with_another_option_is_refused(operator, client, more):
     guid = client["client_id"]
     operator("client", "webhook", guid, "https://first.example/hook")
     answer = operator("client", "webhook", guid, "--remove", *more)
     assert answer.code == ExitCode.USAGE
-    assert rows(operator, "client")[guid]["webhook_url"] == "https://first.example/hook"
+    assert listed(operator, "client")[guid]["webhook_url"] == "https://first.example/hook"
 
 
-def test_the_setting_lets_a_webhook_go_to_this_machine(operator, client, bare_environment):
+def test_webhook_allow_private_permits_a_webhook_to_this_machine(operator, client, bare_environment):
     hook = ("client", "webhook", client["client_id"], "http://localhost:9000/hook")
     assert operator(*hook).code == ExitCode.USAGE
     bare_environment.setenv("COATCHECK_WEBHOOK_ALLOW_PRIVATE", "true")
-    assert added(operator, *hook)["webhook_url"] == "http://localhost:9000/hook"
+    assert printed(operator, *hook)["webhook_url"] == "http://localhost:9000/hook"
 
 
 @pytest.mark.parametrize(
@@ -271,15 +274,15 @@ def test_options_of_the_widget_that_are_left_out_keep_their_values(operator, cli
     guid = client["client_id"]
     logo = tmp_path / "logo.svg"
     logo.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
-    nothing = added(operator, "client", "widget", guid)
-    assert nothing == {
+    defaults = printed(operator, "client", "widget", guid)
+    assert defaults == {
         "client_id": guid,
         "origins": [],
         "accent_color": None,
         "has_logo": False,
         "privacy_url": None,
     }
-    said = added(
+    configured = printed(
         operator,
         "client",
         "widget",
@@ -295,15 +298,15 @@ def test_options_of_the_widget_that_are_left_out_keep_their_values(operator, cli
         "--privacy-url",
         "https://app.example/privacy",
     )
-    assert said == {
+    assert configured == {
         "client_id": guid,
         "origins": ["https://app.example", "http://localhost:*"],
         "accent_color": "#0a7",
         "has_logo": True,
         "privacy_url": "https://app.example/privacy",
     }
-    changed = added(operator, "client", "widget", guid, "--logo", "", "--privacy-url", "")
-    assert changed == said | {"has_logo": False, "privacy_url": None}
+    changed = printed(operator, "client", "widget", guid, "--logo", "", "--privacy-url", "")
+    assert changed == configured | {"has_logo": False, "privacy_url": None}
     assert "https://app.example, http://localhost:*" in operator("client", "widget", guid).out
 
 

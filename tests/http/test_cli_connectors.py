@@ -1,4 +1,4 @@
-"""`coatcheck connectors`: what is installed, without a database."""
+"""`coatcheck connectors` lists the installed connectors, without a database."""
 
 import json
 
@@ -21,7 +21,7 @@ def test_an_enabled_connector_is_listed_with_its_institutions(terminal, bare_env
     assert (listed["is_enabled"], listed["institutions"], listed["settings"]) == (True, 59, {"seed": 7})
 
 
-def test_a_setting_of_no_connector_is_one_sentence(terminal, bare_environment):
+def test_a_setting_of_an_unknown_connector_is_refused_with_one_sentence(terminal, bare_environment):
     bare_environment.setenv("COATCHECK_CONNECTOR_SANDBX_SEED", "7")
     answer = terminal("connectors")
     assert (answer.code, answer.out) == (ExitCode.CONFIGURATION, "")

@@ -8,7 +8,7 @@ import psycopg
 from coatcheck.cli.exit_codes import ExitCode
 
 
-def test_a_new_line_is_usable_and_never_twice_the_same(terminal):
+def test_each_new_master_key_has_the_format_of_the_file_and_is_different(terminal):
     first, second = terminal("keys", "new").out, terminal("keys", "new").out
     assert re.fullmatch(r"mk-[0-9a-f]{8}:[A-Za-z0-9+/]{43}=\n", first)
     assert first != second
@@ -22,8 +22,8 @@ def test_after_a_rotation_the_old_key_is_not_needed_and_no_longer_enough(
     hook = ("client", "webhook", client, "https://acme.example/hook", "--json")
     secret = json.loads(own_operator(*hook).out)["webhook_secret"]  # sealed under the client's own key
 
-    fresh = own_operator("keys", "new").out.strip()
-    bare_environment.setenv("COATCHECK_MASTER_KEY", f"{fresh},{master_key}")
+    new_key = own_operator("keys", "new").out.strip()
+    bare_environment.setenv("COATCHECK_MASTER_KEY", f"{new_key},{master_key}")
     with psycopg.connect(own_url) as connection:
         (wrapped,) = connection.execute(
             "SELECT (SELECT count(*) FROM keyring) + (SELECT count(*) FROM data_key)"
@@ -32,7 +32,7 @@ def test_after_a_rotation_the_old_key_is_not_needed_and_no_longer_enough(
     assert json.loads(own_operator("keys", "rotate", "--json").out) == {"rewrapped": wrapped}
     assert json.loads(own_operator("keys", "rotate", "--json").out) == {"rewrapped": 0}
 
-    bare_environment.setenv("COATCHECK_MASTER_KEY", fresh)
+    bare_environment.setenv("COATCHECK_MASTER_KEY", new_key)
     assert json.loads(own_operator(*hook).out)["webhook_secret"] == secret
     bare_environment.setenv("COATCHECK_MASTER_KEY", master_key)
     assert own_operator("client", "list").code == ExitCode.CONFIGURATION

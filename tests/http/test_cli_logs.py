@@ -41,8 +41,8 @@ def test_no_generated_secret_is_in_a_line(kind, around):
 
 @given(st.text(alphabet="0123456789", min_size=9, max_size=17), st.text(max_size=20), st.text(max_size=20))
 def test_no_run_of_digits_as_long_as_an_account_number_is_in_a_line(number, before, after):
-    shown = json.dumps(redacted(event=before + number + after, nested=[{"a": number}, int(number or 0)]))
-    assert not re.search(r"[0-9]{9}", re.sub(r"\\u[0-9a-f]{4}", "", shown))
+    line = json.dumps(redacted(event=before + number + after, nested=[{"a": number}, int(number or 0)]))
+    assert not re.search(r"[0-9]{9}", re.sub(r"\\u[0-9a-f]{4}", "", line))
 
 
 @given(st.binary(min_size=1))
@@ -54,12 +54,12 @@ def test_bytes_are_never_shown(value):
     "name", ["authorization", "Authorization", "code", "access_token", "password", "Set-Cookie", "api_key"]
 )
 def test_a_value_under_a_secret_s_name_is_hidden_at_any_depth(name):
-    shown = redacted(event="x", headers={name: "swordfish"}, **{name: "swordfish"})
-    assert "swordfish" not in json.dumps(shown)
+    line = redacted(event="x", headers={name: "swordfish"}, **{name: "swordfish"})
+    assert "swordfish" not in json.dumps(line)
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("Basic dXNlcjpwYXNz", "Basic [hidden]"),
         ("bearer was Bearer abc.def", "bearer was Bearer [hidden]"),
@@ -68,8 +68,8 @@ def test_a_value_under_a_secret_s_name_is_hidden_at_any_depth(name):
         ("12345678 rows", "12345678 rows"),
     ],
 )
-def test_text_with_the_form_of_a_secret_is_hidden_and_the_rest_stays(text, shown):
-    assert redacted(event=text)["event"] == shown
+def test_text_with_the_form_of_a_secret_is_hidden_and_the_rest_stays(text, expected):
+    assert redacted(event=text)["event"] == expected
 
 
 def test_guids_stay_whatever_digits_they_contain():
@@ -81,10 +81,10 @@ def test_guids_stay_whatever_digits_they_contain():
 def test_lines_of_this_package_and_of_libraries_are_redacted_json(stream):
     structlog.get_logger("ours").info("saved", job_guid="JOB-1", count=3, password="swordfish")
     logging.getLogger("theirs").warning("got %s", "987654321")
-    ours, theirs = (json.loads(line) for line in stream.getvalue().splitlines())
-    assert (ours["event"], ours["level"], ours["job_guid"], ours["count"]) == ("saved", "info", "JOB-1", 3)
-    assert ours["password"] == logs.HIDDEN
-    assert (theirs["event"], theirs["logger"], theirs["level"]) == ("got [hidden]", "theirs", "warning")
+    own, library = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (own["event"], own["level"], own["job_guid"], own["count"]) == ("saved", "info", "JOB-1", 3)
+    assert own["password"] == logs.HIDDEN
+    assert (library["event"], library["logger"], library["level"]) == ("got [hidden]", "theirs", "warning")
 
 
 def test_the_text_of_an_exception_is_redacted(stream):

@@ -40,14 +40,14 @@ DOCUMENTED = {
 
 
 def test_the_commands_are_those_that_are_documented():
-    below = {
+    grouped = {
         (noun, command) for noun, command_group in DOCUMENTED.items() for command in command_group.split()
     }
-    alone = {
+    ungrouped = {
         (command,)
         for command in ("connectors", "demo", "doctor", "migrate", "openapi", "sandbox", "serve", "work")
     }
-    assert set(ALL) == below | alone
+    assert set(ALL) == grouped | ungrouped
 
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)
@@ -93,19 +93,19 @@ def test_the_help_of_coatcheck_lists_every_command(terminal):
     assert all(f" {command} " in answer.out for command in COMMANDS)
 
 
-def test_the_version_is_the_package_s(terminal):
+def test_the_version_is_that_of_the_package(terminal):
     assert terminal("--version").out.strip() == "0.1.0"
 
 
 @pytest.mark.parametrize("arguments", [["clinet"], ["client", "add"], ["serve", "--port", "many"]])
-def test_wrong_usage_ends_with_2_and_says_how(terminal, arguments):
+def test_wrong_usage_prints_the_usage_and_exits_with_2(terminal, arguments):
     answer = terminal(*arguments)
     assert answer.code == ExitCode.USAGE
     assert "Usage" in answer.err
 
 
 @pytest.mark.parametrize("command", ["migrate", "serve", "work", "client list"])
-def test_without_a_database_a_sentence_says_what_to_set(terminal, command):
+def test_without_a_database_the_error_names_the_setting(terminal, command):
     port = ["--port", str(free_port())] if command == "serve" else []
     answer = terminal(*command.split(), *port)
     assert answer.code == ExitCode.CONFIGURATION
@@ -133,7 +133,7 @@ def test_an_unknown_setting_is_named(terminal, bare_environment):
 
 
 @pytest.mark.parametrize("command", ["serve", "work"])
-def test_without_a_master_key_nothing_is_served(operator, bare_environment, command):
+def test_without_a_master_key_no_process_starts(operator, bare_environment, command):
     bare_environment.delenv("COATCHECK_MASTER_KEY")
     bare_environment.setenv("COATCHECK_PORT", "0")
     answer = operator(command)
@@ -141,14 +141,14 @@ def test_without_a_master_key_nothing_is_served(operator, bare_environment, comm
     assert "No master key is configured" in answer.err
 
 
-def test_with_a_default_master_key_nothing_is_served(operator, bare_environment):
+def test_with_a_weak_master_key_no_process_starts(operator, bare_environment):
     bare_environment.setenv("COATCHECK_MASTER_KEY", "default:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
     answer = operator("serve", "--port", "0")
     assert answer.code == ExitCode.CONFIGURATION
     assert "default" in answer.err
 
 
-def test_with_another_installation_s_master_key_nothing_is_served(own_operator, bare_environment):
+def test_with_the_master_key_of_another_installation_no_process_starts(own_operator, bare_environment):
     assert own_operator("client", "list").code == 0
     bare_environment.setenv("COATCHECK_MASTER_KEY", own_operator("keys", "new").out.strip())
     answer = own_operator("serve", "--port", "0")
@@ -157,7 +157,7 @@ def test_with_another_installation_s_master_key_nothing_is_served(own_operator, 
 
 
 @pytest.mark.parametrize("command", ["serve", "work"])
-def test_on_a_database_without_the_schema_nothing_is_served(operator, bare_environment, empty_url, command):
+def test_on_a_database_without_the_schema_no_process_starts(operator, bare_environment, empty_url, command):
     bare_environment.setenv("COATCHECK_DATABASE_URL", empty_url)
     bare_environment.setenv("COATCHECK_PORT", "0")
     answer = operator(command)
@@ -165,7 +165,7 @@ def test_on_a_database_without_the_schema_nothing_is_served(operator, bare_envir
     assert "coatcheck migrate" in answer.err
 
 
-def test_migrating_what_is_current_does_nothing(operator):
+def test_migrating_a_current_database_changes_nothing(operator):
     assert operator("migrate").out == "The schema is current.\n"
     assert operator("migrate", "--json").out == '{\n  "applied": []\n}\n'
 

@@ -1,4 +1,4 @@
-"""The two processes of an installation: they serve, they work, and they stop on a signal."""
+"""The processes `coatcheck serve` and `coatcheck work`: they start, and they stop on a signal."""
 
 import json
 import os
@@ -37,52 +37,53 @@ def process(command, url, master_key, *arguments):
             lines = map(json.loads, running.stderr)
             yield (
                 running,
-                next(line for line in lines if line["event"] in {"server.started", "worker.started"}),
+                next(each for each in lines if each["event"] in {"server.started", "worker.started"}),
             )
         finally:
             running.kill()
 
 
-def stopped(running, number):
-    began = time.monotonic()
+def seconds_to_stop(running, number):
+    started = time.monotonic()
     running.send_signal(number)
     assert running.wait(STOP) == 0
-    return time.monotonic() - began
+    return time.monotonic() - started
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_serve_answers_and_stops_at_once_when_idle(own_url, master_key, number):
-    with process("serve", own_url, master_key, "--port", "0") as (running, said):
-        address = f"http://{said['host']}:{said['port']}"
+    with process("serve", own_url, master_key, "--port", "0") as (running, line):
+        address = f"http://{line['host']}:{line['port']}"
         with httpx.Client(base_url=address, trust_env=False) as client:
             assert client.get("/health").status_code == 200
             assert client.get("/users").status_code == 401
-            assert stopped(running, number) < 3  # the client's idle connection does not hold it
+            # The client's idle connection does not delay the stop.
+            assert seconds_to_stop(running, number) < 3
 
 
-def test_an_idle_server_is_small(own_url, master_key):
-    with process("serve", own_url, master_key, "--port", "0") as (running, said):
-        httpx.get(f"http://{said['host']}:{said['port']}/health", trust_env=False)
+def test_an_idle_server_uses_less_than_120_mb(own_url, master_key):
+    with process("serve", own_url, master_key, "--port", "0") as (running, line):
+        httpx.get(f"http://{line['host']}:{line['port']}/health", trust_env=False)
         kilobytes = subprocess.check_output(["ps", "-o", "rss=", "-p", str(running.pid)], text=True)
         assert int(kilobytes) < IDLE_MEGABYTES * 1024
 
 
-def test_a_port_that_is_taken_is_refused_before_anything_else(own_url, master_key, own_operator):
-    with process("serve", own_url, master_key, "--port", "0") as (_, said):
-        answer = own_operator("serve", "--port", str(said["port"]))
+def test_a_port_in_use_is_a_configuration_error(own_url, master_key, own_operator):
+    with process("serve", own_url, master_key, "--port", "0") as (_, line):
+        answer = own_operator("serve", "--port", str(line["port"]))
         assert answer.code == ExitCode.CONFIGURATION
         assert "Choose another with --port" in answer.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_doctor_sees_a_worker_and_a_signal_stops_it(own_url, master_key, own_operator, number):
-    def outcome():
+    def worker_status():
         findings = json.loads(own_operator("doctor", "--json").out)
         return next(finding["status"] for finding in findings if finding["check"] == "worker")
 
     with process("work", own_url, master_key) as (running, _):
         deadline = time.monotonic() + 10
-        while outcome() != "ok":
+        while worker_status() != "ok":
             assert time.monotonic() < deadline
-        assert stopped(running, number) < STOP
-    assert outcome() == "fail"
+        assert seconds_to_stop(running, number) < STOP
+    assert worker_status() == "fail"

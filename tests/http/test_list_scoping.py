@@ -48,11 +48,11 @@ OTHERS = {
     "/users/{user}/categories",
     "/users/{user}/categories/default",
 }
-"""Lists of what belongs to the institution, to one running job, or to everybody."""
+"""Lists of fields of the institution, of challenges of a running job, and of objects of every client."""
 
 
 @dataclass(frozen=True)
-class World:
+class Dataset:
     api: Api
     guids: dict[str, str]
 
@@ -74,7 +74,7 @@ class World:
 
 
 @pytest.fixture
-async def world(services: Services, api: Api, client: Keyed, processor: Keyed) -> World:
+async def dataset(services: Services, api: Api, client: Keyed, processor: Keyed) -> Dataset:
     guids = {}
     mine, theirs = await make_user(services, client), await make_user(services, client)
     for name, user in (("mine", mine), ("beside", mine), ("theirs", theirs)):
@@ -94,20 +94,22 @@ async def world(services: Services, api: Api, client: Keyed, processor: Keyed) -
         answer = await api.post(f"/users/{user.guid}/micro_deposits", json=body)
         (deposit,) = answer.json()["micro_deposit"]
         guids |= {f"{name}.user": user.guid, f"{name}.micro_deposit": deposit["guid"]}
-    return World(api, guids)
+    return Dataset(api, guids)
 
 
 @pytest.mark.parametrize("path", LISTS)
-async def test_a_list_contains_exactly_the_objects_of_its_path(world: World, path: str) -> None:
-    items = await world.items(path)
-    assert world.names({item["guid"] for item in items}) == LISTS[path]
+async def test_a_list_contains_exactly_the_objects_of_its_path(dataset: Dataset, path: str) -> None:
+    items = await dataset.items(path)
+    assert dataset.names({item["guid"] for item in items}) == LISTS[path]
     assert len(items) == len(LISTS[path])
 
 
 @pytest.mark.parametrize("path", BY_ACCOUNT)
-async def test_numbers_and_owners_are_only_those_of_the_account_in_the_path(world: World, path: str) -> None:
-    items = await world.items(path)
-    assert world.names({item["account_guid"] for item in items}) == {"mine.account"}
+async def test_numbers_and_owners_are_only_those_of_the_account_in_the_path(
+    dataset: Dataset, path: str
+) -> None:
+    items = await dataset.items(path)
+    assert dataset.names({item["account_guid"] for item in items}) == {"mine.account"}
     assert len(items) == 1
 
 

@@ -10,15 +10,15 @@ from coatcheck.model.widgets import WidgetAppearance
 from tests.api_client import Api
 
 APP = """<!doctype html><title>The opener</title>
-<script>const heard = []; addEventListener("message", ({ data }) => heard.push(data));</script>"""
+<script>const received = []; addEventListener("message", ({ data }) => received.push(data));</script>"""
 LISTED, OTHER, OURS = "https://app.example", "https://app.example:8443", "http://coatcheck.test"
 
 
-async def heard(api: Api, browser: Browser, opener: str, **member: Any) -> tuple[str, list[Any]]:
+async def received_by(api: Api, browser: Browser, opener: str, **member: Any) -> tuple[str, list[Any]]:
     """A member that is refused at the bank, and the messages that a page at `opener` receives."""
-    wanted = {"institution_code": "mxcu_oauth", "credentials": [], "is_oauth": True}
-    asked = await api.post(f"/users/{await api.create_user()}/members", json={"member": wanted} | member)
-    window_url = httpx.URL(asked.json()["member"]["oauth_window_uri"])
+    fields = {"institution_code": "mxcu_oauth", "credentials": [], "is_oauth": True}
+    created = await api.post(f"/users/{await api.create_user()}/members", json={"member": fields} | member)
+    window_url = httpx.URL(created.json()["member"]["oauth_window_uri"])
     back = f"{OURS}/oauth/callback?state={window_url.params['state']}&error=access_denied"
 
     async def answer(route: Route) -> None:
@@ -39,10 +39,10 @@ async def heard(api: Api, browser: Browser, opener: str, **member: Any) -> tuple
     await window.wait_for_load_state()
     # Messages between two windows arrive in order, so that none is pending after this one.
     await window.evaluate("opener.postMessage('last', '*')")
-    await page.wait_for_function("heard.includes('last')")
-    said: list[Any] = await page.evaluate("heard")
+    await page.wait_for_function("received.includes('last')")
+    messages: list[Any] = await page.evaluate("received")
     await context.close()
-    return asked.json()["member"]["guid"], said[:-1]
+    return created.json()["member"]["guid"], messages[:-1]
 
 
 async def allow(api: Api, *origins: str) -> None:
@@ -54,23 +54,23 @@ async def test_a_page_on_the_client_s_list_receives_the_result_and_the_member(
     api: Api, browser: Browser
 ) -> None:
     await allow(api, "https://another.example", LISTED)
-    guid, said = await heard(api, browser, LISTED)
+    guid, messages = await received_by(api, browser, LISTED)
     metadata = {"member_guid": guid, "error_reason": "DENIED"}
-    assert said == [{"mx": True, "type": "oauthComplete/error", "metadata": metadata}]
+    assert messages == [{"mx": True, "type": "oauthComplete/error", "metadata": metadata}]
 
 
 async def test_our_own_page_receives_the_result_without_a_list(api: Api, browser: Browser) -> None:
-    guid, said = await heard(api, browser, OURS)
-    assert [message["metadata"]["member_guid"] for message in said] == [guid]
+    guid, messages = await received_by(api, browser, OURS)
+    assert [message["metadata"]["member_guid"] for message in messages] == [guid]
 
 
 async def test_a_page_of_client_redirect_url_receives_the_result(api: Api, browser: Browser) -> None:
-    guid, said = await heard(api, browser, OTHER, client_redirect_url=f"{OTHER}/done")
-    assert [message["metadata"]["member_guid"] for message in said] == [guid]
+    guid, messages = await received_by(api, browser, OTHER, client_redirect_url=f"{OTHER}/done")
+    assert [message["metadata"]["member_guid"] for message in messages] == [guid]
 
 
-async def test_any_other_page_receives_nothing(api: Api, browser: Browser) -> None:
-    assert (await heard(api, browser, OTHER))[1] == []
+async def test_a_page_that_is_not_on_the_list_receives_nothing(api: Api, browser: Browser) -> None:
+    assert (await received_by(api, browser, OTHER))[1] == []
     await allow(api, LISTED, "http://localhost:*")
-    assert (await heard(api, browser, OTHER))[1] == []
-    assert (await heard(api, browser, LISTED, client_redirect_url=f"{OTHER}/done"))[1] == []
+    assert (await received_by(api, browser, OTHER))[1] == []
+    assert (await received_by(api, browser, LISTED, client_redirect_url=f"{OTHER}/done"))[1] == []

@@ -1,4 +1,4 @@
-"""The end user signs in at the bank's own page and returns, in the browser."""
+"""The OAuth callback: the end user returns from the bank's sign-in page."""
 
 import re
 from datetime import timedelta
@@ -106,7 +106,7 @@ async def test_a_window_of_the_widget_is_in_the_widget_s_language(api: Api, user
     assert "no está conectado" in page.text
 
 
-async def test_the_page_has_a_title_and_can_load_nothing_foreign(api: Api, user: str) -> None:
+async def test_the_page_has_a_title_and_loads_nothing_from_other_hosts(api: Api, user: str) -> None:
     _, window = await begin(api, user)
     page = await api.http.get(await decide(api, window))
     policy = page.headers["content-security-policy"]
@@ -125,7 +125,9 @@ async def test_the_page_has_a_title_and_can_load_nothing_foreign(api: Api, user:
         assert asset.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_a_callback_counts_once_and_only_in_time(api: Api, user: str, clock: MovableClock) -> None:
+async def test_a_callback_is_accepted_once_and_only_before_it_expires(
+    api: Api, user: str, clock: MovableClock
+) -> None:
     _, window = await begin(api, user)
     back = await decide(api, window)
     assert (await api.http.head(back)).status_code == 405
@@ -135,19 +137,19 @@ async def test_a_callback_counts_once_and_only_in_time(api: Api, user: str, cloc
     back = await decide(api, late)
     clock.advance(timedelta(minutes=10, seconds=1))
     too_late = await api.http.get(back)
-    strange = [
+    invalid = [
         await api.http.get("/oauth/callback"),
         await api.http.get("/oauth/callback", params={"state": "x", "code": "y"}),
         await api.http.get("/oauth/callback?state=%00&code=%00"),
         await api.http.get("/oauth/callback?state=%ff"),
     ]
-    for answer in (again, too_late, *strange):
+    for answer in (again, too_late, *invalid):
         assert answer.status_code == 410
         assert "no longer works" in answer.text
         assert data_of(answer.text) == {}
 
 
-async def test_a_state_belongs_to_its_own_attempt_and_code(api: Api, user: str) -> None:
+async def test_a_code_of_another_attempt_is_refused(api: Api, user: str) -> None:
     """A code that was issued for another attempt fails on its PKCE verifier (RFC 7636 4.6)."""
     guid, window = await begin(api, user)
     _, other_window = await begin(api, await api.create_user())
@@ -181,7 +183,7 @@ async def test_a_refusal_denies_the_member_with_a_reason(api: Api, user: str) ->
         ("", "SERVER_ERROR"),
     ],
 )
-async def test_the_banks_errors_become_mxs_reasons(api: Api, user: str, error: str, reason: str) -> None:
+async def test_each_oauth_error_has_a_reason_of_mx(api: Api, user: str, error: str, reason: str) -> None:
     _, window = await begin(api, user)
     state = dict(parse_qsl(urlsplit(window).query))["state"]
     page = await api.http.get("/oauth/callback", params={"state": state, "error": error})
@@ -248,7 +250,7 @@ async def test_the_origin_of_client_redirect_url_alone_receives_the_result(api: 
     assert data_of(page.text)["origins"] == "https://named.example"
 
 
-async def test_without_a_list_or_with_another_client_s_no_foreign_origin_receives_the_result(
+async def test_without_a_list_or_with_another_client_s_no_other_origin_receives_the_result(
     api: Api, user: str, http: httpx.AsyncClient
 ) -> None:
     await allow(Api(http, api.services, await make_client(api.services)), "https://theirs.example")
@@ -266,13 +268,13 @@ async def test_a_new_window_can_be_requested_and_each_works_once(api: Api, user:
     assert answer.json()["member"]["guid"] == guid
     second = answer.json()["member"]["oauth_window_uri"]
     assert first != second
-    landed = await api.http.get(await decide(api, second))
-    assert landed.headers["location"].startswith("https://a.example/x?status=success")
+    answer = await api.http.get(await decide(api, second))
+    assert answer.headers["location"].startswith("https://a.example/x?status=success")
     await api.work()
     assert (await member_of(api, user, guid))["connection_status"] == "CONNECTED"
 
 
-async def test_a_repeated_consent_reads_again_unless_aggregation_is_skipped(api: Api, user: str) -> None:
+async def test_a_repeated_consent_starts_an_aggregation_unless_it_is_skipped(api: Api, user: str) -> None:
     guid, window = await begin(api, user)
     await api.http.get(await decide(api, window))
     await api.work()
@@ -341,20 +343,20 @@ async def test_an_unsafe_return_target_is_refused(api: Api, user: str, query: di
 
 
 async def test_a_return_after_its_member_or_user_was_deleted_or_disabled_is_refused(api: Api) -> None:
-    async def returned(spoil: str) -> httpx.Response:
+    async def return_after(change: str) -> httpx.Response:
         user = await api.create_user()
         guid, window = await begin(api, user)
         back = await decide(api, window)
-        if spoil == "member":
+        if change == "member":
             await api.delete(f"/users/{user}/members/{guid}")
-        elif spoil == "user":
+        elif change == "user":
             await api.delete(f"/users/{user}")
         else:
             await api.put(f"/users/{user}", json={"user": {"is_disabled": True}})
         return await api.http.get(back)
 
-    for spoil in ("member", "user", "disabled"):
-        assert (await returned(spoil)).status_code == 410, spoil
+    for change in ("member", "user", "disabled"):
+        assert (await return_after(change)).status_code == 410, change
 
 
 @pytest.mark.parametrize("disabled", ["user", "client"])
@@ -391,7 +393,7 @@ async def test_the_state_of_a_sign_in_opens_no_widget_and_stays_usable(api: Api,
     assert (await api.http.get(back)).status_code == 200
 
 
-async def test_a_used_window_leaves_no_secret_behind(api: Api, user: str) -> None:
+async def test_the_secret_of_a_used_window_is_deleted(api: Api, user: str) -> None:
     _, window = await begin(api, user)
     await api.http.get(await decide(api, window))
     async with api.services.db.connection() as connection:
@@ -406,7 +408,7 @@ async def test_the_secret_of_a_window_without_a_return_is_deleted(
 ) -> None:
     await begin(api, user)
 
-    async def kept() -> int:
+    async def count_secrets() -> int:
         async with api.services.db.connection() as connection:
             cursor = await connection.execute(
                 "SELECT count(*) FROM sealed_secret WHERE owner_guid = %s AND kind = 'LINK'", (user,)
@@ -416,10 +418,10 @@ async def test_the_secret_of_a_window_without_a_return_is_deleted(
 
     clock.advance(timedelta(hours=23))
     await run_maintenance(api.services)
-    assert await kept() == 1
+    assert await count_secrets() == 1
     clock.advance(timedelta(hours=2))
     await run_maintenance(api.services)
-    assert await kept() == 0
+    assert await count_secrets() == 0
 
 
 def test_a_return_target_is_validated_wherever_it_is_created() -> None:

@@ -1,4 +1,4 @@
-"""Opening the window to a bank's own sign-in page: the bank is asked before anything is written, or held."""
+"""The bank is asked for its sign-in page before anything is written, and without a database connection in use."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,59 +15,59 @@ from tests.widget_client import Page, oauth, open_page
 OAUTH = {"member": {"institution_code": "mxcu_oauth", "credentials": [], "is_oauth": True}}
 
 
-class Held:
+class ConnectionCounter:
     """Counts the connections that are in use while the bank is asked for its page."""
 
     def __init__(self, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0
-        self.while_asked: list[int] = []
-        self._borrow = services.db.connection
+        self.counts: list[int] = []
+        self._connect = services.db.connection
         bank = services.registry.connector_for("mxcu_oauth")
         self._authorize = bank.authorize
         monkeypatch.setattr(services.db, "connection", self._connection)
-        monkeypatch.setattr(bank, "authorize", self._asked)
+        monkeypatch.setattr(bank, "authorize", self._count_and_authorize)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
-        async with self._borrow() as connection:
+        async with self._connect() as connection:
             self.now += 1
             try:
                 yield connection
             finally:
                 self.now -= 1
 
-    async def _asked(self, request: AuthorizationRequest) -> str:
-        self.while_asked.append(self.now)
+    async def _count_and_authorize(self, request: AuthorizationRequest) -> str:
+        self.counts.append(self.now)
         return await self._authorize(request)
 
 
-async def of_api(api: Api, user: str) -> dict[str, Any]:
+async def create_in_api(api: Api, user: str) -> dict[str, Any]:
     created = await api.post(f"/users/{user}/members", json=OAUTH)
     assert created.status_code == 200, created.text
     member: dict[str, Any] = created.json()["member"]
     return member
 
 
-async def of_widget(api: Api, page: Page) -> dict[str, Any]:
+async def create_in_widget(api: Api, page: Page) -> dict[str, Any]:
     member: dict[str, Any] = (await page.send("POST", "/members", oauth(api)))["member"]
     return member
 
 
-async def test_no_connection_is_held_while_the_bank_is_asked(
+async def test_no_connection_is_in_use_while_the_bank_is_asked(
     api: Api, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = Held(api.services, monkeypatch)
-    made = await of_api(api, user)
-    again = await api.get(f"/users/{user}/members/{made['guid']}/oauth_window_uri")
+    counter = ConnectionCounter(api.services, monkeypatch)
+    created = await create_in_api(api, user)
+    again = await api.get(f"/users/{user}/members/{created['guid']}/oauth_window_uri")
     assert again.status_code == 200
     page = await open_page(api, await api.create_user(id="bob"))
-    by_widget = await of_widget(api, page)
+    by_widget = await create_in_widget(api, page)
     await page.get(f"/members/{by_widget['guid']}/oauth_window_uri")
-    assert held.while_asked == [0, 0, 0, 0]
+    assert counter.counts == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("create", ["api", "widget"])
-async def test_a_bank_that_fails_leaves_no_member_behind(
+async def test_no_member_is_stored_if_the_bank_fails(
     api: Api, user: str, monkeypatch: pytest.MonkeyPatch, create: str
 ) -> None:
     async def fail(_request: AuthorizationRequest) -> str:
@@ -83,12 +83,12 @@ async def test_a_bank_that_fails_leaves_no_member_behind(
     assert (await api.get(f"/users/{user}/members")).json()["members"] == []
 
 
-async def test_who_may_not_open_a_window_asks_the_bank_nothing(
+async def test_a_refused_request_does_not_reach_the_bank(
     api: Api, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    member = await of_api(api, user)
+    member = await create_in_api(api, user)
     page = await open_page(api, user)
-    held = Held(api.services, monkeypatch)
+    counter = ConnectionCounter(api.services, monkeypatch)
     requests: list[Callable[[], Awaitable[Any]]] = [
         lambda: api.post("/users/USR-unknown/members", json=OAUTH),
         lambda: api.get(f"/users/USR-unknown/members/{member['guid']}/oauth_window_uri"),
@@ -97,4 +97,4 @@ async def test_who_may_not_open_a_window_asks_the_bank_nothing(
         lambda: page("GET", "/members/MBR-unknown/oauth_window_uri"),
     ]
     assert [(await each()).status_code for each in requests] == [404, 404, 401, 401, 404]
-    assert held.while_asked == []
+    assert counter.counts == []

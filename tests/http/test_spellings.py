@@ -1,4 +1,4 @@
-"""60 spellings of every text that a surface validates: each is refused, or stored and answered in canonical form."""
+"""60 spellings of every text that a surface validates: each is refused, or stored and returned in canonical form."""
 
 import json
 import unicodedata
@@ -44,7 +44,7 @@ async def send(api: Api, method: str, path: str, body: Any) -> httpx.Response:
     return await api(method, path, content=json.dumps(body), headers=JSON)
 
 
-def answered(answer: httpx.Response, *path: str | int) -> Any:
+def value_of(answer: httpx.Response, *path: str | int) -> Any:
     """The value at this path of a successful answer; None of a refusal."""
     assert answer.status_code < 500, answer.text
     if answer.status_code >= 400:
@@ -55,35 +55,37 @@ def answered(answer: httpx.Response, *path: str | int) -> Any:
     return value
 
 
-async def test_a_users_id_and_email(api: Api) -> None:
+async def test_a_users_id_and_email_are_canonical(api: Api) -> None:
     for number, email in enumerate(spellings("ann1@example.com")):
         answer = await send(api, "POST", "/users", {"user": {"id": f"user-{number}", "email": email}})
-        stored = answered(answer, "user", "email")
+        stored = value_of(answer, "user", "email")
         assert stored is None or (stored.isascii() and is_canonical(stored)), ascii(email)
     for id in spellings("user-1234"):
-        stored = answered(await send(api, "POST", "/users", {"user": {"id": id}}), "user", "id")
+        stored = value_of(await send(api, "POST", "/users", {"user": {"id": id}}), "user", "id")
         assert stored is None or stored.isascii(), ascii(id)
 
 
 @pytest.mark.parametrize("key", ["name", "nickname", "account_subtype"])
-async def test_the_names_of_a_manual_account(api: Api, user: str, key: str) -> None:
+async def test_the_names_of_a_manual_account_are_canonical(api: Api, user: str, key: str) -> None:
     answered_key = {"account_subtype": "subtype"}.get(key, key)
     for value in spellings("Account 12345"):
         body = {"account": {"name": "Jar", "account_type": "CASH", key: value}}
-        stored = answered(await send(api, "POST", f"/users/{user}/accounts", body), "account", answered_key)
+        stored = value_of(await send(api, "POST", f"/users/{user}/accounts", body), "account", answered_key)
         assert stored is None or is_canonical(stored), ascii(value)
 
 
-async def test_the_description_of_a_transaction(api: Api, services: Services, account: Account) -> None:
+async def test_the_description_of_a_transaction_is_canonical(
+    api: Api, services: Services, account: Account
+) -> None:
     transaction = await make_transaction(services, account)
     path = f"/users/{account.user_guid}/transactions/{transaction}"
     for value in spellings("Rent 2026"):
         answer = await send(api, "PUT", path, {"transaction": {"description": value}})
-        stored = answered(answer, "transaction", "description")
+        stored = value_of(answer, "transaction", "description")
         assert stored is None or is_canonical(stored), ascii(value)
 
 
-async def test_a_members_id_login_and_password(api: Api, user: str) -> None:
+async def test_a_members_id_is_canonical(api: Api, user: str) -> None:
     for number, id in enumerate(spellings("member-1234")):
         credentials = [{"guid": LOGIN, "value": f"user-{number}"}, {"guid": PASSWORD, "value": "x"}]
         member = {
@@ -93,7 +95,7 @@ async def test_a_members_id_login_and_password(api: Api, user: str) -> None:
             "skip_aggregation": True,
         }
         answer = await send(api, "POST", f"/users/{user}/members", {"member": member})
-        stored = answered(answer, "member", "id")
+        stored = value_of(answer, "member", "id")
         assert stored is None or is_canonical(stored), ascii(id)
         if answer.status_code == 200:
             await api.delete(f"/users/{user}/members/{answer.json()['member']['guid']}")
@@ -115,12 +117,14 @@ async def test_a_members_id_login_and_password(api: Api, user: str) -> None:
         (["account_name", "first_name", "last_name"], "Ann 2nd"),
     ],
 )
-async def test_micro_deposits(api: Api, user: str, keys: list[str], value: str) -> None:
+async def test_the_fields_of_micro_deposits_are_canonical(
+    api: Api, user: str, keys: list[str], value: str
+) -> None:
     accepted = 0
     for spelling in spellings(value):
         body = {**DEPOSIT, "account_type": "CHECKING", **dict.fromkeys(keys, spelling)}
         answer = await send(api, "POST", f"/users/{user}/micro_deposits", {"micro_deposit": body})
-        stored = answered(answer, "micro_deposit", 0)
+        stored = value_of(answer, "micro_deposit", 0)
         if stored is None:
             continue
         accepted += 1
@@ -132,7 +136,7 @@ async def test_micro_deposits(api: Api, user: str, keys: list[str], value: str) 
     assert accepted
 
 
-async def test_the_amounts_of_micro_deposits(api: Api, user: str) -> None:
+async def test_no_spelling_of_a_wrong_amount_verifies(api: Api, user: str) -> None:
     made = await api.post(
         f"/users/{user}/micro_deposits", json={"micro_deposit": {**DEPOSIT, "account_type": "CHECKING"}}
     )
@@ -141,7 +145,7 @@ async def test_the_amounts_of_micro_deposits(api: Api, user: str) -> None:
     for amount in spellings("0.07"):
         body = {"micro_deposit": {"deposit_amount_1": amount, "deposit_amount_2": amount}}
         answer = await send(api, "PUT", f"/micro_deposits/{guid}/verify", body)
-        assert answered(answer, "micro_deposit", 0, "status") in {None, "DENIED", "PREVENTED"}, ascii(amount)
+        assert value_of(answer, "micro_deposit", 0, "status") in {None, "DENIED", "PREVENTED"}, ascii(amount)
 
 
 async def test_guids_in_paths_and_bodies_name_one_object_or_none(api: Api, account: Account) -> None:
@@ -154,7 +158,9 @@ async def test_guids_in_paths_and_bodies_name_one_object_or_none(api: Api, accou
         assert answer.status_code in ({200} if guid.strip(" ") == account.guid else {400, 404}), ascii(guid)
 
 
-async def test_codes_and_secrets(api: Api, services: Services, account: Account) -> None:
+async def test_no_other_spelling_of_a_code_is_accepted(
+    api: Api, services: Services, account: Account
+) -> None:
     processor = await make_processor(services, api.caller)
     code = await make_code(services, account)
     for spelling in spellings(code):
@@ -168,7 +174,7 @@ async def test_codes_and_secrets(api: Api, services: Services, account: Account)
     assert answer.status_code == 200, "no spelling of the code has used it up"
 
 
-async def test_dates_and_numbers_in_queries(api: Api, user: str) -> None:
+async def test_dates_and_numbers_in_queries_are_read_or_refused(api: Api, user: str) -> None:
     for name, value in (
         ("from_date", "2026-11-01"),
         ("to_date", "1793491200"),
@@ -181,11 +187,13 @@ async def test_dates_and_numbers_in_queries(api: Api, user: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["account_number", "routing_number", "email", "account_name"])
-async def test_micro_deposits_in_the_widget(api: Api, services: Services, user: str, key: str) -> None:
+async def test_the_fields_of_micro_deposits_in_the_widget_are_canonical(
+    api: Api, services: Services, user: str, key: str
+) -> None:
     page, accepted = await open_page(api, user, mode="verification"), 0
     for spelling in spellings(DEPOSIT[key] if key != "account_name" else "Everyday 1"):
         answer = await asked(page, "POST", "/micro_deposits", {**DEPOSIT, key: spelling})
-        guid = answered(answer, "micro_deposit", "guid")
+        guid = value_of(answer, "micro_deposit", "guid")
         if guid is None:
             continue
         stored = (await api.get(f"/users/{user}/micro_deposits/{guid}")).json()["micro_deposit"][0]
@@ -196,7 +204,7 @@ async def test_micro_deposits_in_the_widget(api: Api, services: Services, user: 
     assert accepted
 
 
-async def test_numbers_and_credentials_in_the_widget(api: Api, user: str) -> None:
+async def test_numbers_and_credentials_in_the_widget_are_read_or_refused(api: Api, user: str) -> None:
     page = await open_page(api, user, mode="verification")
     full_width = in_url(spelled("091000019", "full-width digits"))
     assert await page.get(f"/routing_numbers/{full_width}") == {}
@@ -215,7 +223,7 @@ async def test_numbers_and_credentials_in_the_widget(api: Api, user: str) -> Non
             await api.delete(f"/users/{user}/members/{answer.json()['member']['guid']}")
 
 
-async def test_the_names_of_clients_and_processors(services: Services) -> None:
+async def test_the_names_of_clients_and_processors_are_canonical(services: Services) -> None:
     adds: list[Callable[..., Any]] = [services.clients.add, services.processors.add]
     for name in spellings("Acme 123"):
         async with services.db.transaction() as connection:

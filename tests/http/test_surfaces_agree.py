@@ -1,4 +1,4 @@
-"""The API and the widget give one answer about one member."""
+"""The API and the widget return the same state of a member."""
 
 from coatcheck.app import Services
 from coatcheck.model.mx_codes import CONNECTION_STATUS_IDS, NEEDS_CREDENTIALS
@@ -25,5 +25,5 @@ async def test_a_member_needs_new_credentials_on_every_surface_or_on_none(
         assert needs == [status in NEEDS_CREDENTIALS] * 2, status
 
 
-def test_new_credentials_end_four_statuses() -> None:
+def test_four_statuses_need_new_credentials() -> None:
     assert {"PREVENTED", "DENIED", "IMPORTED", "IMPAIRED"} == NEEDS_CREDENTIALS

@@ -112,7 +112,7 @@ async def test_only_institutions_that_support_the_session_s_jobs_are_found(api: 
     found = (await page.get("/institutions"))["institutions"]
     assert found
     assert "loonwater_bank" in {each["code"] for each in found}
-    assert "muskeglight_credit_union" not in {each["code"] for each in found}, "it is only read"
+    assert "muskeglight_credit_union" not in {each["code"] for each in found}, "it supports aggregation only"
     assert all(each["account_verification_is_enabled"] for each in found)
 
 
@@ -124,12 +124,12 @@ async def test_an_institution_and_its_fields_are_read_by_guid_and_by_code(
     shown = await page.get(f"/institutions/{bank.guid}")
     assert shown == await page.get("/institutions/mxbank")
     assert shown["logo_url"].startswith("data:image/svg+xml,%3Csvg")
-    boxes = (await page.get("/institutions/mxbank/credentials"))["credentials"]
-    assert [(each["guid"], each["field_type"]) for each in boxes] == [(LOGIN, 3), (PASSWORD, 1)]
+    fields = (await page.get("/institutions/mxbank/credentials"))["credentials"]
+    assert [(each["guid"], each["field_type"]) for each in fields] == [(LOGIN, 3), (PASSWORD, 1)]
     assert await page.refused("GET", "/institutions/nobank") == (404, "not_found")
 
 
-# --- members: every way it can go ----------------------------------------------------------------------
+# --- members: every result of a sign-in -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -268,8 +268,8 @@ async def test_a_second_sign_in_with_the_same_login_names_the_first(api: Api, us
 async def test_refused_credentials_are_replaced_until_the_third_time_and_after(api: Api, user: str) -> None:
     page = await open_page(api, user)
     member = await page.connect(password="INVALID")
-    boxes = (await page.get(f"/members/{member['guid']}/credentials"))["credentials"]
-    assert [each["guid"] for each in boxes] == [LOGIN, PASSWORD]
+    fields = (await page.get(f"/members/{member['guid']}/credentials"))["credentials"]
+    assert [each["guid"] for each in fields] == [LOGIN, PASSWORD]
     assert member["message"]["title"] == "Check your sign-in details"
     for _ in range(2):
         member = (await page.send("POST", f"/members/{member['guid']}/jobs"))["member"]
@@ -334,11 +334,11 @@ async def test_the_usual_field_labels_are_in_the_session_s_language(
     api: Api, user: str, locale: str, labels: list[str]
 ) -> None:
     page = await open_page(api, user, locale=locale)
-    boxes = (await page.get("/institutions/mxbank/credentials"))["credentials"]
-    assert [each["label"] for each in boxes] == labels
+    fields = (await page.get("/institutions/mxbank/credentials"))["credentials"]
+    assert [each["label"] for each in fields] == labels
     member = await page.connect(password="INVALID")
-    boxes = (await page.get(f"/members/{member['guid']}/credentials"))["credentials"]
-    assert [each["label"] for each in boxes] == labels
+    fields = (await page.get(f"/members/{member['guid']}/credentials"))["credentials"]
+    assert [each["label"] for each in fields] == labels
 
 
 @pytest.mark.parametrize("label", ["Member number", "Done", "{name}", ""])

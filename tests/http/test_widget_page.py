@@ -34,7 +34,7 @@ async def test_a_link_opens_once_and_answers_410_the_second_time(api: Api, user:
     assert (first.status_code, second.status_code) == (200, 410)
     assert "no longer works" in second.text
     assert "frame-ancestors *" in second.headers["content-security-policy"], (
-        "it stands where the widget would"
+        "the frame of the widget shows it"
     )
     assert "<script" not in second.text
     assert "cws_" not in second.text
@@ -56,7 +56,7 @@ async def test_a_head_request_or_a_prefetch_does_not_use_the_link_up(api: Api, u
     assert (await api.http.get(url)).status_code == 200
 
 
-async def test_the_page_allows_no_foreign_content_and_is_not_cached(api: Api, user: str) -> None:
+async def test_the_page_allows_no_content_of_other_hosts_and_is_not_cached(api: Api, user: str) -> None:
     response = (await open_page(api, user)).response
     assert response.headers["content-security-policy"] == (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -150,7 +150,7 @@ async def test_the_page_has_every_option_with_its_default_applied(
 
 
 @pytest.mark.parametrize(
-    ("asked", "browser", "locale", "title"),
+    ("options", "browser", "locale", "title"),
     [
         ({}, None, "en", "Find your bank"),
         ({}, "fr-CA,fr;q=0.9,en;q=0.8", "fr-CA", "Trouvez votre banque"),
@@ -161,10 +161,10 @@ async def test_the_page_has_every_option_with_its_default_applied(
     ],
 )
 async def test_the_language_is_the_client_s_choice_then_the_browser_s(
-    api: Api, user: str, asked: dict[str, str], browser: str | None, locale: str, title: str
+    api: Api, user: str, options: dict[str, str], browser: str | None, locale: str, title: str
 ) -> None:
     headers = {} if browser is None else {"Accept-Language": browser}
-    response = await api.http.get(await link(api, user, **asked), headers=headers)
+    response = await api.http.get(await link(api, user, **options), headers=headers)
     boot = boot_of(response)
     assert boot["locale"] == locale
     assert boot["messages"]["search.title"] == title
@@ -184,7 +184,7 @@ async def test_text_from_outside_is_data_on_the_page_and_never_markup(
     assert "\u2028" not in response.text
 
 
-# --- files and words -----------------------------------------------------------------------------------
+# --- files and texts -----------------------------------------------------------------------------------
 
 
 async def test_files_are_immutable_under_their_hash_and_not_found_under_another(api: Api, user: str) -> None:
@@ -229,7 +229,7 @@ def test_the_hash_changes_with_any_file(tmp_path: Path) -> None:
 
 
 def test_every_status_that_stops_has_a_message() -> None:
-    silent = {
+    without_message = {
         ConnectionStatus.CREATED,
         ConnectionStatus.CHALLENGED,
         ConnectionStatus.CONNECTED,
@@ -238,4 +238,4 @@ def test_every_status_that_stops_has_a_message() -> None:
         ConnectionStatus.RESUMED,
         ConnectionStatus.PENDING,
     }
-    assert set(messages.STATUS_MESSAGES) == set(MEMBER_ERRORS) == set(ConnectionStatus) - silent
+    assert set(messages.STATUS_MESSAGES) == set(MEMBER_ERRORS) == set(ConnectionStatus) - without_message

@@ -52,7 +52,7 @@ async def test_every_kind_of_challenge_takes_a_right_and_a_wrong_answer(
     assert (await answer(page, asked, right))["step"] == "connected"
 
 
-async def test_a_bank_may_ask_twice(api: Api, user: str) -> None:
+async def test_a_bank_can_ask_a_second_question(api: Api, user: str) -> None:
     page = await open_page(api, user)
     member = await page.connect("ann+mfa_twice", "challenge")
     again = await answer(page, member, "correct")
@@ -87,7 +87,7 @@ async def test_a_challenge_that_expired_is_repeated(
     assert (await page.get("/start"))["step"] == "connecting"
 
 
-# --- which account -------------------------------------------------------------------------------------
+# --- selection of an account ---------------------------------------------------------------------------
 
 
 async def test_the_user_chooses_one_of_several_accounts(api: Api, user: str) -> None:
@@ -196,17 +196,15 @@ async def test_an_app_is_redirected_to_by_its_scheme(api: Api, user: str) -> Non
     assert (await page.get(f"/oauth_states/{state['guid']}"))["auth_status"] == 2
 
 
-async def test_a_bank_with_its_own_page_takes_no_credentials_and_the_other_way_round(
-    api: Api, user: str
-) -> None:
+async def test_an_oauth_bank_takes_no_credentials_and_another_bank_no_oauth(api: Api, user: str) -> None:
     page = await open_page(api, user)
-    own_page = {
+    with_credentials = {
         **signing_in(api, "ann", "x"),
         "institution_guid": api.services.registry.find("mxcu_oauth").guid,
     }
-    assert await page.refused("POST", "/members", own_page) == (400, "invalid_request")
-    form = {"institution_guid": api.services.registry.find("mxbank").guid, "is_oauth": True}
-    assert await page.refused("POST", "/members", form) == (400, "invalid_request")
+    assert await page.refused("POST", "/members", with_credentials) == (400, "invalid_request")
+    with_oauth = {"institution_guid": api.services.registry.find("mxbank").guid, "is_oauth": True}
+    assert await page.refused("POST", "/members", with_oauth) == (400, "invalid_request")
     member = await page.connect()
     assert await page.refused("GET", f"/members/{member['guid']}/oauth_window_uri") == (
         409,
@@ -250,8 +248,8 @@ async def test_after_three_wrong_attempts_no_other_is_accepted(api: Api, user: s
     wrong = {"deposit_amount_1": "01", "deposit_amount_2": "02"}
     assert await page.refused("PUT", path, wrong) == (409, "constraint_not_met"), "they have not arrived"
     await api.work()
-    tried = [(await page.send("PUT", path, wrong))["micro_deposit"] for _ in range(3)]
-    assert [(each["status"], each["attempts_left"]) for each in tried] == [(5, 2), (5, 1), (6, 0)]
+    attempts = [(await page.send("PUT", path, wrong))["micro_deposit"] for _ in range(3)]
+    assert [(each["status"], each["attempts_left"]) for each in attempts] == [(5, 2), (5, 1), (6, 0)]
     right = {"deposit_amount_1": "03", "deposit_amount_2": "15"}
     assert await page.refused("PUT", path, right) == (409, "constraint_not_met")
 
@@ -287,7 +285,9 @@ async def test_an_invalid_account_is_refused(
     assert await page.refused("POST", "/micro_deposits", DEPOSIT | change) == refusal
 
 
-async def test_micro_deposits_are_for_verification_and_once_to_an_account(api: Api, user: str) -> None:
+async def test_micro_deposits_need_the_verification_mode_and_are_sent_to_an_account_once(
+    api: Api, user: str
+) -> None:
     page = await open_page(api, user)
     assert not (await page.get("/start"))["microdeposits_enabled"]
     assert await page.refused("POST", "/micro_deposits", DEPOSIT) == (400, "job_not_supported")
@@ -296,8 +296,8 @@ async def test_micro_deposits_are_for_verification_and_once_to_an_account(api: A
     again = await page("POST", "/micro_deposits", json=DEPOSIT)
     assert (again.status_code, again.json()["error"]["type"]) == (409, "duplicate_micro_deposit")
     assert again.json()["guid"] == deposit["guid"]
-    others = await open_page(api, await api.create_user(), mode="verification")
-    await others.send("POST", "/micro_deposits", DEPOSIT)
+    other_page = await open_page(api, await api.create_user(), mode="verification")
+    await other_page.send("POST", "/micro_deposits", DEPOSIT)
 
 
 @pytest.mark.parametrize("amount", ["", "-1", "1e1", "0,07", "007", "x", "0.071"])

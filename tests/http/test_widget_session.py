@@ -39,7 +39,9 @@ async def test_a_session_ends_when_it_is_idle_for_half_an_hour(
     assert await page.refused("GET", "/start") == (401, "session_over")
 
 
-async def test_a_session_ends_after_two_hours_however_busy(api: Api, user: str, clock: MovableClock) -> None:
+async def test_a_session_ends_after_two_hours_even_if_it_is_used(
+    api: Api, user: str, clock: MovableClock
+) -> None:
     page = await open_page(api, user)
     for _ in range(5):
         clock.advance(timedelta(minutes=20))
@@ -48,7 +50,7 @@ async def test_a_session_ends_after_two_hours_however_busy(api: Api, user: str, 
     assert await page.refused("GET", "/start") == (401, "session_over")
 
 
-async def test_a_session_ends_with_its_user_s_disabling_and_deletion(api: Api) -> None:
+async def test_a_session_ends_when_its_user_is_disabled_or_deleted(api: Api) -> None:
     disabled, deleted = await api.create_user(), await api.create_user()
     pages = [await open_page(api, each) for each in (disabled, deleted)]
     await api.put(f"/users/{disabled}", json={"user": {"is_disabled": True}})
@@ -57,7 +59,7 @@ async def test_a_session_ends_with_its_user_s_disabling_and_deletion(api: Api) -
         assert await page.refused("GET", "/start") == (401, "session_over")
 
 
-async def test_a_session_ends_with_its_client_s_disabling(api: Api, services: Services, user: str) -> None:
+async def test_a_session_ends_when_its_client_is_disabled(api: Api, services: Services, user: str) -> None:
     page, url = await open_page(api, user), await link(api, user)
     async with services.db.transaction() as connection:
         await set_client_disabled(connection, api.caller.guid, True)
@@ -72,8 +74,8 @@ async def test_another_process_accepts_the_session(
     async with build(settings, clock) as restarted:
         transport = httpx.ASGITransport(create_app(restarted))
         async with httpx.AsyncClient(transport=transport, base_url=settings.base_url) as http:
-            elsewhere = replace(page, api=replace(api, http=http, services=restarted))
-            assert (await elsewhere.get("/start"))["step"] == "search"
+            same_page = replace(page, api=replace(api, http=http, services=restarted))
+            assert (await same_page.get("/start"))["step"] == "search"
 
 
 async def test_only_the_hash_of_a_session_is_stored_and_its_token_is_in_no_log(api: Api, user: str) -> None:
@@ -97,11 +99,11 @@ async def test_only_the_hash_of_a_session_is_stored_and_its_token_is_in_no_log(a
 
 async def test_only_the_session_s_own_user_is_accessible(api: Api, user: str) -> None:
     other = await api.create_user()
-    theirs = await open_page(api, other, mode="verification")
-    member = await theirs.connect("ann", "challenge")
-    pending = (await theirs.send("POST", "/members", oauth(api)))["member"]
-    state = (await theirs.get(f"/oauth_states?outbound_member_guid={pending['guid']}"))["oauth_states"][0]
-    deposit = (await theirs.send("POST", "/micro_deposits", DEPOSIT))["micro_deposit"]
+    other_page = await open_page(api, other, mode="verification")
+    member = await other_page.connect("ann", "challenge")
+    pending = (await other_page.send("POST", "/members", oauth(api)))["member"]
+    state = (await other_page.get(f"/oauth_states?outbound_member_guid={pending['guid']}"))["oauth_states"][0]
+    deposit = (await other_page.send("POST", "/micro_deposits", DEPOSIT))["micro_deposit"]
     page = await open_page(api, user, mode="verification")
     guid = member["guid"]
     values = {"credentials": [{"guid": "CRD-1", "value": "x"}]}
@@ -129,7 +131,7 @@ async def test_only_the_session_s_own_user_is_accessible(api: Api, user: str) ->
     again = await open_page(api, other)
     assert await again.refused("GET", f"/oauth_states/{state['guid']}") == (404, "not_found")
     assert (await again.get("/oauth_states"))["oauth_states"] == []
-    assert (await theirs.get(f"/members/{guid}"))["step"] == "mfa"
+    assert (await other_page.get(f"/members/{guid}"))["step"] == "mfa"
 
 
 async def test_every_route_refuses_requests_without_a_session_and_other_methods(api: Api) -> None:
@@ -165,12 +167,12 @@ async def test_answers_are_compressed_if_the_request_accepts_gzip(api: Api, user
     page = await open_page(api, user)
     headers = {"X-Widget-Session": page.boot["session_token"]}
     plain = await api.http.get("/md/api/institutions", headers=headers | {"Accept-Encoding": "identity"})
-    zipped = await api.http.get("/md/api/institutions", headers=headers | {"Accept-Encoding": "br, gzip"})
+    compressed = await api.http.get("/md/api/institutions", headers=headers | {"Accept-Encoding": "br, gzip"})
     refused = await api.http.get("/md/api/institutions", headers=headers | {"Accept-Encoding": "gzip;q=0"})
-    assert (plain.headers.get("content-encoding"), zipped.headers["content-encoding"]) == (None, "gzip")
+    assert (plain.headers.get("content-encoding"), compressed.headers["content-encoding"]) == (None, "gzip")
     assert "content-encoding" not in refused.headers
-    assert plain.json() == zipped.json()
-    assert int(zipped.headers["content-length"]) < int(plain.headers["content-length"]) / 3
+    assert plain.json() == compressed.json()
+    assert int(compressed.headers["content-length"]) < int(plain.headers["content-length"]) / 3
 
 
 # --- consent -------------------------------------------------------------------------------------------
@@ -194,7 +196,7 @@ async def test_the_consent_lists_what_is_shared(api: Api, services: Services, us
     await make_processor(services, api.caller, name="Zeta Pay")
     await make_processor(services, api.caller, name="Acme Pay")
     await make_processor(services, api.caller, name="Gone Pay", is_disabled=True)
-    await make_processor(services, name="Somebody else's")
+    await make_processor(services, name="Pay of another client")
     page = await open_page(api, user)
     assert (await page.get("/start"))["consent"] == {
         "shares": ["accounts", "transactions"],
