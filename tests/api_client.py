@@ -1,4 +1,4 @@
-"""A client over HTTP, and users who have something to be read."""
+"""A client of the API, for tests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ HEADERS: Mapping[str, Mapping[str, str]] = {
     V2: {"Accept": "application/json", "Accept-Version": "v20250224"},
 }
 LOGIN, PASSWORD = "CRD-9f61fb4c-912c-bd1e-b175-ccc7f0275cc1", "CRD-e3d7ea81-aac7-05e9-fbdd-4b493c6e474d"
-"""MX Bank's two boxes."""
+"""The two credential fields of MX Bank."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Api:
         return await self("DELETE", path, **more)
 
     async def work(self) -> None:
-        """Lets the worker do what this client's requests left to do."""
+        """Runs the jobs and sends the micro-deposits that are due."""
         await work(self.services)
 
     async def create_user(self, **user: Any) -> str:
@@ -61,7 +61,7 @@ class Api:
     async def connect(
         self, user_guid: str, *, login: str = "mxuser", password: str = "anything", **member: Any
     ) -> str:
-        """The guid of a new member at MX Bank; its job has yet to run."""
+        """The guid of a new member at MX Bank. Its job has not run yet."""
         answer = await self.post(f"/users/{user_guid}/members", json=connecting(login, password, **member))
         assert answer.status_code in {200, 202}, answer.text
         return str(answer.json()["member"]["guid"])

@@ -1,6 +1,6 @@
-"""The browser in which tests, the benchmark and the pictures see the pages: the system's Chromium, else Playwright's.
+"""The browser of the tests, the benchmark and the pictures: the system's Chromium, or else Playwright's.
 
-python -m tests.chromium     # sees to it that there is one
+python -m tests.chromium     # installs one if none starts
 """
 
 import asyncio
@@ -23,11 +23,11 @@ ARGUMENTS = [
     "--no-first-run",
     *(["--no-sandbox"] if IS_ROOT else []),
 ]
-"""Nothing is asked of anybody but the pages under test; root has no sandbox to be put in."""
+"""The browser sends no requests of its own. Its sandbox does not work for root."""
 
 
 def executable() -> str | None:
-    """The system's own, or what CHROMIUM names; None leaves it to Playwright."""
+    """The path in CHROMIUM, or that of the system's browser; None selects Playwright's."""
     named = os.environ.get("CHROMIUM")
     return named or next(filter(None, map(shutil.which, NAMES)), None)
 
@@ -40,8 +40,8 @@ async def chromium() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-def bring() -> None:
-    """Installs Chromium unless one starts already; as root on Debian its package, which brings what it needs."""
+def install() -> None:
+    """Installs Chromium unless one starts already: Debian's package for root on Debian, otherwise Playwright's."""
     if _starts():
         return
     if IS_ROOT and shutil.which("apt-get"):
@@ -84,4 +84,4 @@ def _run(*command: str) -> None:
 
 
 if __name__ == "__main__":
-    bring()
+    install()

@@ -1,12 +1,12 @@
-"""Connectors of the tests, announced as an installed package announces its own."""
+"""Connectors of the tests, with the metadata of an installed package."""
 
 from pathlib import Path
 
 from coatcheck.connectors.contract import Connector
 
 
-def announced(directory: Path, name: str, connector: type[Connector]) -> Path:
-    """The directory, which on `sys.path` is an installed distribution with an entry point for the class."""
+def register_connector(directory: Path, name: str, connector: type[Connector]) -> Path:
+    """Writes the metadata of a distribution with this entry point; returns the directory, for `sys.path`."""
     metadata = directory / f"{name}_connector-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-connector\nVersion: 1.0\n")

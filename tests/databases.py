@@ -13,7 +13,7 @@ from coatcheck.cli.embedded import database
 from coatcheck.migrations.upgrade import upgrade
 
 EMPTY, MIGRATED = "template0", "migrated"
-"""What a database can be a copy of."""
+"""The names of the databases that can be copied."""
 MAX_CONNECTIONS = 500
 """Enough for one xdist worker on each core of a large machine; PostgreSQL's default is 100."""
 
@@ -50,7 +50,7 @@ def postgres(*, durable: bool = False) -> Iterator[str]:
 
 @contextmanager
 def copied_database(server_url: str, template: str = MIGRATED) -> Iterator[str]:
-    """The URL of a new database, which is dropped at the end, whoever is connected to it."""
+    """The URL of a new database, which is dropped at the end, even with open connections."""
     name = f"test_{uuid4().hex}"
     execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
     try:

@@ -1,4 +1,4 @@
-"""What the tests of disclosures look at: the rows written, and the round trips it took."""
+"""The disclosures that were written, and the number of round trips, for the tests of reads."""
 
 import tempfile
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Our documents as tests read them: links, headings, tables, and guides whose blocks are run as they stand.
+"""The project's documents: their links, headings and tables, and guides whose blocks are run.
 
 In a guide every ```bash and ```python block is run, in order, each language as one session. A ```json or ```text
 block right after one shows what it prints: `...` stands for anything, and JSON may leave fields out. No other block
@@ -24,11 +24,11 @@ class Block:
     text: str
     line: int
     shows: "Block | None" = None
-    """What is said to be printed."""
+    """The block with the expected output."""
 
 
 def tracked(*patterns: str) -> list[Path]:
-    """The project's own files: what git knows, and what it does not know yet and does not ignore."""
+    """The project's files: those that git tracks, and new ones that it does not ignore."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns],
         cwd=ROOT,
@@ -64,7 +64,7 @@ def headings(document: Path) -> list[str]:
 
 
 def anchor(heading: str) -> str:
-    """How a heading is linked to, as GitHub and most others have it."""
+    """The anchor of a heading, as GitHub generates it."""
     plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
     return re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
 
@@ -80,7 +80,7 @@ def table(document: Path, heading: str) -> list[tuple[str, ...]]:
 def run(
     document: Path, kind: str, command: Sequence[str], environment: Mapping[str, str], directory: Path
 ) -> None:
-    """Runs every block of a kind as one program, and compares what each prints with what it says."""
+    """Runs every block of a kind as one program, and compares the output of each with the block after it."""
     chosen = [block for block in blocks(document) if block.kind == kind]
     done = subprocess.run(
         command,
@@ -99,7 +99,7 @@ def run(
     for block, text in zip(chosen, printed, strict=True):
         if block.shows:
             where = f"{document.name}, line {block.shows.line}"
-            assert is_like(block.shows, text), f"{where} shows another thing than is printed:\n{text}"
+            assert is_like(block.shows, text), f"{where} shows other output than was printed:\n{text}"
 
 
 def _marked(chosen: Sequence[Block], kind: str) -> Iterator[str]:

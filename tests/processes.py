@@ -1,4 +1,4 @@
-"""Real processes of Coatcheck, for tests of what only processes show."""
+"""Starts Coatcheck's commands as processes."""
 
 import os
 import signal
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import httpx
 
-PATIENCE = 30
-"""Seconds until a process that should serve or stop is given up."""
+TIMEOUT_SECONDS = 30
+"""Seconds to wait until a process serves or stops."""
 
 
 def free_port() -> int:
@@ -32,7 +32,7 @@ class Serving:
 
 @contextmanager
 def process(*arguments: str, environment: dict[str, str], log: Path) -> "Iterator[subprocess.Popen[bytes]]":
-    """`coatcheck <arguments>`, told to stop at the end, whatever state the test left it in."""
+    """`coatcheck <arguments>`, terminated at the end, also if the test has suspended it."""
     with log.open("ab") as out:
         child = subprocess.Popen(
             [sys.executable, "-m", "coatcheck.cli", *arguments],
@@ -46,7 +46,7 @@ def process(*arguments: str, environment: dict[str, str], log: Path) -> "Iterato
     finally:
         child.send_signal(signal.SIGCONT)
         child.terminate()
-        child.wait(PATIENCE)
+        child.wait(TIMEOUT_SECONDS)
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def serving(environment: dict[str, str], log: Path) -> Iterator[Serving]:
     port = free_port()
     base_url = f"http://127.0.0.1:{port}"
     with process("serve", "--port", str(port), environment=environment, log=log) as child:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while True:
             try:
                 httpx.get(f"{base_url}/health").raise_for_status()

@@ -1,4 +1,4 @@
-"""A client of the widget's API, as the page's script is one: it opens a link and sends requests."""
+"""A client of the widget's API. Like the script of the page, it opens a link and sends requests."""
 
 import json
 import re
@@ -107,7 +107,7 @@ def oauth(api: Api) -> dict[str, Any]:
 
 
 async def answer(page: Page, member: Mapping[str, Any], word: str) -> dict[str, Any]:
-    """The member after its challenge was answered: with the option that starts so, or with the text."""
+    """Answers the member's challenge, with the option that begins with `word` or with `word` as text; runs its job."""
     (challenge,) = member["mfa"]["credentials"]
     chosen = [each["guid"] for each in challenge["options"] if each["label"].startswith(word)]
     body = {"credentials": [{"guid": challenge["guid"], "value": chosen[0] if chosen else word}]}

@@ -18,7 +18,7 @@ from coatcheck.server import create_app
 from tests.api_client import Api
 from tests.browser.hostile import BANK, OAUTH_BANK, PLANTED, HostileBank
 from tests.browser.scene import Embedded, Scene, Site, open_scene
-from tests.connector_setup import announced
+from tests.connector_setup import register_connector
 from tests.factories import make_client
 from tests.widget_client import link
 
@@ -147,7 +147,7 @@ async def hostile(
     browser: Browser,
 ) -> AsyncIterator[Scene]:
     """Services with a hostile bank and a client with a hostile name."""
-    monkeypatch.syspath_prepend(announced(tmp_path, "hostile", HostileBank))
+    monkeypatch.syspath_prepend(register_connector(tmp_path, "hostile", HostileBank))
     async with build(replace(settings, connectors=("sandbox", "hostile")), clock) as services:
         transport = httpx.ASGITransport(create_app(services))
         async with httpx.AsyncClient(transport=transport, base_url=server.origin) as http:

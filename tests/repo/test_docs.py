@@ -1,4 +1,4 @@
-"""The documents say what is so: what they show is run, what they list is compared, what they link to is there."""
+"""The documents match the program: their commands run, their tables are compared with the code, their links resolve."""
 
 import os
 import re
@@ -57,7 +57,7 @@ each_decision = pytest.mark.parametrize("decision", DECISIONS, ids=lambda path: 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="no curl: the guide's commands need it")
 
 
-# --- what is shown is run -------------------------------------------------------------------------------
+# --- blocks that run -------------------------------------------------------------------------------
 
 
 @needs_curl
@@ -73,22 +73,22 @@ def test_every_line_of_a_guide_s_python_runs_with_mx_s_sdk(guide, sandbox_creden
     guides.run(guide, "python", [str(PYTHON), "-"], _environment(CREDENTIALS=sandbox_credentials), tmp_path)
 
 
-def test_an_operator_gets_through_with_the_guide_alone(server_url, tmp_path):
+def test_every_command_of_the_operators_guide_prints_what_it_says(server_url, tmp_path):
     with copied_database(server_url, EMPTY) as url:
         guides.run(OPERATORS, "bash", ["bash"], _environment(COATCHECK_DATABASE_URL=url), tmp_path)
 
 
-def test_the_questions_that_the_operators_guide_asks_the_database_can_be_asked(url):
-    asked = [
+def test_the_queries_of_the_operators_guide_run(url):
+    queries = [
         block.text for block in blocks(OPERATORS) if block.kind == "sql" and block.text.startswith("SELECT")
     ]
-    assert len(asked) == 2
+    assert len(queries) == 2
     with psycopg.connect(url) as connection:
-        for question in asked:
-            assert connection.execute(question).fetchall() == []
+        for query_text in queries:
+            assert connection.execute(query_text).fetchall() == []
 
 
-def test_the_guide_s_python_knows_our_webhooks_from_forged_ones():
+def test_the_guide_s_python_accepts_a_signed_webhook_and_refuses_a_forged_one():
     (code,) = [block.text for block in blocks(CLIENTS) if "def is_ours" in block.text]
     names = {}
     exec(code, names)
@@ -100,7 +100,7 @@ def test_the_guide_s_python_knows_our_webhooks_from_forged_ones():
 
 
 @pytest.mark.parametrize(
-    ("kind", "shown", "printed", "alike"),
+    ("kind", "shown", "printed", "is_equal"),
     [
         ("text", "CONNECTED", "CONNECTED\n", True),
         ("text", "CONNECTED", "DENIED\n", False),
@@ -114,52 +114,52 @@ def test_the_guide_s_python_knows_our_webhooks_from_forged_ones():
         ("json", '{"a": []}', '{"a": [1]}', False),
     ],
 )
-def test_what_is_shown_is_told_from_what_is_not(kind, shown, printed, alike):
-    assert guides.is_like(guides.Block(kind, shown, 1), printed) is alike
+def test_output_is_compared_with_the_block_that_shows_it(kind, shown, printed, is_equal):
+    assert guides.is_like(guides.Block(kind, shown, 1), printed) is is_equal
 
 
 @pytest.mark.parametrize(
-    ("command", "complaint"),
+    ("command", "message"),
     [("echo other", "line 5 shows"), ("false", "line 1 fails"), ("exit 0", "line 1")],
 )
-def test_a_guide_that_shows_another_thing_than_it_prints_is_found(tmp_path, command, complaint):
+def test_a_guide_whose_output_differs_fails(tmp_path, command, message):
     document = tmp_path / "guide.md"
     document.write_text(f"```bash\n{command}\n```\n\n```text\nshown\n```\n\n```bash\necho last\n```\n")
-    with pytest.raises(AssertionError, match=complaint):
+    with pytest.raises(AssertionError, match=message):
         guides.run(document, "bash", ["bash"], _environment(), tmp_path)
 
 
 def _environment(**more):
-    """The test's own, with our command on the path and none of its settings."""
+    """The environment of the test, with our command on the path and without our settings."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("COATCHECK_")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return inherited | {"PATH": path} | {name: str(value) for name, value in more.items()}
 
 
-# --- commands that are shown exist ----------------------------------------------------------------------
+# --- commands in the documents exist ----------------------------------------------------------------------
 
-CALLED = re.compile(
+INVOCATION = re.compile(
     r"""(?: ^\s* (?:\$\ )? | [|;&(]\s* | \{\  | [A-Z_]+=\S+\  | bin/ | --rm\  )
         coatcheck (?P<words> (?: [ \t]+ [^\s;|&)><`]+ )* )""",
     re.MULTILINE | re.VERBOSE,
 )
-"""The command where a shell takes a word for one, and what is given to it."""
+"""Our command where a shell expects a command, and its arguments."""
 
 
 def _commands(document):
-    """What stands after each `coatcheck`, as words: in what can be run or pasted, and between backticks."""
+    """The arguments of each `coatcheck` command, in blocks of commands and between backticks."""
     shown = [block.text for block in blocks(document) if block.kind in {"bash", "console", "ini", "text"}]
     shown += re.findall(r"`(coatcheck [^`]+)`", prose(document))
     for text in shown:
         unfolded = text.replace("\\\n", " ").replace("--rm serve ", "--rm coatcheck ")
         uncommented = re.sub(r"(^|\s)#.*$", "", unfolded, flags=re.MULTILINE)
-        # What stands between quotes is a value, whatever is in it.
+        # Text between quotes is a value.
         unquoted = re.sub(r"'[^']*'|\"[^\"]*\"", "QUOTED", uncommented)
-        yield from (match["words"].split() for match in CALLED.finditer(unquoted))
+        yield from (match["words"].split() for match in INVOCATION.finditer(unquoted))
 
 
-def _understood(words):
-    """The verb, and the first word that is neither a verb nor an option where it stands."""
+def _parse(words):
+    """The path of the command, and the first word that is neither a command nor an option of it."""
     command, names = typer.main.get_command(cli.app), []
     for word in words:
         if word.startswith("-"):
@@ -176,32 +176,32 @@ def _understood(words):
 
 @each_document
 def test_every_command_that_is_shown_exists_with_its_options(document):
-    assert [words for words in _commands(document) if _understood(words)[1]] == []
+    assert [words for words in _commands(document) if _parse(words)[1]] == []
 
 
-def test_the_check_of_commands_finds_one_that_is_wrong(tmp_path):
+def test_the_check_finds_commands_and_options_that_do_not_exist(tmp_path):
     document = tmp_path / "guide.md"
     document.write_text(
         "```bash\nA=1 coatcheck serve --prot 1 | cat  # it's\nx=$(coatcheck client lst)\n```\n`coatcheck kees`"
     )
-    assert [_understood(words) for words in _commands(document)] == [
+    assert [_parse(words) for words in _commands(document)] == [
         ("serve", "--prot"),
         ("client", "lst"),
         ("", "kees"),
     ]
 
 
-def test_the_operators_guide_has_every_verb():
-    assert set(_verbs(typer.main.get_command(cli.app))) <= {
-        _understood(words)[0] for words in _commands(OPERATORS)
+def test_the_operators_guide_has_every_command():
+    assert set(_command_paths(typer.main.get_command(cli.app))) <= {
+        _parse(words)[0] for words in _commands(OPERATORS)
     }
 
 
-def _verbs(command, path=""):
+def _command_paths(command, path=""):
     for name in command.list_commands(typer.Context(command)):
         below = command.get_command(typer.Context(command), name)
         if hasattr(below, "list_commands"):
-            yield from _verbs(below, f"{path}{name} ")
+            yield from _command_paths(below, f"{path}{name} ")
         else:
             yield f"{path}{name}"
 
@@ -209,7 +209,7 @@ def _verbs(command, path=""):
 def test_every_command_is_listed_with_the_first_line_of_its_help():
     commands = typer.main.get_command(cli.app)
     assert table(COMMANDS, "The commands") == [
-        (f"`{path}`", _find(commands, path).help.splitlines()[0]) for path in _verbs(commands)
+        (f"`{path}`", _find(commands, path).help.splitlines()[0]) for path in _command_paths(commands)
     ]
 
 
@@ -225,7 +225,7 @@ def test_every_exit_code_is_listed():
     ]
 
 
-# --- what is listed is compared -------------------------------------------------------------------------
+# --- tables are compared with the code -------------------------------------------------------------------------
 
 
 def test_every_setting_has_a_heading_with_its_kind_and_default():
@@ -239,10 +239,10 @@ def test_every_setting_has_a_heading_with_its_kind_and_default():
         not in text
     ]
     assert missing == []
-    headed = {
+    documented = {
         heading for heading in headings(document) if re.fullmatch(r"[a-z]+(_[a-z]+)+|host|port", heading)
     }
-    assert headed <= {setting.name for setting in fields(Settings)}
+    assert documented <= {setting.name for setting in fields(Settings)}
 
 
 def _kind(default):
@@ -269,7 +269,7 @@ def test_the_sandbox_s_controls_are_listed_word_for_word():
     assert table(SANDBOX_BANK, "Controls") == [(f"`{word}`", does) for word, does in logins.CONTROLS.items()]
 
 
-def test_the_sandbox_s_passwords_are_listed_with_what_they_lead_to():
+def test_the_sandbox_s_passwords_are_listed_with_their_results():
     listed = {row[0].strip("`"): row[1:] for row in table(SANDBOX_BANK, "Passwords")}
     assert {word: row[0] for word, row in listed.items()} == {
         **{word: refusal.status for word, refusal in challenges.REFUSALS.items()},
@@ -351,7 +351,7 @@ def test_what_is_not_served_is_listed_below_its_reason():
 
 
 @pytest.mark.parametrize(
-    ("document", "said"),
+    ("document", "text"),
     [
         (COMPATIBILITY, f"first {exchange.LISTED_CHARACTERS} characters"),
         (COMPATIBILITY, f"within {exchange.RETRY_WINDOW.seconds} seconds"),
@@ -378,16 +378,16 @@ def test_what_is_not_served_is_listed_below_its_reason():
     ],
     ids=lambda value: getattr(value, "stem", value),
 )
-def test_a_figure_in_a_document_is_the_code_s(document, said):
-    assert said in " ".join(document.read_text().split())
+def test_a_figure_in_a_document_is_that_of_the_code(document, text):
+    assert text in " ".join(document.read_text().split())
 
 
-def test_the_prefix_of_every_secret_is_told_to_those_who_scan_for_them():
+def test_the_prefix_of_every_secret_is_in_the_security_policy():
     text = (ROOT / "SECURITY.md").read_text()
     assert [kind for kind in (*Kind, "whsec") if f"`{kind}_`" not in text] == []
 
 
-def test_the_proxy_of_the_operators_guide_logs_no_query_and_limits_as_we_do():
+def test_the_proxy_of_the_operators_guide_logs_no_query_and_has_the_limits_of_the_server():
     (proxy,) = [block.text for block in blocks(OPERATORS) if block.kind == "nginx"]
     logged = re.search(r"log_format .*", proxy)[0]
     assert "$uri" in logged
@@ -399,7 +399,7 @@ def test_the_proxy_of_the_operators_guide_logs_no_query_and_limits_as_we_do():
     assert int(count) * int(size) * 1024 == head_limits.MAX_HEAD_BYTES
 
 
-def test_the_services_get_longer_to_stop_than_they_take():
+def test_the_stop_timeout_of_the_systemd_unit_is_longer_than_the_grace_period():
     (unit,) = [block.text for block in blocks(OPERATORS) if block.kind == "ini"]
     seconds = int(re.search(r"TimeoutStopSec=(\d+)", unit)[1])
     assert timedelta(seconds=seconds) > serve.GRACE
@@ -408,12 +408,12 @@ def test_the_services_get_longer_to_stop_than_they_take():
 # --- the layout and the decisions ------------------------------------------------------------------------
 
 
-def test_the_map_in_the_readme_names_every_module():
-    drawn = (ROOT / "README.md").read_text().split("## The layout")[1].split("```")[1]
+def test_the_layout_in_the_readme_names_every_module():
+    layout = (ROOT / "README.md").read_text().split("## The layout")[1].split("```")[1]
     package = ROOT / "src" / "coatcheck"
     modules = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
     modules |= {path.name for path in package.glob("*.py")} - {"__init__.py"}
-    assert set(re.findall(r"(?<!\S)[a-z_]+(?:/|\.py)(?!\S)", drawn)) == modules
+    assert set(re.findall(r"(?<!\S)[a-z_]+(?:/|\.py)(?!\S)", layout)) == modules
 
 
 def test_the_readme_shows_credentials_as_a_sandbox_writes_them(sandbox_credentials):
@@ -442,7 +442,7 @@ def test_a_decision_is_one_page_with_the_four_headings(decision):
     assert len(decision.read_text().split()) < 700
 
 
-def test_the_changelog_has_a_place_for_what_comes_next():
+def test_the_changelog_starts_with_an_unreleased_section():
     assert headings(ROOT / "CHANGELOG.md")[:2] == ["Changelog", "[Unreleased]"]
 
 
@@ -450,7 +450,7 @@ def test_the_changelog_has_a_place_for_what_comes_next():
 
 
 @each_document
-def test_every_link_leads_somewhere(document):
+def test_every_link_resolves(document):
     broken = []
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(document)):
         if target.startswith(("https://", "http://")):
@@ -463,42 +463,42 @@ def test_every_link_leads_somewhere(document):
 
 
 @each_document
-def test_every_picture_is_there_and_is_told_to_those_who_do_not_see_it(document):
+def test_every_picture_exists_and_has_an_alternative_text(document):
     text = prose(document)
     assert [name for name in _pictures(text) if not (document.parent / name).is_file()] == []
     assert "![" not in text, "a picture as <img>, which can be light and dark"
     assert [tag for tag in re.findall(r"<img[^>]*>", text) if not re.search(r' alt="[^"]+"', tag)] == []
 
 
-def test_every_picture_is_shown_in_some_document_and_all_together_are_light():
+def test_every_picture_is_used_and_all_together_are_below_3_mb():
     shown = {(each.parent / name).resolve() for each in DOCUMENTS for name in _pictures(prose(each))}
-    kept = guides.tracked("docs/images")
-    assert kept
-    assert set(kept) - shown == set()
-    assert sum(path.stat().st_size for path in kept) < MAX_BYTES_OF_PICTURES
+    images = guides.tracked("docs/images")
+    assert images
+    assert set(images) - shown == set()
+    assert sum(path.stat().st_size for path in images) < MAX_BYTES_OF_PICTURES
 
 
 def _pictures(text):
     return re.findall(r' (?:src|srcset)="([^"]+)"', text)
 
 
-def test_the_screens_are_shown_as_the_walks_pass_them():
+def test_the_page_of_screens_is_the_generated_one():
     assert pictures.LISTING.read_text() == pictures.listing()
 
 
 def test_every_document_can_be_reached_from_the_readme():
-    reached, waiting = set(), [ROOT / "README.md"]
-    while waiting:
-        document = waiting.pop()
+    reached, remaining = set(), [ROOT / "README.md"]
+    while remaining:
+        document = remaining.pop()
         if document in reached or document.suffix != ".md":
             continue
         reached.add(document)
         targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", prose(document))
-        waiting += [(document.parent / target).resolve() for target in targets if "://" not in target]
+        remaining += [(document.parent / target).resolve() for target in targets if "://" not in target]
     assert set(DOCUMENTS) - reached == set()
 
 
-def test_no_file_names_a_registry_or_a_path_of_somebody_s_machine():
+def test_no_file_names_a_registry_or_a_path_of_a_local_machine():
     hosts = (
         ("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("npmjs", "com"), ("crates", "io"),
         ("rubygems", "org"), ("docker", "io"), ("ghcr", "io"), ("quay", "io"), ("gcr", "io"),

@@ -1,4 +1,4 @@
-"""What the program believes of its schema, and what the revisions say."""
+"""The schema that the program requires, and the migrations."""
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -9,7 +9,7 @@ from coatcheck.migrations.revision import HEAD, is_current
 from coatcheck.migrations.upgrade import pending, upgrade
 
 
-def test_the_schema_the_program_asks_for_is_the_newest_revision() -> None:
+def test_the_required_schema_is_the_newest_revision() -> None:
     config = Config()
     config.set_main_option("script_location", str(next(iter(migrations.__path__))))
     config.set_main_option("path_separator", "os")

@@ -1,4 +1,4 @@
-"""What a newcomer, a registry and a container get: pinned, complete, and with no secret in it."""
+"""The lock files, the wheel, the targets of make, compose.yaml and the container image."""
 
 import hashlib
 import os
@@ -28,7 +28,7 @@ def pinned(lock):
     }
 
 
-def asked(requirements):
+def names_of(requirements):
     return {re.split(r"[\[<>=!~; ]", requirement)[0].lower() for requirement in requirements}
 
 
@@ -42,14 +42,14 @@ def test_every_dependency_is_pinned_with_its_hashes_and_names_no_registry(lock):
         assert "://" not in entry, entry
 
 
-def test_the_locks_hold_what_the_project_asks_for():
-    assert asked(PROJECT["dependencies"]) <= pinned("runtime.txt") <= pinned("dev.txt")
-    assert asked(PROJECT["optional-dependencies"]["dev"]) <= pinned("dev.txt")
+def test_the_lock_files_pin_every_declared_dependency():
+    assert names_of(PROJECT["dependencies"]) <= pinned("runtime.txt") <= pinned("dev.txt")
+    assert names_of(PROJECT["optional-dependencies"]["dev"]) <= pinned("dev.txt")
     assert pinned("build.txt") <= pinned("dev.txt")
     assert "mx-platform-python" in pinned("sdk.txt")
 
 
-def test_one_package_has_one_version_in_all_our_locks():
+def test_a_package_has_one_version_in_all_lock_files():
     versions = {}
     for lock in ("runtime.txt", "dev.txt", "build.txt"):
         for line in (ROOT / "requirements" / lock).read_text().splitlines():
@@ -66,7 +66,7 @@ def test_the_licence_is_apache_2_word_for_word():
     assert PROJECT["license"] == "Apache-2.0"
 
 
-def test_the_wheel_holds_every_file_of_the_package(tmp_path):
+def test_the_wheel_contains_every_file_of_the_package(tmp_path):
     built = next(WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"]))
     with zipfile.ZipFile(built) as wheel:
         names = set(wheel.namelist())
@@ -80,7 +80,7 @@ def test_the_wheel_holds_every_file_of_the_package(tmp_path):
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
-def test_the_continuous_build_runs_make_check_and_nothing_is_tied_to_one_host():
+def test_continuous_integration_runs_make_check_and_depends_on_no_host():
     run = ROOT / ".ci" / "run"
     assert os.access(run, os.X_OK)
     assert "set -euo pipefail" in run.read_text()
@@ -110,8 +110,8 @@ def test_make_without_a_usable_python_says_what_to_install(tmp_path):
     assert "python3-venv" in refused.stderr
 
 
-@pytest.mark.parametrize(("ends", "made"), [(0, True), (1, False)])
-def test_setting_up_shows_a_dot_for_each_package_and_swallows_no_failure(tmp_path, ends, made):
+@pytest.mark.parametrize(("exit_code", "is_ready"), [(0, True), (1, False)])
+def test_setup_prints_a_dot_for_each_package_and_reports_a_failure(tmp_path, exit_code, is_ready):
     (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
     (tmp_path / "requirements").mkdir()
     (tmp_path / "requirements" / "sdk.txt").touch()
@@ -120,17 +120,24 @@ def test_setting_up_shows_a_dot_for_each_package_and_swallows_no_failure(tmp_pat
     lines = (
         "Looking in indexes: elsewhere\nCollecting one\n  Downloading one\nCollecting two\nInstalling both"
     )
-    pip.write_text(f"#!/bin/sh\nprintf '{lines}\n'\nexit {ends}\n")
+    pip.write_text(f"#!/bin/sh\nprintf '{lines}\n'\nexit {exit_code}\n")
     pip.chmod(0o755)
-    alone = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
+    }
     done = subprocess.run(
-        ["make", ".venv-sdk/ready"], cwd=tmp_path, env=alone, capture_output=True, text=True, check=False
+        ["make", ".venv-sdk/ready"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stdout.splitlines()[1:] == [".. unpacking"]
-    assert (done.returncode == 0, (tmp_path / ".venv-sdk" / "ready").exists()) == (made, made)
+    assert (done.returncode == 0, (tmp_path / ".venv-sdk" / "ready").exists()) == (is_ready, is_ready)
 
 
-def test_make_secrets_makes_what_compose_reads_for_its_owner_alone(tmp_path):
+def test_make_secrets_creates_the_files_of_compose_that_only_their_owner_can_read(tmp_path):
     (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
     subprocess.run(["make", "secrets"], cwd=tmp_path, capture_output=True, check=True)
     secrets = yaml.safe_load((ROOT / "compose.yaml").read_text())["secrets"]
@@ -158,12 +165,12 @@ def test_compose_runs_postgres_one_migration_serve_and_work_with_secrets_from_fi
     assert all(port.startswith("127.0.0.1:") for port in services["serve"]["ports"])
 
 
-def test_every_setting_that_compose_gives_is_one_we_read():
+def test_every_setting_in_compose_exists():
     given = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["serve"]["environment"]
     assert {name.removeprefix("COATCHECK_").lower() for name in given} <= set(names())
 
 
-def test_the_image_runs_as_nobody_special_from_hashed_dependencies():
+def test_the_image_runs_as_an_unprivileged_user_with_hashed_dependencies():
     dockerfile = (ROOT / "Dockerfile").read_text()
     final = dockerfile.rsplit("FROM ", 1)[1]
     assert re.search(r"^USER 10001:10001$", final, re.MULTILINE)

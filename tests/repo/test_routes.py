@@ -28,7 +28,9 @@ def test_every_operation_of_mx_is_served_or_listed_as_not_served(version: str) -
         if (served.get((method, normal(path))) == operation["operationId"])
         is (operation["operationId"] in NOT_SERVED)
     ]
-    assert not problems, "neither served under this very path nor listed, or both:\n" + "\n".join(problems)
+    assert not problems, "neither served at this path nor listed as not served, or both:\n" + "\n".join(
+        problems
+    )
 
 
 @needs_specs

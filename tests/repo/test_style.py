@@ -1,4 +1,4 @@
-"""What ruff has no rule for: how long a function and a file may be, and whose private names a test may use."""
+"""Style rules that ruff does not have: lengths of functions and files, private names and clocks in tests."""
 
 import ast
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ TABLES = {
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}
 SOURCE = ROOT / "src/coatcheck"
 PUBLIC_BY_CONTRACT = {"_replace", "_asdict", "_fields"}
-"""What named tuples offer to everybody."""
+"""The public methods and fields of named tuples, which begin with an underscore."""
 
 
 def functions(path: Path) -> Iterator[tuple[str, int]]:
@@ -34,7 +34,7 @@ def sources() -> dict[str, Path]:
     return {name: path for name, path in paths.items() if not name.startswith("migrations/versions/")}
 
 
-def test_no_function_is_longer_than_a_screen() -> None:
+def test_no_function_has_more_than_40_lines() -> None:
     long = {
         f"{name}: {function}"
         for name, path in sources().items()
@@ -44,7 +44,7 @@ def test_no_function_is_longer_than_a_screen() -> None:
     assert long == set()
 
 
-def test_no_file_is_too_long() -> None:
+def test_no_file_has_more_than_500_lines() -> None:
     lengths = {name: len(path.read_text("utf-8").splitlines()) for name, path in sources().items()}
     assert {
         name: lines for name, lines in lengths.items() if lines > MAX_FILE_LINES and name not in TABLES
@@ -90,9 +90,9 @@ def test_a_private_name_is_found_however_it_is_reached(tmp_path: Path) -> None:
 
 
 def equal_to_a_clock(path: Path) -> Iterator[int]:
-    """The lines of assertions that an instant equals one that the clock is asked for only then.
+    """The lines of assertions that compare an instant for equality with a later reading of the clock.
 
-    They fail when the second turns between the two; read the clock before and after, and compare with both.
+    They fail when a second begins between the two. Read the clock before and after, and compare with both.
     """
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Assert):

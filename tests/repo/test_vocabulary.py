@@ -1,4 +1,4 @@
-"""The names that the field has its own word for, and that stand nowhere in the project any more."""
+"""Retired words, for which there is a usual technical term: they do not occur in the project."""
 
 import ast
 import re
@@ -51,13 +51,13 @@ RETIRED = {
     "woken": "notified",
     "wording": "texts",
 }
-"""The word, and what is said instead."""
+"""The word, and the term that replaces it."""
 ORDINARY = {
     ("hire", "src/coatcheck/connectors/sandbox/merchants.py"),  # a merchant's name
     ("shift", "tests/browser/test_accessibility.py"),  # the browser's layout shift
     ("shift", "tests/browser/test_keyboard.py"),  # a key
 }
-"""Where a word means what it means in English, or on the wire."""
+"""Files in which a word has its ordinary meaning."""
 SKIPPED = (
     "tests/repo/test_vocabulary.py",
     "CHANGELOG.md",
@@ -65,7 +65,7 @@ SKIPPED = (
     "requirements/",
 )
 RETIRED_NAMES = {"fence", "held", "hold", "judge", "sat", "shaped", "standing", "told", "worn"}
-"""Ordinary words in prose; as names in the program they say nothing of what a value is."""
+"""Ordinary words in prose that do not describe a value, and so are not names in the program."""
 WORD = re.compile(r"[\w-]+")
 
 

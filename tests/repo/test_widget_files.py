@@ -17,8 +17,8 @@ SCRIPTS = {path.relative_to(WIDGET).as_posix(): path.read_text() for path in WID
 KEYS = dict(TEXTS).keys()
 DIRECT = re.compile(r'\bt\("([^"]+)"')
 DOTTED = re.compile(r'"([a-z_]+\.[a-z_0-9]+)"')
-BEGUN = re.compile(r"\bt\(`([a-z_.]+)\$\{")
-BUILT = {
+PREFIX = re.compile(r"\bt\(`([a-z_.]+)\$\{")
+COMPOSED = {
     "accounts.type_": ("1", "2"),
     "connecting.": PHASES,
     "consent.refreshes.": ("daily", "once"),
@@ -32,17 +32,20 @@ BUILT = {
     ),
     "microdeposits.routing_": ("blocked", "invalid"),
 }
-"""Keys that a script puts together, `connecting.${phase}`, and every end that they can have."""
+"""The prefixes of keys that a script composes, such as `connecting.${phase}`, and every suffix."""
 MAX_BYTES = 40_000
 
 
 def test_every_text_is_used_by_a_script_and_every_key_has_a_text() -> None:
     """A key without a dot is an ordinary word, so that only `t("word")` counts as its use."""
     source = "".join(SCRIPTS.values())
-    assert set(BEGUN.findall(source)) == BUILT.keys()
+    assert set(PREFIX.findall(source)) == COMPOSED.keys()
     direct = set(DIRECT.findall(source))
     dotted = set(DOTTED.findall(source))
-    assert direct | dotted | {begun + end for begun, ends in BUILT.items() for end in ends} == KEYS
+    assert (
+        direct | dotted | {prefix + suffix for prefix, suffixes in COMPOSED.items() for suffix in suffixes}
+        == KEYS
+    )
 
 
 @pytest.mark.parametrize("name", sorted(SCRIPTS))
@@ -66,7 +69,7 @@ def test_no_style_sheet_fetches_anything() -> None:
     assert [sheet.name for sheet in sheets if re.search(r"url\(|@import", sheet.read_text())] == []
 
 
-def test_the_whole_page_is_light() -> None:
+def test_the_compressed_files_are_below_40_kb() -> None:
     sizes = [len(gzip.compress(path.read_bytes(), LEVEL)) for path in STATIC.rglob("*") if path.is_file()]
     assert 0 < sum(sizes) < MAX_BYTES
 

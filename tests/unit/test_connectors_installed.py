@@ -13,7 +13,7 @@ from coatcheck.connectors.installed import connector_statuses, installed_connect
 from coatcheck.connectors.settings import read_settings, settings_by_connector, shown_settings
 from coatcheck.errors import ConfigurationError
 from coatcheck.events.ssrf import public_only
-from tests.connector_setup import announced
+from tests.connector_setup import register_connector
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class NotAConnector:
 
 @pytest.fixture
 def two_word(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(announced(tmp_path, "two_word", TwoWordBank))
+    monkeypatch.syspath_prepend(register_connector(tmp_path, "two_word", TwoWordBank))
 
 
-def loaded(**settings):
+def load_enabled(**settings):
     return load_connectors(Settings(**settings), SystemClock(), guard=public_only)
 
 
@@ -63,12 +63,12 @@ def test_the_sandbox_is_installed_by_this_distribution():
 
 def test_the_error_about_an_unknown_connector_lists_the_installed_ones(two_word):
     with pytest.raises(ConfigurationError) as refused:
-        loaded(connectors=("sandbax",))
+        load_enabled(connectors=("sandbax",))
     assert refused.value.problem == "There is no connector sandbax. Installed: sandbox, two_word."
 
 
 def test_a_connector_is_built_with_its_name_its_settings_and_its_addresses(two_word):
-    (bank,) = loaded(
+    (bank,) = load_enabled(
         connectors=("two_word", "two_word"),
         base_url="https://coatcheck.example",
         connector={"two_word": {"key": "k"}, "two_word_budget": "7"},
@@ -80,21 +80,21 @@ def test_a_connector_is_built_with_its_name_its_settings_and_its_addresses(two_w
 
 
 def test_an_entry_point_that_is_not_a_connector_class_is_refused(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(announced(tmp_path, "odd", NotAConnector))
+    monkeypatch.syspath_prepend(register_connector(tmp_path, "odd", NotAConnector))
     with pytest.raises(ConfigurationError, match="is not a Connector class"):
-        loaded(connectors=("odd",))
+        load_enabled(connectors=("odd",))
 
 
 def test_a_connector_that_cannot_be_imported_is_named_without_a_traceback(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(announced(tmp_path, "gone", TwoWordBank))
+    monkeypatch.syspath_prepend(register_connector(tmp_path, "gone", TwoWordBank))
     points = tmp_path / "gone_connector-1.0.dist-info" / "entry_points.txt"
     points.write_text("[coatcheck.connectors]\ngone = no_such_module:Bank\n")
     with pytest.raises(ConfigurationError, match="The connector gone of gone-connector cannot be loaded"):
-        loaded(connectors=("gone",))
+        load_enabled(connectors=("gone",))
 
 
 def test_two_distributions_cannot_use_one_name(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(announced(tmp_path, "other", TwoWordBank))
+    monkeypatch.syspath_prepend(register_connector(tmp_path, "other", TwoWordBank))
     points = tmp_path / "other_connector-1.0.dist-info" / "entry_points.txt"
     points.write_text("[coatcheck.connectors]\nsandbox = tests.unit.test_connectors_installed:TwoWordBank\n")
     with pytest.raises(ConfigurationError, match="sandbox is installed twice"):
@@ -116,16 +116,16 @@ def test_settings_come_from_the_file_and_the_environment_which_wins(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "named"),
+    ("given", "message"),
     [
         ({"three_budget": "1"}, "COATCHECK_CONNECTOR_THREE_BUDGET names no connector. Installed: sandbox."),
         ({"three": {"budget": 1}}, "[connector.three] names no connector. Installed: sandbox."),
     ],
 )
-def test_settings_of_no_installed_connector_are_refused(given, named):
+def test_settings_of_no_installed_connector_are_refused(given, message):
     with pytest.raises(ConfigurationError) as refused:
         settings_by_connector(given, ["sandbox"])
-    assert refused.value.problem == named
+    assert refused.value.problem == message
 
 
 def test_text_of_the_environment_is_converted_to_the_type_of_the_setting():
@@ -148,7 +148,7 @@ def test_a_secret_can_be_read_from_a_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"key": "k", "bugdet": "1"}, "no setting bugdet. It has: budget, is_live, key, old_key, region"),
         ({"key": "k", "url_file": "/x"}, "no setting url_file"),
@@ -160,10 +160,10 @@ def test_a_secret_can_be_read_from_a_file(tmp_path):
         ({"key": 7}, "a secret is text"),
     ],
 )
-def test_a_wrong_setting_is_named(given, said):
+def test_a_wrong_setting_is_named(given, message):
     with pytest.raises(ConfigurationError) as refused:
         read_settings("bank", BankSettings, given)
-    assert said in refused.value.problem
+    assert message in refused.value.problem
 
 
 def test_a_connector_without_settings_refuses_every_setting():

@@ -138,16 +138,16 @@ async def test_every_read_is_one_round_trip_and_writes_one_disclosure(
 ) -> None:
     access = services.access
     async with services.db.connection() as connection:
-        for what, act in (
+        for kind, read in (
             ("ACCOUNT_NUMBERS", lambda: access.numbers(connection, reader)),
             ("ACCOUNT_OWNERS", lambda: access.owners(connection, reader)),
             ("TRANSACTIONS", lambda: access.transactions(connection, reader, EVERYTHING)),
             ("BALANCES_AND_ACCOUNT_NUMBERS", lambda: access.payment_account(connection, reader)),
         ):
             before = await disclosures(services, account.user_guid)
-            assert await round_trips(connection, act) == 1
+            assert await round_trips(connection, read) == 1
             (written,) = Counter(await disclosures(services, account.user_guid)) - Counter(before)
-            assert written[:4] == (processor.guid, account.client_guid, account.guid, what)
+            assert written[:4] == (processor.guid, account.client_guid, account.guid, kind)
         assert await round_trips(connection, lambda: connection.execute("SELECT 1; SELECT 2")) == 1
         assert await round_trips(connection, lambda: two_statements(connection)) == 2
 
@@ -162,7 +162,9 @@ async def test_an_unknown_token_is_refused(services: Services, reader: Presented
     await every_read_is_refused(services, PresentedSecret(reader.hash, reader.period + 1), InvalidToken)
 
 
-async def refused(services: Services, reader: PresentedSecret, error: type[CoatcheckError]) -> None:
+async def numbers_and_owners_are_refused(
+    services: Services, reader: PresentedSecret, error: type[CoatcheckError]
+) -> None:
     async with services.db.connection() as connection:
         for read in (services.access.numbers, services.access.owners):
             with pytest.raises(error):
@@ -172,7 +174,7 @@ async def refused(services: Services, reader: PresentedSecret, error: type[Coatc
 async def every_read_is_refused(
     services: Services, reader: PresentedSecret, error: type[CoatcheckError]
 ) -> None:
-    await refused(services, reader, error)
+    await numbers_and_owners_are_refused(services, reader, error)
     async with services.db.connection() as connection:
         with pytest.raises(error):
             await services.access.transactions(connection, reader, EVERYTHING)
@@ -198,7 +200,7 @@ async def test_without_read_protected_numbers_and_owners_are_refused_and_nothing
     services: Services, account: Account, processor: Keyed
 ) -> None:
     token = await make_token(services, account, processor, reads_protected=False)
-    await refused(services, presented(services, token), InsufficientScope)
+    await numbers_and_owners_are_refused(services, presented(services, token), InsufficientScope)
     assert await disclosures(services, account.user_guid) == []
 
 
@@ -244,9 +246,9 @@ async def test_no_repr_contains_what_was_read(services: Services, reader: Presen
 async def test_without_read_protected_a_payment_account_has_no_numbers_and_discloses_only_balances(
     services: Services, client: Keyed, account: Account, processor: Keyed
 ) -> None:
-    bare = presented(services, await make_token(services, account, processor, reads_protected=False))
+    unprotected = presented(services, await make_token(services, account, processor, reads_protected=False))
     async with services.db.connection() as connection:
-        read = await services.access.payment_account(connection, bare)
+        read = await services.access.payment_account(connection, unprotected)
         assert (read.account.guid, read.account.balance, read.numbers) == (
             account.guid,
             account.balance,
@@ -268,7 +270,7 @@ async def test_a_payment_account_without_stored_numbers_discloses_only_balances(
     async with services.db.connection() as connection:
         await connection.execute("DELETE FROM account_number WHERE account_guid = %s", (account.guid,))
         assert (await services.access.payment_account(connection, reader)).numbers is None
-    assert [what for *_, what, _ in await disclosures(services, account.user_guid)] == ["BALANCES"]
+    assert [kind for *_, kind, _ in await disclosures(services, account.user_guid)] == ["BALANCES"]
 
 
 async def test_an_empty_page_is_disclosed_once_with_a_count_of_zero(
@@ -323,9 +325,11 @@ async def test_authorizing_a_request_reads_nothing_and_discloses_nothing(
     async with services.db.connection() as connection:
         token = await services.access.authorize(connection, reader, ReadKind.BALANCES)
         assert (token.account_guid, token.processor_guid) == (account.guid, processor.guid)
-        bare = presented(services, await make_token(services, account, processor, reads_protected=False))
+        unprotected = presented(
+            services, await make_token(services, account, processor, reads_protected=False)
+        )
         with pytest.raises(InsufficientScope):
-            await services.access.authorize(connection, bare, ReadKind.NUMBERS)
+            await services.access.authorize(connection, unprotected, ReadKind.NUMBERS)
     assert await disclosures(services, account.user_guid) == []
 
 
@@ -403,7 +407,7 @@ async def test_a_restriction_narrows_the_rows_the_total_and_the_disclosure_of_it
     assert page is not None
     assert whole is not None
     assert (page.total, whole.total, {each.id for each in whole.items}) == (2, 2, {"100", "250"})
-    counts = [count for *_, what, count in await disclosures(services, account.user_guid) if what[0] == "T"]
+    counts = [count for *_, kind, count in await disclosures(services, account.user_guid) if kind[0] == "T"]
     assert counts == [1, 2]
 
 
@@ -422,10 +426,10 @@ async def test_a_restriction_that_counts_admits_in_the_statement_that_reads(
     services: Services, account: Account, processor: Keyed, reader: PresentedSecret
 ) -> None:
     access = restricted(services, OnlyOnce)
-    bare = presented(services, await make_token(services, account, processor, reads_protected=False))
+    unprotected = presented(services, await make_token(services, account, processor, reads_protected=False))
     async with services.db.connection() as connection:
         with pytest.raises(InsufficientScope):
-            await access.numbers(connection, bare)  # refused, so not counted
+            await access.numbers(connection, unprotected)  # refused, so not counted
         assert (await access.numbers(connection, reader)).total == 1
         for read in (access.numbers, access.owners, access.payment_account):
             with pytest.raises(Forbidden):

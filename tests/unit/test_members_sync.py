@@ -18,7 +18,7 @@ from coatcheck.jobs.tasks import cancel_tasks
 from coatcheck.members import job_rows
 from coatcheck.vault.vault import SecretKind
 from coatcheck.worker import build_worker, run_pending
-from tests.connector_setup import announced
+from tests.connector_setup import register_connector
 from tests.member_setup import make_end_user, until
 
 JOBS = """SELECT state, attempt, claims, outcome, reason FROM member_job
@@ -283,7 +283,7 @@ async def test_the_log_of_an_unknown_failure_does_not_contain_the_exceptions_tex
     settings, clock, tmp_path, monkeypatch, error, status
 ):
     monkeypatch.setattr(LeakyConnector, "error", error, raising=False)
-    monkeypatch.syspath_prepend(announced(tmp_path, "careless", LeakyConnector))
+    monkeypatch.syspath_prepend(register_connector(tmp_path, "careless", LeakyConnector))
     async with build(replace(settings, connectors=("careless",)), clock) as services:
         end_user = await make_end_user(services)
         member = await end_user.connect("a-secret-login", "a-secret-password", institution="careless")

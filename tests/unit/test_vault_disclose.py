@@ -49,10 +49,10 @@ async def test_a_client_read_is_limited_to_the_given_member_or_account(
     first = await make_account(services, user, account_number="1111111111")
     second = await make_account(services, user, account_number="2222222222")
 
-    async def numbers(**below: str) -> list[str | None]:
+    async def numbers(**scope: str) -> list[str | None]:
         async with services.db.connection() as connection:
             listing = await services.vault.disclose_numbers(
-                connection, ClientReader(client.guid, user.guid, **below)
+                connection, ClientReader(client.guid, user.guid, **scope)
             )
         assert listing.total == len(listing.items)
         return [item.account_number for item in listing.items]
@@ -83,21 +83,21 @@ async def test_the_pages_of_a_client_read_have_a_stable_order(
             assert (listing.total, listing.page) == (12, PageRequest(number, 5))
             seen.append([item.account_number for item in listing.items])
     assert seen == [["0", "1", "2", "3", "4"], ["5", "6", "7", "8", "9"], ["10", "11"], []]
-    assert [shown for *_, shown in await disclosures(services, user.guid)] == [0, 2, 5, 5]
+    assert [count for *_, count in await disclosures(services, user.guid)] == [0, 2, 5, 5]
 
 
 async def test_a_client_never_reads_a_user_of_another_client(services: Services, account: Account) -> None:
     other_client = await make_client(services)
     async with services.db.connection() as connection:
-        for show in (services.vault.disclose_numbers, services.vault.disclose_owners):
+        for disclose in (services.vault.disclose_numbers, services.vault.disclose_owners):
             with pytest.raises(NotFound):
-                await show(connection, ClientReader(other_client.guid, account.user_guid))
+                await disclose(connection, ClientReader(other_client.guid, account.user_guid))
             with pytest.raises(NotFound):
-                await show(connection, ClientReader(other_client.guid, "USR-nobody"))
+                await disclose(connection, ClientReader(other_client.guid, "USR-nobody"))
     assert await disclosures(services, account.user_guid) == []
 
 
-async def keep_statement(services: Services, user: User) -> str:
+async def store_statement(services: Services, user: User) -> str:
     guid = new("STA")
     async with services.db.transaction() as connection:
         await services.vault.store_secret(
@@ -109,13 +109,13 @@ async def keep_statement(services: Services, user: User) -> str:
 async def test_a_client_reads_its_users_statement_and_no_other_secret(
     services: Services, client: Keyed, user: User
 ) -> None:
-    guid = await keep_statement(services, user)
+    guid = await store_statement(services, user)
     reader = ClientReader(client.guid, user.guid)
     async with services.db.connection() as connection:
-        shown = await services.vault.disclose_secret(
+        disclosed = await services.vault.disclose_secret(
             connection, owner_guid=user.guid, record_guid=guid, kind=SecretKind.STATEMENT, reader=reader
         )
-        assert shown == b"%PDF-1.7"
+        assert disclosed == b"%PDF-1.7"
         for kind in set(SecretKind) - {SecretKind.STATEMENT}:
             with pytest.raises(InsufficientScope):
                 await services.vault.disclose_secret(
@@ -125,7 +125,7 @@ async def test_a_client_reads_its_users_statement_and_no_other_secret(
 
 
 async def test_a_client_never_reads_a_statement_of_another_client(services: Services, user: User) -> None:
-    guid = await keep_statement(services, user)
+    guid = await store_statement(services, user)
     other_client = await make_client(services)
     own = await make_user(services, other_client)
     async with services.db.connection() as connection:
@@ -163,7 +163,7 @@ async def test_a_worker_reads_a_secret_with_its_job_as_reader_and_none_if_there_
         )
     async with services.db.connection() as connection:
 
-        async def show(record_guid: str, kind: SecretKind) -> bytes | None:
+        async def disclose(record_guid: str, kind: SecretKind) -> bytes | None:
             return await services.vault.disclose_secret(
                 connection,
                 owner_guid=user.guid,
@@ -172,7 +172,7 @@ async def test_a_worker_reads_a_secret_with_its_job_as_reader_and_none_if_there_
                 reader=WorkerReader("JOB-1", client.guid),
             )
 
-        assert await show("MBR-1", SecretKind.CREDENTIALS) == b"password"
-        assert await show("MBR-1", SecretKind.STATE) is None
-        assert await show("MBR-2", SecretKind.CREDENTIALS) is None
+        assert await disclose("MBR-1", SecretKind.CREDENTIALS) == b"password"
+        assert await disclose("MBR-1", SecretKind.STATE) is None
+        assert await disclose("MBR-2", SecretKind.CREDENTIALS) is None
     assert await disclosures(services, user.guid) == [("JOB-1", client.guid, "MBR-1", "CREDENTIALS", 1)]
