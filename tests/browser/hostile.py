@@ -50,12 +50,12 @@ def institution(code: str, name: str, **more: Any) -> Institution:
 class HostileBank(Connector):
     def __init__(self, context: ConnectorContext[NoSettings]) -> None:
         super().__init__(context)
-        boxes = tuple(
+        credential_fields = tuple(
             CredentialField(f"CRD-hostile-{name}", name, kind, f"{name} {PLANTED}", order)
             for order, (name, kind) in enumerate([("LOGIN", "TEXT"), ("PASSWORD", "PASSWORD")])
         )
         self._institutions = (
-            institution("hostile", BANK, credentials=boxes),
+            institution("hostile", BANK, credentials=credential_fields),
             institution("hostile_oauth", OAUTH_BANK, supports_oauth=True),
         )
 

@@ -103,20 +103,20 @@ widget](../how-to/clients.md#let-the-user-connect-the-bank).
 """
 
 
-async def take_all(wanted: Sequence[str], url: str) -> None:
+async def take_all(selected: Sequence[str], url: str) -> None:
     taken = 0
     async with chromium() as browser:
         for walk in WALKS:
             async with scene(browser, url) as one:
                 async for screen in walk(one):
-                    if screen.name not in wanted:
+                    if screen.name not in selected:
                         continue
                     taken += 1
-                    print(f"[{taken}/{len(wanted)}] {screen.name}", flush=True)
+                    print(f"[{taken}/{len(selected)}] {screen.name}", flush=True)
                     await take(screen.page, screen.name, DEVICES)
-        if EMBEDDED in wanted:
+        if EMBEDDED in selected:
             async with scene(browser, url) as one:
-                print(f"[{taken + 1}/{len(wanted)}] {EMBEDDED}", flush=True)
+                print(f"[{taken + 1}/{len(selected)}] {EMBEDDED}", flush=True)
                 await take(await embedded(one), EMBEDDED, {"desktop": DEVICES["desktop"]})
 
 
@@ -199,8 +199,8 @@ async def scene(browser: Browser, url: str) -> AsyncIterator[Scene]:
 
 def main() -> None:
     names = [*SCREENS, EMBEDDED]
-    wanted = sys.argv[1:] or names
-    if unknown := [name for name in wanted if name not in names]:
+    selected = sys.argv[1:] or names
+    if unknown := [name for name in selected if name not in names]:
         sys.exit(f"There is no screen {unknown[0]}; there are: {', '.join(names)}.")
     IMAGES.mkdir(parents=True, exist_ok=True)
     configure("WARNING", "console")
@@ -212,11 +212,11 @@ def main() -> None:
         fonts = Path(directory) / "fonts.conf"
         fonts.write_text(FONTS)
         os.environ["FONTCONFIG_FILE"] = str(fonts)
-        asyncio.run(take_all(wanted, url))
+        asyncio.run(take_all(selected, url))
     LISTING.write_text(listing())
     for stale in set(IMAGES.glob("*.png")) - set(files(names)):
         stale.unlink()
-    made = list(files(wanted))
+    made = list(files(selected))
     print(f"{len(made)} pictures, {sum(each.stat().st_size for each in made) / 1e6:.1f} MB in {IMAGES}")
 
 

@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 SDK = HERE / "node_modules" / "@mxenabled" / "web-widget-sdk" / "dist" / "umd" / "index.js"
 GRACE = 1
 """Seconds for running requests when a server stops."""
-LOOK_SECONDS = 0.05
+POLL_SECONDS = 0.05
 """Between two polls of the worker."""
 WEB_VIEW = """
   window.navigations = [];
@@ -40,13 +40,13 @@ WEB_VIEW = """
 """
 """What a mobile app does around its web view: it intercepts navigations to its own scheme."""
 DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-"""Before that, a browser sends a click on a frame of another origin to the page around it."""
+"""Waits for two frames. Before, a browser can send a click on a cross-origin frame to the page around it."""
 PHONE, DESKTOP = {"width": 390, "height": 760}, {"width": 1000, "height": 760}
 
 CONTEXT: Mapping[str, Any] = {"viewport": DESKTOP, "reduced_motion": "reduce"}
 """Of every window. Animations use a lot of CPU without a graphics card."""
 WINDOWS = 4
-"""At the same time; most of the time each waits for the page's next poll."""
+"""Browser windows at the same time. Most of the time a window waits for the next poll of its page."""
 
 expect.set_options(timeout=15_000)
 
@@ -78,7 +78,7 @@ class Site:
 
 @dataclass
 class Scene:
-    """One client's user, who has an app open."""
+    """A client's user, with the client's app in a browser."""
 
     api: Api
     user: str
@@ -88,10 +88,10 @@ class Scene:
     requested: list[str] = field(default_factory=list)
     """Every URL that the browser requested."""
     page: Page | None = None
-    """The page in which the app is opened each time; without it a new page, for which the browser starts processes."""
-    is_at_work: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set while the worker works; `rest` clears it."""
-    a_look: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """The page that every widget reuses. Without it each widget has a new page, which is slower."""
+    worker_may_run: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while the worker runs jobs; `pause_worker` clears it."""
+    work_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the worker while it runs jobs."""
 
     @property
@@ -144,15 +144,15 @@ class Scene:
     async def work(self) -> None:
         """Runs this client's jobs as they come."""
         while True:
-            await self.is_at_work.wait()
-            async with self.a_look:
+            await self.worker_may_run.wait()
+            async with self.work_lock:
                 await work(self.services)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
-    async def rest(self) -> None:
-        """Waits until the worker is idle; it stays idle until `is_at_work` is set."""
-        self.is_at_work.clear()
-        async with self.a_look:
+    async def pause_worker(self) -> None:
+        """Waits until the worker is idle; it stays idle until `worker_may_run` is set."""
+        self.worker_may_run.clear()
+        async with self.work_lock:
             pass
 
     def foreign(self) -> list[str]:
@@ -252,21 +252,21 @@ async def side_by_side(
 
     Not in tabs of one window: a browser draws those that are not in front once a second.
     """
-    waiting = iter(rows)
+    remaining = iter(rows)
 
-    async def play_what_waits() -> None:
-        async with window(scene) as apart:
-            apart.page = await apart.context.new_page()
-            for row in waiting:
+    async def run_rows() -> None:
+        async with window(scene) as own:
+            own.page = await own.context.new_page()
+            for row in remaining:
                 try:
-                    await play(apart, *row)
+                    await play(own, *row)
                 except Exception as error:
                     error.add_note(f"The row: {row}")
                     raise
 
     async with asyncio.TaskGroup() as group:
         for _ in range(WINDOWS):
-            group.create_task(play_what_waits())
+            group.create_task(run_rows())
 
 
 @asynccontextmanager
@@ -290,7 +290,7 @@ async def open_scene(
     one = Scene(api, await api.create_user(), server, app, made)
     made.on("request", lambda request: one.requested.append(request.url))
     app.start(client_app(one))
-    one.is_at_work.set()
+    one.worker_may_run.set()
     worker = asyncio.create_task(one.work())
     try:
         yield one
@@ -313,8 +313,8 @@ def client_app(one: Scene) -> Starlette:
         return FileResponse(SDK, media_type="text/javascript")
 
     async def widget_url(request: AppRequest) -> JSONResponse:
-        wanted: Mapping[str, Any] = await request.json()
-        answer = await one.api.post(f"/users/{one.user}/widget_urls", json=wanted)
+        body: Mapping[str, Any] = await request.json()
+        answer = await one.api.post(f"/users/{one.user}/widget_urls", json=body)
         return JSONResponse(answer.json(), answer.status_code)
 
     return Starlette(

@@ -62,12 +62,12 @@ async def signing_in(scene: Scene) -> AsyncIterator[Screen]:
     await widget.sign_in(password="challenge")
     await widget.sees("Verify your identity")
     yield Screen("mfa-text", page)
-    await scene.rest()
+    await scene.pause_worker()
     await widget.answer("correct")
     await widget.sees("Connecting to MX Bank")
     await expect(page.locator(".current")).to_have_text("Signing in")
     yield Screen("connecting", page)
-    scene.is_at_work.set()
+    scene.worker_may_run.set()
     await widget.sees("Choose an account")
     yield Screen("account-select", page)
     await widget.select()
@@ -316,8 +316,8 @@ async def _settled(scene: Scene, guid: str) -> None:
 
 async def _back_from_bank(scene: Scene, decision: str, title: str) -> Page:
     """The last page of a sign-in window. No widget opened it, because a widget would close it."""
-    wanted = {"member": {"institution_code": "mxcu_oauth", "credentials": [], "is_oauth": True}}
-    made = await scene.api.post(f"/users/{await scene.api.create_user()}/members", json=wanted)
+    body = {"member": {"institution_code": "mxcu_oauth", "credentials": [], "is_oauth": True}}
+    made = await scene.api.post(f"/users/{await scene.api.create_user()}/members", json=body)
     page = await scene.context.new_page()
     await page.goto(made.json()["member"]["oauth_window_uri"])
     await page.get_by_role("button", name=decision).click()
@@ -336,14 +336,14 @@ async def _window(widget: Embedded, button: str) -> Page:
 
 async def _deposit(scene: Scene, account_number: str) -> Embedded:
     """A widget for two deposits that have arrived."""
-    asked = {
+    body = {
         "micro_deposit": {
             **DEPOSIT,
             "account_number": account_number,
             "email": f"{account_number}@app.example",
         }
     }
-    made = await scene.api.post(f"/users/{scene.user}/micro_deposits", json=asked)
+    made = await scene.api.post(f"/users/{scene.user}/micro_deposits", json=body)
     assert made.status_code == 200, made.text
     await scene.api.work()
     (deposit,) = made.json()["micro_deposit"]

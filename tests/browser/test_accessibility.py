@@ -9,9 +9,9 @@ from playwright.async_api import Page, Route, expect
 
 from coatcheck.directory.client_rows import put_widget_appearance
 from coatcheck.model.widgets import LOCAL, WidgetAppearance
+from tests.browser.accessibility import accessibility_problems, axe_violations, cut_off, moving
 from tests.browser.scene import Embedded, Scene
 from tests.browser.screens import WALKS, Walk
-from tests.browser.sight import complaints_of_axe, cut_off, every_complaint, moving
 from tests.member_setup import until
 
 LISTEN = """() => {
@@ -51,37 +51,37 @@ ACCENTS = ("#ffee00", "#ffffff", "#000000", "#c0f", "#808080")
 
 @pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.__name__)
 async def test_every_screen_is_accessible_and_fits(scene: Scene, walk: Walk) -> None:
-    complaints = {}
+    problems = {}
     async for screen in walk(scene):
-        complaints[screen.name] = await every_complaint(screen.page, screen.focus)
-    assert list(complaints) == list(WALKS[walk])
-    assert {name: found for name, found in complaints.items() if found} == {}
+        problems[screen.name] = await accessibility_problems(screen.page, screen.focus)
+    assert list(problems) == list(WALKS[walk])
+    assert {name: found for name, found in problems.items() if found} == {}
 
 
-async def test_the_checks_find_faults_that_are_made_on_purpose(scene: Scene) -> None:
+async def test_the_checks_find_deliberate_faults(scene: Scene) -> None:
     widget = await scene.open(color_scheme="browser")
     page = widget.page
     await widget.agree()
     await widget.sees("Find your bank")
     await expect(page.get_by_role("button", name="Lanternfish Bank")).to_be_visible()
-    assert await every_complaint(page, "h1") == []
+    assert await accessibility_problems(page, "h1") == []
     await page.evaluate("""() => {
         document.querySelector("label").remove();
         document.querySelector("input").removeAttribute("placeholder");
         document.querySelector("h1").style.cssText = "color: #999; white-space: nowrap; overflow: hidden";
-        document.querySelector("h1").textContent = "A heading of which nobody at all can see the end ".repeat(9);
+        document.querySelector("h1").textContent = "A heading of which the end is not visible ".repeat(9);
         document.querySelector(".caption").style.marginRight = "-30px";
         document.querySelector("h1").blur();
     }""")
-    found = await every_complaint(page, "h1")
-    for complaint in (
+    found = await accessibility_problems(page, "h1")
+    for problem in (
         "light: color-contrast",
         "dark: label",
         "focus",
         "320 px at 100 %: <h1",
         "320 px at 100 %: <p",
     ):
-        assert [each for each in found if each.startswith(complaint)], (complaint, found)
+        assert [each for each in found if each.startswith(problem)], (problem, found)
 
 
 async def test_no_accent_colour_makes_text_unreadable(scene: Scene) -> None:
@@ -110,7 +110,7 @@ async def test_the_longest_names_fit_on_the_narrowest_phone(scene: Scene) -> Non
     assert await cut_off(widget.page) == []
 
 
-# --- what is said -----------------------------------------------------------------------------------------
+# --- announcements -----------------------------------------------------------------------------------------
 
 
 async def test_the_number_of_banks_is_announced(scene: Scene) -> None:
@@ -125,59 +125,59 @@ async def test_the_number_of_banks_is_announced(scene: Scene) -> None:
         await _hears(widget.page, count)
 
 
-async def test_each_phase_of_connecting_is_announced_and_nothing_of_it_afterwards(
+async def test_each_phase_of_connecting_is_announced_and_cleared_at_the_end(
     scene: Scene,
 ) -> None:
     widget = await scene.open(current_institution_code="mxbank")
     await widget.agree()
     await widget.sees("Sign in to MX Bank")
     await widget.page.evaluate(LISTEN)
-    await scene.rest()
+    await scene.pause_worker()
     await widget.sign_in(password="challenge")
     await _hears(widget.page, "Contacting MX Bank")
-    scene.is_at_work.set()
+    scene.worker_may_run.set()
     await widget.sees("Verify your identity")
     live = widget.page.locator(".visually-hidden[role=status]")
     await expect(live).to_have_text("")
-    await scene.rest()
+    await scene.pause_worker()
     await widget.answer("correct")
     await _hears(widget.page, "Signing in")
-    scene.is_at_work.set()
+    scene.worker_may_run.set()
     await widget.sees("MX Bank is connected")
     await expect(live).to_have_text("")
 
 
 @pytest.mark.parametrize(
-    ("held_back", "words"),
+    ("pattern", "selector"),
     [
         ("**/widget.js", ".loading"),
         ("**/institutions?page=1", ".caption"),
         ("**/credentials", ".loading-label"),
     ],
 )
-async def test_a_long_wait_shows_a_text(scene: Scene, held_back: str, words: str) -> None:
-    async with locked(scene, held_back):
+async def test_a_long_wait_shows_a_text(scene: Scene, pattern: str, selector: str) -> None:
+    async with delayed_answers(scene, pattern):
         widget = await scene.open()
-        if words != ".loading":
+        if selector != ".loading":
             await widget.agree()
             await widget.sees("Find your bank")
-        if words == ".loading-label":
+        if selector == ".loading-label":
             await widget.page.evaluate(LISTEN)
             await widget.choose("MX Bank")
             await _hears(widget.page, "One moment…")
-        said = widget.page.locator(words)
+        said = widget.page.locator(selector)
         await expect(said).to_be_visible()
         await expect(said).to_have_text("One moment…")
-    await expect(said).not_to_have_text("One moment…") if words == ".caption" else await expect(
+    await expect(said).not_to_have_text("One moment…") if selector == ".caption" else await expect(
         said
     ).to_be_hidden()
 
 
-# --- what moves -------------------------------------------------------------------------------------------
+# --- motion -------------------------------------------------------------------------------------------
 
 
 async def test_animations_stop_for_reduced_motion(scene: Scene) -> None:
-    async with locked(scene, "**/institutions?page=1"):
+    async with delayed_answers(scene, "**/institutions?page=1"):
         widget = await scene.open()
         await widget.agree()
         await widget.sees("Find your bank")
@@ -188,7 +188,7 @@ async def test_animations_stop_for_reduced_motion(scene: Scene) -> None:
 
 
 async def test_nothing_jumps_while_the_list_of_banks_loads(scene: Scene) -> None:
-    async with locked(scene, "**/institutions?page=1"):
+    async with delayed_answers(scene, "**/institutions?page=1"):
         widget = await scene.open(mode="verification")
         await widget.agree()
         await widget.sees("Find your bank")
@@ -199,7 +199,7 @@ async def test_nothing_jumps_while_the_list_of_banks_loads(scene: Scene) -> None
 
 async def test_nothing_jumps_while_a_bank_is_connected_however_long_it_takes(scene: Scene) -> None:
     await scene.context.clock.install()
-    await scene.rest()
+    await scene.pause_worker()
     widget = await scene.open(current_institution_code="mxbank")
     await widget.agree()
     await widget.sign_in()
@@ -208,7 +208,7 @@ async def test_nothing_jumps_while_a_bank_is_connected_however_long_it_takes(sce
     for seconds, said in ((16, "This is taking longer than usual."), (45, "Still connecting.")):
         await widget.page.clock.fast_forward(seconds * 1000)
         await expect(widget.page.get_by_role("main").get_by_text(said)).to_be_visible()
-    scene.is_at_work.set()
+    scene.worker_may_run.set()
     await widget.page.clock.fast_forward(2000)
     await widget.sees("MX Bank is connected")
     assert await widget.page.evaluate("jumps()") == []
@@ -235,7 +235,7 @@ async def test_the_check_finds_a_jump(scene: Scene) -> None:
     assert "ul banks" in what
 
 
-# --- how it is looked at ----------------------------------------------------------------------------------
+# --- helpers ----------------------------------------------------------------------------------
 
 
 async def _at_search(scene: Scene) -> Embedded:
@@ -250,13 +250,13 @@ async def _in_both_schemes(page: Page) -> Sequence[str]:
     found: list[str] = []
     for scheme in ("light", "dark"):
         await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        found += await complaints_of_axe(page)
+        found += await axe_violations(page)
     return found
 
 
-async def _hears(page: Page, words: str) -> None:
+async def _hears(page: Page, text: str) -> None:
     async def is_said() -> bool:
-        return words in await page.evaluate("said")
+        return text in await page.evaluate("said")
 
     await until(is_said)
 
@@ -268,15 +268,15 @@ async def _watch(page: Page) -> None:
 
 
 @asynccontextmanager
-async def locked(scene: Scene, pattern: str) -> AsyncIterator[None]:
+async def delayed_answers(scene: Scene, pattern: str) -> AsyncIterator[None]:
     """Holds back the answers of matching URLs until the block ends."""
     released = asyncio.Event()
 
-    async def lock(route: Route) -> None:
+    async def delay(route: Route) -> None:
         await released.wait()
         await route.continue_()
 
-    await scene.context.route(pattern, lock)
+    await scene.context.route(pattern, delay)
     try:
         yield
     finally:

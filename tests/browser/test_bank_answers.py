@@ -47,7 +47,7 @@ async def test_every_password_of_the_sandbox_bank_has_a_screen_with_a_next_step(
 
     async def play(scene: Scene, password: str, status: Status, title: str, offers: list[str]) -> None:
         widget = await scene.at_bank(f"for-{password.lower()}", password)
-        await sees_the_answer(widget, status, title, offers)
+        await assert_screen(widget, status, title, offers)
 
     await side_by_side(scene, play, [(password, *seen) for password, seen in PASSWORDS.items()])
 
@@ -57,12 +57,12 @@ async def test_every_failing_control_has_a_screen_with_a_next_step(
 ) -> None:
     async def play(scene: Scene, control: str, status: Status, title: str, offers: list[str]) -> None:
         widget = await scene.at_bank(f"ann+{control}", "correct")
-        await sees_the_answer(widget, status, title, offers)
+        await assert_screen(widget, status, title, offers)
 
     await side_by_side(scene, play, [(control, *seen) for control, seen in CONTROLS.items()])
 
 
-async def sees_the_answer(widget: Embedded, status: Status, title: str, offers: list[str]) -> None:
+async def assert_screen(widget: Embedded, status: Status, title: str, offers: list[str]) -> None:
     await widget.sees(title)
     assert await widget.offers() == offers
     posted = [each["connection_status"] for each in await widget.posted("memberStatusUpdate")]
@@ -78,7 +78,7 @@ async def sees_the_answer(widget: Embedded, status: Status, title: str, offers: 
 
 # --- every status that stops ---------------------------------------------------------------------------
 
-STRAIGHT_ON = {Status.REJECTED, Status.EXPIRED}
+RETRIED_AT_ONCE = {Status.REJECTED, Status.EXPIRED}
 """Statuses that a returning user retries at once."""
 LEADS_TO = {
     Action.ENTER_CREDS: FORM,
@@ -92,19 +92,19 @@ async def test_every_status_that_stops_has_a_message_and_its_first_button_works(
         guid = await scene.member(f"for-{status.lower()}")
         await put_status(scene, guid, status)
         widget = await scene.embed("frame", current_member_guid=guid)
-        if status in STRAIGHT_ON:
+        if status in RETRIED_AT_ONCE:
             await widget.sees("MX Bank is connected")
             return
-        words = STATUS_MESSAGES[status]
-        if words.primary is None:
+        message = STATUS_MESSAGES[status]
+        if message.primary is None:
             await widget.sees(FORM)
-            await expect(widget.frame.get_by_role("alert")).to_contain_text(words.title)
+            await expect(widget.frame.get_by_role("alert")).to_contain_text(message.title)
             return
-        await widget.sees(words.title.replace("{name}", "MX Bank"))
-        await expect(widget.frame.get_by_text(words.text.replace("{name}", "MX Bank"))).to_be_visible()
-        label = ACTION_LABELS[words.primary].replace("{name}", "MX Bank")
+        await widget.sees(message.title.replace("{name}", "MX Bank"))
+        await expect(widget.frame.get_by_text(message.text.replace("{name}", "MX Bank"))).to_be_visible()
+        label = ACTION_LABELS[message.primary].replace("{name}", "MX Bank")
         assert (await widget.offers())[0] == label
-        if words.primary is Action.VISIT:
+        if message.primary is Action.VISIT:
             await scene.context.route(
                 "https://www.mxbank.example/**", lambda route: route.fulfill(body="The bank's own site")
             )
@@ -115,7 +115,7 @@ async def test_every_status_that_stops_has_a_message_and_its_first_button_works(
             await widget.sees("MX Bank is connected")
         else:
             await widget.press(label)
-            await widget.sees(LEADS_TO[words.primary])
+            await widget.sees(LEADS_TO[message.primary])
         assert [each["member_guid"] for each in await widget.posted("memberError/primaryAction")] == [guid]
 
     await side_by_side(scene, play, [(status,) for status in STATUS_MESSAGES])
@@ -129,7 +129,7 @@ async def put_status(scene: Scene, member_guid: str, status: Status) -> None:
         )
 
 
-# --- and then ------------------------------------------------------------------------------------------
+# --- next steps ------------------------------------------------------------------------------------------
 
 
 async def test_refused_credentials_are_entered_again_until_they_are_right(scene: Scene) -> None:
@@ -155,10 +155,10 @@ async def test_refused_credentials_are_entered_again_until_they_are_right(scene:
 async def test_trying_again_calls_the_bank_again_and_shows_another_failure(scene: Scene) -> None:
     widget = await scene.at_bank("mxuser", "SERVER_ERROR")
     await widget.sees("We could not connect to MX Bank")
-    await scene.rest()
+    await scene.pause_worker()
     await widget.press(AGAIN)
     await widget.sees("Connecting to MX Bank")
-    scene.is_at_work.set()
+    scene.worker_may_run.set()
     await widget.sees("We could not connect to MX Bank")
     assert len(await widget.posted("memberError")) == 2
 
@@ -188,7 +188,7 @@ async def test_a_bank_without_an_eligible_account_offers_account_numbers(scene: 
 
 async def test_a_slow_bank_has_a_note_and_can_be_left(scene: Scene) -> None:
     await scene.context.clock.install()
-    await scene.rest()
+    await scene.pause_worker()
     widget = await scene.at_bank("mxuser", "correct")
     await widget.sees("Connecting to MX Bank")
     await widget.page.clock.fast_forward(16_000)

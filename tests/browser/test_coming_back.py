@@ -29,12 +29,12 @@ async def test_the_same_login_connects_the_member_that_exists_with_what_was_ente
 
 
 async def test_the_same_login_shows_the_running_job(scene: Scene) -> None:
-    await scene.rest()
+    await scene.pause_worker()
     guid = await scene.api.connect(scene.user, login="ann")
     widget = await scene.at_bank("ann", "correct")
     await widget.sees("Connecting to MX Bank")
     assert await widget.posted("updateCredentials") == []
-    scene.is_at_work.set()
+    scene.worker_may_run.set()
     await widget.sees(CONNECTED)
     assert await members(scene) == [guid]
 
@@ -88,11 +88,11 @@ async def test_a_current_member_starts_at_its_step_and_the_host_gets_its_status(
 
 
 async def test_a_current_member_with_a_running_job_is_polled(scene: Scene) -> None:
-    await scene.rest()
+    await scene.pause_worker()
     guid = await scene.api.connect(scene.user)
     widget = await scene.embed("frame", current_member_guid=guid)
     await widget.sees("Connecting to MX Bank")
-    scene.is_at_work.set()
+    scene.worker_may_run.set()
     await widget.sees(CONNECTED)
 
 

@@ -29,14 +29,14 @@ async def members(scene: Scene) -> list[str]:
 
 async def follow(page: Page, url: str) -> Response:
     """The answer to a link that no longer works."""
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(f"{request.method} {request.url}"))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(f"{request.method} {request.url}"))
     response = await page.goto(url, wait_until="networkidle")
     assert response is not None
     await expect(page.get_by_role("heading", name=LINK_OVER)).to_be_visible()
     await expect(page.get_by_text("Go back to the app and start again.")).to_be_visible()
-    assert asked[0] == f"GET {url}"
-    assert not [each for each in asked if "/md/api" in each or not each.startswith("GET ")]
+    assert requests[0] == f"GET {url}"
+    assert not [each for each in requests if "/md/api" in each or not each.startswith("GET ")]
     assert await page.get_by_role("button").count() == 0
     return response
 
@@ -49,7 +49,7 @@ async def test_a_used_link_shows_a_message_and_sends_nothing(scene: Scene) -> No
     assert (await follow(second, url)).status == 410
     await first.get_by_role("button", name="Agree and continue").click()
     await expect(first.get_by_role("heading", name="Find your bank")).to_be_visible()
-    assert (await follow(first, first.url)).status == 410, "and so does a page that is loaded again"
+    assert (await follow(first, first.url)).status == 410, "the same for a page that is loaded again"
 
 
 async def test_an_expired_link_shows_a_message_where_it_is_embedded(
@@ -86,19 +86,19 @@ async def test_a_session_that_expires_under_a_form_shows_it_and_nothing_typed_st
 async def test_a_session_that_expires_while_the_page_polls_shows_it(
     scene: Scene, clock: MovableClock
 ) -> None:
-    await scene.rest()
+    await scene.pause_worker()
     widget = await scene.at_bank("mxuser", "correct")
     await widget.sees("Connecting to MX Bank")
     clock.advance(timedelta(hours=3))
     await widget.sees("Your session has expired")
-    asked = len(scene.requested)
-    scene.is_at_work.set()
+    requests = len(scene.requested)
+    scene.worker_may_run.set()
 
     async def is_read() -> bool:
         return await members(scene) == ["CONNECTED"]
 
     await until(is_read)
-    assert len(scene.requested) == asked, "and nothing more is asked"
+    assert len(scene.requested) == requests, "no further request is sent"
 
 
 async def test_disabling_the_user_ends_the_page_at_its_next_request(scene: Scene) -> None:
@@ -112,12 +112,12 @@ async def test_disabling_the_user_ends_the_page_at_its_next_request(scene: Scene
 
 
 async def test_polling_survives_a_restart_of_the_server(scene: Scene) -> None:
-    await scene.rest()
+    await scene.pause_worker()
     widget = await scene.at_bank("mxuser", "challenge")
     await widget.sees("Connecting to MX Bank")
     await scene.server.stop()
     await expect(widget.frame.get_by_text(CUT_OFF)).to_be_visible()
-    scene.is_at_work.set()
+    scene.worker_may_run.set()
     scene.server.start(create_app(scene.services))
     await widget.answer("correct")
     await widget.sees("MX Bank is connected")
@@ -125,7 +125,7 @@ async def test_polling_survives_a_restart_of_the_server(scene: Scene) -> None:
     assert len(await widget.posted("memberConnected")) == 1
 
 
-# --- a form on its way ---------------------------------------------------------------------------------
+# --- a form that is being sent ---------------------------------------------------------------------------------
 
 
 async def type_nothing(_: Embedded) -> None:
@@ -180,7 +180,7 @@ async def test_every_form_whose_answer_was_lost_is_sent_again_and_takes_effect_o
     widget = await scene.embed("frame", mode="verification", current_institution_code="mxbank")
     for fill, button in FORMS:
         await fill(widget)
-        await restart(scene, is_mute=True)
+        await restart(scene, loses_answers=True)
         await send(widget, button)
         await restart(scene)
         await widget.press(button)
@@ -189,22 +189,22 @@ async def test_every_form_whose_answer_was_lost_is_sent_again_and_takes_effect_o
     assert len(await widget.posted("memberConnected")) == 1
 
 
-async def restart(scene: Scene, *, is_mute: bool = False) -> None:
+async def restart(scene: Scene, *, loses_answers: bool = False) -> None:
     """Restarts the server, either intact or failing after each write."""
     await scene.server.stop()
-    whole = create_app(scene.services)
+    complete = create_app(scene.services)
 
-    async def mute(scope: AppScope, receive: Receive, send: Send) -> None:
+    async def lose_answer(scope: AppScope, receive: Receive, send: Send) -> None:
         if scope["method"] == "GET":
-            await whole(scope, receive, send)
+            await complete(scope, receive, send)
             return
-        await whole(scope, receive, nowhere)
+        await complete(scope, receive, drop)
         raise ConnectionResetError
 
-    scene.server.start(mute if is_mute else whole)
+    scene.server.start(lose_answer if loses_answers else complete)
 
 
-async def nowhere(_: Message) -> None:
+async def drop(_: Message) -> None:
     """Drops an answer."""
 
 
@@ -248,12 +248,12 @@ async def test_an_internal_error_shows_a_message_and_can_be_retried(scene: Scene
 
 
 async def test_an_offline_page_shows_it_and_continues_by_itself(scene: Scene) -> None:
-    await scene.rest()
+    await scene.pause_worker()
     widget = await scene.at_bank("mxuser", "correct")
     await widget.sees("Connecting to MX Bank")
     await scene.context.set_offline(True)
     await expect(widget.frame.get_by_text(CUT_OFF)).to_be_visible()
-    scene.is_at_work.set()
+    scene.worker_may_run.set()
     await scene.context.set_offline(False)
     await widget.sees("MX Bank is connected")
 

@@ -42,7 +42,7 @@ async def frames(page: Page, url: str) -> bool:
     return await frame.locator("#app").count() > 0
 
 
-# --- who may show it -----------------------------------------------------------------------------------
+# --- allowed origins -----------------------------------------------------------------------------------
 
 
 async def test_a_page_that_is_not_on_the_allow_list_neither_frames_it_nor_gets_a_message(
@@ -109,7 +109,7 @@ async def test_the_widget_ignores_messages_of_a_page_that_is_not_on_the_list(sce
     await widget.sees("Sign in to MX Bank")
     back = '{"mx": true, "type": "mx/navigation", "payload": {"action": "back"}}'
     await page.evaluate("(back) => opened.postMessage(back, '*')", back)
-    await widget.sign_in()  # still there
+    await widget.sign_in()  # the page did not go back
     await widget.sees("MX Bank is connected")
 
 
@@ -133,7 +133,7 @@ async def test_nothing_is_stored_in_the_browser(scene: Scene) -> None:
     assert await widget.frame.evaluate("history.length") <= 2, "the blank page, and this one"
 
 
-# --- nobody's words become markup ----------------------------------------------------------------------
+# --- markup in texts from outside ----------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -155,9 +155,9 @@ async def hostile(
             async with open_scene(services, api, server, app, browser) as one:
                 await allow(one, app.origin)
                 await one.context.add_init_script(
-                    """window.strange = [];
-                    window.planted = () => strange.push("ran");
-                    document.addEventListener("securitypolicyviolation", (event) => strange.push(event.blockedURI));"""
+                    """window.effects = [];
+                    window.planted = () => effects.push("ran");
+                    document.addEventListener("securitypolicyviolation", (event) => effects.push(event.blockedURI));"""
                 )
                 yield one
 
@@ -166,7 +166,7 @@ async def is_text(widget: Embedded) -> None:
     """The planted markup is visible as text and had no effect."""
     shown = await widget.frame.locator("body").inner_text()
     assert PLANTED in shown
-    assert await widget.frame.evaluate("strange") == []
+    assert await widget.frame.evaluate("effects") == []
     assert await widget.frame.locator('img[src="x"], [onload], [onerror], b, body script').count() == 0
     assert await widget.frame.locator('[href^="javascript:"]').count() == 0
 
@@ -224,8 +224,8 @@ async def test_markup_in_a_bank_s_oauth_answer_stays_text_in_every_window(hostil
     await widget.sees("Your bank is not connected")
     await is_text(widget)
     # Another window, because the widget closes the one it opened when it has the result.
-    wanted = {"member": {"institution_code": "hostile_oauth", "credentials": [], "is_oauth": True}}
-    made = await hostile.api.post(f"/users/{await hostile.api.create_user()}/members", json=wanted)
+    body = {"member": {"institution_code": "hostile_oauth", "credentials": [], "is_oauth": True}}
+    made = await hostile.api.post(f"/users/{await hostile.api.create_user()}/members", json=body)
     page = await hostile.context.new_page()
     await page.goto(made.json()["member"]["oauth_window_uri"])
     window = Embedded(hostile, page, page.main_frame)
@@ -233,7 +233,7 @@ async def test_markup_in_a_bank_s_oauth_answer_stays_text_in_every_window(hostil
     await is_text(window)
 
 
-async def test_the_check_for_markup_can_fail(hostile: Scene) -> None:
+async def test_the_check_finds_markup(hostile: Scene) -> None:
     widget = await hostile.open()
     await widget.sees(f"Connect your bank to {PLANTED}")
     await widget.frame.evaluate("(planted) => { document.querySelector('h1').innerHTML = planted }", PLANTED)

@@ -4,7 +4,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.scene import Scene
 
-MOST = 40
+MAX_TABS = 40
 """The most presses of Tab to any element; a list of banks is long."""
 NAME = """() => {
   const { activeElement: here } = document;
@@ -12,7 +12,7 @@ NAME = """() => {
   return label.trim();
 }"""
 """The accessible name of the focused element."""
-IN_SIGHT = """() => {
+UNCOVERED = """() => {
   const { activeElement: here } = document;
   const { left, top, width, height } = here.getBoundingClientRect();
   const edges = [top + 2, top + height / 2, top + height - 2];
@@ -39,7 +39,7 @@ async def test_the_whole_flow_works_by_keyboard_alone(scene: Scene) -> None:
     await expect(page.get_by_role("listitem")).to_have_count(4)
     await page.keyboard.press("ArrowDown")
     await expect(page.get_by_role("button", name="mxbank.example")).to_be_focused()
-    await seen(page)
+    await assert_focus_is_visible(page)
     await page.keyboard.press("Enter")
 
     await widget.sees("Sign in to MX Bank")
@@ -53,7 +53,7 @@ async def test_the_whole_flow_works_by_keyboard_alone(scene: Scene) -> None:
     await tab_to(page, "Lantern Lane (correct)")
     await page.keyboard.press("ArrowDown")
     await expect(page.get_by_label("Kettle Court (wrong)")).to_be_checked()
-    await seen(page)
+    await assert_focus_is_visible(page)
     await page.keyboard.press("ArrowUp")
     await expect(page.get_by_label("Lantern Lane (correct)")).to_be_checked()
     await press(page, "Continue", "Space")
@@ -76,12 +76,12 @@ async def test_the_arrow_keys_move_through_the_banks_and_back_to_the_search(scen
     box = page.get_by_role("searchbox")
     banks = page.get_by_role("list").get_by_role("button")
     await tab_to(page, "Bank name or routing number")
-    ways = [("ArrowDown", 0), ("ArrowDown", 1), ("End", 24)]
-    ways += [("ArrowUp", place) for place in range(23, 9, -1)]
-    for key, place in [*ways, ("Home", 0)]:
+    steps = [("ArrowDown", 0), ("ArrowDown", 1), ("End", 24)]
+    steps += [("ArrowUp", place) for place in range(23, 9, -1)]
+    for key, place in [*steps, ("Home", 0)]:
         await page.keyboard.press(key)
         await expect(banks.nth(place)).to_be_focused()
-        await seen(page)
+        await assert_focus_is_visible(page)
     await page.keyboard.press("ArrowUp")
     await expect(box).to_be_focused()
 
@@ -105,7 +105,7 @@ async def test_more_banks_are_shown_without_losing_the_focus(scene: Scene) -> No
     await expect(banks).to_have_count(25)
     await press(page, "Show more", "Enter")
     await expect(banks.nth(25)).to_be_focused()
-    await seen(page)
+    await assert_focus_is_visible(page)
 
 
 async def test_a_missing_value_gets_the_focus(scene: Scene) -> None:
@@ -190,7 +190,7 @@ async def press(page: Page, name: str, key: str) -> None:
 async def tab_to(page: Page, name: str) -> None:
     """Moves the focus by Tab alone; it must be visible on each element."""
     passed = []
-    for _ in range(MOST):
+    for _ in range(MAX_TABS):
         passed.append(await _next(page, "Tab"))
         if passed[-1] == name:
             return
@@ -200,10 +200,10 @@ async def tab_to(page: Page, name: str) -> None:
 async def _next(page: Page, key: str) -> str:
     await page.keyboard.press(key)
     if await page.evaluate("document.activeElement !== document.body"):
-        await seen(page)
+        await assert_focus_is_visible(page)
     return str(await page.evaluate(NAME))
 
 
-async def seen(page: Page) -> None:
+async def assert_focus_is_visible(page: Page) -> None:
     assert await page.evaluate(OUTLINED), await page.evaluate(NAME)
-    assert await page.evaluate(IN_SIGHT), await page.evaluate(NAME)
+    assert await page.evaluate(UNCOVERED), await page.evaluate(NAME)

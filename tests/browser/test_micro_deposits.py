@@ -15,7 +15,7 @@ AT_ONCE, LATER = "3333567842", "1234567842"
 ROUTING = "091000019"
 
 
-async def at_the_numbers(scene: Scene) -> Embedded:
+async def at_account_form(scene: Scene) -> Embedded:
     widget = await scene.embed("frame", mode="verification")
     await widget.agree()
     await widget.press("Use account and routing numbers")
@@ -39,7 +39,7 @@ async def check(widget: Embedded, first: str, second: str) -> None:
     await widget.press("Verify amounts")
 
 
-async def come_back(scene: Scene, guid: str) -> Embedded:
+async def reopen(scene: Scene, guid: str) -> Embedded:
     """The widget that the client opens on a later day."""
     return await scene.embed("frame", mode="verification", current_microdeposit_guid=guid)
 
@@ -47,17 +47,17 @@ async def come_back(scene: Scene, guid: str) -> Embedded:
 async def arrived(scene: Scene) -> Embedded:
     """The widget of a user whose deposits were requested elsewhere."""
     body = {"account_number": AT_ONCE, "routing_number": ROUTING, "account_type": "CHECKING"}
-    asked = await scene.api.post(f"/users/{scene.user}/micro_deposits", json={"micro_deposit": body})
-    await until_they_are(scene, "DEPOSITED")
-    return await come_back(scene, asked.json()["micro_deposit"][0]["guid"])
+    created = await scene.api.post(f"/users/{scene.user}/micro_deposits", json={"micro_deposit": body})
+    await until_deposits_are(scene, "DEPOSITED")
+    return await reopen(scene, created.json()["micro_deposit"][0]["guid"])
 
 
-async def until_they_are(scene: Scene, status: str) -> None:
-    async def are_they() -> bool:
+async def until_deposits_are(scene: Scene, status: str) -> None:
+    async def have_status() -> bool:
         seen = await scene.api.get(f"/users/{scene.user}/micro_deposits")
         return [each["status"] for each in seen.json()["micro_deposits"]] == [status]
 
-    await until(are_they)
+    await until(have_status)
 
 
 async def accounts(scene: Scene) -> list[dict[str, Any]]:
@@ -68,10 +68,10 @@ async def test_account_numbers_and_later_the_amounts_verify_the_account(
     scene: Scene, clock: MovableClock
 ) -> None:
     await scene.context.clock.install()
-    widget = await at_the_numbers(scene)
+    widget = await at_account_form(scene)
     await enter(widget, LATER)
     await widget.sees("We are sending two deposits")
-    await until_they_are(scene, "REQUESTED")
+    await until_deposits_are(scene, "REQUESTED")
     await widget.page.clock.fast_forward(5_000)
     await expect(widget.frame.get_by_text("should arrive in the account ending in 7842 by")).to_be_visible()
     (loaded,) = await widget.posted("microdeposits/loaded")
@@ -83,7 +83,7 @@ async def test_account_numbers_and_later_the_amounts_verify_the_account(
     assert len(await widget.posted("microdeposits/comeBack/primaryAction")) == 1
 
     clock.advance(timedelta(days=4))
-    widget = await come_back(scene, guid)
+    widget = await reopen(scene, guid)
     await check(widget, "0.15", "03")
     await widget.sees("Your account is verified")
     (loaded,) = await widget.posted("microdeposits/loaded")
@@ -99,12 +99,12 @@ async def test_account_numbers_and_later_the_amounts_verify_the_account(
 
 async def test_deposits_that_arrive_while_the_page_polls_show_the_amounts_form(scene: Scene) -> None:
     await scene.context.clock.install()
-    widget = await at_the_numbers(scene)
-    await scene.rest()
+    widget = await at_account_form(scene)
+    await scene.pause_worker()
     await enter(widget, AT_ONCE)
     await widget.sees("We are sending two deposits")
-    scene.is_at_work.set()
-    await until_they_are(scene, "DEPOSITED")
+    scene.worker_may_run.set()
+    await until_deposits_are(scene, "DEPOSITED")
     await widget.page.clock.fast_forward(5_000)
     await widget.sees(VERIFY)
 
@@ -127,15 +127,15 @@ async def test_three_wrong_attempts_are_the_last_and_lead_back_to_the_search(sce
 
 
 async def test_invalid_numbers_are_refused_in_their_fields(scene: Scene) -> None:
-    widget = await at_the_numbers(scene)
-    for routing, account, repeated, fault in (
+    widget = await at_account_form(scene)
+    for routing, account, repeated, message in (
         ("12345678", AT_ONCE, AT_ONCE, "Enter all 9 digits of the routing number."),
         (ROUTING, "123", "123", "Enter 4 to 17 digits."),
         (ROUTING, AT_ONCE, "3333567843", "The account numbers do not match."),
         ("091000018", AT_ONCE, AT_ONCE, "This routing number is not valid. Check it and try again."),
     ):
         await enter(widget, account, routing=routing, repeated=repeated)
-        await expect(widget.frame.get_by_text(fault)).to_be_visible()
+        await expect(widget.frame.get_by_text(message)).to_be_visible()
     (blocked,) = await widget.posted("microdeposits/blockedRoutingNumber")
     assert (blocked["routing_number"], blocked["reason"]) == ("091000018", 0)
     assert await widget.posted("microdeposits/detailsSubmitted") == []
@@ -151,13 +151,13 @@ async def test_invalid_amounts_use_no_attempt(scene: Scene) -> None:
 
 
 async def test_signing_in_is_offered_before_deposits(scene: Scene) -> None:
-    async def play(scene: Scene, way: str) -> None:
-        widget = await at_the_numbers(scene)
+    async def play(scene: Scene, button: str) -> None:
+        widget = await at_account_form(scene)
         await enter(widget, AT_ONCE, routing="111111111")
         await expect(widget.frame.get_by_text("Connect MX Bank instantly")).to_be_visible()
         assert [each["reason"] for each in await widget.posted("microdeposits/blockedRoutingNumber")] == [3]
-        await widget.press(way)
-        if way == "Continue":
+        await widget.press(button)
+        if button == "Continue":
             await widget.sees("We are sending two deposits")
             return
         await widget.sees("Sign in to MX Bank")
@@ -170,7 +170,7 @@ async def test_signing_in_is_offered_before_deposits(scene: Scene) -> None:
 
 async def test_the_same_account_again_leads_to_its_existing_deposits(scene: Scene) -> None:
     await (await arrived(scene)).page.close()
-    widget = await at_the_numbers(scene)
+    widget = await at_account_form(scene)
     await enter(widget, AT_ONCE)
     await check(widget, "03", "15")
     await widget.sees("Your account is verified")
@@ -182,7 +182,7 @@ async def test_amounts_that_were_sent_elsewhere_are_not_requested_again(scene: S
     first = await arrived(scene)
     await first.sees(VERIFY)
     guid = (await scene.api.get(f"/users/{scene.user}/micro_deposits")).json()["micro_deposits"][0]["guid"]
-    second = await come_back(scene, guid)
+    second = await reopen(scene, guid)
     for widget in (first, second):
         await check(widget, "03", "15")
         await widget.sees("Your account is verified")

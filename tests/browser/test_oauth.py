@@ -17,7 +17,7 @@ TO_BANK = f"Continue to {BANK}"
 REFUSED = "Your bank is not connected"
 
 
-async def at_the_door(scene: Scene, way: str = "frame", **options: object) -> Embedded:
+async def at_oauth_start(scene: Scene, way: str = "frame", **options: object) -> Embedded:
     """The widget of a user who agreed, at the first view of the sign-in."""
     widget = await scene.embed(way, current_institution_code=CODE, **options)
     await widget.agree()
@@ -25,7 +25,7 @@ async def at_the_door(scene: Scene, way: str = "frame", **options: object) -> Em
     return widget
 
 
-async def go(widget: Embedded, name: str = TO_BANK) -> Page:
+async def open_bank(widget: Embedded, name: str = TO_BANK) -> Page:
     """The bank's page, in the window that the click opened."""
     async with widget.page.expect_popup() as opened:
         await widget.press(name)
@@ -35,8 +35,8 @@ async def go(widget: Embedded, name: str = TO_BANK) -> Page:
 
 
 async def test_allowing_it_at_the_bank_connects(scene: Scene) -> None:
-    widget = await at_the_door(scene, "sdkUrl")
-    bank = await go(widget)
+    widget = await at_oauth_start(scene, "sdkUrl")
+    bank = await open_bank(widget)
     await expect(widget.frame.get_by_role("status").last).to_have_text(
         f"Waiting for you to finish at {BANK}…"
     )
@@ -53,15 +53,15 @@ async def test_allowing_it_at_the_bank_connects(scene: Scene) -> None:
 
 
 async def test_denying_it_shows_that_nothing_was_shared_and_can_be_retried(scene: Scene) -> None:
-    widget = await at_the_door(scene, "sdkUrl")
-    bank = await go(widget)
+    widget = await at_oauth_start(scene, "sdkUrl")
+    bank = await open_bank(widget)
     await bank.get_by_role("button", name="Deny").click()
     await widget.sees(REFUSED)
     (posted,) = await widget.posted("oauthError")
     assert posted["error_reason"] == "DENIED"
     assert "OAuthError" in {each["name"] for each in await widget.decoded()}
     assert await widget.offers() == ["Try again", "Choose another bank"]
-    bank = await go(widget, "Try again")
+    bank = await open_bank(widget, "Try again")
     await bank.get_by_role("button", name="Allow").click()
     await widget.sees(CONNECTED)
     (connected,) = await widget.posted("memberConnected")
@@ -69,12 +69,12 @@ async def test_denying_it_shows_that_nothing_was_shared_and_can_be_retried(scene
 
 
 async def test_a_window_that_was_closed_is_noticed_and_opens_again(scene: Scene) -> None:
-    widget = await at_the_door(scene)
-    bank = await go(widget)
+    widget = await at_oauth_start(scene)
+    bank = await open_bank(widget)
     await bank.close()
     await expect(widget.frame.get_by_text("The sign-in window seems to be closed").first).to_be_visible()
     assert await widget.posted("oauthError") == []
-    bank = await go(widget, "Try again")
+    bank = await open_bank(widget, "Try again")
     await bank.get_by_role("button", name="Allow").click()
     await widget.sees(CONNECTED)
     members = (await scene.api.get(f"/users/{scene.user}/members")).json()["members"]
@@ -82,8 +82,8 @@ async def test_a_window_that_was_closed_is_noticed_and_opens_again(scene: Scene)
 
 
 async def test_a_window_that_was_finished_and_closed_at_once_connects(scene: Scene) -> None:
-    widget = await at_the_door(scene)
-    bank = await go(widget)
+    widget = await at_oauth_start(scene)
+    bank = await open_bank(widget)
     url = bank.url
     await bank.close()
     await scene.api.http.get(await decide(scene.api, url))
@@ -91,7 +91,7 @@ async def test_a_window_that_was_finished_and_closed_at_once_connects(scene: Sce
 
 
 async def test_without_a_window_there_is_a_link(scene: Scene) -> None:
-    widget = await at_the_door(scene)
+    widget = await at_oauth_start(scene)
     # What a pop-up blocker does.
     await widget.frame.evaluate("() => { window.open = () => null; }")
     await widget.press(TO_BANK)
@@ -104,37 +104,37 @@ async def test_without_a_window_there_is_a_link(scene: Scene) -> None:
 
 
 async def test_a_sign_in_that_was_started_in_another_widget_is_continued(scene: Scene) -> None:
-    first = await at_the_door(scene)
-    bank = await go(first)
+    first = await at_oauth_start(scene)
+    bank = await open_bank(first)
     await bank.close()
     guid = (await first.posted("oauthRequested"))[0]["member_guid"]
     await first.page.close()
     widget = await scene.embed("frame", current_member_guid=guid)
     await widget.sees(SIGN_IN)
-    bank = await go(widget)
+    bank = await open_bank(widget)
     await bank.get_by_role("button", name="Allow").click()
     await widget.sees(CONNECTED)
     assert (await widget.posted("memberConnected"))[0]["member_guid"] == guid
 
 
 async def test_a_withdrawn_consent_is_given_again_at_the_bank(scene: Scene) -> None:
-    widget = await at_the_door(scene)
-    bank = await go(widget)
+    widget = await at_oauth_start(scene)
+    bank = await open_bank(widget)
     await bank.get_by_label("Username").fill("ann+consent_revoked")
     await bank.get_by_role("button", name="Allow").click()
     await widget.sees("This connection has ended")
     assert (await widget.offers())[0] == SIGN_IN
     await widget.press(SIGN_IN)
     await widget.sees(SIGN_IN)
-    bank = await go(widget)
+    bank = await open_bank(widget)
     await bank.get_by_label("Username").fill("ann")
     await bank.get_by_role("button", name="Allow").click()
     await widget.sees(CONNECTED)
 
 
 async def test_choosing_another_bank_closes_the_window(scene: Scene) -> None:
-    widget = await at_the_door(scene)
-    bank = await go(widget)
+    widget = await at_oauth_start(scene)
+    bank = await open_bank(widget)
     async with bank.expect_event("close"):
         await widget.press("Cancel")
     await widget.sees("Find your bank")
@@ -143,8 +143,8 @@ async def test_choosing_another_bank_closes_the_window(scene: Scene) -> None:
 async def test_a_window_without_a_return_is_an_error_after_its_time(
     scene: Scene, clock: MovableClock
 ) -> None:
-    widget = await at_the_door(scene)
-    await go(widget)
+    widget = await at_oauth_start(scene)
+    await open_bank(widget)
     clock.advance(timedelta(minutes=11))
     await widget.sees(REFUSED)
     assert [each["error_reason"] for each in await widget.posted("oauthError")] == ["SESSION_ERROR"]
@@ -155,8 +155,8 @@ async def test_the_bank_returns_to_the_client_s_own_page(scene: Scene) -> None:
         "oauth_referral_source": "APP",
         "client_redirect_url": f"{scene.app.origin}/?from=bank",
     }
-    widget = await at_the_door(scene, **return_target)
-    bank = await go(widget)
+    widget = await at_oauth_start(scene, **return_target)
+    bank = await open_bank(widget)
     async with bank.expect_navigation(url=f"{scene.app.origin}/**") as arrived:
         await bank.get_by_role("button", name="Allow").click()
     response = await arrived.value

@@ -20,9 +20,9 @@ CALLING = ["Contacting MX Bank", "Signing in", "Finding your accounts"]
 AT_SIGN_IN = "Sign in to MX Bank"
 
 
-# --- what is read --------------------------------------------------------------------------------------
+# --- what is requested --------------------------------------------------------------------------------------
 
-WANTED: list[tuple[dict[str, Any], list[str], list[str]]] = [
+OPTIONS: list[tuple[dict[str, Any], list[str], list[str]]] = [
     ({}, [ACCOUNTS, TRANSACTIONS], ["Getting transactions"]),
     ({"include_transactions": False}, [ACCOUNTS], []),
     (
@@ -46,7 +46,7 @@ WANTED: list[tuple[dict[str, Any], list[str], list[str]]] = [
 
 
 async def test_the_consent_and_the_phases_match_the_client_s_options(scene: Scene) -> None:
-    await scene.rest()
+    await scene.pause_worker()
 
     async def play(scene: Scene, options: dict[str, Any], shares: list[str], phases: list[str]) -> None:
         widget = await scene.embed("frame", current_institution_code="mxbank", **options)
@@ -56,17 +56,17 @@ async def test_the_consent_and_the_phases_match_the_client_s_options(scene: Scen
         await widget.sees("Connecting to MX Bank")
         await expect(widget.frame.get_by_role("main").get_by_role("listitem")).to_have_text(CALLING + phases)
 
-    await side_by_side(scene, play, WANTED)
+    await side_by_side(scene, play, OPTIONS)
 
 
-# --- where it begins -----------------------------------------------------------------------------------
+# --- the first step -----------------------------------------------------------------------------------
 
 
 async def test_a_current_institution_is_signed_in_to_without_a_search(scene: Scene) -> None:
     registry = scene.services.registry
 
-    async def play(scene: Scene, option: str, named: str, title: str) -> None:
-        widget = await scene.embed("frame", **{option: named})
+    async def play(scene: Scene, option: str, value: str, title: str) -> None:
+        widget = await scene.embed("frame", **{option: value})
         await widget.agree()
         await widget.sees(title)
         assert await widget.posted("selectedInstitution") == []
@@ -107,7 +107,7 @@ async def test_where_the_search_is_disabled_nothing_leads_to_another_bank(scene:
         await widget.sees(AT_SIGN_IN)
         await widget.press("Back")
         assert len(await widget.posted("backButtonClicked")) == 1
-        assert len(await widget.posted("backToSearch")) == 1, "what comes next is up to the host"
+        assert len(await widget.posted("backToSearch")) == 1, "the host decides what follows"
         await widget.sees(AT_SIGN_IN)
         await widget.sign_in(login, password)
         await widget.sees(
@@ -155,18 +155,20 @@ async def test_where_the_search_is_disabled_a_sign_in_window_can_be_cancelled(sc
     assert len(members) == 1
 
 
-# --- how it looks --------------------------------------------------------------------------------------
+# --- colour scheme --------------------------------------------------------------------------------------
 
 
 async def test_light_and_dark_are_the_client_s_choice_or_the_browser_s(scene: Scene) -> None:
-    async def play(scene: Scene, wanted: str, seen: Mapping[str, bool]) -> None:
-        widget = await scene.embed("frame", color_scheme=wanted)
+    async def play(scene: Scene, color_scheme: str, seen: Mapping[str, bool]) -> None:
+        widget = await scene.embed("frame", color_scheme=color_scheme)
         page = widget.frame.locator("html")
         for preference, is_dark in seen.items():
             await widget.page.emulate_media(color_scheme=preference)  # type: ignore[arg-type]
             await expect(page).to_have_attribute("data-color-scheme", "dark" if is_dark else "light")
-            paper = await page.locator("body").evaluate("(body) => getComputedStyle(body).backgroundColor")
-            assert (sum(map(int, re.findall(r"\d+", paper)[:3])) < 3 * 128) == is_dark, paper
+            background = await page.locator("body").evaluate(
+                "(body) => getComputedStyle(body).backgroundColor"
+            )
+            assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 3 * 128) == is_dark, background
 
     await side_by_side(
         scene,
@@ -179,16 +181,16 @@ async def test_light_and_dark_are_the_client_s_choice_or_the_browser_s(scene: Sc
     )
 
 
-# --- its language --------------------------------------------------------------------------------------
+# --- language --------------------------------------------------------------------------------------
 
 KEYS = dict(TEXTS).keys()
 
 
 async def test_the_whole_page_is_in_the_language_of_the_link(scene: Scene) -> None:
-    await side_by_side(scene, walk_in, [("es",), ("fr-CA",)])
+    await side_by_side(scene, assert_flow_is_in_language, [("es",), ("fr-CA",)])
 
 
-async def walk_in(scene: Scene, locale: str) -> None:
+async def assert_flow_is_in_language(scene: Scene, locale: str) -> None:
     """Walks through every screen: consent, challenge, refusal, failure, success and the other starts."""
     texts = page_texts(locale)
 
@@ -199,7 +201,7 @@ async def walk_in(scene: Scene, locale: str) -> None:
     widget = await scene.embed("frame", locale=locale, mode="verification")
     await expect(widget.frame.locator("html")).to_have_attribute("lang", locale)
     await widget.sees(t("consent.title"))
-    await is_in(locale, widget)
+    await assert_is_in(locale, widget)
     await widget.press(t("consent.accept"))
     await widget.sees(t("search.title"))
     await expect(widget.frame.get_by_text(t("search.popular"), exact=True)).to_be_visible()
@@ -207,47 +209,47 @@ async def walk_in(scene: Scene, locale: str) -> None:
     await expect(widget.frame.get_by_text(t("search.nothing", query="Nowhere"))).to_be_visible()
     none = t("search.one" if locale == "fr-CA" else "search.count", count="0")
     await expect(widget.frame.get_by_role("status").filter(has_text=none)).to_have_count(1)
-    await is_in(locale, widget)
+    await assert_is_in(locale, widget)
     await widget.press(t("search.by_numbers"))
     await widget.sees(t("microdeposits.title"))
     await widget.press(t("continue"))
     await expect(widget.frame.get_by_text(t("form.required")).first).to_be_visible()
-    await is_in(locale, widget)
+    await assert_is_in(locale, widget)
     await widget.press(t("back"))
     await widget.choose("MX Bank (OAuth)")
     await widget.sees(t("oauth.title", **oauth))
-    await is_in(locale, widget)
+    await assert_is_in(locale, widget)
     await widget.press(t("back"))
     await widget.choose("MX Bank")
     await widget.sees(t("credentials.title", **bank))
-    await is_in(locale, widget)
+    await assert_is_in(locale, widget)
     for password in ("INVALID", "SERVER_ERROR"):
         await fill(widget, locale, f"ann-{locale}+persona=salaried", password)
         await widget.press(t("continue"))
-        words = STATUS_MESSAGES[{"INVALID": Status.DENIED, "SERVER_ERROR": Status.FAILED}[password]]
-        await expect(widget.frame.get_by_text(translate(locale, words.text, "MX Bank"))).to_be_visible()
-        await is_in(locale, widget)
+        message = STATUS_MESSAGES[{"INVALID": Status.DENIED, "SERVER_ERROR": Status.FAILED}[password]]
+        await expect(widget.frame.get_by_text(translate(locale, message.text, "MX Bank"))).to_be_visible()
+        await assert_is_in(locale, widget)
     await widget.press(t("remove"))
     await widget.sees(t("removed.title", **bank))
-    await is_in(locale, widget)
+    await assert_is_in(locale, widget)
     await widget.press(t("search.other"))
     await widget.choose("MX Bank")
     await fill(widget, locale, f"ann-{locale}+persona=salaried", "challenge")
-    await scene.rest()
+    await scene.pause_worker()
     await widget.press(t("continue"))
     await widget.sees(t("connecting.title", **bank))
-    await is_in(locale, widget)
-    scene.is_at_work.set()
+    await assert_is_in(locale, widget)
+    scene.worker_may_run.set()
     await widget.sees(t("mfa.title"))
-    await is_in(locale, widget)
+    await assert_is_in(locale, widget)
     await widget.frame.get_by_role("main").get_by_role("textbox").fill("correct")
     await widget.press(t("continue"))
     await widget.sees(t("accounts.title"))
-    await is_in(locale, widget)
+    await assert_is_in(locale, widget)
     await widget.frame.get_by_role("radio").first.check()
     await widget.press(t("continue"))
     await widget.sees(t("connected.title", **bank))
-    await is_in(locale, widget)
+    await assert_is_in(locale, widget)
 
 
 async def fill(widget: Embedded, locale: str, login: str, password: str) -> None:
@@ -255,7 +257,7 @@ async def fill(widget: Embedded, locale: str, login: str, password: str) -> None
     await widget.frame.get_by_label(translate(locale, "Password"), exact=True).fill(password)
 
 
-async def is_in(locale: str, widget: Embedded) -> None:
+async def assert_is_in(locale: str, widget: Embedded) -> None:
     """No visible or announced text is a key or English."""
     said = await widget.frame.locator("body").evaluate(
         """(body) => [
@@ -265,8 +267,8 @@ async def is_in(locale: str, widget: Embedded) -> None:
             ["aria-label", "placeholder", "alt"].map((name) => node.getAttribute(name))),
         ].filter(Boolean).map((text) => text.trim())"""
     )
-    stayed = [text for text in said if text in KEYS or is_english(text, locale)]
-    assert stayed == []
+    untranslated = [text for text in said if text in KEYS or is_english(text, locale)]
+    assert untranslated == []
 
 
 def is_english(text: str, locale: str) -> bool:

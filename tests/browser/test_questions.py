@@ -36,10 +36,10 @@ KINDS = {
 async def test_every_kind_of_challenge_takes_a_wrong_answer_and_then_the_right_one(scene: Scene) -> None:
     async def play(scene: Scene, password: str, question: str, wrong: str, right: str) -> None:
         widget = await scene.at_bank(f"for-{password}", password)
-        await give(widget, question, wrong)
+        await answer_question(widget, question, wrong)
         await widget.sees("Incorrect answer")
         await widget.press("Try again")
-        await give(widget, question, right)
+        await answer_question(widget, question, right)
         await widget.sees("MX Bank is connected")
         assert len(await widget.posted("submitMFA")) == 2
         assert len(await widget.posted("memberConnected")) == 1
@@ -54,7 +54,7 @@ async def test_every_kind_of_challenge_takes_a_wrong_answer_and_then_the_right_o
     await side_by_side(scene, play, [(password, *posted) for password, posted in KINDS.items()])
 
 
-async def give(widget: Embedded, question: str, answer: str) -> None:
+async def answer_question(widget: Embedded, question: str, answer: str) -> None:
     """Types the answer, or chooses the option that starts with it."""
     await widget.sees(ASKED)
     options = widget.frame.get_by_role("group", name=question).get_by_role("radio", name=answer)
@@ -73,8 +73,8 @@ async def test_images_are_displayed_with_a_challenge_and_its_options(scene: Scen
         shown = await widget.frame.locator(pictures).all()
         assert [await width_of(picture) > 0 for picture in shown] == [True] * count
 
-    asked = 'img[alt="Security image from your bank"]'
-    await side_by_side(scene, play, [("image", asked, 1), ("image_options", "label img", 3)])
+    security_image = 'img[alt="Security image from your bank"]'
+    await side_by_side(scene, play, [("image", security_image, 1), ("image_options", "label img", 3)])
 
 
 async def width_of(picture: Locator) -> int:
@@ -90,11 +90,11 @@ async def test_a_code_is_offered_from_the_phone_s_messages(scene: Scene) -> None
 
 
 async def test_a_challenge_without_an_answer_is_not_sent(scene: Scene) -> None:
-    async def play(scene: Scene, password: str, fault: str) -> None:
+    async def play(scene: Scene, password: str, message: str) -> None:
         widget = await scene.at_bank(f"for-{password}", password)
         await widget.sees(ASKED)
         await widget.press("Continue")
-        await expect(widget.frame.get_by_text(fault)).to_be_visible()
+        await expect(widget.frame.get_by_text(message)).to_be_visible()
         assert await widget.posted("submitMFA") == []
 
     await side_by_side(
@@ -114,7 +114,7 @@ async def test_a_bank_asks_a_second_time(scene: Scene) -> None:
 
 async def test_an_answer_can_lock_the_login(scene: Scene) -> None:
     widget = await scene.at_bank("ann", "options")
-    await give(widget, KINDS["options"][0], "Padlock Place")
+    await answer_question(widget, KINDS["options"][0], "Padlock Place")
     await widget.sees("Your login is locked")
     assert len(await widget.posted("memberError")) == 1
 

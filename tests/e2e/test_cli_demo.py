@@ -16,7 +16,7 @@ LIMIT = 60
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory):
-    began = time.monotonic()
+    started = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "coatcheck.cli", "demo", "--data-dir", tmp_path_factory.mktemp("demo")],
         capture_output=True,
@@ -25,13 +25,13 @@ def output(tmp_path_factory):
         timeout=2 * LIMIT,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
-    assert time.monotonic() - began < LIMIT
+    assert time.monotonic() - started < LIMIT
     return done.stdout
 
 
 def test_every_request_of_the_flow_is_sent_in_order(output):
-    asked = re.findall(r"^(client|end user|processor) +(GET|POST|PUT) (\S+)", output, re.MULTILINE)
-    paths = [re.sub(r"(USR|MBR|ACT)-[0-9a-f-]+", r"\1", path).partition("?")[0] for *_, path in asked]
+    requests = re.findall(r"^(client|end user|processor) +(GET|POST|PUT) (\S+)", output, re.MULTILINE)
+    paths = [re.sub(r"(USR|MBR|ACT)-[0-9a-f-]+", r"\1", path).partition("?")[0] for *_, path in requests]
     flow = [
         "/users",
         "/institutions",
@@ -57,7 +57,7 @@ def test_every_request_of_the_flow_is_sent_in_order(output):
     assert all(step in remaining for step in flow), paths
 
 
-def test_the_replayed_code_is_refused_and_the_token_it_bought_revoked(output):
+def test_the_replayed_code_is_refused_and_its_token_is_revoked(output):
     end = output[output.rindex("/token") :]
     assert re.findall(r"^(\d{3})$", end, re.MULTILINE) == ["400", "401"]
     assert "invalid_grant" in end

@@ -16,7 +16,7 @@ OWNER = """
 import signal, sys, time
 from pathlib import Path
 from coatcheck.cli import embedded
-# What starts the tests in the background has it ignored, and it is handed down.
+# A shell that starts the tests in the background ignores SIGINT, and child processes inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with embedded.database(Path(sys.argv[1]), durable=False) as url:
     print(url, flush=True)
@@ -67,7 +67,7 @@ def test_a_killed_owner_leaves_a_server_that_the_next_one_takes_over_and_stops(t
         assert stored_rows(url) == 1
         process.kill()
         process.wait(10)
-        assert stored_rows(url) == 2  # still running, with nobody to stop it
+        assert stored_rows(url) == 2  # it still runs without its owner
         with embedded.database(directory, durable=False) as again:
             assert stored_rows(again) == 3
         with pytest.raises(psycopg.OperationalError):
@@ -77,12 +77,12 @@ def test_a_killed_owner_leaves_a_server_that_the_next_one_takes_over_and_stops(t
         process.stdout.close()
 
 
-def test_a_stop_takes_no_longer_than_promised_with_busy_clients_connected(tmp_path):
+def test_a_stop_with_connected_clients_ends_within_its_time_limits(tmp_path):
     with embedded.database(tmp_path / "postgres", durable=False) as url:
         client = psycopg.connect(url)
         client.execute("CREATE TABLE busy (number int)")  # an open transaction that will not end by itself
-        began = time.monotonic()
-    assert time.monotonic() - began < embedded.FAST_STOP + embedded.IMMEDIATE_STOP
+        started = time.monotonic()
+    assert time.monotonic() - started < embedded.FAST_STOP + embedded.IMMEDIATE_STOP
     client.close()
 
 

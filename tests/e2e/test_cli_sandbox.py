@@ -1,4 +1,4 @@
-"""A sandbox: one process and one directory, with the same data at each run, and stopped in time."""
+"""`coatcheck sandbox`: a directory has one process and keeps its data, and the process stops within 10 seconds."""
 
 import json
 import os
@@ -54,13 +54,13 @@ class Sandbox:
         else:
             self.process.wait(10)
 
-    def complaints(self):
+    def stderr_text(self):
         self.errors.seek(0)
         return self.errors.read()
 
     @property
     def credentials(self):
-        assert self.printed[-1:] == ["ready\n"], self.complaints()
+        assert self.printed[-1:] == ["ready\n"], self.stderr_text()
         return json.loads((self.directory / "credentials.json").read_text())
 
     def client(self):
@@ -70,7 +70,7 @@ class Sandbox:
         )
 
     def rows(self, statement):
-        """The rows that its database returns."""
+        """Executes a statement on its database and returns the rows."""
         with psycopg.connect(
             host=str(self.directory / "postgres"), user="postgres", dbname="postgres"
         ) as connection:
@@ -78,10 +78,10 @@ class Sandbox:
 
     def stop(self, number=signal.SIGTERM):
         """Stops it and returns how many seconds that took."""
-        began = time.monotonic()
+        started = time.monotonic()
         self.process.send_signal(number)
         self.process.wait(STOP + 5)
-        return time.monotonic() - began
+        return time.monotonic() - started
 
     def close(self):
         if self.process.poll() is None:
@@ -145,14 +145,14 @@ def test_its_credentials_name_a_client_and_two_processors_that_may_redeem_its_co
 def test_a_second_one_on_the_same_directory_is_refused(seeded):
     with sandbox(seeded.directory) as second:
         assert second.process.returncode == ExitCode.CONFIGURATION
-        assert "Another process uses" in second.complaints()
+        assert "Another process uses" in second.stderr_text()
 
 
-def test_a_taken_port_is_one_clear_sentence_and_leaves_nothing_behind(seeded, tmp_path):
+def test_a_port_in_use_is_refused_with_one_sentence_and_creates_no_files(seeded, tmp_path):
     port = seeded.credentials["base_url"].rsplit(":", 1)[1]
     with sandbox(tmp_path / "other", "--port", port) as second:
         assert second.process.returncode == ExitCode.CONFIGURATION
-        assert re.search(rf"Cannot listen on .* port {port}: .*--port", second.complaints())
+        assert re.search(rf"Cannot listen on .* port {port}: .*--port", second.stderr_text())
     assert not (tmp_path / "other").exists()
 
 
@@ -167,7 +167,7 @@ def test_its_logs_at_debug_contain_no_secret(seeded):
     given = seeded.credentials
     with seeded.client() as client:
         client.post("/users", json={"user": {"id": "secretive"}})
-    logged = seeded.complaints()
+    logged = seeded.stderr_text()
     for secret in (given["client_api_key"], *(processor["api_key"] for processor in given["processors"])):
         assert secret not in logged
     assert not re.search(r"c[a-z]{2}_\w{8}", logged)
@@ -224,7 +224,7 @@ def test_with_json_it_prints_one_line_when_it_is_ready(tmp_path):
 
 
 @pytest.mark.faults
-def test_the_same_directory_again_is_the_same_data_and_credentials_at_a_new_address(tmp_path):
+def test_a_second_run_has_the_same_data_and_credentials_at_a_new_address(tmp_path):
     with sandbox(tmp_path / "d") as first:
         before = first.credentials
         with first.client() as client:

@@ -1,6 +1,6 @@
 """A connector in a package of its own: built, installed, found by its entry point, and linked through the widget.
 
-Its institution replaces the secret at every call. Who presents a spent one loses the connection for good.
+Its institution replaces the secret at every call, and ends the connection when a replaced secret is used again.
 """
 
 import asyncio
@@ -54,8 +54,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def environment(installed: Path, **settings: str) -> dict[str, str]:
-    mine = {name: value for name, value in os.environ.items() if not name.startswith("COATCHECK_")}
-    return mine | {"PYTHONPATH": str(installed)} | settings
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COATCHECK_")}
+    return inherited | {"PYTHONPATH": str(installed)} | settings
 
 
 @pytest.fixture
@@ -245,8 +245,8 @@ async def test_the_secret_is_kept_when_the_job_s_time_is_up_during_a_call(api, f
 
 @pytest.mark.parametrize("path", CALLS)
 async def test_a_worker_that_lost_its_job_during_a_call_saves_no_secret(api, clock, fault, path):
-    """The other worker's run is the one that counts; the institution forgives one spent secret."""
-    fault.institution.forgives = True
+    """The other worker's result is kept. The institution accepts the previous secret once more."""
+    fault.institution.accepts_previous = True
     page, member = await link(api, "token-of-ann")
     fault.path, fault.kind = path, "slow"
     (job,) = await build_worker(api.services).scheduler.claim(1)

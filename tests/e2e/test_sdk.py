@@ -33,16 +33,16 @@ def snake(operation: str) -> str:
 
 @pytest.mark.sdk
 @needs_sdk
-def test_the_official_sdk_runs_the_whole_story_with_typed_results(sandbox_credentials: Path) -> None:
-    story = subprocess.run(
-        [PYTHON, ROOT / "tests/e2e/sdk_story.py", sandbox_credentials],
+def test_the_official_sdk_runs_the_whole_flow_with_typed_results(sandbox_credentials: Path) -> None:
+    flow = subprocess.run(
+        [PYTHON, ROOT / "tests/e2e/sdk_flow.py", sandbox_credentials],
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
-    assert story.returncode == 0, story.stderr
+    assert flow.returncode == 0, flow.stderr
     listed = subprocess.run([PYTHON, "-c", LIST_METHODS], capture_output=True, text=True, check=True)
     not_served = {snake(operation) for operation in NOT_SERVED}
-    missed = set(json.loads(listed.stdout)) - set(json.loads(story.stdout)) - not_served
-    assert not missed, "methods of the SDK that the story never called and NOT_SERVED does not name"
+    not_called = set(json.loads(listed.stdout)) - set(json.loads(flow.stdout)) - not_served
+    assert not not_called, "methods of the SDK that the flow never called and NOT_SERVED does not name"

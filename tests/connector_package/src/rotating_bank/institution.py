@@ -37,7 +37,7 @@ class _Connection:
     token: str
     secret: str
     previous: str | None = None
-    """Only accepted if the institution forgives, and only until the current secret is used."""
+    """Accepted if `accepts_previous` is set, until the current secret is used."""
     is_broken: bool = False
 
 
@@ -48,7 +48,7 @@ class RotatingInstitution:
     A setup token works once. `mfa...` asks a question, `empty...` has no accounts, `odd...` unusable rows.
     """
 
-    forgives: bool = False
+    accepts_previous: bool = False
     """The previous secret works until the current one is used, so that a lost answer breaks nothing."""
     calls: list[str] = field(default_factory=list)
     _connections: list[_Connection] = field(default_factory=list)
@@ -84,7 +84,7 @@ class RotatingInstitution:
             if secret == connection.secret:
                 connection.previous, connection.secret = secret, self._new_secret()
                 return connection
-            if self.forgives and secret == connection.previous:
+            if self.accepts_previous and secret == connection.previous:
                 connection.secret = self._new_secret()
                 return connection
             if secret.startswith("secret-"):

@@ -53,7 +53,7 @@ UNKNOWN_TO_SDK = {"connect/initialDataReady", "connect/memberConnected/primaryAc
 """Events in MX's documentation that its SDK cannot decode."""
 
 
-async def play(widget: Embedded) -> None:
+async def complete_flow(widget: Embedded) -> None:
     """Consent, search, sign-in, challenge, account, done."""
     await widget.connect(password="challenge")
     await widget.answer("correct")
@@ -75,8 +75,8 @@ async def numbers_of(scene: Scene, account_guid: str) -> dict[str, Any]:
     scope = " ".join(f"{name}:{guid}" for name, guid in guids.items()) + " read-protected"
     code = await scene.api.post("/authorization_code", json={"authorization_code": {"scope": scope}})
     processor = await make_processor(scene.services, scene.api.caller)
-    asked = {"grant_type": "authorization_code", "code": code.json()["authorization_code"]["code"]}
-    token = await scene.api.http.post("/token", params=asked, auth=processor.auth, headers=HEADERS[V1])
+    query = {"grant_type": "authorization_code", "code": code.json()["authorization_code"]["code"]}
+    token = await scene.api.http.post("/token", params=query, auth=processor.auth, headers=HEADERS[V1])
     bearer = {**HEADERS[V1], "Authorization": f"Bearer {token.json()['access_token']}"}
     read = await scene.api.http.get("/account/account_numbers", headers=bearer)
     assert read.status_code == 200, read.text
@@ -87,7 +87,7 @@ async def numbers_of(scene: Scene, account_guid: str) -> dict[str, Any]:
 @pytest.mark.parametrize("way", ["sdkUrl", "sdkProxy"])
 async def test_mx_web_widget_sdk_decodes_every_message_of_the_flow(scene: Scene, way: str) -> None:
     widget = await scene.embed(way, mode="verification")
-    await play(widget)
+    await complete_flow(widget)
     received = await widget.messages()
     assert await widget.types() == [event for event in EVENTS if event not in UNKNOWN_TO_SDK]
     assert steps(received) == STEPS
@@ -103,7 +103,7 @@ async def test_mx_web_widget_sdk_decodes_every_message_of_the_flow(scene: Scene,
 
 async def test_our_loader_passes_on_the_same_messages_and_those_of_the_documentation(scene: Scene) -> None:
     widget = await scene.embed("loader", mode="verification")
-    await play(widget)
+    await complete_flow(widget)
     assert [each["name"].removeprefix("mx/") for each in await widget.decoded()] == EVENTS
     frame = widget.page.locator('iframe[title="Connect"]')
     assert await frame.count() == 1
@@ -112,7 +112,7 @@ async def test_our_loader_passes_on_the_same_messages_and_those_of_the_documenta
 @pytest.mark.parametrize("way", ["sdkUrl", "loader"])
 async def test_the_flow_ends_with_a_verified_member_whose_code_and_token_work(scene: Scene, way: str) -> None:
     widget = await scene.embed(way, mode="verification")
-    await play(widget)
+    await complete_flow(widget)
     posted = next(
         each["metadata"] for each in await widget.messages() if each["type"] == "mx/connect/memberConnected"
     )
@@ -154,10 +154,10 @@ async def test_a_mobile_web_view_gets_navigations_to_its_scheme(scene: Scene) ->
     await widget.connect()
     await widget.sees("MX Bank is connected")
 
-    async def is_told() -> bool:
+    async def is_received() -> bool:
         return bool(await widget.page.evaluate("navigations.some((url) => url.includes('/memberConnected'))"))
 
-    await until(is_told)
+    await until(is_received)
     navigations = await widget.page.evaluate("navigations")
     received = {
         urlsplit(url).netloc + urlsplit(url).path: parse_qs(urlsplit(url).query) for url in navigations

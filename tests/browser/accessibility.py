@@ -31,7 +31,7 @@ CUT_OFF = """() => {
 """Content that is cut off, or needs horizontal scrolling."""
 
 
-async def complaints_of_axe(page: Page) -> Sequence[str]:
+async def axe_violations(page: Page) -> Sequence[str]:
     """Violations of every impact."""
     found = await AXE.run(page, options=OPTIONS)
     return [
@@ -61,15 +61,15 @@ async def enlarge(page: Page, percent: int) -> None:
     await page.evaluate(f"document.documentElement.style.fontSize = '{percent}%'")
 
 
-async def every_complaint(page: Page, focus: str) -> Sequence[str]:
-    """All complaints about a screen. The focus should be on the element that `focus` selects."""
+async def accessibility_problems(page: Page, focus: str) -> Sequence[str]:
+    """All problems of a screen. The focus must be on the element that `focus` selects."""
     has_focus = await page.evaluate(f"document.activeElement.matches({focus!r})")
     found = [] if has_focus else [f"focus: it is on {await focused(page)}"]
     await page.emulate_media(color_scheme="light", reduced_motion="reduce")
     found += [f"it moves: {each}" for each in await moving(page)]
     for scheme in ("light", "dark"):
         await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        found += [f"{scheme}: {each}" for each in await complaints_of_axe(page)]
+        found += [f"{scheme}: {each}" for each in await axe_violations(page)]
     for viewport, percent in ((NARROW, 100), (PHONE, 200)):
         await page.set_viewport_size(viewport)
         await enlarge(page, percent)

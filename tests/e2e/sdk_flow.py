@@ -1,6 +1,6 @@
 """MX's own SDK, unchanged but for the host, through every operation it has for what Coatcheck serves.
 
-Runs in an environment of its own (the SDK pins pydantic 1): `python sdk_story.py credentials.json`. Every call's
+Runs in an environment of its own (the SDK pins pydantic 1): `python sdk_flow.py credentials.json`. Every call's
 result goes through `typed`, which fails on None and on anything that is not one of the SDK's own types; the names
 of the calls that were made are printed for the test to compare with what the SDK has.
 """
@@ -46,13 +46,13 @@ def typed(method, *arguments, **named):
     return result
 
 
-def gone(method, *arguments):
-    """A delete: 204, and None is right."""
+def deleted(method, *arguments):
+    """Calls a method that deletes; it returns None, because the answer is 204."""
     assert method(*arguments) is None
     made.append(method.__name__)
 
 
-def settled(user, member):
+def wait_until_settled(user, member):
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         status = typed(members.read_member_status, member, user).member
@@ -85,7 +85,7 @@ assert typed(institutions.read_institution, "mxbank").institution.supports_accou
 asked = typed(institutions.list_institution_credentials, "mxbank").credentials
 assert [credential.guid for credential in asked] == [LOGIN, PASSWORD]
 
-# Members, with a challenge on the way
+# Members, with a challenge
 member = typed(
     members.create_member,
     user.guid,
@@ -102,7 +102,7 @@ member = typed(
 ).member
 assert member.connection_status == "CREATED"
 assert typed(members.verify_member, member.guid, user.guid).member.is_being_aggregated
-status = settled(user.guid, member.guid)
+status = wait_until_settled(user.guid, member.guid)
 assert status.connection_status == "CHALLENGED"
 (challenge,) = typed(members.list_member_challenges, member.guid, user.guid).challenges
 assert challenge.guid == status.challenges[0].guid
@@ -114,7 +114,7 @@ typed(
         member=mx.MemberResumeRequest(challenges=[mx.CredentialRequest(guid=challenge.guid, value="correct")])
     ),
 )
-status = settled(user.guid, member.guid)
+status = wait_until_settled(user.guid, member.guid)
 assert (status.connection_status, status.has_processed_account_numbers) == ("CONNECTED", True)
 typed(
     members.update_member,
@@ -130,7 +130,7 @@ typed(
         )
     ),
 )
-assert settled(user.guid, member.guid).connection_status == "CONNECTED"
+assert wait_until_settled(user.guid, member.guid).connection_status == "CONNECTED"
 for job in (
     members.aggregate_member,
     members.identify_member,
@@ -139,7 +139,7 @@ for job in (
     statements.fetch_statements,
 ):
     typed(job, member.guid, user.guid)
-    assert settled(user.guid, member.guid).connection_status == "CONNECTED", job.__name__
+    assert wait_until_settled(user.guid, member.guid).connection_status == "CONNECTED", job.__name__
 assert typed(members.read_member, member.guid, user.guid).member.institution_code == "mxbank"
 assert [each.guid for each in typed(members.list_members, user.guid).members] == [member.guid]
 assert len(typed(members.list_member_credentials, member.guid, user.guid).credentials) == 2
@@ -164,7 +164,7 @@ manual = typed(
         account=mx.AccountCreateRequest(account_type="SAVINGS", name="Jar", balance=12.5)
     ),
 ).account
-gone(accounts.delete_manual_account, manual.guid, ACCEPT, user.guid)
+deleted(accounts.delete_manual_account, manual.guid, ACCEPT, user.guid)
 (numbers,) = typed(accounts.list_account_numbers_by_account, account.guid, user.guid).account_numbers
 assert numbers.passed_validation
 assert len(numbers.routing_number) == 9
@@ -234,7 +234,7 @@ verified = typed(
 ).micro_deposit[0]
 assert verified.status == "VERIFIED"
 assert typed(deposits.list_user_verifications, user.guid).micro_deposit
-gone(deposits.delete_microdeposit, deposit.guid, user.guid)
+deleted(deposits.delete_microdeposit, deposit.guid, user.guid)
 
 # The widget's link, and a member of a bank that takes OAuth
 link = typed(
@@ -259,7 +259,7 @@ pending = typed(
 assert (pending.connection_status, bool(pending.oauth_window_uri)) == ("PENDING", True)
 window = typed(widgets.request_o_auth_window_uri, pending.guid, user.guid).member
 assert window.oauth_window_uri.startswith("http")
-gone(members.delete_member, pending.guid, user.guid)
+deleted(members.delete_member, pending.guid, user.guid)
 
 # The code, the exchange (which no SDK has), and the processor's reads
 scope = f"user-guid:{user.guid} member-guid:{member.guid} account-guid:{account.guid} read-protected"
@@ -289,12 +289,12 @@ def exchange(code: str, processor: dict[str, str]) -> str:
         return json.load(answer)["access_token"]
 
 
-BOUGHT: list[str] = []
+TOKENS: list[str] = []
 
 
 def reading(code: str, processor: dict[str, str]) -> mx.ProcessorTokenApi:
     token = exchange(code, processor)
-    BOUGHT.append(token)
+    TOKENS.append(token)
     return mx.ProcessorTokenApi(
         mx.ApiClient(mx.Configuration(host=CREDENTIALS["base_url"], access_token=token))
     )
@@ -307,30 +307,30 @@ assert (str(shown.account_number), str(shown.routing_number)) == (
     numbers.routing_number,
 )
 assert typed(processor.check_real_time_account_balance).member.guid == member.guid
-settled(user.guid, member.guid)
+wait_until_settled(user.guid, member.guid)
 paid = typed(processor.read_account_balance).payment_account
 assert (paid.account_number, paid.balance) == (numbers.account_number, account.balance)
 # This processor is registered with `owners_at_transactions`: the SDK's method asks for owners there.
 (owner, *_) = typed(reading(legacy, CREDENTIALS["processors"][1]).get_account_owner_info).account_owners
 assert owner.owner_name
-# Others may have had tokens of this client's, and lost them; by its first characters each is known.
+# Other runs may have left revoked tokens of this client. The list has the first characters of each token.
 listed = {token.access_token: token for token in typed(codes.list_tokens).tokens}
 issued = [
     token
     for first, token in listed.items()
-    if any(each.startswith(first.removesuffix("...")) for each in BOUGHT)
+    if any(each.startswith(first.removesuffix("...")) for each in TOKENS)
 ]
 assert [(token.active, token.payment_processor_guid[:4]) for token in issued] == [(True, "PPR-")] * len(
-    BOUGHT
+    TOKENS
 )
 
-gone(members.delete_member, member.guid, user.guid)
+deleted(members.delete_member, member.guid, user.guid)
 try:
     processor.request_account_number()
 except UnauthorizedException:
     pass
 else:
-    raise AssertionError("a token outlived its member")
-gone(users.delete_user, ACCEPT, user.guid)
+    raise AssertionError("a token is valid after its member was deleted")
+deleted(users.delete_user, ACCEPT, user.guid)
 
 print(json.dumps(sorted(set(made))))
