@@ -253,9 +253,9 @@ async def test_a_worker_that_lost_its_job_during_a_call_saves_no_secret(api, clo
     run = asyncio.create_task(build_worker(api.services).sync.run(job))
     await asyncio.wait_for(fault.reached.wait(), 10)
     clock.advance(api.services.settings.job_lease + timedelta(seconds=1))
-    await page.after_work(member)
-    state = await state_of(api, member)
     with capture_logs() as logs:
+        await page.after_work(member)
+        state = await state_of(api, member)
         await run
     assert "job.lease_lost" in {entry["event"] for entry in logs}
     assert await state_of(api, member) == state

@@ -258,6 +258,29 @@ async def test_a_failed_attempt_without_the_lease_changes_nothing(services, cloc
     assert (await end_user.reload(member)).connection_status == "CREATED"
 
 
+async def test_a_worker_that_lost_the_lease_spends_no_secret_at_the_bank(services, clock, monkeypatch):
+    exchanged = []
+
+    async def exchange():
+        exchanged.append(True)
+        return b"the new secret"
+
+    async def run(bank_session):
+        await bank_session.rotate(exchange)
+        raise BankFailed
+
+    end_user = await make_end_user(services)
+    member = await end_user.connect("mxuser+no_tx")
+    monkeypatch.setattr(services.registry.connector_for(member.institution_code), "run", run)
+    superseded = await claim_one(services)
+    clock.advance(services.settings.job_lease + timedelta(seconds=1))
+    holder = await claim_one(services)
+    await build_worker(services).sync.run(superseded)
+    assert (exchanged, await end_user.rows(JOBS)) == ([], [("running", 2, 2, None)])
+    await build_worker(services).sync.run(holder)
+    assert (exchanged, await end_user.rows(JOBS)) == ([True], [("ended", 2, 2, "FAILED")])
+
+
 async def test_an_ended_lease_is_kept_until_another_worker_claims_the_job(services, clock):
     end_user = await make_end_user(services)
     await end_user.connect("mxuser+no_tx")

@@ -93,7 +93,7 @@ class Session:
     are kept. Add an account before the rows that belong to it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what a run is given)
         self,
         task: Task,
         credentials: Mapping[str, str],
@@ -102,6 +102,7 @@ class Session:
         resume: bytes | None = None,
         state: bytes | None = None,
         store_state: Callable[[bytes], Awaitable[None]],
+        check_lease: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.task = task
         self.credentials = credentials
@@ -113,6 +114,7 @@ class Session:
         self.data = CollectedData()
         self._state = state
         self._store_state = store_state
+        self._check_lease = check_lease
 
     def __repr__(self) -> str:
         return f"<Session {self.task.kind} of {self.task.member_guid}>"
@@ -188,8 +190,12 @@ class Session:
         Otherwise the new secret could be lost between the institution's answer and the save.
 
         Raises:
-            SessionEnded: this worker no longer has the lease of the job. Nothing was saved.
+            SessionEnded: this worker no longer has the lease of the job. Nothing was saved, and nothing exchanged if
+                the lease had ended before. An institution that gets a replaced secret again may revoke the new one as
+                well (RFC 9700 4.14).
         """
+        if self._check_lease is not None:
+            await self._check_lease()
 
         async def exchange_and_save() -> bytes:
             state = await exchange()

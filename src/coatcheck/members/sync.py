@@ -169,6 +169,7 @@ class MemberSync:
             resume=inputs.resume,
             state=inputs.state,
             store_state=partial(self._store_state, job),
+            check_lease=partial(self._check_lease, job),
         )
         result = await connector.run(session)
         for (record, field_name), count in session.data.skipped.items():
@@ -204,6 +205,20 @@ class MemberSync:
                         kind=SecretKind.STATE,
                         value=state,
                     )
+
+    async def _check_lease(self, job: MemberJob) -> None:
+        """Renews the lease.
+
+        Raises:
+            SessionEnded: the job is no longer this worker's.
+            Unavailable: the database stayed away for longer than the lease.
+        """
+        async for attempt in self._retrying():
+            with attempt:
+                async with self._db.connection() as connection:
+                    until = self._clock.now() + self._settings.job_lease
+                    if not await job_leases.renew(connection, job, until):
+                        raise SessionEnded
 
     async def _lock_and_renew(self, connection: Connection, job: MemberJob) -> None:
         """Locks the member and the job of this worker until the transaction ends, and renews the lease."""
