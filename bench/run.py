@@ -238,30 +238,31 @@ async def run_rounds(case: Case, ours: Server, bare: Server, rounds: int) -> dic
     await measure(ours, await case.make(max(50, case.count // 5)), case.connections)
     if case.bare:
         await measure(bare, await case.bare(max(50, case.count // 5)), case.connections)
-    mine, theirs = [], []
+    coatcheck_runs, baseline_runs = [], []
     for _ in range(rounds):
-        mine.append(await measure(ours, await case.make(case.count), case.connections))
+        coatcheck_runs.append(await measure(ours, await case.make(case.count), case.connections))
         if case.bare:
-            theirs.append(await measure(bare, await case.bare(case.count), case.connections))
+            baseline_runs.append(await measure(bare, await case.bare(case.count), case.connections))
     single = await measure(ours, await case.make(max(200, case.count // 10)), 1)
     median = statistics.median
     result = {
-        "requests_per_second": median(m.run.requests / m.run.seconds for m in mine),
-        "requests_per_cpu_second": median(m.per_cpu_second for m in mine),
-        "p50_ms": median(m.run.percentile(0.50) for m in mine),
-        "p99_ms": median(m.run.percentile(0.99) for m in mine),
+        "requests_per_second": median(m.run.requests / m.run.seconds for m in coatcheck_runs),
+        "requests_per_cpu_second": median(m.per_cpu_second for m in coatcheck_runs),
+        "p50_ms": median(m.run.percentile(0.50) for m in coatcheck_runs),
+        "p99_ms": median(m.run.percentile(0.99) for m in coatcheck_runs),
         "p50_alone_ms": single.run.percentile(0.50),
         "p99_alone_ms": single.run.percentile(0.99),
     }
-    if theirs:
+    if baseline_runs:
         result |= {
-            "bare_requests_per_second": median(m.run.requests / m.run.seconds for m in theirs),
-            "bare_requests_per_cpu_second": median(m.per_cpu_second for m in theirs),
+            "bare_requests_per_second": median(m.run.requests / m.run.seconds for m in baseline_runs),
+            "bare_requests_per_cpu_second": median(m.per_cpu_second for m in baseline_runs),
             "ratio_by_cpu": median(
-                a.per_cpu_second / b.per_cpu_second for a, b in zip(mine, theirs, strict=True)
+                a.per_cpu_second / b.per_cpu_second
+                for a, b in zip(coatcheck_runs, baseline_runs, strict=True)
             ),
             "ratio_by_clock": median(
-                b.run.seconds / a.run.seconds for a, b in zip(mine, theirs, strict=True)
+                b.run.seconds / a.run.seconds for a, b in zip(coatcheck_runs, baseline_runs, strict=True)
             ),
         }
     return result

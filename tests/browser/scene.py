@@ -102,12 +102,12 @@ class Scene:
         """The widget in a frame of the app's page, embedded in one of the ways of MX's clients."""
         page = self.page or await self.context.new_page()
         await page.goto(self.app.origin)
-        asked = (
+        parameters = (
             [f"{self.app.origin}/widget_url", options]
             if way == "sdkProxy"
             else [await link(self.api, self.user, **options)]
         )
-        await page.evaluate(f"(asked) => embed({json.dumps(way)}, ...asked)", asked)
+        await page.evaluate(f"(parameters) => embed({json.dumps(way)}, ...parameters)", parameters)
         element = await page.wait_for_selector("iframe")
         frame = await element.content_frame()
         assert frame is not None

@@ -39,7 +39,7 @@ class Screen:
 Walk: TypeAlias = Callable[[Scene], AsyncIterator[Screen]]
 
 
-async def signing_in(scene: Scene) -> AsyncIterator[Screen]:
+async def sign_in(scene: Scene) -> AsyncIterator[Screen]:
     """The usual way."""
     widget = await _open(scene, mode="verification")
     page = widget.page
@@ -75,14 +75,14 @@ async def signing_in(scene: Scene) -> AsyncIterator[Screen]:
     yield Screen("connected", page)
 
 
-async def being_asked(scene: Scene) -> AsyncIterator[Screen]:
+async def challenges(scene: Scene) -> AsyncIterator[Screen]:
     """Every kind of challenge, in a widget that was opened at its bank."""
     for kind in ("options", "image", "image_options", "token"):
         widget = await _member(scene, f"ann{kind.replace('_', '')}", kind, "Verify your identity")
         yield Screen(f"mfa-{kind.replace('_', '-')}", widget.page, NOWHERE)
 
 
-async def signing_in_at_the_bank(scene: Scene) -> AsyncIterator[Screen]:
+async def oauth_sign_in(scene: Scene) -> AsyncIterator[Screen]:
     widget = await _open(scene)
     await widget.agree()
     await widget.choose(OAUTH_BANK)
@@ -105,7 +105,7 @@ async def signing_in_at_the_bank(scene: Scene) -> AsyncIterator[Screen]:
     yield Screen("oauth-granted", await _back_from_bank(scene, "Allow", "is connected"), NOWHERE)
 
 
-async def being_stopped(scene: Scene) -> AsyncIterator[Screen]:
+async def stopping_statuses(scene: Scene) -> AsyncIterator[Screen]:
     """Every status that stops, in a widget that was opened for a member with it."""
     for name, control, title in (
         ("impeded", "impeded", "MX Bank needs you to do something"),
@@ -128,7 +128,7 @@ async def being_stopped(scene: Scene) -> AsyncIterator[Screen]:
     yield Screen("no-eligible-accounts", widget.page)
 
 
-async def being_refused(scene: Scene) -> AsyncIterator[Screen]:
+async def refusals(scene: Scene) -> AsyncIterator[Screen]:
     """The bank refuses the password, the answer and the login; then the user removes the connection."""
     widget = await _open(scene, current_institution_code="mxbank")
     await widget.agree()
@@ -149,7 +149,7 @@ async def being_refused(scene: Scene) -> AsyncIterator[Screen]:
     yield Screen("removed", widget.page)
 
 
-async def coming_again(scene: Scene) -> AsyncIterator[Screen]:
+async def existing_members(scene: Scene) -> AsyncIterator[Screen]:
     await scene.member()
     widget = await _open(scene, mode="verification")
     await widget.agree()
@@ -157,7 +157,7 @@ async def coming_again(scene: Scene) -> AsyncIterator[Screen]:
     yield Screen("existing", widget.page)
 
 
-async def paying_in(scene: Scene) -> AsyncIterator[Screen]:
+async def micro_deposits(scene: Scene) -> AsyncIterator[Screen]:
     """Micro-deposits, until the session expires; and again when they have arrived."""
     widget = await _open(scene, mode="verification")
     page = widget.page
@@ -185,8 +185,8 @@ async def paying_in(scene: Scene) -> AsyncIterator[Screen]:
     yield Screen("deposits-wrong", widget.page)
     for tries_left in (1, 0):
         await _enter(widget, "1", "2")
-        said = "You have 1 attempt left." if tries_left else "We could not verify this account"
-        await expect(widget.page.get_by_text(said)).to_be_visible()
+        text = "You have 1 attempt left." if tries_left else "We could not verify this account"
+        await expect(widget.page.get_by_text(text)).to_be_visible()
     yield Screen("deposits-failed", widget.page)
     widget = await _deposit(scene, "3333000042")
     await _enter(widget, "3", "15")
@@ -194,7 +194,7 @@ async def paying_in(scene: Scene) -> AsyncIterator[Screen]:
     yield Screen("deposits-verified", widget.page)
 
 
-async def being_cut_off(scene: Scene) -> AsyncIterator[Screen]:
+async def interruptions(scene: Scene) -> AsyncIterator[Screen]:
     """Without a network, after an internal error, and with a used link."""
     url = await link(scene.api, scene.user, color_scheme="browser")
     page = await scene.context.new_page()
@@ -219,7 +219,7 @@ async def being_cut_off(scene: Scene) -> AsyncIterator[Screen]:
 
 WALKS: Mapping[Walk, Mapping[str, str]] = MappingProxyType(
     {
-        signing_in: {
+        sign_in: {
             "consent": "what is shared, how often and with whom; below, Agree and continue",
             "search": "a search field, and the popular banks with their logos",
             "search-nothing": "no results, with a suggestion",
@@ -230,13 +230,13 @@ WALKS: Mapping[Walk, Mapping[str, str]] = MappingProxyType(
             "account-select": "the accounts at the bank, one to choose",
             "connected": "both logos, joined by a check mark: connected",
         },
-        being_asked: {
+        challenges: {
             "mfa-options": "a question of the bank, with answers to choose from",
             "mfa-image": "a question of the bank about an image",
             "mfa-image-options": "a question of the bank, with images to choose from",
             "mfa-token": "the bank asks for the code that it sent",
         },
-        signing_in_at_the_bank: {
+        oauth_sign_in: {
             "oauth-intro": "three steps that explain the sign-in on the bank's own page",
             "oauth-bank": "the bank's own page: the requested data, a username, Allow and Deny",
             "oauth-waiting": "waiting for the user to finish at the bank, with a link in case no window opened",
@@ -245,13 +245,13 @@ WALKS: Mapping[Walk, Mapping[str, str]] = MappingProxyType(
             "oauth-refused": "access was not granted; try again or choose another bank",
             "oauth-granted": "the end of the sign-in window: connected",
         },
-        being_refused: {
+        refusals: {
             "credentials-refused": "the bank did not accept the sign-in details",
             "problem-rejected": "the answer to the bank's question was incorrect",
             "problem-locked": "the login is locked: go to the bank, try again, or remove the connection",
             "removed": "the connection was removed",
         },
-        being_stopped: {
+        stopping_statuses: {
             "problem-impeded": "the bank needs an action on its own website first",
             "problem-failed": "the connection to the bank failed; try again",
             "problem-delayed": "the bank did not respond in time",
@@ -262,10 +262,10 @@ WALKS: Mapping[Walk, Mapping[str, str]] = MappingProxyType(
             "problem-prevented": "three refused sign-ins; the user has to sign in again",
             "no-eligible-accounts": "no account can be verified; choose another bank or use account numbers",
         },
-        coming_again: {
+        existing_members: {
             "existing": "the banks that are already connected, one to choose",
         },
-        paying_in: {
+        micro_deposits: {
             "deposits-entry": "fields for the account and routing numbers, for two small deposits",
             "deposits-advice": "advice to sign in to this bank instead",
             "deposits-sent": "two deposits are being sent",
@@ -275,7 +275,7 @@ WALKS: Mapping[Walk, Mapping[str, str]] = MappingProxyType(
             "deposits-failed": "the amounts were wrong three times",
             "deposits-verified": "the account is verified",
         },
-        being_cut_off: {
+        interruptions: {
             "cut-off": "no connection: the header says that the page is retrying",
             "failed": "something went wrong; try again",
             "link-over": "a link that was used before no longer works",

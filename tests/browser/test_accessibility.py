@@ -15,9 +15,9 @@ from tests.browser.screens import WALKS, Walk
 from tests.member_setup import until
 
 LISTEN = """() => {
-  window.said = [];
+  window.announced = [];
   const live = document.querySelector(".visually-hidden[role=status]");
-  new MutationObserver(() => said.push(live.textContent)).observe(live, { childList: true });
+  new MutationObserver(() => announced.push(live.textContent)).observe(live, { childList: true });
 }"""
 """Records the texts of the live region."""
 WATCH = """async () => {
@@ -35,7 +35,7 @@ WATCH = """async () => {
   await Promise.all(document.querySelector(".view").getAnimations().map((animation) => animation.finished));
   await drawn();
   shifts.length = 0;
-  window.jumps = async () => {
+  window.layoutShifts = async () => {
     await drawn();
     // One of our own: when the browser reports it, it has reported all that were before.
     mark.style.top = "200px";
@@ -165,11 +165,11 @@ async def test_a_long_wait_shows_a_text(scene: Scene, pattern: str, selector: st
             await widget.page.evaluate(LISTEN)
             await widget.choose("MX Bank")
             await _hears(widget.page, "One moment…")
-        said = widget.page.locator(selector)
-        await expect(said).to_be_visible()
-        await expect(said).to_have_text("One moment…")
-    await expect(said).not_to_have_text("One moment…") if selector == ".caption" else await expect(
-        said
+        text = widget.page.locator(selector)
+        await expect(text).to_be_visible()
+        await expect(text).to_have_text("One moment…")
+    await expect(text).not_to_have_text("One moment…") if selector == ".caption" else await expect(
+        text
     ).to_be_hidden()
 
 
@@ -187,17 +187,17 @@ async def test_animations_stop_for_reduced_motion(scene: Scene) -> None:
         assert await moving(widget.page) == []
 
 
-async def test_nothing_jumps_while_the_list_of_banks_loads(scene: Scene) -> None:
+async def test_there_is_no_layout_shift_while_the_list_of_banks_loads(scene: Scene) -> None:
     async with delayed_answers(scene, "**/institutions?page=1"):
         widget = await scene.open(mode="verification")
         await widget.agree()
         await widget.sees("Find your bank")
         await _watch(widget.page)
     await expect(widget.page.get_by_role("button", name="Lanternfish Bank")).to_be_visible()
-    assert await widget.page.evaluate("jumps()") == []
+    assert await widget.page.evaluate("layoutShifts()") == []
 
 
-async def test_nothing_jumps_while_a_bank_is_connected_however_long_it_takes(scene: Scene) -> None:
+async def test_there_is_no_layout_shift_while_a_slow_bank_is_connected(scene: Scene) -> None:
     await scene.context.clock.install()
     await scene.pause_worker()
     widget = await scene.open(current_institution_code="mxbank")
@@ -205,16 +205,16 @@ async def test_nothing_jumps_while_a_bank_is_connected_however_long_it_takes(sce
     await widget.sign_in()
     await widget.sees("Connecting to MX Bank")
     await _watch(widget.page)
-    for seconds, said in ((16, "This is taking longer than usual."), (45, "Still connecting.")):
+    for seconds, text in ((16, "This is taking longer than usual."), (45, "Still connecting.")):
         await widget.page.clock.fast_forward(seconds * 1000)
-        await expect(widget.page.get_by_role("main").get_by_text(said)).to_be_visible()
+        await expect(widget.page.get_by_role("main").get_by_text(text)).to_be_visible()
     scene.worker_may_run.set()
     await widget.page.clock.fast_forward(2000)
     await widget.sees("MX Bank is connected")
-    assert await widget.page.evaluate("jumps()") == []
+    assert await widget.page.evaluate("layoutShifts()") == []
 
 
-async def test_nothing_jumps_when_the_connection_is_lost_and_comes_back(scene: Scene) -> None:
+async def test_there_is_no_layout_shift_when_the_connection_is_lost_and_restored(scene: Scene) -> None:
     widget = await _at_search(scene)
     await _watch(widget.page)
     await widget.page.route("**/md/api/**", lambda route: route.abort())
@@ -224,14 +224,14 @@ async def test_nothing_jumps_when_the_connection_is_lost_and_comes_back(scene: S
     await widget.page.unroute("**/md/api/**")
     await expect(cut_off).to_be_hidden()
     await expect(widget.page.get_by_text("Results")).to_be_visible()
-    assert await widget.page.evaluate("jumps()") == []
+    assert await widget.page.evaluate("layoutShifts()") == []
 
 
-async def test_the_check_finds_a_jump(scene: Scene) -> None:
+async def test_the_check_finds_a_layout_shift(scene: Scene) -> None:
     widget = await _at_search(scene)
     await _watch(widget.page)
     await widget.page.evaluate("document.querySelector('h1').style.marginTop = '60px'")
-    ((_, *what),) = await widget.page.evaluate("jumps()")
+    ((_, *what),) = await widget.page.evaluate("layoutShifts()")
     assert "ul banks" in what
 
 
@@ -256,7 +256,7 @@ async def _in_both_schemes(page: Page) -> Sequence[str]:
 
 async def _hears(page: Page, text: str) -> None:
     async def is_said() -> bool:
-        return text in await page.evaluate("said")
+        return text in await page.evaluate("announced")
 
     await until(is_said)
 

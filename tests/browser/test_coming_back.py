@@ -17,7 +17,7 @@ async def members(scene: Scene) -> list[str]:
 # --- the same login ------------------------------------------------------------------------------------
 
 
-async def test_the_same_login_connects_the_member_that_exists_with_what_was_entered_now(scene: Scene) -> None:
+async def test_the_same_login_connects_the_existing_member_with_the_new_credentials(scene: Scene) -> None:
     guid = await scene.member("ann", "INVALID")
     widget = await scene.at_bank("ann", "correct")
     await widget.sees(CONNECTED)
@@ -39,7 +39,7 @@ async def test_the_same_login_shows_the_running_job(scene: Scene) -> None:
     assert await members(scene) == [guid]
 
 
-async def test_a_login_more_than_is_allowed_is_refused_in_the_form(scene: Scene) -> None:
+async def test_a_login_beyond_the_limit_is_refused_in_the_form(scene: Scene) -> None:
     for number in range(25):
         await scene.api.connect(scene.user, login=f"ann{number}", skip_aggregation=True)
     widget = await scene.at_bank("ann25", "correct")

@@ -68,7 +68,7 @@ async def test_an_expired_link_shows_a_message_where_it_is_embedded(
 
 
 @pytest.mark.parametrize("idle", [timedelta(minutes=31), timedelta(hours=3)], ids=["idle", "old"])
-async def test_a_session_that_expires_under_a_form_shows_it_and_nothing_typed_stays(
+async def test_a_session_that_expires_while_a_form_is_open_shows_it_and_removes_the_form(
     scene: Scene, clock: MovableClock, idle: timedelta
 ) -> None:
     widget = await scene.embed("frame", current_institution_code="mxbank")

@@ -118,9 +118,9 @@ async def test_no_message_or_request_contains_a_secret(scene: Scene) -> None:
     await widget.connect(login="mxuser", password="s3cret-of-mine")
     await widget.sees("MX Bank is connected")
     posted = str(await widget.messages())
-    asked = " ".join(url for url in scene.requested if "/md/connect/" not in url)
+    requested = " ".join(url for url in scene.requested if "/md/connect/" not in url)
     for secret in (*SECRETS, "s3cret-of-mine"):
-        assert secret not in posted + asked
+        assert secret not in posted + requested
     assert await widget.frame.evaluate("location.href") == f"{scene.server.origin}/md/connect"
     assert await scene.context.cookies() == []
 

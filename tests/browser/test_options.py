@@ -96,8 +96,8 @@ async def test_without_any_bank_the_page_shows_a_message_without_a_query(scene: 
     await widget.agree()
     await expect(widget.frame.get_by_text("No banks available")).to_be_visible()
     await expect(widget.frame.get_by_text("No bank here offers what Harbour Pay asks for")).to_be_visible()
-    for said in ("Popular", "Nothing found"):
-        await expect(widget.frame.get_by_text(said)).to_have_count(0)
+    for text in ("Popular", "Nothing found"):
+        await expect(widget.frame.get_by_text(text)).to_have_count(0)
 
 
 async def test_where_the_search_is_disabled_nothing_leads_to_another_bank(scene: Scene) -> None:
@@ -259,7 +259,7 @@ async def fill(widget: Embedded, locale: str, login: str, password: str) -> None
 
 async def assert_is_in(locale: str, widget: Embedded) -> None:
     """No visible or announced text is a key or English."""
-    said = await widget.frame.locator("body").evaluate(
+    texts = await widget.frame.locator("body").evaluate(
         """(body) => [
           document.title,
           ...body.innerText.split("\\n"),
@@ -267,7 +267,7 @@ async def assert_is_in(locale: str, widget: Embedded) -> None:
             ["aria-label", "placeholder", "alt"].map((name) => node.getAttribute(name))),
         ].filter(Boolean).map((text) => text.trim())"""
     )
-    untranslated = [text for text in said if text in KEYS or is_english(text, locale)]
+    untranslated = [text for text in texts if text in KEYS or is_english(text, locale)]
     assert untranslated == []
 
 

@@ -82,8 +82,8 @@ found = typed(institutions.list_institutions, name="mx bank", supports_account_v
 assert "mxbank" in [institution.code for institution in found.institutions]
 assert typed(institutions.list_favorite_institutions).institutions
 assert typed(institutions.read_institution, "mxbank").institution.supports_account_verification
-asked = typed(institutions.list_institution_credentials, "mxbank").credentials
-assert [credential.guid for credential in asked] == [LOGIN, PASSWORD]
+fields = typed(institutions.list_institution_credentials, "mxbank").credentials
+assert [credential.guid for credential in fields] == [LOGIN, PASSWORD]
 
 # Members, with a challenge
 member = typed(

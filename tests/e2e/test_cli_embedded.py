@@ -41,7 +41,7 @@ def owner_process(directory):
     return process, process.stdout.readline().strip()
 
 
-def test_the_same_directory_keeps_its_data_and_nothing_runs_between(tmp_path):
+def test_a_directory_keeps_its_data_and_no_server_runs_in_between(tmp_path):
     directory = tmp_path / "postgres"
     with embedded.database(directory, durable=False) as url:
         assert stored_rows(url) == 1

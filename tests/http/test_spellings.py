@@ -192,7 +192,7 @@ async def test_the_fields_of_micro_deposits_in_the_widget_are_canonical(
 ) -> None:
     page, accepted = await open_page(api, user, mode="verification"), 0
     for spelling in spellings(DEPOSIT[key] if key != "account_name" else "Everyday 1"):
-        answer = await asked(page, "POST", "/micro_deposits", {**DEPOSIT, key: spelling})
+        answer = await send_in_widget(page, "POST", "/micro_deposits", {**DEPOSIT, key: spelling})
         guid = value_of(answer, "micro_deposit", "guid")
         if guid is None:
             continue
@@ -217,7 +217,7 @@ async def test_numbers_and_credentials_in_the_widget_are_read_or_refused(api: Ap
     for spelling in spellings("login1"):
         credentials = [{"guid": LOGIN, "value": spelling}, {"guid": PASSWORD, "value": spelling}]
         body = {"institution_guid": institution, "credentials": credentials}
-        answer = await asked(page, "POST", "/members", body)
+        answer = await send_in_widget(page, "POST", "/members", body)
         assert answer.status_code in {201, 400, 409}, ascii(spelling)
         if answer.status_code == 201:
             await api.delete(f"/users/{user}/members/{answer.json()['member']['guid']}")
@@ -238,6 +238,6 @@ async def test_the_names_of_clients_and_processors_are_canonical(services: Servi
             assert [each for each in stored if not is_canonical(each)] == [], ascii(name)
 
 
-async def asked(page: Page, method: str, path: str, body: Any) -> httpx.Response:
+async def send_in_widget(page: Page, method: str, path: str, body: Any) -> httpx.Response:
     headers = {"X-Widget-Session": page.boot["session_token"], **JSON}
     return await page.api.http.request(method, f"/md/api{path}", headers=headers, content=json.dumps(body))

@@ -211,7 +211,7 @@ async def test_the_session_s_jobs_run_one_after_the_other_and_no_others(api: Api
     )
 
 
-async def test_products_alone_say_which_jobs_run(api: Api, user: str) -> None:
+async def test_products_determine_the_jobs(api: Api, user: str) -> None:
     page = await open_page(
         api, user, data_request={"products": ["identity_verification", "transaction_history"]}
     )

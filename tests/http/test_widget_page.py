@@ -72,7 +72,7 @@ async def test_the_page_allows_no_content_of_other_hosts_and_is_not_cached(api: 
     assert all("application/json" in each or 'src="/md/static/' in each for each in scripts)
 
 
-async def test_the_client_s_origins_alone_may_frame_the_page(api: Api, services: Services, user: str) -> None:
+async def test_only_the_client_s_origins_can_frame_the_page(api: Api, services: Services, user: str) -> None:
     assert (await open_page(api, user)).boot["target_origins"] == ["http://coatcheck.test"]
     appearance = WidgetAppearance(
         origins=["https://app.example", "http://localhost:*"],

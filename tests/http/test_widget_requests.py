@@ -47,9 +47,9 @@ async def test_every_kind_of_challenge_takes_a_right_and_a_wrong_answer(
         "retry",
     )
     await page.send("POST", f"/members/{member['guid']}/jobs")
-    asked = await page.after_work(member)
-    assert asked["step"] == "mfa"
-    assert (await answer(page, asked, right))["step"] == "connected"
+    challenged = await page.after_work(member)
+    assert challenged["step"] == "mfa"
+    assert (await answer(page, challenged, right))["step"] == "connected"
 
 
 async def test_a_bank_can_ask_a_second_question(api: Api, user: str) -> None:
