@@ -72,14 +72,14 @@ class Registry:
             iso_country_codes: any of these; empty means any country.
             supports: all of these.
         """
-        wanted, part = frozenset(supports), _folded(name or "")
+        kinds, part = frozenset(supports), _folded(name or "")
         return tuple(
             each
             for each in self._ranked
             if part in _folded(each.name)
             and (routing_number is None or routing_number in each.routing_numbers)
             and (not iso_country_codes or each.iso_country_code in iso_country_codes)
-            and wanted <= each.supports
+            and kinds <= each.supports
         )
 
     def favorites(self, iso_country_codes: Collection[str] = ()) -> tuple[Institution, ...]:

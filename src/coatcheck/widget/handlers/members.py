@@ -56,9 +56,9 @@ async def create(request: WidgetRequest) -> schemas.MemberAnswer:
 async def signs_in_at(request: WidgetRequest) -> str | None:
     """The institution at whose own page the user of the new member signs in."""
     request.require_consent()
-    wanted = request.parse(MemberBody)
-    institution = request.services.registry.find(wanted.institution_guid)
-    return institution.code if wanted.is_oauth and institution.supports_oauth else None
+    body = request.parse(MemberBody)
+    institution = request.services.registry.find(body.institution_guid)
+    return institution.code if body.is_oauth and institution.supports_oauth else None
 
 
 async def read(request: WidgetRequest) -> schemas.Member:

@@ -10,18 +10,18 @@ const BLACK = [0, 0, 0];
 const WHITE = [255, 255, 255];
 
 /**
- * @param {"light" | "dark" | "browser"} wanted
+ * @param {"light" | "dark" | "browser"} setting
  * @param {string | null} accent a hexadecimal colour
  */
-export function applyTheme(wanted, accent) {
+export function applyTheme(setting, accent) {
   const isDark = window.matchMedia("(prefers-color-scheme: dark)");
   const apply = () => {
-    const scheme = wanted === "browser" ? (isDark.matches ? "dark" : "light") : wanted;
+    const scheme = setting === "browser" ? (isDark.matches ? "dark" : "light") : setting;
     document.documentElement.dataset.colorScheme = scheme;
     paint(document.documentElement, accent);
   };
   apply();
-  if (wanted === "browser") isDark.addEventListener("change", apply);
+  if (setting === "browser") isDark.addEventListener("change", apply);
 }
 
 function paint(root, accent) {
