@@ -82,6 +82,19 @@ async def test_a_token_reads_every_field_of_the_numbers_unchanged(
     assert page.token.account_guid == account.guid
 
 
+async def test_every_read_returns_its_page_and_its_token(
+    services: Services, account: Account, reader: PresentedSecret
+) -> None:
+    page = PageRequest(size=10, number=2)
+    async with services.db.connection() as connection:
+        reads = [
+            await services.access.numbers(connection, reader, page),
+            await services.access.owners(connection, reader, page),
+            await services.access.transactions(connection, reader, EVERYTHING, page),
+        ]
+    assert [read and (read.page, read.token.account_guid) for read in reads] == [(page, account.guid)] * 3
+
+
 async def test_a_token_reads_the_owners_unchanged(
     services: Services, account: Account, reader: PresentedSecret
 ) -> None:
