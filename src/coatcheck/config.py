@@ -11,6 +11,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, inspect
@@ -86,9 +87,10 @@ class Settings:
             raise ConfigurationError(
                 "The setting database_url must be a URL such as postgresql://coatcheck@db/coatcheck."
             )
-        if not self.base_url.startswith(("http://", "https://")) or self.base_url.endswith("/"):
+        if not _is_origin(self.base_url):
             raise ConfigurationError(
-                "The setting base_url must start with http:// or https:// and must not end with a slash."
+                "The setting base_url must start with http:// or https://, must name a host, and must not end with a"
+                " slash or contain a path."
             )
         for each in fields(self):
             value = getattr(self, each.name)
@@ -99,6 +101,17 @@ class Settings:
                 raise ConfigurationError(
                     f"The setting {each.name} must be {least} and at most {LONGEST_DURATION.days} days, in seconds."
                 )
+
+
+def _is_origin(url: str) -> bool:
+    """Whether the URL has a scheme, a host and perhaps a port, and nothing else."""
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in {"http", "https"} and bool(parts.hostname) and url.endswith(f"//{parts.netloc}")
+        )
+    except ValueError:
+        return False
 
 
 def load(

@@ -257,7 +257,7 @@ class ConfigurationError(OperatorError):
 
 
 class MasterKeyMissing(OperatorError):
-    """No master key with this id is configured."""
+    """A master key that the database needs is not configured."""
 
 
 class SealBroken(OperatorError):

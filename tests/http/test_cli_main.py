@@ -153,7 +153,7 @@ def test_with_the_master_key_of_another_installation_no_process_starts(own_opera
     bare_environment.setenv("COATCHECK_MASTER_KEY", own_operator("keys", "new").out.strip())
     answer = own_operator("serve", "--port", "0")
     assert answer.code == ExitCode.CONFIGURATION
-    assert "No master key with this id is configured" in answer.err
+    assert "A master key that the database needs is not configured" in answer.err
 
 
 @pytest.mark.parametrize("command", ["serve", "work"])
@@ -168,6 +168,12 @@ def test_on_a_database_without_the_schema_no_process_starts(operator, bare_envir
 def test_migrating_a_current_database_changes_nothing(operator):
     assert operator("migrate").out == "The schema is current.\n"
     assert operator("migrate", "--json").out == '{\n  "applied": []\n}\n'
+
+
+def test_the_openapi_document_needs_an_address_that_a_server_could_have(terminal):
+    answer = terminal("openapi", "--base-url", "coatcheck.example")
+    assert (answer.code, answer.out) == (ExitCode.CONFIGURATION, "")
+    assert "The setting base_url must start with http://" in answer.err
 
 
 def test_the_openapi_document_is_the_one_that_is_served(terminal):

@@ -82,6 +82,10 @@ def test_text_is_converted_to_the_type_of_the_setting(name, text, value):
         ("database_url", "host=db dbname=x", "postgresql://"),
         ("base_url", "coatcheck.example", "http:// or https://"),
         ("base_url", "https://coatcheck.example/", "not end with a slash"),
+        ("base_url", "https://coatcheck.example/api", "contain a path"),
+        ("base_url", "https://coatcheck.example?x", "contain a path"),
+        ("base_url", "https://", "name a host"),
+        ("base_url", "https://[::1", "name a host"),
     ],
 )
 def test_a_wrong_value_is_refused_with_what_is_allowed(name, text, allowed):

@@ -2,7 +2,7 @@
 
 import json
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,5 +22,7 @@ def openapi(
 
     Example: coatcheck openapi > openapi.json
     """
-    served = document(GROUPS, base_url=base_url or load().base_url, version=version("coatcheck"))
+    overrides: dict[str, Any] = {} if base_url is None else {"base_url": base_url}
+    settings = load(**overrides)
+    served = document(GROUPS, base_url=settings.base_url, version=version("coatcheck"))
     print_json(json.loads(served))
