@@ -1,6 +1,7 @@
 """What commands print: every value whole, one row a line, and JSON for scripts."""
 
 import json
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -25,6 +26,14 @@ def test_a_table_is_as_wide_as_its_values(printed):
     assert first.split() == [LONG, "yes"]
     assert second.split() == ["[b]", "-"]
     assert second.index("-") == first.index("yes")
+
+
+def test_times_are_written_as_the_api_writes_them(printed):
+    at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=1)))
+    console.print_json({"created_at": at})
+    assert json.loads(printed()) == {"created_at": "2026-01-02T02:04:05Z"}
+    console.print_facts({"created_at": at}, as_json=False)
+    assert printed().split() == ["created", "at", "2026-01-02T02:04:05Z"]
 
 
 def test_an_empty_table_is_a_sentence_for_people_and_an_empty_list_for_scripts(printed):

@@ -22,4 +22,4 @@ def overlap_of(at_once: bool) -> timedelta | None:
 
 
 def old_key_end(rotated: Rotated) -> dict[str, Any]:
-    return {"old_key_ends_at": rotated.old_expires_at.isoformat()}
+    return {"old_key_ends_at": rotated.old_expires_at}

@@ -5,6 +5,7 @@ Results go to standard output, everything else to standard error.
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from io import StringIO
 from typing import Annotated, Any
 
@@ -32,7 +33,14 @@ def print_error(message: str, error: CoatcheckError | None = None) -> None:
 
 
 def print_json(value: Any) -> None:
-    out.print(json.dumps(value, indent=2, default=str, ensure_ascii=False), markup=False)
+    out.print(json.dumps(value, indent=2, default=_plain, ensure_ascii=False), markup=False)
+
+
+def _plain(value: Any) -> str:
+    """A time as the API writes it; anything else as text."""
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return str(value)
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str) -> None:
@@ -94,7 +102,7 @@ def _text(value: Any) -> Text:
             return Text("-")
         case list() | tuple():
             return Text(", ".join(map(str, value)) or "-")
-    return Text(str(value))
+    return Text(_plain(value))
 
 
 def _print_table(table: Table) -> None:
