@@ -91,6 +91,23 @@ def test_an_installation_without_a_connector_is_found(examine, bare_environment)
     assert examine()["connectors"]["status"] == "warn"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("COATCHECK_CONNECTORS", "nope", "There is no connector nope. Installed: sandbox."),
+        ("COATCHECK_CONNECTOR_NOPE_KEY", "x", "COATCHECK_CONNECTOR_NOPE_KEY names no connector."),
+        ("COATCHECK_CONNECTOR_SANDBOX_SEEDS", "1", "The connector sandbox has no setting seeds."),
+    ],
+)
+def test_a_connector_with_which_no_server_starts_is_a_failure(
+    examine, bare_environment, name, value, problem
+):
+    bare_environment.setenv("COATCHECK_CONNECTORS", "sandbox")
+    bare_environment.setenv(name, value)
+    finding = examine()["connectors"]
+    assert (finding["status"], finding["message"].startswith(problem)) == ("fail", True)
+
+
 def test_a_setting_that_cannot_be_read_is_found(examine, bare_environment):
     bare_environment.setenv("COATCHECK_PORT", "many")
     assert examine()["configuration"]["status"] == "fail"

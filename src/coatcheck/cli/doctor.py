@@ -19,8 +19,10 @@ from coatcheck.cli.exit_codes import ExitCode
 from coatcheck.cli.runtime import connect, run
 from coatcheck.clock import SystemClock
 from coatcheck.config import Settings, load
+from coatcheck.connectors.installed import connector_statuses
 from coatcheck.errors import CoatcheckError, OperatorError
 from coatcheck.events import delivery
+from coatcheck.events.ssrf import public_only
 from coatcheck.grants.secrets import day_of, week_of
 from coatcheck.jobs.notifications import APPLICATION_NAME
 from coatcheck.members import job_rows
@@ -115,14 +117,24 @@ def _configuration(settings: Settings) -> Iterator[Finding]:
             f"base_url {settings.base_url} is not encrypted: codes and tokens cross the network in clear text.",
             "Put a proxy that terminates TLS in front, and set COATCHECK_BASE_URL to its https:// address.",
         )
+    yield _connectors(settings)
+
+
+def _connectors(settings: Settings) -> Finding:
+    try:
+        statuses = connector_statuses(settings, SystemClock(), guard=public_only)
+    except CoatcheckError as error:
+        return fail("connectors", error.problem, "Correct COATCHECK_CONNECTORS or the connector's settings.")
+    for status in statuses:
+        if status.is_enabled and status.problem:
+            return fail("connectors", status.problem, f"Correct the connector {status.name} or its settings.")
     if not settings.connectors:
-        yield warn(
+        return warn(
             "connectors",
             "No connector is enabled: no institution can be reached.",
             "Set COATCHECK_CONNECTORS. `coatcheck connectors` lists the installed connectors.",
         )
-    else:
-        yield ok("connectors", f"Enabled: {', '.join(settings.connectors)}.")
+    return ok("connectors", f"Enabled: {', '.join(settings.connectors)}.")
 
 
 def _is_local(host: str) -> bool:
