@@ -152,8 +152,8 @@ def test_a_secret_can_be_read_from_a_file(tmp_path):
     [
         ({"key": "k", "bugdet": "1"}, "no setting bugdet. It has: budget, is_live, key, old_key, region"),
         ({"key": "k", "url_file": "/x"}, "no setting url_file"),
-        ({}, "missing required field `key`"),
-        ({"key": "k", "budget": "many"}, "Expected `int`"),
+        ({}, "The connector bank needs the setting key."),
+        ({"key": "k", "budget": "many"}, "cannot read its setting budget: Expected `int`, got `str`."),
         ({"key": "k", "is_live": "perhaps"}, "is_live"),
         ({"key": "k", "region": "mars"}, "region"),
         ({"key_file": "/no/such/file"}, "The file that key_file of the connector bank names cannot be read"),
@@ -164,6 +164,11 @@ def test_a_wrong_setting_is_named(given, message):
     with pytest.raises(ConfigurationError) as refused:
         read_settings("bank", BankSettings, given)
     assert message in refused.value.problem
+
+
+def test_a_value_in_place_of_a_connectors_table_is_refused():
+    with pytest.raises(ConfigurationError, match=r"\[connector\.bank\] must be a table"):
+        settings_by_connector({"bank": 3}, {"bank"})
 
 
 def test_a_connector_without_settings_refuses_every_setting():
@@ -197,6 +202,6 @@ def test_the_statuses_contain_every_connector_with_its_settings(two_word):
 
 def test_the_status_of_a_connector_contains_its_problem(two_word):
     bank = statuses(connectors=("two_word",))["two_word"]
-    assert "missing required field `key`" in bank.problem
+    assert bank.problem == "The connector two_word needs the setting key."
     assert set(bank.settings) >= {"key", "url"}
     assert bank.settings["key"] is None

@@ -7,6 +7,7 @@
 A field of type `Secret` can also be read from a file: `<field>_file` names it.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
@@ -37,6 +38,10 @@ def settings_by_connector(
     for key, value in given.items():
         if isinstance(value, Mapping):
             continue
+        if key in installed:
+            raise ConfigurationError(
+                f"[connector.{key}] must be a table, with the settings of the connector."
+            )
         # The longest name: with the connectors `plaid` and `plaid_eu`, `plaid_eu_key` belongs to the second.
         owner = max((name for name in installed if key.startswith(f"{name}_")), key=len, default=None)
         if owner is None:
@@ -70,7 +75,7 @@ def read_settings(name: str, settings_type: type, given: Mapping[str, Any]) -> A
     try:
         return msgspec.convert(values, settings_type, strict=False, dec_hook=_decode)
     except (msgspec.ValidationError, ValueError) as error:
-        raise ConfigurationError(f"The settings of the connector {name} cannot be read: {error}.") from None
+        raise ConfigurationError(f"The connector {name} {_explain(str(error))}") from None
 
 
 def setting_names(settings_type: type) -> Sequence[str]:
@@ -105,6 +110,15 @@ def _decode(kind: type, value: Any) -> Any:
     if kind is Secret and isinstance(value, str):
         return Secret(value)
     raise ValueError("a secret is text")
+
+
+def _explain(problem: str) -> str:
+    """What msgspec found, as the rest of a sentence that names the setting."""
+    if missing := re.fullmatch(r"Object missing required field `(\w+)`", problem):
+        return f"needs the setting {missing[1]}."
+    if wrong := re.fullmatch(r"(.+) - at `\$\.(\w+).*`", problem):
+        return f"cannot read its setting {wrong[2]}: {wrong[1]}."
+    return f"cannot read its settings: {problem}."
 
 
 def _listed(what: str, names: Collection[str]) -> str:

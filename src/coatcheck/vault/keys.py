@@ -272,10 +272,10 @@ def _read_file(file: Path) -> str:
                 f"Every user of this machine can read the master key file {file}. Run `chmod 600 {file}`."
             )
         return file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"The master key file {file} cannot be read: {type(error).__name__}."
-        ) from None
+    except OSError as error:
+        raise ConfigurationError(f"The master key file {file} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"The master key file {file} cannot be read: it is not UTF-8.") from None
 
 
 def _parse_line(line: str, number: int) -> tuple[str, bytes]:
