@@ -89,7 +89,7 @@ def run(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     _, *printed = done.stdout.split(SEPARATOR)

@@ -188,14 +188,6 @@ def test_a_seed_that_is_no_number_or_a_directory_that_is_a_file_is_one_sentence(
         stored_seed(tmp_path / "seed", None)
 
 
-def test_a_data_directory_that_is_a_file_is_one_sentence(terminal, tmp_path):
-    (tmp_path / "file").touch()
-    answer = terminal("sandbox", "--port", "0", "--data-dir", str(tmp_path / "file"))
-    assert answer.code == ExitCode.CONFIGURATION
-    assert "Choose another --data-dir" in answer.err
-    assert "Traceback" not in answer.err
-
-
 @pytest.mark.faults
 def test_with_json_it_prints_one_line_when_it_is_ready(tmp_path):
     command = [

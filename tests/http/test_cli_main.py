@@ -180,3 +180,11 @@ def test_the_openapi_document_is_the_one_that_is_served(terminal):
     answer = terminal("openapi", "--base-url", "https://coatcheck.example")
     assert '"openapi": "3.1' in answer.out
     assert "https://coatcheck.example" in answer.out
+
+
+def test_a_data_directory_that_is_a_file_is_one_sentence(terminal, tmp_path):
+    (tmp_path / "file").touch()
+    answer = terminal("sandbox", "--port", "0", "--data-dir", str(tmp_path / "file"))
+    assert answer.code == ExitCode.CONFIGURATION
+    assert "Choose another --data-dir" in answer.err
+    assert "Traceback" not in answer.err

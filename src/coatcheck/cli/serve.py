@@ -47,8 +47,8 @@ def serve(
 
 
 async def _serve(settings: Settings, trusted_proxies: str, stop: asyncio.Event) -> None:
-    with server.listen(settings.host, settings.port) as bound:
-        async with open_services(settings) as services:
+    async with open_services(settings) as services:
+        with server.listen(settings.host, settings.port) as bound:
             host, port = bound.getsockname()[:2]
             log.info("server.started", host=host, port=port, base_url=settings.base_url)
             await server.serve(
