@@ -532,10 +532,18 @@ async def test_the_connector_of_the_guide_runs():
     names = {}
     exec(code, names)
     accounts = [{"id": "1", "name": "Everyday", "balance": "1.50"}]
-    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=accounts))
+    transactions = [{"id": "t", "account_id": "1", "amount": "-2.00", "date": "2026-01-02", "text": "Coffee"}]
+    transport = httpx.MockTransport(
+        lambda request: httpx.Response(
+            200, json=transactions if request.url.path.endswith("/transactions") else accounts
+        )
+    )
     bank = names["ExampleBank"](connector_context(names["ExampleSettings"](Secret("s")), transport=transport))
-    run = await run_connector(bank, Task(JobKind.BALANCE, "example_bank", "MBR-1", NOW), {"LOGIN": "ann"})
-    assert [(each.name, each.balance) for each in run.accounts] == [("Everyday", Decimal("1.50"))]
+    for kind, amounts in ((JobKind.BALANCE, []), (JobKind.AGGREGATION, [("DEBIT", Decimal("2.00"))])):
+        run = await run_connector(bank, Task(kind, "example_bank", "MBR-1", NOW), {"LOGIN": "ann"})
+        assert [(each.name, each.balance) for each in run.accounts] == [("Everyday", Decimal("1.50"))]
+        assert [(each.type, each.amount) for each in run.transactions] == amounts
+        assert not run.skipped
 
 
 def test_the_table_of_bank_errors_is_complete():
