@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from coatcheck.events import catalogue
-from coatcheck.events.catalogue import Action, Event
+from coatcheck.events.catalogue import Action, Event, TransactionCounts
 from coatcheck.model.members import Member
 from coatcheck.model.micro_deposits import MicroDeposit
 from coatcheck.model.mx_codes import ACTIONABLE, CONNECTION_STATUS_IDS
@@ -82,8 +82,7 @@ def payload(event: Event) -> Any:
                 "JOB-1",
                 AT,
                 is_background=True,
-                transactions_created_count=3,
-                transactions_updated_count=2,
+                transactions=TransactionCounts(created=3, updated=2),
                 callback_payload="echo",
             ),
             {
@@ -100,8 +99,7 @@ def payload(event: Event) -> Any:
             catalogue.history(
                 MEMBER,
                 AT,
-                transactions_created_count=3,
-                transactions_updated_count=2,
+                transactions=TransactionCounts(created=3, updated=2),
                 callback_payload="echo",
             ),
             {"type": "HISTORY", "transactions_created_count": 3, "transactions_updated_count": 2},

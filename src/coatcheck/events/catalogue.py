@@ -38,14 +38,21 @@ class Event:
     """The X-CALLBACK-PAYLOAD of the originating request."""
 
 
+@dataclass(frozen=True, slots=True)
+class TransactionCounts:
+    """How many transactions a job created and updated."""
+
+    created: int
+    updated: int
+
+
 def aggregation(
     member: Member,
     job_guid: str,
     completed_at: datetime,
     *,
     is_background: bool,
-    transactions_created_count: int,
-    transactions_updated_count: int,
+    transactions: TransactionCounts,
     callback_payload: str | None = None,
 ) -> Event:
     return _data_updated(
@@ -55,8 +62,8 @@ def aggregation(
         {
             "is_background": is_background,
             "job_guid": job_guid,
-            "transactions_created_count": transactions_created_count,
-            "transactions_updated_count": transactions_updated_count,
+            "transactions_created_count": transactions.created,
+            "transactions_updated_count": transactions.updated,
             "user_id": member.user_id,
         },
         callback_payload,
@@ -71,8 +78,7 @@ def history(
     member: Member,
     completed_at: datetime,
     *,
-    transactions_created_count: int,
-    transactions_updated_count: int,
+    transactions: TransactionCounts,
     callback_payload: str | None = None,
 ) -> Event:
     return _data_updated(
@@ -80,8 +86,8 @@ def history(
         member,
         completed_at,
         {
-            "transactions_created_count": transactions_created_count,
-            "transactions_updated_count": transactions_updated_count,
+            "transactions_created_count": transactions.created,
+            "transactions_updated_count": transactions.updated,
         },
         callback_payload,
     )

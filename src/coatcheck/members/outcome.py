@@ -252,20 +252,24 @@ def _finished_event(
     job: MemberJob, member: Member, ingested: IngestResult, now: datetime
 ) -> catalogue.Event | None:
     """The event that MX sends for a job of this kind. MX sends none for an identification."""
-    counts = {
-        "transactions_created_count": ingested.transactions_created_count,
-        "transactions_updated_count": ingested.transactions_updated_count,
-    }
+    counts = catalogue.TransactionCounts(
+        created=ingested.transactions_created_count, updated=ingested.transactions_updated_count
+    )
     payload = job.callback_payload
     match JobKind(job.kind):
         case JobKind.AGGREGATION:
             return catalogue.aggregation(
-                member, job.guid, now, is_background=job.is_background, callback_payload=payload, **counts
+                member,
+                job.guid,
+                now,
+                is_background=job.is_background,
+                transactions=counts,
+                callback_payload=payload,
             )
         case JobKind.BALANCE:
             return catalogue.balance(member, now, callback_payload=payload)
         case JobKind.HISTORY:
-            return catalogue.history(member, now, callback_payload=payload, **counts)
+            return catalogue.history(member, now, transactions=counts, callback_payload=payload)
         case JobKind.STATEMENT:
             return catalogue.statement(
                 member,

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from coatcheck.db.database import Connection, columns, fetch_all, fetch_one
 from coatcheck.errors import NotFound
-from coatcheck.model.paging import Page, PageRequest, fetch_page
+from coatcheck.model.paging import Page, PageRequest, Selection, fetch_page
 
 SOURCE = """(SELECT a.*, u.id AS user_id, m.id AS member_id, m.institution_code, m.institution_guid
              FROM account a
@@ -121,21 +121,22 @@ async def list_accounts(
     return await fetch_page(
         connection,
         Account,
-        select=columns(Account),
-        source=f"""{SOURCE} WHERE user_guid = %(user_guid)s
+        Selection(
+            source=f"""{SOURCE} WHERE user_guid = %(user_guid)s
                    AND (%(member_guid)s::text IS NULL OR member_guid = %(member_guid)s)
                    AND (%(is_manual)s::boolean IS NULL OR is_manual = %(is_manual)s)
                    AND (%(use_case)s::text IS NULL OR EXISTS (
                         SELECT FROM member m WHERE m.user_guid = account.user_guid
                         AND m.guid = account.member_guid AND %(use_case)s = ANY (m.use_cases)))""",
-        order="created_at, guid",
-        page=page,
-        parameters={
-            "user_guid": user_guid,
-            "member_guid": member_guid,
-            "is_manual": is_manual,
-            "use_case": use_case,
-        },
+            order="created_at, guid",
+            parameters={
+                "user_guid": user_guid,
+                "member_guid": member_guid,
+                "is_manual": is_manual,
+                "use_case": use_case,
+            },
+        ),
+        page,
     )
 
 

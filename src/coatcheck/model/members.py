@@ -5,7 +5,7 @@ from datetime import datetime
 
 from coatcheck.db.database import Connection, columns, fetch_one
 from coatcheck.errors import NotFound
-from coatcheck.model.paging import Page, PageRequest, fetch_page
+from coatcheck.model.paging import Page, PageRequest, Selection, fetch_page
 
 MANUAL = "manual"
 """The institution code of the member of a user's manual accounts."""
@@ -79,12 +79,13 @@ async def list_members(
     return await fetch_page(
         connection,
         Member,
-        select=columns(Member),
-        source=f"""{SOURCE} WHERE user_guid = %(user_guid)s
+        Selection(
+            source=f"""{SOURCE} WHERE user_guid = %(user_guid)s
                    AND (%(use_case)s::text IS NULL OR %(use_case)s = ANY (use_cases))""",
-        order="created_at, guid",
-        page=page,
-        parameters={"user_guid": user_guid, "use_case": use_case},
+            order="created_at, guid",
+            parameters={"user_guid": user_guid, "use_case": use_case},
+        ),
+        page,
     )
 
 

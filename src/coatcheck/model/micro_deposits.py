@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from coatcheck.db.database import Connection, columns, fetch_one
 from coatcheck.errors import NotFound
-from coatcheck.model.paging import Page, PageRequest, fetch_page
+from coatcheck.model.paging import Page, PageRequest, Selection, fetch_page
 
 
 class DepositStatus(StrEnum):
@@ -95,10 +95,11 @@ async def list_micro_deposits(
     return await fetch_page(
         connection,
         MicroDeposit,
-        select=columns(MicroDeposit),
-        source="""micro_deposit WHERE user_guid = %(user_guid)s
+        Selection(
+            source="""micro_deposit WHERE user_guid = %(user_guid)s
                   AND (%(status)s::text IS NULL OR status = %(status)s)""",
-        order="created_at, guid",
-        page=page,
-        parameters={"user_guid": user_guid, "status": status},
+            order="created_at, guid",
+            parameters={"user_guid": user_guid, "status": status},
+        ),
+        page,
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from coatcheck.db.database import Connection, Parameters, fetch_all, fetch_one
+from coatcheck.db.database import Connection, Parameters, columns, fetch_all, fetch_one
 
 Item = TypeVar("Item")
 
@@ -38,30 +38,33 @@ def paginate(items: Sequence[Item], page: PageRequest) -> Page[Item]:
     return Page(items[page.offset : page.offset + page.size], len(items), page)
 
 
-async def fetch_page(
-    connection: Connection,
-    record: type[Item],
-    *,
-    select: str,
-    source: str,
-    order: str,
-    page: PageRequest,
-    parameters: Parameters,
-    counted: str | None = None,
-) -> Page[Item]:
-    """One page of `SELECT {select} FROM {source} ORDER BY {order}`, with the total number of records.
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The rows of a list."""
 
-    The rows of `counted` are counted instead of those of `source`, if it is given: it can omit joins.
-    """
-    values: dict[str, Any] = {**parameters, "size": page.size, "offset": page.offset}
+    source: str
+    """What follows FROM: a table with its conditions."""
+    order: str
+    parameters: Parameters
+    counted: str | None = None
+    """Its rows are counted instead of those of `source`, if it is given: it can omit joins."""
+
+
+async def fetch_page(
+    connection: Connection, record: type[Item], selection: Selection, page: PageRequest
+) -> Page[Item]:
+    """One page of the selection, with the total number of its records."""
+    values: dict[str, Any] = {**selection.parameters, "size": page.size, "offset": page.offset}
     items = await fetch_all(
         connection,
         record,
-        f"SELECT {select} FROM {source} ORDER BY {order} LIMIT %(size)s OFFSET %(offset)s",
+        f"""SELECT {columns(record)} FROM {selection.source} ORDER BY {selection.order}
+            LIMIT %(size)s OFFSET %(offset)s""",
         values,
     )
     # The last page itself shows the total, which saves the count.
     if 0 < len(items) < page.size or (page.number == 1 and not items):
         return Page(items, page.offset + len(items), page)
-    total = await fetch_one(connection, _Count, f"SELECT count(*) FROM {counted or source}", parameters)
+    counted = selection.counted or selection.source
+    total = await fetch_one(connection, _Count, f"SELECT count(*) FROM {counted}", selection.parameters)
     return Page(items, total.count if total else 0, page)

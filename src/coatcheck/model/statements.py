@@ -5,7 +5,7 @@ from datetime import datetime
 
 from coatcheck.db.database import Connection, columns, fetch_one
 from coatcheck.errors import NotFound
-from coatcheck.model.paging import Page, PageRequest, fetch_page
+from coatcheck.model.paging import Page, PageRequest, Selection, fetch_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,10 @@ async def list_statements(
     return await fetch_page(
         connection,
         Statement,
-        select=columns(Statement),
-        source="statement WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s",
-        order="account_guid, id DESC",
-        page=page,
-        parameters={"user_guid": user_guid, "member_guid": member_guid},
+        Selection(
+            source="statement WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s",
+            order="account_guid, id DESC",
+            parameters={"user_guid": user_guid, "member_guid": member_guid},
+        ),
+        page,
     )

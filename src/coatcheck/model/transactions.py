@@ -7,7 +7,7 @@ from decimal import Decimal
 from coatcheck.db.database import Connection, columns, fetch_one
 from coatcheck.db.fragments import PagedRows
 from coatcheck.errors import NotFound
-from coatcheck.model.paging import Page, PageRequest, fetch_page
+from coatcheck.model.paging import Page, PageRequest, Selection, fetch_page
 
 SOURCE = """(SELECT t.*, u.id AS user_id, a.id AS account_id
              FROM transaction t
@@ -122,12 +122,13 @@ async def list_transactions(
     return await fetch_page(
         connection,
         Transaction,
-        select=columns(Transaction),
-        source=f"({rows.select}) AS transaction",
-        counted=rows.counted,
-        order=", ".join(rows.order),
-        page=page,
-        parameters={"user_guid": user_guid, **rows.parameters},
+        Selection(
+            source=f"({rows.select}) AS transaction",
+            counted=rows.counted,
+            order=", ".join(rows.order),
+            parameters={"user_guid": user_guid, **rows.parameters},
+        ),
+        page,
     )
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from coatcheck.db.database import Connection, columns, fetch_one
 from coatcheck.errors import NotFound
-from coatcheck.model.paging import Page, PageRequest, fetch_page
+from coatcheck.model.paging import Page, PageRequest, Selection, fetch_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +58,15 @@ async def list_users(
     return await fetch_page(
         connection,
         User,
-        select=columns(User),
-        source="""end_user WHERE client_guid = %(client_guid)s
+        Selection(
+            source="""end_user WHERE client_guid = %(client_guid)s
                   AND (%(id)s::text IS NULL OR id = %(id)s)
                   AND (%(email)s::text IS NULL OR email = %(email)s)
                   AND (%(is_disabled)s::boolean IS NULL OR is_disabled = %(is_disabled)s)""",
-        order="created_at, guid",
-        page=page,
-        parameters={"client_guid": client_guid, "id": id, "email": email, "is_disabled": is_disabled},
+            order="created_at, guid",
+            parameters={"client_guid": client_guid, "id": id, "email": email, "is_disabled": is_disabled},
+        ),
+        page,
     )
 
 
