@@ -453,6 +453,23 @@ async def test_concurrent_first_deliveries_share_one_secret(services: Services) 
     assert secret.encode() not in sealed
 
 
+async def test_a_signing_secret_that_does_not_open_counts_as_a_failed_attempt(
+    services: Services, deliverer: Deliverer
+) -> None:
+    client = await make_client(services, webhook_url="http://127.0.0.1:9/hooks")
+    async with services.db.transaction() as connection:
+        await signing_secret(connection, services.vault, client.guid, reader_guid="operator")
+        await connection.execute(
+            "UPDATE sealed_secret SET sealed = substr(sealed, 2) WHERE owner_guid = %s", (client.guid,)
+        )
+    guid = await publish(services, client)
+    await deliver(deliverer, guid)
+    outcome = await state(services, guid)
+    assert outcome is not None
+    assert (outcome.attempts, outcome.last_answer) == (1, "SealBroken")
+    assert outcome.next_attempt_at is not None
+
+
 async def test_reading_the_signing_secret_is_disclosed_with_the_event_as_reader(
     services: Services, deliverer: Deliverer
 ) -> None:

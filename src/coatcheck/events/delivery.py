@@ -23,7 +23,7 @@ import structlog
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.db.database import Connection, Database, columns, fetch_all, fetch_one, run
-from coatcheck.errors import InvalidRequest
+from coatcheck.errors import InvalidRequest, OperatorError
 from coatcheck.events.signing import signature_headers, signing_secret
 from coatcheck.events.ssrf import check_url, public_only, resolve
 from coatcheck.vault.vault import Vault
@@ -129,7 +129,8 @@ class Deliverer:
                 status = await self._post(attempt, attempt.webhook_url)
         except InvalidRequest as refusal:
             return 0, refusal.problem
-        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL) as error:
+        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, OperatorError) as error:
+            # An operator error, such as a secret that does not open, must count as an attempt, or it never ends.
             return 0, type(error).__name__
         return status, str(status)
 
