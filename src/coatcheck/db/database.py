@@ -98,6 +98,11 @@ class Database:
 
 def columns(record: type, prefix: str = "") -> str:
     """The column list of a record. A statement names its columns, so that a new one breaks no older process."""
+    return _column_list(record, prefix)
+
+
+@cache
+def _column_list(record: Callable[..., Any], prefix: str) -> str:
     return ", ".join(f"{prefix}{name}" for name in _names(record))
 
 
@@ -132,13 +137,20 @@ def _rows_into(record: Callable[..., Record], statement: str) -> Callable[[AnyCu
 
 
 def _rows_into_several(
-    records: tuple[type, ...], statement: str
+    records: tuple[type, ...], statement: str, shared: int
 ) -> Callable[[AnyCursor], RowMaker[tuple[Any, ...]]]:
     parts = _parts(records)
 
     def factory(cursor: AnyCursor) -> RowMaker[tuple[Any, ...]]:
         _check_columns(cursor, statement, records)
-        return lambda values: tuple([record(*values[part]) for record, part in parts])
+        first: list[Any] = []
+
+        def make(values: Sequence[Any]) -> tuple[Any, ...]:
+            if not first:
+                first.extend(record(*values[part]) for record, part in parts[:shared])
+            return (*first, *[record(*values[part]) for record, part in parts[shared:]])
+
+        return make
 
     return factory
 
@@ -169,13 +181,19 @@ async def fetch_one(
 
 
 async def fetch_joined(
-    connection: Connection, records: tuple[type, ...], statement: str, parameters: Parameters
+    connection: Connection,
+    records: tuple[type, ...],
+    statement: str,
+    parameters: Parameters,
+    *,
+    shared: int = 0,
 ) -> Sequence[tuple[Any, ...]]:
     """Every row of a join, as one of each of `records`, whose columns follow one another.
 
-    Where an outer join found no row, every field of its record is None.
+    The first `shared` records are the same on every row, and are built once. Where an outer join found no row, every
+    field of its record is None.
     """
-    async with connection.cursor(row_factory=_rows_into_several(records, statement)) as cursor:
+    async with connection.cursor(row_factory=_rows_into_several(records, statement, shared)) as cursor:
         await cursor.execute(statement, parameters)
         return await cursor.fetchall()
 

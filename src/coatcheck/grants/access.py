@@ -325,6 +325,7 @@ class Access:
                 "offset": page.offset,
                 **statement.parameters,
             },
+            shared=2,
         )
         # Unknown, expired and revoked tokens all give no row, so that the caller cannot tell them apart.
         if not rows:
