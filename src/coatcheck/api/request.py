@@ -29,7 +29,7 @@ class BasicCredentials:
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
     status: int
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     media_type: str | None = None
     """None: the JSON media type of the request's version."""
     headers: tuple[tuple[str, str], ...] = ()
