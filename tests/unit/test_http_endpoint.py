@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from coatcheck import errors
 from coatcheck.http.endpoint import Surface, read_body, routes
 from coatcheck.http.errors import STATUSES, headers_of, message_of, status_of
+from coatcheck.request_context import current_request
 
 LIMIT = 8
 
@@ -135,3 +136,20 @@ def _refusals(cls: type[errors.Refusal] = errors.Refusal) -> list[type[errors.Re
 @pytest.mark.parametrize("cls", _refusals())
 def test_every_refusal_has_a_status(cls: type[errors.Refusal]) -> None:
     assert any(parent in STATUSES for parent in cls.__mro__)
+
+
+async def test_each_answer_names_its_request_with_an_id_of_its_own() -> None:
+    async with _client(Row("GET", "/", _length)) as client:
+        answers = [await client.get("/"), await client.get("/"), await client.post("/")]
+    assert len({answer.headers["x-request-id"] for answer in answers}) == 3
+
+
+async def test_what_a_handler_writes_and_logs_names_the_id_in_the_answer() -> None:
+    async def refuse(_request: Request) -> Response:
+        raise errors.NotFound(current_request.get().request_id, detail="for the operator")
+
+    with capture_logs() as logged:
+        async with _client(Row("GET", "/", refuse)) as client:
+            answer = await client.get("/")
+    assert answer.headers["x-request-id"] == answer.text
+    assert [entry["request_id"] for entry in logged] == [answer.text]

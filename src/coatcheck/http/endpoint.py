@@ -19,8 +19,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from coatcheck import errors
+from coatcheck import errors, ids
 from coatcheck.http.errors import status_of
+from coatcheck.request_context import RequestContext, current_request
 
 log = structlog.get_logger(__name__)
 
@@ -74,6 +75,9 @@ class Endpoint(Generic[RowT]):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         row = self._methods.get(scope["method"])
+        client = scope.get("client")
+        context = RequestContext(ids.new("REQ"), client[0] if client else None)
+        current_request.set(context)
         try:
             if row is None:
                 raise errors.MethodNotAllowed(tuple(self._methods))
@@ -87,6 +91,7 @@ class Endpoint(Generic[RowT]):
         except Exception as error:  # noqa: BLE001 (an unknown exception must not disclose its message)
             self._log_failure(error, row)
             response = self._surface.refuse(errors.CoatcheckError(), row)
+        response.headers["X-Request-Id"] = context.request_id
         await response(scope, receive, send)
 
     def _log_refusal(self, error: errors.CoatcheckError, row: RowT | None) -> None:
@@ -95,6 +100,7 @@ class Endpoint(Generic[RowT]):
                 "request.refused",
                 surface=self._surface.name,
                 operation=row.operation if row else None,
+                request_id=current_request.get().request_id,
                 error=type(error).__name__,
                 detail=error.detail,
             )
@@ -106,6 +112,7 @@ class Endpoint(Generic[RowT]):
             "request.failed",
             surface=self._surface.name,
             operation=row.operation if row else None,
+            request_id=current_request.get().request_id,
             error=type(error).__name__,
             place=f"{place.filename}:{place.lineno}",
         )
