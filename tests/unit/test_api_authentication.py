@@ -15,10 +15,34 @@ LATIN_1 = st.text(st.characters(max_codepoint=255))
 """What a server reads from a header's bytes."""
 
 
-@pytest.mark.parametrize("encoded", ["\xff", "Zm9v\xff", "=", "a", "Zm9v", b64encode(b"\xff:\xff").decode()])
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        "\xff",
+        "Zm9v\xff",
+        "=",
+        "a",
+        "Zm9v",
+        b64encode(b"\xff:\xff").decode(),
+        b64encode(b"PPR%FF:x").decode(),
+        b64encode(b"PPR%00:x").decode(),
+    ],
+)
 def test_credentials_that_cannot_be_decoded_are_refused(encoded: str) -> None:
     with pytest.raises(InvalidClient):
         basic([f"Basic {encoded}"], Kind.CLIENT_KEY)
+
+
+@pytest.mark.parametrize("sent", ["PPR-1:ccp_k", "PPR%2D1:ccp%5Fk", "%50PR-1:ccp_%6b"])
+def test_credentials_are_read_with_and_without_the_encoding_of_rfc_6749(sent: str) -> None:
+    credentials = basic([f"Basic {b64encode(sent.encode()).decode()}"], Kind.PROCESSOR_KEY)
+    assert (credentials.id, credentials.api_key) == ("PPR-1", "ccp_k")
+
+
+def test_an_encoded_key_of_the_other_kind_is_refused() -> None:
+    with pytest.raises(InvalidClient) as refused:
+        basic([f"Basic {b64encode(b'CLT%2D1:ccp%5Fk').decode()}"], Kind.CLIENT_KEY)
+    assert "ccp_ key" in (refused.value.detail or "")
 
 
 @given(

@@ -1,6 +1,7 @@
 """Parses the Authorization header: HTTP Basic of clients and processors, bearer tokens of processors."""
 
 from base64 import b64decode
+from urllib.parse import unquote_plus
 
 from coatcheck.api.request import BasicCredentials
 from coatcheck.errors import InvalidClient, InvalidRequest, Unauthenticated
@@ -22,6 +23,9 @@ def _credentials(authorization: list[str], scheme: str) -> str | None:
 def basic(authorization: list[str], kind: Kind) -> BasicCredentials:
     """The id and the API key of HTTP Basic (RFC 7617), not yet verified.
 
+    OAuth clients encode both as in a form (RFC 6749 2.3.1). A guid and a key contain no character that the decoding
+    changes, so that credentials without the encoding are read as they are.
+
     Raises:
         InvalidClient: there are none, they cannot be decoded, or the key is of the other kind, which is logged.
         InvalidRequest: the header is repeated.
@@ -33,6 +37,7 @@ def basic(authorization: list[str], kind: Kind) -> BasicCredentials:
         raise InvalidClient
     try:
         name, colon, api_key = b64decode(encoded, validate=True).decode().partition(":")
+        name, api_key = (unquote_plus(part, errors="strict") for part in (name, api_key))
     except ValueError as error:  # not ASCII, not base64 or not UTF-8
         raise InvalidClient from error
     if not colon or "\0" in name:  # PostgreSQL text cannot contain NUL
