@@ -12,11 +12,13 @@ import uvicorn
 from starlette.routing import BaseRoute, Mount, Router
 from starlette.types import ASGIApp
 
-from coatcheck.api.documentation import page_routes
 from coatcheck.api.endpoint import api_routes, not_found
+from coatcheck.api.routes import table as api
 from coatcheck.app import Services
 from coatcheck.errors import ConfigurationError
+from coatcheck.http.documentation import page_routes
 from coatcheck.http.head_limits import HeadLimits
+from coatcheck.http.openapi import AnyGroup
 from coatcheck.widget.app import widget_routes
 
 __all__ = ["create_app", "listen", "serve"]
@@ -26,6 +28,9 @@ KEEP_ALIVE = timedelta(seconds=75)
 sends a request into a connection that the server is closing."""
 BACKLOG = 2048
 
+GROUPS: tuple[AnyGroup, ...] = (*api.GROUPS,)
+"""The endpoints that the OpenAPI document and the reference list, of all surfaces."""
+
 
 def create_app(services: Services) -> ASGIApp:
     """The API and its documentation, the widget, and the pages of each connector below `/banks/<name>`."""
@@ -34,7 +39,7 @@ def create_app(services: Services) -> ASGIApp:
         for connector in services.registry.connectors
         if (pages := connector.pages) is not None
     ]
-    routes = [*api_routes(services), *page_routes(services), *widget_routes(services), *banks]
+    routes = [*api_routes(services), *page_routes(services, GROUPS), *widget_routes(services), *banks]
     return HeadLimits(Router(routes, redirect_slashes=False, default=not_found))
 
 

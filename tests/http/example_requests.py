@@ -6,8 +6,9 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from coatcheck.api.routes.route import Caller, Route
+from coatcheck.api.routes.route import Route
 from coatcheck.app import Services
+from coatcheck.http.route import Caller
 from coatcheck.model.accounts import find_account
 from tests.api_client import HEADERS, PASSWORD, Api, connecting
 from tests.factories import Keyed, make_client, make_code, make_processor, make_token

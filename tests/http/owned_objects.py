@@ -7,9 +7,10 @@ from typing import Any
 
 import httpx
 
-from coatcheck.api.routes.route import Caller, Route
+from coatcheck.api.routes.route import Route
 from coatcheck.api.routes.table import ROUTES
 from coatcheck.app import Services
+from coatcheck.http.route import Caller
 from coatcheck.ids import new
 from tests.api_client import HEADERS, LOGIN, V1, connecting
 from tests.factories import (

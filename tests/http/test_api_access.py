@@ -6,10 +6,11 @@ from typing import Any, get_args, get_origin
 import httpx
 import pytest
 
-from coatcheck.api.routes.route import Caller, Route
+from coatcheck.api.routes.route import Route
 from coatcheck.api.routes.table import ROUTES
 from coatcheck.api.versions import Version
 from coatcheck.app import Services
+from coatcheck.http.route import Caller
 from tests.api_client import VERSIONS
 from tests.factories import make_client, make_processor
 from tests.http.owned_objects import (

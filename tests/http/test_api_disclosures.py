@@ -11,10 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from coatcheck.api.routes.route import Caller, Route
+from coatcheck.api.routes.route import Route
 from coatcheck.api.versions import Version
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
+from coatcheck.http.route import Caller
 from coatcheck.model.accounts import Account
 from tests.disclosures import disclosures
 from tests.factories import Keyed, make_account, make_client, make_processor, make_token, make_user

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.api import query as parameters
+from coatcheck.api import query as mx
 from coatcheck.api.schemas.transactions import Include
 from coatcheck.errors import InvalidRequest
+from coatcheck.http import query as parameters
 from coatcheck.model.paging import PageRequest
 
 NOW = datetime(2026, 11, 23, 13, 8, tzinfo=UTC)
@@ -77,12 +78,12 @@ def test_repeated_parameters_are_a_list_in_both_spellings() -> None:
 
 def test_includes_are_comma_separated_or_repeated() -> None:
     query = [("includes", "merchants, geolocations"), ("includes", "classifications")]
-    assert parameters.read_includes(query) == {
+    assert mx.read_includes(query) == {
         Include.MERCHANTS,
         Include.GEOLOCATIONS,
         Include.CLASSIFICATIONS,
     }
-    assert parameters.read_includes([]) == frozenset()
+    assert mx.read_includes([]) == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,7 @@ def test_includes_are_comma_separated_or_repeated() -> None:
         (parameters.read_text, "a\0b"),
         (parameters.read_text, "x" * 1001),
         (parameters.read_texts, "a\0b"),
-        (lambda query, _: parameters.read_includes(query), "everything"),
+        (lambda query, _: mx.read_includes(query), "everything"),
     ],
 )
 def test_an_invalid_parameter_is_named_and_its_value_not_quoted(read: Callable[..., Any], value: str) -> None:
@@ -107,13 +108,13 @@ def test_an_invalid_parameter_is_named_and_its_value_not_quoted(read: Callable[.
 
 
 def test_the_default_range_of_transactions_is_120_days_back_to_5_days_ahead() -> None:
-    filters = parameters.read_transaction_filter([], NOW, account_guid="ACT-1")
+    filters = mx.read_transaction_filter([], NOW, account_guid="ACT-1")
     assert (filters.from_date, filters.to_date) == (date(2026, 7, 26), date(2026, 11, 28))
     assert (filters.account_guid, filters.member_guid, filters.from_created_at) == ("ACT-1", None, None)
 
 
 def test_every_filter_of_transactions_is_read() -> None:
-    filters = parameters.read_transaction_filter(
+    filters = mx.read_transaction_filter(
         [
             ("from_date", "2026-01-01"),
             ("to_date", "1767312000"),
@@ -143,7 +144,7 @@ def test_any_query_is_read_or_refused(query: list[tuple[str, str]]) -> None:
     assert page.number >= 1
     assert 10 <= page.size <= 1000
     try:
-        parameters.read_transaction_filter(query, NOW)
-        parameters.read_includes(query)
+        mx.read_transaction_filter(query, NOW)
+        mx.read_includes(query)
     except InvalidRequest:
         return

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.api.versions import JSON, VENDOR, Version, choose
+from coatcheck.api.versions import VENDOR, Version, choose
 from coatcheck.errors import UnknownVersion
+from coatcheck.http.encoding import JSON
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,12 @@ import httpx
 import jsonschema
 import pytest
 
-from coatcheck.api.openapi import PLAIN_JSON, document
-from coatcheck.api.routes.route import Caller, Route
+from coatcheck.api.routes.route import Route
 from coatcheck.api.routes.table import GROUPS, ROUTES
 from coatcheck.api.versions import VENDOR, Version
 from coatcheck.app import Services
+from coatcheck.http.openapi import PLAIN_JSON, document
+from coatcheck.http.route import Caller
 from coatcheck.model.accounts import find_account
 from tests.api_client import HEADERS
 from tests.factories import make_processor, make_token

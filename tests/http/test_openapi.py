@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coatcheck.api.docs_page import STYLE, docs_page
-from coatcheck.api.openapi import PLAIN_JSON, document
 from coatcheck.api.routes.table import GROUPS, ROUTES
-from coatcheck.api.schemas.encoding import encode
 from coatcheck.api.versions import VENDOR, Version
+from coatcheck.http.docs_page import STYLE, docs_page
+from coatcheck.http.encoding import encode
+from coatcheck.http.openapi import PLAIN_JSON, document
 from tests.http.test_schemas_answers import Serializer, each_serializer, each_version
 
 RAW = document(GROUPS, base_url="https://coatcheck.test", version="0.1.0")

@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from coatcheck.api import schemas
 from coatcheck.api.routes.table import ROUTES
-from coatcheck.api.schemas.encoding import encode
 from coatcheck.api.versions import Version
+from coatcheck.http.encoding import encode
 from tests.http.mx_spec import DEFECTS, NULL, Defect, needs_specs, spec, validate
 from tests.http.sample_records import arguments_of
 

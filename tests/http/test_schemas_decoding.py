@@ -15,7 +15,6 @@ from coatcheck.api.schemas.accounts import (
     AccountsMergeRequestBody,
     AccountUpdateRequestBody,
 )
-from coatcheck.api.schemas.decoding import given_fields, parse
 from coatcheck.api.schemas.members import (
     MemberCreateRequestBody,
     MemberResumeRequestBody,
@@ -26,6 +25,7 @@ from coatcheck.api.schemas.tokens import TokenRequestBody
 from coatcheck.api.schemas.users import UserRequestBody
 from coatcheck.api.schemas.widgets import ConnectWidgetRequestBody, WidgetRequestBody
 from coatcheck.errors import InvalidRequest
+from coatcheck.http.decoding import given_fields, parse
 
 BODIES = sorted({route.body for route in ROUTES if route.body}, key=lambda body: body.__name__)
 SECRET = "hunter2-hunter2"

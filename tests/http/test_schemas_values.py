@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from coatcheck.api.schemas.accounts import account_body, accounts_body
-from coatcheck.api.schemas.encoding import MAX_EXACT_INTEGER, encode, number_or_text
 from coatcheck.api.schemas.institutions import institution_body
 from coatcheck.api.schemas.members import member_body, members_body
 from coatcheck.api.schemas.processors import (
+    MAX_EXACT_INTEGER,
     access_token_body,
     legacy_access_token_body,
+    number_or_text,
     payment_account_body,
     processor_numbers_body,
 )
@@ -27,6 +28,7 @@ from coatcheck.api.versions import Version
 from coatcheck.connectors.contract import Institution, JobKind, Merchant
 from coatcheck.connectors.registry import ListedMerchant
 from coatcheck.grants.exchange import IssuedToken
+from coatcheck.http.encoding import encode
 from coatcheck.model.accounts import Account
 from coatcheck.model.members import Member
 from coatcheck.model.paging import Page, PageRequest

@@ -17,7 +17,7 @@ import typer
 
 from coatcheck import errors as bank_errors
 from coatcheck.api import endpoint as api
-from coatcheck.api import errors, query
+from coatcheck.api import query as mx_query
 from coatcheck.api.routes.not_served import NOT_SERVED
 from coatcheck.api.schemas.widgets import WidgetRequest
 from coatcheck.cli import exit_codes, serve
@@ -31,7 +31,7 @@ from coatcheck.errors import BankError
 from coatcheck.events import delivery, signing
 from coatcheck.grants import exchange, partitions
 from coatcheck.grants.secrets import Kind
-from coatcheck.http import head_limits
+from coatcheck.http import envelope, head_limits, query
 from coatcheck.members import members
 from coatcheck.testing.connectors import NOW, conformance_checks, connector_context, run_connector
 from tests import guides
@@ -306,10 +306,10 @@ async def test_the_sandbox_s_deposits_are_as_the_document_says():
 
 def test_every_error_is_listed_with_its_status_and_words():
     assert table(DOCS / "reference" / "errors.md", "Errors") == [
-        (str(status), f"`{errors.NAMES[status]}`", f"`{kind}`", error.__doc__.splitlines()[0])
-        for error, kind in errors.TYPES.items()
+        (str(status), f"`{envelope.NAMES[status]}`", f"`{kind}`", error.__doc__.splitlines()[0])
+        for error, kind in envelope.TYPES.items()
         for status in [
-            next(errors.API_STATUSES[each] for each in error.__mro__ if each in errors.API_STATUSES)
+            next(envelope.API_STATUSES[each] for each in error.__mro__ if each in envelope.API_STATUSES)
         ]
     ]
 
@@ -363,7 +363,7 @@ def test_what_is_not_served_is_listed_below_its_reason():
             COMPATIBILITY,
             f"{query.DEFAULT_PAGE_SIZE} by default; {query.MIN_PAGE_SIZE} to {query.MAX_PAGE_SIZE}",
         ),
-        (COMPATIBILITY, f"{query.DEFAULT_PAST.days} days back and {query.DEFAULT_FUTURE.days} ahead"),
+        (COMPATIBILITY, f"{mx_query.DEFAULT_PAST.days} days back and {mx_query.DEFAULT_FUTURE.days} ahead"),
         (
             PROCESSORS,
             f"{WORDS[members.BALANCE_CHECKS]} checks in {WORDS[members.BALANCE_PERIOD // HOUR]} hours",

@@ -11,18 +11,20 @@ from starlette.routing import Route as StarletteRoute
 from starlette.types import Receive, Scope, Send
 
 from coatcheck import errors
-from coatcheck.api.authentication import basic, bearer
-from coatcheck.api.errors import response_to
-from coatcheck.api.request import ApiRequest, ApiResponse, BasicCredentials
-from coatcheck.api.routes.route import Caller, Route
+from coatcheck.api.request import ApiRequest
+from coatcheck.api.routes.route import Route
 from coatcheck.api.routes.table import ROUTES
-from coatcheck.api.schemas.encoding import encode
 from coatcheck.api.versions import Version, choose
 from coatcheck.app import Services
 from coatcheck.db.database import Connection
 from coatcheck.grants.secrets import Kind, PresentedSecret
+from coatcheck.http.authentication import basic, bearer
+from coatcheck.http.encoding import encode
 from coatcheck.http.endpoint import Surface, read_body, routes
+from coatcheck.http.envelope import response_to
 from coatcheck.http.headers import NO_STORE
+from coatcheck.http.request import BasicCredentials, CompleteResponse
+from coatcheck.http.route import Caller
 from coatcheck.members.oauth import PreparedWindow
 
 MAX_BODY_BYTES = 256 * 1024
@@ -87,7 +89,7 @@ class _Incoming:
         )
 
 
-async def _handle(services: Services, route: Route, version: Version, request: Request) -> ApiResponse:
+async def _handle(services: Services, route: Route, version: Version, request: Request) -> CompleteResponse:
     body = await read_body(request, MAX_BODY_BYTES)
     authorization = request.headers.getlist("authorization")
     presented = credentials = None
@@ -110,10 +112,10 @@ async def _handle(services: Services, route: Route, version: Version, request: R
         answer = await route.handler(await incoming.authenticated(connection, window))
     match answer:
         case None:
-            return ApiResponse(204)
-        case ApiResponse():
+            return CompleteResponse(204)
+        case CompleteResponse():
             return answer
-    return ApiResponse(route.status, encode(answer))
+    return CompleteResponse(route.status, encode(answer))
 
 
 def _refuse(error: errors.CoatcheckError, route: Route | None) -> Response:

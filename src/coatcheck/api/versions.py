@@ -8,10 +8,10 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from coatcheck.errors import UnknownVersion
+from coatcheck.http.encoding import JSON
 from coatcheck.http.negotiation import accepted
 
 VENDOR = "application/vnd.mx.api.v1+json"
-JSON = "application/json; charset=utf-8"
 
 JSON_RANGES = frozenset({"application/json", "application/*", "*/*"})
 PDF_RANGES = frozenset({"application/vnd.mx.api.v1+pdf", "application/pdf"})

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from coatcheck.api.openapi import document
-from coatcheck.api.routes.table import GROUPS
 from coatcheck.cli.console import print_json
 from coatcheck.config import load
+from coatcheck.http.openapi import document
+from coatcheck.server import GROUPS
 
 
 def openapi(

@@ -1,1 +1,1 @@
-"""What the surfaces share: the endpoint, errors, headers, negotiation, compression, files, the message page."""
+"""What the surfaces share: routes, authentication, errors, documentation, the endpoint, headers, files, pages."""

@@ -1,6 +1,5 @@
 """Full account numbers and owners. The vault records each disclosure."""
 
-from coatcheck.api.query import read_page
 from coatcheck.api.request import ApiRequest
 from coatcheck.api.schemas.account_numbers import (
     AccountNumbersResponseBody,
@@ -8,6 +7,7 @@ from coatcheck.api.schemas.account_numbers import (
     account_numbers_body,
     account_owners_body,
 )
+from coatcheck.http.query import read_page
 from coatcheck.model.accounts import find_account
 from coatcheck.model.members import find_member
 from coatcheck.vault.vault import ClientReader

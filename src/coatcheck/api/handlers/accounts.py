@@ -2,7 +2,6 @@
 
 from msgspec import Struct
 
-from coatcheck.api.query import read_flag, read_page, read_text
 from coatcheck.api.request import ApiRequest
 from coatcheck.api.schemas.accounts import (
     AccountCreateRequestBody,
@@ -11,7 +10,8 @@ from coatcheck.api.schemas.accounts import (
     account_body,
     accounts_body,
 )
-from coatcheck.api.schemas.decoding import given_fields, parse
+from coatcheck.http.decoding import given_fields, parse
+from coatcheck.http.query import read_flag, read_page, read_text
 from coatcheck.model.accounts import Account, find_account, list_accounts
 from coatcheck.model.members import find_member
 from coatcheck.model.paging import Page, PageRequest

@@ -1,6 +1,5 @@
 """The default categories. Clients and users have no categories of their own."""
 
-from coatcheck.api.query import read_page
 from coatcheck.api.request import ApiRequest
 from coatcheck.api.schemas.categories import (
     CategoriesResponseBody,
@@ -9,6 +8,7 @@ from coatcheck.api.schemas.categories import (
     category_body,
 )
 from coatcheck.errors import NotFound
+from coatcheck.http.query import read_page
 from coatcheck.model.categories import BY_GUID, DEFAULTS
 from coatcheck.model.paging import paginate
 

@@ -6,7 +6,6 @@ from types import MappingProxyType
 from msgspec import Struct
 
 from coatcheck.api.products import KINDS, Product, job_kinds
-from coatcheck.api.query import read_choices, read_flag, read_page, read_text, read_texts
 from coatcheck.api.request import ApiRequest
 from coatcheck.api.schemas.institutions import (
     CredentialsResponseBody,
@@ -15,6 +14,7 @@ from coatcheck.api.schemas.institutions import (
     institutions_body,
 )
 from coatcheck.connectors.contract import JobKind
+from coatcheck.http.query import read_choices, read_flag, read_page, read_text, read_texts
 from coatcheck.model.paging import paginate
 
 MAX_PAGE_SIZE = 100

@@ -2,10 +2,10 @@
 
 from msgspec import Struct
 
-from coatcheck.api.query import read_flag
 from coatcheck.api.request import ApiRequest
 from coatcheck.api.schemas.members import member_body
 from coatcheck.connectors.contract import JobKind
+from coatcheck.http.query import read_flag
 from coatcheck.members.records import JobRequest
 from coatcheck.model.members import find_member
 

@@ -3,10 +3,7 @@
 from msgspec import UNSET, Struct
 
 from coatcheck.api.products import job_kinds
-from coatcheck.api.query import read_flag, read_page, read_text
-from coatcheck.api.request import ApiRequest, ApiResponse
-from coatcheck.api.schemas.decoding import given_fields, parse
-from coatcheck.api.schemas.encoding import encode
+from coatcheck.api.request import ApiRequest
 from coatcheck.api.schemas.institutions import CredentialsResponseBody, credentials_body
 from coatcheck.api.schemas.members import (
     ChallengesResponseBody,
@@ -23,6 +20,10 @@ from coatcheck.api.schemas.members import (
     oauth_window_body,
 )
 from coatcheck.connectors.contract import CredentialField
+from coatcheck.http.decoding import given_fields, parse
+from coatcheck.http.encoding import encode
+from coatcheck.http.query import read_flag, read_page, read_text
+from coatcheck.http.request import CompleteResponse
 from coatcheck.members.oauth import OAuthWindow
 from coatcheck.members.records import MemberChanges, NewMember
 from coatcheck.members.return_target import ReturnTarget
@@ -32,7 +33,7 @@ from coatcheck.model.paging import paginate
 NO_FIELDS: tuple[CredentialField, ...] = ()
 
 
-async def create(request: ApiRequest) -> ApiResponse:
+async def create(request: ApiRequest) -> CompleteResponse:
     """202 if a job was started. An OAuth member is PENDING until its user opens the `oauth_window_uri`."""
     body = parse(request.body, MemberCreateRequestBody)
     fields = body.member
@@ -65,7 +66,7 @@ async def create(request: ApiRequest) -> ApiResponse:
         uri = await request.services.oauth.open_window(
             request.connection, member, window, request.prepared_window
         )
-    return ApiResponse(202 if is_started else 200, encode(member_body(request.version, member, uri)))
+    return CompleteResponse(202 if is_started else 200, encode(member_body(request.version, member, uri)))
 
 
 async def signs_in_at(request: ApiRequest) -> str | None:

@@ -1,6 +1,5 @@
 """Merchants; the same for every client."""
 
-from coatcheck.api.query import read_page, read_text
 from coatcheck.api.request import ApiRequest
 from coatcheck.api.schemas.merchants import (
     MerchantLocationResponseBody,
@@ -12,6 +11,7 @@ from coatcheck.api.schemas.merchants import (
 )
 from coatcheck.connectors.registry import ListedMerchant
 from coatcheck.errors import NotFound
+from coatcheck.http.query import read_page, read_text
 from coatcheck.model.paging import paginate
 
 

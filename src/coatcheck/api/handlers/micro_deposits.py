@@ -1,8 +1,6 @@
 """Micro-deposits."""
 
-from coatcheck.api.query import read_page, read_text
 from coatcheck.api.request import ApiRequest
-from coatcheck.api.schemas.decoding import parse
 from coatcheck.api.schemas.micro_deposits import (
     MicrodepositRequestBody,
     MicrodepositResponseBody,
@@ -13,6 +11,8 @@ from coatcheck.api.schemas.micro_deposits import (
     micro_deposits_body,
 )
 from coatcheck.errors import UserDisabled
+from coatcheck.http.decoding import parse
+from coatcheck.http.query import read_page, read_text
 from coatcheck.model.micro_deposits import (
     DepositAccount,
     MicroDeposit,

@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl
 from msgspec import Struct
 
 from coatcheck.api.handlers.transactions import page_with_includes
-from coatcheck.api.query import read_includes, read_page, read_transaction_filter
+from coatcheck.api.query import read_includes, read_transaction_filter
 from coatcheck.api.request import ApiRequest
 from coatcheck.api.schemas.members import member_body
 from coatcheck.api.schemas.processors import (
@@ -24,6 +24,7 @@ from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import InvalidRequest, UnsupportedGrantType
 from coatcheck.grants.exchange import IssuedToken
 from coatcheck.grants.restrictions import ReadKind
+from coatcheck.http.query import read_page
 from coatcheck.members.records import JobRequest
 from coatcheck.model.members import find_member
 

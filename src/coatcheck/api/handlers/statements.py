@@ -1,7 +1,6 @@
 """Statements, and their PDF documents."""
 
-from coatcheck.api.query import read_page
-from coatcheck.api.request import ApiRequest, ApiResponse
+from coatcheck.api.request import ApiRequest
 from coatcheck.api.schemas.statements import (
     StatementResponseBody,
     StatementsResponseBody,
@@ -11,6 +10,8 @@ from coatcheck.api.schemas.statements import (
 from coatcheck.errors import NotFound
 from coatcheck.http.headers import Policy
 from coatcheck.http.negotiation import accepted
+from coatcheck.http.query import read_page
+from coatcheck.http.request import CompleteResponse
 from coatcheck.model.members import find_member
 from coatcheck.model.statements import Statement, find_statement, list_statements
 from coatcheck.vault.vault import ClientReader, SecretKind
@@ -32,7 +33,7 @@ async def read(request: ApiRequest) -> StatementResponseBody:
     return statement_body(await _find(request))
 
 
-async def download(request: ApiRequest) -> ApiResponse:
+async def download(request: ApiRequest) -> CompleteResponse:
     """The PDF as MX's media type, or as `application/pdf` if only that is accepted."""
     statement = await _find(request)
     document = await request.services.vault.disclose_secret(
@@ -49,7 +50,7 @@ async def download(request: ApiRequest) -> ApiResponse:
     media_types = accepted(request.headers.get("accept"))
     media_type = PDF if PDF in media_types and VENDOR_PDF not in media_types else VENDOR_PDF
     name = ("Content-Disposition", f'attachment; filename="{statement.guid}.pdf"')
-    return ApiResponse(200, document, media_type, (name, POLICY))
+    return CompleteResponse(200, document, media_type, (name, POLICY))
 
 
 async def _find(request: ApiRequest) -> Statement:

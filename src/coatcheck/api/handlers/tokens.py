@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from coatcheck.api.request import ApiRequest
-from coatcheck.api.schemas.decoding import parse
 from coatcheck.api.schemas.tokens import (
     AuthorizationCodeRequestBody,
     AuthorizationCodeResponseBody,
@@ -19,6 +18,7 @@ from coatcheck.api.schemas.tokens import (
 )
 from coatcheck.grants.restrictions import ReadProtected
 from coatcheck.grants.scope import Scope, parse_scope
+from coatcheck.http.decoding import parse
 from coatcheck.model.tokens import TokenRow
 
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Collection
 
-from coatcheck.api.query import read_includes, read_page, read_transaction_filter
+from coatcheck.api.query import read_includes, read_transaction_filter
 from coatcheck.api.request import ApiRequest
-from coatcheck.api.schemas.decoding import parse
 from coatcheck.api.schemas.transactions import (
     NO_MERCHANTS,
     Include,
@@ -15,6 +14,8 @@ from coatcheck.api.schemas.transactions import (
     transactions_body,
 )
 from coatcheck.errors import NotFound
+from coatcheck.http.decoding import parse
+from coatcheck.http.query import read_page
 from coatcheck.members.account_rows import describe_transaction
 from coatcheck.model.accounts import find_account
 from coatcheck.model.members import find_member

@@ -1,8 +1,6 @@
 """Users."""
 
-from coatcheck.api.query import read_flag, read_page, read_text
 from coatcheck.api.request import ApiRequest
-from coatcheck.api.schemas.decoding import given_fields, parse
 from coatcheck.api.schemas.users import (
     UserRequest,
     UserRequestBody,
@@ -12,6 +10,8 @@ from coatcheck.api.schemas.users import (
     users_body,
 )
 from coatcheck.directory.users import WRITABLE
+from coatcheck.http.decoding import given_fields, parse
+from coatcheck.http.query import read_flag, read_page, read_text
 from coatcheck.model.users import list_users
 
 

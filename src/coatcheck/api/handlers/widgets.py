@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 from coatcheck.api.products import job_kinds
 from coatcheck.api.request import ApiRequest
-from coatcheck.api.schemas.decoding import parse
 from coatcheck.api.schemas.widgets import (
     ConnectWidgetRequest,
     ConnectWidgetRequestBody,
@@ -17,6 +16,7 @@ from coatcheck.api.schemas.widgets import (
 )
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import InvalidRequest, NotFound
+from coatcheck.http.decoding import parse
 from coatcheck.members.return_target import ReturnTarget
 from coatcheck.members.widget_links import WidgetOptions
 from coatcheck.model.members import find_member

@@ -2,8 +2,9 @@
 
 from coatcheck.api.handlers import institutions
 from coatcheck.api.routes.parameters import ISO_COUNTRY_CODE, PAGE
-from coatcheck.api.routes.route import Group, Parameter, Route
+from coatcheck.api.routes.route import Route
 from coatcheck.api.schemas.institutions import INSTITUTION_BODY, INSTITUTIONS_BODY, CredentialsResponseBody
+from coatcheck.http.route import Group, Parameter
 
 INSTITUTIONS = Group(
     "Institutions",

@@ -2,7 +2,7 @@
 
 from coatcheck.api.handlers import jobs, members
 from coatcheck.api.routes.parameters import CALLBACK_PAYLOAD, MEMBER, PAGE, SKIP_WEBHOOK, USE_CASE, USER
-from coatcheck.api.routes.route import Group, Parameter, Route
+from coatcheck.api.routes.route import Route
 from coatcheck.api.schemas.institutions import CredentialsResponseBody
 from coatcheck.api.schemas.members import (
     MEMBER_BODY,
@@ -14,6 +14,7 @@ from coatcheck.api.schemas.members import (
     MemberUpdateRequestBody,
     OAuthWindowResponseBody,
 )
+from coatcheck.http.route import Group, Parameter
 
 MEMBERS = Group(
     "Members",

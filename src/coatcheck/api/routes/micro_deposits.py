@@ -2,13 +2,14 @@
 
 from coatcheck.api.handlers import micro_deposits
 from coatcheck.api.routes.parameters import PAGE, USER
-from coatcheck.api.routes.route import Group, Parameter, Route
+from coatcheck.api.routes.route import Route
 from coatcheck.api.schemas.micro_deposits import (
     MicrodepositRequestBody,
     MicrodepositResponseBody,
     MicrodepositsResponseBody,
     MicrodepositVerifyRequestBody,
 )
+from coatcheck.http.route import Group, Parameter
 
 MICRO_DEPOSITS = Group(
     "Micro-deposits",

@@ -1,6 +1,6 @@
 """Parameters that several endpoints share, and the parts of their paths."""
 
-from coatcheck.api.routes.route import Parameter
+from coatcheck.http.route import Parameter
 
 PATH_PARAMETERS: dict[str, str] = {
     "user": "The guid of the user, or the `id` that you gave it.",

@@ -2,7 +2,7 @@
 
 from coatcheck.api.handlers import processors
 from coatcheck.api.routes.parameters import PAGE, TRANSACTION_FILTERS
-from coatcheck.api.routes.route import Caller, Group, Parameter, Route
+from coatcheck.api.routes.route import Route
 from coatcheck.api.schemas.members import MEMBER_BODY
 from coatcheck.api.schemas.processors import (
     AccessTokenResponse,
@@ -12,6 +12,7 @@ from coatcheck.api.schemas.processors import (
     ProcessorOwnerBody,
 )
 from coatcheck.api.schemas.transactions import TransactionsResponseBody
+from coatcheck.http.route import Caller, Group, Parameter
 
 EXCHANGE_PARAMETERS = (
     Parameter("grant_type", "`authorization_code`. In the query or in a form body, not in both."),

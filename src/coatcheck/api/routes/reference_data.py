@@ -2,13 +2,14 @@
 
 from coatcheck.api.handlers import categories, merchants
 from coatcheck.api.routes.parameters import PAGE, USER
-from coatcheck.api.routes.route import Group, Parameter, Route
+from coatcheck.api.routes.route import Route
 from coatcheck.api.schemas.categories import CategoriesResponseBody, CategoryResponseBody
 from coatcheck.api.schemas.merchants import (
     MerchantLocationResponseBody,
     MerchantResponseBody,
     MerchantsResponseBody,
 )
+from coatcheck.http.route import Group, Parameter
 
 REFERENCE_DATA = Group(
     "Categories and merchants",

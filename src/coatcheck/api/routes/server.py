@@ -1,8 +1,9 @@
 """Endpoints about the server itself."""
 
 from coatcheck.api.handlers import server
-from coatcheck.api.routes.route import Caller, Group, Route
+from coatcheck.api.routes.route import Route
 from coatcheck.api.schemas.server import HealthResponse
+from coatcheck.http.route import Caller, Group
 
 SERVER = Group(
     "Server",

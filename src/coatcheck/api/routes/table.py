@@ -6,14 +6,15 @@ from coatcheck.api.routes.members import JOBS, MEMBERS
 from coatcheck.api.routes.micro_deposits import MICRO_DEPOSITS
 from coatcheck.api.routes.processors import PROCESSORS
 from coatcheck.api.routes.reference_data import REFERENCE_DATA
-from coatcheck.api.routes.route import Group, Route
+from coatcheck.api.routes.route import Route
 from coatcheck.api.routes.server import SERVER
 from coatcheck.api.routes.tokens import TOKENS
 from coatcheck.api.routes.transactions import TRANSACTIONS
 from coatcheck.api.routes.users import USERS
 from coatcheck.api.routes.widgets import WIDGETS
+from coatcheck.http.route import Group
 
-GROUPS: tuple[Group, ...] = (
+GROUPS: tuple[Group[Route], ...] = (
     PROCESSORS,
     TOKENS,
     USERS,

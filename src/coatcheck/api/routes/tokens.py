@@ -2,7 +2,7 @@
 
 from coatcheck.api.handlers import tokens
 from coatcheck.api.routes.parameters import TOKEN_FILTERS
-from coatcheck.api.routes.route import Group, Route
+from coatcheck.api.routes.route import Route
 from coatcheck.api.schemas.tokens import (
     AuthorizationCodeRequestBody,
     AuthorizationCodeResponseBody,
@@ -13,6 +13,7 @@ from coatcheck.api.schemas.tokens import (
     TokenResponseBody,
 )
 from coatcheck.api.versions import Version
+from coatcheck.http.route import Group
 
 TOKENS = Group(
     "Codes and tokens",

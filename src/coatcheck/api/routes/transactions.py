@@ -10,7 +10,7 @@ from coatcheck.api.routes.parameters import (
     TRANSACTION_FILTERS,
     USER,
 )
-from coatcheck.api.routes.route import Group, Parameter, Route
+from coatcheck.api.routes.route import Route
 from coatcheck.api.schemas.statements import StatementResponseBody, StatementsResponseBody
 from coatcheck.api.schemas.transactions import (
     TransactionResponseBody,
@@ -18,6 +18,7 @@ from coatcheck.api.schemas.transactions import (
     TransactionUpdateRequestBody,
 )
 from coatcheck.api.versions import Version
+from coatcheck.http.route import Group, Parameter
 
 LIST_OF_ONE = "The answer is a list of one transaction, as in MX's API."
 

@@ -2,8 +2,9 @@
 
 from coatcheck.api.handlers import users
 from coatcheck.api.routes.parameters import PAGE, SKIP_WEBHOOK, USER
-from coatcheck.api.routes.route import Group, Parameter, Route
+from coatcheck.api.routes.route import Route
 from coatcheck.api.schemas.users import UserRequestBody, UserResponseBody, UsersResponseBody
+from coatcheck.http.route import Group, Parameter
 
 USERS = Group(
     "Users",

@@ -2,7 +2,7 @@
 
 from coatcheck.api.handlers import widgets
 from coatcheck.api.routes.parameters import CALLBACK_PAYLOAD, USER
-from coatcheck.api.routes.route import Group, Parameter, Route
+from coatcheck.api.routes.route import Route
 from coatcheck.api.schemas.widgets import (
     ConnectWidgetRequestBody,
     ConnectWidgetResponseBody,
@@ -10,6 +10,7 @@ from coatcheck.api.schemas.widgets import (
     WidgetResponseBody,
 )
 from coatcheck.api.versions import Version
+from coatcheck.http.route import Group, Parameter
 
 WIDGETS = Group(
     "Widget",

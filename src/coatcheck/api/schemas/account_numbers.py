@@ -2,8 +2,8 @@
 
 from msgspec import Struct
 
-from coatcheck.api.schemas.encoding import to_schemas
-from coatcheck.api.schemas.pagination import PaginationResponse, pagination
+from coatcheck.http.encoding import to_schemas
+from coatcheck.http.pagination import PaginationResponse, pagination
 from coatcheck.model.paging import Page
 from coatcheck.vault.vault import AccountNumbers, AccountOwner
 

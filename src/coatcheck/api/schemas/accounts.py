@@ -7,7 +7,8 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 from msgspec.structs import replace
 
-from coatcheck.api.schemas.decoding import (
+from coatcheck.api.versions import ByVersion, Version
+from coatcheck.http.decoding import (
     ChangeSchema,
     Currency,
     Guid,
@@ -16,9 +17,8 @@ from coatcheck.api.schemas.decoding import (
     RequestSchema,
     Text,
 )
-from coatcheck.api.schemas.encoding import Timestamp, to_schema, to_schemas
-from coatcheck.api.schemas.pagination import PaginationResponse, pagination
-from coatcheck.api.versions import ByVersion, Version
+from coatcheck.http.encoding import Timestamp, to_schema, to_schemas
+from coatcheck.http.pagination import PaginationResponse, pagination
 from coatcheck.model.accounts import Account
 from coatcheck.model.paging import Page
 

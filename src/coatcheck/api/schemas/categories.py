@@ -2,8 +2,8 @@
 
 from msgspec import Struct
 
-from coatcheck.api.schemas.encoding import Timestamp, to_schema
-from coatcheck.api.schemas.pagination import PaginationResponse, pagination
+from coatcheck.http.encoding import Timestamp, to_schema
+from coatcheck.http.pagination import PaginationResponse, pagination
 from coatcheck.model.categories import BY_NAME, Category
 from coatcheck.model.paging import Page
 

@@ -1,14 +1,16 @@
 """Institutions and the credential fields of their sign-in forms."""
 
+from base64 import b64encode
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
 
 from coatcheck.api.products import KINDS, Product
-from coatcheck.api.schemas.encoding import Timestamp, svg_data_url, to_schema
-from coatcheck.api.schemas.pagination import PaginationResponse, pagination
 from coatcheck.api.versions import ByVersion, Version
 from coatcheck.connectors.contract import CredentialField, Institution, JobKind
+from coatcheck.http.encoding import Timestamp, to_schema
+from coatcheck.http.pagination import PaginationResponse, pagination
 from coatcheck.model.paging import Page
 
 PRODUCTS = {product.value: kind for product, kind in KINDS.items() if product is not Product.HISTORY}
@@ -139,3 +141,9 @@ def _v20250224(institution: Institution) -> InstitutionResponseV20250224:
 def _logos(institution: Institution) -> dict[str, Any]:
     logo = svg_data_url(institution.logo_svg)
     return {"small_logo_url": logo, "medium_logo_url": logo}
+
+
+@lru_cache(maxsize=1024)
+def svg_data_url(svg: str | None) -> str | None:
+    """An SVG image as a `data:` URL."""
+    return svg and f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"

@@ -6,19 +6,18 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from coatcheck.api.products import Product
-from coatcheck.api.schemas.decoding import (
+from coatcheck.api.schemas.choices import ReferralSource, UseCases
+from coatcheck.api.versions import ByVersion, Version
+from coatcheck.http.decoding import (
     ChangeSchema,
     Guid,
     Line,
     OwnId,
-    ReferralSource,
     RequestSchema,
     Text,
-    UseCases,
 )
-from coatcheck.api.schemas.encoding import Timestamp, to_schema, to_schemas
-from coatcheck.api.schemas.pagination import PaginationResponse, pagination
-from coatcheck.api.versions import ByVersion, Version
+from coatcheck.http.encoding import Timestamp, to_schema, to_schemas
+from coatcheck.http.pagination import PaginationResponse, pagination
 from coatcheck.members.records import Challenge
 from coatcheck.model.members import Member
 from coatcheck.model.mx_codes import NEEDS_CREDENTIALS, status_message

@@ -4,9 +4,9 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from coatcheck.api.schemas.encoding import Timestamp, to_schema
-from coatcheck.api.schemas.pagination import PaginationResponse, pagination
 from coatcheck.connectors.registry import ListedMerchant
+from coatcheck.http.encoding import Timestamp, to_schema
+from coatcheck.http.pagination import PaginationResponse, pagination
 from coatcheck.model.paging import Page
 
 

@@ -6,9 +6,9 @@ from decimal import Decimal
 from msgspec import Struct
 
 from coatcheck.api.schemas.accounts import AccountType
-from coatcheck.api.schemas.decoding import Line, RequestSchema
-from coatcheck.api.schemas.encoding import Timestamp, to_schema, to_schemas
-from coatcheck.api.schemas.pagination import PaginationResponse, pagination
+from coatcheck.http.decoding import Line, RequestSchema
+from coatcheck.http.encoding import Timestamp, to_schema, to_schemas
+from coatcheck.http.pagination import PaginationResponse, pagination
 from coatcheck.model.micro_deposits import DepositAccount, MicroDeposit
 from coatcheck.model.paging import Page
 

@@ -5,12 +5,15 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from coatcheck.api.schemas.encoding import Timestamp, number_or_text, to_schema, to_schemas
-from coatcheck.api.schemas.pagination import PaginationResponse, pagination
 from coatcheck.grants.exchange import IssuedToken
+from coatcheck.http.encoding import Timestamp, to_schema, to_schemas
+from coatcheck.http.pagination import PaginationResponse, pagination
 from coatcheck.model.accounts import Account
 from coatcheck.model.paging import Page
 from coatcheck.vault.vault import AccountNumbers, AccountOwner
+
+MAX_EXACT_INTEGER = 2**53 - 1
+"""A reader that stores numbers as binary doubles loses digits above it (RFC 8259 6)."""
 
 
 class AccessTokenResponse(Struct, frozen=True):
@@ -134,3 +137,11 @@ def payment_account_body(account: Account, numbers: AccountNumbers | None) -> Pa
             transit_number=numbers and numbers.transit_number,
         )
     )
+
+
+def number_or_text(digits: str | None, *, as_strings: bool) -> int | str | None:
+    """An integer if every reader gets the same digits back, else a string: no leading zero is lost."""
+    if digits is None or as_strings or not (digits.isascii() and digits.isdigit()) or len(digits) > 16:
+        return digits
+    number = int(digits)
+    return number if str(number) == digits and number <= MAX_EXACT_INTEGER else digits

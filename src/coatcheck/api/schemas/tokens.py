@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct, field
 
-from coatcheck.api.schemas.decoding import Guid, Line, RequestSchema
-from coatcheck.api.schemas.encoding import Timestamp, to_schema
+from coatcheck.http.decoding import Guid, Line, RequestSchema
+from coatcheck.http.encoding import Timestamp, to_schema
 from coatcheck.model.tokens import TokenRow
 
 

@@ -12,10 +12,10 @@ from uuid import NAMESPACE_URL, uuid5
 from msgspec import UNSET, Struct, UnsetType, field
 from msgspec.structs import replace
 
-from coatcheck.api.schemas.decoding import Name, RequestSchema
-from coatcheck.api.schemas.encoding import Timestamp, to_schema, to_schemas
-from coatcheck.api.schemas.pagination import PaginationResponse, pagination
 from coatcheck.connectors.registry import ListedMerchant
+from coatcheck.http.decoding import Name, RequestSchema
+from coatcheck.http.encoding import Timestamp, to_schema, to_schemas
+from coatcheck.http.pagination import PaginationResponse, pagination
 from coatcheck.model.paging import Page
 from coatcheck.model.transactions import Transaction
 

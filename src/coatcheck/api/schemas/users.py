@@ -4,9 +4,9 @@ from typing import Annotated, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from coatcheck.api.schemas.decoding import ChangeSchema, Email, RequestSchema, Text
-from coatcheck.api.schemas.encoding import to_schema, to_schemas
-from coatcheck.api.schemas.pagination import PaginationResponse, pagination
+from coatcheck.http.decoding import ChangeSchema, Email, RequestSchema, Text
+from coatcheck.http.encoding import to_schema, to_schemas
+from coatcheck.http.pagination import PaginationResponse, pagination
 from coatcheck.model.paging import Page
 from coatcheck.model.users import User
 

@@ -4,8 +4,9 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct, field
 
-from coatcheck.api.schemas.decoding import Guid, Line, ReferralSource, RequestSchema, UseCases
+from coatcheck.api.schemas.choices import ReferralSource, UseCases
 from coatcheck.api.schemas.members import DataRequest
+from coatcheck.http.decoding import Guid, Line, RequestSchema
 
 WidgetMode: TypeAlias = Literal["aggregation", "verification"]
 ColorScheme: TypeAlias = Literal["light", "dark", "browser"]

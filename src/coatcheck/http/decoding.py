@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, inspect
@@ -34,10 +34,6 @@ OwnId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255, extra={CANO
 # `$` alone also matches before a trailing line break.
 Currency: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")]
 NonNegativeInt: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-
-UseCase: TypeAlias = Literal["MONEY_MOVEMENT", "PFM"]
-UseCases: TypeAlias = Annotated[tuple[UseCase, ...], Meta(max_length=2)]
-ReferralSource: TypeAlias = Literal["BROWSER", "APP"]
 
 MAX_DECIMAL = Decimal(10) ** 15
 MIN_DECIMAL_EXPONENT = -8

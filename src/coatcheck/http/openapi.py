@@ -1,21 +1,19 @@
 """The OpenAPI 3.1 document of the API, generated from the route table and the schemas."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
 import msgspec
 
-from coatcheck.api.routes.parameters import PATH_PARAMETERS
-from coatcheck.api.routes.route import Caller, Group, Parameter, Route
-from coatcheck.api.versions import JSON, VENDOR, Version
+from coatcheck.http.encoding import PLAIN_JSON
+from coatcheck.http.route import Caller, Group, Parameter, Route
 
 Node: TypeAlias = dict[str, Any]
+AnyRoute: TypeAlias = Route[Any]
+AnyGroup: TypeAlias = Group[AnyRoute]
 
-PLAIN_JSON = JSON.partition(";")[0]
 SCHEMAS = "#/components/schemas/"
-PATH_PARAMETER = re.compile(r"{(\w+)}")
 
 DESCRIPTION = """A self-hosted processor-token server that is compatible with MX's API.
 
@@ -57,7 +55,7 @@ ERROR_RESPONSE_BODY: Node = {
 }
 
 
-def document(groups: Iterable[Group], *, base_url: str, version: str) -> bytes:
+def document(groups: Iterable[AnyGroup], *, base_url: str, version: str) -> bytes:
     """The document as JSON.
 
     Args:
@@ -94,7 +92,7 @@ def document(groups: Iterable[Group], *, base_url: str, version: str) -> bytes:
     )
 
 
-def _operation(group: Group, route: Route) -> Node:
+def _operation(group: AnyGroup, route: AnyRoute) -> Node:
     node: Node = {
         "operationId": route.operation,
         "tags": [group.name],
@@ -114,48 +112,45 @@ def _operation(group: Group, route: Route) -> Node:
     return node
 
 
-def _parameters(route: Route) -> Iterator[Node]:
-    for name in PATH_PARAMETER.findall(route.path):
-        yield _parameter("path", Parameter(name, PATH_PARAMETERS[name])) | {"required": True}
+def _parameters(route: AnyRoute) -> Iterator[Node]:
+    for parameter in route.parameters_in_path():
+        yield _parameter("path", parameter) | {"required": True}
     for parameter in route.query:
         yield _parameter("query", parameter)
-    for parameter in route.headers:
+    for parameter in route.all_headers:
         yield _parameter("header", parameter)
-    if Version.V20250224 in route.versions:
-        accept_version = Parameter("Accept-Version", "The version of the answer. The default is v20111101.")
-        schema = {"type": "string", "enum": list(route.versions)}
-        yield _parameter("header", accept_version) | {"schema": schema}
 
 
 def _parameter(place: str, parameter: Parameter) -> Node:
     schema: Node = {"type": parameter.type}
+    if parameter.choices:
+        schema["enum"] = list(parameter.choices)
     if parameter.is_repeated:
         schema = {"type": "array", "items": schema}
     return {"name": parameter.name, "in": place, "description": parameter.description, "schema": schema}
 
 
-def _response(route: Route, status: int) -> Node:
+def _response(route: AnyRoute, status: int) -> Node:
     node: Node = {"description": HTTPStatus(status).phrase}
     if status == HTTPStatus.NO_CONTENT:
         return node
     if route.media_types:
         node["content"] = {media_type: {} for media_type in route.media_types}
-    elif schema := route.answer_schema(route.versions[-1]):
-        node["content"] = {PLAIN_JSON: {"schema": _reference(schema.__name__)}}
-        if older := route.answer_schema(Version.V20111101) if Version.V20111101 in route.versions else None:
-            node["content"][VENDOR] = {"schema": _reference(older.__name__)}
+    elif route.answer_schemas:
+        node["content"] = {
+            media_type: {"schema": _reference(schema.__name__)}
+            for media_type, schema in route.answer_schemas.items()
+        }
     return node
 
 
-def _schemas(routes: Iterable[Route]) -> dict[str, Node]:
+def _schemas(routes: Iterable[AnyRoute]) -> dict[str, Node]:
     """The schemas of all requests and answers, and those that they contain, by class name."""
     types: dict[type, None] = {}
     for route in routes:
         if route.body:
             types[route.body] = None
-        for version in route.versions:
-            if schema := route.answer_schema(version):
-                types[schema] = None
+        types |= dict.fromkeys(route.answer_schemas.values())
     _, components = msgspec.json.schema_components(types, ref_template=f"{SCHEMAS}{{name}}")
     return {name: _with_numbers(node) for name, node in sorted(components.items())}
 

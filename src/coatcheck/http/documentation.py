@@ -1,5 +1,6 @@
-"""Serves the OpenAPI document and the HTML reference of the API, both generated from the route table."""
+"""Serves the OpenAPI document and the HTML reference of the API, both generated from the route tables."""
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 
@@ -7,22 +8,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from coatcheck.api.docs_page import STYLE, docs_page
-from coatcheck.api.openapi import document
-from coatcheck.api.routes.table import GROUPS
 from coatcheck.app import Services
+from coatcheck.http.docs_page import STYLE, docs_page
 from coatcheck.http.headers import Policy, page_headers
+from coatcheck.http.openapi import AnyGroup, document
 
 STYLE_URL = "/docs.css"
 HEADERS = page_headers(Policy.DOCUMENTATION, cache=None)
 
 
-def page_routes(services: Services) -> list[Route]:
-    """`/openapi.json` and `/docs`; each is generated at its first request."""
+def page_routes(services: Services, groups: Sequence[AnyGroup]) -> list[Route]:
+    """`/openapi.json` and `/docs` of the groups of all surfaces; each is generated at its first request."""
 
     @cache
     def openapi_document() -> bytes:
-        return document(GROUPS, base_url=services.settings.base_url, version=version("coatcheck"))
+        return document(groups, base_url=services.settings.base_url, version=version("coatcheck"))
 
     @cache
     def reference_page() -> bytes:

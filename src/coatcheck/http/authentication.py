@@ -3,9 +3,9 @@
 from base64 import b64decode
 from urllib.parse import unquote_plus
 
-from coatcheck.api.request import BasicCredentials
 from coatcheck.errors import InvalidClient, InvalidRequest, Unauthenticated
 from coatcheck.grants.secrets import Kind
+from coatcheck.http.request import BasicCredentials
 
 OTHER_KIND = {Kind.CLIENT_KEY: Kind.PROCESSOR_KEY, Kind.PROCESSOR_KEY: Kind.CLIENT_KEY}
 

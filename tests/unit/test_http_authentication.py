@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.api.authentication import basic, bearer
 from coatcheck.errors import InvalidClient, Refusal
 from coatcheck.grants.secrets import Kind
+from coatcheck.http.authentication import basic, bearer
 
 LATIN_1 = st.text(st.characters(max_codepoint=255))
 """What a server reads from a header's bytes."""
