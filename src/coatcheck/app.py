@@ -33,7 +33,8 @@ from coatcheck.members.members import Members
 from coatcheck.members.oauth import OAuth
 from coatcheck.members.widget_links import WidgetLinks
 from coatcheck.micro_deposits.micro_deposits import MicroDeposits
-from coatcheck.vault.keys import Keyring, MasterKeys, open_keyring
+from coatcheck.vault.keys import Keyring, open_keyring
+from coatcheck.vault.master_keys import MasterKeys
 from coatcheck.vault.vault import Vault
 from coatcheck.vault.vault import prepare_partitions as prepare_disclosures
 

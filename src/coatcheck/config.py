@@ -35,6 +35,10 @@ class Settings:
     """`id:base64` of 32 bytes; several are separated by commas. The first encrypts. Prefer `master_key_file`."""
     master_key_file: str = ""
     """A file with one `id:base64` a line. The first encrypts, all decrypt. Only its owner may read it."""
+    aws_kms_key: str = ""
+    """The ARN, id or alias of the key of AWS KMS that wraps master keys."""
+    hashicorp_vault_key: str = "transit/coatcheck"
+    """The mount and the name of the Transit key of HashiCorp Vault that wraps master keys."""
     base_url: str = "http://127.0.0.1:8000"
     """The address at which clients, browsers and institutions reach this server. Links are built from it, never from
     the `Host` header."""

@@ -30,7 +30,7 @@ from coatcheck.directory.client_rows import put_widget_appearance
 from coatcheck.migrations.upgrade import upgrade
 from coatcheck.model.widgets import LOCAL, WidgetAppearance
 from coatcheck.server import create_app
-from coatcheck.vault.keys import new_master_key_line
+from coatcheck.vault.master_keys import new_master_key_line
 from tests.api_client import Api
 from tests.browser.scene import Scene, Site, open_scene
 from tests.browser.screens import SCREENS, WALKS

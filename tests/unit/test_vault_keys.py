@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import os
 import secrets
 import string
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from coatcheck.app import Services
 from coatcheck.config import Settings
 from coatcheck.errors import ConfigurationError, MasterKeyMissing, SealBroken
-from coatcheck.vault.keys import MasterKeys, new_master_key_line, open_keyring
+from coatcheck.vault.keys import open_keyring
+from coatcheck.vault.master_keys import MasterKeys, new_master_key_line
 
 
 def line(key: bytes, key_id: str = "one") -> str:
@@ -136,3 +138,32 @@ async def test_processes_that_start_at_once_use_the_same_keyring(
     assert len(set(rings)) == 1
     assert len(set(rings[0])) == 2
     assert {len(key) for key in rings[0]} == {32}
+
+
+def test_a_key_that_is_added_to_the_file_is_found_by_a_process_that_runs(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    old, new = new_master_key_line(), new_master_key_line()
+    file.write_text(old)
+    file.chmod(0o600)
+    running = MasterKeys.load(Settings(master_key_file=str(file)))
+
+    file.write_text(f"{new}\n{old}\n")
+    os.utime(file, (1, 1))  # another time than that of the first version, whatever the resolution of the disk
+    restarted = MasterKeys.load(Settings(master_key_file=str(file)))
+    wrapped = restarted.wrap(b"k" * 32, "data_key", "USR-1")
+
+    assert restarted.sealing_id != running.sealing_id
+    assert running.unwrap(restarted.sealing_id, wrapped, "data_key", "USR-1") == b"k" * 32
+
+
+def test_a_file_that_became_unusable_leaves_the_keys_that_were_read(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(new_master_key_line())
+    file.chmod(0o600)
+    keys = MasterKeys.load(Settings(master_key_file=str(file)))
+    wrapped = keys.wrap(b"k" * 32, "data_key", "USR-1")
+    file.write_text("half a li")
+    os.utime(file, (1, 1))
+    with pytest.raises(MasterKeyMissing):
+        keys.unwrap("mk-unknown", b"", "data_key", "USR-1")
+    assert keys.unwrap(keys.sealing_id, wrapped, "data_key", "USR-1") == b"k" * 32

@@ -10,7 +10,8 @@ from coatcheck.config import Settings
 from coatcheck.db.database import Connection, Database
 from coatcheck.errors import MasterKeyMissing
 from coatcheck.ids import new
-from coatcheck.vault.keys import BATCH, MasterKeys, new_master_key_line, open_keyring, rotate
+from coatcheck.vault.keys import BATCH, open_keyring, rotate
+from coatcheck.vault.master_keys import MasterKeys, new_master_key_line
 from coatcheck.vault.vault import SecretKind, Vault, WorkerReader
 
 OWNERS = 2 * BATCH + 100

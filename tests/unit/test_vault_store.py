@@ -12,7 +12,7 @@ from coatcheck.directory.user_rows import remove_user
 from coatcheck.errors import NotFound, SealBroken
 from coatcheck.model.accounts import Account
 from coatcheck.model.users import User
-from coatcheck.vault.keys import MasterKeys
+from coatcheck.vault.master_keys import MasterKeys
 from coatcheck.vault.vault import AccountNumbers, AccountOwner, ClientReader, SecretKind, WorkerReader
 from tests.factories import Keyed, make_account, make_user
 

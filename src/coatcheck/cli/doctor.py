@@ -27,7 +27,8 @@ from coatcheck.grants.secrets import day_of, week_of
 from coatcheck.jobs.notifications import APPLICATION_NAME
 from coatcheck.members import job_rows
 from coatcheck.migrations.revision import HEAD, is_current
-from coatcheck.vault.keys import MasterKeys, master_keys_in_use, open_keyring
+from coatcheck.vault.keys import master_keys_in_use, open_keyring
+from coatcheck.vault.master_keys import MasterKeys
 
 OLDEST_SERVER = 15
 MAX_SKEW = timedelta(seconds=2)

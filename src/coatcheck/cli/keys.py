@@ -1,11 +1,14 @@
 """`coatcheck keys`: the master keys, which wrap all other keys."""
 
+from typing import Annotated
+
 import typer
 
 from coatcheck.cli.console import AsJson, print_done, progress
 from coatcheck.cli.runtime import open_services, run
 from coatcheck.config import load
 from coatcheck.vault import keys
+from coatcheck.vault.master_keys import MasterKeys, Service, new_master_key_line
 
 command_group = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Master keys, which wrap all other keys."
@@ -13,12 +16,19 @@ command_group = typer.Typer(
 
 
 @command_group.command()
-def new(as_json: AsJson = False) -> None:
+def new(
+    wrapped_by: Annotated[
+        Service | None, typer.Option(help="Key management service that wraps the key; it needs its settings.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Prints a line of the key file with a new random master key. Nothing is stored.
 
     Example: (umask 077; coatcheck keys new > master.key)
+
+    Example: coatcheck keys new --wrapped-by aws-kms > master.key
     """
-    line = keys.new_master_key_line()
+    line = new_master_key_line(wrapped_by, load() if wrapped_by else None)
     print_done({"master_key": line}, line, as_json=as_json)
 
 
@@ -46,6 +56,6 @@ async def _rotate() -> int:
             task = bar.add_task("Wrapping keys", total=None)
             return await keys.rotate(
                 services.db,
-                keys.MasterKeys.load(load()),
+                MasterKeys.load(load()),
                 lambda done, total: bar.update(task, completed=done, total=total),
             )

@@ -29,7 +29,7 @@ from coatcheck.cli.runtime import open_services, run, run_together, until_stoppe
 from coatcheck.config import Settings, load
 from coatcheck.errors import ConfigurationError, OperatorError
 from coatcheck.migrations import upgrade
-from coatcheck.vault.keys import new_master_key_line
+from coatcheck.vault.master_keys import new_master_key_line
 
 DEFAULT_DIRECTORY = Path("~/.coatcheck/sandbox")
 REQUEST_GRACE, STOP_GRACE = timedelta(seconds=2), timedelta(seconds=5)

@@ -1,87 +1,25 @@
-"""Envelope keys: master keys that the operator holds, and the keys that they wrap.
+"""Envelope keys: what the master keys wrap.
 
-    master key (file or environment)  wraps  keyring: the keys of the installation, one for each purpose
+    master key (`master_keys`)        wraps  keyring: the keys of the installation, one for each purpose
                                       wraps  data_key: one key for each owner, which seals the owner's values
 
 Rotating a master key wraps the lower keys again; no sealed value changes.
 """
 
-import base64
-import binascii
-import re
-import stat
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
-from secrets import token_hex
-from typing import Self
 
-from coatcheck.config import Settings
-from coatcheck.crypto import KEY_BYTES, context, new_key, open_sealed, seal
+from coatcheck.crypto import new_key
 from coatcheck.db.database import Connection, Database, fetch_all, fetch_one, run
-from coatcheck.errors import ConfigurationError, MasterKeyMissing
+from coatcheck.errors import MasterKeyMissing
+from coatcheck.vault.master_keys import MasterKeys
 
 BATCH = 500
 """Keys re-wrapped in one transaction."""
-KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,40}")
-MIN_DISTINCT_BYTES = 12
-"""A repeated pattern has fewer. 32 random bytes have fewer with a probability below 2^-80."""
 
 Progress = Callable[[int, int], None]
 """Receives how many keys have been wrapped again, and how many there are to wrap."""
-
-
-@dataclass(frozen=True, slots=True)
-class MasterKeys:
-    """The configured master keys: the first one wraps, every one unwraps."""
-
-    sealing_id: str
-    keys: Mapping[str, bytes] = field(repr=False)
-
-    @classmethod
-    def load(cls, settings: Settings) -> Self:
-        """Reads `master_key_file`, or else `master_key`.
-
-        Raises:
-            ConfigurationError: no key is configured, or one is unusable. The message says what to do, without the key.
-        """
-        if settings.master_key and settings.master_key_file:
-            raise ConfigurationError("Set master_key_file or master_key, not both.")
-        if settings.master_key_file:
-            return cls.parse(_read_file(Path(settings.master_key_file)).splitlines())
-        return cls.parse(settings.master_key.split(","))
-
-    @classmethod
-    def parse(cls, lines: Sequence[str]) -> Self:
-        """One `id:base64` a line. Empty lines and those that start with # are ignored."""
-        entries = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
-        if not entries:
-            raise ConfigurationError(
-                "No master key is configured. Set master_key_file to a file that only its owner can read, "
-                "with one line `id:base64` of 32 random bytes."
-            )
-        parsed = [_parse_line(line, number) for number, line in enumerate(entries, start=1)]
-        keys = dict(parsed)
-        if len(keys) < len(parsed):
-            raise ConfigurationError("Two master keys have the same id. Give each key an id of its own.")
-        return cls(sealing_id=parsed[0][0], keys=keys)
-
-    def wrap(self, key: bytes, *place: str) -> bytes:
-        """The key, sealed with the first master key and bound to its place and to that master key's id."""
-        return seal(self.keys[self.sealing_id], key, context(*place, self.sealing_id))
-
-    def unwrap(self, master_key_id: str, wrapped: bytes, *place: str) -> bytes:
-        """The key that was wrapped.
-
-        Raises:
-            MasterKeyMissing: the master key that wrapped it is not configured.
-            SealBroken: the wrapped key was altered or moved.
-        """
-        master_key = self.keys.get(master_key_id)
-        if master_key is None:
-            raise MasterKeyMissing(detail=f"master key {master_key_id}")
-        return open_sealed(master_key, wrapped, context(*place, master_key_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +43,6 @@ class _Wrapped:
 class _WrappedBy:
     master_key_id: str
     count: int
-
-
-def new_master_key_line() -> str:
-    """A new random key as a line `id:base64` of the key file."""
-    return f"mk-{token_hex(4)}:{base64.b64encode(new_key()).decode()}"
 
 
 async def open_keyring(connection: Connection, master_keys: MasterKeys) -> Keyring:
@@ -263,34 +196,3 @@ async def _lock(connection: Connection, owner_guid: str) -> _Wrapped | None:
            WHERE owner_guid = %(owner_guid)s FOR KEY SHARE""",
         {"owner_guid": owner_guid},
     )
-
-
-def _read_file(file: Path) -> str:
-    try:
-        if stat.S_IMODE(file.stat().st_mode) & stat.S_IRWXO:
-            raise ConfigurationError(
-                f"Every user of this machine can read the master key file {file}. Run `chmod 600 {file}`."
-            )
-        return file.read_text()
-    except OSError as error:
-        raise ConfigurationError(f"The master key file {file} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"The master key file {file} cannot be read: it is not UTF-8.") from None
-
-
-def _parse_line(line: str, number: int) -> tuple[str, bytes]:
-    """The id and the key. An error never quotes the line, which may be a key."""
-    key_id, separator, encoded = line.partition(":")
-    if not separator or not KEY_ID.fullmatch(key_id):
-        raise ConfigurationError(f"Master key {number} does not have the form `id:base64`.")
-    try:
-        key = base64.b64decode(encoded, validate=True)
-    except binascii.Error:
-        raise ConfigurationError(f"Master key {key_id} is not base64.") from None
-    if len(key) != KEY_BYTES:
-        raise ConfigurationError(f"Master key {key_id} has {len(key)} bytes; it must have {KEY_BYTES}.")
-    if len(set(key)) < MIN_DISTINCT_BYTES or key.isascii():
-        raise ConfigurationError(
-            f"Master key {key_id} is a default, a pattern or a password. Use {KEY_BYTES} random bytes."
-        )
-    return key_id, key

@@ -13,7 +13,7 @@ from coatcheck.crypto import context, open_sealed, seal
 from coatcheck.db.database import Connection, fetch_all, run
 from coatcheck.db.fragments import PagedRows
 from coatcheck.errors import SealBroken
-from coatcheck.vault.keys import MasterKeys
+from coatcheck.vault.master_keys import MasterKeys
 from coatcheck.vault.records import AccountNumbers, AccountOwner
 
 Stored = TypeVar("Stored", AccountNumbers, AccountOwner)

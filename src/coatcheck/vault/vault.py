@@ -16,7 +16,8 @@ from coatcheck.errors import InsufficientScope, NotFound
 from coatcheck.model.paging import Page, PageRequest
 from coatcheck.model.users import OF_CLIENT
 from coatcheck.vault.disclosures import disclosure, prepare_partitions
-from coatcheck.vault.keys import MasterKeys, lock_data_key
+from coatcheck.vault.keys import lock_data_key
+from coatcheck.vault.master_keys import MasterKeys
 from coatcheck.vault.records import AccountNumbers, AccountOwner, ClientReader, SecretKind, WorkerReader
 from coatcheck.vault.sealed_records import (
     NUMBERS,
