@@ -1,0 +1,120 @@
+"""Client assertions: every check of RFC 7523 3, by assertions that fail it alone."""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc import jwt
+from joserfc.jwk import ECKey, Key, KeySet, OctKey, RSAKey
+
+from coatcheck.grants.client_assertions import ClientAssertion, claimed_issuer, verify_assertion
+from coatcheck.grants.jwt_verification import ALGORITHMS, ASSERTION_ALGORITHMS, InvalidJwt
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+SECONDS = int(NOW.timestamp())
+ISSUER = "https://coatcheck.example"
+AUDIENCES = (ISSUER, f"{ISSUER}/oauth/token")
+GUID = "PPR-one"
+EC = ECKey.generate_key("P-256", parameters={"kid": "ec"})
+RSA = RSAKey.generate_key(2048, parameters={"kid": "rsa"})
+KEYS = KeySet([ECKey.import_key(EC.as_dict(private=False)), RSAKey.import_key(RSA.as_dict(private=False))])
+
+
+def assertion(key: Key = EC, *, alg: str = "ES256", kid: str | None = "ec", **claims: Any) -> str:
+    """A correct assertion, but for what is given; None leaves a claim out."""
+    given_claims = {"iss": GUID, "sub": GUID, "aud": ISSUER, "jti": "one", "exp": SECONDS + 60} | claims
+    return jwt.encode(
+        {"alg": alg} | ({"kid": kid} if kid else {}),
+        {name: value for name, value in given_claims.items() if value is not None},
+        key,
+        algorithms=[alg],
+    )
+
+
+def verify(text: str, *, algorithms: tuple[str, ...] = ASSERTION_ALGORITHMS) -> ClientAssertion:
+    return verify_assertion(
+        text, KEYS, processor_guid=GUID, audiences=AUDIENCES, now=NOW, algorithms=algorithms
+    )
+
+
+@pytest.mark.parametrize(
+    "accepted",
+    [
+        {},
+        {"aud": f"{ISSUER}/oauth/token"},
+        {"aud": ["https://other.example", ISSUER]},
+        {"key": RSA, "alg": "RS256", "kid": "rsa"},
+        {"key": RSA, "alg": "PS256", "kid": "rsa"},
+        {"iat": SECONDS + 10, "nbf": SECONDS + 10},
+        {"exp": SECONDS + 3600},
+        {"exp": SECONDS - 9},
+    ],
+    ids=",".join,
+)
+def test_an_assertion_of_the_processor_for_this_server_is_accepted(accepted: dict[str, Any]) -> None:
+    assert verify(assertion(**accepted)).jti == "one"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"iss": "PPR-other"},
+        {"iss": None},
+        {"sub": "PPR-other"},
+        {"sub": None},
+        {"aud": "https://other.example"},
+        {"aud": f"{ISSUER}/token"},
+        {"aud": []},
+        {"aud": [7, None]},
+        {"aud": {"a": ISSUER}},
+        {"aud": None},
+        {"jti": None},
+        {"jti": ""},
+        {"exp": None},
+        {"exp": "soon"},
+        {"exp": SECONDS - 10},
+        {"exp": SECONDS + 3700},
+        {"iat": SECONDS + 61},
+        {"nbf": SECONDS + 61},
+        {"iat": "x"},
+        {"kid": "other"},
+        {"kid": None},
+        {"key": ECKey.generate_key("P-256")},
+        {"key": RSA, "alg": "RS384", "kid": "rsa"},
+    ],
+    ids=",".join,
+)
+def test_an_assertion_that_fails_one_check_is_refused(changed: dict[str, Any]) -> None:
+    with pytest.raises(InvalidJwt):
+        verify(assertion(**changed))
+
+
+def test_a_signature_with_a_shared_secret_is_refused() -> None:
+    secret = OctKey.generate_key(256, parameters={"kid": "rsa"})
+    with pytest.raises(InvalidJwt):
+        verify(assertion(secret, alg="HS256", kid="rsa"))
+
+
+def test_fapi_2_permits_no_pkcs_1_signature() -> None:
+    with pytest.raises(InvalidJwt):
+        verify(assertion(RSA, alg="RS256", kid="rsa"), algorithms=ALGORITHMS)
+
+
+def test_a_single_key_need_not_be_named() -> None:
+    single = KeySet([ECKey.import_key(EC.as_dict(private=False))])
+    assert verify_assertion(assertion(kid=None), single, processor_guid=GUID, audiences=AUDIENCES, now=NOW)
+
+
+def test_the_issuer_is_read_before_the_signature_is_verified() -> None:
+    assert claimed_issuer(assertion()) == GUID
+
+
+@given(st.text(max_size=60) | st.lists(st.from_regex(r"[A-Za-z0-9_-]{0,20}"), max_size=4).map(".".join))
+def test_any_text_is_refused_and_never_fails_otherwise(text: str) -> None:
+    for read in (verify, claimed_issuer):
+        with suppress(InvalidJwt):
+            read(text)
+            raise AssertionError("accepted")

@@ -1,0 +1,154 @@
+"""DPoP proofs: every check of RFC 9449 4.3, by proofs that fail it alone."""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc import jwt
+from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
+
+from coatcheck.grants.dpop import base64url_sha256, verify_proof
+from coatcheck.grants.jwt_verification import InvalidJwt
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+URL = "https://coatcheck.example/account/account_numbers"
+TOKEN = "cct_token"
+EC = ECKey.generate_key("P-256")
+RSA = RSAKey.generate_key(2048)
+ED = OKPKey.generate_key("Ed25519")
+
+
+def proof(key: Key = EC, *, alg: str = "ES256", header: dict[str, Any] | None = None, **claims: Any) -> str:
+    """A correct proof, but for what is given; None leaves a claim or a parameter of the header out."""
+    given_header = {"typ": "dpop+jwt", "alg": alg, "jwk": key.as_dict(private=False), **(header or {})}
+    given_claims = {
+        "jti": "one",
+        "htm": "GET",
+        "htu": URL,
+        "iat": int(NOW.timestamp()),
+        "ath": base64url_sha256(TOKEN.encode()),
+    } | claims
+    return jwt.encode(
+        {name: value for name, value in given_header.items() if value is not None},
+        {name: value for name, value in given_claims.items() if value is not None},
+        key,
+        algorithms=[alg],
+    )
+
+
+def verify(text: str, *, url: str = URL, access_token: str | None = TOKEN) -> str:
+    return verify_proof(text, method="GET", url=url, now=NOW, access_token=access_token).key_thumbprint
+
+
+@pytest.mark.parametrize(
+    ("key", "alg"), [(EC, "ES256"), (RSA, "PS256"), (ED, "Ed25519")], ids=["ES256", "PS256", "Ed25519"]
+)
+def test_a_proof_of_each_permitted_signature_gives_the_thumbprint_of_its_key(key: Key, alg: str) -> None:
+    assert verify(proof(key, alg=alg)) == key.thumbprint()
+
+
+def test_the_older_name_of_the_ed25519_signature_is_accepted_for_that_curve_alone() -> None:
+    with pytest.warns(match="deprecated"):
+        named_eddsa = proof(ED, alg="EdDSA")
+    with pytest.warns(match="deprecated"):
+        other_curve = proof(OKPKey.generate_key("Ed448"), alg="EdDSA")
+    assert verify(named_eddsa) == ED.thumbprint()
+    with pytest.raises(InvalidJwt):
+        verify(other_curve)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"header": {"typ": "JWT"}},
+        {"header": {"typ": None}},
+        {"header": {"jwk": None}},
+        {"header": {"jwk": ED.as_dict(private=False)}},
+        {"header": {"jwk": EC.as_dict(private=True)}},
+        {"header": {"jwk": {"kty": "oct", "k": "c2VjcmV0LXNlY3JldA"}}},
+        {"header": {"jwk": {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}}},
+        {"key": RSA, "alg": "RS256"},
+        {"key": ECKey.generate_key("P-384"), "alg": "ES384"},
+        {"header": {"jwk": {"kty": "RSA", "n": "A" * 300, "e": "AQAB"}}},
+        {"header": {"jwk": {"kty": "RSA", "n": "A" * 700, "e": "AQAB"}}},
+        {"jti": None},
+        {"jti": ""},
+        {"jti": 7},
+        {"jti": "a" * 256},
+        {"jti": "a\0"},
+        {"htm": "POST"},
+        {"htm": "get"},
+        {"htm": None},
+        {"htu": "https://other.example/account/account_numbers"},
+        {"htu": "http://coatcheck.example/account/account_numbers"},
+        {"htu": "https://coatcheck.example:444/account/account_numbers"},
+        {"htu": "https://coatcheck.example/account/transactions"},
+        {"htu": "https://coatcheck.example:x/"},
+        {"htu": None},
+        {"htu": 1},
+        {"iat": int(NOW.timestamp()) - 61},
+        {"iat": int(NOW.timestamp()) + 61},
+        {"iat": 10**400},
+        {"iat": "now"},
+        {"iat": True},
+        {"iat": None},
+        {"ath": None},
+        {"ath": base64url_sha256(b"cct_other")},
+        {"ath": 1},
+    ],
+    ids=",".join,
+)
+def test_a_proof_that_fails_one_check_is_refused(changed: dict[str, Any]) -> None:
+    with pytest.raises(InvalidJwt):
+        verify(proof(**changed))
+
+
+@pytest.mark.parametrize("seconds", [-60, 0, 10])
+def test_a_proof_is_accepted_within_a_minute_and_ten_seconds_ahead(seconds: int) -> None:
+    assert verify(proof(iat=int(NOW.timestamp()) + seconds)) == EC.thumbprint()
+
+
+@pytest.mark.parametrize(
+    "htu", [f"{URL}?page=2#top", "HTTPS://COATCHECK.EXAMPLE:443/account/account_numbers"], ids=str
+)
+def test_the_query_and_the_spelling_of_the_host_do_not_matter(htu: str) -> None:
+    assert verify(proof(htu=htu)) == EC.thumbprint()
+
+
+def test_at_the_token_endpoint_a_proof_needs_no_hash_of_a_token() -> None:
+    assert verify(proof(ath=None), access_token=None) == EC.thumbprint()
+
+
+def test_an_unsigned_or_symmetric_or_altered_proof_is_refused() -> None:
+    secret = OctKey.generate_key(256)
+    symmetric = jwt.encode({"typ": "dpop+jwt", "alg": "HS256"}, {"jti": "one"}, secret)
+    header, claims, signature = proof().split(".")
+    none = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6Im5vbmUifQ"
+    for text in (symmetric, f"{none}.{claims}.", f"{header}.{claims}.{signature[:-4]}AAAA", f"{proof()}.x"):
+        with pytest.raises(InvalidJwt):
+            verify(text)
+
+
+def test_claims_nested_too_deeply_are_refused() -> None:
+    with pytest.raises(InvalidJwt):
+        verify(proof(deep=nested(400)) + "A" * 9000)
+    text = jwt.encode({"alg": "ES256", "typ": "dpop+jwt", "jwk": EC.as_dict(private=False)}, {}, EC)
+    with pytest.raises(InvalidJwt):
+        verify(text.replace(".", "." + "W1tb" * 1800, 1))
+
+
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@given(st.text(max_size=60) | st.lists(st.from_regex(r"[A-Za-z0-9_-]{0,20}"), max_size=4).map(".".join))
+def test_any_text_is_refused_and_never_fails_otherwise(text: str) -> None:
+    with suppress(InvalidJwt):
+        verify(text)
+        raise AssertionError("accepted")
