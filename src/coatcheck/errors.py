@@ -16,7 +16,7 @@
     |  `- Unavailable
     |- BankError                    a connector failed; each class has the member status it leads to
     `- OperatorError                .. ConfigurationError, MasterKeyMissing, SealBroken,
-                                       DatabaseUnreachable, NotMigrated
+                                       DatabaseUnreachable, NotMigrated, NotGenuine
 
 The docstring of a class is its message. `problem` replaces the message and may be returned to the caller.
 `detail` is for the operator's log only. Neither contains a secret.
@@ -270,3 +270,7 @@ class DatabaseUnreachable(OperatorError):
 
 class NotMigrated(OperatorError):
     """The database does not have this version's schema. Run `coatcheck migrate`."""
+
+
+class NotGenuine(OperatorError):
+    """The text is not a document that this server signed, or it was altered."""
