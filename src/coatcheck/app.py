@@ -26,6 +26,7 @@ from coatcheck.grants.api_keys import ApiKeys
 from coatcheck.grants.exchange import CodeExchange
 from coatcheck.grants.issue import CodeIssuer
 from coatcheck.grants.links import Links
+from coatcheck.grants.receipts import Receipts
 from coatcheck.grants.tokens import Tokens
 from coatcheck.grants.widget_sessions import WidgetSessions
 from coatcheck.members.dependencies import Dependencies
@@ -35,6 +36,7 @@ from coatcheck.members.widget_links import WidgetLinks
 from coatcheck.micro_deposits.micro_deposits import MicroDeposits
 from coatcheck.vault.keys import Keyring, open_keyring
 from coatcheck.vault.master_keys import MasterKeys
+from coatcheck.vault.signing_keys import SigningKeys
 from coatcheck.vault.vault import Vault
 from coatcheck.vault.vault import prepare_partitions as prepare_disclosures
 
@@ -45,6 +47,7 @@ class Services:
     clock: Clock
     db: Database
     vault: Vault
+    signing_keys: SigningKeys
     publisher: EventPublisher
     journal: Journal
     registry: Registry
@@ -56,6 +59,7 @@ class Services:
     issuer: CodeIssuer
     exchange: CodeExchange
     tokens: Tokens
+    receipts: Receipts
     access: Access
     api_keys: ApiKeys
     links: Links
@@ -92,15 +96,24 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
     try:
         async with db.transaction() as connection:
             keyring = await open_keyring(connection, master_keys)
-        yield _assemble(settings, clock, db, registry, Vault(clock, master_keys), keyring)
+            await SigningKeys(clock, master_keys).create_missing(connection)
+        yield _assemble(settings, clock, db, registry, master_keys, keyring)
     finally:
         await registry.close()
         await db.close()
 
 
 def _assemble(
-    settings: Settings, clock: Clock, db: Database, registry: Registry, vault: Vault, keyring: Keyring
+    settings: Settings,
+    clock: Clock,
+    db: Database,
+    registry: Registry,
+    master_keys: MasterKeys,
+    keyring: Keyring,
 ) -> Services:
+    vault = Vault(clock, master_keys)
+    signing_keys = SigningKeys(clock, master_keys)
+    receipts = Receipts(settings, clock, signing_keys)
     publisher = EventPublisher(clock)
     journal = Journal(clock, publisher)
     links = Links(settings, clock, keyring.hash_key)
@@ -112,6 +125,8 @@ def _assemble(
         clock=clock,
         db=db,
         vault=vault,
+        signing_keys=signing_keys,
+        receipts=receipts,
         publisher=publisher,
         journal=journal,
         registry=registry,
@@ -120,7 +135,7 @@ def _assemble(
         oauth=OAuth(dependencies, links, widget_sessions),
         micro_deposits=MicroDeposits(dependencies, index_key=keyring.index_key),
         issuer=CodeIssuer(settings, clock, keyring.hash_key, journal),
-        exchange=CodeExchange(settings, clock, keyring.hash_key, journal),
+        exchange=CodeExchange(settings, clock, keyring.hash_key, journal, receipts),
         tokens=Tokens(clock, journal),
         access=Access(clock, keyring.hash_key, vault),
         api_keys=api_keys,

@@ -1,4 +1,8 @@
-"""The current time. Production uses the system clock; a test moves its clock."""
+"""The current time. Production uses the system clock; a test moves its clock.
+
+Records that MX's API shows have times in whole seconds. What expires, and what proves an order of events, is exact: a
+code issued at 10:00:00.9 must not expire as if it were issued at 10:00:00.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -6,13 +10,25 @@ from typing import Protocol
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """Aware UTC in whole seconds, the resolution of MX's timestamps."""
+        """Aware UTC in whole seconds, the resolution of MX's timestamps. For `created_at` and the like of records."""
         ...
+
+    def instant(self) -> datetime:
+        """Aware UTC in microseconds. For secrets and what they expire by, for disclosures and the audit log."""
+        ...
+
+
+def whole_second(at: datetime) -> datetime:
+    """The instant without its fraction of a second, as MX's API writes it."""
+    return at.replace(microsecond=0)
 
 
 class SystemClock:
     def now(self) -> datetime:
-        return datetime.now(UTC).replace(microsecond=0)
+        return whole_second(self.instant())
+
+    def instant(self) -> datetime:
+        return datetime.now(UTC)
 
 
 class MovableClock:
@@ -22,7 +38,10 @@ class MovableClock:
         self._offset = timedelta()
 
     def now(self) -> datetime:
-        return (datetime.now(UTC) + self._offset).replace(microsecond=0)
+        return whole_second(self.instant())
+
+    def instant(self) -> datetime:
+        return datetime.now(UTC) + self._offset
 
     def advance(self, duration: timedelta) -> None:
         self._offset += duration

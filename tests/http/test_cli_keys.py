@@ -26,7 +26,8 @@ def test_after_a_rotation_the_old_key_is_not_needed_and_no_longer_enough(
     bare_environment.setenv("COATCHECK_MASTER_KEY", f"{new_key},{master_key}")
     with psycopg.connect(own_url) as connection:
         (wrapped,) = connection.execute(
-            "SELECT (SELECT count(*) FROM keyring) + (SELECT count(*) FROM data_key)"
+            """SELECT (SELECT count(*) FROM keyring) + (SELECT count(*) FROM data_key)
+                      + (SELECT count(*) FROM signing_key)"""
         ).fetchone()
     assert wrapped > 1
     assert json.loads(own_operator("keys", "rotate", "--json").out) == {"rewrapped": wrapped}

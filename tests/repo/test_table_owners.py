@@ -14,9 +14,11 @@ OWNERS = {
     "live_token": "grants",
     "link": "grants",
     "widget_session": "grants",
+    "revocation_receipt": "grants",
     # Sealed values, their keys, and who read them.
     "keyring": "vault",
     "data_key": "vault",
+    "signing_key": "vault",
     "sealed_secret": "vault",
     "account_number": "vault",
     "account_owner": "vault",

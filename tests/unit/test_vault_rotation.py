@@ -16,7 +16,9 @@ from coatcheck.vault.vault import SecretKind, Vault, WorkerReader
 
 OWNERS = 2 * BATCH + 100
 PURPOSES = 2
-"""The keys of the keyring, which are wrapped again too."""
+"""The keys of the keyring."""
+SHARED = PURPOSES + 1
+"""Those and the signing key, which are wrapped again too."""
 
 
 pytestmark = pytest.mark.own_database
@@ -69,7 +71,8 @@ async def wrapped_by(db: Database, master_key_id: str) -> tuple[int, int]:
     async with db.connection() as connection:
         cursor = await connection.execute(
             """SELECT count(*) FILTER (WHERE master_key_id = %(id)s), count(*) FILTER (WHERE master_key_id <> %(id)s)
-               FROM (SELECT master_key_id FROM data_key UNION ALL SELECT master_key_id FROM keyring) AS keys""",
+               FROM (SELECT master_key_id FROM data_key UNION ALL SELECT master_key_id FROM keyring
+                     UNION ALL SELECT master_key_id FROM signing_key) AS keys""",
             {"id": master_key_id},
         )
         row = await cursor.fetchone()
@@ -84,13 +87,12 @@ async def test_a_rotation_wraps_every_key_again_and_changes_no_value(
         before = await open_keyring(connection, old)
     progress: list[tuple[int, int]] = []
     assert (
-        await rotate(services.db, both, lambda done, total: progress.append((done, total)))
-        == OWNERS + PURPOSES
+        await rotate(services.db, both, lambda done, total: progress.append((done, total))) == OWNERS + SHARED
     )
-    assert await wrapped_by(services.db, both.sealing_id) == (OWNERS + PURPOSES, 0)
+    assert await wrapped_by(services.db, both.sealing_id) == (OWNERS + SHARED, 0)
     assert progress == [
-        (done, OWNERS + PURPOSES)
-        for done in (PURPOSES, PURPOSES + BATCH, PURPOSES + 2 * BATCH, PURPOSES + OWNERS)
+        (done, OWNERS + SHARED)
+        for done in (PURPOSES, SHARED, SHARED + BATCH, SHARED + 2 * BATCH, SHARED + OWNERS)
     ]
     new_only = MasterKeys(both.sealing_id, {both.sealing_id: both.keys[both.sealing_id]})
     async with services.db.connection() as connection:
@@ -113,17 +115,17 @@ async def test_a_killed_rotation_continues_where_it_stopped(
 
     with pytest.raises(Killed):
         await rotate(services.db, both, kill)
-    assert await wrapped_by(services.db, both.sealing_id) == (PURPOSES + BATCH, OWNERS - BATCH)
+    assert await wrapped_by(services.db, both.sealing_id) == (SHARED + BATCH, OWNERS - BATCH)
     assert await rotate(services.db, both) == OWNERS - BATCH
-    assert await wrapped_by(services.db, both.sealing_id) == (OWNERS + PURPOSES, 0)
+    assert await wrapped_by(services.db, both.sealing_id) == (OWNERS + SHARED, 0)
 
 
 async def test_concurrent_rotations_share_the_work(
     services: Services, both: MasterKeys, owners: list[str]
 ) -> None:
     done = await asyncio.gather(rotate(services.db, both), rotate(services.db, both))
-    assert sum(done) == OWNERS + PURPOSES
-    assert await wrapped_by(services.db, both.sealing_id) == (OWNERS + PURPOSES, 0)
+    assert sum(done) == OWNERS + SHARED
+    assert await wrapped_by(services.db, both.sealing_id) == (OWNERS + SHARED, 0)
 
 
 async def test_reads_and_writes_continue_during_a_rotation(
@@ -180,7 +182,7 @@ async def test_a_writer_and_a_rotation_do_not_wait_for_each_other(
 ) -> None:
     async with services.db.transaction() as connection:
         await connection.execute("SELECT FROM data_key WHERE owner_guid = ANY (%s) FOR KEY SHARE", (owners,))
-        assert await rotate(services.db, both) == OWNERS + PURPOSES
+        assert await rotate(services.db, both) == OWNERS + SHARED
 
 
 async def test_a_missing_old_key_is_named_by_its_id_and_nothing_changes(
@@ -190,4 +192,4 @@ async def test_a_missing_old_key_is_named_by_its_id_and_nothing_changes(
     with pytest.raises(MasterKeyMissing) as missing:
         await rotate(services.db, unrelated)
     assert missing.value.detail == f"master key {old.sealing_id}"
-    assert await wrapped_by(services.db, old.sealing_id) == (OWNERS + PURPOSES, 0)
+    assert await wrapped_by(services.db, old.sealing_id) == (OWNERS + SHARED, 0)

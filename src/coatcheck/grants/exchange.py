@@ -19,6 +19,7 @@ from coatcheck.config import Settings
 from coatcheck.db.database import Connection, fetch_one
 from coatcheck.errors import InvalidClient, InvalidGrant
 from coatcheck.grants.idempotency import hash_of, open_token, seal_token
+from coatcheck.grants.receipts import GivenGrant, GrantSigner, Receipts
 from coatcheck.grants.refusals import REASON, RefusalReason, Refusals
 from coatcheck.grants.restrictions import COLUMNS, RESTRICTIONS
 from coatcheck.grants.secrets import Kind, PresentedSecret, generate, parse_secret, week_of
@@ -67,7 +68,8 @@ WITH redeemer AS (
 ), audited AS (
     {insert_from("issued")}
 )
-SELECT p.guid AS processor_guid, r.scope, r.token_expires_at FROM redeemer p LEFT JOIN redeemed r ON true
+SELECT p.guid AS processor_guid, r.client_guid, r.account_guid, r.scope, r.token_expires_at
+FROM redeemer p LEFT JOIN redeemed r ON true
 """
 
 # Only the processor that redeemed a code can revoke its token by presenting the code again. Otherwise a processor that
@@ -79,7 +81,7 @@ WITH code AS (
 ), replayed AS (
     SELECT * FROM code WHERE redeemed_by = %(processor_guid)s
 ), retried AS (
-    SELECT c.sealed_reply, t.scope, t.expires_at
+    SELECT c.sealed_reply, t.guid AS token_guid, t.scope, c.redeemed_at, t.expires_at
     FROM replayed c JOIN live_token t ON t.expires_week = c.token_week AND t.token_hash = c.token_hash
     WHERE c.idempotency_hash = %(idempotency_hash)s AND c.redeemed_at > %(retry_since)s
 ), revoked AS (
@@ -91,7 +93,8 @@ WITH code AS (
 ), audited AS (
     {insert_from("revoked")}
 )
-SELECT r.sealed_reply, r.scope, r.expires_at, code.client_guid, code.account_guid, {REASON} AS reason
+SELECT r.sealed_reply, r.token_guid, r.scope, r.redeemed_at, r.expires_at, code.client_guid, code.account_guid,
+       {REASON} AS reason
 FROM (SELECT) AS one_row LEFT JOIN code ON true LEFT JOIN retried r ON true
 """
 
@@ -103,11 +106,15 @@ class IssuedToken:
     access_token: str = field(repr=False)
     scope: str
     expires_at: datetime
+    receipt: str
+    """A grant receipt, as a compact JWS."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Redeemed:
     processor_guid: str
+    client_guid: str
+    account_guid: str
     scope: str | None
     token_expires_at: datetime
 
@@ -115,7 +122,9 @@ class _Redeemed:
 @dataclass(frozen=True, slots=True)
 class _Replayed:
     sealed_reply: bytes | None
+    token_guid: str
     scope: str
+    redeemed_at: datetime
     expires_at: datetime
     client_guid: str | None
     account_guid: str | None
@@ -145,11 +154,14 @@ class _Exchange:
 class CodeExchange:
     """Exchanges authorization codes for access tokens (RFC 6749 4.1.3)."""
 
-    def __init__(self, settings: Settings, clock: Clock, hash_key: bytes, journal: Journal) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, hash_key: bytes, journal: Journal, receipts: Receipts
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._hash_key = hash_key
         self._journal = journal
+        self._receipts = receipts
         self._refusals = Refusals(clock, journal)
 
     async def redeem(
@@ -176,15 +188,18 @@ class CodeExchange:
             raise InvalidClient
         presented = parse_secret(Kind.CODE, code, self._hash_key)
         exchange = _Exchange(processor_guid, code, presented, hash_of(idempotency_key, self._hash_key))
-        return await self._redeem(connection, exchange, key) or await self._retry(connection, exchange)
+        signer = await self._receipts.grant_signer(connection)
+        return await self._redeem(connection, exchange, key, signer) or await self._retry(
+            connection, exchange, signer
+        )
 
     async def _redeem(
-        self, connection: Connection, exchange: _Exchange, key: PresentedSecret
+        self, connection: Connection, exchange: _Exchange, key: PresentedSecret, signer: GrantSigner
     ) -> IssuedToken | None:
         """The token, or None if the code cannot be redeemed."""
         now = self._clock.now()
         expires_at = now + self._settings.token_ttl
-        token = generate(Kind.TOKEN, self._hash_key, period=week_of(expires_at))
+        token, token_guid = generate(Kind.TOKEN, self._hash_key, period=week_of(expires_at)), new("TKN")
         redeemed = await fetch_one(
             connection,
             _Redeemed,
@@ -195,7 +210,7 @@ class CodeExchange:
                 "now": now,
                 "token_week": token.period,
                 "token_hash": token.hash,
-                "token_guid": new("TKN"),
+                "token_guid": token_guid,
                 "first_characters": token.text[:LISTED_CHARACTERS],
                 "expires_at": expires_at,
                 "sealed_reply": seal_token(exchange.code, token.text) if exchange.idempotency_hash else None,
@@ -206,9 +221,20 @@ class CodeExchange:
             raise InvalidClient
         if redeemed.scope is None:
             return None
-        return IssuedToken(token.text, redeemed.scope, redeemed.token_expires_at)
+        receipt = signer.sign(
+            GivenGrant(
+                grant_guid=token_guid,
+                client_guid=redeemed.client_guid,
+                processor_guid=redeemed.processor_guid,
+                account_guid=redeemed.account_guid,
+                scope=redeemed.scope,
+                created_at=now,
+                expires_at=redeemed.token_expires_at,
+            )
+        )
+        return IssuedToken(token.text, redeemed.scope, redeemed.token_expires_at, receipt)
 
-    async def _retry(self, connection: Connection, exchange: _Exchange) -> IssuedToken:
+    async def _retry(self, connection: Connection, exchange: _Exchange, signer: GrantSigner) -> IssuedToken:
         """The token of the first exchange, if this is a retry of it.
 
         Raises:
@@ -230,7 +256,7 @@ class CodeExchange:
         )
         assert found is not None, "the statement always returns a row"
         if found.sealed_reply is not None:
-            return IssuedToken(open_token(exchange.code, found.sealed_reply), found.scope, found.expires_at)
+            return _repeated(exchange, found, signer)
         reason = RefusalReason(found.reason) if exchange.presented else RefusalReason.MALFORMED
         await self._refusals.record(
             connection,
@@ -240,3 +266,22 @@ class CodeExchange:
             account_guid=found.account_guid,
         )
         raise InvalidGrant(detail=reason)
+
+
+def _repeated(exchange: _Exchange, found: _Replayed, signer: GrantSigner) -> IssuedToken:
+    """The answer of the first exchange again."""
+    assert found.sealed_reply is not None
+    assert found.client_guid is not None
+    assert found.account_guid is not None
+    receipt = signer.sign(
+        GivenGrant(
+            grant_guid=found.token_guid,
+            client_guid=found.client_guid,
+            processor_guid=exchange.processor_guid,
+            account_guid=found.account_guid,
+            scope=found.scope,
+            created_at=found.redeemed_at,
+            expires_at=found.expires_at,
+        )
+    )
+    return IssuedToken(open_token(exchange.code, found.sealed_reply), found.scope, found.expires_at, receipt)

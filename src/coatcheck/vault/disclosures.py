@@ -1,9 +1,21 @@
 """Disclosures: who read whose data, written by the statement that reads."""
 
-from datetime import datetime
+import asyncio
+from datetime import datetime, timedelta
 
 from coatcheck.db.database import Connection
 from coatcheck.db.partitions import ensure_month_partitions
+from coatcheck.errors import Unavailable
+
+MAX_WAIT = timedelta(seconds=5)
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(milliseconds=1), timedelta(milliseconds=20)
+
+# A statement locks its tables before it takes its snapshot, and releases the locks after its commit is visible.
+WRITERS = """
+SELECT virtualtransaction FROM pg_locks
+WHERE locktype = 'relation' AND relation = 'disclosure'::regclass AND mode = 'RowExclusiveLock' AND granted
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND pid <> pg_backend_pid()"""
 
 
 def disclosure(reader: str, *, reader_guid: str, record_guid: str, what: str, count: str) -> str:
@@ -25,3 +37,29 @@ def disclosure(reader: str, *, reader_guid: str, record_guid: str, what: str, co
 async def prepare_partitions(connection: Connection, now: datetime) -> None:
     """Creates the missing partitions of the disclosures for this month and the next two."""
     await ensure_month_partitions(connection, "disclosure", now)
+
+
+async def wait_for_earlier_reads(connection: Connection) -> None:
+    """Waits until every read that began before this call has ended.
+
+    Call it after the commit of a change that refuses reads, such as a revocation. A read that does not see the change
+    took its snapshot before that commit, so it holds the lock of `disclosure` now. When it has let go, every later read
+    sees the change. New reads are not delayed.
+
+    Raises:
+        Unavailable: a transaction that writes disclosures runs for longer than `MAX_WAIT`.
+    """
+    cursor = await connection.execute(WRITERS)
+    earlier = [name for (name,) in await cursor.fetchall()]
+    pause = FIRST_PAUSE
+    try:
+        async with asyncio.timeout(MAX_WAIT.total_seconds()):
+            while earlier:
+                await asyncio.sleep(pause.total_seconds())
+                pause = min(2 * pause, LONGEST_PAUSE)
+                cursor = await connection.execute(
+                    f"{WRITERS} AND virtualtransaction = ANY (%(earlier)s)", {"earlier": earlier}
+                )
+                earlier = [name for (name,) in await cursor.fetchall()]
+    except TimeoutError:
+        raise Unavailable("A read that began earlier still runs. Send the request again.") from None

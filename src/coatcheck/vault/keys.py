@@ -2,6 +2,7 @@
 
     master key (`master_keys`)        wraps  keyring: the keys of the installation, one for each purpose
                                       wraps  data_key: one key for each owner, which seals the owner's values
+                                      wraps  signing_key: the private keys of receipts
 
 Rotating a master key wraps the lower keys again; no sealed value changes.
 """
@@ -84,7 +85,7 @@ async def rotate(db: Database, master_keys: MasterKeys, progress: Progress | Non
     Raises:
         MasterKeyMissing: a key is wrapped with a master key that is not configured. Nothing was changed.
     """
-    tables = (("keyring", "purpose"), ("data_key", "owner_guid"))
+    tables = (("keyring", "purpose"), ("signing_key", "kid"), ("data_key", "owner_guid"))
     old = {table: await _old_master_keys(db, table, master_keys) for table, _ in tables}
     total = sum(count for counts in old.values() for count in counts.values())
     done = 0
@@ -183,8 +184,11 @@ async def lock_data_key(
 
 
 async def master_keys_in_use(connection: Connection) -> Collection[str]:
-    """The ids of the master keys that wrap data keys."""
-    cursor = await connection.execute("SELECT DISTINCT master_key_id FROM data_key")
+    """The ids of the master keys that wrap data keys and signing keys."""
+    cursor = await connection.execute(
+        """SELECT master_key_id FROM data_key
+           UNION SELECT master_key_id FROM signing_key WHERE master_key_id IS NOT NULL"""
+    )
     return {master_key_id for (master_key_id,) in await cursor.fetchall()}
 
 

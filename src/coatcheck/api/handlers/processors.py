@@ -9,8 +9,6 @@ from coatcheck.api.query import read_includes, read_transaction_filter
 from coatcheck.api.request import ApiRequest
 from coatcheck.api.schemas.members import member_body
 from coatcheck.api.schemas.processors import (
-    AccessTokenResponse,
-    LegacyAccessTokenResponse,
     PaymentAccountBody,
     ProcessorAccountNumberBody,
     ProcessorOwnerBody,
@@ -24,19 +22,30 @@ from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import InvalidRequest, UnsupportedGrantType
 from coatcheck.grants.exchange import IssuedToken
 from coatcheck.grants.restrictions import ReadKind
+from coatcheck.http.encoding import encode
 from coatcheck.http.query import read_page
+from coatcheck.http.request import CompleteResponse
 from coatcheck.members.records import JobRequest
 from coatcheck.model.members import find_member
 
 MAX_IDEMPOTENCY_KEY_LENGTH = 255
 
 
-async def exchange(request: ApiRequest) -> AccessTokenResponse:
-    return access_token_body(await _exchange(request))
+RECEIPT_HEADER = "Coatcheck-Grant-Receipt"
 
 
-async def exchange_legacy(request: ApiRequest) -> LegacyAccessTokenResponse:
-    return legacy_access_token_body(await _exchange(request))
+async def exchange(request: ApiRequest) -> CompleteResponse:
+    issued = await _exchange(request)
+    return _with_receipt(access_token_body(issued), issued)
+
+
+async def exchange_legacy(request: ApiRequest) -> CompleteResponse:
+    issued = await _exchange(request)
+    return _with_receipt(legacy_access_token_body(issued), issued)
+
+
+def _with_receipt(body: Struct, issued: IssuedToken) -> CompleteResponse:
+    return CompleteResponse(200, encode(body), headers=((RECEIPT_HEADER, issued.receipt),))
 
 
 async def _exchange(request: ApiRequest) -> IssuedToken:

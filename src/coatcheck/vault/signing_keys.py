@@ -1,0 +1,195 @@
+"""Signing keys: the private keys of receipts, sealed under the master keys, and the public keys, which are published.
+
+    rotation --> published --signs_from--> signs --next key's signs_from--> retired --> public key deleted
+
+A new key is published `LEAD` before it signs, so that a verifier that keeps the key set for `MAX_AGE`, and a process
+that reads the keys every `REFRESH`, know it by then. All processes change to it at the same instant.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from coatcheck.clock import Clock
+from coatcheck.db.database import Connection, columns, fetch_all, run
+from coatcheck.errors import ConstraintNotMet
+from coatcheck.signatures import SigningKey, new_private_key, public_jwk
+from coatcheck.vault.master_keys import MasterKeys
+
+LEAD = timedelta(minutes=15)
+"""How long a new key is published before it signs."""
+REFRESH = timedelta(minutes=1)
+"""How often a process reads the keys."""
+MAX_AGE = timedelta(minutes=5)
+"""How long a verifier may keep the key set."""
+KEPT_PRIVATE = timedelta(days=1)
+"""How long a retired private key is kept, for processes whose clocks differ."""
+DOCUMENTS_KEPT = timedelta(days=3 * 365 + 1)
+"""How long signed documents are kept (12 CFR 1033.441: records for at least three years)."""
+NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedKey:
+    kid: str
+    public_key: str
+    created_at: datetime
+    signs_from: datetime
+    published_until: datetime | None
+    """None for the newest key. Documents that the others signed are not kept for longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    kid: str
+    master_key_id: str
+    wrapped: bytes
+    signs_from: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    signs_from: datetime
+    key: SigningKey = field(repr=False)
+
+
+class SigningKeys:
+    """The signing keys of the installation, as this process knows them."""
+
+    def __init__(self, clock: Clock, master_keys: MasterKeys) -> None:
+        self._clock = clock
+        self._master_keys = master_keys
+        self._opened: dict[str, _Opened] = {}
+        self._refreshed_at = NEVER
+        self._refreshing = asyncio.Lock()
+
+    async def create_missing(self, connection: Connection) -> None:
+        """Creates the first key. Concurrent processes agree on one."""
+        now = self._clock.now()
+        if await _has_key(connection):
+            return
+        async with connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock(hashtext('signing_key'))")
+            if not await _has_key(connection):
+                await self._add(connection, now, signs_from=now)
+
+    async def current(self, connection: Connection) -> SigningKey:
+        """The key that signs now. Most calls use what this process read before.
+
+        Raises:
+            MasterKeyMissing: a key is wrapped with a master key that is not configured.
+            SealBroken: a key was altered.
+        """
+        now = self._clock.now()
+        if now - self._refreshed_at >= REFRESH:
+            async with self._refreshing:
+                if now - self._refreshed_at >= REFRESH:
+                    await self._refresh(connection, now)
+        started = [each for each in self._opened.values() if each.signs_from <= now]
+        return max(started, key=lambda each: (each.signs_from, each.key.kid)).key
+
+    async def rotate(
+        self, connection: Connection, *, documents_kept: timedelta, at_once: bool = False
+    ) -> PublishedKey:
+        """Adds a key that signs after `LEAD`, or now.
+
+        Args:
+            connection: the caller's transaction.
+            documents_kept: for how long after its signature a document of the present key is needed, at most.
+            at_once: the new key signs now, as after a leak; a key that was added before and does not sign yet, if there
+                is one. A verifier that kept an older key set must fetch it again.
+
+        Raises:
+            ConstraintNotMet: the key that was added before does not sign yet.
+        """
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtext('signing_key'))")
+        now = self._clock.now()
+        newest, *_ = await published_keys(connection)
+        if newest.signs_from > now and not at_once:
+            raise ConstraintNotMet(
+                f"The key that was added before signs from {newest.signs_from:%Y-%m-%dT%H:%M:%SZ}. Rotate after that."
+            )
+        signs_from = now if at_once else now + LEAD
+        if newest.signs_from > now:
+            await run(
+                connection,
+                "UPDATE signing_key SET signs_from = %(now)s WHERE kid = %(kid)s",
+                {"kid": newest.kid, "now": now},
+            )
+            return replace(newest, signs_from=now)
+        await run(
+            connection,
+            "UPDATE signing_key SET published_until = %(until)s WHERE published_until IS NULL",
+            {"until": signs_from + REFRESH + documents_kept},
+        )
+        # Two keys of the same second would have no order.
+        return await self._add(
+            connection, now, signs_from=max(signs_from, newest.signs_from + timedelta(seconds=1))
+        )
+
+    async def _add(self, connection: Connection, now: datetime, *, signs_from: datetime) -> PublishedKey:
+        private_key = new_private_key()
+        key = SigningKey.of(private_key)
+        await run(
+            connection,
+            """INSERT INTO signing_key (kid, public_key, master_key_id, wrapped, created_at, signs_from)
+               VALUES (%(kid)s, %(public_key)s, %(master_key_id)s, %(wrapped)s, %(now)s, %(signs_from)s)""",
+            {
+                "kid": key.kid,
+                "public_key": key.public_key,
+                "master_key_id": self._master_keys.sealing_id,
+                "wrapped": self._master_keys.wrap(private_key, "signing_key", key.kid),
+                "now": now,
+                "signs_from": signs_from,
+            },
+        )
+        return PublishedKey(key.kid, key.public_key, now, signs_from, None)
+
+    async def _refresh(self, connection: Connection, now: datetime) -> None:
+        rows = await fetch_all(
+            connection,
+            _Sealed,
+            f"SELECT {columns(_Sealed)} FROM signing_key WHERE wrapped IS NOT NULL",
+        )
+        known = self._opened
+        self._opened = {
+            row.kid: _Opened(row.signs_from, known[row.kid].key if row.kid in known else self._open(row))
+            for row in rows
+        }
+        self._refreshed_at = now
+
+    def _open(self, row: _Sealed) -> SigningKey:
+        return SigningKey.of(self._master_keys.unwrap(row.master_key_id, row.wrapped, "signing_key", row.kid))
+
+
+async def published_keys(connection: Connection) -> Sequence[PublishedKey]:
+    """Every public key that a verifier may need, newest first."""
+    return await fetch_all(
+        connection,
+        PublishedKey,
+        f"SELECT {columns(PublishedKey)} FROM signing_key ORDER BY signs_from DESC, kid DESC",
+    )
+
+
+def key_set(keys: Sequence[PublishedKey]) -> dict[str, list[dict[str, str]]]:
+    """The keys as a JWK set (RFC 7517 5)."""
+    return {"keys": [public_jwk(each.kid, each.public_key) for each in keys]}
+
+
+async def delete_retired_keys(connection: Connection, now: datetime) -> None:
+    """Destroys the private keys that no longer sign, and deletes the public keys that are no longer needed."""
+    await run(
+        connection,
+        """UPDATE signing_key old SET wrapped = NULL, master_key_id = NULL
+           WHERE old.wrapped IS NOT NULL AND EXISTS (
+               SELECT FROM signing_key next
+               WHERE next.signs_from > old.signs_from AND next.signs_from <= %(before)s)""",
+        {"before": now - KEPT_PRIVATE},
+    )
+    await run(connection, "DELETE FROM signing_key WHERE published_until < %(now)s", {"now": now})
+
+
+async def _has_key(connection: Connection) -> bool:
+    cursor = await connection.execute("SELECT EXISTS (SELECT FROM signing_key)")
+    return await cursor.fetchone() == (True,)
