@@ -67,9 +67,9 @@ async def actions(services: Services, client: Keyed) -> Counter[str]:
 async def test_a_code_is_exchanged_for_a_token_that_reads_the_account_in_its_scope(
     services: Services, client: Keyed, processor: Keyed, account: Account
 ) -> None:
-    code, before = await make_code(services, account), services.clock.now()
+    code, before = await make_code(services, account), services.clock.instant()
     issued = await exchange(services, processor, code)
-    after = services.clock.now()
+    after = services.clock.instant()
     token = await authenticate(services, issued.access_token)
     assert (token.account_guid, token.processor_guid) == (account.guid, processor.guid)
     async with services.db.connection() as connection:

@@ -11,6 +11,7 @@ from datetime import datetime
 from hashlib import sha256
 
 from coatcheck import ids
+from coatcheck.clock import whole_second
 
 
 def insert_from(relation: str) -> str:
@@ -49,6 +50,7 @@ class HashedEntry:
     """A row of `audit_event`: an entry with its time, guid and hash."""
 
     at: datetime
+    """The second of the entry: partitions are bounded by it. The body has the instant."""
     guid: str
     client_guid: str | None
     body: str
@@ -69,7 +71,7 @@ class Draft:
         head = canonical_json({"action": self.action, "actor": self.actor, "at": format_instant(at)})
         middle = canonical_json({"detail": {}, "guid": guid})
         return {
-            "audit_at": at,
+            "audit_at": whole_second(at),
             "audit_guid": guid,
             "audit_head": f'{head[:-1]},"client_guid":',
             "audit_middle": f',{middle[1:-1]},"subject":',
@@ -91,7 +93,7 @@ def hash_entry(entry: Entry, at: datetime) -> HashedEntry:
             "subject": entry.subject,
         }
     )
-    return HashedEntry(at, guid, entry.client_guid, body, leaf_hash(body))
+    return HashedEntry(whole_second(at), guid, entry.client_guid, body, leaf_hash(body))
 
 
 def canonical_json(value: Mapping[str, object]) -> str:
@@ -99,8 +101,8 @@ def canonical_json(value: Mapping[str, object]) -> str:
 
 
 def format_instant(at: datetime) -> str:
-    """The instant in the form that entries use, such as `2026-01-31T12:00:00Z`."""
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+    """The instant in the form that entries use, such as `2026-01-31T12:00:00.000250Z`."""
+    return f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def leaf_hash(body: str) -> bytes:

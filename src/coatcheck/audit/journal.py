@@ -33,7 +33,7 @@ class Journal:
             connection,
             """INSERT INTO audit_event (at, guid, client_guid, body, leaf_hash)
                VALUES (%(at)s, %(guid)s, %(client_guid)s, %(body)s, %(leaf_hash)s)""",
-            asdict(hash_entry(entry, self._clock.now())),
+            asdict(hash_entry(entry, self._clock.instant())),
         )
         for event in events:
             if event is not None:
@@ -44,7 +44,7 @@ class Journal:
 
     def draft(self, *, actor: str, action: str) -> dict[str, object]:
         """The parameters of `entries.insert_from`, at this instant."""
-        return Draft(actor=actor, action=action).parameters(self._clock.now())
+        return Draft(actor=actor, action=action).parameters(self._clock.instant())
 
 
 async def prepare_partitions(connection: Connection, now: datetime) -> None:

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from coatcheck.audit.entries import format_instant, leaf_hash
+from coatcheck.audit.entries import leaf_hash
+from coatcheck.clock import whole_second
 from coatcheck.db.database import Connection, columns, fetch_all
 
 BATCH = 1000
@@ -84,7 +85,7 @@ def _is_unchanged(entry: _Entry) -> bool:
         return False
     try:
         body = json.loads(entry.body)
-        hashed = (body["at"], body["guid"], body["client_guid"])
+        hashed = (whole_second(datetime.fromisoformat(body["at"])), body["guid"], body["client_guid"])
     except (ValueError, KeyError, TypeError):
         return False
-    return hashed == (format_instant(entry.at), entry.guid, entry.client_guid)
+    return hashed == (entry.at, entry.guid, entry.client_guid)

@@ -320,7 +320,7 @@ class Access:
             {
                 "expires_week": presented.period,
                 "token_hash": presented.hash,
-                "now": self._clock.now(),
+                "now": self._clock.instant(),
                 "size": page.size,
                 "offset": page.offset,
                 **statement.parameters,

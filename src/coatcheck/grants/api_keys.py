@@ -55,7 +55,7 @@ class ApiKeys:
                 "key_hash": key.hash,
                 "owner_guid": owner_guid,
                 "last_characters": key.text[-4:],
-                "now": self._clock.now(),
+                "now": self._clock.instant(),
             },
         )
         await self._journal.record(
@@ -73,7 +73,7 @@ class ApiKeys:
             owner_guid: whose keys.
             overlap: by default the setting `key_overlap`; zero after a leak.
         """
-        now = self._clock.now()
+        now = self._clock.instant()
         old_expires_at = now + (self._settings.key_overlap if overlap is None else overlap)
         # Row locks are not enough: two rotations at once would each miss the key that the other inserts.
         await run(
@@ -130,7 +130,7 @@ class ApiKeys:
             record,
             f"""SELECT {columns(record, "o.")} FROM api_key k JOIN {table} o ON o.guid = k.owner_guid
                 WHERE k.key_hash = %(key_hash)s AND k.owner_guid = %(guid)s AND NOT o.is_disabled AND {LIVE}""",
-            {"key_hash": key.hash, "guid": guid, "now": self._clock.now()},
+            {"key_hash": key.hash, "guid": guid, "now": self._clock.instant()},
         )
 
     @staticmethod

@@ -197,7 +197,7 @@ class CodeExchange:
         self, connection: Connection, exchange: _Exchange, key: PresentedSecret, signer: GrantSigner
     ) -> IssuedToken | None:
         """The token, or None if the code cannot be redeemed."""
-        now = self._clock.now()
+        now = self._clock.instant()
         expires_at = now + self._settings.token_ttl
         token, token_guid = generate(Kind.TOKEN, self._hash_key, period=week_of(expires_at)), new("TKN")
         redeemed = await fetch_one(
@@ -241,7 +241,7 @@ class CodeExchange:
             InvalidGrant: it is not. If this processor redeemed the code before, `on_code_reuse` decides whether its
                 token is revoked.
         """
-        now = self._clock.now()
+        now = self._clock.instant()
         found = await fetch_one(
             connection,
             _Replayed,

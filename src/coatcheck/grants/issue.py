@@ -65,7 +65,7 @@ class CodeIssuer:
             NotVerified: the vault has no numbers of the account.
             UserDisabled: the client disabled the user.
         """
-        now = self._clock.now()
+        now = self._clock.instant()
         expires_at = now + self._settings.code_ttl
         code = generate(Kind.CODE, self._hash_key, period=day_of(expires_at))
         requested = await fetch_one(

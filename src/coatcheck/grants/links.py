@@ -44,7 +44,7 @@ class Links:
 
     def generate(self) -> NewLink:
         """A secret that is valid for `link_ttl`, for a link that is stored later."""
-        expires_at = self._clock.now() + self._settings.link_ttl
+        expires_at = self._clock.instant() + self._settings.link_ttl
         return NewLink(generate(Kind.LINK, self._hash_key, period=day_of(expires_at)), expires_at)
 
     async def issue(
@@ -78,7 +78,7 @@ class Links:
                 "client_guid": link.client_guid,
                 "user_guid": link.user_guid,
                 "member_guid": link.member_guid,
-                "now": self._clock.now(),
+                "now": self._clock.instant(),
                 "expires_at": new_link.expires_at,
             },
         )
@@ -99,7 +99,7 @@ class Links:
                WHERE expires_day = %(day)s AND link_hash = %(hash)s AND kind = %(kind)s
                  AND opened_at IS NULL AND expires_at > %(now)s
                RETURNING guid, client_guid, user_guid, member_guid""",
-            {"day": presented.period, "hash": presented.hash, "kind": kind, "now": self._clock.now()},
+            {"day": presented.period, "hash": presented.hash, "kind": kind, "now": self._clock.instant()},
         )
         if link is None:
             raise NotFound

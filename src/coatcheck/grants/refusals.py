@@ -99,7 +99,7 @@ class Refusals:
         )
 
     def _exceeds(self, processor_guid: str) -> bool:
-        now = self._clock.now()
+        now = self._clock.instant()
         if now - self._since >= PERIOD:
             self._since, self._counts = now, {}
         self._counts[processor_guid] = self._counts.get(processor_guid, 0) + 1

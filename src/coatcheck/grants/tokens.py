@@ -48,7 +48,7 @@ class Tokens:
             LIST,
             {
                 "client_guid": client_guid,
-                "now": self._clock.now(),
+                "now": self._clock.instant(),
                 "user_guid": user_guid,
                 "member_guid": member_guid,
                 "account_guid": account_guid,
@@ -66,7 +66,7 @@ class Tokens:
             """UPDATE access_token SET revoked_at = coalesce(revoked_at, %(now)s),
                                        revoked_because = coalesce(revoked_because, 'its client revoked it')
                WHERE client_guid = %(client_guid)s AND guid = %(guid)s""",
-            {"client_guid": client_guid, "guid": token_guid, "now": self._clock.now()},
+            {"client_guid": client_guid, "guid": token_guid, "now": self._clock.instant()},
         )
         if not found:
             raise NotFound

@@ -56,7 +56,7 @@ class WidgetSessions:
         Raises:
             InvalidToken: the link's user or client is deleted or disabled.
         """
-        now = self._clock.now()
+        now = self._clock.instant()
         expires_at = now + MAX_AGE
         secret = generate(Kind.WIDGET_SESSION, self._hash_key, period=day_of(expires_at))
         await run(
@@ -89,7 +89,7 @@ class WidgetSessions:
         presented = parse_secret(Kind.WIDGET_SESSION, secret, self._hash_key)
         if presented is None:
             raise InvalidToken
-        now = self._clock.now()
+        now = self._clock.instant()
         key = {"day": presented.period, "hash": presented.hash, "now": now}
         session = await fetch_one(
             connection,
@@ -113,13 +113,13 @@ class WidgetSessions:
         """Whether the session of this guid is valid."""
         cursor = await connection.execute(
             f"SELECT EXISTS (SELECT FROM {LIVE} AND s.guid = %(guid)s)",
-            {"guid": guid, "now": self._clock.now()},
+            {"guid": guid, "now": self._clock.instant()},
         )
         return await cursor.fetchone() == (True,)
 
     async def record_consent(self, connection: Connection, session: WidgetSession) -> WidgetSession:
         """Stores that the user consented, and returns the changed session."""
-        now = self._clock.now()
+        now = self._clock.instant()
         await run(
             connection,
             "UPDATE widget_session SET consented_at = %(now)s WHERE guid = %(guid)s",

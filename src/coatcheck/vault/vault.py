@@ -180,7 +180,7 @@ class Vault:
                 "is_worker": isinstance(reader, WorkerReader),
                 "reader_guid": reader_guid,
                 "client_guid": reader.client_guid,
-                "now": self._clock.now(),
+                "now": self._clock.instant(),
             },
         )
         if found is None:
@@ -284,7 +284,7 @@ class Vault:
                 "member_guid": reader.member_guid,
                 "account_guid": reader.account_guid,
                 "reader_guid": reader.reader_guid or reader.client_guid,
-                "now": self._clock.now(),
+                "now": self._clock.instant(),
                 "size": page.size,
                 "offset": page.offset,
             },

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from coatcheck.clock import whole_second
 from coatcheck.grants.exchange import IssuedToken
 from coatcheck.http.encoding import Timestamp, to_schema, to_schemas
 from coatcheck.http.pagination import PaginationResponse, pagination
@@ -91,7 +92,7 @@ class PaymentAccountBody(Struct, frozen=True):
 
 
 def access_token_body(issued: IssuedToken) -> AccessTokenResponse:
-    return AccessTokenResponse(issued.access_token, issued.expires_at, issued.scope)
+    return AccessTokenResponse(issued.access_token, whole_second(issued.expires_at), issued.scope)
 
 
 def legacy_access_token_body(issued: IssuedToken) -> LegacyAccessTokenResponse:

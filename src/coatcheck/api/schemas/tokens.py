@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct, field
 
+from coatcheck.clock import whole_second
 from coatcheck.http.decoding import Guid, Line, RequestSchema
 from coatcheck.http.encoding import Timestamp, to_schema
 from coatcheck.model.tokens import TokenRow
@@ -101,7 +102,10 @@ def legacy_authorization_code_body(code: str) -> PaymentProcessorAuthorizationCo
 
 def tokens_body(tokens: Sequence[TokenRow]) -> TokenResponseBody:
     return TokenResponseBody(
-        [TokenResponse(each.processor_guid, each.expires_at, _masked(each), each.active) for each in tokens]
+        [
+            TokenResponse(each.processor_guid, whole_second(each.expires_at), _masked(each), each.active)
+            for each in tokens
+        ]
     )
 
 
@@ -113,6 +117,9 @@ def grants_body(tokens: Sequence[TokenRow]) -> GrantsResponseBody:
                 GrantResponse,
                 payment_processor_guid=each.processor_guid,
                 access_token=_masked(each),
+                created_at=whole_second(each.created_at),
+                expires_at=whole_second(each.expires_at),
+                revoked_at=each.revoked_at and whole_second(each.revoked_at),
             )
             for each in tokens
         ]

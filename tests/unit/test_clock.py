@@ -1,0 +1,65 @@
+"""The two resolutions of the clock, and that nothing expires early."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from coatcheck.app import Services
+from coatcheck.clock import MovableClock, SystemClock, whole_second
+from coatcheck.errors import InvalidGrant, InvalidToken
+from coatcheck.model.accounts import Account
+from tests.factories import Keyed, make_code, make_token
+
+ALMOST = timedelta(milliseconds=400)
+
+
+class Fixed(MovableClock):
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._at = SystemClock().instant().replace(microsecond=900_000)
+
+    def instant(self) -> datetime:
+        return self._at
+
+    def advance(self, duration: timedelta) -> None:
+        self._at += duration
+
+
+@pytest.fixture
+def clock() -> Fixed:
+    return Fixed()
+
+
+def test_now_is_the_second_of_the_instant() -> None:
+    clock = Fixed()
+    instant = clock.instant()
+    assert instant.microsecond == 900_000
+    now = clock.now()
+    assert now == whole_second(instant)
+
+
+async def test_a_code_works_until_the_instant_of_its_expiry_and_not_longer(
+    services: Services, clock: Fixed, account: Account, processor: Keyed
+) -> None:
+    codes = [await make_code(services, account) for _ in range(2)]
+    clock.advance(services.settings.code_ttl - ALMOST)
+    async with services.db.connection() as connection:
+        caller = {"processor_guid": processor.guid, "api_key": processor.api_key}
+        await services.exchange.redeem(connection, **caller, code=codes[0])
+        clock.advance(ALMOST)
+        with pytest.raises(InvalidGrant):
+            await services.exchange.redeem(connection, **caller, code=codes[1])
+
+
+async def test_a_token_reads_until_the_instant_of_its_expiry_and_not_longer(
+    services: Services, clock: Fixed, account: Account, processor: Keyed
+) -> None:
+    token = services.access.parse_token(await make_token(services, account, processor))
+    clock.advance(services.settings.token_ttl - ALMOST)
+    async with services.db.connection() as connection:
+        await services.access.numbers(connection, token)
+        clock.advance(ALMOST)
+        with pytest.raises(InvalidToken):
+            await services.access.numbers(connection, token)
