@@ -2,8 +2,10 @@
 
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
 
-__all__ = ["NO_REQUEST", "RequestContext", "current_request"]
+__all__ = ["NO_REQUEST", "RequestContext", "canonical_address", "current_request"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +21,18 @@ NO_REQUEST = RequestContext("", None)
 
 current_request: ContextVar[RequestContext] = ContextVar("current_request", default=NO_REQUEST)
 """Set by `http.endpoint` for each request. A task keeps its own value."""
+
+
+@lru_cache(maxsize=4096)
+def canonical_address(text: str) -> str | None:
+    """The address in canonical form; None for text that is none, such as a host name that a proxy forwarded.
+
+    An IPv4 address that an IPv6 socket reports (`::ffff:192.0.2.1`) becomes the IPv4 address.
+    """
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return str(address)

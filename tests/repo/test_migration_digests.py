@@ -13,6 +13,7 @@ DIGESTS = {
     "20261126_0001_initial.py": "2a9ca6e5747e99df25287af731c0921a282dc625f81be1d6e5d854fe620ac403",
     "20261126_0002_signed_documents.py": "05b8d8efe8b5f916ef5264027c81c04d87b5fe3a4dbd06bc2422705469b77526",
     "20261126_0003_restrictions.py": "269da4a4f8057e0aa53d654b2e57c52474d420b5324eb60fbe2c9cde5d2fcba4",
+    "20261126_0004_allowed_networks.py": "26e060c9c7b03afafd730523fd58127785dcb63ec1c96fbc02a788270ce88db7",
 }
 VERSIONS = Path(next(iter(migrations.__path__))) / "versions"
 

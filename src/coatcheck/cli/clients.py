@@ -1,6 +1,7 @@
 """`coatcheck client`: the clients, their keys, their webhooks and their widgets."""
 
 import base64
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,11 +12,12 @@ from coatcheck.app import Services
 from coatcheck.cli.api_keys import SHOWN_ONCE, AtOnce, Name, old_key_end, overlap_of
 from coatcheck.cli.console import AsJson, print_done, print_facts, print_rows
 from coatcheck.cli.lookups import ClientGuid, named_client
+from coatcheck.cli.networks import AllowedNetworks, AllowsAll, is_change, print_networks
 from coatcheck.cli.runtime import OPERATOR, change, read
 from coatcheck.db.database import Connection
 from coatcheck.errors import ConstraintNotMet, InvalidRequest
 from coatcheck.grants.api_keys import Rotated
-from coatcheck.model.clients import list_clients
+from coatcheck.model.clients import allowed_networks, list_clients
 from coatcheck.model.widgets import WidgetAppearance, widget_appearance
 
 command_group = typer.Typer(
@@ -90,6 +92,28 @@ def disable(client: ClientGuid, as_json: AsJson = False) -> None:
         f"Disabled. To enable it again: coatcheck client enable {client}",
         as_json=as_json,
     )
+
+
+@command_group.command("networks")
+def networks(
+    client: ClientGuid, allowed: AllowedNetworks = None, remove: AllowsAll = False, as_json: AsJson = False
+) -> None:
+    """Shows from where the client's API keys are accepted. With networks, accepts them from there only.
+
+    Example: coatcheck client networks CLT-... 203.0.113.0/24 2001:db8::/48
+    """
+
+    async def act(services: Services, connection: Connection) -> None:
+        await named_client(connection, client)
+        await services.clients.set_allowed_networks(connection, client, allowed or None, actor=OPERATOR)
+
+    async def find(_: Services, connection: Connection) -> Sequence[str] | None:
+        await named_client(connection, client)
+        return await allowed_networks(connection, client)
+
+    if is_change(allowed, remove=remove):
+        change(act)
+    print_networks({"client_id": client}, read(find), as_json=as_json)
 
 
 @command_group.command("enable")

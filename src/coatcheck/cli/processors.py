@@ -1,5 +1,6 @@
 """`coatcheck processor`: the processors, their keys, and for which clients each is enabled."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -8,11 +9,12 @@ from coatcheck.app import Services
 from coatcheck.cli.api_keys import SHOWN_ONCE, AtOnce, Name, old_key_end, overlap_of
 from coatcheck.cli.console import AsJson, print_done, print_facts, print_rows
 from coatcheck.cli.lookups import ClientGuid, ProcessorGuid, named_client, named_processor
+from coatcheck.cli.networks import AllowedNetworks, AllowsAll, is_change, print_networks
 from coatcheck.cli.runtime import OPERATOR, change, read
 from coatcheck.db.database import Connection
 from coatcheck.directory.processors import ProcessorOptions
 from coatcheck.grants.api_keys import Rotated
-from coatcheck.model.clients import list_processors
+from coatcheck.model.clients import allowed_networks, list_processors
 
 command_group = typer.Typer(
     no_args_is_help=True,
@@ -106,6 +108,31 @@ def disable(processor: ProcessorGuid, as_json: AsJson = False) -> None:
         f"Disabled. To enable it again: coatcheck processor enable {processor}",
         as_json=as_json,
     )
+
+
+@command_group.command("networks")
+def networks(
+    processor: ProcessorGuid,
+    allowed: AllowedNetworks = None,
+    remove: AllowsAll = False,
+    as_json: AsJson = False,
+) -> None:
+    """Shows from where the processor's API keys and tokens are accepted. With networks, accepts them from there only.
+
+    Example: coatcheck processor networks PPR-... 203.0.113.0/24 2001:db8::/48
+    """
+
+    async def act(services: Services, connection: Connection) -> None:
+        await named_processor(connection, processor)
+        await services.processors.set_allowed_networks(connection, processor, allowed or None, actor=OPERATOR)
+
+    async def find(_: Services, connection: Connection) -> Sequence[str] | None:
+        await named_processor(connection, processor)
+        return await allowed_networks(connection, processor)
+
+    if is_change(allowed, remove=remove):
+        change(act)
+    print_networks({"processor_id": processor}, read(find), as_json=as_json)
 
 
 @command_group.command("enable")

@@ -1,5 +1,7 @@
 """SQL statements that write clients and their widget settings."""
 
+from collections.abc import Sequence
+
 from coatcheck.db.database import Connection, run
 from coatcheck.errors import NotFound
 from coatcheck.model.clients import Client
@@ -39,6 +41,20 @@ async def set_client_webhook_url(connection: Connection, guid: str, webhook_url:
         connection,
         "UPDATE client SET webhook_url = %(webhook_url)s WHERE guid = %(guid)s",
         {"guid": guid, "webhook_url": webhook_url},
+    ):
+        raise NotFound
+
+
+async def set_client_networks(connection: Connection, guid: str, networks: Sequence[str] | None) -> None:
+    """Sets from where the client's API keys are accepted. None: from everywhere.
+
+    Raises:
+        NotFound: there is no such client.
+    """
+    if not await run(
+        connection,
+        "UPDATE client SET allowed_networks = %(networks)s::cidr[] WHERE guid = %(guid)s",
+        {"guid": guid, "networks": networks},
     ):
         raise NotFound
 

@@ -1,5 +1,6 @@
 """Clients, which let their users link accounts."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -13,8 +14,10 @@ from coatcheck.directory.client_rows import (
     add_client,
     put_widget_appearance,
     set_client_disabled,
+    set_client_networks,
     set_client_webhook_url,
 )
+from coatcheck.directory.networks import parse_networks
 from coatcheck.errors import InvalidRequest
 from coatcheck.events.signing import signing_secret
 from coatcheck.events.ssrf import check_url
@@ -92,6 +95,17 @@ class Clients:
         """Issues a new API key. The newest old key works for `overlap` (by default the setting `key_overlap`)."""
         await find_client(connection, guid)
         return await self._api_keys.rotate(connection, guid, overlap=overlap)
+
+    async def set_allowed_networks(
+        self, connection: Connection, guid: str, networks: Iterable[str] | None, *, actor: str
+    ) -> None:
+        """Accepts the client's API keys from these networks only. None: from everywhere.
+
+        Raises:
+            InvalidRequest: one is not a network, or there are too many.
+        """
+        await set_client_networks(connection, guid, None if networks is None else parse_networks(networks))
+        await self._record(connection, guid, "client.networks_changed", actor)
 
     async def set_webhook_url(
         self, connection: Connection, guid: str, url: str | None, *, actor: str

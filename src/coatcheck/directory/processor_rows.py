@@ -1,5 +1,6 @@
 """SQL statements that write processors, and which processors are enabled for a client."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from coatcheck.db.database import Connection, run
@@ -28,6 +29,20 @@ async def set_processor_disabled(connection: Connection, guid: str, is_disabled:
         connection,
         "UPDATE processor SET is_disabled = %(is_disabled)s WHERE guid = %(guid)s",
         {"guid": guid, "is_disabled": is_disabled},
+    ):
+        raise NotFound
+
+
+async def set_processor_networks(connection: Connection, guid: str, networks: Sequence[str] | None) -> None:
+    """Sets from where the processor's API keys and tokens are accepted. None: from everywhere.
+
+    Raises:
+        NotFound: there is no such processor.
+    """
+    if not await run(
+        connection,
+        "UPDATE processor SET allowed_networks = %(networks)s::cidr[] WHERE guid = %(guid)s",
+        {"guid": guid, "networks": networks},
     ):
         raise NotFound
 

@@ -1,5 +1,6 @@
 """Processors, which redeem clients' codes and read accounts with the tokens."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -9,11 +10,13 @@ from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection
 from coatcheck.directory.clients import Identity, caller_name
+from coatcheck.directory.networks import parse_networks
 from coatcheck.directory.processor_rows import (
     add_processor,
     disable_processor,
     enable_processor,
     set_processor_disabled,
+    set_processor_networks,
 )
 from coatcheck.grants.api_keys import ApiKeys, Rotated
 from coatcheck.model.clients import Processor, find_client, find_processor
@@ -98,6 +101,17 @@ class Processors:
         """Issues a new API key. The newest old key works for `overlap` (by default the setting `key_overlap`)."""
         await find_processor(connection, guid)
         return await self._api_keys.rotate(connection, guid, overlap=overlap)
+
+    async def set_allowed_networks(
+        self, connection: Connection, guid: str, networks: Iterable[str] | None, *, actor: str
+    ) -> None:
+        """Accepts the processor's API keys and tokens from these networks only. None: from everywhere.
+
+        Raises:
+            InvalidRequest: one is not a network, or there are too many.
+        """
+        await set_processor_networks(connection, guid, None if networks is None else parse_networks(networks))
+        await self._record(connection, guid, "processor.networks_changed", actor)
 
     async def enable_for(self, connection: Connection, guid: str, client_guid: str, *, actor: str) -> None:
         """Lets the processor redeem the client's codes."""

@@ -21,12 +21,14 @@ from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, Parameters, columns, fetch_joined
 from coatcheck.db.fragments import PagedRows
 from coatcheck.errors import InvalidToken
+from coatcheck.grants.api_keys import is_allowed
 from coatcheck.grants.restrictions import RESTRICTIONS, ReadKind, Restriction
 from coatcheck.grants.secrets import Kind, PresentedSecret, parse_secret
 from coatcheck.model.accounts import Account, account_row
 from coatcheck.model.paging import Page, PageRequest
 from coatcheck.model.tokens import LiveToken
 from coatcheck.model.transactions import Transaction, TransactionFilter, transaction_rows
+from coatcheck.request_context import current_request
 from coatcheck.vault.vault import (
     AccountNumbers,
     AccountOwner,
@@ -95,7 +97,7 @@ def _reader(kind: ReadKind, restrictions: Restrictions, *, more_columns: str = "
         FROM live_token token
         -- The week is the partition key: without it the search visits every partition.
         WHERE token.expires_week = %(expires_week)s AND token.token_hash = %(token_hash)s
-          AND token.expires_at > %(now)s
+          AND token.expires_at > %(now)s AND {is_allowed("token")}
     )"""
 
 
@@ -321,6 +323,7 @@ class Access:
                 "expires_week": presented.period,
                 "token_hash": presented.hash,
                 "now": self._clock.instant(),
+                "address": current_request.get().address,
                 "size": page.size,
                 "offset": page.offset,
                 **statement.parameters,

@@ -12,10 +12,21 @@ from coatcheck.db.database import Connection, columns, fetch_one, run
 from coatcheck.errors import InvalidClient
 from coatcheck.grants.secrets import Kind, generate, parse_secret
 from coatcheck.model.clients import Client, Processor
+from coatcheck.request_context import current_request
 
 Owner = TypeVar("Owner", Client, Processor)
 
 LIVE = "(k.expires_at IS NULL OR k.expires_at > %(now)s)"
+
+
+def is_allowed(owner: str) -> str:
+    """A condition over the row of a client or a processor: it accepts its keys from the address of the request.
+
+    The parameter `address` is that of `RequestContext`. An address that is not known is in no network.
+    """
+    return (
+        f"({owner}.allowed_networks IS NULL OR %(address)s::inet <<= ANY ({owner}.allowed_networks)) IS TRUE"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +110,8 @@ class ApiKeys:
         """Authenticates a client, in one statement.
 
         Raises:
-            InvalidClient: the client does not exist or is disabled, or the key is not its key.
+            InvalidClient: the client does not exist or is disabled, or the key is not its key or comes from a network
+                that is not allowed.
         """
         client = await self._owner(connection, Client, "client", Kind.CLIENT_KEY, client_guid, api_key)
         if client is None:
@@ -110,7 +122,8 @@ class ApiKeys:
         """Authenticates a processor, in one statement.
 
         Raises:
-            InvalidClient: the processor does not exist or is disabled, or the key is not its key.
+            InvalidClient: the processor does not exist or is disabled, or the key is not its key or comes from a
+                network that is not allowed.
         """
         processor = await self._owner(
             connection, Processor, "processor", Kind.PROCESSOR_KEY, processor_guid, api_key
@@ -129,8 +142,14 @@ class ApiKeys:
             connection,
             record,
             f"""SELECT {columns(record, "o.")} FROM api_key k JOIN {table} o ON o.guid = k.owner_guid
-                WHERE k.key_hash = %(key_hash)s AND k.owner_guid = %(guid)s AND NOT o.is_disabled AND {LIVE}""",
-            {"key_hash": key.hash, "guid": guid, "now": self._clock.instant()},
+                WHERE k.key_hash = %(key_hash)s AND k.owner_guid = %(guid)s AND NOT o.is_disabled AND {LIVE}
+                  AND {is_allowed("o")}""",
+            {
+                "key_hash": key.hash,
+                "guid": guid,
+                "now": self._clock.instant(),
+                "address": current_request.get().address,
+            },
         )
 
     @staticmethod

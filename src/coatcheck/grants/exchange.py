@@ -18,12 +18,14 @@ from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.db.database import Connection, fetch_one
 from coatcheck.errors import InvalidClient, InvalidGrant
+from coatcheck.grants.api_keys import is_allowed
 from coatcheck.grants.idempotency import hash_of, open_token, seal_token
 from coatcheck.grants.receipts import GivenGrant, GrantSigner, Receipts
 from coatcheck.grants.refusals import REASON, RefusalReason, Refusals
 from coatcheck.grants.restrictions import COLUMNS, RESTRICTIONS
 from coatcheck.grants.secrets import Kind, PresentedSecret, generate, parse_secret, week_of
 from coatcheck.ids import new
+from coatcheck.request_context import current_request
 
 RETRY_WINDOW = timedelta(seconds=60)
 """How long a retry with the same Idempotency-Key gets the same token again."""
@@ -43,7 +45,7 @@ WITH redeemer AS (
     SELECT p.guid
     FROM api_key k JOIN processor p ON p.guid = k.owner_guid AND NOT p.is_disabled
     WHERE k.key_hash = %(key_hash)s AND k.owner_guid = %(processor_guid)s
-      AND (k.expires_at IS NULL OR k.expires_at > %(now)s)
+      AND (k.expires_at IS NULL OR k.expires_at > %(now)s) AND {is_allowed("p")}
 ), redeemed AS (
     UPDATE authorization_code code
     SET redeemed_at = %(now)s, redeemed_by = p.guid, token_week = %(token_week)s, token_hash = %(token_hash)s,
@@ -207,6 +209,7 @@ class CodeExchange:
             {
                 **exchange.parameters(),
                 "key_hash": key.hash,
+                "address": current_request.get().address,
                 "now": now,
                 "token_week": token.period,
                 "token_hash": token.hash,

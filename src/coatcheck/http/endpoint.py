@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from coatcheck import errors, ids
 from coatcheck.http.errors import status_of
-from coatcheck.request_context import RequestContext, current_request
+from coatcheck.request_context import RequestContext, canonical_address, current_request
 
 log = structlog.get_logger(__name__)
 
@@ -76,7 +76,7 @@ class Endpoint(Generic[RowT]):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         row = self._methods.get(scope["method"])
         client = scope.get("client")
-        context = RequestContext(ids.new("REQ"), client[0] if client else None)
+        context = RequestContext(ids.new("REQ"), canonical_address(client[0]) if client else None)
         current_request.set(context)
         try:
             if row is None:

@@ -52,6 +52,17 @@ async def find_processor(connection: Connection, guid: str) -> Processor:
     return processor
 
 
+async def allowed_networks(connection: Connection, guid: str) -> Sequence[str] | None:
+    """From where the API keys of a client or a processor are accepted. None: from everywhere."""
+    cursor = await connection.execute(
+        """SELECT allowed_networks::text[] FROM client WHERE guid = %(guid)s
+           UNION ALL SELECT allowed_networks::text[] FROM processor WHERE guid = %(guid)s""",
+        {"guid": guid},
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else None
+
+
 async def list_clients(connection: Connection) -> Sequence[Client]:
     """All clients, oldest first."""
     return await fetch_all(
