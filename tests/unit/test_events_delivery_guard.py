@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 
 from coatcheck.app import Services
+from coatcheck.directory.clients import Clients
+from coatcheck.errors import InvalidRequest
 from coatcheck.events import ssrf
 from coatcheck.events.catalogue import Event
 from coatcheck.events.delivery import Deliverer
 from tests.factories import Keyed, make_client
+from tests.webhook_urls import REFUSED
 
 PUBLIC = "93.184.216.34"
 
@@ -127,3 +130,17 @@ async def test_a_delivery_ignores_proxy_variables(
     await server.wait_closed()
     assert proxy.received == []
     assert len(listener.received) == 1
+
+
+@pytest.mark.parametrize("refused", REFUSED)
+async def test_a_url_is_refused_at_its_registration_and_at_the_delivery_alike(
+    services: Services, refused: str
+) -> None:
+    client = await make_client(services)
+    settings = replace(services.settings, webhook_allow_private=False)
+    clients = Clients(settings, services.clock, services.vault, services.journal, services.api_keys)
+    async with services.db.transaction() as connection:
+        with pytest.raises(InvalidRequest) as refusal:
+            await clients.set_webhook_url(connection, client.guid, refused, actor="operator")
+    stored = await make_client(services, webhook_url=refused)
+    assert await deliver(services, stored, allow_private=False) == (False, refusal.value.problem)

@@ -193,7 +193,7 @@ class Deliverer:
             event_guid=attempt.guid,
             client_guid=attempt.client_guid,
             attempt=attempt.attempts,
-            answer=answer,
+            result=answer,
             is_delivered=is_delivered,
         )
 

@@ -1,7 +1,8 @@
 """Keeps webhooks from private addresses (ASVS 13.2.4). The URL comes from the client and is not trusted.
 
-Every address that the host resolves to must be public, and the connection goes to an address that was checked. This is
-repeated at each delivery, because a name may resolve to a private address later.
+A URL with an address for a host is refused when it is registered, by `check_url`. At each delivery every address that
+the host resolves to must be public, and the connection goes to an address that was checked, because a name may
+resolve to a private address later.
 """
 
 import asyncio
@@ -14,24 +15,35 @@ from httpx_secure import httpx_ssrf_protection
 from coatcheck.errors import InvalidRequest
 
 PORTS = frozenset({443, 8443})
+LOCAL_NAMES = ("localhost", "localdomain", "local", "internal", "home.arpa")
+"""Names below these are never on the internet (RFC 6761, 6762, 8375; ICANN: internal)."""
+NOT_ON_THE_INTERNET = "The webhook's host is not on the internet."
 
-# Ranges that `is_global` does not exclude. Some contain an IPv4 address, to which a gateway would forward.
+# Ranges that `is_global` does not exclude. Some contain an IPv4 address, to which a gateway would forward. A cloud's
+# own service is at 168.63.129.16.
 NOT_PUBLIC = tuple(
     ip_network(network)
     for network in (
         "0.0.0.0/8",
+        "168.63.129.16/32",
         "192.0.0.0/24",
+        "192.31.196.0/24",
+        "192.52.193.0/24",
         "192.88.99.0/24",
+        "192.175.48.0/24",
         "224.0.0.0/3",
-        "::/96",
-        "64:ff9b:1::/48",
-        "2001::/32",
+        "2001::/23",
+        "2001:db8::/32",
         "2002::/16",
-        "fec0::/10",
-        "ff00::/8",
+        "2620:4f:8000::/48",
+        "3fff::/20",
     )
 )
+GLOBAL_UNICAST = ip_network("2000::/3")
+"""The only part of IPv6 that is routed on the internet (IANA)."""
 NAT64 = ip_network("64:ff9b::/96")
+ISATAP = frozenset({b"\0\0\x5e\xfe", b"\x02\0\x5e\xfe"})
+"""An interface identifier that begins so ends in an IPv4 address (RFC 5214 6.1)."""
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
@@ -41,6 +53,8 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
             return is_public(address.ipv4_mapped)
         if address in NAT64:
             return is_public(IPv4Address(address.packed[-4:]))
+        if address not in GLOBAL_UNICAST or address.packed[8:12] in ISATAP:
+            return False
     return address.is_global and not any(address in network for network in NOT_PUBLIC)
 
 
@@ -64,12 +78,32 @@ def check_url(url: str, *, allow_private: bool = False) -> httpx.URL:
         raise InvalidRequest("The webhook URL must not contain a user name or a password.")
     if allow_private and parsed.raw_host:
         return parsed
-    if (parsed.port or 443) not in PORTS:
+    if (443 if parsed.port is None else parsed.port) not in PORTS:
         raise InvalidRequest("The webhook URL must be on port 443 or 8443.")
-    host = parsed.raw_host.decode()
-    if not host.isascii() or ("." not in host.rstrip(".") and ":" not in host):
-        raise InvalidRequest("The webhook URL must name a host on the internet.")
+    _check_host(parsed.raw_host.decode().lower().rstrip("."))
     return parsed
+
+
+def _check_host(host: str) -> None:
+    address = _literal_address(host)
+    if address is not None and not is_public(address):
+        raise InvalidRequest(NOT_ON_THE_INTERNET)
+    is_local = any(host == name or host.endswith(f".{name}") for name in LOCAL_NAMES)
+    if not host.isascii() or "%" in host or is_local or ("." not in host and ":" not in host):
+        raise InvalidRequest("The webhook URL must name a host on the internet.")
+
+
+def _literal_address(host: str) -> IPv4Address | IPv6Address | None:
+    """The address that the host is, in every spelling that a resolver accepts, such as `127.1` or `0x7f.1`."""
+    if ":" in host:
+        try:
+            return ip_address(host.partition("%")[0])
+        except ValueError:
+            return IPv6Address(0)
+    try:
+        return IPv4Address(socket.inet_aton(host))
+    except OSError:
+        return None
 
 
 async def resolve(url: httpx.URL) -> None:
@@ -85,7 +119,7 @@ async def resolve(url: httpx.URL) -> None:
         raise InvalidRequest("The webhook's host is unknown.") from None
     addresses = {str(sockaddr[0]).partition("%")[0] for *_, sockaddr in found}
     if not addresses or not all(is_public(ip_address(address)) for address in addresses):
-        raise InvalidRequest("The webhook's host is not on the internet.")
+        raise InvalidRequest(NOT_ON_THE_INTERNET)
 
 
 def public_only(client: httpx.AsyncClient) -> httpx.AsyncClient:
