@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from typing import Any
 
 import httpx
@@ -124,24 +123,3 @@ async def jobs_of(api: Api, member: Mapping[str, Any]) -> list[tuple[str, bool]]
             (member["guid"],),
         )
         return [(kind, includes) for kind, includes in await cursor.fetchall()]
-
-
-class Inputs(HTMLParser):
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.values: dict[str, str] = {}
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        if tag == "input" and given.get("name"):
-            self.values[given["name"] or ""] = given.get("value") or ""
-
-
-async def decide(api: Api, window: str, decision: str = "allow") -> str:
-    """The user's decision at the bank; the URL to which the bank redirects the browser."""
-    page = await api.http.get(window)
-    form = {**Inputs(page.text).values, "login": "mxuser", "decision": decision}
-    answer = await api.http.post(window.partition("?")[0], data=form)
-    assert answer.status_code == 303, answer.text
-    return str(answer.headers["location"])

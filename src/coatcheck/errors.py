@@ -5,7 +5,7 @@
     |  |- InvalidRequest            .. InvalidScope, UnsupportedGrantType, JobNotSupported
     |  |- InvalidGrant
     |  |- Unauthenticated           .. InvalidClient, InvalidToken
-    |  |- Forbidden                 .. InsufficientScope, UserDisabled, ConsentRequired
+    |  |- Forbidden                 .. InsufficientScope, UserDisabled, ConsentRequired, WrongBrowser
     |  |- NotFound                  does not exist, or belongs to another owner
     |  |- ConstraintNotMet
     |  |- UnknownVersion
@@ -90,6 +90,12 @@ class UserDisabled(Forbidden):
 
 class ConsentRequired(Forbidden):
     """The user has not given consent yet."""
+
+
+class WrongBrowser(Forbidden):
+    """The sign-in was begun in another browser."""
+
+    keeps_changes = True
 
 
 class NotFound(Refusal):

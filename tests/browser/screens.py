@@ -97,12 +97,18 @@ async def oauth_sign_in(scene: Scene) -> AsyncIterator[Screen]:
         widget.page.get_by_role("main").get_by_text("The sign-in window seems to be closed")
     ).to_be_visible()
     yield Screen("oauth-closed", widget.page, ".oauth-content")
-    yield Screen("oauth-denied", await _back_from_bank(scene, "Deny", "is not connected"), NOWHERE)
+    yield Screen(
+        "oauth-denied", await _back_from_bank(scene, "Deny", f"{OAUTH_BANK} is not connected"), NOWHERE
+    )
     bank = await _window(widget, "Try again")
     await bank.get_by_role("button", name="Deny").click()
     await widget.sees("Your bank is not connected")
     yield Screen("oauth-refused", widget.page)
-    yield Screen("oauth-granted", await _back_from_bank(scene, "Allow", "is connected"), NOWHERE)
+    question = await _back_from_bank(scene, "Allow", f"Connect {OAUTH_BANK} to")
+    yield Screen("oauth-question", question, NOWHERE)
+    await question.get_by_role("button", name="Connect").click()
+    await expect(question.get_by_role("heading", name=f"{OAUTH_BANK} is connected")).to_be_visible()
+    yield Screen("oauth-granted", question, NOWHERE)
 
 
 async def stopping_statuses(scene: Scene) -> AsyncIterator[Screen]:
@@ -243,6 +249,7 @@ WALKS: Mapping[Walk, Mapping[str, str]] = MappingProxyType(
             "oauth-closed": "the sign-in window was closed, and can be opened again",
             "oauth-denied": "the end of the sign-in window: not connected",
             "oauth-refused": "access was not granted; try again or choose another bank",
+            "oauth-question": "our page after the bank's: connect it to the client, for the user, or cancel",
             "oauth-granted": "the end of the sign-in window: connected",
         },
         refusals: {
@@ -315,13 +322,15 @@ async def _settled(scene: Scene, guid: str) -> None:
 
 
 async def _back_from_bank(scene: Scene, decision: str, title: str) -> Page:
-    """The last page of a sign-in window. No widget opened it, because a widget would close it."""
+    """The page that follows the decision at the bank. No widget opened it, because a widget would close it."""
     body = {"member": {"institution_code": "mxcu_oauth", "credentials": [], "is_oauth": True}}
-    made = await scene.api.post(f"/users/{await scene.api.create_user()}/members", json=body)
+    made = await scene.api.post(
+        f"/users/{await scene.api.create_user(email='mia@example.com')}/members", json=body
+    )
     page = await scene.context.new_page()
     await page.goto(made.json()["member"]["oauth_window_uri"])
     await page.get_by_role("button", name=decision).click()
-    await expect(page.get_by_role("heading", name=f"{OAUTH_BANK} {title}")).to_be_visible()
+    await expect(page.get_by_role("heading", name=title)).to_be_visible()
     return page
 
 

@@ -4,12 +4,12 @@ import json
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from coatcheck.clock import MovableClock
+from tests.bank_windows import come_back, decide
 from tests.browser.scene import Embedded, Scene
 from tests.member_setup import until
-from tests.widget_client import decide
 
 BANK, CODE = "MX Bank (OAuth)", "mx_bank_oauth"
 SIGN_IN, CONNECTED = f"Sign in at {BANK}", f"{BANK} is connected"
@@ -34,6 +34,13 @@ async def open_bank(widget: Embedded, name: str = TO_BANK) -> Page:
     return bank
 
 
+async def allow(bank: Page) -> None:
+    """Gives access at the bank, and answers the question of our page."""
+    await bank.get_by_role("button", name="Allow").click()
+    await expect(bank.get_by_role("heading", name=f"Connect {BANK} to")).to_be_visible()
+    await bank.get_by_role("button", name="Connect").click()
+
+
 async def test_allowing_it_at_the_bank_connects(scene: Scene) -> None:
     widget = await at_oauth_start(scene, "sdkUrl")
     bank = await open_bank(widget)
@@ -42,7 +49,7 @@ async def test_allowing_it_at_the_bank_connects(scene: Scene) -> None:
     )
     assert await bank.evaluate("opener") is None
     async with bank.expect_event("close"):
-        await bank.get_by_role("button", name="Allow").click()
+        await allow(bank)
     await widget.sees(CONNECTED)
     (requested,) = await widget.posted("oauthRequested")
     (connected,) = await widget.posted("memberConnected")
@@ -62,7 +69,7 @@ async def test_denying_it_shows_that_nothing_was_shared_and_can_be_retried(scene
     assert "OAuthError" in {each["name"] for each in await widget.decoded()}
     assert await widget.offers() == ["Try again", "Choose another bank"]
     bank = await open_bank(widget, "Try again")
-    await bank.get_by_role("button", name="Allow").click()
+    await allow(bank)
     await widget.sees(CONNECTED)
     (connected,) = await widget.posted("memberConnected")
     assert connected["member_guid"] == posted["member_guid"]
@@ -75,7 +82,7 @@ async def test_a_window_that_was_closed_is_noticed_and_opens_again(scene: Scene)
     await expect(widget.frame.get_by_text("The sign-in window seems to be closed").first).to_be_visible()
     assert await widget.posted("oauthError") == []
     bank = await open_bank(widget, "Try again")
-    await bank.get_by_role("button", name="Allow").click()
+    await allow(bank)
     await widget.sees(CONNECTED)
     members = (await scene.api.get(f"/users/{scene.user}/members")).json()["members"]
     assert len(members) == 1
@@ -84,10 +91,58 @@ async def test_a_window_that_was_closed_is_noticed_and_opens_again(scene: Scene)
 async def test_a_window_that_was_finished_and_closed_at_once_connects(scene: Scene) -> None:
     widget = await at_oauth_start(scene)
     bank = await open_bank(widget)
-    url = bank.url
+    await bank.get_by_role("button", name="Allow").click()
+    connect = bank.get_by_role("button", name="Connect")
+    await connect.wait_for()
+    async with bank.expect_response("**/oauth/callback"):
+        await connect.click()
     await bank.close()
-    await scene.api.http.get(await decide(scene.api, url))
     await widget.sees(CONNECTED)
+
+
+async def test_a_victim_who_is_sent_the_bank_s_page_connects_nothing(scene: Scene, browser: Browser) -> None:
+    widget = await at_oauth_start(scene)
+    bank = await open_bank(widget)
+    victim = await browser.new_context()
+    page = await victim.new_page()
+    await page.goto(bank.url)
+    await page.get_by_role("button", name="Allow").click()
+    await expect(page.get_by_role("heading", name="This sign-in was not started here")).to_be_visible()
+    await victim.close()
+    await widget.sees(REFUSED)
+    assert [each["error_reason"] for each in await widget.posted("oauthError")] == ["SESSION_ERROR"]
+    members = (await scene.api.get(f"/users/{scene.user}/members")).json()["members"]
+    assert [each["connection_status"] for each in members] == ["PENDING"]
+
+
+async def test_a_victim_who_is_sent_the_widget_s_window_does_not_reach_the_bank(
+    scene: Scene, browser: Browser
+) -> None:
+    widget = await at_oauth_start(scene)
+    await widget.frame.evaluate("() => { window.open = () => null; }")
+    await widget.press(TO_BANK)
+    link = widget.frame.get_by_role("link", name=f"Open {BANK} here")
+    url = await link.get_attribute("href")
+    assert url is not None
+    victim = await browser.new_context()
+    page = await victim.new_page()
+    await page.set_content(f'<a href="{url}">Win a prize</a>')
+    await page.get_by_role("link").click()
+    await expect(page.get_by_role("heading", name="This sign-in was not started here")).to_be_visible()
+    await victim.close()
+    async with widget.page.expect_popup() as opened:
+        await link.click()
+    await allow(await opened.value)
+    await widget.sees(CONNECTED)
+
+
+async def test_cancelling_the_question_connects_nothing(scene: Scene) -> None:
+    widget = await at_oauth_start(scene)
+    bank = await open_bank(widget)
+    await bank.get_by_role("button", name="Allow").click()
+    await bank.get_by_role("button", name="Cancel").click()
+    await widget.sees(REFUSED)
+    assert [each["error_reason"] for each in await widget.posted("oauthError")] == ["CANCELLED"]
 
 
 async def test_without_a_window_there_is_a_link(scene: Scene) -> None:
@@ -99,7 +154,7 @@ async def test_without_a_window_there_is_a_link(scene: Scene) -> None:
     await expect(link).to_have_attribute("rel", "noopener noreferrer")
     async with widget.page.expect_popup() as opened:
         await link.click()
-    await (await opened.value).get_by_role("button", name="Allow").click()
+    await allow(await opened.value)
     await widget.sees(CONNECTED)
 
 
@@ -112,7 +167,7 @@ async def test_a_sign_in_that_was_started_in_another_widget_is_continued(scene: 
     widget = await scene.embed("frame", current_member_guid=guid)
     await widget.sees(SIGN_IN)
     bank = await open_bank(widget)
-    await bank.get_by_role("button", name="Allow").click()
+    await allow(bank)
     await widget.sees(CONNECTED)
     assert (await widget.posted("memberConnected"))[0]["member_guid"] == guid
 
@@ -121,14 +176,14 @@ async def test_a_withdrawn_consent_is_given_again_at_the_bank(scene: Scene) -> N
     widget = await at_oauth_start(scene)
     bank = await open_bank(widget)
     await bank.get_by_label("Username").fill("ann+consent_revoked")
-    await bank.get_by_role("button", name="Allow").click()
+    await allow(bank)
     await widget.sees("This connection has ended")
     assert (await widget.offers())[0] == SIGN_IN
     await widget.press(SIGN_IN)
     await widget.sees(SIGN_IN)
     bank = await open_bank(widget)
     await bank.get_by_label("Username").fill("ann")
-    await bank.get_by_role("button", name="Allow").click()
+    await allow(bank)
     await widget.sees(CONNECTED)
 
 
@@ -158,7 +213,7 @@ async def test_the_bank_returns_to_the_client_s_own_page(scene: Scene) -> None:
     widget = await at_oauth_start(scene, **return_target)
     bank = await open_bank(widget)
     async with bank.expect_navigation(url=f"{scene.app.origin}/**") as arrived:
-        await bank.get_by_role("button", name="Allow").click()
+        await allow(bank)
     response = await arrived.value
     assert response is not None
     query = parse_qs(urlsplit(response.url).query)
@@ -187,7 +242,7 @@ async def test_an_app_opens_the_bank_itself_and_posts_when_it_is_done(scene: Sce
     await until(is_requested)
     assert len(scene.context.pages) == 1
     posted = json.loads(parse_qs(urlsplit((await requested())[0]).query)["metadata"][0])
-    back = await scene.api.http.get(await decide(scene.api, posted["url"]))
+    back = await come_back(scene.api.http, await decide(scene.api, posted["url"]))
     assert back.headers["location"].startswith("harbour://oauth_complete?status=success&")
     done = {"type": "oauthComplete/success", "metadata": {"member_guid": posted["member_guid"]}}
     await widget.page.evaluate("(text) => postMessage(text, location.origin)", json.dumps(done))

@@ -8,6 +8,7 @@ from playwright.async_api import Browser, Route
 from coatcheck.directory.client_rows import put_widget_appearance
 from coatcheck.model.widgets import WidgetAppearance
 from tests.api_client import Api
+from tests.bank_windows import start
 
 APP = """<!doctype html><title>The opener</title>
 <script>const received = []; addEventListener("message", ({ data }) => received.push(data));</script>"""
@@ -18,8 +19,8 @@ async def received_by(api: Api, browser: Browser, opener: str, **member: Any) ->
     """A member that is refused at the bank, and the messages that a page at `opener` receives."""
     fields = {"institution_code": "mxcu_oauth", "credentials": [], "is_oauth": True}
     created = await api.post(f"/users/{await api.create_user()}/members", json={"member": fields} | member)
-    window_url = httpx.URL(created.json()["member"]["oauth_window_uri"])
-    back = f"{OURS}/oauth/callback?state={window_url.params['state']}&error=access_denied"
+    bank_url = httpx.URL(await start(api.http, created.json()["member"]["oauth_window_uri"]))
+    back = f"{OURS}/oauth/callback?state={bank_url.params['state']}&error=access_denied"
 
     async def answer(route: Route) -> None:
         url = route.request.url

@@ -2,9 +2,8 @@
 
 import re
 from datetime import timedelta
-from html.parser import HTMLParser
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -18,6 +17,7 @@ from coatcheck.model.members import find_member
 from coatcheck.model.widgets import WidgetAppearance
 from coatcheck.worker import run_maintenance
 from tests.api_client import Api, refusal
+from tests.bank_windows import come_back, decide, start
 from tests.factories import Keyed, make_client
 from tests.widget_client import link, open_page
 
@@ -38,31 +38,14 @@ async def begin(api: Api, user: str, **return_target: Any) -> tuple[str, str]:
     return member["guid"], member["oauth_window_uri"]
 
 
-class Inputs(HTMLParser):
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.values: dict[str, str] = {}
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        if tag == "input" and given.get("name"):
-            self.values[given["name"] or ""] = given.get("value") or ""
-
-
-async def decide(api: Api, window: str, decision: str = "allow", login: str = "mxuser") -> str:
-    """The user's decision at the bank; the URL to which the bank redirects the browser."""
-    page = await api.http.get(window)
-    assert page.status_code == 200, page.text
-    form = {**Inputs(page.text).values, "login": login, "decision": decision}
-    answer = await api.http.post(window.partition("?")[0], data=form)
-    assert answer.status_code == 303, answer.text
-    return str(answer.headers["location"])
-
-
 async def member_of(api: Api, user: str, guid: str) -> dict[str, Any]:
     found: dict[str, Any] = (await api.get(f"/users/{user}/members/{guid}")).json()["member"]
     return found
+
+
+async def started_state(api: Api, window: str) -> str:
+    """Opens the window; the `state` in the URL of the bank's page."""
+    return dict(parse_qsl(urlsplit(await start(api.http, window)).query))["state"]
 
 
 def data_of(page: str) -> dict[str, str]:
@@ -75,7 +58,7 @@ async def test_consent_connects_the_member_and_the_page_has_the_result_for_the_o
     guid, window = await begin(api, user)
     back = await decide(api, window)
     assert back.startswith("http://coatcheck.test/oauth/callback?")
-    page = await api.http.get(back)
+    page = await come_back(api.http, back)
     assert page.status_code == 200
     assert data_of(page.text) == {"type": "oauthComplete/success", "member-guid": guid}
     await api.work()
@@ -89,7 +72,7 @@ async def test_the_page_is_in_the_browser_s_language(api: Api, user: str) -> Non
     _, window = await begin(api, user)
     french = {"Accept-Language": "fr-CA,en;q=0.5"}
     back = await decide(api, window)
-    page = await api.http.get(back, headers=french)
+    page = await come_back(api.http, back, **french)
     assert '<html lang="fr-CA">' in page.text
     assert "est connectée" in page.text
     again = await api.http.get(back, headers=french)
@@ -101,14 +84,14 @@ async def test_a_window_of_the_widget_is_in_the_widget_s_language(api: Api, user
     bank = api.services.registry.find("mxcu_oauth").guid
     made = await widget.send("POST", "/members", {"institution_guid": bank, "is_oauth": True})
     back = await decide(api, made["member"]["oauth_window_uri"], decision="deny")
-    page = await api.http.get(back, headers={"Accept-Language": "en"})
+    page = await come_back(api.http, back, **{"Accept-Language": "en"})
     assert '<html lang="es">' in page.text
     assert "no está conectado" in page.text
 
 
 async def test_the_page_has_a_title_and_loads_nothing_from_other_hosts(api: Api, user: str) -> None:
     _, window = await begin(api, user)
-    page = await api.http.get(await decide(api, window))
+    page = await come_back(api.http, await decide(api, window))
     policy = page.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'")
     assert "unsafe" not in policy
@@ -131,7 +114,7 @@ async def test_a_callback_is_accepted_once_and_only_before_it_expires(
     _, window = await begin(api, user)
     back = await decide(api, window)
     assert (await api.http.head(back)).status_code == 405
-    assert (await api.http.get(back)).status_code == 200
+    assert (await come_back(api.http, back)).status_code == 200
     again = await api.http.get(back)
     _, late = await begin(api, await api.create_user())
     back = await decide(api, late)
@@ -154,15 +137,15 @@ async def test_a_code_of_another_attempt_is_refused(api: Api, user: str) -> None
     guid, window = await begin(api, user)
     _, other_window = await begin(api, await api.create_user())
     stolen = dict(parse_qsl(urlsplit(await decide(api, other_window)).query))["code"]
-    state = dict(parse_qsl(urlsplit(window).query))["state"]
-    page = await api.http.get("/oauth/callback", params={"state": state, "code": stolen})
+    state = await started_state(api, window)
+    page = await come_back(api.http, f"/oauth/callback?{urlencode({'state': state, 'code': stolen})}")
     assert data_of(page.text)["type"] == "oauthComplete/error"
     assert (await member_of(api, user, guid))["connection_status"] == "DENIED"
 
 
 async def test_a_refusal_denies_the_member_with_a_reason(api: Api, user: str) -> None:
     guid, window = await begin(api, user)
-    page = await api.http.get(await decide(api, window, "deny"))
+    page = await come_back(api.http, await decide(api, window, "deny"))
     assert page.status_code == 200
     assert data_of(page.text) == {
         "type": "oauthComplete/error",
@@ -185,7 +168,7 @@ async def test_a_refusal_denies_the_member_with_a_reason(api: Api, user: str) ->
 )
 async def test_each_oauth_error_has_a_reason_of_mx(api: Api, user: str, error: str, reason: str) -> None:
     _, window = await begin(api, user)
-    state = dict(parse_qsl(urlsplit(window).query))["state"]
+    state = await started_state(api, window)
     page = await api.http.get("/oauth/callback", params={"state": state, "error": error})
     assert data_of(page.text)["error-reason"] == reason
     assert error not in page.text or not error
@@ -197,14 +180,14 @@ async def test_an_app_with_a_url_is_redirected_to_with_the_result(api: Api, user
         "client_redirect_url": "https://app.example.com/done?a=1&b=%2F#top",
     }
     guid, window = await begin(api, user, **return_target)
-    answer = await api.http.get(await decide(api, window))
+    answer = await come_back(api.http, await decide(api, window))
     assert answer.status_code == 303
     expected = f"https://app.example.com/done?a=1&b=%2F&status=success&member_guid={guid}#top"
     assert answer.headers["location"] == expected
     assert answer.headers["referrer-policy"] == "no-referrer"
 
     guid, window = await begin(api, await api.create_user(), **return_target)
-    answer = await api.http.get(await decide(api, window, "deny"))
+    answer = await come_back(api.http, await decide(api, window, "deny"))
     query = parse_qs(urlsplit(answer.headers["location"]).query)
     assert (query["status"], query["member_guid"], query["error_reason"]) == (["error"], [guid], ["DENIED"])
 
@@ -215,7 +198,7 @@ async def test_an_app_without_a_url_is_redirected_to_by_its_scheme(api: Api, use
     ):
         owner = await api.create_user(id=f"owner-{number}")
         guid, window = await begin(api, owner, referral_source="APP", **sent)
-        answer = await api.http.get(await decide(api, window))
+        answer = await come_back(api.http, await decide(api, window))
         expected = f"{scheme}://oauth_complete?status=success&member_guid={guid}"
         assert answer.headers["location"] == expected
 
@@ -224,7 +207,7 @@ async def test_a_browsers_page_names_the_clients_origin_and_does_not_follow_its_
     api: Api, user: str
 ) -> None:
     _, window = await begin(api, user, client_redirect_url="https://app.example.com:8443/done?x=1")
-    page = await api.http.get(await decide(api, window))
+    page = await come_back(api.http, await decide(api, window))
     assert page.status_code == 200
     assert data_of(page.text)["origins"] == "https://app.example.com:8443"
 
@@ -239,14 +222,14 @@ async def test_the_client_s_allow_list_without_its_any_port_entries_receives_the
 ) -> None:
     await allow(api, "https://app.example", "http://localhost:*", "https://other.example:8443")
     _, window = await begin(api, user)
-    page = await api.http.get(await decide(api, window, "deny"))
+    page = await come_back(api.http, await decide(api, window, "deny"))
     assert data_of(page.text)["origins"] == "https://app.example https://other.example:8443"
 
 
 async def test_the_origin_of_client_redirect_url_alone_receives_the_result(api: Api, user: str) -> None:
     await allow(api, "https://app.example")
     _, window = await begin(api, user, client_redirect_url="https://named.example/done")
-    page = await api.http.get(await decide(api, window))
+    page = await come_back(api.http, await decide(api, window))
     assert data_of(page.text)["origins"] == "https://named.example"
 
 
@@ -255,7 +238,7 @@ async def test_without_a_list_or_with_another_client_s_no_other_origin_receives_
 ) -> None:
     await allow(Api(http, api.services, await make_client(api.services)), "https://theirs.example")
     _, window = await begin(api, user)
-    page = await api.http.get(await decide(api, window))
+    page = await come_back(api.http, await decide(api, window))
     assert "origins" not in data_of(page.text)
 
 
@@ -268,7 +251,7 @@ async def test_a_new_window_can_be_requested_and_each_works_once(api: Api, user:
     assert answer.json()["member"]["guid"] == guid
     second = answer.json()["member"]["oauth_window_uri"]
     assert first != second
-    answer = await api.http.get(await decide(api, second))
+    answer = await come_back(api.http, await decide(api, second))
     assert answer.headers["location"].startswith("https://a.example/x?status=success")
     await api.work()
     assert (await member_of(api, user, guid))["connection_status"] == "CONNECTED"
@@ -276,14 +259,14 @@ async def test_a_new_window_can_be_requested_and_each_works_once(api: Api, user:
 
 async def test_a_repeated_consent_starts_an_aggregation_unless_it_is_skipped(api: Api, user: str) -> None:
     guid, window = await begin(api, user)
-    await api.http.get(await decide(api, window))
+    await come_back(api.http, await decide(api, window))
     await api.work()
     path = f"/users/{user}/members/{guid}/oauth_window_uri"
     for skips, runs in (("true", False), ("false", True)):
         window = (await api.get(path, params={"skip_aggregation": skips})).json()["member"][
             "oauth_window_uri"
         ]
-        await api.http.get(await decide(api, window))
+        await come_back(api.http, await decide(api, window))
         assert (await member_of(api, user, guid))["is_being_aggregated"] is runs
         await api.work()
     assert (await member_of(api, user, guid))["connection_status"] == "CONNECTED"
@@ -291,7 +274,7 @@ async def test_a_repeated_consent_starts_an_aggregation_unless_it_is_skipped(api
 
 async def test_the_jobs_a_member_was_created_for_run_after_consent(api: Api, user: str) -> None:
     guid, window = await begin(api, user, data_request={"products": ["account_verification"]})
-    await api.http.get(await decide(api, window))
+    await come_back(api.http, await decide(api, window))
     await api.work()
     numbers = await api.get(f"/users/{user}/members/{guid}/account_numbers")
     assert numbers.json()["account_numbers"]
@@ -299,7 +282,7 @@ async def test_the_jobs_a_member_was_created_for_run_after_consent(api: Api, use
 
 async def test_the_callback_payload_of_the_call_that_opened_the_window_is_echoed(api: Api, user: str) -> None:
     created = await api.post(f"/users/{user}/members", json=OAUTH, headers={"X-CALLBACK-PAYLOAD": "Zm9v"})
-    await api.http.get(await decide(api, created.json()["member"]["oauth_window_uri"]))
+    await come_back(api.http, await decide(api, created.json()["member"]["oauth_window_uri"]))
     await api.work()
     async with api.services.db.connection() as connection:
         cursor = await connection.execute(
@@ -390,12 +373,12 @@ async def test_the_state_of_a_sign_in_opens_no_widget_and_stays_usable(api: Api,
     back = await decide(api, window)
     (state,) = parse_qs(urlsplit(back).query)["state"]
     assert (await api.http.get(f"/md/connect/{state}")).status_code == 410
-    assert (await api.http.get(back)).status_code == 200
+    assert (await come_back(api.http, back)).status_code == 200
 
 
 async def test_the_secret_of_a_used_window_is_deleted(api: Api, user: str) -> None:
     _, window = await begin(api, user)
-    await api.http.get(await decide(api, window))
+    await come_back(api.http, await decide(api, window))
     async with api.services.db.connection() as connection:
         cursor = await connection.execute(
             "SELECT count(*) FROM sealed_secret WHERE owner_guid = %s AND kind = 'LINK'", (user,)
@@ -434,7 +417,7 @@ async def test_without_the_database_the_page_asks_the_user_to_try_later(api: Api
     _, window = await begin(api, user)
     back = await decide(api, window)
     await api.services.db.close()
-    page = await api.http.get(back)
+    page = await come_back(api.http, back)
     assert page.status_code == 503
     assert "Try again in a few minutes" in page.text
     assert page.headers["cache-control"] == "no-store"

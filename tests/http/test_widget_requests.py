@@ -14,7 +14,8 @@ from coatcheck.text import STORABLE
 from coatcheck.widget import bodies
 from coatcheck.worker import build_worker
 from tests.api_client import LOGIN, PASSWORD, Api
-from tests.widget_client import CORRECT, DEPOSIT, Page, answer, decide, jobs_of, oauth, open_page, signing_in
+from tests.bank_windows import come_back, decide
+from tests.widget_client import CORRECT, DEPOSIT, Page, answer, jobs_of, oauth, open_page, signing_in
 
 # --- questions of the bank -----------------------------------------------------------------------------
 
@@ -137,7 +138,7 @@ async def test_signing_in_at_the_bank_connects_and_the_oauth_state_succeeds(api:
     assert (member["step"], member["connection_status"], state["auth_status"]) == ("oauth", 21, 1)
     waiting = await page.get(f"/oauth_states/{state['guid']}")
     assert (waiting["auth_status"], waiting["error_reason"]) == (1, None)
-    back = await api.http.get(await decide(api, member["oauth_window_uri"]))
+    back = await come_back(api.http, await decide(api, member["oauth_window_uri"]))
     assert 'data-type="oauthComplete/success"' in back.text
     done = await page.get(f"/oauth_states/{state['guid']}")
     assert (done["auth_status"], done["inbound_member_guid"]) == (2, member["guid"])
@@ -149,7 +150,7 @@ async def test_signing_in_at_the_bank_connects_and_the_oauth_state_succeeds(api:
 async def test_a_refusal_at_the_bank_is_an_error_and_a_new_window_can_be_opened(api: Api, user: str) -> None:
     page = await open_page(api, user)
     member, state = await begin(page)
-    back = await api.http.get(await decide(api, member["oauth_window_uri"], "deny"))
+    back = await come_back(api.http, await decide(api, member["oauth_window_uri"], "deny"))
     assert 'data-type="oauthComplete/error"' in back.text
     refused = await page.get(f"/oauth_states/{state['guid']}")
     assert (refused["auth_status"], refused["error_reason"], refused["error_reason_name"]) == (3, 2, "DENIED")
@@ -160,7 +161,7 @@ async def test_a_refusal_at_the_bank_is_an_error_and_a_new_window_can_be_opened(
     assert again["guid"] == member["guid"]
     states = (await page.get(f"/oauth_states?outbound_member_guid={member['guid']}"))["oauth_states"]
     assert [each["auth_status"] for each in states] == [1, 3]
-    await api.http.get(await decide(api, again["oauth_window_uri"]))
+    await come_back(api.http, await decide(api, again["oauth_window_uri"]))
     assert (await page.after_work(member))["step"] == "connected"
 
 
@@ -172,7 +173,7 @@ async def test_a_window_without_a_return_is_an_error_once_its_link_has_expired(
     clock.advance(timedelta(minutes=10))
     late = await page.get(f"/oauth_states/{state['guid']}")
     assert (late["auth_status"], late["error_reason_name"]) == (3, "SESSION_ERROR")
-    assert (await api.http.get(await decide(api, member["oauth_window_uri"]))).status_code == 410
+    assert (await api.http.get(member["oauth_window_uri"])).status_code == 410
 
 
 async def test_a_window_ends_with_its_session(api: Api, user: str, services: Services) -> None:
@@ -191,7 +192,7 @@ async def test_a_window_ends_with_its_session(api: Api, user: str, services: Ser
 async def test_an_app_is_redirected_to_by_its_scheme(api: Api, user: str) -> None:
     page = await open_page(api, user, is_mobile_webview=True, ui_message_webview_url_scheme="acme")
     member, state = await begin(page)
-    back = await api.http.get(await decide(api, member["oauth_window_uri"]))
+    back = await come_back(api.http, await decide(api, member["oauth_window_uri"]))
     assert back.headers["location"] == f"acme://oauth_complete?status=success&member_guid={member['guid']}"
     assert (await page.get(f"/oauth_states/{state['guid']}"))["auth_status"] == 2
 
@@ -215,7 +216,7 @@ async def test_an_oauth_bank_takes_no_credentials_and_another_bank_no_oauth(api:
 async def test_without_transactions_signing_in_at_the_bank_reads_none(api: Api, user: str) -> None:
     page = await open_page(api, user, include_transactions=False)
     member, _ = await begin(page)
-    await api.http.get(await decide(api, member["oauth_window_uri"]))
+    await come_back(api.http, await decide(api, member["oauth_window_uri"]))
     assert (await page.after_work(member))["step"] == "connected"
     assert await jobs_of(api, member) == [("AGGREGATION", False)]
 

@@ -15,7 +15,7 @@ from coatcheck.errors import (
     InvalidRequest,
     UserDisabled,
 )
-from coatcheck.members.oauth import OAuthAttempt, OAuthWindow
+from coatcheck.members.oauth_windows import OAuthAttempt, OAuthWindow
 from coatcheck.members.records import MemberChanges
 from coatcheck.worker import run_pending
 from tests.member_setup import make_end_user

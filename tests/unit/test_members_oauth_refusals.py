@@ -1,14 +1,15 @@
 """Returns from the institution's page that are refused, and failures of the institution."""
 
-from urllib.parse import parse_qs, urlsplit
-
 import pytest
 
 from coatcheck.errors import BankError, BankUnavailable, CredentialsDenied, NotFound
 from coatcheck.grants.links import LinkKind
-from coatcheck.members.oauth import OAuthWindow
+from coatcheck.members.oauth_windows import OAuthWindow
 from coatcheck.model.oauth_states import OAuthError
 from tests.member_setup import make_end_user
+
+BROWSER = "b" * 43
+"""The cookie of a browser."""
 
 
 async def open_window(end_user):
@@ -17,13 +18,14 @@ async def open_window(end_user):
     prepared = await end_user.services.oauth.prepare_window(member.institution_code)
     async with end_user.services.db.transaction() as connection:
         url = await end_user.services.oauth.open_window(connection, member, OAuthWindow(), prepared)
-    (state,) = parse_qs(urlsplit(url).query)["state"]
+        state = url.rpartition("/")[2]
+        await end_user.services.oauth.start(connection, state, BROWSER, site=None)
     return member, state
 
 
-async def claim(services, state):
+async def claim(services, state, browser=BROWSER):
     async with services.db.transaction() as connection:
-        return await services.oauth.claim(connection, state)
+        return await services.oauth.claim(connection, state, browser)
 
 
 @pytest.mark.parametrize("table", ["client", "end_user"])

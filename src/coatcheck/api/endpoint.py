@@ -25,7 +25,7 @@ from coatcheck.http.envelope import response_to
 from coatcheck.http.headers import NO_STORE
 from coatcheck.http.request import BasicCredentials, CompleteResponse
 from coatcheck.http.route import Caller
-from coatcheck.members.oauth import PreparedWindow
+from coatcheck.members.oauth_windows import PreparedWindow
 
 MAX_BODY_BYTES = 256 * 1024
 CHALLENGES = {Caller.CLIENT: "Basic", Caller.PROCESSOR: "Basic", Caller.TOKEN: "Bearer"}

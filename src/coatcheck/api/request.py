@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from coatcheck.api.versions import Version
 from coatcheck.errors import InvalidRequest, UserDisabled
 from coatcheck.http.request import HandlerRequest
-from coatcheck.members.oauth import PreparedWindow
+from coatcheck.members.oauth_windows import PreparedWindow
 from coatcheck.model.users import User, find_user
 
 MAX_CALLBACK_PAYLOAD_LENGTH = 1024

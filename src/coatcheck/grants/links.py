@@ -83,6 +83,28 @@ class Links:
             },
         )
 
+    async def find(self, connection: Connection, kind: LinkKind, secret: str) -> Link:
+        """The link, which stays usable. Its row is locked until the transaction ends.
+
+        Raises:
+            NotFound: the link is unknown, expired, or has been opened before.
+        """
+        presented = parse_secret(Kind.LINK, secret, self._hash_key)
+        if presented is None:
+            raise NotFound
+        link = await fetch_one(
+            connection,
+            Link,
+            """SELECT guid, client_guid, user_guid, member_guid FROM link
+               WHERE expires_day = %(day)s AND link_hash = %(hash)s AND kind = %(kind)s
+                 AND opened_at IS NULL AND expires_at > %(now)s
+               FOR UPDATE""",
+            {"day": presented.period, "hash": presented.hash, "kind": kind, "now": self._clock.now()},
+        )
+        if link is None:
+            raise NotFound
+        return link
+
     async def open(self, connection: Connection, kind: LinkKind, secret: str) -> Link:
         """Opens a link. One statement checks and marks it, so that concurrent requests cannot open it twice.
 

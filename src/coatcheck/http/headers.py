@@ -19,6 +19,11 @@ class Policy(StrEnum):
     """A page without scripts."""
     MESSAGE = "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; frame-ancestors {ancestors}"
     """A page with a message, and a script that posts it to another window."""
+    QUESTION = (
+        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'{targets}; "
+        "frame-ancestors 'none'"
+    )
+    """A page with a form. Its answer may redirect to the targets."""
     WIDGET = (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
@@ -32,17 +37,20 @@ NO_STORE: Mapping[str, str] = MappingProxyType(
 
 
 def page_headers(
-    policy: Policy, *, ancestors: str = "'none'", cache: str | None = "no-store"
+    policy: Policy, *, ancestors: str = "'none'", targets: str = "", cache: str | None = "no-store"
 ) -> dict[str, str]:
     """The headers of a page or file that a browser loads.
 
     Args:
         policy: the kind of response.
         ancestors: the origins that may frame it (CSP `frame-ancestors`).
+        targets: where the answer of its form may redirect to, beside this origin (CSP `form-action`).
         cache: the value of `Cache-Control`. None: no such header.
     """
     headers = {
-        "Content-Security-Policy": policy.format(ancestors=ancestors),
+        "Content-Security-Policy": policy.format(
+            ancestors=ancestors, targets=f" {targets}" if targets else ""
+        ),
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
     }

@@ -1,7 +1,7 @@
-"""A page with one message for an end user. It loads our own style sheet and, where one is named, our own script."""
+"""A page with a message or question for an end user. It loads our own style sheet and, where named, our own script."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
@@ -27,6 +27,21 @@ class Script:
     """`data-` attributes of the page's `main`, which the script reads."""
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The buttons of a question."""
+
+    action: str
+    fields: Mapping[str, str] = field(repr=False)
+    """Hidden fields."""
+    name: str
+    """The field that contains the value of the button."""
+    buttons: Mapping[str, str]
+    """The label by value. The first is the answer that goes on."""
+    targets: str = ""
+    """Where the answer may redirect to, beside this origin (CSP `form-action`)."""
+
+
 def message(
     status: int,
     title: str,
@@ -50,6 +65,14 @@ def message(
         title=title, text=text, style=STYLE_PATH, script=script, lang=lang
     )
     return HTMLResponse(page, status, page_headers(Policy.MESSAGE, ancestors=ancestors))
+
+
+def question(title: str, text: str, form: Form, *, lang: str = "en") -> Response:
+    """The page with a form. No other site may frame it, so that no click on it is led there."""
+    page = _PAGES.get_template("message.html").render(
+        title=title, text=text, style=STYLE_PATH, form=form, lang=lang
+    )
+    return HTMLResponse(page, 200, page_headers(Policy.QUESTION, targets=form.targets))
 
 
 def style_route() -> Route:

@@ -1,21 +1,25 @@
 """OAuth at an institution: the user signs in at the institution's own page and returns with a code.
 
-    prepare_window --> open_window --> the institution's page --> GET /oauth/callback --> claim --> finish
-    finish |- code:  complete --> jobs
-           `- error: refuse
+    prepare_window --> open_window --> GET /oauth/window: start --> the institution's page --> GET /oauth/callback
+    the callback |- error:                       claim --> refuse
+                 `- code:  returned --> the user is asked |- Connect: claim --> finish --> complete --> jobs
+                                                          `- Cancel:  claim --> cancel
 
     PENDING --complete--> CREATED
        `------refuse----> DENIED
 
 The `state` parameter is the secret of a link: it can be used once and expires after `link_ttl` (RFC 9700 4.7).
 The PKCE verifier and the options of the window are sealed under the guid of the link until it is claimed.
+
+The state is bound to a browser (RFC 9700 4.7): `start` gives the browser a cookie, and only a browser with that cookie
+can end the sign-in. Someone who is sent the institution's URL by another cannot connect accounts to the other's user.
+Someone who is sent the window's own URL is asked whose the connection will be.
 """
 
-import json
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import replace
 from hashlib import sha256
 from types import MappingProxyType
 
@@ -30,15 +34,25 @@ from coatcheck.errors import (
     CredentialsDenied,
     NotFound,
     UserDisabled,
+    WrongBrowser,
 )
 from coatcheck.events import catalogue
-from coatcheck.grants.links import Link, LinkKind, Links, NewLink
+from coatcheck.grants.links import Link, LinkKind, Links
 from coatcheck.grants.widget_sessions import WidgetSessions
 from coatcheck.members import member_rows
 from coatcheck.members.credentials import store_credentials
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.job_queue import JobQueue
 from coatcheck.members.oauth_states import add_oauth_state, set_result
+from coatcheck.members.oauth_windows import (
+    ClaimedWindow,
+    OAuthAttempt,
+    OAuthWindow,
+    PreparedWindow,
+    ReturnedWindow,
+    StartedWindow,
+    hash_of_browser,
+)
 from coatcheck.members.records import JobRequest, LockedMember
 from coatcheck.members.return_target import ReturnTarget
 from coatcheck.members.status import MemberEvent, transition
@@ -52,6 +66,12 @@ from coatcheck.vault.vault import SecretKind, WorkerReader
 
 RETURN_PATH = "/oauth/callback"
 """The path of the redirect URI that institutions are given."""
+START_PATH = "/oauth/window/"
+"""The path at which a window begins, before the state."""
+BROWSER_BYTES = 32
+"""Random bytes of the cookie that binds a window to a browser."""
+OWN_PAGE = "same-origin"
+"""The `Sec-Fetch-Site` of a window that our own page opens (W3C Fetch Metadata 2.3)."""
 VERIFIER_BYTES = 32
 """43 characters in base64url (RFC 7636 4.1)."""
 NOT_OAUTH = "The member signs in with credentials, not at the institution's own page."
@@ -66,64 +86,6 @@ ERRORS: Mapping[str, OAuthError] = MappingProxyType(
 """MX's reason for each `error` of RFC 6749 4.1.2.1. The others mean that our request was wrong."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OAuthWindow:
-    """The options of a sign-in window."""
-
-    return_target: ReturnTarget = field(default_factory=ReturnTarget)
-    skip_aggregation: bool = False
-    """Start no job when the user returns."""
-    include_transactions: bool = True
-    callback_payload: str | None = None
-    """Returned in the webhooks of the jobs that follow."""
-    session_guid: str | None = None
-    """The widget session that opens the window. It can read the result, and the window ends with it."""
-    locale: str | None = None
-    """The language of the page that the callback returns. None: the language of the browser."""
-
-
-@dataclass(frozen=True, slots=True)
-class OAuthAttempt:
-    """One opened window, as it is sealed until the user returns."""
-
-    window: OAuthWindow
-    code_verifier: str = field(repr=False)
-    oauth_state_guid: str | None = None
-    """The OAuth state of the widget session that opened the window."""
-
-    def encode(self) -> bytes:
-        return json.dumps(asdict(self)).encode()
-
-    @classmethod
-    def decode(cls, encoded: bytes) -> "OAuthAttempt":
-        attempt = json.loads(encoded)
-        window = attempt["window"]
-        return_target = ReturnTarget(**window.pop("return_target"))
-        return cls(
-            OAuthWindow(return_target=return_target, **window),
-            attempt["code_verifier"],
-            attempt["oauth_state_guid"],
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedWindow:
-    """The sign-in page that an institution gave, before anything is written about it."""
-
-    link: NewLink
-    url: str = field(repr=False)
-    """Contains the secret of the link."""
-    code_verifier: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimedWindow:
-    member: Member
-    attempt: OAuthAttempt
-    origins: Sequence[str]
-    """Origins whose page may receive the result as a message if it opened the window. Our own origin always may."""
-
-
 class OAuth:
     def __init__(self, dependencies: Dependencies, links: Links, widget_sessions: WidgetSessions) -> None:
         self._clock = dependencies.clock
@@ -135,6 +97,8 @@ class OAuth:
         self._links = links
         self._widget_sessions = widget_sessions
         self._redirect_uri = dependencies.settings.base_url + RETURN_PATH
+        self._start_url = dependencies.settings.base_url + START_PATH
+        self._lifetime = dependencies.settings.link_ttl
 
     async def prepare_window(self, institution_code: str) -> PreparedWindow:
         """Asks the institution for the URL of its sign-in page. Call it outside of any transaction.
@@ -153,7 +117,7 @@ class OAuth:
     async def open_window(
         self, connection: Connection, member: Member, window: OAuthWindow, prepared: PreparedWindow | None
     ) -> str:
-        """The URL of the institution's sign-in page for the member. The user can return from it once.
+        """The URL that leads the member's user to the institution's sign-in page. It works in one browser.
 
         Args:
             connection: the caller's transaction.
@@ -173,15 +137,36 @@ class OAuth:
             oauth_state_guid = await add_oauth_state(
                 connection, member, window.session_guid, self._clock.now()
             )
-        attempt = OAuthAttempt(window, prepared.code_verifier, oauth_state_guid)
-        await self._vault.store_secret(
-            connection,
-            owner_guid=member.user_guid,
-            record_guid=link.guid,
-            kind=SecretKind.LINK,
-            value=attempt.encode(),
+        await self._store(
+            connection, link, OAuthAttempt(window, prepared.code_verifier, oauth_state_guid, prepared.url)
         )
-        return prepared.url
+        return self._start_url + prepared.link.secret.text
+
+    async def start(
+        self, connection: Connection, state: str, browser: str | None, *, site: str | None
+    ) -> StartedWindow:
+        """Binds the window to a browser, and leads it to the institution.
+
+        Args:
+            connection: the caller's transaction.
+            state: the secret of the window.
+            browser: the cookie of the browser; None without one, which gives it a new one.
+            site: the request's `Sec-Fetch-Site`; None from a browser that does not send it.
+
+        Raises:
+            NotFound: the state is unknown, expired or used, or its user was deleted.
+            WrongBrowser: the window was opened in another browser, or only the widget may open it.
+        """
+        link = await self._links.find(connection, LinkKind.OAUTH, state)
+        attempt = await self._attempt(connection, link)
+        if attempt.window.is_opened_by_widget and site not in {None, OWN_PAGE}:
+            raise WrongBrowser
+        if attempt.browser_hash is not None and not attempt.is_opened_in(browser):
+            raise WrongBrowser
+        if browser is None or len(browser) < BROWSER_BYTES:
+            browser = secrets.token_urlsafe(BROWSER_BYTES)
+        await self._store(connection, link, replace(attempt, browser_hash=hash_of_browser(browser)))
+        return StartedWindow(attempt.url, browser, self._lifetime)
 
     async def authorization_url(self, institution_code: str, *, state: str, code_verifier: str) -> str:
         """The authorization request (RFC 6749 4.1.1, RFC 7636 with S256).
@@ -207,16 +192,87 @@ class OAuth:
             )
         )
 
-    async def claim(self, connection: Connection, state: str) -> ClaimedWindow:
+    async def returned(self, connection: Connection, state: str, browser: str | None) -> ReturnedWindow:
+        """The window to which the institution returned. The state stays usable.
+
+        Raises:
+            NotFound: as `claim`.
+            WrongBrowser: as `claim`.
+        """
+        link = await self._links.find(connection, LinkKind.OAUTH, state)
+        attempt = await self._usable(connection, link, state, browser)
+        client = await find_client(connection, link.client_guid)
+        user = await find_user(connection, link.client_guid, link.user_guid)
+        member = await find_member(connection, link.user_guid, link.member_guid or "")
+        return ReturnedWindow(member, attempt, client.name, user.email or user.id or user.guid)
+
+    async def claim(self, connection: Connection, state: str, browser: str | None) -> ClaimedWindow:
         """The window that this state was issued for. A second claim of the same state fails.
+
+        Args:
+            connection: the caller's transaction.
+            state: the secret of the window.
+            browser: the cookie of the browser.
 
         Raises:
             NotFound: the state is unknown, expired or used; the member is deleted; the client or the user is
                 deleted or disabled; or the widget session that opened the window has ended.
+            WrongBrowser: the window was not opened in this browser. The state is used up.
         """
-        link = await self._links.open(connection, LinkKind.OAUTH, state)
+        link = await self._links.find(connection, LinkKind.OAUTH, state)
+        attempt = await self._usable(connection, link, state, browser)
+        member = await find_member(connection, link.user_guid, link.member_guid or "")
+        await self._use_up(connection, link, state)
+        return ClaimedWindow(
+            member, attempt, await _origins(connection, member, attempt.window.return_target)
+        )
+
+    async def _usable(
+        self, connection: Connection, link: Link, state: str, browser: str | None
+    ) -> OAuthAttempt:
         client = await find_client(connection, link.client_guid)
         user = await find_user(connection, link.client_guid, link.user_guid)
+        if link.member_guid is None or client.is_disabled or user.is_disabled:
+            raise NotFound
+        attempt = await self._attempt(connection, link)
+        if attempt.oauth_state_guid:
+            oauth_state = await find_oauth_state(connection, link.user_guid, attempt.oauth_state_guid)
+            if not await self._widget_sessions.is_live(connection, oauth_state.session_guid):
+                raise NotFound
+        if not attempt.is_opened_in(browser):
+            await self._refuse_browser(connection, link, state, attempt)
+            raise WrongBrowser
+        return attempt
+
+    async def _refuse_browser(
+        self, connection: Connection, link: Link, state: str, attempt: OAuthAttempt
+    ) -> None:
+        """Ends the window: its state is known to someone for whom it was not opened."""
+        await self._use_up(connection, link, state)
+        if attempt.oauth_state_guid:
+            await set_result(
+                connection,
+                link.user_guid,
+                attempt.oauth_state_guid,
+                OAuthError.SESSION_ERROR,
+                self._clock.now(),
+            )
+        await self._journal.record(
+            connection,
+            Entry(
+                client_guid=link.client_guid,
+                actor="browser",
+                action="member.oauth_browser_refused",
+                subject=link.member_guid or link.guid,
+                detail={"link_guid": link.guid},
+            ),
+        )
+
+    async def _use_up(self, connection: Connection, link: Link, state: str) -> None:
+        await self._links.open(connection, LinkKind.OAUTH, state)
+        await self._vault.delete(connection, owner_guid=link.user_guid, record_guid=link.guid)
+
+    async def _attempt(self, connection: Connection, link: Link) -> OAuthAttempt:
         sealed = await self._vault.disclose_secret(
             connection,
             owner_guid=link.user_guid,
@@ -224,18 +280,34 @@ class OAuth:
             kind=SecretKind.LINK,
             reader=WorkerReader(link.guid, link.client_guid),
         )
-        if sealed is None or link.member_guid is None or client.is_disabled or user.is_disabled:
+        if sealed is None:
             raise NotFound
-        await self._vault.delete(connection, owner_guid=link.user_guid, record_guid=link.guid)
-        attempt = OAuthAttempt.decode(sealed)
-        if attempt.oauth_state_guid:
-            oauth_state = await find_oauth_state(connection, link.user_guid, attempt.oauth_state_guid)
-            if not await self._widget_sessions.is_live(connection, oauth_state.session_guid):
-                raise NotFound
-        member = await find_member(connection, link.user_guid, link.member_guid)
-        return ClaimedWindow(
-            member, attempt, await _origins(connection, member, attempt.window.return_target)
+        return OAuthAttempt.decode(sealed)
+
+    async def _store(self, connection: Connection, link: Link, attempt: OAuthAttempt) -> None:
+        await self._vault.store_secret(
+            connection,
+            owner_guid=link.user_guid,
+            record_guid=link.guid,
+            kind=SecretKind.LINK,
+            value=attempt.encode(),
         )
+
+    async def cancel(self, claimed: ClaimedWindow) -> OAuthError:
+        """Records that the user did not confirm the connection. The institution's code is not used.
+
+        Raises:
+            NotFound: the member was deleted meanwhile.
+        """
+        async with self._db.transaction() as connection:
+            await self.refuse(
+                connection, claimed.member, callback_payload=claimed.attempt.window.callback_payload
+            )
+            if guid := claimed.attempt.oauth_state_guid:
+                await set_result(
+                    connection, claimed.member.user_guid, guid, OAuthError.CANCELLED, self._clock.now()
+                )
+        return OAuthError.CANCELLED
 
     async def finish(
         self, claimed: ClaimedWindow, *, code: str | None, error: str | None

@@ -46,6 +46,13 @@ class ReturnTarget:
         parts = urlsplit(self.client_redirect_url)
         return f"{parts.scheme}://{parts.netloc}"
 
+    @property
+    def redirect_source(self) -> str:
+        """What `redirect_url` leads to, as a source of a Content-Security-Policy; empty for a browser window."""
+        if self.referral_source != "APP":
+            return ""
+        return self.origin or f"{self.ui_message_webview_url_scheme or 'mx'}:"
+
     def redirect_url(self, parameters: Mapping[str, str]) -> str | None:
         """The URL that returns these parameters to an app; None for a browser window."""
         if self.referral_source != "APP":

@@ -18,7 +18,7 @@ from coatcheck.http.compression import COMPRESSED
 from coatcheck.http.endpoint import Surface, read_body, routes
 from coatcheck.http.errors import headers_of, message_of, nearest, status_of
 from coatcheck.http.headers import Policy, page_headers
-from coatcheck.members.oauth import PreparedWindow
+from coatcheck.members.oauth_windows import PreparedWindow
 from coatcheck.widget.request import WidgetRequest
 from coatcheck.widget.schemas import Answer, ErrorAnswer, Problem
 

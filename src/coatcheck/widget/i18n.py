@@ -5,6 +5,7 @@ The English texts are in `messages.py` and `page_texts.py`. The other languages 
 """
 
 import gettext
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -16,6 +17,7 @@ LOCALES: Mapping[str, str | None] = MappingProxyType({"en": None, "es": "es", "f
 """Each locale with the folder of its catalogue."""
 BY_LANGUAGE: Mapping[str, str] = MappingProxyType({"en": "en", "es": "es", "fr": "fr-CA"})
 DEFAULT = "en"
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 def choose_locale(*preferences: str | None) -> str:
@@ -27,9 +29,10 @@ def choose_locale(*preferences: str | None) -> str:
     return DEFAULT
 
 
-def translate(locale: str, text: str, name: str = "") -> str:
-    """The text in this locale, with the name of an institution for `{name}`."""
-    return catalogue(locale).gettext(text).replace("{name}", name)
+def translate(locale: str, text: str, name: str = "", **others: str) -> str:
+    """The text in this locale, with the name of an institution for `{name}` and the others for their own names."""
+    names = {"name": name, **others}
+    return PLACEHOLDER.sub(lambda found: names.get(found[1], found[0]), catalogue(locale).gettext(text))
 
 
 @cache

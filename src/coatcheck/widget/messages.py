@@ -191,6 +191,21 @@ INTERNAL_ERROR = (
     _("The problem is on our side. Go back to the app and start again."),
 )
 CONNECTED = (_("{name} is connected"), _("You can close this window."))
+CONFIRM = (
+    _("Connect {name} to {client}?"),
+    _(
+        "{client} will be able to read your accounts at {name}. They are connected for {user}. If that is not "
+        "you, or you did not start this at {client}, cancel."
+    ),
+)
+CONFIRM_LABELS = (_("Connect"), _("Cancel"))
+WRONG_BROWSER = (
+    _("This sign-in was not started here"),
+    _(
+        "It was started in another browser or by another person. Nothing is connected. Go back to the app and "
+        "start again in this browser, with cookies allowed."
+    ),
+)
 NOT_CONNECTED = (_("{name} is not connected"), _("Close this window and try again."))
 
 
@@ -204,6 +219,9 @@ def every_text() -> Iterator[str]:
         *INTERNAL_ERROR,
         *CONNECTED,
         *NOT_CONNECTED,
+        *CONFIRM,
+        *CONFIRM_LABELS,
+        *WRONG_BROWSER,
         *ACTION_LABELS.values(),
         *FIELD_LABELS,
     )

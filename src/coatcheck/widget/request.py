@@ -13,7 +13,7 @@ from coatcheck.connectors.contract import JobKind
 from coatcheck.db.database import Connection
 from coatcheck.errors import ConsentRequired, InvalidRequest
 from coatcheck.grants.widget_sessions import WidgetSession
-from coatcheck.members.oauth import PreparedWindow
+from coatcheck.members.oauth_windows import PreparedWindow
 from coatcheck.members.widget_links import WidgetOptions
 from coatcheck.model.clients import Client, find_client
 from coatcheck.model.members import Member, find_member

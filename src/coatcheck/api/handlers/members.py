@@ -24,7 +24,7 @@ from coatcheck.http.decoding import given_fields, parse
 from coatcheck.http.encoding import encode
 from coatcheck.http.query import read_flag, read_page, read_text
 from coatcheck.http.request import CompleteResponse
-from coatcheck.members.oauth import OAuthWindow
+from coatcheck.members.oauth_windows import OAuthWindow
 from coatcheck.members.records import MemberChanges, NewMember
 from coatcheck.members.return_target import ReturnTarget
 from coatcheck.model.members import Member, find_member, list_members

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import InvalidRequest
-from coatcheck.members.oauth import OAuthWindow
+from coatcheck.members.oauth_windows import OAuthWindow
 from coatcheck.members.records import JobRequest, MemberChanges, NewMember
 from coatcheck.members.verified_accounts import verified_accounts
 from coatcheck.model.jobs import find_job
@@ -160,12 +160,14 @@ async def select_account(request: WidgetRequest) -> schemas.MemberAnswer:
 
 
 async def _window(request: WidgetRequest, member: Member) -> str:
+    return_target = request.options.return_target
     window = OAuthWindow(
-        return_target=request.options.return_target,
+        return_target=return_target,
         include_transactions=request.options.include_transactions,
         callback_payload=request.options.callback_payload,
         session_guid=request.session.guid,
         locale=request.locale,
+        is_opened_by_widget=not request.options.is_mobile_webview and return_target.referral_source != "APP",
     )
     return await request.services.oauth.open_window(
         request.connection, member, window, request.prepared_window
