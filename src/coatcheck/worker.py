@@ -12,6 +12,7 @@ import structlog
 from coatcheck.app import Services, prepare_partitions
 from coatcheck.events.delivery import Deliverer
 from coatcheck.grants import partitions as grant_partitions
+from coatcheck.grants.receipts import delete_old_receipts
 from coatcheck.jobs.notifications import listen
 from coatcheck.jobs.runner import TaskRunner
 from coatcheck.jobs.tasks import Claim, ClaimedTask, TaskKind, cancel_tasks
@@ -20,6 +21,7 @@ from coatcheck.members.job_scheduler import JobScheduler
 from coatcheck.members.sync import MemberSync
 from coatcheck.micro_deposits.sender import DepositSender
 from coatcheck.vault import vault
+from coatcheck.vault.signing_keys import delete_retired_keys
 
 log = structlog.get_logger(__name__)
 
@@ -116,6 +118,8 @@ async def run_maintenance(services: Services) -> None:
         await job_rows.drop_ended(connection, now - JOB_RETENTION)
         created_before = now - services.settings.link_ttl - LINK_MARGIN
         await vault.delete_expired_links(connection, created_before)
+        await delete_retired_keys(connection, now)
+        await delete_old_receipts(connection, now)
 
 
 async def _every(

@@ -11,6 +11,7 @@ from coatcheck.errors import (
     InvalidRequest,
     MasterKeyMissing,
     NotFound,
+    NotGenuine,
     NotMigrated,
     Refusal,
     SealBroken,
@@ -28,6 +29,7 @@ class ExitCode(IntEnum):
     NOT_FOUND = 6
     REFUSED = 7
     UNHEALTHY = 8
+    NOT_GENUINE = 9
     INTERRUPTED = 130
 
 
@@ -42,6 +44,7 @@ MEANINGS: Mapping[ExitCode, str] = MappingProxyType(
         ExitCode.NOT_FOUND: "The named client or processor does not exist.",
         ExitCode.REFUSED: "The change is not allowed in the present state.",
         ExitCode.UNHEALTHY: "`coatcheck doctor` found a failure.",
+        ExitCode.NOT_GENUINE: "A signed document was altered, or no published key signed it.",
         ExitCode.INTERRUPTED: "Interrupted with Ctrl-C.",
     }
 )
@@ -55,6 +58,7 @@ CODES: Mapping[type[CoatcheckError], ExitCode] = MappingProxyType(
         DatabaseUnreachable: ExitCode.DATABASE,
         Unavailable: ExitCode.DATABASE,
         NotMigrated: ExitCode.NOT_MIGRATED,
+        NotGenuine: ExitCode.NOT_GENUINE,
         NotFound: ExitCode.NOT_FOUND,
         InvalidRequest: ExitCode.USAGE,
         Refusal: ExitCode.REFUSED,

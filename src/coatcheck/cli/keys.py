@@ -1,17 +1,23 @@
-"""`coatcheck keys`: the master keys, which wrap all other keys."""
+"""`coatcheck keys`: the master keys, which wrap all other keys, and the keys that sign receipts."""
 
 from typing import Annotated
 
 import typer
 
-from coatcheck.cli.console import AsJson, print_done, progress
-from coatcheck.cli.runtime import open_services, run
+from coatcheck.app import Services
+from coatcheck.audit.entries import Entry
+from coatcheck.cli.console import AsJson, print_done, print_rows, progress
+from coatcheck.cli.runtime import OPERATOR, change, open_services, read, run
 from coatcheck.config import load
+from coatcheck.db.database import Connection
 from coatcheck.vault import keys
 from coatcheck.vault.master_keys import MasterKeys, Service, new_master_key_line
+from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, PublishedKey, published_keys
 
 command_group = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Master keys, which wrap all other keys."
+    no_args_is_help=True,
+    add_completion=False,
+    help="Master keys, which wrap all other keys, and the keys that sign receipts.",
 )
 
 
@@ -48,6 +54,57 @@ def rotate(as_json: AsJson = False) -> None:
         " the older ones can be removed from the file.",
         as_json=as_json,
     )
+
+
+@command_group.command("rotate-signing")
+def rotate_signing(
+    at_once: Annotated[
+        bool, typer.Option("--at-once", help="Sign with the new key now, as after a leak.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Adds a key that signs receipts. It is published now and signs after 15 minutes. Old receipts still verify.
+
+    With --at-once it signs now: a verifier that keeps an older key set must fetch it again.
+
+    Example: coatcheck keys rotate-signing
+    """
+    added = change(lambda services, connection: _rotate_signing(services, connection, at_once=at_once))
+    print_done(
+        {"kid": added.kid, "signs_from": added.signs_from},
+        f"Key {added.kid} is published and signs from {added.signs_from:%Y-%m-%dT%H:%M:%SZ}.",
+        as_json=as_json,
+    )
+
+
+@command_group.command("list-signing")
+def list_signing(as_json: AsJson = False) -> None:
+    """Lists the published keys of receipts, newest first, and when each began to sign.
+
+    Example: coatcheck keys list-signing
+    """
+    rows = [
+        {
+            "kid": key.kid,
+            "created_at": key.created_at,
+            "signs_from": key.signs_from,
+            "published_until": key.published_until,
+        }
+        for key in read(lambda _, connection: published_keys(connection))
+    ]
+    print_rows(
+        rows, as_json=as_json, empty="There is no signing key yet. A server creates it when it starts."
+    )
+
+
+async def _rotate_signing(services: Services, connection: Connection, *, at_once: bool) -> PublishedKey:
+    # A grant receipt is needed as long as its token can be valid, and the other documents for `DOCUMENTS_KEPT`.
+    kept = services.settings.token_ttl + DOCUMENTS_KEPT
+    added = await services.signing_keys.rotate(connection, documents_kept=kept, at_once=at_once)
+    await services.journal.record(
+        connection, Entry(actor=OPERATOR, action="signing_key.rotated", subject=added.kid)
+    )
+    return added
 
 
 async def _rotate() -> int:

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "client": ("clients", "command_group"),
         "processor": ("processors", "command_group"),
         "keys": ("keys", "command_group"),
+        "verify-receipt": ("verify_receipt", "verify_receipt"),
         "connectors": ("connectors", "connectors"),
         "doctor": ("doctor", "doctor"),
         "openapi": ("openapi", "openapi"),

@@ -1,0 +1,185 @@
+"""Signing keys: created once, rotated with a lead, published until nothing that they signed is needed."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from coatcheck.app import Services
+from coatcheck.clock import MovableClock
+from coatcheck.config import Settings
+from coatcheck.db.database import Connection
+from coatcheck.errors import ConstraintNotMet, MasterKeyMissing, NotGenuine
+from coatcheck.signatures import DocumentType, SigningKey, verify
+from coatcheck.vault.keys import rotate
+from coatcheck.vault.master_keys import MasterKeys, new_master_key_line
+from coatcheck.vault.signing_keys import (
+    KEPT_PRIVATE,
+    LEAD,
+    REFRESH,
+    SigningKeys,
+    delete_retired_keys,
+    key_set,
+    published_keys,
+)
+
+pytestmark = pytest.mark.own_database
+KEPT = timedelta(days=100)
+
+
+@pytest.fixture
+def master_keys(settings: Settings) -> MasterKeys:
+    return MasterKeys.load(settings)
+
+
+async def current(services: Services, keys: SigningKeys | None = None) -> SigningKey:
+    async with services.db.connection() as connection:
+        return await (keys or services.signing_keys).current(connection)
+
+
+async def rotate_signing(services: Services, *, at_once: bool = False) -> str:
+    async with services.db.transaction() as connection:
+        added = await services.signing_keys.rotate(connection, documents_kept=KEPT, at_once=at_once)
+    return added.kid
+
+
+async def kids(connection: Connection) -> list[str]:
+    return [each.kid for each in await published_keys(connection)]
+
+
+async def published(services: Services) -> list[str]:
+    async with services.db.connection() as connection:
+        return await kids(connection)
+
+
+async def clean_up(services: Services) -> None:
+    async with services.db.connection() as connection:
+        await delete_retired_keys(connection, services.clock.now())
+
+
+async def private_keys(services: Services) -> int:
+    async with services.db.connection() as connection:
+        cursor = await connection.execute("SELECT count(*) FROM signing_key WHERE wrapped IS NOT NULL")
+        row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def test_processes_that_start_together_agree_on_the_first_key(
+    services: Services, clock: MovableClock, master_keys: MasterKeys
+) -> None:
+    async with services.db.connection() as connection:
+        await connection.execute("DELETE FROM signing_key")
+
+    async def start() -> str:
+        keys = SigningKeys(clock, master_keys)
+        async with services.db.transaction() as connection:
+            await keys.create_missing(connection)
+        return (await current(services, keys)).kid
+
+    assert len({*await asyncio.gather(*(start() for _ in range(5)))}) == 1
+    assert len(await published(services)) == 1
+
+
+async def test_a_new_key_is_published_before_it_signs_and_every_process_changes_to_it_at_one_instant(
+    services: Services, clock: MovableClock, master_keys: MasterKeys
+) -> None:
+    processes = [SigningKeys(clock, master_keys) for _ in range(2)]
+    old = (await current(services)).kid
+    assert [(await current(services, each)).kid for each in processes] == [old, old]
+    new = await rotate_signing(services)
+    assert await published(services) == [new, old]
+    clock.advance(LEAD - timedelta(seconds=2))
+    assert [(await current(services, each)).kid for each in processes] == [old, old]
+    clock.advance(timedelta(seconds=2))
+    assert [(await current(services, each)).kid for each in processes] == [new, new]
+
+
+async def test_a_key_that_signs_at_once_is_used_by_every_process_within_a_minute(
+    services: Services, clock: MovableClock, master_keys: MasterKeys
+) -> None:
+    other = SigningKeys(clock, master_keys)
+    old = (await current(services, other)).kid
+    new = await rotate_signing(services, at_once=True)
+    clock.advance(REFRESH)
+    assert (await current(services, other)).kid == new != old
+
+
+async def test_a_second_rotation_waits_for_the_first_and_at_once_brings_it_forward(
+    services: Services, clock: MovableClock
+) -> None:
+    old = (await current(services)).kid
+    new = await rotate_signing(services)
+    with pytest.raises(ConstraintNotMet, match="signs from"):
+        await rotate_signing(services)
+    assert await rotate_signing(services, at_once=True) == new
+    clock.advance(REFRESH)
+    assert (await current(services)).kid == new
+    assert await published(services) == [new, old]
+
+
+async def test_what_a_retired_key_signed_still_verifies_and_its_private_key_is_destroyed(
+    services: Services, clock: MovableClock
+) -> None:
+    signed = (await current(services)).sign(DocumentType.GRANT, {"jti": "RCP-1"})
+    await rotate_signing(services)
+    await clean_up(services)
+    assert await private_keys(services) == 2
+    clock.advance(LEAD + KEPT_PRIVATE)
+    await clean_up(services)
+    assert await private_keys(services) == 1
+    async with services.db.connection() as connection:
+        keys = key_set(await published_keys(connection))["keys"]
+    assert verify(signed, keys).claims == {"jti": "RCP-1"}
+
+
+async def test_a_public_key_is_deleted_when_nothing_that_it_signed_is_needed(
+    services: Services, clock: MovableClock
+) -> None:
+    old = (await current(services)).kid
+    signed = (await current(services)).sign(DocumentType.GRANT, {"jti": "RCP-1"})
+    new = await rotate_signing(services)
+    clock.advance(LEAD + KEPT)
+    await clean_up(services)
+    assert await published(services) == [new, old]
+    clock.advance(REFRESH + timedelta(seconds=1))
+    await clean_up(services)
+    assert await published(services) == [new]
+    async with services.db.connection() as connection:
+        keys = key_set(await published_keys(connection))["keys"]
+    with pytest.raises(NotGenuine):
+        verify(signed, keys)
+
+
+async def test_the_newest_key_is_never_deleted(services: Services, clock: MovableClock) -> None:
+    (only,) = await published(services)
+    clock.advance(timedelta(days=10_000))
+    await clean_up(services)
+    assert await published(services) == [only]
+    assert (await current(services)).kid == only
+
+
+async def test_a_signing_key_is_sealed_under_the_master_key_and_wrapped_again_by_a_rotation(
+    services: Services, clock: MovableClock, settings: Settings
+) -> None:
+    kid = (await current(services)).kid
+    unrelated = SigningKeys(clock, MasterKeys.load(Settings(master_key=new_master_key_line())))
+    with pytest.raises(MasterKeyMissing):
+        await current(services, unrelated)
+    new_line = new_master_key_line()
+    await rotate(services.db, MasterKeys.load(Settings(master_key=f"{new_line},{settings.master_key}")))
+    only_new = SigningKeys(clock, MasterKeys.load(Settings(master_key=new_line)))
+    assert (await current(services, only_new)).kid == kid
+
+
+async def test_the_published_set_holds_no_private_key(services: Services) -> None:
+    async with services.db.connection() as connection:
+        (key,) = key_set(await published_keys(connection))["keys"]
+    assert key == {
+        "kty": "OKP",
+        "crv": "Ed25519",
+        "use": "sig",
+        "alg": "EdDSA",
+        "kid": (await current(services)).kid,
+        "x": (await current(services)).public_key,
+    }
