@@ -105,28 +105,27 @@ class SigningKeys:
         """
         await connection.execute("SELECT pg_advisory_xact_lock(hashtext('signing_key'))")
         now = self._clock.now()
-        newest, *_ = await published_keys(connection)
+        newest, *older = await published_keys(connection)
         if newest.signs_from > now and not at_once:
             raise ConstraintNotMet(
                 f"The key that was added before signs from {newest.signs_from:%Y-%m-%dT%H:%M:%SZ}. Rotate after that."
             )
-        signs_from = now if at_once else now + LEAD
+        started = next(each for each in (newest, *older) if each.signs_from <= now)
+        # Two keys of the same second would have no order.
+        signs_from = max(now if at_once else now + LEAD, started.signs_from + timedelta(seconds=1))
         if newest.signs_from > now:
             await run(
                 connection,
-                "UPDATE signing_key SET signs_from = %(now)s WHERE kid = %(kid)s",
-                {"kid": newest.kid, "now": now},
+                "UPDATE signing_key SET signs_from = %(signs_from)s WHERE kid = %(kid)s",
+                {"kid": newest.kid, "signs_from": signs_from},
             )
-            return replace(newest, signs_from=now)
+            return replace(newest, signs_from=signs_from)
         await run(
             connection,
             "UPDATE signing_key SET published_until = %(until)s WHERE published_until IS NULL",
             {"until": signs_from + REFRESH + documents_kept},
         )
-        # Two keys of the same second would have no order.
-        return await self._add(
-            connection, now, signs_from=max(signs_from, newest.signs_from + timedelta(seconds=1))
-        )
+        return await self._add(connection, now, signs_from=signs_from)
 
     async def _add(self, connection: Connection, now: datetime, *, signs_from: datetime) -> PublishedKey:
         private_key = new_private_key()
