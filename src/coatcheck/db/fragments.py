@@ -4,9 +4,9 @@ A statement that crosses packages is composed of common table expressions. The o
 expression that reads or writes it, so that no statement names a table of another package.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from coatcheck.db.database import columns
 
@@ -15,7 +15,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True)
 class PagedRows(Generic[Row]):
-    """A query of which a composed statement reads one page. Its parameters are `size`, `offset` and `parameters`."""
+    """A query of which a composed statement reads one page. Its parameters include `size` and `offset`."""
 
     record: type[Row]
     select: str
@@ -24,7 +24,6 @@ class PagedRows(Generic[Row]):
     """The same rows, for `SELECT count(*) FROM`."""
     order: Sequence[str]
     """Names columns of `select`, such as `date DESC`."""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def page(self) -> str:

@@ -14,7 +14,9 @@ No other statement refers to `disclosed`. PostgreSQL executes a CTE that modifie
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from coatcheck.clock import Clock
@@ -27,7 +29,7 @@ from coatcheck.grants.secrets import Kind, PresentedSecret, parse_secret
 from coatcheck.model.accounts import Account, account_row
 from coatcheck.model.paging import Page, PageRequest
 from coatcheck.model.tokens import LiveToken
-from coatcheck.model.transactions import Transaction, TransactionFilter, transaction_rows
+from coatcheck.model.transactions import Transaction, TransactionFilter, account_source, transaction_rows
 from coatcheck.request_context import current_request
 from coatcheck.vault.vault import (
     AccountNumbers,
@@ -39,9 +41,10 @@ from coatcheck.vault.vault import (
 )
 
 Item = TypeVar("Item")
-Restrictions = Sequence[type[Restriction]]
+Restrictions = tuple[type[Restriction], ...]
 
 FIRST_PAGE = PageRequest()
+NO_FILTERS: Parameters = MappingProxyType({})
 ADMITTED_USER = "(SELECT user_guid FROM admitted)"
 ADMITTED_ACCOUNT = "(SELECT account_guid FROM admitted)"
 BALANCES_AND_NUMBERS = "BALANCES_AND_ACCOUNT_NUMBERS"
@@ -70,7 +73,6 @@ class Statement:
     sql: str
     records: tuple[type, ...]
     """The records in each row, after `LiveToken` and `_Outcome`."""
-    parameters: Parameters = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,6 @@ def page_statement(
             FROM reader r LEFT JOIN page p ON true
             ORDER BY {rows.final_order}""",
         (rows.record,),
-        rows.parameters,
     )
 
 
@@ -171,11 +172,21 @@ def owners_statement(restrictions: Restrictions = RESTRICTIONS) -> Statement:
     )
 
 
+@lru_cache(maxsize=64)
 def transactions_statement(
-    filters: TransactionFilter, restrictions: Restrictions = RESTRICTIONS
+    conditions: tuple[str, ...] = (), restrictions: Restrictions = RESTRICTIONS
 ) -> Statement:
-    """Reads a page of the transactions; none for a processor that reads owners in their place."""
-    rows = transaction_rows(_readable_rows(ReadKind.TRANSACTIONS, restrictions), filters)
+    """Reads a page of the transactions; none for a processor that reads owners in their place.
+
+    Args:
+        conditions: names of the filters that are set.
+        restrictions: those of the tokens.
+    """
+    rows = transaction_rows(
+        account_source(ADMITTED_USER, ADMITTED_ACCOUNT),
+        _readable_rows(ReadKind.TRANSACTIONS, restrictions),
+        conditions,
+    )
     return page_statement(ReadKind.TRANSACTIONS, rows, restrictions, unless="owners_at_transactions")
 
 
@@ -287,8 +298,9 @@ class Access:
 
         None for a processor that is registered to read owners in their place: nothing was read or disclosed.
         """
-        statement = transactions_statement(filters, self._restrictions)
-        token, outcome, rows = await self._read(connection, presented, statement, page)
+        values = filters.values
+        statement = transactions_statement(tuple(values), self._restrictions)
+        token, outcome, rows = await self._read(connection, presented, statement, page, values)
         # Before the check: this processor reads owners instead, and that read has its own restrictions.
         if token.owners_at_transactions:
             return None
@@ -312,12 +324,18 @@ class Access:
         return PaymentAccount(account, numbers[0] if numbers else None)
 
     async def _read(
-        self, connection: Connection, presented: PresentedSecret, statement: Statement, page: PageRequest
+        self,
+        connection: Connection,
+        presented: PresentedSecret,
+        statement: Statement,
+        page: PageRequest,
+        filters: Parameters = NO_FILTERS,
     ) -> tuple[LiveToken, _Outcome, Sequence[tuple[Any, ...]]]:
         """The token, the outcome, and each row's `records`."""
-        rows = await fetch_joined(
+        found = await fetch_joined(
             connection,
-            (LiveToken, _Outcome, *statement.records),
+            (LiveToken, _Outcome),
+            statement.records,
             statement.sql,
             {
                 "expires_week": presented.period,
@@ -326,15 +344,14 @@ class Access:
                 "address": current_request.get().address,
                 "size": page.size,
                 "offset": page.offset,
-                **statement.parameters,
+                **filters,
             },
-            shared=2,
         )
         # Unknown, expired and revoked tokens all give no row, so that the caller cannot tell them apart.
-        if not rows:
+        if found is None:
             raise InvalidToken
-        token, outcome, *_ = rows[0]
-        return token, outcome, [row[2:] for row in rows]
+        (token, outcome), rows = found
+        return token, outcome, rows
 
     def _raise_if_refused(self, outcome: _Outcome) -> None:
         if outcome.refused_by is not None:

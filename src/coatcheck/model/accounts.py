@@ -18,7 +18,8 @@ SOURCE = """(SELECT a.*, u.id AS user_id, m.id AS member_id, m.institution_code,
 JOINED = frozenset({"user_id", "member_id", "institution_code", "institution_guid"})
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, as `Transaction` is not.
+@dataclass(slots=True)
 class Account:
     guid: str
     user_guid: str

@@ -1,8 +1,10 @@
 """Transactions. Every look-up starts from their user."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from coatcheck.db.database import Connection, columns, fetch_one
 from coatcheck.db.fragments import PagedRows
@@ -16,7 +18,8 @@ SOURCE = """(SELECT t.*, u.id AS user_id, a.id AS account_id
             ) AS n"""
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, because a page has up to 1,000: a frozen dataclass of 44 fields takes 9 us to build, this one 0.8 us.
+@dataclass(slots=True)
 class Transaction:
     guid: str
     user_guid: str
@@ -84,6 +87,11 @@ class TransactionFilter:
     member_guid: str | None = None
     account_guid: str | None = None
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """The filters that are set: the parameters of the conditions with these names."""
+        return {name: value for name in CONDITIONS if (value := getattr(self, name)) not in (None, [])}
+
 
 CONDITIONS = {
     "from_date": "date >= %(from_date)s",
@@ -101,24 +109,40 @@ CONDITIONS = {
 }
 
 
-def transaction_rows(where: str, filters: TransactionFilter) -> PagedRows[Transaction]:
-    """A fragment: the transactions that satisfy a condition over the alias `n` and the filter, newest first."""
-    parameters = {name: value for name in CONDITIONS if (value := getattr(filters, name)) not in (None, [])}
-    conditions = " AND ".join([where, *(CONDITIONS[name] for name in parameters)])
+def transaction_rows(source: str, where: str, conditions: Iterable[str]) -> PagedRows[Transaction]:
+    """A fragment: transactions, newest first.
+
+    Args:
+        source: `SOURCE` or `account_source`.
+        where: a condition over the alias `n`.
+        conditions: names of `CONDITIONS`. Their parameters are those of `TransactionFilter.values`.
+    """
+    where = " AND ".join([where, *(CONDITIONS[name] for name in conditions)])
     return PagedRows(
         Transaction,
-        f"SELECT {columns(Transaction)} FROM {SOURCE} WHERE {conditions}",
-        counted=f"transaction n WHERE {conditions}",
+        f"SELECT {columns(Transaction)} FROM {source} WHERE {where}",
+        counted=f"transaction n WHERE {where}",
         order=("date DESC", "guid DESC"),
-        parameters=parameters,
     )
+
+
+def account_source(user: str, account: str) -> str:
+    """`SOURCE` for the transactions of one account, whose user and guid are SQL expressions.
+
+    It reads the `id` of the user and of the account once. The joins of `SOURCE` read them again for each row, which
+    takes longer than reading the transactions.
+    """
+    return f"""(SELECT t.*, (SELECT id FROM end_user WHERE guid = {user}) AS user_id,
+                    (SELECT id FROM account WHERE user_guid = {user} AND guid = {account}) AS account_id
+                FROM transaction t) AS n"""
 
 
 async def list_transactions(
     connection: Connection, user_guid: str, page: PageRequest, filters: TransactionFilter
 ) -> Page[Transaction]:
     """The user's transactions that satisfy the filter, newest first."""
-    rows = transaction_rows("user_guid = %(user_guid)s", filters)
+    values = filters.values
+    rows = transaction_rows(SOURCE, "user_guid = %(user_guid)s", values)
     return await fetch_page(
         connection,
         Transaction,
@@ -126,7 +150,7 @@ async def list_transactions(
             source=f"({rows.select}) AS transaction",
             counted=rows.counted,
             order=", ".join(rows.order),
-            parameters={"user_guid": user_guid, **rows.parameters},
+            parameters={"user_guid": user_guid, **values},
         ),
         page,
     )

@@ -276,7 +276,8 @@ class Vault:
     ) -> tuple[Sequence[SealedRow], int]:
         found = await fetch_joined(
             connection,
-            (_Total, row),
+            (_Total,),
+            (row,),
             statement,
             {
                 "client_guid": reader.client_guid,
@@ -289,9 +290,10 @@ class Vault:
                 "offset": page.offset,
             },
         )
-        if not found:
+        if found is None:
             raise NotFound
-        return [row for _, row in found if row.guid is not None], found[0][0].total
+        (total,), rows = found
+        return [row for (row,) in rows if row.guid is not None], total.total
 
 
 async def delete_expired_links(connection: Connection, before: datetime) -> int:
