@@ -16,6 +16,7 @@ from coatcheck.connectors.registry import Registry
 from coatcheck.db.database import Connection, Database
 from coatcheck.directory.accounts import Accounts
 from coatcheck.directory.clients import Clients
+from coatcheck.directory.processor_security import ProcessorSecuritySettings
 from coatcheck.directory.processors import Processors
 from coatcheck.directory.users import Users
 from coatcheck.events.publisher import EventPublisher
@@ -67,6 +68,7 @@ class Services:
     widget_sessions: WidgetSessions
     clients: Clients
     processors: Processors
+    processor_security: ProcessorSecuritySettings
     users: Users
     accounts: Accounts
 
@@ -144,6 +146,7 @@ def _assemble(
         widget_sessions=widget_sessions,
         clients=Clients(settings, clock, vault, journal, api_keys),
         processors=Processors(clock, journal, api_keys),
+        processor_security=ProcessorSecuritySettings(journal),
         users=Users(clock, vault, journal),
         accounts=Accounts(clock, vault, journal),
     )

@@ -8,6 +8,8 @@ row and never guessed: GCM does not commit to its key.
 """
 
 import hmac
+from base64 import urlsafe_b64encode
+from hashlib import sha256
 from os import urandom
 
 from cryptography.exceptions import InvalidTag
@@ -51,6 +53,11 @@ def keyed_hash(key: bytes, purpose: str, value: str) -> bytes:
         value: what is hashed. Encode several values as JSON, so that their boundaries are unambiguous.
     """
     return hmac.digest(key, f"{purpose}|{value}".encode(), "sha256")
+
+
+def base64url_sha256(value: bytes) -> str:
+    """SHA-256 in base64url without padding, as OAuth writes the hash of a token, a certificate or a verifier."""
+    return urlsafe_b64encode(sha256(value).digest()).decode().rstrip("=")
 
 
 def seal(key: bytes, plaintext: bytes, context: bytes) -> bytes:

@@ -14,6 +14,7 @@ DIGESTS = {
     "20261126_0002_signed_documents.py": "05b8d8efe8b5f916ef5264027c81c04d87b5fe3a4dbd06bc2422705469b77526",
     "20261126_0003_restrictions.py": "269da4a4f8057e0aa53d654b2e57c52474d420b5324eb60fbe2c9cde5d2fcba4",
     "20261126_0004_allowed_networks.py": "26e060c9c7b03afafd730523fd58127785dcb63ec1c96fbc02a788270ce88db7",
+    "20261126_0005_processor_security.py": "7ac892849ddd6c3de87c6d621565ccc5a7c8ca375543a20042f0ca93ce045b8c",
 }
 VERSIONS = Path(next(iter(migrations.__path__))) / "versions"
 

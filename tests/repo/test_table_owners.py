@@ -12,6 +12,7 @@ OWNERS = {
     "authorization_code": "grants",
     "access_token": "grants",
     "live_token": "grants",
+    "used_jti": "grants",
     "link": "grants",
     "widget_session": "grants",
     "revocation_receipt": "grants",

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
-from coatcheck.grants.dpop import base64url_sha256, verify_proof
+from coatcheck.crypto import base64url_sha256
+from coatcheck.grants.dpop import verify_proof
 from coatcheck.grants.jwt_verification import InvalidJwt
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)

@@ -24,7 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "work": ("work", "work"),
         "migrate": ("migrate", "migrate"),
         "client": ("clients", "command_group"),
-        "processor": ("processors", "command_group"),
+        "processor": ("processor_security", "command_group"),
         "keys": ("keys", "command_group"),
         "verify-receipt": ("verify_receipt", "verify_receipt"),
         "connectors": ("connectors", "connectors"),

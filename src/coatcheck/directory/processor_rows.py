@@ -7,6 +7,14 @@ from coatcheck.db.database import Connection, run
 from coatcheck.errors import NotFound
 from coatcheck.model.clients import Processor
 
+SECURITY_COLUMNS = {
+    "client_authentication",
+    "sender_constraint",
+    "profile",
+    "jwks",
+    "certificate_thumbprints",
+}
+
 
 async def add_processor(connection: Connection, processor: Processor) -> None:
     await run(
@@ -43,6 +51,23 @@ async def set_processor_networks(connection: Connection, guid: str, networks: Se
         connection,
         "UPDATE processor SET allowed_networks = %(networks)s::cidr[] WHERE guid = %(guid)s",
         {"guid": guid, "networks": networks},
+    ):
+        raise NotFound
+
+
+async def set_processor_security(
+    connection: Connection, guid: str, column: str, value: str | list[str]
+) -> None:
+    """Changes one of `SECURITY_COLUMNS`.
+
+    Raises:
+        NotFound: there is no such processor.
+    """
+    assert column in SECURITY_COLUMNS
+    if not await run(
+        connection,
+        f"UPDATE processor SET {column} = %(value)s WHERE guid = %(guid)s",
+        {"guid": guid, "value": value},
     ):
         raise NotFound
 

@@ -3,15 +3,14 @@
 proof = JWT, typ dpop+jwt, the public key in its header; claims: jti, htm, htu, iat; with a token also ath
 """
 
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
 from joserfc.jwk import Key
 
+from coatcheck.crypto import base64url_sha256
 from coatcheck.grants.jwt_verification import (
     InvalidJwt,
     read_public_key,
@@ -33,7 +32,7 @@ class DPoPProof:
     """The SHA-256 thumbprint of the key (RFC 7638), which the token names as `jkt`."""
     jti: str
     issued_at: float
-    """Seconds since 1970, within `LEEWAY` of the server's clock."""
+    """Seconds since 1970, within a minute of the server's clock."""
     nonce: str | None
 
 
@@ -70,11 +69,6 @@ def verify_proof(
         issued_at=time_claim(claims, "iat"),
         nonce=nonce if isinstance(nonce, str) else None,
     )
-
-
-def base64url_sha256(value: bytes) -> str:
-    """SHA-256 in base64url without padding, as `ath`, `x5t#S256` and a code challenge have it."""
-    return urlsafe_b64encode(sha256(value).digest()).decode().rstrip("=")
 
 
 class _HeaderKey:

@@ -15,11 +15,13 @@ RETENTION = timedelta(days=30)
 AHEAD = timedelta(days=14)
 
 DAILY = ("authorization_code", "link", "widget_session")
+USED_JTIS_KEPT = timedelta(days=1)
+"""How long the id of an expired JWT is kept: the JWT is refused as expired."""
 
 
 async def prepare_partitions(connection: Connection, now: datetime, settings: Settings) -> None:
     """Creates the days and weeks in which secrets that are issued in the next two weeks will expire."""
-    for table in DAILY:
+    for table in (*DAILY, "used_jti"):
         last = day_of(now + AHEAD + max(settings.code_ttl, settings.link_ttl))
         for day in range(day_of(now), last + 1):
             await ensure_list_partition(connection, table, f"{table}_{day}", day)
@@ -28,8 +30,12 @@ async def prepare_partitions(connection: Connection, now: datetime, settings: Se
 
 
 async def drop_partitions(connection: Connection, now: datetime) -> list[str]:
-    """Drops every day and week that ended more than `RETENTION` ago, and returns their names."""
-    oldest = {**dict.fromkeys(DAILY, day_of(now - RETENTION)), "access_token": week_of(now - RETENTION)}
+    """Drops every day and week that ended more than `RETENTION` or `USED_JTIS_KEPT` ago, and returns their names."""
+    oldest = {
+        **dict.fromkeys(DAILY, day_of(now - RETENTION)),
+        "access_token": week_of(now - RETENTION),
+        "used_jti": day_of(now - USED_JTIS_KEPT),
+    }
     cursor = await connection.execute(
         """SELECT parent.relname, child.relname
            FROM pg_inherits
