@@ -55,13 +55,17 @@ def serving(environment: dict[str, str], log: Path) -> Iterator[Serving]:
     port = free_port()
     base_url = f"http://127.0.0.1:{port}"
     with process("serve", "--port", str(port), environment=environment, log=log) as child:
-        deadline = time.monotonic() + TIMEOUT_SECONDS
-        while True:
-            try:
-                httpx.get(f"{base_url}/health").raise_for_status()
-                break
-            except httpx.HTTPError:
-                assert child.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.05)
+        text_at(f"{base_url}/health", child, log)
         yield Serving(child, port, base_url)
+
+
+def text_at(url: str, child: "subprocess.Popen[bytes]", log: Path) -> str:
+    """What the process answers at the URL, as soon as it answers."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while True:
+        try:
+            return httpx.get(url).raise_for_status().text
+        except httpx.HTTPError:
+            assert child.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)

@@ -46,6 +46,10 @@ class Settings:
     """The address to listen on."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     """The port to listen on."""
+    metrics_host: str = "127.0.0.1"
+    """The address of the listener for metrics."""
+    metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """The port of the listener for metrics. 0: there is none."""
     pool_size: Count = 16
     """Database connections of one process."""
     connectors: tuple[str, ...] = ()

@@ -9,7 +9,9 @@ from functools import partial
 
 import structlog
 
+from coatcheck import metrics
 from coatcheck.app import Services, prepare_partitions
+from coatcheck.events import delivery
 from coatcheck.events.delivery import Deliverer
 from coatcheck.grants import partitions as grant_partitions
 from coatcheck.grants.receipts import delete_old_receipts
@@ -27,7 +29,12 @@ log = structlog.get_logger(__name__)
 
 GRACE = timedelta(seconds=8)
 """How long running tasks may continue after the worker is asked to stop; then they are cancelled."""
-SWEEP, REFRESH, MAINTENANCE = timedelta(seconds=5), timedelta(minutes=1), timedelta(hours=6)
+SWEEP, MEASURE, REFRESH, MAINTENANCE = (
+    timedelta(seconds=5),
+    timedelta(seconds=15),
+    timedelta(minutes=1),
+    timedelta(hours=6),
+)
 """The intervals of the periodic actions."""
 JOB_RETENTION = timedelta(days=90)
 """How long an ended job can be looked up."""
@@ -86,6 +93,7 @@ async def main(services: Services, stop: asyncio.Event, *, grace: timedelta = GR
         listener = group.create_task(listen(services.db.url, runner.notify))
         periodic = [
             group.create_task(_every(SWEEP, "sweep", worker_services.sweep, stop)),
+            group.create_task(_every(MEASURE, "measure", partial(measure, services), stop)),
             group.create_task(_every(REFRESH, "refresh", worker_services.scheduler.refresh, stop)),
             group.create_task(_every(MAINTENANCE, "maintenance", partial(run_maintenance, services), stop)),
         ]
@@ -120,6 +128,18 @@ async def run_maintenance(services: Services) -> None:
         await vault.delete_expired_links(connection, created_before)
         await delete_retired_keys(connection, now)
         await delete_old_receipts(connection, now)
+
+
+async def measure(services: Services) -> None:
+    """Measures how long the oldest due job and the oldest due webhook have waited."""
+    now = services.clock.now()
+    async with services.db.connection() as connection:
+        due = {
+            TaskKind.MEMBER_JOB: await job_rows.oldest_due(connection, now),
+            TaskKind.DELIVERY: await delivery.oldest_due(connection, now),
+        }
+    for kind, since in due.items():
+        metrics.OLDEST_DUE.labels(kind).set((now - since).total_seconds() if since else 0)
 
 
 async def _every(

@@ -20,7 +20,7 @@ from typing import Annotated
 import httpx
 import typer
 
-from coatcheck import server, worker
+from coatcheck import metrics, server, worker
 from coatcheck.app import prepare_partitions
 from coatcheck.cli import credentials, embedded, logs
 from coatcheck.cli.console import AsJson, err, out
@@ -118,13 +118,15 @@ async def _run(sandbox: _Sandbox, stop: asyncio.Event) -> None:
         async with services.db.connection() as connection:
             await prepare_partitions(connection, services.clock.now(), sandbox.settings)
         created = await credentials.ensure_credentials(services, sandbox.directory)
-        await run_together(
-            stop,
-            STOP_GRACE,
-            server.serve(server.create_app(services), sandbox.bound, stop, grace=REQUEST_GRACE),
-            worker.main(services, stop, grace=REQUEST_GRACE),
-            _announce(sandbox, created, stop),
-        )
+        settings = sandbox.settings
+        with metrics.exposed(settings.metrics_host, settings.metrics_port, services.db.pool_stats):
+            await run_together(
+                stop,
+                STOP_GRACE,
+                server.serve(server.create_app(services), sandbox.bound, stop, grace=REQUEST_GRACE),
+                worker.main(services, stop, grace=REQUEST_GRACE),
+                _announce(sandbox, created, stop),
+            )
 
 
 async def _announce(sandbox: _Sandbox, created: Credentials, stop: asyncio.Event) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-from coatcheck import server
+from coatcheck import metrics, server
 from coatcheck.cli import logs
 from coatcheck.cli.runtime import open_services, run, until_stopped
 from coatcheck.config import Settings, load
@@ -48,7 +48,10 @@ def serve(
 
 async def _serve(settings: Settings, trusted_proxies: str, stop: asyncio.Event) -> None:
     async with open_services(settings) as services:
-        with server.listen(settings.host, settings.port) as bound:
+        with (
+            server.listen(settings.host, settings.port) as bound,
+            metrics.exposed(settings.metrics_host, settings.metrics_port, services.db.pool_stats),
+        ):
             host, port = bound.getsockname()[:2]
             log.info("server.started", host=host, port=port, base_url=settings.base_url)
             await server.serve(

@@ -15,6 +15,7 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from coatcheck import metrics
 from coatcheck.errors import CoatcheckError, Unavailable
 
 Connection: TypeAlias = psycopg.AsyncConnection[Any]
@@ -59,6 +60,10 @@ class Database:
     async def close(self) -> None:
         await self._pool.close()
 
+    def pool_stats(self) -> Mapping[str, int]:
+        """The state of the pool, by the names of `psycopg_pool`."""
+        return self._pool.get_stats()
+
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """An autocommit connection: every statement is its own transaction.
@@ -71,6 +76,7 @@ class Database:
                 yield connection
         except (PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError) as error:
             log.warning("database.unavailable", error=type(error).__name__)
+            metrics.DATABASE_UNAVAILABLE.inc()
             raise Unavailable(detail=type(error).__name__) from error
 
     @asynccontextmanager

@@ -20,6 +20,7 @@ from importlib.metadata import version
 import httpx
 import structlog
 
+from coatcheck import metrics
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.db.database import Connection, Database, columns, fetch_all, fetch_one, run
@@ -196,6 +197,8 @@ class Deliverer:
             result=answer,
             is_delivered=is_delivered,
         )
+        result = "delivered" if is_delivered else "gave_up" if wait is None else "failed"
+        metrics.WEBHOOKS.labels(result).inc()
 
 
 async def oldest_due(connection: Connection, now: datetime) -> datetime | None:

@@ -19,6 +19,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from coatcheck import metrics
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, Parameters, columns, fetch_joined
 from coatcheck.db.fragments import PagedRows
@@ -355,7 +356,9 @@ class Access:
 
     def _raise_if_refused(self, outcome: _Outcome) -> None:
         if outcome.refused_by is not None:
-            raise self._restrictions[outcome.refused_by].refusal
+            restriction = self._restrictions[outcome.refused_by]
+            metrics.REFUSED_READS.labels(restriction.atom).inc()
+            raise restriction.refusal
 
 
 def _records_of(rows: Sequence[tuple[Any, ...]]) -> Sequence[Any]:

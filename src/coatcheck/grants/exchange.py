@@ -12,6 +12,7 @@ concurrent exchanges of one code got 300 tokens. With this statement exactly one
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from coatcheck import metrics
 from coatcheck.audit.entries import insert_from
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
@@ -224,6 +225,7 @@ class CodeExchange:
             raise InvalidClient
         if redeemed.scope is None:
             return None
+        metrics.EXCHANGES.labels("issued").inc()
         receipt = signer.sign(
             GivenGrant(
                 grant_guid=token_guid,
@@ -268,6 +270,7 @@ class CodeExchange:
             client_guid=found.client_guid,
             account_guid=found.account_guid,
         )
+        metrics.EXCHANGES.labels(reason).inc()
         raise InvalidGrant(detail=reason)
 
 

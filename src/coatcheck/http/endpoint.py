@@ -9,6 +9,7 @@ request -> method -> surface.answer -> response
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Generic, Protocol, TypeVar
 
 import psycopg
@@ -19,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from coatcheck import errors, ids
+from coatcheck import errors, ids, metrics
 from coatcheck.http.errors import status_of
 from coatcheck.request_context import RequestContext, canonical_address, current_request
 
@@ -76,6 +77,7 @@ class Endpoint(Generic[RowT]):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         row = self._methods.get(scope["method"])
         client = scope.get("client")
+        started = perf_counter()
         context = RequestContext(ids.new("REQ"), canonical_address(client[0]) if client else None)
         current_request.set(context)
         try:
@@ -92,7 +94,15 @@ class Endpoint(Generic[RowT]):
             self._log_failure(error, row)
             response = self._surface.refuse(errors.CoatcheckError(), row)
         response.headers["X-Request-Id"] = context.request_id
+        self._count(row, response.status_code, perf_counter() - started)
         await response(scope, receive, send)
+
+    def _count(self, row: RowT | None, status: int, seconds: float) -> None:
+        operation = row.operation if row else "none"
+        metrics.REQUESTS.labels(self._surface.name, operation, status).inc()
+        metrics.REQUEST_SECONDS.labels(self._surface.name, operation).observe(seconds)
+        if status == 401:
+            metrics.FAILED_AUTHENTICATIONS.labels(self._surface.name).inc()
 
     def _log_refusal(self, error: errors.CoatcheckError, row: RowT | None) -> None:
         if error.detail or status_of(error) >= 500:

@@ -11,10 +11,12 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from time import perf_counter
 
 import stamina
 import structlog
 
+from coatcheck import metrics
 from coatcheck.connectors.contract import Finished, JobKind, Session, SessionEnded, Task
 from coatcheck.db.database import Connection
 from coatcheck.errors import (
@@ -75,7 +77,11 @@ class MemberSync:
         """
         with structlog.contextvars.bound_contextvars(job_guid=job.guid, attempt=job.attempt):
             try:
-                await self._save(job, await self._run_connector(job))
+                started = perf_counter()
+                result = await self._run_connector(job)
+                metrics.JOB_SECONDS.labels(job.kind).observe(perf_counter() - started)
+                metrics.JOBS.labels(job.kind, _name_of(result)).inc()
+                await self._save(job, result)
             except (LeaseLost, Unavailable):
                 # The lease has also ended if the database was unavailable for as long as it lasts.
                 log.warning("job.lease_lost", kind=job.kind)
@@ -295,3 +301,15 @@ class MemberSync:
         return stamina.retry_context(
             on=Unavailable, attempts=None, timeout=self._settings.job_lease, wait_max=LONGEST_BACKOFF
         )
+
+
+def _name_of(result: Result) -> str:
+    """The result as a label: `finished`, `waits`, the name of an error, or an event."""
+    match result:
+        case Completed():
+            return "finished"
+        case BankError():
+            return type(result).__name__
+        case MemberEvent():
+            return result.value
+    return "waits"
