@@ -21,7 +21,7 @@ from coatcheck.errors import ConfigurationError
 PREFIX = "COATCHECK_"
 LONGEST_DURATION = timedelta(days=3650)
 """The sum of the current time and a longer duration could exceed the range of `datetime`."""
-POSITIVE = ("code_ttl", "token_ttl", "link_ttl", "job_lease", "job_timeout")
+POSITIVE = ("request_deadline", "code_ttl", "token_ttl", "link_ttl", "job_lease", "job_timeout")
 """The durations that must not be 0."""
 
 Count: TypeAlias = Annotated[int, Meta(ge=1, le=10_000)]
@@ -50,6 +50,8 @@ class Settings:
     """The address of the listener for metrics."""
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
     """The port of the listener for metrics. 0: there is none."""
+    request_deadline: timedelta = timedelta(seconds=10)
+    """How long a request waits at most for the database and for others, before it is answered with 503."""
     pool_size: Count = 16
     """Database connections of one process."""
     connectors: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ from coatcheck.errors import ConfigurationError
 from coatcheck.http.documentation import page_routes
 from coatcheck.http.head_limits import HeadLimits
 from coatcheck.http.openapi import AnyGroup
+from coatcheck.http.request_deadline import RequestDeadline
 from coatcheck.widget.app import widget_routes
 
 __all__ = ["create_app", "listen", "serve"]
@@ -40,7 +41,8 @@ def create_app(services: Services) -> ASGIApp:
         if (pages := connector.pages) is not None
     ]
     routes = [*api_routes(services), *page_routes(services, GROUPS), *widget_routes(services), *banks]
-    return HeadLimits(Router(routes, redirect_slashes=False, default=not_found))
+    router = Router(routes, redirect_slashes=False, default=not_found)
+    return RequestDeadline(HeadLimits(router), services.settings.request_deadline)
 
 
 def listen(host: str, port: int) -> socket.socket:

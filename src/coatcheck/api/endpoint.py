@@ -105,10 +105,11 @@ async def _handle(services: Services, route: Route, version: Version, request: R
         async with services.db.connection() as connection:
             code = await route.signs_in_at(await incoming.authenticated(connection))
         window = await services.oauth.prepare_window(code) if code else None
-    open_: Callable[[], AbstractAsyncContextManager[Connection]] = (
+    open_: Callable[..., AbstractAsyncContextManager[Connection]] = (
         services.db.transaction if route.runs_in_transaction else services.db.connection
     )
-    async with open_() as connection:
+    # Slow requests of clients must not keep processors from redeeming their codes, which expire.
+    async with open_(is_reserved=route.caller is Caller.PROCESSOR) as connection:
         answer = await route.handler(await incoming.authenticated(connection, window))
     match answer:
         case None:

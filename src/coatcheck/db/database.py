@@ -1,21 +1,23 @@
-"""A pool of autocommit connections to PostgreSQL, transactions, and queries whose rows are dataclasses.
+"""Autocommit connections to PostgreSQL, transactions, and queries whose rows are dataclasses.
 
 A statement outside `transaction()` is a transaction of its own and costs one round trip. The hot paths rely on it.
 """
 
+import asyncio
+import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
-from datetime import timedelta
 from functools import cache
 from itertools import accumulate, pairwise
 from typing import Any, TypeAlias, TypeVar
 
 import psycopg
 import structlog
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from coatcheck import metrics
+from coatcheck.db.connections import Primary, is_unavailability
+from coatcheck.db.pool import Pool
 from coatcheck.errors import CoatcheckError, Unavailable
 
 Connection: TypeAlias = psycopg.AsyncConnection[Any]
@@ -25,62 +27,93 @@ Record = TypeVar("Record")
 
 log = structlog.get_logger(__name__)
 
-POOL_TIMEOUT = timedelta(seconds=5)
-STATEMENT_TIMEOUT = timedelta(seconds=30)
-
-
-async def _configure(connection: Connection) -> None:
-    # Redemption, revocation and key disabling must survive a failover, whatever the server's default.
-    await connection.execute("SET synchronous_commit TO on")
-    await connection.execute("SET timezone TO 'UTC'")
-    # A custom plan considers every partition of the tokens; a generic plan prunes at run time (2.3 ms -> 0.8 ms).
-    await connection.execute("SET plan_cache_mode TO force_generic_plan")
-    await connection.execute(f"SET statement_timeout TO {int(STATEMENT_TIMEOUT.total_seconds() * 1000)}")
+RESERVED = 2
+"""Connections that only exchanges of codes and the readiness check use when all others are lent."""
+SMALLEST_WITH_RESERVED = 4
+"""The smallest `pool_size` of which some are reserved."""
+WATCH_SECONDS = 0.5, 1.0
+"""The least and the longest pause between two checks. Random, so that processes do not connect at the same instant."""
 
 
 class Database:
-    """A connection pool. Open it once per process and use `connection()` and `transaction()`."""
+    """The connections of a process. Open it once and use `connection()` and `transaction()`."""
 
     def __init__(self, url: str, *, pool_size: int) -> None:
         self.url = url
-        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-            url,
-            min_size=min(2, pool_size),
-            max_size=pool_size,
-            timeout=POOL_TIMEOUT.total_seconds(),
-            kwargs={"autocommit": True, "application_name": "coatcheck"},
-            configure=_configure,
-            check=None,
-            open=False,
-        )
+        primary = Primary()
+        reserved = RESERVED if pool_size >= SMALLEST_WITH_RESERVED else 0
+        size = pool_size - reserved
+        self._pool = Pool(url, primary, min_size=min(2, size), max_size=size)
+        self._reserved = Pool(url, primary, min_size=1, max_size=reserved) if reserved else self._pool
+        self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def _pools(self) -> Sequence[Pool]:
+        return [self._pool] if self._reserved is self._pool else [self._pool, self._reserved]
 
     async def open(self) -> None:
-        await self._pool.open()
+        for pool in self._pools:
+            await pool.open()
+        self._watch = asyncio.create_task(self._watch_primary())
 
     async def close(self) -> None:
-        await self._pool.close()
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        for pool in self._pools:
+            await pool.close()
+
+    async def _watch_primary(self) -> None:
+        """Notices within seconds, also without requests, that the server is gone or replaced, and connects again.
+
+        psycopg_pool gives up after a while, and connects again only when a connection is wanted.
+        """
+        is_available = True
+        while True:
+            try:
+                await self._reserved.verify()
+                if self._reserved is not self._pool and not self._pool.is_exhausted:
+                    await self._pool.verify()
+                error = None
+            except psycopg.Error as caught:
+                error = caught
+                for pool in self._pools:
+                    pool.suspect()
+            if is_available is not (error is None):
+                is_available = error is None
+                log.warning("database.recovered" if error is None else "database.lost", error=_kind(error))
+            await asyncio.sleep(random.uniform(*WATCH_SECONDS))  # noqa: S311 (a pause, not a secret)
 
     def pool_stats(self) -> Mapping[str, int]:
-        """The state of the pool, by the names of `psycopg_pool`."""
-        return self._pool.get_stats()
+        """The state of the connections that are not reserved, by the names of `psycopg_pool`."""
+        return self._pool.stats()
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    async def connection(self, *, is_reserved: bool = False) -> AsyncIterator[Connection]:
         """An autocommit connection: every statement is its own transaction.
 
+        Args:
+            is_reserved: whether it may be one of the reserved connections, if all others are lent.
+
         Raises:
-            Unavailable: no connection became free within `POOL_TIMEOUT`, or the server closed the connection.
+            Unavailable: no connection became free in time, or the database did not answer, ended, is read-only, has no
+                space or did not get a lock in time. A change may have been committed all the same.
         """
+        pool = self._reserved if is_reserved and self._pool.is_exhausted else self._pool
         try:
-            async with self._pool.connection() as connection:
+            async with pool.connection() as connection:
                 yield connection
-        except (PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError) as error:
-            log.warning("database.unavailable", error=type(error).__name__)
+        except psycopg.Error as error:
+            if not is_unavailability(error):
+                raise
+            if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+                pool.suspect()
+            log.warning("database.unavailable", error=_kind(error))
             metrics.DATABASE_UNAVAILABLE.inc()
-            raise Unavailable(detail=type(error).__name__) from error
+            raise Unavailable(detail=_kind(error)) from error
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
+    async def transaction(self, *, is_reserved: bool = False) -> AsyncIterator[Connection]:
         """A connection in a transaction. It is never held across a call to a bank or a webhook.
 
         An error with `keeps_changes` is raised after the commit. A refusal can write, such as the revocation of a
@@ -90,7 +123,7 @@ class Database:
             Unavailable: as `connection`.
         """
         refusal: CoatcheckError | None = None
-        async with self.connection() as connection, connection.transaction():
+        async with self.connection(is_reserved=is_reserved) as connection, connection.transaction():
             try:
                 yield connection
             except CoatcheckError as error:
@@ -99,6 +132,11 @@ class Database:
                 refusal = error
         if refusal is not None:
             raise refusal
+
+
+def _kind(error: Exception | None) -> str | None:
+    """The type of the error. Its text may quote a value of the statement."""
+    return type(error).__name__ if error else None
 
 
 def columns(record: type, prefix: str = "") -> str:

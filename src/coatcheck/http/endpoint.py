@@ -3,9 +3,11 @@
 routes(surface, table) -> one Starlette route for each path
 request -> method -> surface.answer -> response
 |-> a CoatcheckError -> surface.refuse -> response
+|-> no answer by the deadline -> refused with 503
 `-> another exception -> logged by type and line, refused with 500
 """
 
+import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +23,16 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from coatcheck import errors, ids, metrics
+from coatcheck.deadline import seconds_left, within
 from coatcheck.http.errors import status_of
 from coatcheck.request_context import RequestContext, canonical_address, current_request
 
 log = structlog.get_logger(__name__)
+
+
+DEADLINE_MARGIN = 0.5
+"""Seconds. The database keeps the deadline itself and closes the connection, which is better than a cancellation:
+psycopg would ask the server to cancel the statement, and wait for it."""
 
 
 class Row(Protocol):
@@ -83,7 +91,12 @@ class Endpoint(Generic[RowT]):
         try:
             if row is None:
                 raise errors.MethodNotAllowed(tuple(self._methods))
-            response = await self._surface.answer(row, Request(scope, receive))
+            async with asyncio.timeout(_seconds_left()):
+                response = await self._surface.answer(row, Request(scope, receive))
+        except TimeoutError:
+            error = errors.Unavailable(detail="deadline")
+            self._log_refusal(error, row)
+            response = self._surface.refuse(error, row)
         except errors.CoatcheckError as error:
             self._log_refusal(error, row)
             response = self._surface.refuse(error, row)
@@ -95,7 +108,9 @@ class Endpoint(Generic[RowT]):
             response = self._surface.refuse(errors.CoatcheckError(), row)
         response.headers["X-Request-Id"] = context.request_id
         self._count(row, response.status_code, perf_counter() - started)
-        await response(scope, receive, send)
+        # A long answer is streamed; each of its statements has a deadline of its own.
+        with within(None):
+            await response(scope, receive, send)
 
     def _count(self, row: RowT | None, status: int, seconds: float) -> None:
         operation = row.operation if row else "none"
@@ -126,6 +141,12 @@ class Endpoint(Generic[RowT]):
             error=type(error).__name__,
             place=f"{place.filename}:{place.lineno}",
         )
+
+
+def _seconds_left() -> float | None:
+    """How long the request may wait for anything else than the database."""
+    left = seconds_left()
+    return None if left is None else left + DEADLINE_MARGIN
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:

@@ -1,0 +1,119 @@
+"""A pool of connections that recovers by itself from every failure of the database."""
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+
+from coatcheck.db.connections import (
+    CONFIGURATION,
+    MAX_IDLE,
+    VERIFICATION_TIMEOUT,
+    DeadlineConnection,
+    Primary,
+    has_input,
+    parameters,
+)
+from coatcheck.deadline import remaining, within
+
+POOL_TIMEOUT = timedelta(seconds=5)
+"""How long a caller waits for a connection."""
+RECONNECT_TIMEOUT = timedelta(seconds=1)
+"""psycopg_pool doubles the pause between two attempts to connect until this time is over. Then it gives the connection
+up, and makes a new one when it is needed. Short, so that no pause is longer: `Database` asks every second."""
+
+
+class Pool:
+    """A pool. What it lends has been verified since the last failure of any connection."""
+
+    def __init__(self, url: str, primary: Primary, *, min_size: int, max_size: int) -> None:
+        self._url = url
+        self._primary = primary
+        self._failed_at = 0.0
+        self._pool: AsyncConnectionPool[DeadlineConnection] = AsyncConnectionPool(
+            url,
+            connection_class=DeadlineConnection,
+            kwargs=self._parameters,
+            min_size=min_size,
+            max_size=max_size,
+            timeout=POOL_TIMEOUT.total_seconds(),
+            reconnect_timeout=RECONNECT_TIMEOUT.total_seconds(),
+            configure=self._configure,
+            check=self._check,
+            open=False,
+        )
+
+    async def open(self) -> None:
+        await self._pool.open()
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    def stats(self) -> Mapping[str, int]:
+        return self._pool.get_stats()
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether a caller would have to wait until another one is finished."""
+        stats = self.stats()
+        return not stats["pool_available"] and stats["pool_size"] >= stats["pool_max"]
+
+    @asynccontextmanager
+    async def connection(self, wait: timedelta = POOL_TIMEOUT) -> AsyncIterator[DeadlineConnection]:
+        """An autocommit connection.
+
+        Raises:
+            psycopg.OperationalError: none became free in time.
+        """
+        connection = await self._pool.getconn(remaining(wait.total_seconds()))
+        try:
+            yield connection
+        finally:
+            connection.used_at = time.monotonic()
+            if connection.closed:
+                self.suspect()
+            await self._pool.putconn(connection)
+
+    def suspect(self) -> None:
+        """Has every connection verified before its next use."""
+        self._failed_at = time.monotonic()
+
+    async def verify(self) -> None:
+        """Verifies a connection.
+
+        Raises:
+            psycopg.OperationalError: none can be established, or the server is not the primary.
+        """
+        async with self.connection(VERIFICATION_TIMEOUT) as connection:
+            await self._primary.verify(connection)
+
+    async def _parameters(self) -> dict[str, Any]:
+        return parameters(self._url, self._primary)
+
+    async def _configure(self, connection: DeadlineConnection) -> None:
+        try:
+            with within(VERIFICATION_TIMEOUT):
+                await connection.execute(CONFIGURATION)
+        except psycopg.Error:
+            await connection.close()
+            raise
+        await self._primary.verify(connection)
+
+    async def _check(self, connection: DeadlineConnection) -> None:
+        """Verifies the connection if its server may have ended, hung or lost its role since its last use."""
+        try:
+            if (
+                connection.verified_at > self._failed_at
+                and time.monotonic() - connection.used_at < MAX_IDLE.total_seconds()
+                and not has_input(connection)
+            ):
+                return
+            await self._primary.verify(connection)
+        except psycopg.Error:
+            # What ended one connection probably ended the others. psycopg_pool pauses after each that fails.
+            await self._pool.drain()
+            raise

@@ -1,0 +1,44 @@
+"""The instant by which the current request must be answered. Whatever waits on its behalf waits no longer."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import timedelta
+
+__all__ = ["remaining", "seconds_left", "within"]
+
+_instant: ContextVar[float | None] = ContextVar("deadline", default=None)
+"""By `time.monotonic`; None in jobs and commands. A task keeps its own value."""
+
+
+def remaining(limit: float) -> float:
+    """Seconds until the deadline, at least 0 and at most `limit`; `limit` if there is no deadline."""
+    left = seconds_left()
+    return limit if left is None else min(limit, left)
+
+
+def seconds_left() -> float | None:
+    """Seconds until the deadline, at least 0; None if there is none."""
+    instant = _instant.get()
+    return None if instant is None else max(0.0, instant - time.monotonic())
+
+
+@contextmanager
+def within(duration: timedelta | None) -> Iterator[None]:
+    """Sets the deadline while the block runs. It shortens an earlier deadline and never extends it.
+
+    Args:
+        duration: counted from now; None for no deadline, also where there was one.
+    """
+    given = _instant.get()
+    if duration is None:
+        instant = None
+    else:
+        instant = time.monotonic() + duration.total_seconds()
+        instant = instant if given is None else min(given, instant)
+    token = _instant.set(instant)
+    try:
+        yield
+    finally:
+        _instant.reset(token)
