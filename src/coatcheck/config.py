@@ -52,6 +52,8 @@ class Settings:
     """The port of the listener for metrics. 0: there is none."""
     request_deadline: timedelta = timedelta(seconds=10)
     """How long a request waits at most for the database and for others, before it is answered with 503."""
+    tracing: bool = False
+    """Exports traces, as the environment variables of OpenTelemetry say (`OTEL_EXPORTER_OTLP_ENDPOINT`)."""
     pool_size: Count = 16
     """Database connections of one process."""
     connectors: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-from coatcheck import metrics, server
+from coatcheck import metrics, server, tracing
 from coatcheck.cli import logs
 from coatcheck.cli.runtime import open_services, run, until_stopped
 from coatcheck.config import Settings, load
@@ -47,6 +47,8 @@ def serve(
 
 
 async def _serve(settings: Settings, trusted_proxies: str, stop: asyncio.Event) -> None:
+    if settings.tracing:
+        tracing.start("serve")
     async with open_services(settings) as services:
         with (
             server.listen(settings.host, settings.port) as bound,

@@ -6,7 +6,7 @@ from typing import Annotated
 import structlog
 import typer
 
-from coatcheck import metrics, worker
+from coatcheck import metrics, tracing, worker
 from coatcheck.cli import logs
 from coatcheck.cli.runtime import open_services, run, until_stopped
 from coatcheck.config import Settings, load
@@ -29,6 +29,8 @@ def work(
 
 
 async def _work(settings: Settings, stop: asyncio.Event) -> None:
+    if settings.tracing:
+        tracing.start("work")
     async with open_services(settings) as services:
         with metrics.exposed(settings.metrics_host, settings.metrics_port, services.db.pool_stats):
             log.info("worker.started", concurrency=settings.worker_concurrency)

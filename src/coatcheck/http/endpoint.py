@@ -22,7 +22,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from coatcheck import errors, ids, metrics
+from coatcheck import errors, ids, metrics, tracing
 from coatcheck.deadline import seconds_left, within
 from coatcheck.http.errors import status_of
 from coatcheck.request_context import RequestContext, canonical_address, current_request
@@ -88,32 +88,38 @@ class Endpoint(Generic[RowT]):
         started = perf_counter()
         context = RequestContext(ids.new("REQ"), canonical_address(client[0]) if client else None)
         current_request.set(context)
-        try:
-            if row is None:
-                raise errors.MethodNotAllowed(tuple(self._methods))
-            async with asyncio.timeout(_seconds_left()):
-                response = await self._surface.answer(row, Request(scope, receive))
-        except TimeoutError:
-            error = errors.Unavailable(detail="deadline")
-            self._log_refusal(error, row)
-            response = self._surface.refuse(error, row)
-        except errors.CoatcheckError as error:
-            self._log_refusal(error, row)
-            response = self._surface.refuse(error, row)
-        except psycopg.DataError:
-            # Text that PostgreSQL cannot store, such as a NUL character in a path.
-            response = self._surface.refuse(errors.InvalidRequest(), row)
-        except Exception as error:  # noqa: BLE001 (an unknown exception must not disclose its message)
-            self._log_failure(error, row)
-            response = self._surface.refuse(errors.CoatcheckError(), row)
+        operation = row.operation if row else "none"
+        with tracing.span(f"{self._surface.name} {operation}", {"request_id": context.request_id}) as span:
+            response = await self._respond(row, Request(scope, receive))
+            if span is not None:
+                span.set_attribute("http.response.status_code", response.status_code)
         response.headers["X-Request-Id"] = context.request_id
-        self._count(row, response.status_code, perf_counter() - started)
+        self._count(operation, response.status_code, perf_counter() - started)
         # A long answer is streamed; each of its statements has a deadline of its own.
         with within(None):
             await response(scope, receive, send)
 
-    def _count(self, row: RowT | None, status: int, seconds: float) -> None:
-        operation = row.operation if row else "none"
+    async def _respond(self, row: RowT | None, request: Request) -> Response:
+        try:
+            if row is None:
+                raise errors.MethodNotAllowed(tuple(self._methods))
+            async with asyncio.timeout(_seconds_left()):
+                return await self._surface.answer(row, request)
+        except TimeoutError:
+            error = errors.Unavailable(detail="deadline")
+            self._log_refusal(error, row)
+            return self._surface.refuse(error, row)
+        except errors.CoatcheckError as error:
+            self._log_refusal(error, row)
+            return self._surface.refuse(error, row)
+        except psycopg.DataError:
+            # Text that PostgreSQL cannot store, such as a NUL character in a path.
+            return self._surface.refuse(errors.InvalidRequest(), row)
+        except Exception as error:  # noqa: BLE001 (an unknown exception must not disclose its message)
+            self._log_failure(error, row)
+            return self._surface.refuse(errors.CoatcheckError(), row)
+
+    def _count(self, operation: str, status: int, seconds: float) -> None:
         metrics.REQUESTS.labels(self._surface.name, operation, status).inc()
         metrics.REQUEST_SECONDS.labels(self._surface.name, operation).observe(seconds)
         if status == 401:

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import structlog
 
+from coatcheck import tracing
 from coatcheck.jobs.tasks import Claim, ClaimedTask, TaskKind, cancel_tasks
 
 log = structlog.get_logger(__name__)
@@ -80,7 +81,8 @@ class _Slots:
 
     async def _run(self, claimed: ClaimedTask) -> None:
         try:
-            await claimed()
+            with tracing.span(f"task {self._task_kind}", {}):
+                await claimed()
         except Exception as error:  # noqa: BLE001 (one task's failure must not end the others)
             # The exception's text may contain what a bank sent.
             log.warning("task.failed", task_kind=self._task_kind.value, error=type(error).__name__)
