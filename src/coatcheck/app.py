@@ -15,6 +15,7 @@ from coatcheck.connectors.installed import load_connectors
 from coatcheck.connectors.registry import Registry
 from coatcheck.db.database import Connection, Database
 from coatcheck.directory.accounts import Accounts
+from coatcheck.directory.attestations import Attestations
 from coatcheck.directory.clients import Clients
 from coatcheck.directory.processor_security import ProcessorSecuritySettings
 from coatcheck.directory.processors import Processors
@@ -24,6 +25,7 @@ from coatcheck.events.ssrf import public_only
 from coatcheck.grants import partitions
 from coatcheck.grants.access import Access
 from coatcheck.grants.api_keys import ApiKeys
+from coatcheck.grants.authorization_disclosures import AuthorizationDisclosures
 from coatcheck.grants.exchange import CodeExchange
 from coatcheck.grants.issue import CodeIssuer
 from coatcheck.grants.links import Links
@@ -61,6 +63,7 @@ class Services:
     exchange: CodeExchange
     tokens: Tokens
     receipts: Receipts
+    authorization_disclosures: AuthorizationDisclosures
     access: Access
     api_keys: ApiKeys
     links: Links
@@ -116,8 +119,10 @@ def _assemble(
     vault = Vault(clock, master_keys)
     signing_keys = SigningKeys(clock, master_keys)
     receipts = Receipts(settings, clock, signing_keys)
+    attestations = Attestations(settings, clock, signing_keys)
     publisher = EventPublisher(clock)
     journal = Journal(clock, publisher)
+    tokens = Tokens(clock, journal)
     links = Links(settings, clock, keyring.hash_key)
     widget_sessions = WidgetSessions(clock, keyring.hash_key)
     api_keys = ApiKeys(settings, clock, keyring.hash_key, journal)
@@ -129,6 +134,7 @@ def _assemble(
         vault=vault,
         signing_keys=signing_keys,
         receipts=receipts,
+        authorization_disclosures=AuthorizationDisclosures(settings, clock, signing_keys),
         publisher=publisher,
         journal=journal,
         registry=registry,
@@ -138,7 +144,7 @@ def _assemble(
         micro_deposits=MicroDeposits(dependencies, index_key=keyring.index_key),
         issuer=CodeIssuer(settings, clock, keyring.hash_key, journal),
         exchange=CodeExchange(settings, clock, keyring.hash_key, journal, receipts),
-        tokens=Tokens(clock, journal),
+        tokens=tokens,
         access=Access(clock, keyring.hash_key, vault),
         api_keys=api_keys,
         links=links,
@@ -147,7 +153,7 @@ def _assemble(
         clients=Clients(settings, clock, vault, journal, api_keys),
         processors=Processors(clock, journal, api_keys),
         processor_security=ProcessorSecuritySettings(journal),
-        users=Users(clock, vault, journal),
+        users=Users(clock, vault, journal, tokens, attestations),
         accounts=Accounts(clock, vault, journal),
     )
 

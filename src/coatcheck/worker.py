@@ -11,9 +11,11 @@ import structlog
 
 from coatcheck import metrics
 from coatcheck.app import Services, prepare_partitions
+from coatcheck.directory.attestations import delete_old_attestations
 from coatcheck.events import delivery
 from coatcheck.events.delivery import Deliverer
 from coatcheck.grants import partitions as grant_partitions
+from coatcheck.grants.authorization_disclosures import delete_old_disclosures
 from coatcheck.grants.receipts import delete_old_receipts
 from coatcheck.jobs.notifications import listen
 from coatcheck.jobs.runner import TaskRunner
@@ -128,6 +130,8 @@ async def run_maintenance(services: Services) -> None:
         await vault.delete_expired_links(connection, created_before)
         await delete_retired_keys(connection, now)
         await delete_old_receipts(connection, now)
+        await delete_old_disclosures(connection, now, services.settings.token_ttl)
+        await delete_old_attestations(connection, now)
 
 
 async def measure(services: Services) -> None:

@@ -16,6 +16,8 @@ OWNERS = {
     "link": "grants",
     "widget_session": "grants",
     "revocation_receipt": "grants",
+    "authorization_disclosure": "grants",
+    "member_authorization": "grants",
     # Sealed values, their keys, and who read them.
     "keyring": "vault",
     "data_key": "vault",
@@ -24,6 +26,7 @@ OWNERS = {
     "account_number": "vault",
     "account_owner": "vault",
     "disclosure": "vault",
+    "deletion_attestation": "directory",
     # Who did what.
     "audit_event": "audit",
 }

@@ -108,7 +108,7 @@ async def test_a_processor_is_enabled_and_disabled_for_one_client(services: Serv
         assert await readers_of(connection, client.guid) == []
         await services.processors.enable_for(connection, guid, client.guid, actor="operator")
         await services.processors.enable_for(connection, guid, client.guid, actor="operator")
-        assert await readers_of(connection, client.guid) == ["Acme Pay"]
+        assert [each.name for each in await readers_of(connection, client.guid)] == ["Acme Pay"]
         await services.processors.disable_for(connection, guid, client.guid, actor="operator")
         assert await readers_of(connection, client.guid) == []
         entries = await audited(connection, guid)

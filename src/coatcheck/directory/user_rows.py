@@ -1,10 +1,29 @@
 """SQL statements that write users."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import psycopg
 
-from coatcheck.db.database import Connection, run
+from coatcheck.db.database import Connection, fetch_all, run
 from coatcheck.errors import Conflict
 from coatcheck.model.users import User
+from coatcheck.vault.vault import SEALED_COUNTS
+
+COUNTS = f"""
+    SELECT 'members' AS kind, count(*) AS number FROM member WHERE user_guid = %(user_guid)s
+    UNION ALL SELECT 'jobs', count(*) FROM member_job WHERE user_guid = %(user_guid)s
+    UNION ALL SELECT 'accounts', count(*) FROM account WHERE user_guid = %(user_guid)s
+    UNION ALL SELECT 'transactions', count(*) FROM transaction WHERE user_guid = %(user_guid)s
+    UNION ALL SELECT 'statements', count(*) FROM statement WHERE user_guid = %(user_guid)s
+    UNION ALL SELECT 'micro_deposits', count(*) FROM micro_deposit WHERE user_guid = %(user_guid)s
+    UNION ALL {SEALED_COUNTS}"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    kind: str
+    number: int
 
 
 async def add_user(connection: Connection, user: User) -> None:
@@ -46,3 +65,10 @@ async def change_user(connection: Connection, user: User) -> None:
 async def remove_user(connection: Connection, guid: str) -> None:
     """Deletes the user and, by cascade, its members, accounts and data. Tokens on them end at once."""
     await run(connection, "DELETE FROM end_user WHERE guid = %(guid)s", {"guid": guid})
+
+
+async def count_user_data(connection: Connection, guid: str) -> Mapping[str, int]:
+    """How many records the user has, by kind. It locks the user, so that no member is added before the deletion."""
+    await connection.execute("SELECT FROM end_user WHERE guid = %(guid)s FOR UPDATE", {"guid": guid})
+    counts = await fetch_all(connection, _Count, COUNTS, {"user_guid": guid})
+    return {each.kind: each.number for each in counts}

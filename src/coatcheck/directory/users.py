@@ -9,9 +9,11 @@ from coatcheck.audit.entries import Entry
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection
-from coatcheck.directory.user_rows import add_user, change_user, remove_user
+from coatcheck.directory.attestations import Attestation, Attestations, Destroyed
+from coatcheck.directory.user_rows import add_user, change_user, count_user_data, remove_user
 from coatcheck.events import catalogue
 from coatcheck.events.catalogue import Action
+from coatcheck.grants.tokens import Tokens
 from coatcheck.model.users import User, find_user
 from coatcheck.vault.vault import Vault
 
@@ -25,10 +27,14 @@ class Users:
     `actor` is the guid of who makes the change. Where `notify` is False, the event is stored and not delivered.
     """
 
-    def __init__(self, clock: Clock, vault: Vault, journal: Journal) -> None:
+    def __init__(
+        self, clock: Clock, vault: Vault, journal: Journal, tokens: Tokens, attestations: Attestations
+    ) -> None:
         self._clock = clock
         self._vault = vault
         self._journal = journal
+        self._tokens = tokens
+        self._attestations = attestations
 
     async def create(
         self,
@@ -82,14 +88,22 @@ class Users:
         await self._record(connection, changed, Action.UPDATED, actor, notify=notify)
         return changed
 
-    async def delete(self, connection: Connection, user: User, *, actor: str, notify: bool = True) -> None:
-        """Deletes the user and its data key. Without the key, no copy of its sealed records can be decrypted.
+    async def delete(
+        self, connection: Connection, user: User, *, actor: str, notify: bool = True
+    ) -> Attestation:
+        """Deletes the user and its data key, and returns a signed statement of what was destroyed.
 
-        The user is deleted before the key, because a job that saves its result locks them in this order.
+        Without the key, no copy of the user's sealed records can be decrypted. The user is deleted before the key,
+        because a job that saves its result locks them in this order.
         """
+        records = await count_user_data(connection, user.guid)
+        grants_ended = await self._tokens.count_live(connection, user.client_guid, user.guid)
         await remove_user(connection, user.guid)
-        await self._vault.delete_owner(connection, user.guid)
+        data_key = await self._vault.delete_owner(connection, user.guid)
+        destroyed = Destroyed({"users": 1, **records}, grants_ended, data_key)
+        attestation = await self._attestations.record(connection, user, destroyed)
         await self._record(connection, user, Action.DELETED, actor, notify=notify)
+        return attestation
 
     async def _record(
         self, connection: Connection, user: User, action: Action, actor: str, *, notify: bool

@@ -74,3 +74,13 @@ class Tokens:
             connection,
             Entry(client_guid=client_guid, actor=client_guid, action="token.revoked", subject=token_guid),
         )
+
+    async def count_live(self, connection: Connection, client_guid: str, user_guid: str) -> int:
+        """How many tokens can read the user's data now."""
+        cursor = await connection.execute(
+            """SELECT count(*) FROM access_token t JOIN live_token l USING (expires_week, token_hash)
+               WHERE t.client_guid = %(client_guid)s AND t.user_guid = %(user_guid)s AND t.expires_at > %(now)s""",
+            {"client_guid": client_guid, "user_guid": user_guid, "now": self._clock.instant()},
+        )
+        row = await cursor.fetchone()
+        return int(row[0]) if row else 0

@@ -46,7 +46,10 @@ class WidgetAppearance:
 
 
 @dataclass(frozen=True, slots=True)
-class _Name:
+class Reader:
+    """A processor that may redeem the client's codes."""
+
+    guid: str
     name: str
 
 
@@ -61,13 +64,12 @@ async def widget_appearance(connection: Connection, client_guid: str) -> WidgetA
     return found or WidgetAppearance()
 
 
-async def readers_of(connection: Connection, client_guid: str) -> Sequence[str]:
-    """The names of the processors that may redeem the client's codes, in order."""
-    found = await fetch_all(
+async def readers_of(connection: Connection, client_guid: str) -> Sequence[Reader]:
+    """The processors that may redeem the client's codes, in the order of their names."""
+    return await fetch_all(
         connection,
-        _Name,
-        """SELECT p.name FROM client_processor cp JOIN processor p ON p.guid = cp.processor_guid
-           WHERE cp.client_guid = %(client_guid)s AND NOT p.is_disabled ORDER BY p.name""",
+        Reader,
+        """SELECT p.guid, p.name FROM client_processor cp JOIN processor p ON p.guid = cp.processor_guid
+           WHERE cp.client_guid = %(client_guid)s AND NOT p.is_disabled ORDER BY p.name, p.guid""",
         {"client_guid": client_guid},
     )
-    return [each.name for each in found]

@@ -10,10 +10,11 @@ Rotating a master key wraps the lower keys again; no sealed value changes.
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 
 from coatcheck.crypto import new_key
-from coatcheck.db.database import Connection, Database, fetch_all, fetch_one, run
-from coatcheck.errors import MasterKeyMissing
+from coatcheck.db.database import Connection, Database, columns, fetch_all, fetch_one, run
+from coatcheck.errors import MasterKeyMissing, SealBroken
 from coatcheck.vault.master_keys import MasterKeys
 
 BATCH = 500
@@ -38,6 +39,24 @@ class _Wrapped:
     owner: str
     master_key_id: str
     wrapped: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Destroyed:
+    master_key_id: str
+    wrapped: bytes
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DestroyedKey:
+    """A data key that was deleted."""
+
+    id: str | None
+    """The SHA-256 of the key, in hexadecimal: it identifies the key in a backup. None if it could not be opened."""
+    created_at: datetime
+    master_key_id: str
+    """The master key that wrapped it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +200,29 @@ async def lock_data_key(
             },
         )
     return master_keys.unwrap(row.master_key_id, row.wrapped, "data_key", owner_guid)
+
+
+async def destroy_data_key(
+    connection: Connection, master_keys: MasterKeys, owner_guid: str
+) -> DestroyedKey | None:
+    """Deletes the data key of an owner, and with it the owner's sealed secrets. None if there was no key.
+
+    It waits for concurrent writers, which lock the key.
+    """
+    row = await fetch_one(
+        connection,
+        _Destroyed,
+        f"DELETE FROM data_key WHERE owner_guid = %(owner_guid)s RETURNING {columns(_Destroyed)}",
+        {"owner_guid": owner_guid},
+    )
+    if row is None:
+        return None
+    try:
+        key = master_keys.unwrap(row.master_key_id, row.wrapped, "data_key", owner_guid)
+    except (MasterKeyMissing, SealBroken):
+        # A deletion must not fail because the key that it destroys can no longer be opened.
+        return DestroyedKey(None, row.created_at, row.master_key_id)
+    return DestroyedKey(sha256(key).hexdigest(), row.created_at, row.master_key_id)
 
 
 async def master_keys_in_use(connection: Connection) -> Collection[str]:

@@ -16,7 +16,7 @@ from coatcheck.errors import InsufficientScope, NotFound
 from coatcheck.model.paging import Page, PageRequest
 from coatcheck.model.users import OF_CLIENT
 from coatcheck.vault.disclosures import disclosure, prepare_partitions
-from coatcheck.vault.keys import lock_data_key
+from coatcheck.vault.keys import DestroyedKey, destroy_data_key, lock_data_key
 from coatcheck.vault.master_keys import MasterKeys
 from coatcheck.vault.records import AccountNumbers, AccountOwner, ClientReader, SecretKind, WorkerReader
 from coatcheck.vault.sealed_records import (
@@ -35,6 +35,7 @@ __all__ = [
     "AccountNumbers",
     "AccountOwner",
     "ClientReader",
+    "DestroyedKey",
     "SealedNumbers",
     "SealedRow",
     "SecretKind",
@@ -68,6 +69,13 @@ def number_rows(where: str) -> PagedRows[SealedRow]:
 def owner_rows(where: str) -> PagedRows[SealedRow]:
     """A fragment: the sealed owners that satisfy a condition over the alias `n`. Open them with the vault."""
     return OWNERS.rows(where)
+
+
+SEALED_COUNTS = """
+    SELECT 'account_numbers' AS kind, count(*) AS number FROM account_number WHERE user_guid = %(user_guid)s
+    UNION ALL SELECT 'account_owners', count(*) FROM account_owner WHERE user_guid = %(user_guid)s
+    UNION ALL SELECT 'sealed_secrets', count(*) FROM sealed_secret WHERE owner_guid = %(user_guid)s"""
+"""A fragment: how many sealed records a user has, by kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +210,7 @@ class Vault:
             {"owners": [owner for owner, _ in records], "records": [record for _, record in records]},
         )
 
-    async def delete_owner(self, connection: Connection, owner_guid: str) -> None:
+    async def delete_owner(self, connection: Connection, owner_guid: str) -> DestroyedKey | None:
         """Destroys the data key of an owner and deletes everything sealed under it.
 
         Without the key, no copy of the data can be opened: not in a replica, a dump or the write-ahead log. A backup
@@ -211,9 +219,10 @@ class Vault:
         owner = {"owner_guid": owner_guid}
         # The key first: the statement waits for concurrent writers, which lock the key, so that the next statements see
         # their rows. The foreign key of `sealed_secret` deletes the secrets.
-        await run(connection, "DELETE FROM data_key WHERE owner_guid = %(owner_guid)s", owner)
+        key = await destroy_data_key(connection, self._master_keys, owner_guid)
         await run(connection, "DELETE FROM account_number WHERE user_guid = %(owner_guid)s", owner)
         await run(connection, "DELETE FROM account_owner WHERE user_guid = %(owner_guid)s", owner)
+        return key
 
     async def store_numbers(
         self, connection: Connection, *, user_guid: str, member_guid: str, numbers: Sequence[AccountNumbers]

@@ -90,6 +90,11 @@ class WidgetRequest:
         if self.session.consented_at is None and not is_known:
             raise ConsentRequired
 
+    async def bind_consent(self, member: Member) -> None:
+        """Makes what the user agreed to in this session the authorization disclosure of a member."""
+        if self.session.consented_at is not None:
+            await self.services.authorization_disclosures.bind(self.connection, self.session, member.guid)
+
     def parse(self, kind: type[Body]) -> Body:
         """The body as `kind`.
 

@@ -12,7 +12,10 @@ from coatcheck.api.schemas.users import (
 from coatcheck.directory.users import WRITABLE
 from coatcheck.http.decoding import given_fields, parse
 from coatcheck.http.query import read_flag, read_page, read_text
+from coatcheck.http.request import CompleteResponse
 from coatcheck.model.users import list_users
+
+ATTESTATION_HEADER = "Coatcheck-Attestation"
 
 
 async def create(request: ApiRequest) -> UserResponseBody:
@@ -55,13 +58,15 @@ async def update(request: ApiRequest) -> UserResponseBody:
     return user_body(user)
 
 
-async def delete(request: ApiRequest) -> None:
-    await request.services.users.delete(
+async def delete(request: ApiRequest) -> CompleteResponse:
+    """The header names the attestation, because MX's answer has no body."""
+    attestation = await request.services.users.delete(
         request.connection,
         await request.user(),
         actor=request.client.guid,
         notify=not request.skips_webhook,
     )
+    return CompleteResponse(204, headers=((ATTESTATION_HEADER, attestation.guid),))
 
 
 def _notifies(request: ApiRequest, fields: UserRequest) -> bool:

@@ -52,7 +52,9 @@ USERS = Group(
             users.delete,
             "deleteUser",
             "Delete a user",
-            "Deletes all data of the user and revokes all tokens for it. Cannot be undone.",
+            "Deletes all data of the user and revokes all tokens for it. Cannot be undone. The header "
+            "`Coatcheck-Attestation` names a signed statement of what was destroyed: see "
+            "`GET /coatcheck/attestations/{attestation}`.",
             headers=(SKIP_WEBHOOK,),
             status=204,
         ),

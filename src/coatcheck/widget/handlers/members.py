@@ -49,6 +49,7 @@ async def create(request: WidgetRequest) -> schemas.MemberAnswer:
             callback_payload=options.callback_payload,
         ),
     )
+    await request.bind_consent(member)
     uri = await _window(request, member) if member.is_oauth else None
     return schemas.MemberAnswer(member=await present_member(request, member, uri))
 
@@ -69,6 +70,7 @@ async def update(request: WidgetRequest) -> schemas.MemberAnswer:
     """Replaces the credentials. A live job with the old credentials is cancelled."""
     member = await request.member()
     request.require_consent(member)
+    await request.bind_consent(member)
     institution = request.services.registry.find(member.institution_code)
     changed = await request.services.members.change(
         request.connection,
@@ -107,6 +109,7 @@ async def start_job(request: WidgetRequest) -> schemas.MemberAnswer:
     """Starts the jobs that have not succeeded yet, or all jobs if none is missing; or only the kind in the body."""
     member = await request.member()
     request.require_consent(member)
+    await request.bind_consent(member)
     started = await request.services.members.start(
         request.connection,
         member,
@@ -128,6 +131,7 @@ async def oauth_window_uri(request: WidgetRequest) -> schemas.OAuthWindow:
     """Opens a new sign-in window for an OAuth member."""
     member = await request.member()
     request.require_consent(member)
+    await request.bind_consent(member)
     return schemas.OAuthWindow(guid=member.guid, oauth_window_uri=await _window(request, member))
 
 
@@ -154,6 +158,7 @@ async def select_account(request: WidgetRequest) -> schemas.MemberAnswer:
     if chosen not in {each.guid for each in found}:
         raise InvalidRequest("The account cannot be verified.")
     await request.services.widget_sessions.record_account(request.connection, request.session, chosen)
+    await request.bind_consent(member)
     await request.record("widget.account_selected", chosen, member_guid=member.guid)
     request = replace(request, session=replace(request.session, selected_account_guid=chosen))
     return schemas.MemberAnswer(member=await present_member(request, member))

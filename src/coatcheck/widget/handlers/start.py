@@ -1,18 +1,21 @@
 """The first step, and the user's consent."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from coatcheck.connectors import contract
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import NotFound
+from coatcheck.grants.authorization_disclosures import Party
 from coatcheck.model.members import Member, find_member, list_members
 from coatcheck.model.micro_deposits import DepositStatus, MicroDeposit, find_micro_deposit
 from coatcheck.model.mx_codes import CONNECTION_STATUS_IDS
 from coatcheck.model.paging import PageRequest
 from coatcheck.model.statuses import ConnectionStatus as Status
-from coatcheck.model.widgets import readers_of, widget_appearance
+from coatcheck.model.widgets import Reader, WidgetAppearance, readers_of, widget_appearance
 from coatcheck.widget import schemas
 from coatcheck.widget.bodies import ConsentBody
+from coatcheck.widget.consent_text import agreement_of
 from coatcheck.widget.presenters import (
     load_context,
     present_institution,
@@ -49,24 +52,31 @@ async def read(request: WidgetRequest) -> schemas.Start:
         micro_deposit=present_micro_deposit(request, deposit) if deposit else None,
         members=members,
         consent_needed=request.session.consented_at is None,
-        consent=await _consent(request),
+        consent=_consent(request, await _readers(request), (await _appearance(request)).privacy_url),
         microdeposits_enabled=request.has_micro_deposits,
     )
 
 
 async def consent(request: WidgetRequest) -> schemas.Start:
-    """Records the consent, which every new connection needs. Returns the next step."""
+    """Signs and records the consent, which every new connection needs. Returns the next step."""
     request.parse(ConsentBody)
+    client, readers = await request.client(), await _readers(request)
+    agreement = agreement_of(
+        request.locale,
+        Party(client.guid, client.name),
+        [Party(each.guid, each.name) for each in readers],
+        _consent(request, readers, None),
+    )
+    await request.services.authorization_disclosures.record(request.connection, request.session, agreement)
     consented = await request.services.widget_sessions.record_consent(request.connection, request.session)
-    started = await read(replace(request, session=consented))
     await request.record(
         "widget.consented",
         request.session.user_guid,
-        shares=",".join(started.consent.shares),
-        refreshes=started.consent.refreshes,
-        readers=",".join(started.consent.readers),
+        shares=",".join(agreement.data),
+        refreshes=agreement.refreshes,
+        readers=",".join(each.name for each in readers),
     )
-    return started
+    return await read(replace(request, session=consented))
 
 
 async def _first_step(
@@ -131,16 +141,24 @@ def _institution(request: WidgetRequest, member: Member | None) -> contract.Inst
         return None
 
 
-async def _consent(request: WidgetRequest) -> schemas.Consent:
+def _consent(request: WidgetRequest, readers: Sequence[Reader], privacy_url: str | None) -> schemas.Consent:
     """The shared data, how often it is read, the companies that can read it, and for how many days."""
-    options, client_guid = request.options, request.session.client_guid
+    options = request.options
     shares = [share for kind in options.kinds for share in SHARES[kind]]
     if not options.include_transactions:
         shares = [share for share in shares if share != "transactions"]
     return schemas.Consent(
         shares=list(dict.fromkeys(shares)),
         refreshes="once" if options.background_aggregation_is_disabled else "daily",
-        readers=await readers_of(request.connection, client_guid),
+        readers=[each.name for each in readers],
         reading_days=request.services.settings.token_ttl.days,
-        privacy_url=(await widget_appearance(request.connection, client_guid)).privacy_url,
+        privacy_url=privacy_url,
     )
+
+
+async def _readers(request: WidgetRequest) -> Sequence[Reader]:
+    return await readers_of(request.connection, request.session.client_guid)
+
+
+async def _appearance(request: WidgetRequest) -> WidgetAppearance:
+    return await widget_appearance(request.connection, request.session.client_guid)

@@ -13,7 +13,7 @@ export function show(flow) {
   loadPopular(flow);
   const { shares, refreshes, readers, reading_days: days, privacy_url: privacy } = start.consent;
   const access = readers.length
-    ? t("consent.readers", { readers: new Intl.ListFormat(flow.boot.locale).format(readers), days })
+    ? t("consent.readers", { readers: readers.join(", "), days })
     : t("consent.no_readers");
   return {
     title: t("consent.title"),

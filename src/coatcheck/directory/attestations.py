@@ -1,0 +1,139 @@
+"""Deletion attestations: signed statements of what the deletion of a user destroyed.
+
+They hold guids, counts and times only, and are kept for `DOCUMENTS_KEPT`. The user's other traces that stay, and why,
+are named in the statement (`KEPT`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from coatcheck import ids
+from coatcheck.clock import Clock
+from coatcheck.config import Settings
+from coatcheck.db.database import Connection, columns, fetch_all, fetch_one, run
+from coatcheck.errors import NotFound
+from coatcheck.grants.receipts import format_instant
+from coatcheck.model.users import User
+from coatcheck.signatures import DocumentType
+from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, SigningKeys
+from coatcheck.vault.vault import DestroyedKey
+
+KEPT: Mapping[str, str] = {
+    "audit_log": "Who changed what, with guids only.",
+    "disclosures": "Who read which kind of data and when, with guids only.",
+    "authorization_disclosures": "What the user agreed to, with guids only.",
+    "receipts": "Which grants were revoked, with guids only.",
+    "grants": "Which processors had access, with guids only, until 30 days after their tokens expire.",
+    "backups": "A copy made earlier can be opened until it, or the master key that wraps its data key, is destroyed.",
+}
+"""What a deletion does not destroy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    guid: str
+    user_guid: str
+    at: datetime
+    statement: str
+    """A compact JWS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destroyed:
+    """What a deletion destroyed."""
+
+    records: Mapping[str, int]
+    """How many records of each kind."""
+    grants_ended: int
+    """Grants that could be read with until then."""
+    data_key: DestroyedKey | None
+    """None if nothing was sealed for the user."""
+
+
+class Attestations:
+    def __init__(self, settings: Settings, clock: Clock, signing_keys: SigningKeys) -> None:
+        self._issuer = settings.base_url
+        self._clock = clock
+        self._signing_keys = signing_keys
+
+    async def record(self, connection: Connection, user: User, destroyed: Destroyed) -> Attestation:
+        """Signs and stores the attestation, in the transaction that deletes."""
+        key = await self._signing_keys.current(connection)
+        at, guid = self._clock.instant(), ids.new("ATT")
+        statement = key.sign(
+            DocumentType.ATTESTATION,
+            {
+                "iss": self._issuer,
+                "iat": int(at.timestamp()),
+                "jti": guid,
+                "client_guid": user.client_guid,
+                "user_guid": user.guid,
+                "at": format_instant(at),
+                "destroyed": dict(destroyed.records),
+                "grants_ended": destroyed.grants_ended,
+                "data_key": _key_claims(destroyed.data_key),
+                "kept": dict(KEPT),
+            },
+        )
+        await run(
+            connection,
+            """INSERT INTO deletion_attestation (guid, client_guid, user_guid, at, statement)
+               VALUES (%(guid)s, %(client_guid)s, %(user_guid)s, %(at)s, %(statement)s)""",
+            {
+                "guid": guid,
+                "client_guid": user.client_guid,
+                "user_guid": user.guid,
+                "at": at,
+                "statement": statement,
+            },
+        )
+        return Attestation(guid, user.guid, at, statement)
+
+
+async def find_attestation(connection: Connection, client_guid: str, guid: str) -> Attestation:
+    """An attestation of the client's deletion, by its guid.
+
+    Raises:
+        NotFound: the client has no such attestation.
+    """
+    found = await fetch_one(
+        connection,
+        Attestation,
+        f"""SELECT {columns(Attestation)} FROM deletion_attestation
+            WHERE guid = %(guid)s AND client_guid = %(client_guid)s""",
+        {"guid": guid, "client_guid": client_guid},
+    )
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def attestations_of_user(
+    connection: Connection, client_guid: str, user_guid: str
+) -> Sequence[Attestation]:
+    """The attestation of a user that the client deleted, or none."""
+    return await fetch_all(
+        connection,
+        Attestation,
+        f"""SELECT {columns(Attestation)} FROM deletion_attestation
+            WHERE client_guid = %(client_guid)s AND user_guid = %(user_guid)s""",
+        {"client_guid": client_guid, "user_guid": user_guid},
+    )
+
+
+async def delete_old_attestations(connection: Connection, now: datetime) -> None:
+    """Deletes the attestations that are older than `DOCUMENTS_KEPT`."""
+    await run(
+        connection, "DELETE FROM deletion_attestation WHERE at < %(before)s", {"before": now - DOCUMENTS_KEPT}
+    )
+
+
+def _key_claims(key: DestroyedKey | None) -> dict[str, object] | None:
+    if key is None:
+        return None
+    return {
+        "id": key.id,
+        "created_at": format_instant(key.created_at),
+        "master_key_id": key.master_key_id,
+    }

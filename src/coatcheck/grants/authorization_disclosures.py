@@ -1,0 +1,179 @@
+"""Authorization disclosures: what an end user agreed to, signed when the user agreed (12 CFR 1033.401, .411, .441).
+
+    consent in the widget --> signed disclosure --for each member connected under it--> codes --> grants
+
+A grant has the disclosure under which its member was connected, if that disclosure names its processor. A code that a
+client requests for a member connected without the widget gives a grant without a disclosure.
+
+A disclosure names its objects by their guids, and companies by their names. It is kept for `DOCUMENTS_KEPT` after the
+last grant under it, past the deletion of the user.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from coatcheck import ids
+from coatcheck.clock import Clock
+from coatcheck.config import Settings
+from coatcheck.db.database import Connection, columns, fetch_one, run
+from coatcheck.errors import NotFound
+from coatcheck.grants.receipts import format_instant
+from coatcheck.grants.widget_sessions import WidgetSession
+from coatcheck.signatures import DocumentType
+from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, SigningKeys
+
+UNKNOWN_PROCESSOR = (
+    "The processor was not known when the user agreed. "
+    "The text names every processor that the client could authorize."
+)
+GRANTED_INTERVAL = timedelta(days=1)
+"""How exactly the last grant under a disclosure is known. It is written at most this often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A company that the text names."""
+
+    guid: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """What the end user saw and agreed to."""
+
+    text: str
+    """Every line, as the user saw it."""
+    version: str
+    """Changes when a text changes."""
+    language: str
+    client: Party
+    processors: Sequence[Party]
+    """The companies that the client could authorize, all named in the text."""
+    data: Sequence[str]
+    """The kinds of data."""
+    refreshes: str
+    access_days: int
+    """For how long a processor that is authorized can read."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDisclosure:
+    guid: str
+    client_guid: str
+    user_guid: str
+    text: str
+    signed_at: datetime
+    statement: str
+    """A compact JWS."""
+
+
+DISCLOSURE_OF_MEMBER = """(SELECT ma.disclosure_guid FROM member_authorization ma
+     WHERE ma.user_guid = %(user_guid)s AND ma.member_guid = %(member_guid)s)"""
+"""A fragment of the statement that issues a code: the disclosure under which the member was connected, or NULL."""
+
+GRANTED = """UPDATE authorization_disclosure d SET last_granted_at = %(now)s
+             FROM issued WHERE d.guid = issued.disclosure_guid AND d.last_granted_at < %(granted_before)s"""
+"""The body of a CTE of that statement: keeps the disclosure, over the relation `issued` of new codes."""
+
+SHOWN = """LEFT JOIN authorization_disclosure d
+           ON d.guid = t.disclosure_guid AND t.processor_guid = ANY (d.processor_guids)"""
+"""A fragment of a query for grants: the disclosure `d` of the token `t`, if it names the token's processor.
+
+The columns for `disclosure` in the Grant object are `d.text` and `d.signed_at`."""
+
+
+class AuthorizationDisclosures:
+    """Signs what end users agree to, and finds it again."""
+
+    def __init__(self, settings: Settings, clock: Clock, signing_keys: SigningKeys) -> None:
+        self._issuer = settings.base_url
+        self._clock = clock
+        self._signing_keys = signing_keys
+
+    async def record(self, connection: Connection, session: WidgetSession, agreement: Agreement) -> None:
+        """Signs and stores the agreement of the session's user. The first one of a session counts."""
+        key = await self._signing_keys.current(connection)
+        now, guid = self._clock.now(), ids.new("DSC")
+        statement = key.sign(DocumentType.DISCLOSURE, self._claims(session, agreement, guid, now))
+        await run(
+            connection,
+            """INSERT INTO authorization_disclosure (guid, client_guid, user_guid, session_guid, processor_guids, text,
+                                                     signed_at, last_granted_at, statement)
+               VALUES (%(guid)s, %(client_guid)s, %(user_guid)s, %(session_guid)s, %(processor_guids)s, %(text)s,
+                       %(now)s, %(now)s, %(statement)s)
+               ON CONFLICT (session_guid) DO NOTHING""",
+            {
+                "guid": guid,
+                "client_guid": session.client_guid,
+                "user_guid": session.user_guid,
+                "session_guid": session.guid,
+                "processor_guids": [each.guid for each in agreement.processors],
+                "text": agreement.text,
+                "now": now,
+                "statement": statement,
+            },
+        )
+
+    async def bind(self, connection: Connection, session: WidgetSession, member_guid: str) -> None:
+        """Makes what the session's user agreed to the disclosure of a member: later codes for its accounts have it.
+
+        Without consent in the session, the member keeps its disclosure.
+        """
+        await run(
+            connection,
+            """INSERT INTO member_authorization (user_guid, member_guid, disclosure_guid)
+               SELECT user_guid, %(member_guid)s, guid FROM authorization_disclosure
+               WHERE session_guid = %(session_guid)s AND user_guid = %(user_guid)s
+               ON CONFLICT (user_guid, member_guid) DO UPDATE SET disclosure_guid = excluded.disclosure_guid""",
+            {"user_guid": session.user_guid, "member_guid": member_guid, "session_guid": session.guid},
+        )
+
+    async def find(self, connection: Connection, client_guid: str, guid: str) -> StoredDisclosure:
+        """A disclosure of the client, with its signed statement.
+
+        Raises:
+            NotFound: the client has no such disclosure.
+        """
+        found = await fetch_one(
+            connection,
+            StoredDisclosure,
+            f"""SELECT {columns(StoredDisclosure)} FROM authorization_disclosure
+                WHERE guid = %(guid)s AND client_guid = %(client_guid)s""",
+            {"guid": guid, "client_guid": client_guid},
+        )
+        if found is None:
+            raise NotFound
+        return found
+
+    def _claims(
+        self, session: WidgetSession, agreement: Agreement, guid: str, now: datetime
+    ) -> dict[str, object]:
+        return {
+            "iss": self._issuer,
+            "iat": int(now.timestamp()),
+            "jti": guid,
+            "text": agreement.text,
+            "version": agreement.version,
+            "language": agreement.language,
+            "agreed_at": format_instant(now),
+            "client": asdict(agreement.client),
+            "user_guid": session.user_guid,
+            "session_guid": session.guid,
+            "processor": None,
+            "processor_note": UNKNOWN_PROCESSOR,
+            "processors": [asdict(each) for each in agreement.processors],
+            "data": list(agreement.data),
+            "refreshes": agreement.refreshes,
+            "access_days": agreement.access_days,
+        }
+
+
+async def delete_old_disclosures(connection: Connection, now: datetime, token_ttl: timedelta) -> None:
+    """Deletes the disclosures whose last grant ended more than `DOCUMENTS_KEPT` ago."""
+    await run(
+        connection,
+        "DELETE FROM authorization_disclosure WHERE last_granted_at < %(before)s",
+        {"before": now - DOCUMENTS_KEPT - token_ttl - GRANTED_INTERVAL},
+    )

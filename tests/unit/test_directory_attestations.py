@@ -1,0 +1,138 @@
+"""The deletion of a user: a signed statement says what was destroyed, and what remains."""
+
+from datetime import timedelta
+from hashlib import sha256
+
+import pytest
+
+from coatcheck.app import Services
+from coatcheck.clock import MovableClock
+from coatcheck.config import Settings
+from coatcheck.directory.attestations import (
+    KEPT,
+    Attestation,
+    attestations_of_user,
+    delete_old_attestations,
+    find_attestation,
+)
+from coatcheck.errors import NotFound
+from coatcheck.model.accounts import Account
+from coatcheck.model.users import User
+from coatcheck.signatures import DocumentType, SignedDocument, verify
+from coatcheck.vault.master_keys import MasterKeys
+from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, key_set, published_keys
+from tests.factories import Keyed, make_client, make_statement, make_token, make_transaction
+
+
+async def delete(services: Services, user: User) -> Attestation:
+    async with services.db.transaction() as connection:
+        return await services.users.delete(connection, user, actor=user.client_guid)
+
+
+async def verified(services: Services, attestation: Attestation) -> SignedDocument:
+    async with services.db.connection() as connection:
+        return verify(attestation.statement, key_set(await published_keys(connection))["keys"])
+
+
+async def data_key_of(services: Services, settings: Settings, user: User) -> str:
+    """The SHA-256 of the user's data key."""
+    async with services.db.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT master_key_id, wrapped FROM data_key WHERE owner_guid = %s", (user.guid,)
+        )
+        row = await cursor.fetchone()
+    assert row is not None
+    return sha256(MasterKeys.load(settings).unwrap(*row, "data_key", user.guid)).hexdigest()
+
+
+async def test_an_attestation_states_what_was_destroyed(
+    services: Services, settings: Settings, user: User, account: Account, processor: Keyed
+) -> None:
+    for _ in range(3):
+        await make_transaction(services, account)
+    await make_statement(services, account)
+    await make_token(services, account, processor)
+    key_id = await data_key_of(services, settings, user)
+    attestation = await delete(services, user)
+    document = await verified(services, attestation)
+    claims = dict(document.claims)
+    data_key = claims.pop("data_key")
+    assert document.type is DocumentType.ATTESTATION
+    assert claims == {
+        "iss": services.settings.base_url,
+        "iat": int(attestation.at.timestamp()),
+        "jti": attestation.guid,
+        "client_guid": user.client_guid,
+        "user_guid": user.guid,
+        "at": attestation.at.isoformat().replace("+00:00", "Z"),
+        "destroyed": {
+            "users": 1,
+            "members": 1,
+            "jobs": 0,
+            "accounts": 1,
+            "transactions": 3,
+            "statements": 1,
+            "micro_deposits": 0,
+            "account_numbers": 1,
+            "account_owners": 1,
+            "sealed_secrets": 1,
+        },
+        "grants_ended": 1,
+        "kept": KEPT,
+    }
+    assert (data_key["id"], data_key["master_key_id"]) == (key_id, "test")
+
+
+async def test_the_deletion_of_a_user_without_data_is_attested_too(services: Services, user: User) -> None:
+    claims = (await verified(services, await delete(services, user))).claims
+    assert claims["data_key"] is None
+    assert sum(claims["destroyed"].values()) == 1
+
+
+async def test_an_attestation_holds_no_personal_data(
+    services: Services, user: User, account: Account
+) -> None:
+    statement = await verified(services, await delete(services, user))
+    for forbidden in ("1234567890", "091000019", "Ada", "Everyday"):
+        assert forbidden not in str(statement.claims)
+
+
+async def test_a_user_is_deleted_although_its_data_key_cannot_be_opened(
+    services: Services, user: User, account: Account
+) -> None:
+    async with services.db.connection() as connection:
+        await connection.execute("UPDATE data_key SET wrapped = '\\x00' WHERE owner_guid = %s", (user.guid,))
+    claims = (await verified(services, await delete(services, user))).claims
+    assert claims["data_key"]["id"] is None
+    assert claims["destroyed"]["account_numbers"] == 1
+
+
+async def test_an_attestation_is_found_by_its_client_alone(services: Services, user: User) -> None:
+    attestation = await delete(services, user)
+    stranger = await make_client(services)
+    async with services.db.connection() as connection:
+        assert await find_attestation(connection, user.client_guid, attestation.guid) == attestation
+        assert await attestations_of_user(connection, user.client_guid, user.guid) == [attestation]
+        assert await attestations_of_user(connection, stranger.guid, user.guid) == []
+        with pytest.raises(NotFound):
+            await find_attestation(connection, stranger.guid, attestation.guid)
+
+
+async def test_a_deletion_that_is_rolled_back_leaves_no_attestation(services: Services, user: User) -> None:
+    async with services.db.connection() as connection, connection.transaction(force_rollback=True):
+        await services.users.delete(connection, user, actor=user.client_guid)
+    async with services.db.connection() as connection:
+        assert await attestations_of_user(connection, user.client_guid, user.guid) == []
+
+
+@pytest.mark.own_database
+async def test_attestations_are_kept_for_three_years(
+    services: Services, clock: MovableClock, user: User
+) -> None:
+    attestation = await delete(services, user)
+    for days, number in ((-1, 1), (2, 0)):
+        clock.advance(DOCUMENTS_KEPT + timedelta(days=days) if days < 0 else timedelta(days=days))
+        async with services.db.connection() as connection:
+            await delete_old_attestations(connection, clock.now())
+            found = await attestations_of_user(connection, user.client_guid, user.guid)
+        assert len(found) == number, attestation
