@@ -29,6 +29,7 @@ from coatcheck.grants.authorization_disclosures import AuthorizationDisclosures
 from coatcheck.grants.exchange import CodeExchange
 from coatcheck.grants.issue import CodeIssuer
 from coatcheck.grants.links import Links
+from coatcheck.grants.narrowing import Narrowing
 from coatcheck.grants.receipts import Receipts
 from coatcheck.grants.tokens import Tokens
 from coatcheck.grants.widget_sessions import WidgetSessions
@@ -62,6 +63,7 @@ class Services:
     issuer: CodeIssuer
     exchange: CodeExchange
     tokens: Tokens
+    narrowing: Narrowing
     receipts: Receipts
     authorization_disclosures: AuthorizationDisclosures
     access: Access
@@ -119,7 +121,6 @@ def _assemble(
     vault = Vault(clock, master_keys)
     signing_keys = SigningKeys(clock, master_keys)
     receipts = Receipts(settings, clock, signing_keys)
-    attestations = Attestations(settings, clock, signing_keys)
     publisher = EventPublisher(clock)
     journal = Journal(clock, publisher)
     tokens = Tokens(clock, journal)
@@ -145,6 +146,7 @@ def _assemble(
         issuer=CodeIssuer(settings, clock, keyring.hash_key, journal),
         exchange=CodeExchange(settings, clock, keyring.hash_key, journal, receipts),
         tokens=tokens,
+        narrowing=Narrowing(clock, journal),
         access=Access(clock, keyring.hash_key, vault),
         api_keys=api_keys,
         links=links,
@@ -153,7 +155,7 @@ def _assemble(
         clients=Clients(settings, clock, vault, journal, api_keys),
         processors=Processors(clock, journal, api_keys),
         processor_security=ProcessorSecuritySettings(journal),
-        users=Users(clock, vault, journal, tokens, attestations),
+        users=Users(clock, vault, journal, tokens, Attestations(settings, clock, signing_keys)),
         accounts=Accounts(clock, vault, journal),
     )
 

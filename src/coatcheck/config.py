@@ -69,6 +69,8 @@ class Settings:
     """Lifetime of a widget or OAuth link (MX docs: 10 minutes or first use)."""
     key_overlap: timedelta = timedelta(hours=24)
     """How long the old API key works after a rotation."""
+    max_codes_per_account: Annotated[int, Meta(ge=1, le=100_000)] = 1_000
+    """Codes of one account that can be redeemed at the same time. A request for one more gets 429."""
     on_code_reuse: Literal["revoke", "reject"] = "revoke"
     """`revoke` also revokes the token of a replayed code (RFC 6749 4.1.2); `reject` only refuses."""
     aggregation_interval: timedelta = timedelta(hours=3)

@@ -4,14 +4,15 @@
     |- Refusal                      the caller may read its message
     |  |- InvalidRequest            .. InvalidScope, UnsupportedGrantType, JobNotSupported
     |  |- InvalidGrant
-    |  |- Unauthenticated           .. InvalidClient, InvalidToken
-    |  |- Forbidden                 .. InsufficientScope, UserDisabled, ConsentRequired, WrongBrowser
+    |  |- Unauthenticated           .. InvalidClient, InvalidToken, TokenRevoked, TokenExpired
+    |  |- Forbidden                 .. InsufficientScope, ReadsExhausted, ConnectionBroken, UserDisabled,
+    |  |                               ConsentRequired, WrongBrowser
     |  |- NotFound                  does not exist, or belongs to another owner
     |  |- ConstraintNotMet
     |  |- UnknownVersion
     |  |- Conflict                  .. DuplicateMember, DuplicateMicroDeposit, JobRunning
     |  |- TooLarge
-    |  |- Unprocessable             .. NotVerified
+    |  |- Unprocessable             .. NotVerified, GrantWidened, GrantEnded
     |  |- TooManyRequests
     |  `- Unavailable
     |- BankError                    a connector failed; each class has the member status it leads to
@@ -76,12 +77,28 @@ class InvalidToken(Unauthenticated):
     """The access token is missing, expired or revoked."""
 
 
+class TokenRevoked(InvalidToken):
+    """The access token was revoked. Ask for a new authorization code."""
+
+
+class TokenExpired(InvalidToken):
+    """The access token has expired. Ask for a new authorization code."""
+
+
 class Forbidden(Refusal):
     """The request is not allowed."""
 
 
 class InsufficientScope(Forbidden):
     """The scope of the access token does not include this data."""
+
+
+class ReadsExhausted(Forbidden):
+    """The grant allows no more reads: its max_reads is used up. Ask for a new authorization code."""
+
+
+class ConnectionBroken(Forbidden):
+    """The connection to the institution is broken. The token reads again when the user has repaired it."""
 
 
 class UserDisabled(Forbidden):
@@ -152,6 +169,14 @@ class Unprocessable(Refusal):
 
 class NotVerified(Unprocessable):
     """The account has no account numbers yet. Run a verification job on its member first. Cards and loans have none."""
+
+
+class GrantWidened(Unprocessable):
+    """A grant can only be narrowed. Widening it needs a renewal, which is a new authorization."""
+
+
+class GrantEnded(Unprocessable):
+    """The grant has ended."""
 
 
 class TooManyRequests(Refusal):

@@ -214,11 +214,14 @@ async def test_a_key_of_the_wrong_kind_is_logged_without_the_key_and_not_disclos
         assert key[4:] not in str(logs)
 
 
-async def test_a_replayed_code_revokes_its_token(setup: Setup) -> None:
+async def test_a_replayed_code_revokes_its_token(setup: Setup, clock: MovableClock) -> None:
     code = await setup.code()
     token = (await setup.exchange(code)).json()["access_token"]
     assert error_of(await setup.exchange(code)) == (400, "invalid_grant")
-    assert error_of(await setup.read("/account/account_numbers", token)) == (401, "invalid_token")
+    assert (await setup.read("/account/account_numbers", token)).status_code == 200
+    clock.advance(timedelta(seconds=10))
+    assert error_of(await setup.exchange(code)) == (400, "invalid_grant")
+    assert error_of(await setup.read("/account/account_numbers", token)) == (401, "token_revoked")
 
 
 async def test_a_retry_with_the_same_idempotency_key_gets_the_same_answer(setup: Setup) -> None:
@@ -251,7 +254,11 @@ async def test_a_request_without_a_valid_token_gets_the_challenge_of_rfc_6750(
     assert (await setup.read(path, token)).status_code == 200
     assert (await setup.http.get(path, headers={"Authorization": f"bEaReR {token}"})).status_code == 200
     clock.advance(timedelta(days=60))
-    assert error_of(await setup.read(path, token)) == (401, "invalid_token")
+    expired = await setup.read(path, token)
+    assert error_of(expired) == (401, "token_expired")
+    assert expired.headers["www-authenticate"] == (
+        'Bearer realm="coatcheck", error="invalid_token", error_description="token_expired"'
+    )
 
 
 async def test_a_token_without_read_protected_reads_balances_but_neither_numbers_nor_owners(
@@ -386,7 +393,7 @@ async def test_a_client_revokes_the_token_of_one_processor_only(setup: Setup) ->
     other_client = await make_client(setup.services)
     assert (await setup.http.delete(path, auth=other_client.auth)).status_code == 404
     assert (await setup.http.delete(path, auth=setup.client.auth)).status_code == 204
-    assert error_of(await setup.read("/payment_account", token)) == (401, "invalid_token")
+    assert error_of(await setup.read("/payment_account", token)) == (401, "token_revoked")
     assert (await setup.read("/payment_account", kept)).status_code == 200
     listed = (await setup.http.get("/coatcheck/tokens", auth=setup.client.auth)).json()["tokens"]
     assert {each["guid"]: each["revoked_because"] for each in listed}[

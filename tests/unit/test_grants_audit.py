@@ -14,6 +14,7 @@ from coatcheck.config import Settings
 from coatcheck.directory.client_rows import set_client_disabled
 from coatcheck.directory.processor_rows import disable_processor
 from coatcheck.errors import InvalidGrant
+from coatcheck.grants.exchange import RACE_WINDOW
 from coatcheck.grants.refusals import MAX_PER_PERIOD
 from coatcheck.model.accounts import Account
 from coatcheck.model.users import User
@@ -61,10 +62,11 @@ async def refusals(services: Services, client_guid: str | None = None) -> list[t
 
 @pytest.mark.own_database
 async def test_entries_of_issue_exchange_replay_and_revocation_verify_and_name_their_object(
-    services: Services, client: Keyed, processor: Keyed, account: Account
+    services: Services, clock: MovableClock, client: Keyed, processor: Keyed, account: Account
 ) -> None:
     code = await make_code(services, account)
     await exchange(services, processor, code)
+    clock.advance(RACE_WINDOW)
     await refuse(services, processor, code)
     await make_token(services, account, processor)
     async with services.db.transaction() as connection:
@@ -109,6 +111,9 @@ async def test_the_operator_learns_which_condition_refused_a_code(
         )
     assert await refuse(services, processor, named) == "other_processor"
     await exchange(services, processor, code)
+    assert await refuse(services, processor, code) == "retried"
+    assert await refuse(services, other, code) == "redeemed"
+    clock.advance(RACE_WINDOW)
     assert await refuse(services, processor, code) == "redeemed"
     late = await make_code(services, account)
     clock.advance(services.settings.code_ttl)
@@ -125,6 +130,8 @@ async def test_the_operator_learns_which_condition_refused_a_code(
     assert recorded == [
         "processor_not_enabled",
         "other_processor",
+        "retried",
+        "redeemed",
         "redeemed",
         "expired",
         "user_disabled",
@@ -187,6 +194,7 @@ async def test_with_on_code_reuse_reject_a_replay_is_refused_and_recorded_and_no
     async with build(replace(settings, on_code_reuse="reject"), clock) as lenient:
         code = await make_code(lenient, account)
         await exchange(lenient, processor, code)
+        clock.advance(RACE_WINDOW)
         assert await refuse(lenient, processor, code) == "redeemed"
     actions = [entry["action"] for entry in await entries(services, client.guid)]
     assert "code.refused" in actions

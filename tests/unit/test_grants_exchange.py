@@ -18,9 +18,10 @@ from coatcheck.errors import (
     InvalidToken,
     NotFound,
     NotVerified,
+    TokenRevoked,
     UserDisabled,
 )
-from coatcheck.grants.exchange import IssuedToken
+from coatcheck.grants.exchange import RACE_WINDOW, IssuedToken
 from coatcheck.grants.restrictions import ReadKind, ReadProtected
 from coatcheck.grants.scope import Scope
 from coatcheck.members.account_rows import delete_account
@@ -83,17 +84,31 @@ async def test_a_code_is_exchanged_for_a_token_that_reads_the_account_in_its_sco
 
 
 async def test_replaying_a_code_is_refused_and_revokes_its_token(
-    services: Services, client: Keyed, processor: Keyed, account: Account
+    services: Services, clock: MovableClock, client: Keyed, processor: Keyed, account: Account
 ) -> None:
     code = await make_code(services, account)
     issued = await exchange(services, processor, code)
+    clock.advance(RACE_WINDOW)
     with pytest.raises(InvalidGrant):
         await exchange(services, processor, code)
-    with pytest.raises(InvalidToken):
+    with pytest.raises(TokenRevoked):
         await authenticate(services, issued.access_token)
     with pytest.raises(InvalidGrant):
         await exchange(services, processor, code)
     assert (await actions(services, client))["token.revoked"] == 1
+
+
+async def test_a_second_exchange_within_ten_seconds_is_refused_and_the_token_stays(
+    services: Services, clock: MovableClock, client: Keyed, processor: Keyed, account: Account
+) -> None:
+    code = await make_code(services, account)
+    issued = await exchange(services, processor, code)
+    for key in (None, "retry-1"):
+        clock.advance(RACE_WINDOW / 2 - timedelta(seconds=1))
+        with pytest.raises(InvalidGrant):
+            await exchange(services, processor, code, key)
+        assert await authenticate(services, issued.access_token)
+    assert "token.revoked" not in await actions(services, client)
 
 
 async def test_a_retry_with_the_same_idempotency_key_returns_the_same_token(
@@ -108,7 +123,7 @@ async def test_a_retry_with_the_same_idempotency_key_returns_the_same_token(
 async def test_a_retry_with_another_idempotency_key_or_after_a_minute_is_a_replay(
     services: Services, clock: MovableClock, processor: Keyed, account: Account
 ) -> None:
-    for wait, key in ((timedelta(), "other"), (timedelta(seconds=61), "same")):
+    for wait, key in ((RACE_WINDOW, "other"), (timedelta(seconds=61), "same")):
         code = await make_code(services, account)
         issued = await exchange(services, processor, code, "same")
         clock.advance(wait)

@@ -8,6 +8,10 @@ from coatcheck.errors import InvalidScope
 from coatcheck.grants.scope import MAX_CHARACTERS, parse_scope
 
 USER, MEMBER, ACCOUNT = "user-guid:USR-1", "member-guid:MBR-1", "account-guid:ACT-1"
+NUMERIC = ("expires-in", "lookback-days", "max-reads")
+KNOWN = ", ".join(
+    sorted([*NUMERIC, "account-guid", "member-guid", "processor-guid", "read", "read-protected", "user-guid"])
+)
 
 
 @given(st.permutations([USER, MEMBER, ACCOUNT, "read-protected"]))
@@ -51,7 +55,10 @@ def test_a_scope_with_a_missing_unknown_or_contradictory_atom_is_refused(text: s
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (f"{USER} {MEMBER} {ACCOUNT} admin", "The scope contains an unknown atom."),
+        (
+            f"{USER} {MEMBER} {ACCOUNT} admin",
+            f"The scope contains an unknown atom. Known are {KNOWN}.",
+        ),
         (f"{USER}", "The scope has no member-guid, account-guid."),
         (f"{USER} {MEMBER} account-guid", "The scope has no account-guid."),
         (f"{USER} {MEMBER} {ACCOUNT} user-guid:USR-2", "The scope has more than one user-guid."),

@@ -17,13 +17,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from coatcheck import metrics
 from coatcheck.clock import Clock
-from coatcheck.db.database import Connection, Parameters, columns, fetch_joined
+from coatcheck.db.database import Connection, Parameters, columns, fetch_joined, fetch_one
 from coatcheck.db.fragments import PagedRows
-from coatcheck.errors import InvalidToken
+from coatcheck.errors import InvalidToken, TokenExpired, TokenRevoked
 from coatcheck.grants.api_keys import is_allowed
 from coatcheck.grants.restrictions import RESTRICTIONS, ReadKind, Restriction
 from coatcheck.grants.secrets import Kind, PresentedSecret, parse_secret
@@ -31,12 +31,12 @@ from coatcheck.model.accounts import Account, account_row
 from coatcheck.model.paging import Page, PageRequest
 from coatcheck.model.tokens import LiveToken
 from coatcheck.model.transactions import Transaction, TransactionFilter, account_source, transaction_rows
-from coatcheck.request_context import current_request
 from coatcheck.vault.vault import (
     AccountNumbers,
     AccountOwner,
     Vault,
     disclosure,
+    disclosure_parameters,
     number_rows,
     owner_rows,
 )
@@ -81,6 +81,14 @@ class _Outcome:
     refused_by: int | None
     """Index of the restriction that refuses the read."""
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """Why a token does not read. Neither: an object in its scope is deleted or disabled."""
+
+    is_revoked: bool
+    is_expired: bool
 
 
 def _reader(kind: ReadKind, restrictions: Restrictions, *, more_columns: str = "") -> str:
@@ -139,7 +147,12 @@ def _readable_rows(kind: ReadKind, restrictions: Restrictions) -> str:
 
 def _disclosed(what: str, count: str) -> str:
     return disclosure(
-        "admitted", reader_guid="r.processor_guid", record_guid="r.account_guid", what=what, count=count
+        "admitted",
+        reader_guid="r.processor_guid",
+        record_guid="r.account_guid",
+        what=what,
+        count=count,
+        grant_guid="r.guid",
     )
 
 
@@ -223,8 +236,9 @@ def authorize_statement(kind: ReadKind, restrictions: Restrictions = RESTRICTION
 class Access:
     """Authorises and performs the reads of tokens.
 
-    Every method but `parse_token` raises `InvalidToken` for a token that is unknown, expired or revoked, or that names
-    something deleted or disabled; and the `refusal` of the first restriction that does not permit the read.
+    Every method but `parse_token` raises `InvalidToken` for a token that is unknown or that names something deleted or
+    disabled, `TokenRevoked` or `TokenExpired` for one that has ended; and the `refusal` of the first restriction that
+    does not permit the read.
     """
 
     def __init__(
@@ -341,23 +355,43 @@ class Access:
             {
                 "expires_week": presented.period,
                 "token_hash": presented.hash,
-                "now": self._clock.instant(),
-                "address": current_request.get().address,
+                **disclosure_parameters(self._clock.instant()),
                 "size": page.size,
                 "offset": page.offset,
                 **filters,
             },
         )
-        # Unknown, expired and revoked tokens all give no row, so that the caller cannot tell them apart.
         if found is None:
-            raise InvalidToken
+            await self._raise_invalid(connection, presented)
         (token, outcome), rows = found
         return token, outcome, rows
+
+    async def _raise_invalid(self, connection: Connection, presented: PresentedSecret) -> NoReturn:
+        """Tells the holder of a token that has ended why. To everyone else no token exists."""
+        ended = await fetch_one(
+            connection,
+            _Ended,
+            f"""SELECT t.revoked_at IS NOT NULL AS is_revoked, t.expires_at <= %(now)s AS is_expired
+                FROM access_token t JOIN processor p ON p.guid = t.processor_guid
+                WHERE t.expires_week = %(expires_week)s AND t.token_hash = %(token_hash)s AND {is_allowed("p")}""",
+            {
+                "expires_week": presented.period,
+                "token_hash": presented.hash,
+                **disclosure_parameters(self._clock.instant()),
+            },
+        )
+        match ended:
+            case _Ended(is_revoked=True):
+                raise TokenRevoked
+            case _Ended(is_expired=True):
+                raise TokenExpired
+            case _:
+                raise InvalidToken
 
     def _raise_if_refused(self, outcome: _Outcome) -> None:
         if outcome.refused_by is not None:
             restriction = self._restrictions[outcome.refused_by]
-            metrics.REFUSED_READS.labels(restriction.atom).inc()
+            metrics.REFUSED_READS.labels(restriction.atom or "connection").inc()
             raise restriction.refusal
 
 

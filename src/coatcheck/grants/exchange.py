@@ -1,8 +1,9 @@
 """Exchanging codes: a processor redeems a code, once, for an access token.
 
-    code --redeem, once--> token
+    code --redeem, once--> token, which supersedes the old one if the code renews a grant
          `-- again by the same processor, same Idempotency-Key, within a minute --> the same token
-         `-- again by the same processor otherwise --> refused, and the token is revoked (RFC 6749 4.1.2)
+         `-- again by the same processor, within 10 seconds --> refused, the token stays: a race or a retry
+         `-- again by the same processor, later --> refused, and the token is revoked (RFC 6749 4.1.2)
          `-- by any other processor --> refused, nothing changes
 
 One conditional statement redeems the code. Reading the code first and marking it afterwards is a race: in a test, 300
@@ -11,13 +12,14 @@ concurrent exchanges of one code got 300 tokens. With this statement exactly one
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from coatcheck import metrics
-from coatcheck.audit.entries import insert_from
+from coatcheck.audit.entries import Entry, insert_from
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
-from coatcheck.db.database import Connection, fetch_one
+from coatcheck.db.database import Connection, fetch_one, run
 from coatcheck.errors import InvalidClient, InvalidGrant
 from coatcheck.grants.api_keys import is_allowed
 from coatcheck.grants.idempotency import hash_of, open_token, seal_token
@@ -30,24 +32,58 @@ from coatcheck.request_context import current_request
 
 RETRY_WINDOW = timedelta(seconds=60)
 """How long a retry with the same Idempotency-Key gets the same token again."""
+RACE_WINDOW = timedelta(seconds=10)
+"""How long a second exchange by the same processor counts as a race or a retry, which does not revoke the token."""
 LISTED_CHARACTERS = 12
 """How much of a token its client's list contains: the prefix, the week and 5 of the 43 random characters."""
 
 STORED = ", ".join(COLUMNS)
+# A renewal ends the grant that it supersedes in the statement that issues the new one, so there is no gap between them.
+LOCK_RENEWED = """
+SELECT FROM access_token old, authorization_code code
+WHERE code.expires_day = %(code_day)s AND code.code_hash = %(code_hash)s
+  AND old.expires_week = code.renews_week AND old.token_hash = code.renews_hash
+FOR UPDATE OF old"""
+RENEWABLE = """AND EXISTS (SELECT FROM access_token old WHERE old.expires_week = code.renews_week
+                  AND old.token_hash = code.renews_hash AND old.revoked_at IS NULL)"""
+RENEWED_COLUMNS = ", code.renews_week, code.renews_hash"
+SUPERSEDED = """, superseded AS (
+    UPDATE access_token old
+    SET revoked_at = %(now)s, revoked_by = r.client_guid, revoked_because = 'a renewal superseded it',
+        superseded_by = %(token_guid)s
+    FROM redeemed r
+    WHERE old.expires_week = r.renews_week AND old.token_hash = r.renews_hash AND old.revoked_at IS NULL
+    RETURNING old.guid
+)"""
 # For `least`, which ignores NULL: a restriction without an expiry does not shorten the token's life.
 EXPIRES_AT = ", ".join(["%(expires_at)s", *(each.expires for each in RESTRICTIONS if each.expires)])
+
+
+REDEEMER = f"""redeemer AS (
+    SELECT p.guid
+    FROM api_key k JOIN processor p ON p.guid = k.owner_guid AND NOT p.is_disabled
+    WHERE k.key_hash = %(key_hash)s AND k.owner_guid = %(processor_guid)s
+      AND (k.expires_at IS NULL OR k.expires_at > %(now)s) AND {is_allowed("p")}
+)"""
+ISSUED = f"""issued AS (
+    INSERT INTO access_token (expires_week, token_hash, guid, client_guid, processor_guid, user_guid, member_guid,
+                              account_guid, scope, first_characters, created_at, expires_at, {STORED})
+    SELECT %(token_week)s, %(token_hash)s, %(token_guid)s, client_guid, %(processor_guid)s, user_guid,
+           member_guid, account_guid, scope, %(first_characters)s, %(now)s, token_expires_at, {STORED}
+    FROM redeemed
+    RETURNING client_guid, guid AS subject
+), audited AS (
+    {insert_from("issued")}
+)"""
+
 
 # The conditions are part of the UPDATE, so that of many concurrent exchanges exactly one finds the code unredeemed
 # (RFC 6749 4.1.2, ASVS 10.4.2 and 15.4.2). It checks the processor's key too: a wrong key, or a processor that is not
 # enabled for the client or that the code is not for, leaves the code unredeemed. The LEFT JOIN at the end distinguishes
 # the two refusals: no row is a wrong key (401), a row without a scope is a code that cannot be redeemed (400).
-REDEEM = f"""
-WITH redeemer AS (
-    SELECT p.guid
-    FROM api_key k JOIN processor p ON p.guid = k.owner_guid AND NOT p.is_disabled
-    WHERE k.key_hash = %(key_hash)s AND k.owner_guid = %(processor_guid)s
-      AND (k.expires_at IS NULL OR k.expires_at > %(now)s) AND {is_allowed("p")}
-), redeemed AS (
+def _redeem(*, renews: bool) -> str:
+    return f"""
+WITH {REDEEMER}, redeemed AS (
     UPDATE authorization_code code
     SET redeemed_at = %(now)s, redeemed_by = p.guid, token_week = %(token_week)s, token_hash = %(token_hash)s,
         idempotency_hash = %(idempotency_hash)s, sealed_reply = %(sealed_reply)s
@@ -59,21 +95,19 @@ WITH redeemer AS (
       AND u.guid = code.user_guid AND NOT u.is_disabled
       AND EXISTS (SELECT FROM client_processor cp
                   WHERE cp.client_guid = code.client_guid AND cp.processor_guid = p.guid)
+      {RENEWABLE if renews else ""}
     RETURNING code.client_guid, code.user_guid, code.member_guid, code.account_guid, code.scope,
-              least({EXPIRES_AT}) AS token_expires_at, {", ".join(f"code.{name}" for name in COLUMNS)}
-), issued AS (
-    INSERT INTO access_token (expires_week, token_hash, guid, client_guid, processor_guid, user_guid, member_guid,
-                              account_guid, scope, first_characters, created_at, expires_at, {STORED})
-    SELECT %(token_week)s, %(token_hash)s, %(token_guid)s, client_guid, %(processor_guid)s, user_guid,
-           member_guid, account_guid, scope, %(first_characters)s, %(now)s, token_expires_at, {STORED}
-    FROM redeemed
-    RETURNING client_guid, guid AS subject
-), audited AS (
-    {insert_from("issued")}
-)
-SELECT p.guid AS processor_guid, r.client_guid, r.account_guid, r.scope, r.token_expires_at
+              least({EXPIRES_AT}) AS token_expires_at,
+              {", ".join(f"code.{name}" for name in COLUMNS)}{RENEWED_COLUMNS if renews else ""}
+), {ISSUED}{SUPERSEDED if renews else ""}
+SELECT p.guid AS processor_guid, r.client_guid, r.account_guid, r.scope, r.token_expires_at,
+       {"(SELECT guid FROM superseded)" if renews else "NULL::text"} AS superseded_guid
 FROM redeemer p LEFT JOIN redeemed r ON true
 """
+
+
+REDEEM = MappingProxyType({Kind.CODE: _redeem(renews=False), Kind.RENEWAL_CODE: _redeem(renews=True)})
+"""By the kind of the code. Only a renewal's statement locks the partitions in which it could find the old token."""
 
 # Only the processor that redeemed a code can revoke its token by presenting the code again. Otherwise a processor that
 # learns another's used code could revoke the token. A retry with the Idempotency-Key of the first exchange is not a
@@ -88,9 +122,11 @@ WITH code AS (
     FROM replayed c JOIN live_token t ON t.expires_week = c.token_week AND t.token_hash = c.token_hash
     WHERE c.idempotency_hash = %(idempotency_hash)s AND c.redeemed_at > %(retry_since)s
 ), revoked AS (
-    UPDATE access_token t SET revoked_at = %(now)s, revoked_because = 'its code was presented again'
+    UPDATE access_token t
+    SET revoked_at = %(now)s, revoked_by = %(processor_guid)s, revoked_because = 'its code was presented again'
     FROM replayed c
     WHERE %(revokes)s AND NOT EXISTS (SELECT FROM retried) AND t.revoked_at IS NULL
+      AND c.redeemed_at < %(race_since)s
       AND t.expires_week = c.token_week AND t.token_hash = c.token_hash
     RETURNING t.client_guid, t.guid AS subject
 ), audited AS (
@@ -120,6 +156,7 @@ class _Redeemed:
     account_guid: str
     scope: str | None
     token_expires_at: datetime
+    superseded_guid: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +177,7 @@ class _Exchange:
 
     processor_guid: str
     code: str = field(repr=False)
+    kind: Kind
     presented: PresentedSecret | None
     """The code, if it is well formed."""
     idempotency_hash: bytes | None = field(repr=False)
@@ -183,18 +221,29 @@ class CodeExchange:
         Raises:
             InvalidClient: the processor does not exist or is disabled, or the key is not its key. The code stays
                 unredeemed.
-            InvalidGrant: the code cannot be redeemed. If this processor redeemed it before, the token is revoked,
-                unless this is a retry with the same `idempotency_key` or `on_code_reuse` is `reject`.
+            InvalidGrant: the code cannot be redeemed. If this processor redeemed it more than 10 seconds before, the
+                token is revoked, unless this is a retry with the same `idempotency_key` or `on_code_reuse` is `reject`.
         """
         key = parse_secret(Kind.PROCESSOR_KEY, api_key, self._hash_key)
         if key is None:
             raise InvalidClient
-        presented = parse_secret(Kind.CODE, code, self._hash_key)
-        exchange = _Exchange(processor_guid, code, presented, hash_of(idempotency_key, self._hash_key))
+        kind = Kind.RENEWAL_CODE if code.startswith(Kind.RENEWAL_CODE) else Kind.CODE
+        presented = parse_secret(kind, code, self._hash_key)
+        exchange = _Exchange(processor_guid, code, kind, presented, hash_of(idempotency_key, self._hash_key))
         signer = await self._receipts.grant_signer(connection)
-        return await self._redeem(connection, exchange, key, signer) or await self._retry(
+        redeem = self._renew if kind is Kind.RENEWAL_CODE else self._redeem
+        return await redeem(connection, exchange, key, signer) or await self._retry(
             connection, exchange, signer
         )
+
+    async def _renew(
+        self, connection: Connection, exchange: _Exchange, key: PresentedSecret, signer: GrantSigner
+    ) -> IssuedToken | None:
+        """As `_redeem`; the end of the superseded token is recorded too, in one transaction with it."""
+        async with connection.transaction():
+            # Of two codes that renew one grant, the second waits here and then finds the grant superseded.
+            await run(connection, LOCK_RENEWED, exchange.parameters())
+            return await self._redeem(connection, exchange, key, signer)
 
     async def _redeem(
         self, connection: Connection, exchange: _Exchange, key: PresentedSecret, signer: GrantSigner
@@ -206,7 +255,7 @@ class CodeExchange:
         redeemed = await fetch_one(
             connection,
             _Redeemed,
-            REDEEM,
+            REDEEM[exchange.kind],
             {
                 **exchange.parameters(),
                 "key_hash": key.hash,
@@ -226,6 +275,7 @@ class CodeExchange:
         if redeemed.scope is None:
             return None
         metrics.EXCHANGES.labels("issued").inc()
+        await self._record_superseded(connection, redeemed, token_guid)
         receipt = signer.sign(
             GivenGrant(
                 grant_guid=token_guid,
@@ -239,12 +289,25 @@ class CodeExchange:
         )
         return IssuedToken(token.text, redeemed.scope, redeemed.token_expires_at, receipt)
 
+    async def _record_superseded(self, connection: Connection, redeemed: _Redeemed, token_guid: str) -> None:
+        if redeemed.superseded_guid is not None:
+            await self._journal.record(
+                connection,
+                Entry(
+                    client_guid=redeemed.client_guid,
+                    actor=redeemed.processor_guid,
+                    action="token.superseded",
+                    subject=redeemed.superseded_guid,
+                    detail={"superseded_by": token_guid},
+                ),
+            )
+
     async def _retry(self, connection: Connection, exchange: _Exchange, signer: GrantSigner) -> IssuedToken:
         """The token of the first exchange, if this is a retry of it.
 
         Raises:
-            InvalidGrant: it is not. If this processor redeemed the code before, `on_code_reuse` decides whether its
-                token is revoked.
+            InvalidGrant: it is not. If this processor redeemed the code more than 10 seconds before, `on_code_reuse`
+                decides whether its token is revoked.
         """
         now = self._clock.instant()
         found = await fetch_one(
@@ -254,6 +317,7 @@ class CodeExchange:
             {
                 **exchange.parameters(),
                 "retry_since": now - RETRY_WINDOW,
+                "race_since": now - RACE_WINDOW,
                 "revokes": self._settings.on_code_reuse == "revoke",
                 "now": now,
                 **self._journal.draft(actor=exchange.processor_guid, action="token.revoked"),

@@ -23,7 +23,10 @@ class RefusalReason(StrEnum):
     """The text cannot be a code."""
     UNKNOWN = "unknown"
     """No such code was issued, or it expired more than a month ago."""
+    RETRIED = "retried"
+    """This processor redeemed it in the last 10 seconds: a race or a retry, so the token stays."""
     REDEEMED = "redeemed"
+    """If this processor redeemed it, the token was revoked, unless `on_code_reuse` is `reject`."""
     OTHER_PROCESSOR = "other_processor"
     """The client issued the code for another processor."""
     NOT_ENABLED = "processor_not_enabled"
@@ -31,6 +34,8 @@ class RefusalReason(StrEnum):
     CLIENT_DISABLED = "client_disabled"
     USER_DELETED = "user_deleted"
     USER_DISABLED = "user_disabled"
+    GRANT_ENDED = "grant_ended"
+    """The code renews a grant that was revoked or renewed meanwhile."""
     EXPIRED = "expired"
     CHANGED = "changed"
     """No condition fails any more: it changed between the exchange and the explanation."""
@@ -38,6 +43,8 @@ class RefusalReason(StrEnum):
 
 REASON = f"""
     CASE WHEN code.code_hash IS NULL THEN '{RefusalReason.UNKNOWN}'
+         WHEN code.redeemed_by = %(processor_guid)s AND code.redeemed_at >= %(race_since)s
+         THEN '{RefusalReason.RETRIED}'
          WHEN code.redeemed_at IS NOT NULL THEN '{RefusalReason.REDEEMED}'
          WHEN code.processor_guid <> %(processor_guid)s THEN '{RefusalReason.OTHER_PROCESSOR}'
          WHEN NOT EXISTS (SELECT FROM client_processor cp
@@ -49,6 +56,10 @@ REASON = f"""
          THEN '{RefusalReason.USER_DELETED}'
          WHEN NOT EXISTS (SELECT FROM end_user u WHERE u.guid = code.user_guid AND NOT u.is_disabled)
          THEN '{RefusalReason.USER_DISABLED}'
+         WHEN code.renews_hash IS NOT NULL AND NOT EXISTS (
+                  SELECT FROM access_token old WHERE old.expires_week = code.renews_week
+                  AND old.token_hash = code.renews_hash AND old.revoked_at IS NULL)
+         THEN '{RefusalReason.GRANT_ENDED}'
          WHEN code.expires_at <= %(now)s THEN '{RefusalReason.EXPIRED}'
          ELSE '{RefusalReason.CHANGED}' END"""
 """A fragment: the reason, over `code`, the row of `authorization_code` or NULL."""

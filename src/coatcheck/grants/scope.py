@@ -2,13 +2,14 @@
 
     user-guid:USR-... member-guid:MBR-... account-guid:ACT-... read-protected
 
-The atoms are a set: their order has no meaning (RFC 6749 3.3). All three guids are required. The other atoms belong
-to the restrictions. `write-protected` is accepted and has no effect (MX's documentation names it without a meaning).
+The atoms are a set: their order has no meaning (RFC 6749 3.3). All three guids are required. The other atoms belong to
+the restrictions; each of those is given once, except `read:`. `write-protected` is accepted and has no effect (MX's
+documentation names it without a meaning).
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from coatcheck.errors import InvalidScope
@@ -31,8 +32,18 @@ class Scope:
         guids = f"user-guid:{self.user_guid} member-guid:{self.member_guid} account-guid:{self.account_guid}"
         return " ".join([guids, *chain.from_iterable(each.atoms() for each in self.restrictions)])
 
+    @property
+    def guids(self) -> tuple[str, str, str]:
+        """Of the user, the member and the account."""
+        return self.user_guid, self.member_guid, self.account_guid
+
+    def replacing(self, *restrictions: Restriction) -> "Scope":
+        """The scope with these restrictions in place of those of the same kind."""
+        given = {type(each): each for each in (*self.restrictions, *restrictions)}
+        return replace(self, restrictions=[given[kind] for kind in RESTRICTIONS if kind in given])
+
     def stored(self) -> Mapping[str, object]:
-        """The columns of every restriction, with their values."""
+        """The columns of every restriction, `CODE_COLUMNS`, with their values."""
         given = {type(each): each for each in self.restrictions}
         return {
             column: value
@@ -49,14 +60,14 @@ def parse_scope(text: str | None) -> Scope:
     """
     if not text or len(text) > MAX_CHARACTERS:
         raise InvalidScope
-    known = {*GUIDS, *(kind.atom for kind in RESTRICTIONS)}
+    known = {*GUIDS, *(kind.atom for kind in RESTRICTIONS if kind.atom)}
     found: defaultdict[str, list[str]] = defaultdict(list)
     for atom in text.split(" "):
         if atom in WITHOUT_EFFECT or not atom:
             continue
         name, _, value = atom.partition(":")
         if name not in known or atom.endswith(":"):
-            raise InvalidScope("The scope contains an unknown atom.")
+            raise InvalidScope(f"The scope contains an unknown atom. Known are {', '.join(sorted(known))}.")
         found[name].append(value)
     if missing := [name for name in GUIDS if not any(found[name])]:
         raise InvalidScope(f"The scope has no {', '.join(missing)}.")

@@ -28,6 +28,8 @@ class Kind(StrEnum):
     CLIENT_KEY = "cck"
     PROCESSOR_KEY = "ccp"
     CODE = "cca"
+    RENEWAL_CODE = "ccr"
+    """A code whose token supersedes another."""
     TOKEN = "cct"  # noqa: S105 (a prefix, not a secret)
     LINK = "ccl"
     WIDGET_SESSION = "cws"

@@ -21,9 +21,13 @@ TYPES: Mapping[type[errors.CoatcheckError], str] = MappingProxyType(
         errors.InvalidRequest: "invalid_request",
         errors.InvalidGrant: "invalid_grant",
         errors.InvalidClient: "invalid_client",
+        errors.TokenRevoked: "token_revoked",
+        errors.TokenExpired: "token_expired",
         errors.InvalidToken: "invalid_token",
         errors.Unauthenticated: "unauthorized_error",
         errors.InsufficientScope: "insufficient_scope",
+        errors.ReadsExhausted: "reads_exhausted",
+        errors.ConnectionBroken: "connection_broken",
         errors.Forbidden: "forbidden_error",
         errors.NotFound: "not_found_error",
         errors.MethodNotAllowed: "method_not_allowed_error",
@@ -36,6 +40,14 @@ TYPES: Mapping[type[errors.CoatcheckError], str] = MappingProxyType(
         errors.Unavailable: "service_unavailable_error",
     }
 )
+
+BEARER_ERRORS = {
+    "invalid_token": ', error="invalid_token"',
+    "token_revoked": ', error="invalid_token", error_description="token_revoked"',
+    "token_expired": ', error="invalid_token", error_description="token_expired"',
+    "insufficient_scope": ', error="insufficient_scope"',
+}
+"""The error of the `WWW-Authenticate` header (RFC 6750 3.1) by the type in the body."""
 
 NAMES = {
     400: "bad_request",
@@ -82,6 +94,5 @@ def _challenge(status: int, kind: str, scheme: str | None) -> dict[str, str]:
         return {"WWW-Authenticate": 'Basic realm="coatcheck", charset="UTF-8"'}
     if scheme == "Bearer" and status in {401, 403}:
         # RFC 6750 3.1: no error code where the request has no credentials.
-        suffix = f', error="{kind}"' if kind in {"invalid_token", "insufficient_scope"} else ""
-        return {"WWW-Authenticate": f'Bearer realm="coatcheck"{suffix}'}
+        return {"WWW-Authenticate": f'Bearer realm="coatcheck"{BEARER_ERRORS.get(kind, "")}'}
     return {}

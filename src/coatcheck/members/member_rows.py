@@ -15,6 +15,11 @@ from coatcheck.members.records import LockedMember
 from coatcheck.model.members import MANUAL, MANUAL_GUID, Member, find_manual_member
 from coatcheck.model.users import User
 
+# While a repair is attempted, the status is RECONNECTED or UPDATED, and the connection is still broken.
+BROKEN_SINCE = """broken_since = CASE
+    WHEN %(connection_status)s::text IN ('DISCONNECTED', 'CLOSED') THEN coalesce(broken_since, %(updated_at)s)
+    WHEN %(connection_status)s::text = 'CONNECTED' THEN NULL ELSE broken_since END"""
+
 
 @dataclass(frozen=True, slots=True)
 class MemberKey:
@@ -134,12 +139,17 @@ async def member_with_login(
 
 
 async def change_member(connection: Connection, user_guid: str, guid: str, values: dict[str, Any]) -> None:
-    """Writes these columns of a member. The names must not come from a request."""
-    assignments = ", ".join(f"{name} = %({name})s" for name in values)
+    """Writes these columns of a member. The names must not come from a request.
+
+    A new `connection_status` also sets `broken_since`: from DISCONNECTED or CLOSED on, until CONNECTED.
+    """
+    assignments = [f"{name} = %({name})s" for name in values]
+    if "connection_status" in values:
+        assignments.append(BROKEN_SINCE)
     await run(
         connection,
-        f"UPDATE member SET {assignments} WHERE user_guid = %(user_guid)s AND guid = %(guid)s",
-        {**values, "user_guid": user_guid, "guid": guid},
+        f"UPDATE member SET {', '.join(assignments)} WHERE user_guid = %(user_guid)s AND guid = %(guid)s",
+        {"updated_at": None, **values, "user_guid": user_guid, "guid": guid},
     )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from coatcheck.db.database import Connection
 from coatcheck.db.partitions import ensure_month_partitions
 from coatcheck.errors import Unavailable
+from coatcheck.request_context import current_request
 
 MAX_WAIT = timedelta(seconds=5)
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(milliseconds=1), timedelta(milliseconds=20)
@@ -18,8 +19,18 @@ WHERE locktype = 'relation' AND relation = 'disclosure'::regclass AND mode = 'Ro
   AND pid <> pg_backend_pid()"""
 
 
-def disclosure(reader: str, *, reader_guid: str, record_guid: str, what: str, count: str) -> str:
+def disclosure(
+    reader: str,
+    *,
+    reader_guid: str,
+    record_guid: str,
+    what: str,
+    count: str,
+    grant_guid: str = "NULL",
+) -> str:
     """The body of a common table expression that writes one disclosure for each row of `reader`.
+
+    Its parameters are those of `disclosure_parameters`.
 
     Args:
         reader: a relation with the columns `client_guid` and `user_guid`; the other arguments are SQL expressions
@@ -28,10 +39,29 @@ def disclosure(reader: str, *, reader_guid: str, record_guid: str, what: str, co
         record_guid: what the read is limited to: a record, an account, a member or a user.
         what: the kind of data.
         count: how many records are read. It can be 0: an answered read is disclosed, whatever it finds.
+        grant_guid: the token with which a processor reads.
     """
-    return f"""INSERT INTO disclosure (at, reader_guid, client_guid, user_guid, record_guid, what, shown)
-               SELECT %(now)s, {reader_guid}, r.client_guid, r.user_guid, {record_guid}, {what}, {count}
+    return f"""INSERT INTO disclosure (at, reader_guid, client_guid, user_guid, record_guid, what, shown, token_guid,
+                                       request_id, address)
+               SELECT %(now)s, {reader_guid}, r.client_guid, r.user_guid, {record_guid}, {what}, {count}, {grant_guid},
+                      %(request_id)s, %(address)s
                FROM {reader} r"""
+
+
+def reads_with(grant_guid: str, *, since: str) -> str:
+    """A fragment: how many reads with a token were answered since an instant; both are SQL expressions."""
+    return f"(SELECT count(*) FROM disclosure d WHERE d.token_guid = {grant_guid} AND d.at >= {since})"
+
+
+def last_read_with(grant_guid: str, *, since: str) -> str:
+    """A fragment: the instant of the last read with a token, or NULL. Otherwise as `reads_with`."""
+    return f"(SELECT max(d.at) FROM disclosure d WHERE d.token_guid = {grant_guid} AND d.at >= {since})"
+
+
+def disclosure_parameters(now: datetime) -> dict[str, object]:
+    """The parameters of `disclosure`: the instant, and the request that reads."""
+    request = current_request.get()
+    return {"now": now, "request_id": request.request_id or None, "address": request.address}
 
 
 async def prepare_partitions(connection: Connection, now: datetime) -> None:

@@ -15,7 +15,7 @@ from coatcheck.db.fragments import PagedRows
 from coatcheck.errors import InsufficientScope, NotFound
 from coatcheck.model.paging import Page, PageRequest
 from coatcheck.model.users import OF_CLIENT
-from coatcheck.vault.disclosures import disclosure, prepare_partitions
+from coatcheck.vault.disclosures import disclosure, disclosure_parameters, prepare_partitions
 from coatcheck.vault.keys import DestroyedKey, destroy_data_key, lock_data_key
 from coatcheck.vault.master_keys import MasterKeys
 from coatcheck.vault.records import AccountNumbers, AccountOwner, ClientReader, SecretKind, WorkerReader
@@ -43,6 +43,7 @@ __all__ = [
     "WorkerReader",
     "delete_expired_links",
     "disclosure",
+    "disclosure_parameters",
     "has_numbers",
     "number_rows",
     "owner_rows",
@@ -188,7 +189,7 @@ class Vault:
                 "is_worker": isinstance(reader, WorkerReader),
                 "reader_guid": reader_guid,
                 "client_guid": reader.client_guid,
-                "now": self._clock.instant(),
+                **disclosure_parameters(self._clock.instant()),
             },
         )
         if found is None:
@@ -294,7 +295,7 @@ class Vault:
                 "member_guid": reader.member_guid,
                 "account_guid": reader.account_guid,
                 "reader_guid": reader.reader_guid or reader.client_guid,
-                "now": self._clock.instant(),
+                **disclosure_parameters(self._clock.instant()),
                 "size": page.size,
                 "offset": page.offset,
             },
