@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypedDict
 
 import httpx
 
@@ -29,8 +30,10 @@ from coatcheck.grants.authorization_disclosures import AuthorizationDisclosures
 from coatcheck.grants.exchange import CodeExchange
 from coatcheck.grants.issue import CodeIssuer
 from coatcheck.grants.links import Links
+from coatcheck.grants.listing import Grants
 from coatcheck.grants.narrowing import Narrowing
 from coatcheck.grants.receipts import Receipts
+from coatcheck.grants.revocation import Revocations
 from coatcheck.grants.tokens import Tokens
 from coatcheck.grants.widget_sessions import WidgetSessions
 from coatcheck.members.dependencies import Dependencies
@@ -66,6 +69,8 @@ class Services:
     narrowing: Narrowing
     receipts: Receipts
     authorization_disclosures: AuthorizationDisclosures
+    grants: Grants
+    revocations: Revocations
     access: Access
     api_keys: ApiKeys
     links: Links
@@ -104,38 +109,72 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
         async with db.transaction() as connection:
             keyring = await open_keyring(connection, master_keys)
             await SigningKeys(clock, master_keys).create_missing(connection)
-        yield _assemble(settings, clock, db, registry, master_keys, keyring)
+        yield _assemble(_Ground(settings, clock, db, registry, master_keys, keyring))
     finally:
         await registry.close()
         await db.close()
 
 
-def _assemble(
-    settings: Settings,
-    clock: Clock,
-    db: Database,
-    registry: Registry,
-    master_keys: MasterKeys,
-    keyring: Keyring,
-) -> Services:
-    vault = Vault(clock, master_keys)
-    signing_keys = SigningKeys(clock, master_keys)
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What the services are built from."""
+
+    settings: Settings
+    clock: Clock
+    db: Database
+    registry: Registry
+    master_keys: MasterKeys
+    keyring: Keyring
+
+
+class _GrantServices(TypedDict):
+    """The services of `grants` that nothing else is built from."""
+
+    issuer: CodeIssuer
+    exchange: CodeExchange
+    narrowing: Narrowing
+    receipts: Receipts
+    authorization_disclosures: AuthorizationDisclosures
+    grants: Grants
+    revocations: Revocations
+    access: Access
+
+
+def _grant_services(
+    ground: _Ground, journal: Journal, vault: Vault, signing_keys: SigningKeys
+) -> _GrantServices:
+    settings, clock, hash_key = ground.settings, ground.clock, ground.keyring.hash_key
     receipts = Receipts(settings, clock, signing_keys)
+    return {
+        "issuer": CodeIssuer(settings, clock, hash_key, journal),
+        "exchange": CodeExchange(settings, clock, hash_key, journal, receipts),
+        "narrowing": Narrowing(clock, journal),
+        "receipts": receipts,
+        "authorization_disclosures": AuthorizationDisclosures(settings, clock, signing_keys),
+        "grants": Grants(clock),
+        "revocations": Revocations(clock, ground.db, journal, receipts),
+        "access": Access(clock, hash_key, vault),
+    }
+
+
+def _assemble(ground: _Ground) -> Services:
+    settings, clock, db, registry = ground.settings, ground.clock, ground.db, ground.registry
+    keyring, vault = ground.keyring, Vault(clock, ground.master_keys)
+    signing_keys = SigningKeys(clock, ground.master_keys)
     publisher = EventPublisher(clock)
     journal = Journal(clock, publisher)
-    tokens = Tokens(clock, journal)
+    tokens = Tokens(clock)
     links = Links(settings, clock, keyring.hash_key)
     widget_sessions = WidgetSessions(clock, keyring.hash_key)
     api_keys = ApiKeys(settings, clock, keyring.hash_key, journal)
     dependencies = Dependencies(settings, clock, db, vault, registry, journal)
     return Services(
+        **_grant_services(ground, journal, vault, signing_keys),
         settings=settings,
         clock=clock,
         db=db,
         vault=vault,
         signing_keys=signing_keys,
-        receipts=receipts,
-        authorization_disclosures=AuthorizationDisclosures(settings, clock, signing_keys),
         publisher=publisher,
         journal=journal,
         registry=registry,
@@ -143,11 +182,7 @@ def _assemble(
         members=Members(dependencies, index_key=keyring.index_key),
         oauth=OAuth(dependencies, links, widget_sessions),
         micro_deposits=MicroDeposits(dependencies, index_key=keyring.index_key),
-        issuer=CodeIssuer(settings, clock, keyring.hash_key, journal),
-        exchange=CodeExchange(settings, clock, keyring.hash_key, journal, receipts),
         tokens=tokens,
-        narrowing=Narrowing(clock, journal),
-        access=Access(clock, keyring.hash_key, vault),
         api_keys=api_keys,
         links=links,
         widget_links=WidgetLinks(settings, vault, links),

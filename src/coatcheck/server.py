@@ -20,6 +20,8 @@ from coatcheck.http.documentation import page_routes
 from coatcheck.http.head_limits import HeadLimits
 from coatcheck.http.openapi import AnyGroup
 from coatcheck.http.request_deadline import RequestDeadline
+from coatcheck.management.endpoint import management_routes
+from coatcheck.management.routes import table as management
 from coatcheck.widget.app import widget_routes
 
 __all__ = ["create_app", "listen", "serve"]
@@ -29,18 +31,24 @@ KEEP_ALIVE = timedelta(seconds=75)
 sends a request into a connection that the server is closing."""
 BACKLOG = 2048
 
-GROUPS: tuple[AnyGroup, ...] = (*api.GROUPS,)
+GROUPS: tuple[AnyGroup, ...] = (*api.GROUPS, *management.GROUPS)
 """The endpoints that the OpenAPI document and the reference list, of all surfaces."""
 
 
 def create_app(services: Services) -> ASGIApp:
-    """The API and its documentation, the widget, and the pages of each connector below `/banks/<name>`."""
+    """MX's API, our own, their documentation, the widget, and the pages of each connector below `/banks/<name>`."""
     banks: Sequence[BaseRoute] = [
         Mount(f"/banks/{connector.name}", app=pages)
         for connector in services.registry.connectors
         if (pages := connector.pages) is not None
     ]
-    routes = [*api_routes(services), *page_routes(services, GROUPS), *widget_routes(services), *banks]
+    routes = [
+        *api_routes(services),
+        *management_routes(services),
+        *page_routes(services, GROUPS),
+        *widget_routes(services),
+        *banks,
+    ]
     router = Router(routes, redirect_slashes=False, default=not_found)
     return RequestDeadline(HeadLimits(router), services.settings.request_deadline)
 

@@ -6,9 +6,8 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from coatcheck.api.routes.route import Route
 from coatcheck.app import Services
-from coatcheck.http.route import Caller
+from coatcheck.http.route import Caller, Route
 from coatcheck.model.accounts import find_account
 from tests.api_client import HEADERS, PASSWORD, Api, connecting
 from tests.factories import Keyed, make_client, make_code, make_processor, make_token
@@ -120,12 +119,19 @@ async def _arrived(dataset: Dataset) -> Values:
     return {"micro_deposit": await dataset.micro_deposit()}
 
 
-async def _new_token(dataset: Dataset) -> Values:
+async def _new_grant(dataset: Dataset) -> Values:
     async with dataset.api.services.db.connection() as connection:
         account = await find_account(connection, dataset.values["user"], dataset.values["account"])
         await make_token(dataset.api.services, account, dataset.processor)
         token, *_ = await dataset.api.services.tokens.list(connection, dataset.api.caller.guid)
-    return {"token": token.guid}
+    return {"grant": token.guid}
+
+
+async def _read_grant(dataset: Dataset) -> Values:
+    await dataset.api.http.get("/account/balance", headers={"Authorization": f"Bearer {dataset.token}"})
+    async with dataset.api.services.db.connection() as connection:
+        *_, oldest = await dataset.api.services.tokens.list(connection, dataset.api.caller.guid)
+    return {"grant": oldest.guid}
 
 
 def _amounts(first: float, second: float) -> Values:
@@ -165,8 +171,17 @@ EXAMPLES: dict[str, list[Example]] = {
         )
     ],
     "listTokens": [Example(), Example(body=lambda values: {"scope": {"user_guid": values["user"]}})],
-    "listGrants": [Example()],
-    "revokeToken": [Example(204, prepare=_new_token)],
+    "listGrants": [Example(), Example(query={"status": "active", "user_guid": "{user}"})],
+    "readGrant": [Example(prepare=_new_grant)],
+    "listGrantReads": [Example(prepare=_read_grant), Example(prepare=_new_grant)],
+    "revokeGrant": [
+        Example(prepare=_new_grant),
+        Example(body=lambda _: {"reason": "over"}, prepare=_new_grant),
+    ],
+    "revokeGrants": [
+        Example(body=lambda _: {"revocation": {"issued_before": "2026-01-01T00:00:00Z", "reason": "old"}}),
+        Example(body=lambda _: {"revocation": {"account_guid": "ACT-unknown"}}),
+    ],
     # Users.
     "createUser": [
         Example(body=lambda _: {"user": {"metadata": "x"}}),
@@ -330,9 +345,10 @@ async def make_dataset(services: Services, http: httpx.AsyncClient, version: str
     return Dataset(api, processor, await make_token(services, account, processor), values)
 
 
-async def send(dataset: Dataset, route: Route, example: Example) -> httpx.Response:
+async def send(dataset: Dataset, route: Route[Any], example: Example) -> httpx.Response:
     values = dataset.values | (await example.prepare(dataset) if example.prepare else {})
     ways: dict[Caller, Values] = {
+        Caller.CLIENT_OR_PROCESSOR: {"auth": dataset.api.caller.auth},
         Caller.CLIENT: {"auth": dataset.api.caller.auth},
         Caller.PROCESSOR: {"auth": dataset.processor.auth},
         Caller.TOKEN: {"headers": {"Authorization": f"Bearer {dataset.token}"}},

@@ -1,17 +1,16 @@
 """Objects of one user and client, and requests for them."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from coatcheck.api.routes.route import Route
-from coatcheck.api.routes.table import ROUTES
 from coatcheck.app import Services
-from coatcheck.http.route import Caller
+from coatcheck.http.route import Caller, Route
 from coatcheck.ids import new
+from coatcheck.server import GROUPS
 from tests.api_client import HEADERS, LOGIN, V1, connecting
 from tests.factories import (
     Keyed,
@@ -24,6 +23,9 @@ from tests.factories import (
     make_user,
 )
 
+ROUTES = [route for group in GROUPS for route in group.routes]
+"""The routes of all surfaces."""
+
 OWNED = {
     "user": "USR",
     "member": "MBR",
@@ -31,7 +33,7 @@ OWNED = {
     "transaction": "TRN",
     "statement": "STA",
     "micro_deposit": "MIC",
-    "token": "TKN",
+    "grant": "TKN",
 }
 """The path parameters of objects that belong to a client, with the prefix of their guids."""
 
@@ -43,6 +45,7 @@ PUBLIC = {
 }
 """The path parameters of objects that are the same for every client, with a value."""
 
+AnyRoute = Route[Any]
 Guids = Mapping[str, str]
 Body = Callable[[Guids], Any]
 
@@ -90,6 +93,8 @@ BODIES: dict[str, Body] = {
     "requestWidgetURL": lambda guids: {
         "widget_url": {"widget_type": "connect_widget", "current_member_guid": guids["member"]}
     },
+    "revokeGrant": lambda _: {"reason": "a test"},
+    "revokeGrants": lambda guids: {"revocation": {"user_guid": guids["user"]}},
     "requestConnectWidgetURL": lambda guids: {"config": {"current_member_guid": guids["member"]}},
 }
 """The body of every POST and PUT of a client; it is valid, so that only the guids decide."""
@@ -125,7 +130,7 @@ async def make_owner(services: Services, http: httpx.AsyncClient, client: Keyed 
     answer = await http.post(
         f"/users/{user.guid}/micro_deposits", json=BODIES["createMicrodeposit"]({}), auth=client.auth
     )
-    grants = await http.get("/coatcheck/tokens", params={"user_guid": user.guid}, auth=client.auth)
+    grants = await http.get("/coatcheck/grants", params={"user_guid": user.guid}, auth=client.auth)
     guids = {
         "user": user.guid,
         "member": account.member_guid,
@@ -134,7 +139,7 @@ async def make_owner(services: Services, http: httpx.AsyncClient, client: Keyed 
         "transaction": await make_transaction(services, account),
         "statement": await make_statement(services, account),
         "micro_deposit": answer.json()["micro_deposit"][0]["guid"],
-        "token": grants.json()["tokens"][0]["guid"],
+        "grant": grants.json()["grants"][0]["guid"],
     }
     return Owner(client, processor, access_token, guids)
 
@@ -144,19 +149,33 @@ def unknown_guids() -> Guids:
     return {name: new(OWNED[name.removesuffix("_2")]) for name in (*OWNED, "account_2")}
 
 
-def parameters(route: Route) -> list[str]:
+def parameters(route: AnyRoute) -> list[str]:
     return re.findall(r"{(\w+)}", route.path)
 
 
-def path_of(route: Route, guids: Guids) -> str:
+def path_of(route: AnyRoute, guids: Guids) -> str:
     return route.path.format_map({**PUBLIC, **guids})
 
 
-def routes_of(caller: Caller) -> list[Route]:
-    return [route for route in ROUTES if route.caller is caller]
+def routes_of(*callers: Caller) -> list[AnyRoute]:
+    return [route for route in ROUTES if route.caller in callers]
 
 
-def body_of(route: Route, guids: Guids) -> dict[str, Any]:
+def routes_of_clients() -> list[AnyRoute]:
+    return routes_of(Caller.CLIENT, Caller.CLIENT_OR_PROCESSOR)
+
+
+def versions_of(route: AnyRoute) -> Sequence[str]:
+    """Only MX's API has versions."""
+    return getattr(route, "versions", (V1,))
+
+
+def is_in_spec(route: AnyRoute) -> bool:
+    """Whether MX's OpenAPI documents have the operation."""
+    return getattr(route, "is_in_spec", False)
+
+
+def body_of(route: AnyRoute, guids: Guids) -> dict[str, Any]:
     """The body to send. A new endpoint with a body needs a row in `BODIES`."""
     if route.method in {"GET", "DELETE"}:
         return {}
@@ -165,10 +184,16 @@ def body_of(route: Route, guids: Guids) -> dict[str, Any]:
 
 
 async def send(
-    http: httpx.AsyncClient, route: Route, guids: Guids, *, auth: Any = None, version: str = V1, **more: Any
+    http: httpx.AsyncClient,
+    route: AnyRoute,
+    guids: Guids,
+    *,
+    auth: Any = None,
+    version: str = V1,
+    **more: Any,
 ) -> httpx.Response:
     headers = {
-        **HEADERS[version if version in route.versions else route.versions[0]],
+        **HEADERS[version if version in versions_of(route) else versions_of(route)[0]],
         **more.pop("headers", {}),
     }
     return await http.request(route.method, path_of(route, guids), auth=auth, headers=headers, **more)

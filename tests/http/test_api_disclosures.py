@@ -116,9 +116,9 @@ async def _expired(reader: Reader, token: str) -> str:
 
 
 async def _revoked(reader: Reader, token: str) -> str:
-    grants = await reader.http.get("/coatcheck/tokens", auth=reader.client.auth)
-    (guid,) = [each["guid"] for each in grants.json()["tokens"]]
-    await reader.http.delete(f"/coatcheck/tokens/{guid}", auth=reader.client.auth)
+    grants = await reader.http.get("/coatcheck/grants", auth=reader.client.auth)
+    (guid,) = [each["guid"] for each in grants.json()["grants"]]
+    await reader.http.post(f"/coatcheck/grants/{guid}/revoke", auth=reader.client.auth)
     return token
 
 

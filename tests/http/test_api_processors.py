@@ -385,17 +385,15 @@ async def test_an_unknown_path_is_404_with_an_error_body(setup: Setup) -> None:
 async def test_a_client_revokes_the_token_of_one_processor_only(setup: Setup) -> None:
     other = await make_processor(setup.services, setup.client)
     token, kept = await setup.token(), await setup.token(other)
-    listed = (await setup.http.get("/coatcheck/tokens", auth=setup.client.auth)).json()["tokens"]
-    (grant,) = [each for each in listed if each["payment_processor_guid"] == setup.processor.guid]
-    assert (grant["active"], grant["account_guid"]) == (True, setup.account.guid)
+    listed = (await setup.http.get("/coatcheck/grants", auth=setup.client.auth)).json()["grants"]
+    (grant,) = [each for each in listed if each["processor"]["guid"] == setup.processor.guid]
+    assert (grant["status"], grant["account_guid"]) == ("active", setup.account.guid)
     assert token not in str(listed)
-    path = f"/coatcheck/tokens/{grant['guid']}"
+    path = f"/coatcheck/grants/{grant['guid']}/revoke"
     other_client = await make_client(setup.services)
-    assert (await setup.http.delete(path, auth=other_client.auth)).status_code == 404
-    assert (await setup.http.delete(path, auth=setup.client.auth)).status_code == 204
+    assert (await setup.http.post(path, auth=other_client.auth)).status_code == 404
+    assert (await setup.http.post(path, auth=setup.client.auth)).status_code == 200
     assert error_of(await setup.read("/payment_account", token)) == (401, "token_revoked")
     assert (await setup.read("/payment_account", kept)).status_code == 200
-    listed = (await setup.http.get("/coatcheck/tokens", auth=setup.client.auth)).json()["tokens"]
-    assert {each["guid"]: each["revoked_because"] for each in listed}[
-        grant["guid"]
-    ] == "its client revoked it"
+    listed = (await setup.http.get("/coatcheck/grants", auth=setup.client.auth)).json()["grants"]
+    assert {each["guid"]: each["revoked_by"] for each in listed}[grant["guid"]] == setup.client.guid

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from coatcheck.api.routes.table import ROUTES
 from coatcheck.app import Services
 from tests.api_client import Api
 from tests.factories import (
@@ -16,6 +15,7 @@ from tests.factories import (
     make_transaction,
     make_user,
 )
+from tests.http.owned_objects import ROUTES, versions_of
 
 LISTS = {
     "/users": {"mine.user", "theirs.user"},
@@ -29,10 +29,10 @@ LISTS = {
     "/users/{user}/members/{member}/statements": {"mine.statement"},
     "/users/{user}/micro_deposits": {"mine.micro_deposit"},
     "/users/{user}/account_verifications": {"mine.micro_deposit"},
-    "/coatcheck/tokens": {"mine.token", "beside.token", "theirs.token"},
-    "/coatcheck/tokens?user_guid={user}": {"mine.token", "beside.token"},
-    "/coatcheck/tokens?member_guid={member}": {"mine.token"},
-    "/coatcheck/tokens?account_guid={account}": {"mine.token"},
+    "/coatcheck/grants": {"mine.token", "beside.token", "theirs.token"},
+    "/coatcheck/grants?user_guid={user}": {"mine.token", "beside.token"},
+    "/coatcheck/grants?member_guid={member}": {"mine.token"},
+    "/coatcheck/grants?account_guid={account}": {"mine.token"},
 }
 """What each list shows to the client that asks about `mine`. `beside` is another member of the same user."""
 BY_ACCOUNT = {
@@ -42,13 +42,14 @@ BY_ACCOUNT = {
 }
 """Lists whose rows name their account."""
 OTHERS = {
-    "/tokens",  # names no guid; it lists the same tokens as /coatcheck/tokens
+    "/tokens",  # names no guid; it lists the same tokens as /coatcheck/grants
+    "/coatcheck/grants/{grant}/reads",
     "/users/{user}/members/{member}/credentials",
     "/users/{user}/members/{member}/challenges",
     "/users/{user}/categories",
     "/users/{user}/categories/default",
 }
-"""Lists of fields of the institution, of challenges of a running job, and of objects of every client."""
+"""Lists of reads, of fields of the institution, of challenges of a running job, and of objects of every client."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Dataset:
             name.removeprefix("mine."): guid for name, guid in self.guids.items() if name.startswith("mine.")
         }
         (route,) = (each for each in ROUTES if each.method == "GET" and each.path == path.partition("?")[0])
-        api = Api(self.api.http, self.api.services, self.api.caller, route.versions[0])
+        api = Api(self.api.http, self.api.services, self.api.caller, versions_of(route)[0])
         answer = await api.get(path.format_map(mine))
         assert answer.status_code == 200, answer.text
         (items,) = (value for name, value in answer.json().items() if name != "pagination")

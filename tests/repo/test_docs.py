@@ -43,8 +43,8 @@ from tests.unit.test_sandbox_conformance import SandboxUnderTest
 
 DOCS = ROOT / "docs"
 DOCUMENTS = guides.tracked("*.md")
-CLIENTS, PROCESSORS, OPERATORS = (
-    DOCS / "how-to" / f"{who}.md" for who in ("clients", "processors", "operators")
+CLIENTS, PROCESSORS, OPERATORS, GRANTS = (
+    DOCS / "how-to" / f"{name}.md" for name in ("clients", "processors", "operators", "grants")
 )
 COMMANDS = DOCS / "reference" / "commands.md"
 SANDBOX_BANK, COMPATIBILITY = DOCS / "reference" / "sandbox-bank.md", DOCS / "reference" / "compatibility.md"
@@ -61,7 +61,7 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="no curl: t
 
 
 @needs_curl
-@pytest.mark.parametrize("guide", [CLIENTS, PROCESSORS], ids=lambda path: path.stem)
+@pytest.mark.parametrize("guide", [CLIENTS, PROCESSORS, GRANTS], ids=lambda path: path.stem)
 def test_every_command_of_a_guide_prints_what_it_says(guide, sandbox_credentials, tmp_path):
     guides.run(guide, "bash", ["bash"], _environment(CREDENTIALS=sandbox_credentials), tmp_path)
 

@@ -69,9 +69,9 @@ async def test_entries_of_issue_exchange_replay_and_revocation_verify_and_name_t
     clock.advance(RACE_WINDOW)
     await refuse(services, processor, code)
     await make_token(services, account, processor)
-    async with services.db.transaction() as connection:
+    async with services.db.connection() as connection:
         newest, first = await services.tokens.list(connection, client.guid)
-        await services.tokens.revoke(connection, client_guid=client.guid, token_guid=newest.guid)
+        await services.revocations.revoke(connection, client_guid=client.guid, guid=newest.guid)
     now = services.clock.now()
     async with services.db.connection() as connection:
         result = await verify(connection, now - HOUR, now + HOUR)

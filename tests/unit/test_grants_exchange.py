@@ -218,7 +218,7 @@ async def test_deleting_or_disabling_an_object_in_its_scope_invalidates_a_token(
         account = await make_account(services, user)
         token = await make_token(services, account, processor)
         assert await authenticate(services, token)
-        async with services.db.transaction() as connection:
+        async with services.db.connection() as connection:
             match change:
                 case "account":
                     await delete_account(connection, user.guid, account.guid)
@@ -241,7 +241,7 @@ async def test_deleting_or_disabling_an_object_in_its_scope_invalidates_a_token(
                     )
                 case "revoked":
                     (issued,) = await services.tokens.list(connection, client.guid, account_guid=account.guid)
-                    await services.tokens.revoke(connection, client_guid=client.guid, token_guid=issued.guid)
+                    await services.revocations.revoke(connection, client_guid=client.guid, guid=issued.guid)
                 case "processor":
                     await set_processor_disabled(connection, processor.guid, is_disabled=True)
                 case "client":
@@ -374,5 +374,5 @@ async def test_a_client_cannot_revoke_a_token_of_another_client(
     async with services.db.connection() as connection:
         (issued,) = await services.tokens.list(connection, client.guid)
         with pytest.raises(NotFound):
-            await services.tokens.revoke(connection, client_guid=other_client.guid, token_guid=issued.guid)
+            await services.revocations.revoke(connection, client_guid=other_client.guid, guid=issued.guid)
     assert await authenticate(services, token)

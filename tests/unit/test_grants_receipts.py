@@ -66,9 +66,8 @@ async def no_read(_: Connection) -> datetime | None:
 async def revoke(services: Services, account: Account, reason: str | None = None) -> RevocationReceipt:
     guid = await grant_guid(services, account)
     async with services.db.connection() as connection:
-        await services.tokens.revoke(connection, client_guid=account.client_guid, token_guid=guid)
-        return await services.receipts.for_revoked_grant(
-            connection, client_guid=account.client_guid, grant_guid=guid, reason=reason, last_read=no_read
+        return await services.revocations.revoke(
+            connection, client_guid=account.client_guid, guid=guid, reason=reason
         )
 
 

@@ -47,8 +47,8 @@ async def token_of(services: Services, account: Account) -> TokenRow:
 
 async def revoke(services: Services, account: Account) -> None:
     token = await token_of(services, account)
-    async with services.db.transaction() as connection:
-        await services.tokens.revoke(connection, client_guid=account.client_guid, token_guid=token.guid)
+    async with services.db.connection() as connection:
+        await services.revocations.revoke(connection, client_guid=account.client_guid, guid=token.guid)
 
 
 async def rotate(services: Services, owner: Keyed, overlap: timedelta) -> Keyed:

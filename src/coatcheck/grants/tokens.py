@@ -1,12 +1,9 @@
-"""A client's view of the tokens on its users' accounts: the list, and revocation."""
+"""A client's view of the tokens on its users' accounts: MX's list."""
 
 from collections.abc import Sequence
 
-from coatcheck.audit.entries import Entry
-from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
-from coatcheck.db.database import Connection, columns, fetch_all, run
-from coatcheck.errors import NotFound
+from coatcheck.db.database import Connection, columns, fetch_all
 from coatcheck.model.tokens import TokenRow
 
 # Whether a token is valid is defined by the view `live_token` alone, for this list as for every read.
@@ -26,11 +23,10 @@ ORDER BY created_at DESC, guid DESC
 
 
 class Tokens:
-    """Lists and revokes a client's tokens."""
+    """Lists a client's tokens."""
 
-    def __init__(self, clock: Clock, journal: Journal) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._journal = journal
 
     async def list(
         self,
@@ -53,26 +49,6 @@ class Tokens:
                 "member_guid": member_guid,
                 "account_guid": account_guid,
             },
-        )
-
-    async def revoke(self, connection: Connection, *, client_guid: str, token_guid: str) -> None:
-        """Revokes one of the client's tokens at once. A second revocation keeps the time and reason of the first.
-
-        Raises:
-            NotFound: the client has no such token.
-        """
-        found = await run(
-            connection,
-            """UPDATE access_token SET revoked_at = coalesce(revoked_at, %(now)s),
-                                       revoked_because = coalesce(revoked_because, 'its client revoked it')
-               WHERE client_guid = %(client_guid)s AND guid = %(guid)s""",
-            {"client_guid": client_guid, "guid": token_guid, "now": self._clock.instant()},
-        )
-        if not found:
-            raise NotFound
-        await self._journal.record(
-            connection,
-            Entry(client_guid=client_guid, actor=client_guid, action="token.revoked", subject=token_guid),
         )
 
     async def count_live(self, connection: Connection, client_guid: str, user_guid: str) -> int:

@@ -7,7 +7,7 @@ from coatcheck.errors import InvalidClient, InvalidRequest, Unauthenticated
 from coatcheck.grants.secrets import Kind
 from coatcheck.http.request import BasicCredentials
 
-OTHER_KIND = {Kind.CLIENT_KEY: Kind.PROCESSOR_KEY, Kind.PROCESSOR_KEY: Kind.CLIENT_KEY}
+API_KEYS = (Kind.CLIENT_KEY, Kind.PROCESSOR_KEY)
 
 
 def _credentials(authorization: list[str], scheme: str) -> str | None:
@@ -20,14 +20,18 @@ def _credentials(authorization: list[str], scheme: str) -> str | None:
     return credentials.strip() if name.lower() == scheme else None
 
 
-def basic(authorization: list[str], kind: Kind) -> BasicCredentials:
+def basic(authorization: list[str], *kinds: Kind) -> BasicCredentials:
     """The id and the API key of HTTP Basic (RFC 7617), not yet verified.
 
     OAuth clients encode both as in a form (RFC 6749 2.3.1). A guid and a key contain no character that the decoding
     changes, so that credentials without the encoding are read as they are.
 
+    Args:
+        authorization: the values of the header.
+        kinds: the kinds of API key that the endpoint takes.
+
     Raises:
-        InvalidClient: there are none, they cannot be decoded, or the key is of the other kind, which is logged.
+        InvalidClient: there are none, they cannot be decoded, or the key is of another kind, which is logged.
         InvalidRequest: the header is repeated.
     """
     if not authorization:
@@ -42,11 +46,11 @@ def basic(authorization: list[str], kind: Kind) -> BasicCredentials:
         raise InvalidClient from error
     if not colon or "\0" in name:  # PostgreSQL text cannot contain NUL
         raise InvalidClient
-    if api_key.startswith(f"{OTHER_KIND[kind]}_"):
-        raise InvalidClient(
-            detail=f"The API key is a {OTHER_KIND[kind]}_ key; this endpoint requires a {kind}_ key."
-        )
-    return BasicCredentials(name, api_key)
+    kind = next((each for each in API_KEYS if api_key.startswith(f"{each}_")), kinds[0])
+    if kind not in kinds:
+        expected = " or ".join(f"a {each}_ key" for each in kinds)
+        raise InvalidClient(detail=f"The API key is a {kind}_ key; this endpoint requires {expected}.")
+    return BasicCredentials(name, api_key, kind)
 
 
 def bearer(authorization: list[str], query_string: bytes) -> str:

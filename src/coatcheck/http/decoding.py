@@ -1,9 +1,10 @@
 """Decodes and validates request bodies.
 
-An unknown field is ignored, because clients of a newer MX API send fields that this server does not know. A
-field that accepts null to clear a stored value defaults to `UNSET`; `given_fields` returns the fields that
-were sent. No repr and no error message contains a value of a request: bodies contain credentials and account
-numbers.
+In MX's API an unknown field is ignored, because clients of a newer version send fields that this server does not know.
+In Coatcheck's own API it is refused (`StrictSchema`): a misspelt field must not pass as an absent one. A field that
+accepts null to clear a stored value defaults to `UNSET`; `given_fields` returns the fields that were sent.
+
+No repr and no error message contains a value of a request: bodies contain credentials and account numbers.
 """
 
 import re
@@ -37,6 +38,8 @@ NonNegativeInt: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 MAX_DECIMAL = Decimal(10) ** 15
 MIN_DECIMAL_EXPONENT = -8
+MAX_PROBLEM_CHARACTERS = 200
+"""How much of the decoder's message an error repeats: it can contain the name of an unknown field."""
 
 
 class RequestSchema(Struct, frozen=True, kw_only=True):
@@ -69,6 +72,10 @@ class ChangeSchema(RequestSchema, frozen=True, kw_only=True):
         RequestSchema.__post_init__(self)
         if not given_fields(self):
             raise ValueError("it must contain at least one recognised field")
+
+
+class StrictSchema(RequestSchema, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An object whose unknown fields are refused. Every object of a request of the management API is one."""
 
 
 @cache
@@ -133,8 +140,8 @@ def _explain(message: str, schema: type[Any]) -> str:
     if "matching regex" in problem:
         return f"{where}: it has an invalid format."
     # Only these messages are repeated: the others quote the value.
-    if problem.startswith(("Expected", "Object missing", "`", "it ")):
-        return f"{where}: {problem[0].lower()}{problem[1:]}."
+    if problem.startswith(("Expected", "Object missing", "Object contains unknown field", "`", "it ")):
+        return f"{where}: {problem[0].lower()}{problem[1:MAX_PROBLEM_CHARACTERS]}."
     allowed = _allowed_values(inspect.type_info(schema), re.sub(r"\[.*?\]", "", where).split("."))
     if not allowed:
         return f"{where}: it is not one of the allowed values."

@@ -80,7 +80,7 @@ class Reference:
 
     def caller(self, operation: Node) -> str:
         schemes = [CALLERS[name] for choice in operation["security"] for name in choice]
-        return ", ".join(schemes) or "No authentication"
+        return ", or ".join(schemes) or "No authentication"
 
     def body(self, answer: Node) -> Markup:
         """Links to the schemas of an answer or a request, without duplicates."""

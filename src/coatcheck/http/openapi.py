@@ -32,6 +32,7 @@ SECURITY_SCHEMES: Mapping[str, Node] = {
 SECURITY: Mapping[Caller, Sequence[Node]] = {
     Caller.CLIENT: [{"clientKey": []}],
     Caller.PROCESSOR: [{"processorKey": []}],
+    Caller.CLIENT_OR_PROCESSOR: [{"clientKey": []}, {"processorKey": []}],
     Caller.TOKEN: [{"accessToken": []}],
     Caller.ANYONE: [],
 }

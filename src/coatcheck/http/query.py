@@ -81,6 +81,21 @@ def read_choices(query: Query, name: str, choices: type[Choice]) -> frozenset[Ch
         raise InvalidRequest(f"{name} must be a list of {', '.join(choices)}.") from None
 
 
+def read_choice(query: Query, name: str, choices: type[Choice]) -> Choice | None:
+    """One value of an enumeration; None if the parameter is absent or empty.
+
+    Raises:
+        InvalidRequest: the value is unknown. The message lists the known values.
+    """
+    value = read_text(query, name)
+    if value is None:
+        return None
+    try:
+        return choices(value)
+    except ValueError:
+        raise InvalidRequest(f"{name} must be one of {', '.join(choices)}.") from None
+
+
 def read_time(query: Query, name: str, *, ends: bool = False) -> datetime | None:
     """An ISO 8601 time, a date, or seconds since 1970: MX's two specs disagree, so all are accepted.
 

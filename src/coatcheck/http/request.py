@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 from coatcheck.app import Services
 from coatcheck.db.database import Connection
 from coatcheck.errors import InvalidRequest
-from coatcheck.grants.secrets import PresentedSecret
+from coatcheck.grants.secrets import Kind, PresentedSecret
 from coatcheck.model.clients import Client
 
 
@@ -18,6 +18,8 @@ class BasicCredentials:
 
     id: str
     api_key: str = field(repr=False)
+    kind: Kind
+    """The kind of caller that the key's prefix names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ class Caller(Enum):
     """HTTP Basic with a client's API key, verified before the handler runs."""
     PROCESSOR = auto()
     """HTTP Basic with a processor's API key, verified in the statement that exchanges the code."""
+    CLIENT_OR_PROCESSOR = auto()
+    """HTTP Basic with an API key of either, verified before the handler runs. The handler shows each its own."""
     TOKEN = auto()
     """A bearer token, verified in the statement that reads with it."""
     ANYONE = auto()
@@ -47,6 +49,12 @@ class Parameter:
     is_repeated: bool = False
     choices: tuple[str, ...] = ()
     """The only values, for a parameter that has an enumeration."""
+
+
+PAGE = (
+    Parameter("page", "The number of the page, from 1.", "integer"),
+    Parameter("records_per_page", "10 to 1000 (institutions: 100). Any other value means 25.", "integer"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
-"""Access tokens, without the secret."""
+"""Access tokens, without the secret. A grant is one access token and what it may read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +36,41 @@ class TokenRow:
     revoked_at: datetime | None
     revoked_because: str | None
     active: bool
+
+
+class GrantStatus(StrEnum):
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    EXHAUSTED = "exhausted"
+    """`max_reads` is used up."""
+    SUSPENDED = "suspended"
+    """The connection is broken, or the user, the processor or the client is disabled. It reads again when that ends."""
+    REVOKED = "revoked"
+    """It was revoked, or its account was deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A token as its client and its processor see it."""
+
+    guid: str
+    status: str
+    """A `GrantStatus`."""
+    processor_guid: str
+    processor_name: str
+    client_guid: str
+    user_guid: str
+    member_guid: str
+    account_guid: str
+    scope: str
+    permissions: Sequence[str]
+    created_at: datetime
+    expires_at: datetime
+    max_reads: int | None
+    reads: int
+    lookback_days: int | None
+    last_read_at: datetime | None
+    version: int
+    revoked_at: datetime | None
+    revoked_by: str | None
+    revoked_because: str | None

@@ -6,13 +6,11 @@ from coatcheck.api.request import ApiRequest
 from coatcheck.api.schemas.tokens import (
     AuthorizationCodeRequestBody,
     AuthorizationCodeResponseBody,
-    GrantsResponseBody,
     PaymentProcessorAuthorizationCodeRequestBody,
     PaymentProcessorAuthorizationCodeResponseBody,
     TokenRequestBody,
     TokenResponseBody,
     authorization_code_body,
-    grants_body,
     legacy_authorization_code_body,
     tokens_body,
 )
@@ -52,10 +50,6 @@ async def list_tokens(request: ApiRequest) -> TokenResponseBody:
     return tokens_body(await _find_tokens(request))
 
 
-async def list_grants(request: ApiRequest) -> GrantsResponseBody:
-    return grants_body(await _find_tokens(request))
-
-
 async def _find_tokens(request: ApiRequest) -> Sequence[TokenRow]:
     """Filters by the JSON body, as MX does, or by query parameters: some proxies drop the body of a GET."""
     scope = parse(request.body, TokenRequestBody).scope if request.body else None
@@ -70,10 +64,4 @@ async def _find_tokens(request: ApiRequest) -> Sequence[TokenRow]:
         user_guid=guid("user_guid"),
         member_guid=guid("member_guid"),
         account_guid=guid("account_guid"),
-    )
-
-
-async def revoke_token(request: ApiRequest) -> None:
-    await request.services.tokens.revoke(
-        request.connection, client_guid=request.client.guid, token_guid=request.path["token"]
     )

@@ -1,7 +1,7 @@
 """Endpoints for accounts, with their numbers and owners."""
 
 from coatcheck.api.handlers import account_numbers, accounts
-from coatcheck.api.routes.parameters import ACCOUNT, MEMBER, MEMBER_ACCOUNT, PAGE, USE_CASE, USER
+from coatcheck.api.routes.parameters import ACCOUNT, MEMBER, MEMBER_ACCOUNT, USE_CASE, USER
 from coatcheck.api.routes.route import Route
 from coatcheck.api.schemas.account_numbers import AccountNumbersResponseBody, AccountOwnersResponseBody
 from coatcheck.api.schemas.accounts import (
@@ -12,7 +12,7 @@ from coatcheck.api.schemas.accounts import (
     AccountUpdateRequestBody,
 )
 from coatcheck.api.versions import Version
-from coatcheck.http.route import Group, Parameter
+from coatcheck.http.route import PAGE, Group, Parameter
 
 MANAGED_BY_USER = Parameter(
     "member_is_managed_by_user", "True for every member here; `false` returns an empty list.", "boolean"

@@ -1,10 +1,10 @@
 """Endpoints for institutions."""
 
 from coatcheck.api.handlers import institutions
-from coatcheck.api.routes.parameters import ISO_COUNTRY_CODE, PAGE
+from coatcheck.api.routes.parameters import ISO_COUNTRY_CODE
 from coatcheck.api.routes.route import Route
 from coatcheck.api.schemas.institutions import INSTITUTION_BODY, INSTITUTIONS_BODY, CredentialsResponseBody
-from coatcheck.http.route import Group, Parameter
+from coatcheck.http.route import PAGE, Group, Parameter
 
 INSTITUTIONS = Group(
     "Institutions",

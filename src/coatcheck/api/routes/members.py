@@ -1,7 +1,7 @@
 """Endpoints for members and for the jobs that read from their institutions."""
 
 from coatcheck.api.handlers import jobs, members
-from coatcheck.api.routes.parameters import CALLBACK_PAYLOAD, MEMBER, PAGE, SKIP_WEBHOOK, USE_CASE, USER
+from coatcheck.api.routes.parameters import CALLBACK_PAYLOAD, MEMBER, SKIP_WEBHOOK, USE_CASE, USER
 from coatcheck.api.routes.route import Route
 from coatcheck.api.schemas.institutions import CredentialsResponseBody
 from coatcheck.api.schemas.members import (
@@ -14,7 +14,7 @@ from coatcheck.api.schemas.members import (
     MemberUpdateRequestBody,
     OAuthWindowResponseBody,
 )
-from coatcheck.http.route import Group, Parameter
+from coatcheck.http.route import PAGE, Group, Parameter
 
 MEMBERS = Group(
     "Members",

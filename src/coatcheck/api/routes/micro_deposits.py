@@ -1,7 +1,7 @@
 """Endpoints for micro-deposits."""
 
 from coatcheck.api.handlers import micro_deposits
-from coatcheck.api.routes.parameters import PAGE, USER
+from coatcheck.api.routes.parameters import USER
 from coatcheck.api.routes.route import Route
 from coatcheck.api.schemas.micro_deposits import (
     MicrodepositRequestBody,
@@ -9,7 +9,7 @@ from coatcheck.api.schemas.micro_deposits import (
     MicrodepositsResponseBody,
     MicrodepositVerifyRequestBody,
 )
-from coatcheck.http.route import Group, Parameter
+from coatcheck.http.route import PAGE, Group, Parameter
 
 MICRO_DEPOSITS = Group(
     "Micro-deposits",

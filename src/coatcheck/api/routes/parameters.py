@@ -1,6 +1,6 @@
 """Parameters that several endpoints share, and the parts of their paths."""
 
-from coatcheck.http.route import Parameter
+from coatcheck.http.route import PAGE, Parameter
 
 PATH_PARAMETERS: dict[str, str] = {
     "user": "The guid of the user, or the `id` that you gave it.",
@@ -13,7 +13,6 @@ PATH_PARAMETERS: dict[str, str] = {
     "category": "The guid of the category.",
     "merchant": "The guid of the merchant.",
     "merchant_location": "The guid of the merchant location.",
-    "token": "The guid of the token, as in the audit log; never the token itself.",
 }
 
 USER = "/users/{user}"
@@ -21,10 +20,6 @@ MEMBER = f"{USER}/members/{{member}}"
 ACCOUNT = f"{USER}/accounts/{{account}}"
 MEMBER_ACCOUNT = f"{MEMBER}/accounts/{{account}}"
 
-PAGE = (
-    Parameter("page", "The number of the page, from 1.", "integer"),
-    Parameter("records_per_page", "10 to 1000 (institutions: 100). Any other value means 25.", "integer"),
-)
 USE_CASE = Parameter("use_case", "`MONEY_MOVEMENT` or `PFM`.")
 ISO_COUNTRY_CODE = Parameter("iso_country_code", "`US` or `CA`.", is_repeated=True)
 INCLUDES = Parameter(

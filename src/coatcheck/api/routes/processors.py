@@ -1,7 +1,7 @@
 """Endpoints for processors: the exchange of a code, and reads with an access token."""
 
 from coatcheck.api.handlers import processors
-from coatcheck.api.routes.parameters import PAGE, TRANSACTION_FILTERS
+from coatcheck.api.routes.parameters import TRANSACTION_FILTERS
 from coatcheck.api.routes.route import Route
 from coatcheck.api.schemas.members import MEMBER_BODY
 from coatcheck.api.schemas.processors import (
@@ -12,7 +12,7 @@ from coatcheck.api.schemas.processors import (
     ProcessorOwnerBody,
 )
 from coatcheck.api.schemas.transactions import TransactionsResponseBody
-from coatcheck.http.route import Caller, Group, Parameter
+from coatcheck.http.route import PAGE, Caller, Group, Parameter
 
 EXCHANGE_PARAMETERS = (
     Parameter("grant_type", "`authorization_code`. In the query or in a form body, not in both."),

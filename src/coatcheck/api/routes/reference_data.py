@@ -1,7 +1,7 @@
 """Endpoints for categories and merchants, which are the same for every client."""
 
 from coatcheck.api.handlers import categories, merchants
-from coatcheck.api.routes.parameters import PAGE, USER
+from coatcheck.api.routes.parameters import USER
 from coatcheck.api.routes.route import Route
 from coatcheck.api.schemas.categories import CategoriesResponseBody, CategoryResponseBody
 from coatcheck.api.schemas.merchants import (
@@ -9,7 +9,7 @@ from coatcheck.api.schemas.merchants import (
     MerchantResponseBody,
     MerchantsResponseBody,
 )
-from coatcheck.http.route import Group, Parameter
+from coatcheck.http.route import PAGE, Group, Parameter
 
 REFERENCE_DATA = Group(
     "Categories and merchants",

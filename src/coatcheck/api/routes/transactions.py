@@ -6,7 +6,6 @@ from coatcheck.api.routes.parameters import (
     INCLUDES,
     MEMBER,
     MEMBER_ACCOUNT,
-    PAGE,
     TRANSACTION_FILTERS,
     USER,
 )
@@ -18,7 +17,7 @@ from coatcheck.api.schemas.transactions import (
     TransactionUpdateRequestBody,
 )
 from coatcheck.api.versions import Version
-from coatcheck.http.route import Group, Parameter
+from coatcheck.http.route import PAGE, Group, Parameter
 
 LIST_OF_ONE = "The answer is a list of one transaction, as in MX's API."
 

@@ -1,10 +1,10 @@
 """Endpoints for users."""
 
 from coatcheck.api.handlers import users
-from coatcheck.api.routes.parameters import PAGE, SKIP_WEBHOOK, USER
+from coatcheck.api.routes.parameters import SKIP_WEBHOOK, USER
 from coatcheck.api.routes.route import Route
 from coatcheck.api.schemas.users import UserRequestBody, UserResponseBody, UsersResponseBody
-from coatcheck.http.route import Group, Parameter
+from coatcheck.http.route import PAGE, Group, Parameter
 
 USERS = Group(
     "Users",

@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 from coatcheck.clock import whole_second
 from coatcheck.http.decoding import Guid, Line, RequestSchema
-from coatcheck.http.encoding import Timestamp, to_schema
+from coatcheck.http.encoding import Timestamp
 from coatcheck.model.tokens import TokenRow
 
 
@@ -70,28 +70,6 @@ class TokenResponseBody(Struct, frozen=True):
     tokens: list[TokenResponse]
 
 
-class GrantResponse(Struct, frozen=True):
-    """Not in MX's API: a token with the guid that revokes it, its scope and the reason of its end."""
-
-    guid: str
-    payment_processor_guid: str
-    user_guid: str
-    member_guid: str
-    account_guid: str
-    scope: str
-    access_token: str
-    """The first characters and an ellipsis; only a hash of the token is stored."""
-    created_at: Timestamp
-    expires_at: Timestamp
-    revoked_at: Timestamp | None
-    revoked_because: str | None
-    active: bool
-
-
-class GrantsResponseBody(Struct, frozen=True):
-    tokens: list[GrantResponse]
-
-
 def authorization_code_body(code: str) -> AuthorizationCodeResponseBody:
     return AuthorizationCodeResponseBody(AuthorizationCodeResponse(code))
 
@@ -104,23 +82,6 @@ def tokens_body(tokens: Sequence[TokenRow]) -> TokenResponseBody:
     return TokenResponseBody(
         [
             TokenResponse(each.processor_guid, whole_second(each.expires_at), _masked(each), each.active)
-            for each in tokens
-        ]
-    )
-
-
-def grants_body(tokens: Sequence[TokenRow]) -> GrantsResponseBody:
-    return GrantsResponseBody(
-        [
-            to_schema(
-                each,
-                GrantResponse,
-                payment_processor_guid=each.processor_guid,
-                access_token=_masked(each),
-                created_at=whole_second(each.created_at),
-                expires_at=whole_second(each.expires_at),
-                revoked_at=each.revoked_at and whole_second(each.revoked_at),
-            )
             for each in tokens
         ]
     )

@@ -1,0 +1,184 @@
+"""The list of grants: what a client or a processor may see, filtered and paged.
+
+Every condition is part of the statement only if its filter is given. `%(x)s IS NULL OR column = %(x)s` would be
+shorter, and no index could serve it: statements have generic plans.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from coatcheck.clock import Clock
+from coatcheck.db.database import Connection, fetch_all, fetch_one
+from coatcheck.errors import NotFound
+from coatcheck.model.paging import Page, PageRequest
+from coatcheck.model.tokens import Grant, GrantStatus
+from coatcheck.vault.disclosures import reads_with
+from coatcheck.vault.grant_reads import last_read
+
+# Whether a token is valid is defined by the view `live_token` alone, for this list as for every read.
+STATUS = f"""CASE
+    WHEN t.revoked_at IS NOT NULL THEN '{GrantStatus.REVOKED}'
+    WHEN t.expires_at <= %(now)s THEN '{GrantStatus.EXPIRED}'
+    WHEN t.reads >= t.max_reads THEN '{GrantStatus.EXHAUSTED}'
+    WHEN EXISTS (SELECT FROM live_token l
+                 WHERE l.expires_week = t.expires_week AND l.token_hash = t.token_hash AND NOT l.is_suspended)
+        THEN '{GrantStatus.ACTIVE}'
+    WHEN EXISTS (SELECT FROM account a
+                 WHERE a.user_guid = t.user_guid AND a.guid = t.account_guid AND a.member_guid = t.member_guid)
+        THEN '{GrantStatus.SUSPENDED}'
+    ELSE '{GrantStatus.REVOKED}' END"""
+
+# Reads are counted with the token only if `max_reads` limits them: an update at every read would double its cost.
+READS = f"CASE WHEN t.max_reads IS NULL THEN {reads_with('t.guid', since='t.created_at')} ELSE t.reads END"
+# As in `live_token`, which has no row for a token that has ended.
+PERMISSIONS = """coalesce(t.permissions, CASE WHEN t.reads_protected
+    THEN '{balances,numbers,owners,transactions}'::text[] ELSE '{balances,transactions}'::text[] END)"""
+COMPUTED = {
+    "status": STATUS,
+    "processor_name": "p.name",
+    "permissions": PERMISSIONS,
+    "reads": READS,
+    "last_read_at": last_read("t.guid", "t.created_at"),
+}
+"""The columns of `Grant` that are no columns of `access_token`, over its alias `t`."""
+
+GRANT = ", ".join(f"{COMPUTED.get(field.name, f't.{field.name}')} AS {field.name}" for field in fields(Grant))
+
+COUNT_IS_KEPT_FOR = 100
+"""A count is used again for this many times as long as it took: a list of a million pages costs one count in 100."""
+SHORT_COUNT_SECONDS = 0.002
+"""A count that took less is not kept. The totals of all but very long lists are exact."""
+MAX_KEPT_COUNTS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantFilter:
+    """Which grants to list. Whoever lists must be given: `client_guid` or `processor_guid`."""
+
+    client_guid: str | None = None
+    processor_guid: str | None = None
+    user_guid: str | None = None
+    member_guid: str | None = None
+    account_guid: str | None = None
+    guid: str | None = None
+    status: GrantStatus | None = None
+
+    def __post_init__(self) -> None:
+        assert self.client_guid or self.processor_guid, (
+            "grants are listed for their client or their processor"
+        )
+
+    @property
+    def guids(self) -> Mapping[str, str]:
+        """The given guids, by column."""
+        return {
+            field.name: value
+            for field in fields(self)
+            if field.name != "status" and (value := getattr(self, field.name)) is not None
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    client_guid: str
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptCount:
+    total: int
+    until: float
+    """On the monotonic clock, in seconds."""
+
+
+class Grants:
+    """Lists the grants of a client, or those of a processor."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._counts: dict[GrantFilter, _KeptCount] = {}
+
+    async def list(self, connection: Connection, filters: GrantFilter, page: PageRequest) -> Page[Grant]:
+        """One page, newest first. Expired and revoked grants are included."""
+        items = await self._fetch(connection, filters, page)
+        # The last page itself shows the total, which saves the count.
+        if 0 < len(items) < page.size or (page.number == 1 and not items):
+            return Page(items, page.offset + len(items), page)
+        return Page(items, await self._total(connection, filters), page)
+
+    async def find(self, connection: Connection, filters: GrantFilter) -> Grant:
+        """The grant of `filters.guid`.
+
+        Raises:
+            NotFound: the client or the processor of the filter has no such grant.
+        """
+        assert filters.guid is not None
+        grants = await self._fetch(connection, filters, PageRequest(size=1))
+        if not grants:
+            raise NotFound
+        return grants[0]
+
+    async def _fetch(
+        self, connection: Connection, filters: GrantFilter, page: PageRequest
+    ) -> Sequence[Grant]:
+        # The guids of tokens are ordered by time: one index serves the filter and the order. The inner query makes the
+        # page, so that nothing is computed for the rows before it.
+        return await fetch_all(
+            connection,
+            Grant,
+            f"""SELECT {GRANT}
+                FROM (SELECT * FROM access_token t WHERE {_conditions(filters)} ORDER BY t.guid DESC
+                      LIMIT %(size)s OFFSET %(offset)s) AS t
+                JOIN processor p ON p.guid = t.processor_guid
+                ORDER BY t.guid DESC""",
+            {**self._parameters(filters), "size": page.size, "offset": page.offset},
+        )
+
+    async def _total(self, connection: Connection, filters: GrantFilter) -> int:
+        now = time.monotonic()
+        kept = self._counts.get(filters)
+        if kept and kept.until > now:
+            return kept.total
+        counted = await fetch_one(
+            connection,
+            _Count,
+            f"SELECT count(*) AS total FROM access_token t WHERE {_conditions(filters)}",
+            self._parameters(filters),
+        )
+        total = counted.total if counted else 0
+        duration = time.monotonic() - now
+        self._counts.pop(filters, None)
+        if duration > SHORT_COUNT_SECONDS:
+            if len(self._counts) >= MAX_KEPT_COUNTS:
+                del self._counts[next(iter(self._counts))]
+            self._counts[filters] = _KeptCount(total, now + duration * COUNT_IS_KEPT_FOR)
+        return total
+
+    def _parameters(self, filters: GrantFilter) -> Mapping[str, Any]:
+        return {**filters.guids, "status": filters.status, "now": self._clock.instant()}
+
+
+def _conditions(filters: GrantFilter) -> str:
+    """The filter over the alias `t` of `access_token`."""
+    guids = [f"t.{name} = %({name})s" for name in filters.guids]
+    return " AND ".join([*guids, f"{STATUS} = %(status)s"] if filters.status else guids)
+
+
+async def client_of_grant(connection: Connection, guid: str) -> str:
+    """The guid of the client whose grant it is, for the operator.
+
+    Raises:
+        NotFound: there is no such grant.
+    """
+    found = await fetch_one(
+        connection, _Owner, "SELECT client_guid FROM access_token WHERE guid = %(guid)s", {"guid": guid}
+    )
+    if found is None:
+        raise NotFound
+    return found.client_guid

@@ -1,0 +1,237 @@
+"""Revocation: a client ends the grants of its users, one by guid or all that a selector names.
+
+It takes effect with the commit: every read that begins later is refused. Only then is the receipt signed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+from coatcheck.audit.entries import Entry, insert_from
+from coatcheck.audit.journal import Journal
+from coatcheck.clock import Clock
+from coatcheck.db.database import Connection, Database, fetch_one
+from coatcheck.errors import NotFound
+from coatcheck.grants.receipts import Receipts, RevocationReceipt, format_instant
+from coatcheck.vault.grant_reads import last_read
+
+BATCH = 2000
+"""How many grants one transaction revokes: their rows are locked, and reads with them wait, until its commit."""
+
+REVOKE = f"""
+WITH found AS (
+    SELECT guid FROM access_token WHERE client_guid = %(client_guid)s AND guid = %(guid)s
+), revoked AS (
+    UPDATE access_token SET revoked_at = %(now)s, revoked_by = %(client_guid)s, revoked_because = %(reason)s
+    WHERE client_guid = %(client_guid)s AND guid = %(guid)s AND revoked_at IS NULL
+    RETURNING client_guid, guid AS subject
+), audited AS (
+    {insert_from("revoked")}
+)
+SELECT r.subject IS NOT NULL AS is_new FROM found f LEFT JOIN revoked r ON true
+"""
+
+LAST_READ = f"""
+SELECT max({last_read("t.guid", "t.created_at")}) AS at FROM access_token t
+WHERE t.client_guid = %(client_guid)s AND {{condition}}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selector:
+    """Which grants of a client to revoke: those that satisfy every given field. At least one is given."""
+
+    processor_guid: str | None = None
+    account_guid: str | None = None
+    member_guid: str | None = None
+    user_guid: str | None = None
+    issued_before: datetime | None = None
+
+    @property
+    def given(self) -> Mapping[str, object]:
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: value for name, value in values if value is not None}
+
+    def __str__(self) -> str:
+        return " AND ".join(f"{CONDITIONS[name]}" for name in self.given)
+
+    def described(self) -> Mapping[str, str]:
+        """The fields as they stand in the receipt and in the audit log."""
+        return {
+            name: format_instant(value) if isinstance(value, datetime) else str(value)
+            for name, value in self.given.items()
+        }
+
+
+CONDITIONS = {
+    "processor_guid": "t.processor_guid = %(processor_guid)s",
+    "account_guid": "t.account_guid = %(account_guid)s",
+    "member_guid": "t.member_guid = %(member_guid)s",
+    "user_guid": "t.user_guid = %(user_guid)s",
+    "issued_before": "t.created_at < %(issued_before)s",
+}
+"""The condition of each field of a `Selector`, over the alias `t` of `access_token`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Revoked:
+    is_new: bool
+    """Whether this call revoked it. Otherwise it was revoked before."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reason:
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class _LastRead:
+    at: datetime | None
+
+
+class Revocations:
+    """Revokes grants of a client, and gives the receipts."""
+
+    def __init__(self, clock: Clock, db: Database, journal: Journal, receipts: Receipts) -> None:
+        self._clock = clock
+        self._db = db
+        self._journal = journal
+        self._receipts = receipts
+
+    async def revoke(
+        self, connection: Connection, *, client_guid: str, guid: str, reason: str | None = None
+    ) -> RevocationReceipt:
+        """Revokes one grant at once. A second revocation changes nothing and gives the same receipt.
+
+        Args:
+            connection: in autocommit mode.
+            client_guid: whose grant it is.
+            guid: the grant.
+            reason: why, in the client's words.
+
+        Raises:
+            NotFound: the client has no such grant.
+            Unavailable: the grant is revoked, and a read that began before still runs. A repetition of the call gives
+                the receipt.
+        """
+        revoked = await fetch_one(
+            connection,
+            _Revoked,
+            REVOKE,
+            {
+                "client_guid": client_guid,
+                "guid": guid,
+                "now": self._clock.instant(),
+                "reason": reason,
+                **self._journal.draft(actor=client_guid, action="token.revoked"),
+            },
+        )
+        if revoked is None:
+            raise NotFound
+
+        if not revoked.is_new:
+            # A statement of its own: the one above does not see the reason of a concurrent revocation.
+            reason = await self._reason(connection, client_guid, guid)
+
+        async def last_read_at(connection: Connection) -> datetime | None:
+            return await self._last_read(connection, "t.guid = %(guid)s", client_guid, {"guid": guid})
+
+        return await self._receipts.for_revoked_grant(
+            connection,
+            client_guid=client_guid,
+            grant_guid=guid,
+            reason=reason,
+            last_read=last_read_at,
+        )
+
+    async def revoke_all(
+        self, *, client_guid: str, selector: Selector, reason: str | None = None
+    ) -> RevocationReceipt:
+        """Revokes every grant that the selector names and that is not revoked yet, in batches.
+
+        If it fails in between, the grants of the finished batches stay revoked. A repetition of the call revokes the
+        rest; its receipt counts the rest only.
+
+        Raises:
+            Unavailable: as `revoke`.
+        """
+        now = self._clock.instant()
+        total = 0
+        while revoked := await self._revoke_batch(client_guid, selector, now, reason):
+            total += revoked
+
+        async def last_read_at(connection: Connection) -> datetime | None:
+            # Exactly the grants of this call: no other has this instant, to the microsecond, and this selector.
+            condition = f"t.revoked_at = %(now)s AND {selector}"
+            return await self._last_read(connection, condition, client_guid, {**selector.given, "now": now})
+
+        async with self._db.connection() as connection:
+            return await self._receipts.for_selector(
+                connection,
+                client_guid=client_guid,
+                selector=selector.described(),
+                revoked=total,
+                reason=reason,
+                last_read=last_read_at,
+            )
+
+    async def _revoke_batch(
+        self, client_guid: str, selector: Selector, now: datetime, reason: str | None
+    ) -> int:
+        """How many grants it revoked, at most `BATCH`."""
+        async with self._db.transaction() as connection:
+            counted = await fetch_one(
+                connection,
+                _Count,
+                f"""WITH batch AS (
+                        SELECT t.expires_week, t.token_hash FROM access_token t
+                        WHERE t.client_guid = %(client_guid)s AND t.revoked_at IS NULL AND {selector}
+                        LIMIT {BATCH} FOR UPDATE
+                    ), revoked AS (
+                        UPDATE access_token t
+                        SET revoked_at = %(now)s, revoked_by = %(client_guid)s, revoked_because = %(reason)s
+                        FROM batch b WHERE t.expires_week = b.expires_week AND t.token_hash = b.token_hash
+                        RETURNING t.guid
+                    )
+                    SELECT count(*) FROM revoked""",
+                {**selector.given, "client_guid": client_guid, "now": now, "reason": reason},
+            )
+            revoked = counted.count if counted else 0
+            if revoked:
+                await self._journal.record(
+                    connection,
+                    Entry(
+                        client_guid=client_guid,
+                        actor=client_guid,
+                        action="tokens.revoked",
+                        subject=client_guid,
+                        detail={**selector.described(), "revoked": str(revoked)},
+                    ),
+                )
+        return revoked
+
+    async def _reason(self, connection: Connection, client_guid: str, guid: str) -> str | None:
+        found = await fetch_one(
+            connection,
+            _Reason,
+            """SELECT revoked_because AS reason FROM access_token
+               WHERE client_guid = %(client_guid)s AND guid = %(guid)s""",
+            {"client_guid": client_guid, "guid": guid},
+        )
+        return found.reason if found else None
+
+    async def _last_read(
+        self, connection: Connection, condition: str, client_guid: str, values: Mapping[str, object]
+    ) -> datetime | None:
+        found = await fetch_one(
+            connection,
+            _LastRead,
+            LAST_READ.format(condition=condition),
+            {**values, "client_guid": client_guid},
+        )
+        return found.at if found else None

@@ -1,0 +1,1 @@
+"""The handlers of the management API, one module for each noun."""

@@ -1,0 +1,82 @@
+"""Grants: listed, read and revoked."""
+
+from dataclasses import replace
+
+from coatcheck.grants.listing import GrantFilter
+from coatcheck.http.decoding import parse
+from coatcheck.http.query import read_choice, read_page, read_text
+from coatcheck.management.request import ManagementRequest
+from coatcheck.management.schemas.grants import (
+    GrantResponseBody,
+    GrantsResponseBody,
+    ReadsResponseBody,
+    RevocationRequestBody,
+    RevocationResponseBody,
+    RevokedGrantResponseBody,
+    RevokeRequestBody,
+    grant_body,
+    grants_body,
+    reads_body,
+    revocation_body,
+    revoked_grant_body,
+)
+from coatcheck.model.paging import Page
+from coatcheck.model.tokens import Grant, GrantStatus
+from coatcheck.vault.grant_reads import list_reads as list_reads_of
+
+
+async def list_grants(request: ManagementRequest) -> GrantsResponseBody:
+    page = read_page(request.query)
+    own = _of_caller(request)
+    processor_guid = read_text(request.query, "processor_guid") or own.processor_guid
+    if own.processor_guid and processor_guid != own.processor_guid:
+        return grants_body(Page((), 0, page))
+    filters = replace(
+        own,
+        processor_guid=processor_guid,
+        user_guid=read_text(request.query, "user_guid"),
+        member_guid=read_text(request.query, "member_guid"),
+        account_guid=read_text(request.query, "account_guid"),
+        status=read_choice(request.query, "status", GrantStatus),
+    )
+    return grants_body(await request.services.grants.list(request.connection, filters, page))
+
+
+async def read_grant(request: ManagementRequest) -> GrantResponseBody:
+    return grant_body(await _grant(request))
+
+
+async def revoke_grant(request: ManagementRequest) -> RevokedGrantResponseBody:
+    reason = parse(request.body, RevokeRequestBody).reason if request.body else None
+    receipt = await request.services.revocations.revoke(
+        request.connection, client_guid=request.client.guid, guid=request.path["grant"], reason=reason
+    )
+    return revoked_grant_body(await _grant(request), receipt)
+
+
+async def revoke_grants(request: ManagementRequest) -> RevocationResponseBody:
+    fields = parse(request.body, RevocationRequestBody).revocation
+    return revocation_body(
+        await request.services.revocations.revoke_all(
+            client_guid=request.client.guid, selector=fields.selector, reason=fields.reason
+        )
+    )
+
+
+async def list_reads(request: ManagementRequest) -> ReadsResponseBody:
+    grant = await _grant(request)
+    return reads_body(
+        await list_reads_of(request.connection, grant.guid, grant.created_at, read_page(request.query))
+    )
+
+
+async def _grant(request: ManagementRequest) -> Grant:
+    filters = replace(_of_caller(request), guid=request.path["grant"])
+    return await request.services.grants.find(request.connection, filters)
+
+
+def _of_caller(request: ManagementRequest) -> GrantFilter:
+    """All grants that the caller may see."""
+    if request.processor_or_none:
+        return GrantFilter(processor_guid=request.processor_or_none.guid)
+    return GrantFilter(client_guid=request.client.guid)

@@ -1,0 +1,85 @@
+"""Endpoints for grants: each access token and what it may read."""
+
+from coatcheck.http.route import PAGE, Caller, Group, Parameter
+from coatcheck.management.handlers import grants
+from coatcheck.management.routes.route import Route
+from coatcheck.management.schemas.grants import (
+    GrantResponseBody,
+    GrantsResponseBody,
+    ReadsResponseBody,
+    RevocationRequestBody,
+    RevocationResponseBody,
+    RevokedGrantResponseBody,
+    RevokeRequestBody,
+)
+from coatcheck.model.tokens import GrantStatus
+
+GRANT = "/coatcheck/grants/{grant}"
+FILTERS = (
+    Parameter("status", "Only grants with this status.", choices=tuple(GrantStatus)),
+    Parameter("processor_guid", "Only grants of this processor."),
+    Parameter("user_guid", "Only grants for this user."),
+    Parameter("member_guid", "Only grants for this member."),
+    Parameter("account_guid", "Only grants for this account."),
+)
+
+GRANTS = Group(
+    "Grants",
+    "A grant is one access token and what it may read. A client sees the grants for its users, a processor its own.",
+    (
+        Route(
+            "GET",
+            "/coatcheck/grants",
+            grants.list_grants,
+            "listGrants",
+            "List grants",
+            "Newest first. Expired and revoked grants are included. Filters are combined with AND.",
+            caller=Caller.CLIENT_OR_PROCESSOR,
+            query=(*FILTERS, *PAGE),
+            answer=GrantsResponseBody,
+        ),
+        Route(
+            "GET",
+            GRANT,
+            grants.read_grant,
+            "readGrant",
+            "Read a grant",
+            "`reads` counts the requests for data that were answered.",
+            caller=Caller.CLIENT_OR_PROCESSOR,
+            answer=GrantResponseBody,
+        ),
+        Route(
+            "GET",
+            f"{GRANT}/reads",
+            grants.list_reads,
+            "listGrantReads",
+            "List the reads of a grant",
+            "Newest first. Every answered request for data is one read, even if there were no records.",
+            query=PAGE,
+            answer=ReadsResponseBody,
+        ),
+        Route(
+            "POST",
+            f"{GRANT}/revoke",
+            grants.revoke_grant,
+            "revokeGrant",
+            "Revoke a grant",
+            "Takes effect at once and cannot be undone. The receipt proves it: no read committed after its claim `at`. "
+            "A repetition of the request gives the same receipt.",
+            body=RevokeRequestBody,
+            answer=RevokedGrantResponseBody,
+            in_transaction=False,
+        ),
+        Route(
+            "POST",
+            "/coatcheck/revocations",
+            grants.revoke_grants,
+            "revokeGrants",
+            "Revoke many grants",
+            "Revokes every grant for your users that satisfies all given fields, and that is not revoked yet.",
+            body=RevocationRequestBody,
+            answer=RevocationResponseBody,
+            in_transaction=False,
+        ),
+    ),
+)

@@ -1,0 +1,8 @@
+"""All endpoints, in the order in which requests are matched and the documentation lists them."""
+
+from coatcheck.http.route import Group
+from coatcheck.management.routes.grants import GRANTS
+from coatcheck.management.routes.route import Route
+
+GROUPS: tuple[Group[Route], ...] = (GRANTS,)
+ROUTES: tuple[Route, ...] = tuple(route for group in GROUPS for route in group.routes)

@@ -1,0 +1,251 @@
+"""The management API: who may call it, and what it refuses in a request."""
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from coatcheck.app import Services
+from coatcheck.clock import MovableClock
+from coatcheck.grants import revocation
+from coatcheck.model.accounts import find_account
+from coatcheck.signatures import DocumentType, verify
+from coatcheck.vault.signing_keys import key_set, published_keys
+from tests.factories import Keyed, make_client, make_token
+from tests.http.owned_objects import Owner, make_owner
+
+
+@pytest.fixture
+async def owner(services: Services, http: httpx.AsyncClient) -> Owner:
+    return await make_owner(services, http)
+
+
+def problem(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error"]["message"]
+
+
+async def test_a_client_and_a_processor_use_the_same_path_with_their_own_keys(
+    http: httpx.AsyncClient, owner: Owner
+) -> None:
+    for caller in (owner.client, owner.processor):
+        answer = await http.get("/coatcheck/grants", auth=caller.auth)
+        assert answer.status_code == 200, answer.text
+        assert [grant["guid"] for grant in answer.json()["grants"]] == [owner.guids["grant"]]
+
+
+async def test_a_caller_without_its_key_is_refused_before_anything_else(
+    http: httpx.AsyncClient, owner: Owner, processor: Keyed
+) -> None:
+    refused = [
+        None,
+        (owner.client.guid, owner.processor.api_key),
+        (owner.processor.guid, owner.client.api_key),
+        (owner.processor.guid, processor.api_key),
+        (owner.client.guid, ""),
+    ]
+    for auth in refused:
+        answer = await http.get("/coatcheck/grants?misspelt=x", auth=auth)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"].startswith("Basic ")
+
+
+async def test_an_unknown_or_repeated_query_parameter_is_refused_by_name(
+    http: httpx.AsyncClient, owner: Owner
+) -> None:
+    misspelt = await http.get("/coatcheck/grants?user_guids=USR-1", auth=owner.client.auth)
+    assert problem(misspelt)[0] == 400
+    assert "`user_guids` is unknown" in problem(misspelt)[1]
+    assert "status, user_guid." in problem(misspelt)[1]
+    repeated = await http.get("/coatcheck/grants?status=active&status=expired", auth=owner.client.auth)
+    assert problem(repeated) == (400, "The query parameter `status` is repeated.")
+
+
+async def test_an_unknown_status_is_refused_with_the_known_ones(
+    http: httpx.AsyncClient, owner: Owner
+) -> None:
+    answer = await http.get("/coatcheck/grants?status=open", auth=owner.client.auth)
+    assert problem(answer)[0] == 400
+    assert problem(answer)[1].startswith("status must be one of active, ")
+
+
+async def test_an_empty_filter_is_no_filter(http: httpx.AsyncClient, owner: Owner) -> None:
+    answer = await http.get("/coatcheck/grants?status=&user_guid=&processor_guid=", auth=owner.client.auth)
+    assert len(answer.json()["grants"]) == 1
+
+
+async def test_a_processor_lists_its_own_grants_only(
+    services: Services, http: httpx.AsyncClient, owner: Owner
+) -> None:
+    other = await make_owner(services, http, owner.client)
+    own = await http.get("/coatcheck/grants", auth=other.processor.auth)
+    assert [grant["guid"] for grant in own.json()["grants"]] == [other.guids["grant"]]
+    foreign = await http.get(
+        "/coatcheck/grants", params={"processor_guid": owner.processor.guid}, auth=other.processor.auth
+    )
+    assert foreign.json()["grants"] == []
+    assert foreign.json()["pagination"]["total_entries"] == 0
+    read = await http.get(f"/coatcheck/grants/{owner.guids['grant']}", auth=other.processor.auth)
+    assert read.status_code == 404
+
+
+async def test_another_clients_grant_is_answered_like_an_unknown_one(
+    services: Services, http: httpx.AsyncClient, owner: Owner
+) -> None:
+    stranger = await make_client(services)
+    answers = [
+        await http.get(f"/coatcheck/grants/{guid}", auth=stranger.auth)
+        for guid in (owner.guids["grant"], "TKN-unknown")
+    ]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    assert answers[0].content == answers[1].content
+
+
+# --- revocation ---
+
+
+async def revoke(http: httpx.AsyncClient, owner: Owner, **more: Any) -> httpx.Response:
+    return await http.post(f"/coatcheck/grants/{owner.guids['grant']}/revoke", auth=owner.client.auth, **more)
+
+
+async def test_a_revoked_grant_reads_no_more_and_says_by_whom_and_why(
+    http: httpx.AsyncClient, owner: Owner
+) -> None:
+    assert (await http.get("/payment_account", headers=owner.bearer)).status_code == 200
+    answer = await revoke(http, owner, json={"reason": "the user left"})
+    assert answer.status_code == 200, answer.text
+    grant = answer.json()["grant"]
+    assert (grant["status"], grant["revoked_by"], grant["revocation_reason"]) == (
+        "revoked",
+        owner.client.guid,
+        "the user left",
+    )
+    assert grant["revoked_at"].endswith("Z")
+    assert (await http.get("/payment_account", headers=owner.bearer)).status_code == 401
+
+
+async def test_a_second_revocation_gives_the_same_receipt_and_keeps_the_first_reason(
+    http: httpx.AsyncClient, owner: Owner, clock: MovableClock
+) -> None:
+    first = await revoke(http, owner, json={"reason": "first"})
+    clock.advance(timedelta(hours=1))
+    second = await revoke(http, owner, json={"reason": "second"})
+    assert second.json() == first.json()
+    assert second.json()["grant"]["revocation_reason"] == "first"
+
+
+async def test_the_receipt_of_a_revocation_is_signed_by_a_published_key(
+    services: Services, http: httpx.AsyncClient, owner: Owner
+) -> None:
+    receipt = (await revoke(http, owner)).json()["receipt"]
+    async with services.db.connection() as connection:
+        published = key_set(await published_keys(connection))["keys"]
+    document = verify(receipt, published)
+    assert document.type is DocumentType.REVOCATION
+    assert document.claims["grant_guids"] == [owner.guids["grant"]]
+
+
+async def test_a_processor_may_not_revoke(http: httpx.AsyncClient, owner: Owner) -> None:
+    path = f"/coatcheck/grants/{owner.guids['grant']}/revoke"
+    assert (await http.post(path, auth=owner.processor.auth)).status_code == 401
+    assert (await http.get("/payment_account", headers=owner.bearer)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"reasons": "x"}, "reasons"),
+        ({"reason": 3}, "reason"),
+        ({"reason": ""}, "reason"),
+        ({"reason": "a\0b"}, "reason"),
+        ({"reason": "x" * 1001}, "reason"),
+        ([], "object"),
+    ],
+)
+async def test_a_revocation_with_an_invalid_body_is_refused_and_revokes_nothing(
+    http: httpx.AsyncClient, owner: Owner, body: Any, field: str
+) -> None:
+    status, message = problem(await revoke(http, owner, json=body))
+    assert status == 400
+    assert field in message
+    assert (await http.get("/payment_account", headers=owner.bearer)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("revocation", "words"),
+    [
+        ({}, "it must contain processor_guid"),
+        ({"reason": "only a reason"}, "it must contain processor_guid"),
+        ({"user_guid": None}, "it must contain processor_guid"),
+        ({"user_guid": ""}, "user_guid"),
+        ({"user_guid": 7}, "user_guid"),
+        ({"user_guids": "USR-1"}, "unknown field `user_guids`"),
+        ({"issued_before": "yesterday"}, "issued_before"),
+        ({"issued_before": "2026-01-01T00:00:00"}, "issued_before"),
+        ({"user_guid": "USR-1", "all": True}, "unknown field `all`"),
+    ],
+)
+async def test_a_revocation_without_a_valid_selector_is_refused_and_revokes_nothing(
+    http: httpx.AsyncClient, owner: Owner, revocation: Any, words: str
+) -> None:
+    answer = await http.post(
+        "/coatcheck/revocations", json={"revocation": revocation}, auth=owner.client.auth
+    )
+    status, message = problem(answer)
+    assert status == 400
+    assert words in message
+    assert (await http.get("/payment_account", headers=owner.bearer)).status_code == 200
+
+
+@pytest.mark.parametrize("selector", ["processor", "account", "member", "user"])
+async def test_a_selector_revokes_exactly_the_grants_that_it_names(
+    services: Services, http: httpx.AsyncClient, owner: Owner, selector: str
+) -> None:
+    beside, foreign = await make_owner(services, http, owner.client), await make_owner(services, http)
+    guid = owner.processor.guid if selector == "processor" else owner.guids[selector]
+    for caller, revoked in ((foreign, 0), (owner, 1), (owner, 0)):
+        answer = await http.post(
+            "/coatcheck/revocations",
+            json={"revocation": {f"{selector}_guid": guid, "reason": "a breach"}},
+            auth=caller.client.auth,
+        )
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["revocation"]["revoked"] == revoked
+    statuses = [
+        (await http.get("/payment_account", headers=each.bearer)).status_code
+        for each in (owner, beside, foreign)
+    ]
+    assert statuses == [401, 200, 200]
+
+
+async def test_a_revocation_by_instant_spares_what_was_issued_later(
+    services: Services, http: httpx.AsyncClient, owner: Owner, clock: MovableClock
+) -> None:
+    clock.advance(timedelta(hours=1))
+    before = clock.instant()
+    clock.advance(timedelta(hours=1))
+    later = await make_owner(services, http, owner.client)
+    answer = await http.post(
+        "/coatcheck/revocations",
+        json={"revocation": {"issued_before": before.isoformat()}},
+        auth=owner.client.auth,
+    )
+    assert answer.json()["revocation"]["revoked"] == 1
+    assert (await http.get("/payment_account", headers=owner.bearer)).status_code == 401
+    assert (await http.get("/payment_account", headers=later.bearer)).status_code == 200
+
+
+async def test_a_selector_revokes_more_grants_than_one_batch(
+    services: Services, http: httpx.AsyncClient, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with services.db.connection() as connection:
+        account = await find_account(connection, owner.guids["user"], owner.guids["account"])
+    for _ in range(4):
+        await make_token(services, account, owner.processor)
+    monkeypatch.setattr(revocation, "BATCH", 2)
+    answer = await http.post(
+        "/coatcheck/revocations",
+        json={"revocation": {"user_guid": owner.guids["user"]}},
+        auth=owner.client.auth,
+    )
+    assert answer.json()["revocation"]["revoked"] == 5
