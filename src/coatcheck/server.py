@@ -97,6 +97,7 @@ async def serve(
     server = uvicorn.Server(
         uvicorn.Config(
             app,
+            interface="asgi3",
             http="httptools",
             ws="none",
             lifespan="off",
