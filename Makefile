@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check mutants bench bench-jobs pictures lock words secrets clean
+.PHONY: help setup demo test check audit sbom mutants bench bench-jobs pictures lock words secrets clean
 
 # The first of these that runs, is Python 3.11 to 3.13, and can create a virtual environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -25,12 +25,20 @@ demo: .venv/ready ## run the whole flow on a server of its own, in less than a m
 test: setup ## run the tests; RUN="-k token" selects some
 	$(PYTEST) $(RUN)
 
-check: setup ## lint, format, types, import contracts, tests
+check: setup ## lint, format, types, import contracts, known vulnerabilities, tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory audit
 	$(PYTEST)
+
+audit: .venv/audit ## compare the pinned dependencies with the database of known vulnerabilities
+	@.venv-audit/bin/python -m tests.audit
+
+sbom: .venv/audit ## write sbom.json, the bill of materials of what is installed with Coatcheck (CycloneDX)
+	.venv-audit/bin/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml \
+	--output-reproducible --output-file sbom.json
 
 mutants: setup ## change the code of the critical packages and see that a test fails; takes hours; RUN="coatcheck.grants.scope.*" a part
 	@test -x $(BIN)/mutmut || $(BIN)/python $(INSTALL) --quiet -r requirements/mutants.txt
@@ -53,6 +61,7 @@ lock: .venv/ready ## pin the dependencies of pyproject.toml again; RUN=--upgrade
 	$(LOCK) requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt
 	$(LOCK) requirements/sdk.in --output-file requirements/sdk.txt
 	$(LOCK) requirements/node.in --output-file requirements/node.txt
+	$(LOCK) requirements/audit.in --output-file requirements/audit.txt
 	$(LOCK) requirements/mutants.in --constraint requirements/dev.txt --output-file requirements/mutants.txt
 
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -72,7 +81,7 @@ secrets: ## create the files that compose.yaml reads: database password and mast
 	&& echo 'Created. Store a copy of secrets/master_key elsewhere: without it the encrypted data cannot be decrypted.'
 
 clean: ## remove everything that make created
-	rm -rf .venv .venv-sdk tests/browser/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
+	rm -rf .venv .venv-sdk .venv-audit sbom.json tests/browser/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	$(call environment,.venv,requirements/dev.txt)
@@ -81,6 +90,10 @@ clean: ## remove everything that make created
 
 .venv-sdk/ready: requirements/sdk.txt
 	$(call environment,.venv-sdk,requirements/sdk.txt)
+	@touch $@
+
+.venv/audit: requirements/audit.txt | .venv/ready
+	$(call environment,.venv-audit,requirements/audit.txt)
 	@touch $@
 
 .venv/browser: .venv/ready tests/chromium.py
