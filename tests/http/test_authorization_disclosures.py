@@ -1,7 +1,7 @@
 """What an end user agrees to in the widget is signed, and belongs to the members that are connected under it."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,11 +9,12 @@ import pytest
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.grants.authorization_disclosures import UNKNOWN_PROCESSOR, delete_old_disclosures
+from coatcheck.model.accounts import Account, find_account
 from coatcheck.signatures import DocumentType, verify
 from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, key_set, published_keys
 from coatcheck.widget.consent_text import text_version
 from tests.api_client import Api
-from tests.factories import Keyed, make_processor
+from tests.factories import Keyed, make_code, make_processor, make_token
 from tests.widget_client import Page, open_page
 
 
@@ -123,6 +124,67 @@ async def test_a_disclosure_outlives_its_member_and_user(api: Api, services: Ser
     assert (await api.delete(f"/users/{user}")).status_code == 204
     assert await disclosures(services, user) == before
     assert await disclosure_of_member(services, member["guid"]) is None
+
+
+async def test_a_grant_has_the_disclosure_under_which_its_member_was_connected(
+    api: Api, services: Services, processor: Keyed, user: str
+) -> None:
+    member = await (await open_page(api, user, mode="verification")).connect()
+    account = await _account_of(services, member["guid"])
+    await make_token(services, account, processor)
+    ((guid, _, _),) = await disclosures(services, user)
+    assert await _disclosure_of_grant(services, account) == guid
+
+
+async def test_a_grant_for_a_member_of_the_api_has_no_disclosure(
+    api: Api, services: Services, processor: Keyed, account: Account
+) -> None:
+    await make_token(services, account, processor)
+    assert await _disclosure_of_grant(services, account) is None
+
+
+async def test_a_code_keeps_the_disclosure_for_longer(
+    api: Api, services: Services, clock: MovableClock, user: str
+) -> None:
+    member = await (await open_page(api, user, mode="verification")).connect()
+    account = await _account_of(services, member["guid"])
+    for wait, is_later in ((timedelta(hours=1), False), (timedelta(days=1), True), (timedelta(), False)):
+        before = await _last_granted(services, user)
+        clock.advance(wait)
+        await make_code(services, account)
+        assert (await _last_granted(services, user) > before) is is_later
+
+
+async def _account_of(services: Services, member: str) -> Account:
+    async with services.db.connection() as connection:
+        cursor = await connection.execute(
+            """SELECT n.user_guid, n.account_guid FROM account_number n
+               WHERE n.member_guid = %s ORDER BY n.account_guid LIMIT 1""",
+            (member,),
+        )
+        row = await cursor.fetchone()
+        assert row is not None
+        return await find_account(connection, *row)
+
+
+async def _disclosure_of_grant(services: Services, account: Account) -> str | None:
+    async with services.db.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT disclosure_guid FROM access_token WHERE account_guid = %s", (account.guid,)
+        )
+        row = await cursor.fetchone()
+    assert row is not None
+    return row[0]
+
+
+async def _last_granted(services: Services, user: str) -> datetime:
+    async with services.db.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT last_granted_at FROM authorization_disclosure WHERE user_guid = %s", (user,)
+        )
+        row = await cursor.fetchone()
+    assert row is not None
+    return row[0]
 
 
 @pytest.mark.own_database

@@ -27,7 +27,7 @@ UNKNOWN_PROCESSOR = (
     "The processor was not known when the user agreed. "
     "The text names every processor that the client could authorize."
 )
-GRANTED_INTERVAL = timedelta(days=1)
+USED_INTERVAL = timedelta(days=1)
 """How exactly the last grant under a disclosure is known. It is written at most this often."""
 
 
@@ -73,9 +73,9 @@ DISCLOSURE_OF_MEMBER = """(SELECT ma.disclosure_guid FROM member_authorization m
      WHERE ma.user_guid = %(user_guid)s AND ma.member_guid = %(member_guid)s)"""
 """A fragment of the statement that issues a code: the disclosure under which the member was connected, or NULL."""
 
-GRANTED = """UPDATE authorization_disclosure d SET last_granted_at = %(now)s
-             FROM issued WHERE d.guid = issued.disclosure_guid AND d.last_granted_at < %(granted_before)s"""
-"""The body of a CTE of that statement: keeps the disclosure, over the relation `issued` of new codes."""
+USED = """UPDATE authorization_disclosure d SET last_granted_at = %(now)s
+    FROM issued WHERE d.guid = issued.disclosure_guid AND d.last_granted_at < %(used_before)s"""
+"""The body of a CTE of that statement, over the relation `issued`: the disclosure is kept for longer."""
 
 SHOWN = """LEFT JOIN authorization_disclosure d
            ON d.guid = t.disclosure_guid AND t.processor_guid = ANY (d.processor_guids)"""
@@ -175,5 +175,5 @@ async def delete_old_disclosures(connection: Connection, now: datetime, token_tt
     await run(
         connection,
         "DELETE FROM authorization_disclosure WHERE last_granted_at < %(before)s",
-        {"before": now - DOCUMENTS_KEPT - token_ttl - GRANTED_INTERVAL},
+        {"before": now - DOCUMENTS_KEPT - token_ttl - USED_INTERVAL},
     )

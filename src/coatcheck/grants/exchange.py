@@ -67,9 +67,11 @@ REDEEMER = f"""redeemer AS (
 )"""
 ISSUED = f"""issued AS (
     INSERT INTO access_token (expires_week, token_hash, guid, client_guid, processor_guid, user_guid, member_guid,
-                              account_guid, scope, first_characters, created_at, expires_at, {STORED})
+                              account_guid, scope, first_characters, created_at, expires_at, disclosure_guid,
+                              {STORED})
     SELECT %(token_week)s, %(token_hash)s, %(token_guid)s, client_guid, %(processor_guid)s, user_guid,
-           member_guid, account_guid, scope, %(first_characters)s, %(now)s, token_expires_at, {STORED}
+           member_guid, account_guid, scope, %(first_characters)s, %(now)s, token_expires_at, disclosure_guid,
+           {STORED}
     FROM redeemed
     RETURNING client_guid, guid AS subject
 ), audited AS (
@@ -97,7 +99,7 @@ WITH {REDEEMER}, redeemed AS (
                   WHERE cp.client_guid = code.client_guid AND cp.processor_guid = p.guid)
       {RENEWABLE if renews else ""}
     RETURNING code.client_guid, code.user_guid, code.member_guid, code.account_guid, code.scope,
-              least({EXPIRES_AT}) AS token_expires_at,
+              least({EXPIRES_AT}) AS token_expires_at, code.disclosure_guid,
               {", ".join(f"code.{name}" for name in COLUMNS)}{RENEWED_COLUMNS if renews else ""}
 ), {ISSUED}{SUPERSEDED if renews else ""}
 SELECT p.guid AS processor_guid, r.client_guid, r.account_guid, r.scope, r.token_expires_at,

@@ -21,6 +21,7 @@ from coatcheck.errors import (
     Unprocessable,
     UserDisabled,
 )
+from coatcheck.grants.authorization_disclosures import DISCLOSURE_OF_MEMBER, USED, USED_INTERVAL
 from coatcheck.grants.restrictions import CODE_COLUMNS
 from coatcheck.grants.scope import Scope, parse_scope
 from coatcheck.grants.secrets import Kind, day_of, generate
@@ -48,11 +49,13 @@ WITH live AS (
     WHERE u.guid = %(user_guid)s AND u.client_guid = %(client_guid)s
 ), issued AS (
     INSERT INTO authorization_code (expires_day, code_hash, client_guid, user_guid, member_guid, account_guid,
-                                    scope, created_at, expires_at, {", ".join(STORED)})
+                                    scope, created_at, expires_at, disclosure_guid, {", ".join(STORED)})
     SELECT %(expires_day)s, %(code_hash)s, %(client_guid)s, %(user_guid)s, %(member_guid)s, %(account_guid)s,
-           %(scope)s, %(now)s, %(expires_at)s, {", ".join(f"%({name})s" for name in STORED)}
+           %(scope)s, %(now)s, %(expires_at)s, {DISCLOSURE_OF_MEMBER}, {", ".join(f"%({name})s" for name in STORED)}
     FROM requested WHERE is_verified AND NOT is_disabled AND is_redeemable AND is_within_limit
-    RETURNING client_guid, account_guid AS subject
+    RETURNING client_guid, account_guid AS subject, disclosure_guid
+), used AS (
+    {USED}
 ), audited AS (
     {insert_from("issued")}
 )
@@ -175,6 +178,7 @@ class CodeIssuer:
                 "today": day_of(now),
                 "expires_at": expires_at,
                 "max_codes": self._settings.max_codes_per_account,
+                "used_before": now - USED_INTERVAL,
                 **stored,
                 "processor_guid": _only_processor(processor_guid, stored["processor_guid"]),
                 "renews_week": renewed and renewed.expires_week,
