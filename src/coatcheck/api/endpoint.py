@@ -43,17 +43,21 @@ async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _answer(services: Services, route: Route, request: Request) -> Response:
-    version, media_type = choose(request.headers.get("accept"), request.headers.get("accept-version"))
+    headers = request.headers
+    version, media_type = choose(headers.get("accept"), headers.get("accept-version"))
     if version not in route.versions:
         raise errors.NotFound
     answer = await _handle(services, route, version, request)
-    headers = {**NO_STORE, **dict(answer.headers)}
     if answer.status == 204:
-        return Response(status_code=204, headers={**headers, "Content-Length": "0"})
-    return Response(answer.body, answer.status, headers, answer.media_type or media_type)
+        response = Response(status_code=204, headers={**NO_STORE, "Content-Length": "0"})
+    else:
+        response = Response(answer.body, answer.status, NO_STORE, answer.media_type or media_type)
+    for name, value in answer.headers:
+        response.headers[name] = value
+    return response
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Incoming:
     """A request whose body and credentials were read; nothing is verified yet."""
 

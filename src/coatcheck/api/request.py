@@ -12,7 +12,7 @@ MAX_CALLBACK_PAYLOAD_LENGTH = 1024
 """Characters of base64 (MX docs: X-CALLBACK-PAYLOAD)."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class ApiRequest(HandlerRequest):
     """The arguments of a handler, with those of MX's API."""
 

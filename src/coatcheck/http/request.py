@@ -33,7 +33,7 @@ class CompleteResponse:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass
 class HandlerRequest:
     """The arguments of a handler. `client`, `bearer` or `basic` is set according to the route's caller."""
 
