@@ -69,12 +69,11 @@ class Draft:
         guid = ids.new("AUD")
         # The pieces are joined in the order of the sorted keys, so that the result is the canonical form.
         head = canonical_json({"action": self.action, "actor": self.actor, "at": format_instant(at)})
-        middle = canonical_json({"detail": {}, "guid": guid})
         return {
             "audit_at": whole_second(at),
             "audit_guid": guid,
             "audit_head": f'{head[:-1]},"client_guid":',
-            "audit_middle": f',{middle[1:-1]},"subject":',
+            "audit_middle": f',"detail":{{}},"guid":"{guid}","subject":',
             "audit_tail": "}",
         }
 
@@ -96,8 +95,11 @@ def hash_entry(entry: Entry, at: datetime) -> HashedEntry:
     return HashedEntry(whole_second(at), guid, entry.client_guid, body, leaf_hash(body))
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def canonical_json(value: Mapping[str, object]) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _CANONICAL.encode(value)
 
 
 def format_instant(at: datetime) -> str:
