@@ -6,7 +6,7 @@ from coatcheck.http.request import HandlerRequest
 from coatcheck.model.clients import Processor
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class ManagementRequest(HandlerRequest):
     """The arguments of a handler. A route for both kinds of caller sets `client_or_none` or `processor_or_none`."""
 
