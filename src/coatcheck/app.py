@@ -41,6 +41,7 @@ from coatcheck.members.members import Members
 from coatcheck.members.oauth import OAuth
 from coatcheck.members.widget_links import WidgetLinks
 from coatcheck.micro_deposits.micro_deposits import MicroDeposits
+from coatcheck.rate_limits.limits import RateLimits
 from coatcheck.vault.keys import Keyring, open_keyring
 from coatcheck.vault.master_keys import MasterKeys
 from coatcheck.vault.signing_keys import SigningKeys
@@ -73,6 +74,7 @@ class Services:
     revocations: Revocations
     access: Access
     api_keys: ApiKeys
+    rate_limits: RateLimits
     links: Links
     widget_links: WidgetLinks
     widget_sessions: WidgetSessions
@@ -184,6 +186,7 @@ def _assemble(ground: _Ground) -> Services:
         micro_deposits=MicroDeposits(dependencies, index_key=keyring.index_key),
         tokens=tokens,
         api_keys=api_keys,
+        rate_limits=RateLimits(settings, clock, db),
         links=links,
         widget_links=WidgetLinks(settings, vault, links),
         widget_sessions=widget_sessions,

@@ -25,6 +25,11 @@ POSITIVE = ("request_deadline", "code_ttl", "token_ttl", "link_ttl", "job_lease"
 """The durations that must not be 0."""
 
 Count: TypeAlias = Annotated[int, Meta(ge=1, le=10_000)]
+# `$` alone also matches before a trailing line break.
+Limit: TypeAlias = Annotated[
+    str, Meta(pattern=r"^([1-9][0-9]{0,8}/([1-9][0-9]{0,3} )?(second|minute|hour|day))?(?!\n)$")
+]
+"""The notation of the library `limits`: `100/minute`, `10/30 second`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +96,20 @@ class Settings:
     """Jobs that all workers together run at one institution at the same time, so that a slow one delays no other."""
     webhook_allow_private: bool = False
     """Lets webhooks be sent over http and to private addresses. For a sandbox and for development only."""
+    hsts_max_age: timedelta = timedelta()
+    """How long browsers reach this host by https only (RFC 6797). 0 sends no `Strict-Transport-Security`."""
+    limit_requests_of_address: Limit = ""
+    """Requests of one address, such as `600/minute`. Empty: no limit."""
+    limit_requests_of_caller: Limit = ""
+    """Requests with one API key, access token or widget session, such as `6000/minute`. Empty: no limit."""
+    limit_failures_of_address: Limit = "200/minute"
+    """Failed authentications from one address."""
+    limit_failures_of_caller: Limit = "100/minute"
+    """Failed authentications with one id from one address."""
+    limit_refused_codes: Limit = "300/minute"
+    """Codes that one processor presents from one address and may not redeem."""
+    limit_storage: str = field(default="memory", repr=False)
+    """Where the counters are: `memory`, `database`, or the URL of a Valkey or Redis server."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
     log_format: Literal["json", "console"] = "json"
@@ -204,6 +223,8 @@ def _describe(kind: inspect.Type) -> str:
         case inspect.LiteralType(values=values):
             *first, last = map(str, values)
             return f"{', '.join(first)} or {last}"
+        case inspect.StrType(pattern=str()):
+            return "a number and a period such as 100/minute, or empty for no limit"
         case inspect.VarTupleType():
             return "a list of names, in the environment separated by commas"
         case inspect.DictType():

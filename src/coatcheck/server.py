@@ -20,6 +20,7 @@ from coatcheck.http.documentation import page_routes
 from coatcheck.http.head_limits import HeadLimits
 from coatcheck.http.openapi import AnyGroup
 from coatcheck.http.request_deadline import RequestDeadline
+from coatcheck.http.throttling import Throttling
 from coatcheck.management.endpoint import management_routes
 from coatcheck.management.routes import table as management
 from coatcheck.widget.app import widget_routes
@@ -50,7 +51,8 @@ def create_app(services: Services) -> ASGIApp:
         *banks,
     ]
     router = Router(routes, redirect_slashes=False, default=not_found)
-    return RequestDeadline(HeadLimits(router), services.settings.request_deadline)
+    limited = HeadLimits(Throttling(router, services.rate_limits))
+    return RequestDeadline(limited, services.settings.request_deadline)
 
 
 def listen(host: str, port: int) -> socket.socket:

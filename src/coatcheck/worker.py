@@ -24,6 +24,7 @@ from coatcheck.members import job_rows
 from coatcheck.members.job_scheduler import JobScheduler
 from coatcheck.members.sync import MemberSync
 from coatcheck.micro_deposits.sender import DepositSender
+from coatcheck.rate_limits.storage import delete_expired
 from coatcheck.vault import vault
 from coatcheck.vault.signing_keys import delete_retired_keys
 
@@ -132,6 +133,7 @@ async def run_maintenance(services: Services) -> None:
         await delete_old_receipts(connection, now)
         await delete_old_disclosures(connection, now, services.settings.token_ttl)
         await delete_old_attestations(connection, now)
+        await delete_expired(connection, now)
 
 
 async def measure(services: Services) -> None:

@@ -41,6 +41,11 @@ class RefusalReason(StrEnum):
     """No condition fails any more: it changed between the exchange and the explanation."""
 
 
+NEVER_REDEEMABLE = frozenset(
+    {RefusalReason.MALFORMED, RefusalReason.UNKNOWN, RefusalReason.OTHER_PROCESSOR, RefusalReason.NOT_ENABLED}
+)
+"""Reasons for which the processor could not have redeemed the code at any time, as if it had been guessed or stolen."""
+
 REASON = f"""
     CASE WHEN code.code_hash IS NULL THEN '{RefusalReason.UNKNOWN}'
          WHEN code.redeemed_by = %(processor_guid)s AND code.redeemed_at >= %(race_since)s

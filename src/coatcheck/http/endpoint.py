@@ -25,6 +25,7 @@ from starlette.types import Receive, Scope, Send
 from coatcheck import errors, ids, metrics, tracing
 from coatcheck.deadline import seconds_left, within
 from coatcheck.http.errors import status_of
+from coatcheck.http.throttling import throttled
 from coatcheck.request_context import RequestContext, canonical_address, current_request
 
 log = structlog.get_logger(__name__)
@@ -111,7 +112,7 @@ class Endpoint(Generic[RowT]):
             return self._surface.refuse(error, row)
         except errors.CoatcheckError as error:
             self._log_refusal(error, row)
-            return self._surface.refuse(error, row)
+            return self._surface.refuse(await throttled(error, request.scope), row)
         except psycopg.DataError:
             # Text that PostgreSQL cannot store, such as a NUL character in a path.
             return self._surface.refuse(errors.InvalidRequest(), row)

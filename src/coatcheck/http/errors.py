@@ -1,6 +1,7 @@
 """The HTTP status, the message and the headers of each error. A surface adds its own names for them."""
 
 from collections.abc import Mapping
+from math import ceil
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -48,7 +49,7 @@ def headers_of(error: errors.CoatcheckError) -> dict[str, str]:
     """`Retry-After` in whole seconds, at least 1, or `Allow`, if the status requires one."""
     match error:
         case errors.TooManyRequests() | errors.Unavailable():
-            return {"Retry-After": str(max(1, int(error.retry_after.total_seconds())))}
+            return {"Retry-After": str(max(1, ceil(error.retry_after.total_seconds())))}
         case errors.MethodNotAllowed():
             return {"Allow": ", ".join(error.allowed)}
         case _:

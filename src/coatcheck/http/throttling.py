@@ -1,0 +1,87 @@
+"""Rate limits of requests and of failed authentications, for every surface.
+
+    Throttling --> router --> endpoint
+    above a limit of requests: 429 before anything else is done
+    a failed authentication:   counted by the endpoint; 429 in place of 401 above a limit
+
+A right key is never throttled by failures: they are counted after the authentication has failed.
+"""
+
+from base64 import b64decode
+from urllib.parse import unquote_plus
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from coatcheck.errors import CoatcheckError, InvalidClient, InvalidGrant, InvalidToken, TooManyRequests
+from coatcheck.grants.refusals import NEVER_REDEEMABLE
+from coatcheck.http.envelope import response_to
+from coatcheck.rate_limits.limits import RateLimits
+from coatcheck.request_context import canonical_address
+
+LIMITS = "coatcheck.rate_limits"
+"""The key of the ASGI scope under which the endpoints find the limits."""
+NOT_COUNTED = frozenset({"/health", "/ready"})
+"""Paths that a load balancer asks for."""
+WIDGET_SESSION = "x-widget-session"
+FORM = "application/x-www-form-urlencoded"
+GUESSES = (InvalidClient, InvalidToken)
+"""Errors of an id, a key, a token or a session that nobody has. Their subclasses say that a token ended; those are not
+counted."""
+TOO_MANY_FAILURES = (
+    "Too many failed requests. Check the credentials; the right ones are accepted at any time."
+)
+
+
+class Throttling:
+    """Counts requests, if a limit is set, and gives the endpoints the limits."""
+
+    def __init__(self, app: ASGIApp, limits: RateLimits) -> None:
+        self._app = app
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[LIMITS] = self._limits
+        if self._limits.counts_requests and scope["path"] not in NOT_COUNTED:
+            name, secret = credentials(Headers(scope=scope))
+            caller = f"{name}\n{secret}" if secret else ""
+            try:
+                await self._limits.count_request(caller, _address(scope))
+            except TooManyRequests as error:
+                await response_to(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+async def throttled(error: CoatcheckError, scope: Scope) -> CoatcheckError:
+    """The error of a request, or TooManyRequests in its place if it is a failure above a limit."""
+    limits: RateLimits | None = scope.get(LIMITS)
+    is_guess = type(error) in GUESSES
+    if limits is None or not (is_guess or isinstance(error, InvalidGrant)):
+        return error
+    headers, address = Headers(scope=scope), _address(scope)
+    name, secret = credentials(headers)
+    wait = None
+    if is_guess and (secret or headers.get("content-type", "").lower().startswith(FORM)):
+        wait = await limits.count_failure(name, address)
+    elif isinstance(error, InvalidGrant) and error.detail in NEVER_REDEEMABLE:
+        wait = await limits.count_refused_code(name, address)
+    return error if wait is None else TooManyRequests(wait, TOO_MANY_FAILURES)
+
+
+def credentials(headers: Headers) -> tuple[str, str]:
+    """The id and the secret of a request, in one spelling; empty where there is none. They are not verified."""
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    value = value.strip()
+    if scheme.lower() != "basic":
+        return "", value or headers.get(WIDGET_SESSION, "")
+    try:
+        name, _, secret = b64decode(value, validate=True).decode().partition(":")
+    except ValueError:
+        return "", value
+    return unquote_plus(name), unquote_plus(secret)
+
+
+def _address(scope: Scope) -> str | None:
+    client = scope.get("client")
+    return canonical_address(client[0]) if client else None

@@ -1,0 +1,1 @@
+"""How many requests and failed authentications are allowed in a period."""
