@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit sbom mutants bench bench-jobs pictures lock words secrets clean
+.PHONY: help setup demo test check audit sbom explain mutants bench bench-jobs pictures lock words secrets clean
 
 # The first of these that runs, is Python 3.11 to 3.13, and can create a virtual environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -39,6 +39,9 @@ audit: .venv/audit ## compare the pinned dependencies with the database of known
 sbom: .venv/audit ## write sbom.json, the bill of materials of what is installed with Coatcheck (CycloneDX)
 	.venv-audit/bin/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml \
 	--output-reproducible --output-file sbom.json
+
+explain: setup ## explain every statement on a database with many rows: no large table is scanned; RUN=tests/http a part
+	$(BIN)/python -m tests.explain $(RUN)
 
 mutants: setup ## change the code of the critical packages and see that a test fails; takes hours; RUN="coatcheck.grants.scope.*" a part
 	@test -x $(BIN)/mutmut || $(BIN)/python $(INSTALL) --quiet -r requirements/mutants.txt
