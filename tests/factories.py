@@ -9,8 +9,7 @@ from coatcheck.app import Services
 from coatcheck.directory.client_rows import add_client
 from coatcheck.directory.processor_rows import add_processor, enable_processor
 from coatcheck.directory.user_rows import add_user
-from coatcheck.grants.restrictions import ReadProtected
-from coatcheck.grants.scope import Scope
+from coatcheck.grants.scope import Scope, parse_scope
 from coatcheck.ids import new
 from coatcheck.members.account_rows import put_account
 from coatcheck.model.accounts import Account
@@ -125,8 +124,10 @@ async def make_account(
     return account
 
 
-def scope_of(account: Account, *, reads_protected: bool = True) -> Scope:
-    return Scope(account.user_guid, account.member_guid, account.guid, [ReadProtected(reads_protected)])
+def scope_of(account: Account, *, reads_protected: bool = True, atoms: str = "") -> Scope:
+    """The scope of an account, with these atoms beside the three guids and `read-protected`."""
+    guids = f"user-guid:{account.user_guid} member-guid:{account.member_guid} account-guid:{account.guid}"
+    return parse_scope(f"{guids} {'read-protected' if reads_protected else ''} {atoms}")
 
 
 async def make_code(services: Services, account: Account, **overrides: Any) -> str:

@@ -1,0 +1,260 @@
+"""Narrowing a grant: what may change, the versions, and that no sequence of changes reads more than before."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coatcheck.app import Services
+from coatcheck.errors import (
+    CoatcheckError,
+    GrantEnded,
+    GrantWidened,
+    InsufficientScope,
+    NotFound,
+    ReadsExhausted,
+    TokenExpired,
+    Unprocessable,
+)
+from coatcheck.grants.narrowing import Allowed, Changes, narrowed
+from coatcheck.grants.restrictions import Permission, default_permissions
+from coatcheck.grants.scope import parse_scope
+from coatcheck.model.accounts import Account
+from coatcheck.model.transactions import TransactionFilter
+from tests.factories import Keyed, make_client, make_token, make_transaction
+
+NOW = datetime(2027, 3, 1, tzinfo=UTC)
+EXPIRES_AT = NOW + timedelta(days=60)
+
+limits = st.none() | st.integers(1, 6)
+permissions = st.frozensets(st.sampled_from(Permission), min_size=1)
+instants = st.integers(-2, 80).map(lambda days: NOW + timedelta(days=days))
+allowed = st.builds(Allowed, permissions, limits, limits, instants.filter(lambda at: at > NOW))
+changes = st.fixed_dictionaries(
+    {},
+    optional={
+        "permissions": permissions,
+        "max_reads": limits,
+        "lookback_days": limits,
+        "expires_at": instants,
+    },
+).map(lambda given: Changes(**given))
+
+
+def is_within(limit: int | None, bound: int | None) -> bool:
+    return bound is None or (limit is not None and limit <= bound)
+
+
+@given(allowed, st.lists(changes, max_size=5))
+def test_no_sequence_of_changes_allows_more_than_before(
+    granted: Allowed, requests: Sequence[Changes]
+) -> None:
+    current = granted
+    for request in requests:
+        try:
+            current = narrowed(current, request, NOW)
+        except CoatcheckError:
+            continue
+        assert current.permissions <= granted.permissions
+        assert is_within(current.max_reads, granted.max_reads)
+        assert is_within(current.lookback_days, granted.lookback_days)
+        assert NOW < current.expires_at <= granted.expires_at
+
+
+@given(allowed, changes)
+def test_a_change_is_refused_exactly_if_it_widens_or_leaves_nothing(
+    granted: Allowed, request: Changes
+) -> None:
+    def value(name: str) -> Any:
+        given_value = getattr(request, name)
+        return getattr(granted, name) if given_value is Changes().max_reads else given_value
+
+    is_narrower = (
+        value("permissions") <= granted.permissions
+        and is_within(value("max_reads"), granted.max_reads)
+        and is_within(value("lookback_days"), granted.lookback_days)
+        and NOW < value("expires_at") <= granted.expires_at
+    )
+    if is_narrower:
+        assert narrowed(granted, request, NOW) == Allowed(
+            value("permissions"), value("max_reads"), value("lookback_days"), value("expires_at")
+        )
+    else:
+        with pytest.raises(Unprocessable):
+            narrowed(granted, request, NOW)
+
+
+def test_the_refusal_names_the_fields_that_would_widen_the_grant() -> None:
+    granted = Allowed(default_permissions(protected=False), 3, None, EXPIRES_AT)
+    with pytest.raises(GrantWidened, match="max_reads, expires_at would widen"):
+        narrowed(granted, Changes(max_reads=None, expires_at=EXPIRES_AT + timedelta(days=1)), NOW)
+
+
+async def grant_of(services: Services, account: Account) -> dict[str, Any]:
+    async with services.db.connection() as connection:
+        cursor = await connection.execute(
+            """SELECT guid, scope, permissions, max_reads, lookback_days, expires_at, version, reads
+               FROM access_token WHERE account_guid = %s ORDER BY created_at DESC LIMIT 1""",
+            (account.guid,),
+        )
+        assert cursor.description
+        row = await cursor.fetchone()
+    assert row is not None
+    return dict(zip([column.name for column in cursor.description], row, strict=True))
+
+
+async def narrow(services: Services, account: Account, client: Keyed | None = None, **given: Any) -> None:
+    grant = await grant_of(services, account)
+    async with services.db.transaction() as connection:
+        await services.narrowing.narrow(
+            connection,
+            client_guid=client.guid if client else account.client_guid,
+            token_guid=grant["guid"],
+            changes=Changes(**given),
+        )
+
+
+async def test_each_change_makes_a_version_that_the_scope_and_the_audit_log_show(
+    services: Services, account: Account, processor: Keyed
+) -> None:
+    await make_token(services, account, processor, atoms="max-reads:5")
+    await narrow(services, account, max_reads=4)
+    await narrow(
+        services, account, permissions=[Permission.NUMBERS, Permission.TRANSACTIONS], lookback_days=30
+    )
+    grant = await grant_of(services, account)
+    assert grant["version"] == 3
+    assert sorted(grant["permissions"]) == ["numbers", "transactions"]
+    assert (grant["max_reads"], grant["lookback_days"]) == (4, 30)
+    assert set(grant["scope"].split()[3:]) == {
+        "read-protected",
+        "read:numbers",
+        "read:transactions",
+        "lookback-days:30",
+        "max-reads:4",
+    }
+    assert parse_scope(grant["scope"]).stored()["max_reads"] == 4
+    async with services.db.connection() as connection:
+        cursor = await connection.execute(
+            """SELECT body::json->'detail' FROM audit_event WHERE client_guid = %s
+               AND body::json->>'action' = 'token.narrowed' ORDER BY at, guid""",
+            (account.client_guid,),
+        )
+        details = [detail for (detail,) in await cursor.fetchall()]
+    assert details == [
+        {"version": "2", "max_reads": "5 -> 4"},
+        {
+            "version": "3",
+            "permissions": "balances,numbers,owners,transactions -> numbers,transactions",
+            "lookback_days": "none -> 30",
+        },
+    ]
+
+
+async def test_changes_that_change_nothing_make_no_version(
+    services: Services, account: Account, processor: Keyed
+) -> None:
+    await make_token(services, account, processor)
+    before = await grant_of(services, account)
+    await narrow(services, account)
+    await narrow(
+        services,
+        account,
+        max_reads=None,
+        lookback_days=None,
+        permissions=default_permissions(protected=True),
+        expires_at=before["expires_at"],
+    )
+    assert await grant_of(services, account) == before
+
+
+async def test_the_next_read_is_of_the_new_version(
+    services: Services, account: Account, processor: Keyed
+) -> None:
+    token = services.access.parse_token(await make_token(services, account, processor))
+    today = services.clock.instant().date()
+    for days in (1, 9):
+        await make_transaction(services, account, date=today - timedelta(days=days))
+    await narrow(services, account, permissions=[Permission.TRANSACTIONS], lookback_days=5)
+    async with services.db.connection() as connection:
+        page = await services.access.transactions(connection, token, TransactionFilter())
+        assert page is not None
+        assert page.total == 1
+        with pytest.raises(InsufficientScope):
+            await services.access.numbers(connection, token)
+        with pytest.raises(InsufficientScope):
+            await services.access.payment_account(connection, token)
+
+
+async def test_a_limit_of_reads_that_is_set_later_counts_the_reads_before_it(
+    services: Services, account: Account, processor: Keyed
+) -> None:
+    token = services.access.parse_token(await make_token(services, account, processor))
+    async with services.db.connection() as connection:
+        for _ in range(3):
+            await services.access.numbers(connection, token)
+        await narrow(services, account, max_reads=4)
+        assert (await grant_of(services, account))["reads"] == 3
+        await services.access.numbers(connection, token)
+        with pytest.raises(ReadsExhausted):
+            await services.access.numbers(connection, token)
+    await narrow(services, account, max_reads=2)
+    async with services.db.connection() as connection:
+        with pytest.raises(ReadsExhausted):
+            await services.access.numbers(connection, token)
+
+
+async def test_a_grant_expires_at_the_earlier_instant_that_it_was_narrowed_to(
+    services: Services, clock: Any, account: Account, processor: Keyed
+) -> None:
+    token = services.access.parse_token(await make_token(services, account, processor))
+    await narrow(services, account, expires_at=services.clock.instant() + timedelta(hours=1))
+    async with services.db.connection() as connection:
+        clock.advance(timedelta(minutes=59))
+        await services.access.numbers(connection, token)
+        clock.advance(timedelta(minutes=1))
+        with pytest.raises(TokenExpired):
+            await services.access.numbers(connection, token)
+    with pytest.raises(GrantEnded):
+        await narrow(services, account, max_reads=1)
+
+
+async def test_a_grant_can_not_be_left_with_nothing_to_read(
+    services: Services, account: Account, processor: Keyed
+) -> None:
+    await make_token(services, account, processor)
+    before = await grant_of(services, account)
+    for nothing in ({"permissions": []}, {"expires_at": services.clock.instant()}):
+        with pytest.raises(Unprocessable, match="evoke"):
+            await narrow(services, account, **nothing)
+    assert await grant_of(services, account) == before
+
+
+async def test_a_widening_changes_nothing(services: Services, account: Account, processor: Keyed) -> None:
+    await make_token(services, account, processor, reads_protected=False)
+    before = await grant_of(services, account)
+    for wider in (
+        {"permissions": [Permission.NUMBERS]},
+        {"permissions": [Permission.TRANSACTIONS, Permission.STATEMENTS], "max_reads": 1},
+        {"expires_at": before["expires_at"] + timedelta(microseconds=1)},
+    ):
+        with pytest.raises(GrantWidened):
+            await narrow(services, account, **wider)
+    assert await grant_of(services, account) == before
+
+
+async def test_only_its_client_narrows_a_grant_and_not_after_its_end(
+    services: Services, account: Account, processor: Keyed
+) -> None:
+    await make_token(services, account, processor)
+    grant = await grant_of(services, account)
+    with pytest.raises(NotFound):
+        await narrow(services, account, await make_client(services), max_reads=1)
+    async with services.db.transaction() as connection:
+        await services.tokens.revoke(connection, client_guid=account.client_guid, token_guid=grant["guid"])
+    with pytest.raises(GrantEnded):
+        await narrow(services, account, max_reads=1)
+    assert (await grant_of(services, account))["version"] == 1
