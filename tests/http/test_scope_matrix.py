@@ -12,6 +12,7 @@ from coatcheck import server
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.grants.restrictions import PROTECTED, Permission
+from coatcheck.grants.secrets import Kind, generate
 from coatcheck.http.route import Caller
 from coatcheck.members.member_rows import change_member
 from coatcheck.model.accounts import Account
@@ -176,15 +177,17 @@ async def test_every_route_tells_the_holder_of_a_token_and_nobody_else_how_it_en
     route: tuple[str, str],
 ) -> None:
     revoked, expired = [await make_token(services, account, processor) for _ in range(2)]
-    async with services.db.transaction() as connection:
+    async with services.db.connection() as connection:
         _, first = await services.tokens.list(connection, account.client_guid, account_guid=account.guid)
-        await services.tokens.revoke(connection, client_guid=account.client_guid, token_guid=first.guid)
+        await services.revocations.revoke(connection, client_guid=account.client_guid, guid=first.guid)
     clock.advance(services.settings.token_ttl + timedelta(seconds=1))
-    unknown = revoked[:8] + expired[8:]
+    unknown = generate(
+        Kind.TOKEN, b"the key of another server", period=services.access.parse_token(revoked).period
+    )
     for token, kind, description in (
         (revoked, "token_revoked", ', error_description="token_revoked"'),
         (expired, "token_expired", ', error_description="token_expired"'),
-        (unknown, "invalid_token", ""),
+        (unknown.text, "invalid_token", ""),
     ):
         answer = await ask(http, route, token)
         assert error_of(answer) == (401, kind)

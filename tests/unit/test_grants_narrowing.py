@@ -253,8 +253,8 @@ async def test_only_its_client_narrows_a_grant_and_not_after_its_end(
     grant = await grant_of(services, account)
     with pytest.raises(NotFound):
         await narrow(services, account, await make_client(services), max_reads=1)
-    async with services.db.transaction() as connection:
-        await services.tokens.revoke(connection, client_guid=account.client_guid, token_guid=grant["guid"])
+    async with services.db.connection() as connection:
+        await services.revocations.revoke(connection, client_guid=account.client_guid, guid=grant["guid"])
     with pytest.raises(GrantEnded):
         await narrow(services, account, max_reads=1)
     assert (await grant_of(services, account))["version"] == 1

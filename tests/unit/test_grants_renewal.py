@@ -163,8 +163,8 @@ async def test_a_grant_of_another_client_or_that_was_revoked_is_not_renewed(
     with pytest.raises(NotFound):
         await renewal(services, account, token_guid="TKN-unknown")
     (grant,) = await listed(services, account)
-    async with services.db.transaction() as connection:
-        await services.tokens.revoke(connection, client_guid=account.client_guid, token_guid=grant["guid"])
+    async with services.db.connection() as connection:
+        await services.revocations.revoke(connection, client_guid=account.client_guid, guid=grant["guid"])
     with pytest.raises(GrantEnded):
         await renewal(services, account)
 
@@ -175,8 +175,8 @@ async def test_a_renewal_whose_grant_was_revoked_meanwhile_is_refused_with_its_r
     await make_token(services, account, processor)
     code = await renewal(services, account)
     (grant,) = await listed(services, account)
-    async with services.db.transaction() as connection:
-        await services.tokens.revoke(connection, client_guid=account.client_guid, token_guid=grant["guid"])
+    async with services.db.connection() as connection:
+        await services.revocations.revoke(connection, client_guid=account.client_guid, guid=grant["guid"])
     with pytest.raises(InvalidGrant) as refused:
         await redeem(services, processor, code)
     assert refused.value.detail == "grant_ended"

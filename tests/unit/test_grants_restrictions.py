@@ -420,7 +420,7 @@ async def test_only_the_holder_of_a_token_learns_that_it_was_revoked(
     token = services.access.parse_token(await make_token(services, account, processor))
     async with services.db.connection() as connection:
         (listed,) = await services.tokens.list(connection, client.guid, account_guid=account.guid)
-        await services.tokens.revoke(connection, client_guid=client.guid, token_guid=listed.guid)
+        await services.revocations.revoke(connection, client_guid=client.guid, guid=listed.guid)
         with pytest.raises(TokenRevoked):
             await services.access.numbers(connection, token)
         with pytest.raises(InvalidToken) as refused:
