@@ -9,14 +9,16 @@ from functools import partial
 
 import structlog
 
-from coatcheck import metrics
+from coatcheck import ids, metrics
 from coatcheck.app import Services, prepare_partitions
 from coatcheck.directory.attestations import delete_old_attestations
+from coatcheck.errors import Unavailable
 from coatcheck.events import delivery
 from coatcheck.events.delivery import Deliverer
 from coatcheck.grants import partitions as grant_partitions
 from coatcheck.grants.authorization_disclosures import delete_old_disclosures
 from coatcheck.grants.receipts import delete_old_receipts
+from coatcheck.jobs import heartbeats
 from coatcheck.jobs.notifications import listen
 from coatcheck.jobs.runner import TaskRunner
 from coatcheck.jobs.tasks import Claim, ClaimedTask, TaskKind, cancel_tasks
@@ -91,10 +93,14 @@ def build_worker(services: Services) -> WorkerServices:
 async def main(services: Services, stop: asyncio.Event, *, grace: timedelta = GRACE) -> None:
     """Runs tasks until `stop` is set; then claims nothing more, and finishes or releases its tasks within `grace`."""
     worker_services = build_worker(services)
+    worker_guid = ids.new("WRK")
     runner = TaskRunner(worker_services.claims, slots=services.settings.worker_concurrency)
     async with asyncio.TaskGroup() as group:
         listener = group.create_task(listen(services.db.url, runner.notify))
         periodic = [
+            group.create_task(
+                _every(heartbeats.INTERVAL, "heartbeat", partial(_beat, services, worker_guid), stop)
+            ),
             group.create_task(_every(SWEEP, "sweep", worker_services.sweep, stop)),
             group.create_task(_every(MEASURE, "measure", partial(measure, services), stop)),
             group.create_task(_every(REFRESH, "refresh", worker_services.scheduler.refresh, stop)),
@@ -103,7 +109,15 @@ async def main(services: Services, stop: asyncio.Event, *, grace: timedelta = GR
         await runner.run(stop, grace)
         # What these have not done yet is left to the next worker.
         await cancel_tasks(listener, *periodic)
+    with contextlib.suppress(Unavailable):
+        async with services.db.connection() as connection:
+            await heartbeats.end(connection, worker_guid)
     log.info("worker.stopped")
+
+
+async def _beat(services: Services, worker_guid: str) -> None:
+    async with services.db.connection() as connection:
+        await heartbeats.beat(connection, worker_guid)
 
 
 async def run_pending(services: Services) -> int:

@@ -305,6 +305,7 @@ EXAMPLES: dict[str, list[Example]] = {
     "requestConnectWidgetURL": [Example(body=lambda _: {"config": {"mode": "verification"}})],
     # The server.
     "health": [Example()],
+    "ready": [Example(query={"exclude": "worker"})],
 }
 
 

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
 
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
@@ -16,7 +17,7 @@ from coatcheck.api.routes.route import Route
 from coatcheck.api.routes.table import ROUTES
 from coatcheck.api.versions import Version, choose
 from coatcheck.app import Services
-from coatcheck.db.database import Connection
+from coatcheck.db.database import NO_CONNECTION, Connection
 from coatcheck.grants.secrets import Kind, PresentedSecret
 from coatcheck.http.authentication import basic, bearer
 from coatcheck.http.encoding import encode
@@ -104,6 +105,8 @@ async def _handle(services: Services, route: Route, version: Version, request: R
         case Caller.PROCESSOR | Caller.CLIENT:
             credentials = basic(authorization, KEYS[route.caller])
     incoming = _Incoming(services, route, version, request, body, presented, credentials)
+    if not route.needs_connection:
+        return _complete(route, await route.handler(await incoming.authenticated(NO_CONNECTION)))
     window = None
     if route.signs_in_at is not None:
         async with services.db.connection() as connection:
@@ -115,6 +118,10 @@ async def _handle(services: Services, route: Route, version: Version, request: R
     # Slow requests of clients must not keep processors from redeeming their codes, which expire.
     async with open_(is_reserved=route.caller is Caller.PROCESSOR) as connection:
         answer = await route.handler(await incoming.authenticated(connection, window))
+    return _complete(route, answer)
+
+
+def _complete(route: Route, answer: Struct | CompleteResponse | None) -> CompleteResponse:
     match answer:
         case None:
             return CompleteResponse(204)

@@ -24,7 +24,7 @@ from coatcheck.errors import CoatcheckError, OperatorError
 from coatcheck.events import delivery
 from coatcheck.events.ssrf import public_only
 from coatcheck.grants.secrets import day_of, week_of
-from coatcheck.jobs.notifications import APPLICATION_NAME
+from coatcheck.jobs.heartbeats import is_any_worker_alive
 from coatcheck.members import job_rows
 from coatcheck.migrations.revision import HEAD, is_current
 from coatcheck.vault.keys import master_keys_in_use, open_keyring
@@ -263,15 +263,9 @@ async def _keyring(connection: psycopg.AsyncConnection[Any], keys: MasterKeys) -
 
 
 async def _worker(connection: psycopg.AsyncConnection[Any]) -> Finding:
-    count = await _value(
-        connection,
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND application_name = %(name)s",
-        name=APPLICATION_NAME,
-    )
-    if count:
-        return ok("worker", "At least one worker is connected.")
-    return fail("worker", "No worker is connected: no job runs and no webhook is sent.", "coatcheck work")
+    if await is_any_worker_alive(connection):
+        return ok("worker", "At least one worker is running.")
+    return fail("worker", "No worker is running: no job runs and no webhook is sent.", "coatcheck work")
 
 
 async def _queue(connection: psycopg.AsyncConnection[Any]) -> Finding:

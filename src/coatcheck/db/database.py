@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import fields
 from functools import cache
 from itertools import accumulate, pairwise
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 import psycopg
 import structlog
@@ -21,6 +21,8 @@ from coatcheck.db.pool import Pool
 from coatcheck.errors import CoatcheckError, Unavailable
 
 Connection: TypeAlias = psycopg.AsyncConnection[Any]
+NO_CONNECTION = cast("Connection", None)
+"""Stands for the connection of a request that needs none."""
 Parameters: TypeAlias = Mapping[str, Any]
 AnyCursor: TypeAlias = psycopg.AsyncCursor[Any]
 Record = TypeVar("Record")

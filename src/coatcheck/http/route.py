@@ -83,6 +83,9 @@ class Route(Generic[RequestT]):
     in_transaction: bool | None = None
     """Whether the handler runs in one transaction; by default every method except GET does."""
 
+    needs_connection: bool = True
+    """Whether the handler uses `request.connection`, which is None otherwise. Only for callers that are anyone."""
+
     path_parameters: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """The description of each parameter in the paths of the surface."""
 

@@ -16,7 +16,7 @@ from coatcheck.errors import InsufficientScope, NotFound
 from coatcheck.model.paging import Page, PageRequest
 from coatcheck.model.users import OF_CLIENT
 from coatcheck.vault.disclosures import disclosure, disclosure_parameters, prepare_partitions
-from coatcheck.vault.keys import DestroyedKey, destroy_data_key, lock_data_key
+from coatcheck.vault.keys import DestroyedKey, destroy_data_key, lock_data_key, open_keyring
 from coatcheck.vault.master_keys import MasterKeys
 from coatcheck.vault.records import AccountNumbers, AccountOwner, ClientReader, SecretKind, WorkerReader
 from coatcheck.vault.sealed_records import (
@@ -137,6 +137,15 @@ class Vault:
     def __init__(self, clock: Clock, master_keys: MasterKeys) -> None:
         self._clock = clock
         self._master_keys = master_keys
+
+    async def verify_keys(self, connection: Connection) -> None:
+        """Unwraps the keys of the installation.
+
+        Raises:
+            MasterKeyMissing: the master key that wrapped one is not configured.
+            SealBroken: one was altered.
+        """
+        await open_keyring(connection, self._master_keys)
 
     async def store_secret(
         self, connection: Connection, *, owner_guid: str, record_guid: str, kind: SecretKind, value: bytes

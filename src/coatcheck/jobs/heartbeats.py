@@ -1,0 +1,38 @@
+"""The signs of life of the workers, by which others see that one works."""
+
+from datetime import timedelta
+
+from coatcheck.db.database import Connection, run
+
+INTERVAL = timedelta(seconds=5)
+"""How often a worker gives a sign of life."""
+MAX_AGE = timedelta(seconds=20)
+"""How old the newest sign of life of a running worker may be."""
+FORGOTTEN_AFTER = timedelta(hours=1)
+
+
+async def beat(connection: Connection, worker_guid: str) -> None:
+    """Gives a sign of life. The rows of workers that were killed are deleted after an hour."""
+    await run(
+        connection,
+        """WITH forgotten AS (
+               DELETE FROM worker_heartbeat WHERE at < clock_timestamp() - %(forgotten_after)s
+           )
+           INSERT INTO worker_heartbeat (guid, started_at, at)
+           VALUES (%(guid)s, clock_timestamp(), clock_timestamp())
+           ON CONFLICT (guid) DO UPDATE SET at = clock_timestamp()""",
+        {"guid": worker_guid, "forgotten_after": FORGOTTEN_AFTER},
+    )
+
+
+async def end(connection: Connection, worker_guid: str) -> None:
+    """The worker stops."""
+    await run(connection, "DELETE FROM worker_heartbeat WHERE guid = %(guid)s", {"guid": worker_guid})
+
+
+async def is_any_worker_alive(connection: Connection) -> bool:
+    cursor = await connection.execute(
+        "SELECT EXISTS (SELECT FROM worker_heartbeat WHERE at > clock_timestamp() - %(max_age)s)",
+        {"max_age": MAX_AGE},
+    )
+    return await cursor.fetchone() == (True,)
