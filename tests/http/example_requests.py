@@ -174,6 +174,10 @@ EXAMPLES: dict[str, list[Example]] = {
     "listGrants": [Example(), Example(query={"status": "active", "user_guid": "{user}"})],
     "readGrant": [Example(prepare=_new_grant)],
     "listGrantReads": [Example(prepare=_read_grant), Example(prepare=_new_grant)],
+    "narrowGrant": [
+        Example(body=lambda _: {"grant": {"permissions": ["balances"], "max_reads": 9}}, prepare=_new_grant),
+    ],
+    "renewGrant": [Example(prepare=_new_grant)],
     "revokeGrant": [
         Example(prepare=_new_grant),
         Example(body=lambda _: {"reason": "over"}, prepare=_new_grant),

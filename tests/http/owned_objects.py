@@ -93,6 +93,8 @@ BODIES: dict[str, Body] = {
     "requestWidgetURL": lambda guids: {
         "widget_url": {"widget_type": "connect_widget", "current_member_guid": guids["member"]}
     },
+    "narrowGrant": lambda _: {"grant": {"lookback_days": 30}},
+    "renewGrant": _nothing,
     "revokeGrant": lambda _: {"reason": "a test"},
     "revokeGrants": lambda guids: {"revocation": {"user_guid": guids["user"]}},
     "requestConnectWidgetURL": lambda guids: {"config": {"current_member_guid": guids["member"]}},

@@ -249,3 +249,108 @@ async def test_a_selector_revokes_more_grants_than_one_batch(
         auth=owner.client.auth,
     )
     assert answer.json()["revocation"]["revoked"] == 5
+
+
+# --- narrowing and renewal ---
+
+
+async def narrow(http: httpx.AsyncClient, owner: Owner, grant: Any) -> httpx.Response:
+    return await http.patch(
+        f"/coatcheck/grants/{owner.guids['grant']}", json={"grant": grant}, auth=owner.client.auth
+    )
+
+
+async def test_a_narrowed_grant_is_a_new_version_that_reads_less(
+    http: httpx.AsyncClient, owner: Owner
+) -> None:
+    answer = await narrow(http, owner, {"permissions": ["balances"], "max_reads": 2, "lookback_days": 30})
+    assert answer.status_code == 200, answer.text
+    grant = answer.json()["grant"]
+    assert (grant["version"], grant["permissions"], grant["max_reads"], grant["lookback_days"]) == (
+        2,
+        ["balances"],
+        2,
+        30,
+    )
+    assert (await http.get("/account/transactions", headers=owner.bearer)).status_code == 403
+    statuses = [(await http.get("/payment_account", headers=owner.bearer)).status_code for _ in range(3)]
+    assert statuses == [200, 200, 403]
+    read = await http.get(f"/coatcheck/grants/{grant['guid']}", auth=owner.client.auth)
+    assert (read.json()["grant"]["status"], read.json()["grant"]["reads"]) == ("exhausted", 2)
+
+
+@pytest.mark.parametrize(
+    "wider",
+    [
+        {"permissions": ["balances", "numbers", "statements"]},
+        {"expires_at": "2099-01-01T00:00:00Z"},
+    ],
+)
+async def test_a_grant_cannot_be_widened(http: httpx.AsyncClient, owner: Owner, wider: Any) -> None:
+    status, message = problem(await narrow(http, owner, wider))
+    assert status == 422
+    assert next(iter(wider)) in message
+
+
+@pytest.mark.parametrize(
+    ("grant", "words"),
+    [
+        ({}, "at least one"),
+        ({"permission": ["balances"]}, "unknown field `permission`"),
+        ({"permissions": ["everything"]}, "permissions"),
+        ({"permissions": "balances"}, "permissions"),
+        ({"max_reads": 0}, "max_reads"),
+        ({"max_reads": -1}, "max_reads"),
+        ({"max_reads": "5"}, "max_reads"),
+        ({"lookback_days": 1.5}, "lookback_days"),
+        ({"expires_at": None}, "expires_at"),
+        ({"expires_at": "tomorrow"}, "expires_at"),
+        ({"version": 1}, "unknown field `version`"),
+    ],
+)
+async def test_a_change_with_an_invalid_field_is_refused_by_name(
+    http: httpx.AsyncClient, owner: Owner, grant: Any, words: str
+) -> None:
+    status, message = problem(await narrow(http, owner, grant))
+    assert status == 400
+    assert words in message
+
+
+async def test_a_processor_may_neither_narrow_nor_renew(http: httpx.AsyncClient, owner: Owner) -> None:
+    path = f"/coatcheck/grants/{owner.guids['grant']}"
+    body = {"grant": {"max_reads": 1}}
+    assert (await http.patch(path, json=body, auth=owner.processor.auth)).status_code == 401
+    assert (await http.post(f"{path}/renewal", auth=owner.processor.auth)).status_code == 401
+
+
+async def test_a_renewal_supersedes_the_grant_when_its_code_is_redeemed(
+    http: httpx.AsyncClient, owner: Owner
+) -> None:
+    path = f"/coatcheck/grants/{owner.guids['grant']}"
+    code = (await http.post(f"{path}/renewal", auth=owner.client.auth)).json()["authorization_code"]["code"]
+    assert (await http.get("/payment_account", headers=owner.bearer)).status_code == 200
+    exchange = {"grant_type": "authorization_code", "code": code}
+    fresh = (await http.post("/token", data=exchange, auth=owner.processor.auth)).json()["access_token"]
+    assert (await http.get("/payment_account", headers=owner.bearer)).status_code == 401
+    read = await http.get("/payment_account", headers={"Authorization": f"Bearer {fresh}"})
+    assert read.status_code == 200
+    assert (await http.get(path, auth=owner.client.auth)).json()["grant"]["status"] == "revoked"
+
+
+# --- reads ---
+
+
+async def test_every_answered_read_of_a_grant_is_listed_with_its_request(
+    http: httpx.AsyncClient, owner: Owner
+) -> None:
+    answers = [await http.get(path, headers=owner.bearer) for path in ("/payment_account", "/account_owners")]
+    refused = await http.get("/account/transactions?from_date=x", headers=owner.bearer)
+    assert refused.status_code == 400
+    path = f"/coatcheck/grants/{owner.guids['grant']}"
+    listed = (await http.get(f"{path}/reads", auth=owner.client.auth)).json()
+    ids = [answer.headers["x-request-id"] for answer in answers if answer.status_code == 200]
+    assert [read["request_id"] for read in listed["reads"]] == ids[::-1]
+    assert {read["ip"] for read in listed["reads"]} == {"127.0.0.1"}
+    assert listed["pagination"]["total_entries"] == len(ids)
+    grant = (await http.get(path, auth=owner.client.auth)).json()["grant"]
+    assert (grant["reads"], grant["last_read_at"]) == (len(ids), listed["reads"][0]["at"])

@@ -24,9 +24,7 @@ def is_allowed(owner: str) -> str:
 
     The parameter `address` is that of `RequestContext`. An address that is not known is in no network.
     """
-    return (
-        f"({owner}.allowed_networks IS NULL OR %(address)s::inet <<= ANY ({owner}.allowed_networks)) IS TRUE"
-    )
+    return f"({owner}.allowed_networks IS NULL OR %(address)s::text::inet <<= ANY ({owner}.allowed_networks)) IS TRUE"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from typing import Any
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, fetch_all, fetch_one
 from coatcheck.errors import NotFound
+from coatcheck.grants.authorization_disclosures import SHOWN
 from coatcheck.model.paging import Page, PageRequest
 from coatcheck.model.tokens import Grant, GrantStatus
-from coatcheck.vault.disclosures import reads_with
-from coatcheck.vault.grant_reads import last_read
+from coatcheck.vault.disclosures import last_read_with, reads_with
 
 # Whether a token is valid is defined by the view `live_token` alone, for this list as for every read.
 STATUS = f"""CASE
@@ -40,7 +40,9 @@ COMPUTED = {
     "processor_name": "p.name",
     "permissions": PERMISSIONS,
     "reads": READS,
-    "last_read_at": last_read("t.guid", "t.created_at"),
+    "last_read_at": last_read_with("t.guid", since="t.created_at"),
+    "disclosure_text": "d.text",
+    "disclosed_at": "d.signed_at",
 }
 """The columns of `Grant` that are no columns of `access_token`, over its alias `t`."""
 
@@ -136,6 +138,7 @@ class Grants:
                 FROM (SELECT * FROM access_token t WHERE {_conditions(filters)} ORDER BY t.guid DESC
                       LIMIT %(size)s OFFSET %(offset)s) AS t
                 JOIN processor p ON p.guid = t.processor_guid
+                {SHOWN}
                 ORDER BY t.guid DESC""",
             {**self._parameters(filters), "size": page.size, "offset": page.offset},
         )

@@ -13,7 +13,7 @@ from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, Database, fetch_one
 from coatcheck.errors import NotFound
 from coatcheck.grants.receipts import Receipts, RevocationReceipt, format_instant
-from coatcheck.vault.grant_reads import last_read
+from coatcheck.vault.disclosures import last_read_with
 
 BATCH = 2000
 """How many grants one transaction revokes: their rows are locked, and reads with them wait, until its commit."""
@@ -32,7 +32,7 @@ SELECT r.subject IS NOT NULL AS is_new FROM found f LEFT JOIN revoked r ON true
 """
 
 LAST_READ = f"""
-SELECT max({last_read("t.guid", "t.created_at")}) AS at FROM access_token t
+SELECT max({last_read_with("t.guid", since="t.created_at")}) AS at FROM access_token t
 WHERE t.client_guid = %(client_guid)s AND {{condition}}
 """
 

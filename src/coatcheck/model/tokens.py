@@ -74,3 +74,6 @@ class Grant:
     revoked_at: datetime | None
     revoked_by: str | None
     revoked_because: str | None
+    disclosure_text: str | None
+    """What the end user agreed to, if that is known."""
+    disclosed_at: datetime | None

@@ -53,6 +53,11 @@ def reads_with(grant_guid: str, *, since: str) -> str:
     return f"(SELECT count(*) FROM disclosure d WHERE d.token_guid = {grant_guid} AND d.at >= {since})"
 
 
+def last_read_with(grant_guid: str, *, since: str) -> str:
+    """A fragment: the instant of the last read with a token, or NULL. Otherwise as `reads_with`."""
+    return f"(SELECT max(d.at) FROM disclosure d WHERE d.token_guid = {grant_guid} AND d.at >= {since})"
+
+
 def disclosure_parameters(now: datetime) -> dict[str, object]:
     """The parameters of `disclosure`: the instant, and the request that reads."""
     request = current_request.get()

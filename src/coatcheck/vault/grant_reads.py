@@ -1,4 +1,4 @@
-"""The reads of a grant: its disclosures, listed and dated."""
+"""The reads of a grant: its disclosures."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,11 +16,6 @@ class GrantRead:
     records: int
     address: str | None
     request_id: str | None
-
-
-def last_read(grant_guid: str, since: str) -> str:
-    """A scalar query: the instant of the last read, or NULL. Both arguments are SQL; no read is before `since`."""
-    return f"(SELECT max(d.at) FROM disclosure d WHERE d.token_guid = {grant_guid} AND d.at >= {since})"
 
 
 async def list_reads(

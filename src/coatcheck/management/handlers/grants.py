@@ -3,13 +3,17 @@
 from dataclasses import replace
 
 from coatcheck.grants.listing import GrantFilter
+from coatcheck.grants.scope import parse_scope
 from coatcheck.http.decoding import parse
 from coatcheck.http.query import read_choice, read_page, read_text
 from coatcheck.management.request import ManagementRequest
 from coatcheck.management.schemas.grants import (
+    GrantChangeRequestBody,
     GrantResponseBody,
     GrantsResponseBody,
     ReadsResponseBody,
+    RenewalRequestBody,
+    RenewalResponseBody,
     RevocationRequestBody,
     RevocationResponseBody,
     RevokedGrantResponseBody,
@@ -17,6 +21,7 @@ from coatcheck.management.schemas.grants import (
     grant_body,
     grants_body,
     reads_body,
+    renewal_body,
     revocation_body,
     revoked_grant_body,
 )
@@ -44,6 +49,27 @@ async def list_grants(request: ManagementRequest) -> GrantsResponseBody:
 
 async def read_grant(request: ManagementRequest) -> GrantResponseBody:
     return grant_body(await _grant(request))
+
+
+async def narrow_grant(request: ManagementRequest) -> GrantResponseBody:
+    await request.services.narrowing.narrow(
+        request.connection,
+        client_guid=request.client.guid,
+        token_guid=request.path["grant"],
+        changes=parse(request.body, GrantChangeRequestBody).grant.changes,
+    )
+    return grant_body(await _grant(request))
+
+
+async def renew_grant(request: ManagementRequest) -> RenewalResponseBody:
+    scope = parse(request.body, RenewalRequestBody).renewal.scope if request.body else None
+    code = await request.services.issuer.issue_renewal(
+        request.connection,
+        client_guid=request.client.guid,
+        token_guid=request.path["grant"],
+        scope=None if scope is None else parse_scope(scope),
+    )
+    return renewal_body(code)
 
 
 async def revoke_grant(request: ManagementRequest) -> RevokedGrantResponseBody:

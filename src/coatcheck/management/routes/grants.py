@@ -4,9 +4,12 @@ from coatcheck.http.route import PAGE, Caller, Group, Parameter
 from coatcheck.management.handlers import grants
 from coatcheck.management.routes.route import Route
 from coatcheck.management.schemas.grants import (
+    GrantChangeRequestBody,
     GrantResponseBody,
     GrantsResponseBody,
     ReadsResponseBody,
+    RenewalRequestBody,
+    RenewalResponseBody,
     RevocationRequestBody,
     RevocationResponseBody,
     RevokedGrantResponseBody,
@@ -47,6 +50,29 @@ GRANTS = Group(
             "`reads` counts the requests for data that were answered.",
             caller=Caller.CLIENT_OR_PROCESSOR,
             answer=GrantResponseBody,
+        ),
+        Route(
+            "PATCH",
+            GRANT,
+            grants.narrow_grant,
+            "narrowGrant",
+            "Narrow a grant",
+            "Makes a new `version` that reads less: fewer permissions, fewer reads, fewer days back, an earlier end. "
+            "Widening is refused with 422; it needs a renewal.",
+            body=GrantChangeRequestBody,
+            answer=GrantResponseBody,
+        ),
+        Route(
+            "POST",
+            f"{GRANT}/renewal",
+            grants.renew_grant,
+            "renewGrant",
+            "Renew a grant",
+            "A code for the same account and processor. When it is redeemed, the new grant supersedes this one, "
+            "without an instant at which neither reads.",
+            body=RenewalRequestBody,
+            answer=RenewalResponseBody,
+            in_transaction=False,
         ),
         Route(
             "GET",

@@ -3,12 +3,14 @@
 from datetime import datetime
 from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from coatcheck import text
+from coatcheck.grants.narrowing import Changes
 from coatcheck.grants.receipts import RevocationReceipt
+from coatcheck.grants.restrictions import Permission as GrantPermission
 from coatcheck.grants.revocation import Selector
-from coatcheck.http.decoding import StrictSchema
+from coatcheck.http.decoding import ChangeSchema, StrictSchema, given_fields
 from coatcheck.http.encoding import Timestamp, to_schema
 from coatcheck.http.pagination import PaginationResponse, pagination
 from coatcheck.model.paging import Page
@@ -25,6 +27,7 @@ Status: TypeAlias = Annotated[
 Permission: TypeAlias = Literal["numbers", "owners", "transactions", "balances", "statements"]
 WHAT = ["ACCOUNT_NUMBERS", "ACCOUNT_OWNERS", "BALANCES", "BALANCES_AND_ACCOUNT_NUMBERS", "TRANSACTIONS"]
 
+Limit: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 GuidInBody: TypeAlias = Annotated[str, Meta(pattern=text.STORABLE, min_length=1, max_length=64)]
 Reason: TypeAlias = Annotated[
     str,
@@ -36,6 +39,52 @@ Reason: TypeAlias = Annotated[
         examples=["the end user asked for it"],
     ),
 ]
+
+
+class GrantChangeRequest(ChangeSchema, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the grant becomes. An absent field stays. Null takes a limit away, which is refused if there is one."""
+
+    permissions: Annotated[tuple[GrantPermission, ...], Meta(max_length=20)] | UnsetType = UNSET
+    max_reads: Limit | UnsetType | None = UNSET
+    lookback_days: Limit | UnsetType | None = UNSET
+    expires_at: Annotated[datetime, Meta(tz=True)] | UnsetType = UNSET
+
+    @property
+    def changes(self) -> Changes:
+        return Changes(**given_fields(self))
+
+
+class GrantChangeRequestBody(StrictSchema, frozen=True, kw_only=True):
+    grant: GrantChangeRequest
+
+
+class RenewalRequest(StrictSchema, frozen=True, kw_only=True):
+    scope: (
+        Annotated[
+            str,
+            Meta(
+                pattern=text.STORABLE,
+                min_length=1,
+                max_length=1024,
+                description="What the new grant may read, of the same account. Absent: the same as the old one.",
+            ),
+        ]
+        | None
+    ) = None
+
+
+class RenewalRequestBody(StrictSchema, frozen=True, kw_only=True):
+    """May be absent."""
+
+    renewal: RenewalRequest = field(default_factory=RenewalRequest)
+
+
+class RenewalCodeResponse(Struct, frozen=True):
+    code: Annotated[str, Meta(description="Give it to the processor of the grant, which redeems it.")]
+
+
+class RenewalResponseBody(Struct, frozen=True):
+    authorization_code: RenewalCodeResponse
 
 
 class RevokeRequestBody(StrictSchema, frozen=True, kw_only=True):
@@ -83,6 +132,11 @@ class GrantProcessorResponse(Struct, frozen=True):
     name: str
 
 
+class GrantDisclosureResponse(Struct, frozen=True):
+    text: str
+    signed_at: Timestamp
+
+
 class GrantResponse(Struct, frozen=True, kw_only=True):
     guid: Annotated[str, Meta(examples=["TKN-0197c4a2-6f5e-7c3a-9a53-0c1f5b0e7d11"])]
     status: Status
@@ -106,6 +160,10 @@ class GrantResponse(Struct, frozen=True, kw_only=True):
     revoked_at: Timestamp | None
     revoked_by: Annotated[str | None, Meta(description="The guid of who revoked it.")]
     revocation_reason: str | None
+    disclosure: Annotated[
+        GrantDisclosureResponse | None,
+        Meta(description="What the end user read and agreed to; null if the widget did not ask."),
+    ]
 
 
 class GrantResponseBody(Struct, frozen=True):
@@ -158,6 +216,10 @@ def revoked_grant_body(grant: Grant, receipt: RevocationReceipt) -> RevokedGrant
     return RevokedGrantResponseBody(_grant(grant), receipt.receipt)
 
 
+def renewal_body(code: str) -> RenewalResponseBody:
+    return RenewalResponseBody(RenewalCodeResponse(code))
+
+
 def revocation_body(receipt: RevocationReceipt) -> RevocationResponseBody:
     return RevocationResponseBody(to_schema(receipt, RevocationResponse))
 
@@ -174,4 +236,9 @@ def _grant(grant: Grant) -> GrantResponse:
         GrantResponse,
         processor=GrantProcessorResponse(grant.processor_guid, grant.processor_name),
         revocation_reason=grant.revoked_because,
+        disclosure=(
+            GrantDisclosureResponse(grant.disclosure_text, grant.disclosed_at)
+            if grant.disclosure_text is not None and grant.disclosed_at is not None
+            else None
+        ),
     )
