@@ -110,6 +110,10 @@ class Settings:
     """Codes that one processor presents from one address and may not redeem."""
     limit_storage: str = field(default="memory", repr=False)
     """Where the counters are: `memory`, `database`, or the URL of a Valkey or Redis server."""
+    audit_checkpoint_file: str = ""
+    """A file to which the worker appends the signed checkpoints of the audit log. Empty: none."""
+    audit_checkpoint_url: str = ""
+    """A URL to which the worker posts the newest signed checkpoint of the audit log. Empty: none."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
     log_format: Literal["json", "console"] = "json"

@@ -17,7 +17,8 @@
     |  `- Unavailable
     |- BankError                    a connector failed; each class has the member status it leads to
     `- OperatorError                .. ConfigurationError, MasterKeyMissing, SealBroken,
-                                       DatabaseUnreachable, NotMigrated, NotGenuine
+                                       DatabaseUnreachable, NotMigrated, NotGenuine,
+                                       CheckpointConflict
 
 The docstring of a class is its message. `problem` replaces the message and may be returned to the caller.
 `detail` is for the operator's log only. Neither contains a secret.
@@ -305,3 +306,7 @@ class NotMigrated(OperatorError):
 
 class NotGenuine(OperatorError):
     """The text is not a document that this server signed, or it was altered."""
+
+
+class CheckpointConflict(OperatorError):
+    """The published checkpoints are not those of the database, which was rolled back or rewritten."""

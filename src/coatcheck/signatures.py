@@ -58,6 +58,17 @@ class SigningKey:
         """The member `x` of the public JWK (RFC 8037 2)."""
         return str(self.key.as_dict(private=False)["x"])
 
+    @property
+    def public_bytes(self) -> bytes:
+        """The public key, 32 bytes."""
+        return decode_public_key(self.public_key)
+
+    def sign_bytes(self, data: bytes) -> bytes:
+        """The Ed25519 signature of bytes that cannot be mistaken for a document: those begin with a JWS header."""
+        key = self.key.private_key
+        assert isinstance(key, Ed25519PrivateKey), "it was imported with its private part"
+        return key.sign(data)
+
     def sign(self, document_type: DocumentType, claims: Mapping[str, object]) -> str:
         """The claims as a compact JWS. Signing is deterministic: equal claims give an equal document."""
         header = {"alg": ALGORITHM, "kid": self.kid, "typ": document_type.value}
@@ -77,6 +88,11 @@ class SignedDocument:
 def new_private_key() -> bytes:
     """256 random bits from the operating system (RFC 8032 5.1.5)."""
     return urandom(PRIVATE_KEY_BYTES)
+
+
+def decode_public_key(public_key: str) -> bytes:
+    """The 32 bytes of the member `x` of a public JWK."""
+    return _decode(public_key)
 
 
 def public_jwk(kid: str, public_key: str) -> dict[str, str]:

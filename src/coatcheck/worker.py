@@ -11,6 +11,8 @@ import structlog
 
 from coatcheck import ids, metrics
 from coatcheck.app import Services, prepare_partitions
+from coatcheck.audit.published import Publisher
+from coatcheck.audit.sealer import Sealer
 from coatcheck.directory.attestations import delete_old_attestations
 from coatcheck.errors import Unavailable
 from coatcheck.events import delivery
@@ -34,7 +36,8 @@ log = structlog.get_logger(__name__)
 
 GRACE = timedelta(seconds=8)
 """How long running tasks may continue after the worker is asked to stop; then they are cancelled."""
-SWEEP, MEASURE, REFRESH, MAINTENANCE = (
+SEAL, SWEEP, MEASURE, REFRESH, MAINTENANCE = (
+    timedelta(seconds=1),
     timedelta(seconds=5),
     timedelta(seconds=15),
     timedelta(minutes=1),
@@ -55,6 +58,8 @@ class WorkerServices:
     sync: MemberSync
     micro_deposits: DepositSender
     deliverer: Deliverer
+    sealer: Sealer
+    publisher: Publisher
 
     @property
     def claims(self) -> Mapping[TaskKind, Claim]:
@@ -70,6 +75,13 @@ class WorkerServices:
         await self.scheduler.sweep()
         await self.micro_deposits.sweep()
         await self.deliverer.sweep()
+
+    async def seal(self) -> None:
+        """Seals what was written to the audit log, and publishes the checkpoints."""
+        # First: if the published checkpoints are not those of this database, it must not be sealed.
+        await self.publisher.publish()
+        if await self.sealer.seal():
+            await self.publisher.publish()
 
     async def _claim_member_jobs(self, limit: int) -> list[ClaimedTask]:
         return [partial(self.sync.run, job) for job in await self.scheduler.claim(limit)]
@@ -87,6 +99,8 @@ def build_worker(services: Services) -> WorkerServices:
         sync=MemberSync(services.dependencies),
         micro_deposits=DepositSender(services.dependencies),
         deliverer=Deliverer(services.settings, services.clock, services.db, services.vault),
+        sealer=Sealer(services.settings, services.clock, services.db, services.signing_keys),
+        publisher=Publisher(services.settings, services.db),
     )
 
 
@@ -101,6 +115,7 @@ async def main(services: Services, stop: asyncio.Event, *, grace: timedelta = GR
             group.create_task(
                 _every(heartbeats.INTERVAL, "heartbeat", partial(_beat, services, worker_guid), stop)
             ),
+            group.create_task(_every(SEAL, "seal", worker_services.seal, stop)),
             group.create_task(_every(SWEEP, "sweep", worker_services.sweep, stop)),
             group.create_task(_every(MEASURE, "measure", partial(measure, services), stop)),
             group.create_task(_every(REFRESH, "refresh", worker_services.scheduler.refresh, stop)),

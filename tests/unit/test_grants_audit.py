@@ -1,14 +1,11 @@
 """The audit entries of codes and tokens: each verifies, names its object, and gives the reason of a refusal."""
 
-import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from coatcheck.app import Services, build
-from coatcheck.audit.verify import export, verify
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.directory.client_rows import set_client_disabled
@@ -19,6 +16,7 @@ from coatcheck.grants.refusals import MAX_PER_PERIOD
 from coatcheck.model.accounts import Account
 from coatcheck.model.users import User
 from tests.factories import Keyed, make_account, make_code, make_processor, make_token, make_user, scope_of
+from tests.sealed_log import entries, verified
 
 HOUR = timedelta(hours=1)
 
@@ -37,19 +35,6 @@ async def refuse(services: Services, processor: Keyed, code: str) -> str | None:
         await exchange(services, processor, code)
     assert refusal.value.problem == "The authorization code is invalid, expired or already used."
     return refusal.value.detail
-
-
-async def entries(services: Services, client_guid: str | None = None) -> list[dict[str, Any]]:
-    """The log of one client, or everything."""
-    now = services.clock.now()
-    async with services.db.connection() as connection:
-        lines = [
-            line
-            async for line in export(
-                connection, now - timedelta(days=400), now + HOUR, client_guid=client_guid
-            )
-        ]
-    return [json.loads(json.loads(line)["body"]) for line in lines]
 
 
 async def refusals(services: Services, client_guid: str | None = None) -> list[tuple[str, str, str]]:
@@ -72,10 +57,8 @@ async def test_entries_of_issue_exchange_replay_and_revocation_verify_and_name_t
     async with services.db.connection() as connection:
         newest, first = await services.tokens.list(connection, client.guid)
         await services.revocations.revoke(connection, client_guid=client.guid, guid=newest.guid)
-    now = services.clock.now()
-    async with services.db.connection() as connection:
-        result = await verify(connection, now - HOUR, now + HOUR)
-    assert (result.broken, result.count) == ([], len(await entries(services)))
+    result = await verified(services)
+    assert (result.problems, result.unsealed) == ([], len(await entries(services)))
     written = [
         (entry["action"], entry["actor"], entry["subject"]) for entry in await entries(services, client.guid)
     ]

@@ -8,9 +8,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from hashlib import sha256
 
 from coatcheck import ids
+from coatcheck.audit.merkle import leaf_hash
 from coatcheck.clock import whole_second
 
 
@@ -92,7 +92,7 @@ def hash_entry(entry: Entry, at: datetime) -> HashedEntry:
             "subject": entry.subject,
         }
     )
-    return HashedEntry(whole_second(at), guid, entry.client_guid, body, leaf_hash(body))
+    return HashedEntry(whole_second(at), guid, entry.client_guid, body, leaf_hash(body.encode()))
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -105,8 +105,3 @@ def canonical_json(value: Mapping[str, object]) -> str:
 def format_instant(at: datetime) -> str:
     """The instant in the form that entries use, such as `2026-01-31T12:00:00.000250Z`."""
     return f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"
-
-
-def leaf_hash(body: str) -> bytes:
-    """RFC 9162 2.1.1: the zero byte distinguishes a leaf from an inner node."""
-    return sha256(b"\x00" + body.encode()).digest()

@@ -30,6 +30,7 @@ class ExitCode(IntEnum):
     REFUSED = 7
     UNHEALTHY = 8
     NOT_GENUINE = 9
+    ALTERED = 10
     INTERRUPTED = 130
 
 
@@ -45,6 +46,7 @@ MEANINGS: Mapping[ExitCode, str] = MappingProxyType(
         ExitCode.REFUSED: "The change is not allowed in the present state.",
         ExitCode.UNHEALTHY: "`coatcheck doctor` found a failure.",
         ExitCode.NOT_GENUINE: "A signed document was altered, or no published key signed it.",
+        ExitCode.ALTERED: "`coatcheck audit verify` found that the audit log was altered.",
         ExitCode.INTERRUPTED: "Interrupted with Ctrl-C.",
     }
 )

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "processor": ("processor_security", "command_group"),
         "keys": ("keys", "command_group"),
         "verify-receipt": ("verify_receipt", "verify_receipt"),
+        "audit": ("audit", "command_group"),
         "connectors": ("connectors", "connectors"),
         "doctor": ("doctor", "doctor"),
         "openapi": ("openapi", "openapi"),

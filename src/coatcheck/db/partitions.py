@@ -1,11 +1,14 @@
-"""Partitions of tables that grow with time."""
+"""Partitions of tables that grow with time.
+
+Functions of the database create and drop them with the rights of the owner of the tables: the program connects as
+another role, which must not be able to change or drop what is append only.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import structlog
-from psycopg import sql
 
 from coatcheck.db.database import Connection, Parameters, fetch_one
 
@@ -24,17 +27,21 @@ async def ensure_range_partition(
     again. Concurrent creation of the same partition is no error. Call it outside a transaction: it locks the default
     partition.
     """
-    bounds = sql.SQL("FROM ({}) TO ({})").format(sql.Literal(start), sql.Literal(end))
-    within = {"start": start, "end": end}
-    return await _ensure_partition(
-        connection, table, name, bounds, "key >= %(start)s AND key < %(end)s", within
+    creation = _Creation(
+        table,
+        name,
+        "create_range_partition(%(table)s, %(name)s, %(start)s, %(end)s)",
+        {"start": start, "end": end},
     )
+    return await _ensure_partition(connection, creation, "key >= %(start)s AND key < %(end)s")
 
 
 async def ensure_list_partition(connection: Connection, table: str, name: str, value: int) -> bool:
     """Creates the partition for `value`. Otherwise as `ensure_range_partition`."""
-    bounds = sql.SQL("IN ({})").format(sql.Literal(value))
-    return await _ensure_partition(connection, table, name, bounds, "key = %(value)s", {"value": value})
+    creation = _Creation(
+        table, name, "create_list_partition(%(table)s, %(name)s, %(value)s)", {"value": value}
+    )
+    return await _ensure_partition(connection, creation, "key = %(value)s")
 
 
 async def ensure_month_partitions(connection: Connection, table: str, now: datetime, months: int = 3) -> None:
@@ -55,11 +62,24 @@ async def drop_partition(connection: Connection, name: str) -> bool:
     try:
         async with connection.transaction():
             await connection.execute(f"SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'")
-            await connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(name)))
+            await connection.execute("SELECT drop_partition(%(name)s)", {"name": name})
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
         log.info("partition.not_dropped", partition=name, error=type(error).__name__)
         return False
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Creation:
+    table: str
+    name: str
+    call: str
+    """The function of the database that creates the partition."""
+    bounds: Parameters
+
+    @property
+    def parameters(self) -> Parameters:
+        return {"table": self.table, "name": self.name, **self.bounds}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +90,7 @@ class _Parent:
     """The column that it is partitioned by."""
 
 
-async def _ensure_partition(
-    connection: Connection, table: str, name: str, bounds: sql.Composable, within: str, values: Parameters
-) -> bool:
+async def _ensure_partition(connection: Connection, creation: _Creation, within: str) -> bool:
     parent = await fetch_one(
         connection,
         _Parent,
@@ -81,37 +99,33 @@ async def _ensure_partition(
            FROM pg_partitioned_table p
            JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
            WHERE p.partrelid = %(table)s::regclass""",
-        {"name": name, "table": table},
+        creation.parameters,
     )
-    assert parent is not None, f"{table} is partitioned"
+    assert parent is not None, f"{creation.table} is partitioned"
     if parent.has_partition:
         return True
     # Checked first: CREATE TABLE checks it too, but holds a lock that stops every writer meanwhile.
     cursor = await connection.execute(
         f"""SELECT EXISTS (
                 SELECT FROM (SELECT {parent.key} AS key FROM {parent.default_name}) AS misplaced WHERE {within})""",
-        values,
+        creation.parameters,
     )
     if await cursor.fetchone() == (True,):
         log.info(
             "partition.not_created",
-            table=table,
-            partition=name,
+            table=creation.table,
+            partition=creation.name,
             error="the default partition has rows of its range",
         )
         return False
-    return await _create_partition(connection, table, name, bounds)
+    return await _create_partition(connection, creation)
 
 
-async def _create_partition(connection: Connection, table: str, name: str, bounds: sql.Composable) -> bool:
+async def _create_partition(connection: Connection, creation: _Creation) -> bool:
     try:
         async with connection.transaction():
             await connection.execute(f"SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'")
-            await connection.execute(
-                sql.SQL("CREATE TABLE IF NOT EXISTS {} PARTITION OF {} FOR VALUES {}").format(
-                    sql.Identifier(name), sql.Identifier(table), bounds
-                )
-            )
+            await connection.execute(f"SELECT {creation.call}", creation.parameters)
     except (
         psycopg.errors.CheckViolation,  # the default partition got a row of its range meanwhile
         psycopg.errors.DuplicateTable,
@@ -120,6 +134,11 @@ async def _create_partition(connection: Connection, table: str, name: str, bound
         psycopg.errors.DeadlockDetected,
         psycopg.errors.UniqueViolation,  # created concurrently
     ) as error:
-        log.info("partition.not_created", table=table, partition=name, error=type(error).__name__)
+        log.info(
+            "partition.not_created",
+            table=creation.table,
+            partition=creation.name,
+            error=type(error).__name__,
+        )
         return False
     return True

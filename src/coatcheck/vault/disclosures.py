@@ -18,6 +18,20 @@ WHERE locktype = 'relation' AND relation = 'disclosure'::regclass AND mode = 'Ro
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND pid <> pg_backend_pid()"""
 
+SEALED_COLUMNS = (
+    "address",
+    "at",
+    "client_guid",
+    "reader_guid",
+    "record_guid",
+    "request_id",
+    "shown",
+    "token_guid",
+    "user_guid",
+    "what",
+)
+"""What the sealed audit log covers of a disclosure, in the order of the text. Only the number is left out."""
+
 
 def disclosure(
     reader: str,
@@ -62,6 +76,21 @@ def disclosure_parameters(now: datetime) -> dict[str, object]:
     """The parameters of `disclosure`: the instant, and the request that reads."""
     request = current_request.get()
     return {"now": now, "request_id": request.request_id or None, "address": request.address}
+
+
+def disclosure_texts() -> str:
+    """A fragment: the `number` and the canonical JSON of each disclosure, for the sealed audit log.
+
+    A column that is NULL is left out, so that a later column does not change the text of earlier rows.
+    """
+    members = ", ".join(f"""'"{column}":' || to_json({_value(column)})::text""" for column in SEALED_COLUMNS)
+    return f"SELECT number, '{{' || concat_ws(',', {members}) || '}}' AS text FROM disclosure"
+
+
+def _value(column: str) -> str:
+    if column == "at":
+        return """to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+    return column
 
 
 async def prepare_partitions(connection: Connection, now: datetime) -> None:

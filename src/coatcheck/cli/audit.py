@@ -1,0 +1,160 @@
+"""`coatcheck audit`: verifies and exports the audit log."""
+
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from coatcheck.app import Services
+from coatcheck.audit import export as exporting
+from coatcheck.audit import verify as verifying
+from coatcheck.audit.checkpoints import Unreadable
+from coatcheck.audit.keys import log_keys
+from coatcheck.audit.published import PublishedCheckpoint, read_published
+from coatcheck.cli.console import AsJson, err, out, print_json, progress
+from coatcheck.cli.exit_codes import ExitCode
+from coatcheck.cli.runtime import open_services, run
+from coatcheck.db.database import Connection
+from coatcheck.errors import ConfigurationError
+
+SHOWS_AFTER = 2
+"""Seconds until the progress is shown."""
+PRINTED = 100
+"""Problems that are printed. JSON has all."""
+
+command_group = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="The audit log: who did what, and who read what."
+)
+
+PublishedFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--checkpoints",
+        help="A file of published checkpoints; can be repeated. By default the setting audit_checkpoint_file.",
+    ),
+]
+
+
+@command_group.command()
+def verify(checkpoints: PublishedFiles = None, as_json: AsJson = False) -> None:
+    """Verifies every entry and disclosure, every checkpoint, and the published checkpoints. Names what was changed.
+
+    The exit code is 10 if something was changed. Changes nothing.
+
+    Example: coatcheck audit verify --checkpoints /mnt/worm/coatcheck.checkpoints
+    """
+    found = run(_verify(checkpoints or []))
+    facts = {
+        "entries": found.sealed,
+        "unsealed": found.unsealed,
+        "pruned": found.pruned,
+        "checkpoints": found.checkpoints,
+        "published": found.published,
+        "last_checkpoint_at": found.last.at if found.last else None,
+        "problems": found.problems,
+    }
+    if as_json:
+        print_json(facts)
+    else:
+        _print(found)
+    if found.problems:
+        raise typer.Exit(ExitCode.ALTERED)
+
+
+def _print(found: verifying.Verified) -> None:
+    for problem in found.problems[:PRINTED]:
+        out.print(problem, style="bold red", markup=False)
+    if len(found.problems) > PRINTED:
+        out.print(f"... and {len(found.problems) - PRINTED} more. --json lists all.", markup=False)
+    pruned = f", {found.pruned} of them pruned" if found.pruned else ""
+    out.print(
+        f"{found.sealed} entries in {found.checkpoints} checkpoints{pruned}; {found.unsealed} not sealed yet;"
+        f" {found.published} published checkpoints compared. {len(found.problems) or 'No'} problems.",
+        markup=False,
+    )
+    if not found.published and not found.problems:
+        out.print(
+            "Without published checkpoints, a log that was cut off or rewritten with its keys is not noticed."
+            " Set audit_checkpoint_file, or give --checkpoints.",
+            markup=False,
+        )
+
+
+async def _verify(files: list[Path]) -> verifying.Verified:
+    async with open_services() as services:
+        published = _read(files, services.settings.audit_checkpoint_file)
+        async with _snapshot(services) as connection:
+            keys = await log_keys(connection)
+            with progress() as bar:
+                started = time.monotonic()
+                task = bar.add_task("Verifying", total=None, visible=False)
+
+                def show(done: int, total: int) -> None:
+                    is_slow = time.monotonic() - started > SHOWS_AFTER
+                    bar.update(task, completed=done, total=total, visible=is_slow)
+
+                return await verifying.verify(connection, keys, published, show)
+
+
+def _read(files: list[Path], default: str) -> list[PublishedCheckpoint]:
+    if not files and default and Path(default).exists():
+        files = [Path(default)]
+    try:
+        return [each for file in files for each in read_published(file)]
+    except Unreadable as error:
+        raise ConfigurationError(f"A published checkpoint cannot be read: {error}.") from None
+
+
+@command_group.command()
+def export(
+    client: Annotated[
+        str | None, typer.Option(help="Only the entries of this client (CLT-...), each with a proof.")
+    ] = None,
+    since: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="With --client: the size of an earlier checkpoint, to prove that it is included."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A file instead of the output.")
+    ] = None,
+) -> None:
+    """Writes the sealed log as lines of JSON that anyone can verify: docs/reference/audit-log.md.
+
+    Example: coatcheck audit export --output audit.ndjson
+    """
+    count = run(_export(client, since, output))
+    err.print(f"{count} lines were written.", markup=False)
+
+
+async def _export(client: str | None, since: int | None, output: Path | None) -> int:
+    count = 0
+    async with open_services() as services, _snapshot(services) as connection:
+        keys = await log_keys(connection)
+        lines = (
+            exporting.export_client(connection, keys, client, since=since)
+            if client
+            else exporting.export(connection, keys)
+        )
+        with output.open("w", encoding="utf-8") if output else _standard_output() as file:
+            async for line in lines:
+                file.write(f"{line}\n")
+                count += 1
+    return count
+
+
+def _standard_output() -> AbstractContextManager[TextIO]:
+    return nullcontext(sys.stdout)
+
+
+@asynccontextmanager
+async def _snapshot(services: Services) -> AsyncIterator[Connection]:
+    """A transaction in which the log does not grow."""
+    async with services.db.transaction() as connection:
+        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield connection
