@@ -6,6 +6,7 @@ client, or runs a worker that takes all due tasks, is marked with `own_database`
 
 import os
 import secrets
+import stat
 import subprocess
 import sys
 from base64 import b64encode
@@ -62,6 +63,23 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     for oracle in (mx_sdk, mx_spec):
         if number := sum(oracle.MISSING in reason for reason in reasons):
             reporter.write_line(f"{number} skipped, {oracle.MISSING}. They would check {oracle.ADDS}.")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def reachable_directories(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Lets the user that runs PostgreSQL for root traverse pytest's directories, which only root may enter."""
+    directory = tmp_path_factory.getbasetemp()
+    while os.geteuid() == 0 and directory.stat().st_uid == 0 and "pytest" in str(directory):
+        directory.chmod(directory.stat().st_mode | stat.S_IXOTH)
+        directory = directory.parent
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Path:
+    """As pytest's; `reachable_directories` says why its mode is changed."""
+    if os.geteuid() == 0:
+        tmp_path.chmod(0o711)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,14 @@
 """The embedded database keeps its data, has one owner, and is stopped in every case."""
 
+import os
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
@@ -90,6 +94,73 @@ def test_a_path_too_long_for_a_socket_works(tmp_path):
     directory = tmp_path / ("deep" * 30) / "postgres"
     with embedded.database(directory, durable=False) as url:
         assert stored_rows(url) == 1
+
+
+def test_a_killed_owner_of_a_long_path_leaves_no_directory_after_the_next_run(tmp_path):
+    directory = tmp_path / ("deep" * 30) / "postgres"
+    process, url = owner_process(directory)
+    process.kill()
+    process.wait(10)
+    process.stdout.close()
+    private = Path(parse_qs(urlsplit(url).query)["host"][0])
+    assert private.parent == Path("/tmp")
+    assert private.exists()
+    with embedded.server(directory, durable=False) as server:
+        assert server.sockets == private
+        assert stored_rows(server.url) == 1
+    assert not private.exists()
+
+
+def test_a_server_that_was_killed_is_started_again_on_its_data(tmp_path):
+    with embedded.server(tmp_path / "postgres") as server:
+        assert not server.start_again()
+        assert stored_rows(server.url) == 1
+        kill(server)
+        assert any(server.start_again() for _ in range(100_000))  # it ends a moment after the signal
+        assert stored_rows(server.url) == 2
+
+
+def kill(server):
+    os.kill(int((server.directory / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
+def test_no_permission_above_the_data_directory_is_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr(embedded, "SYSTEM_DIRECTORY", tmp_path / "var")
+    closed = tmp_path / "closed"
+    directory = closed / "data" / "postgres"
+    directory.parent.mkdir(parents=True)
+    closed.chmod(0o700)
+    with embedded.database(directory, durable=False) as url:
+        assert stored_rows(url) == 1
+    with embedded.database(directory, durable=False) as url:
+        assert stored_rows(url) == 2
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+    directory.unlink()  # without its link the data is new, because its keys are lost
+    with embedded.database(directory, durable=False) as url:
+        assert stored_rows(url) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
+def test_programs_that_the_system_user_cannot_reach_are_copied(tmp_path, monkeypatch):
+    monkeypatch.setattr(embedded, "SYSTEM_DIRECTORY", tmp_path / "var")
+    closed = tmp_path / "closed"
+    installed = embedded.program("postgres").parents[1]
+    package = installed.parent
+    for part in (installed, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(part, closed / part.relative_to(package.parent), symlinks=True)
+    closed.chmod(0o700)
+    programs = closed / installed.relative_to(package.parent) / "bin"
+    versions = {embedded.wheel.TARGET_POSTGRES_VERSION: programs}
+    monkeypatch.setattr(embedded.wheel, "POSTGRES_VERSIONS", versions)
+    embedded.program.cache_clear()
+    try:
+        with embedded.database(tmp_path / "postgres", durable=False) as url:
+            assert stored_rows(url) == 1
+        assert embedded.program("postgres").is_relative_to(tmp_path / "var")
+        assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+    finally:
+        embedded.program.cache_clear()
 
 
 def test_an_interrupted_creation_is_repeated(tmp_path):

@@ -20,12 +20,14 @@ from coatcheck.cli.exit_codes import ExitCode
 from coatcheck.errors import ConfigurationError
 from tests.api_client import connecting
 
+HEALED = 15
+"""Seconds after which everything must work again."""
 STOP = 10
 """Seconds that a stop may take, database included."""
 
 
 class Sandbox:
-    def __init__(self, directory, *arguments):
+    def __init__(self, directory, *arguments, **settings):
         self.directory = directory
         self.errors = (directory.parent / f"{directory.name}.err").open("w+")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("COATCHECK_")}
@@ -44,7 +46,7 @@ class Sandbox:
             stdout=subprocess.PIPE,
             stderr=self.errors,
             text=True,
-            env=environment | {"COATCHECK_LOG_LEVEL": "DEBUG"},
+            env=environment | {"COATCHECK_LOG_LEVEL": "DEBUG", **settings},
         )
         self.printed = []
         for line in self.process.stdout:
@@ -91,8 +93,8 @@ class Sandbox:
 
 
 @contextmanager
-def sandbox(directory, *arguments):
-    running = Sandbox(directory, *arguments)
+def sandbox(directory, *arguments, **settings):
+    running = Sandbox(directory, *arguments, **settings)
     try:
         yield running
     finally:
@@ -272,6 +274,41 @@ def test_after_a_kill_it_starts_again_with_its_data_and_stops_in_time(tmp_path):
         assert again.credentials | {"base_url": ""} == before | {"base_url": ""}
         assert again.stop() < STOP
         assert not database_answers(again.directory)
+
+
+@pytest.mark.faults
+def test_a_database_that_is_killed_is_started_again_and_meanwhile_every_answer_is_503(tmp_path):
+    with sandbox(tmp_path / "d") as running, running.client() as client:
+        pid = (running.directory / "postgres" / "postmaster.pid").read_text().splitlines()[0]
+        os.kill(int(pid), signal.SIGKILL)
+        deadline = time.monotonic() + HEALED
+        statuses = set()
+        while time.monotonic() < deadline:
+            answer = client.post("/users", json={"user": {"metadata": "x"}}, timeout=HEALED)
+            statuses.add(answer.status_code)
+            assert answer.status_code == 200 or "retry-after" in answer.headers
+            if answer.status_code == 200 and 503 in statuses:
+                break
+        assert statuses == {200, 503}
+        assert "was started again" in running.stderr_text()
+
+
+@pytest.mark.faults
+def test_a_closed_terminal_stops_it_and_its_database(tmp_path):
+    with sandbox(tmp_path / "d") as running:
+        assert running.stop(signal.SIGHUP) < STOP
+        assert running.process.returncode == 0
+        assert not database_answers(running.directory)
+
+
+@pytest.mark.faults
+def test_a_ttl_of_ten_years_starts_fast(tmp_path):
+    with sandbox(tmp_path / "d", COATCHECK_TOKEN_TTL=str(10 * 365 * 86400)) as running:
+        assert running.credentials
+        ((partitions,),) = running.rows(
+            "SELECT count(*) FROM pg_inherits WHERE inhparent = 'access_token'::regclass"
+        )
+        assert partitions < 100  # of 522
 
 
 @pytest.mark.faults

@@ -10,7 +10,7 @@ import pytest
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
-from coatcheck.grants.partitions import RETENTION, drop_partitions, prepare_partitions
+from coatcheck.grants.partitions import AHEAD, AT_ONCE, RETENTION, drop_partitions, prepare_partitions
 from coatcheck.grants.secrets import day_of, week_of
 from tests.factories import make_account, make_client, make_code, make_processor, make_token, make_user
 
@@ -46,6 +46,24 @@ async def test_a_token_is_stored_in_the_partition_of_its_week_and_dropped_with_i
             "SELECT count(*) FROM access_token WHERE account_guid = %s", (account.guid,)
         )
         assert await cursor.fetchone() == (0,)
+
+
+async def test_a_very_long_lifetime_creates_first_what_is_needed_first_and_the_rest_later(
+    services: Services, clock: MovableClock
+) -> None:
+    clock.advance(timedelta(days=21900))  # weeks no other test has used
+    settings = replace(services.settings, token_ttl=timedelta(days=3650))
+    before = await partitions(services)
+    async with services.db.connection() as connection:
+        await prepare_partitions(connection, clock.now(), settings)
+    created = await partitions(services) - before
+    assert len(created) <= AT_ONCE
+    full_lifetime = clock.now() + settings.token_ttl
+    for instant in (clock.now(), clock.now() + AHEAD, full_lifetime, full_lifetime + AHEAD):
+        assert f"access_token_{week_of(instant)}" in created
+    async with services.db.connection() as connection:
+        await prepare_partitions(connection, clock.now(), settings)
+    assert len(await partitions(services) - before) == 2 * AT_ONCE
 
 
 async def test_a_partition_that_is_being_read_stops_no_other_reader_and_is_dropped_later(

@@ -23,7 +23,8 @@ OPERATOR = "operator"
 """The actor of the commands' changes, in the audit log."""
 CONNECT_TIMEOUT = 5
 """Seconds."""
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""SIGHUP is sent when the terminal is closed."""
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -53,17 +54,23 @@ def change(action: Callable[[Services, Connection], Awaitable[T]]) -> T:
 
 
 async def until_stopped(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """Runs `main` with an event that SIGTERM or SIGINT sets. Further signals are ignored."""
+    """Runs `main` with an event that SIGTERM, SIGINT or SIGHUP sets. Further signals are ignored."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in STOP_SIGNALS:
+    numbers = [number for number in STOP_SIGNALS if not _is_ignored(number)]
+    for number in numbers:
         loop.add_signal_handler(number, stop.set)
     try:
         await main(stop)
     finally:
-        for number in STOP_SIGNALS:
+        for number in numbers:
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_IGN)  # the clean-up that follows must not be interrupted
+
+
+def _is_ignored(number: signal.Signals) -> bool:
+    """Whether `nohup` started the process, which must survive its terminal."""
+    return number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
 
 
 async def run_together(stop: asyncio.Event, grace: timedelta, *parts: Coroutine[Any, Any, None]) -> None:

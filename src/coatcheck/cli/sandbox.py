@@ -7,6 +7,7 @@ It runs the code of a production server, with the same schema and encryption.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -35,6 +36,8 @@ DEFAULT_DIRECTORY = Path("~/.coatcheck/sandbox")
 REQUEST_GRACE, STOP_GRACE = timedelta(seconds=2), timedelta(seconds=5)
 """How long running requests and jobs may take to end, and everything but the database to stop. With the database it is
 less than 10 seconds."""
+WATCH_INTERVAL = timedelta(seconds=1)
+"""How often the database is checked."""
 START_TIMEOUT = timedelta(seconds=30)
 """From listening until GET /health succeeds."""
 
@@ -45,6 +48,7 @@ class _Sandbox:
     directory: Path
     bound: socket.socket
     as_json: bool
+    database: embedded.Server
 
 
 def sandbox(
@@ -66,15 +70,18 @@ def sandbox(
 
     Example: coatcheck sandbox --port 8000 --data-dir ./sandbox --seed 7
     """
-    # While it starts, SIGTERM raises as Ctrl-C does, so that a started database is stopped.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # While it starts, these raise as Ctrl-C does, so that a started database is stopped.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     directory = data_dir.expanduser().resolve()
     with server.listen(host, port) as bound:
         _prepare(directory)
-        with err.status("Starting PostgreSQL") as status, embedded.database(directory / "postgres") as url:
+        with err.status("Starting PostgreSQL") as status, embedded.server(directory / "postgres") as database:
             status.update("Migrating the database")
-            upgrade.upgrade(url)
-            started = _Sandbox(_settings(directory, url, bound, seed), directory, bound, as_json)
+            upgrade.upgrade(database.url)
+            settings = _settings(directory, database.url, bound, seed)
+            started = _Sandbox(settings, directory, bound, as_json, database)
             status.stop()
             run(until_stopped(lambda stop: _run(started, stop)))
 
@@ -126,7 +133,22 @@ async def _run(sandbox: _Sandbox, stop: asyncio.Event) -> None:
                 server.serve(server.create_app(services), sandbox.bound, stop, grace=REQUEST_GRACE),
                 worker.main(services, stop, grace=REQUEST_GRACE),
                 _announce(sandbox, created, stop),
+                _watch_database(sandbox.database, stop),
             )
+
+
+async def _watch_database(database: embedded.Server, stop: asyncio.Event) -> None:
+    """Starts the database again whenever it ended, as when the system killed it to free memory.
+
+    Raises:
+        ConfigurationError: it cannot start.
+    """
+    while not stop.is_set():
+        if await asyncio.to_thread(database.start_again):
+            err.print("The embedded database ended and was started again.")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WATCH_INTERVAL.total_seconds()):
+                await stop.wait()
 
 
 async def _announce(sandbox: _Sandbox, created: Credentials, stop: asyncio.Event) -> None:

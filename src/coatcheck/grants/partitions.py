@@ -3,6 +3,7 @@
 Dropping a week of ten million tokens takes under a second. Deleting them takes minutes and leaves the space unused.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from coatcheck.config import Settings
@@ -13,6 +14,8 @@ from coatcheck.grants.secrets import day_of, week_of
 RETENTION = timedelta(days=30)
 """How long an expired code, token, link or session is kept, for the detection of replays, for lists and for audits."""
 AHEAD = timedelta(days=14)
+AT_ONCE = 40
+"""How many partitions of a table are created at once. Each takes 30 ms, and more of them would delay a start."""
 
 DAILY = ("authorization_code", "link", "widget_session")
 USED_JTIS_KEPT = timedelta(days=1)
@@ -20,13 +23,34 @@ USED_JTIS_KEPT = timedelta(days=1)
 
 
 async def prepare_partitions(connection: Connection, now: datetime, settings: Settings) -> None:
-    """Creates the days and weeks in which secrets that are issued in the next two weeks will expire."""
+    """Creates the days and weeks in which secrets that are issued in the next two weeks will expire.
+
+    At most `AT_ONCE` of each table: for a very long lifetime, later calls create those that are needed later.
+    """
+    lifetime = max(settings.code_ttl, settings.link_ttl)
     for table in (*DAILY, "used_jti"):
-        last = day_of(now + AHEAD + max(settings.code_ttl, settings.link_ttl))
-        for day in range(day_of(now), last + 1):
-            await ensure_list_partition(connection, table, f"{table}_{day}", day)
-    for week in range(week_of(now), week_of(now + AHEAD + settings.token_ttl) + 1):
-        await ensure_list_partition(connection, "access_token", f"access_token_{week}", week)
+        await _prepare_table(connection, table, _in_order_of_need(now, lifetime, day_of))
+    await _prepare_table(connection, "access_token", _in_order_of_need(now, settings.token_ttl, week_of))
+
+
+def _in_order_of_need(now: datetime, lifetime: timedelta, number_of: Callable[[datetime], int]) -> list[int]:
+    """First those that the full lifetime leads to, then those of short lifetimes, then those in between."""
+    first, last = number_of(now), number_of(now + AHEAD + lifetime)
+    full = range(number_of(now + lifetime), last + 1)
+    short = range(first, number_of(now + AHEAD) + 1)
+    return list(dict.fromkeys((*full, *short, *range(first, last + 1))))
+
+
+async def _prepare_table(connection: Connection, table: str, numbers: list[int]) -> None:
+    cursor = await connection.execute(
+        """SELECT child.relname FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
+           WHERE inhparent = %(table)s::regclass""",
+        {"table": table},
+    )
+    existing = {name for (name,) in await cursor.fetchall()}
+    missing = [number for number in numbers if f"{table}_{number}" not in existing]
+    for number in missing[:AT_ONCE]:
+        await ensure_list_partition(connection, table, f"{table}_{number}", number)
 
 
 async def drop_partitions(connection: Connection, now: datetime) -> list[str]:
