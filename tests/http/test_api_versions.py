@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coatcheck.api.routes.table import ROUTES
 from coatcheck.api.versions import VENDOR, Version, choose
 from coatcheck.errors import UnknownVersion
 from coatcheck.http.encoding import JSON
+from tests.api_client import Api
 
 
 @pytest.mark.parametrize(
@@ -67,3 +69,11 @@ def test_any_pair_of_headers_gets_a_version_or_is_refused(accept: str, version: 
     except UnknownVersion:
         return
     assert (chosen, media_type) in set(product(Version, (JSON, VENDOR)))
+
+
+async def test_head_of_every_route_that_has_get_is_answered_with_the_status_of_get(api: Api) -> None:
+    for route in ROUTES:
+        if route.method != "GET" or "{" in route.path:
+            continue
+        get, head = await api.get(route.path), await api("HEAD", route.path)
+        assert (head.status_code, head.content) == (get.status_code, b""), route.path

@@ -63,7 +63,7 @@ async def _chunks(*chunks: bytes) -> AsyncIterator[bytes]:
 async def test_a_wrong_method_gets_the_allowed_methods() -> None:
     async with _client(Row("GET", "/", _length), Row("PUT", "/", _length)) as client:
         answer = await client.post("/")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, PUT")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, PUT, HEAD")
 
 
 async def test_a_body_at_the_limit_is_read_and_one_byte_more_is_refused() -> None:
@@ -153,3 +153,18 @@ async def test_what_a_handler_writes_and_logs_names_the_id_in_the_answer() -> No
             answer = await client.get("/")
     assert answer.headers["x-request-id"] == answer.text
     assert [entry["request_id"] for entry in logged] == [answer.text]
+
+
+async def test_head_is_answered_as_get_without_the_body() -> None:
+    async with _client(Row("GET", "/", _length)) as client:
+        get, head = await client.get("/"), await client.head("/")
+    assert (head.status_code, head.content) == (get.status_code, b"")
+    assert head.headers["content-length"] == get.headers["content-length"]
+
+
+async def test_head_is_refused_where_there_is_no_get_or_the_surface_does_not_answer_it() -> None:
+    async with _client(Row("POST", "/", _length)) as client:
+        assert (await client.head("/")).status_code == 405
+    app = Router(routes(Surface("test", _answer, _refuse, answers_head=False), [Row("GET", "/", _length)]))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        assert (await client.head("/")).status_code == 405

@@ -20,7 +20,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from coatcheck import errors, ids, metrics, tracing
 from coatcheck.deadline import seconds_left, within
@@ -61,6 +61,9 @@ class Surface(Generic[RowT]):
     """Handles a request. It raises a `CoatcheckError` to refuse the request."""
     refuse: Callable[[errors.CoatcheckError, RowT | None], Response]
     """The response to an error. The row is None if the path does not have the method."""
+    answers_head: bool = True
+    """Whether HEAD is answered as GET without the body (RFC 9110 9.3.2). Not where opening a page uses its link up:
+    programs that preview links send HEAD."""
 
 
 def routes(
@@ -70,6 +73,10 @@ def routes(
     paths: dict[str, dict[str, RowT]] = {}
     for row in table:
         paths.setdefault(row.path, {})[row.method] = row
+    if surface.answers_head:
+        for methods in paths.values():
+            if "GET" in methods:
+                methods.setdefault("HEAD", methods["GET"])
     return [
         Route(prefix + path, Endpoint(surface, methods), middleware=middleware)
         for path, methods in paths.items()
@@ -98,7 +105,7 @@ class Endpoint(Generic[RowT]):
         self._count(operation, response.status_code, perf_counter() - started)
         # A long answer is streamed; each of its statements has a deadline of its own.
         with within(None):
-            await response(scope, receive, send)
+            await response(scope, receive, _without_body(send) if scope["method"] == "HEAD" else send)
 
     async def _respond(self, row: RowT | None, request: Request) -> Response:
         try:
@@ -154,6 +161,17 @@ def _seconds_left() -> float | None:
     """How long the request may wait for anything else than the database."""
     left = seconds_left()
     return None if left is None else left + DEADLINE_MARGIN
+
+
+def _without_body(send: Send) -> Send:
+    """Sends the head of an answer alone."""
+
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_head
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:

@@ -71,7 +71,7 @@ class WidgetRoute:
 def api_routes(services: Services, table: tuple[WidgetRoute, ...]) -> list[Route]:
     """The table as Starlette routes, one for each path."""
     return routes(
-        Surface[WidgetRoute]("widget", partial(_answer, services), _refuse),
+        Surface[WidgetRoute]("widget", partial(_answer, services), _refuse, answers_head=False),
         table,
         prefix=PREFIX,
         middleware=COMPRESSED,
