@@ -11,7 +11,7 @@ from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection
 
-MAX_PER_PERIOD = 10
+MAX_PER_PERIOD = 60
 """Refusals of one processor that one server process records in a period. The log contains all of them."""
 PERIOD = timedelta(minutes=1)
 
