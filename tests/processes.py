@@ -54,6 +54,7 @@ def serving(environment: dict[str, str], log: Path) -> Iterator[Serving]:
     """`coatcheck serve` on a free port, answering."""
     port = free_port()
     base_url = f"http://127.0.0.1:{port}"
+    environment = {"COATCHECK_BASE_URL": base_url} | environment
     with process("serve", "--port", str(port), environment=environment, log=log) as child:
         text_at(f"{base_url}/health", child, log)
         yield Serving(child, port, base_url)

@@ -18,7 +18,6 @@ from coatcheck.db.database import Connection, Database
 from coatcheck.directory.accounts import Accounts
 from coatcheck.directory.attestations import Attestations
 from coatcheck.directory.clients import Clients
-from coatcheck.directory.processor_security import ProcessorSecuritySettings
 from coatcheck.directory.processors import Processors
 from coatcheck.directory.users import Users
 from coatcheck.events.publisher import EventPublisher
@@ -27,14 +26,18 @@ from coatcheck.grants import partitions
 from coatcheck.grants.access import Access
 from coatcheck.grants.api_keys import ApiKeys
 from coatcheck.grants.authorization_disclosures import AuthorizationDisclosures
+from coatcheck.grants.dpop_nonces import DPoPNonces
 from coatcheck.grants.exchange import CodeExchange
 from coatcheck.grants.issue import CodeIssuer
 from coatcheck.grants.links import Links
 from coatcheck.grants.listing import Grants
 from coatcheck.grants.narrowing import Narrowing
+from coatcheck.grants.processor_authentication import ProcessorAuthentication
+from coatcheck.grants.processor_tokens import ProcessorTokens
 from coatcheck.grants.receipts import Receipts
 from coatcheck.grants.revocation import Revocations
 from coatcheck.grants.tokens import Tokens
+from coatcheck.grants.used_jtis import UsedJtis
 from coatcheck.grants.widget_sessions import WidgetSessions
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.members import Members
@@ -47,6 +50,16 @@ from coatcheck.vault.master_keys import MasterKeys
 from coatcheck.vault.signing_keys import SigningKeys
 from coatcheck.vault.vault import Vault
 from coatcheck.vault.vault import prepare_partitions as prepare_disclosures
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthServer:
+    """What the OAuth endpoints use beside the exchange, and reads with bound tokens."""
+
+    authentication: ProcessorAuthentication
+    tokens: ProcessorTokens
+    used_jtis: UsedJtis
+    nonces: DPoPNonces
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +88,12 @@ class Services:
     access: Access
     api_keys: ApiKeys
     rate_limits: RateLimits
+    oauth_server: OAuthServer
     links: Links
     widget_links: WidgetLinks
     widget_sessions: WidgetSessions
     clients: Clients
     processors: Processors
-    processor_security: ProcessorSecuritySettings
     users: Users
     accounts: Accounts
 
@@ -155,7 +168,7 @@ def _grant_services(
         "authorization_disclosures": AuthorizationDisclosures(settings, clock, signing_keys),
         "grants": Grants(clock),
         "revocations": Revocations(clock, ground.db, journal, receipts),
-        "access": Access(clock, hash_key, vault),
+        "access": Access(clock, hash_key, vault, journal),
     }
 
 
@@ -187,14 +200,23 @@ def _assemble(ground: _Ground) -> Services:
         tokens=tokens,
         api_keys=api_keys,
         rate_limits=RateLimits(settings, clock, db),
+        oauth_server=_oauth_server(settings, clock, keyring.hash_key, journal),
         links=links,
         widget_links=WidgetLinks(settings, vault, links),
         widget_sessions=widget_sessions,
         clients=Clients(settings, clock, vault, journal, api_keys),
         processors=Processors(clock, journal, api_keys),
-        processor_security=ProcessorSecuritySettings(journal),
         users=Users(clock, vault, journal, tokens, Attestations(settings, clock, signing_keys)),
         accounts=Accounts(clock, vault, journal),
+    )
+
+
+def _oauth_server(settings: Settings, clock: Clock, hash_key: bytes, journal: Journal) -> OAuthServer:
+    return OAuthServer(
+        authentication=ProcessorAuthentication(settings, clock, hash_key, journal),
+        tokens=ProcessorTokens(clock, hash_key, journal),
+        used_jtis=UsedJtis(hash_key),
+        nonces=DPoPNonces(hash_key),
     )
 
 

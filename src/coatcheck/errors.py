@@ -4,7 +4,8 @@
     |- Refusal                      the caller may read its message
     |  |- InvalidRequest            .. InvalidScope, UnsupportedGrantType, JobNotSupported
     |  |- InvalidGrant
-    |  |- Unauthenticated           .. InvalidClient, InvalidToken, TokenRevoked, TokenExpired
+    |  |- Unauthenticated           .. InvalidClient, InvalidToken, TokenRevoked, TokenExpired,
+    |  |                               UnconfirmedToken, InvalidDPoPProof, DPoPNonceRequired
     |  |- Forbidden                 .. InsufficientScope, ReadsExhausted, ConnectionBroken, UserDisabled,
     |  |                               ConsentRequired, WrongBrowser
     |  |- NotFound                  does not exist, or belongs to another owner
@@ -84,6 +85,25 @@ class TokenRevoked(InvalidToken):
 
 class TokenExpired(InvalidToken):
     """The access token has expired. Ask for a new authorization code."""
+
+
+class UnconfirmedToken(InvalidToken):
+    """The access token is missing, expired or revoked."""
+
+    # The audit log records it: someone may have stolen the token. The caller learns no more than of any invalid token.
+    keeps_changes = True
+
+
+class InvalidDPoPProof(Unauthenticated):
+    """The DPoP proof is missing or invalid, or was used before."""
+
+
+class DPoPNonceRequired(InvalidDPoPProof):
+    """The DPoP proof must contain the nonce in the header DPoP-Nonce."""
+
+    def __init__(self, nonce: str) -> None:
+        super().__init__()
+        self.nonce = nonce
 
 
 class Forbidden(Refusal):

@@ -7,15 +7,18 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any, cast
 
 import uvicorn
 from starlette.routing import BaseRoute, Mount, Router
 from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from coatcheck.api.endpoint import api_routes, not_found
 from coatcheck.api.routes import table as api
 from coatcheck.app import Services
 from coatcheck.errors import ConfigurationError
+from coatcheck.http.client_certificates import ClientCertificates, parse_networks
 from coatcheck.http.documentation import page_routes
 from coatcheck.http.head_limits import HeadLimits
 from coatcheck.http.openapi import AnyGroup
@@ -23,6 +26,8 @@ from coatcheck.http.request_deadline import RequestDeadline
 from coatcheck.http.throttling import Throttling
 from coatcheck.management.endpoint import management_routes
 from coatcheck.management.routes import table as management
+from coatcheck.oauth_server import routes as oauth_server
+from coatcheck.oauth_server.endpoint import oauth_routes
 from coatcheck.widget.app import widget_routes
 
 __all__ = ["create_app", "listen", "serve"]
@@ -32,7 +37,7 @@ KEEP_ALIVE = timedelta(seconds=75)
 sends a request into a connection that the server is closing."""
 BACKLOG = 2048
 
-GROUPS: tuple[AnyGroup, ...] = (*api.GROUPS, *management.GROUPS)
+GROUPS: tuple[AnyGroup, ...] = (*api.GROUPS, *oauth_server.GROUPS, *management.GROUPS)
 """The endpoints that the OpenAPI document and the reference list, of all surfaces."""
 
 
@@ -46,6 +51,7 @@ def create_app(services: Services) -> ASGIApp:
     routes = [
         *api_routes(services),
         *management_routes(services),
+        *oauth_routes(services),
         *page_routes(services, GROUPS),
         *widget_routes(services),
         *banks,
@@ -94,11 +100,16 @@ async def serve(
         bound: from `listen`; closed at the end.
         stop: the event that stops the server.
         grace: whole seconds.
-        trusted_proxies: comma-separated addresses whose X-Forwarded-For and X-Forwarded-Proto headers are trusted.
+        trusted_proxies: comma-separated addresses whose X-Forwarded-For, X-Forwarded-Proto and Client-Cert headers are
+            trusted.
     """
+    if trusted_proxies:
+        # The two frameworks have types of their own for the same interface.
+        app = cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", app), trusted_proxies))
     server = uvicorn.Server(
         uvicorn.Config(
-            app,
+            # Outermost: it must see the address of the proxy, which the headers replace.
+            ClientCertificates(app, parse_networks(trusted_proxies)),
             interface="asgi3",
             http="httptools",
             ws="none",
@@ -106,8 +117,7 @@ async def serve(
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=bool(trusted_proxies),
-            forwarded_allow_ips=trusted_proxies,
+            proxy_headers=False,
             backlog=BACKLOG,
             timeout_keep_alive=int(KEEP_ALIVE.total_seconds()),
             timeout_graceful_shutdown=int(grace.total_seconds()),

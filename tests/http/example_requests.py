@@ -72,6 +72,8 @@ class Example:
 
     status: int = 200
     body: Callable[[Values], Any] | None = None
+    form: Mapping[str, str] | None = None
+    """The parameters of a form body."""
     query: Mapping[str, Any] = field(default_factory=dict)
     prepare: Prepare | None = None
     """Creates first what only this request needs or consumes."""
@@ -119,6 +121,10 @@ async def _arrived(dataset: Dataset) -> Values:
     return {"micro_deposit": await dataset.micro_deposit()}
 
 
+async def _token(dataset: Dataset) -> Values:
+    return {"token": dataset.token}
+
+
 async def _new_grant(dataset: Dataset) -> Values:
     async with dataset.api.services.db.connection() as connection:
         account = await find_account(connection, dataset.values["user"], dataset.values["account"])
@@ -145,6 +151,13 @@ EXAMPLES: dict[str, list[Example]] = {
     # Processors.
     "exchangeCode": [EXCHANGE],
     "exchangeCodeLegacy": [EXCHANGE],
+    "oauthToken": [
+        Example(form={"grant_type": "authorization_code", "code": "{code}"}, prepare=_code),
+    ],
+    "oauthRevoke": [Example(form={"token": "x"})],
+    "oauthIntrospect": [Example(form={"token": "x"}), Example(form={"token": "{token}"}, prepare=_token)],
+    "oauthAuthorizationServerMetadata": [Example()],
+    "oauthProtectedResourceMetadata": [Example()],
     "requestAccountNumber": [Example()],
     "getAccountOwnerInfo": [Example()],
     "readAccountOwners": [Example()],
@@ -366,5 +379,6 @@ async def send(dataset: Dataset, route: Route[Any], example: Example) -> httpx.R
         params={name: str(value).format_map(values) for name, value in example.query.items()},
         headers={**HEADERS[dataset.api.version], **credentials.get("headers", {})},
         auth=credentials.get("auth"),
+        data=example.form and {name: value.format_map(values) for name, value in example.form.items()},
         **({"json": example.body(values)} if example.body else {}),
     )

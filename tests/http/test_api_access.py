@@ -9,6 +9,7 @@ import pytest
 from coatcheck.api.versions import Version
 from coatcheck.app import Services
 from coatcheck.http.route import Caller
+from coatcheck.oauth_server.request import FORM
 from tests.api_client import VERSIONS
 from tests.factories import make_client, make_processor
 from tests.http.owned_objects import (
@@ -289,11 +290,11 @@ async def test_a_processors_endpoint_refuses_all_other_callers(
         {"auth": (owner.processor.guid, other.api_key)},
         {"auth": (other.guid, owner.processor.api_key)},
     ]
+    exchange = {"grant_type": "authorization_code", "code": "x"}
     for route in routes_of(Caller.PROCESSOR):
+        place = "data" if route.body_media_type == FORM else "params"
         for more in refused:
-            answer = await send(
-                http, route, {}, params={"grant_type": "authorization_code", "code": "x"}, **more
-            )
+            answer = await send(http, route, {}, **{place: exchange}, **more)
             assert answer.status_code == 401, (route.operation, more)
 
 

@@ -47,7 +47,7 @@ class Answer:
 
     @property
     def has_json(self) -> bool:
-        return self.response.status_code != 204 and self.route.operation != PDF
+        return self.response.status_code != 204 and self.route.operation not in {PDF, "oauthRevoke"}
 
 
 @dataclass(frozen=True)

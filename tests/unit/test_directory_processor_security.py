@@ -27,7 +27,7 @@ def jwks(*keys: dict[str, Any]) -> str:
 
 
 async def change(services: Services, processor: Keyed, verb: str, value: Any) -> ProcessorSecurity:
-    settings = services.processor_security
+    settings = services.processors.security
     async with services.db.transaction() as connection:
         change_ = getattr(settings, f"set_{verb}")
         changed: ProcessorSecurity = await change_(connection, processor.guid, value, actor="operator")

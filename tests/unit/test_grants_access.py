@@ -16,8 +16,8 @@ from coatcheck.directory.processor_rows import set_processor_disabled
 from coatcheck.directory.user_rows import remove_user
 from coatcheck.errors import CoatcheckError, Forbidden, InsufficientScope, InvalidToken, Refusal
 from coatcheck.grants.access import Access
+from coatcheck.grants.confirmations import PresentedToken
 from coatcheck.grants.restrictions import RESTRICTIONS, ReadKind, Restriction
-from coatcheck.grants.secrets import PresentedSecret
 from coatcheck.members.account_rows import delete_account
 from coatcheck.model.accounts import Account
 from coatcheck.model.paging import PageRequest
@@ -42,16 +42,16 @@ FULL = AccountNumbers(
 
 
 @pytest.fixture
-async def reader(services: Services, account: Account, processor: Keyed) -> PresentedSecret:
+async def reader(services: Services, account: Account, processor: Keyed) -> PresentedToken:
     return presented(services, await make_token(services, account, processor))
 
 
-def presented(services: Services, token: str) -> PresentedSecret:
+def presented(services: Services, token: str) -> PresentedToken:
     return services.access.parse_token(token)
 
 
 async def test_a_token_reads_every_field_of_the_numbers_unchanged(
-    services: Services, account: Account, reader: PresentedSecret
+    services: Services, account: Account, reader: PresentedToken
 ) -> None:
     values = {name: getattr(FULL, name) for name in AccountNumbers.__slots__}
     async with services.db.transaction() as connection:
@@ -83,7 +83,7 @@ async def test_a_token_reads_every_field_of_the_numbers_unchanged(
 
 
 async def test_every_read_returns_its_page_and_its_token(
-    services: Services, account: Account, reader: PresentedSecret
+    services: Services, account: Account, reader: PresentedToken
 ) -> None:
     page = PageRequest(size=10, number=2)
     async with services.db.connection() as connection:
@@ -96,7 +96,7 @@ async def test_every_read_returns_its_page_and_its_token(
 
 
 async def test_a_token_reads_the_owners_unchanged(
-    services: Services, account: Account, reader: PresentedSecret
+    services: Services, account: Account, reader: PresentedToken
 ) -> None:
     owner = {
         "owner_name": "Ana María Ñandú",
@@ -124,7 +124,7 @@ async def test_a_token_reads_the_owners_unchanged(
 
 
 async def test_a_token_reads_no_other_account_of_the_same_user(
-    services: Services, user: User, reader: PresentedSecret
+    services: Services, user: User, reader: PresentedToken
 ) -> None:
     await make_account(services, user, account_number="9999999999")
     async with services.db.connection() as connection:
@@ -133,7 +133,7 @@ async def test_a_token_reads_no_other_account_of_the_same_user(
 
 
 async def test_every_read_is_disclosed_under_the_readers_guid(
-    services: Services, client: Keyed, processor: Keyed, account: Account, reader: PresentedSecret
+    services: Services, client: Keyed, processor: Keyed, account: Account, reader: PresentedToken
 ) -> None:
     async with services.db.connection() as connection:
         await services.access.numbers(connection, reader)
@@ -147,7 +147,7 @@ async def test_every_read_is_disclosed_under_the_readers_guid(
 
 
 async def test_every_read_is_one_round_trip_and_writes_one_disclosure(
-    services: Services, processor: Keyed, account: Account, reader: PresentedSecret
+    services: Services, processor: Keyed, account: Account, reader: PresentedToken
 ) -> None:
     access = services.access
     async with services.db.connection() as connection:
@@ -170,13 +170,13 @@ async def two_statements(connection: Connection) -> None:
     await connection.execute("SELECT 2")
 
 
-async def test_an_unknown_token_is_refused(services: Services, reader: PresentedSecret) -> None:
-    await every_read_is_refused(services, PresentedSecret(b"?" * 32, reader.period), InvalidToken)
-    await every_read_is_refused(services, PresentedSecret(reader.hash, reader.period + 1), InvalidToken)
+async def test_an_unknown_token_is_refused(services: Services, reader: PresentedToken) -> None:
+    await every_read_is_refused(services, PresentedToken(b"?" * 32, reader.period), InvalidToken)
+    await every_read_is_refused(services, PresentedToken(reader.hash, reader.period + 1), InvalidToken)
 
 
 async def numbers_and_owners_are_refused(
-    services: Services, reader: PresentedSecret, error: type[CoatcheckError]
+    services: Services, reader: PresentedToken, error: type[CoatcheckError]
 ) -> None:
     async with services.db.connection() as connection:
         for read in (services.access.numbers, services.access.owners):
@@ -185,7 +185,7 @@ async def numbers_and_owners_are_refused(
 
 
 async def every_read_is_refused(
-    services: Services, reader: PresentedSecret, error: type[CoatcheckError]
+    services: Services, reader: PresentedToken, error: type[CoatcheckError]
 ) -> None:
     await numbers_and_owners_are_refused(services, reader, error)
     async with services.db.connection() as connection:
@@ -199,7 +199,7 @@ async def every_read_is_refused(
 
 
 async def test_an_expired_token_is_refused_and_nothing_is_disclosed(
-    services: Services, clock: MovableClock, account: Account, processor: Keyed, reader: PresentedSecret
+    services: Services, clock: MovableClock, account: Account, processor: Keyed, reader: PresentedToken
 ) -> None:
     clock.advance(services.settings.token_ttl - timedelta(seconds=60))
     async with services.db.connection() as connection:
@@ -218,7 +218,7 @@ async def test_without_read_protected_numbers_and_owners_are_refused_and_nothing
 
 
 async def test_a_token_is_invalid_while_its_processor_or_client_is_disabled_and_after_its_account_is_deleted(
-    services: Services, client: Keyed, processor: Keyed, user: User, account: Account, reader: PresentedSecret
+    services: Services, client: Keyed, processor: Keyed, user: User, account: Account, reader: PresentedToken
 ) -> None:
     async with services.db.connection() as connection:
         await set_processor_disabled(connection, processor.guid, is_disabled=True)
@@ -234,7 +234,7 @@ async def test_a_token_is_invalid_while_its_processor_or_client_is_disabled_and_
 
 
 async def test_a_disclosure_can_be_neither_changed_nor_deleted(
-    services: Services, account: Account, reader: PresentedSecret
+    services: Services, account: Account, reader: PresentedToken
 ) -> None:
     async with services.db.connection() as connection:
         await services.access.numbers(connection, reader)
@@ -245,7 +245,7 @@ async def test_a_disclosure_can_be_neither_changed_nor_deleted(
     assert len(await disclosures(services, account.user_guid)) == 1
 
 
-async def test_no_repr_contains_what_was_read(services: Services, reader: PresentedSecret) -> None:
+async def test_no_repr_contains_what_was_read(services: Services, reader: PresentedToken) -> None:
     async with services.db.connection() as connection:
         numbers = await services.access.numbers(connection, reader)
         owners = await services.access.owners(connection, reader)
@@ -278,7 +278,7 @@ async def test_without_read_protected_a_payment_account_has_no_numbers_and_discl
 
 
 async def test_a_payment_account_without_stored_numbers_discloses_only_balances(
-    services: Services, account: Account, reader: PresentedSecret
+    services: Services, account: Account, reader: PresentedToken
 ) -> None:
     async with services.db.connection() as connection:
         await connection.execute("DELETE FROM account_number WHERE account_guid = %s", (account.guid,))
@@ -287,7 +287,7 @@ async def test_a_payment_account_without_stored_numbers_discloses_only_balances(
 
 
 async def test_an_empty_page_is_disclosed_once_with_a_count_of_zero(
-    services: Services, client: Keyed, processor: Keyed, account: Account, reader: PresentedSecret
+    services: Services, client: Keyed, processor: Keyed, account: Account, reader: PresentedToken
 ) -> None:
     async with services.db.connection() as connection:
         found = await services.access.transactions(connection, reader, EVERYTHING)
@@ -302,7 +302,7 @@ async def test_an_empty_page_is_disclosed_once_with_a_count_of_zero(
 
 
 async def test_only_transactions_of_the_tokens_account_are_paged_and_counted(
-    services: Services, user: User, account: Account, reader: PresentedSecret
+    services: Services, user: User, account: Account, reader: PresentedToken
 ) -> None:
     for number in range(7):
         await make_transaction(services, account, id=f"own-{number}")
@@ -333,7 +333,7 @@ async def test_a_processor_registered_for_owners_at_transactions_reads_no_transa
 
 
 async def test_authorizing_a_request_reads_nothing_and_discloses_nothing(
-    services: Services, account: Account, processor: Keyed, reader: PresentedSecret
+    services: Services, account: Account, processor: Keyed, reader: PresentedToken
 ) -> None:
     async with services.db.connection() as connection:
         token = await services.access.authorize(connection, reader, ReadKind.BALANCES)
@@ -403,12 +403,13 @@ def restricted(services: Services, *more: type[Restriction]) -> Access:
         services.clock,
         b"unused: the token is parsed already",
         services.vault,
+        services.journal,
         (*RESTRICTIONS, *more),
     )
 
 
 async def test_a_restriction_narrows_the_rows_the_total_and_the_disclosure_of_its_kind(
-    services: Services, account: Account, reader: PresentedSecret
+    services: Services, account: Account, reader: PresentedToken
 ) -> None:
     for amount in (1, 99, 100, 250):
         await make_transaction(services, account, id=str(amount), amount=amount)
@@ -425,7 +426,7 @@ async def test_a_restriction_narrows_the_rows_the_total_and_the_disclosure_of_it
 
 
 async def test_a_restriction_whose_condition_is_null_refuses(
-    services: Services, account: Account, reader: PresentedSecret
+    services: Services, account: Account, reader: PresentedToken
 ) -> None:
     access = restricted(services, Unknown)
     async with services.db.connection() as connection:
@@ -436,7 +437,7 @@ async def test_a_restriction_whose_condition_is_null_refuses(
 
 
 async def test_a_restriction_that_counts_admits_in_the_statement_that_reads(
-    services: Services, account: Account, processor: Keyed, reader: PresentedSecret
+    services: Services, account: Account, processor: Keyed, reader: PresentedToken
 ) -> None:
     access = restricted(services, OnlyOnce)
     unprotected = presented(services, await make_token(services, account, processor, reads_protected=False))

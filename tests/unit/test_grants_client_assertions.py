@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import ECKey, Key, KeySet, OctKey, RSAKey
 
-from coatcheck.grants.client_assertions import ClientAssertion, claimed_issuer, verify_assertion
+from coatcheck.grants.client_assertions import (
+    AssertionRules,
+    ClientAssertion,
+    claimed_issuer,
+    verify_assertion,
+)
 from coatcheck.grants.jwt_verification import ALGORITHMS, ASSERTION_ALGORITHMS, InvalidJwt
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -34,10 +39,11 @@ def assertion(key: Key = EC, *, alg: str = "ES256", kid: str | None = "ec", **cl
     )
 
 
-def verify(text: str, *, algorithms: tuple[str, ...] = ASSERTION_ALGORITHMS) -> ClientAssertion:
-    return verify_assertion(
-        text, KEYS, processor_guid=GUID, audiences=AUDIENCES, now=NOW, algorithms=algorithms
-    )
+def verify(
+    text: str, *, algorithms: tuple[str, ...] = ASSERTION_ALGORITHMS, permits_list: bool = True
+) -> ClientAssertion:
+    rules = AssertionRules(AUDIENCES, algorithms, permits_list=permits_list)
+    return verify_assertion(text, KEYS, processor_guid=GUID, now=NOW, rules=rules)
 
 
 @pytest.mark.parametrize(
@@ -103,9 +109,16 @@ def test_fapi_2_permits_no_pkcs_1_signature() -> None:
         verify(assertion(RSA, alg="RS256", kid="rsa"), algorithms=ALGORITHMS)
 
 
+def test_fapi_2_accepts_the_issuer_as_text_only() -> None:
+    assert verify(assertion(), permits_list=False)
+    with pytest.raises(InvalidJwt):
+        verify(assertion(aud=[ISSUER]), permits_list=False)
+
+
 def test_a_single_key_need_not_be_named() -> None:
     single = KeySet([ECKey.import_key(EC.as_dict(private=False))])
-    assert verify_assertion(assertion(kid=None), single, processor_guid=GUID, audiences=AUDIENCES, now=NOW)
+    rules = AssertionRules(AUDIENCES)
+    assert verify_assertion(assertion(kid=None), single, processor_guid=GUID, now=NOW, rules=rules)
 
 
 def test_the_issuer_is_read_before_the_signature_is_verified() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from coatcheck.errors import InvalidClient, Refusal
 from coatcheck.grants.secrets import Kind
-from coatcheck.http.authentication import basic, bearer
+from coatcheck.http.authentication import access_token, basic
 
 LATIN_1 = st.text(st.characters(max_codepoint=255))
 """What a server reads from a header's bytes."""
@@ -49,6 +49,6 @@ def test_an_encoded_key_of_the_other_kind_is_refused() -> None:
     st.lists(st.one_of(LATIN_1, LATIN_1.map("Basic {}".format), LATIN_1.map("Bearer {}".format)), max_size=2)
 )
 def test_any_header_is_read_or_refused(headers: list[str]) -> None:
-    for read in (lambda: basic(headers, Kind.CLIENT_KEY), lambda: bearer(headers, b"")):
+    for read in (lambda: basic(headers, Kind.CLIENT_KEY), lambda: access_token(headers, b"")):
         with suppress(Refusal):
             read()

@@ -18,14 +18,16 @@ from coatcheck.api.routes.table import ROUTES
 from coatcheck.api.versions import Version, choose
 from coatcheck.app import Services
 from coatcheck.db.database import NO_CONNECTION, Connection
-from coatcheck.grants.secrets import Kind, PresentedSecret
-from coatcheck.http.authentication import basic, bearer
+from coatcheck.grants.confirmations import PresentedToken
+from coatcheck.grants.secrets import Kind
+from coatcheck.http.authentication import basic
 from coatcheck.http.encoding import encode
 from coatcheck.http.endpoint import Surface, read_body, routes
 from coatcheck.http.envelope import response_to
 from coatcheck.http.headers import NO_STORE
 from coatcheck.http.request import BasicCredentials, CompleteResponse
 from coatcheck.http.route import Caller
+from coatcheck.http.sender_proofs import read_token
 from coatcheck.members.oauth_windows import PreparedWindow
 
 MAX_BODY_BYTES = 256 * 1024
@@ -67,7 +69,7 @@ class _Incoming:
     version: Version
     request: Request
     body: bytes = field(repr=False)
-    presented: PresentedSecret | None
+    presented: PresentedToken | None
     credentials: BasicCredentials | None
 
     async def authenticated(self, connection: Connection, window: PreparedWindow | None = None) -> ApiRequest:
@@ -101,7 +103,7 @@ async def _handle(services: Services, route: Route, version: Version, request: R
     # Before a connection is taken from the pool: malformed credentials must not use one.
     match route.caller:
         case Caller.TOKEN:
-            presented = services.access.parse_token(bearer(authorization, request.scope["query_string"]))
+            presented = read_token(services, request)
         case Caller.PROCESSOR | Caller.CLIENT:
             credentials = basic(authorization, KEYS[route.caller])
     incoming = _Incoming(services, route, version, request, body, presented, credentials)

@@ -65,7 +65,7 @@ def set_authentication(
     """
     _change(
         processor,
-        lambda services, connection: services.processor_security.set_client_authentication(
+        lambda services, connection: services.processors.security.set_client_authentication(
             connection, processor, method, actor=OPERATOR
         ),
         as_json=as_json,
@@ -84,7 +84,7 @@ def set_sender_constraint(
     """
     _change(
         processor,
-        lambda services, connection: services.processor_security.set_sender_constraint(
+        lambda services, connection: services.processors.security.set_sender_constraint(
             connection, processor, constraint, actor=OPERATOR
         ),
         as_json=as_json,
@@ -103,7 +103,7 @@ def set_profile(
     """
     _change(
         processor,
-        lambda services, connection: services.processor_security.set_profile(
+        lambda services, connection: services.processors.security.set_profile(
             connection, processor, profile, actor=OPERATOR
         ),
         as_json=as_json,
@@ -119,7 +119,7 @@ def set_jwks(processor: ProcessorGuid, file: File, as_json: AsJson = False) -> N
     text = _content(file).decode("utf-8", "replace")
     _change(
         processor,
-        lambda services, connection: services.processor_security.set_jwks(
+        lambda services, connection: services.processors.security.set_jwks(
             connection, processor, text, actor=OPERATOR
         ),
         as_json=as_json,
@@ -135,7 +135,7 @@ def set_certificates(processor: ProcessorGuid, file: File, as_json: AsJson = Fal
     pem = _content(file)
     _change(
         processor,
-        lambda services, connection: services.processor_security.set_certificates(
+        lambda services, connection: services.processors.security.set_certificates(
             connection, processor, pem, actor=OPERATOR
         ),
         as_json=as_json,

@@ -18,6 +18,7 @@ from coatcheck.directory.processor_rows import (
     set_processor_disabled,
     set_processor_networks,
 )
+from coatcheck.directory.processor_security import ProcessorSecuritySettings
 from coatcheck.grants.api_keys import ApiKeys, Rotated
 from coatcheck.model.clients import Processor, find_client, find_processor
 
@@ -48,6 +49,8 @@ class Processors:
         self._clock = clock
         self._journal = journal
         self._api_keys = api_keys
+        self.security = ProcessorSecuritySettings(journal)
+        """How each processor authenticates, and what its tokens are bound to."""
 
     async def add(
         self,

@@ -20,13 +20,18 @@ from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar
 
 from coatcheck import metrics
+from coatcheck.audit.entries import Entry
+from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, Parameters, columns, fetch_joined, fetch_one
 from coatcheck.db.fragments import PagedRows
-from coatcheck.errors import InvalidToken, TokenExpired, TokenRevoked
+from coatcheck.errors import InvalidDPoPProof, InvalidToken, TokenExpired, TokenRevoked, UnconfirmedToken
 from coatcheck.grants.api_keys import is_allowed
+from coatcheck.grants.confirmations import UNBOUND, PresentedToken
+from coatcheck.grants.refusals import RecordingLimit
 from coatcheck.grants.restrictions import RESTRICTIONS, ReadKind, Restriction
-from coatcheck.grants.secrets import Kind, PresentedSecret, parse_secret
+from coatcheck.grants.secrets import Kind, parse_secret
+from coatcheck.grants.used_jtis import UsedJtis
 from coatcheck.model.accounts import Account, account_row
 from coatcheck.model.paging import Page, PageRequest
 from coatcheck.model.tokens import LiveToken
@@ -45,6 +50,7 @@ Item = TypeVar("Item")
 Restrictions = tuple[type[Restriction], ...]
 
 FIRST_PAGE = PageRequest()
+UNCONFIRMED = "The token is bound to a key or certificate that the request does not show."
 NO_FILTERS: Parameters = MappingProxyType({})
 ADMITTED_USER = "(SELECT user_guid FROM admitted)"
 ADMITTED_ACCOUNT = "(SELECT account_guid FROM admitted)"
@@ -85,10 +91,20 @@ class _Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """Why a token does not read. Neither: an object in its scope is deleted or disabled."""
+    """Why a token does not read. None of these: an object in its scope is deleted or disabled."""
 
+    is_confirmed: bool
+    """The request shows what the token is bound to."""
+    guid: str
+    client_guid: str
+    processor_guid: str
     is_revoked: bool
     is_expired: bool
+
+
+def _is_confirmed(token: str) -> str:
+    """A condition over a token: the request shows what it is bound to; for a bearer token, nothing."""
+    return f"coalesce({token}.confirmation, '{UNBOUND}') = ANY(%(confirmations)s)"
 
 
 def _reader(kind: ReadKind, restrictions: Restrictions, *, more_columns: str = "") -> str:
@@ -108,7 +124,7 @@ def _reader(kind: ReadKind, restrictions: Restrictions, *, more_columns: str = "
         FROM live_token token
         -- The week is the partition key: without it the search visits every partition.
         WHERE token.expires_week = %(expires_week)s AND token.token_hash = %(token_hash)s
-          AND token.expires_at > %(now)s AND {is_allowed("token")}
+          AND token.expires_at > %(now)s AND {is_allowed("token")} AND {_is_confirmed("token")}
     )"""
 
 
@@ -242,17 +258,25 @@ class Access:
     """
 
     def __init__(
-        self, clock: Clock, hash_key: bytes, vault: Vault, restrictions: Restrictions = RESTRICTIONS
+        self,
+        clock: Clock,
+        hash_key: bytes,
+        vault: Vault,
+        journal: Journal,
+        restrictions: Restrictions = RESTRICTIONS,
     ) -> None:
         self._clock = clock
         self._hash_key = hash_key
         self._vault = vault
+        self._journal = journal
+        self._limit = RecordingLimit(clock)
+        self._used_jtis = UsedJtis(hash_key)
         self._restrictions = restrictions
         self._numbers = numbers_statement(restrictions)
         self._owners = owners_statement(restrictions)
         self._payment_account = payment_account_statement(restrictions)
 
-    def parse_token(self, secret: str) -> PresentedSecret:
+    def parse_token(self, secret: str) -> PresentedToken:
         """The hash of a token that a caller presents. It does not query the database.
 
         Raises:
@@ -261,11 +285,9 @@ class Access:
         presented = parse_secret(Kind.TOKEN, secret, self._hash_key)
         if presented is None:
             raise InvalidToken
-        return presented
+        return PresentedToken(presented.hash, presented.period)
 
-    async def authorize(
-        self, connection: Connection, presented: PresentedSecret, kind: ReadKind
-    ) -> LiveToken:
+    async def authorize(self, connection: Connection, presented: PresentedToken, kind: ReadKind) -> LiveToken:
         """The token, if it may read this kind of data. It reads no data, so nothing is counted or disclosed.
 
         For requests that start something, such as a balance check.
@@ -277,7 +299,7 @@ class Access:
         return token
 
     async def numbers(
-        self, connection: Connection, presented: PresentedSecret, page: PageRequest = FIRST_PAGE
+        self, connection: Connection, presented: PresentedToken, page: PageRequest = FIRST_PAGE
     ) -> Disclosed[AccountNumbers]:
         """The full account numbers.
 
@@ -290,7 +312,7 @@ class Access:
         return Disclosed(numbers, outcome.total, page, token)
 
     async def owners(
-        self, connection: Connection, presented: PresentedSecret, page: PageRequest = FIRST_PAGE
+        self, connection: Connection, presented: PresentedToken, page: PageRequest = FIRST_PAGE
     ) -> Disclosed[AccountOwner]:
         """The owners of the account.
 
@@ -305,7 +327,7 @@ class Access:
     async def transactions(
         self,
         connection: Connection,
-        presented: PresentedSecret,
+        presented: PresentedToken,
         filters: TransactionFilter,
         page: PageRequest = FIRST_PAGE,
     ) -> Disclosed[Transaction] | None:
@@ -322,7 +344,7 @@ class Access:
         self._raise_if_refused(outcome)
         return Disclosed(_records_of(rows), outcome.total, page, token)
 
-    async def payment_account(self, connection: Connection, presented: PresentedSecret) -> PaymentAccount:
+    async def payment_account(self, connection: Connection, presented: PresentedToken) -> PaymentAccount:
         """The account with its balances, and its first full numbers if the token may read numbers.
 
         The one disclosure names `BALANCES`, or `BALANCES_AND_ACCOUNT_NUMBERS` if there are numbers in the answer.
@@ -341,12 +363,13 @@ class Access:
     async def _read(
         self,
         connection: Connection,
-        presented: PresentedSecret,
+        presented: PresentedToken,
         statement: Statement,
         page: PageRequest,
         filters: Parameters = NO_FILTERS,
     ) -> tuple[LiveToken, _Outcome, Sequence[tuple[Any, ...]]]:
         """The token, the outcome, and each row's `records`."""
+        await self._mark_proof(connection, presented)
         found = await fetch_joined(
             connection,
             (LiveToken, _Outcome),
@@ -355,6 +378,7 @@ class Access:
             {
                 "expires_week": presented.period,
                 "token_hash": presented.hash,
+                "confirmations": presented.confirmations,
                 **disclosure_parameters(self._clock.instant()),
                 "size": page.size,
                 "offset": page.offset,
@@ -366,27 +390,61 @@ class Access:
         (token, outcome), rows = found
         return token, outcome, rows
 
-    async def _raise_invalid(self, connection: Connection, presented: PresentedSecret) -> NoReturn:
-        """Tells the holder of a token that has ended why. To everyone else no token exists."""
+    async def _mark_proof(self, connection: Connection, presented: PresentedToken) -> None:
+        """Marks the DPoP proof of the request as used, once for all reads of the request.
+
+        Raises:
+            InvalidDPoPProof: another request used it.
+        """
+        use = presented.proof_use
+        if use is None or use.is_marked:
+            return
+        if not await self._used_jtis.use_proof_with_token(connection, use.proof, presented):
+            raise InvalidDPoPProof(detail="The DPoP proof was used before.")
+        use.is_marked = True
+
+    async def _raise_invalid(self, connection: Connection, presented: PresentedToken) -> NoReturn:
+        """Tells the holder of a token that has ended why. To everyone else no token exists.
+
+        A token that is presented without what it is bound to may be stolen: the audit log records it.
+        """
         ended = await fetch_one(
             connection,
             _Ended,
-            f"""SELECT t.revoked_at IS NOT NULL AS is_revoked, t.expires_at <= %(now)s AS is_expired
+            f"""SELECT {_is_confirmed("t")} AS is_confirmed, t.guid, t.client_guid, t.processor_guid,
+                       t.revoked_at IS NOT NULL AS is_revoked, t.expires_at <= %(now)s AS is_expired
                 FROM access_token t JOIN processor p ON p.guid = t.processor_guid
                 WHERE t.expires_week = %(expires_week)s AND t.token_hash = %(token_hash)s AND {is_allowed("p")}""",
             {
                 "expires_week": presented.period,
                 "token_hash": presented.hash,
+                "confirmations": presented.confirmations,
                 **disclosure_parameters(self._clock.instant()),
             },
         )
         match ended:
+            case _Ended(is_confirmed=False):
+                await self._record_unconfirmed(connection, ended)
+                raise UnconfirmedToken(detail=UNCONFIRMED)
             case _Ended(is_revoked=True):
                 raise TokenRevoked
             case _Ended(is_expired=True):
                 raise TokenExpired
             case _:
                 raise InvalidToken
+
+    async def _record_unconfirmed(self, connection: Connection, ended: _Ended) -> None:
+        if not self._limit.exceeds(ended.processor_guid):
+            await self._journal.record(
+                connection,
+                Entry(
+                    client_guid=ended.client_guid,
+                    actor=ended.processor_guid,
+                    action="token.refused",
+                    subject=ended.guid,
+                    detail={"reason": "unconfirmed"},
+                ),
+            )
 
     def _raise_if_refused(self, outcome: _Outcome) -> None:
         if outcome.refused_by is not None:

@@ -24,6 +24,17 @@ MAX_LIFETIME = timedelta(hours=1, minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
+class AssertionRules:
+    """Which assertions are accepted."""
+
+    audiences: Collection[str]
+    """The names of this server: the assertion must name one."""
+    algorithms: Collection[str] = ASSERTION_ALGORITHMS
+    permits_list: bool = True
+    """Whether `aud` may be a list, with other names beside this server's."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClientAssertion:
     """An assertion of the processor for this server. Whether it was used before is not checked yet."""
 
@@ -33,13 +44,7 @@ class ClientAssertion:
 
 
 def verify_assertion(
-    text: str,
-    keys: KeySet,
-    *,
-    processor_guid: str,
-    audiences: Collection[str],
-    now: datetime,
-    algorithms: Collection[str] = ASSERTION_ALGORITHMS,
+    text: str, keys: KeySet, *, processor_guid: str, now: datetime, rules: AssertionRules
 ) -> ClientAssertion:
     """Checks an assertion (RFC 7523 3), except for reuse.
 
@@ -47,19 +52,18 @@ def verify_assertion(
         text: the value of `client_assertion`.
         keys: the public keys of the processor.
         processor_guid: which processor must be its issuer and subject.
-        audiences: the names of this server: the assertion must name one.
         now: the current time.
-        algorithms: the permitted signatures.
+        rules: which assertions are accepted.
 
     Raises:
         InvalidJwt: the assertion is malformed, signed by another key, of or for another party, or expired.
     """
-    _, claims = verify(text, keys, algorithms)
+    _, claims = verify(text, keys, rules.algorithms)
     if claims.get("iss") != processor_guid or claims.get("sub") != processor_guid:
         raise InvalidJwt("iss and sub are not the processor")
     audience = claims.get("aud")
-    named = audience if isinstance(audience, list) else [audience]
-    if not any(isinstance(each, str) and each in audiences for each in named):
+    named = audience if isinstance(audience, list) and rules.permits_list else [audience]
+    if not any(isinstance(each, str) and each in rules.audiences for each in named):
         raise InvalidJwt("aud does not name this server")
     expires_at, seconds = time_claim(claims, "exp"), now.timestamp()
     if not seconds - LENIENCY.total_seconds() < expires_at <= seconds + MAX_LIFETIME.total_seconds():

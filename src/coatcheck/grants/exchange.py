@@ -19,8 +19,9 @@ from coatcheck.audit.entries import Entry, insert_from
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
+from coatcheck.crypto import base64url_sha256
 from coatcheck.db.database import Connection, fetch_one, run
-from coatcheck.errors import InvalidClient, InvalidGrant
+from coatcheck.errors import InvalidClient, InvalidGrant, InvalidRequest
 from coatcheck.grants.api_keys import is_allowed
 from coatcheck.grants.idempotency import hash_of, open_token, seal_token
 from coatcheck.grants.receipts import GivenGrant, GrantSigner, Receipts
@@ -34,6 +35,11 @@ RETRY_WINDOW = timedelta(seconds=60)
 """How long a retry with the same Idempotency-Key gets the same token again."""
 RACE_WINDOW = timedelta(seconds=10)
 """How long a second exchange by the same processor counts as a race or a retry, which does not revoke the token."""
+FAPI2_CODE_TTL = timedelta(seconds=60)
+"""How long after its issue a processor with the profile `fapi2` can redeem a code (FAPI 2.0 5.3.2.1)."""
+MUST_BE_BOUND = (
+    "The tokens of this processor are bound to a key or certificate. Exchange the code at /oauth/token."
+)
 LISTED_CHARACTERS = 12
 """How much of a token its client's list contains: the prefix, the week and 5 of the 43 random characters."""
 
@@ -59,19 +65,25 @@ SUPERSEDED = """, superseded AS (
 EXPIRES_AT = ", ".join(["%(expires_at)s", *(each.expires for each in RESTRICTIONS if each.expires)])
 
 
-REDEEMER = f"""redeemer AS (
-    SELECT p.guid
+WITH_KEY = f"""redeemer AS (
+    SELECT p.guid, p.sender_constraint, p.profile
     FROM api_key k JOIN processor p ON p.guid = k.owner_guid AND NOT p.is_disabled
     WHERE k.key_hash = %(key_hash)s AND k.owner_guid = %(processor_guid)s
       AND (k.expires_at IS NULL OR k.expires_at > %(now)s) AND {is_allowed("p")}
+      AND p.client_authentication = 'client_secret'
 )"""
+AUTHENTICATED = f"""redeemer AS (
+    SELECT p.guid, p.sender_constraint, p.profile
+    FROM processor p WHERE p.guid = %(processor_guid)s AND NOT p.is_disabled AND {is_allowed("p")}
+)"""
+"""Of a processor that `processor_authentication` authenticated before."""
 ISSUED = f"""issued AS (
     INSERT INTO access_token (expires_week, token_hash, guid, client_guid, processor_guid, user_guid, member_guid,
                               account_guid, scope, first_characters, created_at, expires_at, disclosure_guid,
-                              {STORED})
+                              confirmation, {STORED})
     SELECT %(token_week)s, %(token_hash)s, %(token_guid)s, client_guid, %(processor_guid)s, user_guid,
            member_guid, account_guid, scope, %(first_characters)s, %(now)s, token_expires_at, disclosure_guid,
-           {STORED}
+           %(confirmation)s, {STORED}
     FROM redeemed
     RETURNING client_guid, guid AS subject
 ), audited AS (
@@ -83,9 +95,9 @@ ISSUED = f"""issued AS (
 # (RFC 6749 4.1.2, ASVS 10.4.2 and 15.4.2). It checks the processor's key too: a wrong key, or a processor that is not
 # enabled for the client or that the code is not for, leaves the code unredeemed. The LEFT JOIN at the end distinguishes
 # the two refusals: no row is a wrong key (401), a row without a scope is a code that cannot be redeemed (400).
-def _redeem(*, renews: bool) -> str:
+def _redeem(*, renews: bool, redeemer: str) -> str:
     return f"""
-WITH {REDEEMER}, redeemed AS (
+WITH {redeemer}, redeemed AS (
     UPDATE authorization_code code
     SET redeemed_at = %(now)s, redeemed_by = p.guid, token_week = %(token_week)s, token_hash = %(token_hash)s,
         idempotency_hash = %(idempotency_hash)s, sealed_reply = %(sealed_reply)s
@@ -97,19 +109,34 @@ WITH {REDEEMER}, redeemed AS (
       AND u.guid = code.user_guid AND NOT u.is_disabled
       AND EXISTS (SELECT FROM client_processor cp
                   WHERE cp.client_guid = code.client_guid AND cp.processor_guid = p.guid)
+      AND (p.sender_constraint = 'none' OR %(confirmation)s::text IS NOT NULL)
+      AND (p.profile <> 'fapi2' OR code.created_at > %(fapi2_since)s)
+      AND code.code_challenge IS NOT DISTINCT FROM %(code_challenge)s
       {RENEWABLE if renews else ""}
     RETURNING code.client_guid, code.user_guid, code.member_guid, code.account_guid, code.scope,
               least({EXPIRES_AT}) AS token_expires_at, code.disclosure_guid,
               {", ".join(f"code.{name}" for name in COLUMNS)}{RENEWED_COLUMNS if renews else ""}
 ), {ISSUED}{SUPERSEDED if renews else ""}
 SELECT p.guid AS processor_guid, r.client_guid, r.account_guid, r.scope, r.token_expires_at,
-       {"(SELECT guid FROM superseded)" if renews else "NULL::text"} AS superseded_guid
+       {"(SELECT guid FROM superseded)" if renews else "NULL::text"} AS superseded_guid,
+       p.sender_constraint <> 'none' AND %(confirmation)s::text IS NULL AS must_be_bound
 FROM redeemer p LEFT JOIN redeemed r ON true
 """
 
 
-REDEEM = MappingProxyType({Kind.CODE: _redeem(renews=False), Kind.RENEWAL_CODE: _redeem(renews=True)})
-"""By the kind of the code. Only a renewal's statement locks the partitions in which it could find the old token."""
+REDEEM = MappingProxyType(
+    {
+        (kind, has_key): _redeem(
+            renews=kind is Kind.RENEWAL_CODE, redeemer=WITH_KEY if has_key else AUTHENTICATED
+        )
+        for kind in (Kind.CODE, Kind.RENEWAL_CODE)
+        for has_key in (True, False)
+    }
+)
+"""By the kind of the code, and whether the statement checks an API key.
+
+Only a renewal's statement locks the partitions in which it could find the old token.
+"""
 
 # Only the processor that redeemed a code can revoke its token by presenting the code again. Otherwise a processor that
 # learns another's used code could revoke the token. A retry with the Idempotency-Key of the first exchange is not a
@@ -123,6 +150,7 @@ WITH code AS (
     SELECT c.sealed_reply, t.guid AS token_guid, t.scope, c.redeemed_at, t.expires_at
     FROM replayed c JOIN live_token t ON t.expires_week = c.token_week AND t.token_hash = c.token_hash
     WHERE c.idempotency_hash = %(idempotency_hash)s AND c.redeemed_at > %(retry_since)s
+      AND t.confirmation IS NOT DISTINCT FROM %(confirmation)s
 ), revoked AS (
     UPDATE access_token t
     SET revoked_at = %(now)s, revoked_by = %(processor_guid)s, revoked_because = 'its code was presented again'
@@ -152,6 +180,15 @@ class IssuedToken:
 
 
 @dataclass(frozen=True, slots=True)
+class Redeemer:
+    """A processor that is authenticated."""
+
+    processor_guid: str
+    confirmation: str | None
+    """What its token will be bound to; None for a bearer token."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Redeemed:
     processor_guid: str
     client_guid: str
@@ -159,6 +196,8 @@ class _Redeemed:
     scope: str | None
     token_expires_at: datetime
     superseded_guid: str | None
+    must_be_bound: bool
+    """The processor's tokens must be bound, and this one would not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +217,16 @@ class _Exchange:
     """What a processor sent."""
 
     processor_guid: str
+    key_hash: bytes | None = field(repr=False)
+    """None: the processor is authenticated already."""
+    confirmation: str | None
     code: str = field(repr=False)
     kind: Kind
     presented: PresentedSecret | None
     """The code, if it is well formed."""
     idempotency_hash: bytes | None = field(repr=False)
+    code_challenge: str | None
+    """The challenge of the verifier that it sent (RFC 7636 4.6)."""
 
     def parameters(self) -> dict[str, object]:
         # A malformed code becomes a hash that matches no row. The statement still runs, because it checks the key too.
@@ -191,6 +235,8 @@ class _Exchange:
             "code_day": self.presented.period if self.presented else 0,
             "code_hash": self.presented.hash if self.presented else b"",
             "idempotency_hash": self.idempotency_hash,
+            "confirmation": self.confirmation,
+            "code_challenge": self.code_challenge,
         }
 
 
@@ -215,40 +261,83 @@ class CodeExchange:
         api_key: str,
         code: str,
         idempotency_key: str | None = None,
+        code_verifier: str | None = None,
     ) -> IssuedToken:
-        """Exchanges a code for a token that is valid for `token_ttl`, or for less if a restriction limits it.
+        """Exchanges a code for a bearer token that is valid for `token_ttl`, or for less if a restriction limits it.
 
         The error does not say why a code is refused. The log and the audit log do.
 
         Raises:
-            InvalidClient: the processor does not exist or is disabled, or the key is not its key. The code stays
-                unredeemed.
+            InvalidClient: the processor does not exist or is disabled, the key is not its key, or it does not
+                authenticate with a key. The code stays unredeemed.
+            InvalidRequest: its tokens must be bound, which `redeem_authenticated` does. The code stays unredeemed.
             InvalidGrant: the code cannot be redeemed. If this processor redeemed it more than 10 seconds before, the
                 token is revoked, unless this is a retry with the same `idempotency_key` or `on_code_reuse` is `reject`.
         """
         key = parse_secret(Kind.PROCESSOR_KEY, api_key, self._hash_key)
         if key is None:
             raise InvalidClient
-        kind = Kind.RENEWAL_CODE if code.startswith(Kind.RENEWAL_CODE) else Kind.CODE
-        presented = parse_secret(kind, code, self._hash_key)
-        exchange = _Exchange(processor_guid, code, kind, presented, hash_of(idempotency_key, self._hash_key))
-        signer = await self._receipts.grant_signer(connection)
-        redeem = self._renew if kind is Kind.RENEWAL_CODE else self._redeem
-        return await redeem(connection, exchange, key, signer) or await self._retry(
-            connection, exchange, signer
+        return await self._exchange(
+            connection,
+            self._read(Redeemer(processor_guid, None), code, idempotency_key, code_verifier, key.hash),
         )
 
+    async def redeem_authenticated(
+        self,
+        connection: Connection,
+        *,
+        redeemer: Redeemer,
+        code: str,
+        idempotency_key: str | None = None,
+        code_verifier: str | None = None,
+    ) -> IssuedToken:
+        """As `redeem`, for a processor that is authenticated. Its token is bound to the `confirmation`.
+
+        Raises:
+            InvalidClient: the processor was disabled meanwhile.
+            InvalidGrant: as `redeem`.
+        """
+        return await self._exchange(
+            connection, self._read(redeemer, code, idempotency_key, code_verifier, None)
+        )
+
+    def _read(
+        self,
+        redeemer: Redeemer,
+        code: str,
+        idempotency_key: str | None,
+        code_verifier: str | None,
+        key_hash: bytes | None,
+    ) -> _Exchange:
+        kind = Kind.RENEWAL_CODE if code.startswith(Kind.RENEWAL_CODE) else Kind.CODE
+        presented = parse_secret(kind, code, self._hash_key)
+        return _Exchange(
+            processor_guid=redeemer.processor_guid,
+            key_hash=key_hash,
+            confirmation=redeemer.confirmation,
+            code=code,
+            kind=kind,
+            presented=presented,
+            idempotency_hash=hash_of(idempotency_key, self._hash_key),
+            code_challenge=None if code_verifier is None else base64url_sha256(code_verifier.encode()),
+        )
+
+    async def _exchange(self, connection: Connection, exchange: _Exchange) -> IssuedToken:
+        signer = await self._receipts.grant_signer(connection)
+        redeem = self._renew if exchange.kind is Kind.RENEWAL_CODE else self._redeem
+        return await redeem(connection, exchange, signer) or await self._retry(connection, exchange, signer)
+
     async def _renew(
-        self, connection: Connection, exchange: _Exchange, key: PresentedSecret, signer: GrantSigner
+        self, connection: Connection, exchange: _Exchange, signer: GrantSigner
     ) -> IssuedToken | None:
         """As `_redeem`; the end of the superseded token is recorded too, in one transaction with it."""
         async with connection.transaction():
             # Of two codes that renew one grant, the second waits here and then finds the grant superseded.
             await run(connection, LOCK_RENEWED, exchange.parameters())
-            return await self._redeem(connection, exchange, key, signer)
+            return await self._redeem(connection, exchange, signer)
 
     async def _redeem(
-        self, connection: Connection, exchange: _Exchange, key: PresentedSecret, signer: GrantSigner
+        self, connection: Connection, exchange: _Exchange, signer: GrantSigner
     ) -> IssuedToken | None:
         """The token, or None if the code cannot be redeemed."""
         now = self._clock.instant()
@@ -257,10 +346,11 @@ class CodeExchange:
         redeemed = await fetch_one(
             connection,
             _Redeemed,
-            REDEEM[exchange.kind],
+            REDEEM[exchange.kind, exchange.key_hash is not None],
             {
                 **exchange.parameters(),
-                "key_hash": key.hash,
+                "key_hash": exchange.key_hash,
+                "fapi2_since": now - FAPI2_CODE_TTL,
                 "address": current_request.get().address,
                 "now": now,
                 "token_week": token.period,
@@ -274,21 +364,13 @@ class CodeExchange:
         )
         if redeemed is None:
             raise InvalidClient
+        if redeemed.must_be_bound:
+            raise InvalidRequest(MUST_BE_BOUND)
         if redeemed.scope is None:
             return None
         metrics.EXCHANGES.labels("issued").inc()
         await self._record_superseded(connection, redeemed, token_guid)
-        receipt = signer.sign(
-            GivenGrant(
-                grant_guid=token_guid,
-                client_guid=redeemed.client_guid,
-                processor_guid=redeemed.processor_guid,
-                account_guid=redeemed.account_guid,
-                scope=redeemed.scope,
-                created_at=now,
-                expires_at=redeemed.token_expires_at,
-            )
-        )
+        receipt = signer.sign(_given_grant(redeemed, redeemed.scope, token_guid, now))
         return IssuedToken(token.text, redeemed.scope, redeemed.token_expires_at, receipt)
 
     async def _record_superseded(self, connection: Connection, redeemed: _Redeemed, token_guid: str) -> None:
@@ -320,6 +402,7 @@ class CodeExchange:
                 **exchange.parameters(),
                 "retry_since": now - RETRY_WINDOW,
                 "race_since": now - RACE_WINDOW,
+                "fapi2_since": now - FAPI2_CODE_TTL,
                 "revokes": self._settings.on_code_reuse == "revoke",
                 "now": now,
                 **self._journal.draft(actor=exchange.processor_guid, action="token.revoked"),
@@ -338,6 +421,18 @@ class CodeExchange:
         )
         metrics.EXCHANGES.labels(reason).inc()
         raise InvalidGrant(detail=reason)
+
+
+def _given_grant(redeemed: _Redeemed, scope: str, token_guid: str, now: datetime) -> GivenGrant:
+    return GivenGrant(
+        grant_guid=token_guid,
+        client_guid=redeemed.client_guid,
+        processor_guid=redeemed.processor_guid,
+        account_guid=redeemed.account_guid,
+        scope=scope,
+        created_at=now,
+        expires_at=redeemed.token_expires_at,
+    )
 
 
 def _repeated(exchange: _Exchange, found: _Replayed, signer: GrantSigner) -> IssuedToken:

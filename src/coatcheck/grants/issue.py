@@ -27,7 +27,7 @@ from coatcheck.grants.scope import Scope, parse_scope
 from coatcheck.grants.secrets import Kind, day_of, generate
 from coatcheck.vault.vault import has_numbers
 
-STORED = [*CODE_COLUMNS, "renews_week", "renews_hash"]
+STORED = [*CODE_COLUMNS, "renews_week", "renews_hash", "code_challenge"]
 
 # `live` counts up to the limit only. Concurrent requests do not see one another's codes, so they can exceed it.
 ISSUE = f"""
@@ -93,7 +93,13 @@ class CodeIssuer:
         self._journal = journal
 
     async def issue(
-        self, connection: Connection, *, client_guid: str, scope: Scope, processor_guid: str | None = None
+        self,
+        connection: Connection,
+        *,
+        client_guid: str,
+        scope: Scope,
+        processor_guid: str | None = None,
+        code_challenge: str | None = None,
     ) -> str:
         """A code that is valid for `code_ttl` and can be exchanged once. One statement issues it.
 
@@ -103,6 +109,8 @@ class CodeIssuer:
             scope: what the token will read.
             processor_guid: the only processor that may redeem the code. None: the one in the scope, or else every one
                 enabled for the client.
+            code_challenge: SHA-256 of a verifier, in base64url: only who sends the verifier can redeem the code
+                (RFC 7636, method `S256`). None: no verifier may be sent.
 
         Raises:
             NotFound: an object in the scope does not exist, belongs to another client, or does not belong to the
@@ -113,7 +121,9 @@ class CodeIssuer:
             UserDisabled: the client disabled the user.
             TooManyRequests: the account has `max_codes_per_account` codes that can be redeemed.
         """
-        return await self._issue(connection, client_guid, scope, processor_guid, None)
+        return await self._issue(
+            connection, client_guid, scope, processor_guid, code_challenge=code_challenge
+        )
 
     async def issue_renewal(
         self, connection: Connection, *, client_guid: str, token_guid: str, scope: Scope | None = None
@@ -147,7 +157,7 @@ class CodeIssuer:
         scope = scope or granted
         if scope.guids != granted.guids:
             raise InvalidScope("A renewal is for the same user, member and account as the grant.")
-        return await self._issue(connection, client_guid, scope, old.processor_guid, old)
+        return await self._issue(connection, client_guid, scope, old.processor_guid, renewed=old)
 
     async def _issue(
         self,
@@ -155,7 +165,9 @@ class CodeIssuer:
         client_guid: str,
         scope: Scope,
         processor_guid: str | None,
-        renewed: _Renewed | None,
+        *,
+        renewed: _Renewed | None = None,
+        code_challenge: str | None = None,
     ) -> str:
         now = self._clock.instant()
         expires_at = now + self._settings.code_ttl
@@ -183,6 +195,7 @@ class CodeIssuer:
                 "processor_guid": _only_processor(processor_guid, stored["processor_guid"]),
                 "renews_week": renewed and renewed.expires_week,
                 "renews_hash": renewed and renewed.token_hash,
+                "code_challenge": code_challenge,
                 **self._journal.draft(actor=client_guid, action="code.issued"),
             },
         )

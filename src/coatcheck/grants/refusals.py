@@ -36,7 +36,10 @@ class RefusalReason(StrEnum):
     USER_DISABLED = "user_disabled"
     GRANT_ENDED = "grant_ended"
     """The code renews a grant that was revoked or renewed meanwhile."""
+    WRONG_VERIFIER = "wrong_verifier"
+    """The code has a code_challenge and the verifier does not fit it or is missing; or the reverse."""
     EXPIRED = "expired"
+    """Or older than the profile `fapi2` of the processor permits."""
     CHANGED = "changed"
     """No condition fails any more: it changed between the exchange and the explanation."""
 
@@ -65,23 +68,41 @@ REASON = f"""
                   SELECT FROM access_token old WHERE old.expires_week = code.renews_week
                   AND old.token_hash = code.renews_hash AND old.revoked_at IS NULL)
          THEN '{RefusalReason.GRANT_ENDED}'
-         WHEN code.expires_at <= %(now)s THEN '{RefusalReason.EXPIRED}'
+         WHEN code.code_challenge IS DISTINCT FROM %(code_challenge)s THEN '{RefusalReason.WRONG_VERIFIER}'
+         WHEN code.expires_at <= %(now)s OR code.created_at <= %(fapi2_since)s AND EXISTS (
+                  SELECT FROM processor p WHERE p.guid = %(processor_guid)s AND p.profile = 'fapi2')
+         THEN '{RefusalReason.EXPIRED}'
          ELSE '{RefusalReason.CHANGED}' END"""
 """A fragment: the reason, over `code`, the row of `authorization_code` or NULL."""
 
 
-class Refusals:
-    """Records refused exchanges in the audit log, at most `MAX_PER_PERIOD` of a processor in each `PERIOD`.
+class RecordingLimit:
+    """Counts the refusals of each processor: at most `MAX_PER_PERIOD` in each `PERIOD` are recorded.
 
-    Without the limit, a processor that repeats a refused exchange in a loop would fill the log. Each process counts
-    for itself: two servers record twice as many.
+    Without the limit, a processor that repeats a refused request in a loop would fill the audit log. Each process
+    counts for itself: two servers record twice as many.
     """
 
-    def __init__(self, clock: Clock, journal: Journal) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._journal = journal
         self._since = datetime.min.replace(tzinfo=UTC)
         self._counts: dict[str, int] = {}
+
+    def exceeds(self, processor_guid: str) -> bool:
+        """Counts one more refusal, and returns whether there are too many."""
+        now = self._clock.instant()
+        if now - self._since >= PERIOD:
+            self._since, self._counts = now, {}
+        self._counts[processor_guid] = self._counts.get(processor_guid, 0) + 1
+        return self._counts[processor_guid] > MAX_PER_PERIOD
+
+
+class Refusals:
+    """Records refused exchanges in the audit log, up to the `RecordingLimit`."""
+
+    def __init__(self, clock: Clock, journal: Journal) -> None:
+        self._journal = journal
+        self._limit = RecordingLimit(clock)
 
     async def record(
         self,
@@ -101,7 +122,7 @@ class Refusals:
             client_guid: whose code it is, if it is known.
             account_guid: what the code is for, if it is known; otherwise the entry is about the processor.
         """
-        if self._exceeds(processor_guid):
+        if self._limit.exceeds(processor_guid):
             return
         await self._journal.record(
             connection,
@@ -113,10 +134,3 @@ class Refusals:
                 detail={"reason": reason},
             ),
         )
-
-    def _exceeds(self, processor_guid: str) -> bool:
-        now = self._clock.instant()
-        if now - self._since >= PERIOD:
-            self._since, self._counts = now, {}
-        self._counts[processor_guid] = self._counts.get(processor_guid, 0) + 1
-        return self._counts[processor_guid] > MAX_PER_PERIOD

@@ -4,11 +4,32 @@ One row for each, in the partition of the day on which the JWT is no longer acce
 """
 
 import json
+from dataclasses import dataclass
 from datetime import timedelta
 
 from coatcheck.crypto import keyed_hash
-from coatcheck.db.database import Connection, run
+from coatcheck.db.database import Connection, fetch_one, run
+from coatcheck.grants.confirmations import PresentedToken
+from coatcheck.grants.dpop import DPoPProof
+from coatcheck.grants.jwt_verification import MAX_AGE
 from coatcheck.grants.secrets import EPOCH, day_of
+
+USE_IF_BOUND = """
+WITH bound AS (
+    SELECT FROM access_token
+    WHERE expires_week = %(week)s AND token_hash = %(token_hash)s AND confirmation = ANY(%(confirmations)s)
+), used AS (
+    INSERT INTO used_jti (expires_day, jti_hash) SELECT %(day)s, %(hash)s FROM bound
+    ON CONFLICT DO NOTHING RETURNING true
+)
+SELECT EXISTS (SELECT FROM bound) AS is_bound, EXISTS (SELECT FROM used) AS is_new
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    is_bound: bool
+    is_new: bool
 
 
 class UsedJtis:
@@ -26,14 +47,47 @@ class UsedJtis:
             jti: its id.
             expires_at: seconds since 1970 from which it is refused in any case.
         """
-        return bool(
-            await run(
-                connection,
-                """INSERT INTO used_jti (expires_day, jti_hash) VALUES (%(day)s, %(hash)s)
-                   ON CONFLICT DO NOTHING""",
-                {
-                    "day": day_of(EPOCH + timedelta(seconds=expires_at)),
-                    "hash": keyed_hash(self._hash_key, "jti", json.dumps([signer, jti])),
-                },
-            )
+        marked = await run(
+            connection,
+            """INSERT INTO used_jti (expires_day, jti_hash) VALUES (%(day)s, %(hash)s)
+               ON CONFLICT DO NOTHING""",
+            self._row(signer, jti, expires_at),
         )
+        return bool(marked)
+
+    async def use_proof(self, connection: Connection, proof: DPoPProof) -> bool:
+        """As `use`, for a DPoP proof."""
+        return await self.use(
+            connection, signer=proof.key_thumbprint, jti=proof.jti, expires_at=_refused_from(proof)
+        )
+
+    async def use_proof_with_token(
+        self, connection: Connection, proof: DPoPProof, presented: PresentedToken
+    ) -> bool:
+        """Marks the proof as used if the token is bound to its key, and returns False if it was used before.
+
+        With a token that is not bound to the key nothing is written, so that a stranger cannot fill the table.
+        """
+        use = await fetch_one(
+            connection,
+            _Use,
+            USE_IF_BOUND,
+            {
+                "week": presented.period,
+                "token_hash": presented.hash,
+                "confirmations": presented.confirmations,
+                **self._row(proof.key_thumbprint, proof.jti, _refused_from(proof)),
+            },
+        )
+        assert use is not None, "the statement always returns a row"
+        return use.is_new or not use.is_bound
+
+    def _row(self, signer: str, jti: str, expires_at: float) -> dict[str, object]:
+        return {
+            "day": day_of(EPOCH + timedelta(seconds=expires_at)),
+            "hash": keyed_hash(self._hash_key, "jti", json.dumps([signer, jti])),
+        }
+
+
+def _refused_from(proof: DPoPProof) -> float:
+    return proof.issued_at + MAX_AGE.total_seconds()

@@ -1,6 +1,7 @@
 """Parses the Authorization header: HTTP Basic of clients and processors, bearer tokens of processors."""
 
 from base64 import b64decode
+from dataclasses import dataclass, field
 from urllib.parse import unquote_plus
 
 from coatcheck.errors import InvalidClient, InvalidRequest, Unauthenticated
@@ -53,8 +54,15 @@ def basic(authorization: list[str], *kinds: Kind) -> BasicCredentials:
     return BasicCredentials(name, api_key, kind)
 
 
-def bearer(authorization: list[str], query_string: bytes) -> str:
-    """The bearer token, not yet verified. It is accepted in the header only (RFC 6750 2.1, 5.3).
+@dataclass(frozen=True, slots=True)
+class SentToken:
+    secret: str = field(repr=False)
+    is_dpop: bool
+    """Whether it was sent with the scheme DPoP (RFC 9449 7.1) and not as a bearer token."""
+
+
+def access_token(authorization: list[str], query_string: bytes) -> SentToken:
+    """The access token, not yet verified. It is accepted in the header only (RFC 6750 2.1, 5.3).
 
     Raises:
         Unauthenticated: there is none.
@@ -62,7 +70,7 @@ def bearer(authorization: list[str], query_string: bytes) -> str:
     """
     if b"access_token=" in query_string:
         raise InvalidRequest("Send the access token in the Authorization header, not in the URL.")
-    secret = _credentials(authorization, "bearer")
-    if not secret:
-        raise Unauthenticated("The access token is missing.")
-    return secret
+    for scheme in ("bearer", "dpop"):
+        if secret := _credentials(authorization, scheme):
+            return SentToken(secret, scheme == "dpop")
+    raise Unauthenticated("The access token is missing.")

@@ -7,6 +7,7 @@ import msgspec
 from starlette.responses import Response
 
 from coatcheck import errors
+from coatcheck.grants.jwt_verification import ALGORITHMS
 from coatcheck.http.errors import INTERNAL, STATUSES, headers_of, message_of, nearest
 from coatcheck.http.headers import NO_STORE
 
@@ -21,6 +22,8 @@ TYPES: Mapping[type[errors.CoatcheckError], str] = MappingProxyType(
         errors.InvalidRequest: "invalid_request",
         errors.InvalidGrant: "invalid_grant",
         errors.InvalidClient: "invalid_client",
+        errors.DPoPNonceRequired: "use_dpop_nonce",
+        errors.InvalidDPoPProof: "invalid_dpop_proof",
         errors.TokenRevoked: "token_revoked",
         errors.TokenExpired: "token_expired",
         errors.InvalidToken: "invalid_token",
@@ -92,6 +95,8 @@ def response_to(error: errors.CoatcheckError, *, challenges: str | None = None) 
 def _challenge(status: int, kind: str, scheme: str | None) -> dict[str, str]:
     if scheme == "Basic" and status == 401:
         return {"WWW-Authenticate": 'Basic realm="coatcheck", charset="UTF-8"'}
+    if scheme == "Bearer" and kind in {"invalid_dpop_proof", "use_dpop_nonce"}:
+        return {"WWW-Authenticate": f'DPoP error="{kind}", algs="{" ".join(ALGORITHMS)}"'}  # RFC 9449 7.1
     if scheme == "Bearer" and status in {401, 403}:
         # RFC 6750 3.1: no error code where the request has no credentials.
         return {"WWW-Authenticate": f'Bearer realm="coatcheck"{BEARER_ERRORS.get(kind, "")}'}

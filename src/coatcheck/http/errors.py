@@ -50,6 +50,8 @@ def headers_of(error: errors.CoatcheckError) -> dict[str, str]:
     match error:
         case errors.TooManyRequests() | errors.Unavailable():
             return {"Retry-After": str(max(1, ceil(error.retry_after.total_seconds())))}
+        case errors.DPoPNonceRequired():
+            return {"DPoP-Nonce": error.nonce}
         case errors.MethodNotAllowed():
             return {"Allow": ", ".join(error.allowed)}
         case _:

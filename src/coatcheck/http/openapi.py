@@ -102,15 +102,22 @@ def _operation(group: AnyGroup, route: AnyRoute) -> Node:
         "parameters": list(_parameters(route)),
         "responses": {
             **{str(status): _response(route, status) for status in (route.status, *route.other_statuses)},
-            "default": {"$ref": "#/components/responses/Error"},
+            "default": _error(route),
         },
     }
     if route.description:
         node["description"] = route.description
     if route.body:
-        content = {PLAIN_JSON: {"schema": _reference(route.body.__name__)}}
+        content = {route.body_media_type: {"schema": _reference(route.body.__name__)}}
         node["requestBody"] = {"required": route.method != "GET", "content": content}
     return node
+
+
+def _error(route: AnyRoute) -> Node:
+    if route.error_body is None:
+        return {"$ref": "#/components/responses/Error"}
+    content = {PLAIN_JSON: {"schema": _reference(route.error_body.__name__)}}
+    return {"description": "An error; the status gives the reason.", "content": content}
 
 
 def _parameters(route: AnyRoute) -> Iterator[Node]:
@@ -151,6 +158,8 @@ def _schemas(routes: Iterable[AnyRoute]) -> dict[str, Node]:
     for route in routes:
         if route.body:
             types[route.body] = None
+        if route.error_body:
+            types[route.error_body] = None
         types |= dict.fromkeys(route.answer_schemas.values())
     _, components = msgspec.json.schema_components(types, ref_template=f"{SCHEMAS}{{name}}")
     return {name: _with_numbers(node) for name, node in sorted(components.items())}

@@ -8,7 +8,8 @@ from urllib.parse import parse_qsl
 from coatcheck.app import Services
 from coatcheck.db.database import Connection
 from coatcheck.errors import InvalidRequest
-from coatcheck.grants.secrets import Kind, PresentedSecret
+from coatcheck.grants.confirmations import PresentedToken
+from coatcheck.grants.secrets import Kind
 from coatcheck.model.clients import Client
 
 
@@ -46,7 +47,7 @@ class HandlerRequest:
     """Contain credentials."""
     body: bytes = field(repr=False)
     client_or_none: Client | None = None
-    bearer_or_none: PresentedSecret | None = None
+    bearer_or_none: PresentedToken | None = None
     basic_or_none: BasicCredentials | None = field(default=None, repr=False)
 
     @property
@@ -55,7 +56,7 @@ class HandlerRequest:
         return self.client_or_none
 
     @property
-    def bearer(self) -> PresentedSecret:
+    def bearer(self) -> PresentedToken:
         assert self.bearer_or_none is not None
         return self.bearer_or_none
 

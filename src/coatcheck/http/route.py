@@ -88,6 +88,10 @@ class Route(Generic[RequestT]):
 
     path_parameters: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """The description of each parameter in the paths of the surface."""
+    body_media_type: ClassVar[str] = PLAIN_JSON
+    """The media type of the request body."""
+    error_body: ClassVar[type[Struct] | None] = None
+    """The schema of an error; None for that of MX's API."""
 
     @property
     def runs_in_transaction(self) -> bool:

@@ -23,13 +23,11 @@ from coatcheck.errors import InvalidRequest, UnsupportedGrantType
 from coatcheck.grants.exchange import IssuedToken
 from coatcheck.grants.restrictions import ReadKind
 from coatcheck.http.encoding import encode
+from coatcheck.http.idempotency_key import read_idempotency_key
 from coatcheck.http.query import read_page
 from coatcheck.http.request import CompleteResponse
 from coatcheck.members.records import JobRequest
 from coatcheck.model.members import find_member
-
-MAX_IDEMPOTENCY_KEY_LENGTH = 255
-
 
 RECEIPT_HEADER = "Coatcheck-Grant-Receipt"
 
@@ -54,15 +52,13 @@ async def _exchange(request: ApiRequest) -> IssuedToken:
         raise InvalidRequest("grant_type and code are required, in the query or in a form body.")
     if parameters["grant_type"] != "authorization_code":
         raise UnsupportedGrantType
-    idempotency_key = request.headers.get("idempotency-key")
-    if idempotency_key is not None and len(idempotency_key) > MAX_IDEMPOTENCY_KEY_LENGTH:
-        raise InvalidRequest("Idempotency-Key must have at most 255 characters.")
     return await request.services.exchange.redeem(
         request.connection,
         processor_guid=request.basic.id,
         api_key=request.basic.api_key,
         code=parameters["code"],
-        idempotency_key=idempotency_key or None,
+        idempotency_key=read_idempotency_key(request.headers),
+        code_verifier=parameters.get("code_verifier") or None,
     )
 
 

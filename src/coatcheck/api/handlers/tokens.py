@@ -27,6 +27,7 @@ async def request_code(request: ApiRequest) -> AuthorizationCodeResponseBody:
         client_guid=request.client.guid,
         scope=parse_scope(fields.scope),
         processor_guid=fields.processor_guid,
+        code_challenge=fields.code_challenge,
     )
     return authorization_code_body(code)
 

@@ -1,8 +1,9 @@
 """Authorization codes and the list of access tokens, for clients."""
 
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from coatcheck.clock import whole_second
 from coatcheck.http.decoding import Guid, Line, RequestSchema
@@ -14,6 +15,11 @@ class AuthorizationCodeRequest(RequestSchema, frozen=True, kw_only=True):
     scope: Line | None = None
     processor_guid: Guid | None = None
     """Not in MX's API: the only processor that may redeem the code."""
+    # `$` alone also matches before a trailing line break.
+    code_challenge: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}(?!\n)$")] | None = None
+    """Not in MX's API: the exchange needs the verifier of this challenge (RFC 7636)."""
+    code_challenge_method: Literal["S256"] | None = None
+    """The only method, and the default."""
 
 
 class AuthorizationCodeRequestBody(RequestSchema, frozen=True, kw_only=True):
