@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.core import GaugeMetricFamily
@@ -41,6 +42,21 @@ DATABASE_UNAVAILABLE = Counter("coatcheck_database_unavailable", "Times that the
 OLDEST_DUE = Gauge(
     "coatcheck_oldest_due_seconds", "How long the oldest due task of a kind has waited, in seconds.", ["kind"]
 )
+
+
+@cache
+def _of_requests(surface: str, operation: str, status: int) -> tuple[Counter, Histogram]:
+    # Kept, because each search by labels takes a lock.
+    return REQUESTS.labels(surface, operation, status), REQUEST_SECONDS.labels(surface, operation)
+
+
+def count_request(surface: str, operation: str, status: int, seconds: float) -> None:
+    """Counts an answered request and how long it took."""
+    requests, durations = _of_requests(surface, operation, status)
+    requests.inc()
+    durations.observe(seconds)
+    if status == 401:
+        FAILED_AUTHENTICATIONS.labels(surface).inc()
 
 
 class _PoolCollector(Collector):

@@ -104,4 +104,4 @@ def canonical_json(value: Mapping[str, object]) -> str:
 
 def format_instant(at: datetime) -> str:
     """The instant in the form that entries use, such as `2026-01-31T12:00:00.000250Z`."""
-    return f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")

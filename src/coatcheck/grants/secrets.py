@@ -18,6 +18,8 @@ from enum import StrEnum
 from coatcheck.crypto import keyed_hash
 
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
+PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
+"""The digits of base 3844: two of base 62 at once, which halves the divisions of large numbers."""
 VALUES = {character: value for value, character in enumerate(ALPHABET)}
 SECRET_CHARACTERS = 43
 """256 bits: 62 ** 43 > 2 ** 256."""
@@ -56,11 +58,11 @@ class PresentedSecret:
 
 
 def _base62(number: int, width: int) -> str:
-    digits = []
-    for _ in range(width):
-        number, digit = divmod(number, 62)
-        digits.append(ALPHABET[digit])
-    return "".join(reversed(digits))
+    pairs = []
+    for _ in range(0, width, 2):
+        number, pair = divmod(number, len(PAIRS))
+        pairs.append(PAIRS[pair])
+    return "".join(reversed(pairs))[-width:]
 
 
 def _checksum(body: str) -> str:

@@ -102,7 +102,7 @@ class Endpoint(Generic[RowT]):
             if span is not None:
                 span.set_attribute("http.response.status_code", response.status_code)
         response.headers["X-Request-Id"] = context.request_id
-        self._count(operation, response.status_code, perf_counter() - started)
+        metrics.count_request(self._surface.name, operation, response.status_code, perf_counter() - started)
         # A long answer is streamed; each of its statements has a deadline of its own.
         with within(None):
             await response(scope, receive, _without_body(send) if scope["method"] == "HEAD" else send)
@@ -126,12 +126,6 @@ class Endpoint(Generic[RowT]):
         except Exception as error:  # noqa: BLE001 (an unknown exception must not disclose its message)
             self._log_failure(error, row)
             return self._surface.refuse(errors.CoatcheckError(), row)
-
-    def _count(self, operation: str, status: int, seconds: float) -> None:
-        metrics.REQUESTS.labels(self._surface.name, operation, status).inc()
-        metrics.REQUEST_SECONDS.labels(self._surface.name, operation).observe(seconds)
-        if status == 401:
-            metrics.FAILED_AUTHENTICATIONS.labels(self._surface.name).inc()
 
     def _log_refusal(self, error: errors.CoatcheckError, row: RowT | None) -> None:
         if error.detail or status_of(error) >= 500:

@@ -109,11 +109,19 @@ def processor_numbers_body(
         as_strings: strings always; otherwise JSON integers if no digit is lost.
     """
     items = [
-        to_schema(
-            each,
-            ProcessorAccountNumber,
+        ProcessorAccountNumber(
+            account_guid=each.account_guid,
             account_number=number_or_text(each.account_number, as_strings=as_strings),
+            guid=each.guid,
+            institution_number=each.institution_number,
+            loan_guarantor=each.loan_guarantor,
+            loan_reference_number=each.loan_reference_number,
+            member_guid=each.member_guid,
+            passed_validation=each.passed_validation,
             routing_number=number_or_text(each.routing_number, as_strings=as_strings),
+            sequence_number=each.sequence_number,
+            transit_number=each.transit_number,
+            user_guid=each.user_guid,
         )
         for each in numbers
     ]
