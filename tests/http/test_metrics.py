@@ -44,11 +44,11 @@ async def test_a_request_without_valid_credentials_is_counted(api):
 async def test_an_exchange_is_counted_with_its_result(services, api, account, processor):
     code = await make_code(services, account)
     issued = value("coatcheck_exchanges_total", result="issued")
-    again = value("coatcheck_exchanges_total", result="redeemed")
+    again = value("coatcheck_exchanges_total", result="retried")
     for _ in range(2):
         await api.http.post(f"/token?grant_type=authorization_code&code={code}", auth=processor.auth)
     assert value("coatcheck_exchanges_total", result="issued") == issued + 1
-    assert value("coatcheck_exchanges_total", result="redeemed") == again + 1
+    assert value("coatcheck_exchanges_total", result="retried") == again + 1
 
 
 async def test_a_read_that_a_restriction_refuses_is_counted(services, api, account, processor):
