@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from coatcheck.app import Services
-from coatcheck.worker import build_worker
+from coatcheck.worker_services import build_worker
 from tests.factories import Keyed
 
 V1, V2 = "v20111101", "v20250224"

@@ -11,7 +11,7 @@ from coatcheck.members.records import Challenge, JobRequest, MemberChanges, NewM
 from coatcheck.model.clients import Client, find_client
 from coatcheck.model.members import Member, find_member
 from coatcheck.model.users import User
-from coatcheck.worker import WorkerServices, build_worker, run_pending
+from coatcheck.worker_services import WorkerServices, build_worker, run_pending
 from tests.factories import make_client, make_user
 
 CORRECT_PASSWORD = "correct"

@@ -11,7 +11,7 @@ from coatcheck.audit.published import PublishedCheckpoint, Publisher, read_publi
 from coatcheck.audit.sealer import Sealer
 from coatcheck.audit.verify import Verified, verify
 from coatcheck.db.database import Connection
-from coatcheck.worker import build_worker
+from coatcheck.worker_services import build_worker
 
 # Entries as the journal writes them, and every tenth row a disclosure.
 FILL = """

@@ -2,35 +2,22 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 
 import structlog
 
 from coatcheck import ids, metrics
-from coatcheck.app import Services, prepare_partitions
-from coatcheck.audit.published import Publisher
-from coatcheck.audit.sealer import Sealer
-from coatcheck.directory.attestations import delete_old_attestations
+from coatcheck.app import Services
 from coatcheck.errors import Unavailable
 from coatcheck.events import delivery
-from coatcheck.events.delivery import Deliverer
-from coatcheck.grants import partitions as grant_partitions
-from coatcheck.grants.authorization_disclosures import delete_old_disclosures
-from coatcheck.grants.receipts import delete_old_receipts
 from coatcheck.jobs import heartbeats
 from coatcheck.jobs.notifications import listen
 from coatcheck.jobs.runner import TaskRunner
-from coatcheck.jobs.tasks import Claim, ClaimedTask, TaskKind, cancel_tasks
+from coatcheck.jobs.tasks import TaskKind, cancel_tasks
 from coatcheck.members import job_rows
-from coatcheck.members.job_scheduler import JobScheduler
-from coatcheck.members.sync import MemberSync
-from coatcheck.micro_deposits.sender import DepositSender
-from coatcheck.rate_limits.storage import delete_expired
-from coatcheck.vault import vault
-from coatcheck.vault.signing_keys import delete_retired_keys
+from coatcheck.worker_services import build_worker, run_maintenance
 
 log = structlog.get_logger(__name__)
 
@@ -44,64 +31,6 @@ SEAL, SWEEP, MEASURE, REFRESH, MAINTENANCE = (
     timedelta(hours=6),
 )
 """The intervals of the periodic actions."""
-JOB_RETENTION = timedelta(days=90)
-"""How long an ended job can be looked up."""
-LINK_MARGIN = timedelta(days=1)
-"""Options of a link are stored for this time beyond `link_ttl`, which may have been longer when the link was issued."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerServices:
-    """The parts that only a worker needs."""
-
-    scheduler: JobScheduler
-    sync: MemberSync
-    micro_deposits: DepositSender
-    deliverer: Deliverer
-    sealer: Sealer
-    publisher: Publisher
-
-    @property
-    def claims(self) -> Mapping[TaskKind, Claim]:
-        """How tasks of each kind are claimed."""
-        return {
-            TaskKind.MEMBER_JOB: self._claim_member_jobs,
-            TaskKind.MICRO_DEPOSIT: self._claim_micro_deposits,
-            TaskKind.DELIVERY: self._claim_deliveries,
-        }
-
-    async def sweep(self) -> None:
-        """Ends jobs and deposits whose time is over, and deletes old events."""
-        await self.scheduler.sweep()
-        await self.micro_deposits.sweep()
-        await self.deliverer.sweep()
-
-    async def seal(self) -> None:
-        """Seals what was written to the audit log, and publishes the checkpoints."""
-        # First: if the published checkpoints are not those of this database, it must not be sealed.
-        await self.publisher.publish()
-        if await self.sealer.seal():
-            await self.publisher.publish()
-
-    async def _claim_member_jobs(self, limit: int) -> list[ClaimedTask]:
-        return [partial(self.sync.run, job) for job in await self.scheduler.claim(limit)]
-
-    async def _claim_micro_deposits(self, limit: int) -> list[ClaimedTask]:
-        return [partial(self.micro_deposits.send, each) for each in await self.micro_deposits.claim(limit)]
-
-    async def _claim_deliveries(self, limit: int) -> list[ClaimedTask]:
-        return [partial(self.deliverer.deliver, each) for each in await self.deliverer.claim(limit)]
-
-
-def build_worker(services: Services) -> WorkerServices:
-    return WorkerServices(
-        scheduler=JobScheduler(services.dependencies),
-        sync=MemberSync(services.dependencies),
-        micro_deposits=DepositSender(services.dependencies),
-        deliverer=Deliverer(services.settings, services.clock, services.db, services.vault),
-        sealer=Sealer(services.settings, services.clock, services.db, services.signing_keys),
-        publisher=Publisher(services.settings, services.db),
-    )
 
 
 async def main(services: Services, stop: asyncio.Event, *, grace: timedelta = GRACE) -> None:
@@ -133,36 +62,6 @@ async def main(services: Services, stop: asyncio.Event, *, grace: timedelta = GR
 async def _beat(services: Services, worker_guid: str) -> None:
     async with services.db.connection() as connection:
         await heartbeats.beat(connection, worker_guid)
-
-
-async def run_pending(services: Services) -> int:
-    """Runs every task that is due by the services' clock, one after the other, until none is left; returns how many.
-
-    For tests and demonstrations: it does not wait for tasks that are due later, and raises what a task raises.
-    """
-    claims = build_worker(services).claims
-    count = 0
-    while tasks := [task for claim in claims.values() for task in await claim(1)]:
-        for task in tasks:
-            await task()
-            count += 1
-    return count
-
-
-async def run_maintenance(services: Services) -> None:
-    """Creates the partitions of the coming days, and deletes expired data."""
-    now = services.clock.now()
-    async with services.db.connection() as connection:
-        await prepare_partitions(connection, now, services.settings)
-        await grant_partitions.drop_partitions(connection, now)
-        await job_rows.drop_ended(connection, now - JOB_RETENTION)
-        created_before = now - services.settings.link_ttl - LINK_MARGIN
-        await vault.delete_expired_links(connection, created_before)
-        await delete_retired_keys(connection, now)
-        await delete_old_receipts(connection, now)
-        await delete_old_disclosures(connection, now, services.settings.token_ttl)
-        await delete_old_attestations(connection, now)
-        await delete_expired(connection, now)
 
 
 async def measure(services: Services) -> None:

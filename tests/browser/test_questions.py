@@ -10,7 +10,7 @@ from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.model.mx_codes import CONNECTION_STATUS_IDS
 from coatcheck.model.statuses import ConnectionStatus as Status
-from coatcheck.worker import build_worker
+from coatcheck.worker_services import build_worker
 from tests.browser.scene import Embedded, Scene, side_by_side
 
 ASKED = "Verify your identity"

@@ -22,7 +22,7 @@ from structlog.testing import capture_logs
 
 from coatcheck.app import build
 from coatcheck.server import create_app, listen, serve
-from coatcheck.worker import build_worker
+from coatcheck.worker_services import build_worker
 from tests.api_client import Api
 from tests.factories import make_client
 from tests.member_setup import until

@@ -15,7 +15,7 @@ from coatcheck.errors import InvalidRequest
 from coatcheck.members.return_target import ReturnTarget
 from coatcheck.model.members import find_member
 from coatcheck.model.widgets import WidgetAppearance
-from coatcheck.worker import run_maintenance
+from coatcheck.worker_services import run_maintenance
 from tests.api_client import Api, refusal
 from tests.bank_windows import come_back, decide, start
 from tests.factories import Keyed, make_client

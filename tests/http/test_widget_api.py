@@ -7,7 +7,7 @@ from coatcheck.connectors.contract import CredentialField, JobKind
 from coatcheck.members.records import MemberChanges
 from coatcheck.model.members import find_member
 from coatcheck.widget.presenters import present_credentials
-from coatcheck.worker import build_worker
+from coatcheck.worker_services import build_worker
 from tests.api_client import LOGIN, PASSWORD, Api
 from tests.widget_client import CORRECT, answer, jobs_of, open_page, signing_in
 

@@ -12,7 +12,7 @@ from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.text import STORABLE
 from coatcheck.widget import bodies
-from coatcheck.worker import build_worker
+from coatcheck.worker_services import build_worker
 from tests.api_client import LOGIN, PASSWORD, Api
 from tests.bank_windows import come_back, decide
 from tests.widget_client import CORRECT, DEPOSIT, Page, answer, jobs_of, oauth, open_page, signing_in

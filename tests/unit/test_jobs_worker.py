@@ -19,7 +19,7 @@ from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members.job_scheduler import JobScheduler
 from coatcheck.members.outcome import JobFinisher
 from coatcheck.vault.vault import SecretKind, WorkerReader
-from coatcheck.worker import WorkerServices, run_pending
+from coatcheck.worker_services import WorkerServices, run_pending
 from tests.gated_bank import GatedBank
 from tests.member_setup import make_end_user, until
 
@@ -81,7 +81,7 @@ async def test_every_kind_of_task_starts_without_waiting_for_a_poll(services, mo
 
     due = set()
     claims = {task_kind: claim_of(task_kind) for task_kind in TaskKind}
-    monkeypatch.setattr(worker.WorkerServices, "claims", property(lambda _: claims))
+    monkeypatch.setattr(WorkerServices, "claims", property(lambda _: claims))
     async with working(services):
         await until(lambda: is_listening(end_user))
         for task_kind in TaskKind:

@@ -7,7 +7,7 @@ import pytest
 
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import ConstraintNotMet, InvalidRequest, UserDisabled
-from coatcheck.worker import run_pending
+from coatcheck.worker_services import run_pending
 from tests.member_setup import make_end_user
 
 JOB = """SELECT state, attempt, claims, questions IS NULL, waits_until IS NULL FROM member_job

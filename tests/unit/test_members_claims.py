@@ -13,7 +13,7 @@ from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import BankFailed
 from coatcheck.members import job_leases, job_rows
 from coatcheck.model.jobs import JobState
-from coatcheck.worker import build_worker, run_pending
+from coatcheck.worker_services import build_worker, run_pending
 from tests.factories import make_client
 from tests.member_setup import make_end_user
 

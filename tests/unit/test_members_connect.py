@@ -20,7 +20,7 @@ from coatcheck.errors import (
 from coatcheck.members.members import MAX_MEMBERS
 from coatcheck.members.records import MemberChanges, NewMember
 from coatcheck.vault.vault import SecretKind, WorkerReader
-from coatcheck.worker import run_pending
+from coatcheck.worker_services import run_pending
 from tests.member_setup import CORRECT_PASSWORD, make_end_user
 
 JOBS = "SELECT kind, state, outcome FROM member_job WHERE user_guid = %(user)s ORDER BY created_at, guid"

@@ -14,7 +14,7 @@ from coatcheck.errors import (
     TooManyRequests,
     UserDisabled,
 )
-from coatcheck.worker import run_pending
+from coatcheck.worker_services import run_pending
 from tests.member_setup import make_end_user
 
 JOBS = "SELECT kind, state FROM member_job WHERE user_guid = %(user)s ORDER BY created_at, guid"

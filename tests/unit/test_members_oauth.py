@@ -17,7 +17,7 @@ from coatcheck.errors import (
 )
 from coatcheck.members.oauth_windows import OAuthAttempt, OAuthWindow
 from coatcheck.members.records import MemberChanges
-from coatcheck.worker import run_pending
+from coatcheck.worker_services import run_pending
 from tests.member_setup import make_end_user
 
 VERIFIER = "a-verifier-of-forty-three-characters-or-more-0"

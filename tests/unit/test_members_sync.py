@@ -17,7 +17,7 @@ from coatcheck.errors import ConstraintNotMet, NotFound, Unavailable
 from coatcheck.jobs.tasks import cancel_tasks
 from coatcheck.members import job_rows
 from coatcheck.vault.vault import SecretKind
-from coatcheck.worker import build_worker, run_pending
+from coatcheck.worker_services import build_worker, run_pending
 from tests.connector_setup import register_connector
 from tests.member_setup import make_end_user, until
 

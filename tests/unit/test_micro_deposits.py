@@ -22,7 +22,7 @@ from coatcheck.micro_deposits.sender import RETENTION, SENDING_TIMEOUT, DepositS
 from coatcheck.model.accounts import find_account
 from coatcheck.model.micro_deposits import DepositAccount, find_micro_deposit
 from coatcheck.vault.vault import ClientReader
-from coatcheck.worker import run_pending
+from coatcheck.worker_services import run_pending
 from tests.factories import Keyed, make_processor, make_token
 from tests.member_setup import make_end_user
 from tests.spellings import SPELLINGS, spelled

@@ -17,7 +17,7 @@ from coatcheck.errors import ConfigurationError, TooManyRequests, Unavailable
 from coatcheck.rate_limits import storage
 from coatcheck.rate_limits.limits import RateLimits, network_of
 from coatcheck.rate_limits.storage import ProcessStorage
-from coatcheck.worker import run_maintenance
+from coatcheck.worker_services import run_maintenance
 
 HOME, ELSEWHERE = "192.0.2.1", "192.0.2.2"
 STORAGES = ["memory", "database"]
