@@ -1,7 +1,7 @@
 """Reads with a token: the data, the refusals, and the disclosure of each read."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar, Self
@@ -15,7 +15,14 @@ from coatcheck.directory.client_rows import set_client_disabled
 from coatcheck.directory.processor_rows import set_processor_disabled
 from coatcheck.directory.user_rows import remove_user
 from coatcheck.errors import CoatcheckError, Forbidden, InsufficientScope, InvalidToken, Refusal
-from coatcheck.grants.access import Access
+from coatcheck.grants.access import (
+    Access,
+    Statement,
+    numbers_statement,
+    owners_statement,
+    payment_account_statement,
+    transactions_statement,
+)
 from coatcheck.grants.confirmations import PresentedToken
 from coatcheck.grants.restrictions import RESTRICTIONS, ReadKind, Restriction
 from coatcheck.members.account_rows import delete_account
@@ -168,6 +175,14 @@ async def test_every_read_is_one_round_trip_and_writes_one_disclosure(
 async def two_statements(connection: Connection) -> None:
     await connection.execute("SELECT 1")
     await connection.execute("SELECT 2")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [numbers_statement, owners_statement, payment_account_statement, transactions_statement],
+)
+def test_psycopg_keeps_the_parsed_form_of_every_read(statement: Callable[[], Statement]) -> None:
+    assert len(statement().sql) <= 4_096
 
 
 async def test_an_unknown_token_is_refused(services: Services, reader: PresentedToken) -> None:

@@ -24,7 +24,7 @@ from coatcheck.audit.entries import Entry
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, Parameters, columns, fetch_joined, fetch_one
-from coatcheck.db.fragments import PagedRows
+from coatcheck.db.fragments import PagedRows, compact
 from coatcheck.errors import InvalidDPoPProof, InvalidToken, TokenExpired, TokenRevoked, UnconfirmedToken
 from coatcheck.grants.api_keys import is_allowed
 from coatcheck.grants.confirmations import UNBOUND, PresentedToken
@@ -178,13 +178,15 @@ def page_statement(
     """Reads a page of rows of the account in `admitted` and discloses it."""
     # The LEFT JOIN gives one row for an empty page and for a refused read: the caller needs the token and the outcome.
     return Statement(
-        f"""WITH {_reader(kind, restrictions)}, {_admitted(restrictions, unless=unless)},
+        compact(
+            f"""WITH {_reader(kind, restrictions)}, {_admitted(restrictions, unless=unless)},
             page AS ({rows.page}),
             disclosed AS ({_disclosed(f"'{kind}'", "(SELECT count(*) FROM page)")})
             SELECT {columns(LiveToken, "r.")}, {_refused_by(restrictions)} AS refused_by, {rows.total} AS total,
                    {rows.columns}
             FROM reader r LEFT JOIN page p ON true
-            ORDER BY {rows.final_order}""",
+            ORDER BY {rows.final_order}"""
+        ),
         (rows.record,),
     )
 
@@ -229,13 +231,15 @@ def payment_account_statement(restrictions: Restrictions = RESTRICTIONS) -> Stat
     numbers = number_rows(f"{where} AND (SELECT reads_numbers FROM admitted)")
     what = f"CASE WHEN EXISTS (SELECT FROM page) THEN '{BALANCES_AND_NUMBERS}' ELSE '{ReadKind.BALANCES}' END"
     return Statement(
-        f"""WITH {_reader(ReadKind.BALANCES, restrictions, more_columns=reads_numbers)}, {_admitted(restrictions)},
+        compact(
+            f"""WITH {_reader(ReadKind.BALANCES, restrictions, more_columns=reads_numbers)}, {_admitted(restrictions)},
             account_row AS ({account_row(f"user_guid = {ADMITTED_USER} AND guid = {ADMITTED_ACCOUNT}")}),
             page AS ({numbers.page}),
             disclosed AS ({_disclosed(what, "1")})
             SELECT {columns(LiveToken, "r.")}, {_refused_by(restrictions)} AS refused_by, 1 AS total,
                    {columns(Account, "a.")}, {numbers.columns}
-            FROM reader r LEFT JOIN account_row a ON true LEFT JOIN page p ON true""",
+            FROM reader r LEFT JOIN account_row a ON true LEFT JOIN page p ON true"""
+        ),
         (Account, numbers.record),
     )
 

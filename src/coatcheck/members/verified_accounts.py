@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from coatcheck.db.database import Connection, fetch_all
+from coatcheck.db.database import Connection, columns, fetch_all
 from coatcheck.model.accounts import Account, account_row
 from coatcheck.model.mx_codes import VERIFIABLE_ACCOUNT_TYPE_IDS
 from coatcheck.vault.vault import has_numbers
@@ -15,6 +15,6 @@ async def verified_accounts(connection: Connection, user_guid: str, member_guid:
     return await fetch_all(
         connection,
         Account,
-        f"{account_row(where)} ORDER BY created_at, guid",
+        f"SELECT {columns(Account)} FROM ({account_row(where)}) AS account ORDER BY created_at, guid",
         {"user_guid": user_guid, "member_guid": member_guid, "types": list(VERIFIABLE_ACCOUNT_TYPE_IDS)},
     )

@@ -77,8 +77,8 @@ STORED = tuple(field.name for field in fields(Account) if field.name not in JOIN
 
 
 def account_row(where: str) -> str:
-    """A fragment: selects the columns of `Account` from the accounts that satisfy a condition on `account`."""
-    return f"SELECT {columns(Account)} FROM {SOURCE} WHERE {where}"
+    """A fragment: the accounts that satisfy a condition on `account`, with at least the columns of `Account`."""
+    return f"SELECT account.* FROM {SOURCE} WHERE {where}"
 
 
 async def find_account(

@@ -120,7 +120,7 @@ def transaction_rows(source: str, where: str, conditions: Iterable[str]) -> Page
     where = " AND ".join([where, *(CONDITIONS[name] for name in conditions)])
     return PagedRows(
         Transaction,
-        f"SELECT {columns(Transaction)} FROM {source} WHERE {where}",
+        f"SELECT n.* FROM {source} WHERE {where}",
         counted=f"transaction n WHERE {where}",
         order=("date DESC", "guid DESC"),
     )
