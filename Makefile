@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit sbom explain race mutants bench bench-jobs pictures lock words secrets clean
+.PHONY: help setup demo test check audit sbom explain race faults mutants bench bench-jobs pictures lock words secrets clean
 
 # The first of these that runs, is Python 3.11 to 3.13, and can create a virtual environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -46,6 +46,9 @@ explain: setup ## explain every statement on a database with many rows: no large
 
 race: setup ## race 200 codes and 100 counted grants over two processes; takes minutes
 	RACED_CODES=200 RACED_GRANTS=100 $(BIN)/pytest -n 0 tests/faults/test_exchange_race.py tests/faults/test_max_reads.py
+
+faults: setup ## kill, freeze and cut off real databases and processes; the long tests too; about ten minutes
+	$(BIN)/pytest -m 'faults or slow' tests/faults $(RUN)
 
 mutants: setup ## change the code of the critical packages and see that a test fails; takes hours; RUN="coatcheck.grants.scope.*" a part
 	@test -x $(BIN)/mutmut || $(BIN)/python $(INSTALL) --quiet -r requirements/mutants.txt

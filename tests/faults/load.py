@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 import httpx
 
 from coatcheck.app import Services
-from tests.factories import Keyed, make_account, make_client, make_processor, make_token, make_user
+from coatcheck.model.accounts import Account
+from tests.factories import (
+    Keyed,
+    make_account,
+    make_client,
+    make_code,
+    make_processor,
+    make_token,
+    make_user,
+)
 
 PAUSE = 0.1
 LONGEST = 15.0
@@ -31,6 +40,8 @@ class Answer:
 class Load:
     started: float = field(default_factory=time.monotonic)
     answers: list[Answer] = field(default_factory=list)
+    created: list[str] = field(default_factory=list)
+    """The guids of the users whose creation was acknowledged."""
 
     def now(self) -> float:
         return time.monotonic() - self.started
@@ -65,11 +76,14 @@ class Scene:
     client: Keyed
     processor: Keyed
     user_guid: str
-    account_guid: str
+    account: Account
     token: str
 
+    async def codes(self, count: int) -> list[str]:
+        return [await make_code(self.services, self.account) for _ in range(count)]
+
     def requests(self) -> Sequence[tuple[str, Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]]]:
-        """A read by a token, a read by a client, a write by a client, and a code."""
+        """Two reads with a token, a read and a write by a client."""
         bearer = {"Authorization": f"Bearer {self.token}"}
         return (
             ("numbers", lambda http: http.get("/account/account_numbers", headers=bearer)),
@@ -88,7 +102,7 @@ async def make_scene(services: Services) -> Scene:
     user = await make_user(services, client)
     account = await make_account(services, user)
     token = await make_token(services, account, processor)
-    return Scene(services, client, processor, user.guid, account.guid, token)
+    return Scene(services, client, processor, user.guid, account, token)
 
 
 @asynccontextmanager
@@ -105,6 +119,8 @@ async def steady_load(base_url: str, scene: Scene, *, copies: int = 1) -> AsyncI
             response = await request(http)
             has_retry_after = "retry-after" in response.headers
             load.answers.append(Answer(at, load.now() - at, response.status_code, has_retry_after, name))
+            if name == "users" and response.status_code == 200:
+                load.created.append(response.json()["user"]["guid"])
 
         async def generate() -> None:
             while not stop.is_set():

@@ -4,22 +4,20 @@ import asyncio
 import contextlib
 import random
 import signal
-import subprocess
 import time
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from coatcheck.app import build
-from coatcheck.cli import embedded
 from coatcheck.clock import SystemClock
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import Unavailable
 from tests.databases import postgres
+from tests.faults.servers import restart
 from tests.member_setup import make_end_user, until
 from tests.processes import process
 
@@ -215,20 +213,6 @@ async def test_a_worker_survives_a_crash_and_restart_of_the_database(services, w
         "the jobs that waited for the bank were saved"
     )
     await assert_equal_to_an_undisturbed_run(end_user, members)
-
-
-def restart(url):
-    """Restarts PostgreSQL as after a crash: without a checkpoint, so that it replays the write-ahead log."""
-    directory = parse_qs(urlsplit(url).query)["host"][0]
-    subprocess.run(
-        [str(embedded.program("pg_ctl")), "restart", "-m", "immediate", "-w", "-s", "-D", directory],
-        check=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        **embedded.as_system_user(),
-    )
 
 
 async def test_a_job_that_kills_its_workers_ends_as_failed(services, worker):
