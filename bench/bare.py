@@ -21,7 +21,7 @@ from uuid_utils import uuid7
 
 from coatcheck.audit.entries import Draft
 from coatcheck.grants.access import numbers_statement
-from coatcheck.grants.exchange import REDEEM
+from coatcheck.grants.exchange_statements import REDEEM
 
 NUMBERS = numbers_statement()
 # Columns: the token (8), the result (2), then guid, member_guid, account_guid and sealed.

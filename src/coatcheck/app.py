@@ -162,7 +162,7 @@ def _grant_services(
     receipts = Receipts(settings, clock, signing_keys)
     return {
         "issuer": CodeIssuer(settings, clock, hash_key, journal),
-        "exchange": CodeExchange(settings, clock, hash_key, journal, receipts),
+        "exchange": CodeExchange(settings, clock, ground.db, hash_key, journal, receipts),
         "narrowing": Narrowing(clock, journal),
         "receipts": receipts,
         "authorization_disclosures": AuthorizationDisclosures(settings, clock, signing_keys),

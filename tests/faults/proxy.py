@@ -25,6 +25,8 @@ class Proxy:
         self._silent = asyncio.Event()
         """Set when what the present connections send gets lost."""
         self._is_dead = False
+        self._losses: list[tuple[bytes, bool]] = []
+        """The next statements to lose: a part of their text, and whether they reach the server."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -39,6 +41,14 @@ class Proxy:
 
     def revive(self) -> None:
         self._is_dead = False
+
+    def lose_statement(self, text: bytes) -> None:
+        """The next connection that sends a statement with this text ends before the server has read it."""
+        self._losses.append((text, False))
+
+    def lose_answer(self, text: bytes) -> None:
+        """The next connection that sends a statement with this text ends when the server answers it."""
+        self._losses.append((text, True))
 
     def reset(self) -> None:
         """Ends every connection."""
@@ -92,15 +102,35 @@ class Proxy:
         with contextlib.suppress(OSError):  # the server is stopped
             server_reader, server_writer = await asyncio.open_unix_connection(self._socket)
             self._writers.add(server_writer)
-            await asyncio.gather(_pump(reader, server_writer, silent), _pump(server_reader, writer, silent))
+            asked = asyncio.Event()
+            await asyncio.gather(
+                _pump(reader, server_writer, silent, lambda chunk: self._is_lost(chunk, asked)),
+                _pump(server_reader, writer, silent, lambda _: asked.is_set()),
+            )
         writer.transport.abort()
 
+    def _is_lost(self, chunk: bytes, asked: asyncio.Event) -> bool:
+        """Whether the chunk does not reach the server. `asked` is set if only the answer is lost."""
+        if not self._losses or self._losses[0][0] not in chunk:
+            return False
+        _, reaches_server = self._losses.pop(0)
+        if reaches_server:
+            asked.set()
+        return not reaches_server
 
-async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter, silent: asyncio.Event) -> None:
+
+async def _pump(
+    source: asyncio.StreamReader,
+    target: asyncio.StreamWriter,
+    silent: asyncio.Event,
+    is_lost: Callable[[bytes], bool],
+) -> None:
     with contextlib.suppress(OSError):
         while chunk := await source.read(CHUNK):
             if silent.is_set():
                 await asyncio.Event().wait()  # for ever: a vanished host neither answers nor closes
+            if is_lost(chunk):
+                break
             target.write(chunk)
             await target.drain()
     if not silent.is_set():

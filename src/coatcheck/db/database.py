@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 import psycopg
 import structlog
+from psycopg.pq import TransactionStatus
 
 from coatcheck import metrics
 from coatcheck.db.connections import Primary, is_unavailability
@@ -139,6 +140,10 @@ class Database:
 def _kind(error: Exception | None) -> str | None:
     """The type of the error. Its text may quote a value of the statement."""
     return type(error).__name__ if error else None
+
+
+def is_in_transaction(connection: Connection) -> bool:
+    return connection.pgconn.transaction_status != TransactionStatus.IDLE
 
 
 def columns(record: type, prefix: str = "") -> str:
