@@ -110,6 +110,30 @@ async def test_the_days_of_the_next_two_weeks_and_of_what_they_issue_have_partit
 
 
 @pytest.mark.own_database
+async def test_the_ids_of_used_jwts_are_kept_until_a_day_after_the_jwts_expire(
+    services: Services, clock: MovableClock
+) -> None:
+    clock.advance(timedelta(days=3650))
+    used, now = services.oauth_server.used_jtis, clock.now()
+    async with services.db.connection() as connection:
+        await prepare_partitions(connection, now, services.settings)
+
+        async def use(**changed: str) -> bool:
+            given = {"signer": "PPR-1", "jti": "one"} | changed
+            return await used.use(connection, expires_at=now.timestamp() + 60, **given)
+
+        assert [await use(), await use(), await use(jti="two"), await use(signer="PPR-2")] == [
+            True, False, True, True,
+        ]  # fmt: skip
+        partition = f"used_jti_{day_of(now + timedelta(seconds=60))}"
+        cursor = await connection.execute("SELECT DISTINCT tableoid::regclass::text FROM used_jti")
+        assert await cursor.fetchall() == [(partition,)]
+        assert partition not in await drop_partitions(connection, now + timedelta(hours=23))
+        assert partition in await drop_partitions(connection, now + timedelta(days=3))
+    assert f"used_jti_{day_of(now) + 14}" in await partitions(services, "used_jti")
+
+
+@pytest.mark.own_database
 async def test_the_weeks_in_which_the_tokens_of_the_next_two_weeks_expire_have_partitions(
     services: Services, clock: MovableClock, settings: Settings
 ) -> None:
