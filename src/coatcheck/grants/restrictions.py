@@ -81,6 +81,8 @@ class Restriction(ABC):
     """What it stores with the code only."""
     expires: ClassVar[str | None] = None
     """An instant over `code`, a row of `authorization_code`, at which its token expires at the latest."""
+    counts: ClassVar[str] = "true"
+    """A condition over `token`: `admits` has to see its reads. Other tokens read by a statement without `admits`."""
     refusal: ClassVar[type[Refusal]] = InsufficientScope
     """Raised when it does not permit or does not admit a read."""
 
@@ -291,6 +293,7 @@ class MaxReads(Numeric):
     atom = "max-reads"
     column = "max_reads"
     columns = ("max_reads",)
+    counts = "token.max_reads IS NOT NULL"
     refusal = ReadsExhausted
 
     @classmethod
