@@ -198,6 +198,31 @@ async def make_statement(services: Services, account: Account, **overrides: Any)
     return str(values["guid"])
 
 
+async def make_disclosure(services: Services, user: User, *processors: Keyed, **overrides: Any) -> str:
+    """What the user agreed to, with a text and a statement that are not the widget's."""
+    now = services.clock.now()
+    values = {
+        "guid": new("DSC"),
+        "client_guid": user.client_guid,
+        "user_guid": user.guid,
+        "session_guid": new("WSN"),
+        "processor_guids": [each.guid for each in processors],
+        "text": "I agree.",
+        "signed_at": now,
+        "last_granted_at": now,
+        "statement": "a.b.c",
+    } | overrides
+    await _insert(services, "authorization_disclosure", values)
+    return str(values["guid"])
+
+
+async def make_attestation(services: Services, client: Keyed) -> str:
+    """The attestation of a user of the client that was deleted."""
+    user = await make_user(services, client)
+    async with services.db.transaction() as connection:
+        return (await services.users.delete(connection, user, actor=client.guid)).guid
+
+
 async def _insert(services: Services, table: str, values: Mapping[str, Any]) -> None:
     names = ", ".join(values)
     marks = ", ".join(f"%({name})s" for name in values)

@@ -18,6 +18,7 @@ from coatcheck.db.database import Connection, Database
 from coatcheck.directory.accounts import Accounts
 from coatcheck.directory.attestations import Attestations
 from coatcheck.directory.clients import Clients
+from coatcheck.directory.export import UserExport
 from coatcheck.directory.processors import Processors
 from coatcheck.directory.users import Users
 from coatcheck.events.publisher import EventPublisher
@@ -95,6 +96,7 @@ class Services:
     clients: Clients
     processors: Processors
     users: Users
+    user_export: UserExport
     accounts: Accounts
 
 
@@ -207,6 +209,7 @@ def _assemble(ground: _Ground) -> Services:
         clients=Clients(settings, clock, vault, journal, api_keys),
         processors=Processors(clock, journal, api_keys),
         users=Users(clock, vault, journal, tokens, Attestations(settings, clock, signing_keys)),
+        user_export=UserExport(db, vault, Grants(clock), journal),
         accounts=Accounts(clock, vault, journal),
     )
 

@@ -9,8 +9,9 @@ import httpx
 from coatcheck.app import Services
 from coatcheck.http.route import Caller, Route
 from coatcheck.model.accounts import find_account
+from coatcheck.model.users import find_user
 from tests.api_client import HEADERS, PASSWORD, Api, connecting
-from tests.factories import Keyed, make_client, make_code, make_processor, make_token
+from tests.factories import Keyed, make_client, make_code, make_disclosure, make_processor, make_token
 
 Values: TypeAlias = dict[str, Any]
 
@@ -140,6 +141,18 @@ async def _read_grant(dataset: Dataset) -> Values:
     return {"grant": oldest.guid}
 
 
+async def _disclosure(dataset: Dataset) -> Values:
+    async with dataset.api.services.db.connection() as connection:
+        user = await find_user(connection, dataset.api.caller.guid, dataset.values["user"])
+    return {"disclosure": await make_disclosure(dataset.api.services, user, dataset.processor)}
+
+
+async def _deleted_user(dataset: Dataset) -> Values:
+    user = await dataset.api.create_user()
+    answer = await dataset.api.delete(f"/users/{user}")
+    return {"user": user, "attestation": answer.headers["coatcheck-attestation"]}
+
+
 def _amounts(first: float, second: float) -> Values:
     return {"micro_deposit": {"deposit_amount_1": first, "deposit_amount_2": second}}
 
@@ -185,7 +198,7 @@ EXAMPLES: dict[str, list[Example]] = {
     ],
     "listTokens": [Example(), Example(body=lambda values: {"scope": {"user_guid": values["user"]}})],
     "listGrants": [Example(), Example(query={"status": "active", "user_guid": "{user}"})],
-    "readGrant": [Example(prepare=_new_grant)],
+    "readGrant": [Example(prepare=_new_grant), Example(query={"view": "fdx"}, prepare=_new_grant)],
     "listGrantReads": [Example(prepare=_read_grant), Example(prepare=_new_grant)],
     "narrowGrant": [
         Example(body=lambda _: {"grant": {"permissions": ["balances"], "max_reads": 9}}, prepare=_new_grant),
@@ -199,6 +212,13 @@ EXAMPLES: dict[str, list[Example]] = {
         Example(body=lambda _: {"revocation": {"issued_before": "2026-01-01T00:00:00Z", "reason": "old"}}),
         Example(body=lambda _: {"revocation": {"account_guid": "ACT-unknown"}}),
     ],
+    # Signed documents.
+    "readKeySet": [Example()],
+    "listDisclosures": [Example(prepare=_disclosure)],
+    "readDisclosure": [Example(prepare=_disclosure)],
+    "readUserAttestation": [Example(), Example(prepare=_deleted_user)],
+    "readAttestation": [Example(prepare=_deleted_user)],
+    "exportUser": [Example(), Example(prepare=_spare_user)],
     # Users.
     "createUser": [
         Example(body=lambda _: {"user": {"metadata": "x"}}),

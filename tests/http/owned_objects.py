@@ -15,7 +15,9 @@ from tests.api_client import HEADERS, LOGIN, V1, connecting
 from tests.factories import (
     Keyed,
     make_account,
+    make_attestation,
     make_client,
+    make_disclosure,
     make_processor,
     make_statement,
     make_token,
@@ -34,6 +36,8 @@ OWNED = {
     "statement": "STA",
     "micro_deposit": "MIC",
     "grant": "TKN",
+    "disclosure": "DSC",
+    "attestation": "ATT",
 }
 """The path parameters of objects that belong to a client, with the prefix of their guids."""
 
@@ -142,6 +146,8 @@ async def make_owner(services: Services, http: httpx.AsyncClient, client: Keyed 
         "statement": await make_statement(services, account),
         "micro_deposit": answer.json()["micro_deposit"][0]["guid"],
         "grant": grants.json()["grants"][0]["guid"],
+        "disclosure": await make_disclosure(services, user, processor),
+        "attestation": await make_attestation(services, client),
     }
     return Owner(client, processor, access_token, guids)
 

@@ -222,6 +222,8 @@ async def test_a_clients_own_ids_replace_guids_in_every_path(
             continue
         if "{micro_deposit}" in route.path or route.operation == "requestOAuthWindowURI":
             continue  # The dataset has neither a micro-deposit nor an OAuth member.
+        if route.operation == "exportUser":
+            continue  # It lists the reads of the export before it.
         by_guid = await send(dataset, route, Example())
         named = {"user": f"user-{version}", "member": f"member-{version}"}
         by_id = await http.get(

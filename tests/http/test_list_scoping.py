@@ -10,6 +10,7 @@ from tests.api_client import Api
 from tests.factories import (
     Keyed,
     make_account,
+    make_disclosure,
     make_statement,
     make_token,
     make_transaction,
@@ -33,6 +34,7 @@ LISTS = {
     "/coatcheck/grants?user_guid={user}": {"mine.token", "beside.token"},
     "/coatcheck/grants?member_guid={member}": {"mine.token"},
     "/coatcheck/grants?account_guid={account}": {"mine.token"},
+    "/coatcheck/users/{user}/disclosures": {"mine.disclosure", "beside.disclosure"},
 }
 """What each list shows to the client that asks about `mine`. `beside` is another member of the same user."""
 BY_ACCOUNT = {
@@ -89,6 +91,7 @@ async def dataset(services: Services, api: Api, client: Keyed, processor: Keyed)
             f"{name}.transaction": await make_transaction(services, account),
             f"{name}.statement": await make_statement(services, account),
             f"{name}.token": token.guid,
+            f"{name}.disclosure": await make_disclosure(services, user),
         }
     for name, user in (("mine", mine), ("theirs", theirs)):
         body = {"micro_deposit": {"email": "a@example.com", "first_name": "A", "last_name": "B"}}

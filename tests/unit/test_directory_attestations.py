@@ -11,7 +11,7 @@ from coatcheck.config import Settings
 from coatcheck.directory.attestations import (
     KEPT,
     Attestation,
-    attestations_of_user,
+    attestation_of_user,
     delete_old_attestations,
     find_attestation,
 )
@@ -112,8 +112,8 @@ async def test_an_attestation_is_found_by_its_client_alone(services: Services, u
     stranger = await make_client(services)
     async with services.db.connection() as connection:
         assert await find_attestation(connection, user.client_guid, attestation.guid) == attestation
-        assert await attestations_of_user(connection, user.client_guid, user.guid) == [attestation]
-        assert await attestations_of_user(connection, stranger.guid, user.guid) == []
+        assert await attestation_of_user(connection, user.client_guid, user.guid) == attestation
+        assert await attestation_of_user(connection, stranger.guid, user.guid) is None
         with pytest.raises(NotFound):
             await find_attestation(connection, stranger.guid, attestation.guid)
 
@@ -122,7 +122,7 @@ async def test_a_deletion_that_is_rolled_back_leaves_no_attestation(services: Se
     async with services.db.connection() as connection, connection.transaction(force_rollback=True):
         await services.users.delete(connection, user, actor=user.client_guid)
     async with services.db.connection() as connection:
-        assert await attestations_of_user(connection, user.client_guid, user.guid) == []
+        assert await attestation_of_user(connection, user.client_guid, user.guid) is None
 
 
 @pytest.mark.own_database
@@ -130,9 +130,8 @@ async def test_attestations_are_kept_for_three_years(
     services: Services, clock: MovableClock, user: User
 ) -> None:
     attestation = await delete(services, user)
-    for days, number in ((-1, 1), (2, 0)):
-        clock.advance(DOCUMENTS_KEPT + timedelta(days=days) if days < 0 else timedelta(days=days))
+    for wait, found in ((DOCUMENTS_KEPT - timedelta(days=1), attestation), (timedelta(days=2), None)):
+        clock.advance(wait)
         async with services.db.connection() as connection:
             await delete_old_attestations(connection, clock.now())
-            found = await attestations_of_user(connection, user.client_guid, user.guid)
-        assert len(found) == number, attestation
+            assert await attestation_of_user(connection, user.client_guid, user.guid) == found

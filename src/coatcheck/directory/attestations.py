@@ -4,14 +4,14 @@ They hold guids, counts and times only, and are kept for `DOCUMENTS_KEPT`. The u
 are named in the statement (`KEPT`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from coatcheck import ids
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
-from coatcheck.db.database import Connection, columns, fetch_all, fetch_one, run
+from coatcheck.db.database import Connection, columns, fetch_one, run
 from coatcheck.errors import NotFound
 from coatcheck.grants.receipts import format_instant
 from coatcheck.model.users import User
@@ -109,11 +109,9 @@ async def find_attestation(connection: Connection, client_guid: str, guid: str) 
     return found
 
 
-async def attestations_of_user(
-    connection: Connection, client_guid: str, user_guid: str
-) -> Sequence[Attestation]:
-    """The attestation of a user that the client deleted, or none."""
-    return await fetch_all(
+async def attestation_of_user(connection: Connection, client_guid: str, user_guid: str) -> Attestation | None:
+    """The attestation of a user that the client deleted; None if it did not."""
+    return await fetch_one(
         connection,
         Attestation,
         f"""SELECT {columns(Attestation)} FROM deletion_attestation

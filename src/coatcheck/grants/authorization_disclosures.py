@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from coatcheck import ids
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
-from coatcheck.db.database import Connection, columns, fetch_one, run
+from coatcheck.db.database import Connection, columns, fetch_all, fetch_one, run
 from coatcheck.errors import NotFound
 from coatcheck.grants.receipts import format_instant
 from coatcheck.grants.widget_sessions import WidgetSession
@@ -168,6 +168,19 @@ class AuthorizationDisclosures:
             "refreshes": agreement.refreshes,
             "access_days": agreement.access_days,
         }
+
+
+async def disclosures_of_user(
+    connection: Connection, client_guid: str, user_guid: str
+) -> Sequence[StoredDisclosure]:
+    """What a user of the client agreed to, newest first; also after the user was deleted."""
+    return await fetch_all(
+        connection,
+        StoredDisclosure,
+        f"""SELECT {columns(StoredDisclosure)} FROM authorization_disclosure
+            WHERE user_guid = %(user_guid)s AND client_guid = %(client_guid)s ORDER BY guid DESC""",
+        {"user_guid": user_guid, "client_guid": client_guid},
+    )
 
 
 async def delete_old_disclosures(connection: Connection, now: datetime, token_ttl: timedelta) -> None:

@@ -140,16 +140,26 @@ def _parameter(place: str, parameter: Parameter) -> Node:
 
 def _response(route: AnyRoute, status: int) -> Node:
     node: Node = {"description": HTTPStatus(status).phrase}
+    if route.answer_headers:
+        node["headers"] = {
+            each.name: {"description": each.description, "schema": {"type": each.type}}
+            for each in route.answer_headers
+        }
     if status == HTTPStatus.NO_CONTENT:
         return node
     if route.media_types:
         node["content"] = {media_type: {} for media_type in route.media_types}
     elif route.answer_schemas:
         node["content"] = {
-            media_type: {"schema": _reference(schema.__name__)}
+            media_type: {"schema": _one_of(schema, *route.other_answers)}
             for media_type, schema in route.answer_schemas.items()
         }
     return node
+
+
+def _one_of(schema: type[msgspec.Struct], *others: type[msgspec.Struct]) -> Node:
+    references = [_reference(each.__name__) for each in (schema, *others)]
+    return {"oneOf": references} if others else references[0]
 
 
 def _schemas(routes: Iterable[AnyRoute]) -> dict[str, Node]:
@@ -160,7 +170,7 @@ def _schemas(routes: Iterable[AnyRoute]) -> dict[str, Node]:
             types[route.body] = None
         if route.error_body:
             types[route.error_body] = None
-        types |= dict.fromkeys(route.answer_schemas.values())
+        types |= dict.fromkeys([*route.answer_schemas.values(), *route.other_answers])
     _, components = msgspec.json.schema_components(types, ref_template=f"{SCHEMAS}{{name}}")
     return {name: _with_numbers(node) for name, node in sorted(components.items())}
 

@@ -1,6 +1,6 @@
 """The request that a handler gets, and the response of a handler that returns more than a schema."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import parse_qsl
@@ -32,6 +32,8 @@ class CompleteResponse:
     media_type: str | None = None
     """None: the JSON media type of the surface, or of the request's version."""
     headers: tuple[tuple[str, str], ...] = ()
+    chunks: AsyncIterator[bytes] | None = field(default=None, repr=False)
+    """The body, produced while it is sent. Only the management API streams."""
 
 
 @dataclass

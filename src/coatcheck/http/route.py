@@ -76,6 +76,10 @@ class Route(Generic[RequestT]):
     """The schema of a successful answer, or one for each version; None if it has no JSON body."""
     media_types: tuple[str, ...] = ()
     """The media types of an answer that is not JSON."""
+    other_answers: tuple[type[Struct], ...] = ()
+    """Further schemas of a successful answer, which a parameter selects."""
+    answer_headers: tuple[Parameter, ...] = ()
+    """Headers of a successful answer."""
     status: int = 200
     """The HTTP status of a successful answer, unless the handler returns a complete response."""
     other_statuses: tuple[int, ...] = ()

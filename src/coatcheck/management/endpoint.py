@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route as StarletteRoute
 
 from coatcheck.app import Services
@@ -58,16 +58,20 @@ async def _answer(services: Services, route: Route, request: Request) -> Respons
             return Response(status_code=204, headers={**NO_STORE, "Content-Length": "0"})
         case CompleteResponse():
             headers = {**NO_STORE, **dict(answer.headers)}
+            if answer.chunks is not None:
+                return StreamingResponse(answer.chunks, answer.status, headers, answer.media_type or JSON)
             return Response(answer.body, answer.status, headers, answer.media_type or JSON)
     return Response(encode(answer), route.status, NO_STORE, JSON)
 
 
-async def _authenticate(services: Services, route: Route, request: Request) -> Client | Processor:
-    """The client or the processor of the request's HTTP Basic credentials.
+async def _authenticate(services: Services, route: Route, request: Request) -> Client | Processor | None:
+    """The client or the processor of the request's HTTP Basic credentials; None for a route that anyone may call.
 
     Raises:
         InvalidClient: they are missing or wrong, or of a kind of caller that the route does not serve.
     """
+    if route.caller is Caller.ANYONE:
+        return None
     credentials = basic(request.headers.getlist("authorization"), *KEYS[route.caller])
     async with services.db.connection() as connection:
         if credentials.kind is Kind.PROCESSOR_KEY:

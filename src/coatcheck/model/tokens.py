@@ -75,5 +75,5 @@ class Grant:
     revoked_by: str | None
     revoked_because: str | None
     disclosure_text: str | None
-    """What the end user agreed to, if that is known."""
+    """What the end user agreed to in the widget, if that names the processor."""
     disclosed_at: datetime | None

@@ -22,6 +22,10 @@ IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key", "A retry with the same key within a minute returns the same token."
 )
 
+GRANT_RECEIPT = Parameter(
+    "Coatcheck-Grant-Receipt", "A signed receipt of the grant, a compact JWS. Keep it: it is not stored."
+)
+
 PROCESSORS = Group(
     "For processors",
     "Exchange a code for an access token with the processor's id and API key, then read with the token.",
@@ -37,6 +41,7 @@ PROCESSORS = Group(
             caller=Caller.PROCESSOR,
             query=EXCHANGE_PARAMETERS,
             headers=(IDEMPOTENCY_KEY,),
+            answer_headers=(GRANT_RECEIPT,),
             answer=AccessTokenResponse,
             in_transaction=False,
             is_in_spec=False,
@@ -51,6 +56,7 @@ PROCESSORS = Group(
             caller=Caller.PROCESSOR,
             query=EXCHANGE_PARAMETERS,
             headers=(IDEMPOTENCY_KEY,),
+            answer_headers=(GRANT_RECEIPT,),
             answer=LegacyAccessTokenResponse,
             in_transaction=False,
             is_in_spec=False,

@@ -56,6 +56,7 @@ USERS = Group(
             "`Coatcheck-Attestation` names a signed statement of what was destroyed: see "
             "`GET /coatcheck/attestations/{attestation}`.",
             headers=(SKIP_WEBHOOK,),
+            answer_headers=(Parameter("Coatcheck-Attestation", "The guid of the deletion attestation."),),
             status=204,
         ),
     ),

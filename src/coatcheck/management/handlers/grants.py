@@ -1,12 +1,17 @@
 """Grants: listed, read and revoked."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from enum import StrEnum
 
+from coatcheck.errors import NotFound
+from coatcheck.grants.fdx import FdxParty, PartyType, fdx_consent
 from coatcheck.grants.listing import GrantFilter
 from coatcheck.grants.scope import parse_scope
 from coatcheck.http.decoding import parse
 from coatcheck.http.query import read_choice, read_page, read_text
 from coatcheck.management.request import ManagementRequest
+from coatcheck.management.schemas.fdx import FdxConsentResponse, fdx_consent_body
 from coatcheck.management.schemas.grants import (
     GrantChangeRequestBody,
     GrantResponseBody,
@@ -25,9 +30,17 @@ from coatcheck.management.schemas.grants import (
     revocation_body,
     revoked_grant_body,
 )
+from coatcheck.model.clients import find_client
+from coatcheck.model.members import find_member
 from coatcheck.model.paging import Page
 from coatcheck.model.tokens import Grant, GrantStatus
 from coatcheck.vault.grant_reads import list_reads as list_reads_of
+
+
+class View(StrEnum):
+    """Other forms of a grant."""
+
+    FDX = "fdx"
 
 
 async def list_grants(request: ManagementRequest) -> GrantsResponseBody:
@@ -47,8 +60,11 @@ async def list_grants(request: ManagementRequest) -> GrantsResponseBody:
     return grants_body(await request.services.grants.list(request.connection, filters, page))
 
 
-async def read_grant(request: ManagementRequest) -> GrantResponseBody:
-    return grant_body(await _grant(request))
+async def read_grant(request: ManagementRequest) -> GrantResponseBody | FdxConsentResponse:
+    grant = await _grant(request)
+    if read_choice(request.query, "view", View) is View.FDX:
+        return fdx_consent_body(fdx_consent(grant, await _parties(request, grant)))
+    return grant_body(grant)
 
 
 async def narrow_grant(request: ManagementRequest) -> GrantResponseBody:
@@ -99,6 +115,22 @@ async def list_reads(request: ManagementRequest) -> ReadsResponseBody:
 async def _grant(request: ManagementRequest) -> Grant:
     filters = replace(_of_caller(request), guid=request.path["grant"])
     return await request.services.grants.find(request.connection, filters)
+
+
+async def _parties(request: ManagementRequest, grant: Grant) -> Sequence[FdxParty]:
+    """The processor, the client and, while the member exists, the bank."""
+    home, connection = request.services.settings.base_url, request.connection
+    client = await find_client(connection, grant.client_guid)
+    parties = [
+        FdxParty(grant.processor_name, PartyType.RECIPIENT, home, grant.processor_guid),
+        FdxParty(client.name, PartyType.PLATFORM, home, client.guid),
+    ]
+    try:
+        member = await find_member(connection, grant.user_guid, grant.member_guid)
+        bank = request.services.registry.find(member.institution_code)
+    except NotFound:
+        return parties
+    return [*parties, FdxParty(bank.name, PartyType.PROVIDER, bank.url or home, bank.guid)]
 
 
 def _of_caller(request: ManagementRequest) -> GrantFilter:

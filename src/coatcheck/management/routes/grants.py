@@ -3,6 +3,7 @@
 from coatcheck.http.route import PAGE, Caller, Group, Parameter
 from coatcheck.management.handlers import grants
 from coatcheck.management.routes.route import Route
+from coatcheck.management.schemas.fdx import FdxConsentResponse
 from coatcheck.management.schemas.grants import (
     GrantChangeRequestBody,
     GrantResponseBody,
@@ -47,9 +48,12 @@ GRANTS = Group(
             grants.read_grant,
             "readGrant",
             "Read a grant",
-            "`reads` counts the requests for data that were answered.",
+            "`reads` counts the requests for data that were answered. With `view=fdx` the answer is the grant as a "
+            "consent of the Financial Data Exchange (FDX 6.3, ConsentGrant), in FDX's names.",
             caller=Caller.CLIENT_OR_PROCESSOR,
+            query=(Parameter("view", "Another form of the grant.", choices=tuple(grants.View)),),
             answer=GrantResponseBody,
+            other_answers=(FdxConsentResponse,),
         ),
         Route(
             "PATCH",

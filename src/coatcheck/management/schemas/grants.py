@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from coatcheck import text
+from coatcheck.grants.fdx import fdx_consent_id
 from coatcheck.grants.narrowing import Changes
 from coatcheck.grants.receipts import RevocationReceipt
 from coatcheck.grants.restrictions import Permission as GrantPermission
@@ -133,7 +134,13 @@ class GrantProcessorResponse(Struct, frozen=True):
 
 
 class GrantDisclosureResponse(Struct, frozen=True):
-    text: str
+    """What the end user agreed to in the widget, if the text names the processor.
+
+    Null otherwise: the client obtained the authorization itself. `GET /coatcheck/users/{user}/disclosures` has the
+    signed statement.
+    """
+
+    text: Annotated[str, Meta(description="Every line as the user saw it.")]
     signed_at: Timestamp
 
 
@@ -160,9 +167,19 @@ class GrantResponse(Struct, frozen=True, kw_only=True):
     revoked_at: Timestamp | None
     revoked_by: Annotated[str | None, Meta(description="The guid of who revoked it.")]
     revocation_reason: str | None
+    fdx_consent_id: Annotated[
+        str,
+        Meta(
+            description="The id of the grant as an FDX consent: see `view=fdx`.",
+            examples=["0197c4a2-6f5e-7c3a-9a53-0c1f5b0e7d11"],
+        ),
+    ]
     disclosure: Annotated[
         GrantDisclosureResponse | None,
-        Meta(description="What the end user read and agreed to; null if the widget did not ask."),
+        Meta(
+            description="What the end user read and agreed to; null if the widget did not ask or the text does not "
+            "name the processor."
+        ),
     ]
 
 
@@ -236,6 +253,7 @@ def _grant(grant: Grant) -> GrantResponse:
         GrantResponse,
         processor=GrantProcessorResponse(grant.processor_guid, grant.processor_name),
         revocation_reason=grant.revoked_because,
+        fdx_consent_id=fdx_consent_id(grant.guid),
         disclosure=(
             GrantDisclosureResponse(grant.disclosure_text, grant.disclosed_at)
             if grant.disclosure_text is not None and grant.disclosed_at is not None

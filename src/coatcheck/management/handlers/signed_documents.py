@@ -1,0 +1,99 @@
+"""Signed documents, the keys that verify them, and the export of a user."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+from coatcheck.deadline import within
+from coatcheck.directory.attestations import attestation_of_user, find_attestation
+from coatcheck.directory.export import Section
+from coatcheck.errors import NotFound
+from coatcheck.grants.authorization_disclosures import disclosures_of_user
+from coatcheck.http.encoding import encode
+from coatcheck.http.request import CompleteResponse
+from coatcheck.management.request import ManagementRequest
+from coatcheck.management.schemas.signed_documents import (
+    AttestationResponseBody,
+    DisclosureResponseBody,
+    DisclosuresResponseBody,
+    UserAttestationResponseBody,
+    attestation_body,
+    disclosure_body,
+    disclosures_body,
+    user_attestation_body,
+)
+from coatcheck.model.users import find_user
+from coatcheck.vault.signing_keys import MAX_AGE, key_set, published_keys
+
+JWK_SET = "application/jwk-set+json"
+CACHEABLE = (("Cache-Control", f"public, max-age={int(MAX_AGE.total_seconds())}"),)
+
+
+async def read_jwks(request: ManagementRequest) -> CompleteResponse:
+    """Read from the database each time: a key that signs at once must be found at once."""
+    keys = await published_keys(request.connection)
+    return CompleteResponse(200, encode(key_set(keys)), JWK_SET, CACHEABLE)
+
+
+async def list_disclosures(request: ManagementRequest) -> DisclosuresResponseBody:
+    guid = await _user_guid(request)
+    return disclosures_body(await disclosures_of_user(request.connection, request.client.guid, guid))
+
+
+async def read_disclosure(request: ManagementRequest) -> DisclosureResponseBody:
+    return disclosure_body(
+        await request.services.authorization_disclosures.find(
+            request.connection, request.client.guid, request.path["disclosure"]
+        )
+    )
+
+
+async def read_user_attestation(request: ManagementRequest) -> UserAttestationResponseBody:
+    guid = await _user_guid(request)
+    return user_attestation_body(await attestation_of_user(request.connection, request.client.guid, guid))
+
+
+async def read_attestation(request: ManagementRequest) -> AttestationResponseBody:
+    return attestation_body(
+        await find_attestation(request.connection, request.client.guid, request.path["attestation"])
+    )
+
+
+async def export_user(request: ManagementRequest) -> CompleteResponse:
+    user = await find_user(request.connection, request.client.guid, request.path["user"])
+    sections = request.services.user_export.sections(user, actor=request.client.guid)
+    return CompleteResponse(200, chunks=_json(sections, request.services.settings.request_deadline))
+
+
+async def _user_guid(request: ManagementRequest) -> str:
+    """The guid of the user in the path, whom the client may have deleted."""
+    named = request.path["user"]
+    try:
+        return (await find_user(request.connection, request.client.guid, named)).guid
+    except NotFound:
+        if await attestation_of_user(request.connection, request.client.guid, named) is None:
+            raise
+        return named
+
+
+async def _json(sections: AsyncIterator[Section], deadline: timedelta) -> AsyncIterator[bytes]:
+    """One object with an array for each section."""
+    current, separator = None, b""
+    async for name, records in _each_within(sections, deadline):
+        if name != current:
+            yield (b"]," if current else b"{") + encode(name) + b":["
+            current, separator = name, b""
+        for record in records:
+            yield separator + encode(record)
+            separator = b","
+    yield b"]}"
+
+
+async def _each_within(sections: AsyncIterator[Section], deadline: timedelta) -> AsyncIterator[Section]:
+    """The deadline holds for each batch instead of for the whole: the receiver decides how long that takes."""
+    while True:
+        with within(None), within(deadline):
+            try:
+                section = await anext(sections)
+            except StopAsyncIteration:
+                return
+        yield section
