@@ -17,6 +17,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from coatcheck.api.endpoint import api_routes, not_found
 from coatcheck.api.routes import table as api
 from coatcheck.app import Services
+from coatcheck.config import Settings
 from coatcheck.errors import ConfigurationError
 from coatcheck.http.client_certificates import ClientCertificates, parse_networks
 from coatcheck.http.documentation import page_routes
@@ -30,7 +31,7 @@ from coatcheck.oauth_server import routes as oauth_server
 from coatcheck.oauth_server.endpoint import oauth_routes
 from coatcheck.widget.app import widget_routes
 
-__all__ = ["create_app", "listen", "serve"]
+__all__ = ["create_app", "headers_of_all", "listen", "serve"]
 
 KEEP_ALIVE = timedelta(seconds=75)
 """How long an idle connection stays open. Longer than in proxies and client pools: a client that closes first never
@@ -88,8 +89,21 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
+def headers_of_all(settings: Settings) -> Sequence[tuple[str, str]]:
+    """The headers of every answer, whatever answers it."""
+    if not settings.hsts_max_age:
+        return []
+    return [("Strict-Transport-Security", f"max-age={int(settings.hsts_max_age.total_seconds())}")]
+
+
 async def serve(
-    app: ASGIApp, bound: socket.socket, stop: asyncio.Event, *, grace: timedelta, trusted_proxies: str = ""
+    app: ASGIApp,
+    bound: socket.socket,
+    stop: asyncio.Event,
+    *,
+    grace: timedelta,
+    trusted_proxies: str = "",
+    headers: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Serves on `bound` until `stop` or a signal, then waits at most `grace` for running requests to end.
 
@@ -102,6 +116,7 @@ async def serve(
         grace: whole seconds.
         trusted_proxies: comma-separated addresses whose X-Forwarded-For, X-Forwarded-Proto and Client-Cert headers are
             trusted.
+        headers: of every answer.
     """
     if trusted_proxies:
         # The two frameworks have types of their own for the same interface.
@@ -117,6 +132,7 @@ async def serve(
             log_config=None,
             access_log=False,
             server_header=False,
+            headers=list(headers),
             proxy_headers=False,
             backlog=BACKLOG,
             timeout_keep_alive=int(KEEP_ALIVE.total_seconds()),

@@ -197,6 +197,23 @@ def test_a_webhook_url_is_stored_until_it_is_removed_and_its_secret_stays_the_sa
     }
 
 
+def test_redirect_urls_are_shown_replaced_and_removed(operator, client):
+    guid, url = client["client_id"], "https://acme.example/connected"
+    assert printed(operator, "client", "redirects", guid) == {"client_id": guid, "redirect_urls": None}
+    assert printed(operator, "client", "redirects", guid, url)["redirect_urls"] == [url]
+    assert printed(operator, "client", "redirects", guid)["redirect_urls"] == [url]
+    refused = operator("client", "redirects", guid, "javascript:alert(1)")
+    assert refused.code == ExitCode.REFUSED, refused
+    assert printed(operator, "client", "redirects", guid, "--remove")["redirect_urls"] is None
+    assert operator("client", "redirects", "CLT-none", url).code == ExitCode.NOT_FOUND
+
+
+def test_a_webhook_url_inside_the_network_is_refused_with_its_reason(operator, client):
+    refused = operator("client", "webhook", client["client_id"], "https://127.1/hook")
+    assert refused.code == ExitCode.REFUSED, refused
+    assert "not on the internet" in refused.err
+
+
 def contents(url):
     """Every row of every table that a command could change."""
     with psycopg.connect(url) as connection:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from coatcheck import server
+from coatcheck.config import Settings
 from coatcheck.errors import ConfigurationError
 from coatcheck.http.head_limits import MAX_HEAD_BYTES, MAX_HEADERS, HeadLimits
 
@@ -19,11 +20,11 @@ async def echo(scope, receive, send):
 
 
 @asynccontextmanager
-async def serving(app=echo, grace=timedelta(seconds=2)):
+async def serving(app=echo, grace=timedelta(seconds=2), headers=()):
     """A running server's address, and the event that stops it."""
     bound = server.listen("127.0.0.1", 0)
     port, stop = bound.getsockname()[1], asyncio.Event()
-    running = asyncio.create_task(server.serve(app, bound, stop, grace=grace))
+    running = asyncio.create_task(server.serve(app, bound, stop, grace=grace, headers=headers))
     try:
         yield port, stop, running
     finally:
@@ -51,6 +52,14 @@ async def answer_to(port, *parts):
 
 
 CLOSING = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0, None), (31_536_000, "max-age=31536000")])
+async def test_browsers_are_told_to_use_https_only_where_it_is_set(seconds, expected):
+    settings = Settings(hsts_max_age=timedelta(seconds=seconds))
+    async with serving(headers=server.headers_of_all(settings)) as (port, _, _), httpx.AsyncClient() as http:
+        answer = await http.get(f"http://127.0.0.1:{port}/")
+    assert answer.headers.get("strict-transport-security") == expected
 
 
 async def test_a_response_does_not_name_the_server_software():

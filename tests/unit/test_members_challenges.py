@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from coatcheck.connectors.contract import JobKind
-from coatcheck.errors import ConstraintNotMet, InvalidRequest, UserDisabled
+from coatcheck.errors import ConstraintNotMet, InvalidRequest, TooManyRequests, UserDisabled
+from coatcheck.members.members import WRONG_ANSWERS
 from coatcheck.worker_services import run_pending
 from tests.member_setup import make_end_user
 
@@ -55,6 +56,25 @@ async def test_a_wrong_answer_is_rejected_and_the_next_job_asks_again(services, 
     assert (member.connection_status, member.is_being_aggregated) == ("REJECTED", False)
     member = await end_user.run_job(member, JobKind.AGGREGATION)
     assert member.connection_status == "CHALLENGED"
+
+
+async def test_after_ten_wrong_answers_in_an_hour_the_next_answer_waits(services, clock):
+    end_user = await make_end_user(services)
+    member = await end_user.connected(password="challenge")
+    for _ in range(WRONG_ANSWERS):
+        await end_user.answer(member, "wrong")
+        await run_pending(services)
+        member = await end_user.run_job(member, JobKind.AGGREGATION)
+        assert member.connection_status == "CHALLENGED"
+    with pytest.raises(TooManyRequests) as refused:
+        await end_user.answer(member, "correct")
+    assert timedelta() < refused.value.retry_after <= timedelta(hours=1)
+    other = await (await make_end_user(services)).connected(password="challenge")
+    assert other.connection_status == "CHALLENGED"
+    clock.advance(refused.value.retry_after)
+    await end_user.answer(member, "correct")
+    await run_pending(services)
+    assert (await end_user.reload(member)).connection_status == "CONNECTED"
 
 
 @pytest.mark.parametrize(("answer", "status"), [("LOCKED", "LOCKED"), ("SERVER_ERROR", "FAILED")])

@@ -17,7 +17,7 @@ from coatcheck.cli.runtime import OPERATOR, change, read
 from coatcheck.db.database import Connection
 from coatcheck.errors import ConstraintNotMet, InvalidRequest
 from coatcheck.grants.api_keys import Rotated
-from coatcheck.model.clients import allowed_networks, list_clients
+from coatcheck.model.clients import allowed_networks, list_clients, redirect_urls
 from coatcheck.model.widgets import WidgetAppearance, widget_appearance
 
 command_group = typer.Typer(
@@ -114,6 +114,41 @@ def networks(
     if is_change(allowed, remove=remove):
         change(act)
     print_networks({"client_id": client}, read(find), as_json=as_json)
+
+
+@command_group.command("redirects")
+def redirects(
+    client: ClientGuid,
+    urls: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[URL]...",
+            help="URLs, in place of the earlier ones. Each is compared exactly. Without any, nothing changes.",
+        ),
+    ] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Allow every URL.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Shows to which URLs the client's end users may be sent back (client_redirect_url). With URLs, to those only.
+
+    Example: coatcheck client redirects CLT-... https://app.acme.example/connected
+    """
+    if urls and remove:
+        raise typer.BadParameter("--remove takes no URLs.")
+
+    async def act(services: Services, connection: Connection) -> None:
+        await named_client(connection, client)
+        await services.clients.set_redirect_urls(connection, client, urls or None, actor=OPERATOR)
+
+    async def find(_: Services, connection: Connection) -> Sequence[str] | None:
+        await named_client(connection, client)
+        return await redirect_urls(connection, client)
+
+    if urls or remove:
+        change(act)
+    allowed = read(find)
+    shown = "any" if allowed is None and not as_json else allowed
+    print_facts({"client_id": client, "redirect_urls": shown}, as_json=as_json)
 
 
 @command_group.command("enable")

@@ -130,7 +130,13 @@ async def _run(sandbox: _Sandbox, stop: asyncio.Event) -> None:
             await run_together(
                 stop,
                 STOP_GRACE,
-                server.serve(server.create_app(services), sandbox.bound, stop, grace=REQUEST_GRACE),
+                server.serve(
+                    server.create_app(services),
+                    sandbox.bound,
+                    stop,
+                    grace=REQUEST_GRACE,
+                    headers=server.headers_of_all(settings),
+                ),
                 worker.main(services, stop, grace=REQUEST_GRACE),
                 _announce(sandbox, created, stop),
                 _watch_database(sandbox.database, stop),

@@ -59,6 +59,20 @@ async def set_client_networks(connection: Connection, guid: str, networks: Seque
         raise NotFound
 
 
+async def set_client_redirect_urls(connection: Connection, guid: str, urls: Sequence[str] | None) -> None:
+    """Sets to where the client's end users may be sent back. None: to any URL.
+
+    Raises:
+        NotFound: there is no such client.
+    """
+    if not await run(
+        connection,
+        "UPDATE client SET redirect_urls = %(urls)s WHERE guid = %(guid)s",
+        {"guid": guid, "urls": urls},
+    ):
+        raise NotFound
+
+
 async def put_widget_appearance(
     connection: Connection, client_guid: str, appearance: WidgetAppearance
 ) -> None:

@@ -15,6 +15,7 @@ from coatcheck.directory.client_rows import (
     put_widget_appearance,
     set_client_disabled,
     set_client_networks,
+    set_client_redirect_urls,
     set_client_webhook_url,
 )
 from coatcheck.directory.networks import parse_networks
@@ -22,9 +23,12 @@ from coatcheck.errors import InvalidRequest
 from coatcheck.events.signing import signing_secret
 from coatcheck.events.ssrf import check_url
 from coatcheck.grants.api_keys import ApiKeys, Rotated
+from coatcheck.members.return_target import ReturnTarget
 from coatcheck.model.clients import Client, find_client
 from coatcheck.model.widgets import WidgetAppearance
 from coatcheck.vault.vault import Vault
+
+MAX_REDIRECT_URLS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,22 @@ class Clients:
         """
         await set_client_networks(connection, guid, None if networks is None else parse_networks(networks))
         await self._record(connection, guid, "client.networks_changed", actor)
+
+    async def set_redirect_urls(
+        self, connection: Connection, guid: str, urls: Iterable[str] | None, *, actor: str
+    ) -> None:
+        """Sends end users of the client back to these URLs only (RFC 9700 4.1.3). None: to any.
+
+        Raises:
+            InvalidRequest: one is not an absolute http or https URL, or there are none or more than 50.
+        """
+        allowed = None if urls is None else list(dict.fromkeys(urls))
+        if allowed is not None and not 0 < len(allowed) <= MAX_REDIRECT_URLS:
+            raise InvalidRequest(f"Give 1 to {MAX_REDIRECT_URLS} URLs.")
+        for url in allowed or ():
+            ReturnTarget(client_redirect_url=url)
+        await set_client_redirect_urls(connection, guid, allowed)
+        await self._record(connection, guid, "client.redirect_urls_changed", actor)
 
     async def set_webhook_url(
         self, connection: Connection, guid: str, url: str | None, *, actor: str

@@ -30,6 +30,26 @@ class Policy(StrEnum):
     )
 
 
+OPENED_BY_CLIENTS = frozenset({Policy.MESSAGE, Policy.QUESTION, Policy.WIDGET})
+"""Pages in windows that a client's page opens and receives messages from, as MX's clients do. `same-origin` would cut
+them off from it."""
+NO_FEATURES = ", ".join(
+    f"{name}=()"
+    for name in (
+        "accelerometer",
+        "camera",
+        "display-capture",
+        "geolocation",
+        "gyroscope",
+        "magnetometer",
+        "microphone",
+        "midi",
+        "payment",
+        "usb",
+    )
+)
+"""Permissions-Policy: no page uses a device, and no frame in it may."""
+
 NO_STORE: Mapping[str, str] = MappingProxyType(
     {"Cache-Control": "no-store", "Pragma": "no-cache", "X-Content-Type-Options": "nosniff"}
 )
@@ -51,6 +71,8 @@ def page_headers(
         "Content-Security-Policy": policy.format(
             ancestors=ancestors, targets=f" {targets}" if targets else ""
         ),
+        "Cross-Origin-Opener-Policy": "unsafe-none" if policy in OPENED_BY_CLIENTS else "same-origin",
+        "Permissions-Policy": NO_FEATURES,
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
     }

@@ -199,6 +199,24 @@ async def nth_newest_job(
     return found.at if found else None
 
 
+async def nth_newest_rejection(connection: Connection, member: LockedMember, number: int) -> datetime | None:
+    """When the member's `number`-th newest job ended with a wrong answer; None if it has fewer."""
+    found = await fetch_one(
+        connection,
+        _Moment,
+        """SELECT ended_at AS at FROM member_job
+           WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s AND outcome = %(outcome)s
+           ORDER BY ended_at DESC OFFSET %(skipped)s LIMIT 1""",
+        {
+            "user_guid": member.user_guid,
+            "member_guid": member.guid,
+            "outcome": ConnectionStatus.REJECTED,
+            "skipped": number - 1,
+        },
+    )
+    return found.at if found else None
+
+
 # --- maintenance and monitoring ---------------------------------------------------------------------------
 
 

@@ -51,6 +51,9 @@ MAX_MEMBERS = 25
 BALANCE_CHECKS, BALANCE_PERIOD = 5, timedelta(hours=2)
 """Balance jobs of one member in a period (MX's limit, from third-party reports)."""
 
+WRONG_ANSWERS, ANSWER_PERIOD = 10, timedelta(hours=1)
+"""Wrong answers of one member in a period, so that whoever has the link of a user cannot try all answers."""
+
 
 class Members:
     """Every method writes in the caller's transaction."""
@@ -200,9 +203,11 @@ class Members:
             ConstraintNotMet: the member has no open challenges.
             InvalidRequest: an answer is missing, unknown, or none of the options. The challenges stay open.
             UserDisabled: the client disabled the user.
+            TooManyRequests: the member had 10 wrong answers in the past hour.
         """
         now = self._clock.now()
         locked_member = await self._lock(connection, member)
+        await self._check_wrong_answers(connection, locked_member, now)
         # The member is locked: the second of two simultaneous answers finds no waiting job.
         waiting = await job_rows.waiting_job(connection, locked_member, now)
         if waiting is None:
@@ -226,6 +231,13 @@ class Members:
         await notify_workers(connection, TaskKind.MEMBER_JOB)
         await self._record(connection, member, "member.answered", detail={"job_guid": job.guid})
         return await find_member(connection, locked_member.user_guid, locked_member.guid)
+
+    async def _check_wrong_answers(
+        self, connection: Connection, locked_member: LockedMember, now: datetime
+    ) -> None:
+        oldest = await job_rows.nth_newest_rejection(connection, locked_member, WRONG_ANSWERS)
+        if oldest and oldest > now - ANSWER_PERIOD:
+            raise TooManyRequests(oldest + ANSWER_PERIOD - now)
 
     async def challenges(self, connection: Connection, member: Member) -> Sequence[Challenge]:
         """The open challenges of a CHALLENGED member."""

@@ -54,7 +54,7 @@ from coatcheck.members.oauth_windows import (
     hash_of_browser,
 )
 from coatcheck.members.records import JobRequest, LockedMember
-from coatcheck.members.return_target import ReturnTarget
+from coatcheck.members.return_target import ReturnTarget, check_redirect
 from coatcheck.members.status import MemberEvent, transition
 from coatcheck.model.clients import find_client
 from coatcheck.model.members import Member, find_member
@@ -127,9 +127,11 @@ class OAuth:
 
         Raises:
             ConstraintNotMet: the member signs in with credentials.
+            InvalidRequest: the client's end users may not be sent to `client_redirect_url`.
         """
         if not member.is_oauth or prepared is None:
             raise ConstraintNotMet(NOT_OAUTH)
+        await check_redirect(connection, member.client_guid, window.return_target)
         link = Link(ids.new("LNK"), member.client_guid, member.user_guid, member.guid)
         await self._links.store(connection, LinkKind.OAUTH, link, prepared.link)
         oauth_state_guid = None

@@ -1,11 +1,13 @@
-"""Where the end user is sent from the OAuth callback. Pure."""
+"""Where the end user is sent from the OAuth callback."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
+from coatcheck.db.database import Connection
 from coatcheck.errors import InvalidRequest
+from coatcheck.model.clients import redirect_urls
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,63}")
 """RFC 3986 3.1."""
@@ -62,6 +64,20 @@ class ReturnTarget:
         parts = urlsplit(self.client_redirect_url)
         query = "&".join(filter(None, (parts.query, urlencode(parameters))))
         return parts._replace(query=query).geturl()
+
+
+async def check_redirect(connection: Connection, client_guid: str, return_target: ReturnTarget) -> None:
+    """Checks that the client's end users may be sent to the URL, compared as text (RFC 9700 4.1.3).
+
+    Raises:
+        InvalidRequest: the operator listed URLs of the client, and this is none of them.
+    """
+    url = return_target.client_redirect_url
+    allowed = await redirect_urls(connection, client_guid) if url is not None else None
+    if allowed is not None and url not in allowed:
+        raise InvalidRequest(
+            "client_redirect_url is not one of the URLs that your operator allowed for you. The comparison is exact."
+        )
 
 
 def _is_web_url(url: str) -> bool:

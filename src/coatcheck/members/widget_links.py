@@ -8,7 +8,7 @@ from coatcheck.connectors.contract import JobKind
 from coatcheck.db.database import Connection
 from coatcheck.errors import NotFound
 from coatcheck.grants.links import Link, LinkKind, Links
-from coatcheck.members.return_target import ReturnTarget
+from coatcheck.members.return_target import ReturnTarget, check_redirect
 from coatcheck.model.users import User
 from coatcheck.vault.vault import SecretKind, Vault, WorkerReader
 
@@ -60,7 +60,12 @@ class WidgetLinks:
         self._links = links
 
     async def create_url(self, connection: Connection, user: User, options: WidgetOptions) -> str:
-        """Returns a URL that opens the widget for the user once."""
+        """Returns a URL that opens the widget for the user once.
+
+        Raises:
+            InvalidRequest: the client's end users may not be sent to `client_redirect_url`.
+        """
+        await check_redirect(connection, user.client_guid, options.return_target)
         link, secret = await self._links.issue(
             connection,
             LinkKind.WIDGET,

@@ -52,6 +52,16 @@ async def find_processor(connection: Connection, guid: str) -> Processor:
     return processor
 
 
+async def redirect_urls(connection: Connection, guid: str) -> Sequence[str] | None:
+    """To which URLs the end users of a client may be sent back. None: to any."""
+    cursor = await connection.execute(
+        "SELECT redirect_urls FROM client WHERE guid = %(guid)s", {"guid": guid}
+    )
+    row = await cursor.fetchone()
+    found: Sequence[str] | None = row[0] if row else None
+    return found
+
+
 async def allowed_networks(connection: Connection, guid: str) -> Sequence[str] | None:
     """From where the API keys of a client or a processor are accepted. None: from everywhere."""
     cursor = await connection.execute(
