@@ -38,7 +38,6 @@ from coatcheck.grants.processor_tokens import ProcessorTokens
 from coatcheck.grants.receipts import Receipts
 from coatcheck.grants.revocation import Revocations
 from coatcheck.grants.tokens import Tokens
-from coatcheck.grants.used_jtis import UsedJtis
 from coatcheck.grants.widget_sessions import WidgetSessions
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.members import Members
@@ -59,7 +58,6 @@ class OAuthServer:
 
     authentication: ProcessorAuthentication
     tokens: ProcessorTokens
-    used_jtis: UsedJtis
     nonces: DPoPNonces
 
 
@@ -218,7 +216,6 @@ def _oauth_server(settings: Settings, clock: Clock, hash_key: bytes, journal: Jo
     return OAuthServer(
         authentication=ProcessorAuthentication(settings, clock, hash_key, journal),
         tokens=ProcessorTokens(clock, hash_key, journal),
-        used_jtis=UsedJtis(hash_key),
         nonces=DPoPNonces(hash_key),
     )
 

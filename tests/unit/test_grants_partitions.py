@@ -12,6 +12,7 @@ from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.grants.partitions import AHEAD, AT_ONCE, RETENTION, drop_partitions, prepare_partitions
 from coatcheck.grants.secrets import day_of, week_of
+from coatcheck.grants.used_jtis import UsedJtis
 from tests.factories import make_account, make_client, make_code, make_processor, make_token, make_user
 
 
@@ -114,7 +115,7 @@ async def test_the_ids_of_used_jwts_are_kept_until_a_day_after_the_jwts_expire(
     services: Services, clock: MovableClock
 ) -> None:
     clock.advance(timedelta(days=3650))
-    used, now = services.oauth_server.used_jtis, clock.now()
+    used, now = UsedJtis(b"a key of this test"), clock.now()
     async with services.db.connection() as connection:
         await prepare_partitions(connection, now, services.settings)
 

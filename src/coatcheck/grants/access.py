@@ -35,7 +35,7 @@ from coatcheck.grants.confirmations import UNBOUND, PresentedToken
 from coatcheck.grants.refusals import RecordingLimit
 from coatcheck.grants.restrictions import RESTRICTIONS, ReadKind, Restriction
 from coatcheck.grants.secrets import Kind, parse_secret
-from coatcheck.grants.used_jtis import UsedJtis
+from coatcheck.grants.used_jtis import BoundToken, UsedJtis
 from coatcheck.model.accounts import Account, account_row
 from coatcheck.model.paging import Page, PageRequest
 from coatcheck.model.tokens import LiveToken
@@ -412,7 +412,9 @@ class Access:
         use = presented.proof_use
         if use is None or use.is_marked:
             return
-        if not await self._used_jtis.use_proof_with_token(connection, use.proof, presented):
+        reused = await self._used_jtis.use_proof_with_token(connection, use.proof, presented)
+        if reused is not None:
+            await self._record_refused(connection, reused, "proof_used_before")
             raise InvalidDPoPProof(detail="The DPoP proof was used before.")
         use.is_marked = True
 
@@ -437,7 +439,7 @@ class Access:
         )
         match ended:
             case _Ended(is_confirmed=False):
-                await self._record_unconfirmed(connection, ended)
+                await self._record_refused(connection, ended, "unconfirmed")
                 raise UnconfirmedToken(detail=UNCONFIRMED)
             case _Ended(is_revoked=True):
                 raise TokenRevoked
@@ -446,16 +448,16 @@ class Access:
             case _:
                 raise InvalidToken
 
-    async def _record_unconfirmed(self, connection: Connection, ended: _Ended) -> None:
-        if not self._limit.exceeds(ended.processor_guid):
+    async def _record_refused(self, connection: Connection, token: _Ended | BoundToken, reason: str) -> None:
+        if not self._limit.exceeds(token.processor_guid):
             await self._journal.record(
                 connection,
                 Entry(
-                    client_guid=ended.client_guid,
-                    actor=ended.processor_guid,
+                    client_guid=token.client_guid,
+                    actor=token.processor_guid,
                     action="token.refused",
-                    subject=ended.guid,
-                    detail={"reason": "unconfirmed"},
+                    subject=token.guid,
+                    detail={"reason": reason},
                 ),
             )
 

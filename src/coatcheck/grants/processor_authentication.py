@@ -16,10 +16,11 @@ from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.db.database import Connection, columns, fetch_one
-from coatcheck.errors import InvalidClient
+from coatcheck.errors import InvalidClient, InvalidDPoPProof
 from coatcheck.grants.api_keys import LIVE, is_allowed
 from coatcheck.grants.client_assertions import AssertionRules, verify_assertion
 from coatcheck.grants.client_certificates import ClientCertificate
+from coatcheck.grants.dpop import DPoPProof
 from coatcheck.grants.jwt_verification import (
     ALGORITHMS,
     LENIENCY,
@@ -111,18 +112,35 @@ class ProcessorAuthentication:
         reason = await self._refusal(connection, found, presented, endpoint, now)
         if reason is None:
             return found
-        if not self._limit.exceeds(found.guid):
-            await self._journal.record(
-                connection,
-                Entry(
-                    client_guid=None,
-                    actor=found.guid,
-                    action="processor.authentication_refused",
-                    subject=found.guid,
-                    detail={"reason": reason},
-                ),
-            )
+        await self._record(connection, found.guid, reason)
         raise InvalidClient(detail=reason)
+
+    async def use_proof(
+        self, connection: Connection, processor: ProcessorSecurity, proof: DPoPProof | None
+    ) -> None:
+        """Marks the DPoP proof of a processor's token request as used; None does nothing.
+
+        Raises:
+            InvalidDPoPProof: it was used before. The audit log has the refusal.
+        """
+        if proof is not None and not await self._used_jtis.use_proof(connection, proof):
+            reason = "The DPoP proof was used before."
+            await self._record(connection, processor.guid, reason)
+            raise InvalidDPoPProof(detail=reason)
+
+    async def _record(self, connection: Connection, guid: str, reason: str) -> None:
+        if self._limit.exceeds(guid):
+            return
+        await self._journal.record(
+            connection,
+            Entry(
+                client_guid=None,
+                actor=guid,
+                action="processor.authentication_refused",
+                subject=guid,
+                detail={"reason": reason},
+            ),
+        )
 
     async def _find(self, connection: Connection, presented: Presented, now: datetime) -> _Found | None:
         key = None

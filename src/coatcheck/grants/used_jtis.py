@@ -16,20 +16,23 @@ from coatcheck.grants.secrets import EPOCH, day_of
 
 USE_IF_BOUND = """
 WITH bound AS (
-    SELECT FROM access_token
+    SELECT guid, client_guid, processor_guid FROM access_token
     WHERE expires_week = %(week)s AND token_hash = %(token_hash)s AND confirmation = ANY(%(confirmations)s)
 ), used AS (
     INSERT INTO used_jti (expires_day, jti_hash) SELECT %(day)s, %(hash)s FROM bound
     ON CONFLICT DO NOTHING RETURNING true
 )
-SELECT EXISTS (SELECT FROM bound) AS is_bound, EXISTS (SELECT FROM used) AS is_new
+SELECT guid, client_guid, processor_guid FROM bound WHERE NOT EXISTS (SELECT FROM used)
 """
 
 
 @dataclass(frozen=True, slots=True)
-class _Use:
-    is_bound: bool
-    is_new: bool
+class BoundToken:
+    """A token that is bound to the key of a proof."""
+
+    guid: str
+    client_guid: str
+    processor_guid: str
 
 
 class UsedJtis:
@@ -63,14 +66,14 @@ class UsedJtis:
 
     async def use_proof_with_token(
         self, connection: Connection, proof: DPoPProof, presented: PresentedToken
-    ) -> bool:
-        """Marks the proof as used if the token is bound to its key, and returns False if it was used before.
+    ) -> BoundToken | None:
+        """Marks the proof as used if the token is bound to its key. Returns the token if the proof was used before.
 
         With a token that is not bound to the key nothing is written, so that a stranger cannot fill the table.
         """
-        use = await fetch_one(
+        return await fetch_one(
             connection,
-            _Use,
+            BoundToken,
             USE_IF_BOUND,
             {
                 "week": presented.period,
@@ -79,8 +82,6 @@ class UsedJtis:
                 **self._row(proof.key_thumbprint, proof.jti, _refused_from(proof)),
             },
         )
-        assert use is not None, "the statement always returns a row"
-        return use.is_new or not use.is_bound
 
     def _row(self, signer: str, jti: str, expires_at: float) -> dict[str, object]:
         return {

@@ -5,7 +5,6 @@ from dataclasses import replace
 from starlette.requests import Request
 
 from coatcheck.app import Services
-from coatcheck.db.database import Connection
 from coatcheck.errors import DPoPNonceRequired, InvalidDPoPProof
 from coatcheck.grants.client_certificates import read_certificate
 from coatcheck.grants.confirmations import UNBOUND, PresentedToken, ProofUse, of_certificate, of_key
@@ -69,20 +68,3 @@ def read_proof(
     if services.settings.dpop_nonces and not (proof.nonce and nonces.is_valid(proof.nonce, now)):
         raise DPoPNonceRequired(nonces.current(now))
     return proof
-
-
-async def require_unused(services: Services, connection: Connection, proof: DPoPProof | None) -> None:
-    """Marks the proof of a token request as used.
-
-    Args:
-        services: the services.
-        connection: in autocommit mode: a refusal later must not take the mark back.
-        proof: the proof; None does nothing.
-
-    Raises:
-        InvalidDPoPProof: it was used before.
-    """
-    if proof is None:
-        return
-    if not await services.oauth_server.used_jtis.use_proof(connection, proof):
-        raise InvalidDPoPProof(detail="The DPoP proof was used before.")

@@ -10,7 +10,6 @@ from coatcheck.grants.processor_tokens import ActiveToken
 from coatcheck.http.encoding import encode
 from coatcheck.http.idempotency_key import read_idempotency_key
 from coatcheck.http.request import CompleteResponse
-from coatcheck.http.sender_proofs import require_unused
 from coatcheck.model.processor_security import ProcessorSecurity
 from coatcheck.oauth_server.request import OAuthRequest
 from coatcheck.oauth_server.schemas import (
@@ -27,7 +26,7 @@ async def token(request: OAuthRequest) -> OAuthTokenResponse:
         raise UnsupportedGrantType
     code, idempotency_key = request.parameter("code"), read_idempotency_key(request.headers)
     confirmation = confirmation_for(processor, request.proof, request.certificate)
-    await require_unused(request.services, request.connection, request.proof)
+    await request.services.oauth_server.authentication.use_proof(request.connection, processor, request.proof)
     issued = await request.services.exchange.redeem_authenticated(
         request.connection,
         redeemer=Redeemer(processor.guid, confirmation),
