@@ -5,8 +5,8 @@ pytest -p tests.statements --statements=FILE
 A statement is the program's if its caller is, not counting the driver and the functions of `db/database.py`.
 """
 
+import inspect
 import json
-import sys
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -57,7 +57,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _caller() -> str:
-    frame = sys._getframe(2)
+    frame = inspect.currentframe()
+    assert frame is not None
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PASSED_OVER):
         frame = frame.f_back
     return frame.f_code.co_filename

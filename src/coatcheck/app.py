@@ -1,7 +1,7 @@
 """Builds the services of Coatcheck from the settings."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
@@ -10,7 +10,7 @@ import httpx
 
 from coatcheck.audit import journal as audit_journal
 from coatcheck.audit.journal import Journal
-from coatcheck.clock import Clock, SystemClock
+from coatcheck.clock import Clock, MovableClock, SystemClock
 from coatcheck.config import Settings
 from coatcheck.connectors.installed import load_connectors
 from coatcheck.connectors.registry import Registry
@@ -39,12 +39,14 @@ from coatcheck.grants.receipts import Receipts
 from coatcheck.grants.revocation import Revocations
 from coatcheck.grants.tokens import Tokens
 from coatcheck.grants.widget_sessions import WidgetSessions
+from coatcheck.jobs.gate import TaskGate
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.members import Members
 from coatcheck.members.oauth import OAuth
 from coatcheck.members.widget_links import WidgetLinks
 from coatcheck.micro_deposits.micro_deposits import MicroDeposits
 from coatcheck.rate_limits.limits import RateLimits
+from coatcheck.sandbox_clock import following
 from coatcheck.vault.keys import Keyring, open_keyring
 from coatcheck.vault.master_keys import MasterKeys
 from coatcheck.vault.signing_keys import SigningKeys
@@ -71,6 +73,8 @@ class Services:
     publisher: EventPublisher
     journal: Journal
     registry: Registry
+    task_gate: TaskGate
+    """Closed while the emulator moves the clock."""
     dependencies: Dependencies
     """The services that `members` and `micro_deposits` use. The worker builds its own objects from them."""
     members: Members
@@ -114,7 +118,7 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
         MasterKeyMissing: the keyring is encrypted with a key that is not configured.
         Unavailable: the database does not answer.
     """
-    clock = clock or SystemClock()
+    clock = clock or (MovableClock() if settings.sandbox else SystemClock())
     master_keys = MasterKeys.load(settings)
     guard = _any_address if settings.webhook_allow_private else public_only
     registry = Registry(load_connectors(settings, clock, guard=guard))
@@ -124,7 +128,10 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
         async with db.transaction() as connection:
             keyring = await open_keyring(connection, master_keys)
             await SigningKeys(clock, master_keys).create_missing(connection)
-        yield _assemble(_Ground(settings, clock, db, registry, master_keys, keyring))
+        async with (
+            following(db, clock) if isinstance(clock, MovableClock) and settings.sandbox else nullcontext()
+        ):
+            yield _assemble(_Ground(settings, clock, db, registry, master_keys, keyring))
     finally:
         await registry.close()
         await db.close()
@@ -193,6 +200,7 @@ def _assemble(ground: _Ground) -> Services:
         publisher=publisher,
         journal=journal,
         registry=registry,
+        task_gate=TaskGate(),
         dependencies=dependencies,
         members=Members(dependencies, index_key=keyring.index_key),
         oauth=OAuth(dependencies, links, widget_sessions),

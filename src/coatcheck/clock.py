@@ -32,7 +32,7 @@ class SystemClock:
 
 
 class MovableClock:
-    """Follows the system clock with an offset, the sum of all calls of `advance`."""
+    """The system clock plus an offset. For a sandbox and for tests."""
 
     def __init__(self) -> None:
         self._offset = timedelta()
@@ -42,6 +42,15 @@ class MovableClock:
 
     def instant(self) -> datetime:
         return datetime.now(UTC) + self._offset
+
+    @property
+    def offset(self) -> timedelta:
+        """How far it is ahead of the system clock."""
+        return self._offset
+
+    def move_to(self, offset: timedelta) -> None:
+        """Moves it to this offset, unless it is further ahead already: time never goes back."""
+        self._offset = max(self._offset, offset)
 
     def advance(self, duration: timedelta) -> None:
         self._offset += duration

@@ -51,6 +51,8 @@ class Settings:
     """The address to listen on."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     """The port to listen on."""
+    sandbox: bool = False
+    """Whether the clock can be moved and the sandbox API is served. `coatcheck sandbox` sets it."""
     metrics_host: str = "127.0.0.1"
     """The address of the listener for metrics."""
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0

@@ -7,6 +7,7 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from datetime import timedelta
+from importlib import import_module
 from typing import Any, cast
 
 import uvicorn
@@ -24,9 +25,11 @@ from coatcheck.http.documentation import page_routes
 from coatcheck.http.head_limits import HeadLimits
 from coatcheck.http.openapi import AnyGroup
 from coatcheck.http.request_deadline import RequestDeadline
+from coatcheck.http.route import Group
 from coatcheck.http.throttling import Throttling
 from coatcheck.management.endpoint import management_routes
 from coatcheck.management.routes import table as management
+from coatcheck.management.routes.route import Route
 from coatcheck.oauth_server import routes as oauth_server
 from coatcheck.oauth_server.endpoint import oauth_routes
 from coatcheck.widget.app import widget_routes
@@ -42,6 +45,13 @@ GROUPS: tuple[AnyGroup, ...] = (*api.GROUPS, *oauth_server.GROUPS, *management.G
 """The endpoints that the OpenAPI document and the reference list, of all surfaces."""
 
 
+def sandbox_groups(settings: Settings) -> Sequence[Group[Route]]:
+    """The endpoints of a sandbox; none in production, which does not load the emulator either."""
+    if not settings.sandbox:
+        return ()
+    return (import_module("coatcheck.management.routes.sandbox").SANDBOX,)
+
+
 def create_app(services: Services) -> ASGIApp:
     """MX's API, our own, their documentation, the widget, and the pages of each connector below `/banks/<name>`."""
     banks: Sequence[BaseRoute] = [
@@ -49,11 +59,14 @@ def create_app(services: Services) -> ASGIApp:
         for connector in services.registry.connectors
         if (pages := connector.pages) is not None
     ]
+    sandbox = sandbox_groups(services.settings)
     routes = [
         *api_routes(services),
-        *management_routes(services),
+        *management_routes(
+            services, [*management.ROUTES, *(route for group in sandbox for route in group.routes)]
+        ),
         *oauth_routes(services),
-        *page_routes(services, GROUPS),
+        *page_routes(services, (*GROUPS, *sandbox)),
         *widget_routes(services),
         *banks,
     ]

@@ -37,7 +37,9 @@ async def main(services: Services, stop: asyncio.Event, *, grace: timedelta = GR
     """Runs tasks until `stop` is set; then claims nothing more, and finishes or releases its tasks within `grace`."""
     worker_services = build_worker(services)
     worker_guid = ids.new("WRK")
-    runner = TaskRunner(worker_services.claims, slots=services.settings.worker_concurrency)
+    runner = TaskRunner(
+        worker_services.claims, slots=services.settings.worker_concurrency, gate=services.task_gate
+    )
     async with asyncio.TaskGroup() as group:
         listener = group.create_task(listen(services.db.url, runner.notify))
         periodic = [

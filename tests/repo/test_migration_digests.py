@@ -18,6 +18,7 @@ DIGESTS = {
     "20261126_0006_rate_limits.py": "484bd7b2175a8e9f7d4a91ef2c58d662a4df3b086c35455b59230f95d51b6d0b",
     "20261126_0007_worker_heartbeat.py": "16fd91c5335f181b49133a4e277769972210a290230b57ba4e0d7adc9d7ffb69",
     "20261126_0008_sealed_audit_log.py": "91a0ae9d00d48f9c7276c95e3d5794364a8ab111daf55d08f5154d5b6c84d6f8",
+    "20261126_0009_sandbox_clock.py": "9bf6f81acfa79766deb9fe9336aad7f38de7ce997293d718590a90253f79473a",
 }
 VERSIONS = Path(next(iter(migrations.__path__))) / "versions"
 

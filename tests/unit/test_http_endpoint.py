@@ -25,6 +25,7 @@ class Row:
     method: str
     path: str
     answer: Callable[[Request], Awaitable[Response]]
+    has_deadline: bool = True
 
     @property
     def operation(self) -> str:

@@ -106,6 +106,7 @@ def _settings(directory: Path, url: str, bound: socket.socket, seed: int | None)
         database_url=url,
         master_key="",
         master_key_file=str(directory / "master.key"),
+        sandbox=True,
         connectors=("sandbox",),
         connector={"sandbox": {"seed": credentials.stored_seed(directory, seed)}},
     )

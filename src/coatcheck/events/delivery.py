@@ -212,6 +212,21 @@ async def oldest_due(connection: Connection, now: datetime) -> datetime | None:
     return found.at if found else None
 
 
+async def next_attempt(connection: Connection) -> datetime | None:
+    """When the next delivery is due, or was."""
+    found = await fetch_one(connection, _Moment, "SELECT min(next_attempt_at) AS at FROM delivery")
+    return found.at if found else None
+
+
+async def count_events(connection: Connection, since: datetime) -> int:
+    """How many events have happened since."""
+    cursor = await connection.execute(
+        "SELECT count(*) FROM event WHERE created_at >= %(since)s", {"since": since}
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else 0
+
+
 def wait_after(attempts: int, event_guid: str) -> timedelta | None:
     """How long to wait after so many failed attempts, in whole seconds; None to give up."""
     if attempts > len(WAITS):

@@ -1,6 +1,7 @@
 """A client's view of the tokens on its users' accounts: MX's list."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, columns, fetch_all
@@ -60,3 +61,14 @@ class Tokens:
         )
         row = await cursor.fetchone()
         return int(row[0]) if row else 0
+
+
+async def count_expired(connection: Connection, after: datetime, until: datetime) -> int:
+    """How many tokens of all clients expired in this time and were not revoked."""
+    cursor = await connection.execute(
+        """SELECT count(*) FROM access_token
+           WHERE expires_at > %(after)s AND expires_at <= %(until)s AND revoked_at IS NULL""",
+        {"after": after, "until": until},
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else 0

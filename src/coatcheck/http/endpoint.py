@@ -47,6 +47,10 @@ class Row(Protocol):
     def operation(self) -> str:
         """Its name in the log."""
 
+    @property
+    def has_deadline(self) -> bool:
+        """Whether the deadline of the request applies to it."""
+
 
 RowT = TypeVar("RowT", bound=Row)
 
@@ -111,6 +115,9 @@ class Endpoint(Generic[RowT]):
         try:
             if row is None:
                 raise errors.MethodNotAllowed(tuple(self._methods))
+            if not row.has_deadline:
+                with within(None):
+                    return await self._surface.answer(row, request)
             async with asyncio.timeout(_seconds_left()):
                 return await self._surface.answer(row, request)
         except TimeoutError:

@@ -87,6 +87,9 @@ class Route(Generic[RequestT]):
     in_transaction: bool | None = None
     """Whether the handler runs in one transaction; by default every method except GET does."""
 
+    has_deadline: bool = True
+    """Whether `request_deadline` applies. Not to what takes long by its nature, such as moving a sandbox's clock."""
+
     needs_connection: bool = True
     """Whether the handler uses `request.connection`, which is None otherwise. Only for callers that are anyone."""
 

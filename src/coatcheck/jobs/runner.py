@@ -13,6 +13,7 @@ from datetime import timedelta
 import structlog
 
 from coatcheck import tracing
+from coatcheck.jobs.gate import TaskGate
 from coatcheck.jobs.tasks import Claim, ClaimedTask, TaskKind, cancel_tasks
 
 log = structlog.get_logger(__name__)
@@ -24,8 +25,11 @@ POLL = timedelta(seconds=1)
 class TaskRunner:
     """The tasks that this process runs."""
 
-    def __init__(self, claims: Mapping[TaskKind, Claim], *, slots: int) -> None:
-        self._kinds = {task_kind: _Slots(task_kind, claim, slots) for task_kind, claim in claims.items()}
+    def __init__(self, claims: Mapping[TaskKind, Claim], *, slots: int, gate: TaskGate | None = None) -> None:
+        gate = gate or TaskGate()
+        self._kinds = {
+            task_kind: _Slots(task_kind, claim, slots, gate) for task_kind, claim in claims.items()
+        }
 
     def notify(self, task_kind: TaskKind | None = None) -> None:
         """Claims tasks of the kind, or of every kind, as soon as possible."""
@@ -50,10 +54,11 @@ class TaskRunner:
 class _Slots:
     """The slots of one kind."""
 
-    def __init__(self, task_kind: TaskKind, claim: Claim, count: int) -> None:
+    def __init__(self, task_kind: TaskKind, claim: Claim, count: int, gate: TaskGate) -> None:
         self._task_kind = task_kind
         self._claim = claim
         self._count = count
+        self._gate = gate
         self.running: set[asyncio.Task[None]] = set()
         self.changed = asyncio.Event()
         """Set when there may be something to claim or a slot came free."""
@@ -63,11 +68,15 @@ class _Slots:
         while not stop.is_set():
             # Before the claim: a notification that arrives during the claim must cause another one.
             self.changed.clear()
-            if free := self._count - len(self.running):
+            if self._gate.is_open and (free := self._count - len(self.running)):
+                # A claim is inside the gate too: what it claims must not run after the gate has closed.
+                self._gate.enter()
                 for claimed in await self._claim_some(free):
+                    self._gate.enter()
                     task = asyncio.create_task(self._run(claimed))
                     self.running.add(task)
                     task.add_done_callback(self._end)
+                self._gate.leave()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL.total_seconds()):
                     await self.changed.wait()
@@ -89,4 +98,5 @@ class _Slots:
 
     def _end(self, task: asyncio.Task[None]) -> None:
         self.running.discard(task)
+        self._gate.leave()
         self.changed.set()

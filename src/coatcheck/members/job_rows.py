@@ -254,3 +254,11 @@ async def drop_ended(connection: Connection, before: datetime) -> None:
                            AND m.most_recent_job_guid = j.guid)""",
         {"before": before},
     )
+
+
+async def next_unanswered(connection: Connection) -> datetime | None:
+    """When the time for answers ends of the job that has waited for the longest."""
+    found = await fetch_one(
+        connection, _Moment, "SELECT min(waits_until) AS at FROM member_job WHERE state = 'waiting'"
+    )
+    return found.at if found else None

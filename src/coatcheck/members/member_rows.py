@@ -5,7 +5,7 @@ Every transaction takes its locks in one order, so that no two deadlock: user, m
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from coatcheck import ids
@@ -172,6 +172,27 @@ async def stale_members(
            ORDER BY coalesce(m.aggregated_at, m.created_at) LIMIT %(limit)s""",
         {"statuses": list(statuses), "before": before, "retry_before": retry_before, "limit": limit},
     )
+
+
+async def next_refresh(
+    connection: Connection, *, statuses: Sequence[str], interval: timedelta, retry: timedelta
+) -> datetime | None:
+    """When the next member is due for its daily aggregation, or for its repetition if it is DEGRADED."""
+    cursor = await connection.execute(
+        """SELECT min(least(last + %(interval)s,
+                            CASE WHEN m.connection_status = 'DEGRADED' THEN m.aggregated_at + %(retry)s END))
+           FROM member m
+           JOIN end_user u ON u.guid = m.user_guid AND NOT u.is_disabled
+           JOIN client c ON c.guid = m.client_guid AND NOT c.is_disabled
+           CROSS JOIN LATERAL (SELECT coalesce(m.aggregated_at, m.created_at) AS last) AS aggregated
+           WHERE NOT m.background_aggregation_is_disabled AND NOT m.is_manual
+             AND m.connection_status = ANY (%(statuses)s)
+             AND NOT EXISTS (SELECT FROM member_job j WHERE j.user_guid = m.user_guid
+                             AND j.member_guid = m.guid AND j.state <> 'ended')""",
+        {"statuses": list(statuses), "interval": interval, "retry": retry},
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else None
 
 
 async def delete_member(connection: Connection, user_guid: str, guid: str) -> None:

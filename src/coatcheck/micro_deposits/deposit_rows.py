@@ -139,3 +139,10 @@ async def delete_unverified(connection: Connection, created_before: datetime) ->
            RETURNING user_guid, guid, client_guid""",
         {"before": created_before},
     )
+
+
+async def next_arrival(connection: Connection) -> datetime | None:
+    """When the next micro-deposits arrive that have not arrived yet."""
+    cursor = await connection.execute("SELECT min(arrives_at) FROM micro_deposit WHERE status = 'REQUESTED'")
+    row = await cursor.fetchone()
+    return row[0] if row else None

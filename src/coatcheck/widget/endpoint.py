@@ -60,6 +60,7 @@ class WidgetRoute:
     """Below `/md/api`."""
     handler: Handler
     status: int = 200
+    has_deadline: bool = True
     signs_in_at: SignsInAt | None = None
     """Runs first. The institution that it names is asked outside of any transaction, before the handler runs."""
 

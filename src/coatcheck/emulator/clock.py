@@ -1,0 +1,149 @@
+"""Moves a sandbox's clock, and runs what falls due on the way: once each, in the order of the due times.
+
+    find the earliest due time up to the target --> set the clock to it --> run everything that is due --> again
+    no due time is left --> set the clock to the target
+
+Meanwhile the worker of this process claims no task (`jobs.gate`).
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from coatcheck.app import Services
+from coatcheck.clock import MovableClock, whole_second
+from coatcheck.errors import Unprocessable
+from coatcheck.events import delivery
+from coatcheck.grants.tokens import count_expired
+from coatcheck.jobs.tasks import TaskKind
+from coatcheck.members import job_rows, member_rows
+from coatcheck.members.job_scheduler import REFRESH_BATCH, RETRY_DEGRADED
+from coatcheck.members.status import BACKGROUND
+from coatcheck.micro_deposits import deposit_rows
+from coatcheck.sandbox_clock import store_offset
+from coatcheck.worker_services import WorkerServices, build_worker, run_maintenance
+
+CONCURRENT_TASKS = 8
+LONGEST_MOVE = timedelta(days=3650)
+AFTER = timedelta(seconds=1)
+"""A time counts as passed in the second after it: what expires at 12:00:00 is expired at 12:00:01."""
+MAINTENANCE = timedelta(days=7)
+"""How often partitions are prepared on the way. They are prepared for two weeks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What ran while the clock moved."""
+
+    jobs: int
+    events: int
+    expired_tokens: int
+
+
+async def advance(services: Services, duration: timedelta) -> Ran:
+    """Moves the clock forward.
+
+    Raises:
+        Unprocessable: the duration is negative, or longer than ten years.
+    """
+    return await move_to(services, services.clock.instant() + duration)
+
+
+async def move_to(services: Services, target: datetime) -> Ran:
+    """Moves the clock forward to an instant. It keeps running from there.
+
+    Raises:
+        Unprocessable: the instant has passed, or is more than ten years ahead.
+    """
+    clock = services.clock
+    assert isinstance(clock, MovableClock), "only a sandbox moves its clock"
+    async with services.task_gate.closed():
+        start = clock.instant()
+        if target < start:
+            raise Unprocessable("The clock only moves forward.")
+        if target > start + LONGEST_MOVE:
+            raise Unprocessable("The clock moves at most ten years at once.")
+        events = await _count_events(services, whole_second(start))
+        move = _Move(services, clock, build_worker(services))
+        await move.run(target)
+        return Ran(
+            jobs=move.jobs,
+            events=await _count_events(services, whole_second(start)) - events,
+            expired_tokens=await _count_expired(services, start),
+        )
+
+
+@dataclass(slots=True)
+class _Move:
+    services: Services
+    clock: MovableClock
+    worker: WorkerServices
+    jobs: int = 0
+    maintained_at: datetime | None = None
+
+    async def run(self, target: datetime) -> None:
+        tried: set[datetime] = set()
+        while True:
+            await self._run_due()
+            due = await self._next_due()
+            if due is None or due > target:
+                break
+            # What is due and cannot run, such as a job whose bank's slots are taken, must not stop the clock.
+            if due in tried:
+                due = max(due, self.clock.now()) + timedelta(minutes=1)
+            tried.add(due)
+            await self._set(min(due, target))
+        await self._set(target)
+        await self._run_due()
+
+    async def _set(self, at: datetime) -> None:
+        offset = self.clock.offset + (at - self.clock.instant())
+        if offset > self.clock.offset:
+            self.clock.move_to(offset)
+            async with self.services.db.connection() as connection:
+                await store_offset(connection, offset)
+        now = self.clock.now()
+        if self.maintained_at is None or now - self.maintained_at >= MAINTENANCE:
+            self.maintained_at = now
+            await run_maintenance(self.services)
+
+    async def _next_due(self) -> datetime | None:
+        """The earliest time at which something falls due that is not due yet."""
+        settings = self.services.settings
+        async with self.services.db.connection() as connection:
+            found = [
+                await job_rows.next_unanswered(connection),
+                await delivery.next_attempt(connection),
+                await deposit_rows.next_arrival(connection),
+                await member_rows.next_refresh(
+                    connection,
+                    statuses=[status.value for status in BACKGROUND],
+                    interval=settings.background_interval,
+                    retry=RETRY_DEGRADED,
+                ),
+            ]
+        return min((at + AFTER for at in found if at is not None), default=None)
+
+    async def _run_due(self) -> None:
+        """Runs everything that is due at the clock's time, and what that makes due at once."""
+        await self.worker.sweep()
+        while await self.worker.scheduler.refresh() >= REFRESH_BATCH:
+            pass
+        while True:
+            claimed = {kind: await claim(CONCURRENT_TASKS) for kind, claim in self.worker.claims.items()}
+            tasks = [task for each in claimed.values() for task in each]
+            if not tasks:
+                break
+            self.jobs += len(claimed[TaskKind.MEMBER_JOB])
+            await asyncio.gather(*(task() for task in tasks))
+        await self.worker.seal()
+
+
+async def _count_events(services: Services, since: datetime) -> int:
+    async with services.db.connection() as connection:
+        return await delivery.count_events(connection, since)
+
+
+async def _count_expired(services: Services, since: datetime) -> int:
+    async with services.db.connection() as connection:
+        return await count_expired(connection, since, services.clock.instant())

@@ -1,0 +1,93 @@
+"""The clock of a sandbox."""
+
+import re
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from coatcheck.clock import MovableClock
+from coatcheck.emulator.clock import Ran
+from coatcheck.http.decoding import StrictSchema
+from coatcheck.http.encoding import Timestamp
+
+UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+DURATION = r"^(?:[0-9]{1,9}[wdhms])+$"
+
+
+class ClockMoveRequest(StrictSchema, frozen=True, kw_only=True):
+    """Exactly one of the two."""
+
+    advance: (
+        Annotated[
+            str,
+            Meta(
+                pattern=DURATION,
+                max_length=50,
+                description="How far: numbers with `w`, `d`, `h`, `m` or `s`.",
+                examples=["61d", "1d12h", "90s"],
+            ),
+        ]
+        | None
+    ) = None
+    set: (
+        Annotated[
+            datetime,
+            Meta(tz=True, description="To which instant.", examples=["2027-02-01T00:00:00Z"]),
+        ]
+        | None
+    ) = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.advance is None) is (self.set is None):
+            raise ValueError("it must contain either advance or set")
+
+    def target(self, now: datetime) -> datetime:
+        """The instant to move to. A duration of more than 10 years becomes one that the emulator refuses."""
+        if self.set is not None:
+            return self.set
+        assert self.advance is not None
+        given = {UNITS[unit]: int(number) for number, unit in re.findall(r"([0-9]+)([wdhms])", self.advance)}
+        try:
+            return now + timedelta(**given)
+        except OverflowError:
+            return datetime.max.replace(tzinfo=now.tzinfo)
+
+
+class ClockMoveRequestBody(StrictSchema, frozen=True, kw_only=True):
+    clock: ClockMoveRequest
+
+
+class ClockResponse(Struct, frozen=True):
+    now: Timestamp
+    offset_seconds: Annotated[
+        int, Meta(description="How far it is ahead of the machine's clock.", examples=[5270400])
+    ]
+
+
+class ClockResponseBody(Struct, frozen=True):
+    clock: ClockResponse
+
+
+class RanResponse(Struct, frozen=True):
+    jobs: Annotated[int, Meta(description="Jobs that ended on the way.", examples=[12])]
+    events: Annotated[int, Meta(description="Events that happened on the way.", examples=[40])]
+    expired_tokens: Annotated[int, Meta(description="Tokens that expired on the way.", examples=[3])]
+
+
+class MovedClockResponseBody(Struct, frozen=True):
+    clock: ClockResponse
+    ran: RanResponse
+
+
+def clock_body(clock: MovableClock) -> ClockResponseBody:
+    return ClockResponseBody(_clock(clock))
+
+
+def moved_clock_body(clock: MovableClock, ran: Ran) -> MovedClockResponseBody:
+    return MovedClockResponseBody(_clock(clock), RanResponse(ran.jobs, ran.events, ran.expired_tokens))
+
+
+def _clock(clock: MovableClock) -> ClockResponse:
+    return ClockResponse(clock.now(), round(clock.offset.total_seconds()))
