@@ -33,8 +33,9 @@ def read_token(services: Services, request: Request) -> PresentedToken:
         return replace(presented, confirmations=[of_key(proof.key_thumbprint)], proof_use=ProofUse(proof))
     pem = client_certificate(request.scope)
     certificate = read_certificate(pem) if pem else None
-    bound = [of_certificate(certificate.thumbprint)] if certificate else []
-    return replace(presented, confirmations=[UNBOUND, *bound])
+    if certificate is None:
+        return presented
+    return replace(presented, confirmations=[UNBOUND, of_certificate(certificate.thumbprint)])
 
 
 def read_proof(
