@@ -1,7 +1,7 @@
 """The baseline of the benchmark: Starlette and psycopg alone, which execute the same single statement as Coatcheck.
 
 It checks no credential, reads no API version and writes no error body. It computes the hashes that the statement needs,
-spends the time of the decryptions, and answers with the same fields.
+spends the time of the decryptions and of the signature, and answers with the same fields.
 """
 
 import hmac
@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from psycopg_pool import AsyncConnectionPool
 from starlette.applications import Starlette
@@ -21,11 +22,17 @@ from uuid_utils import uuid7
 
 from coatcheck.audit.entries import Draft
 from coatcheck.grants.access import numbers_statement
+from coatcheck.grants.confirmations import UNBOUND
 from coatcheck.grants.exchange_statements import REDEEM
+from coatcheck.grants.secrets import Kind
 
 NUMBERS = numbers_statement()
 # Columns: the token (8), the result (2), then guid, member_guid, account_guid and sealed.
 GUID, ACCOUNT_GUID, SEALED = 10, 12, 13
+# Columns: the processor, the client, the account, then the scope.
+SCOPE = 3
+SIGNING_KEY = Ed25519PrivateKey.generate()
+ADDRESS = "127.0.0.1"
 HASH_KEY = bytes.fromhex(os.environ["BARE_HASH_KEY"])
 KEY_HASH = bytes.fromhex(os.environ["BARE_KEY_HASH"])
 PROCESSOR = os.environ["BARE_PROCESSOR"]
@@ -45,7 +52,7 @@ async def exchange(request: Request) -> Response:
     token = b64encode(os.urandom(32)).decode()
     async with POOL.connection() as connection:
         cursor = await connection.execute(
-            REDEEM,
+            REDEEM[Kind.CODE, True],
             {
                 "key_hash": KEY_HASH,
                 "processor_guid": PROCESSOR,
@@ -59,13 +66,19 @@ async def exchange(request: Request) -> Response:
                 "expires_at": now + timedelta(days=60),
                 "idempotency_hash": None,
                 "sealed_reply": None,
+                "address": ADDRESS,
+                "confirmation": None,
+                "code_challenge": None,
+                "fapi2_since": now,
                 **Draft(actor=PROCESSOR, action="token.issued").parameters(now),
             },
         )
         row = await cursor.fetchone()
-    if row is None or row[1] is None:
+    if row is None or row[SCOPE] is None:
         return JSONResponse({"error": "invalid_grant"}, 400)
-    return JSONResponse({"access_token": token, "scope": row[1], "token_type": "Bearer"})
+    # The receipt.
+    SIGNING_KEY.sign(b"0" * 600)
+    return JSONResponse({"access_token": token, "scope": row[SCOPE], "token_type": "Bearer"})
 
 
 async def account_numbers(request: Request) -> Response:
@@ -77,6 +90,9 @@ async def account_numbers(request: Request) -> Response:
             {
                 "expires_week": int(request.headers["x-week"]),
                 "token_hash": hmac.digest(HASH_KEY, f"cct|{token}".encode(), "sha256"),
+                "confirmations": [UNBOUND],
+                "request_id": None,
+                "address": ADDRESS,
                 "now": now,
                 "size": 25,
                 "offset": 0,

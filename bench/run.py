@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import cycle, islice
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -41,6 +42,8 @@ from tests.factories import make_account, make_client, make_processor, make_toke
 
 SERVER_CORE, OTHER_CORE = 0, max(os.sched_getaffinity(0))
 TARGETS = {"exchange": 0.60, "account numbers": 0.60}
+ACCOUNTS = 100
+"""Codes are issued for them in turn: the number of codes of one account that are not redeemed is limited."""
 console = Console(width=130)
 
 
@@ -149,7 +152,8 @@ async def compare(services: Services, master_key: str, requests: int, rounds: in
     client = await make_client(services)
     processor = await make_processor(services, client)
     user = await make_user(services, client)
-    account = await make_account(services, user)
+    accounts = [await make_account(services, user) for _ in range(ACCOUNTS)]
+    account = accounts[0]
     await make_transactions(services, user.guid, account.guid, account.member_guid)
     token = await make_token(services, account, processor)
     hash_key: bytes = services.issuer._hash_key  # noqa: SLF001
@@ -173,8 +177,8 @@ async def compare(services: Services, master_key: str, requests: int, rounds: in
     async def codes(count: int) -> list[str]:
         async with services.db.connection() as connection:
             return [
-                await services.issuer.issue(connection, client_guid=client.guid, scope=scope_of(account))
-                for _ in range(count)
+                await services.issuer.issue(connection, client_guid=client.guid, scope=scope_of(each))
+                for each in islice(cycle(accounts), count)
             ]
 
     async def exchanges(count: int) -> list[bytes]:
@@ -201,9 +205,13 @@ async def compare(services: Services, master_key: str, requests: int, rounds: in
         return [request("GET", "/account/transactions?records_per_page=100", bearer)] * count
 
     async def code_requests(count: int) -> list[bytes]:
-        body = json.dumps({"authorization_code": {"scope": str(scope_of(account))}}).encode()
+        bodies = [
+            json.dumps({"authorization_code": {"scope": str(scope_of(each))}}).encode() for each in accounts
+        ]
         headers = as_client | {"Content-Type": "application/json"}
-        return [request("POST", "/authorization_code", headers, body)] * count
+        return [
+            request("POST", "/authorization_code", headers, body) for body in islice(cycle(bodies), count)
+        ]
 
     cases = [
         Case("exchange", exchanges, requests, bare=bare_exchanges),
