@@ -115,6 +115,13 @@ class Forbidden(Refusal):
 class InsufficientScope(Forbidden):
     """The scope of the access token does not include this data."""
 
+    def __init__(
+        self, problem: str | None = None, *, detail: str | None = None, needed_scope: str | None = None
+    ) -> None:
+        super().__init__(problem, detail=detail)
+        self.needed_scope = needed_scope
+        """The atoms of a scope that includes the data."""
+
 
 class ReadsExhausted(Forbidden):
     """The grant allows no more reads: its max_reads is used up. Ask for a new authorization code."""

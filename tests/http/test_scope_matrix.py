@@ -109,7 +109,12 @@ async def test_every_scope_gets_the_status_that_the_table_says(
             assert answer.status_code == 200, (scope, answer.text)
         else:
             assert error_of(answer) == (403, "insufficient_scope"), scope
-            assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
+            # RFC 6750 3: the scope that the request needs. A token with it is answered.
+            challenge = answer.headers["www-authenticate"]
+            (needed,) = re.findall(
+                '^Bearer realm="coatcheck", error="insufficient_scope", scope="(.+)"$', challenge
+            )
+            assert expected(row, frozenset(needed.split())) == 200
 
 
 async def test_a_payment_account_has_the_full_number_only_with_both_kinds_of_data(

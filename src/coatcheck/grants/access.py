@@ -310,7 +310,7 @@ class Access:
         token, outcome, _ = await self._read(
             connection, presented, authorize_statement(kind, self._restrictions), FIRST_PAGE
         )
-        self._raise_if_refused(outcome)
+        self._raise_if_refused(outcome, kind)
         return token
 
     async def numbers(
@@ -322,7 +322,7 @@ class Access:
             SealBroken: a row was altered or moved.
         """
         token, outcome, rows = await self._read(connection, presented, self._numbers, page)
-        self._raise_if_refused(outcome)
+        self._raise_if_refused(outcome, ReadKind.NUMBERS)
         numbers = self._vault.open_numbers(token.user_guid, _records_of(rows))
         return Disclosed(numbers, outcome.total, page, token)
 
@@ -335,7 +335,7 @@ class Access:
             SealBroken: a row was altered or moved.
         """
         token, outcome, rows = await self._read(connection, presented, self._owners, page)
-        self._raise_if_refused(outcome)
+        self._raise_if_refused(outcome, ReadKind.OWNERS)
         owners = self._vault.open_owners(token.user_guid, _records_of(rows))
         return Disclosed(owners, outcome.total, page, token)
 
@@ -356,7 +356,7 @@ class Access:
         # Before the check: this processor reads owners instead, and that read has its own restrictions.
         if token.owners_at_transactions:
             return None
-        self._raise_if_refused(outcome)
+        self._raise_if_refused(outcome, ReadKind.TRANSACTIONS)
         return Disclosed(_records_of(rows), outcome.total, page, token)
 
     async def payment_account(self, connection: Connection, presented: PresentedToken) -> PaymentAccount:
@@ -370,7 +370,7 @@ class Access:
         token, outcome, rows = await self._read(
             connection, presented, self._payment_account, PageRequest(size=1)
         )
-        self._raise_if_refused(outcome)
+        self._raise_if_refused(outcome, ReadKind.BALANCES)
         account = rows[0][0]
         numbers = self._vault.open_numbers(token.user_guid, _records_of([row[1:] for row in rows]))
         return PaymentAccount(account, numbers[0] if numbers else None)
@@ -461,11 +461,11 @@ class Access:
                 ),
             )
 
-    def _raise_if_refused(self, outcome: _Outcome) -> None:
+    def _raise_if_refused(self, outcome: _Outcome, kind: ReadKind) -> None:
         if outcome.refused_by is not None:
             restriction = self._restrictions[outcome.refused_by]
             metrics.REFUSED_READS.labels(restriction.atom or "connection").inc()
-            raise restriction.refusal
+            raise restriction.refuse(kind)
 
 
 def _records_of(rows: Sequence[tuple[Any, ...]]) -> Sequence[Any]:

@@ -70,6 +70,11 @@ def default_permissions(*, protected: bool) -> frozenset[Permission]:
     return UNPROTECTED | PROTECTED if protected else UNPROTECTED
 
 
+def scope_for(permission: Permission) -> str:
+    """The atoms that a token needs to read this kind of data."""
+    return f"{'read-protected ' if permission in PROTECTED else ''}read:{permission}"
+
+
 class Restriction(ABC):
     """One limit on what a token reads. The SQL that it gives fails closed: NULL permits nothing."""
 
@@ -102,6 +107,13 @@ class Restriction(ABC):
     @abstractmethod
     def stored(self) -> Mapping[str, object]:
         """The values of `columns` and `code_columns`."""
+
+    @classmethod
+    def refuse(cls, kind: ReadKind) -> Refusal:
+        """The `refusal` of a read of this kind."""
+        if cls.refusal is InsufficientScope:
+            return InsufficientScope(needed_scope=scope_for(PERMISSION_TO_READ[kind]))
+        return cls.refusal()
 
     @classmethod
     def permits(cls, kind: ReadKind) -> str | None:  # noqa: ARG003 (used where it is overridden)

@@ -88,16 +88,18 @@ def response_to(error: errors.CoatcheckError, *, challenges: str | None = None) 
     status = nearest(API_STATUSES, error, INTERNAL)
     kind = nearest(TYPES, error, "internal_server_error")
     body = msgspec.json.encode(Envelope(Problem(message_of(error), NAMES[status], kind)))
-    headers = {**NO_STORE, **headers_of(error), **_challenge(status, kind, challenges)}
+    needed_scope = error.needed_scope if isinstance(error, errors.InsufficientScope) else None
+    headers = {**NO_STORE, **headers_of(error), **_challenge(status, kind, challenges, needed_scope)}
     return Response(body, status, headers, "application/json; charset=utf-8")
 
 
-def _challenge(status: int, kind: str, scheme: str | None) -> dict[str, str]:
+def _challenge(status: int, kind: str, scheme: str | None, needed_scope: str | None) -> dict[str, str]:
     if scheme == "Basic" and status == 401:
         return {"WWW-Authenticate": 'Basic realm="coatcheck", charset="UTF-8"'}
     if scheme == "Bearer" and kind in {"invalid_dpop_proof", "use_dpop_nonce"}:
         return {"WWW-Authenticate": f'DPoP error="{kind}", algs="{" ".join(ALGORITHMS)}"'}  # RFC 9449 7.1
     if scheme == "Bearer" and status in {401, 403}:
         # RFC 6750 3.1: no error code where the request has no credentials.
-        return {"WWW-Authenticate": f'Bearer realm="coatcheck"{BEARER_ERRORS.get(kind, "")}'}
+        scope = f', scope="{needed_scope}"' if needed_scope else ""
+        return {"WWW-Authenticate": f'Bearer realm="coatcheck"{BEARER_ERRORS.get(kind, "")}{scope}'}
     return {}
