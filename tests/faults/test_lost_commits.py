@@ -1,15 +1,20 @@
 """Connections that are lost during an exchange: no code is consumed without its token, and no code gives two tokens."""
 
+import asyncio
+import random
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import httpx
 import pytest
 
 from coatcheck.app import build
+from coatcheck.deadline import within
 from coatcheck.server import create_app
 from tests.factories import make_account, make_client, make_code, make_processor, make_user
 from tests.faults.proxy import Proxy, proxied
+from tests.processes import serving
 
 pytestmark = [pytest.mark.faults, pytest.mark.own_database]
 
@@ -106,3 +111,35 @@ async def test_after_two_losses_before_the_server_the_code_is_not_redeemed(excha
     assert await counts(services) == (0, 0, 0)
     assert (await exchanges.redeem()).status_code == 200
     assert await counts(services) == (1, 1, 1)
+
+
+async def test_a_server_that_is_killed_during_exchanges_leaves_no_code_half_redeemed(
+    services, environment, tmp_path
+):
+    client = await make_client(services)
+    processor = await make_processor(services, client)
+    account = await make_account(services, await make_user(services, client))
+    generator = random.Random(5)
+    for _ in range(4):
+        codes = [await make_code(services, account) for _ in range(30)]
+        with serving(environment, tmp_path / "log") as server:
+            async with httpx.AsyncClient(base_url=server.base_url) as http:
+                tasks = [
+                    asyncio.create_task(Exchanges(http, processor.auth, code).redeem()) for code in codes
+                ]
+                await asyncio.sleep(generator.uniform(0.02, 0.3))
+                server.process.kill()
+                answers = await asyncio.gather(*tasks, return_exceptions=True)
+        acknowledged = [answer for answer in answers if isinstance(answer, httpx.Response)]
+        assert {answer.status_code for answer in acknowledged} <= {200}
+        tokens, redeemed, pairs = await counts(services)
+        assert tokens == redeemed == pairs
+        assert tokens >= len(acknowledged)
+
+
+async def test_the_widget_page_says_when_to_come_back(proxy, exchanges):
+    proxy.die()
+    with within(timedelta(seconds=2)):
+        answer = await exchanges.http.get("/md/connect/unknown")
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) >= 1

@@ -1,6 +1,7 @@
 """How a command runs: its event loop, its signals, and services on a database that is migrated."""
 
 import asyncio
+import resource
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -28,7 +29,8 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine on uvloop until it returns."""
+    """Runs a coroutine on uvloop until it returns. From then on a crash writes no core dump: it would contain keys."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
 

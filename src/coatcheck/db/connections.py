@@ -161,10 +161,15 @@ class Primary:
         self._timelines[cluster] = timeline
 
 
+def defaults(url: str) -> dict[str, Any]:
+    """The parameters of libpq that the URL does not have."""
+    given = conninfo.conninfo_to_dict(url)
+    return {name: value for name, value in DEFAULTS.items() if name not in given}
+
+
 def parameters(url: str, primary: Primary) -> dict[str, Any]:
     """The arguments of a new connection. `primary` decides whether hosts are tried in the URL's order."""
-    given = conninfo.conninfo_to_dict(url)
-    chosen = {name: value for name, value in DEFAULTS.items() if name not in given}
+    chosen = defaults(url)
     if primary.was_replaced:
         # In the URL's order every attempt would end at the old leader, and never reach the new one.
         chosen["load_balance_hosts"] = "random"

@@ -4,6 +4,7 @@ A statement outside `transaction()` is a transaction of its own and costs one ro
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -49,6 +50,7 @@ class Database:
         self._pool = Pool(url, primary, min_size=min(2, size), max_size=size)
         self._reserved = Pool(url, primary, min_size=1, max_size=reserved) if reserved else self._pool
         self._watch: asyncio.Task[None] | None = None
+        self._is_closing = asyncio.Event()
 
     @property
     def _pools(self) -> Sequence[Pool]:
@@ -60,9 +62,10 @@ class Database:
         self._watch = asyncio.create_task(self._watch_primary())
 
     async def close(self) -> None:
+        self._is_closing.set()
         if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
+            # Not cancelled: psycopg would ask a server that may be away to cancel the statement, and wait for it.
+            await self._watch
         for pool in self._pools:
             await pool.close()
 
@@ -72,7 +75,7 @@ class Database:
         psycopg_pool gives up after a while, and connects again only when a connection is wanted.
         """
         is_available = True
-        while True:
+        while not self._is_closing.is_set():
             try:
                 await self._reserved.verify()
                 if self._reserved is not self._pool and not self._pool.is_exhausted:
@@ -85,7 +88,9 @@ class Database:
             if is_available is not (error is None):
                 is_available = error is None
                 log.warning("database.recovered" if error is None else "database.lost", error=_kind(error))
-            await asyncio.sleep(random.uniform(*WATCH_SECONDS))  # noqa: S311 (a pause, not a secret)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(random.uniform(*WATCH_SECONDS)):  # noqa: S311 (a pause, not a secret)
+                    await self._is_closing.wait()
 
     def pool_stats(self) -> Mapping[str, int]:
         """The state of the connections that are not reserved, by the names of `psycopg_pool`."""

@@ -9,6 +9,8 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from coatcheck.errors import Unavailable
+from coatcheck.http.errors import headers_of, status_of
 from coatcheck.http.headers import Policy, page_headers
 from coatcheck.http.static_files import file_route
 
@@ -64,7 +66,10 @@ def message(
     page = _PAGES.get_template("message.html").render(
         title=title, text=text, style=STYLE_PATH, script=script, lang=lang
     )
-    return HTMLResponse(page, status, page_headers(Policy.MESSAGE, ancestors=ancestors))
+    headers = dict(page_headers(Policy.MESSAGE, ancestors=ancestors))
+    if status == status_of(Unavailable()):
+        headers |= headers_of(Unavailable())
+    return HTMLResponse(page, status, headers)
 
 
 def question(title: str, text: str, form: Form, *, lang: str = "en") -> Response:

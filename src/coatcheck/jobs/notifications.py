@@ -3,6 +3,7 @@
 A notification does not contain the task. If it is lost, the task starts at the next poll.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ import psycopg
 import stamina
 import structlog
 
+from coatcheck.db.connections import defaults
 from coatcheck.db.database import Connection, run
 from coatcheck.jobs.tasks import TaskKind
 
@@ -20,7 +22,9 @@ APPLICATION_NAME = "coatcheck worker"
 """Name of the listening connection in `pg_stat_activity`, by which `coatcheck doctor` finds running workers."""
 RECONNECT_WAIT = 1.0
 """Longest wait between two attempts to connect, in seconds."""
-CONNECT_TIMEOUT = 5
+QUIET = 10.0
+"""Seconds without a notification, after which the connection is checked."""
+ANSWER_TIMEOUT = 5.0
 """Seconds."""
 
 
@@ -53,12 +57,16 @@ async def listen(url: str, on_notification: Callable[[TaskKind | None], None]) -
 
 async def _listen_once(url: str, on_notification: Callable[[TaskKind | None], None]) -> None:
     connection = await psycopg.AsyncConnection.connect(
-        url, autocommit=True, application_name=APPLICATION_NAME, connect_timeout=CONNECT_TIMEOUT
+        url, autocommit=True, **defaults(url) | {"application_name": APPLICATION_NAME}
     )
     async with connection:
         await connection.execute(f"LISTEN {CHANNEL}")
         log.info("worker.ready")
         on_notification(None)
-        async for notification in connection.notifies():
-            with contextlib.suppress(ValueError):  # a newer version may have another kind
-                on_notification(TaskKind(notification.payload))
+        while True:
+            async for notification in connection.notifies(timeout=QUIET):
+                with contextlib.suppress(ValueError):  # a newer version may have another kind
+                    on_notification(TaskKind(notification.payload))
+            # A host that vanished is as quiet as one without tasks.
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                await connection.execute("SELECT 1")
