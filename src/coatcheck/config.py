@@ -61,6 +61,8 @@ class Settings:
     """How long a request waits at most for the database and for others, before it is answered with 503."""
     tracing: bool = False
     """Exports traces, as the environment variables of OpenTelemetry say (`OTEL_EXPORTER_OTLP_ENDPOINT`)."""
+    service_role: str = ""
+    """The database role of `serve` and `work`, to which `migrate` grants what they need. Empty: they are the owner."""
     pool_size: Count = 16
     """Database connections of one process."""
     connectors: tuple[str, ...] = ()

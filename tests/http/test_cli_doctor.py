@@ -55,7 +55,8 @@ def test_an_installation_without_faults_has_no_failed_check(examine, own_url, ow
         connection.execute("INSERT INTO worker_heartbeat VALUES ('WRK-1', now(), now())")
     findings = examine()
     not_ok = {check for check, finding in findings.items() if finding["status"] != "ok"}
-    assert not_ok == {"durability", "master key"}  # the tests' server does not wait for its disk
+    # The tests' server does not wait for its disk; they connect as a superuser; no worker seals.
+    assert not_ok == {"durability", "master key", "audit role", "audit log"}
 
 
 def test_a_master_key_in_the_environment_is_a_warning(examine):
@@ -172,6 +173,21 @@ def test_an_overdue_webhook_is_found(examine, own_operator, own_url):
             "INSERT INTO delivery (event_guid, next_attempt_at) VALUES ('EVT-1', now() - interval '10 minutes')"
         )
     assert "10 minutes" in examine()["queue"]["message"]
+
+
+def test_an_audit_log_that_nobody_seals_or_publishes_is_found(examine, own_operator, bare_environment):
+    bare_environment.setenv("COATCHECK_AUDIT_CHECKPOINT_URL", "https://auditor.example/checkpoints")
+    assert examine()["audit log"]["status"] == "ok"
+    own_operator("client", "add", "Acme Bank")
+    finding = examine()["audit log"]
+    assert finding["status"] == "warn"
+    assert "Nothing was sealed since the start." in finding["message"]
+
+
+def test_checkpoints_that_are_not_published_are_found(examine):
+    finding = examine()["audit log"]
+    assert finding["status"] == "warn"
+    assert "not published" in finding["message"]
 
 
 def test_missing_partitions_are_found(examine):

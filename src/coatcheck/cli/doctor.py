@@ -14,6 +14,7 @@ import psycopg
 import typer
 from rich.text import Text
 
+from coatcheck.audit.installation import last_sealed, may_alter_log
 from coatcheck.cli.console import AsJson, err, out, print_json
 from coatcheck.cli.exit_codes import ExitCode
 from coatcheck.cli.runtime import connect, run
@@ -33,6 +34,7 @@ from coatcheck.vault.master_keys import MasterKeys
 OLDEST_SERVER = 15
 MAX_SKEW = timedelta(seconds=2)
 """With a greater difference, codes, tokens and leases end at the wrong time."""
+MAX_UNSEALED = timedelta(minutes=1)
 MAX_OVERDUE = timedelta(minutes=1)
 """How long a due job stays queued at most while enough workers run."""
 
@@ -188,6 +190,8 @@ async def _database(
     yield await _worker(connection)
     yield await _queue(connection)
     yield await _partitions(connection, settings)
+    yield await _audit_role(connection)
+    yield await _audit_log(connection, settings)
 
 
 async def _value(connection: psycopg.AsyncConnection[Any], statement: str, **parameters: Any) -> Any:
@@ -303,3 +307,31 @@ async def _partitions(connection: psycopg.AsyncConnection[Any], settings: Settin
         f"Missing: {', '.join(missing)}. Rows go to the default partitions, which are slow to clean.",
         "Workers create them. Check that one runs (coatcheck work), and its log.",
     )
+
+
+async def _audit_role(connection: psycopg.AsyncConnection[Any]) -> Finding:
+    role = await _value(connection, "SELECT current_user")
+    if not await may_alter_log(connection):
+        return ok("audit role", f"The role {role} can only append to the audit log.")
+    return warn(
+        "audit role",
+        f"The role {role} can change the audit log: it owns the tables, or is a superuser.",
+        "Let another role own them, set COATCHECK_SERVICE_ROLE and run `coatcheck migrate` as the owner.",
+    )
+
+
+async def _audit_log(connection: psycopg.AsyncConnection[Any], settings: Settings) -> Finding:
+    sealed_at, has_more = await last_sealed(connection)
+    if has_more and (sealed_at is None or SystemClock().now() - sealed_at > MAX_UNSEALED):
+        return warn(
+            "audit log",
+            f"Nothing was sealed since {f'{sealed_at:%Y-%m-%d %H:%M:%S} UTC' if sealed_at else 'the start'}.",
+            "A worker seals it. Check that one runs (coatcheck work), and its log for worker.periodic_failed.",
+        )
+    if not settings.audit_checkpoint_file and not settings.audit_checkpoint_url:
+        return warn(
+            "audit log",
+            "Its checkpoints are not published: the owner of the database can rewrite it unseen.",
+            "Set COATCHECK_AUDIT_CHECKPOINT_FILE or COATCHECK_AUDIT_CHECKPOINT_URL.",
+        )
+    return ok("audit log", "It is sealed, and its checkpoints are published.")

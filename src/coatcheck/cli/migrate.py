@@ -6,10 +6,13 @@ from coatcheck.cli.runtime import connect, run
 from coatcheck.clock import SystemClock
 from coatcheck.config import Settings, load
 from coatcheck.migrations import upgrade
+from coatcheck.migrations.roles import grant_service_role
 
 
 def migrate(as_json: AsJson = False) -> None:
     """Migrates the database to the schema of this version, or does nothing if it is current. Concurrent runs wait.
+
+    It runs as the owner of the tables, and grants the role of serve and work (setting service_role) what it needs.
 
     Example: coatcheck migrate
     """
@@ -28,6 +31,9 @@ async def _prepare_partitions(settings: Settings) -> None:
     # Before the first row is written, which would otherwise be in a default partition.
     async with connect(settings.database_url) as connection:
         await prepare_partitions(connection, SystemClock().now(), settings)
+        if settings.service_role:
+            async with connection.transaction():
+                await grant_service_role(connection, settings.service_role)
 
 
 async def _check(url: str) -> None:
