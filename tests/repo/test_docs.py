@@ -43,8 +43,9 @@ from tests.unit.test_sandbox_conformance import SandboxUnderTest
 
 DOCS = ROOT / "docs"
 DOCUMENTS = guides.tracked("*.md")
-CLIENTS, PROCESSORS, OPERATORS, GRANTS = (
-    DOCS / "how-to" / f"{name}.md" for name in ("clients", "processors", "operators", "grants")
+CLIENTS, PROCESSORS, OPERATORS, GRANTS, RECEIPTS = (
+    DOCS / "how-to" / f"{name}.md"
+    for name in ("clients", "processors", "operators", "grants", "verify-a-receipt")
 )
 COMMANDS = DOCS / "reference" / "commands.md"
 SANDBOX_BANK, COMPATIBILITY = DOCS / "reference" / "sandbox-bank.md", DOCS / "reference" / "compatibility.md"
@@ -61,7 +62,7 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="no curl: t
 
 
 @needs_curl
-@pytest.mark.parametrize("guide", [CLIENTS, PROCESSORS, GRANTS], ids=lambda path: path.stem)
+@pytest.mark.parametrize("guide", [CLIENTS, PROCESSORS, GRANTS, RECEIPTS], ids=lambda path: path.stem)
 def test_every_command_of_a_guide_prints_what_it_says(guide, sandbox_credentials, tmp_path):
     guides.run(guide, "bash", ["bash"], _environment(CREDENTIALS=sandbox_credentials), tmp_path)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import KeySet
 
-from coatcheck.app import Services
+from coatcheck.app import Services, build
 from coatcheck.clock import MovableClock
+from coatcheck.config import Settings
 from coatcheck.db.database import Connection
 from coatcheck.errors import InvalidToken, Unavailable
 from coatcheck.grants.exchange import IssuedToken
@@ -18,8 +20,8 @@ from coatcheck.grants.receipts import RevocationReceipt, delete_old_receipts
 from coatcheck.model.accounts import Account
 from coatcheck.signatures import DocumentType, verify
 from coatcheck.vault import disclosures
-from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, LEAD, key_set, published_keys
-from tests.factories import Keyed, make_code, make_token
+from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, LEAD, REFRESH, key_set, published_keys
+from tests.factories import Keyed, make_account, make_client, make_code, make_processor, make_token, make_user
 
 NUMBER = "1234567890"
 """The account number that the factory stores."""
@@ -130,6 +132,7 @@ async def test_a_stranger_verifies_a_receipt_with_the_published_keys_and_any_lib
     assert verified.headers()["typ"] == "coatcheck-grant+jwt"
 
 
+@pytest.mark.own_database
 async def test_a_receipt_of_a_key_that_was_retired_still_verifies(
     services: Services, clock: MovableClock, account: Account, processor: Keyed
 ) -> None:
@@ -140,6 +143,40 @@ async def test_a_receipt_of_a_key_that_was_retired_still_verifies(
     later = await redeem(services, processor, await make_code(services, account))
     kids = [verify(each.receipt, (await jwks(services))["keys"]).kid for each in (issued, later)]
     assert kids[0] != kids[1]
+
+
+@pytest.mark.own_database
+async def test_rotations_under_load_fail_no_exchange_and_every_receipt_verifies(
+    settings: Settings, clock: MovableClock
+) -> None:
+    lasting = replace(settings, code_ttl=timedelta(hours=2))
+    rotated = asyncio.Event()
+    issued: list[IssuedToken] = []
+
+    async def exchange(services: Services, account: Account, processor: Keyed) -> None:
+        issued.append(await redeem(services, processor, await make_code(services, account)))
+
+    async def exchange_again_and_again(services: Services, account: Account, processor: Keyed) -> None:
+        while not rotated.is_set():
+            await exchange(services, account, processor)
+
+    async with build(lasting, clock) as one, build(lasting, clock) as two:
+        client = await make_client(one)
+        processor = await make_processor(one, client)
+        account = await make_account(one, await make_user(one, client))
+        async with asyncio.TaskGroup() as group:
+            for services in (one, two, one, two):
+                other = await make_account(one, await make_user(one, client))
+                group.create_task(exchange_again_and_again(services, other, processor))
+            for at_once, wait in ((False, LEAD), (True, REFRESH)):
+                await exchange(one, account, processor)
+                async with two.db.transaction() as connection:
+                    await two.signing_keys.rotate(connection, documents_kept=DOCUMENTS_KEPT, at_once=at_once)
+                clock.advance(wait)
+            await exchange(one, account, processor)
+            rotated.set()
+        keys = (await jwks(one))["keys"]
+    assert len({verify(each.receipt, keys).kid for each in issued}) == 3
 
 
 async def test_a_second_revocation_gives_the_same_receipt(
