@@ -102,6 +102,8 @@ class Settings:
     """Jobs that all workers together run at one institution at the same time, so that a slow one delays no other."""
     webhook_allow_private: bool = False
     """Lets webhooks be sent over http and to private addresses. For a sandbox and for development only."""
+    body_deadline: timedelta = timedelta(seconds=10)
+    """How long the body of a request may take to arrive. `request_deadline` applies as well."""
     hsts_max_age: timedelta = timedelta()
     """How long browsers reach this host by https only (RFC 6797). 0 sends no `Strict-Transport-Security`."""
     limit_requests_of_address: Limit = ""

@@ -12,7 +12,7 @@
     |  |- ConstraintNotMet
     |  |- UnknownVersion
     |  |- Conflict                  .. DuplicateMember, DuplicateMicroDeposit, JobRunning
-    |  |- TooLarge
+    |  |- TooLarge, RequestTimeout
     |  |- Unprocessable             .. NotVerified, GrantWidened, GrantEnded
     |  |- TooManyRequests
     |  `- Unavailable
@@ -191,6 +191,10 @@ class JobRunning(Conflict):
 
 class TooLarge(Refusal):
     """The request is too large."""
+
+
+class RequestTimeout(Refusal):
+    """The body did not arrive in time."""
 
 
 class Unprocessable(Refusal):

@@ -71,7 +71,7 @@ def create_app(services: Services) -> ASGIApp:
         *banks,
     ]
     router = Router(routes, redirect_slashes=False, default=not_found)
-    limited = HeadLimits(Throttling(router, services.rate_limits))
+    limited = HeadLimits(Throttling(router, services.rate_limits), services.settings.body_deadline)
     return RequestDeadline(limited, services.settings.request_deadline)
 
 

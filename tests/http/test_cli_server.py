@@ -11,7 +11,7 @@ import pytest
 from coatcheck import server
 from coatcheck.config import Settings
 from coatcheck.errors import ConfigurationError
-from coatcheck.http.head_limits import MAX_HEAD_BYTES, MAX_HEADERS, HeadLimits
+from coatcheck.http.head_limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_URL_BYTES, HeadLimits
 
 
 async def echo(scope, receive, send):
@@ -87,12 +87,31 @@ async def test_a_head_at_the_limit_is_answered_and_one_above_it_is_refused(build
 
 
 @pytest.mark.parametrize("mark", [b"", b"?"])
-async def test_the_path_and_the_query_count_as_part_of_the_head(mark):
-    half = MAX_HEAD_BYTES // 2
-    target = b"/" + mark + b"a" * half
+async def test_a_url_at_the_limit_is_answered_and_one_above_it_is_refused(mark):
     async with serving(HeadLimits(echo)) as (port, _, _):
-        request = b"GET %b HTTP/1.1\r\nconnection: close\r\nx: %b\r\n\r\n" % (target, b"a" * half)
-        assert (await answer_to(port, request)).startswith(b"HTTP/1.1 431")
+        for size, status in ((MAX_URL_BYTES, b"200"), (MAX_URL_BYTES + 1, b"414")):
+            target = b"/" + mark + b"a" * (size - 1)
+            request = b"GET %b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n" % target
+            assert (await answer_to(port, request)).startswith(b"HTTP/1.1 " + status)
+
+
+async def test_the_url_counts_as_part_of_the_head():
+    async with serving(HeadLimits(echo)) as (port, _, _):
+        rest = b"a" * (MAX_HEAD_BYTES - MAX_URL_BYTES)
+        request = b"GET /%b HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx: %b\r\n\r\n"
+        answer = await answer_to(port, request % (b"a" * (MAX_URL_BYTES - 1), rest))
+        assert answer.startswith(b"HTTP/1.1 431")
+
+
+@pytest.mark.parametrize(
+    ("version", "hosts", "status"),
+    [(b"1.1", 0, b"400"), (b"1.1", 1, b"200"), (b"1.1", 2, b"400"), (b"1.0", 0, b"200"), (b"1.0", 2, b"400")],
+)
+async def test_a_request_has_exactly_one_host(version, hosts, status):
+    async with serving(HeadLimits(echo)) as (port, _, _):
+        request = b"GET / HTTP/%b\r\nconnection: close\r\n%b\r\n" % (version, b"host: x\r\n" * hosts)
+        answer = await answer_to(port, request)
+        assert answer.split(b" ")[1] == status
 
 
 async def test_the_application_has_the_limits(services):

@@ -13,7 +13,8 @@ from starlette.routing import Router
 from structlog.testing import capture_logs
 
 from coatcheck import errors
-from coatcheck.http.endpoint import Surface, read_body, routes
+from coatcheck.http.bodies import read_body
+from coatcheck.http.endpoint import Surface, routes
 from coatcheck.http.errors import STATUSES, headers_of, message_of, status_of
 from coatcheck.request_context import current_request
 

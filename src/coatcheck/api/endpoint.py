@@ -21,8 +21,9 @@ from coatcheck.db.database import NO_CONNECTION, Connection
 from coatcheck.grants.confirmations import PresentedToken
 from coatcheck.grants.secrets import Kind
 from coatcheck.http.authentication import basic
+from coatcheck.http.bodies import BodyReader
 from coatcheck.http.encoding import encode
-from coatcheck.http.endpoint import Surface, read_body, routes
+from coatcheck.http.endpoint import Surface, routes
 from coatcheck.http.envelope import response_to
 from coatcheck.http.headers import NO_STORE
 from coatcheck.http.request import BasicCredentials, CompleteResponse
@@ -97,7 +98,7 @@ class _Incoming:
 
 
 async def _handle(services: Services, route: Route, version: Version, request: Request) -> CompleteResponse:
-    body = await read_body(request, MAX_BODY_BYTES)
+    reader = BodyReader(request, MAX_BODY_BYTES)
     authorization = request.headers.getlist("authorization")
     presented = credentials = None
     # Before a connection is taken from the pool: malformed credentials must not use one.
@@ -106,7 +107,10 @@ async def _handle(services: Services, route: Route, version: Version, request: R
             presented = read_token(services, request)
         case Caller.PROCESSOR | Caller.CLIENT:
             credentials = basic(authorization, KEYS[route.caller])
-    incoming = _Incoming(services, route, version, request, body, presented, credentials)
+    if not await reader.read_arrived() and credentials is not None:
+        # A caller that is not authenticated must not occupy memory and time with a body that is still to come.
+        await _authenticate(services, route.caller, credentials)
+    incoming = _Incoming(services, route, version, request, await reader.read(), presented, credentials)
     if not route.needs_connection:
         return _complete(route, await route.handler(await incoming.authenticated(NO_CONNECTION)))
     window = None
@@ -121,6 +125,13 @@ async def _handle(services: Services, route: Route, version: Version, request: R
     async with open_(is_reserved=route.caller is Caller.PROCESSOR) as connection:
         answer = await route.handler(await incoming.authenticated(connection, window))
     return _complete(route, answer)
+
+
+async def _authenticate(services: Services, caller: Caller, credentials: BasicCredentials) -> None:
+    is_processor = caller is Caller.PROCESSOR
+    verify = services.api_keys.processor if is_processor else services.api_keys.client
+    async with services.db.connection(is_reserved=is_processor) as connection:
+        await verify(connection, credentials.id, credentials.api_key)
 
 
 def _complete(route: Route, answer: Struct | CompleteResponse | None) -> CompleteResponse:

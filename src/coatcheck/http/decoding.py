@@ -7,6 +7,7 @@ accepts null to clear a stored value defaults to `UNSET`; `given_fields` returns
 No repr and no error message contains a value of a request: bodies contain credentials and account numbers.
 """
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -130,7 +131,27 @@ def parse(body: bytes, schema: type[Body]) -> Body:
         raise InvalidRequest(_explain(str(error), schema)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # the last for deeply nested arrays
         raise InvalidRequest("The body is not valid JSON.") from None
+    refuse_repeated_keys(body)
     return decoded
+
+
+def refuse_repeated_keys(body: bytes) -> None:
+    """Refuses an object with two values of one key: programs differ in which of them they read (RFC 8259 4).
+
+    Raises:
+        InvalidRequest: there is one, or a number has more than 4,300 digits.
+    """
+    try:
+        json.loads(body, object_pairs_hook=_with_unique_keys)
+    except (ValueError, RecursionError):
+        raise InvalidRequest(
+            "The body is not valid JSON: a key is repeated, or a number is too long."
+        ) from None
+
+
+def _with_unique_keys(pairs: list[tuple[str, Any]]) -> None:
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise ValueError
 
 
 def _explain(message: str, schema: type[Any]) -> str:

@@ -17,13 +17,14 @@ from typing import Generic, Protocol, TypeVar
 import psycopg
 import structlog
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from coatcheck import errors, ids, metrics, tracing
 from coatcheck.deadline import seconds_left, within
+from coatcheck.http.bodies import is_unread
 from coatcheck.http.errors import status_of
 from coatcheck.http.throttling import throttled
 from coatcheck.request_context import RequestContext, canonical_address, current_request
@@ -102,10 +103,13 @@ class Endpoint(Generic[RowT]):
         current_request.set(context)
         operation = row.operation if row else "none"
         with tracing.span(f"{self._surface.name} {operation}", {"request_id": context.request_id}) as span:
-            response = await self._respond(row, Request(scope, receive))
+            request = Request(scope, receive)
+            response = await self._respond(row, request)
             if span is not None:
                 span.set_attribute("http.response.status_code", response.status_code)
         response.headers["X-Request-Id"] = context.request_id
+        if response.status_code >= 400 and is_unread(request, scope):
+            response.headers["Connection"] = "close"
         metrics.count_request(self._surface.name, operation, response.status_code, perf_counter() - started)
         # A long answer is streamed; each of its statements has a deadline of its own.
         with within(None):
@@ -173,33 +177,3 @@ def _without_body(send: Send) -> Send:
         await send(message)
 
     return send_head
-
-
-async def read_body(request: Request, max_bytes: int) -> bytes:
-    """Reads the body of the request. The received bytes are counted, because Content-Length can be missing or wrong.
-
-    Raises:
-        TooLarge: it has more than `max_bytes`.
-        InvalidRequest: the client closed the connection before its end.
-    """
-    # Python refuses to convert numbers of more than 4,300 digits, so only the first 20 are converted.
-    declared = request.headers.get("content-length")
-    if (
-        declared is not None
-        and declared.isascii()
-        and declared.isdecimal()
-        and int(declared[:20]) > max_bytes
-    ):
-        raise errors.TooLarge
-    # Without either header a request has no body (RFC 9112 6.3).
-    if declared is None and "transfer-encoding" not in request.headers:
-        return b""
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > max_bytes:
-                raise errors.TooLarge
-    except ClientDisconnect:
-        raise errors.InvalidRequest("The request ended early.") from None
-    return bytes(body)

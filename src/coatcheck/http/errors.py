@@ -18,6 +18,7 @@ STATUSES: Mapping[type[errors.CoatcheckError], int] = MappingProxyType(
         errors.NotFound: 404,
         errors.MethodNotAllowed: 405,
         errors.UnknownVersion: 406,
+        errors.RequestTimeout: 408,
         errors.Conflict: 409,
         errors.ConstraintNotMet: 409,
         errors.TooLarge: 413,

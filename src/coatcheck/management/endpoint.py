@@ -13,8 +13,9 @@ from coatcheck.db.database import Connection
 from coatcheck.errors import CoatcheckError, InvalidRequest
 from coatcheck.grants.secrets import Kind
 from coatcheck.http.authentication import basic
+from coatcheck.http.bodies import read_body
 from coatcheck.http.encoding import JSON, encode
-from coatcheck.http.endpoint import Surface, read_body, routes
+from coatcheck.http.endpoint import Surface, routes
 from coatcheck.http.envelope import response_to
 from coatcheck.http.headers import NO_STORE
 from coatcheck.http.request import CompleteResponse

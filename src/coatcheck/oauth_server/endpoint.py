@@ -13,9 +13,10 @@ from coatcheck import errors
 from coatcheck.app import Services
 from coatcheck.db.database import NO_CONNECTION
 from coatcheck.grants.client_certificates import read_certificate
+from coatcheck.http.bodies import read_body
 from coatcheck.http.client_certificates import client_certificate
 from coatcheck.http.encoding import JSON, encode
-from coatcheck.http.endpoint import Surface, read_body, routes
+from coatcheck.http.endpoint import Surface, routes
 from coatcheck.http.errors import INTERNAL, STATUSES, headers_of, message_of, nearest
 from coatcheck.http.headers import NO_STORE
 from coatcheck.http.request import CompleteResponse

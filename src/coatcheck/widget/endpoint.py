@@ -14,8 +14,9 @@ from starlette.routing import Route
 from coatcheck import errors
 from coatcheck.app import Services
 from coatcheck.db.database import Connection
+from coatcheck.http.bodies import BodyReader
 from coatcheck.http.compression import COMPRESSED
-from coatcheck.http.endpoint import Surface, read_body, routes
+from coatcheck.http.endpoint import Surface, routes
 from coatcheck.http.errors import headers_of, message_of, nearest, status_of
 from coatcheck.http.headers import Policy, page_headers
 from coatcheck.members.oauth_windows import PreparedWindow
@@ -41,6 +42,7 @@ TYPES: Mapping[type[errors.CoatcheckError], str] = MappingProxyType(
         errors.ConstraintNotMet: "constraint_not_met",
         errors.Conflict: "conflict",
         errors.TooLarge: "content_too_large",
+        errors.RequestTimeout: "request_timeout",
         errors.TooManyRequests: "too_many_requests",
         errors.Unavailable: "unavailable",
     }
@@ -80,8 +82,13 @@ def api_routes(services: Services, table: tuple[WidgetRoute, ...]) -> list[Route
 
 
 async def _answer(services: Services, route: WidgetRoute, request: Request) -> Response:
+    reader = BodyReader(request, MAX_BODY_BYTES)
+    if not await reader.read_arrived():
+        # A page without a session must not occupy memory and time with a body that is still to come.
+        async with services.db.connection() as connection:
+            await services.widget_sessions.find(connection, request.headers.get(SESSION, ""))
     # Before the transaction: a slow client must not occupy a database connection.
-    body = await read_body(request, MAX_BODY_BYTES)
+    body = await reader.read()
     read = partial(_read, services, request, body)
     window = None
     if route.signs_in_at is not None:

@@ -24,7 +24,7 @@ from starlette.routing import BaseRoute, Route
 
 from coatcheck.app import Services
 from coatcheck.errors import InvalidRequest, Refusal, TooLarge, Unavailable, WrongBrowser
-from coatcheck.http.endpoint import read_body
+from coatcheck.http.bodies import read_body
 from coatcheck.http.headers import Policy, page_headers
 from coatcheck.http.message_page import MAX_AGE, Form, Script, message, question, style_route
 from coatcheck.http.static_files import file_route

@@ -13,6 +13,7 @@ from coatcheck.connectors.contract import JobKind
 from coatcheck.db.database import Connection
 from coatcheck.errors import ConsentRequired, InvalidRequest
 from coatcheck.grants.widget_sessions import WidgetSession
+from coatcheck.http.decoding import refuse_repeated_keys
 from coatcheck.members.oauth_windows import PreparedWindow
 from coatcheck.members.widget_links import WidgetOptions
 from coatcheck.model.clients import Client, find_client
@@ -102,6 +103,8 @@ class WidgetRequest:
             InvalidRequest: the body is not valid. The message does not quote it.
         """
         try:
-            return msgspec.json.decode(self.body, type=kind)
+            decoded = msgspec.json.decode(self.body, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise InvalidRequest("The body is not valid for this route.") from None
+        refuse_repeated_keys(self.body)
+        return decoded
