@@ -1,5 +1,6 @@
 """The OAuth callback: the end user returns from the bank's sign-in page."""
 
+import asyncio
 import re
 from datetime import timedelta
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
+from coatcheck.connectors.contract import AuthorizationResponse
+from coatcheck.deadline import within
 from coatcheck.directory.client_rows import put_widget_appearance, set_client_disabled
 from coatcheck.errors import InvalidRequest
 from coatcheck.members.return_target import ReturnTarget
@@ -21,6 +24,7 @@ from tests.bank_windows import come_back, decide, start
 from tests.factories import Keyed, make_client
 from tests.widget_client import link, open_page
 
+DEADLINE = timedelta(seconds=2)
 OAUTH = {"member": {"institution_code": "mxcu_oauth", "credentials": [], "is_oauth": True}}
 
 
@@ -66,6 +70,26 @@ async def test_consent_connects_the_member_and_the_page_has_the_result_for_the_o
     assert member["connection_status"] == "CONNECTED"
     accounts = (await api.get(f"/users/{user}/members/{guid}/accounts")).json()["accounts"]
     assert accounts
+
+
+async def test_what_a_bank_gives_after_the_deadline_of_the_request_is_stored(
+    api: Api, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guid, window = await begin(api, user)
+    back = await decide(api, window)
+    connector = api.services.registry.connector_for("mxcu_oauth")
+    complete = connector.complete
+
+    async def complete_late(response: AuthorizationResponse) -> Any:
+        await asyncio.sleep(DEADLINE.total_seconds() * 1.1)  # the bank takes longer than the request may
+        return await complete(response)
+
+    monkeypatch.setattr(connector, "complete", complete_late)
+    with within(DEADLINE):
+        page = await come_back(api.http, back)
+    assert data_of(page.text)["type"] == "oauthComplete/success"
+    await api.work()
+    assert (await member_of(api, user, guid))["connection_status"] == "CONNECTED"
 
 
 async def test_the_page_is_in_the_browser_s_language(api: Api, user: str) -> None:

@@ -23,6 +23,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from coatcheck.app import Services
+from coatcheck.deadline import within
 from coatcheck.errors import InvalidRequest, Refusal, TooLarge, Unavailable, WrongBrowser
 from coatcheck.http.bodies import read_body
 from coatcheck.http.headers import Policy, page_headers
@@ -140,12 +141,14 @@ async def _finish(
     # Committed before the bank is called, so that a second return with this state is refused in the meantime.
     async with services.db.transaction() as connection:
         claimed = await services.oauth.claim(connection, state, browser)
-    if is_cancelled:
-        error_reason: str | None = await services.oauth.cancel(claimed)
-    else:
-        error_reason = await services.oauth.finish(
-            claimed, code=answer.get("code"), error=answer.get("error")
-        )
+    # The bank may take longer than our requests, and what it gives must be stored all the same.
+    with within(None):
+        if is_cancelled:
+            error_reason: str | None = await services.oauth.cancel(claimed)
+        else:
+            error_reason = await services.oauth.finish(
+                claimed, code=answer.get("code"), error=answer.get("error")
+            )
     result = {"status": "error" if error_reason else "success", "member_guid": claimed.member.guid}
     if error_reason:
         result["error_reason"] = error_reason
