@@ -1,12 +1,15 @@
 """Upgrades the schema, and lists the revisions that it lacks."""
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
@@ -15,11 +18,17 @@ LOCK = 7_166_417
 
 
 def _engine(url: str) -> Engine:
-    return create_engine(
-        make_url(url).set(drivername="postgresql+psycopg"),
-        poolclass=NullPool,
-        connect_args={"options": "-c lock_timeout=5s -c timezone=UTC"},
-    )
+    # SQLAlchemy does not understand every URL of libpq, such as one with several hosts.
+    return create_engine("postgresql+psycopg://", poolclass=NullPool, creator=partial(_connect, url))
+
+
+def _connect(url: str) -> psycopg.Connection[Any]:
+    connection = psycopg.connect(url)
+    # Not as `options` of the connection, which PgBouncer refuses.
+    connection.execute("SET lock_timeout TO '5s'")
+    connection.execute("SET timezone TO 'UTC'")
+    connection.commit()
+    return connection
 
 
 def _config(connection: Connection | None = None) -> Config:
