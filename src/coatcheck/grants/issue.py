@@ -22,6 +22,7 @@ from coatcheck.errors import (
     UserDisabled,
 )
 from coatcheck.grants.authorization_disclosures import DISCLOSURE_OF_MEMBER, USED, USED_INTERVAL
+from coatcheck.grants.recent_codes import RecentCodes
 from coatcheck.grants.restrictions import CODE_COLUMNS
 from coatcheck.grants.scope import Scope, parse_scope
 from coatcheck.grants.secrets import Kind, day_of, generate
@@ -29,15 +30,19 @@ from coatcheck.vault.vault import has_numbers
 
 STORED = [*CODE_COLUMNS, "renews_week", "renews_hash", "code_challenge"]
 
-# `live` counts up to the limit only. Concurrent requests do not see one another's codes, so they can exceed it.
-ISSUE = f"""
-WITH live AS (
+# It counts up to the limit only. Concurrent requests do not see one another's codes, so they can exceed it.
+COUNTED = """
     SELECT count(*) AS number, min(expires_at) AS first_expires_at
     FROM (SELECT expires_at FROM authorization_code
           WHERE account_guid = %(account_guid)s AND expires_at > %(now)s AND redeemed_at IS NULL
             AND expires_day >= %(today)s AND expires_day <= %(expires_day)s
-          LIMIT %(max_codes)s) AS codes
-), requested AS (
+          LIMIT %(max_codes)s) AS codes"""
+NOT_COUNTED = "SELECT 0 AS number, NULL::timestamptz AS first_expires_at"
+
+
+def _issue(live: str) -> str:
+    return f"""
+WITH live AS ({live}), requested AS (
     SELECT u.is_disabled, {has_numbers("a")} AS is_verified,
            %(processor_guid)s::text IS NULL OR EXISTS (
                SELECT FROM client_processor cp JOIN processor p ON p.guid = cp.processor_guid AND NOT p.is_disabled
@@ -61,6 +66,9 @@ WITH live AS (
 )
 SELECT is_disabled, is_verified, is_redeemable, is_within_limit, first_expires_at FROM requested
 """
+
+
+ISSUE, ISSUE_COUNTED = _issue(NOT_COUNTED), _issue(COUNTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +99,7 @@ class CodeIssuer:
         self._clock = clock
         self._hash_key = hash_key
         self._journal = journal
+        self._recent_codes = RecentCodes(limit=settings.max_codes_per_account, window=settings.code_ttl)
 
     async def issue(
         self,
@@ -177,7 +186,7 @@ class CodeIssuer:
         requested = await fetch_one(
             connection,
             _Requested,
-            ISSUE,
+            ISSUE_COUNTED if self._recent_codes.may_exceed(scope.account_guid, now) else ISSUE,
             {
                 "client_guid": client_guid,
                 "user_guid": scope.user_guid,
