@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit sbom explain race faults mutants bench bench-jobs pictures lock words secrets clean
+.PHONY: help setup demo test check audit sbom explain race faults mutants bench bench-grants bench-jobs pictures lock words secrets clean
 
 # The first of these that runs, is Python 3.11 to 3.13, and can create a virtual environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -58,6 +58,9 @@ mutants: setup ## change the code of the critical packages and see that a test f
 bench: .venv/ready .venv/browser ## measure the server against a minimal one, and the widget on a slow phone
 	$(BIN)/python -m bench.run
 	$(BIN)/python -m bench.widget
+
+bench-grants: .venv/ready ## measure lists, reads and revocations with a million grants; about five minutes
+	$(BIN)/python -m bench.grants
 
 bench-jobs: .venv/ready ## measure the job queue with real workers; about five minutes
 	$(BIN)/python -m bench.jobs

@@ -1,7 +1,8 @@
 """The management API: who may call it, and what it refuses in a request."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 import pytest
@@ -9,11 +10,17 @@ import pytest
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.grants import revocation
+from coatcheck.grants.narrowing import Changes
+from coatcheck.members.account_rows import delete_account
 from coatcheck.model.accounts import find_account
+from coatcheck.model.tokens import GrantStatus
 from coatcheck.signatures import DocumentType, verify
 from coatcheck.vault.signing_keys import key_set, published_keys
 from tests.factories import Keyed, make_client, make_token
 from tests.http.owned_objects import Owner, make_owner
+
+Change: TypeAlias = Callable[[Services, Owner], Awaitable[str]]
+"""Changes the grant of the owner, and says its status."""
 
 
 @pytest.fixture
@@ -354,3 +361,138 @@ async def test_every_answered_read_of_a_grant_is_listed_with_its_request(
     assert listed["pagination"]["total_entries"] == len(ids)
     grant = (await http.get(path, auth=owner.client.auth)).json()["grant"]
     assert (grant["reads"], grant["last_read_at"]) == (len(ids), listed["reads"][0]["at"])
+
+
+# --- status ---
+
+
+async def _expire(services: Services, owner: Owner) -> str:
+    assert isinstance(services.clock, MovableClock)
+    services.clock.advance(timedelta(days=61))
+    return "expired"
+
+
+async def _narrow_and_expire(services: Services, owner: Owner) -> str:
+    """The token stays in the partition of the week in which it would have expired."""
+    changes = Changes(expires_at=services.clock.instant() + timedelta(hours=1))
+    async with services.db.transaction() as connection:
+        await services.narrowing.narrow(
+            connection, client_guid=owner.client.guid, token_guid=owner.guids["grant"], changes=changes
+        )
+    assert isinstance(services.clock, MovableClock)
+    services.clock.advance(timedelta(hours=2))
+    return "expired"
+
+
+async def _exhaust(services: Services, owner: Owner) -> str:
+    async with services.db.transaction() as connection:
+        await services.narrowing.narrow(
+            connection,
+            client_guid=owner.client.guid,
+            token_guid=owner.guids["grant"],
+            changes=Changes(max_reads=1),
+        )
+    async with services.db.connection() as connection:
+        await services.access.numbers(connection, services.access.parse_token(owner.access_token))
+    return "exhausted"
+
+
+async def _revoke(services: Services, owner: Owner) -> str:
+    async with services.db.connection() as connection:
+        await services.revocations.revoke(
+            connection, client_guid=owner.client.guid, guid=owner.guids["grant"]
+        )
+    return "revoked"
+
+
+async def _delete_account(services: Services, owner: Owner) -> str:
+    async with services.db.connection() as connection:
+        await delete_account(connection, owner.guids["user"], owner.guids["account"])
+    return "revoked"
+
+
+async def _delete_user(services: Services, owner: Owner) -> str:
+    async with services.db.connection() as connection:
+        await connection.execute("DELETE FROM end_user WHERE guid = %s", (owner.guids["user"],))
+    return "revoked"
+
+
+async def _break_connection(services: Services, owner: Owner) -> str:
+    async with services.db.connection() as connection:
+        await connection.execute(
+            "UPDATE member SET connection_status = 'DISCONNECTED' WHERE guid = %s", (owner.guids["member"],)
+        )
+    return "suspended"
+
+
+async def _disable_user(services: Services, owner: Owner) -> str:
+    async with services.db.connection() as connection:
+        await connection.execute(
+            "UPDATE end_user SET is_disabled = true WHERE guid = %s", (owner.guids["user"],)
+        )
+    return "suspended"
+
+
+async def _disable_processor(services: Services, owner: Owner) -> str:
+    async with services.db.connection() as connection:
+        await connection.execute(
+            "UPDATE processor SET is_disabled = true WHERE guid = %s", (owner.processor.guid,)
+        )
+    return "suspended"
+
+
+async def _end_relation(services: Services, owner: Owner) -> str:
+    async with services.db.connection() as connection:
+        await connection.execute(
+            "DELETE FROM client_processor WHERE processor_guid = %s", (owner.processor.guid,)
+        )
+    return "suspended"
+
+
+async def _require_bound_tokens(services: Services, owner: Owner) -> str:
+    async with services.db.connection() as connection:
+        await connection.execute(
+            "UPDATE processor SET sender_constraint = 'dpop' WHERE guid = %s", (owner.processor.guid,)
+        )
+    return "suspended"
+
+
+async def _nothing(services: Services, owner: Owner) -> str:
+    return "active"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _nothing,
+        _expire,
+        _narrow_and_expire,
+        _exhaust,
+        _revoke,
+        _delete_account,
+        _delete_user,
+        _break_connection,
+        _disable_user,
+        _disable_processor,
+        _end_relation,
+        _require_bound_tokens,
+    ],
+)
+async def test_the_filter_by_status_finds_a_grant_under_the_status_that_it_shows(
+    services: Services, http: httpx.AsyncClient, owner: Owner, change: Change
+) -> None:
+    expected = await change(services, owner)
+    path = f"/coatcheck/grants/{owner.guids['grant']}"
+    shown = (await http.get(path, auth=owner.client.auth)).json()["grant"]
+    assert shown["status"] == expected
+    found = {
+        status: (
+            await http.get("/coatcheck/grants", params={"status": status}, auth=owner.client.auth)
+        ).json()
+        for status in GrantStatus
+    }
+    assert {status: len(answer["grants"]) for status, answer in found.items()} == {
+        status: int(status == expected) for status in GrantStatus
+    }
+    reads = (await http.get("/payment_account", headers=owner.bearer)).status_code == 200
+    assert reads is (expected == "active")

@@ -7,7 +7,7 @@ from functools import partial
 
 from msgspec import Struct
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route as StarletteRoute
 from starlette.types import Receive, Scope, Send
 
@@ -52,6 +52,8 @@ async def _answer(services: Services, route: Route, request: Request) -> Respons
     if version not in route.versions:
         raise errors.NotFound
     answer = await _handle(services, route, version, request)
+    if answer.chunks is not None:
+        return StreamingResponse(answer.chunks, answer.status, NO_STORE, media_type)
     if answer.status == 204:
         response = Response(status_code=204, headers={**NO_STORE, "Content-Length": "0"})
     else:

@@ -33,7 +33,7 @@ class CompleteResponse:
     """None: the JSON media type of the surface, or of the request's version."""
     headers: tuple[tuple[str, str], ...] = ()
     chunks: AsyncIterator[bytes] | None = field(default=None, repr=False)
-    """The body, produced while it is sent. Only the management API streams."""
+    """The body, produced while it is sent, so that it is never all in memory. An error can only break it off."""
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """Authorization codes and access tokens, for clients."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from coatcheck.api.request import ApiRequest
 from coatcheck.api.schemas.tokens import (
@@ -14,9 +14,13 @@ from coatcheck.api.schemas.tokens import (
     legacy_authorization_code_body,
     tokens_body,
 )
+from coatcheck.app import Services
 from coatcheck.grants.restrictions import ReadProtected
 from coatcheck.grants.scope import Scope, parse_scope
+from coatcheck.grants.tokens import BATCH
 from coatcheck.http.decoding import parse
+from coatcheck.http.encoding import encode
+from coatcheck.http.request import CompleteResponse
 from coatcheck.model.tokens import TokenRow
 
 
@@ -47,22 +51,31 @@ async def request_code_legacy(request: ApiRequest) -> PaymentProcessorAuthorizat
     return legacy_authorization_code_body(code)
 
 
-async def list_tokens(request: ApiRequest) -> TokenResponseBody:
-    return tokens_body(await _find_tokens(request))
+async def list_tokens(request: ApiRequest) -> TokenResponseBody | CompleteResponse:
+    """Filters by the JSON body, as MX does, or by query parameters: some proxies drop the body of a GET.
 
-
-async def _find_tokens(request: ApiRequest) -> Sequence[TokenRow]:
-    """Filters by the JSON body, as MX does, or by query parameters: some proxies drop the body of a GET."""
+    MX's list has no pages. A long one is streamed.
+    """
     scope = parse(request.body, TokenRequestBody).scope if request.body else None
     parameters = dict(request.query)
+    guids = {
+        name: (getattr(scope, name) if scope else None) or parameters.get(name)
+        for name in ("user_guid", "member_guid", "account_guid")
+    }
+    first = await request.services.tokens.list(request.connection, request.client.guid, **guids)
+    if len(first) < BATCH:
+        return tokens_body(first)
+    return CompleteResponse(200, chunks=_stream(request.services, request.client.guid, guids, first))
 
-    def guid(name: str) -> str | None:
-        return (getattr(scope, name) if scope else None) or parameters.get(name)
 
-    return await request.services.tokens.list(
-        request.connection,
-        request.client.guid,
-        user_guid=guid("user_guid"),
-        member_guid=guid("member_guid"),
-        account_guid=guid("account_guid"),
-    )
+async def _stream(
+    services: Services, client_guid: str, guids: Mapping[str, str | None], first: Sequence[TokenRow]
+) -> AsyncIterator[bytes]:
+    batch, start = first, b'{"tokens":['
+    while batch:
+        yield start + encode(tokens_body(batch).tokens)[1:-1]
+        start = b","
+        # A connection for each batch: a caller that reads slowly does not keep one from the others.
+        async with services.db.connection() as connection:
+            batch = await services.tokens.list(connection, client_guid, **guids, before=batch[-1].guid)
+    yield b"]}"
