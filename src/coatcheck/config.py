@@ -82,6 +82,8 @@ class Settings:
     """Codes of one account that can be redeemed at the same time. A request for one more gets 429."""
     on_code_reuse: Literal["revoke", "reject"] = "revoke"
     """`revoke` also revokes the token of a replayed code (RFC 6749 4.1.2); `reject` only refuses."""
+    client_cert_header: bool = False
+    """Trusts the header Client-Cert (RFC 9440) of the proxies in `--trusted-proxies`, which must remove a caller's."""
     dpop_nonces: bool = False
     """DPoP proofs need a nonce of this server (RFC 9449 8). Client libraries repeat the first request with it."""
     aggregation_interval: timedelta = timedelta(hours=3)

@@ -34,7 +34,7 @@ from coatcheck.oauth_server import routes as oauth_server
 from coatcheck.oauth_server.endpoint import oauth_routes
 from coatcheck.widget.app import widget_routes
 
-__all__ = ["create_app", "headers_of_all", "listen", "serve"]
+__all__ = ["behind_proxies", "create_app", "headers_of_all", "listen", "serve"]
 
 KEEP_ALIVE = timedelta(seconds=75)
 """How long an idle connection stays open. Longer than in proxies and client pools: a client that closes first never
@@ -73,6 +73,26 @@ def create_app(services: Services) -> ASGIApp:
     router = Router(routes, redirect_slashes=False, default=not_found)
     limited = HeadLimits(Throttling(router, services.rate_limits), services.settings.body_deadline)
     return RequestDeadline(limited, services.settings.request_deadline)
+
+
+def behind_proxies(app: ASGIApp, trusted_proxies: str, *, reads_certificates: bool) -> ASGIApp:
+    """The application as it sees requests that proxies forward.
+
+    Args:
+        app: the application.
+        trusted_proxies: addresses and networks, separated by commas, whose X-Forwarded-For and -Proto headers are
+            trusted.
+        reads_certificates: whether their Client-Cert header is trusted too.
+
+    Raises:
+        ConfigurationError: `trusted_proxies` is not a list of addresses and networks.
+    """
+    networks = parse_networks(trusted_proxies)
+    if networks:
+        # The two frameworks have types of their own for the same interface.
+        app = cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", app), trusted_proxies))
+    # Outermost: it must see the address of the proxy, which the headers replace.
+    return ClientCertificates(app, networks if reads_certificates else ())
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -115,7 +135,6 @@ async def serve(
     stop: asyncio.Event,
     *,
     grace: timedelta,
-    trusted_proxies: str = "",
     headers: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Serves on `bound` until `stop` or a signal, then waits at most `grace` for running requests to end.
@@ -127,17 +146,11 @@ async def serve(
         bound: from `listen`; closed at the end.
         stop: the event that stops the server.
         grace: whole seconds.
-        trusted_proxies: comma-separated addresses whose X-Forwarded-For, X-Forwarded-Proto and Client-Cert headers are
-            trusted.
         headers: of every answer.
     """
-    if trusted_proxies:
-        # The two frameworks have types of their own for the same interface.
-        app = cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", app), trusted_proxies))
     server = uvicorn.Server(
         uvicorn.Config(
-            # Outermost: it must see the address of the proxy, which the headers replace.
-            ClientCertificates(app, parse_networks(trusted_proxies)),
+            app,
             interface="asgi3",
             http="httptools",
             ws="none",

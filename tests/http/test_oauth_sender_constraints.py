@@ -15,11 +15,11 @@ from coatcheck.app import Services, build
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.errors import ConfigurationError
-from coatcheck.http.client_certificates import ClientCertificates, parse_networks
+from coatcheck.http.client_certificates import parse_networks
 from coatcheck.http.route import Caller
 from coatcheck.model.accounts import Account
 from coatcheck.model.processor_security import ClientAuthentication, SenderConstraint
-from coatcheck.server import create_app
+from coatcheck.server import behind_proxies, create_app
 from tests.certificates import Certificate, make_certificate
 from tests.dpop import Holder
 from tests.factories import Keyed, make_account, make_client, make_code, make_processor, make_token, make_user
@@ -76,9 +76,11 @@ class Setup:
             return int(count)
 
 
-def behind_proxy(services: Services, *, trusted: str = "127.0.0.1") -> httpx.AsyncClient:
+def behind_proxy(
+    services: Services, *, trusted: str = "127.0.0.1", reads_certificates: bool = True
+) -> httpx.AsyncClient:
     """A client of the server, whose connections come from 127.0.0.1."""
-    app = ClientCertificates(create_app(services), parse_networks(trusted))
+    app = behind_proxies(create_app(services), trusted, reads_certificates=reads_certificates)
     return httpx.AsyncClient(transport=ASGITransport(app), base_url=services.settings.base_url)
 
 
@@ -306,7 +308,11 @@ async def test_a_certificate_is_believed_only_if_a_trusted_proxy_sends_it(setup:
     headers = {"Authorization": f"Bearer {token}", "Client-Cert": certificate.header}
     for trusted, status in (("", 401), ("10.0.0.0/8, 192.0.2.1", 401), ("127.0.0.0/8", 200), ("*", 200)):
         async with behind_proxy(setup.services, trusted=trusted) as http:
-            assert (await http.get("/payment_account", headers=headers)).status_code == status, trusted
+            for forwarded in ({}, {"X-Forwarded-For": "203.0.113.9"}, {"X-Forwarded-For": "10.0.0.1"}):
+                answer = await http.get("/payment_account", headers=headers | forwarded)
+                assert answer.status_code == status, (trusted, forwarded)
+    async with behind_proxy(setup.services, reads_certificates=False) as http:
+        assert (await http.get("/payment_account", headers=headers)).status_code == 401
     without_middleware = httpx.AsyncClient(
         transport=ASGITransport(create_app(setup.services)), base_url=setup.services.settings.base_url
     )

@@ -57,10 +57,13 @@ async def _serve(settings: Settings, trusted_proxies: str, stop: asyncio.Event) 
             host, port = bound.getsockname()[:2]
             log.info("server.started", host=host, port=port, base_url=settings.base_url)
             await server.serve(
-                server.create_app(services),
+                server.behind_proxies(
+                    server.create_app(services),
+                    trusted_proxies,
+                    reads_certificates=settings.client_cert_header,
+                ),
                 bound,
                 stop,
                 grace=GRACE,
-                trusted_proxies=trusted_proxies,
                 headers=server.headers_of_all(settings),
             )
