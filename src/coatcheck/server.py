@@ -18,6 +18,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from coatcheck.api.endpoint import api_routes, not_found
 from coatcheck.api.routes import table as api
 from coatcheck.app import Services
+from coatcheck.audit.failures import FailedAuthentications
 from coatcheck.config import Settings
 from coatcheck.errors import ConfigurationError
 from coatcheck.http.client_certificates import ClientCertificates, parse_networks
@@ -71,7 +72,9 @@ def create_app(services: Services) -> ASGIApp:
         *banks,
     ]
     router = Router(routes, redirect_slashes=False, default=not_found)
-    limited = HeadLimits(Throttling(router, services.rate_limits), services.settings.body_deadline)
+    failures = FailedAuthentications(services.clock, services.db, services.journal)
+    throttled = Throttling(router, services.rate_limits, failures)
+    limited = HeadLimits(throttled, services.settings.body_deadline)
     return RequestDeadline(limited, services.settings.request_deadline)
 
 

@@ -13,6 +13,7 @@ from urllib.parse import unquote_plus
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from coatcheck.audit.failures import FailedAuthentications
 from coatcheck.errors import CoatcheckError, InvalidClient, InvalidGrant, InvalidToken, TooManyRequests
 from coatcheck.grants.refusals import NEVER_REDEEMABLE
 from coatcheck.http.envelope import response_to
@@ -21,6 +22,8 @@ from coatcheck.request_context import canonical_address
 
 LIMITS = "coatcheck.rate_limits"
 """The key of the ASGI scope under which the endpoints find the limits."""
+FAILURES = "coatcheck.failed_authentications"
+"""The key under which they find the record of failed authentications."""
 NOT_COUNTED = frozenset({"/health", "/ready"})
 """Paths that a load balancer asks for."""
 WIDGET_SESSION = "x-widget-session"
@@ -36,12 +39,14 @@ TOO_MANY_FAILURES = (
 class Throttling:
     """Counts requests, if a limit is set, and gives the endpoints the limits."""
 
-    def __init__(self, app: ASGIApp, limits: RateLimits) -> None:
+    def __init__(self, app: ASGIApp, limits: RateLimits, failures: FailedAuthentications) -> None:
         self._app = app
         self._limits = limits
+        self._failures = failures
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[LIMITS] = self._limits
+        scope[FAILURES] = self._failures
         if self._limits.counts_requests and scope["path"] not in NOT_COUNTED:
             name, secret = credentials(Headers(scope=scope))
             caller = f"{name}\n{secret}" if secret else ""
@@ -63,6 +68,8 @@ async def throttled(error: CoatcheckError, scope: Scope) -> CoatcheckError:
     name, secret = credentials(headers)
     wait = None
     if is_guess and (secret or headers.get("content-type", "").lower().startswith(FORM)):
+        failures: FailedAuthentications = scope[FAILURES]
+        await failures.record(name, "access_token" if isinstance(error, InvalidToken) else "api_key")
         wait = await limits.count_failure(name, address)
     elif isinstance(error, InvalidGrant) and error.detail in NEVER_REDEEMABLE:
         wait = await limits.count_refused_code(name, address)
