@@ -262,3 +262,14 @@ async def next_unanswered(connection: Connection) -> datetime | None:
         connection, _Moment, "SELECT min(waits_until) AS at FROM member_job WHERE state = 'waiting'"
     )
     return found.at if found else None
+
+
+async def has_runnable(connection: Connection, user_guid: str, member_guid: str) -> bool:
+    """Whether the member has a job that a worker runs or will run. A job that waits for an answer is none."""
+    cursor = await connection.execute(
+        """SELECT EXISTS (SELECT FROM member_job WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s
+                          AND state IN ('queued', 'running'))""",
+        {"user_guid": user_guid, "member_guid": member_guid},
+    )
+    row = await cursor.fetchone()
+    return bool(row and row[0])

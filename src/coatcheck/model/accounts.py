@@ -110,6 +110,23 @@ async def find_account(
     return account
 
 
+async def find_client_account(connection: Connection, client_guid: str, guid: str) -> Account:
+    """The account with this guid, of any user of the client.
+
+    Raises:
+        NotFound: the client has no such account.
+    """
+    account = await fetch_one(
+        connection,
+        Account,
+        f"SELECT {columns(Account)} FROM {SOURCE} WHERE client_guid = %(client_guid)s AND guid = %(guid)s",
+        {"client_guid": client_guid, "guid": guid},
+    )
+    if account is None:
+        raise NotFound
+    return account
+
+
 async def list_accounts(
     connection: Connection,
     user_guid: str,

@@ -98,3 +98,11 @@ async def find_manual_member(connection: Connection, user_guid: str) -> Member |
             WHERE user_guid = %(user_guid)s AND institution_code = %(code)s""",
         {"user_guid": user_guid, "code": MANUAL},
     )
+
+
+async def count_members(connection: Connection, user_guid: str) -> int:
+    cursor = await connection.execute(
+        "SELECT count(*) FROM member WHERE user_guid = %(user_guid)s", {"user_guid": user_guid}
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else 0

@@ -41,6 +41,7 @@ __all__ = [
     "SecretKind",
     "Vault",
     "WorkerReader",
+    "accounts_with_numbers",
     "delete_expired_links",
     "disclosure",
     "disclosure_parameters",
@@ -313,6 +314,16 @@ class Vault:
             raise NotFound
         (total,), rows = found
         return [row for (row,) in rows if row.guid is not None], total.total
+
+
+async def accounts_with_numbers(connection: Connection, user_guid: str, member_guid: str) -> frozenset[str]:
+    """The guids of the member's accounts whose numbers the vault has."""
+    cursor = await connection.execute(
+        """SELECT DISTINCT account_guid FROM account_number
+           WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s""",
+        {"user_guid": user_guid, "member_guid": member_guid},
+    )
+    return frozenset(guid for (guid,) in await cursor.fetchall())
 
 
 async def delete_expired_links(connection: Connection, before: datetime) -> int:

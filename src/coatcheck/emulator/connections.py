@@ -1,0 +1,186 @@
+"""Connections and tokens of a sandbox in one call, through the same steps that a client and a processor take."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from coatcheck.app import Services
+from coatcheck.connectors.contract import JobKind
+from coatcheck.connectors.sandbox.logins import CONTROLS
+from coatcheck.connectors.sandbox.personas import PERSONAS
+from coatcheck.db.database import Connection
+from coatcheck.errors import InvalidRequest, NotFound, Unprocessable
+from coatcheck.grants.exchange import Redeemer
+from coatcheck.grants.listing import GrantFilter
+from coatcheck.grants.scope import parse_scope
+from coatcheck.members import job_rows
+from coatcheck.members.records import NewMember
+from coatcheck.model.accounts import Account, accounts_of_member, find_client_account
+from coatcheck.model.clients import Client
+from coatcheck.model.members import Member, count_members
+from coatcheck.model.paging import PageRequest
+from coatcheck.model.users import User, find_user
+from coatcheck.vault.vault import accounts_with_numbers
+from coatcheck.worker_services import build_worker
+
+CONNECTOR = "sandbox"
+PASSWORD = "correct"  # noqa: S105 (every password that names no failure connects)
+DEFAULT_SCOPE = "read-protected"
+"""What a token reads where no scope is given: everything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewConnection:
+    user_guid: str | None = None
+    """An existing user. None: a new one."""
+    institution_code: str = "mxbank"
+    persona: str | None = None
+    controls: Sequence[str] = ()
+    verify: bool = True
+    """Whether the account numbers are read."""
+    identify: bool = True
+    """Whether the owners are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    user_guid: str
+    member_guid: str
+    account_guids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    processor_guid: str
+    account_guid: str | None = None
+    """An existing account. None: the first of `connection` that has numbers."""
+    scope: str | None = None
+    """The atoms after the guids."""
+    connection: NewConnection = field(default_factory=NewConnection)
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    access_token: str = field(repr=False)
+    account: Account
+    grant_guid: str
+    expires_at: datetime
+
+
+async def connect(services: Services, client: Client, new: NewConnection) -> Connected:
+    """Connects a member at the sandbox bank and runs its jobs.
+
+    A control that makes the bank fail gives a member with that status and perhaps no accounts.
+
+    Raises:
+        NotFound: the client has no such user, or the sandbox bank has no such institution.
+        InvalidRequest: a control or the persona is unknown.
+        Unprocessable: the user of this institution signs in on a page, which takes a browser.
+        UserDisabled: the user is disabled.
+    """
+    login = _login_suffix(new)
+    institution = services.registry.find(new.institution_code)
+    if services.registry.connector_for(institution.code).name != CONNECTOR:
+        raise NotFound("The sandbox bank has no such institution.")
+    if institution.supports_oauth:
+        raise Unprocessable("The user of this institution signs in on a page. Connect it with the widget.")
+    kinds = [JobKind.AGGREGATION]
+    kinds += [JobKind.VERIFICATION] if new.verify else []
+    kinds += [JobKind.IDENTIFICATION] if new.identify else []
+    async with services.db.transaction() as connection:
+        user = await _user(services, connection, client, new.user_guid)
+        values = {"LOGIN": await _new_login(connection, user) + login, "PASSWORD": PASSWORD}
+        credentials = {each.guid: values[each.field_name] for each in institution.credentials}
+        member, _ = await services.members.connect(
+            connection,
+            user,
+            NewMember(institution_code=institution.code, credentials=credentials, kinds=kinds),
+        )
+    await run_jobs(services, member)
+    async with services.db.connection() as connection:
+        accounts = await accounts_of_member(connection, user.guid, member.guid)
+    return Connected(user.guid, member.guid, [account.guid for account in accounts])
+
+
+async def grant(services: Services, client: Client, new: NewToken) -> Granted:
+    """A token, by a code that the processor redeems at once.
+
+    Raises:
+        NotFound: the client has no such account.
+        Unprocessable: the new connection has no account with numbers, or the processor is not enabled for the client.
+        InvalidScope: the scope is invalid.
+    And as `connect`, where no account is given.
+    """
+    guid = new.account_guid or await _first_verified(
+        services, await connect(services, client, new.connection)
+    )
+    async with services.db.connection() as connection:
+        account = await find_client_account(connection, client.guid, guid)
+        atoms = DEFAULT_SCOPE if new.scope is None else new.scope
+        scope = parse_scope(
+            f"user-guid:{account.user_guid} member-guid:{account.member_guid} account-guid:{account.guid} {atoms}"
+        )
+        code = await services.issuer.issue(
+            connection, client_guid=client.guid, scope=scope, processor_guid=new.processor_guid
+        )
+        issued = await services.exchange.redeem_authenticated(
+            connection, redeemer=Redeemer(new.processor_guid, None), code=code
+        )
+        found = await services.grants.list(
+            connection,
+            GrantFilter(
+                client_guid=client.guid, processor_guid=new.processor_guid, account_guid=account.guid
+            ),
+            PageRequest(size=1),
+        )
+    return Granted(issued.access_token, account, found.items[0].guid, issued.expires_at)
+
+
+async def run_jobs(services: Services, member: Member) -> None:
+    """Runs the member's jobs until none is left, or one waits for an answer. Meanwhile the worker claims nothing."""
+    worker = build_worker(services)
+    async with services.task_gate.closed():
+        while True:
+            async with services.db.connection() as connection:
+                if not await job_rows.has_runnable(connection, member.user_guid, member.guid):
+                    return
+            tasks = [task for claim in worker.claims.values() for task in await claim(1)]
+            await asyncio.gather(*(task() for task in tasks))
+
+
+def _login_suffix(new: NewConnection) -> str:
+    """The controls as they follow the name in a login.
+
+    Raises:
+        InvalidRequest: one is unknown.
+    """
+    if new.persona is not None and new.persona not in PERSONAS:
+        raise InvalidRequest(f"The persona must be one of {', '.join(PERSONAS)}.")
+    for control in new.controls:
+        name, _, value = control.partition("=")
+        if name not in CONTROLS or "+" in value:
+            raise InvalidRequest(f"The sandbox bank has no control {control[:50]!r}.")
+    persona = [f"persona={new.persona}"] if new.persona else []
+    return "".join(f"+{control}" for control in [*persona, *new.controls])
+
+
+async def _user(services: Services, connection: Connection, client: Client, guid: str | None) -> User:
+    if guid is None:
+        return await services.users.create(connection, client.guid, {}, actor=client.guid)
+    return await find_user(connection, client.guid, guid, lock=True)
+
+
+async def _new_login(connection: Connection, user: User) -> str:
+    """A name that the user has not connected yet: a login connects once at each institution."""
+    return f"{user.guid[-12:]}-{await count_members(connection, user.guid)}"
+
+
+async def _first_verified(services: Services, connected: Connected) -> str:
+    async with services.db.connection() as connection:
+        verified = await accounts_with_numbers(connection, connected.user_guid, connected.member_guid)
+    if not verified:
+        raise Unprocessable(
+            "The connection has no account with numbers: its controls or its persona prevent it."
+        )
+    return next(guid for guid in connected.account_guids if guid in verified)
