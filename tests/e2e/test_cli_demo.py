@@ -31,7 +31,7 @@ def output(tmp_path_factory):
 
 def test_every_request_of_the_flow_is_sent_in_order(output):
     requests = re.findall(r"^(client|end user|processor) +(GET|POST|PUT) (\S+)", output, re.MULTILINE)
-    paths = [re.sub(r"(USR|MBR|ACT)-[0-9a-f-]+", r"\1", path).partition("?")[0] for *_, path in requests]
+    paths = [re.sub(r"(USR|MBR|ACT|TKN)-[0-9a-f-]+", r"\1", path).partition("?")[0] for *_, path in requests]
     flow = [
         "/users",
         "/institutions",
@@ -51,16 +51,20 @@ def test_every_request_of_the_flow_is_sent_in_order(output):
         "/account/check_balance",
         "/payment_account",
         "/token",
+        "/coatcheck/grants",
+        "/coatcheck/grants/TKN/revoke",
         "/account/account_numbers",
     ]
     remaining = iter(paths)
     assert all(step in remaining for step in flow), paths
 
 
-def test_the_replayed_code_is_refused_and_its_token_is_revoked(output):
+def test_the_replayed_code_is_refused_and_the_token_of_the_revoked_grant_too(output):
     end = output[output.rindex("/token") :]
-    assert re.findall(r"^(\d{3})$", end, re.MULTILINE) == ["400", "401"]
+    assert re.findall(r"^(\d{3})$", end, re.MULTILINE) == ["400", "200", "200", "401"]
     assert "invalid_grant" in end
+    assert "token_revoked" in end
+    assert '"receipt": "ey' in end
 
 
 def test_every_step_has_an_explanation_and_the_last_line_the_next_command(output):
@@ -129,7 +133,7 @@ def test_with_json_it_prints_every_step_masked():
     printed = json.loads(done.stdout)
     statuses = [step["status"] for step in printed["steps"]]
     assert len(statuses) >= 19
-    assert statuses[-2:] == [400, 401]
+    assert statuses[-4:] == [400, 200, 200, 401]
     assert all(step["means"] for step in printed["steps"])
     assert printed["seconds"] < LIMIT
     assert not re.search(r"(?<![0-9a-f-])\d{9,}", done.stdout)

@@ -94,7 +94,8 @@ def _run_flow(credentials: Credentials, steps: list[Step] | None) -> None:
         _exchange(redeemer, reader, code)
         _read(reader)
         _check_balance(client, reader, user, member)
-        _replay(redeemer, reader, code)
+        _replay(redeemer, code)
+        _revoke(client, reader, account)
 
 
 def _connect(client: DemoCaller) -> tuple[str, str]:
@@ -217,16 +218,30 @@ def _check_balance(client: DemoCaller, reader: DemoCaller, user: str, member: st
     reader.request("GET", "/payment_account", means="The present balance, and what a payment needs.")
 
 
-def _replay(redeemer: DemoCaller, reader: DemoCaller, code: str) -> None:
+def _replay(redeemer: DemoCaller, code: str) -> None:
     redeemer.request(
         "POST",
         f"/token?grant_type=authorization_code&code={code}",
         expect=400,
-        means="The same code is refused the second time: it may have been stolen (RFC 6749 4.1.2).",
+        means="The same code is refused the second time. Ten seconds later its token would be revoked too: "
+        "it may have been stolen (RFC 6749 4.1.2).",
+    )
+
+
+def _revoke(client: DemoCaller, reader: DemoCaller, account: Json) -> None:
+    grants = client.request(
+        "GET",
+        f"/coatcheck/grants?account_guid={account['guid']}",
+        means="The client lists who may read the account, what each may read, and how often it did.",
+    )["grants"]
+    client.request(
+        "POST",
+        f"/coatcheck/grants/{grants[0]['guid']}/revoke",
+        means="The client revokes the grant. The signed receipt proves it: nothing was read after its instant.",
     )
     reader.request(
         "GET",
         "/account/account_numbers",
         expect=401,
-        means="The token of that code is revoked, so that a thief cannot use it.",
+        means="The token of the grant is refused at once, and the processor learns why.",
     )
