@@ -14,8 +14,10 @@ import pytest
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.crypto import base64url_sha256
+from coatcheck.members.member_rows import change_member
 from coatcheck.model.accounts import Account
 from coatcheck.model.processor_security import ClientAuthentication, Profile, SenderConstraint
+from coatcheck.model.statuses import ConnectionStatus
 from tests.dpop import Holder, assertion, new_key
 from tests.factories import (
     Keyed,
@@ -395,6 +397,23 @@ async def test_introspection_shows_the_state_of_an_own_token_only(setup: Setup, 
         assert (answer.status_code, answer.json()) == (200, {"active": False})
     clock.advance(timedelta(days=60))
     assert (await setup.post("/oauth/introspect", token=token)).json() == {"active": False}
+
+
+async def test_a_token_that_cannot_read_now_is_not_active(setup: Setup) -> None:
+    exhausted = await make_token(setup.services, setup.account, setup.processor, atoms="max-reads:1")
+    assert (await setup.post("/oauth/introspect", token=exhausted)).json()["active"] is True
+    assert (await setup.read(exhausted)).status_code == 200
+    assert (await setup.post("/oauth/introspect", token=exhausted)).json() == {"active": False}
+    token = await make_token(setup.services, setup.account, setup.processor)
+    for status, is_active in (("DISCONNECTED", False), ("CONNECTED", True)):
+        async with setup.services.db.transaction() as connection:
+            await change_member(
+                connection,
+                setup.account.user_guid,
+                setup.account.member_guid,
+                {"connection_status": ConnectionStatus(status)},
+            )
+        assert (await setup.post("/oauth/introspect", token=token)).json()["active"] is is_active
 
 
 @pytest.mark.parametrize("path", ["/oauth/revoke", "/oauth/introspect"])

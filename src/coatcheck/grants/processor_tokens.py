@@ -42,6 +42,7 @@ SELECT {columns(ActiveToken, "t.")} FROM access_token t
 WHERE t.expires_week = %(week)s AND t.token_hash = %(hash)s AND t.processor_guid = %(processor_guid)s
   AND t.expires_at > %(now)s
   AND EXISTS (SELECT FROM live_token l WHERE l.expires_week = %(week)s AND l.token_hash = %(hash)s
+              AND NOT l.is_suspended
               AND (l.max_reads IS NULL OR l.reads < l.max_reads))
 """
 

@@ -36,7 +36,8 @@ PROCESSORS = Group(
             processors.exchange,
             "exchangeCode",
             "Exchange a code for an access token",
-            "A code can be exchanged once. A second exchange of the same code revokes its token. All "
+            "A code can be exchanged once. A second exchange is refused and, more than 10 seconds after the "
+            "first one, revokes the token. All "
             "failures return the same message.",
             caller=Caller.PROCESSOR,
             query=EXCHANGE_PARAMETERS,

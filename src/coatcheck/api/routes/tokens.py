@@ -25,7 +25,10 @@ TOKENS = Group(
             "requestAuthorizationCode",
             "Request an authorization code",
             "The scope names a user, a member and a verified account; add `read-protected` for full account "
-            "numbers and owners.",
+            "numbers and owners. `read:numbers`, `read:owners`, `read:transactions`, `read:balances` and "
+            "`read:statements` limit the kinds of data, `processor-guid:` who may redeem the code, `expires-in:` "
+            "the lifetime of the token in seconds, `lookback-days:` the age of transactions, and `max-reads:` "
+            "the number of reads. An account has a limited number of codes that were not redeemed; one more is 429.",
             body=AuthorizationCodeRequestBody,
             answer=AuthorizationCodeResponseBody,
             in_transaction=False,
