@@ -9,6 +9,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
+from datetime import timedelta
 from functools import cache
 from itertools import accumulate, pairwise
 from typing import Any, TypeAlias, TypeVar, cast
@@ -16,9 +17,10 @@ from typing import Any, TypeAlias, TypeVar, cast
 import psycopg
 import structlog
 from psycopg.pq import TransactionStatus
+from psycopg_pool import PoolTimeout
 
 from coatcheck import metrics
-from coatcheck.db.connections import Primary, is_unavailability
+from coatcheck.db.connections import DeadlineConnection, Primary, is_unavailability
 from coatcheck.db.pool import Pool
 from coatcheck.errors import CoatcheckError, Unavailable
 
@@ -33,6 +35,8 @@ log = structlog.get_logger(__name__)
 
 RESERVED = 2
 """Connections that only exchanges of codes and the readiness check use when all others are lent."""
+PATIENCE = timedelta(milliseconds=50)
+"""How long those who may use a reserved connection wait for another one."""
 SMALLEST_WITH_RESERVED = 4
 """The smallest `pool_size` of which some are reserved."""
 WATCH_SECONDS = 0.5, 1.0
@@ -83,8 +87,7 @@ class Database:
                 error = None
             except psycopg.Error as caught:
                 error = caught
-                for pool in self._pools:
-                    pool.suspect()
+                self._suspect()
             if is_available is not (error is None):
                 is_available = error is None
                 log.warning("database.recovered" if error is None else "database.lost", error=_kind(error))
@@ -107,18 +110,31 @@ class Database:
             Unavailable: no connection became free in time, or the database did not answer, ended, is read-only, has no
                 space or did not get a lock in time. A change may have been committed all the same.
         """
-        pool = self._reserved if is_reserved and self._pool.is_exhausted else self._pool
         try:
-            async with pool.connection() as connection:
+            pool, connection = await self._take(is_reserved=is_reserved)
+            try:
                 yield connection
+            finally:
+                await pool.give_back(connection)
         except psycopg.Error as error:
             if not is_unavailability(error):
                 raise
             if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
-                pool.suspect()
+                self._suspect()
             log.warning("database.unavailable", error=_kind(error))
             metrics.DATABASE_UNAVAILABLE.inc()
             raise Unavailable(detail=_kind(error)) from error
+
+    async def _take(self, *, is_reserved: bool) -> tuple[Pool, DeadlineConnection]:
+        if is_reserved:
+            with contextlib.suppress(PoolTimeout):
+                return self._pool, await self._pool.take(PATIENCE)
+            return self._reserved, await self._reserved.take()
+        return self._pool, await self._pool.take()
+
+    def _suspect(self) -> None:
+        for pool in self._pools:
+            pool.suspect()
 
     @asynccontextmanager
     async def transaction(self, *, is_reserved: bool = False) -> AsyncIterator[Connection]:

@@ -60,7 +60,8 @@ class Pool:
     def is_exhausted(self) -> bool:
         """Whether a caller would have to wait until another one is finished."""
         stats = self.stats()
-        return not stats["pool_available"] and stats["pool_size"] >= stats["pool_max"]
+        free = stats["pool_available"] + stats["pool_max"] - stats["pool_size"]
+        return free <= stats["requests_waiting"]
 
     @asynccontextmanager
     async def connection(self, wait: timedelta = POOL_TIMEOUT) -> AsyncIterator[DeadlineConnection]:
@@ -69,14 +70,21 @@ class Pool:
         Raises:
             psycopg.OperationalError: none became free in time.
         """
-        connection = await self._pool.getconn(remaining(wait.total_seconds()))
+        connection = await self.take(wait)
         try:
             yield connection
         finally:
-            connection.used_at = time.monotonic()
-            if connection.closed:
-                self.suspect()
-            await self._pool.putconn(connection)
+            await self.give_back(connection)
+
+    async def take(self, wait: timedelta = POOL_TIMEOUT) -> DeadlineConnection:
+        """As `connection`; `give_back` must follow."""
+        return await self._pool.getconn(remaining(wait.total_seconds()))
+
+    async def give_back(self, connection: DeadlineConnection) -> None:
+        connection.used_at = time.monotonic()
+        if connection.closed:
+            self.suspect()
+        await self._pool.putconn(connection)
 
     def suspect(self) -> None:
         """Has every connection verified before its next use."""
