@@ -23,7 +23,7 @@ from coatcheck.members.sync import MemberSync
 from coatcheck.micro_deposits.sender import DepositSender
 from coatcheck.rate_limits.storage import delete_expired
 from coatcheck.vault import vault
-from coatcheck.vault.signing_keys import delete_retired_keys
+from coatcheck.vault.signing_keys import destroy_retired_keys
 
 JOB_RETENTION = timedelta(days=90)
 """How long an ended job can be looked up."""
@@ -108,7 +108,7 @@ async def run_maintenance(services: Services) -> None:
         await job_rows.drop_ended(connection, now - JOB_RETENTION)
         created_before = now - services.settings.link_ttl - LINK_MARGIN
         await vault.delete_expired_links(connection, created_before)
-        await delete_retired_keys(connection, now)
+        await destroy_retired_keys(connection, now)
         await delete_old_receipts(connection, now)
         await delete_old_disclosures(connection, now, services.settings.token_ttl)
         await delete_old_attestations(connection, now)

@@ -39,7 +39,7 @@ async def disclosure_of_member(services: Services, member: str) -> str | None:
 
 async def claims_of(services: Services, statement: str) -> Mapping[str, Any]:
     async with services.db.connection() as connection:
-        document = verify(statement, key_set(await published_keys(connection))["keys"])
+        document = verify(statement, key_set(await published_keys(connection, services.clock.now()))["keys"])
     assert document.type is DocumentType.DISCLOSURE
     return document.claims
 

@@ -146,7 +146,7 @@ async def test_the_receipt_of_a_revocation_is_signed_by_a_published_key(
 ) -> None:
     receipt = (await revoke(http, owner)).json()["receipt"]
     async with services.db.connection() as connection:
-        published = key_set(await published_keys(connection))["keys"]
+        published = key_set(await published_keys(connection, services.clock.now()))["keys"]
     document = verify(receipt, published)
     assert document.type is DocumentType.REVOCATION
     assert document.claims["grant_guids"] == [owner.guids["grant"]]

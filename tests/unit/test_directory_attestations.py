@@ -31,7 +31,9 @@ async def delete(services: Services, user: User) -> Attestation:
 
 async def verified(services: Services, attestation: Attestation) -> SignedDocument:
     async with services.db.connection() as connection:
-        return verify(attestation.statement, key_set(await published_keys(connection))["keys"])
+        return verify(
+            attestation.statement, key_set(await published_keys(connection, services.clock.now()))["keys"]
+        )
 
 
 async def data_key_of(services: Services, settings: Settings, user: User) -> str:

@@ -42,7 +42,7 @@ async def redeem(services: Services, processor: Keyed, code: str, key: str | Non
 
 async def jwks(services: Services) -> dict[str, list[dict[str, str]]]:
     async with services.db.connection() as connection:
-        return key_set(await published_keys(connection))
+        return key_set(await published_keys(connection, services.clock.now()))
 
 
 async def claims_of(services: Services, receipt: str, document_type: DocumentType) -> Mapping[str, Any]:

@@ -8,7 +8,6 @@ import pytest
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
-from coatcheck.db.database import Connection
 from coatcheck.errors import ConstraintNotMet, MasterKeyMissing, NotGenuine
 from coatcheck.signatures import DocumentType, SigningKey, verify
 from coatcheck.vault.keys import rotate
@@ -18,7 +17,8 @@ from coatcheck.vault.signing_keys import (
     LEAD,
     REFRESH,
     SigningKeys,
-    delete_retired_keys,
+    all_keys,
+    destroy_retired_keys,
     key_set,
     published_keys,
 )
@@ -43,18 +43,19 @@ async def rotate_signing(services: Services, *, at_once: bool = False) -> str:
     return added.kid
 
 
-async def kids(connection: Connection) -> list[str]:
-    return [each.kid for each in await published_keys(connection)]
-
-
 async def published(services: Services) -> list[str]:
     async with services.db.connection() as connection:
-        return await kids(connection)
+        return [each.kid for each in await published_keys(connection, services.clock.now())]
+
+
+async def kept(services: Services) -> list[str]:
+    async with services.db.connection() as connection:
+        return [each.kid for each in await all_keys(connection)]
 
 
 async def clean_up(services: Services) -> None:
     async with services.db.connection() as connection:
-        await delete_retired_keys(connection, services.clock.now())
+        await destroy_retired_keys(connection, services.clock.now())
 
 
 async def private_keys(services: Services) -> int:
@@ -79,6 +80,18 @@ async def test_processes_that_start_together_agree_on_the_first_key(
 
     assert len({*await asyncio.gather(*(start() for _ in range(5)))}) == 1
     assert len(await published(services)) == 1
+
+
+async def test_a_process_that_reads_the_keys_now_signs_at_once_with_the_new_one(
+    services: Services, clock: MovableClock, master_keys: MasterKeys
+) -> None:
+    other = SigningKeys(clock, master_keys)
+    await current(services, other)
+    new = await rotate_signing(services, at_once=True)
+    clock.advance(timedelta(seconds=1))
+    async with services.db.connection() as connection:
+        assert (await other.current(connection)).kid != new
+        assert (await other.current(connection, max_age=timedelta())).kid == new
 
 
 async def test_a_new_key_is_published_before_it_signs_and_every_process_changes_to_it_at_one_instant(
@@ -129,11 +142,11 @@ async def test_what_a_retired_key_signed_still_verifies_and_its_private_key_is_d
     await clean_up(services)
     assert await private_keys(services) == 1
     async with services.db.connection() as connection:
-        keys = key_set(await published_keys(connection))["keys"]
+        keys = key_set(await published_keys(connection, services.clock.now()))["keys"]
     assert verify(signed, keys).claims == {"jti": "RCP-1"}
 
 
-async def test_a_public_key_is_deleted_when_nothing_that_it_signed_is_needed(
+async def test_a_public_key_is_published_until_no_receipt_needs_it_and_kept_for_the_audit_log(
     services: Services, clock: MovableClock
 ) -> None:
     old = (await current(services)).kid
@@ -145,13 +158,14 @@ async def test_a_public_key_is_deleted_when_nothing_that_it_signed_is_needed(
     clock.advance(REFRESH + timedelta(seconds=1))
     await clean_up(services)
     assert await published(services) == [new]
+    assert await kept(services) == [new, old]
     async with services.db.connection() as connection:
-        keys = key_set(await published_keys(connection))["keys"]
+        keys = key_set(await published_keys(connection, services.clock.now()))["keys"]
     with pytest.raises(NotGenuine):
         verify(signed, keys)
 
 
-async def test_the_newest_key_is_never_deleted(services: Services, clock: MovableClock) -> None:
+async def test_the_newest_key_is_always_published(services: Services, clock: MovableClock) -> None:
     (only,) = await published(services)
     clock.advance(timedelta(days=10_000))
     await clean_up(services)
@@ -174,7 +188,7 @@ async def test_a_signing_key_is_sealed_under_the_master_key_and_wrapped_again_by
 
 async def test_the_published_set_holds_no_private_key(services: Services) -> None:
     async with services.db.connection() as connection:
-        (key,) = key_set(await published_keys(connection))["keys"]
+        (key,) = key_set(await published_keys(connection, services.clock.now()))["keys"]
     assert key == {
         "kty": "OKP",
         "crv": "Ed25519",

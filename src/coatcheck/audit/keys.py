@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from coatcheck.db.database import Connection
 from coatcheck.signatures import decode_public_key
-from coatcheck.vault.signing_keys import published_keys
+from coatcheck.vault.signing_keys import all_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class LogKey:
 
 async def log_keys(connection: Connection) -> Sequence[LogKey]:
     """The keys, oldest first."""
-    keys = [*reversed(await published_keys(connection)), None]
+    keys = [*reversed(await all_keys(connection)), None]
     return [
         LogKey(decode_public_key(key.public_key), key.signs_from, following.signs_from if following else None)
         for key, following in pairwise(keys)

@@ -12,7 +12,7 @@ Any worker seals, one at a time. A checkpoint is one row, so a sealer that is ki
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from coatcheck.audit.checkpoints import Checkpoint, parse, sign
@@ -120,7 +120,8 @@ class Sealer:
             # A clock that was set back must not make the log look rewritten.
             at=max(now, last.at) if last else now,
         )
-        key = await self._signing_keys.current(connection)
+        # Read now: a checkpoint that an older key signs after its successor would be invalid.
+        key = await self._signing_keys.current(connection, max_age=timedelta())
         await run(
             connection,
             """INSERT INTO audit_checkpoint (size, through, at, note, numbers, hashes, peaks)

@@ -90,7 +90,7 @@ def list_signing(as_json: AsJson = False) -> None:
             "signs_from": key.signs_from,
             "published_until": key.published_until,
         }
-        for key in read(lambda _, connection: published_keys(connection))
+        for key in read(lambda services, connection: published_keys(connection, services.clock.now()))
     ]
     print_rows(
         rows, as_json=as_json, empty="There is no signing key yet. A server creates it when it starts."

@@ -1,9 +1,10 @@
-"""Signing keys: the private keys of receipts, sealed under the master keys, and the public keys, which are published.
+"""Signing keys: the private keys, sealed under the master keys, and the public keys, which are published.
 
-    rotation --> published --signs_from--> signs --next key's signs_from--> retired --> public key deleted
+    rotation --> published --signs_from--> signs --next key's signs_from--> retired --published_until--> kept
 
 A new key is published `LEAD` before it signs, so that a verifier that keeps the key set for `MAX_AGE`, and a process
-that reads the keys every `REFRESH`, know it by then. All processes change to it at the same instant.
+that reads the keys every `REFRESH`, know it by then. All processes change to it at the same instant. A public key
+that is no longer published is kept for the checkpoints of the audit log, which has no end.
 """
 
 import asyncio
@@ -74,17 +75,17 @@ class SigningKeys:
             if not await _has_key(connection):
                 await self._add(connection, now, signs_from=now)
 
-    async def current(self, connection: Connection) -> SigningKey:
-        """The key that signs now. Most calls use what this process read before.
+    async def current(self, connection: Connection, *, max_age: timedelta = REFRESH) -> SigningKey:
+        """The key that signs now. Most calls use what this process read before, at most `max_age` ago.
 
         Raises:
             MasterKeyMissing: a key is wrapped with a master key that is not configured.
             SealBroken: a key was altered.
         """
         now = self._clock.now()
-        if now - self._refreshed_at >= REFRESH:
+        if now - self._refreshed_at >= max_age:
             async with self._refreshing:
-                if now - self._refreshed_at >= REFRESH:
+                if now - self._refreshed_at >= max_age:
                     await self._refresh(connection, now)
         started = [each for each in self._opened.values() if each.signs_from <= now]
         return max(started, key=lambda each: (each.signs_from, each.key.kid)).key
@@ -105,7 +106,7 @@ class SigningKeys:
         """
         await connection.execute("SELECT pg_advisory_xact_lock(hashtext('signing_key'))")
         now = self._clock.now()
-        newest, *older = await published_keys(connection)
+        newest, *older = await all_keys(connection)
         if newest.signs_from > now and not at_once:
             raise ConstraintNotMet(
                 f"The key that was added before signs from {newest.signs_from:%Y-%m-%dT%H:%M:%SZ}. Rotate after that."
@@ -162,8 +163,8 @@ class SigningKeys:
         return SigningKey.of(self._master_keys.unwrap(row.master_key_id, row.wrapped, "signing_key", row.kid))
 
 
-async def published_keys(connection: Connection) -> Sequence[PublishedKey]:
-    """Every public key that a verifier may need, newest first."""
+async def all_keys(connection: Connection) -> Sequence[PublishedKey]:
+    """Every public key, newest first; also those that are no longer published."""
     return await fetch_all(
         connection,
         PublishedKey,
@@ -171,13 +172,19 @@ async def published_keys(connection: Connection) -> Sequence[PublishedKey]:
     )
 
 
+async def published_keys(connection: Connection, now: datetime) -> Sequence[PublishedKey]:
+    """Every public key that a verifier of receipts may need, newest first."""
+    keys = await all_keys(connection)
+    return [each for each in keys if each.published_until is None or each.published_until >= now]
+
+
 def key_set(keys: Sequence[PublishedKey]) -> dict[str, list[dict[str, str]]]:
     """The keys as a JWK set (RFC 7517 5)."""
     return {"keys": [public_jwk(each.kid, each.public_key) for each in keys]}
 
 
-async def delete_retired_keys(connection: Connection, now: datetime) -> None:
-    """Destroys the private keys that no longer sign, and deletes the public keys that are no longer needed."""
+async def destroy_retired_keys(connection: Connection, now: datetime) -> None:
+    """Destroys the private keys that no longer sign."""
     await run(
         connection,
         """UPDATE signing_key old SET wrapped = NULL, master_key_id = NULL
@@ -186,7 +193,6 @@ async def delete_retired_keys(connection: Connection, now: datetime) -> None:
                WHERE next.signs_from > old.signs_from AND next.signs_from <= %(before)s)""",
         {"before": now - KEPT_PRIVATE},
     )
-    await run(connection, "DELETE FROM signing_key WHERE published_until < %(now)s", {"now": now})
 
 
 async def _has_key(connection: Connection) -> bool:

@@ -30,7 +30,7 @@ CACHEABLE = (("Cache-Control", f"public, max-age={int(MAX_AGE.total_seconds())}"
 
 async def read_jwks(request: ManagementRequest) -> CompleteResponse:
     """Read from the database each time: a key that signs at once must be found at once."""
-    keys = await published_keys(request.connection)
+    keys = await published_keys(request.connection, request.services.clock.now())
     return CompleteResponse(200, encode(key_set(keys)), JWK_SET, CACHEABLE)
 
 
