@@ -1,6 +1,7 @@
 """The lock files, the wheel, the targets of make, compose.yaml and the container image."""
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -40,6 +41,19 @@ def test_every_dependency_is_pinned_with_its_hashes_and_names_no_registry(lock):
         assert PIN.match(entry), entry
         assert "--hash=sha256:" in entry, entry
         assert "://" not in entry, entry
+
+
+@pytest.mark.parametrize(
+    "lock", sorted(ROOT.glob("tests/*/package-lock.json")), ids=lambda lock: lock.parent.name
+)
+def test_every_package_from_npm_is_pinned_with_its_hash_and_names_no_registry(lock):
+    packages = json.loads(lock.read_text())["packages"]
+    declared = packages.pop("")["devDependencies"]
+    assert declared
+    for name, package in packages.items():
+        assert package["integrity"].startswith("sha512-"), name
+        assert "resolved" not in package, name
+    assert all(re.fullmatch(r"(npm:[a-z-]+@)?\d+\.\d+\.\d+", version) for version in declared.values())
 
 
 def test_the_lock_files_pin_every_declared_dependency():
