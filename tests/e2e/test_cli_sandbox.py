@@ -104,7 +104,10 @@ def sandbox(directory, *arguments, **settings):
 @pytest.fixture(scope="module")
 def seeded(tmp_path_factory):
     """One running sandbox with a seed, for the tests that change nothing."""
-    with sandbox(tmp_path_factory.mktemp("sandbox") / "seeded", "--seed", "7") as running:
+    directory = tmp_path_factory.mktemp("sandbox")
+    if os.geteuid() == 0:
+        directory.chmod(0o711)  # as in the fixture `reachable_directories`
+    with sandbox(directory / "seeded", "--seed", "7") as running:
         yield running
 
 
