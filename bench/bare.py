@@ -90,7 +90,7 @@ async def account_numbers(request: Request) -> Response:
             {
                 "expires_week": int(request.headers["x-week"]),
                 "token_hash": hmac.digest(HASH_KEY, f"cct|{token}".encode(), "sha256"),
-                "confirmations": [UNBOUND],
+                "confirmations": UNBOUND,
                 "request_id": None,
                 "address": ADDRESS,
                 "now": now,

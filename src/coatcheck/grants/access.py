@@ -115,7 +115,8 @@ class _Ended:
 
 def _is_confirmed(token: str) -> str:
     """A condition over a token: the request shows what it is bound to; for a bearer token, nothing."""
-    return f"coalesce({token}.confirmation, '{UNBOUND}') = ANY(%(confirmations)s)"
+    # Passed as one text: psycopg converts a list in Python, which takes as long as a quarter of the whole statement.
+    return f"coalesce({token}.confirmation, '{UNBOUND}') = ANY(string_to_array(%(confirmations)s, ' '))"
 
 
 def _reader(kind: ReadKind, restrictions: Restrictions, *, counts: bool, more_columns: str = "") -> str:
@@ -388,7 +389,7 @@ class Access:
         parameters = {
             "expires_week": presented.period,
             "token_hash": presented.hash,
-            "confirmations": presented.confirmations,
+            "confirmations": " ".join(presented.confirmations),
             **disclosure_parameters(self._clock.instant()),
             "size": page.size,
             "offset": page.offset,
@@ -433,7 +434,7 @@ class Access:
             {
                 "expires_week": presented.period,
                 "token_hash": presented.hash,
-                "confirmations": presented.confirmations,
+                "confirmations": " ".join(presented.confirmations),
                 **disclosure_parameters(self._clock.instant()),
             },
         )

@@ -15,7 +15,7 @@ from coatcheck.model.processor_security import ProcessorSecurity, SenderConstrai
 
 KEY = "jkt"
 CERTIFICATE = "x5t#S256"
-UNBOUND = ""
+UNBOUND = "none"
 """Shown with every bearer token: it accepts a token that is bound to nothing."""
 
 
