@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, TextIO
 
@@ -11,13 +12,14 @@ import typer
 
 from coatcheck.app import Services
 from coatcheck.audit import export as exporting
+from coatcheck.audit import prune as pruning
 from coatcheck.audit import verify as verifying
 from coatcheck.audit.checkpoints import Unreadable
 from coatcheck.audit.keys import log_keys
 from coatcheck.audit.published import PublishedCheckpoint, read_published
-from coatcheck.cli.console import AsJson, err, out, print_json, progress
+from coatcheck.cli.console import AsJson, err, out, print_done, print_json, progress
 from coatcheck.cli.exit_codes import ExitCode
-from coatcheck.cli.runtime import open_services, run
+from coatcheck.cli.runtime import OPERATOR, change, open_services, run
 from coatcheck.db.database import Connection
 from coatcheck.errors import ConfigurationError
 
@@ -130,6 +132,25 @@ def export(
     """
     count = run(_export(client, since, output))
     err.print(f"{count} lines were written.", markup=False)
+
+
+@command_group.command()
+def prune(
+    month: Annotated[str, typer.Argument(help="disclosure_YYYY_MM or audit_event_YYYY_MM")],
+    as_json: AsJson = False,
+) -> None:
+    """Drops a month of the log that has ended. An entry says which rows are gone, and the rest still verifies.
+
+    Export the month first. Run it as the owner of the tables.
+
+    Example: coatcheck audit prune disclosure_2024_01
+    """
+
+    async def action(services: Services, connection: Connection) -> pruning.Pruned:
+        return await pruning.prune(connection, services.clock, services.journal, month, actor=OPERATOR)
+
+    dropped = change(action)
+    print_done(asdict(dropped), f"{dropped.count} rows of {month} were dropped.", as_json=as_json)
 
 
 async def _export(client: str | None, since: int | None, output: Path | None) -> int:
