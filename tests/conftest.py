@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -32,6 +33,7 @@ from tests.databases import copied_database, postgres
 from tests.factories import Keyed, make_account, make_client, make_processor, make_user
 from tests.http import mx_sdk, mx_spec
 from tests.processes import free_port
+from tests.sealed_log import assert_log_is_intact
 
 RESOURCES = pytest.StashKey[ExitStack]()
 """The resources that the xdist controller started for all workers."""
@@ -97,9 +99,10 @@ def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def file_url(server_url: str) -> Iterator[str]:
-    """A migrated database for the test file."""
+    """A migrated database for the test file. At the end, every audit entry and disclosure in it must verify."""
     with copied_database(server_url) as url:
         yield url
+        assert_log_is_intact(url)
 
 
 @pytest.fixture
@@ -205,5 +208,7 @@ def sandbox_credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
         assert process.stdout is not None
         output = list(takewhile(lambda line: line.strip() != "ready", process.stdout))
         yield directory / "credentials.json"
+        sockets = quote(str(directory / "postgres"), safe="")
+        assert_log_is_intact(f"postgresql://postgres@/postgres?host={sockets}")
         process.terminate()
         assert process.wait(10) == 0, output

@@ -1,9 +1,12 @@
 """Fills, seals and verifies the audit log of a test."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from psycopg import AsyncConnection
 
 from coatcheck.app import Services
 from coatcheck.audit.keys import log_keys
@@ -66,6 +69,18 @@ async def verified(services: Services, *files: Path) -> Verified:
 
 async def verified_on(connection: Connection, published: Sequence[PublishedCheckpoint] = ()) -> Verified:
     return await verify(connection, await log_keys(connection), published)
+
+
+def assert_log_is_intact(url: str) -> int:
+    """Verifies the log of a database, and returns how many rows it has, sealed or not."""
+
+    async def found() -> Verified:
+        async with await AsyncConnection.connect(url, autocommit=True) as connection:
+            return await verified_on(connection)
+
+    result = asyncio.run(found())
+    assert result.problems == []
+    return result.sealed + result.unsealed
 
 
 async def entries(services: Services, client_guid: str | None = None) -> list[dict[str, Any]]:
