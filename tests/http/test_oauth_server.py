@@ -447,6 +447,7 @@ async def test_the_metadata_names_the_configured_address_whatever_the_host_heade
         "private_key_jwt",
         "self_signed_tls_client_auth",
     ]
+    assert (await setup.http.get(server["jwks_uri"])).json()["keys"]
     assert resource["resource"] == "http://coatcheck.test"
     assert resource["authorization_servers"] == [server["issuer"]]
     assert resource["bearer_methods_supported"] == ["header"]
