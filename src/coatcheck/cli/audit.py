@@ -2,9 +2,10 @@
 
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, TextIO
 
@@ -17,11 +18,14 @@ from coatcheck.audit import verify as verifying
 from coatcheck.audit.checkpoints import Unreadable
 from coatcheck.audit.keys import log_keys
 from coatcheck.audit.published import PublishedCheckpoint, read_published
-from coatcheck.cli.console import AsJson, err, out, print_done, print_json, progress
+from coatcheck.cli.console import AsJson, err, out, print_done, print_json, print_rows, progress
 from coatcheck.cli.exit_codes import ExitCode
-from coatcheck.cli.runtime import OPERATOR, change, open_services, run
+from coatcheck.cli.runtime import OPERATOR, change, open_services, read, run
 from coatcheck.db.database import Connection
-from coatcheck.errors import ConfigurationError
+from coatcheck.errors import ConfigurationError, NotFound
+from coatcheck.grants.possible_readers import PossibleReader, possible_readers
+from coatcheck.model.accounts import parents_of_account
+from coatcheck.vault.grant_reads import ActualReader, actual_readers
 
 SHOWS_AFTER = 2
 """Seconds until the progress is shown."""
@@ -179,3 +183,45 @@ async def _snapshot(services: Services) -> AsyncIterator[Connection]:
     async with services.db.transaction() as connection:
         await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield connection
+
+
+@command_group.command()
+def who(
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="The id of the account, ACT-...")],
+    on: Annotated[datetime, typer.Option("--on", formats=["%Y-%m-%d"], help="The day, in UTC.")],
+    as_json: AsJson = False,
+) -> None:
+    """Shows which processors could read an account on a day, and who did.
+
+    The client of the account's user can read it at any time.
+
+    Example: coatcheck audit who ACT-... --on 2026-11-26
+    """
+    start = on.replace(tzinfo=UTC)
+    could, did = read(lambda _, connection: _readers(connection, account, start, start + timedelta(days=1)))
+    if as_json:
+        facts = {"account_guid": account, "on": f"{on:%Y-%m-%d}"}
+        readers = {"could_read": list(map(asdict, could)), "did_read": list(map(asdict, did))}
+        print_json({**facts, **readers})
+        return
+    out.print("Could read:", markup=False)
+    print_rows(list(map(asdict, could)), as_json=False, empty="No processor.")
+    out.print("Did read:", markup=False)
+    print_rows(list(map(asdict, did)), as_json=False, empty="Nobody.")
+
+
+async def _readers(
+    connection: Connection, account_guid: str, start: datetime, end: datetime
+) -> tuple[Sequence[PossibleReader], Sequence[ActualReader]]:
+    """Raises NotFound if neither the account nor a grant for it is known."""
+    could = await possible_readers(connection, account_guid, start, end)
+    parents = await parents_of_account(connection, account_guid)
+    users = {each.user_guid for each in could} | ({parents.user_guid} if parents else set())
+    if not users:
+        raise NotFound(f"There is no account {account_guid}, and no grant for it.")
+    # A client reads by account, by member or by user; the disclosure names what it asked for.
+    records = [account_guid, *users, *([parents.member_guid] if parents else [])]
+    did = [
+        each for user in sorted(users) for each in await actual_readers(connection, user, records, start, end)
+    ]
+    return could, did

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "migrate": ("migrate", "migrate"),
         "client": ("clients", "command_group"),
         "processor": ("processor_security", "command_group"),
+        "grant": ("grants", "command_group"),
         "keys": ("keys", "command_group"),
         "verify-receipt": ("verify_receipt", "verify_receipt"),
         "audit": ("audit", "command_group"),

@@ -22,7 +22,7 @@ REVOKE = f"""
 WITH found AS (
     SELECT guid FROM access_token WHERE client_guid = %(client_guid)s AND guid = %(guid)s
 ), revoked AS (
-    UPDATE access_token SET revoked_at = %(now)s, revoked_by = %(client_guid)s, revoked_because = %(reason)s
+    UPDATE access_token SET revoked_at = %(now)s, revoked_by = %(actor)s, revoked_because = %(reason)s
     WHERE client_guid = %(client_guid)s AND guid = %(guid)s AND revoked_at IS NULL
     RETURNING client_guid, guid AS subject
 ), audited AS (
@@ -104,7 +104,13 @@ class Revocations:
         self._receipts = receipts
 
     async def revoke(
-        self, connection: Connection, *, client_guid: str, guid: str, reason: str | None = None
+        self,
+        connection: Connection,
+        *,
+        client_guid: str,
+        guid: str,
+        reason: str | None = None,
+        actor: str | None = None,
     ) -> RevocationReceipt:
         """Revokes one grant at once. A second revocation changes nothing and gives the same receipt.
 
@@ -112,13 +118,15 @@ class Revocations:
             connection: in autocommit mode.
             client_guid: whose grant it is.
             guid: the grant.
-            reason: why, in the client's words.
+            reason: why, in the words of who revokes.
+            actor: who revokes; by default the client.
 
         Raises:
             NotFound: the client has no such grant.
             Unavailable: the grant is revoked, and a read that began before still runs. A repetition of the call gives
                 the receipt.
         """
+        actor = actor or client_guid
         revoked = await fetch_one(
             connection,
             _Revoked,
@@ -128,7 +136,8 @@ class Revocations:
                 "guid": guid,
                 "now": self._clock.instant(),
                 "reason": reason,
-                **self._journal.draft(actor=client_guid, action="token.revoked"),
+                "actor": actor,
+                **self._journal.draft(actor=actor, action="token.revoked"),
             },
         )
         if revoked is None:

@@ -175,3 +175,19 @@ async def merged_ids(connection: Connection, user_guid: str, member_guid: str) -
         {"user_guid": user_guid, "member_guid": member_guid},
     )
     return frozenset(id for (id,) in await cursor.fetchall())
+
+
+@dataclass(frozen=True, slots=True)
+class AccountParents:
+    user_guid: str
+    member_guid: str
+
+
+async def parents_of_account(connection: Connection, guid: str) -> AccountParents | None:
+    """The user and the member of an account, for the operator, who does not know them."""
+    return await fetch_one(
+        connection,
+        AccountParents,
+        "SELECT user_guid, member_guid FROM account WHERE guid = %(guid)s",
+        {"guid": guid},
+    )

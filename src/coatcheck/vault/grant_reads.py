@@ -1,9 +1,10 @@
-"""The reads of a grant: its disclosures."""
+"""The reads of a grant, and those of an account: their disclosures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from coatcheck.db.database import Connection
+from coatcheck.db.database import Connection, columns, fetch_all
 from coatcheck.model.paging import Page, PageRequest, Selection, fetch_page
 
 
@@ -32,4 +33,36 @@ async def list_reads(
             {"grant_guid": grant_guid, "since": since},
         ),
         page,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ActualReader:
+    """Who read one kind of data in a period, and how often."""
+
+    reader_guid: str
+    """A processor or a client, or the job of a worker that used a credential."""
+    grant_guid: str | None
+    what: str
+    reads: int
+    first_at: datetime
+    last_at: datetime
+
+
+async def actual_readers(
+    connection: Connection, user_guid: str, record_guids: Sequence[str], start: datetime, end: datetime
+) -> Sequence[ActualReader]:
+    """Who read any of the records of a user in the period, in order of the first read."""
+    return await fetch_all(
+        connection,
+        ActualReader,
+        f"""SELECT {columns(ActualReader)} FROM (
+                SELECT reader_guid, token_guid AS grant_guid, what, count(*) AS reads, min(at) AS first_at,
+                       max(at) AS last_at
+                FROM disclosure
+                WHERE user_guid = %(user_guid)s AND at >= %(start)s AND at < %(end)s
+                  AND record_guid = ANY (%(record_guids)s)
+                GROUP BY reader_guid, token_guid, what
+            ) AS readers ORDER BY first_at, reader_guid, what""",
+        {"user_guid": user_guid, "start": start, "end": end, "record_guids": list(record_guids)},
     )
