@@ -40,32 +40,32 @@ class Ran:
     expired_tokens: int
 
 
-async def advance(services: Services, duration: timedelta) -> Ran:
-    """Moves the clock forward.
-
-    Raises:
-        Unprocessable: the duration is negative, or longer than ten years.
-    """
-    return await move_to(services, services.clock.instant() + duration)
-
-
 async def move_to(services: Services, target: datetime) -> Ran:
     """Moves the clock forward to an instant. It keeps running from there.
 
     Raises:
         Unprocessable: the instant has passed, or is more than ten years ahead.
     """
+    return await advance(services, target - services.clock.instant())
+
+
+async def advance(services: Services, duration: timedelta) -> Ran:
+    """Moves the clock forward by exactly this duration, however long the work on the way takes.
+
+    Raises:
+        Unprocessable: the duration is negative, or longer than ten years.
+    """
     clock = services.clock
     assert isinstance(clock, MovableClock), "only a sandbox moves its clock"
     async with services.task_gate.closed():
         start = clock.instant()
-        if target < start:
+        if duration < timedelta():
             raise Unprocessable("The clock only moves forward.")
-        if target > start + LONGEST_MOVE:
+        if duration > LONGEST_MOVE:
             raise Unprocessable("The clock moves at most ten years at once.")
         events = await _count_events(services, whole_second(start))
         move = _Move(services, clock, build_worker(services))
-        await move.run(target)
+        await move.run(clock.offset + duration)
         return Ran(
             jobs=move.jobs,
             events=await _count_events(services, whole_second(start)) - events,
@@ -81,23 +81,27 @@ class _Move:
     jobs: int = 0
     maintained_at: datetime | None = None
 
-    async def run(self, target: datetime) -> None:
+    async def run(self, target: timedelta) -> None:
+        """Moves the clock until it is this far ahead of the system's."""
         tried: set[datetime] = set()
         while True:
             await self._run_due()
             due = await self._next_due()
-            if due is None or due > target:
+            if due is None or self._offset_at(due) >= target:
                 break
             # What is due and cannot run, such as a job whose bank's slots are taken, must not stop the clock.
             if due in tried:
                 due = max(due, self.clock.now()) + timedelta(minutes=1)
             tried.add(due)
-            await self._set(min(due, target))
+            await self._set(min(self._offset_at(due), target))
         await self._set(target)
         await self._run_due()
 
-    async def _set(self, at: datetime) -> None:
-        offset = self.clock.offset + (at - self.clock.instant())
+    def _offset_at(self, at: datetime) -> timedelta:
+        """How far ahead of the system's the clock is when it shows this instant now."""
+        return self.clock.offset + (at - self.clock.instant())
+
+    async def _set(self, offset: timedelta) -> None:
         if offset > self.clock.offset:
             self.clock.move_to(offset)
             async with self.services.db.connection() as connection:

@@ -20,7 +20,10 @@ async def read_clock(request: ManagementRequest) -> ClockResponseBody:
 async def move_clock(request: ManagementRequest) -> MovedClockResponseBody:
     clock = _clock(request)
     move = parse(request.body, ClockMoveRequestBody).clock
-    ran = await emulator_clock.move_to(request.services, move.target(clock.instant()))
+    if move.set is not None:
+        ran = await emulator_clock.move_to(request.services, move.set)
+    else:
+        ran = await emulator_clock.advance(request.services, move.duration)
     return moved_clock_body(clock, ran)
 
 

@@ -43,16 +43,15 @@ class ClockMoveRequest(StrictSchema, frozen=True, kw_only=True):
         if (self.advance is None) is (self.set is None):
             raise ValueError("it must contain either advance or set")
 
-    def target(self, now: datetime) -> datetime:
-        """The instant to move to. A duration of more than 10 years becomes one that the emulator refuses."""
-        if self.set is not None:
-            return self.set
+    @property
+    def duration(self) -> timedelta:
+        """What `advance` says. The emulator refuses a duration of more than ten years."""
         assert self.advance is not None
-        given = {UNITS[unit]: int(number) for number, unit in re.findall(r"([0-9]+)([wdhms])", self.advance)}
+        given = re.findall(r"([0-9]+)([wdhms])", self.advance)
         try:
-            return now + timedelta(**given)
+            return sum((timedelta(**{UNITS[unit]: int(number)}) for number, unit in given), timedelta())
         except OverflowError:
-            return datetime.max.replace(tzinfo=now.tzinfo)
+            return timedelta.max
 
 
 class ClockMoveRequestBody(StrictSchema, frozen=True, kw_only=True):
