@@ -156,6 +156,8 @@ async def test_refusals_of_a_processor_are_recorded_up_to_a_limit_a_minute_and_a
     clock.advance(timedelta(minutes=1))
     await refuse(services, processor, "not a code")
     assert await recorded(processor) == MAX_PER_PERIOD + 1
+    *_, last = [each for each in await entries(services) if each["actor"] == processor.guid]
+    assert last["detail"] == {"reason": "malformed", "suppressed": "3"}
 
 
 async def test_a_refusal_names_neither_the_code_nor_its_hash(

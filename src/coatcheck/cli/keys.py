@@ -111,8 +111,13 @@ async def _rotate() -> int:
     async with open_services() as services:
         with progress() as bar:
             task = bar.add_task("Wrapping keys", total=None)
-            return await keys.rotate(
+            master_keys = MasterKeys.load(load())
+            count = await keys.rotate(
                 services.db,
-                MasterKeys.load(load()),
+                master_keys,
                 lambda done, total: bar.update(task, completed=done, total=total),
             )
+        async with services.db.transaction() as connection:
+            entry = Entry(actor=OPERATOR, action="master_key.rotated", subject=master_keys.sealing_id)
+            await services.journal.record(connection, entry)
+        return count

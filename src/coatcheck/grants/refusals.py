@@ -87,6 +87,7 @@ class RecordingLimit:
         self._clock = clock
         self._since = datetime.min.replace(tzinfo=UTC)
         self._counts: dict[str, int] = {}
+        self._unrecorded: dict[str, int] = {}
 
     def exceeds(self, processor_guid: str) -> bool:
         """Counts one more refusal, and returns whether there are too many."""
@@ -94,7 +95,15 @@ class RecordingLimit:
         if now - self._since >= PERIOD:
             self._since, self._counts = now, {}
         self._counts[processor_guid] = self._counts.get(processor_guid, 0) + 1
-        return self._counts[processor_guid] > MAX_PER_PERIOD
+        if self._counts[processor_guid] <= MAX_PER_PERIOD:
+            return False
+        self._unrecorded[processor_guid] = self._unrecorded.get(processor_guid, 0) + 1
+        return True
+
+    def unrecorded(self, processor_guid: str) -> dict[str, str]:
+        """How many refusals exceeded since the last one that was recorded, for the detail of the next entry."""
+        count = self._unrecorded.pop(processor_guid, 0)
+        return {"suppressed": str(count)} if count else {}
 
 
 class Refusals:
@@ -131,6 +140,6 @@ class Refusals:
                 actor=processor_guid,
                 action="code.refused",
                 subject=account_guid or processor_guid,
-                detail={"reason": reason},
+                detail={"reason": reason, **self._limit.unrecorded(processor_guid)},
             ),
         )
