@@ -166,7 +166,8 @@ class Grants:
             connection,
             Grant,
             f"""SELECT {GRANT}
-                FROM ({_selected(filters, "*")} ORDER BY guid DESC LIMIT {page.size} OFFSET %(offset)s) AS t
+                FROM ({_selected(filters, "*", at_most=page.offset + page.size)}
+                      ORDER BY guid DESC LIMIT {page.size} OFFSET %(offset)s) AS t
                 JOIN processor p ON p.guid = t.processor_guid
                 {SHOWN}
                 ORDER BY t.guid DESC""",
@@ -198,18 +199,25 @@ class Grants:
         return {**filters.guids, "now": now, "week": week_of(now)}
 
 
-def _selected(filters: GrantFilter, columns: str) -> str:
-    """A query for the columns of the grants that satisfy the filter, over the alias `t` of `access_token`."""
+def _selected(filters: GrantFilter, columns: str, *, at_most: int | None = None) -> str:
+    """A query for the columns of the grants that satisfy the filter, over the alias `t` of `access_token`.
+
+    Args:
+        filters: the filter.
+        columns: SQL over `t`.
+        at_most: how many of the newest are needed. Each of several conditions stops there, in the index's order.
+    """
     guids = [f"t.{name} = %({name})s" for name in filters.guids]
     of_client = "m.client_guid = %(client_guid)s AND" if filters.client_guid else ""
-    alternatives = (
-        [[each.format(of_client=of_client)] for each in CONDITIONS[filters.status]]
-        if filters.status
-        else [[]]
-    )
-    return " UNION ALL ".join(
-        f"SELECT {columns} FROM access_token t WHERE {' AND '.join([*guids, *each])}" for each in alternatives
-    )
+    alternatives = CONDITIONS[filters.status] if filters.status else ["true"]
+    queries = [
+        f"SELECT {columns} FROM access_token t WHERE {' AND '.join([*guids, each.format(of_client=of_client)])}"
+        for each in alternatives
+    ]
+    if len(queries) == 1:
+        return queries[0]
+    end = "" if at_most is None else f" ORDER BY t.guid DESC LIMIT {at_most}"
+    return " UNION ALL ".join(f"({query}{end})" for query in queries)
 
 
 async def client_of_grant(connection: Connection, guid: str) -> str:
