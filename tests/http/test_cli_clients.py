@@ -203,14 +203,14 @@ def test_redirect_urls_are_shown_replaced_and_removed(operator, client):
     assert printed(operator, "client", "redirects", guid, url)["redirect_urls"] == [url]
     assert printed(operator, "client", "redirects", guid)["redirect_urls"] == [url]
     refused = operator("client", "redirects", guid, "javascript:alert(1)")
-    assert refused.code == ExitCode.REFUSED, refused
+    assert refused.code == ExitCode.USAGE, refused
     assert printed(operator, "client", "redirects", guid, "--remove")["redirect_urls"] is None
     assert operator("client", "redirects", "CLT-none", url).code == ExitCode.NOT_FOUND
 
 
 def test_a_webhook_url_inside_the_network_is_refused_with_its_reason(operator, client):
     refused = operator("client", "webhook", client["client_id"], "https://127.1/hook")
-    assert refused.code == ExitCode.REFUSED, refused
+    assert refused.code == ExitCode.USAGE, refused
     assert "not on the internet" in refused.err
 
 

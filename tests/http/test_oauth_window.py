@@ -28,8 +28,8 @@ class ConnectionCounter:
         monkeypatch.setattr(bank, "authorize", self._count_and_authorize)
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Any]:
-        async with self._connect() as connection:
+    async def _connection(self, **options: Any) -> AsyncIterator[Any]:
+        async with self._connect(**options) as connection:
             self.now += 1
             try:
                 yield connection

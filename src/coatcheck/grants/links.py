@@ -99,7 +99,7 @@ class Links:
                WHERE expires_day = %(day)s AND link_hash = %(hash)s AND kind = %(kind)s
                  AND opened_at IS NULL AND expires_at > %(now)s
                FOR UPDATE""",
-            {"day": presented.period, "hash": presented.hash, "kind": kind, "now": self._clock.now()},
+            {"day": presented.period, "hash": presented.hash, "kind": kind, "now": self._clock.instant()},
         )
         if link is None:
             raise NotFound
