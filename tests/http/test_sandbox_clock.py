@@ -1,12 +1,14 @@
 """The clock of a sandbox: moved forward only, survives a restart, and what falls due on the way runs in order."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import httpx
+import psycopg
 import pytest
 
 from coatcheck.app import Services, build
@@ -128,6 +130,15 @@ async def test_it_survives_a_restart_and_other_processes_follow(api: Api, sandbo
                 await asyncio.sleep(0.05)
     async with build(sandbox_settings) as restarted:
         assert restarted.clock.now() - datetime.now(UTC) > timedelta(days=29, hours=23)
+
+
+def test_a_command_on_a_moved_sandbox_goes_by_its_clock(own_operator, own_url: str) -> None:
+    added = json.loads(own_operator("client", "add", "Acme", "--json").out)
+    with psycopg.connect(own_url) as connection:
+        connection.execute("INSERT INTO sandbox_clock (moved_by) VALUES (interval '61 days')")
+    rotated = json.loads(own_operator("client", "rotate-key", added["client_id"], "--json").out)
+    ends = datetime.fromisoformat(rotated["old_key_ends_at"])
+    assert timedelta(days=61, hours=23) < ends - datetime.now(UTC) < timedelta(days=62, hours=1)
 
 
 async def test_a_processor_cannot_move_it(api: Api) -> None:

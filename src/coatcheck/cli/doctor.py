@@ -28,6 +28,7 @@ from coatcheck.grants.secrets import day_of, week_of
 from coatcheck.jobs.heartbeats import is_any_worker_alive
 from coatcheck.members import job_rows
 from coatcheck.migrations.revision import HEAD, is_current
+from coatcheck.sandbox_clock import read_offset
 from coatcheck.vault.keys import master_keys_in_use, open_keyring
 from coatcheck.vault.master_keys import MasterKeys
 
@@ -272,8 +273,13 @@ async def _worker(connection: psycopg.AsyncConnection[Any]) -> Finding:
     return fail("worker", "No worker is running: no job runs and no webhook is sent.", "coatcheck work")
 
 
+async def _now(connection: psycopg.AsyncConnection[Any]) -> datetime:
+    """The time by which things fall due: that of a sandbox may have been moved."""
+    return SystemClock().now() + await read_offset(connection)
+
+
 async def _queue(connection: psycopg.AsyncConnection[Any]) -> Finding:
-    now = SystemClock().now()
+    now = await _now(connection)
     due = [await job_rows.oldest_due(connection, now), await delivery.oldest_due(connection, now)]
     oldest = max((now - since for since in due if since is not None), default=timedelta())
     if oldest <= MAX_OVERDUE:
@@ -286,7 +292,7 @@ async def _queue(connection: psycopg.AsyncConnection[Any]) -> Finding:
 
 
 async def _partitions(connection: psycopg.AsyncConnection[Any], settings: Settings) -> Finding:
-    now = SystemClock().now()
+    now = await _now(connection)
     expected = [
         f"audit_event_{now:%Y_%m}",
         f"disclosure_{now:%Y_%m}",
@@ -322,7 +328,7 @@ async def _audit_role(connection: psycopg.AsyncConnection[Any]) -> Finding:
 
 async def _audit_log(connection: psycopg.AsyncConnection[Any], settings: Settings) -> Finding:
     sealed_at, has_more = await last_sealed(connection)
-    if has_more and (sealed_at is None or SystemClock().now() - sealed_at > MAX_UNSEALED):
+    if has_more and (sealed_at is None or await _now(connection) - sealed_at > MAX_UNSEALED):
         return warn(
             "audit log",
             f"Nothing was sealed since {f'{sealed_at:%Y-%m-%d %H:%M:%S} UTC' if sealed_at else 'the start'}.",

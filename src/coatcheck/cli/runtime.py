@@ -5,6 +5,7 @@ import resource
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from coatcheck.config import Settings, load
 from coatcheck.db.database import Connection
 from coatcheck.errors import ConfigurationError, DatabaseUnreachable, NotMigrated
 from coatcheck.migrations.revision import is_current
+from coatcheck.sandbox_clock import read_offset
 
 T = TypeVar("T")
 
@@ -101,15 +103,20 @@ async def run_together(stop: asyncio.Event, grace: timedelta, *parts: Coroutine[
 async def open_services(settings: Settings | None = None) -> AsyncIterator[Services]:
     """Builds the services, once the database answers and is migrated.
 
+    A command (without `settings`) on the database of a sandbox uses the sandbox's clock, which may have been moved.
+
     Raises:
         ConfigurationError: a setting or the master key is missing or not usable.
         DatabaseUnreachable: the database does not answer.
         NotMigrated: its schema is older than this program.
     """
+    is_command = settings is None
     settings = settings or load(pool_size=2)
     async with connect(settings.database_url) as connection:
         if not await is_current(connection):
             raise NotMigrated
+        if is_command and await read_offset(connection):
+            settings = replace(settings, sandbox=True)
     async with build(settings) as services:
         yield services
 
