@@ -243,6 +243,24 @@ async def test_each_worker_publishes_what_another_one_sealed(
     assert text_of(tmp_path / "other") == text_of(Path(settings.audit_checkpoint_file))
 
 
+async def test_workers_that_share_a_file_append_each_checkpoint_once(
+    services: Services, sealer: Sealer, settings: Settings, clock: MovableClock, published: Path
+) -> None:
+    async with build(settings, clock) as other:
+        publishers = [publisher_of(services), publisher_of(other)]
+        for number in range(10):
+            await record_alone(services, f"TKN-{number}")
+            await sealer.seal()
+            if number % 2:
+                await asyncio.gather(*(each.publish() for each in publishers))
+            else:
+                for each in publishers:
+                    await each.publish()
+    notes = [each.note for each in read_published(published)]
+    assert notes == [each.note for each in await stored(services)]
+    assert (await verified(services, published)).problems == []
+
+
 async def test_a_restarted_worker_publishes_only_what_its_file_lacks(
     services: Services, sealer: Sealer, settings: Settings, clock: MovableClock, published: Path
 ) -> None:

@@ -354,6 +354,12 @@ async def test_a_fork_and_a_rollback_in_the_published_file_are_named(log: Log) -
     assert any("its time was set back" in each for each in result.problems)
 
 
+async def test_a_checkpoint_that_was_published_twice_in_a_row_is_counted_once(log: Log) -> None:
+    twice = [each for each in log.published for _ in range(2)]
+    result = await after(log, "SELECT 1", published=twice)
+    assert (result.problems, result.published) == ([], len(log.published))
+
+
 async def test_a_published_checkpoint_between_two_of_the_database_is_compared_too(log: Log) -> None:
     """The last checkpoints were deleted, and the same entries were sealed again in other steps."""
     result = await after(

@@ -1,11 +1,13 @@
 """Publishes the checkpoints where who can write to the database cannot: in a file, and at a URL.
 
-The file contains the signed notes in order, each followed by an empty line. It is only appended to.
+The file contains the signed notes in order, each followed by an empty line. It is only appended to. Several workers can
+share it: each appends what the file lacks, under a lock (`flock`).
 """
 
 import asyncio
+import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -50,7 +52,6 @@ class Publisher:
         self._file = Path(settings.audit_checkpoint_file) if settings.audit_checkpoint_file else None
         self._url = settings.audit_checkpoint_url
         self._db = db
-        self._in_file: int | None = None
         self._at_url = 0
 
     async def publish(self) -> None:
@@ -68,16 +69,16 @@ class Publisher:
             await self._send(newest)
 
     async def _append(self, connection: Connection, file: Path) -> None:
-        if self._in_file is None:
-            self._in_file = await _published_size(connection, file)
+        # Read each time: another worker can have appended meanwhile.
+        size = await _published_size(connection, file)
         while notes := await fetch_all(
             connection,
             _Note,
             f"SELECT size, note FROM audit_checkpoint WHERE size > %(size)s ORDER BY size LIMIT {BATCH}",
-            {"size": self._in_file},
+            {"size": size},
         ):
-            await asyncio.to_thread(_write, file, "".join(f"{each.note}\n" for each in notes))
-            self._in_file = notes[-1].size
+            await asyncio.to_thread(_append_newer, file, notes)
+            size = notes[-1].size
 
     async def _send(self, newest: _Note) -> None:
         headers = {"Content-Type": "text/plain; charset=utf-8"}
@@ -162,12 +163,16 @@ async def _newest(connection: Connection) -> _Note | None:
     )
 
 
-def _write(file: Path, text: str) -> None:
+def _append_newer(file: Path, notes: Sequence[_Note]) -> None:
+    """Appends those of the notes that are newer than the end of the file."""
     try:
         # Append only: the operating system can refuse everything else to this user (chattr +a).
         descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         try:
-            os.write(descriptor, text.encode())
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            last = _last_published(file)
+            size = last.size if last else 0
+            os.write(descriptor, "".join(f"{each.note}\n" for each in notes if each.size > size).encode())
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

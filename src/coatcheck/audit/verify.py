@@ -112,6 +112,9 @@ class _Verification:
     _to_compare: dict[int, list[PublishedCheckpoint]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
+        # Workers that shared a file could append the same checkpoint twice.
+        pairs = zip([None, *self.published], self.published, strict=False)
+        self.published = [each for before, each in pairs if before is None or before.note != each.note]
         previous = None
         for each in self.published:
             self._check_key(each.place, each.note)
