@@ -2,15 +2,17 @@
 
     python verify_audit_log.py EXPORT [--checkpoints FILE]... [--key KEY]...
 
-It follows audit-log.md beside it. The exit code is 1 if something was altered. Without --key it trusts the keys in the
-export: then it proves that the export agrees with itself, but not who made it.
+It follows audit-log.md beside it. The exit code is 1 if something was altered, 2 if a file or key cannot be used.
+Without --key it trusts the keys in the export: then it proves that the export agrees with itself, but not who made it.
 """
 
 import argparse
+import binascii
 import json
 import re
 import sys
 from base64 import b64decode
+from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 
 from cryptography.exceptions import InvalidSignature
@@ -18,6 +20,24 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 FORMAT = "coatcheck-audit-log-1"
 NOTE = re.compile(r"([^\n]+\n[0-9]+\n[^\n]+\n[^\n]+\n)\n((?:— [^\n]+\n)+)")
+INSTANT = "%Y-%m-%dT%H:%M:%SZ"
+TOLERANCE = timedelta(minutes=5)
+
+
+def refuse(text):
+    print(text, file=sys.stderr)
+    sys.exit(2)
+
+
+def is_verifier_key(text):
+    name, _, rest = text.partition("+")
+    key_hash, _, encoded = rest.partition("+")
+    try:
+        public = b64decode(encoded, validate=True)
+    except binascii.Error:
+        return False
+    is_ed25519 = len(public) == 33 and public[0] == 1
+    return is_ed25519 and sha256(f"{name}\n".encode() + public).digest()[:4].hex() == key_hash
 
 
 def leaf(text):
@@ -92,6 +112,15 @@ def is_prefix(first, second, path, first_root, second_root):
     return last == 0 and old == first_root and new == second_root
 
 
+def was_replaced(key, at):
+    until = key["replaced_at"]
+    return until is not None and moment(at) > moment(until) + TOLERANCE
+
+
+def moment(text):
+    return datetime.strptime(text, INSTANT).replace(tzinfo=timezone.utc)  # noqa: UP017 - Python 3.9
+
+
 class Verifier:
     def __init__(self, keys, published):
         self.trusted, self.published, self.problems = keys, published, []
@@ -103,15 +132,29 @@ class Verifier:
 
     def header(self, line):
         if line["format"] != FORMAT:
-            sys.exit(f"This program reads {FORMAT}.")
+            refuse(f"This program reads {FORMAT}.")
         self.is_client = line["client_guid"] is not None
-        self.keys = [each["key"] for each in line["keys"] if not self.trusted or each["key"] in self.trusted]
+        self.keys = [each for each in line["keys"] if not self.trusted or each["key"] in self.trusted]
+        if not self.keys:
+            refuse("No key of the export is trusted: none of them was given with --key.")
+
+    def line(self, line):
+        if line["type"] == "entry":
+            self.entry(line)
+        elif line["type"] == "checkpoint":
+            self.checkpoint(line["note"])
+        elif line["type"] == "consistency":
+            self.consistency(line)
+        else:
+            self.problem(f"Unknown line: {line['type']}")
 
     def entry(self, line):
         hash_, index = bytes.fromhex(line["leaf_hash"]), line["index"]
         if "text" in line and leaf(line["text"]) != hash_:
             self.problem(f"Entry {index} was changed: {line['text'][:200]}")
         if self.is_client:
+            if self.last is not None:
+                self.problem(f"Entry {index} stands after the checkpoint: it is not proven.")
             self.entries.append((index, hash_, [bytes.fromhex(each) for each in line["path"]]))
             return
         if index != self.tree.size:
@@ -148,7 +191,7 @@ class Verifier:
         for line in signatures.splitlines():
             signer, _, encoded = line[2:].partition(" ")
             for index, key in enumerate(self.keys):
-                key_name, key_hash, public = key.split("+", 2)
+                key_name, key_hash, public = key["key"].split("+", 2)
                 signature = b64decode(encoded)
                 if signer != origin or key_name != origin or signature[:4].hex() != key_hash:
                     continue
@@ -158,7 +201,7 @@ class Verifier:
                     )
                 except InvalidSignature:
                     continue
-                if index < self.key_index:
+                if index < self.key_index or was_replaced(key, at):
                     self.problem(f"{name} of {size} entries is signed with a key that was replaced before.")
                 self.key_index = max(index, self.key_index)
                 return origin, int(size), b64decode(root), at
@@ -177,6 +220,20 @@ class Verifier:
         else:
             self.roots[line["first"]] = first[2]
 
+    def end(self):
+        if self.last is None or not (self.is_client or self.last[1] == self.tree.size):
+            self.problem("The export ends with entries that no checkpoint covers.")
+        self.compare_published()
+
+    def result(self):
+        origin, size, _, at = self.last
+        if not self.is_client:
+            return f"The log {origin} is intact: {size} entries, signed {at}."
+        return (
+            f"{len(self.entries)} entries of this client are in the log of {size} ({origin}, signed {at});"
+            " that none is missing is not proven."
+        )
+
     def compare_published(self):
         end = self.last[1] if self.last else 0
         for size, (_, _, root, _) in self.published.items():
@@ -193,11 +250,12 @@ class Verifier:
 
 
 def read_published(files, verifier):
-    last = None
+    last = before = None
     for file in files:
-        with open(file, encoding="utf-8") as lines:
-            notes = lines.read()
-        for found in NOTE.finditer(notes):
+        for found in NOTE.finditer(read(file)):
+            if found.group() == before:  # two workers appended it
+                continue
+            before = found.group()
             opened = verifier.open(found.group(), f"The published checkpoint in {file}")
             if opened is not None:
                 if last is not None and (opened[1] <= last[1] or opened[3] < last[3]):
@@ -208,7 +266,24 @@ def read_published(files, verifier):
                 last = opened
 
 
-def main():
+def read(file):
+    try:
+        with open(file, encoding="utf-8") as content:
+            return content.read()
+    except (OSError, UnicodeDecodeError) as error:
+        refuse(f"The file {file} cannot be read: {error}.")
+
+
+def parsed(file):
+    """The lines of an export."""
+    try:
+        with open(file, encoding="utf-8") as lines:
+            yield from map(json.loads, lines)
+    except (OSError, ValueError) as error:
+        refuse(f"The export {file} cannot be read: {error}.")
+
+
+def arguments_of_command():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -218,29 +293,30 @@ def main():
         "--key", action="append", default=[], help="a key that you trust, as text; no other may sign"
     )
     arguments = parser.parse_args()
+    for key in arguments.key:
+        if not is_verifier_key(key):
+            refuse(f"--key is not a verifier key: {key}. It has the form name+hash+key, as in audit-log.md.")
+    return arguments
+
+
+def main():
+    arguments = arguments_of_command()
     verifier = Verifier(arguments.key, {})
-    with open(arguments.export, encoding="utf-8") as lines:
-        verifier.header(json.loads(next(lines)))
-        verifier.published.update((each[1], each) for each in read_published(arguments.checkpoints, verifier))
-        verifier.key_index = 0
-        for line in map(json.loads, lines):
-            if line["type"] == "entry":
-                verifier.entry(line)
-            elif line["type"] == "checkpoint":
-                verifier.checkpoint(line["note"])
-            elif line["type"] == "consistency":
-                verifier.consistency(line)
-            else:
-                verifier.problem(f"Unknown line: {line['type']}")
-    if not verifier.is_client and (verifier.last is None or verifier.last[1] != verifier.tree.size):
-        verifier.problem("The export ends with entries that no checkpoint covers.")
-    verifier.compare_published()
+    lines = parsed(arguments.export)
+    header = next(lines, None)
+    if not isinstance(header, dict) or header.get("type") != "log":
+        refuse(f"{arguments.export} is not an export: its first line is not of the type log.")
+    verifier.header(header)
+    verifier.published.update((each[1], each) for each in read_published(arguments.checkpoints, verifier))
+    verifier.key_index = 0
+    for line in lines:
+        verifier.line(line)
+    verifier.end()
     for problem in verifier.problems:
         print(problem)
     if verifier.problems:
         sys.exit(1)
-    end = verifier.last
-    print(f"The log {end[0]} is intact: {end[1]} entries, signed {end[3]}.")
+    print(verifier.result())
 
 
 if __name__ == "__main__":

@@ -7,15 +7,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from coatcheck.app import Services
+from coatcheck.audit.checkpoints import INSTANT, parse, verifier_key
 from coatcheck.audit.export import export, export_client
 from coatcheck.audit.keys import log_keys
 from coatcheck.config import Settings
 from coatcheck.errors import NotFound
+from coatcheck.signatures import SigningKey, new_private_key
 from tests.guides import ROOT
 from tests.sealed_log import fill, seal, sealer_of
 
@@ -69,8 +72,8 @@ def verify(tmp_path: Path) -> Callable[..., tuple[int, str]]:
             cwd=tmp_path,
             env={"PYTHONPATH": str(only), "PATH": os.environ["PATH"]},
         )
-        assert not done.stderr, done.stderr
-        return done.returncode, done.stdout
+        assert not done.stderr or done.returncode == 2, done.stderr
+        return done.returncode, done.stdout + done.stderr
 
     return run
 
@@ -88,9 +91,37 @@ async def test_an_export_verifies_with_the_published_checkpoints(
     assert (code, "is intact: 1000 entries" in text) == (0, True), text
     (key,) = json.loads(exported[0])["keys"]
     assert verify(exported, "--key", key["key"])[0] == 0
-    other = key["key"].replace("+", "+0", 1)
-    code, text = verify(exported, "--key", other)
-    assert (code, "has no valid signature" in text) == (1, True)
+    code, text = verify(exported, "--checkpoints", str(each_note_twice(published)))
+    assert (code, "is intact" in text) == (0, True), text
+
+
+async def test_a_file_or_key_that_cannot_be_used_is_refused_with_one_sentence(
+    exported: list[str], verify: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    (key,) = json.loads(exported[0])["keys"]
+    unknown = verifier_key(key["key"].partition("+")[0], SigningKey.of(new_private_key()).public_bytes)
+    for expected, lines, arguments in (
+        ("is not a verifier key", exported, ("--key", "wrong")),
+        ("is not a verifier key", exported, ("--key", key["key"].replace("+", "+0", 1))),
+        ("No key of the export is trusted", exported, ("--key", unknown)),
+        ("missing cannot be read", exported, ("--checkpoints", str(tmp_path / "missing"))),
+        ("cannot be read", [exported[0], "x"], ()),
+        ("is not an export", [], ()),
+        ("is not an export", exported[1:], ()),
+    ):
+        code, text = verify(lines, *arguments)
+        assert (code, expected in text, text.count("\n")) == (2, True, 1), (expected, text)
+
+
+async def test_a_checkpoint_after_the_replacement_of_its_key_is_named(
+    exported: list[str], verify: Callable[..., tuple[int, str]]
+) -> None:
+    (key,) = json.loads(exported[0])["keys"]
+    at = parse(json.loads(exported[-1])["note"]).at
+    for later, expected in ((timedelta(minutes=-4), 0), (timedelta(minutes=-6), 1)):
+        replaced = {**key, "replaced_at": f"{at + later:{INSTANT}}"}
+        code, text = verify(change(exported, 0, keys=[replaced]))
+        assert (code, "with a key that was replaced before" in text) == (expected, bool(expected)), text
 
 
 async def test_every_change_of_an_export_is_named(
@@ -152,9 +183,12 @@ async def test_the_log_of_a_client_proves_that_its_entries_are_in_the_log_of_all
     assert not any("CLT-4" in line for line in lines)
     assert verify(lines, "--checkpoints", str(published))[0] == 0
     code, text = verify(lines, "--checkpoints", str(first_notes(published, 2)))
-    assert (code, "is intact" in text) == (0, True), text
+    assert (code, "143 entries of this client are in the log of 1000" in text) == (0, True), text
+    assert "that none is missing is not proven" in text
     entry = json.loads(lines[5])
     for expected, changed in {
+        "stands after the checkpoint": [*lines[:5], *lines[6:-1], lines[5], lines[-1]],
+        "no checkpoint covers": lines[:-2],
         "was changed": change(lines, 5, text=entry["text"].replace("token", "tokem")),
         "is not in the log": change(lines, 5, path=entry["path"][1:]),
         f"Entry {entry['index'] + 1} is not in the log": change(lines, 5, index=entry["index"] + 1),
@@ -162,6 +196,13 @@ async def test_the_log_of_a_client_proves_that_its_entries_are_in_the_log_of_all
     }.items():
         code, text = verify(changed, "--checkpoints", str(first_notes(published, 2)))
         assert (code, expected in text) == (1, True), (expected, text)
+
+
+def each_note_twice(published: Path) -> Path:
+    file = published.with_name("twice")
+    file.write_text(re.sub(r"(.*?\n\n— .*?\n\n)", r"\1\1", published.read_text(), flags=re.DOTALL))
+    assert file.read_text().count("—") == 2 * published.read_text().count("—") == 8
+    return file
 
 
 def first_notes(published: Path, count: int) -> Path:
