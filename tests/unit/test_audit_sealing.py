@@ -219,6 +219,23 @@ async def test_the_time_of_a_checkpoint_never_goes_back(services: Services, cloc
     assert (await verified(services)).problems == []
 
 
+async def test_a_clock_that_is_set_back_over_a_rotation_leaves_a_log_that_verifies(
+    services: Services, clock: MovableClock
+) -> None:
+    await record_alone(services, "TKN-1")
+    await seal(services)
+    clock.advance(timedelta(days=1))
+    async with services.db.transaction() as connection:
+        await services.signing_keys.rotate(connection, documents_kept=timedelta(), at_once=True)
+    await record_alone(services, "TKN-2")
+    await seal(services)
+    clock.advance(-timedelta(days=1))
+    await record_alone(services, "TKN-3")
+    await seal(services)
+    result = await verified(services)
+    assert (result.problems, result.checkpoints) == ([], 3)
+
+
 async def test_every_checkpoint_is_appended_to_the_file(services: Services, published: Path) -> None:
     for number in range(3):
         await record_alone(services, f"TKN-{number}")

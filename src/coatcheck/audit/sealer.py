@@ -120,8 +120,8 @@ class Sealer:
             # A clock that was set back must not make the log look rewritten.
             at=max(now, last.at) if last else now,
         )
-        # Read now: a checkpoint that an older key signs after its successor would be invalid.
-        key = await self._signing_keys.current(connection, max_age=timedelta())
+        # Read now, for this time: a checkpoint that a key signs after it was replaced would be invalid.
+        key = await self._signing_keys.current(connection, max_age=timedelta(), at=checkpoint.at)
         await run(
             connection,
             """INSERT INTO audit_checkpoint (size, through, at, note, numbers, hashes, peaks)

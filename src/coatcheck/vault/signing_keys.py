@@ -75,8 +75,10 @@ class SigningKeys:
             if not await _has_key(connection):
                 await self._add(connection, now, signs_from=now)
 
-    async def current(self, connection: Connection, *, max_age: timedelta = REFRESH) -> SigningKey:
-        """The key that signs now. Most calls use what this process read before, at most `max_age` ago.
+    async def current(
+        self, connection: Connection, *, max_age: timedelta = REFRESH, at: datetime | None = None
+    ) -> SigningKey:
+        """The key that signs now, or at `at`. Most calls use what this process read before, at most `max_age` ago.
 
         Raises:
             MasterKeyMissing: a key is wrapped with a master key that is not configured.
@@ -87,7 +89,7 @@ class SigningKeys:
             async with self._refreshing:
                 if now - self._refreshed_at >= max_age:
                     await self._refresh(connection, now)
-        started = [each for each in self._opened.values() if each.signs_from <= now]
+        started = [each for each in self._opened.values() if each.signs_from <= (at or now)]
         return max(started, key=lambda each: (each.signs_from, each.key.kid)).key
 
     async def rotate(
