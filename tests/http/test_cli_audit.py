@@ -93,6 +93,19 @@ def test_the_log_is_exported_to_the_output_or_a_file(sealed, tmp_path):
     assert all(client["client_id"] in line["text"] for line in lines if line["type"] == "entry")
 
 
+def test_what_cannot_be_exported_leaves_the_file_as_it_was(sealed, tmp_path):
+    file = tmp_path / "audit.ndjson"
+    file.write_text("before")
+    answer = sealed("audit", "export", "--client", "CLT-nope", "--output", str(file))
+    assert answer.code == ExitCode.NOT_FOUND
+    assert "There is no client CLT-nope." in answer.err
+    (client,) = json.loads(sealed("client", "list", "--json").out)
+    chosen = ("--client", client["client_id"], "--since", "999", "--output", str(file))
+    answer = sealed("audit", "export", *chosen)
+    assert answer.code == ExitCode.NOT_FOUND
+    assert file.read_text() == "before"
+
+
 def test_a_month_that_does_not_exist_is_not_dropped(sealed):
     answer = sealed("audit", "prune", "disclosure_1999_01")
     assert answer.code == ExitCode.NOT_FOUND

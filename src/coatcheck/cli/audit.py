@@ -20,6 +20,7 @@ from coatcheck.audit.keys import log_keys
 from coatcheck.audit.published import PublishedCheckpoint, read_published
 from coatcheck.cli.console import AsJson, err, out, print_done, print_json, print_rows, progress
 from coatcheck.cli.exit_codes import ExitCode
+from coatcheck.cli.lookups import named_client
 from coatcheck.cli.runtime import OPERATOR, change, open_services, read, run
 from coatcheck.db.database import Connection
 from coatcheck.errors import ConfigurationError, NotFound
@@ -160,16 +161,21 @@ def prune(
 async def _export(client: str | None, since: int | None, output: Path | None) -> int:
     count = 0
     async with open_services() as services, _snapshot(services) as connection:
+        if client:
+            await named_client(connection, client)
         keys = await log_keys(connection)
         lines = (
             exporting.export_client(connection, keys, client, since=since)
             if client
             else exporting.export(connection, keys)
         )
+        # What cannot be exported must not empty a file.
+        line = await anext(lines, None)
         with output.open("w", encoding="utf-8") if output else _standard_output() as file:
-            async for line in lines:
+            while line is not None:
                 file.write(f"{line}\n")
                 count += 1
+                line = await anext(lines, None)
     return count
 
 
