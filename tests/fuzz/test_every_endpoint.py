@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
 
 from coatcheck.app import Services
@@ -48,17 +48,19 @@ def existing(name: str, guids: Mapping[str, str]) -> str | None:
 def send(
     http: httpx.Client, case: schemathesis.Case, caller: str, world: Mapping[str, Any]
 ) -> httpx.Response:
-    headers = {name: value for name, value in (case.headers or {}).items() if name.lower() != "authorization"}
-    arguments = case.as_transport_kwargs(base_url=str(http.base_url), headers=headers)
+    arguments = case.as_transport_kwargs(base_url=str(http.base_url))
     arguments.pop("cookies", None)
+    arguments["headers"] = {
+        name: value for name, value in arguments["headers"].items() if name.lower() != "authorization"
+    }
     if caller == "token":
         arguments["headers"]["Authorization"] = f"Bearer {world['token']}"
     elif caller != "none":
         arguments["auth"] = world[caller]
+    # A form is a mapping, every other body is text or bytes.
     body = arguments.pop("data", None)
-    return http.request(
-        **{name: value for name, value in arguments.items() if value is not None}, content=body
-    )
+    arguments["data" if isinstance(body, dict) else "content"] = body
+    return http.request(**{name: value for name, value in arguments.items() if value is not None})
 
 
 def fuzz(http: httpx.Client, operation: Any, caller: str, world: Mapping[str, Any]) -> int:
@@ -79,7 +81,10 @@ def fuzz(http: httpx.Client, operation: Any, caller: str, world: Mapping[str, An
             if exists and (guid := existing(name, world["guids"])):
                 case.path_parameters[name] = guid
         count += 1
-        answer = send(http, case, caller, world)
+        try:
+            answer = send(http, case, caller, world)
+        except httpx.LocalProtocolError:  # a header that httpx does not send
+            reject()
         assert answer.status_code < 500, (caller, answer.text, case.as_curl_command())
         if not answer.is_success and not answer.is_redirect:
             assert answer.headers["content-type"].startswith(("application/json", "text/plain", "text/html"))

@@ -323,7 +323,7 @@ async def test_a_wrong_assertion_is_refused_in_one_answer_and_audited_with_its_r
         assertion(new_key(), guid, now),
         assertion(key, guid, now, aud="http://other.test"),
         assertion(key, guid, now, exp=int(now.timestamp()) - 60),
-        assertion(key, guid, now, iat=int(now.timestamp()) + 61),
+        assertion(key, guid, now, iat=int(now.timestamp()) + 120),
         assertion(key, guid, now, sub="PPR-other"),
         assertion(key, stranger.guid, now),
         assertion(key, "PPR-unknown", now),
