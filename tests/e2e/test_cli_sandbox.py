@@ -39,6 +39,8 @@ class Sandbox:
         self.directory = directory
         self.errors = (directory.parent / f"{directory.name}.err").open("w+")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("COATCHECK_")}
+        # Tests that run below `nohup` ignore the signal, and the process would inherit that.
+        inherited = signal.signal(signal.SIGHUP, signal.SIG_DFL)
         self.process = subprocess.Popen(
             [
                 sys.executable,
@@ -56,6 +58,7 @@ class Sandbox:
             text=True,
             env=environment | {"COATCHECK_LOG_LEVEL": "DEBUG", **settings},
         )
+        signal.signal(signal.SIGHUP, inherited)
         self.printed = []
         for line in self.process.stdout:
             self.printed.append(line)

@@ -162,6 +162,8 @@ async def test_an_outage_of_the_counters_refuses_nothing(
     assert [await limits.count_failure("id", HOME) for _ in range(3)] == [None] * 3
 
 
+# The library's connections can also be collected in the middle of the test.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("scheme", ["valkey", "redis"])
 async def test_processes_count_together_in_valkey_or_redis(services: Services, scheme: str) -> None:
     """The server is a fake that speaks the protocol and runs the scripts: it proves our calls, not the server's."""
