@@ -17,7 +17,7 @@ ALL_OK = {"database": "ok", "migrations": "ok", "keys": "ok", "worker": "ok"}
 
 @pytest.fixture
 async def running_worker(services):
-    """The sign of life of a worker."""
+    """The heartbeat of a worker."""
     async with services.db.connection() as connection:
         await heartbeats.beat(connection, "WRK-test")
 

@@ -1,4 +1,4 @@
-"""Makes the users of a client as new."""
+"""Deletes the users of a client, or the members of one user."""
 
 from coatcheck.app import Services
 from coatcheck.model.clients import Client
@@ -12,7 +12,7 @@ BATCH = PageRequest(size=100)
 async def reset(services: Services, client: Client, user_guid: str | None = None) -> None:
     """Deletes all users of the client, or the members of one, with their accounts and tokens.
 
-    Keys, webhooks, processors and the clock stay. No webhook tells of it.
+    Keys, webhooks, processors and the clock stay. No webhook is sent.
 
     Raises:
         NotFound: the client has no such user.

@@ -19,7 +19,8 @@ DESCRIPTION = """A self-hosted processor-token server that is compatible with MX
 
 `Accept-Version` selects the version. Without it the version is v20111101, whose answers have the media type
 `application/vnd.mx.api.v1+json` if the request accepts it and `application/json` otherwise. This document lists
-the schemas of v20250224 under `application/json`. Unknown fields in requests are ignored.
+the schemas of v20250224 under `application/json`. Unknown fields in requests are ignored, and
+refused by routes below `/coatcheck`.
 
 An object of another client is answered like an object that does not exist: 404. All errors have the schema
 `ErrorResponseBody`."""

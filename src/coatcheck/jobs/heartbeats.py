@@ -1,18 +1,18 @@
-"""The signs of life of the workers, by which others see that one works."""
+"""The heartbeats of the workers: `/ready` and `doctor` see by them that one runs."""
 
 from datetime import timedelta
 
 from coatcheck.db.database import Connection, run
 
 INTERVAL = timedelta(seconds=5)
-"""How often a worker gives a sign of life."""
+"""How often a worker records its heartbeat."""
 MAX_AGE = timedelta(seconds=20)
-"""How old the newest sign of life of a running worker may be."""
+"""How old the newest heartbeat of a running worker may be."""
 FORGOTTEN_AFTER = timedelta(hours=1)
 
 
 async def beat(connection: Connection, worker_guid: str) -> None:
-    """Gives a sign of life. The rows of workers that were killed are deleted after an hour."""
+    """Records a heartbeat. The rows of workers that were killed are deleted after an hour."""
     await run(
         connection,
         """WITH forgotten AS (
@@ -26,7 +26,7 @@ async def beat(connection: Connection, worker_guid: str) -> None:
 
 
 async def end(connection: Connection, worker_guid: str) -> None:
-    """The worker stops."""
+    """Deletes the heartbeat of a worker that stops."""
     await run(connection, "DELETE FROM worker_heartbeat WHERE guid = %(guid)s", {"guid": worker_guid})
 
 

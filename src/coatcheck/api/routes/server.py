@@ -27,7 +27,7 @@ SERVER = Group(
             server.ready,
             "ready",
             "Check that the installation can do its work",
-            "Database, migrations, keys, and the sign of life of a worker. The status is 503 unless every check is "
+            "Database, migrations, keys, and the heartbeat of a worker. The status is 503 unless every check is "
             "`ok`. A check is `unknown` if an earlier one failed.",
             caller=Caller.ANYONE,
             query=(
