@@ -150,7 +150,7 @@ class _Ground:
 
 
 class _GrantServices(TypedDict):
-    """The services of `grants` that nothing else is built from."""
+    """The services of `grants` that are built together."""
 
     issuer: CodeIssuer
     exchange: CodeExchange
@@ -190,8 +190,9 @@ def _assemble(ground: _Ground) -> Services:
     widget_sessions = WidgetSessions(clock, keyring.hash_key)
     api_keys = ApiKeys(settings, clock, keyring.hash_key, journal)
     dependencies = Dependencies(settings, clock, db, vault, registry, journal)
+    grant_services = _grant_services(ground, journal, vault, signing_keys)
     return Services(
-        **_grant_services(ground, journal, vault, signing_keys),
+        **grant_services,
         settings=settings,
         clock=clock,
         db=db,
@@ -215,7 +216,7 @@ def _assemble(ground: _Ground) -> Services:
         clients=Clients(settings, clock, vault, journal, api_keys),
         processors=Processors(clock, journal, api_keys),
         users=Users(clock, vault, journal, tokens, Attestations(settings, clock, signing_keys)),
-        user_export=UserExport(db, vault, Grants(clock), journal),
+        user_export=UserExport(db, vault, grant_services["grants"], journal),
         accounts=Accounts(clock, vault, journal),
     )
 

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from os import urandom
 from typing import Any, Self
@@ -83,6 +84,11 @@ class SignedDocument:
     type: DocumentType
     kid: str
     claims: Mapping[str, Any]
+
+
+def format_instant(at: datetime) -> str:
+    """The instant as documents state it: in UTC, such as `2026-01-31T12:00:00Z`, with microseconds if it has any."""
+    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
 
 
 def new_private_key() -> bytes:

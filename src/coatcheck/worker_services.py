@@ -3,6 +3,8 @@
 `worker` runs them in a process of their own. The emulator runs them too, when it moves the clock.
 """
 
+import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -50,6 +52,12 @@ class WorkerServices:
             TaskKind.MICRO_DEPOSIT: self._claim_micro_deposits,
             TaskKind.DELIVERY: self._claim_deliveries,
         }
+
+    async def run_due(self, limit: int) -> Counter[TaskKind]:
+        """Claims at most `limit` due tasks of each kind, runs them concurrently, and returns how many of each kind."""
+        claimed = {kind: await claim(limit) for kind, claim in self.claims.items()}
+        await asyncio.gather(*(task() for tasks in claimed.values() for task in tasks))
+        return Counter({kind: len(tasks) for kind, tasks in claimed.items()})
 
     async def sweep(self) -> None:
         """Ends jobs and deposits whose time is over, and deletes old events."""

@@ -318,7 +318,9 @@ def test_a_listed_token_contains_only_its_first_characters() -> None:
 
 
 def test_the_answers_of_both_exchange_endpoints_match_mxs_guides() -> None:
-    issued = IssuedToken(access_token="cct_x", scope="user-guid:USR-1", expires_at=NOW, receipt="a.b.c")
+    issued = IssuedToken(
+        access_token="cct_x", grant_guid="TKN-1", scope="user-guid:USR-1", expires_at=NOW, receipt="a.b.c"
+    )
     assert as_json(access_token_body(issued)) == {
         "access_token": "cct_x",
         "expires_at": "2026-11-23T13:08:00Z",

@@ -68,7 +68,7 @@ class Draft:
         """The parameters of `insert_from`: the body is `audit_head`, client, `audit_middle`, subject, `audit_tail`."""
         guid = ids.new("AUD")
         # The pieces are joined in the order of the sorted keys, so that the result is the canonical form.
-        head = canonical_json({"action": self.action, "actor": self.actor, "at": format_instant(at)})
+        head = canonical_json({"action": self.action, "actor": self.actor, "at": entry_instant(at)})
         return {
             "audit_at": whole_second(at),
             "audit_guid": guid,
@@ -85,7 +85,7 @@ def hash_entry(entry: Entry, at: datetime) -> HashedEntry:
         {
             "action": entry.action,
             "actor": entry.actor,
-            "at": format_instant(at),
+            "at": entry_instant(at),
             "client_guid": entry.client_guid,
             "detail": dict(entry.detail),
             "guid": guid,
@@ -102,6 +102,6 @@ def canonical_json(value: Mapping[str, object]) -> str:
     return _CANONICAL.encode(value)
 
 
-def format_instant(at: datetime) -> str:
+def entry_instant(at: datetime) -> str:
     """The instant in the form that entries use, such as `2026-01-31T12:00:00.000250Z`."""
     return at.isoformat(timespec="microseconds").replace("+00:00", "Z")

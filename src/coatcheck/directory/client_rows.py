@@ -23,12 +23,7 @@ async def set_client_disabled(connection: Connection, guid: str, is_disabled: bo
     Raises:
         NotFound: there is no such client.
     """
-    if not await run(
-        connection,
-        "UPDATE client SET is_disabled = %(is_disabled)s WHERE guid = %(guid)s",
-        {"guid": guid, "is_disabled": is_disabled},
-    ):
-        raise NotFound
+    await _update(connection, guid, "is_disabled = %(value)s", is_disabled)
 
 
 async def set_client_webhook_url(connection: Connection, guid: str, webhook_url: str | None) -> None:
@@ -37,12 +32,7 @@ async def set_client_webhook_url(connection: Connection, guid: str, webhook_url:
     Raises:
         NotFound: there is no such client.
     """
-    if not await run(
-        connection,
-        "UPDATE client SET webhook_url = %(webhook_url)s WHERE guid = %(guid)s",
-        {"guid": guid, "webhook_url": webhook_url},
-    ):
-        raise NotFound
+    await _update(connection, guid, "webhook_url = %(value)s", webhook_url)
 
 
 async def set_client_networks(connection: Connection, guid: str, networks: Sequence[str] | None) -> None:
@@ -51,12 +41,7 @@ async def set_client_networks(connection: Connection, guid: str, networks: Seque
     Raises:
         NotFound: there is no such client.
     """
-    if not await run(
-        connection,
-        "UPDATE client SET allowed_networks = %(networks)s::cidr[] WHERE guid = %(guid)s",
-        {"guid": guid, "networks": networks},
-    ):
-        raise NotFound
+    await _update(connection, guid, "allowed_networks = %(value)s::cidr[]", networks)
 
 
 async def set_client_redirect_urls(connection: Connection, guid: str, urls: Sequence[str] | None) -> None:
@@ -65,12 +50,7 @@ async def set_client_redirect_urls(connection: Connection, guid: str, urls: Sequ
     Raises:
         NotFound: there is no such client.
     """
-    if not await run(
-        connection,
-        "UPDATE client SET redirect_urls = %(urls)s WHERE guid = %(guid)s",
-        {"guid": guid, "urls": urls},
-    ):
-        raise NotFound
+    await _update(connection, guid, "redirect_urls = %(value)s", urls)
 
 
 async def put_widget_appearance(
@@ -89,3 +69,12 @@ async def put_widget_appearance(
             **{name: getattr(appearance, name) for name in WidgetAppearance.__slots__},
         },
     )
+
+
+async def _update(connection: Connection, guid: str, assignment: str, value: object) -> None:
+    if not await run(
+        connection,
+        f"UPDATE client SET {assignment} WHERE guid = %(guid)s",
+        {"guid": guid, "value": value},
+    ):
+        raise NotFound

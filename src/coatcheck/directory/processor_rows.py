@@ -33,12 +33,7 @@ async def set_processor_disabled(connection: Connection, guid: str, is_disabled:
     Raises:
         NotFound: there is no such processor.
     """
-    if not await run(
-        connection,
-        "UPDATE processor SET is_disabled = %(is_disabled)s WHERE guid = %(guid)s",
-        {"guid": guid, "is_disabled": is_disabled},
-    ):
-        raise NotFound
+    await _update(connection, guid, "is_disabled = %(value)s", is_disabled)
 
 
 async def set_processor_networks(connection: Connection, guid: str, networks: Sequence[str] | None) -> None:
@@ -47,12 +42,7 @@ async def set_processor_networks(connection: Connection, guid: str, networks: Se
     Raises:
         NotFound: there is no such processor.
     """
-    if not await run(
-        connection,
-        "UPDATE processor SET allowed_networks = %(networks)s::cidr[] WHERE guid = %(guid)s",
-        {"guid": guid, "networks": networks},
-    ):
-        raise NotFound
+    await _update(connection, guid, "allowed_networks = %(value)s::cidr[]", networks)
 
 
 async def set_processor_security(
@@ -64,12 +54,7 @@ async def set_processor_security(
         NotFound: there is no such processor.
     """
     assert column in SECURITY_COLUMNS
-    if not await run(
-        connection,
-        f"UPDATE processor SET {column} = %(value)s WHERE guid = %(guid)s",
-        {"guid": guid, "value": value},
-    ):
-        raise NotFound
+    await _update(connection, guid, f"{column} = %(value)s", value)
 
 
 async def enable_processor(
@@ -95,3 +80,12 @@ async def disable_processor(connection: Connection, *, client_guid: str, process
            WHERE client_guid = %(client_guid)s AND processor_guid = %(processor_guid)s""",
         {"client_guid": client_guid, "processor_guid": processor_guid},
     )
+
+
+async def _update(connection: Connection, guid: str, assignment: str, value: object) -> None:
+    if not await run(
+        connection,
+        f"UPDATE processor SET {assignment} WHERE guid = %(guid)s",
+        {"guid": guid, "value": value},
+    ):
+        raise NotFound

@@ -6,7 +6,6 @@
 Meanwhile the worker of this process claims no task (`jobs.gate`).
 """
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -134,13 +133,8 @@ class _Move:
         await self.worker.sweep()
         while await self.worker.scheduler.refresh() >= REFRESH_BATCH:
             pass
-        while True:
-            claimed = {kind: await claim(CONCURRENT_TASKS) for kind, claim in self.worker.claims.items()}
-            tasks = [task for each in claimed.values() for task in each]
-            if not tasks:
-                break
-            self.jobs += len(claimed[TaskKind.MEMBER_JOB])
-            await asyncio.gather(*(task() for task in tasks))
+        while (ran := await self.worker.run_due(CONCURRENT_TASKS)).total():
+            self.jobs += ran[TaskKind.MEMBER_JOB]
         await self.worker.seal()
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from coatcheck.app import Services
 from coatcheck.connectors.contract import JobKind
@@ -12,20 +12,19 @@ from coatcheck.connectors.sandbox.personas import PERSONAS
 from coatcheck.db.database import Connection
 from coatcheck.errors import InvalidRequest, NotFound, Unprocessable
 from coatcheck.grants.exchange import Redeemer
-from coatcheck.grants.listing import GrantFilter
 from coatcheck.grants.scope import parse_scope
 from coatcheck.members import job_rows
 from coatcheck.members.records import NewMember
 from coatcheck.model.accounts import Account, accounts_of_member, find_client_account
 from coatcheck.model.clients import Client
 from coatcheck.model.members import Member, count_members
-from coatcheck.model.paging import PageRequest
 from coatcheck.model.users import User, find_user
 from coatcheck.vault.vault import accounts_with_numbers
 from coatcheck.worker_services import build_worker
 
 CONNECTOR = "sandbox"
 PASSWORD = "correct"  # noqa: S105 (every password that names no failure connects)
+POLL_INTERVAL = timedelta(milliseconds=50)
 DEFAULT_SCOPE = "read-protected"
 """What a token reads where no scope is given: everything."""
 
@@ -127,14 +126,7 @@ async def grant(services: Services, client: Client, new: NewToken) -> Granted:
         issued = await services.exchange.redeem_authenticated(
             connection, redeemer=Redeemer(new.processor_guid, None), code=code
         )
-        found = await services.grants.list(
-            connection,
-            GrantFilter(
-                client_guid=client.guid, processor_guid=new.processor_guid, account_guid=account.guid
-            ),
-            PageRequest(size=1),
-        )
-    return Granted(issued.access_token, account, found.items[0].guid, issued.expires_at)
+    return Granted(issued.access_token, account, issued.grant_guid, issued.expires_at)
 
 
 async def run_jobs(services: Services, member: Member) -> None:
@@ -145,8 +137,9 @@ async def run_jobs(services: Services, member: Member) -> None:
             async with services.db.connection() as connection:
                 if not await job_rows.has_runnable(connection, member.user_guid, member.guid):
                     return
-            tasks = [task for claim in worker.claims.values() for task in await claim(1)]
-            await asyncio.gather(*(task() for task in tasks))
+            if not (await worker.run_due(1)).total():
+                # The worker of another process runs the job, or the institution's slots are taken.
+                await asyncio.sleep(POLL_INTERVAL.total_seconds())
 
 
 def _login_suffix(new: NewConnection) -> str:

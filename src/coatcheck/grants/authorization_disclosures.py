@@ -18,9 +18,8 @@ from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.db.database import Connection, columns, fetch_all, fetch_one, run
 from coatcheck.errors import NotFound
-from coatcheck.grants.receipts import format_instant
 from coatcheck.grants.widget_sessions import WidgetSession
-from coatcheck.signatures import DocumentType
+from coatcheck.signatures import DocumentType, format_instant
 from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, SigningKeys
 
 UNKNOWN_PROCESSOR = (

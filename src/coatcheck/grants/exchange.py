@@ -50,6 +50,7 @@ class IssuedToken:
     """The answer to an exchange. Only the token's hash is stored, so the token cannot be returned again."""
 
     access_token: str = field(repr=False)
+    grant_guid: str
     scope: str
     expires_at: datetime
     receipt: str
@@ -354,20 +355,16 @@ class CodeExchange:
 
 
 def _issued(attempt: _Attempt, redeemed: _Redeemed, scope: str, signer: GrantSigner) -> IssuedToken:
-    receipt = signer.sign(_given_grant(redeemed, scope, attempt.token_guid, attempt.now))
-    return IssuedToken(attempt.token, scope, redeemed.token_expires_at, receipt)
-
-
-def _given_grant(redeemed: _Redeemed, scope: str, token_guid: str, now: datetime) -> GivenGrant:
-    return GivenGrant(
-        grant_guid=token_guid,
+    given = GivenGrant(
+        grant_guid=attempt.token_guid,
         client_guid=redeemed.client_guid,
         processor_guid=redeemed.processor_guid,
         account_guid=redeemed.account_guid,
         scope=scope,
-        created_at=now,
+        created_at=attempt.now,
         expires_at=redeemed.token_expires_at,
     )
+    return _answer(attempt.token, given, signer)
 
 
 def _repeated(exchange: _Exchange, found: _Replayed, signer: GrantSigner) -> IssuedToken:
@@ -375,15 +372,17 @@ def _repeated(exchange: _Exchange, found: _Replayed, signer: GrantSigner) -> Iss
     assert found.sealed_reply is not None
     assert found.client_guid is not None
     assert found.account_guid is not None
-    receipt = signer.sign(
-        GivenGrant(
-            grant_guid=found.token_guid,
-            client_guid=found.client_guid,
-            processor_guid=exchange.processor_guid,
-            account_guid=found.account_guid,
-            scope=found.scope,
-            created_at=found.redeemed_at,
-            expires_at=found.expires_at,
-        )
+    given = GivenGrant(
+        grant_guid=found.token_guid,
+        client_guid=found.client_guid,
+        processor_guid=exchange.processor_guid,
+        account_guid=found.account_guid,
+        scope=found.scope,
+        created_at=found.redeemed_at,
+        expires_at=found.expires_at,
     )
-    return IssuedToken(open_token(exchange.code, found.sealed_reply), found.scope, found.expires_at, receipt)
+    return _answer(open_token(exchange.code, found.sealed_reply), given, signer)
+
+
+def _answer(token: str, given: GivenGrant, signer: GrantSigner) -> IssuedToken:
+    return IssuedToken(token, given.grant_guid, given.scope, given.expires_at, signer.sign(given))

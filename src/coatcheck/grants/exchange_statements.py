@@ -3,7 +3,7 @@
 from types import MappingProxyType
 
 from coatcheck.audit.entries import insert_from
-from coatcheck.grants.api_keys import is_allowed
+from coatcheck.grants.api_keys import LIVE, is_allowed
 from coatcheck.grants.refusals import REASON
 from coatcheck.grants.restrictions import COLUMNS, RESTRICTIONS
 from coatcheck.grants.secrets import Kind
@@ -34,8 +34,7 @@ WITH_KEY = f"""redeemer AS (
     SELECT p.guid, p.sender_constraint, p.profile
     FROM api_key k JOIN processor p ON p.guid = k.owner_guid AND NOT p.is_disabled
     WHERE k.key_hash = %(key_hash)s AND k.owner_guid = %(processor_guid)s
-      AND (k.expires_at IS NULL OR k.expires_at > %(now)s) AND {is_allowed("p")}
-      AND p.client_authentication = 'client_secret'
+      AND {LIVE} AND {is_allowed("p")} AND p.client_authentication = 'client_secret'
 )"""
 AUTHENTICATED = f"""redeemer AS (
     SELECT p.guid, p.sender_constraint, p.profile

@@ -6,10 +6,13 @@ from enum import StrEnum
 
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
-from coatcheck.db.database import Connection, fetch_one, run
+from coatcheck.db.database import Connection, columns, fetch_one, run
 from coatcheck.errors import NotFound
 from coatcheck.grants.secrets import GeneratedSecret, Kind, day_of, generate, parse_secret
 from coatcheck.ids import new
+
+USABLE = """expires_day = %(day)s AND link_hash = %(hash)s AND kind = %(kind)s
+            AND opened_at IS NULL AND expires_at > %(now)s"""
 
 
 class LinkKind(StrEnum):
@@ -89,21 +92,9 @@ class Links:
         Raises:
             NotFound: the link is unknown, expired, or has been opened before.
         """
-        presented = parse_secret(Kind.LINK, secret, self._hash_key)
-        if presented is None:
-            raise NotFound
-        link = await fetch_one(
-            connection,
-            Link,
-            """SELECT guid, client_guid, user_guid, member_guid FROM link
-               WHERE expires_day = %(day)s AND link_hash = %(hash)s AND kind = %(kind)s
-                 AND opened_at IS NULL AND expires_at > %(now)s
-               FOR UPDATE""",
-            {"day": presented.period, "hash": presented.hash, "kind": kind, "now": self._clock.instant()},
+        return await self._fetch(
+            connection, f"SELECT {columns(Link)} FROM link WHERE {USABLE} FOR UPDATE", kind, secret
         )
-        if link is None:
-            raise NotFound
-        return link
 
     async def open(self, connection: Connection, kind: LinkKind, secret: str) -> Link:
         """Opens a link. One statement checks and marks it, so that concurrent requests cannot open it twice.
@@ -111,16 +102,21 @@ class Links:
         Raises:
             NotFound: the link is unknown, expired, or has been opened before.
         """
+        return await self._fetch(
+            connection,
+            f"UPDATE link SET opened_at = %(now)s WHERE {USABLE} RETURNING {columns(Link)}",
+            kind,
+            secret,
+        )
+
+    async def _fetch(self, connection: Connection, statement: str, kind: LinkKind, secret: str) -> Link:
         presented = parse_secret(Kind.LINK, secret, self._hash_key)
         if presented is None:
             raise NotFound
         link = await fetch_one(
             connection,
             Link,
-            """UPDATE link SET opened_at = %(now)s
-               WHERE expires_day = %(day)s AND link_hash = %(hash)s AND kind = %(kind)s
-                 AND opened_at IS NULL AND expires_at > %(now)s
-               RETURNING guid, client_guid, user_guid, member_guid""",
+            statement,
             {"day": presented.period, "hash": presented.hash, "kind": kind, "now": self._clock.instant()},
         )
         if link is None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import Enum
 from typing import TypeAlias, TypeVar
 
-from coatcheck.audit.entries import Entry, format_instant
+from coatcheck.audit.entries import Entry, entry_instant
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, columns, fetch_one, run
@@ -176,7 +176,7 @@ def _differences(before: Allowed, after: Allowed) -> Mapping[str, str]:
             case frozenset():
                 return ",".join(sorted(value))
             case datetime():
-                return format_instant(value)
+                return entry_instant(value)
             case _:
                 return "none" if value is None else str(value)
 

@@ -13,7 +13,7 @@ A process that fails between 1 and 4 leaves a revoked grant without a receipt. T
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from psycopg.pq import TransactionStatus
 
@@ -21,7 +21,7 @@ from coatcheck import ids
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.db.database import Connection, columns, fetch_one, run
-from coatcheck.signatures import DocumentType, SigningKey
+from coatcheck.signatures import DocumentType, SigningKey, format_instant
 from coatcheck.vault.disclosures import wait_for_earlier_reads
 from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, SigningKeys
 
@@ -209,11 +209,6 @@ class Receipts:
                 WHERE grant_guid = %(grant_guid)s AND client_guid = %(client_guid)s""",
             {"grant_guid": grant_guid, "client_guid": client_guid},
         )
-
-
-def format_instant(at: datetime) -> str:
-    """The instant in UTC, such as `2026-01-31T12:00:00Z`, with microseconds if it has any."""
-    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
 
 
 async def delete_old_receipts(connection: Connection, now: datetime) -> None:

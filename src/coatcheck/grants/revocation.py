@@ -12,7 +12,8 @@ from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, Database, fetch_one
 from coatcheck.errors import NotFound
-from coatcheck.grants.receipts import Receipts, RevocationReceipt, format_instant
+from coatcheck.grants.receipts import Receipts, RevocationReceipt
+from coatcheck.signatures import format_instant
 from coatcheck.vault.disclosures import last_read_with
 
 BATCH = 2000

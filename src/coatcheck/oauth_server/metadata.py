@@ -1,6 +1,7 @@
 """The metadata of this server. Every address is built from `base_url`, never from the `Host` header (RFC 8414 3.3)."""
 
 from coatcheck.grants.jwt_verification import ALGORITHMS, ASSERTION_ALGORITHMS
+from coatcheck.grants.restrictions import Permission, Permissions, ReadProtected
 from coatcheck.http.encoding import JSON, encode
 from coatcheck.http.request import CompleteResponse
 from coatcheck.oauth_server.request import OAuthRequest
@@ -12,14 +13,7 @@ AUTHENTICATION_METHODS = [
     "private_key_jwt",
     "self_signed_tls_client_auth",
 ]
-SCOPES = [
-    "read-protected",
-    "read:numbers",
-    "read:owners",
-    "read:transactions",
-    "read:balances",
-    "read:statements",
-]
+SCOPES = [ReadProtected.atom, *(f"{Permissions.atom}:{each}" for each in Permission)]
 """The atoms without a value. Those with one, such as `account-guid:`, cannot be enumerated."""
 
 
