@@ -17,8 +17,8 @@ from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.directory.client_rows import set_client_disabled
 from coatcheck.events import delivery
-from coatcheck.events.catalogue import Event
 from coatcheck.events.delivery import WAITS, Deliverer, wait_after
+from coatcheck.events.mx_events import Event
 from coatcheck.events.signing import signing_secret
 from coatcheck.ids import new
 from tests.factories import Keyed, make_client

@@ -12,8 +12,8 @@ from coatcheck.app import Services
 from coatcheck.directory.clients import Clients
 from coatcheck.errors import InvalidRequest
 from coatcheck.events import ssrf
-from coatcheck.events.catalogue import Event
 from coatcheck.events.delivery import Deliverer
+from coatcheck.events.mx_events import Event
 from tests.factories import Keyed, make_client
 from tests.webhook_urls import REFUSED
 

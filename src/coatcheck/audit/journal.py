@@ -7,7 +7,7 @@ from coatcheck.audit.entries import Draft, Entry, hash_entry
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, run
 from coatcheck.db.partitions import ensure_month_partitions
-from coatcheck.events.catalogue import Event
+from coatcheck.events.mx_events import Event
 from coatcheck.events.publisher import EventPublisher
 
 

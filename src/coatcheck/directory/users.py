@@ -11,8 +11,8 @@ from coatcheck.clock import Clock
 from coatcheck.db.database import Connection
 from coatcheck.directory.attestations import Attestation, Attestations, Destroyed
 from coatcheck.directory.user_rows import add_user, change_user, count_user_data, remove_user
-from coatcheck.events import catalogue
-from coatcheck.events.catalogue import Action
+from coatcheck.events import mx_events
+from coatcheck.events.mx_events import Action
 from coatcheck.grants.tokens import Tokens
 from coatcheck.model.users import User, find_user
 from coatcheck.vault.vault import Vault
@@ -111,6 +111,6 @@ class Users:
         await self._journal.record(
             connection,
             Entry(client_guid=user.client_guid, actor=actor, action=f"user.{action}", subject=user.guid),
-            catalogue.user(action, user, self._clock.now()),
+            mx_events.user(action, user, self._clock.now()),
             notify=notify,
         )

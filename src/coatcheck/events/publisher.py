@@ -3,7 +3,7 @@
 from coatcheck import ids
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, run
-from coatcheck.events.catalogue import Event
+from coatcheck.events.mx_events import Event
 from coatcheck.jobs.notifications import notify_workers
 from coatcheck.jobs.tasks import TaskKind
 

@@ -25,7 +25,7 @@ from coatcheck.errors import (
     TooManyRequests,
     UserDisabled,
 )
-from coatcheck.events import catalogue
+from coatcheck.events import mx_events
 from coatcheck.jobs.notifications import notify_workers
 from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members import job_rows, member_rows
@@ -92,8 +92,8 @@ class Members:
         if starts_job:
             await self._start_first_job(connection, user, guid, new_member)
         member = await find_member(connection, user.guid, guid)
-        created = catalogue.member(
-            catalogue.Action.CREATED, member, self._clock.now(), callback_payload=new_member.callback_payload
+        created = mx_events.member(
+            mx_events.Action.CREATED, member, self._clock.now(), callback_payload=new_member.callback_payload
         )
         await self._record(
             connection,
@@ -139,8 +139,8 @@ class Members:
             connection,
             changed,
             "member.changed" if changes.credentials is None else "member.credentials_changed",
-            catalogue.member(
-                catalogue.Action.UPDATED, changed, now, callback_payload=changes.callback_payload
+            mx_events.member(
+                mx_events.Action.UPDATED, changed, now, callback_payload=changes.callback_payload
             ),
             notify=not changes.skip_webhook,
         )
@@ -161,7 +161,7 @@ class Members:
             connection,
             deleted,
             "member.deleted",
-            catalogue.member(catalogue.Action.DELETED, deleted, self._clock.now()),
+            mx_events.member(mx_events.Action.DELETED, deleted, self._clock.now()),
             notify=not skip_webhook,
         )
 
@@ -392,7 +392,7 @@ class Members:
         connection: Connection,
         member: Member,
         action: str,
-        event: catalogue.Event | None = None,
+        event: mx_events.Event | None = None,
         *,
         detail: Mapping[str, str] | None = None,
         notify: bool = True,

@@ -36,7 +36,7 @@ from coatcheck.errors import (
     UserDisabled,
     WrongBrowser,
 )
-from coatcheck.events import catalogue
+from coatcheck.events import mx_events
 from coatcheck.grants.links import Link, LinkKind, Links
 from coatcheck.grants.widget_sessions import WidgetSessions
 from coatcheck.members import member_rows
@@ -441,7 +441,7 @@ class OAuth:
             changes |= {"credential_failures": 0, "pending_kinds": []}
         await member_rows.change_member(connection, locked_member.user_guid, locked_member.guid, changes)
         member = await find_member(connection, locked_member.user_guid, locked_member.guid)
-        changed = catalogue.connection_status(member, status, callback_payload=callback_payload)
+        changed = mx_events.connection_status(member, status, callback_payload=callback_payload)
         await self._journal.record(
             connection,
             Entry(

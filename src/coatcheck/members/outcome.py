@@ -12,7 +12,7 @@ from coatcheck.connectors.collected import CollectedData
 from coatcheck.connectors.contract import ChallengeType, Finished, JobKind, NeedsAnswers, Option, Question
 from coatcheck.db.database import Connection
 from coatcheck.errors import BankError, CredentialsDenied, NotFound
-from coatcheck.events import catalogue
+from coatcheck.events import mx_events
 from coatcheck.jobs.notifications import notify_workers
 from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members import job_leases, job_rows, member_rows
@@ -156,7 +156,7 @@ class JobFinisher:
         member = await find_member(connection, job.user_guid, job.member_guid)
         changed = finished = None
         if outcome.status is not None and outcome.status is not before.status:
-            changed = catalogue.connection_status(
+            changed = mx_events.connection_status(
                 member, outcome.status, callback_payload=job.callback_payload
             )
         if ingested is not None:
@@ -250,15 +250,15 @@ def _option(option: Option) -> ChallengeOption:
 
 def _finished_event(
     job: MemberJob, member: Member, ingested: IngestResult, now: datetime
-) -> catalogue.Event | None:
+) -> mx_events.Event | None:
     """The event that MX sends for a job of this kind. MX sends none for an identification."""
-    counts = catalogue.TransactionCounts(
+    counts = mx_events.TransactionCounts(
         created=ingested.transactions_created_count, updated=ingested.transactions_updated_count
     )
     payload = job.callback_payload
     match JobKind(job.kind):
         case JobKind.AGGREGATION:
-            return catalogue.aggregation(
+            return mx_events.aggregation(
                 member,
                 job.guid,
                 now,
@@ -267,18 +267,18 @@ def _finished_event(
                 callback_payload=payload,
             )
         case JobKind.BALANCE:
-            return catalogue.balance(member, now, callback_payload=payload)
+            return mx_events.balance(member, now, callback_payload=payload)
         case JobKind.HISTORY:
-            return catalogue.history(member, now, transactions=counts, callback_payload=payload)
+            return mx_events.history(member, now, transactions=counts, callback_payload=payload)
         case JobKind.STATEMENT:
-            return catalogue.statement(
+            return mx_events.statement(
                 member,
                 now,
                 statements_created_count=ingested.statements_created_count,
                 callback_payload=payload,
             )
         case JobKind.VERIFICATION:
-            return catalogue.verification(
+            return mx_events.verification(
                 member,
                 job.guid,
                 now,

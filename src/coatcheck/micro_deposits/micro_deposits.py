@@ -16,7 +16,7 @@ from coatcheck.audit.entries import Entry
 from coatcheck.crypto import keyed_hash
 from coatcheck.db.database import Connection
 from coatcheck.errors import ConstraintNotMet, DuplicateMicroDeposit, InvalidRequest, JobNotSupported
-from coatcheck.events import catalogue
+from coatcheck.events import mx_events
 from coatcheck.jobs.notifications import notify_workers
 from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members.dependencies import Dependencies
@@ -74,7 +74,7 @@ class MicroDeposits:
         await self._store.seal(connection, deposit, account, ())
         if is_complete(account):
             await notify_workers(connection, TaskKind.MICRO_DEPOSIT)
-        return await self._store.record(connection, deposit, catalogue.Action.CREATED)
+        return await self._store.record(connection, deposit, mx_events.Action.CREATED)
 
     async def verify(
         self, connection: Connection, deposit: MicroDeposit, amounts: tuple[Decimal, Decimal]
@@ -108,7 +108,7 @@ class MicroDeposits:
                 "error_message": "The amounts are not those that were deposited.",
             }
             await self._store.change(connection, locked_deposit, failure)
-        return await self._store.record(connection, locked_deposit, catalogue.Action.UPDATED)
+        return await self._store.record(connection, locked_deposit, mx_events.Action.UPDATED)
 
     async def delete(self, connection: Connection, deposit: MicroDeposit) -> None:
         """Deletes the micro-deposits. An account that they verified remains."""

@@ -10,7 +10,7 @@ import structlog
 from coatcheck.connectors.contract import Deposits
 from coatcheck.db.database import Connection
 from coatcheck.errors import BankError, BankFailed, NotFound, Unavailable
-from coatcheck.events import catalogue
+from coatcheck.events import mx_events
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.micro_deposits import deposit_rows
 from coatcheck.micro_deposits.store import DepositStore
@@ -38,7 +38,7 @@ class DepositSender:
         """Sets initiated micro-deposits to REQUESTED, so that no worker claims them again, and returns them."""
         async with self._db.transaction() as connection:
             claimed = await deposit_rows.claim_initiated(connection, limit, self._clock.now())
-            return [await self._store.record(connection, each, catalogue.Action.UPDATED) for each in claimed]
+            return [await self._store.record(connection, each, mx_events.Action.UPDATED) for each in claimed]
 
     async def send(self, deposit: MicroDeposit) -> None:
         """Sends claimed micro-deposits, once, and stores the result, even if the database is away for a while."""
@@ -109,7 +109,7 @@ class DepositSender:
         """Sets ERRORED. The hash of the account is deleted, so that the user can request new micro-deposits to it."""
         failure = {"status": DepositStatus.ERRORED, "error_message": reason, "account_hash": None}
         await self._store.change(connection, deposit, failure)
-        await self._store.record(connection, deposit, catalogue.Action.UPDATED)
+        await self._store.record(connection, deposit, mx_events.Action.UPDATED)
 
 
 def _retrying() -> AsyncIterator[stamina.Attempt]:

@@ -10,7 +10,7 @@ from coatcheck.audit.entries import Entry
 from coatcheck.connectors.contract import Institution
 from coatcheck.db.database import Connection
 from coatcheck.errors import NotFound
-from coatcheck.events import catalogue
+from coatcheck.events import mx_events
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.micro_deposits.deposit_rows import DepositKey, change_deposit, lock_deposit
 from coatcheck.model.micro_deposits import DepositAccount, DepositStatus, MicroDeposit, find_micro_deposit
@@ -73,7 +73,7 @@ class DepositStore:
         has_arrived = locked_deposit.arrives_at is not None and locked_deposit.arrives_at <= self._clock.now()
         if locked_deposit.status == DepositStatus.REQUESTED and has_arrived:
             await self.change(connection, locked_deposit, {"status": DepositStatus.DEPOSITED})
-            return await self.record(connection, locked_deposit, catalogue.Action.UPDATED)
+            return await self.record(connection, locked_deposit, mx_events.Action.UPDATED)
         return locked_deposit
 
     async def change(
@@ -82,7 +82,7 @@ class DepositStore:
         await change_deposit(connection, deposit, values, self._clock.now())
 
     async def record(
-        self, connection: Connection, deposit: MicroDeposit | DepositKey, action: catalogue.Action
+        self, connection: Connection, deposit: MicroDeposit | DepositKey, action: mx_events.Action
     ) -> MicroDeposit:
         """Records a change in the journal. Returns the current micro-deposits."""
         current = await find_micro_deposit(connection, deposit.client_guid, deposit.guid)
@@ -91,7 +91,7 @@ class DepositStore:
         if current.institution_code:
             with contextlib.suppress(NotFound):
                 institution_guid = self._registry.find(current.institution_code).guid
-        event = catalogue.micro_deposit(action, current, user_id=user.id, institution_guid=institution_guid)
+        event = mx_events.micro_deposit(action, current, user_id=user.id, institution_guid=institution_guid)
         await self._journal.record(
             connection,
             Entry(

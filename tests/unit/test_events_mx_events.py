@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from coatcheck.events import catalogue
-from coatcheck.events.catalogue import Action, Event, TransactionCounts
+from coatcheck.events import mx_events
+from coatcheck.events.mx_events import Action, Event, TransactionCounts
 from coatcheck.model.members import Member
 from coatcheck.model.micro_deposits import MicroDeposit
 from coatcheck.model.mx_codes import ACTIONABLE, CONNECTION_STATUS_IDS
@@ -77,7 +77,7 @@ def payload(event: Event) -> Any:
     ("event", "more"),
     [
         (
-            catalogue.aggregation(
+            mx_events.aggregation(
                 MEMBER,
                 "JOB-1",
                 AT,
@@ -94,9 +94,9 @@ def payload(event: Event) -> Any:
                 "user_id": "u-1",
             },
         ),
-        (catalogue.balance(MEMBER, AT, callback_payload="echo"), {"type": "BALANCE"}),
+        (mx_events.balance(MEMBER, AT, callback_payload="echo"), {"type": "BALANCE"}),
         (
-            catalogue.history(
+            mx_events.history(
                 MEMBER,
                 AT,
                 transactions=TransactionCounts(created=3, updated=2),
@@ -105,11 +105,11 @@ def payload(event: Event) -> Any:
             {"type": "HISTORY", "transactions_created_count": 3, "transactions_updated_count": 2},
         ),
         (
-            catalogue.statement(MEMBER, AT, statements_created_count=4, callback_payload="echo"),
+            mx_events.statement(MEMBER, AT, statements_created_count=4, callback_payload="echo"),
             {"type": "STATEMENT", "statements_created_count": 4},
         ),
         (
-            catalogue.verification(
+            mx_events.verification(
                 MEMBER, "JOB-1", AT, account_guids=["ACT-1", "ACT-2"], callback_payload="echo"
             ),
             {
@@ -138,7 +138,7 @@ def test_the_ids_of_statuses_are_those_of_mx() -> None:
 
 @pytest.mark.parametrize("status", list(ConnectionStatus))
 def test_only_a_status_that_the_end_user_can_act_on_has_an_event(status: ConnectionStatus) -> None:
-    event = catalogue.connection_status(MEMBER, status, callback_payload="echo")
+    event = mx_events.connection_status(MEMBER, status, callback_payload="echo")
     actionable = ["CHALLENGED", "DENIED", "EXPIRED", "IMPAIRED", "IMPEDED", "LOCKED", "PREVENTED", "REJECTED"]
     assert {item.value for item in ACTIONABLE} == set(actionable)
     if status.value not in actionable:
@@ -160,7 +160,7 @@ def test_only_a_status_that_the_end_user_can_act_on_has_an_event(status: Connect
 
 @pytest.mark.parametrize("action", list(Action))
 def test_a_member_event_has_all_fields_unix_times_and_the_id_of_the_status(action: Action) -> None:
-    event = catalogue.member(action, MEMBER, AT, callback_payload="echo")
+    event = mx_events.member(action, MEMBER, AT, callback_payload="echo")
     body = payload(event)
     assert body["action"] == action.value
     sent = body["member"]
@@ -177,13 +177,13 @@ def test_a_member_event_has_all_fields_unix_times_and_the_id_of_the_status(actio
 
 
 def test_a_manual_member_has_no_status() -> None:
-    sent = payload(catalogue.member(Action.CREATED, replace(MEMBER, connection_status=None), AT))["member"]
+    sent = payload(mx_events.member(Action.CREATED, replace(MEMBER, connection_status=None), AT))["member"]
     assert (sent["connection_status"], sent["connection_status_id"]) == (None, None)
 
 
 @pytest.mark.parametrize("action", list(Action))
 def test_a_user_event_has_no_email_address(action: Action) -> None:
-    assert payload(catalogue.user(action, USER, AT)) == {
+    assert payload(mx_events.user(action, USER, AT)) == {
         "action": action.value,
         "user": {
             "email": None,
@@ -197,7 +197,7 @@ def test_a_user_event_has_no_email_address(action: Action) -> None:
 
 
 def test_a_micro_deposit_event_has_no_account_numbers() -> None:
-    body = payload(catalogue.micro_deposit(Action.UPDATED, DEPOSIT, user_id="u-1", institution_guid="INS-1"))
+    body = payload(mx_events.micro_deposit(Action.UPDATED, DEPOSIT, user_id="u-1", institution_guid="INS-1"))
     assert body == {
         "action": "updated",
         "version": 1,
