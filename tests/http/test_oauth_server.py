@@ -315,6 +315,17 @@ async def test_a_signed_assertion_authenticates_once_and_the_api_key_no_more(set
     assert (await setup.exchange(code, auth=None, form=named)).status_code == 200
 
 
+async def test_the_api_key_of_a_processor_with_another_method_lists_no_grants(setup: Setup) -> None:
+    await setup.exchange(await setup.code())
+    listed = await setup.http.get("/coatcheck/grants", auth=setup.processor.auth)
+    assert len(listed.json()["grants"]) == 1
+    await setup.use_assertions()
+    grant = listed.json()["grants"][0]["guid"]
+    for path in ("/coatcheck/grants", f"/coatcheck/grants/{grant}"):
+        refused = await setup.http.get(path, auth=setup.processor.auth)
+        assert (refused.status_code, refused.json()["error"]["type"]) == (401, "invalid_client")
+
+
 async def test_a_wrong_assertion_is_refused_in_one_answer_and_audited_with_its_reason(setup: Setup) -> None:
     key, now = await setup.use_assertions(), setup.services.clock.now()
     code, guid = await setup.code(), setup.processor.guid

@@ -12,11 +12,14 @@ from coatcheck.db.database import Connection, columns, fetch_one, run
 from coatcheck.errors import InvalidClient
 from coatcheck.grants.secrets import Kind, generate, parse_secret
 from coatcheck.model.clients import Client, Processor
+from coatcheck.model.processor_security import ClientAuthentication
 from coatcheck.request_context import current_request
 
 Owner = TypeVar("Owner", Client, Processor)
 
 LIVE = "(k.expires_at IS NULL OR k.expires_at > %(now)s)"
+# A key that leaked earlier must not work for a processor that was moved to a stronger method.
+PROCESSORS = f"(SELECT * FROM processor WHERE client_authentication = '{ClientAuthentication.CLIENT_SECRET}')"
 
 
 def is_allowed(owner: str) -> str:
@@ -120,18 +123,18 @@ class ApiKeys:
         """Authenticates a processor, in one statement.
 
         Raises:
-            InvalidClient: the processor does not exist or is disabled, or the key is not its key or comes from a
-                network that is not allowed.
+            InvalidClient: the processor does not exist, is disabled or does not authenticate with a key, or the key is
+                not its key or comes from a network that is not allowed.
         """
         processor = await self._owner(
-            connection, Processor, "processor", Kind.PROCESSOR_KEY, processor_guid, api_key
+            connection, Processor, PROCESSORS, Kind.PROCESSOR_KEY, processor_guid, api_key
         )
         if processor is None:
             raise InvalidClient
         return processor
 
     async def _owner(
-        self, connection: Connection, record: type[Owner], table: str, kind: Kind, guid: str, api_key: str
+        self, connection: Connection, record: type[Owner], relation: str, kind: Kind, guid: str, api_key: str
     ) -> Owner | None:
         key = parse_secret(kind, api_key, self._hash_key)
         if key is None:
@@ -139,7 +142,7 @@ class ApiKeys:
         return await fetch_one(
             connection,
             record,
-            f"""SELECT {columns(record, "o.")} FROM api_key k JOIN {table} o ON o.guid = k.owner_guid
+            f"""SELECT {columns(record, "o.")} FROM api_key k JOIN {relation} o ON o.guid = k.owner_guid
                 WHERE k.key_hash = %(key_hash)s AND k.owner_guid = %(guid)s AND NOT o.is_disabled AND {LIVE}
                   AND {is_allowed("o")}""",
             {
