@@ -1,7 +1,7 @@
 """How the operator sets the authentication of a processor and what its tokens are bound to, with every refusal."""
 
 import json
-from base64 import urlsafe_b64encode
+from base64 import b64encode, urlsafe_b64encode
 from typing import Any
 
 import pytest
@@ -117,12 +117,28 @@ async def test_a_jwk_set_that_cannot_be_used_is_refused_and_the_keys_stay(
         assert await find_processor_security(connection, processor.guid) == stored
 
 
-@pytest.mark.parametrize("pem", [b"", b"x", make_certificate().der], ids=range(3))
+def of_unknown_version() -> bytes:
+    """A certificate whose version is 6."""
+    der = make_certificate().der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05", 1)
+    return b"-----BEGIN CERTIFICATE-----\n" + b64encode(der) + b"\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize("pem", [b"", b"x", make_certificate().der, of_unknown_version()], ids=range(4))
 async def test_a_file_without_certificates_is_refused(
     services: Services, processor: Keyed, pem: bytes
 ) -> None:
     with pytest.raises(InvalidRequest):
         await change(services, processor, "certificates", pem)
+
+
+async def test_of_a_key_only_what_its_verification_needs_is_stored(
+    services: Services, processor: Keyed
+) -> None:
+    public = EC.as_dict(private=False)
+    security = await change(
+        services, processor, "jwks", jwks({**public, "x5u": "https://x.test", "note": "n"})
+    )
+    assert json.loads(security.jwks or "") == {"keys": [public]}
 
 
 async def test_each_change_is_audited_with_the_thumbprints_of_keys_and_an_unknown_processor_is_not_found(

@@ -1,5 +1,6 @@
 """Form, credentials and certificate of an OAuth request: whatever they contain, they are read or refused."""
 
+from base64 import b64encode
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
@@ -82,6 +83,18 @@ async def seen(headers: list[tuple[bytes, bytes]]) -> str | None:
 async def test_any_client_cert_header_is_no_certificate_and_no_failure(value: bytes) -> None:
     pem = await seen([(b"client-cert", value)])
     assert pem is None or read_certificate(pem) is None
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")  # what the library says about some of them
+def test_a_certificate_with_a_changed_byte_is_no_failure() -> None:
+    original = read_certificate(CERTIFICATE.pem.decode())
+    assert original is not None
+    for position, byte in enumerate(CERTIFICATE.der):
+        for changed in {byte ^ 1, byte ^ 3, 0x7F, 0xFF} - {byte}:
+            der = CERTIFICATE.der[:position] + bytes([changed]) + CERTIFICATE.der[position + 1 :]
+            pem = f"-----BEGIN CERTIFICATE-----\n{b64encode(der).decode()}\n-----END CERTIFICATE-----\n"
+            found = read_certificate(pem)
+            assert found is None or found.thumbprint != original.thumbprint
 
 
 async def test_a_certificate_of_more_than_32_kb_is_ignored() -> None:

@@ -10,7 +10,7 @@ from coatcheck.audit.journal import Journal
 from coatcheck.db.database import Connection
 from coatcheck.directory.processor_rows import set_processor_security
 from coatcheck.errors import ConstraintNotMet, InvalidRequest
-from coatcheck.grants.client_certificates import thumbprint
+from coatcheck.grants.client_certificates import UNREADABLE, thumbprint
 from coatcheck.grants.jwt_verification import InvalidJwt, read_public_key
 from coatcheck.model.processor_security import (
     ClientAuthentication,
@@ -21,6 +21,8 @@ from coatcheck.model.processor_security import (
 )
 
 MAX_KEYS = 20
+STORED_PARAMETERS = ("kty", "crv", "x", "y", "n", "e", "kid", "use", "alg")
+"""Of a public key (RFC 7517 4, RFC 7518 6, RFC 8037 2)."""
 MAX_JWKS_CHARACTERS = 64 * 1024
 
 
@@ -161,7 +163,8 @@ def canonical_jwks(text: str) -> str:
     names = {key.get("kid") for key in keys}
     if len(keys) > 1 and (len(names) < len(keys) or not all(isinstance(name, str) for name in names)):
         raise InvalidRequest("Each key of a JWK set with several keys must have its own kid.")
-    return json.dumps({"keys": keys}, separators=(",", ":"))
+    stored = [{name: key[name] for name in STORED_PARAMETERS if name in key} for key in keys]
+    return json.dumps({"keys": stored}, separators=(",", ":"))
 
 
 def _keys_of(text: str) -> list[dict[str, Any]]:
@@ -184,7 +187,7 @@ def thumbprints_of(pem: bytes) -> list[str]:
     """
     try:
         certificates = x509.load_pem_x509_certificates(pem)
-    except ValueError:
+    except UNREADABLE:
         raise InvalidRequest("The file must contain certificates in PEM.") from None
     if len(certificates) > MAX_KEYS:
         raise InvalidRequest(f"The file must have at most {MAX_KEYS} certificates.")

@@ -12,6 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from coatcheck.crypto import base64url_sha256
 
+UNREADABLE = (ValueError, x509.InvalidVersion)
+"""What the library raises for text that anyone can send."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClientCertificate:
@@ -30,7 +33,7 @@ def read_certificate(pem: str) -> ClientCertificate | None:
         return ClientCertificate(
             thumbprint(certificate), certificate.not_valid_before_utc, certificate.not_valid_after_utc
         )
-    except ValueError:
+    except UNREADABLE:
         return None
 
 
