@@ -10,6 +10,7 @@ No repr and no error message contains a value of a request: bodies contain crede
 import json
 import re
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, TypeAlias, TypeVar
@@ -46,7 +47,7 @@ MAX_PROBLEM_CHARACTERS = 200
 class RequestSchema(Struct, frozen=True, kw_only=True):
     """A JSON object in a request. Decimals that do not fit a database column are refused.
 
-    Text of a type with a canonical form is replaced by it.
+    Text of a type with a canonical form is replaced by it, and an instant by the same in UTC.
     """
 
     def __post_init__(self) -> None:
@@ -61,6 +62,8 @@ class RequestSchema(Struct, frozen=True, kw_only=True):
             value = getattr(self, name)
             if isinstance(value, Decimal) and not _is_storable(value):
                 raise ValueError(f"`{encoded}` is out of range or has more than 8 decimal places")
+            if isinstance(value, datetime):
+                msgspec.structs.force_setattr(self, name, _in_utc(value, encoded))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(...)"
@@ -90,6 +93,13 @@ def _canonical_fields(schema: type[Struct]) -> tuple[tuple[str, str, Callable[[s
         for each in (field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,))
         if isinstance(each, inspect.Metadata) and each.extra and CANONICAL in each.extra
     )
+
+
+def _in_utc(instant: datetime, encoded: str) -> datetime:
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:  # before the year 1 or after 9999
+        raise ValueError(f"`{encoded}` is out of range") from None
 
 
 def _is_storable(number: Decimal) -> bool:
@@ -160,6 +170,8 @@ def _explain(message: str, schema: type[Any]) -> str:
     where = path.rstrip("`").lstrip(".") or "The body"
     if "matching regex" in problem:
         return f"{where}: it has an invalid format."
+    if "RFC3339" in problem:
+        return f"{where}: it must be a time with a time zone, such as 2027-02-01T00:00:00Z."
     # Only these messages are repeated: the others quote the value.
     if problem.startswith(("Expected", "Object missing", "Object contains unknown field", "`", "it ")):
         return f"{where}: {problem[0].lower()}{problem[1:MAX_PROBLEM_CHARACTERS]}."
