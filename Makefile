@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit sbom explain race faults fuzz mutants bench bench-grants bench-jobs pictures lock words secrets clean
+.PHONY: help setup demo test check audit sbom explain race faults fuzz mutants bench bench-grants bench-jobs pictures controls lock words secrets clean
 
 # The first of these that runs, is Python 3.11 to 3.13, and can create a virtual environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -70,6 +70,9 @@ bench-jobs: .venv/ready ## measure the job queue with real workers; about five m
 
 pictures: setup ## create the pictures of the widget in docs/ again; RUN="search consent" selects some
 	$(BIN)/python -m tests.browser.pictures $(RUN)
+
+controls: .venv/ready ## write the table of the sandbox bank's controls in docs/ again
+	$(BIN)/python -m tests.control_table
 
 lock: .venv/ready ## pin the dependencies of pyproject.toml again; RUN=--upgrade takes newer versions
 	$(LOCK) pyproject.toml --extra dev --output-file requirements/dev.txt

@@ -15,7 +15,7 @@ from starlette.routing import Mount
 from coatcheck.clock import MovableClock
 from coatcheck.connectors.contract import AuthorizationRequest, AuthorizationResponse, JobKind, Task
 from coatcheck.connectors.sandbox.bank import SandboxBank, SandboxSettings
-from coatcheck.connectors.sandbox.logins import CONTROLS
+from coatcheck.connectors.sandbox.controls import CONTROLS
 from coatcheck.errors import ConsentRevoked, CredentialsDenied, JobNotSupported
 from coatcheck.testing.connectors import Run, connector_context, run_connector
 

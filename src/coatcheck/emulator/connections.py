@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 
 from coatcheck.app import Services
 from coatcheck.connectors.contract import JobKind
-from coatcheck.connectors.sandbox.logins import CONTROLS
-from coatcheck.connectors.sandbox.personas import PERSONAS
+from coatcheck.connectors.sandbox.controls import InvalidControl, parse_controls
 from coatcheck.db.database import Connection
 from coatcheck.errors import InvalidRequest, NotFound, Unprocessable
 from coatcheck.grants.exchange import Redeemer
@@ -146,16 +145,14 @@ def _login_suffix(new: NewConnection) -> str:
     """The controls as they follow the name in a login.
 
     Raises:
-        InvalidRequest: one is unknown.
+        InvalidRequest: one is unknown, or its argument is not usable.
     """
-    if new.persona is not None and new.persona not in PERSONAS:
-        raise InvalidRequest(f"The persona must be one of {', '.join(PERSONAS)}.")
-    for control in new.controls:
-        name, _, value = control.partition("=")
-        if name not in CONTROLS or "+" in value:
-            raise InvalidRequest(f"The sandbox bank has no control {control[:50]!r}.")
-    persona = [f"persona={new.persona}"] if new.persona else []
-    return "".join(f"+{control}" for control in [*persona, *new.controls])
+    words = [*([f"persona={new.persona}"] if new.persona else []), *new.controls]
+    try:
+        parse_controls(words)
+    except InvalidControl as error:
+        raise InvalidRequest(f"controls: {error}.") from None
+    return "".join(f"+{word}" for word in words)
 
 
 async def _user(services: Services, connection: Connection, client: Client, guid: str | None) -> User:

@@ -16,7 +16,8 @@ from urllib.parse import parse_qsl, urlencode
 from coatcheck.clock import Clock
 from coatcheck.connectors.contract import Institution, JobKind
 from coatcheck.connectors.sandbox.consent import Consents, Grant
-from coatcheck.connectors.sandbox.logins import CONTROLS, parse_login
+from coatcheck.connectors.sandbox.controls import CONTROLS
+from coatcheck.connectors.sandbox.logins import parse_login
 from coatcheck.errors import CredentialsDenied
 
 CLIENT_ID = "coatcheck"
@@ -169,7 +170,7 @@ def _form(request: _Request, *, login: str = "mxuser", alarm: str = "") -> _Repl
         f'<input type="hidden" name="{key}" value="{escape(value)}">' for key, value in hidden.items()
     )
     shared = "".join(f"<li>{text}</li>" for kind, text in _SHARED.items() if kind in institution.supports)
-    controls = "".join(f"<dt>+{word}</dt><dd>{escape(does)}</dd>" for word, does in CONTROLS.items())
+    controls = "".join(f"<dt>+{name}</dt><dd>{escape(each.bank)}</dd>" for name, each in CONTROLS.items())
     body = f"""{institution.logo_svg or ""}
 <h1>Sign in to {name}</h1>
 <p>An app wants to read at {name}:</p>

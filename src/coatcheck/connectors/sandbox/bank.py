@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
-from types import MappingProxyType
 from urllib.parse import urlencode
 
 from coatcheck.connectors.contract import (
@@ -28,46 +27,23 @@ from coatcheck.connectors.contract import (
     Session,
     Task,
 )
-from coatcheck.connectors.sandbox import bank_data
+from coatcheck.connectors.sandbox import bank_data, failures
 from coatcheck.connectors.sandbox.authorization_page import CLIENT_ID, AuthorizationPages
-from coatcheck.connectors.sandbox.challenges import QUESTIONS, check_password, next_question
+from coatcheck.connectors.sandbox.challenges import check_password, next_question, questions_of
 from coatcheck.connectors.sandbox.consent import Consents, Grant, challenge_of
 from coatcheck.connectors.sandbox.household import household_of
 from coatcheck.connectors.sandbox.institutions import institutions
 from coatcheck.connectors.sandbox.logins import Login, parse_login
 from coatcheck.connectors.sandbox.merchants import merchants
-from coatcheck.connectors.sandbox.numbers import seeded
+from coatcheck.connectors.sandbox.sign_in import SignIn, decode_sign_in
 from coatcheck.connectors.sandbox.statements import statements
+from coatcheck.connectors.sandbox.transactions import pages_of
 from coatcheck.errors import (
-    ActionNeeded,
-    BankError,
+    AnswerRejected,
     BankFailed,
-    BankTimedOut,
-    BankUnavailable,
-    ConnectionDiscontinued,
-    ConsentRevoked,
     CredentialsMissing,
     JobNotSupported,
-    LoginClosed,
-    LoginLocked,
 )
-
-_ERROR_CONTROLS: Mapping[str, type[BankError]] = MappingProxyType(
-    {
-        "http_500": BankFailed,
-        "http_503": BankUnavailable,
-        "timed_out": BankTimedOut,
-        "locked": LoginLocked,
-        "impeded": ActionNeeded,
-        "consent_revoked": ConsentRevoked,
-        "login_closed": LoginClosed,
-        "discontinued": ConnectionDiscontinued,
-    }
-)
-"""Controls that make a run fail."""
-
-PAGE = 500
-"""The number of transactions in one call of `add_transactions`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +51,8 @@ class _Generated:
     accounts: Sequence[BankAccount]
     numbers: Sequence[BankNumbers]
     owners: Sequence[BankOwner]
-    transactions: Sequence[BankTransaction]
+    transactions: Sequence[Sequence[BankTransaction]]
+    """Pages."""
     statements: Sequence[BankStatement]
 
 
@@ -88,8 +65,8 @@ class SandboxSettings:
 class SandboxBank(Connector):
     """The data is a function of the seed, the institution, the login and the time in the task.
 
-    Credentials: any login, with controls (`logins.CONTROLS`). The password selects the outcome (`challenges`). The
-    bank keeps no state, so it asks its questions in every job.
+    Credentials: any login, with controls (`controls.CONTROLS`). The password selects the outcome (`challenges`). The
+    bank asks its questions in every job.
     """
 
     settings_type = SandboxSettings
@@ -124,16 +101,21 @@ class SandboxBank(Connector):
         login, password = _sign_in(institution, session.credentials)
         if institution.supports_oauth:
             self._consents.check(institution.code, session.credentials)
-        await self._apply_failure_controls(login, task)
+        sign_in = decode_sign_in(session.state)
+        await failures.wait(login)
+        failures.check(login, sign_in, task, seed=self._seed)
         check_password(password)
-        kind = QUESTIONS.get(password)
-        rounds = 2 if login.has("mfa_twice") else 1 if kind else 0
+        kind, rounds = questions_of(login, password)
+        if session.answers is not None and login.has("wrong_then_right") and not sign_in.has_refused_answer:
+            await session.save_state(replace(sign_in, has_refused_answer=True).encode())
+            raise AnswerRejected
         if needs_answers := next_question(kind, rounds, session.answers, session.resume):
             return needs_answers
         if not login.has("empty"):
+            at_bank = replace(task, now=_time_at_bank(login, task.now))
             # In a thread, because generating is CPU-bound and would block the event loop and its lease renewals.
-            await self._add(session, await asyncio.to_thread(self._generate, task, institution, login))
-        return Finished()
+            await self._add(session, await asyncio.to_thread(self._generate, at_bank, institution, login))
+        return Finished(state=_remembered(login, sign_in, task))
 
     async def authorize(self, request: AuthorizationRequest) -> str:
         if not self._institutions[request.institution_code].supports_oauth:
@@ -177,7 +159,7 @@ class SandboxBank(Connector):
             accounts=bank_data.accounts(records),
             numbers=bank_data.numbers(records, task.member_guid) if kind is JobKind.VERIFICATION else (),
             owners=bank_data.owners(records) if kind is JobKind.IDENTIFICATION else (),
-            transactions=_transactions(records, task) if task.wants_transactions else (),
+            transactions=pages_of(records, task.since) if task.wants_transactions else (),
             statements=_statements(records) if kind is JobKind.STATEMENT else (),
         )
 
@@ -185,44 +167,21 @@ class SandboxBank(Connector):
         await session.add_accounts(generated.accounts)
         await session.add_numbers(generated.numbers)
         await session.add_owners(generated.owners)
-        for start in range(0, len(generated.transactions), PAGE):
-            await session.add_transactions(generated.transactions[start : start + PAGE])
+        for page in generated.transactions:
+            await session.add_transactions(page)
         await session.add_statements(generated.statements)
 
-    async def _apply_failure_controls(self, login: Login, task: Task) -> None:
-        """Waits or raises an error, according to the login's controls."""
-        if login.has("hang"):
-            await asyncio.Event().wait()
-        if login.has("slow"):
-            await asyncio.sleep(login.number("slow", 3))
-        for control, error in _ERROR_CONTROLS.items():
-            if login.has(control):
-                raise error
-        # Seeded with the attempt too, so that a retry can succeed.
-        draw = seeded(self._seed, "flaky", task.member_guid, task.kind, task.now, task.attempt).random()
-        if login.has("flaky") and draw < login.number("flaky", 0.5):
-            raise BankUnavailable
+
+def _remembered(login: Login, sign_in: SignIn, task: Task) -> bytes | None:
+    """The member's state after a run, if one of its controls needs it."""
+    if not (login.has("consent_expires_in") or login.has("token_reuse")):
+        return None
+    has_aggregated = sign_in.has_aggregated or task.kind is JobKind.AGGREGATION
+    return replace(sign_in, since=sign_in.since or task.now, has_aggregated=has_aggregated).encode()
 
 
-def _transactions(records: bank_data.BankRecords, task: Task) -> Sequence[BankTransaction]:
-    rows = bank_data.transactions(records, task.since)
-    return _with_unusable_rows(rows) if records.login.has("unusable_rows") else rows
-
-
-def _with_unusable_rows(rows: Sequence[BankTransaction]) -> Sequence[BankTransaction]:
-    """The transactions, with unusable text in some and with rows that cannot be stored."""
-    if len(rows) < 2:
-        return rows
-    first, second, *others = rows
-    return [
-        replace(first, description=f"{first.description}\0"),
-        replace(second, memo="long " * 1_000),
-        *others,
-        replace(second, memo="long " * 1_000),
-        replace(first, id=""),
-        replace(first, id="not-a-number", amount=Decimal("NaN")),
-        replace(first, id="of-no-account", account_id="unknown"),
-    ]
+def _time_at_bank(login: Login, now: datetime) -> datetime:
+    return datetime.combine(login.argument("clock"), time(12), UTC) if login.has("clock") else now
 
 
 def _statements(records: bank_data.BankRecords) -> Sequence[BankStatement]:

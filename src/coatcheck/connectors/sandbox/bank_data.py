@@ -1,6 +1,6 @@
 """The data of a login at a given time, as the records of the connector contract."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -23,6 +23,8 @@ _UNIX_EPOCH = date(1970, 1, 1).toordinal() * DAY * 60
 """The Unix epoch in seconds of the ledger's time scale."""
 _UNSETTLED = 5 * DAY
 """With `pending_only`, movements of the last five days have not posted. In minutes."""
+UNKNOWN_TYPE = "DIGITAL_WALLET"
+"""With `schema_drift`, the type of the first account. MX has no such type."""
 _JOINT_INSTITUTION = "mxcu_oauth"
 """MX's test institution with several owners for each account."""
 _FULL_NAME_INSTITUTIONS = frozenset({"mxbank", "mx_bank_oauth"})
@@ -52,7 +54,7 @@ class BankRecords:
 
     @property
     def currency_code(self) -> str:
-        return "CAD" if self.is_canadian else "USD"
+        return "CAD" if self.is_canadian or self.login.has("currency_cad") else "USD"
 
     @property
     def is_business(self) -> bool:
@@ -61,6 +63,11 @@ class BankRecords:
     @property
     def today(self) -> date:
         return date.fromordinal(self.at // DAY)
+
+    @property
+    def shared_accounts(self) -> Sequence[Account]:
+        """The accounts that the user lets Coatcheck read."""
+        return self.household.accounts[: 1 if self.login.has("scope_reduced") else None]
 
     def balance(self, position: int, at: int | None = None) -> int:
         """The posted balance at a time, by default now; debt is negative."""
@@ -98,12 +105,14 @@ def records_of(
 
 def accounts(records: BankRecords) -> tuple[BankAccount, ...]:
     return tuple(
-        _account(records, position, account) for position, account in enumerate(records.household.accounts)
+        _account(records, position, account) for position, account in enumerate(records.shared_accounts)
     )
 
 
 def numbers(records: BankRecords, member_guid: str) -> tuple[BankNumbers, ...]:
     """The numbers of checking and savings accounts, which can receive payments."""
+    if records.login.has("scope_reduced"):
+        return ()
     return tuple(
         _numbers(records, account, member_guid)
         for account in records.household.accounts
@@ -112,7 +121,7 @@ def numbers(records: BankRecords, member_guid: str) -> tuple[BankNumbers, ...]:
 
 
 def owners(records: BankRecords) -> tuple[BankOwner, ...]:
-    if records.login.has("no_owner"):
+    if records.login.has("no_owner") or records.login.has("scope_reduced"):
         return ()
     # The name is a seed only: a suffix gives a different owner, and it is not shown.
     name = records.login.name + ("'s stranger" if records.login.has("name_mismatch") else "")
@@ -141,7 +150,7 @@ def transactions(records: BankRecords, since: date) -> tuple[BankTransaction, ..
     pending_only = records.login.has("pending_only")
     listed = sorted(
         (each.at, position, each)
-        for position, own in enumerate(records.movements)
+        for position, own in enumerate(records.movements[: len(records.shared_accounts)])
         for each in own
         if start <= each.at <= records.at and not (pending_only and each.posted <= records.settled)
     )
@@ -162,7 +171,7 @@ def _account(records: BankRecords, position: int, account: Account) -> BankAccou
     bank_account = BankAccount(
         id=account.id,
         name=account.name,
-        type=kind.type,
+        type=UNKNOWN_TYPE if position == 0 and records.login.has("schema_drift") else kind.type,
         subtype=kind.subtype,
         balance=money(-records.balance(position) if kind.is_debt else records.balance(position)),
         currency_code=records.currency_code,
@@ -184,6 +193,8 @@ def _account(records: BankRecords, position: int, account: Account) -> BankAccou
 def _with_deposit_terms(records: BankRecords, position: int, bank_account: BankAccount) -> BankAccount:
     kind = records.household.accounts[position].kind
     available = records.balance(position) + sum(each.authorized_cents for each in records.pending(position))
+    if records.login.has("frozen"):
+        available = 0
     matures_on = None
     if kind.subtype == "CERTIFICATE_OF_DEPOSIT" and bank_account.started_on:
         # A certificate matures on every anniversary.
@@ -288,7 +299,7 @@ def _numbers(records: BankRecords, account: Account, member_guid: str) -> BankNu
         account_number=account.number,
         passed_validation=not login.has("wrong_number"),
     )
-    if login.has("tokenized"):
+    if login.has("tokenized_number"):
         numbers = replace(numbers, account_number=account_number(seeded("token", account.key, member_guid)))
     if records.is_canadian:
         institution_number, transit_number = _canadian(records.institution)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from coatcheck.connectors.contract import ChallengeType, NeedsAnswers, Option, Question
 from coatcheck.connectors.sandbox import images
+from coatcheck.connectors.sandbox.logins import Login
 from coatcheck.errors import (
     AnswerRejected,
     BankError,
@@ -47,6 +48,18 @@ QUESTIONS: Mapping[str, ChallengeType] = MappingProxyType(
 )
 """Passwords that lead to a question. MX has the first three; the other two are additions."""
 
+_CONTROLS: Mapping[str, ChallengeType] = MappingProxyType(
+    {
+        "mfa_text": ChallengeType.TEXT,
+        "mfa_options": ChallengeType.OPTIONS,
+        "mfa_image": ChallengeType.IMAGE_DATA,
+        "mfa_totp": ChallengeType.TOKEN,
+        "wrong_then_right": ChallengeType.TEXT,
+        "mfa_twice": ChallengeType.TEXT,
+    }
+)
+"""Controls that lead to a question. The first that a login has decides its kind."""
+
 _LABELS = {
     ChallengeType.TEXT: "What city were you born in?",
     ChallengeType.OPTIONS: "On which of these streets have you lived?",
@@ -80,13 +93,21 @@ def check_password(password: str) -> None:
         raise refusal
 
 
+def questions_of(login: Login, password: str) -> tuple[ChallengeType, int]:
+    """The kind of the bank's questions, and how many right answers it needs."""
+    by_control = next((kind for control, kind in _CONTROLS.items() if login.has(control)), None)
+    kind = QUESTIONS.get(password) or by_control
+    rounds = 2 if login.has("mfa_twice") else 1 if kind else 0
+    return kind or ChallengeType.TEXT, rounds
+
+
 def next_question(
-    kind: ChallengeType | None, rounds: int, answers: Mapping[str, str] | None, resume: bytes | None
+    kind: ChallengeType, rounds: int, answers: Mapping[str, str] | None, resume: bytes | None
 ) -> NeedsAnswers | None:
     """The next question for the user; None if all are answered.
 
     Args:
-        kind: of the questions; None if the password leads to none.
+        kind: of the questions.
         rounds: how many right answers are needed.
         answers: as in `Session.answers`.
         resume: the number of the answered question, as this function returned it.
@@ -97,7 +118,6 @@ def next_question(
     """
     if rounds == 0:
         return None
-    kind = kind or ChallengeType.TEXT
     if answers is None or resume is None:
         return _question(kind, 1)
     number = int(resume)

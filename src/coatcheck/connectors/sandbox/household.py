@@ -15,7 +15,6 @@ from coatcheck.connectors.sandbox.logins import Login
 from coatcheck.connectors.sandbox.merchants import Entry, pay
 from coatcheck.connectors.sandbox.numbers import account_number, digits, seeded
 from coatcheck.connectors.sandbox.personas import PERSONAS, Kind, Persona
-from coatcheck.errors import CredentialsDenied
 
 _SAVING_MONTHS = 24
 """Savings grow for this many months, and then shrink for as many."""
@@ -107,11 +106,7 @@ class Household:
 
 
 def household_of(seed: int, institution: Institution, login: Login) -> Household:
-    """The household of the login.
-
-    Raises:
-        CredentialsDenied: the login names an unknown persona.
-    """
+    """The household of the login."""
     key = f"{seed}|{institution.code}|{login.name}"
     rng = seeded("household", key)
     name = _persona_name(login, rng.random())
@@ -171,10 +166,7 @@ def first_day(month: int) -> int:
 
 def _persona_name(login: Login, draw: float) -> str:
     if login.has("persona"):
-        name = login.controls["persona"].replace("-", "_")
-        if name not in PERSONAS:
-            raise CredentialsDenied("The sandbox bank has no such persona.")
-        return name
+        return str(login.argument("persona"))
     if login.name == "mxuser":
         return "salaried"
     return tuple(PERSONAS)[int(draw * len(PERSONAS))]
@@ -197,7 +189,7 @@ def _account(
         phase=int(rng.random() * 2 * _SAVING_MONTHS),
         fixed_balance=_NSF_CENTS if login.has("nsf") and is_deposit else None,
         is_closed=position == 0 and login.has("closed_account"),
-        extra=int(login.number("many_tx", 10_000)) if position == 0 and login.has("many_tx") else 0,
+        extra=int(login.argument("many_tx")) if position == 0 and login.has("many_tx") else 0,
     )
 
 

@@ -41,6 +41,8 @@ class Statement:
 
 def statements(records: BankRecords) -> Iterator[Statement]:
     """Those of the last 12 full months of checking and savings accounts; the records must reach as far back."""
+    if records.login.has("scope_reduced"):
+        return
     this_month = month_of(records.today)
     for position, account in enumerate(records.household.accounts):
         if account.kind.type in {"CHECKING", "SAVINGS"}:
