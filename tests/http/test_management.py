@@ -1,5 +1,6 @@
 """The management API: who may call it, and what it refuses in a request."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, TypeAlias
@@ -16,7 +17,7 @@ from coatcheck.model.accounts import find_account
 from coatcheck.model.tokens import GrantStatus
 from coatcheck.signatures import DocumentType, verify
 from coatcheck.vault.signing_keys import key_set, published_keys
-from tests.factories import Keyed, make_client, make_token
+from tests.factories import Keyed, make_client, make_code, make_token
 from tests.http.owned_objects import Owner, make_owner
 
 Change: TypeAlias = Callable[[Services, Owner], Awaitable[str]]
@@ -226,6 +227,64 @@ async def test_a_selector_revokes_exactly_the_grants_that_it_names(
         for each in (owner, beside, foreign)
     ]
     assert statuses == [401, 200, 200]
+
+
+@pytest.mark.parametrize("selector", ["processor", "account", "member", "user"])
+async def test_a_selector_ends_exactly_the_codes_that_it_names(
+    services: Services, http: httpx.AsyncClient, owner: Owner, selector: str
+) -> None:
+    others = [await make_owner(services, http, owner.client), await make_owner(services, http)]
+    codes = [await code_for(services, each) for each in (owner, *others)]
+    guid = owner.processor.guid if selector == "processor" else owner.guids[selector]
+    body = {"revocation": {f"{selector}_guid": guid}}
+    answer = await http.post("/coatcheck/revocations", json=body, auth=owner.client.auth)
+    assert answer.json()["revocation"]["revoked"] == 1
+    statuses = [
+        (await redeem(http, each, code)).status_code
+        for each, code in zip((owner, *others), codes, strict=True)
+    ]
+    assert statuses == [400, 200, 200]
+
+
+async def test_after_a_revocation_by_instant_only_later_codes_are_redeemed(
+    services: Services, http: httpx.AsyncClient, owner: Owner, clock: MovableClock
+) -> None:
+    earlier = await code_for(services, owner)
+    clock.advance(timedelta(seconds=1))
+    body = {"revocation": {"issued_before": clock.instant().isoformat()}}
+    later = await code_for(services, owner)
+    assert (await http.post("/coatcheck/revocations", json=body, auth=owner.client.auth)).status_code == 200
+    assert (await redeem(http, owner, earlier)).status_code == 400
+    assert (await redeem(http, owner, later)).status_code == 200
+    again = await http.post("/coatcheck/revocations", json=body, auth=owner.client.auth)
+    assert again.json()["revocation"]["revoked"] == 0
+
+
+async def test_no_token_outlives_a_revocation_during_which_its_code_was_redeemed(
+    services: Services, http: httpx.AsyncClient, owner: Owner
+) -> None:
+    codes = [await code_for(services, owner) for _ in range(24)]
+    body = {"revocation": {"user_guid": owner.guids["user"]}}
+    _, *answers = await asyncio.gather(
+        http.post("/coatcheck/revocations", json=body, auth=owner.client.auth),
+        *(redeem(http, owner, code) for code in codes),
+    )
+    tokens = [answer.json()["access_token"] for answer in answers if answer.status_code == 200]
+    for token in tokens:
+        read = await http.get("/payment_account", headers={"Authorization": f"Bearer {token}"})
+        assert read.status_code == 401
+
+
+async def code_for(services: Services, owner: Owner) -> str:
+    """A code for the owner's account and processor."""
+    async with services.db.connection() as connection:
+        account = await find_account(connection, owner.guids["user"], owner.guids["account"])
+    return await make_code(services, account, atoms=f"processor-guid:{owner.processor.guid}")
+
+
+async def redeem(http: httpx.AsyncClient, owner: Owner, code: str) -> httpx.Response:
+    form = {"grant_type": "authorization_code", "code": code}
+    return await http.post("/oauth/token", data=form, auth=owner.processor.auth)
 
 
 async def test_a_revocation_by_instant_spares_what_was_issued_later(

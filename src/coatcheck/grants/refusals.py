@@ -39,7 +39,7 @@ class RefusalReason(StrEnum):
     WRONG_VERIFIER = "wrong_verifier"
     """The code has a code_challenge and the verifier does not fit it or is missing; or the reverse."""
     EXPIRED = "expired"
-    """Or older than the profile `fapi2` of the processor permits."""
+    """Or ended by a revocation, or older than the profile `fapi2` of the processor permits."""
     CHANGED = "changed"
     """No condition fails any more: it changed between the exchange and the explanation."""
 

@@ -1,6 +1,9 @@
 """Revocation: a client ends the grants of its users, one by guid or all that a selector names.
 
 It takes effect with the commit: every read that begins later is refused. Only then is the receipt signed.
+
+A selector also ends the codes that were issued before and not redeemed yet. Otherwise a code that was stolen together
+with a token would give a new token a moment later.
 """
 
 from collections.abc import Mapping
@@ -10,9 +13,10 @@ from datetime import datetime
 from coatcheck.audit.entries import Entry, insert_from
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
-from coatcheck.db.database import Connection, Database, fetch_one
+from coatcheck.db.database import Connection, Database, fetch_one, run
 from coatcheck.errors import NotFound
 from coatcheck.grants.receipts import Receipts, RevocationReceipt
+from coatcheck.grants.secrets import day_of
 from coatcheck.signatures import format_instant
 from coatcheck.vault.disclosures import last_read_with
 
@@ -30,6 +34,14 @@ WITH found AS (
     {insert_from("revoked")}
 )
 SELECT r.subject IS NOT NULL AS is_new FROM found f LEFT JOIN revoked r ON true
+"""
+
+# Before the tokens: a code that is redeemed at the same time has given a token by then, which the batches find. Not to
+# `now`: an exchange that waits for this statement could have read its clock earlier.
+END_CODES = """
+UPDATE authorization_code t SET expires_at = t.created_at
+WHERE t.client_guid = %(client_guid)s AND t.redeemed_at IS NULL AND t.expires_at > %(now)s
+  AND t.expires_day >= %(today)s AND {condition}
 """
 
 LAST_READ = f"""
@@ -71,7 +83,7 @@ CONDITIONS = {
     "user_guid": "t.user_guid = %(user_guid)s",
     "issued_before": "t.created_at < %(issued_before)s",
 }
-"""The condition of each field of a `Selector`, over the alias `t` of `access_token`."""
+"""The condition of each field of a `Selector`, over the alias `t` of `access_token` or of `authorization_code`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +176,9 @@ class Revocations:
     ) -> RevocationReceipt:
         """Revokes every grant that the selector names and that is not revoked yet, in batches.
 
+        It also ends the codes that the selector names. A selector of a processor names the codes that only this
+        processor may redeem.
+
         If it fails in between, the grants of the finished batches stay revoked. A repetition of the call revokes the
         rest; its receipt counts the rest only.
 
@@ -171,6 +186,7 @@ class Revocations:
             Unavailable: as `revoke`.
         """
         now = self._clock.instant()
+        await self._end_codes(client_guid, selector, now)
         total = 0
         while revoked := await self._revoke_batch(client_guid, selector, now, reason):
             total += revoked
@@ -189,6 +205,16 @@ class Revocations:
                 reason=reason,
                 last_read=last_read_at,
             )
+
+    async def _end_codes(self, client_guid: str, selector: Selector, now: datetime) -> None:
+        async with self._db.transaction() as connection:
+            ended = await run(
+                connection,
+                END_CODES.format(condition=selector),
+                {**selector.given, "client_guid": client_guid, "now": now, "today": day_of(now)},
+            )
+            if ended:
+                await self._record(connection, client_guid, "codes.revoked", selector, ended)
 
     async def _revoke_batch(
         self, client_guid: str, selector: Selector, now: datetime, reason: str | None
@@ -213,17 +239,17 @@ class Revocations:
             )
             revoked = counted.count if counted else 0
             if revoked:
-                await self._journal.record(
-                    connection,
-                    Entry(
-                        client_guid=client_guid,
-                        actor=client_guid,
-                        action="tokens.revoked",
-                        subject=client_guid,
-                        detail={**selector.described(), "revoked": str(revoked)},
-                    ),
-                )
+                await self._record(connection, client_guid, "tokens.revoked", selector, revoked)
         return revoked
+
+    async def _record(
+        self, connection: Connection, client_guid: str, action: str, selector: Selector, revoked: int
+    ) -> None:
+        detail = {**selector.described(), "revoked": str(revoked)}
+        entry = Entry(
+            client_guid=client_guid, actor=client_guid, action=action, subject=client_guid, detail=detail
+        )
+        await self._journal.record(connection, entry)
 
     async def _reason(self, connection: Connection, client_guid: str, guid: str) -> str | None:
         found = await fetch_one(

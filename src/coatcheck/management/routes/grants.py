@@ -106,7 +106,8 @@ GRANTS = Group(
             grants.revoke_grants,
             "revokeGrants",
             "Revoke many grants",
-            "Revokes every grant for your users that satisfies all given fields, and that is not revoked yet.",
+            "Revokes every grant for your users that satisfies all given fields, and that is not revoked yet. Codes "
+            "that satisfy them and were not redeemed end too; `revoked` does not count them.",
             body=RevocationRequestBody,
             answer=RevocationResponseBody,
             in_transaction=False,
