@@ -270,6 +270,16 @@ async def test_a_code_with_a_challenge_needs_its_verifier_and_one_without_refuse
     assert await exchange(without, code_verifier="") == 200
 
 
+async def test_a_retry_with_an_idempotency_key_needs_the_verifier_too(setup: Setup) -> None:
+    code = await setup.code(code_challenge=base64url_sha256(VERIFIER.encode()))
+    sent = {"headers": {"Idempotency-Key": "retry"}}
+    first = await setup.exchange(code, form={"code_verifier": VERIFIER}, **sent)
+    for form in ({}, {"code_verifier": "w" * 43}):
+        assert error_of(await setup.exchange(code, form=form, **sent)) == (400, "invalid_grant")
+    again = await setup.exchange(code, form={"code_verifier": VERIFIER}, **sent)
+    assert again.json()["access_token"] == first.json()["access_token"]
+
+
 async def test_a_client_sends_the_challenge_with_the_request_for_the_code(
     setup: Setup, services: Services
 ) -> None:

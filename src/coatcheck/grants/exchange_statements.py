@@ -120,6 +120,7 @@ WITH code AS (
     SELECT c.sealed_reply, t.guid AS token_guid, t.scope, c.redeemed_at, t.expires_at
     FROM replayed c JOIN live_token t ON t.expires_week = c.token_week AND t.token_hash = c.token_hash
     WHERE c.idempotency_hash = %(idempotency_hash)s AND c.redeemed_at > %(retry_since)s
+      AND c.code_challenge IS NOT DISTINCT FROM %(code_challenge)s
       AND t.confirmation IS NOT DISTINCT FROM %(confirmation)s
 ), revoked AS (
     UPDATE access_token t
