@@ -16,6 +16,7 @@ import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from itertools import repeat, takewhile
 from pathlib import Path
 
 import psycopg
@@ -145,23 +146,16 @@ async def stream_tokens(
     before, peak, size, started = server.resident_megabytes(), 0.0, 0, time.monotonic()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(request("GET", "/tokens", {**headers, "Connection": "close"}))
-    latencies: list[float] = []
     done = asyncio.Event()
-
-    async def read_meanwhile() -> None:
-        while not done.is_set():
-            latencies.extend((await send_all(server.port, [other], connections=1)).latencies)
-
-    reading = asyncio.create_task(read_meanwhile())
+    others = takewhile(lambda _: not done.is_set(), repeat(other))
+    reading = asyncio.create_task(send_all(server.port, others, connections=1))
     while chunk := await reader.read(1 << 20):
         size += len(chunk)
         peak = max(peak, server.resident_megabytes())
     done.set()
-    await reading
-    writer.close()
     seconds = time.monotonic() - started
-    run = Run(len(latencies), seconds, sorted(latencies), {})  # type: ignore[arg-type]
-    return seconds, size / 1e6, peak - before, run
+    writer.close()
+    return seconds, size / 1e6, peak - before, await reading
 
 
 async def main(count: int, output: Path) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 
@@ -73,7 +73,7 @@ class _Tally:
         self.statuses: Counter[int] = Counter()
 
 
-async def send_all(port: int, requests: list[bytes], *, connections: int) -> Run:
+async def send_all(port: int, requests: Iterable[bytes], *, connections: int) -> Run:
     """Sends every request once, over this number of concurrent connections."""
     loop = asyncio.get_running_loop()
     tally, queue = _Tally(), iter(requests)

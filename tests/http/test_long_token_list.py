@@ -7,12 +7,15 @@ from coatcheck.app import Services
 from coatcheck.grants.tokens import BATCH
 from tests.http.owned_objects import Owner, make_owner
 
+COUNT = 501
+"""Several batches, and several pages."""
+assert COUNT > 2 * BATCH
 COPIES = f"""
 INSERT INTO access_token (expires_week, token_hash, guid, client_guid, processor_guid, user_guid, member_guid,
                           account_guid, scope, reads_protected, first_characters, created_at, expires_at)
 SELECT expires_week, sha256(token_hash || n::text::bytea), guid || '-' || n, client_guid, processor_guid, user_guid,
        member_guid, account_guid, scope, reads_protected, 'cct_' || n, created_at, expires_at
-FROM access_token, generate_series(1, {2 * BATCH}) n WHERE guid = %s
+FROM access_token, generate_series(1, {COUNT - 1}) n WHERE guid = %s
 """
 
 
@@ -31,7 +34,7 @@ async def test_a_long_list_is_streamed_complete_and_without_repetition(
     assert "content-length" not in answer.headers
     assert answer.headers["cache-control"] == "no-store"
     tokens = answer.json()["tokens"]
-    assert len(tokens) == len({token["access_token"] for token in tokens}) == 2 * BATCH + 1
+    assert len(tokens) == len({token["access_token"] for token in tokens}) == COUNT
     assert all(token["active"] for token in tokens)
 
 
@@ -39,7 +42,7 @@ async def test_a_long_list_is_filtered_in_every_batch(
     services: Services, http: httpx.AsyncClient, owner: Owner
 ) -> None:
     other = await make_owner(services, http, owner.client)
-    for guid, expected in ((owner.guids["account"], 2 * BATCH + 1), (other.guids["account"], 1)):
+    for guid, expected in ((owner.guids["account"], COUNT), (other.guids["account"], 1)):
         body = {"scope": {"account_guid": guid}}
         answer = await http.request("GET", "/tokens", json=body, auth=owner.client.auth)
         assert len(answer.json()["tokens"]) == expected
@@ -58,9 +61,9 @@ async def test_the_pages_of_a_list_of_grants_have_every_grant_once_and_the_exact
         assert answer["pagination"] == {
             "current_page": page,
             "per_page": 200,
-            "total_entries": 2 * BATCH + 1,
+            "total_entries": COUNT,
             "total_pages": 3,
         }
         guids += [grant["guid"] for grant in answer["grants"]]
-    assert len(set(guids)) == len(guids) == 2 * BATCH + 1
+    assert len(set(guids)) == len(guids) == COUNT
     assert guids == sorted(guids, reverse=True)

@@ -32,7 +32,9 @@ STATUS = f"""CASE
         '{GrantStatus.REVOKED}') END"""
 
 # The same by columns and sets, for a filter: a list of rare grants looks at many. A test compares both.
-HAS_ENDED = "t.revoked_at IS NOT NULL OR t.expires_at <= %(now)s OR t.reads >= t.max_reads"
+# The week is the partition. A grant that was narrowed can expire before the week of its partition, none after it.
+HAS_NOT_ENDED = """t.revoked_at IS NULL AND t.expires_at > %(now)s AND t.expires_week >= %(week)s
+    AND (t.reads >= t.max_reads) IS NOT TRUE"""
 CANNOT_READ = """(
     t.member_guid IN (
         SELECT m.guid FROM member m
@@ -47,7 +49,6 @@ CANNOT_READ = """(
        AND t.processor_guid IN (SELECT p.guid FROM processor p WHERE p.sender_constraint <> 'none'))"""
 CONDITIONS: Mapping[GrantStatus, Sequence[str]] = {
     GrantStatus.REVOKED: ["t.revoked_at IS NOT NULL"],
-    # The week is the partition: only a grant that was narrowed can expire before the week of its partition.
     GrantStatus.EXPIRED: [
         "t.revoked_at IS NULL AND t.expires_at <= %(now)s AND t.expires_week <= %(week)s",
         "t.revoked_at IS NULL AND t.expires_at <= %(now)s AND t.expires_week > %(week)s AND t.version > 1",
@@ -55,10 +56,15 @@ CONDITIONS: Mapping[GrantStatus, Sequence[str]] = {
     GrantStatus.EXHAUSTED: [
         "t.revoked_at IS NULL AND t.expires_at > %(now)s AND t.max_reads IS NOT NULL AND t.reads >= t.max_reads"
     ],
-    GrantStatus.SUSPENDED: [f"({HAS_ENDED}) IS NOT TRUE AND {CANNOT_READ}"],
-    GrantStatus.ACTIVE: [f"({HAS_ENDED}) IS NOT TRUE AND NOT {CANNOT_READ}"],
+    GrantStatus.SUSPENDED: [HAS_NOT_ENDED],
+    GrantStatus.ACTIVE: [HAS_NOT_ENDED],
 }
 """The condition of a status, or several that exclude one another."""
+OF_OTHER_OBJECTS: Mapping[GrantStatus, str] = {
+    GrantStatus.SUSPENDED: CANNOT_READ,
+    GrantStatus.ACTIVE: f"NOT {CANNOT_READ}",
+}
+"""What else must hold, of the client, the processor, the user and the member of the grant."""
 
 # Reads are counted with the token only if `max_reads` limits them: an update at every read would double its cost.
 READS = f"CASE WHEN t.max_reads IS NULL THEN {reads_with('t.guid', since='t.created_at')} ELSE t.reads END"
@@ -210,13 +216,17 @@ def _selected(filters: GrantFilter, columns: str, *, at_most: int | None = None)
     guids = [f"t.{name} = %({name})s" for name in filters.guids]
     of_client = "m.client_guid = %(client_guid)s AND" if filters.client_guid else ""
     alternatives = CONDITIONS[filters.status] if filters.status else ["true"]
-    queries = [
-        f"SELECT {columns} FROM access_token t WHERE {' AND '.join([*guids, each.format(of_client=of_client)])}"
-        for each in alternatives
-    ]
+    conditions = [f"WHERE {' AND '.join([*guids, each])}" for each in alternatives]
+    order = "" if at_most is None else " ORDER BY t.guid DESC"
+    of_others = OF_OTHER_OBJECTS.get(filters.status) if filters.status else None
+    if of_others:
+        # OFFSET 0 keeps the condition out of the inner query, where its sets would be read for each partition.
+        return f"""SELECT {columns} FROM (SELECT * FROM access_token t {conditions[0]} {order} OFFSET 0) AS t
+                   WHERE {of_others.format(of_client=of_client)}"""
+    queries = [f"SELECT {columns} FROM access_token t {each}" for each in conditions]
     if len(queries) == 1:
         return queries[0]
-    end = "" if at_most is None else f" ORDER BY t.guid DESC LIMIT {at_most}"
+    end = "" if at_most is None else f"{order} LIMIT {at_most}"
     return " UNION ALL ".join(f"({query}{end})" for query in queries)
 
 
