@@ -12,6 +12,7 @@ from coatcheck.db.database import Connection
 from coatcheck.errors import InvalidRequest, NotFound, Unprocessable
 from coatcheck.grants.exchange import Redeemer
 from coatcheck.grants.scope import parse_scope
+from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members import job_rows
 from coatcheck.members.records import NewMember
 from coatcheck.model.accounts import Account, accounts_of_member, find_client_account
@@ -130,13 +131,16 @@ async def grant(services: Services, client: Client, new: NewToken) -> Granted:
 
 async def run_jobs(services: Services, member: Member) -> None:
     """Runs the member's jobs until none is left, or one waits for an answer. Meanwhile the worker claims nothing."""
-    worker = build_worker(services)
+    claim = build_worker(services).claims[TaskKind.MEMBER_JOB]
     async with services.task_gate.closed():
         while True:
             async with services.db.connection() as connection:
                 if not await job_rows.has_runnable(connection, member.user_guid, member.guid):
                     return
-            if not (await worker.run_due(1)).total():
+            tasks = await claim(1)
+            for task in tasks:
+                await task()
+            if not tasks:
                 # The worker of another process runs the job, or the institution's slots are taken.
                 await asyncio.sleep(POLL_INTERVAL.total_seconds())
 

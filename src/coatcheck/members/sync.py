@@ -246,23 +246,24 @@ class MemberSync:
             # Checked before any secret is decrypted.
             if await member_rows.is_disabled(connection, job.user_guid):
                 raise UserDisabled
-            credentials = await self._open(connection, job, job.member_guid, SecretKind.CREDENTIALS)
-            answers = await self._open(connection, job, job.guid, SecretKind.ANSWERS)
-            resume = await self._open(connection, job, job.guid, SecretKind.STATE)
-            state = await self._open(connection, job, job.member_guid, SecretKind.STATE)
-        if credentials is None:
+            secrets = await self._vault.disclose_secrets(
+                connection,
+                owner_guid=job.user_guid,
+                secrets=[
+                    credentials := (job.member_guid, SecretKind.CREDENTIALS),
+                    answers := (job.guid, SecretKind.ANSWERS),
+                    resume := (job.guid, SecretKind.STATE),
+                    state := (job.member_guid, SecretKind.STATE),
+                ],
+                reader=WorkerReader(job.guid, job.client_guid),
+            )
+        if credentials not in secrets:
             raise CredentialsMissing
-        return JobInputs(json.loads(credentials), json.loads(answers) if answers else None, resume, state)
-
-    async def _open(
-        self, connection: Connection, job: MemberJob, record_guid: str, kind: SecretKind
-    ) -> bytes | None:
-        return await self._vault.disclose_secret(
-            connection,
-            owner_guid=job.user_guid,
-            record_guid=record_guid,
-            kind=kind,
-            reader=WorkerReader(job.guid, job.client_guid),
+        return JobInputs(
+            json.loads(secrets[credentials]),
+            json.loads(secrets[answers]) if answers in secrets else None,
+            secrets.get(resume),
+            secrets.get(state),
         )
 
     async def _save(self, job: MemberJob, result: Result) -> None:

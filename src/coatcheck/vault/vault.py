@@ -3,14 +3,14 @@
 Every read writes its disclosure in the same statement.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
 from coatcheck.clock import Clock
 from coatcheck.crypto import context, open_sealed, seal
-from coatcheck.db.database import Connection, fetch_joined, fetch_one, run
+from coatcheck.db.database import Connection, fetch_all, fetch_joined, run
 from coatcheck.db.fragments import PagedRows
 from coatcheck.errors import InsufficientScope, NotFound
 from coatcheck.model.paging import Page, PageRequest
@@ -82,6 +82,8 @@ SEALED_COUNTS = """
 
 @dataclass(frozen=True, slots=True)
 class _Sealed:
+    record_guid: str
+    kind: str
     sealed: bytes
     master_key_id: str
     wrapped: bytes
@@ -111,25 +113,21 @@ def _disclose_to_client(rows: PagedRows[SealedRow], what: str) -> str:
 NUMBERS_TO_CLIENT = _disclose_to_client(NUMBERS.rows(OF_READER), "ACCOUNT_NUMBERS")
 OWNERS_TO_CLIENT = _disclose_to_client(OWNERS.rows(OF_READER), "ACCOUNT_OWNERS")
 
-DISCLOSE_SECRET = f"""
+DISCLOSE_SECRETS = f"""
     WITH reader AS (
         SELECT %(owner_guid)s::text AS user_guid, %(client_guid)s::text AS client_guid WHERE %(is_worker)s
         UNION ALL
         SELECT user_guid, client_guid FROM ({OF_CLIENT}) AS own WHERE NOT %(is_worker)s
     ), secret AS (
-        SELECT r.user_guid, r.client_guid, s.sealed, k.master_key_id, k.wrapped
+        SELECT r.user_guid, r.client_guid, s.record_guid, s.kind, s.sealed, k.master_key_id, k.wrapped
         FROM reader r
-        JOIN sealed_secret s ON s.owner_guid = r.user_guid
+        CROSS JOIN unnest(%(record_guids)s::text[], %(kinds)s::text[]) AS asked (record_guid, kind)
+        JOIN sealed_secret s ON s.owner_guid = r.user_guid AND s.record_guid = asked.record_guid AND s.kind = asked.kind
         JOIN data_key k ON k.owner_guid = s.owner_guid
-        WHERE s.record_guid = %(record_guid)s AND s.kind = %(kind)s
     ), disclosed AS (
-        {
-    disclosure(
-        "secret", reader_guid="%(reader_guid)s", record_guid="%(record_guid)s", what="%(kind)s", count="1"
+        {disclosure("secret", reader_guid="%(reader_guid)s", record_guid="r.record_guid", what="r.kind", count="1")}
     )
-}
-    )
-    SELECT sealed, master_key_id, wrapped FROM secret"""
+    SELECT record_guid, kind, sealed, master_key_id, wrapped FROM secret"""
 
 
 class Vault:
@@ -175,37 +173,54 @@ class Vault:
         kind: SecretKind,
         reader: ClientReader | WorkerReader,
     ) -> bytes | None:
-        """A secret in the clear, or None if there is none. One statement reads it and writes the disclosure.
+        """A secret in the clear, or None if there is none. Otherwise as `disclose_secrets`."""
+        disclosed = await self.disclose_secrets(
+            connection, owner_guid=owner_guid, secrets=[(record_guid, kind)], reader=reader
+        )
+        return disclosed.get((record_guid, kind))
+
+    async def disclose_secrets(
+        self,
+        connection: Connection,
+        *,
+        owner_guid: str,
+        secrets: Sequence[tuple[str, SecretKind]],
+        reader: ClientReader | WorkerReader,
+    ) -> Mapping[tuple[str, SecretKind], bytes]:
+        """Those of an owner's secrets that exist, in the clear. Each is given by the guid of its record and its kind.
+
+        One statement reads them and writes a disclosure for each.
 
         Raises:
-            InsufficientScope: a client asked for anything but a statement of its user. Nothing was disclosed.
-            SealBroken: the secret was altered or moved.
+            InsufficientScope: a client asked for anything but statements of its user. Nothing was disclosed.
+            SealBroken: a secret was altered or moved.
         """
         if isinstance(reader, WorkerReader):
             reader_guid = reader.job_guid
-        elif kind in CLIENT_READABLE and owner_guid == reader.user_guid:
+        elif owner_guid == reader.user_guid and all(kind in CLIENT_READABLE for _, kind in secrets):
             reader_guid = reader.reader_guid or reader.client_guid
         else:
             raise InsufficientScope
-        found = await fetch_one(
+        rows = await fetch_all(
             connection,
             _Sealed,
-            DISCLOSE_SECRET,
+            DISCLOSE_SECRETS,
             {
                 "owner_guid": owner_guid,
                 "user_guid": owner_guid,
-                "record_guid": record_guid,
-                "kind": kind.value,
+                "record_guids": [record_guid for record_guid, _ in secrets],
+                "kinds": [kind.value for _, kind in secrets],
                 "is_worker": isinstance(reader, WorkerReader),
                 "reader_guid": reader_guid,
                 "client_guid": reader.client_guid,
                 **disclosure_parameters(self._clock.instant()),
             },
         )
-        if found is None:
-            return None
-        key = self._master_keys.unwrap(found.master_key_id, found.wrapped, "data_key", owner_guid)
-        return open_sealed(key, found.sealed, context("sealed_secret", owner_guid, record_guid, kind))
+        return {(row.record_guid, SecretKind(row.kind)): self._open(owner_guid, row) for row in rows}
+
+    def _open(self, owner_guid: str, row: _Sealed) -> bytes:
+        key = self._master_keys.unwrap(row.master_key_id, row.wrapped, "data_key", owner_guid)
+        return open_sealed(key, row.sealed, context("sealed_secret", owner_guid, row.record_guid, row.kind))
 
     async def delete(self, connection: Connection, *, owner_guid: str, record_guid: str) -> None:
         """Deletes the secrets of one record."""
