@@ -23,7 +23,9 @@ EXCHANGES = Counter(
     ["result"],
 )
 FAILED_AUTHENTICATIONS = Counter(
-    "coatcheck_failed_authentications", "Requests without valid credentials, by surface.", ["surface"]
+    "coatcheck_failed_authentications",
+    "Requests without valid credentials, by surface. Those that were throttled count too.",
+    ["surface"],
 )
 REFUSED_READS = Counter(
     "coatcheck_refused_reads",
@@ -55,8 +57,6 @@ def count_request(surface: str, operation: str, status: int, seconds: float) -> 
     requests, durations = _of_requests(surface, operation, status)
     requests.inc()
     durations.observe(seconds)
-    if status == 401:
-        FAILED_AUTHENTICATIONS.labels(surface).inc()
 
 
 class _PoolCollector(Collector):

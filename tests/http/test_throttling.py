@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from coatcheck.app import Services, build
 from coatcheck.clock import MovableClock
@@ -44,12 +45,18 @@ def wrong_key(number: int, kind: Kind = Kind.CLIENT_KEY) -> str:
     return generate(kind, b"k" * 32, entropy=number).text
 
 
+def failed_authentications() -> float:
+    return REGISTRY.get_sample_value("coatcheck_failed_authentications_total", {"surface": "api"}) or 0
+
+
 async def test_300_wrong_keys_are_throttled_and_the_owner_is_not(
     services: Services, clock: MovableClock, client: Keyed
 ) -> None:
+    before = failed_authentications()
     async with serving(services, clock) as server:
         statuses = [(await server.users(client.guid, wrong_key(number))).status_code for number in range(300)]
         assert statuses == [401] * 100 + [429] * 200
+        assert failed_authentications() == before + 300
         assert (await server.users(*client.auth)).status_code == 200
         assert (await server.users(*client.auth, address=ELSEWHERE)).status_code == 200
         assert (await server.users(client.guid, wrong_key(1), address=ELSEWHERE)).status_code == 401

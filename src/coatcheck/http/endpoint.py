@@ -130,6 +130,9 @@ class Endpoint(Generic[RowT]):
             return self._surface.refuse(error, row)
         except errors.CoatcheckError as error:
             self._log_refusal(error, row)
+            # With nonces, the first request of every client is refused (RFC 9449 8).
+            if isinstance(error, errors.Unauthenticated) and not isinstance(error, errors.DPoPNonceRequired):
+                metrics.FAILED_AUTHENTICATIONS.labels(self._surface.name).inc()
             return self._surface.refuse(await throttled(error, request.scope), row)
         except psycopg.DataError:
             # Text that PostgreSQL cannot store, such as a NUL character in a path.
