@@ -207,8 +207,25 @@ async def test_a_processor_that_does_not_authenticate_gets_one_answer_and_the_co
         assert key not in answer.text
     assert (await setup.exchange(code)).status_code == 200
     recorded = await setup.audited("processor.authentication_refused")
-    assert [each["detail"] for each in recorded] == [{"reason": "The API key is wrong or has expired."}] * 3
+    assert [each["detail"]["reason"] for each in recorded] == ["The API key is wrong or has expired."] * 3
+    assert recorded[0]["detail"]["address"] == "127.0.0.1"
+    assert {each["detail"]["request_id"] for each in recorded} <= {
+        answer.headers["x-request-id"] for answer in refused
+    }
     assert key not in str(recorded)
+
+
+async def test_what_exceeds_60_refusals_in_a_minute_is_counted_in_the_next_entry(
+    setup: Setup, clock: MovableClock
+) -> None:
+    guid, _ = setup.processor.auth
+    for _ in range(63):
+        await setup.exchange("x", auth=(guid, "guess"))
+    assert len(await setup.audited("processor.authentication_refused")) == 60
+    clock.advance(timedelta(minutes=1))
+    await setup.exchange("x", auth=(guid, "guess"))
+    recorded = await setup.audited("processor.authentication_refused")
+    assert [each["detail"]["suppressed"] for each in recorded if "suppressed" in each["detail"]] == ["3"]
 
 
 async def test_unknown_expired_used_and_other_processors_codes_get_the_same_answer(

@@ -12,6 +12,7 @@ from datetime import datetime
 from coatcheck import ids
 from coatcheck.audit.merkle import leaf_hash
 from coatcheck.clock import whole_second
+from coatcheck.request_context import current_request
 
 
 def insert_from(relation: str) -> str:
@@ -32,7 +33,7 @@ def insert_from(relation: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One state change. It holds identifiers only: no personal data and no secret."""
+    """One state change, or a refusal. It holds identifiers, for a refusal also the caller's address, and no secret."""
 
     actor: str
     """The guid of who made the change, or `operator`."""
@@ -93,6 +94,13 @@ def hash_entry(entry: Entry, at: datetime) -> HashedEntry:
         }
     )
     return HashedEntry(whole_second(at), guid, entry.client_guid, body, leaf_hash(body.encode()))
+
+
+def request_detail() -> dict[str, str]:
+    """Members for the detail of a refusal: the request, and the address of the caller. Empty outside of a request."""
+    request = current_request.get()
+    given = {"request_id": request.request_id, "address": request.address}
+    return {name: value for name, value in given.items() if value}
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from coatcheck.audit.entries import Entry
+from coatcheck.audit.entries import Entry, request_detail
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.db.database import Database
@@ -40,14 +40,11 @@ class FailedAuthentications:
             claimed: the id that the caller gave. Anything but a guid is not recorded: it may be a secret or a name.
             credential: what failed, such as `api_key`.
         """
-        context = current_request.get()
         caller = claimed if GUID.fullmatch(claimed) else UNKNOWN
-        if self._exceeds(caller, context.address):
+        if self._exceeds(caller, current_request.get().address):
             self._suppressed += 1
             return
-        detail = {"credential": credential, "request_id": context.request_id}
-        if context.address:
-            detail["address"] = context.address
+        detail = {"credential": credential, **request_detail()}
         suppressed, self._suppressed = self._suppressed, 0
         if suppressed:
             detail["suppressed"] = str(suppressed)

@@ -450,7 +450,8 @@ class Access:
                 raise InvalidToken
 
     async def _record_refused(self, connection: Connection, token: _Ended | BoundToken, reason: str) -> None:
-        if not self._limit.exceeds(token.processor_guid):
+        detail = self._limit.admit(token.processor_guid)
+        if detail is not None:
             await self._journal.record(
                 connection,
                 Entry(
@@ -458,7 +459,7 @@ class Access:
                     actor=token.processor_guid,
                     action="token.refused",
                     subject=token.guid,
-                    detail={"reason": reason},
+                    detail={"reason": reason, **detail},
                 ),
             )
 

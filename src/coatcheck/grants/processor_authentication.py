@@ -129,7 +129,8 @@ class ProcessorAuthentication:
             raise InvalidDPoPProof(detail=reason)
 
     async def _record(self, connection: Connection, guid: str, reason: str) -> None:
-        if self._limit.exceeds(guid):
+        detail = self._limit.admit(guid)
+        if detail is None:
             return
         await self._journal.record(
             connection,
@@ -138,7 +139,7 @@ class ProcessorAuthentication:
                 actor=guid,
                 action="processor.authentication_refused",
                 subject=guid,
-                detail={"reason": reason},
+                detail={"reason": reason, **detail},
             ),
         )
 

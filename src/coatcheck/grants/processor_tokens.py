@@ -113,8 +113,14 @@ class ProcessorTokens:
         )
         if found is None or (found.is_own and not found.is_revoked):
             return
-        if not found.is_own and self._limit.exceeds(processor_guid):
-            return
         action = "token.revoked" if found.is_own else "token.revocation_refused"
-        entry = Entry(client_guid=found.client_guid, actor=processor_guid, action=action, subject=found.guid)
-        await self._journal.record(connection, entry)
+        detail = {} if found.is_own else self._limit.admit(processor_guid)
+        if detail is not None:
+            entry = Entry(
+                client_guid=found.client_guid,
+                actor=processor_guid,
+                action=action,
+                subject=found.guid,
+                detail=detail,
+            )
+            await self._journal.record(connection, entry)

@@ -3,10 +3,11 @@
 The caller does not learn the reason: it could test which codes exist and which were redeemed.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from coatcheck.audit.entries import Entry
+from coatcheck.audit.entries import Entry, request_detail
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection
@@ -87,23 +88,22 @@ class RecordingLimit:
         self._clock = clock
         self._since = datetime.min.replace(tzinfo=UTC)
         self._counts: dict[str, int] = {}
-        self._unrecorded: dict[str, int] = {}
+        self._suppressed: dict[str, int] = {}
 
-    def exceeds(self, processor_guid: str) -> bool:
-        """Counts one more refusal, and returns whether there are too many."""
+    def admit(self, processor_guid: str) -> Mapping[str, str] | None:
+        """Counts one more refusal. Returns members for the detail of its entry, or None if there are too many.
+
+        The members are the request and, as `suppressed`, how many refusals were not recorded since the last entry.
+        """
         now = self._clock.instant()
         if now - self._since >= PERIOD:
             self._since, self._counts = now, {}
         self._counts[processor_guid] = self._counts.get(processor_guid, 0) + 1
-        if self._counts[processor_guid] <= MAX_PER_PERIOD:
-            return False
-        self._unrecorded[processor_guid] = self._unrecorded.get(processor_guid, 0) + 1
-        return True
-
-    def unrecorded(self, processor_guid: str) -> dict[str, str]:
-        """How many refusals exceeded since the last one that was recorded, for the detail of the next entry."""
-        count = self._unrecorded.pop(processor_guid, 0)
-        return {"suppressed": str(count)} if count else {}
+        if self._counts[processor_guid] > MAX_PER_PERIOD:
+            self._suppressed[processor_guid] = self._suppressed.get(processor_guid, 0) + 1
+            return None
+        suppressed = self._suppressed.pop(processor_guid, 0)
+        return request_detail() | ({"suppressed": str(suppressed)} if suppressed else {})
 
 
 class Refusals:
@@ -131,7 +131,8 @@ class Refusals:
             client_guid: whose code it is, if it is known.
             account_guid: what the code is for, if it is known; otherwise the entry is about the processor.
         """
-        if self._limit.exceeds(processor_guid):
+        detail = self._limit.admit(processor_guid)
+        if detail is None:
             return
         await self._journal.record(
             connection,
@@ -140,6 +141,6 @@ class Refusals:
                 actor=processor_guid,
                 action="code.refused",
                 subject=account_guid or processor_guid,
-                detail={"reason": reason, **self._limit.unrecorded(processor_guid)},
+                detail={"reason": reason, **detail},
             ),
         )
