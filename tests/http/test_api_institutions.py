@@ -68,8 +68,8 @@ async def test_several_products_are_all_required_and_both_names_of_history_work(
     assert refusal(answer) == (400, "invalid_request")
 
 
-async def test_a_page_of_institutions_has_at_most_100_items(api: Api) -> None:
-    for size, expected in ((10, 10), (100, 100), (101, 25), (9, 25), (None, 25)):
+async def test_a_page_of_institutions_has_at_most_1000_items(api: Api) -> None:
+    for size, expected in ((10, 10), (1000, 1000), (1001, 25), (9, 25), (None, 25)):
         query = {} if size is None else {"records_per_page": size}
         body = (await api.get("/institutions", params=query)).json()
         assert body["pagination"]["per_page"] == expected

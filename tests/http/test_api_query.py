@@ -32,11 +32,6 @@ def test_a_page_size_out_of_range_means_the_default(size: str, expected: int) ->
     assert parameters.read_page([("records_per_page", size)]) == PageRequest(1, expected)
 
 
-def test_a_list_can_have_a_smaller_maximum_page_size() -> None:
-    assert parameters.read_page([("records_per_page", "101")], max_size=100).size == 25
-    assert parameters.read_page([("records_per_page", "100")], max_size=100).size == 100
-
-
 def test_the_offset_of_the_largest_page_fits_a_bigint() -> None:
     assert parameters.read_page([("page", "9" * 18), ("records_per_page", "1000")]).offset < 2**63
 

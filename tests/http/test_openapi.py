@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from typing import Any
 
@@ -14,15 +14,13 @@ from hypothesis import strategies as st
 from coatcheck.api.routes.table import ROUTES as MX_ROUTES
 from coatcheck.api.versions import VENDOR, Version
 from coatcheck.http.docs_page import STYLE, docs_page
-from coatcheck.http.encoding import encode
-from coatcheck.http.openapi import PLAIN_JSON, document
-from coatcheck.server import GROUPS
-from tests.http.owned_objects import ROUTES, versions_of
+from coatcheck.http.encoding import PLAIN_JSON, encode
+from coatcheck.http.envelope import INTERNAL_TYPE, TYPES
+from tests.http.our_document import DOCUMENT, GROUPS, RAW, SCHEMAS, answer_schema, problems, resolved
+from tests.http.owned_objects import versions_of
 from tests.http.test_schemas_answers import Serializer, each_serializer, each_version
 
-RAW = document(GROUPS, base_url="https://coatcheck.test", version="0.1.0")
-DOCUMENT = json.loads(RAW)
-SCHEMAS = DOCUMENT["components"]["schemas"]
+ROUTES = [route for group in GROUPS for route in group.routes]
 OPERATIONS = {route.operation for route in ROUTES}
 
 
@@ -68,7 +66,8 @@ def test_the_document_has_the_path_the_statuses_and_the_versions_of_each_route()
         operation = DOCUMENT["paths"][route.path][route.method.lower()]
         statuses = {str(status) for status in (route.status, *route.other_statuses)}
         assert operation["operationId"] == route.operation
-        assert operation["responses"].keys() == {*statuses, "default"}
+        refused = {str(route.refuse(error).status_code) for error in route.all_refusals()}
+        assert operation["responses"].keys() == statuses | refused
         versions = [
             each["schema"]["enum"] for each in operation["parameters"] if each["name"] == "Accept-Version"
         ]
@@ -83,18 +82,24 @@ def test_the_document_has_the_authentication_of_each_operation() -> None:
     assert security["health"] == []
 
 
-def test_the_versions_of_an_answer_have_different_media_types() -> None:
+def test_the_default_answer_has_the_schema_of_v20111101_in_either_media_type() -> None:
     content = DOCUMENT["paths"]["/users/{user}/accounts"]["get"]["responses"]["200"]["content"]
-    assert content[PLAIN_JSON]["schema"]["$ref"].endswith("/AccountsResponseBodyV20250224")
-    assert content[VENDOR]["schema"]["$ref"].endswith("/AccountsResponseBody")
+    older, newer = (
+        {"$ref": f"#/components/schemas/{name}"}
+        for name in ("AccountsResponseBody", "AccountsResponseBodyV20250224")
+    )
+    assert content[VENDOR]["schema"] == older
+    assert content[PLAIN_JSON]["schema"] == {"anyOf": [older, newer]}
+    assert list(content) == [VENDOR, PLAIN_JSON]
+    assert "Without it the version is v20111101" in DOCUMENT["info"]["description"]
     assert "feed_balance" in SCHEMAS["AccountResponse"]["properties"]
     assert "feed_balance" not in SCHEMAS["AccountResponseV20250224"]["properties"]
 
 
 def test_decimals_are_numbers_and_times_are_date_times() -> None:
     account = SCHEMAS["AccountResponseV20250224"]["properties"]
-    assert account["balance"] == {"anyOf": [{"type": "number"}, {"type": "null"}]}
-    assert account["created_at"] == {"type": "string", "format": "date-time"}
+    assert account["balance"]["anyOf"] == [{"type": "number"}, {"type": "null"}]
+    assert (account["created_at"]["type"], account["created_at"]["format"]) == ("string", "date-time")
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -112,10 +117,107 @@ def test_an_answer_matches_its_schema_in_the_document(
     built = serializer.draw(version, data)
     for route in MX_ROUTES:
         if version in route.versions and route.answer_schema(version) is type(built):
-            answer = DOCUMENT["paths"][route.path][route.method.lower()]["responses"][str(route.status)]
             media_type = VENDOR if version is Version.V20111101 else PLAIN_JSON
-            schema = {**answer["content"][media_type]["schema"], "components": DOCUMENT["components"]}
-            jsonschema.Draft202012Validator(schema).validate(json.loads(encode(built)))
+            schema = answer_schema(route, route.status, media_type)
+            assert problems(schema, json.loads(encode(built))) == []
+
+
+def is_described(node: Mapping[str, Any]) -> bool:
+    return node.get("description", "").rstrip(")`'\"").endswith((".", "?", ":"))
+
+
+def test_every_operation_parameter_and_property_has_a_description() -> None:
+    missing = [
+        f"{name}.{field}"
+        for name, schema in SCHEMAS.items()
+        for field, node in schema.get("properties", {}).items()
+        if not is_described(node)
+    ]
+    for path, operation in operations():
+        parts = [operation, *operation["parameters"], *map(resolved, operation["responses"].values())]
+        headers = [each for part in parts for each in part.get("headers", {}).values()]
+        missing += [f"{path}: {part}"[:200] for part in [*parts, *headers] if not part.get("description")]
+    assert missing == []
+
+
+def test_every_example_matches_its_schema() -> None:
+    examples: dict[str, tuple[Any, Any]] = {}
+    for _, operation in operations():
+        parts = list(operation["parameters"])
+        for body in [operation.get("requestBody", {}), *map(resolved, operation["responses"].values())]:
+            parts += body.get("content", {}).values()
+        for part in parts:
+            shown = [resolved(each)["value"] for each in part.get("examples", {}).values()]
+            for example in [*shown, *([part["example"]] if "example" in part else [])]:
+                examples[json.dumps([part["schema"], example])] = (part["schema"], example)
+    assert len(examples) > 150
+    assert [found for each in examples.values() if (found := problems(*each))] == []
+
+
+def test_every_request_and_every_answer_has_an_example() -> None:
+    for path, operation in operations():
+        for body in [operation.get("requestBody", {}), *map(resolved, operation["responses"].values())]:
+            for media_type, content in body.get("content", {}).items():
+                assert media_type.endswith("pdf") or content.keys() & {"example", "examples"}, path
+        for parameter in operation["parameters"]:
+            assert "example" in parameter or not parameter.get("required"), (path, parameter["name"])
+
+
+def texts_of(node: Any) -> Iterator[str]:
+    match node:
+        case dict():
+            for value in node.values():
+                yield from texts_of(value)
+        case list():
+            for each in node:
+                yield from texts_of(each)
+        case str():
+            yield node
+
+
+def test_no_example_has_a_placeholder_for_a_text() -> None:
+    """The document has one where the field of a schema has no example."""
+    examples = {name: each["value"] for name, each in DOCUMENT["components"]["examples"].items()}
+    for path, operation in operations():
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            examples[path] = content["example"]
+    assert [name for name, example in examples.items() if "..." in texts_of(example)] == []
+
+
+def test_the_bodies_of_errors_are_those_that_the_server_answers() -> None:
+    operation = DOCUMENT["paths"]["/token"]["post"]
+    refused = resolved(operation["responses"]["400"])
+    assert refused["content"][PLAIN_JSON]["examples"]["InvalidGrant"]["value"] == {
+        "error": {
+            "message": "The authorization code is invalid, expired or already used.",
+            "status": "bad_request",
+            "type": "invalid_grant",
+        }
+    }
+    assert resolved(operation["responses"]["401"])["headers"].keys() == {"WWW-Authenticate"}
+    assert resolved(operation["responses"]["429"])["headers"].keys() == {"Retry-After"}
+    refused = resolved(DOCUMENT["paths"]["/oauth/token"]["post"]["responses"]["400"])
+    assert (
+        refused["content"][PLAIN_JSON]["examples"]["OAuth.InvalidGrant"]["value"]["error"] == "invalid_grant"
+    )
+
+
+def test_limits_and_enumerations_are_in_the_document() -> None:
+    user = SCHEMAS["UserRequest"]["properties"]
+    assert user["id"]["anyOf"][0] == {
+        "type": "string",
+        "maxLength": 255,
+        "pattern": r"^[A-Za-z0-9_-]+(?!\n)$",
+    }
+    assert "CONNECTED" in SCHEMAS["MemberResponse"]["properties"]["connection_status"]["anyOf"][0]["enum"]
+    assert SCHEMAS["ErrorResponse"]["properties"]["type"]["enum"] == sorted({*TYPES.values(), INTERNAL_TYPE})
+    sizes = {
+        path: each["schema"]["maximum"]
+        for path, operation in operations()
+        for each in operation["parameters"]
+        if each["name"] == "records_per_page"
+    }
+    assert set(sizes.values()) == {1000}
 
 
 def test_schema_names_are_unique_titles() -> None:

@@ -32,7 +32,6 @@ from coatcheck.http.sender_proofs import read_token
 from coatcheck.members.oauth_windows import PreparedWindow
 
 MAX_BODY_BYTES = 256 * 1024
-CHALLENGES = {Caller.CLIENT: "Basic", Caller.PROCESSOR: "Basic", Caller.TOKEN: "Bearer"}
 KEYS = {Caller.CLIENT: Kind.CLIENT_KEY, Caller.PROCESSOR: Kind.PROCESSOR_KEY}
 
 
@@ -146,4 +145,4 @@ def _complete(route: Route, answer: Struct | CompleteResponse | None) -> Complet
 
 
 def _refuse(error: errors.CoatcheckError, route: Route | None) -> Response:
-    return response_to(error, challenges=CHALLENGES.get(route.caller) if route else None)
+    return route.refuse(error) if route else response_to(error)

@@ -9,7 +9,7 @@ No repr and no error message contains a value of a request: bodies contain crede
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
@@ -88,10 +88,9 @@ def _canonical_fields(schema: type[Struct]) -> tuple[tuple[str, str, Callable[[s
     info = inspect.type_info(schema)
     assert isinstance(info, inspect.StructType)
     return tuple(
-        (field.name, field.encode_name, each.extra[CANONICAL])
+        (field.name, field.encode_name, canonical)
         for field in info.fields
-        for each in (field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,))
-        if isinstance(each, inspect.Metadata) and each.extra and CANONICAL in each.extra
+        for canonical in _canonical_forms(field.type)
     )
 
 
@@ -100,6 +99,18 @@ def _in_utc(instant: datetime, encoded: str) -> datetime:
         return instant.astimezone(UTC)
     except OverflowError:  # before the year 1 or after 9999
         raise ValueError(f"`{encoded}` is out of range") from None
+
+
+def _canonical_forms(node: inspect.Type) -> Iterator[Callable[[str], str]]:
+    """The function of a type, or of a type in its union. A description of the union is a layer around it."""
+    match node:
+        case inspect.Metadata(type=inner, extra=extra):
+            if extra and CANONICAL in extra:
+                yield extra[CANONICAL]
+            yield from _canonical_forms(inner)
+        case inspect.UnionType(types=types):
+            for each in types:
+                yield from _canonical_forms(each)
 
 
 def _is_storable(number: Decimal) -> bool:

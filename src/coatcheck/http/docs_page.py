@@ -55,7 +55,7 @@ class Reference:
     def groups(self) -> list[tuple[Node, list[Node]]]:
         """The tags with their operations, in the order of the document."""
         operations: list[Node] = [
-            {**operation, "method": method.upper(), "path": path}
+            {**operation, "method": method.upper(), "path": path, "responses": self._answers(operation)}
             for path, methods in self.document["paths"].items()
             for method, operation in methods.items()
         ]
@@ -77,6 +77,10 @@ class Reference:
             (REQUESTS, [(name, node) for name, node in all_schemas.items() if name in requested]),
             (ANSWERS, [(name, node) for name, node in all_schemas.items() if name not in requested]),
         ]
+
+    def _answers(self, operation: Node) -> dict[str, Node]:
+        """The successful answers; the refusals are references."""
+        return {status: node for status, node in operation["responses"].items() if "$ref" not in node}
 
     def caller(self, operation: Node) -> str:
         schemes = [CALLERS[name] for choice in operation["security"] for name in choice]

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Annotated
 
 import msgspec
 from starlette.responses import Response
 
 from coatcheck import errors
 from coatcheck.grants.jwt_verification import ALGORITHMS
+from coatcheck.http.doc import doc
 from coatcheck.http.errors import INTERNAL, STATUSES, headers_of, message_of, nearest
 from coatcheck.http.headers import NO_STORE
 
@@ -45,6 +47,8 @@ TYPES: Mapping[type[errors.CoatcheckError], str] = MappingProxyType(
     }
 )
 
+INTERNAL_TYPE = "internal_server_error"
+
 BEARER_ERRORS = {
     "invalid_token": ', error="invalid_token"',
     "token_revoked": ', error="invalid_token", error_description="token_revoked"',
@@ -70,14 +74,18 @@ NAMES = {
 }
 
 
-class Problem(msgspec.Struct, frozen=True):
-    message: str
-    status: str
-    type: str
+class ErrorResponse(msgspec.Struct, frozen=True):
+    message: Annotated[str, doc("For people. It says what to do next.", "The object does not exist.")]
+    status: Annotated[str, doc("The name of the HTTP status.", "not_found", enum=sorted(NAMES.values()))]
+    type: Annotated[
+        str, doc("For programs.", "not_found_error", enum=sorted({*TYPES.values(), INTERNAL_TYPE}))
+    ]
 
 
-class Envelope(msgspec.Struct, frozen=True):
-    error: Problem
+class ErrorResponseBody(msgspec.Struct, frozen=True):
+    """An error. Decide by the HTTP status and `type`; show or log `message`."""
+
+    error: Annotated[ErrorResponse, doc("What happened.")]
 
 
 def response_to(error: errors.CoatcheckError, *, challenges: str | None = None) -> Response:
@@ -88,8 +96,8 @@ def response_to(error: errors.CoatcheckError, *, challenges: str | None = None) 
         challenges: `Basic` or `Bearer`, the scheme this route takes (RFC 9110 11.6.1).
     """
     status = nearest(API_STATUSES, error, INTERNAL)
-    kind = nearest(TYPES, error, "internal_server_error")
-    body = msgspec.json.encode(Envelope(Problem(message_of(error), NAMES[status], kind)))
+    kind = nearest(TYPES, error, INTERNAL_TYPE)
+    body = msgspec.json.encode(ErrorResponseBody(ErrorResponse(message_of(error), NAMES[status], kind)))
     needed_scope = error.needed_scope if isinstance(error, errors.InsufficientScope) else None
     headers = {**NO_STORE, **headers_of(error), **_challenge(status, kind, challenges, needed_scope)}
     return Response(body, status, headers, "application/json; charset=utf-8")

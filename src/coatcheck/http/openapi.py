@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the API, generated from the route table and the schemas."""
+"""The OpenAPI 3.1 document of the API, generated from the route tables and the schemas."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
@@ -6,29 +6,39 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from coatcheck.http.encoding import PLAIN_JSON
+from coatcheck.http.openapi_examples import request_example, response_example
+from coatcheck.http.openapi_refusals import refusal_references, refusal_responses
+from coatcheck.http.openapi_schemas import Node, components, reference
+from coatcheck.http.query import MAX_TEXT_LENGTH
 from coatcheck.http.route import Caller, Group, Parameter, Route
 
-Node: TypeAlias = dict[str, Any]
 AnyRoute: TypeAlias = Route[Any]
 AnyGroup: TypeAlias = Group[AnyRoute]
 
-SCHEMAS = "#/components/schemas/"
+SUMMARY = "A self-hosted processor-token server that is compatible with MX's API."
+DESCRIPTION = f"""{SUMMARY}
 
-DESCRIPTION = """A self-hosted processor-token server that is compatible with MX's API.
+**Versions.** `Accept-Version` selects the version of MX's API. Without it the version is v20111101. Its answers have
+the media type `application/vnd.mx.api.v1+json` if the request accepts it, and `application/json` otherwise. Answers of
+v20250224 always have `application/json`; where the versions differ, the schemas of v20250224 have the suffix
+`V20250224`.
 
-`Accept-Version` selects the version. Without it the version is v20111101, whose answers have the media type
-`application/vnd.mx.api.v1+json` if the request accepts it and `application/json` otherwise. This document lists
-the schemas of v20250224 under `application/json`. Unknown fields in requests are ignored, and
-refused by routes below `/coatcheck`.
+**Unknown fields** in a request to MX's API are ignored. Endpoints below `/coatcheck` refuse them and name them.
 
-An object of another client is answered like an object that does not exist: 404. All errors have the schema
-`ErrorResponseBody`."""
+**Objects of another client** are answered like objects that do not exist: 404.
+
+**Errors** have the schema `ErrorResponseBody`, those of `/oauth` the schema `OAuthError`. Every answer has the header
+`X-Request-Id`; quote it to the operator."""
 
 SECURITY_SCHEMES: Mapping[str, Node] = {
     "clientKey": {"type": "http", "scheme": "basic", "description": "The client's id and API key."},
     "processorKey": {"type": "http", "scheme": "basic", "description": "The processor's id and API key."},
-    "accessToken": {"type": "http", "scheme": "bearer", "description": "A processor's access token."},
+    "accessToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A processor's access token. A token that is bound to a key is sent with the scheme `DPoP` "
+        "and a proof (RFC 9449).",
+    },
 }
 SECURITY: Mapping[Caller, Sequence[Node]] = {
     Caller.CLIENT: [{"clientKey": []}],
@@ -36,24 +46,6 @@ SECURITY: Mapping[Caller, Sequence[Node]] = {
     Caller.CLIENT_OR_PROCESSOR: [{"clientKey": []}, {"processorKey": []}],
     Caller.TOKEN: [{"accessToken": []}],
     Caller.ANYONE: [],
-}
-
-ERROR_RESPONSE_BODY: Node = {
-    "title": "ErrorResponseBody",
-    "type": "object",
-    "description": "An error. `message` is for people, `type` is for programs.",
-    "required": ["error"],
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["message", "status", "type"],
-            "properties": {
-                "message": {"type": "string", "examples": ["Not found."]},
-                "status": {"type": "string", "examples": ["not_found"]},
-                "type": {"type": "string", "examples": ["not_found_error"]},
-            },
-        }
-    },
 }
 
 
@@ -66,59 +58,59 @@ def document(groups: Iterable[AnyGroup], *, base_url: str, version: str) -> byte
         version: the version of Coatcheck.
     """
     groups = tuple(groups)
+    routes = [route for group in groups for route in group.routes]
+    schemas = components(_types(routes))
     paths: dict[str, Node] = {}
     for group in groups:
         for route in group.routes:
-            paths.setdefault(route.path, {})[route.method.lower()] = _operation(group, route)
+            paths.setdefault(route.path, {})[route.method.lower()] = _operation(group, route, schemas)
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
-            "info": {"title": "Coatcheck", "version": version, "description": DESCRIPTION},
-            "servers": [{"url": base_url}],
+            "info": {
+                "title": "Coatcheck",
+                "version": version,
+                "summary": SUMMARY,
+                "description": DESCRIPTION,
+                "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            },
+            "servers": [{"url": base_url, "description": "This server."}],
             "tags": [{"name": group.name, "description": group.description} for group in groups],
             "paths": paths,
             "components": {
                 "securitySchemes": SECURITY_SCHEMES,
-                "schemas": {
-                    "ErrorResponseBody": ERROR_RESPONSE_BODY,
-                    **_schemas(route for group in groups for route in group.routes),
-                },
-                "responses": {
-                    "Error": {
-                        "description": "An error; the status gives the reason.",
-                        "content": {PLAIN_JSON: {"schema": _reference("ErrorResponseBody")}},
-                    }
-                },
+                "schemas": schemas,
+                "responses": dict(sorted(refusal_responses(routes).items())),
+                "examples": _examples(routes, schemas),
             },
         }
     )
 
 
-def _operation(group: AnyGroup, route: AnyRoute) -> Node:
+def _operation(group: AnyGroup, route: AnyRoute, schemas: Mapping[str, Node]) -> Node:
     node: Node = {
         "operationId": route.operation,
         "tags": [group.name],
         "summary": route.summary,
+        "description": route.description or f"{route.summary}.",
         "security": SECURITY[route.caller],
         "parameters": list(_parameters(route)),
         "responses": {
             **{str(status): _response(route, status) for status in (route.status, *route.other_statuses)},
-            "default": _error(route),
+            **refusal_references(route),
         },
     }
-    if route.description:
-        node["description"] = route.description
     if route.body:
-        content = {route.body_media_type: {"schema": _reference(route.body.__name__)}}
-        node["requestBody"] = {"required": route.method != "GET", "content": content}
+        name = route.body.__name__
+        content = {
+            "schema": reference(name),
+            "example": request_example(schemas, name),
+        }
+        node["requestBody"] = {
+            "required": bool(schemas[name].get("required")) and route.method != "GET",
+            "content": {route.body_media_type: content},
+        }
     return node
-
-
-def _error(route: AnyRoute) -> Node:
-    if route.error_body is None:
-        return {"$ref": "#/components/responses/Error"}
-    content = {PLAIN_JSON: {"schema": _reference(route.error_body.__name__)}}
-    return {"description": "An error; the status gives the reason.", "content": content}
 
 
 def _parameters(route: AnyRoute) -> Iterator[Node]:
@@ -132,11 +124,26 @@ def _parameters(route: AnyRoute) -> Iterator[Node]:
 
 def _parameter(place: str, parameter: Parameter) -> Node:
     schema: Node = {"type": parameter.type}
-    if parameter.choices:
-        schema["enum"] = list(parameter.choices)
+    limits = {
+        "format": parameter.format,
+        "minimum": parameter.minimum,
+        "maximum": parameter.maximum,
+        "default": parameter.default,
+        "enum": list(parameter.choices) or None,
+    }
+    schema |= {name: value for name, value in limits.items() if value is not None}
+    if place == "query" and parameter.type == "string" and not parameter.choices:
+        schema["maxLength"] = MAX_TEXT_LENGTH
+    example = parameter.example
     if parameter.is_repeated:
         schema = {"type": "array", "items": schema}
-    return {"name": parameter.name, "in": place, "description": parameter.description, "schema": schema}
+        example = None if example is None else [example]  # type: ignore[assignment]  # an array of it
+    node: Node = {"name": parameter.name, "in": place, "description": parameter.description, "schema": schema}
+    if parameter.is_required:
+        node["required"] = True
+    if example is not None:
+        node["example"] = example
+    return node
 
 
 def _response(route: AnyRoute, status: int) -> Node:
@@ -149,41 +156,35 @@ def _response(route: AnyRoute, status: int) -> Node:
     if status == HTTPStatus.NO_CONTENT:
         return node
     if route.media_types:
-        node["content"] = {media_type: {} for media_type in route.media_types}
+        binary = {"schema": {"type": "string", "contentMediaType": "application/pdf"}}
+        node["content"] = dict.fromkeys(route.media_types, binary)
     elif route.answer_schemas:
         node["content"] = {
-            media_type: {"schema": _one_of(schema, *route.other_answers)}
-            for media_type, schema in route.answer_schemas.items()
+            media_type: _content([each.__name__ for each in types])
+            for media_type, types in route.answer_schemas.items()
         }
     return node
 
 
-def _one_of(schema: type[msgspec.Struct], *others: type[msgspec.Struct]) -> Node:
-    references = [_reference(each.__name__) for each in (schema, *others)]
-    return {"oneOf": references} if others else references[0]
+def _content(names: Sequence[str]) -> Node:
+    references = [reference(name) for name in names]
+    return {
+        "schema": {"anyOf": references} if len(references) > 1 else references[0],
+        "examples": {name: {"$ref": f"#/components/examples/{name}"} for name in names},
+    }
 
 
-def _schemas(routes: Iterable[AnyRoute]) -> dict[str, Node]:
-    """The schemas of all requests and answers, and those that they contain, by class name."""
-    types: dict[type, None] = {}
+def _types(routes: Iterable[AnyRoute]) -> list[type[msgspec.Struct]]:
+    """The schemas of all requests and answers."""
+    types: dict[type[msgspec.Struct], None] = {}
     for route in routes:
-        if route.body:
-            types[route.body] = None
-        if route.error_body:
-            types[route.error_body] = None
-        types |= dict.fromkeys([*route.answer_schemas.values(), *route.other_answers])
-    _, components = msgspec.json.schema_components(types, ref_template=f"{SCHEMAS}{{name}}")
-    return {name: _with_numbers(node) for name, node in sorted(components.items())}
+        types |= dict.fromkeys([route.error_body, *([route.body] if route.body else ())])
+        for answers in route.answer_schemas.values():
+            types |= dict.fromkeys(answers)
+    return list(types)
 
 
-def _with_numbers(node: Any) -> Any:
-    """The node with decimals declared as the JSON numbers that the API sends."""
-    if isinstance(node, dict):
-        if node.get("format") == "decimal":
-            return {"type": "number"}
-        return {key: _with_numbers(value) for key, value in node.items()}
-    return [_with_numbers(each) for each in node] if isinstance(node, list) else node
-
-
-def _reference(name: str) -> Node:
-    return {"$ref": f"{SCHEMAS}{name}"}
+def _examples(routes: Iterable[AnyRoute], schemas: Mapping[str, Node]) -> dict[str, Node]:
+    """The examples of answers, by the name of the schema."""
+    names = {each.__name__ for route in routes for types in route.answer_schemas.values() for each in types}
+    return {name: {"value": response_example(schemas, name)} for name in sorted(names)}

@@ -24,13 +24,13 @@ MAX_TEXT_LENGTH = 1000
 BOOLEANS = {"true": True, "false": False}
 
 
-def read_page(query: Query, *, max_size: int = MAX_PAGE_SIZE) -> PageRequest:
-    """`page`, at least 1, otherwise 1; `records_per_page`, from 10 to `max_size`, otherwise 25."""
+def read_page(query: Query) -> PageRequest:
+    """`page`, at least 1, otherwise 1; `records_per_page`, from 10 to 1,000, otherwise 25."""
     number = _positive_int(query, "page")
     size = _positive_int(query, "records_per_page")
     return PageRequest(
         min(number, MAX_PAGE) if number else 1,
-        size if size and MIN_PAGE_SIZE <= size <= max_size else DEFAULT_PAGE_SIZE,
+        size if size and MIN_PAGE_SIZE <= size <= MAX_PAGE_SIZE else DEFAULT_PAGE_SIZE,
     )
 
 

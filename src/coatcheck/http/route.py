@@ -4,17 +4,24 @@ Each surface has its own table of routes, and its own request if its handlers ne
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum, auto
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from msgspec import Struct
+from starlette.responses import Response
 
+from coatcheck import errors
+from coatcheck.errors import CoatcheckError
 from coatcheck.http.decoding import RequestSchema
 from coatcheck.http.encoding import PLAIN_JSON
+from coatcheck.http.envelope import ErrorResponseBody, response_to
+from coatcheck.http.query import DEFAULT_PAGE_SIZE, MAX_PAGE, MAX_PAGE_SIZE, MIN_PAGE_SIZE
 from coatcheck.http.request import CompleteResponse, HandlerRequest
+from coatcheck.http.throttling import NOT_COUNTED
 
 RequestT = TypeVar("RequestT", bound=HandlerRequest)
 
@@ -39,9 +46,43 @@ class Caller(Enum):
     """No authentication."""
 
 
+CHALLENGES: Mapping[Caller, str] = MappingProxyType(
+    {
+        Caller.CLIENT: "Basic",
+        Caller.PROCESSOR: "Basic",
+        Caller.CLIENT_OR_PROCESSOR: "Basic",
+        Caller.TOKEN: "Bearer",
+    }
+)
+"""The scheme of `WWW-Authenticate`."""
+THROTTLED = errors.TooManyRequests(timedelta(seconds=30))
+FAILURES = (errors.InvalidRequest(), errors.Unavailable())
+"""Answers of every endpoint that reads from the database."""
+NO_CREDENTIALS = (errors.InvalidClient(),)
+REFUSED_CREDENTIALS: Mapping[Caller, tuple[CoatcheckError, ...]] = MappingProxyType(
+    {
+        Caller.CLIENT: NO_CREDENTIALS,
+        Caller.PROCESSOR: NO_CREDENTIALS,
+        Caller.CLIENT_OR_PROCESSOR: NO_CREDENTIALS,
+        Caller.TOKEN: (
+            errors.InvalidToken(),
+            errors.TokenExpired(),
+            errors.TokenRevoked(),
+            errors.Unauthenticated(),
+            errors.InvalidDPoPProof(),
+            errors.DPoPNonceRequired("bXk..."),
+            errors.InsufficientScope(),
+            errors.ReadsExhausted(),
+            errors.ConnectionBroken(),
+        ),
+    }
+)
+REFUSED_BODIES = (errors.RequestTimeout(), errors.TooLarge())
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A query parameter or a header."""
+    """A parameter in the path or the query, or a header."""
 
     name: str
     description: str
@@ -49,12 +90,37 @@ class Parameter:
     is_repeated: bool = False
     choices: tuple[str, ...] = ()
     """The only values, for a parameter that has an enumeration."""
+    example: str | int | bool | None = None
+    minimum: int | None = None
+    maximum: int | None = None
+    default: str | int | bool | None = None
+    is_required: bool = False
+    """Of a query parameter or a header. A parameter in the path is always required."""
+    format: str | None = None
+    """The format of a string (JSON Schema: `date`, `date-time`, `uri`, ...)."""
 
 
 PAGE = (
-    Parameter("page", "The number of the page, from 1.", "integer"),
-    Parameter("records_per_page", "10 to 1000 (institutions: 100). Any other value means 25.", "integer"),
+    Parameter(
+        "page",
+        "The number of the page. A number out of range means the first page.",
+        "integer",
+        minimum=1,
+        maximum=MAX_PAGE,
+        default=1,
+        example=1,
+    ),
+    Parameter(
+        "records_per_page",
+        f"The size of a page. A number out of range means {DEFAULT_PAGE_SIZE}.",
+        "integer",
+        minimum=MIN_PAGE_SIZE,
+        maximum=MAX_PAGE_SIZE,
+        default=DEFAULT_PAGE_SIZE,
+        example=100,
+    ),
 )
+"""The parameters of a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +149,9 @@ class Route(Generic[RequestT]):
     status: int = 200
     """The HTTP status of a successful answer, unless the handler returns a complete response."""
     other_statuses: tuple[int, ...] = ()
-    """Further successful statuses."""
+    """Further statuses that have the same body, or none if they are 204."""
+    refusals: tuple[CoatcheckError, ...] = ()
+    """An example of each refusal of its own. `all_refusals` adds those of every endpoint of its kind."""
     in_transaction: bool | None = None
     """Whether the handler runs in one transaction; by default every method except GET does."""
 
@@ -93,21 +161,21 @@ class Route(Generic[RequestT]):
     needs_connection: bool = True
     """Whether the handler uses `request.connection`, which is None otherwise. Only for callers that are anyone."""
 
-    path_parameters: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    """The description of each parameter in the paths of the surface."""
+    path_parameters: ClassVar[tuple[Parameter, ...]] = ()
+    """The parameters in the paths of the surface."""
     body_media_type: ClassVar[str] = PLAIN_JSON
     """The media type of the request body."""
-    error_body: ClassVar[type[Struct] | None] = None
-    """The schema of an error; None for that of MX's API."""
+    error_body: ClassVar[type[Struct]] = ErrorResponseBody
+    """The schema of an error."""
 
     @property
     def runs_in_transaction(self) -> bool:
         return self.method != "GET" if self.in_transaction is None else self.in_transaction
 
     @property
-    def answer_schemas(self) -> Mapping[str, type[Struct]]:
-        """The schema of a successful answer in each media type."""
-        return {PLAIN_JSON: self.answer} if isinstance(self.answer, type) else {}
+    def answer_schemas(self) -> Mapping[str, Sequence[type[Struct]]]:
+        """The schemas of a successful answer in each media type; the first one is that of the default."""
+        return {PLAIN_JSON: (self.answer, *self.other_answers)} if isinstance(self.answer, type) else {}
 
     @property
     def all_headers(self) -> tuple[Parameter, ...]:
@@ -115,8 +183,26 @@ class Route(Generic[RequestT]):
         return self.headers
 
     def parameters_in_path(self) -> Iterator[Parameter]:
-        for name in PATH_PARAMETER.findall(self.path):
-            yield Parameter(name, self.path_parameters[name])
+        by_name = {each.name: each for each in self.path_parameters}
+        return (by_name[name] for name in PATH_PARAMETER.findall(self.path))
+
+    def all_refusals(self) -> Iterator[CoatcheckError]:
+        """An example of each error that the endpoint answers."""
+        yield CoatcheckError()
+        if self.path not in NOT_COUNTED:
+            yield THROTTLED
+        if self.needs_connection:
+            yield from FAILURES
+        yield from REFUSED_CREDENTIALS.get(self.caller, ())
+        if PATH_PARAMETER.search(self.path):
+            yield errors.NotFound()
+        if self.body or self.method != "GET":
+            yield from REFUSED_BODIES
+        yield from self.refusals
+
+    def refuse(self, error: CoatcheckError) -> Response:
+        """The answer to an error."""
+        return response_to(error, challenges=CHALLENGES.get(self.caller))
 
 
 RouteT_co = TypeVar("RouteT_co", bound=Route[Any], covariant=True)

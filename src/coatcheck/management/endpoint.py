@@ -95,5 +95,5 @@ def _refuse_unknown_parameters(route: Route, request: ManagementRequest) -> None
         raise InvalidRequest(f"The query parameter `{repeated}` is repeated.")
 
 
-def _refuse(error: CoatcheckError, _route: Route | None) -> Response:
-    return response_to(error, challenges="Basic")
+def _refuse(error: CoatcheckError, route: Route | None) -> Response:
+    return route.refuse(error) if route else response_to(error)

@@ -1,9 +1,7 @@
-"""Handles a request to the OAuth endpoints, and writes errors in their format (RFC 6749 5.2)."""
+"""Handles a request to the OAuth endpoints."""
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
-from types import MappingProxyType
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,35 +15,16 @@ from coatcheck.http.bodies import read_body
 from coatcheck.http.client_certificates import client_certificate
 from coatcheck.http.encoding import JSON, encode
 from coatcheck.http.endpoint import Surface, routes
-from coatcheck.http.errors import INTERNAL, STATUSES, headers_of, message_of, nearest
 from coatcheck.http.headers import NO_STORE
 from coatcheck.http.request import CompleteResponse
 from coatcheck.http.route import Caller
 from coatcheck.http.sender_proofs import read_proof
 from coatcheck.oauth_server.client_authentication import read_presented
+from coatcheck.oauth_server.errors import oauth_error
 from coatcheck.oauth_server.request import OAuthRequest, read_form
 from coatcheck.oauth_server.routes import ROUTES, Route
-from coatcheck.oauth_server.schemas import OAuthError
 
 MAX_BODY_BYTES = 64 * 1024
-OAUTH_STATUSES: Mapping[type[errors.CoatcheckError], int] = MappingProxyType(
-    {**STATUSES, errors.InvalidDPoPProof: 400}
-)
-"""RFC 9449 5: a token request with a wrong proof is 400. The reads answer 401."""
-ERRORS: Mapping[type[errors.CoatcheckError], str] = MappingProxyType(
-    {
-        errors.InvalidClient: "invalid_client",
-        errors.InvalidGrant: "invalid_grant",
-        errors.UnsupportedGrantType: "unsupported_grant_type",
-        errors.DPoPNonceRequired: "use_dpop_nonce",
-        errors.InvalidDPoPProof: "invalid_dpop_proof",
-        errors.TooManyRequests: "slow_down",
-        errors.Unavailable: "temporarily_unavailable",
-        errors.Refusal: "invalid_request",
-    }
-)
-NOT_PERMITTED = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
-"""Characters that a description must not contain (RFC 6749 5.2)."""
 
 
 def oauth_routes(services: Services, table: Iterable[Route] = ROUTES) -> list[StarletteRoute]:
@@ -96,10 +75,4 @@ async def _read(services: Services, route: Route, request: Request) -> partial[O
 
 
 def _refuse(error: errors.CoatcheckError, _route: Route | None) -> Response:
-    status = nearest(OAUTH_STATUSES, error, INTERNAL)
-    kind = nearest(ERRORS, error, "server_error")
-    headers = {**NO_STORE, **headers_of(error)}
-    if status == 401:
-        headers["WWW-Authenticate"] = 'Basic realm="coatcheck", charset="UTF-8"'
-    body = OAuthError(kind, NOT_PERMITTED.sub("?", message_of(error)))
-    return Response(encode(body), status, headers, JSON)
+    return oauth_error(error)

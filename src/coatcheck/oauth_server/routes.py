@@ -4,10 +4,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from msgspec import Struct
+from starlette.responses import Response
 
+from coatcheck import errors
+from coatcheck.errors import CoatcheckError
 from coatcheck.http import route
 from coatcheck.http.route import Caller, Group, Parameter
 from coatcheck.oauth_server import handlers, metadata
+from coatcheck.oauth_server.errors import oauth_error
 from coatcheck.oauth_server.request import FORM, OAuthRequest
 from coatcheck.oauth_server.schemas import (
     AuthorizationServerMetadata,
@@ -33,12 +37,16 @@ class Route(route.Route[OAuthRequest]):
     """Whether it accepts a DPoP proof."""
 
     body_media_type: ClassVar[str] = FORM
-    error_body: ClassVar[type[Struct] | None] = OAuthError
+    error_body: ClassVar[type[Struct]] = OAuthError
+
+    def refuse(self, error: CoatcheckError) -> Response:
+        return oauth_error(error)
 
 
 OAUTH: Group[Route] = Group(
     "OAuth",
-    "For processors that use a standard OAuth client library. A processor authenticates by the one method that the "
+    "For processors that use a standard OAuth client library. A processor authenticates by the one method "
+    "that the "
     "operator has set: its API key, a signed assertion, or a TLS certificate.",
     (
         Route(
@@ -47,13 +55,20 @@ OAUTH: Group[Route] = Group(
             handlers.token,
             "oauthToken",
             "Exchange a code for an access token",
-            "RFC 6749 4.1.3. With a DPoP proof or a client certificate the token is bound to it, if the operator has "
+            "RFC 6749 4.1.3. With a DPoP proof or a client certificate the token is bound to it, if the "
+            "operator has "
             "set so, and then works with that key only.",
             caller=Caller.PROCESSOR,
             body=OAuthTokenForm,
             headers=(DPOP, IDEMPOTENCY_KEY),
             answer=OAuthTokenResponse,
             reads_proof=True,
+            refusals=(
+                errors.InvalidGrant(),
+                errors.UnsupportedGrantType(),
+                errors.InvalidDPoPProof(),
+                errors.DPoPNonceRequired("bXk..."),
+            ),
         ),
         Route(
             "POST",

@@ -17,8 +17,6 @@ from coatcheck.connectors.contract import JobKind
 from coatcheck.http.query import read_choices, read_flag, read_page, read_text, read_texts
 from coatcheck.model.paging import paginate
 
-MAX_PAGE_SIZE = 100
-
 FLAGS: Mapping[str, JobKind] = MappingProxyType(
     {
         "supports_account_identification": JobKind.IDENTIFICATION,
@@ -40,13 +38,13 @@ async def list_(request: ApiRequest) -> Struct:
         supports=required.union(job_kinds(products)),
     )
     is_possible = products <= KINDS.keys()
-    page = read_page(request.query, max_size=MAX_PAGE_SIZE)
+    page = read_page(request.query)
     return institutions_body(request.version, paginate(found if is_possible else (), page))
 
 
 async def favorites(request: ApiRequest) -> Struct:
     found = request.services.registry.favorites(_countries(request))
-    page = read_page(request.query, max_size=MAX_PAGE_SIZE)
+    page = read_page(request.query)
     return institutions_body(request.version, paginate(found, page))
 
 

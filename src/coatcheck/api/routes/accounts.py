@@ -1,5 +1,6 @@
 """Endpoints for accounts, with their numbers and owners."""
 
+from coatcheck import errors
 from coatcheck.api.handlers import account_numbers, accounts
 from coatcheck.api.routes.parameters import ACCOUNT, MEMBER, MEMBER_ACCOUNT, USE_CASE, USER
 from coatcheck.api.routes.route import Route
@@ -63,6 +64,9 @@ ACCOUNTS = Group(
             "deleteManualAccount",
             "Delete a manual account",
             status=204,
+            refusals=(
+                errors.ConstraintNotMet("Only a manual account can be deleted; delete the member instead."),
+            ),
         ),
         Route(
             "GET",
@@ -90,6 +94,7 @@ ACCOUNTS = Group(
             "Of an aggregated account only `is_business`, `is_hidden` and `metadata` can be updated.",
             body=AccountUpdateRequestBody,
             answer=ACCOUNT_BODY,
+            refusals=(errors.ConstraintNotMet(),),
         ),
         Route(
             "GET",

@@ -1,5 +1,6 @@
 """Endpoints for members and for the jobs that read from their institutions."""
 
+from coatcheck import errors
 from coatcheck.api.handlers import jobs, members
 from coatcheck.api.routes.parameters import CALLBACK_PAYLOAD, MEMBER, SKIP_WEBHOOK, USE_CASE, USER
 from coatcheck.api.routes.route import Route
@@ -14,7 +15,14 @@ from coatcheck.api.schemas.members import (
     MemberUpdateRequestBody,
     OAuthWindowResponseBody,
 )
+from coatcheck.http import doc
 from coatcheck.http.route import PAGE, Group, Parameter
+
+REFUSED_JOBS = (
+    errors.ConstraintNotMet("A manual member has no institution to read from."),
+    errors.JobRunning(),
+    errors.JobNotSupported(),
+)
 
 MEMBERS = Group(
     "Members",
@@ -32,6 +40,11 @@ MEMBERS = Group(
             answer=MEMBER_BODY,
             other_statuses=(202,),
             signs_in_at=members.signs_in_at,
+            refusals=(
+                errors.DuplicateMember(doc.MEMBER),
+                errors.JobNotSupported(),
+                errors.ConstraintNotMet("A user can have at most 100 members."),
+            ),
         ),
         Route(
             "GET",
@@ -53,6 +66,7 @@ MEMBERS = Group(
             body=MemberUpdateRequestBody,
             headers=(CALLBACK_PAYLOAD, SKIP_WEBHOOK),
             answer=MEMBER_BODY,
+            refusals=(errors.DuplicateMember(doc.MEMBER), errors.ConstraintNotMet()),
         ),
         Route(
             "DELETE",
@@ -103,6 +117,7 @@ MEMBERS = Group(
             body=MemberResumeRequestBody,
             answer=MEMBER_BODY,
             status=202,
+            refusals=(errors.ConstraintNotMet("The member has no open challenges."),),
         ),
         Route(
             "GET",
@@ -120,6 +135,7 @@ MEMBERS = Group(
             answer=OAuthWindowResponseBody,
             in_transaction=True,
             signs_in_at=members.signs_in_again_at,
+            refusals=(errors.ConstraintNotMet(),),
         ),
     ),
 )
@@ -143,6 +159,7 @@ JOBS = Group(
             headers=(CALLBACK_PAYLOAD,),
             answer=MEMBER_BODY,
             status=202,
+            refusals=REFUSED_JOBS,
         ),
         Route(
             "POST",
@@ -152,6 +169,7 @@ JOBS = Group(
             "Verify: read account numbers",
             headers=(CALLBACK_PAYLOAD,),
             answer=MEMBER_BODY,
+            refusals=REFUSED_JOBS,
         ),
         Route(
             "POST",
@@ -161,6 +179,7 @@ JOBS = Group(
             "Identify: read account owners",
             answer=MEMBER_BODY,
             status=202,
+            refusals=REFUSED_JOBS,
         ),
         Route(
             "POST",
@@ -170,6 +189,7 @@ JOBS = Group(
             "Read balances only",
             answer=MEMBER_BODY,
             status=202,
+            refusals=REFUSED_JOBS,
         ),
         Route(
             "POST",
@@ -179,6 +199,7 @@ JOBS = Group(
             "Read 24 months of transactions",
             answer=MEMBER_BODY,
             status=202,
+            refusals=REFUSED_JOBS,
         ),
         Route(
             "POST",
@@ -188,6 +209,7 @@ JOBS = Group(
             "Read statements",
             answer=MEMBER_BODY,
             status=202,
+            refusals=REFUSED_JOBS,
         ),
     ),
 )

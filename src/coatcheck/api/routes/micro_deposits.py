@@ -1,5 +1,6 @@
 """Endpoints for micro-deposits."""
 
+from coatcheck import errors
 from coatcheck.api.handlers import micro_deposits
 from coatcheck.api.routes.parameters import USER
 from coatcheck.api.routes.route import Route
@@ -9,6 +10,7 @@ from coatcheck.api.schemas.micro_deposits import (
     MicrodepositsResponseBody,
     MicrodepositVerifyRequestBody,
 )
+from coatcheck.http import doc
 from coatcheck.http.route import PAGE, Group, Parameter
 
 MICRO_DEPOSITS = Group(
@@ -34,6 +36,11 @@ MICRO_DEPOSITS = Group(
             "it in the widget.",
             body=MicrodepositRequestBody,
             answer=MicrodepositResponseBody,
+            refusals=(
+                errors.DuplicateMicroDeposit(doc.MICRO_DEPOSIT),
+                errors.ConstraintNotMet(),
+                errors.JobNotSupported("No connector can send micro-deposits."),
+            ),
         ),
         Route(
             "GET",
@@ -61,6 +68,10 @@ MICRO_DEPOSITS = Group(
             "After three wrong attempts the status is PREVENTED.",
             body=MicrodepositVerifyRequestBody,
             answer=MicrodepositResponseBody,
+            refusals=(
+                errors.UserDisabled(),
+                errors.ConstraintNotMet("The micro-deposits are VERIFIED: no amounts are expected."),
+            ),
         ),
         Route(
             "GET",

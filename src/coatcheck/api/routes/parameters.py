@@ -1,19 +1,20 @@
 """Parameters that several endpoints share, and the parts of their paths."""
 
+from coatcheck.http import doc
 from coatcheck.http.route import PAGE, Parameter
 
-PATH_PARAMETERS: dict[str, str] = {
-    "user": "The guid of the user, or the `id` that you gave it.",
-    "member": "The guid of the member, or the `id` that you gave it.",
-    "account": "The guid of the account, or its `id`.",
-    "institution": "The code or the guid of the institution.",
-    "transaction": "The guid of the transaction.",
-    "statement": "The guid of the statement.",
-    "micro_deposit": "The guid of the micro-deposit.",
-    "category": "The guid of the category.",
-    "merchant": "The guid of the merchant.",
-    "merchant_location": "The guid of the merchant location.",
-}
+PATH_PARAMETERS = (
+    Parameter("user", "The guid of the user, or the `id` that you gave it.", example=doc.USER),
+    Parameter("member", "The guid of the member, or the `id` that you gave it.", example=doc.MEMBER),
+    Parameter("account", "The guid of the account, or its `id`.", example=doc.ACCOUNT),
+    Parameter("institution", "The code or the guid of the institution.", example="mxbank"),
+    Parameter("transaction", "The guid of the transaction.", example=doc.TRANSACTION),
+    Parameter("statement", "The guid of the statement.", example=doc.STATEMENT),
+    Parameter("micro_deposit", "The guid of the micro-deposit.", example=doc.MICRO_DEPOSIT),
+    Parameter("category", "The guid of the category.", example=doc.CATEGORY),
+    Parameter("merchant", "The guid of the merchant.", example=doc.MERCHANT),
+    Parameter("merchant_location", "The guid of the merchant location.", example=doc.MERCHANT_LOCATION),
+)
 
 USER = "/users/{user}"
 MEMBER = f"{USER}/members/{{member}}"

@@ -1,5 +1,6 @@
 """Endpoints for processors: the exchange of a code, and reads with an access token."""
 
+from coatcheck import errors
 from coatcheck.api.handlers import processors
 from coatcheck.api.routes.parameters import TRANSACTION_FILTERS
 from coatcheck.api.routes.route import Route
@@ -12,11 +13,19 @@ from coatcheck.api.schemas.processors import (
     ProcessorOwnerBody,
 )
 from coatcheck.api.schemas.transactions import TransactionsResponseBody
+from coatcheck.http import doc
 from coatcheck.http.route import PAGE, Caller, Group, Parameter
 
 EXCHANGE_PARAMETERS = (
-    Parameter("grant_type", "`authorization_code`. In the query or in a form body, not in both."),
-    Parameter("code", "The authorization code. In the query or in a form body, not in both."),
+    Parameter(
+        "grant_type",
+        "The only grant type. In the query or in a form body, not in both.",
+        choices=("authorization_code",),
+        example="authorization_code",
+    ),
+    Parameter(
+        "code", "The authorization code. In the query or in a form body, not in both.", example=doc.CODE
+    ),
 )
 IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key", "A retry with the same key within a minute returns the same token."
@@ -46,6 +55,7 @@ PROCESSORS = Group(
             answer=AccessTokenResponse,
             in_transaction=False,
             is_in_spec=False,
+            refusals=(errors.InvalidGrant(), errors.UnsupportedGrantType()),
         ),
         Route(
             "POST",
@@ -61,6 +71,7 @@ PROCESSORS = Group(
             answer=LegacyAccessTokenResponse,
             in_transaction=False,
             is_in_spec=False,
+            refusals=(errors.InvalidGrant(), errors.UnsupportedGrantType()),
         ),
         Route(
             "GET",
@@ -117,6 +128,7 @@ PROCESSORS = Group(
             "Repeat the request until `is_being_aggregated` is false, then read the balance.",
             caller=Caller.TOKEN,
             answer=MEMBER_BODY,
+            refusals=(errors.ConstraintNotMet(), errors.JobRunning(), errors.JobNotSupported()),
         ),
     ),
 )

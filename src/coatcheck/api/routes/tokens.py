@@ -1,5 +1,6 @@
 """Endpoints for a client's authorization codes and access tokens."""
 
+from coatcheck import errors
 from coatcheck.api.handlers import tokens
 from coatcheck.api.routes.parameters import TOKEN_FILTERS
 from coatcheck.api.routes.route import Route
@@ -26,12 +27,21 @@ TOKENS = Group(
             "Request an authorization code",
             "The scope names a user, a member and a verified account; add `read-protected` for full account "
             "numbers and owners. `read:numbers`, `read:owners`, `read:transactions`, `read:balances` and "
-            "`read:statements` limit the kinds of data, `processor-guid:` who may redeem the code, `expires-in:` "
+            "`read:statements` limit the kinds of data, `processor-guid:` who may redeem the code, "
+            "`expires-in:` "
             "the lifetime of the token in seconds, `lookback-days:` the age of transactions, and `max-reads:` "
-            "the number of reads. An account has a limited number of codes that were not redeemed; one more is 429.",
+            "the number of reads. An account has a limited number of codes that were not redeemed; one "
+            "more is 429.",
             body=AuthorizationCodeRequestBody,
             answer=AuthorizationCodeResponseBody,
             in_transaction=False,
+            refusals=(
+                errors.InvalidScope(),
+                errors.NotFound(),
+                errors.UserDisabled(),
+                errors.NotVerified(),
+                errors.Unprocessable("The processor does not exist or is not enabled for this client."),
+            ),
         ),
         Route(
             "POST",
@@ -44,6 +54,7 @@ TOKENS = Group(
             body=PaymentProcessorAuthorizationCodeRequestBody,
             answer=PaymentProcessorAuthorizationCodeResponseBody,
             in_transaction=False,
+            refusals=(errors.InvalidScope(), errors.UserDisabled(), errors.NotVerified()),
         ),
         Route(
             "GET",

@@ -1,5 +1,6 @@
 """Endpoints for users."""
 
+from coatcheck import errors
 from coatcheck.api.handlers import users
 from coatcheck.api.routes.parameters import SKIP_WEBHOOK, USER
 from coatcheck.api.routes.route import Route
@@ -19,6 +20,7 @@ USERS = Group(
             body=UserRequestBody,
             headers=(SKIP_WEBHOOK,),
             answer=UserResponseBody,
+            refusals=(errors.Conflict("A user with this id already exists."),),
         ),
         Route(
             "GET",
@@ -45,6 +47,7 @@ USERS = Group(
             body=UserRequestBody,
             headers=(SKIP_WEBHOOK,),
             answer=UserResponseBody,
+            refusals=(errors.Conflict("A user with this id already exists."),),
         ),
         Route(
             "DELETE",

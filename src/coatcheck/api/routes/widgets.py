@@ -1,5 +1,6 @@
 """Endpoints for the URL of the widget."""
 
+from coatcheck import errors
 from coatcheck.api.handlers import widgets
 from coatcheck.api.routes.parameters import CALLBACK_PAYLOAD, USER
 from coatcheck.api.routes.route import Route
@@ -26,6 +27,7 @@ WIDGETS = Group(
             body=WidgetRequestBody,
             headers=(CALLBACK_PAYLOAD, Parameter("Accept-Language", "The language of the widget.")),
             answer=WidgetResponseBody,
+            refusals=(errors.ConstraintNotMet(),),
         ),
         Route(
             "POST",
@@ -36,6 +38,7 @@ WIDGETS = Group(
             versions=(Version.V20111101,),
             body=ConnectWidgetRequestBody,
             answer=ConnectWidgetResponseBody,
+            refusals=(errors.ConstraintNotMet(),),
         ),
     ),
 )

@@ -2,7 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 from msgspec.structs import replace
@@ -17,8 +17,19 @@ from coatcheck.http.decoding import (
     RequestSchema,
     Text,
 )
+from coatcheck.http.doc import (
+    ACCOUNT,
+    OTHER_ACCOUNT,
+    AccountGuid,
+    CreatedAt,
+    MemberGuid,
+    UpdatedAt,
+    UserGuid,
+    UserOwnId,
+    doc,
+)
 from coatcheck.http.encoding import Timestamp, to_schema, to_schemas
-from coatcheck.http.pagination import PaginationResponse, pagination
+from coatcheck.http.pagination import Pagination, pagination
 from coatcheck.model.accounts import Account
 from coatcheck.model.paging import Page
 
@@ -55,186 +66,214 @@ PropertyType: TypeAlias = Literal[
 
 
 class AccountRequestFields(RequestSchema, frozen=True, kw_only=True):
-    subtype: Name | UnsetType | None = field(name="account_subtype", default=UNSET)
-    apr: Decimal | UnsetType | None = UNSET
-    apy: Decimal | UnsetType | None = UNSET
-    available_balance: Decimal | UnsetType | None = UNSET
-    balance: Decimal | UnsetType | None = UNSET
-    cash_surrender_value: Decimal | UnsetType | None = UNSET
-    credit_limit: Decimal | UnsetType | None = UNSET
-    currency_code: Currency | UnsetType | None = UNSET
-    death_benefit: NonNegativeInt | UnsetType | None = UNSET
-    interest_rate: Decimal | UnsetType | None = UNSET
-    is_business: bool | UnsetType = UNSET
-    is_closed: bool | UnsetType = UNSET
-    is_hidden: bool | UnsetType = UNSET
-    loan_amount: Decimal | UnsetType | None = UNSET
-    metadata: Text | UnsetType | None = UNSET
-    nickname: Name | UnsetType | None = UNSET
-    original_balance: Decimal | UnsetType | None = UNSET
-    property_type: PropertyType | UnsetType | None = UNSET
+    subtype: Annotated[Name | UnsetType | None, doc("A finer type of your own or of MX's list.")] = field(
+        name="account_subtype", default=UNSET
+    )
+    apr: Annotated[
+        Decimal | UnsetType | None, doc("The annual percentage rate of interest that is charged, in percent.")
+    ] = UNSET
+    apy: Annotated[Decimal | UnsetType | None, doc("The annual percentage yield, in percent.")] = UNSET
+    available_balance: Annotated[Decimal | UnsetType | None, doc("What can be spent now.")] = UNSET
+    balance: Annotated[Decimal | UnsetType | None, doc("The balance.", 12.5)] = UNSET
+    cash_surrender_value: Annotated[
+        Decimal | UnsetType | None, doc("Of an insurance: what it is worth when it is given up.")
+    ] = UNSET
+    credit_limit: Annotated[Decimal | UnsetType | None, doc("How much can be owed.")] = UNSET
+    currency_code: Annotated[Currency | UnsetType | None, doc("The ISO 4217 code.", "USD")] = UNSET
+    death_benefit: Annotated[NonNegativeInt | UnsetType | None, doc("Of an insurance: what it pays.")] = UNSET
+    interest_rate: Annotated[Decimal | UnsetType | None, doc("The interest rate, in percent.")] = UNSET
+    is_business: Annotated[bool | UnsetType, doc("Whether it is used for a business.")] = UNSET
+    is_closed: Annotated[bool | UnsetType, doc("Whether it is closed.")] = UNSET
+    is_hidden: Annotated[bool | UnsetType, doc("Whether your user interface hides it.")] = UNSET
+    loan_amount: Annotated[Decimal | UnsetType | None, doc("The amount of the loan.")] = UNSET
+    metadata: Annotated[Text | UnsetType | None, doc("Text of your own, returned as it is.")] = UNSET
+    nickname: Annotated[Name | UnsetType | None, doc("Another name.")] = UNSET
+    original_balance: Annotated[Decimal | UnsetType | None, doc("What was owed at first.")] = UNSET
+    property_type: Annotated[PropertyType | UnsetType | None, doc("Of a property: its kind.")] = UNSET
 
 
 class AccountCreateRequest(AccountRequestFields, frozen=True, kw_only=True):
-    name: Name
-    type: AccountType = field(name="account_type")
+    name: Annotated[Name, doc("The name.", "Jar")]
+    type: Annotated[AccountType, doc("The type.", "CASH")] = field(name="account_type")
 
 
 class AccountCreateRequestBody(RequestSchema, frozen=True, kw_only=True):
-    account: AccountCreateRequest
+    account: Annotated[AccountCreateRequest, doc("The account.")]
 
 
 class AccountUpdateRequest(AccountRequestFields, ChangeSchema, frozen=True, kw_only=True):
-    name: Name | UnsetType = UNSET
-    type: AccountType | UnsetType = field(name="account_type", default=UNSET)
+    name: Annotated[Name | UnsetType, doc("The name.")] = UNSET
+    type: Annotated[AccountType | UnsetType, doc("The type.")] = field(name="account_type", default=UNSET)
 
 
 class AccountUpdateRequestBody(RequestSchema, frozen=True, kw_only=True):
-    account: AccountUpdateRequest
+    account: Annotated[
+        AccountUpdateRequest, doc("The fields to change.", {"is_hidden": True, "metadata": "household"})
+    ]
 
 
 class AccountsMergeRequest(RequestSchema, frozen=True, kw_only=True):
-    account_guids: Annotated[tuple[Guid, ...], Meta(min_length=2, max_length=100)]
+    account_guids: Annotated[
+        Annotated[tuple[Guid, ...], Meta(min_length=2, max_length=100)],
+        doc("The accounts. The first one remains.", [ACCOUNT, OTHER_ACCOUNT]),
+    ]
 
 
 class AccountsMergeRequestBody(RequestSchema, frozen=True, kw_only=True):
-    account: AccountsMergeRequest
+    account: Annotated[AccountsMergeRequest, doc("The accounts to merge.")]
 
 
 # --- answers ---
+
+SetBy: TypeAlias = Annotated[int | None, doc("Null: MX does not publish what it means.")]
+REPORTED = doc("What the institution reported, whatever was changed since. Null for a manual account.")
 
 
 class AccountFields(Struct, frozen=True, kw_only=True):
     """The keys that both versions have. A field with a default here has that value for every account."""
 
-    account_number: str | None
-    account_ownership: str | None
-    annuity_policy_to_date: date | None = None
-    annuity_provider: str | None = None
-    annuity_term_year: int | None = None
-    apr: Decimal | None
-    apy: Decimal | None
-    available_balance: Decimal | None
-    available_credit: Decimal | None
-    balance: Decimal | None
-    cash_balance: Decimal | None
-    cash_surrender_value: Decimal | None
-    created_at: Timestamp
-    credit_limit: Decimal | None
-    currency_code: str | None
-    day_payment_is_due: int | None
-    death_benefit: int | None
-    federal_insurance_status: str | None
-    guid: str
-    id: str | None
-    imported_at: Timestamp | None
-    institution_code: str | None
-    insured_name: str | None = None
-    interest_rate: Decimal | None
-    is_closed: bool
-    is_hidden: bool
-    is_manual: bool
-    last_payment: Decimal | None
-    last_payment_at: Timestamp | None
-    loan_amount: Decimal | None
-    margin_balance: Decimal | None = None
-    matures_on: date | None
-    member_guid: str
-    member_id: str | None
-    member_is_managed_by_user: bool = True
-    metadata: str | None
-    minimum_balance: Decimal | None
-    minimum_payment: Decimal | None
-    name: str | None
-    nickname: str | None
-    original_balance: Decimal | None
-    pay_out_amount: Decimal | None = None
-    payment_due_at: Timestamp | None
-    payoff_balance: Decimal | None
-    premium_amount: Decimal | None = None
-    property_type: str | None
-    routing_number: str | None = None
-    started_on: date | None
-    statement_balance: Decimal | None
-    subtype: str | None
-    today_ugl_amount: Decimal | None = None
-    today_ugl_percentage: Decimal | None = None
-    total_account_value: Decimal | None
-    total_account_value_ugl: Decimal | None = None
-    type: str
-    updated_at: Timestamp
-    user_guid: str
-    user_id: str | None
+    account_number: Annotated[str | None, doc("The last digits, masked.", "*****3545")]
+    account_ownership: Annotated[
+        str | None,
+        doc("How many people own it.", "INDIVIDUAL", enum=["INDIVIDUAL", "JOINT", "MULTIPLE", "UNKNOWN"]),
+    ]
+    annuity_policy_to_date: Annotated[date | None, doc("Null: no connector reports annuities.")] = None
+    annuity_provider: Annotated[str | None, doc("Null: no connector reports annuities.")] = None
+    annuity_term_year: Annotated[int | None, doc("Null: no connector reports annuities.")] = None
+    apr: Annotated[Decimal | None, doc("The annual percentage rate of interest that is charged, in percent.")]
+    apy: Annotated[Decimal | None, doc("The annual percentage yield, in percent.")]
+    available_balance: Annotated[Decimal | None, doc("What can be spent now.", 1350.25)]
+    available_credit: Annotated[Decimal | None, doc("How much more can be borrowed.")]
+    balance: Annotated[Decimal | None, doc("The balance. Debts of cards and loans are positive.", 1400.0)]
+    cash_balance: Annotated[Decimal | None, doc("Of an investment account: the cash in it.")]
+    cash_surrender_value: Annotated[
+        Decimal | None, doc("Of an insurance: what it is worth when it is given up.")
+    ]
+    created_at: CreatedAt
+    credit_limit: Annotated[Decimal | None, doc("How much can be owed.")]
+    currency_code: Annotated[str | None, doc("The ISO 4217 code.", "USD")]
+    day_payment_is_due: Annotated[int | None, doc("The day of the month on which a payment is due.")]
+    death_benefit: Annotated[int | None, doc("Of an insurance: what it pays.")]
+    federal_insurance_status: Annotated[
+        str | None,
+        doc(
+            "Whether the deposits are insured.", "INSURED", enum=["INSURED", "NOT_INSURED", "UNKNOWN_INSURED"]
+        ),
+    ]
+    guid: AccountGuid
+    id: Annotated[str | None, doc("The identifier of the account at the institution.")]
+    imported_at: Annotated[Timestamp | None, doc("When the institution was last read.")]
+    institution_code: Annotated[str | None, doc("The code of the institution.", "mxbank")]
+    insured_name: Annotated[str | None, doc("Null: no connector reports insurances.")] = None
+    interest_rate: Annotated[Decimal | None, doc("The interest rate, in percent.")]
+    is_closed: Annotated[bool, doc("Whether it is closed.")]
+    is_hidden: Annotated[bool, doc("Whether your user interface hides it.")]
+    is_manual: Annotated[bool, doc("Whether the user entered it, and no institution reports it.")]
+    last_payment: Annotated[Decimal | None, doc("The amount of the last payment.")]
+    last_payment_at: Annotated[Timestamp | None, doc("When the last payment was made.")]
+    loan_amount: Annotated[Decimal | None, doc("The amount of the loan.")]
+    margin_balance: Annotated[Decimal | None, doc("Null: no connector reports margins.")] = None
+    matures_on: Annotated[date | None, doc("When a deposit or a loan ends.")]
+    member_guid: MemberGuid
+    member_id: Annotated[str | None, doc("Your own identifier of the member.")]
+    member_is_managed_by_user: Annotated[bool, doc("Always true: end users manage their members.", True)] = (
+        True
+    )
+    metadata: Annotated[str | None, doc("Your own text.")]
+    minimum_balance: Annotated[Decimal | None, doc("The smallest balance that the institution asks for.")]
+    minimum_payment: Annotated[Decimal | None, doc("The smallest payment that is due.")]
+    name: Annotated[str | None, doc("The name at the institution.", "MX Checking")]
+    nickname: Annotated[str | None, doc("Another name.")]
+    original_balance: Annotated[Decimal | None, doc("What was owed at first.")]
+    pay_out_amount: Annotated[Decimal | None, doc("Null: no connector reports insurances.")] = None
+    payment_due_at: Annotated[Timestamp | None, doc("When the next payment is due.")]
+    payoff_balance: Annotated[Decimal | None, doc("What pays the loan off.")]
+    premium_amount: Annotated[Decimal | None, doc("Null: no connector reports insurances.")] = None
+    property_type: Annotated[str | None, doc("Of a property: its kind.", enum=[*get_args(PropertyType)])]
+    routing_number: Annotated[str | None, doc("Null: the endpoints of account numbers return it.")] = None
+    started_on: Annotated[date | None, doc("When a deposit or a loan began.")]
+    statement_balance: Annotated[Decimal | None, doc("The balance of the last statement.")]
+    subtype: Annotated[str | None, doc("A finer type.", "PERSONAL")]
+    today_ugl_amount: Annotated[Decimal | None, doc("Null: no connector reports gains.")] = None
+    today_ugl_percentage: Annotated[Decimal | None, doc("Null: no connector reports gains.")] = None
+    total_account_value: Annotated[Decimal | None, doc("Of an investment account: its value.")]
+    total_account_value_ugl: Annotated[Decimal | None, doc("Null: no connector reports gains.")] = None
+    type: Annotated[str, doc("The type.", "CHECKING", enum=[*get_args(AccountType)])]
+    updated_at: UpdatedAt
+    user_guid: UserGuid
+    user_id: UserOwnId
 
 
 class AccountResponse(AccountFields, frozen=True, kw_only=True):
     """`feed_` fields repeat what the bank reported. MX does not publish the meaning of `_set_by` fields."""
 
-    account_number_set_by: int | None = None
-    apr_set_by: int | None = None
-    apy_set_by: int | None = None
-    available_balance_set_by: int | None = None
-    available_credit_set_by: int | None = None
-    balance_set_by: int | None = None
-    calculated_apr: Decimal | None = None
-    cash_balance_set_by: int | None = None
-    cash_surrender_value_set_by: int | None = None
-    credit_limit_set_by: int | None = None
-    currency_code_set_by: int | None = None
-    day_payment_is_due_set_by: int | None = None
-    death_benefit_set_by: int | None = None
-    feed_account_number: str | None = None
-    feed_account_subtype: int | None = None
-    feed_account_type: int | None = None
-    feed_apr: Decimal | None = None
-    feed_apy: Decimal | None = None
-    feed_available_balance: Decimal | None = None
-    feed_balance: Decimal | None = None
-    feed_cash_balance: Decimal | None = None
-    feed_cash_surrender_value: Decimal | None = None
-    feed_credit_limit: Decimal | None = None
-    feed_currency_code: str | None = None
-    feed_day_payment_is_due: int | None = None
-    feed_death_benefit: int | None = None
-    feed_holdings_value: Decimal | None = None
-    feed_interest_rate: Decimal | None = None
-    feed_is_closed: bool | None = None
-    feed_last_payment: Decimal | None = None
-    feed_last_payment_at: Timestamp | None = None
-    feed_loan_amount: Decimal | None = None
-    feed_matures_on: date | None = None
-    feed_minimum_balance: Decimal | None = None
-    feed_minimum_payment: Decimal | None = None
-    feed_name: str | None = None
-    feed_nickname: str | None = None
-    feed_original_balance: Decimal | None = None
-    feed_payment_due_at: Timestamp | None = None
-    feed_payoff_balance: Decimal | None = None
-    feed_routing_number: str | None = None
-    feed_started_on: date | None = None
-    feed_statement_balance: Decimal | None = None
-    feed_total_account_value: Decimal | None = None
-    holdings_value: Decimal | None = None
-    holdings_value_set_by: int | None = None
-    institution_guid: str | None
-    interest_rate_set_by: int | None = None
-    is_closed_set_by: int | None = None
-    last_payment_set_by: int | None = None
-    last_payment_at_set_by: int | None = None
-    loan_amount_set_by: int | None = None
-    matures_on_set_by: int | None = None
-    minimum_balance_set_by: int | None = None
-    minimum_payment_set_by: int | None = None
-    name_set_by: int | None = None
-    nickname_set_by: int | None = None
-    original_balance_set_by: int | None = None
-    payment_due_at_set_by: int | None = None
-    payoff_balance_set_by: int | None = None
-    started_on_set_by: int | None = None
-    statement_balance_set_by: int | None = None
-    subtype_set_by: int | None = None
-    total_account_value_set_by: int | None = None
-    type_set_by: int | None = None
+    account_number_set_by: SetBy = None
+    apr_set_by: SetBy = None
+    apy_set_by: SetBy = None
+    available_balance_set_by: SetBy = None
+    available_credit_set_by: SetBy = None
+    balance_set_by: SetBy = None
+    calculated_apr: Annotated[Decimal | None, doc("Null: it is not calculated.")] = None
+    cash_balance_set_by: SetBy = None
+    cash_surrender_value_set_by: SetBy = None
+    credit_limit_set_by: SetBy = None
+    currency_code_set_by: SetBy = None
+    day_payment_is_due_set_by: SetBy = None
+    death_benefit_set_by: SetBy = None
+    feed_account_number: Annotated[str | None, REPORTED] = None
+    feed_account_subtype: Annotated[int | None, REPORTED] = None
+    feed_account_type: Annotated[int | None, REPORTED] = None
+    feed_apr: Annotated[Decimal | None, REPORTED] = None
+    feed_apy: Annotated[Decimal | None, REPORTED] = None
+    feed_available_balance: Annotated[Decimal | None, REPORTED] = None
+    feed_balance: Annotated[Decimal | None, REPORTED] = None
+    feed_cash_balance: Annotated[Decimal | None, REPORTED] = None
+    feed_cash_surrender_value: Annotated[Decimal | None, REPORTED] = None
+    feed_credit_limit: Annotated[Decimal | None, REPORTED] = None
+    feed_currency_code: Annotated[str | None, REPORTED] = None
+    feed_day_payment_is_due: Annotated[int | None, REPORTED] = None
+    feed_death_benefit: Annotated[int | None, REPORTED] = None
+    feed_holdings_value: Annotated[Decimal | None, REPORTED] = None
+    feed_interest_rate: Annotated[Decimal | None, REPORTED] = None
+    feed_is_closed: Annotated[bool | None, REPORTED] = None
+    feed_last_payment: Annotated[Decimal | None, REPORTED] = None
+    feed_last_payment_at: Annotated[Timestamp | None, REPORTED] = None
+    feed_loan_amount: Annotated[Decimal | None, REPORTED] = None
+    feed_matures_on: Annotated[date | None, REPORTED] = None
+    feed_minimum_balance: Annotated[Decimal | None, REPORTED] = None
+    feed_minimum_payment: Annotated[Decimal | None, REPORTED] = None
+    feed_name: Annotated[str | None, REPORTED] = None
+    feed_nickname: Annotated[str | None, REPORTED] = None
+    feed_original_balance: Annotated[Decimal | None, REPORTED] = None
+    feed_payment_due_at: Annotated[Timestamp | None, REPORTED] = None
+    feed_payoff_balance: Annotated[Decimal | None, REPORTED] = None
+    feed_routing_number: Annotated[str | None, REPORTED] = None
+    feed_started_on: Annotated[date | None, REPORTED] = None
+    feed_statement_balance: Annotated[Decimal | None, REPORTED] = None
+    feed_total_account_value: Annotated[Decimal | None, REPORTED] = None
+    holdings_value: Annotated[Decimal | None, doc("Null: no connector reports holdings.")] = None
+    holdings_value_set_by: SetBy = None
+    institution_guid: Annotated[
+        str | None, doc("The guid of the institution.", "INS-5f427506-2d11-5233-9e70-421dc36ce106")
+    ]
+    interest_rate_set_by: SetBy = None
+    is_closed_set_by: SetBy = None
+    last_payment_set_by: SetBy = None
+    last_payment_at_set_by: SetBy = None
+    loan_amount_set_by: SetBy = None
+    matures_on_set_by: SetBy = None
+    minimum_balance_set_by: SetBy = None
+    minimum_payment_set_by: SetBy = None
+    name_set_by: SetBy = None
+    nickname_set_by: SetBy = None
+    original_balance_set_by: SetBy = None
+    payment_due_at_set_by: SetBy = None
+    payoff_balance_set_by: SetBy = None
+    started_on_set_by: SetBy = None
+    statement_balance_set_by: SetBy = None
+    subtype_set_by: SetBy = None
+    total_account_value_set_by: SetBy = None
+    type_set_by: SetBy = None
 
 
 class AccountResponseV20250224(AccountFields, frozen=True, kw_only=True):
@@ -242,21 +281,21 @@ class AccountResponseV20250224(AccountFields, frozen=True, kw_only=True):
 
 
 class AccountResponseBody(Struct, frozen=True):
-    account: AccountResponse
+    account: Annotated[AccountResponse, doc("The account.")]
 
 
 class AccountResponseBodyV20250224(Struct, frozen=True):
-    account: AccountResponseV20250224
+    account: Annotated[AccountResponseV20250224, doc("The account.")]
 
 
 class AccountsResponseBody(Struct, frozen=True):
-    accounts: list[AccountResponse]
-    pagination: PaginationResponse
+    accounts: Annotated[list[AccountResponse], doc("The accounts on this page.")]
+    pagination: Pagination
 
 
 class AccountsResponseBodyV20250224(Struct, frozen=True):
-    accounts: list[AccountResponseV20250224]
-    pagination: PaginationResponse
+    accounts: Annotated[list[AccountResponseV20250224], doc("The accounts on this page.")]
+    pagination: Pagination
 
 
 ACCOUNT_BODY: ByVersion = {

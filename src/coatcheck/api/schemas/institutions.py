@@ -2,15 +2,16 @@
 
 from base64 import b64encode
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 from msgspec import Struct
 
 from coatcheck.api.products import KINDS, Product
 from coatcheck.api.versions import ByVersion, Version
 from coatcheck.connectors.contract import CredentialField, Institution, JobKind
+from coatcheck.http.doc import LOGIN_FIELD, doc
 from coatcheck.http.encoding import Timestamp, to_schema
-from coatcheck.http.pagination import PaginationResponse, pagination
+from coatcheck.http.pagination import Pagination, pagination
 from coatcheck.model.paging import Page
 
 PRODUCTS = {product.value: kind for product, kind in KINDS.items() if product is not Product.HISTORY}
@@ -20,54 +21,68 @@ PRODUCTS = {product.value: kind for product, kind in KINDS.items() if product is
 class InstitutionFields(Struct, frozen=True, kw_only=True):
     """The keys that both versions have."""
 
-    code: str
-    forgot_password_url: str | None
-    forgot_username_url: str | None
-    instructional_text: str | None
-    instructional_text_steps: list[str] | None = None
-    is_disabled_by_client: bool = False
-    iso_country_code: str
-    medium_logo_url: str | None
-    name: str
-    small_logo_url: str | None
-    supports_oauth: bool
-    supports_tax_document: bool = False
-    trouble_signing_in_url: str | None
-    url: str | None
+    code: Annotated[str, doc("The code, which requests name.", "mxbank")]
+    forgot_password_url: Annotated[
+        str | None, doc("Where the user sets a new password.", "https://www.mxbank.example/forgot-password")
+    ]
+    forgot_username_url: Annotated[
+        str | None, doc("Where the user finds the user name.", "https://www.mxbank.example/forgot-username")
+    ]
+    instructional_text: Annotated[str | None, doc("A hint for the sign-in form.")]
+    instructional_text_steps: Annotated[list[str] | None, doc("Steps before the sign-in.")] = None
+    is_disabled_by_client: Annotated[bool, doc("Whether your client does not offer it.")] = False
+    iso_country_code: Annotated[str, doc("The country.", "US")]
+    medium_logo_url: Annotated[
+        str | None, doc("The logo, as a data URI.", "data:image/svg+xml;base64,PHN2Zy...")
+    ]
+    name: Annotated[str, doc("The name.", "MX Bank")]
+    small_logo_url: Annotated[
+        str | None, doc("The logo, as a data URI.", "data:image/svg+xml;base64,PHN2Zy...")
+    ]
+    supports_oauth: Annotated[bool, doc("Whether the user signs in on the institution's own page.")]
+    supports_tax_document: Annotated[bool, doc("Always false.")] = False
+    trouble_signing_in_url: Annotated[
+        str | None, doc("Where the user finds help.", "https://www.mxbank.example/help")
+    ]
+    url: Annotated[str | None, doc("The website.", "https://www.mxbank.example")]
 
 
 class InstitutionResponse(InstitutionFields, frozen=True, kw_only=True):
-    supports_account_identification: bool
-    supports_account_statement: bool
-    supports_account_verification: bool
-    supports_transaction_history: bool
+    supports_account_identification: Annotated[bool, doc("Whether it returns account owners.", True)]
+    supports_account_statement: Annotated[bool, doc("Whether it returns statements.", True)]
+    supports_account_verification: Annotated[bool, doc("Whether it returns account numbers.", True)]
+    supports_transaction_history: Annotated[bool, doc("Whether it returns 24 months of transactions.", True)]
 
 
 class InstitutionResponseV20250224(InstitutionFields, frozen=True, kw_only=True):
     """A list of products replaces the four flags of v20111101."""
 
-    created_at: Timestamp | None
-    guid: str
-    is_hidden: bool = False
-    supported_products: list[str]
+    created_at: Annotated[
+        Timestamp | None, doc("When it was added, if that is known.", "2024-01-02T15:00:00Z")
+    ]
+    guid: Annotated[str, doc("The guid of the institution.", "INS-5f427506-2d11-5233-9e70-421dc36ce106")]
+    is_hidden: Annotated[bool, doc("Always false.")] = False
+    supported_products: Annotated[
+        list[str], doc("What it returns.", ["account_verification", "identity_verification", "transactions"])
+    ]
 
 
 class InstitutionResponseBody(Struct, frozen=True):
-    institution: InstitutionResponse
+    institution: Annotated[InstitutionResponse, doc("The institution.")]
 
 
 class InstitutionResponseBodyV20250224(Struct, frozen=True):
-    institution: InstitutionResponseV20250224
+    institution: Annotated[InstitutionResponseV20250224, doc("The institution.")]
 
 
 class InstitutionsResponseBody(Struct, frozen=True):
-    institutions: list[InstitutionResponse]
-    pagination: PaginationResponse
+    institutions: Annotated[list[InstitutionResponse], doc("The institutions on this page.")]
+    pagination: Pagination
 
 
 class InstitutionsResponseBodyV20250224(Struct, frozen=True):
-    institutions: list[InstitutionResponseV20250224]
-    pagination: PaginationResponse
+    institutions: Annotated[list[InstitutionResponseV20250224], doc("The institutions on this page.")]
+    pagination: Pagination
 
 
 INSTITUTION_BODY: ByVersion = {
@@ -81,17 +96,17 @@ INSTITUTIONS_BODY: ByVersion = {
 
 
 class CredentialResponse(Struct, frozen=True, kw_only=True):
-    display_order: int
-    field_name: str
-    field_type: str
-    guid: str
-    label: str
-    type: str
+    display_order: Annotated[int, doc("The position in the form, from 1.", 1)]
+    field_name: Annotated[str, doc("The institution's name of the field.", "LOGIN")]
+    field_type: Annotated[str, doc("The kind of field.", "TEXT")]
+    guid: Annotated[str, doc("The guid of the field, which a request names.", LOGIN_FIELD)]
+    label: Annotated[str, doc("What the user sees.", "Username")]
+    type: Annotated[str, doc("The same as `field_type`.", "TEXT")]
 
 
 class CredentialsResponseBody(Struct, frozen=True):
-    credentials: list[CredentialResponse]
-    pagination: PaginationResponse
+    credentials: Annotated[list[CredentialResponse], doc("The fields on this page.")]
+    pagination: Pagination
 
 
 def institution_body(version: Version, institution: Institution) -> Struct:

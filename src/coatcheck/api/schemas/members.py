@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from coatcheck.api.products import Product
 from coatcheck.api.schemas.choices import ReferralSource, UseCases
 from coatcheck.api.versions import ByVersion, Version
+from coatcheck.connectors.contract import ChallengeType
 from coatcheck.http.decoding import (
     ChangeSchema,
     Guid,
@@ -16,8 +17,18 @@ from coatcheck.http.decoding import (
     RequestSchema,
     Text,
 )
+from coatcheck.http.doc import (
+    CHALLENGE,
+    JOB,
+    LOGIN_FIELD,
+    PASSWORD_FIELD,
+    MemberGuid,
+    UserGuid,
+    UserOwnId,
+    doc,
+)
 from coatcheck.http.encoding import Timestamp, to_schema, to_schemas
-from coatcheck.http.pagination import PaginationResponse, pagination
+from coatcheck.http.pagination import Pagination, pagination
 from coatcheck.members.records import Challenge
 from coatcheck.model.members import Member
 from coatcheck.model.mx_codes import NEEDS_CREDENTIALS, status_message
@@ -30,8 +41,8 @@ from coatcheck.model.statuses import ConnectionStatus
 class CredentialRequest(RequestSchema, frozen=True, kw_only=True):
     """The value of a credential field, or the answer to a challenge."""
 
-    guid: Guid
-    value: Text
+    guid: Annotated[Guid, doc("The guid of the field or the challenge.")]
+    value: Annotated[Text, doc("What the user entered.")]
 
 
 CredentialRequests = Annotated[tuple[CredentialRequest, ...], Meta(max_length=100)]
@@ -40,50 +51,93 @@ CredentialRequests = Annotated[tuple[CredentialRequest, ...], Meta(max_length=10
 class DataRequest(RequestSchema, frozen=True, kw_only=True):
     """A v20250224 field that is accepted in both versions."""
 
-    products: Annotated[tuple[Product, ...], Meta(max_length=10)]
+    products: Annotated[
+        Annotated[tuple[Product, ...], Meta(max_length=10)],
+        doc("The products to read; a job is started for each.", ["transactions"]),
+    ]
 
 
 class MemberCreateRequest(RequestSchema, frozen=True, kw_only=True):
-    institution_code: Line
-    credentials: CredentialRequests = ()
-    id: OwnId | None = None
-    metadata: Text | None = None
-    is_oauth: bool = False
-    skip_aggregation: bool = False
-    skip_webhook: bool = False
-    background_aggregation_is_disabled: bool = False
-    use_cases: UseCases | None = None
+    institution_code: Annotated[Line, doc("The code of the institution.", "mxbank")]
+    credentials: Annotated[
+        CredentialRequests,
+        doc(
+            "A value for each credential field of the institution. Empty for OAuth.",
+            [{"guid": LOGIN_FIELD, "value": "ann"}, {"guid": PASSWORD_FIELD, "value": "secret"}],
+        ),
+    ] = ()
+    id: Annotated[
+        OwnId | None, doc("Your own identifier of the member. It is unique among the user's members.")
+    ] = None
+    metadata: Annotated[Text | None, doc("Text of your own, returned as it is.")] = None
+    is_oauth: Annotated[
+        bool, doc("Whether the user signs in on the institution's own page: the answer has its address.")
+    ] = False
+    skip_aggregation: Annotated[bool, doc("Whether no job is started.")] = False
+    skip_webhook: Annotated[bool, doc("Whether no webhook is sent about this request.")] = False
+    background_aggregation_is_disabled: Annotated[bool, doc("Whether the member is not read daily.")] = False
+    use_cases: Annotated[UseCases | None, doc("What you use the data for.", ["MONEY_MOVEMENT"])] = None
 
 
 class MemberCreateRequestBody(RequestSchema, frozen=True, kw_only=True):
-    member: MemberCreateRequest
-    client_redirect_url: Line | None = None
-    enable_app2app: bool | None = None
-    referral_source: ReferralSource | None = None
-    ui_message_webview_url_scheme: Line | None = None
-    data_request: DataRequest | None = None
+    member: Annotated[MemberCreateRequest, doc("The member.")]
+    client_redirect_url: Annotated[
+        Line | None,
+        doc(
+            "The URL to which an app's user is redirected after the sign-in. It must be one that the "
+            "operator registered."
+        ),
+    ] = None
+    enable_app2app: Annotated[bool | None, doc("Has no effect: no institution opens its own app.")] = None
+    referral_source: Annotated[
+        ReferralSource | None, doc("Whether the sign-in returns to a browser or to an app.")
+    ] = None
+    ui_message_webview_url_scheme: Annotated[
+        Line | None, doc("The URL scheme of an app without such a URL.")
+    ] = None
+    data_request: Annotated[
+        DataRequest | None,
+        doc("The products to read, a field of v20250224. Without it the member is aggregated."),
+    ] = None
 
 
 class MemberUpdateRequest(ChangeSchema, frozen=True, kw_only=True):
-    background_aggregation_is_disabled: bool | UnsetType = UNSET
-    credentials: CredentialRequests | UnsetType = UNSET
-    id: OwnId | UnsetType | None = UNSET
-    metadata: Text | UnsetType | None = UNSET
-    skip_aggregation: bool | UnsetType = UNSET
-    skip_webhook: bool | UnsetType = UNSET
-    use_cases: UseCases | UnsetType | None = UNSET
+    background_aggregation_is_disabled: Annotated[
+        bool | UnsetType, doc("Whether the member is not read daily.")
+    ] = UNSET
+    credentials: Annotated[
+        CredentialRequests | UnsetType,
+        doc("New values for the credential fields. They start an aggregation."),
+    ] = UNSET
+    id: Annotated[OwnId | UnsetType | None, doc("Your own identifier of the member. Null removes it.")] = (
+        UNSET
+    )
+    metadata: Annotated[
+        Text | UnsetType | None,
+        doc("Text of your own, returned as it is. Null removes it.", '{"colour": "blue"}'),
+    ] = UNSET
+    skip_aggregation: Annotated[bool | UnsetType, doc("Whether new credentials start no aggregation.")] = (
+        UNSET
+    )
+    skip_webhook: Annotated[bool | UnsetType, doc("Whether no webhook is sent about this request.")] = UNSET
+    use_cases: Annotated[UseCases | UnsetType | None, doc("What you use the data for. Null removes it.")] = (
+        UNSET
+    )
 
 
 class MemberUpdateRequestBody(RequestSchema, frozen=True, kw_only=True):
-    member: MemberUpdateRequest
+    member: Annotated[MemberUpdateRequest, doc("The fields to change.")]
 
 
 class MemberResumeRequest(RequestSchema, frozen=True, kw_only=True):
-    challenges: Annotated[tuple[CredentialRequest, ...], Meta(min_length=1, max_length=100)]
+    challenges: Annotated[
+        Annotated[tuple[CredentialRequest, ...], Meta(min_length=1, max_length=100)],
+        doc("An answer for each challenge.", [{"guid": CHALLENGE, "value": "correct"}]),
+    ]
 
 
 class MemberResumeRequestBody(RequestSchema, frozen=True, kw_only=True):
-    member: MemberResumeRequest
+    member: Annotated[MemberResumeRequest, doc("The answers.")]
 
 
 # --- answers ---
@@ -92,55 +146,72 @@ class MemberResumeRequestBody(RequestSchema, frozen=True, kw_only=True):
 class MemberFields(Struct, frozen=True, kw_only=True):
     """The keys that both versions have. Both specs type `most_recent_job_detail_text` as a boolean."""
 
-    aggregated_at: Timestamp | None
-    background_aggregation_is_disabled: bool
-    connection_status: str | None
-    connection_status_message: str | None
-    guid: str
-    id: str | None
-    institution_code: str
-    institution_guid: str
-    is_being_aggregated: bool
-    is_managed_by_user: bool = True
-    is_manual: bool
-    is_oauth: bool
-    metadata: str | None
-    most_recent_job_detail_code: int | None = None
-    most_recent_job_detail_text: bool | None = None
-    name: str
-    needs_updated_credentials: bool
-    oauth_window_uri: str | None
-    successfully_aggregated_at: Timestamp | None
-    use_cases: list[str]
-    user_guid: str
-    user_id: str | None
+    aggregated_at: Annotated[
+        Timestamp | None, doc("When the last job began. Null before the first.", "2026-11-26T09:31:12Z")
+    ]
+    background_aggregation_is_disabled: Annotated[bool, doc("Whether the member is not read daily.")]
+    connection_status: Annotated[
+        str | None,
+        doc("The state of the connection. Null for a manual member.", "CONNECTED", enum=[*ConnectionStatus]),
+    ]
+    connection_status_message: Annotated[
+        str | None, doc("The state in words for the end user.", "MX Bank is connected.")
+    ]
+    guid: MemberGuid
+    id: Annotated[str | None, doc("Your own identifier of the member.")]
+    institution_code: Annotated[str, doc("The code of the institution.", "mxbank")]
+    institution_guid: Annotated[
+        str, doc("The guid of the institution.", "INS-5f427506-2d11-5233-9e70-421dc36ce106")
+    ]
+    is_being_aggregated: Annotated[bool, doc("Whether a job is running. Ask again until it is false.")]
+    is_managed_by_user: Annotated[bool, doc("Always true: end users manage their members.", True)] = True
+    is_manual: Annotated[
+        bool, doc("Whether it holds the user's manual accounts and is connected to no institution.")
+    ]
+    is_oauth: Annotated[bool, doc("Whether the user signs in on the institution's own page.")]
+    metadata: Annotated[str | None, doc("Your own text.")]
+    most_recent_job_detail_code: Annotated[int | None, doc("Null. MX does not publish its values.")] = None
+    most_recent_job_detail_text: Annotated[bool | None, doc("Null. MX types it as a boolean.")] = None
+    name: Annotated[str, doc("The name of the institution.", "MX Bank")]
+    needs_updated_credentials: Annotated[bool, doc("Whether only new credentials help.")]
+    oauth_window_uri: Annotated[
+        str | None,
+        doc("The address of the institution's sign-in page, in the answer to the request that opened it."),
+    ]
+    successfully_aggregated_at: Annotated[
+        Timestamp | None, doc("When the last job succeeded.", "2026-11-26T09:31:12Z")
+    ]
+    use_cases: Annotated[list[str], doc("What you use the data for.", ["MONEY_MOVEMENT"])]
+    user_guid: UserGuid
+    user_id: UserOwnId
 
 
 class MemberResponse(MemberFields, frozen=True, kw_only=True):
-    most_recent_job_guid: None = None
-    """MX's v20111101 spec types this guid as a boolean, and its SDKs refuse a string."""
+    most_recent_job_guid: Annotated[
+        None, doc("Null. The guid is in answers of v20250224: MX's SDKs for v20111101 refuse a string.")
+    ] = None
 
 
 class MemberResponseV20250224(MemberFields, frozen=True, kw_only=True):
-    most_recent_job_guid: str | None
+    most_recent_job_guid: Annotated[str | None, doc("The guid of the last job.", JOB)]
 
 
 class MemberResponseBody(Struct, frozen=True):
-    member: MemberResponse
+    member: Annotated[MemberResponse, doc("The member.")]
 
 
 class MemberResponseBodyV20250224(Struct, frozen=True):
-    member: MemberResponseV20250224
+    member: Annotated[MemberResponseV20250224, doc("The member.")]
 
 
 class MembersResponseBody(Struct, frozen=True):
-    members: list[MemberResponse]
-    pagination: PaginationResponse
+    members: Annotated[list[MemberResponse], doc("The members on this page.")]
+    pagination: Pagination
 
 
 class MembersResponseBodyV20250224(Struct, frozen=True):
-    members: list[MemberResponseV20250224]
-    pagination: PaginationResponse
+    members: Annotated[list[MemberResponseV20250224], doc("The members on this page.")]
+    pagination: Pagination
 
 
 MEMBER_BODY: ByVersion = {
@@ -154,57 +225,84 @@ MEMBERS_BODY: ByVersion = {
 
 
 class OptionResponse(Struct, frozen=True):
-    guid: str
-    label: str | None
-    value: str | None
+    guid: Annotated[
+        str,
+        doc(
+            "The guid of the option; it is accepted as the answer.",
+            "CRD-0197c4a3-0d31-7a2b-8c3d-4e5f6a7b8c9d",
+        ),
+    ]
+    label: Annotated[str | None, doc("What the user sees.", "Checking")]
+    value: Annotated[str | None, doc("The answer that it stands for.", "checking")]
 
 
 class ImageOptionResponse(Struct, frozen=True):
-    data_uri: str | None
-    guid: str
-    label: str | None
-    value: str | None
+    data_uri: Annotated[str | None, doc("The image.", "data:image/png;base64,iVBORw0KGgo...")]
+    guid: Annotated[
+        str,
+        doc(
+            "The guid of the option; it is accepted as the answer.",
+            "CRD-0197c4a3-0d32-7b3c-9d4e-5f6a7b8c9d0e",
+        ),
+    ]
+    label: Annotated[str | None, doc("What it shows.", "A marmot")]
+    value: Annotated[str | None, doc("The answer that it stands for.", "marmot")]
 
 
 class ChallengeResponse(Struct, frozen=True, kw_only=True):
-    field_name: str | None
-    guid: str
-    image_data: str | None
-    image_options: list[ImageOptionResponse]
-    label: str | None
-    options: list[OptionResponse]
-    type: str
+    field_name: Annotated[str | None, doc("The institution's name of the question.")]
+    guid: Annotated[str, doc("The guid of the challenge.", CHALLENGE)]
+    image_data: Annotated[str | None, doc("The image of an IMAGE_DATA challenge, as a data URI.")]
+    image_options: Annotated[list[ImageOptionResponse], doc("The choices of an IMAGE_OPTIONS challenge.", [])]
+    label: Annotated[str | None, doc("The question.", "What city were you born in?")]
+    options: Annotated[list[OptionResponse], doc("The choices of an OPTIONS challenge.", [])]
+    type: Annotated[str, doc("The kind of answer.", "TEXT", enum=[*ChallengeType])]
 
 
 class ChallengesResponseBody(Struct, frozen=True):
-    challenges: list[ChallengeResponse]
-    pagination: PaginationResponse
+    challenges: Annotated[list[ChallengeResponse], doc("The challenges on this page.")]
+    pagination: Pagination
 
 
 class MemberStatusResponse(Struct, frozen=True, kw_only=True):
-    aggregated_at: Timestamp | None
-    challenges: list[ChallengeResponse]
-    connection_status: str | None
-    guid: str
-    has_processed_account_numbers: bool
-    has_processed_accounts: bool
-    has_processed_transactions: bool
-    is_authenticated: bool
-    is_being_aggregated: bool
-    successfully_aggregated_at: Timestamp | None
+    aggregated_at: Annotated[
+        Timestamp | None, doc("When the last job began. Null before the first.", "2026-11-26T09:31:12Z")
+    ]
+    challenges: Annotated[
+        list[ChallengeResponse], doc("The open challenges; empty unless the member is CHALLENGED.", [])
+    ]
+    connection_status: Annotated[
+        str | None,
+        doc("The state of the connection. Null for a manual member.", "CONNECTED", enum=[*ConnectionStatus]),
+    ]
+    guid: MemberGuid
+    has_processed_account_numbers: Annotated[bool, doc("Whether account numbers were read.", True)]
+    has_processed_accounts: Annotated[bool, doc("Whether accounts were read.", True)]
+    has_processed_transactions: Annotated[bool, doc("Whether transactions were read.", True)]
+    is_authenticated: Annotated[bool, doc("Whether the institution accepted the credentials.", True)]
+    is_being_aggregated: Annotated[bool, doc("Whether a job is running. Ask again until it is false.")]
+    successfully_aggregated_at: Annotated[
+        Timestamp | None, doc("When the last job succeeded.", "2026-11-26T09:31:12Z")
+    ]
 
 
 class MemberStatusResponseBody(Struct, frozen=True):
-    member: MemberStatusResponse
+    member: Annotated[MemberStatusResponse, doc("The status.")]
 
 
 class OAuthWindowResponse(Struct, frozen=True):
-    guid: str
-    oauth_window_uri: str
+    guid: MemberGuid
+    oauth_window_uri: Annotated[
+        str,
+        doc(
+            "The address of the institution's sign-in page. It can be opened once.",
+            "https://coatcheck.test/oauth/window/cos_...",
+        ),
+    ]
 
 
 class OAuthWindowResponseBody(Struct, frozen=True):
-    member: OAuthWindowResponse
+    member: Annotated[OAuthWindowResponse, doc("The member and the address.")]
 
 
 def member_body(version: Version, member: Member, oauth_window_uri: str | None = None) -> Struct:

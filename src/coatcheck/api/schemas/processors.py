@@ -2,13 +2,24 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Annotated
 
 from msgspec import Struct
 
 from coatcheck.clock import whole_second
 from coatcheck.grants.exchange import IssuedToken
+from coatcheck.http.doc import (
+    ACCESS_TOKEN,
+    SCOPE,
+    AccountGuid,
+    CreatedAt,
+    MemberGuid,
+    UpdatedAt,
+    UserGuid,
+    doc,
+)
 from coatcheck.http.encoding import Timestamp, to_schema, to_schemas
-from coatcheck.http.pagination import PaginationResponse, pagination
+from coatcheck.http.pagination import Pagination, pagination
 from coatcheck.model.accounts import Account
 from coatcheck.model.paging import Page
 from coatcheck.vault.vault import AccountNumbers, AccountOwner
@@ -20,75 +31,116 @@ MAX_EXACT_INTEGER = 2**53 - 1
 class AccessTokenResponse(Struct, frozen=True):
     """RFC 6749 5.1 with MX's `expires_at` (MX processor guide)."""
 
-    access_token: str
-    expires_at: Timestamp
-    scope: str
-    token_type: str = "Bearer"  # noqa: S105 (the name of a scheme)
+    access_token: Annotated[str, doc("The token. It is shown this once.", ACCESS_TOKEN)]
+    expires_at: Annotated[
+        Timestamp,
+        doc(
+            "When the token expires, 60 days from now unless the scope or the operator says otherwise.",
+            "2027-01-25T09:35:00Z",
+        ),
+    ]
+    scope: Annotated[str, doc("What the token reads.", SCOPE)]
+    token_type: Annotated[
+        str, doc("The scheme of the `Authorization` header.", "Bearer", enum=["Bearer", "DPoP"])
+    ] = "Bearer"  # noqa: S105 (the name of a scheme)
 
 
 class LegacyAccessTokenResponse(Struct, frozen=True):
-    access_token: str
-    token_type: str = "bearer"  # noqa: S105 (the name of a scheme)
-    scope: str = "payment_accounts"
+    access_token: Annotated[str, doc("The token. It is shown this once.", ACCESS_TOKEN)]
+    token_type: Annotated[str, doc("The scheme of the `Authorization` header.", "bearer")] = "bearer"  # noqa: S105 (the name of a scheme)
+    scope: Annotated[str, doc("Always `payment_accounts`.", "payment_accounts")] = "payment_accounts"
 
 
 class MemberElements(Struct, frozen=True, kw_only=True):
     """The keys that every answer to a processor contains."""
 
-    account_guid: str
-    member_guid: str
-    user_guid: str
+    account_guid: AccountGuid
+    member_guid: MemberGuid
+    user_guid: UserGuid
 
 
 class ProcessorAccountNumber(MemberElements, frozen=True, kw_only=True):
-    account_number: int | str | None
-    guid: str
-    institution_number: str | None
-    loan_guarantor: str | None
-    loan_reference_number: str | None
-    passed_validation: bool
-    routing_number: int | str | None
-    sequence_number: str | None
-    transit_number: str | None
+    account_number: Annotated[
+        int | str | None,
+        doc(
+            "The full account number: an integer if no digit is lost, otherwise a string. Null for an "
+            "account without one.",
+            1234563545,
+        ),
+    ]
+    guid: Annotated[str, doc("The guid of these numbers.", "ACN-0197c4a4-5a10-7d4c-8e2f-3b4c5d6e7f80")]
+    institution_number: Annotated[
+        str | None, doc("Of a Canadian account: the three digits of the institution.")
+    ]
+    loan_guarantor: Annotated[str | None, doc("Of a loan: who guarantees it.")]
+    loan_reference_number: Annotated[str | None, doc("Of a loan: its number at the lender.")]
+    passed_validation: Annotated[
+        bool,
+        doc(
+            "Whether the number has the form of an account number and the check digit of the routing "
+            "number is right.",
+            True,
+        ),
+    ]
+    routing_number: Annotated[
+        int | str | None,
+        doc(
+            "The nine-digit ABA routing number: an integer if no digit is lost, otherwise a string. Null "
+            "for a Canadian account.",
+            "091000019",
+        ),
+    ]
+    sequence_number: Annotated[str | None, doc("Of a Canadian account: its sequence number.")]
+    transit_number: Annotated[str | None, doc("Of a Canadian account: the five digits of the branch.")]
 
 
 class ProcessorAccountNumberBody(Struct, frozen=True):
     """MX's schema has no `pagination` here."""
 
-    account_numbers: list[ProcessorAccountNumber]
+    account_numbers: Annotated[list[ProcessorAccountNumber], doc("The numbers of the account.")]
 
 
 class ProcessorOwner(MemberElements, frozen=True, kw_only=True):
-    guid: str
-    owner_name: str | None
-    address: str | None
-    city: str | None
-    state: str | None
-    postal_code: str | None
-    country: str | None
-    email: str | None
-    phone: str | None
+    guid: Annotated[str, doc("The guid of the owner.", "ACO-0197c4a4-6b20-7e5d-9f3a-4c5d6e7f8091")]
+    owner_name: Annotated[str | None, doc("The full name.", "Ann Example")]
+    address: Annotated[str | None, doc("Street and number.", "12 Main Street")]
+    city: Annotated[str | None, doc("The city.", "Lehi")]
+    state: Annotated[str | None, doc("The state or province.", "UT")]
+    postal_code: Annotated[str | None, doc("The postal code.", "84043")]
+    country: Annotated[str | None, doc("The country, as the bank reports it.", "US")]
+    email: Annotated[str | None, doc("The e-mail address.", "ann@example.com")]
+    phone: Annotated[str | None, doc("The phone number.", "8015550123")]
 
 
 class ProcessorOwnerBody(Struct, frozen=True):
-    account_owners: list[ProcessorOwner]
-    pagination: PaginationResponse
+    account_owners: Annotated[list[ProcessorOwner], doc("The owners of the account.")]
+    pagination: Pagination
 
 
 class PaymentAccount(MemberElements, frozen=True, kw_only=True):
-    account_name: str | None
-    account_number: str | None
-    account_type: str
-    available_balance: Decimal | None
-    balance: Decimal | None
-    created_at: Timestamp
-    routing_number: str | None
-    transit_number: str | None
-    updated_at: Timestamp
+    account_name: Annotated[str | None, doc("The name of the account at the bank.", "MX Checking")]
+    account_number: Annotated[
+        str | None,
+        doc(
+            "The full number with `read-protected` in the scope, otherwise masked. Always a string.",
+            "1234563545",
+        ),
+    ]
+    account_type: Annotated[str, doc("The type of the account.", "CHECKING")]
+    available_balance: Annotated[Decimal | None, doc("What can be spent now.", 1350.25)]
+    balance: Annotated[Decimal | None, doc("The balance, with the bank's posted transactions.", 1400.0)]
+    created_at: CreatedAt
+    routing_number: Annotated[
+        str | None, doc("The routing number, with `read-protected` in the scope.", "091000019")
+    ]
+    transit_number: Annotated[
+        str | None, doc("Of a Canadian account: the branch, with `read-protected` in the scope.")
+    ]
+    updated_at: UpdatedAt
 
 
 class PaymentAccountBody(Struct, frozen=True):
-    payment_account: PaymentAccount
+    payment_account: Annotated[PaymentAccount, doc("The account.")]
 
 
 def access_token_body(issued: IssuedToken) -> AccessTokenResponse:

@@ -1,28 +1,29 @@
 """The state of the server."""
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Struct
 
+from coatcheck.http.doc import doc
 from coatcheck.http.readiness import Readiness
 
 CheckState: TypeAlias = Literal["ok", "failed", "unknown"]
 
 
 class HealthResponse(Struct, frozen=True):
-    status: Literal["ok"] = "ok"
+    status: Annotated[Literal["ok"], doc("Always `ok`.", "ok")] = "ok"
 
 
 class ReadinessChecks(Struct, frozen=True):
-    database: CheckState
-    migrations: CheckState
-    keys: CheckState
-    worker: CheckState
+    database: Annotated[CheckState, doc("The database answers and accepts writes.", "ok")]
+    migrations: Annotated[CheckState, doc("The schema is that of this version.", "ok")]
+    keys: Annotated[CheckState, doc("The master keys that the database needs are configured.", "ok")]
+    worker: Annotated[CheckState, doc("A worker gave a sign of life.", "ok")]
 
 
 class ReadinessResponse(Struct, frozen=True):
-    status: Literal["ready", "not_ready"]
-    checks: ReadinessChecks
+    status: Annotated[Literal["ready", "not_ready"], doc("Whether every check is `ok`.", "ready")]
+    checks: Annotated[ReadinessChecks, doc("The result of each check.")]
 
 
 def health_body() -> HealthResponse:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 from uuid import NAMESPACE_URL, uuid5
 
 from msgspec import UNSET, Struct, UnsetType, field
@@ -14,8 +14,20 @@ from msgspec.structs import replace
 
 from coatcheck.connectors.registry import ListedMerchant
 from coatcheck.http.decoding import Name, RequestSchema
+from coatcheck.http.doc import (
+    CATEGORY,
+    MERCHANT,
+    TRANSACTION,
+    AccountGuid,
+    CreatedAt,
+    MemberGuid,
+    UpdatedAt,
+    UserGuid,
+    UserOwnId,
+    doc,
+)
 from coatcheck.http.encoding import Timestamp, to_schema, to_schemas
-from coatcheck.http.pagination import PaginationResponse, pagination
+from coatcheck.http.pagination import Pagination, pagination
 from coatcheck.model.paging import Page
 from coatcheck.model.transactions import Transaction
 
@@ -33,100 +45,126 @@ class Include(StrEnum):
 
 
 class TransactionUpdateRequest(RequestSchema, frozen=True, kw_only=True):
-    description: Name
+    description: Annotated[Name, doc("The description that your user sees.", "Groceries")]
 
 
 class TransactionUpdateRequestBody(RequestSchema, frozen=True, kw_only=True):
-    transaction: TransactionUpdateRequest
+    transaction: Annotated[TransactionUpdateRequest, doc("The fields to change.")]
 
 
 class ClassificationResponse(Struct, frozen=True):
-    parent_class: str
-    guid: str
+    parent_class: Annotated[str, doc("A coarse class.", "Spend")]
+    guid: Annotated[str, doc("The guid of the class.", "MNC-0197c4a3-4e00-7d8f-9a0b-1c2d3e4f5a6b")]
 
 
 class GeolocationResponse(Struct, frozen=True):
-    country: str | None
-    state: str | None
-    city: str | None
-    postal_code: str | None = field(name="postal code")
+    country: Annotated[str | None, doc("The country.", "US")]
+    state: Annotated[str | None, doc("The state or province.", "UT")]
+    city: Annotated[str | None, doc("The city.", "Lehi")]
+    postal_code: Annotated[str | None, doc("The postal code. MX spells the key with a space.", "84043")] = (
+        field(name="postal code")
+    )
     """MX spells this key with a space."""
 
 
 class IncludedMerchantResponse(Struct, frozen=True):
-    name: str
-    guid: str
-    logo_url: str | None
-    website_url: str | None
+    name: Annotated[str, doc("The name.", "Comcast")]
+    guid: Annotated[str, doc("The guid of the merchant.", MERCHANT)]
+    logo_url: Annotated[str | None, doc("An image of the logo.")]
+    website_url: Annotated[str | None, doc("The website.", "https://www.xfinity.com")]
 
 
 class RepeatingTransactionResponse(Struct, frozen=True):
-    repeating_transaction_type: str
-    guid: str
-    recurrence_type: str | None = None
+    repeating_transaction_type: Annotated[
+        str, doc("The kind of series.", "BILL", enum=["BILL", "SUBSCRIPTION", "INCOME"])
+    ]
+    guid: Annotated[str, doc("The guid of the series.", "RPT-0197c4a3-5f10-7e9a-8b1c-2d3e4f5a6b7c")]
+    recurrence_type: Annotated[str | None, doc("Null: MX's SDKs refuse most values.")] = None
     """Null: the only value in MX's spec is EVERY_OTHER_WEEK, and its SDKs refuse any other."""
 
 
 class TransactionResponse(Struct, frozen=True, kw_only=True):
     """The last four keys are present only if `includes` names them."""
 
-    account_guid: str
-    account_id: str | None
-    amount: Decimal
-    category: str | None
-    category_guid: str | None
-    check_number_string: str | None
-    created_at: Timestamp
-    currency_code: str | None
-    date: date
-    description: str | None
-    extended_transaction_type: str | None
-    guid: str
-    id: str | None
-    is_bill_pay: bool
-    is_direct_deposit: bool
-    is_expense: bool
-    is_fee: bool
-    is_income: bool
-    is_international: bool
-    is_manual: bool = False
-    is_overdraft_fee: bool
-    is_payroll_advance: bool
-    is_recurring: bool
-    is_subscription: bool
-    latitude: Decimal | None = None
-    localized_description: str | None = None
-    localized_memo: str | None = None
-    longitude: Decimal | None = None
-    member_guid: str
-    member_is_managed_by_user: bool = True
-    memo: str | None
-    merchant_category_code: int | None
-    merchant_guid: str | None
-    merchant_location_guid: str | None
-    metadata: str | None
-    original_description: str | None
-    posted_at: Timestamp | None
-    status: str
-    top_level_category: str | None
-    transacted_at: Timestamp | None
-    type: str
-    updated_at: Timestamp
-    user_guid: str
-    user_id: str | None
-    classification: ClassificationResponse | UnsetType | None = UNSET
-    geolocation: GeolocationResponse | UnsetType | None = UNSET
-    merchant: IncludedMerchantResponse | UnsetType | None = UNSET
-    repeating_transaction: RepeatingTransactionResponse | UnsetType | None = UNSET
+    account_guid: AccountGuid
+    account_id: Annotated[str | None, doc("The identifier of the account at the institution.")]
+    amount: Annotated[Decimal, doc("The amount, without a sign: `type` says the direction.", 61.11)]
+    category: Annotated[str | None, doc("The name of the category.", "Internet")]
+    category_guid: Annotated[str | None, doc("The guid of the category.", CATEGORY)]
+    check_number_string: Annotated[str | None, doc("Of a check: its number.")]
+    created_at: CreatedAt
+    currency_code: Annotated[str | None, doc("The ISO 4217 code.", "USD")]
+    date: Annotated[date, doc("The day of the transaction, as the institution reports it.", "2026-11-20")]
+    description: Annotated[str | None, doc("The description, cleaned, or your own.", "Comcast")]
+    extended_transaction_type: Annotated[
+        str | None, doc("How it was made, such as `ACH` or `POINT_OF_SALE`.", "ACH")
+    ]
+    guid: Annotated[str, doc("The guid of the transaction.", TRANSACTION)]
+    id: Annotated[str | None, doc("The identifier of the transaction at the institution.")]
+    is_bill_pay: Annotated[bool, doc("Whether it pays a bill.")]
+    is_direct_deposit: Annotated[bool, doc("Whether it is a direct deposit.")]
+    is_expense: Annotated[bool, doc("Whether it is an expense.", True)]
+    is_fee: Annotated[bool, doc("Whether it is a fee.")]
+    is_income: Annotated[bool, doc("Whether it is income.")]
+    is_international: Annotated[bool, doc("Whether it was made abroad.")]
+    is_manual: Annotated[bool, doc("Always false: institutions report all transactions.")] = False
+    is_overdraft_fee: Annotated[bool, doc("Whether it is a fee for an overdraft.")]
+    is_payroll_advance: Annotated[bool, doc("Whether it is an advance on wages.")]
+    is_recurring: Annotated[bool, doc("Whether it belongs to a series.", True)]
+    is_subscription: Annotated[bool, doc("Whether it pays a subscription.")]
+    latitude: Annotated[Decimal | None, doc("Null: no connector reports places.")] = None
+    localized_description: Annotated[str | None, doc("Null.")] = None
+    localized_memo: Annotated[str | None, doc("Null.")] = None
+    longitude: Annotated[Decimal | None, doc("Null: no connector reports places.")] = None
+    member_guid: MemberGuid
+    member_is_managed_by_user: Annotated[bool, doc("Always true: end users manage their members.", True)] = (
+        True
+    )
+    memo: Annotated[str | None, doc("A text of the institution.")]
+    merchant_category_code: Annotated[int | None, doc("The ISO 18245 code of the merchant's trade.", 4899)]
+    merchant_guid: Annotated[str | None, doc("The guid of the merchant.", MERCHANT)]
+    merchant_location_guid: Annotated[str | None, doc("The guid of the merchant's location.")]
+    metadata: Annotated[str | None, doc("Your own text.")]
+    original_description: Annotated[
+        str | None, doc("The description as the institution wrote it.", "COMCAST CABLE 8005551234")
+    ]
+    posted_at: Annotated[
+        Timestamp | None, doc("When it was posted. Null while it is pending.", "2026-11-20T12:00:00Z")
+    ]
+    status: Annotated[str, doc("Whether it is final.", "POSTED", enum=["POSTED", "PENDING"])]
+    top_level_category: Annotated[
+        str | None, doc("The name of the category at the top.", "Bills & Utilities")
+    ]
+    transacted_at: Annotated[Timestamp | None, doc("When it was made.", "2026-11-19T12:00:00Z")]
+    type: Annotated[
+        str, doc("The direction, from the account's point of view.", "DEBIT", enum=["CREDIT", "DEBIT"])
+    ]
+    updated_at: UpdatedAt
+    user_guid: UserGuid
+    user_id: UserOwnId
+    classification: Annotated[
+        ClassificationResponse | UnsetType | None, doc("With `includes=classifications`.", None)
+    ] = UNSET
+    geolocation: Annotated[
+        GeolocationResponse | UnsetType | None, doc("With `includes=geolocations`.", None)
+    ] = UNSET
+    merchant: Annotated[
+        IncludedMerchantResponse | UnsetType | None, doc("With `includes=merchants`.", None)
+    ] = UNSET
+    repeating_transaction: Annotated[
+        RepeatingTransactionResponse | UnsetType | None, doc("With `includes=repeating_transactions`.", None)
+    ] = UNSET
 
 
 class TransactionResponseBody(Struct, frozen=True):
-    transaction: TransactionResponse
+    transaction: Annotated[TransactionResponse, doc("The transaction.")]
 
 
 class TransactionsResponseBody(Struct, frozen=True):
-    transactions: list[TransactionResponse]
-    pagination: PaginationResponse
+    transactions: Annotated[
+        list[TransactionResponse], doc("The transactions on this page, the newest first.")
+    ]
+    pagination: Pagination
 
 
 def transaction_body(transaction: Transaction) -> TransactionResponseBody:

@@ -1,5 +1,6 @@
 """Endpoints for grants: each access token and what it may read."""
 
+from coatcheck import errors
 from coatcheck.http.route import PAGE, Caller, Group, Parameter
 from coatcheck.management.handlers import grants
 from coatcheck.management.routes.route import Route
@@ -29,7 +30,8 @@ FILTERS = (
 
 GRANTS = Group(
     "Grants",
-    "A grant is one access token and what it may read. A client sees the grants for its users, a processor its own.",
+    "A grant is one access token and what it may read. A client sees the grants for its users, a processor "
+    "its own.",
     (
         Route(
             "GET",
@@ -48,7 +50,8 @@ GRANTS = Group(
             grants.read_grant,
             "readGrant",
             "Read a grant",
-            "`reads` counts the requests for data that were answered. With `view=fdx` the answer is the grant as a "
+            "`reads` counts the requests for data that were answered. With `view=fdx` the answer is the "
+            "grant as a "
             "consent of the Financial Data Exchange (FDX 6.3, ConsentGrant), in FDX's names.",
             caller=Caller.CLIENT_OR_PROCESSOR,
             query=(Parameter("view", "Another form of the grant.", choices=tuple(grants.View)),),
@@ -61,10 +64,12 @@ GRANTS = Group(
             grants.narrow_grant,
             "narrowGrant",
             "Narrow a grant",
-            "Makes a new `version` that reads less: fewer permissions, fewer reads, fewer days back, an earlier end. "
+            "Makes a new `version` that reads less: fewer permissions, fewer reads, fewer days back, an "
+            "earlier end. "
             "Widening is refused with 422; it needs a renewal.",
             body=GrantChangeRequestBody,
             answer=GrantResponseBody,
+            refusals=(errors.GrantWidened(), errors.GrantEnded()),
         ),
         Route(
             "POST",
@@ -72,11 +77,18 @@ GRANTS = Group(
             grants.renew_grant,
             "renewGrant",
             "Renew a grant",
-            "A code for the same account and processor. When it is redeemed, the new grant supersedes this one, "
+            "A code for the same account and processor. When it is redeemed, the new grant supersedes this "
+            "one, "
             "without an instant at which neither reads.",
             body=RenewalRequestBody,
             answer=RenewalResponseBody,
             in_transaction=False,
+            refusals=(
+                errors.InvalidScope(),
+                errors.UserDisabled(),
+                errors.NotVerified(),
+                errors.GrantEnded(),
+            ),
         ),
         Route(
             "GET",
@@ -94,7 +106,8 @@ GRANTS = Group(
             grants.revoke_grant,
             "revokeGrant",
             "Revoke a grant",
-            "Takes effect at once and cannot be undone. The receipt proves it: no read committed after its claim `at`. "
+            "Takes effect at once and cannot be undone. The receipt proves it: no read committed after its "
+            "claim `at`. "
             "A repetition of the request gives the same receipt.",
             body=RevokeRequestBody,
             answer=RevokedGrantResponseBody,

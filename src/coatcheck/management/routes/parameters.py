@@ -1,8 +1,15 @@
 """Parameters that several endpoints share, and the parts of their paths."""
 
-PATH_PARAMETERS = {
-    "grant": "The guid of the grant, as in the audit log: `TKN-…`. It is not the access token.",
-    "disclosure": "The guid of the authorization disclosure: `DSC-…`.",
-    "attestation": "The guid of the deletion attestation: `ATT-…`.",
-    "user": "The guid of the user, or the `id` that you gave it.",
-}
+from coatcheck.http import doc
+from coatcheck.http.route import Parameter
+
+PATH_PARAMETERS = (
+    Parameter(
+        "grant",
+        "The guid of the grant, as in the audit log: `TKN-…`. It is not the access token.",
+        example=doc.GRANT,
+    ),
+    Parameter("disclosure", "The guid of the authorization disclosure: `DSC-…`.", example=doc.DISCLOSURE),
+    Parameter("attestation", "The guid of the deletion attestation: `ATT-…`.", example=doc.ATTESTATION),
+    Parameter("user", "The guid of the user, or the `id` that you gave it.", example=doc.USER),
+)

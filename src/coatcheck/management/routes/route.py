@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from coatcheck.http import route
+from coatcheck.http.route import Parameter
 from coatcheck.management.request import ManagementRequest
 from coatcheck.management.routes.parameters import PATH_PARAMETERS
 
@@ -12,4 +13,4 @@ from coatcheck.management.routes.parameters import PATH_PARAMETERS
 class Route(route.Route[ManagementRequest]):
     """One endpoint."""
 
-    path_parameters: ClassVar = PATH_PARAMETERS
+    path_parameters: ClassVar[tuple[Parameter, ...]] = PATH_PARAMETERS

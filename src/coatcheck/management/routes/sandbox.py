@@ -1,5 +1,6 @@
 """Endpoints of a sandbox. A production server does not have them."""
 
+from coatcheck import errors
 from coatcheck.http.route import Group
 from coatcheck.management.handlers import sandbox_clock, sandbox_connections
 from coatcheck.management.routes.route import Route
@@ -35,12 +36,14 @@ SANDBOX = Group(
             sandbox_clock.move_clock,
             "moveSandboxClock",
             "Move the clock forward",
-            "Runs everything that falls due on the way, once and in the order of the due times, and answers when it is "
+            "Runs everything that falls due on the way, once and in the order of the due times, and "
+            "answers when it is "
             "done. The clock never moves back (422). It survives a restart, and every process follows it.",
             body=ClockMoveRequestBody,
             answer=MovedClockResponseBody,
             in_transaction=False,
             has_deadline=False,
+            refusals=(errors.Unprocessable("The clock only moves forward."),),
         ),
         Route(
             "POST",
@@ -48,12 +51,14 @@ SANDBOX = Group(
             sandbox_connections.create_connection,
             "createSandboxConnection",
             "Connect a member in one call",
-            "Creates a user unless one is given, connects a member at the sandbox bank, and answers when its jobs have "
+            "Creates a user unless one is given, connects a member at the sandbox bank, and answers when "
+            "its jobs have "
             "ended. The controls are those of the sandbox bank's logins.",
             body=ConnectionRequestBody,
             answer=ConnectionResponseBody,
             in_transaction=False,
             has_deadline=False,
+            refusals=(errors.NotFound(), errors.Unprocessable()),
         ),
         Route(
             "POST",
@@ -67,6 +72,7 @@ SANDBOX = Group(
             answer=SandboxTokenResponseBody,
             in_transaction=False,
             has_deadline=False,
+            refusals=(errors.InvalidScope(), errors.NotFound(), errors.Unprocessable()),
         ),
         Route(
             "POST",
@@ -80,6 +86,7 @@ SANDBOX = Group(
             status=204,
             in_transaction=False,
             has_deadline=False,
+            refusals=(errors.NotFound(),),
         ),
     ),
 )

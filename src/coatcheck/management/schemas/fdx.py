@@ -5,25 +5,35 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from coatcheck.grants.fdx import FdxConsent
+from coatcheck.http.doc import ACCOUNT, PROCESSOR, doc
 from coatcheck.http.encoding import Timestamp, to_schema, to_schemas
 
 
 class FdxPartyResponse(Struct, frozen=True, rename="camel"):
-    name: Annotated[str, Meta(examples=["Acme Payments"])]
-    type: Literal["DATA_RECIPIENT", "DATA_ACCESS_PLATFORM", "DATA_PROVIDER"]
+    name: Annotated[str, doc("The name.", "Acme Payments")]
+    type: Annotated[
+        Literal["DATA_RECIPIENT", "DATA_ACCESS_PLATFORM", "DATA_PROVIDER"], doc("The role of the party.")
+    ]
     home_uri: Annotated[
-        str, Meta(description="The bank's website; this server for those that it registers itself.")
+        str,
+        doc(
+            "The bank's website; this server for those that it registers itself.",
+            "https://www.mxbank.example",
+        ),
     ]
     registry: Annotated[str, Meta(description="`PRIVATE`: this server.", examples=["PRIVATE"])]
-    registered_entity_name: str
-    registered_entity_id: Annotated[str, Meta(examples=["PPR-0197c4a2-6f5e-7c3a-9a53-0c1f5b0e7d11"])]
+    registered_entity_name: Annotated[str, doc("The registered name.", "Acme Payments")]
+    registered_entity_id: Annotated[str, doc("The identifier in the registry.", PROCESSOR)]
 
 
 class FdxResourceResponse(Struct, frozen=True, rename="camel"):
-    resource_type: Literal["ACCOUNT", "CUSTOMER"]
-    resource_id: str
-    data_clusters: list[
-        Literal["ACCOUNT_DETAILED", "PAYMENT_SUPPORT", "TRANSACTIONS", "STATEMENTS", "CUSTOMER_CONTACT"]
+    resource_type: Annotated[Literal["ACCOUNT", "CUSTOMER"], doc("The kind of resource.")]
+    resource_id: Annotated[str, doc("The guid of the account or of the user.", ACCOUNT)]
+    data_clusters: Annotated[
+        list[
+            Literal["ACCOUNT_DETAILED", "PAYMENT_SUPPORT", "TRANSACTIONS", "STATEMENTS", "CUSTOMER_CONTACT"]
+        ],
+        doc("FDX's names of the kinds of data."),
     ]
 
 
@@ -34,15 +44,17 @@ class FdxConsentResponse(Struct, frozen=True, kw_only=True, rename="camel", omit
         str,
         Meta(description="`fdx_consent_id` of the grant.", examples=["0197c4a2-6f5e-7c3a-9a53-0c1f5b0e7d11"]),
     ]
-    status: Literal["ACTIVE", "EXPIRED", "REVOKED"]
-    parties: list[FdxPartyResponse]
-    created_time: Timestamp
-    expiration_time: Timestamp
+    status: Annotated[Literal["ACTIVE", "EXPIRED", "REVOKED"], doc("The state of the consent.")]
+    parties: Annotated[
+        list[FdxPartyResponse], doc("Who receives the data, who passes it on, and who provides it.")
+    ]
+    created_time: Annotated[Timestamp, doc("When the grant was issued.", "2026-11-26T09:35:00Z")]
+    expiration_time: Annotated[Timestamp, doc("When it ends.", "2027-01-25T09:35:00Z")]
     updated_time: Annotated[Timestamp | None, Meta(description="When the grant was revoked.")] = None
-    duration_type: Literal["ONE_TIME", "TIME_BOUND"]
+    duration_type: Annotated[Literal["ONE_TIME", "TIME_BOUND"], doc("`ONE_TIME` for a grant of one read.")]
     duration_period: Annotated[int | None, Meta(description="Days from the grant.", examples=[60])] = None
     lookback_period: Annotated[int | None, Meta(description="Days before the request.", examples=[90])] = None
-    resources: list[FdxResourceResponse]
+    resources: Annotated[list[FdxResourceResponse], doc("What may be read.")]
 
 
 def fdx_consent_body(consent: FdxConsent) -> FdxConsentResponse:

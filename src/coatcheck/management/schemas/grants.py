@@ -12,8 +12,20 @@ from coatcheck.grants.receipts import RevocationReceipt
 from coatcheck.grants.restrictions import Permission as GrantPermission
 from coatcheck.grants.revocation import Selector
 from coatcheck.http.decoding import ChangeSchema, StrictSchema, given_fields
+from coatcheck.http.doc import (
+    ACCOUNT,
+    CODE,
+    GRANT,
+    JWS_EXAMPLE,
+    PROCESSOR,
+    SCOPE,
+    AccountGuid,
+    MemberGuid,
+    UserGuid,
+    doc,
+)
 from coatcheck.http.encoding import Timestamp, to_schema
-from coatcheck.http.pagination import PaginationResponse, pagination
+from coatcheck.http.pagination import Pagination, pagination
 from coatcheck.model.paging import Page
 from coatcheck.model.tokens import Grant
 from coatcheck.vault.grant_reads import GrantRead
@@ -45,10 +57,13 @@ Reason: TypeAlias = Annotated[
 class GrantChangeRequest(ChangeSchema, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the grant becomes. An absent field stays. Null takes a limit away, which is refused if there is one."""
 
-    permissions: Annotated[tuple[GrantPermission, ...], Meta(max_length=20)] | UnsetType = UNSET
-    max_reads: Limit | UnsetType | None = UNSET
-    lookback_days: Limit | UnsetType | None = UNSET
-    expires_at: Annotated[datetime, Meta(tz=True)] | UnsetType = UNSET
+    permissions: Annotated[
+        Annotated[tuple[GrantPermission, ...], Meta(max_length=20)] | UnsetType,
+        doc("The kinds of data that remain.", ["balances"]),
+    ] = UNSET
+    max_reads: Annotated[Limit | UnsetType | None, doc("How many reads it allows in all.", 9)] = UNSET
+    lookback_days: Annotated[Limit | UnsetType | None, doc("No older transaction is returned.")] = UNSET
+    expires_at: Annotated[Annotated[datetime, Meta(tz=True)] | UnsetType, doc("When it ends.")] = UNSET
 
     @property
     def changes(self) -> Changes:
@@ -56,7 +71,7 @@ class GrantChangeRequest(ChangeSchema, frozen=True, kw_only=True, forbid_unknown
 
 
 class GrantChangeRequestBody(StrictSchema, frozen=True, kw_only=True):
-    grant: GrantChangeRequest
+    grant: Annotated[GrantChangeRequest, doc("What the grant becomes.")]
 
 
 class RenewalRequest(StrictSchema, frozen=True, kw_only=True):
@@ -77,15 +92,17 @@ class RenewalRequest(StrictSchema, frozen=True, kw_only=True):
 class RenewalRequestBody(StrictSchema, frozen=True, kw_only=True):
     """May be absent."""
 
-    renewal: RenewalRequest = field(default_factory=RenewalRequest)
+    renewal: Annotated[RenewalRequest, doc("What the new grant reads.")] = field(
+        default_factory=RenewalRequest
+    )
 
 
 class RenewalCodeResponse(Struct, frozen=True):
-    code: Annotated[str, Meta(description="Give it to the processor of the grant, which redeems it.")]
+    code: Annotated[str, doc("Give it to the processor of the grant, which redeems it.", CODE)]
 
 
 class RenewalResponseBody(Struct, frozen=True):
-    authorization_code: RenewalCodeResponse
+    authorization_code: Annotated[RenewalCodeResponse, doc("The code.")]
 
 
 class RevokeRequestBody(StrictSchema, frozen=True, kw_only=True):
@@ -97,10 +114,10 @@ class RevokeRequestBody(StrictSchema, frozen=True, kw_only=True):
 class RevocationRequest(StrictSchema, frozen=True, kw_only=True):
     """A grant is revoked if it satisfies every given field. One field besides `reason` is required."""
 
-    processor_guid: GuidInBody | None = None
-    account_guid: GuidInBody | None = None
-    member_guid: GuidInBody | None = None
-    user_guid: GuidInBody | None = None
+    processor_guid: Annotated[GuidInBody | None, doc("Only grants of this processor.")] = None
+    account_guid: Annotated[GuidInBody | None, doc("Only grants for this account.", ACCOUNT)] = None
+    member_guid: Annotated[GuidInBody | None, doc("Only grants for accounts of this member.")] = None
+    user_guid: Annotated[GuidInBody | None, doc("Only grants for this user.")] = None
     issued_before: Annotated[datetime, Meta(tz=True, description="Only grants issued before it.")] | None = (
         None
     )
@@ -125,12 +142,12 @@ class RevocationRequest(StrictSchema, frozen=True, kw_only=True):
 
 
 class RevocationRequestBody(StrictSchema, frozen=True, kw_only=True):
-    revocation: RevocationRequest
+    revocation: Annotated[RevocationRequest, doc("Which grants to revoke.")]
 
 
 class GrantProcessorResponse(Struct, frozen=True):
-    guid: str
-    name: str
+    guid: Annotated[str, doc("The guid of the processor.", PROCESSOR)]
+    name: Annotated[str, doc("The name of the processor.", "Acme Payments")]
 
 
 class GrantDisclosureResponse(Struct, frozen=True):
@@ -140,38 +157,41 @@ class GrantDisclosureResponse(Struct, frozen=True):
     signed statement.
     """
 
-    text: Annotated[str, Meta(description="Every line as the user saw it.")]
-    signed_at: Timestamp
+    text: Annotated[str, doc("Every line as the user saw it.", "Acme Payments reads your account number.")]
+    signed_at: Annotated[Timestamp, doc("When the user agreed.", "2026-11-26T09:34:10Z")]
 
 
 class GrantResponse(Struct, frozen=True, kw_only=True):
-    guid: Annotated[str, Meta(examples=["TKN-0197c4a2-6f5e-7c3a-9a53-0c1f5b0e7d11"])]
+    guid: Annotated[str, doc("The guid of the grant. It is not the access token.", GRANT)]
     status: Status
-    processor: GrantProcessorResponse
-    user_guid: str
-    member_guid: str
-    account_guid: str
-    scope: Annotated[
-        str, Meta(examples=["user-guid:USR-… member-guid:MBR-… account-guid:ACT-… read:transactions"])
+    processor: Annotated[GrantProcessorResponse, doc("Who holds the token.")]
+    user_guid: UserGuid
+    member_guid: MemberGuid
+    account_guid: AccountGuid
+    scope: Annotated[str, doc("What was requested.", SCOPE)]
+    permissions: Annotated[
+        list[Permission],
+        doc("The kinds of data that it reads.", ["numbers", "owners", "transactions", "balances"]),
     ]
-    permissions: Annotated[list[Permission], Meta(examples=[["transactions", "balances"]])]
-    created_at: Timestamp
-    expires_at: Timestamp
+    created_at: Annotated[Timestamp, doc("When the code was exchanged.", "2026-11-26T09:35:00Z")]
+    expires_at: Annotated[Timestamp, doc("When it ends.", "2027-01-25T09:35:00Z")]
     max_reads: Annotated[int | None, Meta(description="How many reads it allows; null: any number.")]
     reads: Annotated[int, Meta(description="How many requests for data were answered.", examples=[3])]
     lookback_days: Annotated[
         int | None, Meta(description="No older transaction is returned; null: no limit.")
     ]
-    last_read_at: Timestamp | None
+    last_read_at: Annotated[
+        Timestamp | None, doc("The last answered request for data.", "2026-11-26T09:40:00Z")
+    ]
     version: Annotated[int, Meta(description="1, and one more for each narrowing.", examples=[1])]
-    revoked_at: Timestamp | None
+    revoked_at: Annotated[Timestamp | None, doc("When it was revoked.")]
     revoked_by: Annotated[str | None, Meta(description="The guid of who revoked it.")]
-    revocation_reason: str | None
+    revocation_reason: Annotated[str | None, doc("Why it was revoked, in your words.")]
     fdx_consent_id: Annotated[
         str,
         Meta(
             description="The id of the grant as an FDX consent: see `view=fdx`.",
-            examples=["0197c4a2-6f5e-7c3a-9a53-0c1f5b0e7d11"],
+            examples=[GRANT.removeprefix("TKN-")],
         ),
     ]
     disclosure: Annotated[
@@ -184,32 +204,32 @@ class GrantResponse(Struct, frozen=True, kw_only=True):
 
 
 class GrantResponseBody(Struct, frozen=True):
-    grant: GrantResponse
+    grant: Annotated[GrantResponse, doc("The grant.")]
 
 
 class GrantsResponseBody(Struct, frozen=True):
-    grants: list[GrantResponse]
-    pagination: PaginationResponse
+    grants: Annotated[list[GrantResponse], doc("The grants on this page, the newest first.")]
+    pagination: Pagination
 
 
 class RevokedGrantResponseBody(Struct, frozen=True):
-    grant: GrantResponse
-    receipt: Annotated[str, Meta(description="A compact JWS; its claim `at` is later than every read.")]
+    grant: Annotated[GrantResponse, doc("The revoked grant.")]
+    receipt: Annotated[str, doc("A compact JWS; its claim `at` is later than every read.", JWS_EXAMPLE)]
 
 
 class RevocationResponse(Struct, frozen=True):
-    guid: str
+    guid: Annotated[str, doc("The guid of the revocation.", "RVK-0197c4b1-7a20-7f9e-8d1c-2b3a4c5d6e7f")]
     revoked: Annotated[int, Meta(description="How many grants it ended.", examples=[12])]
-    at: Timestamp
-    receipt: Annotated[str, Meta(description="A compact JWS.")]
+    at: Annotated[Timestamp, doc("When the grants ended.", "2026-11-26T09:40:00Z")]
+    receipt: Annotated[str, doc("A compact JWS.", JWS_EXAMPLE)]
 
 
 class RevocationResponseBody(Struct, frozen=True):
-    revocation: RevocationResponse
+    revocation: Annotated[RevocationResponse, doc("What was done.")]
 
 
 class ReadResponse(Struct, frozen=True):
-    at: Timestamp
+    at: Annotated[Timestamp, doc("When the data was answered.", "2026-11-26T09:40:00Z")]
     what: Annotated[str, Meta(description="The kind of data.", extra_json_schema={"enum": WHAT})]
     records: Annotated[int, Meta(description="How many records were returned.")]
     ip: Annotated[str | None, Meta(description="The caller's address.", examples=["203.0.113.7"])]
@@ -217,8 +237,8 @@ class ReadResponse(Struct, frozen=True):
 
 
 class ReadsResponseBody(Struct, frozen=True):
-    reads: list[ReadResponse]
-    pagination: PaginationResponse
+    reads: Annotated[list[ReadResponse], doc("The reads on this page, the newest first.")]
+    pagination: Pagination
 
 
 def grant_body(grant: Grant) -> GrantResponseBody:

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 from coatcheck.clock import MovableClock
 from coatcheck.emulator.clock import Ran
 from coatcheck.http.decoding import StrictSchema
+from coatcheck.http.doc import doc
 from coatcheck.http.encoding import Timestamp
 
 UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
@@ -55,18 +56,18 @@ class ClockMoveRequest(StrictSchema, frozen=True, kw_only=True):
 
 
 class ClockMoveRequestBody(StrictSchema, frozen=True, kw_only=True):
-    clock: ClockMoveRequest
+    clock: Annotated[ClockMoveRequest, doc("How far to move it.", {"advance": "61d"})]
 
 
 class ClockResponse(Struct, frozen=True):
-    now: Timestamp
+    now: Annotated[Timestamp, doc("The instant of the clock.", "2027-01-26T09:40:00Z")]
     offset_seconds: Annotated[
         int, Meta(description="How far it is ahead of the machine's clock.", examples=[5270400])
     ]
 
 
 class ClockResponseBody(Struct, frozen=True):
-    clock: ClockResponse
+    clock: Annotated[ClockResponse, doc("The clock.")]
 
 
 class RanResponse(Struct, frozen=True):
@@ -76,8 +77,8 @@ class RanResponse(Struct, frozen=True):
 
 
 class MovedClockResponseBody(Struct, frozen=True):
-    clock: ClockResponse
-    ran: RanResponse
+    clock: Annotated[ClockResponse, doc("The clock after the move.")]
+    ran: Annotated[RanResponse, doc("What fell due on the way.")]
 
 
 def clock_body(clock: MovableClock) -> ClockResponseBody:

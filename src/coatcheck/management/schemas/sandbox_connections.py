@@ -8,6 +8,17 @@ from msgspec import Meta, Struct, field
 from coatcheck import text
 from coatcheck.emulator.connections import Connected, Granted, NewConnection, NewToken
 from coatcheck.http.decoding import StrictSchema
+from coatcheck.http.doc import (
+    ACCESS_TOKEN,
+    ACCOUNT,
+    GRANT,
+    OTHER_ACCOUNT,
+    PROCESSOR,
+    AccountGuid,
+    MemberGuid,
+    UserGuid,
+    doc,
+)
 from coatcheck.http.encoding import Timestamp
 
 Guid: TypeAlias = Annotated[str, Meta(pattern=text.STORABLE, min_length=1, max_length=64)]
@@ -48,7 +59,9 @@ class ConnectionRequest(StrictSchema, frozen=True, kw_only=True):
 class ConnectionRequestBody(StrictSchema, frozen=True, kw_only=True):
     """May be absent."""
 
-    connection: ConnectionRequest = field(default_factory=ConnectionRequest)
+    connection: Annotated[
+        ConnectionRequest, doc("What to connect.", {"institution_code": "mxbank", "persona": "salaried"})
+    ] = field(default_factory=ConnectionRequest)
 
 
 class SandboxTokenRequest(ConnectionRequest, frozen=True, kw_only=True):
@@ -85,30 +98,33 @@ class SandboxTokenRequest(ConnectionRequest, frozen=True, kw_only=True):
 
 
 class SandboxTokenRequestBody(StrictSchema, frozen=True, kw_only=True):
-    token: SandboxTokenRequest
+    token: Annotated[
+        SandboxTokenRequest,
+        doc("What the token is for.", {"processor_guid": PROCESSOR, "scope": "read-protected"}),
+    ]
 
 
 class ConnectionResponse(Struct, frozen=True):
-    user_guid: str
-    member_guid: str
-    account_guids: list[str]
+    user_guid: UserGuid
+    member_guid: MemberGuid
+    account_guids: Annotated[list[str], doc("The accounts of the member.", [ACCOUNT, OTHER_ACCOUNT])]
 
 
 class ConnectionResponseBody(Struct, frozen=True):
-    connection: ConnectionResponse
+    connection: Annotated[ConnectionResponse, doc("What was connected.")]
 
 
 class SandboxTokenResponse(Struct, frozen=True):
-    access_token: str
-    grant_guid: str
-    user_guid: str
-    member_guid: str
-    account_guid: str
-    expires_at: Timestamp
+    access_token: Annotated[str, doc("The token.", ACCESS_TOKEN)]
+    grant_guid: Annotated[str, doc("The guid of its grant.", GRANT)]
+    user_guid: UserGuid
+    member_guid: MemberGuid
+    account_guid: AccountGuid
+    expires_at: Annotated[Timestamp, doc("When it expires.", "2027-01-25T09:35:00Z")]
 
 
 class SandboxTokenResponseBody(Struct, frozen=True):
-    token: SandboxTokenResponse
+    token: Annotated[SandboxTokenResponse, doc("The token.")]
 
 
 class ResetRequest(StrictSchema, frozen=True, kw_only=True):
@@ -128,7 +144,7 @@ class ResetRequest(StrictSchema, frozen=True, kw_only=True):
 class ResetRequestBody(StrictSchema, frozen=True, kw_only=True):
     """May be absent."""
 
-    reset: ResetRequest = field(default_factory=ResetRequest)
+    reset: Annotated[ResetRequest, doc("What to reset.", {})] = field(default_factory=ResetRequest)
 
 
 def connection_body(connected: Connected) -> ConnectionResponseBody:

@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 
 from coatcheck.directory.attestations import Attestation
 from coatcheck.grants.authorization_disclosures import StoredDisclosure
+from coatcheck.http.doc import ATTESTATION, DISCLOSURE, JWS_EXAMPLE, UserGuid, doc
 from coatcheck.http.encoding import Timestamp, to_schema, to_schemas
 
 Record: TypeAlias = dict[str, Any]
@@ -16,9 +17,9 @@ JWS = "A compact JWS, `header.payload.signature`. How to verify it: docs/how-to/
 class JwkResponse(Struct, frozen=True):
     """An Ed25519 public key (RFC 8037)."""
 
-    kty: Annotated[str, Meta(examples=["OKP"])]
-    crv: Annotated[str, Meta(examples=["Ed25519"])]
-    x: Annotated[str, Meta(examples=["11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"])]
+    kty: Annotated[str, doc("The type of the key.", "OKP")]
+    crv: Annotated[str, doc("The curve.", "Ed25519")]
+    x: Annotated[str, doc("The public key.", "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")]
     kid: Annotated[
         str,
         Meta(
@@ -26,41 +27,43 @@ class JwkResponse(Struct, frozen=True):
             examples=["kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"],
         ),
     ]
-    use: Annotated[str, Meta(examples=["sig"])]
-    alg: Annotated[str, Meta(examples=["EdDSA"])]
+    use: Annotated[str, doc("What the key is for.", "sig")]
+    alg: Annotated[str, doc("The algorithm.", "EdDSA")]
 
 
 class JwksResponse(Struct, frozen=True):
     """A JWK set (RFC 7517). The newest key is first."""
 
-    keys: list[JwkResponse]
+    keys: Annotated[list[JwkResponse], doc("The keys.")]
 
 
 class DisclosureResponse(Struct, frozen=True, kw_only=True):
-    guid: Annotated[str, Meta(examples=["DSC-0197c4a2-6f5e-7c3a-9a53-0c1f5b0e7d11"])]
-    user_guid: str
-    text: Annotated[str, Meta(description="Every line as the user saw it.")]
-    signed_at: Timestamp
-    statement: Annotated[str, Meta(description=JWS)]
+    guid: Annotated[str, doc("The guid of the disclosure.", DISCLOSURE)]
+    user_guid: UserGuid
+    text: Annotated[str, doc("Every line as the user saw it.", "Acme Payments reads your account number.")]
+    signed_at: Annotated[Timestamp, doc("When the user agreed.", "2026-11-26T09:34:10Z")]
+    statement: Annotated[str, doc(JWS, JWS_EXAMPLE)]
 
 
 class DisclosureResponseBody(Struct, frozen=True):
-    disclosure: DisclosureResponse
+    disclosure: Annotated[DisclosureResponse, doc("The disclosure.")]
 
 
 class DisclosuresResponseBody(Struct, frozen=True):
-    disclosures: list[DisclosureResponse]
+    disclosures: Annotated[list[DisclosureResponse], doc("The disclosures, the newest first.")]
 
 
 class AttestationResponse(Struct, frozen=True, kw_only=True):
-    guid: Annotated[str, Meta(examples=["ATT-0197c4a2-6f5e-7c3a-9a53-0c1f5b0e7d11"])]
-    user_guid: str
-    at: Annotated[Timestamp, Meta(description="When the data was destroyed.")]
-    statement: Annotated[str, Meta(description=JWS)]
+    guid: Annotated[str, doc("The guid of the attestation.", ATTESTATION)]
+    user_guid: UserGuid
+    at: Annotated[
+        Timestamp, Meta(description="When the data was destroyed.", examples=["2026-11-26T10:00:00Z"])
+    ]
+    statement: Annotated[str, doc(JWS, JWS_EXAMPLE)]
 
 
 class AttestationResponseBody(Struct, frozen=True):
-    attestation: AttestationResponse
+    attestation: Annotated[AttestationResponse, doc("The attestation.")]
 
 
 class UserAttestationResponseBody(Struct, frozen=True):
@@ -71,11 +74,11 @@ class UserExportResponse(Struct, frozen=True):
     """The sections of an export, each with its records as they are kept."""
 
     users: Annotated[list[Record], Meta(description="The user alone.")]
-    members: list[Record]
-    jobs: list[Record]
-    accounts: list[Record]
-    transactions: list[Record]
-    micro_deposits: list[Record]
+    members: Annotated[list[Record], doc("The connections.", [])]
+    jobs: Annotated[list[Record], doc("The requests to institutions.", [])]
+    accounts: Annotated[list[Record], doc("The accounts.", [])]
+    transactions: Annotated[list[Record], doc("The transactions.", [])]
+    micro_deposits: Annotated[list[Record], doc("The micro-deposits.", [])]
     account_numbers: Annotated[list[Record], Meta(description="Opened. Each batch is a disclosure.")]
     account_owners: Annotated[list[Record], Meta(description="Opened. Each batch is a disclosure.")]
     statements: Annotated[list[Record], Meta(description="With the file in `pdf_base64`.")]
@@ -85,7 +88,7 @@ class UserExportResponse(Struct, frozen=True):
             description="The kinds and numbers of what only the server uses, such as the sign-in at a bank."
         ),
     ]
-    grants: list[Record]
+    grants: Annotated[list[Record], doc("Who may read what.", [])]
     authorization_disclosures: Annotated[list[Record], Meta(description="What the user agreed to.")]
     reads: Annotated[list[Record], Meta(description="Who read which kind of the user's data, oldest first.")]
 

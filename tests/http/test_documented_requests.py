@@ -1,0 +1,92 @@
+"""The example request of each operation in the OpenAPI document, sent with guids that exist, succeeds."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from coatcheck.api.versions import Version
+from coatcheck.app import Services
+from coatcheck.http import doc
+from coatcheck.http.route import Caller
+from tests.api_client import HEADERS
+from tests.http.example_requests import EXAMPLES, Dataset, Example, Values, make_dataset
+from tests.http.our_document import DOCUMENT
+from tests.http.owned_objects import ROUTES, AnyRoute, versions_of
+
+DOCUMENTED = {
+    "user": doc.USER,
+    "member": doc.MEMBER,
+    "account": doc.ACCOUNT,
+    "transaction": doc.TRANSACTION,
+    "statement": doc.STATEMENT,
+    "micro_deposit": doc.MICRO_DEPOSIT,
+    "merchant": doc.MERCHANT,
+    "merchant_location": doc.MERCHANT_LOCATION,
+    "grant": doc.GRANT,
+    "disclosure": doc.DISCLOSURE,
+    "attestation": doc.ATTESTATION,
+    "challenge": doc.CHALLENGE,
+    "code": doc.CODE,
+    "processor": doc.PROCESSOR,
+    "token": doc.ACCESS_TOKEN,
+}
+"""The objects in the examples, by the name that they have in a dataset."""
+
+
+def filled(node: Any, values: Values) -> Any:
+    """The node with the guids of objects that exist."""
+    text = json.dumps(node)
+    for name, documented in DOCUMENTED.items():
+        if name in values:
+            text = text.replace(documented, values[name])
+    first, second = values.get("accounts", (None, None))
+    if first:
+        text = text.replace(values["account"], first).replace(doc.OTHER_ACCOUNT, second)
+    return json.loads(text)
+
+
+async def send(dataset: Dataset, route: AnyRoute, example: Example) -> httpx.Response:
+    """Sends what the document shows. The example of the tests only says which objects the request needs."""
+    operation = DOCUMENT["paths"][route.path][route.method.lower()]
+    values = dataset.values | {"processor": dataset.processor.guid, "token": dataset.token}
+    values |= await example.prepare(dataset) if example.prepare else {}
+    parameters = {
+        place: {
+            each["name"]: each["example"]
+            for each in operation["parameters"]
+            if each["in"] == place and "example" in each
+        }
+        for place in ("path", "query", "header")
+    }
+    content = operation.get("requestBody", {}).get("content", {})
+    bodies = {
+        "data" if kind.endswith("form-urlencoded") else "json": filled(body["example"], values)
+        for kind, body in content.items()
+    }
+    bearer = {"Authorization": f"Bearer {dataset.token}"} if route.caller is Caller.TOKEN else {}
+    callers = {Caller.CLIENT, Caller.CLIENT_OR_PROCESSOR}
+    auth = dataset.api.caller.auth if route.caller in callers else dataset.processor.auth
+    return await dataset.api.http.request(
+        route.method,
+        route.path.format_map(filled(parameters["path"], values)),
+        params=filled(parameters["query"], values),
+        headers={**parameters["header"], **HEADERS[dataset.api.version], **bearer},
+        auth=auth if not bearer and route.caller is not Caller.ANYONE else None,
+        **bodies,
+    )
+
+
+@pytest.mark.parametrize("version", Version)
+async def test_every_documented_request_succeeds(
+    services: Services, http: httpx.AsyncClient, version: Version
+) -> None:
+    dataset = await make_dataset(services, http, version)
+    refused = []
+    for route in ROUTES:
+        if version in versions_of(route):
+            answer = await send(dataset, route, EXAMPLES[route.operation][0])
+            if not answer.is_success:
+                refused.append(f"{route.operation}: {answer.status_code} {answer.text}")
+    assert refused == []
