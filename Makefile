@@ -53,10 +53,9 @@ faults: setup ## kill, freeze and cut off real databases and processes; the long
 fuzz: setup ## send generated requests to every endpoint, and live through the life of tokens, for ten minutes each; FUZZ_SECONDS=3600 for longer
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} FUZZ_EXAMPLES=50 $(BIN)/pytest -n $(WORKERS) tests/fuzz
 
-mutants: setup ## change the code of the critical packages and see that a test fails; takes hours; RUN="coatcheck.grants.scope.*" a part
+mutants: setup ## change the code of the critical packages and see that a test fails; takes hours; RUN=grants one package
 	@test -x $(BIN)/mutmut || $(BIN)/python $(INSTALL) --quiet -r requirements/mutants.txt
 	$(BIN)/python -m tests.mutants $(RUN)
-	$(BIN)/mutmut results
 
 bench: .venv/ready .venv/browser ## measure the server against a minimal one, and the widget on a slow phone
 	$(BIN)/python -m bench.run

@@ -41,6 +41,14 @@ async def test_after_a_rotation_both_keys_work_until_the_overlap_ends(
     assert await works(services, client.guid, fresh)
 
 
+async def test_a_rotation_tells_when_the_old_key_expires(services: Services, clock: MovableClock) -> None:
+    client = await make_client(services)
+    before = clock.instant()
+    async with services.db.transaction() as connection:
+        rotated = await services.api_keys.rotate(connection, client.guid, overlap=timedelta(hours=1))
+    assert timedelta(hours=1) <= rotated.old_expires_at - before < timedelta(hours=1, minutes=1)
+
+
 async def test_a_third_key_expires_the_oldest_at_once(services: Services) -> None:
     client = await make_client(services)
     second = await rotate(services, client.guid)
