@@ -17,6 +17,7 @@ from coatcheck.db.database import Connection
 from coatcheck.errors import InvalidToken, Unavailable
 from coatcheck.grants.exchange import IssuedToken
 from coatcheck.grants.receipts import RevocationReceipt, delete_old_receipts
+from coatcheck.grants.revocation import Selector
 from coatcheck.model.accounts import Account
 from coatcheck.signatures import DocumentType, verify
 from coatcheck.vault import disclosures
@@ -196,6 +197,20 @@ async def test_a_second_revocation_gives_the_same_receipt(
         "reason": "the customer left",
         "last_read_at": None,
     }
+
+
+async def test_the_receipt_of_a_grant_that_was_revoked_with_others_has_the_reason_of_that_revocation(
+    services: Services, account: Account, processor: Keyed
+) -> None:
+    await make_token(services, account, processor)
+    await services.revocations.revoke_all(
+        client_guid=account.client_guid,
+        selector=Selector(user_guid=account.user_guid),
+        reason="the user left",
+    )
+    receipt = await revoke(services, account, "another reason")
+    claims = await claims_of(services, receipt.receipt, DocumentType.REVOCATION)
+    assert claims["reason"] == "the user left"
 
 
 async def test_simultaneous_revocations_give_one_receipt(
