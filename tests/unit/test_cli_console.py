@@ -60,3 +60,12 @@ def test_an_error_is_one_line_on_standard_error(capsys):
     console.print_error("[bold]" + LONG)
     answer = capsys.readouterr()
     assert (answer.out, answer.err) == ("", f"coatcheck: [bold]{LONG}\n")
+
+
+def test_control_characters_in_a_value_are_written_as_escapes(printed):
+    value = "a\x1b[2Jb\x9b31mc\u202ed"
+    console.print_facts({"reason": value, "list": [value]}, as_json=False)
+    console.print_rows([{"reason": value}], as_json=False, empty="")
+    assert printed().split().count("a\\x1b[2Jb\\x9b31mc\\u202ed") == 3
+    console.print_facts({"text": "one\ntwo"}, as_json=False)
+    assert printed().split() == ["text", "one", "two"]

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from io import StringIO
 from typing import Annotated, Any
+from unicodedata import category
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -101,8 +102,15 @@ def _text(value: Any) -> Text:
         case None:
             return Text("-")
         case list() | tuple():
-            return Text(", ".join(map(str, value)) or "-")
-    return Text(_plain(value))
+            return Text(_visible(", ".join(map(str, value))) or "-")
+    return Text(_visible(_plain(value)))
+
+
+def _visible(text: str) -> str:
+    """The text with each control character escaped: text of a client or of a receipt must not control the terminal."""
+    return "".join(
+        repr(each)[1:-1] if category(each).startswith("C") and each != "\n" else each for each in text
+    )
 
 
 def _print_table(table: Table) -> None:
