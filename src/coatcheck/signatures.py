@@ -29,6 +29,8 @@ CURVE = "Ed25519"
 PRIVATE_KEY_BYTES = 32
 MAX_CHARACTERS = 128 * 1024
 """A longer text is refused before it is decoded."""
+NO_JSON = (ValueError, RecursionError)
+"""What the standard library raises for text that is not JSON, or is nested too deeply."""
 COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
@@ -129,7 +131,7 @@ def verify(compact: str, published: Iterable[Mapping[str, Any]]) -> SignedDocume
     try:
         payload = jws.deserialize_compact(compact, key, registry=_REGISTRY).payload
         claims = json.loads(payload)
-    except (JoseError, ValueError):
+    except (JoseError, *NO_JSON):
         raise NotGenuine(
             "The signature does not match. The document was altered or another server signed it."
         ) from None
@@ -148,7 +150,7 @@ def _header_of(compact: str) -> Mapping[str, Any]:
         raise NotGenuine("The text is not canonical base64url. The document was altered.")
     try:
         header = json.loads(decoded[0])
-    except ValueError:
+    except NO_JSON:
         raise NotGenuine("The header is not JSON.") from None
     if not isinstance(header, dict):
         raise NotGenuine("The header is not a JSON object.")

@@ -62,7 +62,9 @@ def test_a_receipt_of_another_server_is_refused(terminal, receipt, jwks):
     assert "/.well-known/jwks.json" in answer.err
 
 
-@pytest.mark.parametrize("content", ["", "no JSON", "[]", "{}", '{"keys": {}}', '{"keys": [1]}'])
+@pytest.mark.parametrize(
+    "content", ["", "no JSON", "[]", "{}", '{"keys": {}}', '{"keys": [1]}', "[" * 90_000], ids=range(7)
+)
 def test_a_file_that_is_no_key_set_is_named(terminal, receipt, jwks, content):
     jwks.write_text(content)
     answer = terminal("verify-receipt", str(receipt), "--jwks", str(jwks))

@@ -73,6 +73,13 @@ def test_any_other_text_is_refused(text: str) -> None:
         verify(text, PUBLISHED)
 
 
+def test_a_document_that_is_nested_too_deeply_is_refused() -> None:
+    deep = base64.urlsafe_b64encode(b"[" * 60_000).decode()
+    _, payload, signature = SIGNED.split(".")
+    with pytest.raises(NotGenuine, match="header is not JSON"):
+        verify(f"{deep}.{payload}.{signature}", PUBLISHED)
+
+
 def test_a_document_of_a_key_that_is_not_published_is_refused() -> None:
     with pytest.raises(NotGenuine, match="has no key with the document's `kid`"):
         verify(SIGNED, PUBLISHED[:1])

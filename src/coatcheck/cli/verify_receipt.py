@@ -10,7 +10,7 @@ import typer
 
 from coatcheck.cli.console import AsJson, print_facts, print_json
 from coatcheck.errors import ConfigurationError
-from coatcheck.signatures import MAX_CHARACTERS, verify
+from coatcheck.signatures import MAX_CHARACTERS, NO_JSON, verify
 
 MAX_KEY_SET_CHARACTERS = 1024 * 1024
 
@@ -40,7 +40,7 @@ def verify_receipt(file: Receipt, jwks: KeySet, as_json: AsJson = False) -> None
 def _published(file: str) -> list[Mapping[str, Any]]:
     try:
         content = json.loads(_read(file, "key set", MAX_KEY_SET_CHARACTERS))
-    except ValueError:
+    except NO_JSON:
         raise ConfigurationError(
             f"The key set {file} is not JSON. Save /.well-known/jwks.json in it."
         ) from None
