@@ -25,7 +25,6 @@ from coatcheck.audit.merkle import HASH_BYTES
 ED25519 = b"\x01"
 """The identifier of the algorithm in C2SP signed-note."""
 KEY_HASH_BYTES = 4
-TEXT_LINES = 4
 INSTANT = "%Y-%m-%dT%H:%M:%SZ"
 SIGNATURE_MARK = "— "  # C2SP signed-note: an em dash
 

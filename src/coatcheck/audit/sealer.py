@@ -88,7 +88,7 @@ class Sealer:
         settled = [each for each in self._marks if running.isdisjoint(each.writers)]
         if not settled:
             return None
-        # The marks before the last settled one have nothing more to say.
+        # The marks up to the last settled one are not needed any more.
         number = max(each.number for each in settled)
         self._marks = [each for each in self._marks if each.number > number]
         return number

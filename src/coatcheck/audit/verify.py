@@ -230,7 +230,7 @@ class _Verification:
                 f"The checkpoint of {stored.size} entries has another root than the hashes of its entries (numbers"
                 f" {numbers}): an entry and its listed hash were both changed."
             )
-            # If these are authentic, the checkpoints that follow are not blamed for this one.
+            # If these are authentic, the checkpoints that follow are verified as if this one were right.
             self._peaks = split(stored.peaks)
         self._compare_published(stored.size)
 

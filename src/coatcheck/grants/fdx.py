@@ -29,7 +29,7 @@ class FdxStatus(StrEnum):
 
 STATUSES = {
     GrantStatus.ACTIVE: FdxStatus.ACTIVE,
-    # The consent stands. The bank's connection is what is broken.
+    # The consent is valid; only the connection to the bank is broken.
     GrantStatus.SUSPENDED: FdxStatus.ACTIVE,
     GrantStatus.EXPIRED: FdxStatus.EXPIRED,
     GrantStatus.EXHAUSTED: FdxStatus.EXPIRED,

@@ -8,7 +8,7 @@ from coatcheck.errors import NotFound
 
 
 class ClientAuthentication(StrEnum):
-    """How a processor authenticates at the token endpoint. It is one method: the weakest one decides."""
+    """How a processor authenticates. It has one method: with several, the weakest would decide."""
 
     CLIENT_SECRET = "client_secret"  # noqa: S105 (a name)
     """The API key, as HTTP Basic or in the form (RFC 6749 2.3.1)."""

@@ -126,7 +126,7 @@ def _storage(setting: str, clock: Clock, db: Database) -> Storage:
         case "database":
             return DatabaseStorage(clock, db)
     try:
-        # The client of Valkey also speaks to Redis.
+        # The client of Valkey works with Redis too.
         found = storage_from_string(f"async+{setting}", implementation="valkey", wrap_exceptions=True)
     except (LibraryMissing, ValueError, ImportError):
         raise ConfigurationError(

@@ -102,8 +102,8 @@ async def wait_for_earlier_reads(connection: Connection) -> None:
     """Waits until every read that began before this call has ended.
 
     Call it after the commit of a change that refuses reads, such as a revocation. A read that does not see the change
-    took its snapshot before that commit, so it holds the lock of `disclosure` now. When it has let go, every later read
-    sees the change. New reads are not delayed.
+    took its snapshot before that commit, so it holds the lock of `disclosure` now. When it has released it, every later
+    read sees the change. New reads are not delayed.
 
     Raises:
         Unavailable: a transaction that writes disclosures runs for longer than `MAX_WAIT`.

@@ -48,7 +48,7 @@ Reason: TypeAlias = Annotated[
         pattern=text.STORABLE,
         min_length=1,
         max_length=1000,
-        description="Why, for your own records. It stands in the receipt and in the grant.",
+        description="Why, for your own records. The receipt and the grant contain it.",
         examples=["the end user asked for it"],
     ),
 ]
