@@ -18,8 +18,8 @@
     |  `- Unavailable
     |- BankError                    a connector failed; each class has the member status it leads to
     `- OperatorError                .. ConfigurationError, MasterKeyMissing, SealBroken,
-                                       DatabaseUnreachable, NotMigrated, NotGenuine,
-                                       CheckpointConflict
+                                       DatabaseUnreachable, DatabaseRefused, NotMigrated, NotGenuine,
+                                       CheckpointConflict, SandboxNotRunning
 
 The docstring of a class is its message. `problem` replaces the message and may be returned to the caller.
 `detail` is for the operator's log only. Neither contains a secret.
@@ -333,6 +333,10 @@ class DatabaseUnreachable(OperatorError):
     """The database cannot be reached."""
 
 
+class DatabaseRefused(OperatorError):
+    """The database refused a statement."""
+
+
 class NotMigrated(OperatorError):
     """The database does not have this version's schema. Run `coatcheck migrate`."""
 
@@ -343,3 +347,7 @@ class NotGenuine(OperatorError):
 
 class CheckpointConflict(OperatorError):
     """The published checkpoints are not those of the database, which was rolled back or rewritten."""
+
+
+class SandboxNotRunning(OperatorError):
+    """No sandbox runs on the data directory."""

@@ -20,10 +20,10 @@ from coatcheck.api.routes import table as api
 from coatcheck.app import Services
 from coatcheck.audit.failures import FailedAuthentications
 from coatcheck.config import Settings
-from coatcheck.errors import ConfigurationError
 from coatcheck.http.client_certificates import ClientCertificates, parse_networks
 from coatcheck.http.documentation import page_routes
 from coatcheck.http.head_limits import HeadLimits
+from coatcheck.http.listening import BACKLOG
 from coatcheck.http.openapi import AnyGroup
 from coatcheck.http.request_deadline import RequestDeadline
 from coatcheck.http.route import Group
@@ -35,12 +35,11 @@ from coatcheck.oauth_server import routes as oauth_server
 from coatcheck.oauth_server.endpoint import oauth_routes
 from coatcheck.widget.app import widget_routes
 
-__all__ = ["behind_proxies", "create_app", "headers_of_all", "listen", "serve"]
+__all__ = ["behind_proxies", "create_app", "headers_of_all", "serve"]
 
 KEEP_ALIVE = timedelta(seconds=75)
 """How long an idle connection stays open. Longer than in proxies and client pools: a client that closes first never
 sends a request into a connection that the server is closing."""
-BACKLOG = 2048
 
 GROUPS: tuple[AnyGroup, ...] = (*api.GROUPS, *oauth_server.GROUPS, *management.GROUPS)
 """The endpoints that the OpenAPI document and the reference list, of all surfaces."""
@@ -96,33 +95,6 @@ def behind_proxies(app: ASGIApp, trusted_proxies: str, *, reads_certificates: bo
         app = cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", app), trusted_proxies))
     # Outermost: it must see the address of the proxy, which the headers replace.
     return ClientCertificates(app, networks if reads_certificates else ())
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Returns a bound, listening socket. Port 0 selects a free port.
-
-    Raises:
-        ConfigurationError: the port is in use, or the address is not this machine's.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        bound = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise ConfigurationError(f"{host} is not an address to listen on: {error.strerror}.") from error
-    # Without it, a restart fails while connections of the previous process are in TIME_WAIT.
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind(address)
-        bound.listen(BACKLOG)
-    except OSError as error:
-        bound.close()
-        raise ConfigurationError(
-            f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with --port."
-        ) from error
-    bound.setblocking(False)
-    return bound
 
 
 def headers_of_all(settings: Settings) -> Sequence[tuple[str, str]]:

@@ -19,7 +19,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from coatcheck.app import Services
-from coatcheck.server import create_app, listen, serve
+from coatcheck.http.listening import listen
+from coatcheck.server import create_app, serve
 from tests.api_client import Api, work
 from tests.member_setup import until
 from tests.widget_client import link

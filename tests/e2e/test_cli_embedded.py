@@ -105,7 +105,7 @@ def test_a_killed_owner_of_a_long_path_leaves_no_directory_after_the_next_run(tm
     private = Path(parse_qs(urlsplit(url).query)["host"][0])
     assert private.parent == Path("/tmp")
     assert private.exists()
-    with embedded.server(directory, durable=False) as server:
+    with embedded.server(directory) as server:
         assert server.sockets == private
         assert stored_rows(server.url) == 1
     assert not private.exists()
@@ -151,8 +151,7 @@ def test_programs_that_the_system_user_cannot_reach_are_copied(tmp_path, monkeyp
         shutil.copytree(part, closed / part.relative_to(package.parent), symlinks=True)
     closed.chmod(0o700)
     programs = closed / installed.relative_to(package.parent) / "bin"
-    versions = {embedded.wheel.TARGET_POSTGRES_VERSION: programs}
-    monkeypatch.setattr(embedded.wheel, "POSTGRES_VERSIONS", versions)
+    monkeypatch.setattr(embedded, "installed_programs", lambda: programs)
     embedded.program.cache_clear()
     try:
         with embedded.database(tmp_path / "postgres", durable=False) as url:
@@ -184,7 +183,7 @@ def test_a_server_that_cannot_start_names_its_log(tmp_path):
 
 
 def test_without_the_wheel_the_error_names_the_versions_of_python_that_have_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(embedded, "wheel", None)
+    monkeypatch.setattr(embedded, "PACKAGE", "not_installed")
     with pytest.raises(ConfigurationError, match=r"3\.13"), embedded.database(Path(tmp_path) / "postgres"):
         pass
 

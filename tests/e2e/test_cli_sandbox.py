@@ -14,7 +14,7 @@ import httpx
 import psycopg
 import pytest
 
-from coatcheck.cli.credentials import read_credentials, stored_seed
+from coatcheck.cli.data_directory import read_credentials, stored_seed
 from coatcheck.cli.embedded import database
 from coatcheck.cli.exit_codes import ExitCode
 from coatcheck.errors import ConfigurationError
@@ -147,7 +147,9 @@ def test_only_the_owner_can_read_its_credentials(seeded):
 
 def test_its_credentials_name_a_client_and_two_processors_that_may_redeem_its_codes(seeded):
     given = seeded.credentials
-    assert list(given) == ["base_url", "client_id", "client_api_key", "processors"]
+    assert list(given) == [
+        "base_url", "client_id", "client_api_key", "processors", "database_url", "webhook_secret"
+    ]  # fmt: skip
     assert [list(processor) for processor in given["processors"]] == [["processor_id", "api_key", "name"]] * 2
     for processor in given["processors"]:
         answer = httpx.post(

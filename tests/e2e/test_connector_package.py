@@ -21,7 +21,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from coatcheck.app import build
-from coatcheck.server import create_app, listen, serve
+from coatcheck.http.listening import listen
+from coatcheck.server import create_app, serve
 from coatcheck.worker_services import build_worker
 from tests.api_client import Api
 from tests.factories import make_client

@@ -15,7 +15,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from coatcheck.app import Services
 from coatcheck.model.accounts import Account
-from coatcheck.model.processor_security import ClientAuthentication, Profile, SenderConstraint
+from coatcheck.model.processor_authentication import ClientAuthentication, Profile, SenderConstraint
 from tests import guides
 from tests.factories import Keyed, make_code
 from tests.guides import ROOT, blocks

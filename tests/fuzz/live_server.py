@@ -11,6 +11,7 @@ from coatcheck import server
 from coatcheck.app import Services, build
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
+from coatcheck.http.listening import listen
 
 T = TypeVar("T")
 
@@ -37,7 +38,7 @@ class LiveServer:
 
     async def _serve(self) -> None:
         async with build(self._settings, self.clock) as self._services:
-            bound = server.listen("127.0.0.1", 0)
+            bound = listen("127.0.0.1", 0)
             self.url = f"http://127.0.0.1:{bound.getsockname()[1]}"
             self._is_ready.set()
             app = server.create_app(self._services)

@@ -196,7 +196,7 @@ def test_missing_partitions_are_found(examine):
 
 def test_clocks_that_differ_are_found(examine, monkeypatch):
     clock = MovableClock()
-    monkeypatch.setattr(doctor, "SystemClock", lambda: clock)
+    monkeypatch.setattr(doctor.clock, "SystemClock", lambda: clock)
     clock.advance(timedelta(seconds=30))
     assert examine()["clocks"]["status"] == "fail"
 

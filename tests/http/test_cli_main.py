@@ -1,5 +1,9 @@
 """Every command has help and `--json`, and every error is one sentence with an exit code for its kind."""
 
+import json
+import subprocess
+import sys
+
 import pytest
 import typer
 
@@ -49,6 +53,7 @@ def test_the_commands_are_those_that_are_documented():
     ungrouped = {
         (command,)
         for command in (
+            "clock",
             "connectors",
             "demo",
             "doctor",
@@ -56,6 +61,7 @@ def test_the_commands_are_those_that_are_documented():
             "openapi",
             "sandbox",
             "serve",
+            "stop",
             "verify-receipt",
             "work",
         )
@@ -108,6 +114,39 @@ def test_every_command_has_help_with_an_example(terminal, path):
 def test_the_help_of_coatcheck_lists_every_command(terminal):
     answer = terminal("--help")
     assert all(f" {command} " in answer.out for command in COMMANDS)
+
+
+HEAVY = {
+    "alembic", "coatcheck.app", "coatcheck.config", "coatcheck.server", "cryptography", "httpx", "jinja2", "joserfc",
+    "limits", "markdown_it", "msgspec", "psutil", "psycopg", "pydantic", "pygments", "reportlab", "sqlalchemy",
+    "starlette", "structlog", "uvicorn", "uvloop",
+}  # fmt: skip
+"""Modules that take long to import."""
+SHOW_HELP = """
+import contextlib, io, json, sys, types
+from coatcheck.cli.main import main
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["coatcheck", *arguments]
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+        main()
+# A module that is imported when it is first used has another type until then.
+print(json.dumps([name for name, module in sys.modules.items() if type(module) is types.ModuleType]))
+"""
+
+
+def test_the_help_of_no_command_imports_what_takes_long(tmp_path):
+    arguments = [
+        ["--version"],
+        ["--help"],
+        *([*path, "--help"] for path in ALL),
+        ["stop", "--data-dir", str(tmp_path)],
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", SHOW_HELP, json.dumps(arguments)], capture_output=True, text=True, check=True
+    )
+    imported = json.loads(done.stdout)
+    assert "coatcheck.cli.doctor" in imported
+    assert HEAVY.isdisjoint(imported), HEAVY.intersection(imported)
 
 
 def test_the_version_is_that_of_the_package(terminal):

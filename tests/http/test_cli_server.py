@@ -12,6 +12,7 @@ from coatcheck import server
 from coatcheck.config import Settings
 from coatcheck.errors import ConfigurationError
 from coatcheck.http.head_limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_URL_BYTES, HeadLimits
+from coatcheck.http.listening import listen
 
 
 async def echo(scope, receive, send):
@@ -22,7 +23,7 @@ async def echo(scope, receive, send):
 @asynccontextmanager
 async def serving(app=echo, grace=timedelta(seconds=2), headers=()):
     """A running server's address, and the event that stops it."""
-    bound = server.listen("127.0.0.1", 0)
+    bound = listen("127.0.0.1", 0)
     port, stop = bound.getsockname()[1], asyncio.Event()
     running = asyncio.create_task(server.serve(app, bound, stop, grace=grace, headers=headers))
     try:
@@ -174,12 +175,12 @@ async def test_a_signal_stops_the_server_and_reaches_the_owner_of_the_process():
 
 
 def test_a_port_in_use_is_a_configuration_error():
-    with server.listen("127.0.0.1", 0) as bound:
+    with listen("127.0.0.1", 0) as bound:
         port = bound.getsockname()[1]
         with pytest.raises(ConfigurationError, match=rf"port {port}.*--port"):
-            server.listen("127.0.0.1", port)
+            listen("127.0.0.1", port)
 
 
 def test_an_unknown_address_is_a_configuration_error():
     with pytest.raises(ConfigurationError):
-        server.listen("256.256.256.256", 0)
+        listen("256.256.256.256", 0)

@@ -18,7 +18,7 @@ from coatcheck.errors import ConfigurationError
 from coatcheck.http.client_certificates import parse_networks
 from coatcheck.http.route import Caller
 from coatcheck.model.accounts import Account
-from coatcheck.model.processor_security import ClientAuthentication, SenderConstraint
+from coatcheck.model.processor_authentication import ClientAuthentication, SenderConstraint
 from coatcheck.server import behind_proxies, create_app
 from tests.certificates import Certificate, make_certificate
 from tests.dpop import Holder

@@ -16,7 +16,7 @@ from coatcheck.clock import MovableClock
 from coatcheck.crypto import base64url_sha256
 from coatcheck.members.member_rows import change_member
 from coatcheck.model.accounts import Account
-from coatcheck.model.processor_security import ClientAuthentication, Profile, SenderConstraint
+from coatcheck.model.processor_authentication import ClientAuthentication, Profile, SenderConstraint
 from coatcheck.model.statuses import ConnectionStatus
 from tests.dpop import Holder, assertion, new_key
 from tests.factories import (

@@ -13,6 +13,7 @@ from coatcheck import server
 from coatcheck.api.endpoint import MAX_BODY_BYTES
 from coatcheck.app import Services, build
 from coatcheck.clock import MovableClock
+from coatcheck.http.listening import listen
 from tests.api_client import Api, refusal
 from tests.factories import Keyed, make_client, make_processor
 from tests.widget_client import open_page
@@ -26,7 +27,7 @@ async def serving(services: Services, clock: MovableClock, body_deadline: timede
     """The port of a real server."""
     settings = replace(services.settings, body_deadline=body_deadline)
     async with build(settings, clock) as built:
-        bound, stop = server.listen("127.0.0.1", 0), asyncio.Event()
+        bound, stop = listen("127.0.0.1", 0), asyncio.Event()
         port = bound.getsockname()[1]
         grace = timedelta(seconds=1)
         running = asyncio.create_task(server.serve(server.create_app(built), bound, stop, grace=grace))

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from coatcheck.app import Services
-from coatcheck.cli.credentials import ensure_credentials, stored_seed
+from coatcheck.cli.credentials import ensure_credentials
+from coatcheck.cli.data_directory import stored_seed
 from coatcheck.clock import MovableClock
 from coatcheck.directory.client_rows import put_widget_appearance
 from coatcheck.http.static_files import StaticFolder

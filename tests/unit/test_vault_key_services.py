@@ -19,7 +19,8 @@ from moto import mock_aws
 
 from coatcheck.config import Settings
 from coatcheck.errors import ConfigurationError
-from coatcheck.vault.master_keys import MasterKeys, Service, new_master_key_line
+from coatcheck.vault.key_service import Service
+from coatcheck.vault.master_keys import MasterKeys, new_master_key_line
 
 TOKEN = "hvs.token-of-the-test"
 

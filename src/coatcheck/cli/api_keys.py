@@ -1,11 +1,13 @@
 """What the commands that issue API keys share."""
 
+from __future__ import annotations
+
 from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
 
-from coatcheck.grants.api_keys import Rotated
+from coatcheck.grants import api_keys
 
 Name = Annotated[str, typer.Argument(help="The name that people see.")]
 AtOnce = Annotated[
@@ -21,5 +23,5 @@ def overlap_of(at_once: bool) -> timedelta | None:
     return timedelta() if at_once else None
 
 
-def old_key_end(rotated: Rotated) -> dict[str, Any]:
+def old_key_end(rotated: api_keys.Rotated) -> dict[str, Any]:
     return {"old_key_ends_at": rotated.old_expires_at}

@@ -1,5 +1,7 @@
 """`coatcheck audit`: verifies and exports the audit log."""
 
+from __future__ import annotations
+
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -11,22 +13,21 @@ from typing import Annotated, TextIO
 
 import typer
 
-from coatcheck.app import Services
+from coatcheck import app
+from coatcheck.audit import checkpoints, keys, published
 from coatcheck.audit import export as exporting
 from coatcheck.audit import prune as pruning
 from coatcheck.audit import verify as verifying
-from coatcheck.audit.checkpoints import Unreadable
-from coatcheck.audit.keys import log_keys
-from coatcheck.audit.published import PublishedCheckpoint, read_published
-from coatcheck.cli.console import AsJson, err, out, print_done, print_json, print_rows, progress
+from coatcheck.cli import progress
+from coatcheck.cli.console import AsJson, err, out, print_done, print_json, print_rows
 from coatcheck.cli.exit_codes import ExitCode
 from coatcheck.cli.lookups import named_client
 from coatcheck.cli.runtime import OPERATOR, change, open_services, read, run
-from coatcheck.db.database import Connection
+from coatcheck.db import database
 from coatcheck.errors import ConfigurationError, NotFound
-from coatcheck.grants.possible_readers import PossibleReader, possible_readers
-from coatcheck.model.accounts import parents_of_account
-from coatcheck.vault.grant_reads import ActualReader, actual_readers
+from coatcheck.grants import possible_readers
+from coatcheck.model import accounts
+from coatcheck.vault import grant_reads
 
 SHOWS_AFTER = 2
 """Seconds until the progress is shown."""
@@ -95,8 +96,8 @@ async def _verify(files: list[Path]) -> verifying.Verified:
     async with open_services() as services:
         published = _read(files, services.settings.audit_checkpoint_file)
         async with _snapshot(services) as connection:
-            keys = await log_keys(connection)
-            with progress() as bar:
+            log_keys = await keys.log_keys(connection)
+            with progress.progress_bar() as bar:
                 started = time.monotonic()
                 task = bar.add_task("Verifying", total=None, visible=False)
 
@@ -104,15 +105,15 @@ async def _verify(files: list[Path]) -> verifying.Verified:
                     is_slow = time.monotonic() - started > SHOWS_AFTER
                     bar.update(task, completed=done, total=total, visible=is_slow)
 
-                return await verifying.verify(connection, keys, published, show)
+                return await verifying.verify(connection, log_keys, published, show)
 
 
-def _read(files: list[Path], default: str) -> list[PublishedCheckpoint]:
+def _read(files: list[Path], default: str) -> list[published.PublishedCheckpoint]:
     if not files and default and Path(default).exists():
         files = [Path(default)]
     try:
-        return [each for file in files for each in read_published(file)]
-    except Unreadable as error:
+        return [each for file in files for each in published.read_published(file)]
+    except checkpoints.Unreadable as error:
         raise ConfigurationError(f"A published checkpoint cannot be read: {error}.") from None
 
 
@@ -151,7 +152,7 @@ def prune(
     Example: coatcheck audit prune disclosure_2024_01
     """
 
-    async def action(services: Services, connection: Connection) -> pruning.Pruned:
+    async def action(services: app.Services, connection: database.Connection) -> pruning.Pruned:
         return await pruning.prune(connection, services.clock, services.journal, month, actor=OPERATOR)
 
     dropped = change(action)
@@ -163,11 +164,11 @@ async def _export(client: str | None, since: int | None, output: Path | None) ->
     async with open_services() as services, _snapshot(services) as connection:
         if client:
             await named_client(connection, client)
-        keys = await log_keys(connection)
+        log_keys = await keys.log_keys(connection)
         lines = (
-            exporting.export_client(connection, keys, client, since=since)
+            exporting.export_client(connection, log_keys, client, since=since)
             if client
-            else exporting.export(connection, keys)
+            else exporting.export(connection, log_keys)
         )
         # What cannot be exported must not empty a file.
         line = await anext(lines, None)
@@ -184,7 +185,7 @@ def _standard_output() -> AbstractContextManager[TextIO]:
 
 
 @asynccontextmanager
-async def _snapshot(services: Services) -> AsyncIterator[Connection]:
+async def _snapshot(services: app.Services) -> AsyncIterator[database.Connection]:
     """A transaction in which the log does not grow."""
     async with services.db.transaction() as connection:
         await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -217,17 +218,19 @@ def who(
 
 
 async def _readers(
-    connection: Connection, account_guid: str, start: datetime, end: datetime
-) -> tuple[Sequence[PossibleReader], Sequence[ActualReader]]:
+    connection: database.Connection, account_guid: str, start: datetime, end: datetime
+) -> tuple[Sequence[possible_readers.PossibleReader], Sequence[grant_reads.ActualReader]]:
     """Raises NotFound if neither the account nor a grant for it is known."""
-    could = await possible_readers(connection, account_guid, start, end)
-    parents = await parents_of_account(connection, account_guid)
+    could = await possible_readers.possible_readers(connection, account_guid, start, end)
+    parents = await accounts.parents_of_account(connection, account_guid)
     users = {each.user_guid for each in could} | ({parents.user_guid} if parents else set())
     if not users:
         raise NotFound(f"There is no account {account_guid}, and no grant for it.")
     # A client reads by account, by member or by user; the disclosure names what it asked for.
     records = [account_guid, *users, *([parents.member_guid] if parents else [])]
     did = [
-        each for user in sorted(users) for each in await actual_readers(connection, user, records, start, end)
+        each
+        for user in sorted(users)
+        for each in await grant_reads.actual_readers(connection, user, records, start, end)
     ]
     return could, did

@@ -1,5 +1,7 @@
 """`coatcheck client`: the clients, their keys, their webhooks and their widgets."""
 
+from __future__ import annotations
+
 import base64
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,17 +10,16 @@ from typing import Annotated, Any
 
 import typer
 
-from coatcheck.app import Services
+from coatcheck import app
 from coatcheck.cli.api_keys import SHOWN_ONCE, AtOnce, Name, old_key_end, overlap_of
 from coatcheck.cli.console import AsJson, print_done, print_facts, print_rows
 from coatcheck.cli.lookups import ClientGuid, named_client
 from coatcheck.cli.networks import AllowedNetworks, AllowsAll, is_change, print_networks
 from coatcheck.cli.runtime import OPERATOR, change, read
-from coatcheck.db.database import Connection
+from coatcheck.db import database
 from coatcheck.errors import ConstraintNotMet, InvalidRequest
-from coatcheck.grants.api_keys import Rotated
-from coatcheck.model.clients import allowed_networks, list_clients, redirect_urls
-from coatcheck.model.widgets import WidgetAppearance, widget_appearance
+from coatcheck.grants import api_keys
+from coatcheck.model import clients, widgets
 
 command_group = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Clients, which let their users link accounts."
@@ -54,7 +55,7 @@ def list_(as_json: AsJson = False) -> None:
             "webhook_url": client.webhook_url,
             "created_at": client.created_at,
         }
-        for client in read(lambda _, connection: list_clients(connection))
+        for client in read(lambda _, connection: clients.list_clients(connection))
     ]
     print_rows(rows, as_json=as_json, empty='There is no client. Add one: coatcheck client add "Acme Bank"')
 
@@ -66,7 +67,7 @@ def rotate_key(client: ClientGuid, at_once: AtOnce = False, as_json: AsJson = Fa
     Example: coatcheck client rotate-key CLT-... --at-once
     """
 
-    async def rotate(services: Services, connection: Connection) -> Rotated:
+    async def rotate(services: app.Services, connection: database.Connection) -> api_keys.Rotated:
         await named_client(connection, client)
         return await services.clients.rotate_key(connection, client, overlap=overlap_of(at_once))
 
@@ -82,7 +83,7 @@ def disable(client: ClientGuid, as_json: AsJson = False) -> None:
     Example: coatcheck client disable CLT-...
     """
 
-    async def act(services: Services, connection: Connection) -> None:
+    async def act(services: app.Services, connection: database.Connection) -> None:
         await named_client(connection, client)
         await services.clients.disable(connection, client, actor=OPERATOR)
 
@@ -103,13 +104,13 @@ def networks(
     Example: coatcheck client networks CLT-... 203.0.113.0/24 2001:db8::/48
     """
 
-    async def act(services: Services, connection: Connection) -> None:
+    async def act(services: app.Services, connection: database.Connection) -> None:
         await named_client(connection, client)
         await services.clients.set_allowed_networks(connection, client, allowed or None, actor=OPERATOR)
 
-    async def find(_: Services, connection: Connection) -> Sequence[str] | None:
+    async def find(_: app.Services, connection: database.Connection) -> Sequence[str] | None:
         await named_client(connection, client)
-        return await allowed_networks(connection, client)
+        return await clients.allowed_networks(connection, client)
 
     if is_change(allowed, remove=remove):
         change(act)
@@ -136,13 +137,13 @@ def redirects(
     if urls and remove:
         raise typer.BadParameter("--remove takes no URLs.")
 
-    async def act(services: Services, connection: Connection) -> None:
+    async def act(services: app.Services, connection: database.Connection) -> None:
         await named_client(connection, client)
         await services.clients.set_redirect_urls(connection, client, urls or None, actor=OPERATOR)
 
-    async def find(_: Services, connection: Connection) -> Sequence[str] | None:
+    async def find(_: app.Services, connection: database.Connection) -> Sequence[str] | None:
         await named_client(connection, client)
-        return await redirect_urls(connection, client)
+        return await clients.redirect_urls(connection, client)
 
     if urls or remove:
         change(act)
@@ -158,7 +159,7 @@ def enable(client: ClientGuid, as_json: AsJson = False) -> None:
     Example: coatcheck client enable CLT-...
     """
 
-    async def act(services: Services, connection: Connection) -> None:
+    async def act(services: app.Services, connection: database.Connection) -> None:
         await named_client(connection, client)
         await services.clients.enable(connection, client, actor=OPERATOR)
 
@@ -196,7 +197,9 @@ def webhook(
         print_facts({"client_id": client, "webhook_url": found.webhook_url}, as_json=as_json)
 
 
-async def _set_webhook(services: Services, connection: Connection, guid: str, url: str | None) -> str:
+async def _set_webhook(
+    services: app.Services, connection: database.Connection, guid: str, url: str | None
+) -> str:
     """Returns the signing secret; empty where the URL is removed."""
     await named_client(connection, guid)
     await services.clients.set_webhook_url(connection, guid, url, actor=OPERATOR)
@@ -205,7 +208,7 @@ async def _set_webhook(services: Services, connection: Connection, guid: str, ur
     return await services.clients.webhook_secret(connection, guid, reader=OPERATOR)
 
 
-async def _secret(services: Services, connection: Connection, guid: str) -> tuple[str, str]:
+async def _secret(services: app.Services, connection: database.Connection, guid: str) -> tuple[str, str]:
     """The webhook URL and the signing secret."""
     client = await named_client(connection, guid)
     if client.webhook_url is None:
@@ -264,20 +267,20 @@ def widget(
     _print_appearance(client, appearance, as_json)
 
 
-async def _appearance(connection: Connection, guid: str) -> WidgetAppearance:
+async def _appearance(connection: database.Connection, guid: str) -> widgets.WidgetAppearance:
     await named_client(connection, guid)
-    return await widget_appearance(connection, guid)
+    return await widgets.widget_appearance(connection, guid)
 
 
 async def _set_appearance(
-    services: Services, connection: Connection, guid: str, changes: dict[str, Any]
-) -> WidgetAppearance:
+    services: app.Services, connection: database.Connection, guid: str, changes: dict[str, Any]
+) -> widgets.WidgetAppearance:
     appearance = replace(await _appearance(connection, guid), **changes)
     await services.clients.set_widget_appearance(connection, guid, appearance, actor=OPERATOR)
     return appearance
 
 
-def _print_appearance(guid: str, appearance: WidgetAppearance, as_json: bool) -> None:
+def _print_appearance(guid: str, appearance: widgets.WidgetAppearance, as_json: bool) -> None:
     origins = appearance.origins if as_json or appearance.origins else "this server's own"
     print_facts(
         {

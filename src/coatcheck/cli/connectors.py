@@ -1,12 +1,14 @@
 """`coatcheck connectors`: the installed connectors. Needs no database and changes nothing."""
 
+from __future__ import annotations
+
 from dataclasses import asdict
 
+from coatcheck import clock
 from coatcheck.cli.console import AsJson, print_json, print_rows
-from coatcheck.clock import SystemClock
-from coatcheck.config import load
-from coatcheck.connectors.installed import connector_statuses
-from coatcheck.events.ssrf import public_only
+from coatcheck.cli.settings import load_settings
+from coatcheck.connectors import installed
+from coatcheck.events import ssrf
 
 
 def connectors(as_json: AsJson = False) -> None:
@@ -16,7 +18,7 @@ def connectors(as_json: AsJson = False) -> None:
 
     Example: coatcheck connectors --json
     """
-    statuses = connector_statuses(load(), SystemClock(), guard=public_only)
+    statuses = installed.connector_statuses(load_settings(), clock.SystemClock(), guard=ssrf.public_only)
     if as_json:
         print_json([asdict(status) for status in statuses])
         return

@@ -14,7 +14,6 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.measure import Measurement
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -76,18 +75,6 @@ def print_done(facts: Mapping[str, Any], sentence: str, *, as_json: bool) -> Non
         print_json(facts)
     else:
         out.print(sentence, markup=False)
-
-
-def progress() -> Progress:
-    """A progress bar on standard error, which disappears at the end."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=err,
-        transient=True,
-    )
 
 
 def _heading(name: str) -> str:

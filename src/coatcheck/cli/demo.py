@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from coatcheck.cli.console import AsJson, err, out, print_json
-from coatcheck.cli.credentials import Credentials, read_credentials
+from coatcheck.cli.data_directory import Credentials, read_credentials
 from coatcheck.cli.demo_caller import DemoCaller, Json, Step, open_caller
 from coatcheck.errors import OperatorError
 

@@ -1,5 +1,7 @@
 """The callers of the demo: they send requests and print them, with secrets, numbers and personal data masked."""
 
+from __future__ import annotations
+
 import json
 import re
 import time
@@ -14,7 +16,7 @@ from rich.text import Text
 
 from coatcheck.cli.console import out
 from coatcheck.errors import OperatorError
-from coatcheck.grants.secrets import Kind
+from coatcheck.grants import secrets
 
 Json: TypeAlias = dict[str, Any]
 Step: TypeAlias = Mapping[str, Any]
@@ -151,7 +153,7 @@ def _shorten(value: Any, name: str = "") -> Any:
 
 def _mask_text(text: str) -> str:
     """Shows the first characters of a generated secret, and the last digits of a long number."""
-    text = re.sub(rf"\b((?:{'|'.join(Kind)})_\w{{4}})\w+", r"\1...", text)
+    text = re.sub(rf"\b((?:{'|'.join(secrets.Kind)})_\w{{4}})\w+", r"\1...", text)
     return re.sub(r"(?<![\w-])\d{5,}(?=\d{4}\b)", "*****", text)
 
 

@@ -1,5 +1,7 @@
 """`coatcheck doctor`: examines an installation and says how to repair what is wrong."""
 
+from __future__ import annotations
+
 import stat
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
@@ -10,27 +12,25 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import psycopg
 import typer
 from rich.text import Text
 
-from coatcheck.audit.installation import last_sealed, may_alter_log
+from coatcheck import clock, config, sandbox_clock
+from coatcheck.audit import installation
 from coatcheck.cli.console import AsJson, err, out, print_json
 from coatcheck.cli.exit_codes import ExitCode
 from coatcheck.cli.runtime import connect, run
-from coatcheck.clock import SystemClock
-from coatcheck.config import Settings, load
-from coatcheck.connectors.installed import connector_statuses
+from coatcheck.cli.settings import load_settings
+from coatcheck.connectors import installed
+from coatcheck.db import database
 from coatcheck.errors import CoatcheckError, OperatorError
-from coatcheck.events import delivery
-from coatcheck.events.ssrf import public_only
-from coatcheck.grants.secrets import day_of, week_of
-from coatcheck.jobs.heartbeats import is_any_worker_alive
+from coatcheck.events import delivery, ssrf
+from coatcheck.grants import secrets
+from coatcheck.jobs import heartbeats
 from coatcheck.members import job_rows
-from coatcheck.migrations.revision import HEAD, is_current
-from coatcheck.sandbox_clock import read_offset
-from coatcheck.vault.keys import master_keys_in_use, open_keyring
-from coatcheck.vault.master_keys import MasterKeys
+from coatcheck.migrations import revision
+from coatcheck.vault import keys as keyring
+from coatcheck.vault import master_keys
 
 OLDEST_SERVER = 15
 MAX_SKEW = timedelta(seconds=2)
@@ -94,7 +94,7 @@ def _print(finding: Finding) -> None:
 
 async def _examine() -> list[Finding]:
     try:
-        settings = load()
+        settings = load_settings()
     except CoatcheckError as error:
         return [
             fail("configuration", error.problem, "Correct the settings file or the COATCHECK_* variable.")
@@ -111,7 +111,7 @@ async def _examine() -> list[Finding]:
     return findings
 
 
-def _configuration(settings: Settings) -> Iterator[Finding]:
+def _configuration(settings: config.Settings) -> Iterator[Finding]:
     address = urlsplit(settings.base_url)
     if address.scheme == "https" or _is_local(address.hostname or ""):
         yield ok("configuration", f"base_url is {settings.base_url}.")
@@ -124,9 +124,9 @@ def _configuration(settings: Settings) -> Iterator[Finding]:
     yield _connectors(settings)
 
 
-def _connectors(settings: Settings) -> Finding:
+def _connectors(settings: config.Settings) -> Finding:
     try:
-        statuses = connector_statuses(settings, SystemClock(), guard=public_only)
+        statuses = installed.connector_statuses(settings, clock.SystemClock(), guard=ssrf.public_only)
     except CoatcheckError as error:
         return fail("connectors", error.problem, "Correct COATCHECK_CONNECTORS or the connector's settings.")
     for status in statuses:
@@ -148,16 +148,16 @@ def _is_local(host: str) -> bool:
         return host == "localhost"
 
 
-def _master_key(settings: Settings) -> tuple[MasterKeys | None, list[Finding]]:
+def _master_key(settings: config.Settings) -> tuple[master_keys.MasterKeys | None, list[Finding]]:
     """The configured master keys, or None if they cannot be used."""
     try:
-        return MasterKeys.load(settings), [_key_file(settings)]
+        return master_keys.MasterKeys.load(settings), [_key_file(settings)]
     except CoatcheckError as error:
         advice = "Correct the setting or the file. For a new installation only: coatcheck keys new"
         return None, [fail("master key", error.problem, advice)]
 
 
-def _key_file(settings: Settings) -> Finding:
+def _key_file(settings: config.Settings) -> Finding:
     if not settings.master_key_file:
         return warn(
             "master key",
@@ -171,7 +171,7 @@ def _key_file(settings: Settings) -> Finding:
 
 
 async def _database(
-    connection: psycopg.AsyncConnection[Any], settings: Settings, keys: MasterKeys | None
+    connection: database.Connection, settings: config.Settings, keys: master_keys.MasterKeys | None
 ) -> AsyncIterator[Finding]:
     version = connection.info.server_version // 10_000
     if version >= OLDEST_SERVER:
@@ -182,10 +182,10 @@ async def _database(
         )
     yield await _clocks(connection)
     yield await _durability(connection)
-    if not await is_current(connection):
-        yield fail("schema", f"It is missing, or older than revision {HEAD}.", "coatcheck migrate")
+    if not await revision.is_current(connection):
+        yield fail("schema", f"It is missing, or older than revision {revision.HEAD}.", "coatcheck migrate")
         return
-    yield ok("schema", f"It is at revision {HEAD} or newer.")
+    yield ok("schema", f"It is at revision {revision.HEAD} or newer.")
     if keys is not None:
         yield await _keyring(connection, keys)
     yield await _worker(connection)
@@ -195,17 +195,17 @@ async def _database(
     yield await _audit_log(connection, settings)
 
 
-async def _value(connection: psycopg.AsyncConnection[Any], statement: str, **parameters: Any) -> Any:
+async def _value(connection: database.Connection, statement: str, **parameters: Any) -> Any:
     cursor = await connection.execute(statement, parameters)
     row = await cursor.fetchone()
     assert row is not None
     return row[0]
 
 
-async def _clocks(connection: psycopg.AsyncConnection[Any]) -> Finding:
+async def _clocks(connection: database.Connection) -> Finding:
     database_time: datetime = await _value(connection, "SELECT clock_timestamp()")
     # The clock truncates to whole seconds, by half a second on average.
-    skew = abs((SystemClock().now() + timedelta(milliseconds=500)) - database_time)
+    skew = abs((clock.SystemClock().now() + timedelta(milliseconds=500)) - database_time)
     if skew <= MAX_SKEW:
         return ok("clocks", "This machine and the database agree.")
     return fail(
@@ -215,7 +215,7 @@ async def _clocks(connection: psycopg.AsyncConnection[Any]) -> Finding:
     )
 
 
-async def _durability(connection: psycopg.AsyncConnection[Any]) -> Finding:
+async def _durability(connection: database.Connection) -> Finding:
     for name in ("fsync", "full_page_writes"):
         if await _value(connection, "SELECT current_setting(%(name)s)", name=name) == "off":
             return fail(
@@ -243,17 +243,17 @@ async def _durability(connection: psycopg.AsyncConnection[Any]) -> Finding:
     return ok("durability", "Answered requests are on disk.")
 
 
-async def _keyring(connection: psycopg.AsyncConnection[Any], keys: MasterKeys) -> Finding:
+async def _keyring(connection: database.Connection, keys: master_keys.MasterKeys) -> Finding:
     try:
         async with connection.transaction(force_rollback=True):
-            await open_keyring(connection, keys)
+            await keyring.open_keyring(connection, keys)
     except OperatorError as error:
         return fail(
             "keyring",
             f"{error.problem}" + (f" ({error.detail})" if error.detail else ""),
             "Add the master key with which the database was set up to the file, below the others.",
         )
-    old = {*await master_keys_in_use(connection)} - {keys.sealing_id}
+    old = {*await keyring.master_keys_in_use(connection)} - {keys.sealing_id}
     if missing := sorted(old - keys.keys.keys()):
         return fail(
             "keyring",
@@ -267,18 +267,18 @@ async def _keyring(connection: psycopg.AsyncConnection[Any], keys: MasterKeys) -
     return ok("keyring", "The master key unwraps it.")
 
 
-async def _worker(connection: psycopg.AsyncConnection[Any]) -> Finding:
-    if await is_any_worker_alive(connection):
+async def _worker(connection: database.Connection) -> Finding:
+    if await heartbeats.is_any_worker_alive(connection):
         return ok("worker", "At least one worker is running.")
     return fail("worker", "No worker is running: no job runs and no webhook is sent.", "coatcheck work")
 
 
-async def _now(connection: psycopg.AsyncConnection[Any]) -> datetime:
+async def _now(connection: database.Connection) -> datetime:
     """The time by which things fall due: that of a sandbox may have been moved."""
-    return SystemClock().now() + await read_offset(connection)
+    return clock.SystemClock().now() + await sandbox_clock.read_offset(connection)
 
 
-async def _queue(connection: psycopg.AsyncConnection[Any]) -> Finding:
+async def _queue(connection: database.Connection) -> Finding:
     now = await _now(connection)
     due = [await job_rows.oldest_due(connection, now), await delivery.oldest_due(connection, now)]
     oldest = max((now - since for since in due if since is not None), default=timedelta())
@@ -291,14 +291,14 @@ async def _queue(connection: psycopg.AsyncConnection[Any]) -> Finding:
     )
 
 
-async def _partitions(connection: psycopg.AsyncConnection[Any], settings: Settings) -> Finding:
+async def _partitions(connection: database.Connection, settings: config.Settings) -> Finding:
     now = await _now(connection)
     expected = [
         f"audit_event_{now:%Y_%m}",
         f"disclosure_{now:%Y_%m}",
-        f"authorization_code_{day_of(now + settings.code_ttl)}",
-        f"link_{day_of(now + settings.link_ttl)}",
-        f"access_token_{week_of(now + settings.token_ttl)}",
+        f"authorization_code_{secrets.day_of(now + settings.code_ttl)}",
+        f"link_{secrets.day_of(now + settings.link_ttl)}",
+        f"access_token_{secrets.week_of(now + settings.token_ttl)}",
     ]
     missing = await _value(
         connection,
@@ -315,9 +315,9 @@ async def _partitions(connection: psycopg.AsyncConnection[Any], settings: Settin
     )
 
 
-async def _audit_role(connection: psycopg.AsyncConnection[Any]) -> Finding:
+async def _audit_role(connection: database.Connection) -> Finding:
     role = await _value(connection, "SELECT current_user")
-    if not await may_alter_log(connection):
+    if not await installation.may_alter_log(connection):
         return ok("audit role", f"The role {role} can only append to the audit log.")
     return warn(
         "audit role",
@@ -326,8 +326,8 @@ async def _audit_role(connection: psycopg.AsyncConnection[Any]) -> Finding:
     )
 
 
-async def _audit_log(connection: psycopg.AsyncConnection[Any], settings: Settings) -> Finding:
-    sealed_at, has_more = await last_sealed(connection)
+async def _audit_log(connection: database.Connection, settings: config.Settings) -> Finding:
+    sealed_at, has_more = await installation.last_sealed(connection)
     if has_more and (sealed_at is None or await _now(connection) - sealed_at > MAX_UNSEALED):
         return warn(
             "audit log",

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from coatcheck.errors import (
     CoatcheckError,
     ConfigurationError,
+    DatabaseRefused,
     DatabaseUnreachable,
     InvalidRequest,
     MasterKeyMissing,
@@ -14,6 +15,7 @@ from coatcheck.errors import (
     NotGenuine,
     NotMigrated,
     Refusal,
+    SandboxNotRunning,
     SealBroken,
     Unavailable,
 )
@@ -31,6 +33,7 @@ class ExitCode(IntEnum):
     UNHEALTHY = 8
     NOT_GENUINE = 9
     ALTERED = 10
+    NOT_RUNNING = 11
     INTERRUPTED = 130
 
 
@@ -47,6 +50,7 @@ MEANINGS: Mapping[ExitCode, str] = MappingProxyType(
         ExitCode.UNHEALTHY: "`coatcheck doctor` found a failure.",
         ExitCode.NOT_GENUINE: "A signed document was altered, or no published key signed it.",
         ExitCode.ALTERED: "`coatcheck audit verify` found that the audit log was altered.",
+        ExitCode.NOT_RUNNING: "No sandbox runs on the data directory.",
         ExitCode.INTERRUPTED: "Interrupted with Ctrl-C.",
     }
 )
@@ -58,6 +62,8 @@ CODES: Mapping[type[CoatcheckError], ExitCode] = MappingProxyType(
         MasterKeyMissing: ExitCode.CONFIGURATION,
         SealBroken: ExitCode.CONFIGURATION,
         DatabaseUnreachable: ExitCode.DATABASE,
+        DatabaseRefused: ExitCode.DATABASE,
+        SandboxNotRunning: ExitCode.NOT_RUNNING,
         Unavailable: ExitCode.DATABASE,
         NotMigrated: ExitCode.NOT_MIGRATED,
         NotGenuine: ExitCode.NOT_GENUINE,

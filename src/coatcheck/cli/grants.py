@@ -1,21 +1,21 @@
 """`coatcheck grant`: what processors may read, what they read, and the end of it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Annotated, Any
 
 import typer
 
-from coatcheck.app import Services
+from coatcheck import app
 from coatcheck.cli.console import AsJson, print_done, print_facts, print_rows
 from coatcheck.cli.runtime import OPERATOR, read
-from coatcheck.db.database import Connection
+from coatcheck.db import database
 from coatcheck.errors import InvalidRequest, NotFound
-from coatcheck.grants.listing import GrantFilter, client_of_grant
-from coatcheck.grants.receipts import RevocationReceipt
-from coatcheck.model.paging import Page, PageRequest
-from coatcheck.model.tokens import Grant, GrantStatus
-from coatcheck.vault.grant_reads import GrantRead, list_reads
+from coatcheck.grants import listing, receipts
+from coatcheck.model import paging, tokens
+from coatcheck.vault import grant_reads
 
 command_group = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Grants: access tokens, and what each may read."
@@ -38,7 +38,7 @@ def list_(  # noqa: PLR0913 (one option for each filter)
     user: Annotated[str | None, typer.Option("--user", help="Only grants for this user.")] = None,
     account: Annotated[str | None, typer.Option("--account", help="Only grants for this account.")] = None,
     status: Annotated[
-        GrantStatus | None, typer.Option("--status", help="Only grants with this status.")
+        tokens.GrantStatus | None, typer.Option("--status", help="Only grants with this status.")
     ] = None,
     page: PageNumber = 1,
     as_json: AsJson = False,
@@ -49,12 +49,12 @@ def list_(  # noqa: PLR0913 (one option for each filter)
     """
     if not client and not processor:
         raise InvalidRequest("Name a client with --client or a processor with --processor.")
-    filters = GrantFilter(
+    filters = listing.GrantFilter(
         client_guid=client, processor_guid=processor, user_guid=user, account_guid=account, status=status
     )
 
-    async def find(services: Services, connection: Connection) -> Page[Grant]:
-        return await services.grants.list(connection, filters, PageRequest(page, PAGE_SIZE))
+    async def find(services: app.Services, connection: database.Connection) -> paging.Page[tokens.Grant]:
+        return await services.grants.list(connection, filters, paging.PageRequest(page, PAGE_SIZE))
 
     found = read(find)
     rows = [{name: getattr(grant, name) for name in LISTED} for grant in found.items]
@@ -79,9 +79,13 @@ def reads(grant: GrantGuid, page: PageNumber = 1, as_json: AsJson = False) -> No
     Example: coatcheck grant reads TKN-...
     """
 
-    async def find(services: Services, connection: Connection) -> Page[GrantRead]:
+    async def find(
+        services: app.Services, connection: database.Connection
+    ) -> paging.Page[grant_reads.GrantRead]:
         found = await _named(services, connection, grant)
-        return await list_reads(connection, found.guid, found.created_at, PageRequest(page, PAGE_SIZE))
+        return await grant_reads.list_reads(
+            connection, found.guid, found.created_at, paging.PageRequest(page, PAGE_SIZE)
+        )
 
     rows = [
         {"at": each.at, "what": each.what, "records": each.records, "ip": each.address,
@@ -102,7 +106,7 @@ def revoke(
     Example: coatcheck grant revoke TKN-... --reason "a stolen laptop"
     """
 
-    async def act(services: Services, connection: Connection) -> RevocationReceipt:
+    async def act(services: app.Services, connection: database.Connection) -> receipts.RevocationReceipt:
         found = await _named(services, connection, grant)
         return await services.revocations.revoke(
             connection, client_guid=found.client_guid, guid=grant, reason=reason, actor=OPERATOR
@@ -110,20 +114,25 @@ def revoke(
 
     # Not in a transaction: the receipt is signed when the revocation is committed.
     done = read(act)
-    facts = {"guid": grant, "status": GrantStatus.REVOKED.value, "at": done.at, "receipt": done.receipt}
+    facts = {
+        "guid": grant,
+        "status": tokens.GrantStatus.REVOKED.value,
+        "at": done.at,
+        "receipt": done.receipt,
+    }
     print_done(facts, f"Revoked. The receipt:\n{done.receipt}", as_json=as_json)
 
 
-async def _named(services: Services, connection: Connection, guid: str) -> Grant:
+async def _named(services: app.Services, connection: database.Connection, guid: str) -> tokens.Grant:
     """Raises NotFound with the command that lists grants."""
     try:
-        client_guid = await client_of_grant(connection, guid)
-        return await services.grants.find(connection, GrantFilter(client_guid=client_guid, guid=guid))
+        client_guid = await listing.client_of_grant(connection, guid)
+        return await services.grants.find(connection, listing.GrantFilter(client_guid=client_guid, guid=guid))
     except NotFound:
         raise NotFound(
             f"There is no grant {guid}. `coatcheck grant list --client CLT-...` shows those of a client."
         ) from None
 
 
-def _facts(grant: Grant) -> Mapping[str, Any]:
+def _facts(grant: tokens.Grant) -> Mapping[str, Any]:
     return {field.name: getattr(grant, field.name) for field in fields(grant)}

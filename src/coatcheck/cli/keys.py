@@ -1,18 +1,19 @@
 """`coatcheck keys`: the master keys, which wrap all other keys, and the keys that sign receipts."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import typer
 
-from coatcheck.app import Services
-from coatcheck.audit.entries import Entry
-from coatcheck.cli.console import AsJson, print_done, print_rows, progress
+from coatcheck import app
+from coatcheck.audit import entries
+from coatcheck.cli import progress
+from coatcheck.cli.console import AsJson, print_done, print_rows
 from coatcheck.cli.runtime import OPERATOR, change, open_services, read, run
-from coatcheck.config import load
-from coatcheck.db.database import Connection
-from coatcheck.vault import keys
-from coatcheck.vault.master_keys import MasterKeys, Service, new_master_key_line
-from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, PublishedKey, published_keys
+from coatcheck.cli.settings import load_settings
+from coatcheck.db import database
+from coatcheck.vault import key_service, keys, master_keys, signing_keys
 
 command_group = typer.Typer(
     no_args_is_help=True,
@@ -24,7 +25,8 @@ command_group = typer.Typer(
 @command_group.command()
 def new(
     wrapped_by: Annotated[
-        Service | None, typer.Option(help="Key management service that wraps the key; it needs its settings.")
+        key_service.Service | None,
+        typer.Option(help="Key management service that wraps the key; it needs its settings."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -34,7 +36,7 @@ def new(
 
     Example: coatcheck keys new --wrapped-by aws-kms > master.key
     """
-    line = new_master_key_line(wrapped_by, load() if wrapped_by else None)
+    line = master_keys.new_master_key_line(wrapped_by, load_settings() if wrapped_by else None)
     print_done({"master_key": line}, line, as_json=as_json)
 
 
@@ -90,34 +92,38 @@ def list_signing(as_json: AsJson = False) -> None:
             "signs_from": key.signs_from,
             "published_until": key.published_until,
         }
-        for key in read(lambda services, connection: published_keys(connection, services.clock.now()))
+        for key in read(
+            lambda services, connection: signing_keys.published_keys(connection, services.clock.now())
+        )
     ]
     print_rows(
         rows, as_json=as_json, empty="There is no signing key yet. A server creates it when it starts."
     )
 
 
-async def _rotate_signing(services: Services, connection: Connection, *, at_once: bool) -> PublishedKey:
+async def _rotate_signing(
+    services: app.Services, connection: database.Connection, *, at_once: bool
+) -> signing_keys.PublishedKey:
     # A grant receipt is needed as long as its token can be valid, and the other documents for `DOCUMENTS_KEPT`.
-    kept = services.settings.token_ttl + DOCUMENTS_KEPT
+    kept = services.settings.token_ttl + signing_keys.DOCUMENTS_KEPT
     added = await services.signing_keys.rotate(connection, documents_kept=kept, at_once=at_once)
     await services.journal.record(
-        connection, Entry(actor=OPERATOR, action="signing_key.rotated", subject=added.kid)
+        connection, entries.Entry(actor=OPERATOR, action="signing_key.rotated", subject=added.kid)
     )
     return added
 
 
 async def _rotate() -> int:
     async with open_services() as services:
-        with progress() as bar:
+        with progress.progress_bar() as bar:
             task = bar.add_task("Wrapping keys", total=None)
-            master_keys = MasterKeys.load(load())
+            configured = master_keys.MasterKeys.load(load_settings())
             count = await keys.rotate(
                 services.db,
-                master_keys,
+                configured,
                 lambda done, total: bar.update(task, completed=done, total=total),
             )
         async with services.db.transaction() as connection:
-            entry = Entry(actor=OPERATOR, action="master_key.rotated", subject=master_keys.sealing_id)
+            entry = entries.Entry(actor=OPERATOR, action="master_key.rotated", subject=configured.sealing_id)
             await services.journal.record(connection, entry)
         return count

@@ -14,7 +14,9 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from coatcheck.grants.secrets import Kind
 
-__all__ = ["configure", "redact"]
+__all__ = ["configure", "get_logger", "redact"]
+
+get_logger = structlog.get_logger
 
 HIDDEN = "[hidden]"
 SECRET_NAMES = frozenset(

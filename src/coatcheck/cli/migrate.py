@@ -1,12 +1,12 @@
 """`coatcheck migrate`: migrates the database to the schema of this version."""
 
-from coatcheck.app import prepare_partitions
+from __future__ import annotations
+
+from coatcheck import app, clock, config
 from coatcheck.cli.console import AsJson, err, print_done
 from coatcheck.cli.runtime import connect, run
-from coatcheck.clock import SystemClock
-from coatcheck.config import Settings, load
-from coatcheck.migrations import upgrade
-from coatcheck.migrations.roles import grant_service_role
+from coatcheck.cli.settings import load_settings
+from coatcheck.migrations import roles, upgrade
 
 
 def migrate(as_json: AsJson = False) -> None:
@@ -16,7 +16,7 @@ def migrate(as_json: AsJson = False) -> None:
 
     Example: coatcheck migrate
     """
-    settings = load()
+    settings = load_settings()
     url = settings.database_url
     run(_check(url))
     pending = upgrade.pending(url)
@@ -27,13 +27,13 @@ def migrate(as_json: AsJson = False) -> None:
     print_done({"applied": pending}, sentence, as_json=as_json)
 
 
-async def _prepare_partitions(settings: Settings) -> None:
+async def _prepare_partitions(settings: config.Settings) -> None:
     # Before the first row is written, which would otherwise be in a default partition.
     async with connect(settings.database_url) as connection:
-        await prepare_partitions(connection, SystemClock().now(), settings)
+        await app.prepare_partitions(connection, clock.SystemClock().now(), settings)
         if settings.service_role:
             async with connection.transaction():
-                await grant_service_role(connection, settings.service_role)
+                await roles.grant_service_role(connection, settings.service_role)
 
 
 async def _check(url: str) -> None:

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
+from coatcheck import server
 from coatcheck.cli.console import print_json
-from coatcheck.config import load
-from coatcheck.http.openapi import document
-from coatcheck.server import GROUPS
+from coatcheck.cli.settings import load_settings
+from coatcheck.http import openapi as document
 
 
 def openapi(
@@ -23,6 +23,6 @@ def openapi(
     Example: coatcheck openapi > openapi.json
     """
     overrides: dict[str, Any] = {} if base_url is None else {"base_url": base_url}
-    settings = load(**overrides)
-    served = document(GROUPS, base_url=settings.base_url, version=version("coatcheck"))
+    settings = load_settings(**overrides)
+    served = document.document(server.GROUPS, base_url=settings.base_url, version=version("coatcheck"))
     print_json(json.loads(served))

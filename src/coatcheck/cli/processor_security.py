@@ -1,32 +1,29 @@
 """`coatcheck processor show` and `set-...`: how a processor authenticates, and what its tokens are bound to."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
-from coatcheck.app import Services
+from coatcheck import app
 from coatcheck.cli.console import AsJson, print_done, print_facts
 from coatcheck.cli.lookups import ProcessorGuid, named_processor
 from coatcheck.cli.processors import command_group
 from coatcheck.cli.runtime import OPERATOR, change, read
-from coatcheck.db.database import Connection
+from coatcheck.db import database
 from coatcheck.errors import InvalidRequest
-from coatcheck.model.clients import Processor
-from coatcheck.model.processor_security import (
-    ClientAuthentication,
-    ProcessorSecurity,
-    Profile,
-    SenderConstraint,
-    find_processor_security,
-)
+from coatcheck.model import clients, processor_authentication, processor_security
 
 __all__ = ["command_group"]
 
 MAX_FILE_BYTES = 256 * 1024
-Change = Callable[[Services, Connection], Awaitable[ProcessorSecurity]]
+Change: TypeAlias = (
+    "Callable[[app.Services, database.Connection], Awaitable[processor_security.ProcessorSecurity]]"
+)
 File = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The file to read.")]
 
 
@@ -37,9 +34,11 @@ def show(processor: ProcessorGuid, as_json: AsJson = False) -> None:
     Example: coatcheck processor show PPR-...
     """
 
-    async def find(_: Services, connection: Connection) -> tuple[Processor, ProcessorSecurity]:
+    async def find(
+        _: app.Services, connection: database.Connection
+    ) -> tuple[clients.Processor, processor_security.ProcessorSecurity]:
         found = await named_processor(connection, processor)
-        return found, await find_processor_security(connection, processor)
+        return found, await processor_security.find_processor_security(connection, processor)
 
     found, security = read(find)
     facts = {
@@ -56,7 +55,10 @@ def show(processor: ProcessorGuid, as_json: AsJson = False) -> None:
 @command_group.command("set-authentication")
 def set_authentication(
     processor: ProcessorGuid,
-    method: Annotated[ClientAuthentication, typer.Argument(help="How it authenticates from now on.")],
+    method: Annotated[
+        processor_authentication.ClientAuthentication,
+        typer.Argument(help="How it authenticates from now on."),
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Sets how a processor authenticates when it exchanges a code. The previous method is refused at once.
@@ -75,7 +77,9 @@ def set_authentication(
 @command_group.command("set-sender-constraint")
 def set_sender_constraint(
     processor: ProcessorGuid,
-    constraint: Annotated[SenderConstraint, typer.Argument(help="What its tokens must be bound to.")],
+    constraint: Annotated[
+        processor_authentication.SenderConstraint, typer.Argument(help="What its tokens must be bound to.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Binds a processor's tokens to its key or certificate. Its tokens that are not bound end at once.
@@ -94,7 +98,7 @@ def set_sender_constraint(
 @command_group.command("set-profile")
 def set_profile(
     processor: ProcessorGuid,
-    profile: Annotated[Profile, typer.Argument(help="The security profile.")],
+    profile: Annotated[processor_authentication.Profile, typer.Argument(help="The security profile.")],
     as_json: AsJson = False,
 ) -> None:
     """Switches the FAPI 2.0 Security Profile of a processor on or off.
@@ -143,7 +147,9 @@ def set_certificates(processor: ProcessorGuid, file: File, as_json: AsJson = Fal
 
 
 def _change(processor: str, act: Change, *, as_json: bool) -> None:
-    async def named(services: Services, connection: Connection) -> ProcessorSecurity:
+    async def named(
+        services: app.Services, connection: database.Connection
+    ) -> processor_security.ProcessorSecurity:
         await named_processor(connection, processor)
         return await act(services, connection)
 
@@ -151,7 +157,7 @@ def _change(processor: str, act: Change, *, as_json: bool) -> None:
     print_done(facts, f"Changed. To see the settings: coatcheck processor show {processor}", as_json=as_json)
 
 
-def _facts(security: ProcessorSecurity) -> dict[str, object]:
+def _facts(security: processor_security.ProcessorSecurity) -> dict[str, object]:
     keys = json.loads(security.jwks)["keys"] if security.jwks else []
     return {
         "client_authentication": security.client_authentication,

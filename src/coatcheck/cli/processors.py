@@ -1,20 +1,22 @@
 """`coatcheck processor`: the processors, their keys, and for which clients each is enabled."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from coatcheck.app import Services
+from coatcheck import app
 from coatcheck.cli.api_keys import SHOWN_ONCE, AtOnce, Name, old_key_end, overlap_of
 from coatcheck.cli.console import AsJson, print_done, print_facts, print_rows
 from coatcheck.cli.lookups import ClientGuid, ProcessorGuid, named_client, named_processor
 from coatcheck.cli.networks import AllowedNetworks, AllowsAll, is_change, print_networks
 from coatcheck.cli.runtime import OPERATOR, change, read
-from coatcheck.db.database import Connection
-from coatcheck.directory.processors import ProcessorOptions
-from coatcheck.grants.api_keys import Rotated
-from coatcheck.model.clients import allowed_networks, list_processors
+from coatcheck.db import database
+from coatcheck.directory import processors
+from coatcheck.grants import api_keys
+from coatcheck.model import clients
 
 command_group = typer.Typer(
     no_args_is_help=True,
@@ -41,7 +43,7 @@ def add(
 
     Example: coatcheck processor add "Acme Pay" --numbers-as-strings
     """
-    options = ProcessorOptions(owners_at_transactions, numbers_as_strings)
+    options = processors.ProcessorOptions(owners_at_transactions, numbers_as_strings)
     new = change(
         lambda services, connection: services.processors.add(connection, name, options, actor=OPERATOR)
     )
@@ -68,7 +70,7 @@ def list_(as_json: AsJson = False) -> None:
             "numbers_as_strings": processor.numbers_as_strings,
             "created_at": processor.created_at,
         }
-        for processor in read(lambda _, connection: list_processors(connection))
+        for processor in read(lambda _, connection: clients.list_processors(connection))
     ]
     print_rows(
         rows, as_json=as_json, empty='There is no processor. Add one: coatcheck processor add "Acme Pay"'
@@ -82,7 +84,7 @@ def rotate_key(processor: ProcessorGuid, at_once: AtOnce = False, as_json: AsJso
     Example: coatcheck processor rotate-key PPR-...
     """
 
-    async def rotate(services: Services, connection: Connection) -> Rotated:
+    async def rotate(services: app.Services, connection: database.Connection) -> api_keys.Rotated:
         await named_processor(connection, processor)
         return await services.processors.rotate_key(connection, processor, overlap=overlap_of(at_once))
 
@@ -98,7 +100,7 @@ def disable(processor: ProcessorGuid, as_json: AsJson = False) -> None:
     Example: coatcheck processor disable PPR-...
     """
 
-    async def act(services: Services, connection: Connection) -> None:
+    async def act(services: app.Services, connection: database.Connection) -> None:
         await named_processor(connection, processor)
         await services.processors.disable(connection, processor, actor=OPERATOR)
 
@@ -122,13 +124,13 @@ def networks(
     Example: coatcheck processor networks PPR-... 203.0.113.0/24 2001:db8::/48
     """
 
-    async def act(services: Services, connection: Connection) -> None:
+    async def act(services: app.Services, connection: database.Connection) -> None:
         await named_processor(connection, processor)
         await services.processors.set_allowed_networks(connection, processor, allowed or None, actor=OPERATOR)
 
-    async def find(_: Services, connection: Connection) -> Sequence[str] | None:
+    async def find(_: app.Services, connection: database.Connection) -> Sequence[str] | None:
         await named_processor(connection, processor)
-        return await allowed_networks(connection, processor)
+        return await clients.allowed_networks(connection, processor)
 
     if is_change(allowed, remove=remove):
         change(act)
@@ -142,7 +144,7 @@ def enable(processor: ProcessorGuid, as_json: AsJson = False) -> None:
     Example: coatcheck processor enable PPR-...
     """
 
-    async def act(services: Services, connection: Connection) -> None:
+    async def act(services: app.Services, connection: database.Connection) -> None:
         await named_processor(connection, processor)
         await services.processors.enable(connection, processor, actor=OPERATOR)
 
@@ -157,7 +159,7 @@ def enable_for(processor: ProcessorGuid, client: ClientGuid, as_json: AsJson = F
     Example: coatcheck processor enable-for PPR-... CLT-...
     """
 
-    async def act(services: Services, connection: Connection) -> None:
+    async def act(services: app.Services, connection: database.Connection) -> None:
         await named_processor(connection, processor)
         await named_client(connection, client)
         await services.processors.enable_for(connection, processor, client, actor=OPERATOR)
@@ -177,7 +179,7 @@ def disable_for(processor: ProcessorGuid, client: ClientGuid, as_json: AsJson = 
     Example: coatcheck processor disable-for PPR-... CLT-...
     """
 
-    async def act(services: Services, connection: Connection) -> None:
+    async def act(services: app.Services, connection: database.Connection) -> None:
         await named_processor(connection, processor)
         await named_client(connection, client)
         await services.processors.disable_for(connection, processor, client, actor=OPERATOR)

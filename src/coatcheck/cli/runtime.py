@@ -1,5 +1,7 @@
 """How a command runs: its event loop, its signals, and services on a database that is migrated."""
 
+from __future__ import annotations
+
 import asyncio
 import resource
 import signal
@@ -10,15 +12,16 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import psycopg
+import structlog
 import uvloop
 
-from coatcheck.app import Services, build
+from coatcheck import app, config, sandbox_clock
+from coatcheck.cli import lazy_imports, logs
 from coatcheck.cli.console import err
-from coatcheck.config import Settings, load
-from coatcheck.db.database import Connection
-from coatcheck.errors import ConfigurationError, DatabaseUnreachable, NotMigrated
-from coatcheck.migrations.revision import is_current
-from coatcheck.sandbox_clock import read_offset
+from coatcheck.cli.settings import load_settings
+from coatcheck.db import database
+from coatcheck.errors import ConfigurationError, DatabaseRefused, DatabaseUnreachable, NotMigrated
+from coatcheck.migrations import revision
 
 T = TypeVar("T")
 
@@ -31,13 +34,25 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine on uvloop until it returns. From then on a crash writes no core dump: it would contain keys."""
+    """Runs a coroutine on uvloop until it returns. From then on a crash writes no core dump: it would contain keys.
+
+    Raises:
+        DatabaseRefused: the database refused a statement.
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main)
+    lazy_imports.load()
+    if not structlog.is_configured():
+        logs.configure("WARNING", "console")
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(main)
+    except psycopg.Error as error:
+        raise DatabaseRefused(
+            f"The database refused: {_first_line(error)}. Run `coatcheck doctor`."
+        ) from error
 
 
-def read(query: Callable[[Services, Connection], Awaitable[T]]) -> T:
+def read(query: Callable[[app.Services, database.Connection], Awaitable[T]]) -> T:
     """Opens the services, and returns what the query reads on an autocommit connection."""
 
     async def main() -> T:
@@ -47,7 +62,7 @@ def read(query: Callable[[Services, Connection], Awaitable[T]]) -> T:
     return run(main())
 
 
-def change(action: Callable[[Services, Connection], Awaitable[T]]) -> T:
+def change(action: Callable[[app.Services, database.Connection], Awaitable[T]]) -> T:
     """Opens the services, and does the action in one transaction."""
 
     async def main() -> T:
@@ -100,7 +115,7 @@ async def run_together(stop: asyncio.Event, grace: timedelta, *parts: Coroutine[
 
 
 @asynccontextmanager
-async def open_services(settings: Settings | None = None) -> AsyncIterator[Services]:
+async def open_services(settings: config.Settings | None = None) -> AsyncIterator[app.Services]:
     """Builds the services, once the database answers and is migrated.
 
     A command (without `settings`) on the database of a sandbox uses the sandbox's clock, which may have been moved.
@@ -111,13 +126,13 @@ async def open_services(settings: Settings | None = None) -> AsyncIterator[Servi
         NotMigrated: its schema is older than this program.
     """
     is_command = settings is None
-    settings = settings or load(pool_size=2)
+    settings = settings or load_settings(pool_size=2)
     async with connect(settings.database_url) as connection:
-        if not await is_current(connection):
+        if not await revision.is_current(connection):
             raise NotMigrated
-        if is_command and await read_offset(connection):
+        if is_command and await sandbox_clock.read_offset(connection):
             settings = replace(settings, sandbox=True)
-    async with build(settings) as services:
+    async with app.build(settings) as services:
         yield services
 
 

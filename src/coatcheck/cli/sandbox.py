@@ -1,10 +1,9 @@
-"""`coatcheck sandbox`: database, web process and worker in one process, on one directory.
-
-    DIR/postgres          the embedded database          DIR/master.key         wraps its keys (0600)
-    DIR/credentials.json  address, ids, keys (0600)      DIR/seed               the --seed of the first run
+"""`coatcheck sandbox`: database, web process and worker in one process, on one directory (`data_directory`).
 
 It runs the code of a production server, with the same schema and encryption.
 """
+
+from __future__ import annotations
 
 import asyncio
 import contextlib
@@ -12,103 +11,146 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
-import httpx
 import typer
 
-from coatcheck import metrics, server, worker
-from coatcheck.app import prepare_partitions
-from coatcheck.cli import credentials, embedded, logs
-from coatcheck.cli.console import AsJson, err, out
-from coatcheck.cli.credentials import Credentials
+from coatcheck import app, config, metrics, server, worker
+from coatcheck.cli import background, credentials, data_directory, embedded, lazy_imports, logs, sandbox_api
+from coatcheck.cli.background import Options
+from coatcheck.cli.console import AsJson, err
 from coatcheck.cli.runtime import open_services, run, run_together, until_stopped
-from coatcheck.config import Settings, load
-from coatcheck.errors import ConfigurationError, OperatorError
-from coatcheck.migrations import upgrade
-from coatcheck.vault.master_keys import new_master_key_line
+from coatcheck.errors import OperatorError
+from coatcheck.http import listening
+from coatcheck.vault import master_keys
 
-DEFAULT_DIRECTORY = Path("~/.coatcheck/sandbox")
 REQUEST_GRACE, STOP_GRACE = timedelta(seconds=2), timedelta(seconds=5)
 """How long running requests and jobs may take to end, and everything but the database to stop. With the database it is
 less than 10 seconds."""
 WATCH_INTERVAL = timedelta(seconds=1)
 """How often the database is checked."""
-START_TIMEOUT = timedelta(seconds=30)
-"""From listening until GET /health succeeds."""
+START_TIMEOUT, PAUSE = timedelta(seconds=30), timedelta(seconds=0.02)
+"""From listening until GET /ready succeeds, and between two attempts."""
+DEFAULTS = {
+    "COATCHECK_LOG_LEVEL": "WARNING",
+    "COATCHECK_LOG_FORMAT": "console",
+    "COATCHECK_WEBHOOK_ALLOW_PRIVATE": "true",
+}
+"""Settings whose default differs in a sandbox."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Sandbox:
-    settings: Settings
-    directory: Path
+    settings: config.Settings
+    options: Options
     bound: socket.socket
-    as_json: bool
     database: embedded.Server
 
 
-def sandbox(
+def sandbox(  # noqa: PLR0913 (one parameter for each option)
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="The port to serve on; 0 takes a free one.")
     ] = 8000,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    data_dir: Annotated[Path, typer.Option(help="The directory for all data.")] = DEFAULT_DIRECTORY,
+    data_dir: Annotated[Path, typer.Option(help="The directory for all data.")] = data_directory.DEFAULT,
     seed: Annotated[
         int | None,
         typer.Option(min=0, help="Determines all generated data: accounts, ids and API keys."),
     ] = None,
+    webhooks_to: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the webhooks of its client are sent.")
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Run in the background, and return when it is ready.")
+    ] = False,
+    wait: Annotated[
+        bool,
+        typer.Option(
+            "--wait",
+            help="Return when it is ready. If none runs on the directory, start one as --detach does.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Runs a complete installation until SIGTERM or Ctrl-C: PostgreSQL, web process and worker, with credentials.
 
     Prints `ready` when it serves; with --json, one line of JSON. The same directory has the same data and credentials
-    at each run.
+    at each run. With --detach or --wait, the exit code is not 0 if it does not start, and `coatcheck stop` ends it.
 
-    Example: coatcheck sandbox --port 8000 --data-dir ./sandbox --seed 7
+    Example: coatcheck sandbox --detach --port 8000 --data-dir ./sandbox --seed 7
     """
+    options = Options(
+        port=port,
+        host=host,
+        directory=data_directory.resolve(data_dir),
+        seed=seed,
+        webhooks_to=webhooks_to,
+        as_json=as_json,
+    )
+    data_directory.create(options.directory)
+    if wait and background.is_running(options.directory):
+        background.wait(options)
+    elif wait or detach:
+        background.start(options)
+    else:
+        _run_until_stopped(options)
+
+
+def _run_until_stopped(options: Options) -> None:
     # While it starts, these raise as Ctrl-C does, so that a started database is stopped.
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
-    directory = data_dir.expanduser().resolve()
-    with server.listen(host, port) as bound:
-        _prepare(directory)
-        with err.status("Starting PostgreSQL") as status, embedded.server(directory / "postgres") as database:
+    data_directory.ignore_libpq_environment()
+    with listening.listen(options.host, options.port) as bound:
+        _create_master_key(options.directory)
+        with (
+            err.status("Starting PostgreSQL") as status,
+            embedded.server(options.directory / data_directory.DATABASE) as database,
+        ):
             status.update("Migrating the database")
-            upgrade.upgrade(database.url)
-            settings = _settings(directory, database.url, bound, seed)
-            started = _Sandbox(settings, directory, bound, as_json, database)
+            _migrate(database.url)
+            started = _Sandbox(_settings(options, database.url, bound), options, bound, database)
             status.stop()
             run(until_stopped(lambda stop: _run(started, stop)))
 
 
-def _prepare(directory: Path) -> None:
+def _migrate(url: str) -> None:
+    """Migrates in another process, while this one imports what it needs: a start takes a second less.
+
+    Raises:
+        OperatorError: it failed.
+    """
+    command = [sys.executable, "-m", "coatcheck.migrations", url]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as migration:  # noqa: S603 (this program)
+        lazy_imports.load()
+        _, problem = migration.communicate()
+    if migration.returncode:
+        raise OperatorError(problem.strip().splitlines()[-1])
+
+
+def _create_master_key(directory: Path) -> None:
+    file = directory / data_directory.MASTER_KEY
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        key_file = directory / "master.key"
-        if not key_file.exists():
-            credentials.write_file(key_file, new_master_key_line() + "\n")
+        if not file.exists():
+            data_directory.write_file(file, master_keys.new_master_key_line() + "\n")
     except OSError as error:
-        raise ConfigurationError(
-            f"{directory} cannot be used: {error.strerror}. Choose another --data-dir."
-        ) from error
+        raise data_directory.unusable(file, error) from error
 
 
-def _settings(directory: Path, url: str, bound: socket.socket, seed: int | None) -> Settings:
+def _settings(options: Options, url: str, bound: socket.socket) -> config.Settings:
     """The settings of the environment, except those that the directory determines."""
-    defaults = {"COATCHECK_LOG_LEVEL": "WARNING", "COATCHECK_LOG_FORMAT": "console"}
-    settings = load(
-        {**defaults, "COATCHECK_BASE_URL": _address(bound), **os.environ},
+    data_directory.stored_seed(options.directory, options.seed)
+    settings = config.load(
+        {**DEFAULTS, "COATCHECK_BASE_URL": _address(bound), **os.environ},
         database_url=url,
-        master_key="",
-        master_key_file=str(directory / "master.key"),
-        sandbox=True,
-        connectors=("sandbox",),
-        connector={"sandbox": {"seed": credentials.stored_seed(directory, seed)}},
+        **data_directory.settings_of(options.directory),
     )
     logs.configure(settings.log_level, settings.log_format)
     return settings
@@ -122,11 +164,13 @@ def _address(bound: socket.socket) -> str:
 
 
 async def _run(sandbox: _Sandbox, stop: asyncio.Event) -> None:
-    async with open_services(sandbox.settings) as services:
+    settings, options = sandbox.settings, sandbox.options
+    async with open_services(settings) as services:
         async with services.db.connection() as connection:
-            await prepare_partitions(connection, services.clock.now(), sandbox.settings)
-        created = await credentials.ensure_credentials(services, sandbox.directory)
-        settings = sandbox.settings
+            await app.prepare_partitions(connection, services.clock.now(), settings)
+        created = await credentials.ensure_credentials(
+            services, options.directory, webhooks_to=options.webhooks_to
+        )
         with metrics.exposed(settings.metrics_host, settings.metrics_port, services.db.pool_stats):
             await run_together(
                 stop,
@@ -158,39 +202,25 @@ async def _watch_database(database: embedded.Server, stop: asyncio.Event) -> Non
                 await stop.wait()
 
 
-async def _announce(sandbox: _Sandbox, created: Credentials, stop: asyncio.Event) -> None:
+async def _announce(sandbox: _Sandbox, created: data_directory.Credentials, stop: asyncio.Event) -> None:
     """Prints the credentials, and `ready` once the server answers; then waits for the stop."""
-    file = sandbox.directory / credentials.FILE
-    documentation = f"{created.base_url}/docs"
-    if not sandbox.as_json:
-        out.print(f"base URL        {created.base_url}", markup=False)
-        out.print(f"client          {created.client_id}  {created.client_api_key}", markup=False)
-        for processor in created.processors:
-            out.print(
-                f"processor       {processor.processor_id}  {processor.api_key}  ({processor.name})",
-                markup=False,
-            )
-        out.print(f"credentials     {file}", markup=False)
-        out.print(f"documentation   {documentation}", markup=False)
-    await _wait_until_healthy(_address(sandbox.bound), stop)
+    options = sandbox.options
+    if not options.as_json:
+        background.print_credentials(options.directory, created)
+    await _wait_until_it_answers(_address(sandbox.bound), stop)
     if not stop.is_set():
-        facts = asdict(created) | {"credentials_file": str(file), "documentation": documentation}
-        line = json.dumps(facts | {"is_ready": True}) if sandbox.as_json else "ready"
+        line = json.dumps(background.facts(options.directory, created)) if options.as_json else "ready"
         print(line, flush=True)  # noqa: T201 (scripts wait for this line)
     await stop.wait()
 
 
-async def _wait_until_healthy(address: str, stop: asyncio.Event) -> None:
+async def _wait_until_it_answers(address: str, stop: asyncio.Event) -> None:
     deadline = time.monotonic() + START_TIMEOUT.total_seconds()
-    async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
-        while not stop.is_set():
-            try:
-                if (await client.get("/health")).status_code == httpx.codes.OK:
-                    return
-            except httpx.TransportError:
-                pass  # it does not listen yet
-            if time.monotonic() > deadline:
-                raise OperatorError(
-                    f"{address}/health does not answer. Run the command again with COATCHECK_LOG_LEVEL=DEBUG."
-                )
-            await asyncio.sleep(0.05)
+    while not stop.is_set():
+        if await asyncio.to_thread(sandbox_api.is_ready, address):
+            return
+        if time.monotonic() > deadline:
+            raise OperatorError(
+                f"{address}/ready does not answer. Run the command again with COATCHECK_LOG_LEVEL=DEBUG."
+            )
+        await asyncio.sleep(PAUSE.total_seconds())

@@ -1,18 +1,18 @@
 """`coatcheck serve`: the web process."""
 
+from __future__ import annotations
+
 import asyncio
 from datetime import timedelta
 from typing import Annotated, Any
 
-import structlog
 import typer
 
-from coatcheck import metrics, server, tracing
+from coatcheck import config, metrics, server, tracing
 from coatcheck.cli import logs
 from coatcheck.cli.runtime import open_services, run, until_stopped
-from coatcheck.config import Settings, load
-
-log = structlog.get_logger(__name__)
+from coatcheck.cli.settings import load_settings
+from coatcheck.http import listening
 
 GRACE = timedelta(seconds=20)
 """How long running requests may take after a stop signal."""
@@ -41,17 +41,18 @@ def serve(
     Example: coatcheck serve --port 8000
     """
     given: dict[str, Any] = {"host": host, "port": port, "log_format": "json" if as_json else None}
-    settings = load(**{name: value for name, value in given.items() if value is not None})
+    settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     logs.configure(settings.log_level, settings.log_format)
     run(until_stopped(lambda stop: _serve(settings, trusted_proxies, stop)))
 
 
-async def _serve(settings: Settings, trusted_proxies: str, stop: asyncio.Event) -> None:
+async def _serve(settings: config.Settings, trusted_proxies: str, stop: asyncio.Event) -> None:
+    log = logs.get_logger(__name__)
     if settings.tracing:
         tracing.start("serve")
     async with open_services(settings) as services:
         with (
-            server.listen(settings.host, settings.port) as bound,
+            listening.listen(settings.host, settings.port) as bound,
             metrics.exposed(settings.metrics_host, settings.metrics_port, services.db.pool_stats),
         ):
             host, port = bound.getsockname()[:2]

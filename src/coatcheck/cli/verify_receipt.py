@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from coatcheck import signatures
 from coatcheck.cli.console import AsJson, print_facts, print_json
 from coatcheck.errors import ConfigurationError
-from coatcheck.signatures import MAX_CHARACTERS, NO_JSON, verify
 
 MAX_KEY_SET_CHARACTERS = 1024 * 1024
 
@@ -29,7 +29,7 @@ def verify_receipt(file: Receipt, jwks: KeySet, as_json: AsJson = False) -> None
     Example: coatcheck verify-receipt receipt.jws --jwks jwks.json
     """
     published = _published(jwks)
-    document = verify(_read(file, "receipt", MAX_CHARACTERS).strip(), published)
+    document = signatures.verify(_read(file, "receipt", signatures.MAX_CHARACTERS).strip(), published)
     facts = {"type": document.type.value, "kid": document.kid}
     if as_json:
         print_json({"verified": True, **facts, "claims": document.claims})
@@ -40,7 +40,7 @@ def verify_receipt(file: Receipt, jwks: KeySet, as_json: AsJson = False) -> None
 def _published(file: str) -> list[Mapping[str, Any]]:
     try:
         content = json.loads(_read(file, "key set", MAX_KEY_SET_CHARACTERS))
-    except NO_JSON:
+    except signatures.NO_JSON:
         raise ConfigurationError(
             f"The key set {file} is not JSON. Save /.well-known/jwks.json in it."
         ) from None

@@ -1,17 +1,16 @@
 """`coatcheck work`: the worker. `serve` does not import its modules, which take 14 MB."""
 
+from __future__ import annotations
+
 import asyncio
 from typing import Annotated
 
-import structlog
 import typer
 
-from coatcheck import metrics, tracing, worker
+from coatcheck import config, metrics, tracing, worker
 from coatcheck.cli import logs
 from coatcheck.cli.runtime import open_services, run, until_stopped
-from coatcheck.config import Settings, load
-
-log = structlog.get_logger(__name__)
+from coatcheck.cli.settings import load_settings
 
 
 def work(
@@ -23,12 +22,13 @@ def work(
 
     Example: coatcheck work
     """
-    settings = load(log_format="json") if as_json else load()
+    settings = load_settings(log_format="json") if as_json else load_settings()
     logs.configure(settings.log_level, settings.log_format)
     run(until_stopped(lambda stop: _work(settings, stop)))
 
 
-async def _work(settings: Settings, stop: asyncio.Event) -> None:
+async def _work(settings: config.Settings, stop: asyncio.Event) -> None:
+    log = logs.get_logger(__name__)
     if settings.tracing:
         tracing.start("work")
     async with open_services(settings) as services:

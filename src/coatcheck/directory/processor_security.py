@@ -12,13 +12,8 @@ from coatcheck.directory.processor_rows import set_processor_security
 from coatcheck.errors import ConstraintNotMet, InvalidRequest
 from coatcheck.grants.client_certificates import UNREADABLE, thumbprint
 from coatcheck.grants.jwt_verification import InvalidJwt, read_public_key
-from coatcheck.model.processor_security import (
-    ClientAuthentication,
-    ProcessorSecurity,
-    Profile,
-    SenderConstraint,
-    find_processor_security,
-)
+from coatcheck.model.processor_authentication import ClientAuthentication, Profile, SenderConstraint
+from coatcheck.model.processor_security import ProcessorSecurity, find_processor_security
 
 MAX_KEYS = 20
 STORED_PARAMETERS = ("kty", "crv", "x", "y", "n", "e", "kid", "use", "alg")

@@ -12,7 +12,7 @@ from coatcheck.db.database import Connection, columns, fetch_one, run
 from coatcheck.errors import InvalidClient
 from coatcheck.grants.secrets import Kind, generate, parse_secret
 from coatcheck.model.clients import Client, Processor
-from coatcheck.model.processor_security import ClientAuthentication
+from coatcheck.model.processor_authentication import ClientAuthentication
 from coatcheck.request_context import current_request
 
 Owner = TypeVar("Owner", Client, Processor)

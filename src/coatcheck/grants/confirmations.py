@@ -11,7 +11,8 @@ from coatcheck.errors import InvalidDPoPProof, InvalidRequest
 from coatcheck.grants.client_certificates import ClientCertificate
 from coatcheck.grants.dpop import DPoPProof
 from coatcheck.grants.secrets import PresentedSecret
-from coatcheck.model.processor_security import ProcessorSecurity, SenderConstraint
+from coatcheck.model.processor_authentication import SenderConstraint
+from coatcheck.model.processor_security import ProcessorSecurity
 
 KEY = "jkt"
 CERTIFICATE = "x5t#S256"

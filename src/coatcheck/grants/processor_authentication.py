@@ -29,7 +29,8 @@ from coatcheck.grants.jwt_verification import (
 from coatcheck.grants.refusals import RecordingLimit
 from coatcheck.grants.secrets import Kind, parse_secret
 from coatcheck.grants.used_jtis import UsedJtis
-from coatcheck.model.processor_security import ClientAuthentication, ProcessorSecurity
+from coatcheck.model.processor_authentication import ClientAuthentication
+from coatcheck.model.processor_security import ProcessorSecurity
 from coatcheck.request_context import current_request
 
 

@@ -1,5 +1,7 @@
 """Upgrades the schema, and lists the revisions that it lacks."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
+
+from coatcheck.errors import DatabaseRefused
 
 LOCK = 7_166_417
 """Advisory lock that makes migrating processes run one after the other."""
@@ -40,10 +45,22 @@ def _config(connection: Connection | None = None) -> Config:
     return config
 
 
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        reason = str(error.orig).strip().splitlines()[0].rstrip(".")
+        raise DatabaseRefused(f"The database refused: {reason}. Run `coatcheck doctor`.") from error
+
+
 def upgrade(url: str) -> None:
-    """Migrates the database at `url` to this version's schema; does nothing when it has it."""
-    engine = _engine(url)
-    with engine.connect() as connection:
+    """Migrates the database at `url` to this version's schema; does nothing when it has it.
+
+    Raises:
+        DatabaseRefused: it refused a statement.
+    """
+    with _explained(), _engine(url).connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
         connection.commit()
         try:
@@ -55,9 +72,13 @@ def upgrade(url: str) -> None:
 
 
 def pending(url: str) -> list[str]:
-    """The revisions the database lacks, oldest first; empty when it is current."""
+    """The revisions the database lacks, oldest first; empty when it is current.
+
+    Raises:
+        DatabaseRefused: it refused a statement.
+    """
     script = ScriptDirectory.from_config(_config())
-    with _engine(url).connect() as connection:
+    with _explained(), _engine(url).connect() as connection:
         current = MigrationContext.configure(connection).get_current_revision()
     revisions = [
         revision.revision for revision in script.walk_revisions(base=current or "base", head="heads")

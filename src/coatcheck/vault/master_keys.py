@@ -13,7 +13,6 @@ import re
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from secrets import token_hex
@@ -22,17 +21,11 @@ from typing import Self
 from coatcheck.config import Settings
 from coatcheck.crypto import KEY_BYTES, context, new_key, open_sealed, seal
 from coatcheck.errors import ConfigurationError, MasterKeyMissing
+from coatcheck.vault.key_service import Service
 
 KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,40}")
 MIN_DISTINCT_BYTES = 12
 """A repeated pattern has fewer. 32 random bytes have fewer with a probability below 2^-80."""
-
-
-class Service(StrEnum):
-    """A key management service. Each needs an optional dependency: `pip install 'coatcheck[<value>]'`."""
-
-    AWS_KMS = "aws-kms"
-    HASHICORP_VAULT = "hashicorp-vault"
 
 
 @dataclass(slots=True)

@@ -1,0 +1,81 @@
+"""Calls the API of a running sandbox as its client, with the standard library: that is imported in an instant."""
+
+import base64
+import http
+import http.client
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request, build_opener
+
+from coatcheck.cli import data_directory
+from coatcheck.cli.data_directory import Credentials
+from coatcheck.errors import (
+    CoatcheckError,
+    InvalidRequest,
+    NotFound,
+    OperatorError,
+    SandboxNotRunning,
+    Unprocessable,
+)
+
+TIMEOUT_SECONDS = 3600
+"""Moving the clock by years takes minutes."""
+REFUSALS: Mapping[int, type[CoatcheckError]] = MappingProxyType(
+    {400: InvalidRequest, 404: NotFound, 422: Unprocessable}
+)
+
+
+def call(
+    directory: Path, method: str, path: str, body: Any = None, *, timeout_seconds: float = TIMEOUT_SECONDS
+) -> Any:
+    """Sends a request to the sandbox of the directory, and returns the JSON of its answer.
+
+    Raises:
+        ConfigurationError: the directory is not that of a sandbox.
+        SandboxNotRunning: no sandbox answers.
+        InvalidRequest, NotFound, Unprocessable, OperatorError: it answers with another status than 2xx.
+    """
+    credentials = data_directory.find_credentials(directory)
+    request = Request(  # noqa: S310 (the address of the sandbox is http)
+        f"{credentials.base_url}{path}",
+        data=None if body is None else json.dumps(body).encode(),
+        method=method,
+        headers={"Authorization": _basic(credentials), "Content-Type": "application/json"},
+    )
+    try:
+        # Not through the proxies of the environment: it is on this machine.
+        with build_opener(ProxyHandler({})).open(request, timeout=timeout_seconds) as answer:
+            return json.load(answer)
+    except HTTPError as error:
+        raise _refusal(error) from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise SandboxNotRunning(
+            f"No sandbox answers at {credentials.base_url}. Start it with `coatcheck sandbox --detach`, and the same"
+            " --data-dir."
+        ) from error
+
+
+def is_ready(address: str) -> bool:
+    """Whether the server at the address is ready."""
+    try:
+        with build_opener(ProxyHandler({})).open(f"{address}/ready", timeout=2) as answer:
+            return bool(answer.status == http.HTTPStatus.OK)
+    except OSError:
+        return False
+
+
+def _basic(credentials: Credentials) -> str:
+    login = f"{credentials.client_id}:{credentials.client_api_key}"
+    return f"Basic {base64.b64encode(login.encode()).decode()}"
+
+
+def _refusal(error: HTTPError) -> CoatcheckError:
+    try:
+        message = str(json.load(error)["error"]["message"])
+    except (OSError, ValueError, KeyError, TypeError):
+        message = f"The sandbox answered with the status {error.code}."
+    return REFUSALS.get(error.code, OperatorError)(message)
