@@ -26,15 +26,16 @@ TOKEN = "hvs.token-of-the-test"
 
 
 class FakeVault(BaseHTTPRequestHandler):
-    """Encrypts and decrypts with the key `transit/coatcheck`."""
+    """Encrypts and decrypts with the key `coatcheck` of the Transit engine."""
 
+    mount = "transit"
     key = AESGCM.generate_key(256)
     nonce = bytes(12)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         bound_to = base64.b64decode(body["associated_data"])
-        operation = self.path.removeprefix("/v1/transit/")
+        operation = self.path.removeprefix(f"/v1/{self.mount}/")
         if self.headers["X-Vault-Token"] != TOKEN:
             return self._answer(403, {"errors": ["permission denied"]})
         if operation == "encrypt/coatcheck":
@@ -144,7 +145,9 @@ def test_a_key_that_another_key_of_aws_kms_wrapped_is_refused(aws: Settings, tmp
 def test_without_aws_kms_key_no_key_is_created_and_the_setting_is_named(
     aws: Settings,
 ) -> None:
-    with pytest.raises(ConfigurationError, match="Set aws_kms_key"):
+    with pytest.raises(
+        ConfigurationError, match=r"^Set aws_kms_key to the ARN, id or alias of the key in AWS KMS\.$"
+    ):
         new_master_key_line(Service.AWS_KMS, Settings())
 
 
@@ -170,6 +173,21 @@ def test_a_vault_that_does_not_answer_is_named(vault: Settings, monkeypatch: pyt
     monkeypatch.setenv("VAULT_ADDR", "http://127.0.0.1:1")
     with pytest.raises(ConfigurationError, match="HashiCorp Vault does not encrypt the master key: Conn"):
         new_master_key_line(Service.HASHICORP_VAULT, vault)
+
+
+def test_the_transit_engine_may_be_mounted_below_another_path(
+    vault: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeVault, "mount", "teams/payments")
+    line = new_master_key_line(
+        Service.HASHICORP_VAULT, Settings(hashicorp_vault_key="teams/payments/coatcheck")
+    )
+    assert line.split(":")[1] == Service.HASHICORP_VAULT
+
+
+def test_a_key_that_is_not_base64_is_refused_and_named(aws: Settings, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"^Master key mk-one is not base64\.$"):
+        MasterKeys.load(with_line(aws, "mk-one:aws-kms:!", tmp_path))
 
 
 def test_a_key_of_an_unknown_service_is_refused_with_the_known_ones(tmp_path: Path) -> None:
