@@ -62,11 +62,20 @@ INSERT INTO disclosure (at, reader_guid, client_guid, user_guid, record_guid, wh
 INSERT INTO audit_event (at, guid, client_guid, body, leaf_hash)
     SELECT %(now)s - n * interval '1 ms', 'AUD-fill-' || n, 'CLT-fill-' || n %% %(clients)s, '{}', sha256('{}'::bytea)
     FROM generate_series(0, %(tokens)s - 1) n;
-INSERT INTO event (guid, client_guid, type, payload, created_at)
-    SELECT 'EVT-fill-' || n, 'CLT-fill-' || n %% %(clients)s, 'BALANCE', '{}', %(now)s
+INSERT INTO webhook_endpoint (guid, owner_guid, url, events, status, authentication, created_at)
+    SELECT 'WHE-fill-' || n, 'CLT-fill-' || n, 'https://hooks.example.com/', '{*}', 'enabled', 'none', %(then)s
+    FROM generate_series(0, %(clients)s - 1) n;
+INSERT INTO event (guid, owner_guid, format, type, object, sequence, payload, occurred_at, due_at)
+    SELECT 'EVT-fill-' || n, 'CLT-fill-' || n %% %(clients)s, 'coatcheck', 'code.redeemed', 'TKN-fill-' || n, 1, '{}',
+           %(now)s - n * interval '1 ms', %(now)s
     FROM generate_series(0, %(tokens)s - 1) n;
-INSERT INTO delivery (event_guid, attempts, delivered_at)
-    SELECT 'EVT-fill-' || n, 1, %(now)s FROM generate_series(0, %(tokens)s - 1) n;
+INSERT INTO event_sequence (owner_guid, object, last, changed_at)
+    SELECT 'CLT-fill-' || n %% %(clients)s, 'TKN-fill-' || n, 1, %(now)s FROM generate_series(0, %(tokens)s - 1) n;
+INSERT INTO delivery (guid, event_guid, event_at, receiver_guid, owner_guid, object, position, status, attempts,
+                      created_at)
+    SELECT 'DLV-fill-' || n, e.guid, e.occurred_at, 'WHE-fill-' || n %% %(clients)s, e.owner_guid, e.object, e.position,
+           'delivered', 1, e.occurred_at
+    FROM generate_series(0, %(tokens)s - 1) n JOIN event e ON e.guid = 'EVT-fill-' || n;
 INSERT INTO transaction (user_guid, guid, member_guid, account_guid, id, amount, type, status, date, category,
                          category_guid, top_level_category, top_level_category_guid, created_at, updated_at)
     SELECT a.user_guid, 'TRN-fill-' || n, a.member_guid, a.guid, 't' || n, 1, 'DEBIT', 'POSTED',
@@ -103,7 +112,7 @@ async def fill(url: str, tokens: int, progress: Callable[[str], None] = lambda _
             f"CREATE TABLE IF NOT EXISTS authorization_code_{values['day']} PARTITION OF authorization_code"
             f" FOR VALUES IN ({values['day']})"
         )
-        for table in ("audit_event", "disclosure"):
+        for table in ("audit_event", "disclosure", "event", "delivery"):
             await ensure_month_partitions(connection, table, now)
         for name, script in (
             ("directory", DIRECTORY),

@@ -105,7 +105,7 @@ class EndUser:
     async def events(self, kind: str) -> list[dict[str, Any]]:
         """The payloads of the client's events of this type, oldest first."""
         rows = await self.rows(
-            "SELECT payload::jsonb FROM event WHERE client_guid = %(client)s AND type = %(kind)s ORDER BY guid",
+            "SELECT payload::jsonb FROM event WHERE owner_guid = %(client)s AND type = %(kind)s ORDER BY position",
             client=self.client.guid,
             kind=kind,
         )

@@ -21,6 +21,8 @@ from coatcheck.directory.clients import Clients
 from coatcheck.directory.export import UserExport
 from coatcheck.directory.processors import Processors
 from coatcheck.directory.users import Users
+from coatcheck.directory.webhook_endpoints import WebhookEndpoints
+from coatcheck.events import partitions as event_partitions
 from coatcheck.events.publisher import EventPublisher
 from coatcheck.events.ssrf import public_only
 from coatcheck.grants import partitions
@@ -100,6 +102,7 @@ class Services:
     users: Users
     user_export: UserExport
     accounts: Accounts
+    webhook_endpoints: WebhookEndpoints
 
 
 async def prepare_partitions(connection: Connection, now: datetime, settings: Settings) -> None:
@@ -107,6 +110,7 @@ async def prepare_partitions(connection: Connection, now: datetime, settings: Se
     await partitions.prepare_partitions(connection, now, settings)
     await prepare_disclosures(connection, now)
     await audit_journal.prepare_partitions(connection, now)
+    await event_partitions.prepare_partitions(connection, now)
 
 
 @asynccontextmanager
@@ -218,6 +222,7 @@ def _assemble(ground: _Ground) -> Services:
         users=Users(clock, vault, journal, tokens, Attestations(settings, clock, signing_keys)),
         user_export=UserExport(db, vault, grant_services["grants"], journal),
         accounts=Accounts(clock, vault, journal),
+        webhook_endpoints=WebhookEndpoints(settings, clock, vault, journal),
     )
 
 

@@ -11,7 +11,7 @@ import structlog
 from coatcheck import ids, metrics
 from coatcheck.app import Services
 from coatcheck.errors import Unavailable
-from coatcheck.events import delivery
+from coatcheck.events import claims
 from coatcheck.jobs import heartbeats
 from coatcheck.jobs.notifications import listen
 from coatcheck.jobs.runner import TaskRunner
@@ -23,7 +23,8 @@ log = structlog.get_logger(__name__)
 
 GRACE = timedelta(seconds=8)
 """How long running tasks may continue after the worker is asked to stop; then they are cancelled."""
-SEAL, SWEEP, MEASURE, REFRESH, MAINTENANCE = (
+SEAL, EXPIRY, SWEEP, MEASURE, REFRESH, MAINTENANCE = (
+    timedelta(seconds=1),
     timedelta(seconds=1),
     timedelta(seconds=5),
     timedelta(seconds=15),
@@ -47,6 +48,7 @@ async def main(services: Services, stop: asyncio.Event, *, grace: timedelta = GR
                 _every(heartbeats.INTERVAL, "heartbeat", partial(_beat, services, worker_guid), stop)
             ),
             group.create_task(_every(SEAL, "seal", worker_services.seal, stop)),
+            group.create_task(_every(EXPIRY, "expiry", worker_services.expiry.sweep, stop)),
             group.create_task(_every(SWEEP, "sweep", worker_services.sweep, stop)),
             group.create_task(_every(MEASURE, "measure", partial(measure, services), stop)),
             group.create_task(_every(REFRESH, "refresh", worker_services.scheduler.refresh, stop)),
@@ -72,7 +74,7 @@ async def measure(services: Services) -> None:
     async with services.db.connection() as connection:
         due = {
             TaskKind.MEMBER_JOB: await job_rows.oldest_due(connection, now),
-            TaskKind.DELIVERY: await delivery.oldest_due(connection, now),
+            TaskKind.DELIVERY: await claims.oldest_due(connection, now),
         }
     for kind, since in due.items():
         metrics.OLDEST_DUE.labels(kind).set((now - since).total_seconds() if since else 0)

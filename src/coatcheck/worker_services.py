@@ -14,9 +14,11 @@ from coatcheck.app import Services, prepare_partitions
 from coatcheck.audit.published import Publisher
 from coatcheck.audit.sealer import Sealer
 from coatcheck.directory.attestations import delete_old_attestations
+from coatcheck.events import partitions as event_partitions
 from coatcheck.events.delivery import Deliverer
 from coatcheck.grants import partitions as grant_partitions
 from coatcheck.grants.authorization_disclosures import delete_old_disclosures
+from coatcheck.grants.expiry import ExpiryAnnouncer
 from coatcheck.grants.receipts import delete_old_receipts
 from coatcheck.jobs.tasks import Claim, ClaimedTask, TaskKind
 from coatcheck.members import job_rows
@@ -41,6 +43,7 @@ class WorkerServices:
     sync: MemberSync
     micro_deposits: DepositSender
     deliverer: Deliverer
+    expiry: ExpiryAnnouncer
     sealer: Sealer
     publisher: Publisher
 
@@ -60,10 +63,9 @@ class WorkerServices:
         return Counter({kind: len(tasks) for kind, tasks in claimed.items()})
 
     async def sweep(self) -> None:
-        """Ends jobs and deposits whose time is over, and deletes old events."""
+        """Ends jobs and deposits whose time is over."""
         await self.scheduler.sweep()
         await self.micro_deposits.sweep()
-        await self.deliverer.sweep()
 
     async def seal(self) -> None:
         """Seals what was written to the audit log, and publishes the checkpoints."""
@@ -88,6 +90,7 @@ def build_worker(services: Services) -> WorkerServices:
         sync=MemberSync(services.dependencies),
         micro_deposits=DepositSender(services.dependencies),
         deliverer=Deliverer(services.settings, services.clock, services.db, services.vault),
+        expiry=ExpiryAnnouncer(services.clock, services.db, services.journal),
         sealer=Sealer(services.settings, services.clock, services.db, services.signing_keys),
         publisher=Publisher(services.settings, services.db),
     )
@@ -113,6 +116,7 @@ async def run_maintenance(services: Services) -> None:
     async with services.db.connection() as connection:
         await prepare_partitions(connection, now, services.settings)
         await grant_partitions.drop_partitions(connection, now)
+        await event_partitions.drop_partitions(connection, now)
         await job_rows.drop_ended(connection, now - JOB_RETENTION)
         created_before = now - services.settings.link_ttl - LINK_MARGIN
         await vault.delete_expired_links(connection, created_before)

@@ -38,6 +38,9 @@ OWNED = {
     "grant": "TKN",
     "disclosure": "DSC",
     "attestation": "ATT",
+    "webhook_endpoint": "WHE",
+    "event": "EVT",
+    "delivery": "DLV",
 }
 """The path parameters of objects that belong to a client, with the prefix of their guids."""
 
@@ -67,6 +70,7 @@ def _named(guids: Guids) -> dict[str, str]:
     return {f"{name}_guid": guids[name] for name in ("user", "member", "account")}
 
 
+HOOK = "https://hooks.example.com/"
 DESCRIPTION: Body = lambda _: {"transaction": {"description": "mine"}}  # noqa: E731 (one row of a table, twice)
 
 BODIES: dict[str, Body] = {
@@ -101,6 +105,12 @@ BODIES: dict[str, Body] = {
     "renewGrant": _nothing,
     "revokeGrant": lambda _: {"reason": "a test"},
     "revokeGrants": lambda guids: {"revocation": {"user_guid": guids["user"]}},
+    "createWebhookEndpoint": lambda _: {"webhook_endpoint": {"url": HOOK}},
+    "updateWebhookEndpoint": lambda _: {"webhook_endpoint": {"events": ["*"]}},
+    "rotateWebhookSecret": _nothing,
+    "testWebhookEndpoint": lambda _: {"type": "token.revoked"},
+    "redeliverEvents": lambda _: {"since": "2026-01-01T00:00:00Z"},
+    "redeliver": _nothing,
     "requestConnectWidgetURL": lambda guids: {"config": {"current_member_guid": guids["member"]}},
 }
 """The body of every POST and PUT of a client; it is valid, so that only the guids decide."""
@@ -148,8 +158,25 @@ async def make_owner(services: Services, http: httpx.AsyncClient, client: Keyed 
         "grant": grants.json()["grants"][0]["guid"],
         "disclosure": await make_disclosure(services, user, processor),
         "attestation": await make_attestation(services, client),
+        **await _webhooks(http, client),
     }
     return Owner(client, processor, access_token, guids)
+
+
+async def _webhooks(http: httpx.AsyncClient, client: Keyed) -> Guids:
+    """An endpoint, an event and a delivery of the client."""
+    body = BODIES["createWebhookEndpoint"]({})
+    created = await http.post("/coatcheck/webhook_endpoints", json=body, auth=client.auth)
+    endpoint = created.json()["webhook_endpoint"]["guid"]
+    user = {"user": {"metadata": "announced"}}
+    await http.post("/users", json=user, auth=client.auth, headers=HEADERS[V1])
+    events = await http.get("/coatcheck/events", auth=client.auth)
+    deliveries = await http.get("/coatcheck/deliveries", params={"endpoint": endpoint}, auth=client.auth)
+    return {
+        "webhook_endpoint": endpoint,
+        "event": events.json()["events"][0]["guid"],
+        "delivery": deliveries.json()["deliveries"][0]["guid"],
+    }
 
 
 def unknown_guids() -> Guids:

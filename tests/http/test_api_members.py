@@ -31,7 +31,7 @@ async def events_of(api: Api, kind: str) -> list[tuple[str, str | None, bool]]:
         cursor = await connection.execute(
             """SELECT e.payload::json ->> 'action', e.callback_payload, d.event_guid IS NOT NULL
                FROM event e LEFT JOIN delivery d ON d.event_guid = e.guid
-               WHERE e.client_guid = %s AND e.type = %s ORDER BY e.guid""",
+               WHERE e.owner_guid = %s AND e.type = %s ORDER BY e.position""",
             (api.caller.guid, kind),
         )
         return list(await cursor.fetchall())

@@ -178,7 +178,7 @@ async def test_changes_of_a_user_are_audited_and_published(api: Api, services: S
         )
         audited = [action for (action,) in await cursor.fetchall()]
         cursor = await connection.execute(
-            "SELECT payload::json ->> 'action' FROM event WHERE client_guid = %s AND type = 'USER' ORDER BY guid",
+            "SELECT payload::json ->> 'action' FROM event WHERE owner_guid = %s AND type = 'USER' ORDER BY position",
             (api.caller.guid,),
         )
         actions = [action for (action,) in await cursor.fetchall()]
@@ -208,7 +208,7 @@ async def test_skip_webhook_suppresses_the_event_of_a_change(
     async with services.db.connection() as connection:
         cursor = await connection.execute(
             """SELECT count(*) FROM delivery d JOIN event e ON e.guid = d.event_guid
-               WHERE e.client_guid = %s""",
+               WHERE e.owner_guid = %s""",
             (api.caller.guid,),
         )
         assert await cursor.fetchone() == (deliveries,)

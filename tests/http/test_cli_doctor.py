@@ -165,12 +165,10 @@ def test_an_overdue_webhook_is_found(examine, own_operator, own_url):
     assert examine()["queue"]["status"] == "ok"
     with psycopg.connect(own_url) as connection:
         connection.execute(
-            "INSERT INTO event (guid, client_guid, type, payload, created_at)"
-            " VALUES ('EVT-1', %s, 'x', '{}', now())",
-            [client],
-        )
-        connection.execute(
-            "INSERT INTO delivery (event_guid, next_attempt_at) VALUES ('EVT-1', now() - interval '10 minutes')"
+            """INSERT INTO delivery (guid, event_guid, event_at, receiver_guid, owner_guid, position, next_attempt_at,
+                                     created_at)
+               VALUES ('DLV-1', 'EVT-1', now(), %(client)s, %(client)s, 1, now() - interval '10 minutes', now())""",
+            {"client": client},
         )
     assert "10 minutes" in examine()["queue"]["message"]
 

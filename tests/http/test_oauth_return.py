@@ -310,7 +310,7 @@ async def test_the_callback_payload_of_the_call_that_opened_the_window_is_echoed
     await api.work()
     async with api.services.db.connection() as connection:
         cursor = await connection.execute(
-            "SELECT callback_payload FROM event WHERE client_guid = %s AND type = 'AGGREGATION'",
+            "SELECT callback_payload FROM event WHERE owner_guid = %s AND type = 'AGGREGATION'",
             (api.caller.guid,),
         )
         assert await cursor.fetchall() == [("Zm9v",)]

@@ -20,6 +20,7 @@ DIGESTS = {
     "20261126_0008_sealed_audit_log.py": "91a0ae9d00d48f9c7276c95e3d5794364a8ab111daf55d08f5154d5b6c84d6f8",
     "20261126_0009_sandbox_clock.py": "9bf6f81acfa79766deb9fe9336aad7f38de7ce997293d718590a90253f79473a",
     "20261126_0010_grant_lists.py": "1b73de1987f23729ac6a1b101d269e3eca5bf7d869559da96fc25c96ad000ca8",
+    "20261126_0011_webhook_endpoints.py": "02051c0fad379191e32c5d6a4426176bb20c6c28cc3df85aad0fad758529d8a7",
 }
 VERSIONS = Path(next(iter(migrations.__path__))) / "versions"
 

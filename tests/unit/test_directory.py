@@ -35,7 +35,7 @@ async def events_of(connection: Connection, client_guid: str) -> list[tuple[str,
     """Type of each of the client's events, and whether it has a delivery."""
     cursor = await connection.execute(
         """SELECT e.type, d.event_guid IS NOT NULL FROM event e LEFT JOIN delivery d ON d.event_guid = e.guid
-           WHERE e.client_guid = %s ORDER BY e.created_at, e.guid""",
+           WHERE e.owner_guid = %s AND e.format = 'mx' ORDER BY e.position""",
         (client_guid,),
     )
     return await cursor.fetchall()

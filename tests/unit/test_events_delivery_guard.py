@@ -68,12 +68,12 @@ async def deliver(services: Services, client: Keyed, *, allow_private: bool) -> 
         await services.publisher.publish(connection, client_guid=client.guid, event=Event("BALANCE", "{}"))
     settings = replace(services.settings, webhook_allow_private=allow_private)
     deliverer = Deliverer(settings, services.clock, services.db, services.vault)
-    (attempt,) = [each for each in await deliverer.claim(100) if each.client_guid == client.guid]
+    (attempt,) = [each for each in await deliverer.claim(100) if each.owner_guid == client.guid]
     await deliverer.deliver(attempt)
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            "SELECT delivered_at IS NOT NULL, last_answer FROM delivery WHERE event_guid = %s",
-            (attempt.guid,),
+            "SELECT status = 'delivered', coalesce(last_error, last_status::text) FROM delivery WHERE event_guid = %s",
+            (attempt.event_guid,),
         )
         row = await cursor.fetchone()
     assert row is not None

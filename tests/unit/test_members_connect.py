@@ -296,7 +296,7 @@ async def test_creation_change_and_deletion_send_events(services):
         ("deleted", "new"),
     ]
     echoes = await end_user.rows(
-        "SELECT callback_payload FROM event WHERE client_guid = %(client)s ORDER BY guid",
+        "SELECT callback_payload FROM event WHERE owner_guid = %(client)s AND format = 'mx' ORDER BY position",
         client=end_user.client.guid,
     )
     assert echoes == [("echo",), (None,), (None,)]

@@ -207,8 +207,8 @@ async def test_created_and_updated_transactions_are_counted(tester):
     tester.end_user.services.clock.advance(timedelta(hours=1))
     changed = replace(other, amount=Decimal(8))
     second = await tester.ingest((CHECKING,), transactions=(COFFEE, changed, replace(COFFEE, id="t3")))
-    assert (first.transactions_created_count, first.transactions_updated_count) == (2, 0)
-    assert (second.transactions_created_count, second.transactions_updated_count) == (1, 1)
+    assert (first.transaction_counts.created, first.transaction_counts.updated) == (2, 0)
+    assert (second.transaction_counts.created, second.transaction_counts.updated) == (1, 1)
     same, changed, _ = await tester.end_user.rows(ROWS)
     assert same[5] == same[6], "an unchanged row keeps its updated_at"
     assert (changed[3], changed[6] > changed[5]) == (Decimal(8), True)
@@ -270,14 +270,14 @@ async def test_transactions_have_the_guids_of_their_category_and_merchant(tester
 async def test_the_last_of_two_transactions_with_the_same_id_is_saved(tester):
     twice = (COFFEE, replace(COFFEE, amount=Decimal(9)))
     ingested = await tester.ingest((CHECKING,), transactions=twice)
-    assert ingested.transactions_created_count == 1
+    assert ingested.transaction_counts.created == 1
     assert (await tester.end_user.rows(ROWS))[0][3] == Decimal(9)
 
 
 async def test_the_same_id_on_two_accounts_is_two_transactions(tester):
     both = (COFFEE, replace(COFFEE, account_id="b"))
     ingested = await tester.ingest((CHECKING, SAVINGS), transactions=both)
-    assert ingested.transactions_created_count == 2
+    assert ingested.transaction_counts.created == 2
 
 
 async def test_numbers_and_owners_are_sealed_and_replaced(tester):
@@ -324,8 +324,8 @@ async def test_saving_10000_transactions_twice_changes_nothing(tester):
     many = [replace(COFFEE, id=f"t{number}", amount=Decimal(number) / 100) for number in range(10_000)]
     for expected in (10_000, 0):
         ingested = await tester.ingest((CHECKING,), transactions=many)
-        assert ingested.transactions_created_count == expected
-        assert ingested.transactions_updated_count == 0
+        assert ingested.transaction_counts.created == expected
+        assert ingested.transaction_counts.updated == 0
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -351,8 +351,8 @@ async def test_any_sequence_of_runs_gives_the_rows_of_a_simple_model(services, r
             for (account, id), (amount, status) in ingested.items()
         ]
         counted = await tester.ingest((CHECKING, SAVINGS), transactions=given)
-        assert counted.transactions_created_count == len(ingested.keys() - model.keys())
-        assert counted.transactions_updated_count == sum(
+        assert counted.transaction_counts.created == len(ingested.keys() - model.keys())
+        assert counted.transaction_counts.updated == sum(
             model[key] != value for key, value in ingested.items() if key in model
         )
         model |= ingested

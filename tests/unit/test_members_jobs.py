@@ -263,7 +263,7 @@ async def test_each_successful_job_sends_its_event_in_mxs_format(services, kind,
     assert keys <= event.keys()
     assert (event["type"], event["member_guid"]) == (of_type, member.guid)
     assert await end_user.rows(
-        "SELECT DISTINCT callback_payload FROM event WHERE client_guid = %(client)s AND type = %(type)s",
+        "SELECT DISTINCT callback_payload FROM event WHERE owner_guid = %(client)s AND type = %(type)s",
         client=end_user.client.guid,
         type=of_type,
     ) == [("echo",)]

@@ -7,6 +7,7 @@ from coatcheck.audit.entries import Draft, Entry, hash_entry
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, run
 from coatcheck.db.partitions import ensure_month_partitions
+from coatcheck.events.catalogue import Announcement
 from coatcheck.events.mx_events import Event
 from coatcheck.events.publisher import EventPublisher
 
@@ -19,14 +20,14 @@ class Journal:
         self._publisher = publisher
 
     async def record(
-        self, connection: Connection, entry: Entry, *events: Event | None, notify: bool = True
+        self, connection: Connection, entry: Entry, *events: Event | Announcement | None, notify: bool = True
     ) -> None:
         """Records a state change.
 
         Args:
             connection: the caller's transaction.
             entry: the audit entry.
-            events: the events that the client gets; None is ignored. They need a `client_guid` in the entry.
+            events: MX's events, which the client of the entry gets, and announcements; None is ignored.
             notify: False stores the events without delivering them (MX-Skip-Webhook).
         """
         await run(
@@ -36,11 +37,20 @@ class Journal:
             asdict(hash_entry(entry, self._clock.instant())),
         )
         for event in events:
-            if event is not None:
+            if isinstance(event, Event):
                 assert entry.client_guid is not None, "an event belongs to a client"
                 await self._publisher.publish(
                     connection, client_guid=entry.client_guid, event=event, notify=notify
                 )
+        await self.announce(
+            connection, *(each for each in events if isinstance(each, Announcement)), notify=notify
+        )
+
+    async def announce(
+        self, connection: Connection, *announcements: Announcement, notify: bool = True
+    ) -> None:
+        """Announces what time caused, or what a statement has recorded with its change, in the caller's transaction."""
+        await self._publisher.announce(connection, announcements, notify=notify)
 
     def draft(self, *, actor: str, action: str) -> dict[str, object]:
         """The parameters of `entries.insert_from`, at this instant."""

@@ -24,7 +24,7 @@ from coatcheck.cli.settings import load_settings
 from coatcheck.connectors import installed
 from coatcheck.db import database
 from coatcheck.errors import CoatcheckError, OperatorError
-from coatcheck.events import delivery, ssrf
+from coatcheck.events import claims, ssrf
 from coatcheck.grants import secrets
 from coatcheck.jobs import heartbeats
 from coatcheck.members import job_rows
@@ -280,7 +280,7 @@ async def _now(connection: database.Connection) -> datetime:
 
 async def _queue(connection: database.Connection) -> Finding:
     now = await _now(connection)
-    due = [await job_rows.oldest_due(connection, now), await delivery.oldest_due(connection, now)]
+    due = [await job_rows.oldest_due(connection, now), await claims.oldest_due(connection, now)]
     oldest = max((now - since for since in due if since is not None), default=timedelta())
     if oldest <= MAX_OVERDUE:
         return ok("queue", "No job or webhook is overdue.")

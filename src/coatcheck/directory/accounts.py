@@ -9,6 +9,8 @@ from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection
 from coatcheck.errors import ConstraintNotMet, InvalidRequest
+from coatcheck.events.catalogue import EventType
+from coatcheck.grants.announcements import LiveGrant, about_grants, live_grants_of_account
 from coatcheck.members.account_rows import change_account, delete_account, merge_accounts, put_account
 from coatcheck.members.member_rows import manual_member
 from coatcheck.model.accounts import Account, find_account
@@ -79,8 +81,9 @@ class Accounts:
         """
         if not account.is_manual:
             raise ConstraintNotMet("Only a manual account can be deleted; delete the member instead.")
+        grants = await live_grants_of_account(connection, account.guid, self._clock.instant())
         await delete_account(connection, account.user_guid, account.guid)
-        await self._record(connection, account, "account.deleted", actor)
+        await self._record(connection, account, "account.deleted", actor, grants)
 
     async def merge(self, connection: Connection, user: User, guids: Sequence[str], *, actor: str) -> Account:
         """Merges the user's accounts into the first of them, which keeps its guid, its numbers and its tokens.
@@ -96,14 +99,25 @@ class Accounts:
         if len(distinct) < 2:
             raise InvalidRequest("account_guids must contain at least two accounts.")
         target, *others = [await find_account(connection, user.guid, guid) for guid in distinct]
+        now = self._clock.instant()
+        grants = {each.guid: await live_grants_of_account(connection, each.guid, now) for each in others}
         statements = await merge_accounts(connection, target, others, self._clock.now())
         await self._vault.delete_records(connection, [(user.guid, guid) for guid in statements])
         for other in others:
-            await self._record(connection, other, "account.merged", actor)
+            await self._record(connection, other, "account.merged", actor, grants[other.guid])
         return await find_account(connection, user.guid, target.guid)
 
-    async def _record(self, connection: Connection, account: Account, action: str, actor: str) -> None:
+    async def _record(
+        self,
+        connection: Connection,
+        account: Account,
+        action: str,
+        actor: str,
+        ended: Sequence[LiveGrant] = (),
+    ) -> None:
+        """Records the change, and announces the end of the grants on the account."""
         await self._journal.record(
             connection,
             Entry(client_guid=account.client_guid, actor=actor, action=action, subject=account.guid),
+            *about_grants(EventType.TOKEN_REVOKED, ended, revoked_by=None),
         )

@@ -1,7 +1,8 @@
 """Users: the persons whose accounts a client links."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from coatcheck import ids
@@ -12,13 +13,22 @@ from coatcheck.db.database import Connection
 from coatcheck.directory.attestations import Attestation, Attestations, Destroyed
 from coatcheck.directory.user_rows import add_user, change_user, count_user_data, remove_user
 from coatcheck.events import mx_events
+from coatcheck.events.catalogue import Announcement, EventType
 from coatcheck.events.mx_events import Action
+from coatcheck.grants.announcements import about_grants, live_grants_of_user
 from coatcheck.grants.tokens import Tokens
 from coatcheck.model.users import User, find_user
 from coatcheck.vault.vault import Vault
 
 WRITABLE = ("email", "id", "is_disabled", "metadata")
 """The fields of a user that can be set. Callers pass no other names."""
+EVENT_TYPES = MappingProxyType(
+    {
+        Action.CREATED: EventType.USER_CREATED,
+        Action.UPDATED: EventType.USER_UPDATED,
+        Action.DELETED: EventType.USER_DELETED,
+    }
+)
 
 
 class Users:
@@ -85,7 +95,14 @@ class Users:
         current = await find_user(connection, user.client_guid, user.guid, lock=True)
         changed = replace(current, **changes)
         await change_user(connection, changed)
-        await self._record(connection, changed, Action.UPDATED, actor, notify=notify)
+        await self._record(
+            connection,
+            changed,
+            Action.UPDATED,
+            actor,
+            *await self._about_grants(connection, current, changed),
+            notify=notify,
+        )
         return changed
 
     async def delete(
@@ -97,20 +114,43 @@ class Users:
         because a job that saves its result locks them in this order.
         """
         records = await count_user_data(connection, user.guid)
+        grants = await live_grants_of_user(connection, user.guid, self._clock.instant())
         grants_ended = await self._tokens.count_live(connection, user.client_guid, user.guid)
         await remove_user(connection, user.guid)
         data_key = await self._vault.delete_owner(connection, user.guid)
         destroyed = Destroyed({"users": 1, **records}, grants_ended, data_key)
         attestation = await self._attestations.record(connection, user, destroyed)
-        await self._record(connection, user, Action.DELETED, actor, notify=notify)
+        revoked = about_grants(EventType.TOKEN_REVOKED, grants, revoked_by=None)
+        await self._record(connection, user, Action.DELETED, actor, *revoked, notify=notify)
         return attestation
 
+    async def _about_grants(
+        self, connection: Connection, before: User, after: User
+    ) -> Sequence[Announcement]:
+        """That the user's grants are suspended, or read again. Those of a broken connection do not change."""
+        if before.is_disabled == after.is_disabled:
+            return []
+        grants = await live_grants_of_user(connection, after.guid, self._clock.instant())
+        working = [each for each in grants if not each.is_broken]
+        event_type = EventType.TOKEN_SUSPENDED if after.is_disabled else EventType.TOKEN_RESUMED
+        return about_grants(event_type, working)
+
     async def _record(
-        self, connection: Connection, user: User, action: Action, actor: str, *, notify: bool
+        self,
+        connection: Connection,
+        user: User,
+        action: Action,
+        actor: str,
+        *announcements: Announcement,
+        notify: bool,
     ) -> None:
         await self._journal.record(
             connection,
             Entry(client_guid=user.client_guid, actor=actor, action=f"user.{action}", subject=user.guid),
             mx_events.user(action, user, self._clock.now()),
+            *announcements,
+            Announcement(
+                type=EVENT_TYPES[action], owner_guid=user.client_guid, data={"user_guid": user.guid}
+            ),
             notify=notify,
         )

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from coatcheck.app import Services
-from coatcheck.clock import MovableClock, whole_second
+from coatcheck.clock import MovableClock
 from coatcheck.errors import Unprocessable
-from coatcheck.events import delivery
+from coatcheck.events import claims, history
+from coatcheck.grants.expiry import next_expiry
 from coatcheck.grants.tokens import count_expired
 from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members import job_rows, member_rows
@@ -62,13 +63,12 @@ async def advance(services: Services, duration: timedelta) -> Ran:
             raise Unprocessable("The clock only moves forward.")
         if duration > LONGEST_MOVE:
             raise Unprocessable("The clock moves at most ten years at once.")
-        events = await _count_events(services, whole_second(start))
+        position = await _position(services)
         move = _Move(services, clock, build_worker(services))
         await move.run(clock.offset + duration)
         return Ran(
             jobs=move.jobs,
-            # Users whose events were counted before may have been deleted meanwhile.
-            events=max(0, await _count_events(services, whole_second(start)) - events),
+            events=await _position(services) - position,
             expired_tokens=await _count_expired(services, start),
         )
 
@@ -117,7 +117,8 @@ class _Move:
         async with self.services.db.connection() as connection:
             found = [
                 await job_rows.next_unanswered(connection),
-                await delivery.next_attempt(connection),
+                await claims.next_attempt(connection),
+                await next_expiry(connection),
                 await deposit_rows.next_arrival(connection),
                 await member_rows.next_refresh(
                     connection,
@@ -130,6 +131,7 @@ class _Move:
 
     async def _run_due(self) -> None:
         """Runs everything that is due at the clock's time, and what that makes due at once."""
+        await self.worker.expiry.sweep()
         await self.worker.sweep()
         while await self.worker.scheduler.refresh() >= REFRESH_BATCH:
             pass
@@ -138,9 +140,10 @@ class _Move:
         await self.worker.seal()
 
 
-async def _count_events(services: Services, since: datetime) -> int:
+async def _position(services: Services) -> int:
+    """How many events were announced ever."""
     async with services.db.connection() as connection:
-        return await delivery.count_events(connection, since)
+        return await history.last_position(connection)
 
 
 async def _count_expired(services: Services, since: datetime) -> int:

@@ -1,19 +1,22 @@
-"""Sends events to the clients' webhooks.
+"""Makes deliveries: sends a signed event to its receiver, and saves the outcome.
 
-    claim (the row's lease) --> POST, outside any transaction --> save the outcome, if no later attempt has begun
+    claim (a lease) --> POST, outside any transaction --> save the outcome, if no later attempt has begun
       2xx             delivered
-      410             given up: the receiver is gone for good
-      anything else   retried after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 14 h, then given up
+      410             an endpoint is paused, and its deliveries wait; for the webhook URL of a client: failed
+      anything else   tried again after each of `WAITS`, or later if `Retry-After` says so, then failed
 
-A claim counts an attempt and moves `next_attempt_at` past the longest time that an attempt can take. Two workers
-therefore never send the same attempt, and when a worker dies, the delivery becomes due again.
+A failed delivery can be made again (`redelivery`). Which deliveries are claimed is decided in `claims`.
 """
 
 import asyncio
+import contextlib
+import email.utils
 import ssl
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from functools import cache
 from importlib.metadata import version
 
@@ -21,10 +24,14 @@ import httpx
 import structlog
 
 from coatcheck import metrics
-from coatcheck.clock import Clock
+from coatcheck.clock import Clock, SystemClock
 from coatcheck.config import Settings
-from coatcheck.db.database import Connection, Database, columns, fetch_all, fetch_one, run
+from coatcheck.db.database import Connection, Database, run
 from coatcheck.errors import InvalidRequest, OperatorError
+from coatcheck.events import claims, endpoint_secrets
+from coatcheck.events.claims import Attempt
+from coatcheck.events.endpoints import pause
+from coatcheck.events.receivers import forget_failures, record_failure
 from coatcheck.events.signing import signature_headers, signing_secret
 from coatcheck.events.ssrf import check_url, public_only, resolve
 from coatcheck.vault.vault import Vault
@@ -33,43 +40,58 @@ log = structlog.get_logger(__name__)
 
 WAITS = (
     timedelta(seconds=5),
+    timedelta(seconds=30),
+    timedelta(minutes=2),
     timedelta(minutes=5),
+    timedelta(minutes=15),
     timedelta(minutes=30),
+    timedelta(hours=1),
     timedelta(hours=2),
-    timedelta(hours=5),
-    timedelta(hours=10),
-    timedelta(hours=14),
+    timedelta(hours=3),
+    timedelta(hours=4),
+    timedelta(hours=6),
+    timedelta(hours=8),
 )
-"""The waits between attempts: 8 attempts over 31 hours (Standard Webhooks; MX: 13 over 24 hours)."""
+"""The waits between attempts: 12 retries over 24 hours (MX docs: webhooks)."""
 JITTER = 0.1
 """Each wait is longer by up to this share, so that events that failed together are not retried together."""
+LONGEST_RETRY_AFTER = timedelta(hours=24)
 TIMEOUT = timedelta(seconds=15)
-"""Covers everything from the look-up of the host to the status of the answer. It is shorter than `LEASE`."""
-LEASE = timedelta(seconds=60)
-"""How long a claimed delivery belongs to its worker."""
-RETENTION = timedelta(days=30)
-"""How long an event can be looked up."""
+"""Covers everything from the look-up of the host to the end of the answer. It is shorter than `claims.LEASE`."""
+BODY_TIMEOUT = timedelta(seconds=3)
+ANSWER_BYTES = 64 * 1024
+"""How much of an answer is read and kept."""
 GONE = 410
-SWEEP_BATCH = 500
+
+
+class DeliveryStatus(StrEnum):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """A claimed delivery."""
+class Answer:
+    """What came of an attempt."""
 
-    guid: str
-    client_guid: str
-    payload: str
-    callback_payload: str | None
-    webhook_url: str | None
-    is_disabled: bool
-    attempts: int
-    """The number of attempts, including this one."""
+    status: int | None = None
+    """None: there was no answer."""
+    error: str | None = None
+    body: str | None = None
+    retry_after: timedelta | None = None
+    has_receiver: bool = True
+
+    @property
+    def is_success(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+    @property
+    def result(self) -> str:
+        return self.error or str(self.status)
 
 
-@dataclass(frozen=True, slots=True)
-class _Moment:
-    at: datetime | None
+NO_RECEIVER = Answer(error="no receiver", has_receiver=False)
+"""The webhook URL was removed, the endpoint deleted, or their owner disabled."""
 
 
 class Deliverer:
@@ -80,79 +102,78 @@ class Deliverer:
         self._vault = vault
 
     async def claim(self, limit: int) -> Sequence[Attempt]:
-        """Claims deliveries that are due, beginning with those that have been due for the longest time."""
-        now = self._clock.now()
+        """Claims deliveries that are due."""
         async with self._db.connection() as connection:
-            return await fetch_all(
-                connection,
-                Attempt,
-                # SKIP LOCKED: workers that claim at once get different rows and do not wait for each other.
-                f"""WITH due AS (
-                        SELECT event_guid FROM delivery WHERE next_attempt_at <= %(now)s
-                        ORDER BY next_attempt_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-                    ), claimed AS (
-                        UPDATE delivery d SET attempts = attempts + 1, next_attempt_at = %(until)s FROM due
-                        WHERE d.event_guid = due.event_guid RETURNING d.event_guid, d.attempts
-                    )
-                    SELECT {columns(Attempt)} FROM (
-                        SELECT e.guid, e.client_guid, e.payload, e.callback_payload, d.attempts,
-                               c.webhook_url, c.is_disabled
-                        FROM claimed d JOIN event e ON e.guid = d.event_guid
-                        JOIN client c ON c.guid = e.client_guid
-                    ) AS attempt ORDER BY guid""",
-                {"now": now, "until": now + LEASE, "limit": limit},
-            )
+            return await claims.claim(connection, now=self._clock.instant(), limit=limit)
 
     async def deliver(self, attempt: Attempt) -> None:
         """Makes a claimed attempt and saves its outcome. It raises no error for a failure of the receiver."""
-        status, answer = await self._try(attempt)
-        is_delivered = 200 <= status < 300
-        has_ended = is_delivered or status == GONE
-        wait = None if has_ended else wait_after(attempt.attempts, attempt.guid)
-        await self._save(attempt, answer, is_delivered=is_delivered, wait=wait)
+        started = time.monotonic()
+        answer = await self._try(attempt)
+        await self._save(attempt, answer)
+        log.info(
+            "webhook.attempted",
+            event_guid=attempt.event_guid,
+            receiver_guid=attempt.receiver_guid,
+            owner_guid=attempt.owner_guid,
+            attempt=attempt.attempts,
+            result=answer.result,
+            is_delivered=answer.is_success,
+            seconds=round(time.monotonic() - started, 3),
+        )
 
-    async def sweep(self) -> None:
-        """Deletes events that are older than `RETENTION`, in batches."""
-        async with self._db.transaction() as connection:
-            await run(
-                connection,
-                """DELETE FROM event WHERE guid IN (
-                       SELECT guid FROM event WHERE created_at < %(before)s ORDER BY created_at LIMIT %(batch)s)""",
-                {"before": self._clock.now() - RETENTION, "batch": SWEEP_BATCH},
-            )
-
-    async def _try(self, attempt: Attempt) -> tuple[int, str]:
-        """The status of the answer, 0 where there was none, and the text to save about it."""
-        if attempt.webhook_url is None or attempt.is_disabled:
-            return GONE, "no receiver"  # ends the delivery, like a 410 of the receiver
+    async def _try(self, attempt: Attempt) -> Answer:
+        if attempt.url is None or attempt.is_disabled:
+            return NO_RECEIVER
         try:
             async with asyncio.timeout(TIMEOUT.total_seconds()):
-                status = await self._post(attempt, attempt.webhook_url)
+                headers = await self._headers(attempt)
+                return NO_RECEIVER if headers is None else await self._post(attempt, attempt.url, headers)
         except InvalidRequest as refusal:
-            return 0, refusal.problem
+            return Answer(error=refusal.problem)
         except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, OperatorError) as error:
             # An operator error, such as a secret that does not open, must count as an attempt, or it never ends.
-            return 0, type(error).__name__
-        return status, str(status)
+            return Answer(error=type(error).__name__)
 
-    async def _post(self, attempt: Attempt, url: str) -> int:
-        """The status of the answer; its body is never read.
+    async def _headers(self, attempt: Attempt) -> dict[str, str] | None:
+        """The headers of the request, or None if the endpoint was deleted meanwhile."""
+        headers = {
+            "content-type": "application/json; charset=utf-8",
+            "user-agent": f"Coatcheck/{version('coatcheck')}",
+            "accept-encoding": "identity",
+        }
+        async with self._db.transaction() as connection:
+            if attempt.is_endpoint:
+                secrets = await endpoint_secrets.disclose(
+                    connection,
+                    self._vault,
+                    attempt.owner_guid,
+                    attempt.receiver_guid,
+                    reader_guid=attempt.event_guid,
+                )
+                if secrets is None:
+                    return None
+                signing = secrets.signing(self._clock.instant())
+                if secrets.authorization is not None:
+                    headers["authorization"] = secrets.authorization
+            else:
+                secret = await signing_secret(
+                    connection, self._vault, attempt.owner_guid, reader_guid=attempt.event_guid
+                )
+                signing = [secret]
+        if attempt.callback_payload is not None:
+            headers["x-callback-payload"] = _one_line(attempt.callback_payload)
+        # The receiver compares it with its own clock, which does not move with that of a sandbox.
+        sent_at = SystemClock().now()
+        return headers | signature_headers(signing, attempt.event_guid, attempt.body, sent_at)
+
+    async def _post(self, attempt: Attempt, url: str, headers: dict[str, str]) -> Answer:
+        """Sends the request.
 
         Raises:
             InvalidRequest: webhooks may not be sent to this address.
             httpx.HTTPError: there was no answer.
         """
-        async with self._db.transaction() as connection:
-            secret = await signing_secret(
-                connection, self._vault, attempt.client_guid, reader_guid=attempt.guid
-            )
-        headers = {
-            "content-type": "application/json; charset=utf-8",
-            "user-agent": f"Coatcheck/{version('coatcheck')}",
-            **signature_headers(secret, attempt.guid, attempt.payload, self._clock.now()),
-        }
-        if attempt.callback_payload is not None:
-            headers["x-callback-payload"] = _one_line(attempt.callback_payload)
         checked = check_url(url, allow_private=self._allow_private)
         if not self._allow_private:
             await resolve(checked)
@@ -161,70 +182,76 @@ class Deliverer:
         client = httpx.AsyncClient(
             verify=_tls(), timeout=TIMEOUT.total_seconds(), follow_redirects=False, trust_env=False
         )
-        body = attempt.payload.encode()
         async with (
             client if self._allow_private else public_only(client),
-            client.stream("POST", url, content=body, headers=headers) as response,
+            client.stream("POST", url, content=attempt.body.encode(), headers=headers) as response,
         ):
-            return response.status_code
-
-    async def _save(
-        self, attempt: Attempt, answer: str, *, is_delivered: bool, wait: timedelta | None
-    ) -> None:
-        """Saves the outcome of the attempt, unless a later attempt has begun."""
-        now = self._clock.now()
-        # The number of attempts is a fencing token: after the lease ended, another worker's claim has increased it.
-        async with self._db.connection() as connection:
-            await run(
-                connection,
-                """UPDATE delivery SET next_attempt_at = %(next)s, delivered_at = %(delivered_at)s,
-                                       gave_up_at = %(gave_up_at)s, last_answer = %(answer)s
-                   WHERE event_guid = %(guid)s AND attempts = %(attempts)s""",
-                {
-                    "guid": attempt.guid,
-                    "attempts": attempt.attempts,
-                    "next": None if wait is None else now + wait,
-                    "delivered_at": now if is_delivered else None,
-                    "gave_up_at": None if is_delivered or wait is not None else now,
-                    "answer": answer,
-                },
+            return Answer(
+                response.status_code,
+                body=await _read(response),
+                retry_after=_retry_after(response, self._clock.now()),
             )
-        log.info(
-            "webhook.attempted",
-            event_guid=attempt.guid,
-            client_guid=attempt.client_guid,
-            attempt=attempt.attempts,
-            result=answer,
-            is_delivered=is_delivered,
+
+    async def _save(self, attempt: Attempt, answer: Answer) -> None:
+        """Saves the outcome of the attempt, unless a later attempt has begun."""
+        now = self._clock.instant()
+        pauses = attempt.is_endpoint and answer.status == GONE
+        status, wait = _outcome(attempt, answer)
+        next_attempt_at = None if wait is None else now + wait
+        async with self._db.transaction() as connection:
+            if not await _save_outcome(connection, attempt, answer, status, next_attempt_at, now):
+                return
+            if answer.is_success:
+                await forget_failures(connection, attempt.receiver_guid)
+            elif answer.has_receiver:
+                await record_failure(connection, attempt.receiver_guid, now, retry_after=answer.retry_after)
+            if pauses:
+                await pause(connection, attempt.receiver_guid)
+        metrics.WEBHOOKS.labels(_metric(status)).inc()
+
+
+def _outcome(attempt: Attempt, answer: Answer) -> tuple[DeliveryStatus, timedelta | None]:
+    """What becomes of the delivery, and how long it waits for the next attempt; None if there is none."""
+    if answer.is_success:
+        return DeliveryStatus.DELIVERED, None
+    if answer.status == GONE and attempt.is_endpoint:
+        return DeliveryStatus.PENDING, timedelta()
+    wait = wait_after(attempt.attempts, attempt.event_guid)
+    if wait is None or answer.status == GONE or not answer.has_receiver:
+        return DeliveryStatus.FAILED, None
+    return DeliveryStatus.PENDING, max(wait, answer.retry_after or wait)
+
+
+async def _save_outcome(
+    connection: Connection,
+    attempt: Attempt,
+    answer: Answer,
+    status: DeliveryStatus,
+    next_attempt_at: datetime | None,
+    now: datetime,
+) -> bool:
+    # The number of attempts is a fencing token: after the lease ended, another worker's claim has increased it.
+    return bool(
+        await run(
+            connection,
+            """UPDATE delivery
+               SET status = %(status)s, next_attempt_at = %(next)s, lease_until = NULL, last_attempt_at = %(now)s,
+                   last_status = %(answer_status)s, last_error = %(error)s, last_answer = %(answer)s
+               WHERE guid = %(guid)s AND created_at = %(created_at)s AND attempts = %(attempts)s
+                 AND next_attempt_at IS NOT NULL""",
+            {
+                "guid": attempt.guid,
+                "created_at": attempt.created_at,
+                "attempts": attempt.attempts,
+                "status": status.value,
+                "next": next_attempt_at,
+                "now": now,
+                "answer_status": answer.status,
+                "error": answer.error,
+                "answer": answer.body,
+            },
         )
-        result = "delivered" if is_delivered else "gave_up" if wait is None else "failed"
-        metrics.WEBHOOKS.labels(result).inc()
-
-
-async def oldest_due(connection: Connection, now: datetime) -> datetime | None:
-    """When the delivery that has been due for the longest time became due."""
-    found = await fetch_one(
-        connection,
-        _Moment,
-        "SELECT min(next_attempt_at) AS at FROM delivery WHERE next_attempt_at <= %(now)s",
-        {"now": now},
     )
-    return found.at if found else None
-
-
-async def next_attempt(connection: Connection) -> datetime | None:
-    """When the next delivery is due, or was."""
-    found = await fetch_one(connection, _Moment, "SELECT min(next_attempt_at) AS at FROM delivery")
-    return found.at if found else None
-
-
-async def count_events(connection: Connection, since: datetime) -> int:
-    """How many events have happened since."""
-    cursor = await connection.execute(
-        "SELECT count(*) FROM event WHERE created_at >= %(since)s", {"since": since}
-    )
-    row = await cursor.fetchone()
-    return row[0] if row else 0
 
 
 def wait_after(attempts: int, event_guid: str) -> timedelta | None:
@@ -234,6 +261,41 @@ def wait_after(attempts: int, event_guid: str) -> timedelta | None:
     # A guid ends in random digits: jitter that needs no state and can be tested.
     share = int(event_guid[-4:], 16) / 0x10000
     return timedelta(seconds=round(WAITS[attempts - 1].total_seconds() * (1 + JITTER * share)))
+
+
+def _metric(status: DeliveryStatus) -> str:
+    names = {DeliveryStatus.DELIVERED: "delivered", DeliveryStatus.FAILED: "gave_up"}
+    return names.get(status, "failed")
+
+
+async def _read(response: httpx.Response) -> str:
+    """The beginning of the answer as text that the database can store."""
+    content = b""
+    # The status has arrived, and it decides: what is missing of the body is not worth another attempt.
+    with contextlib.suppress(TimeoutError, httpx.HTTPError):
+        async with asyncio.timeout(BODY_TIMEOUT.total_seconds()):
+            # Raw: a few bytes of a compressed body can become gigabytes.
+            async for chunk in response.aiter_raw():
+                content += chunk
+                if len(content) >= ANSWER_BYTES:
+                    break
+    return content[:ANSWER_BYTES].decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _retry_after(response: httpx.Response, now: datetime) -> timedelta | None:
+    """When the receiver wants to be called again: seconds, or an HTTP date (RFC 9110 10.2.3). None for a success."""
+    value = response.headers.get("retry-after", "").strip()
+    if not value or response.is_success:
+        return None
+    try:
+        if value.isascii() and value.isdigit():
+            wait = timedelta(seconds=min(int(value[:9]), LONGEST_RETRY_AFTER.total_seconds()))
+        else:
+            at = email.utils.parsedate_to_datetime(value)
+            wait = (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
+    except (ValueError, OverflowError):
+        return None
+    return min(max(wait, timedelta()), LONGEST_RETRY_AFTER)
 
 
 def _one_line(text: str) -> str:

@@ -1,11 +1,81 @@
-"""Publishing: an event is stored, with its delivery, in the transaction that caused it."""
+"""Publishing: an event is stored, with its deliveries, in the transaction that caused it.
+
+A trigger of the table `delivery` notifies the workers at the commit.
+"""
+
+from collections.abc import Sequence
 
 from coatcheck import ids
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, run
+from coatcheck.events.catalogue import Announcement, EventType, encode_data
 from coatcheck.events.mx_events import Event
-from coatcheck.jobs.notifications import notify_workers
-from coatcheck.jobs.tasks import TaskKind
+
+SUBSCRIBED = "w.events && ARRAY['*', {type}, split_part({type}, '.', 1) || '.*']"
+"""Whether an endpoint `w` gets events of a type, as `catalogue.is_subscribed`."""
+INSTANT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
+"""The format of instants in `data`, for `to_char`."""
+
+
+def deliveries_of(relation: str) -> str:
+    """The body of a CTE that makes the deliveries of each new event of `relation` to the endpoints of its owner."""
+    return f"""
+    INSERT INTO delivery (guid, event_guid, event_at, receiver_guid, owner_guid, object, position, next_attempt_at,
+                          created_at)
+    SELECT 'DLV-' || md5(e.guid || w.guid)::uuid, e.guid, e.occurred_at, w.guid, e.owner_guid, e.object, e.position,
+           e.occurred_at, e.occurred_at
+    FROM {relation} e JOIN webhook_endpoint w ON w.owner_guid = e.owner_guid
+    WHERE w.status <> 'disabled' AND {SUBSCRIBED.format(type="e.type")}"""
+
+
+def announce_redeemed(relation: str) -> str:
+    """CTEs that announce `code.redeemed` for each row of `relation`, a new grant.
+
+    It is the first event of the new grant, so that it needs no counter (`_COUNTED_BEFORE`). The parameters are
+    `event_guid` and `now`.
+    """
+    return f"""announced AS (
+    INSERT INTO event (guid, owner_guid, format, type, object, sequence, payload, occurred_at, due_at)
+    SELECT %(event_guid)s, client_guid, 'coatcheck', '{EventType.CODE_REDEEMED}', subject, 1,
+           json_build_object('grant_guid', subject, 'processor_guid', processor_guid, 'user_guid', user_guid,
+                             'member_guid', member_guid, 'account_guid', account_guid,
+                             'expires_at', to_char(expires_at AT TIME ZONE 'UTC', '{INSTANT}'))::text,
+           %(now)s, %(now)s
+    FROM {relation}
+    RETURNING guid, owner_guid, type, object, position, occurred_at
+), delivered AS ({deliveries_of("announced")})"""
+
+
+# The client's first event of a grant is `code.redeemed`, which is written without a counter.
+_COUNTED_BEFORE = (
+    """CASE WHEN {alias}.object LIKE 'TKN-%%' AND {alias}.owner_guid LIKE 'CLT-%%' THEN 1 ELSE 0 END"""
+)
+
+# The counter's row is locked until the end of the transaction, so that the order of the numbers is the order of the
+# commits. A statement locks them in one order, so that two cannot deadlock.
+ANNOUNCE = f"""
+WITH given AS (
+    SELECT * FROM unnest(%(guids)s::text[], %(owners)s::text[], %(types)s::text[], %(objects)s::text[],
+                         %(payloads)s::text[], %(dues)s::timestamptz[])
+             WITH ORDINALITY AS given (guid, owner_guid, type, object, payload, due_at, place)
+), counted AS (
+    INSERT INTO event_sequence AS s (owner_guid, object, last, changed_at)
+    SELECT owner_guid, object, {_COUNTED_BEFORE.format(alias="given")} + count(*), %(now)s
+    FROM given GROUP BY owner_guid, object ORDER BY owner_guid, object
+    ON CONFLICT (owner_guid, object) DO UPDATE
+    SET last = s.last + excluded.last - {_COUNTED_BEFORE.format(alias="excluded")}, changed_at = excluded.changed_at
+    RETURNING owner_guid, object, last
+), announced AS (
+    INSERT INTO event (guid, owner_guid, format, type, object, sequence, payload, occurred_at, due_at)
+    SELECT guid, owner_guid, 'coatcheck', type, object,
+           last - count(*) OVER (PARTITION BY owner_guid, object)
+                + row_number() OVER (PARTITION BY owner_guid, object ORDER BY place),
+           payload, %(now)s, coalesce(due_at, %(now)s)
+    FROM given JOIN counted USING (owner_guid, object) ORDER BY place
+    RETURNING guid, owner_guid, type, object, position, occurred_at
+)
+{deliveries_of("announced")} AND %(notify)s
+"""
 
 
 class EventPublisher:
@@ -15,7 +85,7 @@ class EventPublisher:
     async def publish(
         self, connection: Connection, *, client_guid: str, event: Event, notify: bool = True
     ) -> None:
-        """Stores the event and, where the client has a webhook URL, its delivery.
+        """Stores an event in MX's format and, where the client has a webhook URL, its delivery.
 
         Args:
             connection: the caller's transaction.
@@ -23,25 +93,53 @@ class EventPublisher:
             event: what happened.
             notify: False stores the event and delivers nothing (MX-Skip-Webhook).
         """
-        guid = ids.new("EVT")
-        deliveries = await run(
+        await run(
             connection,
             """WITH stored AS (
-                   INSERT INTO event (guid, client_guid, type, payload, callback_payload, created_at)
-                   VALUES (%(guid)s, %(client_guid)s, %(type)s, %(payload)s, %(callback_payload)s, %(now)s)
+                   INSERT INTO event (guid, owner_guid, format, type, payload, callback_payload, occurred_at, due_at)
+                   VALUES (%(guid)s, %(client_guid)s, 'mx', %(type)s, %(payload)s, %(callback_payload)s, %(now)s,
+                           %(now)s)
+                   RETURNING guid, owner_guid, position
                )
-               INSERT INTO delivery (event_guid, next_attempt_at)
-               SELECT %(guid)s, %(now)s FROM client
-               WHERE guid = %(client_guid)s AND webhook_url IS NOT NULL AND %(notify)s""",
+               INSERT INTO delivery (guid, event_guid, event_at, receiver_guid, owner_guid, position, next_attempt_at,
+                                     created_at)
+               SELECT 'DLV-' || md5(e.guid || c.guid)::uuid, e.guid, %(now)s, c.guid, c.guid, e.position, %(now)s,
+                      %(now)s
+               FROM stored e JOIN client c ON c.guid = e.owner_guid AND c.webhook_url IS NOT NULL
+               WHERE %(notify)s""",
             {
-                "guid": guid,
+                "guid": ids.new("EVT"),
                 "client_guid": client_guid,
                 "type": event.type,
                 "payload": event.payload,
                 "callback_payload": event.callback_payload,
-                "now": self._clock.now(),
+                "now": self._clock.instant(),
                 "notify": notify,
             },
         )
-        if deliveries:
-            await notify_workers(connection, TaskKind.DELIVERY)
+
+    async def announce(
+        self, connection: Connection, announcements: Sequence[Announcement], *, notify: bool = True
+    ) -> None:
+        """Stores events, and their deliveries to the endpoints of their owners.
+
+        Args:
+            connection: the caller's transaction.
+            announcements: what happened, in this order.
+            notify: False stores the events and delivers nothing (MX-Skip-Webhook).
+        """
+        if announcements:
+            await run(
+                connection,
+                ANNOUNCE,
+                {
+                    "guids": [ids.new("EVT") for _ in announcements],
+                    "owners": [each.owner_guid for each in announcements],
+                    "types": [each.type.value for each in announcements],
+                    "objects": [each.object for each in announcements],
+                    "payloads": [encode_data(each.data) for each in announcements],
+                    "dues": [each.due_at for each in announcements],
+                    "now": self._clock.instant(),
+                    "notify": notify,
+                },
+            )

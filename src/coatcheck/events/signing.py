@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
 
 from standardwebhooks import Webhook
@@ -30,7 +31,7 @@ async def signing_secret(connection: Connection, vault: Vault, client_guid: str,
         )
         secret = await _stored_secret(connection, vault, client_guid, reader_guid)
     if secret is None:
-        secret = PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+        secret = new_secret()
         await vault.store_secret(
             connection,
             owner_guid=client_guid,
@@ -41,12 +42,22 @@ async def signing_secret(connection: Connection, vault: Vault, client_guid: str,
     return secret
 
 
-def signature_headers(secret: str, event_guid: str, body: str, now: datetime) -> dict[str, str]:
-    """`webhook-id` is the event's guid. It is the same in every attempt, so that the receiver can detect duplicates."""
+def new_secret() -> str:
+    """`whsec_` and base64 of 256 bits."""
+    return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def signature_headers(
+    signing_secrets: Sequence[str], event_guid: str, body: str, now: datetime
+) -> dict[str, str]:
+    """The headers of a webhook, with a signature by each of the secrets.
+
+    `webhook-id` is the event's guid. It is the same in every attempt, so that the receiver can detect duplicates.
+    """
     return {
         "webhook-id": event_guid,
         "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": Webhook(secret).sign(event_guid, now, body),
+        "webhook-signature": " ".join(Webhook(each).sign(event_guid, now, body) for each in signing_secrets),
     }
 
 

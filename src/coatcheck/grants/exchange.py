@@ -24,6 +24,8 @@ from coatcheck.config import Settings
 from coatcheck.crypto import base64url_sha256
 from coatcheck.db.database import Connection, Database, fetch_one, is_in_transaction, run
 from coatcheck.errors import InvalidClient, InvalidGrant, InvalidRequest
+from coatcheck.events.catalogue import Announcement, EventType
+from coatcheck.grants.announcements import about_grants, announced_grant
 from coatcheck.grants.exchange_statements import FIND_STORED, LOCK_RENEWED, REDEEM, REPLAY
 from coatcheck.grants.idempotency import hash_of, open_token, seal_token
 from coatcheck.grants.receipts import GivenGrant, GrantSigner, Receipts
@@ -88,6 +90,8 @@ class _Replayed:
     client_guid: str | None
     account_guid: str | None
     reason: str
+    revoked_guid: str | None
+    """The token, if this replay revoked it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +277,7 @@ class CodeExchange:
                 "token_week": token.period,
                 "token_hash": token.hash,
                 "token_guid": token_guid,
+                "event_guid": new("EVT"),
                 "first_characters": token.text[:LISTED_CHARACTERS],
                 "expires_at": expires_at,
                 "sealed_reply": seal_token(exchange.code, token.text) if exchange.idempotency_hash else None,
@@ -315,7 +320,16 @@ class CodeExchange:
                     subject=redeemed.superseded_guid,
                     detail={"superseded_by": token_guid},
                 ),
+                *await self._about_revoked(
+                    connection, redeemed.client_guid, redeemed.superseded_guid, redeemed.client_guid
+                ),
             )
+
+    async def _about_revoked(
+        self, connection: Connection, client_guid: str, token_guid: str, revoked_by: str
+    ) -> list[Announcement]:
+        grant = await announced_grant(connection, client_guid, token_guid)
+        return about_grants(EventType.TOKEN_REVOKED, [grant], revoked_by=revoked_by)
 
     async def _retry(self, connection: Connection, exchange: _Exchange, signer: GrantSigner) -> IssuedToken:
         """The token of the first exchange, if this is a retry of it.
@@ -324,6 +338,29 @@ class CodeExchange:
             InvalidGrant: it is not. If this processor redeemed the code more than 10 seconds before, `on_code_reuse`
                 decides whether its token is revoked.
         """
+        async with connection.transaction():
+            found = await self._replay(connection, exchange)
+            if found.revoked_guid is not None and found.client_guid is not None:
+                await self._journal.announce(
+                    connection,
+                    *await self._about_revoked(
+                        connection, found.client_guid, found.revoked_guid, exchange.processor_guid
+                    ),
+                )
+        if found.sealed_reply is not None:
+            return _repeated(exchange, found, signer)
+        reason = RefusalReason(found.reason) if exchange.presented else RefusalReason.MALFORMED
+        await self._refusals.record(
+            connection,
+            processor_guid=exchange.processor_guid,
+            reason=reason,
+            client_guid=found.client_guid,
+            account_guid=found.account_guid,
+        )
+        metrics.EXCHANGES.labels(reason).inc()
+        raise InvalidGrant(detail=reason)
+
+    async def _replay(self, connection: Connection, exchange: _Exchange) -> _Replayed:
         now = self._clock.instant()
         found = await fetch_one(
             connection,
@@ -340,18 +377,7 @@ class CodeExchange:
             },
         )
         assert found is not None, "the statement always returns a row"
-        if found.sealed_reply is not None:
-            return _repeated(exchange, found, signer)
-        reason = RefusalReason(found.reason) if exchange.presented else RefusalReason.MALFORMED
-        await self._refusals.record(
-            connection,
-            processor_guid=exchange.processor_guid,
-            reason=reason,
-            client_guid=found.client_guid,
-            account_guid=found.account_guid,
-        )
-        metrics.EXCHANGES.labels(reason).inc()
-        raise InvalidGrant(detail=reason)
+        return found
 
 
 def _issued(attempt: _Attempt, redeemed: _Redeemed, scope: str, signer: GrantSigner) -> IssuedToken:

@@ -3,6 +3,7 @@
 from types import MappingProxyType
 
 from coatcheck.audit.entries import insert_from
+from coatcheck.events.publisher import announce_redeemed
 from coatcheck.grants.api_keys import LIVE, is_allowed
 from coatcheck.grants.refusals import REASON
 from coatcheck.grants.restrictions import COLUMNS, RESTRICTIONS
@@ -49,10 +50,10 @@ ISSUED = f"""issued AS (
            member_guid, account_guid, scope, %(first_characters)s, %(now)s, token_expires_at, disclosure_guid,
            %(confirmation)s, {STORED}
     FROM redeemed
-    RETURNING client_guid, guid AS subject
+    RETURNING client_guid, guid AS subject, processor_guid, user_guid, member_guid, account_guid, expires_at
 ), audited AS (
     {insert_from("issued")}
-)"""
+), {announce_redeemed("issued")}"""
 
 
 # The conditions are part of the UPDATE, so that of many concurrent exchanges exactly one finds the code unredeemed
@@ -134,6 +135,6 @@ WITH code AS (
     {insert_from("revoked")}
 )
 SELECT r.sealed_reply, r.token_guid, r.scope, r.redeemed_at, r.expires_at, code.client_guid, code.account_guid,
-       {REASON} AS reason
+       {REASON} AS reason, (SELECT subject FROM revoked) AS revoked_guid
 FROM (SELECT) AS one_row LEFT JOIN code ON true LEFT JOIN retried r ON true
 """

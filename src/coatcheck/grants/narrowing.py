@@ -1,7 +1,7 @@
 """Narrowing a grant: a new version of its token that reads less. A grant is never widened; a renewal does that."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import Enum
 from typing import TypeAlias, TypeVar
@@ -11,6 +11,8 @@ from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, columns, fetch_one, run
 from coatcheck.errors import GrantEnded, GrantWidened, NotFound, Unprocessable
+from coatcheck.events.catalogue import EventType
+from coatcheck.grants.announcements import AnnouncedGrant, about_grants
 from coatcheck.grants.restrictions import LookbackDays, MaxReads, Permission, Permissions, default_permissions
 from coatcheck.grants.scope import parse_scope
 from coatcheck.vault.disclosures import reads_with
@@ -52,6 +54,11 @@ class Allowed:
 @dataclass(frozen=True, slots=True)
 class _Locked:
     guid: str
+    client_guid: str
+    processor_guid: str
+    user_guid: str
+    member_guid: str
+    account_guid: str
     expires_week: int
     token_hash: bytes
     scope: str
@@ -62,6 +69,10 @@ class _Locked:
     expires_at: datetime
     revoked_at: datetime | None
     version: int
+
+    @property
+    def announced(self) -> AnnouncedGrant:
+        return AnnouncedGrant(**{each.name: getattr(self, each.name) for each in fields(AnnouncedGrant)})
 
     @property
     def allowed(self) -> Allowed:
@@ -120,6 +131,12 @@ class Narrowing:
                 action="token.narrowed",
                 subject=token_guid,
                 detail={"version": str(locked.version + 1), **_differences(before, after)},
+            ),
+            *about_grants(
+                EventType.CONSENT_CHANGED,
+                [replace(locked.announced, expires_at=after.expires_at)],
+                version=locked.version + 1,
+                cause="narrowed",
             ),
         )
 

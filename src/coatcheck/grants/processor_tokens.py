@@ -10,6 +10,8 @@ from coatcheck.audit.entries import Entry
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, columns, fetch_one
+from coatcheck.events.catalogue import EventType
+from coatcheck.grants.announcements import AnnouncedGrant, about_grants
 from coatcheck.grants.refusals import RecordingLimit
 from coatcheck.grants.secrets import Kind, parse_secret
 
@@ -29,9 +31,7 @@ class ActiveToken:
 
 
 @dataclass(frozen=True, slots=True)
-class _Presented:
-    guid: str
-    client_guid: str
+class _Presented(AnnouncedGrant):
     is_own: bool
     is_revoked: bool
 
@@ -46,9 +46,10 @@ WHERE t.expires_week = %(week)s AND t.token_hash = %(hash)s AND t.processor_guid
               AND (l.max_reads IS NULL OR l.reads < l.max_reads))
 """
 
-REVOKE = """
+REVOKE = f"""
 WITH presented AS (
-    SELECT expires_week, token_hash, guid, client_guid, processor_guid = %(processor_guid)s AS is_own
+    SELECT expires_week, token_hash, guid, client_guid, processor_guid, user_guid, member_guid, account_guid,
+           expires_at, processor_guid = %(processor_guid)s AS is_own
     FROM access_token WHERE expires_week = %(week)s AND token_hash = %(hash)s
 ), revoked AS (
     UPDATE access_token t SET revoked_at = %(now)s, revoked_by = %(processor_guid)s, revoked_because = %(reason)s
@@ -56,7 +57,7 @@ WITH presented AS (
     WHERE p.is_own AND t.expires_week = %(week)s AND t.token_hash = %(hash)s AND t.revoked_at IS NULL
     RETURNING t.guid
 )
-SELECT p.guid, p.client_guid, p.is_own, EXISTS (SELECT FROM revoked) AS is_revoked FROM presented p
+SELECT {columns(AnnouncedGrant, "p.")}, p.is_own, EXISTS (SELECT FROM revoked) AS is_revoked FROM presented p
 """
 
 
@@ -123,4 +124,9 @@ class ProcessorTokens:
                 subject=found.guid,
                 detail=detail,
             )
-            await self._journal.record(connection, entry)
+            announcements = (
+                about_grants(EventType.TOKEN_REVOKED, [found], revoked_by=processor_guid)
+                if found.is_own
+                else []
+            )
+            await self._journal.record(connection, entry, *announcements)

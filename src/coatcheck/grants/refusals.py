@@ -11,6 +11,7 @@ from coatcheck.audit.entries import Entry, request_detail
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection
+from coatcheck.events.catalogue import Announcement, EventType
 
 MAX_PER_PERIOD = 60
 """Refusals of one processor that one server process records in a period. The log contains all of them."""
@@ -143,4 +144,18 @@ class Refusals:
                 subject=account_guid or processor_guid,
                 detail={"reason": reason, **detail},
             ),
+            _refused(processor_guid, reason, client_guid, account_guid),
         )
+
+
+def _refused(
+    processor_guid: str, reason: RefusalReason, client_guid: str | None, account_guid: str | None
+) -> Announcement | None:
+    """The event for the client of the code, if the code is known."""
+    if client_guid is None or account_guid is None:
+        return None
+    return Announcement(
+        type=EventType.CODE_REFUSED,
+        owner_guid=client_guid,
+        data={"account_guid": account_guid, "processor_guid": processor_guid, "reason": reason.value},
+    )

@@ -13,8 +13,10 @@ from datetime import datetime
 from coatcheck.audit.entries import Entry, insert_from
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
-from coatcheck.db.database import Connection, Database, fetch_one, run
+from coatcheck.db.database import Connection, Database, columns, fetch_all, fetch_one, run
 from coatcheck.errors import NotFound
+from coatcheck.events.catalogue import Announcement, EventType
+from coatcheck.grants.announcements import AnnouncedGrant, about_grants
 from coatcheck.grants.receipts import Receipts, RevocationReceipt
 from coatcheck.grants.secrets import day_of
 from coatcheck.signatures import format_instant
@@ -25,7 +27,7 @@ BATCH = 2000
 
 REVOKE = f"""
 WITH found AS (
-    SELECT guid FROM access_token WHERE client_guid = %(client_guid)s AND guid = %(guid)s
+    SELECT {columns(AnnouncedGrant)} FROM access_token WHERE client_guid = %(client_guid)s AND guid = %(guid)s
 ), revoked AS (
     UPDATE access_token SET revoked_at = %(now)s, revoked_by = %(actor)s, revoked_because = %(reason)s
     WHERE client_guid = %(client_guid)s AND guid = %(guid)s AND revoked_at IS NULL
@@ -33,7 +35,7 @@ WITH found AS (
 ), audited AS (
     {insert_from("revoked")}
 )
-SELECT r.subject IS NOT NULL AS is_new FROM found f LEFT JOIN revoked r ON true
+SELECT {columns(AnnouncedGrant, "f.")}, r.subject IS NOT NULL AS is_new FROM found f LEFT JOIN revoked r ON true
 """
 
 # Before the tokens: a code that is redeemed at the same time has given a token by then, which the batches find. Not to
@@ -87,7 +89,7 @@ CONDITIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Revoked:
+class _Revoked(AnnouncedGrant):
     is_new: bool
     """Whether this call revoked it. Otherwise it was revoked before."""
 
@@ -95,11 +97,6 @@ class _Revoked:
 @dataclass(frozen=True, slots=True)
 class _Reason:
     reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Count:
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,21 +137,26 @@ class Revocations:
                 the receipt.
         """
         actor = actor or client_guid
-        revoked = await fetch_one(
-            connection,
-            _Revoked,
-            REVOKE,
-            {
-                "client_guid": client_guid,
-                "guid": guid,
-                "now": self._clock.instant(),
-                "reason": reason,
-                "actor": actor,
-                **self._journal.draft(actor=actor, action="token.revoked"),
-            },
-        )
-        if revoked is None:
-            raise NotFound
+        async with connection.transaction():
+            revoked = await fetch_one(
+                connection,
+                _Revoked,
+                REVOKE,
+                {
+                    "client_guid": client_guid,
+                    "guid": guid,
+                    "now": self._clock.instant(),
+                    "reason": reason,
+                    "actor": actor,
+                    **self._journal.draft(actor=actor, action="token.revoked"),
+                },
+            )
+            if revoked is None:
+                raise NotFound
+            if revoked.is_new:
+                await self._journal.announce(
+                    connection, *about_grants(EventType.TOKEN_REVOKED, [revoked], revoked_by=actor)
+                )
 
         if not revoked.is_new:
             # A statement of its own: the one above does not see the reason of a concurrent revocation.
@@ -221,9 +223,9 @@ class Revocations:
     ) -> int:
         """How many grants it revoked, at most `BATCH`."""
         async with self._db.transaction() as connection:
-            counted = await fetch_one(
+            revoked = await fetch_all(
                 connection,
-                _Count,
+                AnnouncedGrant,
                 f"""WITH batch AS (
                         SELECT t.expires_week, t.token_hash FROM access_token t
                         WHERE t.client_guid = %(client_guid)s AND t.revoked_at IS NULL AND {selector}
@@ -232,24 +234,36 @@ class Revocations:
                         UPDATE access_token t
                         SET revoked_at = %(now)s, revoked_by = %(client_guid)s, revoked_because = %(reason)s
                         FROM batch b WHERE t.expires_week = b.expires_week AND t.token_hash = b.token_hash
-                        RETURNING t.guid
+                        RETURNING {columns(AnnouncedGrant, "t.")}
                     )
-                    SELECT count(*) FROM revoked""",
+                    SELECT {columns(AnnouncedGrant)} FROM revoked ORDER BY guid""",
                 {**selector.given, "client_guid": client_guid, "now": now, "reason": reason},
             )
-            revoked = counted.count if counted else 0
             if revoked:
-                await self._record(connection, client_guid, "tokens.revoked", selector, revoked)
-        return revoked
+                await self._record(
+                    connection,
+                    client_guid,
+                    "tokens.revoked",
+                    selector,
+                    len(revoked),
+                    *about_grants(EventType.TOKEN_REVOKED, revoked, revoked_by=client_guid),
+                )
+        return len(revoked)
 
     async def _record(
-        self, connection: Connection, client_guid: str, action: str, selector: Selector, revoked: int
+        self,
+        connection: Connection,
+        client_guid: str,
+        action: str,
+        selector: Selector,
+        revoked: int,
+        *announcements: Announcement,
     ) -> None:
         detail = {**selector.described(), "revoked": str(revoked)}
         entry = Entry(
             client_guid=client_guid, actor=client_guid, action=action, subject=client_guid, detail=detail
         )
-        await self._journal.record(connection, entry)
+        await self._journal.record(connection, entry, *announcements)
 
     async def _reason(self, connection: Connection, client_guid: str, guid: str) -> str | None:
         found = await fetch_one(

@@ -5,7 +5,8 @@ statement writes thousands of rows: they are passed as a JSON array.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property
@@ -24,6 +25,7 @@ from coatcheck.connectors.contract import (
 )
 from coatcheck.connectors.registry import ListedMerchant, Registry
 from coatcheck.db.database import Connection, run
+from coatcheck.events.mx_events import TransactionCounts
 from coatcheck.members.records import MemberJob
 from coatcheck.model.accounts import merged_ids
 from coatcheck.model.categories import categorize
@@ -80,18 +82,32 @@ WITH written AS (
                            THEN excluded.description ELSE t.description END
     WHERE ({", ".join(f"t.{name}" for name in OVERWRITTEN_TRANSACTION_COLUMNS)})
           IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in OVERWRITTEN_TRANSACTION_COLUMNS)})
-    RETURNING t.xmax = 0 AS is_new
+    RETURNING t.account_guid, t.xmax = 0 AS is_new
 )
-SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM written"""
+SELECT account_guid, count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM written
+GROUP BY account_guid"""
 
 
 @dataclass(frozen=True, slots=True)
 class IngestResult:
     numbered_account_guids: Sequence[str]
     """The accounts for which the run read account numbers."""
-    transactions_created_count: int
-    transactions_updated_count: int
+    transactions: Mapping[str, TransactionCounts]
+    """Of each account that has new or changed ones."""
     statements_created_count: int
+    renumbered_account_guids: Collection[str]
+    """The accounts that had other numbers before."""
+    reowned_account_guids: Collection[str]
+    """The accounts that had other owners before."""
+    closed_account_guids: Sequence[str]
+    """The accounts that were open before."""
+
+    @property
+    def transaction_counts(self) -> TransactionCounts:
+        return TransactionCounts(
+            created=sum(each.created for each in self.transactions.values()),
+            updated=sum(each.updated for each in self.transactions.values()),
+        )
 
 
 UPSERT_STATEMENT = """INSERT INTO statement AS s
@@ -118,17 +134,25 @@ class Ingester:
         Rows of accounts that the client merged into other accounts are ignored.
         """
         merged = await merged_ids(connection, job.user_guid, job.member_guid)
+        open_before = await _account_guids(connection, job, is_closed=False)
         guids = await _save_accounts(
             connection, job, [each for each in data.accounts if each.id not in merged], now
         )
         if finished.lists_all_accounts:
             await _close_missing_accounts(connection, job, guids, now)
-        created, updated = await self._save_transactions(connection, job, guids, finished, data, now)
+        transactions = await self._save_transactions(connection, job, guids, finished, data, now)
         numbers = [each for each in data.numbers if each.account_id in guids]
-        await self._save_numbers_and_owners(connection, job, guids, numbers, data)
+        renumbered, reowned = await self._save_numbers_and_owners(connection, job, guids, numbers, data)
         statements = await self._save_statements(connection, job, guids, data.statements, now)
-        numbered = dict.fromkeys(guids[each.account_id] for each in numbers)
-        return IngestResult(tuple(numbered), created, updated, statements)
+        closed_now = await _account_guids(connection, job, is_closed=True)
+        return IngestResult(
+            numbered_account_guids=tuple(dict.fromkeys(guids[each.account_id] for each in numbers)),
+            transactions=transactions,
+            statements_created_count=statements,
+            renumbered_account_guids=renumbered,
+            reowned_account_guids=reowned,
+            closed_account_guids=sorted(open_before & closed_now),
+        )
 
     async def _save_numbers_and_owners(
         self,
@@ -137,19 +161,21 @@ class Ingester:
         guids: Mapping[str, str],
         numbers: Sequence[BankNumbers],
         data: CollectedData,
-    ) -> None:
-        await self._vault.store_numbers(
+    ) -> tuple[Collection[str], Collection[str]]:
+        """Returns the guids of the accounts that had other numbers before, and of those that had other owners."""
+        renumbered = await self._vault.store_numbers(
             connection,
             user_guid=job.user_guid,
             member_guid=job.member_guid,
             numbers=[_numbers(guids[each.account_id], each) for each in numbers],
         )
-        await self._vault.store_owners(
+        reowned = await self._vault.store_owners(
             connection,
             user_guid=job.user_guid,
             member_guid=job.member_guid,
             owners=[_owner(guids[each.account_id], each) for each in data.owners if each.account_id in guids],
         )
+        return sorted(renumbered), sorted(reowned)
 
     @cached_property
     def _merchants(self) -> Mapping[str, ListedMerchant]:
@@ -163,9 +189,10 @@ class Ingester:
         finished: Finished,
         data: CollectedData,
         now: datetime,
-    ) -> tuple[int, int]:
-        """Returns the numbers of created and updated transactions."""
-        created = updated = 0
+    ) -> Mapping[str, TransactionCounts]:
+        """Returns how many transactions of each account were created and updated."""
+        created: Counter[str] = Counter()
+        updated: Counter[str] = Counter()
         pending: list[tuple[str, str]] = []
         for batch in data.transaction_batches():
             # ON CONFLICT DO UPDATE cannot change a row twice, so the last of two rows with the same id is kept.
@@ -175,8 +202,9 @@ class Ingester:
                 if each.account_id in guids
             }
             cursor = await connection.execute(PUT_TRANSACTIONS, {"rows": _to_json(list(rows.values()))})
-            counts = await cursor.fetchone()
-            created, updated = (created + counts[0], updated + counts[1]) if counts else (created, updated)
+            for account_guid, created_count, updated_count in await cursor.fetchall():
+                created[account_guid] += created_count
+                updated[account_guid] += updated_count
             pending += [
                 (guids[account], id) for (account, id), row in rows.items() if row["status"] == "PENDING"
             ]
@@ -184,7 +212,7 @@ class Ingester:
         await _delete_transactions(connection, job, removed)
         if job.wants_transactions and finished.lists_all_transactions:
             await _delete_unlisted_pending(connection, job, guids, pending)
-        return created, updated
+        return {guid: TransactionCounts(created=created[guid], updated=updated[guid]) for guid in created}
 
     def _transaction(
         self, job: MemberJob, account_guid: str, bank_transaction: BankTransaction, now: datetime
@@ -255,6 +283,16 @@ async def _save_accounts(
         PUT_ACCOUNTS, {"rows": _to_json([_account(job, each, now) for each in bank_accounts])}
     )
     return dict(await cursor.fetchall())
+
+
+async def _account_guids(connection: Connection, job: MemberJob, *, is_closed: bool) -> frozenset[str]:
+    """The member's accounts that are closed, or that are open."""
+    cursor = await connection.execute(
+        """SELECT guid FROM account
+           WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s AND is_closed = %(is_closed)s""",
+        {"user_guid": job.user_guid, "member_guid": job.member_guid, "is_closed": is_closed},
+    )
+    return frozenset(guid for (guid,) in await cursor.fetchall())
 
 
 async def _close_missing_accounts(

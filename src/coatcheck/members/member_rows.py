@@ -77,7 +77,7 @@ async def lock_member(connection: Connection, user_guid: str, guid: str) -> Lock
         LockedMember,
         """SELECT m.guid, m.user_guid, m.client_guid, m.institution_code, m.connection_status,
                   m.credential_failures, m.is_oauth, m.is_manual, m.pending_kinds,
-                  u.is_disabled AS user_is_disabled
+                  u.is_disabled AS user_is_disabled, m.broken_since IS NOT NULL AS is_broken
            FROM member m JOIN end_user u ON u.guid = m.user_guid
            WHERE m.user_guid = %(user_guid)s AND m.guid = %(guid)s FOR NO KEY UPDATE OF m""",
         {"user_guid": user_guid, "guid": guid},

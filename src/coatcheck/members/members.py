@@ -26,9 +26,12 @@ from coatcheck.errors import (
     UserDisabled,
 )
 from coatcheck.events import mx_events
+from coatcheck.events.catalogue import Announcement, EventType
+from coatcheck.grants.announcements import about_grants, live_grants_of_member
 from coatcheck.jobs.notifications import notify_workers
 from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members import job_rows, member_rows
+from coatcheck.members.announcements import about_member
 from coatcheck.members.credentials import load_credentials, login_hash, store_credentials
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.job_queue import JobQueue
@@ -100,6 +103,7 @@ class Members:
             member,
             "member.created",
             created,
+            about_member(EventType.MEMBER_CREATED, member),
             detail={"institution_code": institution.code, "user_guid": user.guid},
             notify=not new_member.skip_webhook,
         )
@@ -142,6 +146,7 @@ class Members:
             mx_events.member(
                 mx_events.Action.UPDATED, changed, now, callback_payload=changes.callback_payload
             ),
+            about_member(EventType.MEMBER_UPDATED, changed),
             notify=not changes.skip_webhook,
         )
         return changed
@@ -153,6 +158,7 @@ class Members:
             NotFound: the member was deleted meanwhile.
         """
         locked_member = await member_rows.lock_member(connection, member.user_guid, member.guid)
+        grants = await live_grants_of_member(connection, member.guid, self._clock.instant())
         for record_guid in await member_rows.sealed_record_guids(connection, locked_member):
             await self._vault.delete(connection, owner_guid=locked_member.user_guid, record_guid=record_guid)
         await member_rows.delete_member(connection, locked_member.user_guid, locked_member.guid)
@@ -162,6 +168,8 @@ class Members:
             deleted,
             "member.deleted",
             mx_events.member(mx_events.Action.DELETED, deleted, self._clock.now()),
+            *about_grants(EventType.TOKEN_REVOKED, grants, revoked_by=None),
+            about_member(EventType.MEMBER_DELETED, deleted),
             notify=not skip_webhook,
         )
 
@@ -392,8 +400,7 @@ class Members:
         connection: Connection,
         member: Member,
         action: str,
-        event: mx_events.Event | None = None,
-        *,
+        *events: mx_events.Event | Announcement,
         detail: Mapping[str, str] | None = None,
         notify: bool = True,
     ) -> None:
@@ -404,4 +411,4 @@ class Members:
             subject=member.guid,
             detail=detail or {},
         )
-        await self._journal.record(connection, entry, event, notify=notify)
+        await self._journal.record(connection, entry, *events, notify=notify)

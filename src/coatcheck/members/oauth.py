@@ -40,6 +40,7 @@ from coatcheck.events import mx_events
 from coatcheck.grants.links import Link, LinkKind, Links
 from coatcheck.grants.widget_sessions import WidgetSessions
 from coatcheck.members import member_rows
+from coatcheck.members.announcements import status_changed
 from coatcheck.members.credentials import store_credentials
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.job_queue import JobQueue
@@ -451,6 +452,7 @@ class OAuth:
                 subject=locked_member.guid,
             ),
             changed if status is not locked_member.status else None,
+            status_changed(locked_member.status, member),
         )
         return member
 

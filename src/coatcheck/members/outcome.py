@@ -16,6 +16,7 @@ from coatcheck.events import mx_events
 from coatcheck.jobs.notifications import notify_workers
 from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members import job_leases, job_rows, member_rows
+from coatcheck.members.announcements import about_result
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.ingest import Ingester, IngestResult
 from coatcheck.members.job_leases import JobCondition
@@ -172,6 +173,7 @@ class JobFinisher:
             ),
             changed,
             finished,
+            *await about_result(connection, before, member, ingested, self._clock.instant()),
         )
 
 
@@ -252,9 +254,7 @@ def _finished_event(
     job: MemberJob, member: Member, ingested: IngestResult, now: datetime
 ) -> mx_events.Event | None:
     """The event that MX sends for a job of this kind. MX sends none for an identification."""
-    counts = mx_events.TransactionCounts(
-        created=ingested.transactions_created_count, updated=ingested.transactions_updated_count
-    )
+    counts = ingested.transaction_counts
     payload = job.callback_payload
     match JobKind(job.kind):
         case JobKind.AGGREGATION:

@@ -102,6 +102,8 @@ class LockedMember:
     is_manual: bool
     pending_kinds: list[str]
     user_is_disabled: bool
+    is_broken: bool
+    """The institution ended the connection, and no job has succeeded since."""
 
     @property
     def status(self) -> ConnectionStatus | None:

@@ -19,6 +19,8 @@ class SecretKind(StrEnum):
     LINK = "LINK"
     #: Signs a client's webhooks.
     WEBHOOK_SECRET = "WEBHOOK_SECRET"  # noqa: S105 (the name of a kind, not a secret)
+    #: Signs the webhooks of an endpoint, and the credentials that its receiver asks for.
+    WEBHOOK_ENDPOINT = "WEBHOOK_ENDPOINT"
     #: A statement's PDF.
     STATEMENT = "STATEMENT"
 

@@ -133,10 +133,11 @@ def _unseal_row(table: SealedTable[Stored], key: bytes, user_guid: str, row: Sea
 
 
 @dataclass(frozen=True, slots=True)
-class _Position:
+class _Stored:
     account_guid: str
     position: int
     guid: str
+    sealed: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +151,18 @@ class NewRecords(Generic[Stored]):
 
 async def store(
     connection: Connection, table: SealedTable[Stored], key: bytes, now: datetime, new: NewRecords[Stored]
-) -> None:
-    """Replaces the records of every account in `new`. Those of other accounts do not change."""
+) -> frozenset[str]:
+    """Replaces the records of every account in `new`. Those of other accounts do not change.
+
+    Returns:
+        The guids of the accounts that had other records before. An account without records before is not one of them.
+    """
+    before = await _stored(connection, table, new)
     counts = Counter(record.account_guid for record in new.records)
     await run(
         connection,
         table.upsert,
-        {"member_guid": new.member_guid, "now": now, **await _new_rows(connection, table, key, new)},
+        {"member_guid": new.member_guid, "now": now, **_new_rows(table, key, new, before)},
     )
     await run(
         connection,
@@ -166,20 +172,42 @@ async def store(
               AND n.position >= stored.count""",
         {"user_guid": new.user_guid, "accounts": list(counts), "counts": list(counts.values())},
     )
+    return _changed_accounts(table, key, new, before)
 
 
-async def _new_rows(
-    connection: Connection, table: SealedTable[Stored], key: bytes, new: NewRecords[Stored]
-) -> Mapping[str, object]:
-    """The parameters of `upsert`. A record gets the guid of the row that it replaces."""
-    positions = await fetch_all(
+async def _stored(
+    connection: Connection, table: SealedTable[Stored], new: NewRecords[Stored]
+) -> Sequence[_Stored]:
+    """The rows of the accounts of the new records, in the order of storing."""
+    return await fetch_all(
         connection,
-        _Position,
-        f"""SELECT account_guid, position, guid FROM {table.table}
-            WHERE user_guid = %(user_guid)s AND account_guid = ANY (%(accounts)s)""",
+        _Stored,
+        f"""SELECT account_guid, position, guid, sealed FROM {table.table}
+            WHERE user_guid = %(user_guid)s AND account_guid = ANY (%(accounts)s)
+            ORDER BY account_guid, position""",
         {"user_guid": new.user_guid, "accounts": [record.account_guid for record in new.records]},
     )
-    guids = {(each.account_guid, each.position): each.guid for each in positions}
+
+
+def _changed_accounts(
+    table: SealedTable[Stored], key: bytes, new: NewRecords[Stored], before: Sequence[_Stored]
+) -> frozenset[str]:
+    """The accounts whose rows before had other values. Nobody learns the values."""
+    old_values: dict[str, list[object]] = {}
+    for row in before:
+        place = context(table.table, new.user_guid, row.account_guid, row.guid)
+        old_values.setdefault(row.account_guid, []).append(json.loads(open_sealed(key, row.sealed, place)))
+    new_values: dict[str, list[object]] = {}
+    for record in new.records:
+        new_values.setdefault(record.account_guid, []).append(json.loads(_encode(table, record)))
+    return frozenset(guid for guid, values in old_values.items() if values != new_values[guid])
+
+
+def _new_rows(
+    table: SealedTable[Stored], key: bytes, new: NewRecords[Stored], before: Sequence[_Stored]
+) -> Mapping[str, object]:
+    """The parameters of `upsert`. A record gets the guid of the row that it replaces."""
+    guids = {(each.account_guid, each.position): each.guid for each in before}
     next_position: Counter[str] = Counter()
     rows: list[tuple[str, str, int, bytes]] = []
     for record in new.records:

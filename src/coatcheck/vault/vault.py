@@ -252,15 +252,23 @@ class Vault:
 
     async def store_numbers(
         self, connection: Connection, *, user_guid: str, member_guid: str, numbers: Sequence[AccountNumbers]
-    ) -> None:
-        """Replaces the numbers of every account in `numbers`. An account's n-th numbers keep their guid."""
-        await self._store(connection, NUMBERS, NewRecords(user_guid, member_guid, numbers))
+    ) -> frozenset[str]:
+        """Replaces the numbers of every account in `numbers`. An account's n-th numbers keep their guid.
+
+        Returns:
+            The guids of the accounts that had other numbers before.
+        """
+        return await self._store(connection, NUMBERS, NewRecords(user_guid, member_guid, numbers))
 
     async def store_owners(
         self, connection: Connection, *, user_guid: str, member_guid: str, owners: Sequence[AccountOwner]
-    ) -> None:
-        """Replaces the owners of every account in `owners`. An account's n-th owner keeps its guid."""
-        await self._store(connection, OWNERS, NewRecords(user_guid, member_guid, owners))
+    ) -> frozenset[str]:
+        """Replaces the owners of every account in `owners`. An account's n-th owner keeps its guid.
+
+        Returns:
+            The guids of the accounts that had other owners before.
+        """
+        return await self._store(connection, OWNERS, NewRecords(user_guid, member_guid, owners))
 
     async def disclose_numbers(
         self, connection: Connection, reader: ClientReader, page: PageRequest = FIRST_PAGE
@@ -295,11 +303,12 @@ class Vault:
 
     async def _store(
         self, connection: Connection, table: SealedTable[Stored], new: NewRecords[Stored]
-    ) -> None:
-        if new.records:
-            now = self._clock.now()
-            key = await lock_data_key(connection, self._master_keys, new.user_guid, now)
-            await store(connection, table, key, now, new)
+    ) -> frozenset[str]:
+        if not new.records:
+            return frozenset()
+        now = self._clock.now()
+        key = await lock_data_key(connection, self._master_keys, new.user_guid, now)
+        return await store(connection, table, key, now, new)
 
     async def _read(
         self,

@@ -11,5 +11,8 @@ PATH_PARAMETERS = (
     ),
     Parameter("disclosure", "The guid of the authorization disclosure: `DSC-…`.", example=doc.DISCLOSURE),
     Parameter("attestation", "The guid of the deletion attestation: `ATT-…`.", example=doc.ATTESTATION),
+    Parameter("webhook_endpoint", "The guid of the webhook endpoint: `WHE-…`.", example=doc.WEBHOOK_ENDPOINT),
+    Parameter("event", "The guid of the event: `EVT-…`.", example=doc.EVENT),
+    Parameter("delivery", "The guid of the delivery: `DLV-…`.", example=doc.DELIVERY),
     Parameter("user", "The guid of the user, or the `id` that you gave it.", example=doc.USER),
 )
