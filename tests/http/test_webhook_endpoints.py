@@ -9,10 +9,11 @@ import httpx
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from coatcheck.app import Services
+from coatcheck.app import Services, build
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.events.catalogue import EventType
+from coatcheck.server import create_app
 from coatcheck.worker_services import run_pending
 from tests.api_client import Api
 from tests.factories import Keyed, make_client
@@ -82,7 +83,7 @@ async def test_a_new_endpoint_is_shown_with_its_secret_once(api: Api) -> None:
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
-        ({"url": "https://hooks.example.com:444/"}, "url"),
+        ({"url": "ftp://hooks.example.com/"}, "url"),
         ({"events": []}, "events"),
         ({"events": ["token.unknown"]}, "events"),
         ({"events": ["tok*"]}, "events"),
@@ -95,23 +96,26 @@ async def test_a_new_endpoint_is_shown_with_its_secret_once(api: Api) -> None:
     ],
 )
 async def test_an_endpoint_with_an_invalid_field_is_refused_by_name(
-    services: Services, api: Api, fields: dict[str, Any], named: str, monkeypatch: pytest.MonkeyPatch
+    api: Api, fields: dict[str, Any], named: str
 ) -> None:
-    monkeypatch.setattr(services.webhook_endpoints, "_settings", Settings())
     answer = await api.post(ENDPOINTS, json={"webhook_endpoint": {"url": URL, **fields}})
     assert answer.status_code == 400
     assert named in answer.json()["error"]["message"].lower()
     assert (await api.get(ENDPOINTS)).json()["webhook_endpoints"] == []
 
 
-async def test_in_production_no_endpoint_is_on_this_machine_or_network(
-    services: Services, api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(services.webhook_endpoints, "_settings", Settings())
+async def test_in_production_no_endpoint_is_on_this_machine_or_network(settings: Settings, api: Api) -> None:
     endpoint = await create(api)
+    async with build(replace(settings, webhook_allow_private=False)) as production:
+        transport = httpx.ASGITransport(create_app(production))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+            await _refuses(Api(http, production, api.caller), endpoint["guid"])
+
+
+async def _refuses(api: Api, endpoint_guid: str) -> None:
     for url in REFUSED:
         body = {"webhook_endpoint": {"url": url}}
-        path = f"{ENDPOINTS}/{endpoint['guid']}"
+        path = f"{ENDPOINTS}/{endpoint_guid}"
         assert (await api.post(ENDPOINTS, json=body)).status_code == 400, url
         assert (await api.http.patch(path, json=body, auth=api.caller.auth)).status_code == 400, url
 

@@ -14,8 +14,9 @@ from coatcheck.events.endpoint_secrets import basic, bearer
 from coatcheck.events.endpoints import AuthenticationType, Endpoint, EndpointStatus
 from coatcheck.events.history import Delivery
 from coatcheck.http.decoding import ChangeSchema, StrictSchema, given_fields
+from coatcheck.http.doc import DELIVERY, EVENT, GRANT, WEBHOOK_ENDPOINT, CreatedAt, doc
 from coatcheck.http.encoding import Timestamp, to_schema
-from coatcheck.http.pagination import PaginationResponse, pagination
+from coatcheck.http.pagination import Pagination, pagination
 from coatcheck.model.paging import Page
 
 Url: TypeAlias = Annotated[
@@ -43,56 +44,92 @@ Status: TypeAlias = Annotated[
     Literal["enabled", "paused", "disabled"],
     Meta(
         description="`paused`: deliveries wait until it is enabled; a receiver that answers 410 pauses its endpoint. "
-        "`disabled`: nothing is delivered, and what waited has failed."
+        "`disabled`: nothing is delivered, and what waited has failed.",
+        examples=["enabled"],
     ),
 ]
-Guid: TypeAlias = Annotated[str, Meta(examples=["WHE-0197c4a2-6f5e-7c3a-9a53-0c1f5b0e7d21"])]
-EventGuid: TypeAlias = Annotated[str, Meta(examples=["EVT-0197c4a2-6f5e-7c3a-9a53-0c1f5b0e7d22"])]
-Header: TypeAlias = Annotated[str, Meta(pattern="^[\\x20-\\x7e]*$", min_length=1, max_length=1000)]
+Guid: TypeAlias = Annotated[str, doc("The guid of the webhook endpoint.", WEBHOOK_ENDPOINT)]
+EventGuid: TypeAlias = Annotated[str, doc("The guid of the event: `webhook-id`.", EVENT)]
 TypeName: TypeAlias = Annotated[
-    str, Meta(examples=["token.revoked"], extra_json_schema={"enum": [each.value for each in EventTypes]})
+    str, doc("The type of the event.", "token.revoked", enum=[each.value for each in EventTypes])
 ]
 
 
-class NoAuthenticationRequest(StrictSchema, frozen=True, kw_only=True, tag_field="type", tag="none"):
-    """No header `Authorization`. Check the signature."""
+class AuthenticationRequest(StrictSchema, frozen=True, kw_only=True):
+    """How the receiver wants to be authenticated to. The password and the token are never shown again."""
+
+    type: Annotated[
+        Literal["none", "basic", "bearer"],
+        doc(
+            "`none`: check the signature. `basic`: needs `username` and `password` (RFC 7617). `bearer`: needs `token` "
+            "(RFC 6750).",
+            "basic",
+        ),
+    ]
+    username: (
+        Annotated[
+            str,
+            Meta(
+                pattern="^[\\x20-\\x39\\x3b-\\x7e]*$",
+                min_length=1,
+                max_length=255,
+                description="Printable ASCII without a colon.",
+                examples=["coatcheck"],
+            ),
+        ]
+        | None
+    ) = None
+    password: (
+        Annotated[
+            str,
+            Meta(
+                pattern="^[\\x20-\\x7e]*$",
+                min_length=1,
+                max_length=1000,
+                description="Printable ASCII.",
+                examples=["7hx0-example"],
+            ),
+        ]
+        | None
+    ) = None
+    token: (
+        Annotated[
+            str,
+            Meta(
+                pattern="^[\\x21-\\x7e]*$",
+                min_length=1,
+                max_length=1000,
+                description="Printable ASCII without a space.",
+            ),
+        ]
+        | None
+    ) = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        needed = {"none": (), "basic": ("username", "password"), "bearer": ("token",)}[self.type]
+        given = [name for name in ("username", "password", "token") if getattr(self, name) is not None]
+        if set(given) != set(needed):
+            raise ValueError(
+                f"it must contain {' and '.join(needed) or 'only type'} for the type {self.type}"
+            )
 
     @property
     def value(self) -> Authentication:
+        if self.username is not None and self.password is not None:
+            return Authentication(AuthenticationType.BASIC, basic(self.username, self.password))
+        if self.token is not None:
+            return Authentication(AuthenticationType.BEARER, bearer(self.token))
         return Authentication(AuthenticationType.NONE)
-
-
-class BasicAuthenticationRequest(StrictSchema, frozen=True, kw_only=True, tag_field="type", tag="basic"):
-    """HTTP Basic (RFC 7617). The password is never shown again."""
-
-    username: Annotated[str, Meta(pattern="^[\\x20-\\x39\\x3b-\\x7e]*$", min_length=1, max_length=255)]
-    password: Header
-
-    @property
-    def value(self) -> Authentication:
-        return Authentication(AuthenticationType.BASIC, basic(self.username, self.password))
-
-
-class BearerAuthenticationRequest(StrictSchema, frozen=True, kw_only=True, tag_field="type", tag="bearer"):
-    """A bearer token (RFC 6750). It is never shown again."""
-
-    token: Annotated[str, Meta(pattern="^[\\x21-\\x7e]*$", min_length=1, max_length=1000)]
-
-    @property
-    def value(self) -> Authentication:
-        return Authentication(AuthenticationType.BEARER, bearer(self.token))
-
-
-AuthenticationRequest: TypeAlias = (
-    NoAuthenticationRequest | BasicAuthenticationRequest | BearerAuthenticationRequest
-)
 
 
 class WebhookEndpointRequest(StrictSchema, frozen=True, kw_only=True):
     url: Url
     events: Events = ("*",)
     status: Status = "enabled"
-    authentication: AuthenticationRequest | None = None
+    authentication: Annotated[
+        AuthenticationRequest | None, doc("How the receiver is authenticated to. Absent: not at all.")
+    ] = None
 
     @property
     def endpoint(self) -> EndpointChanges:
@@ -105,7 +142,7 @@ class WebhookEndpointRequest(StrictSchema, frozen=True, kw_only=True):
 
 
 class WebhookEndpointRequestBody(StrictSchema, frozen=True, kw_only=True):
-    webhook_endpoint: WebhookEndpointRequest
+    webhook_endpoint: Annotated[WebhookEndpointRequest, doc("The new webhook endpoint.")]
 
 
 class WebhookEndpointChangeRequest(ChangeSchema, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,7 +151,9 @@ class WebhookEndpointChangeRequest(ChangeSchema, frozen=True, kw_only=True, forb
     url: Url | UnsetType = UNSET
     events: Events | UnsetType = UNSET
     status: Status | UnsetType = UNSET
-    authentication: AuthenticationRequest | UnsetType = UNSET
+    authentication: (
+        Annotated[AuthenticationRequest, doc("How the receiver is authenticated to.")] | UnsetType
+    ) = UNSET
 
     @property
     def changes(self) -> EndpointChanges:
@@ -127,7 +166,7 @@ class WebhookEndpointChangeRequest(ChangeSchema, frozen=True, kw_only=True, forb
 
 
 class WebhookEndpointChangeRequestBody(StrictSchema, frozen=True, kw_only=True):
-    webhook_endpoint: WebhookEndpointChangeRequest
+    webhook_endpoint: Annotated[WebhookEndpointChangeRequest, doc("What it becomes.")]
 
 
 class WebhookTestRequest(StrictSchema, frozen=True, kw_only=True):
@@ -138,20 +177,21 @@ class WebhookTestRequest(StrictSchema, frozen=True, kw_only=True):
 
 
 class RedeliveryRequest(StrictSchema, frozen=True, kw_only=True):
-    since: Annotated[datetime, Meta(tz=True, description="Events that occurred from then on.")]
+    since: Annotated[
+        datetime,
+        Meta(tz=True, description="Events that occurred from then on.", examples=["2026-11-25T00:00:00Z"]),
+    ]
     until: Annotated[datetime, Meta(tz=True, description="And before then. Absent: until now.")] | None = None
 
 
 class WebhookAuthenticationResponse(Struct, frozen=True):
-    type: Annotated[
-        Literal["none", "basic", "bearer"], Meta(description="How the receiver is authenticated to.")
-    ]
+    type: Annotated[Literal["none", "basic", "bearer"], doc("How the receiver is authenticated to.", "none")]
 
 
 class WebhookEndpointResponse(Struct, frozen=True, kw_only=True, omit_defaults=True):
     guid: Guid
-    url: str
-    events: list[str]
+    url: Annotated[str, doc("Where events are sent.", "https://hooks.example.com/coatcheck")]
+    events: Annotated[list[str], doc("Which events are sent.", ["token.*", "account_numbers.changed"])]
     status: Status
     secret: (
         Annotated[
@@ -164,17 +204,19 @@ class WebhookEndpointResponse(Struct, frozen=True, kw_only=True, omit_defaults=T
         ]
         | UnsetType
     ) = UNSET
-    authentication: WebhookAuthenticationResponse
-    created_at: Timestamp
+    authentication: Annotated[WebhookAuthenticationResponse, doc("How the receiver is authenticated to.")]
+    created_at: CreatedAt
 
 
 class WebhookEndpointResponseBody(Struct, frozen=True):
-    webhook_endpoint: WebhookEndpointResponse
+    webhook_endpoint: Annotated[WebhookEndpointResponse, doc("The webhook endpoint.")]
 
 
 class WebhookEndpointsResponseBody(Struct, frozen=True):
-    webhook_endpoints: list[WebhookEndpointResponse]
-    pagination: PaginationResponse
+    webhook_endpoints: Annotated[
+        list[WebhookEndpointResponse], doc("The webhook endpoints on this page, the oldest first.")
+    ]
+    pagination: Pagination
 
 
 class EventResponse(Struct, frozen=True, kw_only=True):
@@ -182,22 +224,21 @@ class EventResponse(Struct, frozen=True, kw_only=True):
 
     guid: EventGuid
     type: TypeName
-    occurred_at: Annotated[Timestamp, Meta(description="When it was announced.")]
+    occurred_at: Annotated[Timestamp, doc("When it was announced.", "2026-11-26T09:30:00.000000Z")]
     due_at: Annotated[
         Timestamp,
-        Meta(
-            description="When it fell due, if time caused it, such as an expiry; otherwise as `occurred_at`."
+        doc(
+            "When it fell due, if time caused it, such as an expiry; otherwise as `occurred_at`.",
+            "2026-11-26T09:30:00.000000Z",
         ),
     ]
     sequence: Annotated[
         int,
-        Meta(description="1 for your first event about the object, and one more for each.", examples=[17]),
+        doc("1 for your first event about the object, and one more for each.", 17),
     ]
     object: Annotated[
         str,
-        Meta(
-            description="The guid of what it is about.", examples=["TKN-0197c4a2-6f5e-7c3a-9a53-0c1f5b0e7d04"]
-        ),
+        doc("The guid of what it is about.", GRANT),
     ]
     data: Annotated[
         Mapping[str, Any],
@@ -209,43 +250,46 @@ class EventResponse(Struct, frozen=True, kw_only=True):
 
 
 class EventResponseBody(Struct, frozen=True):
-    event: EventResponse
+    event: Annotated[EventResponse, doc("The event.")]
 
 
 class EventsResponseBody(Struct, frozen=True):
-    events: list[EventResponse]
-    pagination: PaginationResponse
+    events: Annotated[list[EventResponse], doc("The events on this page.")]
+    pagination: Pagination
 
 
 class DeliveryResponse(Struct, frozen=True, kw_only=True):
-    guid: Annotated[str, Meta(examples=["DLV-0197c4a2-6f5e-7c3a-9a53-0c1f5b0e7d23"])]
+    guid: Annotated[str, doc("The guid of the delivery.", DELIVERY)]
     event_guid: EventGuid
     type: Annotated[str, Meta(description="The type of the event.", examples=["token.revoked"])]
     endpoint_guid: Annotated[
-        str | None, Meta(description="Null: the webhook URL of the client, which gets MX's events.")
+        str | None,
+        doc("The endpoint. Null: the webhook URL of the client, which gets MX's events.", WEBHOOK_ENDPOINT),
     ]
     status: Annotated[
         Literal["pending", "delivered", "failed"],
-        Meta(description="`failed`: every attempt failed, and none follows. It can be redelivered."),
+        doc("`failed`: every attempt failed, and none follows. It can be redelivered.", "pending"),
     ]
     attempts: Annotated[int, Meta(description="How many attempts have begun.", examples=[2])]
-    next_attempt_at: Timestamp | None
-    last_attempt_at: Timestamp | None
-    answer_status: Annotated[
-        int | None, Meta(description="The HTTP status of the last answer; null if there was none.")
+    next_attempt_at: Annotated[
+        Timestamp | None, doc("When the next attempt is due; null if none follows.", "2026-11-26T09:32:00Z")
     ]
-    answer: Annotated[str | None, Meta(description="The first 64 kB of the last answer.")]
-    error: Annotated[str | None, Meta(description="Why there was no answer.", examples=["ConnectError"])]
-    created_at: Timestamp
+    last_attempt_at: Annotated[Timestamp | None, doc("When the last one ended.", "2026-11-26T09:30:00Z")]
+    answer_status: Annotated[
+        int | None, doc("The HTTP status of the last answer; null if there was none.", 503)
+    ]
+    answer: Annotated[str | None, doc("The first 64 kB of the last answer.", "try again later")]
+    error: Annotated[str | None, doc("Why there was no answer.")]
+    created_at: CreatedAt
 
 
 class DeliveryResponseBody(Struct, frozen=True):
-    delivery: DeliveryResponse
+    delivery: Annotated[DeliveryResponse, doc("The delivery.")]
 
 
 class DeliveriesResponseBody(Struct, frozen=True):
-    deliveries: list[DeliveryResponse]
-    pagination: PaginationResponse
+    deliveries: Annotated[list[DeliveryResponse], doc("The deliveries on this page.")]
+    pagination: Pagination
 
 
 class RedeliveryResponse(Struct, frozen=True):
@@ -253,7 +297,7 @@ class RedeliveryResponse(Struct, frozen=True):
 
 
 class RedeliveryResponseBody(Struct, frozen=True):
-    redelivery: RedeliveryResponse
+    redelivery: Annotated[RedeliveryResponse, doc("What was made.")]
 
 
 def endpoint_body(endpoint: Endpoint) -> WebhookEndpointResponseBody:
