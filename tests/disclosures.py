@@ -1,13 +1,25 @@
 """The disclosures that were written, and the number of round trips, for the tests of reads."""
 
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from psycopg.pq import Trace
 
 from coatcheck.app import Services
-from coatcheck.db.database import Connection
+from coatcheck.db.database import Connection, Database
+
+
+class OneConnection(Database):
+    """Lends the same connection to everyone, which the test traces or holds in a transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @asynccontextmanager
+    async def connection(self, *, is_reserved: bool = False) -> AsyncIterator[Connection]:
+        yield self._connection
 
 
 async def disclosures(services: Services, user_guid: str) -> list[tuple[Any, ...]]:

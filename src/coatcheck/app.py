@@ -179,7 +179,7 @@ def _grant_services(
         "authorization_disclosures": AuthorizationDisclosures(settings, clock, signing_keys),
         "grants": Grants(clock),
         "revocations": Revocations(clock, ground.db, journal, receipts),
-        "access": Access(clock, hash_key, vault, journal),
+        "access": Access(clock, ground.db, hash_key, vault, journal),
     }
 
 

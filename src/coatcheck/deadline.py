@@ -5,10 +5,15 @@ from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from datetime import timedelta
 
-__all__ = ["remaining", "seconds_left", "within"]
+__all__ = ["instant", "remaining", "seconds_left", "within"]
 
 _instant: ContextVar[float | None] = ContextVar("deadline", default=None)
 """By `time.monotonic`; None in jobs and commands. A task keeps its own value."""
+
+
+def instant() -> float | None:
+    """The deadline by `time.monotonic`; None if there is none."""
+    return _instant.get()
 
 
 def remaining(limit: float) -> float:

@@ -25,8 +25,7 @@ async def guid(services, client, account, token):
 
 
 async def read(services, token):
-    async with services.db.connection() as connection:
-        await services.access.numbers(connection, services.access.parse_token(token))
+    await services.access.numbers(services.access.parse_token(token))
 
 
 async def test_grants_are_listed_by_client_and_by_processor(run_in_thread, client, processor, guid):

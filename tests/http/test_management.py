@@ -454,8 +454,7 @@ async def _exhaust(services: Services, owner: Owner) -> str:
             token_guid=owner.guids["grant"],
             changes=Changes(max_reads=1),
         )
-    async with services.db.connection() as connection:
-        await services.access.numbers(connection, services.access.parse_token(owner.access_token))
+    await services.access.numbers(services.access.parse_token(owner.access_token))
     return "exhausted"
 
 

@@ -58,8 +58,7 @@ async def test_a_token_reads_until_the_instant_of_its_expiry_and_not_longer(
 ) -> None:
     token = services.access.parse_token(await make_token(services, account, processor))
     clock.advance(services.settings.token_ttl - ALMOST)
-    async with services.db.connection() as connection:
-        await services.access.numbers(connection, token)
-        clock.advance(ALMOST)
-        with pytest.raises(InvalidToken):
-            await services.access.numbers(connection, token)
+    await services.access.numbers(token)
+    clock.advance(ALMOST)
+    with pytest.raises(InvalidToken):
+        await services.access.numbers(token)

@@ -82,10 +82,9 @@ async def test_the_service_role_runs_the_whole_flow(services: Services, clock: M
     processor = await make_processor(services, client)
     account = await make_account(services, await make_user(services, client))
     token = await make_token(services, account, processor)
-    async with services.db.connection() as connection:
-        presented = services.access.parse_token(token)
-        await services.access.numbers(connection, presented)
-        await services.access.owners(connection, presented)
+    presented = services.access.parse_token(token)
+    await services.access.numbers(presented)
+    await services.access.owners(presented)
     await run_pending(services)
     await build_worker(services).sweep()
     await run_maintenance(services)

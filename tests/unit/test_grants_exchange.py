@@ -75,7 +75,7 @@ async def test_a_code_is_exchanged_for_a_token_that_reads_the_account_in_its_sco
     assert (token.account_guid, token.processor_guid) == (account.guid, processor.guid)
     async with services.db.connection() as connection:
         presented = services.access.parse_token(issued.access_token)
-        assert (await services.access.numbers(connection, presented)).total == 1
+        assert (await services.access.numbers(presented)).total == 1
         (listed,) = await services.tokens.list(connection, client.guid)
     assert issued.scope == listed.scope == str(scope_of(account))
     assert issued.expires_at == listed.expires_at

@@ -179,32 +179,29 @@ async def test_the_next_read_is_of_the_new_version(
     for days in (1, 9):
         await make_transaction(services, account, date=today - timedelta(days=days))
     await narrow(services, account, permissions=[Permission.TRANSACTIONS], lookback_days=5)
-    async with services.db.connection() as connection:
-        page = await services.access.transactions(connection, token, TransactionFilter())
-        assert page is not None
-        assert page.total == 1
-        with pytest.raises(InsufficientScope):
-            await services.access.numbers(connection, token)
-        with pytest.raises(InsufficientScope):
-            await services.access.payment_account(connection, token)
+    page = await services.access.transactions(token, TransactionFilter())
+    assert page is not None
+    assert page.total == 1
+    with pytest.raises(InsufficientScope):
+        await services.access.numbers(token)
+    with pytest.raises(InsufficientScope):
+        await services.access.payment_account(token)
 
 
 async def test_a_limit_of_reads_that_is_set_later_counts_the_reads_before_it(
     services: Services, account: Account, processor: Keyed
 ) -> None:
     token = services.access.parse_token(await make_token(services, account, processor))
-    async with services.db.connection() as connection:
-        for _ in range(3):
-            await services.access.numbers(connection, token)
-        await narrow(services, account, max_reads=4)
-        assert (await grant_of(services, account))["reads"] == 3
-        await services.access.numbers(connection, token)
-        with pytest.raises(ReadsExhausted):
-            await services.access.numbers(connection, token)
+    for _ in range(3):
+        await services.access.numbers(token)
+    await narrow(services, account, max_reads=4)
+    assert (await grant_of(services, account))["reads"] == 3
+    await services.access.numbers(token)
+    with pytest.raises(ReadsExhausted):
+        await services.access.numbers(token)
     await narrow(services, account, max_reads=2)
-    async with services.db.connection() as connection:
-        with pytest.raises(ReadsExhausted):
-            await services.access.numbers(connection, token)
+    with pytest.raises(ReadsExhausted):
+        await services.access.numbers(token)
 
 
 async def test_a_grant_expires_at_the_earlier_instant_that_it_was_narrowed_to(
@@ -212,12 +209,11 @@ async def test_a_grant_expires_at_the_earlier_instant_that_it_was_narrowed_to(
 ) -> None:
     token = services.access.parse_token(await make_token(services, account, processor))
     await narrow(services, account, expires_at=services.clock.instant() + timedelta(hours=1))
-    async with services.db.connection() as connection:
-        clock.advance(timedelta(minutes=59))
-        await services.access.numbers(connection, token)
-        clock.advance(timedelta(minutes=1))
-        with pytest.raises(TokenExpired):
-            await services.access.numbers(connection, token)
+    clock.advance(timedelta(minutes=59))
+    await services.access.numbers(token)
+    clock.advance(timedelta(minutes=1))
+    with pytest.raises(TokenExpired):
+        await services.access.numbers(token)
     with pytest.raises(GrantEnded):
         await narrow(services, account, max_reads=1)
 

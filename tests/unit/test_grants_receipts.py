@@ -15,6 +15,7 @@ from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.db.database import Connection
 from coatcheck.errors import InvalidToken, Unavailable
+from coatcheck.grants.access import Access
 from coatcheck.grants.exchange import IssuedToken
 from coatcheck.grants.receipts import RevocationReceipt, delete_old_receipts
 from coatcheck.grants.revocation import Selector
@@ -22,6 +23,7 @@ from coatcheck.model.accounts import Account
 from coatcheck.signatures import DocumentType, verify
 from coatcheck.vault import disclosures
 from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, LEAD, REFRESH, key_set, published_keys
+from tests.disclosures import OneConnection
 from tests.factories import Keyed, make_account, make_client, make_code, make_processor, make_token, make_user
 
 NUMBER = "1234567890"
@@ -75,8 +77,7 @@ async def revoke(services: Services, account: Account, reason: str | None = None
 
 
 async def read(services: Services, token: str) -> None:
-    async with services.db.connection() as connection:
-        await services.access.numbers(connection, services.access.parse_token(token))
+    await services.access.numbers(services.access.parse_token(token))
 
 
 async def test_an_exchange_gives_a_receipt_with_every_claim(
@@ -305,7 +306,8 @@ async def test_a_revocation_whose_receipt_must_wait_too_long_says_so_and_stays(
 async def _read_and_hold(services: Services, token: str) -> datetime:
     """Reads in a transaction that commits later, and returns an instant just before its commit."""
     async with services.db.transaction() as connection:
-        await services.access.numbers(connection, services.access.parse_token(token))
+        held = Access(services.clock, OneConnection(connection), b"unused", services.vault, services.journal)
+        await held.numbers(services.access.parse_token(token))
         await connection.execute("SELECT pg_advisory_xact_lock(4711)")
         return services.clock.instant()
 

@@ -50,8 +50,7 @@ async def redeem(services: Services, processor: Keyed, code: str, key: str | Non
 
 async def reads(services: Services, token: str) -> bool:
     try:
-        async with services.db.connection() as connection:
-            await services.access.numbers(connection, services.access.parse_token(token))
+        await services.access.numbers(services.access.parse_token(token))
     except InvalidToken:
         return False
     return True
@@ -72,8 +71,7 @@ async def test_the_token_of_a_renewal_supersedes_the_old_one_at_the_same_instant
     assert new.scope == after["scope"] == before["scope"]
     assert (await reads(services, old), await reads(services, new.access_token)) == (False, True)
     with pytest.raises(TokenRevoked):
-        async with services.db.connection() as connection:
-            await services.access.numbers(connection, services.access.parse_token(old))
+        await services.access.numbers(services.access.parse_token(old))
 
 
 async def test_both_the_new_and_the_superseded_token_are_in_the_audit_log(

@@ -236,17 +236,16 @@ async def test_a_token_expires_after_the_seconds_in_its_scope_but_not_after_toke
     long = services.access.parse_token(
         await make_token(services, account, processor, atoms="expires-in:99999999")
     )
-    async with services.db.connection() as connection:
-        clock.advance(timedelta(seconds=50))
-        await services.access.numbers(connection, short)
-        clock.advance(timedelta(seconds=11))
-        with pytest.raises(TokenExpired):
-            await services.access.numbers(connection, short)
-        clock.advance(services.settings.token_ttl - timedelta(seconds=70))
-        await services.access.numbers(connection, long)
-        clock.advance(timedelta(seconds=30))
-        with pytest.raises(TokenExpired):
-            await services.access.numbers(connection, long)
+    clock.advance(timedelta(seconds=50))
+    await services.access.numbers(short)
+    clock.advance(timedelta(seconds=11))
+    with pytest.raises(TokenExpired):
+        await services.access.numbers(short)
+    clock.advance(services.settings.token_ttl - timedelta(seconds=70))
+    await services.access.numbers(long)
+    clock.advance(timedelta(seconds=30))
+    with pytest.raises(TokenExpired):
+        await services.access.numbers(long)
 
 
 async def test_an_account_has_as_many_redeemable_codes_as_the_setting_allows(
@@ -289,16 +288,18 @@ def reading(services: Services) -> Callable[[PresentedToken], dict[str, Read]]:
     """The reads of a token, by the kind of data."""
 
     def reads(token: PresentedToken) -> dict[str, Read]:
-        async def read(method: str, *arguments: object) -> object:
+        access = services.access
+
+        async def authorize(kind: ReadKind) -> object:
             async with services.db.connection() as connection:
-                return await getattr(services.access, method)(connection, token, *arguments)
+                return await access.authorize(connection, token, kind)
 
         return {
-            ReadKind.NUMBERS: lambda: read("numbers"),
-            ReadKind.OWNERS: lambda: read("owners"),
-            ReadKind.TRANSACTIONS: lambda: read("transactions", EVERYTHING),
-            ReadKind.BALANCES: lambda: read("payment_account"),
-            **{f"authorize {kind}": lambda kind=kind: read("authorize", kind) for kind in ReadKind},
+            ReadKind.NUMBERS: lambda: access.numbers(token),
+            ReadKind.OWNERS: lambda: access.owners(token),
+            ReadKind.TRANSACTIONS: lambda: access.transactions(token, EVERYTHING),
+            ReadKind.BALANCES: lambda: access.payment_account(token),
+            **{f"authorize {kind}": lambda kind=kind: authorize(kind) for kind in ReadKind},
         }
 
     return reads
@@ -323,11 +324,10 @@ async def test_a_token_reads_the_kinds_of_data_in_its_scope_and_no_other(
 async def test_a_payment_account_has_numbers_only_if_both_kinds_are_in_the_scope(
     services: Services, account: Account, processor: Keyed
 ) -> None:
-    async with services.db.connection() as connection:
-        for atoms, has_numbers in (("read:balances", False), ("read:balances read:numbers", True)):
-            token = services.access.parse_token(await make_token(services, account, processor, atoms=atoms))
-            read = await services.access.payment_account(connection, token)
-            assert (read.numbers is not None) is has_numbers
+    for atoms, has_numbers in (("read:balances", False), ("read:balances read:numbers", True)):
+        token = services.access.parse_token(await make_token(services, account, processor, atoms=atoms))
+        read = await services.access.payment_account(token)
+        assert (read.numbers is not None) is has_numbers
 
 
 async def test_a_token_is_read_as_often_as_its_scope_says_whatever_the_kind(
@@ -352,15 +352,14 @@ async def test_a_refused_read_is_not_counted_and_an_empty_page_is(
     token = services.access.parse_token(
         await make_token(services, account, processor, atoms="max-reads:1 read:transactions")
     )
-    async with services.db.connection() as connection:
-        for _ in range(3):
-            with pytest.raises(InsufficientScope):
-                await services.access.numbers(connection, token)
-        page = await services.access.transactions(connection, token, EVERYTHING, PageRequest(9, 25))
-        assert page is not None
-        assert list(page.items) == []
-        with pytest.raises(ReadsExhausted):
-            await services.access.transactions(connection, token, EVERYTHING)
+    for _ in range(3):
+        with pytest.raises(InsufficientScope):
+            await services.access.numbers(token)
+    page = await services.access.transactions(token, EVERYTHING, PageRequest(9, 25))
+    assert page is not None
+    assert list(page.items) == []
+    with pytest.raises(ReadsExhausted):
+        await services.access.transactions(token, EVERYTHING)
 
 
 async def test_a_processor_that_reads_owners_at_transactions_is_counted_once(
@@ -368,11 +367,10 @@ async def test_a_processor_that_reads_owners_at_transactions_is_counted_once(
 ) -> None:
     registered = await make_processor(services, client, owners_at_transactions=True)
     token = services.access.parse_token(await make_token(services, account, registered, atoms="max-reads:1"))
-    async with services.db.connection() as connection:
-        assert await services.access.transactions(connection, token, EVERYTHING) is None
-        await services.access.owners(connection, token)
-        with pytest.raises(ReadsExhausted):
-            await services.access.owners(connection, token)
+    assert await services.access.transactions(token, EVERYTHING) is None
+    await services.access.owners(token)
+    with pytest.raises(ReadsExhausted):
+        await services.access.owners(token)
 
 
 async def test_counted_reads_say_how_many_they_are_and_when_the_last_was(
@@ -380,9 +378,9 @@ async def test_counted_reads_say_how_many_they_are_and_when_the_last_was(
 ) -> None:
     token = services.access.parse_token(await make_token(services, account, processor, atoms="max-reads:9"))
     async with services.db.connection() as connection:
-        await services.access.numbers(connection, token)
+        await services.access.numbers(token)
         before = services.clock.instant()
-        await services.access.owners(connection, token)
+        await services.access.owners(token)
         after = services.clock.instant()
         cursor = await connection.execute(
             "SELECT reads, last_read_at FROM access_token WHERE token_hash = %s", (token.hash,)
@@ -428,7 +426,7 @@ async def test_trouble_at_the_bank_that_may_pass_suspends_no_token(
             await change_member(
                 connection, account.user_guid, account.member_guid, {"connection_status": status}
             )
-            assert await services.access.numbers(connection, token)
+        assert await services.access.numbers(token)
 
 
 async def test_only_the_holder_of_a_token_learns_that_it_was_revoked(
@@ -439,9 +437,9 @@ async def test_only_the_holder_of_a_token_learns_that_it_was_revoked(
         (listed,) = await services.tokens.list(connection, client.guid, account_guid=account.guid)
         await services.revocations.revoke(connection, client_guid=client.guid, guid=listed.guid)
         with pytest.raises(TokenRevoked):
-            await services.access.numbers(connection, token)
+            await services.access.numbers(token)
         with pytest.raises(InvalidToken) as refused:
-            await services.access.numbers(connection, replace(token, hash=b"?" * 32))
+            await services.access.numbers(replace(token, hash=b"?" * 32))
         assert type(refused.value) is InvalidToken
 
 
@@ -485,10 +483,9 @@ async def test_a_look_back_never_returns_an_older_day_at_any_time_of_day(
         offsets = {0, 1, days - 1, days, days + 1, days + 2, day}
         for offset in offsets:
             await make_transaction(standing, account, date=today - timedelta(days=offset))
-        async with standing.db.connection() as connection:
-            page = await standing.access.transactions(connection, token, EVERYTHING, PageRequest(1, 1000))
-            wide = TransactionFilter(from_date=today - timedelta(days=2 * days))
-            filtered = await standing.access.transactions(connection, token, wide, PageRequest(1, 1000))
+        page = await standing.access.transactions(token, EVERYTHING, PageRequest(1, 1000))
+        wide = TransactionFilter(from_date=today - timedelta(days=2 * days))
+        filtered = await standing.access.transactions(token, wide, PageRequest(1, 1000))
     assert page is not None
     assert filtered is not None
     readable = {today - timedelta(days=offset) for offset in offsets if offset <= days}
@@ -504,11 +501,10 @@ async def test_the_look_back_moves_with_the_request_not_with_the_grant(
     )
     today = services.clock.instant().date()
     await make_transaction(services, account, id="seven days old", date=today - timedelta(days=7))
-    async with services.db.connection() as connection:
-        page = await services.access.transactions(connection, token, EVERYTHING)
-        assert page is not None
-        assert [each.id for each in page.items] == ["seven days old"]
-        clock.advance(timedelta(days=1))
-        page = await services.access.transactions(connection, token, EVERYTHING)
-        assert page is not None
-        assert (page.total, list(page.items)) == (0, [])
+    page = await services.access.transactions(token, EVERYTHING)
+    assert page is not None
+    assert [each.id for each in page.items] == ["seven days old"]
+    clock.advance(timedelta(days=1))
+    page = await services.access.transactions(token, EVERYTHING)
+    assert page is not None
+    assert (page.total, list(page.items)) == (0, [])

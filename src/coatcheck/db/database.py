@@ -1,6 +1,7 @@
 """Autocommit connections to PostgreSQL, transactions, and queries whose rows are dataclasses.
 
-A statement outside `transaction()` is a transaction of its own and costs one round trip. The hot paths rely on it.
+A statement outside `transaction()` is a transaction of its own and costs one round trip. The hot paths rely on it, and
+share it (`coalescing`).
 """
 
 import asyncio
@@ -30,6 +31,8 @@ NO_CONNECTION = cast("Connection", None)
 Parameters: TypeAlias = Mapping[str, Any]
 AnyCursor: TypeAlias = psycopg.AsyncCursor[Any]
 Record = TypeVar("Record")
+Joined: TypeAlias = tuple[tuple[Any, ...], Sequence[tuple[Any, ...]]]
+"""The records that all rows of a join share, and for each row its other records."""
 
 log = structlog.get_logger(__name__)
 
@@ -186,7 +189,12 @@ _checked: set[tuple[tuple[type, ...], int]] = set()
 """Records and hashes of statements whose columns were compared with the fields: reading them costs 30 us."""
 
 
-def _check_columns(cursor: AnyCursor, statement: str, records: tuple[type, ...]) -> None:
+def check_columns(cursor: AnyCursor, statement: str, records: tuple[type, ...]) -> None:
+    """Compares the columns of a statement with the fields of its records, once.
+
+    Raises:
+        TypeError: they differ.
+    """
     key = records, hash(statement)
     if key in _checked or cursor.description is None:
         return
@@ -209,7 +217,7 @@ async def fetch_all(
 ) -> Sequence[Record]:
     """Every row, as `record`. By position, which is four times as fast as by name."""
     cursor = await connection.execute(statement, parameters)
-    _check_columns(cursor, statement, (record,))
+    check_columns(cursor, statement, (record,))
     return [record(*values) for values in await cursor.fetchall()]
 
 
@@ -218,7 +226,7 @@ async def fetch_one(
 ) -> Record | None:
     """The first row, as `record`, or None."""
     cursor = await connection.execute(statement, parameters)
-    _check_columns(cursor, statement, (record,))
+    check_columns(cursor, statement, (record,))
     values = await cursor.fetchone()
     return None if values is None else record(*values)
 
@@ -229,15 +237,21 @@ async def fetch_joined(
     each: tuple[type, ...],
     statement: str,
     parameters: Parameters,
-) -> tuple[tuple[Any, ...], Sequence[tuple[Any, ...]]] | None:
+) -> Joined | None:
     """The rows of a join whose columns are the fields of `shared`, which are the same on every row, and of `each`.
 
     Returns one of each of `shared`, and for every row one of each of `each`; None if there is no row. Where an outer
     join found no row, every field of its record is None.
     """
     cursor = await connection.execute(statement, parameters)
-    _check_columns(cursor, statement, (*shared, *each))
-    rows = await cursor.fetchall()
+    check_columns(cursor, statement, (*shared, *each))
+    return joined(shared, each, await cursor.fetchall())
+
+
+def joined(
+    shared: tuple[type, ...], each: tuple[type, ...], rows: Sequence[tuple[Any, ...]]
+) -> Joined | None:
+    """The records of the rows of a join, as `fetch_joined`."""
     if not rows:
         return None
     parts = _parts((*shared, *each))

@@ -41,14 +41,18 @@ class PagedRows(Generic[Row]):
 
     @property
     def total(self) -> str:
-        """The number of rows on all pages.
+        """The number of rows on all pages."""
+        return self.total_of("page")
+
+    def total_of(self, page: str) -> str:
+        """As `total`; `page` is SQL after FROM, for the rows of the page.
 
         Only a full page, or an empty one after the first, needs a second count. Otherwise the end of the page is the
         end of the list.
         """
         return f"""(SELECT CASE WHEN count(*) BETWEEN 1 AND %(size)s - 1 OR count(*) + %(offset)s = 0
                                THEN count(*) + %(offset)s ELSE (SELECT count(*) FROM {self.counted}) END
-                   FROM page)"""
+                   FROM {page})"""
 
     @property
     def columns(self) -> str:

@@ -1,15 +1,17 @@
 """Reads with an access token. No other module reads data for a token.
 
-One statement authenticates the token, enforces its restrictions, reads, and writes the disclosure:
+One statement authenticates the token, enforces its restrictions, reads, and writes the disclosure. Reads that arrive
+together are coalesced: the statement has a row for each.
 
-    reader    the live token, and which restriction refuses this kind of read          (grants)
+    asked     what each read presents
+    reader    its live token, and which restriction refuses this kind of read          (grants)
     admitted  the same row, if none does; restrictions that count, count here          (grants)
     page      the rows of the account in `admitted`                                    (vault, model)
     disclosed one disclosure, with the number of rows in `page`                        (vault)
 
-A statement that counts is a tenth slower, because it locks every partition in which the token could be. So a read
-begins with a statement that does not count. For a token whose reads are counted, that one reads nothing, and a second
-statement counts and reads.
+A statement that counts is never coalesced: two reads with one token would count as one. So a read begins with a
+statement that does not count. For a token whose reads are counted, that one reads nothing, and a second statement
+counts and reads.
 
 A read that is answered writes exactly one disclosure, even for an empty page: the reader learns that there are no
 rows. A read that is refused writes none.
@@ -17,17 +19,18 @@ rows. A read that is refused writes none.
 No other statement refers to `disclosed`. PostgreSQL executes a CTE that modifies data exactly once all the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 from coatcheck import metrics
 from coatcheck.audit.entries import Entry
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
-from coatcheck.db.database import Connection, Parameters, columns, fetch_joined, fetch_one
+from coatcheck.db.coalescing import Asked, CoalescedStatement, Coalescer, Rows
+from coatcheck.db.database import Connection, Database, Joined, Parameters, columns, fetch_one, joined
 from coatcheck.db.fragments import PagedRows, compact
 from coatcheck.errors import InvalidDPoPProof, InvalidToken, TokenExpired, TokenRevoked, UnconfirmedToken
 from coatcheck.grants.api_keys import is_allowed
@@ -54,10 +57,10 @@ Item = TypeVar("Item")
 Restrictions = tuple[type[Restriction], ...]
 
 FIRST_PAGE = PageRequest()
+PAGE_OF_CALL = "page WHERE page.caller = r.caller"
 UNCONFIRMED = "The token is bound to a key or certificate that the request does not show."
 NO_FILTERS: Parameters = MappingProxyType({})
-ADMITTED_USER = "(SELECT user_guid FROM admitted)"
-ADMITTED_ACCOUNT = "(SELECT account_guid FROM admitted)"
+ADMITTED_USER, ADMITTED_ACCOUNT = "admitted.user_guid", "admitted.account_guid"
 BALANCES_AND_NUMBERS = "BALANCES_AND_ACCOUNT_NUMBERS"
 """The kind of data in the disclosure when a payment account is read with its full numbers."""
 
@@ -81,16 +84,28 @@ COUNTED = -1
 """In place of the index of a restriction: the statement that counts must be used."""
 
 
+ASKED = Asked(
+    {
+        "expires_week": "integer",
+        "token_hash": "bytea",
+        "confirmations": "text",
+        "now": "timestamptz",
+        "request_id": "text",
+        "address": "text",
+        "size": "integer",
+        "offset": "bigint",
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement that reads with a token."""
+    """A statement that reads with tokens. Its records begin with `LiveToken` and `_Outcome`."""
 
-    sql: str
+    uncounted: CoalescedStatement
     """For tokens whose reads are not counted. For the others the outcome is `COUNTED`."""
-    counting_sql: str
-    """For all tokens."""
-    records: tuple[type, ...]
-    """The records in each row, after `LiveToken` and `_Outcome`."""
+    counting: CoalescedStatement
+    """For all tokens. Not for several at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +135,7 @@ def _is_confirmed(token: str) -> str:
 
 
 def _reader(kind: ReadKind, restrictions: Restrictions, *, counts: bool, more_columns: str = "") -> str:
-    """The CTE `reader`: the live token, and the index of the first restriction that does not permit the read.
+    """The CTEs `asked` and `reader`: each live token, and the index of the first restriction that refuses the read.
 
     `more_columns` is SQL over `token` that begins with a comma.
     """
@@ -133,13 +148,16 @@ def _reader(kind: ReadKind, restrictions: Restrictions, *, counts: bool, more_co
     )
     refused_by = f"CASE{cases} END" if cases else "NULL::integer"
     stored = "".join(f", token.{column}" for each in restrictions for column in each.columns)
-    return f"""reader AS (
+    token = f"""
         SELECT {columns(LiveToken, "token.")}{stored}{more_columns}, {refused_by} AS refused_by
         FROM live_token token
         -- The week is the partition key: without it the search visits every partition.
-        WHERE token.expires_week = %(expires_week)s AND token.token_hash = %(token_hash)s
+        WHERE token.expires_week = %(expires_week)s AND token.expires_week BETWEEN %(first)s AND %(last)s
+          AND token.token_hash = %(token_hash)s
           AND token.expires_at > %(now)s AND {is_allowed("token")} AND {_is_confirmed("token")}
-    )"""
+        LIMIT 1"""
+    # LATERAL and LIMIT: PostgreSQL plans it for one token, by the indexes, however many are asked for.
+    return f"{ASKED.cte}, reader AS (SELECT * FROM asked CROSS JOIN LATERAL ({ASKED.of('asked', token)}) AS token)"
 
 
 def _admitted(restrictions: Restrictions, *, counts: bool, unless: str = "false") -> str:
@@ -175,8 +193,15 @@ def _readable_rows(kind: ReadKind, restrictions: Restrictions) -> str:
     )
 
 
+def _page(rows: PagedRows[Any]) -> str:
+    """The CTE `page`: the rows of each call."""
+    of_call = ASKED.of("admitted", rows.page)
+    return f"page AS (SELECT admitted.caller, n.* FROM admitted CROSS JOIN LATERAL ({of_call}) AS n)"
+
+
 def _disclosed(what: str, count: str) -> str:
-    return disclosure(
+    """The CTE `disclosed`; the arguments are SQL over `r`, a row of `admitted`."""
+    written = disclosure(
         "admitted",
         reader_guid="r.processor_guid",
         record_guid="r.account_guid",
@@ -184,25 +209,38 @@ def _disclosed(what: str, count: str) -> str:
         count=count,
         grant_guid="r.guid",
     )
+    return f"disclosed AS ({ASKED.of('r', written)})"
+
+
+def _statement(sql: Callable[[bool], str], *records: type) -> Statement:
+    """Both statements, from a function that gives the SQL with or without counting."""
+    uncounted, counting = (
+        CoalescedStatement(
+            ASKED, compact(sql(counts)), (LiveToken, _Outcome, *records), partition_key="expires_week"
+        )
+        for counts in (False, True)
+    )
+    return Statement(uncounted, counting)
 
 
 def page_statement(
     kind: ReadKind, rows: PagedRows[Any], restrictions: Restrictions, *, unless: str = "false"
 ) -> Statement:
     """Reads a page of rows of the account in `admitted` and discloses it."""
+    total = ASKED.of("admitted", rows.total_of(PAGE_OF_CALL))
+    count = f"(SELECT count(*) FROM {PAGE_OF_CALL})"
 
     # The LEFT JOIN gives one row for an empty page and for a refused read: the caller needs the token and the outcome.
-    def sql(*, counts: bool) -> str:
+    def sql(counts: bool) -> str:
         return f"""WITH {_reader(kind, restrictions, counts=counts)},
             {_admitted(restrictions, counts=counts, unless=unless)},
-            page AS ({rows.page}),
-            disclosed AS ({_disclosed(f"'{kind}'", "(SELECT count(*) FROM page)")})
-            SELECT {columns(LiveToken, "r.")}, {_refused_by(restrictions, counts=counts)} AS refused_by,
-                   {rows.total} AS total, {rows.columns}
-            FROM reader r LEFT JOIN page p ON true
+            {_page(rows)}, {_disclosed(f"'{kind}'", count)}
+            SELECT r.caller, {columns(LiveToken, "r.")}, {_refused_by(restrictions, counts=counts)} AS refused_by,
+                   {total} AS total, {rows.columns}
+            FROM reader r LEFT JOIN admitted USING (caller) LEFT JOIN page p USING (caller)
             ORDER BY {rows.final_order}"""
 
-    return Statement(compact(sql(counts=False)), compact(sql(counts=True)), (rows.record,))
+    return _statement(sql, rows.record)
 
 
 def numbers_statement(restrictions: Restrictions = RESTRICTIONS) -> Statement:
@@ -242,27 +280,42 @@ def payment_account_statement(restrictions: Restrictions = RESTRICTIONS) -> Stat
     # IS TRUE: a condition that is NULL must not read the numbers.
     reads_numbers = f", ({' AND '.join(permitted) or 'true'}) IS TRUE AS reads_numbers"
     where = _readable_rows(ReadKind.NUMBERS, restrictions)
-    numbers = number_rows(f"{where} AND (SELECT reads_numbers FROM admitted)")
-    what = f"CASE WHEN EXISTS (SELECT FROM page) THEN '{BALANCES_AND_NUMBERS}' ELSE '{ReadKind.BALANCES}' END"
+    numbers = number_rows(f"{where} AND admitted.reads_numbers")
+    has_numbers = f"EXISTS (SELECT FROM {PAGE_OF_CALL})"
+    what = f"CASE WHEN {has_numbers} THEN '{BALANCES_AND_NUMBERS}' ELSE '{ReadKind.BALANCES}' END"
+    account = account_row(f"user_guid = {ADMITTED_USER} AND guid = {ADMITTED_ACCOUNT}")
 
-    def sql(*, counts: bool) -> str:
+    def sql(counts: bool) -> str:
         return f"""WITH {_reader(ReadKind.BALANCES, restrictions, counts=counts, more_columns=reads_numbers)},
             {_admitted(restrictions, counts=counts)},
-            account_row AS ({account_row(f"user_guid = {ADMITTED_USER} AND guid = {ADMITTED_ACCOUNT}")}),
-            page AS ({numbers.page}),
-            disclosed AS ({_disclosed(what, "1")})
-            SELECT {columns(LiveToken, "r.")}, {_refused_by(restrictions, counts=counts)} AS refused_by, 1 AS total,
-                   {columns(Account, "a.")}, {numbers.columns}
-            FROM reader r LEFT JOIN account_row a ON true LEFT JOIN page p ON true"""
+            account_row AS (SELECT admitted.caller, a.* FROM admitted CROSS JOIN LATERAL ({account}) AS a),
+            {_page(numbers)}, {_disclosed(what, "1")}
+            SELECT r.caller, {columns(LiveToken, "r.")}, {_refused_by(restrictions, counts=counts)} AS refused_by,
+                   1 AS total, {columns(Account, "a.")}, {numbers.columns}
+            FROM reader r LEFT JOIN account_row a USING (caller) LEFT JOIN page p USING (caller)"""
 
-    return Statement(compact(sql(counts=False)), compact(sql(counts=True)), (Account, numbers.record))
+    return _statement(sql, Account, numbers.record)
 
 
-def authorize_statement(kind: ReadKind, restrictions: Restrictions = RESTRICTIONS) -> Statement:
+@lru_cache
+def authorize_statement(kind: ReadKind, restrictions: Restrictions = RESTRICTIONS) -> CoalescedStatement:
     """Reads nothing but the token."""
     sql = f"""WITH {_reader(kind, restrictions, counts=True)}
-        SELECT {columns(LiveToken, "r.")}, r.refused_by, 0 AS total FROM reader r"""
-    return Statement(sql, sql, ())
+        SELECT r.caller, {columns(LiveToken, "r.")}, r.refused_by, 0 AS total FROM reader r"""
+    return CoalescedStatement(ASKED, compact(sql), (LiveToken, _Outcome), partition_key="expires_week")
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A kind of read."""
+
+    statement: Statement
+    coalescer: Coalescer | None = None
+    """None: its rows take longer than the round trip, so every read is a statement of its own."""
+
+    @classmethod
+    def coalesced(cls, db: Database, statement: Statement) -> Self:
+        return cls(statement, Coalescer(db, statement.uncounted))
 
 
 class Access:
@@ -276,21 +329,23 @@ class Access:
     def __init__(
         self,
         clock: Clock,
+        db: Database,
         hash_key: bytes,
         vault: Vault,
         journal: Journal,
         restrictions: Restrictions = RESTRICTIONS,
     ) -> None:
         self._clock = clock
+        self._db = db
         self._hash_key = hash_key
         self._vault = vault
         self._journal = journal
         self._limit = RecordingLimit(clock)
         self._used_jtis = UsedJtis(hash_key)
         self._restrictions = restrictions
-        self._numbers = numbers_statement(restrictions)
-        self._owners = owners_statement(restrictions)
-        self._payment_account = payment_account_statement(restrictions)
+        self._numbers = _Read.coalesced(db, numbers_statement(restrictions))
+        self._owners = _Read.coalesced(db, owners_statement(restrictions))
+        self._payment_account = _Read.coalesced(db, payment_account_statement(restrictions))
 
     def parse_token(self, secret: str) -> PresentedToken:
         """The hash of a token that a caller presents. It does not query the database.
@@ -308,41 +363,44 @@ class Access:
 
         For requests that start something, such as a balance check.
         """
-        token, outcome, _ = await self._read(
-            connection, presented, authorize_statement(kind, self._restrictions), FIRST_PAGE
-        )
+        await self._mark_proof(connection, presented)
+        statement = authorize_statement(kind, self._restrictions)
+        found = _joined(statement, await statement.alone(connection, self._asked(presented, FIRST_PAGE)))
+        if found is None:
+            await self._raise_invalid(connection, presented)
+        token: LiveToken
+        (token, outcome), _ = found
         self._raise_if_refused(outcome, kind)
         return token
 
     async def numbers(
-        self, connection: Connection, presented: PresentedToken, page: PageRequest = FIRST_PAGE
+        self, presented: PresentedToken, page: PageRequest = FIRST_PAGE
     ) -> Disclosed[AccountNumbers]:
         """The full account numbers.
 
         Raises:
             SealBroken: a row was altered or moved.
         """
-        token, outcome, rows = await self._read(connection, presented, self._numbers, page)
+        token, outcome, rows = await self._read(presented, self._numbers, page)
         self._raise_if_refused(outcome, ReadKind.NUMBERS)
         numbers = self._vault.open_numbers(token.user_guid, _records_of(rows))
         return Disclosed(numbers, outcome.total, page, token)
 
     async def owners(
-        self, connection: Connection, presented: PresentedToken, page: PageRequest = FIRST_PAGE
+        self, presented: PresentedToken, page: PageRequest = FIRST_PAGE
     ) -> Disclosed[AccountOwner]:
         """The owners of the account.
 
         Raises:
             SealBroken: a row was altered or moved.
         """
-        token, outcome, rows = await self._read(connection, presented, self._owners, page)
+        token, outcome, rows = await self._read(presented, self._owners, page)
         self._raise_if_refused(outcome, ReadKind.OWNERS)
         owners = self._vault.open_owners(token.user_guid, _records_of(rows))
         return Disclosed(owners, outcome.total, page, token)
 
     async def transactions(
         self,
-        connection: Connection,
         presented: PresentedToken,
         filters: TransactionFilter,
         page: PageRequest = FIRST_PAGE,
@@ -352,15 +410,15 @@ class Access:
         None for a processor that is registered to read owners in their place: nothing was read or disclosed.
         """
         values = filters.values
-        statement = transactions_statement(tuple(values), self._restrictions)
-        token, outcome, rows = await self._read(connection, presented, statement, page, values)
+        read = _Read(transactions_statement(tuple(values), self._restrictions))
+        token, outcome, rows = await self._read(presented, read, page, values)
         # Before the check: this processor reads owners instead, and that read has its own restrictions.
         if token.owners_at_transactions:
             return None
         self._raise_if_refused(outcome, ReadKind.TRANSACTIONS)
         return Disclosed(_records_of(rows), outcome.total, page, token)
 
-    async def payment_account(self, connection: Connection, presented: PresentedToken) -> PaymentAccount:
+    async def payment_account(self, presented: PresentedToken) -> PaymentAccount:
         """The account with its balances, and its first full numbers if the token may read numbers.
 
         The one disclosure names `BALANCES`, or `BALANCES_AND_ACCOUNT_NUMBERS` if there are numbers in the answer.
@@ -368,9 +426,7 @@ class Access:
         Raises:
             SealBroken: the numbers were altered or moved.
         """
-        token, outcome, rows = await self._read(
-            connection, presented, self._payment_account, PageRequest(size=1)
-        )
+        token, outcome, rows = await self._read(presented, self._payment_account, PageRequest(size=1))
         self._raise_if_refused(outcome, ReadKind.BALANCES)
         account = rows[0][0]
         numbers = self._vault.open_numbers(token.user_guid, _records_of([row[1:] for row in rows]))
@@ -378,31 +434,41 @@ class Access:
 
     async def _read(
         self,
-        connection: Connection,
         presented: PresentedToken,
-        statement: Statement,
+        read: _Read,
         page: PageRequest,
         filters: Parameters = NO_FILTERS,
     ) -> tuple[LiveToken, _Outcome, Sequence[tuple[Any, ...]]]:
-        """The token, the outcome, and each row's `records`."""
-        await self._mark_proof(connection, presented)
-        parameters = {
+        """The token, the outcome, and each row's records."""
+        if presented.proof_use is not None:
+            async with self._db.connection() as connection:
+                await self._mark_proof(connection, presented)
+        asked = {**self._asked(presented, page), **filters}
+        if read.coalescer is not None:
+            found = _joined(read.statement.uncounted, await read.coalescer(asked))
+        else:
+            found = await self._read_alone(read.statement.uncounted, asked)
+        if found is not None and found[0][1].refused_by == COUNTED:
+            found = await self._read_alone(read.statement.counting, asked)
+        if found is None:
+            async with self._db.connection() as connection:
+                await self._raise_invalid(connection, presented)
+        (token, outcome), rows = found
+        return token, outcome, rows
+
+    async def _read_alone(self, statement: CoalescedStatement, asked: Parameters) -> Joined | None:
+        async with self._db.connection() as connection:
+            return _joined(statement, await statement.alone(connection, asked))
+
+    def _asked(self, presented: PresentedToken, page: PageRequest) -> dict[str, object]:
+        return {
             "expires_week": presented.period,
             "token_hash": presented.hash,
             "confirmations": " ".join(presented.confirmations),
             **disclosure_parameters(self._clock.instant()),
             "size": page.size,
             "offset": page.offset,
-            **filters,
         }
-        for sql in (statement.sql, statement.counting_sql):
-            found = await fetch_joined(connection, (LiveToken, _Outcome), statement.records, sql, parameters)
-            if found is None:
-                await self._raise_invalid(connection, presented)
-            (token, outcome), rows = found
-            if outcome.refused_by != COUNTED:
-                break
-        return token, outcome, rows
 
     async def _mark_proof(self, connection: Connection, presented: PresentedToken) -> None:
         """Marks the DPoP proof of the request as used, once for all reads of the request.
@@ -468,6 +534,11 @@ class Access:
             restriction = self._restrictions[outcome.refused_by]
             metrics.REFUSED_READS.labels(restriction.atom or "connection").inc()
             raise restriction.refuse(kind)
+
+
+def _joined(statement: CoalescedStatement, rows: Rows) -> Joined | None:
+    """The token and the outcome, and the other records of each row."""
+    return joined(statement.records[:2], statement.records[2:], rows)
 
 
 def _records_of(rows: Sequence[tuple[Any, ...]]) -> Sequence[Any]:

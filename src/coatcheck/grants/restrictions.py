@@ -124,7 +124,7 @@ class Restriction(ABC):
     def narrows(cls, kind: ReadKind) -> str | None:  # noqa: ARG003 (used where it is overridden)
         """A condition over `n`, a row of this kind: the token reads the row. None: it reads every row.
 
-        The condition can query `admitted`, which has one row: the token's guids and `columns`.
+        The condition can name the columns of `admitted`, a row: the token's guids and `columns`.
         """
         return None
 
@@ -295,8 +295,8 @@ class LookbackDays(Numeric):
     def narrows(cls, kind: ReadKind) -> str | None:
         if kind is not ReadKind.TRANSACTIONS:
             return None
-        return """n.date >= (SELECT CASE WHEN lookback_days IS NULL THEN '-infinity'::date
-                             ELSE (%(now)s::timestamptz AT TIME ZONE 'UTC')::date - lookback_days END FROM admitted)"""
+        return """n.date >= CASE WHEN admitted.lookback_days IS NULL THEN '-infinity'::date
+                            ELSE (%(now)s::timestamptz AT TIME ZONE 'UTC')::date - admitted.lookback_days END"""
 
 
 class MaxReads(Numeric):

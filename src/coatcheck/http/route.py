@@ -159,7 +159,8 @@ class Route(Generic[RequestT]):
     """Whether `request_deadline` applies. Not to what takes long by its nature, such as moving a sandbox's clock."""
 
     needs_connection: bool = True
-    """Whether the handler uses `request.connection`, which is None otherwise. Only for callers that are anyone."""
+    """Whether the handler uses `request.connection`, which is None otherwise. Not for a caller that is authenticated
+    with it before the handler runs."""
 
     path_parameters: ClassVar[tuple[Parameter, ...]] = ()
     """The parameters in the paths of the surface."""

@@ -89,16 +89,12 @@ def _exchange_parameters(request: ApiRequest) -> dict[str, str]:
 
 
 async def account_numbers(request: ApiRequest) -> ProcessorAccountNumberBody:
-    numbers = await request.services.access.numbers(
-        request.connection, request.bearer, read_page(request.query)
-    )
+    numbers = await request.services.access.numbers(request.bearer, read_page(request.query))
     return processor_numbers_body(numbers.items, as_strings=numbers.token.numbers_as_strings)
 
 
 async def account_owners(request: ApiRequest) -> ProcessorOwnerBody:
-    owners = await request.services.access.owners(
-        request.connection, request.bearer, read_page(request.query)
-    )
+    owners = await request.services.access.owners(request.bearer, read_page(request.query))
     return processor_owners_body(owners)
 
 
@@ -111,11 +107,12 @@ async def transactions(request: ApiRequest) -> Struct:
         filters = read_transaction_filter(request.query, request.services.clock.now())
     except InvalidRequest:
         # The token comes first: without a valid one the answer is 401, and owners have no filter.
-        token = await access.authorize(request.connection, request.bearer, ReadKind.TRANSACTIONS)
+        async with request.services.db.connection() as connection:
+            token = await access.authorize(connection, request.bearer, ReadKind.TRANSACTIONS)
         if token.owners_at_transactions:
             return await account_owners(request)
         raise
-    page = await access.transactions(request.connection, request.bearer, filters, read_page(request.query))
+    page = await access.transactions(request.bearer, filters, read_page(request.query))
     if page is None:
         return await account_owners(request)
     return page_with_includes(request, page, includes)
@@ -123,7 +120,7 @@ async def transactions(request: ApiRequest) -> Struct:
 
 async def payment_account(request: ApiRequest) -> PaymentAccountBody:
     """Balances; also the full numbers if the token's scope includes `read-protected`."""
-    read = await request.services.access.payment_account(request.connection, request.bearer)
+    read = await request.services.access.payment_account(request.bearer)
     return payment_account_body(read.account, read.numbers)
 
 

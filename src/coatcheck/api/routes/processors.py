@@ -84,6 +84,7 @@ PROCESSORS = Group(
             caller=Caller.TOKEN,
             query=PAGE,
             answer=ProcessorAccountNumberBody,
+            needs_connection=False,
         ),
         Route(
             "GET",
@@ -96,6 +97,7 @@ PROCESSORS = Group(
             caller=Caller.TOKEN,
             query=TRANSACTION_FILTERS,
             answer=TransactionsResponseBody,
+            needs_connection=False,
         ),
         Route(
             "GET",
@@ -107,6 +109,7 @@ PROCESSORS = Group(
             caller=Caller.TOKEN,
             query=PAGE,
             answer=ProcessorOwnerBody,
+            needs_connection=False,
             is_in_spec=False,
         ),
         Route(
@@ -118,6 +121,7 @@ PROCESSORS = Group(
             "Without `read-protected` in the scope the account number is masked.",
             caller=Caller.TOKEN,
             answer=PaymentAccountBody,
+            needs_connection=False,
         ),
         Route(
             "POST",

@@ -1,0 +1,258 @@
+"""Coalesced statements: what each call gets, and what it does not notice of the others."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from coatcheck.app import Services
+from coatcheck.db.coalescing import MAX_ROWS, Asked, CoalescedStatement, Coalescer
+from coatcheck.db.database import Database
+from coatcheck.deadline import within
+from coatcheck.errors import CoatcheckError, Unavailable
+from coatcheck.grants.confirmations import PresentedToken
+from coatcheck.model.accounts import Account
+from coatcheck.model.paging import PageRequest
+from coatcheck.model.transactions import TransactionFilter
+from coatcheck.model.users import User
+from tests.disclosures import disclosures
+from tests.factories import Keyed, make_account, make_token, make_transaction
+
+EVERYTHING = TransactionFilter()
+
+
+@dataclass(frozen=True)
+class Echo:
+    number: int
+    together: int
+    """How many calls the statement answered."""
+
+
+ASKED = Asked({"number": "integer", "lock": "bigint"})
+ECHO = CoalescedStatement(
+    ASKED,
+    f"""WITH {ASKED.cte}, locked AS MATERIALIZED (
+            SELECT caller, number, CASE WHEN lock IS NOT NULL THEN pg_advisory_xact_lock(lock) IS NULL END FROM asked
+        )
+        SELECT caller, number, count(*) OVER () AS together FROM locked""",
+    (Echo,),
+)
+
+
+OF_THIS_DATABASE = """
+JOIN pg_database d ON d.oid = l.database AND d.datname = current_database() WHERE l.locktype = 'advisory'"""
+
+
+@pytest.fixture
+def echo(services: Services) -> Coalescer:
+    return Coalescer(services.db, ECHO)
+
+
+async def call(echo: Coalescer, number: int, lock: int | None = None) -> Echo:
+    ((number, together),) = await echo({"number": number, "lock": lock})
+    return Echo(number, together)
+
+
+@pytest.fixture
+async def held_lock(services: Services) -> AsyncIterator[int]:
+    """A lock that another session holds until `release`, or until the end of the test."""
+    async with services.db.connection() as connection:
+        await connection.execute("SELECT pg_advisory_lock(815)")
+        yield 815
+    await release(services)
+
+
+async def release(services: Services) -> None:
+    """Ends the session that holds the lock."""
+    async with services.db.connection() as connection:
+        await connection.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_locks l {OF_THIS_DATABASE} AND granted AND objid = 815"
+        )
+
+
+async def until_waiting(db: Database) -> None:
+    async with db.connection() as connection, asyncio.timeout(10):
+        while True:
+            cursor = await connection.execute(
+                f"SELECT count(*) FROM pg_locks l {OF_THIS_DATABASE} AND NOT granted AND objid = 815"
+            )
+            if await cursor.fetchone() == (1,):
+                return
+
+
+async def test_calls_that_arrive_together_are_one_statement_and_each_gets_its_own_row(
+    echo: Coalescer,
+) -> None:
+    answers = await asyncio.gather(*(call(echo, number) for number in range(MAX_ROWS)))
+    assert answers == [Echo(number, MAX_ROWS) for number in range(MAX_ROWS)]
+
+
+async def test_a_call_alone_is_a_statement_of_its_own(echo: Coalescer) -> None:
+    assert [await call(echo, 1), await call(echo, 2)] == [Echo(1, 1), Echo(2, 1)]
+
+
+async def test_a_statement_has_a_largest_number_of_rows(echo: Coalescer) -> None:
+    answers = await asyncio.gather(*(call(echo, number) for number in range(MAX_ROWS + 3)))
+    assert [answer.together for answer in answers] == [MAX_ROWS] * MAX_ROWS + [3] * 3
+
+
+async def test_a_statement_that_fails_is_repeated_for_each_row_alone(echo: Coalescer) -> None:
+    numbers = [1, 2**40, 3]
+    answers = await asyncio.gather(*(call(echo, number) for number in numbers), return_exceptions=True)
+    assert isinstance(answers[1], psycopg.DataError)
+    assert [answers[0], answers[2]] == [Echo(1, 1), Echo(3, 1)]
+
+
+async def test_a_call_that_is_cancelled_does_not_disturb_the_others(
+    services: Services, echo: Coalescer, held_lock: int
+) -> None:
+    waiting = [asyncio.create_task(call(echo, number, held_lock)) for number in range(3)]
+    await until_waiting(services.db)
+    waiting[0].cancel()
+    await release(services)
+    assert await asyncio.gather(*waiting[1:]) == [Echo(1, 3), Echo(2, 3)]
+
+
+async def test_a_call_that_is_cancelled_before_its_statement_is_not_executed(echo: Coalescer) -> None:
+    calls = [asyncio.create_task(call(echo, number)) for number in range(3)]
+    await asyncio.sleep(0)
+    calls[0].cancel()
+    assert await asyncio.gather(*calls[1:]) == [Echo(1, 2), Echo(2, 2)]
+
+
+async def test_the_deadline_of_one_call_does_not_end_the_statement_for_the_others(
+    services: Services, echo: Coalescer, held_lock: int
+) -> None:
+    async def hurried() -> Echo:
+        with within(timedelta(milliseconds=300)):
+            return await call(echo, 1, held_lock)
+
+    calls = [asyncio.create_task(each) for each in (hurried(), call(echo, 2))]
+    await until_waiting(services.db)
+    await asyncio.wait(calls, timeout=0.5)
+    await release(services)
+    assert await calls[1] == Echo(2, 2)
+
+
+async def test_a_statement_ends_with_the_last_deadline_of_its_calls(
+    services: Services, echo: Coalescer, held_lock: int
+) -> None:
+    async def hurried(number: int) -> Echo:
+        with within(timedelta(milliseconds=200)):
+            return await call(echo, number, held_lock)
+
+    async with asyncio.timeout(3):
+        answers = await asyncio.gather(*map(hurried, range(3)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [Unavailable] * 3
+
+
+async def test_a_statement_that_waits_for_a_lock_does_not_hold_up_later_calls(
+    services: Services, echo: Coalescer, held_lock: int
+) -> None:
+    waiting = asyncio.create_task(call(echo, 1, held_lock))
+    await until_waiting(services.db)
+    async with asyncio.timeout(2):
+        assert await call(echo, 2) == Echo(2, 1)
+    assert not waiting.done()
+    waiting.cancel()
+
+
+async def test_a_lost_connection_fails_every_call_and_nothing_is_repeated(
+    services: Services, echo: Coalescer, held_lock: int
+) -> None:
+    calls = [asyncio.create_task(call(echo, number, held_lock)) for number in range(3)]
+    await until_waiting(services.db)
+    async with services.db.connection() as connection:
+        await connection.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_locks l {OF_THIS_DATABASE} AND NOT granted AND objid = 815"
+        )
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [Unavailable] * 3
+
+
+async def test_a_call_whose_deadline_is_over_before_its_statement_is_refused(echo: Coalescer) -> None:
+    with within(timedelta(0)), pytest.raises(Unavailable):
+        await call(echo, 1)
+    assert await call(echo, 2) == Echo(2, 1)
+
+
+# --- reads ----------------------------------------------------------------------------------------------------
+
+LIMITED = ("max-reads:3", "max-reads:1 read:numbers")
+SCOPES = (*LIMITED, "", "read:numbers", "read:balances", "lookback-days:2", "revoked", "unknown")
+a_limited_read = st.tuples(st.sampled_from(LIMITED), st.just("numbers"), st.just(PageRequest()))
+"""Which of several reads gets the last one that is left is not determined. So these are all equal."""
+a_read = st.tuples(
+    st.sampled_from(SCOPES[len(LIMITED) :]),
+    st.sampled_from(["numbers", "owners", "payment_account", "transactions"]),
+    st.sampled_from([PageRequest(), PageRequest(1, 10), PageRequest(2, 10)]),
+)
+Reads = Sequence[tuple[str, str, PageRequest]]
+
+
+async def make_tokens(services: Services, account: Account, processor: Keyed) -> dict[str, PresentedToken]:
+    tokens = {}
+    for scope in SCOPES:
+        atoms = scope if ":" in scope else ""
+        tokens[scope] = services.access.parse_token(
+            await make_token(services, account, processor, atoms=atoms)
+        )
+    tokens["unknown"] = replace(tokens["unknown"], hash=b"?" * 32)
+    async with services.db.connection() as connection:
+        await connection.execute(
+            "UPDATE access_token SET revoked_at = now() WHERE token_hash = %s", (tokens["revoked"].hash,)
+        )
+    return tokens
+
+
+async def outcome(services: Services, token: PresentedToken, name: str, page: PageRequest) -> object:
+    """The answer without the token, or the type of the error."""
+    arguments = {"payment_account": (), "transactions": (EVERYTHING, page)}.get(name, (page,))
+    try:
+        answer = await getattr(services.access, name)(token, *arguments)
+    except CoatcheckError as error:
+        return type(error)
+    return repr(replace(answer, token=None) if hasattr(answer, "token") else answer)
+
+
+@given(reads=st.lists(a_read | a_limited_read, min_size=2, max_size=24))
+@examples(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_reads_that_are_coalesced_answer_count_and_disclose_as_reads_one_after_the_other(
+    services: Services, user: User, processor: Keyed, reads: Reads
+) -> None:
+    account = await make_account(services, user)
+    today = services.clock.now().date()
+    for age in range(4):
+        await make_transaction(services, account, id=str(age), date=today - timedelta(days=age))
+
+    async def perform(*, together: bool) -> tuple[Counter[object], Counter[object]]:
+        before = Counter(await disclosures(services, account.user_guid))
+        tokens = await make_tokens(services, account, processor)
+        calls = [outcome(services, tokens[scope], name, page) for scope, name, page in reads]
+        answers = await asyncio.gather(*calls) if together else [await each for each in calls]
+        written = Counter(await disclosures(services, account.user_guid)) - before
+        return Counter(zip(reads, answers, strict=True)), written
+
+    answers, written = await perform(together=True)
+    assert (answers, written) == await perform(together=False)
+    assert written.total() == sum(isinstance(answer, str) for _, answer in answers.elements())
+
+
+async def test_a_read_that_its_statement_cannot_answer_fails_alone(
+    services: Services, account: Account, processor: Keyed
+) -> None:
+    token = services.access.parse_token(await make_token(services, account, processor))
+    pages = [PageRequest(), PageRequest(1, 2**40), PageRequest()]
+    answers = await asyncio.gather(
+        *(services.access.numbers(token, page) for page in pages), return_exceptions=True
+    )
+    assert isinstance(answers[1], psycopg.DataError)
+    assert [answers[n].total for n in (0, 2)] == [1, 1]
+    assert len(await disclosures(services, account.user_guid)) == 2
