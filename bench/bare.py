@@ -22,7 +22,7 @@ from starlette.routing import Route
 from uuid_utils import uuid7
 
 from coatcheck.audit.entries import Draft
-from coatcheck.grants.access import numbers_statement
+from coatcheck.grants.access_statements import numbers_statement
 from coatcheck.grants.confirmations import UNBOUND
 from coatcheck.grants.exchange_statements import REDEEM
 from coatcheck.grants.secrets import Kind

@@ -15,8 +15,8 @@ from coatcheck.directory.client_rows import set_client_disabled
 from coatcheck.directory.processor_rows import set_processor_disabled
 from coatcheck.directory.user_rows import remove_user
 from coatcheck.errors import CoatcheckError, Forbidden, InsufficientScope, InvalidToken, Refusal
-from coatcheck.grants.access import (
-    Access,
+from coatcheck.grants.access import Access
+from coatcheck.grants.access_statements import (
     Statement,
     numbers_statement,
     owners_statement,
