@@ -1,5 +1,6 @@
 """DPoP proofs and client assertions of a processor, for tests."""
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -33,11 +34,18 @@ class Holder:
         if token is not None:
             claims["ath"] = base64url_sha256(token.encode())
         header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": self.key.as_dict(private=False)}
-        return jwt.encode(header, claims | changed, self.key)
+        return jwt.encode(header, claims | changed, self.key, encoder_cls=AsciiJson)
 
     def headers(self, method: str, path: str, token: str, **changed: Any) -> dict[str, str]:
         """The headers of a read with a token that is bound to the key."""
         return {"Authorization": f"DPoP {token}", "DPoP": self.proof(method, path, token, **changed)}
+
+
+class AsciiJson(json.JSONEncoder):
+    """Escapes what is not ASCII, so that a claim can contain half of a surrogate pair."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options | {"ensure_ascii": True})
 
 
 def assertion(key: ECKey, guid: str, now: datetime, **changed: Any) -> dict[str, str]:

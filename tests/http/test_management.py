@@ -329,6 +329,15 @@ async def narrow(http: httpx.AsyncClient, owner: Owner, grant: Any) -> httpx.Res
     )
 
 
+async def test_a_grant_that_was_narrowed_to_any_permitted_limit_can_be_changed_again(
+    http: httpx.AsyncClient, owner: Owner
+) -> None:
+    for limits in ({"lookback_days": 36_500, "max_reads": 2**31 - 1}, {"lookback_days": 1, "max_reads": 1}):
+        assert (await narrow(http, owner, limits)).status_code == 200
+    renewal = await http.post(f"/coatcheck/grants/{owner.guids['grant']}/renewal", auth=owner.client.auth)
+    assert renewal.status_code == 200
+
+
 async def test_a_narrowed_grant_is_a_new_version_that_reads_less(
     http: httpx.AsyncClient, owner: Owner
 ) -> None:
@@ -371,7 +380,9 @@ async def test_a_grant_cannot_be_widened(http: httpx.AsyncClient, owner: Owner, 
         ({"max_reads": 0}, "max_reads"),
         ({"max_reads": -1}, "max_reads"),
         ({"max_reads": "5"}, "max_reads"),
+        ({"max_reads": 2**31}, "max_reads"),
         ({"lookback_days": 1.5}, "lookback_days"),
+        ({"lookback_days": 36_501}, "lookback_days"),
         ({"expires_at": None}, "expires_at"),
         ({"expires_at": "tomorrow"}, "expires_at"),
         ({"version": 1}, "unknown field `version`"),

@@ -263,8 +263,9 @@ async def test_with_the_setting_a_proof_needs_a_nonce_of_this_server(
         accepted = await setup.exchange({"DPoP": holder.proof("POST", URL, nonce=nonce)})
         token = accepted.json()["access_token"]
         path = "/payment_account"
-        refused = await http.get(path, headers=holder.headers("GET", path, token, nonce="guess"))
-        assert challenge(refused) == (401, "use_dpop_nonce", "DPoP")
+        for guess in ("\ud800", "guess"):
+            refused = await http.get(path, headers=holder.headers("GET", path, token, nonce=guess))
+            assert challenge(refused) == (401, "use_dpop_nonce", "DPoP")
         assert refused.headers["dpop-nonce"] == nonce
         headers = holder.headers("GET", path, token, nonce=nonce)
         assert (await http.get(path, headers=headers)).status_code == 200

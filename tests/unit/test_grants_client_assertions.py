@@ -17,6 +17,7 @@ from coatcheck.grants.client_assertions import (
     verify_assertion,
 )
 from coatcheck.grants.jwt_verification import ALGORITHMS, ASSERTION_ALGORITHMS, InvalidJwt
+from tests.dpop import AsciiJson
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 SECONDS = int(NOW.timestamp())
@@ -36,6 +37,7 @@ def assertion(key: Key = EC, *, alg: str = "ES256", kid: str | None = "ec", **cl
         {name: value for name, value in given_claims.items() if value is not None},
         key,
         algorithms=[alg],
+        encoder_cls=AsciiJson,
     )
 
 
@@ -79,6 +81,7 @@ def test_an_assertion_of_the_processor_for_this_server_is_accepted(accepted: dic
         {"aud": None},
         {"jti": None},
         {"jti": ""},
+        {"jti": "\ud800"},
         {"exp": None},
         {"exp": "soon"},
         {"exp": SECONDS - 10},
@@ -123,6 +126,9 @@ def test_a_single_key_need_not_be_named() -> None:
 
 def test_the_issuer_is_read_before_the_signature_is_verified() -> None:
     assert claimed_issuer(assertion()) == GUID
+    for unstorable in ("a\0", "\ud800", "a\udfff"):
+        with pytest.raises(InvalidJwt):
+            claimed_issuer(assertion(iss=unstorable))
 
 
 @given(st.text(max_size=60) | st.lists(st.from_regex(r"[A-Za-z0-9_-]{0,20}"), max_size=4).map(".".join))

@@ -13,6 +13,7 @@ from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from coatcheck.crypto import base64url_sha256
 from coatcheck.grants.dpop import verify_proof
 from coatcheck.grants.jwt_verification import InvalidJwt
+from tests.dpop import AsciiJson
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 URL = "https://coatcheck.example/account/account_numbers"
@@ -37,6 +38,7 @@ def proof(key: Key = EC, *, alg: str = "ES256", header: dict[str, Any] | None = 
         {name: value for name, value in given_claims.items() if value is not None},
         key,
         algorithms=[alg],
+        encoder_cls=AsciiJson,
     )
 
 
@@ -80,6 +82,7 @@ def test_the_older_name_of_the_ed25519_signature_is_accepted_for_that_curve_alon
         {"jti": 7},
         {"jti": "a" * 256},
         {"jti": "a\0"},
+        {"jti": "\ud800"},
         {"htm": "POST"},
         {"htm": "get"},
         {"htm": None},

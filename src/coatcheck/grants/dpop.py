@@ -67,7 +67,7 @@ def verify_proof(
         key_thumbprint=key.thumbprint,
         jti=text_claim(claims, "jti"),
         issued_at=time_claim(claims, "iat"),
-        nonce=nonce if isinstance(nonce, str) else None,
+        nonce=nonce if isinstance(nonce, str) and nonce.isascii() else None,
     )
 
 

@@ -112,9 +112,17 @@ def text_claim(claims: Claims, name: str) -> str:
         InvalidJwt: it is not.
     """
     value = claims.get(name)
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_CHARACTERS or "\0" in value:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_CHARACTERS or not _is_storable(value):
         raise InvalidJwt(f"{name} is not text of 1 to {MAX_ID_CHARACTERS} characters")
     return value
+
+
+def _is_storable(value: str) -> bool:
+    """Whether PostgreSQL can store it: JSON can name a NUL and halves of surrogate pairs."""
+    try:
+        return b"\0" not in value.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def time_claim(claims: Claims, name: str) -> float:

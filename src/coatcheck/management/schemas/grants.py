@@ -9,6 +9,7 @@ from coatcheck import text
 from coatcheck.grants.fdx import fdx_consent_id
 from coatcheck.grants.narrowing import Changes
 from coatcheck.grants.receipts import RevocationReceipt
+from coatcheck.grants.restrictions import LookbackDays, MaxReads
 from coatcheck.grants.restrictions import Permission as GrantPermission
 from coatcheck.grants.revocation import Selector
 from coatcheck.http.decoding import ChangeSchema, StrictSchema, given_fields
@@ -40,7 +41,8 @@ Status: TypeAlias = Annotated[
 Permission: TypeAlias = Literal["numbers", "owners", "transactions", "balances", "statements"]
 WHAT = ["ACCOUNT_NUMBERS", "ACCOUNT_OWNERS", "BALANCES", "BALANCES_AND_ACCOUNT_NUMBERS", "TRANSACTIONS"]
 
-Limit: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+MaxReadsLimit: TypeAlias = Annotated[int, Meta(ge=1, le=MaxReads.most)]
+LookbackLimit: TypeAlias = Annotated[int, Meta(ge=1, le=LookbackDays.most)]
 GuidInBody: TypeAlias = Annotated[str, Meta(pattern=text.STORABLE, min_length=1, max_length=64)]
 Reason: TypeAlias = Annotated[
     str,
@@ -48,7 +50,7 @@ Reason: TypeAlias = Annotated[
         pattern=text.STORABLE,
         min_length=1,
         max_length=1000,
-        description="Why, for your own records. The receipt and the grant contain it.",
+        description="Why. No personal data: the receipt contains it, and the processor sees it in the grant.",
         examples=["the end user asked for it"],
     ),
 ]
@@ -61,8 +63,10 @@ class GrantChangeRequest(ChangeSchema, frozen=True, kw_only=True, forbid_unknown
         Annotated[tuple[GrantPermission, ...], Meta(max_length=20)] | UnsetType,
         doc("The kinds of data that remain.", ["balances"]),
     ] = UNSET
-    max_reads: Annotated[Limit | UnsetType | None, doc("How many reads it allows in all.", 9)] = UNSET
-    lookback_days: Annotated[Limit | UnsetType | None, doc("No older transaction is returned.")] = UNSET
+    max_reads: Annotated[MaxReadsLimit | UnsetType | None, doc("How many reads it allows in all.", 9)] = UNSET
+    lookback_days: Annotated[LookbackLimit | UnsetType | None, doc("No older transaction is returned.")] = (
+        UNSET
+    )
     expires_at: Annotated[Annotated[datetime, Meta(tz=True)] | UnsetType, doc("When it ends.")] = UNSET
 
     @property
