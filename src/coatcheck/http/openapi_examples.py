@@ -33,8 +33,8 @@ def _example(schemas: Schemas, node: Node, *, is_request: bool) -> Any:
             for name, part in node["properties"].items()
             if not is_request or name in node.get("required", ()) or "examples" in part
         }
-    if "default" in node or "enum" in node:
-        return node["default"] if "default" in node else node["enum"][0]
+    if "enum" in node:
+        return node["enum"][0]
     if "anyOf" in node:
         return _example_of_union(schemas, node, is_request=is_request)
     if node.get("type") == "array":

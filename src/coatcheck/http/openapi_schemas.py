@@ -1,9 +1,12 @@
 """The schemas of requests and answers as components of the OpenAPI document."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec import Struct, inspect
+
+from coatcheck.http.decoding import RequestSchema
 
 Node: TypeAlias = dict[str, Any]
 
@@ -13,10 +16,53 @@ OF_THE_FIELD = ("description", "examples")
 OF_THE_TYPE = ("enum", "minimum", "maximum", "format")
 
 
-def components(types: Iterable[type[msgspec.Struct]]) -> dict[str, Node]:
+def components(types: Iterable[type[Struct]]) -> dict[str, Node]:
     """The schemas of the types, and those that they contain, by class name."""
+    types = tuple(types)
     _, found = msgspec.json.schema_components(types, ref_template=f"{SCHEMAS}{{name}}")
-    return {name: _as_sent(node) for name, node in sorted(found.items())}
+    structs = {each.__name__: each for type_ in types for each in _structs(inspect.type_info(type_))}
+    return {
+        name: _without_defaults(_as_sent(node), structs.get(name)) for name, node in sorted(found.items())
+    }
+
+
+def _structs(node: inspect.Type) -> Iterator[type[Struct]]:
+    """The structs that a type contains, itself among them."""
+    match node:
+        case inspect.StructType(cls=cls, fields=fields):
+            yield cls
+            for field in fields:
+                yield from _structs(field.type)
+        case inspect.Metadata(type=inner):
+            yield from _structs(inner)
+        case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item):
+            yield from _structs(item)
+        case inspect.UnionType(types=types):
+            for each in types:
+                yield from _structs(each)
+
+
+def _without_defaults(schema: Node, struct: type[Struct] | None) -> Node:
+    """The schema of a struct without the defaults of its fields.
+
+    An answer has a field with a default too, so that it is required. To generators of clients, a field with a
+    default in a request is one that must be sent.
+    """
+    properties = schema.get("properties", {})
+    if struct is None or not properties:
+        return schema
+    is_always_sent = not issubclass(struct, RequestSchema) and not struct.__struct_config__.omit_defaults
+    defaulted = {name for name, node in properties.items() if "default" in node}
+    required = set(schema.get("required", ())) | (defaulted if is_always_sent else set())
+    return {
+        **schema,
+        "properties": {name: _without(node, "default") for name, node in properties.items()},
+        "required": [name for name in properties if name in required],
+    }
+
+
+def _without(node: Node, key: str) -> Node:
+    return {name: value for name, value in node.items() if name != key}
 
 
 def reference(name: str) -> Node:
