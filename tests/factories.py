@@ -174,6 +174,28 @@ async def make_transaction(services: Services, account: Account, **overrides: An
     return str(values["guid"])
 
 
+async def make_job(services: Services, account: Account) -> str:
+    """The guid of a job of the account's member. It has ended."""
+    now, guid = services.clock.now(), new("JOB")
+    await _insert(
+        services,
+        "member_job",
+        {
+            "user_guid": account.user_guid,
+            "guid": guid,
+            "client_guid": "CLT-unknown",
+            "member_guid": account.member_guid,
+            "institution_code": "mxbank",
+            "kind": "AGGREGATION",
+            "state": "ended",
+            "requested_by": "CLT-unknown",
+            "created_at": now,
+            "queued_at": now,
+        },
+    )
+    return guid
+
+
 async def make_statement(services: Services, account: Account, **overrides: Any) -> str:
     now = services.clock.now()
     values = {

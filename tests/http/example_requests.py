@@ -106,6 +106,11 @@ async def _pending(dataset: Dataset) -> Values:
     return {"user": user, "member": answer.json()["member"]["guid"]}
 
 
+async def _last_job(dataset: Dataset) -> Values:
+    member = await dataset.api.get(f"/users/{dataset.values['user']}/members/{dataset.values['member']}")
+    return {"job": member.json()["member"]["most_recent_job_guid"]}
+
+
 async def _code(dataset: Dataset) -> Values:
     return {"code": await dataset.code()}
 
@@ -268,6 +273,8 @@ EXAMPLES: dict[str, list[Example]] = {
     ],
     "requestOAuthWindowURI": [Example(query={"referral_source": "APP"}, prepare=_pending)],
     # Jobs.
+    "readJob": [Example(prepare=_last_job)],
+    "aggregateAllMembers": [Example(202)],
     "aggregateMember": [Example(202, prepare=_spare_member)],
     "verifyMember": [Example(200, prepare=_spare_member)],
     "identifyMember": [Example(202, prepare=_spare_member)],

@@ -24,6 +24,7 @@ DOCUMENTED = {
     "micro_deposit": doc.MICRO_DEPOSIT,
     "merchant": doc.MERCHANT,
     "merchant_location": doc.MERCHANT_LOCATION,
+    "job": doc.JOB,
     "grant": doc.GRANT,
     "disclosure": doc.DISCLOSURE,
     "attestation": doc.ATTESTATION,

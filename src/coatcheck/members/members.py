@@ -6,6 +6,7 @@ answer  --> sealed answers, the job continues        change, disconnect
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -20,6 +21,7 @@ from coatcheck.errors import (
     ConstraintNotMet,
     DuplicateMember,
     InvalidRequest,
+    JobNotSupported,
     JobRunning,
     NotFound,
     TooManyRequests,
@@ -44,7 +46,8 @@ from coatcheck.members.validation import (
     check_sign_in,
     refusal_reason,
 )
-from coatcheck.model.members import Member, find_member
+from coatcheck.model.members import Member, find_member, list_members
+from coatcheck.model.paging import PageRequest
 from coatcheck.model.statuses import ConnectionStatus
 from coatcheck.model.users import User
 from coatcheck.vault.vault import SecretKind
@@ -200,6 +203,16 @@ class Members:
             return member
         await self._queue.enqueue(connection, locked_member, request, status)
         return await find_member(connection, locked_member.user_guid, locked_member.guid)
+
+    async def start_all(self, connection: Connection, user: User, request: JobRequest) -> None:
+        """Starts a job on each member of the user that can be read now. Passes over the others.
+
+        Raises:
+            UserDisabled: the client disabled the user.
+        """
+        for member in (await list_members(connection, user.guid, PageRequest(size=MAX_MEMBERS))).items:
+            with suppress(ConstraintNotMet, JobNotSupported, JobRunning, NotFound):
+                await self.start(connection, member, request)
 
     async def answer(
         self, connection: Connection, member: Member, answers: Sequence[tuple[str, str]]

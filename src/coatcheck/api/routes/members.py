@@ -5,6 +5,7 @@ from coatcheck.api.handlers import jobs, members
 from coatcheck.api.routes.parameters import CALLBACK_PAYLOAD, MEMBER, SKIP_WEBHOOK, USE_CASE, USER
 from coatcheck.api.routes.route import Route
 from coatcheck.api.schemas.institutions import CredentialsResponseBody
+from coatcheck.api.schemas.jobs import JobResponseBody
 from coatcheck.api.schemas.members import (
     MEMBER_BODY,
     MEMBERS_BODY,
@@ -15,8 +16,10 @@ from coatcheck.api.schemas.members import (
     MemberUpdateRequestBody,
     OAuthWindowResponseBody,
 )
+from coatcheck.api.versions import Version
 from coatcheck.http import doc
 from coatcheck.http.route import PAGE, Group, Parameter
+from coatcheck.members.members import MAX_MEMBERS
 
 REFUSED_JOBS = (
     errors.ConstraintNotMet("A manual member has no institution to read from."),
@@ -43,7 +46,7 @@ MEMBERS = Group(
             refusals=(
                 errors.DuplicateMember(doc.MEMBER),
                 errors.JobNotSupported(),
-                errors.ConstraintNotMet("A user can have at most 100 members."),
+                errors.ConstraintNotMet(f"A user can have at most {MAX_MEMBERS} members."),
             ),
         ),
         Route(
@@ -54,6 +57,23 @@ MEMBERS = Group(
             "List the members of a user",
             query=(*PAGE, USE_CASE),
             answer=MEMBERS_BODY,
+        ),
+        # Before the path of a member, which it would match.
+        Route(
+            "POST",
+            f"{USER}/members/aggregate_all",
+            jobs.aggregate_all,
+            "aggregateAllMembers",
+            "Aggregate all members of a user",
+            "Passes over manual members, members on which another job is running, and those whose "
+            "connection status "
+            "needs the user. Answers with the members.",
+            versions=(Version.V20250224,),
+            query=PAGE,
+            headers=(CALLBACK_PAYLOAD,),
+            answer=MEMBERS_BODY,
+            status=202,
+            is_in_spec=False,
         ),
         Route("GET", MEMBER, members.read, "readMember", "Read a member", answer=MEMBER_BODY),
         Route(
@@ -144,6 +164,17 @@ JOBS = Group(
     "Jobs",
     "Requests to a member's institution. Each returns at once; read the member's status for the result.",
     (
+        Route(
+            "GET",
+            f"{USER}/jobs/{{job}}",
+            jobs.read,
+            "readJob",
+            "Read a job",
+            "`most_recent_job_guid` of a member names its last job.",
+            versions=(Version.V20250224,),
+            answer=JobResponseBody,
+            is_in_spec=False,
+        ),
         Route(
             "POST",
             f"{MEMBER}/aggregate",

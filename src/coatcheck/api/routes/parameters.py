@@ -6,6 +6,7 @@ from coatcheck.http.route import PAGE, Parameter
 PATH_PARAMETERS = (
     Parameter("user", "The guid of the user, or the `id` that you gave it.", example=doc.USER),
     Parameter("member", "The guid of the member, or the `id` that you gave it.", example=doc.MEMBER),
+    Parameter("job", "The guid of the job.", example=doc.JOB),
     Parameter("account", "The guid of the account, or its `id`.", example=doc.ACCOUNT),
     Parameter("institution", "The code or the guid of the institution.", example="mxbank"),
     Parameter("transaction", "The guid of the transaction.", example=doc.TRANSACTION),
