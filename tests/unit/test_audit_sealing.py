@@ -365,9 +365,16 @@ async def test_a_page_of_rows_ends_at_no_row_that_is_lost(
 ) -> None:
     monkeypatch.setattr("coatcheck.audit.sealed_log.ROWS_PER_PAGE", 7)
     await fill(services, 100)
-    async with services.db.connection() as connection:
-        rows, numbers = Rows(connection), []
+    async with services.db.connection() as connection, Rows(connection) as rows:
+        numbers = []
         while (row := await rows.next()) is not None:
             numbers.append(row.number)
-    assert len(numbers) == 100
-    assert numbers == sorted({*numbers})
+    assert numbers == list(range(1, 101))
+    async with services.db.connection() as connection, Rows(connection) as rows:
+        pages = [await rows.up_to(number) for number in (3, 3, 50, 101)]
+    assert [[number for number, *_ in page] for page in pages] == [
+        [1, 2, 3],
+        [],
+        list(range(4, 51)),
+        list(range(51, 101)),
+    ]

@@ -25,20 +25,23 @@ async def export(connection: Connection, keys: Sequence[LogKey]) -> AsyncIterato
         connection: the caller's transaction, REPEATABLE READ so that the log does not change meanwhile.
         keys: the keys of the log.
     """
-    rows, index, has_header = Rows(connection), 0, False
-    row = await rows.next()
-    async for stored in checkpoints(connection):
-        if not has_header:
-            yield _header(stored, keys)
-            has_header = True
-        for number, leaf in zip(stored.numbers, split(stored.hashes), strict=False):
-            while row is not None and row.number < number:
-                row = await rows.next()
-            found = row if row is not None and row.number == number else None
-            # A row that was pruned has its hash only.
-            yield _line("entry", index=index, leaf_hash=leaf.hex(), **({"text": found.text} if found else {}))
-            index += 1
-        yield _line("checkpoint", note=stored.note)
+    index, has_header = 0, False
+    async with Rows(connection) as rows:
+        row = await rows.next()
+        async for stored in checkpoints(connection):
+            if not has_header:
+                yield _header(stored, keys)
+                has_header = True
+            for number, leaf in zip(stored.numbers, split(stored.hashes), strict=False):
+                while row is not None and row.number < number:
+                    row = await rows.next()
+                found = row if row is not None and row.number == number else None
+                # A row that was pruned has its hash only.
+                yield _line(
+                    "entry", index=index, leaf_hash=leaf.hex(), **({"text": found.text} if found else {})
+                )
+                index += 1
+            yield _line("checkpoint", note=stored.note)
 
 
 async def export_client(
@@ -59,12 +62,13 @@ async def export_client(
     if last is None or (since is not None and not 0 < since <= len(leaves)):
         raise NotFound("The log has no such checkpoint yet.")
     yield _header(last, keys, client_guid=client_guid)
-    levels, rows = levels_of(leaves), Rows(connection, client_guid=client_guid)
-    while (row := await rows.next()) is not None:
-        index = index_of.get(row.number)
-        if index is not None:
-            path = [each.hex() for each in inclusion_path(levels, index)]
-            yield _line("entry", index=index, leaf_hash=leaves[index].hex(), text=row.text, path=path)
+    levels = levels_of(leaves)
+    async with Rows(connection, client_guid=client_guid) as rows:
+        while (row := await rows.next()) is not None:
+            index = index_of.get(row.number)
+            if index is not None:
+                path = [each.hex() for each in inclusion_path(levels, index)]
+                yield _line("entry", index=index, leaf_hash=leaves[index].hex(), text=row.text, path=path)
     yield _line("checkpoint", note=last.note)
     if since is not None:
         path = [each.hex() for each in consistency_path(leaves, since)]

@@ -24,15 +24,16 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def extend(size: int, peaks: Peaks, leaves: Sequence[bytes]) -> Peaks:
     """The peaks of a tree of `size` leaves after the leaf hashes are appended."""
-    grown = [*peaks]
-    for number, leaf in enumerate(leaves, start=size + 1):
-        grown.append(leaf)
-        # A number that is divisible by 2^n completes n subtrees.
-        while not number & 1:
-            right = grown.pop()
-            grown[-1] = node_hash(grown[-1], right)
-            number >>= 1  # noqa: PLW2901 (the digits of the size are consumed)
-    return tuple(grown)
+    left, nodes, grown = [*peaks], [*leaves], []
+    # From the lowest level to the highest. A digit of the size says whether the tree has a peak on the level.
+    while size or nodes:
+        if size & 1:
+            nodes.insert(0, left.pop())
+        if len(nodes) & 1:
+            grown.append(nodes.pop())
+        nodes = [node_hash(first, second) for first, second in zip(nodes[::2], nodes[1::2], strict=True)]
+        size >>= 1
+    return tuple(reversed(grown))
 
 
 def root_of(peaks: Peaks) -> bytes:

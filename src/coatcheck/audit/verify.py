@@ -7,9 +7,10 @@ first two together. The third is out of reach, if the checkpoints are published 
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import starmap
 
 from coatcheck.audit.checkpoints import Checkpoint, Unreadable, open_note
 from coatcheck.audit.keys import LogKey
@@ -17,6 +18,7 @@ from coatcheck.audit.merkle import Peaks, extend, leaf_hash, root_of, split
 from coatcheck.audit.published import PublishedCheckpoint
 from coatcheck.audit.sealed_log import (
     BEFORE_FIRST,
+    FoundRow,
     Rows,
     StoredCheckpoint,
     StoredRow,
@@ -27,6 +29,7 @@ from coatcheck.db.database import Connection
 
 PRUNED = "audit.pruned"
 """The action of an entry that says which partition was dropped."""
+SAYS_PRUNED = f'{{"action":"{PRUNED}"'
 KEY_TOLERANCE = timedelta(minutes=5)
 """How long a process may still sign with a key that another one replaced."""
 
@@ -65,33 +68,38 @@ async def verify(
         published: the checkpoints that were published, in the order of their publication.
         progress: called after each checkpoint.
     """
-    verification = _Verification(keys, published)
-    rows, total = Rows(connection), await sealed_size(connection)
-    row = await rows.next()
-    async for stored in checkpoints(connection):
-        hashes = split(stored.hashes)
-        lacks_one = verification.begin(stored, hashes)
-        for number, expected in zip(stored.numbers, hashes, strict=False):
-            while row is not None and row.number < number:
-                if not lacks_one:
-                    verification.inserted(row)
-                row = await rows.next()
-            lacks_one = False
-            if row is None or row.number > number:
-                verification.missing.append(number)
-                continue
-            found, row = row, await rows.next()
-            while row is not None and row.number == number:
-                found, inserted = _authentic(found, row, expected)
-                verification.inserted(inserted)
-                row = await rows.next()
-            verification.compare(found, expected)
-        if progress is not None:
-            progress(stored.size, total)
-    while row is not None:
-        verification.unsealed(row)
-        row = await rows.next()
+    verification, total = _Verification(keys, published), await sealed_size(connection)
+    async with Rows(connection) as rows:
+        async for stored in checkpoints(connection):
+            hashes = split(stored.hashes)
+            lacks_one = verification.begin(stored, hashes)
+            covered = await rows.up_to(stored.numbers[-1]) if stored.numbers else ()
+            if lacks_one or not _agree(stored, covered):
+                verification.compare_each(
+                    zip(stored.numbers, hashes, strict=False),
+                    starmap(StoredRow, covered),
+                    lacks_one=lacks_one,
+                )
+            if progress is not None:
+                progress(stored.size, total)
+        while (row := await rows.next()) is not None:
+            verification.unsealed(row)
     return verification.finish()
+
+
+def _agree(stored: StoredCheckpoint, rows: Sequence[FoundRow]) -> bool:
+    """Whether these are the rows that the checkpoint lists, and none needs a closer look."""
+    if not rows:
+        return not stored.numbers
+    numbers, texts, _, leaf_hashes, columns_agree = zip(*rows, strict=True)
+    found = [leaf_hash(text.encode()) for text in texts]
+    return (
+        list(numbers) == stored.numbers
+        and b"".join(found) == stored.hashes
+        and found == [stored_hash or hash_ for stored_hash, hash_ in zip(leaf_hashes, found, strict=True)]
+        and all(columns_agree)
+        and SAYS_PRUNED not in "".join(texts)
+    )
 
 
 @dataclass
@@ -153,14 +161,42 @@ class _Verification:
         self._size, self._through = stored.size, stored.through
         return lacks_one
 
-    def compare(self, row: StoredRow, expected: bytes) -> None:
+    def compare_each(
+        self, listed: Iterable[tuple[int, bytes]], rows: Iterable[StoredRow], *, lacks_one: bool
+    ) -> None:
+        """Compares each row with the number and the hash that a checkpoint lists.
+
+        Args:
+            listed: numbers and hashes.
+            rows: what the table has up to the last of these numbers.
+            lacks_one: whether a checkpoint before it is missing, which may have listed the first rows.
+        """
+        following = iter(rows)
+        row = next(following, None)
+        for number, expected in listed:
+            while row is not None and row.number < number:
+                if not lacks_one:
+                    self.inserted(row)
+                row = next(following, None)
+            lacks_one = False
+            if row is None or row.number > number:
+                self.missing.append(number)
+                continue
+            found, row = row, next(following, None)
+            while row is not None and row.number == number:
+                found, inserted = _authentic(found, row, expected)
+                self.inserted(inserted)
+                row = next(following, None)
+            self._compare(found, expected)
+
+    def _compare(self, row: StoredRow, expected: bytes) -> None:
         """Compares a row with the hash that its checkpoint lists."""
         found = leaf_hash(row.text.encode())
         if found != expected:
             self.problems.append(f"{row.name} was changed after it was sealed.")
         else:
             self._compare_columns(row, found)
-            if row.text.startswith(f'{{"action":"{PRUNED}"') and (pruned := _parse_pruned(row.text)):
+            if row.text.startswith(SAYS_PRUNED) and (pruned := _parse_pruned(row.text)):
                 self._pruned.append(pruned)
 
     def inserted(self, row: StoredRow) -> None:

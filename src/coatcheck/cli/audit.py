@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -105,7 +106,8 @@ async def _verify(files: list[Path]) -> verifying.Verified:
                     is_slow = time.monotonic() - started > SHOWS_AFTER
                     bar.update(task, completed=done, total=total, visible=is_slow)
 
-                return await verifying.verify(connection, log_keys, published, show)
+                with _without_garbage_collection():
+                    return await verifying.verify(connection, log_keys, published, show)
 
 
 def _read(files: list[Path], default: str) -> list[published.PublishedCheckpoint]:
@@ -182,6 +184,16 @@ async def _export(client: str | None, since: int | None, output: Path | None) ->
 
 def _standard_output() -> AbstractContextManager[TextIO]:
     return nullcontext(sys.stdout)
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Rows contain no cycles. To look for some among millions of them takes a third of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @asynccontextmanager
