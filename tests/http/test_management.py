@@ -318,6 +318,19 @@ async def test_a_selector_revokes_more_grants_than_one_batch(
         auth=owner.client.auth,
     )
     assert answer.json()["revocation"]["revoked"] == 5
+    listed = await http.get(f"/coatcheck/grants?user_guid={owner.guids['user']}", auth=owner.client.auth)
+    assert await named_as_revoked(services, owner) == sorted(each["guid"] for each in listed.json()["grants"])
+
+
+async def named_as_revoked(services: Services, owner: Owner) -> list[str]:
+    """The grants that the audit log names in entries about revocations of several."""
+    async with services.db.connection() as connection:
+        cursor = await connection.execute(
+            """SELECT body::jsonb #>> '{detail,grants}' FROM audit_event
+               WHERE client_guid = %s AND body::jsonb ->> 'action' = 'tokens.revoked'""",
+            (owner.client.guid,),
+        )
+        return sorted(guid for (guids,) in await cursor.fetchall() for guid in guids.split())
 
 
 # --- narrowing and renewal ---

@@ -15,7 +15,7 @@ from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, Database, columns, fetch_all, fetch_one, run
 from coatcheck.errors import NotFound
-from coatcheck.events.catalogue import Announcement, EventType
+from coatcheck.events.catalogue import EventType
 from coatcheck.grants.announcements import AnnouncedGrant, about_grants
 from coatcheck.grants.receipts import Receipts, RevocationReceipt
 from coatcheck.grants.secrets import day_of
@@ -216,7 +216,9 @@ class Revocations:
                 {**selector.given, "client_guid": client_guid, "now": now, "today": day_of(now)},
             )
             if ended:
-                await self._record(connection, client_guid, "codes.revoked", selector, ended)
+                await self._journal.record(
+                    connection, _entry(client_guid, "codes.revoked", selector, revoked=str(ended))
+                )
 
     async def _revoke_batch(
         self, client_guid: str, selector: Selector, now: datetime, reason: str | None
@@ -240,30 +242,13 @@ class Revocations:
                 {**selector.given, "client_guid": client_guid, "now": now, "reason": reason},
             )
             if revoked:
-                await self._record(
+                guids = " ".join(each.guid for each in revoked)
+                await self._journal.record(
                     connection,
-                    client_guid,
-                    "tokens.revoked",
-                    selector,
-                    len(revoked),
+                    _entry(client_guid, "tokens.revoked", selector, revoked=str(len(revoked)), grants=guids),
                     *about_grants(EventType.TOKEN_REVOKED, revoked, revoked_by=client_guid),
                 )
         return len(revoked)
-
-    async def _record(
-        self,
-        connection: Connection,
-        client_guid: str,
-        action: str,
-        selector: Selector,
-        revoked: int,
-        *announcements: Announcement,
-    ) -> None:
-        detail = {**selector.described(), "revoked": str(revoked)}
-        entry = Entry(
-            client_guid=client_guid, actor=client_guid, action=action, subject=client_guid, detail=detail
-        )
-        await self._journal.record(connection, entry, *announcements)
 
     async def _reason(self, connection: Connection, client_guid: str, guid: str) -> str | None:
         found = await fetch_one(
@@ -285,3 +270,14 @@ class Revocations:
             {**values, "client_guid": client_guid},
         )
         return found.at if found else None
+
+
+def _entry(client_guid: str, action: str, selector: Selector, **detail: str) -> Entry:
+    """An entry about everything that the selector named."""
+    return Entry(
+        client_guid=client_guid,
+        actor=client_guid,
+        action=action,
+        subject=client_guid,
+        detail={**selector.described(), **detail},
+    )
