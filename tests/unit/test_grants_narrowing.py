@@ -25,6 +25,7 @@ from coatcheck.grants.scope import parse_scope
 from coatcheck.model.accounts import Account
 from coatcheck.model.transactions import TransactionFilter
 from tests.factories import Keyed, make_client, make_token, make_transaction
+from tests.sealed_log import entries
 
 NOW = datetime(2027, 3, 1, tzinfo=UTC)
 EXPIRES_AT = NOW + timedelta(days=60)
@@ -93,6 +94,22 @@ def test_the_refusal_names_the_fields_that_would_widen_the_grant() -> None:
         narrowed(granted, Changes(max_reads=None, expires_at=EXPIRES_AT + timedelta(days=1)), NOW)
 
 
+@pytest.mark.parametrize(
+    ("nothing", "message"),
+    [
+        (Changes(permissions=[]), "A grant must permit something. Revoke it instead."),
+        (Changes(expires_at=NOW), "expires_at must be in the future. To end the grant now, revoke it."),
+    ],
+)
+def test_a_change_that_leaves_nothing_is_refused_with_what_to_do_instead(
+    nothing: Changes, message: str
+) -> None:
+    granted = Allowed(default_permissions(protected=False), None, None, EXPIRES_AT)
+    with pytest.raises(Unprocessable) as refused:
+        narrowed(granted, nothing, NOW)
+    assert refused.value.problem == message
+
+
 async def grant_of(services: Services, account: Account) -> dict[str, Any]:
     async with services.db.connection() as connection:
         cursor = await connection.execute(
@@ -152,6 +169,35 @@ async def test_each_change_makes_a_version_that_the_scope_and_the_audit_log_show
             "lookback_days": "none -> 30",
         },
     ]
+
+
+async def test_an_earlier_expiry_is_in_the_audit_log_as_two_instants(
+    services: Services, account: Account, processor: Keyed
+) -> None:
+    await make_token(services, account, processor)
+    before = (await grant_of(services, account))["expires_at"]
+    after = before.replace(microsecond=0) - timedelta(days=1)
+    await narrow(services, account, expires_at=after)
+    (entry,) = [
+        entry for entry in await entries(services, account.client_guid) if entry["action"] == "token.narrowed"
+    ]
+    assert entry["detail"] == {
+        "version": "2",
+        "expires_at": f"{before:%Y-%m-%dT%H:%M:%S.%fZ} -> {after:%Y-%m-%dT%H:%M:%S.%fZ}",
+    }
+
+
+async def test_a_grant_that_names_no_kinds_of_data_names_none_after_another_change(
+    services: Services, account: Account, processor: Keyed
+) -> None:
+    await make_token(services, account, processor)
+    await narrow(services, account, max_reads=4, permissions=default_permissions(protected=True))
+    grant = await grant_of(services, account)
+    assert grant["permissions"] is None
+    assert set(grant["scope"].split()[3:]) == {"read-protected", "max-reads:4"}
+    await narrow(services, account, permissions=[Permission.BALANCES, Permission.NUMBERS])
+    await narrow(services, account, max_reads=3)
+    assert sorted((await grant_of(services, account))["permissions"]) == ["balances", "numbers"]
 
 
 async def test_changes_that_change_nothing_make_no_version(

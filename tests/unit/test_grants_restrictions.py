@@ -321,6 +321,26 @@ async def test_a_token_reads_the_kinds_of_data_in_its_scope_and_no_other(
     assert len(await disclosures(services, account.user_guid)) == len(PERMISSION_TO_READ)
 
 
+@pytest.mark.parametrize(
+    ("kind", "needed"),
+    [
+        (ReadKind.NUMBERS, "read-protected read:numbers"),
+        (ReadKind.OWNERS, "read-protected read:owners"),
+        (ReadKind.TRANSACTIONS, "read:transactions"),
+        (ReadKind.BALANCES, "read:balances"),
+    ],
+)
+async def test_the_refusal_of_a_kind_of_data_names_the_atoms_that_it_needs(
+    services: Services, account: Account, processor: Keyed, kind: ReadKind, needed: str
+) -> None:
+    permitted = Permission.BALANCES if kind is not ReadKind.BALANCES else Permission.TRANSACTIONS
+    token = await make_token(services, account, processor, atoms=f"read:{permitted}")
+    async with services.db.connection() as connection:
+        with pytest.raises(InsufficientScope) as refused:
+            await services.access.authorize(connection, services.access.parse_token(token), kind)
+    assert refused.value.needed_scope == needed
+
+
 async def test_a_payment_account_has_numbers_only_if_both_kinds_are_in_the_scope(
     services: Services, account: Account, processor: Keyed
 ) -> None:
