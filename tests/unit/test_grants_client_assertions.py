@@ -1,5 +1,6 @@
 """Client assertions: every check of RFC 7523 3, by assertions that fail it alone."""
 
+from base64 import urlsafe_b64encode
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +17,7 @@ from coatcheck.grants.client_assertions import (
     claimed_issuer,
     verify_assertion,
 )
-from coatcheck.grants.jwt_verification import ALGORITHMS, ASSERTION_ALGORITHMS, InvalidJwt
+from coatcheck.grants.jwt_verification import ALGORITHMS, ASSERTION_ALGORITHMS, MAX_CHARACTERS, InvalidJwt
 from tests.dpop import AsciiJson
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -67,38 +68,41 @@ def test_an_assertion_of_the_processor_for_this_server_is_accepted(accepted: dic
 
 
 @pytest.mark.parametrize(
-    "changed",
+    ("changed", "reason"),
     [
-        {"iss": "PPR-other"},
-        {"iss": None},
-        {"sub": "PPR-other"},
-        {"sub": None},
-        {"aud": "https://other.example"},
-        {"aud": f"{ISSUER}/token"},
-        {"aud": []},
-        {"aud": [7, None]},
-        {"aud": {"a": ISSUER}},
-        {"aud": None},
-        {"jti": None},
-        {"jti": ""},
-        {"jti": "\ud800"},
-        {"exp": None},
-        {"exp": "soon"},
-        {"exp": SECONDS - 10},
-        {"exp": SECONDS + 3700},
-        {"iat": SECONDS + 61},
-        {"nbf": SECONDS + 61},
-        {"iat": "x"},
-        {"kid": "other"},
-        {"kid": None},
-        {"key": ECKey.generate_key("P-256")},
-        {"key": RSA, "alg": "RS384", "kid": "rsa"},
+        ({"iss": "PPR-other"}, "iss and sub are not the processor"),
+        ({"iss": None}, "iss and sub are not the processor"),
+        ({"sub": "PPR-other"}, "iss and sub are not the processor"),
+        ({"sub": None}, "iss and sub are not the processor"),
+        ({"aud": "https://other.example"}, "aud does not name this server"),
+        ({"aud": f"{ISSUER}/token"}, "aud does not name this server"),
+        ({"aud": []}, "aud does not name this server"),
+        ({"aud": [7, None]}, "aud does not name this server"),
+        ({"aud": {"a": ISSUER}}, "aud does not name this server"),
+        ({"aud": None}, "aud does not name this server"),
+        ({"jti": None}, "jti is not text of 1 to 255 characters"),
+        ({"jti": ""}, "jti is not text of 1 to 255 characters"),
+        ({"jti": "\ud800"}, "jti is not text of 1 to 255 characters"),
+        ({"exp": None}, "exp is not a number"),
+        ({"exp": "soon"}, "exp is not a number"),
+        ({"exp": SECONDS - 10}, "exp is in the past or more than an hour ahead"),
+        ({"exp": SECONDS + 3700}, "exp is in the past or more than an hour ahead"),
+        ({"iat": SECONDS + 61}, "iat is in the future"),
+        ({"nbf": SECONDS + 61}, "nbf is in the future"),
+        ({"iat": "x"}, "iat is not a number"),
+        ({"kid": "other"}, "InvalidKeyIdError"),
+        ({"kid": None}, "InvalidKeyIdError"),
+        ({"key": ECKey.generate_key("P-256")}, "BadSignatureError"),
+        ({"key": RSA, "alg": "RS384", "kid": "rsa"}, "UnsupportedAlgorithmError"),
     ],
-    ids=",".join,
+    ids=str,
 )
-def test_an_assertion_that_fails_one_check_is_refused(changed: dict[str, Any]) -> None:
-    with pytest.raises(InvalidJwt):
+def test_an_assertion_that_fails_one_check_is_refused_with_its_reason(
+    changed: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(InvalidJwt) as refused:
         verify(assertion(**changed))
+    assert str(refused.value) == reason
 
 
 def test_a_signature_with_a_shared_secret_is_refused() -> None:
@@ -129,6 +133,32 @@ def test_the_issuer_is_read_before_the_signature_is_verified() -> None:
     for unstorable in ("a\0", "\ud800", "a\udfff"):
         with pytest.raises(InvalidJwt):
             claimed_issuer(assertion(iss=unstorable))
+
+
+def unsigned(claims: str) -> str:
+    return ".".join([encoded('{"alg": "ES256"}'), encoded(claims), ""])
+
+
+def encoded(text: str) -> str:
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("é" * 10, "too long or not ASCII"),
+        ("a" * (MAX_CHARACTERS + 1), "too long or not ASCII"),
+        ("a" * MAX_CHARACTERS, "DecodeError"),
+        (unsigned(""), "JSONDecodeError"),
+        (unsigned("[1]"), "the claims are no object"),
+        (unsigned("{}"), "iss is not text of 1 to 255 characters"),
+    ],
+    ids=range(6),
+)
+def test_a_text_without_an_issuer_is_refused_with_its_reason(text: str, reason: str) -> None:
+    with pytest.raises(InvalidJwt) as refused:
+        claimed_issuer(text)
+    assert str(refused.value) == reason
 
 
 @given(st.text(max_size=60) | st.lists(st.from_regex(r"[A-Za-z0-9_-]{0,20}"), max_size=4).map(".".join))

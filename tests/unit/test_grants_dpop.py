@@ -64,50 +64,71 @@ def test_the_older_name_of_the_ed25519_signature_is_accepted_for_that_curve_alon
 
 
 @pytest.mark.parametrize(
-    "changed",
+    ("changed", "reason"),
     [
-        {"header": {"typ": "JWT"}},
-        {"header": {"typ": None}},
-        {"header": {"jwk": None}},
-        {"header": {"jwk": ED.as_dict(private=False)}},
-        {"header": {"jwk": EC.as_dict(private=True)}},
-        {"header": {"jwk": {"kty": "oct", "k": "c2VjcmV0LXNlY3JldA"}}},
-        {"header": {"jwk": {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}}},
-        {"key": RSA, "alg": "RS256"},
-        {"key": ECKey.generate_key("P-384"), "alg": "ES384"},
-        {"header": {"jwk": {"kty": "RSA", "n": "A" * 300, "e": "AQAB"}}},
-        {"header": {"jwk": {"kty": "RSA", "n": "A" * 700, "e": "AQAB"}}},
-        {"jti": None},
-        {"jti": ""},
-        {"jti": 7},
-        {"jti": "a" * 256},
-        {"jti": "a\0"},
-        {"jti": "\ud800"},
-        {"htm": "POST"},
-        {"htm": "get"},
-        {"htm": None},
-        {"htu": "https://other.example/account/account_numbers"},
-        {"htu": "http://coatcheck.example/account/account_numbers"},
-        {"htu": "https://coatcheck.example:444/account/account_numbers"},
-        {"htu": "https://coatcheck.example/account/transactions"},
-        {"htu": "https://coatcheck.example:x/"},
-        {"htu": None},
-        {"htu": 1},
-        {"iat": int(NOW.timestamp()) - 61},
-        {"iat": int(NOW.timestamp()) + 61},
-        {"iat": 10**400},
-        {"iat": "now"},
-        {"iat": True},
-        {"iat": None},
-        {"ath": None},
-        {"ath": base64url_sha256(b"cct_other")},
-        {"ath": 1},
+        ({"header": {"typ": "JWT"}}, "typ is not dpop+jwt"),
+        ({"header": {"typ": None}}, "typ is not dpop+jwt"),
+        ({"header": {"jwk": None}}, "the key is not P-256, Ed25519 or RSA"),
+        ({"header": {"jwk": ED.as_dict(private=False)}}, "InvalidKeyTypeError"),
+        ({"header": {"jwk": EC.as_dict(private=True)}}, "the key is private"),
+        (
+            {"header": {"jwk": {"kty": "oct", "k": "c2VjcmV0LXNlY3JldA"}}},
+            "the key is not P-256, Ed25519 or RSA",
+        ),
+        (
+            {"header": {"jwk": {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}}},
+            "the key cannot be read: ValueError",
+        ),
+        ({"key": RSA, "alg": "RS256"}, "UnsupportedAlgorithmError"),
+        ({"key": ECKey.generate_key("P-384"), "alg": "ES384"}, "UnsupportedAlgorithmError"),
+        (
+            {"header": {"jwk": {"kty": "RSA", "n": "A" * 300, "e": "AQAB"}}},
+            "the RSA key has not 2048 to 4096 bits",
+        ),
+        (
+            {"header": {"jwk": {"kty": "RSA", "n": "A" * 700, "e": "AQAB"}}},
+            "the RSA key has not 2048 to 4096 bits",
+        ),
+        ({"jti": None}, "jti is not text of 1 to 255 characters"),
+        ({"jti": ""}, "jti is not text of 1 to 255 characters"),
+        ({"jti": 7}, "jti is not text of 1 to 255 characters"),
+        ({"jti": "a" * 256}, "jti is not text of 1 to 255 characters"),
+        ({"jti": "a\0"}, "jti is not text of 1 to 255 characters"),
+        ({"jti": "\ud800"}, "jti is not text of 1 to 255 characters"),
+        ({"htm": "POST"}, "htm is not the method of the request"),
+        ({"htm": "get"}, "htm is not the method of the request"),
+        ({"htm": None}, "htm is not the method of the request"),
+        ({"htu": "https://other.example/account/account_numbers"}, "htu is not the address of the request"),
+        (
+            {"htu": "http://coatcheck.example/account/account_numbers"},
+            "htu is not the address of the request",
+        ),
+        (
+            {"htu": "https://coatcheck.example:444/account/account_numbers"},
+            "htu is not the address of the request",
+        ),
+        ({"htu": "https://coatcheck.example/account/transactions"}, "htu is not the address of the request"),
+        ({"htu": "https://coatcheck.example:x/"}, "htu is not a URL"),
+        ({"htu": None}, "htu is not text of 1 to 255 characters"),
+        ({"htu": 1}, "htu is not text of 1 to 255 characters"),
+        ({"iat": int(NOW.timestamp()) - 61}, "iat is too old or in the future"),
+        ({"iat": int(NOW.timestamp()) + 61}, "iat is too old or in the future"),
+        ({"iat": 10**400}, "iat is too large"),
+        ({"iat": "now"}, "iat is not a number"),
+        ({"iat": True}, "iat is not a number"),
+        ({"iat": None}, "iat is not a number"),
+        ({"ath": None}, "ath is not the hash of the token"),
+        ({"ath": base64url_sha256(b"cct_other")}, "ath is not the hash of the token"),
+        ({"ath": 1}, "ath is not the hash of the token"),
     ],
-    ids=",".join,
+    ids=str,
 )
-def test_a_proof_that_fails_one_check_is_refused(changed: dict[str, Any]) -> None:
-    with pytest.raises(InvalidJwt):
+def test_a_proof_that_fails_one_check_is_refused_with_its_reason(
+    changed: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(InvalidJwt) as refused:
         verify(proof(**changed))
+    assert str(refused.value) == reason
 
 
 @pytest.mark.parametrize("seconds", [-60, 0, 10])
