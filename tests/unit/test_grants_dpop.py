@@ -121,7 +121,7 @@ def test_the_older_name_of_the_ed25519_signature_is_accepted_for_that_curve_alon
         ({"ath": base64url_sha256(b"cct_other")}, "ath is not the hash of the token"),
         ({"ath": 1}, "ath is not the hash of the token"),
     ],
-    ids=str,
+    ids=lambda given: ",".join(given) if isinstance(given, dict) else given,
 )
 def test_a_proof_that_fails_one_check_is_refused_with_its_reason(
     changed: dict[str, Any], reason: str

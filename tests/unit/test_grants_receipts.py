@@ -294,7 +294,9 @@ async def test_a_revocation_whose_receipt_must_wait_too_long_says_so_and_stays(
         await blocker.execute("SELECT pg_advisory_lock(4711)")
         reading = asyncio.create_task(_read_and_hold(services, token))
         await _until(services, WAITING)
-        with pytest.raises(Unavailable, match="earlier still runs"):
+        with pytest.raises(
+            Unavailable, match=r"^A read that began earlier still runs\. Send the request again\.$"
+        ):
             await revoke(services, account)
         await blocker.execute("SELECT pg_advisory_unlock(4711)")
     await reading

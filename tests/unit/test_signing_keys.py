@@ -108,6 +108,15 @@ async def test_a_new_key_is_published_before_it_signs_and_every_process_changes_
     assert [(await current(services, each)).kid for each in processes] == [new, new]
 
 
+async def test_a_rotation_tells_from_when_the_new_key_signs(services: Services, clock: MovableClock) -> None:
+    before = clock.now()
+    async with services.db.transaction() as connection:
+        added = await services.signing_keys.rotate(connection, documents_kept=KEPT)
+        newest, *_ = await all_keys(connection)
+    assert added == newest
+    assert before + LEAD <= added.signs_from <= clock.now() + LEAD
+
+
 async def test_a_key_that_signs_at_once_is_used_by_every_process_within_a_minute(
     services: Services, clock: MovableClock, master_keys: MasterKeys
 ) -> None:
