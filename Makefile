@@ -70,6 +70,9 @@ bench-jobs: .venv/ready ## measure the job queue with real workers; about five m
 pictures: setup ## create the pictures of the widget in docs/ again; RUN="search consent" selects some
 	$(BIN)/python -m tests.browser.pictures $(RUN)
 
+events: .venv/ready ## write docs/reference/events.md again
+	$(BIN)/python -m tests.event_reference
+
 controls: .venv/ready ## write the table of the sandbox bank's controls in docs/ again
 	$(BIN)/python -m tests.control_table
 

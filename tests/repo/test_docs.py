@@ -34,7 +34,7 @@ from coatcheck.grants.secrets import Kind
 from coatcheck.http import envelope, head_limits, query
 from coatcheck.members import members
 from coatcheck.testing.connectors import NOW, conformance_checks, connector_context, run_connector
-from tests import control_table, guides
+from tests import control_table, event_reference, guides
 from tests.browser import pictures
 from tests.databases import EMPTY, copied_database
 from tests.guides import ROOT, anchor, blocks, headings, prose, table
@@ -266,6 +266,10 @@ def test_the_settings_files_of_the_operators_guide_can_be_read():
     assert shown
     for text in shown:
         Settings(**tomllib.loads(text))
+
+
+def test_the_reference_of_events_is_that_of_the_catalogue():
+    assert event_reference.written() == event_reference.generated(), "run `make events`"
 
 
 def test_the_table_of_the_sandbox_s_controls_is_the_generated_one():

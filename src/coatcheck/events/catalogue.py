@@ -86,7 +86,7 @@ FIELDS: Mapping[str, DataField] = MappingProxyType(
         "institution_code": DataField("The institution.", "mxbank"),
         "member_guid": DataField("The member.", "MBR-0197c4a2-6f5e-7c3a-9a53-0c1f5b0e7d02"),
         "processor_guid": DataField(
-            "The processor. Null for a code that any processor could redeem.",
+            "The processor.",
             "PPR-0197c4a2-6f5e-7c3a-9a53-0c1f5b0e7d05",
         ),
         "reason": DataField("Why, as in the audit log.", "other_processor"),
@@ -162,7 +162,7 @@ CATALOGUE: Mapping[EventType, Described] = MappingProxyType(
             "A processor exchanged an authorization code for an access token.", "grant_guid", GRANT
         ),
         EventType.CODE_EXPIRED: Described(
-            "An authorization code expired before a processor redeemed it.",
+            "An authorization code expired before a processor redeemed it. `processor_guid` is null if any could.",
             "account_guid",
             ("account_guid", "member_guid", "user_guid", "processor_guid"),
             nullable=("processor_guid",),

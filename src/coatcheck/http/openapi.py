@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from coatcheck.http.event_documentation import webhooks
 from coatcheck.http.openapi_examples import request_example, response_example
 from coatcheck.http.openapi_refusals import refusal_references, refusal_responses
 from coatcheck.http.openapi_schemas import Node, components, reference
@@ -77,6 +78,7 @@ def document(groups: Iterable[AnyGroup], *, base_url: str, version: str) -> byte
             "servers": [{"url": base_url, "description": "This server."}],
             "tags": [{"name": group.name, "description": group.description} for group in groups],
             "paths": paths,
+            "webhooks": webhooks(),
             "components": {
                 "securitySchemes": SECURITY_SCHEMES,
                 "schemas": schemas,
