@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit sbom explain race faults fuzz mutants bench bench-grants bench-jobs pictures controls lock words secrets clean
+.PHONY: help setup demo test check audit sbom explain race faults fuzz mutants bench bench-grants bench-jobs bench-start pictures controls lock words secrets clean
 
 # The first of these that runs, is Python 3.11 to 3.13, and can create a virtual environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -63,6 +63,9 @@ bench: .venv/ready .venv/browser ## measure the server against a minimal one, an
 
 bench-grants: .venv/ready ## measure lists, reads and revocations with a million grants; about five minutes
 	$(BIN)/python -m bench.grants
+
+bench-start: .venv/ready ## measure how long a sandbox and the commands take to start, and the memory of a sandbox
+	$(BIN)/python -m bench.start
 
 bench-jobs: .venv/ready ## measure the job queue with real workers; about five minutes
 	$(BIN)/python -m bench.jobs

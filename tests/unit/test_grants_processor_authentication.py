@@ -15,7 +15,7 @@ from coatcheck.grants.client_certificates import read_certificate
 from coatcheck.grants.processor_authentication import PresentedAssertion, PresentedCertificate, PresentedKey
 from coatcheck.grants.refusals import MAX_PER_PERIOD
 from coatcheck.grants.secrets import day_of
-from coatcheck.model.processor_security import ClientAuthentication, Profile, SenderConstraint
+from coatcheck.model.processor_authentication import ClientAuthentication, Profile, SenderConstraint
 from tests.certificates import make_certificate
 from tests.dpop import assertion, new_key
 from tests.factories import Keyed, make_processor

@@ -52,6 +52,16 @@ SYSTEM_DIRECTORY = Path("/var/lib/coatcheck")
 """For what root owns and the system user cannot reach: data, and a copy of the programs."""
 
 
+SMALL: Mapping[str, str] = {
+    "shared_buffers": "16MB",
+    "jit": "off",
+    "io_method": "sync",
+    "autovacuum_max_workers": "1",
+    "max_logical_replication_workers": "0",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+}
+"""Parameters of a server for one developer: less memory and fewer processes."""
 FOR_DEVELOPMENT: Mapping[str, str] = {
     "fsync": "off",
     "synchronous_commit": "off",

@@ -112,7 +112,7 @@ def _run_until_stopped(options: Options) -> None:
         _create_master_key(options.directory)
         with (
             err.status("Starting PostgreSQL") as status,
-            embedded.server(options.directory / data_directory.DATABASE) as database,
+            embedded.server(options.directory / data_directory.DATABASE, embedded.SMALL) as database,
         ):
             status.update("Migrating the database")
             _migrate(database.url)
