@@ -6,9 +6,10 @@ Every field is a setting: `COATCHECK_<FIELD>` in the environment, `<field>` in t
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from difflib import get_close_matches
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
 from urllib.parse import urlsplit
@@ -46,7 +47,7 @@ class Settings:
     """The mount and the name of the Transit key of HashiCorp Vault that wraps master keys."""
     base_url: str = "http://127.0.0.1:8000"
     """The address at which clients, browsers and institutions reach this server. Links are built from it, never from
-    the `Host` header."""
+    the `Host` header. Where `host` or `port` is set and this is not, it follows from them."""
     host: str = "127.0.0.1"
     """The address to listen on."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
@@ -139,6 +140,17 @@ class Settings:
                 "The setting base_url must start with http:// or https://, must name a host, and must not end with a"
                 " slash or contain a path."
             )
+        if self.metrics_port and self.metrics_port == self.port:
+            raise ConfigurationError(
+                f"The settings port and metrics_port are both {self.port}. Set metrics_port to another port."
+            )
+        if self.audit_checkpoint_url and not _is_url(self.audit_checkpoint_url):
+            raise ConfigurationError(
+                "The setting audit_checkpoint_url must start with http:// or https:// and must name a host."
+            )
+        self._check_durations()
+
+    def _check_durations(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name)
             if not isinstance(value, timedelta):
@@ -150,15 +162,43 @@ class Settings:
                 )
 
 
-def _is_origin(url: str) -> bool:
-    """Whether the URL has a scheme, a host and perhaps a port, and nothing else."""
+def _is_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return (
-            parts.scheme in {"http", "https"} and bool(parts.hostname) and url.endswith(f"//{parts.netloc}")
-        )
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
+
+
+def _is_origin(url: str) -> bool:
+    """Whether the URL has a scheme, a host and perhaps a port, and nothing else."""
+    return _is_url(url) and url.endswith(f"//{urlsplit(url).netloc}")
+
+
+def is_local(host: str) -> bool:
+    """Whether only this machine reaches the host."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def address_of(host: str, port: int) -> str:
+    """The URL at which this machine reaches a server that listens on the host and the port."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 (compared, not listened on)
+    return f"http://{reachable}:{port}"
+
+
+def _check_port(settings: Settings) -> None:
+    """A base URL of this machine must have the port on which the server listens there, if no proxy is in between."""
+    url = urlsplit(settings.base_url)
+    is_direct = url.scheme == "http" and is_local(url.hostname or "") and is_local(settings.host)
+    if is_direct and settings.port and url.port != settings.port:
+        address = address_of(settings.host, settings.port)
+        raise ConfigurationError(
+            f"The server listens on port {settings.port}, and the setting base_url names another one. Set"
+            f" COATCHECK_BASE_URL={address}, or change the port."
+        )
 
 
 def load(
@@ -186,18 +226,30 @@ def load(
     types = get_type_hints(Settings, include_extras=True)
     if unknown := sorted(values.keys() - types.keys()):
         raise ConfigurationError(_explain_unknown(unknown[0], [*types]))
-    return Settings(**{name: _convert(name, types[name], value) for name, value in values.items()})
+    converted = {name: _convert(name, types[name], value) for name, value in values.items()}
+    settings = Settings(**converted)
+    if settings.port and "base_url" not in values and {"host", "port"} & values.keys():
+        return replace(settings, base_url=address_of(settings.host, settings.port))
+    if "port" in values:
+        _check_port(settings)
+    return settings
 
 
 def _from_file(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text())
     except OSError as error:
-        raise ConfigurationError(f"The settings file {file} cannot be read: {error.strerror}.") from error
+        raise ConfigurationError(
+            f"The settings file {file} cannot be read: {error.strerror}. Correct COATCHECK_CONFIG."
+        ) from error
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"The settings file {file} cannot be read: it is not UTF-8.") from error
+        raise ConfigurationError(
+            f"The settings file {file} cannot be read: it is not UTF-8. Save it as UTF-8."
+        ) from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"The settings file {file} is not valid TOML: {error}.") from error
+        raise ConfigurationError(
+            f"The settings file {file} is not valid TOML: {error}. Correct it there."
+        ) from error
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -210,7 +262,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _explain_unknown(name: str, known: list[str]) -> str:
     close = get_close_matches(name, known, n=1)
-    return f"Unknown setting: {name}." + (f" Did you mean {close[0]}?" if close else "")
+    return f"Unknown setting: {name}. " + (f"Did you mean {close[0]}?" if close else "Remove it.")
 
 
 def _convert(name: str, kind: Any, value: Any) -> Any:

@@ -322,7 +322,7 @@ class ConfigurationError(OperatorError):
 
 
 class MasterKeyMissing(OperatorError):
-    """A master key that the database needs is not configured."""
+    """A master key that the database needs is not configured. Add it to the key file, below the others."""
 
 
 class SealBroken(OperatorError):

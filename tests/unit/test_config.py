@@ -134,7 +134,7 @@ def test_a_wrong_type_in_the_file_is_refused_with_what_is_allowed(tmp_path, line
         ("PROT", "Unknown setting: prot. Did you mean port?"),
         ("BASEURL", "Unknown setting: baseurl. Did you mean base_url?"),
         ("MASTERKEY", "Unknown setting: masterkey. Did you mean master_key?"),
-        ("XYZZY", "Unknown setting: xyzzy."),
+        ("XYZZY", "Unknown setting: xyzzy. Remove it."),
     ],
 )
 def test_an_unknown_setting_is_refused_with_the_nearest_name(name, problem):

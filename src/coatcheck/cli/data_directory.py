@@ -22,7 +22,7 @@ DATABASE, CREDENTIALS, MASTER_KEY, SEED, LOG = (
     "postgres", "credentials.json", "master.key", "seed", "sandbox.log"
 )  # fmt: skip
 
-OfSandbox = Annotated[Path, typer.Option("--data-dir", help="The directory of the sandbox.")]
+OfSandbox = Annotated[Path, typer.Option("--data-dir", readable=False, help="The directory of the sandbox.")]
 
 selected: ContextVar[Path | None] = ContextVar("selected", default=None)
 """The directory that the option --data-dir of the running command names."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -113,7 +113,7 @@ async def _examine() -> list[Finding]:
 
 def _configuration(settings: config.Settings) -> Iterator[Finding]:
     address = urlsplit(settings.base_url)
-    if address.scheme == "https" or _is_local(address.hostname or ""):
+    if address.scheme == "https" or config.is_local(address.hostname or ""):
         yield ok("configuration", f"base_url is {settings.base_url}.")
     else:
         yield warn(
@@ -139,13 +139,6 @@ def _connectors(settings: config.Settings) -> Finding:
             "Set COATCHECK_CONNECTORS. `coatcheck connectors` lists the installed connectors.",
         )
     return ok("connectors", f"Enabled: {', '.join(settings.connectors)}.")
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _master_key(settings: config.Settings) -> tuple[master_keys.MasterKeys | None, list[Finding]]:
@@ -185,7 +178,8 @@ async def _database(
     if not await revision.is_current(connection):
         yield fail("schema", f"It is missing, or older than revision {revision.HEAD}.", "coatcheck migrate")
         return
-    yield ok("schema", f"It is at revision {revision.HEAD} or newer.")
+    yield await _schema(connection)
+    yield await _connections(connection, settings)
     if keys is not None:
         yield await _keyring(connection, keys)
     yield await _worker(connection)
@@ -241,6 +235,30 @@ async def _durability(connection: database.Connection) -> Finding:
             "ALTER SYSTEM SET synchronous_commit TO on; SELECT pg_reload_conf();",
         )
     return ok("durability", "Answered requests are on disk.")
+
+
+async def _schema(connection: database.Connection) -> Finding:
+    found = await revision.revision_of(connection)
+    if found == revision.HEAD:
+        return ok("schema", f"It is at revision {found}.")
+    return warn(
+        "schema",
+        f"It is at revision {found}, newer than this program, which knows {revision.HEAD}.",
+        "Deploy the later version of Coatcheck that migrated it.",
+    )
+
+
+async def _connections(connection: database.Connection, settings: config.Settings) -> Finding:
+    limit = int(await _value(connection, "SELECT current_setting('max_connections')"))
+    # serve and work have a pool each, and a listener.
+    needed = 2 * settings.pool_size + 1
+    if needed <= limit:
+        return ok("connections", f"The server allows {limit}; one serve and one work need {needed}.")
+    return fail(
+        "connections",
+        f"The server allows {limit} connections, and one serve and one work need {needed}.",
+        "Lower COATCHECK_POOL_SIZE, or raise max_connections of the server.",
+    )
 
 
 async def _keyring(connection: database.Connection, keys: master_keys.MasterKeys) -> Finding:
@@ -333,6 +351,13 @@ async def _audit_log(connection: database.Connection, settings: config.Settings)
             "audit log",
             f"Nothing was sealed since {f'{sealed_at:%Y-%m-%d %H:%M:%S} UTC' if sealed_at else 'the start'}.",
             "A worker seals it. Check that one runs (coatcheck work), and its log for worker.periodic_failed.",
+        )
+    file = Path(settings.audit_checkpoint_file) if settings.audit_checkpoint_file else None
+    if file is not None and not os.access(file if file.exists() else file.parent, os.W_OK):
+        return fail(
+            "audit log",
+            f"The setting audit_checkpoint_file cannot be written: {file}.",
+            "Create its directory, or let the user of the worker write there.",
         )
     if not settings.audit_checkpoint_file and not settings.audit_checkpoint_url:
         return warn(

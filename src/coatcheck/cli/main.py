@@ -108,6 +108,7 @@ def _option(
         typer.Option(
             callback=_select,
             expose_value=False,
+            readable=False,
             help="The directory of a sandbox, to use its database and keys instead of the settings.",
         ),
     ] = None,

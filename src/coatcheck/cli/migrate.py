@@ -6,7 +6,8 @@ from coatcheck import app, clock, config
 from coatcheck.cli.console import AsJson, err, print_done
 from coatcheck.cli.runtime import connect, run
 from coatcheck.cli.settings import load_settings
-from coatcheck.migrations import roles, upgrade
+from coatcheck.errors import ConstraintNotMet
+from coatcheck.migrations import revision, roles, upgrade
 
 
 def migrate(as_json: AsJson = False) -> None:
@@ -37,6 +38,15 @@ async def _prepare_partitions(settings: config.Settings) -> None:
 
 
 async def _check(url: str) -> None:
-    """Connects first, so that a wrong URL raises an error that explains it, and not one of Alembic's."""
-    async with connect(url):
-        pass
+    """Connects first, so that a wrong URL raises an error that explains it, and not one of Alembic's.
+
+    Raises:
+        ConstraintNotMet: the schema is that of a later version, which this one does not know.
+    """
+    async with connect(url) as connection:
+        found = await revision.revision_of(connection)
+    if found is not None and found > revision.HEAD:
+        raise ConstraintNotMet(
+            f"The database has revision {found} of the schema, which a later version of Coatcheck made; this one knows"
+            f" {revision.HEAD}. Migrate with the later version, or restore the backup that was made before its upgrade."
+        )

@@ -58,7 +58,9 @@ def sandbox(  # noqa: PLR0913 (one parameter for each option)
         int, typer.Option(min=0, max=65535, help="The port to serve on; 0 takes a free one.")
     ] = 8000,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    data_dir: Annotated[Path, typer.Option(help="The directory for all data.")] = data_directory.DEFAULT,
+    data_dir: Annotated[
+        Path, typer.Option(readable=False, help="The directory for all data.")
+    ] = data_directory.DEFAULT,
     seed: Annotated[
         int | None,
         typer.Option(min=0, help="Determines all generated data: accounts, ids and API keys."),
@@ -148,7 +150,9 @@ def _settings(options: Options, url: str, bound: socket.socket) -> config.Settin
     """The settings of the environment, except those that the directory determines."""
     data_directory.stored_seed(options.directory, options.seed)
     settings = config.load(
-        {**DEFAULTS, "COATCHECK_BASE_URL": _address(bound), **os.environ},
+        {**DEFAULTS, **os.environ},
+        host=bound.getsockname()[0],
+        port=bound.getsockname()[1],
         database_url=url,
         **data_directory.settings_of(options.directory),
     )
@@ -159,8 +163,7 @@ def _settings(options: Options, url: str, bound: socket.socket) -> config.Settin
 def _address(bound: socket.socket) -> str:
     """The URL at which this machine reaches the socket."""
     host, port = bound.getsockname()[:2]
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 (compared, not listened on)
-    return f"http://{reachable}:{port}"
+    return config.address_of(host, port)
 
 
 async def _run(sandbox: _Sandbox, stop: asyncio.Event) -> None:

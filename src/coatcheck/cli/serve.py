@@ -51,20 +51,13 @@ async def _serve(settings: config.Settings, trusted_proxies: str, stop: asyncio.
     if settings.tracing:
         tracing.start("serve")
     async with open_services(settings) as services:
+        application = server.behind_proxies(
+            server.create_app(services), trusted_proxies, reads_certificates=settings.client_cert_header
+        )
         with (
             listening.listen(settings.host, settings.port) as bound,
             metrics.exposed(settings.metrics_host, settings.metrics_port, services.db.pool_stats),
         ):
             host, port = bound.getsockname()[:2]
             log.info("server.started", host=host, port=port, base_url=settings.base_url)
-            await server.serve(
-                server.behind_proxies(
-                    server.create_app(services),
-                    trusted_proxies,
-                    reads_certificates=settings.client_cert_header,
-                ),
-                bound,
-                stop,
-                grace=GRACE,
-                headers=server.headers_of_all(settings),
-            )
+            await server.serve(application, bound, stop, grace=GRACE, headers=server.headers_of_all(settings))

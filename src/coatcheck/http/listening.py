@@ -19,7 +19,9 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]
         bound = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise ConfigurationError(f"{host} is not an address to listen on: {error.strerror}.") from error
+        raise ConfigurationError(
+            f"{host} is not an address to listen on: {error.strerror}. Change --host or the setting host."
+        ) from error
     # Without it, a restart fails while connections of the previous process are in TIME_WAIT.
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -28,6 +28,9 @@ MIN_DISTINCT_BYTES = 12
 """A repeated pattern has fewer. 32 random bytes have fewer with a probability below 2^-80."""
 
 
+CREATE = "`coatcheck keys new` prints a new key, for a new installation only."
+
+
 @dataclass(slots=True)
 class MasterKeys:
     """The configured master keys: the first one wraps, every one unwraps."""
@@ -65,7 +68,7 @@ class MasterKeys:
         if not entries:
             raise ConfigurationError(
                 "No master key is configured. Set master_key_file to a file that only its owner can read, "
-                "with one line `id:base64` of 32 random bytes."
+                f"with one line `id:base64` of 32 random bytes. {CREATE}"
             )
         parsed = [_parse_line(line, number, settings) for number, line in enumerate(entries, start=1)]
         keys = dict(parsed)
@@ -137,7 +140,9 @@ def _modified(file: Path) -> float:
     try:
         return file.stat().st_mtime
     except OSError as error:
-        raise ConfigurationError(f"The master key file {file} cannot be read: {error.strerror}.") from None
+        raise ConfigurationError(
+            f"The master key file {file} cannot be read: {error.strerror}. {CREATE}"
+        ) from None
 
 
 def _read_file(file: Path) -> str:
@@ -148,16 +153,20 @@ def _read_file(file: Path) -> str:
             )
         return file.read_text()
     except OSError as error:
-        raise ConfigurationError(f"The master key file {file} cannot be read: {error.strerror}.") from None
+        raise ConfigurationError(
+            f"The master key file {file} cannot be read: {error.strerror}. {CREATE}"
+        ) from None
     except UnicodeDecodeError:
-        raise ConfigurationError(f"The master key file {file} cannot be read: it is not UTF-8.") from None
+        raise ConfigurationError(
+            f"The master key file {file} cannot be read: it is not UTF-8. {CREATE}"
+        ) from None
 
 
 def _parse_line(line: str, number: int, settings: Settings) -> tuple[str, bytes]:
     """The id and the key. An error never quotes the line, which may be a key."""
     key_id, separator, value = line.partition(":")
     if not separator or not KEY_ID.fullmatch(key_id):
-        raise ConfigurationError(f"Master key {number} does not have the form `id:base64`.")
+        raise ConfigurationError(f"Master key {number} does not have the form `id:base64`. {CREATE}")
     service, is_wrapped, wrapped = value.partition(":")
     if is_wrapped and service not in [*Service]:
         raise ConfigurationError(
@@ -167,10 +176,12 @@ def _parse_line(line: str, number: int, settings: Settings) -> tuple[str, bytes]
         _module(Service(service)).unwrap(settings, key_id, wrapped) if is_wrapped else _decode(key_id, value)
     )
     if len(key) != KEY_BYTES:
-        raise ConfigurationError(f"Master key {key_id} has {len(key)} bytes; it must have {KEY_BYTES}.")
+        raise ConfigurationError(
+            f"Master key {key_id} has {len(key)} bytes; it must have {KEY_BYTES}. {CREATE}"
+        )
     if len(set(key)) < MIN_DISTINCT_BYTES or key.isascii():
         raise ConfigurationError(
-            f"Master key {key_id} is a default, a pattern or a password. Use {KEY_BYTES} random bytes."
+            f"Master key {key_id} is a default, a pattern or a password. Use {KEY_BYTES} random bytes. {CREATE}"
         )
     return key_id, key
 
@@ -179,4 +190,4 @@ def _decode(key_id: str, encoded: str) -> bytes:
     try:
         return base64.b64decode(encoded, validate=True)
     except binascii.Error:
-        raise ConfigurationError(f"Master key {key_id} is not base64.") from None
+        raise ConfigurationError(f"Master key {key_id} is not base64. {CREATE}") from None
