@@ -20,8 +20,10 @@ from coatcheck.api.routes import table as api
 from coatcheck.app import Services
 from coatcheck.audit.failures import FailedAuthentications
 from coatcheck.config import Settings
+from coatcheck.errors import CoatcheckError
 from coatcheck.http.client_certificates import ClientCertificates, parse_networks
 from coatcheck.http.documentation import page_routes
+from coatcheck.http.envelope import response_to
 from coatcheck.http.head_limits import HeadLimits
 from coatcheck.http.listening import BACKLOG
 from coatcheck.http.openapi import AnyGroup
@@ -33,6 +35,7 @@ from coatcheck.management.routes import table as management
 from coatcheck.management.routes.route import Route
 from coatcheck.oauth_server import routes as oauth_server
 from coatcheck.oauth_server.endpoint import oauth_routes
+from coatcheck.oauth_server.errors import oauth_error
 from coatcheck.widget.app import widget_routes
 
 __all__ = ["behind_proxies", "create_app", "headers_of_all", "serve"]
@@ -43,6 +46,8 @@ sends a request into a connection that the server is closing."""
 
 GROUPS: tuple[AnyGroup, ...] = (*api.GROUPS, *oauth_server.GROUPS, *management.GROUPS)
 """The endpoints that the OpenAPI document and the reference list, of all surfaces."""
+
+OAUTH_PATHS = frozenset(route.path for route in oauth_server.ROUTES)
 
 
 def sandbox_groups(settings: Settings) -> Sequence[Group[Route]]:
@@ -72,9 +77,14 @@ def create_app(services: Services) -> ASGIApp:
     ]
     router = Router(routes, redirect_slashes=False, default=not_found)
     failures = FailedAuthentications(services.clock, services.db, services.journal)
-    throttled = Throttling(router, services.rate_limits, failures)
+    throttled = Throttling(router, services.rate_limits, failures, _error_of)
     limited = HeadLimits(throttled, services.settings.body_deadline)
     return RequestDeadline(limited, services.settings.request_deadline)
+
+
+def _error_of(error: CoatcheckError, path: str) -> ASGIApp:
+    """The response to a request that is refused before it reaches its surface."""
+    return oauth_error(error) if path in OAUTH_PATHS else response_to(error)
 
 
 def behind_proxies(app: ASGIApp, trusted_proxies: str, *, reads_certificates: bool) -> ASGIApp:

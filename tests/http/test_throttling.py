@@ -167,6 +167,19 @@ async def test_requests_are_limited_by_address_on_every_surface(
         assert (await server("GET", "/health")).status_code == 200, "a load balancer is never refused"
 
 
+async def test_above_a_limit_of_requests_an_oauth_endpoint_answers_as_its_clients_expect(
+    services: Services, clock: MovableClock
+) -> None:
+    async with serving(services, clock, limit_requests_of_address="1/minute") as server:
+        await server("POST", "/oauth/token")
+        for path in ("/oauth/token", "/oauth/revoke", "/oauth/introspect"):
+            answer = await server("POST", path)
+            assert (answer.status_code, answer.json()["error"]) == (429, "slow_down")
+            assert set(answer.json()) == {"error", "error_description"}
+            assert 1 <= int(answer.headers["retry-after"]) <= 60
+        assert (await server("GET", "/users")).json()["error"]["type"] == "too_many_requests_error"
+
+
 async def test_requests_are_limited_by_caller_and_others_do_not_use_its_limit_up(
     services: Services, clock: MovableClock, client: Keyed
 ) -> None:

@@ -8,6 +8,7 @@ A right key is never throttled by failures: they are counted after the authentic
 """
 
 from base64 import b64decode
+from collections.abc import Callable
 from urllib.parse import unquote_plus
 
 from starlette.datastructures import Headers
@@ -16,7 +17,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from coatcheck.audit.failures import FailedAuthentications
 from coatcheck.errors import CoatcheckError, InvalidClient, InvalidGrant, InvalidToken, TooManyRequests
 from coatcheck.grants.refusals import NEVER_REDEEMABLE
-from coatcheck.http.envelope import response_to
 from coatcheck.rate_limits.limits import RateLimits
 from coatcheck.request_context import canonical_address
 
@@ -36,13 +36,20 @@ TOO_MANY_FAILURES = (
 )
 
 
+Refuse = Callable[[CoatcheckError, str], ASGIApp]
+"""The response to an error, in the format of the surface that serves the path."""
+
+
 class Throttling:
     """Counts requests, if a limit is set, and gives the endpoints the limits."""
 
-    def __init__(self, app: ASGIApp, limits: RateLimits, failures: FailedAuthentications) -> None:
+    def __init__(
+        self, app: ASGIApp, limits: RateLimits, failures: FailedAuthentications, refuse: Refuse
+    ) -> None:
         self._app = app
         self._limits = limits
         self._failures = failures
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[LIMITS] = self._limits
@@ -53,7 +60,7 @@ class Throttling:
             try:
                 await self._limits.count_request(caller, _address(scope))
             except TooManyRequests as error:
-                await response_to(error)(scope, receive, send)
+                await self._refuse(error, scope["path"])(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
