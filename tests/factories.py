@@ -141,10 +141,9 @@ async def make_code(services: Services, account: Account, **overrides: Any) -> s
 
 async def make_token(services: Services, account: Account, processor: Keyed, **overrides: Any) -> str:
     code = await make_code(services, account, **overrides)
-    async with services.db.connection() as connection:
-        issued = await services.exchange.redeem(
-            connection, processor_guid=processor.guid, api_key=processor.api_key, code=code
-        )
+    issued = await services.exchange.redeem(
+        processor_guid=processor.guid, api_key=processor.api_key, code=code
+    )
     return issued.access_token
 
 

@@ -45,12 +45,11 @@ async def test_a_code_works_until_the_instant_of_its_expiry_and_not_longer(
 ) -> None:
     codes = [await make_code(services, account) for _ in range(2)]
     clock.advance(services.settings.code_ttl - ALMOST)
-    async with services.db.connection() as connection:
-        caller = {"processor_guid": processor.guid, "api_key": processor.api_key}
-        await services.exchange.redeem(connection, **caller, code=codes[0])
-        clock.advance(ALMOST)
-        with pytest.raises(InvalidGrant):
-            await services.exchange.redeem(connection, **caller, code=codes[1])
+    caller = {"processor_guid": processor.guid, "api_key": processor.api_key}
+    await services.exchange.redeem(**caller, code=codes[0])
+    clock.advance(ALMOST)
+    with pytest.raises(InvalidGrant):
+        await services.exchange.redeem(**caller, code=codes[1])
 
 
 async def test_a_token_reads_until_the_instant_of_its_expiry_and_not_longer(

@@ -23,7 +23,14 @@ from coatcheck.model.paging import PageRequest
 from coatcheck.model.transactions import TransactionFilter
 from coatcheck.model.users import User
 from tests.disclosures import disclosures
-from tests.factories import Keyed, make_account, make_token, make_transaction
+from tests.factories import (
+    Keyed,
+    make_account,
+    make_code,
+    make_processor,
+    make_token,
+    make_transaction,
+)
 
 EVERYTHING = TransactionFilter()
 
@@ -256,3 +263,60 @@ async def test_a_read_that_its_statement_cannot_answer_fails_alone(
     assert isinstance(answers[1], psycopg.DataError)
     assert [answers[n].total for n in (0, 2)] == [1, 1]
     assert len(await disclosures(services, account.user_guid)) == 2
+
+
+# --- exchanges ------------------------------------------------------------------------------------------------
+
+CALLERS = ("right", "not enabled", "wrong key", "malformed")
+an_exchange = st.tuples(st.integers(0, 3), st.sampled_from(CALLERS))
+
+
+async def exchanged(services: Services, processor: Keyed, stranger: Keyed, code: str, caller: str) -> str:
+    redeemer = stranger if caller == "not enabled" else processor
+    try:
+        issued = await services.exchange.redeem(
+            processor_guid=redeemer.guid,
+            api_key=stranger.api_key if caller == "wrong key" else redeemer.api_key,
+            code=f"{code}x" if caller == "malformed" else code,
+        )
+    except CoatcheckError as error:
+        return type(error).__name__
+    assert await services.access.numbers(services.access.parse_token(issued.access_token))
+    return "issued"
+
+
+async def written_for(services: Services, account: Account) -> list[object]:
+    """The codes that are redeemed, the tokens, the entries and the events of an account."""
+    async with services.db.connection() as connection:
+        cursor = await connection.execute(
+            """SELECT (SELECT count(redeemed_at) FROM authorization_code WHERE account_guid = %(guid)s),
+                      (SELECT count(*) FROM access_token WHERE account_guid = %(guid)s),
+                      (SELECT count(*) FROM audit_event a JOIN access_token t ON t.guid = a.body::json ->> 'subject'
+                       WHERE t.account_guid = %(guid)s AND a.body::json ->> 'action' = 'token.issued'
+                         AND a.client_guid = t.client_guid AND a.body::json ->> 'actor' = t.processor_guid),
+                      (SELECT count(*) FROM event e JOIN access_token t ON t.guid = e.object
+                       WHERE t.account_guid = %(guid)s AND e.type = 'code.redeemed')""",
+            {"guid": account.guid},
+        )
+        return list(*await cursor.fetchall())
+
+
+@given(exchanges=st.lists(an_exchange, min_size=2, max_size=24))
+@examples(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_exchanges_that_are_coalesced_are_decided_as_exchanges_one_after_the_other(
+    services: Services, user: User, processor: Keyed, exchanges: Sequence[tuple[int, str]]
+) -> None:
+    stranger = await make_processor(services)
+
+    async def perform(*, together: bool) -> tuple[Counter[object], list[object]]:
+        account = await make_account(services, user)
+        codes = [await make_code(services, account) for _ in range(4)]
+        calls = [exchanged(services, processor, stranger, codes[n], caller) for n, caller in exchanges]
+        answers = await asyncio.gather(*calls) if together else [await each for each in calls]
+        return Counter(zip(exchanges, answers, strict=True)), await written_for(services, account)
+
+    answers, written = await perform(together=True)
+    assert (answers, written) == await perform(together=False)
+    redeemable = {n for n, caller in exchanges if caller == "right"}
+    assert written == [len(redeemable)] * 4
+    assert sum(number for (_, answer), number in answers.items() if answer == "issued") == len(redeemable)

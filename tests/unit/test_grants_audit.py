@@ -22,10 +22,9 @@ HOUR = timedelta(hours=1)
 
 
 async def exchange(services: Services, processor: Keyed, code: str) -> str:
-    async with services.db.connection() as connection:
-        issued = await services.exchange.redeem(
-            connection, processor_guid=processor.guid, api_key=processor.api_key, code=code
-        )
+    issued = await services.exchange.redeem(
+        processor_guid=processor.guid, api_key=processor.api_key, code=code
+    )
     return issued.access_token
 
 

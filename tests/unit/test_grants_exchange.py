@@ -40,14 +40,12 @@ from tests.factories import (
 
 
 async def exchange(services: Services, processor: Keyed, code: str, key: str | None = None) -> IssuedToken:
-    async with services.db.connection() as connection:
-        return await services.exchange.redeem(
-            connection,
-            processor_guid=processor.guid,
-            api_key=processor.api_key,
-            code=code,
-            idempotency_key=key,
-        )
+    return await services.exchange.redeem(
+        processor_guid=processor.guid,
+        api_key=processor.api_key,
+        code=code,
+        idempotency_key=key,
+    )
 
 
 async def authenticate(services: Services, token: str) -> LiveToken:

@@ -33,14 +33,12 @@ WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid =
 
 
 async def redeem(services: Services, processor: Keyed, code: str, key: str | None = None) -> IssuedToken:
-    async with services.db.connection() as connection:
-        return await services.exchange.redeem(
-            connection,
-            processor_guid=processor.guid,
-            api_key=processor.api_key,
-            code=code,
-            idempotency_key=key,
-        )
+    return await services.exchange.redeem(
+        processor_guid=processor.guid,
+        api_key=processor.api_key,
+        code=code,
+        idempotency_key=key,
+    )
 
 
 async def jwks(services: Services) -> dict[str, list[dict[str, str]]]:

@@ -23,14 +23,12 @@ MINUTE = timedelta(minutes=1)
 
 
 async def exchange(services: Services, processor: Keyed, code: str, key: str | None = None) -> IssuedToken:
-    async with services.db.connection() as connection:
-        return await services.exchange.redeem(
-            connection,
-            processor_guid=processor.guid,
-            api_key=processor.api_key,
-            code=code,
-            idempotency_key=key,
-        )
+    return await services.exchange.redeem(
+        processor_guid=processor.guid,
+        api_key=processor.api_key,
+        code=code,
+        idempotency_key=key,
+    )
 
 
 async def authenticate(services: Services, issued: IssuedToken) -> LiveToken:

@@ -38,14 +38,12 @@ async def renewal(services: Services, account: Account, **given: Any) -> str:
 
 
 async def redeem(services: Services, processor: Keyed, code: str, key: str | None = None) -> IssuedToken:
-    async with services.db.connection() as connection:
-        return await services.exchange.redeem(
-            connection,
-            processor_guid=processor.guid,
-            api_key=processor.api_key,
-            code=code,
-            idempotency_key=key,
-        )
+    return await services.exchange.redeem(
+        processor_guid=processor.guid,
+        api_key=processor.api_key,
+        code=code,
+        idempotency_key=key,
+    )
 
 
 async def reads(services: Services, token: str) -> bool:

@@ -191,10 +191,9 @@ async def issue(services: Services, account: Account, atoms: str = "", processor
 
 
 async def redeem(services: Services, processor: Keyed, code: str) -> str:
-    async with services.db.connection() as connection:
-        issued = await services.exchange.redeem(
-            connection, processor_guid=processor.guid, api_key=processor.api_key, code=code
-        )
+    issued = await services.exchange.redeem(
+        processor_guid=processor.guid, api_key=processor.api_key, code=code
+    )
     return issued.access_token
 
 

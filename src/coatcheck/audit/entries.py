@@ -20,15 +20,26 @@ def insert_from(relation: str) -> str:
 
     For a statement that changes a row whose client and guid the program does not know before. PostgreSQL inserts them
     into the body and hashes it, so that the change and its entry are one round trip. The other parameters are those of
-    `Draft.parameters`.
+    `Draft.parameters`; a coalesced statement has them as columns of `written`, a row of the relation.
     """
     return f"""
     INSERT INTO audit_event (at, guid, client_guid, body, leaf_hash)
     SELECT %(audit_at)s, %(audit_guid)s, entry.client_guid, entry.body,
            sha256('\\x00'::bytea || convert_to(entry.body, 'UTF8'))
-    FROM (SELECT client_guid, %(audit_head)s::text || to_json(client_guid)::text || %(audit_middle)s::text
-                              || to_json(subject)::text || %(audit_tail)s::text AS body
-          FROM {relation}) AS entry"""
+    FROM {relation} AS written CROSS JOIN LATERAL (
+        SELECT written.client_guid, %(audit_head)s::text || to_json(written.client_guid)::text || %(audit_middle)s::text
+                                    || to_json(written.subject)::text || %(audit_tail)s::text AS body
+    ) AS entry"""
+
+
+DRAFTED = {
+    "audit_at": "timestamptz",
+    "audit_guid": "text",
+    "audit_head": "text",
+    "audit_middle": "text",
+    "audit_tail": "text",
+}
+"""The types of the parameters of `Draft.parameters`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

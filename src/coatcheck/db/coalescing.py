@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
 from datetime import timedelta
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -75,6 +76,8 @@ class CoalescedStatement:
     partition_key: str | None = None
     """An integer in `asked`. The parameters `first` and `last` are its least and its greatest value, so that PostgreSQL
     opens no partition outside."""
+    lock_order: str | None = None
+    """A column of `asked`: rows are locked in its order, so that no two statements wait for each other."""
 
     async def alone(self, connection: Connection, values: Parameters) -> Rows:
         """The rows of one call, without the column `caller`. The values are parameters of the statement too."""
@@ -89,6 +92,8 @@ class CoalescedStatement:
             {"caller": number, **{name: _to_json(values[name]) for name in names}}
             for number, values in enumerate(calls)
         ]
+        if self.lock_order is not None:
+            numbered.sort(key=itemgetter(self.lock_order))
         parameters = {"asked": msgspec.json.encode(numbered).decode(), **more}
         if self.partition_key is not None:
             keys = [values[self.partition_key] for values in calls]

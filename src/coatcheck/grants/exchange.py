@@ -22,11 +22,18 @@ from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.crypto import base64url_sha256
+from coatcheck.db.coalescing import Coalescer
 from coatcheck.db.database import Connection, Database, fetch_one, is_in_transaction, run
-from coatcheck.errors import InvalidClient, InvalidGrant, InvalidRequest
+from coatcheck.errors import InvalidClient, InvalidGrant, InvalidRequest, Unavailable
 from coatcheck.events.catalogue import Announcement, EventType
 from coatcheck.grants.announcements import about_grants, announced_grant
-from coatcheck.grants.exchange_statements import FIND_STORED, LOCK_RENEWED, REDEEM, REPLAY
+from coatcheck.grants.exchange_statements import (
+    FIND_STORED,
+    LOCK_RENEWED,
+    REDEEM,
+    REPLAY,
+    redeem_together,
+)
 from coatcheck.grants.idempotency import hash_of, open_token, seal_token
 from coatcheck.grants.receipts import GivenGrant, GrantSigner, Receipts
 from coatcheck.grants.refusals import RefusalReason, Refusals
@@ -153,10 +160,10 @@ class CodeExchange:
         self._journal = journal
         self._receipts = receipts
         self._refusals = Refusals(clock, journal)
+        self._coalescer = Coalescer(db, redeem_together(_Redeemed), is_reserved=True)
 
     async def redeem(
         self,
-        connection: Connection,
         *,
         processor_guid: str,
         api_key: str,
@@ -178,10 +185,11 @@ class CodeExchange:
         key = parse_secret(Kind.PROCESSOR_KEY, api_key, self._hash_key)
         if key is None:
             raise InvalidClient
-        return await self._exchange(
-            connection,
-            self._read(Redeemer(processor_guid, None), code, idempotency_key, code_verifier, key.hash),
-        )
+        exchange = self._read(Redeemer(processor_guid, None), code, idempotency_key, code_verifier, key.hash)
+        if exchange.kind is Kind.CODE:
+            return await self._exchange_together(exchange)
+        async with self._db.connection(is_reserved=True) as connection:
+            return await self._exchange(connection, exchange)
 
     async def redeem_authenticated(
         self,
@@ -234,8 +242,32 @@ class CodeExchange:
         except psycopg.OperationalError:
             if not (is_alone and connection.closed):
                 raise
-        # The connection is lost, and whether the token was stored is unknown. Redeeming again with the same token is
-        # safe: if the first attempt is committed, even later, this one finds the code redeemed for that token.
+        return await self._repeat(attempt)
+
+    async def _exchange_together(self, exchange: _Exchange) -> IssuedToken:
+        """As `_exchange` of a code that renews nothing, in one statement with those that arrive at the same time."""
+        attempt = self._attempt(exchange)
+        signer = self._receipts.known_grant_signer()
+        if signer is None:
+            async with self._db.connection(is_reserved=True) as connection:
+                signer = await self._receipts.grant_signer(connection)
+        try:
+            rows = await self._coalescer(attempt.parameters)
+        except Unavailable:
+            return await self._repeat(attempt)
+        issued = _token_of(attempt, _Redeemed(*rows[0]) if rows else None, signer)
+        if issued is not None:
+            return issued
+        async with self._db.connection(is_reserved=True) as connection:
+            return await self._retry(connection, exchange, signer)
+
+    async def _repeat(self, attempt: _Attempt) -> IssuedToken:
+        """Exchanges again after the connection was lost: whether the token was stored is unknown.
+
+        Redeeming again with the same token is safe: if the first attempt is committed, even later, this one finds the
+        code redeemed for that token.
+        """
+        exchange = attempt.exchange
         async with self._db.connection(is_reserved=True) as another:
             signer = await self._receipts.grant_signer(another)
             return (
@@ -292,15 +324,10 @@ class CodeExchange:
         exchange = attempt.exchange
         statement = REDEEM[exchange.kind, exchange.key_hash is not None]
         redeemed = await fetch_one(connection, _Redeemed, statement, attempt.parameters)
-        if redeemed is None:
-            raise InvalidClient
-        if redeemed.must_be_bound:
-            raise InvalidRequest(MUST_BE_BOUND)
-        if redeemed.scope is None:
-            return None
-        metrics.EXCHANGES.labels("issued").inc()
-        await self._record_superseded(connection, redeemed, attempt.token_guid)
-        return _issued(attempt, redeemed, redeemed.scope, signer)
+        issued = _token_of(attempt, redeemed, signer)
+        if issued is not None and redeemed is not None:
+            await self._record_superseded(connection, redeemed, attempt.token_guid)
+        return issued
 
     async def _find_stored(
         self, connection: Connection, attempt: _Attempt, signer: GrantSigner
@@ -378,6 +405,23 @@ class CodeExchange:
         )
         assert found is not None, "the statement always returns a row"
         return found
+
+
+def _token_of(attempt: _Attempt, redeemed: _Redeemed | None, signer: GrantSigner) -> IssuedToken | None:
+    """The token, or None if the code cannot be redeemed.
+
+    Raises:
+        InvalidClient: there is no row: the processor is not authenticated.
+        InvalidRequest: the processor's tokens must be bound.
+    """
+    if redeemed is None:
+        raise InvalidClient
+    if redeemed.must_be_bound:
+        raise InvalidRequest(MUST_BE_BOUND)
+    if redeemed.scope is None:
+        return None
+    metrics.EXCHANGES.labels("issued").inc()
+    return _issued(attempt, redeemed, redeemed.scope, signer)
 
 
 def _issued(attempt: _Attempt, redeemed: _Redeemed, scope: str, signer: GrantSigner) -> IssuedToken:

@@ -2,7 +2,9 @@
 
 from types import MappingProxyType
 
-from coatcheck.audit.entries import insert_from
+from coatcheck.audit.entries import DRAFTED, insert_from
+from coatcheck.db.coalescing import Asked, CoalescedStatement
+from coatcheck.db.fragments import compact
 from coatcheck.events.publisher import announce_redeemed
 from coatcheck.grants.api_keys import LIVE, is_allowed
 from coatcheck.grants.refusals import REASON
@@ -31,18 +33,16 @@ SUPERSEDED = """, superseded AS (
 EXPIRES_AT = ", ".join(["%(expires_at)s", *(each.expires for each in RESTRICTIONS if each.expires)])
 
 
-WITH_KEY = f"""redeemer AS (
+WITH_KEY = f"""
     SELECT p.guid, p.sender_constraint, p.profile
     FROM api_key k JOIN processor p ON p.guid = k.owner_guid AND NOT p.is_disabled
     WHERE k.key_hash = %(key_hash)s AND k.owner_guid = %(processor_guid)s
-      AND {LIVE} AND {is_allowed("p")} AND p.client_authentication = 'client_secret'
-)"""
-AUTHENTICATED = f"""redeemer AS (
+      AND {LIVE} AND {is_allowed("p")} AND p.client_authentication = 'client_secret'"""
+AUTHENTICATED = f"""
     SELECT p.guid, p.sender_constraint, p.profile
-    FROM processor p WHERE p.guid = %(processor_guid)s AND NOT p.is_disabled AND {is_allowed("p")}
-)"""
+    FROM processor p WHERE p.guid = %(processor_guid)s AND NOT p.is_disabled AND {is_allowed("p")}"""
 """Of a processor that `processor_authentication` authenticated before."""
-ISSUED = f"""issued AS (
+ISSUED = f"""
     INSERT INTO access_token (expires_week, token_hash, guid, client_guid, processor_guid, user_guid, member_guid,
                               account_guid, scope, first_characters, created_at, expires_at, disclosure_guid,
                               confirmation, {STORED})
@@ -50,19 +50,16 @@ ISSUED = f"""issued AS (
            member_guid, account_guid, scope, %(first_characters)s, %(now)s, token_expires_at, disclosure_guid,
            %(confirmation)s, {STORED}
     FROM redeemed
-    RETURNING client_guid, guid AS subject, processor_guid, user_guid, member_guid, account_guid, expires_at
-), audited AS (
-    {insert_from("issued")}
-), {announce_redeemed("issued")}"""
+    RETURNING client_guid, guid AS subject, processor_guid, user_guid, member_guid, account_guid, expires_at"""
 
 
 # The conditions are part of the UPDATE, so that of many concurrent exchanges exactly one finds the code unredeemed
 # (RFC 6749 4.1.2, ASVS 10.4.2 and 15.4.2). It checks the processor's key too: a wrong key, or a processor that is not
 # enabled for the client or that the code is not for, leaves the code unredeemed. The LEFT JOIN at the end distinguishes
 # the two refusals: no row is a wrong key (401), a row without a scope is a code that cannot be redeemed (400).
-def _redeem(*, renews: bool, redeemer: str) -> str:
+def _redeemed(*, renews: bool, condition: str = "", returning: str = "") -> str:
+    """The body of the CTE `redeemed`. `condition` begins with AND, `returning` with a comma."""
     return f"""
-WITH {redeemer}, redeemed AS (
     UPDATE authorization_code code
     SET redeemed_at = %(now)s, redeemed_by = p.guid, token_week = %(token_week)s, token_hash = %(token_hash)s,
         idempotency_hash = %(idempotency_hash)s, sealed_reply = %(sealed_reply)s
@@ -77,11 +74,16 @@ WITH {redeemer}, redeemed AS (
       AND (p.sender_constraint = 'none' OR %(confirmation)s::text IS NOT NULL)
       AND (p.profile <> 'fapi2' OR code.created_at > %(fapi2_since)s)
       AND code.code_challenge IS NOT DISTINCT FROM %(code_challenge)s
-      {RENEWABLE if renews else ""}
+      {RENEWABLE if renews else ""} {condition}
     RETURNING code.client_guid, code.user_guid, code.member_guid, code.account_guid, code.scope,
               least({EXPIRES_AT}) AS token_expires_at, code.disclosure_guid,
-              {", ".join(f"code.{name}" for name in COLUMNS)}{RENEWED_COLUMNS if renews else ""}
-), {ISSUED}{SUPERSEDED if renews else ""}
+              {", ".join(f"code.{name}" for name in COLUMNS)}{RENEWED_COLUMNS if renews else ""}{returning}"""
+
+
+def _redeem(*, renews: bool, redeemer: str) -> str:
+    return f"""
+WITH redeemer AS ({redeemer}), redeemed AS ({_redeemed(renews=renews)}), issued AS ({ISSUED}),
+audited AS ({insert_from("issued")}), {announce_redeemed("issued")}{SUPERSEDED if renews else ""}
 SELECT p.guid AS processor_guid, r.client_guid, r.account_guid, r.scope, r.token_expires_at,
        {"(SELECT guid FROM superseded)" if renews else "NULL::text"} AS superseded_guid,
        p.sender_constraint <> 'none' AND %(confirmation)s::text IS NULL AS must_be_bound
@@ -102,6 +104,58 @@ REDEEM = MappingProxyType(
 
 Only a renewal's statement locks the partitions in which it could find the old token.
 """
+
+ASKED = Asked(
+    {
+        "key_hash": "bytea",
+        "processor_guid": "text",
+        "code_day": "integer",
+        "code_hash": "bytea",
+        "idempotency_hash": "bytea",
+        "sealed_reply": "bytea",
+        "confirmation": "text",
+        "code_challenge": "text",
+        "fapi2_since": "timestamptz",
+        "address": "text",
+        "now": "timestamptz",
+        "token_week": "integer",
+        "token_hash": "bytea",
+        "token_guid": "text",
+        "first_characters": "text",
+        "expires_at": "timestamptz",
+        "event_guid": "text",
+        **DRAFTED,
+    }
+)
+_REDEEMED_TOGETHER = _redeemed(
+    renews=False,
+    condition="AND code.expires_day BETWEEN %(first)s AND %(last)s",
+    returning=", p.*",
+)
+
+
+def redeem_together(record: type) -> CoalescedStatement:
+    """As `REDEEM` of a code with an API key, for several exchanges. Of those with one code, one finds it unredeemed."""
+    return CoalescedStatement(
+        ASKED,
+        compact(f"""
+WITH {ASKED.cte},
+redeemer AS (SELECT * FROM asked CROSS JOIN LATERAL ({ASKED.of("asked", WITH_KEY)} LIMIT 1) AS processor),
+redeemed AS ({ASKED.of("p", _REDEEMED_TOGETHER)}),
+issued AS ({ASKED.of("redeemed", ISSUED)}),
+granted AS (SELECT client_guid, token_guid AS subject, processor_guid, user_guid, member_guid, account_guid,
+                   token_expires_at AS expires_at, now, event_guid, {", ".join(DRAFTED)} FROM redeemed),
+audited AS ({ASKED.of("written", insert_from("granted"))}),
+{ASKED.of("granted", announce_redeemed("granted"))}
+SELECT p.caller, p.guid AS processor_guid, r.client_guid, r.account_guid, r.scope, r.token_expires_at,
+       NULL::text AS superseded_guid,
+       p.sender_constraint <> 'none' AND p.confirmation IS NULL AS must_be_bound
+FROM redeemer p LEFT JOIN redeemed r USING (caller)"""),
+        (record,),
+        partition_key="code_day",
+        lock_order="code_hash",
+    )
+
 
 FIND_STORED = """
 SELECT processor_guid, client_guid, account_guid, scope, expires_at AS token_expires_at, NULL::text AS superseded_guid,

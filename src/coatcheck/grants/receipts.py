@@ -89,6 +89,11 @@ class Receipts:
         self._clock = clock
         self._signing_keys = signing_keys
 
+    def known_grant_signer(self) -> GrantSigner | None:
+        """As `grant_signer`, if this process read the keys lately."""
+        key = self._signing_keys.known()
+        return None if key is None else GrantSigner(self._issuer, key)
+
     async def grant_signer(self, connection: Connection) -> GrantSigner:
         """Opens the key before the exchange: what cannot be signed must not be redeemed."""
         return GrantSigner(self._issuer, await self._signing_keys.current(connection))

@@ -89,7 +89,15 @@ class SigningKeys:
             async with self._refreshing:
                 if now - self._refreshed_at >= max_age:
                     await self._refresh(connection, now)
-        started = [each for each in self._opened.values() if each.signs_from <= (at or now)]
+        return self._signing(at or now)
+
+    def known(self) -> SigningKey | None:
+        """The key that signs now, if this process read the keys at most `REFRESH` ago."""
+        now = self._clock.now()
+        return self._signing(now) if now - self._refreshed_at < REFRESH else None
+
+    def _signing(self, at: datetime) -> SigningKey:
+        started = [each for each in self._opened.values() if each.signs_from <= at]
         return max(started, key=lambda each: (each.signs_from, each.key.kid)).key
 
     async def rotate(

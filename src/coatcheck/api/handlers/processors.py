@@ -53,7 +53,6 @@ async def _exchange(request: ApiRequest) -> IssuedToken:
     if parameters["grant_type"] != "authorization_code":
         raise UnsupportedGrantType
     return await request.services.exchange.redeem(
-        request.connection,
         processor_guid=request.basic.id,
         api_key=request.basic.api_key,
         code=parameters["code"],
