@@ -48,6 +48,7 @@ from coatcheck.members.oauth import OAuth
 from coatcheck.members.widget_links import WidgetLinks
 from coatcheck.micro_deposits.micro_deposits import MicroDeposits
 from coatcheck.rate_limits.limits import RateLimits
+from coatcheck.sandbox_bank import record_reader
 from coatcheck.sandbox_clock import following
 from coatcheck.vault.keys import Keyring, open_keyring
 from coatcheck.vault.master_keys import MasterKeys
@@ -125,8 +126,8 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
     clock = clock or (MovableClock() if settings.sandbox else SystemClock())
     master_keys = MasterKeys.load(settings)
     guard = _any_address if settings.webhook_allow_private else public_only
-    registry = Registry(load_connectors(settings, clock, guard=guard))
     db = Database(settings.database_url, pool_size=settings.pool_size)
+    registry = Registry(load_connectors(settings, clock, guard=guard, read_record=record_reader(db)))
     await db.open()
     try:
         async with db.transaction() as connection:

@@ -58,6 +58,7 @@ __all__ = [
     "NoSettings",
     "Option",
     "Question",
+    "RecordReader",
     "Secret",
     "Session",
     "SessionEnded",
@@ -65,6 +66,9 @@ __all__ = [
 ]
 
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
+
+RecordReader = Callable[[str], Awaitable[bytes | None]]
+"""Reads what is recorded of a member, by its guid."""
 
 SettingsT = TypeVar("SettingsT")
 
@@ -89,6 +93,11 @@ class NoSettings:
     """The settings of a connector that has none."""
 
 
+async def no_record(_member_guid: str) -> bytes | None:
+    """Nothing is recorded."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectorContext(Generic[SettingsT]):
     """What a connector is built with."""
@@ -101,6 +110,9 @@ class ConnectorContext(Generic[SettingsT]):
     base_url: str
     """The URL of this server, without a slash at the end."""
     http: HttpClients
+    read_record: RecordReader = no_record
+    """What the emulator recorded of a member, for a connector that simulates a bank. Any other connector keeps what it
+    knows of a member in its state."""
 
     @property
     def redirect_uri(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
-from coatcheck.connectors.contract import Connector, ConnectorContext
+from coatcheck.connectors.contract import Connector, ConnectorContext, RecordReader, no_record
 from coatcheck.connectors.http_clients import Guard, HttpClients
 from coatcheck.connectors.settings import (
     read_settings,
@@ -83,13 +83,16 @@ class ConnectorStatus:
     """Why it cannot be used."""
 
 
-def load_connectors(settings: Settings, clock: Clock, *, guard: Guard) -> Sequence[Connector]:
+def load_connectors(
+    settings: Settings, clock: Clock, *, guard: Guard, read_record: RecordReader = no_record
+) -> Sequence[Connector]:
     """Builds the connectors that `settings.connectors` names.
 
     Args:
         settings: which connectors, and their settings.
         clock: the clock of the process.
         guard: restricts an HTTP client to public addresses.
+        read_record: as in `ConnectorContext`.
 
     Raises:
         ConfigurationError: a connector is not installed, cannot be loaded, or its settings are wrong.
@@ -97,7 +100,7 @@ def load_connectors(settings: Settings, clock: Clock, *, guard: Guard) -> Sequen
     installed = _installed_with(settings.connectors)
     given = settings_by_connector(settings.connector, installed)
     return tuple(
-        _build(installed[name], given.get(name, {}), settings.base_url, clock, guard)
+        _build(installed[name], given.get(name, {}), settings.base_url, clock, guard, read_record)
         for name in dict.fromkeys(settings.connectors)
     )
 
@@ -142,7 +145,12 @@ def _status(
 
 
 def _build(
-    one: InstalledConnector, given: Mapping[str, Any], base_url: str, clock: Clock, guard: Guard
+    one: InstalledConnector,
+    given: Mapping[str, Any],
+    base_url: str,
+    clock: Clock,
+    guard: Guard,
+    read_record: RecordReader = no_record,
 ) -> Connector:
     kind = one.load()
     return kind(
@@ -152,5 +160,6 @@ def _build(
             clock=clock,
             base_url=base_url.rstrip("/"),
             http=HttpClients(guard=guard),
+            read_record=read_record,
         )
     )

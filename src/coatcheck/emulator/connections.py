@@ -1,12 +1,13 @@
 """Connections and tokens of a sandbox in one call, through the same steps that a client and a processor take."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from coatcheck.app import Services
 from coatcheck.connectors.contract import JobKind
+from coatcheck.connectors.sandbox.bank_side import BankSide
 from coatcheck.connectors.sandbox.controls import InvalidControl, parse_controls
 from coatcheck.db.database import Connection
 from coatcheck.errors import InvalidRequest, NotFound, Unprocessable
@@ -19,11 +20,13 @@ from coatcheck.model.accounts import Account, accounts_of_member, find_client_ac
 from coatcheck.model.clients import Client
 from coatcheck.model.members import Member, count_members
 from coatcheck.model.users import User, find_user
+from coatcheck.sandbox_bank import store_record
 from coatcheck.vault.vault import accounts_with_numbers
 from coatcheck.worker_services import build_worker
 
 CONNECTOR = "sandbox"
 PASSWORD = "correct"  # noqa: S105 (every password that names no failure connects)
+CONCURRENT_TASKS = 8
 POLL_INTERVAL = timedelta(milliseconds=50)
 DEFAULT_SCOPE = "read-protected"
 """What a token reads where no scope is given: everything."""
@@ -78,7 +81,7 @@ async def connect(services: Services, client: Client, new: NewConnection) -> Con
         Unprocessable: the user of this institution signs in on a page, which takes a browser.
         UserDisabled: the user is disabled.
     """
-    login = _login_suffix(new)
+    side = BankSide(controls=check_controls(new.persona, new.controls))
     institution = services.registry.find(new.institution_code)
     if services.registry.connector_for(institution.code).name != CONNECTOR:
         raise NotFound("The sandbox bank has no such institution.")
@@ -89,14 +92,15 @@ async def connect(services: Services, client: Client, new: NewConnection) -> Con
     kinds += [JobKind.IDENTIFICATION] if new.identify else []
     async with services.db.transaction() as connection:
         user = await _user(services, connection, client, new.user_guid)
-        values = {"LOGIN": await _new_login(connection, user) + login, "PASSWORD": PASSWORD}
+        values = {"LOGIN": await _new_login(connection, user), "PASSWORD": PASSWORD}
         credentials = {each.guid: values[each.field_name] for each in institution.credentials}
         member, _ = await services.members.connect(
             connection,
             user,
             NewMember(institution_code=institution.code, credentials=credentials, kinds=kinds),
         )
-    await run_jobs(services, member)
+        await store_record(connection, user_guid=user.guid, member_guid=member.guid, record=side.encode())
+    await run_jobs(services, [member])
     async with services.db.connection() as connection:
         accounts = await accounts_of_member(connection, user.guid, member.guid)
     return Connected(user.guid, member.guid, [account.guid for account in accounts])
@@ -129,34 +133,36 @@ async def grant(services: Services, client: Client, new: NewToken) -> Granted:
     return Granted(issued.access_token, account, issued.grant_guid, issued.expires_at)
 
 
-async def run_jobs(services: Services, member: Member) -> None:
-    """Runs the member's jobs until none is left, or one waits for an answer. Meanwhile the worker claims nothing."""
+async def run_jobs(services: Services, members: Iterable[Member]) -> None:
+    """Runs the members' jobs until none is left, or they wait for answers. Meanwhile the worker claims nothing."""
     claim = build_worker(services).claims[TaskKind.MEMBER_JOB]
     async with services.task_gate.closed():
-        while True:
-            async with services.db.connection() as connection:
-                if not await job_rows.has_runnable(connection, member.user_guid, member.guid):
-                    return
-            tasks = await claim(1)
-            for task in tasks:
-                await task()
-            if not tasks:
-                # The worker of another process runs the job, or the institution's slots are taken.
-                await asyncio.sleep(POLL_INTERVAL.total_seconds())
+        for member in members:
+            while await _has_runnable_job(services, member):
+                tasks = await claim(CONCURRENT_TASKS)
+                await asyncio.gather(*(task() for task in tasks))
+                if not tasks:
+                    # The worker of another process runs the job, or the institution's slots are taken.
+                    await asyncio.sleep(POLL_INTERVAL.total_seconds())
 
 
-def _login_suffix(new: NewConnection) -> str:
-    """The controls as they follow the name in a login.
+async def _has_runnable_job(services: Services, member: Member) -> bool:
+    async with services.db.connection() as connection:
+        return await job_rows.has_runnable(connection, member.user_guid, member.guid)
+
+
+def check_controls(persona: str | None, controls: Sequence[str]) -> tuple[str, ...]:
+    """The persona and the controls, as the bank records them.
 
     Raises:
         InvalidRequest: one is unknown, or its argument is not usable.
     """
-    words = [*([f"persona={new.persona}"] if new.persona else []), *new.controls]
+    words = (*([f"persona={persona}"] if persona else []), *controls)
     try:
         parse_controls(words)
     except InvalidControl as error:
         raise InvalidRequest(f"controls: {error}.") from None
-    return "".join(f"+{word}" for word in words)
+    return words
 
 
 async def _user(services: Services, connection: Connection, client: Client, guid: str | None) -> User:

@@ -73,6 +73,25 @@ async def find_member(connection: Connection, user_guid: str, identifier: str) -
     return member
 
 
+async def find_client_member(connection: Connection, client_guid: str, guid: str) -> Member:
+    """The member with this guid, of any user of the client.
+
+    Raises:
+        NotFound: the client has no such member.
+    """
+    member = await fetch_one(
+        connection,
+        Member,
+        f"""SELECT {columns(Member)} FROM {SOURCE}
+            WHERE user_guid IN (SELECT guid FROM end_user WHERE client_guid = %(client_guid)s)
+              AND guid = %(guid)s""",
+        {"client_guid": client_guid, "guid": guid},
+    )
+    if member is None:
+        raise NotFound
+    return member
+
+
 async def list_members(
     connection: Connection, user_guid: str, page: PageRequest, *, use_case: str | None = None
 ) -> Page[Member]:

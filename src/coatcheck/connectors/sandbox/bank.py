@@ -29,6 +29,7 @@ from coatcheck.connectors.contract import (
 )
 from coatcheck.connectors.sandbox import bank_data, failures
 from coatcheck.connectors.sandbox.authorization_page import CLIENT_ID, AuthorizationPages
+from coatcheck.connectors.sandbox.bank_side import BankSide, decode_bank_side
 from coatcheck.connectors.sandbox.challenges import check_password, next_question, questions_of
 from coatcheck.connectors.sandbox.consent import Consents, Grant, challenge_of
 from coatcheck.connectors.sandbox.household import household_of
@@ -76,6 +77,7 @@ class SandboxBank(Connector):
         super().__init__(context)
         self._seed = context.settings.seed
         self._clock = context.clock
+        self._read_record = context.read_record
         self._institutions = {institution.code: institution for institution in institutions()}
         self._consents = Consents(self._seed)
         self._authorize_url = f"{context.pages_url}/authorize"
@@ -93,12 +95,26 @@ class SandboxBank(Connector):
     def merchants(self) -> Sequence[Merchant]:
         return merchants()
 
+    def accounts_of(self, institution_code: str, login: str, side: BankSide) -> tuple[str, tuple[str, ...]]:
+        """The persona of a login, and the labels of its accounts.
+
+        Raises:
+            CredentialsDenied: the login has a control that the bank does not know.
+        """
+        customer = parse_login(login).with_side(side)
+        household = household_of(self._seed, self._institutions[institution_code], customer)
+        labels = [account.kind.label for account in household.accounts]
+        return household.persona_name, tuple(
+            each for each in labels if side.accounts is None or each in side.accounts
+        )
+
     async def run(self, session: Session) -> Finished | NeedsAnswers:
         task = session.task
         institution = self._institutions[task.institution_code]
         if task.kind not in institution.supports:
             raise BankFailed("The institution does not offer this.")
         login, password = _sign_in(institution, session.credentials)
+        login = login.with_side(decode_bank_side(await self._read_record(task.member_guid)))
         if institution.supports_oauth:
             self._consents.check(institution.code, session.credentials)
         sign_in = decode_sign_in(session.state)

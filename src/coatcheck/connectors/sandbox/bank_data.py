@@ -19,8 +19,6 @@ from coatcheck.connectors.sandbox.logins import Login
 from coatcheck.connectors.sandbox.numbers import account_number, digits, routing_number, seeded
 from coatcheck.connectors.sandbox.people import OwnerTraits, owner
 
-_UNIX_EPOCH = date(1970, 1, 1).toordinal() * DAY * 60
-"""The Unix epoch in seconds of the ledger's time scale."""
 _UNSETTLED = 5 * DAY
 """With `pending_only`, movements of the last five days have not posted. In minutes."""
 UNKNOWN_TYPE = "DIGITAL_WALLET"
@@ -65,9 +63,16 @@ class BankRecords:
         return date.fromordinal(self.at // DAY)
 
     @property
-    def shared_accounts(self) -> Sequence[Account]:
-        """The accounts that the user lets Coatcheck read."""
-        return self.household.accounts[: 1 if self.login.has("scope_reduced") else None]
+    def shared(self) -> Sequence[int]:
+        """The positions of the accounts that the bank lists."""
+        if self.login.has("scope_reduced"):
+            return (0,)
+        chosen = self.login.side.accounts
+        return [
+            position
+            for position, account in enumerate(self.household.accounts)
+            if chosen is None or account.kind.label in chosen
+        ]
 
     def balance(self, position: int, at: int | None = None) -> int:
         """The posted balance at a time, by default now; debt is negative."""
@@ -90,7 +95,8 @@ def records_of(
     movements: tuple[list[Movement], ...] = tuple([] for _ in household.accounts)
     for each in ledger.movements(household, first_month, month):
         movements[each.position].append(each)
-    at = (int(now.timestamp()) + _UNIX_EPOCH) // 60
+    movements[0].extend(ledger.new_movements(household, login.side.new_transactions))
+    at = ledger.minutes_of(now)
     return BankRecords(
         seed=seed,
         institution=institution,
@@ -105,7 +111,7 @@ def records_of(
 
 def accounts(records: BankRecords) -> tuple[BankAccount, ...]:
     return tuple(
-        _account(records, position, account) for position, account in enumerate(records.shared_accounts)
+        _account(records, position, records.household.accounts[position]) for position in records.shared
     )
 
 
@@ -115,7 +121,7 @@ def numbers(records: BankRecords, member_guid: str) -> tuple[BankNumbers, ...]:
         return ()
     return tuple(
         _numbers(records, account, member_guid)
-        for account in records.household.accounts
+        for account in (records.household.accounts[position] for position in records.shared)
         if account.kind.type in {"CHECKING", "SAVINGS"}
     )
 
@@ -125,6 +131,8 @@ def owners(records: BankRecords) -> tuple[BankOwner, ...]:
         return ()
     # The name is a seed only: a suffix gives a different owner, and it is not shown.
     name = records.login.name + ("'s stranger" if records.login.has("name_mismatch") else "")
+    if changed := records.login.side.owner_changed:
+        name = f"{name}'s successor {changed}"
     return tuple(
         owner(
             records.seed,
@@ -137,7 +145,7 @@ def owners(records: BankRecords) -> tuple[BankOwner, ...]:
                 has_name_parts=records.institution.code not in _FULL_NAME_INSTITUTIONS,
             ),
         )
-        for account in records.household.accounts
+        for account in (records.household.accounts[shared] for shared in records.shared)
         for position in range(2 if _is_joint(records) else 1)
     )
 
@@ -150,8 +158,8 @@ def transactions(records: BankRecords, since: date) -> tuple[BankTransaction, ..
     pending_only = records.login.has("pending_only")
     listed = sorted(
         (each.at, position, each)
-        for position, own in enumerate(records.movements[: len(records.shared_accounts)])
-        for each in own
+        for position in records.shared
+        for each in records.movements[position]
         if start <= each.at <= records.at and not (pending_only and each.posted <= records.settled)
     )
     ids = [account.id for account in records.household.accounts]
@@ -163,7 +171,7 @@ def money(cents: int) -> Decimal:
 
 
 def to_datetime(minutes: int) -> datetime:
-    return datetime.fromtimestamp(minutes * 60 - _UNIX_EPOCH, UTC)
+    return datetime.fromtimestamp(minutes * 60 - ledger.UNIX_EPOCH, UTC)
 
 
 def _account(records: BankRecords, position: int, account: Account) -> BankAccount:
@@ -300,7 +308,12 @@ def _numbers(records: BankRecords, account: Account, member_guid: str) -> BankNu
         passed_validation=not login.has("wrong_number"),
     )
     if login.has("tokenized_number"):
-        numbers = replace(numbers, account_number=account_number(seeded("token", account.key, member_guid)))
+        parts = [
+            account.key,
+            member_guid,
+            *([login.side.numbers_changed] if login.side.numbers_changed else []),
+        ]
+        numbers = replace(numbers, account_number=account_number(seeded("token", *parts)))
     if records.is_canadian:
         institution_number, transit_number = _canadian(records.institution)
         return replace(numbers, institution_number=institution_number, transit_number=transit_number)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from coatcheck.connectors.contract import JobKind, Task
+from coatcheck.connectors.sandbox.bank_side import BankEvent
 from coatcheck.connectors.sandbox.controls import Window
 from coatcheck.connectors.sandbox.logins import Login
 from coatcheck.connectors.sandbox.numbers import seeded
@@ -20,6 +21,7 @@ from coatcheck.errors import (
     BankUnavailable,
     ConnectionDiscontinued,
     ConsentRevoked,
+    CredentialsDenied,
     LoginClosed,
     LoginLocked,
 )
@@ -39,6 +41,13 @@ _ERRORS: Mapping[str, BankError] = MappingProxyType(
     }
 )
 """What every run of a login with the control raises."""
+_ENDINGS: Mapping[BankEvent, type[BankError]] = MappingProxyType(
+    {
+        BankEvent.CONSENT_REVOKED: ConsentRevoked,
+        BankEvent.PASSWORD_CHANGED: CredentialsDenied,
+        BankEvent.LOCKED: LoginLocked,
+    }
+)
 
 
 async def wait(login: Login) -> None:
@@ -49,10 +58,12 @@ async def wait(login: Login) -> None:
 
 
 def check(login: Login, sign_in: SignIn, task: Task, *, seed: int) -> None:
-    """Raises the error of the login's controls, if they make this run fail."""
+    """Raises the error of the login's controls, or of the end of the sign-in, if they make this run fail."""
     for control, error in _ERRORS.items():
         if login.has(control):
             raise type(error)(error.problem)
+    if sign_in.ended is not None:
+        raise _ENDINGS[sign_in.ended]
     _check_consent(login, sign_in, task)
     if login.has("http_429"):
         seconds = login.argument("http_429")

@@ -91,6 +91,7 @@ class Account:
 @dataclass(frozen=True, slots=True, repr=False)
 class Household:
     key: str
+    persona_name: str
     persona: Persona
     accounts: tuple[Account, ...]
     """The first is the checking account."""
@@ -122,6 +123,7 @@ def household_of(seed: int, institution: Institution, login: Login) -> Household
         payers = (payers[int(rng.random() * len(payers))],)
     return Household(
         key=key,
+        persona_name=name,
         persona=persona,
         accounts=tuple(
             _account(key, institution, login, kind, position, monthly)
@@ -195,7 +197,8 @@ def _account(
 
 def _number(draw: float, login: Login, institution: Institution, key: str) -> str:
     """The account number. Its last four digits are the same in every form."""
-    rng = seeded("number", key, draw)
+    changed = login.side.numbers_changed
+    rng = seeded("number", key, draw, *([changed] if changed else []))
     number = account_number(rng)
     if login.has("canadian") or institution.iso_country_code == "CA":
         number = number[-7:]

@@ -6,8 +6,9 @@ date's ordinal times 1,440 plus the minute of the day in UTC.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from functools import lru_cache
 from random import Random
 from typing import NamedTuple
@@ -19,6 +20,8 @@ from coatcheck.connectors.sandbox.numbers import seeded
 from coatcheck.connectors.sandbox.personas import Kind
 
 DAY = 1440
+UNIX_EPOCH = date(1970, 1, 1).toordinal() * DAY * 60
+"""The Unix epoch in seconds of the time scale."""
 _NIGHT, _MORNING, _AFTERNOON = 300, 660, 960
 """Minutes of the day for the bank's own entries, for credits and bills, and for the customer's actions."""
 _LAGS = ((1, 2, 3), (1, 2, 3), (1, 2), (1,), (3,), (2, 3), (1, 2, 3))
@@ -116,6 +119,27 @@ class _Month:
 def movements(household: Household, first_month: int, last_month: int) -> list[Movement]:
     """The movements of these months, both included."""
     return [each for number in range(first_month, last_month + 1) for each in _month(household, number)]
+
+
+def new_movements(household: Household, times: Sequence[datetime]) -> Iterator[Movement]:
+    """Two purchases and a refund in checking at each of these times, in addition to the month's movements."""
+    account = household.accounts[0]
+    for number, time in enumerate(times):
+        draw = seeded(household.key, "new", number).random
+        bought, returned = 1000 + int(draw() * 9000), 500 + int(draw() * 400)
+        rows = [(merchants.GROCER.entry, -bought), (merchants.VENDING.entry, -returned)]
+        rows.append((merchants.VENDING.refund, returned))
+        if account.fixed_balance is not None:
+            rows.append((merchants.SWEEP_IN, bought))
+        at = minutes_of(time)
+        for count, (entry, cents) in enumerate([] if account.is_closed else rows):
+            id = f"{account.id}-new-{number}-{count}"
+            yield Movement(id, 0, at, at, cents, cents, entry, None, None)
+
+
+def minutes_of(time: datetime) -> int:
+    """The time on the scale of the movements."""
+    return (int(time.timestamp()) + UNIX_EPOCH) // 60
 
 
 def transfer_time(account: Account, month: int) -> int:

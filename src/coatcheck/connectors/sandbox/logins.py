@@ -6,9 +6,10 @@ accounts with and without controls.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from coatcheck.connectors.sandbox.bank_side import BankSide
 from coatcheck.connectors.sandbox.controls import InvalidControl, argument_of, parse_controls
 from coatcheck.errors import CredentialsDenied
 
@@ -21,6 +22,7 @@ class Login:
     name: str
     controls: Mapping[str, str]
     """By name. The value is the text after `=`, or empty."""
+    side: BankSide = field(default_factory=BankSide)
 
     def has(self, control: str) -> bool:
         return control in self.controls
@@ -28,6 +30,10 @@ class Login:
     def argument(self, control: str) -> Any:
         """The value of the control's argument, of the type that `controls` gives it."""
         return argument_of(control, self.controls[control])
+
+    def with_side(self, side: BankSide) -> "Login":
+        """The login with the controls that were set up at the bank, which precede its own."""
+        return replace(self, controls={**self.controls, **parse_controls(side.controls)}, side=side)
 
 
 def parse_login(text: str) -> Login:

@@ -5,6 +5,8 @@ from datetime import datetime
 
 import msgspec
 
+from coatcheck.connectors.sandbox.bank_side import BankEvent
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignIn:
@@ -13,6 +15,8 @@ class SignIn:
     has_aggregated: bool = False
     has_refused_answer: bool = False
     """With `wrong_then_right`: the next right answer is accepted."""
+    ended: BankEvent | None = None
+    """What made the bank refuse these credentials. One of `ENDS_SIGN_IN`."""
 
     def encode(self) -> bytes:
         return msgspec.json.encode(self)

@@ -44,7 +44,8 @@ def statements(records: BankRecords) -> Iterator[Statement]:
     if records.login.has("scope_reduced"):
         return
     this_month = month_of(records.today)
-    for position, account in enumerate(records.household.accounts):
+    for position in records.shared:
+        account = records.household.accounts[position]
         if account.kind.type in {"CHECKING", "SAVINGS"}:
             for month in range(this_month - MONTHS, this_month):
                 yield _statement(records, position, month)

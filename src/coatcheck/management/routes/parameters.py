@@ -14,5 +14,6 @@ PATH_PARAMETERS = (
     Parameter("webhook_endpoint", "The guid of the webhook endpoint: `WHE-…`.", example=doc.WEBHOOK_ENDPOINT),
     Parameter("event", "The guid of the event: `EVT-…`.", example=doc.EVENT),
     Parameter("delivery", "The guid of the delivery: `DLV-…`.", example=doc.DELIVERY),
+    Parameter("member", "The guid of the member: `MBR-…`.", example=doc.MEMBER),
     Parameter("user", "The guid of the user, or the `id` that you gave it.", example=doc.USER),
 )

@@ -1,0 +1,38 @@
+"""What a sandbox's bank records of a member beside the state of the connector, in the database.
+
+The emulator writes it, and a connector reads it through its context. In production nothing is recorded.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from coatcheck.db.database import Connection, Database, run
+
+
+def record_reader(db: Database) -> Callable[[str], Awaitable[bytes | None]]:
+    """The function with which connectors read the record of a member, by its guid."""
+
+    async def read(member_guid: str) -> bytes | None:
+        async with db.connection() as connection:
+            return await read_record(connection, member_guid)
+
+    return read
+
+
+async def read_record(connection: Connection, member_guid: str) -> bytes | None:
+    cursor = await connection.execute(
+        "SELECT record FROM sandbox_bank_record WHERE member_guid = %(member_guid)s",
+        {"member_guid": member_guid},
+    )
+    row = await cursor.fetchone()
+    return bytes(row[0]) if row else None
+
+
+async def store_record(connection: Connection, *, user_guid: str, member_guid: str, record: bytes) -> None:
+    """Replaces the record of a member. It is deleted with the member."""
+    await run(
+        connection,
+        """INSERT INTO sandbox_bank_record (user_guid, member_guid, record)
+           VALUES (%(user_guid)s, %(member_guid)s, %(record)s)
+           ON CONFLICT (member_guid) DO UPDATE SET record = excluded.record""",
+        {"user_guid": user_guid, "member_guid": member_guid, "record": record},
+    )
