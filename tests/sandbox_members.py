@@ -12,6 +12,7 @@ from coatcheck.app import Services, build
 from coatcheck.config import Settings
 from coatcheck.connectors.contract import JobKind, Task
 from coatcheck.connectors.sandbox.bank import SandboxBank
+from coatcheck.model.clients import find_client
 from coatcheck.server import create_app
 from coatcheck.testing.connectors import Run, run_connector
 from tests.api_client import Api
@@ -157,4 +158,17 @@ async def by_api(api: Api, controls: list[str]) -> Member:
     return Member(api, made["user_guid"], made["member_guid"], f"{made['user_guid'][-12:]}-0", 3)
 
 
-TRIGGERS = {"login": by_login, "api": by_api}
+async def by_world(api: Api, controls: list[str]) -> Member:
+    """By a world file, which is JSON here: YAML contains it. The world has no other user then."""
+    async with api.services.db.connection() as connection:
+        name = (await find_client(connection, api.caller.guid)).name
+    member = {"login": "ann", "controls": with_persona(controls)}
+    world = {"version": 1, "clients": [{"name": name, "users": [{"members": [member]}]}]}
+    answer = await api.put("/coatcheck/sandbox/world", json=world)
+    assert answer.status_code == 200, answer.text
+    (made,) = answer.json()["world"]["clients"]
+    (user,) = made["users"]
+    return Member(api, user["guid"], user["members"][0]["guid"], "ann", 3)
+
+
+TRIGGERS = {"login": by_login, "api": by_api, "world": by_world}

@@ -79,7 +79,16 @@ def create_app(services: Services) -> ASGIApp:
     failures = FailedAuthentications(services.clock, services.db, services.journal)
     throttled = Throttling(router, services.rate_limits, failures, _error_of)
     limited = HeadLimits(throttled, services.settings.body_deadline)
-    return RequestDeadline(limited, services.settings.request_deadline)
+    app = RequestDeadline(limited, services.settings.request_deadline)
+    return _with_faults(app) if services.settings.sandbox else app
+
+
+def _with_faults(app: ASGIApp) -> ASGIApp:
+    """The application of a sandbox, which answers with the faults that a client orders."""
+    emulator = import_module("coatcheck.emulator.faults")
+    faults = emulator.Faults((route.method, route.path) for group in GROUPS for route in group.routes)
+    injected: ASGIApp = emulator.FaultInjection(app, faults)
+    return injected
 
 
 def _error_of(error: CoatcheckError, path: str) -> ASGIApp:

@@ -1,6 +1,8 @@
 """Errors in MX's format: MX's name for each type of error, and its HTTP status."""
 
+import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Annotated
 
@@ -13,6 +15,7 @@ from coatcheck.http.doc import doc
 from coatcheck.http.errors import INTERNAL, STATUSES, headers_of, message_of, nearest
 from coatcheck.http.headers import NO_STORE
 
+MEDIA_TYPE = "application/json; charset=utf-8"
 API_STATUSES: Mapping[type[errors.CoatcheckError], int] = MappingProxyType(
     {**STATUSES, errors.ConstraintNotMet: 405}
 )
@@ -100,7 +103,15 @@ def response_to(error: errors.CoatcheckError, *, challenges: str | None = None) 
     body = msgspec.json.encode(ErrorResponseBody(ErrorResponse(message_of(error), NAMES[status], kind)))
     needed_scope = error.needed_scope if isinstance(error, errors.InsufficientScope) else None
     headers = {**NO_STORE, **headers_of(error), **_challenge(status, kind, challenges, needed_scope)}
-    return Response(body, status, headers, "application/json; charset=utf-8")
+    return Response(body, status, headers, MEDIA_TYPE)
+
+
+def error_response(status: int, message: str, headers: Mapping[str, str]) -> Response:
+    """An error with any status, in MX's format."""
+    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Unknown error"
+    name = NAMES.get(status) or re.sub(r"\W+", "_", phrase.lower())
+    problem = Problem(message, name, f"{name.removesuffix('_error')}_error")
+    return Response(msgspec.json.encode(Envelope(problem)), status, {**NO_STORE, **headers}, MEDIA_TYPE)
 
 
 def _challenge(status: int, kind: str, scheme: str | None, needed_scope: str | None) -> dict[str, str]:
