@@ -26,7 +26,10 @@ from coatcheck.config import Settings
 from coatcheck.connectors.contract import JobKind, Secret, Task
 from coatcheck.connectors.sandbox import challenges, personas
 from coatcheck.connectors.sandbox.bank import SandboxBank, SandboxSettings
+from coatcheck.connectors.sandbox.bank_side import BankEvent
 from coatcheck.connectors.sandbox.institutions import institutions
+from coatcheck.emulator.worlds import schema as world_schema
+from coatcheck.emulator.worlds.document import parse_world
 from coatcheck.errors import BankError
 from coatcheck.events import delivery, signing
 from coatcheck.grants import exchange, partitions
@@ -274,6 +277,11 @@ def test_the_reference_of_events_is_that_of_the_catalogue():
 
 def test_the_table_of_the_sandbox_s_controls_is_the_generated_one():
     assert control_table.written() == control_table.generated(), "run `make controls`"
+
+
+def test_every_event_at_the_sandbox_s_bank_is_listed():
+    listed = table(DOCS / "how-to" / "testing.md", "Let something happen at the bank")
+    assert {row[0] for row in listed} == {f"`{event}`" for event in BankEvent}
 
 
 def test_the_sandbox_s_passwords_are_listed_with_their_results():
@@ -564,3 +572,24 @@ def test_the_table_of_bank_errors_is_complete():
 
 def is_bank_error(found):
     return isinstance(found, type) and issubclass(found, BankError) and found is not BankError
+
+
+WORLDS = DOCS / "reference" / "worlds.md"
+
+
+@pytest.mark.parametrize(
+    ("heading", "record"),
+    [
+        ("A processor", world_schema.WorldProcessor),
+        ("A client", world_schema.WorldClient),
+        ("A user", world_schema.WorldUser),
+        ("A member", world_schema.WorldMember),
+    ],
+)
+def test_every_key_of_a_world_is_listed(heading, record):
+    assert [row[0] for row in table(WORLDS, heading)] == [f"`{name}`" for name in record.__struct_fields__]
+
+
+def test_the_world_of_the_document_can_be_read():
+    (shown,) = [block.text for block in blocks(WORLDS) if block.kind == "yaml"]
+    assert parse_world(shown.encode()).world.clients[0].users[0].id == "alice"

@@ -1,6 +1,7 @@
 """Deletes the users of a client, or the members of one user."""
 
 from coatcheck.app import Services
+from coatcheck.db.database import Connection
 from coatcheck.model.clients import Client
 from coatcheck.model.members import list_members
 from coatcheck.model.paging import PageRequest
@@ -28,6 +29,13 @@ async def reset(services: Services, client: Client, user_guid: str | None = None
         for user in users:
             async with services.db.transaction() as connection:
                 await services.users.delete(connection, user, actor=client.guid, notify=False)
+
+
+async def delete_users(services: Services, connection: Connection, client: Client, *, actor: str) -> None:
+    """Deletes all users of the client in the caller's transaction. No webhook is sent."""
+    while users := (await list_users(connection, client.guid, BATCH)).items:
+        for user in users:
+            await services.users.delete(connection, user, actor=actor, notify=False)
 
 
 async def _empty(services: Services, client: Client, user_guid: str) -> None:

@@ -156,6 +156,18 @@ def parse(body: bytes, schema: type[Body]) -> Body:
     return decoded
 
 
+def convert(value: Any, schema: type[Body]) -> Body:
+    """Validates plain values that were read from another format than JSON.
+
+    Raises:
+        InvalidRequest: they do not match the schema. The message begins with the path of the value, or with `The body`.
+    """
+    try:
+        return msgspec.convert(value, schema)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(_explain(str(error), schema)) from None
+
+
 def refuse_repeated_keys(body: bytes) -> None:
     """Refuses an object with two values of one key: programs differ in which of them they read (RFC 8259 4).
 

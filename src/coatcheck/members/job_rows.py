@@ -8,7 +8,7 @@ from typing import Any
 
 from coatcheck import ids
 from coatcheck.connectors.contract import JobKind
-from coatcheck.db.database import Connection, fetch_one, run
+from coatcheck.db.database import Connection, fetch_all, fetch_one, run
 from coatcheck.members.member_rows import change_member
 from coatcheck.members.records import (
     Challenge,
@@ -35,6 +35,11 @@ class _Waiting:
 @dataclass(frozen=True, slots=True)
 class _Moment:
     at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    kind: str
 
 
 # --- enqueuing --------------------------------------------------------------------------------------------
@@ -262,6 +267,18 @@ async def next_unanswered(connection: Connection) -> datetime | None:
         connection, _Moment, "SELECT min(waits_until) AS at FROM member_job WHERE state = 'waiting'"
     )
     return found.at if found else None
+
+
+async def requested_kinds(connection: Connection, user_guid: str, member_guid: str) -> frozenset[str]:
+    """The kinds of the member's jobs that are kept, and of those that were to follow them."""
+    rows = await fetch_all(
+        connection,
+        _Kind,
+        """SELECT unnest(kind || follow_ups) AS kind FROM member_job
+           WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s""",
+        {"user_guid": user_guid, "member_guid": member_guid},
+    )
+    return frozenset(each.kind for each in rows)
 
 
 async def has_runnable(connection: Connection, user_guid: str, member_guid: str) -> bool:

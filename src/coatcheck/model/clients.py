@@ -52,6 +52,17 @@ async def find_processor(connection: Connection, guid: str) -> Processor:
     return processor
 
 
+async def enabled_processors(connection: Connection, client_guid: str) -> Sequence[Processor]:
+    """The processors that are enabled for a client, also those that are disabled themselves."""
+    return await fetch_all(
+        connection,
+        Processor,
+        f"""SELECT {columns(Processor)} FROM processor
+            WHERE guid IN (SELECT processor_guid FROM client_processor WHERE client_guid = %(client_guid)s)""",
+        {"client_guid": client_guid},
+    )
+
+
 async def redirect_urls(connection: Connection, guid: str) -> Sequence[str] | None:
     """To which URLs the end users of a client may be sent back. None: to any."""
     cursor = await connection.execute(

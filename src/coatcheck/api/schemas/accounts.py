@@ -2,7 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import Annotated, get_args
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 from msgspec.structs import replace
@@ -30,37 +30,9 @@ from coatcheck.http.doc import (
 )
 from coatcheck.http.encoding import Timestamp, to_schema, to_schemas
 from coatcheck.http.pagination import Pagination, pagination
+from coatcheck.model.account_types import AccountType, PropertyType
 from coatcheck.model.accounts import Account
 from coatcheck.model.paging import Page
-
-AccountType: TypeAlias = Literal[
-    "ANY",
-    "CASH",
-    "CHECKING",
-    "CHECKING_LINE_OF_CREDIT",
-    "CREDIT_CARD",
-    "LOAN",
-    "LINE_OF_CREDIT",
-    "SAVINGS",
-    "INVESTMENT",
-    "MORTGAGE",
-    "INSURANCE",
-    "PREPAID",
-    "PROPERTY",
-]
-PropertyType: TypeAlias = Literal[
-    "APPLIANCES",
-    "ART",
-    "COMPUTER",
-    "ELECTRONICS",
-    "FURNITURE",
-    "JEWELRY",
-    "MISCELLANEOUS",
-    "REAL_ESTATE",
-    "SPORTS_EQUIPMENT",
-    "VEHICLE",
-]
-
 
 # --- requests ---
 

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from msgspec import Struct
 
-from coatcheck.api.schemas.accounts import AccountType
 from coatcheck.http.decoding import Line, RequestSchema
 from coatcheck.http.doc import MICRO_DEPOSIT, UpdatedAt, doc
 from coatcheck.http.encoding import Timestamp, to_schema, to_schemas
 from coatcheck.http.pagination import Pagination, pagination
+from coatcheck.model.account_types import AccountType
 from coatcheck.model.micro_deposits import DepositAccount, DepositStatus, MicroDeposit
 from coatcheck.model.paging import Page
 

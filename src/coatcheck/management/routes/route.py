@@ -8,9 +8,19 @@ from coatcheck.http.route import Parameter
 from coatcheck.management.request import ManagementRequest
 from coatcheck.management.routes.parameters import PATH_PARAMETERS
 
+YAML = "application/yaml"
+"""RFC 9512."""
+
 
 @dataclass(frozen=True, slots=True)
 class Route(route.Route[ManagementRequest]):
     """One endpoint."""
 
     path_parameters: ClassVar[tuple[Parameter, ...]] = PATH_PARAMETERS
+
+
+@dataclass(frozen=True, slots=True)
+class YamlRoute(Route):
+    """An endpoint whose request body is YAML."""
+
+    body_media_type: ClassVar[str] = YAML

@@ -1,9 +1,16 @@
 """Endpoints of a sandbox. A production server does not have them."""
 
 from coatcheck import errors
+from coatcheck.emulator.worlds.schema import World
 from coatcheck.http.route import Group
-from coatcheck.management.handlers import sandbox_clock, sandbox_connections
-from coatcheck.management.routes.route import Route
+from coatcheck.management.handlers import (
+    sandbox_clock,
+    sandbox_connections,
+    sandbox_events,
+    sandbox_faults,
+    sandbox_worlds,
+)
+from coatcheck.management.routes.route import YAML, Route, YamlRoute
 from coatcheck.management.schemas.sandbox_clock import (
     ClockMoveRequestBody,
     ClockResponseBody,
@@ -16,6 +23,13 @@ from coatcheck.management.schemas.sandbox_connections import (
     SandboxTokenRequestBody,
     SandboxTokenResponseBody,
 )
+from coatcheck.management.schemas.sandbox_events import BankEventRequestBody, BankEventResponseBody
+from coatcheck.management.schemas.sandbox_faults import (
+    FaultRequestBody,
+    FaultResponseBody,
+    FaultsResponseBody,
+)
+from coatcheck.management.schemas.sandbox_worlds import WorldResponseBody
 
 SANDBOX = Group(
     "Sandbox",
@@ -73,6 +87,75 @@ SANDBOX = Group(
             in_transaction=False,
             has_deadline=False,
             refusals=(errors.InvalidScope(), errors.NotFound(), errors.Unprocessable()),
+        ),
+        Route(
+            "POST",
+            "/coatcheck/sandbox/members/{member}/events",
+            sandbox_events.create_event,
+            "createSandboxEvent",
+            "Let something happen at the bank",
+            "Changes the bank's side of a member. The member notices it in its next job, or at once with `notice`.",
+            body=BankEventRequestBody,
+            answer=BankEventResponseBody,
+            in_transaction=False,
+            has_deadline=False,
+            refusals=(errors.NotFound(), errors.Conflict(), errors.Unprocessable()),
+        ),
+        Route(
+            "POST",
+            "/coatcheck/sandbox/faults",
+            sandbox_faults.create_fault,
+            "createSandboxFault",
+            "Add a fault to a route",
+            "From now on, answers of the route are errors, late or lost, for every caller. The same seed and the same "
+            "order of requests hit the same ones. Routes below `/coatcheck/sandbox` have no faults.",
+            body=FaultRequestBody,
+            answer=FaultResponseBody,
+            refusals=(errors.Conflict("There are at most 100 faults. Delete them first."),),
+        ),
+        Route(
+            "GET",
+            "/coatcheck/sandbox/faults",
+            sandbox_faults.list_faults,
+            "listSandboxFaults",
+            "List the faults",
+            "Oldest first, with how often each was applied. At most 100.",
+            answer=FaultsResponseBody,
+        ),
+        Route(
+            "DELETE",
+            "/coatcheck/sandbox/faults",
+            sandbox_faults.delete_faults,
+            "deleteSandboxFaults",
+            "Delete all faults",
+            "A restart of the server deletes them too.",
+            status=204,
+        ),
+        Route(
+            "GET",
+            "/coatcheck/sandbox/world",
+            sandbox_worlds.read_world,
+            "readSandboxWorld",
+            "Read the world",
+            "All clients, processors, users, members and accounts of the sandbox as YAML, without keys and tokens.",
+            media_types=(YAML,),
+            in_transaction=False,
+            has_deadline=False,
+            refusals=(errors.Conflict("Two processors have one name, by which a world refers to them."),),
+        ),
+        YamlRoute(
+            "PUT",
+            "/coatcheck/sandbox/world",
+            sandbox_worlds.put_world,
+            "replaceSandboxWorld",
+            "Replace the world",
+            "Every user of every client is deleted, and the world of the file is made: all or "
+            "nothing. Clients and processors are found by their names and keep their keys; a new one has its key in "
+            "this answer only. The answer comes when the jobs of the members have ended.",
+            body=World,
+            answer=WorldResponseBody,
+            in_transaction=False,
+            has_deadline=False,
         ),
         Route(
             "POST",

@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 from coatcheck.connectors.sandbox.bank_side import BankEvent
 from coatcheck.emulator.bank_events import Happened
 from coatcheck.http.decoding import StrictSchema
+from coatcheck.http.doc import MemberGuid, UserGuid, doc
 
 
 class BankEventRequest(StrictSchema, frozen=True, kw_only=True):
@@ -24,9 +25,9 @@ class BankEventRequestBody(StrictSchema, frozen=True, kw_only=True):
 
 
 class BankEventResponse(Struct, frozen=True):
-    type: BankEvent
-    user_guid: str
-    member_guid: str
+    type: Annotated[BankEvent, doc("What happened.", "numbers_changed")]
+    user_guid: UserGuid
+    member_guid: MemberGuid
     connection_status: Annotated[
         str | None, Meta(description="The member's status now, as in MX's API.", examples=["CONNECTED"])
     ]

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 from coatcheck import text
 from coatcheck.emulator.faults import Fault, NewFault
 from coatcheck.http.decoding import StrictSchema
+from coatcheck.http.doc import doc
 
 
 class FaultRequest(StrictSchema, frozen=True, kw_only=True):
@@ -66,23 +67,23 @@ class FaultRequestBody(StrictSchema, frozen=True, kw_only=True):
 
 
 class FaultResponse(Struct, frozen=True):
-    guid: str
-    route: str
-    probability: float
-    status: int | None
-    latency_ms: int
-    drop: bool
-    seed: int
-    requests: Annotated[int, Meta(description="Requests to the route since the fault was added.")]
-    hits: Annotated[int, Meta(description="Those that it was applied to.")]
+    guid: Annotated[str, doc("The guid of the fault.", "FLT-0197c4b1-2a10-7c3d-8e4f-5a6b7c8d9e0f")]
+    route: Annotated[str, doc("As it was given.", "GET /account/account_numbers")]
+    probability: Annotated[float, doc("The share of the requests that are hit.", 0.3)]
+    status: Annotated[int | None, doc("The status of the answer; null if the request is carried out.", 503)]
+    latency_ms: Annotated[int, doc("The wait before the answer, in milliseconds.", 0)]
+    drop: Annotated[bool, doc("Whether the answer is lost.", False)]
+    seed: Annotated[int, doc("Decides which requests are hit.", 7)]
+    requests: Annotated[int, doc("Requests to the route since the fault was added.", 10)]
+    hits: Annotated[int, doc("Those that it was applied to.", 3)]
 
 
 class FaultResponseBody(Struct, frozen=True):
-    fault: FaultResponse
+    fault: Annotated[FaultResponse, doc("The fault.")]
 
 
 class FaultsResponseBody(Struct, frozen=True):
-    faults: list[FaultResponse]
+    faults: Annotated[list[FaultResponse], doc("The faults, oldest first.")]
 
 
 def fault_body(fault: Fault) -> FaultResponseBody:

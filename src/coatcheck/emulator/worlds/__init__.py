@@ -1,0 +1,1 @@
+"""Worlds: the clients, processors, users, members and accounts of a sandbox, as YAML."""
