@@ -110,8 +110,8 @@ def error_response(status: int, message: str, headers: Mapping[str, str]) -> Res
     """An error with any status, in MX's format."""
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Unknown error"
     name = NAMES.get(status) or re.sub(r"\W+", "_", phrase.lower())
-    problem = Problem(message, name, f"{name.removesuffix('_error')}_error")
-    return Response(msgspec.json.encode(Envelope(problem)), status, {**NO_STORE, **headers}, MEDIA_TYPE)
+    body = ErrorResponse(message, name, f"{name.removesuffix('_error')}_error")
+    return Response(msgspec.json.encode(ErrorResponseBody(body)), status, {**NO_STORE, **headers}, MEDIA_TYPE)
 
 
 def _challenge(status: int, kind: str, scheme: str | None, needed_scope: str | None) -> dict[str, str]:

@@ -158,8 +158,11 @@ def _response(route: AnyRoute, status: int) -> Node:
     if status == HTTPStatus.NO_CONTENT:
         return node
     if route.media_types:
-        binary = {"schema": {"type": "string", "contentMediaType": "application/pdf"}}
-        node["content"] = dict.fromkeys(route.media_types, binary)
+        example = {"example": route.text_example} if route.text_example else {}
+        node["content"] = {
+            each: {"schema": {"type": "string", "contentMediaType": each}, **example}
+            for each in route.media_types
+        }
     elif route.answer_schemas:
         node["content"] = {
             media_type: _content([each.__name__ for each in types])

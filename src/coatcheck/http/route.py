@@ -142,6 +142,8 @@ class Route(Generic[RequestT]):
     """The schema of a successful answer, or one for each version; None if it has no JSON body."""
     media_types: tuple[str, ...] = ()
     """The media types of an answer that is not JSON."""
+    text_example: str | None = None
+    """An example of an answer that is text, but not JSON."""
     other_answers: tuple[type[Struct], ...] = ()
     """Further schemas of a successful answer, which a parameter selects."""
     answer_headers: tuple[Parameter, ...] = ()

@@ -139,6 +139,7 @@ SANDBOX = Group(
             "Read the world",
             "All clients, processors, users, members and accounts of the sandbox as YAML, without keys and tokens.",
             media_types=(YAML,),
+            text_example="version: 1\nclients:\n- name: Sandbox client\n",
             in_transaction=False,
             has_deadline=False,
             refusals=(errors.Conflict("Two processors have one name, by which a world refers to them."),),

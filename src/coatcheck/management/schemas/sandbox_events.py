@@ -21,7 +21,7 @@ class BankEventRequest(StrictSchema, frozen=True, kw_only=True):
 
 
 class BankEventRequestBody(StrictSchema, frozen=True, kw_only=True):
-    event: BankEventRequest
+    event: Annotated[BankEventRequest, doc("The event.")]
 
 
 class BankEventResponse(Struct, frozen=True):
@@ -34,7 +34,7 @@ class BankEventResponse(Struct, frozen=True):
 
 
 class BankEventResponseBody(Struct, frozen=True):
-    event: BankEventResponse
+    event: Annotated[BankEventResponse, doc("The event.")]
 
 
 def bank_event_body(happened: Happened) -> BankEventResponseBody:

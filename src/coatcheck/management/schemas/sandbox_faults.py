@@ -63,7 +63,7 @@ class FaultRequest(StrictSchema, frozen=True, kw_only=True):
 
 
 class FaultRequestBody(StrictSchema, frozen=True, kw_only=True):
-    fault: FaultRequest
+    fault: Annotated[FaultRequest, doc("The fault.")]
 
 
 class FaultResponse(Struct, frozen=True):
