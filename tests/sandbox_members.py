@@ -12,6 +12,7 @@ from coatcheck.app import Services, build
 from coatcheck.config import Settings
 from coatcheck.connectors.contract import JobKind, Task
 from coatcheck.connectors.sandbox.bank import SandboxBank
+from coatcheck.ids import new
 from coatcheck.model.clients import find_client
 from coatcheck.server import create_app
 from coatcheck.testing.connectors import Run, run_connector
@@ -22,10 +23,10 @@ PERSONA = "salaried"
 
 
 @asynccontextmanager
-async def sandbox_api(settings: Settings, **changes: Any) -> AsyncIterator[Api]:
-    """A client of a sandbox, in memory."""
+async def sandbox_api(settings: Settings, *, name: str | None = None, **changes: Any) -> AsyncIterator[Api]:
+    """A client of a sandbox, in memory. A world finds it by its name, which is its own unless one is given."""
     async with build(replace(settings, sandbox=True, **changes)) as services:
-        client = await make_client(services)
+        client = await make_client(services, name=name or new("Acme"))
         transport = httpx.ASGITransport(create_app(services))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
             yield Api(http, services, client)

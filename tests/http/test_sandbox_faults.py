@@ -11,6 +11,7 @@ import pytest
 from coatcheck import server
 from coatcheck.app import Services
 from coatcheck.config import Settings
+from coatcheck.http.listening import listen
 from tests.api_client import Api
 from tests.factories import make_client
 from tests.sandbox_members import sandbox_api
@@ -105,7 +106,7 @@ async def test_a_late_answer_is_the_usual_one(api: Api) -> None:
 
 
 async def test_a_dropped_answer_is_lost_and_its_request_was_carried_out(api: Api) -> None:
-    with server.listen("127.0.0.1", 0) as bound:
+    with listen("127.0.0.1", 0) as bound:
         stop = asyncio.Event()
         app = server.create_app(api.services)
         serving = asyncio.create_task(server.serve(app, bound, stop, grace=timedelta(seconds=1)))

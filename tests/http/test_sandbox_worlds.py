@@ -59,7 +59,7 @@ clients:
 
 @pytest.fixture
 async def api(settings: Settings) -> AsyncIterator[Api]:
-    async with sandbox_api(settings) as api:
+    async with sandbox_api(settings, name="Acme") as api:
         yield api
 
 
@@ -113,7 +113,7 @@ async def test_a_fresh_sandbox_makes_the_same_world(api: Api, settings: Settings
     await make(api, WORLD)
     first = await read(api)
     with copied_database(server_url) as url:
-        async with sandbox_api(replace(settings, database_url=url)) as fresh:
+        async with sandbox_api(replace(settings, database_url=url), name="Acme") as fresh:
             await make(fresh, first)
             assert await read(fresh) == first
             owners = [
