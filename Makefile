@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit sbom explain race faults fuzz mutants bench bench-grants bench-jobs bench-start pictures controls lock words secrets clean
+.PHONY: help setup demo test check audit sbom explain race faults fuzz mutants bench bench-grants bench-start bench-jobs pictures events controls lock words secrets clean
 
 # The first of these that runs, is Python 3.11 to 3.13, and can create a virtual environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \

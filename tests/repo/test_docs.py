@@ -97,7 +97,7 @@ def test_the_guide_s_python_accepts_a_signed_webhook_and_refuses_a_forged_one():
     names = {}
     exec(code, names)
     secret = "whsec_" + "A" * 43 + "="
-    headers = signing.signature_headers(secret, "EVT-1", '{"a":1}', datetime(2026, 1, 2, tzinfo=UTC))
+    headers = signing.signature_headers([secret], "EVT-1", '{"a":1}', datetime(2026, 1, 2, tzinfo=UTC))
     assert names["is_ours"](secret, headers, b'{"a":1}')
     assert not names["is_ours"](secret, headers, b'{"a":2}')
     assert not names["is_ours"]("whsec_" + "B" * 43 + "=", headers, b'{"a":1}')

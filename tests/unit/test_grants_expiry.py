@@ -17,7 +17,7 @@ pytestmark = pytest.mark.own_database
 
 
 @pytest.fixture
-def announcer(services: Services) -> ExpiryAnnouncer:
+def expiry(services: Services) -> ExpiryAnnouncer:
     return ExpiryAnnouncer(services.clock, services.db, services.journal)
 
 
@@ -43,7 +43,7 @@ async def expiry_of(services: Services) -> tuple[str, datetime]:
 
 async def test_a_grant_is_announced_seven_days_before_its_expiry_and_at_it_to_client_and_processor(
     services: Services,
-    announcer: ExpiryAnnouncer,
+    expiry: ExpiryAnnouncer,
     account: Account,
     client: Keyed,
     processor: Keyed,
@@ -60,8 +60,8 @@ async def test_a_grant_is_announced_seven_days_before_its_expiry_and_at_it_to_cl
         (expires_at + timedelta(days=30), ["token.expiring", "token.expired"]),
     ):
         clock.advance(at - clock.instant())
-        await announcer.sweep()
-        await announcer.sweep()
+        await expiry.sweep()
+        await expiry.sweep()
         for owner in (client, processor):
             assert [type_ for type_, *_ in await announced(services, owner)] == types
     for owner in (client, processor):
@@ -72,7 +72,7 @@ async def test_a_grant_is_announced_seven_days_before_its_expiry_and_at_it_to_cl
 
 async def test_a_code_that_nobody_redeemed_is_announced_to_its_client_alone(
     services: Services,
-    announcer: ExpiryAnnouncer,
+    expiry: ExpiryAnnouncer,
     account: Account,
     client: Keyed,
     processor: Keyed,
@@ -81,7 +81,7 @@ async def test_a_code_that_nobody_redeemed_is_announced_to_its_client_alone(
     await make_code(services, account)
     await make_token(services, account, processor)
     clock.advance(services.settings.code_ttl + timedelta(seconds=1))
-    await announcer.sweep()
+    await expiry.sweep()
     ((type_, subject, due_at, _),) = await announced(services)
     assert (type_, subject) == ("code.expired", account.guid)
     assert clock.instant() - due_at < timedelta(seconds=30)
@@ -90,7 +90,7 @@ async def test_a_code_that_nobody_redeemed_is_announced_to_its_client_alone(
 
 async def test_a_revoked_grant_and_one_for_less_than_a_week_are_not_announced_as_expiring(
     services: Services,
-    announcer: ExpiryAnnouncer,
+    expiry: ExpiryAnnouncer,
     account: Account,
     processor: Keyed,
     clock: MovableClock,
@@ -98,20 +98,20 @@ async def test_a_revoked_grant_and_one_for_less_than_a_week_are_not_announced_as
     from_now = "expires-in:500000"
     await make_token(services, account, processor, atoms=from_now)
     clock.advance(timedelta(days=6))
-    await announcer.sweep()
+    await expiry.sweep()
     assert [type_ for type_, *_ in await announced(services)] == ["token.expired"] * 2
     await make_token(services, account, processor)
     async with services.db.connection() as connection:
         newest, *_ = await services.tokens.list(connection, account.client_guid)
         await services.revocations.revoke(connection, client_guid=account.client_guid, guid=newest.guid)
     clock.advance(timedelta(days=100))
-    await announcer.sweep()
+    await expiry.sweep()
     assert len(await announced(services)) == 2
 
 
 async def test_two_workers_that_were_away_announce_everything_once_in_the_order_of_the_due_times(
     services: Services,
-    announcer: ExpiryAnnouncer,
+    expiry: ExpiryAnnouncer,
     account: Account,
     client: Keyed,
     processor: Keyed,
@@ -126,7 +126,7 @@ async def test_two_workers_that_were_away_announce_everything_once_in_the_order_
     clock.advance(timedelta(days=100))
     workers = [ExpiryAnnouncer(services.clock, services.db, services.journal) for _ in range(4)]
     await asyncio.gather(*(worker.sweep() for worker in workers))
-    await announcer.sweep()
+    await expiry.sweep()
     found = await announced(services, client)
     assert [type_ for type_, *_ in found].count("token.expiring") == 20
     assert [type_ for type_, *_ in found].count("token.expired") == 20
