@@ -131,8 +131,8 @@ def test_a_proof_that_fails_one_check_is_refused_with_its_reason(
     assert str(refused.value) == reason
 
 
-@pytest.mark.parametrize("seconds", [-60, 0, 10])
-def test_a_proof_is_accepted_within_a_minute_and_ten_seconds_ahead(seconds: int) -> None:
+@pytest.mark.parametrize("seconds", [-60, 0, 10, 60])
+def test_a_proof_is_accepted_within_a_minute_of_the_servers_clock(seconds: int) -> None:
     assert verify(proof(iat=int(NOW.timestamp()) + seconds)) == EC.thumbprint()
 
 
@@ -141,6 +141,12 @@ def test_a_proof_is_accepted_within_a_minute_and_ten_seconds_ahead(seconds: int)
 )
 def test_the_query_and_the_spelling_of_the_host_do_not_matter(htu: str) -> None:
     assert verify(proof(htu=htu)) == EC.thumbprint()
+
+
+def test_an_address_without_a_path_is_that_of_the_root() -> None:
+    bare = "https://coatcheck.example"
+    assert verify(proof(htu=bare), url=f"{bare}/") == EC.thumbprint()
+    assert verify(proof(htu=f"{bare}/"), url=bare) == EC.thumbprint()
 
 
 def test_at_the_token_endpoint_a_proof_needs_no_hash_of_a_token() -> None:

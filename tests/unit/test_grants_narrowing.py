@@ -88,10 +88,25 @@ def test_a_change_is_refused_exactly_if_it_widens_or_leaves_nothing(
             narrowed(granted, request, NOW)
 
 
-def test_the_refusal_names_the_fields_that_would_widen_the_grant() -> None:
-    granted = Allowed(default_permissions(protected=False), 3, None, EXPIRES_AT)
-    with pytest.raises(GrantWidened, match="max_reads, expires_at would widen"):
-        narrowed(granted, Changes(max_reads=None, expires_at=EXPIRES_AT + timedelta(days=1)), NOW)
+@pytest.mark.parametrize(
+    ("wider", "named"),
+    [
+        (Changes(permissions=[*Permission]), "permissions"),
+        (Changes(max_reads=4), "max_reads"),
+        (Changes(max_reads=None, expires_at=EXPIRES_AT + timedelta(days=1)), "max_reads, expires_at"),
+        (Changes(lookback_days=31), "lookback_days"),
+        (Changes(max_reads=2, lookback_days=None), "lookback_days"),
+    ],
+    ids=["permissions", "reads", "reads and expiry", "look-back", "look-back alone"],
+)
+def test_the_refusal_names_the_fields_that_would_widen_the_grant(wider: Changes, named: str) -> None:
+    granted = Allowed(default_permissions(protected=False), 3, 30, EXPIRES_AT)
+    with pytest.raises(GrantWidened) as refused:
+        narrowed(granted, wider, NOW)
+    assert refused.value.problem == (
+        f"{named} would widen the grant, and a grant can only be narrowed. "
+        "Widening needs a new authorization: request a renewal."
+    )
 
 
 @pytest.mark.parametrize(
