@@ -11,6 +11,7 @@ from coatcheck.db.database import Connection
 from coatcheck.errors import ConstraintNotMet, InvalidRequest
 from coatcheck.events.catalogue import EventType
 from coatcheck.grants.announcements import LiveGrant, about_grants, live_grants_of_account
+from coatcheck.grants.deletion import end_tokens_of_account
 from coatcheck.members.account_rows import change_account, delete_account, merge_accounts, put_account
 from coatcheck.members.member_rows import manual_member
 from coatcheck.model.accounts import Account, find_account
@@ -82,6 +83,7 @@ class Accounts:
         if not account.is_manual:
             raise ConstraintNotMet("Only a manual account can be deleted; delete the member instead.")
         grants = await live_grants_of_account(connection, account.guid, self._clock.instant())
+        await end_tokens_of_account(connection, account.guid, self._clock.instant())
         await delete_account(connection, account.user_guid, account.guid)
         await self._record(connection, account, "account.deleted", actor, grants)
 
@@ -101,6 +103,8 @@ class Accounts:
         target, *others = [await find_account(connection, user.guid, guid) for guid in distinct]
         now = self._clock.instant()
         grants = {each.guid: await live_grants_of_account(connection, each.guid, now) for each in others}
+        for other in others:
+            await end_tokens_of_account(connection, other.guid, now)
         statements = await merge_accounts(connection, target, others, self._clock.now())
         await self._vault.delete_records(connection, [(user.guid, guid) for guid in statements])
         for other in others:

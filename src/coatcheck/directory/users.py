@@ -16,6 +16,7 @@ from coatcheck.events import mx_events
 from coatcheck.events.catalogue import Announcement, EventType
 from coatcheck.events.mx_events import Action
 from coatcheck.grants.announcements import about_grants, live_grants_of_user
+from coatcheck.grants.deletion import end_tokens_of_user
 from coatcheck.grants.tokens import Tokens
 from coatcheck.model.users import User, find_user
 from coatcheck.vault.vault import Vault
@@ -116,6 +117,7 @@ class Users:
         records = await count_user_data(connection, user.guid)
         grants = await live_grants_of_user(connection, user.guid, self._clock.instant())
         grants_ended = await self._tokens.count_live(connection, user.client_guid, user.guid)
+        await end_tokens_of_user(connection, user.guid, self._clock.instant())
         await remove_user(connection, user.guid)
         data_key = await self._vault.delete_owner(connection, user.guid)
         destroyed = Destroyed({"users": 1, **records}, grants_ended, data_key)

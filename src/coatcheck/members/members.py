@@ -30,6 +30,7 @@ from coatcheck.errors import (
 from coatcheck.events import mx_events
 from coatcheck.events.catalogue import Announcement, EventType
 from coatcheck.grants.announcements import about_grants, live_grants_of_member
+from coatcheck.grants.deletion import end_tokens_of_member
 from coatcheck.jobs.notifications import notify_workers
 from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members import job_rows, member_rows
@@ -164,6 +165,7 @@ class Members:
         grants = await live_grants_of_member(connection, member.guid, self._clock.instant())
         for record_guid in await member_rows.sealed_record_guids(connection, locked_member):
             await self._vault.delete(connection, owner_guid=locked_member.user_guid, record_guid=record_guid)
+        await end_tokens_of_member(connection, member.guid, self._clock.instant())
         await member_rows.delete_member(connection, locked_member.user_guid, locked_member.guid)
         deleted = replace(member, is_being_aggregated=False)
         await self._record(
