@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 60
 """Seconds to wait until a process serves or stops."""
 
 

@@ -5,12 +5,36 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from tests.processes import TIMEOUT_SECONDS, free_port
 
 CHUNK = 64 * 1024
+
+
+class Moment(Enum):
+    """When a connection ends that sent a certain statement."""
+
+    BEFORE_THE_SERVER_HAS_IT = auto()
+    WHEN_THE_SERVER_HAS_IT = auto()
+    BEFORE_THE_ANSWER_IS_DELIVERED = auto()
+    WHEN_THE_ANSWER_IS_DELIVERED = auto()
+
+
+TO_SERVER = Moment.BEFORE_THE_SERVER_HAS_IT, Moment.WHEN_THE_SERVER_HAS_IT
+TO_PROGRAM = Moment.BEFORE_THE_ANSWER_IS_DELIVERED, Moment.WHEN_THE_ANSWER_IS_DELIVERED
+
+
+@dataclass(frozen=True)
+class _Cut:
+    text: bytes
+    """A part of the statement."""
+    moment: Moment
+    action: Callable[[], None]
 
 
 class Proxy:
@@ -25,8 +49,8 @@ class Proxy:
         self._silent = asyncio.Event()
         """Set when what the present connections send gets lost."""
         self._is_dead = False
-        self._losses: list[tuple[bytes, bool]] = []
-        """The next statements to lose: a part of their text, and whether they reach the server."""
+        self._cuts: list[_Cut] = []
+        """The next connections to end."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -44,11 +68,15 @@ class Proxy:
 
     def lose_statement(self, text: bytes) -> None:
         """The next connection that sends a statement with this text ends before the server has read it."""
-        self._losses.append((text, False))
+        self.cut(text, Moment.BEFORE_THE_SERVER_HAS_IT)
 
     def lose_answer(self, text: bytes) -> None:
         """The next connection that sends a statement with this text ends when the server answers it."""
-        self._losses.append((text, True))
+        self.cut(text, Moment.BEFORE_THE_ANSWER_IS_DELIVERED)
+
+    def cut(self, text: bytes, moment: Moment, action: Callable[[], None] = lambda: None) -> None:
+        """The next connection that sends a statement with this text ends at a moment, after an action."""
+        self._cuts.append(_Cut(text, moment, action))
 
     def reset(self) -> None:
         """Ends every connection."""
@@ -102,37 +130,41 @@ class Proxy:
         with contextlib.suppress(OSError):  # the server is stopped
             server_reader, server_writer = await asyncio.open_unix_connection(self._socket)
             self._writers.add(server_writer)
-            asked = asyncio.Event()
+            cuts = partial(self._is_cut, [])
             await asyncio.gather(
-                _pump(reader, server_writer, silent, lambda chunk: self._is_lost(chunk, asked)),
-                _pump(server_reader, writer, silent, lambda _: asked.is_set()),
+                _pump(reader, server_writer, silent, cuts, TO_SERVER),
+                _pump(server_reader, writer, silent, cuts, TO_PROGRAM),
             )
         writer.transport.abort()
 
-    def _is_lost(self, chunk: bytes, asked: asyncio.Event) -> bool:
-        """Whether the chunk does not reach the server. `asked` is set if only the answer is lost."""
-        if not self._losses or self._losses[0][0] not in chunk:
+    def _is_cut(self, met: list[_Cut], moment: Moment, chunk: bytes) -> bool:
+        """Whether the connection ends now. `met` is where it ends, as soon as it sent the statement."""
+        if moment is Moment.BEFORE_THE_SERVER_HAS_IT and self._cuts and self._cuts[0].text in chunk:
+            met.append(self._cuts.pop(0))
+        if not met or met[0].moment is not moment:
             return False
-        _, reaches_server = self._losses.pop(0)
-        if reaches_server:
-            asked.set()
-        return not reaches_server
+        met[0].action()
+        return True
 
 
 async def _pump(
     source: asyncio.StreamReader,
     target: asyncio.StreamWriter,
     silent: asyncio.Event,
-    is_lost: Callable[[bytes], bool],
+    is_cut: Callable[[Moment, bytes], bool],
+    moments: tuple[Moment, Moment],
 ) -> None:
+    before, after = moments
     with contextlib.suppress(OSError):
         while chunk := await source.read(CHUNK):
             if silent.is_set():
                 await asyncio.Event().wait()  # for ever: a vanished host neither answers nor closes
-            if is_lost(chunk):
+            if is_cut(before, chunk):
                 break
             target.write(chunk)
             await target.drain()
+            if is_cut(after, chunk):
+                break
     if not silent.is_set():
         target.close()
 
