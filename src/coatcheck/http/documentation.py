@@ -9,11 +9,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from coatcheck.app import Services
-from coatcheck.http.docs_page import STYLE, docs_page
+from coatcheck.http.compression import COMPRESSED
+from coatcheck.http.docs_page import SCRIPT, STYLE, docs_page
 from coatcheck.http.headers import Policy, page_headers
 from coatcheck.http.openapi import AnyGroup, document
 
-STYLE_URL = "/docs.css"
+STYLE_URL, SCRIPT_URL = "/docs.css", "/docs.js"
 HEADERS = page_headers(Policy.DOCUMENTATION, cache=None)
 
 
@@ -26,7 +27,7 @@ def page_routes(services: Services, groups: Sequence[AnyGroup]) -> list[Route]:
 
     @cache
     def reference_page() -> bytes:
-        return docs_page(openapi_document(), style_url=STYLE_URL)
+        return docs_page(openapi_document(), style_url=STYLE_URL, script_url=SCRIPT_URL)
 
     async def openapi(_request: Request) -> Response:
         return Response(openapi_document(), media_type="application/json", headers=HEADERS)
@@ -37,4 +38,8 @@ def page_routes(services: Services, groups: Sequence[AnyGroup]) -> list[Route]:
     async def style(_request: Request) -> Response:
         return Response(STYLE, media_type="text/css", headers=HEADERS)
 
-    return [Route("/openapi.json", openapi), Route("/docs", docs), Route(STYLE_URL, style)]
+    async def script(_request: Request) -> Response:
+        return Response(SCRIPT, media_type="text/javascript", headers=HEADERS)
+
+    served = {"/openapi.json": openapi, "/docs": docs, STYLE_URL: style, SCRIPT_URL: script}
+    return [Route(path, endpoint, middleware=COMPRESSED) for path, endpoint in served.items()]

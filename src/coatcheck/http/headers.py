@@ -15,8 +15,11 @@ class Policy(StrEnum):
     """JSON and other data."""
     FOREIGN_DOCUMENT = "default-src 'none'; sandbox"
     """A bank's document. A browser that opens it runs no script and loads nothing."""
-    DOCUMENTATION = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
-    """A page without scripts."""
+    DOCUMENTATION = (
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
+    )
+    """The page of the API. Its script sends requests to this server."""
     MESSAGE = "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; frame-ancestors {ancestors}"
     """A page with a message, and a script that posts it to another window."""
     QUESTION = (
