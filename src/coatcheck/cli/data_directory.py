@@ -52,12 +52,15 @@ def resolve(directory: Path) -> Path:
     """The absolute path.
 
     Raises:
-        ConfigurationError: there is no such user, or the path is a loop of links.
+        ConfigurationError: there is no such user, the path is a loop of links, or PostgreSQL refuses it.
     """
     try:
-        return directory.expanduser().resolve()
+        path = directory.expanduser().resolve()
     except (OSError, RuntimeError, ValueError) as error:
         raise ConfigurationError(f"--data-dir is not a usable path: {error}.") from None
+    if not str(path).isprintable():
+        raise ConfigurationError("--data-dir must not contain a line break or another control character.")
+    return path
 
 
 def create(directory: Path) -> None:

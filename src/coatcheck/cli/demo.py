@@ -49,7 +49,7 @@ def demo(
     out.print(f"That was the whole flow, in {seconds:.0f} seconds.", style="bold")
     where = f" --data-dir {data_dir}" if data_dir else ""
     command = "coatcheck" if shutil.which("coatcheck") else Path(sys.executable).with_name("coatcheck")
-    out.print(f"To keep a server running: {command} sandbox{where}", markup=False)
+    out.print(f"To keep a server running: {command} sandbox --detach{where}", markup=False)
 
 
 @contextmanager

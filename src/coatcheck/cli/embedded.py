@@ -130,7 +130,6 @@ class Server:
         except FileNotFoundError:
             return False
         assert self._process is not None
-        # A path with a line break has more than one line in between.
         return bool(lines) and lines[0] == str(self._process.pid) and lines[-1].strip() == "ready"
 
     def start_again(self) -> bool:
