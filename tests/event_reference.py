@@ -25,7 +25,8 @@ Every event has these fields:
 | `sequence` | 1 for your first event about the object, and one more for each. They are delivered in this order. |
 | `data` | Depends on the type. It contains guids, names, times and counts: no secret and no data of an account. |
 
-A processor gets events about its own grants only.
+A processor gets events about its own grants only. In a sandbox, `coatcheck listen` shows the events of the client, and
+`coatcheck trigger TYPE` causes one.
 """
 
 

@@ -31,6 +31,8 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "sandbox": Command("sandbox", "sandbox", "Runs a complete installation, for development and tests."),
         "stop": Command("stop", "stop", "Stops a sandbox."),
         "clock": Command("clock", "clock", "Shows and moves the clock of a sandbox."),
+        "listen": Command("listen", "listen", "Shows the events of a sandbox, and forwards them."),
+        "trigger": Command("trigger", "trigger", "Causes an event in a sandbox."),
         "demo": Command("demo", "demo", "Runs the whole flow on a sandbox of its own."),
         "serve": Command("serve", "serve", "Serves the API and the pages."),
         "work": Command("work", "work", "Runs jobs: institutions, webhooks, maintenance."),

@@ -32,7 +32,7 @@ REFUSALS: Mapping[int, type[CoatcheckError]] = MappingProxyType(
 def call(
     directory: Path, method: str, path: str, body: Any = None, *, timeout_seconds: float = TIMEOUT_SECONDS
 ) -> Any:
-    """Sends a request to the sandbox of the directory, and returns the JSON of its answer.
+    """Sends a request to the sandbox of the directory, and returns the JSON of its answer; None for 204.
 
     Raises:
         ConfigurationError: the directory is not that of a sandbox.
@@ -49,7 +49,7 @@ def call(
     try:
         # Not through the proxies of the environment: it is on this machine.
         with build_opener(ProxyHandler({})).open(request, timeout=timeout_seconds) as answer:
-            return json.load(answer)
+            return None if answer.status == http.HTTPStatus.NO_CONTENT else json.load(answer)
     except HTTPError as error:
         raise _refusal(error) from None
     except (OSError, http.client.HTTPException, ValueError) as error:

@@ -1,0 +1,137 @@
+"""`coatcheck trigger`: causes an event in a running sandbox, or delivers an example of it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any
+
+import typer
+
+from coatcheck.cli import data_directory, sandbox_api
+from coatcheck.cli.console import AsJson, print_done
+from coatcheck.cli.data_directory import OfSandbox
+from coatcheck.errors import InvalidRequest
+from coatcheck.events import catalogue
+
+ENDPOINTS = "/coatcheck/webhook_endpoints"
+
+
+def trigger(
+    event_type: Annotated[str, typer.Argument(metavar="TYPE", help="The type, such as token.revoked.")],
+    data_dir: OfSandbox = data_directory.DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Causes a real event of the type in a running sandbox: it creates what the event needs.
+
+    An event that only time or an institution causes is not caused: an example of it is delivered to every endpoint of
+    the client.
+
+    Example: coatcheck trigger token.revoked
+    """
+    types = list(catalogue.EventType)
+    if event_type not in types:
+        raise InvalidRequest(f"TYPE must be one of {', '.join(types)}.")
+    directory = data_directory.resolve(data_dir)
+    cause = CAUSES.get(event_type)
+    if cause is not None:
+        cause(directory)
+    count = 0 if cause else _send_examples(directory, event_type)
+    sentence = f"Caused {event_type}." if cause else f"Delivered an example to {count} webhook endpoints."
+    print_done(
+        {"type": event_type, "caused": cause is not None, "examples": count}, sentence, as_json=as_json
+    )
+
+
+def _send_examples(directory: Path, event_type: str) -> int:
+    """Returns to how many endpoints."""
+    endpoints = sandbox_api.call(directory, "GET", ENDPOINTS)["webhook_endpoints"]
+    enabled = [each for each in endpoints if each["status"] == "enabled"]
+    if not enabled:
+        raise InvalidRequest(
+            f"{event_type} is caused by time or by an institution, and the client has no enabled webhook endpoint for"
+            " an example of it. Create one at /coatcheck/webhook_endpoints."
+        )
+    for each in enabled:
+        sandbox_api.call(directory, "POST", f"{ENDPOINTS}/{each['guid']}/test", {"type": event_type})
+    return len(enabled)
+
+
+def _user(directory: Path) -> str:
+    return str(
+        sandbox_api.call(directory, "POST", "/users", {"user": {"metadata": "trigger"}})["user"]["guid"]
+    )
+
+
+def _change_user(directory: Path) -> None:
+    _put_user(directory, _user(directory), metadata="changed")
+
+
+def _put_user(directory: Path, user: str, **fields: Any) -> None:
+    sandbox_api.call(directory, "PUT", f"/users/{user}", {"user": fields})
+
+
+def _delete_user(directory: Path) -> None:
+    sandbox_api.call(directory, "DELETE", f"/users/{_user(directory)}")
+
+
+def _connect(directory: Path) -> tuple[str, str]:
+    """The user and the member of a new connection."""
+    made = sandbox_api.call(directory, "POST", "/coatcheck/sandbox/connections")["connection"]
+    return made["user_guid"], made["member_guid"]
+
+
+def _change_member(directory: Path) -> None:
+    user, member = _connect(directory)
+    sandbox_api.call(directory, "PUT", f"/users/{user}/members/{member}", {"member": {"metadata": "changed"}})
+
+
+def _delete_member(directory: Path) -> None:
+    user, member = _connect(directory)
+    sandbox_api.call(directory, "DELETE", f"/users/{user}/members/{member}")
+
+
+def _token(directory: Path) -> Mapping[str, Any]:
+    processor = data_directory.find_credentials(directory).processors[0].processor_id
+    body = {"token": {"processor_guid": processor}}
+    token: Mapping[str, Any] = sandbox_api.call(directory, "POST", "/coatcheck/sandbox/tokens", body)["token"]
+    return token
+
+
+def _revoke(directory: Path) -> None:
+    guid = _token(directory)["grant_guid"]
+    sandbox_api.call(directory, "POST", f"/coatcheck/grants/{guid}/revoke", {"reason": "trigger"})
+
+
+def _narrow(directory: Path) -> None:
+    guid = _token(directory)["grant_guid"]
+    sandbox_api.call(directory, "PATCH", f"/coatcheck/grants/{guid}", {"grant": {"lookback_days": 30}})
+
+
+def _suspend(directory: Path) -> str:
+    user = str(_token(directory)["user_guid"])
+    _put_user(directory, user, is_disabled=True)
+    return user
+
+
+def _resume(directory: Path) -> None:
+    _put_user(directory, _suspend(directory), is_disabled=False)
+
+
+CAUSES: Mapping[str, Callable[[Path], object]] = MappingProxyType(
+    {
+        "user.created": _user,
+        "user.updated": _change_user,
+        "user.deleted": _delete_user,
+        "member.created": _connect,
+        "member.updated": _change_member,
+        "member.status_changed": _connect,
+        "member.deleted": _delete_member,
+        "transactions.available": _connect,
+        "code.redeemed": _token,
+        "token.revoked": _revoke,
+        "token.suspended": _suspend,
+        "token.resumed": _resume,
+        "consent.changed": _narrow,
+    }
+)
+"""What causes a real event of the type."""
