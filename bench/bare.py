@@ -71,6 +71,7 @@ async def exchange(request: Request) -> Response:
                 "confirmation": None,
                 "code_challenge": None,
                 "fapi2_since": now,
+                "event_guid": f"EVT-{uuid7()}",
                 **Draft(actor=PROCESSOR, action="token.issued").parameters(now),
             },
         )
