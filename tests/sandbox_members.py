@@ -107,7 +107,8 @@ class Member:
 
     async def without_controls(self, kind: JobKind = JobKind.AGGREGATION) -> Run:
         """What the bank would answer to the same login without controls."""
-        task = Task(kind, "mxbank", self.guid, self.api.services.clock.now())
+        # Of no member, so that the bank has recorded no controls for it.
+        task = Task(kind, "mxbank", "MBR-unknown", self.api.services.clock.now())
         credentials = {"LOGIN": f"{self.login_name}+persona={PERSONA}", "PASSWORD": "x"}
         return await run_connector(bank_of(self.api.services), task, credentials)
 
