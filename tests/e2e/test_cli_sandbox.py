@@ -261,6 +261,23 @@ def test_a_seed_fixes_the_credentials_on_every_machine_and_without_one_they_are_
 
 
 @pytest.mark.faults
+def test_it_makes_the_world_of_a_file_and_writes_its_keys(tmp_path):
+    file = tmp_path / "world.yaml"
+    file.write_text(
+        "version: 1\nprocessors:\n- name: Payments Inc\nclients:\n- name: Sandbox client\n"
+        "  users:\n  - id: alice\n    members:\n    - login: alice\n"
+    )
+    with sandbox(tmp_path / "data", "--world", str(file)) as running:
+        with running.client() as client:
+            (user,) = client.get("/users").json()["users"]
+        made = json.loads((tmp_path / "data" / "world.json").read_text())["world"]
+        assert (tmp_path / "data" / "world.json").stat().st_mode & 0o777 == 0o600
+    assert made["clients"][0]["users"][0]["guid"] == user["guid"]
+    assert made["clients"][0]["users"][0]["members"][0]["connection_status"] == "CONNECTED"
+    assert made["clients"][0]["api_key"] is None
+    assert made["processors"][0]["api_key"]
+
+
 def test_a_stop_releases_the_running_job(tmp_path):
     with sandbox(tmp_path / "d") as running:
         with running.client() as client:

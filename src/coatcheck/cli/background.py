@@ -35,6 +35,7 @@ class Options:
     directory: Path
     seed: int | None
     webhooks_to: str | None
+    world: Path | None
     as_json: bool
 
     def arguments(self) -> list[str]:
@@ -43,6 +44,7 @@ class Options:
             "--port", str(self.port), "--host", self.host, "--data-dir", str(self.directory),
             *([] if self.seed is None else ["--seed", str(self.seed)]),
             *([] if self.webhooks_to is None else ["--webhooks-to", self.webhooks_to]),
+            *([] if self.world is None else ["--world", str(self.world)]),
             "--json",
         ]  # fmt: skip
 

@@ -22,7 +22,16 @@ from typing import Annotated
 import typer
 
 from coatcheck import app, config, metrics, server, worker
-from coatcheck.cli import background, credentials, data_directory, embedded, lazy_imports, logs, sandbox_api
+from coatcheck.cli import (
+    background,
+    credentials,
+    data_directory,
+    embedded,
+    lazy_imports,
+    logs,
+    sandbox_api,
+    world_files,
+)
 from coatcheck.cli.background import Options
 from coatcheck.cli.console import AsJson, err
 from coatcheck.cli.runtime import open_services, run, run_together, until_stopped
@@ -68,6 +77,16 @@ def sandbox(  # noqa: PLR0913 (one parameter for each option)
     webhooks_to: Annotated[
         str | None, typer.Option(metavar="URL", help="Where the webhooks of its client are sent.")
     ] = None,
+    world: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            resolve_path=True,
+            help="Make the world of this YAML file, in place of all users.",
+        ),
+    ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Run in the background, and return when it is ready.")
     ] = False,
@@ -93,6 +112,7 @@ def sandbox(  # noqa: PLR0913 (one parameter for each option)
         directory=data_directory.resolve(data_dir),
         seed=seed,
         webhooks_to=webhooks_to,
+        world=world,
         as_json=as_json,
     )
     data_directory.create(options.directory)
@@ -174,6 +194,8 @@ async def _run(sandbox: _Sandbox, stop: asyncio.Event) -> None:
         created = await credentials.ensure_credentials(
             services, options.directory, webhooks_to=options.webhooks_to
         )
+        if options.world is not None:
+            await world_files.make_world(services, options.world, options.directory)
         with metrics.exposed(settings.metrics_host, settings.metrics_port, services.db.pool_stats):
             await run_together(
                 stop,
