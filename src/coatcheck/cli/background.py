@@ -36,6 +36,8 @@ class Options:
     seed: int | None
     webhooks_to: str | None
     world: Path | None
+    no_sync: bool
+    """Whether PostgreSQL does not wait for the disk."""
     as_json: bool
 
     def arguments(self) -> list[str]:
@@ -45,6 +47,7 @@ class Options:
             *([] if self.seed is None else ["--seed", str(self.seed)]),
             *([] if self.webhooks_to is None else ["--webhooks-to", self.webhooks_to]),
             *([] if self.world is None else ["--world", str(self.world)]),
+            *(["--no-sync"] if self.no_sync else []),
             "--json",
         ]  # fmt: skip
 

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -87,6 +88,12 @@ def sandbox(  # noqa: PLR0913 (one parameter for each option)
             help="Make the world of this YAML file, in place of all users.",
         ),
     ] = None,
+    no_sync: Annotated[
+        bool,
+        typer.Option(
+            "--no-sync", help="Do not wait for the disk: faster, and a crash of the machine loses the data."
+        ),
+    ] = False,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Run in the background, and return when it is ready.")
     ] = False,
@@ -113,6 +120,7 @@ def sandbox(  # noqa: PLR0913 (one parameter for each option)
         seed=seed,
         webhooks_to=webhooks_to,
         world=world,
+        no_sync=no_sync,
         as_json=as_json,
     )
     data_directory.create(options.directory)
@@ -134,13 +142,17 @@ def _run_until_stopped(options: Options) -> None:
         _create_master_key(options.directory)
         with (
             err.status("Starting PostgreSQL") as status,
-            embedded.server(options.directory / data_directory.DATABASE, embedded.SMALL) as database,
+            embedded.server(options.directory / data_directory.DATABASE, _parameters(options)) as database,
         ):
             status.update("Migrating the database")
             _migrate(database.url)
             started = _Sandbox(_settings(options, database.url, bound), options, bound, database)
             status.stop()
             run(until_stopped(lambda stop: _run(started, stop)))
+
+
+def _parameters(options: Options) -> Mapping[str, str]:
+    return {**embedded.SMALL, **(embedded.FOR_DEVELOPMENT if options.no_sync else {})}
 
 
 def _migrate(url: str) -> None:
