@@ -1,1 +1,1 @@
-"""Tools for tests of programs that extend Coatcheck. Nothing in production imports them."""
+"""Tools for tests: of connectors, and of programs that call Coatcheck. Nothing in production imports them."""

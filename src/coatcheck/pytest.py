@@ -1,0 +1,64 @@
+"""Fixtures for the tests of programs that call Coatcheck. pytest finds them where Coatcheck is installed.
+
+    coatcheck_server     session   a sandbox of its own, started at first use
+    coatcheck            test      the sandbox, emptied: no user, member, account or token
+    coatcheck_webhooks   test      an inbox to which the sandbox sends the events of the client
+    coatcheck_processor_webhooks   an inbox to which it sends the events of the first processor
+
+With pytest-xdist, each process has a sandbox of its own.
+"""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from coatcheck.testing.sandbox import Sandbox, running
+from coatcheck.testing.webhook_inbox import WebhookInbox
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini("coatcheck_seed", "Determines the data that the sandbox generates.", default="1")
+
+
+@pytest.fixture(scope="session")
+def coatcheck_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sandbox]:
+    """A sandbox that runs until the session ends. Tests use `coatcheck`, which empties it first."""
+    seed = int(request.config.getini("coatcheck_seed"))
+    with running(tmp_path_factory.mktemp("coatcheck"), seed=seed) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def coatcheck(coatcheck_server: Sandbox) -> Sandbox:
+    """The sandbox without users. Its clock is ahead by what earlier tests moved it."""
+    coatcheck_server.reset()
+    return coatcheck_server
+
+
+@pytest.fixture
+def coatcheck_webhooks(coatcheck: Sandbox) -> Iterator[WebhookInbox]:
+    """Receives every event of the client, from here to the end of the test."""
+    yield from _inbox(coatcheck.client)
+
+
+@pytest.fixture
+def coatcheck_processor_webhooks(coatcheck: Sandbox) -> Iterator[WebhookInbox]:
+    """Receives every event of the first processor, from here to the end of the test."""
+    with coatcheck.processor() as processor:
+        yield from _inbox(processor)
+
+
+def _inbox(owner: httpx.Client) -> Iterator[WebhookInbox]:
+    with WebhookInbox() as inbox:
+        wanted = {"webhook_endpoint": {"url": inbox.url, "events": ["*"]}}
+        endpoint = (
+            owner.post("/coatcheck/webhook_endpoints", json=wanted)
+            .raise_for_status()
+            .json()["webhook_endpoint"]
+        )
+        inbox.secret = endpoint["secret"]
+        yield inbox
+        owner.delete(f"/coatcheck/webhook_endpoints/{endpoint['guid']}").raise_for_status()
