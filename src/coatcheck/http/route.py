@@ -142,8 +142,6 @@ class Route(Generic[RequestT]):
     """The schema of a successful answer, or one for each version; None if it has no JSON body."""
     media_types: tuple[str, ...] = ()
     """The media types of an answer that is not JSON."""
-    json_media_type: str = PLAIN_JSON
-    """The media type of an answer that is JSON."""
     text_example: str | None = None
     """An example of an answer that is text, but not JSON."""
     other_answers: tuple[type[Struct], ...] = ()
@@ -180,11 +178,7 @@ class Route(Generic[RequestT]):
     @property
     def answer_schemas(self) -> Mapping[str, Sequence[type[Struct]]]:
         """The schemas of a successful answer in each media type; the first one is that of the default."""
-        return (
-            {self.json_media_type: (self.answer, *self.other_answers)}
-            if isinstance(self.answer, type)
-            else {}
-        )
+        return {PLAIN_JSON: (self.answer, *self.other_answers)} if isinstance(self.answer, type) else {}
 
     @property
     def all_headers(self) -> tuple[Parameter, ...]:
@@ -200,7 +194,7 @@ class Route(Generic[RequestT]):
         yield CoatcheckError()
         if self.path not in NOT_COUNTED:
             yield THROTTLED
-        if self.needs_connection or self.caller is not Caller.ANYONE:
+        if self.needs_connection:
             yield from FAILURES
         yield from REFUSED_CREDENTIALS.get(self.caller, ())
         if PATH_PARAMETER.search(self.path):

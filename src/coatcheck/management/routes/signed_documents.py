@@ -14,8 +14,7 @@ from coatcheck.management.schemas.signed_documents import (
 
 SIGNED_DOCUMENTS = Group(
     "Signed documents",
-    "Receipts, authorization disclosures and deletion attestations are signed: whoever has the published "
-    "keys can "
+    "Receipts, authorization disclosures and deletion attestations are signed: whoever has the published keys can "
     "verify them offline, with any JOSE library.",
     (
         Route(
@@ -24,12 +23,10 @@ SIGNED_DOCUMENTS = Group(
             signed_documents.read_jwks,
             "readKeySet",
             "Read the keys that verify signed documents",
-            "May be kept for five minutes. A new key is listed 15 minutes before it signs, an old one as "
-            "long as "
+            "May be kept for five minutes. A new key is listed 15 minutes before it signs, an old one as long as "
             "something that it signed is needed.",
             caller=Caller.ANYONE,
             answer=JwksResponse,
-            json_media_type=signed_documents.JWK_SET,
         ),
         Route(
             "GET",
@@ -37,8 +34,7 @@ SIGNED_DOCUMENTS = Group(
             signed_documents.list_disclosures,
             "listDisclosures",
             "List what a user agreed to",
-            "Newest first. Kept for three years after the last grant under it, past the deletion of the "
-            "user. For a "
+            "Newest first. Kept for three years after the last grant under it, past the deletion of the user. For a "
             "deleted user the path has the guid.",
             answer=DisclosuresResponseBody,
         ),
@@ -76,12 +72,9 @@ SIGNED_DOCUMENTS = Group(
             "exportUser",
             "Export all that is kept of a user",
             "Streamed as one JSON object with an array for each kind: `users`, `members`, `jobs`, `accounts`, "
-            "`transactions`, `micro_deposits`, `account_numbers`, `account_owners`, `statements` with "
-            "their files, "
-            "`sealed_secrets` (counted: nobody can read them), `grants`, `authorization_disclosures`, and "
-            "`reads`: "
-            "who read what. Numbers, owners and files are disclosed, and the export is in the audit log. "
-            "An export "
+            "`transactions`, `micro_deposits`, `account_numbers`, `account_owners`, `statements` with their files, "
+            "`sealed_secrets` (counted: nobody can read them), `grants`, `authorization_disclosures`, and `reads`: "
+            "who read what. Numbers, owners and files are disclosed, and the export is in the audit log. An export "
             "that ends early is not valid JSON.",
             answer=UserExportResponse,
         ),

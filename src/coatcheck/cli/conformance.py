@@ -1,0 +1,122 @@
+"""`coatcheck conformance`: tests of other people's integrations with a sandbox."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import jinja2
+import typer
+
+from coatcheck.cli import data_directory
+from coatcheck.cli.console import AsJson, err, print_json, print_rows
+from coatcheck.cli.data_directory import OfSandbox
+from coatcheck.errors import ConfigurationError, OperatorError
+from coatcheck.testing.processor_conformance import CASES, Case, Outcome, Result, run_case
+from coatcheck.testing.processor_trial import Processor, Trial
+from coatcheck.testing.sandbox import Sandbox, SandboxFailed
+
+command_group = typer.Typer(help="Tests of integrations.", no_args_is_help=True)
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("coatcheck.cli"), autoescape=True, trim_blocks=True
+)
+
+
+@command_group.callback()
+def _group() -> None:
+    """Tests of integrations."""
+
+
+@command_group.command()
+def processor(
+    url: Annotated[str, typer.Option(help="The address below which the processor has its three routes.")],
+    data_dir: OfSandbox = data_directory.DEFAULT,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="CASE", help="Run this case only. Can be repeated.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report as a page to this file too.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Puts a processor's integration through a fixed set of bad days, and reports how it did.
+
+    The processor calls the sandbox of --data-dir with the key of its first processor. It offers `POST /accounts`,
+    `GET /accounts/{id}` and a webhook endpoint. Moves the sandbox's clock by a day. The exit code is not 0 if a case
+    failed.
+
+    Example: coatcheck conformance processor --url http://127.0.0.1:9000 --html report.html
+    """
+    results = _run(url, data_directory.resolve(data_dir), _selected(only), quiet=as_json)
+    if html is not None:
+        _write_page(html, url, results)
+    _print(results, as_json=as_json)
+    if any(each.outcome is Outcome.FAILED for each in results):
+        raise typer.Exit(1)
+
+
+def _selected(names: Sequence[str] | None) -> Sequence[Case]:
+    unknown = set(names or ()) - {case.name for case in CASES}
+    if unknown:
+        raise ConfigurationError(
+            f"There is no case {', '.join(sorted(unknown))}. The cases are {', '.join(case.name for case in CASES)}."
+        )
+    return [case for case in CASES if not names or case.name in names]
+
+
+def _run(url: str, directory: Path, cases: Sequence[Case], *, quiet: bool) -> Sequence[Result]:
+    credentials = data_directory.find_credentials(directory)
+    with (
+        Sandbox(asdict(credentials)) as sandbox,
+        sandbox.processor() as owner,
+        contextlib.closing(Processor(url)) as under_test,
+    ):
+        trial = Trial(sandbox, under_test, owner)
+        try:
+            return [run_case(trial, case) for case in _announced(cases, quiet=quiet)]
+        except SandboxFailed as error:
+            raise OperatorError(f"The sandbox refused a call: {error}") from error
+
+
+def _announced(cases: Sequence[Case], *, quiet: bool) -> Iterator[Case]:
+    """The cases, each shown while it runs."""
+    with contextlib.nullcontext() if quiet else err.status("") as status:
+        for number, case in enumerate(cases, 1):
+            if status is not None:
+                status.update(f"{number}/{len(cases)}  {case.title}")
+            yield case
+
+
+def _print(results: Sequence[Result], *, as_json: bool) -> None:
+    if as_json:
+        print_json([_facts(each) for each in results])
+        return
+    print_rows(
+        [{"case": each.case.name, "outcome": each.outcome.value, "found": each.found} for each in results],
+        as_json=False,
+        empty="No case.",
+    )
+    counted = Counter(each.outcome for each in results)
+    err.print(", ".join(f"{counted[outcome]} {outcome}" for outcome in Outcome if counted[outcome]))
+
+
+def _facts(result: Result) -> dict[str, Any]:
+    case = result.case
+    return {
+        "case": case.name,
+        "title": case.title,
+        "expects": case.expects,
+        "outcome": result.outcome.value,
+        "found": result.found,
+        "seconds": round(result.seconds, 1),
+    }
+
+
+def _write_page(file: Path, url: str, results: Sequence[Result]) -> None:
+    page = TEMPLATES.get_template("conformance.html").render(
+        url=url, results=[_facts(each) for each in results]
+    )
+    try:
+        file.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be written: {error.strerror}.") from error
