@@ -157,6 +157,10 @@ async def test_accounts_are_filtered_by_is_manual_and_use_case(api: Api, user: s
     assert await found(is_manual="false") == {False}
     assert await found(use_case="PFM") == {False}
     assert await found(use_case="MONEY_MOVEMENT") == set()
+    for path in ("accounts", "members", "transactions"):
+        answer = await api.get(f"/users/{user}/{path}", params={"use_case": "money"})
+        assert answer.status_code == 400
+        assert "MONEY_MOVEMENT, PFM" in answer.json()["error"]["message"]
     assert await found(member_is_managed_by_user="true") == {True, False}
     assert await found(member_is_managed_by_user="false") == set()
     path = f"/users/{user}/members/{manual['member_guid']}/accounts"

@@ -2,14 +2,31 @@
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from coatcheck.api.schemas.transactions import Include
-from coatcheck.http.query import Query, read_choices, read_day, read_text, read_texts, read_time
+from coatcheck.http.query import Query, read_choice, read_choices, read_day, read_texts, read_time
 from coatcheck.model.transactions import TransactionFilter
 
 DEFAULT_PAST = timedelta(days=120)
 DEFAULT_FUTURE = timedelta(days=5)
 """The default range of a list of transactions, before and after today (MX docs: transactions)."""
+
+
+class UseCase(StrEnum):
+    """What a client uses the data of a member for."""
+
+    MONEY_MOVEMENT = "MONEY_MOVEMENT"
+    PFM = "PFM"
+
+
+def read_use_case(query: Query) -> UseCase | None:
+    """The value of `use_case`.
+
+    Raises:
+        InvalidRequest: it is unknown. An empty list would hide the spelling mistake.
+    """
+    return read_choice(query, "use_case", UseCase)
 
 
 def read_includes(query: Query) -> Collection[Include]:
@@ -41,7 +58,7 @@ def read_transaction_filter(
         to_updated_at=read_time(query, "to_updated_at", ends=True),
         category_guids=read_texts(query, "category_guid"),
         top_level_category_guids=read_texts(query, "top_level_category_guid"),
-        use_case=read_text(query, "use_case"),
+        use_case=read_use_case(query),
         member_guid=member_guid,
         account_guid=account_guid,
     )

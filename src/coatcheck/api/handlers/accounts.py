@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from coatcheck.api.query import read_use_case
 from coatcheck.api.request import ApiRequest
 from coatcheck.api.schemas.accounts import (
     AccountCreateRequestBody,
@@ -11,7 +12,7 @@ from coatcheck.api.schemas.accounts import (
     accounts_body,
 )
 from coatcheck.http.decoding import given_fields, parse
-from coatcheck.http.query import read_flag, read_page, read_text
+from coatcheck.http.query import read_flag, read_page
 from coatcheck.model.accounts import Account, find_account, list_accounts
 from coatcheck.model.members import find_member
 from coatcheck.model.paging import Page, PageRequest
@@ -28,7 +29,7 @@ async def list_of_user(request: ApiRequest) -> Struct:
         user.guid,
         page,
         is_manual=read_flag(request.query, "is_manual"),
-        use_case=read_text(request.query, "use_case"),
+        use_case=read_use_case(request.query),
     )
     return accounts_body(request.version, accounts)
 

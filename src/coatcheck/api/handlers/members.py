@@ -3,6 +3,7 @@
 from msgspec import UNSET, Struct
 
 from coatcheck.api.products import job_kinds
+from coatcheck.api.query import read_use_case
 from coatcheck.api.request import ApiRequest
 from coatcheck.api.schemas.institutions import CredentialsResponseBody, credentials_body
 from coatcheck.api.schemas.members import (
@@ -80,7 +81,7 @@ async def signs_in_at(request: ApiRequest) -> str | None:
 async def list_(request: ApiRequest) -> Struct:
     user = await request.readable_user()
     members = await list_members(
-        request.connection, user.guid, read_page(request.query), use_case=read_text(request.query, "use_case")
+        request.connection, user.guid, read_page(request.query), use_case=read_use_case(request.query)
     )
     return members_body(request.version, members)
 

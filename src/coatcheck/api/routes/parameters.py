@@ -1,5 +1,6 @@
 """Parameters that several endpoints share, and the parts of their paths."""
 
+from coatcheck.api.query import UseCase
 from coatcheck.http import doc
 from coatcheck.http.route import PAGE, Parameter
 
@@ -22,7 +23,9 @@ MEMBER = f"{USER}/members/{{member}}"
 ACCOUNT = f"{USER}/accounts/{{account}}"
 MEMBER_ACCOUNT = f"{MEMBER}/accounts/{{account}}"
 
-USE_CASE = Parameter("use_case", "`MONEY_MOVEMENT` or `PFM`.")
+USE_CASE = Parameter(
+    "use_case", "Only members with this use case, or what is read from them.", choices=tuple(UseCase)
+)
 ISO_COUNTRY_CODE = Parameter("iso_country_code", "`US` or `CA`.", is_repeated=True)
 INCLUDES = Parameter(
     "includes",
