@@ -44,7 +44,9 @@ def directory(tmp_path_factory):
     assert started.returncode == 0, started.stderr
     assert started.stdout.endswith("ready\n")
     yield directory
+    verified = coatcheck("audit", "verify", "--data-dir", directory)
     coatcheck("stop", "--data-dir", directory)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
 def test_it_is_ready_when_the_command_returns(directory):
