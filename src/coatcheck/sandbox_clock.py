@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 from coatcheck.clock import MovableClock
@@ -38,18 +38,20 @@ async def following(db: Database, clock: MovableClock) -> AsyncIterator[None]:
         async with db.connection() as connection:
             clock.move_to(await read_offset(connection))
 
+    stopped = asyncio.Event()
+
     async def follow() -> None:
-        while True:
-            await asyncio.sleep(FOLLOW.total_seconds())
-            try:
+        while not stopped.is_set():
+            with suppress(Unavailable):
                 await read()
-            except Unavailable:
-                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopped.wait(), FOLLOW.total_seconds())
 
     await read()
     task = asyncio.create_task(follow())
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        # Not by a cancellation: one that arrives while the task reads can be lost, and then the task never ends.
+        stopped.set()
+        await task

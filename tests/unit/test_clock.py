@@ -1,9 +1,11 @@
 """The two resolutions of the clock, and that nothing expires early."""
 
+import asyncio
 from datetime import datetime, timedelta
 
 import pytest
 
+from coatcheck import sandbox_clock
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock, SystemClock, whole_second
 from coatcheck.errors import InvalidGrant, InvalidToken
@@ -61,3 +63,13 @@ async def test_a_token_reads_until_the_instant_of_its_expiry_and_not_longer(
     clock.advance(ALMOST)
     with pytest.raises(InvalidToken):
         await services.access.numbers(token)
+
+
+async def test_a_process_stops_following_the_clock_of_a_sandbox_at_any_moment(
+    services: Services, clock: MovableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox_clock, "FOLLOW", timedelta())
+    for turns in range(400):
+        async with asyncio.timeout(5), sandbox_clock.following(services.db, clock):
+            for _ in range(turns % 40):
+                await asyncio.sleep(0)
