@@ -123,7 +123,6 @@ def sandbox(  # noqa: PLR0913 (one parameter for each option)
         no_sync=no_sync,
         as_json=as_json,
     )
-    data_directory.create(options.directory)
     if wait and background.is_running(options.directory):
         background.wait(options)
     elif wait or detach:
@@ -139,6 +138,7 @@ def _run_until_stopped(options: Options) -> None:
             signal.signal(number, signal.default_int_handler)
     data_directory.ignore_libpq_environment()
     with listening.listen(options.host, options.port) as bound:
+        data_directory.create(options.directory)
         _create_master_key(options.directory)
         with (
             err.status("Starting PostgreSQL") as status,
