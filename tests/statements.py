@@ -45,7 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     async def recording(self: Any, query: Any, params: Any = None, **options: Any) -> Any:
         if isinstance(query, str) and query not in _recorded and _caller().startswith(PROGRAM):
-            _recorded[query] = {name: _type(value) for name, value in (params or {}).items()}
+            named = params if isinstance(params, Mapping) else {}
+            _recorded[query] = {name: _type(value) for name, value in named.items()}
         return await execute(self, query, params, **options)
 
     psycopg.AsyncCursor.execute = recording  # type: ignore[method-assign]

@@ -62,7 +62,6 @@ def start(options: Options) -> None:
     Raises:
         typer.Exit: it did not start; its error has been printed, and the code is the same.
     """
-    data_directory.create(options.directory)
     log = options.directory / data_directory.LOG
     with open(log, "wb", opener=_for_owner) as output:
         process = subprocess.Popen(  # noqa: S603 (this program)

@@ -123,12 +123,14 @@ def sandbox(  # noqa: PLR0913 (one parameter for each option)
         no_sync=no_sync,
         as_json=as_json,
     )
+    if not (wait or detach):
+        _run_until_stopped(options)
+        return
+    data_directory.create(options.directory)
     if wait and background.is_running(options.directory):
         background.wait(options)
-    elif wait or detach:
-        background.start(options)
     else:
-        _run_until_stopped(options)
+        background.start(options)
 
 
 def _run_until_stopped(options: Options) -> None:
