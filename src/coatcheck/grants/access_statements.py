@@ -176,14 +176,18 @@ def page_statement(
     total = ASKED.of("admitted", rows.total_of(PAGE_OF_CALL))
     count = f"(SELECT count(*) FROM {PAGE_OF_CALL})"
 
+    # MATERIALIZED: otherwise PostgreSQL counts again for each row of the page.
     # The LEFT JOIN gives one row for an empty page and for a refused read: the caller needs the token and the outcome.
     def sql(counts: bool) -> str:
         return f"""WITH {_reader(kind, restrictions, counts=counts)},
             {_admitted(restrictions, counts=counts, unless=unless)},
-            {_page(rows)}, {_disclosed(f"'{kind}'", count)}
+            {_page(rows)}, {_disclosed(f"'{kind}'", count)},
+            counted AS MATERIALIZED (
+                SELECT r.caller, {total} AS total FROM reader r LEFT JOIN admitted USING (caller)
+            )
             SELECT r.caller, {columns(LiveToken, "r.")}, {_refused_by(restrictions, counts=counts)} AS refused_by,
-                   {total} AS total, {rows.columns}
-            FROM reader r LEFT JOIN admitted USING (caller) LEFT JOIN page p USING (caller)
+                   counted.total, {rows.columns}
+            FROM reader r JOIN counted USING (caller) LEFT JOIN page p USING (caller)
             ORDER BY {rows.final_order}"""
 
     return _statement(sql, rows.record)
