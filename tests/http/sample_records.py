@@ -13,13 +13,15 @@ from coatcheck.api.schemas.accounts import AccountType, PropertyType
 from coatcheck.api.schemas.transactions import Include
 from coatcheck.api.versions import Version
 from coatcheck.connectors.contract import CredentialField, Institution, JobKind, Merchant
+from coatcheck.connectors.records import ChallengeType
 from coatcheck.connectors.registry import ListedMerchant
 from coatcheck.grants.exchange import IssuedToken
 from coatcheck.members.records import Challenge
 from coatcheck.model.accounts import Account
 from coatcheck.model.categories import DEFAULTS, Category
+from coatcheck.model.jobs import Job, JobState
 from coatcheck.model.members import Member
-from coatcheck.model.micro_deposits import DepositAccount, MicroDeposit
+from coatcheck.model.micro_deposits import DepositAccount, DepositStatus, MicroDeposit
 from coatcheck.model.paging import Page, PageRequest
 from coatcheck.model.statements import Statement
 from coatcheck.model.statuses import ConnectionStatus
@@ -44,7 +46,7 @@ def one_of(alias: Any) -> st.SearchStrategy[str]:
     return st.sampled_from(get_args(alias))
 
 
-def made(kind: type[Item], **chosen: st.SearchStrategy[Any]) -> st.SearchStrategy[Item]:
+def made(kind: type[Item], /, **chosen: st.SearchStrategy[Any]) -> st.SearchStrategy[Item]:
     """Every field is drawn by its type, also the fields with a default."""
     return st.builds(kind, **{each.name: ... for each in fields(kind)} | chosen)
 
@@ -90,14 +92,24 @@ RECORDS: Mapping[type[Any], st.SearchStrategy[Any]] = {
         recurrence=st.none() | st.sampled_from(("BILL", "SUBSCRIPTION", "INCOME")),
         merchant_guid=st.none() | st.just("MCH-1"),
     ),
-    MicroDeposit: made(MicroDeposit, account_type=st.none() | one_of(AccountType)),
+    MicroDeposit: made(
+        MicroDeposit,
+        account_type=st.none() | one_of(AccountType),
+        status=st.sampled_from(DepositStatus),
+    ),
+    Challenge: made(Challenge, type=st.sampled_from(ChallengeType)),
+    Job: made(
+        Job,
+        kind=st.sampled_from(JobKind),
+        state=st.sampled_from(JobState),
+        outcome=st.none() | st.sampled_from(ConnectionStatus),
+    ),
     Category: st.sampled_from(DEFAULTS),
     ListedMerchant: made(ListedMerchant, guid=st.just("MCH-1"), merchant=made(Merchant)),
     **{
         kind: made(kind)
         for kind in (
             AccountOwner,
-            Challenge,
             CredentialField,
             DepositAccount,
             IssuedToken,
