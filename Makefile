@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit sbom explain race faults fuzz mutants bench bench-grants bench-start bench-jobs pictures events controls lock words secrets clean
+.PHONY: help setup demo test check audit sbom explain race faults slow fuzz mutants bench bench-grants bench-start bench-jobs pictures events controls lock words secrets clean
 
 # The first of these that runs, is Python 3.11 to 3.13, and can create a virtual environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -49,6 +49,9 @@ race: setup ## race 200 codes and 100 counted grants over two processes; takes m
 
 faults: setup ## kill, freeze and cut off real databases and processes; the long tests too; about ten minutes
 	$(BIN)/pytest -m 'faults or slow' tests/faults $(RUN)
+
+slow: setup ## run the tests that take long outside tests/faults: every control by every trigger, every odd directory; about ten minutes
+	$(BIN)/pytest -m slow tests/unit tests/http tests/e2e $(RUN)
 
 fuzz: setup ## send generated requests to every endpoint, and live through the life of tokens, for ten minutes each; FUZZ_SECONDS=3600 for longer
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} FUZZ_EXAMPLES=50 $(BIN)/pytest -n $(WORKERS) tests/fuzz

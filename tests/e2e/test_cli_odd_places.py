@@ -73,8 +73,15 @@ NAMES = {
 }
 
 
+QUICK = {"spaces", "long", "dollar", "unicode"}
+"""What every run of the suite tries. `make slow` tries every name."""
+
+
 @pytest.mark.faults
-@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, id=id, marks=() if id in QUICK else pytest.mark.slow) for id, name in NAMES.items()],
+)
 def test_a_sandbox_and_the_commands_of_an_operator_work_in_a_directory_with_an_odd_name(tmp_path, name):
     works(tmp_path / name)
     assert not list(tmp_path.rglob("never"))

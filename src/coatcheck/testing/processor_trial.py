@@ -168,17 +168,21 @@ class Trial:
 
         Raises:
             NotRun: the processor has no webhook endpoint.
-            Failed: the processor did not accept it in time.
+            Failed: the processor refused it, or did not accept it in time.
         """
         if not self.is_listening():
             raise NotRun("The processor has no enabled webhook endpoint in the sandbox. Create one.")
-        status = "not sent"
+        return self._accepted(lambda: self._deliveries_of(event_type, about), f"the event {event_type}")
+
+    def _accepted(self, find: Callable[[], Sequence[Mapping[str, Any]]], what: str) -> str:
+        """Waits until one of the deliveries was answered with success, and returns its guid."""
         for _ in until(PATIENCE):
-            for each in self._deliveries_of(event_type, about):
-                status = each["status"]
-                if status == "delivered":
+            for each in find():
+                if each["status"] == "delivered":
                     return str(each["guid"])
-        raise Failed(f"It did not accept the event {event_type} within {PATIENCE.seconds} seconds: {status}.")
+                if each["answer_status"] is not None:
+                    raise Failed(f"It answered {each['answer_status']} to {what}.")
+        raise Failed(f"It did not accept {what} within {PATIENCE.seconds} seconds.")
 
     def _deliveries_of(self, event_type: str, about: str) -> Sequence[Mapping[str, Any]]:
         events = self._get(self.owner, f"/coatcheck/events?type={event_type}")["events"]
@@ -199,14 +203,14 @@ class Trial:
         """Delivers an event again.
 
         Raises:
-            Failed: the processor did not accept it in time.
+            Failed: the processor refused it, or did not accept it in time.
         """
         answer = succeeded(self.owner.post(f"/coatcheck/deliveries/{delivery}/redeliver"))
         again = answer.json()["delivery"]["guid"]
-        for _ in until(PATIENCE):
-            if any(each["guid"] == again and each["status"] == "delivered" for each in self._deliveries()):
-                return
-        raise Failed("It did not accept an event that it had accepted before.")
+        self._accepted(
+            lambda: [each for each in self._deliveries() if each["guid"] == again],
+            "an event that it had accepted before",
+        )
 
     def _get(self, caller: httpx.Client, path: str) -> Any:
         return succeeded(caller.get(path)).json()
