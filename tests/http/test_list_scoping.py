@@ -46,12 +46,16 @@ BY_ACCOUNT = {
 OTHERS = {
     "/tokens",  # names no guid; it lists the same tokens as /coatcheck/grants
     "/coatcheck/grants/{grant}/reads",
+    "/coatcheck/webhook_endpoints",
+    "/coatcheck/events",
+    "/coatcheck/deliveries",
     "/users/{user}/members/{member}/credentials",
     "/users/{user}/members/{member}/challenges",
     "/users/{user}/categories",
     "/users/{user}/categories/default",
 }
-"""Lists of reads, of fields of the institution, of challenges of a running job, and of objects of every client."""
+"""Lists of reads, of what belongs to no user (`test_api_access.py`), of fields of the institution, of challenges of a
+running job, and of objects of every client."""
 
 
 @dataclass(frozen=True)
