@@ -39,6 +39,7 @@ ALL = sorted(commands(typer.main.get_command(app)))
 DOCUMENTED = {
     "audit": "export prune verify who",
     "client": "add disable enable list networks redirects rotate-key webhook widget",
+    "conformance": "processor",
     "grant": "list reads revoke show",
     "keys": "list-signing new rotate rotate-signing",
     "processor": "add disable disable-for enable enable-for list networks rotate-key set-authentication "
@@ -57,11 +58,13 @@ def test_the_commands_are_those_that_are_documented():
             "connectors",
             "demo",
             "doctor",
+            "listen",
             "migrate",
             "openapi",
             "sandbox",
             "serve",
             "stop",
+            "trigger",
             "verify-receipt",
             "work",
         )

@@ -22,8 +22,7 @@ FAR_AHEAD = datetime(2200, 1, 1, tzinfo=UTC)
 
 async def read_with(services: Services, token: str, times: int = 1) -> None:
     for _ in range(times):
-        async with services.db.connection() as connection:
-            await services.access.numbers(connection, services.access.parse_token(token))
+        await services.access.numbers(services.access.parse_token(token))
 
 
 async def read_as_client(services: Services, client: Keyed, account: Account) -> None:

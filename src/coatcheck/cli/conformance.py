@@ -1,5 +1,7 @@
 """`coatcheck conformance`: tests of other people's integrations with a sandbox."""
 
+from __future__ import annotations
+
 import contextlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -7,21 +9,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import jinja2
 import typer
 
 from coatcheck.cli import data_directory
 from coatcheck.cli.console import AsJson, err, print_json, print_rows
 from coatcheck.cli.data_directory import OfSandbox
 from coatcheck.errors import ConfigurationError, OperatorError
-from coatcheck.testing.processor_conformance import CASES, Case, Outcome, Result, run_case
-from coatcheck.testing.processor_trial import Processor, Trial
-from coatcheck.testing.sandbox import Sandbox, SandboxFailed
+from coatcheck.testing import processor_conformance as suite
+from coatcheck.testing import processor_trial, report_pages
+from coatcheck.testing import sandbox as sandbox_client
 
 command_group = typer.Typer(help="Tests of integrations.", no_args_is_help=True)
-TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("coatcheck.cli"), autoescape=True, trim_blocks=True
-)
 
 
 @command_group.callback()
@@ -51,34 +49,35 @@ def processor(
     if html is not None:
         _write_page(html, url, results)
     _print(results, as_json=as_json)
-    if any(each.outcome is Outcome.FAILED for each in results):
+    if any(each.outcome is suite.Outcome.FAILED for each in results):
         raise typer.Exit(1)
 
 
-def _selected(names: Sequence[str] | None) -> Sequence[Case]:
-    unknown = set(names or ()) - {case.name for case in CASES}
+def _selected(names: Sequence[str] | None) -> Sequence[suite.Case]:
+    unknown = set(names or ()) - {case.name for case in suite.CASES}
     if unknown:
         raise ConfigurationError(
-            f"There is no case {', '.join(sorted(unknown))}. The cases are {', '.join(case.name for case in CASES)}."
+            f"There is no case {', '.join(sorted(unknown))}."
+            f" The cases are {', '.join(case.name for case in suite.CASES)}."
         )
-    return [case for case in CASES if not names or case.name in names]
+    return [case for case in suite.CASES if not names or case.name in names]
 
 
-def _run(url: str, directory: Path, cases: Sequence[Case], *, quiet: bool) -> Sequence[Result]:
+def _run(url: str, directory: Path, cases: Sequence[suite.Case], *, quiet: bool) -> Sequence[suite.Result]:
     credentials = data_directory.find_credentials(directory)
     with (
-        Sandbox(asdict(credentials)) as sandbox,
+        sandbox_client.Sandbox(asdict(credentials)) as sandbox,
         sandbox.processor() as owner,
-        contextlib.closing(Processor(url)) as under_test,
+        contextlib.closing(processor_trial.Processor(url)) as under_test,
     ):
-        trial = Trial(sandbox, under_test, owner)
+        trial = processor_trial.Trial(sandbox, under_test, owner)
         try:
-            return [run_case(trial, case) for case in _announced(cases, quiet=quiet)]
-        except SandboxFailed as error:
+            return [suite.run_case(trial, case) for case in _announced(cases, quiet=quiet)]
+        except sandbox_client.SandboxFailed as error:
             raise OperatorError(f"The sandbox refused a call: {error}") from error
 
 
-def _announced(cases: Sequence[Case], *, quiet: bool) -> Iterator[Case]:
+def _announced(cases: Sequence[suite.Case], *, quiet: bool) -> Iterator[suite.Case]:
     """The cases, each shown while it runs."""
     with contextlib.nullcontext() if quiet else err.status("") as status:
         for number, case in enumerate(cases, 1):
@@ -87,7 +86,7 @@ def _announced(cases: Sequence[Case], *, quiet: bool) -> Iterator[Case]:
             yield case
 
 
-def _print(results: Sequence[Result], *, as_json: bool) -> None:
+def _print(results: Sequence[suite.Result], *, as_json: bool) -> None:
     if as_json:
         print_json([_facts(each) for each in results])
         return
@@ -97,10 +96,10 @@ def _print(results: Sequence[Result], *, as_json: bool) -> None:
         empty="No case.",
     )
     counted = Counter(each.outcome for each in results)
-    err.print(", ".join(f"{counted[outcome]} {outcome}" for outcome in Outcome if counted[outcome]))
+    err.print(", ".join(f"{counted[outcome]} {outcome}" for outcome in suite.Outcome if counted[outcome]))
 
 
-def _facts(result: Result) -> dict[str, Any]:
+def _facts(result: suite.Result) -> dict[str, Any]:
     case = result.case
     return {
         "case": case.name,
@@ -112,10 +111,8 @@ def _facts(result: Result) -> dict[str, Any]:
     }
 
 
-def _write_page(file: Path, url: str, results: Sequence[Result]) -> None:
-    page = TEMPLATES.get_template("conformance.html").render(
-        url=url, results=[_facts(each) for each in results]
-    )
+def _write_page(file: Path, url: str, results: Sequence[suite.Result]) -> None:
+    page = report_pages.conformance(url, [_facts(each) for each in results])
     try:
         file.write_text(page, encoding="utf-8")
     except OSError as error:
