@@ -15,6 +15,9 @@ from tests.factories import Keyed, make_client, make_code, make_disclosure, make
 
 Values: TypeAlias = dict[str, Any]
 
+ENDPOINTS = "/coatcheck/webhook_endpoints"
+HOOK = "https://hooks.example.com/coatcheck"
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -113,6 +116,20 @@ async def _last_job(dataset: Dataset) -> Values:
 
 async def _code(dataset: Dataset) -> Values:
     return {"code": await dataset.code()}
+
+
+async def _webhooks(dataset: Dataset) -> Values:
+    """An endpoint of the client, an event and its delivery."""
+    created = await dataset.api.post(ENDPOINTS, json={"webhook_endpoint": {"url": HOOK}})
+    await dataset.api.post("/users", json={"user": {"metadata": "announced"}})
+    endpoint = created.json()["webhook_endpoint"]["guid"]
+    events = await dataset.api.get("/coatcheck/events")
+    deliveries = await dataset.api.get(f"/coatcheck/deliveries?endpoint={endpoint}")
+    return {
+        "webhook_endpoint": endpoint,
+        "event": events.json()["events"][0]["guid"],
+        "delivery": deliveries.json()["deliveries"][0]["guid"],
+    }
 
 
 async def _manual(dataset: Dataset) -> Values:
@@ -308,6 +325,21 @@ EXAMPLES: dict[str, list[Example]] = {
     "updateTransaction": [DESCRIBE],
     "readTransactionByAccount": [Example(query=EVERYTHING)],
     "updateTransactionByAccount": [DESCRIBE],
+    # Webhook endpoints.
+    "createWebhookEndpoint": [Example(201, body=lambda _: {"webhook_endpoint": {"url": HOOK}})],
+    "listWebhookEndpoints": [Example(prepare=_webhooks)],
+    "readWebhookEndpoint": [Example(prepare=_webhooks)],
+    "updateWebhookEndpoint": [
+        Example(body=lambda _: {"webhook_endpoint": {"events": ["token.*"]}}, prepare=_webhooks)
+    ],
+    "deleteWebhookEndpoint": [Example(204, prepare=_webhooks)],
+    "rotateWebhookSecret": [Example(prepare=_webhooks)],
+    "testWebhookEndpoint": [Example(202, body=lambda _: {"type": "token.revoked"}, prepare=_webhooks)],
+    "redeliverEvents": [Example(202, body=lambda _: {"since": "2026-01-01T00:00:00Z"}, prepare=_webhooks)],
+    "listEvents": [Example(prepare=_webhooks)],
+    "readEvent": [Example(prepare=_webhooks)],
+    "listDeliveries": [Example(prepare=_webhooks)],
+    "redeliver": [Example(202, prepare=_webhooks)],
     # Statements.
     "listStatementsByMember": [Example()],
     "readStatementByMember": [Example()],

@@ -30,6 +30,9 @@ DOCUMENTED = {
     "attestation": doc.ATTESTATION,
     "challenge": doc.CHALLENGE,
     "code": doc.CODE,
+    "webhook_endpoint": doc.WEBHOOK_ENDPOINT,
+    "event": doc.EVENT,
+    "delivery": doc.DELIVERY,
     "processor": doc.PROCESSOR,
     "token": doc.ACCESS_TOKEN,
 }

@@ -214,8 +214,8 @@ async def test_a_clients_own_ids_replace_guids_in_every_path(
             continue
         if not re.search("{(user|member)}", route.path):
             continue
-        if "{micro_deposit}" in route.path or route.operation == "requestOAuthWindowURI":
-            continue  # The dataset has neither a micro-deposit nor an OAuth member.
+        if re.search("{(micro_deposit|job)}", route.path) or route.operation == "requestOAuthWindowURI":
+            continue  # The dataset has no micro-deposit, no job of its own and no OAuth member.
         if route.operation == "exportUser":
             continue  # It lists the reads of the export before it.
         by_guid = await send(dataset, route, Example())
