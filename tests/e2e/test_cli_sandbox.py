@@ -246,7 +246,7 @@ def test_a_second_run_has_the_same_data_and_credentials_at_a_new_address(tmp_pat
         assert not database_answers(first.directory)
     with sandbox(tmp_path / "d") as second:
         after = second.credentials
-        assert after | {"base_url": ""} == before | {"base_url": ""}
+        assert after | PLACE == before | PLACE
         with second.client() as client:
             assert client.get(f"/users/{user['guid']}").json()["user"] == user
         assert second.stop(signal.SIGINT) < STOP
@@ -306,7 +306,7 @@ def test_after_a_kill_it_starts_again_with_its_data_and_stops_in_time(tmp_path):
         killed.process.kill()
         killed.process.wait(10)
     with sandbox(tmp_path / "d") as again:
-        assert again.credentials | {"base_url": ""} == before | {"base_url": ""}
+        assert again.credentials | PLACE == before | PLACE
         assert again.stop() < STOP
         assert not database_answers(again.directory)
 

@@ -43,10 +43,9 @@ COMMITS = b"COMMIT"
 
 async def redeem(services: Services, processor: Keyed, code: str) -> str:
     """The guid of the token."""
-    async with services.db.connection() as connection:
-        issued = await services.exchange.redeem(
-            connection, processor_guid=processor.guid, api_key=processor.api_key, code=code
-        )
+    issued = await services.exchange.redeem(
+        processor_guid=processor.guid, api_key=processor.api_key, code=code
+    )
     return issued.grant_guid
 
 
