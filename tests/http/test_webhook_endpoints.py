@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import httpx
@@ -431,8 +432,12 @@ async def test_the_owner_of_an_endpoint_that_is_disabled_gets_nothing(
     assert receiver.received == []
 
 
-async def test_retry_after_is_honoured(api: Api, clock: MovableClock) -> None:
-    busy = b"HTTP/1.1 503 Busy\r\nretry-after: 3600\r\ncontent-length: 0\r\n\r\n"
+@pytest.mark.parametrize("is_date", [False, True], ids=["seconds", "date"])
+async def test_retry_after_is_honoured(api: Api, clock: MovableClock, is_date: bool) -> None:
+    clock.advance(timedelta(days=10))
+    # A date is by the receiver's clock, not by that of the sandbox.
+    value = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True) if is_date else "3600"
+    busy = f"HTTP/1.1 503 Busy\r\nretry-after: {value}\r\ncontent-length: 0\r\n\r\n".encode()
     async with receiving(busy, OK) as receiver:
         await create(api, url=receiver.url)
         await make_user(api)

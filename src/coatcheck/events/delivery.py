@@ -189,7 +189,8 @@ class Deliverer:
             return Answer(
                 response.status_code,
                 body=await _read(response),
-                retry_after=_retry_after(response, self._clock.now()),
+                # A date is by the receiver's clock, which does not move with that of a sandbox.
+                retry_after=_retry_after(response, SystemClock().now()),
             )
 
     async def _save(self, attempt: Attempt, answer: Answer) -> None:
