@@ -7,7 +7,7 @@ from datetime import datetime
 from coatcheck.db.database import Connection, columns, fetch_all, fetch_one
 from coatcheck.errors import NotFound
 from coatcheck.events.catalogue import Announcement, EventType
-from coatcheck.grants.listing import PERMISSIONS
+from coatcheck.grants.listing import IS_BROKEN, PERMISSIONS
 from coatcheck.grants.restrictions import Permission
 
 
@@ -100,8 +100,7 @@ async def _live_grants(
         LiveGrant,
         f"""SELECT {columns(LiveGrant)} FROM (
                 SELECT {columns(AnnouncedGrant, "t.")}, {PERMISSIONS} AS permissions, t.version,
-                       m.broken_since IS NOT NULL
-                           OR coalesce(m.connection_status IN ('DISCONNECTED', 'CLOSED'), false) AS is_broken,
+                       coalesce({IS_BROKEN}, false) AS is_broken,
                        u.is_disabled AS user_is_disabled
                 FROM access_token t
                 JOIN end_user u ON u.guid = t.user_guid

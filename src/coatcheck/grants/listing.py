@@ -31,20 +31,23 @@ STATUS = f"""CASE
          WHERE a.user_guid = t.user_guid AND a.guid = t.account_guid AND a.member_guid = t.member_guid),
         '{GrantStatus.REVOKED}') END"""
 
+IS_BROKEN = "(m.broken_since IS NOT NULL OR m.connection_status IN ('DISCONNECTED', 'CLOSED'))"
+"""A condition over a member `m`: its connection is broken. It can be null, which means that it is not."""
+
 # The same by columns and sets, for a filter: a list of rare grants looks at many. A test compares both.
 # The week is the partition. A grant that was narrowed can expire before the week of its partition, none after it.
 HAS_NOT_ENDED = """t.revoked_at IS NULL AND t.expires_at > %(now)s AND t.expires_week >= %(week)s
     AND (t.reads >= t.max_reads) IS NOT TRUE"""
-CANNOT_READ = """(
+CANNOT_READ = f"""(
     t.member_guid IN (
         SELECT m.guid FROM member m
-        WHERE {of_client} (m.broken_since IS NOT NULL OR m.connection_status IN ('DISCONNECTED', 'CLOSED')))
-    OR t.user_guid IN (SELECT m.guid FROM end_user m WHERE {of_client} m.is_disabled)
+        WHERE {{of_client}} {IS_BROKEN})
+    OR t.user_guid IN (SELECT m.guid FROM end_user m WHERE {{of_client}} m.is_disabled)
     OR (t.client_guid, t.processor_guid) NOT IN (
         SELECT m.client_guid, m.processor_guid
         FROM client_processor m
         JOIN client c ON c.guid = m.client_guid AND NOT c.is_disabled
-        JOIN processor p ON p.guid = m.processor_guid AND NOT p.is_disabled WHERE {of_client} true)
+        JOIN processor p ON p.guid = m.processor_guid AND NOT p.is_disabled WHERE {{of_client}} true)
     OR t.confirmation IS NULL
        AND t.processor_guid IN (SELECT p.guid FROM processor p WHERE p.sender_constraint <> 'none'))"""
 CONDITIONS: Mapping[GrantStatus, Sequence[str]] = {
