@@ -15,46 +15,9 @@ from tests.api_client import Api
 from tests.databases import copied_database
 from tests.factories import make_client, make_processor
 from tests.sandbox_members import Member, by_api, by_login, sandbox_api
+from tests.worlds import WORLD
 
 pytestmark = pytest.mark.own_database
-
-WORLD = """\
-version: 1
-processors:
-- name: Payments Inc
-- name: Owners Inc
-  owners_at_transactions: true
-clients:
-- name: Acme
-  processors:
-  - Payments Inc
-  users:
-  - id: alice
-    email: alice@mail.example
-    members:
-    - login: alice
-      persona: salaried
-      controls:
-      - nsf
-      - slow=0.01s
-    - institution: mxcu_credential
-      persona: student
-      accounts:
-      - Checking
-      - Student Loan
-      verify: false
-    accounts:
-    - name: Painting
-      type: PROPERTY
-      balance: 1200.50
-  - metadata: without an id
-    members:
-    - controls:
-      - locked
-- name: Another client
-  users:
-  - id: alice
-"""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Puts a processor's own integration through a fixed set of bad days, and reports how it did.
+"""Puts a processor's own integration through a fixed set of failures, and reports how it did.
 
 The processor runs as it does in production, with a sandbox as its Coatcheck. It offers three routes to be driven by
 (`docs/how-to/processor-conformance.md`). What happens to the account happens in the sandbox, through its public API.
@@ -13,7 +13,8 @@ from enum import StrEnum
 
 import httpx
 
-from coatcheck.testing.processor_trial import ANSWER, Failed, NotRun, Shown, Trial, succeeded, until
+from coatcheck.testing.processor_trial import ANSWER, Failed, NotRun, Shown, Trial, until
+from coatcheck.testing.sandbox import succeeded
 
 NUMBERS = "GET /account/account_numbers"
 SLOW = timedelta(seconds=4)
@@ -30,7 +31,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One bad day."""
+    """A failure, and what a good processor does."""
 
     name: str
     title: str

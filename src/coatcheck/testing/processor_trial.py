@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from coatcheck.testing.sandbox import Code, Sandbox, SandboxFailed
+from coatcheck.testing.sandbox import Code, Sandbox, succeeded
 
 ANSWER = timedelta(seconds=30)
 """How long the processor may take for an answer."""
@@ -225,14 +225,6 @@ def _difference(shown: Numbers, right: Numbers) -> str:
     if len(shown.account_number) != len(right.account_number):
         return f"an account number of {len(shown.account_number)} digits, not {len(right.account_number)}"
     return "at least one digit is another"
-
-
-def succeeded(answer: httpx.Response) -> httpx.Response:
-    if answer.is_error:
-        raise SandboxFailed(
-            f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {answer.text}"
-        )
-    return answer
 
 
 def until(duration: timedelta) -> Iterator[None]:

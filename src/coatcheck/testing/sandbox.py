@@ -70,7 +70,7 @@ class SandboxClock:
         self._client = client
 
     def now(self) -> datetime:
-        clock = _checked(self._client.get("/coatcheck/sandbox/clock"))["clock"]
+        clock = _body(self._client.get("/coatcheck/sandbox/clock"))["clock"]
         return datetime.fromisoformat(clock["now"])
 
     def advance(self, duration: timedelta | str) -> Mapping[str, int]:
@@ -88,7 +88,7 @@ class SandboxClock:
         return self._move({"set": instant.isoformat()})
 
     def _move(self, to: Mapping[str, str]) -> Mapping[str, int]:
-        ran: Mapping[str, int] = _checked(self._client.post("/coatcheck/sandbox/clock", json={"clock": to}))[
+        ran: Mapping[str, int] = _body(self._client.post("/coatcheck/sandbox/clock", json={"clock": to}))[
             "ran"
         ]
         return ran
@@ -141,7 +141,7 @@ class Sandbox:
             SandboxFailed: the sandbox refused; the message is its answer.
         """
         answer = self.client.post("/coatcheck/sandbox/connections", json={"connection": fields})
-        return Connection(**_checked(answer)["connection"])
+        return Connection(**_body(answer)["connection"])
 
     def token(self, **fields: Any) -> Token:
         """An access token, by `POST /coatcheck/sandbox/tokens`. The first processor holds it unless another is named.
@@ -154,7 +154,7 @@ class Sandbox:
             SandboxFailed: the sandbox refused; the message is its answer.
         """
         named = {"processor_guid": self.processors[0].processor_id, **fields}
-        token = _checked(self.client.post("/coatcheck/sandbox/tokens", json={"token": named}))["token"]
+        token = _body(self.client.post("/coatcheck/sandbox/tokens", json={"token": named}))["token"]
         return Token(**{**token, "expires_at": datetime.fromisoformat(token["expires_at"])})
 
     def code(self, scope: str = "read-protected", **fields: Any) -> Code:
@@ -175,12 +175,12 @@ class Sandbox:
             f"{name}-guid:{guid}" for name, guid in zip(("user", "member", "account"), guids, strict=True)
         )
         wanted = {"authorization_code": {"scope": f"{named} {scope}"}}
-        issued = _checked(self.client.post("/authorization_code", json=wanted))["authorization_code"]
+        issued = _body(self.client.post("/authorization_code", json=wanted))["authorization_code"]
         return Code(issued["code"], *guids)
 
     def reset(self) -> None:
         """Deletes the client's users with everything that is theirs. Keys, webhooks and the clock stay."""
-        _checked(self.client.post("/coatcheck/sandbox/reset", json={"reset": {}}))
+        succeeded(self.client.post("/coatcheck/sandbox/reset", json={"reset": {}}))
 
     def _caller(
         self, *, headers: Mapping[str, str] = MappingProxyType({}), auth: tuple[str, str] | None = None
@@ -233,9 +233,18 @@ def running(directory: Path, *, seed: int = 1) -> Iterator[Sandbox]:
                 process.kill()
 
 
-def _checked(answer: httpx.Response) -> Any:
+def succeeded(answer: httpx.Response) -> httpx.Response:
+    """The answer, if its status is not an error.
+
+    Raises:
+        SandboxFailed: it is; the message is the answer.
+    """
     if answer.is_error:
         raise SandboxFailed(
             f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {answer.text}"
         )
-    return answer.json() if answer.content else None
+    return answer
+
+
+def _body(answer: httpx.Response) -> Any:
+    return succeeded(answer).json()
