@@ -63,47 +63,54 @@ class _Sandbox:
     database: embedded.Server
 
 
+Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to serve on; 0 takes a free one.")]
+Host = Annotated[str, typer.Option(help="The address to listen on.")]
+DataDirectory = Annotated[
+    Path, typer.Option("--data-dir", readable=False, help="The directory for all data.")
+]
+Seed = Annotated[
+    int | None, typer.Option(min=0, help="Determines all generated data: accounts, ids and API keys.")
+]
+WebhooksTo = Annotated[
+    str | None, typer.Option(metavar="URL", help="Where the webhooks of its client are sent.")
+]
+World = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        resolve_path=True,
+        help="Make the world of this YAML file, in place of all users.",
+    ),
+]
+NoSync = Annotated[
+    bool,
+    typer.Option(
+        "--no-sync", help="Do not wait for the disk: faster, and a crash of the machine loses the data."
+    ),
+]
+Detach = Annotated[
+    bool, typer.Option("--detach", "-d", help="Run in the background, and return when it is ready.")
+]
+Wait = Annotated[
+    bool,
+    typer.Option(
+        "--wait", help="Return when it is ready. If none runs on the directory, start one as --detach does."
+    ),
+]
+
+
 def sandbox(  # noqa: PLR0913 (one parameter for each option)
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="The port to serve on; 0 takes a free one.")
-    ] = 8000,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    data_dir: Annotated[
-        Path, typer.Option(readable=False, help="The directory for all data.")
-    ] = data_directory.DEFAULT,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, help="Determines all generated data: accounts, ids and API keys."),
-    ] = None,
-    webhooks_to: Annotated[
-        str | None, typer.Option(metavar="URL", help="Where the webhooks of its client are sent.")
-    ] = None,
-    world: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            resolve_path=True,
-            help="Make the world of this YAML file, in place of all users.",
-        ),
-    ] = None,
-    no_sync: Annotated[
-        bool,
-        typer.Option(
-            "--no-sync", help="Do not wait for the disk: faster, and a crash of the machine loses the data."
-        ),
-    ] = False,
-    detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Run in the background, and return when it is ready.")
-    ] = False,
-    wait: Annotated[
-        bool,
-        typer.Option(
-            "--wait",
-            help="Return when it is ready. If none runs on the directory, start one as --detach does.",
-        ),
-    ] = False,
+    port: Port = 8000,
+    host: Host = "127.0.0.1",
+    data_dir: DataDirectory = data_directory.DEFAULT,
+    seed: Seed = None,
+    webhooks_to: WebhooksTo = None,
+    world: World = None,
+    no_sync: NoSync = False,
+    detach: Detach = False,
+    wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
     """Runs a complete installation until SIGTERM or Ctrl-C: PostgreSQL, web process and worker, with credentials.
