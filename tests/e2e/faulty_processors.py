@@ -41,7 +41,7 @@ class NoBackoff(Coatcheck):
 
 
 class Remembering(Processor):
-    """It reads the numbers once and keeps them, in the face of everything."""
+    """It reads the numbers once, and shows them ever after."""
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)
@@ -57,7 +57,7 @@ class Remembering(Processor):
         return self._shown[account_id]
 
 
-class DeafToRefusals(Processor):
+class IgnoresRefusals(Processor):
     """It reads again, but takes a refusal for passing trouble and keeps what it knew: what is over stays usable."""
 
     refusals: tuple[str, ...] = ()
@@ -77,11 +77,11 @@ class DeafToRefusals(Processor):
         return answer
 
 
-class DeafToRevocation(DeafToRefusals):
+class IgnoresRevocation(IgnoresRefusals):
     refusals = ("revoked",)
 
 
-class DeafToExpiry(DeafToRefusals):
+class IgnoresExpiry(IgnoresRefusals):
     refusals = ("expired",)
 
 
@@ -107,8 +107,8 @@ class FloatNumbers(Processor):
         return JSONResponse(shown, answer.status_code)
 
 
-class DeafToClosing(Processor):
-    """It has no use for `account.closed`."""
+class IgnoresClosing(Processor):
+    """It ignores `account.closed`."""
 
     def apply(self, event: dict) -> None:
         if event["type"] != "account.closed":

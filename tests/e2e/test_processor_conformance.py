@@ -25,16 +25,16 @@ from tests.guides import ROOT
 
 BUGS = {
     "NoIdempotencyKey": "lost_answer",
-    "DeafToRevocation": "revoked",
+    "IgnoresRevocation": "revoked",
     "Remembering": "changed_numbers",
     "IntegerNumbers": "leading_zeros",
     "FloatNumbers": "seventeen_digits",
-    "DeafToClosing": "closed_account",
+    "IgnoresClosing": "closed_account",
     "ShortTimeout": "slow",
     "NoBackoff": "too_many_requests",
     "Once": "duplicate_webhook",
     "InOrderOfArrival": "reordered_webhook",
-    "DeafToExpiry": "expired",
+    "IgnoresExpiry": "expired",
     "OwnClock": "clock_skew",
 }
 Serve = Callable[[str | None], str]

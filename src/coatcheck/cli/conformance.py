@@ -37,7 +37,7 @@ def processor(
     html: Annotated[Path | None, typer.Option(help="Write the report as a page to this file too.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Puts a processor's integration through a fixed set of bad days, and reports how it did.
+    """Puts a processor's integration through a fixed set of failures, and reports how it did.
 
     The processor calls the sandbox of --data-dir with the key of its first processor. It offers `POST /accounts`,
     `GET /accounts/{id}` and a webhook endpoint. Moves the sandbox's clock by a day. The exit code is not 0 if a case
