@@ -9,6 +9,8 @@ With pytest-xdist, each process has a sandbox of its own.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
@@ -22,12 +24,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def coatcheck_server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Sandbox]:
+def coatcheck_server(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """A sandbox that runs until the session ends. Tests use `coatcheck`, which empties it first."""
     seed = int(request.config.getini("coatcheck_seed"))
-    with running(tmp_path_factory.mktemp("coatcheck"), seed=seed) as sandbox:
+    # Not pytest's directory: each run of pytest closes it to other users, and root runs PostgreSQL as another user.
+    with TemporaryDirectory(prefix="coatcheck-") as directory, running(Path(directory), seed=seed) as sandbox:
         yield sandbox
 
 

@@ -170,8 +170,9 @@ def test_the_package_is_found_by_its_entry_point_with_its_settings(installed):
     assert (sandbox["name"], sandbox["is_enabled"], sandbox["institutions"]) == ("sandbox", False, None)
 
 
-def test_the_package_passes_the_conformance_checks(installed):
+def test_the_package_passes_the_conformance_checks(installed, tmp_path):
     arguments = ["-q", "-p", "no:cacheprovider", "-c", str(PACKAGE / "pyproject.toml")]
+    arguments += ["--basetemp", str(tmp_path / "pytest")]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *arguments, str(PACKAGE / "conformance.py")],
         env=environment(installed),

@@ -45,7 +45,9 @@ def test_the_network_is_off_in_those_suites(host: str, tmp_path: Path) -> None:
 
 
 def test_the_fixtures_are_listed_with_what_they_do(tmp_path: Path) -> None:
-    listed = run("-m", "pytest", "--fixtures", "-q", directory=tmp_path).stdout
+    listed = run(
+        "-m", "pytest", "--fixtures", "-q", "--basetemp", str(tmp_path / "pytest"), directory=tmp_path
+    ).stdout
     for name in ("coatcheck_server", "coatcheck", "coatcheck_webhooks", "coatcheck_processor_webhooks"):
         described = listed.partition(f"{name} ")[2].splitlines()[1]
         assert described.strip(), name
@@ -54,6 +56,6 @@ def test_the_fixtures_are_listed_with_what_they_do(tmp_path: Path) -> None:
 def test_a_sandbox_that_cannot_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "test_one.py").write_text("def test_one(coatcheck): pass\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\ncoatcheck_seed = -1\n")
-    printed = run("-m", "pytest", "-q", directory=tmp_path).stdout
+    printed = run("-m", "pytest", "-q", "--basetemp", str(tmp_path / "pytest"), directory=tmp_path).stdout
     assert "SandboxFailed" in printed
     assert "--seed" in printed

