@@ -12,8 +12,9 @@ from coatcheck.cli import embedded
 
 
 def directory_of(url: str) -> Path:
-    """The data directory of a server that listens on a socket in it."""
-    return Path(parse_qs(urlsplit(url).query)["host"][0])
+    """The data directory of a server that runs. The second line of the lock file of its socket names it."""
+    sockets = Path(parse_qs(urlsplit(url).query)["host"][0])
+    return Path((sockets / f"{embedded.SOCKET}.lock").read_text().splitlines()[1])
 
 
 def command(name: str, *arguments: str) -> None:
