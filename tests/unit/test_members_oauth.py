@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from coatcheck.connectors.contract import JobKind
+from coatcheck.connectors.contract import JobKind, SignInPage
 from coatcheck.errors import (
     ConstraintNotMet,
     CredentialsDenied,
@@ -15,7 +15,7 @@ from coatcheck.errors import (
     InvalidRequest,
     UserDisabled,
 )
-from coatcheck.members.oauth_windows import OAuthAttempt, OAuthWindow
+from coatcheck.members.oauth_windows import OAuthAttempt, OAuthWindow, SignInPlace
 from coatcheck.members.records import MemberChanges
 from coatcheck.worker_services import run_pending
 from tests.member_setup import make_end_user
@@ -34,10 +34,10 @@ async def pending(end_user, **more):
 
 async def code_from_bank(end_user, http, member, login="mxuser"):
     """The authorization code with which the bank redirects a user who consents."""
-    url = await end_user.services.oauth.authorization_url(
-        member.institution_code, state="state-1", code_verifier=VERIFIER
+    page = await end_user.services.oauth.sign_in_page(
+        SignInPlace(member.institution_code, member.user_guid), state="state-1", code_verifier=VERIFIER
     )
-    page = await http.get(url)
+    page = await http.get(page.url)
     fields = re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', page.text)
     action = re.search(r'<form method="post" action="([^"]*)"', page.text)[1]
     answer = await http.post(
@@ -93,14 +93,14 @@ async def test_a_second_sign_in_reconnects_the_member_and_starts_an_aggregation(
 async def test_the_authorization_request_has_the_redirect_uri_and_the_hashed_verifier(services):
     end_user = await make_end_user(services)
     member = await pending(end_user)
-    url = await services.oauth.authorization_url(
-        member.institution_code, state="state-1", code_verifier=VERIFIER
+    page = await services.oauth.sign_in_page(
+        SignInPlace(member.institution_code, member.user_guid), state="state-1", code_verifier=VERIFIER
     )
-    query = parse_qs(urlsplit(url).query)
+    query = parse_qs(urlsplit(page.url).query)
     assert query["redirect_uri"] == ["http://coatcheck.test/oauth/callback"]
     assert query["state"] == ["state-1"]
     assert query["code_challenge_method"] == ["S256"]
-    assert VERIFIER not in url
+    assert VERIFIER not in page.url
 
 
 async def test_a_code_that_the_bank_refuses_sets_denied(services, http):
@@ -153,7 +153,7 @@ async def test_an_oauth_member_accepts_no_credentials_and_another_member_no_sign
         async with services.db.transaction() as connection:
             await services.members.change(connection, member, MemberChanges(credentials={}))
     by_credentials = await end_user.connect(skip_aggregation=True)
-    prepared = await services.oauth.prepare_window(member.institution_code)
+    prepared = await services.oauth.prepare_window(SignInPlace(member.institution_code, member.user_guid))
     async with services.db.transaction() as connection:
         for each, page in ((by_credentials, prepared), (by_credentials, None), (member, None)):
             with pytest.raises(ConstraintNotMet):
@@ -202,3 +202,37 @@ async def test_a_sign_in_replaces_a_running_job(services, http):
     assert await end_user.rows(JOBS) == [("AGGREGATION", "ended", None), ("AGGREGATION", "queued", None)]
     await run_pending(services)
     assert (await end_user.reload(member)).connection_status == "CONNECTED"
+
+
+async def test_a_connector_gets_back_what_its_sign_in_page_needs_and_whose_sign_in_it_is(
+    services, monkeypatch
+):
+    end_user = await make_end_user(services)
+    member = await pending(end_user)
+    requests, responses = [], []
+
+    async def authorize(request):
+        requests.append(request)
+        return SignInPage(f"https://bank.example/?state={request.state}", resume="upstream-1")
+
+    async def complete(response):
+        responses.append(response)
+        return {"TOKEN": "t"}
+
+    bank = services.registry.connector_for(member.institution_code)
+    monkeypatch.setattr(bank, "authorize", authorize)
+    monkeypatch.setattr(bank, "complete", complete)
+    prepared = await services.oauth.prepare_window(
+        SignInPlace(member.institution_code, member.user_guid, member.guid)
+    )
+    browser = "b" * 43
+    async with services.db.transaction() as connection:
+        url = await services.oauth.open_window(connection, member, OAuthWindow(), prepared)
+        state = url.rpartition("/")[2]
+        started = await services.oauth.start(connection, state, browser, site=None)
+    assert started.url == f"https://bank.example/?state={state}"
+    async with services.db.transaction() as connection:
+        claimed = await services.oauth.claim(connection, state, browser)
+    assert await services.oauth.finish(claimed, code="code", error=None) is None
+    assert [(each.user_guid, each.member_guid) for each in requests] == [(member.user_guid, member.guid)]
+    assert [each.resume for each in responses] == ["upstream-1"]

@@ -4,7 +4,7 @@ import pytest
 
 from coatcheck.errors import BankError, BankUnavailable, CredentialsDenied, NotFound
 from coatcheck.grants.links import LinkKind
-from coatcheck.members.oauth_windows import OAuthWindow
+from coatcheck.members.oauth_windows import OAuthWindow, SignInPlace
 from coatcheck.model.oauth_states import OAuthError
 from tests.member_setup import make_end_user
 
@@ -15,7 +15,9 @@ BROWSER = "b" * 43
 async def open_window(end_user):
     """A PENDING member, and the state of its window."""
     member = await end_user.connect(institution="mxcu_oauth", is_oauth=True)
-    prepared = await end_user.services.oauth.prepare_window(member.institution_code)
+    prepared = await end_user.services.oauth.prepare_window(
+        SignInPlace(member.institution_code, member.user_guid)
+    )
     async with end_user.services.db.transaction() as connection:
         url = await end_user.services.oauth.open_window(connection, member, OAuthWindow(), prepared)
         state = url.rpartition("/")[2]

@@ -117,8 +117,8 @@ async def _handle(services: Services, route: Route, version: Version, request: R
     window = None
     if route.signs_in_at is not None:
         async with services.db.connection() as connection:
-            code = await route.signs_in_at(await incoming.authenticated(connection))
-        window = await services.oauth.prepare_window(code) if code else None
+            place = await route.signs_in_at(await incoming.authenticated(connection))
+        window = await services.oauth.prepare_window(place) if place else None
     open_: Callable[..., AbstractAsyncContextManager[Connection]] = (
         services.db.transaction if route.runs_in_transaction else services.db.connection
     )

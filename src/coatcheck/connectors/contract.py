@@ -62,6 +62,7 @@ __all__ = [
     "Secret",
     "Session",
     "SessionEnded",
+    "SignInPage",
     "Task",
 ]
 
@@ -133,6 +134,20 @@ class AuthorizationRequest:
     redirect_uri: str
     state: str = field(repr=False)
     code_challenge: str
+    user_guid: str = ""
+    """The end user who signs in."""
+    member_guid: str | None = None
+    """The member whose user signs in again; None for a new member."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignInPage:
+    """An institution's sign-in page, and what the connector needs when the user returns from it."""
+
+    url: str = field(repr=False)
+    """Contains `AuthorizationRequest.state`, so that the institution returns it."""
+    resume: str = field(default="", repr=False)
+    """`AuthorizationResponse.resume` of the same sign-in. It is sealed, and the browser does not see it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +158,8 @@ class AuthorizationResponse:
     redirect_uri: str
     code: str = field(repr=False)
     code_verifier: str = field(repr=False)
+    resume: str = field(default="", repr=False)
+    """`SignInPage.resume`; empty if `authorize` returned a URL alone."""
 
 
 class Connector(ABC):
@@ -179,8 +196,8 @@ class Connector(ABC):
                 Any other exception ends the job as FAILED, and only its type is logged.
         """
 
-    async def authorize(self, request: AuthorizationRequest) -> str:
-        """The URL of the institution's sign-in page for this request.
+    async def authorize(self, request: AuthorizationRequest) -> str | SignInPage:
+        """The URL of the institution's sign-in page for this request, with what `complete` needs besides the code.
 
         Raises:
             JobNotSupported: the institution takes credentials, not OAuth.

@@ -51,6 +51,8 @@ class Task:
     is_background: bool = False
     """No user is waiting. A connector with a limited number of calls can reserve calls for runs that a user waits for.
     """
+    user_guid: str = ""
+    """The end user whose member it is."""
 
     @property
     def wants_transactions(self) -> bool:

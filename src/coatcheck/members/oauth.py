@@ -25,7 +25,12 @@ from types import MappingProxyType
 
 from coatcheck import ids
 from coatcheck.audit.entries import Entry
-from coatcheck.connectors.contract import AuthorizationRequest, AuthorizationResponse, JobKind
+from coatcheck.connectors.contract import (
+    AuthorizationRequest,
+    AuthorizationResponse,
+    JobKind,
+    SignInPage,
+)
 from coatcheck.db.database import Connection
 from coatcheck.errors import (
     ActionNeeded,
@@ -51,6 +56,7 @@ from coatcheck.members.oauth_windows import (
     OAuthWindow,
     PreparedWindow,
     ReturnedWindow,
+    SignInPlace,
     StartedWindow,
     hash_of_browser,
 )
@@ -101,7 +107,7 @@ class OAuth:
         self._start_url = dependencies.settings.base_url + START_PATH
         self._lifetime = dependencies.settings.link_ttl
 
-    async def prepare_window(self, institution_code: str) -> PreparedWindow:
+    async def prepare_window(self, place: SignInPlace) -> PreparedWindow:
         """Asks the institution for the URL of its sign-in page. Call it outside of any transaction.
 
         Raises:
@@ -110,10 +116,8 @@ class OAuth:
             BankError: the institution refused or failed.
         """
         link, code_verifier = self._links.generate(), secrets.token_urlsafe(VERIFIER_BYTES)
-        url = await self.authorization_url(
-            institution_code, state=link.secret.text, code_verifier=code_verifier
-        )
-        return PreparedWindow(link, url, code_verifier)
+        page = await self.sign_in_page(place, state=link.secret.text, code_verifier=code_verifier)
+        return PreparedWindow(link, page, code_verifier)
 
     async def open_window(
         self, connection: Connection, member: Member, window: OAuthWindow, prepared: PreparedWindow | None
@@ -140,8 +144,11 @@ class OAuth:
             oauth_state_guid = await add_oauth_state(
                 connection, member, window.session_guid, self._clock.now()
             )
+        page = prepared.page
         await self._store(
-            connection, link, OAuthAttempt(window, prepared.code_verifier, oauth_state_guid, prepared.url)
+            connection,
+            link,
+            OAuthAttempt(window, prepared.code_verifier, oauth_state_guid, page.url, resume=page.resume),
         )
         return self._start_url + prepared.link.secret.text
 
@@ -171,11 +178,11 @@ class OAuth:
         await self._store(connection, link, replace(attempt, browser_hash=hash_of_browser(browser)))
         return StartedWindow(attempt.url, browser, self._lifetime)
 
-    async def authorization_url(self, institution_code: str, *, state: str, code_verifier: str) -> str:
-        """The authorization request (RFC 6749 4.1.1, RFC 7636 with S256).
+    async def sign_in_page(self, place: SignInPlace, *, state: str, code_verifier: str) -> SignInPage:
+        """The page of the authorization request (RFC 6749 4.1.1, RFC 7636 with S256).
 
         Args:
-            institution_code: where the user signs in.
+            place: where the user signs in.
             state: the secret that identifies the attempt in the callback.
             code_verifier: the PKCE verifier. The institution receives its hash.
 
@@ -185,15 +192,18 @@ class OAuth:
             BankError: the institution refused or failed.
         """
         challenge = urlsafe_b64encode(sha256(code_verifier.encode()).digest()).rstrip(b"=").decode()
-        connector = self._registry.connector_for(institution_code)
-        return await connector.authorize(
+        connector = self._registry.connector_for(place.institution_code)
+        page = await connector.authorize(
             AuthorizationRequest(
-                institution_code=institution_code,
+                institution_code=place.institution_code,
                 redirect_uri=self._redirect_uri,
                 state=state,
                 code_challenge=challenge,
+                user_guid=place.user_guid,
+                member_guid=place.member_guid,
             )
         )
+        return SignInPage(page) if isinstance(page, str) else page
 
     async def returned(self, connection: Connection, state: str, browser: str | None) -> ReturnedWindow:
         """The window to which the institution returned. The state stays usable.
@@ -374,6 +384,7 @@ class OAuth:
                     redirect_uri=self._redirect_uri,
                     code=code,
                     code_verifier=attempt.code_verifier,
+                    resume=attempt.resume,
                 )
             )
         except BankError as error:

@@ -6,9 +6,20 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from hashlib import sha256
 
+from coatcheck.connectors.contract import SignInPage
 from coatcheck.grants.links import NewLink
 from coatcheck.members.return_target import ReturnTarget
 from coatcheck.model.members import Member
+
+
+@dataclass(frozen=True, slots=True)
+class SignInPlace:
+    """An institution at whose own page a user signs in."""
+
+    institution_code: str
+    user_guid: str
+    member_guid: str | None = None
+    """The member whose user signs in again; None for a new member."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +52,8 @@ class OAuthAttempt:
     """The institution's sign-in page. Contains the secret of the link."""
     browser_hash: str | None = None
     """The hash of the cookie of the browser in which the window was opened; None until it is opened."""
+    resume: str = field(default="", repr=False)
+    """What the connector needs when the user returns (`SignInPage.resume`)."""
 
     def encode(self) -> bytes:
         return json.dumps(asdict(self)).encode()
@@ -60,6 +73,7 @@ class OAuthAttempt:
             attempt["oauth_state_guid"],
             attempt.get("url", ""),
             attempt.get("browser_hash"),
+            attempt.get("resume", ""),
         )
 
 
@@ -68,8 +82,7 @@ class PreparedWindow:
     """The sign-in page that an institution gave, before anything is written about it."""
 
     link: NewLink
-    url: str = field(repr=False)
-    """Contains the secret of the link."""
+    page: SignInPage
     code_verifier: str = field(repr=False)
 
 

@@ -191,6 +191,7 @@ class MemberSync:
             include_transactions=job.include_transactions,
             attempt=job.attempt,
             is_background=job.is_background,
+            user_guid=job.user_guid,
         )
 
     async def _store_state(self, job: MemberJob, state: bytes) -> None:

@@ -19,7 +19,7 @@ from coatcheck.http.compression import COMPRESSED
 from coatcheck.http.endpoint import Surface, routes
 from coatcheck.http.errors import headers_of, message_of, nearest, status_of
 from coatcheck.http.headers import Policy, page_headers
-from coatcheck.members.oauth_windows import PreparedWindow
+from coatcheck.members.oauth_windows import PreparedWindow, SignInPlace
 from coatcheck.widget.request import WidgetRequest
 from coatcheck.widget.schemas import Answer, ErrorAnswer, Problem
 
@@ -49,8 +49,8 @@ TYPES: Mapping[type[errors.CoatcheckError], str] = MappingProxyType(
 )
 
 Handler: TypeAlias = Callable[[WidgetRequest], Awaitable[Answer | None]]
-SignsInAt: TypeAlias = Callable[[WidgetRequest], Awaitable[str | None]]
-"""The code of the institution whose sign-in page the request opens; None for none."""
+SignsInAt: TypeAlias = Callable[[WidgetRequest], Awaitable[SignInPlace | None]]
+"""Where the sign-in page is that the request opens; None for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,8 @@ async def _answer(services: Services, route: WidgetRoute, request: Request) -> R
     window = None
     if route.signs_in_at is not None:
         async with services.db.connection() as connection:
-            code = await route.signs_in_at(await read(connection))
-        window = await services.oauth.prepare_window(code) if code else None
+            place = await route.signs_in_at(await read(connection))
+        window = await services.oauth.prepare_window(place) if place else None
     async with services.db.transaction() as connection:
         answer = await route.handler(await read(connection, window))
     if answer is None:

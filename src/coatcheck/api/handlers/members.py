@@ -25,7 +25,7 @@ from coatcheck.http.decoding import given_fields, parse
 from coatcheck.http.encoding import encode
 from coatcheck.http.query import read_flag, read_page, read_text
 from coatcheck.http.request import CompleteResponse
-from coatcheck.members.oauth_windows import OAuthWindow
+from coatcheck.members.oauth_windows import OAuthWindow, SignInPlace
 from coatcheck.members.records import MemberChanges, NewMember
 from coatcheck.members.return_target import ReturnTarget
 from coatcheck.model.members import Member, find_member, list_members
@@ -70,12 +70,12 @@ async def create(request: ApiRequest) -> CompleteResponse:
     return CompleteResponse(202 if is_started else 200, encode(member_body(request.version, member, uri)))
 
 
-async def signs_in_at(request: ApiRequest) -> str | None:
+async def signs_in_at(request: ApiRequest) -> SignInPlace | None:
     """The institution at whose own page the user of the new member signs in."""
     fields = parse(request.body, MemberCreateRequestBody).member
-    await request.readable_user()
+    user = await request.readable_user()
     is_oauth = fields.is_oauth and request.services.registry.find(fields.institution_code).supports_oauth
-    return fields.institution_code if is_oauth else None
+    return SignInPlace(fields.institution_code, user.guid) if is_oauth else None
 
 
 async def list_(request: ApiRequest) -> Struct:
@@ -167,10 +167,10 @@ async def oauth_window_uri(request: ApiRequest) -> OAuthWindowResponseBody:
     return oauth_window_body(member.guid, uri)
 
 
-async def signs_in_again_at(request: ApiRequest) -> str | None:
+async def signs_in_again_at(request: ApiRequest) -> SignInPlace | None:
     """The institution at whose own page the member's user signs in."""
     member = await _find(request)
-    return member.institution_code if member.is_oauth else None
+    return SignInPlace(member.institution_code, member.user_guid, member.guid) if member.is_oauth else None
 
 
 def _values(values: tuple[CredentialRequest, ...]) -> dict[str, str]:

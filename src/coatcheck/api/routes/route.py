@@ -14,9 +14,10 @@ from coatcheck.errors import CoatcheckError
 from coatcheck.http import route
 from coatcheck.http.encoding import PLAIN_JSON
 from coatcheck.http.route import Parameter
+from coatcheck.members.oauth_windows import SignInPlace
 
-SignsInAt: TypeAlias = Callable[[ApiRequest], Awaitable[str | None]]
-"""The code of the institution whose sign-in page the request opens; None for none."""
+SignsInAt: TypeAlias = Callable[[ApiRequest], Awaitable[SignInPlace | None]]
+"""Where the sign-in page is that the request opens; None for none."""
 
 
 @dataclass(frozen=True, slots=True)

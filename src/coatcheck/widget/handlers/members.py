@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import InvalidRequest
-from coatcheck.members.oauth_windows import OAuthWindow
+from coatcheck.members.oauth_windows import OAuthWindow, SignInPlace
 from coatcheck.members.records import JobRequest, MemberChanges, NewMember
 from coatcheck.members.verified_accounts import verified_accounts
 from coatcheck.model.jobs import find_job
@@ -54,12 +54,13 @@ async def create(request: WidgetRequest) -> schemas.MemberAnswer:
     return schemas.MemberAnswer(member=await present_member(request, member, uri))
 
 
-async def signs_in_at(request: WidgetRequest) -> str | None:
+async def signs_in_at(request: WidgetRequest) -> SignInPlace | None:
     """The institution at whose own page the user of the new member signs in."""
     request.require_consent()
     body = request.parse(MemberBody)
     institution = request.services.registry.find(body.institution_guid)
-    return institution.code if body.is_oauth and institution.supports_oauth else None
+    is_oauth = body.is_oauth and institution.supports_oauth
+    return SignInPlace(institution.code, request.session.user_guid) if is_oauth else None
 
 
 async def read(request: WidgetRequest) -> schemas.Member:
@@ -135,11 +136,11 @@ async def oauth_window_uri(request: WidgetRequest) -> schemas.OAuthWindow:
     return schemas.OAuthWindow(guid=member.guid, oauth_window_uri=await _window(request, member))
 
 
-async def signs_in_again_at(request: WidgetRequest) -> str | None:
+async def signs_in_again_at(request: WidgetRequest) -> SignInPlace | None:
     """The institution at whose own page the member's user signs in."""
     member = await request.member()
     request.require_consent(member)
-    return member.institution_code if member.is_oauth else None
+    return SignInPlace(member.institution_code, member.user_guid, member.guid) if member.is_oauth else None
 
 
 async def list_accounts(request: WidgetRequest) -> schemas.Accounts:
