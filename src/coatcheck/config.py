@@ -119,6 +119,8 @@ class Settings:
     """Failed authentications with one id from one address."""
     limit_refused_codes: Limit = "300/minute"
     """Codes that one processor presents from one address and may not redeem."""
+    limit_connects_of_user: Limit = "60/hour"
+    """Members that one user connects, and credentials that are replaced. Counted in the database, by all processes."""
     limit_storage: str = field(default="memory", repr=False)
     """Where the counters are: `memory`, `database`, or the URL of a Valkey or Redis server."""
     audit_checkpoint_file: str = ""

@@ -19,6 +19,7 @@ from coatcheck.grants.announcements import about_grants, live_grants_of_user
 from coatcheck.grants.deletion import end_tokens_of_user
 from coatcheck.grants.tokens import Tokens
 from coatcheck.model.users import User, find_user
+from coatcheck.rate_limits.connects import forget_connects
 from coatcheck.vault.vault import Vault
 
 WRITABLE = ("email", "id", "is_disabled", "metadata")
@@ -119,6 +120,7 @@ class Users:
         grants_ended = await self._tokens.count_live(connection, user.client_guid, user.guid)
         await end_tokens_of_user(connection, user.guid, self._clock.instant())
         await remove_user(connection, user.guid)
+        await forget_connects(connection, user.guid)
         data_key = await self._vault.delete_owner(connection, user.guid)
         destroyed = Destroyed({"users": 1, **records}, grants_ended, data_key)
         attestation = await self._attestations.record(connection, user, destroyed)

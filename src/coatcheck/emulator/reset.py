@@ -6,6 +6,7 @@ from coatcheck.model.clients import Client
 from coatcheck.model.members import list_members
 from coatcheck.model.paging import PageRequest
 from coatcheck.model.users import find_user, list_users
+from coatcheck.rate_limits.connects import forget_connects
 
 BATCH = PageRequest(size=100)
 
@@ -44,3 +45,4 @@ async def _empty(services: Services, client: Client, user_guid: str) -> None:
         while members := (await list_members(connection, user.guid, BATCH)).items:
             for member in members:
                 await services.members.disconnect(connection, member, skip_webhook=True)
+        await forget_connects(connection, user.guid)

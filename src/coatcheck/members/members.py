@@ -51,6 +51,7 @@ from coatcheck.model.members import Member, find_member, list_members
 from coatcheck.model.paging import PageRequest
 from coatcheck.model.statuses import ConnectionStatus
 from coatcheck.model.users import User
+from coatcheck.rate_limits.connects import count_connect
 from coatcheck.vault.vault import SecretKind
 
 MAX_MEMBERS = 25
@@ -84,6 +85,7 @@ class Members:
             DuplicateMember: the user has a member with this login at the institution.
             Conflict: the user has a member with this `id`.
             ConstraintNotMet: the user has 25 members.
+            TooManyRequests: the user connected too often (`limit_connects_of_user`).
             UserDisabled: the client disabled the user.
         """
         institution = self._registry.find(new_member.institution_code)
@@ -94,6 +96,7 @@ class Members:
             raise UserDisabled
         if await member_rows.count_members(connection, user.guid) >= MAX_MEMBERS:
             raise ConstraintNotMet(f"A user can have at most {MAX_MEMBERS} members.")
+        await self._count_connect(connection, user.guid)
         guid = await self._add(connection, user, institution, new_member, credentials)
         starts_job = not new_member.is_oauth and not new_member.skip_aggregation
         if starts_job:
@@ -123,6 +126,7 @@ class Members:
             InvalidRequest: credentials are missing or unknown, or the member takes none.
             ConstraintNotMet: the institution no longer accepts credentials.
             JobNotSupported: the institution does not offer one of the jobs.
+            TooManyRequests: the changes include credentials, and the user connected too often.
             UserDisabled: the changes include credentials, and the client disabled the user.
         """
         now = self._clock.now()
@@ -305,6 +309,11 @@ class Members:
             await store_credentials(self._vault, connection, user.guid, guid, credentials)
         return guid
 
+    async def _count_connect(self, connection: Connection, user_guid: str) -> None:
+        await count_connect(
+            connection, user_guid, self._settings.limit_connects_of_user, self._clock.instant()
+        )
+
     async def _start_first_job(
         self, connection: Connection, user: User, guid: str, new_member: NewMember
     ) -> None:
@@ -354,6 +363,7 @@ class Members:
         )
         if existing is not None and existing != locked_member.guid:
             raise DuplicateMember(existing)
+        await self._count_connect(connection, locked_member.user_guid)
         # A run with the old credentials must not save its result: it may be of another login.
         await self._queue.cancel(connection, locked_member, "The credentials were changed.")
         await member_rows.change_member(

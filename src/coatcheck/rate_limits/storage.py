@@ -92,19 +92,11 @@ class DatabaseStorage(Storage):
         return Unavailable
 
     async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        now = self._clock.instant()
         async with self._db.connection() as connection:
-            counter = await fetch_one(
-                connection,
-                Counter,
-                """INSERT INTO rate_limit AS r (key, hits, expires_at) VALUES (%(key)s, %(amount)s, %(until)s)
-                   ON CONFLICT (key) DO UPDATE
-                   SET hits = CASE WHEN r.expires_at <= %(now)s THEN 0 ELSE r.hits END + %(amount)s,
-                       expires_at = CASE WHEN r.expires_at <= %(now)s THEN %(until)s ELSE r.expires_at END
-                   RETURNING hits, expires_at""",
-                {"key": key, "amount": amount, "now": now, "until": now + timedelta(seconds=expiry)},
+            counter = await increment(
+                connection, key, timedelta(seconds=expiry), self._clock.instant(), amount
             )
-        return counter.hits if counter else amount
+        return counter.hits
 
     async def get(self, key: str) -> int:
         counter = await self._find(key)
@@ -124,7 +116,7 @@ class DatabaseStorage(Storage):
 
     async def clear(self, key: str) -> None:
         async with self._db.connection() as connection:
-            await run(connection, "DELETE FROM rate_limit WHERE key = %(key)s", {"key": key})
+            await delete_counter(connection, key)
 
     async def _find(self, key: str) -> Counter | None:
         async with self._db.connection() as connection:
@@ -134,6 +126,28 @@ class DatabaseStorage(Storage):
                 "SELECT hits, expires_at FROM rate_limit WHERE key = %(key)s AND expires_at > %(now)s",
                 {"key": key, "now": self._clock.instant()},
             )
+
+
+async def increment(
+    connection: Connection, key: str, period: timedelta, now: datetime, amount: int = 1
+) -> Counter:
+    """Counts in the table `rate_limit`. A counter whose period has ended begins again."""
+    counter = await fetch_one(
+        connection,
+        Counter,
+        """INSERT INTO rate_limit AS r (key, hits, expires_at) VALUES (%(key)s, %(amount)s, %(until)s)
+           ON CONFLICT (key) DO UPDATE
+           SET hits = CASE WHEN r.expires_at <= %(now)s THEN 0 ELSE r.hits END + %(amount)s,
+               expires_at = CASE WHEN r.expires_at <= %(now)s THEN %(until)s ELSE r.expires_at END
+           RETURNING hits, expires_at""",
+        {"key": key, "amount": amount, "now": now, "until": now + period},
+    )
+    assert counter is not None, "the statement writes one row"
+    return counter
+
+
+async def delete_counter(connection: Connection, key: str) -> None:
+    await run(connection, "DELETE FROM rate_limit WHERE key = %(key)s", {"key": key})
 
 
 async def delete_expired(connection: Connection, now: datetime) -> None:
