@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from coatcheck.db import pool
 from coatcheck.db.database import Database
 from coatcheck.deadline import within
 from coatcheck.errors import Unavailable
@@ -54,6 +55,22 @@ async def test_only_those_who_may_use_them_get_the_reserved_connections(url: str
             await value(database, "SELECT 1")
         async with database.connection(is_reserved=True) as connection:
             await connection.execute("SELECT 1")
+
+
+async def test_connections_beyond_the_least_number_are_closed_when_they_are_not_needed(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "SURPLUS_INTERVAL", timedelta(seconds=0.1))
+    async with opened(url, 8) as database:
+        async with AsyncExitStack() as lent:
+            for _ in range(6):
+                await lent.enter_async_context(database.connection())
+            assert database.pool_stats()["pool_size"] == 6
+
+        async def is_small() -> bool:
+            return database.pool_stats()["pool_size"] == 2
+
+        await until(is_small)
 
 
 async def test_a_statement_beyond_the_deadline_is_refused_in_time_and_ends_at_the_server(url: str) -> None:

@@ -26,6 +26,10 @@ RECONNECT_TIMEOUT = timedelta(seconds=1)
 """psycopg_pool doubles the pause between two attempts to connect until this time is over. Then it gives the connection
 up, and makes a new one when it is needed. Short, so that no pause is longer: `Database` asks every second."""
 
+SURPLUS_INTERVAL = timedelta(seconds=3)
+"""How often the pool closes a connection, if more than `min_size` are open and one was free during the whole interval.
+An idle session of PostgreSQL takes up to 10 MB."""
+
 
 class Pool:
     """A pool. What it lends has been verified since the last failure of any connection."""
@@ -41,6 +45,7 @@ class Pool:
             min_size=min_size,
             max_size=max_size,
             timeout=POOL_TIMEOUT.total_seconds(),
+            max_idle=SURPLUS_INTERVAL.total_seconds(),
             reconnect_timeout=RECONNECT_TIMEOUT.total_seconds(),
             configure=self._configure,
             check=self._check,
