@@ -1,5 +1,6 @@
 """Starts Coatcheck's commands as processes."""
 
+import itertools
 import os
 import signal
 import socket
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +18,19 @@ TIMEOUT_SECONDS = 60
 """Seconds to wait until a process serves or stops."""
 
 
+PORTS = range(20_000, 32_000)
+"""Below the ports that a system gives to outgoing connections."""
+_ports = itertools.count(os.getpid() * 97)  # processes of tests that start together begin far from each other
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on which nothing listens, which no connection is given as its own and no later call returns."""
+    for number in _ports:
+        port = PORTS[number % len(PORTS)]
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("The numbers do not end.")
 
 
 @dataclass(frozen=True)

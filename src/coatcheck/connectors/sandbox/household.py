@@ -204,7 +204,8 @@ def _number(draw: float, login: Login, institution: Institution, key: str) -> st
         number = number[-7:]
     if login.has("seventeen_digits"):
         number = f"{digits(rng, 7)}{number:0>10}"
-        number = f"{1 + int(number[0]) % 9}{number[1:]}"
+        # Over 2^53 and odd: no floating-point number has this value.
+        number = str(int(f"{1 + int(number[0]) % 9}{number[1:]}") | 1)
     if login.has("leading_zeros"):
         number = f"00{number[2:]}"
     return number
