@@ -16,6 +16,7 @@ from coatcheck.model.accounts import Account
 from coatcheck.model.categories import categorize
 from coatcheck.model.clients import Client, Processor
 from coatcheck.model.users import User
+from coatcheck.signatures import DocumentType
 from coatcheck.vault.vault import AccountNumbers, AccountOwner, SecretKind
 
 PDF = b"%PDF-1.4 a statement"
@@ -221,9 +222,11 @@ async def make_statement(services: Services, account: Account, **overrides: Any)
 
 async def make_disclosure(services: Services, user: User, *processors: Keyed, **overrides: Any) -> str:
     """What the user agreed to, with a text and a statement that are not the widget's."""
-    now = services.clock.now()
+    now, guid = services.clock.now(), new("DSC")
+    async with services.db.connection() as connection:
+        key = await services.signing_keys.current(connection)
     values = {
-        "guid": new("DSC"),
+        "guid": guid,
         "client_guid": user.client_guid,
         "user_guid": user.guid,
         "session_guid": new("WSN"),
@@ -231,7 +234,7 @@ async def make_disclosure(services: Services, user: User, *processors: Keyed, **
         "text": "I agree.",
         "signed_at": now,
         "last_granted_at": now,
-        "statement": "a.b.c",
+        "statement": key.sign(DocumentType.DISCLOSURE, {"jti": guid}),
     } | overrides
     await _insert(services, "authorization_disclosure", values)
     return str(values["guid"])

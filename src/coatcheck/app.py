@@ -100,6 +100,7 @@ class Services:
     widget_sessions: WidgetSessions
     clients: Clients
     processors: Processors
+    attestations: Attestations
     users: Users
     user_export: UserExport
     accounts: Accounts
@@ -184,6 +185,30 @@ def _grant_services(
     }
 
 
+class _UserServices(TypedDict):
+    attestations: Attestations
+    users: Users
+    user_export: UserExport
+
+
+def _user_services(
+    ground: _Ground,
+    journal: Journal,
+    vault: Vault,
+    tokens: Tokens,
+    signing_keys: SigningKeys,
+    grant_services: _GrantServices,
+) -> _UserServices:
+    attestations = Attestations(ground.settings, ground.clock, signing_keys)
+    return {
+        "attestations": attestations,
+        "users": Users(ground.clock, vault, journal, tokens, attestations),
+        "user_export": UserExport(
+            ground.db, vault, journal, grant_services["grants"], grant_services["authorization_disclosures"]
+        ),
+    }
+
+
 def _assemble(ground: _Ground) -> Services:
     settings, clock, db, registry = ground.settings, ground.clock, ground.db, ground.registry
     keyring, vault = ground.keyring, Vault(clock, ground.master_keys)
@@ -220,8 +245,7 @@ def _assemble(ground: _Ground) -> Services:
         widget_sessions=widget_sessions,
         clients=Clients(settings, clock, vault, journal, api_keys),
         processors=Processors(clock, journal, api_keys),
-        users=Users(clock, vault, journal, tokens, Attestations(settings, clock, signing_keys)),
-        user_export=UserExport(db, vault, grant_services["grants"], journal),
+        **_user_services(ground, journal, vault, tokens, signing_keys, grant_services),
         accounts=Accounts(clock, vault, journal),
         webhook_endpoints=WebhookEndpoints(settings, clock, vault, journal),
     )

@@ -108,6 +108,15 @@ def public_jwk(kid: str, public_key: str) -> dict[str, str]:
     return {"kty": "OKP", "crv": CURVE, "x": public_key, "kid": kid, "use": "sig", "alg": ALGORITHM}
 
 
+def key_id(compact: str) -> str:
+    """The id of the key that a document names. Nothing is verified.
+
+    Raises:
+        NotGenuine: it is not a compact JWS.
+    """
+    return str(_header_of(compact).get("kid"))
+
+
 def verify(compact: str, published: Iterable[Mapping[str, Any]]) -> SignedDocument:
     """The document, if one of the published keys signed exactly these bytes.
 

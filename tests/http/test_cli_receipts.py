@@ -96,3 +96,39 @@ def test_a_rotation_of_the_signing_key_is_listed_and_a_second_one_must_wait(oper
     assert again.code == ExitCode.REFUSED
     assert "Rotate after that" in again.err
     assert json.loads(operator("keys", "rotate-signing", "--at-once", "--json").out)["kid"] == added["kid"]
+
+
+@pytest.mark.own_database
+def test_a_leaked_signing_key_is_withdrawn_and_another_one_signs(operator):
+    (leaked,) = json.loads(operator("keys", "list-signing", "--json").out)
+    done = operator("keys", "withdraw-signing", leaked["kid"])
+    assert done.code == ExitCode.OK
+    assert leaked["kid"] in done.out
+    listed = json.loads(operator("keys", "list-signing", "--json").out)
+    assert [each["kid"] for each in listed if each["withdrawn_at"]] == [leaked["kid"]]
+    assert [each["published_until"] for each in listed if not each["withdrawn_at"]] == [None]
+
+
+def test_an_unknown_signing_key_is_refused_and_the_message_says_where_keys_are_listed(operator):
+    refused = operator("keys", "withdraw-signing", "unknown")
+    assert refused.code == ExitCode.NOT_FOUND
+    assert "keys list-signing" in refused.err
+
+
+def test_a_receipt_of_a_withdrawn_key_is_refused_whatever_its_date(terminal, receipt, jwks):
+    other = SigningKey.of(b"o" * 32)
+    withdrawn = [{"kid": KEY.kid, "withdrawn_at": "2026-11-26T10:00:00Z"}]
+    published = [public_jwk(each.kid, each.public_key) for each in (other, KEY)]
+    for keys in (published, published[:1]):  # also if an old copy of the set still lists it
+        jwks.write_text(json.dumps({"keys": keys, "withdrawn": withdrawn}))
+        answer = terminal("verify-receipt", str(receipt), "--jwks", str(jwks))
+        assert answer.code == ExitCode.NOT_GENUINE
+        assert "was withdrawn at 2026-11-26T10:00:00Z" in answer.err
+        assert "Ask the server for the document again" in answer.err
+
+
+@pytest.mark.parametrize("withdrawn", [None, {}, "text", [1]], ids=range(4))
+def test_a_key_set_without_a_list_of_withdrawn_keys_is_a_key_set(terminal, receipt, jwks, withdrawn):
+    keys = [public_jwk(KEY.kid, KEY.public_key)]
+    jwks.write_text(json.dumps({"keys": keys, "withdrawn": withdrawn}))
+    assert terminal("verify-receipt", str(receipt), "--jwks", str(jwks)).code == ExitCode.OK

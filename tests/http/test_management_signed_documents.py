@@ -10,11 +10,15 @@ import pytest
 
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
+from coatcheck.db.partitions import ensure_list_partition
 from coatcheck.directory import export
+from coatcheck.errors import NotGenuine
+from coatcheck.grants.secrets import week_of
 from coatcheck.model.accounts import find_account
 from coatcheck.signatures import DocumentType, verify
 from coatcheck.vault import user_reads
-from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, LEAD
+from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, LEAD, REFRESH
+from coatcheck.worker_services import run_maintenance
 from tests.api_client import Api
 from tests.factories import PDF, Keyed, make_client, make_code, make_processor, make_transaction
 from tests.http.owned_objects import Owner, make_owner
@@ -78,6 +82,68 @@ async def test_old_keys_stay_in_the_key_set_and_their_receipts_verify(
     after = await key_set_of(http)
     assert after[1:] == before
     assert verify(answer.json()["receipt"], after).kid == before[0]["kid"]
+
+
+@pytest.mark.own_database
+async def test_after_the_withdrawal_of_a_leaked_key_the_documents_come_with_another_signature(
+    http: httpx.AsyncClient, services: Services, clock: MovableClock, owner: Owner
+) -> None:
+    user, auth = owner.guids["user"], owner.client.auth
+    guid = (await http.delete(f"/users/{user}", auth=auth)).headers["coatcheck-attestation"]
+
+    async def documents() -> list[str]:
+        revoked = await http.post(f"/coatcheck/grants/{owner.guids['grant']}/revoke", auth=auth)
+        listed = await http.get(f"/coatcheck/users/{user}/disclosures", auth=auth)
+        found = await http.get(f"/coatcheck/disclosures/{owner.guids['disclosure']}", auth=auth)
+        attested = await http.get(f"/coatcheck/attestations/{guid}", auth=auth)
+        by_user = await http.get(f"/coatcheck/users/{user}/attestation", auth=auth)
+        return [
+            revoked.json()["receipt"],
+            *(each["statement"] for each in listed.json()["disclosures"]),
+            found.json()["disclosure"]["statement"],
+            attested.json()["attestation"]["statement"],
+            by_user.json()["attestation"]["statement"],
+        ]
+
+    before, (leaked,) = await documents(), await key_set_of(http)
+    clock.advance(timedelta(days=1))
+    async with services.db.transaction() as connection:
+        await services.signing_keys.withdraw(connection, leaked["kid"], documents_kept=DOCUMENTS_KEPT)
+    answer = await http.get("/.well-known/jwks.json")
+    assert [each["kid"] for each in answer.json()["withdrawn"]] == [leaked["kid"]]
+    clock.advance(REFRESH)
+    after, keys = await documents(), await key_set_of(http)
+    assert leaked["kid"] not in {each["kid"] for each in keys}
+    for old, new in zip(before, after, strict=True):
+        with pytest.raises(NotGenuine):
+            verify(old, keys)
+        assert verify(new, keys).claims == verify(old, [leaked]).claims
+
+
+@pytest.mark.own_database
+async def test_a_revocation_that_is_repeated_gives_the_receipt_for_three_years_although_the_grant_is_deleted(
+    http: httpx.AsyncClient, services: Services, clock: MovableClock
+) -> None:
+    week = week_of(clock.instant() + services.settings.token_ttl)
+    async with services.db.connection() as connection:
+        await ensure_list_partition(connection, "access_token", f"access_token_{week}", week)
+    owner = await make_owner(services, http)
+    path = f"/coatcheck/grants/{owner.guids['grant']}/revoke"
+    first = (await http.post(path, auth=owner.client.auth)).json()
+    assert first["grant"]["status"] == "revoked"
+    clock.advance(timedelta(days=120))
+    await run_maintenance(services)
+    assert (await http.get(path.removesuffix("/revoke"), auth=owner.client.auth)).status_code == 404
+    again = await http.post(path, auth=owner.client.auth)
+    assert (again.status_code, again.json()) == (200, {"grant": None, "receipt": first["receipt"]})
+    stranger = await make_client(services)
+    for auth, status in ((stranger.auth, 404), (owner.processor.auth, 401)):
+        refused = await http.post(path, auth=auth)
+        assert refused.status_code == status, refused.text
+        assert "receipt" not in refused.json()
+    clock.advance(DOCUMENTS_KEPT)
+    await run_maintenance(services)
+    assert (await http.post(path, auth=owner.client.auth)).status_code == 404
 
 
 async def test_a_grant_shows_the_text_that_names_its_processor(

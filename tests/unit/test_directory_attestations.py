@@ -11,9 +11,7 @@ from coatcheck.config import Settings
 from coatcheck.directory.attestations import (
     KEPT,
     Attestation,
-    attestation_of_user,
     delete_old_attestations,
-    find_attestation,
 )
 from coatcheck.errors import NotFound
 from coatcheck.model.accounts import Account
@@ -113,18 +111,18 @@ async def test_an_attestation_is_found_by_its_client_alone(services: Services, u
     attestation = await delete(services, user)
     stranger = await make_client(services)
     async with services.db.connection() as connection:
-        assert await find_attestation(connection, user.client_guid, attestation.guid) == attestation
-        assert await attestation_of_user(connection, user.client_guid, user.guid) == attestation
-        assert await attestation_of_user(connection, stranger.guid, user.guid) is None
+        assert await services.attestations.find(connection, user.client_guid, attestation.guid) == attestation
+        assert await services.attestations.of_user(connection, user.client_guid, user.guid) == attestation
+        assert await services.attestations.of_user(connection, stranger.guid, user.guid) is None
         with pytest.raises(NotFound):
-            await find_attestation(connection, stranger.guid, attestation.guid)
+            await services.attestations.find(connection, stranger.guid, attestation.guid)
 
 
 async def test_a_deletion_that_is_rolled_back_leaves_no_attestation(services: Services, user: User) -> None:
     async with services.db.connection() as connection, connection.transaction(force_rollback=True):
         await services.users.delete(connection, user, actor=user.client_guid)
     async with services.db.connection() as connection:
-        assert await attestation_of_user(connection, user.client_guid, user.guid) is None
+        assert await services.attestations.of_user(connection, user.client_guid, user.guid) is None
 
 
 @pytest.mark.own_database
@@ -136,4 +134,4 @@ async def test_attestations_are_kept_for_three_years(
         clock.advance(wait)
         async with services.db.connection() as connection:
             await delete_old_attestations(connection, clock.now())
-            assert await attestation_of_user(connection, user.client_guid, user.guid) == found
+            assert await services.attestations.of_user(connection, user.client_guid, user.guid) == found

@@ -8,7 +8,7 @@ import pytest
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
-from coatcheck.errors import ConstraintNotMet, MasterKeyMissing, NotGenuine
+from coatcheck.errors import ConstraintNotMet, MasterKeyMissing, NotFound, NotGenuine
 from coatcheck.signatures import DocumentType, SigningKey, verify
 from coatcheck.vault.keys import rotate
 from coatcheck.vault.master_keys import MasterKeys, new_master_key_line
@@ -206,3 +206,146 @@ async def test_the_published_set_holds_no_private_key(services: Services) -> Non
         "kid": (await current(services)).kid,
         "x": (await current(services)).public_key,
     }
+
+
+# --- withdrawal -------------------------------------------------------------------------------------------
+
+
+async def withdraw(services: Services, kid: str) -> None:
+    async with services.db.transaction() as connection:
+        await services.signing_keys.withdraw(connection, kid, documents_kept=KEPT)
+
+
+async def key_set_of(services: Services) -> dict[str, list[dict[str, str]]]:
+    async with services.db.connection() as connection:
+        return key_set(await published_keys(connection, services.clock.now()))
+
+
+async def signed_validly(services: Services, document: str) -> str:
+    async with services.db.connection() as connection:
+        return await services.signing_keys.signed_validly(connection, document)
+
+
+async def test_a_withdrawn_key_is_not_published_and_another_one_signs_within_a_minute(
+    services: Services, clock: MovableClock
+) -> None:
+    leaked = await current(services)
+    clock.advance(timedelta(days=1))
+    await withdraw(services, leaked.kid)
+    published = await key_set_of(services)
+    assert leaked.kid not in {each["kid"] for each in published["keys"]}
+    assert [each["kid"] for each in published["withdrawn"]] == [leaked.kid]
+    clock.advance(REFRESH)
+    new = await current(services)
+    assert [each["kid"] for each in published["keys"]] == [new.kid]
+    forged = leaked.sign(DocumentType.REVOCATION, {"jti": "REV-1", "iat": 0})
+    with pytest.raises(NotGenuine):
+        verify(forged, published["keys"])
+
+
+async def test_the_private_part_of_a_withdrawn_key_is_destroyed_at_once(
+    services: Services, clock: MovableClock
+) -> None:
+    leaked = await current(services)
+    clock.advance(timedelta(days=1))
+    await withdraw(services, leaked.kid)
+    assert await private_keys(services) == 1
+    assert set(await kept(services)) == {leaked.kid, (await key_set_of(services))["keys"][0]["kid"]}
+
+
+async def test_a_process_that_starts_right_after_a_withdrawal_signs_with_another_key(
+    services: Services, clock: MovableClock, master_keys: MasterKeys
+) -> None:
+    leaked = await current(services)
+    await withdraw(services, leaked.kid)
+    assert (await current(services, SigningKeys(clock, master_keys))).kid != leaked.kid
+
+
+async def test_if_a_next_key_waits_it_signs_as_soon_as_the_present_one_is_withdrawn(
+    services: Services, clock: MovableClock
+) -> None:
+    leaked = await current(services)
+    clock.advance(timedelta(days=1))
+    waiting = await rotate_signing(services)
+    await withdraw(services, leaked.kid)
+    clock.advance(REFRESH)
+    assert (await current(services)).kid == waiting
+    assert await kept(services) == [waiting, leaked.kid]
+
+
+async def test_a_key_that_leaks_before_it_signs_never_signs(services: Services, clock: MovableClock) -> None:
+    old = await current(services)
+    clock.advance(timedelta(days=1))
+    waiting = await rotate_signing(services)
+    await withdraw(services, waiting)
+    assert await published(services) == [old.kid]
+    clock.advance(KEPT + LEAD + timedelta(days=1))
+    assert (await current(services)).kid == old.kid
+    assert await published(services) == [old.kid]
+
+
+async def test_withdrawing_a_retired_key_leaves_the_present_one(
+    services: Services, clock: MovableClock
+) -> None:
+    old = await current(services)
+    new = await rotate_signing(services)
+    clock.advance(LEAD + REFRESH)
+    await withdraw(services, old.kid)
+    assert (await current(services)).kid == new
+    assert [each["kid"] for each in (await key_set_of(services))["keys"]] == [new]
+
+
+async def test_a_second_withdrawal_changes_nothing_and_an_unknown_key_is_refused(
+    services: Services, clock: MovableClock
+) -> None:
+    leaked = await current(services)
+    clock.advance(timedelta(days=1))
+    await withdraw(services, leaked.kid)
+    before = await key_set_of(services)
+    clock.advance(timedelta(hours=1))
+    await withdraw(services, leaked.kid)
+    assert await key_set_of(services) == before
+    with pytest.raises(NotFound):
+        await withdraw(services, "unknown")
+
+
+async def test_a_successor_that_does_not_sign_yet_cannot_be_withdrawn(services: Services) -> None:
+    await withdraw(services, (await current(services)).kid)
+    (successor,) = (await key_set_of(services))["keys"]
+    async with services.db.connection() as connection:
+        await connection.execute(
+            "UPDATE signing_key SET signs_from = signs_from + interval '1 hour' WHERE kid = %s",
+            (successor["kid"],),
+        )
+    with pytest.raises(ConstraintNotMet, match="begins to sign in a second"):
+        await withdraw(services, successor["kid"])
+
+
+async def test_a_stored_document_is_signed_again_with_the_same_claims_after_a_withdrawal(
+    services: Services, clock: MovableClock
+) -> None:
+    leaked = await current(services)
+    claims = {"jti": "REV-1", "reason": "\u00e4", "grant_guids": ["TKN-1"], "last_read_at": None}
+    document = leaked.sign(DocumentType.REVOCATION, claims)
+    assert await signed_validly(services, document) == document
+    clock.advance(timedelta(days=1))
+    await withdraw(services, leaked.kid)
+    clock.advance(REFRESH)
+    again = await signed_validly(services, document)
+    found = verify(again, (await key_set_of(services))["keys"])
+    assert (found.type, found.claims) == (DocumentType.REVOCATION, claims)
+    assert await signed_validly(services, document) == again
+
+
+async def test_what_a_withdrawn_key_did_not_sign_is_not_signed_again(
+    services: Services, clock: MovableClock
+) -> None:
+    leaked = await current(services)
+    document = leaked.sign(DocumentType.REVOCATION, {"jti": "REV-1"})
+    clock.advance(timedelta(days=1))
+    await withdraw(services, leaked.kid)
+    clock.advance(REFRESH)
+    header, payload, signature = document.split(".")
+    altered = f"{header}.{payload[:-2]}{'AA' if payload[-2:] != 'AA' else 'BB'}.{signature}"
+    with pytest.raises(NotGenuine):
+        await signed_validly(services, altered)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from coatcheck.cli.console import AsJson, print_done, print_rows
 from coatcheck.cli.runtime import OPERATOR, change, open_services, read, run
 from coatcheck.cli.settings import load_settings
 from coatcheck.db import database
+from coatcheck.errors import NotFound
 from coatcheck.vault import key_service, keys, master_keys, signing_keys
 
 command_group = typer.Typer(
@@ -79,6 +81,26 @@ def rotate_signing(
     )
 
 
+@command_group.command("withdraw-signing")
+def withdraw_signing(
+    kid: Annotated[str, typer.Argument(help="The key, as `coatcheck keys list-signing` shows it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Withdraws a key of receipts that may have leaked: it is published no more, and another one signs at once.
+
+    Whoever has the key signs with any date, so nothing that it signed verifies any more. Clients get their documents
+    again from the same endpoints, signed with the present key.
+
+    Example: coatcheck keys withdraw-signing kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k
+    """
+    change(lambda services, connection: _withdraw_signing(services, connection, kid))
+    print_done(
+        {"kid": kid},
+        f"Key {kid} is withdrawn. Processes that run stop signing with it within a minute.",
+        as_json=as_json,
+    )
+
+
 @command_group.command("list-signing")
 def list_signing(as_json: AsJson = False) -> None:
     """Lists the published keys of receipts, newest first, and when each began to sign.
@@ -91,6 +113,7 @@ def list_signing(as_json: AsJson = False) -> None:
             "created_at": key.created_at,
             "signs_from": key.signs_from,
             "published_until": key.published_until,
+            "withdrawn_at": key.withdrawn_at,
         }
         for key in read(
             lambda services, connection: signing_keys.published_keys(connection, services.clock.now())
@@ -104,13 +127,27 @@ def list_signing(as_json: AsJson = False) -> None:
 async def _rotate_signing(
     services: app.Services, connection: database.Connection, *, at_once: bool
 ) -> signing_keys.PublishedKey:
-    # A grant receipt is needed as long as its token can be valid, and the other documents for `DOCUMENTS_KEPT`.
-    kept = services.settings.token_ttl + signing_keys.DOCUMENTS_KEPT
+    kept = _documents_kept(services)
     added = await services.signing_keys.rotate(connection, documents_kept=kept, at_once=at_once)
     await services.journal.record(
         connection, entries.Entry(actor=OPERATOR, action="signing_key.rotated", subject=added.kid)
     )
     return added
+
+
+async def _withdraw_signing(services: app.Services, connection: database.Connection, kid: str) -> None:
+    try:
+        await services.signing_keys.withdraw(connection, kid, documents_kept=_documents_kept(services))
+    except NotFound:
+        raise NotFound(f"There is no signing key {kid}. `coatcheck keys list-signing` shows them.") from None
+    await services.journal.record(
+        connection, entries.Entry(actor=OPERATOR, action="signing_key.withdrawn", subject=kid)
+    )
+
+
+def _documents_kept(services: app.Services) -> timedelta:
+    # A grant receipt is needed as long as its token can be valid, and the other documents for `DOCUMENTS_KEPT`.
+    return services.settings.token_ttl + signing_keys.DOCUMENTS_KEPT
 
 
 async def _rotate() -> int:

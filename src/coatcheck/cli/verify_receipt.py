@@ -10,7 +10,7 @@ import typer
 
 from coatcheck import signatures
 from coatcheck.cli.console import AsJson, print_facts, print_json
-from coatcheck.errors import ConfigurationError
+from coatcheck.errors import ConfigurationError, NotGenuine
 
 MAX_KEY_SET_CHARACTERS = 1024 * 1024
 
@@ -24,12 +24,14 @@ KeySet = Annotated[
 def verify_receipt(file: Receipt, jwks: KeySet, as_json: AsJson = False) -> None:
     """Checks that a receipt was signed by the server of a key set, and prints it. Works offline.
 
-    Exit code 9: the receipt was altered, or none of the keys signed it.
+    Exit code 9: the receipt was altered, none of the keys signed it, or its key was withdrawn after a leak.
 
     Example: coatcheck verify-receipt receipt.jws --jwks jwks.json
     """
-    published = _published(jwks)
-    document = signatures.verify(_read(file, "receipt", signatures.MAX_CHARACTERS).strip(), published)
+    published, withdrawn = _key_set(jwks)
+    receipt = _read(file, "receipt", signatures.MAX_CHARACTERS).strip()
+    _check_withdrawn(signatures.key_id(receipt), withdrawn)
+    document = signatures.verify(receipt, published)
     facts = {"type": document.type.value, "kid": document.kid}
     if as_json:
         print_json({"verified": True, **facts, "claims": document.claims})
@@ -37,17 +39,36 @@ def verify_receipt(file: Receipt, jwks: KeySet, as_json: AsJson = False) -> None
         print_facts({"verified": True, **facts, **document.claims}, as_json=False)
 
 
-def _published(file: str) -> list[Mapping[str, Any]]:
+def _check_withdrawn(kid: str, withdrawn: list[Mapping[str, Any]]) -> None:
+    # Whatever the date in the receipt: a thief of the key writes any date.
+    for each in withdrawn:
+        if each.get("kid") == kid:
+            raise NotGenuine(
+                f"The key {kid} was withdrawn at {each.get('withdrawn_at')}, because it may have leaked. Whoever has it"
+                " signs with any date. Ask the server for the document again: it is signed with another key then."
+            )
+
+
+def _key_set(file: str) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """The published keys, and the withdrawn ones."""
     try:
         content = json.loads(_read(file, "key set", MAX_KEY_SET_CHARACTERS))
     except signatures.NO_JSON:
         raise ConfigurationError(
             f"The key set {file} is not JSON. Save /.well-known/jwks.json in it."
         ) from None
-    keys = content.get("keys") if isinstance(content, dict) else None
-    if not isinstance(keys, list) or not all(isinstance(each, dict) for each in keys):
+    published = _objects(content, "keys")
+    if published is None:
         raise ConfigurationError(f"The key set {file} has no list `keys`. Save /.well-known/jwks.json in it.")
-    return keys
+    return published, _objects(content, "withdrawn") or []
+
+
+def _objects(content: object, name: str) -> list[Mapping[str, Any]] | None:
+    """A member of the content that is a list of objects; None if it is not."""
+    found = content.get(name) if isinstance(content, dict) else None
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        return None
+    return found
 
 
 def _read(file: str, what: str, max_characters: int) -> str:

@@ -5,7 +5,7 @@ are named in the statement (`KEPT`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from coatcheck import ids
@@ -51,6 +51,8 @@ class Destroyed:
 
 
 class Attestations:
+    """Signs and stores attestations, and finds them again."""
+
     def __init__(self, settings: Settings, clock: Clock, signing_keys: SigningKeys) -> None:
         self._issuer = settings.base_url
         self._clock = clock
@@ -89,34 +91,34 @@ class Attestations:
         )
         return Attestation(guid, user.guid, at, statement)
 
+    async def find(self, connection: Connection, client_guid: str, guid: str) -> Attestation:
+        """An attestation of the client's deletion, by its guid.
 
-async def find_attestation(connection: Connection, client_guid: str, guid: str) -> Attestation:
-    """An attestation of the client's deletion, by its guid.
+        Raises:
+            NotFound: the client has no such attestation.
+        """
+        found = await self._found(connection, "guid = %(guid)s", client_guid, guid=guid)
+        if found is None:
+            raise NotFound
+        return found
 
-    Raises:
-        NotFound: the client has no such attestation.
-    """
-    found = await fetch_one(
-        connection,
-        Attestation,
-        f"""SELECT {columns(Attestation)} FROM deletion_attestation
-            WHERE guid = %(guid)s AND client_guid = %(client_guid)s""",
-        {"guid": guid, "client_guid": client_guid},
-    )
-    if found is None:
-        raise NotFound
-    return found
+    async def of_user(self, connection: Connection, client_guid: str, user_guid: str) -> Attestation | None:
+        """The attestation of a user that the client deleted; None if it did not."""
+        return await self._found(connection, "user_guid = %(user_guid)s", client_guid, user_guid=user_guid)
 
-
-async def attestation_of_user(connection: Connection, client_guid: str, user_guid: str) -> Attestation | None:
-    """The attestation of a user that the client deleted; None if it did not."""
-    return await fetch_one(
-        connection,
-        Attestation,
-        f"""SELECT {columns(Attestation)} FROM deletion_attestation
-            WHERE client_guid = %(client_guid)s AND user_guid = %(user_guid)s""",
-        {"client_guid": client_guid, "user_guid": user_guid},
-    )
+    async def _found(
+        self, connection: Connection, condition: str, client_guid: str, **values: str
+    ) -> Attestation | None:
+        found = await fetch_one(
+            connection,
+            Attestation,
+            f"""SELECT {columns(Attestation)} FROM deletion_attestation
+                WHERE {condition} AND client_guid = %(client_guid)s""",
+            {**values, "client_guid": client_guid},
+        )
+        if found is None:
+            return None
+        return replace(found, statement=await self._signing_keys.signed_validly(connection, found.statement))
 
 
 async def delete_old_attestations(connection: Connection, now: datetime) -> None:

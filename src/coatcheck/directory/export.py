@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from coatcheck.audit.entries import Entry
 from coatcheck.audit.journal import Journal
 from coatcheck.db.database import Database, columns, fetch_all
-from coatcheck.grants.authorization_disclosures import disclosures_of_user
+from coatcheck.grants.authorization_disclosures import AuthorizationDisclosures
 from coatcheck.grants.listing import GrantFilter, Grants
 from coatcheck.model import accounts, members, transactions
 from coatcheck.model.accounts import Account
@@ -55,11 +55,19 @@ class ExportedStatement:
 class UserExport:
     """Reads all that is kept of a user."""
 
-    def __init__(self, db: Database, vault: Vault, grants: Grants, journal: Journal) -> None:
+    def __init__(
+        self,
+        db: Database,
+        vault: Vault,
+        journal: Journal,
+        grants: Grants,
+        disclosures: AuthorizationDisclosures,
+    ) -> None:
         self._db = db
         self._vault = vault
-        self._grants = grants
         self._journal = journal
+        self._grants = grants
+        self._disclosures = disclosures
 
     async def sections(self, user: User, *, actor: str) -> AsyncIterator[Section]:
         """Every section, each at least once and in batches. The export is recorded before anything is read.
@@ -147,7 +155,7 @@ class UserExport:
             yield "grants", page.items
             number, total = number + 1, page.total
         async with self._db.connection() as connection:
-            agreed = await disclosures_of_user(connection, user.client_guid, user.guid)
+            agreed = await self._disclosures.of_user(connection, user.client_guid, user.guid)
         yield "authorization_disclosures", agreed
         yield "reads", []
         async for batch in reads_of_user(self._db, user.guid):

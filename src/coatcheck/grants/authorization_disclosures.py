@@ -10,7 +10,7 @@ last grant under it, past the deletion of the user.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
 from coatcheck import ids
@@ -144,7 +144,24 @@ class AuthorizationDisclosures:
         )
         if found is None:
             raise NotFound
-        return found
+        return await self._signed_validly(connection, found)
+
+    async def of_user(
+        self, connection: Connection, client_guid: str, user_guid: str
+    ) -> Sequence[StoredDisclosure]:
+        """What a user of the client agreed to, newest first; also after the user was deleted."""
+        found = await fetch_all(
+            connection,
+            StoredDisclosure,
+            f"""SELECT {columns(StoredDisclosure)} FROM authorization_disclosure
+                WHERE user_guid = %(user_guid)s AND client_guid = %(client_guid)s ORDER BY guid DESC""",
+            {"user_guid": user_guid, "client_guid": client_guid},
+        )
+        return [await self._signed_validly(connection, each) for each in found]
+
+    async def _signed_validly(self, connection: Connection, found: StoredDisclosure) -> StoredDisclosure:
+        statement = await self._signing_keys.signed_validly(connection, found.statement)
+        return replace(found, statement=statement)
 
     def _claims(
         self, session: WidgetSession, agreement: Agreement, guid: str, now: datetime
@@ -167,19 +184,6 @@ class AuthorizationDisclosures:
             "refreshes": agreement.refreshes,
             "access_days": agreement.access_days,
         }
-
-
-async def disclosures_of_user(
-    connection: Connection, client_guid: str, user_guid: str
-) -> Sequence[StoredDisclosure]:
-    """What a user of the client agreed to, newest first; also after the user was deleted."""
-    return await fetch_all(
-        connection,
-        StoredDisclosure,
-        f"""SELECT {columns(StoredDisclosure)} FROM authorization_disclosure
-            WHERE user_guid = %(user_guid)s AND client_guid = %(client_guid)s ORDER BY guid DESC""",
-        {"user_guid": user_guid, "client_guid": client_guid},
-    )
 
 
 async def delete_old_disclosures(connection: Connection, now: datetime, token_ttl: timedelta) -> None:

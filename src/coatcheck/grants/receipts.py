@@ -8,11 +8,11 @@ The instant `at` of a revocation receipt is later than every read with the grant
     4 the receipt is signed, stored and returned
 
 A process that fails between 1 and 4 leaves a revoked grant without a receipt. The next request signs it, with a later
-`at`, which is still true. Once stored, the receipt never changes.
+`at`, which is still true. Once stored, what the receipt states never changes.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from psycopg.pq import TransactionStatus
@@ -120,12 +120,12 @@ class Receipts:
             Unavailable: a read that began before the revocation still runs. The grant is revoked; a repetition of the
                 request gives the receipt.
         """
-        stored = await self._stored(connection, client_guid, grant_guid)
+        stored = await self.stored(connection, client_guid, grant_guid)
         if stored is not None:
             return stored
         made = await self._make(connection, 1, {"grant_guids": [grant_guid]}, reason, last_read)
         await self._store(connection, client_guid, made, grant_guid)
-        stored = await self._stored(connection, client_guid, grant_guid)
+        stored = await self.stored(connection, client_guid, grant_guid)
         assert stored is not None, "a receipt is not deleted for years"
         return stored
 
@@ -204,16 +204,20 @@ class Receipts:
             },
         )
 
-    async def _stored(
+    async def stored(
         self, connection: Connection, client_guid: str, grant_guid: str
     ) -> RevocationReceipt | None:
-        return await fetch_one(
+        """The receipt of a grant that the client revoked before. It is kept for longer than the grant."""
+        found = await fetch_one(
             connection,
             RevocationReceipt,
             f"""SELECT {columns(RevocationReceipt)} FROM revocation_receipt
                 WHERE grant_guid = %(grant_guid)s AND client_guid = %(client_guid)s""",
             {"grant_guid": grant_guid, "client_guid": client_guid},
         )
+        if found is None:
+            return None
+        return replace(found, receipt=await self._signing_keys.signed_validly(connection, found.receipt))
 
 
 async def delete_old_receipts(connection: Connection, now: datetime) -> None:

@@ -151,13 +151,17 @@ class Revocations:
                     **self._journal.draft(actor=actor, action="token.revoked"),
                 },
             )
-            if revoked is None:
-                raise NotFound
-            if revoked.is_new:
+            if revoked is not None and revoked.is_new:
                 await self._journal.announce(
                     connection, *about_grants(EventType.TOKEN_REVOKED, [revoked], revoked_by=actor)
                 )
 
+        if revoked is None:
+            # Grants are deleted some weeks after they expire, receipts after three years.
+            receipt = await self._receipts.stored(connection, client_guid, guid)
+            if receipt is None:
+                raise NotFound
+            return receipt
         if not revoked.is_new:
             # A statement of its own: the one above does not see the reason of a concurrent revocation.
             reason = await self._reason(connection, client_guid, guid)

@@ -1,21 +1,26 @@
 """Signing keys: the private keys, sealed under the master keys, and the public keys, which are published.
 
     rotation --> published --signs_from--> signs --next key's signs_from--> retired --published_until--> kept
+                     |                       |                                |
+                     +-----------------------+--------------------------------+--withdrawal--> kept
 
 A new key is published `LEAD` before it signs, so that a verifier that keeps the key set for `MAX_AGE`, and a process
 that reads the keys every `REFRESH`, know it by then. All processes change to it at the same instant. A public key
 that is no longer published is kept for the checkpoints of the audit log, which has no end.
+
+A key that leaked is withdrawn: it is published no more. Whoever has it signs with any date, so nothing that it signed
+is believed, whatever date it bears. The documents that are stored are signed again when they are read (ADR 0021).
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, columns, fetch_all, run
-from coatcheck.errors import ConstraintNotMet
-from coatcheck.signatures import SigningKey, new_private_key, public_jwk
+from coatcheck.errors import ConstraintNotMet, NotFound
+from coatcheck.signatures import SigningKey, format_instant, key_id, new_private_key, public_jwk, verify
 from coatcheck.vault.master_keys import MasterKeys
 
 LEAD = timedelta(minutes=15)
@@ -39,6 +44,8 @@ class PublishedKey:
     signs_from: datetime
     published_until: datetime | None
     """None for the newest key. Documents that the others signed are not kept for longer."""
+    withdrawn_at: datetime | None = None
+    """When it was withdrawn because it may have leaked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,12 @@ class _Sealed:
     master_key_id: str
     wrapped: bytes
     signs_from: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Withdrawn:
+    kid: str
+    public_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +75,8 @@ class SigningKeys:
         self._clock = clock
         self._master_keys = master_keys
         self._opened: dict[str, _Opened] = {}
+        self._withdrawn: Mapping[str, str] = {}
+        """The public keys of withdrawn keys by their ids."""
         self._refreshed_at = NEVER
         self._refreshing = asyncio.Lock()
 
@@ -96,8 +111,21 @@ class SigningKeys:
         now = self._clock.now()
         return self._signing(now) if now - self._refreshed_at < REFRESH else None
 
+    async def signed_validly(self, connection: Connection, document: str) -> str:
+        """A stored document. If the key that signed it was withdrawn, the same claims signed by the present key.
+
+        Raises:
+            NotGenuine: the withdrawn key did not sign it.
+        """
+        key = await self.current(connection)
+        if not self._withdrawn or (kid := key_id(document)) not in self._withdrawn:
+            return document
+        known = verify(document, [public_jwk(kid, self._withdrawn[kid])])
+        return key.sign(known.type, known.claims)
+
     def _signing(self, at: datetime) -> SigningKey:
-        started = [each for each in self._opened.values() if each.signs_from <= at]
+        # Of a key that was withdrawn in the second in which it began to sign, the successor begins a second later.
+        started = [each for each in self._opened.values() if each.signs_from <= at] or self._opened.values()
         return max(started, key=lambda each: (each.signs_from, each.key.kid)).key
 
     async def rotate(
@@ -138,6 +166,43 @@ class SigningKeys:
         )
         return await self._add(connection, now, signs_from=signs_from)
 
+    async def withdraw(self, connection: Connection, kid: str, *, documents_kept: timedelta) -> None:
+        """Withdraws a key that may have leaked, and destroys its private part. A second call changes nothing.
+
+        If it is the key that signs, the next one signs at once. Other processes sign with a withdrawn key until they
+        read the keys again, at most `REFRESH` later.
+
+        Args:
+            connection: the caller's transaction.
+            kid: the key.
+            documents_kept: as for `rotate`.
+
+        Raises:
+            NotFound: there is no such key.
+            ConstraintNotMet: no key signs in this second, in which another one was withdrawn.
+        """
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtext('signing_key'))")
+        now = self._clock.now()
+        keys = await all_keys(connection)
+        if kid not in {each.kid for each in keys}:
+            raise NotFound
+        valid = [each for each in keys if each.withdrawn_at is None]
+        signing = next((each for each in valid if each.signs_from <= now), None)
+        if signing is None:
+            raise ConstraintNotMet(
+                "The key that was added last begins to sign in a second. Repeat the command then."
+            )
+        if kid == signing.kid:
+            await self.rotate(connection, documents_kept=documents_kept, at_once=True)
+        elif kid == valid[0].kid:
+            await _delete_waiting(connection, valid)
+        await run(
+            connection,
+            """UPDATE signing_key SET withdrawn_at = %(now)s, wrapped = NULL, master_key_id = NULL
+               WHERE kid = %(kid)s AND withdrawn_at IS NULL""",
+            {"kid": kid, "now": now},
+        )
+
     async def _add(self, connection: Connection, now: datetime, *, signs_from: datetime) -> PublishedKey:
         private_key = new_private_key()
         key = SigningKey.of(private_key)
@@ -162,11 +227,17 @@ class SigningKeys:
             _Sealed,
             f"SELECT {columns(_Sealed)} FROM signing_key WHERE wrapped IS NOT NULL",
         )
+        withdrawn = await fetch_all(
+            connection,
+            _Withdrawn,
+            f"SELECT {columns(_Withdrawn)} FROM signing_key WHERE withdrawn_at IS NOT NULL",
+        )
         known = self._opened
         self._opened = {
             row.kid: _Opened(row.signs_from, known[row.kid].key if row.kid in known else self._open(row))
             for row in rows
         }
+        self._withdrawn = {row.kid: row.public_key for row in withdrawn}
         self._refreshed_at = now
 
     def _open(self, row: _Sealed) -> SigningKey:
@@ -183,14 +254,29 @@ async def all_keys(connection: Connection) -> Sequence[PublishedKey]:
 
 
 async def published_keys(connection: Connection, now: datetime) -> Sequence[PublishedKey]:
-    """Every public key that a verifier of receipts may need, newest first."""
+    """Every public key that a verifier of receipts may know, newest first; also those that were withdrawn."""
     keys = await all_keys(connection)
     return [each for each in keys if each.published_until is None or each.published_until >= now]
 
 
 def key_set(keys: Sequence[PublishedKey]) -> dict[str, list[dict[str, str]]]:
-    """The keys as a JWK set (RFC 7517 5)."""
-    return {"keys": [public_jwk(each.kid, each.public_key) for each in keys]}
+    """The keys as a JWK set (RFC 7517 5). The withdrawn ones are in a member that other programs ignore."""
+    return {
+        "keys": [public_jwk(each.kid, each.public_key) for each in keys if each.withdrawn_at is None],
+        "withdrawn": [
+            {"kid": each.kid, "withdrawn_at": format_instant(each.withdrawn_at)}
+            for each in keys
+            if each.withdrawn_at is not None
+        ],
+    }
+
+
+async def _delete_waiting(connection: Connection, keys: Sequence[PublishedKey]) -> None:
+    """Deletes the newest key, which has signed nothing, so that the one before it stays the newest."""
+    await run(connection, "DELETE FROM signing_key WHERE kid = %(kid)s", {"kid": keys[0].kid})
+    await run(
+        connection, "UPDATE signing_key SET published_until = NULL WHERE kid = %(kid)s", {"kid": keys[1].kid}
+    )
 
 
 async def destroy_retired_keys(connection: Connection, now: datetime) -> None:

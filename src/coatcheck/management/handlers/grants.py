@@ -93,7 +93,11 @@ async def revoke_grant(request: ManagementRequest) -> RevokedGrantResponseBody:
     receipt = await request.services.revocations.revoke(
         request.connection, client_guid=request.client.guid, guid=request.path["grant"], reason=reason
     )
-    return revoked_grant_body(await _grant(request), receipt)
+    try:
+        grant = await _grant(request)
+    except NotFound:
+        grant = None
+    return revoked_grant_body(grant, receipt)
 
 
 async def revoke_grants(request: ManagementRequest) -> RevocationResponseBody:

@@ -4,10 +4,8 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from coatcheck.deadline import within
-from coatcheck.directory.attestations import attestation_of_user, find_attestation
 from coatcheck.directory.export import Section
 from coatcheck.errors import NotFound
-from coatcheck.grants.authorization_disclosures import disclosures_of_user
 from coatcheck.http.encoding import encode
 from coatcheck.http.request import CompleteResponse
 from coatcheck.management.request import ManagementRequest
@@ -36,7 +34,10 @@ async def read_jwks(request: ManagementRequest) -> CompleteResponse:
 
 async def list_disclosures(request: ManagementRequest) -> DisclosuresResponseBody:
     guid = await _user_guid(request)
-    return disclosures_body(await disclosures_of_user(request.connection, request.client.guid, guid))
+    found = await request.services.authorization_disclosures.of_user(
+        request.connection, request.client.guid, guid
+    )
+    return disclosures_body(found)
 
 
 async def read_disclosure(request: ManagementRequest) -> DisclosureResponseBody:
@@ -49,12 +50,15 @@ async def read_disclosure(request: ManagementRequest) -> DisclosureResponseBody:
 
 async def read_user_attestation(request: ManagementRequest) -> UserAttestationResponseBody:
     guid = await _user_guid(request)
-    return user_attestation_body(await attestation_of_user(request.connection, request.client.guid, guid))
+    found = await request.services.attestations.of_user(request.connection, request.client.guid, guid)
+    return user_attestation_body(found)
 
 
 async def read_attestation(request: ManagementRequest) -> AttestationResponseBody:
     return attestation_body(
-        await find_attestation(request.connection, request.client.guid, request.path["attestation"])
+        await request.services.attestations.find(
+            request.connection, request.client.guid, request.path["attestation"]
+        )
     )
 
 
@@ -70,7 +74,8 @@ async def _user_guid(request: ManagementRequest) -> str:
     try:
         return (await find_user(request.connection, request.client.guid, named)).guid
     except NotFound:
-        if await attestation_of_user(request.connection, request.client.guid, named) is None:
+        found = await request.services.attestations.of_user(request.connection, request.client.guid, named)
+        if found is None:
             raise
         return named
 

@@ -24,7 +24,7 @@ SIGNED_DOCUMENTS = Group(
             "readKeySet",
             "Read the keys that verify signed documents",
             "May be kept for five minutes. A new key is listed 15 minutes before it signs, an old one as long as "
-            "something that it signed is needed.",
+            "something that it signed is needed. A key that leaked is withdrawn: it leaves `keys` at once.",
             caller=Caller.ANYONE,
             answer=JwksResponse,
         ),

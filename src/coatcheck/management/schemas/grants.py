@@ -217,7 +217,12 @@ class GrantsResponseBody(Struct, frozen=True):
 
 
 class RevokedGrantResponseBody(Struct, frozen=True):
-    grant: Annotated[GrantResponse, doc("The revoked grant.")]
+    grant: Annotated[
+        GrantResponse | None,
+        doc(
+            "The revoked grant. Null if it was deleted, 30 days after it expired. The receipt is kept for longer."
+        ),
+    ]
     receipt: Annotated[str, doc("A compact JWS; its claim `at` is later than every read.", JWS_EXAMPLE)]
 
 
@@ -253,8 +258,8 @@ def grants_body(grants: Page[Grant]) -> GrantsResponseBody:
     return GrantsResponseBody([_grant(each) for each in grants.items], pagination(grants))
 
 
-def revoked_grant_body(grant: Grant, receipt: RevocationReceipt) -> RevokedGrantResponseBody:
-    return RevokedGrantResponseBody(_grant(grant), receipt.receipt)
+def revoked_grant_body(grant: Grant | None, receipt: RevocationReceipt) -> RevokedGrantResponseBody:
+    return RevokedGrantResponseBody(None if grant is None else _grant(grant), receipt.receipt)
 
 
 def renewal_body(code: str) -> RenewalResponseBody:

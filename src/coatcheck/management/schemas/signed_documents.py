@@ -31,10 +31,26 @@ class JwkResponse(Struct, frozen=True):
     alg: Annotated[str, doc("The algorithm.", "EdDSA")]
 
 
+class WithdrawnKeyResponse(Struct, frozen=True):
+    """A key that may have leaked. Nothing that it signed is to be believed, whatever date it bears."""
+
+    kid: Annotated[
+        str,
+        Meta(
+            description="The RFC 7638 thumbprint of the key.",
+            examples=["NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"],
+        ),
+    ]
+    withdrawn_at: Annotated[Timestamp, doc("When it was withdrawn.", "2026-11-26T10:00:00Z")]
+
+
 class JwksResponse(Struct, frozen=True):
     """A JWK set (RFC 7517). The newest key is first."""
 
     keys: Annotated[list[JwkResponse], doc("The keys.")]
+    withdrawn: Annotated[
+        list[WithdrawnKeyResponse], doc("The keys that were withdrawn. They are not among `keys`.")
+    ]
 
 
 class DisclosureResponse(Struct, frozen=True, kw_only=True):
