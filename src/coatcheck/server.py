@@ -74,6 +74,7 @@ def create_app(services: Services) -> ASGIApp:
         *page_routes(services, (*GROUPS, *sandbox)),
         *widget_routes(services),
         *banks,
+        *_fdx_bank(services),
     ]
     router = Router(routes, redirect_slashes=False, default=not_found)
     failures = FailedAuthentications(services.clock, services.db, services.journal)
@@ -81,6 +82,14 @@ def create_app(services: Services) -> ASGIApp:
     limited = HeadLimits(throttled, services.settings.body_deadline)
     app = RequestDeadline(limited, services.settings.request_deadline)
     return _with_faults(app) if services.settings.sandbox else app
+
+
+def _fdx_bank(services: Services) -> Sequence[BaseRoute]:
+    """The FDX bank of a sandbox; no routes in production, which does not load the emulator either."""
+    if not services.settings.sandbox:
+        return ()
+    routes: Sequence[BaseRoute] = import_module("coatcheck.emulator.fdx_bank.app").fdx_bank_routes(services)
+    return routes
 
 
 def _with_faults(app: ASGIApp) -> ASGIApp:

@@ -7,24 +7,19 @@ GET  style.css
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from html import escape
-from pathlib import Path
-from string import Template
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from coatcheck.clock import Clock
 from coatcheck.connectors.contract import Institution, JobKind
+from coatcheck.connectors.sandbox import sign_in_page
 from coatcheck.connectors.sandbox.consent import Consents, Grant
-from coatcheck.connectors.sandbox.controls import CONTROLS
 from coatcheck.connectors.sandbox.logins import parse_login
+from coatcheck.connectors.sandbox.sign_in_page import SignInForm
 from coatcheck.errors import CredentialsDenied
 
 CLIENT_ID = "coatcheck"
 _MAX_BODY_BYTES = 16_384
-_HERE = Path(__file__)
-_PAGE = Template(_HERE.with_suffix(".html").read_text(encoding="utf-8"))
-_STYLE = _HERE.with_suffix(".css").read_bytes()
 _HTML, _CSS = b"text/html; charset=utf-8", b"text/css; charset=utf-8"
 _SHARED = {
     JobKind.BALANCE: "your accounts and their balances",
@@ -33,17 +28,7 @@ _SHARED = {
     JobKind.IDENTIFICATION: "the names and addresses of the owners",
     JobKind.STATEMENT: "your statements",
 }
-_HEADERS = (
-    # Without form-action: browsers apply it to the redirects after a form as well, and these lead through the
-    # callback to the scheme of the client's app, such as `mx://`. No form can be injected here.
-    (
-        b"content-security-policy",
-        b"default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'",
-    ),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
-)
+_HEADERS = [(name.encode(), value.encode()) for name, value in sign_in_page.HEADERS.items()]
 
 
 class _Reply(NamedTuple):
@@ -98,7 +83,7 @@ class AuthorizationPages:
         if method not in allowed:
             return _message(405, "Not this way", header=(b"allow", ", ".join(allowed).encode()))
         if page == "style.css":
-            return _Reply(200, _STYLE, _CSS)
+            return _Reply(200, sign_in_page.STYLE, _CSS)
         if method != "POST":
             return self._answer(scope["query_string"], is_form=False)
         body = await _body(receive)
@@ -156,47 +141,30 @@ def _back(request: _Request, **answer: str) -> _Reply:
 
 def _form(request: _Request, *, login: str = "mxuser", alarm: str = "") -> _Reply:
     institution = request.institution
-    name = escape(institution.name)
-    hidden = {
-        "response_type": "code",
-        "client_id": CLIENT_ID,
-        "institution": institution.code,
-        "redirect_uri": request.grant.redirect_uri,
-        "state": request.state,
-        "code_challenge": request.grant.code_challenge,
-        "code_challenge_method": "S256",
-    }
-    fields = "\n".join(
-        f'<input type="hidden" name="{key}" value="{escape(value)}">' for key, value in hidden.items()
+    page = sign_in_page.form(
+        SignInForm(
+            bank=institution.name,
+            logo_svg=institution.logo_svg,
+            app="An app",
+            shared=[text for kind, text in _SHARED.items() if kind in institution.supports],
+            hidden={
+                "response_type": "code",
+                "client_id": CLIENT_ID,
+                "institution": institution.code,
+                "redirect_uri": request.grant.redirect_uri,
+                "state": request.state,
+                "code_challenge": request.grant.code_challenge,
+                "code_challenge_method": "S256",
+            },
+        ),
+        login=login,
+        alarm=alarm,
     )
-    shared = "".join(f"<li>{text}</li>" for kind, text in _SHARED.items() if kind in institution.supports)
-    controls = "".join(f"<dt>+{name}</dt><dd>{escape(each.bank)}</dd>" for name, each in CONTROLS.items())
-    body = f"""{institution.logo_svg or ""}
-<h1>Sign in to {name}</h1>
-<p>An app wants to read at {name}:</p>
-<ul>{shared}</ul>
-<form method="post" action="authorize">
-{fields}
-<label for="login">Username</label>
-<input id="login" name="login" value="{escape(login)}" required maxlength="200" autocomplete="username"
- autocapitalize="none" spellcheck="false" aria-describedby="hint alarm">
-<p id="hint" class="hint">Any name works and has accounts of its own.</p>
-<p id="alarm" class="alarm" role="alert">{escape(alarm)}</p>
-<button name="decision" value="allow">Allow</button>
-<button name="decision" value="deny" formnovalidate>Deny</button>
-</form>
-<details><summary>For testers: controls to add to the name</summary><dl>{controls}</dl></details>"""
-    return _page(422 if alarm else 200, f"Sign in to {institution.name}", body)
+    return _Reply(422 if alarm else 200, page.encode())
 
 
 def _message(status: int, text: str, *, header: tuple[bytes, bytes] | None = None) -> _Reply:
-    body = f"<h1>{escape(text)}</h1><p>Go back to the app and start again.</p>"
-    return _page(status, text, body, header=header)
-
-
-def _page(status: int, title: str, body: str, *, header: tuple[bytes, bytes] | None = None) -> _Reply:
-    page = _PAGE.substitute(title=escape(title), body=body)
-    return _Reply(status, page.encode(), header=header)
+    return _Reply(status, sign_in_page.message(text).encode(), header=header)
 
 
 async def _body(receive: Callable[[], Awaitable[Mapping[str, Any]]]) -> bytes | None:

@@ -95,6 +95,11 @@ class SandboxBank(Connector):
     def merchants(self) -> Sequence[Merchant]:
         return merchants()
 
+    @property
+    def seed(self) -> int:
+        """Determines all data of the bank."""
+        return self._seed
+
     def accounts_of(self, institution_code: str, login: str, side: BankSide) -> tuple[str, tuple[str, ...]]:
         """The persona of a login, and the labels of its accounts.
 
