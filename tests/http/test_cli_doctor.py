@@ -3,6 +3,7 @@
 import asyncio
 import json
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -15,6 +16,7 @@ from coatcheck.config import Settings
 from coatcheck.db.database import Database
 from coatcheck.grants import partitions as tokens
 from coatcheck.vault import vault
+from tests.databases import execute
 
 
 @pytest.fixture
@@ -79,6 +81,23 @@ def test_a_database_that_can_lose_answered_changes_is_found(examine):
     finding = examine()["durability"]
     assert finding["status"] == "fail"
     assert "fsync" in finding["message"]
+
+
+def test_a_server_that_logs_the_values_of_statements_is_found(examine, own_url):
+    database = urlsplit(own_url).path[1:]
+    assert examine()["statement log"]["status"] == "ok"
+    execute(own_url, f"ALTER DATABASE {database} SET log_min_duration_statement TO 1000")
+    finding = examine()["statement log"]
+    assert finding["status"] == "warn"
+    assert "log_parameter_max_length TO 0" in finding["fix"]
+    execute(own_url, f"ALTER DATABASE {database} SET log_parameter_max_length TO 0")
+    assert examine()["statement log"]["status"] == "ok"
+
+
+@pytest.mark.parametrize(("days", "status"), [(366, None), (367, "warn")])
+def test_tokens_that_live_for_longer_than_a_year_are_found(examine, bare_environment, days, status):
+    bare_environment.setenv("COATCHECK_TOKEN_TTL", str(days * 86_400))
+    assert examine().get("token lifetime", {"status": None})["status"] == status
 
 
 def test_an_unencrypted_public_address_is_found(examine, bare_environment):

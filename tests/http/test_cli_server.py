@@ -115,6 +115,40 @@ async def test_a_request_has_exactly_one_host(version, hosts, status):
         assert answer.split(b" ")[1] == status
 
 
+SMUGGLED = b"GET /smuggled HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"transfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n",
+        b"content-length: 0\r\ncontent-length: 5\r\n\r\n",
+        b"content-length: +0\r\n\r\n",
+        b"content-length: -1\r\n\r\n",
+        b"content-length: 0x0\r\n\r\n",
+        b"content-length: 0, 5\r\n\r\n",
+        b"content-length : 0\r\n\r\n",
+        b"transfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+        b"transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n\r\n0\r\n\r\n",
+        b"transfer-encoding: chunked\r\n\r\n0x0\r\n\r\n",
+    ],
+)
+async def test_a_request_whose_length_is_ambiguous_is_refused_and_nothing_after_it_is_read(framing):
+    paths = []
+
+    async def recording(scope, receive, send):
+        paths.append(scope["path"])
+        while (await receive()).get("more_body"):
+            pass
+        await echo(scope, receive, send)
+
+    async with serving(recording) as (port, _, _):
+        answer = await answer_to(port, b"POST /first HTTP/1.1\r\nhost: x\r\n" + framing + SMUGGLED)
+    assert answer.startswith(b"HTTP/1.1 400"), answer
+    assert "/smuggled" not in paths
+
+
 async def test_the_application_has_the_limits(services):
     transport = httpx.ASGITransport(server.create_app(services))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:

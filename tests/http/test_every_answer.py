@@ -34,6 +34,8 @@ EXCHANGES = {
 }
 """The exchanges, which MX documents in its processor guide, and the keys of their answers."""
 PDF = "downloadStatementPDF"
+CACHEABLE = {"readKeySet", "oauthAuthorizationServerMetadata", "oauthProtectedResourceMetadata"}
+"""What everybody may read."""
 
 each_version = pytest.mark.parametrize("version", Version)
 
@@ -102,6 +104,17 @@ def test_every_example_succeeds_with_the_keys_that_are_documented(answers: list[
             problems.append(f"{operation}: {response.text}")
         elif answer.has_json:
             json.loads(response.content, parse_constant=pytest.fail)
+    fail_with(problems)
+
+
+@each_version
+def test_no_answer_may_be_cached_or_have_its_type_guessed(answers: list[Answer]) -> None:
+    problems = []
+    for answer in answers:
+        operation, headers = answer.route.operation, answer.response.headers
+        expected = "public, max-age=300" if operation in CACHEABLE else "no-store"
+        if headers.get("cache-control") != expected or headers.get("x-content-type-options") != "nosniff":
+            problems.append(f"{operation}: {dict(headers)}")
     fail_with(problems)
 
 

@@ -2,13 +2,19 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
+from time import process_time
+from uuid import uuid4
 
 import pytest
 
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
+from coatcheck.db.database import Connection
 from coatcheck.directory.client_rows import set_client_disabled
 from coatcheck.errors import InvalidClient
+from coatcheck.grants.secrets import Kind, generate, parse_secret
+from tests.disclosures import round_trips
 from tests.factories import Keyed, make_client, make_processor
 
 
@@ -139,3 +145,29 @@ async def test_only_its_own_key_authenticates_a_processor(services: Services) ->
         ):
             with pytest.raises(InvalidClient):
                 await services.api_keys.processor(connection, *keyed.auth)
+
+
+async def test_an_unknown_id_and_a_wrong_key_cost_the_same_statement(services: Services) -> None:
+    client, other = await make_client(services), await make_client(services)
+
+    async def try_key(connection: Connection, guid: str) -> None:
+        with pytest.raises(InvalidClient):
+            await services.api_keys.client(connection, guid, other.api_key)
+
+    async with services.db.connection() as connection:
+        for guid in (client.guid, f"CLT-{uuid4()}"):
+            assert await round_trips(connection, partial(try_key, connection, guid)) == 1
+
+
+def test_a_key_is_checked_in_less_than_20_microseconds() -> None:
+    key = generate(Kind.CLIENT_KEY, b"k" * 32).text
+    runs = [time_of_checks(key) for _ in range(5)]
+    assert min(runs) < 20e-6, "argon2id takes 19 ms: whoever sends wrong keys would occupy the server"
+
+
+def time_of_checks(key: str) -> float:
+    """CPU seconds of one check."""
+    started = process_time()
+    for _ in range(1_000):
+        assert parse_secret(Kind.CLIENT_KEY, key, b"k" * 32) is not None
+    return (process_time() - started) / 1_000

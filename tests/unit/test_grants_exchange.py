@@ -118,6 +118,16 @@ async def test_a_retry_with_the_same_idempotency_key_returns_the_same_token(
     assert (await authenticate(services, first.access_token)).account_guid == account.guid
 
 
+async def test_32_simultaneous_exchanges_with_one_idempotency_key_give_one_token_to_all(
+    services: Services, client: Keyed, processor: Keyed, account: Account
+) -> None:
+    code = await make_code(services, account)
+    issued = await asyncio.gather(*(exchange(services, processor, code, "retry-1") for _ in range(32)))
+    assert len({each.access_token for each in issued}) == 1
+    assert (await authenticate(services, issued[0].access_token)).account_guid == account.guid
+    assert (await actions(services, client))["token.issued"] == 1
+
+
 async def test_a_retry_with_another_idempotency_key_or_after_a_minute_is_a_replay(
     services: Services, clock: MovableClock, processor: Keyed, account: Account
 ) -> None:

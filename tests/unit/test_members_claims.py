@@ -159,6 +159,22 @@ async def test_a_job_that_was_claimed_too_often_occupies_no_slot(settings, clock
         assert (await claim_one(services)).user_guid == other.user.guid
 
 
+async def test_a_job_that_waits_for_an_answer_occupies_no_slot_and_no_lease_for_as_long_as_it_waits(
+    settings, clock
+):
+    async with build(replace(settings, institution_concurrency=1), clock) as services:
+        waiting, other = await make_end_user(services), await make_end_user(services)
+        await waiting.connect(password="challenge", institution="mxbank")
+        await run_pending(services)
+        clock.advance(services.settings.mfa_ttl - timedelta(minutes=1))
+        await other.connect(institution="mxbank")
+        assert (await claim_one(services)).user_guid == other.user.guid
+        ((state, lease),) = await waiting.rows(
+            "SELECT state, lease_until FROM member_job WHERE user_guid = %(user)s"
+        )
+        assert (state, lease) == ("waiting", None)
+
+
 async def claim_after_an_end(services):
     async with services.db.connection() as connection:
         await connection.execute(

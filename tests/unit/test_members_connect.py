@@ -117,6 +117,14 @@ async def test_the_same_login_can_connect_another_institution_or_another_user(se
     assert len({one.guid, *(other.guid for other in others)}) == 4
 
 
+async def test_equal_logins_of_two_users_have_different_hashes(services):
+    users = [await make_end_user(services) for _ in range(2)]
+    for each in users:
+        await each.connect("mxuser")
+    hashes = [await each.rows("SELECT login_hash FROM member WHERE user_guid = %(user)s") for each in users]
+    assert hashes[0] != hashes[1]
+
+
 async def test_of_100_simultaneous_creations_one_succeeds_and_99_refer_to_it(settings, clock):
     async with build(replace(settings, pool_size=25), clock) as services:
         end_user = await make_end_user(services)

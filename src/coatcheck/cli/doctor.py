@@ -35,6 +35,8 @@ from coatcheck.vault import master_keys
 OLDEST_SERVER = 15
 MAX_SKEW = timedelta(seconds=2)
 """With a greater difference, codes, tokens and leases end at the wrong time."""
+LONGEST_AUTHORIZATION = timedelta(days=366)
+"""An authorization ends after a year unless it is renewed (12 CFR 1033.421)."""
 MAX_UNSEALED = timedelta(minutes=1)
 MAX_OVERDUE = timedelta(minutes=1)
 """How long a due job stays queued at most while enough workers run."""
@@ -121,6 +123,12 @@ def _configuration(settings: config.Settings) -> Iterator[Finding]:
             f"base_url {settings.base_url} is not encrypted: codes and tokens cross the network in clear text.",
             "Put a proxy that terminates TLS in front, and set COATCHECK_BASE_URL to its https:// address.",
         )
+    if settings.token_ttl > LONGEST_AUTHORIZATION:
+        yield warn(
+            "token lifetime",
+            f"token_ttl is {settings.token_ttl.days} days: a processor reads for longer than a year without a renewal.",
+            "Set COATCHECK_TOKEN_TTL to 31536000 or less (12 CFR 1033.421), unless your counsel says otherwise.",
+        )
     yield _connectors(settings)
 
 
@@ -175,6 +183,7 @@ async def _database(
         )
     yield await _clocks(connection)
     yield await _durability(connection)
+    yield await _statement_log(connection)
     if not await revision.is_current(connection):
         yield fail("schema", f"It is missing, or older than revision {revision.HEAD}.", "coatcheck migrate")
         return
@@ -207,6 +216,23 @@ async def _clocks(connection: database.Connection) -> Finding:
         f"This machine and the database differ by {skew.total_seconds():.0f} s.",
         "Synchronise both with NTP. Codes, tokens and leases expire by the clock.",
     )
+
+
+async def _statement_log(connection: database.Connection) -> Finding:
+    logs_values = await _value(
+        connection,
+        """SELECT current_setting('log_parameter_max_length') <> '0'
+              AND (current_setting('log_statement') <> 'none'
+                   OR current_setting('log_min_duration_statement') <> '-1'
+                   OR current_setting('log_min_duration_sample') <> '-1')""",
+    )
+    if logs_values:
+        return warn(
+            "statement log",
+            "PostgreSQL logs statements with their values: e-mail addresses, and what clients note about users.",
+            "ALTER SYSTEM SET log_parameter_max_length TO 0; SELECT pg_reload_conf();",
+        )
+    return ok("statement log", "PostgreSQL logs no values of statements.")
 
 
 async def _durability(connection: database.Connection) -> Finding:
