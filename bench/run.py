@@ -177,7 +177,9 @@ async def compare(services: Services, master_key: str, requests: int, rounds: in
     async def codes(count: int) -> list[str]:
         async with services.db.connection() as connection:
             return [
-                await services.issuer.issue(connection, client_guid=client.guid, scope=scope_of(each))
+                await services.issuer.issue_authenticated(
+                    connection, client_guid=client.guid, scope=scope_of(each)
+                )
                 for each in islice(cycle(accounts), count)
             ]
 

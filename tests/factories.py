@@ -133,7 +133,7 @@ def scope_of(account: Account, *, reads_protected: bool = True, atoms: str = "")
 
 async def make_code(services: Services, account: Account, **overrides: Any) -> str:
     async with services.db.connection() as connection:
-        return await services.issuer.issue(
+        return await services.issuer.issue_authenticated(
             connection,
             client_guid=account.client_guid,
             scope=scope_of(account, **overrides),

@@ -174,7 +174,7 @@ def _grant_services(
     settings, clock, hash_key = ground.settings, ground.clock, ground.keyring.hash_key
     receipts = Receipts(settings, clock, signing_keys)
     return {
-        "issuer": CodeIssuer(settings, clock, hash_key, journal),
+        "issuer": CodeIssuer(settings, clock, ground.db, hash_key, journal),
         "exchange": CodeExchange(settings, clock, ground.db, hash_key, journal, receipts),
         "narrowing": Narrowing(clock, journal),
         "receipts": receipts,

@@ -292,6 +292,16 @@ async def test_a_clients_endpoint_refuses_all_other_callers(
             assert answer.json()["error"]["status"] == "unauthorized"
 
 
+async def test_a_caller_that_is_not_authenticated_is_not_told_what_is_wrong_with_its_body(
+    http: httpx.AsyncClient, owner: Owner, other_client_owner: Owner
+) -> None:
+    wrong_key = (owner.client.guid, other_client_owner.client.api_key)
+    for route in routes_of_clients():
+        if route.body is not None and route.method != "GET":
+            answer = await send(http, route, owner.guids, auth=wrong_key, content=b"{")
+            assert answer.status_code == 401, route.operation
+
+
 async def test_a_processors_endpoint_refuses_all_other_callers(
     services: Services, http: httpx.AsyncClient, owner: Owner
 ) -> None:

@@ -42,7 +42,7 @@ class Setup:
 
     async def code(self, **issued: Any) -> str:
         async with self.services.db.connection() as connection:
-            return await self.services.issuer.issue(
+            return await self.services.issuer.issue_authenticated(
                 connection, client_guid=self.account.client_guid, scope=scope_of(self.account), **issued
             )
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -12,11 +12,14 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from coatcheck.app import Services
+from coatcheck.app import Services, build
+from coatcheck.clock import MovableClock
+from coatcheck.config import Settings
 from coatcheck.db.coalescing import MAX_ROWS, Asked, CoalescedStatement, Coalescer
 from coatcheck.db.database import Database
 from coatcheck.deadline import within
-from coatcheck.errors import CoatcheckError, Unavailable
+from coatcheck.directory.processor_rows import enable_processor
+from coatcheck.errors import CoatcheckError, TooManyRequests, Unavailable
 from coatcheck.grants.confirmations import PresentedToken
 from coatcheck.model.accounts import Account
 from coatcheck.model.paging import PageRequest
@@ -26,10 +29,13 @@ from tests.disclosures import disclosures
 from tests.factories import (
     Keyed,
     make_account,
+    make_client,
     make_code,
     make_processor,
     make_token,
     make_transaction,
+    make_user,
+    scope_of,
 )
 
 EVERYTHING = TransactionFilter()
@@ -320,3 +326,137 @@ async def test_exchanges_that_are_coalesced_are_decided_as_exchanges_one_after_t
     redeemable = {n for n, caller in exchanges if caller == "right"}
     assert written == [len(redeemable)] * 4
     assert sum(number for (_, answer), number in answers.items() if answer == "issued") == len(redeemable)
+
+
+# --- codes ----------------------------------------------------------------------------------------------------
+
+LIMIT = 3
+ACCOUNTS = ("first", "second", "unverified", "disabled user", "unknown")
+ISSUERS = ("right", "wrong key", "malformed key", "another client", "disabled client")
+REDEEMERS = ("enabled", "not enabled")
+a_code_request = st.tuples(st.sampled_from(ACCOUNTS), st.sampled_from(ISSUERS), st.sampled_from(REDEEMERS))
+"""Which of several requests gets the last code of an account is not determined. Those that could are equal."""
+
+
+@pytest.fixture
+async def limited(settings: Settings, clock: MovableClock) -> AsyncIterator[Services]:
+    """Services with a small limit of codes for an account."""
+    async with build(replace(settings, max_codes_per_account=LIMIT), clock) as services:
+        yield services
+
+
+@dataclass(frozen=True)
+class Issue:
+    """The objects that requests for codes name."""
+
+    services: Services
+    accounts: Mapping[str, Account]
+    clients: Mapping[str, tuple[str, str]]
+    processors: Mapping[str, str | None]
+
+    async def code(self, account: str, issuer: str, redeemer: str) -> str:
+        guid, api_key = self.clients[issuer]
+        return await self.services.issuer.issue(
+            client_guid=guid,
+            api_key=api_key,
+            scope=scope_of(self.accounts[account]),
+            processor_guid=self.processors[redeemer],
+        )
+
+    async def outcome(self, account: str, issuer: str, redeemer: str) -> str:
+        try:
+            await self.code(account, issuer, redeemer)
+        except CoatcheckError as error:
+            return type(error).__name__
+        return "issued"
+
+    async def written(self) -> Counter[object]:
+        """The account of each live code, and of each entry."""
+        async with self.services.db.connection() as connection:
+            cursor = await connection.execute(
+                """SELECT 'code', account_guid FROM authorization_code UNION ALL
+                   SELECT 'entry', body::json ->> 'subject' FROM audit_event
+                   WHERE body::json ->> 'action' = 'code.issued' AND client_guid = body::json ->> 'actor'"""
+            )
+            names = {account.guid: name for name, account in self.accounts.items()}
+            return Counter((kind, names[guid]) for kind, guid in await cursor.fetchall() if guid in names)
+
+
+async def make_issue(services: Services, processor: Keyed) -> Issue:
+    client, other = await make_client(services), await make_client(services)
+    disabled = await make_client(services, is_disabled=True)
+    stranger = await make_processor(services)
+    async with services.db.connection() as connection:
+        await enable_processor(
+            connection, client_guid=client.guid, processor_guid=processor.guid, now=services.clock.now()
+        )
+    user = await make_user(services, client)
+    accounts = {name: await make_account(services, user) for name in ("first", "second")}
+    accounts["unverified"] = await make_account(services, user, account_number=None)
+    accounts["disabled user"] = await make_account(
+        services, await make_user(services, client, is_disabled=True)
+    )
+    accounts["unknown"] = replace(accounts["second"], guid="ACT-unknown")
+    return Issue(
+        services,
+        accounts,
+        {
+            "right": client.auth,
+            "wrong key": (client.guid, other.api_key),
+            "malformed key": (client.guid, "cck_x"),
+            "another client": other.auth,
+            "disabled client": disabled.auth,
+        },
+        {"any": None, "enabled": processor.guid, "not enabled": stranger.guid},
+    )
+
+
+@given(requests=st.lists(a_code_request, min_size=2, max_size=24))
+@examples(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_codes_that_are_issued_together_are_decided_as_codes_issued_one_after_the_other(
+    limited: Services, processor: Keyed, requests: Sequence[tuple[str, str, str]]
+) -> None:
+    async def perform(*, together: bool) -> tuple[Counter[object], Counter[object]]:
+        issue = await make_issue(limited, processor)
+        calls = [issue.outcome(*request) for request in requests]
+        answers = await asyncio.gather(*calls) if together else [await each for each in calls]
+        return Counter(zip(requests, answers, strict=True)), await issue.written()
+
+    answers, written = await perform(together=True)
+    assert (answers, written) == await perform(together=False)
+    issued = Counter(
+        request[0] for (request, answer), n in answers.items() for _ in range(n) if answer == "issued"
+    )
+    assert max(issued.values(), default=0) <= LIMIT
+    assert written == Counter({(kind, name): n for name, n in issued.items() for kind in ("code", "entry")})
+
+
+async def test_requests_together_get_as_many_codes_as_an_account_may_have_and_each_code_is_redeemable(
+    limited: Services, processor: Keyed
+) -> None:
+    issue = await make_issue(limited, processor)
+    request = ("first", "right", "any")
+    await issue.code(*request)
+    codes = await asyncio.gather(*(issue.code(*request) for _ in range(20)), return_exceptions=True)
+    refusals = [code for code in codes if isinstance(code, TooManyRequests)]
+    assert len(refusals) == 20 - (LIMIT - 1)
+    assert all(timedelta() < refusal.retry_after <= limited.settings.code_ttl for refusal in refusals)
+    for code in codes:
+        if isinstance(code, str):
+            await limited.exchange.redeem(processor_guid=processor.guid, api_key=processor.api_key, code=code)
+
+
+async def test_a_request_that_its_statement_cannot_store_fails_alone(
+    services: Services, account: Account, client: Keyed
+) -> None:
+    scopes = [scope_of(account), replace(scope_of(account), member_guid="MBR-\0"), scope_of(account)]
+    answers = await asyncio.gather(
+        *(
+            services.issuer.issue(client_guid=client.guid, api_key=client.api_key, scope=scope)
+            for scope in scopes
+        ),
+        return_exceptions=True,
+    )
+    assert isinstance(answers[1], psycopg.DataError)
+    assert isinstance(answers[0], str)
+    assert isinstance(answers[2], str)

@@ -88,7 +88,7 @@ async def test_the_operator_learns_which_condition_refused_a_code(
     code = await make_code(services, account)
     assert await refuse(services, not_enabled, code) == "processor_not_enabled"
     async with services.db.connection() as connection:
-        named = await services.issuer.issue(
+        named = await services.issuer.issue_authenticated(
             connection, client_guid=client.guid, scope=scope_of(account), processor_guid=other.guid
         )
     assert await refuse(services, processor, named) == "other_processor"

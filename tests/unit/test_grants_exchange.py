@@ -161,7 +161,7 @@ async def test_a_code_for_one_processor_cannot_be_redeemed_by_another(
 ) -> None:
     other = await make_processor(services, client)
     async with services.db.connection() as connection:
-        code = await services.issuer.issue(
+        code = await services.issuer.issue_authenticated(
             connection, client_guid=client.guid, scope=scope_of(account), processor_guid=processor.guid
         )
     with pytest.raises(InvalidGrant):
@@ -343,7 +343,9 @@ async def test_a_scope_with_an_object_of_another_client_or_user_is_not_found(
     for requested_by, scope in mixed_scopes:
         async with services.db.connection() as connection:
             with pytest.raises(NotFound):
-                await services.issuer.issue(connection, client_guid=requested_by.guid, scope=scope)
+                await services.issuer.issue_authenticated(
+                    connection, client_guid=requested_by.guid, scope=scope
+                )
 
 
 async def test_an_unverified_account_and_a_disabled_user_get_no_code(

@@ -25,7 +25,6 @@ from coatcheck.errors import (
     Unprocessable,
 )
 from coatcheck.grants.confirmations import PresentedToken
-from coatcheck.grants.recent_codes import PROCESSES, RecentCodes
 from coatcheck.grants.restrictions import (
     PERMISSION_TO_READ,
     PROTECTED,
@@ -182,7 +181,7 @@ def test_a_scope_names_every_atom_again_in_any_order(permissions, numbers, proce
 
 async def issue(services: Services, account: Account, atoms: str = "", processor: str | None = None) -> str:
     async with services.db.connection() as connection:
-        return await services.issuer.issue(
+        return await services.issuer.issue_authenticated(
             connection,
             client_guid=account.client_guid,
             scope=scope_of(account, atoms=atoms),
@@ -261,22 +260,6 @@ async def test_an_account_has_as_many_redeemable_codes_as_the_setting_allows(
             await make_code(limited, account)
         clock.advance(settings.code_ttl)
         await make_code(limited, account)
-
-
-def test_codes_are_counted_exactly_from_a_fraction_of_the_limit_on_for_as_long_as_they_live() -> None:
-    window = timedelta(minutes=10)
-    recent = RecentCodes(limit=10 * PROCESSES, window=window)
-    assert [recent.may_exceed("ACT-1", MIDNIGHT) for _ in range(11)] == [False] * 10 + [True]
-    assert not recent.may_exceed("ACT-2", MIDNIGHT)
-    almost = window - timedelta(microseconds=1)
-    assert recent.may_exceed("ACT-1", MIDNIGHT + almost)
-    assert recent.may_exceed("ACT-1", MIDNIGHT + window + almost)
-    assert not recent.may_exceed("ACT-1", MIDNIGHT + 4 * window)
-
-
-def test_a_limit_below_the_number_of_processes_is_always_counted_exactly() -> None:
-    recent = RecentCodes(limit=PROCESSES - 1, window=timedelta(minutes=10))
-    assert recent.may_exceed("ACT-1", MIDNIGHT)
 
 
 # --- reads ----------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from coatcheck.http.request import BasicCredentials, CompleteResponse
 from coatcheck.http.route import Caller
 from coatcheck.http.sender_proofs import read_token
 from coatcheck.members.oauth_windows import PreparedWindow
+from coatcheck.model.clients import Client
 
 MAX_BODY_BYTES = 256 * 1024
 KEYS = {Caller.CLIENT: Kind.CLIENT_KEY, Caller.PROCESSOR: Kind.PROCESSOR_KEY}
@@ -80,9 +81,20 @@ class _Incoming:
         Raises:
             InvalidClient: the route is for clients, and the caller is none.
         """
-        client, credentials = None, self.credentials
-        if self.route.caller is Caller.CLIENT and credentials is not None:
-            client = await self.services.api_keys.client(connection, credentials.id, credentials.api_key)
+        client = None
+        if self.route.caller is Caller.CLIENT and self.credentials is not None:
+            client = await self.services.api_keys.client(
+                connection, self.credentials.id, self.credentials.api_key
+            )
+        return self.unverified(connection, client, window)
+
+    def unverified(
+        self,
+        connection: Connection = NO_CONNECTION,
+        client: Client | None = None,
+        window: PreparedWindow | None = None,
+    ) -> ApiRequest:
+        """The request for a handler whose own statement verifies the caller."""
         return ApiRequest(
             services=self.services,
             version=self.version,
@@ -93,7 +105,7 @@ class _Incoming:
             body=self.body,
             client_or_none=client,
             bearer_or_none=self.presented,
-            basic_or_none=credentials,
+            basic_or_none=self.credentials,
             prepared_window=window,
         )
 
@@ -113,7 +125,7 @@ async def _handle(services: Services, route: Route, version: Version, request: R
         await _authenticate(services, route.caller, credentials)
     incoming = _Incoming(services, route, version, request, await reader.read(), presented, credentials)
     if not route.needs_connection:
-        return _complete(route, await route.handler(await incoming.authenticated(NO_CONNECTION)))
+        return _complete(route, await _without_connection(incoming))
     window = None
     if route.signs_in_at is not None:
         async with services.db.connection() as connection:
@@ -126,6 +138,17 @@ async def _handle(services: Services, route: Route, version: Version, request: R
     async with open_(is_reserved=route.caller is Caller.PROCESSOR) as connection:
         answer = await route.handler(await incoming.authenticated(connection, window))
     return _complete(route, answer)
+
+
+async def _without_connection(incoming: _Incoming) -> Struct | CompleteResponse | None:
+    """The answer of a handler whose own statement verifies the caller."""
+    try:
+        return await incoming.route.handler(incoming.unverified())
+    except errors.InvalidRequest:
+        # Raised before that statement. A caller that is not authenticated is told so first, as on every other route.
+        if incoming.route.caller is Caller.CLIENT and incoming.credentials is not None:
+            await _authenticate(incoming.services, Caller.CLIENT, incoming.credentials)
+        raise
 
 
 async def _authenticate(services: Services, caller: Caller, credentials: BasicCredentials) -> None:

@@ -73,9 +73,9 @@ class CoalescedStatement:
     asked: Asked
     sql: str
     records: tuple[type, ...]
-    partition_key: str | None = None
-    """An integer in `asked`. The parameters `first` and `last` are its least and its greatest value, so that PostgreSQL
-    opens no partition outside."""
+    partition_keys: tuple[str, str] | None = None
+    """Two integers in `asked`, or one twice. The parameters `first` and `last` are the least value of the one and the
+    greatest value of the other, so that PostgreSQL opens no partition outside."""
     lock_order: str | None = None
     """A column of `asked`: rows are locked in its order, so that no two statements wait for each other."""
 
@@ -94,10 +94,11 @@ class CoalescedStatement:
         ]
         if self.lock_order is not None:
             numbered.sort(key=itemgetter(self.lock_order))
-        parameters = {"asked": msgspec.json.encode(numbered).decode(), **more}
-        if self.partition_key is not None:
-            keys = [values[self.partition_key] for values in calls]
-            parameters |= {"first": min(keys), "last": max(keys)}
+        parameters: dict[str, object] = {"asked": msgspec.json.encode(numbered).decode(), **more}
+        if self.partition_keys is not None:
+            first, last = self.partition_keys
+            parameters["first"] = min(values[first] for values in calls)
+            parameters["last"] = max(values[last] for values in calls)
         cursor = await connection.execute(self.sql, parameters)
         check_columns(cursor, self.sql, (Caller, *self.records))
         return cursor

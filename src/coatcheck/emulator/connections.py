@@ -124,7 +124,7 @@ async def grant(services: Services, client: Client, new: NewToken) -> Granted:
         scope = parse_scope(
             f"user-guid:{account.user_guid} member-guid:{account.member_guid} account-guid:{account.guid} {atoms}"
         )
-        code = await services.issuer.issue(
+        code = await services.issuer.issue_authenticated(
             connection, client_guid=client.guid, scope=scope, processor_guid=new.processor_guid
         )
         issued = await services.exchange.redeem_authenticated(

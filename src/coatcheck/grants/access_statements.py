@@ -162,7 +162,10 @@ def _statement(sql: Callable[[bool], str], *records: type) -> Statement:
     """Both statements, from a function that gives the SQL with or without counting."""
     uncounted, counting = (
         CoalescedStatement(
-            ASKED, compact(sql(counts)), (LiveToken, Outcome, *records), partition_key="expires_week"
+            ASKED,
+            compact(sql(counts)),
+            (LiveToken, Outcome, *records),
+            partition_keys=("expires_week", "expires_week"),
         )
         for counts in (False, True)
     )
@@ -252,4 +255,6 @@ def authorize_statement(kind: ReadKind, restrictions: Restrictions = RESTRICTION
     """Reads nothing but the token."""
     sql = f"""WITH {_reader(kind, restrictions, counts=True)}
         SELECT r.caller, {columns(LiveToken, "r.")}, r.refused_by, 0 AS total FROM reader r"""
-    return CoalescedStatement(ASKED, compact(sql), (LiveToken, Outcome), partition_key="expires_week")
+    return CoalescedStatement(
+        ASKED, compact(sql), (LiveToken, Outcome), partition_keys=("expires_week", "expires_week")
+    )

@@ -73,8 +73,8 @@ DISCLOSURE_OF_MEMBER = """(SELECT ma.disclosure_guid FROM member_authorization m
 """A fragment of the statement that issues a code: the disclosure under which the member was connected, or NULL."""
 
 USED = """UPDATE authorization_disclosure d SET last_granted_at = %(now)s
-    FROM issued WHERE d.guid = issued.disclosure_guid AND d.last_granted_at < %(used_before)s"""
-"""The body of a CTE of that statement, over the relation `issued`: the disclosure is kept for longer."""
+    FROM accepted WHERE d.guid = accepted.disclosure_guid AND d.last_granted_at < %(used_before)s"""
+"""The body of a CTE of that statement, over the relation `accepted`: the disclosure is kept for longer."""
 
 SHOWN = """LEFT JOIN authorization_disclosure d
            ON d.guid = t.disclosure_guid AND t.processor_guid = ANY (d.processor_guids)"""

@@ -152,7 +152,7 @@ SELECT p.caller, p.guid AS processor_guid, r.client_guid, r.account_guid, r.scop
        p.sender_constraint <> 'none' AND p.confirmation IS NULL AS must_be_bound
 FROM redeemer p LEFT JOIN redeemed r USING (caller)"""),
         (record,),
-        partition_key="code_day",
+        partition_keys=("code_day", "code_day"),
         lock_order="code_hash",
     )
 

@@ -1,19 +1,21 @@
 """Issuing codes: a client requests a code for one account and gives it to a processor.
 
-issue          a code for a new grant
-issue_renewal  a code for a grant that supersedes another: the old one ends in the statement that issues the new one
+issue                a code for a new grant, in one statement with the requests that arrive at the same time
+issue_authenticated  the same for a client that is authenticated already
+issue_renewal        a code for a grant that supersedes another: the old one ends when the code is exchanged
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from coatcheck.audit.entries import insert_from
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
-from coatcheck.db.database import Connection, columns, fetch_one
+from coatcheck.db.coalescing import Coalescer, Rows
+from coatcheck.db.database import Connection, Database, Parameters, columns, fetch_one
 from coatcheck.errors import (
     GrantEnded,
+    InvalidClient,
     InvalidScope,
     NotFound,
     NotVerified,
@@ -21,62 +23,21 @@ from coatcheck.errors import (
     Unprocessable,
     UserDisabled,
 )
-from coatcheck.grants.authorization_disclosures import DISCLOSURE_OF_MEMBER, USED, USED_INTERVAL
-from coatcheck.grants.recent_codes import RecentCodes
-from coatcheck.grants.restrictions import CODE_COLUMNS
+from coatcheck.grants.authorization_disclosures import USED_INTERVAL
+from coatcheck.grants.issue_statements import issue_authenticated, issue_with_key
 from coatcheck.grants.scope import Scope, parse_scope
-from coatcheck.grants.secrets import Kind, day_of, generate
-from coatcheck.vault.vault import has_numbers
-
-STORED = [*CODE_COLUMNS, "renews_week", "renews_hash", "code_challenge"]
-
-# It counts up to the limit only. Concurrent requests do not see one another's codes, so they can exceed it.
-COUNTED = """
-    SELECT count(*) AS number, min(expires_at) AS first_expires_at
-    FROM (SELECT expires_at FROM authorization_code
-          WHERE account_guid = %(account_guid)s AND expires_at > %(now)s AND redeemed_at IS NULL
-            AND expires_day >= %(today)s AND expires_day <= %(expires_day)s
-          LIMIT %(max_codes)s) AS codes"""
-NOT_COUNTED = "SELECT 0 AS number, NULL::timestamptz AS first_expires_at"
-
-
-def _issue(live: str) -> str:
-    return f"""
-WITH live AS ({live}), requested AS (
-    SELECT u.is_disabled, {has_numbers("a")} AS is_verified,
-           %(processor_guid)s::text IS NULL OR EXISTS (
-               SELECT FROM client_processor cp JOIN processor p ON p.guid = cp.processor_guid AND NOT p.is_disabled
-               WHERE cp.client_guid = u.client_guid AND cp.processor_guid = %(processor_guid)s) AS is_redeemable,
-           live.number < %(max_codes)s AS is_within_limit, live.first_expires_at
-    FROM end_user u
-    JOIN account a ON a.user_guid = u.guid AND a.guid = %(account_guid)s AND a.member_guid = %(member_guid)s
-    CROSS JOIN live
-    WHERE u.guid = %(user_guid)s AND u.client_guid = %(client_guid)s
-), issued AS (
-    INSERT INTO authorization_code (expires_day, code_hash, client_guid, user_guid, member_guid, account_guid,
-                                    scope, created_at, expires_at, disclosure_guid, {", ".join(STORED)})
-    SELECT %(expires_day)s, %(code_hash)s, %(client_guid)s, %(user_guid)s, %(member_guid)s, %(account_guid)s,
-           %(scope)s, %(now)s, %(expires_at)s, {DISCLOSURE_OF_MEMBER}, {", ".join(f"%({name})s" for name in STORED)}
-    FROM requested WHERE is_verified AND NOT is_disabled AND is_redeemable AND is_within_limit
-    RETURNING client_guid, account_guid AS subject, disclosure_guid
-), used AS (
-    {USED}
-), audited AS (
-    {insert_from("issued")}
-)
-SELECT is_disabled, is_verified, is_redeemable, is_within_limit, first_expires_at FROM requested
-"""
-
-
-ISSUE, ISSUE_COUNTED = _issue(NOT_COUNTED), _issue(COUNTED)
+from coatcheck.grants.secrets import GeneratedSecret, Kind, day_of, generate, parse_secret
+from coatcheck.request_context import current_request
 
 
 @dataclass(frozen=True, slots=True)
 class _Requested:
-    is_disabled: bool
-    is_verified: bool
-    is_redeemable: bool
-    is_within_limit: bool
+    """What the scope names. Every field is None if an object does not exist."""
+
+    is_disabled: bool | None
+    is_verified: bool | None
+    is_redeemable: bool | None
+    is_within_limit: bool | None
     first_expires_at: datetime | None
 
 
@@ -91,30 +52,46 @@ class _Renewed:
     revoked_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What a client requests."""
+
+    client_guid: str
+    scope: Scope
+    processor_guid: str | None = None
+    code_challenge: str | None = None
+    key_hash: bytes | None = field(default=None, repr=False)
+    """None: the client is authenticated already."""
+    renewed: _Renewed | None = None
+
+
 class CodeIssuer:
     """Issues authorization codes."""
 
-    def __init__(self, settings: Settings, clock: Clock, hash_key: bytes, journal: Journal) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, db: Database, hash_key: bytes, journal: Journal
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._hash_key = hash_key
         self._journal = journal
-        self._recent_codes = RecentCodes(limit=settings.max_codes_per_account, window=settings.code_ttl)
+        self._coalescer = Coalescer(db, issue_with_key(_Requested))
+        self._authenticated = issue_authenticated(_Requested)
 
     async def issue(
         self,
-        connection: Connection,
         *,
         client_guid: str,
+        api_key: str,
         scope: Scope,
         processor_guid: str | None = None,
         code_challenge: str | None = None,
     ) -> str:
-        """A code that is valid for `code_ttl` and can be exchanged once. One statement issues it.
+        """A code that is valid for `code_ttl` and can be exchanged once.
 
         Args:
-            connection: may be in autocommit mode.
             client_guid: the client that requests the code. Every object in the scope must belong to it.
+            api_key: of the client. The statement that issues the code checks it.
             scope: what the token will read.
             processor_guid: the only processor that may redeem the code. None: the one in the scope, or else every one
                 enabled for the client.
@@ -122,6 +99,8 @@ class CodeIssuer:
                 (RFC 7636, method `S256`). None: no verifier may be sent.
 
         Raises:
+            InvalidClient: the client does not exist or is disabled, or the key is not its key or comes from a network
+                that is not allowed.
             NotFound: an object in the scope does not exist, belongs to another client, or does not belong to the
                 object before it.
             InvalidScope: the scope names another processor than `processor_guid`.
@@ -130,8 +109,26 @@ class CodeIssuer:
             UserDisabled: the client disabled the user.
             TooManyRequests: the account has `max_codes_per_account` codes that can be redeemed.
         """
-        return await self._issue(
-            connection, client_guid, scope, processor_guid, code_challenge=code_challenge
+        key = parse_secret(Kind.CLIENT_KEY, api_key, self._hash_key)
+        if key is None:
+            raise InvalidClient
+        request = _Request(client_guid, scope, processor_guid, code_challenge, key.hash)
+        now, code = self._generate(Kind.CODE)
+        self._raise_if_refused(await self._coalescer(self._asked(request, code, now)), now)
+        return code.text
+
+    async def issue_authenticated(
+        self,
+        connection: Connection,
+        *,
+        client_guid: str,
+        scope: Scope,
+        processor_guid: str | None = None,
+        code_challenge: str | None = None,
+    ) -> str:
+        """As `issue`, for a client that is authenticated. The connection may be in autocommit mode."""
+        return await self._issue_alone(
+            connection, _Request(client_guid, scope, processor_guid, code_challenge), Kind.CODE
         )
 
     async def issue_renewal(
@@ -141,7 +138,7 @@ class CodeIssuer:
 
         Args:
             connection: may be in autocommit mode.
-            client_guid: whose token it is.
+            client_guid: whose token it is. It is authenticated.
             token_guid: the token to supersede. It may have expired.
             scope: what the new token will read, of the same account. None: the scope of the old one.
 
@@ -166,53 +163,50 @@ class CodeIssuer:
         scope = scope or granted
         if scope.guids != granted.guids:
             raise InvalidScope("A renewal is for the same user, member and account as the grant.")
-        return await self._issue(connection, client_guid, scope, old.processor_guid, renewed=old)
+        request = _Request(client_guid, scope, old.processor_guid, renewed=old)
+        return await self._issue_alone(connection, request, Kind.RENEWAL_CODE)
 
-    async def _issue(
-        self,
-        connection: Connection,
-        client_guid: str,
-        scope: Scope,
-        processor_guid: str | None,
-        *,
-        renewed: _Renewed | None = None,
-        code_challenge: str | None = None,
-    ) -> str:
-        now = self._clock.instant()
-        expires_at = now + self._settings.code_ttl
-        kind = Kind.RENEWAL_CODE if renewed else Kind.CODE
-        code = generate(kind, self._hash_key, period=day_of(expires_at))
-        stored = scope.stored()
-        requested = await fetch_one(
-            connection,
-            _Requested,
-            ISSUE_COUNTED if self._recent_codes.may_exceed(scope.account_guid, now) else ISSUE,
-            {
-                "client_guid": client_guid,
-                "user_guid": scope.user_guid,
-                "member_guid": scope.member_guid,
-                "account_guid": scope.account_guid,
-                "scope": str(scope),
-                "expires_day": code.period,
-                "code_hash": code.hash,
-                "now": now,
-                "today": day_of(now),
-                "expires_at": expires_at,
-                "max_codes": self._settings.max_codes_per_account,
-                "used_before": now - USED_INTERVAL,
-                **stored,
-                "processor_guid": _only_processor(processor_guid, stored["processor_guid"]),
-                "renews_week": renewed and renewed.expires_week,
-                "renews_hash": renewed and renewed.token_hash,
-                "code_challenge": code_challenge,
-                **self._journal.draft(actor=client_guid, action="code.issued"),
-            },
-        )
-        self._raise_if_refused(requested, now)
+    async def _issue_alone(self, connection: Connection, request: _Request, kind: Kind) -> str:
+        now, code = self._generate(kind)
+        rows = await self._authenticated.alone(connection, self._asked(request, code, now))
+        self._raise_if_refused(rows, now)
         return code.text
 
-    def _raise_if_refused(self, requested: _Requested | None, now: datetime) -> None:
-        if requested is None:
+    def _generate(self, kind: Kind) -> tuple[datetime, GeneratedSecret]:
+        """The instant of the issue, and the code."""
+        now = self._clock.instant()
+        return now, generate(kind, self._hash_key, period=day_of(now + self._settings.code_ttl))
+
+    def _asked(self, request: _Request, code: GeneratedSecret, now: datetime) -> Parameters:
+        stored, renewed = request.scope.stored(), request.renewed
+        return {
+            "key_hash": request.key_hash,
+            "client_guid": request.client_guid,
+            "user_guid": request.scope.user_guid,
+            "member_guid": request.scope.member_guid,
+            "account_guid": request.scope.account_guid,
+            "scope": str(request.scope),
+            "today": day_of(now),
+            "expires_day": code.period,
+            "code_hash": code.hash,
+            "now": now,
+            "expires_at": now + self._settings.code_ttl,
+            "max_codes": self._settings.max_codes_per_account,
+            "used_before": now - USED_INTERVAL,
+            "address": current_request.get().address,
+            **stored,
+            "processor_guid": _only_processor(request.processor_guid, stored["processor_guid"]),
+            "renews_week": renewed and renewed.expires_week,
+            "renews_hash": renewed and renewed.token_hash,
+            "code_challenge": request.code_challenge,
+            **self._journal.draft(actor=request.client_guid, action="code.issued"),
+        }
+
+    def _raise_if_refused(self, rows: Rows, now: datetime) -> None:
+        if not rows:
+            raise InvalidClient
+        requested = _Requested(*rows[0])
+        if requested.is_disabled is None:
             raise NotFound(
                 "An object in the scope does not exist or does not belong to the object before it."
             )

@@ -80,9 +80,9 @@ class Restriction(ABC):
 
     atom: ClassVar[str | None]
     """Its name in the scope, without a colon. None: it applies to every token."""
-    columns: ClassVar[tuple[str, ...]] = ()
-    """What it stores: columns of `authorization_code`, `access_token` and `live_token`."""
-    code_columns: ClassVar[tuple[str, ...]] = ()
+    columns: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """What it stores: columns of `authorization_code`, `access_token` and `live_token`, with their types."""
+    code_columns: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """What it stores with the code only."""
     expires: ClassVar[str | None] = None
     """An instant over `code`, a row of `authorization_code`, at which its token expires at the latest."""
@@ -144,7 +144,7 @@ class ReadProtected(Restriction):
     is_given: bool
 
     atom = "read-protected"
-    columns = ("reads_protected",)
+    columns = MappingProxyType({"reads_protected": "boolean"})
 
     @classmethod
     def parse(cls, atoms: Atoms) -> Self:
@@ -172,7 +172,7 @@ class Permissions(Restriction):
     """Empty: no atom, so the token reads what MX gives."""
 
     atom = "read"
-    columns = ("permissions",)
+    columns = MappingProxyType({"permissions": "text[]"})
 
     @classmethod
     def parse(cls, atoms: Atoms) -> Self:
@@ -209,7 +209,7 @@ class ForProcessor(Restriction):
     processor_guid: str | None = None
 
     atom = "processor-guid"
-    code_columns = ("processor_guid",)
+    code_columns = MappingProxyType({"processor_guid": "text"})
 
     @classmethod
     def parse(cls, atoms: Atoms) -> Self:
@@ -279,7 +279,7 @@ class ExpiresIn(Numeric):
 
     atom = "expires-in"
     column = "expires_in"
-    code_columns = ("expires_in",)
+    code_columns = MappingProxyType({"expires_in": "integer"})
     expires = "%(now)s::timestamptz + make_interval(secs => code.expires_in)"
 
 
@@ -288,7 +288,7 @@ class LookbackDays(Numeric):
 
     atom = "lookback-days"
     column = "lookback_days"
-    columns = ("lookback_days",)
+    columns = MappingProxyType({"lookback_days": "integer"})
     most = 36_500
 
     @classmethod
@@ -304,7 +304,7 @@ class MaxReads(Numeric):
 
     atom = "max-reads"
     column = "max_reads"
-    columns = ("max_reads",)
+    columns = MappingProxyType({"max_reads": "integer"})
     counts = "token.max_reads IS NOT NULL"
     refusal = ReadsExhausted
 
@@ -350,7 +350,9 @@ RESTRICTIONS: tuple[type[Restriction], ...] = (
 )
 """Checked in this order; those that write a count come last, so that a refused read is not counted."""
 
-COLUMNS = tuple(column for each in RESTRICTIONS for column in each.columns)
-"""What the restrictions store with a code and with its token."""
-CODE_COLUMNS = COLUMNS + tuple(column for each in RESTRICTIONS for column in each.code_columns)
+COLUMNS = {column: type_ for each in RESTRICTIONS for column, type_ in each.columns.items()}
+"""What the restrictions store with a code and with its token, with the types of the columns."""
+CODE_COLUMNS = COLUMNS | {
+    column: type_ for each in RESTRICTIONS for column, type_ in each.code_columns.items()
+}
 """What they store with a code."""

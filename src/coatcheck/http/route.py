@@ -161,8 +161,8 @@ class Route(Generic[RequestT]):
     """Whether `request_deadline` applies. Not to what takes long by its nature, such as moving a sandbox's clock."""
 
     needs_connection: bool = True
-    """Whether the handler uses `request.connection`, which is None otherwise. Not for a caller that is authenticated
-    with it before the handler runs."""
+    """Whether the handler uses `request.connection`, which is None otherwise, and in which the caller is authenticated
+    before the handler runs. Without it, the handler's own statement verifies the caller."""
 
     path_parameters: ClassVar[tuple[Parameter, ...]] = ()
     """The parameters in the paths of the surface."""
@@ -194,7 +194,7 @@ class Route(Generic[RequestT]):
         yield CoatcheckError()
         if self.path not in NOT_COUNTED:
             yield THROTTLED
-        if self.needs_connection:
+        if self.needs_connection or self.caller is not Caller.ANYONE:
             yield from FAILURES
         yield from REFUSED_CREDENTIALS.get(self.caller, ())
         if PATH_PARAMETER.search(self.path):

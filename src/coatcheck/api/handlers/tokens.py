@@ -29,8 +29,8 @@ from coatcheck.model.tokens import TokenRow
 async def request_code(request: ApiRequest) -> AuthorizationCodeResponseBody:
     fields = parse(request.body, AuthorizationCodeRequestBody).authorization_code
     code = await request.services.issuer.issue(
-        request.connection,
-        client_guid=request.client.guid,
+        client_guid=request.basic.id,
+        api_key=request.basic.api_key,
         scope=parse_scope(fields.scope),
         processor_guid=fields.processor_guid,
         code_challenge=fields.code_challenge,
@@ -44,8 +44,8 @@ async def request_code_legacy(request: ApiRequest) -> PaymentProcessorAuthorizat
         request.body, PaymentProcessorAuthorizationCodeRequestBody
     ).payment_processor_authorization_code
     code = await request.services.issuer.issue(
-        request.connection,
-        client_guid=request.client.guid,
+        client_guid=request.basic.id,
+        api_key=request.basic.api_key,
         scope=Scope(
             fields.user_guid, fields.member_guid, fields.account_guid, [ReadProtected(is_given=True)]
         ),

@@ -34,7 +34,7 @@ TOKENS = Group(
             "more is 429.",
             body=AuthorizationCodeRequestBody,
             answer=AuthorizationCodeResponseBody,
-            in_transaction=False,
+            needs_connection=False,
             refusals=(
                 errors.InvalidScope(),
                 errors.NotFound(),
@@ -53,7 +53,7 @@ TOKENS = Group(
             versions=(Version.V20111101,),
             body=PaymentProcessorAuthorizationCodeRequestBody,
             answer=PaymentProcessorAuthorizationCodeResponseBody,
-            in_transaction=False,
+            needs_connection=False,
             refusals=(errors.InvalidScope(), errors.UserDisabled(), errors.NotVerified()),
         ),
         Route(
