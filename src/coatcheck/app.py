@@ -49,7 +49,8 @@ from coatcheck.members.widget_links import WidgetLinks
 from coatcheck.micro_deposits.micro_deposits import MicroDeposits
 from coatcheck.rate_limits.limits import RateLimits
 from coatcheck.sandbox_bank import record_reader
-from coatcheck.sandbox_clock import following
+from coatcheck.sandbox_clock import count_start, following
+from coatcheck.seeding import Seeding
 from coatcheck.vault.keys import Keyring, open_keyring
 from coatcheck.vault.master_keys import MasterKeys
 from coatcheck.vault.signing_keys import SigningKeys
@@ -70,6 +71,7 @@ class OAuthServer:
 class Services:
     settings: Settings
     clock: Clock
+    seeding: Seeding
     db: Database
     vault: Vault
     signing_keys: SigningKeys
@@ -133,11 +135,15 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
     try:
         async with db.transaction() as connection:
             keyring = await open_keyring(connection, master_keys)
-            await SigningKeys(clock, master_keys).create_missing(connection)
+            seeding = Seeding()
+            if settings.seed is not None:
+                seeding = Seeding(settings.seed, await count_start(connection))
+            with seeding.caller("installation"):
+                await SigningKeys(clock, master_keys).create_missing(connection)
         async with (
             following(db, clock) if isinstance(clock, MovableClock) and settings.sandbox else nullcontext()
         ):
-            yield _assemble(_Ground(settings, clock, db, registry, master_keys, keyring))
+            yield _assemble(_Ground(settings, clock, db, registry, master_keys, keyring, seeding))
     finally:
         await registry.close()
         await db.close()
@@ -153,6 +159,7 @@ class _Ground:
     registry: Registry
     master_keys: MasterKeys
     keyring: Keyring
+    seeding: Seeding
 
 
 class _GrantServices(TypedDict):
@@ -213,18 +220,18 @@ def _assemble(ground: _Ground) -> Services:
     settings, clock, db, registry = ground.settings, ground.clock, ground.db, ground.registry
     keyring, vault = ground.keyring, Vault(clock, ground.master_keys)
     signing_keys = SigningKeys(clock, ground.master_keys)
-    publisher = EventPublisher(clock)
+    publisher = EventPublisher(clock, ground.seeding)
     journal = Journal(clock, publisher)
-    tokens = Tokens(clock)
-    links = Links(settings, clock, keyring.hash_key)
+    tokens, links = Tokens(clock), Links(settings, clock, keyring.hash_key)
     widget_sessions = WidgetSessions(clock, keyring.hash_key)
     api_keys = ApiKeys(settings, clock, keyring.hash_key, journal)
-    dependencies = Dependencies(settings, clock, db, vault, registry, journal)
+    dependencies = Dependencies(settings, clock, db, vault, registry, journal, ground.seeding)
     grant_services = _grant_services(ground, journal, vault, signing_keys)
     return Services(
         **grant_services,
         settings=settings,
         clock=clock,
+        seeding=ground.seeding,
         db=db,
         vault=vault,
         signing_keys=signing_keys,

@@ -32,21 +32,26 @@ class SystemClock:
 
 
 class MovableClock:
-    """The system clock plus an offset. For a sandbox and for tests."""
+    """The system clock, or an instant at which it stands, plus an offset. For a sandbox and for tests."""
 
     def __init__(self) -> None:
         self._offset = timedelta()
+        self._frozen_at: datetime | None = None
 
     def now(self) -> datetime:
         return whole_second(self.instant())
 
     def instant(self) -> datetime:
-        return datetime.now(UTC) + self._offset
+        return (self._frozen_at or datetime.now(UTC)) + self._offset
 
     @property
     def offset(self) -> timedelta:
-        """How far it is ahead of the system clock."""
+        """How far it was moved."""
         return self._offset
+
+    def freeze(self, at: datetime) -> None:
+        """From now on it only changes when it is moved."""
+        self._frozen_at = at
 
     def move_to(self, offset: timedelta) -> None:
         """Moves it to this offset, unless it is further ahead already: time never goes back."""

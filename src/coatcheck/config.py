@@ -54,6 +54,8 @@ class Settings:
     """The port to listen on."""
     sandbox: bool = False
     """Whether the clock can be moved and the sandbox API is served. `coatcheck sandbox` sets it."""
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+    """Guids and secrets of a sandbox follow from it; None makes them random. `coatcheck sandbox --seed` sets it."""
     metrics_host: str = "127.0.0.1"
     """The address of the listener for metrics."""
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
@@ -149,6 +151,10 @@ class Settings:
         if self.audit_checkpoint_url and not _is_url(self.audit_checkpoint_url):
             raise ConfigurationError(
                 "The setting audit_checkpoint_url must start with http:// or https:// and must name a host."
+            )
+        if self.seed is not None and not self.sandbox:
+            raise ConfigurationError(
+                "The setting seed makes every token predictable. It is for a sandbox only: remove it."
             )
         self._check_durations()
 
@@ -284,6 +290,8 @@ def _describe(kind: inspect.Type) -> str:
     match kind:
         case inspect.IntType(ge=least, le=most):
             return f"a whole number from {least} to {most}"
+        case inspect.UnionType(types=(wanted, inspect.NoneType())):
+            return _describe(wanted)
         case inspect.BoolType():
             return "true or false"
         case inspect.TimeDeltaType():

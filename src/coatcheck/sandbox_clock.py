@@ -1,23 +1,57 @@
-"""How far a sandbox's clock was moved, in the database: it survives a restart, and every process follows it."""
+"""A sandbox's clock, in the database: how far it was moved, and where it stands if it does not run by itself.
+
+It survives a restart, and every process follows it.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from coatcheck.clock import MovableClock
-from coatcheck.db.database import Connection, Database, run
+from coatcheck.clock import MovableClock, SystemClock
+from coatcheck.db.database import Connection, Database, fetch_one, run
 from coatcheck.errors import Unavailable
 
 FOLLOW = timedelta(seconds=0.2)
 """How often a process reads how far another one moved the clock."""
 
 
-async def read_offset(connection: Connection) -> timedelta:
-    """How far the clock is ahead of the system's."""
-    cursor = await connection.execute("SELECT moved_by FROM sandbox_clock")
+@dataclass(frozen=True, slots=True)
+class StoredClock:
+    moved_by: timedelta = timedelta()
+    frozen_at: datetime | None = None
+    """Where it stands when it was not moved. None: it runs."""
+
+    def now(self) -> datetime:
+        return (self.frozen_at or SystemClock().now()) + self.moved_by
+
+
+async def read_clock(connection: Connection) -> StoredClock:
+    stored = await fetch_one(connection, StoredClock, "SELECT moved_by, frozen_at FROM sandbox_clock")
+    return stored or StoredClock()
+
+
+async def freeze(connection: Connection, at: datetime) -> None:
+    """Stops the clock at the instant, before anything has happened. From then on it only changes when it is moved."""
+    await run(
+        connection,
+        """INSERT INTO sandbox_clock (frozen_at) VALUES (%(at)s)
+           ON CONFLICT (is_only) DO UPDATE SET frozen_at = excluded.frozen_at""",
+        {"at": at},
+    )
+
+
+async def count_start(connection: Connection) -> int:
+    """Counts the start of a process, and returns how many there were."""
+    cursor = await connection.execute(
+        """INSERT INTO sandbox_clock (starts) VALUES (1)
+           ON CONFLICT (is_only) DO UPDATE SET starts = sandbox_clock.starts + 1 RETURNING starts"""
+    )
     row = await cursor.fetchone()
-    return row[0] if row else timedelta()
+    assert row is not None, "the statement returns its row"
+    starts: int = row[0]
+    return starts
 
 
 async def store_offset(connection: Connection, offset: timedelta) -> None:
@@ -36,7 +70,10 @@ async def following(db: Database, clock: MovableClock) -> AsyncIterator[None]:
 
     async def read() -> None:
         async with db.connection() as connection:
-            clock.move_to(await read_offset(connection))
+            stored = await read_clock(connection)
+        if stored.frozen_at is not None:
+            clock.freeze(stored.frozen_at)
+        clock.move_to(stored.moved_by)
 
     stopped = asyncio.Event()
 

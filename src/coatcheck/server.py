@@ -29,6 +29,7 @@ from coatcheck.http.listening import BACKLOG
 from coatcheck.http.openapi import AnyGroup
 from coatcheck.http.request_deadline import RequestDeadline
 from coatcheck.http.route import Group
+from coatcheck.http.seeded_requests import SeededRequests
 from coatcheck.http.throttling import Throttling
 from coatcheck.management.endpoint import management_routes
 from coatcheck.management.routes import table as management
@@ -80,7 +81,9 @@ def create_app(services: Services) -> ASGIApp:
     failures = FailedAuthentications(services.clock, services.db, services.journal)
     throttled = Throttling(router, services.rate_limits, failures, _error_of)
     limited = HeadLimits(throttled, services.settings.body_deadline)
-    app = RequestDeadline(limited, services.settings.request_deadline)
+    app: ASGIApp = RequestDeadline(limited, services.settings.request_deadline)
+    if services.seeding.has_seed:
+        app = SeededRequests(app, services.seeding)
     return _with_faults(app) if services.settings.sandbox else app
 
 

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from os import urandom
 from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -23,6 +22,7 @@ from joserfc.jwk import OKPKey
 from joserfc.jws import JWSRegistry
 
 from coatcheck.errors import NotGenuine
+from coatcheck.seeding import random_bytes
 
 ALGORITHM = "EdDSA"
 CURVE = "Ed25519"
@@ -95,7 +95,7 @@ def format_instant(at: datetime) -> str:
 
 def new_private_key() -> bytes:
     """256 random bits from the operating system (RFC 8032 5.1.5)."""
-    return urandom(PRIVATE_KEY_BYTES)
+    return random_bytes(PRIVATE_KEY_BYTES, "signing key")
 
 
 def decode_public_key(public_key: str) -> bytes:

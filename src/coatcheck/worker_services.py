@@ -56,10 +56,20 @@ class WorkerServices:
             TaskKind.DELIVERY: self._claim_deliveries,
         }
 
-    async def run_due(self, limit: int) -> Counter[TaskKind]:
-        """Claims at most `limit` due tasks of each kind, runs them concurrently, and returns how many of each kind."""
+    async def run_due(self, limit: int, *, in_order: bool = False) -> Counter[TaskKind]:
+        """Claims at most `limit` due tasks of each kind, runs them, and returns how many of each kind.
+
+        Args:
+            limit: the most tasks of a kind.
+            in_order: one after the other, and not at the same time.
+        """
         claimed = {kind: await claim(limit) for kind, claim in self.claims.items()}
-        await asyncio.gather(*(task() for tasks in claimed.values() for task in tasks))
+        tasks = [task for of_kind in claimed.values() for task in of_kind]
+        if in_order:
+            for task in tasks:
+                await task()
+        else:
+            await asyncio.gather(*(task() for task in tasks))
         return Counter({kind: len(tasks) for kind, tasks in claimed.items()})
 
     async def sweep(self) -> None:

@@ -261,6 +261,8 @@ def _kind(default):
             return "list, no default"
         case "":
             return "text, no default"
+        case None:
+            return "number, no default"
     return f"text, default `{default}`"
 
 

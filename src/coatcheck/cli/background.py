@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from coatcheck.cli.data_directory import Credentials
 from coatcheck.errors import CoatcheckError, OperatorError
 
 PAUSE = timedelta(seconds=0.05)
+INSTANT = "%Y-%m-%dT%H:%M:%SZ"
+"""The format of --freeze-at."""
 LONGEST_START = timedelta(seconds=120)
 """The database may have to recover first."""
 
@@ -34,6 +36,8 @@ class Options:
     host: str
     directory: Path
     seed: int | None
+    freeze_at: datetime | None
+    """Where the clock of a new sandbox stands. None: it runs."""
     webhooks_to: str | None
     world: Path | None
     no_sync: bool
@@ -45,6 +49,7 @@ class Options:
         return [
             "--port", str(self.port), "--host", self.host, "--data-dir", str(self.directory),
             *([] if self.seed is None else ["--seed", str(self.seed)]),
+            *([] if self.freeze_at is None else ["--freeze-at", f"{self.freeze_at:{INSTANT}}"]),
             *([] if self.webhooks_to is None else ["--webhooks-to", self.webhooks_to]),
             *([] if self.world is None else ["--world", str(self.world)]),
             *(["--no-sync"] if self.no_sync else []),

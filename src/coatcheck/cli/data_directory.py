@@ -159,6 +159,7 @@ def settings_of(directory: Path) -> Mapping[str, Any]:
         "master_key": "",
         "master_key_file": str(directory / MASTER_KEY),
         "sandbox": True,
+        "seed": seed,
         "connectors": ("sandbox",),
         "connector": {} if seed is None else {"sandbox": {"seed": seed}},
     }

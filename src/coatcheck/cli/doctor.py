@@ -319,7 +319,7 @@ async def _worker(connection: database.Connection) -> Finding:
 
 async def _now(connection: database.Connection) -> datetime:
     """The time by which things fall due: that of a sandbox may have been moved."""
-    return clock.SystemClock().now() + await sandbox_clock.read_offset(connection)
+    return (await sandbox_clock.read_clock(connection)).now()
 
 
 async def _queue(connection: database.Connection) -> Finding:

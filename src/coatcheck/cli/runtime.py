@@ -67,7 +67,8 @@ def change(action: Callable[[app.Services, database.Connection], Awaitable[T]]) 
 
     async def main() -> T:
         async with open_services() as services, services.db.transaction() as connection:
-            return await action(services, connection)
+            with services.seeding.caller(OPERATOR):
+                return await action(services, connection)
 
     return run(main())
 
@@ -130,7 +131,7 @@ async def open_services(settings: config.Settings | None = None) -> AsyncIterato
     async with connect(settings.database_url) as connection:
         if not await revision.is_current(connection):
             raise NotMigrated
-        if is_command and await sandbox_clock.read_offset(connection):
+        if is_command and await sandbox_clock.read_clock(connection) != sandbox_clock.StoredClock():
             settings = replace(settings, sandbox=True)
     async with app.build(settings) as services:
         yield services

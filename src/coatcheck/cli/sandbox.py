@@ -16,13 +16,13 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from coatcheck import app, config, metrics, server, worker
+from coatcheck import app, config, metrics, sandbox_clock, server, worker
 from coatcheck.cli import (
     background,
     credentials,
@@ -35,8 +35,8 @@ from coatcheck.cli import (
 )
 from coatcheck.cli.background import Options
 from coatcheck.cli.console import AsJson, err
-from coatcheck.cli.runtime import open_services, run, run_together, until_stopped
-from coatcheck.errors import OperatorError
+from coatcheck.cli.runtime import OPERATOR, connect, open_services, run, run_together, until_stopped
+from coatcheck.errors import ConfigurationError, OperatorError
 from coatcheck.http import listening
 from coatcheck.vault import master_keys
 
@@ -70,6 +70,14 @@ DataDirectory = Annotated[
 ]
 Seed = Annotated[
     int | None, typer.Option(min=0, help="Determines all generated data: accounts, ids and API keys.")
+]
+FreezeAt = Annotated[
+    datetime | None,
+    typer.Option(
+        metavar="INSTANT",
+        formats=[background.INSTANT],
+        help="The clock stands at this instant, such as 2027-01-01T00:00:00Z, until it is moved.",
+    ),
 ]
 WebhooksTo = Annotated[
     str | None, typer.Option(metavar="URL", help="Where the webhooks of its client are sent.")
@@ -106,6 +114,7 @@ def sandbox(  # noqa: PLR0913 (one parameter for each option)
     host: Host = "127.0.0.1",
     data_dir: DataDirectory = data_directory.DEFAULT,
     seed: Seed = None,
+    freeze_at: FreezeAt = None,
     webhooks_to: WebhooksTo = None,
     world: World = None,
     no_sync: NoSync = False,
@@ -125,6 +134,7 @@ def sandbox(  # noqa: PLR0913 (one parameter for each option)
         host=host,
         directory=data_directory.resolve(data_dir),
         seed=seed,
+        freeze_at=freeze_at and freeze_at.replace(tzinfo=UTC),
         webhooks_to=webhooks_to,
         world=world,
         no_sync=no_sync,
@@ -209,14 +219,17 @@ def _address(bound: socket.socket) -> str:
 
 async def _run(sandbox: _Sandbox, stop: asyncio.Event) -> None:
     settings, options = sandbox.settings, sandbox.options
+    if options.freeze_at is not None:
+        await _freeze_clock(options.directory, settings.database_url, options.freeze_at)
     async with open_services(settings) as services:
         async with services.db.connection() as connection:
             await app.prepare_partitions(connection, services.clock.now(), settings)
-        created = await credentials.ensure_credentials(
-            services, options.directory, webhooks_to=options.webhooks_to
-        )
-        if options.world is not None:
-            await world_files.make_world(services, options.world, options.directory)
+        with services.seeding.caller(OPERATOR):
+            created = await credentials.ensure_credentials(
+                services, options.directory, webhooks_to=options.webhooks_to
+            )
+            if options.world is not None:
+                await world_files.make_world(services, options.world, options.directory)
         with metrics.exposed(settings.metrics_host, settings.metrics_port, services.db.pool_stats):
             await run_together(
                 stop,
@@ -232,6 +245,23 @@ async def _run(sandbox: _Sandbox, stop: asyncio.Event) -> None:
                 _announce(sandbox, created, stop),
                 _watch_database(sandbox.database, stop),
             )
+
+
+async def _freeze_clock(directory: Path, database_url: str, at: datetime) -> None:
+    """Stops the clock of a new sandbox at the instant.
+
+    Raises:
+        ConfigurationError: the directory was created with a clock that runs, or stands elsewhere.
+    """
+    async with connect(database_url) as connection:
+        if data_directory.read_credentials(directory) is None:
+            await sandbox_clock.freeze(connection, at)
+        stored = (await sandbox_clock.read_clock(connection)).frozen_at
+    if stored != at:
+        created = f"with --freeze-at {stored:{background.INSTANT}}" if stored else "with a clock that runs"
+        raise ConfigurationError(
+            f"{directory} was created {created}. Leave --freeze-at out, or choose another --data-dir."
+        )
 
 
 async def _watch_database(database: embedded.Server, stop: asyncio.Event) -> None:

@@ -10,6 +10,7 @@ from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, run
 from coatcheck.events.catalogue import Announcement, EventType, encode_data
 from coatcheck.events.mx_events import Event
+from coatcheck.seeding import Seeding
 
 SUBSCRIBED = "w.events && ARRAY['*', {type}, split_part({type}, '.', 1) || '.*']"
 """Whether an endpoint `w` gets events of a type, as `catalogue.is_subscribed`."""
@@ -79,8 +80,9 @@ WITH given AS (
 
 
 class EventPublisher:
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, seeding: Seeding) -> None:
         self._clock = clock
+        self._seeding = seeding
 
     async def publish(
         self, connection: Connection, *, client_guid: str, event: Event, notify: bool = True
@@ -133,7 +135,7 @@ class EventPublisher:
                 connection,
                 ANNOUNCE,
                 {
-                    "guids": [ids.new("EVT") for _ in announcements],
+                    "guids": [self._new_guid(each) for each in announcements],
                     "owners": [each.owner_guid for each in announcements],
                     "types": [each.type.value for each in announcements],
                     "objects": [each.object for each in announcements],
@@ -143,3 +145,7 @@ class EventPublisher:
                     "notify": notify,
                 },
             )
+
+    def _new_guid(self, announcement: Announcement) -> str:
+        with self._seeding.about(announcement.object):
+            return ids.new("EVT")

@@ -1,13 +1,13 @@
 """Signs webhooks (Standard Webhooks), so that the receiver can check that they are ours and unchanged."""
 
 import base64
-import secrets
 from collections.abc import Sequence
 from datetime import datetime
 
 from standardwebhooks import Webhook
 
 from coatcheck.db.database import Connection, run
+from coatcheck.seeding import random_bytes
 from coatcheck.vault.vault import SecretKind, Vault, WorkerReader
 
 SECRET_BYTES = 32
@@ -44,7 +44,7 @@ async def signing_secret(connection: Connection, vault: Vault, client_guid: str,
 
 def new_secret() -> str:
     """`whsec_` and base64 of 256 bits."""
-    return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+    return PREFIX + base64.b64encode(random_bytes(SECRET_BYTES, "webhook")).decode()
 
 
 def signature_headers(

@@ -9,7 +9,7 @@ from coatcheck.config import Settings
 from coatcheck.db.database import Connection, columns, fetch_one, run
 from coatcheck.errors import NotFound
 from coatcheck.grants.secrets import GeneratedSecret, Kind, day_of, generate, parse_secret
-from coatcheck.ids import new
+from coatcheck.ids import timed
 
 USABLE = """expires_day = %(day)s AND link_hash = %(hash)s AND kind = %(kind)s
             AND opened_at IS NULL AND expires_at > %(now)s"""
@@ -61,7 +61,7 @@ class Links:
     ) -> tuple[Link, str]:
         """A new link and its secret, which is valid for `link_ttl`."""
         new_link = self.generate()
-        link = Link(new("LNK"), client_guid, user_guid, member_guid)
+        link = Link(timed("LNK"), client_guid, user_guid, member_guid)
         await self.store(connection, kind, link, new_link)
         return link, new_link.secret.text
 

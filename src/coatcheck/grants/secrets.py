@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from coatcheck.crypto import keyed_hash
+from coatcheck.seeding import random_bytes
 
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
@@ -88,7 +89,7 @@ def generate(kind: Kind, hash_key: bytes, *, period: int = 0, entropy: int | Non
         period: the week or day of expiry, which the text contains.
         entropy: 256 bits to use instead of random ones, for a sandbox with a seed.
     """
-    number = secrets.randbits(256) if entropy is None else entropy
+    number = int.from_bytes(random_bytes(32, kind)) if entropy is None else entropy
     body = f"{kind}_{_base62(period, 3)}{_base62(number, SECRET_CHARACTERS)}"
     text = body + _checksum(body)
     return GeneratedSecret(text, keyed_hash(hash_key, kind, text), period)

@@ -7,6 +7,7 @@ from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.connectors.registry import Registry
 from coatcheck.db.database import Database
+from coatcheck.seeding import Seeding
 from coatcheck.vault.vault import Vault
 
 
@@ -18,3 +19,4 @@ class Dependencies:
     vault: Vault
     registry: Registry
     journal: Journal
+    seeding: Seeding

@@ -28,6 +28,7 @@ class JobScheduler:
         self._settings = dependencies.settings
         self._clock = dependencies.clock
         self._db = dependencies.db
+        self._seeding = dependencies.seeding
         self._queue = JobQueue(dependencies)
         self._finisher = JobFinisher(dependencies)
 
@@ -62,7 +63,8 @@ class JobScheduler:
             )
         for key in due:
             async with self._db.transaction() as connection:
-                await self._start_daily(connection, key)
+                with self._seeding.about(key.guid):
+                    await self._start_daily(connection, key)
         return len(due)
 
     async def _start_daily(self, connection: Connection, key: MemberKey) -> None:
@@ -87,6 +89,6 @@ class JobScheduler:
         async with self._db.connection() as connection:
             jobs = await job_leases.find_all(connection, condition)
         for job in jobs:
-            with contextlib.suppress(LeaseLost):
+            with contextlib.suppress(LeaseLost), self._seeding.once(job.guid, "end"):
                 async with self._db.transaction() as connection:
                     await self._finisher.finish_job(connection, job, member_event, condition)

@@ -137,7 +137,7 @@ class OAuth:
         if not member.is_oauth or prepared is None:
             raise ConstraintNotMet(NOT_OAUTH)
         await check_redirect(connection, member.client_guid, window.return_target)
-        link = Link(ids.new("LNK"), member.client_guid, member.user_guid, member.guid)
+        link = Link(ids.timed("LNK"), member.client_guid, member.user_guid, member.guid)
         await self._links.store(connection, LinkKind.OAUTH, link, prepared.link)
         oauth_state_guid = None
         if window.session_guid is not None:

@@ -64,6 +64,7 @@ class MemberSync:
         self._db = dependencies.db
         self._vault = dependencies.vault
         self._registry = dependencies.registry
+        self._seeding = dependencies.seeding
         self._finisher = JobFinisher(dependencies)
 
     async def run(self, job: MemberJob) -> None:
@@ -75,7 +76,10 @@ class MemberSync:
         Raises:
             CancelledError: the worker stops. The job was released.
         """
-        with structlog.contextvars.bound_contextvars(job_guid=job.guid, attempt=job.attempt):
+        with (
+            structlog.contextvars.bound_contextvars(job_guid=job.guid, attempt=job.attempt),
+            self._seeding.once(job.guid, f"attempt {job.attempt}"),
+        ):
             try:
                 started = perf_counter()
                 result = await self._run_connector(job)

@@ -24,6 +24,7 @@ class DepositStore:
         self._vault = dependencies.vault
         self._registry = dependencies.registry
         self._journal = dependencies.journal
+        self._seeding = dependencies.seeding
 
     async def seal(
         self,
@@ -92,16 +93,14 @@ class DepositStore:
             with contextlib.suppress(NotFound):
                 institution_guid = self._registry.find(current.institution_code).guid
         event = mx_events.micro_deposit(action, current, user_id=user.id, institution_guid=institution_guid)
-        await self._journal.record(
-            connection,
-            Entry(
-                client_guid=current.client_guid,
-                actor=current.client_guid,
-                action=f"micro_deposit.{current.status.lower()}",
-                subject=current.guid,
-            ),
-            event,
+        entry = Entry(
+            client_guid=current.client_guid,
+            actor=current.client_guid,
+            action=f"micro_deposit.{current.status.lower()}",
+            subject=current.guid,
         )
+        with self._seeding.about(current.guid):
+            await self._journal.record(connection, entry, event)
         return current
 
     def institution(self, routing_number: str | None) -> Institution | None:
