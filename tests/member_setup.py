@@ -45,7 +45,7 @@ class EndUser:
     ) -> Member:
         is_oauth = more.get("is_oauth", False)
         async with self.services.db.transaction() as connection:
-            member, _ = await self.services.members.connect(
+            connected = await self.services.members.connect(
                 connection,
                 self.user,
                 NewMember(
@@ -54,7 +54,7 @@ class EndUser:
                     **more,
                 ),
             )
-        return member
+        return connected.member
 
     async def connected(self, login: str = "mxuser", password: str = CORRECT_PASSWORD, **more: Any) -> Member:
         """Connects a member and runs its jobs."""

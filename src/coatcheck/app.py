@@ -43,6 +43,7 @@ from coatcheck.grants.tokens import Tokens
 from coatcheck.grants.widget_sessions import WidgetSessions
 from coatcheck.jobs.gate import TaskGate
 from coatcheck.members.dependencies import Dependencies
+from coatcheck.members.institutions import Institutions
 from coatcheck.members.members import Members
 from coatcheck.members.oauth import OAuth
 from coatcheck.members.widget_links import WidgetLinks
@@ -83,6 +84,7 @@ class Services:
     dependencies: Dependencies
     """The services that `members` and `micro_deposits` use. The worker builds its own objects from them."""
     members: Members
+    institutions: Institutions
     oauth: OAuth
     micro_deposits: MicroDeposits
     issuer: CodeIssuer
@@ -192,6 +194,20 @@ def _grant_services(
     }
 
 
+class _MemberServices(TypedDict):
+    members: Members
+    institutions: Institutions
+    micro_deposits: MicroDeposits
+
+
+def _member_services(dependencies: Dependencies, index_key: bytes) -> _MemberServices:
+    return {
+        "members": Members(dependencies, index_key=index_key),
+        "institutions": Institutions(dependencies),
+        "micro_deposits": MicroDeposits(dependencies, index_key=index_key),
+    }
+
+
 class _UserServices(TypedDict):
     attestations: Attestations
     users: Users
@@ -240,9 +256,8 @@ def _assemble(ground: _Ground) -> Services:
         registry=registry,
         task_gate=TaskGate(),
         dependencies=dependencies,
-        members=Members(dependencies, index_key=keyring.index_key),
+        **_member_services(dependencies, keyring.index_key),
         oauth=OAuth(dependencies, links, widget_sessions),
-        micro_deposits=MicroDeposits(dependencies, index_key=keyring.index_key),
         tokens=tokens,
         api_keys=api_keys,
         rate_limits=RateLimits(settings, clock, db),

@@ -2,7 +2,9 @@
 
     CoatcheckError
     |- Refusal                      the caller may read its message
-    |  |- InvalidRequest            .. InvalidScope, UnsupportedGrantType, JobNotSupported
+    |  |- InvalidRequest            .. InvalidScope, UnsupportedGrantType, JobNotSupported,
+    |  |   `- InstitutionRefused     .. InstitutionInMaintenance, InstitutionUnavailable, InstitutionPrevented,
+    |  |                               InstitutionPreventsNew, InstitutionPreventsVerification
     |  |- InvalidGrant
     |  |- Unauthenticated           .. InvalidClient, InvalidToken, TokenRevoked, TokenExpired,
     |  |                               UnconfirmedToken, InvalidDPoPProof, DPoPNonceRequired
@@ -59,6 +61,30 @@ class UnsupportedGrantType(InvalidRequest):
 
 class JobNotSupported(InvalidRequest):
     """The institution does not support this job."""
+
+
+class InstitutionRefused(InvalidRequest):
+    """The institution cannot be read now."""
+
+
+class InstitutionInMaintenance(InstitutionRefused):
+    """The institution is under maintenance. Try again when it is over."""
+
+
+class InstitutionUnavailable(InstitutionRefused):
+    """The institution has a technical problem. Try again later."""
+
+
+class InstitutionPrevented(InstitutionRefused):
+    """Nothing may be read from this institution."""
+
+
+class InstitutionPreventsNew(InstitutionRefused):
+    """No new connection to this institution may be made."""
+
+
+class InstitutionPreventsVerification(InstitutionRefused):
+    """No account numbers may be read from this institution."""
 
 
 class InvalidGrant(Refusal):

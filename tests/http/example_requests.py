@@ -140,6 +140,14 @@ async def _two_accounts(dataset: Dataset) -> Values:
     return {"accounts": [(await dataset.manual_account())["account"] for _ in range(2)]}
 
 
+async def _spare_account(dataset: Dataset) -> Values:
+    """An aggregated account of another member."""
+    member = await dataset.member()
+    user = dataset.values["user"]
+    answer = await dataset.api.get(f"/users/{user}/members/{member}/accounts")
+    return {"account": answer.json()["accounts"][0]["guid"]}
+
+
 async def _arrived(dataset: Dataset) -> Values:
     return {"micro_deposit": await dataset.micro_deposit()}
 
@@ -302,6 +310,7 @@ EXAMPLES: dict[str, list[Example]] = {
     "mergeAccounts": [
         Example(body=lambda values: {"account": {"account_guids": values["accounts"]}}, prepare=_two_accounts)
     ],
+    "blockAccount": [Example(prepare=_spare_account)],
     "listUserAccounts": [Example(), Example(query={"is_manual": "true"})],
     "createManualAccount": [Example(body=lambda _: {"account": MANUAL_ACCOUNT})],
     "readAccount": [Example(), Example(prepare=_manual)],

@@ -96,6 +96,11 @@ DEFECTS: tuple[Defect, ...] = (
     ),
 )
 
+ADDED: Mapping[str, Mapping[str, Schema]] = {
+    "v20250224": {"InstitutionResponse": {name: {"type": "string"} for name in ("client_status", "status")}}
+}
+"""Keys that later editions of a document have, by schema."""
+
 OPTIONAL = frozenset(
     f"TransactionIncludesResponse.{name}"
     for name in ("classification", "geolocation", "merchant", "repeating_transaction")
@@ -165,7 +170,8 @@ class Spec:
         found: dict[str, tuple[Schema, str]] = {}
         for part in node.get("allOf", ()):
             found |= self.properties(part, where)
-        own = {name: (part, f"{where}.{name}") for name, part in node.get("properties", {}).items()}
+        properties = node.get("properties", {}) | ADDED.get(self.version, {}).get(where, {})
+        own = {name: (part, f"{where}.{name}") for name, part in properties.items()}
         return found | own
 
 

@@ -94,6 +94,7 @@ BODIES: dict[str, Body] = {
     "fetchStatements": _nothing,
     "mergeAccounts": lambda guids: {"account": {"account_guids": [guids["account"], guids["account_2"]]}},
     "createManualAccount": lambda _: {"account": {"name": "Jar", "account_type": "CASH"}},
+    "blockAccount": _nothing,
     "updateAccountByMember": lambda _: {"account": {"is_hidden": True}},
     "updateTransaction": DESCRIPTION,
     "updateTransactionByAccount": DESCRIPTION,

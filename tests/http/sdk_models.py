@@ -21,7 +21,14 @@ OPTIONAL = {
 DIGITS_AS_TEXT = {"account_number", "routing_number"}
 """Of a processor's account number: an integer would lose leading zeros and digits beyond 2**53."""
 ONLY_V20250224 = {
-    "InstitutionResponse": {"created_at", "guid", "is_hidden", "supported_products"},
+    "InstitutionResponse": {
+        "client_status",
+        "created_at",
+        "guid",
+        "is_hidden",
+        "status",
+        "supported_products",
+    },
     "MemberResponse": {"most_recent_job_guid"},
 }
 ONLY_V20111101 = re.compile(

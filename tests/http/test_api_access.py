@@ -156,7 +156,8 @@ async def test_the_same_requests_with_the_owners_guids_are_not_404(
     """Otherwise the test above would pass for a server that finds nothing."""
     missed = []
     for route in routes_of_clients():
-        if route.method != "DELETE" and set(parameters(route)) <= OWNED.keys():
+        is_destructive = route.method == "DELETE" or route.operation == "blockAccount"
+        if not is_destructive and set(parameters(route)) <= OWNED.keys():
             answer = await send(
                 http, route, owner.guids, auth=owner.client.auth, **body_of(route, owner.guids)
             )
@@ -340,4 +341,4 @@ async def test_a_tokens_endpoint_refuses_all_other_callers(http: httpx.AsyncClie
 async def test_endpoints_for_anyone_need_no_authentication(http: httpx.AsyncClient) -> None:
     for route in routes_of(Caller.ANYONE):
         answer = await send(http, route, {})
-        assert answer.status_code in {200, *route.other_statuses}, route.operation
+        assert answer.status_code in route.statuses, route.operation

@@ -76,8 +76,14 @@ async def test_data_request_products_select_the_jobs_in_both_versions(
 
 
 async def test_unsupported_products_start_no_job(api: Api, user: str) -> None:
+    """The SDKs of v20111101 do not know the status 201."""
+    newer = Api(api.http, api.services, api.caller, V2)
     data_request = {"data_request": {"products": ["rewards", "investments"]}}
     assert (await api.post(f"/users/{user}/members", json=connecting() | data_request)).status_code == 200
+    answer = await newer.post(f"/users/{user}/members", json=connecting("another") | data_request)
+    assert answer.status_code == 201
+    assert answer.json()["error"]["error_message"] == "No institution supports rewards."
+    assert answer.json()["member"]["is_being_aggregated"] is False
 
 
 async def test_a_second_member_with_the_same_login_is_a_conflict(api: Api, user: str) -> None:

@@ -12,10 +12,13 @@ NOT_TABLES = {"of", "own", "set", "this"}
 """Words behind `UPDATE` in `FOR UPDATE OF` and `DO UPDATE SET`, and in prose."""
 OWNERS = {
     "account": "members",
+    "blocked_account": "members",
     "client": "directory",
     "client_processor": "directory",
     "client_widget": "directory",
     "end_user": "directory",
+    "institution_client_status": "members",
+    "institution_status": "members",
     "member": "members",
     "member_job": "members",
     "merged_account": "members",

@@ -36,7 +36,7 @@ async def change(end_user, member, **attributes):
 async def test_a_new_member_is_created_and_connected_by_its_job(services):
     end_user = await make_end_user(services)
     async with services.db.transaction() as connection:
-        member, starts = await services.members.connect(
+        connected = await services.members.connect(
             connection,
             end_user.user,
             NewMember(
@@ -47,7 +47,8 @@ async def test_a_new_member_is_created_and_connected_by_its_job(services):
                 use_cases=("PFM",),
             ),
         )
-    assert starts
+    member = connected.member
+    assert connected.has_started
     assert (member.connection_status, member.is_being_aggregated) == ("CREATED", True)
     assert (member.id, member.metadata, member.use_cases) == ("my-member", "mine", ["PFM"])
     assert (member.name, member.institution_guid) == ("MX Bank", services.registry.find("mxbank").guid)

@@ -38,6 +38,9 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "work": Command("work", "work", "Runs jobs: institutions, webhooks, maintenance."),
         "migrate": Command("migrate", "migrate", "Migrates the database to the schema of this version."),
         "client": Command("clients", "command_group", "Clients, which let their users link accounts."),
+        "institution": Command(
+            "institutions", "command_group", "Institutions, and what each client may do there."
+        ),
         "processor": Command(
             "processor_security", "command_group", "Processors, which redeem codes and read accounts."
         ),

@@ -1,4 +1,4 @@
-"""Manual accounts, the fields of an account that a client sets, and the merge of accounts."""
+"""Manual accounts, the fields of an account that a client sets, and the blocking and merge of accounts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,14 +12,36 @@ from coatcheck.errors import ConstraintNotMet, InvalidRequest
 from coatcheck.events.catalogue import EventType
 from coatcheck.grants.announcements import LiveGrant, about_grants, live_grants_of_account
 from coatcheck.grants.deletion import end_tokens_of_account
-from coatcheck.members.account_rows import change_account, delete_account, merge_accounts, put_account
-from coatcheck.members.member_rows import manual_member
+from coatcheck.members.account_rows import (
+    block_account,
+    change_account,
+    delete_account,
+    merge_accounts,
+    put_account,
+)
+from coatcheck.members.member_rows import lock_member, manual_member
 from coatcheck.model.accounts import Account, find_account
 from coatcheck.model.users import User
 from coatcheck.vault.vault import Vault
 
 UPDATABLE = ("is_business", "is_hidden", "metadata")
 """The fields of an aggregated account that a client can update (MX docs: update account)."""
+
+KEPT_OF_BLOCKED = (
+    "guid",
+    "id",
+    "user_guid",
+    "user_id",
+    "client_guid",
+    "member_guid",
+    "member_id",
+    "institution_code",
+    "institution_guid",
+    "type",
+    "created_at",
+    "updated_at",
+)
+"""The fields of a blocked account that its last answer has."""
 
 
 class Accounts:
@@ -86,6 +108,28 @@ class Accounts:
         await end_tokens_of_account(connection, account.guid, self._clock.instant())
         await delete_account(connection, account.user_guid, account.guid)
         await self._record(connection, account, "account.deleted", actor, grants)
+
+    async def block(self, connection: Connection, account: Account, *, actor: str) -> Account:
+        """Deletes an aggregated account with all its data. Tokens on it end at once, and no later job reads it again.
+
+        Another member at the institution reads it (MX docs: block an account). Returns what identifies the account,
+        without its data.
+
+        Raises:
+            InvalidRequest: the account is manual.
+            NotFound: its member was deleted meanwhile.
+        """
+        if account.is_manual:
+            raise InvalidRequest("A manual account cannot be blocked; delete it instead.")
+        # A job saves what it read while it holds this lock.
+        await lock_member(connection, account.user_guid, account.member_guid)
+        now = self._clock.instant()
+        grants = await live_grants_of_account(connection, account.guid, now)
+        await end_tokens_of_account(connection, account.guid, now)
+        statements = await block_account(connection, account, self._clock.now())
+        await self._vault.delete_records(connection, [(account.user_guid, guid) for guid in statements])
+        await self._record(connection, account, "account.blocked", actor, grants)
+        return Account(**{name: getattr(account, name) for name in KEPT_OF_BLOCKED})
 
     async def merge(self, connection: Connection, user: User, guids: Sequence[str], *, actor: str) -> Account:
         """Merges the user's accounts into the first of them, which keeps its guid, its numbers and its tokens.

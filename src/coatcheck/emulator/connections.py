@@ -94,11 +94,12 @@ async def connect(services: Services, client: Client, new: NewConnection) -> Con
         user = await _user(services, connection, client, new.user_guid)
         values = {"LOGIN": await _new_login(connection, user), "PASSWORD": PASSWORD}
         credentials = {each.guid: values[each.field_name] for each in institution.credentials}
-        member, _ = await services.members.connect(
+        connected = await services.members.connect(
             connection,
             user,
             NewMember(institution_code=institution.code, credentials=credentials, kinds=kinds),
         )
+        member = connected.member
         await store_record(connection, user_guid=user.guid, member_guid=member.guid, record=side.encode())
     await run_jobs(services, [member])
     async with services.db.connection() as connection:

@@ -24,6 +24,11 @@ TYPES: Mapping[type[errors.CoatcheckError], str] = MappingProxyType(
     {
         errors.InvalidScope: "invalid_scope",
         errors.UnsupportedGrantType: "unsupported_grant_type",
+        errors.InstitutionInMaintenance: "institution_maintenance_error",
+        errors.InstitutionUnavailable: "institution_unavailable_error",
+        errors.InstitutionPrevented: "institution_prevented_error",
+        errors.InstitutionPreventsNew: "institution_prevent_new_error",
+        errors.InstitutionPreventsVerification: "institution_prevent_verification_error",
         errors.InvalidRequest: "invalid_request",
         errors.InvalidGrant: "invalid_grant",
         errors.InvalidClient: "invalid_client",

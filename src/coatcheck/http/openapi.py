@@ -98,7 +98,7 @@ def _operation(group: AnyGroup, route: AnyRoute, schemas: Mapping[str, Node]) ->
         "security": SECURITY[route.caller],
         "parameters": list(_parameters(route)),
         "responses": {
-            **{str(status): _response(route, status) for status in (route.status, *route.other_statuses)},
+            **{str(status): _response(route, status) for status in route.statuses},
             **refusal_references(route),
         },
     }
@@ -163,10 +163,9 @@ def _response(route: AnyRoute, status: int) -> Node:
             each: {"schema": {"type": "string", "contentMediaType": each}, **example}
             for each in route.media_types
         }
-    elif route.answer_schemas:
+    elif schemas := route.schemas_of(status):
         node["content"] = {
-            media_type: _content([each.__name__ for each in types])
-            for media_type, types in route.answer_schemas.items()
+            media_type: _content([each.__name__ for each in types]) for media_type, types in schemas.items()
         }
     return node
 
@@ -183,13 +182,11 @@ def _types(routes: Iterable[AnyRoute]) -> list[type[msgspec.Struct]]:
     """The schemas of all requests and answers."""
     types: dict[type[msgspec.Struct], None] = {}
     for route in routes:
-        types |= dict.fromkeys([route.error_body, *([route.body] if route.body else ())])
-        for answers in route.answer_schemas.values():
-            types |= dict.fromkeys(answers)
+        types |= dict.fromkeys([route.error_body, *([route.body] if route.body else ()), *route.all_schemas])
     return list(types)
 
 
 def _examples(routes: Iterable[AnyRoute], schemas: Mapping[str, Node]) -> dict[str, Node]:
     """The examples of answers, by the name of the schema."""
-    names = {each.__name__ for route in routes for types in route.answer_schemas.values() for each in types}
+    names = {each.__name__ for route in routes for each in route.all_schemas}
     return {name: {"value": response_example(schemas, name)} for name in sorted(names)}

@@ -5,7 +5,7 @@ Each surface has its own table of routes, and its own request if its handlers ne
 
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, auto
 from types import MappingProxyType
@@ -152,6 +152,8 @@ class Route(Generic[RequestT]):
     """The HTTP status of a successful answer, unless the handler returns a complete response."""
     other_statuses: tuple[int, ...] = ()
     """Further statuses that have the same body, or none if they are 204."""
+    own_answers: Mapping[int, type[Struct]] = field(default_factory=dict)
+    """Further statuses that have a body of their own, in plain JSON."""
     refusals: tuple[CoatcheckError, ...] = ()
     """An example of each refusal of its own. `all_refusals` adds those of every endpoint of its kind."""
     in_transaction: bool | None = None
@@ -179,6 +181,28 @@ class Route(Generic[RequestT]):
     def answer_schemas(self) -> Mapping[str, Sequence[type[Struct]]]:
         """The schemas of a successful answer in each media type; the first one is that of the default."""
         return {PLAIN_JSON: (self.answer, *self.other_answers)} if isinstance(self.answer, type) else {}
+
+    @property
+    def statuses(self) -> Sequence[int]:
+        """Those of a successful answer."""
+        return (self.status, *self.other_statuses, *self.own_answers)
+
+    def schemas_of(self, status: int) -> Mapping[str, Sequence[type[Struct]]]:
+        """As `answer_schemas`, of one status."""
+        own = self.own_answers.get(status)
+        return {PLAIN_JSON: (own,)} if own else self.answer_schemas
+
+    @property
+    def all_schemas(self) -> Sequence[type[Struct]]:
+        """The schemas of the successful answers, each once."""
+        return tuple(
+            dict.fromkeys(
+                each
+                for status in self.statuses
+                for types in self.schemas_of(status).values()
+                for each in types
+            )
+        )
 
     @property
     def all_headers(self) -> tuple[Parameter, ...]:

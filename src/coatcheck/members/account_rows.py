@@ -1,4 +1,4 @@
-"""SQL statements that change, delete and merge single accounts. `ingest` writes what a connector reads."""
+"""SQL statements that change, delete, block and merge single accounts. `ingest` writes what a connector reads."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -25,6 +25,19 @@ MERGE = (
        SELECT user_guid, member_guid, id, %(kept)s FROM account
        WHERE user_guid = %(user_guid)s AND guid = %(other)s AND id IS NOT NULL""",
 )
+
+
+BLOCK = """
+INSERT INTO blocked_account (user_guid, member_guid, id, blocked_at)
+SELECT user_guid, member_guid, id, %(now)s FROM (
+    SELECT user_guid, member_guid, id FROM account WHERE user_guid = %(user_guid)s AND guid = %(guid)s
+    UNION ALL
+    SELECT user_guid, member_guid, id FROM merged_account
+    WHERE user_guid = %(user_guid)s AND merged_into = %(guid)s
+) AS blocked
+WHERE id IS NOT NULL
+ON CONFLICT DO NOTHING"""
+"""With the accounts that were merged into it, which the next ingest would create again."""
 
 
 async def put_account(connection: Connection, account: Account) -> None:
@@ -107,12 +120,29 @@ async def _merge_account(
     }
     for statement in MERGE:
         await run(connection, statement, values)
+    return await _delete_with_statements(connection, kept.user_guid, other.guid)
+
+
+async def block_account(connection: Connection, account: Account, now: datetime) -> Sequence[str]:
+    """Deletes the account, and records its `id`, so that no ingest of its member creates it again.
+
+    Returns:
+        The guids of the deleted statements, whose sealed files the caller deletes.
+    """
+    values = {"user_guid": account.user_guid, "guid": account.guid, "now": now}
+    await run(connection, BLOCK, values)
+    return await _delete_with_statements(connection, account.user_guid, account.guid)
+
+
+async def _delete_with_statements(connection: Connection, user_guid: str, guid: str) -> Sequence[str]:
+    """Deletes the account. Returns the guids of its statements."""
     cursor = await connection.execute(
-        "SELECT guid FROM statement WHERE user_guid = %(user_guid)s AND account_guid = %(other)s", values
+        "SELECT guid FROM statement WHERE user_guid = %(user_guid)s AND account_guid = %(guid)s",
+        {"user_guid": user_guid, "guid": guid},
     )
-    deleted = [guid for (guid,) in await cursor.fetchall()]
-    await delete_account(connection, kept.user_guid, other.guid)
-    return deleted
+    statements = [statement for (statement,) in await cursor.fetchall()]
+    await delete_account(connection, user_guid, guid)
+    return statements
 
 
 async def describe_transaction(

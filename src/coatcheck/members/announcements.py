@@ -44,6 +44,15 @@ def status_changed(before: ConnectionStatus | None, member: Member) -> Announcem
     return about_member(EventType.MEMBER_STATUS_CHANGED, member)
 
 
+async def about_disconnection(
+    connection: Connection, before: LockedMember, member: Member, now: datetime
+) -> list[Announcement]:
+    """What it changes that the operator ended the connection. The consent of the user is not withdrawn."""
+    grants = await live_grants_of_member(connection, member.guid, now)
+    changed = status_changed(before.status, member)
+    return [*([changed] if changed else []), *_about_broken(before, member, grants)]
+
+
 async def about_result(
     connection: Connection,
     before: LockedMember,
@@ -72,15 +81,11 @@ async def about_result(
 def _about_connection(
     before: LockedMember, member: Member, grants: Sequence[LiveGrant]
 ) -> list[Announcement]:
-    grant_guids = [each.guid for each in grants]
     if member.connection_status in BROKEN and not before.is_broken:
-        # A disabled user's grants were suspended before.
-        suspended = [] if before.user_is_disabled else grants
         # The one status that an institution reports when the user withdrew the consent.
         is_withdrawn = member.connection_status == ConnectionStatus.DISCONNECTED
         return [
-            about_member(EventType.CONNECTION_BROKEN, member, grant_guids=grant_guids),
-            *about_grants(EventType.TOKEN_SUSPENDED, suspended),
+            *_about_broken(before, member, grants),
             *(
                 announcement
                 for each in (grants if is_withdrawn else [])
@@ -92,10 +97,21 @@ def _about_connection(
     if member.connection_status == ConnectionStatus.CONNECTED and before.is_broken:
         resumed = [each for each in grants if not each.is_suspended]
         return [
-            about_member(EventType.CONNECTION_REPAIRED, member, grant_guids=grant_guids),
+            about_member(EventType.CONNECTION_REPAIRED, member, grant_guids=[each.guid for each in grants]),
             *about_grants(EventType.TOKEN_RESUMED, resumed),
         ]
     return []
+
+
+def _about_broken(before: LockedMember, member: Member, grants: Sequence[LiveGrant]) -> list[Announcement]:
+    if before.is_broken:
+        return []
+    # A disabled user's grants were suspended before.
+    suspended = [] if before.user_is_disabled else grants
+    return [
+        about_member(EventType.CONNECTION_BROKEN, member, grant_guids=[each.guid for each in grants]),
+        *about_grants(EventType.TOKEN_SUSPENDED, suspended),
+    ]
 
 
 def _about_accounts(

@@ -27,7 +27,7 @@ from coatcheck.connectors.registry import ListedMerchant, Registry
 from coatcheck.db.database import Connection, run
 from coatcheck.events.mx_events import TransactionCounts
 from coatcheck.members.records import MemberJob
-from coatcheck.model.accounts import merged_ids
+from coatcheck.model.accounts import ignored_ids
 from coatcheck.model.categories import categorize
 from coatcheck.model.transactions import STORED
 from coatcheck.vault.vault import AccountNumbers, AccountOwner, SecretKind, Vault
@@ -131,12 +131,12 @@ class Ingester:
     ) -> IngestResult:
         """Writes the data in the caller's transaction, which has locked the member and ended the job.
 
-        Rows of accounts that the client merged into other accounts are ignored.
+        Rows of accounts that the client blocked, or merged into other accounts, are ignored.
         """
-        merged = await merged_ids(connection, job.user_guid, job.member_guid)
+        ignored = await ignored_ids(connection, job.user_guid, job.member_guid)
         open_before = await _account_guids(connection, job, is_closed=False)
         guids = await _save_accounts(
-            connection, job, [each for each in data.accounts if each.id not in merged], now
+            connection, job, [each for each in data.accounts if each.id not in ignored], now
         )
         if finished.lists_all_accounts:
             await _close_missing_accounts(connection, job, guids, now)

@@ -12,6 +12,7 @@ from coatcheck import ids
 from coatcheck.db.database import Connection, fetch_all, fetch_one, run
 from coatcheck.errors import NotFound
 from coatcheck.members.records import LockedMember
+from coatcheck.model.institution_statuses import NOT_IN_BACKGROUND
 from coatcheck.model.members import MANUAL, MANUAL_GUID, Member, find_manual_member
 from coatcheck.model.users import User
 
@@ -160,11 +161,11 @@ async def stale_members(
     return await fetch_all(
         connection,
         MemberKey,
-        """SELECT m.user_guid, m.guid FROM member m
+        f"""SELECT m.user_guid, m.guid FROM member m
            JOIN end_user u ON u.guid = m.user_guid AND NOT u.is_disabled
            JOIN client c ON c.guid = m.client_guid AND NOT c.is_disabled
            WHERE NOT m.background_aggregation_is_disabled AND NOT m.is_manual
-             AND m.connection_status = ANY (%(statuses)s)
+             AND m.connection_status = ANY (%(statuses)s) AND NOT {NOT_IN_BACKGROUND}
              AND (coalesce(m.aggregated_at, m.created_at) < %(before)s
                   OR (m.connection_status = 'DEGRADED' AND m.aggregated_at < %(retry_before)s))
              AND NOT EXISTS (SELECT FROM member_job j WHERE j.user_guid = m.user_guid
@@ -174,19 +175,34 @@ async def stale_members(
     )
 
 
+async def connected_members(
+    connection: Connection, client_guid: str, institution_code: str, *, limit: int
+) -> Sequence[MemberKey]:
+    """The client's members at the institution that are not DISCONNECTED."""
+    return await fetch_all(
+        connection,
+        MemberKey,
+        """SELECT user_guid, guid FROM member
+           WHERE client_guid = %(client_guid)s AND institution_code = %(institution_code)s
+             AND connection_status IS DISTINCT FROM 'DISCONNECTED'
+           ORDER BY user_guid, guid LIMIT %(limit)s""",
+        {"client_guid": client_guid, "institution_code": institution_code, "limit": limit},
+    )
+
+
 async def next_refresh(
     connection: Connection, *, statuses: Sequence[str], interval: timedelta, retry: timedelta
 ) -> datetime | None:
     """When the next member is due for its daily aggregation, or for its repetition if it is DEGRADED."""
     cursor = await connection.execute(
-        """SELECT min(least(last + %(interval)s,
+        f"""SELECT min(least(last + %(interval)s,
                             CASE WHEN m.connection_status = 'DEGRADED' THEN m.aggregated_at + %(retry)s END))
            FROM member m
            JOIN end_user u ON u.guid = m.user_guid AND NOT u.is_disabled
            JOIN client c ON c.guid = m.client_guid AND NOT c.is_disabled
            CROSS JOIN LATERAL (SELECT coalesce(m.aggregated_at, m.created_at) AS last) AS aggregated
            WHERE NOT m.background_aggregation_is_disabled AND NOT m.is_manual
-             AND m.connection_status = ANY (%(statuses)s)
+             AND m.connection_status = ANY (%(statuses)s) AND NOT {NOT_IN_BACKGROUND}
              AND NOT EXISTS (SELECT FROM member_job j WHERE j.user_guid = m.user_guid
                              AND j.member_guid = m.guid AND j.state <> 'ended')""",
         {"statuses": list(statuses), "interval": interval, "retry": retry},

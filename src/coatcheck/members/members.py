@@ -20,6 +20,7 @@ from coatcheck.errors import (
     Conflict,
     ConstraintNotMet,
     DuplicateMember,
+    InstitutionRefused,
     InvalidRequest,
     JobNotSupported,
     JobRunning,
@@ -38,15 +39,25 @@ from coatcheck.members.announcements import about_member
 from coatcheck.members.credentials import load_credentials, login_hash, store_credentials
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.job_queue import JobQueue
-from coatcheck.members.records import Challenge, JobRequest, LockedMember, MemberChanges, NewMember
+from coatcheck.members.records import (
+    Challenge,
+    ConnectedMember,
+    JobRequest,
+    LockedMember,
+    MemberChanges,
+    NewMember,
+)
 from coatcheck.members.status import MemberEvent, status_after_start, transition
 from coatcheck.members.validation import (
     check_answers,
+    check_availability,
     check_credentials,
     check_jobs,
     check_sign_in,
     refusal_reason,
+    startable_jobs,
 )
+from coatcheck.model.institution_statuses import availability
 from coatcheck.model.members import Member, find_member, list_members
 from coatcheck.model.paging import PageRequest
 from coatcheck.model.statuses import ConnectionStatus
@@ -75,12 +86,13 @@ class Members:
         self._queue = JobQueue(dependencies)
         self._index_key = index_key
 
-    async def connect(self, connection: Connection, user: User, new_member: NewMember) -> tuple[Member, bool]:
-        """Creates a member. Returns it, and whether a job was started.
+    async def connect(self, connection: Connection, user: User, new_member: NewMember) -> ConnectedMember:
+        """Creates a member, and starts its first job.
 
         Raises:
             NotFound: there is no such institution.
             InvalidRequest: credentials are missing or unknown, or `is_oauth` does not fit the institution.
+            InstitutionRefused: the operator permits no new member at the institution, or none of the jobs.
             JobNotSupported: the institution does not offer one of the jobs.
             DuplicateMember: the user has a member with this login at the institution.
             Conflict: the user has a member with this `id`.
@@ -89,7 +101,14 @@ class Members:
             UserDisabled: the client disabled the user.
         """
         institution = self._registry.find(new_member.institution_code)
-        check_jobs(institution, new_member.job_kinds)
+        available = await availability(connection, user.client_guid, institution.code)
+        check_availability(available, is_new=True)
+        kinds, refusal = startable_jobs(institution, available, new_member.job_kinds)
+        if refusal and not new_member.omits_refused_jobs:
+            raise refusal
+        new_member = replace(
+            new_member, kinds=kinds, skip_aggregation=new_member.skip_aggregation or not kinds
+        )
         credentials = check_sign_in(institution, new_member.credentials, is_oauth=new_member.is_oauth)
         # The lock serializes simultaneous creations, so that the limit below holds.
         if await member_rows.lock_user(connection, user.guid):
@@ -114,7 +133,7 @@ class Members:
             detail={"institution_code": institution.code, "user_guid": user.guid},
             notify=not new_member.skip_webhook,
         )
-        return member, starts_job
+        return ConnectedMember(member, starts_job, refusal)
 
     async def change(self, connection: Connection, member: Member, changes: MemberChanges) -> Member:
         """Writes the changes.
@@ -125,6 +144,7 @@ class Members:
             DuplicateMember: the user has another member with this login.
             InvalidRequest: credentials are missing or unknown, or the member takes none.
             ConstraintNotMet: the institution no longer accepts credentials.
+            InstitutionRefused: the operator permits no such job at the institution.
             JobNotSupported: the institution does not offer one of the jobs.
             TooManyRequests: the changes include credentials, and the user connected too often.
             UserDisabled: the changes include credentials, and the client disabled the user.
@@ -144,7 +164,7 @@ class Members:
                     callback_payload=changes.callback_payload,
                     include_transactions=changes.include_transactions,
                 )
-                check_jobs(self._institution(locked_member), request.kinds)
+                await self._check_jobs(connection, locked_member, request.kinds)
                 await self._queue.enqueue(connection, locked_member, request, ConnectionStatus.UPDATED)
         changed = await find_member(connection, member.user_guid, member.guid)
         await self._record(
@@ -188,6 +208,7 @@ class Members:
         Raises:
             NotFound: the member was deleted meanwhile.
             UserDisabled: the client disabled the user.
+            InstitutionRefused: the operator permits no such job at the institution.
             JobNotSupported: the institution does not offer one of the jobs.
             JobRunning: a job of another kind is live.
             ConstraintNotMet: the member is manual, or its connection status allows no job.
@@ -196,8 +217,7 @@ class Members:
         locked_member = await self._lock(connection, member)
         if locked_member.is_manual:
             raise ConstraintNotMet("A manual member has no institution to read from.")
-        institution = self._institution(locked_member)
-        check_jobs(institution, request.kinds)
+        institution = await self._check_jobs(connection, locked_member, request.kinds)
         if live := await job_rows.live_job(connection, locked_member.user_guid, locked_member.guid):
             if live.kind != request.kinds[0]:
                 raise JobRunning
@@ -217,7 +237,7 @@ class Members:
             UserDisabled: the client disabled the user.
         """
         for member in (await list_members(connection, user.guid, PageRequest(size=MAX_MEMBERS))).items:
-            with suppress(ConstraintNotMet, JobNotSupported, JobRunning, NotFound):
+            with suppress(ConstraintNotMet, InstitutionRefused, JobNotSupported, JobRunning, NotFound):
                 await self.start(connection, member, request)
 
     async def answer(
@@ -228,12 +248,14 @@ class Members:
         Raises:
             NotFound: the member was deleted meanwhile.
             ConstraintNotMet: the member has no open challenges.
+            InstitutionRefused: the operator permits no job at the institution.
             InvalidRequest: an answer is missing, unknown, or none of the options. The challenges stay open.
             UserDisabled: the client disabled the user.
             TooManyRequests: the member had 10 wrong answers in the past hour.
         """
         now = self._clock.now()
         locked_member = await self._lock(connection, member)
+        await self._check_jobs(connection, locked_member)
         await self._check_wrong_answers(connection, locked_member, now)
         # The member is locked: the second of two simultaneous answers finds no waiting job.
         waiting = await job_rows.waiting_job(connection, locked_member, now)
@@ -387,6 +409,21 @@ class Members:
         if locked_member.user_is_disabled:
             raise UserDisabled
         return locked_member
+
+    async def _check_jobs(
+        self, connection: Connection, locked_member: LockedMember, kinds: Sequence[JobKind] = ()
+    ) -> Institution:
+        """The institution of the member, if these jobs may start there.
+
+        Raises:
+            ConstraintNotMet: no connector offers the institution any more.
+            InstitutionRefused: the operator does not permit them.
+            JobNotSupported: the institution does not offer one of them.
+        """
+        institution = self._institution(locked_member)
+        check_jobs(institution, kinds)
+        check_availability(await availability(connection, locked_member.client_guid, institution.code), kinds)
+        return institution
 
     def _institution(self, locked_member: LockedMember) -> Institution:
         try:

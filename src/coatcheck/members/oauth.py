@@ -63,7 +63,9 @@ from coatcheck.members.oauth_windows import (
 from coatcheck.members.records import JobRequest, LockedMember
 from coatcheck.members.return_target import ReturnTarget, check_redirect
 from coatcheck.members.status import MemberEvent, transition
+from coatcheck.members.validation import check_availability
 from coatcheck.model.clients import find_client
+from coatcheck.model.institution_statuses import availability
 from coatcheck.model.members import Member, find_member
 from coatcheck.model.oauth_states import OAuthError, find_oauth_state
 from coatcheck.model.statuses import ConnectionStatus
@@ -132,10 +134,12 @@ class OAuth:
 
         Raises:
             ConstraintNotMet: the member signs in with credentials.
+            InstitutionRefused: the operator permits no job at the institution.
             InvalidRequest: the client's end users may not be sent to `client_redirect_url`.
         """
         if not member.is_oauth or prepared is None:
             raise ConstraintNotMet(NOT_OAUTH)
+        check_availability(await availability(connection, member.client_guid, member.institution_code))
         await check_redirect(connection, member.client_guid, window.return_target)
         link = Link(ids.timed("LNK"), member.client_guid, member.user_guid, member.guid)
         await self._links.store(connection, LinkKind.OAUTH, link, prepared.link)

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from coatcheck.connectors.contract import JobKind
+from coatcheck.errors import InstitutionRefused, JobNotSupported
 from coatcheck.model.jobs import JobState
+from coatcheck.model.members import Member
 from coatcheck.model.statuses import ConnectionStatus
 
 CHANGEABLE = frozenset({"id", "metadata", "use_cases", "background_aggregation_is_disabled"})
@@ -55,6 +57,8 @@ class NewMember:
     """Start no job."""
     kinds: Sequence[JobKind] = ()
     """The jobs to run, in this order. Empty for an aggregation."""
+    omits_refused_jobs: bool = False
+    """Create the member without the jobs that the institution does not offer or the operator does not permit."""
     include_transactions: bool = True
     """Whether an aggregation reads transactions."""
     callback_payload: str | None = None
@@ -66,6 +70,17 @@ class NewMember:
     def job_kinds(self) -> Sequence[JobKind]:
         """The jobs to run, each once."""
         return tuple(dict.fromkeys(self.kinds)) or (JobKind.AGGREGATION,)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectedMember:
+    """A member that was created."""
+
+    member: Member
+    has_started: bool
+    """Whether a job was started."""
+    refusal: JobNotSupported | InstitutionRefused | None
+    """Why a job was omitted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,8 @@
              |--- the institution was discontinued ---> DISCONTINUED  permanently
              `--- the user is disabled --------> DISABLED -----------------------------'
 
-A manual member has no status. IMPORTED is a migrated member that has no credentials yet.
+The operator can disconnect a member in every status. A manual member has no status. IMPORTED is a migrated member
+that has no credentials yet.
 """
 
 from collections.abc import Iterable, Mapping
@@ -109,6 +110,8 @@ class MemberEvent(StrEnum):
     EXHAUSTED = "EXHAUSTED"
     #: The user is disabled.
     USER_DISABLED = "USER_DISABLED"
+    #: The operator ended the client's connections to the institution.
+    OPERATOR_DISCONNECTED = "OPERATOR_DISCONNECTED"
 
 
 EVERY = frozenset(Status)
@@ -136,6 +139,7 @@ TRANSITIONS: Mapping[MemberEvent, Mapping[Status | None, Status]] = MappingProxy
         MemberEvent.SUCCEEDED: _to(Status.CONNECTED, EVERY),
         MemberEvent.EXHAUSTED: _to(Status.FAILED, EVERY),
         MemberEvent.USER_DISABLED: _to(Status.DISABLED, EVERY),
+        MemberEvent.OPERATOR_DISCONNECTED: _to(Status.DISCONNECTED, EVERY),
     }
 )
 

@@ -24,8 +24,10 @@ from coatcheck.errors import (
     BankError,
     BankFailed,
     BankTimedOut,
+    BankUnavailable,
     ConnectionDiscontinued,
     CredentialsMissing,
+    InstitutionRefused,
     NotFound,
     Unavailable,
     UserDisabled,
@@ -37,6 +39,8 @@ from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.outcome import Completed, JobFinisher, LeaseLost, Result
 from coatcheck.members.records import MemberJob
 from coatcheck.members.status import MemberEvent
+from coatcheck.members.validation import check_availability
+from coatcheck.model.institution_statuses import availability
 from coatcheck.vault.vault import SecretKind, WorkerReader
 
 log = structlog.get_logger(__name__)
@@ -245,12 +249,14 @@ class MemberSync:
 
         Raises:
             UserDisabled: the user's data must not be read.
+            BankUnavailable: since the job was requested, the operator has forbidden it at the institution.
             CredentialsMissing: the member has no credentials.
         """
         async with self._db.connection() as connection:
             # Checked before any secret is decrypted.
             if await member_rows.is_disabled(connection, job.user_guid):
                 raise UserDisabled
+            await _check_availability(connection, job)
             secrets = await self._vault.disclose_secrets(
                 connection,
                 owner_guid=job.user_guid,
@@ -307,6 +313,14 @@ class MemberSync:
         return stamina.retry_context(
             on=Unavailable, attempts=None, timeout=self._settings.job_lease, wait_max=LONGEST_BACKOFF
         )
+
+
+async def _check_availability(connection: Connection, job: MemberJob) -> None:
+    available = await availability(connection, job.client_guid, job.institution_code)
+    try:
+        check_availability(available, [JobKind(job.kind)])
+    except InstitutionRefused as refusal:
+        raise BankUnavailable(refusal.problem) from None
 
 
 def _name_of(result: Result) -> str:

@@ -5,8 +5,18 @@ from types import MappingProxyType
 
 from coatcheck import text
 from coatcheck.connectors.contract import Institution, JobKind
-from coatcheck.errors import InvalidRequest, JobNotSupported
+from coatcheck.errors import (
+    InstitutionInMaintenance,
+    InstitutionPrevented,
+    InstitutionPreventsNew,
+    InstitutionPreventsVerification,
+    InstitutionRefused,
+    InstitutionUnavailable,
+    InvalidRequest,
+    JobNotSupported,
+)
 from coatcheck.members.records import Challenge
+from coatcheck.model.institution_statuses import Availability, ClientStatus, InstitutionStatus
 from coatcheck.model.statuses import ConnectionStatus
 
 NO_CREDENTIALS: Mapping[str, str] = MappingProxyType({})
@@ -20,6 +30,45 @@ def check_jobs(institution: Institution, kinds: Sequence[JobKind]) -> None:
     """
     if missing := [kind for kind in kinds if kind not in institution.supports]:
         raise JobNotSupported(f"{institution.name} does not support {missing[0].lower()}.")
+
+
+def check_availability(
+    availability: Availability, kinds: Sequence[JobKind] = (), *, is_new: bool = False
+) -> None:
+    """Checks that the operator permits these jobs at the institution, or with `is_new` a new member.
+
+    Raises:
+        InstitutionRefused: it does not. The class says which status forbids it.
+    """
+    match availability.status:
+        case InstitutionStatus.MAINTENANCE:
+            raise InstitutionInMaintenance
+        case InstitutionStatus.UNAVAILABLE:
+            raise InstitutionUnavailable
+    match availability.client_status:
+        case ClientStatus.PREVENT_ALL | ClientStatus.PREVENT_ALL_AND_DISCONNECT:
+            raise InstitutionPrevented
+        case ClientStatus.PREVENT_NEW if is_new:
+            raise InstitutionPreventsNew
+        case ClientStatus.PREVENT_VERIFICATION if JobKind.VERIFICATION in kinds:
+            raise InstitutionPreventsVerification
+
+
+def startable_jobs(
+    institution: Institution, availability: Availability, kinds: Sequence[JobKind]
+) -> tuple[Sequence[JobKind], JobNotSupported | InstitutionRefused | None]:
+    """The jobs that can start, and why the first of the others cannot."""
+    startable: list[JobKind] = []
+    refusal: JobNotSupported | InstitutionRefused | None = None
+    for kind in kinds:
+        try:
+            check_jobs(institution, [kind])
+            check_availability(availability, [kind])
+        except (JobNotSupported, InstitutionRefused) as error:
+            refusal = refusal or error
+        else:
+            startable.append(kind)
+    return startable, refusal
 
 
 def check_sign_in(

@@ -168,10 +168,12 @@ async def accounts_of_member(connection: Connection, user_guid: str, member_guid
     )
 
 
-async def merged_ids(connection: Connection, user_guid: str, member_guid: str) -> frozenset[str]:
-    """The institution's ids of the member's accounts that were merged into another account that still exists."""
+async def ignored_ids(connection: Connection, user_guid: str, member_guid: str) -> frozenset[str]:
+    """The institution's ids of the member's accounts that are not read: merged into another account, or blocked."""
     cursor = await connection.execute(
-        "SELECT id FROM merged_account WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s",
+        """SELECT id FROM merged_account WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s
+           UNION ALL
+           SELECT id FROM blocked_account WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s""",
         {"user_guid": user_guid, "member_guid": member_guid},
     )
     return frozenset(id for (id,) in await cursor.fetchall())

@@ -30,6 +30,7 @@ HEADERS = page_headers(Policy.DATA)
 TYPES: Mapping[type[errors.CoatcheckError], str] = MappingProxyType(
     {
         errors.JobNotSupported: "job_not_supported",
+        errors.InstitutionRefused: "institution_refused",
         errors.InvalidRequest: "invalid_request",
         errors.InvalidToken: "session_over",
         errors.ConsentRequired: "consent_required",

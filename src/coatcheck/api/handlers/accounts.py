@@ -72,6 +72,13 @@ async def delete(request: ApiRequest) -> None:
     )
 
 
+async def block(request: ApiRequest) -> Struct:
+    blocked = await request.services.accounts.block(
+        request.connection, await _find(request), actor=request.client.guid
+    )
+    return account_body(request.version, blocked)
+
+
 async def merge(request: ApiRequest) -> Struct:
     user = await request.readable_user()
     guids = parse(request.body, AccountsMergeRequestBody).account.account_guids

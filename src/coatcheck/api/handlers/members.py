@@ -1,8 +1,10 @@
 """Members: the connections of users to institutions."""
 
+from collections.abc import Sequence
+
 from msgspec import UNSET, Struct
 
-from coatcheck.api.products import job_kinds
+from coatcheck.api.products import KINDS, Product, job_kinds
 from coatcheck.api.query import read_use_case
 from coatcheck.api.request import ApiRequest
 from coatcheck.api.schemas.institutions import CredentialsResponseBody, credentials_body
@@ -17,10 +19,13 @@ from coatcheck.api.schemas.members import (
     challenges_body,
     member_body,
     member_status_body,
+    member_with_job_error_body,
     members_body,
     oauth_window_body,
 )
+from coatcheck.api.versions import Version
 from coatcheck.connectors.contract import CredentialField
+from coatcheck.errors import JobNotSupported
 from coatcheck.http.decoding import given_fields, parse
 from coatcheck.http.encoding import encode
 from coatcheck.http.query import read_flag, read_page, read_text
@@ -35,16 +40,18 @@ NO_FIELDS: tuple[CredentialField, ...] = ()
 
 
 async def create(request: ApiRequest) -> CompleteResponse:
-    """202 if a job was started. An OAuth member is PENDING until its user opens the `oauth_window_uri`."""
+    """202 if a job was started, 201 if v20250224 requested a job that cannot be.
+
+    An OAuth member is PENDING until its user opens the `oauth_window_uri`.
+    """
     body = parse(request.body, MemberCreateRequestBody)
     fields = body.member
-    return_target = ReturnTarget(
-        referral_source=body.referral_source,
-        client_redirect_url=body.client_redirect_url,
-        ui_message_webview_url_scheme=body.ui_message_webview_url_scheme,
-    )
-    kinds = job_kinds(body.data_request.products) if body.data_request else []
-    member, is_started = await request.services.members.connect(
+    return_target = _return_target(body)
+    products = body.data_request.products if body.data_request else ()
+    kinds = job_kinds(products)
+    # The SDKs of v20111101 do not know the status 201.
+    tells_refusals = request.version is Version.V20250224 and bool(products)
+    connected = await request.services.members.connect(
         request.connection,
         await request.readable_user(),
         NewMember(
@@ -57,17 +64,38 @@ async def create(request: ApiRequest) -> CompleteResponse:
             skip_aggregation=fields.skip_aggregation or (body.data_request is not None and not kinds),
             background_aggregation_is_disabled=fields.background_aggregation_is_disabled,
             kinds=kinds,
+            omits_refused_jobs=tells_refusals,
             callback_payload=request.callback_payload,
             skip_webhook=fields.skip_webhook or request.skips_webhook,
         ),
     )
+    member = connected.member
     uri = None
     if member.is_oauth:
         window = OAuthWindow(return_target=return_target, callback_payload=request.callback_payload)
         uri = await request.services.oauth.open_window(
             request.connection, member, window, request.prepared_window
         )
-    return CompleteResponse(202 if is_started else 200, encode(member_body(request.version, member, uri)))
+    refusal = connected.refusal or _unsupported(products)
+    if refusal and tells_refusals:
+        return CompleteResponse(201, encode(member_with_job_error_body(member, uri, refusal)))
+    status = 202 if connected.has_started else 200
+    return CompleteResponse(status, encode(member_body(request.version, member, uri)))
+
+
+def _return_target(body: MemberCreateRequestBody) -> ReturnTarget:
+    return ReturnTarget(
+        referral_source=body.referral_source,
+        client_redirect_url=body.client_redirect_url,
+        ui_message_webview_url_scheme=body.ui_message_webview_url_scheme,
+    )
+
+
+def _unsupported(products: Sequence[Product]) -> JobNotSupported | None:
+    """The refusal of the first product that no job reads."""
+    return next(
+        (JobNotSupported(f"No institution supports {each}.") for each in products if each not in KINDS), None
+    )
 
 
 async def signs_in_at(request: ApiRequest) -> SignInPlace | None:

@@ -69,6 +69,18 @@ ACCOUNTS = Group(
             ),
         ),
         Route(
+            "PUT",
+            f"{ACCOUNT}/block",
+            accounts.block,
+            "blockAccount",
+            "Delete an account and never read it again",
+            "Deletes an aggregated account with all its data and ends the tokens on it. Later jobs of its member pass "
+            "over it; another member at the institution reads it. The answer identifies the account, without its data.",
+            versions=(Version.V20250224,),
+            answer=ACCOUNT_BODY,
+            is_in_spec=False,
+        ),
+        Route(
             "GET",
             f"{MEMBER}/accounts",
             accounts.list_of_member,

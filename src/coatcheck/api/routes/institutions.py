@@ -44,6 +44,11 @@ INSTITUTIONS = Group(
                     "`true`: only institutions that return 24 months of transactions.",
                     "boolean",
                 ),
+                Parameter(
+                    "include_blocked_institutions",
+                    "`true`: also institutions to which your client can make no new connection.",
+                    "boolean",
+                ),
                 *PAGE,
             ),
             answer=INSTITUTIONS_BODY,

@@ -11,6 +11,7 @@ from coatcheck.api.schemas.members import (
     MEMBERS_BODY,
     ChallengesResponseBody,
     MemberCreateRequestBody,
+    MemberResponseWithJobErrorBody,
     MemberResumeRequestBody,
     MemberStatusResponseBody,
     MemberUpdateRequestBody,
@@ -21,7 +22,13 @@ from coatcheck.http import doc
 from coatcheck.http.route import PAGE, Group, Parameter
 from coatcheck.members.members import MAX_MEMBERS
 
+REFUSED_AT_INSTITUTION = (
+    errors.InstitutionInMaintenance(),
+    errors.InstitutionUnavailable(),
+    errors.InstitutionPrevented(),
+)
 REFUSED_JOBS = (
+    *REFUSED_AT_INSTITUTION,
     errors.ConstraintNotMet("A manual member has no institution to read from."),
     errors.JobRunning(),
     errors.JobNotSupported(),
@@ -37,13 +44,18 @@ MEMBERS = Group(
             members.create,
             "createMember",
             "Create a member",
-            "202 if a job was started, otherwise 200.",
+            "202 if a job was started, otherwise 200. In v20250224, 201 if a product of `data_request` cannot be "
+            "read: the member is created, the jobs of the other products are started, and `error` names the reason.",
             body=MemberCreateRequestBody,
             headers=(CALLBACK_PAYLOAD, SKIP_WEBHOOK),
             answer=MEMBER_BODY,
             other_statuses=(202,),
+            own_answers={201: MemberResponseWithJobErrorBody},
             signs_in_at=members.signs_in_at,
             refusals=(
+                *REFUSED_AT_INSTITUTION,
+                errors.InstitutionPreventsNew(),
+                errors.InstitutionPreventsVerification(),
                 errors.DuplicateMember(doc.MEMBER),
                 errors.JobNotSupported(),
                 errors.ConstraintNotMet(f"A user can have at most {MAX_MEMBERS} members."),
@@ -86,7 +98,7 @@ MEMBERS = Group(
             body=MemberUpdateRequestBody,
             headers=(CALLBACK_PAYLOAD, SKIP_WEBHOOK),
             answer=MEMBER_BODY,
-            refusals=(errors.DuplicateMember(doc.MEMBER), errors.ConstraintNotMet()),
+            refusals=(*REFUSED_AT_INSTITUTION, errors.DuplicateMember(doc.MEMBER), errors.ConstraintNotMet()),
         ),
         Route(
             "DELETE",
@@ -137,7 +149,10 @@ MEMBERS = Group(
             body=MemberResumeRequestBody,
             answer=MEMBER_BODY,
             status=202,
-            refusals=(errors.ConstraintNotMet("The member has no open challenges."),),
+            refusals=(
+                *REFUSED_AT_INSTITUTION,
+                errors.ConstraintNotMet("The member has no open challenges."),
+            ),
         ),
         Route(
             "GET",
@@ -155,7 +170,7 @@ MEMBERS = Group(
             answer=OAuthWindowResponseBody,
             in_transaction=True,
             signs_in_at=members.signs_in_again_at,
-            refusals=(errors.ConstraintNotMet(),),
+            refusals=(*REFUSED_AT_INSTITUTION, errors.ConstraintNotMet()),
         ),
     ),
 )
@@ -200,7 +215,7 @@ JOBS = Group(
             "Verify: read account numbers",
             headers=(CALLBACK_PAYLOAD,),
             answer=MEMBER_BODY,
-            refusals=REFUSED_JOBS,
+            refusals=(*REFUSED_JOBS, errors.InstitutionPreventsVerification()),
         ),
         Route(
             "POST",

@@ -1,6 +1,7 @@
 """Institutions and the credential fields of their sign-in forms."""
 
 from base64 import b64encode
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from coatcheck.connectors.contract import CredentialField, Institution, JobKind
 from coatcheck.http.doc import LOGIN_FIELD, doc
 from coatcheck.http.encoding import Timestamp, to_schema
 from coatcheck.http.pagination import Pagination, pagination
+from coatcheck.model.institution_statuses import AVAILABLE, Availability, ClientStatus, InstitutionStatus
 from coatcheck.model.paging import Page
 
 PRODUCTS = {product.value: kind for product, kind in KINDS.items() if product is not Product.HISTORY}
@@ -30,7 +32,9 @@ class InstitutionFields(Struct, frozen=True, kw_only=True):
     ]
     instructional_text: Annotated[str | None, doc("A hint for the sign-in form.")]
     instructional_text_steps: Annotated[list[str] | None, doc("Steps before the sign-in.")] = None
-    is_disabled_by_client: Annotated[bool, doc("Whether your client does not offer it.")] = False
+    is_disabled_by_client: Annotated[
+        bool, doc("Whether your client can make no new connection to it.", False)
+    ]
     iso_country_code: Annotated[str, doc("The country.", "US")]
     medium_logo_url: Annotated[
         str | None, doc("The logo, as a data URI.", "data:image/svg+xml;base64,PHN2Zy...")
@@ -57,11 +61,23 @@ class InstitutionResponse(InstitutionFields, frozen=True, kw_only=True):
 class InstitutionResponseV20250224(InstitutionFields, frozen=True, kw_only=True):
     """A list of products replaces the four flags of v20111101."""
 
+    client_status: Annotated[
+        str,
+        doc("What your client may do there. The operator sets it.", "AVAILABLE", enum=[*ClientStatus]),
+    ]
     created_at: Annotated[
         Timestamp | None, doc("When it was added, if that is known.", "2024-01-02T15:00:00Z")
     ]
     guid: Annotated[str, doc("The guid of the institution.", "INS-5f427506-2d11-5233-9e70-421dc36ce106")]
     is_hidden: Annotated[bool, doc("Always false.")] = False
+    status: Annotated[
+        str,
+        doc(
+            "How well it works. The operator sets it. No job starts under `MAINTENANCE` and `UNAVAILABLE`.",
+            "OPERATIONAL",
+            enum=[*InstitutionStatus],
+        ),
+    ]
     supported_products: Annotated[
         list[str], doc("What it returns.", ["account_verification", "identity_verification", "transactions"])
     ]
@@ -109,22 +125,21 @@ class CredentialsResponseBody(Struct, frozen=True):
     pagination: Pagination
 
 
-def institution_body(version: Version, institution: Institution) -> Struct:
+def institution_body(version: Version, institution: Institution, available: Availability) -> Struct:
     """`INSTITUTION_BODY` of the version."""
     if version is Version.V20111101:
-        return InstitutionResponseBody(_v20111101(institution))
-    return InstitutionResponseBodyV20250224(_v20250224(institution))
+        return InstitutionResponseBody(_v20111101(institution, available))
+    return InstitutionResponseBodyV20250224(_v20250224(institution, available))
 
 
-def institutions_body(version: Version, institutions: Page[Institution]) -> Struct:
-    """`INSTITUTIONS_BODY` of the version."""
+def institutions_body(
+    version: Version, institutions: Page[Institution], available: Mapping[str, Availability]
+) -> Struct:
+    """`INSTITUTIONS_BODY` of the version. `available` has the institutions with an unusual status, by code."""
+    items = [(each, available.get(each.code, AVAILABLE)) for each in institutions.items]
     if version is Version.V20111101:
-        return InstitutionsResponseBody(
-            [_v20111101(each) for each in institutions.items], pagination(institutions)
-        )
-    return InstitutionsResponseBodyV20250224(
-        [_v20250224(each) for each in institutions.items], pagination(institutions)
-    )
+        return InstitutionsResponseBody([_v20111101(*each) for each in items], pagination(institutions))
+    return InstitutionsResponseBodyV20250224([_v20250224(*each) for each in items], pagination(institutions))
 
 
 def credentials_body(credentials: Page[CredentialField]) -> CredentialsResponseBody:
@@ -132,10 +147,11 @@ def credentials_body(credentials: Page[CredentialField]) -> CredentialsResponseB
     return CredentialsResponseBody(items, pagination(credentials))
 
 
-def _v20111101(institution: Institution) -> InstitutionResponse:
+def _v20111101(institution: Institution, available: Availability) -> InstitutionResponse:
     return to_schema(
         institution,
         InstitutionResponse,
+        is_disabled_by_client=available.is_blocked,
         supports_account_identification=JobKind.IDENTIFICATION in institution.supports,
         supports_account_statement=JobKind.STATEMENT in institution.supports,
         supports_account_verification=JobKind.VERIFICATION in institution.supports,
@@ -144,10 +160,13 @@ def _v20111101(institution: Institution) -> InstitutionResponse:
     )
 
 
-def _v20250224(institution: Institution) -> InstitutionResponseV20250224:
+def _v20250224(institution: Institution, available: Availability) -> InstitutionResponseV20250224:
     return to_schema(
         institution,
         InstitutionResponseV20250224,
+        is_disabled_by_client=available.is_blocked,
+        status=available.status,
+        client_status=available.client_status,
         supported_products=[name for name, kind in PRODUCTS.items() if kind in institution.supports],
         **_logos(institution),
     )

@@ -9,6 +9,7 @@ from coatcheck.api.products import Product
 from coatcheck.api.schemas.choices import ReferralSource, UseCases
 from coatcheck.api.versions import ByVersion, Version
 from coatcheck.connectors.contract import ChallengeType
+from coatcheck.errors import Refusal
 from coatcheck.http.decoding import (
     ChangeSchema,
     Guid,
@@ -204,6 +205,24 @@ class MemberResponseBodyV20250224(Struct, frozen=True):
     member: Annotated[MemberResponseV20250224, doc("The member.")]
 
 
+class JobErrorResponse(Struct, frozen=True, kw_only=True):
+    error_code: Annotated[int, doc("Always 1002, access denied.", 1002)] = 1002
+    error_message: Annotated[
+        str, doc("Why the job was not started, for you.", "MX Bank does not support statement.")
+    ]
+    error_type: Annotated[str, doc("Always `MEMBER`.", "MEMBER")] = "MEMBER"
+    user_message: Annotated[str, doc("The same for the user.", "Some of the data is not available.")] = (
+        "Some of the requested data is not available from this institution."
+    )
+
+
+class MemberResponseWithJobErrorBody(Struct, frozen=True):
+    """A member that was created without one of the jobs."""
+
+    member: Annotated[MemberResponseV20250224, doc("The member.")]
+    error: Annotated[JobErrorResponse, doc("Why a job was not started.")]
+
+
 class MembersResponseBody(Struct, frozen=True):
     members: Annotated[list[MemberResponse], doc("The members on this page.")]
     pagination: Pagination
@@ -310,6 +329,13 @@ def member_body(version: Version, member: Member, oauth_window_uri: str | None =
     if version is Version.V20111101:
         return MemberResponseBody(_v20111101(member, oauth_window_uri))
     return MemberResponseBodyV20250224(_v20250224(member, oauth_window_uri))
+
+
+def member_with_job_error_body(
+    member: Member, oauth_window_uri: str | None, refusal: Refusal
+) -> MemberResponseWithJobErrorBody:
+    error = JobErrorResponse(error_message=refusal.problem)
+    return MemberResponseWithJobErrorBody(_v20250224(member, oauth_window_uri), error)
 
 
 def members_body(version: Version, members: Page[Member]) -> Struct:

@@ -234,7 +234,7 @@ class _Making:
 
     async def _member(self, user: User, wanted: WorldMember, login: str) -> MadeMember:
         institution = self.services.registry.find(wanted.institution)
-        member, _ = await self.services.members.connect(
+        connected = await self.services.members.connect(
             self.connection,
             user,
             NewMember(
@@ -246,6 +246,7 @@ class _Making:
                 skip_webhook=True,
             ),
         )
+        member = connected.member
         await store_record(
             self.connection, user_guid=user.guid, member_guid=member.guid, record=wanted.side.encode()
         )

@@ -1,8 +1,9 @@
-"""The institutions that support the jobs of the session."""
+"""The institutions that support the jobs of the session, and to which its client can make a new connection."""
 
 from coatcheck import text
 from coatcheck.connectors.contract import Institution
 from coatcheck.errors import InvalidRequest
+from coatcheck.model.institution_statuses import AVAILABLE, availabilities
 from coatcheck.model.paging import PageRequest, paginate
 from coatcheck.widget import schemas
 from coatcheck.widget.presenters import present_credentials, present_institution
@@ -20,6 +21,8 @@ async def search(request: WidgetRequest) -> schemas.Institutions:
         iso_country_codes=request.options.iso_country_codes,
         supports=request.options.kinds,
     )
+    available = await availabilities(request.connection, request.session.client_guid)
+    found = tuple(each for each in found if not available.get(each.code, AVAILABLE).is_blocked)
     page = paginate(found, PageRequest(_page_number(request), PAGE_SIZE))
     return schemas.Institutions(
         institutions=[present_institution(each) for each in page.items],

@@ -35,7 +35,7 @@ async def create(request: WidgetRequest) -> schemas.MemberAnswer:
     """Connects a new member. Its jobs start now, or after the sign-in if it is an OAuth member."""
     request.require_consent()
     body, options = request.parse(MemberBody), request.options
-    member, _is_started = await request.services.members.connect(
+    connected = await request.services.members.connect(
         request.connection,
         await request.user(),
         NewMember(
@@ -49,6 +49,7 @@ async def create(request: WidgetRequest) -> schemas.MemberAnswer:
             callback_payload=options.callback_payload,
         ),
     )
+    member = connected.member
     await request.bind_consent(member)
     uri = await _window(request, member) if member.is_oauth else None
     return schemas.MemberAnswer(member=await present_member(request, member, uri))

@@ -1,0 +1,114 @@
+"""The statuses of institutions: what the operator says of each, and what it permits each client there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from coatcheck.db.database import Connection, fetch_all
+
+
+class InstitutionStatus(StrEnum):
+    """How well the institution works, for every client (MX docs: institutions)."""
+
+    OPERATIONAL = "OPERATIONAL"
+    MAINTENANCE = "MAINTENANCE"
+    DEGRADED = "DEGRADED"
+    UNAVAILABLE = "UNAVAILABLE"
+
+
+class ClientStatus(StrEnum):
+    """What a client may do at the institution (MX docs: institutions)."""
+
+    AVAILABLE = "AVAILABLE"
+    PREVENT_ALL = "PREVENT_ALL"
+    PREVENT_NEW = "PREVENT_NEW"
+    PREVENT_ALL_AND_DISCONNECT = "PREVENT_ALL_AND_DISCONNECT"
+    PREVENT_VERIFICATION = "PREVENT_VERIFICATION"
+    PREVENT_BACKGROUND_AGG = "PREVENT_BACKGROUND_AGG"
+
+
+BLOCKED = frozenset(
+    {ClientStatus.PREVENT_ALL, ClientStatus.PREVENT_NEW, ClientStatus.PREVENT_ALL_AND_DISCONNECT}
+)
+"""The client can make no new connection."""
+
+NOT_IN_BACKGROUND = """(
+    EXISTS (SELECT FROM institution_status i
+            WHERE i.institution_code = m.institution_code AND i.status IN ('MAINTENANCE', 'UNAVAILABLE'))
+    OR EXISTS (SELECT FROM institution_client_status i
+               WHERE i.institution_code = m.institution_code AND i.client_guid = m.client_guid
+                 AND i.client_status IN ('PREVENT_ALL', 'PREVENT_ALL_AND_DISCONNECT', 'PREVENT_BACKGROUND_AGG')))"""
+"""A condition over a member `m`: its institution must not be read daily."""
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """The statuses of an institution, as one client sees them."""
+
+    status: InstitutionStatus = InstitutionStatus.OPERATIONAL
+    client_status: ClientStatus = ClientStatus.AVAILABLE
+
+    @property
+    def is_blocked(self) -> bool:
+        return self.client_status in BLOCKED
+
+
+AVAILABLE = Availability()
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    institution_code: str
+    status: str
+    client_status: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestrictedClient:
+    """A client to which an institution is not AVAILABLE."""
+
+    client_guid: str
+    institution_code: str
+    client_status: str
+
+
+async def availability(connection: Connection, client_guid: str, institution_code: str) -> Availability:
+    """The statuses of the institution for the client."""
+    found = await availabilities(connection, client_guid, institution_code)
+    return found.get(institution_code, AVAILABLE)
+
+
+async def availabilities(
+    connection: Connection, client_guid: str, institution_code: str | None = None
+) -> Mapping[str, Availability]:
+    """By code, every institution of which a status is not the usual one. With a code, only that institution."""
+    rows = await fetch_all(
+        connection,
+        _Row,
+        """SELECT institution_code, coalesce(i.status, 'OPERATIONAL') AS status,
+                  coalesce(c.client_status, 'AVAILABLE') AS client_status
+           FROM institution_status i
+           FULL JOIN (SELECT * FROM institution_client_status WHERE client_guid = %(client_guid)s) AS c
+                USING (institution_code)
+           WHERE %(institution_code)s::text IS NULL OR institution_code = %(institution_code)s""",
+        {"client_guid": client_guid, "institution_code": institution_code},
+    )
+    return {
+        row.institution_code: Availability(InstitutionStatus(row.status), ClientStatus(row.client_status))
+        for row in rows
+    }
+
+
+async def statuses(connection: Connection) -> Mapping[str, InstitutionStatus]:
+    """By code, the institutions that are not OPERATIONAL."""
+    cursor = await connection.execute("SELECT institution_code, status FROM institution_status")
+    return {code: InstitutionStatus(status) for code, status in await cursor.fetchall()}
+
+
+async def restricted_clients(connection: Connection) -> Sequence[RestrictedClient]:
+    return await fetch_all(
+        connection,
+        RestrictedClient,
+        """SELECT client_guid, institution_code, client_status FROM institution_client_status
+           ORDER BY institution_code, client_guid""",
+    )
