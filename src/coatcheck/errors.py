@@ -100,6 +100,13 @@ class Unauthenticated(Refusal):
 class InvalidClient(Unauthenticated):
     """The id or the API key is wrong."""
 
+    def __init__(
+        self, problem: str | None = None, *, detail: str | None = None, is_recorded: bool = False
+    ) -> None:
+        super().__init__(problem, detail=detail)
+        self.is_recorded = is_recorded
+        """Whether the audit log has this refusal with its reason, or has as many of the caller's as it takes."""
+
 
 class InvalidToken(Unauthenticated):
     """The access token is missing, expired or revoked."""

@@ -37,6 +37,21 @@ async def test_a_wrong_key_of_a_client_is_recorded_with_its_address(
     assert client.api_key[:-1] not in json.dumps(entry)
 
 
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/introspect", "/oauth/revoke"])
+async def test_a_wrong_key_at_an_oauth_endpoint_is_recorded_once_with_its_reason(
+    services: Services, http: httpx.AsyncClient, processor: Keyed, path: str
+) -> None:
+    body = {"grant_type": "authorization_code", "code": "x", "token": "x"}
+    answer = await http.post(path, data=body, auth=(processor.guid, "ccp_wrong"))
+    assert answer.status_code == 401
+    (entry,) = [each for each in await entries(services) if "authentication" in each["action"]]
+    assert (entry["action"], entry["actor"]) == ("processor.authentication_refused", processor.guid)
+    assert entry["detail"]["reason"] == "The API key is wrong or has expired."
+    answer = await http.post(path, data=body, auth=(new("PPR"), "ccp_wrong"))
+    assert answer.status_code == 401
+    assert len(await failures(services)) == 1, "there is no such processor"
+
+
 async def test_an_unknown_token_is_recorded_and_what_a_caller_invents_is_not(
     services: Services, http: httpx.AsyncClient
 ) -> None:

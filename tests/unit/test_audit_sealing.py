@@ -1,6 +1,7 @@
 """The sealer: everything that is written is sealed once, in order, whatever else runs."""
 
 import asyncio
+import os
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -49,6 +50,10 @@ def sealer(services: Services) -> Sealer:
 
 def text_of(file: Path) -> str:
     return file.read_text() if file.exists() else ""
+
+
+def write_bytes(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
 
 
 async def record(connection: Connection, services: Services, subject: str) -> None:
@@ -312,6 +317,44 @@ async def test_a_database_that_was_rolled_back_is_neither_published_nor_hidden(
             await publisher_of(restarted).publish()
     assert text_of(published) == before
     assert any("truncated or rolled back" in each for each in (await verified(services, published)).problems)
+
+
+async def test_a_checkpoint_of_which_the_system_writes_a_part_at_a_time_is_published_whole(
+    services: Services, published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:7]))
+    for number in range(2):
+        await record_alone(services, f"TKN-{number}")
+        await seal(services)
+    notes = [each.note for each in await stored(services)]
+    assert text_of(published) == "".join(f"{note}\n" for note in notes)
+
+
+async def test_a_checkpoint_that_was_cut_short_anywhere_is_completed_by_the_next_write(
+    services: Services, published: Path
+) -> None:
+    for number in range(3):
+        await record_alone(services, f"TKN-{number}")
+        await seal(services)
+    whole = text_of(published)
+    for length in range(len(whole.encode())):
+        write_bytes(published, whole.encode()[:length])
+        await publisher_of(services).publish()
+        assert text_of(published) == whole, length
+
+
+async def test_a_file_that_ends_with_something_else_is_not_appended_to(
+    services: Services, published: Path
+) -> None:
+    await record_alone(services, "TKN-1")
+    await seal(services)
+    altered = text_of(published) + "another log\n"
+    write_bytes(published, altered.encode())
+    await record_alone(services, "TKN-2")
+    with pytest.raises(CheckpointConflict):
+        await seal(services)
+    assert text_of(published) == altered
 
 
 async def test_a_file_that_cannot_be_written_is_a_configuration_error(

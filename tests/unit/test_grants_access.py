@@ -170,6 +170,29 @@ async def test_every_read_is_one_round_trip_and_writes_one_disclosure(
         assert await round_trips(connection, lambda: two_statements(connection)) == 2
 
 
+async def test_the_rows_of_a_list_are_counted_once_and_not_for_each_row_of_its_page(
+    services: Services, account: Account, reader: PresentedToken
+) -> None:
+    count, size = 200, 50
+    for number in range(count):
+        await make_transaction(services, account, description=f"Coffee {number}")
+    async with services.db.transaction() as connection:
+        access = Access(
+            services.clock, OneConnection(connection), b"unused", services.vault, services.journal
+        )
+        page = await access.transactions(reader, EVERYTHING, PageRequest(size=size))
+        assert page is not None
+        assert (len(page.items), page.total) == (size, count)
+        cursor = await connection.execute(
+            """SELECT coalesce(sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)), 0)::int
+               FROM pg_stat_xact_user_tables WHERE relname ~ '^transaction(_|$)'"""
+        )
+        row = await cursor.fetchone()
+    assert row is not None
+    # The page is sorted from all rows, or read from an index; the count reads all rows once more.
+    assert count <= row[0] <= 3 * count
+
+
 async def two_statements(connection: Connection) -> None:
     await connection.execute("SELECT 1")
     await connection.execute("SELECT 2")

@@ -1,13 +1,16 @@
 """Publishes the checkpoints where who can write to the database cannot: in a file, and at a URL.
 
 The file contains the signed notes in order, each followed by an empty line. It is only appended to. Several workers can
-share it: each appends what the file lacks, under a lock (`flock`).
+share it: each appends what the file lacks, under a lock (`flock`). A note that a full disk cut short is completed by
+the next write: nothing can take its first part out of a file that is only appended to.
 """
 
 import asyncio
 import fcntl
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -23,6 +26,8 @@ from coatcheck.errors import CheckpointConflict, ConfigurationError
 log = structlog.get_logger(__name__)
 
 BATCH = 1_000
+COMPLETE = re.compile(rb"\n\n" + SIGNATURE_MARK.encode() + rb"[^\n]*\n\n")
+"""The end of a note, from the empty line before its signature to the one after it."""
 TAIL_BYTES = 4_096
 """More than two notes."""
 URL_TIMEOUT = 10
@@ -43,6 +48,16 @@ class PublishedCheckpoint:
 class _Note:
     size: int
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How a file of checkpoints ends."""
+
+    last: Checkpoint | None
+    """The last one that is complete."""
+    unfinished: bytes
+    """What follows it: the first part of one whose write was cut short."""
 
 
 class Publisher:
@@ -139,28 +154,38 @@ async def _published_size(connection: Connection, file: Path) -> int:
 
 
 def _last_published(file: Path) -> Checkpoint | None:
+    """The last checkpoint in the file that is complete."""
     try:
-        with file.open("rb") as content:
-            content.seek(max(0, file.stat().st_size - TAIL_BYTES))
-            tail = content.read().decode("utf-8", "replace")
+        return _end_of(file).last
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ConfigurationError(
             f"The setting audit_checkpoint_file cannot be read: {error.strerror}."
         ) from None
-    for text in reversed(tail.split("\n\n")):  # texts and signatures alternate
-        try:
-            return parse(f"{text}\n\n")
-        except Unreadable:
-            continue
-    return None
+
+
+def _end_of(file: Path) -> _End:
+    with file.open("rb") as content:
+        content.seek(max(0, file.stat().st_size - TAIL_BYTES))
+        tail = content.read()
+    for signature in reversed([*COMPLETE.finditer(tail)]):
+        text = tail[: signature.start()].rpartition(b"\n\n")[2].decode("utf-8", "replace")
+        with suppress(Unreadable):
+            return _End(parse(f"{text}\n\n"), tail[signature.end() :])
+    return _End(None, tail)
 
 
 async def _newest(connection: Connection) -> _Note | None:
     return await fetch_one(
         connection, _Note, "SELECT size, note FROM audit_checkpoint ORDER BY size DESC LIMIT 1"
     )
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Writes all of it: `os.write` may write a part, as when the disk gets full."""
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 def _append_newer(file: Path, notes: Sequence[_Note]) -> None:
@@ -170,9 +195,12 @@ def _append_newer(file: Path, notes: Sequence[_Note]) -> None:
         descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            last = _last_published(file)
-            size = last.size if last else 0
-            os.write(descriptor, "".join(f"{each.note}\n" for each in notes if each.size > size).encode())
+            end = _end_of(file)
+            size = end.last.size if end.last else 0
+            new = "".join(f"{each.note}\n" for each in notes if each.size > size).encode()
+            if not new.startswith(end.unfinished):
+                raise CheckpointConflict(detail=f"the file {file} ends with a part of another checkpoint")
+            _write_all(descriptor, new[len(end.unfinished) :])
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -114,7 +114,7 @@ class ProcessorAuthentication:
         if reason is None:
             return found
         await self._record(connection, found.guid, reason)
-        raise InvalidClient(detail=reason)
+        raise InvalidClient(detail=reason, is_recorded=True)
 
     async def use_proof(
         self, connection: Connection, processor: ProcessorSecurity, proof: DPoPProof | None

@@ -75,8 +75,9 @@ async def throttled(error: CoatcheckError, scope: Scope) -> CoatcheckError:
     name, secret = credentials(headers)
     wait = None
     if is_guess and (secret or headers.get("content-type", "").lower().startswith(FORM)):
-        failures: FailedAuthentications = scope[FAILURES]
-        await failures.record(name, "access_token" if isinstance(error, InvalidToken) else "api_key")
+        if not (isinstance(error, InvalidClient) and error.is_recorded):
+            failures: FailedAuthentications = scope[FAILURES]
+            await failures.record(name, "access_token" if isinstance(error, InvalidToken) else "api_key")
         wait = await limits.count_failure(name, address)
     elif isinstance(error, InvalidGrant) and error.detail in NEVER_REDEEMABLE:
         wait = await limits.count_refused_code(name, address)
