@@ -10,7 +10,6 @@ INSTALL := -m pip --disable-pip-version-check install --require-hashes
 # One worker for each core.
 WORKERS ?= logical
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
-LOCALES := src/coatcheck/widget/locales
 RUN ?=
 # What npm installs: MX's web widget SDK, OAuth clients, and generators of API clients.
 NODE_MODULES = $(patsubst %,tests/%/node_modules/.package-lock.json,browser oauth_clients api_clients)
@@ -97,11 +96,13 @@ lock: .venv/ready ## pin the dependencies of pyproject.toml again; RUN=--upgrade
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links $(RUN)
 
-words: .venv/ready ## update the catalogues of the widget's translations, and compile them
-	$(BIN)/pybabel --quiet extract --no-location --output .venv/widget.pot src/coatcheck/widget
-	$(BIN)/pybabel --quiet update --domain widget --input-file .venv/widget.pot --output-dir $(LOCALES) \
+words: words-widget words-portal ## update the catalogues of the pages' translations, and compile them
+
+words-%: .venv/ready
+	$(BIN)/pybabel --quiet extract --mapping-file pyproject.toml --no-location --output .venv/$*.pot src/coatcheck/$*
+	$(BIN)/pybabel --quiet update --domain $* --input-file .venv/$*.pot --output-dir src/coatcheck/$*/locales \
 	--width 110 --ignore-obsolete --ignore-pot-creation-date
-	$(BIN)/pybabel --quiet compile --domain widget --directory $(LOCALES)
+	$(BIN)/pybabel --quiet compile --domain $* --directory src/coatcheck/$*/locales
 
 secrets: ## create the files that compose.yaml reads: database password and master key
 	@umask 077 && mkdir secrets && cd secrets \

@@ -35,6 +35,7 @@ from coatcheck.grants.issue import CodeIssuer
 from coatcheck.grants.links import Links
 from coatcheck.grants.listing import Grants
 from coatcheck.grants.narrowing import Narrowing
+from coatcheck.grants.portal_sessions import PortalSessions
 from coatcheck.grants.processor_authentication import ProcessorAuthentication
 from coatcheck.grants.processor_tokens import ProcessorTokens
 from coatcheck.grants.receipts import Receipts
@@ -102,6 +103,7 @@ class Services:
     links: Links
     widget_links: WidgetLinks
     widget_sessions: WidgetSessions
+    portal_sessions: PortalSessions
     clients: Clients
     processors: Processors
     attestations: Attestations
@@ -232,19 +234,39 @@ def _user_services(
     }
 
 
+class _PageServices(TypedDict):
+    """The services of the pages for end users."""
+
+    links: Links
+    widget_links: WidgetLinks
+    widget_sessions: WidgetSessions
+    portal_sessions: PortalSessions
+
+
+def _page_services(settings: Settings, clock: Clock, hash_key: bytes, vault: Vault) -> _PageServices:
+    links = Links(settings, clock, hash_key)
+    return {
+        "links": links,
+        "widget_links": WidgetLinks(settings, vault, links),
+        "widget_sessions": WidgetSessions(clock, hash_key),
+        "portal_sessions": PortalSessions(settings, clock, hash_key, links),
+    }
+
+
 def _assemble(ground: _Ground) -> Services:
     settings, clock, db, registry = ground.settings, ground.clock, ground.db, ground.registry
     keyring, vault = ground.keyring, Vault(clock, ground.master_keys)
     signing_keys = SigningKeys(clock, ground.master_keys)
     publisher = EventPublisher(clock, ground.seeding)
     journal = Journal(clock, publisher)
-    tokens, links = Tokens(clock), Links(settings, clock, keyring.hash_key)
-    widget_sessions = WidgetSessions(clock, keyring.hash_key)
+    tokens = Tokens(clock)
+    pages = _page_services(settings, clock, keyring.hash_key, vault)
     api_keys = ApiKeys(settings, clock, keyring.hash_key, journal)
     dependencies = Dependencies(settings, clock, db, vault, registry, journal, ground.seeding)
     grant_services = _grant_services(ground, journal, vault, signing_keys)
     return Services(
         **grant_services,
+        **pages,
         settings=settings,
         clock=clock,
         seeding=ground.seeding,
@@ -257,14 +279,11 @@ def _assemble(ground: _Ground) -> Services:
         task_gate=TaskGate(),
         dependencies=dependencies,
         **_member_services(dependencies, keyring.index_key),
-        oauth=OAuth(dependencies, links, widget_sessions),
+        oauth=OAuth(dependencies, pages["links"], pages["widget_sessions"]),
         tokens=tokens,
         api_keys=api_keys,
         rate_limits=RateLimits(settings, clock, db),
         oauth_server=_oauth_server(settings, clock, keyring.hash_key, journal),
-        links=links,
-        widget_links=WidgetLinks(settings, vault, links),
-        widget_sessions=widget_sessions,
         clients=Clients(settings, clock, vault, journal, api_keys),
         processors=Processors(clock, journal, api_keys),
         **_user_services(ground, journal, vault, tokens, signing_keys, grant_services),

@@ -37,6 +37,7 @@ from coatcheck.management.routes.route import Route
 from coatcheck.oauth_server import routes as oauth_server
 from coatcheck.oauth_server.endpoint import oauth_routes
 from coatcheck.oauth_server.errors import oauth_error
+from coatcheck.portal.app import portal_routes
 from coatcheck.widget.app import widget_routes
 
 __all__ = ["behind_proxies", "create_app", "headers_of_all", "serve"]
@@ -59,7 +60,7 @@ def sandbox_groups(settings: Settings) -> Sequence[Group[Route]]:
 
 
 def create_app(services: Services) -> ASGIApp:
-    """MX's API, our own, their documentation, the widget, and the pages of each connector below `/banks/<name>`."""
+    """Every surface, the documentation, and the pages of each connector below `/banks/<name>`."""
     banks: Sequence[BaseRoute] = [
         Mount(f"/banks/{connector.name}", app=pages)
         for connector in services.registry.connectors
@@ -74,6 +75,7 @@ def create_app(services: Services) -> ASGIApp:
         *oauth_routes(services),
         *page_routes(services, (*GROUPS, *sandbox)),
         *widget_routes(services),
+        *portal_routes(services),
         *banks,
         *_fdx_bank(services),
     ]

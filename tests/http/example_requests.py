@@ -244,6 +244,7 @@ EXAMPLES: dict[str, list[Example]] = {
     ],
     # Signed documents.
     "readKeySet": [Example()],
+    "createPortalUrl": [Example(201), Example(201, body=lambda _: {"portal_url": {"locale": "es"}})],
     "listDisclosures": [Example(prepare=_disclosure)],
     "readDisclosure": [Example(prepare=_disclosure)],
     "readUserAttestation": [Example(), Example(prepare=_deleted_user)],

@@ -109,6 +109,7 @@ BODIES: dict[str, Body] = {
     "renewGrant": _nothing,
     "revokeGrant": lambda _: {"reason": "a test"},
     "revokeGrants": lambda guids: {"revocation": {"user_guid": guids["user"]}},
+    "createPortalUrl": _nothing,
     "createWebhookEndpoint": lambda _: {"webhook_endpoint": {"url": HOOK}},
     "updateWebhookEndpoint": lambda _: {"webhook_endpoint": {"events": ["*"]}},
     "rotateWebhookSecret": _nothing,

@@ -14,6 +14,7 @@ OWNERS = {
     "live_token": "grants",
     "used_jti": "grants",
     "link": "grants",
+    "portal_session": "grants",
     "widget_session": "grants",
     "revocation_receipt": "grants",
     "authorization_disclosure": "grants",

@@ -1,72 +1,105 @@
-"""Every text of the widget has a translation in each catalogue, and the catalogues are compiled."""
+"""Every text of the pages has a translation in each catalogue, and the catalogues are compiled."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
 import pytest
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-from coatcheck.widget import i18n
-from coatcheck.widget.i18n import DEFAULT, LOCALES, catalogue, translate
+from coatcheck.http.i18n import DEFAULT, LOCALES
+from coatcheck.widget.i18n import catalogue, translate
 from coatcheck.widget.messages import every_text
 from coatcheck.widget.page_texts import TEXTS, page_texts
+from tests.guides import ROOT
 
-WIDGET = Path(i18n.__file__).parent
-ALL_TEXTS = {*TEXTS, *((None, text) for text in every_text())}
-"""Each with its context, the key."""
+SURFACES = ("portal", "widget")
+TEMPLATES = {"newstyle_gettext": "true"}
 TRANSLATIONS = sorted(name for name in LOCALES.values() if name)
-PLACEHOLDER = re.compile(r"\{\w+\}")
+PLACEHOLDER = re.compile(r"\{\w+\}|%\(\w+\)s")
 
 
-@pytest.fixture(params=TRANSLATIONS)
-def folder(request: pytest.FixtureRequest) -> Path:
-    return WIDGET / "locales" / request.param / "LC_MESSAGES"
+def package(surface: str) -> Path:
+    return ROOT / "src/coatcheck" / surface
 
 
-def translated(folder: Path) -> Catalog:
-    with (folder / "widget.po").open("rb") as file:
-        return read_po(file, abort_invalid=True)
+@cache
+def texts(surface: str) -> frozenset[tuple[str | None, object]]:
+    """The texts in the source of a surface, each with its context; one with a plural is a pair."""
+    found = extract_from_dir(
+        package(surface),
+        method_map=[("**.py", "python"), ("**/templates/**.html", "jinja2")],
+        options_map={"**/templates/**.html": TEMPLATES},
+    )
+    return frozenset((context, text) for _file, _line, text, _comments, context in found)
 
 
-def strings(catalog: Catalog) -> dict[tuple[str | None, str], str]:
-    return {(message.context, message.id): message.string for message in catalog if message.id}
+@dataclass(frozen=True)
+class Translated:
+    surface: str
+    folder: Path
+
+    @property
+    def catalog(self) -> Catalog:
+        with (self.folder / f"{self.surface}.po").open("rb") as file:
+            return read_po(file, abort_invalid=True)
+
+    @property
+    def messages(self) -> Iterator[Message]:
+        return (message for message in self.catalog if message.id)
 
 
-def test_every_language_but_english_has_a_catalogue_and_no_other_has() -> None:
-    assert sorted(path.name for path in (WIDGET / "locales").iterdir()) == TRANSLATIONS
+@pytest.fixture(params=[(surface, name) for surface in SURFACES for name in TRANSLATIONS], ids="-".join)
+def translated(request: pytest.FixtureRequest) -> Translated:
+    surface, name = request.param
+    return Translated(surface, package(surface) / "locales" / name / "LC_MESSAGES")
+
+
+def strings(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+def test_every_language_but_english_has_a_catalogue_and_no_other_has(surface: str) -> None:
+    assert sorted(path.name for path in (package(surface) / "locales").iterdir()) == TRANSLATIONS
     assert LOCALES.keys() - {DEFAULT} == {name.replace("_", "-") for name in TRANSLATIONS}
 
 
 def test_the_extracted_texts_are_all_texts_of_the_widget() -> None:
-    found = extract_from_dir(WIDGET)
-    assert {(context, text) for _file, _line, text, _comments, context in found} == ALL_TEXTS
+    assert texts("widget") == {*TEXTS, *((None, text) for text in every_text())}
     assert len(dict(TEXTS)) == len(TEXTS)
 
 
-def test_every_text_is_translated_and_nothing_else_is(folder: Path) -> None:
-    catalog = translated(folder)
-    assert strings(catalog).keys() == ALL_TEXTS
-    assert [key for key, text in strings(catalog).items() if not text.strip()] == []
-    assert not catalog.obsolete
+def test_every_text_is_translated_and_nothing_else_is(translated: Translated) -> None:
+    assert {(message.context, message.id) for message in translated.messages} == texts(translated.surface)
+    untranslated = [
+        each.id for each in translated.messages if not all(text.strip() for text in strings(each.string))
+    ]
+    assert untranslated == []
+    assert not translated.catalog.obsolete
 
 
-def test_no_translation_is_marked_fuzzy(folder: Path) -> None:
-    assert [message.id for message in translated(folder) if message.id and message.fuzzy] == []
+def test_no_translation_is_marked_fuzzy(translated: Translated) -> None:
+    assert [message.id for message in translated.messages if message.fuzzy] == []
 
 
-def test_a_translation_has_the_same_placeholders(folder: Path) -> None:
-    for (context, english), text in strings(translated(folder)).items():
-        assert sorted(PLACEHOLDER.findall(text)) == sorted(PLACEHOLDER.findall(english)), context or english
+def test_a_translation_has_the_same_placeholders(translated: Translated) -> None:
+    for message in translated.messages:
+        english = {*PLACEHOLDER.findall(strings(message.id)[0])}
+        for text in strings(message.string):
+            assert {*PLACEHOLDER.findall(text)} == english, message.id
 
 
-def test_the_compiled_catalogue_is_the_translated_one(folder: Path) -> None:
+def test_the_compiled_catalogue_is_the_translated_one(translated: Translated) -> None:
     compiled = BytesIO()
-    write_mo(compiled, translated(folder))
-    assert (folder / "widget.mo").read_bytes() == compiled.getvalue()
+    write_mo(compiled, translated.catalog)
+    assert (translated.folder / f"{translated.surface}.mo").read_bytes() == compiled.getvalue()
 
 
 def test_texts_that_are_equal_in_english_may_differ_in_another_language() -> None:

@@ -93,7 +93,7 @@ async def test_creating_partitions_a_second_time_changes_nothing(
 
 
 @pytest.mark.own_database
-@pytest.mark.parametrize("table", ["authorization_code", "link", "widget_session"])
+@pytest.mark.parametrize("table", ["authorization_code", "link", "portal_session", "widget_session"])
 async def test_the_days_of_the_next_two_weeks_and_of_what_they_issue_have_partitions(
     services: Services, clock: MovableClock, settings: Settings, table: str
 ) -> None:

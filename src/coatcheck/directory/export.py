@@ -26,7 +26,7 @@ from coatcheck.model.paging import PageRequest
 from coatcheck.model.statements import Statement
 from coatcheck.model.transactions import Transaction
 from coatcheck.model.users import User
-from coatcheck.vault.user_reads import reads_of_user, sealed_secrets_of_user
+from coatcheck.vault.user_reads import UserRead, reads_of_user, sealed_secrets_of_user
 from coatcheck.vault.vault import ClientReader, SecretKind, Vault
 
 BATCH = 500
@@ -74,13 +74,9 @@ class UserExport:
 
         Args:
             user: whose data is exported.
-            actor: the guid of the client that asks for it.
+            actor: the guid of the client or the user that asks for it.
         """
-        async with self._db.transaction() as connection:
-            await self._journal.record(
-                connection,
-                Entry(client_guid=user.client_guid, actor=actor, action="user.exported", subject=user.guid),
-            )
+        await self._record(user, actor)
         yield "users", [user]
         for name, record, source in SOURCES:
             yield name, []
@@ -90,6 +86,25 @@ class UserExport:
             yield section
         async for section in self._access(user):
             yield section
+
+    async def transactions(self, user: User, *, actor: str) -> AsyncIterator[Sequence[Transaction]]:
+        """The transactions alone, in batches, in the order of their guids. The export is recorded first."""
+        await self._record(user, actor)
+        async for batch in self._stored(Transaction, transactions.SOURCE, user):
+            yield batch
+
+    async def reads(self, user: User, *, actor: str) -> AsyncIterator[Sequence[UserRead]]:
+        """Who read what, in batches, oldest first. The export is recorded first."""
+        await self._record(user, actor)
+        async for batch in reads_of_user(self._db, user.guid):
+            yield batch
+
+    async def _record(self, user: User, actor: str) -> None:
+        async with self._db.transaction() as connection:
+            await self._journal.record(
+                connection,
+                Entry(client_guid=user.client_guid, actor=actor, action="user.exported", subject=user.guid),
+            )
 
     async def _stored(self, record: type[Any], source: str, user: User) -> AsyncIterator[Sequence[Any]]:
         """Every row of the user, in the order of the guids."""

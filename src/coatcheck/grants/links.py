@@ -1,4 +1,4 @@
-"""One-time links: to the widget for an end user, and back from the authorization page of a bank."""
+"""One-time links of an end user: to the widget, to the portal, and back from the authorization page of a bank."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +18,7 @@ USABLE = """expires_day = %(day)s AND link_hash = %(hash)s AND kind = %(kind)s
 class LinkKind(StrEnum):
     WIDGET = "widget"
     OAUTH = "oauth"
+    PORTAL = "portal"
 
 
 @dataclass(frozen=True, slots=True)

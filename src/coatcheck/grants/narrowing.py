@@ -88,7 +88,13 @@ class Narrowing:
         self._journal = journal
 
     async def narrow(
-        self, connection: Connection, *, client_guid: str, token_guid: str, changes: Changes
+        self,
+        connection: Connection,
+        *,
+        client_guid: str,
+        token_guid: str,
+        changes: Changes,
+        actor: str | None = None,
     ) -> None:
         """Makes the next version of a grant, with less. Changes that change nothing make no version.
 
@@ -99,6 +105,7 @@ class Narrowing:
             client_guid: whose grant it is.
             token_guid: the grant.
             changes: what it becomes.
+            actor: who narrows it; by default the client.
 
         Raises:
             NotFound: the client has no such grant.
@@ -127,7 +134,7 @@ class Narrowing:
             connection,
             Entry(
                 client_guid=client_guid,
-                actor=client_guid,
+                actor=actor or client_guid,
                 action="token.narrowed",
                 subject=token_guid,
                 detail={"version": str(locked.version + 1), **_differences(before, after)},

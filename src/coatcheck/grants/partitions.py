@@ -17,7 +17,7 @@ AHEAD = timedelta(days=14)
 AT_ONCE = 40
 """How many partitions of a table are created at once. Each takes 30 ms, and more of them would delay a start."""
 
-DAILY = ("authorization_code", "link", "widget_session")
+DAILY = ("authorization_code", "link", "portal_session", "widget_session")
 USED_JTIS_KEPT = timedelta(days=1)
 """How long the id of an expired JWT is kept: the JWT is refused as expired."""
 

@@ -104,6 +104,32 @@ class _LastRead:
     at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Revocation:
+    """A request to revoke what a selector names."""
+
+    client_guid: str
+    actor: str
+    selector: Selector
+    reason: str | None
+    now: datetime
+
+    @property
+    def parameters(self) -> Mapping[str, object]:
+        values = {name: getattr(self, name) for name in ("client_guid", "actor", "reason", "now")}
+        return {**self.selector.given, **values}
+
+    def entry(self, action: str, **detail: str) -> Entry:
+        """An entry about everything that the selector named."""
+        return Entry(
+            client_guid=self.client_guid,
+            actor=self.actor,
+            action=action,
+            subject=self.client_guid,
+            detail={**self.selector.described(), **detail},
+        )
+
+
 class Revocations:
     """Revokes grants of a client, and gives the receipts."""
 
@@ -178,7 +204,7 @@ class Revocations:
         )
 
     async def revoke_all(
-        self, *, client_guid: str, selector: Selector, reason: str | None = None
+        self, *, client_guid: str, selector: Selector, reason: str | None = None, actor: str | None = None
     ) -> RevocationReceipt:
         """Revokes every grant that the selector names and that is not revoked yet, in batches.
 
@@ -188,13 +214,20 @@ class Revocations:
         If it fails in between, the grants of the finished batches stay revoked. A repetition of the call revokes the
         rest; its receipt counts the rest only.
 
+        Args:
+            client_guid: whose grants they are.
+            selector: which of them.
+            reason: why, in the words of who revokes.
+            actor: who revokes; by default the client.
+
         Raises:
             Unavailable: as `revoke`.
         """
         now = self._clock.instant()
-        await self._end_codes(client_guid, selector, now)
+        wanted = _Revocation(client_guid, actor or client_guid, selector, reason, now)
+        await self._end_codes(wanted)
         total = 0
-        while revoked := await self._revoke_batch(client_guid, selector, now, reason):
+        while revoked := await self._revoke_batch(wanted):
             total += revoked
 
         async def last_read_at(connection: Connection) -> datetime | None:
@@ -212,21 +245,17 @@ class Revocations:
                 last_read=last_read_at,
             )
 
-    async def _end_codes(self, client_guid: str, selector: Selector, now: datetime) -> None:
+    async def _end_codes(self, wanted: _Revocation) -> None:
         async with self._db.transaction() as connection:
             ended = await run(
                 connection,
-                END_CODES.format(condition=selector),
-                {**selector.given, "client_guid": client_guid, "now": now, "today": day_of(now)},
+                END_CODES.format(condition=wanted.selector),
+                {**wanted.parameters, "today": day_of(wanted.now)},
             )
             if ended:
-                await self._journal.record(
-                    connection, _entry(client_guid, "codes.revoked", selector, revoked=str(ended))
-                )
+                await self._journal.record(connection, wanted.entry("codes.revoked", revoked=str(ended)))
 
-    async def _revoke_batch(
-        self, client_guid: str, selector: Selector, now: datetime, reason: str | None
-    ) -> int:
+    async def _revoke_batch(self, wanted: _Revocation) -> int:
         """How many grants it revoked, at most `BATCH`."""
         async with self._db.transaction() as connection:
             revoked = await fetch_all(
@@ -234,23 +263,23 @@ class Revocations:
                 AnnouncedGrant,
                 f"""WITH batch AS (
                         SELECT t.expires_week, t.token_hash FROM access_token t
-                        WHERE t.client_guid = %(client_guid)s AND t.revoked_at IS NULL AND {selector}
+                        WHERE t.client_guid = %(client_guid)s AND t.revoked_at IS NULL AND {wanted.selector}
                         LIMIT {BATCH} FOR UPDATE
                     ), revoked AS (
                         UPDATE access_token t
-                        SET revoked_at = %(now)s, revoked_by = %(client_guid)s, revoked_because = %(reason)s
+                        SET revoked_at = %(now)s, revoked_by = %(actor)s, revoked_because = %(reason)s
                         FROM batch b WHERE t.expires_week = b.expires_week AND t.token_hash = b.token_hash
                         RETURNING {columns(AnnouncedGrant, "t.")}
                     )
                     SELECT {columns(AnnouncedGrant)} FROM revoked ORDER BY guid""",
-                {**selector.given, "client_guid": client_guid, "now": now, "reason": reason},
+                wanted.parameters,
             )
             if revoked:
                 guids = " ".join(each.guid for each in revoked)
                 await self._journal.record(
                     connection,
-                    _entry(client_guid, "tokens.revoked", selector, revoked=str(len(revoked)), grants=guids),
-                    *about_grants(EventType.TOKEN_REVOKED, revoked, revoked_by=client_guid),
+                    wanted.entry("tokens.revoked", revoked=str(len(revoked)), grants=guids),
+                    *about_grants(EventType.TOKEN_REVOKED, revoked, revoked_by=wanted.actor),
                 )
         return len(revoked)
 
@@ -274,14 +303,3 @@ class Revocations:
             {**values, "client_guid": client_guid},
         )
         return found.at if found else None
-
-
-def _entry(client_guid: str, action: str, selector: Selector, **detail: str) -> Entry:
-    """An entry about everything that the selector named."""
-    return Entry(
-        client_guid=client_guid,
-        actor=client_guid,
-        action=action,
-        subject=client_guid,
-        detail={**selector.described(), **detail},
-    )

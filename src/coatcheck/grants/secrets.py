@@ -36,6 +36,7 @@ class Kind(StrEnum):
     TOKEN = "cct"  # noqa: S105 (a prefix, not a secret)
     LINK = "ccl"
     WIDGET_SESSION = "cws"
+    PORTAL_SESSION = "ccs"
 
 
 @dataclass(frozen=True, slots=True)

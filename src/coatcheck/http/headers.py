@@ -31,9 +31,14 @@ class Policy(StrEnum):
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
     )
+    PORTAL = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; "
+        "form-action 'self'; frame-ancestors {ancestors}"
+    )
+    """Pages with forms, which a client's page may frame."""
 
 
-OPENED_BY_CLIENTS = frozenset({Policy.MESSAGE, Policy.QUESTION, Policy.WIDGET})
+OPENED_BY_CLIENTS = frozenset({Policy.MESSAGE, Policy.PORTAL, Policy.QUESTION, Policy.WIDGET})
 """Pages in windows that a client's page opens and receives messages from, as MX's clients do. `same-origin` would cut
 them off from it."""
 NO_FEATURES = ", ".join(

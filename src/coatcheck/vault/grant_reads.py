@@ -1,8 +1,8 @@
-"""The reads of a grant, and those of an account: their disclosures."""
+"""The reads of a grant, of a processor, and of an account: their disclosures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from coatcheck.db.database import Connection, columns, fetch_all
 from coatcheck.model.paging import Page, PageRequest, Selection, fetch_page
@@ -33,6 +33,56 @@ async def list_reads(
             {"grant_guid": grant_guid, "since": since},
         ),
         page,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorRead:
+    """One answered read of a user's data by a processor."""
+
+    at: datetime
+    what: str
+    records: int
+    address: str | None
+    grant_guid: str | None
+    """The grant, by which the account is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayOfReads:
+    day: date
+    """In UTC."""
+    reads: int
+
+
+async def list_reads_of_processor(
+    connection: Connection, user_guid: str, processor_guid: str, page: PageRequest
+) -> Page[ProcessorRead]:
+    """One page of what a processor read of a user, with any grant, newest first."""
+    return await fetch_page(
+        connection,
+        ProcessorRead,
+        Selection(
+            """(SELECT at, what, shown AS records, address, token_guid AS grant_guid, request_id FROM disclosure
+                WHERE user_guid = %(user_guid)s AND reader_guid = %(processor_guid)s) AS reads""",
+            "at DESC, request_id DESC",
+            {"user_guid": user_guid, "processor_guid": processor_guid},
+        ),
+        page,
+    )
+
+
+async def days_of_reads(
+    connection: Connection, user_guid: str, processor_guid: str, since: datetime
+) -> Sequence[DayOfReads]:
+    """How often a processor read the data of a user, for each day with a read, oldest first."""
+    return await fetch_all(
+        connection,
+        DayOfReads,
+        """SELECT (at AT TIME ZONE 'UTC')::date AS day, count(*) AS reads FROM disclosure
+           WHERE user_guid = %(user_guid)s AND reader_guid = %(processor_guid)s AND at >= %(since)s
+           GROUP BY 1 ORDER BY 1""",
+        {"user_guid": user_guid, "processor_guid": processor_guid, "since": since},
     )
 
 

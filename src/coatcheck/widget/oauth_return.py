@@ -27,11 +27,12 @@ from coatcheck.deadline import within
 from coatcheck.errors import InvalidRequest, Refusal, TooLarge, Unavailable, WrongBrowser
 from coatcheck.http.bodies import read_body
 from coatcheck.http.headers import Policy, page_headers
+from coatcheck.http.i18n import choose_locale
 from coatcheck.http.message_page import MAX_AGE, Form, Script, message, question, style_route
 from coatcheck.http.static_files import file_route
 from coatcheck.members.oauth import OWN_PAGE, RETURN_PATH, START_PATH
 from coatcheck.members.oauth_windows import ClaimedWindow, ReturnedWindow, StartedWindow
-from coatcheck.widget.i18n import choose_locale, translate
+from coatcheck.widget.i18n import translate
 from coatcheck.widget.messages import (
     CONFIRM,
     CONFIRM_LABELS,

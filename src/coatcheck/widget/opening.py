@@ -8,11 +8,11 @@ from coatcheck.audit.entries import Entry
 from coatcheck.connectors.contract import JobKind
 from coatcheck.db.database import Connection
 from coatcheck.grants.widget_sessions import WidgetSession
+from coatcheck.http.i18n import choose_locale
 from coatcheck.members.widget_links import WidgetOptions
 from coatcheck.model.clients import find_client
 from coatcheck.model.widgets import WidgetAppearance, widget_appearance
 from coatcheck.widget.handlers import start
-from coatcheck.widget.i18n import choose_locale
 from coatcheck.widget.page_texts import page_texts
 from coatcheck.widget.request import WidgetRequest
 from coatcheck.widget.schemas import Boot, Client

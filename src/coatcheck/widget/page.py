@@ -21,10 +21,11 @@ from coatcheck.app import Services
 from coatcheck.errors import InvalidToken, NotFound, Unavailable
 from coatcheck.http.compression import COMPRESSED
 from coatcheck.http.headers import Policy, page_headers
+from coatcheck.http.i18n import choose_locale
 from coatcheck.http.message_page import message
 from coatcheck.http.static_files import StaticFolder
 from coatcheck.members.widget_links import OPEN_PATH
-from coatcheck.widget.i18n import choose_locale, translate
+from coatcheck.widget.i18n import translate
 from coatcheck.widget.messages import LINK_EXPIRED, NO_SCRIPT, TITLE, UNAVAILABLE
 from coatcheck.widget.modules import preloaded
 from coatcheck.widget.opening import Opened, open_link

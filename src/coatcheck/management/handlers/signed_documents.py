@@ -1,12 +1,8 @@
 """Signed documents, the keys that verify them, and the export of a user."""
 
-from collections.abc import AsyncIterator
-from datetime import timedelta
-
-from coatcheck.deadline import within
-from coatcheck.directory.export import Section
 from coatcheck.errors import NotFound
 from coatcheck.http.encoding import encode
+from coatcheck.http.exports import json_chunks
 from coatcheck.http.request import CompleteResponse
 from coatcheck.management.request import ManagementRequest
 from coatcheck.management.schemas.signed_documents import (
@@ -65,7 +61,7 @@ async def read_attestation(request: ManagementRequest) -> AttestationResponseBod
 async def export_user(request: ManagementRequest) -> CompleteResponse:
     user = await find_user(request.connection, request.client.guid, request.path["user"])
     sections = request.services.user_export.sections(user, actor=request.client.guid)
-    return CompleteResponse(200, chunks=_json(sections, request.services.settings.request_deadline))
+    return CompleteResponse(200, chunks=json_chunks(sections, request.services.settings.request_deadline))
 
 
 async def _user_guid(request: ManagementRequest) -> str:
@@ -78,27 +74,3 @@ async def _user_guid(request: ManagementRequest) -> str:
         if found is None:
             raise
         return named
-
-
-async def _json(sections: AsyncIterator[Section], deadline: timedelta) -> AsyncIterator[bytes]:
-    """One object with an array for each section."""
-    current, separator = None, b""
-    async for name, records in _each_within(sections, deadline):
-        if name != current:
-            yield (b"]," if current else b"{") + encode(name) + b":["
-            current, separator = name, b""
-        for record in records:
-            yield separator + encode(record)
-            separator = b","
-    yield b"]}"
-
-
-async def _each_within(sections: AsyncIterator[Section], deadline: timedelta) -> AsyncIterator[Section]:
-    """The deadline holds for each batch instead of for the whole: the receiver decides how long that takes."""
-    while True:
-        with within(None), within(deadline):
-            try:
-                section = await anext(sections)
-            except StopAsyncIteration:
-                return
-        yield section

@@ -2,9 +2,10 @@
 
 from coatcheck.http.route import Group
 from coatcheck.management.routes.grants import GRANTS
+from coatcheck.management.routes.portal import PORTAL
 from coatcheck.management.routes.route import Route
 from coatcheck.management.routes.signed_documents import SIGNED_DOCUMENTS
 from coatcheck.management.routes.webhook_endpoints import WEBHOOKS
 
-GROUPS: tuple[Group[Route], ...] = (GRANTS, WEBHOOKS, SIGNED_DOCUMENTS)
+GROUPS: tuple[Group[Route], ...] = (GRANTS, PORTAL, WEBHOOKS, SIGNED_DOCUMENTS)
 ROUTES: tuple[Route, ...] = tuple(route for group in GROUPS for route in group.routes)

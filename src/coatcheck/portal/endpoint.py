@@ -1,0 +1,179 @@
+"""The handling of requests to the portal: the cookie of the session, the form, the handler, the page.
+
+A session has a cookie of its own, which browsers send to its pages alone: the path of the cookie names the session. In
+a frame of a client's page the cookie is kept apart from those of other sites (CHIPS, `Partitioned`).
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from coatcheck import errors
+from coatcheck.app import Services
+from coatcheck.audit.entries import Entry
+from coatcheck.grants.portal_sessions import OPEN_PATH, StartedSession
+from coatcheck.http.bodies import read_body
+from coatcheck.http.compression import COMPRESSED
+from coatcheck.http.endpoint import Surface, routes
+from coatcheck.http.errors import headers_of, nearest, status_of
+from coatcheck.http.i18n import DEFAULT, choose_locale
+from coatcheck.http.message_page import message
+from coatcheck.portal.request import PortalRequest, render
+from coatcheck.portal.texts import FAILED, LINK_EXPIRED, REFUSALS, SESSION_OVER, translate
+
+COOKIE = "coatcheck_portal"
+FORM_TOKEN = "form_token"  # noqa: S105 (the name of a field)
+SAME_ORIGIN = "same-origin"
+MAX_FORM_BYTES = 64 * 1024
+MAX_FORM_FIELDS = 300
+
+Handler: TypeAlias = Callable[[PortalRequest], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class PortalRoute:
+    """One row of the table of routes."""
+
+    method: str
+    path: str
+    """Below `/portal/{session}`."""
+    handler: Handler
+    has_deadline: bool = True
+
+    @property
+    def operation(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningRoute:
+    """A row for the page behind a link, which has no session yet."""
+
+    method: str
+    path: str = f"{OPEN_PATH}{{secret}}"
+    has_deadline: bool = True
+
+    @property
+    def operation(self) -> str:
+        return f"{self.method} {OPEN_PATH}"
+
+
+def opening_routes(services: Services, static: str) -> list[Route]:
+    """The page behind a link. It asks first, because programs that preview links must not use the link up."""
+    surface = Surface[OpeningRoute]("portal", partial(_open, services, static), _refuse)
+    return routes(surface, [OpeningRoute("GET"), OpeningRoute("POST")], middleware=COMPRESSED)
+
+
+def session_routes(services: Services, static: str, table: tuple[PortalRoute, ...]) -> list[Route]:
+    """The pages of a session."""
+    surface = Surface[PortalRoute]("portal", partial(_answer, services, static), _refuse)
+    return routes(surface, table, prefix="/portal/{session}", middleware=COMPRESSED)
+
+
+async def _open(services: Services, static: str, route: OpeningRoute, request: Request) -> Response:
+    locale = choose_locale(request.query_params.get("locale"), request.headers.get("accept-language"))
+    if route.method == "GET":
+        return render("open", locale, ancestors=["*"], static=static)
+    _refuse_other_sites(request)
+    await read_body(request, MAX_FORM_BYTES)
+    try:
+        async with services.db.transaction() as connection:
+            started = await services.portal_sessions.open(
+                connection, request.path_params["secret"], locale=locale
+            )
+            session = started.session
+            await services.journal.record(
+                connection,
+                Entry(
+                    client_guid=session.client_guid,
+                    actor=session.user_guid,
+                    action="portal.opened",
+                    subject=session.guid,
+                ),
+            )
+    except (errors.NotFound, errors.InvalidToken):
+        return _message(410, locale, LINK_EXPIRED)
+    answer = RedirectResponse(f"/portal/{session.guid}", 303, {"Cache-Control": "no-store"})
+    answer.headers["Set-Cookie"] = _cookie(services, started)
+    return answer
+
+
+async def _answer(services: Services, static: str, route: PortalRoute, request: Request) -> Response:
+    locale = choose_locale(request.headers.get("accept-language"))
+    secret, guid = request.cookies.get(_cookie_name(services), ""), request.path_params["session"]
+    try:
+        async with services.db.connection() as connection:
+            session = await services.portal_sessions.find(connection, guid, secret)
+    except errors.InvalidToken:
+        return _message(403, locale, SESSION_OVER)
+    form: Mapping[str, tuple[str, ...]] = {}
+    if route.method == "POST":
+        form = await _form(services, request, secret)
+    incoming = PortalRequest(
+        services, session, secret, request.path_params, request.query_params, form, static
+    )
+    try:
+        return await route.handler(incoming)
+    except errors.Refusal as error:
+        return _refuse(error, route, session.locale)
+
+
+async def _form(services: Services, request: Request, secret: str) -> Mapping[str, tuple[str, ...]]:
+    """The fields of a form that a page of this session contained.
+
+    Raises:
+        WrongBrowser: another site sent it.
+        InvalidRequest: it is not a form.
+    """
+    _refuse_other_sites(request)
+    body = await read_body(request, MAX_FORM_BYTES)
+    try:
+        fields = parse_qs(body.decode("ascii"), max_num_fields=MAX_FORM_FIELDS, errors="strict")
+    except ValueError:
+        raise errors.InvalidRequest from None
+    given = fields.get(FORM_TOKEN, [""])[0]
+    if not secrets.compare_digest(given.encode(), services.portal_sessions.form_token(secret).encode()):
+        raise errors.WrongBrowser
+    return {name: tuple(values) for name, values in fields.items()}
+
+
+def _refuse_other_sites(request: Request) -> None:
+    # Every current browser sends it; the token in the form protects the others.
+    if request.headers.get("sec-fetch-site", SAME_ORIGIN) != SAME_ORIGIN:
+        raise errors.WrongBrowser
+
+
+def _refuse(error: errors.CoatcheckError, _route: object, locale: str = DEFAULT) -> Response:
+    response = _message(status_of(error), locale, nearest(REFUSALS, error, FAILED))
+    response.headers.update(headers_of(error))
+    return response
+
+
+def _message(status: int, locale: str, texts: tuple[str, str]) -> Response:
+    """A page with what went wrong and what to do. It has no form, so any site may frame it."""
+    title, text = (translate(locale, each) for each in texts)
+    return message(status, title, text, lang=locale, ancestors="*")
+
+
+def _cookie(services: Services, started: StartedSession) -> str:
+    """The value of Set-Cookie. The server's idle timeout ends the session before the browser forgets the cookie."""
+    path = f"/portal/{started.session.guid}"
+    # A client's page on another site may frame the portal, and only SameSite=None cookies are sent there.
+    rest = "Secure; SameSite=None; Partitioned" if _is_secure(services) else "SameSite=Lax"
+    return f"{_cookie_name(services)}={started.secret}; Path={path}; HttpOnly; {rest}"
+
+
+def _cookie_name(services: Services) -> str:
+    """With https, a name that no http page can set (RFC 6265bis 4.1.3.1)."""
+    return f"__Secure-{COOKIE}" if _is_secure(services) else COOKIE
+
+
+def _is_secure(services: Services) -> bool:
+    return services.settings.base_url.startswith("https://")

@@ -1,0 +1,93 @@
+"""What the pages show: the user's banks and accounts, who may read them, and who read them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from coatcheck.db.database import Connection
+from coatcheck.grants.listing import GrantFilter, Grants
+from coatcheck.grants.portal_sessions import PortalSession
+from coatcheck.model.accounts import Account, list_accounts
+from coatcheck.model.members import Member, list_members
+from coatcheck.model.paging import PageRequest
+from coatcheck.model.tokens import Grant, GrantStatus
+from coatcheck.vault.grant_reads import DayOfReads
+
+MOST = PageRequest(size=500)
+"""How many banks, accounts and grants a page shows at most."""
+CHART_DAYS = 30
+READING = frozenset({GrantStatus.ACTIVE, GrantStatus.SUSPENDED})
+"""The states of a grant that reads, or reads again when the connection is repaired."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    member: Member
+    accounts: Sequence[Account]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A processor and its grants."""
+
+    guid: str
+    name: str
+    grants: Sequence[Grant]
+
+    @property
+    def last_read_at(self) -> datetime | None:
+        return max((grant.last_read_at for grant in self.grants if grant.last_read_at), default=None)
+
+    @property
+    def is_reading(self) -> bool:
+        return any(grant.status in READING for grant in self.grants)
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    banks: Sequence[Bank]
+    readers: Sequence[Reader]
+    """Those who can read first."""
+
+    @property
+    def accounts(self) -> Mapping[str, Account]:
+        """By guid."""
+        return {account.guid: account for bank in self.banks for account in bank.accounts}
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A day of the chart."""
+
+    day: date
+    reads: int
+    height: int
+    """Per cent of the highest."""
+
+
+async def overview(connection: Connection, grants: Grants, session: PortalSession) -> Overview:
+    members = await list_members(connection, session.user_guid, MOST)
+    accounts = await list_accounts(connection, session.user_guid, MOST)
+    given = await grants.list(
+        connection, GrantFilter(client_guid=session.client_guid, user_guid=session.user_guid), MOST
+    )
+    readers = [
+        Reader(guid, items[0].processor_name, items)
+        for guid in dict.fromkeys(grant.processor_guid for grant in given.items)
+        if (items := [grant for grant in given.items if grant.processor_guid == guid])
+    ]
+    return Overview(
+        [
+            Bank(member, [each for each in accounts.items if each.member_guid == member.guid])
+            for member in members.items
+        ],
+        sorted(readers, key=lambda reader: (not reader.is_reading, reader.name.casefold())),
+    )
+
+
+def chart(days: Sequence[DayOfReads], today: date) -> Sequence[Bar]:
+    """One bar for each of the last `CHART_DAYS`, those without a read included."""
+    reads = {each.day: each.reads for each in days}
+    shown = [today - timedelta(days=age) for age in reversed(range(CHART_DAYS))]
+    highest = max((reads.get(day, 0) for day in shown), default=0) or 1
+    return [Bar(day, reads.get(day, 0), round(100 * reads.get(day, 0) / highest)) for day in shown]

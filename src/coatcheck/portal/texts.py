@@ -1,0 +1,98 @@
+"""The texts that the templates do not contain: names of kinds of data and states, and pages about refusals."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from coatcheck import errors
+from coatcheck.grants.restrictions import Permission, ReadKind
+from coatcheck.http.i18n import catalogue
+from coatcheck.model.statuses import ConnectionStatus
+from coatcheck.model.tokens import GrantStatus
+
+
+def _(text: str) -> str:
+    """Marks a text for the catalogues; it is translated later."""
+    return text
+
+
+def translate(locale: str, text: str) -> str:
+    return catalogue("portal", locale).gettext(text)
+
+
+PERMISSIONS: Mapping[str, str] = MappingProxyType(
+    {
+        Permission.NUMBERS: _("Account and routing numbers"),
+        Permission.OWNERS: _("Name and contact details of the owner"),
+        Permission.TRANSACTIONS: _("Transactions"),
+        Permission.BALANCES: _("Balances"),
+        Permission.STATEMENTS: _("Statements"),
+    }
+)
+READS: Mapping[str, str] = MappingProxyType(
+    {
+        ReadKind.NUMBERS: _("Read the account and routing numbers"),
+        ReadKind.OWNERS: _("Read the name and contact details of the owner"),
+        ReadKind.TRANSACTIONS: _("Read transactions"),
+        ReadKind.BALANCES: _("Read the balance"),
+    }
+)
+"""By the kind of a disclosure."""
+STATES: Mapping[str, str] = MappingProxyType(
+    {
+        GrantStatus.ACTIVE: _("Can read"),
+        GrantStatus.SUSPENDED: _("Paused while the connection to the bank is interrupted"),
+        GrantStatus.EXHAUSTED: _("Ended: it has read as often as it was allowed to"),
+        GrantStatus.EXPIRED: _("Ended"),
+        GrantStatus.REVOKED: _("Stopped"),
+    }
+)
+CONNECTED = _("Connected")
+INTERRUPTED = _("Interrupted. Sign in to this bank again in the app.")
+UPDATING = _("Being updated")
+CONNECTIONS: Mapping[str | None, str] = MappingProxyType(
+    {
+        ConnectionStatus.CONNECTED: CONNECTED,
+        ConnectionStatus.CREATED: UPDATING,
+        ConnectionStatus.CHALLENGED: UPDATING,
+        ConnectionStatus.RECONNECTED: UPDATING,
+        ConnectionStatus.UPDATED: UPDATING,
+        ConnectionStatus.RESUMED: UPDATING,
+        ConnectionStatus.PENDING: UPDATING,
+        ConnectionStatus.IMPORTED: CONNECTED,
+        None: _("Entered by you or by the app"),
+    }
+)
+"""Every other status is an interruption."""
+
+LINK_EXPIRED = (
+    _("This link no longer works"),
+    _("A link works once, for a few minutes. Go back to the app and open this page again."),
+)
+SESSION_OVER = (
+    _("You have been signed out"),
+    _("This happens after 15 minutes without activity. Go back to the app and open this page again."),
+)
+FAILED = (_("Something went wrong"), _("Nothing was changed. Go back and try again in a few minutes."))
+REFUSALS: Mapping[type[errors.CoatcheckError], tuple[str, str]] = MappingProxyType(
+    {
+        errors.WrongBrowser: (
+            _("This form was not sent from this page"),
+            _("Nothing was changed. Go back to the app and open this page again."),
+        ),
+        errors.NotFound: (
+            _("This page does not exist"),
+            _("What it showed may have ended. Go back and reload the page."),
+        ),
+        errors.Unprocessable: (
+            _("This change is not possible"),
+            _(
+                "Access can be reduced, not extended, and only while it lasts. Go back and check what you chose."
+            ),
+        ),
+        errors.InvalidRequest: (
+            _("This change is not possible"),
+            _("A value is missing or is not valid. Go back and check what you entered."),
+        ),
+        errors.Unavailable: FAILED,
+    }
+)
