@@ -40,6 +40,7 @@ class FailedAuthentications:
             claimed: the id that the caller gave. Anything but a guid is not recorded: it may be a secret or a name.
             credential: what failed, such as `api_key`.
         """
+        # Users type passwords into the field of the name.
         caller = claimed if GUID.fullmatch(claimed) else UNKNOWN
         if self._exceeds(caller, current_request.get().address):
             self._suppressed += 1
@@ -52,11 +53,13 @@ class FailedAuthentications:
         try:
             async with self._db.connection() as connection:
                 await self._journal.record(connection, entry)
+        # The request is refused without the database too. What was not recorded is counted for the next entry.
         except Unavailable:
             self._suppressed += suppressed + 1
 
     def _exceeds(self, caller: str, address: str | None) -> bool:
         now = self._clock.instant()
+        # The counts are bounded by `MAX_PER_PERIOD`, whatever an attacker sends: beyond it no caller is added.
         if now - self._since >= PERIOD:
             self._since = now
             self._counts.clear()

@@ -42,6 +42,7 @@ async def prune(
         NotFound: the log has no such month.
         ConstraintNotMet: the month has not ended, or it has rows that are not sealed.
     """
+    # A DROP waits for every reader of the table, and every later reader waits behind it.
     await connection.execute(f"SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'")
     name = await _find(connection, partition)
     if not _has_ended(partition, clock.now()):
@@ -59,10 +60,12 @@ async def prune(
     )
     assert found is not None, "an aggregate has one row"
     cursor = await connection.execute("SELECT coalesce(max(through), 0) FROM audit_checkpoint")
+    # What no checkpoint covers could be dropped without a trace.
     if found.count and found.last > (await cursor.fetchone() or (0,))[0]:
         raise ConstraintNotMet(
             f"{partition} has rows that are not sealed. Let a worker run (coatcheck work)."
         )
+    # Before the rows go, in the same transaction: a drop without its entry would look like a deletion.
     for each in [*await _recorded_in(connection, partition, name), found]:
         await journal.record(connection, _entry(each, actor))
     await connection.execute(sql.SQL("DROP TABLE {}").format(name))

@@ -195,6 +195,7 @@ def _append_newer(file: Path, notes: Sequence[_Note]) -> None:
         descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Under the lock: another worker may have appended since the notes were read.
             end = _end_of(file)
             size = end.last.size if end.last else 0
             new = "".join(f"{each.note}\n" for each in notes if each.size > size).encode()

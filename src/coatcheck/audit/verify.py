@@ -68,6 +68,7 @@ async def verify(
         published: the checkpoints that were published, in the order of their publication.
         progress: called after each checkpoint.
     """
+    # The hashes are compared a checkpoint at a time. Single rows are looked at only where a checkpoint differs.
     verification, total = _Verification(keys, published), await sealed_size(connection)
     async with Rows(connection) as rows:
         async for stored in checkpoints(connection):

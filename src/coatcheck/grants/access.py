@@ -215,6 +215,7 @@ class Access:
         filters: Parameters = NO_FILTERS,
     ) -> tuple[LiveToken, Outcome, Sequence[tuple[Any, ...]]]:
         """The token, the outcome, and each row's records."""
+        # Before the read: of two requests with one proof, the second must read nothing.
         if presented.proof_use is not None:
             async with self._db.connection() as connection:
                 await self._mark_proof(connection, presented)
@@ -223,6 +224,7 @@ class Access:
             found = _joined(read.statement.uncounted, await read.coalescer(asked))
         else:
             found = await self._read_alone(read.statement.uncounted, asked)
+        # Rare: most grants have no limit of reads, and reads that are counted cannot share a statement.
         if found is not None and found[0][1].refused_by == COUNTED:
             found = await self._read_alone(read.statement.counting, asked)
         if found is None:
@@ -280,6 +282,7 @@ class Access:
             },
         )
         match ended:
+            # First: a thief must not learn whether the token was revoked or has expired.
             case _Ended(is_confirmed=False):
                 await self._record_refused(connection, ended, "unconfirmed")
                 raise UnconfirmedToken(detail=UNCONFIRMED)

@@ -122,6 +122,7 @@ def about_grants(
     return [
         Announcement(type=event_type, owner_guid=owner, data={**each.data, **more}, due_at=due_at)
         for each in grants
+        # Each owner has a sequence of its own, so each gets an event of its own.
         for owner in (each.client_guid, each.processor_guid)
     ]
 

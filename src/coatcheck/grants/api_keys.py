@@ -139,6 +139,7 @@ class ApiKeys:
         key = parse_secret(kind, api_key, self._hash_key)
         if key is None:
             return None
+        # The owner is a condition of the same statement: an unknown id costs what a wrong key costs.
         return await fetch_one(
             connection,
             record,

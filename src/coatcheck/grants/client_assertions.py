@@ -62,12 +62,14 @@ def verify_assertion(
     if claims.get("iss") != processor_guid or claims.get("sub") != processor_guid:
         raise InvalidJwt("iss and sub are not the processor")
     audience = claims.get("aud")
+    # FAPI 2.0 takes no list: with several names, one of the other servers could present the assertion here.
     named = audience if isinstance(audience, list) and rules.permits_list else [audience]
     if not any(isinstance(each, str) and each in rules.audiences for each in named):
         raise InvalidJwt("aud does not name this server")
     expires_at, seconds = time_claim(claims, "exp"), now.timestamp()
     if not seconds - LENIENCY.total_seconds() < expires_at <= seconds + MAX_LIFETIME.total_seconds():
         raise InvalidJwt("exp is in the past or more than an hour ahead")
+    # Both are optional (RFC 7523 3). `not <=` instead of `>`: a comparison with NaN is false.
     for name in ("iat", "nbf"):
         if name in claims and not time_claim(claims, name) <= seconds + MAX_AHEAD.total_seconds():
             raise InvalidJwt(f"{name} is in the future")

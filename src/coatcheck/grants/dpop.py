@@ -57,8 +57,10 @@ def verify_proof(
         raise InvalidJwt(f"typ is not {TYPE}")
     if claims.get("htm") != method:
         raise InvalidJwt("htm is not the method of the request")
+    # Against the configured address, not the Host header: a proof for another server must not be accepted here.
     if _without_query(text_claim(claims, "htu")) != _without_query(url):
         raise InvalidJwt("htu is not the address of the request")
+    # A proof that was made for one token must not serve for another that is bound to the same key.
     if access_token is not None and claims.get("ath") != base64url_sha256(access_token.encode()):
         raise InvalidJwt("ath is not the hash of the token")
     require_recent(claims, now)
@@ -67,6 +69,7 @@ def verify_proof(
         key_thumbprint=key.thumbprint,
         jti=text_claim(claims, "jti"),
         issued_at=time_claim(claims, "iat"),
+        # JSON can name halves of surrogate pairs, which `is_valid` could not encode.
         nonce=nonce if isinstance(nonce, str) and nonce.isascii() else None,
     )
 
@@ -77,6 +80,7 @@ class _HeaderKey:
     thumbprint = ""
 
     def __call__(self, signature: Any) -> Key:
+        # Taken where the library asks for the key that verifies, so that the thumbprint is of no other key.
         key = read_public_key(signature.headers().get("jwk"))
         self.thumbprint = key.thumbprint()
         return key

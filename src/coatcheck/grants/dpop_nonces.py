@@ -24,6 +24,7 @@ class DPoPNonces:
 
     def is_valid(self, nonce: str, now: datetime) -> bool:
         period = (now - EPOCH) // PERIOD
+        # In constant time: whoever could guess it byte by byte would make proofs in advance.
         return any(
             hmac.compare_digest(nonce.encode(), self._nonce(each).encode()) for each in (period, period - 1)
         )

@@ -233,6 +233,7 @@ class CodeExchange:
 
     async def _exchange(self, connection: Connection, exchange: _Exchange) -> IssuedToken:
         attempt = self._attempt(exchange)
+        # In a transaction of the caller, its other changes are lost too: only the caller can repeat them.
         is_alone = not is_in_transaction(connection)
         try:
             signer = await self._receipts.grant_signer(connection)
@@ -240,6 +241,7 @@ class CodeExchange:
                 connection, exchange, signer
             )
         except psycopg.OperationalError:
+            # On a connection that is still open, the server answered: the statement failed and changed nothing.
             if not (is_alone and connection.closed):
                 raise
         return await self._repeat(attempt)
@@ -247,12 +249,14 @@ class CodeExchange:
     async def _exchange_together(self, exchange: _Exchange) -> IssuedToken:
         """As `_exchange` of a code that renews nothing, in one statement with those that arrive at the same time."""
         attempt = self._attempt(exchange)
+        # The key before the code: a code must not be redeemed for a grant whose receipt cannot be signed.
         signer = self._receipts.known_grant_signer()
         if signer is None:
             async with self._db.connection(is_reserved=True) as connection:
                 signer = await self._receipts.grant_signer(connection)
         try:
             rows = await self._coalescer(attempt.parameters)
+        # It may have been committed without an answer.
         except Unavailable:
             return await self._repeat(attempt)
         issued = _token_of(attempt, _Redeemed(*rows[0]) if rows else None, signer)
@@ -365,6 +369,7 @@ class CodeExchange:
             InvalidGrant: it is not. If this processor redeemed the code more than 10 seconds before, `on_code_reuse`
                 decides whether its token is revoked.
         """
+        # The revocation and its events commit together. The refusal is recorded after it, and does not undo it.
         async with connection.transaction():
             found = await self._replay(connection, exchange)
             if found.revoked_guid is not None and found.client_guid is not None:
@@ -376,6 +381,7 @@ class CodeExchange:
                 )
         if found.sealed_reply is not None:
             return _repeated(exchange, found, signer)
+        # The statement finds no row for a malformed code, as for an unknown one.
         reason = RefusalReason(found.reason) if exchange.presented else RefusalReason.MALFORMED
         await self._refusals.record(
             connection,

@@ -11,6 +11,7 @@ from coatcheck.grants.refusals import REASON
 from coatcheck.grants.restrictions import COLUMNS, RESTRICTIONS
 from coatcheck.grants.secrets import Kind
 
+# What a restriction stores with the code is copied to its token, so that no read looks at the code.
 STORED = ", ".join(COLUMNS)
 # A renewal ends the grant that it supersedes in the statement that issues the new one, so there is no gap between them.
 LOCK_RENEWED = """

@@ -30,8 +30,8 @@ SELECT {{columns}} FROM (
     FROM access_token t
     WHERE t.expires_at > %(after)s AND t.expires_at <= %(until)s AND t.revoked_at IS NULL
     UNION ALL
-    SELECT '{EventType.CODE_EXPIRED}', c.expires_at, '', c.client_guid, c.processor_guid, c.user_guid, c.member_guid,
-           c.account_guid, c.expires_at
+    SELECT '{EventType.CODE_EXPIRED}', c.expires_at, '', c.client_guid, coalesce(c.processor_guid, ''), c.user_guid,
+           c.member_guid, c.account_guid, c.expires_at
     FROM authorization_code c
     WHERE c.expires_at > %(after)s AND c.expires_at <= %(until)s AND c.redeemed_at IS NULL
 ) AS fallen_due
@@ -39,17 +39,11 @@ SELECT {{columns}} FROM (
 
 
 @dataclass(frozen=True, slots=True)
-class _FallenDue:
+class _FallenDue(AnnouncedGrant):
+    """A grant, or a code: its `guid` is empty, and its `processor_guid` too if any processor may redeem it."""
+
     type: str
     due_at: datetime
-    guid: str
-    """The guid of the grant; empty for a code."""
-    client_guid: str
-    processor_guid: str | None
-    user_guid: str
-    member_guid: str
-    account_guid: str
-    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +75,7 @@ class ExpiryAnnouncer:
                 return False
             found = await _fallen_due(connection, after=announced.at, until=now)
             await self._journal.announce(connection, *(each for due in found for each in _about(due)))
+            # After a full batch there may be more before `now`: the next one begins where this one ended.
             is_full = len(found) >= BATCH
             await run(
                 connection,
@@ -120,25 +115,16 @@ async def _fallen_due(connection: Connection, *, after: datetime, until: datetim
 
 
 def _about(due: _FallenDue) -> list[Announcement]:
-    if due.type == EventType.CODE_EXPIRED or due.processor_guid is None:
+    if due.type == EventType.CODE_EXPIRED:
         data = {
             "account_guid": due.account_guid,
             "member_guid": due.member_guid,
             "user_guid": due.user_guid,
-            "processor_guid": due.processor_guid,
+            "processor_guid": due.processor_guid or None,
         }
         return [
             Announcement(
                 type=EventType.CODE_EXPIRED, owner_guid=due.client_guid, data=data, due_at=due.due_at
             )
         ]
-    grant = AnnouncedGrant(
-        due.guid,
-        due.client_guid,
-        due.processor_guid,
-        due.user_guid,
-        due.member_guid,
-        due.account_guid,
-        due.expires_at,
-    )
-    return about_grants(EventType(due.type), [grant], due_at=due.due_at)
+    return about_grants(EventType(due.type), [due], due_at=due.due_at)

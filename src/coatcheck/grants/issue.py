@@ -161,8 +161,10 @@ class CodeIssuer:
             raise GrantEnded("The grant was revoked. Request a new authorization code instead.")
         granted = parse_scope(old.scope)
         scope = scope or granted
+        # Otherwise a renewal would give the processor another account under the authorization of this one.
         if scope.guids != granted.guids:
             raise InvalidScope("A renewal is for the same user, member and account as the grant.")
+        # For the processor of the grant alone: another one would end a grant that it does not hold.
         request = _Request(client_guid, scope, old.processor_guid, renewed=old)
         return await self._issue_alone(connection, request, Kind.RENEWAL_CODE)
 
@@ -219,6 +221,7 @@ class CodeIssuer:
         if not requested.is_within_limit:
             first = requested.first_expires_at or now
             raise TooManyRequests(
+                # With Retry-After: 0 a client would repeat at once.
                 max(first - now, timedelta(seconds=1)),
                 f"The account has {self._settings.max_codes_per_account} codes that were not redeemed."
                 " Use one of them, or wait until one expires.",

@@ -61,6 +61,7 @@ def verify(
     Raises:
         InvalidJwt: the text is no JWT of this kind, or the signature is wrong.
     """
+    # Before anything is decoded: anyone can send it.
     if len(text) > MAX_CHARACTERS or not text.isascii():
         raise InvalidJwt("too long or not ASCII")
     try:
@@ -95,6 +96,7 @@ def read_public_key(jwk: object) -> Key:
     """
     if not isinstance(jwk, dict) or (jwk.get("kty"), jwk.get("crv")) not in KEY_KINDS:
         raise InvalidJwt("the key is not P-256, Ed25519 or RSA")
+    # Whoever registers or sends a private key has published it.
     if PRIVATE_PARAMETERS & jwk.keys():
         raise InvalidJwt("the key is private")
     if jwk["kty"] == "RSA" and len(str(jwk.get("n"))) not in RSA_CHARACTERS:
@@ -132,6 +134,7 @@ def time_claim(claims: Claims, name: str) -> float:
         InvalidJwt: it is not.
     """
     value = claims.get(name)
+    # In Python, True and False are numbers. In JSON they are not.
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidJwt(f"{name} is not a number")
     try:

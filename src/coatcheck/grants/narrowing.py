@@ -113,6 +113,7 @@ class Narrowing:
             GrantWidened: a change would let it read more or longer.
             Unprocessable: a change would leave nothing to read. Revoke the grant instead.
         """
+        # Locked: two changes at once would both be compared with this version, and the later one would undo the first.
         locked = await fetch_one(
             connection,
             _Locked,
@@ -214,6 +215,7 @@ async def _store(connection: Connection, locked: _Locked, after: Allowed) -> Non
     scope = parse_scope(locked.scope).replacing(
         permissions, LookbackDays(after.lookback_days), MaxReads(after.max_reads)
     )
+    # The row stays in the week of its first expiry: the token names that partition.
     await run(
         connection,
         # A grant without max_reads is not counted. Its disclosures say how often it has been read.

@@ -71,6 +71,7 @@ async def drop_partitions(connection: Connection, now: datetime) -> list[str]:
     )
     dropped = []
     for table, partition in await cursor.fetchall():
+        # A partition that a reader holds stays for the next run: no reader waits for a clean-up.
         has_ended = int(partition.rpartition("_")[2]) < oldest[table]
         if has_ended and await drop_partition(connection, partition):
             dropped.append(partition)

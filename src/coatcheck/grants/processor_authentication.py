@@ -110,6 +110,7 @@ class ProcessorAuthentication:
         found = await self._find(connection, presented, now)
         if found is None:
             raise InvalidClient(detail="There is no such processor, or it is not accepted from this network.")
+        # A processor that does not exist is recorded as a failed authentication, without a reason.
         reason = await self._refusal(connection, found, presented, endpoint, now)
         if reason is None:
             return found
@@ -204,6 +205,7 @@ class ProcessorAuthentication:
             )
         except InvalidJwt as error:
             return f"The client assertion is refused: {error}."
+        # After the signature: a stranger must not use up the ids of a processor, or fill the table.
         is_new = await self._used_jtis.use(
             connection,
             signer=found.guid,

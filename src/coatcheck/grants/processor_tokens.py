@@ -77,6 +77,7 @@ class ProcessorTokens:
         presented = parse_secret(Kind.TOKEN, token, self._hash_key)
         if presented is None:
             return None
+        # The token of another processor is like none (RFC 7662 4): otherwise anybody could test tokens here.
         return await fetch_one(
             connection,
             ActiveToken,
@@ -98,6 +99,7 @@ class ProcessorTokens:
             token: an access token, or any text.
         """
         presented = parse_secret(Kind.TOKEN, token, self._hash_key)
+        # RFC 7009 2.2: a token that does not exist is not an error, because the caller can do nothing about it.
         if presented is None:
             return
         found = await fetch_one(
@@ -114,6 +116,7 @@ class ProcessorTokens:
         )
         if found is None or (found.is_own and not found.is_revoked):
             return
+        # The answer is the same for the token of another processor: the caller must not learn that it exists.
         action = "token.revoked" if found.is_own else "token.revocation_refused"
         detail = {} if found.is_own else self._limit.admit(processor_guid)
         if detail is not None:

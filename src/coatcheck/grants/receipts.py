@@ -124,6 +124,7 @@ class Receipts:
         if stored is not None:
             return stored
         made = await self._make(connection, 1, {"grant_guids": [grant_guid]}, reason, last_read)
+        # Of two simultaneous requests one stores its receipt, and both return that one.
         await self._store(connection, client_guid, made, grant_guid)
         stored = await self.stored(connection, client_guid, grant_guid)
         assert stored is not None, "a receipt is not deleted for years"

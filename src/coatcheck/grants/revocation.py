@@ -223,6 +223,7 @@ class Revocations:
         Raises:
             Unavailable: as `revoke`.
         """
+        # One instant for all batches: it identifies the grants of this call, and `issued_before` does not move on.
         now = self._clock.instant()
         wanted = _Revocation(client_guid, actor or client_guid, selector, reason, now)
         await self._end_codes(wanted)

@@ -62,10 +62,12 @@ def parse_scope(text: str | None) -> Scope:
         raise InvalidScope
     known = {*GUIDS, *(kind.atom for kind in RESTRICTIONS if kind.atom)}
     found: defaultdict[str, list[str]] = defaultdict(list)
+    # Spaces only: RFC 6749 3.3 knows no other separator, and `split()` takes those of every script.
     for atom in text.split(" "):
         if atom in WITHOUT_EFFECT or not atom:
             continue
         name, _, value = atom.partition(":")
+        # An atom without its value is not the atom: `read-protected:` could be a mistyped longer one.
         if name not in known or atom.endswith(":"):
             raise InvalidScope(f"The scope contains an unknown atom. Known are {', '.join(sorted(known))}.")
         found[name].append(value)

@@ -98,6 +98,7 @@ def generate(kind: Kind, hash_key: bytes, *, period: int = 0, entropy: int | Non
 
 def parse_secret(kind: Kind, text: str, hash_key: bytes) -> PresentedSecret | None:
     """The hash to search for, or None if the text cannot be a secret of this kind. It does not query the database."""
+    # The length first: a long text is neither hashed nor searched.
     if len(text) != 4 + 3 + SECRET_CHARACTERS + 6 or not text.startswith(f"{kind}_"):
         return None
     # `isalnum` alone would accept letters and digits of other scripts.

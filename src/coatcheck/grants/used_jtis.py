@@ -86,6 +86,7 @@ class UsedJtis:
     def _row(self, signer: str, jti: str, expires_at: float) -> dict[str, object]:
         return {
             "day": day_of(EPOCH + timedelta(seconds=expires_at)),
+            # As JSON, no other pair has the same text. Hashed, an id of any length and content fits the index.
             "hash": keyed_hash(self._hash_key, "jti", json.dumps([signer, jti])),
         }
 

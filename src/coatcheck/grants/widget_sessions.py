@@ -78,6 +78,7 @@ class WidgetSessions:
                 "expires_at": expires_at,
             },
         )
+        # Through `find`: a user who was disabled after the link was issued gets no session.
         return await self.find(connection, secret.text), secret.text
 
     async def find(self, connection: Connection, secret: str) -> WidgetSession:
@@ -87,6 +88,7 @@ class WidgetSessions:
             InvalidToken: the session is unknown or expired, or its user or client is deleted or disabled.
         """
         presented = parse_secret(Kind.WIDGET_SESSION, secret, self._hash_key)
+        # Before the query: text that no server issued costs the database nothing.
         if presented is None:
             raise InvalidToken
         now = self._clock.instant()

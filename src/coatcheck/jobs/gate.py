@@ -29,6 +29,7 @@ class TaskGate:
     async def closed(self) -> AsyncIterator[None]:
         """Closes the gate, waits until nothing runs inside, and opens it at the end. One caller at a time."""
         async with self._closing:
+            # Closed before the wait: otherwise new tasks could keep it from ever being empty.
             self.is_open = False
             try:
                 await self._is_empty.wait()

@@ -13,6 +13,7 @@ FORGOTTEN_AFTER = timedelta(hours=1)
 
 async def beat(connection: Connection, worker_guid: str) -> None:
     """Records a heartbeat. The rows of workers that were killed are deleted after an hour."""
+    # By the clock of the database: the machines of the workers may differ.
     await run(
         connection,
         """WITH forgotten AS (

@@ -46,6 +46,7 @@ class TaskRunner:
                 group.create_task(each.fill(stop))
             await stop.wait()
             self.notify()  # wakes `fill`, so that it sees `stop` without waiting for a poll
+        # What was claimed while it stopped is running by now and gets its grace too.
         if running := set().union(*(each.running for each in self._kinds.values())):
             _, late = await asyncio.wait(running, timeout=grace.total_seconds())
             await cancel_tasks(*late)

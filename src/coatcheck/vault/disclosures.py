@@ -109,6 +109,7 @@ async def wait_for_earlier_reads(connection: Connection) -> None:
         Unavailable: a transaction that writes disclosures runs for longer than `MAX_WAIT`.
     """
     cursor = await connection.execute(WRITERS)
+    # Only those of now: whoever begins later sees the change already, and could otherwise hold this up for ever.
     earlier = [name for (name,) in await cursor.fetchall()]
     pause = FIRST_PAUSE
     try:

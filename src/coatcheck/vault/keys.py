@@ -73,6 +73,7 @@ async def open_keyring(connection: Connection, master_keys: MasterKeys) -> Keyri
         SealBroken: a key was altered.
     """
     purposes = ("hash_key", "index_key")
+    # New keys are made each time and almost always thrown away: whoever inserts first decides for all processes.
     await run(
         connection,
         """INSERT INTO keyring (purpose, master_key_id, wrapped)
@@ -105,6 +106,7 @@ async def rotate(db: Database, master_keys: MasterKeys, progress: Progress | Non
         MasterKeyMissing: a key is wrapped with a master key that is not configured. Nothing was changed.
     """
     tables = (("keyring", "purpose"), ("signing_key", "kid"), ("data_key", "owner_guid"))
+    # All tables before the first change: if a master key is missing, nothing is half rotated.
     old = {table: await _old_master_keys(db, table, master_keys) for table, _ in tables}
     total = sum(count for counts in old.values() for count in counts.values())
     done = 0

@@ -109,6 +109,7 @@ class MasterKeys:
         except ConfigurationError:
             # The file is being written, or its service does not answer. The next request tries again.
             return
+        # Its own win: a file that was overwritten by mistake must not take away a key that is in use.
         self.keys = {**loaded.keys, **self.keys}
         self.modified = loaded.modified
 
@@ -179,6 +180,7 @@ def _parse_line(line: str, number: int, settings: Settings) -> tuple[str, bytes]
         raise ConfigurationError(
             f"Master key {key_id} has {len(key)} bytes; it must have {KEY_BYTES}. {CREATE}"
         )
+    # 32 random bytes are all below 128 with a probability of 2^-32; a password always is.
     if len(set(key)) < MIN_DISTINCT_BYTES or key.isascii():
         raise ConfigurationError(
             f"Master key {key_id} is a default, a pattern or a password. Use {KEY_BYTES} random bytes. {CREATE}"

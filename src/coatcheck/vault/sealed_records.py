@@ -119,6 +119,7 @@ def unseal(
 
 
 def _unseal_row(table: SealedTable[Stored], key: bytes, user_guid: str, row: SealedRow) -> Stored:
+    # Bytes that were copied here from another row, account, user or table do not open.
     place = context(table.table, user_guid, row.account_guid, row.guid)
     values = json.loads(open_sealed(key, row.sealed, place).decode())
     return table.record(

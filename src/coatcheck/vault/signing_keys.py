@@ -100,6 +100,7 @@ class SigningKeys:
             SealBroken: a key was altered.
         """
         now = self._clock.now()
+        # Twice: those who waited for the lock need not read the keys again.
         if now - self._refreshed_at >= max_age:
             async with self._refreshing:
                 if now - self._refreshed_at >= max_age:
@@ -149,6 +150,7 @@ class SigningKeys:
             raise ConstraintNotMet(
                 f"The key that was added before signs from {newest.signs_from:%Y-%m-%dT%H:%M:%SZ}. Rotate after that."
             )
+        # The first key signs since it was created, so one has always started.
         started = next(each for each in (newest, *older) if each.signs_from <= now)
         # Two keys of the same second would have no order.
         signs_from = max(now if at_once else now + LEAD, started.signs_from + timedelta(seconds=1))
