@@ -15,7 +15,7 @@
     |  |- UnknownVersion
     |  |- Conflict                  .. DuplicateMember, DuplicateMicroDeposit, JobRunning
     |  |- TooLarge, RequestTimeout
-    |  |- Unprocessable             .. NotVerified, GrantWidened, GrantEnded
+    |  |- Unprocessable             .. NotVerified, GrantWidened, GrantEnded, UnreadableFile
     |  |- TooManyRequests
     |  `- Unavailable
     |- BankError                    a connector failed; each class has the member status it leads to
@@ -244,6 +244,19 @@ class GrantWidened(Unprocessable):
 
 class GrantEnded(Unprocessable):
     """The grant has ended."""
+
+
+class UnreadableFile(Unprocessable):
+    """The file cannot be read as a statement."""
+
+    def __init__(
+        self, problem: str | None = None, *, line: int | None = None, element: str | None = None
+    ) -> None:
+        super().__init__(problem)
+        self.line = line
+        """The line with the problem, from 1."""
+        self.element = element
+        """The element with the problem, and those around it: `Document/BkToCstmrStmt/Stmt`."""
 
 
 class TooManyRequests(Refusal):

@@ -1,0 +1,142 @@
+"""How the columns of a CSV file are to be read: given by the caller, or guessed from the header and the values."""
+
+import re
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import lru_cache
+from types import MappingProxyType
+
+from coatcheck.errors import UnreadableFile
+
+COLUMN_WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "date": (
+            "booking date", "posting date", "posted date", "post date", "transaction date", "date posted",
+            "completed date", "buchungstag", "buchungsdatum", "boekdatum", "fecha operacion",
+            "date operation", "date de comptabilisation", "date", "datum", "fecha", "data",
+        ),
+        "amount": ("amount", "transaction amount", "betrag", "umsatz", "montant", "importe", "bedrag", "valor"),
+        "debit": ("debit", "debit amount", "withdrawal", "withdrawals", "money out", "paid out", "soll", "cargo"),
+        "credit": ("credit", "credit amount", "deposit", "deposits", "money in", "paid in", "haben", "abono"),
+        "description": (
+            "description", "transaction description", "details", "narrative", "payee", "name", "merchant",
+            "verwendungszweck", "buchungstext", "libelle", "concepto", "descripcion", "omschrijving",
+        ),
+        "memo": ("memo", "notes", "note", "additional information", "mededelingen"),
+        "balance": ("balance", "running balance", "saldo", "kontostand", "solde"),
+        "currency": ("currency", "ccy", "wahrung", "devise", "moneda", "valuta"),
+        "id": ("transaction id", "id", "reference id", "fitid", "unique id"),
+        "account_number": ("account number", "account", "iban", "kontonummer", "auftragskonto", "rekening", "cuenta"),
+    }
+)  # fmt: skip
+"""The headers of each column, from the most to the least exact, without case and accents."""
+DATE_FORMATS = (
+    "%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%d.%m.%y", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y",
+    "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y",
+)  # fmt: skip
+DELIMITERS = ",;\t|"
+MOST_PREAMBLE_ROWS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class MappedAccount:
+    """What the user says of an account that the file does not describe."""
+
+    name: str | None = None
+    number: str | None = field(default=None, repr=False)
+    routing_number: str | None = None
+    currency_code: str | None = None
+    type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CsvMapping:
+    """How a CSV file is read. `columns` has the header of each column, or its number from 1 in a file without."""
+
+    columns: Mapping[str, str]
+    delimiter: str = ","
+    decimal_mark: str | None = None
+    """None: the last point or comma of each amount."""
+    date_format: str | None = None
+    """As Python's `strptime` reads it. None: guessed from the values."""
+    has_header: bool = True
+    is_inverted: bool = False
+    """Whether a positive amount is money out, as in the files of some card issuers."""
+    account: MappedAccount = field(default_factory=MappedAccount)
+
+
+def folded(text: str) -> str:
+    """The text in lower case, without accents and with single spaces."""
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    return " ".join(
+        re.sub(r"[^\w\s]|_", " ", "".join(c for c in plain if not unicodedata.combining(c))).split()
+    )
+
+
+def guess_columns(header: Sequence[str]) -> Mapping[str, str]:
+    """The headers of the columns that are recognised; empty unless there is a date and an amount."""
+    by_word = {folded(name): name for name in reversed(header) if name.strip()}
+    found = {
+        column: by_word[word]
+        for column, words in COLUMN_WORDS.items()
+        if (word := next((each for each in words if each in by_word), None)) is not None
+    }
+    has_amount = "amount" in found or {"debit", "credit"} & found.keys()
+    return found if "date" in found and has_amount else {}
+
+
+def guess_delimiter(text: str) -> str:
+    """The delimiter that the first lines have most often."""
+    head = "\n".join(text.split("\n")[:MOST_PREAMBLE_ROWS])
+    return max(DELIMITERS, key=head.count)
+
+
+def guess_date_format(values: Collection[str], *, day_first: bool) -> tuple[str, bool]:
+    """The format of every date, and whether another one fits too.
+
+    Args:
+        values: the dates as they are written.
+        day_first: what 03/04 means if the values do not show it.
+
+    Raises:
+        UnreadableFile: no format fits every value.
+    """
+    fitting = [each for each in DATE_FORMATS if all(_fits(value, each) for value in values)]
+    if not fitting:
+        raise UnreadableFile(
+            "The dates have no format that we know: send `date_format` in `mapping`.", line=1, element="date"
+        )
+    if len(fitting) == 1:
+        return fitting[0], False
+    preferred = [each for each in fitting if each.startswith("%d") == day_first] or fitting
+    return preferred[0], True
+
+
+def guess_decimal_mark(amounts: Sequence[str]) -> str | None:
+    """The mark before the decimals, if the amounts show it; None if either is possible."""
+    for text in amounts:
+        if match := re.search(r"[.,](\d{1,2})\D*$", text):
+            return text[match.start()]
+        if "." in text and "," in text:
+            return max(".,", key=text.rfind)
+    return None
+
+
+@lru_cache(maxsize=4096)  # a file has few days, and strptime is slow
+def parse_date(text: str, form: str) -> date:
+    """The day.
+
+    Raises:
+        ValueError: it is not a date in this format.
+    """
+    return datetime.strptime(text.strip(), form).date()  # noqa: DTZ007 (a day, without a time)
+
+
+def _fits(value: str, form: str) -> bool:
+    try:
+        parse_date(value, form)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,73 @@
+"""The text of a file whose character set is not known. Banks name it wrongly, or not at all."""
+
+import re
+
+from coatcheck.errors import UnreadableFile
+
+BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+OTHER_FILES = (
+    (b"%PDF", "a PDF document"),
+    (b"PK\x03\x04", "a ZIP archive or a spreadsheet"),
+    (b"\xd0\xcf\x11\xe0", "an old spreadsheet"),
+    (b"\x1f\x8b", "a compressed file"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+)
+"""What files that users take for statements begin with."""
+ENVELOPE = re.compile("[\x01-\x04]")
+"""Marks around a message of SWIFT."""
+CONTROLS = frozenset(map(chr, range(32))) - set("\t\n\r\x0c\x1a")
+GUESSES = (("cp1252", "Windows-1252"), ("cp852", "DOS code page 852"))
+"""The character sets of files that are not in UTF-8; the last has every byte."""
+
+
+def text_of(data: bytes) -> tuple[str, str | None]:
+    """The text, and a warning if the character set was guessed.
+
+    UTF-8 or UTF-16 by the mark at its beginning, else UTF-8 if it is valid, else the first guess that is.
+
+    Raises:
+        UnreadableFile: it is not text, or in another character set.
+    """
+    if kind := next((kind for mark, kind in OTHER_FILES if data.startswith(mark)), None):
+        raise UnreadableFile(f"The file is {kind}. Export the statement as {EXPORTS} instead.", line=1)
+    for mark, encoding in BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            return _checked(_decoded(data[len(mark) :], encoding)), None
+    for encoding, name in (("utf-8", None), *GUESSES):
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        guessed = f"The file is not in UTF-8. It was read as {name}: check its accented letters."
+        return _checked(text), guessed if name else None
+    raise AssertionError("the last guess has every byte")
+
+
+EXPORTS = "OFX, QFX, CAMT.053, MT940, BAI2 or CSV"
+
+
+def _decoded(data: bytes, encoding: str) -> str:
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data[: error.start].decode(encoding, "replace").count("\n") + 1
+        raise UnreadableFile(
+            "The file is not in the character set that its first bytes name.", line=line
+        ) from None
+
+
+def _checked(text: str) -> str:
+    """The text with one kind of line break.
+
+    Raises:
+        UnreadableFile: it has control characters.
+    """
+    text = ENVELOPE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    if CONTROLS.isdisjoint(text):
+        return text
+    first = next(index for index, character in enumerate(text) if character in CONTROLS)
+    raise UnreadableFile(
+        "The file has a control character: it is not a text file, or is damaged.",
+        line=text.count("\n", 0, first) + 1,
+    )

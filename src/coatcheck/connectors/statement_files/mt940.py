@@ -1,0 +1,180 @@
+"""MT940 and MT942: statements and interim reports of SWIFT, read by the library `mt-940`.
+
+The library reads one message at a time here, so that an error names a line and two accounts are not mixed.
+"""
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import mt940
+from mt940.models import Amount, Balance, Transactions
+
+from coatcheck.connectors.statement_files import values
+from coatcheck.connectors.statement_files.statement import (
+    NO_CURRENCY,
+    FileAccount,
+    FileBalance,
+    FileFormat,
+    FileTransaction,
+    Statement,
+)
+from coatcheck.errors import UnreadableFile
+
+# The library logs what it cannot read, which may be an account number.
+logging.getLogger("mt940").setLevel(logging.CRITICAL)
+
+BANK = re.compile(r"\{1:F\d\d([A-Z]{6}[A-Z0-9]{2})", re.ASCII)
+IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{10,30}", re.ASCII)
+ACCOUNT = re.compile(r"(?:(?P<bank>[^/]+)/)?(?P<number>[^/]+?)(?P<currency>(?<=\d)[A-Z]{3})?", re.ASCII)
+NO_REFERENCE = frozenset({"", "NONREF", "NOREF"})
+FORMS = (mt940.tags.Statement(), mt940.tags.StatementASNB(), mt940.tags.StatementGLS())
+"""The forms of `:61:`: that of SWIFT, and those of banks with longer references."""
+OPENING = ("final_opening_balance", "intermediate_opening_balance", "opening_balance")
+CLOSING = ("final_closing_balance", "intermediate_closing_balance", "closing_balance")
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """One message: from `:20:` to the line with its end."""
+
+    line: int
+    text: str
+    bank: str | None
+
+    def line_of(self, part: str) -> int:
+        """The line of the file on which the first line of a part stands."""
+        index = self.text.find(part.strip().partition("\n")[0])
+        return self.line + self.text.count("\n", 0, max(index, 0))
+
+    def refused(self, problem: str, tag: str) -> UnreadableFile:
+        return UnreadableFile(problem, line=self.line_of(f":{tag}"), element=f":{tag}:")
+
+
+def read_mt940(text: str) -> Statement:
+    """Reads the file.
+
+    Raises:
+        UnreadableFile: it has no message, or a part that is needed is missing or unusable.
+    """
+    messages = tuple(_messages(text))
+    if not messages:
+        raise UnreadableFile("The file has no message that begins with :20:.", line=1, element=":20:")
+    return Statement(FileFormat.MT940, tuple(_account(each) for each in messages))
+
+
+def _messages(text: str) -> Iterator[_Message]:
+    first, lines, bank = 0, list[str](), None
+    for number, line in enumerate(text.split("\n"), 1):
+        begins, ends = line.startswith(":20:"), line.strip() in {"-", "-}"} or line.startswith("-}")
+        if lines and (begins or ends):
+            yield _Message(first, "\n".join(lines), bank)
+            lines = []
+        if match := BANK.search(line):
+            bank = match[1]
+        if begins or (lines and not ends):
+            first = number if begins else first
+            lines.append(line)
+    if lines:
+        yield _Message(first, "\n".join(lines), bank)
+
+
+def _account(message: _Message) -> FileAccount:
+    parsed = _parse(message)
+    data: Mapping[str, Any] = parsed.data
+    account = ACCOUNT.fullmatch((data.get("account_identification") or "").strip())
+    if account is None:
+        raise message.refused("The account is missing.", "25")
+    opening, closing = _balance(data, OPENING), _balance(data, CLOSING)
+    if opening and closing is None:
+        raise message.refused("The closing balance is missing: the file may be cut off.", "62F")
+    if opening is None and not len(parsed):
+        raise message.refused("The message has neither a balance nor a transaction.", "60F")
+    number = account["number"].replace(" ", "")
+    currency = values.currency(parsed.currency) or values.currency(account["currency"]) or NO_CURRENCY
+    return FileAccount(
+        number=None if IBAN.fullmatch(number) else number,
+        iban=number if IBAN.fullmatch(number) else None,
+        bank=account["bank"] or message.bank,
+        currency_code=currency,
+        opening=opening,
+        closing=closing,
+        available=_balance(data, ("available_balance",)),
+        transactions=tuple(_transaction(each.data, currency, message) for each in parsed),
+    )
+
+
+def _parse(message: _Message) -> Transactions:
+    """The message as the library reads it, with the first form of `:61:` that fits."""
+    unread: list[RuntimeError] = []
+    for form in FORMS:
+        try:
+            return _parse_as(message, form)
+        except RuntimeError as error:
+            unread.append(error)
+            if _tag(error) != form.id:
+                break
+    # The library gives its message, the tag and the value that it could not read.
+    raise UnreadableFile(
+        "A field of the message cannot be read.",
+        line=message.line_of(str(unread[0].args[-1])),
+        element=f":{_tag(unread[0])}:",
+    )
+
+
+def _parse_as(message: _Message, form: mt940.tags.Statement) -> Transactions:
+    # Not mt940.parse(): given text that names a file of this machine, it reads that file.
+    transactions = Transactions(tags={form.id: form}, options=mt940.Options.all())
+    try:
+        transactions.parse(message.text)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        raise UnreadableFile(
+            "A date or an amount of the message cannot be read.", line=message.line
+        ) from None
+    return transactions
+
+
+def _tag(error: RuntimeError) -> str | int:
+    return error.args[1].id if len(error.args) > 1 else ""
+
+
+def _balance(data: Mapping[str, Any], names: tuple[str, ...]) -> FileBalance | None:
+    found = next((data[name] for name in names if name in data), None)
+    if not (isinstance(found, Balance) and isinstance(found.amount, Amount) and found.date):
+        return None
+    return FileBalance(_decimal(found.amount), _day(found.date))
+
+
+def _transaction(data: Mapping[str, Any], currency: str, message: _Message) -> FileTransaction:
+    amount, booked = data.get("amount"), data.get("entry_date") or data.get("date")
+    if not isinstance(amount, Amount) or not isinstance(booked, date):
+        raise message.refused("A transaction has no amount or no date.", "61")
+    references = (data.get("customer_reference"), data.get("bank_reference"))
+    details = values.one_line(data.get("transaction_details"))
+    return FileTransaction(
+        date=_day(booked),
+        amount=_decimal(amount),
+        description=values.one_line(data.get("applicant_name"), data.get("purpose"))
+        or details
+        or values.one_line(data.get("extra_details"))
+        or values.one_line(data.get("posting_text"))
+        or "Transaction",
+        currency_code=values.currency(amount.currency) or currency,
+        reference="//".join(each for each in references if (each or "").strip() not in NO_REFERENCE and each)
+        or None,
+        memo=details or None,
+        kind=data.get("id"),
+    )
+
+
+def _decimal(amount: Amount) -> Decimal:
+    return Decimal(amount.amount)
+
+
+def _day(day: date) -> date:
+    """A plain date in place of the library's own kind."""
+    return date(day.year, day.month, day.day)

@@ -1,0 +1,90 @@
+"""Small statement files of each format, as a bank would give them."""
+
+OFX = b"""OFXHEADER:100
+DATA:OFXSGML
+VERSION:102
+SECURITY:NONE
+ENCODING:USASCII
+CHARSET:1252
+COMPRESSION:NONE
+OLDFILEUID:NONE
+NEWFILEUID:NONE
+
+<OFX>
+<SIGNONMSGSRSV1><SONRS><STATUS><CODE>0<SEVERITY>INFO</STATUS><DTSERVER>20261102<LANGUAGE>ENG
+<FI><ORG>First Example Bank<FID>1001</FI></SONRS></SIGNONMSGSRSV1>
+<BANKMSGSRSV1><STMTTRNRS><TRNUID>1<STATUS><CODE>0<SEVERITY>INFO</STATUS>
+<STMTRS><CURDEF>USD
+<BANKACCTFROM><BANKID>011000015<ACCTID>1234567890<ACCTTYPE>CHECKING</BANKACCTFROM>
+<BANKTRANLIST><DTSTART>20261001<DTEND>20261031
+<STMTTRN><TRNTYPE>DEBIT<DTPOSTED>20261003120000.000[-5:EST]<TRNAMT>-42.17<FITID>A1<NAME>CORNER &amp; CO<MEMO>Card 9
+</STMTTRN>
+<STMTTRN><TRNTYPE>CREDIT<DTPOSTED>20261015<TRNAMT>1500.00<FITID>A2<NAME>PAYROLL</STMTTRN>
+<STMTTRN><TRNTYPE>CHECK<DTPOSTED>20261020<TRNAMT>-100.00<FITID>A3<CHECKNUM>1042<NAME>CHECK 1042</STMTTRN>
+</BANKTRANLIST>
+<LEDGERBAL><BALAMT>2357.83<DTASOF>20261031</LEDGERBAL>
+<AVAILBAL><BALAMT>2300.00<DTASOF>20261031</AVAILBAL>
+</STMTRS></STMTTRNRS></BANKMSGSRSV1>
+</OFX>
+"""
+
+CAMT = b"""<?xml version="1.0" encoding="UTF-8"?>
+<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.08">
+ <BkToCstmrStmt>
+  <GrpHdr><MsgId>M1</MsgId><CreDtTm>2026-11-01T06:00:00+01:00</CreDtTm></GrpHdr>
+  <Stmt>
+   <Id>S1</Id>
+   <Acct><Id><IBAN>DE89370400440532013000</IBAN></Id><Ccy>EUR</Ccy><Ownr><Nm>Erika Mustermann</Nm></Ownr>
+    <Svcr><FinInstnId><BICFI>COBADEFFXXX</BICFI></FinInstnId></Svcr></Acct>
+   <Bal><Tp><CdOrPrtry><Cd>OPBD</Cd></CdOrPrtry></Tp><Amt Ccy="EUR">100.00</Amt><CdtDbtInd>CRDT</CdtDbtInd>
+    <Dt><Dt>2026-10-01</Dt></Dt></Bal>
+   <Bal><Tp><CdOrPrtry><Cd>CLBD</Cd></CdOrPrtry></Tp><Amt Ccy="EUR">62.50</Amt><CdtDbtInd>CRDT</CdtDbtInd>
+    <Dt><Dt>2026-10-31</Dt></Dt></Bal>
+   <Ntry><Amt Ccy="EUR">50.00</Amt><CdtDbtInd>DBIT</CdtDbtInd><Sts><Cd>BOOK</Cd></Sts>
+    <BookgDt><Dt>2026-10-05</Dt></BookgDt><AcctSvcrRef>R-1</AcctSvcrRef>
+    <NtryDtls><TxDtls><Refs><EndToEndId>E-1</EndToEndId></Refs><RltdPties><Cdtr><Pty><Nm>Stadtwerke</Nm></Pty></Cdtr>
+    </RltdPties><RmtInf><Ustrd>Abschlag Oktober</Ustrd></RmtInf></TxDtls></NtryDtls></Ntry>
+   <Ntry><Amt Ccy="EUR">12.50</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts><Cd>BOOK</Cd></Sts>
+    <BookgDt><DtTm>2026-10-20T23:30:00-05:00</DtTm></BookgDt><AcctSvcrRef>R-2</AcctSvcrRef>
+    <AddtlNtryInf>Refund</AddtlNtryInf></Ntry>
+   <Ntry><Amt Ccy="EUR">9.99</Amt><CdtDbtInd>DBIT</CdtDbtInd><Sts><Cd>PDNG</Cd></Sts>
+    <ValDt><Dt>2026-11-02</Dt></ValDt><AcctSvcrRef>R-3</AcctSvcrRef></Ntry>
+  </Stmt>
+ </BkToCstmrStmt>
+</Document>
+"""
+
+MT940 = b"""{1:F01COBADEFFXXXX0000000000}{2:O9400000000000}{4:
+:20:STARTUMSE
+:25:37040044/0532013000
+:28C:00001/001
+:60F:C261001EUR100,00
+:61:2610051005DR50,00NTRFNONREF//55555
+:86:177?00SEPA?20SVWZ+Abschlag Oktober?32Stadtwerke
+:61:2610201020CR12,50NTRFKREF1
+:86:166?00GUTSCHRIFT?20SVWZ+Erstattung?32Laden
+:62F:C261031EUR62,50
+-}
+"""
+
+BAI2 = b"""01,121140399,121140399,261031,0754,1,,,2/
+02,121140399,121140399,1,261030,,USD,2/
+03,1234567890,USD,010,10000,,,015,15000,,,/
+16,142,6000,,172629,/
+88,SOME PAYMENT ACH OFFSET, 2
+16,475,500,,,CHECK 1042/
+16,960,500,,,A CODE OF THE BANK/
+49,32000,6/
+98,32000,1,8/
+99,32000,1,10/
+"""
+
+CSV = b"""Account,Transactions
+Exported,2026-11-01
+
+Date,Description,Amount,Balance
+10/25/2026,"CORNER, CO",-42.17,957.83
+10/26/2026,=HYPERLINK("http://evil.example";"x"),"1,500.00","2,457.83"
+"""
+
+BY_NAME = {"ofx": OFX, "camt": CAMT, "mt940": MT940, "bai2": BAI2, "csv": CSV}

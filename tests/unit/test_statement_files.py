@@ -1,0 +1,230 @@
+"""Statement files: each format, the character sets and the ids of transactions."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coatcheck.connectors.statement_files import values
+from coatcheck.connectors.statement_files.csv_mapping import CsvMapping, MappedAccount
+from coatcheck.connectors.statement_files.identity import with_ids
+from coatcheck.connectors.statement_files.reading import read_statement_file
+from coatcheck.connectors.statement_files.statement import (
+    FileAccount,
+    FileBalance,
+    FileFormat,
+    FileTransaction,
+)
+from coatcheck.errors import UnreadableFile
+from tests.statement_samples import BAI2, BY_NAME, CAMT, CSV, MT940, OFX
+
+
+def read(data: bytes, mapping: CsvMapping | None = None) -> FileAccount:
+    """The only account of the file."""
+    (account,) = read_statement_file(data, mapping).statement.accounts
+    return account
+
+
+def amounts(account: FileAccount) -> list[str]:
+    return [str(each.amount) for each in account.transactions]
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_the_format_is_found_in_the_content(name: str) -> None:
+    assert read_statement_file(BY_NAME[name]).statement.format is FileFormat(name.upper())
+
+
+def test_ofx_gives_numbers_balances_and_transactions_with_the_ids_of_the_bank() -> None:
+    account = read(OFX)
+    assert (account.number, account.routing_number, account.bank, account.type) == (
+        "1234567890",
+        "011000015",
+        "First Example Bank",
+        "CHECKING",
+    )
+    assert account.closing == FileBalance(
+        Decimal("2357.83"),
+        date(2026, 10, 31),
+    )
+    assert amounts(account) == ["-42.17", "1500.00", "-100.00"]
+    first, _, check = account.transactions
+    assert (first.bank_id, first.description, first.memo, first.date) == (
+        "A1",
+        "CORNER & CO",
+        "Card 9",
+        date(2026, 10, 3),
+    )
+    assert first.posted_at == datetime(2026, 10, 3, 17, tzinfo=UTC)
+    assert check.check_number == "1042"
+
+
+def test_ofx_2_with_closing_tags_gives_the_same_as_ofx_1() -> None:
+    with_closing_tags = b"<?xml version='1.0'?>" + OFX[OFX.index(b"<OFX>") :].replace(
+        b"<FITID>A1", b"<FITID>A1</FITID>"
+    )
+    assert read(with_closing_tags) == read(OFX)
+
+
+def test_an_ofx_element_without_a_value_hides_none_of_those_that_follow() -> None:
+    account = read(OFX.replace(b"<NAME>PAYROLL", b"<MEMO><NAME>PAYROLL"))
+    assert [each.description for each in account.transactions] == ["CORNER & CO", "PAYROLL", "CHECK 1042"]
+
+
+def test_camt_gives_the_owner_and_leaves_pending_entries_out_of_the_balances() -> None:
+    account = read(CAMT)
+    assert (account.iban, account.owner_name, account.bank) == (
+        "DE89370400440532013000",
+        "Erika Mustermann",
+        "COBADEFFXXX",
+    )
+    assert [each.description for each in account.transactions[:2]] == [
+        "Stadtwerke Abschlag Oktober",
+        "Refund",
+    ]
+    assert [each.is_pending for each in account.transactions] == [False, False, True]
+    assert account.difference == 0
+
+
+def test_the_day_of_a_transaction_is_that_of_the_bank_whatever_its_offset() -> None:
+    assert read(CAMT).transactions[1].date == date(2026, 10, 20)
+
+
+def test_mt940_gives_the_structured_purpose_and_the_balances() -> None:
+    account = read(MT940)
+    assert (account.number, account.bank, account.currency_code) == ("0532013000", "37040044", "EUR")
+    assert amounts(account) == ["-50.00", "12.50"]
+    assert account.transactions[0].description == "Stadtwerke Abschlag Oktober"
+    assert account.difference == 0
+
+
+def test_text_that_names_a_file_of_the_machine_does_not_read_it() -> None:
+    with pytest.raises(UnreadableFile):
+        read_statement_file(b"/etc/hostname")
+
+
+def test_bai2_gives_the_direction_of_each_code_and_passes_codes_of_the_bank_through() -> None:
+    account = read(BAI2)
+    assert amounts(account) == ["60.00", "-5.00", "-5.00"]
+    assert [each.kind for each in account.transactions] == ["142", "475", "960"]
+    assert account.transactions[0].description == "SOME PAYMENT ACH OFFSET, 2"
+    assert account.difference == 0
+
+
+def test_bai2_amounts_of_a_currency_without_decimals_are_whole() -> None:
+    assert amounts(read(BAI2.replace(b"USD", b"JPY"))) == ["6000", "-500", "-500"]
+
+
+def test_csv_columns_and_formats_are_guessed_and_returned() -> None:
+    found = read_statement_file(CSV)
+    assert found.mapping is not None
+    assert (found.mapping.date_format, found.mapping.decimal_mark) == ("%m/%d/%Y", ".")
+    assert found.mapping.columns == {
+        "date": "Date",
+        "amount": "Amount",
+        "description": "Description",
+        "balance": "Balance",
+    }
+    (account,) = found.statement.accounts
+    assert amounts(account) == ["-42.17", "1500.00"]
+    assert account.closing == FileBalance(Decimal("2457.83"), date(2026, 10, 26))
+
+
+def test_a_csv_file_without_a_header_is_read_by_the_numbers_of_its_columns() -> None:
+    mapping = CsvMapping(
+        {"date": "1", "debit": "3", "credit": "4", "description": "2"},
+        delimiter=";",
+        decimal_mark=",",
+        has_header=False,
+        account=MappedAccount(name="Giro", currency_code="EUR"),
+    )
+    account = read(b"31.10.2026;Miete;1.200,50;\n01.11.2026;Lohn;;3.000,00\n", mapping)
+    assert (amounts(account), account.name, account.currency_code) == (["-1200.50", "3000.00"], "Giro", "EUR")
+
+
+def test_dates_that_can_be_read_in_two_ways_are_reported() -> None:
+    statement = read_statement_file(b"Date,Description,Amount\n03/04/2026,x,1.00\n").statement
+    assert any("two ways" in each for each in statement.warnings)
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("1234.5", "1234.5"),
+        ("-1.234,56", "-1234.56"),
+        ("1,234.56", "1234.56"),
+        ("+ 12,5", "12.5"),
+        ("1 234,50", "1234.50"),
+        ("1'234.50", "1234.50"),
+        (".5", "0.5"),
+        ("1.234.567", "1234567"),
+        ("\u22125", "-5"),
+    ],
+)
+def test_an_amount_is_read_as_banks_write_it(text: str, amount: str) -> None:
+    assert values.amount(text) == Decimal(amount)
+
+
+@pytest.mark.parametrize("text", ["", "abc", "1e5", "NaN", "--1", "1.2.3,4,5", "9" * 16, "٣", "1.234567890"])
+def test_what_is_not_an_amount_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="it"):
+        values.amount(text)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_the_character_set_is_found_in_the_content(encoding: str) -> None:
+    text = "Date,Description,Amount\n2026-10-25,Café Zürich,-4.50\n"
+    assert read(text.encode(encoding)).transactions[0].description == "Café Zürich"
+
+
+def test_statements_of_one_account_are_one_account_with_the_newest_balance() -> None:
+    second = MT940.replace(b":60F:C261001EUR100,00", b":60F:C261031EUR62,50").replace(
+        b":62F:C261031EUR62,50", b":62F:C261130EUR25,00"
+    )
+    account = read(MT940 + second)
+    assert len(account.transactions) == 4
+    assert account.opening == FileBalance(Decimal(100), date(2026, 10, 1))
+    assert account.closing == FileBalance(Decimal(25), date(2026, 11, 30))
+
+
+def test_transactions_that_do_not_add_up_to_the_balances_are_reported() -> None:
+    statement = read_statement_file(MT940.replace(b"R12,50", b"R12,51")).statement
+    assert any("do not add up" in each for each in statement.warnings)
+
+
+def transaction(day: int, amount: int, text: str, bank_id: str | None) -> FileTransaction:
+    return FileTransaction(date(2026, 10, day), Decimal(amount), text, "USD", bank_id)
+
+
+TRANSACTIONS = st.lists(
+    st.builds(transaction, st.integers(1, 5), st.integers(-2, 2), st.sampled_from(["a", "b"]), st.none()),
+    max_size=20,
+).map(lambda found: sorted(found, key=lambda each: each.date))
+
+
+def ids(transactions: Sequence[FileTransaction]) -> Counter[str]:
+    return Counter(id for id, _ in with_ids(transactions))
+
+
+@given(TRANSACTIONS)
+def test_two_transactions_of_a_file_never_get_the_same_id(transactions: Sequence[FileTransaction]) -> None:
+    assert len(ids(transactions)) == len(transactions)
+
+
+@given(TRANSACTIONS, st.integers(1, 5), st.integers(1, 5))
+def test_ids_do_not_depend_on_the_days_of_the_file(
+    transactions: Sequence[FileTransaction], first: int, last: int
+) -> None:
+    part = [each for each in transactions if first <= each.date.day <= last]
+    assert ids(part) <= ids(transactions)
+
+
+def test_an_id_that_the_bank_uses_twice_does_not_hide_a_transaction() -> None:
+    assert len(ids([transaction(1, 5, "a", "X"), transaction(2, 7, "a", "X")])) == 2
+
+
+def test_a_transaction_that_the_bank_describes_anew_keeps_its_id() -> None:
+    assert ids([transaction(1, 5, "a", "X")]) == ids([transaction(2, 5, "posted", "X")])
