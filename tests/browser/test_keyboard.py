@@ -150,6 +150,29 @@ async def test_the_bank_s_own_page_opens_by_keyboard_and_escape_goes_back(scene:
     await widget.sees("Find your bank")
 
 
+async def test_enter_chooses_the_first_bank_that_was_found(scene: Scene) -> None:
+    widget = await scene.open()
+    page = widget.page
+    await widget.agree()
+    await tab_to(page, "Bank name or routing number")
+    await page.keyboard.type("lanternfsh")
+    await expect(page.get_by_role("listitem")).to_have_count(1)
+    await page.keyboard.press("Enter")
+    await widget.sees("Sign in to Lanternfish Bank")
+
+
+async def test_under_a_part_of_a_routing_number_no_bank_is_shown_or_chosen(scene: Scene) -> None:
+    widget = await scene.open()
+    page = widget.page
+    await widget.agree()
+    await expect(page.get_by_role("button", name="Lanternfish Bank")).to_be_visible()
+    await tab_to(page, "Bank name or routing number")
+    await page.keyboard.type("0910")
+    await expect(page.get_by_role("listitem")).to_have_count(0)
+    await page.keyboard.press("Enter")
+    await widget.sees("Find your bank")
+
+
 async def test_escape_clears_the_search_and_goes_back_on_other_screens(scene: Scene) -> None:
     widget = await scene.open()
     page = widget.page

@@ -8,6 +8,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from coatcheck.connectors.contract import Connector, Institution, JobKind, Merchant
+from coatcheck.connectors.institution_search import rank
 from coatcheck.errors import ConfigurationError, NotFound
 
 # Namespaces of UUIDv5: a change would change the guids of all merchants.
@@ -81,6 +82,25 @@ class Registry:
             and (not iso_country_codes or each.iso_country_code in iso_country_codes)
             and kinds <= each.supports
         )
+
+    def matching(
+        self,
+        text: str,
+        *,
+        iso_country_codes: Collection[str] = (),
+        supports: Collection[JobKind] = frozenset(),
+    ) -> tuple[Institution, ...]:
+        """The institutions that a person may mean by a text, the best matches first (`institution_search`).
+
+        Args:
+            text: as a person types it.
+            iso_country_codes: as `search`.
+            supports: as `search`.
+        """
+        found = self.search(iso_country_codes=iso_country_codes, supports=supports)
+        ranked = [(place, each) for each in found if (place := rank(each, text)) is not None]
+        # Sorting is stable: within a rank, the order is that of `search`.
+        return tuple(each for _, each in sorted(ranked, key=lambda pair: pair[0]))
 
     def favorites(self, iso_country_codes: Collection[str] = ()) -> tuple[Institution, ...]:
         """The 25 most popular."""

@@ -14,13 +14,14 @@ LARGEST_PAGE = 10_000
 
 
 async def search(request: WidgetRequest) -> schemas.Institutions:
-    """Searches by a part of the name or by a routing number. The most popular institutions come first."""
-    found = request.services.registry.search(
-        request.query.get("search_name"),
-        routing_number=_routing_number(request),
-        iso_country_codes=request.options.iso_country_codes,
-        supports=request.options.kinds,
-    )
+    """Searches by what the user typed, or by a routing number. Without either, the most popular come first."""
+    registry, options = request.services.registry, request.options
+    countries, kinds = options.iso_country_codes, options.kinds
+    if name := request.query.get("search_name"):
+        found = registry.matching(name, iso_country_codes=countries, supports=kinds)
+    else:
+        number = _routing_number(request)
+        found = registry.search(routing_number=number, iso_country_codes=countries, supports=kinds)
     available = await availabilities(request.connection, request.session.client_guid)
     found = tuple(each for each in found if not available.get(each.code, AVAILABLE).is_blocked)
     page = paginate(found, PageRequest(_page_number(request), PAGE_SIZE))

@@ -71,14 +71,19 @@ function searchBox(t, list, search) {
     maxlength: 100,
     "aria-describedby": "caption",
     oninput: search,
-    onkeydown: clear,
+    onkeydown: clearOrChoose,
   });
 
-  function clear(event) {
-    if (event.key !== "Escape" || !input.value) return;
-    event.preventDefault();
-    input.value = "";
-    search();
+  function clearOrChoose(event) {
+    const first = list.querySelector("button");
+    if (event.key === "Escape" && input.value) {
+      event.preventDefault();
+      input.value = "";
+      search();
+    } else if (event.key === "Enter" && input.value && first && list.getAttribute("aria-busy") === "false") {
+      event.preventDefault();
+      first.click();
+    }
   }
 
   for (const element of [input, list]) element.addEventListener("keydown", (event) => moveFocus(event, input, list));
@@ -113,8 +118,12 @@ function createResults(flow) {
     const isRouting = /^\d+$/.test(query);
     if (isRouting && query.length !== ROUTING_DIGITS) {
       list.setAttribute("aria-busy", "false");
+      list.replaceChildren();
+      below.replaceChildren();
       caption.textContent = t("search.routing_hint");
     } else {
+      // While the results are those of an earlier text, Enter chooses none of them.
+      list.setAttribute("aria-busy", "true");
       // A single letter is not searched for.
       flow.run(signal, () => search(query.length > 1 ? query : "", isRouting, signal));
     }
