@@ -175,6 +175,11 @@ def columns(record: type, prefix: str = "") -> str:
     return _column_list(record, prefix)
 
 
+def nulls(record: type) -> str:
+    """The column list of a record whose values are all NULL."""
+    return ", ".join(f"NULL AS {name}" for name in _names(record))
+
+
 @cache
 def _column_list(record: Callable[..., Any], prefix: str) -> str:
     return ", ".join(f"{prefix}{name}" for name in _names(record))
@@ -251,13 +256,13 @@ async def fetch_joined(
 def joined(
     shared: tuple[type, ...], each: tuple[type, ...], rows: Sequence[tuple[Any, ...]]
 ) -> Joined | None:
-    """The records of the rows of a join, as `fetch_joined`."""
+    """The records of the rows of a join, as `fetch_joined`. Of `shared`, only the last row needs to have the values."""
     if not rows:
         return None
     parts = _parts((*shared, *each))
     common, own = parts[: len(shared)], parts[len(shared) :]
     return (
-        tuple(record(*rows[0][part]) for record, part in common),
+        tuple(record(*rows[-1][part]) for record, part in common),
         [tuple([record(*row[part]) for record, part in own]) for row in rows],
     )
 

@@ -315,10 +315,10 @@ class Access:
 
 
 def _joined(statement: CoalescedStatement, rows: Rows) -> Joined | None:
-    """The token and the outcome, and the other records of each row."""
+    """The token and the outcome, which the last row has, and the other records of each row."""
     return joined(statement.records[:2], statement.records[2:], rows)
 
 
 def _records_of(rows: Sequence[tuple[Any, ...]]) -> Sequence[Any]:
-    """The only record of each row. For an empty page, the one row has the token and a record of NULLs."""
+    """The only record of each row. A row that has the token has no record, but NULLs."""
     return [record for (record,) in rows if record.guid is not None]
