@@ -16,6 +16,7 @@ from coatcheck.connectors.installed import load_connectors
 from coatcheck.connectors.registry import Registry
 from coatcheck.db.database import Connection, Database
 from coatcheck.directory.accounts import Accounts
+from coatcheck.directory.apps import Apps
 from coatcheck.directory.attestations import Attestations
 from coatcheck.directory.clients import Clients
 from coatcheck.directory.export import UserExport
@@ -27,6 +28,7 @@ from coatcheck.events.publisher import EventPublisher
 from coatcheck.events.ssrf import public_only
 from coatcheck.grants import partitions
 from coatcheck.grants.access import Access
+from coatcheck.grants.access_urls import AccessUrls
 from coatcheck.grants.api_keys import ApiKeys
 from coatcheck.grants.authorization_disclosures import AuthorizationDisclosures
 from coatcheck.grants.dpop_nonces import DPoPNonces
@@ -40,6 +42,7 @@ from coatcheck.grants.processor_authentication import ProcessorAuthentication
 from coatcheck.grants.processor_tokens import ProcessorTokens
 from coatcheck.grants.receipts import Receipts
 from coatcheck.grants.revocation import Revocations
+from coatcheck.grants.setup_tokens import SetupTokens
 from coatcheck.grants.tokens import Tokens
 from coatcheck.grants.widget_sessions import WidgetSessions
 from coatcheck.jobs.gate import TaskGate
@@ -97,6 +100,8 @@ class Services:
     grants: Grants
     revocations: Revocations
     access: Access
+    setup_tokens: SetupTokens
+    access_urls: AccessUrls
     api_keys: ApiKeys
     rate_limits: RateLimits
     oauth_server: OAuthServer
@@ -107,6 +112,7 @@ class Services:
     clients: Clients
     processors: Processors
     attestations: Attestations
+    apps: Apps
     users: Users
     user_export: UserExport
     accounts: Accounts
@@ -177,6 +183,8 @@ class _GrantServices(TypedDict):
     grants: Grants
     revocations: Revocations
     access: Access
+    setup_tokens: SetupTokens
+    access_urls: AccessUrls
 
 
 def _grant_services(
@@ -193,6 +201,8 @@ def _grant_services(
         "grants": Grants(clock),
         "revocations": Revocations(clock, ground.db, journal, receipts),
         "access": Access(clock, ground.db, hash_key, vault, journal),
+        "setup_tokens": SetupTokens(settings, clock, hash_key, journal),
+        "access_urls": AccessUrls(clock, hash_key),
     }
 
 
@@ -286,6 +296,7 @@ def _assemble(ground: _Ground) -> Services:
         oauth_server=_oauth_server(settings, clock, keyring.hash_key, journal),
         clients=Clients(settings, clock, vault, journal, api_keys),
         processors=Processors(clock, journal, api_keys),
+        apps=Apps(settings, clock, journal, grant_services["setup_tokens"]),
         **_user_services(ground, journal, vault, tokens, signing_keys, grant_services),
         accounts=Accounts(clock, vault, journal),
         webhook_endpoints=WebhookEndpoints(settings, clock, vault, journal),

@@ -22,7 +22,15 @@ from coatcheck.errors import ConfigurationError
 PREFIX = "COATCHECK_"
 LONGEST_DURATION = timedelta(days=3650)
 """The sum of the current time and a longer duration could exceed the range of `datetime`."""
-POSITIVE = ("request_deadline", "code_ttl", "token_ttl", "link_ttl", "job_lease", "job_timeout")
+POSITIVE = (
+    "request_deadline",
+    "code_ttl",
+    "token_ttl",
+    "app_token_ttl",
+    "link_ttl",
+    "job_lease",
+    "job_timeout",
+)
 """The durations that must not be 0."""
 
 Count: TypeAlias = Annotated[int, Meta(ge=1, le=10_000)]
@@ -77,6 +85,8 @@ class Settings:
     """Lifetime of an authorization code (RFC 6749 4.1.2: at most 10 minutes)."""
     token_ttl: timedelta = timedelta(days=60)
     """Lifetime of an access token (MX processor guide: 60 days)."""
+    app_token_ttl: timedelta = timedelta(days=365)
+    """Lifetime of the access of an app that claimed a setup token (12 CFR 1033.421(b): at most a year)."""
     link_ttl: timedelta = timedelta(minutes=10)
     """Lifetime of a widget or OAuth link (MX docs: 10 minutes or first use)."""
     key_overlap: timedelta = timedelta(hours=24)

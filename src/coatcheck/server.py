@@ -38,6 +38,10 @@ from coatcheck.oauth_server import routes as oauth_server
 from coatcheck.oauth_server.endpoint import oauth_routes
 from coatcheck.oauth_server.errors import oauth_error
 from coatcheck.portal.app import portal_routes
+from coatcheck.simplefin import routes as simplefin
+from coatcheck.simplefin.endpoint import simplefin_routes
+from coatcheck.simplefin.errors import ROOT as SIMPLEFIN
+from coatcheck.simplefin.errors import error_at
 from coatcheck.widget.app import widget_routes
 
 __all__ = ["behind_proxies", "create_app", "headers_of_all", "serve"]
@@ -46,7 +50,7 @@ KEEP_ALIVE = timedelta(seconds=75)
 """How long an idle connection stays open. Longer than in proxies and client pools: a client that closes first never
 sends a request into a connection that the server is closing."""
 
-GROUPS: tuple[AnyGroup, ...] = (*api.GROUPS, *oauth_server.GROUPS, *management.GROUPS)
+GROUPS: tuple[AnyGroup, ...] = (*api.GROUPS, *oauth_server.GROUPS, *simplefin.GROUPS, *management.GROUPS)
 """The endpoints that the OpenAPI document and the reference list, of all surfaces."""
 
 OAUTH_PATHS = frozenset(route.path for route in oauth_server.ROUTES)
@@ -73,6 +77,7 @@ def create_app(services: Services) -> ASGIApp:
             services, [*management.ROUTES, *(route for group in sandbox for route in group.routes)]
         ),
         *oauth_routes(services),
+        *simplefin_routes(services),
         *page_routes(services, (*GROUPS, *sandbox)),
         *widget_routes(services),
         *portal_routes(services),
@@ -107,6 +112,8 @@ def _with_faults(app: ASGIApp) -> ASGIApp:
 
 def _error_of(error: CoatcheckError, path: str) -> ASGIApp:
     """The response to a request that is refused before it reaches its surface."""
+    if path.startswith(f"{SIMPLEFIN}/"):
+        return error_at(error, path)
     return oauth_error(error) if path in OAUTH_PATHS else response_to(error)
 
 

@@ -1,8 +1,10 @@
 """Successful requests to every endpoint, on data of the sandbox bank."""
 
+from base64 import b64decode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -187,6 +189,30 @@ def _amounts(first: float, second: float) -> Values:
     return {"micro_deposit": {"deposit_amount_1": first, "deposit_amount_2": second}}
 
 
+def _for_app(values: Values) -> Values:
+    accounts = values.get("accounts", [values["account"]])
+    return {"setup_token": {"account_guids": accounts, "app_name": "Actual"}}
+
+
+async def _setup_token(dataset: Dataset) -> Values:
+    answer = await dataset.api.post(
+        f"/coatcheck/users/{dataset.values['user']}/setup_tokens", json=_for_app(dataset.values)
+    )
+    claim_url = b64decode(answer.json()["setup_token"]["token"]).decode()
+    return {"setup_token": claim_url.rpartition("/")[2]}
+
+
+async def _access_url(dataset: Dataset) -> Values:
+    token = (await _setup_token(dataset))["setup_token"]
+    return {"access_url": (await dataset.api.http.post(f"/simplefin/claim/{token}")).text}
+
+
+def app_credentials(values: Values) -> tuple[str, str]:
+    """The user name and the password of the access URL."""
+    url = urlsplit(values["access_url"])
+    return url.username or "", url.password or ""
+
+
 OAUTH = {"member": {"institution_code": "mxcu_oauth", "credentials": [], "is_oauth": True}}
 EXCHANGE = Example(query={"grant_type": "authorization_code", "code": "{code}"}, prepare=_code)
 
@@ -241,6 +267,15 @@ EXAMPLES: dict[str, list[Example]] = {
     "revokeGrants": [
         Example(body=lambda _: {"revocation": {"issued_before": "2026-01-01T00:00:00Z", "reason": "old"}}),
         Example(body=lambda _: {"revocation": {"account_guid": "ACT-unknown"}}),
+    ],
+    # SimpleFIN.
+    "createSetupToken": [Example(201, body=_for_app, prepare=_two_accounts)],
+    "simplefinInfo": [Example()],
+    "simplefinCreate": [Example()],
+    "simplefinClaim": [Example(prepare=_setup_token)],
+    "simplefinAccounts": [
+        Example(prepare=_access_url),
+        Example(query={"balances-only": "1", "account": "{account}"}, prepare=_access_url),
     ],
     # Signed documents.
     "readKeySet": [Example()],
@@ -439,6 +474,7 @@ async def send(dataset: Dataset, route: Route[Any], example: Example) -> httpx.R
         Caller.CLIENT: {"auth": dataset.api.caller.auth},
         Caller.PROCESSOR: {"auth": dataset.processor.auth},
         Caller.TOKEN: {"headers": {"Authorization": f"Bearer {dataset.token}"}},
+        Caller.APP: {"auth": app_credentials(values)} if "access_url" in values else {},
         Caller.ANYONE: {},
     }
     credentials = ways[route.caller]

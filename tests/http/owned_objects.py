@@ -51,6 +51,7 @@ PUBLIC = {
     "category": "CAT-unknown",
     "merchant": "MCH-unknown",
     "merchant_location": "MCL-unknown",
+    "setup_token": "ccf_unknown",
 }
 """The path parameters of objects that are the same for every client, with a value."""
 
@@ -110,6 +111,9 @@ BODIES: dict[str, Body] = {
     "revokeGrant": lambda _: {"reason": "a test"},
     "revokeGrants": lambda guids: {"revocation": {"user_guid": guids["user"]}},
     "createPortalUrl": _nothing,
+    "createSetupToken": lambda guids: {
+        "setup_token": {"account_guids": [guids["account"]], "app_name": "Actual"}
+    },
     "createWebhookEndpoint": lambda _: {"webhook_endpoint": {"url": HOOK}},
     "updateWebhookEndpoint": lambda _: {"webhook_endpoint": {"events": ["*"]}},
     "rotateWebhookSecret": _nothing,

@@ -11,7 +11,7 @@ from coatcheck.app import Services
 from coatcheck.http import doc
 from coatcheck.http.route import Caller
 from tests.api_client import HEADERS
-from tests.http.example_requests import EXAMPLES, Dataset, Example, Values, make_dataset
+from tests.http.example_requests import EXAMPLES, Dataset, Example, Values, app_credentials, make_dataset
 from tests.http.our_document import DOCUMENT
 from tests.http.owned_objects import ROUTES, AnyRoute, versions_of
 
@@ -35,6 +35,7 @@ DOCUMENTED = {
     "delivery": doc.DELIVERY,
     "processor": doc.PROCESSOR,
     "token": doc.ACCESS_TOKEN,
+    "setup_token": "ccf_0Gz...",
 }
 """The objects in the examples, by the name that they have in a dataset."""
 
@@ -72,6 +73,8 @@ async def send(dataset: Dataset, route: AnyRoute, example: Example) -> httpx.Res
     bearer = {"Authorization": f"Bearer {dataset.token}"} if route.caller is Caller.TOKEN else {}
     callers = {Caller.CLIENT, Caller.CLIENT_OR_PROCESSOR}
     auth = dataset.api.caller.auth if route.caller in callers else dataset.processor.auth
+    if route.caller is Caller.APP:
+        auth = app_credentials(values)
     return await dataset.api.http.request(
         route.method,
         route.path.format_map(filled(parameters["path"], values)),

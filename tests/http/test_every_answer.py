@@ -48,7 +48,12 @@ class Answer:
 
     @property
     def has_json(self) -> bool:
-        return self.response.status_code != 204 and self.route.operation not in {PDF, "oauthRevoke"}
+        return self.response.status_code != 204 and self.route.operation not in {
+            PDF,
+            "oauthRevoke",
+            "simplefinCreate",
+            "simplefinClaim",
+        }
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ CALLERS = {
     Caller.CLIENT_OR_PROCESSOR: "an API key of either",
     Caller.PROCESSOR: "an API key of a processor",
     Caller.TOKEN: "an access token",
+    Caller.APP: "the credentials of an access URL",
     Caller.ANYONE: "none",
 }
 SELECTORS = {"revokeGrants"}

@@ -32,10 +32,12 @@ from coatcheck.emulator.worlds import schema as world_schema
 from coatcheck.emulator.worlds.document import parse_world
 from coatcheck.errors import BankError
 from coatcheck.events import delivery, signing
-from coatcheck.grants import exchange, partitions
+from coatcheck.grants import exchange, partitions, setup_tokens
 from coatcheck.grants.secrets import Kind
 from coatcheck.http import envelope, head_limits, query
 from coatcheck.members import members
+from coatcheck.simplefin import account_sets, schemas
+from coatcheck.simplefin import errors as simplefin
 from coatcheck.testing.connectors import NOW, conformance_checks, connector_context, run_connector
 from tests import control_table, event_reference, guides
 from tests.browser import pictures
@@ -46,9 +48,9 @@ from tests.unit.test_sandbox_conformance import SandboxUnderTest
 
 DOCS = ROOT / "docs"
 DOCUMENTS = guides.tracked("*.md")
-CLIENTS, PROCESSORS, OPERATORS, GRANTS, RECEIPTS = (
+CLIENTS, PROCESSORS, OPERATORS, GRANTS, RECEIPTS, SIMPLEFIN = (
     DOCS / "how-to" / f"{name}.md"
-    for name in ("clients", "processors", "operators", "grants", "verify-a-receipt")
+    for name in ("clients", "processors", "operators", "grants", "verify-a-receipt", "simplefin")
 )
 COMMANDS = DOCS / "reference" / "commands.md"
 SANDBOX_BANK, COMPATIBILITY = DOCS / "reference" / "sandbox-bank.md", DOCS / "reference" / "compatibility.md"
@@ -65,7 +67,9 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="no curl: t
 
 
 @needs_curl
-@pytest.mark.parametrize("guide", [CLIENTS, PROCESSORS, GRANTS, RECEIPTS], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "guide", [CLIENTS, PROCESSORS, GRANTS, RECEIPTS, SIMPLEFIN], ids=lambda path: path.stem
+)
 def test_every_command_of_a_guide_prints_what_it_says(guide, sandbox_credentials, tmp_path):
     guides.run(guide, "bash", ["bash"], _environment(CREDENTIALS=sandbox_credentials), tmp_path)
 
@@ -331,6 +335,11 @@ def test_every_error_is_listed_with_its_status_and_words():
     ]
 
 
+def test_every_error_of_the_simplefin_server_is_listed():
+    listed = {row[0].strip("`") for row in table(SIMPLEFIN, "What an app reads")}
+    assert listed == set(schemas.CODES)
+
+
 def test_every_event_of_the_widget_is_listed():
     source = "".join(path.read_text() for path in (ROOT / "src/coatcheck/widget").rglob("*.js"))
     assert "MXConnect" in source
@@ -387,6 +396,9 @@ def test_what_is_not_served_is_listed_below_its_reason():
         ),
         (PROCESSORS, f"for {exchange.RETRY_WINDOW.seconds} seconds"),
         (OPERATORS, f"{partitions.RETENTION.days} days after they expired"),
+        (SIMPLEFIN, f"the newest {account_sets.MAX_TRANSACTIONS:,} transactions"),
+        (SIMPLEFIN, f"claimed for {setup_tokens.SETUP_TOKEN_TTL // HOUR} hours"),
+        (SIMPLEFIN, f"1 to {setup_tokens.MAX_ACCOUNTS} accounts"),
         (
             ROOT / "SECURITY.md",
             f"{head_limits.MAX_HEAD_BYTES // 1024} KiB of head in {head_limits.MAX_HEADERS} headers",
@@ -407,8 +419,10 @@ def test_the_prefix_of_every_secret_is_in_the_security_policy():
 def test_the_proxy_of_the_operators_guide_logs_no_query_and_has_the_limits_of_the_server():
     (proxy,) = [block.text for block in blocks(OPERATORS) if block.kind == "nginx"]
     logged = re.search(r"log_format .*", proxy)[0]
-    assert "$uri" in logged
-    assert not re.search(r"\$(request|request_uri|args|query_string)\b", logged)
+    assert "$logged_uri" in logged
+    assert not re.search(r"\$(request|request_uri|args|query_string|uri)\b", logged)
+    (claims,) = re.findall(r"^    ~\^(\S+)  +\S+\.\.\.;$", proxy, re.MULTILINE)
+    assert claims == simplefin.CLAIMS
     assert "access_log /var/log/nginx/coatcheck.log no_query;" in proxy
     assert f"client_max_body_size {api.MAX_BODY_BYTES // 1024}k;" in proxy
     assert "client_header_timeout 10s;" in proxy

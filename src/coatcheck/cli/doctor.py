@@ -343,6 +343,7 @@ async def _partitions(connection: database.Connection, settings: config.Settings
         f"authorization_code_{secrets.day_of(now + settings.code_ttl)}",
         f"link_{secrets.day_of(now + settings.link_ttl)}",
         f"access_token_{secrets.week_of(now + settings.token_ttl)}",
+        f"access_token_{secrets.week_of(now + settings.app_token_ttl)}",
     ]
     missing = await _value(
         connection,

@@ -57,7 +57,7 @@ def add(
 
 @command_group.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """Lists the processors, oldest first.
+    """Lists the processors and the clients' apps, oldest first.
 
     Example: coatcheck processor list --json
     """
@@ -65,12 +65,13 @@ def list_(as_json: AsJson = False) -> None:
         {
             "processor_id": processor.guid,
             "name": processor.name,
+            "app_of": processor.app_of,
             "is_disabled": processor.is_disabled,
             "owners_at_transactions": processor.owners_at_transactions,
             "numbers_as_strings": processor.numbers_as_strings,
             "created_at": processor.created_at,
         }
-        for processor in read(lambda _, connection: clients.list_processors(connection))
+        for processor in read(lambda _, connection: clients.list_processors(connection, with_apps=True))
     ]
     print_rows(
         rows, as_json=as_json, empty='There is no processor. Add one: coatcheck processor add "Acme Pay"'

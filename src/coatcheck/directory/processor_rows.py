@@ -27,6 +27,19 @@ async def add_processor(connection: Connection, processor: Processor) -> None:
     )
 
 
+async def add_app(connection: Connection, app: Processor) -> bool:
+    """Adds an app, and returns whether it is new: of two at once with one name, one is."""
+    return bool(
+        await run(
+            connection,
+            """INSERT INTO processor (guid, name, created_at, app_of)
+               VALUES (%(guid)s, %(name)s, %(created_at)s, %(app_of)s)
+               ON CONFLICT (app_of, name) WHERE app_of IS NOT NULL DO NOTHING""",
+            {name: getattr(app, name) for name in Processor.__slots__},
+        )
+    )
+
+
 async def set_processor_disabled(connection: Connection, guid: str, is_disabled: bool) -> None:
     """Enables or disables the processor. Every read by a token checks this flag.
 

@@ -19,6 +19,7 @@ from coatcheck.directory.processor_rows import (
     set_processor_networks,
 )
 from coatcheck.directory.processor_security import ProcessorSecuritySettings
+from coatcheck.errors import InvalidRequest
 from coatcheck.grants.api_keys import ApiKeys, Rotated
 from coatcheck.model.clients import Processor, find_client, find_processor
 
@@ -101,8 +102,13 @@ class Processors:
     async def rotate_key(
         self, connection: Connection, guid: str, *, overlap: timedelta | None = None
     ) -> Rotated:
-        """Issues a new API key. The newest old key works for `overlap` (by default the setting `key_overlap`)."""
-        await find_processor(connection, guid)
+        """Issues a new API key. The newest old key works for `overlap` (by default the setting `key_overlap`).
+
+        Raises:
+            InvalidRequest: it is an app, which has no API key.
+        """
+        if (await find_processor(connection, guid)).app_of is not None:
+            raise InvalidRequest("An app has no API key. Create a setup token for it.")
         return await self._api_keys.rotate(connection, guid, overlap=overlap)
 
     async def set_allowed_networks(

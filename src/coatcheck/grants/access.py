@@ -21,7 +21,9 @@ from coatcheck.grants.access_statements import (
     Outcome,
     Restrictions,
     Statement,
+    account_with_transactions_statement,
     authorize_statement,
+    balance_statement,
     is_confirmed,
     numbers_statement,
     owners_statement,
@@ -65,6 +67,13 @@ class PaymentAccount:
 
     account: Account
     numbers: AccountNumbers | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountWithTransactions:
+    account: Account
+    transactions: Sequence[Transaction]
+    """Newest first. Empty if the token may not read transactions, or none were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +130,7 @@ class Access:
         self._numbers = _Read.coalesced(db, numbers_statement(restrictions))
         self._owners = _Read.coalesced(db, owners_statement(restrictions))
         self._payment_account = _Read.coalesced(db, payment_account_statement(restrictions))
+        self._balance = _Read.coalesced(db, balance_statement(restrictions))
 
     def parse_token(self, secret: str) -> PresentedToken:
         """The hash of a token that a caller presents. It does not query the database.
@@ -206,6 +216,28 @@ class Access:
         account = rows[0][0]
         numbers = self._vault.open_numbers(token.user_guid, _records_of([row[1:] for row in rows]))
         return PaymentAccount(account, numbers[0] if numbers else None)
+
+    async def account(
+        self, presented: PresentedToken, filters: TransactionFilter | None, *, most: int = 0
+    ) -> AccountWithTransactions:
+        """The account with its balances, and its newest transactions if the token may read transactions.
+
+        The one disclosure names `BALANCES`, or `BALANCES_AND_TRANSACTIONS` if the token may read both.
+
+        Args:
+            presented: the token.
+            filters: of the transactions. None: none are read.
+            most: how many transactions are read at most.
+        """
+        values = {} if filters is None else filters.values
+        read = (
+            self._balance
+            if filters is None
+            else _Read(account_with_transactions_statement(tuple(values), self._restrictions))
+        )
+        _, outcome, rows = await self._read(presented, read, PageRequest(size=most), values)
+        self._raise_if_refused(outcome, ReadKind.BALANCES)
+        return AccountWithTransactions(rows[0][0], _records_of([row[1:] for row in rows]))
 
     async def _read(
         self,

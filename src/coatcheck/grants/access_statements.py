@@ -38,6 +38,9 @@ PAGE_OF_CALL = "page WHERE page.caller = r.caller"
 ADMITTED_USER, ADMITTED_ACCOUNT = "admitted.user_guid", "admitted.account_guid"
 BALANCES_AND_NUMBERS = "BALANCES_AND_ACCOUNT_NUMBERS"
 """The kind of data in the disclosure when a payment account is read with its full numbers."""
+BALANCES_AND_TRANSACTIONS = "BALANCES_AND_TRANSACTIONS"
+"""The kind of data in the disclosure when an account is read with its transactions."""
+ADMITTED_TO_MORE = "admitted.reads_more"
 
 COUNTED = -1
 """In place of the index of a restriction: the statement that counts must be used."""
@@ -231,25 +234,81 @@ def transactions_statement(
 
 def payment_account_statement(restrictions: Restrictions = RESTRICTIONS) -> Statement:
     """Reads the account with its balances, and its first numbers if every restriction permits numbers too."""
-    permitted = [f"({each})" for kind in restrictions if (each := kind.permits(ReadKind.NUMBERS))]
-    # IS TRUE: a condition that is NULL must not read the numbers.
-    reads_numbers = f", ({' AND '.join(permitted) or 'true'}) IS TRUE AS reads_numbers"
-    where = _readable_rows(ReadKind.NUMBERS, restrictions)
-    numbers = number_rows(f"{where} AND admitted.reads_numbers")
     has_numbers = f"EXISTS (SELECT FROM {PAGE_OF_CALL})"
-    what = f"CASE WHEN {has_numbers} THEN '{BALANCES_AND_NUMBERS}' ELSE '{ReadKind.BALANCES}' END"
+    return _account_statement(
+        number_rows(f"{_readable_rows(ReadKind.NUMBERS, restrictions)} AND {ADMITTED_TO_MORE}"),
+        restrictions,
+        more=_permits(ReadKind.NUMBERS, restrictions),
+        what=f"CASE WHEN {has_numbers} THEN '{BALANCES_AND_NUMBERS}' ELSE '{ReadKind.BALANCES}' END",
+        count="1",
+    )
+
+
+@lru_cache(maxsize=64)
+def account_with_transactions_statement(
+    conditions: tuple[str, ...] = (), restrictions: Restrictions = RESTRICTIONS
+) -> Statement:
+    """Reads the account with its balances, and a page of its transactions if every restriction permits them too.
+
+    Args:
+        conditions: names of the filters that are set.
+        restrictions: those of the tokens.
+    """
+    rows = transaction_rows(
+        account_source(ADMITTED_USER, ADMITTED_ACCOUNT),
+        f"{_readable_rows(ReadKind.TRANSACTIONS, restrictions)} AND {ADMITTED_TO_MORE}",
+        conditions,
+    )
+    return _account_statement(
+        rows,
+        restrictions,
+        more=_permits(ReadKind.TRANSACTIONS, restrictions),
+        what=f"CASE WHEN r.reads_more THEN '{BALANCES_AND_TRANSACTIONS}' ELSE '{ReadKind.BALANCES}' END",
+        count=f"1 + (SELECT count(*) FROM {PAGE_OF_CALL})",
+    )
+
+
+def balance_statement(restrictions: Restrictions = RESTRICTIONS) -> Statement:
+    """Reads the account with its balances."""
+    return _account_statement(
+        number_rows("false"), restrictions, more="false", what=f"'{ReadKind.BALANCES}'", count="1"
+    )
+
+
+def _permits(kind: ReadKind, restrictions: Restrictions) -> str:
+    """A condition over `token`: every restriction permits this kind too."""
+    permitted = [f"({each})" for restriction in restrictions if (each := restriction.permits(kind))]
+    # IS TRUE: a condition that is NULL permits nothing.
+    return f"({' AND '.join(permitted) or 'true'}) IS TRUE"
+
+
+def _account_statement(
+    rows: PagedRows[Any], restrictions: Restrictions, *, more: str, what: str, count: str
+) -> Statement:
+    """Reads the account with its balances and, if the token permits `more`, a page of rows.
+
+    Args:
+        rows: those of the page.
+        restrictions: those of the tokens.
+        more: SQL over `token`.
+        what: the kind of data in the disclosure, SQL over `r`, a row of `admitted`.
+        count: how many records are read, SQL over `r`.
+    """
     account = account_row(f"user_guid = {ADMITTED_USER} AND guid = {ADMITTED_ACCOUNT}")
 
     def sql(counts: bool) -> str:
-        return f"""WITH {_reader(ReadKind.BALANCES, restrictions, counts=counts, more_columns=reads_numbers)},
-            {_admitted(restrictions, counts=counts)},
+        reader = _reader(
+            ReadKind.BALANCES, restrictions, counts=counts, more_columns=f", {more} AS reads_more"
+        )
+        return f"""WITH {reader}, {_admitted(restrictions, counts=counts)},
             account_row AS (SELECT admitted.caller, a.* FROM admitted CROSS JOIN LATERAL ({account}) AS a),
-            {_page(numbers)}, {_disclosed(what, "1")}
+            {_page(rows)}, {_disclosed(what, count)}
             SELECT r.caller, {columns(LiveToken, "r.")}, {_refused_by(restrictions, counts=counts)} AS refused_by,
-                   1 AS total, {columns(Account, "a.")}, {numbers.columns}
-            FROM reader r LEFT JOIN account_row a USING (caller) LEFT JOIN page p USING (caller)"""
+                   1 AS total, {columns(Account, "a.")}, {rows.columns}
+            FROM reader r LEFT JOIN account_row a USING (caller) LEFT JOIN page p USING (caller)
+            ORDER BY {rows.final_order}"""
 
-    return _statement(sql, Account, numbers.record)
+    return _statement(sql, Account, rows.record)
 
 
 @lru_cache

@@ -50,6 +50,7 @@ class _Renewed:
     processor_guid: str
     scope: str
     revoked_at: datetime | None
+    simplefin_access_guid: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,7 @@ class CodeIssuer:
         Raises:
             NotFound: the client has no such token, or its account was deleted.
             GrantEnded: the token was revoked or superseded.
+            Unprocessable: it is that of an app, which cannot redeem codes.
             InvalidScope: the scope names another account or processor.
         And as `issue`.
         """
@@ -157,6 +159,8 @@ class CodeIssuer:
         )
         if old is None:
             raise NotFound
+        if old.simplefin_access_guid is not None:
+            raise Unprocessable("An app cannot redeem codes. Create a new setup token instead.")
         if old.revoked_at is not None:
             raise GrantEnded("The grant was revoked. Request a new authorization code instead.")
         granted = parse_scope(old.scope)

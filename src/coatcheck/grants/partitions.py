@@ -30,7 +30,11 @@ async def prepare_partitions(connection: Connection, now: datetime, settings: Se
     lifetime = max(settings.code_ttl, settings.link_ttl)
     for table in (*DAILY, "used_jti"):
         await _prepare_table(connection, table, _in_order_of_need(now, lifetime, day_of))
-    await _prepare_table(connection, "access_token", _in_order_of_need(now, settings.token_ttl, week_of))
+    weeks = _in_order_of_need(now, settings.token_ttl, week_of)
+    # A token is in the week in which its full lifetime ends, so the weeks in between are not needed for apps.
+    app_ttl = settings.app_token_ttl
+    of_apps = range(week_of(now + app_ttl), week_of(now + AHEAD + app_ttl) + 1)
+    await _prepare_table(connection, "access_token", [*dict.fromkeys((*of_apps, *weeks))])
 
 
 def _in_order_of_need(now: datetime, lifetime: timedelta, number_of: Callable[[datetime], int]) -> list[int]:

@@ -37,6 +37,10 @@ class Kind(StrEnum):
     LINK = "ccl"
     WIDGET_SESSION = "cws"
     PORTAL_SESSION = "ccs"
+    SETUP_TOKEN = "ccf"  # noqa: S105 (a prefix, not a secret)
+    """In the claim URL of a SimpleFIN setup token."""
+    APP_KEY = "ccu"
+    """In a SimpleFIN access URL."""
 
 
 @dataclass(frozen=True, slots=True)

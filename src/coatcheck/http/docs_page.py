@@ -30,12 +30,14 @@ CALLERS = {
     "clientKey": "Basic: the client's id and API key",
     "processorKey": "Basic: the processor's id and API key",
     "accessToken": "Bearer: a processor's access token",
+    "accessUrl": "Basic: the user name and the password of an access URL",
 }
 
 CURL_CREDENTIALS = {
     "clientKey": '-u "$CLIENT_ID:$CLIENT_API_KEY"',
     "processorKey": '-u "$PROCESSOR_ID:$PROCESSOR_API_KEY"',
     "accessToken": '-H "Authorization: Bearer $ACCESS_TOKEN"',
+    "accessUrl": '-u "$APP_USER:$APP_PASSWORD"',
 }
 LIMITS = {
     "minimum": "at least {}",

@@ -28,8 +28,8 @@ v20250224 always have `application/json`; where the versions differ, the schemas
 
 **Objects of another client** are answered like objects that do not exist: 404.
 
-**Errors** have the schema `ErrorResponseBody`, those of `/oauth` the schema `OAuthError`. Every answer has the header
-`X-Request-Id`; quote it to the operator."""
+**Errors** have the schema `ErrorResponseBody`, those of `/oauth` the schema `OAuthError`, those of `/simplefin`
+the schema `AccountSet`. Every answer has the header `X-Request-Id`; quote it to the operator."""
 
 SECURITY_SCHEMES: Mapping[str, Node] = {
     "clientKey": {"type": "http", "scheme": "basic", "description": "The client's id and API key."},
@@ -40,12 +40,18 @@ SECURITY_SCHEMES: Mapping[str, Node] = {
         "description": "A processor's access token. A token that is bound to a key is sent with the scheme `DPoP` "
         "and a proof (RFC 9449).",
     },
+    "accessUrl": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "The user name and the password of a SimpleFIN access URL.",
+    },
 }
 SECURITY: Mapping[Caller, Sequence[Node]] = {
     Caller.CLIENT: [{"clientKey": []}],
     Caller.PROCESSOR: [{"processorKey": []}],
     Caller.CLIENT_OR_PROCESSOR: [{"clientKey": []}, {"processorKey": []}],
     Caller.TOKEN: [{"accessToken": []}],
+    Caller.APP: [{"accessUrl": []}],
     Caller.ANYONE: [],
 }
 

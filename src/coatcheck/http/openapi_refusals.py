@@ -26,6 +26,9 @@ HEADERS: Mapping[str, str] = {
 """The headers of refusals, beside those that every answer has."""
 
 
+TEXT = "text/plain"
+
+
 @dataclass(frozen=True)
 class _Refusal:
     error: CoatcheckError
@@ -34,15 +37,28 @@ class _Refusal:
 
     @property
     def name(self) -> str:
-        """The type in the body. With OAuth's errors it is text."""
-        kind = self.body["error"]
-        return str(kind if isinstance(kind, str) else kind["type"])
+        """The type of the error in the body; the first word of one that is text."""
+        match self.body:
+            case {"error": {"type": kind}} | {"error": str(kind)} | {"errlist": [{"code": kind}]}:
+                return str(kind)
+        return str(self.body).partition(" ")[0]
 
     @property
     def key(self) -> str:
         """The name of the example in the document."""
         name = NAMES.get(type(self.error), type(self.error).__name__)
-        return f"OAuth.{name}" if isinstance(self.body["error"], str) else name
+        match self.body:
+            case {"error": str()}:
+                return f"OAuth.{name}"
+            case {"errlist": _}:
+                return f"SimpleFIN.{name}"
+            case str():
+                return f"Text.{name}"
+        return name
+
+    @property
+    def media_type(self) -> str:
+        return str(self.response.media_type or PLAIN_JSON).partition(";")[0]
 
 
 def refusal_references(route: Route[Any]) -> dict[str, Node]:
@@ -77,7 +93,9 @@ def _refusals(route: Route[Any]) -> Iterator[_Refusal]:
     seen = set()
     for error in route.all_refusals():
         response = route.refuse(error)
-        refusal = _Refusal(error, response, msgspec.json.decode(response.body))
+        body = bytes(response.body)
+        is_text = response.media_type == TEXT
+        refusal = _Refusal(error, response, body.decode() if is_text else msgspec.json.decode(body))
         if refusal.key not in seen:
             seen.add(refusal.key)
             yield refusal
@@ -89,13 +107,14 @@ def _response(route: Route[Any], refusals: Sequence[_Refusal]) -> Node:
         for name, description in HEADERS.items()
         if any(name in each.response.headers for each in refusals)
     }
+    media_type = refusals[0].media_type
     content = {
-        "schema": reference(route.error_body.__name__),
+        "schema": {"type": "string"} if media_type == TEXT else reference(route.error_body.__name__),
         "examples": {each.key: {"summary": f"`{each.name}`", "value": each.body} for each in refusals},
     }
     described = [f"`{each.name}`: {message_of(each.error)}" for each in refusals]
     return {
         "description": "\n\n".join(dict.fromkeys(described)),
         **({"headers": headers} if headers else {}),
-        "content": {PLAIN_JSON: content},
+        "content": {media_type: content},
     }

@@ -42,6 +42,8 @@ class Caller(Enum):
     """HTTP Basic with an API key of either, verified before the handler runs. The handler shows each its own."""
     TOKEN = auto()
     """A bearer token, verified in the statement that reads with it."""
+    APP = auto()
+    """HTTP Basic with the user name and the password of a SimpleFIN access URL, verified by the handler."""
     ANYONE = auto()
     """No authentication."""
 
@@ -75,6 +77,7 @@ REFUSED_CREDENTIALS: Mapping[Caller, tuple[CoatcheckError, ...]] = MappingProxyT
             errors.ReadsExhausted(),
             errors.ConnectionBroken(),
         ),
+        Caller.APP: (errors.InvalidToken(),),
     }
 )
 REFUSED_BODIES = (errors.RequestTimeout(), errors.TooLarge())

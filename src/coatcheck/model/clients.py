@@ -27,6 +27,8 @@ class Processor:
     """Account and routing numbers are always JSON strings, never integers."""
     is_disabled: bool
     created_at: datetime
+    app_of: str | None = None
+    """The client of an app, which claims setup tokens and has no API key. None: any other processor."""
 
 
 async def find_client(connection: Connection, guid: str) -> Client:
@@ -53,12 +55,13 @@ async def find_processor(connection: Connection, guid: str) -> Processor:
 
 
 async def enabled_processors(connection: Connection, client_guid: str) -> Sequence[Processor]:
-    """The processors that are enabled for a client, also those that are disabled themselves."""
+    """The processors that are enabled for a client, also those that are disabled themselves. Without apps."""
     return await fetch_all(
         connection,
         Processor,
         f"""SELECT {columns(Processor)} FROM processor
-            WHERE guid IN (SELECT processor_guid FROM client_processor WHERE client_guid = %(client_guid)s)""",
+            WHERE guid IN (SELECT processor_guid FROM client_processor WHERE client_guid = %(client_guid)s)
+              AND app_of IS NULL""",
         {"client_guid": client_guid},
     )
 
@@ -91,8 +94,22 @@ async def list_clients(connection: Connection) -> Sequence[Client]:
     )
 
 
-async def list_processors(connection: Connection) -> Sequence[Processor]:
-    """All processors, oldest first."""
+async def find_app(connection: Connection, client_guid: str, name: str) -> Processor | None:
+    """The client's app of this name."""
+    return await fetch_one(
+        connection,
+        Processor,
+        f"SELECT {columns(Processor)} FROM processor WHERE app_of = %(client_guid)s AND name = %(name)s",
+        {"client_guid": client_guid, "name": name},
+    )
+
+
+async def list_processors(connection: Connection, *, with_apps: bool = False) -> Sequence[Processor]:
+    """The processors, oldest first."""
     return await fetch_all(
-        connection, Processor, f"SELECT {columns(Processor)} FROM processor ORDER BY created_at, guid"
+        connection,
+        Processor,
+        f"""SELECT {columns(Processor)} FROM processor
+            WHERE app_of IS NULL OR %(with_apps)s ORDER BY created_at, guid""",
+        {"with_apps": with_apps},
     )

@@ -77,3 +77,5 @@ class Grant:
     disclosure_text: str | None
     """What the end user agreed to in the widget, if that names the processor."""
     disclosed_at: datetime | None
+    simplefin_access_guid: str | None
+    """The grants of one SimpleFIN access URL have the same; None for every other grant."""

@@ -86,6 +86,7 @@ class TransactionFilter:
     use_case: str | None = None
     member_guid: str | None = None
     account_guid: str | None = None
+    status: str | None = None
 
     @property
     def values(self) -> dict[str, Any]:
@@ -106,6 +107,7 @@ CONDITIONS = {
                            AND %(use_case)s = ANY (m.use_cases))""",
     "member_guid": "member_guid = %(member_guid)s",
     "account_guid": "account_guid = %(account_guid)s",
+    "status": "status = %(status)s",
 }
 
 

@@ -65,11 +65,12 @@ async def widget_appearance(connection: Connection, client_guid: str) -> WidgetA
 
 
 async def readers_of(connection: Connection, client_guid: str) -> Sequence[Reader]:
-    """The processors that may redeem the client's codes, in the order of their names."""
+    """The processors that may redeem the client's codes, in the order of their names. Without apps."""
     return await fetch_all(
         connection,
         Reader,
         """SELECT p.guid, p.name FROM client_processor cp JOIN processor p ON p.guid = cp.processor_guid
-           WHERE cp.client_guid = %(client_guid)s AND NOT p.is_disabled ORDER BY p.name, p.guid""",
+           WHERE cp.client_guid = %(client_guid)s AND NOT p.is_disabled AND p.app_of IS NULL
+           ORDER BY p.name, p.guid""",
         {"client_guid": client_guid},
     )

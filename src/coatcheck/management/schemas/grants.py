@@ -39,7 +39,14 @@ Status: TypeAlias = Annotated[
     ),
 ]
 Permission: TypeAlias = Literal["numbers", "owners", "transactions", "balances", "statements"]
-WHAT = ["ACCOUNT_NUMBERS", "ACCOUNT_OWNERS", "BALANCES", "BALANCES_AND_ACCOUNT_NUMBERS", "TRANSACTIONS"]
+WHAT = [
+    "ACCOUNT_NUMBERS",
+    "ACCOUNT_OWNERS",
+    "BALANCES",
+    "BALANCES_AND_ACCOUNT_NUMBERS",
+    "BALANCES_AND_TRANSACTIONS",
+    "TRANSACTIONS",
+]
 
 MaxReadsLimit: TypeAlias = Annotated[int, Meta(ge=1, le=MaxReads.most)]
 LookbackLimit: TypeAlias = Annotated[int, Meta(ge=1, le=LookbackDays.most)]
@@ -204,6 +211,10 @@ class GrantResponse(Struct, frozen=True, kw_only=True):
             description="What the end user read and agreed to; null if the widget did not ask or the text does not "
             "name the processor."
         ),
+    ]
+    simplefin_access_guid: Annotated[
+        str | None,
+        doc("The grants that one SimpleFIN access URL opens have the same; null for every other grant."),
     ]
 
 
