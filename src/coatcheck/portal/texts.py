@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from coatcheck import errors
+from coatcheck.grants.access_statements import BALANCES_AND_NUMBERS, BALANCES_AND_TRANSACTIONS
 from coatcheck.grants.restrictions import Permission, ReadKind
 from coatcheck.http.i18n import catalogue
 from coatcheck.model.statuses import ConnectionStatus
@@ -34,6 +35,8 @@ READS: Mapping[str, str] = MappingProxyType(
         ReadKind.OWNERS: _("Read the name and contact details of the owner"),
         ReadKind.TRANSACTIONS: _("Read transactions"),
         ReadKind.BALANCES: _("Read the balance"),
+        BALANCES_AND_NUMBERS: _("Read the balance and the account numbers"),
+        BALANCES_AND_TRANSACTIONS: _("Read the balance and transactions"),
     }
 )
 """By the kind of a disclosure."""
