@@ -150,7 +150,8 @@ def test_only_the_owner_can_read_its_credentials(seeded):
 def test_its_credentials_name_a_client_and_two_processors_that_may_redeem_its_codes(seeded):
     given = seeded.credentials
     assert list(given) == [
-        "base_url", "client_id", "client_api_key", "processors", "database_url", "webhook_secret"
+        "base_url", "client_id", "client_api_key", "processors", "database_url", "webhook_endpoint",
+        "webhook_secret",
     ]  # fmt: skip
     assert [list(processor) for processor in given["processors"]] == [["processor_id", "api_key", "name"]] * 2
     for processor in given["processors"]:

@@ -17,7 +17,9 @@ from coatcheck.cli.runtime import OPERATOR
 from coatcheck.db.database import Connection
 from coatcheck.directory.clients import Identity
 from coatcheck.directory.processors import ProcessorOptions
+from coatcheck.directory.webhook_endpoints import EndpointChanges, Owner
 from coatcheck.errors import NotFound
+from coatcheck.events.endpoints import EndpointStatus
 from coatcheck.model.clients import find_client
 from coatcheck.model.widgets import LOCAL, WidgetAppearance
 
@@ -36,7 +38,7 @@ async def ensure_credentials(
     Args:
         services: of the sandbox.
         directory: of the sandbox.
-        webhooks_to: the URL to which the client's webhooks are sent from now on; None changes nothing.
+        webhooks_to: the URL to which the client's events and MX's webhooks are sent from now on; None changes nothing.
     """
     stored = data_directory.read_credentials(directory)
     async with services.db.transaction() as connection:
@@ -45,15 +47,30 @@ async def ensure_credentials(
         settings = services.settings
         credentials = replace(stored, base_url=settings.base_url, database_url=settings.database_url)
         if webhooks_to is not None:
-            guid = credentials.client_id
-            await services.clients.set_webhook_url(connection, guid, webhooks_to, actor=OPERATOR)
-            secret = await services.clients.webhook_secret(connection, guid, reader=OPERATOR)
-            credentials = replace(credentials, webhook_secret=secret)
+            credentials = await _send_webhooks(services, connection, credentials, webhooks_to)
         # Before the commit. If the commit fails, the next run creates a client again; after it, a failed write would
         # leave a client whose key is unknown.
         text = json.dumps(asdict(credentials), indent=2)
         data_directory.write_file(directory / data_directory.CREDENTIALS, f"{text}\n")
     return credentials
+
+
+async def _send_webhooks(
+    services: Services, connection: Connection, credentials: Credentials, url: str
+) -> Credentials:
+    """Sends the client's events and MX's webhooks to the URL. One secret signs both."""
+    client = credentials.client_id
+    await services.clients.set_webhook_url(connection, client, url, actor=OPERATOR)
+    secret = await services.clients.webhook_secret(connection, client, reader=OPERATOR)
+    owner = Owner(client, is_processor=False)
+    changes = EndpointChanges(url=url, status=EndpointStatus.ENABLED)
+    try:
+        kept = credentials.webhook_endpoint or ""
+        endpoint = await services.webhook_endpoints.update(connection, owner, kept, changes)
+    except NotFound:
+        created = await services.webhook_endpoints.create(connection, owner, changes, secret=secret)
+        endpoint = created.endpoint
+    return replace(credentials, webhook_endpoint=endpoint.guid, webhook_secret=secret)
 
 
 def _seed(directory: Path) -> int | str:

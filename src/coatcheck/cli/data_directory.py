@@ -44,8 +44,10 @@ class Credentials:
     client_api_key: str = field(repr=False)
     processors: tuple[ProcessorCredentials, ...]
     database_url: str = ""
+    webhook_endpoint: str | None = None
+    """The guid of the webhook endpoint at the URL of `--webhooks-to`; None without it."""
     webhook_secret: str | None = field(default=None, repr=False)
-    """Signs what is sent to the URL of `--webhooks-to`; None without it."""
+    """Signs what is sent to that URL: events, and MX's webhooks."""
 
 
 def resolve(directory: Path) -> Path:

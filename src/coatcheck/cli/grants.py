@@ -10,6 +10,7 @@ import typer
 
 from coatcheck import app
 from coatcheck.cli.console import AsJson, print_done, print_facts, print_rows
+from coatcheck.cli.lookups import PAGE_SIZE, PageNumber
 from coatcheck.cli.runtime import OPERATOR, read
 from coatcheck.db import database
 from coatcheck.errors import InvalidRequest, NotFound
@@ -22,8 +23,6 @@ command_group = typer.Typer(
 )
 
 GrantGuid = Annotated[str, typer.Argument(metavar="GRANT", help="The id of the grant, TKN-...")]
-PageNumber = Annotated[int, typer.Option("--page", min=1, max=1_000_000, help="Which 100 of them.")]
-PAGE_SIZE = 100
 LISTED = (
     "guid", "status", "processor_guid", "user_guid", "account_guid", "created_at", "expires_at", "last_read_at"
 )  # fmt: skip

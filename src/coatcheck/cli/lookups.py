@@ -1,4 +1,4 @@
-"""Clients and processors by the guid that the operator gave."""
+"""Clients and processors by the guid that the operator gave, and the pages of lists."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from coatcheck.model import clients
 
 ClientGuid = Annotated[str, typer.Argument(metavar="CLIENT", help="The id of the client, CLT-...")]
 ProcessorGuid = Annotated[str, typer.Argument(metavar="PROCESSOR", help="The id of the processor, PPR-...")]
+
+PageNumber = Annotated[int, typer.Option("--page", min=1, max=1_000_000, help="Which 100 of them.")]
+PAGE_SIZE = 100
 
 
 async def named_client(connection: database.Connection, guid: str) -> clients.Client:

@@ -37,7 +37,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "serve": Command("serve", "serve", "Serves the API and the pages."),
         "work": Command("work", "work", "Runs jobs: institutions, webhooks, maintenance."),
         "migrate": Command("migrate", "migrate", "Migrates the database to the schema of this version."),
-        "client": Command("clients", "command_group", "Clients, which let their users link accounts."),
+        "client": Command("client_events", "command_group", "Clients, which let their users link accounts."),
         "institution": Command(
             "institutions", "command_group", "Institutions, and what each client may do there."
         ),

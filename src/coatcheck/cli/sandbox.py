@@ -80,7 +80,7 @@ FreezeAt = Annotated[
     ),
 ]
 WebhooksTo = Annotated[
-    str | None, typer.Option(metavar="URL", help="Where the webhooks of its client are sent.")
+    str | None, typer.Option(metavar="URL", help="Where the events and MX's webhooks of its client are sent.")
 ]
 World = Annotated[
     Path | None,

@@ -1,6 +1,7 @@
 """`coatcheck trigger`: causes an event in a running sandbox, or delivers an example of it."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -23,8 +24,7 @@ def trigger(
 ) -> None:
     """Causes a real event of the type in a running sandbox: it creates what the event needs.
 
-    An event that only time or an institution causes is not caused: an example of it is delivered to every endpoint of
-    the client.
+    An event that only time causes is not caused: an example of it is delivered to every endpoint of the client.
 
     Example: coatcheck trigger token.revoked
     """
@@ -48,7 +48,7 @@ def _send_examples(directory: Path, event_type: str) -> int:
     enabled = [each for each in endpoints if each["status"] == "enabled"]
     if not enabled:
         raise InvalidRequest(
-            f"{event_type} is caused by time or by an institution, and the client has no enabled webhook endpoint for"
+            f"{event_type} is caused by time, and the client has no enabled webhook endpoint for"
             " an example of it. Create one at /coatcheck/webhook_endpoints."
         )
     for each in enabled:
@@ -107,6 +107,13 @@ def _narrow(directory: Path) -> None:
     sandbox_api.call(directory, "PATCH", f"/coatcheck/grants/{guid}", {"grant": {"lookback_days": 30}})
 
 
+def _let_happen(event: str, directory: Path) -> None:
+    """Lets something happen at the bank of a member with a token, whose accounts are read at once."""
+    member = _token(directory)["member_guid"]
+    body = {"event": {"type": event, "notice": True}}
+    sandbox_api.call(directory, "POST", f"/coatcheck/sandbox/members/{member}/events", body)
+
+
 def _suspend(directory: Path) -> str:
     user = str(_token(directory)["user_guid"])
     _put_user(directory, user, is_disabled=True)
@@ -132,6 +139,10 @@ CAUSES: Mapping[str, Callable[[Path], object]] = MappingProxyType(
         "token.suspended": _suspend,
         "token.resumed": _resume,
         "consent.changed": _narrow,
+        "connection.broken": partial(_let_happen, "consent_revoked"),
+        "account.closed": partial(_let_happen, "account_closed"),
+        "account_numbers.changed": partial(_let_happen, "numbers_changed"),
+        "account_owners.changed": partial(_let_happen, "owner_changed"),
     }
 )
 """What causes a real event of the type."""

@@ -84,8 +84,16 @@ class WebhookEndpoints:
         self._vault = vault
         self._journal = journal
 
-    async def create(self, connection: Connection, owner: Owner, new: EndpointChanges) -> NewSecret:
+    async def create(
+        self, connection: Connection, owner: Owner, new: EndpointChanges, *, secret: str | None = None
+    ) -> NewSecret:
         """Adds an endpoint. Without `events` it gets every event.
+
+        Args:
+            connection: the caller's transaction.
+            owner: who gets the events.
+            new: the endpoint.
+            secret: signs its deliveries; None for a new secret.
 
         Raises:
             InvalidRequest: webhooks must not be sent to this URL, or an event is unknown or not for this owner.
@@ -105,7 +113,7 @@ class WebhookEndpoints:
             authentication=authentication.type.value,
             created_at=self._clock.now(),
         )
-        secrets = EndpointSecrets(new_secret(), authorization=authentication.authorization)
+        secrets = EndpointSecrets(secret or new_secret(), authorization=authentication.authorization)
         await add_endpoint(connection, endpoint)
         await endpoint_secrets.store(connection, self._vault, owner.guid, endpoint.guid, secrets)
         await self._record(connection, owner, endpoint.guid, "webhook_endpoint.created")
