@@ -14,7 +14,7 @@
     |  |- ConstraintNotMet
     |  |- UnknownVersion
     |  |- Conflict                  .. DuplicateMember, DuplicateMicroDeposit, JobRunning
-    |  |- TooLarge, RequestTimeout
+    |  |- TooLarge, RequestTimeout, EncodedBody
     |  |- Unprocessable             .. NotVerified, GrantWidened, GrantEnded, UnreadableFile
     |  |- TooManyRequests
     |  `- Unavailable
@@ -224,6 +224,10 @@ class JobRunning(Conflict):
 
 class TooLarge(Refusal):
     """The request is too large."""
+
+
+class EncodedBody(Refusal):
+    """The body is compressed. Send it without Content-Encoding."""
 
 
 class RequestTimeout(Refusal):

@@ -85,7 +85,7 @@ async def test_what_another_client_got_is_not_listed(run_in_thread, api, user):
             ExitCode.NOT_FOUND,
             "The client has no event EVT-none",
         ),
-        (["deliveries", "{client}", "--status", "lost"], ExitCode.USAGE, "--status"),
+        (["deliveries", "{client}", "--status", "lost"], ExitCode.USAGE, "--status must be one of pending, "),
     ],
 )
 async def test_a_wrong_argument_is_refused_with_what_is_allowed(operator, client, arguments, code, message):

@@ -38,10 +38,11 @@ ALL = sorted(commands(typer.main.get_command(app)))
 
 DOCUMENTED = {
     "audit": "export prune verify who",
-    "client": "add disable enable list networks redirects rotate-key webhook widget",
+    "client": "add deliveries disable enable events list networks redirects rotate-key webhook widget",
     "conformance": "processor",
     "grant": "list reads revoke show",
-    "keys": "list-signing new rotate rotate-signing",
+    "institution": "list status",
+    "keys": "list-signing new rotate rotate-signing withdraw-signing",
     "processor": "add disable disable-for enable enable-for list networks rotate-key set-authentication "
     "set-certificates set-jwks set-profile set-sender-constraint show",
 }

@@ -84,7 +84,7 @@ def test_account_fields_are_given_under_the_names_of_the_record() -> None:
         (b'{"user":{"id":""}}', UserRequestBody, "user.id"),
         (b'{"user":{"id":"a/b"}}', UserRequestBody, "user.id"),
         (b'{"user":{"id":"%s"}}' % (b"x" * 256), UserRequestBody, "user.id"),
-        (b'{"user":{"is_disabled":"true"}}', UserRequestBody, "user.is_disabled"),
+        (b'{"user":{"is_disabled":"yes"}}', UserRequestBody, "user.is_disabled"),
         (b'{"user":{"metadata":{"a":1}}}', UserRequestBody, "user.metadata"),
         (b'{"member":{}}', MemberCreateRequestBody, "institution_code"),
         (
@@ -150,7 +150,7 @@ def test_a_validation_error_never_quotes_a_value(body: bytes) -> None:
         b"[]",
         b'"text"',
         b"\xff\xfe",
-        b"\xef\xbb\xbf{}",
+        b"\xef\xbb\xbf[]",
         b"{" * 100_000,
         b"[" * 100_000,
         b'{"a":' * 100_000,

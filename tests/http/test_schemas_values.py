@@ -30,6 +30,7 @@ from coatcheck.connectors.registry import ListedMerchant
 from coatcheck.grants.exchange import IssuedToken
 from coatcheck.http.encoding import encode
 from coatcheck.model.accounts import Account
+from coatcheck.model.institution_statuses import AVAILABLE
 from coatcheck.model.members import Member
 from coatcheck.model.paging import Page, PageRequest
 from coatcheck.model.tokens import TokenRow
@@ -171,11 +172,11 @@ def test_a_pending_member_contains_the_oauth_window_uri(version: Version) -> Non
 
 
 def test_an_institution_has_flags_in_v20111101_and_products_in_v20250224() -> None:
-    older = as_json(institution_body(OLDER, INSTITUTION))["institution"]
+    older = as_json(institution_body(OLDER, INSTITUTION, AVAILABLE))["institution"]
     assert older["supports_transaction_history"] is True
     assert older["supports_account_verification"] is False
     assert "guid" not in older
-    newer = as_json(institution_body(NEWER, INSTITUTION))["institution"]
+    newer = as_json(institution_body(NEWER, INSTITUTION, AVAILABLE))["institution"]
     assert newer["supported_products"] == ["transactions", "transaction_history"]
     assert newer["guid"] == "INS-1"
 

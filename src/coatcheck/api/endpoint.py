@@ -48,7 +48,8 @@ async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _answer(services: Services, route: Route, request: Request) -> Response:
     headers = request.headers
-    version, media_type = choose(headers.get("accept"), headers.get("accept-version"))
+    # Several headers mean the same as one with all their values (RFC 9110 5.3).
+    version, media_type = choose(", ".join(headers.getlist("accept")), headers.get("accept-version"))
     if version not in route.versions:
         raise errors.NotFound
     answer = await _handle(services, route, version, request)

@@ -39,10 +39,10 @@ def choose(accept: str | None, accept_version: str | None) -> tuple[Version, str
     Raises:
         UnknownVersion: `Accept-Version` names another version, or `Accept` excludes JSON.
     """
-    ranges = {"*/*"} if accept is None or not accept.strip() else set(accepted(accept))
+    ranges = set(accepted(accept)) if accept and accept.strip() else {"*/*"}
     if not ranges & (JSON_RANGES | PDF_RANGES | {VENDOR}):
         raise UnknownVersion
-    match accept_version:
+    match accept_version and accept_version.strip():
         case Version.V20250224:
             return Version.V20250224, JSON
         case None | Version.V20111101:

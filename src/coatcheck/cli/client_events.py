@@ -69,7 +69,7 @@ def deliveries(
         str | None, typer.Option("--endpoint", help="Only deliveries to this webhook endpoint, WHE-...")
     ] = None,
     status: Annotated[
-        delivery.DeliveryStatus | None, typer.Option("--status", help="Only deliveries with this status.")
+        str | None, typer.Option("--status", help="Only deliveries that are pending, delivered or failed.")
     ] = None,
     page: PageNumber = 1,
     as_json: AsJson = False,
@@ -80,6 +80,8 @@ def deliveries(
 
     Example: coatcheck client deliveries CLT-... --status failed
     """
+    if status is not None and status not in list(delivery.DeliveryStatus):
+        raise InvalidRequest(f"--status must be one of {', '.join(delivery.DeliveryStatus)}.")
 
     async def find(services: app.Services, connection: database.Connection) -> paging.Page[history.Delivery]:
         await named_client(connection, client)

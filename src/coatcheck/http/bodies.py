@@ -20,6 +20,7 @@ class BodyReader:
 
     Raises:
         TooLarge: the request declares more than `max_bytes`.
+        EncodedBody: the body is compressed: a small one could become a large one.
     """
 
     def __init__(self, request: Request, max_bytes: int) -> None:
@@ -27,6 +28,9 @@ class BodyReader:
         self._max_bytes = max_bytes
         self._body = bytearray()
         self._is_complete = not has_body(request)
+        encoding = request.headers.get("content-encoding", "identity").strip().lower()
+        if not self._is_complete and encoding not in {"", "identity"}:
+            raise errors.EncodedBody
         # Python refuses to convert numbers of more than 4,300 digits, so only the first 20 are converted.
         declared = request.headers.get("content-length", "")
         if declared.isascii() and declared.isdecimal() and int(declared[:20]) > max_bytes:

@@ -1,12 +1,14 @@
 """Decodes and validates request bodies.
 
-In MX's API an unknown field is ignored, because clients of a newer version send fields that this server does not know.
-In Coatcheck's own API it is refused (`StrictSchema`): a misspelt field must not pass as an absent one. A field that
+In MX's API an unknown field is ignored, because clients of a newer version send fields that this server does not know,
+and a boolean or a number may be text, as MX's own proxy for widgets sends it (`"true"`, `"4"`). In Coatcheck's own API
+both are refused (`StrictSchema`): a misspelt field must not pass as an absent one. A field that
 accepts null to clear a stored value defaults to `UNSET`; `given_fields` returns the fields that were sent.
 
 No repr and no error message contains a value of a request: bodies contain credentials and account numbers.
 """
 
+import codecs
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -25,22 +27,27 @@ Body = TypeVar("Body", bound=Struct)
 
 CANONICAL = "canonical"
 """The key under which a type's `Meta.extra` has the function that returns the canonical value of `text`."""
-Text: TypeAlias = Annotated[str, Meta(pattern=text.STORABLE)]
-Line: TypeAlias = Annotated[str, Meta(pattern=text.STORABLE, max_length=1000)]
+ALLOWED = "allowed"
+"""The key under which a type's `Meta.extra` says what its pattern allows, for the error of another value."""
+STORABLE = Meta(pattern=text.STORABLE, extra={ALLOWED: "text without a NUL character"})
+Text: TypeAlias = Annotated[str, STORABLE]
+Line: TypeAlias = Annotated[str, STORABLE, Meta(max_length=1000)]
 Name: TypeAlias = Annotated[str, Meta(max_length=1000, extra={CANONICAL: text.name})]
 """Text for people to read, on one line. The decoded value is canonical."""
 Email: TypeAlias = Annotated[str, Meta(max_length=1000, extra={CANONICAL: text.email})]
 """An e-mail address or empty text. The decoded value is canonical."""
-Guid: TypeAlias = Annotated[str, Meta(pattern=text.STORABLE, max_length=64)]
+Guid: TypeAlias = Annotated[str, STORABLE, Meta(max_length=64)]
 OwnId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255, extra={CANONICAL: text.identifier})]
 """An identifier that the client chooses; it is used in URL paths and in an index."""
 # `$` alone also matches before a trailing line break.
-Currency: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")]
+Currency: TypeAlias = Annotated[
+    str, Meta(pattern=r"^[A-Z]{3}(?!\n)$", extra={ALLOWED: "three capital letters, such as USD"})
+]
 NonNegativeInt: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 MAX_DECIMAL = Decimal(10) ** 15
 MIN_DECIMAL_EXPONENT = -8
-MAX_PROBLEM_CHARACTERS = 200
+MAX_PROBLEM_CHARACTERS = 500
 """How much of the decoder's message an error repeats: it can contain the name of an unknown field."""
 
 
@@ -75,11 +82,14 @@ class ChangeSchema(RequestSchema, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         RequestSchema.__post_init__(self)
         if not given_fields(self):
-            raise ValueError("it must contain at least one recognised field")
+            raise ValueError(f"it must contain at least one of {', '.join(self.__struct_encode_fields__)}")
 
 
 class StrictSchema(RequestSchema, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An object whose unknown fields are refused. Every object of a request of the management API is one."""
+    """An object whose unknown fields, and booleans and numbers in text, are refused.
+
+    Every object of a request of the management API is one.
+    """
 
 
 @cache
@@ -134,16 +144,17 @@ def given_fields(request: RequestSchema, *names: str) -> dict[str, Any]:
 
 @cache
 def _decoder(schema: type[Any]) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(schema)
+    return msgspec.json.Decoder(schema, strict=issubclass(schema, StrictSchema))
 
 
 def parse(body: bytes, schema: type[Body]) -> Body:
-    """Decodes a JSON body.
+    """Decodes a JSON body. A byte order mark is ignored (RFC 8259 8.1).
 
     Raises:
         InvalidRequest: the body is not JSON or does not match the schema. The message names the field and
             never contains its value.
     """
+    body = body.removeprefix(codecs.BOM_UTF8)
     if not body:
         raise InvalidRequest("The request must have a JSON body.")
     try:
@@ -191,31 +202,44 @@ def _explain(message: str, schema: type[Any]) -> str:
     """The decoder's message without quotations from the body, with the allowed values of an enumeration."""
     problem, _, path = message.partition(" - at `$")
     where = path.rstrip("`").lstrip(".") or "The body"
+    found = list(_nodes_at(inspect.type_info(schema), re.sub(r"\[.*?\]", "", where).split(".")))
     if "matching regex" in problem:
-        return f"{where}: it has an invalid format."
+        allowed = [each.extra[ALLOWED] for each in found if isinstance(each, inspect.Metadata) and each.extra]
+        return f"{where}: it must be {', '.join(allowed) or 'in another format'}."
     if "RFC3339" in problem:
         return f"{where}: it must be a time with a time zone, such as 2027-02-01T00:00:00Z."
     # Only these messages are repeated: the others quote the value.
     if problem.startswith(("Expected", "Object missing", "Object contains unknown field", "`", "it ")):
         return f"{where}: {problem[0].lower()}{problem[1:MAX_PROBLEM_CHARACTERS]}."
-    allowed = _allowed_values(inspect.type_info(schema), re.sub(r"\[.*?\]", "", where).split("."))
+    allowed = [value for each in found for value in _values(each)]
     if not allowed:
         return f"{where}: it is not one of the allowed values."
     return f"{where}: it must be {'one of ' if len(allowed) > 1 else ''}{', '.join(allowed)}."
 
 
-def _allowed_values(node: inspect.Type, path: Sequence[str]) -> list[str]:
-    """The values of the literal or enumeration at the path; empty if there is none."""
+def _nodes_at(node: inspect.Type, path: Sequence[str]) -> Iterator[inspect.Type]:
+    """The type at the path, those in its union, and what is below its constraints."""
     match node:
         case inspect.Metadata(type=inner):
-            return _allowed_values(inner, path)
+            if not path:
+                yield node
+            yield from _nodes_at(inner, path)
         case inspect.VarTupleType(item_type=item):
-            return _allowed_values(item, path)
+            yield from _nodes_at(item, path)
         case inspect.UnionType(types=types):
-            return [value for each in types for value in _allowed_values(each, path)]
+            for each in types:
+                yield from _nodes_at(each, path)
         case inspect.StructType(fields=fields) if path:
-            named = (each.type for each in fields if each.encode_name == path[0])
-            return [value for each in named for value in _allowed_values(each, path[1:])]
+            for field in fields:
+                if field.encode_name == path[0]:
+                    yield from _nodes_at(field.type, path[1:])
+        case _:
+            yield node
+
+
+def _values(node: inspect.Type) -> list[str]:
+    """The values of a literal or an enumeration."""
+    match node:
         case inspect.LiteralType(values=values):
             return [str(value) for value in values]
         case inspect.EnumType(cls=cls):

@@ -22,6 +22,7 @@ STATUSES: Mapping[type[errors.CoatcheckError], int] = MappingProxyType(
         errors.Conflict: 409,
         errors.ConstraintNotMet: 409,
         errors.TooLarge: 413,
+        errors.EncodedBody: 415,
         errors.Unprocessable: 422,
         errors.TooManyRequests: 429,
         errors.Unavailable: 503,
@@ -47,10 +48,12 @@ def message_of(error: errors.CoatcheckError) -> str:
 
 
 def headers_of(error: errors.CoatcheckError) -> dict[str, str]:
-    """`Retry-After` in whole seconds, at least 1, or `Allow`, if the status requires one."""
+    """`Retry-After` in whole seconds, at least 1, `Allow` or `Accept-Encoding`, if the status requires one."""
     match error:
         case errors.TooManyRequests() | errors.Unavailable():
             return {"Retry-After": str(max(1, ceil(error.retry_after.total_seconds())))}
+        case errors.EncodedBody():
+            return {"Accept-Encoding": "identity"}  # RFC 9110 15.5.16
         case errors.DPoPNonceRequired():
             return {"DPoP-Nonce": error.nonce}
         case errors.MethodNotAllowed():

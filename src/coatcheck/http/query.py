@@ -21,6 +21,8 @@ MAX_PAGE_SIZE = 1000
 MAX_PAGE = 1_000_000_000
 """Larger than any list needs; its OFFSET still fits PostgreSQL's bigint."""
 MAX_TEXT_LENGTH = 1000
+COMPACT_DATE_DIGITS = 8
+"""`20260101`, the basic format of ISO 8601."""
 BOOLEANS = {"true": True, "false": False}
 
 
@@ -127,7 +129,8 @@ def read_day(query: Query, name: str) -> date | None:
 
 
 def _parse_time(value: str, *, ends: bool) -> datetime:
-    if value.isascii() and value.isdigit():
+    # Eight digits are a date: as seconds they would be before 1974.
+    if value.isascii() and value.isdigit() and len(value) != COMPACT_DATE_DIGITS:
         return datetime.fromtimestamp(int(value), UTC)
     if "T" not in value and " " not in value:
         return datetime.combine(date.fromisoformat(value), time(23, 59, 59) if ends else time(), UTC)

@@ -80,7 +80,7 @@ REFUSED_CREDENTIALS: Mapping[Caller, tuple[CoatcheckError, ...]] = MappingProxyT
         Caller.APP: (errors.InvalidToken(),),
     }
 )
-REFUSED_BODIES = (errors.RequestTimeout(), errors.TooLarge())
+REFUSED_BODIES = (errors.RequestTimeout(), errors.TooLarge(), errors.EncodedBody())
 
 
 @dataclass(frozen=True, slots=True)

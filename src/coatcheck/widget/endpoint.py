@@ -43,6 +43,7 @@ TYPES: Mapping[type[errors.CoatcheckError], str] = MappingProxyType(
         errors.ConstraintNotMet: "constraint_not_met",
         errors.Conflict: "conflict",
         errors.TooLarge: "content_too_large",
+        errors.EncodedBody: "unsupported_media_type",
         errors.RequestTimeout: "request_timeout",
         errors.TooManyRequests: "too_many_requests",
         errors.Unavailable: "unavailable",

@@ -48,10 +48,11 @@ def _with_receipt(body: Struct, issued: IssuedToken) -> CompleteResponse:
 
 async def _exchange(request: ApiRequest) -> IssuedToken:
     parameters = _exchange_parameters(request)
-    if not parameters.get("grant_type") or not parameters.get("code"):
-        raise InvalidRequest("grant_type and code are required, in the query or in a form body.")
-    if parameters["grant_type"] != "authorization_code":
+    grant_type = parameters.get("grant_type")
+    if grant_type and grant_type != "authorization_code":
         raise UnsupportedGrantType
+    if not grant_type or not parameters.get("code"):
+        raise InvalidRequest("grant_type and code are required, in the query or in a form body.")
     return await request.services.exchange.redeem(
         processor_guid=request.basic.id,
         api_key=request.basic.api_key,
@@ -69,8 +70,8 @@ def _exchange_parameters(request: ApiRequest) -> dict[str, str]:
             (RFC 6749 2.3). The code is not consumed.
     """
     form: list[tuple[str, str]] = []
-    content_type = request.headers.get("content-type", "")
-    if request.body and content_type.startswith("application/x-www-form-urlencoded"):
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if request.body and media_type == "application/x-www-form-urlencoded":
         try:
             form = parse_qsl(
                 request.body.decode(), keep_blank_values=True, errors="strict", max_num_fields=100

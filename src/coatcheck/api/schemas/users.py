@@ -4,7 +4,7 @@ from typing import Annotated, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from coatcheck.http.decoding import ChangeSchema, Email, RequestSchema, Text
+from coatcheck.http.decoding import ALLOWED, ChangeSchema, Email, RequestSchema, Text
 from coatcheck.http.doc import UserGuid, UserOwnId, doc
 from coatcheck.http.encoding import to_schema, to_schemas
 from coatcheck.http.pagination import Pagination, pagination
@@ -12,7 +12,12 @@ from coatcheck.model.paging import Page
 from coatcheck.model.users import User
 
 # `$` alone also matches before a trailing line break.
-UserId: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+(?!\n)$", max_length=255)]
+UserId: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_-]+(?!\n)$", max_length=255, extra={ALLOWED: "ASCII letters, digits, - and _"}
+    ),
+]
 """A client's own identifier of a user: letters, digits, `-` and `_` (MX docs: users)."""
 
 
