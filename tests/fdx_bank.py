@@ -1,14 +1,24 @@
 """An app of the sandbox's FDX bank, for tests: registered, with the consent of a customer who signs in."""
 
+import asyncio
 import base64
-import re
-from dataclasses import dataclass, field
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from hashlib import sha256
-from html import unescape
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
+
+from coatcheck.app import Services, build
+from coatcheck.config import Settings
+from coatcheck.http.listening import listen
+from coatcheck.server import create_app, serve
+from tests.bank_windows import decide_at
 
 BANK = "/sandbox-bank"
 FDX = f"{BANK}/fdx/v6"
@@ -61,11 +71,8 @@ class FdxApp:
         self, login: str, parameters: dict[str, str], decision: str = "allow"
     ) -> dict[str, str]:
         """The parameters of the redirect with which the bank answers the sign-in."""
-        page = await self.http.get(f"{BANK}/oauth/authorize?{urlencode(parameters)}")
-        assert page.status_code == 200, page.text
-        answer = await answer_form(self.http, str(page.url), page.text, login, decision)
-        assert answer.status_code == 303, answer.text
-        return dict(parse_qsl(urlsplit(answer.headers["location"]).query))
+        url = f"{BANK}/oauth/authorize?{urlencode(parameters)}"
+        return dict(parse_qsl(urlsplit(await decide_at(self.http, url, decision, login)).query))
 
     async def token(self, **parameters: str) -> httpx.Response:
         return await self.http.post(f"{BANK}/oauth/token", data=parameters, auth=self.basic)
@@ -113,13 +120,44 @@ class FdxConsent:
         return {"authorization": f"Bearer {self.tokens['access_token']}"}
 
 
-async def answer_form(
-    http: httpx.AsyncClient, url: str, page: str, login: str, decision: str = "allow"
-) -> httpx.Response:
-    """Sends the form of the bank's sign-in page, as a browser does."""
-    hidden = {
-        name: unescape(value)
-        for name, value in re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page)
-    }
-    action = urlsplit(url)._replace(query="").geturl()
-    return await http.post(action, data={**hidden, "login": login, "decision": decision})
+@dataclass(frozen=True)
+class FdxBankServer:
+    """A sandbox with the FDX bank, that listens on this machine."""
+
+    services: Services
+    url: str
+
+
+@asynccontextmanager
+async def fdx_bank(settings: Settings) -> AsyncIterator[FdxBankServer]:
+    bound = listen("127.0.0.1", 0)
+    url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+    stop = asyncio.Event()
+    async with build(replace(settings, sandbox=True, connectors=("sandbox",), base_url=url)) as services:
+        serving = asyncio.create_task(serve(create_app(services), bound, stop, grace=timedelta(seconds=1)))
+        try:
+            yield FdxBankServer(services, url)
+        finally:
+            stop.set()
+            await serving
+
+
+async def write_bank_profile(url: str, callback: str, directory: Path, **changes: Any) -> str:
+    """Registers an app at the FDX bank, and returns the file with its profile for the connector."""
+    async with httpx.AsyncClient(base_url=url) as http:
+        app = FdxApp(http)
+        assert (await app.register(redirect_uris=[callback])).status_code == 201
+    (directory / "secret").write_text(app.secret)
+    profile: dict[str, Any] = {
+        "institution_code": "mxbank_fdx",
+        "name": "MX Bank (FDX)",
+        "url": "https://www.mxbank.example",
+        "api_url": f"{url}{FDX}",
+        "issuer": f"{url}{BANK}",
+        "client_id": app.client_id,
+        "client_secret_file": "secret",
+        "scopes": SCOPES.split(),
+    } | changes
+    file = directory / "mxbank.toml"
+    file.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in profile.items()))
+    return str(file)

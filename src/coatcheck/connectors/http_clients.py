@@ -16,7 +16,13 @@ from typing import Any
 import httpx
 import stamina
 
-from coatcheck.errors import BankDataUnusable, BankError, BankTimedOut, BankUnavailable
+from coatcheck.errors import (
+    BankDataUnusable,
+    BankError,
+    BankTimedOut,
+    BankUnavailable,
+    ConfigurationError,
+)
 
 Guard = Callable[[httpx.AsyncClient], httpx.AsyncClient]
 
@@ -67,15 +73,30 @@ class HttpClients:
         client = self._open()
         return client if self._transport else self._guard(client)
 
+    def with_certificate(self, certificate_file: str, key_file: str) -> httpx.AsyncClient:
+        """As `trusted`, with a client certificate (RFC 8705). Each call opens a client.
+
+        Raises:
+            ConfigurationError: the certificate and its key cannot be read.
+        """
+        tls = httpx.create_ssl_context()
+        try:
+            tls.load_cert_chain(certificate_file, key_file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(
+                f"The client certificate {certificate_file} cannot be used: {type(error).__name__}."
+            ) from None
+        return self._open(tls)
+
     async def close(self) -> None:
         for client in self._opened:
             await client.aclose()
 
-    def _open(self) -> httpx.AsyncClient:
+    def _open(self, tls: ssl.SSLContext | None = None) -> httpx.AsyncClient:
         client = BankClient(
             self._attempts,
             transport=self._transport,
-            verify=_tls(),
+            verify=tls or _tls(),
             timeout=TIMEOUT,
             # A redirect can lead to any address, and a proxy from the environment connects without the guard.
             follow_redirects=False,

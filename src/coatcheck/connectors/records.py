@@ -134,6 +134,8 @@ class BankNumbers:
     loan_reference_number: str | None = field(default=None, repr=False)
     sequence_number: str | None = None
     passed_validation: bool = True
+    is_tokenized: bool | None = None
+    """Whether the account number stands for the real one, for this app or member alone. None: not known."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

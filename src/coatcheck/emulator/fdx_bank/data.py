@@ -105,6 +105,7 @@ def _line_of_credit(account: BankAccount) -> Entity:
         "lastPaymentDate": account.last_payment_at and account.last_payment_at.date(),
         "lastStmtBalance": account.statement_balance,
         "purchasesApr": account.apr,
+        "interestRate": account.interest_rate,
         "accountOpenDate": account.started_on,
     }
 

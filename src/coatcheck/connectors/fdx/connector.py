@@ -1,0 +1,169 @@
+"""Institutions that speak FDX 6, each by its profile.
+
+GET consents/{id}    where the institution names the consent
+GET accounts         then for each account, concurrently: its details, and what the task asks for
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import quote
+
+import httpx
+from msgspec import structs
+
+from coatcheck.connectors.contract import (
+    AuthorizationRequest,
+    AuthorizationResponse,
+    BankAccount,
+    BankNumbers,
+    BankOwner,
+    BankStatement,
+    Connector,
+    ConnectorContext,
+    Finished,
+    Institution,
+    JobKind,
+    NeedsAnswers,
+    Session,
+)
+from coatcheck.connectors.fdx import mapping
+from coatcheck.connectors.fdx.api import ConsentTokens, Entity, FdxApi, decode_tokens
+from coatcheck.connectors.fdx.authorization import AuthorizationClient
+from coatcheck.connectors.fdx.profiles import Profile, load_profile
+from coatcheck.errors import ConsentRevoked, CredentialsMissing
+
+TOKENS = "TOKENS"
+"""The credential with the tokens of a new consent."""
+ENDED = frozenset({"EXPIRED", "REVOKED"})
+"""Statuses of a consent that opens nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class FdxSettings:
+    profiles: tuple[str, ...] = ()
+    """Files, one for each institution."""
+
+
+class FdxConnector(Connector):
+    settings_type = FdxSettings
+
+    def __init__(self, context: ConnectorContext[FdxSettings]) -> None:
+        super().__init__(context)
+        self._clock = context.clock
+        self._clients = {
+            profile.institution_code: AuthorizationClient(profile, self._http_for(profile), context.clock)
+            for profile in map(load_profile, context.settings.profiles)
+        }
+
+    def institutions(self) -> Sequence[Institution]:
+        return [client.profile.institution() for client in self._clients.values()]
+
+    async def authorize(self, request: AuthorizationRequest) -> str:
+        return await self._clients[request.institution_code].sign_in_url(request)
+
+    async def complete(self, response: AuthorizationResponse) -> Mapping[str, str]:
+        client = self._clients[response.institution_code]
+        tokens = await client.exchange(
+            code=response.code, code_verifier=response.code_verifier, redirect_uri=response.redirect_uri
+        )
+        return {TOKENS: tokens.encode().decode()}
+
+    async def run(self, session: Session) -> Finished | NeedsAnswers:
+        client = self._clients[session.task.institution_code]
+        sealed = session.state or session.credentials.get(TOKENS, "").encode()
+        if not sealed:
+            # The member signed in with another connector, before this one took over the institution.
+            raise CredentialsMissing
+        tokens = ConsentTokens(session, client, self._clock, decode_tokens(sealed))
+        api = FdxApi(client.profile, client.http, tokens)
+        await _check_consent(api)
+        accounts = await _add_accounts(session, api)
+        # The first run of a consent reads the numbers too, by which the accounts of another connector are recognised.
+        is_first = not tokens.tokens.has_numbers
+        if session.task.kind is JobKind.VERIFICATION or is_first:
+            await _add_numbers(session, api, accounts)
+        if session.task.kind is JobKind.IDENTIFICATION:
+            await _add_owners(session, api, accounts)
+        if session.task.wants_transactions:
+            await _add_transactions(session, api, accounts)
+        if session.task.kind is JobKind.STATEMENT:
+            await _add_statements(session, api, accounts)
+        return Finished(state=structs.replace(tokens.tokens, has_numbers=True).encode() if is_first else None)
+
+    def _http_for(self, profile: Profile) -> httpx.AsyncClient:
+        if profile.certificate_file and profile.certificate_key_file:
+            return self._http.with_certificate(profile.certificate_file, profile.certificate_key_file)
+        return self._http.trusted
+
+
+async def _check_consent(api: FdxApi) -> None:
+    """Raises ConsentRevoked if the institution says that the consent has ended."""
+    consent_id = api.tokens.tokens.consent_id
+    if api.profile.reads_consent and consent_id is not None:
+        consent = await api.read_if_shared(f"/consents/{consent_id}")
+        if consent is not None and consent.get("status") in ENDED:
+            raise ConsentRevoked
+
+
+async def _add_accounts(session: Session, api: FdxApi) -> Sequence[BankAccount]:
+    listed = await api.whole_list("/accounts", "accounts", is_required=True)
+
+    async def details(row: Entity) -> BankAccount | None:
+        id = mapping.account_id(row)
+        found = await api.read_if_shared(f"/accounts/{_segment(id)}") if id else None
+        return mapping.account({**row, **found} if found else row)
+
+    accounts = [each for each in await api.for_each(listed, details) if each is not None]
+    await session.add_accounts(accounts)
+    return accounts
+
+
+async def _add_numbers(session: Session, api: FdxApi, accounts: Sequence[BankAccount]) -> None:
+    async def read(account: BankAccount) -> Sequence[BankNumbers]:
+        path = f"/accounts/{_segment(account.id)}/payment-networks"
+        return mapping.numbers(account.id, await api.whole_list(path, "paymentNetworks"))
+
+    for numbers in await api.for_each(accounts, read):
+        await session.add_numbers(numbers)
+
+
+async def _add_owners(session: Session, api: FdxApi, accounts: Sequence[BankAccount]) -> None:
+    async def read(account: BankAccount) -> Sequence[BankOwner]:
+        contact = await api.read_if_shared(f"/accounts/{_segment(account.id)}/contact")
+        return mapping.owners(account.id, contact or {})
+
+    for owners in await api.for_each(accounts, read):
+        await session.add_owners(owners)
+
+
+async def _add_transactions(session: Session, api: FdxApi, accounts: Sequence[BankAccount]) -> None:
+    task = session.task
+    # One day more: an institution's last day can begin before this server's.
+    period = {"startTime": str(task.since), "endTime": str(task.now.date() + timedelta(days=1))}
+
+    async def read(account: BankAccount) -> None:
+        path = f"/accounts/{_segment(account.id)}/transactions"
+        async for page in api.pages(path, "transactions", period):
+            rows = (mapping.transaction(account.id, row, account.currency_code) for row in page)
+            await session.add_transactions([row for row in rows if row is not None])
+
+    await api.for_each(accounts, read)
+
+
+async def _add_statements(session: Session, api: FdxApi, accounts: Sequence[BankAccount]) -> None:
+    """Adds the PDFs one after the other, because each can have megabytes."""
+    for account in accounts:
+        path = f"/accounts/{_segment(account.id)}/statements"
+        period = {"startTime": str(session.task.since)}
+        for row in await api.whole_list(path, "statements", period):
+            if (id := mapping.text(row, "statementId")) is None:
+                continue
+            pdf = await api.content(f"{path}/{_segment(id)}")
+            if pdf:
+                await session.add_statements([BankStatement(account_id=account.id, id=id, pdf=pdf)])
+
+
+def _segment(id: str) -> str:
+    """The id as one segment of a path: an institution's id can contain a slash."""
+    return quote(id, safe="")
