@@ -2,6 +2,8 @@
 
 from playwright.async_api import expect
 
+from coatcheck.members.institutions import ClientAt
+from coatcheck.model.institution_statuses import ClientStatus
 from coatcheck.model.mx_codes import CONNECTION_STATUS_IDS
 from coatcheck.model.statuses import ConnectionStatus as Status
 from coatcheck.widget.messages import ACTION_LABELS, STATUS_MESSAGES, Action
@@ -197,3 +199,21 @@ async def test_a_slow_bank_has_a_note_and_can_be_left(scene: Scene) -> None:
     await widget.press("Connect another bank while you wait")
     await widget.sees("Find your bank")
     assert len(await widget.posted("backToSearch")) == 1
+
+
+async def test_a_bank_that_the_operator_switched_off_has_a_screen_and_is_found_no_more(scene: Scene) -> None:
+    widget = await scene.embed("frame")
+    await widget.agree()
+    await widget.choose("MX Bank")
+    await scene.services.institutions.set_client_status(
+        ClientAt(scene.api.caller.guid, "mxbank"), ClientStatus.PREVENT_ALL, actor="operator"
+    )
+    await widget.sign_in()
+    await widget.sees("This bank is not available right now")
+    assert await widget.offers() == [ANOTHER]
+    await widget.press(ANOTHER)
+    await widget.sees("Find your bank")
+    await widget.frame.get_by_role("searchbox").fill("MX Bank")
+    await expect(
+        widget.frame.get_by_role("list").get_by_role("button", name="MX Bank", exact=True)
+    ).to_have_count(0)

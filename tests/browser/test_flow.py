@@ -167,3 +167,43 @@ async def test_a_mobile_web_view_gets_navigations_to_its_scheme(scene: Scene) ->
     posted = json.loads(received["connect/memberConnected"]["metadata"][0])
     assert posted["user_guid"] == scene.user
     assert posted["member_guid"].startswith("MBR-")
+
+
+SDK_INFO = """window.dispatchEvent(
+    new MessageEvent("message", {data: JSON.stringify({mx: true, type: "mx/sdk/info"})}))"""
+"""What MX's SDK for React Native posts into its web view: the message has no origin."""
+
+
+async def test_a_mobile_web_view_hears_its_app_whose_messages_have_no_origin(scene: Scene) -> None:
+    """MX's SDK cannot decode two of the events. The widget leaves them out once the SDK has said that it is there."""
+
+    async def play(scene: Scene, login: str, *, has_sdk: bool) -> None:
+        widget = await scene.open(is_mobile_webview=True, ui_message_webview_url_scheme="harbour")
+        await widget.agree()
+        if has_sdk:
+            await widget.page.evaluate(SDK_INFO)
+        await widget.choose("MX Bank")
+        await widget.sign_in(login)
+        await widget.sees("MX Bank is connected")
+
+        async def is_received() -> bool:
+            return bool(
+                await widget.page.evaluate("navigations.some((url) => url.includes('/memberConnected'))")
+            )
+
+        await until(is_received)
+        urls = await widget.page.evaluate("navigations")
+        assert any("initialDataReady" in url for url in urls) is not has_sdk
+
+    await play(scene, "ann", has_sdk=True)
+    await play(scene, "bob", has_sdk=False)
+
+
+async def test_outside_a_mobile_web_view_a_message_without_an_origin_is_ignored(scene: Scene) -> None:
+    widget = await scene.embed("frame")
+    await widget.agree()
+    await widget.frame.evaluate(SDK_INFO)
+    await widget.choose("MX Bank")
+    await widget.sign_in()
+    await widget.sees("MX Bank is connected")
+    assert await widget.posted("initialDataReady") != []

@@ -214,6 +214,8 @@ TEXTS: Sequence[tuple[str, str]] = (
     pgettext("search.results", "Results"),
     pgettext("search.routing_hint", "Enter all 9 digits of the routing number."),
     pgettext("search.title", "Find your bank"),
+    pgettext("unavailable.lead", "Nothing was sent to the bank. Try again later, or choose another bank."),
+    pgettext("unavailable.title", "This bank is not available right now"),
 )
 
 

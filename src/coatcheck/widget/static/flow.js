@@ -191,6 +191,7 @@ export function createFlow(root, boot) {
     scope.abort();
     if (type === "consent_required") restart();
     else if (SESSION_EXPIRED.has(type)) present(() => interrupted.expired(flow));
+    else if (type === "institution_refused") present(() => interrupted.unavailable(flow));
     else present(() => interrupted.failed(flow, again));
   }
 

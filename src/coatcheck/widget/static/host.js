@@ -45,12 +45,18 @@ export function createHost(boot, onMessage) {
   }
 
   window.addEventListener("message", ({ data, origin }) => {
-    if (origin !== window.location.origin && !boot.target_origins.some((entry) => matches(entry, origin))) return;
+    if (!isTrusted(origin)) return;
     const message = decode(data);
     if (message?.type === "mx/sdk/info") hasSdk = true;
     else if (message?.type === "ping") post("ping");
     else if (message) onMessage(message);
   });
+
+  /** An app posts into its own web view, and such a message has no origin (React Native's `postMessage`). */
+  function isTrusted(origin) {
+    if (origin === "" && boot.config.is_mobile_webview) return true;
+    return origin === window.location.origin || boot.target_origins.some((entry) => matches(entry, origin));
+  }
 
   return { post };
 }
