@@ -140,7 +140,7 @@ async def refusals(scene: Scene) -> AsyncIterator[Screen]:
     await widget.agree()
     await widget.sign_in(password="INVALID")
     await widget.sees("Sign in to MX Bank again")
-    yield Screen("credentials-refused", widget.page)
+    yield Screen("credentials-refused", widget.page, "input")
     await widget.sign_in(password="challenge")
     await widget.answer("wrong")
     await widget.sees("Incorrect answer")

@@ -37,7 +37,6 @@ EVENTS = [
     "connect/connected/primaryAction",
     "connect/memberConnected/primaryAction",
     "connect/backToSearch",
-    "connect/stepChange",
 ]
 STEPS = [
     ("consent", "search"),
@@ -47,7 +46,6 @@ STEPS = [
     ("mfa", "connecting"),
     ("connecting", "mfa"),
     ("mfa", "connected"),
-    ("connected", "search"),
 ]
 UNKNOWN_TO_SDK = {"connect/initialDataReady", "connect/memberConnected/primaryAction"}
 """Events in MX's documentation that its SDK cannot decode."""
@@ -60,7 +58,7 @@ async def complete_flow(widget: Embedded) -> None:
     await widget.select()
     await widget.sees("MX Bank is connected")
     await widget.press("Done")
-    await widget.sees("Find your bank")
+    await widget.sees("You can close this page")
 
 
 def steps(received: list[dict[str, Any]]) -> list[tuple[str, str]]:

@@ -125,12 +125,18 @@ async def test_no_message_or_request_contains_a_secret(scene: Scene) -> None:
     assert await scene.context.cookies() == []
 
 
-async def test_nothing_is_stored_in_the_browser(scene: Scene) -> None:
+async def test_nothing_but_the_session_of_the_tab_is_stored_in_the_browser(scene: Scene) -> None:
     widget = await scene.open()
     await widget.connect()
     await widget.sees("MX Bank is connected")
     assert await scene.context.storage_state(indexed_db=True) == {"cookies": [], "origins": []}
-    assert await widget.frame.evaluate("history.length") <= 2, "the blank page, and this one"
+    kept = await widget.frame.evaluate(
+        "Object.values(sessionStorage).map((each) => Object.keys(JSON.parse(each)))"
+    )
+    assert kept == [["link", "token", "member"]]
+    assert await widget.frame.evaluate("history.length") <= 3, (
+        "the blank page, this one, and one to go back from"
+    )
 
 
 # --- markup in texts from outside ----------------------------------------------------------------------

@@ -65,6 +65,8 @@ async def test_the_whole_flow_works_by_keyboard_alone(scene: Scene) -> None:
 
     await widget.sees("MX Bank is connected")
     await press(page, "Done", "Enter")
+    await widget.sees("You can close this page")
+    await press(page, "Connect another bank", "Enter")
     await widget.sees("Find your bank")
 
 

@@ -79,7 +79,7 @@ async def test_account_numbers_and_later_the_amounts_verify_the_account(
     assert loaded["initial_step"] == "accountInfo"
     guid = submitted["microdeposit_guid"]
     await widget.press("Done")
-    await widget.sees("Find your bank")
+    await widget.sees("You can close this page")
     assert len(await widget.posted("microdeposits/comeBack/primaryAction")) == 1
 
     clock.advance(timedelta(days=4))

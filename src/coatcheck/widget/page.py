@@ -1,7 +1,8 @@
 """The widget's page. A link can be exchanged once for a session, whose token exists only in the page.
 
     GET /md/connect/<secret>  -> a valid link: the page, with the session's token and the first step
-                              -> otherwise:    410, a page without a script
+                              -> otherwise:    410, the page without them; its script continues the session that the
+                                               tab keeps, or leaves the message
 
 There is no cookie, because browsers block cookies in third-party frames. The page's script removes the secret from the
 URL in the address bar.
@@ -29,6 +30,7 @@ from coatcheck.widget.i18n import translate
 from coatcheck.widget.messages import LINK_EXPIRED, NO_SCRIPT, TITLE, UNAVAILABLE
 from coatcheck.widget.modules import preloaded
 from coatcheck.widget.opening import Opened, open_link
+from coatcheck.widget.page_texts import page_texts
 
 ESCAPES = str.maketrans({each: f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"})
 """Escapes for JSON inside a script element, so that no text can end the element."""
@@ -61,17 +63,15 @@ async def _answer(services: Services, static: str, modules: list[str], request: 
     secret = request.path_params.get("secret", "")
     try:
         async with services.db.transaction() as connection:
-            opened = await open_link(
-                services, connection, secret, accept_language=accept_language, static=static
-            )
+            opened = await open_link(services, connection, secret, accept_language=accept_language)
     except (NotFound, InvalidToken):
-        return _message(410, locale, LINK_EXPIRED)
+        return _expired(locale, static, modules)
     except Unavailable:
         return _message(503, locale, UNAVAILABLE)
-    return _page(opened, modules)
+    return _page(opened, static, modules)
 
 
-def _page(opened: Opened, modules: list[str]) -> Response:
+def _page(opened: Opened, static: str, modules: list[str]) -> Response:
     boot = opened.boot
     page = TEMPLATE.render(
         lang=boot.locale,
@@ -79,12 +79,30 @@ def _page(opened: Opened, modules: list[str]) -> Response:
         title=translate(boot.locale, TITLE),
         noscript=translate(boot.locale, NO_SCRIPT),
         loading=boot.messages["loading"],
-        static=boot.static,
+        static=static,
         modules=modules,
         boot=Markup(msgspec.json.encode(boot).decode().translate(ESCAPES)),  # noqa: S704 (escaped just here)
+        text=None,
     )
     ancestors = " ".join(opened.appearance.origins) or "'self'"
     return HTMLResponse(page, headers=page_headers(Policy.WIDGET, ancestors=ancestors))
+
+
+def _expired(locale: str, static: str, modules: list[str]) -> Response:
+    """The page behind a link that was opened before. Any site may frame it: its script checks who does."""
+    title, text = (translate(locale, each) for each in LINK_EXPIRED)
+    page = TEMPLATE.render(
+        lang=locale,
+        color_scheme="browser",
+        title=title,
+        noscript="",
+        loading=page_texts(locale)["loading"],
+        static=static,
+        modules=modules,
+        boot="null",
+        text=text,
+    )
+    return HTMLResponse(page, 410, page_headers(Policy.WIDGET, ancestors="*"))
 
 
 def _message(status: int, locale: str, texts: tuple[str, str]) -> Response:

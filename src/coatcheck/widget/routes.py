@@ -1,9 +1,10 @@
 """The routes of the widget's API, in one table (docs/reference/widget-api.md)."""
 
 from coatcheck.widget.endpoint import WidgetRoute
-from coatcheck.widget.handlers import institutions, members, micro_deposits, oauth, start
+from coatcheck.widget.handlers import boot, institutions, members, micro_deposits, oauth, start
 
 ROUTES = (
+    WidgetRoute("GET", "/boot", boot.read),
     WidgetRoute("GET", "/start", start.read),
     WidgetRoute("POST", "/consent", start.consent),
     WidgetRoute("GET", "/institutions", institutions.search),

@@ -258,9 +258,8 @@ class Client(Answer, frozen=True, kw_only=True):
 
 
 class Boot(Answer, frozen=True, kw_only=True):
-    """The data that the page starts with."""
+    """The data with which the page continues a session."""
 
-    session_token: str
     session_guid: str
     user_guid: str
     locale: str
@@ -268,12 +267,17 @@ class Boot(Answer, frozen=True, kw_only=True):
     client: Client
     target_origins: Sequence[str]
     messages: Mapping[str, str]
-    static: str
     start: Start
     """The answer of `GET /start`, so that the first step needs no request."""
 
+
+class OpenedBoot(Boot, frozen=True, kw_only=True):
+    """The data with which the page begins a session."""
+
+    session_token: str
+
     def __repr__(self) -> str:
-        return f"Boot(session_guid={self.session_guid})"
+        return f"OpenedBoot(session_guid={self.session_guid})"
 
 
 class Problem(Answer, frozen=True, kw_only=True):

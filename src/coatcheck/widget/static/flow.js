@@ -6,9 +6,12 @@
  */
 
 import { ApiError, createApi } from "./api.js";
+import { createBack } from "./back.js";
 import { createHost } from "./host.js";
 import { createLayout } from "./layout.js";
+import { forget, keep } from "./session.js";
 import { checkNow } from "./wait.js";
+import * as closed from "./steps/closed.js";
 import * as consent from "./steps/consent.js";
 import * as interrupted from "./steps/interrupted.js";
 import * as search from "./steps/search.js";
@@ -53,8 +56,9 @@ export function createFlow(root, boot) {
   const t = (key, values) =>
     (boot.messages[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => ({ client: client.name, ...values })[name]);
   const host = createHost(boot, onMessage);
-  const layout = createLayout(root, { client, t, onBack: goBack });
+  const layout = createLayout(root, { client, t, onBack: goBack, onClose: close });
   const api = createApi(boot.session_token, layout.setOffline);
+  const back = createBack(goBack);
   const statuses = new Map();
   let scope = new AbortController();
   let lastTarget = null;
@@ -69,17 +73,33 @@ export function createFlow(root, boot) {
     start: boot.start,
     /** Guids of the members that were created in this session. Only these can be removed. */
     createdMembers: new Set(),
+    /** What the user typed, by the guid of the field. No password is in it. */
+    typed: new Map(),
     /** The promise of the first page of the search. */
     popular: null,
-    ...{ restart, startAt, go, showMember, reportStatus, fail, run, backToSearch },
+    ...{ restart, startAt, go, showMember, reportStatus, fail, run, backToSearch, finish },
   };
 
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !event.defaultPrevented && view?.back) goBack();
   });
   host.post("load");
-  startAt(boot.start);
+  if (boot.resumed_member) resume(boot.resumed_member);
+  else startAt(boot.start);
   return flow;
+
+  /** Shows the member that was shown before the page was loaded again; if it is gone, the first step. */
+  function resume(guid) {
+    return change(async (signal) => {
+      try {
+        const member = await api.get(`/members/${guid}`, signal);
+        return [member.step, { member }];
+      } catch (error) {
+        if (!(error instanceof ApiError) || error.type !== "not_found") throw error;
+        return [flow.start.step, flow.start];
+      }
+    });
+  }
 
   /** Fetches the first step again and shows it. */
   function restart() {
@@ -140,6 +160,7 @@ export function createFlow(root, boot) {
     layout.setOffline(false);
     layout.announce("");
     view = makeView();
+    back.allow(Boolean(view.back));
     layout.show(view, isFirst);
   }
 
@@ -156,6 +177,7 @@ export function createFlow(root, boot) {
   async function showMember(member) {
     reportStatus(member);
     reportResult(member);
+    keep({ member: member.guid });
     await go(member.step, { member });
   }
 
@@ -181,7 +203,31 @@ export function createFlow(root, boot) {
   /** Posts the event; where the client forbids the search, the host decides what comes next. */
   function backToSearch() {
     host.post("connect/backToSearch");
+    keep({ member: null });
     if (!config.disable_institution_search) go("search");
+  }
+
+  /** Posts that the user is done, and shows a last screen, which stays until the host removes the widget. */
+  function finish() {
+    host.post("connect/backToSearch");
+    keep({ member: null });
+    leave(config.disable_institution_search ? null : () => go("search"), "closed.another");
+  }
+
+  /** The user closes the widget. A member that is being connected goes on without it. */
+  function close() {
+    host.post("connect/closed");
+    leave(restart, "closed.again");
+  }
+
+  /**
+   * @param {(() => void) | null} again
+   * @param {string} label of the button that does it
+   */
+  function leave(again, label) {
+    scope.abort();
+    scope = new AbortController();
+    present(() => closed.show(flow, again, label));
   }
 
   /** Shows the screen of an error that no screen handles. */
@@ -190,9 +236,11 @@ export function createFlow(root, boot) {
     const again = type === "not_found" ? restart : () => change(lastTarget);
     scope.abort();
     if (type === "consent_required") restart();
-    else if (SESSION_EXPIRED.has(type)) present(() => interrupted.expired(flow));
     else if (type === "institution_refused") present(() => interrupted.unavailable(flow));
-    else present(() => interrupted.failed(flow, again));
+    else if (SESSION_EXPIRED.has(type)) {
+      forget();
+      present(() => interrupted.expired(flow));
+    } else present(() => interrupted.failed(flow, again));
   }
 
   function goBack() {

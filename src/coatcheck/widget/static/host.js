@@ -75,6 +75,13 @@ function embeddingOrigins(allowed) {
   return allowed.filter((entry) => !entry.includes("*"));
 }
 
+/** Whether the page stands alone, or every page around it that the browser tells is on the list. */
+export function isFramedBy(allowed) {
+  if (window.parent === window) return true;
+  const around = [...(window.location.ancestorOrigins ?? [originOf(document.referrer)])];
+  return around.every((origin) => origin && allowed.some((entry) => matches(entry, origin)));
+}
+
 /** @param {string} entry an origin, or one that ends in `:*` for any port */
 function matches(entry, origin) {
   if (!entry.endsWith(":*")) return entry === origin;

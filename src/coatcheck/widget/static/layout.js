@@ -15,16 +15,22 @@ import { logoImage } from "./components.js";
  * @property {import("./dom.js").Child[]} body
  * @property {string} [kind] "plain" (from the top) or "centred"
  * @property {() => void} [back] without it there is no back button
+ * @property {() => void} [focus] puts the focus elsewhere than on the title
  */
 
 /** A longer wait shows a text as well. */
 const LONG_WAIT_MS = 800;
 
-export function createLayout(root, { client, t, onBack }) {
+export function createLayout(root, { client, t, onBack, onClose }) {
   const back = el(
     "button",
     { type: "button", class: "icon-button", "aria-label": t("back"), hidden: true, onclick: onBack },
     icon("back"),
+  );
+  const close = el(
+    "button",
+    { type: "button", class: "icon-button", "aria-label": t("close"), onclick: onClose },
+    icon("close"),
   );
   const loadingLabel = el("span", { class: "loading-label", "aria-hidden": "true", hidden: true }, t("loading"));
   const bar = el("div", { class: "progress", hidden: true }, el("i"), loadingLabel);
@@ -32,14 +38,13 @@ export function createLayout(root, { client, t, onBack }) {
   const live = el("p", { class: "visually-hidden", role: "status" });
   const main = el("main");
   let longWait = 0;
-  const side = () => el("span", { class: "header-side" });
   root.replaceChildren(
     el(
       "header",
       {},
       el("span", { class: "header-side" }, back),
       el("span", { class: "client" }, logoImage(client.logo_url, client.name, "small"), el("span", {}, client.name)),
-      side(),
+      el("span", { class: "header-side" }, close),
       offline,
       bar,
     ),
@@ -65,7 +70,8 @@ export function createLayout(root, { client, t, onBack }) {
     // On the first screen the focus stays with the page around this one.
     if (isFirst) return;
     window.scrollTo(0, 0);
-    heading.focus({ preventScroll: true });
+    if (view.focus) view.focus();
+    else heading.focus({ preventScroll: true });
   }
 
   function announce(text) {

@@ -11,7 +11,7 @@ export function show(flow, { member }) {
   function finish() {
     flow.post("connect/connected/primaryAction");
     flow.post("connect/memberConnected/primaryAction");
-    flow.backToSearch();
+    flow.finish();
   }
   return {
     kind: "centred",

@@ -27,7 +27,8 @@ export async function load({ api }, { member, institution }, signal) {
 export function show(flow, { member, institution, credentials }, signal) {
   const { t } = flow;
   const { name } = institution;
-  const fields = credentials.map((credential) => field(t, credential));
+  const fields = credentials.map((credential) => field(t, credential, flow.typed.get(credential.guid)));
+  const isAgain = credentials.some(({ guid }) => flow.typed.has(guid));
   return {
     top: bankLine(name, institution.logo_url, institution.url),
     title: member ? t("credentials.again", { bank: name }) : t("credentials.title", { bank: name }),
@@ -42,22 +43,27 @@ export function show(flow, { member, institution, credentials }, signal) {
         below: help(t, institution),
         send: () => {
           const values = credentials.map(({ guid }, index) => ({ guid, value: fields[index].value() }));
+          credentials.forEach(({ guid, field_type: type }, index) => {
+            if (type !== PASSWORD) flow.typed.set(guid, fields[index].value());
+          });
           return member ? update(flow, institution, member, values) : create(flow, institution, values, signal);
         },
       }),
       el("p", { class: "security-note" }, t("credentials.security", { bank: name })),
     ],
     back: flow.backToSearch,
+    // What was typed is kept, so the first field that must be typed again comes next.
+    focus: isAgain ? () => (fields.find((each) => !each.value()) ?? fields[0]).focus() : undefined,
   };
 }
 
-function field(t, { label, field_type: type }) {
+function field(t, { label, field_type: type }, typed = "") {
   const isSecret = type === PASSWORD;
   return textField(t, {
     label,
     input: isSecret
       ? { type: "password", autocomplete: "current-password" }
-      : { autocomplete: "username" },
+      : { autocomplete: "username", value: typed },
   });
 }
 

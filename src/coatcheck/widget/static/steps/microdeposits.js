@@ -281,5 +281,6 @@ function failed(flow, deposit) {
 
 function leave(flow, view) {
   flow.post(`connect/microdeposits/${view}/primaryAction`);
-  flow.backToSearch();
+  if (view === "error") flow.backToSearch();
+  else flow.finish();
 }

@@ -1,0 +1,69 @@
+"""The data that the page starts with."""
+
+from urllib.parse import urlsplit
+
+from coatcheck.app import Services
+from coatcheck.connectors.contract import JobKind
+from coatcheck.members.widget_links import WidgetOptions
+from coatcheck.model.widgets import widget_appearance
+from coatcheck.widget.handlers import start
+from coatcheck.widget.page_texts import page_texts
+from coatcheck.widget.request import WidgetRequest
+from coatcheck.widget.schemas import Boot, Client
+
+PRODUCTS = {
+    JobKind.AGGREGATION: "transactions",
+    JobKind.VERIFICATION: "account_verification",
+    JobKind.IDENTIFICATION: "identity_verification",
+    JobKind.HISTORY: "transaction_history",
+    JobKind.STATEMENT: "statements",
+}
+"""MX's names for what each job reads."""
+
+
+async def read(request: WidgetRequest) -> Boot:
+    """Of a session that goes on after the page was loaded again, or that has just begun."""
+    session, client = request.session, await request.client()
+    appearance = await widget_appearance(request.connection, session.client_guid)
+    return Boot(
+        session_guid=session.guid,
+        user_guid=session.user_guid,
+        locale=session.locale,
+        config=_config(request.services, request.options),
+        client=Client(
+            guid=client.guid, name=client.name, logo_url=appearance.logo, accent_color=appearance.accent_color
+        ),
+        target_origins=appearance.origins or [_own_origin(request.services)],
+        messages=page_texts(session.locale),
+        start=await start.read(request),
+    )
+
+
+def _config(services: Services, options: WidgetOptions) -> dict[str, object]:
+    """All options with their defaults, under the names in the client's request."""
+    code, return_target = options.current_institution_code, options.return_target
+    return {
+        "mode": "verification" if JobKind.VERIFICATION in options.kinds else "aggregation",
+        "products": [PRODUCTS[kind] for kind in options.kinds],
+        "include_transactions": options.include_transactions,
+        "include_identity": JobKind.IDENTIFICATION in options.kinds,
+        "color_scheme": options.color_scheme,
+        "current_institution_code": code,
+        "current_institution_guid": services.registry.find(code).guid if code else None,
+        "current_member_guid": options.current_member_guid,
+        "current_microdeposit_guid": options.current_microdeposit_guid,
+        "update_credentials": options.update_credentials,
+        "disable_institution_search": options.disable_institution_search,
+        "iso_country_code": options.iso_country_codes,
+        "use_cases": options.use_cases,
+        "is_mobile_webview": options.is_mobile_webview,
+        "oauth_referral_source": return_target.referral_source or "BROWSER",
+        "client_redirect_url": return_target.client_redirect_url,
+        "ui_message_version": options.ui_message_version,
+        "ui_message_webview_url_scheme": return_target.ui_message_webview_url_scheme or "mx",
+    }
+
+
+def _own_origin(services: Services) -> str:
+    parts = urlsplit(services.settings.base_url)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -1,0 +1,39 @@
+/**
+ * Keeps the session in the tab, so that a reload continues it. Another tab, and another site around the page, has a
+ * storage of its own.
+ */
+
+const KEY = "coatcheck-widget";
+
+/**
+ * @typedef {object} Kept
+ * @property {string} link the path of the link that was opened
+ * @property {string} token of the session
+ * @property {string} [member] the guid of the member that was shown last
+ */
+
+/** @param {Partial<Kept>} changes */
+export function keep(changes) {
+  try {
+    sessionStorage.setItem(KEY, JSON.stringify({ ...kept(), ...changes }));
+  } catch {
+    // The browser allows no storage here. A reload ends the session.
+  }
+}
+
+/** @returns {Kept | null} */
+export function kept() {
+  try {
+    return JSON.parse(sessionStorage.getItem(KEY));
+  } catch {
+    return null;
+  }
+}
+
+export function forget() {
+  try {
+    sessionStorage.removeItem(KEY);
+  } catch {
+    // As above: nothing was kept.
+  }
+}
