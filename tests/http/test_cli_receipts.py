@@ -115,6 +115,12 @@ def test_an_unknown_signing_key_is_refused_and_the_message_says_where_keys_are_l
     assert "keys list-signing" in refused.err
 
 
+def test_a_kid_may_begin_with_a_hyphen(operator):
+    answer = operator("keys", "withdraw-signing", "-mQx7unknown")
+    assert "-mQx7unknown" in answer.err
+    assert "No such option" not in answer.err
+
+
 def test_a_receipt_of_a_withdrawn_key_is_refused_whatever_its_date(terminal, receipt, jwks):
     other = SigningKey.of(b"o" * 32)
     withdrawn = [{"kid": KEY.kid, "withdrawn_at": "2026-11-26T10:00:00Z"}]

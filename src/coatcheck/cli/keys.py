@@ -81,7 +81,8 @@ def rotate_signing(
     )
 
 
-@command_group.command("withdraw-signing")
+# A kid is base64url, so one in 64 begins with a hyphen.
+@command_group.command("withdraw-signing", context_settings={"ignore_unknown_options": True})
 def withdraw_signing(
     kid: Annotated[str, typer.Argument(help="The key, as `coatcheck keys list-signing` shows it.")],
     as_json: AsJson = False,
