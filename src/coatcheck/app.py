@@ -45,6 +45,7 @@ from coatcheck.grants.revocation import Revocations
 from coatcheck.grants.setup_tokens import SetupTokens
 from coatcheck.grants.tokens import Tokens
 from coatcheck.grants.widget_sessions import WidgetSessions
+from coatcheck.imports.imports import Imports
 from coatcheck.jobs.gate import TaskGate
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.institutions import Institutions
@@ -91,6 +92,7 @@ class Services:
     institutions: Institutions
     oauth: OAuth
     micro_deposits: MicroDeposits
+    imports: Imports
     issuer: CodeIssuer
     exchange: CodeExchange
     tokens: Tokens
@@ -210,13 +212,16 @@ class _MemberServices(TypedDict):
     members: Members
     institutions: Institutions
     micro_deposits: MicroDeposits
+    imports: Imports
 
 
 def _member_services(dependencies: Dependencies, index_key: bytes) -> _MemberServices:
+    members = Members(dependencies, index_key=index_key)
     return {
-        "members": Members(dependencies, index_key=index_key),
+        "members": members,
         "institutions": Institutions(dependencies),
         "micro_deposits": MicroDeposits(dependencies, index_key=index_key),
+        "imports": Imports(dependencies, members, index_key=index_key),
     }
 
 

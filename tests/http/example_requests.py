@@ -14,6 +14,7 @@ from coatcheck.model.accounts import find_account
 from coatcheck.model.users import find_user
 from tests.api_client import HEADERS, PASSWORD, Api, connecting
 from tests.factories import Keyed, make_client, make_code, make_disclosure, make_processor, make_token
+from tests.statement_samples import CSV, OFX
 
 Values: TypeAlias = dict[str, Any]
 
@@ -80,6 +81,8 @@ class Example:
     body: Callable[[Values], Any] | None = None
     form: Mapping[str, str] | None = None
     """The parameters of a form body."""
+    file: bytes | None = None
+    """The file of a form with a file."""
     query: Mapping[str, Any] = field(default_factory=dict)
     prepare: Prepare | None = None
     """Creates first what only this request needs or consumes."""
@@ -185,6 +188,14 @@ async def _deleted_user(dataset: Dataset) -> Values:
     return {"user": user, "attestation": answer.headers["coatcheck-attestation"]}
 
 
+async def _import(dataset: Dataset) -> Values:
+    answer = await dataset.api.post(
+        f"/coatcheck/users/{await dataset.api.create_user()}/statement_files",
+        files={"file": ("statement.ofx", OFX)},
+    )
+    return {"statement_import": answer.json()["import"]["guid"]}
+
+
 def _amounts(first: float, second: float) -> Values:
     return {"micro_deposit": {"deposit_amount_1": first, "deposit_amount_2": second}}
 
@@ -277,6 +288,15 @@ EXAMPLES: dict[str, list[Example]] = {
         Example(prepare=_access_url),
         Example(query={"balances-only": "1", "account": "{account}"}, prepare=_access_url),
     ],
+    # Statement files.
+    "importStatementFile": [
+        Example(201, file=OFX),
+        Example(201, file=CSV, prepare=_spare_user),
+        Example(200, file=OFX, query={"dry_run": "true"}),
+    ],
+    "listImports": [Example(), Example(prepare=_import)],
+    "readImport": [Example(prepare=_import)],
+    "deleteImport": [Example(204, prepare=_import)],
     # Signed documents.
     "readKeySet": [Example()],
     "createPortalUrl": [Example(201), Example(201, body=lambda _: {"portal_url": {"locale": "es"}})],
@@ -486,4 +506,5 @@ async def send(dataset: Dataset, route: Route[Any], example: Example) -> httpx.R
         auth=credentials.get("auth"),
         data=example.form and {name: value.format_map(values) for name, value in example.form.items()},
         **({"json": example.body(values)} if example.body else {}),
+        **({"files": {"file": ("statement.ofx", example.file)}} if example.file else {}),
     )

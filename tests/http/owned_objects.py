@@ -10,6 +10,7 @@ import httpx
 from coatcheck.app import Services
 from coatcheck.http.route import Caller, Route
 from coatcheck.ids import new
+from coatcheck.model.users import User
 from coatcheck.server import GROUPS
 from tests.api_client import HEADERS, LOGIN, V1, connecting
 from tests.factories import (
@@ -25,6 +26,7 @@ from tests.factories import (
     make_transaction,
     make_user,
 )
+from tests.statement_samples import OFX
 
 ROUTES = [route for group in GROUPS for route in group.routes]
 """The routes of all surfaces."""
@@ -38,6 +40,7 @@ OWNED = {
     "micro_deposit": "MIC",
     "job": "JOB",
     "grant": "TKN",
+    "statement_import": "IMP",
     "disclosure": "DSC",
     "attestation": "ATT",
     "webhook_endpoint": "WHE",
@@ -124,6 +127,9 @@ BODIES: dict[str, Body] = {
 }
 """The body of every POST and PUT of a client; it is valid, so that only the guids decide."""
 
+FILES = {"importStatementFile": OFX}
+"""The file of every form with a file."""
+
 
 @dataclass(frozen=True)
 class Owner:
@@ -168,9 +174,19 @@ async def make_owner(services: Services, http: httpx.AsyncClient, client: Keyed 
         "grant": grants.json()["grants"][0]["guid"],
         "disclosure": await make_disclosure(services, user, processor),
         "attestation": await make_attestation(services, client),
+        "statement_import": await _import(http, client, await make_user(services, client)),
         **await _webhooks(http, client),
     }
     return Owner(client, processor, access_token, guids)
+
+
+async def _import(http: httpx.AsyncClient, client: Keyed, user: User) -> str:
+    answer = await http.post(
+        f"/coatcheck/users/{user.guid}/statement_files",
+        files={"file": ("statement.ofx", OFX)},
+        auth=client.auth,
+    )
+    return str(answer.json()["import"]["guid"])
 
 
 async def _webhooks(http: httpx.AsyncClient, client: Keyed) -> Guids:
@@ -224,6 +240,8 @@ def body_of(route: AnyRoute, guids: Guids) -> dict[str, Any]:
     """The body to send. A new endpoint with a body needs a row in `BODIES`."""
     if route.method in {"GET", "DELETE"}:
         return {}
+    if route.operation in FILES:
+        return {"files": {"file": ("statement.ofx", FILES[route.operation])}}
     body = BODIES[route.operation](guids)
     return {} if body is None else {"json": body}
 

@@ -9,6 +9,7 @@ import pytest
 from coatcheck.api.versions import Version
 from coatcheck.app import Services
 from coatcheck.http import doc
+from coatcheck.http.multipart import MULTIPART
 from coatcheck.http.route import Caller
 from tests.api_client import HEADERS
 from tests.http.example_requests import EXAMPLES, Dataset, Example, Values, app_credentials, make_dataset
@@ -26,6 +27,7 @@ DOCUMENTED = {
     "merchant_location": doc.MERCHANT_LOCATION,
     "job": doc.JOB,
     "grant": doc.GRANT,
+    "statement_import": doc.IMPORT,
     "disclosure": doc.DISCLOSURE,
     "attestation": doc.ATTESTATION,
     "challenge": doc.CHALLENGE,
@@ -52,6 +54,14 @@ def filled(node: Any, values: Values) -> Any:
     return json.loads(text)
 
 
+def as_parts(form: dict[str, Any]) -> dict[str, tuple[str | None, str]]:
+    """The parts of a form. A field that is not text is JSON."""
+    return {
+        name: ("statement" if name == "file" else None, part if isinstance(part, str) else json.dumps(part))
+        for name, part in form.items()
+    }
+
+
 async def send(dataset: Dataset, route: AnyRoute, example: Example) -> httpx.Response:
     """Sends what the document shows. The example of the tests only says which objects the request needs."""
     operation = DOCUMENT["paths"][route.path][route.method.lower()]
@@ -66,10 +76,12 @@ async def send(dataset: Dataset, route: AnyRoute, example: Example) -> httpx.Res
         for place in ("path", "query", "header")
     }
     content = operation.get("requestBody", {}).get("content", {})
-    bodies = {
+    bodies: dict[str, Any] = {
         "data" if kind.endswith("form-urlencoded") else "json": filled(body["example"], values)
         for kind, body in content.items()
     }
+    if MULTIPART in content:
+        bodies = {"files": as_parts(bodies["json"])}
     bearer = {"Authorization": f"Bearer {dataset.token}"} if route.caller is Caller.TOKEN else {}
     callers = {Caller.CLIENT, Caller.CLIENT_OR_PROCESSOR}
     auth = dataset.api.caller.auth if route.caller in callers else dataset.processor.auth

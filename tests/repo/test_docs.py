@@ -48,9 +48,17 @@ from tests.unit.test_sandbox_conformance import SandboxUnderTest
 
 DOCS = ROOT / "docs"
 DOCUMENTS = guides.tracked("*.md")
-CLIENTS, PROCESSORS, OPERATORS, GRANTS, RECEIPTS, SIMPLEFIN = (
+CLIENTS, PROCESSORS, OPERATORS, GRANTS, RECEIPTS, SIMPLEFIN, STATEMENT_FILES = (
     DOCS / "how-to" / f"{name}.md"
-    for name in ("clients", "processors", "operators", "grants", "verify-a-receipt", "simplefin")
+    for name in (
+        "clients",
+        "processors",
+        "operators",
+        "grants",
+        "verify-a-receipt",
+        "simplefin",
+        "statement-files",
+    )
 )
 COMMANDS = DOCS / "reference" / "commands.md"
 SANDBOX_BANK, COMPATIBILITY = DOCS / "reference" / "sandbox-bank.md", DOCS / "reference" / "compatibility.md"
@@ -68,7 +76,7 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="no curl: t
 
 @needs_curl
 @pytest.mark.parametrize(
-    "guide", [CLIENTS, PROCESSORS, GRANTS, RECEIPTS, SIMPLEFIN], ids=lambda path: path.stem
+    "guide", [CLIENTS, PROCESSORS, GRANTS, RECEIPTS, SIMPLEFIN, STATEMENT_FILES], ids=lambda path: path.stem
 )
 def test_every_command_of_a_guide_prints_what_it_says(guide, sandbox_credentials, tmp_path):
     guides.run(guide, "bash", ["bash"], _environment(CREDENTIALS=sandbox_credentials), tmp_path)

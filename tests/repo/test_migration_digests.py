@@ -28,6 +28,7 @@ DIGESTS = {
     "20261126_0016_institution_statuses.py": "5a4d9f346e04224630c706414c4eb681e7d5d685ea8253a287e39823ef8a947a",
     "20261126_0017_portal_sessions.py": "0e9eee67946cb7c4123cead268988d7ed3771c708689a359c77e594a3618897a",
     "20261126_0018_simplefin.py": "3b25c30370628ea7b9445982ac77ca38ebd6775f76695d549ef5ff1635fd5f61",
+    "20261126_0019_statement_imports.py": "e0b214360ee3905654a7af92daa8d70aaf9067ec66a4a263d3ff3e69cebd68b5",
 }
 VERSIONS = Path(next(iter(migrations.__path__))) / "versions"
 

@@ -23,8 +23,9 @@ class BodyReader:
         EncodedBody: the body is compressed: a small one could become a large one.
     """
 
-    def __init__(self, request: Request, max_bytes: int) -> None:
+    def __init__(self, request: Request, max_bytes: int, deadline: float | None = None) -> None:
         self._request = request
+        self._deadline = request.scope.get(DEADLINE, DEFAULT_DEADLINE) if deadline is None else deadline
         self._max_bytes = max_bytes
         self._body = bytearray()
         self._is_complete = not has_body(request)
@@ -57,7 +58,7 @@ class BodyReader:
         """
         if not self._is_complete:
             try:
-                async with asyncio.timeout(remaining(self._request.scope.get(DEADLINE, DEFAULT_DEADLINE))):
+                async with asyncio.timeout(remaining(self._deadline)):
                     await self._receive()
             except TimeoutError:
                 raise errors.RequestTimeout from None
@@ -75,9 +76,15 @@ class BodyReader:
         self._request.scope[WAS_READ] = True
 
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
-    """The body of a request whose caller is authenticated, or needs no authentication. Raises as `BodyReader`."""
-    return await BodyReader(request, max_bytes).read()
+async def read_body(request: Request, max_bytes: int, deadline: float | None = None) -> bytes:
+    """The body of a request whose caller is authenticated, or needs no authentication. Raises as `BodyReader`.
+
+    Args:
+        request: the request.
+        max_bytes: the limit.
+        deadline: the seconds in which it must arrive. None: the setting `body_deadline`.
+    """
+    return await BodyReader(request, max_bytes, deadline).read()
 
 
 def has_body(request: Request) -> bool:

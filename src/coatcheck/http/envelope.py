@@ -98,6 +98,28 @@ class ErrorResponseBody(msgspec.Struct, frozen=True):
     error: Annotated[ErrorResponse, doc("What happened.")]
 
 
+class FileErrorResponse(ErrorResponse, frozen=True, omit_defaults=True):
+    line: Annotated[int | None, doc("The line of the file with the problem, from 1.", 20)] = None
+    element: Annotated[
+        str | None,
+        doc("The element of the file with the problem, after those around it.", "OFX/STMTTRN/TRNAMT"),
+    ] = None
+
+
+class FileErrorResponseBody(msgspec.Struct, frozen=True):
+    """An error. For a file that cannot be read it has `line` or `element`, or both."""
+
+    error: Annotated[FileErrorResponse, doc("What happened.")]
+
+
+def refused_file(error: errors.UnreadableFile) -> Response:
+    """The response to a file that cannot be read."""
+    body = FileErrorResponse(
+        message_of(error), NAMES[422], TYPES[errors.Unprocessable], line=error.line, element=error.element
+    )
+    return Response(msgspec.json.encode(FileErrorResponseBody(body)), 422, NO_STORE, MEDIA_TYPE)
+
+
 def response_to(error: errors.CoatcheckError, *, challenges: str | None = None) -> Response:
     """The response a caller gets.
 

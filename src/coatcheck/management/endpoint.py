@@ -1,15 +1,15 @@
 """Handles a request to the management API: authentication, strict query, body, transaction, handler, response."""
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route as StarletteRoute
 
 from coatcheck.app import Services
-from coatcheck.db.database import Connection
 from coatcheck.errors import CoatcheckError, InvalidRequest
 from coatcheck.grants.secrets import Kind
 from coatcheck.http.authentication import basic
@@ -25,7 +25,6 @@ from coatcheck.management.routes.route import Route
 from coatcheck.management.routes.table import ROUTES
 from coatcheck.model.clients import Client, Processor
 
-MAX_BODY_BYTES = 256 * 1024
 KEYS = {Caller.CLIENT: (Kind.CLIENT_KEY,), Caller.CLIENT_OR_PROCESSOR: (Kind.CLIENT_KEY, Kind.PROCESSOR_KEY)}
 
 
@@ -37,10 +36,10 @@ def management_routes(services: Services, table: Iterable[Route] = ROUTES) -> li
 async def _answer(services: Services, route: Route, request: Request) -> Response:
     # First, and without the body: a caller that is not authenticated must not occupy memory or a transaction.
     caller = await _authenticate(services, route, request)
-    body = await read_body(request, MAX_BODY_BYTES)
-    open_: Callable[[], AbstractAsyncContextManager[Connection]] = (
-        services.db.transaction if route.runs_in_transaction else services.db.connection
-    )
+    body = await read_body(request, route.max_body_bytes, route.body_deadline)
+    open_: Callable[[], AbstractAsyncContextManager[Any]] = nullcontext
+    if route.needs_connection:
+        open_ = services.db.transaction if route.runs_in_transaction else services.db.connection
     async with open_() as connection:
         incoming = ManagementRequest(
             services=services,

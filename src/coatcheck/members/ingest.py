@@ -6,7 +6,7 @@ statement writes thousands of rows: they are passed as a JSON array.
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property
@@ -26,6 +26,7 @@ from coatcheck.connectors.contract import (
 from coatcheck.connectors.registry import ListedMerchant, Registry
 from coatcheck.db.database import Connection, run
 from coatcheck.events.mx_events import TransactionCounts
+from coatcheck.members.member_rows import MemberKey
 from coatcheck.members.records import MemberJob
 from coatcheck.model.accounts import ignored_ids
 from coatcheck.model.categories import categorize
@@ -191,13 +192,51 @@ class Ingester:
         now: datetime,
     ) -> Mapping[str, TransactionCounts]:
         """Returns how many transactions of each account were created and updated."""
+        pending: list[tuple[str, str]] = []
+
+        def batches() -> Iterator[Sequence[BankTransaction]]:
+            for batch in data.transaction_batches():
+                pending.extend(
+                    (guids[each.account_id], each.id)
+                    for each in batch
+                    if each.status == "PENDING" and each.account_id in guids
+                )
+                yield batch
+
+        member = MemberKey(job.user_guid, job.member_guid)
+        counts = await self.write_transactions(connection, member, guids, batches(), now)
+        removed = [(guids[account], id) for account, id in data.removed_transactions if account in guids]
+        await delete_transactions(connection, job.user_guid, removed)
+        if job.wants_transactions and finished.lists_all_transactions:
+            await _delete_unlisted_pending(connection, job, guids, pending)
+        return counts
+
+    async def write_transactions(
+        self,
+        connection: Connection,
+        member: MemberKey,
+        guids: Mapping[str, str],
+        batches: Iterable[Sequence[BankTransaction]],
+        now: datetime,
+    ) -> Mapping[str, TransactionCounts]:
+        """Writes transactions of a member's accounts. One that is known is updated.
+
+        Args:
+            connection: the caller's transaction.
+            member: whose accounts they are.
+            guids: the guids of the accounts by their `id`. Transactions of other accounts are ignored.
+            batches: the transactions, in lists that one statement can write.
+            now: the current time.
+
+        Returns:
+            How many transactions of each account were created and updated, by its guid.
+        """
         created: Counter[str] = Counter()
         updated: Counter[str] = Counter()
-        pending: list[tuple[str, str]] = []
-        for batch in data.transaction_batches():
+        for batch in batches:
             # ON CONFLICT DO UPDATE cannot change a row twice, so the last of two rows with the same id is kept.
             rows = {
-                (each.account_id, each.id): self._transaction(job, guids[each.account_id], each, now)
+                (each.account_id, each.id): self._transaction(member, guids[each.account_id], each, now)
                 for each in batch
                 if each.account_id in guids
             }
@@ -205,25 +244,18 @@ class Ingester:
             for account_guid, created_count, updated_count in await cursor.fetchall():
                 created[account_guid] += created_count
                 updated[account_guid] += updated_count
-            pending += [
-                (guids[account], id) for (account, id), row in rows.items() if row["status"] == "PENDING"
-            ]
-        removed = [(guids[account], id) for account, id in data.removed_transactions if account in guids]
-        await _delete_transactions(connection, job, removed)
-        if job.wants_transactions and finished.lists_all_transactions:
-            await _delete_unlisted_pending(connection, job, guids, pending)
         return {guid: TransactionCounts(created=created[guid], updated=updated[guid]) for guid in created}
 
     def _transaction(
-        self, job: MemberJob, account_guid: str, bank_transaction: BankTransaction, now: datetime
+        self, member: MemberKey, account_guid: str, bank_transaction: BankTransaction, now: datetime
     ) -> dict[str, Any]:
         category, top_level = categorize(bank_transaction.category)
         merchant = self._merchants.get(bank_transaction.merchant or "")
         return {
             **{name: getattr(bank_transaction, name) for name in COPIED_TRANSACTION_FIELDS},
-            "user_guid": job.user_guid,
+            "user_guid": member.user_guid,
             "guid": ids.new("TRN"),
-            "member_guid": job.member_guid,
+            "member_guid": member.guid,
             "account_guid": account_guid,
             "category": category.name,
             "category_guid": category.guid,
@@ -308,10 +340,10 @@ async def _close_missing_accounts(
     )
 
 
-async def _delete_transactions(
-    connection: Connection, job: MemberJob, removed: Sequence[tuple[str, str]]
+async def delete_transactions(
+    connection: Connection, user_guid: str, removed: Sequence[tuple[str, str]]
 ) -> None:
-    """Deletes the transactions that the institution removed, by account guid and id."""
+    """Deletes transactions of a user, each given by the guid of its account and its `id`."""
     if removed:
         await run(
             connection,
@@ -319,7 +351,7 @@ async def _delete_transactions(
                USING unnest(%(account_guids)s::text[], %(ids)s::text[]) AS removed (account_guid, id)
                WHERE t.user_guid = %(user_guid)s AND t.account_guid = removed.account_guid AND t.id = removed.id""",
             {
-                "user_guid": job.user_guid,
+                "user_guid": user_guid,
                 "account_guids": [account_guid for account_guid, _ in removed],
                 "ids": [id for _, id in removed],
             },

@@ -17,6 +17,7 @@ from coatcheck.crypto import keyed_hash
 from coatcheck.db.database import Connection
 from coatcheck.errors import ConstraintNotMet, DuplicateMicroDeposit, InvalidRequest, JobNotSupported
 from coatcheck.events import mx_events
+from coatcheck.imports.import_rows import accounts_with_hash
 from coatcheck.jobs.notifications import notify_workers
 from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members.dependencies import Dependencies
@@ -31,8 +32,9 @@ from coatcheck.micro_deposits.validation import (
     is_complete,
 )
 from coatcheck.micro_deposits.verified_account import add_verified_account
-from coatcheck.model.micro_deposits import DepositAccount, DepositStatus, MicroDeposit
+from coatcheck.model.micro_deposits import DepositAccount, DepositStatus, MicroDeposit, account_hash
 from coatcheck.model.users import User
+from coatcheck.vault.vault import AccountNumbers
 
 MAX_ACCOUNTS_PER_EMAIL = 3
 """MX docs: microdeposits."""
@@ -100,6 +102,7 @@ class MicroDeposits:
             await self._store.change(connection, locked_deposit, success)
             institution = self._store.institution(account.routing_number)
             await add_verified_account(connection, self._vault, locked_deposit, account, institution, now)
+            await self._validate_imported(connection, locked_deposit.user_guid, account)
         else:
             wrong = locked_deposit.wrong_attempts + 1
             failure = {
@@ -135,6 +138,20 @@ class MicroDeposits:
         """
         return await self._store.refresh(connection, deposit)
 
+    async def _validate_imported(
+        self, connection: Connection, user_guid: str, account: DepositAccount
+    ) -> None:
+        """The numbers of the user's statement files that are those of the account count as validated from now on."""
+        number, routing = account.account_number or "", account.routing_number or ""
+        hashed = account_hash(self._index_key, user_guid, routing, number)
+        for each in await accounts_with_hash(connection, user_guid, hashed):
+            numbers = AccountNumbers(
+                account_guid=each.account_guid, account_number=number, routing_number=routing
+            )
+            await self._vault.store_numbers(
+                connection, user_guid=user_guid, member_guid=each.member_guid, numbers=[numbers]
+            )
+
     def is_known_routing_number(self, routing_number: str) -> bool:
         """Whether a canonical routing number has a valid check digit, or belongs to an institution of a connector."""
         return text.has_check_digit(routing_number) or self._store.institution(routing_number) is not None
@@ -149,7 +166,9 @@ class MicroDeposits:
     async def _email_hash(self, connection: Connection, user: User, email: str | None) -> bytes | None:
         if email is None:
             return None
-        email_hash = self._hash("email", user.client_guid, email.casefold())
+        # Keyed, because e-mail addresses can be guessed from a plain hash.
+        parts = json.dumps(("email", user.client_guid, email.casefold()))
+        email_hash = keyed_hash(self._index_key, "micro-deposit", parts)
         count = await deposit_rows.count_with_email(connection, user.client_guid, email_hash)
         if count >= MAX_ACCOUNTS_PER_EMAIL:
             raise ConstraintNotMet(f"An e-mail address can have at most {MAX_ACCOUNTS_PER_EMAIL} accounts.")
@@ -165,8 +184,10 @@ class MicroDeposits:
     ) -> None:
         now, has_account = self._clock.now(), is_complete(account)
         institution = self._store.institution(account.routing_number)
-        account_hash = (
-            self._hash("account", deposit.user_guid, account.routing_number, account.account_number)
+        hashed = (
+            account_hash(
+                self._index_key, deposit.user_guid, account.routing_number or "", account.account_number or ""
+            )
             if has_account
             else None
         )
@@ -179,15 +200,11 @@ class MicroDeposits:
             "institution_code": institution and institution.code,
             "institution_name": institution and institution.name,
             "status": DepositStatus.INITIATED if has_account else DepositStatus.PREINITIATED,
-            "account_hash": account_hash,
+            "account_hash": hashed,
             "email_hash": email_hash,
             "created_at": now,
             "updated_at": now,
         }
         if not await deposit_rows.add_deposit(connection, row):
-            existing = await deposit_rows.deposit_with_account(connection, deposit.user_guid, account_hash)
+            existing = await deposit_rows.deposit_with_account(connection, deposit.user_guid, hashed)
             raise DuplicateMicroDeposit(existing)
-
-    def _hash(self, *parts: str | None) -> bytes:
-        # Keyed, because account numbers and e-mail addresses can be guessed from a plain hash.
-        return keyed_hash(self._index_key, "micro-deposit", json.dumps(parts))

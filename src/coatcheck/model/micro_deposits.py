@@ -1,9 +1,11 @@
 """Micro-deposits: two small amounts that prove the ownership of an account."""
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from coatcheck.crypto import keyed_hash
 from coatcheck.db.database import Connection, columns, fetch_one
 from coatcheck.errors import NotFound
 from coatcheck.model.paging import Page, PageRequest, Selection, fetch_page
@@ -103,3 +105,26 @@ async def list_micro_deposits(
         ),
         page,
     )
+
+
+def account_hash(index_key: bytes, user_guid: str, routing_number: str, account_number: str) -> bytes:
+    """A hash that is equal for equal accounts of a user. It is keyed: numbers can be guessed from a plain hash.
+
+    Args:
+        index_key: the key of the keyring for such hashes.
+        user_guid: the user.
+        routing_number: in canonical form.
+        account_number: in canonical form.
+    """
+    parts = json.dumps(("account", user_guid, routing_number, account_number))
+    return keyed_hash(index_key, "micro-deposit", parts)
+
+
+async def is_verified(connection: Connection, user_guid: str, hashed: bytes) -> bool:
+    """Whether the user has verified micro-deposits to the account with this hash."""
+    cursor = await connection.execute(
+        """SELECT FROM micro_deposit WHERE user_guid = %(user_guid)s
+           AND account_hash = %(account_hash)s AND status = 'VERIFIED'""",
+        {"user_guid": user_guid, "account_hash": hashed},
+    )
+    return await cursor.fetchone() is not None

@@ -23,6 +23,8 @@ class SecretKind(StrEnum):
     WEBHOOK_ENDPOINT = "WEBHOOK_ENDPOINT"
     #: A statement's PDF.
     STATEMENT = "STATEMENT"
+    #: How the columns of a CSV file are read.
+    CSV_MAPPING = "CSV_MAPPING"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

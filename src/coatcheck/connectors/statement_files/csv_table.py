@@ -56,19 +56,16 @@ class _Table:
         return "" if position is None or position >= len(row.cells) else row.cells[position].strip()
 
 
-def header_of(text: str, mapping: CsvMapping | None = None) -> Sequence[str]:
-    """The header, by which a mapping is remembered. Empty if there is none.
+def header_of(text: str) -> Sequence[str]:
+    """The row by which a mapping is remembered: the header, or the longest row if no header is recognised.
 
     Raises:
         UnreadableFile: the file is not a table.
     """
-    delimiter = mapping.delimiter if mapping else guess_delimiter(text)
-    for row in _rows(text, delimiter)[:MOST_PREAMBLE_ROWS]:
-        if guess_columns(row.cells) or (
-            mapping and set(mapping.columns.values()) <= {c.strip() for c in row.cells}
-        ):
-            return tuple(cell.strip() for cell in row.cells)
-    return ()
+    rows = _rows(text, guess_delimiter(text))[:MOST_PREAMBLE_ROWS]
+    longest = max(rows, key=lambda row: len(row.cells))
+    header = next((row for row in rows if guess_columns(row.cells)), longest)
+    return tuple(cell.strip() for cell in header.cells)
 
 
 def read_csv(text: str, given: CsvMapping | None = None) -> tuple[Statement, CsvMapping]:
@@ -153,15 +150,15 @@ def _accounts(table: _Table, mapping: CsvMapping) -> Iterator[FileAccount]:
     by_number: dict[str, list[_Row]] = {}
     for row in table.rows:
         by_number.setdefault(table.cell(row, "account_number"), []).append(row)
-    told = mapping.account
+    described = mapping.account
     for number, rows in by_number.items():
         transactions = tuple(each for row in rows if (each := _transaction(table, row, mapping)))
-        currency = told.currency_code or next((t.currency_code for t in transactions), NO_CURRENCY)
+        currency = described.currency_code or next((t.currency_code for t in transactions), NO_CURRENCY)
         yield FileAccount(
-            number=(number or told.number or "").replace(" ", "") or None,
-            routing_number=told.routing_number,
-            name=told.name,
-            type=told.type or "CHECKING",
+            number=(number or described.number or "").replace(" ", "") or None,
+            routing_number=described.routing_number,
+            name=described.name,
+            type=described.type or "CHECKING",
             currency_code=currency,
             closing=_closing(table, rows, mapping),
             transactions=transactions,

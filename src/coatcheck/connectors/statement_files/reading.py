@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -9,7 +10,7 @@ from decimal import Decimal
 from coatcheck.connectors.statement_files.bai2 import read_bai2
 from coatcheck.connectors.statement_files.camt import read_camt
 from coatcheck.connectors.statement_files.csv_mapping import CsvMapping
-from coatcheck.connectors.statement_files.csv_table import read_csv
+from coatcheck.connectors.statement_files.csv_table import header_of, read_csv
 from coatcheck.connectors.statement_files.encoding import text_of
 from coatcheck.connectors.statement_files.mt940 import read_mt940
 from coatcheck.connectors.statement_files.ofx import read_ofx
@@ -29,7 +30,7 @@ HEAD = 4096
 XML_HEAD = re.compile(rb"^\s*(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*<\s*[?!\w]")
 OFX_HEAD = re.compile(r"<OFX>|OFXHEADER", re.IGNORECASE)
 MT940_HEAD = re.compile(r"^(?::20:|\{1:F)", re.MULTILINE)
-BAI2_HEAD = re.compile(r"\s*01,")
+BAI2_HEAD = re.compile(r"\A\s*01,")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class ReadFile:
     statement: Statement
     mapping: CsvMapping | None = None
     """How a CSV file was read."""
+    header: Sequence[str] = ()
+    """The header of a CSV file, by which its mapping is remembered."""
 
 
 def read_statement_file(data: bytes, mapping: CsvMapping | None = None) -> ReadFile:
@@ -55,18 +58,30 @@ def read_statement_file(data: bytes, mapping: CsvMapping | None = None) -> ReadF
         return ReadFile(_checked(read_camt(data)))
     text, warning = text_of(data)
     head = text[:HEAD]
-    used = None
+    used: CsvMapping | None = None
+    header: Sequence[str] = ()
     if OFX_HEAD.search(head):
         statement = read_ofx(text)
     elif MT940_HEAD.search(head):
         statement = read_mt940(text)
-    elif BAI2_HEAD.match(head):
+    elif BAI2_HEAD.search(head):
         statement = read_bai2(text)
     else:
         statement, used = read_csv(text, mapping)
+        header = header_of(text) if used.has_header else ()
     if warning:
         statement = replace(statement, warnings=[*statement.warnings, warning])
-    return ReadFile(_checked(statement), used)
+    return ReadFile(_checked(statement), used, header)
+
+
+def csv_header(data: bytes) -> Sequence[str]:
+    """The header of a CSV file; empty for any other file, and for one that cannot be read."""
+    with suppress(UnreadableFile):
+        if data.strip() and not _is_camt(data):
+            text, _ = text_of(data[: 16 * HEAD])
+            if not any(mark.search(text[:HEAD]) for mark in (OFX_HEAD, MT940_HEAD, BAI2_HEAD)):
+                return header_of(text)
+    return ()
 
 
 def _is_camt(data: bytes) -> bool:

@@ -15,5 +15,6 @@ PATH_PARAMETERS = (
     Parameter("event", "The guid of the event: `EVT-…`.", example=doc.EVENT),
     Parameter("delivery", "The guid of the delivery: `DLV-…`.", example=doc.DELIVERY),
     Parameter("member", "The guid of the member: `MBR-…`.", example=doc.MEMBER),
+    Parameter("statement_import", "The guid of the import: `IMP-…`.", example=doc.IMPORT),
     Parameter("user", "The guid of the user, or the `id` that you gave it.", example=doc.USER),
 )

@@ -3,8 +3,15 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from msgspec import Struct
+from starlette.responses import Response
+
+from coatcheck.errors import CoatcheckError, UnreadableFile
 from coatcheck.http import route
+from coatcheck.http.envelope import FileErrorResponseBody, refused_file
+from coatcheck.http.multipart import MAX_FIELD_BYTES, MULTIPART
 from coatcheck.http.route import Parameter
+from coatcheck.imports.imports import MAX_FILE_BYTES
 from coatcheck.management.request import ManagementRequest
 from coatcheck.management.routes.parameters import PATH_PARAMETERS
 
@@ -17,6 +24,9 @@ class Route(route.Route[ManagementRequest]):
     """One endpoint."""
 
     path_parameters: ClassVar[tuple[Parameter, ...]] = PATH_PARAMETERS
+    max_body_bytes: ClassVar[int] = 256 * 1024
+    body_deadline: ClassVar[float | None] = None
+    """The seconds in which the body must arrive. None: the setting `body_deadline`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +34,20 @@ class YamlRoute(Route):
     """An endpoint whose request body is YAML."""
 
     body_media_type: ClassVar[str] = YAML
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRoute(Route):
+    """An endpoint that takes a file and fields (RFC 7578)."""
+
+    body_media_type: ClassVar[str] = MULTIPART
+    max_body_bytes: ClassVar[int] = MAX_FILE_BYTES + 2 * MAX_FIELD_BYTES
+    body_deadline: ClassVar[float | None] = 120.0
+    error_body: ClassVar[type[Struct]] = FileErrorResponseBody
+
+    def refuse(self, error: CoatcheckError) -> Response:
+        return (
+            refused_file(error)
+            if isinstance(error, UnreadableFile)
+            else super(UploadRoute, self).refuse(error)
+        )

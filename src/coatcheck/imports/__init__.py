@@ -1,0 +1,1 @@
+"""Imports of statement files: what a file brought, and taking it back."""
