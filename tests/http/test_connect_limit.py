@@ -7,11 +7,12 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from coatcheck.app import Services
+from coatcheck.app import Services, build
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from tests.api_client import LOGIN, PASSWORD, VERSIONS, Api, connecting, refusal
 from tests.factories import Keyed
+from tests.member_setup import make_end_user
 from tests.widget_client import Page, open_page, signing_in
 
 TOO_MANY = (429, "too_many_requests_error")
@@ -54,6 +55,20 @@ async def test_one_connect_more_than_the_setting_allows_is_429_until_the_hour_is
     for login in ("third", "fourth"):
         await api.connect(user, login=login)
     assert refusal(await connect(api, user, "fifth")) == TOO_MANY
+
+
+async def test_without_a_limit_a_user_connects_as_often_as_it_has_members(
+    settings: Settings, clock: MovableClock
+) -> None:
+    async with build(replace(settings, limit_connects_of_user=""), clock) as services:
+        end_user = await make_end_user(services)
+        for number in range(5):
+            await end_user.connect(f"login {number}")
+        async with services.db.connection() as connection:
+            cursor = await connection.execute(
+                "SELECT count(*) FROM rate_limit WHERE key LIKE %(key)s", {"key": f"%{end_user.user.guid}"}
+            )
+            assert await cursor.fetchone() == (0,)
 
 
 async def test_the_limit_of_one_user_is_not_used_up_by_another(api: Api) -> None:

@@ -118,6 +118,15 @@ async def test_a_retry_with_the_same_idempotency_key_returns_the_same_token(
     assert (await authenticate(services, first.access_token)).account_guid == account.guid
 
 
+async def test_a_retry_almost_a_minute_later_still_returns_the_same_token(
+    services: Services, clock: MovableClock, processor: Keyed, account: Account
+) -> None:
+    code = await make_code(services, account)
+    first = await exchange(services, processor, code, "retry-1")
+    clock.advance(timedelta(seconds=58))
+    assert await exchange(services, processor, code, "retry-1") == first
+
+
 async def test_32_simultaneous_exchanges_with_one_idempotency_key_give_one_token_to_all(
     services: Services, client: Keyed, processor: Keyed, account: Account
 ) -> None:

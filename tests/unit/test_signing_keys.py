@@ -216,6 +216,14 @@ async def withdraw(services: Services, kid: str) -> None:
         await services.signing_keys.withdraw(connection, kid, documents_kept=KEPT)
 
 
+async def withdraw_present(services: Services, clock: MovableClock) -> SigningKey:
+    """The key that signed until now."""
+    leaked = await current(services)
+    clock.advance(timedelta(days=1))
+    await withdraw(services, leaked.kid)
+    return leaked
+
+
 async def key_set_of(services: Services) -> dict[str, list[dict[str, str]]]:
     async with services.db.connection() as connection:
         return key_set(await published_keys(connection, services.clock.now()))
@@ -229,9 +237,7 @@ async def signed_validly(services: Services, document: str) -> str:
 async def test_a_withdrawn_key_is_not_published_and_another_one_signs_within_a_minute(
     services: Services, clock: MovableClock
 ) -> None:
-    leaked = await current(services)
-    clock.advance(timedelta(days=1))
-    await withdraw(services, leaked.kid)
+    leaked = await withdraw_present(services, clock)
     published = await key_set_of(services)
     assert leaked.kid not in {each["kid"] for each in published["keys"]}
     assert [each["kid"] for each in published["withdrawn"]] == [leaked.kid]
@@ -246,9 +252,7 @@ async def test_a_withdrawn_key_is_not_published_and_another_one_signs_within_a_m
 async def test_the_private_part_of_a_withdrawn_key_is_destroyed_at_once(
     services: Services, clock: MovableClock
 ) -> None:
-    leaked = await current(services)
-    clock.advance(timedelta(days=1))
-    await withdraw(services, leaked.kid)
+    leaked = await withdraw_present(services, clock)
     assert await private_keys(services) == 1
     assert set(await kept(services)) == {leaked.kid, (await key_set_of(services))["keys"][0]["kid"]}
 
@@ -298,9 +302,7 @@ async def test_withdrawing_a_retired_key_leaves_the_present_one(
 async def test_a_second_withdrawal_changes_nothing_and_an_unknown_key_is_refused(
     services: Services, clock: MovableClock
 ) -> None:
-    leaked = await current(services)
-    clock.advance(timedelta(days=1))
-    await withdraw(services, leaked.kid)
+    leaked = await withdraw_present(services, clock)
     before = await key_set_of(services)
     clock.advance(timedelta(hours=1))
     await withdraw(services, leaked.kid)
