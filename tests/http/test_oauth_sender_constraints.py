@@ -220,6 +220,9 @@ async def test_a_processor_whose_tokens_must_be_bound_gets_no_bearer_token_and_i
     at_mx = await setup.http.post("/token", params=query, auth=setup.processor.auth)
     assert (at_mx.status_code, at_mx.json()["error"]["type"]) == (400, "invalid_request")
     assert "/oauth/token" in at_mx.json()["error"]["message"]
+    proof = {"DPoP": setup.holder.proof("POST", URL)}
+    bound = await setup.http.post(URL, data=query, headers=proof, auth=setup.processor.auth)
+    assert bound.json()["token_type"] == "DPoP", "the refusal left the code unredeemed"
     token = await setup.dpop_token(setup.holder)
     await setup.constrain(SenderConstraint.NONE)
     assert (await setup.http.get("/payment_account", headers=headers)).status_code == 200
