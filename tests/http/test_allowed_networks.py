@@ -100,6 +100,24 @@ async def test_a_token_reads_from_an_allowed_network_only(world: World) -> None:
     assert (refused.status_code, refused.json()["error"]["type"]) == (401, "invalid_token")
 
 
+async def test_from_another_network_a_token_that_was_revoked_is_like_one_that_does_not_exist(
+    world: World,
+) -> None:
+    revoked, valid = await world.token(), await world.token()
+    async with world.services.db.connection() as connection:
+        await connection.execute(
+            """UPDATE access_token SET revoked_at = now()
+               WHERE guid = (SELECT min(guid) FROM access_token WHERE processor_guid = %s)""",
+            (world.processor.guid,),
+        )
+    await world.limit(world.processor)
+    assert (await world.read(OFFICE, revoked)).json()["error"]["type"] == "token_revoked"
+    answers = [await world.read(ELSEWHERE, token) for token in (revoked, valid)]
+    assert [each.status_code for each in answers] == [401, 401]
+    assert answers[0].json() == answers[1].json()
+    assert answers[0].headers["www-authenticate"] == answers[1].headers["www-authenticate"]
+
+
 async def test_after_the_list_is_removed_a_key_is_accepted_from_everywhere_again(world: World) -> None:
     await world.limit(world.client)
     await world.limit(world.client, None)

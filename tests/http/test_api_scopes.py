@@ -94,6 +94,28 @@ async def test_a_code_for_an_unknown_processor_or_one_that_is_not_enabled_is_422
             assert refusal(answer) == (422, "unprocessable_entity_error")
 
 
+async def test_a_code_for_a_disabled_processor_is_422(
+    api: Api, services: Services, client: Keyed, account: Account
+) -> None:
+    disabled = await make_processor(services, client, is_disabled=True)
+    for answer in (
+        await ask(api, account, f"processor-guid:{disabled.guid}"),
+        await ask(api, account, processor_guid=disabled.guid),
+    ):
+        assert refusal(answer) == (422, "unprocessable_entity_error")
+
+
+async def test_a_scope_that_names_another_processor_than_the_request_is_400(
+    api: Api, services: Services, client: Keyed, account: Account, processor: Keyed
+) -> None:
+    other = await make_processor(services, client)
+    answer = await ask(api, account, f"processor-guid:{other.guid}", processor_guid=processor.guid)
+    assert refusal(answer) == (400, "invalid_scope")
+    assert "another processor" in answer.json()["error"]["message"]
+    same = await ask(api, account, f"processor-guid:{processor.guid}", processor_guid=processor.guid)
+    assert same.status_code == 200
+
+
 async def test_the_answer_of_the_exchange_repeats_every_atom_of_the_scope(
     api: Api, account: Account, processor: Keyed
 ) -> None:

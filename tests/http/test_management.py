@@ -10,6 +10,7 @@ import pytest
 
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
+from coatcheck.directory.processor_rows import enable_processor
 from coatcheck.grants import revocation
 from coatcheck.grants.narrowing import Changes
 from coatcheck.members.account_rows import delete_account
@@ -302,6 +303,41 @@ async def test_a_revocation_by_instant_spares_what_was_issued_later(
     assert answer.json()["revocation"]["revoked"] == 1
     assert (await http.get("/payment_account", headers=owner.bearer)).status_code == 401
     assert (await http.get("/payment_account", headers=later.bearer)).status_code == 200
+
+
+async def test_a_revocation_by_instant_spares_what_was_issued_at_that_instant(
+    services: Services, http: httpx.AsyncClient, owner: Owner
+) -> None:
+    async with services.db.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT created_at FROM access_token WHERE guid = %s", (owner.guids["grant"],)
+        )
+        row = await cursor.fetchone()
+    assert row is not None
+    for issued_before, revoked in ((row[0], 0), (row[0] + timedelta(microseconds=1), 1)):
+        body = {"revocation": {"issued_before": issued_before.isoformat()}}
+        answer = await http.post("/coatcheck/revocations", json=body, auth=owner.client.auth)
+        assert answer.json()["revocation"]["revoked"] == revoked
+
+
+async def test_a_revocation_by_processor_ends_no_grant_and_no_code_of_another_client(
+    services: Services, http: httpx.AsyncClient, owner: Owner
+) -> None:
+    """A processor may serve several clients."""
+    other = await make_client(services)
+    async with services.db.transaction() as connection:
+        await enable_processor(
+            connection,
+            client_guid=other.guid,
+            processor_guid=owner.processor.guid,
+            now=services.clock.now(),
+        )
+    code = await code_for(services, owner)
+    body = {"revocation": {"processor_guid": owner.processor.guid}}
+    answer = await http.post("/coatcheck/revocations", json=body, auth=other.auth)
+    assert answer.json()["revocation"]["revoked"] == 0
+    assert (await http.get("/payment_account", headers=owner.bearer)).status_code == 200
+    assert (await redeem(http, owner, code)).status_code == 200
 
 
 async def test_a_selector_revokes_more_grants_than_one_batch(

@@ -83,6 +83,23 @@ async def test_an_attestation_states_what_was_destroyed(
     assert (data_key["id"], data_key["master_key_id"]) == (key_id, "test")
 
 
+async def test_an_attestation_counts_the_grants_that_could_be_read_with_and_no_others(
+    services: Services, clock: MovableClock, user: User, account: Account, processor: Keyed
+) -> None:
+    await make_token(services, account, processor, atoms="expires-in:60")
+    clock.advance(timedelta(minutes=2))
+    for _ in range(3):
+        await make_token(services, account, processor)
+    async with services.db.connection() as connection:
+        await connection.execute(
+            """UPDATE access_token SET revoked_at = now() WHERE guid =
+               (SELECT max(guid) FROM access_token WHERE user_guid = %s)""",
+            (user.guid,),
+        )
+    claims = (await verified(services, await delete(services, user))).claims
+    assert claims["grants_ended"] == 2
+
+
 async def test_the_deletion_of_a_user_without_data_is_attested_too(services: Services, user: User) -> None:
     claims = (await verified(services, await delete(services, user))).claims
     assert claims["data_key"] is None
