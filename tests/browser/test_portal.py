@@ -121,10 +121,21 @@ async def test_every_page_is_accessible_and_fits(visit: Visit, scheme: str) -> N
     await check("open")
     await page.get_by_role("button", name="Continue").click()
     await check("overview")
-    for link in ("Everything it read", "Details and limits", "What you agreed to", "Stop Rent Score"):
+    for link in (
+        "Everything it read",
+        "Details and limits",
+        "Connect an app",
+        "What you agreed to",
+        "Stop Rent Score",
+    ):
         await page.get_by_role("link", name=link).first.click()
         await check(link)
         await page.get_by_role("link", name="Back to the overview").click()
+    await page.get_by_role("link", name="Connect an app").click()
+    await page.get_by_label("Name of the app").fill("Actual")
+    await page.get_by_role("button", name="Create a setup token").click()
+    await check("setup token")
+    await page.get_by_role("link", name="Back to the overview").click()
     await page.get_by_role("link", name="Stop Rent Score").click()
     await page.get_by_role("button", name="Stop access").click()
     await check("stopped")

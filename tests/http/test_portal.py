@@ -2,6 +2,7 @@
 
 import csv
 import re
+from base64 import b64decode
 from dataclasses import replace
 from datetime import timedelta
 from html import unescape
@@ -420,3 +421,34 @@ async def test_each_act_is_in_the_audit_log_with_the_user_as_actor(
 
 def test_the_session_lasts_as_long_as_the_pages_say() -> None:
     assert timedelta(minutes=15) == IDLE_TIMEOUT
+
+
+async def test_an_app_of_the_user_reads_with_a_setup_token_that_is_shown_once(
+    http: httpx.AsyncClient, services: Services, account: Account, portal: Portal
+) -> None:
+    page = await portal.post(
+        "/apps", on="/apps", app_name="Actual", account_guids=account.guid, days="30", lookback_days="90"
+    )
+    claim_url = b64decode(document_of(page)).decode()
+    assert claim_url.startswith(f"{services.settings.base_url}/simplefin/claim/")
+    claimed = await http.post(claim_url)
+    assert claimed.status_code == 200
+    read = await http.get(f"{claimed.text}/accounts")
+    assert [each["id"] for each in read.json()["accounts"]] == [account.guid]
+    text = text_of(await portal.get())
+    assert "Actual Last read" in text
+    assert "Transactions of the last 90 days" in text
+    assert (await http.post(claim_url)).status_code == 403
+
+
+async def test_an_app_needs_a_name_and_accounts_of_the_user(
+    services: Services, client: Keyed, account: Account, portal: Portal
+) -> None:
+    stranger = await make_account(services, await make_user(services, client))
+    for fields, status in (
+        ({"app_name": "", "account_guids": account.guid}, 400),
+        ({"app_name": "Actual"}, 400),
+        ({"app_name": "Actual", "account_guids": account.guid, "days": "soon"}, 400),
+        ({"app_name": "Actual", "account_guids": stranger.guid}, 404),
+    ):
+        assert (await portal.post("/apps", on="/apps", **fields)).status_code == status, fields

@@ -7,7 +7,7 @@ from starlette.routing import BaseRoute
 
 from coatcheck.app import Services
 from coatcheck.http.static_files import StaticFolder
-from coatcheck.portal import downloads, handlers
+from coatcheck.portal import apps, downloads, handlers
 from coatcheck.portal.endpoint import PortalRoute, opening_routes, session_routes
 
 ROUTES = (
@@ -17,6 +17,8 @@ ROUTES = (
     PortalRoute("POST", "/grants/{grant}", handlers.narrow_grant),
     PortalRoute("GET", "/stop", handlers.confirm_stop),
     PortalRoute("POST", "/stop", handlers.stop),
+    PortalRoute("GET", "/apps", apps.show_form),
+    PortalRoute("POST", "/apps", apps.connect),
     PortalRoute("GET", "/agreements", handlers.show_agreements),
     PortalRoute("GET", "/coatcheck.json", downloads.download_all),
     PortalRoute("GET", "/transactions.csv", downloads.download_transactions),

@@ -14,6 +14,7 @@ from coatcheck.grants.revocation import Selector
 from coatcheck.http.headers import NO_STORE
 from coatcheck.model.paging import PageRequest
 from coatcheck.model.tokens import Grant
+from coatcheck.portal.forms import number, optional_number
 from coatcheck.portal.overview import CHART_DAYS, READING, Overview, chart, overview
 from coatcheck.portal.request import PortalRequest
 from coatcheck.portal.texts import CONNECTIONS, INTERRUPTED, PERMISSIONS, READS, STATES, translate
@@ -36,7 +37,7 @@ async def show_processor(request: PortalRequest) -> Response:
     reader = next((each for each in found.readers if each.guid == guid), None)
     if reader is None:
         raise NotFound
-    page = PageRequest(_number(request.query.get("page")) or 1, READS_ON_A_PAGE)
+    page = PageRequest(number(request.query.get("page")) or 1, READS_ON_A_PAGE)
     now = services.clock.now()
     async with services.db.connection() as connection:
         reads = await list_reads_of_processor(connection, session.user_guid, guid, page)
@@ -229,20 +230,8 @@ def _changes(request: PortalRequest, grant: Grant) -> Changes:
 
 
 def _limit(request: PortalRequest, name: str) -> Limit:
-    value = request.field(name)
-    if not value:
-        return UNSET
-    number = _number(value)
-    if number is None:
-        raise InvalidRequest
-    return number
-
-
-def _number(text: str | None) -> int | None:
-    """A positive number of at most nine digits."""
-    if text and text.isascii() and text.isdecimal() and len(text) <= 9 and int(text):
-        return int(text)
-    return None
+    found = optional_number(request.field(name))
+    return UNSET if found is None else found
 
 
 def _names(request: PortalRequest) -> Mapping[str, object]:
