@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "processor_security", "command_group", "Processors, which redeem codes and read accounts."
         ),
         "grant": Command("grants", "command_group", "Grants: access tokens, and what each may read."),
+        "import": Command("imports", "import_", "Imports a statement file for a user."),
         "simplefin": Command("simplefin", "command_group", "Access for apps that read SimpleFIN."),
         "keys": Command("keys", "command_group", "Master keys, and the keys that sign receipts."),
         "verify-receipt": Command("verify_receipt", "verify_receipt", "Checks a signed receipt, offline."),

@@ -46,6 +46,20 @@ async def find_user(connection: Connection, client_guid: str, identifier: str, *
     return user
 
 
+async def find_user_of_any_client(connection: Connection, guid: str) -> User:
+    """The user with this guid, for the operator.
+
+    Raises:
+        NotFound: there is none.
+    """
+    user = await fetch_one(
+        connection, User, f"SELECT {columns(User)} FROM end_user WHERE guid = %(guid)s", {"guid": guid}
+    )
+    if user is None:
+        raise NotFound
+    return user
+
+
 async def list_users(
     connection: Connection,
     client_guid: str,
