@@ -8,8 +8,9 @@ import pytest
 from coatcheck.app import Services
 from coatcheck.members.institutions import ClientAt
 from coatcheck.model.institution_statuses import BLOCKED, ClientStatus, InstitutionStatus
-from tests.api_client import V1, V2, Api, connecting, refusal
+from tests.api_client import LOGIN, PASSWORD, V1, V2, Api, connecting, refusal
 from tests.factories import Keyed, make_client
+from tests.widget_client import open_page
 
 BANK = "mxbank"
 
@@ -189,3 +190,23 @@ async def test_a_product_that_is_refused_is_told_with_the_new_member(api: Api, o
     assert (await api.get(path)).json()["member"]["connection_status"] == "CONNECTED"
     assert (await api.get(f"{path}/account_owners")).json()["account_owners"]
     assert (await api.get(f"{path}/account_numbers")).json()["account_numbers"] == []
+
+
+@pytest.mark.parametrize("status", ClientStatus)
+async def test_the_widget_offers_no_bank_to_which_the_client_can_make_no_new_connection(
+    api: Api, user: str, status: ClientStatus
+) -> None:
+    page = await open_page(api, user, mode="verification")
+    await restrict(api, status)
+    found = (await page.get("/institutions?search_name=mx%20bank"))["institutions"]
+    is_offered = status not in BLOCKED
+    assert (BANK in [each["code"] for each in found]) is is_offered
+    assert ("institution" in await page.get("/routing_numbers/111111111")) is is_offered
+
+
+async def test_the_widget_names_the_reason_where_a_bank_is_refused(api: Api, user: str) -> None:
+    page = await open_page(api, user, mode="verification")
+    await restrict(api, ClientStatus.PREVENT_ALL)
+    credentials = [{"guid": LOGIN, "value": "ann"}, {"guid": PASSWORD, "value": "correct"}]
+    body = {"institution_guid": BANK, "credentials": credentials}
+    assert await page.refused("POST", "/members", body) == (400, "institution_refused")

@@ -173,7 +173,8 @@ CATALOGUE: Mapping[EventType, Described] = MappingProxyType(
             ("account_guid", "processor_guid", "reason"),
         ),
         EventType.CONNECTION_BROKEN: Described(
-            "The institution ended the connection of a member. Its grants read nothing until it is repaired.",
+            "The institution or the operator ended the connection of a member. "
+            "Its grants read nothing until it is repaired.",
             "member_guid",
             (*MEMBER, "grant_guids"),
         ),

@@ -32,6 +32,9 @@ BLOCKED = frozenset(
 )
 """The client can make no new connection."""
 
+NOT_WORKING = frozenset({InstitutionStatus.MAINTENANCE, InstitutionStatus.UNAVAILABLE})
+"""No job starts."""
+
 NOT_IN_BACKGROUND = """(
     EXISTS (SELECT FROM institution_status i
             WHERE i.institution_code = m.institution_code AND i.status IN ('MAINTENANCE', 'UNAVAILABLE'))
@@ -51,6 +54,10 @@ class Availability:
     @property
     def is_blocked(self) -> bool:
         return self.client_status in BLOCKED
+
+    @property
+    def takes_new_members(self) -> bool:
+        return not self.is_blocked and self.status not in NOT_WORKING
 
 
 AVAILABLE = Availability()

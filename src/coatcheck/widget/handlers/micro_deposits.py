@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from coatcheck import text
 from coatcheck.errors import InvalidRequest, JobNotSupported
+from coatcheck.model.institution_statuses import AVAILABLE, availabilities
 from coatcheck.model.micro_deposits import DepositAccount, MicroDeposit, find_micro_deposit
 from coatcheck.model.mx_codes import VERIFIABLE_ACCOUNT_TYPE_IDS
 from coatcheck.widget import schemas
@@ -66,12 +67,13 @@ async def check_routing_number(request: WidgetRequest) -> schemas.RoutingNumber:
         return schemas.RoutingNumber(blocked_routing_number=INVALID)
     if not request.services.micro_deposits.is_known_routing_number(number):
         return schemas.RoutingNumber(blocked_routing_number=INVALID)
-    found = request.services.registry.search(routing_number=number, supports=request.options.kinds)
-    if not found:
-        return schemas.RoutingNumber()
-    return schemas.RoutingNumber(
-        blocked_routing_number=IAV_PREFERRED, institution=present_institution(found[0])
-    )
+    available = await availabilities(request.connection, request.session.client_guid)
+    for each in request.services.registry.search(routing_number=number, supports=request.options.kinds):
+        if available.get(each.code, AVAILABLE).takes_new_members:
+            return schemas.RoutingNumber(
+                blocked_routing_number=IAV_PREFERRED, institution=present_institution(each)
+            )
+    return schemas.RoutingNumber()
 
 
 async def _find(request: WidgetRequest) -> MicroDeposit:
