@@ -157,7 +157,8 @@ def test_the_package_is_found_by_its_entry_point_with_its_settings(installed):
         capture_output=True,
         text=True,
     ).stdout
-    rotating, sandbox = json.loads(listed)
+    found = {each["name"]: each for each in json.loads(listed)}
+    rotating, sandbox = found["rotating"], found["sandbox"]
     assert rotating == {
         "name": "rotating",
         "distribution": "coatcheck-rotating-bank",

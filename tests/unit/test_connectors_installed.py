@@ -64,7 +64,9 @@ def test_the_sandbox_is_installed_by_this_distribution():
 def test_the_error_about_an_unknown_connector_lists_the_installed_ones(two_word):
     with pytest.raises(ConfigurationError) as refused:
         load_enabled(connectors=("sandbax",))
-    assert refused.value.problem == "There is no connector sandbax. Installed: fdx, sandbox, two_word."
+    listed = ", ".join(sorted(installed_connectors()))
+    assert refused.value.problem == f"There is no connector sandbax. Installed: {listed}."
+    assert "two_word" in listed
 
 
 def test_a_connector_is_built_with_its_name_its_settings_and_its_addresses(two_word):
@@ -157,7 +159,7 @@ def test_a_secret_can_be_read_from_a_file(tmp_path):
         ({"key": "k", "is_live": "perhaps"}, "is_live"),
         ({"key": "k", "region": "mars"}, "region"),
         ({"key_file": "/no/such/file"}, "The file that key_file of the connector bank names cannot be read"),
-        ({"key": 7}, "a secret is text"),
+        ({"key": 7}, "a secret and a path are text"),
     ],
 )
 def test_a_wrong_setting_is_named(given, message):
@@ -194,8 +196,9 @@ def statuses(**settings):
 
 
 def test_the_statuses_contain_every_connector_with_its_settings(two_word):
-    listed = statuses(connectors=("sandbox",), connector={"two_word": {"key": "k"}})
-    sandbox, bank = listed["sandbox"], listed["two_word"]
+    found = statuses(connectors=("sandbox",), connector={"two_word": {"key": "k"}})
+    assert list(found) == sorted(installed_connectors())
+    sandbox, bank = found["sandbox"], found["two_word"]
     assert (sandbox.is_enabled, sandbox.institutions, sandbox.settings) == (True, 59, {"seed": 1})
     assert (bank.is_enabled, bank.institutions, bank.problem) == (False, None, None)
     assert (bank.settings["key"], bank.settings["budget"]) == ("(hidden)", 24)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coatcheck import app
-from coatcheck.cli.console import AsJson, print_facts, print_rows
+from coatcheck import app, clock
+from coatcheck.cli.console import AsJson, print_done, print_facts, print_rows
 from coatcheck.cli.lookups import named_client
 from coatcheck.cli.runtime import OPERATOR, change, read
-from coatcheck.connectors import contract
+from coatcheck.cli.settings import load_settings
+from coatcheck.connectors import catalogue, contract, installed
 from coatcheck.db import database
-from coatcheck.errors import InvalidRequest, NotFound
+from coatcheck.errors import ConfigurationError, InvalidRequest, NotFound
+from coatcheck.events import ssrf
 from coatcheck.members import institutions
 from coatcheck.model import institution_statuses
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 command_group = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Institutions, and what each client may do there."
@@ -81,6 +88,39 @@ def status(
     elif value is not None:
         _set_status(code, value)
     _print_status(code, client, note, as_json=as_json)
+
+
+@command_group.command("fetch")
+def fetch(
+    connector: Annotated[str, typer.Argument(help="The name of the connector, as `connectors` lists it.")],
+    name: Annotated[str | None, typer.Option(help="Only institutions whose name contains this.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Asks a connector's upstream for its institutions, and writes them to the file that the connector reads.
+
+    The file is the connector's setting `institutions_file`. Restart `serve` and `work` after it.
+
+    Example: coatcheck institution fetch mx --name "credit union"
+    """
+    settings = replace(load_settings(), connectors=(connector,))
+    (loaded,) = installed.load_connectors(settings, clock.SystemClock(), guard=ssrf.public_only)
+    file = loaded.institutions_file
+    if file is None:
+        raise ConfigurationError(f"The connector {connector} reads no list of institutions.")
+    found = asyncio.run(_fetch(loaded, name))
+    catalogue.write_institutions(file, found)
+    print_done(
+        {"file": str(file), "institutions": len(found)},
+        f"{len(found)} institutions were written to {file}.",
+        as_json=as_json,
+    )
+
+
+async def _fetch(connector: contract.Connector, name: str | None) -> Sequence[contract.Institution]:
+    try:
+        return await connector.fetch_institutions(name)
+    finally:
+        await connector.close()
 
 
 def _set_status(code: str, value: str) -> None:

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from coatcheck.clock import Clock
@@ -177,6 +178,22 @@ class Connector(ABC):
     @abstractmethod
     def institutions(self) -> Sequence[Institution]:
         """The institutions that it reads. The list is read once. `supports` contains the jobs of an institution."""
+
+    @property
+    def institutions_file(self) -> Path | None:
+        """The file from which `institutions` reads its list. None: the connector needs no file."""
+        return None
+
+    async def fetch_institutions(self, name: str | None = None) -> Sequence[Institution]:
+        """The institutions that the upstream offers now, for `institutions_file`.
+
+        Args:
+            name: a part of the name; None for all.
+
+        Raises:
+            BankError: the upstream refused or failed.
+        """
+        return self.institutions()
 
     def merchants(self) -> Sequence[Merchant]:
         """The merchants that its transactions name."""

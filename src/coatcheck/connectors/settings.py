@@ -107,9 +107,9 @@ def _from_file(name: str, field: str, file: Any) -> str:
 
 
 def _decode(kind: type, value: Any) -> Any:
-    if kind is Secret and isinstance(value, str):
-        return Secret(value)
-    raise ValueError("a secret is text")
+    if kind in {Secret, Path} and isinstance(value, str):
+        return kind(value)
+    raise ValueError("a secret and a path are text")
 
 
 def _explain(problem: str) -> str:

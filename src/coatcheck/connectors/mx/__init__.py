@@ -1,0 +1,1 @@
+"""Reads banks through another installation that speaks MX's Platform API: MX itself, or Coatcheck."""
