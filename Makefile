@@ -11,8 +11,8 @@ INSTALL := -m pip --disable-pip-version-check install --require-hashes
 WORKERS ?= logical
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
 RUN ?=
-# What npm installs: MX's web widget SDK, OAuth clients, and generators of API clients.
-NODE_MODULES = $(patsubst %,tests/%/node_modules/.package-lock.json,browser oauth_clients api_clients)
+# What npm installs: MX's web widget SDK, OAuth clients, generators of API clients, and a mock server.
+NODE_MODULES = $(patsubst %,tests/%/node_modules/.package-lock.json,browser oauth_clients api_clients mock_servers)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -91,7 +91,7 @@ def question(row: Row) -> Question:
     guid = row.get("guid")
     if not isinstance(guid, str) or row.get("type") not in {*ChallengeType}:
         raise BankDataUnusable
-    options = row.get("options") or row.get("image_options") or ()
+    options = row.get("image_options" if row["type"] == ChallengeType.IMAGE_OPTIONS else "options") or ()
     return Question(
         key=guid,
         type=ChallengeType(row["type"]),
