@@ -167,6 +167,45 @@ async def backlog(bench: Bench) -> dict[str, object]:
     return {"waits_seconds": waits, "turn_seconds": BANK_SECONDS}
 
 
+async def hung_bank(bench: Bench) -> dict[str, object]:
+    """How long jobs at one bank take, from the request to the end, while another bank hangs and while none does.
+
+    The two are measured in turn, so that other work on the machine affects both.
+    """
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    for is_hanging in (False, True) * 3:
+        await bench.clear()
+        client = await make_client(bench.services)
+        with bench.workers(1):
+            if is_hanging:
+                await bench.enqueue(client, 60, "mxuser+hang")
+                await bench.wait_until_running(bench.services.settings.institution_concurrency)
+            turns = [_jobs_in_turn(bench, client, 10) for _ in range(4)]
+            for each in await asyncio.gather(*turns):
+                seconds[is_hanging] += each
+    alone, beside = (statistics.quantiles(seconds[each], n=20)[-1] for each in (False, True))
+    return {
+        "jobs": len(seconds[True]),
+        "p95_seconds_alone": round(alone, 3),
+        "p95_seconds_beside_a_hung_bank": round(beside, 3),
+        "ratio": round(beside / alone, 3),
+    }
+
+
+async def _jobs_in_turn(bench: Bench, client: Keyed, count: int) -> list[float]:
+    """The seconds that each of `count` jobs at another bank takes, one after the other."""
+    seconds = []
+    for _ in range(count):
+        end_user = EndUser(bench.services, client, await make_user(bench.services, client))  # type: ignore[arg-type]
+        started = time.perf_counter()
+        await end_user.connect("mxuser+no_tx+slow=1", institution="mxcu_credential")
+        unfinished = "SELECT count(*) FROM member_job WHERE user_guid = %s AND state <> 'ended'"
+        while await bench.value(unfinished, end_user.user.guid):  # noqa: ASYNC110 (another process runs it)
+            await asyncio.sleep(0.02)
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
 async def recovery(bench: Bench) -> dict[str, object]:
     """How long after `kill -9` of its worker a job runs again in another."""
     await bench.clear()
@@ -228,6 +267,7 @@ SCENARIOS: dict[str, Callable[[Bench], Awaitable[dict[str, object]]]] = {
     f"200 members at one bank that takes {BANK_SECONDS} s": slow_bank,
     f"48 members at one bank that takes {BANK_SECONDS} s, 4 slots a worker": more_workers,
     "another client's job behind 2,000": backlog,
+    "a bank beside one that hangs": hung_bank,
     "a worker killed": recovery,
     "a claim, in milliseconds": claim_cost,
 }
