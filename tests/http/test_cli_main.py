@@ -41,10 +41,11 @@ DOCUMENTED = {
     "client": "add deliveries disable enable events list networks redirects rotate-key webhook widget",
     "conformance": "processor",
     "grant": "list reads revoke show",
-    "institution": "list status",
+    "institution": "fetch list status",
     "keys": "list-signing new rotate rotate-signing withdraw-signing",
     "processor": "add disable disable-for enable enable-for list networks rotate-key set-authentication "
     "set-certificates set-jwks set-profile set-sender-constraint show",
+    "simplefin": "create",
 }
 
 
