@@ -59,6 +59,13 @@ async def test_a_revoked_grant_gives_the_same_receipt_again(run_in_thread, servi
     assert (shown["status"], shown["revoked_by"]) == ("revoked", "operator")
 
 
+async def test_a_revoked_grant_gives_the_same_receipt_after_it_was_deleted(run_in_thread, services, guid):
+    first = await run_in_thread("grant", "revoke", guid)
+    async with services.db.connection() as connection:
+        await connection.execute("DELETE FROM access_token WHERE guid = %s", (guid,))
+    assert await run_in_thread("grant", "revoke", guid) == first
+
+
 @pytest.mark.parametrize("command", ["show", "reads", "revoke"])
 async def test_an_unknown_grant_is_an_error_with_a_hint(operator, command):
     answer = await asyncio.to_thread(operator, "grant", command, "TKN-unknown")

@@ -106,9 +106,12 @@ def revoke(
     """
 
     async def act(services: app.Services, connection: database.Connection) -> receipts.RevocationReceipt:
-        found = await _named(services, connection, grant)
+        # A grant that was revoked and deleted since still has its receipt.
+        client_guid = await receipts.client_of_receipt(connection, grant)
+        if client_guid is None:
+            client_guid = (await _named(services, connection, grant)).client_guid
         return await services.revocations.revoke(
-            connection, client_guid=found.client_guid, guid=grant, reason=reason, actor=OPERATOR
+            connection, client_guid=client_guid, guid=grant, reason=reason, actor=OPERATOR
         )
 
     # Not in a transaction: the receipt is signed when the revocation is committed.

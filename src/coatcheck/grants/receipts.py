@@ -221,6 +221,22 @@ class Receipts:
         return replace(found, receipt=await self._signing_keys.signed_validly(connection, found.receipt))
 
 
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    client_guid: str
+
+
+async def client_of_receipt(connection: Connection, grant_guid: str) -> str | None:
+    """The client whose grant was revoked with a receipt of its own, for the operator; None if it has none."""
+    found = await fetch_one(
+        connection,
+        _Owner,
+        "SELECT client_guid FROM revocation_receipt WHERE grant_guid = %(grant_guid)s",
+        {"grant_guid": grant_guid},
+    )
+    return found.client_guid if found else None
+
+
 async def delete_old_receipts(connection: Connection, now: datetime) -> None:
     """Deletes the receipts of revocations that are older than `DOCUMENTS_KEPT`."""
     await run(
