@@ -15,10 +15,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import httpx
 
 from coatcheck.app import Services, build
+from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.http.listening import listen
 from coatcheck.server import create_app, serve
-from tests.bank_windows import decide_at
+from tests.api_client import Api
+from tests.bank_windows import come_back, decide_at, start
+from tests.factories import Keyed, make_client
+from tests.sandbox_members import Member
 
 BANK = "/sandbox-bank"
 FDX = f"{BANK}/fdx/v6"
@@ -28,6 +32,10 @@ SCOPES = (
     "fdx:accountbasic:read fdx:accountdetailed:read fdx:paymentsupport:read fdx:customercontact:read "
     "fdx:customerpersonal:read fdx:transactions:read fdx:statements:read"
 )
+RETURN_URL = "http://coatcheck.test/oauth/callback"
+"""Where the bank sends the users of a server in memory back to."""
+INSTITUTION = "mxbank_fdx"
+LOGIN = "ann+persona=salaried"
 VERIFIER = "a-verifier-of-forty-three-characters-or-more-0"
 CHALLENGE = base64.urlsafe_b64encode(sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 
@@ -149,7 +157,7 @@ async def write_bank_profile(url: str, callback: str, directory: Path, **changes
         assert (await app.register(redirect_uris=[callback])).status_code == 201
     (directory / "secret").write_text(app.secret)
     profile: dict[str, Any] = {
-        "institution_code": "mxbank_fdx",
+        "institution_code": INSTITUTION,
         "name": "MX Bank (FDX)",
         "url": "https://www.mxbank.example",
         "api_url": f"{url}{FDX}",
@@ -161,3 +169,43 @@ async def write_bank_profile(url: str, callback: str, directory: Path, **changes
     file = directory / "mxbank.toml"
     file.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in profile.items()))
     return str(file)
+
+
+@dataclass
+class Upstream:
+    """A server with the FDX connector, beside the native one, and a browser."""
+
+    api: Api
+    browser: httpx.AsyncClient
+
+    async def connect(
+        self, login: str = LOGIN, decision: str = "allow", *, user_guid: str | None = None
+    ) -> Member:
+        user = user_guid or await self.api.create_user()
+        body = {"member": {"institution_code": INSTITUTION, "credentials": [], "is_oauth": True}}
+        created = (await self.api.post(f"/users/{user}/members", json=body)).json()["member"]
+        await self.sign_in(created["oauth_window_uri"], login, decision)
+        return Member(self.api, user, created["guid"], login)
+
+    async def sign_in(self, window: str, login: str = LOGIN, decision: str = "allow") -> None:
+        """What the user does in the window, and the jobs that follow."""
+        page = await start(self.api.http, window)
+        back = await decide_at(self.browser, page, decision, login)
+        answer = await come_back(self.api.http, back)
+        assert answer.status_code == 200, answer.text
+        await self.api.work()
+
+
+@asynccontextmanager
+async def upstream_of(
+    settings: Settings, connectors: tuple[str, ...], profile: str, client: Keyed | None = None
+) -> AsyncIterator[Upstream]:
+    """A server with these connectors, as a client that exists already or a new one."""
+    changed = replace(
+        settings, sandbox=True, connectors=connectors, connector={"fdx": {"profiles": [profile]}}
+    )
+    async with build(changed, MovableClock()) as services, httpx.AsyncClient() as browser:
+        caller = client or await make_client(services)
+        transport = httpx.ASGITransport(create_app(services))
+        async with httpx.AsyncClient(transport=transport, base_url=settings.base_url) as http:
+            yield Upstream(Api(http, services, caller), browser)

@@ -215,13 +215,13 @@ class _MemberServices(TypedDict):
     imports: Imports
 
 
-def _member_services(dependencies: Dependencies, index_key: bytes) -> _MemberServices:
-    members = Members(dependencies, index_key=index_key)
+def _member_services(dependencies: Dependencies) -> _MemberServices:
+    members = Members(dependencies)
     return {
         "members": members,
         "institutions": Institutions(dependencies),
-        "micro_deposits": MicroDeposits(dependencies, index_key=index_key),
-        "imports": Imports(dependencies, members, index_key=index_key),
+        "micro_deposits": MicroDeposits(dependencies),
+        "imports": Imports(dependencies, members),
     }
 
 
@@ -277,7 +277,9 @@ def _assemble(ground: _Ground) -> Services:
     tokens = Tokens(clock)
     pages = _page_services(settings, clock, keyring.hash_key, vault)
     api_keys = ApiKeys(settings, clock, keyring.hash_key, journal)
-    dependencies = Dependencies(settings, clock, db, vault, registry, journal, ground.seeding)
+    dependencies = Dependencies(
+        settings, clock, db, vault, registry, journal, ground.seeding, keyring.index_key
+    )
     grant_services = _grant_services(ground, journal, vault, signing_keys)
     return Services(
         **grant_services,
@@ -293,7 +295,7 @@ def _assemble(ground: _Ground) -> Services:
         registry=registry,
         task_gate=TaskGate(),
         dependencies=dependencies,
-        **_member_services(dependencies, keyring.index_key),
+        **_member_services(dependencies),
         oauth=OAuth(dependencies, pages["links"], pages["widget_sessions"]),
         tokens=tokens,
         api_keys=api_keys,

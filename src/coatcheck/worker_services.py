@@ -22,6 +22,7 @@ from coatcheck.grants.expiry import ExpiryAnnouncer
 from coatcheck.grants.receipts import delete_old_receipts
 from coatcheck.jobs.tasks import Claim, ClaimedTask, TaskKind
 from coatcheck.members import job_rows
+from coatcheck.members.account_identity import delete_former_accounts
 from coatcheck.members.job_scheduler import JobScheduler
 from coatcheck.members.sync import MemberSync
 from coatcheck.micro_deposits.sender import DepositSender
@@ -135,3 +136,4 @@ async def run_maintenance(services: Services) -> None:
         await delete_old_disclosures(connection, now, services.settings.token_ttl)
         await delete_old_attestations(connection, now)
         await delete_expired(connection, now)
+        await delete_former_accounts(connection, now)

@@ -1,27 +1,27 @@
 """The FDX connector reads the sandbox's FDX bank over HTTP: sign-in, jobs, rotation, withdrawn consent."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from coatcheck.app import build
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
-from coatcheck.server import create_app
-from tests.api_client import Api
-from tests.bank_windows import come_back, decide_at, start
-from tests.factories import make_client
-from tests.fdx_bank import BANK, FdxBankServer, fdx_bank, write_bank_profile
-from tests.sandbox_members import Member, by_login
-
-CALLBACK = "http://coatcheck.test/oauth/callback"
-INSTITUTION = "mxbank_fdx"
-LOGIN = "ann+persona=salaried"
+from tests.bank_windows import start
+from tests.fdx_bank import (
+    BANK,
+    INSTITUTION,
+    LOGIN,
+    RETURN_URL,
+    FdxBankServer,
+    Upstream,
+    fdx_bank,
+    upstream_of,
+    write_bank_profile,
+)
+from tests.sandbox_members import by_login
 
 
 @pytest.fixture
@@ -30,40 +30,11 @@ async def bank(settings: Settings) -> AsyncIterator[FdxBankServer]:
         yield bank
 
 
-@dataclass
-class Upstream:
-    """A server with the FDX connector, beside the native one, and a browser."""
-
-    api: Api
-    browser: httpx.AsyncClient
-
-    async def connect(self, login: str = LOGIN, decision: str = "allow") -> Member:
-        user = await self.api.create_user()
-        body = {"member": {"institution_code": INSTITUTION, "credentials": [], "is_oauth": True}}
-        created = (await self.api.post(f"/users/{user}/members", json=body)).json()["member"]
-        await self.sign_in(created["oauth_window_uri"], login, decision)
-        return Member(self.api, user, created["guid"], login)
-
-    async def sign_in(self, window: str, login: str = LOGIN, decision: str = "allow") -> None:
-        """What the user does in the window, and the jobs that follow."""
-        page = await start(self.api.http, window)
-        back = await decide_at(self.browser, page, decision, login)
-        answer = await come_back(self.api.http, back)
-        assert answer.status_code == 200, answer.text
-        await self.api.work()
-
-
 @pytest.fixture
 async def upstream(settings: Settings, bank: FdxBankServer, tmp_path: Path) -> AsyncIterator[Upstream]:
-    profile = await write_bank_profile(bank.url, CALLBACK, tmp_path)
-    changed = replace(
-        settings, sandbox=True, connectors=("sandbox", "fdx"), connector={"fdx": {"profiles": [profile]}}
-    )
-    async with build(changed, MovableClock()) as services, httpx.AsyncClient() as browser:
-        client = await make_client(services)
-        transport = httpx.ASGITransport(create_app(services))
-        async with httpx.AsyncClient(transport=transport, base_url="http://coatcheck.test") as http:
-            yield Upstream(Api(http, services, client), browser)
+    profile = await write_bank_profile(bank.url, RETURN_URL, tmp_path)
+    async with upstream_of(settings, ("sandbox", "fdx"), profile) as upstream:
+        yield upstream
 
 
 def comparable(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:

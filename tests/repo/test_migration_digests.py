@@ -29,6 +29,7 @@ DIGESTS = {
     "20261126_0017_portal_sessions.py": "0e9eee67946cb7c4123cead268988d7ed3771c708689a359c77e594a3618897a",
     "20261126_0018_simplefin.py": "3b25c30370628ea7b9445982ac77ca38ebd6775f76695d549ef5ff1635fd5f61",
     "20261126_0019_statement_imports.py": "e0b214360ee3905654a7af92daa8d70aaf9067ec66a4a263d3ff3e69cebd68b5",
+    "20261126_0020_account_identity.py": "50eef75f8769bf476ed876979f2c370fe56e944130d7b0a8729a140da9f93098",
 }
 VERSIONS = Path(next(iter(migrations.__path__))) / "versions"
 

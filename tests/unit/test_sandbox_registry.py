@@ -1,5 +1,6 @@
 """The institutions, merchants and numbers of the sandbox, and how they are found."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -151,10 +152,37 @@ def test_without_connectors_there_are_no_institutions():
     assert (empty.search(), empty.depositor(), empty.merchants()) == ((), None, ())
 
 
-def test_two_connectors_cannot_offer_the_same_institution():
-    sandbox = REGISTRY.connector_for("mxbank")
-    with pytest.raises(ConfigurationError):
-        Registry((sandbox, sandbox))
+class OtherBank(SandboxBank):
+    """Offers some of the sandbox's institutions as another connector."""
+
+    def __init__(self, *institutions):
+        super().__init__(connector_context(SandboxSettings(), name="other"))
+        self._offered = institutions
+
+    def institutions(self):
+        return self._offered
+
+
+def test_an_institution_of_two_connectors_is_read_by_the_first():
+    sandbox, mxbank = REGISTRY.connector_for("mxbank"), REGISTRY.find("mxbank")
+    other = OtherBank(replace(mxbank, name="MX Bank, elsewhere"))
+    registry = Registry((other, sandbox))
+    assert registry.connector_for("mxbank") is other
+    assert registry.find(mxbank.guid).name == "MX Bank, elsewhere"
+    assert [each.name for each in registry.search("MX Bank")].count("MX Bank") == 0
+    assert Registry((sandbox, other)).connector_for("mxbank") is sandbox
+
+
+def test_two_institutions_cannot_have_one_guid():
+    other = OtherBank(replace(REGISTRY.find("mxbank"), code="another"))
+    with pytest.raises(ConfigurationError, match="same code or guid"):
+        Registry((REGISTRY.connector_for("mxbank"), other))
+
+
+def test_a_connector_cannot_offer_an_institution_twice():
+    mxbank = REGISTRY.find("mxbank")
+    with pytest.raises(ConfigurationError, match="same code or guid"):
+        Registry((OtherBank(mxbank, mxbank),))
 
 
 def test_us_routing_numbers_are_valid_integers_and_belong_to_no_real_bank():

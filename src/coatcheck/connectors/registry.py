@@ -30,16 +30,18 @@ class ListedMerchant:
 class Registry:
     """Finds institutions and their connectors.
 
+    An institution that several connectors offer under one code is read by the first of them.
+
     Raises:
-        ConfigurationError: two connectors offer the same institution.
+        ConfigurationError: two institutions have one guid, or one connector offers an institution twice.
     """
 
     connectors: Sequence[Connector]
 
     def __post_init__(self) -> None:
         # Each institution has two keys, its code and its guid. Fewer keys mean that two institutions share one.
-        if len(self._by_key) != 2 * len(self._ranked):
-            raise ConfigurationError("Two connectors offer the same institution.")
+        if len(self._by_key) != 2 * len(self._offered):
+            raise ConfigurationError("Two institutions have the same code or guid.")
 
     def find(self, code_or_guid: str) -> Institution:
         """The institution of this code or guid.
@@ -132,19 +134,25 @@ class Registry:
         return tuple(_listed(named[name]) for name in sorted(named))
 
     @cached_property
+    def _offered(self) -> Sequence[tuple[Institution, Connector]]:
+        """Each institution with the connector that reads it."""
+        offered: list[tuple[Institution, Connector]] = []
+        codes: set[str] = set()
+        for connector in self.connectors:
+            own = [each for each in connector.institutions() if each.code not in codes]
+            offered += [(each, connector) for each in own]
+            codes |= {each.code for each in own}
+        return offered
+
+    @cached_property
     def _ranked(self) -> tuple[Institution, ...]:
-        every = (each for connector in self.connectors for each in connector.institutions())
+        every = (institution for institution, _ in self._offered)
         return tuple(sorted(every, key=lambda each: (-each.popularity, _folded(each.name))))
 
     @cached_property
     def _by_key(self) -> Mapping[str, tuple[Institution, Connector]]:
         """By code and by guid."""
-        return {
-            key: (each, connector)
-            for connector in self.connectors
-            for each in connector.institutions()
-            for key in (each.code, each.guid)
-        }
+        return {key: (each, connector) for each, connector in self._offered for key in (each.code, each.guid)}
 
     def _lookup(self, key: str) -> tuple[Institution, Connector]:
         try:

@@ -2,6 +2,7 @@
 
 from coatcheck.app import Services
 from coatcheck.db.database import Connection
+from coatcheck.members.account_identity import forget_accounts
 from coatcheck.model.clients import Client
 from coatcheck.model.members import list_members
 from coatcheck.model.paging import PageRequest
@@ -45,4 +46,5 @@ async def _empty(services: Services, client: Client, user_guid: str) -> None:
         while members := (await list_members(connection, user.guid, BATCH)).items:
             for member in members:
                 await services.members.disconnect(connection, member, skip_webhook=True)
+        await forget_accounts(connection, user.guid)
         await forget_connects(connection, user.guid)

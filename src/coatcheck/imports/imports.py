@@ -68,14 +68,14 @@ class _Written:
 class Imports:
     """The caller's transaction has everything of an import, or nothing."""
 
-    def __init__(self, dependencies: Dependencies, members: Members, *, index_key: bytes) -> None:
+    def __init__(self, dependencies: Dependencies, members: Members) -> None:
         self._clock = dependencies.clock
         self._db = dependencies.db
         self._vault = dependencies.vault
         self._journal = dependencies.journal
-        self._ingester = Ingester(dependencies.vault, dependencies.registry)
+        self._ingester = Ingester(dependencies)
         self._members = members
-        self._index_key = index_key
+        self._index_key = dependencies.index_key
 
     async def read(self, user: User, data: bytes, mapping: CsvMapping | None) -> ReadFile:
         """Reads a file. A CSV file without a mapping is read by the one that was used last for the same header.

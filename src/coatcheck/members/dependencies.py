@@ -1,6 +1,6 @@
 """The services that `members` and `micro_deposits` work with. Each of their classes takes some of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
@@ -20,3 +20,5 @@ class Dependencies:
     registry: Registry
     journal: Journal
     seeding: Seeding
+    index_key: bytes = field(repr=False)
+    """The key of the hashes by which equal logins, numbers and accounts are found."""

@@ -22,16 +22,26 @@ from coatcheck.connectors.contract import (
     BankStatement,
     BankTransaction,
     Finished,
+    JobKind,
 )
-from coatcheck.connectors.registry import ListedMerchant, Registry
+from coatcheck.connectors.registry import ListedMerchant
+from coatcheck.connectors.session import LOOKBACK
 from coatcheck.db.database import Connection, run
 from coatcheck.events.mx_events import TransactionCounts
+from coatcheck.members.account_identity import (
+    Identities,
+    former_guids,
+    store_number_hashes,
+    take_over,
+)
+from coatcheck.members.dependencies import Dependencies
+from coatcheck.members.foreign_transactions import replace_foreign
 from coatcheck.members.member_rows import MemberKey
 from coatcheck.members.records import MemberJob
 from coatcheck.model.accounts import ignored_ids
 from coatcheck.model.categories import categorize
 from coatcheck.model.transactions import STORED
-from coatcheck.vault.vault import AccountNumbers, AccountOwner, SecretKind, Vault
+from coatcheck.vault.vault import AccountNumbers, AccountOwner, SecretKind
 
 NON_EXPENSES = frozenset({"Transfer", "Investments", "Income"})
 """Top-level categories whose debits are not expenses."""
@@ -123,9 +133,10 @@ UPSERT_STATEMENT = """INSERT INTO statement AS s
 
 
 class Ingester:
-    def __init__(self, vault: Vault, registry: Registry) -> None:
-        self._vault = vault
-        self._registry = registry
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._vault = dependencies.vault
+        self._registry = dependencies.registry
+        self._identities = Identities(dependencies.index_key)
 
     async def save(
         self, connection: Connection, job: MemberJob, finished: Finished, data: CollectedData, now: datetime
@@ -136,9 +147,8 @@ class Ingester:
         """
         ignored = await ignored_ids(connection, job.user_guid, job.member_guid)
         open_before = await _account_guids(connection, job, is_closed=False)
-        guids = await _save_accounts(
-            connection, job, [each for each in data.accounts if each.id not in ignored], now
-        )
+        accounts = [each for each in data.accounts if each.id not in ignored]
+        guids = await self._save_accounts(connection, job, accounts, data.numbers, now)
         if finished.lists_all_accounts:
             await _close_missing_accounts(connection, job, guids, now)
         transactions = await self._save_transactions(connection, job, guids, finished, data, now)
@@ -154,6 +164,35 @@ class Ingester:
             reowned_account_guids=reowned,
             closed_account_guids=sorted(open_before & closed_now),
         )
+
+    async def _save_accounts(
+        self,
+        connection: Connection,
+        job: MemberJob,
+        accounts: Sequence[BankAccount],
+        numbers: Sequence[BankNumbers],
+        now: datetime,
+    ) -> Mapping[str, str]:
+        """Returns the guids of the accounts, by the institution's ids."""
+        hashes = self._identities.of_numbers(job.user_guid, numbers)
+        await take_over(connection, job, [each.id for each in accounts], hashes)
+        known = await _account_ids(connection, job)
+        identities = {
+            each.id: (
+                self._identities.of_id(job.user_guid, job.institution_code, each.id),
+                *hashes.get(each.id, ()),
+            )
+            for each in accounts
+            if each.id not in known
+        }
+        former = await former_guids(connection, job, identities, now) if identities else {}
+        rows = [_account(job, each, former.get(each.id) or ids.new("ACT"), now) for each in accounts]
+        cursor = await connection.execute(PUT_ACCOUNTS, {"rows": _to_json(rows)})
+        guids: Mapping[str, str] = dict(await cursor.fetchall())
+        await store_number_hashes(
+            connection, job.user_guid, {guids[id]: of_id for id, of_id in hashes.items() if id in guids}
+        )
+        return guids
 
     async def _save_numbers_and_owners(
         self,
@@ -192,6 +231,15 @@ class Ingester:
         now: datetime,
     ) -> Mapping[str, TransactionCounts]:
         """Returns how many transactions of each account were created and updated."""
+        if job.wants_transactions:
+            since = now.date() - LOOKBACK[JobKind(job.kind)]
+            listed = (
+                (guids[each.account_id], each)
+                for batch in data.transaction_batches()
+                for each in batch
+                if each.account_id in guids
+            )
+            await replace_foreign(connection, job, listed, since)
         pending: list[tuple[str, str]] = []
 
         def batches() -> Iterator[Sequence[BankTransaction]]:
@@ -307,16 +355,6 @@ class Ingester:
         return created
 
 
-async def _save_accounts(
-    connection: Connection, job: MemberJob, bank_accounts: Sequence[BankAccount], now: datetime
-) -> Mapping[str, str]:
-    """Returns the guids of the accounts, by the institution's ids."""
-    cursor = await connection.execute(
-        PUT_ACCOUNTS, {"rows": _to_json([_account(job, each, now) for each in bank_accounts])}
-    )
-    return dict(await cursor.fetchall())
-
-
 async def _account_guids(connection: Connection, job: MemberJob, *, is_closed: bool) -> frozenset[str]:
     """The member's accounts that are closed, or that are open."""
     cursor = await connection.execute(
@@ -325,6 +363,15 @@ async def _account_guids(connection: Connection, job: MemberJob, *, is_closed: b
         {"user_guid": job.user_guid, "member_guid": job.member_guid, "is_closed": is_closed},
     )
     return frozenset(guid for (guid,) in await cursor.fetchall())
+
+
+async def _account_ids(connection: Connection, job: MemberJob) -> frozenset[str]:
+    """The institution's ids of the member's accounts."""
+    cursor = await connection.execute(
+        "SELECT id FROM account WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s AND id IS NOT NULL",
+        {"user_guid": job.user_guid, "member_guid": job.member_guid},
+    )
+    return frozenset(id for (id,) in await cursor.fetchall())
 
 
 async def _close_missing_accounts(
@@ -379,11 +426,11 @@ async def _delete_unlisted_pending(
     )
 
 
-def _account(job: MemberJob, bank_account: BankAccount, now: datetime) -> dict[str, Any]:
+def _account(job: MemberJob, bank_account: BankAccount, guid: str, now: datetime) -> dict[str, Any]:
     return {
         **{name: getattr(bank_account, name) for name in OVERWRITTEN_ACCOUNT_COLUMNS},
         "user_guid": job.user_guid,
-        "guid": ids.new("ACT"),
+        "guid": guid,
         "client_guid": job.client_guid,
         "member_guid": job.member_guid,
         "id": bank_account.id,

@@ -35,6 +35,7 @@ from coatcheck.grants.deletion import end_tokens_of_member
 from coatcheck.jobs.notifications import notify_workers
 from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members import job_rows, member_rows
+from coatcheck.members.account_identity import Identities, remember_accounts
 from coatcheck.members.announcements import about_member
 from coatcheck.members.credentials import load_credentials, login_hash, store_credentials
 from coatcheck.members.dependencies import Dependencies
@@ -77,14 +78,14 @@ WRONG_ANSWERS, ANSWER_PERIOD = 10, timedelta(hours=1)
 class Members:
     """Every method writes in the caller's transaction."""
 
-    def __init__(self, dependencies: Dependencies, *, index_key: bytes) -> None:
+    def __init__(self, dependencies: Dependencies) -> None:
         self._settings = dependencies.settings
         self._clock = dependencies.clock
         self._vault = dependencies.vault
         self._registry = dependencies.registry
         self._journal = dependencies.journal
         self._queue = JobQueue(dependencies)
-        self._index_key = index_key
+        self._index_key = dependencies.index_key
 
     async def connect(self, connection: Connection, user: User, new_member: NewMember) -> ConnectedMember:
         """Creates a member, and starts its first job.
@@ -182,6 +183,8 @@ class Members:
     async def disconnect(self, connection: Connection, member: Member, *, skip_webhook: bool = False) -> None:
         """Deletes the member with its accounts and secrets. Tokens on its accounts end at once.
 
+        For 30 days, an account gets the same guid if the user connects it again (`account_identity`).
+
         Raises:
             NotFound: the member was deleted meanwhile.
         """
@@ -190,6 +193,7 @@ class Members:
         for record_guid in await member_rows.sealed_record_guids(connection, locked_member):
             await self._vault.delete(connection, owner_guid=locked_member.user_guid, record_guid=record_guid)
         await end_tokens_of_member(connection, member.guid, self._clock.instant())
+        await remember_accounts(connection, locked_member, Identities(self._index_key), self._clock.now())
         await member_rows.delete_member(connection, locked_member.user_guid, locked_member.guid)
         deleted = replace(member, is_being_aggregated=False)
         await self._record(

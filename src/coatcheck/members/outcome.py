@@ -1,6 +1,7 @@
 """The end of a job: its result is saved in one transaction, if the worker still holds the lease."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -11,7 +12,7 @@ from coatcheck.audit.entries import Entry
 from coatcheck.connectors.collected import CollectedData
 from coatcheck.connectors.contract import ChallengeType, Finished, JobKind, NeedsAnswers, Option, Question
 from coatcheck.db.database import Connection
-from coatcheck.errors import BankError, CredentialsDenied, NotFound
+from coatcheck.errors import BankError, CredentialsDenied, CredentialsMissing, NotFound
 from coatcheck.events import mx_events
 from coatcheck.jobs.notifications import notify_workers
 from coatcheck.jobs.tasks import TaskKind
@@ -75,8 +76,9 @@ class JobFinisher:
         self._clock = dependencies.clock
         self._vault = dependencies.vault
         self._journal = dependencies.journal
+        self._registry = dependencies.registry
         self._queue = JobQueue(dependencies)
-        self._ingester = Ingester(dependencies.vault, dependencies.registry)
+        self._ingester = Ingester(dependencies)
 
     async def finish_job(
         self, connection: Connection, job: MemberJob, result: Result, condition: JobCondition
@@ -104,6 +106,8 @@ class JobFinisher:
         await self._vault.delete(connection, owner_guid=job.user_guid, record_guid=job.guid)
         ingested = await self._save(connection, job, result, now)
         await self._change_member(connection, job, member, outcome, now)
+        if isinstance(result, CredentialsMissing):
+            await self._adopt_sign_in(connection, member)
         await self._publish(connection, job, member, outcome, ingested)
         if isinstance(result, Completed) and job.follow_ups:
             await self._queue.enqueue(connection, member, _follow_up_request(job), ConnectionStatus.CONNECTED)
@@ -145,6 +149,12 @@ class JobFinisher:
             if outcome.status is ConnectionStatus.CONNECTED:
                 changes["successfully_aggregated_at"] = now
         await member_rows.change_member(connection, member.user_guid, member.guid, changes)
+
+    async def _adopt_sign_in(self, connection: Connection, member: LockedMember) -> None:
+        """Lets the user sign in as the institution asks now: another connector may have taken it over."""
+        with suppress(NotFound):
+            is_oauth = self._registry.find(member.institution_code).supports_oauth
+            await member_rows.change_member(connection, member.user_guid, member.guid, {"is_oauth": is_oauth})
 
     async def _publish(
         self,

@@ -45,13 +45,13 @@ ACCEPTS_AMOUNTS = frozenset({DepositStatus.DEPOSITED, DepositStatus.DENIED})
 class MicroDeposits:
     """Every method writes in the caller's transaction."""
 
-    def __init__(self, dependencies: Dependencies, *, index_key: bytes) -> None:
+    def __init__(self, dependencies: Dependencies) -> None:
         self._clock = dependencies.clock
         self._vault = dependencies.vault
         self._registry = dependencies.registry
         self._journal = dependencies.journal
         self._store = DepositStore(dependencies)
-        self._index_key = index_key
+        self._index_key = dependencies.index_key
 
     async def create(
         self, connection: Connection, user: User, account: DepositAccount, account_type: str | None

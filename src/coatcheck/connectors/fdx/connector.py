@@ -71,10 +71,10 @@ class FdxConnector(Connector):
 
     async def run(self, session: Session) -> Finished | NeedsAnswers:
         client = self._clients[session.task.institution_code]
-        sealed = session.state or session.credentials.get(TOKENS, "").encode()
-        if not sealed:
+        if TOKENS not in session.credentials:
             # The member signed in with another connector, before this one took over the institution.
             raise CredentialsMissing
+        sealed = session.state or session.credentials[TOKENS].encode()
         tokens = ConsentTokens(session, client, self._clock, decode_tokens(sealed))
         api = FdxApi(client.profile, client.http, tokens)
         await _check_consent(api)
