@@ -60,6 +60,7 @@ CLIENTS, PROCESSORS, OPERATORS, GRANTS, RECEIPTS, SIMPLEFIN, STATEMENT_FILES = (
         "statement-files",
     )
 )
+TUTORIAL = DOCS / "tutorial" / "budget-app.md"
 COMMANDS = DOCS / "reference" / "commands.md"
 SANDBOX_BANK, COMPATIBILITY = DOCS / "reference" / "sandbox-bank.md", DOCS / "reference" / "compatibility.md"
 DECISIONS = sorted((DOCS / "decisions").glob("[0-9]*.md"))
@@ -76,7 +77,9 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="no curl: t
 
 @needs_curl
 @pytest.mark.parametrize(
-    "guide", [CLIENTS, PROCESSORS, GRANTS, RECEIPTS, SIMPLEFIN, STATEMENT_FILES], ids=lambda path: path.stem
+    "guide",
+    [CLIENTS, PROCESSORS, GRANTS, RECEIPTS, SIMPLEFIN, STATEMENT_FILES, TUTORIAL],
+    ids=lambda path: path.stem,
 )
 def test_every_command_of_a_guide_prints_what_it_says(guide, sandbox_credentials, tmp_path):
     guides.run(guide, "bash", ["bash"], _environment(CREDENTIALS=sandbox_credentials), tmp_path)
