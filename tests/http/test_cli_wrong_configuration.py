@@ -101,7 +101,7 @@ WRONG = {
         {"master_key": "", "master_key_file": "/no/such/file"}, "`coatcheck keys new` prints", check="master key"
     ),
     "a connector that is not installed": Wrong(
-        {"connectors": "nope"}, "There is no connector nope. Installed: sandbox.", check="connectors"
+        {"connectors": "nope"}, "There is no connector nope. Installed: ", check="connectors"
     ),
     "an unknown setting of a connector": Wrong(
         {"connector_sandbox_seeds": "1"}, "The connector sandbox has no setting seeds.", check="connectors"
