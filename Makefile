@@ -17,7 +17,7 @@ NODE_MODULES = $(patsubst %,tests/%/node_modules/.package-lock.json,browser oaut
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/ready .venv-sdk/ready .venv-oauth/ready .venv-oauth-old/ready .venv-api-clients/ready .venv/browser $(NODE_MODULES) ## create .venv with the coatcheck command, and what the tests need: MX's SDKs, OAuth clients, generators of API clients and a browser
+setup: .venv/ready .venv-sdk/ready .venv-oauth/ready .venv-oauth-old/ready .venv-api-clients/ready .venv-samples/ready .venv/browser $(NODE_MODULES) ## create .venv with the coatcheck command, and what the tests need: MX's SDKs, OAuth clients, generators of API clients, sample files and a browser
 
 demo: .venv/ready ## run the whole flow on a server of its own, in less than a minute
 	@$(BIN)/coatcheck demo
@@ -89,6 +89,8 @@ lock: .venv/ready ## pin the dependencies of pyproject.toml again; RUN=--upgrade
 	$(LOCK) requirements/oauth.in --output-file requirements/oauth.txt
 	$(LOCK) requirements/oauth-old.in --output-file requirements/oauth-old.txt
 	$(LOCK) requirements/api-clients.in --output-file requirements/api-clients.txt
+	$(LOCK) requirements/samples-build.in --constraint requirements/dev.txt --output-file requirements/samples-build.txt
+	$(LOCK) --no-deps requirements/samples.in --output-file requirements/samples.txt
 	$(LOCK) requirements/node.in --output-file requirements/node.txt
 	$(LOCK) requirements/audit.in --output-file requirements/audit.txt
 	$(LOCK) requirements/mutants.in --constraint requirements/dev.txt --output-file requirements/mutants.txt
@@ -112,7 +114,7 @@ secrets: ## create the files that compose.yaml reads: database password and mast
 	&& echo 'Created. Store a copy of secrets/master_key elsewhere: without it the encrypted data cannot be decrypted.'
 
 clean: ## remove everything that make created
-	rm -rf .venv .venv-sdk .venv-oauth .venv-oauth-old .venv-api-clients .venv-audit sbom.json tests/*/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
+	rm -rf .venv .venv-sdk .venv-oauth .venv-oauth-old .venv-api-clients .venv-samples .venv-audit sbom.json tests/*/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	$(call environment,.venv,requirements/dev.txt)
@@ -133,6 +135,14 @@ clean: ## remove everything that make created
 
 .venv-api-clients/ready: requirements/api-clients.txt
 	$(call environment,.venv-api-clients,requirements/api-clients.txt)
+	@touch $@
+
+# The archives are read and not installed: some have the samples in their source distribution only.
+.venv-samples/ready: requirements/samples-build.txt requirements/samples.txt
+	$(call environment,.venv-samples,requirements/samples-build.txt)
+	@.venv-samples/bin/python -m pip --disable-pip-version-check download --quiet --require-hashes --no-deps \
+	--no-build-isolation --no-binary bai2,bankfile,beangulp-mt940,camt053-loader-mt940,ofxparse \
+	--dest .venv-samples/files -r requirements/samples.txt
 	@touch $@
 
 .venv/audit: requirements/audit.txt | .venv/ready

@@ -30,7 +30,10 @@ logging.getLogger("mt940").setLevel(logging.CRITICAL)
 
 BANK = re.compile(r"\{1:F\d\d([A-Z]{6}[A-Z0-9]{2})", re.ASCII)
 IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{10,30}", re.ASCII)
-ACCOUNT = re.compile(r"(?:(?P<bank>[^/]+)/)?(?P<number>[^/]+?)(?P<currency>(?<=\d)[A-Z]{3})?", re.ASCII)
+ACCOUNT = re.compile(
+    r"/?(?:(?P<bank>[^/]+)/)?(?P<number>[^/]*\d[^/]*?)(?:/?(?P<currency>(?<=[\d/])[A-Z]{3}))?", re.ASCII
+)
+"""`:25:`: the number or IBAN, which can have a bank code before it and a currency after it."""
 NO_REFERENCE = frozenset({"", "NONREF", "NOREF"})
 FORMS = (mt940.tags.Statement(), mt940.tags.StatementASNB(), mt940.tags.StatementGLS())
 """The forms of `:61:`: that of SWIFT, and those of banks with longer references."""
