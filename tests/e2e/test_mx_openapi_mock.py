@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from coatcheck.connectors.contract import AuthorizationRequest, JobKind, Secret
+from coatcheck.connectors.json_answers import UpstreamRefused
 from coatcheck.connectors.mx import rows
-from coatcheck.connectors.mx.api import MxApi, UpstreamRefused
+from coatcheck.connectors.mx.api import MxApi
 from coatcheck.connectors.mx.connector import MxConnector, MxSettings
 from coatcheck.connectors.mx.members import JOBS, Members, UpstreamMember
 from coatcheck.testing.connectors import connector_context

@@ -1,15 +1,13 @@
 """MX's Platform API over HTTP, as a client of it: authentication, versions, paging and errors."""
 
-import json
 from collections.abc import AsyncIterator, Mapping
-from decimal import Decimal
 from typing import Any, Literal
 
 import httpx
 
-from coatcheck.errors import BankDataUnusable, BankError, BankFailed, BankRateLimited, BankUnavailable
+from coatcheck.connectors.json_answers import Row, check_status, json_object, object_of, rows_of
+from coatcheck.errors import BankDataUnusable
 
-Row = Mapping[str, Any]
 Version = Literal["v20111101", "v20250224"]
 
 MEDIA_TYPES: Mapping[str, str] = {
@@ -19,15 +17,6 @@ MEDIA_TYPES: Mapping[str, str] = {
 PAGE_SIZE = 100
 """The greatest that every list of MX's accepts."""
 MAX_PAGES = 2_000
-
-
-class UpstreamRefused(BankFailed):
-    """The upstream refused the request."""
-
-    def __init__(self, status: int) -> None:
-        # Not the upstream's message: it may quote the request.
-        super().__init__(detail=f"The upstream answered {status}.")
-        self.status_code = status
 
 
 class MxApi:
@@ -48,13 +37,13 @@ class MxApi:
             UpstreamRefused: the answer is 4xx.
             BankError: the upstream failed.
         """
-        return _object(await self._send("GET", path, query=query))
+        return json_object(await self._send("GET", path, query=query))
 
     async def send(
         self, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None
     ) -> Row:
         """As `get`, for a request that changes something."""
-        return _object(await self._send(method, path, body=body, query=query))
+        return json_object(await self._send(method, path, body=body, query=query))
 
     async def pages(
         self, path: str, key: str, query: Mapping[str, str] | None = None
@@ -68,11 +57,8 @@ class MxApi:
         for number in range(1, MAX_PAGES + 1):
             paging = {"page": str(number), "records_per_page": str(PAGE_SIZE)}
             page = await self.get(path, {**(query or {}), **paging})
-            rows, pagination = page.get(key), page.get("pagination")
-            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-                raise BankDataUnusable
+            rows, pages = rows_of(page, key), object_of(page, "pagination").get("total_pages")
             yield rows
-            pages = pagination.get("total_pages") if isinstance(pagination, dict) else None
             if not rows or not isinstance(pages, int) or number >= pages:
                 return
         raise BankDataUnusable("The upstream's list has too many pages.")
@@ -102,27 +88,5 @@ class MxApi:
             auth=self._auth,
             headers=self._headers | ({"accept": accept} if accept else {}),
         )
-        if response.is_success:
-            return response
-        raise _error(response.status_code)
-
-
-def _error(status: int) -> BankError:
-    if status == 429:
-        return BankRateLimited()
-    if 400 <= status < 500:
-        return UpstreamRefused(status)
-    if status in {502, 503, 504}:
-        return BankUnavailable()
-    return BankFailed(detail=f"The upstream answered {status}.")
-
-
-def _object(response: httpx.Response) -> Row:
-    """The JSON object of an answer. Its numbers with a fraction are `Decimal`s."""
-    try:
-        found = json.loads(response.content, parse_float=Decimal)
-    except ValueError:
-        raise BankDataUnusable from None
-    if not isinstance(found, dict):
-        raise BankDataUnusable
-    return found
+        check_status(response)
+        return response

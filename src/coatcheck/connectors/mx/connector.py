@@ -27,8 +27,9 @@ from coatcheck.connectors.contract import (
     Session,
     SignInPage,
 )
+from coatcheck.connectors.json_answers import Row, UpstreamRefused
 from coatcheck.connectors.mx import rows
-from coatcheck.connectors.mx.api import MxApi, Row, UpstreamRefused, Version
+from coatcheck.connectors.mx.api import MxApi, Version
 from coatcheck.connectors.mx.members import CHALLENGED, CONFLICT, ERRORS, Members, UpstreamMember
 from coatcheck.errors import ConsentRevoked, CredentialsDenied, CredentialsMissing
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from coatcheck.connectors.contract import JobKind, Question
+from coatcheck.connectors.json_answers import Row, UpstreamRefused
 from coatcheck.connectors.mx import rows
-from coatcheck.connectors.mx.api import MxApi, Row, UpstreamRefused
+from coatcheck.connectors.mx.api import MxApi
 from coatcheck.errors import (
     ActionNeeded,
     AnswerRejected,

@@ -21,7 +21,7 @@ from coatcheck.connectors.contract import (
     Option,
     Question,
 )
-from coatcheck.connectors.mx.api import Row
+from coatcheck.connectors.json_answers import Row
 from coatcheck.errors import BankDataUnusable
 
 Record = TypeVar("Record", BankAccount, BankNumbers, BankOwner, BankTransaction)
