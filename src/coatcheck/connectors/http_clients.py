@@ -132,7 +132,9 @@ class BankClient(httpx.AsyncClient):
 
     async def _send(self, request: httpx.Request, *, stream: bool, options: dict[str, Any]) -> httpx.Response:
         breaker = self._breakers.setdefault(request.url.host, _Breaker())
-        attempts = self._attempts if request.method in RETRIED_METHODS else 1
+        # For a host that counts every request: `extensions={"attempts": 1}`.
+        most = request.extensions.get("attempts", self._attempts)
+        attempts = most if request.method in RETRIED_METHODS else 1
         async for attempt in stamina.retry_context(
             on=_RetriedFailure, attempts=attempts, timeout=None, wait_initial=0.2, wait_max=5, wait_jitter=0.2
         ):

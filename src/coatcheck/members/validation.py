@@ -19,6 +19,7 @@ from coatcheck.members.records import Challenge
 from coatcheck.model.institution_statuses import Availability, ClientStatus, InstitutionStatus
 from coatcheck.model.statuses import ConnectionStatus
 
+NO_NUMBERS = " It gives no account numbers: verify the account by micro-deposits instead."
 NO_CREDENTIALS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -29,7 +30,8 @@ def check_jobs(institution: Institution, kinds: Sequence[JobKind]) -> None:
         JobNotSupported: it does not offer one of them.
     """
     if missing := [kind for kind in kinds if kind not in institution.supports]:
-        raise JobNotSupported(f"{institution.name} does not support {missing[0].lower()}.")
+        instead = NO_NUMBERS if JobKind.VERIFICATION in missing else ""
+        raise JobNotSupported(f"{institution.name} does not support {missing[0].lower()}.{instead}")
 
 
 def check_availability(

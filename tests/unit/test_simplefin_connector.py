@@ -1,0 +1,407 @@
+"""The connector of SimpleFIN, against a small server that is written from the protocol's text."""
+
+from base64 import b64encode
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import pytest
+
+from coatcheck.connectors.contract import Connector, JobKind, Session, Task
+from coatcheck.connectors.installed import installed_connectors
+from coatcheck.connectors.settings import read_settings
+from coatcheck.connectors.simplefin.connector import SimplefinConnector, SimplefinSettings
+from coatcheck.errors import (
+    ActionNeeded,
+    BankDataUnusable,
+    BankFailed,
+    BankRateLimited,
+    BankUnavailable,
+    ConfigurationError,
+    ConsentRevoked,
+    CredentialsDenied,
+    JobNotSupported,
+)
+from coatcheck.members.validation import check_jobs
+from coatcheck.testing.connectors import (
+    NOW,
+    ConnectorUnderTest,
+    Run,
+    conformance_checks,
+    connector_context,
+    run_connector,
+)
+from coatcheck.testing.faults import Faults
+from tests.simplefin_server import PASSWORD, SimplefinServer, account, transaction
+
+TODAY = int(NOW.timestamp())
+DAY = 86400
+
+
+class SimplefinUnderTest(ConnectorUnderTest):
+    institution_code = "simplefin"
+
+    def __init__(self) -> None:
+        self.reset()
+
+    @property
+    def credentials(self) -> dict[str, str]:  # type: ignore[override]  # it has no other value
+        return {"SETUP_TOKEN": self.server.setup_token}
+
+    def reset(self) -> None:
+        rows = [transaction(1, TODAY - DAY), transaction(2, TODAY - 200 * DAY)]
+        self.server = SimplefinServer([account(1, *rows)])
+
+    def build(self, faults: Faults) -> Connector:
+        # Each check has several runs on one day, and a history is 9 requests.
+        return connector(self.server, faults.transport(self.server.transport()), daily_budget=100)
+
+
+@pytest.mark.parametrize("check", conformance_checks(SimplefinUnderTest()), ids=str)
+async def test_conformance(check: Any) -> None:
+    await check()
+
+
+def connector(
+    server: SimplefinServer, transport: httpx.AsyncBaseTransport | None = None, **settings: int
+) -> SimplefinConnector:
+    context = connector_context(SimplefinSettings(**settings), transport=transport or server.transport())
+    return SimplefinConnector(context)
+
+
+async def read(
+    server: SimplefinServer,
+    kind: JobKind = JobKind.AGGREGATION,
+    *,
+    state: bytes | None = None,
+    now: datetime = NOW,
+    is_background: bool = False,
+    **settings: int,
+) -> Run:
+    task = replace(Task(kind, "simplefin", "MBR-1", now), is_background=is_background)
+    return await run_connector(
+        connector(server, **settings), task, {"SETUP_TOKEN": server.setup_token}, state=state
+    )
+
+
+def last_state(run: Run) -> bytes:
+    return run.saved_states[-1]
+
+
+async def test_the_first_run_claims_the_setup_token_and_later_runs_use_the_access_url() -> None:
+    server = SimplefinServer([account(1, transaction(1, TODAY - DAY))])
+    first = await read(server)
+    assert server.claims == 1
+    second = await read(server, state=last_state(first))
+    assert server.claims == 1
+    assert first.accounts == second.accounts
+    assert [each.id for each in second.transactions] == ["T1"]
+
+
+async def test_the_access_url_is_saved_before_anything_else_can_fail() -> None:
+    server = SimplefinServer(refusal=httpx.Response(500))
+    saved: list[bytes] = []
+    with pytest.raises(BankFailed):
+        await read_into(server, saved)
+    assert PASSWORD.encode() in saved[0]
+    server.refusal, server.accounts = None, [account(1)]
+    assert (await read(server, state=saved[-1])).accounts
+    assert server.claims == 1
+
+
+async def read_into(server: SimplefinServer, saved: list[bytes], state: bytes | None = None) -> None:
+    """A run whose states are kept although it fails."""
+
+    async def store_state(value: bytes) -> None:
+        saved.append(value)
+
+    task = Task(JobKind.AGGREGATION, "simplefin", "MBR-1", NOW)
+    credentials = {"SETUP_TOKEN": server.setup_token}
+    await connector(server).run(Session(task, credentials, state=state, store_state=store_state))
+
+
+async def test_a_claim_that_was_refused_is_not_tried_again() -> None:
+    server = SimplefinServer(is_claimed=True)
+    saved: list[bytes] = []
+    for _ in range(3):
+        with pytest.raises(CredentialsDenied, match="claimed before"):
+            await read_into(server, saved, saved[-1] if saved else None)
+    assert server.claims == 1
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "no base64!",
+        b64encode(b"\xff\xfe").decode(),
+        *(
+            b64encode(url.encode()).decode()
+            for url in (
+                "ftp://bridge.example/claim",
+                "http://bridge.example/claim",
+                "javascript:alert(1)",
+                "https://",
+                "https://bridge.example:port/claim",
+                "token",
+            )
+        ),
+    ],
+)
+async def test_what_is_no_setup_token_is_denied_without_a_request(token: str) -> None:
+    server = SimplefinServer()
+    task = Task(JobKind.AGGREGATION, "simplefin", "MBR-1", NOW)
+    with pytest.raises(CredentialsDenied, match="no SimpleFIN setup token"):
+        await run_connector(connector(server), task, {"SETUP_TOKEN": token})
+    assert (server.claims, server.reads) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "answer", ["", "no URL", "https://bridge.example/simplefin", "http://user:pass@other.example/"]
+)
+async def test_a_claim_without_a_usable_access_url_fails(answer: str) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, text=answer))
+    task = Task(JobKind.AGGREGATION, "simplefin", "MBR-1", NOW)
+    server = SimplefinServer()
+    with pytest.raises(BankDataUnusable):
+        await run_connector(connector(server, transport), task, {"SETUP_TOKEN": server.setup_token})
+
+
+async def test_an_aggregation_is_one_request_of_at_most_90_days_and_a_history_is_several() -> None:
+    server = SimplefinServer([account(1)])
+    first = await read(server)
+    assert len(server.reads) == 1
+    server.reads.clear()
+    await read(server, JobKind.HISTORY, state=last_state(first))
+    windows = [(int(each["start-date"]), int(each.get("end-date", 0))) for each in server.reads]
+    assert len(windows) == 9
+    assert windows[0][1] == 0
+    for (start, _), (earlier, end) in pairwise(windows):
+        assert end == start
+        assert end - earlier <= 90 * DAY
+    oldest = datetime.fromtimestamp(windows[-1][0], UTC)
+    assert NOW - oldest >= timedelta(days=728)
+
+
+async def test_a_balance_check_asks_for_balances_only() -> None:
+    server = SimplefinServer([account(1, transaction(1, TODAY - DAY))])
+    run = await read(server, JobKind.BALANCE)
+    assert [each["balances-only"] for each in server.reads] == ["1"]
+    assert (len(run.accounts), len(run.transactions)) == (1, 0)
+
+
+async def test_rows_are_read_with_their_signs_days_and_states() -> None:
+    rows = [
+        transaction(1, TODAY - DAY, "-12.30", payee="Shop", memo="note", mcc="5411"),
+        transaction(2, TODAY - DAY, "1500"),
+        transaction(3, 0, "-5.00", pending=True, transacted_at=TODAY - DAY),
+        transaction(4, 0, "-6.00", transacted_at=TODAY - DAY),
+    ]
+    run = await read(SimplefinServer([account(1, *rows)]))
+    (one,) = run.accounts
+    assert (one.type, one.balance, one.available_balance, one.currency_code) == (
+        "CHECKING",
+        Decimal("100.23"),
+        Decimal("75.23"),
+        "USD",
+    )
+    debit, credit, pending, also_pending = run.transactions
+    assert (debit.amount, debit.type, debit.status, debit.date) == (
+        Decimal("12.30"),
+        "DEBIT",
+        "POSTED",
+        date(2026, 11, 22),
+    )
+    assert (debit.description, debit.original_description, debit.memo) == ("Shop", "SHOP 1", "note")
+    assert debit.merchant_category_code == 5411
+    assert (credit.amount, credit.type, credit.description) == (Decimal(1500), "CREDIT", "SHOP 2")
+    assert {pending.status, also_pending.status} == {"PENDING"}
+    assert (pending.posted_at, pending.date) == (None, date(2026, 11, 22))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("Everyday", "CHECKING"),
+        ("Online Savings", "SAVINGS"),
+        ("Platinum Credit Card (1234)", "CREDIT_CARD"),
+        ("VISA Signature", "CREDIT_CARD"),
+        ("Home Mortgage", "MORTGAGE"),
+        ("Auto Loan", "LOAN"),
+        ("Brokerage", "INVESTMENT"),
+    ],
+)
+async def test_the_type_of_an_account_follows_from_its_name_and_what_is_owed_is_positive(
+    name: str, kind: str
+) -> None:
+    given = account(1, **{"name": name, "balance": "-250.10", "available-balance": "749.90"})
+    (one,) = (await read(SimplefinServer([given]))).accounts
+    is_owed = kind in {"CREDIT_CARD", "MORTGAGE", "LOAN"}
+    assert (one.type, one.balance) == (kind, Decimal("250.10") if is_owed else Decimal("-250.10"))
+    assert one.available_credit == (Decimal("749.90") if is_owed else None)
+
+
+async def test_what_cannot_be_stored_is_left_out_and_what_is_unknown_passes() -> None:
+    rows = [
+        transaction(1, TODAY - DAY, "many"),
+        transaction(2, TODAY - DAY, "NaN"),
+        transaction(3, 0),
+        transaction(4, TODAY - DAY, extra={"category": "food"}, unknown=[1]),
+    ]
+    miles = account(1, *rows, currency="https://air.example/miles", holdings=[])
+    run = await read(SimplefinServer([miles]))
+    assert [each.id for each in run.transactions] == ["T4"]
+    assert run.accounts[0].currency_code == "XXX"
+    assert sum(run.skipped.values()) == 3
+
+
+@pytest.mark.parametrize("balance", [None, "", "many", "Infinity", True])
+async def test_an_account_without_a_balance_ends_the_run(balance: Any) -> None:
+    with pytest.raises(BankDataUnusable):
+        await read(SimplefinServer([account(1, balance=balance)]))
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (402, ActionNeeded),
+        (403, ConsentRevoked),
+        (429, BankRateLimited),
+        (500, BankFailed),
+        (503, BankUnavailable),
+        (302, BankFailed),
+    ],
+)
+async def test_a_status_is_the_error_that_it_means(status: int, error: type[Exception]) -> None:
+    server = SimplefinServer(refusal=httpx.Response(status, headers={"location": "https://other.example/"}))
+    with pytest.raises(error):
+        await read(server)
+    assert len(server.reads) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"accounts": {}}', b"\xff"])
+async def test_an_answer_that_cannot_be_read_ends_the_run(body: bytes) -> None:
+    with pytest.raises(BankDataUnusable):
+        await read(SimplefinServer(refusal=httpx.Response(200, content=body)))
+
+
+# --- the budget ---
+
+
+@pytest.mark.parametrize(("header", "wait"), [("600", 600), ("x", 3600), ("", 3600), ("99999999", 86400)])
+async def test_the_server_is_not_called_before_the_time_that_it_asked_for(header: str, wait: int) -> None:
+    server = SimplefinServer([account(1)], refusal=httpx.Response(429, headers={"retry-after": header}))
+    saved: list[bytes] = []
+    with pytest.raises(BankRateLimited):
+        await read_into(server, saved)
+    server.refusal = None
+    for seconds, is_called in ((wait - 1, False), (wait, True)):
+        now = NOW + timedelta(seconds=seconds)
+        if is_called:
+            assert (await read(server, state=saved[-1], now=now)).accounts
+        else:
+            with pytest.raises(BankRateLimited, match="asked to wait"):
+                await read(server, state=saved[-1], now=now)
+    assert len(server.reads) == 2
+
+
+async def test_no_day_has_more_requests_than_the_budget_and_the_next_day_has_its_own() -> None:
+    server = SimplefinServer([account(1)])
+    state = None
+    for number in range(10):
+        try:
+            state = last_state(await read(server, state=state, daily_budget=4, reserved_for_users=1))
+        except BankRateLimited:
+            assert number >= 3
+    assert server.claims + len(server.reads) == 4
+    with pytest.raises(BankRateLimited, match="daily budget"):
+        await read(server, state=state, daily_budget=4, reserved_for_users=1)
+    tomorrow = NOW + timedelta(days=1)
+    assert (await read(server, state=state, now=tomorrow, daily_budget=4, reserved_for_users=1)).accounts
+
+
+async def test_background_jobs_leave_requests_to_a_user_who_waits() -> None:
+    server = SimplefinServer([account(1)])
+    state = last_state(await read(server, daily_budget=4, reserved_for_users=2))
+    with pytest.raises(BankRateLimited):
+        await read(server, state=state, is_background=True, daily_budget=4, reserved_for_users=2)
+    assert (await read(server, state=state, daily_budget=4, reserved_for_users=2)).accounts
+
+
+async def test_a_request_that_failed_is_counted_and_not_repeated() -> None:
+    server = SimplefinServer(refusal=httpx.Response(503))
+    saved: list[bytes] = []
+    with pytest.raises(BankUnavailable):
+        await read_into(server, saved)
+    assert len(server.reads) == 1
+    assert b'"requests": 2' in saved[-1]  # the claim and the read
+
+
+@pytest.mark.parametrize(
+    "given", [{"daily_budget": 0}, {"daily_budget": 5, "reserved_for_users": 5}, {"reserved_for_users": -1}]
+)
+def test_a_budget_that_leaves_nothing_is_refused(given: dict[str, int]) -> None:
+    with pytest.raises(ConfigurationError, match="reserved_for_users"):
+        read_settings("simplefin", SimplefinSettings, given)
+
+
+# --- errors of the server ---
+
+AUTH = {"code": "con.auth", "msg": "Connection to Bank may need attention", "conn_id": "CON-1"}
+OTHER = account(2, conn_id="CON-2", org={"name": "Other", "domain": "other.example", "sfin-url": "x"})
+
+
+@pytest.mark.parametrize(
+    ("errors", "errlist", "error"),
+    [
+        ((), [AUTH], ActionNeeded),
+        ((), [{"code": "gen.auth", "message": "Sign in"}], ActionNeeded),
+        ((), [{"code": "gen.", "msg": "Trouble"}], BankFailed),
+        ((), [{"code": "con.", "msg": "Trouble", "conn_id": "CON-1"}], BankFailed),
+        (["Connection to Bank may need attention"], [], ActionNeeded),
+        (["Something is wrong"], [], BankFailed),
+    ],
+)
+async def test_an_error_of_every_account_is_the_status_of_the_member(
+    errors: list[str], errlist: list[dict[str, Any]], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        await read(SimplefinServer([account(1)], errors, errlist))
+
+
+@pytest.mark.parametrize(
+    ("errors", "errlist"),
+    [
+        ((), [AUTH]),
+        (["Connection to Bank may need attention"], []),
+        ((), [{"code": "act.failed", "msg": "x", "account_id": "A9"}]),
+    ],
+)
+async def test_an_error_of_some_accounts_leaves_the_others_and_closes_none(
+    errors: list[str], errlist: list[dict[str, Any]]
+) -> None:
+    run = await read(SimplefinServer([account(1), OTHER], errors, errlist))
+    assert len(run.accounts) == 2
+    assert run.result.lists_all_accounts is False  # type: ignore[union-attr]  # it finished
+
+
+async def test_missing_data_of_an_account_is_no_error() -> None:
+    run = await read(SimplefinServer([account(1)], errlist=[{"code": "act.missingdata", "msg": "x"}]))
+    assert run.result.lists_all_accounts is True  # type: ignore[union-attr]  # it finished
+
+
+async def test_a_user_without_accounts_finishes() -> None:
+    assert (await read(SimplefinServer())).is_finished
+
+
+def test_verification_is_refused_and_micro_deposits_are_named() -> None:
+    (institution,) = connector(SimplefinServer()).institutions()
+    with pytest.raises(JobNotSupported, match="micro-deposits"):
+        check_jobs(institution, [JobKind.VERIFICATION])
+
+
+def test_the_connector_is_installed() -> None:
+    assert installed_connectors()["simplefin"].load() is SimplefinConnector
