@@ -379,6 +379,24 @@ async def test_a_member_without_an_institution_is_discontinued_and_no_longer_due
         await end_user.start(member, JobKind.AGGREGATION)
 
 
+async def test_members_that_were_read_in_one_minute_are_due_together_in_the_same_minute_of_the_next_day(
+    services, clock
+):
+    clock.advance(timedelta(seconds=60 - clock.now().second))
+    end_users = []
+    for _ in range(2):
+        end_users.append(await make_end_user(services))
+        await end_users[-1].connected("mxuser+no_tx")
+        clock.advance(timedelta(seconds=20))
+    next_minute = clock.now().replace(second=0) + services.settings.background_interval
+    clock.advance(next_minute - timedelta(seconds=1) - clock.now())
+    scheduler = end_users[0].worker_services.scheduler
+    assert await scheduler.refresh() == 0
+    clock.advance(timedelta(seconds=1))
+    assert await scheduler.refresh() == 2
+    await run_pending(services)
+
+
 async def test_a_balance_check_does_not_postpone_the_daily_aggregation(services, clock):
     end_user = await make_end_user(services)
     member = await end_user.connected("mxuser+no_tx")

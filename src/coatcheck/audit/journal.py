@@ -1,9 +1,10 @@
 """The journal: one call records a state change in the audit log and publishes its events."""
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
 
-from coatcheck.audit.entries import Draft, Entry, hash_entry
+from coatcheck.audit.entries import Draft, Entry, HashedEntry, hash_entry
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, run
 from coatcheck.db.partitions import ensure_month_partitions
@@ -30,12 +31,7 @@ class Journal:
             events: MX's events, which the client of the entry gets, and announcements; None is ignored.
             notify: False stores the events without delivering them (MX-Skip-Webhook).
         """
-        await run(
-            connection,
-            """INSERT INTO audit_event (at, guid, client_guid, body, leaf_hash)
-               VALUES (%(at)s, %(guid)s, %(client_guid)s, %(body)s, %(leaf_hash)s)""",
-            asdict(hash_entry(entry, self._clock.instant())),
-        )
+        await self.record_each(connection, [entry])
         for event in events:
             if isinstance(event, Event):
                 assert entry.client_guid is not None, "an event belongs to a client"
@@ -44,6 +40,18 @@ class Journal:
                 )
         await self.announce(
             connection, *(each for each in events if isinstance(each, Announcement)), notify=notify
+        )
+
+    async def record_each(self, connection: Connection, entries: Sequence[Entry]) -> None:
+        """Records changes that no event announces, in one statement."""
+        at = self._clock.instant()
+        hashed = [hash_entry(entry, at) for entry in entries]
+        await run(
+            connection,
+            """INSERT INTO audit_event (at, guid, client_guid, body, leaf_hash)
+               SELECT * FROM unnest(%(at)s::timestamptz[], %(guid)s::text[], %(client_guid)s::text[],
+                                    %(body)s::text[], %(leaf_hash)s::bytea[])""",
+            {field.name: [getattr(each, field.name) for each in hashed] for field in fields(HashedEntry)},
         )
 
     async def announce(

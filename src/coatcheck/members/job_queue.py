@@ -1,5 +1,8 @@
 """Enqueues and cancels the jobs of members, in the caller's transaction."""
 
+from collections.abc import Mapping, Sequence
+
+from coatcheck import ids
 from coatcheck.audit.entries import Entry
 from coatcheck.db.database import Connection
 from coatcheck.jobs.notifications import notify_workers
@@ -7,6 +10,7 @@ from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members import job_leases, job_rows
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.records import JobRequest, JobResult, LockedMember
+from coatcheck.members.status import status_after_start
 from coatcheck.model.jobs import JobState
 from coatcheck.model.statuses import ConnectionStatus
 
@@ -16,6 +20,7 @@ class JobQueue:
         self._clock = dependencies.clock
         self._vault = dependencies.vault
         self._journal = dependencies.journal
+        self._seeding = dependencies.seeding
 
     async def enqueue(
         self, connection: Connection, member: LockedMember, request: JobRequest, status: ConnectionStatus
@@ -24,18 +29,41 @@ class JobQueue:
 
         The caller has locked the member and checked that it has no live job.
         """
-        job = await job_rows.put_job(connection, member, request, status=status, now=self._clock.now())
+        await self._put(connection, {ids.new("JOB"): (member, status)}, request)
         await notify_workers(connection, TaskKind.MEMBER_JOB)
-        await self._journal.record(
-            connection,
+
+    async def enqueue_each(
+        self, connection: Connection, members: Sequence[LockedMember], request: JobRequest
+    ) -> None:
+        """As `enqueue` for each of the members that can have a new job, in as many statements as for one."""
+        jobs = {}
+        for member in members:
+            status = status_after_start(member.status)
+            if status is not None:
+                with self._seeding.about(member.guid):
+                    jobs[ids.new("JOB")] = member, status
+        await self._put(connection, jobs, request)
+        await notify_workers(connection, TaskKind.MEMBER_JOB)
+
+    async def _put(
+        self,
+        connection: Connection,
+        jobs: Mapping[str, tuple[LockedMember, ConnectionStatus]],
+        request: JobRequest,
+    ) -> None:
+        put = await job_rows.put_jobs(connection, jobs, request, self._clock.now())
+        entries = [
             Entry(
                 client_guid=member.client_guid,
                 actor=request.requested_by,
                 action="job.requested",
-                subject=job.guid,
+                subject=guid,
                 detail={"kind": request.kinds[0].value, "member_guid": member.guid},
-            ),
-        )
+            )
+            for guid, (member, _) in jobs.items()
+            if guid in put
+        ]
+        await self._journal.record_each(connection, entries)
 
     async def cancel(self, connection: Connection, member: LockedMember, reason: str) -> None:
         """Ends the member's live job, if it has one. A worker that runs the job cannot save its result."""

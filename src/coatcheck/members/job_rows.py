@@ -1,15 +1,14 @@
 """SQL statements on the table `member_job`. Those for claims and leases are in `job_leases`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from coatcheck import ids
 from coatcheck.connectors.contract import JobKind
 from coatcheck.db.database import Connection, fetch_all, fetch_one, run
-from coatcheck.members.member_rows import change_member
+from coatcheck.members.member_rows import broken_since
 from coatcheck.members.records import (
     Challenge,
     ChallengeOption,
@@ -56,34 +55,56 @@ async def live_job(connection: Connection, user_guid: str, member_guid: str) -> 
     )
 
 
-async def put_job(
-    connection: Connection,
-    member: LockedMember,
-    request: JobRequest,
-    *,
-    status: ConnectionStatus,
-    now: datetime,
-) -> JobKey:
-    """Queues a job and sets the status of its member.
+_PUT_JOBS = f"""
+WITH given AS (
+    SELECT * FROM unnest(%(guids)s::text[], %(user_guids)s::text[], %(member_guids)s::text[], %(client_guids)s::text[],
+                         %(institution_codes)s::text[], %(statuses)s::text[])
+        AS given (guid, user_guid, member_guid, client_guid, institution_code, status)
+), put AS (
+    INSERT INTO member_job (user_guid, guid, client_guid, member_guid, institution_code, kind, state, is_background,
+                            include_transactions, follow_ups, callback_payload, requested_by, created_at, queued_at)
+    SELECT user_guid, guid, client_guid, member_guid, institution_code, %(kind)s, 'queued', %(is_background)s,
+           %(include_transactions)s, %(follow_ups)s, %(callback_payload)s, %(requested_by)s, %(now)s, %(now)s
+    FROM given
+    ON CONFLICT (user_guid, member_guid) WHERE state <> 'ended' DO NOTHING
+    RETURNING guid
+)
+UPDATE member m
+SET most_recent_job_guid = given.guid, connection_status = given.status, updated_at = %(now)s,
+    {broken_since("given.status", "%(now)s")}
+FROM given JOIN put USING (guid)
+WHERE m.user_guid = given.user_guid AND m.guid = given.member_guid
+RETURNING given.guid"""
 
-    The caller has locked the member and checked that it has no live job.
+
+async def put_jobs(
+    connection: Connection,
+    members: Mapping[str, tuple[LockedMember, ConnectionStatus]],
+    request: JobRequest,
+    now: datetime,
+) -> frozenset[str]:
+    """Queues a job of each member, and sets their new statuses.
+
+    Args:
+        connection: the transaction that has locked the members.
+        members: each with its new status, by the guid of its job.
+        request: what the jobs are.
+        now: the current time.
+
+    Returns:
+        The guids of the jobs. A member that has a live job gets none.
     """
-    job = JobKey(member.user_guid, ids.new("JOB"))
     kind, *follow_ups = request.kinds
-    await run(
-        connection,
-        """INSERT INTO member_job (user_guid, guid, client_guid, member_guid, institution_code, kind, state,
-                                   is_background, include_transactions, follow_ups, callback_payload,
-                                   requested_by, created_at, queued_at)
-           VALUES (%(user_guid)s, %(guid)s, %(client_guid)s, %(member_guid)s, %(institution_code)s, %(kind)s,
-                   'queued', %(is_background)s, %(include_transactions)s, %(follow_ups)s,
-                   %(callback_payload)s, %(requested_by)s, %(now)s, %(now)s)""",
+    locked = [member for member, _ in members.values()]
+    cursor = await connection.execute(
+        _PUT_JOBS,
         {
-            "user_guid": job.user_guid,
-            "guid": job.guid,
-            "client_guid": member.client_guid,
-            "member_guid": member.guid,
-            "institution_code": member.institution_code,
+            "guids": list(members),
+            "user_guids": [each.user_guid for each in locked],
+            "member_guids": [each.guid for each in locked],
+            "client_guids": [each.client_guid for each in locked],
+            "institution_codes": [each.institution_code for each in locked],
+            "statuses": [status.value for _, status in members.values()],
             "kind": kind.value,
             "is_background": request.is_background,
             "include_transactions": request.include_transactions,
@@ -93,13 +114,7 @@ async def put_job(
             "now": now,
         },
     )
-    await change_member(
-        connection,
-        member.user_guid,
-        member.guid,
-        {"most_recent_job_guid": job.guid, "connection_status": status, "updated_at": now},
-    )
-    return job
+    return frozenset(guid for (guid,) in await cursor.fetchall())
 
 
 # --- questions and answers --------------------------------------------------------------------------------

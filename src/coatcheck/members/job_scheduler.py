@@ -2,19 +2,16 @@
 
 import contextlib
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from coatcheck.connectors.contract import JobKind
-from coatcheck.db.database import Connection
-from coatcheck.errors import NotFound
-from coatcheck.members import job_leases, job_rows, member_rows
+from coatcheck.members import job_leases, member_rows
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.job_leases import JobCondition
 from coatcheck.members.job_queue import JobQueue
-from coatcheck.members.member_rows import MemberKey
 from coatcheck.members.outcome import JobFinisher, LeaseLost
 from coatcheck.members.records import JobRequest, MemberJob
-from coatcheck.members.status import BACKGROUND, MemberEvent, status_after_start
+from coatcheck.members.status import BACKGROUND, MemberEvent
 
 REQUESTED_BY = "coatcheck"
 """`requested_by` of the daily aggregation."""
@@ -51,38 +48,26 @@ class JobScheduler:
         await self._end_all(MemberEvent.EXHAUSTED, job_leases.exhausted(now, self._settings.job_attempts))
 
     async def refresh(self) -> int:
-        """Starts the daily aggregation of at most 200 due members. Returns the number of members that were due."""
-        now = self._clock.now()
-        async with self._db.connection() as connection:
-            due = await member_rows.stale_members(
-                connection,
-                statuses=[status.value for status in BACKGROUND],
-                before=now - self._settings.background_interval,
-                retry_before=now - RETRY_DEGRADED,
-                limit=REFRESH_BATCH,
-            )
-        for key in due:
-            async with self._db.transaction() as connection:
-                with self._seeding.about(key.guid):
-                    await self._start_daily(connection, key)
-        return len(due)
-
-    async def _start_daily(self, connection: Connection, key: MemberKey) -> None:
-        """Starts the job, unless the member was deleted, its user disabled or another job started meanwhile.
+        """Starts the daily aggregation of at most 200 due members. Returns the number of members that were due.
 
         `Members.start` is not used, because it refuses an institution that is no longer offered. Here the job must
         run: it sets the member's status to DISCONTINUED.
         """
-        with contextlib.suppress(NotFound):
-            member = await member_rows.lock_member(connection, key.user_guid, key.guid)
-            status = status_after_start(member.status)
-            if member.status not in BACKGROUND or status is None or member.user_is_disabled:
-                return
-            if await job_rows.live_job(connection, member.user_guid, member.guid) is None:
+        now = self._clock.now()
+        async with self._db.transaction() as connection:
+            due = await member_rows.lock_stale_members(
+                connection,
+                statuses=[status.value for status in BACKGROUND],
+                before=_minute_after(now - self._settings.background_interval),
+                retry_before=_minute_after(now - RETRY_DEGRADED),
+                limit=REFRESH_BATCH,
+            )
+            if due:
                 request = JobRequest(
                     kinds=(JobKind.AGGREGATION,), requested_by=REQUESTED_BY, is_background=True
                 )
-                await self._queue.enqueue(connection, member, request, status)
+                await self._queue.enqueue_each(connection, due, request)
+        return len(due)
 
     async def _end_all(self, member_event: MemberEvent, condition: JobCondition) -> None:
         """Ends the jobs that meet the condition. It is checked again after the member is member."""
@@ -92,3 +77,8 @@ class JobScheduler:
             with contextlib.suppress(LeaseLost), self._seeding.once(job.guid, "end"):
                 async with self._db.transaction() as connection:
                     await self._finisher.finish_job(connection, job, member_event, condition)
+
+
+def _minute_after(at: datetime) -> datetime:
+    """The begin of the next minute. Aggregations are due by the minute, so that those of one minute start together."""
+    return at.replace(second=0, microsecond=0) + timedelta(minutes=1)

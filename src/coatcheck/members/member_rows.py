@@ -16,10 +16,13 @@ from coatcheck.model.institution_statuses import NOT_IN_BACKGROUND
 from coatcheck.model.members import MANUAL, MANUAL_GUID, Member, find_manual_member
 from coatcheck.model.users import User
 
+
 # While a repair is attempted, the status is RECONNECTED or UPDATED, and the connection is still broken.
-BROKEN_SINCE = """broken_since = CASE
-    WHEN %(connection_status)s::text IN ('DISCONNECTED', 'CLOSED') THEN coalesce(broken_since, %(updated_at)s)
-    WHEN %(connection_status)s::text = 'CONNECTED' THEN NULL ELSE broken_since END"""
+def broken_since(status: str, at: str) -> str:
+    """The assignment of `broken_since` with a new status at an instant, both as SQL."""
+    return f"""broken_since = CASE
+        WHEN {status} IN ('DISCONNECTED', 'CLOSED') THEN coalesce(broken_since, {at})
+        WHEN {status} = 'CONNECTED' THEN NULL ELSE broken_since END"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,12 @@ async def count_members(connection: Connection, user_guid: str) -> int:
     return row[0] if row else 0
 
 
+_LOCKED = """m.guid, m.user_guid, m.client_guid, m.institution_code, m.connection_status, m.credential_failures,
+             m.is_oauth, m.is_manual, m.pending_kinds, u.is_disabled AS user_is_disabled,
+             m.broken_since IS NOT NULL AS is_broken"""
+"""The columns of a `LockedMember`, of the tables `m` and `u`."""
+
+
 async def lock_member(connection: Connection, user_guid: str, guid: str) -> LockedMember:
     """Locks the member.
 
@@ -76,9 +85,7 @@ async def lock_member(connection: Connection, user_guid: str, guid: str) -> Lock
     member = await fetch_one(
         connection,
         LockedMember,
-        """SELECT m.guid, m.user_guid, m.client_guid, m.institution_code, m.connection_status,
-                  m.credential_failures, m.is_oauth, m.is_manual, m.pending_kinds,
-                  u.is_disabled AS user_is_disabled, m.broken_since IS NOT NULL AS is_broken
+        f"""SELECT {_LOCKED}
            FROM member m JOIN end_user u ON u.guid = m.user_guid
            WHERE m.user_guid = %(user_guid)s AND m.guid = %(guid)s FOR NO KEY UPDATE OF m""",
         {"user_guid": user_guid, "guid": guid},
@@ -146,7 +153,7 @@ async def change_member(connection: Connection, user_guid: str, guid: str, value
     """
     assignments = [f"{name} = %({name})s" for name in values]
     if "connection_status" in values:
-        assignments.append(BROKEN_SINCE)
+        assignments.append(broken_since("%(connection_status)s::text", "%(updated_at)s"))
     await run(
         connection,
         f"UPDATE member SET {', '.join(assignments)} WHERE user_guid = %(user_guid)s AND guid = %(guid)s",
@@ -154,14 +161,17 @@ async def change_member(connection: Connection, user_guid: str, guid: str, value
     )
 
 
-async def stale_members(
+async def lock_stale_members(
     connection: Connection, *, statuses: Sequence[str], before: datetime, retry_before: datetime, limit: int
-) -> Sequence[MemberKey]:
-    """Members in these statuses, last read before `before`, or `retry_before` if DEGRADED; oldest first."""
+) -> Sequence[LockedMember]:
+    """Members in these statuses, last read before `before`, or `retry_before` if DEGRADED; oldest first.
+
+    They are locked; those that another transaction has locked are left out.
+    """
     return await fetch_all(
         connection,
-        MemberKey,
-        f"""SELECT m.user_guid, m.guid FROM member m
+        LockedMember,
+        f"""SELECT {_LOCKED} FROM member m
            JOIN end_user u ON u.guid = m.user_guid AND NOT u.is_disabled
            JOIN client c ON c.guid = m.client_guid AND NOT c.is_disabled
            WHERE NOT m.background_aggregation_is_disabled AND NOT m.is_manual
@@ -170,7 +180,8 @@ async def stale_members(
                   OR (m.connection_status = 'DEGRADED' AND m.aggregated_at < %(retry_before)s))
              AND NOT EXISTS (SELECT FROM member_job j WHERE j.user_guid = m.user_guid
                              AND j.member_guid = m.guid AND j.state <> 'ended')
-           ORDER BY coalesce(m.aggregated_at, m.created_at) LIMIT %(limit)s""",
+           ORDER BY coalesce(m.aggregated_at, m.created_at), m.guid LIMIT %(limit)s
+           FOR NO KEY UPDATE OF m SKIP LOCKED""",
         {"statuses": list(statuses), "before": before, "retry_before": retry_before, "limit": limit},
     )
 
@@ -193,10 +204,14 @@ async def connected_members(
 async def next_refresh(
     connection: Connection, *, statuses: Sequence[str], interval: timedelta, retry: timedelta
 ) -> datetime | None:
-    """When the next member is due for its daily aggregation, or for its repetition if it is DEGRADED."""
+    """When the next member is due for its daily aggregation, or for its repetition if it is DEGRADED.
+
+    It is a whole minute.
+    """
     cursor = await connection.execute(
-        f"""SELECT min(least(last + %(interval)s,
-                            CASE WHEN m.connection_status = 'DEGRADED' THEN m.aggregated_at + %(retry)s END))
+        f"""SELECT min(least(date_trunc('minute', last) + %(interval)s,
+                            CASE WHEN m.connection_status = 'DEGRADED'
+                            THEN date_trunc('minute', m.aggregated_at) + %(retry)s END))
            FROM member m
            JOIN end_user u ON u.guid = m.user_guid AND NOT u.is_disabled
            JOIN client c ON c.guid = m.client_guid AND NOT c.is_disabled
