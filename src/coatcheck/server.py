@@ -19,6 +19,7 @@ from coatcheck.api.endpoint import api_routes, not_found
 from coatcheck.api.routes import table as api
 from coatcheck.app import Services
 from coatcheck.audit.failures import FailedAuthentications
+from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.errors import CoatcheckError
 from coatcheck.http.client_certificates import ClientCertificates, parse_networks
@@ -82,6 +83,7 @@ def create_app(services: Services) -> ASGIApp:
         *widget_routes(services),
         *portal_routes(services),
         *banks,
+        *_inspector(services.settings),
         *_fdx_bank(services),
     ]
     router = Router(routes, redirect_slashes=False, default=not_found)
@@ -91,7 +93,7 @@ def create_app(services: Services) -> ASGIApp:
     app: ASGIApp = RequestDeadline(limited, services.settings.request_deadline)
     if services.seeding.has_seed:
         app = SeededRequests(app, services.seeding)
-    return _with_faults(app) if services.settings.sandbox else app
+    return _of_sandbox(app, services.clock) if services.settings.sandbox else app
 
 
 def _fdx_bank(services: Services) -> Sequence[BaseRoute]:
@@ -102,12 +104,21 @@ def _fdx_bank(services: Services) -> Sequence[BaseRoute]:
     return routes
 
 
-def _with_faults(app: ASGIApp) -> ASGIApp:
-    """The application of a sandbox, which answers with the faults that a client orders."""
+def _inspector(settings: Settings) -> Sequence[BaseRoute]:
+    """The page of a sandbox at `/`."""
+    if not settings.sandbox:
+        return ()
+    routes: Sequence[BaseRoute] = import_module("coatcheck.emulator.inspector_page").inspector_routes()
+    return routes
+
+
+def _of_sandbox(app: ASGIApp, clock: Clock) -> ASGIApp:
+    """The application of a sandbox, which answers with the faults that a client orders, and logs its requests."""
     emulator = import_module("coatcheck.emulator.faults")
     faults = emulator.Faults((route.method, route.path) for group in GROUPS for route in group.routes)
-    injected: ASGIApp = emulator.FaultInjection(app, faults)
-    return injected
+    request_log = import_module("coatcheck.emulator.request_log")
+    logged: ASGIApp = request_log.RequestLogging(emulator.FaultInjection(app, faults), clock)
+    return logged
 
 
 def _error_of(error: CoatcheckError, path: str) -> ASGIApp:

@@ -1,4 +1,4 @@
-"""Pictures of every screen for the documents, light and dark, on a phone and on a desktop, into docs/images/widget.
+"""Pictures of every screen for the documents, light and dark, on a phone and on a desktop, into docs/images.
 
 python -m tests.browser.pictures [SCREEN...]     # `make pictures`; with names those alone
 
@@ -13,6 +13,7 @@ import tempfile
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
@@ -21,7 +22,7 @@ import httpx
 from PIL import Image
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
-from coatcheck.app import build
+from coatcheck.app import build, prepare_partitions
 from coatcheck.cli.embedded import database
 from coatcheck.cli.logs import configure
 from coatcheck.clock import MovableClock
@@ -40,6 +41,7 @@ from tests.processes import free_port
 
 DOCS = Path(__file__).parents[2] / "docs"
 IMAGES = DOCS / "images" / "widget"
+INSPECTOR_IMAGES = DOCS / "images" / "inspector"
 LISTING = DOCS / "reference" / "widget-screens.md"
 DEVICES: Mapping[str, ViewportSize] = {
     "phone": {"width": 390, "height": 760},
@@ -72,6 +74,10 @@ FONTS = """<fontconfig>
 
 EMBEDDED = "embedded"
 """The name of the picture of a client's page around the widget."""
+INSPECTOR = "inspector"
+"""The name of the picture of a sandbox's own page."""
+FROZEN_AT = datetime(2027, 1, 1, 9, tzinfo=UTC)
+"""The clock of that sandbox."""
 CLIENT_STYLE = """
   :root { color-scheme: light dark; --background: #f5f7f8; --surface: #fff; --text: #1c2733; --muted: #5b6875 }
   @media (prefers-color-scheme: dark) {
@@ -118,6 +124,44 @@ async def take_all(selected: Sequence[str], url: str) -> None:
             async with scene(browser, url) as one:
                 print(f"[{taken + 1}/{len(selected)}] {EMBEDDED}", flush=True)
                 await take(await embedded(one), EMBEDDED, {"desktop": DEVICES["desktop"]})
+        if INSPECTOR in selected:
+            print(f"[{len(selected)}/{len(selected)}] {INSPECTOR}", flush=True)
+            await take_inspector(browser, url)
+
+
+async def take_inspector(browser: Browser, url: str) -> None:
+    """Saves the page of a sandbox in which two members were connected and a token issued."""
+    server, clock = Site(free_port()), MovableClock()
+    clock.freeze(FROZEN_AT)
+    settings = Settings(
+        database_url=url, master_key=MASTER_KEY, connectors=("sandbox",), base_url=server.origin, sandbox=True
+    )
+    async with build(settings, clock) as services:
+        async with services.db.connection() as connection:
+            await prepare_partitions(connection, clock.now(), settings)
+        client = await make_client(services)
+        processor = await make_processor(services, client)
+        server.start(create_app(services))
+        async with httpx.AsyncClient(base_url=server.origin, auth=client.auth, timeout=60) as http:
+            for path, body in (
+                ("/coatcheck/sandbox/connections", {"connection": {"controls": ["locked"]}}),
+                ("/coatcheck/sandbox/tokens", {"token": {"processor_guid": processor.guid}}),
+                ("/users/USR-unknown/members", {"member": {}}),
+            ):
+                await http.post(path, json=body)
+        page = await browser.new_page(reduced_motion="reduce")
+        await page.goto(server.origin)
+        await page.get_by_label("Client id").fill(client.guid)
+        await page.get_by_label("API key").fill(client.api_key)
+        await page.keyboard.press("Enter")
+        await expect(page.locator("[data-list=grants] table")).to_be_visible()
+        INSPECTOR_IMAGES.mkdir(parents=True, exist_ok=True)
+        for scheme in SCHEMES:
+            await page.emulate_media(color_scheme=scheme)
+            picture = await page.screenshot(animations="disabled", full_page=True)
+            store(picture, INSPECTOR_IMAGES / f"{scheme}.png")
+        await page.close()
+        await server.stop()
 
 
 async def embedded(one: Scene) -> Page:
@@ -171,6 +215,9 @@ def _picture(name: str, device: str, scheme: str, seen: str) -> str:
 
 def files(names: Sequence[str]) -> Iterator[Path]:
     for name in names:
+        if name == INSPECTOR:
+            yield from (INSPECTOR_IMAGES / f"{scheme}.png" for scheme in SCHEMES)
+            continue
         for device in DEVICES if name != EMBEDDED else ("desktop",):
             yield from (IMAGES / f"{name}-{device}-{scheme}.png" for scheme in SCHEMES)
 
@@ -198,7 +245,7 @@ async def scene(browser: Browser, url: str) -> AsyncIterator[Scene]:
 
 
 def main() -> None:
-    names = [*SCREENS, EMBEDDED]
+    names = [*SCREENS, EMBEDDED, INSPECTOR]
     selected = sys.argv[1:] or names
     if unknown := [name for name in selected if name not in names]:
         sys.exit(f"There is no screen {unknown[0]}; there are: {', '.join(names)}.")
@@ -217,7 +264,9 @@ def main() -> None:
     for stale in set(IMAGES.glob("*.png")) - set(files(names)):
         stale.unlink()
     made = list(files(selected))
-    print(f"{len(made)} pictures, {sum(each.stat().st_size for each in made) / 1e6:.1f} MB in {IMAGES}")
+    print(
+        f"{len(made)} pictures, {sum(each.stat().st_size for each in made) / 1e6:.1f} MB in {IMAGES.parent}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Members: a user's connections to institutions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from coatcheck.db.database import Connection, columns, fetch_one
+from coatcheck.db.database import Connection, columns, fetch_all, fetch_one
 from coatcheck.errors import NotFound
 from coatcheck.model.paging import Page, PageRequest, Selection, fetch_page
 
@@ -105,6 +106,18 @@ async def list_members(
             parameters={"user_guid": user_guid, "use_case": use_case},
         ),
         page,
+    )
+
+
+async def list_changed_members(connection: Connection, client_guid: str, *, limit: int) -> Sequence[Member]:
+    """The members of the client's users that changed last, the newest change first."""
+    return await fetch_all(
+        connection,
+        Member,
+        f"""SELECT {columns(Member)} FROM {SOURCE}
+            WHERE user_guid IN (SELECT guid FROM end_user WHERE client_guid = %(client_guid)s)
+            ORDER BY updated_at DESC, guid DESC LIMIT %(limit)s""",
+        {"client_guid": client_guid, "limit": limit},
     )
 
 

@@ -4,6 +4,7 @@ from coatcheck import errors
 from coatcheck.emulator.worlds.schema import World
 from coatcheck.http.route import Group
 from coatcheck.management.handlers import (
+    sandbox_activity,
     sandbox_clock,
     sandbox_connections,
     sandbox_events,
@@ -11,6 +12,7 @@ from coatcheck.management.handlers import (
     sandbox_worlds,
 )
 from coatcheck.management.routes.route import YAML, Route, YamlRoute
+from coatcheck.management.schemas.sandbox_activity import ActivityResponseBody
 from coatcheck.management.schemas.sandbox_clock import (
     ClockMoveRequestBody,
     ClockResponseBody,
@@ -130,6 +132,15 @@ SANDBOX = Group(
             "Delete all faults",
             "A restart of the server deletes them too.",
             status=204,
+        ),
+        Route(
+            "GET",
+            "/coatcheck/sandbox/activity",
+            sandbox_activity.read_activity,
+            "readSandboxActivity",
+            "Read what happened last",
+            "For the page at `/` of the sandbox. The requests are in memory: a restart forgets them.",
+            answer=ActivityResponseBody,
         ),
         Route(
             "GET",
