@@ -4,7 +4,6 @@ Rows are matched by the institution's ids, so that a repeated run updates the ex
 statement writes thousands of rows: they are passed as a JSON array.
 """
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -27,6 +26,7 @@ from coatcheck.connectors.contract import (
 from coatcheck.connectors.registry import ListedMerchant
 from coatcheck.connectors.session import LOOKBACK
 from coatcheck.db.database import Connection, run
+from coatcheck.db.json_rows import encode_rows
 from coatcheck.events.mx_events import TransactionCounts
 from coatcheck.members.account_identity import (
     Identities,
@@ -187,7 +187,7 @@ class Ingester:
         }
         former = await former_guids(connection, job, identities, now) if identities else {}
         rows = [_account(job, each, former.get(each.id) or ids.new("ACT"), now) for each in accounts]
-        cursor = await connection.execute(PUT_ACCOUNTS, {"rows": _to_json(rows)})
+        cursor = await connection.execute(PUT_ACCOUNTS, {"rows": encode_rows(rows)})
         guids: Mapping[str, str] = dict(await cursor.fetchall())
         await store_number_hashes(
             connection, job.user_guid, {guids[id]: of_id for id, of_id in hashes.items() if id in guids}
@@ -288,7 +288,7 @@ class Ingester:
                 for each in batch
                 if each.account_id in guids
             }
-            cursor = await connection.execute(PUT_TRANSACTIONS, {"rows": _to_json(list(rows.values()))})
+            cursor = await connection.execute(PUT_TRANSACTIONS, {"rows": encode_rows(list(rows.values()))})
             for account_guid, created_count, updated_count in await cursor.fetchall():
                 created[account_guid] += created_count
                 updated[account_guid] += updated_count
@@ -452,7 +452,3 @@ def _owner(account_guid: str, bank_owner: BankOwner) -> AccountOwner:
     return AccountOwner(
         account_guid=account_guid, **{name: getattr(bank_owner, name) for name in OWNER_FIELDS}
     )
-
-
-def _to_json(rows: Sequence[Mapping[str, Any]]) -> str:
-    return json.dumps(rows, default=str)
