@@ -321,3 +321,23 @@ def client_app(one: Scene) -> Starlette:
     return Starlette(
         routes=[Route("/", show), Route("/sdk.js", sdk), Route("/widget_url", widget_url, methods=["POST"])]
     )
+
+
+@asynccontextmanager
+async def own_page(services: Services, server: Site, browser: Browser, path: str) -> AsyncIterator[Page]:
+    """A page of the server's own, opened. At the end: it requested nothing of another host, and its policy refused
+    nothing.
+    """
+    server.start(create_app(services))
+    context = await browser.new_context(**CONTEXT)
+    page = await context.new_page()
+    requested: list[str] = []
+    refused: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.on("console", lambda message: refused.append(message.text) if "Policy" in message.text else None)
+    await page.goto(f"{server.origin}{path}", wait_until="commit")
+    yield page
+    assert [url for url in requested if not url.startswith(server.origin)] == []
+    assert refused == []
+    await context.close()
+    await server.stop()

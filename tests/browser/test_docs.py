@@ -6,29 +6,16 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from coatcheck.app import Services
-from coatcheck.server import create_app
-from tests.browser.accessibility import DESKTOP, NARROW, axe_violations, cut_off
-from tests.browser.scene import Site
+from tests.browser.accessibility import NARROW, axe_violations, cut_off
+from tests.browser.scene import Site, own_page
 from tests.factories import Keyed
 
 
 @pytest.fixture
 async def page(services: Services, server: Site, browser: Browser) -> AsyncIterator[Page]:
-    """`/docs`, loaded. At the end: it requested nothing of another host, and its policy refused nothing."""
-    server.start(create_app(services))
-    context = await browser.new_context(viewport=DESKTOP, reduced_motion="reduce")
-    page = await context.new_page()
-    requested: list[str] = []
-    refused: list[str] = []
-    page.on("request", lambda request: requested.append(request.url))
-    page.on("console", lambda message: refused.append(message.text) if "Policy" in message.text else None)
-    await page.goto(f"{server.origin}/docs", wait_until="commit")
-    await expect(page.get_by_role("searchbox")).to_be_visible()
-    yield page
-    assert [url for url in requested if not url.startswith(server.origin)] == []
-    assert refused == []
-    await context.close()
-    await server.stop()
+    async with own_page(services, server, browser, "/docs") as page:
+        await expect(page.get_by_role("searchbox")).to_be_visible()
+        yield page
 
 
 async def test_the_search_shows_the_operations_with_all_words(page: Page) -> None:

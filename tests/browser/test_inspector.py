@@ -9,9 +9,8 @@ from playwright.async_api import Browser, Page, expect
 
 from coatcheck.app import Services, build
 from coatcheck.config import Settings
-from coatcheck.server import create_app
-from tests.browser.accessibility import DESKTOP, NARROW, axe_violations, cut_off
-from tests.browser.scene import Site
+from tests.browser.accessibility import NARROW, axe_violations, cut_off
+from tests.browser.scene import Site, own_page
 from tests.factories import Keyed, make_client, make_processor
 
 
@@ -28,21 +27,9 @@ async def client(services: Services) -> Keyed:
 
 @pytest.fixture
 async def page(services: Services, server: Site, browser: Browser) -> AsyncIterator[Page]:
-    """`/`, loaded. At the end: it requested nothing of another host, and its policy refused nothing."""
-    server.start(create_app(services))
-    context = await browser.new_context(viewport=DESKTOP, reduced_motion="reduce")
-    page = await context.new_page()
-    requested: list[str] = []
-    refused: list[str] = []
-    page.on("request", lambda request: requested.append(request.url))
-    page.on("console", lambda message: refused.append(message.text) if "Policy" in message.text else None)
-    await page.goto(f"{server.origin}/", wait_until="commit")
-    await expect(page.get_by_role("heading", level=1)).to_be_visible()
-    yield page
-    assert [url for url in requested if not url.startswith(server.origin)] == []
-    assert refused == []
-    await context.close()
-    await server.stop()
+    async with own_page(services, server, browser, "/") as page:
+        await expect(page.get_by_role("heading", level=1)).to_be_visible()
+        yield page
 
 
 async def sign_in(page: Page, client: Keyed) -> None:
