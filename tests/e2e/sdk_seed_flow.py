@@ -1,13 +1,18 @@
 """MX's own SDK, from a login to what a processor reads: link, verify, identify, code, token, reads.
 
 Runs in an environment of its own (the SDK pins pydantic 1): `python sdk_seed_flow.py '<flow as JSON>' <from_date>`.
-It answers each question of the bank with the flow's `answer`, and prints what the processor has read as JSON.
+It answers each question of the bank with the flow's `answer`, signs in on the bank's page where it has one, and prints
+what the processor has read as JSON.
 """
 
 import base64
+import html
+import http.cookiejar
 import json
+import re
 import sys
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -39,6 +44,62 @@ def wait(user, member):
     raise AssertionError("the job did not end")
 
 
+def connect(user):
+    """The guid of a member that was connected with credentials, or on the bank's own page."""
+    institution = institutions.read_institution(FLOW["institution_code"]).institution
+    new = mx.MemberCreateRequest(institution_code=institution.code, credentials=[])
+    if institution.supports_oauth:
+        new.is_oauth = True
+    else:
+        fields = institutions.list_institution_credentials(institution.code).credentials
+        new.credentials = [
+            mx.CredentialRequest(guid=each.guid, value=FLOW["login"][each.field_name]) for each in fields
+        ]
+        new.skip_aggregation = True
+    member = members.create_member(user, mx.MemberCreateRequestBody(member=new)).member
+    if institution.supports_oauth:
+        sign_in(member.oauth_window_uri)
+        wait(user, member.guid)
+    return member.guid
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_arguments):
+        return None
+
+
+browser = urllib.request.build_opener(
+    NoRedirect, urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+)
+
+
+def visit(url, form=None):
+    """The page, or the address to which it redirects."""
+    body = urllib.parse.urlencode(form).encode() if form else None
+    try:
+        with browser.open(urllib.request.Request(url, data=body)) as answer:
+            return answer.read().decode()
+    except urllib.error.HTTPError as error:
+        if error.code != 303:
+            raise
+        return urllib.parse.urljoin(url, error.headers["location"])
+
+
+def submit(url, page, **values):
+    """The answer to the form of the page."""
+    hidden = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page)
+    return visit(url.partition("?")[0], {name: html.unescape(value) for name, value in hidden} | values)
+
+
+def sign_in(window):
+    """What the user does in the window of the bank's page."""
+    bank = visit(window)
+    back = submit(bank, visit(bank), login=FLOW["login"]["LOGIN"], decision="allow")
+    page = visit(back)
+    if "<form" in page:
+        submit(back, page, decision="connect")
+
+
 def exchange(code):
     query = urllib.parse.urlencode({"grant_type": "authorization_code", "code": code})
     basic = base64.b64encode(":".join(FLOW["processor"]).encode()).decode()
@@ -56,16 +117,7 @@ def read(path, token):
 
 
 user = users.create_user(mx.UserCreateRequestBody(user=mx.UserCreateRequest(metadata="seed"))).user.guid
-fields = institutions.list_institution_credentials(FLOW["institution_code"]).credentials
-login = [mx.CredentialRequest(guid=each.guid, value=FLOW["login"][each.field_name]) for each in fields]
-member = members.create_member(
-    user,
-    mx.MemberCreateRequestBody(
-        member=mx.MemberCreateRequest(
-            institution_code=FLOW["institution_code"], credentials=login, skip_aggregation=True
-        )
-    ),
-).member.guid
+member = connect(user)
 for job in (members.verify_member, members.identify_member, members.aggregate_member):
     job(member, user)
     wait(user, member)
