@@ -1,0 +1,1 @@
+"""Reads banks through Plaid, with the operator's own contract and keys."""
