@@ -97,9 +97,12 @@ DEFECTS: tuple[Defect, ...] = (
 )
 
 ADDED: Mapping[str, Mapping[str, Schema]] = {
-    "v20250224": {"InstitutionResponse": {name: {"type": "string"} for name in ("client_status", "status")}}
+    "v20250224": {
+        "InstitutionResponse": {name: {"type": "string"} for name in ("client_status", "status")},
+        "AccountResponse": {"provenance": {"type": "object"}},
+    }
 }
-"""Keys that later editions of a document have, by schema."""
+"""Keys that later editions of a document have, by schema, and `provenance`, which is ours."""
 
 OPTIONAL = frozenset(
     f"TransactionIncludesResponse.{name}"

@@ -9,7 +9,7 @@ import pytest
 from coatcheck.app import Services
 from coatcheck.imports.imports import MAX_FILE_BYTES
 from coatcheck.model.accounts import find_account
-from tests.api_client import Api
+from tests.api_client import V2, Api
 from tests.factories import make_client, make_processor, make_token
 from tests.hostile_statement_files import HOSTILE
 from tests.statement_samples import BY_NAME, CSV, MT940, OFX
@@ -349,3 +349,32 @@ async def test_the_tokens_of_an_account_end_with_its_last_import(
     assert (await api.http.get("/account/transactions", headers=bearer)).status_code == 200
     await api.delete(f"/coatcheck/imports/{one['guid']}")
     assert (await api.http.get("/account/transactions", headers=bearer)).status_code == 401
+
+
+async def test_the_provenance_of_an_account_says_that_the_user_supplied_it(
+    api: Api, services: Services, user: str
+) -> None:
+    await imported(api, user, OFX)
+    newer = Api(api.http, services, api.caller, V2)
+    (account,) = await accounts(newer, user)
+    assert account["provenance"] == {
+        "source": "statement_file",
+        "fetched_at": account["imported_at"],
+        "is_user_supplied": True,
+    }
+    assert "provenance" not in (await accounts(api, user))[0]
+
+
+async def test_the_provenance_of_other_accounts_is_the_institution_or_the_user(
+    api: Api, services: Services, user: str
+) -> None:
+    newer = Api(api.http, services, api.caller, V2)
+    await newer.connect(user)
+    await newer.work()
+    await newer.post(f"/users/{user}/accounts", json={"account": {"name": "Jar", "account_type": "CASH"}})
+    found = [each["provenance"] for each in await accounts(newer, user)]
+    sources = {each["source"]: each for each in found}
+    assert sources.keys() == {"institution", "user"}
+    assert sources["institution"]["fetched_at"] is not None
+    assert sources["institution"]["is_user_supplied"] is False
+    assert sources["user"] == {"source": "user", "fetched_at": None, "is_user_supplied": True}

@@ -31,13 +31,7 @@ from coatcheck.grants.announcements import about_grants, live_grants_of_account
 from coatcheck.grants.deletion import end_tokens_of_account
 from coatcheck.imports import accounts as accounts_of_files
 from coatcheck.imports import import_rows
-from coatcheck.imports.records import (
-    INSTITUTION_CODE,
-    INSTITUTION_GUID,
-    MEMBER_NAME,
-    Import,
-    ImportedAccount,
-)
+from coatcheck.imports.records import Import, ImportedAccount
 from coatcheck.members import member_rows
 from coatcheck.members.account_rows import change_account, delete_account, put_account
 from coatcheck.members.announcements import about_member, about_result
@@ -46,12 +40,13 @@ from coatcheck.members.ingest import Ingester, IngestResult, delete_transactions
 from coatcheck.members.members import MAX_MEMBERS, Members
 from coatcheck.members.status import MemberEvent, transition
 from coatcheck.model.accounts import Account, accounts_of_member, ignored_ids
-from coatcheck.model.members import Member, find_member
+from coatcheck.model.members import STATEMENT_FILE, STATEMENT_FILE_GUID, Member, find_member
 from coatcheck.model.micro_deposits import account_hash, is_verified
 from coatcheck.model.paging import Page, PageRequest
 from coatcheck.model.users import User
 from coatcheck.vault.vault import SecretKind, Vault, WorkerReader
 
+MEMBER_NAME = "Statement files"
 MAX_FILE_BYTES = 20 * 1024 * 1024
 IGNORED = "An account of the file was merged into another account, or blocked: nothing was imported into it."
 
@@ -185,7 +180,7 @@ class Imports:
         """The member of the user's statement files, created with the first of them."""
         if await member_rows.lock_user(connection, user.guid):
             raise UserDisabled
-        existing = await member_rows.member_with_login(connection, user.guid, INSTITUTION_CODE, b"")
+        existing = await member_rows.member_with_login(connection, user.guid, STATEMENT_FILE, b"")
         if existing is not None:
             return await find_member(connection, user.guid, existing)
         if await member_rows.count_members(connection, user.guid) >= MAX_MEMBERS:
@@ -195,8 +190,8 @@ class Imports:
             "user_guid": user.guid,
             "guid": ids.new("MBR"),
             "client_guid": user.client_guid,
-            "institution_code": INSTITUTION_CODE,
-            "institution_guid": INSTITUTION_GUID,
+            "institution_code": STATEMENT_FILE,
+            "institution_guid": STATEMENT_FILE_GUID,
             "name": MEMBER_NAME,
             "connection_status": transition(MemberEvent.IMPORTED, None),
             "background_aggregation_is_disabled": True,
@@ -211,14 +206,14 @@ class Imports:
             actor=user.client_guid,
             action="member.created",
             subject=member.guid,
-            detail={"institution_code": INSTITUTION_CODE, "user_guid": user.guid},
+            detail={"institution_code": STATEMENT_FILE, "user_guid": user.guid},
         )
         created = mx_events.member(mx_events.Action.CREATED, member, now)
         await self._journal.record(connection, entry, created, about_member(EventType.MEMBER_CREATED, member))
         return member
 
     async def _known_accounts(self, connection: Connection, user: User) -> frozenset[str]:
-        member = await member_rows.member_with_login(connection, user.guid, INSTITUTION_CODE, b"")
+        member = await member_rows.member_with_login(connection, user.guid, STATEMENT_FILE, b"")
         accounts = await accounts_of_member(connection, user.guid, member) if member else ()
         return frozenset(each.guid for each in accounts)
 

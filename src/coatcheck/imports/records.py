@@ -5,11 +5,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
-INSTITUTION_CODE = "statement_file"
-"""The institution code of the member of a user's statement files."""
-INSTITUTION_GUID = "INS-3e0c9b52-7d64-5c1b-8a57-0f2e6b9d4c18"
-MEMBER_NAME = "Statement files"
-
 
 @dataclass(frozen=True, slots=True)
 class ImportedAccount:

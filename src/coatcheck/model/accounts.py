@@ -4,18 +4,41 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
+from enum import StrEnum
 
 from coatcheck.db.database import Connection, columns, fetch_all, fetch_one
 from coatcheck.errors import NotFound
+from coatcheck.model.members import STATEMENT_FILE
 from coatcheck.model.paging import Page, PageRequest, Selection, fetch_page
 
-SOURCE = """(SELECT a.*, u.id AS user_id, m.id AS member_id, m.institution_code, m.institution_guid
+SOURCE = """(SELECT a.*, u.id AS user_id, m.id AS member_id, m.institution_code, m.institution_guid,
+                    m.successfully_aggregated_at AS fetched_at
              FROM account a
              JOIN end_user u ON u.guid = a.user_guid
              JOIN member m ON m.user_guid = a.user_guid AND m.guid = a.member_guid
             ) AS account"""
 
-JOINED = frozenset({"user_id", "member_id", "institution_code", "institution_guid"})
+JOINED = frozenset({"user_id", "member_id", "institution_code", "institution_guid", "fetched_at"})
+
+
+class DataSource(StrEnum):
+    """Who reported an account."""
+
+    INSTITUTION = "institution"
+    STATEMENT_FILE = "statement_file"
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    source: DataSource
+    fetched_at: datetime | None
+    """When the source was last read; None for what the user entered."""
+
+    @property
+    def is_user_supplied(self) -> bool:
+        """Whether no institution has confirmed the data: the user entered it, or gave a file that anyone can write."""
+        return self.source is not DataSource.INSTITUTION
 
 
 # Not frozen, as `Transaction` is not.
@@ -71,6 +94,16 @@ class Account:
     is_hidden: bool = False
     is_manual: bool = False
     imported_at: datetime | None = None
+    fetched_at: datetime | None = None
+    """When the member was last read successfully."""
+
+    @property
+    def provenance(self) -> Provenance:
+        if self.is_manual:
+            return Provenance(DataSource.USER, None)
+        if self.institution_code == STATEMENT_FILE:
+            return Provenance(DataSource.STATEMENT_FILE, self.imported_at)
+        return Provenance(DataSource.INSTITUTION, self.fetched_at)
 
 
 STORED = tuple(field.name for field in fields(Account) if field.name not in JOINED)

@@ -11,6 +11,9 @@ from coatcheck.model.paging import Page, PageRequest, Selection, fetch_page
 MANUAL = "manual"
 """The institution code of the member of a user's manual accounts."""
 MANUAL_GUID = "INS-5c1f6f0e-6a0b-5d0c-9f57-3a1d0b7e2c44"
+STATEMENT_FILE = "statement_file"
+"""The institution code of the member of a user's statement files."""
+STATEMENT_FILE_GUID = "INS-3e0c9b52-7d64-5c1b-8a57-0f2e6b9d4c18"
 
 SOURCE = """(SELECT m.*, u.id AS user_id,
                     coalesce(j.state <> 'ended', false) AS is_being_aggregated,

@@ -31,7 +31,7 @@ from coatcheck.http.doc import (
 from coatcheck.http.encoding import Timestamp, to_schema, to_schemas
 from coatcheck.http.pagination import Pagination, pagination
 from coatcheck.model.account_types import AccountType, PropertyType
-from coatcheck.model.accounts import Account
+from coatcheck.model.accounts import Account, DataSource
 from coatcheck.model.paging import Page
 
 # --- requests ---
@@ -248,8 +248,28 @@ class AccountResponse(AccountFields, frozen=True, kw_only=True):
     type_set_by: SetBy = None
 
 
+class ProvenanceResponse(Struct, frozen=True):
+    """Where the data of an account comes from. MX has no such field."""
+
+    source: Annotated[
+        str,
+        doc(
+            "`institution`: read from the bank. `statement_file`: a file that the user gave. `user`: entered.",
+            "institution",
+            enum=[each.value for each in DataSource],
+        ),
+    ]
+    fetched_at: Annotated[
+        Timestamp | None,
+        doc("When the source was last read. Null for what the user entered.", "2026-11-26T09:31:12Z"),
+    ]
+    is_user_supplied: Annotated[bool, doc("Whether no institution has confirmed it.", False)]
+
+
 class AccountResponseV20250224(AccountFields, frozen=True, kw_only=True):
     """Without the `feed_` and `_set_by` fields."""
+
+    provenance: Annotated[ProvenanceResponse, doc("Where the data comes from.")]
 
 
 class AccountResponseBody(Struct, frozen=True):
