@@ -88,6 +88,7 @@ lock: .venv/ready ## pin the dependencies of pyproject.toml again; RUN=--upgrade
 	$(LOCK) requirements/sdk.in --output-file requirements/sdk.txt
 	$(LOCK) requirements/oauth.in --output-file requirements/oauth.txt
 	$(LOCK) requirements/oauth-old.in --output-file requirements/oauth-old.txt
+	$(LOCK) requirements/simplefin.in --output-file requirements/simplefin.txt
 	$(LOCK) requirements/api-clients.in --output-file requirements/api-clients.txt
 	$(LOCK) requirements/samples-build.in --constraint requirements/dev.txt --output-file requirements/samples-build.txt
 	$(LOCK) --no-deps requirements/samples.in --output-file requirements/samples.txt
@@ -131,6 +132,10 @@ clean: ## remove everything that make created
 
 .venv-oauth-old/ready: requirements/oauth-old.txt
 	$(call environment,.venv-oauth-old,requirements/oauth-old.txt)
+	@touch $@
+
+.venv-simplefin/ready: requirements/simplefin.txt
+	$(call environment,.venv-simplefin,requirements/simplefin.txt)
 	@touch $@
 
 .venv-api-clients/ready: requirements/api-clients.txt

@@ -586,6 +586,52 @@ async def test_each_read_of_each_account_is_one_disclosure(
     }
 
 
+# --- what apps that cannot run here need ---
+
+
+async def test_firefly_iii_finds_its_claim_path_and_reads_from_the_beginning_in_version_1_types(
+    services: Services, http: httpx.AsyncClient, client: Keyed, account: Account
+) -> None:
+    await make_transaction(services, account, date=date(2020, 1, 2))
+    url = claim_url(await create(http, client, account.user_guid, account))
+    assert "/simplefin/claim/" in url
+    app = App(http, (await http.post(url)).text)
+    found = await app.accounts(start_date=0, pending=1)
+    assert isinstance(found["errors"], list)
+    (one,) = found["accounts"]
+    texts = [one["id"], one["name"], one["currency"], one["balance"], one["available-balance"]]
+    assert all(isinstance(each, str) for each in texts)
+    assert all(isinstance(each, str) for each in one["org"].values())
+    assert isinstance(one["balance-date"], int)
+    (row,) = one["transactions"]
+    assert all(isinstance(row[name], str) for name in ("id", "amount", "description"))
+    assert isinstance(row["posted"], int)
+
+
+async def test_sure_gets_a_status_for_each_kind_of_refusal(
+    services: Services, http: httpx.AsyncClient, client: Keyed, account: Account, app: App
+) -> None:
+    assert (await app.read(start_date="x")).status_code == 400
+    (grant,) = await grants(http, client)
+    await revoke(http, client, grant)
+    assert (await app.read()).status_code == 403
+    answers = [
+        await http.get("/simplefin/accounts", auth=(app.auth[0], f"wrong {number}")) for number in range(110)
+    ]
+    assert {answer.status_code for answer in answers} == {403, 429}
+    assert int(answers[-1].headers["retry-after"]) > 0
+    assert answers[-1].json()["accounts"] == []
+
+
+async def test_securo_reads_version_2_without_a_redirect(app: App) -> None:
+    answer = await app.read(version="2")
+    assert (answer.status_code, answer.history) == (200, [])
+    found = answer.json()
+    known = {each["conn_id"] for each in found["connections"]}
+    assert {each["conn_id"] for each in found["accounts"]} <= known
+    assert found["errlist"] == []
+
+
 # --- restrictions and the end ---
 
 
