@@ -1,0 +1,171 @@
+"""The FDX connector signs in at npm's `oidc-provider`, unchanged: a pushed request, consent, rotation, revocation."""
+
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import parse_qs, parse_qsl, urljoin, urlsplit
+
+import httpx
+import pytest
+
+from coatcheck.clock import MovableClock
+from coatcheck.connectors.contract import AuthorizationRequest, AuthorizationResponse, JobKind, Task
+from coatcheck.connectors.fdx.connector import FdxConnector, FdxSettings
+from coatcheck.crypto import base64url_sha256
+from coatcheck.errors import ConsentRevoked, CredentialsDenied
+from coatcheck.testing.connectors import NOW, connector_context, run_connector
+from tests.bank_windows import Inputs
+from tests.fdx_provider import CODE, FdxProvider, account, write_profile
+from tests.guides import ROOT
+from tests.node import node
+
+CLIENTS = ROOT / "tests" / "oauth_clients"
+RETURN_URL = "http://coatcheck.test/oauth/callback"
+VERIFIER = "a-verifier-of-forty-three-characters-or-more-0"
+TASK = Task(JobKind.AGGREGATION, CODE, "MBR-1", NOW)
+
+pytestmark = pytest.mark.skipif(
+    not (CLIENTS / "node_modules" / "oidc-provider").exists(),
+    reason="no oidc-provider: `make setup` installs it",
+)
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[str]:
+    command = [node(), "provider.js", RETURN_URL]
+    with subprocess.Popen(
+        command, cwd=CLIENTS, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as op:
+        assert op.stdout is not None
+        yield op.stdout.readline().strip()
+        op.terminate()
+
+
+class Network(httpx.AsyncBaseTransport):
+    """The provider over the network, and the API in memory."""
+
+    def __init__(self, api: FdxProvider) -> None:
+        self.token_requests: list[httpx.Request] = []
+        self._api, self._network = api.transport, httpx.AsyncHTTPTransport()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.host == "api.example":
+            return await self._api.handle_async_request(request)
+        if request.url.path == "/token":
+            self.token_requests.append(request)
+        return await self._network.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._network.aclose()
+
+
+class Bank:
+    """The connector with a consent at the provider."""
+
+    def __init__(self, profile: str) -> None:
+        self.clock = MovableClock()
+        self.api = FdxProvider(accounts=[account(f"a{number:02}") for number in range(32)], transactions=[])
+        self.network = Network(self.api)
+        context = connector_context(FdxSettings((profile,)), clock=self.clock, transport=self.network)
+        self.connector = FdxConnector(context)
+
+    async def sign_in(self, browser: httpx.AsyncClient, decision: str = "allow") -> dict[str, str]:
+        """The parameters with which the provider sends the user back."""
+        request = AuthorizationRequest(CODE, RETURN_URL, "s1", base64url_sha256(VERIFIER.encode()))
+        url = await self.connector.authorize(request)
+        while not url.startswith(RETURN_URL):
+            answer = await browser.get(url)
+            if answer.is_success:
+                page = Inputs(answer.text).values
+                if decision == "deny":
+                    answer = await browser.get(f"{url}/abort")
+                else:
+                    form = {"prompt": page["prompt"], "login": "ann", "password": "any"}
+                    answer = await browser.post(url, data=form)
+            url = urljoin(url, answer.headers["location"])
+        return dict(parse_qsl(urlsplit(url).query))
+
+    async def consent(self, browser: httpx.AsyncClient) -> dict[str, str]:
+        """The credentials of a new consent."""
+        answer = await self.sign_in(browser)
+        assert answer["state"] == "s1"
+        return dict(await self.complete(answer["code"]))
+
+    async def complete(self, code: str) -> dict[str, str]:
+        return dict(await self.connector.complete(AuthorizationResponse(CODE, RETURN_URL, code, VERIFIER)))
+
+
+@pytest.fixture
+async def bank(issuer: str, tmp_path: Path) -> AsyncIterator[Bank]:
+    profile = write_profile(
+        tmp_path,
+        issuer=issuer,
+        scopes=["openid", "fdx:accountdetailed:read", "fdx:transactions:read"],
+        concurrent_reads=32,
+        page_size=100,
+    )
+    bank = Bank(profile)
+    yield bank
+    await bank.connector.close()
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient() as browser:
+        yield browser
+
+
+async def test_the_user_consents_and_the_accounts_are_read(bank: Bank, browser: httpx.AsyncClient) -> None:
+    run = await run_connector(bank.connector, TASK, await bank.consent(browser))
+    assert len(run.accounts) == 32
+    (exchange,) = bank.network.token_requests
+    assert parse_qs(exchange.content.decode())["code_verifier"] == [VERIFIER]
+
+
+async def test_refusing_comes_back_as_access_denied(bank: Bank, browser: httpx.AsyncClient) -> None:
+    assert (await bank.sign_in(browser, decision="deny"))["error"] == "access_denied"
+
+
+async def test_a_code_works_once(bank: Bank, browser: httpx.AsyncClient) -> None:
+    code = (await bank.sign_in(browser))["code"]
+    await bank.complete(code)
+    with pytest.raises(CredentialsDenied):
+        await bank.complete(code)
+
+
+async def test_32_reads_with_an_expired_token_lead_to_one_refresh(
+    bank: Bank, browser: httpx.AsyncClient
+) -> None:
+    credentials = await bank.consent(browser)
+    bank.clock.advance(timedelta(hours=1))
+    bank.network.token_requests.clear()
+    run = await run_connector(bank.connector, TASK, credentials)
+    assert (len(run.accounts), len(bank.network.token_requests), len(run.saved_states)) == (32, 1, 1)
+    # The state of the first run goes on working; the token that it replaced ends the whole grant.
+    bank.clock.advance(timedelta(hours=1))
+    again = await run_connector(bank.connector, TASK, credentials, state=run.saved_states[0])
+    assert len(again.accounts) == 32
+    with pytest.raises(ConsentRevoked):
+        await run_connector(bank.connector, TASK, credentials)
+    bank.clock.advance(timedelta(hours=1))
+    with pytest.raises(ConsentRevoked):
+        await run_connector(bank.connector, TASK, credentials, state=again.saved_states[0])
+
+
+async def test_a_revoked_consent_ends_the_run(bank: Bank, browser: httpx.AsyncClient, issuer: str) -> None:
+    credentials = await bank.consent(browser)
+    bank.clock.advance(timedelta(hours=1))
+    run = await run_connector(bank.connector, TASK, credentials)
+    token = bank.network.token_requests[-1]
+    assert run.accounts
+    refresh_token = run.saved_states[0].decode().partition('"refresh_token":"')[2].partition('"')[0]
+    revoked = await browser.post(
+        f"{issuer}/token/revocation",
+        data={"token": refresh_token},
+        headers={"authorization": token.headers["authorization"]},
+    )
+    assert revoked.status_code == 200
+    bank.clock.advance(timedelta(hours=1))
+    with pytest.raises(ConsentRevoked):
+        await run_connector(bank.connector, TASK, credentials, state=run.saved_states[0])
