@@ -32,6 +32,7 @@ LISTS: Mapping[str, str] = {
     "listTokens": "user",
     "listGrants": "grant",
     "listDisclosures": "disclosure",
+    "listImports": "statement_import",
     "listWebhookEndpoints": "webhook_endpoint",
     "listEvents": "event",
     "listDeliveries": "delivery",

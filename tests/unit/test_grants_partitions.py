@@ -142,9 +142,11 @@ async def test_the_weeks_in_which_the_tokens_of_the_next_two_weeks_expire_have_p
     clock.advance(timedelta(days=3650))
     now = clock.now()
     async with services.db.connection() as connection:
-        await prepare_partitions(connection, now, replace(settings, token_ttl=timedelta(weeks=4)))
+        lifetimes = {"token_ttl": timedelta(weeks=4), "app_token_ttl": timedelta(weeks=52)}
+        await prepare_partitions(connection, now, replace(settings, **lifetimes))
     first = week_of(now)
-    assert await partitions(services) - before == {f"access_token_{week}" for week in range(first, first + 7)}
+    weeks = {*range(first, first + 7), *range(first + 52, first + 55)}
+    assert await partitions(services) - before == {f"access_token_{week}" for week in weeks}
 
 
 @pytest.mark.own_database
