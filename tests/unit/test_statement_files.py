@@ -14,6 +14,7 @@ from coatcheck.connectors.statement_files.csv_mapping import CsvMapping, MappedA
 from coatcheck.connectors.statement_files.identity import with_ids
 from coatcheck.connectors.statement_files.reading import read_statement_file
 from coatcheck.connectors.statement_files.statement import (
+    MAX_TRANSACTIONS,
     FileAccount,
     FileBalance,
     FileFormat,
@@ -228,3 +229,8 @@ def test_an_id_that_the_bank_uses_twice_does_not_hide_a_transaction() -> None:
 
 def test_a_transaction_that_the_bank_describes_anew_keeps_its_id() -> None:
     assert ids([transaction(1, 5, "a", "X")]) == ids([transaction(2, 5, "posted", "X")])
+
+
+def test_a_csv_file_with_as_many_transactions_as_are_allowed_is_read() -> None:
+    data = b"Date,Description,Amount\n" + b"2026-10-25,x,1\n" * MAX_TRANSACTIONS
+    assert len(read(data).transactions) == MAX_TRANSACTIONS

@@ -17,6 +17,7 @@ from coatcheck.audit.journal import Journal
 from coatcheck.db.database import Database, columns, fetch_all
 from coatcheck.grants.authorization_disclosures import AuthorizationDisclosures
 from coatcheck.grants.listing import GrantFilter, Grants
+from coatcheck.imports.import_rows import ImportRow
 from coatcheck.model import accounts, members, transactions
 from coatcheck.model.accounts import Account
 from coatcheck.model.jobs import Job
@@ -36,6 +37,7 @@ SOURCES: tuple[tuple[str, type[Any], str], ...] = (
     ("accounts", Account, accounts.SOURCE),
     ("transactions", Transaction, transactions.SOURCE),
     ("micro_deposits", MicroDeposit, "micro_deposit"),
+    ("statement_imports", ImportRow, "statement_import"),
 )
 """What is read as it is stored: the section, the record and the relation, which has `user_guid` and `guid`."""
 

@@ -17,7 +17,7 @@
              `--- the user is disabled --------> DISABLED -----------------------------'
 
 The operator can disconnect a member in every status. A manual member has no status. IMPORTED is a migrated member
-that has no credentials yet.
+that has no credentials yet, or that of the statement files of a user.
 """
 
 from collections.abc import Iterable, Mapping

@@ -110,7 +110,7 @@ def _rows(text: str, delimiter: str) -> Sequence[_Row]:
         rows = [_Row(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except csv.Error as error:
         raise UnreadableFile(f"The table cannot be read: {error}.", line=reader.line_num) from None
-    if len(rows) > MAX_TRANSACTIONS:
+    if len(rows) > MAX_TRANSACTIONS + MOST_PREAMBLE_ROWS:
         raise UnreadableFile(TOO_MANY, line=1)
     if max((len(row.cells) for row in rows), default=0) < 2:
         raise UnreadableFile("The file is in none of the formats OFX, CAMT, MT940, BAI2 and CSV.", line=1)

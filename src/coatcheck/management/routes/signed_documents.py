@@ -72,7 +72,8 @@ SIGNED_DOCUMENTS = Group(
             "exportUser",
             "Export all that is kept of a user",
             "Streamed as one JSON object with an array for each kind: `users`, `members`, `jobs`, `accounts`, "
-            "`transactions`, `micro_deposits`, `account_numbers`, `account_owners`, `statements` with their files, "
+            "`transactions`, `micro_deposits`, `statement_imports`, `account_numbers`, "
+            "`account_owners`, `statements` with their files, "
             "`sealed_secrets` (counted: nobody can read them), `grants`, `authorization_disclosures`, and `reads`: "
             "who read what. Numbers, owners and files are disclosed, and the export is in the audit log. An export "
             "that ends early is not valid JSON.",

@@ -95,6 +95,7 @@ class UserExportResponse(Struct, frozen=True):
     accounts: Annotated[list[Record], doc("The accounts.", [])]
     transactions: Annotated[list[Record], doc("The transactions.", [])]
     micro_deposits: Annotated[list[Record], doc("The micro-deposits.", [])]
+    statement_imports: Annotated[list[Record], doc("The imports of statement files.", [])]
     account_numbers: Annotated[list[Record], Meta(description="Opened. Each batch is a disclosure.")]
     account_owners: Annotated[list[Record], Meta(description="Opened. Each batch is a disclosure.")]
     statements: Annotated[list[Record], Meta(description="With the file in `pdf_base64`.")]
