@@ -5,19 +5,17 @@ Every request is counted in the state before it is sent, so that no failure and 
 
 import binascii
 import ipaddress
-import json
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
 from coatcheck.connectors.contract import Session
+from coatcheck.connectors.json_answers import Row, json_object
 from coatcheck.connectors.simplefin.state import AccessState
 from coatcheck.errors import (
     ActionNeeded,
@@ -37,8 +35,6 @@ ONE_ATTEMPT = {"attempts": 1}
 """The extension of a request that is not repeated: the server counts every one."""
 LONGEST_WAIT = timedelta(days=1)
 DEFAULT_WAIT = timedelta(hours=1)
-
-Answer = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +86,7 @@ class Access:
         self._state = state
         self._budget = budget
 
-    async def accounts(self, query: Sequence[tuple[str, str]]) -> Answer:
+    async def accounts(self, query: Sequence[tuple[str, str]]) -> Row:
         """The account set.
 
         Raises:
@@ -117,7 +113,7 @@ class Access:
             wait = _wait(response, task.now)
             await self._save(replace(self._state, not_before=(task.now + wait).timestamp()))
         _raise_unless_ok(response)
-        return _object(response)
+        return json_object(response)
 
     async def _save(self, state: AccessState) -> None:
         self._state = state
@@ -193,13 +189,3 @@ def _wait(response: httpx.Response, now: datetime) -> timedelta:
         except (ValueError, TypeError):
             return DEFAULT_WAIT
     return min(max(wait, timedelta()), LONGEST_WAIT)
-
-
-def _object(response: httpx.Response) -> Answer:
-    try:
-        found = json.loads(response.content, parse_float=Decimal)
-    except ValueError:
-        raise BankDataUnusable from None
-    if not isinstance(found, dict):
-        raise BankDataUnusable
-    return found

@@ -18,8 +18,9 @@ from coatcheck.connectors.contract import (
     Session,
     Task,
 )
+from coatcheck.connectors.json_answers import Row
 from coatcheck.connectors.simplefin import rows
-from coatcheck.connectors.simplefin.access import SETUP_TOKEN, Access, Answer, Budget, claimed_state
+from coatcheck.connectors.simplefin.access import SETUP_TOKEN, Access, Budget, claimed_state
 from coatcheck.connectors.simplefin.problems import failure_of, problems_of
 from coatcheck.errors import BankDataUnusable
 
@@ -95,7 +96,7 @@ def _seconds(instant: datetime) -> str:
     return str(int(instant.timestamp()))
 
 
-async def _add(session: Session, answer: Answer, *, with_accounts: bool) -> bool:
+async def _add(session: Session, answer: Row, *, with_accounts: bool) -> bool:
     """Adds what one request returned, and returns whether something is missing.
 
     Raises:

@@ -1,12 +1,10 @@
 """What an account set says of its errors, and which connection status that means."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from coatcheck.connectors.json_answers import Row
 from coatcheck.errors import ActionNeeded, BankError, BankFailed
-
-Row = Mapping[str, Any]
 
 ATTENTION = "connection to "
 """How servers of version 1 begin the text about a connection that the user has to repair."""

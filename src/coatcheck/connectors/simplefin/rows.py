@@ -1,14 +1,11 @@
 """Accounts and transactions of SimpleFIN as records. Version 1 and 2 of the protocol, read tolerantly."""
 
-from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
 
 from coatcheck.connectors.contract import BankAccount, BankTransaction
+from coatcheck.connectors.json_answers import Row
 from coatcheck.errors import BankDataUnusable
-
-Row = Mapping[str, Any]
 
 TYPES = (
     ("credit card", "CREDIT_CARD"),
