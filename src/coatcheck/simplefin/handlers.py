@@ -21,8 +21,9 @@ from coatcheck.simplefin.schemas import AccountSet, SimplefinInfo
 VERSIONS = ["1.0", "2.0"]
 TITLE = "Give an app access"
 HOW = (
-    "An app that reads SimpleFIN asks you for a setup token. Whoever runs this server, or the service in which you"
-    " connected your bank, creates it for you. Paste it into the app within 24 hours. It works once."
+    "An app that reads SimpleFIN asks you for a setup token. Open the page of your connected accounts from the service"
+    " in which you connected your bank, and choose Connect an app. Paste the token into the app within 24 hours. It"
+    " works once."
 )
 
 
