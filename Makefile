@@ -12,12 +12,12 @@ WORKERS ?= logical
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
 RUN ?=
 # What npm installs: MX's web widget SDK, OAuth clients, generators of API clients, and a mock server.
-NODE_MODULES = $(patsubst %,tests/%/node_modules/.package-lock.json,browser oauth_clients api_clients mock_servers)
+NODE_MODULES = $(patsubst %,tests/%/node_modules/.package-lock.json,browser oauth_clients api_clients mock_servers simplefin_clients)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/ready .venv-sdk/ready .venv-oauth/ready .venv-oauth-old/ready .venv-api-clients/ready .venv-samples/ready .venv/browser $(NODE_MODULES) ## create .venv with the coatcheck command, and what the tests need: MX's SDKs, OAuth clients, generators of API clients, sample files and a browser
+setup: .venv/ready .venv-sdk/ready .venv-oauth/ready .venv-oauth-old/ready .venv-api-clients/ready .venv-simplefin/ready .venv-samples/ready .venv/browser $(NODE_MODULES) ## create .venv with the coatcheck command, and what the tests need: MX's SDKs, OAuth clients, generators of API clients, sample files and a browser
 
 demo: .venv/ready ## run the whole flow on a server of its own, in less than a minute
 	@$(BIN)/coatcheck demo
@@ -115,7 +115,7 @@ secrets: ## create the files that compose.yaml reads: database password and mast
 	&& echo 'Created. Store a copy of secrets/master_key elsewhere: without it the encrypted data cannot be decrypted.'
 
 clean: ## remove everything that make created
-	rm -rf .venv .venv-sdk .venv-oauth .venv-oauth-old .venv-api-clients .venv-samples .venv-audit sbom.json tests/*/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
+	rm -rf .venv .venv-sdk .venv-oauth .venv-oauth-old .venv-api-clients .venv-simplefin .venv-samples .venv-audit sbom.json tests/*/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	$(call environment,.venv,requirements/dev.txt)

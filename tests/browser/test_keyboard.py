@@ -156,6 +156,7 @@ async def test_enter_chooses_the_first_bank_that_was_found(scene: Scene) -> None
     widget = await scene.open()
     page = widget.page
     await widget.agree()
+    await expect(page.get_by_role("button", name="Lanternfish Bank")).to_be_visible()
     await tab_to(page, "Bank name or routing number")
     await page.keyboard.type("lanternfsh")
     await expect(page.get_by_role("listitem")).to_have_count(1)

@@ -209,8 +209,10 @@ def dump_memory(url: str, file: Path) -> bool:
                 memory = Path(f"/proc/{pid}/mem").open("rb", buffering=0)  # noqa: SIM115 (closed below)
             except PermissionError:
                 return False
+            except FileNotFoundError:
+                continue  # it served a connection that was closed meanwhile
             with memory:
-                for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+                for line in _mappings(pid):
                     bounds, access, _, _, inode, *_ = line.split(maxsplit=5)
                     is_shared = "s" in access
                     if (
@@ -224,6 +226,13 @@ def dump_memory(url: str, file: Path) -> bool:
                         memory.seek(start)
                         out.write(memory.read(end - start))
     return True
+
+
+def _mappings(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/maps").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 @pytest.mark.faults

@@ -23,7 +23,9 @@ SHORT, DEFAULT = 2.0, 10.0
 """Deadlines. The tests with the default one take long, and run with `make faults`."""
 deadlines = pytest.mark.parametrize("deadline", [SHORT, pytest.param(DEFAULT, marks=pytest.mark.slow)])
 TERMINATE = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+"""It waits, at most five seconds, until each has ended."""
 
 
 @pytest.fixture(scope="module")

@@ -115,7 +115,7 @@ def test_an_installation_without_a_connector_is_found(examine, bare_environment)
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
-        ("COATCHECK_CONNECTORS", "nope", "There is no connector nope. Installed: sandbox."),
+        ("COATCHECK_CONNECTORS", "nope", "There is no connector nope. Installed: "),
         ("COATCHECK_CONNECTOR_NOPE_KEY", "x", "COATCHECK_CONNECTOR_NOPE_KEY names no connector."),
         ("COATCHECK_CONNECTOR_SANDBOX_SEEDS", "1", "The connector sandbox has no setting seeds."),
     ],

@@ -36,6 +36,7 @@ GRANT = Grant(
     revoked_because=None,
     disclosure_text=None,
     disclosed_at=None,
+    simplefin_access_guid=None,
 )
 PARTIES = [
     FdxParty("Acme Payments", PartyType.RECIPIENT, "https://coatcheck.example", "PPR-1"),
