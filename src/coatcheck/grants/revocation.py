@@ -163,25 +163,8 @@ class Revocations:
                 the receipt.
         """
         actor = actor or client_guid
-        async with connection.transaction():
-            revoked = await fetch_one(
-                connection,
-                _Revoked,
-                REVOKE,
-                {
-                    "client_guid": client_guid,
-                    "guid": guid,
-                    "now": self._clock.instant(),
-                    "reason": reason,
-                    "actor": actor,
-                    **self._journal.draft(actor=actor, action="token.revoked"),
-                },
-            )
-            if revoked is not None and revoked.is_new:
-                await self._journal.announce(
-                    connection, *about_grants(EventType.TOKEN_REVOKED, [revoked], revoked_by=actor)
-                )
-
+        values = {"client_guid": client_guid, "guid": guid, "reason": reason, "actor": actor}
+        revoked = await self._revoke_one(connection, actor, values)
         if revoked is None:
             # Grants are deleted some weeks after they expire, receipts after three years.
             receipt = await self._receipts.stored(connection, client_guid, guid)
@@ -202,6 +185,21 @@ class Revocations:
             reason=reason,
             last_read=last_read_at,
         )
+
+    async def _revoke_one(
+        self, connection: Connection, actor: str, values: Mapping[str, object]
+    ) -> _Revoked | None:
+        """Revokes the grant that the parameters of `REVOKE` name, and commits; None if there is none."""
+        draft = self._journal.draft(actor=actor, action="token.revoked")
+        async with connection.transaction():
+            revoked = await fetch_one(
+                connection, _Revoked, REVOKE, {**values, "now": self._clock.instant(), **draft}
+            )
+            if revoked is not None and revoked.is_new:
+                await self._journal.announce(
+                    connection, *about_grants(EventType.TOKEN_REVOKED, [revoked], revoked_by=actor)
+                )
+        return revoked
 
     async def revoke_all(
         self, *, client_guid: str, selector: Selector, reason: str | None = None, actor: str | None = None

@@ -57,5 +57,6 @@ async def open_link(
         ),
     )
     appearance = await widget_appearance(connection, link.client_guid)
-    data = await boot.read(WidgetRequest(services, connection, session, path={}, query={}, body=b""))
+    request = WidgetRequest(services, connection, session, path={}, query={}, body=b"")
+    data = await boot.boot_with(request, appearance)
     return Opened(OpenedBoot(**structs.asdict(data), session_token=token), options.color_scheme, appearance)

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from coatcheck.app import Services
 from coatcheck.connectors.contract import JobKind
 from coatcheck.members.widget_links import WidgetOptions
-from coatcheck.model.widgets import widget_appearance
+from coatcheck.model.widgets import WidgetAppearance, widget_appearance
 from coatcheck.widget.handlers import start
 from coatcheck.widget.page_texts import page_texts
 from coatcheck.widget.request import WidgetRequest
@@ -22,9 +22,13 @@ PRODUCTS = {
 
 
 async def read(request: WidgetRequest) -> Boot:
-    """Of a session that goes on after the page was loaded again, or that has just begun."""
+    """Of a session that goes on after the page was loaded again."""
+    return await boot_with(request, await widget_appearance(request.connection, request.session.client_guid))
+
+
+async def boot_with(request: WidgetRequest, appearance: WidgetAppearance) -> Boot:
+    """Of a session whose client has this appearance."""
     session, client = request.session, await request.client()
-    appearance = await widget_appearance(request.connection, session.client_guid)
     return Boot(
         session_guid=session.guid,
         user_guid=session.user_guid,
