@@ -32,10 +32,10 @@ from coatcheck.emulator.worlds import schema as world_schema
 from coatcheck.emulator.worlds.document import parse_world
 from coatcheck.errors import BankError
 from coatcheck.events import delivery, signing
-from coatcheck.grants import exchange, partitions, setup_tokens
+from coatcheck.grants import exchange, partitions, portal_sessions, setup_tokens
 from coatcheck.grants.secrets import Kind
 from coatcheck.http import envelope, head_limits, query
-from coatcheck.members import members
+from coatcheck.members import members, widget_links
 from coatcheck.simplefin import account_sets, schemas
 from coatcheck.simplefin import errors as simplefin
 from coatcheck.testing.connectors import NOW, conformance_checks, connector_context, run_connector
@@ -432,8 +432,8 @@ def test_the_proxy_of_the_operators_guide_logs_no_query_and_has_the_limits_of_th
     logged = re.search(r"log_format .*", proxy)[0]
     assert "$logged_uri" in logged
     assert not re.search(r"\$(request|request_uri|args|query_string|uri)\b", logged)
-    (claims,) = re.findall(r"^    ~\^(\S+)  +\S+\.\.\.;$", proxy, re.MULTILINE)
-    assert claims == simplefin.CLAIMS
+    hidden = re.findall(r"^    ~\^(\S+)  +\S+\.\.\.;$", proxy, re.MULTILINE)
+    assert hidden == [simplefin.CLAIMS, widget_links.OPEN_PATH, portal_sessions.OPEN_PATH]
     assert "access_log /var/log/nginx/coatcheck.log no_query;" in proxy
     assert f"client_max_body_size {api.MAX_BODY_BYTES // 1024}k;" in proxy
     assert "client_header_timeout 10s;" in proxy
