@@ -8,7 +8,7 @@ A statement is the program's if its caller is, not counting the driver and the f
 import inspect
 import json
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ TYPES: Mapping[type, str] = {
     bytes: "bytea",
     datetime: "timestamptz",
     date: "date",
+    timedelta: "interval",
     Decimal: "numeric",
     float: "float8",
 }
