@@ -23,6 +23,7 @@ from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.errors import CoatcheckError
 from coatcheck.http.client_certificates import ClientCertificates, parse_networks
+from coatcheck.http.design import design_route
 from coatcheck.http.documentation import page_routes
 from coatcheck.http.envelope import response_to
 from coatcheck.http.head_limits import HeadLimits
@@ -80,6 +81,7 @@ def create_app(services: Services) -> ASGIApp:
         *oauth_routes(services),
         *simplefin_routes(services),
         *page_routes(services, (*GROUPS, *sandbox)),
+        design_route(),
         *widget_routes(services),
         *portal_routes(services),
         *banks,

@@ -16,10 +16,12 @@ from urllib.parse import quote, urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from coatcheck.http.design import tokens
+
 Node: TypeAlias = Mapping[str, Any]
 
 HERE = Path(__file__).parent
-STYLE = (HERE / "templates" / "docs.css").read_bytes()
+STYLE = tokens() + (HERE / "templates" / "docs.css").read_bytes()
 """The style sheet, to be served at the `style_url` of `docs_page`."""
 SCRIPT = (HERE / "templates" / "docs.js").read_bytes()
 """The module, to be served at the `script_url` of `docs_page`."""

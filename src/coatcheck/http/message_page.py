@@ -2,24 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.resources import files
-from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
 
 from coatcheck.errors import Unavailable
+from coatcheck.http import design
 from coatcheck.http.errors import headers_of, status_of
 from coatcheck.http.headers import Policy, page_headers
-from coatcheck.http.static_files import file_route
 
-STYLE_PATH = "/oauth/style.css"
-MAX_AGE = 3600
-"""Seconds that a browser keeps the style sheet and the scripts of these pages."""
-
-_TEMPLATES = Path(str(files("coatcheck.http"))) / "templates"
 _PAGES = Environment(loader=PackageLoader("coatcheck.http"), autoescape=select_autoescape())
+_PAGES.globals |= {"tokens": design.TOKENS, "style": design.MESSAGE_STYLE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +56,7 @@ def message(
         lang: the language of title and text.
         ancestors: the origins that may frame it (CSP `frame-ancestors`).
     """
-    page = _PAGES.get_template("message.html").render(
-        title=title, text=text, style=STYLE_PATH, script=script, lang=lang
-    )
+    page = _PAGES.get_template("message.html").render(title=title, text=text, script=script, lang=lang)
     headers = dict(page_headers(Policy.MESSAGE, ancestors=ancestors))
     if status == status_of(Unavailable()):
         headers |= headers_of(Unavailable())
@@ -74,12 +65,5 @@ def message(
 
 def question(title: str, text: str, form: Form, *, lang: str = "en") -> Response:
     """The page with a form. No other site may frame it, so that no click on it is led there."""
-    page = _PAGES.get_template("message.html").render(
-        title=title, text=text, style=STYLE_PATH, form=form, lang=lang
-    )
+    page = _PAGES.get_template("message.html").render(title=title, text=text, form=form, lang=lang)
     return HTMLResponse(page, 200, page_headers(Policy.QUESTION, targets=form.targets))
-
-
-def style_route() -> Route:
-    """The style sheet of the page."""
-    return file_route(STYLE_PATH, _TEMPLATES / "message.css", max_age=MAX_AGE)

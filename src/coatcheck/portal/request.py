@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from coatcheck.app import Services
 from coatcheck.db.database import Connection
 from coatcheck.grants.portal_sessions import PortalSession
+from coatcheck.http.design import TOKENS
 from coatcheck.http.headers import Policy, page_headers
 from coatcheck.http.i18n import LOCALES, catalogue
 from coatcheck.model.clients import find_client
@@ -29,6 +30,7 @@ def _environment(locale: str) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
+    environment.globals["tokens"] = TOKENS
     environment.install_gettext_translations(catalogue("portal", locale), newstyle=True)  # type: ignore[attr-defined]
     return environment
 

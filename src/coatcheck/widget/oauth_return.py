@@ -28,7 +28,7 @@ from coatcheck.errors import InvalidRequest, Refusal, TooLarge, Unavailable, Wro
 from coatcheck.http.bodies import read_body
 from coatcheck.http.headers import Policy, page_headers
 from coatcheck.http.i18n import choose_locale
-from coatcheck.http.message_page import MAX_AGE, Form, Script, message, question, style_route
+from coatcheck.http.message_page import Form, Script, message, question
 from coatcheck.http.static_files import file_route
 from coatcheck.members.oauth import OWN_PAGE, RETURN_PATH, START_PATH
 from coatcheck.members.oauth_windows import ClaimedWindow, ReturnedWindow, StartedWindow
@@ -46,6 +46,8 @@ from coatcheck.widget.messages import (
 
 SCRIPT_PATH = "/oauth/result.js"
 SCRIPT = Path(str(files("coatcheck.widget"))) / "oauth_result.js"
+SCRIPT_SECONDS = 3600
+"""How long a browser keeps the script."""
 HEADERS = page_headers(Policy.MESSAGE)
 COOKIE = "coatcheck_window"
 DECISION, CONNECT, CANCEL = "decision", "connect", "cancel"
@@ -63,8 +65,7 @@ def return_routes(services: Services) -> list[BaseRoute]:
     return [
         Route(f"{START_PATH}{{state}}", partial(_page, services, {"GET": _start}), methods=ANY),
         Route(RETURN_PATH, partial(_page, services, {"GET": _return, "POST": _decide}), methods=ANY),
-        style_route(),
-        file_route(SCRIPT_PATH, SCRIPT, max_age=MAX_AGE),
+        file_route(SCRIPT_PATH, SCRIPT, max_age=SCRIPT_SECONDS),
     ]
 
 

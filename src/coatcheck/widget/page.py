@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute, Route
 from coatcheck.app import Services
 from coatcheck.errors import InvalidToken, NotFound, Unavailable
 from coatcheck.http.compression import COMPRESSED
+from coatcheck.http.design import TOKENS
 from coatcheck.http.headers import Policy, page_headers
 from coatcheck.http.i18n import choose_locale
 from coatcheck.http.message_page import message
@@ -39,7 +40,7 @@ TEMPLATE = Environment(
     loader=FileSystemLoader(str(files("coatcheck.widget") / "templates")),
     autoescape=True,
     undefined=StrictUndefined,
-).get_template("page.html")
+).get_template("page.html", globals={"tokens": TOKENS})
 
 
 def page_routes(services: Services, static: StaticFolder) -> list[BaseRoute]:

@@ -26,10 +26,8 @@ export function applyTheme(setting, accent) {
 
 function paint(root, accent) {
   root.removeAttribute("style");
-  const styles = getComputedStyle(root);
-  const surface = parse(styles.getPropertyValue("--surface"));
-  const colour = parse(accent) ?? parse(styles.getPropertyValue("--accent"));
-  if (!surface || !colour) return;
+  const surface = token(root, "--surface");
+  const colour = parse(accent) ?? token(root, "--accent");
   const shape = contrasting(colour, surface, SHAPE_RATIO);
   root.style.setProperty("--accent", css(shape));
   root.style.setProperty("--accent-text", css(contrasting(colour, surface, TEXT_RATIO[root.dataset.colorScheme])));
@@ -42,6 +40,14 @@ function contrasting(colour, background, ratio) {
   let shade = colour;
   for (let share = 0; contrast(shade, background) < ratio && share < 1; share += 0.04) shade = mix(colour, end, share);
   return shade;
+}
+
+/** A token as the scheme in use has it. A custom property is not computed; a property that uses it is. */
+function token(root, name) {
+  root.style.color = `var(${name})`;
+  const colour = getComputedStyle(root).color;
+  root.style.removeProperty("color");
+  return colour.match(/\d+/g).slice(0, 3).map(Number);
 }
 
 function parse(text) {
