@@ -182,7 +182,12 @@ class MxUpstream:
         return {
             "accounts": ACCOUNTS,
             "account_numbers": [
-                {"account_guid": "ACT-1", "account_number": "000123456789", "routing_number": "091000019"},
+                {
+                    "account_guid": "ACT-1",
+                    "account_number": "000123456789",
+                    "routing_number": "091000019",
+                    "is_tokenized": True,
+                },
                 {"account_guid": "ACT-9", "account_number": "1", "routing_number": None},
             ],
             "account_owners": [{"account_guid": "ACT-1", "owner_name": "Ann Example", "email": None}],

@@ -105,7 +105,14 @@ class Plaid:
 
 
 NUMBERS = {
-    "ach": [{"account_id": "acc-1", "account": "0001111222233330", "routing": "011401533"}],
+    "ach": [
+        {
+            "account_id": "acc-1",
+            "account": "0001111222233330",
+            "routing": "011401533",
+            "is_tokenized_account_number": True,
+        }
+    ],
     "eft": [{"account_id": "acc-2", "account": "111122223333", "institution": "021", "branch": "01140"}],
     "bacs": [],
     "international": [{"account_id": "acc-9", "iban": "GB29NWBK60161331926819", "bic": "NWBKGB21"}],

@@ -118,11 +118,12 @@ class Token:
     api: Api
     access_token: str
 
-    async def get(self, path: str) -> httpx.Response:
-        return await self.api.http.get(path, headers={"Authorization": f"Bearer {self.access_token}"})
+    async def get(self, path: str, *, version: str = "v20111101") -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.access_token}", "Accept-Version": version}
+        return await self.api.http.get(path, headers=headers)
 
-    async def read(self, path: str) -> Any:
-        answer = await self.get(path)
+    async def read(self, path: str, *, version: str = "v20111101") -> Any:
+        answer = await self.get(path, version=version)
         assert answer.status_code == 200, answer.text
         return answer.json()
 

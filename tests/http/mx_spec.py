@@ -100,9 +100,10 @@ ADDED: Mapping[str, Mapping[str, Schema]] = {
     "v20250224": {
         "InstitutionResponse": {name: {"type": "string"} for name in ("client_status", "status")},
         "AccountResponse": {"provenance": {"type": "object"}},
+        "AccountNumberResponse": {"is_tokenized": {"type": "boolean"}},
     }
 }
-"""Keys that later editions of a document have, by schema, and `provenance`, which is ours."""
+"""Keys that later editions of a document have, by schema, and `provenance` and `is_tokenized`, which are ours."""
 
 OPTIONAL = frozenset(
     f"TransactionIncludesResponse.{name}"

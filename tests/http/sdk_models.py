@@ -21,6 +21,7 @@ OPTIONAL = {
 DIGITS_AS_TEXT = {"account_number", "routing_number"}
 """Of a processor's account number: an integer would lose leading zeros and digits beyond 2**53."""
 ONLY_V20250224 = {
+    "AccountNumberResponse": {"is_tokenized"},
     "AccountResponse": {"provenance"},
     "InstitutionResponse": {
         "client_status",

@@ -195,6 +195,11 @@ async def canadian(member: Member) -> None:
 async def tokenized_number(member: Member) -> None:
     account, numbers = await member.first_account(), await numbers_of(member)
     assert not str(numbers["account_number"]).endswith(account["account_number"][-4:])
+    assert "is_tokenized" not in numbers
+    token = await member.token()
+    (newer,) = (await token.read("/account/account_numbers", version="v20250224"))["account_numbers"]
+    paid = (await token.read("/payment_account", version="v20250224"))["payment_account"]
+    assert (newer["is_tokenized"], paid["is_tokenized"]) == (True, True)
 
 
 async def wrong_number(member: Member) -> None:

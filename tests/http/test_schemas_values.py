@@ -247,13 +247,17 @@ def test_the_parent_class_is_derived_from_the_transaction(known: dict[str, Any],
 
 
 def test_processor_numbers_are_integers_if_no_digit_is_lost_and_strings_otherwise() -> None:
-    answer = as_json(processor_numbers_body([NUMBERS], as_strings=False))["account_numbers"][0]
+    answer = as_json(processor_numbers_body(Version.V20111101, [NUMBERS], as_strings=False))[
+        "account_numbers"
+    ][0]
     assert (answer["account_number"], answer["routing_number"]) == (6366816006, "021000021")
     assert (answer["account_guid"], answer["member_guid"], answer["user_guid"]) == ("ACT-1", "MBR-1", "USR-1")
 
 
 def test_a_processor_with_numbers_as_strings_gets_strings() -> None:
-    answer = as_json(processor_numbers_body([NUMBERS], as_strings=True))["account_numbers"][0]
+    answer = as_json(processor_numbers_body(Version.V20111101, [NUMBERS], as_strings=True))[
+        "account_numbers"
+    ][0]
     assert (answer["account_number"], answer["routing_number"]) == ("6366816006", "021000021")
 
 
@@ -284,10 +288,20 @@ def test_the_limits_of_integer_account_numbers(digits: str | None, answer: int |
 
 
 def test_a_payment_account_has_string_numbers_or_only_the_masked_number() -> None:
-    full = as_json(payment_account_body(ACCOUNT, NUMBERS))["payment_account"]
+    full = as_json(payment_account_body(Version.V20111101, ACCOUNT, NUMBERS))["payment_account"]
     assert (full["account_number"], full["routing_number"]) == ("6366816006", "021000021")
-    masked = as_json(payment_account_body(ACCOUNT, None))["payment_account"]
+    masked = as_json(payment_account_body(Version.V20111101, ACCOUNT, None))["payment_account"]
     assert (masked["account_number"], masked["routing_number"]) == ("6816", None)
+
+
+def test_the_newer_version_says_whether_numbers_are_tokenized_and_where_the_data_comes_from() -> None:
+    numbers = replace(NUMBERS, is_tokenized=True)
+    listed = as_json(processor_numbers_body(Version.V20250224, [numbers], as_strings=False))
+    assert listed["account_numbers"][0]["is_tokenized"] is True
+    account = as_json(payment_account_body(Version.V20250224, ACCOUNT, numbers))["payment_account"]
+    assert (account["is_tokenized"], account["provenance"]["source"]) == (True, "institution")
+    masked = as_json(payment_account_body(Version.V20250224, ACCOUNT, None))["payment_account"]
+    assert masked["is_tokenized"] is None
 
 
 ISSUED = TokenRow(

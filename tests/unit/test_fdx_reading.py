@@ -100,7 +100,7 @@ async def test_networks_with_one_number_give_it_once_and_tokenized_ones_say_so(
     ]
     ach, wire = (await read(provider, profile, JobKind.VERIFICATION)).numbers
     assert (ach.routing_number, ach.is_tokenized, ach.passed_validation) == ("091000019", True, True)
-    assert (wire.routing_number, wire.is_tokenized) == ("091000022", None)
+    assert (wire.routing_number, wire.is_tokenized) == ("091000022", False)
 
 
 async def test_a_wrong_check_digit_is_kept_and_marked(provider: FdxProvider, profile: str) -> None:

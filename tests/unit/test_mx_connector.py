@@ -125,8 +125,8 @@ async def test_accounts_and_every_page_of_transactions_are_read(connector):
 
 async def test_numbers_of_accounts_that_are_not_listed_are_left_out(connector):
     run = await run_connector(connector, task(JobKind.VERIFICATION), LOGIN)
-    assert [(each.account_number, each.routing_number) for each in run.numbers] == [
-        ("000123456789", "091000019")
+    assert [(each.account_number, each.routing_number, each.is_tokenized) for each in run.numbers] == [
+        ("000123456789", "091000019", True)
     ]
 
 

@@ -87,6 +87,7 @@ async def test_numbers_and_owners_are_read(connector):
         ("0001111222233330", "011401533", None),
         ("111122223333", None, "01140"),
     ]
+    assert [each.is_tokenized for each in numbers] == [True, None]
     owner, _ = (await run_connector(connector, task(JobKind.IDENTIFICATION), SIGNED_IN)).owners
     assert (owner.owner_name, owner.email, owner.phone, owner.address, owner.state) == (
         "Ann Example", "ann@example.com", None, "1 Main St", "UT",

@@ -40,6 +40,8 @@ class AccountNumbers:
     loan_reference_number: str | None = field(default=None, repr=False)
     sequence_number: str | None = field(default=None, repr=False)
     passed_validation: bool = True
+    is_tokenized: bool | None = None
+    """Whether the account number stands for the real one, which the bank does not give. None: not known."""
     guid: str = ""
     """Assigned by the vault, as are the next two fields. Leave them empty when storing."""
     user_guid: str = ""

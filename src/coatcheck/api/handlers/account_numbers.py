@@ -1,8 +1,9 @@
 """Full account numbers and owners. The vault records each disclosure."""
 
+from msgspec import Struct
+
 from coatcheck.api.request import ApiRequest
 from coatcheck.api.schemas.account_numbers import (
-    AccountNumbersResponseBody,
     AccountOwnersResponseBody,
     account_numbers_body,
     account_owners_body,
@@ -13,13 +14,12 @@ from coatcheck.model.members import find_member
 from coatcheck.vault.vault import ClientReader
 
 
-async def list_numbers(request: ApiRequest) -> AccountNumbersResponseBody:
+async def list_numbers(request: ApiRequest) -> Struct:
     """Of the member or account in the path; empty until a verification has succeeded."""
-    return account_numbers_body(
-        await request.services.vault.disclose_numbers(
-            request.connection, await _reader(request), read_page(request.query)
-        )
+    numbers = await request.services.vault.disclose_numbers(
+        request.connection, await _reader(request), read_page(request.query)
     )
+    return account_numbers_body(request.version, numbers)
 
 
 async def list_owners(request: ApiRequest) -> AccountOwnersResponseBody:

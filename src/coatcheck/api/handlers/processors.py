@@ -9,8 +9,6 @@ from coatcheck.api.query import read_includes, read_transaction_filter
 from coatcheck.api.request import ApiRequest
 from coatcheck.api.schemas.members import member_body
 from coatcheck.api.schemas.processors import (
-    PaymentAccountBody,
-    ProcessorAccountNumberBody,
     ProcessorOwnerBody,
     access_token_body,
     legacy_access_token_body,
@@ -88,9 +86,9 @@ def _exchange_parameters(request: ApiRequest) -> dict[str, str]:
     return parameters
 
 
-async def account_numbers(request: ApiRequest) -> ProcessorAccountNumberBody:
+async def account_numbers(request: ApiRequest) -> Struct:
     numbers = await request.services.access.numbers(request.bearer, read_page(request.query))
-    return processor_numbers_body(numbers.items, as_strings=numbers.token.numbers_as_strings)
+    return processor_numbers_body(request.version, numbers.items, as_strings=numbers.token.numbers_as_strings)
 
 
 async def account_owners(request: ApiRequest) -> ProcessorOwnerBody:
@@ -118,10 +116,10 @@ async def transactions(request: ApiRequest) -> Struct:
     return page_with_includes(request, page, includes)
 
 
-async def payment_account(request: ApiRequest) -> PaymentAccountBody:
+async def payment_account(request: ApiRequest) -> Struct:
     """Balances; also the full numbers if the token's scope includes `read-protected`."""
     read = await request.services.access.payment_account(request.bearer)
-    return payment_account_body(read.account, read.numbers)
+    return payment_account_body(request.version, read.account, read.numbers)
 
 
 async def check_balance(request: ApiRequest) -> Struct:

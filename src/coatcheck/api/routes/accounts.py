@@ -4,7 +4,7 @@ from coatcheck import errors
 from coatcheck.api.handlers import account_numbers, accounts
 from coatcheck.api.routes.parameters import ACCOUNT, MEMBER, MEMBER_ACCOUNT, USE_CASE, USER
 from coatcheck.api.routes.route import Route
-from coatcheck.api.schemas.account_numbers import AccountNumbersResponseBody, AccountOwnersResponseBody
+from coatcheck.api.schemas.account_numbers import ACCOUNT_NUMBERS_BODY, AccountOwnersResponseBody
 from coatcheck.api.schemas.accounts import (
     ACCOUNT_BODY,
     ACCOUNTS_BODY,
@@ -115,7 +115,7 @@ ACCOUNTS = Group(
             "listAccountNumbersByMember",
             "List the account numbers of a member",
             query=PAGE,
-            answer=AccountNumbersResponseBody,
+            answer=ACCOUNT_NUMBERS_BODY,
         ),
         Route(
             "GET",
@@ -124,7 +124,7 @@ ACCOUNTS = Group(
             "listAccountNumbersByAccount",
             "List the account numbers of an account",
             query=PAGE,
-            answer=AccountNumbersResponseBody,
+            answer=ACCOUNT_NUMBERS_BODY,
         ),
         Route(
             "GET",

@@ -6,10 +6,10 @@ from coatcheck.api.routes.parameters import TRANSACTION_FILTERS
 from coatcheck.api.routes.route import Route
 from coatcheck.api.schemas.members import MEMBER_BODY
 from coatcheck.api.schemas.processors import (
+    PAYMENT_ACCOUNT_BODY,
+    PROCESSOR_NUMBERS_BODY,
     AccessTokenResponse,
     LegacyAccessTokenResponse,
-    PaymentAccountBody,
-    ProcessorAccountNumberBody,
     ProcessorOwnerBody,
 )
 from coatcheck.api.schemas.transactions import TransactionsResponseBody
@@ -83,7 +83,7 @@ PROCESSORS = Group(
             "otherwise a string.",
             caller=Caller.TOKEN,
             query=PAGE,
-            answer=ProcessorAccountNumberBody,
+            answer=PROCESSOR_NUMBERS_BODY,
             needs_connection=False,
         ),
         Route(
@@ -120,7 +120,7 @@ PROCESSORS = Group(
             "Read balances and account numbers",
             "Without `read-protected` in the scope the account number is masked.",
             caller=Caller.TOKEN,
-            answer=PaymentAccountBody,
+            answer=PAYMENT_ACCOUNT_BODY,
             needs_connection=False,
         ),
         Route(

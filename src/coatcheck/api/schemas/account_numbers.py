@@ -1,9 +1,10 @@
 """Account numbers and account owners, as a client reads them; `processors` has what a token reads."""
 
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from msgspec import Struct
 
+from coatcheck.api.versions import ByVersion, Version
 from coatcheck.http.doc import AccountGuid, MemberGuid, UserGuid, doc
 from coatcheck.http.encoding import to_schemas
 from coatcheck.http.pagination import Pagination, pagination
@@ -37,9 +38,34 @@ class AccountNumberResponse(Struct, frozen=True, kw_only=True):
     user_guid: UserGuid
 
 
+IsTokenized: TypeAlias = Annotated[
+    bool | None,
+    doc(
+        "Whether the account number stands for the real one, for payments to this connection alone, and differs from "
+        "the number on a cheque or a statement. Null: the bank does not say. MX has no such field.",
+        False,
+    ),
+]
+
+
+class AccountNumberResponseV20250224(AccountNumberResponse, frozen=True, kw_only=True):
+    is_tokenized: IsTokenized
+
+
 class AccountNumbersResponseBody(Struct, frozen=True):
     account_numbers: Annotated[list[AccountNumberResponse], doc("The numbers on this page.")]
     pagination: Pagination
+
+
+class AccountNumbersResponseBodyV20250224(Struct, frozen=True):
+    account_numbers: Annotated[list[AccountNumberResponseV20250224], doc("The numbers on this page.")]
+    pagination: Pagination
+
+
+ACCOUNT_NUMBERS_BODY: ByVersion = {
+    Version.V20111101: AccountNumbersResponseBody,
+    Version.V20250224: AccountNumbersResponseBodyV20250224,
+}
 
 
 class AccountOwnerResponse(Struct, frozen=True, kw_only=True):
@@ -64,7 +90,12 @@ class AccountOwnersResponseBody(Struct, frozen=True):
     pagination: Pagination
 
 
-def account_numbers_body(numbers: Page[AccountNumbers]) -> AccountNumbersResponseBody:
+def account_numbers_body(version: Version, numbers: Page[AccountNumbers]) -> Struct:
+    """`ACCOUNT_NUMBERS_BODY` of the version."""
+    if version is Version.V20250224:
+        return AccountNumbersResponseBodyV20250224(
+            to_schemas(numbers.items, AccountNumberResponseV20250224), pagination(numbers)
+        )
     return AccountNumbersResponseBody(to_schemas(numbers.items, AccountNumberResponse), pagination(numbers))
 
 

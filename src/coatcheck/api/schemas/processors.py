@@ -5,7 +5,11 @@ from decimal import Decimal
 from typing import Annotated
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
+from coatcheck.api.schemas.account_numbers import IsTokenized
+from coatcheck.api.schemas.accounts import ProvenanceResponse
+from coatcheck.api.versions import ByVersion, Version
 from coatcheck.clock import whole_second
 from coatcheck.grants.exchange import IssuedToken
 from coatcheck.http.doc import (
@@ -100,6 +104,20 @@ class ProcessorAccountNumberBody(Struct, frozen=True):
     account_numbers: Annotated[list[ProcessorAccountNumber], doc("The numbers of the account.")]
 
 
+class ProcessorAccountNumberV20250224(ProcessorAccountNumber, frozen=True, kw_only=True):
+    is_tokenized: IsTokenized
+
+
+class ProcessorAccountNumberBodyV20250224(Struct, frozen=True):
+    account_numbers: Annotated[list[ProcessorAccountNumberV20250224], doc("The numbers of the account.")]
+
+
+PROCESSOR_NUMBERS_BODY: ByVersion = {
+    Version.V20111101: ProcessorAccountNumberBody,
+    Version.V20250224: ProcessorAccountNumberBodyV20250224,
+}
+
+
 class ProcessorOwner(MemberElements, frozen=True, kw_only=True):
     guid: Annotated[str, doc("The guid of the owner.", "ACO-0197c4a4-6b20-7e5d-9f3a-4c5d6e7f8091")]
     owner_name: Annotated[str | None, doc("The full name.", "Ann Example")]
@@ -139,8 +157,29 @@ class PaymentAccount(MemberElements, frozen=True, kw_only=True):
     updated_at: UpdatedAt
 
 
+class PaymentAccountV20250224(PaymentAccount, frozen=True, kw_only=True):
+    is_tokenized: Annotated[
+        bool | None,
+        doc(
+            "Whether the account number stands for the real one. Null: it is masked, or the bank does not say.",
+            False,
+        ),
+    ]
+    provenance: Annotated[ProvenanceResponse, doc("Where the data comes from.")]
+
+
 class PaymentAccountBody(Struct, frozen=True):
     payment_account: Annotated[PaymentAccount, doc("The account.")]
+
+
+class PaymentAccountBodyV20250224(Struct, frozen=True):
+    payment_account: Annotated[PaymentAccountV20250224, doc("The account.")]
+
+
+PAYMENT_ACCOUNT_BODY: ByVersion = {
+    Version.V20111101: PaymentAccountBody,
+    Version.V20250224: PaymentAccountBodyV20250224,
+}
 
 
 def access_token_body(issued: IssuedToken) -> AccessTokenResponse:
@@ -152,50 +191,73 @@ def legacy_access_token_body(issued: IssuedToken) -> LegacyAccessTokenResponse:
 
 
 def processor_numbers_body(
-    numbers: Sequence[AccountNumbers], *, as_strings: bool
-) -> ProcessorAccountNumberBody:
-    """The account numbers that a token reads.
+    version: Version, numbers: Sequence[AccountNumbers], *, as_strings: bool
+) -> Struct:
+    """`PROCESSOR_NUMBERS_BODY` of the version: the account numbers that a token reads.
 
     Args:
+        version: of the API.
         numbers: from the vault, disclosed.
         as_strings: strings always; otherwise JSON integers if no digit is lost.
     """
-    items = [
-        ProcessorAccountNumber(
-            account_guid=each.account_guid,
-            account_number=number_or_text(each.account_number, as_strings=as_strings),
-            guid=each.guid,
-            institution_number=each.institution_number,
-            loan_guarantor=each.loan_guarantor,
-            loan_reference_number=each.loan_reference_number,
-            member_guid=each.member_guid,
-            passed_validation=each.passed_validation,
-            routing_number=number_or_text(each.routing_number, as_strings=as_strings),
-            sequence_number=each.sequence_number,
-            transit_number=each.transit_number,
-            user_guid=each.user_guid,
-        )
-        for each in numbers
-    ]
-    return ProcessorAccountNumberBody(items)
+    items = [_processor_number(each, as_strings=as_strings) for each in numbers]
+    if version is Version.V20111101:
+        return ProcessorAccountNumberBody(items)
+    return ProcessorAccountNumberBodyV20250224(
+        [
+            ProcessorAccountNumberV20250224(**asdict(item), is_tokenized=each.is_tokenized)
+            for item, each in zip(items, numbers, strict=True)
+        ]
+    )
+
+
+def _processor_number(numbers: AccountNumbers, *, as_strings: bool) -> ProcessorAccountNumber:
+    return ProcessorAccountNumber(
+        account_guid=numbers.account_guid,
+        account_number=number_or_text(numbers.account_number, as_strings=as_strings),
+        guid=numbers.guid,
+        institution_number=numbers.institution_number,
+        loan_guarantor=numbers.loan_guarantor,
+        loan_reference_number=numbers.loan_reference_number,
+        member_guid=numbers.member_guid,
+        passed_validation=numbers.passed_validation,
+        routing_number=number_or_text(numbers.routing_number, as_strings=as_strings),
+        sequence_number=numbers.sequence_number,
+        transit_number=numbers.transit_number,
+        user_guid=numbers.user_guid,
+    )
 
 
 def processor_owners_body(owners: Page[AccountOwner]) -> ProcessorOwnerBody:
     return ProcessorOwnerBody(to_schemas(owners.items, ProcessorOwner), pagination(owners))
 
 
-def payment_account_body(account: Account, numbers: AccountNumbers | None) -> PaymentAccountBody:
-    """Balances and numbers; without `numbers` (no `read-protected` in the scope) only the masked number."""
-    return PaymentAccountBody(
+def payment_account_body(version: Version, account: Account, numbers: AccountNumbers | None) -> Struct:
+    """`PAYMENT_ACCOUNT_BODY` of the version.
+
+    Args:
+        version: of the API.
+        account: the account.
+        numbers: None without `read-protected` in the scope. The number is masked then.
+    """
+    values = {
+        "account_guid": account.guid,
+        "account_name": account.name,
+        "account_number": numbers.account_number if numbers else account.account_number,
+        "account_type": account.type,
+        "routing_number": numbers and numbers.routing_number,
+        "transit_number": numbers and numbers.transit_number,
+    }
+    if version is Version.V20111101:
+        return PaymentAccountBody(to_schema(account, PaymentAccount, **values))
+    provenance = to_schema(account.provenance, ProvenanceResponse)
+    return PaymentAccountBodyV20250224(
         to_schema(
             account,
-            PaymentAccount,
-            account_guid=account.guid,
-            account_name=account.name,
-            account_number=numbers.account_number if numbers else account.account_number,
-            account_type=account.type,
-            routing_number=numbers and numbers.routing_number,
-            transit_number=numbers and numbers.transit_number,
+            PaymentAccountV20250224,
+            **values,
+            is_tokenized=numbers and numbers.is_tokenized,
+            provenance=provenance,
         )
     )
 

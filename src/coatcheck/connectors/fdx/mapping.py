@@ -70,7 +70,8 @@ STATUSES: Mapping[str, str] = MappingProxyType(
 )
 MEMO = "MEMO"
 """The status of an entry that moves no money. It is not a transaction."""
-TOKENIZED = "TOKENIZED_ACCOUNT_NUMBER"
+IS_TOKENIZED: Mapping[str | None, bool] = {"TOKENIZED_ACCOUNT_NUMBER": True, "ACCOUNT_NUMBER": False}
+"""By the type of an identifier (FDX 6, `PaymentNetworkIdentifierType`)."""
 _US_NETWORKS_FIRST = ("US_ACH", "US_RTP", "US_FEDNOW", "US_FEDWIRE", "US_CHIPS")
 _ROUTING_NUMBER = re.compile(r"[0-9]{9}")
 _CANADIAN = re.compile(r"0([0-9]{3})([0-9]{5})")
@@ -192,7 +193,7 @@ def _numbers(account_id: str, row: Entity) -> BankNumbers | None:
     bank_id, identifier = text(row, "bankId") or "", text(row, "identifier")
     if identifier is None:
         return None
-    is_tokenized = True if text(row, "identifierType") == TOKENIZED else None
+    is_tokenized = IS_TOKENIZED.get(text(row, "identifierType"))
     if (text(row, "type") or "").startswith("CA_") and (canadian := _CANADIAN.fullmatch(bank_id)):
         return BankNumbers(
             account_id=account_id,

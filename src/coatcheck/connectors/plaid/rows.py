@@ -49,7 +49,13 @@ def numbers(answer: Row) -> Iterator[BankNumbers]:
     """The numbers for ACH, for Canadian EFT and IBANs. British sort codes have no place in MX's API."""
     found = object_of(answer, "numbers")
     for row in found.get("ach") or ():
-        yield BankNumbers(row.get("account_id") or "", row.get("account"), row.get("routing"))
+        is_tokenized = row.get("is_tokenized_account_number")
+        yield BankNumbers(
+            row.get("account_id") or "",
+            row.get("account"),
+            row.get("routing"),
+            is_tokenized=is_tokenized if isinstance(is_tokenized, bool) else None,
+        )
     for row in found.get("eft") or ():
         yield BankNumbers(
             row.get("account_id") or "",

@@ -306,6 +306,7 @@ def _numbers(records: BankRecords, account: Account, member_guid: str) -> BankNu
         account_id=account.id,
         account_number=account.number,
         passed_validation=not login.has("wrong_number"),
+        is_tokenized=login.has("tokenized_number"),
     )
     if login.has("tokenized_number"):
         parts = [

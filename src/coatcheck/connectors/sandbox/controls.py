@@ -214,8 +214,8 @@ _EVERY = (
     Control(
         "tokenized_number",
         "Account numbers are valid only for this member and do not match the mask.",
-        "Numbers that do not end in the account's mask.",
-        "A number that works for payments and is printed on no cheque.",
+        "Numbers that do not end in the account's mask; `is_tokenized` true in v20250224.",
+        "A number that works for payments and is printed on no cheque; `is_tokenized` true in v20250224.",
         former_name="tokenized",
     ),
     Control(
