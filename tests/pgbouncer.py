@@ -1,53 +1,81 @@
-"""A PgBouncer in front of the test database, in session mode, as the operators' guide says."""
+"""A PgBouncer in front of the test database, with the settings of `docs/how-to/pgbouncer.md`."""
 
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from configparser import ConfigParser
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 from coatcheck.cli.embedded import as_system_user
+from tests.guides import ROOT, blocks
 from tests.processes import TIMEOUT_SECONDS, free_port
 
 PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 MISSING = "PgBouncer is not installed (Debian: apt-get install pgbouncer)"
+GUIDE = ROOT / "docs" / "how-to" / "pgbouncer.md"
+Mode: TypeAlias = Literal["session", "transaction"]
 
 
 @contextmanager
-def pgbouncer(url: str) -> Iterator[str]:
-    """Runs PgBouncer for the server of the URL, and yields the URL of the same database through it."""
+def pgbouncer(url: str, mode: Mode) -> Iterator[Mapping[str, str]]:
+    """Runs PgBouncer for the server of the URL, and yields the settings by which Coatcheck reaches it."""
     assert PROGRAM, MISSING
     parts, port = urlsplit(url), free_port()
     (sockets,) = parse_qs(parts.query)["host"]
     with TemporaryDirectory(prefix="coatcheck-pgbouncer-") as name:
         directory = Path(name)
         directory.chmod(0o755)  # another user reads it
-        settings = directory / "pgbouncer.ini"
-        settings.write_text(
-            f"""[databases]
-* = host={sockets} user={parts.username}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = any
-pool_mode = session
-max_client_conn = 400
-default_pool_size = 100
-ignore_startup_parameters = options
-"""
+        settings = of_the_guide(mode)
+        settings["databases"] = {"*": f"host={sockets} user={parts.username}"}
+        settings["pgbouncer"].update(
+            {
+                "listen_port": str(port),
+                "unix_socket_dir": "",
+                "auth_type": "any",
+                "admin_users": str(parts.username),
+            }
         )
+        del settings["pgbouncer"]["auth_file"]
+        with (directory / "pgbouncer.ini").open("w") as file:
+            settings.write(file)
+        command = [PROGRAM, "--quiet", str(directory / "pgbouncer.ini")]
         # It refuses to run as root, and only the server's user can open its socket.
-        with subprocess.Popen([PROGRAM, "--quiet", str(settings)], **as_system_user()) as process:
+        with subprocess.Popen(command, **as_system_user()) as process:
             try:
                 _wait_for(port, process)
-                yield f"postgresql://{parts.username}@127.0.0.1:{port}{parts.path}"
+                yield {
+                    "COATCHECK_DATABASE_URL": f"postgresql://{parts.username}@127.0.0.1:{port}{parts.path}",
+                    **(
+                        {"COATCHECK_DATABASE_POOLING": mode, "COATCHECK_DATABASE_DIRECT_URL": url}
+                        if mode == "transaction"
+                        else {}
+                    ),
+                }
             finally:
                 process.terminate()
+
+
+def of_the_guide(mode: Mode) -> ConfigParser:
+    """The settings of PgBouncer that the guide shows."""
+    for block in blocks(GUIDE):
+        settings = ConfigParser(interpolation=None)
+        if block.kind == "ini":
+            settings.read_string(block.text)
+            if settings["pgbouncer"]["pool_mode"] == mode:
+                return settings
+    raise AssertionError(f"The guide has no settings for {mode} mode.")
+
+
+def role_settings(role: str) -> str:
+    """The statements of the guide that give a role its settings."""
+    (statements,) = [block.text for block in blocks(GUIDE) if block.kind == "sql"]
+    return statements.replace("ALTER ROLE coatcheck", f"ALTER ROLE {role}")
 
 
 def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,14 +40,30 @@ class Serving:
     base_url: str
 
 
+def _with(settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the tests, with these settings only."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COATCHECK_")}
+    return {**inherited, **settings}
+
+
+def coatcheck(settings: Mapping[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """`coatcheck <arguments>`, which ended."""
+    return subprocess.run(
+        [sys.executable, "-m", "coatcheck.cli", *arguments],
+        env=_with(settings),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @contextmanager
 def process(*arguments: str, environment: dict[str, str], log: Path) -> "Iterator[subprocess.Popen[bytes]]":
     """`coatcheck <arguments>`, terminated at the end, also if the test has suspended it."""
     with log.open("ab") as out:
         child = subprocess.Popen(
             [sys.executable, "-m", "coatcheck.cli", *arguments],
-            env={name: value for name, value in os.environ.items() if not name.startswith("COATCHECK_")}
-            | environment,
+            env=_with(environment),
             stdout=out,
             stderr=out,
         )

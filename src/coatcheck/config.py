@@ -4,6 +4,7 @@ Every field is a setting: `COATCHECK_<FIELD>` in the environment, `<field>` in t
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -22,6 +23,8 @@ from coatcheck.errors import ConfigurationError
 PREFIX = "COATCHECK_"
 LONGEST_DURATION = timedelta(days=3650)
 """The sum of the current time and a longer duration could exceed the range of `datetime`."""
+CONNECTION = re.compile(r"postgres(ql)?://|\s*[a-z_]+\s*=")
+"""The two notations of libpq: a URL, or keywords and values."""
 POSITIVE = (
     "request_deadline",
     "code_ttl",
@@ -44,7 +47,12 @@ Limit: TypeAlias = Annotated[
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     database_url: str = field(default="", repr=False)
-    """The URL of PostgreSQL, such as `postgresql://coatcheck@db/coatcheck`."""
+    """The URL of PostgreSQL, such as `postgresql://coatcheck@db/coatcheck`, or keywords, such as `host=db`."""
+    database_pooling: Literal["session", "transaction"] = "session"
+    """`transaction`: `database_url` leads to a pooler that may give each transaction another session."""
+    database_direct_url: str = field(default="", repr=False)
+    """The URL of PostgreSQL without a pooler, for what needs a session of its own: `migrate`, and the notifications of
+    workers. Empty: `database_url`."""
     master_key: str = field(default="", repr=False)
     """`id:base64` of 32 bytes; several are separated by commas. The first encrypts. Prefer `master_key_file`."""
     master_key_file: str = ""
@@ -145,10 +153,7 @@ class Settings:
     """`json` for programs, `console` for people."""
 
     def __post_init__(self) -> None:
-        if self.database_url and not self.database_url.startswith(("postgresql://", "postgres://")):
-            raise ConfigurationError(
-                "The setting database_url must be a URL such as postgresql://coatcheck@db/coatcheck."
-            )
+        self._check_database()
         if not _is_origin(self.base_url):
             raise ConfigurationError(
                 "The setting base_url must start with http:// or https://, must name a host, and must not end with a"
@@ -167,6 +172,25 @@ class Settings:
                 "The setting seed makes every token predictable. It is for a sandbox only: remove it."
             )
         self._check_durations()
+
+    @property
+    def direct_url(self) -> str:
+        """The URL for what needs a session of its own."""
+        return self.database_direct_url or self.database_url
+
+    def _check_database(self) -> None:
+        for name in ("database_url", "database_direct_url"):
+            url = getattr(self, name)
+            if url and not CONNECTION.match(url):
+                raise ConfigurationError(
+                    f"The setting {name} must be a URL such as postgresql://coatcheck@db/coatcheck, or keywords such as"
+                    " host=db dbname=coatcheck user=coatcheck."
+                )
+        if self.database_pooling == "transaction" and not self.database_direct_url:
+            raise ConfigurationError(
+                "The setting database_pooling is transaction. Set database_direct_url to the URL of PostgreSQL without"
+                " the pooler, which migrate and workers need."
+            )
 
     def _check_durations(self) -> None:
         for each in fields(self):

@@ -42,7 +42,7 @@ async def main(services: Services, stop: asyncio.Event, *, grace: timedelta = GR
         worker_services.claims, slots=services.settings.worker_concurrency, gate=services.task_gate
     )
     async with asyncio.TaskGroup() as group:
-        listener = group.create_task(listen(services.db.url, runner.notify))
+        listener = group.create_task(listen(services.settings.direct_url, runner.notify))
         periodic = [
             group.create_task(
                 _every(heartbeats.INTERVAL, "heartbeat", partial(_beat, services, worker_guid), stop)

@@ -19,7 +19,6 @@ import pytest
 from coatcheck.app import Services
 from coatcheck.grants.exchange import RACE_WINDOW
 from coatcheck.model.accounts import Account
-from tests import pgbouncer
 from tests.factories import (
     Keyed,
     make_account,
@@ -72,20 +71,11 @@ class Callers:
         )
 
 
-@pytest.fixture(
-    params=[
-        "direct",
-        pytest.param("pgbouncer", marks=pytest.mark.skipif(not pgbouncer.PROGRAM, reason=pgbouncer.MISSING)),
-    ]
-)
-def servers(
-    request: pytest.FixtureRequest, environment: dict[str, str], url: str, tmp_path: Path
-) -> Iterator[Sequence[Serving]]:
+@pytest.fixture
+def servers(reaching: dict[str, str], tmp_path: Path) -> Iterator[Sequence[Serving]]:
     """Two server processes, which reach the database directly or through PgBouncer."""
     with ExitStack() as stack:
-        if request.param == "pgbouncer":
-            environment |= {"COATCHECK_DATABASE_URL": stack.enter_context(pgbouncer.pgbouncer(url))}
-        yield [stack.enter_context(serving(environment, tmp_path / name)) for name in ("one", "two")]
+        yield [stack.enter_context(serving(reaching, tmp_path / name)) for name in ("one", "two")]
 
 
 def reasons_in_logs(tmp_path: Path) -> Counter[str]:

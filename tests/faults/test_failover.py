@@ -4,9 +4,10 @@ Two real servers. The primary answers a change only after the standby has it (`s
 """
 
 import asyncio
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +25,7 @@ from tests.databases import execute
 from tests.faults.load import Scene, make_scene, steady_load
 from tests.faults.servers import command, frozen
 from tests.member_setup import until
-from tests.processes import serving
+from tests.processes import coatcheck, serving
 
 pytestmark = pytest.mark.faults
 
@@ -150,6 +151,26 @@ async def test_after_a_failover_no_redemption_or_revocation_is_undone_and_the_ol
                 assert (await http.get(f"/users/{guid}", auth=scene.client.auth)).status_code == 200
     assert load.problems() == []
     assert load.longest < DEADLINE + 1
+
+
+@pytest.mark.slow
+def test_the_doctor_says_that_its_role_may_not_see_whether_a_standby_is_synchronous(
+    pair: Pair, master_key: str
+) -> None:
+    settings = {"COATCHECK_DATABASE_URL": pair.primary.url, "COATCHECK_MASTER_KEY": master_key}
+    execute(pair.primary.url, "CREATE ROLE service LOGIN")
+    assert coatcheck({**settings, "COATCHECK_SERVICE_ROLE": "service"}, "migrate").returncode == 0
+    settings["COATCHECK_DATABASE_URL"] = pair.primary.url.replace("postgres@", "service@")
+    assert durability(settings) == ("warn", "GRANT pg_read_all_stats TO service;")
+    execute(pair.primary.url, "GRANT pg_read_all_stats TO service")
+    assert durability(settings) == ("ok", "")
+
+
+def durability(settings: Mapping[str, str]) -> tuple[str, str]:
+    """What the doctor finds, and what it advises."""
+    answer = coatcheck(settings, "doctor", "--json")
+    (finding,) = [each for each in json.loads(answer.stdout) if each["check"] == "durability"]
+    return finding["status"], finding["fix"]
 
 
 async def revoke_half(http: httpx.AsyncClient, scene: Scene) -> set[int]:

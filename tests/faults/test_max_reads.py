@@ -13,6 +13,7 @@ import pytest
 from bench.load import request, send_all
 from coatcheck.app import Services
 from tests.factories import make_account, make_client, make_processor, make_token, make_user
+from tests.faults.conftest import needs_pgbouncer
 from tests.processes import serving
 
 READERS = 32
@@ -22,13 +23,18 @@ GRANTS = int(os.environ.get("RACED_GRANTS", "10"))
 
 
 @pytest.mark.faults
+@pytest.mark.parametrize(
+    "reaching",
+    ["direct", pytest.param("transaction", marks=[needs_pgbouncer, pytest.mark.slow])],
+    indirect=True,
+)
 async def test_32_readers_over_two_processes_get_exactly_as_many_answers_as_each_grant_allows(
-    services: Services, environment: dict[str, str], tmp_path: Path
+    services: Services, reaching: dict[str, str], tmp_path: Path
 ) -> None:
     client = await make_client(services)
     processor = await make_processor(services, client)
     account = await make_account(services, await make_user(services, client))
-    with serving(environment, tmp_path / "one") as one, serving(environment, tmp_path / "two") as two:
+    with serving(reaching, tmp_path / "one") as one, serving(reaching, tmp_path / "two") as two:
         for number in range(GRANTS):
             allowed = 1 + number * 7 % 100
             token = await make_token(services, account, processor, atoms=f"max-reads:{allowed}")

@@ -94,6 +94,25 @@ def test_a_server_that_logs_the_values_of_statements_is_found(examine, own_url):
     assert examine()["statement log"]["status"] == "ok"
 
 
+def test_a_session_behind_a_pooler_without_the_settings_is_found_and_no_process_starts(
+    examine, own_url, own_operator, bare_environment
+):
+    assert "pooler" not in examine()
+    bare_environment.setenv("COATCHECK_DATABASE_POOLING", "transaction")
+    bare_environment.setenv("COATCHECK_DATABASE_DIRECT_URL", own_url)
+    finding = examine()["pooler"]
+    assert finding["status"] == "fail"
+    statements, _, _ = finding["fix"].partition(" Then let the pooler")
+    refused = own_operator("client", "list")
+    assert refused.code == ExitCode.CONFIGURATION
+    assert "lock_timeout" in refused.err
+    # For this database only: the role is that of all tests.
+    database = urlsplit(own_url).path[1:]
+    execute(own_url, statements.replace("ALTER ROLE postgres", f"ALTER DATABASE {database}"))
+    assert examine()["pooler"]["status"] == "ok"
+    assert own_operator("client", "list").code == ExitCode.OK
+
+
 @pytest.mark.parametrize(("days", "status"), [(366, None), (367, "warn")])
 def test_tokens_that_live_for_longer_than_a_year_are_found(examine, bare_environment, days, status):
     bare_environment.setenv("COATCHECK_TOKEN_TTL", str(days * 86_400))

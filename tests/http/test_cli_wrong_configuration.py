@@ -67,7 +67,10 @@ WRONG = {
         {"port": "9000", "metrics_port": "9000"}, "Set metrics_port to another port.", command="serve"
     ),
     "another database": Wrong({"database_url": "mysql://db/x"}, "must be a URL such as postgresql://coatcheck@db"),
-    "a database as keywords": Wrong({"database_url": "host=db"}, "must be a URL such as postgresql://coatcheck@db"),
+    "a database without a notation": Wrong({"database_url": "db"}, "or keywords such as host=db dbname=coatcheck"),
+    "another direct database": Wrong({"database_direct_url": "mysql://db/x?a=b"}, "database_direct_url must be a URL"),
+    "a pooler without a direct URL": Wrong({"database_pooling": "transaction"}, "Set database_direct_url to the URL"),
+    "an unknown mode of pooling": allowed("database_pooling", "statement", "session or transaction"),
     "no database": Wrong({"database_url": ""}, "is configured. Set COATCHECK_DATABASE_URL", check="database"),
     "a database URL with an unknown parameter": Wrong(
         {"database_url": "postgresql://db/x?colour=red"}, "database_url cannot be parsed", check="database"

@@ -42,6 +42,7 @@ def test_the_environment_wins_over_the_file_and_an_override_over_both(tmp_path):
         ("on_code_reuse", "reject", "reject"),
         ("log_format", "console", "console"),
         ("database_url", "postgres://db/x", "postgres://db/x"),
+        ("database_url", "host=db,db2 dbname=x", "host=db,db2 dbname=x"),
     ],
 )
 def test_text_is_converted_to_the_type_of_the_setting(name, text, value):
@@ -79,7 +80,7 @@ def test_text_is_converted_to_the_type_of_the_setting(name, text, value):
         ("log_level", "LOUD", "DEBUG, ERROR, INFO or WARNING"),
         ("log_format", "text", "console or json"),
         ("database_url", "mysql://db/x", "postgresql://"),
-        ("database_url", "host=db dbname=x", "postgresql://"),
+        ("database_url", "db/x", "postgresql://"),
         ("base_url", "coatcheck.example", "http:// or https://"),
         ("base_url", "https://coatcheck.example/", "not end with a slash"),
         ("base_url", "https://coatcheck.example/api", "contain a path"),

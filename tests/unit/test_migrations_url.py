@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
+from psycopg import conninfo
 
 from coatcheck.migrations.upgrade import pending, upgrade
 from tests.databases import EMPTY, copied_database
@@ -22,3 +23,8 @@ def test_a_url_with_several_hosts_of_which_one_is_away_is_migrated(empty_url: st
     assert pending(url)
     upgrade(url)
     assert pending(url) == []
+
+
+def test_a_database_that_is_named_by_keywords_is_migrated(empty_url: str) -> None:
+    upgrade(conninfo.make_conninfo(empty_url))
+    assert pending(empty_url) == []

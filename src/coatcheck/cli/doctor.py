@@ -22,7 +22,7 @@ from coatcheck.cli.exit_codes import ExitCode
 from coatcheck.cli.runtime import connect, run
 from coatcheck.cli.settings import load_settings
 from coatcheck.connectors import installed
-from coatcheck.db import database
+from coatcheck.db import connections, database
 from coatcheck.errors import CoatcheckError, OperatorError
 from coatcheck.events import claims, ssrf
 from coatcheck.grants import secrets
@@ -181,6 +181,8 @@ async def _database(
         yield fail(
             "database", f"PostgreSQL {version} is too old.", f"Use PostgreSQL {OLDEST_SERVER} or newer."
         )
+    if settings.database_pooling == "transaction":
+        yield await _pooler(connection)
     yield await _clocks(connection)
     yield await _durability(connection)
     yield await _statement_log(connection)
@@ -205,6 +207,11 @@ async def _value(connection: database.Connection, statement: str, **parameters: 
     return row[0]
 
 
+async def _role(connection: database.Connection) -> str:
+    """The quoted name of the role."""
+    return str(await _value(connection, "SELECT quote_ident(current_user)"))
+
+
 async def _clocks(connection: database.Connection) -> Finding:
     database_time: datetime = await _value(connection, "SELECT clock_timestamp()")
     # The clock truncates to whole seconds, by half a second on average.
@@ -215,6 +222,19 @@ async def _clocks(connection: database.Connection) -> Finding:
         "clocks",
         f"This machine and the database differ by {skew.total_seconds():.0f} s.",
         "Synchronise both with NTP. Codes, tokens and leases expire by the clock.",
+    )
+
+
+async def _pooler(connection: database.Connection) -> Finding:
+    missing = await connections.missing_settings(connection)
+    if not missing:
+        return ok("pooler", "The sessions behind it have the settings that Coatcheck needs.")
+    role = await _role(connection)
+    return fail(
+        "pooler",
+        f"The sessions behind it do not have the settings {', '.join(missing)}.",
+        " ".join(f"ALTER ROLE {role} SET {name} TO '{value}';" for name, value in missing.items())
+        + " Then let the pooler connect again (PgBouncer: RECONNECT).",
     )
 
 
@@ -243,12 +263,14 @@ async def _durability(connection: database.Connection) -> Finding:
                 f"{name} is off: after a crash, a redeemed code could be redeemed again.",
                 f"ALTER SYSTEM SET {name} TO on; SELECT pg_reload_conf();",
             )
-    has_asynchronous_standbys_only = await _value(
-        connection,
-        "SELECT count(*) FILTER (WHERE sync_state IN ('sync', 'quorum')) = 0 AND count(*) > 0"
-        " FROM pg_stat_replication",
-    )
-    if has_asynchronous_standbys_only:
+    sync_states = await _value(connection, "SELECT array_agg(sync_state) FROM pg_stat_replication") or []
+    if None in sync_states:
+        return warn(
+            "durability",
+            "This role may not see whether a standby is synchronous.",
+            f"GRANT pg_read_all_stats TO {await _role(connection)};",
+        )
+    if sync_states and not {"sync", "quorum"} & {*sync_states}:
         return warn(
             "durability",
             "No standby is synchronous: a failover can undo redemptions and revocations that were answered.",

@@ -19,7 +19,7 @@ from coatcheck import app, config, sandbox_clock
 from coatcheck.cli import lazy_imports, logs
 from coatcheck.cli.console import err
 from coatcheck.cli.settings import load_settings
-from coatcheck.db import database
+from coatcheck.db import connections, database
 from coatcheck.errors import ConfigurationError, DatabaseRefused, DatabaseUnreachable, NotMigrated
 from coatcheck.migrations import revision
 
@@ -131,15 +131,30 @@ async def open_services(settings: config.Settings | None = None) -> AsyncIterato
     async with connect(settings.database_url) as connection:
         if not await revision.is_current(connection):
             raise NotMigrated
+        await _check_session(connection, settings)
         if is_command and await sandbox_clock.read_clock(connection) != sandbox_clock.StoredClock():
             settings = replace(settings, sandbox=True)
     async with app.build(settings) as services:
         yield services
 
 
+async def _check_session(connection: psycopg.AsyncConnection[Any], settings: config.Settings) -> None:
+    if settings.database_pooling == "transaction" and (
+        missing := await connections.missing_settings(connection)
+    ):
+        raise ConfigurationError(
+            f"The sessions behind the pooler do not have the settings {', '.join(missing)}."
+            " `coatcheck doctor` prints the statement that sets them."
+        )
+
+
 @asynccontextmanager
-async def connect(url: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+async def connect(url: str, setting: str = "database_url") -> AsyncIterator[psycopg.AsyncConnection[Any]]:
     """A single connection. It fails at once with the reason, where the pool would wait.
+
+    Args:
+        url: may lead to a pooler.
+        setting: where the URL is from.
 
     Raises:
         ConfigurationError: no URL is configured, or it cannot be parsed.
@@ -152,15 +167,13 @@ async def connect(url: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
     try:
         with err.status("Connecting to the database"):
             connection = await psycopg.AsyncConnection.connect(
-                url, autocommit=True, connect_timeout=CONNECT_TIMEOUT
+                url, autocommit=True, connect_timeout=CONNECT_TIMEOUT, prepare_threshold=None
             )
     except psycopg.ProgrammingError as error:
-        raise ConfigurationError(
-            f"The setting database_url cannot be parsed: {_first_line(error)}."
-        ) from error
+        raise ConfigurationError(f"The setting {setting} cannot be parsed: {_first_line(error)}.") from error
     except psycopg.OperationalError as error:
         raise DatabaseUnreachable(
-            f"The database cannot be reached: {_first_line(error)}. Check COATCHECK_DATABASE_URL."
+            f"The database cannot be reached: {_first_line(error)}. Check {config.PREFIX}{setting.upper()}."
         ) from error
     async with connection:
         yield connection

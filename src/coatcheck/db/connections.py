@@ -7,6 +7,7 @@ statement --------> no answer within the deadline --> closed, because its outcom
 
 import select
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -46,18 +47,16 @@ DEFAULTS = {
 
 # Redemption, revocation and key disabling must survive a failover, whatever the server's default.
 # A custom plan considers every partition of the tokens; a generic plan prunes at run time (2.3 ms -> 0.8 ms).
-CONFIGURATION = "; ".join(
-    f"SET {name} TO {value}"
-    for name, value in {
-        "synchronous_commit": "on",
-        "timezone": "'UTC'",
-        "plan_cache_mode": "force_generic_plan",
-        "statement_timeout": f"{STATEMENT_TIMEOUT.seconds * 1000}",
-        "lock_timeout": f"{LOCK_TIMEOUT.seconds * 1000}",
-        "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_TIMEOUT.seconds * 1000}",
-        "client_connection_check_interval": f"{CONNECTION_CHECK_INTERVAL.seconds * 1000}",
-    }.items()
-)
+SESSION_SETTINGS = {
+    "synchronous_commit": "on",
+    "timezone": "UTC",
+    "plan_cache_mode": "force_generic_plan",
+    "statement_timeout": f"{STATEMENT_TIMEOUT.seconds * 1000}",
+    "lock_timeout": f"{LOCK_TIMEOUT.seconds * 1000}",
+    "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_TIMEOUT.seconds * 1000}",
+    "client_connection_check_interval": f"{CONNECTION_CHECK_INTERVAL.seconds * 1000}",
+}
+CONFIGURATION = "; ".join(f"SET {name} TO '{value}'" for name, value in SESSION_SETTINGS.items())
 STATE = "SELECT pg_is_in_recovery() AS is_standby, current_setting('transaction_read_only') = 'on' AS is_read_only"
 # The name of a write-ahead log file starts with its timeline, in hexadecimal. A standby has none of its own.
 IDENTITY = f"""{STATE}, system_identifier::text AS cluster,
@@ -167,9 +166,19 @@ def defaults(url: str) -> dict[str, Any]:
     return {name: value for name, value in DEFAULTS.items() if name not in given}
 
 
-def parameters(url: str, primary: Primary) -> dict[str, Any]:
+async def missing_settings(connection: psycopg.AsyncConnection[Any]) -> Mapping[str, str]:
+    """Which of `SESSION_SETTINGS` the session does not have."""
+    cursor = await connection.execute("SELECT lower(name), setting FROM pg_settings")
+    found = dict(await cursor.fetchall())
+    return {name: value for name, value in SESSION_SETTINGS.items() if found.get(name) != value}
+
+
+def parameters(url: str, primary: Primary, *, is_pooled: bool) -> dict[str, Any]:
     """The arguments of a new connection. `primary` decides whether hosts are tried in the URL's order."""
     chosen = defaults(url)
+    if is_pooled:
+        # The next transaction may run in a session that has not prepared the statement.
+        chosen["prepare_threshold"] = None
     if primary.was_replaced:
         # In the URL's order every attempt would end at the old leader, and never reach the new one.
         chosen["load_balance_hosts"] = "random"

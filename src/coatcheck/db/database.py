@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from itertools import accumulate, pairwise
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -49,13 +49,16 @@ WATCH_SECONDS = 0.5, 1.0
 class Database:
     """The connections of a process. Open it once and use `connection()` and `transaction()`."""
 
-    def __init__(self, url: str, *, pool_size: int) -> None:
-        self.url = url
-        primary = Primary()
+    def __init__(self, url: str, *, pool_size: int, is_pooled: bool = False) -> None:
+        """`is_pooled` says that a pooler behind the URL may give each transaction another session.
+
+        Its sessions have their settings (`SESSION_SETTINGS`) from the role.
+        """
+        new_pool = partial(Pool, url, Primary(), is_pooled=is_pooled)
         reserved = RESERVED if pool_size >= SMALLEST_WITH_RESERVED else 0
         size = pool_size - reserved
-        self._pool = Pool(url, primary, min_size=min(2, size), max_size=size)
-        self._reserved = Pool(url, primary, min_size=1, max_size=reserved) if reserved else self._pool
+        self._pool = new_pool(min_size=min(2, size), max_size=size)
+        self._reserved = new_pool(min_size=1, max_size=reserved) if reserved else self._pool
         self._watch: asyncio.Task[None] | None = None
         self._is_closing = asyncio.Event()
 

@@ -34,9 +34,13 @@ An idle session of PostgreSQL takes up to 10 MB."""
 class Pool:
     """A pool. What it lends has been verified since the last failure of any connection."""
 
-    def __init__(self, url: str, primary: Primary, *, min_size: int, max_size: int) -> None:
+    def __init__(
+        self, url: str, primary: Primary, *, min_size: int, max_size: int, is_pooled: bool = False
+    ) -> None:
+        """`is_pooled` says that a pooler behind the URL may give each transaction another session."""
         self._url = url
         self._primary = primary
+        self._is_pooled = is_pooled
         self._failed_at = 0.0
         self._pool: AsyncConnectionPool[DeadlineConnection] = AsyncConnectionPool(
             url,
@@ -105,16 +109,20 @@ class Pool:
             await self._primary.verify(connection)
 
     async def _parameters(self) -> dict[str, Any]:
-        return parameters(self._url, self._primary)
+        return parameters(self._url, self._primary, is_pooled=self._is_pooled)
 
     async def _configure(self, connection: DeadlineConnection) -> None:
+        if not self._is_pooled:  # a SET would stay in a session that others get
+            await self._set_up(connection)
+        await self._primary.verify(connection)
+
+    async def _set_up(self, connection: DeadlineConnection) -> None:
         try:
             with within(VERIFICATION_TIMEOUT):
                 await connection.execute(CONFIGURATION)
         except psycopg.Error:
             await connection.close()
             raise
-        await self._primary.verify(connection)
 
     async def _check(self, connection: DeadlineConnection) -> None:
         """Verifies the connection if its server may have ended, hung or lost its role since its last use."""
