@@ -1,7 +1,8 @@
 """Coalescing: calls of one statement that arrive at the same time become one statement.
 
     a call, and no statement runs   -> a statement with its row, at once
-    a call, and a statement runs    -> it waits; when that one ends, one statement has the rows of all that wait
+    a call, and a statement runs    -> it waits; when that one ends, one statement has the rows of all that wait, and
+                                       is sent before the answers of that one are passed on
     the statement fails             -> every row again, in a statement of its own
     the connection is lost          -> every call fails: whether the statement was committed is unknown
 
@@ -154,7 +155,7 @@ class Coalescer:
 
         task.add_done_callback(end)
 
-    def _release(self, task: asyncio.Task[None]) -> None:
+    def _release(self, task: asyncio.Task[None] | None) -> None:
         if self._newest is task:
             self._newest = None
             if self._waiting:
@@ -208,7 +209,10 @@ class Coalescer:
             if len(calls) == 1 or connection.closed:
                 raise
             return False
-        for call, rows in zip(calls, await rows_by_call(cursor, len(calls)), strict=True):
+        answers = await rows_by_call(cursor, len(calls))
+        # The next statement first: PostgreSQL works for those who wait while this process works for those answered.
+        self._release(asyncio.current_task())
+        for call, rows in zip(calls, answers, strict=True):
             if not call.answer.done():
                 call.answer.set_result(rows)
         return True
