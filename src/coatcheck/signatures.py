@@ -13,8 +13,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any, Self
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc import jws
 from joserfc.errors import JoseError
@@ -74,9 +76,18 @@ class SigningKey:
 
     def sign(self, document_type: DocumentType, claims: Mapping[str, object]) -> str:
         """The claims as a compact JWS. Signing is deterministic: equal claims give an equal document."""
-        header = {"alg": ALGORITHM, "kid": self.kid, "typ": document_type.value}
-        payload = json.dumps(claims, separators=(",", ":"), ensure_ascii=False).encode()
-        return jws.serialize_compact(header, payload, self.key, registry=_REGISTRY)
+        # Joined here: every exchange signs a receipt, and the library checks the header and the key again each time.
+        signed = f"{_encoded_header(self.kid, document_type)}.{_encode(msgspec.json.encode(claims))}"
+        return f"{signed}.{_encode(self.sign_bytes(signed.encode()))}"
+
+
+@cache
+def _encoded_header(kid: str, document_type: DocumentType) -> str:
+    return _encode(msgspec.json.encode({"alg": ALGORITHM, "kid": kid, "typ": document_type.value}))
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +166,7 @@ def _header_of(compact: str) -> Mapping[str, Any]:
     parts = compact.split(".")
     decoded = [_decode(part) for part in parts]
     # Decoders ignore the unused bits of the last character, so several texts have equal bytes. Only one is accepted.
-    if [base64.urlsafe_b64encode(each).rstrip(b"=").decode() for each in decoded] != parts:
+    if [_encode(each) for each in decoded] != parts:
         raise NotGenuine("The text is not canonical base64url. The document was altered.")
     try:
         header = json.loads(decoded[0])
