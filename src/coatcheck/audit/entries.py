@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from coatcheck import ids
 from coatcheck.audit.merkle import leaf_hash
@@ -80,14 +81,18 @@ class Draft:
         """The parameters of `insert_from`: the body is `audit_head`, client, `audit_middle`, subject, `audit_tail`."""
         guid = ids.new("AUD")
         # The pieces are joined in the order of the sorted keys, so that the result is the canonical form.
-        head = canonical_json({"action": self.action, "actor": self.actor, "at": entry_instant(at)})
         return {
             "audit_at": whole_second(at),
             "audit_guid": guid,
-            "audit_head": f'{head[:-1]},"client_guid":',
+            "audit_head": f'{_beginning(self.action, self.actor)},"at":"{entry_instant(at)}","client_guid":',
             "audit_middle": f',"detail":{{}},"guid":"{guid}","subject":',
             "audit_tail": "}",
         }
+
+
+@lru_cache(maxsize=1024)
+def _beginning(action: str, actor: str) -> str:
+    return canonical_json({"action": action, "actor": actor})[:-1]
 
 
 def hash_entry(entry: Entry, at: datetime) -> HashedEntry:

@@ -29,12 +29,15 @@ class BodyReader:
         self._max_bytes = max_bytes
         self._body = bytearray()
         self._is_complete = not has_body(request)
-        encoding = request.headers.get("content-encoding", "identity").strip().lower()
-        if not self._is_complete and encoding not in {"", "identity"}:
+        if not self._is_complete:
+            self._check_head(request)
+
+    def _check_head(self, request: Request) -> None:
+        if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
             raise errors.EncodedBody
         # Python refuses to convert numbers of more than 4,300 digits, so only the first 20 are converted.
         declared = request.headers.get("content-length", "")
-        if declared.isascii() and declared.isdecimal() and int(declared[:20]) > max_bytes:
+        if declared.isascii() and declared.isdecimal() and int(declared[:20]) > self._max_bytes:
             raise errors.TooLarge
 
     async def read_arrived(self) -> bool:
@@ -88,10 +91,10 @@ async def read_body(request: Request, max_bytes: int, deadline: float | None = N
 
 
 def has_body(request: Request) -> bool:
-    """Without either header a request has no body (RFC 9112 6.3)."""
-    return "content-length" in request.headers or "transfer-encoding" in request.headers
+    """Whether a body follows the head. Without either header there is none (RFC 9112 6.3)."""
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
 
 
 def is_unread(request: Request, scope: Scope) -> bool:
     """Whether a part of the body may still arrive, so that the connection must end with the answer."""
-    return WAS_READ not in scope and has_body(request) and request.headers.get("content-length") != "0"
+    return WAS_READ not in scope and has_body(request)
