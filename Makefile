@@ -99,7 +99,7 @@ lock: .venv/ready ## pin the dependencies of pyproject.toml again; RUN=--upgrade
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links $(RUN)
 
-words: words-widget words-portal ## update the catalogues of the pages' translations, and compile them
+words: words-dashboard words-portal words-widget ## update the catalogues of the pages' translations, and compile them
 
 words-%: .venv/ready
 	$(BIN)/pybabel --quiet extract --mapping-file pyproject.toml --no-location --output .venv/$*.pot src/coatcheck/$*

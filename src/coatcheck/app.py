@@ -57,6 +57,11 @@ from coatcheck.rate_limits.limits import RateLimits
 from coatcheck.sandbox_bank import record_reader
 from coatcheck.sandbox_clock import count_start, following
 from coatcheck.seeding import Seeding
+from coatcheck.staff.identity_provider import IdentityProvider
+from coatcheck.staff.passkeys import Passkeys
+from coatcheck.staff.people import People
+from coatcheck.staff.sessions import StaffSessions
+from coatcheck.staff.sign_ins import SignIns
 from coatcheck.vault.keys import Keyring, open_keyring
 from coatcheck.vault.master_keys import MasterKeys
 from coatcheck.vault.signing_keys import SigningKeys
@@ -71,6 +76,17 @@ class OAuthServer:
     authentication: ProcessorAuthentication
     tokens: ProcessorTokens
     nonces: DPoPNonces
+
+
+@dataclass(frozen=True, slots=True)
+class StaffServices:
+    """What the dashboard's sign-in and its pages about staff use."""
+
+    people: People
+    sessions: StaffSessions
+    sign_ins: SignIns
+    passkeys: Passkeys
+    identity_provider: IdentityProvider
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +127,7 @@ class Services:
     widget_links: WidgetLinks
     widget_sessions: WidgetSessions
     portal_sessions: PortalSessions
+    staff: StaffServices
     clients: Clients
     processors: Processors
     attestations: Attestations
@@ -305,6 +322,7 @@ def _assemble(ground: _Ground) -> Services:
         api_keys=api_keys,
         rate_limits=RateLimits(settings, clock, db),
         oauth_server=_oauth_server(settings, clock, keyring.hash_key, journal),
+        staff=_staff(settings, clock, keyring.hash_key, journal),
         clients=Clients(settings, clock, vault, journal, api_keys),
         processors=Processors(clock, journal, api_keys),
         apps=Apps(settings, clock, journal, grant_services["setup_tokens"]),
@@ -319,6 +337,17 @@ def _oauth_server(settings: Settings, clock: Clock, hash_key: bytes, journal: Jo
         authentication=ProcessorAuthentication(settings, clock, hash_key, journal),
         tokens=ProcessorTokens(clock, hash_key, journal),
         nonces=DPoPNonces(hash_key),
+    )
+
+
+def _staff(settings: Settings, clock: Clock, hash_key: bytes, journal: Journal) -> StaffServices:
+    people = People(settings, clock, hash_key, journal)
+    return StaffServices(
+        people=people,
+        sessions=StaffSessions(clock, hash_key, journal),
+        sign_ins=SignIns(clock, hash_key),
+        passkeys=Passkeys(settings, clock, people),
+        identity_provider=IdentityProvider(settings, clock),
     )
 
 

@@ -143,6 +143,12 @@ class Settings:
     """Members that one user connects, and credentials that are replaced. Counted in the database, by all processes."""
     limit_storage: str = field(default="memory", repr=False)
     """Where the counters are: `memory`, `database`, or the URL of a Valkey or Redis server."""
+    staff_oidc_issuer: str = ""
+    """The issuer of the identity provider with which staff sign in (OpenID Connect). Empty: by passkey only."""
+    staff_oidc_client_id: str = ""
+    """The id of the dashboard at the identity provider."""
+    staff_oidc_client_secret: str = field(default="", repr=False)
+    """The secret of the dashboard at the identity provider, for `client_secret_basic`. Empty: it has none, but PKCE."""
     audit_checkpoint_file: str = ""
     """A file to which the worker appends the signed checkpoints of the audit log. Empty: none."""
     audit_checkpoint_url: str = ""
@@ -167,6 +173,7 @@ class Settings:
             raise ConfigurationError(
                 "The setting audit_checkpoint_url must start with http:// or https:// and must name a host."
             )
+        self._check_staff_oidc()
         if self.seed is not None and not self.sandbox:
             raise ConfigurationError(
                 "The setting seed makes every token predictable. It is for a sandbox only: remove it."
@@ -192,6 +199,19 @@ class Settings:
                 " the pooler, which migrate and workers need."
             )
 
+    def _check_staff_oidc(self) -> None:
+        if not self.staff_oidc_issuer:
+            return
+        if not self.staff_oidc_client_id:
+            raise ConfigurationError(
+                "The setting staff_oidc_client_id is missing. Register the dashboard at the issuer."
+            )
+        if not _is_url(self.staff_oidc_issuer) or not _is_protected(self.staff_oidc_issuer):
+            raise ConfigurationError(
+                "The setting staff_oidc_issuer must start with https:// (on this machine also http://) and"
+                " must name a host."
+            )
+
     def _check_durations(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name)
@@ -210,6 +230,12 @@ def _is_url(url: str) -> bool:
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
+
+
+def _is_protected(url: str) -> bool:
+    """Whether nobody between this machine and the host reads what is sent there."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or is_local(parts.hostname or "")
 
 
 def _is_origin(url: str) -> bool:

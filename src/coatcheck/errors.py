@@ -7,7 +7,8 @@
     |  |                               InstitutionPreventsNew, InstitutionPreventsVerification
     |  |- InvalidGrant
     |  |- Unauthenticated           .. InvalidClient, InvalidToken, TokenRevoked, TokenExpired,
-    |  |                               UnconfirmedToken, InvalidDPoPProof, DPoPNonceRequired
+    |  |                               UnconfirmedToken, InvalidDPoPProof, DPoPNonceRequired,
+    |  |                               SignInFailed, ClonedPasskey
     |  |- Forbidden                 .. InsufficientScope, ReadsExhausted, ConnectionBroken, UserDisabled,
     |  |                               ConsentRequired, WrongBrowser
     |  |- NotFound                  does not exist, or belongs to another owner
@@ -139,6 +140,16 @@ class DPoPNonceRequired(InvalidDPoPProof):
     def __init__(self, nonce: str) -> None:
         super().__init__()
         self.nonce = nonce
+
+
+class SignInFailed(Unauthenticated):
+    """The sign-in failed."""
+
+
+class ClonedPasskey(SignInFailed):
+    """The passkey was copied. It is disabled."""
+
+    keeps_changes = True  # the passkey is disabled and the audit log records it
 
 
 class Forbidden(Refusal):

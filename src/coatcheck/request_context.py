@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
-__all__ = ["NO_REQUEST", "RequestContext", "canonical_address", "current_request"]
+__all__ = ["NO_REQUEST", "Person", "RequestContext", "canonical_address", "current_request"]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who is signed in to the dashboard."""
+
+    guid: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +22,8 @@ class RequestContext:
     """A guid that the caller gets in `X-Request-Id`. Disclosures, audit entries and logs name it."""
     address: str | None
     """The address of the caller: of the connection, or what a trusted proxy forwarded."""
+    person: Person | None = None
+    """Set by the dashboard. Audit entries of what the person does have their name."""
 
 
 NO_REQUEST = RequestContext("", None)

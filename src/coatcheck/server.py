@@ -21,6 +21,7 @@ from coatcheck.app import Services
 from coatcheck.audit.failures import FailedAuthentications
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
+from coatcheck.dashboard.app import dashboard_routes
 from coatcheck.errors import CoatcheckError
 from coatcheck.http.client_certificates import ClientCertificates, parse_networks
 from coatcheck.http.design import design_route
@@ -84,6 +85,7 @@ def create_app(services: Services) -> ASGIApp:
         design_route(),
         *widget_routes(services),
         *portal_routes(services),
+        *dashboard_routes(services),
         *banks,
         *_inspector(services.settings),
         *_fdx_bank(services),

@@ -1,10 +1,9 @@
 """The FDX connector signs in at npm's `oidc-provider`, unchanged: a pushed request, consent, rotation, revocation."""
 
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import parse_qs, parse_qsl, urljoin, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx
 import pytest
@@ -15,31 +14,20 @@ from coatcheck.connectors.fdx.connector import FdxConnector, FdxSettings
 from coatcheck.crypto import base64url_sha256
 from coatcheck.errors import ConsentRevoked, CredentialsDenied
 from coatcheck.testing.connectors import NOW, connector_context, run_connector
-from tests.bank_windows import Inputs
 from tests.fdx_provider import CODE, FdxProvider, account, write_profile
-from tests.guides import ROOT
-from tests.node import node
+from tests.oidc_provider import answer_at_provider, needs_oidc_provider, oidc_provider
 
-CLIENTS = ROOT / "tests" / "oauth_clients"
 RETURN_URL = "http://coatcheck.test/oauth/callback"
 VERIFIER = "a-verifier-of-forty-three-characters-or-more-0"
 TASK = Task(JobKind.AGGREGATION, CODE, "MBR-1", NOW)
 
-pytestmark = pytest.mark.skipif(
-    not (CLIENTS / "node_modules" / "oidc-provider").exists(),
-    reason="no oidc-provider: `make setup` installs it",
-)
+pytestmark = needs_oidc_provider
 
 
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[str]:
-    command = [node(), "provider.js", RETURN_URL]
-    with subprocess.Popen(
-        command, cwd=CLIENTS, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as op:
-        assert op.stdout is not None
-        yield op.stdout.readline().strip()
-        op.terminate()
+    with oidc_provider(RETURN_URL) as issuer:
+        yield issuer
 
 
 class Network(httpx.AsyncBaseTransport):
@@ -74,16 +62,7 @@ class Bank:
         """The parameters with which the provider sends the user back."""
         request = AuthorizationRequest(CODE, RETURN_URL, "s1", base64url_sha256(VERIFIER.encode()))
         url = await self.connector.authorize(request)
-        while not url.startswith(RETURN_URL):
-            answer = await browser.get(url)
-            if answer.is_success:
-                page = Inputs(answer.text).values
-                if decision == "deny":
-                    answer = await browser.get(f"{url}/abort")
-                else:
-                    form = {"prompt": page["prompt"], "login": "ann", "password": "any"}
-                    answer = await browser.post(url, data=form)
-            url = urljoin(url, answer.headers["location"])
+        url = await answer_at_provider(browser, url, RETURN_URL, decision=decision)
         return dict(parse_qsl(urlsplit(url).query))
 
     async def consent(self, browser: httpx.AsyncClient) -> dict[str, str]:

@@ -1,4 +1,5 @@
 // An OpenID provider on a free port of this machine, which prints its issuer. node provider.js REDIRECT_URI
+// Whoever signs in as `ann` has the verified address ann@example.com; that of `unverified-ann` is not verified.
 import { createServer } from "node:http";
 import { Provider } from "oidc-provider";
 
@@ -16,7 +17,16 @@ server.listen(0, "127.0.0.1", () => {
     cookies: { keys: ["a key of the tests"] },
     features: { pushedAuthorizationRequests: { enabled: true }, revocation: { enabled: true } },
     pkce: { required: () => true },
-    scopes: ["openid", "fdx:accountdetailed:read", "fdx:transactions:read"],
+    claims: { openid: ["sub"], email: ["email", "email_verified"] },
+    findAccount: (_context, id) => ({
+      accountId: id,
+      claims: () => ({
+        sub: id,
+        email: `${id.replace("unverified-", "")}@example.com`,
+        email_verified: !id.startsWith("unverified-"),
+      }),
+    }),
+    scopes: ["openid", "email", "fdx:accountdetailed:read", "fdx:transactions:read"],
     issueRefreshToken: () => true,
     rotateRefreshToken: true,
     ttl: { AccessToken: 60, RefreshToken: 3600, Session: 600, Grant: 3600, Interaction: 600, IdToken: 600 },

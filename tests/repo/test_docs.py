@@ -38,6 +38,7 @@ from coatcheck.http import envelope, head_limits, query
 from coatcheck.members import members, widget_links
 from coatcheck.simplefin import account_sets, schemas
 from coatcheck.simplefin import errors as simplefin
+from coatcheck.staff import addresses
 from coatcheck.testing.connectors import NOW, conformance_checks, connector_context, run_connector
 from tests import control_table, event_reference, guides
 from tests.browser import pictures
@@ -433,7 +434,12 @@ def test_the_proxy_of_the_operators_guide_logs_no_query_and_has_the_limits_of_th
     assert "$logged_uri" in logged
     assert not re.search(r"\$(request|request_uri|args|query_string|uri)\b", logged)
     hidden = re.findall(r"^    ~\^(\S+)  +\S+\.\.\.;$", proxy, re.MULTILINE)
-    assert hidden == [simplefin.CLAIMS, widget_links.OPEN_PATH, portal_sessions.OPEN_PATH]
+    assert hidden == [
+        simplefin.CLAIMS,
+        widget_links.OPEN_PATH,
+        portal_sessions.OPEN_PATH,
+        addresses.INVITATION_PATH,
+    ]
     assert "access_log /var/log/nginx/coatcheck.log no_query;" in proxy
     assert f"client_max_body_size {api.MAX_BODY_BYTES // 1024}k;" in proxy
     assert "client_header_timeout 10s;" in proxy

@@ -28,6 +28,12 @@ OWNERS = {
     "account_owner": "vault",
     "disclosure": "vault",
     "deletion_attestation": "directory",
+    # Staff.
+    "staff": "staff",
+    "staff_invitation": "staff",
+    "staff_passkey": "staff",
+    "staff_session": "staff",
+    "staff_sign_in": "staff",
     # Who did what.
     "audit_event": "audit",
 }

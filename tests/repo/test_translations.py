@@ -19,7 +19,7 @@ from coatcheck.widget.messages import every_text
 from coatcheck.widget.page_texts import TEXTS, page_texts
 from tests.guides import ROOT
 
-SURFACES = ("portal", "widget")
+SURFACES = ("dashboard", "portal", "widget")
 TEMPLATES = {"newstyle_gettext": "true"}
 TRANSLATIONS = sorted(name for name in LOCALES.values() if name)
 PLACEHOLDER = re.compile(r"\{\w+\}|%\(\w+\)s")

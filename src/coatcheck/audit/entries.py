@@ -79,13 +79,14 @@ class Draft:
 
     def parameters(self, at: datetime) -> dict[str, object]:
         """The parameters of `insert_from`: the body is `audit_head`, client, `audit_middle`, subject, `audit_tail`."""
-        guid = ids.new("AUD")
+        guid, name = ids.new("AUD"), _actor_name(self.actor)
+        detail = canonical_json(name) if name else "{}"
         # The pieces are joined in the order of the sorted keys, so that the result is the canonical form.
         return {
             "audit_at": whole_second(at),
             "audit_guid": guid,
             "audit_head": f'{_beginning(self.action, self.actor)},"at":"{entry_instant(at)}","client_guid":',
-            "audit_middle": f',"detail":{{}},"guid":"{guid}","subject":',
+            "audit_middle": f',"detail":{detail},"guid":"{guid}","subject":',
             "audit_tail": "}",
         }
 
@@ -104,12 +105,18 @@ def hash_entry(entry: Entry, at: datetime) -> HashedEntry:
             "actor": entry.actor,
             "at": entry_instant(at),
             "client_guid": entry.client_guid,
-            "detail": dict(entry.detail),
+            "detail": {**entry.detail, **_actor_name(entry.actor)},
             "guid": guid,
             "subject": entry.subject,
         }
     )
     return HashedEntry(whole_second(at), guid, entry.client_guid, body, leaf_hash(body.encode()))
+
+
+def _actor_name(actor: str) -> dict[str, str]:
+    """The name of the actor, if it is the person who is signed in to the dashboard: staff can be removed later."""
+    person = current_request.get().person
+    return {"actor_name": person.name} if person is not None and person.guid == actor else {}
 
 
 def request_detail() -> dict[str, str]:

@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "processor": Command(
             "processor_security", "command_group", "Processors, which redeem codes and read accounts."
         ),
+        "staff": Command("staff", "command_group", "Staff: who signs in to the dashboard."),
         "grant": Command("grants", "command_group", "Grants: access tokens, and what each may read."),
         "import": Command("imports", "import_", "Imports a statement file for a user."),
         "simplefin": Command("simplefin", "command_group", "Access for apps that read SimpleFIN."),

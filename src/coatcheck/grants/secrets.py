@@ -41,6 +41,10 @@ class Kind(StrEnum):
     """In the claim URL of a SimpleFIN setup token."""
     APP_KEY = "ccu"
     """In a SimpleFIN access URL."""
+    STAFF_INVITATION = "csi"
+    STAFF_SIGN_IN = "csg"
+    """A sign-in that was begun."""
+    STAFF_SESSION = "css"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from coatcheck.http.static_files import StaticFolder
 _FOLDER = StaticFolder(Path(str(files("coatcheck.http"))) / "static", "/static")
 TOKENS = f"{_FOLDER.base}/tokens.css"
 """Colours, spacing and type. Every page links to it before its own style sheet."""
+PAGES = f"{_FOLDER.base}/pages.css"
+"""Text, lists, buttons and forms of the portal and of the dashboard."""
 MESSAGE_STYLE = f"{_FOLDER.base}/message.css"
 
 

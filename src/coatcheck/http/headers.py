@@ -36,6 +36,11 @@ class Policy(StrEnum):
         "form-action 'self'; frame-ancestors {ancestors}"
     )
     """Pages with forms, which a client's page may frame."""
+    DASHBOARD = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; frame-src 'self'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+    """Pages with forms of staff, which no page may frame."""
 
 
 OPENED_BY_CLIENTS = frozenset({Policy.MESSAGE, Policy.PORTAL, Policy.QUESTION, Policy.WIDGET})

@@ -15,7 +15,14 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from coatcheck.audit.failures import FailedAuthentications
-from coatcheck.errors import CoatcheckError, InvalidClient, InvalidGrant, InvalidToken, TooManyRequests
+from coatcheck.errors import (
+    CoatcheckError,
+    InvalidClient,
+    InvalidGrant,
+    InvalidToken,
+    SignInFailed,
+    TooManyRequests,
+)
 from coatcheck.grants.refusals import NEVER_REDEEMABLE
 from coatcheck.rate_limits.limits import RateLimits
 from coatcheck.request_context import canonical_address
@@ -28,9 +35,10 @@ NOT_COUNTED = frozenset({"/health", "/ready"})
 """Paths that a load balancer asks for."""
 WIDGET_SESSION = "x-widget-session"
 FORM = "application/x-www-form-urlencoded"
-GUESSES = (InvalidClient, InvalidToken)
-"""Errors of an id, a key, a token or a session that nobody has. Their subclasses say that a token ended; those are not
-counted."""
+GUESSES = (InvalidClient, InvalidToken, SignInFailed)
+"""Errors of an id, a key, a token, a session or a sign-in that nobody has. Their subclasses say that a token ended or
+that a passkey was copied; those are not counted."""
+CREDENTIALS = {InvalidClient: "api_key", InvalidToken: "access_token", SignInFailed: "staff_sign_in"}
 TOO_MANY_FAILURES = (
     "Too many failed requests. Check the credentials; the right ones are accepted at any time."
 )
@@ -74,10 +82,11 @@ async def throttled(error: CoatcheckError, scope: Scope) -> CoatcheckError:
     headers, address = Headers(scope=scope), _address(scope)
     name, secret = credentials(headers)
     wait = None
-    if is_guess and (secret or headers.get("content-type", "").lower().startswith(FORM)):
+    is_form = headers.get("content-type", "").lower().startswith(FORM)
+    if is_guess and (secret or is_form or isinstance(error, SignInFailed)):
         if not (isinstance(error, InvalidClient) and error.is_recorded):
             failures: FailedAuthentications = scope[FAILURES]
-            await failures.record(name, "access_token" if isinstance(error, InvalidToken) else "api_key")
+            await failures.record(name, CREDENTIALS[type(error)])
         wait = await limits.count_failure(name, address)
     elif isinstance(error, InvalidGrant) and error.detail in NEVER_REDEEMABLE:
         wait = await limits.count_refused_code(name, address)

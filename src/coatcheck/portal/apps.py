@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from coatcheck.directory.apps import NewSetupToken
 from coatcheck.errors import InvalidRequest
+from coatcheck.http.forms import optional_number
 from coatcheck.model.accounts import list_accounts
-from coatcheck.portal.forms import optional_number
 from coatcheck.portal.overview import MOST
 from coatcheck.portal.request import PortalRequest
 

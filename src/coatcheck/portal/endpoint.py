@@ -4,12 +4,10 @@ A session has a cookie of its own, which browsers send to its pages alone: the p
 a frame of a client's page the cookie is kept apart from those of other sites (CHIPS, `Partitioned`).
 """
 
-import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
-from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -19,20 +17,16 @@ from coatcheck import errors
 from coatcheck.app import Services
 from coatcheck.audit.entries import Entry
 from coatcheck.grants.portal_sessions import OPEN_PATH, StartedSession
-from coatcheck.http.bodies import read_body
 from coatcheck.http.compression import COMPRESSED
 from coatcheck.http.endpoint import Surface, routes
 from coatcheck.http.errors import headers_of, nearest, status_of
+from coatcheck.http.forms import Form, read_form, read_form_with_token
 from coatcheck.http.i18n import DEFAULT, choose_locale
 from coatcheck.http.message_page import message
 from coatcheck.portal.request import PortalRequest, render
 from coatcheck.portal.texts import FAILED, LINK_EXPIRED, REFUSALS, SESSION_OVER, translate
 
 COOKIE = "coatcheck_portal"
-FORM_TOKEN = "form_token"  # noqa: S105 (the name of a field)
-SAME_ORIGIN = "same-origin"
-MAX_FORM_BYTES = 64 * 1024
-MAX_FORM_FIELDS = 300
 
 Handler: TypeAlias = Callable[[PortalRequest], Awaitable[Response]]
 
@@ -81,8 +75,7 @@ async def _open(services: Services, static: str, route: OpeningRoute, request: R
     locale = choose_locale(request.query_params.get("locale"), request.headers.get("accept-language"))
     if route.method == "GET":
         return render("open", locale, ancestors=["*"], static=static)
-    _refuse_other_sites(request)
-    await read_body(request, MAX_FORM_BYTES)
+    await read_form(request)
     try:
         async with services.db.transaction() as connection:
             started = await services.portal_sessions.open(
@@ -113,9 +106,9 @@ async def _answer(services: Services, static: str, route: PortalRoute, request: 
             session = await services.portal_sessions.find(connection, guid, secret)
     except errors.InvalidToken:
         return _message(403, locale, SESSION_OVER)
-    form: Mapping[str, tuple[str, ...]] = {}
+    form: Form = {}
     if route.method == "POST":
-        form = await _form(services, request, secret)
+        form = await read_form_with_token(request, services.portal_sessions.form_token(secret))
     incoming = PortalRequest(
         services, session, secret, request.path_params, request.query_params, form, static
     )
@@ -123,31 +116,6 @@ async def _answer(services: Services, static: str, route: PortalRoute, request: 
         return await route.handler(incoming)
     except errors.Refusal as error:
         return _refuse(error, route, session.locale)
-
-
-async def _form(services: Services, request: Request, secret: str) -> Mapping[str, tuple[str, ...]]:
-    """The fields of a form that a page of this session contained.
-
-    Raises:
-        WrongBrowser: another site sent it.
-        InvalidRequest: it is not a form.
-    """
-    _refuse_other_sites(request)
-    body = await read_body(request, MAX_FORM_BYTES)
-    try:
-        fields = parse_qs(body.decode("ascii"), max_num_fields=MAX_FORM_FIELDS, errors="strict")
-    except ValueError:
-        raise errors.InvalidRequest from None
-    given = fields.get(FORM_TOKEN, [""])[0]
-    if not secrets.compare_digest(given.encode(), services.portal_sessions.form_token(secret).encode()):
-        raise errors.WrongBrowser
-    return {name: tuple(values) for name, values in fields.items()}
-
-
-def _refuse_other_sites(request: Request) -> None:
-    # Every current browser sends it; the token in the form protects the others.
-    if request.headers.get("sec-fetch-site", SAME_ORIGIN) != SAME_ORIGIN:
-        raise errors.WrongBrowser
 
 
 def _refuse(error: errors.CoatcheckError, _route: object, locale: str = DEFAULT) -> Response:

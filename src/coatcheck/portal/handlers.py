@@ -11,10 +11,10 @@ from coatcheck.grants.listing import GrantFilter
 from coatcheck.grants.narrowing import UNSET, Changes, Limit
 from coatcheck.grants.restrictions import Permission
 from coatcheck.grants.revocation import Selector
+from coatcheck.http.forms import number, optional_number
 from coatcheck.http.headers import NO_STORE
 from coatcheck.model.paging import PageRequest
 from coatcheck.model.tokens import Grant
-from coatcheck.portal.forms import number, optional_number
 from coatcheck.portal.overview import CHART_DAYS, READING, Overview, chart, overview
 from coatcheck.portal.request import PortalRequest
 from coatcheck.portal.texts import CONNECTIONS, INTERRUPTED, PERMISSIONS, READS, STATES, translate

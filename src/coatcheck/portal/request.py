@@ -2,40 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from coatcheck.app import Services
 from coatcheck.db.database import Connection
 from coatcheck.grants.portal_sessions import PortalSession
-from coatcheck.http.design import TOKENS
+from coatcheck.http.forms import Form
 from coatcheck.http.headers import Policy, page_headers
-from coatcheck.http.i18n import LOCALES, catalogue
+from coatcheck.http.pages import environments
 from coatcheck.model.clients import find_client
 from coatcheck.model.users import User, find_user
 from coatcheck.model.widgets import widget_appearance
 
-TEMPLATES = str(files("coatcheck.portal") / "templates")
-
-
-def _environment(locale: str) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
-    )
-    environment.globals["tokens"] = TOKENS
-    environment.install_gettext_translations(catalogue("portal", locale), newstyle=True)  # type: ignore[attr-defined]
-    return environment
-
-
-ENVIRONMENTS = {locale: _environment(locale) for locale in LOCALES}
+ENVIRONMENTS = environments("portal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +29,7 @@ class PortalRequest:
     """The secret of the session."""
     path: Mapping[str, str]
     query: Mapping[str, str]
-    form: Mapping[str, tuple[str, ...]] = field(repr=False)
-    """The values of each field of a form that was sent."""
+    form: Form = field(repr=False)
     static: str
     """The path below which the portal's files are served."""
 

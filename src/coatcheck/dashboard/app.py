@@ -1,0 +1,26 @@
+"""The routes of the dashboard: the pages without a session, those of a session, and the dashboard's files."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from starlette.routing import BaseRoute
+
+from coatcheck.app import Services
+from coatcheck.dashboard.endpoint import public_routes, session_routes
+from coatcheck.dashboard.route import checked
+from coatcheck.dashboard.routes import account
+from coatcheck.dashboard.sign_in import PUBLIC_ROUTES
+from coatcheck.http.static_files import StaticFolder
+
+ROUTES = checked([*account.OWN, *account.STAFF])
+"""Every page that needs a session. The order is that of the menu."""
+
+
+def dashboard_routes(services: Services) -> list[BaseRoute]:
+    """For the web process, at the root."""
+    static = StaticFolder(Path(str(files("coatcheck.dashboard"))) / "static", "/dashboard/static")
+    return [
+        static.route(),
+        *public_routes(services, static.base, PUBLIC_ROUTES),
+        *session_routes(services, static.base, ROUTES),
+    ]

@@ -1,0 +1,81 @@
+"""The texts that the templates do not contain: names of roles, and pages about refusals."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from coatcheck import errors
+from coatcheck.http.i18n import catalogue
+from coatcheck.staff.roles import Role
+
+
+def _(text: str) -> str:
+    """Marks a text for the catalogues; it is translated later."""
+    return text
+
+
+def translate(locale: str, text: str) -> str:
+    return catalogue("dashboard", locale).gettext(text)
+
+
+ROLES: Mapping[Role, str] = MappingProxyType(
+    {
+        Role.OPERATOR: _("Operator"),
+        Role.CLIENT_ADMIN: _("Client: administrator"),
+        Role.CLIENT_DEVELOPER: _("Client: developer"),
+        Role.CLIENT_SUPPORT: _("Client: support"),
+        Role.CLIENT_AUDITOR: _("Client: auditor"),
+        Role.PROCESSOR_ADMIN: _("Processor: administrator"),
+        Role.PROCESSOR_DEVELOPER: _("Processor: developer"),
+    }
+)
+SESSION_OVER = (
+    _("You have been signed out"),
+    _("Nothing was changed. Sign in and try again."),
+)
+INVITATION_OVER = (
+    _("This invitation no longer works"),
+    _("An invitation works once, for three days. Ask who invited you for a new one."),
+)
+FAILED = (_("Something went wrong"), _("Nothing was changed. Go back and try again in a few minutes."))
+REFUSED = _("This change is not possible")
+REFUSALS: Mapping[type[errors.CoatcheckError], tuple[str, str]] = MappingProxyType(
+    {
+        errors.WrongBrowser: (
+            _("This form was not sent from this page"),
+            _("Nothing was changed. Open the page again and repeat what you did."),
+        ),
+        errors.ClonedPasskey: (
+            _("This passkey was copied"),
+            _("It is disabled, and you are signed out everywhere. Ask an administrator to invite you again."),
+        ),
+        errors.SignInFailed: (
+            _("The sign-in failed"),
+            _("Open the sign-in page and try again. Only staff who were invited can sign in."),
+        ),
+        errors.Forbidden: (
+            _("Your role does not permit this"),
+            _("Ask an administrator of your organisation for another role."),
+        ),
+        errors.NotFound: (
+            _("This page does not exist"),
+            _("What it showed may have been removed. Go back and reload the page."),
+        ),
+        errors.Conflict: (REFUSED, ""),
+        errors.ConstraintNotMet: (REFUSED, ""),
+        errors.Unprocessable: (REFUSED, ""),
+        errors.InvalidRequest: (REFUSED, ""),
+        errors.TooManyRequests: (_("Too many attempts"), _("Wait a few minutes, and try again.")),
+        errors.Unavailable: FAILED,
+    }
+)
+WITH_PROBLEM = (errors.Conflict, errors.ConstraintNotMet, errors.Unprocessable, errors.InvalidRequest)
+"""Errors whose own sentence is shown. It is translated where it is one of `PROBLEMS`."""
+PROBLEMS = (
+    _("The name must not be empty."),
+    _("The e-mail address is not valid."),
+    _("A person with this e-mail address is already invited."),
+    _("Nobody changes their own role. Ask another administrator."),
+    _("Nobody removes themselves. Ask another administrator."),
+    _("This passkey is registered already."),
+    _("The request is malformed, or a required part is missing."),
+)
