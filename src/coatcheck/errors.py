@@ -28,6 +28,7 @@ The docstring of a class is its message. `problem` replaces the message and may 
 `detail` is for the operator's log only. Neither contains a secret.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import ClassVar
 
@@ -272,6 +273,8 @@ class UnreadableFile(Unprocessable):
         """The line with the problem, from 1."""
         self.element = element
         """The element with the problem, and those around it: `Document/BkToCstmrStmt/Stmt`."""
+        self.columns: Sequence[str] = ()
+        """The headers of a table, if the file is one."""
 
 
 class TooManyRequests(Refusal):

@@ -9,7 +9,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from playwright.async_api import Page, expect
+from playwright.async_api import FilePayload, Page, expect
 
 from tests.browser.scene import Embedded, Scene
 from tests.member_setup import until
@@ -24,6 +24,7 @@ DEPOSIT = {
     "last_name": "Example",
 }
 OAUTH_BANK = "MXCU (OAuth)"
+TABLE = b"Wann,Was,Wieviel\n25.10.2026,CORNER AND CO,-42.17\n26.10.2026,PAYROLL,1800.00\n"
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,33 @@ async def micro_deposits(scene: Scene) -> AsyncIterator[Screen]:
     yield Screen("deposits-verified", widget.page)
 
 
+async def statement_files(scene: Scene) -> AsyncIterator[Screen]:
+    """A table whose columns the user names, and its import."""
+    widget = await _open(scene)
+    page = widget.page
+    await widget.agree()
+    await widget.press("Add a bank file")
+    await widget.sees("Add a bank file")
+    yield Screen("files-choose", page)
+    await page.get_by_label("Drop a file here").set_input_files(
+        _csv(b"Date,Amount\n10/25/2026,1.00\n10/26/2026,x\n")
+    )
+    await expect(page.get_by_text("The problem is in line 3, at amount.")).to_be_visible()
+    yield Screen("files-unreadable", page)
+    await page.get_by_label("Drop a file here").set_input_files(_csv(TABLE))
+    await expect(page.get_by_text("Choose what each column contains.")).to_be_visible()
+    for label, header in (("Date", "Wann"), ("Description", "Was"), ("Amount", "Wieviel")):
+        await page.get_by_label(label, exact=True).select_option(label=header)
+    await page.get_by_label("Account name (optional)").fill("Household")
+    yield Screen("files-columns", page, "input")
+    await widget.press("Update the preview")
+    await widget.sees("Check your file")
+    yield Screen("files-preview", page)
+    await widget.press("Import")
+    await widget.sees("Your file is imported")
+    yield Screen("files-imported", page)
+
+
 async def interruptions(scene: Scene) -> AsyncIterator[Screen]:
     """Without a network, after an internal error, and with a used link."""
     url = await link(scene.api, scene.user, color_scheme="browser")
@@ -282,6 +310,13 @@ WALKS: Mapping[Walk, Mapping[str, str]] = MappingProxyType(
             "deposits-failed": "the amounts were wrong three times",
             "deposits-verified": "the account is verified",
         },
+        statement_files: {
+            "files-choose": "a place to drop a file of the bank, or to choose one",
+            "files-unreadable": "the file cannot be read, and in which line; another can be chosen",
+            "files-columns": "the columns of a table, each with a list of what it contains",
+            "files-preview": "what the file has: the account, the first transactions; below, Import",
+            "files-imported": "the file is imported",
+        },
         interruptions: {
             "cut-off": "no connection: the header says that the page is retrying",
             "failed": "something went wrong; try again",
@@ -291,6 +326,10 @@ WALKS: Mapping[Walk, Mapping[str, str]] = MappingProxyType(
 )
 """Each with its screens, in order, and a description of each."""
 SCREENS: Mapping[str, str] = {name: seen for passed in WALKS.values() for name, seen in passed.items()}
+
+
+def _csv(data: bytes) -> FilePayload:
+    return {"name": "statement.csv", "mimeType": "text/csv", "buffer": data}
 
 
 async def _open(scene: Scene, **options: Any) -> Embedded:

@@ -30,10 +30,14 @@ COMPOSED = {
         "transactions",
         "transaction_history",
     ),
+    "files.": ("date", "description", "amount", "debit", "credit"),
+    "files.header_": ("names", "values"),
+    "files.sign_": ("in", "out"),
+    "files.warning_": ("dates", "account", "ignored", "check"),
     "microdeposits.routing_": ("blocked", "invalid"),
 }
 """The prefixes of keys that a script composes, such as `connecting.${phase}`, and every suffix."""
-MAX_BYTES = 40_000
+MAX_BYTES = 45_000
 
 
 def test_every_text_is_used_by_a_script_and_every_key_has_a_text() -> None:
@@ -70,7 +74,7 @@ def test_no_style_sheet_fetches_anything() -> None:
     assert [sheet.name for sheet in sheets if re.search(r"url\(|@import", sheet.read_text())] == []
 
 
-def test_the_compressed_files_are_below_40_kb() -> None:
+def test_the_compressed_files_are_below_45_kb() -> None:
     sizes = [len(gzip.compress(path.read_bytes(), LEVEL)) for path in STATIC.rglob("*") if path.is_file()]
     assert 0 < sum(sizes) < MAX_BYTES
 

@@ -19,8 +19,8 @@ from coatcheck.http.compression import COMPRESSED
 from coatcheck.http.endpoint import Surface, routes
 from coatcheck.http.errors import headers_of, message_of, nearest, status_of
 from coatcheck.http.headers import Policy, page_headers
-from coatcheck.members.oauth_windows import PreparedWindow, SignInPlace
-from coatcheck.widget.request import WidgetRequest
+from coatcheck.members.oauth_windows import SignInPlace
+from coatcheck.widget.request import Prepared, SentFile, WidgetRequest
 from coatcheck.widget.schemas import Answer, ErrorAnswer, Problem
 
 PREFIX = "/md/api"
@@ -42,6 +42,7 @@ TYPES: Mapping[type[errors.CoatcheckError], str] = MappingProxyType(
         errors.JobRunning: "job_running",
         errors.ConstraintNotMet: "constraint_not_met",
         errors.Conflict: "conflict",
+        errors.UnreadableFile: "unreadable_file",
         errors.TooLarge: "content_too_large",
         errors.EncodedBody: "unsupported_media_type",
         errors.RequestTimeout: "request_timeout",
@@ -53,6 +54,7 @@ TYPES: Mapping[type[errors.CoatcheckError], str] = MappingProxyType(
 Handler: TypeAlias = Callable[[WidgetRequest], Awaitable[Answer | None]]
 SignsInAt: TypeAlias = Callable[[WidgetRequest], Awaitable[SignInPlace | None]]
 """Where the sign-in page is that the request opens; None for none."""
+FileOf: TypeAlias = Callable[[WidgetRequest], Awaitable[SentFile]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,11 @@ class WidgetRoute:
     has_deadline: bool = True
     signs_in_at: SignsInAt | None = None
     """Runs first. The institution that it names is asked outside of any transaction, before the handler runs."""
+    file_of: FileOf | None = None
+    """Runs first. The file that it returns is read outside of any transaction, before the handler runs."""
+    max_body_bytes: int = MAX_BODY_BYTES
+    body_deadline: float | None = None
+    """The seconds in which the body must arrive. None: the setting `body_deadline`."""
 
     @property
     def operation(self) -> str:
@@ -84,7 +91,7 @@ def api_routes(services: Services, table: tuple[WidgetRoute, ...]) -> list[Route
 
 
 async def _answer(services: Services, route: WidgetRoute, request: Request) -> Response:
-    reader = BodyReader(request, MAX_BODY_BYTES)
+    reader = BodyReader(request, route.max_body_bytes, route.body_deadline)
     if not await reader.read_arrived():
         # A page without a session must not occupy memory and time with a body that is still to come.
         async with services.db.connection() as connection:
@@ -92,13 +99,17 @@ async def _answer(services: Services, route: WidgetRoute, request: Request) -> R
     # Before the transaction: a slow client must not occupy a database connection.
     body = await reader.read()
     read = partial(_read, services, request, body)
-    window = None
+    prepared = Prepared()
     if route.signs_in_at is not None:
         async with services.db.connection() as connection:
             place = await route.signs_in_at(await read(connection))
-        window = await services.oauth.prepare_window(place) if place else None
+        prepared = Prepared(window=await services.oauth.prepare_window(place) if place else None)
+    if route.file_of is not None:
+        async with services.db.connection() as connection:
+            sent = await route.file_of(await read(connection))
+        prepared = Prepared(file=await services.imports.read(sent.user, sent.data, sent.mapping))
     async with services.db.transaction() as connection:
-        answer = await route.handler(await read(connection, window))
+        answer = await route.handler(await read(connection, prepared))
     if answer is None:
         return Response(status_code=204, headers=HEADERS)
     return _json(route.status, answer)
@@ -109,7 +120,7 @@ async def _read(
     request: Request,
     body: bytes,
     connection: Connection,
-    window: PreparedWindow | None = None,
+    prepared: Prepared | None = None,
 ) -> WidgetRequest:
     """The request as a handler sees it.
 
@@ -122,14 +133,18 @@ async def _read(
         session=await services.widget_sessions.find(connection, request.headers.get(SESSION, "")),
         path=request.path_params,
         query=request.query_params,
+        content_type=request.headers.get("content-type", ""),
         body=body,
-        prepared_window=window,
+        prepared=prepared or Prepared(),
     )
 
 
 def _refuse(error: errors.CoatcheckError, _route: WidgetRoute | None) -> Response:
     problem = Problem(message=message_of(error), type=nearest(TYPES, error, "internal_error"))
-    response = _json(status_of(error), ErrorAnswer(error=problem, guid=_existing(error)))
+    answer = ErrorAnswer(error=problem, guid=_existing(error))
+    if isinstance(error, errors.UnreadableFile):
+        answer = ErrorAnswer(error=problem, line=error.line, element=error.element, columns=error.columns)
+    response = _json(status_of(error), answer)
     response.headers.update(headers_of(error))
     return response
 

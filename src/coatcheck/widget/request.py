@@ -10,6 +10,8 @@ import msgspec
 from coatcheck.app import Services
 from coatcheck.audit.entries import Entry
 from coatcheck.connectors.contract import JobKind
+from coatcheck.connectors.statement_files.csv_mapping import CsvMapping
+from coatcheck.connectors.statement_files.reading import ReadFile
 from coatcheck.db.database import Connection
 from coatcheck.errors import ConsentRequired, InvalidRequest
 from coatcheck.grants.widget_sessions import WidgetSession
@@ -23,6 +25,25 @@ from coatcheck.model.users import User, find_user
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 
+@dataclass(frozen=True, slots=True)
+class SentFile:
+    """A statement file, and whose it is."""
+
+    user: User
+    data: bytes = field(repr=False)
+    mapping: CsvMapping | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What was read outside of any transaction, before the handler."""
+
+    window: PreparedWindow | None = None
+    """The sign-in page of the institution that the route's `signs_in_at` named."""
+    file: ReadFile | None = field(default=None, repr=False)
+    """The file that the route's `file_of` returned."""
+
+
 @dataclass(frozen=True)
 class WidgetRequest:
     """The input of a handler. Every query starts at the session's user."""
@@ -33,8 +54,8 @@ class WidgetRequest:
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: bytes = field(repr=False)
-    prepared_window: PreparedWindow | None = None
-    """The sign-in page of the institution that the route's `signs_in_at` named."""
+    content_type: str = ""
+    prepared: Prepared = field(default_factory=Prepared)
 
     @cached_property
     def options(self) -> WidgetOptions:
@@ -48,6 +69,11 @@ class WidgetRequest:
     def has_micro_deposits(self) -> bool:
         """Whether the user may enter account numbers instead of signing in."""
         return self.is_for_verification and self.services.registry.depositor() is not None
+
+    @property
+    def has_statement_files(self) -> bool:
+        """Whether the user may give the bank's files instead of signing in. They contain no verified numbers."""
+        return not {JobKind.AGGREGATION, JobKind.HISTORY}.isdisjoint(self.options.kinds)
 
     @property
     def locale(self) -> str:

@@ -1,7 +1,15 @@
 """The routes of the widget's API, in one table (docs/reference/widget-api.md)."""
 
 from coatcheck.widget.endpoint import WidgetRoute
-from coatcheck.widget.handlers import boot, institutions, members, micro_deposits, oauth, start
+from coatcheck.widget.handlers import (
+    boot,
+    institutions,
+    members,
+    micro_deposits,
+    oauth,
+    start,
+    statement_files,
+)
 
 ROUTES = (
     WidgetRoute("GET", "/boot", boot.read),
@@ -32,5 +40,14 @@ ROUTES = (
     WidgetRoute("POST", "/micro_deposits", micro_deposits.create, 201),
     WidgetRoute("GET", "/micro_deposits/{micro_deposit}", micro_deposits.read),
     WidgetRoute("PUT", "/micro_deposits/{micro_deposit}/verify", micro_deposits.verify),
+    WidgetRoute(
+        "POST",
+        "/statement_files",
+        statement_files.create,
+        file_of=statement_files.file_of,
+        max_body_bytes=statement_files.MAX_BODY_BYTES,
+        body_deadline=statement_files.BODY_DEADLINE,
+        has_deadline=False,
+    ),
     WidgetRoute("GET", "/routing_numbers/{number}", micro_deposits.check_routing_number),
 )

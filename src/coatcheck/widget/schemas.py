@@ -1,10 +1,13 @@
 """The answers of the widget's API, in MX's names and numbers (docs/reference/widget-api.md)."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
+
+from coatcheck.http.csv_mapping import CsvMappingResponse
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -229,6 +232,44 @@ class RoutingNumber(Answer, frozen=True, kw_only=True, omit_defaults=True):
     institution: Institution | None = None
 
 
+class FileRow(Answer, frozen=True, kw_only=True):
+    date: date
+    description: str
+    amount: Decimal
+    """Negative is money out of the account."""
+    currency_code: str
+
+
+class FileAccount(Answer, frozen=True, kw_only=True):
+    name: str | None
+    added: int
+    already_known: int
+    balance: Decimal | None
+    currency_code: str | None
+
+
+class StatementFile(Answer, frozen=True, kw_only=True):
+    """What a statement file has; of an import what was imported."""
+
+    guid: str | None
+    """Of the import; null in a preview."""
+    member_guid: str | None
+    format: str
+    accounts: Sequence[FileAccount]
+    rows: Sequence[FileRow]
+    """The first transactions."""
+    warnings: Sequence[str]
+    """`dates`, `account`, `ignored` or `check`: what the user should look at."""
+    columns: Sequence[str]
+    """The headers of a CSV file."""
+    mapping: CsvMappingResponse | None
+    """How a CSV file was read. Sent back with changes, it corrects the reading."""
+
+
+class StatementFileAnswer(Answer, frozen=True, kw_only=True):
+    statement_file: StatementFile
+
+
 class Consent(Answer, frozen=True, kw_only=True):
     """The access to which the user consents."""
 
@@ -248,6 +289,7 @@ class Start(Answer, frozen=True, kw_only=True):
     consent_needed: bool
     consent: Consent
     microdeposits_enabled: bool
+    statement_files_enabled: bool
 
 
 class Client(Answer, frozen=True, kw_only=True):
@@ -289,3 +331,7 @@ class ErrorAnswer(Answer, frozen=True, kw_only=True, omit_defaults=True):
     error: Problem
     guid: str | None = None
     """The guid of the member or micro-deposit that exists already."""
+    line: int | None = None
+    element: str | None = None
+    columns: Sequence[str] = ()
+    """Of a statement file: where the problem is, and the headers of a table."""

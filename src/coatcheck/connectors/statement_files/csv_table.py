@@ -62,10 +62,7 @@ def header_of(text: str) -> Sequence[str]:
     Raises:
         UnreadableFile: the file is not a table.
     """
-    rows = _rows(text, guess_delimiter(text))[:MOST_PREAMBLE_ROWS]
-    longest = max(rows, key=lambda row: len(row.cells))
-    header = next((row for row in rows if guess_columns(row.cells)), longest)
-    return tuple(cell.strip() for cell in header.cells)
+    return _header(_rows(text, guess_delimiter(text)))
 
 
 def read_csv(text: str, given: CsvMapping | None = None) -> tuple[Statement, CsvMapping]:
@@ -77,9 +74,25 @@ def read_csv(text: str, given: CsvMapping | None = None) -> tuple[Statement, Csv
 
     Raises:
         UnreadableFile: it is not a table, the columns are not recognised or not there, or a value cannot be read.
+            If it is a table, the error has its headers.
     """
     delimiter = given.delimiter if given else guess_delimiter(text)
     rows = _rows(text, delimiter)
+    try:
+        return _read(rows, delimiter, given)
+    except UnreadableFile as error:
+        error.columns = _header(rows)
+        raise
+
+
+def _header(rows: Sequence[_Row]) -> Sequence[str]:
+    first = rows[:MOST_PREAMBLE_ROWS]
+    longest = max(first, key=lambda row: len(row.cells))
+    header = next((row for row in first if guess_columns(row.cells)), longest)
+    return tuple(cell.strip() for cell in header.cells)
+
+
+def _read(rows: Sequence[_Row], delimiter: str, given: CsvMapping | None) -> tuple[Statement, CsvMapping]:
     table, columns = _mapped(rows, given) if given else _guessed(rows)
     mapping = replace(given or CsvMapping({}, delimiter), columns=columns)
     if not table.rows:

@@ -2,6 +2,7 @@
 
 from coatcheck.connectors.statement_files.csv_mapping import CsvMapping
 from coatcheck.errors import InvalidRequest
+from coatcheck.http.csv_mapping import CsvMappingRequest
 from coatcheck.http.decoding import parse
 from coatcheck.http.encoding import encode
 from coatcheck.http.multipart import Form, read_form
@@ -10,7 +11,6 @@ from coatcheck.http.request import CompleteResponse
 from coatcheck.imports.imports import MAX_FILE_BYTES
 from coatcheck.management.request import ManagementRequest
 from coatcheck.management.schemas.imports import (
-    CsvMappingRequest,
     ImportResponseBody,
     ImportsResponseBody,
     import_body,

@@ -177,7 +177,7 @@ async def _window(request: WidgetRequest, member: Member) -> str:
         is_opened_by_widget=not request.options.is_mobile_webview and return_target.referral_source != "APP",
     )
     return await request.services.oauth.open_window(
-        request.connection, member, window, request.prepared_window
+        request.connection, member, window, request.prepared.window
     )
 
 

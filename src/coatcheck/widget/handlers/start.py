@@ -54,6 +54,7 @@ async def read(request: WidgetRequest) -> schemas.Start:
         consent_needed=request.session.consented_at is None,
         consent=_consent(request, await _readers(request), (await _appearance(request)).privacy_url),
         microdeposits_enabled=request.has_micro_deposits,
+        statement_files_enabled=request.has_statement_files,
     )
 
 

@@ -12,7 +12,7 @@ const TEMPORARY = new Set([0, 429, 503]);
 export class ApiError extends Error {
   /**
    * @param {number} status 0 without an answer
-   * @param {{error?: {type?: string, message?: string}, guid?: string}} body
+   * @param {{error?: {type?: string, message?: string}, guid?: string, line?: number, element?: string, columns?: string[]}} body
    * @param {number} [retryAfter] seconds
    */
   constructor(status, body, retryAfter) {
@@ -21,6 +21,8 @@ export class ApiError extends Error {
     this.type = body.error?.type ?? "";
     /** For a duplicate: the guid of the object that exists already. */
     this.guid = body.guid;
+    /** For a file that cannot be read: where, and its columns. */
+    this.body = body;
     this.retryAfter = retryAfter;
     /** A server error without our envelope comes from a server that is stopping, or from a proxy. */
     this.isTemporary = TEMPORARY.has(status) || (status >= 500 && !this.type);
@@ -70,8 +72,29 @@ export function createApi(token, onConnection) {
     }
   }
 
+  /**
+   * Sends a form with a file. `fetch` does not tell how much has been sent.
+   * @param {(share: number) => void} onProgress called with the share that has been sent
+   */
+  function upload(path, fields, onProgress, signal) {
+    const request = new XMLHttpRequest();
+    request.open("POST", BASE + path);
+    request.setRequestHeader("X-Widget-Session", token);
+    request.upload.addEventListener("progress", ({ loaded, total }) => onProgress(loaded / total));
+    signal.addEventListener("abort", () => request.abort(), { once: true });
+    return new Promise((resolve, reject) => {
+      request.addEventListener("loadend", () => {
+        const answer = parse(request.responseText);
+        if (request.status >= 200 && request.status < 300) resolve(answer);
+        else reject(new ApiError(request.status, answer, Number(request.getResponseHeader("Retry-After"))));
+      });
+      request.send(fields);
+    });
+  }
+
   return {
     get,
+    upload,
     post: (path, body = {}, signal) => send("POST", path, body, signal),
     put: (path, body, signal) => send("PUT", path, body, signal),
     delete: (path, signal) => send("DELETE", path, undefined, signal),

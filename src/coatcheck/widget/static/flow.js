@@ -27,7 +27,7 @@ import * as search from "./steps/search.js";
  */
 
 /**
- * By the server's names; the last is our own. The screens that most users see first are loaded at once, the others
+ * By the server's names; the last two are our own. The screens that most users see first are loaded at once, the others
  * while the user reads.
  * @type {Record<string, () => Screen | Promise<Screen>>}
  */
@@ -45,6 +45,7 @@ const SCREENS = {
   verifyExistingMember: () => import("./steps/existing.js"),
   microdeposits: () => import("./steps/microdeposits.js"),
   removed: () => import("./steps/removed.js"),
+  statementFiles: () => import("./steps/files.js"),
 };
 
 /** MX's code in `connect/invalidData`. */

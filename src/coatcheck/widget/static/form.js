@@ -35,9 +35,9 @@ export function textField(t, { label, input: attributes = {}, hint, above, probl
     autocapitalize: "none",
     autocorrect: "off",
     spellcheck: "false",
+    required: true,
     ...attributes,
     id,
-    required: true,
     "aria-describedby": `${hint ? `${id}-hint ` : ""}${id}-error`,
     oninput: () => setError(null),
   });
@@ -123,6 +123,45 @@ export function choiceField(t, { legend, options, chosen }) {
     },
     focus: () => inputs[0].focus(),
   };
+}
+
+/**
+ * A choice from a list that opens.
+ * @param {(key: string) => string} t
+ * @param {object} options
+ * @param {string} options.label
+ * @param {{value: string, label: string}[]} options.options
+ * @param {string} options.chosen
+ * @param {boolean} [options.isRequired] the empty value is not allowed
+ * @returns {Field}
+ */
+export function selectField(t, { label, options, chosen, isRequired = false }) {
+  const id = uniqueId("select");
+  const error = isRequired && el("p", { class: "field-error", id: `${id}-error` });
+  const select = el(
+    "select",
+    { id, "aria-describedby": isRequired && `${id}-error` },
+    options.map((option) => el("option", { value: option.value, selected: option.value === chosen }, option.label)),
+  );
+  return {
+    node: el("div", { class: "field" }, el("label", { for: id }, label), select, error),
+    value: () => select.value,
+    check: () => {
+      if (!isRequired) return true;
+      error.textContent = select.value ? "" : t("form.choose");
+      return Boolean(select.value);
+    },
+    focus: () => select.focus(),
+  };
+}
+
+/**
+ * A text that may stay empty.
+ * @returns {Field}
+ */
+export function optionalField(t, options) {
+  const field = textField(t, { ...options, input: { autocomplete: "off", maxlength: 200, required: false } });
+  return { ...field, check: () => true };
 }
 
 /**

@@ -110,6 +110,7 @@ function createResults(flow) {
   // Hidden until the list has its length, so that the buttons do not move.
   const alternatives = actions(
     flow.start.microdeposits_enabled && button(t("search.by_numbers"), () => flow.go("microdeposits"), "tertiary"),
+    flow.start.statement_files_enabled && button(t("search.by_file"), () => flow.go("statementFiles"), "tertiary"),
   );
   alternatives.hidden = true;
 
