@@ -38,6 +38,7 @@ class EnableBanking:
     def __init__(self) -> None:
         self.requests: list[str] = []
         self.bodies: list[dict[str, Any]] = []
+        self.is_deleted = False
         self.refuses: tuple[str, int, str] | None = None
         """The end of a path, the status and the error with which it is refused."""
         self.details = {
@@ -76,6 +77,8 @@ class EnableBanking:
         if self.refuses is not None and path.endswith(self.refuses[0]):
             _, status, error = self.refuses
             return httpx.Response(status, json={"code": status, "message": "refused", "error": error})
+        if self.is_deleted:
+            return httpx.Response(401, json={"code": 401, "message": "gone", "error": "CLOSED_SESSION"})
         body = json.loads(request.content) if request.content else {}
         self.bodies.append(body)
         match request.method, path:
@@ -88,6 +91,9 @@ class EnableBanking:
                 return httpx.Response(200, json=SESSION)
             case "POST", "/sessions":
                 return httpx.Response(400, json={"error": "WRONG_AUTHORIZATION_CODE"})
+            case "DELETE", "/sessions/session-1":
+                self.is_deleted = True
+                return httpx.Response(200, json={"message": "OK"})
         found = re.fullmatch(r"/accounts/([^/]+)/(details|balances|transactions)", path)
         assert found, path
         return self._account(found[1], found[2], int(query.get("continuation_key", "0")))

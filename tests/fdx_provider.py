@@ -140,6 +140,13 @@ class FdxProvider:
             self.refuses_bearer -= 1
             return httpx.Response(401)
         parameters = dict(request.url.params)
+        if request.method == "PUT" and path == f"/consents/{self.consent_id}/revocation":
+            assert json.loads(request.content) == {
+                "reason": "USER_ACTION",
+                "initiator": "DATA_ACCESS_PLATFORM",
+            }
+            self.is_revoked = True
+            return httpx.Response(204)
         return self.override(path, parameters) or self._resource(path, parameters)
 
     def _authorization_server(self, path: str, form: dict[str, str]) -> httpx.Response:
@@ -148,8 +155,12 @@ class FdxProvider:
                 "issuer": ISSUER,
                 "authorization_endpoint": f"{ISSUER}/authorize",
                 "token_endpoint": f"{ISSUER}/token",
+                "revocation_endpoint": f"{ISSUER}/revoke",
             }
             return httpx.Response(200, json=metadata)
+        if path == "/revoke" and form["token"] == self.refresh_token:
+            self.is_revoked = True
+            return httpx.Response(200)
         if path != "/token":
             return httpx.Response(404, text="<html>")
         if form["grant_type"] == "refresh_token" and (

@@ -92,6 +92,7 @@ class MxUpstream:
             ("GET", "/users/([^/]+)/members", self._list_members),
             ("POST", "/users/([^/]+)/members", self._create_member),
             ("PUT", member, self._change),
+            ("DELETE", member, self._delete),
             ("GET", f"{member}/oauth_window_uri", self._window),
             ("GET", f"{member}/status", self._status),
             ("PUT", f"{member}/resume", self._resume),
@@ -142,6 +143,9 @@ class MxUpstream:
             self.members[member]["connection_status"] = "UPDATED"
         self.members[member]["id"] = fields.get("id", self.members[member]["id"])
         return httpx.Response(200, json={"member": self.members[member]})
+
+    def _delete(self, _user: str, member: str, **_: Any) -> httpx.Response:
+        return httpx.Response(204 if self.members.pop(member, None) else 404)
 
     def _window(self, _user: str, member: str, query: Mapping[str, str], **_: Any) -> httpx.Response:
         self.members[member]["redirect"] = query["client_redirect_url"]

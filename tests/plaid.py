@@ -49,6 +49,7 @@ class Plaid:
         self.refuses: dict[str, tuple[int, str]] = {}
         """The status and the error code with which a path is refused."""
         self.refusals_left = 1_000
+        self.is_removed = False
         self.link_results: list[dict[str, Any]] = [{"public_token": "public-1"}]
         self.changes: list[tuple[str, dict[str, Any]]] = [
             ("added", transaction("t-1")),
@@ -75,6 +76,8 @@ class Plaid:
             status, code = self.refuses[path]
             error = {"error_type": "ERROR", "error_code": code, "error_message": f"about {TOKEN}"}
             return httpx.Response(status, json=error)
+        if self.is_removed and "access_token" in body:
+            return httpx.Response(400, json={"error_type": "ITEM_ERROR", "error_code": "ITEM_NOT_FOUND"})
         return httpx.Response(200, json=self._answer(path, body))
 
     def _answer(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -87,6 +90,9 @@ class Plaid:
             case "/item/public_token/exchange":
                 return {"access_token": TOKEN, "item_id": "item-1"}
         assert body["access_token"] == TOKEN
+        if path == "/item/remove":
+            self.is_removed = True
+            return {"request_id": "1"}
         if path == "/transactions/sync":
             return self._sync(int(body["cursor"] or 0))
         answer: dict[str, Any] = {"accounts": self.accounts}

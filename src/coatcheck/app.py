@@ -253,19 +253,18 @@ class _UserServices(TypedDict):
 
 
 def _user_services(
-    ground: _Ground,
-    journal: Journal,
-    vault: Vault,
-    tokens: Tokens,
-    signing_keys: SigningKeys,
-    grant_services: _GrantServices,
+    dependencies: Dependencies, tokens: Tokens, signing_keys: SigningKeys, grant_services: _GrantServices
 ) -> _UserServices:
-    attestations = Attestations(ground.settings, ground.clock, signing_keys)
+    attestations = Attestations(dependencies.settings, dependencies.clock, signing_keys)
     return {
         "attestations": attestations,
-        "users": Users(ground.clock, vault, journal, tokens, attestations),
+        "users": Users(dependencies, tokens, attestations),
         "user_export": UserExport(
-            ground.db, vault, journal, grant_services["grants"], grant_services["authorization_disclosures"]
+            dependencies.db,
+            dependencies.vault,
+            dependencies.journal,
+            grant_services["grants"],
+            grant_services["authorization_disclosures"],
         ),
     }
 
@@ -326,7 +325,7 @@ def _assemble(ground: _Ground) -> Services:
         clients=Clients(settings, clock, vault, journal, api_keys),
         processors=Processors(clock, journal, api_keys),
         apps=Apps(settings, clock, journal, grant_services["setup_tokens"]),
-        **_user_services(ground, journal, vault, tokens, signing_keys, grant_services),
+        **_user_services(dependencies, tokens, signing_keys, grant_services),
         accounts=Accounts(clock, vault, journal),
         webhook_endpoints=WebhookEndpoints(settings, clock, vault, journal),
     )

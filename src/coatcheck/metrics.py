@@ -39,6 +39,11 @@ JOB_SECONDS = Histogram(
     ["kind"],
     buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180),
 )
+DISCONNECTIONS = Counter(
+    "coatcheck_disconnections",
+    "Attempts to end the access of a deleted member at its upstream, by result: `ended`, `failed` or `given_up`.",
+    ["result"],
+)
 WEBHOOKS = Counter("coatcheck_webhook_attempts", "Attempts to deliver a webhook, by result.", ["result"])
 DATABASE_UNAVAILABLE = Counter("coatcheck_database_unavailable", "Times that the database did not answer.")
 OLDEST_DUE = Gauge(

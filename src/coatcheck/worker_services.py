@@ -23,6 +23,7 @@ from coatcheck.grants.receipts import delete_old_receipts
 from coatcheck.jobs.tasks import Claim, ClaimedTask, TaskKind
 from coatcheck.members import job_rows
 from coatcheck.members.account_identity import delete_former_accounts
+from coatcheck.members.disconnections import Disconnector
 from coatcheck.members.job_scheduler import JobScheduler
 from coatcheck.members.sync import MemberSync
 from coatcheck.micro_deposits.sender import DepositSender
@@ -43,6 +44,7 @@ class WorkerServices:
     scheduler: JobScheduler
     sync: MemberSync
     micro_deposits: DepositSender
+    disconnector: Disconnector
     deliverer: Deliverer
     expiry: ExpiryAnnouncer
     sealer: Sealer
@@ -54,6 +56,7 @@ class WorkerServices:
         return {
             TaskKind.MEMBER_JOB: self._claim_member_jobs,
             TaskKind.MICRO_DEPOSIT: self._claim_micro_deposits,
+            TaskKind.DISCONNECTION: self._claim_disconnections,
             TaskKind.DELIVERY: self._claim_deliveries,
         }
 
@@ -91,6 +94,9 @@ class WorkerServices:
     async def _claim_micro_deposits(self, limit: int) -> list[ClaimedTask]:
         return [partial(self.micro_deposits.send, each) for each in await self.micro_deposits.claim(limit)]
 
+    async def _claim_disconnections(self, limit: int) -> list[ClaimedTask]:
+        return [partial(self.disconnector.run, each) for each in await self.disconnector.claim(limit)]
+
     async def _claim_deliveries(self, limit: int) -> list[ClaimedTask]:
         return [partial(self.deliverer.deliver, each) for each in await self.deliverer.claim(limit)]
 
@@ -100,6 +106,7 @@ def build_worker(services: Services) -> WorkerServices:
         scheduler=JobScheduler(services.dependencies),
         sync=MemberSync(services.dependencies),
         micro_deposits=DepositSender(services.dependencies),
+        disconnector=Disconnector(services.dependencies),
         deliverer=Deliverer(services.settings, services.clock, services.db, services.vault),
         expiry=ExpiryAnnouncer(services.clock, services.db, services.journal),
         sealer=Sealer(services.settings, services.clock, services.db, services.signing_keys),

@@ -31,6 +31,7 @@ DIGESTS = {
     "20261126_0019_statement_imports.py": "e0b214360ee3905654a7af92daa8d70aaf9067ec66a4a263d3ff3e69cebd68b5",
     "20261126_0020_account_identity.py": "50eef75f8769bf476ed876979f2c370fe56e944130d7b0a8729a140da9f93098",
     "20261127_0021_staff.py": "5a1b8d9909088393c5881815bc26f918b5a9e4eeb7e75586fb2e8d5958fa25e1",
+    "20261127_0022_disconnections.py": "fec5c566ed1051507db8a0f43a14e79f75499dd7c6204564a1d04980a075429c",
 }
 VERSIONS = Path(next(iter(migrations.__path__))) / "versions"
 

@@ -12,6 +12,7 @@ from coatcheck.connectors.catalogue import write_institutions
 from coatcheck.connectors.contract import (
     AuthorizationRequest,
     AuthorizationResponse,
+    DisconnectedMember,
     JobKind,
     Secret,
     Task,
@@ -32,12 +33,13 @@ from coatcheck.testing.connectors import (
     Faults,
     conformance_checks,
     connector_context,
+    disconnect_member,
     run_connector,
 )
 from tests.enable_banking import ACCOUNTS, APPLICATION, PEM, VALID_UNTIL, EnableBanking
 
 RETURN_TO = "https://coatcheck.test/oauth/callback"
-SIGNED_IN = {"ACCOUNTS": json.dumps(ACCOUNTS), "VALID_UNTIL": VALID_UNTIL}
+SIGNED_IN = {"SESSION": "session-1", "ACCOUNTS": json.dumps(ACCOUNTS), "VALID_UNTIL": VALID_UNTIL}
 NORDEA = "eb_fi_nordea"
 
 
@@ -76,9 +78,14 @@ class EnableBankingUnderTest(ConnectorUnderTest):
     institution_code = NORDEA
     credentials = SIGNED_IN
     kinds = (JobKind.AGGREGATION, JobKind.VERIFICATION, JobKind.IDENTIFICATION)
+    disconnects = True
 
     def __init__(self, file: Path) -> None:
         self._file = file
+
+    @property
+    def has_access(self):
+        return not self._upstream.is_deleted
 
     def reset(self):
         self._upstream = EnableBanking()
@@ -211,3 +218,9 @@ async def test_the_banks_of_the_chosen_countries_are_listed(connector, file, ups
     finnish = connector_of(file, upstream.transport, countries=("FI",))
     assert [each.name for each in await finnish.fetch_institutions()] == ["Nordea"]
     assert await finnish.fetch_institutions("savings") == []
+
+
+async def test_a_member_of_an_earlier_version_has_no_session_to_delete(connector, upstream):
+    credentials = {name: value for name, value in SIGNED_IN.items() if name != "SESSION"}
+    await disconnect_member(connector, DisconnectedMember("MBR-ours", "USR-ours", NORDEA), credentials)
+    assert not upstream.is_deleted

@@ -13,7 +13,14 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
 from coatcheck.clock import MovableClock
-from coatcheck.connectors.contract import AuthorizationRequest, AuthorizationResponse, JobKind, Session, Task
+from coatcheck.connectors.contract import (
+    AuthorizationRequest,
+    AuthorizationResponse,
+    DisconnectedMember,
+    JobKind,
+    Session,
+    Task,
+)
 from coatcheck.connectors.fdx.profiles import load_profile
 from coatcheck.errors import (
     ActionNeeded,
@@ -33,6 +40,7 @@ from coatcheck.testing.connectors import (
     NOW,
     ConnectorUnderTest,
     conformance_checks,
+    disconnect_member,
     run_connector,
 )
 from tests.fdx_provider import (
@@ -59,6 +67,11 @@ class FdxUnderTest(ConnectorUnderTest):
         return FdxProvider().credentials()
 
     kinds = (JobKind.AGGREGATION, JobKind.VERIFICATION, JobKind.IDENTIFICATION, JobKind.STATEMENT)
+    disconnects = True
+
+    @property
+    def has_access(self) -> bool:
+        return not self.provider.is_revoked
 
     def reset(self) -> None:
         self.provider = FdxProvider(accounts=[account("a1")])
@@ -440,3 +453,41 @@ def test_a_file_without_a_usable_key_is_refused(tmp_path: Path) -> None:
     profile = write_profile(tmp_path, client_authentication="private_key_jwt", private_key_file="key")
     with pytest.raises(ConfigurationError, match="P-256 or RSA"):
         connector_of(FdxProvider(), profile)
+
+
+# --- what a deleted member leaves ------------------------------------------------------------------------------
+
+
+GONE = DisconnectedMember("MBR-1", "USR-1", CODE)
+
+
+async def test_a_bank_that_names_no_consent_is_asked_to_revoke_the_refresh_token(
+    provider: FdxProvider, profile: str
+) -> None:
+    provider.consent_id = None
+    await disconnect_member(connector_of(provider, profile), GONE, provider.credentials())
+    assert provider.is_revoked
+    assert provider.calls["/revoke"] == 1
+
+
+async def test_a_bank_without_the_consent_api_is_asked_to_revoke_the_refresh_token(
+    provider: FdxProvider, profile: str
+) -> None:
+    provider.answers["/revocation"] = httpx.Response(404)
+    await disconnect_member(connector_of(provider, profile), GONE, provider.credentials())
+    assert provider.is_revoked
+    assert provider.calls["/revoke"] == 1
+
+
+async def test_tokens_that_are_replaced_for_the_revocation_are_saved(
+    provider: FdxProvider, profile: str
+) -> None:
+    (saved,) = await disconnect_member(connector_of(provider, profile), GONE, provider.credentials())
+    assert json.loads(saved)["refresh_token"] == provider.refresh_token
+
+
+async def test_a_member_that_signed_in_through_another_connector_has_nothing_to_revoke(
+    provider: FdxProvider, profile: str
+) -> None:
+    await disconnect_member(connector_of(provider, profile), GONE, {"LOGIN": "ann"})
+    assert not provider.requests

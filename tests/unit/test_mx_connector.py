@@ -10,6 +10,7 @@ from coatcheck.connectors.catalogue import read_institutions, write_institutions
 from coatcheck.connectors.contract import (
     AuthorizationRequest,
     AuthorizationResponse,
+    DisconnectedMember,
     Institution,
     JobKind,
     Secret,
@@ -34,6 +35,7 @@ from coatcheck.testing.connectors import (
     Faults,
     conformance_checks,
     connector_context,
+    disconnect_member,
     run_connector,
 )
 from tests.mx_upstream import FIELDS, MxUpstream, transaction
@@ -83,9 +85,14 @@ class MxUnderTest(ConnectorUnderTest):
     credentials_without_accounts = {"LOGIN": "new", "PASSWORD": "right-17"}
     # The others send the same requests with another name of the job.
     kinds = (JobKind.AGGREGATION, JobKind.VERIFICATION, JobKind.STATEMENT)
+    disconnects = True
 
     def __init__(self, file: Path) -> None:
         self._file = file
+
+    @property
+    def has_access(self):
+        return bool(self._upstream.members)
 
     def reset(self):
         self._upstream = MxUpstream()
@@ -343,3 +350,26 @@ def test_an_upstream_on_this_machine_needs_no_https():
     given = {"client_id": "c", "api_key": "k", "institutions_file": "list.json"}
     for url in ("http://localhost:8000", "http://127.0.0.1:8000", "http://[::1]:8000"):
         assert read_settings("mx", MxSettings, {**given, "base_url": url}).base_url == url
+
+
+# --- what a deleted member leaves ------------------------------------------------------------------------------
+
+
+async def test_a_member_that_signed_in_at_its_bank_is_deleted_at_the_upstream(connector, upstream):
+    page = await connector.authorize(request_of())
+    upstream.members["MBR-1"]["connection_status"] = "CREATED"
+    credentials = await connector.complete(response_to(page))
+    await disconnect_member(connector, DisconnectedMember("MBR-ours", "USR-ours", "heron"), credentials)
+    assert not upstream.members
+
+
+async def test_a_member_that_an_interrupted_run_created_is_found_by_our_guid_and_deleted(connector, upstream):
+    await run_connector(connector, task(), LOGIN)
+    await run_connector(connector, replace(task(), member_guid="MBR-other"), LOGIN)
+    await disconnect_member(connector, DisconnectedMember("MBR-ours", "USR-ours", "tidewater"), LOGIN)
+    assert [each["id"] for each in upstream.members.values()] == ["MBR-other"]
+
+
+async def test_an_upstream_that_does_not_know_the_user_has_nothing_to_delete(connector, upstream):
+    await disconnect_member(connector, DisconnectedMember("MBR-ours", "USR-new", "tidewater"), LOGIN)
+    assert not any(each.startswith("DELETE") for each in upstream.requests)

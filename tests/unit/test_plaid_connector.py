@@ -55,6 +55,11 @@ def task(kind=JobKind.AGGREGATION):
 class PlaidUnderTest(ConnectorUnderTest):
     institution_code = "plaid"
     credentials = SIGNED_IN
+    disconnects = True
+
+    @property
+    def has_access(self):
+        return not self._upstream.is_removed
 
     def reset(self):
         self._upstream = Plaid()

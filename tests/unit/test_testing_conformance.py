@@ -24,12 +24,14 @@ from coatcheck.testing.connectors import NOW, ConnectorUnderTest, conformance_ch
 
 FIRST, LATER = "the first run may fail at every request", "a later run may fail at every request"
 CANCELLED = "a cancelled run ends and breaks nothing"
+TWICE = "a disconnection may be repeated"
+FAILING_DISCONNECTION = "a disconnection may fail at every request"
 FAULTS = {
     "none": set(),
     "saves the secret at the end": {FIRST, LATER, CANCELLED},
     "saves the secret without waiting": {FIRST, LATER, CANCELLED},
     "goes on when cancelled": {FIRST, LATER, CANCELLED},
-    "lets errors of its own through": {FIRST, LATER},
+    "lets errors of its own through": {FIRST, LATER, FAILING_DISCONNECTION},
     "repeats the login in its errors": {FIRST, LATER},
     "goes on when the session has ended": {"a lost job ends the run"},
     "makes up ids": {"a second process gives the same ids"},
@@ -40,6 +42,12 @@ FAULTS = {
     "accepts every answer": {"a wrong answer is rejected"},
     "asks for ever": {"right answers lead to accounts", "a wrong answer is rejected"},
     "finds an account for everybody": {"a login without accounts finishes"},
+    "ends no access": {
+        "a deleted member has no access",
+        TWICE,
+        "a member that was never read is disconnected",
+    },
+    "fails if the access has ended": {TWICE, FAILING_DISCONNECTION},
 }
 """Each with the checks that must find it."""
 NUMBERS = itertools.count(1)
@@ -49,9 +57,12 @@ class Bank:
     """Replaces the secret at every call; a spent one breaks the connection."""
 
     def __init__(self):
-        self.secret, self.is_broken = "secret-0", False
+        self.secret, self.is_broken, self.is_open = "secret-0", False, True
 
     def __call__(self, request):
+        if request.method == "DELETE":
+            was_open, self.is_open = self.is_open, False
+            return httpx.Response(200 if was_open else 404, json={})
         self.is_broken = self.is_broken or request.headers["secret"] != self.secret
         if self.is_broken:
             return httpx.Response(401)
@@ -60,6 +71,8 @@ class Bank:
 
 
 class Example(Connector):
+    has_disconnect = True
+
     def __init__(self, context, fault):
         super().__init__(context)
         self._http, self._fault = context.http, fault
@@ -87,6 +100,21 @@ class Example(Connector):
             if self._fault != "goes on when the session has ended":
                 raise
         return Finished(state=secret if self._fault == "saves the secret at the end" else None)
+
+    async def disconnect(self, disconnection):
+        if self._fault == "ends no access":
+            return
+        response = await self._http.trusted.delete("https://bank.example")
+        if response.status_code == 404 and self._fault != "fails if the access has ended":
+            return
+        if response.status_code != 200:
+            raise BankFailed
+        try:
+            response.json()
+        except ValueError:
+            if self._fault == "lets errors of its own through":
+                raise
+            raise BankDataUnusable from None
 
     def _question(self, session):
         if session.answers is None or self._fault == "asks for ever":
@@ -152,6 +180,11 @@ class ExampleUnderTest(ConnectorUnderTest):
     credentials = {"LOGIN": "the-login"}
     credentials_with_question = {"LOGIN": "asked"}
     credentials_without_accounts = {"LOGIN": "empty"}
+    disconnects = True
+
+    @property
+    def has_access(self):
+        return self.bank.is_open
 
     def __init__(self, fault):
         self.fault = fault

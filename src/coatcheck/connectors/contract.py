@@ -3,6 +3,7 @@
     run(session) --> add_accounts, add_transactions, ... --> Finished      everything becomes visible at once
                  --> NeedsAnswers        the end user answers, and `run` is called again with the answers
                  --> raises a BankError  the class says which connection status the member gets
+    disconnect(disconnection)            after the member was deleted, where something is left at the upstream
 
 A connector keeps nothing about a member between two runs except the state that it saved. From this program it imports
 only `coatcheck.connectors.contract`, `coatcheck.errors` and `coatcheck.clock`.
@@ -33,7 +34,16 @@ from coatcheck.connectors.records import (
     Option,
     Question,
 )
-from coatcheck.connectors.session import Finished, NeedsAnswers, Session, SessionEnded, Task
+from coatcheck.connectors.session import (
+    DisconnectedMember,
+    Disconnection,
+    Finished,
+    MemberSecrets,
+    NeedsAnswers,
+    Session,
+    SessionEnded,
+    Task,
+)
 from coatcheck.errors import JobNotSupported
 
 __all__ = [
@@ -50,10 +60,13 @@ __all__ = [
     "ConnectorContext",
     "CredentialField",
     "Deposits",
+    "DisconnectedMember",
+    "Disconnection",
     "Finished",
     "HttpClients",
     "Institution",
     "JobKind",
+    "MemberSecrets",
     "Merchant",
     "NeedsAnswers",
     "NoSettings",
@@ -170,6 +183,9 @@ class Connector(ABC):
     """A dataclass or msgspec struct. A field of type `Secret` is never shown."""
     sends_deposits: ClassVar[bool] = False
     """Whether `send_deposits` works for an account at any institution."""
+    has_disconnect: ClassVar[bool] = False
+    """Whether a member leaves something at the upstream that `disconnect` ends. Without it, the secrets of a deleted
+    member are destroyed at once."""
 
     def __init__(self, context: ConnectorContext[Any]) -> None:
         self.name = context.name
@@ -227,6 +243,17 @@ class Connector(ABC):
 
         Raises:
             BankError: the institution refused or failed.
+        """
+        raise JobNotSupported
+
+    async def disconnect(self, disconnection: Disconnection) -> None:
+        """Deletes or revokes what a deleted member has at the upstream: a consent, a session, a login.
+
+        It is called again until it succeeds, at most for some days. Access that has ended already is no error.
+
+        Raises:
+            BankError: the upstream refused or failed. One that says that the access has ended counts as success
+                (`ConsentRevoked`, `LoginClosed`, `ConnectionDiscontinued`).
         """
         raise JobNotSupported
 

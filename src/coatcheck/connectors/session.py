@@ -1,4 +1,4 @@
-"""A run of a connector for one member: its task, its inputs, and the data that it adds."""
+"""What a connector is given of one member: a run, with its task and the data that it adds, or a disconnection."""
 
 import asyncio
 import contextlib
@@ -67,6 +67,15 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class DisconnectedMember:
+    """A member that was deleted."""
+
+    guid: str
+    user_guid: str
+    institution_code: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The run read everything that the task asks for."""
 
@@ -88,7 +97,88 @@ class NeedsAnswers:
     """`Session.resume` of the run that gets the answers."""
 
 
-class Session:
+class MemberSecrets:
+    """The credentials of a member, and the state that its connector saved."""
+
+    def __init__(
+        self,
+        credentials: Mapping[str, str],
+        *,
+        state: bytes | None,
+        store_state: Callable[[bytes], Awaitable[None]],
+        check_lease: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self.credentials = credentials
+        """By `CredentialField.field_name`; for an OAuth institution what `Connector.complete` returned."""
+        self._state = state
+        self._store_state = store_state
+        self._check_lease = check_lease
+
+    @property
+    def state(self) -> bytes | None:
+        """The member's state as last saved by any run; None before the first, and after new credentials came."""
+        return self._state
+
+    async def save_state(self, state: bytes) -> None:
+        """Saves the member's state at once, in its own transaction, even if the run fails later.
+
+        Call it as soon as the institution has replaced a secret, before anything else can fail, or replace the secret
+        within `rotate`. A cancellation waits until the state is saved.
+
+        Raises:
+            SessionEnded: this worker no longer has the lease of the job. Nothing was saved.
+            ValueError: the state is longer than 64 KiB.
+        """
+        await _uncancelled(self._save(state))
+
+    async def rotate(self, exchange: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Runs an exchange that invalidates the stored secret, and saves the state that it returns.
+
+        A cancellation of the run (at its time limit, or when the worker stops) waits up to 4 seconds for both.
+        Otherwise the new secret could be lost between the institution's answer and the save.
+
+        Raises:
+            SessionEnded: this worker no longer has the lease of the job. Nothing was saved, and nothing exchanged if
+                the lease had ended before. An institution that gets a replaced secret again may revoke the new one as
+                well (RFC 9700 4.14).
+        """
+        if self._check_lease is not None:
+            await self._check_lease()
+
+        async def exchange_and_save() -> bytes:
+            state = await exchange()
+            await self._save(state)
+            return state
+
+        return await _uncancelled(exchange_and_save())
+
+    async def _save(self, state: bytes) -> None:
+        if len(state) > MAX_STATE_BYTES:
+            raise ValueError("A member's state is at most 64 KiB.")
+        await self._store_state(state)
+        self._state = state
+
+
+class Disconnection(MemberSecrets):
+    """A member that was deleted, and whose access at the upstream is to be ended."""
+
+    def __init__(
+        self,
+        member: DisconnectedMember,
+        credentials: Mapping[str, str],
+        *,
+        state: bytes | None,
+        store_state: Callable[[bytes], Awaitable[None]],
+        check_lease: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        super().__init__(credentials, state=state, store_state=store_state, check_lease=check_lease)
+        self.member = member
+
+    def __repr__(self) -> str:
+        return f"<Disconnection of {self.member.guid}>"
+
+
+class Session(MemberSecrets):
     """Created by the worker for each run, and by `coatcheck.testing.connectors` in a connector's own tests.
 
     All rows become visible at once, when the run has returned `Finished`. Of a run that fails, only the saved states
@@ -106,25 +196,16 @@ class Session:
         store_state: Callable[[bytes], Awaitable[None]],
         check_lease: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        super().__init__(credentials, state=state, store_state=store_state, check_lease=check_lease)
         self.task = task
-        self.credentials = credentials
-        """By `CredentialField.field_name`; for an OAuth institution what `Connector.complete` returned."""
         self.answers = answers
         """By `Question.key`; None in a run that does not follow `NeedsAnswers`."""
         self.resume = resume
         """`NeedsAnswers.resume` of the run whose questions were answered; None in any other run."""
         self.data = CollectedData()
-        self._state = state
-        self._store_state = store_state
-        self._check_lease = check_lease
 
     def __repr__(self) -> str:
         return f"<Session {self.task.kind} of {self.task.member_guid}>"
-
-    @property
-    def state(self) -> bytes | None:
-        """The member's state as last saved by any run; None before the first, and after new credentials came."""
-        return self._state
 
     async def add_accounts(self, accounts: Iterable[BankAccount]) -> None:
         """Adds a page of accounts; of two with the same id the last counts.
@@ -172,45 +253,6 @@ class Session:
             BankDataUnusable: the run holds too much data.
         """
         self.data.add_statements(statements)
-
-    async def save_state(self, state: bytes) -> None:
-        """Saves the member's state at once, in its own transaction, even if the run fails later.
-
-        Call it as soon as the institution has replaced a secret, before anything else can fail, or replace the secret
-        within `rotate`. A cancellation waits until the state is saved.
-
-        Raises:
-            SessionEnded: this worker no longer has the lease of the job. Nothing was saved.
-            ValueError: the state is longer than 64 KiB.
-        """
-        await _uncancelled(self._save(state))
-
-    async def rotate(self, exchange: Callable[[], Awaitable[bytes]]) -> bytes:
-        """Runs an exchange that invalidates the stored secret, and saves the state that it returns.
-
-        A cancellation of the run (at its time limit, or when the worker stops) waits up to 4 seconds for both.
-        Otherwise the new secret could be lost between the institution's answer and the save.
-
-        Raises:
-            SessionEnded: this worker no longer has the lease of the job. Nothing was saved, and nothing exchanged if
-                the lease had ended before. An institution that gets a replaced secret again may revoke the new one as
-                well (RFC 9700 4.14).
-        """
-        if self._check_lease is not None:
-            await self._check_lease()
-
-        async def exchange_and_save() -> bytes:
-            state = await exchange()
-            await self._save(state)
-            return state
-
-        return await _uncancelled(exchange_and_save())
-
-    async def _save(self, state: bytes) -> None:
-        if len(state) > MAX_STATE_BYTES:
-            raise ValueError("A member's state is at most 64 KiB.")
-        await self._store_state(state)
-        self._state = state
 
 
 async def _uncancelled(work: Awaitable[T]) -> T:

@@ -24,6 +24,7 @@ KEPT: Mapping[str, str] = {
     "authorization_disclosures": "What the user agreed to, with guids only.",
     "receipts": "Which grants were revoked, with guids only.",
     "grants": "Which processors had access, with guids only, until 30 days after their tokens expire.",
+    "bank_access": "The secrets with which the access at a bank's upstream is being ended, for at most 7 days.",
     "backups": "A copy made earlier can be opened until it, or the master key that wraps its data key, is destroyed.",
 }
 """What a deletion does not destroy."""

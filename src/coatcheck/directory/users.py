@@ -7,8 +7,6 @@ from typing import Any
 
 from coatcheck import ids
 from coatcheck.audit.entries import Entry
-from coatcheck.audit.journal import Journal
-from coatcheck.clock import Clock
 from coatcheck.db.database import Connection
 from coatcheck.directory.attestations import Attestation, Attestations, Destroyed
 from coatcheck.directory.user_rows import add_user, change_user, count_user_data, remove_user
@@ -18,9 +16,10 @@ from coatcheck.events.mx_events import Action
 from coatcheck.grants.announcements import about_grants, live_grants_of_user
 from coatcheck.grants.deletion import end_tokens_of_user
 from coatcheck.grants.tokens import Tokens
+from coatcheck.members.dependencies import Dependencies
+from coatcheck.members.disconnections import Disconnections
 from coatcheck.model.users import User, find_user
 from coatcheck.rate_limits.connects import forget_connects
-from coatcheck.vault.vault import Vault
 
 WRITABLE = ("email", "id", "is_disabled", "metadata")
 """The fields of a user that can be set. Callers pass no other names."""
@@ -39,12 +38,11 @@ class Users:
     `actor` is the guid of who makes the change. Where `notify` is False, the event is stored and not delivered.
     """
 
-    def __init__(
-        self, clock: Clock, vault: Vault, journal: Journal, tokens: Tokens, attestations: Attestations
-    ) -> None:
-        self._clock = clock
-        self._vault = vault
-        self._journal = journal
+    def __init__(self, dependencies: Dependencies, tokens: Tokens, attestations: Attestations) -> None:
+        self._clock = dependencies.clock
+        self._vault = dependencies.vault
+        self._journal = dependencies.journal
+        self._disconnections = Disconnections(dependencies)
         self._tokens = tokens
         self._attestations = attestations
 
@@ -118,6 +116,7 @@ class Users:
         records = await count_user_data(connection, user.guid)
         grants = await live_grants_of_user(connection, user.guid, self._clock.instant())
         grants_ended = await self._tokens.count_live(connection, user.client_guid, user.guid)
+        await self._disconnections.request_of_user(connection, user.guid)
         await end_tokens_of_user(connection, user.guid, self._clock.instant())
         await remove_user(connection, user.guid)
         await forget_connects(connection, user.guid)

@@ -17,6 +17,7 @@ from coatcheck.grants.expiry import next_expiry
 from coatcheck.grants.tokens import count_expired
 from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members import job_rows, member_rows
+from coatcheck.members.disconnections import next_disconnection
 from coatcheck.members.job_scheduler import REFRESH_BATCH, RETRY_DEGRADED
 from coatcheck.members.status import BACKGROUND
 from coatcheck.micro_deposits import deposit_rows
@@ -120,6 +121,7 @@ class _Move:
                 await claims.next_attempt(connection),
                 await next_expiry(connection),
                 await deposit_rows.next_arrival(connection),
+                await next_disconnection(connection),
                 await member_rows.next_refresh(
                     connection,
                     statuses=[status.value for status in BACKGROUND],

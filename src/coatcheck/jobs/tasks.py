@@ -27,6 +27,8 @@ class TaskKind(StrEnum):
     DELIVERY = "delivery"
     #: Two small deposits to be sent (`micro_deposit`).
     MICRO_DEPOSIT = "micro_deposit"
+    #: A deleted member whose access at the upstream is to be ended (`disconnection`).
+    DISCONNECTION = "disconnection"
 
 
 async def cancel_tasks(*tasks: asyncio.Task[Any]) -> None:

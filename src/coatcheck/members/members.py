@@ -39,6 +39,7 @@ from coatcheck.members.account_identity import Identities, remember_accounts
 from coatcheck.members.announcements import about_member
 from coatcheck.members.credentials import load_credentials, login_hash, store_credentials
 from coatcheck.members.dependencies import Dependencies
+from coatcheck.members.disconnections import DeletedMember, Disconnections
 from coatcheck.members.job_queue import JobQueue
 from coatcheck.members.records import (
     Challenge,
@@ -85,6 +86,7 @@ class Members:
         self._registry = dependencies.registry
         self._journal = dependencies.journal
         self._queue = JobQueue(dependencies)
+        self._disconnections = Disconnections(dependencies)
         self._index_key = dependencies.index_key
 
     async def connect(self, connection: Connection, user: User, new_member: NewMember) -> ConnectedMember:
@@ -183,6 +185,7 @@ class Members:
     async def disconnect(self, connection: Connection, member: Member, *, skip_webhook: bool = False) -> None:
         """Deletes the member with its accounts and secrets. Tokens on its accounts end at once.
 
+        A worker ends the access at the upstream (`disconnections`).
         For 30 days, an account gets the same guid if the user connects it again (`account_identity`).
 
         Raises:
@@ -190,6 +193,13 @@ class Members:
         """
         locked_member = await member_rows.lock_member(connection, member.user_guid, member.guid)
         grants = await live_grants_of_member(connection, member.guid, self._clock.instant())
+        deleted_member = DeletedMember(
+            locked_member.guid,
+            locked_member.user_guid,
+            locked_member.client_guid,
+            locked_member.institution_code,
+        )
+        await self._disconnections.request(connection, [deleted_member])
         for record_guid in await member_rows.sealed_record_guids(connection, locked_member):
             await self._vault.delete(connection, owner_guid=locked_member.user_guid, record_guid=record_guid)
         await end_tokens_of_member(connection, member.guid, self._clock.instant())

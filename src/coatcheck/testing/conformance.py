@@ -14,6 +14,8 @@ from types import MappingProxyType
 from coatcheck.connectors.collected import BATCH, CollectedData
 from coatcheck.connectors.contract import (
     Connector,
+    DisconnectedMember,
+    Disconnection,
     Finished,
     Institution,
     JobKind,
@@ -22,7 +24,7 @@ from coatcheck.connectors.contract import (
     SessionEnded,
     Task,
 )
-from coatcheck.errors import AnswerRejected, BankError
+from coatcheck.errors import AnswerRejected, BankError, ConnectionDiscontinued, ConsentRevoked, LoginClosed
 from coatcheck.testing.faults import CountingSession, Fault, Faults, Killed
 from coatcheck.testing.runs import NOW
 
@@ -43,8 +45,15 @@ class ConnectorUnderTest(ABC):
     credentials_with_unusable_rows: Mapping[str, str] | None = None
     """Lead to transactions with a NUL, with a text of more than a thousand characters and with an id that comes
     twice, beside usable ones; None if the simulation cannot do that."""
+    disconnects: bool = False
+    """As `Connector.has_disconnect`. Implement `has_access` then."""
     kinds: Sequence[JobKind] = tuple(JobKind)
     """Kinds of job to check, as far as the institution supports them."""
+
+    @property
+    def has_access(self) -> bool:
+        """Whether the simulated institution would still let the connector read the member. For `has_disconnect`."""
+        raise NotImplementedError
 
     @abstractmethod
     def reset(self) -> None:
@@ -100,6 +109,17 @@ class _Member:
         )
         return session
 
+    async def disconnect(self, faults: Faults | None = None) -> None:
+        """One disconnection by a new process; raises what it raises."""
+        faults = faults or Faults()
+        disconnection = Disconnection(
+            DisconnectedMember("MBR-test", "", self.under_test.institution_code),
+            self.credentials,
+            state=self.state,
+            store_state=self._store_state,
+        )
+        await faults.during(self.under_test.build(faults).disconnect(disconnection))
+
     async def _store_state(self, state: bytes) -> None:
         self.state = state
 
@@ -129,6 +149,8 @@ def conformance_checks(under_test: ConnectorUnderTest) -> Sequence[Check]:
         checks.append(("a login without accounts finishes", _without_accounts))
     if under_test.credentials_with_unusable_rows is not None:
         checks.append(("unusable rows do not stop the usable ones", _unusable_rows))
+    if under_test.disconnects:
+        checks += _WITH_DISCONNECT
     return [Check(sentence, function, under_test) for sentence, function in checks]
 
 
@@ -140,6 +162,8 @@ MUST_END_WITH: Mapping[Fault | None, type[BaseException]] = MappingProxyType(
     }
 )
 """What no connector may catch."""
+ACCESS_HAS_ENDED = (ConsentRevoked, LoginClosed, ConnectionDiscontinued)
+"""What `disconnect` may raise for a member whose access has ended."""
 
 
 # --- the checks ------------------------------------------------------------------------------------------
@@ -155,6 +179,9 @@ async def _institutions(under_test: ConnectorUnderTest) -> None:
         "An institution's guid begins with INS-."
     )
     _institution(under_test)
+    assert under_test.build(Faults()).has_disconnect == under_test.disconnects, (
+        "`disconnects` of the test is not `has_disconnect` of the connector."
+    )
     for each in institutions:
         guids = [field.guid for field in each.credentials]
         assert len(guids) == len(set(guids)), f"{each.code}: two credential fields share a guid."
@@ -285,6 +312,40 @@ async def _unusable_rows(under_test: ConnectorUnderTest) -> None:
     assert len(ids) > len(set(ids)) or session.data.skipped, "The simulation sends no unusable row."
 
 
+async def _disconnected(under_test: ConnectorUnderTest) -> None:
+    member = await _member_with_access(under_test)
+    await member.disconnect()
+    assert not under_test.has_access, "The upstream still gives access after `disconnect`."
+
+
+async def _disconnected_twice(under_test: ConnectorUnderTest) -> None:
+    member = await _member_with_access(under_test)
+    await member.disconnect()
+    await _disconnects(member, "a second time")
+
+
+async def _disconnected_before_a_run(under_test: ConnectorUnderTest) -> None:
+    await _disconnects(_Member(under_test, under_test.credentials), "before the first run")
+
+
+async def _failing_disconnection(under_test: ConnectorUnderTest) -> None:
+    faults = Faults()
+    await (await _member_with_access(under_test)).disconnect(faults)
+    for fault in Fault:
+        for at_request in range(1, faults.requests + 1):
+            under_test.reset()
+            member, where = await _member_with_access(under_test), f"{fault} at request {at_request}"
+            try:
+                await member.disconnect(Faults(fault, at_request=at_request))
+            except (BankError, Killed, asyncio.CancelledError):
+                pass
+            except Exception as error:
+                raise AssertionError(
+                    f"{where}: the disconnection raises {type(error).__name__} instead of a BankError."
+                ) from error
+            await _disconnects(member, where)
+
+
 # --- what the checks share ---------------------------------------------------------------------------
 
 
@@ -318,6 +379,25 @@ async def _succeeds(member: _Member, kind: JobKind, where: str) -> None:
             f"{kind}, {where}: the member is broken; the next run raises {type(error).__name__}."
         ) from error
     assert session.data.accounts, f"{kind}, {where}: the next run adds no account."
+
+
+async def _member_with_access(under_test: ConnectorUnderTest) -> _Member:
+    """A member that was read once."""
+    member = _Member(under_test, under_test.credentials)
+    await member.finished_run(_kinds(under_test)[0])
+    assert under_test.has_access, "The simulation says that there is no access, but the run has read."
+    return member
+
+
+async def _disconnects(member: _Member, where: str) -> None:
+    """A disconnection without a fault ends the access, or says that it has ended."""
+    try:
+        await member.disconnect()
+    except ACCESS_HAS_ENDED:
+        pass
+    except BankError as error:
+        raise AssertionError(f"{where}: the disconnection raises {type(error).__name__}.") from error
+    assert not member.under_test.has_access, f"{where}: the upstream still gives access."
 
 
 async def _requests(under_test: ConnectorUnderTest, kind: JobKind, *, earlier_runs: int) -> int:
@@ -395,6 +475,12 @@ _ALWAYS: Sequence[tuple[str, Callable[[ConnectorUnderTest], Awaitable[None]]]] =
     ("a later run may fail at every request", _failing_later_run),
     ("a lost job ends the run", _ending_session),
     ("a cancelled run ends and breaks nothing", _cancelled_session),
+)
+_WITH_DISCONNECT: Sequence[tuple[str, Callable[[ConnectorUnderTest], Awaitable[None]]]] = (
+    ("a deleted member has no access", _disconnected),
+    ("a disconnection may be repeated", _disconnected_twice),
+    ("a member that was never read is disconnected", _disconnected_before_a_run),
+    ("a disconnection may fail at every request", _failing_disconnection),
 )
 _WITH_QUESTION: Sequence[tuple[str, Callable[[ConnectorUnderTest], Awaitable[None]]]] = (
     ("right answers lead to accounts", _question),

@@ -24,7 +24,7 @@ Every check that a connector must pass, with pytest:
 
 from coatcheck.testing.conformance import Check, ConnectorUnderTest, conformance_checks
 from coatcheck.testing.faults import Fault, Faults, Killed
-from coatcheck.testing.runs import NOW, Run, connector_context, run_connector
+from coatcheck.testing.runs import NOW, Run, connector_context, disconnect_member, run_connector
 
 __all__ = [
     "NOW",
@@ -36,5 +36,6 @@ __all__ = [
     "Run",
     "conformance_checks",
     "connector_context",
+    "disconnect_member",
     "run_connector",
 ]

@@ -16,6 +16,8 @@ from coatcheck.connectors.contract import (
     BankTransaction,
     Connector,
     ConnectorContext,
+    DisconnectedMember,
+    Disconnection,
     Finished,
     HttpClients,
     NeedsAnswers,
@@ -108,6 +110,23 @@ async def run_connector(
         skipped=data.skipped,
         saved_states=tuple(saved),
     )
+
+
+async def disconnect_member(
+    connector: Connector,
+    member: DisconnectedMember,
+    credentials: Mapping[str, str],
+    *,
+    state: bytes | None = None,
+) -> Sequence[bytes]:
+    """One disconnection by the connector; raises what it raises. Returns the states that it saved."""
+    saved: list[bytes] = []
+
+    async def store_state(value: bytes) -> None:
+        saved.append(value)
+
+    await connector.disconnect(Disconnection(member, credentials, state=state, store_state=store_state))
+    return saved
 
 
 def _unguarded(client: httpx.AsyncClient) -> httpx.AsyncClient:

@@ -2,6 +2,7 @@
 
     authorize: POST /auth --> the user signs in at the bank --> complete: POST /sessions --> the session's accounts
     run: GET /accounts/{uid}/details, balances, transactions      until the consent ends, 90 days by default
+    disconnect: DELETE /sessions/{session_id}
 
 The `uid` of an account is that of the session. Its `identification_hash` is the same in every session, and is our id.
 """
@@ -26,6 +27,7 @@ from coatcheck.connectors.contract import (
     AuthorizationResponse,
     Connector,
     ConnectorContext,
+    Disconnection,
     Finished,
     Institution,
     JobKind,
@@ -45,8 +47,8 @@ from coatcheck.connectors.json_answers import (
 )
 from coatcheck.errors import BankDataUnusable, ConsentRevoked, CredentialsDenied
 
-ACCOUNTS, VALID_UNTIL = "ACCOUNTS", "VALID_UNTIL"
-"""The credentials of a member: its accounts in the session, and when the consent ends."""
+SESSION, ACCOUNTS, VALID_UNTIL = "SESSION", "ACCOUNTS", "VALID_UNTIL"
+"""The credentials of a member: its session, the accounts in it, and when the consent ends."""
 TOKEN_LIFETIME = timedelta(hours=1)
 MAX_PAGES = 1_000
 SESSION_ENDED = frozenset({"EXPIRED_SESSION", "CLOSED_SESSION", "REVOKED_SESSION", "SESSION_DOES_NOT_EXIST"})
@@ -73,6 +75,7 @@ class EnableBankingSettings:
 
 class EnableBankingConnector(Connector):
     settings_type = EnableBankingSettings
+    has_disconnect = True
 
     def __init__(self, context: ConnectorContext[EnableBankingSettings]) -> None:
         super().__init__(context)
@@ -122,6 +125,7 @@ class EnableBankingConnector(Connector):
             text_of(row, "identification_hash"): text_of(row, "uid") for row in rows_of(answer, "accounts")
         }
         return {
+            SESSION: text_of(answer, "session_id"),
             ACCOUNTS: json.dumps(accounts),
             VALID_UNTIL: text_of(object_of(answer, "access"), "valid_until"),
         }
@@ -133,6 +137,13 @@ class EnableBankingConnector(Connector):
         for id, uid in accounts.items():
             await self._add(session, id, f"/accounts/{quote(uid, safe='')}")
         return Finished()
+
+    async def disconnect(self, disconnection: Disconnection) -> None:
+        """Deletes the session, which ends the consent at the bank."""
+        # A member of an earlier version has no session in its credentials. Its consent ends by itself.
+        if session_id := disconnection.credentials.get(SESSION):
+            path = f"{self._settings.base_url}/sessions/{quote(session_id, safe='')}"
+            self._answer(await self._client.delete(path, headers=self._authentication()))
 
     async def _add(self, session: Session, id: str, path: str) -> None:
         kind = session.task.kind

@@ -13,7 +13,7 @@ import httpx
 import msgspec
 
 from coatcheck.clock import Clock
-from coatcheck.connectors.contract import Session
+from coatcheck.connectors.contract import MemberSecrets
 from coatcheck.connectors.fdx.authorization import AuthorizationClient, Tokens
 from coatcheck.connectors.fdx.profiles import Profile
 from coatcheck.errors import (
@@ -44,7 +44,7 @@ MAX_PAGES = 10_000
 class ConsentTokens:
     """The tokens of the member's consent. A refresh is saved at once, and concurrent ones are one."""
 
-    session: Session
+    secrets: MemberSecrets
     authorization: AuthorizationClient
     clock: Clock
     tokens: Tokens
@@ -65,7 +65,7 @@ class ConsentTokens:
         """
         async with self._lock:
             if self.tokens.bearer == refused:
-                state = await self.session.rotate(self._refreshed)
+                state = await self.secrets.rotate(self._refreshed)
                 self.tokens = decode_tokens(state)
 
     async def _refreshed(self) -> bytes:
@@ -77,6 +77,8 @@ class FdxApi:
     profile: Profile
     http: httpx.AsyncClient
     tokens: ConsentTokens
+    is_background: bool = False
+    """No user is waiting (FDX's actor type BATCH)."""
 
     def __post_init__(self) -> None:
         self._slots = asyncio.Semaphore(self.profile.concurrent_reads)
@@ -172,22 +174,44 @@ class FdxApi:
             _refuse(response)
         return response.content
 
+    async def revoke_consent(self, consent_id: str) -> bool:
+        """Revokes the consent (FDX 6.3). Returns False if the institution has no such resource.
+
+        Raises:
+            ConsentRevoked: the token opens nothing any more.
+            BankError: the institution refused or failed.
+        """
+        body = {"reason": "USER_ACTION", "initiator": "DATA_ACCESS_PLATFORM"}
+        response = await self._send("PUT", f"/consents/{consent_id}/revocation", json=body)
+        if response.status_code in {404, 405, 501}:
+            return False
+        # 409: the consent has ended.
+        if response.status_code not in {204, 409}:
+            _refuse(response)
+        return True
+
     async def _get(
         self, path: str, parameters: Mapping[str, str], accept: str = "application/json"
+    ) -> httpx.Response:
+        return await self._send("GET", path, params=dict(parameters), accept=accept)
+
+    async def _send(
+        self, method: str, path: str, *, accept: str = "application/json", **content: Any
     ) -> httpx.Response:
         """An answer. One that refuses the token is asked for again with a new token, once."""
         async with self._slots:
             for attempt in (1, 2):
                 bearer = await self.tokens.bearer()
-                response = await self.http.get(
+                response = await self.http.request(
+                    method,
                     f"{self.profile.api_url}{path}",
-                    params=dict(parameters),
                     headers={
                         "authorization": f"Bearer {bearer}",
                         "accept": accept,
                         "x-fapi-interaction-id": str(uuid4()),
-                        "fdx-api-actor-type": "BATCH" if self.tokens.session.task.is_background else "USER",
+                        "fdx-api-actor-type": "BATCH" if self.is_background else "USER",
                     },
+                    **content,
                 )
                 if response.status_code != 401 or attempt == 2:
                     break

@@ -66,6 +66,7 @@ class Endpoints(msgspec.Struct, frozen=True):
     token_endpoint: str
     issuer: str = ""
     pushed_authorization_request_endpoint: str | None = None
+    revocation_endpoint: str | None = None
     mtls_endpoint_aliases: Mapping[str, str] = {}
     """RFC 8705 5."""
 
@@ -133,6 +134,22 @@ class AuthorizationClient:
             raise ConsentRevoked("The consent has expired, and the institution does not renew it.")
         parameters = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token}
         return await self._tokens(parameters, tokens)
+
+    async def revoke(self, tokens: Tokens) -> None:
+        """Revokes the tokens, and with them the consent that they stand for (RFC 7009).
+
+        An institution without a revocation endpoint lets them expire.
+
+        Raises:
+            BankError: the institution refused or failed.
+        """
+        endpoints = await self._found_endpoints()
+        if endpoint := endpoints.revocation_endpoint:
+            response = await self._send(endpoints, endpoint, {"token": tokens.refresh_token or tokens.bearer})
+            # The answer has no body (RFC 7009 2.2).
+            if response.status_code != 200:
+                _answer(response)
+                raise BankFailed(detail=f"status {response.status_code}")
 
     async def _tokens(self, parameters: Mapping[str, str], old: Tokens | None) -> Tokens:
         endpoints = await self._found_endpoints()
@@ -212,31 +229,36 @@ class AuthorizationClient:
     async def _post(
         self, endpoints: Endpoints, endpoint: str, parameters: Mapping[str, str]
     ) -> Mapping[str, Any]:
-        """The answer of an endpoint at which the client authenticates.
+        """The object that an endpoint answers at which the client authenticates.
 
         Raises:
             ConsentRevoked: `invalid_grant`.
             BankError: the institution refused or failed.
         """
+        return _answer(await self._send(endpoints, endpoint, parameters))
+
+    async def _send(
+        self, endpoints: Endpoints, endpoint: str, parameters: Mapping[str, str]
+    ) -> httpx.Response:
+        """The response of an endpoint at which the client authenticates."""
         profile = self.profile
         form, headers = dict(parameters), {"accept": "application/json"}
         match profile.client_authentication:
             case "client_secret_basic":
                 # Each part is encoded as in a form (RFC 6749 2.3.1).
                 basic = httpx.BasicAuth(quote(profile.client_id, safe=""), quote(self._secret, safe=""))
-                response = await self.http.post(endpoint, data=form, headers=headers, auth=basic)
+                return await self.http.post(endpoint, data=form, headers=headers, auth=basic)
             case "private_key_jwt":
                 form |= {
                     "client_assertion_type": ASSERTION_TYPE,
                     "client_assertion": self._assertion(endpoints),
                 }
-                response = await self.http.post(endpoint, data=form, headers=headers)
+                return await self.http.post(endpoint, data=form, headers=headers)
             case "tls_client_auth":
                 form["client_id"] = profile.client_id
                 name = _name_of(endpoints, endpoint)
                 address = endpoints.mtls_endpoint_aliases.get(name, endpoint)
-                response = await self.http.post(address, data=form, headers=headers)
-        return _answer(response)
+                return await self.http.post(address, data=form, headers=headers)
 
     def _assertion(self, endpoints: Endpoints) -> str:
         """A client assertion (RFC 7523). Its audience is the issuer (FAPI 2.0 Security Profile 5.3.3.1)."""
@@ -309,9 +331,7 @@ def _consent_id(answer: Mapping[str, Any]) -> str | None:
 
 
 def _name_of(endpoints: Endpoints, endpoint: str) -> str:
-    return (
-        "token_endpoint" if endpoint == endpoints.token_endpoint else "pushed_authorization_request_endpoint"
-    )
+    return next(name for name in endpoints.__struct_fields__ if getattr(endpoints, name) == endpoint)
 
 
 def _load_key(file: str) -> ECKey | RSAKey:

@@ -21,9 +21,11 @@ from coatcheck.connectors.contract import (
     BankStatement,
     Connector,
     ConnectorContext,
+    Disconnection,
     Finished,
     Institution,
     JobKind,
+    MemberSecrets,
     NeedsAnswers,
     Session,
 )
@@ -47,6 +49,7 @@ class FdxSettings:
 
 class FdxConnector(Connector):
     settings_type = FdxSettings
+    has_disconnect = True
 
     def __init__(self, context: ConnectorContext[FdxSettings]) -> None:
         super().__init__(context)
@@ -74,9 +77,8 @@ class FdxConnector(Connector):
         if TOKENS not in session.credentials:
             # The member signed in with another connector, before this one took over the institution.
             raise CredentialsMissing
-        sealed = session.state or session.credentials[TOKENS].encode()
-        tokens = ConsentTokens(session, client, self._clock, decode_tokens(sealed))
-        api = FdxApi(client.profile, client.http, tokens)
+        tokens = self._tokens(session, client)
+        api = FdxApi(client.profile, client.http, tokens, is_background=session.task.is_background)
         await _check_consent(api)
         accounts = await _add_accounts(session, api)
         # The first run of a consent reads the numbers too, by which the accounts of another connector are recognised.
@@ -90,6 +92,19 @@ class FdxConnector(Connector):
         if session.task.kind is JobKind.STATEMENT:
             await _add_statements(session, api, accounts)
         return Finished(state=structs.replace(tokens.tokens, has_numbers=True).encode() if is_first else None)
+
+    async def disconnect(self, disconnection: Disconnection) -> None:
+        client = self._clients[disconnection.member.institution_code]
+        if TOKENS not in disconnection.credentials:
+            return
+        tokens = self._tokens(disconnection, client)
+        api, consent_id = FdxApi(client.profile, client.http, tokens), tokens.tokens.consent_id
+        if consent_id is None or not await api.revoke_consent(consent_id):
+            await client.revoke(tokens.tokens)
+
+    def _tokens(self, secrets: MemberSecrets, client: AuthorizationClient) -> ConsentTokens:
+        sealed = secrets.state or secrets.credentials[TOKENS].encode()
+        return ConsentTokens(secrets, client, self._clock, decode_tokens(sealed))
 
     def _http_for(self, profile: Profile) -> httpx.AsyncClient:
         if profile.certificate_file and profile.certificate_key_file:

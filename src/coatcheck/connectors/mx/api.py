@@ -45,6 +45,17 @@ class MxApi:
         """As `get`, for a request that changes something."""
         return json_object(await self._send(method, path, body=body, query=query))
 
+    async def delete(self, path: str) -> None:
+        """Deletes an object.
+
+        Raises:
+            UpstreamRefused: the answer is 4xx.
+            BankError: the upstream failed.
+        """
+        response = await self._send("DELETE", path)
+        if response.status_code != 204:
+            raise BankDataUnusable
+
     async def pages(
         self, path: str, key: str, query: Mapping[str, str] | None = None
     ) -> AsyncIterator[list[Row]]:

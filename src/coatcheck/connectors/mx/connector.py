@@ -19,6 +19,7 @@ from coatcheck.connectors.contract import (
     BankStatement,
     Connector,
     ConnectorContext,
+    Disconnection,
     Finished,
     Institution,
     JobKind,
@@ -62,6 +63,7 @@ class MxSettings:
 
 class MxConnector(Connector):
     settings_type = MxSettings
+    has_disconnect = True
 
     def __init__(self, context: ConnectorContext[MxSettings]) -> None:
         super().__init__(context)
@@ -142,6 +144,21 @@ class MxConnector(Connector):
         if error := ERRORS.get(status.connection_status or ""):
             raise CredentialsDenied if error is ConsentRevoked else error
         return {USER: member.user_guid, MEMBER: member.guid}
+
+    async def disconnect(self, disconnection: Disconnection) -> None:
+        """Deletes the upstream's member. A run that was interrupted may have created it without saving it."""
+        ours, members = disconnection.member, self._members
+        if disconnection.state is not None:
+            member = UpstreamMember.decode(disconnection.state)
+        elif MEMBER in disconnection.credentials:
+            member = UpstreamMember(disconnection.credentials[USER], disconnection.credentials[MEMBER])
+        else:
+            user = await members.find_user(ours.user_guid)
+            found = await members.find(user, ours.guid) if user else None
+            if found is None:
+                return
+            member = found
+        await members.delete(member)
 
     # --- the member at the upstream ---------------------------------------------------------------------
 

@@ -102,13 +102,13 @@ class Members:
 
     async def user(self, id: str) -> str:
         """The guid of the upstream's user with this id of ours. The user is created if there is none."""
-        if guid := await self._user(id):
+        if guid := await self.find_user(id):
             return guid
         try:
             return _guid((await self._api.send("POST", "/users", {"user": {"id": id}})).get("user"))
         except UpstreamRefused as error:
             # Another job of the same user has created it meanwhile.
-            if error.status_code != CONFLICT or not (guid := await self._user(id)):
+            if error.status_code != CONFLICT or not (guid := await self.find_user(id)):
                 raise
             return guid
 
@@ -218,6 +218,14 @@ class Members:
         status = await self._ended(member)
         return await self.read(member, kind) if status.connection_status == "EXPIRED" else status
 
+    async def delete(self, member: UpstreamMember) -> None:
+        """Deletes the member, if the upstream has it."""
+        try:
+            await self._api.delete(member.path)
+        except UpstreamRefused as error:
+            if error.status_code != NOT_FOUND:
+                raise
+
     async def _ended(self, member: UpstreamMember) -> Status:
         """The status when no job runs any more. The worker limits how long that takes."""
         wait = FIRST_WAIT
@@ -230,7 +238,8 @@ class Members:
             await asyncio.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
 
-    async def _user(self, id: str) -> str | None:
+    async def find_user(self, id: str) -> str | None:
+        """The guid of the upstream's user with this id of ours."""
         for row in await self._api.rows("/users", "users", {"id": id}):
             if row.get("id") == id:
                 return _guid(row)

@@ -3,6 +3,7 @@
 authorize: /link/token/create --> the user connects a bank on Plaid's hosted page
 complete: /link/token/get --> /item/public_token/exchange --> the access token of the item
 run: /accounts, /auth, /identity, /transactions/sync from the cursor of the last run
+disconnect: /item/remove
 """
 
 import json
@@ -17,6 +18,7 @@ from coatcheck.connectors.contract import (
     AuthorizationResponse,
     Connector,
     ConnectorContext,
+    Disconnection,
     Finished,
     Institution,
     JobKind,
@@ -110,6 +112,7 @@ class Progress:
 
 class PlaidConnector(Connector):
     settings_type = PlaidSettings
+    has_disconnect = True
 
     def __init__(self, context: ConnectorContext[PlaidSettings]) -> None:
         super().__init__(context)
@@ -171,6 +174,11 @@ class PlaidConnector(Connector):
             return Finished(lists_all_transactions=False)
         progress = await self._add_transactions(session, token)
         return Finished(state=progress.encode(), lists_all_transactions=False)
+
+    async def disconnect(self, disconnection: Disconnection) -> None:
+        """Removes the item. Plaid refuses its token from then on, and stops charging for it."""
+        if token := disconnection.credentials.get(ACCESS_TOKEN):
+            await self._post("/item/remove", access_token=token)
 
     async def _add_transactions(self, session: Session, token: str) -> Progress:
         """Adds what has changed since the last run. The new cursor counts when the run has finished."""
