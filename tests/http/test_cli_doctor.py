@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from coatcheck.audit import journal as audit
-from coatcheck.cli import doctor
+from coatcheck import examination
 from coatcheck.cli.exit_codes import ExitCode
 from coatcheck.clock import MovableClock, SystemClock
 from coatcheck.config import Settings
@@ -232,7 +232,7 @@ def test_missing_partitions_are_found(examine):
 
 def test_clocks_that_differ_are_found(examine, monkeypatch):
     clock = MovableClock()
-    monkeypatch.setattr(doctor.clock, "SystemClock", lambda: clock)
+    monkeypatch.setattr(examination.clock, "SystemClock", lambda: clock)
     clock.advance(timedelta(seconds=30))
     assert examine()["clocks"]["status"] == "fail"
 

@@ -22,7 +22,7 @@ from coatcheck.directory.networks import parse_networks
 from coatcheck.errors import InvalidRequest
 from coatcheck.events.signing import signing_secret
 from coatcheck.events.ssrf import check_url
-from coatcheck.grants.api_keys import ApiKeys, Rotated
+from coatcheck.grants.api_keys import OPERATOR, ApiKeys, Rotated
 from coatcheck.members.return_target import ReturnTarget
 from coatcheck.model.clients import Client, find_client
 from coatcheck.model.widgets import WidgetAppearance
@@ -80,7 +80,7 @@ class Clients:
         client = Client(identity.guid, caller_name(name), None, False, self._clock.now())
         await add_client(connection, client)
         await self._record(connection, client.guid, "client.added", actor)
-        key = await self._api_keys.issue(connection, client.guid, entropy=identity.entropy)
+        key = await self._api_keys.issue(connection, client.guid, entropy=identity.entropy, actor=actor)
         return NewClient(client, key)
 
     async def enable(self, connection: Connection, guid: str, *, actor: str) -> None:
@@ -94,11 +94,11 @@ class Clients:
         await self._record(connection, guid, "client.disabled", actor)
 
     async def rotate_key(
-        self, connection: Connection, guid: str, *, overlap: timedelta | None = None
+        self, connection: Connection, guid: str, *, overlap: timedelta | None = None, actor: str = OPERATOR
     ) -> Rotated:
         """Issues a new API key. The newest old key works for `overlap` (by default the setting `key_overlap`)."""
         await find_client(connection, guid)
-        return await self._api_keys.rotate(connection, guid, overlap=overlap)
+        return await self._api_keys.rotate(connection, guid, overlap=overlap, actor=actor)
 
     async def set_allowed_networks(
         self, connection: Connection, guid: str, networks: Iterable[str] | None, *, actor: str

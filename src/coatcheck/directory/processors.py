@@ -20,7 +20,7 @@ from coatcheck.directory.processor_rows import (
 )
 from coatcheck.directory.processor_security import ProcessorSecuritySettings
 from coatcheck.errors import InvalidRequest
-from coatcheck.grants.api_keys import ApiKeys, Rotated
+from coatcheck.grants.api_keys import OPERATOR, ApiKeys, Rotated
 from coatcheck.model.clients import Processor, find_client, find_processor
 
 
@@ -86,7 +86,7 @@ class Processors:
         )
         await add_processor(connection, processor)
         await self._record(connection, processor.guid, "processor.added", actor)
-        key = await self._api_keys.issue(connection, processor.guid, entropy=identity.entropy)
+        key = await self._api_keys.issue(connection, processor.guid, entropy=identity.entropy, actor=actor)
         return NewProcessor(processor, key)
 
     async def enable(self, connection: Connection, guid: str, *, actor: str) -> None:
@@ -100,7 +100,7 @@ class Processors:
         await self._record(connection, guid, "processor.disabled", actor)
 
     async def rotate_key(
-        self, connection: Connection, guid: str, *, overlap: timedelta | None = None
+        self, connection: Connection, guid: str, *, overlap: timedelta | None = None, actor: str = OPERATOR
     ) -> Rotated:
         """Issues a new API key. The newest old key works for `overlap` (by default the setting `key_overlap`).
 
@@ -109,7 +109,7 @@ class Processors:
         """
         if (await find_processor(connection, guid)).app_of is not None:
             raise InvalidRequest("An app has no API key. Create a setup token for it.")
-        return await self._api_keys.rotate(connection, guid, overlap=overlap)
+        return await self._api_keys.rotate(connection, guid, overlap=overlap, actor=actor)
 
     async def set_allowed_networks(
         self, connection: Connection, guid: str, networks: Iterable[str] | None, *, actor: str

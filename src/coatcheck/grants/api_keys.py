@@ -1,5 +1,6 @@
 """API keys of clients and processors. Two keys of an owner can be valid at once, so that rotation leaves no gap."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -8,7 +9,7 @@ from coatcheck.audit.entries import Entry
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
-from coatcheck.db.database import Connection, columns, fetch_one, run
+from coatcheck.db.database import Connection, columns, fetch_all, fetch_one, run
 from coatcheck.errors import InvalidClient
 from coatcheck.grants.secrets import Kind, generate, parse_secret
 from coatcheck.model.clients import Client, Processor
@@ -17,6 +18,7 @@ from coatcheck.request_context import current_request
 
 Owner = TypeVar("Owner", Client, Processor)
 
+OPERATOR = "operator"
 LIVE = "(k.expires_at IS NULL OR k.expires_at > %(now)s)"
 # A key that leaked earlier must not work for a processor that was moved to a stronger method.
 PROCESSORS = f"(SELECT * FROM processor WHERE client_authentication = '{ClientAuthentication.CLIENT_SECRET}')"
@@ -28,6 +30,15 @@ def is_allowed(owner: str) -> str:
     The parameter `address` is that of `RequestContext`. An address that is not known is in no network.
     """
     return f"({owner}.allowed_networks IS NULL OR %(address)s::text::inet <<= ANY ({owner}.allowed_networks)) IS TRUE"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key that is accepted, without the key itself."""
+
+    last_characters: str
+    created_at: datetime
+    expires_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +61,16 @@ class ApiKeys:
         self._hash_key = hash_key
         self._journal = journal
 
-    async def issue(self, connection: Connection, owner_guid: str, *, entropy: int | None = None) -> str:
+    async def issue(
+        self, connection: Connection, owner_guid: str, *, entropy: int | None = None, actor: str = OPERATOR
+    ) -> str:
         """A new key for a client (`CLT-`) or a processor (`PPR-`). Its other keys stay valid.
 
         Args:
             connection: the caller's transaction.
             owner_guid: who authenticates with the key.
             entropy: 256 bits that determine the key, for a sandbox with a seed.
+            actor: who issues it.
         """
         key = generate(self._kind(owner_guid), self._hash_key, entropy=entropy)
         await run(
@@ -71,12 +85,17 @@ class ApiKeys:
             },
         )
         await self._journal.record(
-            connection, Entry(client_guid=None, actor="operator", action="api_key.issued", subject=owner_guid)
+            connection, Entry(client_guid=None, actor=actor, action="api_key.issued", subject=owner_guid)
         )
         return key.text
 
     async def rotate(
-        self, connection: Connection, owner_guid: str, *, overlap: timedelta | None = None
+        self,
+        connection: Connection,
+        owner_guid: str,
+        *,
+        overlap: timedelta | None = None,
+        actor: str = OPERATOR,
     ) -> Rotated:
         """A new key. The newest previous key stays valid for `overlap` at most; older keys expire now.
 
@@ -84,6 +103,7 @@ class ApiKeys:
             connection: the caller's transaction. Concurrent rotations of an owner run one after the other.
             owner_guid: whose keys.
             overlap: by default the setting `key_overlap`; zero after a leak.
+            actor: who rotates it.
         """
         now = self._clock.instant()
         old_expires_at = now + (self._settings.key_overlap if overlap is None else overlap)
@@ -105,7 +125,17 @@ class ApiKeys:
                FROM ranked WHERE ranked.key_hash = k.key_hash""",
             {"owner_guid": owner_guid, "now": now, "old_expires_at": old_expires_at},
         )
-        return Rotated(await self.issue(connection, owner_guid), old_expires_at)
+        return Rotated(await self.issue(connection, owner_guid, actor=actor), old_expires_at)
+
+    async def list(self, connection: Connection, owner_guid: str) -> Sequence[ApiKey]:
+        """The keys of an owner that are accepted, newest first."""
+        return await fetch_all(
+            connection,
+            ApiKey,
+            f"""SELECT {columns(ApiKey)} FROM api_key k WHERE owner_guid = %(owner_guid)s AND {LIVE}
+                ORDER BY created_at DESC, last_characters""",
+            {"owner_guid": owner_guid, "now": self._clock.instant()},
+        )
 
     async def client(self, connection: Connection, client_guid: str, api_key: str) -> Client:
         """Authenticates a client, in one statement.
