@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from coatcheck.audit import journal as audit
 from coatcheck import examination
+from coatcheck.audit import journal as audit
 from coatcheck.cli.exit_codes import ExitCode
 from coatcheck.clock import MovableClock, SystemClock
 from coatcheck.config import Settings

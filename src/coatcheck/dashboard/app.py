@@ -8,11 +8,20 @@ from starlette.routing import BaseRoute
 from coatcheck.app import Services
 from coatcheck.dashboard.endpoint import public_routes, session_routes
 from coatcheck.dashboard.route import checked
-from coatcheck.dashboard.routes import account
+from coatcheck.dashboard.routes import account, operator
 from coatcheck.dashboard.sign_in import PUBLIC_ROUTES
 from coatcheck.http.static_files import StaticFolder
 
-ROUTES = checked([*account.OWN, *account.STAFF])
+ROUTES = checked(
+    [
+        *account.OVERVIEW,
+        *operator.ORGANISATIONS,
+        *operator.INSTITUTIONS,
+        *operator.INSTALLATION,
+        *account.STAFF,
+        *account.OWN,
+    ]
+)
 """Every page that needs a session. The order is that of the menu."""
 
 

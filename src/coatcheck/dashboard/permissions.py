@@ -14,6 +14,14 @@ class Permission(StrEnum):
     USE_DASHBOARD = "use the dashboard, and change one's own passkeys"
     SEE_STAFF = "see the staff of one's organisation"
     MANAGE_STAFF = "invite and remove staff, and change roles"
+    SEE_ORGANISATIONS = "see clients and processors"
+    MANAGE_ORGANISATIONS = "add and switch clients and processors, say who works for whom, rotate their keys"
+    SEE_INSTITUTIONS = "see connectors, institutions and their status"
+    MANAGE_INSTITUTIONS = "set the status of institutions"
+    SEE_INSTALLATION = "see findings, the database, keys, checkpoints and metrics"
+    ROTATE_SIGNING_KEYS = "rotate the keys that sign receipts"
+    SEE_JOBS = "see jobs"
+    RETRY_JOBS = "start jobs that failed again"
 
 
 OPERATOR = frozenset({Role.OPERATOR})
@@ -24,6 +32,14 @@ PERMISSIONS: Mapping[Permission, frozenset[Role]] = MappingProxyType(
         Permission.USE_DASHBOARD: frozenset(Role),
         Permission.SEE_STAFF: ADMINS | {Role.CLIENT_AUDITOR},
         Permission.MANAGE_STAFF: ADMINS,
+        Permission.SEE_ORGANISATIONS: OPERATOR,
+        Permission.MANAGE_ORGANISATIONS: OPERATOR,
+        Permission.SEE_INSTITUTIONS: OPERATOR,
+        Permission.MANAGE_INSTITUTIONS: OPERATOR,
+        Permission.SEE_INSTALLATION: OPERATOR,
+        Permission.ROTATE_SIGNING_KEYS: OPERATOR,
+        Permission.SEE_JOBS: OPERATOR,
+        Permission.RETRY_JOBS: OPERATOR,
     }
 )
 

@@ -36,6 +36,16 @@ class DashboardRoute:
         return f"{self.method} {self.path}"
 
 
+def sensitive(
+    path: str, ask: Handler, act: Handler, permission: Permission
+) -> tuple[DashboardRoute, DashboardRoute]:
+    """The two routes of a change that needs a confirmation: the page with its form, and what the form does."""
+    return (
+        DashboardRoute("GET", path, ask, permission, needs_confirmation=True),
+        DashboardRoute("POST", path, act, permission, needs_confirmation=True),
+    )
+
+
 def checked(routes: Sequence[DashboardRoute]) -> tuple[DashboardRoute, ...]:
     """The routes of a table.
 

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from coatcheck import errors
 from coatcheck.http.i18n import catalogue
+from coatcheck.model.jobs import JobView
 from coatcheck.staff.roles import Role
 
 
@@ -26,6 +27,15 @@ ROLES: Mapping[Role, str] = MappingProxyType(
         Role.CLIENT_AUDITOR: _("Client: auditor"),
         Role.PROCESSOR_ADMIN: _("Processor: administrator"),
         Role.PROCESSOR_DEVELOPER: _("Processor: developer"),
+    }
+)
+JOB_VIEWS: Mapping[JobView, str] = MappingProxyType(
+    {
+        JobView.RUNNING: _("Running"),
+        JobView.STUCK: _("Stuck: no worker has renewed its lease"),
+        JobView.QUEUED: _("Queued"),
+        JobView.WAITING: _("Waiting for an answer of the user"),
+        JobView.FAILED: _("Failed in the last seven days"),
     }
 )
 SESSION_OVER = (

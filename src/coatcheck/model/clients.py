@@ -66,6 +66,18 @@ async def enabled_processors(connection: Connection, client_guid: str) -> Sequen
     )
 
 
+async def clients_of_processor(connection: Connection, processor_guid: str) -> Sequence[Client]:
+    """The clients whose codes a processor may redeem, by name."""
+    return await fetch_all(
+        connection,
+        Client,
+        f"""SELECT {columns(Client)} FROM client
+            WHERE guid IN (SELECT client_guid FROM client_processor WHERE processor_guid = %(processor_guid)s)
+            ORDER BY name, guid""",
+        {"processor_guid": processor_guid},
+    )
+
+
 async def redirect_urls(connection: Connection, guid: str) -> Sequence[str] | None:
     """To which URLs the end users of a client may be sent back. None: to any."""
     cursor = await connection.execute(

@@ -1,12 +1,14 @@
 """Members' jobs, for clients and end users. `members` writes them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 
 from coatcheck.db.database import Connection, columns, fetch_all, fetch_one
 from coatcheck.errors import NotFound
+from coatcheck.model.paging import Page, PageRequest, Selection, fetch_page
 
 
 class JobState(StrEnum):
@@ -40,6 +42,65 @@ class Job:
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+
+
+class JobView(StrEnum):
+    """What an operator lists."""
+
+    RUNNING = "running"
+    STUCK = "stuck"
+    """Its lease has ended, and no worker has claimed it since."""
+    QUEUED = "queued"
+    WAITING = "waiting"
+    FAILED = "failed"
+    """It ended, and the member is not connected after it."""
+
+
+SELECTIONS: Mapping[JobView, Selection] = MappingProxyType(
+    {
+        JobView.RUNNING: Selection("member_job WHERE state = 'running'", "started_at, guid", {}),
+        JobView.STUCK: Selection(
+            "member_job WHERE state = 'running' AND lease_until < %(now)s", "lease_until, guid", {}
+        ),
+        JobView.QUEUED: Selection("member_job WHERE state = 'queued'", "queued_at, guid", {}),
+        JobView.WAITING: Selection("member_job WHERE state = 'waiting'", "waits_until, guid", {}),
+        JobView.FAILED: Selection(
+            "member_job WHERE state = 'ended' AND ended_at > %(since)s AND outcome IS DISTINCT FROM 'CONNECTED'",
+            "ended_at DESC, guid",
+            {},
+        ),
+    }
+)
+FAILED_WITHIN = timedelta(days=7)
+"""Jobs that failed before are not listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class HourOfJobs:
+    """The jobs that ended in one hour."""
+
+    hour: datetime
+    succeeded: int
+    failed: int
+
+
+async def list_jobs(connection: Connection, view: JobView, now: datetime, page: PageRequest) -> Page[Job]:
+    """A page of the jobs of all users."""
+    values = {"now": now, "since": now - FAILED_WITHIN}
+    return await fetch_page(connection, Job, replace(SELECTIONS[view], parameters=values), page)
+
+
+async def hours_of_jobs(connection: Connection, since: datetime) -> Sequence[HourOfJobs]:
+    """How many jobs ended in each hour since then. Hours without one are left out."""
+    return await fetch_all(
+        connection,
+        HourOfJobs,
+        """SELECT date_trunc('hour', ended_at, 'UTC') AS hour,
+                  count(*) FILTER (WHERE outcome = 'CONNECTED') AS succeeded,
+                  count(*) FILTER (WHERE outcome IS DISTINCT FROM 'CONNECTED') AS failed
+           FROM member_job WHERE state = 'ended' AND ended_at >= %(since)s GROUP BY hour ORDER BY hour""",
+        {"since": since},
+    )
 
 
 async def find_job(connection: Connection, user_guid: str, guid: str) -> Job:

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from coatcheck.db.database import Connection
 from coatcheck.grants.listing import GrantFilter, Grants
 from coatcheck.grants.portal_sessions import PortalSession
+from coatcheck.http.charts import Bar, bars
 from coatcheck.model.accounts import Account, list_accounts
 from coatcheck.model.members import Member, list_members
 from coatcheck.model.paging import PageRequest
@@ -55,16 +56,6 @@ class Overview:
         return {account.guid: account for bank in self.banks for account in bank.accounts}
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A day of the chart."""
-
-    day: date
-    reads: int
-    height: int
-    """Per cent of the highest."""
-
-
 async def overview(connection: Connection, grants: Grants, session: PortalSession) -> Overview:
     members = await list_members(connection, session.user_guid, MOST)
     accounts = await list_accounts(connection, session.user_guid, MOST)
@@ -89,5 +80,4 @@ def chart(days: Sequence[DayOfReads], today: date) -> Sequence[Bar]:
     """One bar for each of the last `CHART_DAYS`, those without a read included."""
     reads = {each.day: each.reads for each in days}
     shown = [today - timedelta(days=age) for age in reversed(range(CHART_DAYS))]
-    highest = max((reads.get(day, 0) for day in shown), default=0) or 1
-    return [Bar(day, reads.get(day, 0), round(100 * reads.get(day, 0) / highest)) for day in shown]
+    return bars((day.isoformat(), reads.get(day, 0)) for day in shown)

@@ -136,6 +136,8 @@ class Vault:
     def __init__(self, clock: Clock, master_keys: MasterKeys) -> None:
         self._clock = clock
         self._master_keys = master_keys
+        self.sealing_id = master_keys.sealing_id
+        """The id of the master key that wraps new keys."""
 
     async def verify_keys(self, connection: Connection) -> None:
         """Unwraps the keys of the installation.

@@ -1,0 +1,112 @@
+"""Connectors and institutions, for the operator: what is installed, and the switches of each institution."""
+
+from collections import Counter
+
+from starlette.responses import Response
+
+from coatcheck.connectors.installed import connector_statuses
+from coatcheck.dashboard.lists import SEARCH, list_page
+from coatcheck.dashboard.request import DashboardRequest
+from coatcheck.errors import InvalidRequest
+from coatcheck.events.ssrf import public_only
+from coatcheck.members.institutions import ClientAt
+from coatcheck.model.clients import find_client, list_clients
+from coatcheck.model.institution_statuses import (
+    AVAILABLE,
+    ClientStatus,
+    InstitutionStatus,
+    restricted_clients,
+    statuses,
+)
+
+
+async def show_connectors(request: DashboardRequest) -> Response:
+    services = request.services
+    found = connector_statuses(services.settings, services.clock, guard=public_only)
+    return request.page("connectors", connectors=found)
+
+
+async def show_institutions(request: DashboardRequest) -> Response:
+    """The institutions, or with `status` those that are not operational."""
+    async with request.services.db.connection() as connection:
+        found = await statuses(connection)
+        restricted = Counter(each.institution_code for each in await restricted_clients(connection))
+    institutions = request.services.registry.search(request.query.get(SEARCH))
+    if request.query.get("status") == "restricted":
+        institutions = tuple(each for each in institutions if each.code in found or restricted[each.code])
+    return request.page(
+        "institutions",
+        institutions=list_page(request, institutions),
+        statuses=found,
+        restricted=restricted,
+        operational=AVAILABLE.status,
+    )
+
+
+async def show_institution(request: DashboardRequest) -> Response:
+    """An institution, its status, and what each client may do there."""
+    institution = request.services.registry.find(request.path["institution"])
+    async with request.services.db.connection() as connection:
+        found = await statuses(connection)
+        clients = await list_clients(connection)
+        restricted = {
+            each.client_guid: each.client_status
+            for each in await restricted_clients(connection)
+            if each.institution_code == institution.code
+        }
+    return request.page(
+        "institution",
+        institution=institution,
+        current=found.get(institution.code, AVAILABLE.status),
+        statuses=list(InstitutionStatus),
+        clients=clients,
+        restricted=restricted,
+        client_statuses=list(ClientStatus),
+    )
+
+
+async def set_status(request: DashboardRequest) -> Response:
+    institution = request.services.registry.find(request.path["institution"])
+    status = request.field("status")
+    if status not in list(InstitutionStatus):
+        raise InvalidRequest
+    async with request.services.db.transaction() as connection:
+        await request.services.institutions.set_status(
+            connection, institution.code, InstitutionStatus(status), actor=request.actor
+        )
+    return request.redirect(f"/institutions/{institution.code}")
+
+
+async def show_client_status(request: DashboardRequest) -> Response:
+    """The form that sets what one client may do at an institution."""
+    institution = request.services.registry.find(request.path["institution"])
+    async with request.services.db.connection() as connection:
+        client = await find_client(connection, request.path["client"])
+        current = next(
+            (
+                each.client_status
+                for each in await restricted_clients(connection)
+                if (each.institution_code, each.client_guid) == (institution.code, client.guid)
+            ),
+            ClientStatus.AVAILABLE,
+        )
+    return request.page(
+        "client_status",
+        institution=institution,
+        client=client,
+        current=current,
+        client_statuses=list(ClientStatus),
+    )
+
+
+async def set_client_status(request: DashboardRequest) -> Response:
+    institution = request.services.registry.find(request.path["institution"])
+    status = request.field("client_status")
+    if status not in list(ClientStatus):
+        raise InvalidRequest
+    async with request.services.db.connection() as connection:
+        client = await find_client(connection, request.path["client"])
+    await request.services.institutions.set_client_status(
+        ClientAt(client.guid, institution.code), ClientStatus(status), actor=request.actor
+    )
+    return request.redirect(f"/institutions/{institution.code}")
