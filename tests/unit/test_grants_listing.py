@@ -1,10 +1,10 @@
-"""The total of a list of grants: exact, but for a list that takes long to count."""
+"""The total of a list of grants: exact, but for a long list, whose count is kept for a while."""
 
 import pytest
 
 from coatcheck.app import Services
-from coatcheck.grants import listing
 from coatcheck.grants.listing import GrantFilter
+from coatcheck.model import paging
 from coatcheck.model.accounts import Account
 from coatcheck.model.paging import PageRequest
 from tests.factories import Keyed, make_token
@@ -32,21 +32,21 @@ async def test_the_total_of_a_short_list_is_always_exact(
     of_client: GrantFilter,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(listing, "SHORT_COUNT_SECONDS", FOR_EVER)
+    monkeypatch.setattr(paging, "COUNT_IS_KEPT_FOR", FOR_EVER)
     assert await total(services, of_client) == 2
     await make_token(services, account, processor)
     assert await total(services, of_client) == 3
 
 
-async def test_the_total_of_a_list_that_takes_long_to_count_is_kept_for_a_multiple_of_that_time(
+async def test_the_total_of_a_long_list_is_kept_for_a_multiple_of_the_time_that_its_count_takes(
     services: Services,
     processor: Keyed,
     account: Account,
     of_client: GrantFilter,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(listing, "SHORT_COUNT_SECONDS", 0)
-    monkeypatch.setattr(listing, "COUNT_IS_KEPT_FOR", FOR_EVER)
+    monkeypatch.setattr(paging, "LONG", 0)
+    monkeypatch.setattr(paging, "COUNT_IS_KEPT_FOR", FOR_EVER)
     of_processor = GrantFilter(processor_guid=processor.guid)
     assert await total(services, of_client) == 2
     await make_token(services, account, processor)
@@ -64,8 +64,8 @@ async def test_a_kept_total_is_counted_again_when_its_time_is_over(
     of_client: GrantFilter,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(listing, "SHORT_COUNT_SECONDS", 0)
-    monkeypatch.setattr(listing, "COUNT_IS_KEPT_FOR", 1)  # the count itself takes longer
+    monkeypatch.setattr(paging, "LONG", 0)
+    monkeypatch.setattr(paging, "COUNT_IS_KEPT_FOR", 1)  # the count itself takes longer
     assert await total(services, of_client) == 2
     await make_token(services, account, processor)
     assert await total(services, of_client) == 3
@@ -78,9 +78,9 @@ async def test_at_most_so_many_totals_are_kept_and_the_oldest_is_counted_again(
     of_client: GrantFilter,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(listing, "SHORT_COUNT_SECONDS", 0)
-    monkeypatch.setattr(listing, "COUNT_IS_KEPT_FOR", FOR_EVER)
-    monkeypatch.setattr(listing, "MAX_KEPT_COUNTS", 2)
+    monkeypatch.setattr(paging, "LONG", 0)
+    monkeypatch.setattr(paging, "COUNT_IS_KEPT_FOR", FOR_EVER)
+    monkeypatch.setattr(paging, "MAX_KEPT_COUNTS", 2)
     others = [
         GrantFilter(processor_guid=processor.guid),
         GrantFilter(client_guid=of_client.client_guid, account_guid=account.guid),

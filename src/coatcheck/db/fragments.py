@@ -24,20 +24,15 @@ def compact(statement: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PagedRows(Generic[Row]):
-    """A query of which a composed statement reads one page. Its parameters include `size` and `offset`."""
+    """Queries with which a composed statement reads one page. Their parameters include `size` and `offset`."""
 
     record: type[Row]
-    select: str
-    """Returns the columns of `record` and those of `order`."""
-    counted: str
-    """The same rows, for `SELECT count(*) FROM`."""
+    page: str
+    """The rows of the page, in the order: the body of the common table expression `page`."""
+    number: str
+    """The number of rows on all pages."""
     order: Sequence[str]
-    """Names columns of `select`, such as `date DESC`."""
-
-    @property
-    def page(self) -> str:
-        """The body of the common table expression `page`."""
-        return f"{self.select} ORDER BY {', '.join(self.order)} LIMIT %(size)s OFFSET %(offset)s"
+    """Names columns of `page`, such as `date DESC`."""
 
     @property
     def total(self) -> str:
@@ -47,11 +42,11 @@ class PagedRows(Generic[Row]):
     def total_of(self, page: str) -> str:
         """As `total`; `page` is SQL after FROM, for the rows of the page.
 
-        Only a full page, or an empty one after the first, needs a second count. Otherwise the end of the page is the
-        end of the list.
+        Only a full page, or an empty one after the first, needs `number`. Otherwise the end of the page is the end of
+        the list.
         """
         return f"""(SELECT CASE WHEN count(*) BETWEEN 1 AND %(size)s - 1 OR count(*) + %(offset)s = 0
-                               THEN count(*) + %(offset)s ELSE (SELECT count(*) FROM {self.counted}) END
+                               THEN count(*) + %(offset)s ELSE ({self.number}) END
                    FROM {page})"""
 
     @property
@@ -63,3 +58,20 @@ class PagedRows(Generic[Row]):
     def final_order(self) -> str:
         """The order, over the alias `p` of `page`: a join does not preserve the order of its input."""
         return ", ".join(f"p.{column}" for column in self.order)
+
+
+def paged_rows(record: type[Row], select: str, counted: str, order: Sequence[str]) -> PagedRows[Row]:
+    """A short list: to find a page, PostgreSQL reads those before it.
+
+    Args:
+        record: what a row becomes.
+        select: returns the columns of `record` and those of `order`.
+        counted: the same rows, for `SELECT count(*) FROM`.
+        order: names columns of `select`.
+    """
+    return PagedRows(
+        record,
+        f"{select} ORDER BY {', '.join(order)} LIMIT %(size)s OFFSET %(offset)s",
+        f"SELECT count(*) FROM {counted}",
+        order,
+    )

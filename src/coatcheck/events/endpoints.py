@@ -55,8 +55,8 @@ async def list_endpoints(connection: Connection, owner_guid: str, page: PageRequ
         connection,
         Endpoint,
         Selection(
-            "webhook_endpoint WHERE owner_guid = %(owner_guid)s",
-            "created_at, guid",
+            "webhook_endpoint",
+            ("created_at", "guid"),
             {"owner_guid": owner_guid},
         ),
         page,

@@ -3,7 +3,7 @@
 Each query starts at the owner. Events in MX's format are not listed; their deliveries are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -32,6 +32,10 @@ class Delivery:
     last_error: str | None
     last_answer: str | None
     created_at: datetime
+
+
+DELIVERIES = """(SELECT d.*, e.type FROM delivery d
+                 JOIN event e ON e.guid = d.event_guid AND e.occurred_at = d.event_at) AS made"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,8 @@ async def list_events(
     Raises:
         NotFound: the owner has no event with the guid `after`.
     """
-    values: dict[str, object] = {"owner_guid": owner_guid, "since": filters.since or now - RETENTION}
-    conditions = ["owner_guid = %(owner_guid)s", "format = 'coatcheck'", "occurred_at > %(since)s"]
+    values: dict[str, object] = {"since": filters.since or now - RETENTION}
+    conditions = ["format = 'coatcheck'", "occurred_at > %(since)s"]
     if filters.type is not None and filters.type != "*":
         group = filters.type.endswith(".*")
         conditions.append("starts_with(type, %(type)s)" if group else "type = %(type)s")
@@ -75,7 +79,12 @@ async def list_events(
         values["after"] = await _position(connection, owner_guid, filters.after)
     is_oldest_first = filters.after is not None or filters.since is not None
     selection = Selection(
-        f"event WHERE {' AND '.join(conditions)}", "position" if is_oldest_first else "position DESC", values
+        "event",
+        ("position" if is_oldest_first else "position DESC",),
+        {"owner_guid": owner_guid},
+        conditions,
+        values,
+        moving={"since"} if filters.since is None else (),
     )
     return await fetch_page(connection, StoredEvent, selection, page)
 
@@ -105,18 +114,16 @@ async def list_deliveries(
     status: str | None = None,
 ) -> Page[Delivery]:
     """The deliveries to the owner in the last 30 days, those of the newest events first."""
-    conditions = ["d.owner_guid = %(owner_guid)s", "d.created_at > %(since)s"]
-    values: dict[str, object] = {"owner_guid": owner_guid, "since": now - RETENTION}
-    for name, value in (("receiver_guid", receiver_guid), ("status", status)):
-        if value is not None:
-            conditions.append(f"d.{name} = %({name})s")
-            values[name] = value
-    return await fetch_page(
-        connection,
-        Delivery,
-        Selection(_deliveries(conditions), "position DESC, guid", values),
-        page,
+    selection = Selection(
+        DELIVERIES,
+        ("position DESC", "guid"),
+        {"owner_guid": owner_guid, "receiver_guid": receiver_guid, "status": status},
+        ["created_at > %(since)s"],
+        {"since": now - RETENTION},
+        moving={"since"},
+        counted="delivery",
     )
+    return await fetch_page(connection, Delivery, selection, page)
 
 
 async def find_delivery(connection: Connection, owner_guid: str, guid: str) -> Delivery:
@@ -124,8 +131,7 @@ async def find_delivery(connection: Connection, owner_guid: str, guid: str) -> D
     found = await fetch_one(
         connection,
         Delivery,
-        f"""SELECT {columns(Delivery)}
-            FROM {_deliveries(["d.owner_guid = %(owner_guid)s", "d.guid = %(guid)s"])}""",
+        f"SELECT {columns(Delivery)} FROM {DELIVERIES} WHERE owner_guid = %(owner_guid)s AND guid = %(guid)s",
         {"owner_guid": owner_guid, "guid": guid},
     )
     if found is None:
@@ -212,11 +218,6 @@ async def last_position(connection: Connection) -> int:
     """The position of the newest event of anybody."""
     found = await fetch_one(connection, _Position, "SELECT last_value AS position FROM event_position")
     return found.position if found else 0
-
-
-def _deliveries(conditions: Sequence[str]) -> str:
-    return f"""(SELECT d.*, e.type FROM delivery d JOIN event e ON e.guid = d.event_guid AND e.occurred_at = d.event_at
-                WHERE {" AND ".join(conditions)}) AS made"""
 
 
 async def _position(connection: Connection, owner_guid: str, guid: str) -> int:

@@ -195,7 +195,10 @@ class Access:
         None for a processor that is registered to read owners in their place: nothing was read or disclosed.
         """
         values = filters.values
-        read = _Read(transactions_statement(tuple(values), self._restrictions))
+        statement = transactions_statement(
+            frozenset(values), self._restrictions, is_first_page=page.offset == 0
+        )
+        read = _Read(statement)
         token, outcome, rows = await self._read(presented, read, page, values)
         # Before the check: this processor reads owners instead, and that read has its own restrictions.
         if token.owners_at_transactions:
@@ -233,7 +236,7 @@ class Access:
         read = (
             self._balance
             if filters is None
-            else _Read(account_with_transactions_statement(tuple(values), self._restrictions))
+            else _Read(account_with_transactions_statement(frozenset(values), self._restrictions))
         )
         _, outcome, rows = await self._read(presented, read, PageRequest(size=most), values)
         self._raise_if_refused(outcome, ReadKind.BALANCES)

@@ -29,7 +29,7 @@ from coatcheck.grants.confirmations import UNBOUND
 from coatcheck.grants.restrictions import RESTRICTIONS, ReadKind, Restriction
 from coatcheck.model.accounts import Account, account_row
 from coatcheck.model.tokens import LiveToken
-from coatcheck.model.transactions import account_source, transaction_rows
+from coatcheck.model.transactions import Transaction, TransactionsOf, latest, transaction_rows
 from coatcheck.vault.vault import disclosure, number_rows, owner_rows
 
 Restrictions = tuple[type[Restriction], ...]
@@ -41,6 +41,9 @@ BALANCES_AND_NUMBERS = "BALANCES_AND_ACCOUNT_NUMBERS"
 BALANCES_AND_TRANSACTIONS = "BALANCES_AND_TRANSACTIONS"
 """The kind of data in the disclosure when an account is read with its transactions."""
 ADMITTED_TO_MORE = "admitted.reads_more"
+ADMITTED_FIRST_DAY = "admitted.first_day"
+
+NO_FILTERS: frozenset[str] = frozenset()
 
 COUNTED = -1
 """In place of the index of a restriction: the statement that counts must be used."""
@@ -135,13 +138,38 @@ def _refused_by(restrictions: Restrictions, *, counts: bool) -> str:
 
 def _readable_rows(kind: ReadKind, restrictions: Restrictions) -> str:
     """A condition over `n`: the row belongs to the account of `admitted`, and no restriction hides it."""
-    narrowed = (condition for each in restrictions if (condition := each.narrows(kind)))
     return " AND ".join(
         [
             f"n.user_guid = {ADMITTED_USER}",
             f"n.account_guid = {ADMITTED_ACCOUNT}",
-            *(f"({each})" for each in narrowed),
+            *_narrowed(kind, restrictions),
         ]
+    )
+
+
+def _first_day(restrictions: Restrictions) -> str:
+    """A column of `reader`: the day of the oldest transactions that it reads."""
+    return f", {latest([day for each in restrictions if (day := each.first_day())])} AS first_day"
+
+
+def _narrowed(kind: ReadKind, restrictions: Restrictions) -> list[str]:
+    """The conditions over `n` of the restrictions that hide rows."""
+    return [f"({condition})" for each in restrictions if (condition := each.narrows(kind))]
+
+
+def _readable_transactions(
+    filters: frozenset[str], restrictions: Restrictions, *more: str, is_first_page: bool = True
+) -> PagedRows[Transaction]:
+    """The transactions of the account in `admitted` that no restriction hides."""
+    return transaction_rows(
+        TransactionsOf(
+            user=ADMITTED_USER,
+            account=ADMITTED_ACCOUNT,
+            first_day=ADMITTED_FIRST_DAY,
+            conditions=[*_narrowed(ReadKind.TRANSACTIONS, restrictions), *more],
+        ),
+        filters,
+        is_first_page=is_first_page,
     )
 
 
@@ -188,8 +216,10 @@ def page_statement(
     # The last row has the token and the outcome, also for an empty page or a refused read. The rows of the page come
     # before: a join would copy each of them again, and sort them, which takes an eighth of the whole time. PostgreSQL
     # reads both parts one after the other, and `page` is sorted.
+    more_columns = _first_day(restrictions) if kind is ReadKind.TRANSACTIONS else ""
+
     def sql(counts: bool) -> str:
-        return f"""WITH {_reader(kind, restrictions, counts=counts)},
+        return f"""WITH {_reader(kind, restrictions, counts=counts, more_columns=more_columns)},
             {_admitted(restrictions, counts=counts, unless=unless)},
             {_page(rows)}, {_disclosed(f"'{kind}'", count)}
             SELECT caller, {nulls(LiveToken)}, {nulls(Outcome)}, {columns(rows.record)} FROM page
@@ -216,19 +246,19 @@ def owners_statement(restrictions: Restrictions = RESTRICTIONS) -> Statement:
 
 @lru_cache(maxsize=64)
 def transactions_statement(
-    conditions: tuple[str, ...] = (), restrictions: Restrictions = RESTRICTIONS
+    filters: frozenset[str] = NO_FILTERS,
+    restrictions: Restrictions = RESTRICTIONS,
+    *,
+    is_first_page: bool = True,
 ) -> Statement:
     """Reads a page of the transactions; none for a processor that reads owners in their place.
 
     Args:
-        conditions: names of the filters that are set.
+        filters: names of those that are set.
         restrictions: those of the tokens.
+        is_first_page: whether `offset` is 0.
     """
-    rows = transaction_rows(
-        account_source(ADMITTED_USER, ADMITTED_ACCOUNT),
-        _readable_rows(ReadKind.TRANSACTIONS, restrictions),
-        conditions,
-    )
+    rows = _readable_transactions(filters, restrictions, is_first_page=is_first_page)
     return page_statement(ReadKind.TRANSACTIONS, rows, restrictions, unless="owners_at_transactions")
 
 
@@ -246,23 +276,19 @@ def payment_account_statement(restrictions: Restrictions = RESTRICTIONS) -> Stat
 
 @lru_cache(maxsize=64)
 def account_with_transactions_statement(
-    conditions: tuple[str, ...] = (), restrictions: Restrictions = RESTRICTIONS
+    filters: frozenset[str] = NO_FILTERS, restrictions: Restrictions = RESTRICTIONS
 ) -> Statement:
     """Reads the account with its balances, and a page of its transactions if every restriction permits them too.
 
     Args:
-        conditions: names of the filters that are set.
+        filters: names of those that are set.
         restrictions: those of the tokens.
     """
-    rows = transaction_rows(
-        account_source(ADMITTED_USER, ADMITTED_ACCOUNT),
-        f"{_readable_rows(ReadKind.TRANSACTIONS, restrictions)} AND {ADMITTED_TO_MORE}",
-        conditions,
-    )
     return _account_statement(
-        rows,
+        _readable_transactions(filters, restrictions, ADMITTED_TO_MORE),
         restrictions,
         more=_permits(ReadKind.TRANSACTIONS, restrictions),
+        more_columns=_first_day(restrictions),
         what=f"CASE WHEN r.reads_more THEN '{BALANCES_AND_TRANSACTIONS}' ELSE '{ReadKind.BALANCES}' END",
         count=f"1 + (SELECT count(*) FROM {PAGE_OF_CALL})",
     )
@@ -283,7 +309,13 @@ def _permits(kind: ReadKind, restrictions: Restrictions) -> str:
 
 
 def _account_statement(
-    rows: PagedRows[Any], restrictions: Restrictions, *, more: str, what: str, count: str
+    rows: PagedRows[Any],
+    restrictions: Restrictions,
+    *,
+    more: str,
+    what: str,
+    count: str,
+    more_columns: str = "",
 ) -> Statement:
     """Reads the account with its balances and, if the token permits `more`, a page of rows.
 
@@ -293,12 +325,16 @@ def _account_statement(
         more: SQL over `token`.
         what: the kind of data in the disclosure, SQL over `r`, a row of `admitted`.
         count: how many records are read, SQL over `r`.
+        more_columns: of `reader`, as those of `_reader`.
     """
     account = account_row(f"user_guid = {ADMITTED_USER} AND guid = {ADMITTED_ACCOUNT}")
 
     def sql(counts: bool) -> str:
         reader = _reader(
-            ReadKind.BALANCES, restrictions, counts=counts, more_columns=f", {more} AS reads_more"
+            ReadKind.BALANCES,
+            restrictions,
+            counts=counts,
+            more_columns=f", {more} AS reads_more{more_columns}",
         )
         return f"""WITH {reader}, {_admitted(restrictions, counts=counts)},
             account_row AS (SELECT admitted.caller, a.* FROM admitted CROSS JOIN LATERAL ({account}) AS a),

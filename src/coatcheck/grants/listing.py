@@ -4,7 +4,6 @@ Every condition is part of the statement only if its filter is given. `%(x)s IS 
 shorter, and no index could serve it: statements have generic plans.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -14,7 +13,7 @@ from coatcheck.db.database import Connection, fetch_all, fetch_one
 from coatcheck.errors import NotFound
 from coatcheck.grants.authorization_disclosures import SHOWN
 from coatcheck.grants.secrets import week_of
-from coatcheck.model.paging import Page, PageRequest
+from coatcheck.model.paging import LONG, KeptCounts, Page, PageRequest, Place, place_in
 from coatcheck.model.tokens import Grant, GrantStatus
 from coatcheck.vault.disclosures import last_read_with, reads_with
 
@@ -87,12 +86,6 @@ COMPUTED = {
 
 GRANT = ", ".join(f"{COMPUTED.get(field.name, f't.{field.name}')} AS {field.name}" for field in fields(Grant))
 
-COUNT_IS_KEPT_FOR = 100
-"""A count is used again for this many times as long as it took: a list of a million pages costs one count in 100."""
-SHORT_COUNT_SECONDS = 0.002
-"""A count that took less is not kept. The totals of all but very long lists are exact."""
-MAX_KEPT_COUNTS = 1000
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantFilter:
@@ -122,20 +115,8 @@ class GrantFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class _Count:
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Owner:
     client_guid: str
-
-
-@dataclass(frozen=True, slots=True)
-class _KeptCount:
-    total: int
-    until: float
-    """On the monotonic clock, in seconds."""
 
 
 class Grants:
@@ -143,11 +124,16 @@ class Grants:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._counts: dict[GrantFilter, _KeptCount] = {}
+        self._counts = KeptCounts()
 
     async def list(self, connection: Connection, filters: GrantFilter, page: PageRequest) -> Page[Grant]:
         """One page, newest first. Expired and revoked grants are included."""
-        items = await self._fetch(connection, filters, page)
+        if page.offset > LONG:
+            total = await self._total(connection, filters)
+            place = place_in(page, total)
+            items = await self._fetch(connection, filters, place)
+            return Page(items, total, page)
+        items = await self._fetch(connection, filters, Place(page.offset, page.size))
         # The last page itself shows the total, which saves the count.
         if 0 < len(items) < page.size or (page.number == 1 and not items):
             return Page(items, page.offset + len(items), page)
@@ -160,76 +146,62 @@ class Grants:
             NotFound: the client or the processor of the filter has no such grant.
         """
         assert filters.guid is not None
-        grants = await self._fetch(connection, filters, PageRequest(size=1))
+        grants = await self._fetch(connection, filters, Place(0, 1))
         if not grants:
             raise NotFound
         return grants[0]
 
-    async def _fetch(
-        self, connection: Connection, filters: GrantFilter, page: PageRequest
-    ) -> Sequence[Grant]:
+    async def _fetch(self, connection: Connection, filters: GrantFilter, place: Place) -> Sequence[Grant]:
         # The guids of tokens are ordered by time: one index serves the filter and the order. The inner query makes the
         # page, so that nothing is computed for the rows before it. The size is no parameter: for an unknown size,
         # PostgreSQL plans for a tenth of the table.
+        order = "guid" if place.is_backwards else "guid DESC"
         return await fetch_all(
             connection,
             Grant,
             f"""SELECT {GRANT}
-                FROM ({_selected(filters, "*", at_most=page.offset + page.size)}
-                      ORDER BY guid DESC LIMIT {page.size} OFFSET %(offset)s) AS t
+                FROM ({_selected(filters, "*", order=order, at_most=place.offset + place.size)}
+                      ORDER BY {order} LIMIT {place.size} OFFSET %(offset)s) AS t
                 JOIN processor p ON p.guid = t.processor_guid
                 {SHOWN}
                 ORDER BY t.guid DESC""",
-            {**self._parameters(filters), "offset": page.offset},
+            {**self._parameters(filters), "offset": place.offset},
         )
 
     async def _total(self, connection: Connection, filters: GrantFilter) -> int:
-        now = time.monotonic()
-        kept = self._counts.get(filters)
-        if kept and kept.until > now:
-            return kept.total
-        counted = await fetch_one(
-            connection,
-            _Count,
-            f"SELECT count(*) AS total FROM ({_selected(filters, 't.guid')}) AS grants",
-            self._parameters(filters),
-        )
-        total = counted.total if counted else 0
-        duration = time.monotonic() - now
-        self._counts.pop(filters, None)
-        if duration > SHORT_COUNT_SECONDS:
-            if len(self._counts) >= MAX_KEPT_COUNTS:
-                del self._counts[next(iter(self._counts))]
-            self._counts[filters] = _KeptCount(total, now + duration * COUNT_IS_KEPT_FOR)
-        return total
+        statement = f"SELECT count(*) FROM ({_selected(filters, 't.guid')}) AS grants"
+        return await self._counts.count(connection, statement, self._parameters(filters), (filters,))
 
     def _parameters(self, filters: GrantFilter) -> Mapping[str, Any]:
         now = self._clock.instant()
         return {**filters.guids, "now": now, "week": week_of(now)}
 
 
-def _selected(filters: GrantFilter, columns: str, *, at_most: int | None = None) -> str:
+def _selected(
+    filters: GrantFilter, columns: str, *, order: str | None = None, at_most: int | None = None
+) -> str:
     """A query for the columns of the grants that satisfy the filter, over the alias `t` of `access_token`.
 
     Args:
         filters: the filter.
         columns: SQL over `t`.
-        at_most: how many of the newest are needed. Each of several conditions stops there, in the index's order.
+        order: of the index, if the first `at_most` are needed. Each of several conditions stops there.
+        at_most: how many of the first are needed.
     """
     guids = [f"t.{name} = %({name})s" for name in filters.guids]
     of_client = "m.client_guid = %(client_guid)s AND" if filters.client_guid else ""
     alternatives = CONDITIONS[filters.status] if filters.status else ["true"]
     conditions = [f"WHERE {' AND '.join([*guids, each])}" for each in alternatives]
-    order = "" if at_most is None else " ORDER BY t.guid DESC"
+    ordered = "" if order is None else f" ORDER BY t.{order}"
     of_others = OF_OTHER_OBJECTS.get(filters.status) if filters.status else None
     if of_others:
         # OFFSET 0 keeps the condition out of the inner query, where its sets would be read for each partition.
-        return f"""SELECT {columns} FROM (SELECT * FROM access_token t {conditions[0]} {order} OFFSET 0) AS t
+        return f"""SELECT {columns} FROM (SELECT * FROM access_token t {conditions[0]} {ordered} OFFSET 0) AS t
                    WHERE {of_others.format(of_client=of_client)}"""
     queries = [f"SELECT {columns} FROM access_token t {each}" for each in conditions]
     if len(queries) == 1:
         return queries[0]
-    end = "" if at_most is None else f"{order} LIMIT {at_most}"
+    end = "" if order is None else f"{ordered} LIMIT {at_most}"
     return " UNION ALL ".join(f"({query}{end})" for query in queries)
 
 

@@ -1,7 +1,8 @@
 """Restrictions: what limits the reads of a token. One class for each; `RESTRICTIONS` lists them.
 
 A restriction is given in the scope (`parse`, `atoms`), stored with the code and copied to the token (`stored`), and
-enforced by the statement that exchanges (`expires`) and by the one that reads (`permits`, `narrows`, `admits`).
+enforced by the statement that exchanges (`expires`) and by the one that reads (`permits`, `narrows`, `first_day`,
+`admits`).
 
     read-protected               full account numbers and owners
     read:numbers                 these kinds of data and no other; may be repeated
@@ -126,6 +127,11 @@ class Restriction(ABC):
 
         The condition can name the columns of `admitted`, a row: the token's guids and `columns`.
         """
+        return None
+
+    @classmethod
+    def first_day(cls) -> str | None:
+        """The date of the oldest transactions that the token reads, SQL over `token`. None: it reads every day."""
         return None
 
     @classmethod
@@ -292,11 +298,9 @@ class LookbackDays(Numeric):
     most = 36_500
 
     @classmethod
-    def narrows(cls, kind: ReadKind) -> str | None:
-        if kind is not ReadKind.TRANSACTIONS:
-            return None
-        return """n.date >= CASE WHEN admitted.lookback_days IS NULL THEN '-infinity'::date
-                            ELSE (%(now)s::timestamptz AT TIME ZONE 'UTC')::date - admitted.lookback_days END"""
+    def first_day(cls) -> str | None:
+        return """CASE WHEN token.lookback_days IS NULL THEN '-infinity'::date
+                  ELSE (%(now)s::timestamptz AT TIME ZONE 'UTC')::date - token.lookback_days END"""
 
 
 class MaxReads(Numeric):

@@ -138,10 +138,9 @@ async def list_imports(
         connection,
         ImportRow,
         Selection(
-            source="""statement_import WHERE client_guid = %(client_guid)s
-                      AND (%(user_guid)s::text IS NULL OR user_guid = %(user_guid)s)""",
-            order="created_at DESC, guid DESC",
-            parameters={"client_guid": client_guid, "user_guid": user_guid},
+            "statement_import",
+            ("created_at DESC", "guid DESC"),
+            {"client_guid": client_guid, "user_guid": user_guid},
         ),
         page,
     )

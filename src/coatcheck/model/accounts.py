@@ -160,6 +160,10 @@ async def find_client_account(connection: Connection, client_guid: str, guid: st
     return account
 
 
+OF_USE_CASE = """EXISTS (SELECT FROM member m WHERE m.user_guid = account.user_guid
+                         AND m.guid = account.member_guid AND %(use_case)s = ANY (m.use_cases))"""
+
+
 async def list_accounts(
     connection: Connection,
     user_guid: str,
@@ -173,19 +177,11 @@ async def list_accounts(
         connection,
         Account,
         Selection(
-            source=f"""{SOURCE} WHERE user_guid = %(user_guid)s
-                   AND (%(member_guid)s::text IS NULL OR member_guid = %(member_guid)s)
-                   AND (%(is_manual)s::boolean IS NULL OR is_manual = %(is_manual)s)
-                   AND (%(use_case)s::text IS NULL OR EXISTS (
-                        SELECT FROM member m WHERE m.user_guid = account.user_guid
-                        AND m.guid = account.member_guid AND %(use_case)s = ANY (m.use_cases)))""",
-            order="created_at, guid",
-            parameters={
-                "user_guid": user_guid,
-                "member_guid": member_guid,
-                "is_manual": is_manual,
-                "use_case": use_case,
-            },
+            SOURCE,
+            ("created_at", "guid"),
+            {"user_guid": user_guid, "member_guid": member_guid, "is_manual": is_manual},
+            [OF_USE_CASE] if use_case else [],
+            {"use_case": use_case} if use_case else {},
         ),
         page,
     )

@@ -56,18 +56,20 @@ class JobView(StrEnum):
     """It ended, and the member is not connected after it."""
 
 
+def _of(*conditions_and_order: str) -> Selection:
+    """The jobs that satisfy all arguments but the last, in the order of the last."""
+    *conditions, order = conditions_and_order
+    return Selection("member_job", (order, "guid"), conditions=conditions, moving={"now", "since"})
+
+
 SELECTIONS: Mapping[JobView, Selection] = MappingProxyType(
     {
-        JobView.RUNNING: Selection("member_job WHERE state = 'running'", "started_at, guid", {}),
-        JobView.STUCK: Selection(
-            "member_job WHERE state = 'running' AND lease_until < %(now)s", "lease_until, guid", {}
-        ),
-        JobView.QUEUED: Selection("member_job WHERE state = 'queued'", "queued_at, guid", {}),
-        JobView.WAITING: Selection("member_job WHERE state = 'waiting'", "waits_until, guid", {}),
-        JobView.FAILED: Selection(
-            "member_job WHERE state = 'ended' AND ended_at > %(since)s AND outcome IS DISTINCT FROM 'CONNECTED'",
-            "ended_at DESC, guid",
-            {},
+        JobView.RUNNING: _of("state = 'running'", "started_at"),
+        JobView.STUCK: _of("state = 'running'", "lease_until < %(now)s", "lease_until"),
+        JobView.QUEUED: _of("state = 'queued'", "queued_at"),
+        JobView.WAITING: _of("state = 'waiting'", "waits_until"),
+        JobView.FAILED: _of(
+            "state = 'ended'", "ended_at > %(since)s", "outcome IS DISTINCT FROM 'CONNECTED'", "ended_at DESC"
         ),
     }
 )
@@ -87,7 +89,7 @@ class HourOfJobs:
 async def list_jobs(connection: Connection, view: JobView, now: datetime, page: PageRequest) -> Page[Job]:
     """A page of the jobs of all users."""
     values = {"now": now, "since": now - FAILED_WITHIN}
-    return await fetch_page(connection, Job, replace(SELECTIONS[view], parameters=values), page)
+    return await fetch_page(connection, Job, replace(SELECTIONS[view], values=values), page)
 
 
 async def hours_of_jobs(connection: Connection, since: datetime) -> Sequence[HourOfJobs]:

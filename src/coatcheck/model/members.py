@@ -103,10 +103,11 @@ async def list_members(
         connection,
         Member,
         Selection(
-            source=f"""{SOURCE} WHERE user_guid = %(user_guid)s
-                   AND (%(use_case)s::text IS NULL OR %(use_case)s = ANY (use_cases))""",
-            order="created_at, guid",
-            parameters={"user_guid": user_guid, "use_case": use_case},
+            SOURCE,
+            ("created_at", "guid"),
+            {"user_guid": user_guid},
+            ["%(use_case)s = ANY (use_cases)"] if use_case else [],
+            {"use_case": use_case} if use_case else {},
         ),
         page,
     )

@@ -97,12 +97,7 @@ async def list_micro_deposits(
     return await fetch_page(
         connection,
         MicroDeposit,
-        Selection(
-            source="""micro_deposit WHERE user_guid = %(user_guid)s
-                  AND (%(status)s::text IS NULL OR status = %(status)s)""",
-            order="created_at, guid",
-            parameters={"user_guid": user_guid, "status": status},
-        ),
+        Selection("micro_deposit", ("created_at", "guid"), {"user_guid": user_guid, "status": status}),
         page,
     )
 

@@ -46,9 +46,9 @@ async def list_statements(
         connection,
         Statement,
         Selection(
-            source="statement WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s",
-            order="account_guid, id DESC",
-            parameters={"user_guid": user_guid, "member_guid": member_guid},
+            "statement",
+            ("account_guid", "id DESC"),
+            {"user_guid": user_guid, "member_guid": member_guid},
         ),
         page,
     )

@@ -1,6 +1,16 @@
-"""Transactions. Every look-up starts from their user."""
+"""Transactions. Every look-up starts from their user.
 
-from collections.abc import Iterable
+A user can have millions of them. A list finds a page and its total by the number of transactions on each day
+(`transaction_week`, which triggers keep):
+
+    days    the number of transactions on each day
+    start   the key of the first row of the page: the days say on which one it is
+    page    the rows from this key on
+
+Days do not serve filters by anything but dates and accounts. Then `start` is counted from the newest transaction.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
@@ -9,7 +19,7 @@ from typing import Any
 from coatcheck.db.database import Connection, columns, fetch_one
 from coatcheck.db.fragments import PagedRows
 from coatcheck.errors import NotFound
-from coatcheck.model.paging import Page, PageRequest, Selection, fetch_page
+from coatcheck.model.paging import Page, PageRequest, fetch_rows
 
 SOURCE = """(SELECT t.*, u.id AS user_id, a.id AS account_id
              FROM transaction t
@@ -91,52 +101,151 @@ class TransactionFilter:
     @property
     def values(self) -> dict[str, Any]:
         """The filters that are set: the parameters of the conditions with these names."""
-        return {name: value for name in CONDITIONS if (value := getattr(self, name)) not in (None, [])}
+        names = (*CONDITIONS, *ACCOUNT_CONDITIONS)
+        return {name: value for name in names if (value := getattr(self, name)) not in (None, [])}
 
 
 CONDITIONS = {
-    "from_date": "date >= %(from_date)s",
-    "to_date": "date <= %(to_date)s",
-    "from_created_at": "created_at >= %(from_created_at)s",
-    "to_created_at": "created_at <= %(to_created_at)s",
-    "from_updated_at": "updated_at >= %(from_updated_at)s",
-    "to_updated_at": "updated_at <= %(to_updated_at)s",
-    "category_guids": "category_guid = ANY (%(category_guids)s)",
-    "top_level_category_guids": "top_level_category_guid = ANY (%(top_level_category_guids)s)",
+    "from_date": "n.date >= %(from_date)s",
+    "to_date": "n.date <= %(to_date)s",
+    "from_created_at": "n.created_at >= %(from_created_at)s",
+    "to_created_at": "n.created_at <= %(to_created_at)s",
+    "from_updated_at": "n.updated_at >= %(from_updated_at)s",
+    "to_updated_at": "n.updated_at <= %(to_updated_at)s",
+    "category_guids": "n.category_guid = ANY (%(category_guids)s)",
+    "top_level_category_guids": "n.top_level_category_guid = ANY (%(top_level_category_guids)s)",
     "use_case": """EXISTS (SELECT FROM member m WHERE m.user_guid = n.user_guid AND m.guid = n.member_guid
                            AND %(use_case)s = ANY (m.use_cases))""",
-    "member_guid": "member_guid = %(member_guid)s",
-    "account_guid": "account_guid = %(account_guid)s",
-    "status": "status = %(status)s",
+    "status": "n.status = %(status)s",
 }
+"""Over a transaction `n`."""
+ACCOUNT_CONDITIONS = {
+    "member_guid": "a.member_guid = %(member_guid)s",
+    "account_guid": "a.guid = %(account_guid)s",
+}
+"""Over an account `a`."""
+DAYS = frozenset({"from_date", "to_date"})
+"""The conditions that the weeks serve."""
+ORDER = ("date DESC", "guid DESC")
+NEWEST_FIRST = ", ".join(f"n.{each}" for each in ORDER)
 
 
-def transaction_rows(source: str, where: str, conditions: Iterable[str]) -> PagedRows[Transaction]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionsOf:
+    """Whose transactions a statement reads. Every value is SQL."""
+
+    user: str
+    account: str | None = None
+    """None: the accounts of the user that satisfy `ACCOUNT_CONDITIONS`."""
+    first_day: str | None = None
+    """No transaction before this date is read."""
+    conditions: Sequence[str] = ()
+    """Over a transaction `n`."""
+
+
+def transaction_rows(
+    of: TransactionsOf, filters: frozenset[str], *, is_first_page: bool
+) -> PagedRows[Transaction]:
     """A fragment: transactions, newest first.
 
     Args:
-        source: `SOURCE` or `account_source`.
-        where: a condition over the alias `n`.
-        conditions: names of `CONDITIONS`. Their parameters are those of `TransactionFilter.values`.
+        of: whose.
+        filters: names of `CONDITIONS` and `ACCOUNT_CONDITIONS`. Their parameters are those of
+            `TransactionFilter.values`.
+        is_first_page: whether `offset` is 0. Then nothing has to be skipped.
     """
-    where = " AND ".join([where, *(CONDITIONS[name] for name in conditions)])
-    return PagedRows(
-        Transaction,
-        f"SELECT n.* FROM {source} WHERE {where}",
-        counted=f"transaction n WHERE {where}",
-        order=("date DESC", "guid DESC"),
+    accounts = _accounts(of, filters)
+    is_of_account = f"n.user_guid = {of.user} AND n.account_guid = {of.account or 'a.guid'}"
+    others = [*of.conditions, *(each for name, each in CONDITIONS.items() if name in filters - DAYS)]
+    since = [
+        *([f"n.date >= {of.first_day}"] if of.first_day else []),
+        *(CONDITIONS[name] for name in ("from_date",) if name in filters),
+    ]
+    until = [CONDITIONS[name] for name in ("to_date",) if name in filters]
+    where = " AND ".join([is_of_account, *since, *until, *others])
+    days = None if others else _days(of, filters, accounts)
+    if is_first_page:
+        page = _page(of, accounts, where)
+    else:
+        # Without `until`: of two upper bounds of the date, PostgreSQL would begin to read the index at that one.
+        from_start = " AND ".join(
+            [is_of_account, *since, "(n.date, n.guid) <= (start.date, start.guid)", *others]
+        )
+        page = f"""SELECT n.* FROM ({_start(accounts, where, days)}) AS start
+                   CROSS JOIN LATERAL ({_page(of, accounts, from_start)}) AS n"""
+    number = (
+        f"SELECT sum(number)::bigint FROM ({days}) AS days"
+        if days
+        else f"SELECT count(*) FROM {accounts} CROSS JOIN LATERAL (SELECT FROM transaction n WHERE {where}) AS n"
+    )
+    return PagedRows(Transaction, page, number, ORDER)
+
+
+def _accounts(of: TransactionsOf, filters: frozenset[str]) -> str:
+    """The accounts, as `a`, for FROM. One row without columns for an account that is given."""
+    if of.account is not None:
+        return "(SELECT) AS a"
+    conditions = [each for name, each in ACCOUNT_CONDITIONS.items() if name in filters]
+    return (
+        f"(SELECT a.guid FROM account a WHERE {' AND '.join([f'a.user_guid = {of.user}', *conditions])}) AS a"
     )
 
 
-def account_source(user: str, account: str) -> str:
-    """`SOURCE` for the transactions of one account, whose user and guid are SQL expressions.
+def _days(of: TransactionsOf, filters: frozenset[str], accounts: str) -> str:
+    """The number of transactions of each account on each day."""
+    first = latest(
+        [
+            *([of.first_day] if of.first_day else []),
+            *(["%(from_date)s::date"] if "from_date" in filters else []),
+        ]
+    )
+    last = "%(to_date)s::date" if "to_date" in filters else "'infinity'::date"
+    return f"""
+        SELECT w.week + day AS date, w.numbers[day + 1] AS number
+        FROM {accounts} CROSS JOIN transaction_week w CROSS JOIN generate_series(0, 6) AS day
+        WHERE w.user_guid = {of.user} AND w.account_guid = {of.account or "a.guid"}
+          AND w.week > {first} - 7 AND w.week + day BETWEEN {first} AND {last}"""
 
-    It reads the `id` of the user and of the account once. The joins of `SOURCE` read them again for each row, which
-    takes longer than reading the transactions.
-    """
-    return f"""(SELECT t.*, (SELECT id FROM end_user WHERE guid = {user}) AS user_id,
-                    (SELECT id FROM account WHERE user_guid = {user} AND guid = {account}) AS account_id
-                FROM transaction t) AS n"""
+
+def latest(days: Sequence[str]) -> str:
+    """The latest of several dates, SQL."""
+    return f"greatest({', '.join(days)})" if len(days) > 1 else (days or ["'-infinity'::date"])[0]
+
+
+def _start(accounts: str, where: str, days: str | None) -> str:
+    """The key of the first row of the page: no other rows than those of one day are skipped."""
+    day, before, is_of_day = "(SELECT) AS day", "0", ""
+    if days is not None:
+        day = f"""(SELECT date, before FROM (
+                       SELECT date, (sum(number) OVER (ORDER BY date DESC) - number)::bigint AS before
+                       FROM (SELECT date, sum(number) AS number FROM ({days}) AS days GROUP BY date) AS days) AS days
+                   WHERE before <= %(offset)s ORDER BY date LIMIT 1) AS day"""
+        before, is_of_day = "day.before", "AND n.date = day.date"
+    return f"""
+        SELECT first.* FROM {day} CROSS JOIN LATERAL (
+            SELECT n.* FROM {accounts} CROSS JOIN LATERAL (
+                SELECT n.date, n.guid FROM transaction n WHERE {where} {is_of_day}
+                ORDER BY {NEWEST_FIRST} LIMIT %(offset)s - {before} + 1) AS n
+            ORDER BY {NEWEST_FIRST} OFFSET %(offset)s - {before} LIMIT 1) AS first"""
+
+
+def _page(of: TransactionsOf, accounts: str, where: str) -> str:
+    if of.account is not None:
+        # The `id` of the user and of the account are read once: joins would read them again for each row.
+        return f"""
+            SELECT n.*, (SELECT id FROM end_user WHERE guid = {of.user}) AS user_id,
+                   (SELECT id FROM account WHERE user_guid = {of.user} AND guid = {of.account}) AS account_id
+            FROM transaction n WHERE {where} ORDER BY {NEWEST_FIRST} LIMIT %(size)s"""
+    return f"""
+        SELECT t.*, u.id AS user_id, a.id AS account_id
+        FROM (SELECT n.* FROM {accounts} CROSS JOIN LATERAL (
+                  SELECT n.date, n.guid FROM transaction n WHERE {where}
+                  ORDER BY {NEWEST_FIRST} LIMIT %(size)s) AS n
+              ORDER BY {NEWEST_FIRST} LIMIT %(size)s) AS n
+        JOIN transaction t ON t.user_guid = {of.user} AND t.guid = n.guid
+        JOIN end_user u ON u.guid = t.user_guid
+        JOIN account a ON a.user_guid = t.user_guid AND a.guid = t.account_guid
+        ORDER BY t.date DESC, t.guid DESC"""
 
 
 async def list_transactions(
@@ -144,18 +253,10 @@ async def list_transactions(
 ) -> Page[Transaction]:
     """The user's transactions that satisfy the filter, newest first."""
     values = filters.values
-    rows = transaction_rows(SOURCE, "user_guid = %(user_guid)s", values)
-    return await fetch_page(
-        connection,
-        Transaction,
-        Selection(
-            source=f"({rows.select}) AS transaction",
-            counted=rows.counted,
-            order=", ".join(rows.order),
-            parameters={"user_guid": user_guid, **values},
-        ),
-        page,
+    rows = transaction_rows(
+        TransactionsOf(user="%(user_guid)s"), frozenset(values), is_first_page=page.offset == 0
     )
+    return await fetch_rows(connection, rows, {"user_guid": user_guid, **values}, page)
 
 
 async def find_transaction(connection: Connection, user_guid: str, guid: str) -> Transaction:

@@ -69,19 +69,14 @@ async def list_users(
     email: str | None = None,
     is_disabled: bool | None = None,
 ) -> Page[User]:
-    return await fetch_page(
-        connection,
-        User,
-        Selection(
-            source="""end_user WHERE client_guid = %(client_guid)s
-                  AND (%(id)s::text IS NULL OR id = %(id)s)
-                  AND (%(email)s::text IS NULL OR email = %(email)s)
-                  AND (%(is_disabled)s::boolean IS NULL OR is_disabled = %(is_disabled)s)""",
-            order="created_at, guid",
-            parameters={"client_guid": client_guid, "id": id, "email": email, "is_disabled": is_disabled},
-        ),
-        page,
+    selection = Selection(
+        "end_user",
+        ("created_at", "guid"),
+        {"client_guid": client_guid, "id": id, "email": email},
+        # The index of the disabled users has this condition.
+        [] if is_disabled is None else ["is_disabled" if is_disabled else "NOT is_disabled"],
     )
+    return await fetch_page(connection, User, selection, page)
 
 
 OF_CLIENT = """SELECT guid AS user_guid, client_guid FROM end_user

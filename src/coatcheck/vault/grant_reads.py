@@ -7,6 +7,8 @@ from datetime import date, datetime
 from coatcheck.db.database import Connection, columns, fetch_all
 from coatcheck.model.paging import Page, PageRequest, Selection, fetch_page
 
+NEWEST_FIRST = ("at DESC", "number DESC")
+
 
 @dataclass(frozen=True, slots=True)
 class GrantRead:
@@ -27,10 +29,11 @@ async def list_reads(
         connection,
         GrantRead,
         Selection(
-            """(SELECT at, what, shown AS records, address, request_id FROM disclosure
-                WHERE token_guid = %(grant_guid)s AND at >= %(since)s) AS reads""",
-            "at DESC, request_id DESC",
-            {"grant_guid": grant_guid, "since": since},
+            "(SELECT *, shown AS records FROM disclosure) AS read",
+            NEWEST_FIRST,
+            {"token_guid": grant_guid},
+            ["at >= %(since)s"],
+            {"since": since},
         ),
         page,
     )
@@ -63,10 +66,9 @@ async def list_reads_of_processor(
         connection,
         ProcessorRead,
         Selection(
-            """(SELECT at, what, shown AS records, address, token_guid AS grant_guid, request_id FROM disclosure
-                WHERE user_guid = %(user_guid)s AND reader_guid = %(processor_guid)s) AS reads""",
-            "at DESC, request_id DESC",
-            {"user_guid": user_guid, "processor_guid": processor_guid},
+            "(SELECT *, shown AS records, token_guid AS grant_guid FROM disclosure) AS read",
+            NEWEST_FIRST,
+            {"user_guid": user_guid, "reader_guid": processor_guid},
         ),
         page,
     )

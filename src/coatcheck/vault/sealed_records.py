@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from coatcheck import ids
 from coatcheck.crypto import context, open_sealed, seal
 from coatcheck.db.database import Connection, fetch_all, run
-from coatcheck.db.fragments import PagedRows
+from coatcheck.db.fragments import PagedRows, paged_rows
 from coatcheck.errors import SealBroken
 from coatcheck.vault.master_keys import MasterKeys
 from coatcheck.vault.records import AccountNumbers, AccountOwner
@@ -60,7 +60,7 @@ class SealedTable(Generic[Stored]):
         """The rows that satisfy a condition over the alias `n`, with their data keys, in the order of storing."""
         clear = "".join(f", n.{name}" for name in self.clear)
         # LEFT JOIN: a row whose data key was destroyed must raise SealBroken, not be missing from the page.
-        return PagedRows(
+        return paged_rows(
             self.row,
             f"""SELECT n.guid, n.member_guid, n.account_guid, n.position, n.sealed, k.master_key_id, k.wrapped{clear}
                 FROM {self.table} n LEFT JOIN data_key k ON k.owner_guid = n.user_guid
