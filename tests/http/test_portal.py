@@ -163,7 +163,7 @@ async def test_a_session_ends_with_its_user(
     assert (await portal.get()).status_code == 403
 
 
-@pytest.mark.parametrize("path", ["/stop", "/delete", "/leave", "/grants/{grant}"])
+@pytest.mark.parametrize("path", ["/stop", "/delete", "/leave", "/grants/{grant}", "/apps"])
 async def test_a_form_of_another_site_is_refused(
     http: httpx.AsyncClient, client: Keyed, processor: Keyed, portal: Portal, token: str, path: str
 ) -> None:

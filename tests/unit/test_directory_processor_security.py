@@ -104,8 +104,12 @@ async def test_the_profile_fapi2_needs_a_key_and_bound_tokens_and_keeps_them(
         jwks(EC.as_dict(private=False), RSAKey.generate_key(2048).as_dict(private=False)),
         jwks(*({**EC.as_dict(private=False), "kid": str(number)} for number in range(21))),
         " " * 70_000,
+        jwks({"kty": []}),
+        jwks({"kty": "RSA", "crv": {}}),
+        jwks({**EC.as_dict(private=False), "kid": []}),
+        jwks(*({**EC.as_dict(private=False), "kid": [number]} for number in range(2))),
     ],
-    ids=range(16),
+    ids=range(20),
 )
 async def test_a_jwk_set_that_cannot_be_used_is_refused_and_the_keys_stay(
     services: Services, processor: Keyed, text: str

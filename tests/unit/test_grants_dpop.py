@@ -89,6 +89,11 @@ def test_the_older_name_of_the_ed25519_signature_is_accepted_for_that_curve_alon
             {"header": {"jwk": {"kty": "RSA", "n": "A" * 700, "e": "AQAB"}}},
             "the RSA key has not 2048 to 4096 bits",
         ),
+        (
+            {"header": {"jwk": RSA.as_dict(private=False) | {"e": RSA.as_dict(private=False)["n"]}}},
+            "the exponent of the RSA key has more than 64 bits",
+        ),
+        ({"header": {"jwk": {"kty": [], "crv": {}}}}, "the key is not P-256, Ed25519 or RSA"),
         ({"jti": None}, "jti is not text of 1 to 255 characters"),
         ({"jti": ""}, "jti is not text of 1 to 255 characters"),
         ({"jti": 7}, "jti is not text of 1 to 255 characters"),

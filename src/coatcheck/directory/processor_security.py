@@ -155,8 +155,8 @@ def canonical_jwks(text: str) -> str:
             read_public_key(key)
         except InvalidJwt as error:
             raise InvalidRequest(f"Key {number} of the JWK set cannot be used: {error}.") from None
-    names = {key.get("kid") for key in keys}
-    if len(keys) > 1 and (len(names) < len(keys) or not all(isinstance(name, str) for name in names)):
+    names = {name for key in keys if isinstance(name := key.get("kid"), str)}
+    if len(keys) > 1 and len(names) < len(keys):
         raise InvalidRequest("Each key of a JWK set with several keys must have its own kid.")
     stored = [{name: key[name] for name in STORED_PARAMETERS if name in key} for key in keys]
     return json.dumps({"keys": stored}, separators=(",", ":"))

@@ -28,11 +28,14 @@ MAX_AGE = timedelta(seconds=60)
 """How old a proof may be."""
 LENIENCY = timedelta(seconds=10)
 """How long after its expiry an assertion is still accepted."""
-KEY_KINDS = {("EC", "P-256"), ("OKP", "Ed25519"), ("RSA", None)}
+KEY_KINDS = (("EC", "P-256"), ("OKP", "Ed25519"), ("RSA", None))
 """`kty` and `crv`."""
 PRIVATE_PARAMETERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 RSA_CHARACTERS = range(342, 684)
 """The length of the modulus in base64url: 2048 to 4096 bits. Verification with a longer key takes long."""
+MAX_EXPONENT_CHARACTERS = 11
+"""Of the public exponent in base64url: 64 bits. With one as long as the modulus, a verification takes 15 times as long,
+and a DPoP proof brings a key that anyone can choose."""
 UNREADABLE = (JoseError, ValueError, TypeError, KeyError, RecursionError)
 """What the library raises for text that anyone can send."""
 
@@ -101,6 +104,8 @@ def read_public_key(jwk: object) -> Key:
         raise InvalidJwt("the key is private")
     if jwk["kty"] == "RSA" and len(str(jwk.get("n"))) not in RSA_CHARACTERS:
         raise InvalidJwt("the RSA key has not 2048 to 4096 bits")
+    if jwk["kty"] == "RSA" and len(str(jwk.get("e"))) > MAX_EXPONENT_CHARACTERS:
+        raise InvalidJwt("the exponent of the RSA key has more than 64 bits")
     try:
         return import_key(jwk)
     except UNREADABLE as error:

@@ -128,20 +128,25 @@ class PortalSessions:
         if session is None:
             raise InvalidToken
         if session.idle_at < now + IDLE_TIMEOUT - EXTENSION_INTERVAL:
-            await self._set_idle_at(connection, session, now + IDLE_TIMEOUT)
+            await self._set_idle_at(connection, session, now + IDLE_TIMEOUT, now)
         return session
 
     async def end(self, connection: Connection, session: PortalSession) -> None:
-        await self._set_idle_at(connection, session, self._clock.instant())
+        """Ends the session at once, for every request that begins after the commit."""
+        now = self._clock.instant()
+        await self._set_idle_at(connection, session, now, now)
 
     def form_token(self, secret: str) -> str:
         """What every form of a session contains. Another site cannot know it (OWASP: synchronizer token)."""
         return keyed_hash(self._hash_key, "portal_form", secret).hex()
 
-    async def _set_idle_at(self, connection: Connection, session: PortalSession, idle_at: datetime) -> None:
+    async def _set_idle_at(
+        self, connection: Connection, session: PortalSession, idle_at: datetime, now: datetime
+    ) -> None:
+        # Only while it is alive: a request that found the session before the user left must not extend it afterwards.
         await run(
             connection,
             """UPDATE portal_session SET idle_at = %(idle_at)s
-               WHERE expires_day = %(day)s AND guid = %(guid)s""",
-            {"day": day_of(session.expires_at), "guid": session.guid, "idle_at": idle_at},
+               WHERE expires_day = %(day)s AND guid = %(guid)s AND idle_at > %(now)s""",
+            {"day": day_of(session.expires_at), "guid": session.guid, "idle_at": idle_at, "now": now},
         )
