@@ -3,7 +3,9 @@
 from coatcheck.app import Services
 from tests.member_setup import until
 
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 
 
 async def until_waiting(services: Services, count: int) -> None:

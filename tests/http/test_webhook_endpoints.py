@@ -1,5 +1,6 @@
 """Webhook endpoints of clients and processors: their life cycle, their secrets, and what is delivered to them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,10 +15,12 @@ from coatcheck.app import Services, build
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.events.catalogue import EventType
+from coatcheck.events.endpoints import lock_endpoints
 from coatcheck.server import create_app
 from coatcheck.worker_services import run_pending
 from tests.api_client import Api
 from tests.factories import Keyed, make_client
+from tests.waiting_statements import until_waiting
 from tests.webhook_receiver import FAILS, GONE, OK, Receiver, receiving
 from tests.webhook_urls import REFUSED
 
@@ -143,6 +146,23 @@ async def test_at_most_20_endpoints_belong_to_an_owner(api: Api) -> None:
     answer = await api.post(ENDPOINTS, json={"webhook_endpoint": {"url": URL}})
     assert answer.status_code == 422
     assert "20" in answer.json()["error"]["message"]
+
+
+async def test_of_two_endpoints_that_are_created_at_once_only_the_twentieth_is(
+    services: Services, api: Api
+) -> None:
+    for _ in range(19):
+        await create(api)
+    async with services.db.transaction() as connection:
+        # Both wait here, before either has counted.
+        await lock_endpoints(connection, api.caller.guid)
+        creating = [
+            asyncio.create_task(api.post(ENDPOINTS, json={"webhook_endpoint": {"url": URL}}))
+            for _ in range(2)
+        ]
+        await until_waiting(services, 2)
+    answers = await asyncio.gather(*creating)
+    assert sorted(answer.status_code for answer in answers) == [201, 422]
 
 
 async def test_a_deleted_endpoint_is_gone_and_gets_nothing(api: Api, receiver: Receiver) -> None:

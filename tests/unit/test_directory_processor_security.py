@@ -1,5 +1,6 @@
 """How the operator sets the authentication of a processor and what its tokens are bound to, with every refusal."""
 
+import asyncio
 import json
 from base64 import b64encode, urlsafe_b64encode
 from typing import Any
@@ -18,6 +19,7 @@ from coatcheck.model.processor_security import (
 )
 from tests.certificates import make_certificate
 from tests.factories import Keyed
+from tests.waiting_statements import until_waiting
 
 EC = ECKey.generate_key("P-256", parameters={"kid": "one"})
 
@@ -83,6 +85,25 @@ async def test_the_profile_fapi2_needs_a_key_and_bound_tokens_and_keeps_them(
         await change(services, processor, "sender_constraint", SenderConstraint.NONE)
     assert (await change(services, processor, "sender_constraint", SenderConstraint.MTLS)).is_fapi2
     assert not (await change(services, processor, "profile", Profile.DEFAULT)).is_fapi2
+
+
+async def test_of_two_changes_at_once_that_contradict_each_other_one_is_refused(
+    services: Services, processor: Keyed
+) -> None:
+    await change(services, processor, "jwks", jwks())
+    await change(services, processor, "client_authentication", ClientAuthentication.PRIVATE_KEY_JWT)
+    await change(services, processor, "sender_constraint", SenderConstraint.DPOP)
+    async with services.db.transaction() as connection:
+        await find_processor_security(connection, processor.guid, lock=True)
+        changes = [
+            asyncio.create_task(change(services, processor, "profile", Profile.FAPI2)),
+            asyncio.create_task(
+                change(services, processor, "client_authentication", ClientAuthentication.CLIENT_SECRET)
+            ),
+        ]
+        await until_waiting(services, 2)
+    results = await asyncio.gather(*changes, return_exceptions=True)
+    assert {type(result) for result in results} == {ConstraintNotMet, ProcessorSecurity}
 
 
 @pytest.mark.parametrize(

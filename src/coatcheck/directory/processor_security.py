@@ -24,6 +24,9 @@ MAX_JWKS_CHARACTERS = 64 * 1024
 class ProcessorSecuritySettings:
     """Each method writes in the caller's transaction, with its audit entry, and returns the settings afterwards.
 
+    The settings depend on each other, so each change that is checked against them locks them first: two changes at once
+    could otherwise leave a shared secret under the profile `fapi2`.
+
     `actor` is the guid of who makes the change, or `operator`. Each method raises NotFound for an unknown processor.
     """
 
@@ -38,7 +41,7 @@ class ProcessorSecuritySettings:
         Raises:
             ConstraintNotMet: the method needs keys or certificates that are not registered, or the profile forbids it.
         """
-        current = await find_processor_security(connection, guid)
+        current = await find_processor_security(connection, guid, lock=True)
         if method == ClientAuthentication.PRIVATE_KEY_JWT and not current.jwks:
             raise ConstraintNotMet(
                 f"The processor has no keys. Register them first: coatcheck processor set-jwks {guid} FILE"
@@ -62,7 +65,7 @@ class ProcessorSecuritySettings:
         Raises:
             ConstraintNotMet: the profile requires a constraint.
         """
-        current = await find_processor_security(connection, guid)
+        current = await find_processor_security(connection, guid, lock=True)
         if current.is_fapi2 and constraint == SenderConstraint.NONE:
             raise ConstraintNotMet(
                 "The profile fapi2 requires bound tokens. Set the profile to default first."
@@ -77,7 +80,7 @@ class ProcessorSecuritySettings:
         Raises:
             ConstraintNotMet: the processor still uses a shared secret, or its tokens are not bound.
         """
-        current = await find_processor_security(connection, guid)
+        current = await find_processor_security(connection, guid, lock=True)
         if profile == Profile.FAPI2 and current.client_authentication == ClientAuthentication.CLIENT_SECRET:
             raise ConstraintNotMet(
                 "The profile fapi2 permits no shared secret. First: "

@@ -24,6 +24,7 @@ from coatcheck.events.endpoints import (
     end_deliveries,
     find_endpoint,
     list_endpoints,
+    lock_endpoints,
 )
 from coatcheck.events.history import Delivery
 from coatcheck.events.receivers import forget_failures
@@ -101,6 +102,7 @@ class WebhookEndpoints:
         """
         assert new.url is not None, "a new endpoint has a URL"
         self._check(owner, new)
+        await lock_endpoints(connection, owner.guid)
         if (await list_endpoints(connection, owner.guid, PageRequest(size=1))).total >= MAX_ENDPOINTS:
             raise Unprocessable(f"You can have at most {MAX_ENDPOINTS} webhook endpoints. Delete one first.")
         authentication = new.authentication or Authentication(AuthenticationType.NONE)

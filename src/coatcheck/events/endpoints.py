@@ -49,6 +49,18 @@ async def add_endpoint(connection: Connection, endpoint: Endpoint) -> None:
     )
 
 
+async def lock_endpoints(connection: Connection, owner_guid: str) -> None:
+    """Lets no other transaction add an endpoint of the owner until this one ends.
+
+    An advisory lock: the owner is a row of `client` or of `processor`, and there may be no endpoint to lock yet.
+    """
+    await run(
+        connection,
+        "SELECT pg_advisory_xact_lock(hashtextextended('webhook_endpoint ' || %(owner_guid)s, 0))",
+        {"owner_guid": owner_guid},
+    )
+
+
 async def list_endpoints(connection: Connection, owner_guid: str, page: PageRequest) -> Page[Endpoint]:
     """The endpoints of the owner, oldest first."""
     return await fetch_page(

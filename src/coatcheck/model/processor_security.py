@@ -23,12 +23,15 @@ class ProcessorSecurity:
         return self.profile == Profile.FAPI2
 
 
-async def find_processor_security(connection: Connection, guid: str) -> ProcessorSecurity:
-    """Raises NotFound if there is no such processor."""
+async def find_processor_security(
+    connection: Connection, guid: str, *, lock: bool = False
+) -> ProcessorSecurity:
+    """Raises NotFound if there is no such processor. `lock` keeps other changes out until the transaction ends."""
     found = await fetch_one(
         connection,
         ProcessorSecurity,
-        f"SELECT {columns(ProcessorSecurity)} FROM processor WHERE guid = %(guid)s",
+        f"""SELECT {columns(ProcessorSecurity)} FROM processor WHERE guid = %(guid)s
+            {"FOR NO KEY UPDATE" if lock else ""}""",
         {"guid": guid},
     )
     if found is None:
