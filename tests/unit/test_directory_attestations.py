@@ -14,6 +14,7 @@ from coatcheck.directory.attestations import (
     delete_old_attestations,
 )
 from coatcheck.errors import NotFound
+from coatcheck.grants.links import LinkKind
 from coatcheck.model.accounts import Account
 from coatcheck.model.users import User
 from coatcheck.signatures import DocumentType, SignedDocument, verify
@@ -112,6 +113,56 @@ async def test_an_attestation_holds_no_personal_data(
     statement = await verified(services, await delete(services, user))
     for forbidden in ("1234567890", "091000019", "Ada", "Everyday"):
         assert forbidden not in str(statement.claims)
+
+
+REMAINS = {
+    "audit_event": "audit_log",
+    "disclosure": "disclosures",
+    "authorization_disclosure": "authorization_disclosures",
+    "revocation_receipt": "receipts",
+    "access_token": "grants",
+    "authorization_code": "grants",
+    "event": "events",
+    "event_sequence": "events",
+    "delivery": "events",
+    "link": "sessions",
+    "portal_session": "sessions",
+    "widget_session": "sessions",
+}
+"""Where a row of a deleted user may be, and what the attestation calls it."""
+
+
+async def test_an_attestation_names_everything_that_remains_of_a_user(
+    services: Services, client: Keyed, user: User, account: Account, processor: Keyed
+) -> None:
+    await make_token(services, account, processor)
+    async with services.db.transaction() as connection:
+        changed = await services.users.update(
+            connection, user, {"id": "own-id", "metadata": "a note"}, actor=client.guid
+        )
+        await services.portal_sessions.create_url(connection, changed)
+        link, _ = await services.links.issue(
+            connection, LinkKind.WIDGET, client_guid=client.guid, user_guid=user.guid
+        )
+        await services.widget_sessions.start(connection, link, options="{}", locale="en")
+    statement = await verified(services, await delete(services, changed))
+    async with services.db.connection() as connection:
+        cursor = await connection.execute(
+            """SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
+               AND relkind IN ('r', 'p') AND NOT relispartition"""
+        )
+        tables = {table for (table,) in await cursor.fetchall()} - {"deletion_attestation"}
+        found: dict[str, set[str]] = {"guid": set(), "given": set()}
+        for table in sorted(tables):
+            for kind, patterns in (("guid", [f"%{user.guid}%"]), ("given", ["%own-id%", "%a note%"])):
+                cursor = await connection.execute(
+                    f"SELECT FROM {table} AS row WHERE row::text LIKE ANY (%s) LIMIT 1", (patterns,)
+                )
+                if cursor.rowcount:
+                    found[kind].add(table)
+    assert found["guid"] <= REMAINS.keys()
+    assert set(REMAINS.values()) <= statement.claims["kept"].keys()
+    assert found["given"] == {"event"}
 
 
 async def test_a_user_is_deleted_although_its_data_key_cannot_be_opened(

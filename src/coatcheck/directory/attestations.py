@@ -1,7 +1,7 @@
 """Deletion attestations: signed statements of what the deletion of a user destroyed.
 
-They hold guids, counts and times only, and are kept for `DOCUMENTS_KEPT`. The user's other traces that stay, and why,
-are named in the statement (`KEPT`).
+They hold guids, counts and times only, and are kept for `DOCUMENTS_KEPT`. The user's other traces that stay are named
+in the statement (`KEPT`).
 """
 
 from collections.abc import Mapping
@@ -19,12 +19,14 @@ from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, SigningKeys
 from coatcheck.vault.vault import DestroyedKey
 
 KEPT: Mapping[str, str] = {
-    "audit_log": "Who changed what, with guids only.",
-    "disclosures": "Who read which kind of data and when, with guids only.",
+    "audit_log": "Who changed what, with guids, and the addresses from which requests were refused.",
+    "disclosures": "Who read which kind of data, when and from which address, with guids only.",
     "authorization_disclosures": "What the user agreed to, with guids only.",
     "receipts": "Which grants were revoked, with guids only.",
     "grants": "Which processors had access, with guids only, until 30 days after their tokens expire.",
     "bank_access": "The secrets with which the access at a bank's upstream is being ended, for at most 7 days.",
+    "events": "Webhooks with guids, and with the ids, names and metadata that the client gave, for at most 65 days.",
+    "sessions": "Links to the widget and the portal and their sessions, with guids, until 30 days after they expire.",
     "backups": "A copy made earlier can be opened until it, or the master key that wraps its data key, is destroyed.",
 }
 """What a deletion does not destroy."""
