@@ -37,12 +37,14 @@ current_request: ContextVar[RequestContext] = ContextVar("current_request", defa
 def canonical_address(text: str) -> str | None:
     """The address in canonical form; None for text that is none, such as a host name that a proxy forwarded.
 
-    An IPv4 address that an IPv6 socket reports (`::ffff:192.0.2.1`) becomes the IPv4 address.
+    An IPv4 address that an IPv6 socket reports (`::ffff:192.0.2.1`) becomes the IPv4 address. The zone of an IPv6
+    address (`fe80::1%eth0`) is dropped.
     """
     try:
         address = ip_address(text)
     except ValueError:
         return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
+    if isinstance(address, IPv6Address):
+        # Without the zone, which can be any text: it would go into the audit log, and PostgreSQL has no such address.
+        address = address.ipv4_mapped or IPv6Address(int(address))
     return str(address)

@@ -97,8 +97,12 @@ async def test_an_unknown_failure_discloses_nothing_and_its_text_is_not_logged()
 
 
 async def test_text_that_the_database_cannot_store_is_a_bad_request() -> None:
-    async with _client(_raising(psycopg.DataError("NUL"))) as client:
-        assert (await client.get("/")).status_code == 400
+    with capture_logs() as logged:
+        async with _client(_raising(psycopg.DataError("the text"))) as client:
+            assert (await client.get("/")).status_code == 400
+    (entry,) = logged
+    assert (entry["event"], entry["log_level"]) == ("request.refused", "warning")
+    assert entry["detail"].startswith(f"DataError at {__file__}:")
 
 
 async def test_an_error_without_a_status_is_a_500_without_its_message() -> None:

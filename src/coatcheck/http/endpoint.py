@@ -134,9 +134,12 @@ class Endpoint(Generic[RowT]):
             if isinstance(error, errors.Unauthenticated) and not isinstance(error, errors.DPoPNonceRequired):
                 metrics.FAILED_AUTHENTICATIONS.labels(self._surface.name).inc()
             return self._surface.refuse(await throttled(error, request.scope), row)
-        except psycopg.DataError:
-            # Text that PostgreSQL cannot store, such as a NUL character in a path.
-            return self._surface.refuse(errors.InvalidRequest(), row)
+        except psycopg.DataError as error:
+            # Text that PostgreSQL cannot store, such as a NUL character in a path. Logged all the same: a value that
+            # this program computed wrongly looks alike to the caller.
+            refusal = errors.InvalidRequest(detail=f"{type(error).__name__} at {_place_of(error)}")
+            self._log_refusal(refusal, row)
+            return self._surface.refuse(refusal, row)
         except Exception as error:  # noqa: BLE001 (an unknown exception must not disclose its message)
             self._log_failure(error, row)
             return self._surface.refuse(errors.CoatcheckError(), row)
@@ -154,15 +157,20 @@ class Endpoint(Generic[RowT]):
 
     def _log_failure(self, error: Exception, row: RowT | None) -> None:
         """Logs only the type and the line of the error, because its message and its traceback may contain secrets."""
-        place = traceback.extract_tb(error.__traceback__)[-1]
         log.error(
             "request.failed",
             surface=self._surface.name,
             operation=row.operation if row else None,
             request_id=current_request.get().request_id,
             error=type(error).__name__,
-            place=f"{place.filename}:{place.lineno}",
+            place=_place_of(error),
         )
+
+
+def _place_of(error: Exception) -> str:
+    """The file and the line that raised the error."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{place.filename}:{place.lineno}"
 
 
 def _seconds_left() -> float | None:
