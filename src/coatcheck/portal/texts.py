@@ -75,7 +75,11 @@ SESSION_OVER = (
     _("You have been signed out"),
     _("This happens after 15 minutes without activity. Go back to the app and open this page again."),
 )
-FAILED = (_("Something went wrong"), _("Nothing was changed. Go back and try again in a few minutes."))
+# Not that nothing was changed: access is stopped before the wait for reads that began earlier, which can fail.
+FAILED = (
+    _("Something went wrong"),
+    _("Go back and reload the page in a few minutes. It shows whether your change was made."),
+)
 REFUSALS: Mapping[type[errors.CoatcheckError], tuple[str, str]] = MappingProxyType(
     {
         errors.WrongBrowser: (
