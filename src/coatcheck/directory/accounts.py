@@ -1,4 +1,4 @@
-"""Manual accounts, the fields of an account that a client sets, and the blocking and merge of accounts."""
+"""Manual accounts, what a client sets of accounts and transactions, and the blocking and merge of accounts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,11 +16,13 @@ from coatcheck.members.account_rows import (
     block_account,
     change_account,
     delete_account,
+    describe_transaction,
     merge_accounts,
     put_account,
 )
 from coatcheck.members.member_rows import lock_member, manual_member
-from coatcheck.model.accounts import Account, find_account
+from coatcheck.model.accounts import Account, find_account, find_accounts
+from coatcheck.model.transactions import Transaction
 from coatcheck.model.users import User
 from coatcheck.vault.vault import Vault
 
@@ -141,10 +143,10 @@ class Accounts:
             InvalidRequest: fewer than two accounts are given.
             NotFound: the user has no such account.
         """
-        distinct = dict.fromkeys(guids)
-        if len(distinct) < 2:
+        accounts = await find_accounts(connection, user.guid, guids)
+        if len(accounts) < 2:
             raise InvalidRequest("account_guids must contain at least two accounts.")
-        target, *others = [await find_account(connection, user.guid, guid) for guid in distinct]
+        target, *others = accounts
         now = self._clock.instant()
         grants = {each.guid: await live_grants_of_account(connection, each.guid, now) for each in others}
         for other in others:
@@ -154,6 +156,31 @@ class Accounts:
         for other in others:
             await self._record(connection, other, "account.merged", actor, grants[other.guid])
         return await find_account(connection, user.guid, target.guid)
+
+    async def describe(
+        self,
+        connection: Connection,
+        client_guid: str,
+        transaction: Transaction,
+        description: str,
+        *,
+        actor: str,
+    ) -> Transaction:
+        """Replaces the description of a transaction. The audit log gets neither the old one nor the new one."""
+        described = await describe_transaction(
+            connection,
+            transaction.user_guid,
+            transaction.guid,
+            description=description,
+            now=self._clock.now(),
+        )
+        await self._journal.record(
+            connection,
+            Entry(
+                client_guid=client_guid, actor=actor, action="transaction.updated", subject=transaction.guid
+            ),
+        )
+        return described
 
     async def _record(
         self,

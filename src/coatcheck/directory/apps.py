@@ -20,7 +20,7 @@ from coatcheck.errors import InvalidRequest
 from coatcheck.grants.restrictions import ExpiresIn, LookbackDays, MaxReads, Permission, Permissions
 from coatcheck.grants.scope import Scope
 from coatcheck.grants.setup_tokens import MAX_ACCOUNTS, SetupTokens
-from coatcheck.model.accounts import find_account
+from coatcheck.model.accounts import find_accounts
 from coatcheck.model.clients import Processor, find_app
 from coatcheck.model.users import User
 
@@ -77,10 +77,9 @@ class Apps:
             NotFound: the user has no such account.
         And as `SetupTokens.issue`.
         """
-        guids = tuple(dict.fromkeys(new.account_guids))
-        if not 0 < len(guids) <= MAX_ACCOUNTS:
+        if not 0 < len(new.account_guids) <= MAX_ACCOUNTS:
             raise InvalidRequest(f"account_guids must name 1 to {MAX_ACCOUNTS} accounts.")
-        accounts = [await find_account(connection, user.guid, guid) for guid in guids]
+        accounts = await find_accounts(connection, user.guid, new.account_guids)
         app = await self._find_or_add(connection, user.client_guid, caller_name(new.app_name), actor)
         restrictions = (
             Permissions(PERMISSIONS),

@@ -22,7 +22,7 @@ from coatcheck.audit.entries import Entry
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
-from coatcheck.db.database import Connection, columns, fetch_all, fetch_one, run
+from coatcheck.db.database import Connection, columns, fetch_all, fetch_one
 from coatcheck.errors import InvalidGrant, TooManyRequests, Unprocessable, UserDisabled
 from coatcheck.events.publisher import announce_redeemed
 from coatcheck.grants.announcements import AnnouncedGrant
@@ -31,7 +31,7 @@ from coatcheck.grants.exchange_statements import EXPIRES_AT
 from coatcheck.grants.refusals import REASON, RefusalReason, Refusals
 from coatcheck.grants.restrictions import CODE_COLUMNS, COLUMNS
 from coatcheck.grants.scope import Scope
-from coatcheck.grants.secrets import Kind, day_of, generate, parse_secret, week_of
+from coatcheck.grants.secrets import GeneratedSecret, Kind, day_of, generate, parse_secret, week_of
 from coatcheck.ids import new
 
 SETUP_TOKEN_TTL = timedelta(hours=24)
@@ -196,21 +196,18 @@ class SetupTokens:
         expires_at = now + SETUP_TOKEN_TTL
         secret = generate(Kind.SETUP_TOKEN, self._hash_key, period=day_of(expires_at))
         issued = IssuedSetupToken(new("SUT"), secret.text, expires_at)
-        for scope in scopes:
-            row = {
-                "expires_day": secret.period,
-                "code_hash": sha256(secret.hash + scope.account_guid.encode()).digest(),
-                "setup_token_guid": issued.guid,
-                "setup_token_hash": secret.hash,
-                "client_guid": client_guid,
-                "user_guid": scope.user_guid,
-                "member_guid": scope.member_guid,
-                "account_guid": scope.account_guid,
-                "scope": str(scope),
-                "created_at": now,
-                "expires_at": expires_at,
-            }
-            await run(connection, STORE, {**scope.stored(), **row, "processor_guid": processor_guid})
+        shared = {
+            "expires_day": secret.period,
+            "setup_token_guid": issued.guid,
+            "setup_token_hash": secret.hash,
+            "client_guid": client_guid,
+            "created_at": now,
+            "expires_at": expires_at,
+            "processor_guid": processor_guid,
+        }
+        async with connection.cursor() as cursor:
+            # One round trip for all accounts.
+            await cursor.executemany(STORE, [{**_code(scope, secret), **shared} for scope in scopes])
         await self._journal.record(
             connection,
             Entry(
@@ -262,17 +259,17 @@ class SetupTokens:
         )
         if not issued:
             await self._raise_refused(connection, code, now)
-        for grant in issued:
-            await self._journal.record(
-                connection,
-                Entry(
-                    client_guid=grant.client_guid,
-                    actor=grant.processor_guid,
-                    action="token.issued",
-                    subject=grant.guid,
-                ),
+        entries = [
+            Entry(
+                client_guid=grant.client_guid,
+                actor=grant.processor_guid,
+                action="token.issued",
+                subject=grant.guid,
             )
-            metrics.EXCHANGES.labels("issued").inc()
+            for grant in issued
+        ]
+        await self._journal.record_each(connection, entries)
+        metrics.EXCHANGES.labels("issued").inc(len(issued))
         return access
 
     async def _check(
@@ -332,3 +329,15 @@ class SetupTokens:
             )
         metrics.EXCHANGES.labels(found.reason).inc()
         raise InvalidGrant(REFUSED, detail=found.reason)
+
+
+def _code(scope: Scope, secret: GeneratedSecret) -> Mapping[str, object]:
+    """What the code of one account has of its own."""
+    return {
+        **scope.stored(),
+        "code_hash": sha256(secret.hash + scope.account_guid.encode()).digest(),
+        "user_guid": scope.user_guid,
+        "member_guid": scope.member_guid,
+        "account_guid": scope.account_guid,
+        "scope": str(scope),
+    }

@@ -143,6 +143,32 @@ async def find_account(
     return account
 
 
+async def find_accounts(
+    connection: Connection, user_guid: str, identifiers: Sequence[str]
+) -> Sequence[Account]:
+    """The user's accounts with these guids or `id`s, each once and in this order, in one statement.
+
+    Raises:
+        NotFound: one of them does not exist.
+    """
+    found = await fetch_all(
+        connection,
+        Account,
+        f"""SELECT {columns(Account, "account.")}
+            FROM unnest(%(identifiers)s::text[]) WITH ORDINALITY AS named (identifier, place)
+            CROSS JOIN LATERAL (
+                SELECT {columns(Account)} FROM {SOURCE}
+                WHERE user_guid = %(user_guid)s AND (guid = named.identifier OR id = named.identifier)
+                ORDER BY guid = named.identifier DESC LIMIT 1) AS account
+            ORDER BY place""",
+        {"user_guid": user_guid, "identifiers": list(identifiers)},
+    )
+    if len(found) < len(identifiers):
+        raise NotFound
+    # An account can be named twice: by its guid and by its `id`.
+    return [*{account.guid: account for account in found}.values()]
+
+
 async def find_client_account(connection: Connection, client_guid: str, guid: str) -> Account:
     """The account with this guid, of any user of the client.
 

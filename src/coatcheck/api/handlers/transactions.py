@@ -16,7 +16,6 @@ from coatcheck.api.schemas.transactions import (
 from coatcheck.errors import NotFound
 from coatcheck.http.decoding import parse
 from coatcheck.http.query import read_page
-from coatcheck.members.account_rows import describe_transaction
 from coatcheck.model.accounts import find_account
 from coatcheck.model.members import find_member
 from coatcheck.model.paging import Page, PageRequest
@@ -43,12 +42,12 @@ async def read(request: ApiRequest) -> TransactionsResponseBody:
 async def update(request: ApiRequest) -> TransactionResponseBody:
     """Changes `description`; `original_description` keeps the bank's text."""
     transaction = await _find(request)
-    changed = await describe_transaction(
+    changed = await request.services.accounts.describe(
         request.connection,
-        transaction.user_guid,
-        transaction.guid,
-        description=parse(request.body, TransactionUpdateRequestBody).transaction.description,
-        now=request.services.clock.now(),
+        request.client.guid,
+        transaction,
+        parse(request.body, TransactionUpdateRequestBody).transaction.description,
+        actor=request.client.guid,
     )
     return transaction_body(changed)
 
