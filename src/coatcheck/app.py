@@ -278,13 +278,15 @@ class _PageServices(TypedDict):
     portal_sessions: PortalSessions
 
 
-def _page_services(settings: Settings, clock: Clock, hash_key: bytes, vault: Vault) -> _PageServices:
+def _page_services(
+    settings: Settings, clock: Clock, hash_key: bytes, vault: Vault, journal: Journal
+) -> _PageServices:
     links = Links(settings, clock, hash_key)
     return {
         "links": links,
-        "widget_links": WidgetLinks(settings, vault, links),
+        "widget_links": WidgetLinks(settings, vault, links, journal),
         "widget_sessions": WidgetSessions(clock, hash_key),
-        "portal_sessions": PortalSessions(settings, clock, hash_key, links),
+        "portal_sessions": PortalSessions(settings, clock, hash_key, links, journal),
     }
 
 
@@ -295,7 +297,7 @@ def _assemble(ground: _Ground) -> Services:
     publisher = EventPublisher(clock, ground.seeding)
     journal = Journal(clock, publisher)
     tokens = Tokens(clock)
-    pages = _page_services(settings, clock, keyring.hash_key, vault)
+    pages = _page_services(settings, clock, keyring.hash_key, vault, journal)
     api_keys = ApiKeys(settings, clock, keyring.hash_key, journal)
     dependencies = Dependencies(
         settings, clock, db, vault, registry, journal, ground.seeding, keyring.index_key

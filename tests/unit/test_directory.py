@@ -16,7 +16,7 @@ from coatcheck.model.accounts import Account, find_account
 from coatcheck.model.clients import find_client
 from coatcheck.model.users import User, find_user
 from coatcheck.model.widgets import WidgetAppearance, readers_of, widget_appearance
-from tests.factories import Keyed
+from tests.factories import Keyed, make_account
 
 UNKNOWN = "CLT-nobody"
 
@@ -244,6 +244,25 @@ async def test_simultaneous_updates_of_a_user_keep_both_changes(services: Servic
     assert (found.metadata, found.email) == ("m", "a@example.com")
 
 
+async def test_the_audit_log_says_from_where_keys_are_accepted(
+    services: Services, client: Keyed, processor: Keyed
+) -> None:
+    async with services.db.transaction() as connection:
+        for networks in (["203.0.113.0/24", "2001:db8::/32"], None):
+            await services.clients.set_allowed_networks(connection, client.guid, networks, actor="operator")
+            await services.processors.set_allowed_networks(
+                connection, processor.guid, networks, actor="operator"
+            )
+        cursor = await connection.execute(
+            """SELECT body::json -> 'detail' ->> 'networks' FROM audit_event
+               WHERE body::json ->> 'action' LIKE '%%.networks_changed' AND body::json ->> 'subject' = ANY (%s)
+               ORDER BY body::json ->> 'subject', guid""",
+            ([client.guid, processor.guid],),
+        )
+        recorded = [networks for (networks,) in await cursor.fetchall()]
+    assert recorded == ["203.0.113.0/24 2001:db8::/32", "all"] * 2
+
+
 async def manual_account(services: Services, user: User, connection: Connection, **values: Any) -> Account:
     given = {"name": "Cash", "type": "CHECKING"} | values
     return await services.accounts.create(connection, user, given, actor=user.client_guid)
@@ -289,3 +308,14 @@ async def test_a_merge_keeps_the_first_account_and_records_the_others(services: 
             )
         with pytest.raises(InvalidRequest):
             await services.accounts.merge(connection, user, [first.guid, first.guid], actor=user.client_guid)
+
+
+async def test_an_account_that_is_named_by_its_guid_and_its_id_is_not_merged_into_itself(
+    services: Services, user: User
+) -> None:
+    account = await make_account(services, user, id="bank-id")
+    async with services.db.transaction() as connection:
+        for guids in ([account.guid, "bank-id"], []):
+            with pytest.raises(InvalidRequest):
+                await services.accounts.merge(connection, user, guids, actor=user.client_guid)
+        assert (await find_account(connection, user.guid, account.guid)).guid == account.guid

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from coatcheck.app import Services
+from coatcheck.audit.entries import entry_instant
 from coatcheck.clock import MovableClock
 from coatcheck.db.database import Connection
 from coatcheck.directory.client_rows import set_client_disabled
@@ -45,6 +46,21 @@ async def test_after_a_rotation_both_keys_work_until_the_overlap_ends(
     clock.advance(timedelta(seconds=2))
     assert not await works(services, client.guid, client.api_key)
     assert await works(services, client.guid, fresh)
+
+
+async def test_the_log_of_a_client_has_its_keys_and_when_the_earlier_ones_end(
+    services: Services, clock: MovableClock
+) -> None:
+    client = await make_client(services)
+    async with services.db.transaction() as connection:
+        rotated = await services.api_keys.rotate(connection, client.guid, overlap=timedelta())
+        cursor = await connection.execute(
+            """SELECT body::json -> 'detail' FROM audit_event
+               WHERE client_guid = %s AND body::json ->> 'action' = 'api_key.issued' ORDER BY guid""",
+            (client.guid,),
+        )
+        details = [detail for (detail,) in await cursor.fetchall()]
+    assert details == [{}, {"earlier_keys_end": entry_instant(rotated.old_expires_at)}]
 
 
 async def test_a_rotation_tells_when_the_old_key_expires(services: Services, clock: MovableClock) -> None:

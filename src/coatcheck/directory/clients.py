@@ -1,8 +1,9 @@
 """Clients, which let their users link accounts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import MappingProxyType
 
 from coatcheck import ids, text
 from coatcheck.audit.entries import Entry
@@ -18,7 +19,7 @@ from coatcheck.directory.client_rows import (
     set_client_redirect_urls,
     set_client_webhook_url,
 )
-from coatcheck.directory.networks import parse_networks
+from coatcheck.directory.networks import networks_detail, parse_networks
 from coatcheck.errors import InvalidRequest
 from coatcheck.events.signing import signing_secret
 from coatcheck.events.ssrf import check_url
@@ -108,8 +109,9 @@ class Clients:
         Raises:
             InvalidRequest: one is not a network, or there are too many.
         """
-        await set_client_networks(connection, guid, None if networks is None else parse_networks(networks))
-        await self._record(connection, guid, "client.networks_changed", actor)
+        allowed = None if networks is None else parse_networks(networks)
+        await set_client_networks(connection, guid, allowed)
+        await self._record(connection, guid, "client.networks_changed", actor, networks_detail(allowed))
 
     async def set_redirect_urls(
         self, connection: Connection, guid: str, urls: Iterable[str] | None, *, actor: str
@@ -152,9 +154,16 @@ class Clients:
         await put_widget_appearance(connection, guid, appearance)
         await self._record(connection, guid, "client.widget_changed", actor)
 
-    async def _record(self, connection: Connection, guid: str, action: str, actor: str) -> None:
+    async def _record(
+        self,
+        connection: Connection,
+        guid: str,
+        action: str,
+        actor: str,
+        detail: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         await self._journal.record(
-            connection, Entry(client_guid=guid, actor=actor, action=action, subject=guid)
+            connection, Entry(client_guid=guid, actor=actor, action=action, subject=guid, detail=detail)
         )
 
 

@@ -1,6 +1,6 @@
 """The networks from which the API keys of a client, or the API keys and tokens of a processor, are accepted."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 
 from coatcheck.errors import InvalidRequest
@@ -18,6 +18,11 @@ def parse_networks(networks: Iterable[str]) -> Sequence[str]:
     if not 0 < len(parsed) <= MAX_NETWORKS:
         raise InvalidRequest(f"Give 1 to {MAX_NETWORKS} networks.")
     return parsed
+
+
+def networks_detail(networks: Sequence[str] | None) -> Mapping[str, str]:
+    """What the audit log says of a change: an opened network must be found there later. They are no secret."""
+    return {"networks": "all" if networks is None else " ".join(networks)}
 
 
 def _parse(network: str) -> str:

@@ -10,7 +10,7 @@ from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection
 from coatcheck.directory.clients import Identity, caller_name
-from coatcheck.directory.networks import parse_networks
+from coatcheck.directory.networks import networks_detail, parse_networks
 from coatcheck.directory.processor_rows import (
     add_processor,
     disable_processor,
@@ -119,8 +119,18 @@ class Processors:
         Raises:
             InvalidRequest: one is not a network, or there are too many.
         """
-        await set_processor_networks(connection, guid, None if networks is None else parse_networks(networks))
-        await self._record(connection, guid, "processor.networks_changed", actor)
+        allowed = None if networks is None else parse_networks(networks)
+        await set_processor_networks(connection, guid, allowed)
+        await self._journal.record(
+            connection,
+            Entry(
+                client_guid=None,
+                actor=actor,
+                action="processor.networks_changed",
+                subject=guid,
+                detail=networks_detail(allowed),
+            ),
+        )
 
     async def enable_for(self, connection: Connection, guid: str, client_guid: str, *, actor: str) -> None:
         """Lets the processor redeem the client's codes."""

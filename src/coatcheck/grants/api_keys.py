@@ -1,11 +1,12 @@
 """API keys of clients and processors. Two keys of an owner can be valid at once, so that rotation leaves no gap."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import TypeVar
 
-from coatcheck.audit.entries import Entry
+from coatcheck.audit.entries import Entry, entry_instant
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
@@ -72,7 +73,19 @@ class ApiKeys:
             entropy: 256 bits that determine the key, for a sandbox with a seed.
             actor: who issues it.
         """
-        key = generate(self._kind(owner_guid), self._hash_key, entropy=entropy)
+        return await self._issue(connection, owner_guid, entropy=entropy, actor=actor)
+
+    async def _issue(
+        self,
+        connection: Connection,
+        owner_guid: str,
+        *,
+        actor: str,
+        entropy: int | None = None,
+        detail: Mapping[str, str] = MappingProxyType({}),
+    ) -> str:
+        kind = self._kind(owner_guid)
+        key = generate(kind, self._hash_key, entropy=entropy)
         await run(
             connection,
             """INSERT INTO api_key (key_hash, owner_guid, last_characters, created_at)
@@ -85,7 +98,15 @@ class ApiKeys:
             },
         )
         await self._journal.record(
-            connection, Entry(client_guid=None, actor=actor, action="api_key.issued", subject=owner_guid)
+            connection,
+            Entry(
+                # In the log of the client whose key it is. Processors have no log of their own.
+                client_guid=owner_guid if kind is Kind.CLIENT_KEY else None,
+                actor=actor,
+                action="api_key.issued",
+                subject=owner_guid,
+                detail=detail,
+            ),
         )
         return key.text
 
@@ -125,7 +146,9 @@ class ApiKeys:
                FROM ranked WHERE ranked.key_hash = k.key_hash""",
             {"owner_guid": owner_guid, "now": now, "old_expires_at": old_expires_at},
         )
-        return Rotated(await self.issue(connection, owner_guid, actor=actor), old_expires_at)
+        # Without it, the log would not show that the key of a leak was ended, and when.
+        detail = {"earlier_keys_end": entry_instant(old_expires_at)}
+        return Rotated(await self._issue(connection, owner_guid, actor=actor, detail=detail), old_expires_at)
 
     async def list(self, connection: Connection, owner_guid: str) -> Sequence[ApiKey]:
         """The keys of an owner that are accepted, newest first."""

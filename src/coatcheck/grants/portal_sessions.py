@@ -10,6 +10,8 @@ neither is deleted or disabled.
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from coatcheck.audit.entries import Entry
+from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.crypto import keyed_hash
@@ -52,11 +54,14 @@ class PortalUrl:
 
 
 class PortalSessions:
-    def __init__(self, settings: Settings, clock: Clock, hash_key: bytes, links: Links) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, hash_key: bytes, links: Links, journal: Journal
+    ) -> None:
         self._base_url = settings.base_url
         self._clock = clock
         self._hash_key = hash_key
         self._links = links
+        self._journal = journal
 
     async def create_url(self, connection: Connection, user: User, *, locale: str | None = None) -> PortalUrl:
         """A URL that opens the portal for the user once, within `link_ttl`.
@@ -69,6 +74,17 @@ class PortalSessions:
         new_link = self._links.generate()
         link = Link(new("LNK"), user.client_guid, user.guid, member_guid=None)
         await self._links.store(connection, LinkKind.PORTAL, link, new_link)
+        # Whoever has the URL acts as the user, so the log says who asked for it.
+        await self._journal.record(
+            connection,
+            Entry(
+                client_guid=user.client_guid,
+                actor=user.client_guid,
+                action="portal_url.issued",
+                subject=link.guid,
+                detail={"user_guid": user.guid},
+            ),
+        )
         query = f"?locale={locale}" if locale else ""
         return PortalUrl(f"{self._base_url}{OPEN_PATH}{new_link.secret.text}{query}", new_link.expires_at)
 

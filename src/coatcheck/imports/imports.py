@@ -99,7 +99,7 @@ class Imports:
             UnreadableFile: a transaction has a value that cannot be stored.
         """
         now = self._clock.now()
-        member = await self._member(connection, user)
+        member = await self._member(connection, user, actor)
         before = await member_rows.lock_member(connection, user.guid, member.guid)
         written = await self._write_accounts(connection, member, read.statement.accounts, now)
         ignored = [IGNORED] if len(written) < len(read.statement.accounts) else []
@@ -176,7 +176,7 @@ class Imports:
 
     # --- the member and its accounts ---
 
-    async def _member(self, connection: Connection, user: User) -> Member:
+    async def _member(self, connection: Connection, user: User, actor: str) -> Member:
         """The member of the user's statement files, created with the first of them."""
         if await member_rows.lock_user(connection, user.guid):
             raise UserDisabled
@@ -203,7 +203,7 @@ class Imports:
         member = await find_member(connection, user.guid, row["guid"])
         entry = Entry(
             client_guid=user.client_guid,
-            actor=user.client_guid,
+            actor=actor,
             action="member.created",
             subject=member.guid,
             detail={"institution_code": STATEMENT_FILE, "user_guid": user.guid},

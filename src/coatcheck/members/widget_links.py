@@ -3,6 +3,8 @@
 import json
 from dataclasses import asdict, dataclass, field
 
+from coatcheck.audit.entries import Entry
+from coatcheck.audit.journal import Journal
 from coatcheck.config import Settings
 from coatcheck.connectors.contract import JobKind
 from coatcheck.db.database import Connection
@@ -54,10 +56,11 @@ class OpenedLink:
 
 
 class WidgetLinks:
-    def __init__(self, settings: Settings, vault: Vault, links: Links) -> None:
+    def __init__(self, settings: Settings, vault: Vault, links: Links, journal: Journal) -> None:
         self._base_url = settings.base_url
         self._vault = vault
         self._links = links
+        self._journal = journal
 
     async def create_url(self, connection: Connection, user: User, options: WidgetOptions) -> str:
         """Returns a URL that opens the widget for the user once.
@@ -79,6 +82,17 @@ class WidgetLinks:
             record_guid=link.guid,
             kind=SecretKind.LINK,
             value=options.encode(),
+        )
+        # Whoever has the URL connects accounts as the user, so the log says who asked for it.
+        await self._journal.record(
+            connection,
+            Entry(
+                client_guid=user.client_guid,
+                actor=user.client_guid,
+                action="widget_url.issued",
+                subject=link.guid,
+                detail={"user_guid": user.guid},
+            ),
         )
         return f"{self._base_url}{OPEN_PATH}{secret}"
 
