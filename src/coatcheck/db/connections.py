@@ -1,13 +1,15 @@
 """Connections to the primary of the database, which answer within a deadline.
 
-new connection ---> settings of the session --> is it the primary? --no--> closed, and the next host is tried
+new connection ---> each host of the URL at the same time --> is it the primary? --no--> closed, and tried again
 checkout ---------> did the server close it? did another one fail? was it idle? --yes--> is it the primary?
 statement --------> no answer within the deadline --> closed, because its outcome is unknown
 """
 
+import asyncio
+import random
 import select
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -32,6 +34,11 @@ IDLE_IN_TRANSACTION_TIMEOUT = timedelta(seconds=20)
 CONNECTION_CHECK_INTERVAL = timedelta(seconds=2)
 """How often PostgreSQL checks during a statement that its client is still connected."""
 VERIFICATION_TIMEOUT = timedelta(seconds=2)
+HEAD_START = timedelta(milliseconds=250)
+"""How long other hosts are left alone while that of the last connection is tried."""
+RETRY_SECONDS = 0.2, 0.4
+"""The least and the longest pause before a host is tried again. Random, so that processes do not connect at the same
+instant."""
 MAX_IDLE = timedelta(seconds=5)
 """After it, a connection is verified before its next use."""
 DEFAULTS = {
@@ -78,6 +85,58 @@ class DeadlineConnection(psycopg.AsyncConnection[Any]):
     verified_at = used_at = 0.0
     """By `time.monotonic`."""
 
+    @classmethod
+    async def connect(  # type: ignore[override]  # one parameter more
+        cls, conninfo: str = "", *, primary: "Primary | None" = None, **parameters: Any
+    ) -> "DeadlineConnection":
+        """Connects to the host of the URL that is the primary.
+
+        All hosts are tried at the same time, again and again until `connect_timeout`: one that hangs must not delay the
+        one that is just being promoted.
+
+        Raises:
+            psycopg.OperationalError: none of them is the primary.
+        """
+        primary = primary or Primary()
+        failures: list[psycopg.OperationalError] = []
+        attempts = [
+            asyncio.create_task(cls._connect_to(conninfo, host, primary, failures, parameters))
+            for host in hosts(conninfo)
+        ]
+        try:
+            await asyncio.wait(
+                attempts, timeout=connect_timeout(conninfo), return_when=asyncio.FIRST_COMPLETED
+            )
+            done = [attempt for attempt in attempts if attempt.done()]
+            if not done:
+                raise failures[-1] if failures else psycopg.errors.ConnectionTimeout("No host answers.")
+            return done[0].result()
+        finally:
+            await _abandon([attempt for attempt in attempts if attempt not in done[:1]])
+
+    @classmethod
+    async def _connect_to(
+        cls,
+        conninfo: str,
+        host: Mapping[str, str],
+        primary: "Primary",
+        failures: list[psycopg.OperationalError],
+        parameters: Mapping[str, Any],
+    ) -> "DeadlineConnection":
+        """Tries one host until it is the primary."""
+        if primary.host is not None and primary.host != host:
+            await asyncio.sleep(HEAD_START.total_seconds())
+        while True:
+            try:
+                connection = await super().connect(conninfo, **{**parameters, **host})
+                await primary.verify(connection)
+            except psycopg.OperationalError as error:
+                failures.append(error)
+            else:
+                primary.host = host
+                return connection
+            await asyncio.sleep(random.uniform(*RETRY_SECONDS))  # noqa: S311 (a pause, not a secret)
+
     async def wait(  # psycopg's parameters
         self,
         gen: PQGen[RV],
@@ -119,8 +178,8 @@ class Primary:
         self._timelines: dict[str, int] = {}
         """The newest timeline by cluster."""
         self._statement = IDENTITY
-        self.was_replaced = False
-        """Whether a leader of an older timeline was seen."""
+        self.host: Mapping[str, str] | None = None
+        """The host to which the last connection was made, if the URL names several."""
 
     async def verify(self, connection: DeadlineConnection) -> None:
         """Closes the connection if its server does not answer at once or is not the primary.
@@ -155,7 +214,6 @@ class Primary:
     def _compare(self, cluster: str, timeline: int) -> None:
         newest = self._timelines.setdefault(cluster, timeline)
         if timeline < newest:
-            self.was_replaced = True
             raise NotPrimary(f"The server is on timeline {timeline}; the primary is on timeline {newest}.")
         self._timelines[cluster] = timeline
 
@@ -173,16 +231,28 @@ async def missing_settings(connection: psycopg.AsyncConnection[Any]) -> Mapping[
     return {name: value for name, value in SESSION_SETTINGS.items() if found.get(name) != value}
 
 
-def parameters(url: str, primary: Primary, *, is_pooled: bool) -> dict[str, Any]:
-    """The arguments of a new connection. `primary` decides whether hosts are tried in the URL's order."""
-    chosen = defaults(url)
-    if is_pooled:
-        # The next transaction may run in a session that has not prepared the statement.
-        chosen["prepare_threshold"] = None
-    if primary.was_replaced:
-        # In the URL's order every attempt would end at the old leader, and never reach the new one.
-        chosen["load_balance_hosts"] = "random"
-    return {"autocommit": True, **chosen}
+def hosts(url: str) -> Sequence[Mapping[str, str]]:
+    """The parameters of libpq for each host of the URL; one mapping, perhaps empty, if it does not name several."""
+    given = conninfo.conninfo_to_dict(url)
+    lists = {name: str(given[name]).split(",") for name in ("host", "hostaddr", "port") if name in given}
+    count = max(map(len, lists.values()), default=1)
+    # A list of one value is that of every host.
+    return [{name: values[number % len(values)] for name, values in lists.items()} for number in range(count)]
+
+
+def connect_timeout(url: str) -> float:
+    """Seconds. As libpq has it, at least two."""
+    given = conninfo.conninfo_to_dict(url, **defaults(url))
+    return max(2.0, float(str(given["connect_timeout"])))
+
+
+async def _abandon(attempts: Sequence["asyncio.Task[DeadlineConnection]"]) -> None:
+    """Ends attempts to connect, and closes the connections of those that succeeded."""
+    for attempt in attempts:
+        attempt.cancel()
+    for result in await asyncio.gather(*attempts, return_exceptions=True):
+        if isinstance(result, DeadlineConnection):
+            await result.close()
 
 
 def has_input(connection: DeadlineConnection) -> bool:

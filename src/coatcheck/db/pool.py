@@ -4,7 +4,6 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool
@@ -15,8 +14,8 @@ from coatcheck.db.connections import (
     VERIFICATION_TIMEOUT,
     DeadlineConnection,
     Primary,
+    defaults,
     has_input,
-    parameters,
 )
 from coatcheck.deadline import remaining, within
 
@@ -38,20 +37,25 @@ class Pool:
         self, url: str, primary: Primary, *, min_size: int, max_size: int, is_pooled: bool = False
     ) -> None:
         """`is_pooled` says that a pooler behind the URL may give each transaction another session."""
-        self._url = url
         self._primary = primary
-        self._is_pooled = is_pooled
         self._failed_at = 0.0
         self._pool: AsyncConnectionPool[DeadlineConnection] = AsyncConnectionPool(
             url,
             connection_class=DeadlineConnection,
-            kwargs=self._parameters,
+            kwargs={
+                "autocommit": True,
+                "primary": primary,
+                **defaults(url),
+                # Of a pooler, the next transaction may run in a session that has not prepared the statement.
+                **({"prepare_threshold": None} if is_pooled else {}),
+            },
             min_size=min_size,
             max_size=max_size,
             timeout=POOL_TIMEOUT.total_seconds(),
             max_idle=SURPLUS_INTERVAL.total_seconds(),
             reconnect_timeout=RECONNECT_TIMEOUT.total_seconds(),
-            configure=self._configure,
+            # Of a pooler, the settings would stay in a session that others get.
+            configure=None if is_pooled else self._configure,
             check=self._check,
             open=False,
         )
@@ -108,15 +112,7 @@ class Pool:
         async with self.connection(VERIFICATION_TIMEOUT) as connection:
             await self._primary.verify(connection)
 
-    async def _parameters(self) -> dict[str, Any]:
-        return parameters(self._url, self._primary, is_pooled=self._is_pooled)
-
     async def _configure(self, connection: DeadlineConnection) -> None:
-        if not self._is_pooled:  # a SET would stay in a session that others get
-            await self._set_up(connection)
-        await self._primary.verify(connection)
-
-    async def _set_up(self, connection: DeadlineConnection) -> None:
         try:
             with within(VERIFICATION_TIMEOUT):
                 await connection.execute(CONFIGURATION)
