@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit sbom explain race faults slow fuzz mutants bench bench-grants bench-start bench-jobs pictures events controls lock words secrets clean
+.PHONY: help setup demo test check audit sbom explain race faults ha slow fuzz mutants bench bench-grants bench-start bench-jobs pictures events controls lock words secrets clean
 
 # The first of these that runs, is Python 3.11 to 3.13, and can create a virtual environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -17,7 +17,7 @@ NODE_MODULES = $(patsubst %,tests/%/node_modules/.package-lock.json,browser oaut
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/ready .venv-sdk/ready .venv-oauth/ready .venv-oauth-old/ready .venv-api-clients/ready .venv-simplefin/ready .venv-samples/ready .venv/browser $(NODE_MODULES) ## create .venv with the coatcheck command, and what the tests need: MX's SDKs, OAuth clients, generators of API clients, sample files and a browser
+setup: .venv/ready .venv-sdk/ready .venv-oauth/ready .venv-oauth-old/ready .venv-api-clients/ready .venv-simplefin/ready .venv-samples/ready .venv-charts/ready .venv/browser $(NODE_MODULES) ## create .venv with the coatcheck command, and what the tests need: MX's SDKs, OAuth clients, generators of API clients, sample files, Helm and a browser
 
 demo: .venv/ready ## run the whole flow on a server of its own, in less than a minute
 	@$(BIN)/coatcheck demo
@@ -47,7 +47,10 @@ race: setup ## race 200 codes and 100 counted grants over two processes; takes m
 	RACED_CODES=200 RACED_GRANTS=100 $(BIN)/pytest -n 0 tests/faults/test_exchange_race.py tests/faults/test_max_reads.py
 
 faults: setup ## kill, freeze and cut off real databases and processes; the long tests too; about ten minutes
-	$(BIN)/pytest -m 'faults or slow' tests/faults $(RUN)
+	$(BIN)/pytest -m '(faults or slow) and not cluster' tests/faults $(RUN)
+
+ha: setup .venv-ha/ready ## kill, freeze and cut off the leader of a cluster of Patroni and etcd under load, and print the gaps; about ten minutes
+	$(BIN)/pytest -n 0 --capture no -m cluster tests/faults $(RUN)
 
 slow: setup ## run the tests that take long outside tests/faults: every control by every trigger, every odd directory; about ten minutes
 	$(BIN)/pytest -m slow tests/unit tests/http tests/e2e $(RUN)
@@ -93,6 +96,8 @@ lock: .venv/ready ## pin the dependencies of pyproject.toml again; RUN=--upgrade
 	$(LOCK) requirements/samples-build.in --constraint requirements/dev.txt --output-file requirements/samples-build.txt
 	$(LOCK) --no-deps requirements/samples.in --output-file requirements/samples.txt
 	$(LOCK) requirements/node.in --output-file requirements/node.txt
+	$(LOCK) requirements/charts.in --output-file requirements/charts.txt
+	$(LOCK) requirements/ha.in --output-file requirements/ha.txt
 	$(LOCK) requirements/audit.in --output-file requirements/audit.txt
 	$(LOCK) requirements/mutants.in --constraint requirements/dev.txt --output-file requirements/mutants.txt
 
@@ -107,15 +112,16 @@ words-%: .venv/ready
 	--width 110 --ignore-obsolete --ignore-pot-creation-date
 	$(BIN)/pybabel --quiet compile --domain $* --directory src/coatcheck/$*/locales
 
-secrets: ## create the files that compose.yaml reads: database password and master key
+secrets: ## create the files that compose.yaml and deploy/compose-ha.yaml read: passwords of the database and master key
 	@umask 077 && mkdir secrets && cd secrets \
-	&& head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n' > database_password \
+	&& for name in database superuser replication; do \
+	head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n' > "$${name}_password"; done \
 	&& printf '*:*:*:*:%s\n' "$$(cat database_password)" > pgpass \
 	&& printf 'mk-1:%s\n' "$$(head -c 32 /dev/urandom | base64)" > master_key \
 	&& echo 'Created. Store a copy of secrets/master_key elsewhere: without it the encrypted data cannot be decrypted.'
 
 clean: ## remove everything that make created
-	rm -rf .venv .venv-sdk .venv-oauth .venv-oauth-old .venv-api-clients .venv-simplefin .venv-samples .venv-audit sbom.json tests/*/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
+	rm -rf .venv .venv-sdk .venv-oauth .venv-oauth-old .venv-api-clients .venv-simplefin .venv-samples .venv-audit .venv-charts .venv-ha sbom.json tests/*/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	$(call environment,.venv,requirements/dev.txt)
@@ -148,6 +154,14 @@ clean: ## remove everything that make created
 	@.venv-samples/bin/python -m pip --disable-pip-version-check download --quiet --require-hashes --no-deps \
 	--no-build-isolation --no-binary bai2,bankfile,beangulp-mt940,camt053-loader-mt940,ofxparse \
 	--dest .venv-samples/files -r requirements/samples.txt
+	@touch $@
+
+.venv-charts/ready: requirements/charts.txt
+	$(call environment,.venv-charts,requirements/charts.txt)
+	@touch $@
+
+.venv-ha/ready: requirements/ha.txt
+	$(call environment,.venv-ha,requirements/ha.txt)
 	@touch $@
 
 .venv/audit: requirements/audit.txt | .venv/ready

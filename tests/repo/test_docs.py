@@ -448,7 +448,7 @@ def test_the_proxy_of_the_operators_guide_logs_no_query_and_has_the_limits_of_th
 
 
 def test_the_stop_timeout_of_the_systemd_unit_is_longer_than_the_grace_period():
-    (unit,) = [block.text for block in blocks(OPERATORS) if block.kind == "ini"]
+    unit = (ROOT / "deploy" / "systemd" / "coatcheck-serve.service").read_text()
     seconds = int(re.search(r"TimeoutStopSec=(\d+)", unit)[1])
     assert timedelta(seconds=seconds) > serve.GRACE
 
