@@ -1,12 +1,14 @@
 """Every page of the dashboard for every role: permitted as the table says, else refused."""
 
 import re
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from coatcheck.app import Services
-from coatcheck.dashboard.app import ROUTES
+from coatcheck.config import Settings
+from coatcheck.dashboard.app import routes_of
 from coatcheck.dashboard.permissions import PERMISSIONS, Permission, may
 from coatcheck.dashboard.request import DashboardRequest
 from coatcheck.dashboard.route import DashboardRoute, checked
@@ -17,7 +19,14 @@ from tests.guides import ROOT
 from tests.portal_client import text_of
 from tests.staff import Window, signed_in
 
+ROUTES = routes_of(Settings(sandbox=True))
+"""Every page, also those of a sandbox."""
 REFUSED = "Your role does not permit this"
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return replace(settings, sandbox=True)
 
 
 def address(route: DashboardRoute) -> str:

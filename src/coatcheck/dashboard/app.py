@@ -1,14 +1,16 @@
 """The routes of the dashboard: the pages without a session, those of a session, and the dashboard's files."""
 
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 
 from starlette.routing import BaseRoute
 
 from coatcheck.app import Services
+from coatcheck.config import Settings
 from coatcheck.dashboard.endpoint import public_routes, session_routes
-from coatcheck.dashboard.route import checked
-from coatcheck.dashboard.routes import account, operator
+from coatcheck.dashboard.route import DashboardRoute, checked
+from coatcheck.dashboard.routes import account, operator, organisation, processor
 from coatcheck.dashboard.sign_in import PUBLIC_ROUTES
 from coatcheck.http.static_files import StaticFolder
 
@@ -18,11 +20,23 @@ ROUTES = checked(
         *operator.ORGANISATIONS,
         *operator.INSTITUTIONS,
         *operator.INSTALLATION,
+        *processor.PROCESSOR,
+        *organisation.API_KEYS,
+        *organisation.WEBHOOKS,
         *account.STAFF,
         *account.OWN,
     ]
 )
 """Every page that needs a session. The order is that of the menu."""
+
+
+def routes_of(settings: Settings) -> tuple[DashboardRoute, ...]:
+    """The pages that need a session: `ROUTES`, and in a sandbox those of the emulator."""
+    if not settings.sandbox:
+        return ROUTES
+    # Production does not load the emulator.
+    sandbox = import_module("coatcheck.dashboard.routes.sandbox").SANDBOX
+    return checked([*ROUTES, *sandbox])
 
 
 def dashboard_routes(services: Services) -> list[BaseRoute]:
@@ -31,5 +45,5 @@ def dashboard_routes(services: Services) -> list[BaseRoute]:
     return [
         static.route(),
         *public_routes(services, static.base, PUBLIC_ROUTES),
-        *session_routes(services, static.base, ROUTES),
+        *session_routes(services, static.base, routes_of(services.settings)),
     ]

@@ -161,4 +161,4 @@ def _refuse(static: str, error: errors.CoatcheckError, _route: object, locale: s
 
 def _message(static: str, status: int, locale: str, texts: tuple[str, str]) -> Response:
     title, text = (translate(locale, each) for each in texts)
-    return render("message", locale, static=static, status=status, title=title, text=text)
+    return render("message", locale, static=static, http_status=status, title=title, text=text)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
-from coatcheck.staff.roles import Role
+from coatcheck.staff.roles import PROCESSOR_ROLES, Role
 
 
 class Permission(StrEnum):
@@ -22,10 +22,20 @@ class Permission(StrEnum):
     ROTATE_SIGNING_KEYS = "rotate the keys that sign receipts"
     SEE_JOBS = "see jobs"
     RETRY_JOBS = "start jobs that failed again"
+    SEE_KEYS = "see the API keys of one's organisation"
+    MANAGE_KEYS = "rotate the API keys of one's organisation, and set from where they are accepted"
+    SEE_WEBHOOKS = "see webhook endpoints and deliveries"
+    MANAGE_WEBHOOKS = "change webhook endpoints, and deliver again"
+    SEE_PROCESSOR_GRANTS = "see the grants of one's processor"
+    TEST_PROCESSOR = "read conformance reports, and get tokens of a sandbox"
 
 
 OPERATOR = frozenset({Role.OPERATOR})
 ADMINS = frozenset({Role.OPERATOR, Role.CLIENT_ADMIN, Role.PROCESSOR_ADMIN})
+DEVELOPERS = frozenset(
+    {Role.CLIENT_ADMIN, Role.CLIENT_DEVELOPER, Role.PROCESSOR_ADMIN, Role.PROCESSOR_DEVELOPER}
+)
+PROCESSOR = frozenset(PROCESSOR_ROLES)
 
 PERMISSIONS: Mapping[Permission, frozenset[Role]] = MappingProxyType(
     {
@@ -40,6 +50,12 @@ PERMISSIONS: Mapping[Permission, frozenset[Role]] = MappingProxyType(
         Permission.ROTATE_SIGNING_KEYS: OPERATOR,
         Permission.SEE_JOBS: OPERATOR,
         Permission.RETRY_JOBS: OPERATOR,
+        Permission.SEE_KEYS: DEVELOPERS,
+        Permission.MANAGE_KEYS: frozenset({Role.CLIENT_ADMIN, Role.PROCESSOR_ADMIN}),
+        Permission.SEE_WEBHOOKS: DEVELOPERS,
+        Permission.MANAGE_WEBHOOKS: DEVELOPERS,
+        Permission.SEE_PROCESSOR_GRANTS: PROCESSOR,
+        Permission.TEST_PROCESSOR: PROCESSOR,
     }
 )
 

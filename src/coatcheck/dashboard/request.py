@@ -50,6 +50,15 @@ class DashboardRequest:
         return self.session.staff_guid
 
     @property
+    def organisation_guid(self) -> str:
+        """The client or the processor whose staff the person is.
+
+        Raises:
+            NotFound: they are the operator's staff.
+        """
+        return self._organisation("")
+
+    @property
     def client_guid(self) -> str:
         """The client whose staff the person is.
 
@@ -75,13 +84,12 @@ class DashboardRequest:
     def may(self, permission: Permission) -> bool:
         return may(self.session.role, permission)
 
-    def page(self, name: str, *, status: int = 200, **values: Any) -> Response:
+    def page(self, name: str, **values: Any) -> Response:
         """The page of a template, with these values."""
         return render(
             name,
             self.locale,
             static=self.static,
-            status=status,
             staff=self.session,
             menu=self.menu,
             here=self.route_path,
@@ -107,11 +115,11 @@ class DashboardRequest:
         return guid
 
 
-def render(name: str, locale: str, *, static: str, status: int = 200, **values: Any) -> Response:
+def render(name: str, locale: str, *, static: str, http_status: int = 200, **values: Any) -> Response:
     """The page of a template in this locale."""
     html = (
         ENVIRONMENTS[locale]
         .get_template(f"{name}.html")
         .render(lang=locale, home=HOME, static=static, **values)
     )
-    return HTMLResponse(html, status, page_headers(Policy.DASHBOARD))
+    return HTMLResponse(html, http_status, page_headers(Policy.DASHBOARD))

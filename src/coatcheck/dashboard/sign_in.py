@@ -271,4 +271,4 @@ async def _invited(public: PublicRequest, connection: Connection) -> StaffMember
 
 def _invitation_over(public: PublicRequest) -> Response:
     title, text = (translate(public.locale, each) for each in INVITATION_OVER)
-    return render("message", public.locale, static=public.static, status=410, title=title, text=text)
+    return render("message", public.locale, static=public.static, http_status=410, title=title, text=text)

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from coatcheck import errors
 from coatcheck.http.i18n import catalogue
 from coatcheck.model.jobs import JobView
+from coatcheck.model.tokens import GrantStatus
 from coatcheck.staff.roles import Role
 
 
@@ -36,6 +37,15 @@ JOB_VIEWS: Mapping[JobView, str] = MappingProxyType(
         JobView.QUEUED: _("Queued"),
         JobView.WAITING: _("Waiting for an answer of the user"),
         JobView.FAILED: _("Failed in the last seven days"),
+    }
+)
+GRANT_STATES: Mapping[GrantStatus, str] = MappingProxyType(
+    {
+        GrantStatus.ACTIVE: _("active"),
+        GrantStatus.SUSPENDED: _("suspended"),
+        GrantStatus.EXHAUSTED: _("used up"),
+        GrantStatus.EXPIRED: _("expired"),
+        GrantStatus.REVOKED: _("revoked"),
     }
 )
 SESSION_OVER = (
@@ -81,6 +91,8 @@ REFUSALS: Mapping[type[errors.CoatcheckError], tuple[str, str]] = MappingProxyTy
 WITH_PROBLEM = (errors.Conflict, errors.ConstraintNotMet, errors.Unprocessable, errors.InvalidRequest)
 """Errors whose own sentence is shown. It is translated where it is one of `PROBLEMS`."""
 PROBLEMS = (
+    _("This is not the output of coatcheck conformance processor --json."),
+    _("No client has enabled this processor. Ask the operator."),
     _("The name must not be empty."),
     _("The e-mail address is not valid."),
     _("A person with this e-mail address is already invited."),

@@ -42,6 +42,8 @@ class Owner:
 
     guid: str
     is_processor: bool
+    actor: str | None = None
+    """Who acts for the owner, in the audit log. None: the owner itself."""
 
     @property
     def client_guid(self) -> str | None:
@@ -254,5 +256,10 @@ class WebhookEndpoints:
     async def _record(self, connection: Connection, owner: Owner, subject: str, action: str) -> None:
         await self._journal.record(
             connection,
-            Entry(client_guid=owner.client_guid, actor=owner.guid, action=action, subject=subject),
+            Entry(
+                client_guid=owner.client_guid,
+                actor=owner.actor or owner.guid,
+                action=action,
+                subject=subject,
+            ),
         )

@@ -1,0 +1,69 @@
+"""The pages of a processor's staff: its grants, and reports of conformance runs."""
+
+import json
+from typing import Any
+
+from starlette.responses import Response
+
+from coatcheck.dashboard.lists import page_request, shown
+from coatcheck.dashboard.request import DashboardRequest
+from coatcheck.dashboard.texts import GRANT_STATES, translate
+from coatcheck.errors import InvalidRequest
+from coatcheck.grants.listing import GrantFilter
+from coatcheck.model.tokens import GrantStatus
+
+COLUMNS = ("case", "title", "outcome", "found")
+"""What the page shows of each result of `coatcheck conformance processor --json`."""
+
+
+async def show_grants(request: DashboardRequest) -> Response:
+    """The grants of the processor; with `status`, those in this state."""
+    status = request.query.get("status") or None
+    if status is not None and status not in list(GrantStatus):
+        raise InvalidRequest
+    filters = GrantFilter(
+        processor_guid=request.processor_guid, status=None if status is None else GrantStatus(status)
+    )
+    async with request.services.db.connection() as connection:
+        page = await request.services.grants.list(connection, filters, page_request(request))
+    return request.page("processor_grants", grants=shown(request, page), status=status, **_names(request))
+
+
+async def show_grant(request: DashboardRequest) -> Response:
+    filters = GrantFilter(processor_guid=request.processor_guid, guid=request.path["grant"])
+    async with request.services.db.connection() as connection:
+        grant = await request.services.grants.find(connection, filters)
+    return request.page("processor_grant", grant=grant, **_names(request))
+
+
+async def show_report_form(request: DashboardRequest) -> Response:
+    return request.page("conformance", results=None)
+
+
+async def show_report(request: DashboardRequest) -> Response:
+    """Shows the report of a run. It is not stored.
+
+    Raises:
+        InvalidRequest: the text is not what the command prints.
+    """
+    try:
+        results = json.loads(request.field("report"))
+    except ValueError:
+        raise InvalidRequest(NOT_A_REPORT) from None
+    if not isinstance(results, list) or not all(_is_result(each) for each in results):
+        raise InvalidRequest(NOT_A_REPORT)
+    return request.page("conformance", results=results)
+
+
+NOT_A_REPORT = "This is not the output of coatcheck conformance processor --json."
+
+
+def _is_result(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in COLUMNS)
+
+
+def _names(request: DashboardRequest) -> dict[str, object]:
+    return {
+        "states": list(GrantStatus),
+        "state_names": {each: translate(request.locale, GRANT_STATES[each]) for each in GrantStatus},
+    }

@@ -1,0 +1,140 @@
+"""The webhook endpoints of the person's client or processor, what was delivered, and delivering it again."""
+
+from starlette.responses import Response
+
+from coatcheck.dashboard.lists import page_request, shown
+from coatcheck.dashboard.request import DashboardRequest
+from coatcheck.directory.webhook_endpoints import EndpointChanges, Owner
+from coatcheck.errors import InvalidRequest
+from coatcheck.events.catalogue import EVERYTHING, patterns
+from coatcheck.events.delivery import DeliveryStatus
+from coatcheck.events.endpoints import EndpointStatus
+from coatcheck.events.history import find_delivery, list_deliveries
+
+
+async def show_endpoints(request: DashboardRequest) -> Response:
+    async with request.services.db.connection() as connection:
+        page = await request.services.webhook_endpoints.list(
+            connection, _owner(request), page_request(request)
+        )
+    return request.page("webhooks", endpoints=shown(request, page))
+
+
+async def show_form(request: DashboardRequest) -> Response:
+    return request.page(
+        "new_webhook", patterns=patterns(is_processor=_owner(request).is_processor), everything=EVERYTHING
+    )
+
+
+async def create(request: DashboardRequest) -> Response:
+    """Adds an endpoint, and shows the secret that signs its deliveries, this once."""
+    new = EndpointChanges(url=request.field("url"), events=request.form.get("events"))
+    if not new.url:
+        raise InvalidRequest
+    async with request.services.db.transaction() as connection:
+        made = await request.services.webhook_endpoints.create(connection, _owner(request), new)
+    return request.page("webhook_secret", endpoint=made.endpoint, secret_text=made.secret)
+
+
+async def show_endpoint(request: DashboardRequest) -> Response:
+    """An endpoint and the deliveries to it; with `status`, those in this state."""
+    owner, guid = _owner(request), request.path["endpoint"]
+    status = request.query.get("status") or None
+    if status is not None and status not in list(DeliveryStatus):
+        raise InvalidRequest
+    async with request.services.db.connection() as connection:
+        endpoint = await request.services.webhook_endpoints.find(connection, owner, guid)
+        deliveries = await list_deliveries(
+            connection,
+            owner.guid,
+            page_request(request),
+            request.services.clock.instant(),
+            receiver_guid=guid,
+            status=status,
+        )
+    return request.page(
+        "webhook",
+        endpoint=endpoint,
+        deliveries=shown(request, deliveries),
+        statuses=list(DeliveryStatus),
+        endpoint_statuses=list(EndpointStatus),
+        types=[
+            each
+            for each in patterns(is_processor=owner.is_processor)
+            if each != EVERYTHING and not each.endswith(".*")
+        ],
+    )
+
+
+async def set_status(request: DashboardRequest) -> Response:
+    status = request.field("status")
+    if status not in list(EndpointStatus):
+        raise InvalidRequest
+    async with request.services.db.transaction() as connection:
+        await request.services.webhook_endpoints.update(
+            connection,
+            _owner(request),
+            request.path["endpoint"],
+            EndpointChanges(status=EndpointStatus(status)),
+        )
+    return request.redirect(f"/webhooks/{request.path['endpoint']}")
+
+
+async def test(request: DashboardRequest) -> Response:
+    """Delivers an example of a type of event."""
+    async with request.services.db.transaction() as connection:
+        await request.services.webhook_endpoints.test(
+            connection, _owner(request), request.path["endpoint"], request.field("type")
+        )
+    return request.redirect(f"/webhooks/{request.path['endpoint']}")
+
+
+async def confirm_secret_rotation(request: DashboardRequest) -> Response:
+    return await _ask(request, "rotate_webhook_secret")
+
+
+async def rotate_secret(request: DashboardRequest) -> Response:
+    """Makes a new secret, and shows it, this once."""
+    async with request.services.db.transaction() as connection:
+        made = await request.services.webhook_endpoints.rotate_secret(
+            connection, _owner(request), request.path["endpoint"]
+        )
+    return request.page("webhook_secret", endpoint=made.endpoint, secret_text=made.secret)
+
+
+async def confirm_deletion(request: DashboardRequest) -> Response:
+    return await _ask(request, "delete_webhook")
+
+
+async def delete(request: DashboardRequest) -> Response:
+    async with request.services.db.transaction() as connection:
+        await request.services.webhook_endpoints.delete(connection, _owner(request), request.path["endpoint"])
+    return request.redirect("/webhooks")
+
+
+async def show_delivery(request: DashboardRequest) -> Response:
+    async with request.services.db.connection() as connection:
+        delivery = await find_delivery(connection, request.organisation_guid, request.path["delivery"])
+    return request.page("delivery", delivery=delivery)
+
+
+async def redeliver(request: DashboardRequest) -> Response:
+    """Makes a delivery again, whatever became of it."""
+    async with request.services.db.transaction() as connection:
+        made = await request.services.webhook_endpoints.redeliver(
+            connection, _owner(request), request.path["delivery"]
+        )
+    return request.redirect(f"/deliveries/{made.guid}")
+
+
+async def _ask(request: DashboardRequest, page: str) -> Response:
+    async with request.services.db.connection() as connection:
+        endpoint = await request.services.webhook_endpoints.find(
+            connection, _owner(request), request.path["endpoint"]
+        )
+    return request.page(page, endpoint=endpoint)
+
+
+def _owner(request: DashboardRequest) -> Owner:
+    guid = request.organisation_guid
+    return Owner(guid, is_processor=guid.startswith("PPR-"), actor=request.actor)
