@@ -19,6 +19,7 @@ from coatcheck.directory.accounts import Accounts
 from coatcheck.directory.apps import Apps
 from coatcheck.directory.attestations import Attestations
 from coatcheck.directory.clients import Clients
+from coatcheck.directory.deletions import Deletions
 from coatcheck.directory.export import UserExport
 from coatcheck.directory.processors import Processors
 from coatcheck.directory.users import Users
@@ -131,6 +132,7 @@ class Services:
     clients: Clients
     processors: Processors
     attestations: Attestations
+    deletions: Deletions
     apps: Apps
     users: Users
     user_export: UserExport
@@ -248,6 +250,7 @@ def _member_services(dependencies: Dependencies) -> _MemberServices:
 
 class _UserServices(TypedDict):
     attestations: Attestations
+    deletions: Deletions
     users: Users
     user_export: UserExport
 
@@ -258,6 +261,7 @@ def _user_services(
     attestations = Attestations(dependencies.settings, dependencies.clock, signing_keys)
     return {
         "attestations": attestations,
+        "deletions": Deletions(dependencies.db, attestations),
         "users": Users(dependencies, tokens, attestations),
         "user_export": UserExport(
             dependencies.db,

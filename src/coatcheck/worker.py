@@ -50,6 +50,7 @@ async def main(services: Services, stop: asyncio.Event, *, grace: timedelta = GR
             group.create_task(_every(SEAL, "seal", worker_services.seal, stop)),
             group.create_task(_every(EXPIRY, "expiry", worker_services.expiry.sweep, stop)),
             group.create_task(_every(SWEEP, "sweep", worker_services.sweep, stop)),
+            group.create_task(_every(SWEEP, "deletion", services.deletions.run, stop)),
             group.create_task(_every(MEASURE, "measure", partial(measure, services), stop)),
             group.create_task(_every(REFRESH, "refresh", worker_services.scheduler.refresh, stop)),
             group.create_task(_every(MAINTENANCE, "maintenance", partial(run_maintenance, services), stop)),

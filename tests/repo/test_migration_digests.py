@@ -33,6 +33,7 @@ DIGESTS = {
     "20261127_0021_staff.py": "5a1b8d9909088393c5881815bc26f918b5a9e4eeb7e75586fb2e8d5958fa25e1",
     "20261127_0022_disconnections.py": "fec5c566ed1051507db8a0f43a14e79f75499dd7c6204564a1d04980a075429c",
     "20261127_0023_transaction_weeks.py": "01219d6db1263822f133689b1e3ccf6b017e6ae7bf8d1ad7a10b4f566bda0f75",
+    "20261127_0024_deletion_in_pieces.py": "29c1ffa405c75cfd235e1a26240490f4f1f8fbfea472a439cb054849dc4ecd18",
 }
 VERSIONS = Path(next(iter(migrations.__path__))) / "versions"
 

@@ -1,7 +1,9 @@
 """The deletion of a user: a signed statement says what was destroyed, and what remains."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from hashlib import sha256
+from typing import cast
 
 import pytest
 
@@ -15,7 +17,13 @@ from coatcheck.directory.attestations import (
 )
 from coatcheck.errors import NotFound
 from coatcheck.grants.links import LinkKind
+from coatcheck.members.account_identity import former_guids
+from coatcheck.members.account_rows import delete_account
+from coatcheck.members.member_rows import MemberKey
+from coatcheck.members.records import MemberJob
 from coatcheck.model.accounts import Account
+from coatcheck.model.paging import PageRequest
+from coatcheck.model.transactions import TransactionFilter, find_transaction, list_transactions
 from coatcheck.model.users import User
 from coatcheck.signatures import DocumentType, SignedDocument, verify
 from coatcheck.vault.master_keys import MasterKeys
@@ -203,3 +211,89 @@ async def test_attestations_are_kept_for_three_years(
         async with services.db.connection() as connection:
             await delete_old_attestations(connection, clock.now())
             assert await services.attestations.of_user(connection, user.client_guid, user.guid) == found
+
+
+async def many_transactions(services: Services, account: Account, number: int) -> None:
+    async with services.db.connection() as connection:
+        await connection.execute(
+            """INSERT INTO transaction (user_guid, guid, member_guid, account_guid, id, amount, type, status, date,
+                                        category, category_guid, top_level_category, top_level_category_guid,
+                                        created_at, updated_at)
+               SELECT %s, 'TRN-' || n, %s, %s, n, 1, 'DEBIT', 'POSTED', '2026-01-01', 'Groceries', 'CAT-1', 'Food',
+                      'CAT-2', now(), now()
+               FROM generate_series(1, %s) n""",
+            (account.user_guid, account.member_guid, account.guid, number),
+        )
+
+
+async def number_left(services: Services) -> int:
+    async with services.db.connection() as connection:
+        cursor = await connection.execute("SELECT count(*) FROM transaction")
+        row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def test_many_transactions_are_destroyed_in_pieces_and_then_the_attestation_counts_them(
+    services: Services, clock: MovableClock, client: Keyed, user: User, account: Account
+) -> None:
+    await many_transactions(services, account, 16_000)
+    first = await delete(services, user)
+    claims = (await verified(services, first)).claims
+    assert claims["pending"] == {"transactions": 16_000}
+    assert "transactions" not in claims["destroyed"]
+    assert await number_left(services) == 6_000
+
+    clock.advance(timedelta(minutes=1))
+    await services.deletions.run()
+    assert await number_left(services) == 0
+    async with services.db.connection() as connection:
+        last = await services.attestations.find(connection, client.guid, first.guid)
+    completed = (await verified(services, last)).claims
+    assert "pending" not in completed
+    assert completed["destroyed"] == {**claims["destroyed"], "transactions": 16_000}
+    assert completed["jti"] == first.guid
+    assert last.at - first.at >= timedelta(minutes=1)
+
+
+async def test_nothing_reads_the_transactions_of_a_deleted_account_while_they_are_destroyed(
+    services: Services, user: User, account: Account
+) -> None:
+    await many_transactions(services, account, 10_001)
+    everything = TransactionFilter()
+    async with services.db.transaction() as connection:
+        await delete_account(connection, user.guid, account.guid)
+        page = await list_transactions(connection, user.guid, PageRequest(), everything)
+        cursor = await connection.execute("SELECT guid FROM transaction")
+        left = await cursor.fetchone()
+        assert (page.total, list(page.items)) == (0, [])
+        assert left is not None
+        with pytest.raises(NotFound):
+            await find_transaction(connection, user.guid, left[0])
+    sections = [
+        rows async for name, rows in services.user_export.sections(user, actor="t") if name == "transactions"
+    ]
+    assert [each for rows in sections for each in rows] == []
+    await services.deletions.run()
+    assert await number_left(services) == 0
+
+
+async def test_an_account_that_returns_does_not_get_the_guid_whose_transactions_are_destroyed(
+    services: Services, user: User, account: Account
+) -> None:
+    await many_transactions(services, account, 10_001)
+    async with services.db.transaction() as connection:
+        await delete_account(connection, user.guid, account.guid)
+        await connection.execute(
+            "INSERT INTO former_account (user_guid, identity, guid, deleted_at) VALUES (%s, 'i', %s, %s)",
+            (user.guid, account.guid, services.clock.now()),
+        )
+    assert await returning_guids(services, account) == {}
+    await services.deletions.run()
+    assert await returning_guids(services, account) == {"id": account.guid}
+
+
+async def returning_guids(services: Services, account: Account) -> Mapping[str, str]:
+    job = cast("MemberJob", MemberKey(account.user_guid, account.member_guid))
+    async with services.db.connection() as connection, connection.transaction(force_rollback=True):
+        return await former_guids(connection, job, {"id": [b"i"]}, services.clock.now())

@@ -1,11 +1,14 @@
 """Deletion attestations: signed statements of what the deletion of a user destroyed.
 
+Where a user has too many transactions for one transaction of the database, the statement names them as `pending`:
+nothing reads them any more. When the last of them is deleted, it is signed again and counts them as destroyed.
+
 They hold guids, counts and times only, and are kept for `DOCUMENTS_KEPT`. The user's other traces that stay are named
 in the statement (`KEPT`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from coatcheck import ids
@@ -14,8 +17,8 @@ from coatcheck.config import Settings
 from coatcheck.db.database import Connection, columns, fetch_one, run
 from coatcheck.errors import NotFound
 from coatcheck.model.users import User
-from coatcheck.signatures import DocumentType, format_instant
-from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, SigningKeys
+from coatcheck.signatures import DocumentType, format_instant, verify
+from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, SigningKeys, key_set, published_keys
 from coatcheck.vault.vault import DestroyedKey
 
 KEPT: Mapping[str, str] = {
@@ -51,6 +54,8 @@ class Destroyed:
     """Grants that could be read with until then."""
     data_key: DestroyedKey | None
     """None if nothing was sealed for the user."""
+    pending: Mapping[str, int] = field(default_factory=dict)
+    """How many records of a kind nothing reads any more, until they are destroyed."""
 
 
 class Attestations:
@@ -75,6 +80,7 @@ class Attestations:
                 "user_guid": user.guid,
                 "at": format_instant(at),
                 "destroyed": dict(destroyed.records),
+                **({"pending": dict(destroyed.pending)} if destroyed.pending else {}),
                 "grants_ended": destroyed.grants_ended,
                 "data_key": _key_claims(destroyed.data_key),
                 "kept": dict(KEPT),
@@ -93,6 +99,33 @@ class Attestations:
             },
         )
         return Attestation(guid, user.guid, at, statement)
+
+    async def complete(self, connection: Connection, user_guid: str) -> None:
+        """Signs the attestation of a user again, when nothing of the user is pending any more.
+
+        Nothing happens if the user was not deleted, but only accounts of it, or if its attestation was deleted.
+        """
+        found = await fetch_one(
+            connection,
+            Attestation,
+            f"""SELECT {columns(Attestation)} FROM deletion_attestation
+                WHERE user_guid = %(user_guid)s FOR UPDATE""",
+            {"user_guid": user_guid},
+        )
+        if found is None:
+            return
+        key = await self._signing_keys.current(connection)
+        statement = await self._signing_keys.signed_validly(connection, found.statement)
+        at = self._clock.instant()
+        published = key_set(await published_keys(connection, at))["keys"]
+        claims = dict(verify(statement, published).claims)
+        claims["destroyed"] |= claims.pop("pending", {})
+        claims |= {"iat": int(at.timestamp()), "at": format_instant(at)}
+        await run(
+            connection,
+            "UPDATE deletion_attestation SET at = %(at)s, statement = %(statement)s WHERE guid = %(guid)s",
+            {"at": at, "statement": key.sign(DocumentType.ATTESTATION, claims), "guid": found.guid},
+        )
 
     async def find(self, connection: Connection, client_guid: str, guid: str) -> Attestation:
         """An attestation of the client's deletion, by its guid.

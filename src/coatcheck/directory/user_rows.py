@@ -14,7 +14,8 @@ COUNTS = f"""
     SELECT 'members' AS kind, count(*) AS number FROM member WHERE user_guid = %(user_guid)s
     UNION ALL SELECT 'jobs', count(*) FROM member_job WHERE user_guid = %(user_guid)s
     UNION ALL SELECT 'accounts', count(*) FROM account WHERE user_guid = %(user_guid)s
-    UNION ALL SELECT 'transactions', count(*) FROM transaction WHERE user_guid = %(user_guid)s
+    UNION ALL SELECT 'transactions', coalesce(sum(number), 0)::bigint
+              FROM transaction_week CROSS JOIN unnest(numbers) AS number WHERE user_guid = %(user_guid)s
     UNION ALL SELECT 'statements', count(*) FROM statement WHERE user_guid = %(user_guid)s
     UNION ALL SELECT 'micro_deposits', count(*) FROM micro_deposit WHERE user_guid = %(user_guid)s
     UNION ALL {SEALED_COUNTS}"""
@@ -63,7 +64,10 @@ async def change_user(connection: Connection, user: User) -> None:
 
 
 async def remove_user(connection: Connection, guid: str) -> None:
-    """Deletes the user and, by cascade, its members, accounts and data. Tokens on them end at once."""
+    """Deletes the user and, by cascade, its members, accounts and data. Tokens on them end at once.
+
+    Of an account with very many transactions some are deleted later (`members.deleted_accounts`).
+    """
     await run(connection, "DELETE FROM end_user WHERE guid = %(guid)s", {"guid": guid})
 
 

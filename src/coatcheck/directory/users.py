@@ -16,6 +16,7 @@ from coatcheck.events.mx_events import Action
 from coatcheck.grants.announcements import about_grants, live_grants_of_user
 from coatcheck.grants.deletion import end_tokens_of_user
 from coatcheck.grants.tokens import Tokens
+from coatcheck.members.deleted_accounts import has_deleted_accounts
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.disconnections import Disconnections
 from coatcheck.model.users import User, find_user
@@ -113,7 +114,7 @@ class Users:
         Without the key, no copy of the user's sealed records can be decrypted. The user is deleted before the key,
         because a job that saves its result locks them in this order.
         """
-        records = await count_user_data(connection, user.guid)
+        records = dict(await count_user_data(connection, user.guid))
         grants = await live_grants_of_user(connection, user.guid, self._clock.instant())
         grants_ended = await self._tokens.count_live(connection, user.client_guid, user.guid)
         await self._disconnections.request_of_user(connection, user.guid)
@@ -121,7 +122,10 @@ class Users:
         await remove_user(connection, user.guid)
         await forget_connects(connection, user.guid)
         data_key = await self._vault.delete_owner(connection, user.guid)
-        destroyed = Destroyed({"users": 1, **records}, grants_ended, data_key)
+        pending = {}
+        if await has_deleted_accounts(connection, user.guid):
+            pending = {"transactions": records.pop("transactions")}
+        destroyed = Destroyed({"users": 1, **records}, grants_ended, data_key, pending)
         attestation = await self._attestations.record(connection, user, destroyed)
         revoked = about_grants(EventType.TOKEN_REVOKED, grants, revoked_by=None)
         await self._record(connection, user, Action.DELETED, actor, *revoked, notify=notify)

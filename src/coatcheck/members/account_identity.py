@@ -107,6 +107,8 @@ async def former_guids(
         """SELECT identity, guid FROM former_account f
            WHERE user_guid = %(user_guid)s AND identity = ANY (%(identities)s) AND deleted_at > %(after)s
              AND NOT EXISTS (SELECT FROM account a WHERE a.user_guid = f.user_guid AND a.guid = f.guid)
+             -- Its old transactions would appear again.
+             AND NOT EXISTS (SELECT FROM deleted_account d WHERE d.user_guid = f.user_guid AND d.guid = f.guid)
            FOR UPDATE OF f""",
         {
             "user_guid": job.user_guid,

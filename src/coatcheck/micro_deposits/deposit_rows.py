@@ -123,7 +123,7 @@ async def due_deposits(connection: Connection, now: datetime, lost_before: datet
         """SELECT user_guid, guid, client_guid FROM micro_deposit
            WHERE status = 'REQUESTED'
              AND (arrives_at <= %(now)s OR (arrives_at IS NULL AND updated_at < %(before)s))
-           LIMIT 500""",
+           ORDER BY arrives_at LIMIT 500""",
         {"now": now, "before": lost_before},
     )
 
@@ -135,7 +135,7 @@ async def delete_unverified(connection: Connection, created_before: datetime) ->
         DepositKey,
         """DELETE FROM micro_deposit WHERE (user_guid, guid) IN (
                SELECT user_guid, guid FROM micro_deposit
-               WHERE status <> 'VERIFIED' AND created_at < %(before)s LIMIT 500)
+               WHERE status <> 'VERIFIED' AND created_at < %(before)s ORDER BY created_at LIMIT 500)
            RETURNING user_guid, guid, client_guid""",
         {"before": created_before},
     )

@@ -56,20 +56,18 @@ class JobView(StrEnum):
     """It ended, and the member is not connected after it."""
 
 
-def _of(*conditions_and_order: str) -> Selection:
-    """The jobs that satisfy all arguments but the last, in the order of the last."""
-    *conditions, order = conditions_and_order
+def _by(order: str, *conditions: str) -> Selection:
     return Selection("member_job", (order, "guid"), conditions=conditions, moving={"now", "since"})
 
 
 SELECTIONS: Mapping[JobView, Selection] = MappingProxyType(
     {
-        JobView.RUNNING: _of("state = 'running'", "started_at"),
-        JobView.STUCK: _of("state = 'running'", "lease_until < %(now)s", "lease_until"),
-        JobView.QUEUED: _of("state = 'queued'", "queued_at"),
-        JobView.WAITING: _of("state = 'waiting'", "waits_until"),
-        JobView.FAILED: _of(
-            "state = 'ended'", "ended_at > %(since)s", "outcome IS DISTINCT FROM 'CONNECTED'", "ended_at DESC"
+        JobView.RUNNING: _by("started_at", "state = 'running'"),
+        JobView.STUCK: _by("lease_until", "state = 'running'", "lease_until < %(now)s"),
+        JobView.QUEUED: _by("queued_at", "state = 'queued'"),
+        JobView.WAITING: _by("waits_until", "state = 'waiting'"),
+        JobView.FAILED: _by(
+            "ended_at DESC", "state = 'ended'", "ended_at > %(since)s", "outcome IS DISTINCT FROM 'CONNECTED'"
         ),
     }
 )
