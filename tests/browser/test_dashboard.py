@@ -1,0 +1,259 @@
+"""The dashboard in a browser: a story for each kind of staff with real passkeys, and every page with axe."""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+
+import httpx
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from coatcheck.app import Services
+from coatcheck.clock import MovableClock
+from coatcheck.config import Settings
+from coatcheck.dashboard.app import routes_of
+from coatcheck.dashboard.permissions import may
+from coatcheck.directory.webhook_endpoints import EndpointChanges, Owner
+from coatcheck.model.accounts import Account
+from coatcheck.server import create_app
+from coatcheck.staff.roles import Role
+from coatcheck.staff.sessions import CONFIRMATION_TTL
+from tests.browser.accessibility import DESKTOP, accessibility_problems
+from tests.browser.scene import Site
+from tests.factories import Keyed, make_account, make_job, make_processor, make_token, make_user
+from tests.staff import encode, invite
+
+MAX_TABS = 60
+LAYOUTS = {
+    Role.OPERATOR: ("/clients", "/institutions/{institution}", "/jobs", "/metrics"),
+    Role.PROCESSOR_ADMIN: ("/webhooks/add", "/webhooks/{endpoint}"),
+}
+"""A list, a form in a page, charts of both kinds, a form with many choices, and a page with a list in it."""
+AWAY = {"/confirm/provider"}
+"""Addresses that lead to another site."""
+DEVICE = {
+    "protocol": "ctap2",
+    "transport": "internal",
+    "hasResidentKey": True,
+    "hasUserVerification": True,
+    "isUserVerified": True,
+    "automaticPresenceSimulation": True,
+}
+"""A laptop with a fingerprint reader, whose finger is always there (WebAuthn 11.2)."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A browser window of a person of the staff."""
+
+    page: Page
+    home: str
+
+    async def join(self, invitation: str) -> None:
+        await self.page.goto(self.home.removesuffix("/dashboard") + invitation)
+        await self.press("Create a passkey")
+        await expect(self.page.get_by_role("heading", name="Overview")).to_be_visible()
+
+    async def press(self, name: str) -> None:
+        """Moves to a link or a button by keyboard and presses Enter."""
+        for _ in range(MAX_TABS):
+            await self.page.keyboard.press("Tab")
+            focused = str(await self.page.evaluate("document.activeElement.textContent"))
+            if focused.strip() == name:
+                await self.page.keyboard.press("Enter")
+                return
+        raise AssertionError(f"{name} cannot be reached by keyboard.")
+
+    async def sees(self, heading: str) -> None:
+        await expect(self.page.get_by_role("heading", name=heading)).to_be_visible()
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return replace(settings, sandbox=True)
+
+
+@pytest.fixture
+async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
+    context = await browser.new_context(viewport=DESKTOP, reduced_motion="reduce", locale="en-US")
+    yield context
+    await context.close()
+
+
+@pytest.fixture
+async def desk(services: Services, server: Site, context: BrowserContext) -> AsyncIterator[Desk]:
+    """A window with a passkey device. At the end: it requested nothing of another host, and nothing was refused."""
+    server.start(create_app(services))
+    page = await context.new_page()
+    requested: list[str] = []
+    refused: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.on("console", lambda message: refused.append(message.text) if "Policy" in message.text else None)
+    devices = await context.new_cdp_session(page)
+    await devices.send("WebAuthn.enable")
+    await devices.send("WebAuthn.addVirtualAuthenticator", {"options": DEVICE})
+    origin = f"http://localhost:{server.port}"
+    yield Desk(page, f"{origin}/dashboard")
+    assert [url for url in requested if not url.startswith((origin, server.origin, "data:"))] == []
+    assert refused == []
+    await server.stop()
+
+
+async def test_an_operator_joins_signs_in_again_and_rotates_a_key_by_keyboard(
+    services: Services, clock: MovableClock, http: httpx.AsyncClient, client: Keyed, desk: Desk, server: Site
+) -> None:
+    page = desk.page
+    _, invitation = await invite(services)
+    await desk.join(invitation)
+    await desk.press("Sign out")
+    await desk.sees("Sign in")
+    # At its address the machine leads to its name, to which the passkey belongs.
+    await page.goto(f"{server.origin}/dashboard/clients/{client.guid}")
+    await desk.press("Sign in with a passkey")
+    await desk.sees("Harbour Pay")
+    clock.advance(CONFIRMATION_TTL)
+    await desk.press("Rotate the API key")
+    await desk.sees("Confirm that it is you")
+    await desk.press("Confirm with a passkey")
+    await desk.sees("Rotate the API key of Harbour Pay?")
+    await desk.press("Rotate the API key")
+    await desk.sees("API key of Harbour Pay")
+    key = await page.locator("#api-key").text_content()
+    assert key
+    assert (await http.get("/coatcheck/grants", auth=(client.guid, key))).status_code == 200
+
+
+async def test_a_processors_developer_gets_a_token_in_one_press(
+    services: Services, http: httpx.AsyncClient, client: Keyed, desk: Desk
+) -> None:
+    processor = await make_processor(services, client, name="Ledger Books")
+    _, invitation = await invite(services, Role.PROCESSOR_DEVELOPER, processor)
+    await desk.join(invitation)
+    await desk.press("Playground")
+    await desk.sees("Playground")
+    await desk.press("Give me a token")
+    await expect(desk.page.get_by_role("heading", name="Access token")).to_be_visible()
+    token = await desk.page.locator("#access-token").text_content()
+    read = await http.get("/account/account_numbers", headers={"Authorization": f"Bearer {token}"})
+    assert read.status_code == 200
+    await desk.press("To the grant")
+    await desk.sees("Grant")
+
+
+async def test_a_clients_administrator_invites_a_colleague(
+    services: Services, client: Keyed, desk: Desk
+) -> None:
+    page = desk.page
+    _, invitation = await invite(services, Role.CLIENT_ADMIN, client)
+    await desk.join(invitation)
+    await desk.press("Staff")
+    await desk.sees("Staff")
+    await desk.press("Invite a person")
+    await desk.sees("Invite a person")
+    await page.get_by_label("Name").fill("Bo Diaz")
+    await page.get_by_label("E-mail address").fill("bo@acme.example")
+    await page.get_by_label("Role").select_option(f"{client.guid}:client_support")
+    await desk.press("Create an invitation")
+    await desk.sees("Invitation for Bo Diaz")
+    url = str(await page.locator("#invitation").text_content())
+    await desk.press("Sign out")
+    await desk.join("/dashboard" + url.partition("/dashboard")[2])
+    await expect(page.get_by_text("Bo Diaz").first).to_be_visible()
+    await expect(page.get_by_role("link", name="Staff")).to_have_count(0)
+
+
+async def test_a_cancelled_passkey_says_what_to_do(
+    services: Services, desk: Desk, context: BrowserContext
+) -> None:
+    page = await context.new_page()
+    devices = await context.new_cdp_session(page)
+    await devices.send("WebAuthn.enable")
+    await devices.send("WebAuthn.addVirtualAuthenticator", {"options": {**DEVICE, "isUserVerified": False}})
+    await page.goto(f"{desk.home}/sign-in")
+    await page.get_by_role("button", name="Sign in with a passkey").click()
+    await expect(page.get_by_role("alert")).to_have_text(re.compile("did not use a passkey"))
+
+
+@pytest.fixture
+async def objects(services: Services, client: Keyed, processor: Keyed) -> Mapping[str, str]:
+    """An object for each parameter in the paths of the pages."""
+    account: Account = await make_account(services, await make_user(services, client))
+    await make_token(services, account, processor)
+    job = await make_job(services, account)
+    person, _ = await invite(services)
+    owner = Owner(processor.guid, is_processor=True)
+    async with services.db.transaction() as connection:
+        endpoints = services.webhook_endpoints
+        new = EndpointChanges(url="https://hooks.example/coatcheck")
+        endpoint = (await endpoints.create(connection, owner, new)).endpoint
+        delivery = await endpoints.test(connection, owner, endpoint.guid, "token.revoked")
+        cursor = await connection.execute(
+            "SELECT guid FROM access_token WHERE account_guid = %s", (account.guid,)
+        )
+        (grant,) = await cursor.fetchone() or ("",)
+    return {
+        "client": client.guid,
+        "processor": processor.guid,
+        "institution": "mxbank",
+        "user": account.user_guid,
+        "job": job,
+        "person": person.guid,
+        "endpoint": endpoint.guid,
+        "delivery": delivery.guid,
+        "grant": grant,
+    }
+
+
+@pytest.fixture
+async def processor(services: Services, client: Keyed) -> Keyed:
+    return await make_processor(services, client, name="Ledger Books")
+
+
+async def join_as(services: Services, desk: Desk, role: Role, organisation: Keyed | None) -> str:
+    """Signs the window in as a person of the role; returns the id of their passkey as it is in paths."""
+    staff, invitation = await invite(services, role, organisation)
+    await desk.join(invitation)
+    async with services.db.connection() as connection:
+        (passkey,) = await services.staff.passkeys.list(connection, staff.guid)
+    return encode(passkey.credential_id)
+
+
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.PROCESSOR_ADMIN])
+async def test_a_page_of_each_layout_is_accessible_and_fits(
+    services: Services, client: Keyed, processor: Keyed, objects: Mapping[str, str], desk: Desk, role: Role
+) -> None:
+    """Of `test_every_page_is_accessible_and_fits`, what takes a few seconds."""
+    problems = []
+    organisation = processor if role is Role.PROCESSOR_ADMIN else None
+    if role is Role.OPERATOR:
+        problems += await problems_of(desk, "/sign-in")
+    await join_as(services, desk, role, organisation)
+    for path in LAYOUTS[role]:
+        problems += await problems_of(desk, path.format(**objects))
+    assert problems == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.CLIENT_ADMIN, Role.PROCESSOR_ADMIN])
+async def test_every_page_is_accessible_and_fits(
+    services: Services, client: Keyed, processor: Keyed, objects: Mapping[str, str], desk: Desk, role: Role
+) -> None:
+    """Each page once: what the operator or a processor can open is not opened again as a client."""
+    organisation = {Role.OPERATOR: None, Role.CLIENT_ADMIN: client, Role.PROCESSOR_ADMIN: processor}[role]
+    problems = []
+    if role is Role.OPERATOR:
+        problems += await problems_of(desk, (await invite(services))[1].removeprefix("/dashboard"))
+    given = {**objects, "passkey": await join_as(services, desk, role, organisation)}
+    earlier = [Role.OPERATOR, Role.PROCESSOR_ADMIN] if role is Role.CLIENT_ADMIN else [Role.OPERATOR]
+    for route in routes_of(services.settings):
+        is_seen = role is not Role.OPERATOR and any(may(other, route.permission) for other in earlier)
+        if route.method == "GET" and may(role, route.permission) and not is_seen and route.path not in AWAY:
+            problems += await problems_of(desk, route.path.format(**given))
+    assert problems == []
+
+
+async def problems_of(desk: Desk, path: str) -> list[str]:
+    answer = await desk.page.goto(desk.home + path)
+    assert answer is not None
+    assert answer.status == 200, path
+    return [f"{path}: {each}" for each in await accessibility_problems(desk.page, "body")]
