@@ -4,7 +4,9 @@ import json
 import re
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from html import unescape
 from typing import Any
@@ -14,7 +16,8 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from coatcheck.app import Services
+from coatcheck.app import Services, build
+from coatcheck.server import create_app
 from coatcheck.staff.people import NewStaff, StaffMember
 from coatcheck.staff.roles import Role
 from tests.factories import Keyed
@@ -170,6 +173,19 @@ async def join(http: httpx.AsyncClient, invitation: str, device: Authenticator) 
     answer = await window.send(invitation, response=device.create(window.options()))
     assert answer.status_code == 303, answer.text
     return window
+
+
+@asynccontextmanager
+async def served_at(
+    services: Services, base_url: str, master_key: str
+) -> AsyncIterator[tuple[Services, httpx.AsyncClient]]:
+    """The same installation with another `base_url`."""
+    settings = replace(services.settings, base_url=base_url, master_key=master_key)
+    async with (
+        build(settings, services.clock) as served,
+        httpx.AsyncClient(transport=httpx.ASGITransport(create_app(served)), base_url=base_url) as http,
+    ):
+        yield served, http
 
 
 async def sign_in(http: httpx.AsyncClient, device: Authenticator) -> Window:

@@ -6,6 +6,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
 
 AXE = Axe()
+MAX_TABS = 60
 OPTIONS = {
     "resultTypes": ["violations"],
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
@@ -56,6 +57,17 @@ async def moving(page: Page) -> Sequence[str]:
 async def focused(page: Page) -> str:
     """The tag and class of the focused element."""
     return str(await page.evaluate("document.activeElement.cloneNode().outerHTML"))
+
+
+async def press_by_keyboard(page: Page, name: str) -> None:
+    """Moves to a link or a button by keyboard and presses Enter."""
+    for _ in range(MAX_TABS):
+        await page.keyboard.press("Tab")
+        text = str(await page.evaluate("document.activeElement.textContent"))
+        if text.strip() == name:
+            await page.keyboard.press("Enter")
+            return
+    raise AssertionError(f"{name} cannot be reached by keyboard.")
 
 
 async def enlarge(page: Page, percent: int) -> None:

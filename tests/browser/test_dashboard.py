@@ -18,12 +18,11 @@ from coatcheck.model.accounts import Account
 from coatcheck.server import create_app
 from coatcheck.staff.roles import Role
 from coatcheck.staff.sessions import CONFIRMATION_TTL
-from tests.browser.accessibility import DESKTOP, accessibility_problems
+from tests.browser.accessibility import DESKTOP, accessibility_problems, press_by_keyboard
 from tests.browser.scene import Site
 from tests.factories import Keyed, make_account, make_job, make_processor, make_token, make_user
 from tests.staff import encode, invite
 
-MAX_TABS = 60
 LAYOUTS = {
     Role.OPERATOR: ("/clients", "/institutions/{institution}", "/jobs", "/metrics"),
     Role.PROCESSOR_ADMIN: ("/webhooks/add", "/webhooks/{endpoint}"),
@@ -55,14 +54,7 @@ class Desk:
         await expect(self.page.get_by_role("heading", name="Overview")).to_be_visible()
 
     async def press(self, name: str) -> None:
-        """Moves to a link or a button by keyboard and presses Enter."""
-        for _ in range(MAX_TABS):
-            await self.page.keyboard.press("Tab")
-            focused = str(await self.page.evaluate("document.activeElement.textContent"))
-            if focused.strip() == name:
-                await self.page.keyboard.press("Enter")
-                return
-        raise AssertionError(f"{name} cannot be reached by keyboard.")
+        await press_by_keyboard(self.page, name)
 
     async def sees(self, heading: str) -> None:
         await expect(self.page.get_by_role("heading", name=heading)).to_be_visible()
@@ -192,6 +184,7 @@ async def objects(services: Services, client: Keyed, processor: Keyed) -> Mappin
         )
         (grant,) = await cursor.fetchone() or ("",)
     return {
+        "organisation": client.guid,
         "client": client.guid,
         "processor": processor.guid,
         "institution": "mxbank",

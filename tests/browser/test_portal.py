@@ -10,12 +10,18 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 from coatcheck.app import Services
 from coatcheck.model.accounts import Account
 from coatcheck.server import create_app
-from tests.browser.accessibility import DESKTOP, NARROW, PHONE, axe_violations, cut_off, enlarge
+from tests.browser.accessibility import (
+    DESKTOP,
+    NARROW,
+    PHONE,
+    axe_violations,
+    cut_off,
+    enlarge,
+    press_by_keyboard,
+)
 from tests.browser.scene import Site
 from tests.factories import Keyed, make_account, make_processor, make_token, make_user
 from tests.portal_client import portal_url
-
-MAX_TABS = 40
 
 
 @dataclass(frozen=True)
@@ -34,14 +40,7 @@ class Visit:
         return [answer.status_code for answer in answers]
 
     async def press(self, name: str) -> None:
-        """Moves to a link or a button by keyboard and presses Enter."""
-        for _ in range(MAX_TABS):
-            await self.page.keyboard.press("Tab")
-            focused = str(await self.page.evaluate("document.activeElement.textContent"))
-            if focused.strip() == name:
-                await self.page.keyboard.press("Enter")
-                return
-        raise AssertionError(f"{name} cannot be reached by keyboard.")
+        await press_by_keyboard(self.page, name)
 
 
 @pytest.fixture

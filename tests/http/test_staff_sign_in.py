@@ -6,16 +6,15 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from coatcheck.app import Services, build
+from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.model.clients import find_client
-from coatcheck.server import create_app
 from coatcheck.staff.people import INVITATION_TTL
 from coatcheck.staff.roles import Role
 from coatcheck.staff.sessions import CONFIRMATION_TTL, IDLE_TIMEOUT, MAX_AGE
 from tests.factories import Keyed
 from tests.portal_client import text_of
-from tests.staff import Authenticator, Window, encode, invite, join, sign_in, signed_in, window_of
+from tests.staff import Authenticator, Window, encode, invite, join, served_at, sign_in, signed_in, window_of
 
 HOME = "/dashboard"
 SIGN_IN = "/dashboard/sign-in"
@@ -295,15 +294,10 @@ async def test_the_cookie_is_hidden_from_scripts_and_other_sites(
 async def test_over_https_no_other_host_and_no_http_page_can_set_the_cookie(
     services: Services, master_key: str
 ) -> None:
-    settings = replace(services.settings, base_url="https://coatcheck.example", master_key=master_key)
-    async with (
-        build(settings, services.clock) as secure,
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(create_app(secure)), base_url=settings.base_url
-        ) as over_https,
-    ):
+    base_url = "https://coatcheck.example"
+    async with served_at(services, base_url, master_key) as (secure, over_https):
         _, invitation = await invite(secure)
-        window = await join(over_https, invitation, Authenticator(settings.base_url))
+        window = await join(over_https, invitation, Authenticator(base_url))
         cookies = window.page.headers.get_list("set-cookie")
         assert (await window.get(HOME)).status_code == 200
     assert cookies[0].startswith("__Host-coatcheck_staff=css_")
@@ -413,13 +407,7 @@ async def test_signing_in_leads_back_to_the_page_that_was_asked_for(
 async def test_at_its_loopback_address_the_server_leads_to_localhost(
     services: Services, master_key: str
 ) -> None:
-    settings = replace(services.settings, base_url="http://127.0.0.1:8000", master_key=master_key)
-    async with (
-        build(settings, services.clock) as local,
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(create_app(local)), base_url=settings.base_url
-        ) as here,
-    ):
+    async with served_at(services, "http://127.0.0.1:8000", master_key) as (local, here):
         answer = await here.get(SIGN_IN)
         assert answer.headers["location"] == "http://localhost:8000/dashboard/sign-in?next=%2Fdashboard"
         _, invitation = await invite(local)

@@ -4,10 +4,12 @@ SameSite is Lax and not Strict: the identity provider of an organisation is anot
 Forms do not depend on it: each has a token, and `Sec-Fetch-Site` is checked.
 """
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from coatcheck.app import Services
+from coatcheck.http.headers import NO_STORE
 from coatcheck.staff.addresses import is_secure
+from coatcheck.staff.sessions import StartedSession
 
 SESSION = "coatcheck_staff"
 SIGN_IN = "coatcheck_staff_sign_in"
@@ -28,6 +30,14 @@ def set_cookie(response: Response, services: Services, name: str, secret: str) -
         httponly=True,
         samesite="lax",
     )
+
+
+def signed_in(services: Services, started: StartedSession, next_path: str) -> Response:
+    """The response that gives the browser a new session, or a session's new secret, and leads on."""
+    response = RedirectResponse(next_path, 303, NO_STORE)
+    set_cookie(response, services, SESSION, started.secret)
+    remove_cookie(response, services, SIGN_IN)
+    return response
 
 
 def remove_cookie(response: Response, services: Services, name: str) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from starlette.responses import RedirectResponse, Response
 
 from coatcheck.app import Services
-from coatcheck.dashboard.cookies import SESSION, SIGN_IN, cookie_name, remove_cookie, set_cookie
+from coatcheck.dashboard.cookies import SESSION, SIGN_IN, cookie_name, set_cookie, signed_in
 from coatcheck.dashboard.endpoint import PublicRequest, PublicRoute
 from coatcheck.dashboard.request import render
 from coatcheck.dashboard.texts import INVITATION_OVER, translate
@@ -239,10 +239,7 @@ async def _signed_in(
     old = public.request.cookies.get(cookie_name(services, SESSION), "")
     await services.staff.sessions.end_secret(connection, old)
     started = await services.staff.sessions.start(connection, staff_guid, method=method)
-    response = RedirectResponse(next_path, 303, NO_STORE)
-    set_cookie(response, services, SESSION, started.secret)
-    remove_cookie(response, services, SIGN_IN)
-    return response
+    return signed_in(services, started, next_path)
 
 
 async def _confirmed(
@@ -258,10 +255,7 @@ async def _confirmed(
     if staff.guid != session.staff_guid or at is None or at < found.begun_at.timestamp() - CLOCK_LEEWAY:
         raise SignInFailed(detail="confirmed by another person, or long ago")
     started = await services.staff.sessions.confirm(connection, session, method="identity provider")
-    response = RedirectResponse(found.next_path, 303, NO_STORE)
-    set_cookie(response, services, SESSION, started.secret)
-    remove_cookie(response, services, SIGN_IN)
-    return response
+    return signed_in(services, started, found.next_path)
 
 
 async def _invited(public: PublicRequest, connection: Connection) -> StaffMember:

@@ -2,14 +2,13 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
-from coatcheck.dashboard.cookies import SESSION, SIGN_IN, cookie_name, remove_cookie, set_cookie
+from coatcheck.dashboard.cookies import SESSION, SIGN_IN, cookie_name, remove_cookie, set_cookie, signed_in
 from coatcheck.dashboard.request import DashboardRequest
 from coatcheck.dashboard.sign_in import begin_at_provider, finish, local_path
 from coatcheck.dashboard.texts import ROLES, translate
 from coatcheck.errors import NotFound, SignInFailed
-from coatcheck.http.headers import NO_STORE
 from coatcheck.staff.addresses import HOME, has_passkeys
 from coatcheck.staff.sign_ins import Purpose
 
@@ -55,10 +54,7 @@ async def confirm(request: DashboardRequest) -> Response:
         if not guid == found.staff_guid == request.session.staff_guid:
             raise SignInFailed(detail="passkey of another person")
         started = await services.staff.sessions.confirm(connection, request.session, method="passkey")
-    response = RedirectResponse(found.next_path, 303, NO_STORE)
-    set_cookie(response, services, SESSION, started.secret)
-    remove_cookie(response, services, SIGN_IN)
-    return response
+    return signed_in(services, started, found.next_path)
 
 
 async def confirm_at_provider(request: DashboardRequest) -> Response:

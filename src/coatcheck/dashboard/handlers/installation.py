@@ -1,6 +1,7 @@
 """The installation, for the operator: findings, database and disk, keys, checkpoints and metrics."""
 
 import shutil
+from math import isfinite
 
 from prometheus_client import REGISTRY
 from starlette.responses import Response
@@ -110,6 +111,6 @@ def _durations() -> list[Bar]:
                 counts[bound] = counts.get(bound, 0) + int(sample.value)
     below, found = 0, []
     for bound in sorted(counts):
-        found.append((f"{bound:g} s", counts[bound] - below))
+        found.append((f"{bound:g} s" if isfinite(bound) else "…", counts[bound] - below))
         below = counts[bound]
     return [*bars(found)]

@@ -1,12 +1,24 @@
-"""Clients and processors, for the operator: the lists, each one, its keys, and who works for whom."""
+"""Clients and processors, for the operator: the lists, each one, its keys, and who works for whom.
+
+The pages of both kinds are the same; a `Kind` has what differs.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from starlette.responses import Response
 
+from coatcheck.app import Services
 from coatcheck.dashboard.lists import found_in, list_page
 from coatcheck.dashboard.request import DashboardRequest
+from coatcheck.db.database import Connection
+from coatcheck.directory.clients import Clients, NewClient
+from coatcheck.directory.processors import NewProcessor, Processors
 from coatcheck.errors import InvalidRequest
-from coatcheck.grants.api_keys import Rotated
 from coatcheck.model.clients import (
+    Client,
+    Processor,
     clients_of_processor,
     enabled_processors,
     find_client,
@@ -15,142 +27,111 @@ from coatcheck.model.clients import (
     list_processors,
 )
 
-CLIENT, PROCESSOR = "clients", "processors"
-"""The first part of the paths of each kind, and of the names of its pages."""
+Organisation: TypeAlias = Client | Processor
 
 
-async def show_clients(request: DashboardRequest) -> Response:
+@dataclass(frozen=True, slots=True)
+class Kind:
+    name: str
+    """The first part of the paths."""
+    partner_name: str
+    """That of the other kind."""
+    verbs: Callable[[Services], Clients | Processors]
+    find: Callable[[Connection, str], Awaitable[Organisation]]
+    list: Callable[[Connection], Awaitable[Sequence[Organisation]]]
+    partners: Callable[[Connection, str], Awaitable[Sequence[Organisation]]]
+    """Who works with one of the kind."""
+
+
+CLIENTS = Kind(
+    "clients", "processors", lambda services: services.clients, find_client, list_clients, enabled_processors
+)
+PROCESSORS = Kind(
+    "processors",
+    "clients",
+    lambda services: services.processors,
+    find_processor,
+    list_processors,
+    clients_of_processor,
+)
+OTHER_KIND = {CLIENTS.name: PROCESSORS, PROCESSORS.name: CLIENTS}
+
+
+async def show_list(kind: Kind, request: DashboardRequest) -> Response:
     async with request.services.db.connection() as connection:
-        clients = await list_clients(connection)
-    found = [each for each in clients if found_in(request, each.name, each.guid)]
-    return request.page("organisations", kind=CLIENT, organisations=list_page(request, found))
+        every = await kind.list(connection)
+    found = [each for each in every if found_in(request, each.name, each.guid)]
+    return request.page("organisations", kind=kind.name, organisations=list_page(request, found))
 
 
-async def show_processors(request: DashboardRequest) -> Response:
-    async with request.services.db.connection() as connection:
-        processors = await list_processors(connection)
-    found = [each for each in processors if found_in(request, each.name, each.guid)]
-    return request.page("organisations", kind=PROCESSOR, organisations=list_page(request, found))
+async def show_form(kind: Kind, request: DashboardRequest) -> Response:
+    return request.page("new_organisation", kind=kind.name)
 
 
-async def show_new_client(request: DashboardRequest) -> Response:
-    return request.page("new_organisation", kind=CLIENT)
-
-
-async def show_new_processor(request: DashboardRequest) -> Response:
-    return request.page("new_organisation", kind=PROCESSOR)
-
-
-async def add_client(request: DashboardRequest) -> Response:
-    """Adds a client, and shows its key, this once."""
+async def add(kind: Kind, request: DashboardRequest) -> Response:
+    """Adds one, and shows its key, this once."""
     async with request.services.db.transaction() as connection:
-        new = await request.services.clients.add(connection, request.field("name"), actor=request.actor)
-    return request.page("new_key", kind=CLIENT, organisation=new.client, api_key=new.api_key, old=None)
+        new: NewClient | NewProcessor = await kind.verbs(request.services).add(
+            connection, request.field("name"), actor=request.actor
+        )
+    added = new.client if isinstance(new, NewClient) else new.processor
+    return request.page("new_key", kind=kind.name, organisation=added, api_key=new.api_key, old=None)
 
 
-async def add_processor(request: DashboardRequest) -> Response:
-    """Adds a processor, and shows its key, this once."""
-    async with request.services.db.transaction() as connection:
-        new = await request.services.processors.add(connection, request.field("name"), actor=request.actor)
-    return request.page("new_key", kind=PROCESSOR, organisation=new.processor, api_key=new.api_key, old=None)
-
-
-async def show_client(request: DashboardRequest) -> Response:
-    """A client, its keys, and the processors that work for it."""
-    guid = request.path["client"]
+async def show(kind: Kind, request: DashboardRequest) -> Response:
+    """One, its keys, and who works with it."""
+    guid = request.path["organisation"]
     async with request.services.db.connection() as connection:
-        client = await find_client(connection, guid)
-        partners = await enabled_processors(connection, guid)
-        others = await list_processors(connection)
+        organisation = await kind.find(connection, guid)
+        partners = await kind.partners(connection, guid)
+        others = await OTHER_KIND[kind.name].list(connection)
         keys = await request.services.api_keys.list(connection, guid)
+    known = {partner.guid for partner in partners}
     return request.page(
         "organisation",
-        kind=CLIENT,
-        organisation=client,
-        partner_kind=PROCESSOR,
-        partners=sorted(partners, key=lambda each: each.name.casefold()),
-        others=[each for each in others if each.guid not in {partner.guid for partner in partners}],
+        kind=kind.name,
+        organisation=organisation,
+        partner_kind=kind.partner_name,
+        partners=sorted(partners, key=lambda partner: partner.name.casefold()),
+        others=[each for each in others if each.guid not in known],
         keys=keys,
     )
 
 
-async def show_processor(request: DashboardRequest) -> Response:
-    """A processor, its keys, and the clients for which it works."""
-    guid = request.path["processor"]
-    async with request.services.db.connection() as connection:
-        processor = await find_processor(connection, guid)
-        partners = await clients_of_processor(connection, guid)
-        others = await list_clients(connection)
-        keys = await request.services.api_keys.list(connection, guid)
+async def confirm_switch(kind: Kind, request: DashboardRequest) -> Response:
+    return request.page("switch_organisation", kind=kind.name, organisation=await _find(kind, request))
+
+
+async def switch(kind: Kind, request: DashboardRequest) -> Response:
+    """Disables or enables one, as the form says."""
+    verbs, guid = kind.verbs(request.services), request.path["organisation"]
+    act = verbs.disable if _is_disabling(request) else verbs.enable
+    async with request.services.db.transaction() as connection:
+        await act(connection, guid, actor=request.actor)
+    return request.redirect(f"/{kind.name}/{guid}")
+
+
+async def confirm_rotation(kind: Kind, request: DashboardRequest) -> Response:
+    organisation = await _find(kind, request)
     return request.page(
-        "organisation",
-        kind=PROCESSOR,
-        organisation=processor,
-        partner_kind=CLIENT,
-        partners=partners,
-        others=[each for each in others if each.guid not in {partner.guid for partner in partners}],
-        keys=keys,
+        "rotate_key", organisation=organisation, cancel_path=f"/{kind.name}/{organisation.guid}"
     )
 
 
-async def confirm_client_switch(request: DashboardRequest) -> Response:
-    async with request.services.db.connection() as connection:
-        client = await find_client(connection, request.path["client"])
-    return request.page("switch_organisation", kind=CLIENT, organisation=client)
-
-
-async def confirm_processor_switch(request: DashboardRequest) -> Response:
-    async with request.services.db.connection() as connection:
-        processor = await find_processor(connection, request.path["processor"])
-    return request.page("switch_organisation", kind=PROCESSOR, organisation=processor)
-
-
-async def switch_client(request: DashboardRequest) -> Response:
-    """Disables or enables a client, as the form says."""
-    clients, guid = request.services.clients, request.path["client"]
-    act = clients.disable if _is_disabling(request) else clients.enable
-    async with request.services.db.transaction() as connection:
-        await act(connection, guid, actor=request.actor)
-    return request.redirect(f"/clients/{guid}")
-
-
-async def switch_processor(request: DashboardRequest) -> Response:
-    """Disables or enables a processor, as the form says."""
-    processors, guid = request.services.processors, request.path["processor"]
-    act = processors.disable if _is_disabling(request) else processors.enable
-    async with request.services.db.transaction() as connection:
-        await act(connection, guid, actor=request.actor)
-    return request.redirect(f"/processors/{guid}")
-
-
-async def confirm_client_rotation(request: DashboardRequest) -> Response:
-    async with request.services.db.connection() as connection:
-        client = await find_client(connection, request.path["client"])
-    return request.page("rotate_key", organisation=client, cancel_path=f"/clients/{client.guid}")
-
-
-async def confirm_processor_rotation(request: DashboardRequest) -> Response:
-    async with request.services.db.connection() as connection:
-        processor = await find_processor(connection, request.path["processor"])
-    return request.page("rotate_key", organisation=processor, cancel_path=f"/processors/{processor.guid}")
-
-
-async def rotate_client_key(request: DashboardRequest) -> Response:
+async def rotate_key(kind: Kind, request: DashboardRequest) -> Response:
     """Issues a new key, and shows it, this once."""
-    guid = request.path["client"]
+    organisation = await _find(kind, request)
     async with request.services.db.transaction() as connection:
-        client = await find_client(connection, guid)
-        rotated = await request.services.clients.rotate_key(connection, guid, actor=request.actor)
-    return _rotated(request, CLIENT, client, rotated)
-
-
-async def rotate_processor_key(request: DashboardRequest) -> Response:
-    """Issues a new key, and shows it, this once."""
-    guid = request.path["processor"]
-    async with request.services.db.transaction() as connection:
-        processor = await find_processor(connection, guid)
-        rotated = await request.services.processors.rotate_key(connection, guid, actor=request.actor)
-    return _rotated(request, PROCESSOR, processor, rotated)
+        rotated = await kind.verbs(request.services).rotate_key(
+            connection, organisation.guid, actor=request.actor
+        )
+    return request.page(
+        "new_key",
+        kind=kind.name,
+        organisation=organisation,
+        api_key=rotated.api_key,
+        old=rotated.old_expires_at,
+    )
 
 
 async def confirm_partner(request: DashboardRequest) -> Response:
@@ -172,14 +153,9 @@ async def set_partner(request: DashboardRequest) -> Response:
     return request.redirect(f"/clients/{client}")
 
 
-def _rotated(request: DashboardRequest, kind: str, organisation: object, rotated: Rotated) -> Response:
-    return request.page(
-        "new_key",
-        kind=kind,
-        organisation=organisation,
-        api_key=rotated.api_key,
-        old=rotated.old_expires_at,
-    )
+async def _find(kind: Kind, request: DashboardRequest) -> Organisation:
+    async with request.services.db.connection() as connection:
+        return await kind.find(connection, request.path["organisation"])
 
 
 def _is_disabling(request: DashboardRequest) -> bool:

@@ -1,44 +1,45 @@
 """The pages of the operator."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from starlette.responses import Response
+
 from coatcheck.dashboard.handlers import installation, institutions, jobs, organisations
+from coatcheck.dashboard.handlers.organisations import Kind
 from coatcheck.dashboard.permissions import Permission
-from coatcheck.dashboard.route import DashboardRoute, sensitive
+from coatcheck.dashboard.request import DashboardRequest
+from coatcheck.dashboard.route import DashboardRoute, Handler, sensitive
 from coatcheck.dashboard.texts import _
 
 SEE, MANAGE = Permission.SEE_ORGANISATIONS, Permission.MANAGE_ORGANISATIONS
 
+
+def _organisation_routes(kind: Kind, menu: str) -> tuple[DashboardRoute, ...]:
+    """The pages of clients or of processors."""
+    path, one = f"/{kind.name}", f"/{kind.name}/{{organisation}}"
+
+    def of(handler: Callable[[Kind, DashboardRequest], Awaitable[Response]]) -> Handler:
+        return partial(handler, kind)
+
+    return (
+        DashboardRoute("GET", path, of(organisations.show_list), SEE, menu=menu),
+        *sensitive(f"{path}/add", of(organisations.show_form), of(organisations.add), MANAGE),
+        DashboardRoute("GET", one, of(organisations.show), SEE),
+        *sensitive(f"{one}/switch", of(organisations.confirm_switch), of(organisations.switch), MANAGE),
+        *sensitive(
+            f"{one}/rotate-key", of(organisations.confirm_rotation), of(organisations.rotate_key), MANAGE
+        ),
+    )
+
+
 ORGANISATIONS = (
-    DashboardRoute("GET", "/clients", organisations.show_clients, SEE, menu=_("Clients")),
-    *sensitive("/clients/add", organisations.show_new_client, organisations.add_client, MANAGE),
-    DashboardRoute("GET", "/clients/{client}", organisations.show_client, SEE),
-    *sensitive(
-        "/clients/{client}/switch", organisations.confirm_client_switch, organisations.switch_client, MANAGE
-    ),
-    *sensitive(
-        "/clients/{client}/rotate-key",
-        organisations.confirm_client_rotation,
-        organisations.rotate_client_key,
-        MANAGE,
-    ),
+    *_organisation_routes(organisations.CLIENTS, _("Clients")),
+    *_organisation_routes(organisations.PROCESSORS, _("Processors")),
     *sensitive(
         "/clients/{client}/processors/{processor}",
         organisations.confirm_partner,
         organisations.set_partner,
-        MANAGE,
-    ),
-    DashboardRoute("GET", "/processors", organisations.show_processors, SEE, menu=_("Processors")),
-    *sensitive("/processors/add", organisations.show_new_processor, organisations.add_processor, MANAGE),
-    DashboardRoute("GET", "/processors/{processor}", organisations.show_processor, SEE),
-    *sensitive(
-        "/processors/{processor}/switch",
-        organisations.confirm_processor_switch,
-        organisations.switch_processor,
-        MANAGE,
-    ),
-    *sensitive(
-        "/processors/{processor}/rotate-key",
-        organisations.confirm_processor_rotation,
-        organisations.rotate_processor_key,
         MANAGE,
     ),
 )
