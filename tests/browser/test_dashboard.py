@@ -149,6 +149,7 @@ async def test_a_clients_administrator_invites_a_colleague(
     await desk.sees("Invitation for Bo Diaz")
     url = str(await page.locator("#invitation").text_content())
     await desk.press("Sign out")
+    await desk.sees("Sign in")
     await desk.join("/dashboard" + url.partition("/dashboard")[2])
     await expect(page.get_by_text("Bo Diaz").first).to_be_visible()
     await expect(page.get_by_role("link", name="Staff")).to_have_count(0)
