@@ -160,11 +160,7 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
     clock = clock or (MovableClock() if settings.sandbox else SystemClock())
     master_keys = MasterKeys.load(settings)
     guard = _any_address if settings.webhook_allow_private else public_only
-    db = Database(
-        settings.database_url,
-        pool_size=settings.pool_size,
-        is_pooled=settings.database_pooling == "transaction",
-    )
+    db = Database(settings.database_url, pool_size=settings.pool_size, pooling=settings.database_pooling)
     registry = Registry(load_connectors(settings, clock, guard=guard, read_record=record_reader(db)))
     await db.open()
     try:

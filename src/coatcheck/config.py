@@ -36,6 +36,7 @@ POSITIVE = (
 )
 """The durations that must not be 0."""
 
+Pooling: TypeAlias = Literal["session", "transaction", "transaction_prepared"]
 Count: TypeAlias = Annotated[int, Meta(ge=1, le=10_000)]
 # `$` alone also matches before a trailing line break.
 Limit: TypeAlias = Annotated[
@@ -48,8 +49,9 @@ Limit: TypeAlias = Annotated[
 class Settings:
     database_url: str = field(default="", repr=False)
     """The URL of PostgreSQL, such as `postgresql://coatcheck@db/coatcheck`, or keywords, such as `host=db`."""
-    database_pooling: Literal["session", "transaction"] = "session"
-    """`transaction`: `database_url` leads to a pooler that may give each transaction another session."""
+    database_pooling: Pooling = "session"
+    """`transaction` and `transaction_prepared`: `database_url` leads to a pooler that may give each transaction another
+    session. The second is for one that knows which session has which prepared statement."""
     database_direct_url: str = field(default="", repr=False)
     """The URL of PostgreSQL without a pooler, for what needs a session of its own: `migrate`, and the notifications of
     workers. Empty: `database_url`."""
@@ -193,10 +195,10 @@ class Settings:
                     f"The setting {name} must be a URL such as postgresql://coatcheck@db/coatcheck, or keywords such as"
                     " host=db dbname=coatcheck user=coatcheck."
                 )
-        if self.database_pooling == "transaction" and not self.database_direct_url:
+        if self.database_pooling != "session" and not self.database_direct_url:
             raise ConfigurationError(
-                "The setting database_pooling is transaction. Set database_direct_url to the URL of PostgreSQL without"
-                " the pooler, which migrate and workers need."
+                f"The setting database_pooling is {self.database_pooling}. Set database_direct_url to the URL of"
+                " PostgreSQL without the pooler, which migrate and workers need."
             )
 
     def _check_staff_oidc(self) -> None:

@@ -133,7 +133,7 @@ async def examine_database(
         yield fail(
             "database", f"PostgreSQL {version} is too old.", f"Use PostgreSQL {OLDEST_SERVER} or newer."
         )
-    if settings.database_pooling == "transaction":
+    if settings.database_pooling != "session":
         yield await _pooler(connection)
     yield await _clocks(connection)
     yield await _durability(connection)

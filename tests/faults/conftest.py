@@ -9,6 +9,9 @@ from tests import pgbouncer
 from tests.databases import execute
 
 needs_pgbouncer = pytest.mark.skipif(not pgbouncer.PROGRAM, reason=pgbouncer.MISSING)
+needs_preparing_pgbouncer = pytest.mark.skipif(
+    pgbouncer.version() < pgbouncer.PREPARES_SINCE, reason=pgbouncer.TOO_OLD
+)
 
 
 @pytest.fixture(
@@ -16,6 +19,7 @@ needs_pgbouncer = pytest.mark.skipif(not pgbouncer.PROGRAM, reason=pgbouncer.MIS
         "direct",
         pytest.param("session", marks=[needs_pgbouncer, pytest.mark.slow]),
         pytest.param("transaction", marks=needs_pgbouncer),
+        pytest.param("transaction_prepared", marks=[needs_preparing_pgbouncer, pytest.mark.slow]),
     ]
 )
 def reaching(
@@ -25,7 +29,7 @@ def reaching(
     if request.param == "direct":
         yield environment
         return
-    if request.param == "transaction":
+    if request.param != "session":
         database = urlsplit(url).path[1:]
         execute(url, *pgbouncer.role_settings(f"postgres IN DATABASE {database}").splitlines())
     with pgbouncer.pgbouncer(url, request.param) as settings:

@@ -19,13 +19,15 @@ from coatcheck.db.connections import missing_settings
 from tests import pgbouncer
 from tests.databases import copied_database, execute
 from tests.factories import Keyed, make_client, make_processor
-from tests.faults.conftest import needs_pgbouncer
+from tests.faults.conftest import needs_pgbouncer, needs_preparing_pgbouncer
 from tests.member_setup import until
 from tests.processes import coatcheck, process, serving
 
 pytestmark = [pytest.mark.faults, needs_pgbouncer]
 
 MEMBERS = 3
+PAUSE = 0.2
+"""Seconds between two questions whether a job has ended."""
 SESSIONS = 20
 """As many as PgBouncer opens."""
 
@@ -39,12 +41,19 @@ def role(server_url: str) -> Iterator[str]:
     execute(server_url, f"DROP ROLE {name}")
 
 
-@pytest.fixture
-def pooled(server_url: str, role: str, master_key: str) -> Iterator[dict[str, str]]:
+@pytest.fixture(
+    params=[
+        pytest.param("transaction", marks=pytest.mark.slow),
+        pytest.param("transaction_prepared", marks=[needs_preparing_pgbouncer, pytest.mark.slow]),
+    ]
+)
+def pooled(
+    request: pytest.FixtureRequest, server_url: str, role: str, master_key: str
+) -> Iterator[dict[str, str]]:
     """The settings of processes that reach a database through PgBouncer, as a role without settings."""
     with (
         copied_database(server_url) as url,
-        pgbouncer.pgbouncer(as_role(url, role), "transaction") as settings,
+        pgbouncer.pgbouncer(as_role(url, role), request.param) as settings,
     ):
         yield {
             "COATCHECK_MASTER_KEY": master_key,
@@ -64,7 +73,6 @@ def pooler_finding(environment: dict[str, str]) -> dict[str, str]:
     return dict(finding)
 
 
-@pytest.mark.slow
 def test_a_process_refuses_to_start_until_the_role_has_the_settings_of_the_guide(
     pooled: dict[str, str], role: str
 ) -> None:
@@ -106,7 +114,8 @@ async def test_users_are_linked_and_read_by_two_web_processes_and_two_workers(
             httpx.AsyncClient(base_url=servers[1].base_url, timeout=60) as two,
         ):
             await asyncio.gather(*(link_and_read(one, two, client, processor) for _ in range(MEMBERS)))
-        await assert_sessions_are_clean(pooled["COATCHECK_DATABASE_URL"])
+        is_prepared = pooled["COATCHECK_DATABASE_POOLING"] == "transaction_prepared"
+        await assert_sessions_are_clean(pooled["COATCHECK_DATABASE_URL"], is_prepared=is_prepared)
     for name in ("three", "four"):  # each listens, past PgBouncer
         assert "worker.ready" in (tmp_path / name).read_text()
 
@@ -127,6 +136,7 @@ async def link_and_read(
     members = f"/users/{user}/members/{linked.json()['member']['guid']}"
 
     async def is_connected() -> bool:
+        await asyncio.sleep(PAUSE)
         status = (await two.get(f"{members}/status", auth=client.auth)).json()["member"]
         return bool(status["connection_status"] == "CONNECTED" and not status["is_being_aggregated"])
 
@@ -134,6 +144,7 @@ async def link_and_read(
     await one.post(f"{members}/verify", auth=client.auth)
 
     async def has_numbers() -> bool:
+        await asyncio.sleep(PAUSE)
         answer = await two.get(f"{members}/account_numbers", auth=client.auth)
         return answer.status_code == 200 and bool(answer.json()["account_numbers"])
 
@@ -158,14 +169,15 @@ async def link_and_read(
         assert answer.status_code == 200
 
 
-async def assert_sessions_are_clean(url: str) -> None:
-    """Every session behind PgBouncer has the settings of the role, and no prepared statement."""
+async def assert_sessions_are_clean(url: str, *, is_prepared: bool) -> None:
+    """Every session behind PgBouncer has the settings of the role, and no statement that PgBouncer does not know."""
     connections = [
         await psycopg.AsyncConnection.connect(url, prepare_threshold=None) for _ in range(SESSIONS // 2)
     ]
     for connection in connections:  # each in a transaction, so that each has a session of its own
         assert await missing_settings(connection) == {}
-        cursor = await connection.execute("SELECT count(*) FROM pg_prepared_statements")
-        assert await cursor.fetchone() == (0,)
+        cursor = await connection.execute("SELECT name FROM pg_prepared_statements")
+        names = [name for (name,) in await cursor.fetchall()]
+        assert all(is_prepared and name.startswith("PGBOUNCER_") for name in names)
     for connection in connections:
         await connection.close()

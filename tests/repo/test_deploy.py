@@ -22,7 +22,7 @@ ELSEWHERE = {
     "create": False,
     "url": "postgresql:///coatcheck?host=pgbouncer",
     "ownerSecret": "owner",
-    "pooling": "transaction",
+    "pooling": "transaction_prepared",
     "directUrl": "postgresql:///coatcheck?host=db",
 }
 VALUES = (

@@ -139,9 +139,7 @@ async def open_services(settings: config.Settings | None = None) -> AsyncIterato
 
 
 async def _check_session(connection: psycopg.AsyncConnection[Any], settings: config.Settings) -> None:
-    if settings.database_pooling == "transaction" and (
-        missing := await connections.missing_settings(connection)
-    ):
+    if settings.database_pooling != "session" and (missing := await connections.missing_settings(connection)):
         raise ConfigurationError(
             f"The sessions behind the pooler do not have the settings {', '.join(missing)}."
             " `coatcheck doctor` prints the statement that sets them."

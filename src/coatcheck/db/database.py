@@ -21,6 +21,7 @@ from psycopg.pq import TransactionStatus
 from psycopg_pool import PoolTimeout
 
 from coatcheck import metrics
+from coatcheck.config import Pooling
 from coatcheck.db.connections import DeadlineConnection, Primary, is_unavailability
 from coatcheck.db.pool import Pool
 from coatcheck.errors import CoatcheckError, Unavailable
@@ -49,12 +50,9 @@ WATCH_SECONDS = 0.5, 1.0
 class Database:
     """The connections of a process. Open it once and use `connection()` and `transaction()`."""
 
-    def __init__(self, url: str, *, pool_size: int, is_pooled: bool = False) -> None:
-        """`is_pooled` says that a pooler behind the URL may give each transaction another session.
-
-        Its sessions have their settings (`SESSION_SETTINGS`) from the role.
-        """
-        new_pool = partial(Pool, url, Primary(), is_pooled=is_pooled)
+    def __init__(self, url: str, *, pool_size: int, pooling: Pooling = "session") -> None:
+        """`pooling` says whether each transaction may get another session. Then the role has `SESSION_SETTINGS`."""
+        new_pool = partial(Pool, url, Primary(), pooling=pooling)
         reserved = RESERVED if pool_size >= SMALLEST_WITH_RESERVED else 0
         size = pool_size - reserved
         self._pool = new_pool(min_size=min(2, size), max_size=size)

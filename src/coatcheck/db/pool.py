@@ -8,6 +8,7 @@ from datetime import timedelta
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
+from coatcheck.config import Pooling
 from coatcheck.db.connections import (
     CONFIGURATION,
     MAX_IDLE,
@@ -34,9 +35,8 @@ class Pool:
     """A pool. What it lends has been verified since the last failure of any connection."""
 
     def __init__(
-        self, url: str, primary: Primary, *, min_size: int, max_size: int, is_pooled: bool = False
+        self, url: str, primary: Primary, *, min_size: int, max_size: int, pooling: Pooling = "session"
     ) -> None:
-        """`is_pooled` says that a pooler behind the URL may give each transaction another session."""
         self._primary = primary
         self._failed_at = 0.0
         self._pool: AsyncConnectionPool[DeadlineConnection] = AsyncConnectionPool(
@@ -46,8 +46,8 @@ class Pool:
                 "autocommit": True,
                 "primary": primary,
                 **defaults(url),
-                # Of a pooler, the next transaction may run in a session that has not prepared the statement.
-                **({"prepare_threshold": None} if is_pooled else {}),
+                # Of most poolers, the next transaction may run in a session that has not prepared the statement.
+                **({"prepare_threshold": None} if pooling == "transaction" else {}),
             },
             min_size=min_size,
             max_size=max_size,
@@ -55,7 +55,7 @@ class Pool:
             max_idle=SURPLUS_INTERVAL.total_seconds(),
             reconnect_timeout=RECONNECT_TIMEOUT.total_seconds(),
             # Of a pooler, the settings would stay in a session that others get.
-            configure=None if is_pooled else self._configure,
+            configure=self._configure if pooling == "session" else None,
             check=self._check,
             open=False,
         )

@@ -39,10 +39,8 @@ that its group can read, as every file of a secret can be. Call with (dict "root
   valueFrom: { secretKeyRef: { name: {{ .secret }}, key: username } }
 - name: PGPASSWORD
   valueFrom: { secretKeyRef: { name: {{ .secret }}, key: password } }
-{{- if eq .root.Values.database.pooling "transaction" }}
 - name: COATCHECK_DATABASE_POOLING
-  value: transaction
-{{- end }}
+  value: {{ .root.Values.database.pooling }}
 {{- with .root.Values.database.directUrl }}
 - name: COATCHECK_DATABASE_DIRECT_URL
   value: {{ . | quote }}
