@@ -70,7 +70,9 @@ WRONG = {
     "a database without a notation": Wrong({"database_url": "db"}, "or keywords such as host=db dbname=coatcheck"),
     "another direct database": Wrong({"database_direct_url": "mysql://db/x?a=b"}, "database_direct_url must be a URL"),
     "a pooler without a direct URL": Wrong({"database_pooling": "transaction"}, "Set database_direct_url to the URL"),
-    "an unknown mode of pooling": allowed("database_pooling", "statement", "session, transaction or"),
+    "an unknown mode of pooling": allowed(
+        "database_pooling", "statement", "session, transaction or transaction_prepared"
+    ),
     "no database": Wrong({"database_url": ""}, "is configured. Set COATCHECK_DATABASE_URL", check="database"),
     "a database URL with an unknown parameter": Wrong(
         {"database_url": "postgresql://db/x?colour=red"}, "database_url cannot be parsed", check="database"
