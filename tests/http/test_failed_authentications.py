@@ -90,3 +90,18 @@ async def test_callers_that_change_their_id_cannot_fill_the_log(
     for _ in range(MAX_PER_PERIOD + 20):
         await http.get("/users", auth=(new("CLT"), "cck_wrong"))
     assert len(await failures(services)) == MAX_PER_PERIOD
+
+
+async def test_a_failed_sign_in_to_the_dashboard_is_recorded_and_limited(
+    services: Services, http: httpx.AsyncClient
+) -> None:
+    statuses = []
+    for _ in range(201):
+        answer = await http.post("/dashboard/sign-in", data={"response": "my-bank-password"})
+        statuses.append(answer.status_code)
+    assert statuses == [401] * 200 + [429]
+    found = await failures(services)
+    assert len(found) == MAX_OF_CALLER
+    assert found[0]["actor"] == "unknown"
+    assert found[0]["detail"]["credential"] == "staff_sign_in"
+    assert "my-bank-password" not in json.dumps(found)

@@ -99,6 +99,29 @@ def test_a_wrong_value_is_refused_with_what_is_allowed(name, text, allowed):
 
 
 @pytest.mark.parametrize(
+    ("issuer", "client_id", "problem"),
+    [
+        ("https://login.example", "", "The setting staff_oidc_client_id is missing."),
+        ("http://login.example", "coatcheck", "The setting staff_oidc_issuer must start with https://"),
+        ("login.example", "coatcheck", "The setting staff_oidc_issuer must start with https://"),
+    ],
+)
+def test_an_identity_provider_needs_https_and_the_id_of_the_dashboard(issuer, client_id, problem):
+    with pytest.raises(ConfigurationError, match=problem):
+        load({"COATCHECK_STAFF_OIDC_ISSUER": issuer, "COATCHECK_STAFF_OIDC_CLIENT_ID": client_id})
+
+
+def test_an_identity_provider_on_this_machine_needs_no_https():
+    settings = load(
+        {
+            "COATCHECK_STAFF_OIDC_ISSUER": "http://localhost:8080",
+            "COATCHECK_STAFF_OIDC_CLIENT_ID": "coatcheck",
+        }
+    )
+    assert settings.staff_oidc_issuer == "http://localhost:8080"
+
+
+@pytest.mark.parametrize(
     "name", ["database_url", "base_url", "port", "log_level", "code_ttl", "on_code_reuse"]
 )
 def test_a_wrong_value_is_not_repeated(name):
