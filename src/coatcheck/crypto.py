@@ -62,6 +62,7 @@ def base64url_sha256(value: bytes) -> str:
 
 def seal(key: bytes, plaintext: bytes, context: bytes) -> bytes:
     """Encrypts a value and binds it to its context."""
+    # Random, because several processes seal under one key without a common counter. A repeated nonce breaks GCM.
     nonce = urandom(NONCE_BYTES)
     return VERSION + nonce + AESGCM(key).encrypt(nonce, plaintext, context)
 
@@ -72,6 +73,7 @@ def open_sealed(key: bytes, sealed: bytes, context: bytes) -> bytes:
     Raises:
         SealBroken: it was altered, truncated, moved or sealed under another key; the error does not say which.
     """
+    # One error for every cause: a caller that could tell them apart could try altered bytes out.
     if len(sealed) < LEAST_BYTES or sealed[:1] != VERSION:
         raise SealBroken
     try:

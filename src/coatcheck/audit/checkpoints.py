@@ -78,6 +78,7 @@ def open_note(note: str, public_keys: Collection[bytes]) -> Opened:
         Unreadable: it is not a checkpoint, or none of the keys signed it.
     """
     checkpoint = parse(note)
+    # A note can have signatures of others too, such as witnesses (C2SP signed-note). Those are passed over.
     for line in note.partition("\n\n")[2].splitlines():
         name, _, encoded = line.removeprefix(SIGNATURE_MARK).partition(" ")
         try:
@@ -112,6 +113,7 @@ def parse(note: str) -> Checkpoint:
         )
     except ValueError:
         raise Unreadable("it is not the text of a checkpoint") from None
+    # `int` and `strptime` read other spellings of the same values, and the signature is over the bytes.
     if len(checkpoint.root) != HASH_BYTES or checkpoint.text != f"{text}\n":
         raise Unreadable("it is not the canonical text of a checkpoint")
     return checkpoint

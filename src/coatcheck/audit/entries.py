@@ -126,6 +126,7 @@ def request_detail() -> dict[str, str]:
     return {name: value for name, value in given.items() if value}
 
 
+# Without escapes beyond those of JSON: `to_json` of PostgreSQL, which writes a part of some bodies, has no others.
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 

@@ -59,6 +59,7 @@ async def export_client(
         NotFound: nothing is sealed yet, or the log has fewer entries than `since`.
     """
     leaves, index_of, last = await _tree(connection)
+    # A client that saved a greater size has seen a log that this one does not continue.
     if last is None or (since is not None and not 0 < since <= len(leaves)):
         raise NotFound("The log has no such checkpoint yet.")
     yield _header(last, keys, client_guid=client_guid)

@@ -51,6 +51,7 @@ class FailedAuthentications:
             detail["suppressed"] = str(suppressed)
         entry = Entry(actor=caller, action="authentication.failed", subject=caller, detail=detail)
         try:
+            # In no transaction of the request, which is rolled back.
             async with self._db.connection() as connection:
                 await self._journal.record(connection, entry)
         # The request is refused without the database too. What was not recorded is counted for the next entry.

@@ -21,6 +21,7 @@ class LogKey:
 
 async def log_keys(connection: Connection) -> Sequence[LogKey]:
     """The keys, oldest first."""
+    # The withdrawn ones too: without them, the checkpoints that they signed before could not be verified.
     keys = [*reversed(await all_keys(connection)), None]
     return [
         LogKey(decode_public_key(key.public_key), key.signs_from, following.signs_from if following else None)

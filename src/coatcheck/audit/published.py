@@ -67,6 +67,7 @@ class Publisher:
         self._file = Path(settings.audit_checkpoint_file) if settings.audit_checkpoint_file else None
         self._url = settings.audit_checkpoint_url
         self._db = db
+        # In memory alone: after a restart the newest checkpoint is posted again, which changes nothing.
         self._at_url = 0
 
     async def publish(self) -> None:
@@ -80,6 +81,7 @@ class Publisher:
             if self._file is not None:
                 await self._append(connection, self._file)
             newest = await _newest(connection) if self._url else None
+        # Only the newest: its root covers the entries of those before it.
         if newest is not None and newest.size > self._at_url:
             await self._send(newest)
 

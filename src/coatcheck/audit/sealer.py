@@ -95,6 +95,7 @@ class Sealer:
 
     async def _seal_batch(self, through: int) -> int:
         async with self._db.transaction() as connection:
+            # It does not wait: whoever holds the lock seals the same numbers.
             cursor = await connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
             if await cursor.fetchone() != (True,):
                 return 0

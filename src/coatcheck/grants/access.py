@@ -149,6 +149,7 @@ class Access:
         For requests that start something, such as a balance check.
         """
         await self._mark_proof(connection, presented)
+        # On the connection of the caller, whose transaction starts what the token permits. So it is not coalesced.
         statement = authorize_statement(kind, self._restrictions)
         found = _joined(statement, await statement.alone(connection, self._asked(presented, FIRST_PAGE)))
         if found is None:
@@ -214,6 +215,7 @@ class Access:
         Raises:
             SealBroken: the numbers were altered or moved.
         """
+        # One set of numbers: MX's payment account has no list.
         token, outcome, rows = await self._read(presented, self._payment_account, PageRequest(size=1))
         self._raise_if_refused(outcome, ReadKind.BALANCES)
         account = rows[0][0]
@@ -302,6 +304,7 @@ class Access:
 
         A token that is presented without what it is bound to may be stolen: the audit log records it.
         """
+        # With the processor's networks: from elsewhere, a token that has ended is like one that never existed.
         ended = await fetch_one(
             connection,
             _Ended,

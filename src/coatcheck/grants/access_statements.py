@@ -100,7 +100,8 @@ def _reader(kind: ReadKind, restrictions: Restrictions, *, counts: bool, more_co
     )
     refused_by = f"CASE{cases} END" if cases else "NULL::integer"
     stored = "".join(f", token.{column}" for each in restrictions for column in each.columns)
-    # The week is the partition key: without it the search visits every partition.
+    # The week is the partition key: without it the search visits every partition. The expiry is compared here, because
+    # the view does not know the clock, which a sandbox moves.
     token = f"""
         SELECT {columns(LiveToken, "token.")}{stored}{more_columns}, {refused_by} AS refused_by
         FROM live_token token
@@ -297,7 +298,12 @@ def account_with_transactions_statement(
 def balance_statement(restrictions: Restrictions = RESTRICTIONS) -> Statement:
     """Reads the account with its balances."""
     return _account_statement(
-        number_rows("false"), restrictions, more="false", what=f"'{ReadKind.BALANCES}'", count="1"
+        # No row, but the columns of the other statements on an account, so that all are read in the same way.
+        number_rows("false"),
+        restrictions,
+        more="false",
+        what=f"'{ReadKind.BALANCES}'",
+        count="1",
     )
 
 
@@ -327,6 +333,7 @@ def _account_statement(
         count: how many records are read, SQL over `r`.
         more_columns: of `reader`, as those of `_reader`.
     """
+    # The user is the first column of the index, and keeps an account of another user out whatever the token names.
     account = account_row(f"user_guid = {ADMITTED_USER} AND guid = {ADMITTED_ACCOUNT}")
 
     def sql(counts: bool) -> str:

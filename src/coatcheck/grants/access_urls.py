@@ -12,6 +12,8 @@ from coatcheck.grants.confirmations import PresentedToken
 from coatcheck.grants.secrets import Kind, parse_secret
 from coatcheck.request_context import current_request
 
+# The guid and the key must belong together. LEFT JOIN: a grant outlives its member, and the app must be told why it
+# ended.
 FIND = """
 SELECT {columns} FROM (
     SELECT t.guid, t.expires_week, t.token_hash, t.account_guid, t.member_guid, t.expires_at, t.revoked_at,

@@ -93,6 +93,7 @@ class ApiKeys:
             {
                 "key_hash": key.hash,
                 "owner_guid": owner_guid,
+                # They tell keys apart. They belong to the checksum, so at most 24 bits of the 256 are disclosed.
                 "last_characters": key.text[-4:],
                 "now": self._clock.instant(),
             },

@@ -96,6 +96,7 @@ class AuthorizationDisclosures:
         key = await self._signing_keys.current(connection)
         now, guid = self._clock.now(), ids.new("DSC")
         statement = key.sign(DocumentType.DISCLOSURE, self._claims(session, agreement, guid, now))
+        # DO NOTHING: a second tap, or a reload of the page, must not replace what the user agreed to first.
         await run(
             connection,
             """INSERT INTO authorization_disclosure (guid, client_guid, user_guid, session_guid, processor_guids, text,
@@ -190,6 +191,7 @@ async def delete_old_disclosures(connection: Connection, now: datetime, token_tt
     """Deletes the disclosures whose last grant ended more than `DOCUMENTS_KEPT` ago."""
     await run(
         connection,
+        # The grant that was given last ends `token_ttl` later, and the instant is known to `USED_INTERVAL`.
         "DELETE FROM authorization_disclosure WHERE last_granted_at < %(before)s",
         {"before": now - DOCUMENTS_KEPT - token_ttl - USED_INTERVAL},
     )

@@ -73,6 +73,7 @@ def verify_assertion(
     for name in ("iat", "nbf"):
         if name in claims and not time_claim(claims, name) <= seconds + MAX_AHEAD.total_seconds():
             raise InvalidJwt(f"{name} is in the future")
+    # RFC 7523 leaves `jti` optional. Without one, an assertion that was overheard could be used again.
     return ClientAssertion(text_claim(claims, "jti"), expires_at)
 
 

@@ -29,6 +29,7 @@ class ClientCertificate:
 def read_certificate(pem: str) -> ClientCertificate | None:
     """The certificate of the connection; None if the text is none."""
     try:
+        # In a chain the certificate of the client comes first (RFC 8446 4.4.2).
         certificate = x509.load_pem_x509_certificate(pem.encode())
         return ClientCertificate(
             thumbprint(certificate), certificate.not_valid_before_utc, certificate.not_valid_after_utc

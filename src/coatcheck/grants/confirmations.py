@@ -58,6 +58,7 @@ def confirmation_for(
         return of_certificate(certificate.thumbprint)
     if processor.sender_constraint == SenderConstraint.DPOP and proof is None:
         raise InvalidDPoPProof("The tokens of this processor are bound to a key. Send a DPoP proof.")
+    # A processor whose tokens need not be bound can bind one all the same, by sending a proof.
     return of_key(proof.key_thumbprint) if proof else None
 
 

@@ -23,6 +23,7 @@ async def end_tokens_of_account(connection: Connection, account_guid: str, now: 
 async def _end(connection: Connection, condition: str, guid: str, now: datetime) -> None:
     await run(
         connection,
+        # A clock that was set back must not end a token before it was issued.
         f"""UPDATE access_token
             SET revoked_at = greatest(%(now)s, created_at), revoked_because = 'its account was deleted'
             WHERE {condition} AND revoked_at IS NULL""",

@@ -26,7 +26,9 @@ class DPoPNonces:
         period = (now - EPOCH) // PERIOD
         # In constant time: whoever could guess it byte by byte would make proofs in advance.
         return any(
-            hmac.compare_digest(nonce.encode(), self._nonce(each).encode()) for each in (period, period - 1)
+            # The period before counts too: otherwise a nonce that was given a second ago could be over already.
+            hmac.compare_digest(nonce.encode(), self._nonce(each).encode())
+            for each in (period, period - 1)
         )
 
     def _nonce(self, period: int) -> str:

@@ -298,6 +298,8 @@ class CodeExchange:
     def _attempt(self, exchange: _Exchange) -> _Attempt:
         now = self._clock.instant()
         expires_at = now + self._settings.token_ttl
+        # Before it is known whether the code can be redeemed: the statement that redeems stores the hash. The week is
+        # that of the full lifetime, which the text of the token names; a restriction may end it earlier.
         token, token_guid = generate(Kind.TOKEN, self._hash_key, period=week_of(expires_at)), new("TKN")
         return _Attempt(
             exchange,

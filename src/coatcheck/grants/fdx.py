@@ -32,6 +32,7 @@ STATUSES = {
     # The consent is valid; only the connection to the bank is broken.
     GrantStatus.SUSPENDED: FdxStatus.ACTIVE,
     GrantStatus.EXPIRED: FdxStatus.EXPIRED,
+    # FDX has no status for a consent whose reads are used up. It ends without anybody withdrawing it.
     GrantStatus.EXHAUSTED: FdxStatus.EXPIRED,
     GrantStatus.REVOKED: FdxStatus.REVOKED,
 }
@@ -110,6 +111,7 @@ def fdx_consent(grant: Grant, parties: Sequence[FdxParty]) -> FdxConsent:
         expiration_time=grant.expires_at,
         updated_time=grant.revoked_at,
         duration_type=DurationType.ONE_TIME if is_one_time else DurationType.TIME_BOUND,
+        # Rounded up: a grant of 36 hours lasts into the second day.
         duration_period=None if is_one_time else -((grant.created_at - grant.expires_at) // DAY),
         lookback_period=grant.lookback_days,
         resources=_resources(grant),

@@ -10,6 +10,7 @@ PURPOSE = "exchange reply"
 
 def seal_token(code: str, token: str) -> bytes:
     """The token as it is stored with its redeemed code."""
+    # The key seals one value only, so the context needs no guid.
     return seal(derive_key(code, PURPOSE), token.encode(), context(PURPOSE))
 
 

@@ -161,6 +161,7 @@ class CodeIssuer:
             raise NotFound
         if old.simplefin_access_guid is not None:
             raise Unprocessable("An app cannot redeem codes. Create a new setup token instead.")
+        # Checked again by the statement that redeems the code: the grant can end in between.
         if old.revoked_at is not None:
             raise GrantEnded("The grant was revoked. Request a new authorization code instead.")
         granted = parse_scope(old.scope)

@@ -80,6 +80,7 @@ FROM_REQUEST = ", ".join(
 
 
 def _issue(record: type, issuer: str) -> CoalescedStatement:
+    # PARTITION BY whether the row may have a code: a request that is refused must not take the place of another one.
     # LATERAL and LIMIT: PostgreSQL plans it for one row, by the indexes, however many there are.
     return CoalescedStatement(
         ASKED,

@@ -83,6 +83,7 @@ def unverified_claims(text: str) -> Claims:
     if len(text) > MAX_CHARACTERS or not text.isascii():
         raise InvalidJwt("too long or not ASCII")
     try:
+        # By hand: `jwt.decode` needs the key, and whose key it is follows from these claims.
         claims = json.loads(extract_compact(text.encode()).payload or b"")
     except UNREADABLE as error:
         raise InvalidJwt(type(error).__name__) from error

@@ -11,6 +11,7 @@ from coatcheck.errors import NotFound
 from coatcheck.grants.secrets import GeneratedSecret, Kind, day_of, generate, parse_secret
 from coatcheck.ids import timed
 
+# The kind too: a link to the widget must open neither the portal nor the return from a bank.
 USABLE = """expires_day = %(day)s AND link_hash = %(hash)s AND kind = %(kind)s
             AND opened_at IS NULL AND expires_at > %(now)s"""
 
@@ -62,6 +63,7 @@ class Links:
     ) -> tuple[Link, str]:
         """A new link and its secret, which is valid for `link_ttl`."""
         new_link = self.generate()
+        # By time also in a sandbox with a seed: `delete_expired_links` finds the options of old links by their guids.
         link = Link(timed("LNK"), client_guid, user_guid, member_guid)
         await self.store(connection, kind, link, new_link)
         return link, new_link.secret.text

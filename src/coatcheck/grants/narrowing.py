@@ -210,6 +210,7 @@ def _differences(before: Allowed, after: Allowed) -> Mapping[str, str]:
 
 
 async def _store(connection: Connection, locked: _Locked, after: Allowed) -> None:
+    # A grant without `read:` atoms stays one, unless the permissions themselves are narrowed.
     is_default = locked.permissions is None and after.permissions == locked.allowed.permissions
     permissions = Permissions() if is_default else Permissions(after.permissions)
     scope = parse_scope(locked.scope).replacing(

@@ -33,6 +33,7 @@ async def possible_readers(
     return await fetch_all(
         connection,
         PossibleReader,
+        # `least` ignores NULL: a grant that was not revoked is valid until it expires.
         f"""SELECT {columns(PossibleReader)} FROM (
                 SELECT t.guid AS grant_guid, t.processor_guid, p.name AS processor_name, t.client_guid, t.user_guid,
                        {PERMISSIONS} AS permissions, t.created_at AS valid_from,

@@ -155,6 +155,7 @@ class ProcessorAuthentication:
             FIND,
             {
                 "guid": presented.processor_guid,
+                # A hash that no key has: every method is checked by the same statement.
                 "key_hash": key.hash if key else b"",
                 "now": now,
                 "address": current_request.get().address,
@@ -171,6 +172,8 @@ class ProcessorAuthentication:
             case PresentedKey():
                 return None if found.has_key else "The API key is wrong or has expired."
             case PresentedCertificate(certificate=certificate):
+                # Thumbprints are public, so the comparison need not take constant time. That the processor has the
+                # private key, the proxy has verified in the handshake.
                 if certificate.thumbprint not in found.certificate_thumbprints:
                     return "The certificate is not registered."
                 return (

@@ -168,6 +168,7 @@ class Receipts:
     ) -> RevocationReceipt:
         # Inside a transaction the revocation would not be visible to other reads yet.
         assert connection.info.transaction_status is TransactionStatus.IDLE, "the revocation is committed"
+        # Before the wait, which can take seconds: a key that cannot be opened is noticed at once.
         key = await self._signing_keys.current(connection)
         await wait_for_earlier_reads(connection)
         at = self._clock.instant()

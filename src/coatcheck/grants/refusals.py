@@ -88,6 +88,7 @@ class RecordingLimit:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._since = datetime.min.replace(tzinfo=UTC)
+        # Only processors that exist are counted, so neither dictionary grows without end.
         self._counts: dict[str, int] = {}
         self._suppressed: dict[str, int] = {}
 

@@ -205,6 +205,7 @@ class Permissions(Restriction):
 
     @classmethod
     def permits(cls, kind: ReadKind) -> str | None:
+        # The view fills in the default, so that NULL, which permits nothing, does not occur.
         return f"'{PERMISSION_TO_READ[kind]}' = ANY (token.permissions)"
 
 

@@ -274,6 +274,7 @@ class Revocations:
                 wanted.parameters,
             )
             if revoked:
+                # The guids too: the log must say of each grant who ended it, not only how many were.
                 guids = " ".join(each.guid for each in revoked)
                 await self._journal.record(
                     connection,

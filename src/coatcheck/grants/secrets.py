@@ -24,6 +24,7 @@ PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
 VALUES = {character: value for value, character in enumerate(ALPHABET)}
 SECRET_CHARACTERS = 43
 """256 bits: 62 ** 43 > 2 ** 256."""
+# The period has three digits: 238,328 days last until the year 2622.
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -112,7 +113,9 @@ def parse_secret(kind: Kind, text: str, hash_key: bytes) -> PresentedSecret | No
     # `isalnum` alone would accept letters and digits of other scripts.
     if not (text.isascii() and text[4:].isalnum()):
         return None
+    # In constant time, although the checksum is no secret: nothing here depends on how much of a text is right.
     if not secrets.compare_digest(_checksum(text[:-6]), text[-6:]):
         return None
+    # Not authenticated yet: a forged period leads to a partition in which the hash is not.
     period = (VALUES[text[4]] * 62 + VALUES[text[5]]) * 62 + VALUES[text[6]]
     return PresentedSecret(keyed_hash(hash_key, kind, text), period)

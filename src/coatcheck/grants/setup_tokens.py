@@ -335,6 +335,7 @@ def _code(scope: Scope, secret: GeneratedSecret) -> Mapping[str, object]:
     """What the code of one account has of its own."""
     return {
         **scope.stored(),
+        # The hash has 32 bytes, so no other pair of secret and account gives the same bytes.
         "code_hash": sha256(secret.hash + scope.account_guid.encode()).digest(),
         "user_guid": scope.user_guid,
         "member_guid": scope.member_guid,

@@ -60,6 +60,8 @@ class Tokens:
         given = {name: guid for name, guid in guids.items() if guid is not None}
         conditions = [f"t.{name} = %({name})s" for name in given]
         if before is not None:
+            # Guids have the order of their creation, so the next batch needs no OFFSET, which would read all rows
+            # before it.
             conditions.append("t.guid < %(before)s")
         return await fetch_all(
             connection,

@@ -50,6 +50,7 @@ class UsedJtis:
             jti: its id.
             expires_at: seconds since 1970 from which it is refused in any case.
         """
+        # The primary key decides between two requests with the same id: one of them inserts nothing.
         marked = await run(
             connection,
             """INSERT INTO used_jti (expires_day, jti_hash) VALUES (%(day)s, %(hash)s)

@@ -124,6 +124,7 @@ class WidgetSessions:
         now = self._clock.instant()
         await run(
             connection,
+            # By the guid alone, so every partition is looked at. It happens once in a session.
             "UPDATE widget_session SET consented_at = %(now)s WHERE guid = %(guid)s",
             {"guid": session.guid, "now": now},
         )

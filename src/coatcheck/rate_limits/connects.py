@@ -29,6 +29,7 @@ async def count_connect(connection: Connection, user_guid: str, limit: str, now:
     if not limit:
         return
     allowed = parse(limit)
+    # Counted first and compared afterwards: the row is locked, so that of two at the limit one is refused.
     counter = await increment(connection, _key(user_guid), timedelta(seconds=allowed.get_expiry()), now)
     if counter.hits > allowed.amount:
         raise TooManyRequests(

@@ -92,6 +92,7 @@ class RateLimits:
     async def _count(self, item: RateLimitItem | None, name: str, *identity: str) -> timedelta | None:
         if item is None:
             return None
+        # Hashed: the caller chooses the text, which can be long, and the credentials in it must not be in the store.
         key = blake2b("\n".join(identity).encode(errors="replace"), digest_size=16).hexdigest()
         try:
             if await self._limiter.hit(item, name, key):
@@ -102,6 +103,7 @@ class RateLimits:
             return None
         period = timedelta(seconds=item.get_expiry())
         left = timedelta(seconds=end - self._clock.instant().timestamp())
+        # Another process, or a clock that was moved, may have ended the period in between.
         return min(max(left, SECOND), period)
 
 

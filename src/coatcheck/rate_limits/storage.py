@@ -61,6 +61,7 @@ class ProcessStorage(Storage):
         self._counters.pop(key, None)
 
     def _make_room(self, now: float) -> None:
+        # From the front, where the oldest are: first those whose period has ended, then the oldest of the others.
         while self._counters:
             oldest = next(iter(self._counters))
             if self._counters[oldest][1] > now and len(self._counters) < MAX_KEYS:

@@ -50,6 +50,7 @@ def _context(key_id: str) -> dict[str, str]:
 
 def _call(operation: str, **parameters: object) -> dict[str, bytes]:
     try:
+        # A client for each call: keys are unwrapped once, when the process starts.
         answer: dict[str, bytes] = getattr(boto3.client("kms", config=TIMEOUTS), operation)(**parameters)
     except ClientError as error:
         # The code names the reason, such as AccessDeniedException. The message may quote the request.

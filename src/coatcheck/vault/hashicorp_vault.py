@@ -45,6 +45,7 @@ def _bound_to(key_id: str) -> dict[str, str]:
 def _call(settings: Settings, operation: str, result: str, **parameters: str) -> str:
     mount, _, name = settings.hashicorp_vault_key.rpartition("/")
     try:
+        # It reads the address and the token from the environment, as the vault command does.
         transit = hvac.Client(timeout=TIMEOUT).secrets.transit
         answer = getattr(transit, operation)(name=name, mount_point=mount, **parameters)
     except (VaultError, requests.RequestException) as error:

@@ -72,12 +72,14 @@ class MasterKeys:
             )
         parsed = [_parse_line(line, number, settings) for number, line in enumerate(entries, start=1)]
         keys = dict(parsed)
+        # The second would replace the first, and what the first wrapped could not be opened.
         if len(keys) < len(parsed):
             raise ConfigurationError("Two master keys have the same id. Give each key an id of its own.")
         return cls(sealing_id=parsed[0][0], keys=keys, settings=settings)
 
     def wrap(self, key: bytes, *place: str) -> bytes:
         """The key, sealed with the first master key and bound to its place and to that master key's id."""
+        # The id is part of the context: a row whose `master_key_id` was changed does not open under another key.
         return seal(self.keys[self.sealing_id], key, context(*place, self.sealing_id))
 
     def unwrap(self, master_key_id: str, wrapped: bytes, *place: str) -> bytes:
@@ -148,6 +150,7 @@ def _modified(file: Path) -> float:
 
 def _read_file(file: Path) -> str:
     try:
+        # The group may read it: Kubernetes gives a secret to a process through its group (fsGroup).
         if stat.S_IMODE(file.stat().st_mode) & stat.S_IRWXO:
             raise ConfigurationError(
                 f"Every user of this machine can read the master key file {file}. Run `chmod 600 {file}`."

@@ -214,6 +214,7 @@ def _new_rows(
     for record in new.records:
         account_guid, position = record.account_guid, next_position[record.account_guid]
         next_position[account_guid] += 1
+        # The guid stays although the values change: MX's clients keep it.
         guid = guids.get((account_guid, position)) or ids.new(table.prefix)
         place = context(table.table, new.user_guid, account_guid, guid)
         rows.append((guid, account_guid, position, seal(key, _encode(table, record), place)))
@@ -229,4 +230,5 @@ def _new_rows(
 
 def _encode(table: SealedTable[Stored], record: Stored) -> bytes:
     values = {name: getattr(record, name) for name in table.sealed}
+    # Without the empty fields, so that a field that a later version adds does not make equal records differ.
     return json.dumps({name: value for name, value in values.items() if value is not None}).encode()

@@ -85,6 +85,7 @@ class SigningKeys:
         now = self._clock.now()
         if await _has_key(connection):
             return
+        # An advisory lock, because there is no row yet that two processes could both lock.
         async with connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock(hashtext('signing_key'))")
             if not await _has_key(connection):
@@ -164,6 +165,7 @@ class SigningKeys:
         await run(
             connection,
             "UPDATE signing_key SET published_until = %(until)s WHERE published_until IS NULL",
+            # A process that has not read the keys since signs with the present key for `REFRESH` longer.
             {"until": signs_from + REFRESH + documents_kept},
         )
         return await self._add(connection, now, signs_from=signs_from)
@@ -236,6 +238,7 @@ class SigningKeys:
         )
         known = self._opened
         self._opened = {
+            # A key that is open stays open: to unwrap all of them each minute would only cost time.
             row.kid: _Opened(row.signs_from, known[row.kid].key if row.kid in known else self._open(row))
             for row in rows
         }

@@ -103,6 +103,7 @@ def _disclose_to_client(rows: PagedRows[SealedRow], what: str) -> str:
         what=f"'{what}'",
         count="(SELECT count(*) FROM page)",
     )
+    # LEFT JOIN: for an empty page there is one row, so that it differs from a user who does not exist.
     return f"""
         WITH reader AS ({OF_CLIENT}), page AS ({rows.page}), disclosed AS ({written})
         SELECT {rows.total} AS total, {rows.columns}
@@ -197,6 +198,7 @@ class Vault:
             InsufficientScope: a client asked for anything but statements of its user. Nothing was disclosed.
             SealBroken: a secret was altered or moved.
         """
+        # Before the statement: a read that is refused must leave no disclosure.
         if isinstance(reader, WorkerReader):
             reader_guid = reader.job_guid
         elif owner_guid == reader.user_guid and all(kind in CLIENT_READABLE for _, kind in secrets):
