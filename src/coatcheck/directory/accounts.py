@@ -148,6 +148,7 @@ class Accounts:
             raise InvalidRequest("account_guids must contain at least two accounts.")
         target, *others = accounts
         now = self._clock.instant()
+        # Before their accounts are gone, with which the view loses the grants.
         grants = {each.guid: await live_grants_of_account(connection, each.guid, now) for each in others}
         for other in others:
             await end_tokens_of_account(connection, other.guid, now)

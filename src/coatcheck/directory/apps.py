@@ -94,6 +94,7 @@ class Apps:
             scopes=[Scope(user.guid, each.member_guid, each.guid, restrictions) for each in accounts],
             actor=actor,
         )
+        # From the setting: whoever could choose the Host header would receive the claim.
         claim_url = f"{self._base_url}/simplefin/claim/{issued.secret}"
         return SetupToken(
             guid=issued.guid,
@@ -120,6 +121,7 @@ class Apps:
             created_at=now,
             app_of=client_guid,
         )
+        # Another request made it since the look-up.
         if not await add_app(connection, app):
             found = await find_app(connection, client_guid, name)
             assert found is not None, "an app is not deleted"

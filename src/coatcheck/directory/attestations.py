@@ -69,6 +69,7 @@ class Attestations:
     async def record(self, connection: Connection, user: User, destroyed: Destroyed) -> Attestation:
         """Signs and stores the attestation, in the transaction that deletes."""
         key = await self._signing_keys.current(connection)
+        # The transaction that deletes has locked the user, so nothing of the user is written after this instant.
         at, guid = self._clock.instant(), ids.new("ATT")
         statement = key.sign(
             DocumentType.ATTESTATION,

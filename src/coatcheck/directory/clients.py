@@ -98,6 +98,7 @@ class Clients:
         self, connection: Connection, guid: str, *, overlap: timedelta | None = None, actor: str = OPERATOR
     ) -> Rotated:
         """Issues a new API key. The newest old key works for `overlap` (by default the setting `key_overlap`)."""
+        # For the NotFound: the rotation itself does not look whether the owner exists.
         await find_client(connection, guid)
         return await self._api_keys.rotate(connection, guid, overlap=overlap, actor=actor)
 
@@ -125,6 +126,7 @@ class Clients:
         if allowed is not None and not 0 < len(allowed) <= MAX_REDIRECT_URLS:
             raise InvalidRequest(f"Give 1 to {MAX_REDIRECT_URLS} URLs.")
         for url in allowed or ():
+            # Its constructor refuses what is no absolute http or https URL.
             ReturnTarget(client_redirect_url=url)
         await set_client_redirect_urls(connection, guid, allowed)
         await self._record(connection, guid, "client.redirect_urls_changed", actor)

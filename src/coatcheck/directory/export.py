@@ -110,6 +110,7 @@ class UserExport:
 
     async def _stored(self, record: type[Any], source: str, user: User) -> AsyncIterator[Sequence[Any]]:
         """Every row of the user, in the order of the guids."""
+        # After the last guid and not by a page number: rows that come or go meanwhile shift nothing.
         after = ""
         while True:
             async with self._db.connection() as connection:
@@ -132,6 +133,8 @@ class UserExport:
             ("account_numbers", self._vault.disclose_numbers),
             ("account_owners", self._vault.disclose_owners),
         ):
+            # The total is that of the last page: what is added during the export makes it longer, and no page is left
+            # out.
             number, total = 1, 1
             while (number - 1) * BATCH < total:
                 async with self._db.connection() as connection:

@@ -161,12 +161,14 @@ def canonical_jwks(text: str) -> str:
     names = {name for key in keys if isinstance(name := key.get("kid"), str)}
     if len(keys) > 1 and len(names) < len(keys):
         raise InvalidRequest("Each key of a JWK set with several keys must have its own kid.")
+    # Only what the verification needs: members such as `x5u` name addresses that a library might fetch.
     stored = [{name: key[name] for name in STORED_PARAMETERS if name in key} for key in keys]
     return json.dumps({"keys": stored}, separators=(",", ":"))
 
 
 def _keys_of(text: str) -> list[dict[str, Any]]:
     try:
+        # Too long a text becomes one that is refused, before it is decoded.
         keys = json.loads(text if len(text) <= MAX_JWKS_CHARACTERS else "")["keys"]
     except (ValueError, TypeError, KeyError, RecursionError):
         keys = None

@@ -107,6 +107,7 @@ class Processors:
         Raises:
             InvalidRequest: it is an app, which has no API key.
         """
+        # The statement that authenticates would refuse the key, so to issue one would only mislead.
         if (await find_processor(connection, guid)).app_of is not None:
             raise InvalidRequest("An app has no API key. Create a setup token for it.")
         return await self._api_keys.rotate(connection, guid, overlap=overlap, actor=actor)

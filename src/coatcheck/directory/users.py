@@ -115,11 +115,13 @@ class Users:
         because a job that saves its result locks them in this order.
         """
         records = dict(await count_user_data(connection, user.guid))
+        # Before anything is deleted: the events name the grants, and the attestation counts them.
         grants = await live_grants_of_user(connection, user.guid, self._clock.instant())
         grants_ended = await self._tokens.count_live(connection, user.client_guid, user.guid)
         await self._disconnections.request_of_user(connection, user.guid)
         await end_tokens_of_user(connection, user.guid, self._clock.instant())
         await remove_user(connection, user.guid)
+        # The counter has the guid in its key.
         await forget_connects(connection, user.guid)
         data_key = await self._vault.delete_owner(connection, user.guid)
         pending = {}

@@ -171,6 +171,7 @@ class WebhookEndpoints:
 
     async def rotate_secret(self, connection: Connection, owner: Owner, guid: str) -> NewSecret:
         """A new secret. The old one signs too for 24 hours; one that was replaced before no longer does."""
+        # Locked: of two rotations at once, the second must keep the secret of the first, not the one before it.
         endpoint = await find_endpoint(connection, owner.guid, guid, lock=True)
         rotated = (await self._secrets(connection, endpoint)).rotated(self._clock.instant())
         await self._store(connection, endpoint, rotated)

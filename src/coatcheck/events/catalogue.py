@@ -206,6 +206,7 @@ class Announcement:
     """When it fell due, if time caused it."""
 
     def __post_init__(self) -> None:
+        # Receivers generate their types from the documented fields.
         assert self.data.keys() == set(CATALOGUE[self.type].fields), f"{self.type}: not the documented fields"
 
     @property

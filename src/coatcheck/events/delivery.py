@@ -123,6 +123,7 @@ class Deliverer:
         )
 
     async def _try(self, attempt: Attempt) -> Answer:
+        # Read by the claim, in one statement with the delivery, so no look-up is needed here.
         if attempt.url is None or attempt.is_disabled:
             return NO_RECEIVER
         try:
@@ -140,6 +141,7 @@ class Deliverer:
         headers = {
             "content-type": "application/json; charset=utf-8",
             "user-agent": f"Coatcheck/{version('coatcheck')}",
+            # The answer is kept as text: compressed, its beginning would be unreadable.
             "accept-encoding": "identity",
         }
         async with self._db.transaction() as connection:
@@ -174,6 +176,7 @@ class Deliverer:
             InvalidRequest: webhooks may not be sent to this address.
             httpx.HTTPError: there was no answer.
         """
+        # At registration it was checked too. The setting, or what counts as public, can have changed since.
         checked = check_url(url, allow_private=self._allow_private)
         if not self._allow_private:
             await resolve(checked)

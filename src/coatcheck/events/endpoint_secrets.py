@@ -32,6 +32,8 @@ class EndpointSecrets:
     def signing(self, now: datetime) -> Sequence[str]:
         """The secrets that sign now, the newest first."""
         if self.previous is not None and self.previous_until is not None and now < self.previous_until:
+            # Receivers accept a webhook if one of the signatures is right, so they can change their secret at any
+            # time in between.
             return [self.secret, self.previous]
         return [self.secret]
 

@@ -118,6 +118,7 @@ async def end_deliveries(connection: Connection, guid: str) -> None:
     """Ends what waits for an endpoint as failed."""
     await run(
         connection,
+        # A delivery that is being made saves no outcome afterwards: that needs `next_attempt_at`.
         """UPDATE delivery SET status = 'failed', next_attempt_at = NULL, lease_until = NULL, last_error = 'disabled'
            WHERE receiver_guid = %(guid)s AND next_attempt_at IS NOT NULL""",
         {"guid": guid},

@@ -148,6 +148,7 @@ async def redeliver(connection: Connection, owner_guid: str, guid: str, now: dat
     made = await fetch_one(
         connection,
         _Made,
+        # With the position of the event, so that later events about the object wait for it.
         """INSERT INTO delivery (guid, event_guid, event_at, receiver_guid, owner_guid, object, position,
                                  next_attempt_at, created_at)
            SELECT %(new_guid)s, event_guid, event_at, receiver_guid, owner_guid, object, position, %(now)s, %(now)s

@@ -20,6 +20,7 @@ INSTANT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 
 def deliveries_of(relation: str) -> str:
     """The body of a CTE that makes the deliveries of each new event of `relation` to the endpoints of its owner."""
+    # The guid follows from those of the event and the endpoint: PostgreSQL knows no guid of this program.
     return f"""
     INSERT INTO delivery (guid, event_guid, event_at, receiver_guid, owner_guid, object, position, next_attempt_at,
                           created_at)

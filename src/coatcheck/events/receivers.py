@@ -39,6 +39,7 @@ async def record_failure(
     if rest:
         await run(
             connection,
+            # `greatest`: of several deliveries that fail at once, the longest rest counts.
             "UPDATE failing_receiver SET rests_until = greatest(rests_until, %(until)s) WHERE guid = %(guid)s",
             {"guid": receiver_guid, "until": now + rest},
         )

@@ -78,6 +78,7 @@ def check_url(url: str, *, allow_private: bool = False) -> httpx.URL:
         raise InvalidRequest("The webhook URL must not contain a user name or a password.")
     if allow_private and parsed.raw_host:
         return parsed
+    # Port 0 is false: `parsed.port or 443` would accept it, and the system would choose another.
     if (443 if parsed.port is None else parsed.port) not in PORTS:
         raise InvalidRequest("The webhook URL must be on port 443 or 8443.")
     _check_host(parsed.raw_host.decode().lower().rstrip("."))
@@ -99,6 +100,7 @@ def _literal_address(host: str) -> IPv4Address | IPv6Address | None:
         try:
             return ip_address(host.partition("%")[0])
         except ValueError:
+            # Not an address, but it has the form of one: `::`, which is not public, stands for it.
             return IPv6Address(0)
     try:
         return IPv4Address(socket.inet_aton(host))

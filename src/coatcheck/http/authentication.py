@@ -47,6 +47,7 @@ def basic(authorization: list[str], *kinds: Kind) -> BasicCredentials:
         raise InvalidClient from error
     if not colon or "\0" in name:  # PostgreSQL text cannot contain NUL
         raise InvalidClient
+    # A key without a known prefix counts as one of the right kind: the statement refuses it as any wrong key.
     kind = next((each for each in API_KEYS if api_key.startswith(f"{each}_")), kinds[0])
     if kind not in kinds:
         expected = " or ".join(f"a {each}_ key" for each in kinds)

@@ -30,6 +30,7 @@ class ClientCertificates:
         values = [value for name, value in scope["headers"] if name == HEADER]
         if values:
             scope = {**scope, "headers": [each for each in scope["headers"] if each[0] != HEADER]}
+            # With two headers, a proxy has added its own to one that the caller sent: neither is believed.
             pem = _pem(values[0].decode("latin-1")) if len(values) == 1 else None
             if pem and self._is_trusted(scope):
                 tls = {"client_cert_chain": [pem]}
@@ -38,6 +39,7 @@ class ClientCertificates:
 
     def _is_trusted(self, scope: Scope) -> bool:
         try:
+            # A Unix socket has no address. Its peer is not known, so it is not trusted.
             address = ip_address(scope["client"][0])
         except (TypeError, ValueError):
             return False

@@ -163,6 +163,7 @@ def parse(body: bytes, schema: type[Body]) -> Body:
         raise InvalidRequest(_explain(str(error), schema)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # the last for deeply nested arrays
         raise InvalidRequest("The body is not valid JSON.") from None
+    # After the decoder, which refuses most bodies faster.
     refuse_repeated_keys(body)
     return decoded
 

@@ -58,6 +58,7 @@ def message(
     """
     page = _PAGES.get_template("message.html").render(title=title, text=text, script=script, lang=lang)
     headers = dict(page_headers(Policy.MESSAGE, ancestors=ancestors))
+    # The page is not made from the error, whose headers a 503 needs.
     if status == status_of(Unavailable()):
         headers |= headers_of(Unavailable())
     return HTMLResponse(page, status, headers)

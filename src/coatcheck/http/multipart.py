@@ -47,6 +47,7 @@ def read_form(content_type: str, body: bytes, *, fields: Collection[str], max_fi
             {"Content-Type": content_type.encode("latin-1")},
             add_field,
             add_file,
+            # No part is as long, so the parser writes none to the disk.
             config={"MAX_MEMORY_FILE_SIZE": len(body) + 1, "MAX_FIELDS": len(fields) + 1},
         )
         parser.write(body)
@@ -62,6 +63,7 @@ def _form(parts: list[tuple[str, bytes]], fields: Collection[str], max_file_byte
         raise InvalidRequest(
             f"The field `{unknown[:100]}` is unknown. The fields are file, {', '.join(fields)}."
         )
+    # Programs differ in which of two parts of one name they read.
     if len(values) < len(parts):
         raise InvalidRequest("A field is repeated.")
     if "file" not in values:

@@ -58,6 +58,7 @@ async def _examine_contents(connection: Connection, services: Services, readines
     is_migrated = await is_current(connection)
     readiness.database = State.OK
     readiness.migrations = State.OK if is_migrated else State.FAILED
+    # The other checks read tables that may not exist yet.
     if not is_migrated:
         return
     try:

@@ -75,6 +75,7 @@ class HandlerRequest:
             InvalidRequest: it is not UTF-8 or has more than 100 parameters.
         """
         try:
+            # The limit holds before the caller is authenticated: each parameter costs memory.
             return parse_qsl(
                 self.query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100
             )

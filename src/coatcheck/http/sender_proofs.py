@@ -26,15 +26,18 @@ def read_token(services: Services, request: Request) -> PresentedToken:
     sent = access_token(request.headers.getlist("authorization"), request.scope["query_string"])
     presented = services.access.parse_token(sent.secret)
     if sent.is_dpop:
+        # From the setting, because the Host header is what the caller says.
         endpoint = f"{services.settings.base_url}{request.scope['path']}"
         proof = read_proof(services, request, endpoint, sent.secret)
         if proof is None:
             raise InvalidDPoPProof
+        # Not UNBOUND: a bearer token does not become one of a key by being sent with the scheme DPoP (RFC 9449 7.2).
         return replace(presented, confirmations=[of_key(proof.key_thumbprint)], proof_use=ProofUse(proof))
     pem = client_certificate(request.scope)
     certificate = read_certificate(pem) if pem else None
     if certificate is None:
         return presented
+    # Both: a proxy sends the certificate with every request, also with one whose token is not bound to it.
     return replace(presented, confirmations=[UNBOUND, of_certificate(certificate.thumbprint)])
 
 

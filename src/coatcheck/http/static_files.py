@@ -42,6 +42,7 @@ class StaticFolder:
         try:
             response = await self._files.get_response(request.path_params["path"], request.scope)
         except HTTPException as error:
+            # Not kept: after a deployment, the file of another version may be there.
             return Response(status_code=error.status_code, headers={"Cache-Control": "no-store"})
         response.headers.update(_headers(IMMUTABLE))
         for validator in ("ETag", "Last-Modified"):

@@ -64,6 +64,7 @@ class Throttling:
         scope[FAILURES] = self._failures
         if self._limits.counts_requests and scope["path"] not in NOT_COUNTED:
             name, secret = credentials(Headers(scope=scope))
+            # With the secret: who knows an id alone must not use up the limit of its owner.
             caller = f"{name}\n{secret}" if secret else ""
             try:
                 await self._limits.count_request(caller, _address(scope))
@@ -83,6 +84,8 @@ async def throttled(error: CoatcheckError, scope: Scope) -> CoatcheckError:
     name, secret = credentials(headers)
     wait = None
     is_form = headers.get("content-type", "").lower().startswith(FORM)
+    # Without any credentials it is no guess, but the first request of a client that waits for the challenge. At the
+    # OAuth endpoints they can be in the form.
     if is_guess and (secret or is_form or isinstance(error, SignInFailed)):
         if not (isinstance(error, InvalidClient) and error.is_recorded):
             failures: FailedAuthentications = scope[FAILURES]

@@ -29,6 +29,7 @@ NAMES = {
 def account_id(index_key: bytes, user_guid: str, account: FileAccount) -> str:
     """The id of the account in every file. It is keyed: an account number can be guessed from a plain hash."""
     number = (account.iban or account.number or "").replace(" ", "").upper()
+    # With the currency: banks give the accounts in several currencies one number.
     identity = json.dumps([user_guid, number or account.name or "", account.currency_code])
     return keyed_hash(index_key, "statement-file", identity).hex()[:32]
 
@@ -57,6 +58,7 @@ def new_account(account: FileAccount, member: Member, id: str, now: datetime) ->
 def numbers_of(account: FileAccount, account_guid: str, *, passed_validation: bool) -> AccountNumbers | None:
     """The numbers as the file gives them; None if it gives none that can be stored."""
     number = (account.iban or account.number or "").replace(" ", "")
+    # A masked number, such as ****1234, is none: a payment to it would fail.
     if not (number.isascii() and number.isalnum() and any(map(str.isdigit, number))):
         return None
     return AccountNumbers(

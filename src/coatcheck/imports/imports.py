@@ -125,6 +125,7 @@ class Imports:
     async def preview(self, connection: Connection, user: User, read: ReadFile) -> Import:
         """What `add` would do. Raises as it. Nothing is written."""
         known = await self._known_accounts(connection, user)
+        # The real import, taken back: a preview that computed the result in another way could differ from it.
         async with connection.transaction(force_rollback=True):
             one = await self.add(connection, user, read, actor=user.client_guid)
         accounts = [
@@ -161,6 +162,7 @@ class Imports:
         member = await find_member(connection, one.user_guid, one.member_guid)
         await member_rows.lock_member(connection, one.user_guid, member.guid)
         await import_rows.find_import(connection, client_guid, one.guid)
+        # Before the import is deleted, whose rows go with it.
         rows = await import_rows.rows_of_this_import_alone(connection, one.user_guid, one.guid)
         await import_rows.delete_import(connection, one.user_guid, one.guid)
         await delete_transactions(connection, one.user_guid, [(each.account_guid, each.id) for each in rows])
@@ -178,6 +180,7 @@ class Imports:
 
     async def _member(self, connection: Connection, user: User, actor: str) -> Member:
         """The member of the user's statement files, created with the first of them."""
+        # The lock keeps two first files from making two members.
         if await member_rows.lock_user(connection, user.guid):
             raise UserDisabled
         existing = await member_rows.member_with_login(connection, user.guid, STATEMENT_FILE, b"")
@@ -224,6 +227,7 @@ class Imports:
         account = accounts_of_files.new_account(file_account, member, id, now)
         await put_account(connection, account)
         hashed = self._hash(member.user_guid, file_account)
+        # The user may have typed the file: only the bank, by two deposits, says whose account it is.
         passed = hashed is not None and await is_verified(connection, member.user_guid, hashed)
         numbers = accounts_of_files.numbers_of(file_account, account.guid, passed_validation=passed)
         owner = accounts_of_files.owner_of(file_account, account.guid)

@@ -30,6 +30,7 @@ def read_presented(
         InvalidRequest: the request authenticates in two ways (RFC 6749 2.3), or names two processors.
         InvalidClient: it does not authenticate, or what it contains cannot be read.
     """
+    # The certificate is no way of its own: a proxy sends it with every request of the connection.
     ways = [bool(authorization), "client_secret" in form, "client_assertion" in form]
     if sum(ways) > 1:
         raise InvalidRequest("Authenticate in one way only: Basic, client_secret or client_assertion.")
@@ -66,4 +67,6 @@ def _read_assertion(form: Mapping[str, str]) -> PresentedAssertion:
     try:
         return PresentedAssertion(claimed_issuer(assertion), assertion)
     except InvalidJwt as error:
+        # No InvalidRequest, although it is malformed: RFC 7521 4.2.1 has invalid_client for every assertion that is
+        # not valid.
         raise InvalidClient(detail=f"The client assertion is refused: {error}.") from error

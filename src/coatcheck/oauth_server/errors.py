@@ -38,6 +38,7 @@ def oauth_error(error: errors.CoatcheckError) -> Response:
     kind = nearest(ERRORS, error, "server_error")
     headers = {**NO_STORE, **headers_of(error)}
     if status == 401:
+        # RFC 6749 5.2 requires the challenge for a client that used the header, and permits it for the others.
         headers["WWW-Authenticate"] = 'Basic realm="coatcheck", charset="UTF-8"'
     body = OAuthError(kind, NOT_PERMITTED.sub("?", message_of(error)))
     return Response(encode(body), status, headers, JSON)

@@ -26,6 +26,7 @@ async def token(request: OAuthRequest) -> OAuthTokenResponse:
         raise UnsupportedGrantType
     code, idempotency_key = request.parameter("code"), read_idempotency_key(request.headers)
     confirmation = confirmation_for(processor, request.proof, request.certificate)
+    # Whatever comes of the exchange, a proof that was shown is used up.
     await request.services.oauth_server.authentication.use_proof(request.connection, processor, request.proof)
     issued = await request.services.exchange.redeem_authenticated(
         request.connection,
@@ -48,6 +49,7 @@ async def revoke(request: OAuthRequest) -> CompleteResponse:
     """Answers 200 whatever the token is, so that nobody learns which tokens exist (RFC 7009 2.2)."""
     processor = await _authenticated(request)
     presented = request.parameter("token")
+    # The revocation and its events commit together, before the answer says 200.
     async with request.connection.transaction():
         await request.services.oauth_server.tokens.revoke(
             request.connection, processor_guid=processor.guid, token=presented

@@ -33,6 +33,7 @@ async def authorization_server(request: OAuthRequest) -> CompleteResponse:
             introspection_endpoint_auth_signing_alg_values_supported=[*ASSERTION_ALGORITHMS],
             jwks_uri=f"{base_url}/.well-known/jwks.json",
             grant_types_supported=["authorization_code"],
+            # RFC 8414 2 requires it, although this server has no authorization endpoint.
             response_types_supported=["code"],
             scopes_supported=SCOPES,
             code_challenge_methods_supported=["S256"],

@@ -70,6 +70,7 @@ def read_form(request: Request, body: bytes) -> dict[str, str]:
     if body and media_type != FORM:
         raise InvalidRequest(f"Send the parameters in a body with the content type {FORM}.")
     try:
+        # Undecodable values are no error here: of the query only the names matter.
         query = parse_qsl(
             request.scope["query_string"].decode("ascii"),
             keep_blank_values=True,
@@ -81,6 +82,7 @@ def read_form(request: Request, body: bytes) -> dict[str, str]:
         )
     except ValueError as error:
         raise InvalidRequest("The parameters cannot be parsed.") from error
+    # Refused even where the body has it too: the URL is in the log of a proxy by now, and its author must learn it.
     if in_url := {name for name, _ in query} & PARAMETERS:
         raise InvalidRequest(f"Send {min(in_url)} in the body, not in the URL.")
     form: dict[str, str] = {}

@@ -42,5 +42,6 @@ async def connect(request: PortalRequest) -> Response:
     async with request.services.db.transaction() as connection:
         user = await request.user(connection)
         created = await request.services.apps.create_setup_token(connection, user, new, actor=user.guid)
+    # Black on white in both colour schemes: many cameras do not read the reverse.
     code = segno.make(created.token).svg_inline(border=4, light="#fff", omitsize=True)
     return await request.page("app_token", created=created, qr_code=Markup(code))  # noqa: S704 (numbers and paths)

@@ -93,6 +93,7 @@ async def _open(services: Services, static: str, route: OpeningRoute, request: R
             )
     except (errors.NotFound, errors.InvalidToken):
         return _message(410, locale, LINK_EXPIRED)
+    # 303, so that a reload loads the page and does not open the link, which works once.
     answer = RedirectResponse(f"/portal/{session.guid}", 303, {"Cache-Control": "no-store"})
     answer.headers["Set-Cookie"] = _cookie(services, started)
     return answer

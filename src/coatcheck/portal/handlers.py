@@ -101,6 +101,7 @@ async def stop(request: PortalRequest) -> Response:
     else:
         receipt = await services.revocations.revoke_all(
             client_guid=session.client_guid,
+            # The user of the session is in every selector, whatever the form says.
             selector=Selector(
                 user_guid=session.user_guid,
                 processor_guid=chosen.get("processor_guid"),
@@ -118,7 +119,7 @@ async def confirm_deletion(request: PortalRequest) -> Response:
 
 
 async def delete_everything(request: PortalRequest) -> Response:
-    """Deletes the user. The page is rendered first: afterwards the session has ended."""
+    """Deletes the user, and shows the attestation. The page needs the client only: the session ends with its user."""
     services, session = request.services, request.session
     async with services.db.transaction() as connection:
         user = await request.user(connection)
@@ -128,6 +129,7 @@ async def delete_everything(request: PortalRequest) -> Response:
 
 async def leave(request: PortalRequest) -> Response:
     services, session = request.services, request.session
+    # Before the session ends: the page has the name and the colours of the client.
     page = await request.page("left")
     async with services.db.transaction() as connection:
         await services.portal_sessions.end(connection, session)
@@ -216,6 +218,7 @@ def _changes(request: PortalRequest, grant: Grant) -> Changes:
     chosen = {Permission(value) for value in request.form.get("permissions", ()) if value in [*Permission]}
     ends_on = request.field("ends_on")
     ends_at = grant.expires_at
+    # The form has a date and the grant an instant: the date that it showed changes nothing.
     if ends_on and ends_on != grant.expires_at.date().isoformat():
         try:
             ends_at = datetime.fromisoformat(ends_on).replace(tzinfo=UTC)

@@ -62,6 +62,8 @@ async def overview(connection: Connection, grants: Grants, session: PortalSessio
     given = await grants.list(
         connection, GrantFilter(client_guid=session.client_guid, user_guid=session.user_guid), MOST
     )
+    # By the grants and not by a query of processors: also those that can no longer read are shown, for what they
+    # read.
     readers = [
         Reader(guid, items[0].processor_name, items)
         for guid in dict.fromkeys(grant.processor_guid for grant in given.items)

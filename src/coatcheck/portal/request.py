@@ -74,4 +74,5 @@ def render(name: str, locale: str, *, ancestors: list[str], **values: Any) -> Re
         values: what the template shows.
     """
     html = ENVIRONMENTS[locale].get_template(f"{name}.html").render(lang=locale, **values)
+    # Without origins of the client, no other page may frame it: a click could be led to a button that deletes.
     return HTMLResponse(html, headers=page_headers(Policy.PORTAL, ancestors=" ".join(ancestors) or "'self'"))

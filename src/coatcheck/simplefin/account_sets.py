@@ -57,6 +57,7 @@ class AccountReads:
 def account_set(reads: AccountReads, registry: Registry, base_url: str) -> AccountSet:
     root, items = f"{base_url}{ROOT}", list[SimplefinAccount]()
     connections: dict[str, SimplefinConnection] = {}
+    # A dict as an ordered set: the accounts of one bank have the same problem.
     problems: dict[SimplefinError, None] = {}
     for grant, read in reads.answered:
         bank = bank_of(grant, registry, base_url)

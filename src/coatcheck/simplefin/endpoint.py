@@ -44,6 +44,7 @@ async def _answer(services: Services, route: Route, request: Request) -> Respons
         async with services.db.transaction(is_reserved=True) as connection:
             answer = await route.handler(incoming(connection=connection))
     else:
+        # The reads are coalesced, and take connections of their own.
         answer = await route.handler(incoming(connection=NO_CONNECTION))
     if isinstance(answer, CompleteResponse):
         return Response(answer.body, answer.status, {**NO_STORE, **dict(answer.headers)}, answer.media_type)

@@ -40,6 +40,7 @@ async def create(_request: SimplefinRequest) -> CompleteResponse:
 async def claim(request: SimplefinRequest) -> CompleteResponse:
     access = await request.services.setup_tokens.claim(request.connection, request.path["setup_token"])
     url = urlsplit(request.root)
+    # The protocol has the credentials in the URL. It is shown this once, and no log of ours has an answer.
     with_userinfo = url._replace(netloc=f"{access.guid}:{access.key}@{url.netloc}")
     return CompleteResponse(200, urlunsplit(with_userinfo).encode(), "text/plain; charset=utf-8")
 
@@ -49,6 +50,7 @@ async def accounts(request: SimplefinRequest) -> AccountSet | CompleteResponse:
     services, filters = request.services, request.transaction_filter
     async with services.db.connection() as connection:
         opened = await services.access_urls.open(connection, request.access_guid, request.app_key)
+    # Before any read: an app that goes on polling an ended access would cost two statements for each account.
     if all(_has_ended(each, services.clock.instant()) for each in opened):
         return CompleteResponse(403, encode(account_set_of_ended(opened)), JSON)
     reads = AccountReads()
