@@ -182,7 +182,7 @@ async def test_changes_of_a_user_are_audited_and_published(api: Api, services: S
             (api.caller.guid,),
         )
         actions = [action for (action,) in await cursor.fetchall()]
-    assert audited == ["user.created", "user.updated", "user.deleted"]
+    assert audited == ["api_key.issued", "user.created", "user.updated", "user.deleted"]
     assert actions == ["created", "updated", "deleted"]
 
 

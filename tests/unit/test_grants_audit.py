@@ -63,6 +63,7 @@ async def test_entries_of_issue_exchange_replay_and_revocation_verify_and_name_t
     ]
     assert sorted(written) == sorted(
         [
+            ("api_key.issued", "operator", client.guid),
             ("code.issued", client.guid, account.guid),
             ("code.issued", client.guid, account.guid),
             ("token.issued", processor.guid, first.guid),

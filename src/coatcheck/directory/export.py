@@ -110,7 +110,7 @@ class UserExport:
 
     async def _stored(self, record: type[Any], source: str, user: User) -> AsyncIterator[Sequence[Any]]:
         """Every row of the user, in the order of the guids."""
-        # After the last guid and not by a page number: rows that come or go meanwhile shift nothing.
+        # After the last guid and not by a page number: rows that come or go meanwhile make no other row be left out.
         after = ""
         while True:
             async with self._db.connection() as connection:
