@@ -11,11 +11,11 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from coatcheck.connectors.contract import BankNumbers
 from coatcheck.crypto import keyed_hash
-from coatcheck.db.database import Connection, fetch_all, run
+from coatcheck.db.database import Connection, columns, fetch_all, run
 from coatcheck.members.records import LockedMember, MemberJob
 
 KEPT = timedelta(days=30)
@@ -43,10 +43,16 @@ class Identities:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class KnownAccount:
+    """An account that the member has before a run is written."""
+
     guid: str
-    id: str
+    id: str | None
     number_hashes: Sequence[bytes] | None
+    is_manual: bool
+    is_closed: bool
+    foreign_before: date | None
+    """Transactions of earlier days came from another connector (`foreign_transactions`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +61,24 @@ class _Former:
     guid: str
 
 
+async def known_accounts(connection: Connection, user_guid: str, member_guid: str) -> Sequence[KnownAccount]:
+    """The accounts of a member, which is locked."""
+    return await fetch_all(
+        connection,
+        KnownAccount,
+        f"""SELECT {columns(KnownAccount)} FROM account
+            WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s""",
+        {"user_guid": user_guid, "member_guid": member_guid},
+    )
+
+
 async def take_over(
-    connection: Connection, job: MemberJob, listed: Sequence[str], hashes: Mapping[str, Sequence[bytes]]
-) -> None:
+    connection: Connection,
+    job: MemberJob,
+    known: Sequence[KnownAccount],
+    listed: Sequence[str],
+    hashes: Mapping[str, Sequence[bytes]],
+) -> Mapping[str, str]:
     """Gives accounts of the member the ids under which this run lists them, found by their numbers.
 
     Their transactions are still those of the connector that read them before.
@@ -65,18 +86,16 @@ async def take_over(
     Args:
         connection: the transaction of the ingest.
         job: whose member it is.
+        known: the member's accounts.
         listed: the ids of the run.
         hashes: as `Identities.of_numbers`.
+
+    Returns:
+        The new ids of these accounts, by their guids.
     """
-    known = await fetch_all(
-        connection,
-        _Known,
-        """SELECT guid, id, number_hashes FROM account
-           WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s AND NOT is_manual AND id IS NOT NULL""",
-        {"user_guid": job.user_guid, "member_guid": job.member_guid},
-    )
-    known_ids = {each.id for each in known}
-    unlisted = [(each.guid, each.number_hashes or ()) for each in known if each.id not in listed]
+    read = [each for each in known if each.id is not None and not each.is_manual]
+    known_ids = {each.id for each in read}
+    unlisted = [(each.guid, each.number_hashes or ()) for each in read if each.id not in listed]
     unknown = [(id, hashes.get(id, ())) for id in listed if id not in known_ids]
     guid_of = _by_unique_hash(unlisted)
     found = {guid_of[each]: id for each, id in _by_unique_hash(unknown).items() if each in guid_of}
@@ -88,6 +107,7 @@ async def take_over(
                WHERE a.user_guid = %(user_guid)s AND a.guid = taken.guid""",
             {"user_guid": job.user_guid, "guids": list(found), "ids": list(found.values())},
         )
+    return found
 
 
 async def former_guids(
@@ -148,16 +168,11 @@ async def remember_accounts(
     connection: Connection, member: LockedMember, identities: Identities, now: datetime
 ) -> None:
     """Keeps the guids of the accounts of a member that is about to be deleted."""
-    accounts = await fetch_all(
-        connection,
-        _Known,
-        """SELECT guid, id, number_hashes FROM account
-           WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s AND NOT is_manual AND id IS NOT NULL""",
-        {"user_guid": member.user_guid, "member_guid": member.guid},
-    )
+    accounts = await known_accounts(connection, member.user_guid, member.guid)
     rows = [
         (hash_, account.guid)
         for account in accounts
+        if account.id is not None and not account.is_manual
         for hash_ in (
             identities.of_id(member.user_guid, member.institution_code, account.id),
             *(account.number_hashes or ()),

@@ -30,7 +30,9 @@ from coatcheck.db.json_rows import encode_rows
 from coatcheck.events.mx_events import TransactionCounts
 from coatcheck.members.account_identity import (
     Identities,
+    KnownAccount,
     former_guids,
+    known_accounts,
     store_number_hashes,
     take_over,
 )
@@ -146,44 +148,50 @@ class Ingester:
         Rows of accounts that the client blocked, or merged into other accounts, are ignored.
         """
         ignored = await ignored_ids(connection, job.user_guid, job.member_guid)
-        open_before = await _account_guids(connection, job, is_closed=False)
+        known = await known_accounts(connection, job.user_guid, job.member_guid)
         accounts = [each for each in data.accounts if each.id not in ignored]
-        guids = await self._save_accounts(connection, job, accounts, data.numbers, now)
-        if finished.lists_all_accounts:
+        guids, has_foreign = await self._save_accounts(connection, job, known, accounts, data.numbers, now)
+        if known and finished.lists_all_accounts:
             await _close_missing_accounts(connection, job, guids, now)
-        transactions = await self._save_transactions(connection, job, guids, finished, data, now)
+        if has_foreign and job.wants_transactions:
+            since = now.date() - LOOKBACK[JobKind(job.kind)]
+            await replace_foreign(connection, job, _listed(data, guids), since)
+        transactions, pending = await self._save_transactions(connection, job, guids, data, now)
+        if known and job.wants_transactions and finished.lists_all_transactions:
+            await _delete_unlisted_pending(connection, job, guids, pending)
         numbers = [each for each in data.numbers if each.account_id in guids]
         renumbered, reowned = await self._save_numbers_and_owners(connection, job, guids, numbers, data)
         statements = await self._save_statements(connection, job, guids, data.statements, now)
-        closed_now = await _account_guids(connection, job, is_closed=True)
+        closed = await _closed_guids(connection, job, [each.guid for each in known if not each.is_closed])
         return IngestResult(
             numbered_account_guids=tuple(dict.fromkeys(guids[each.account_id] for each in numbers)),
             transactions=transactions,
             statements_created_count=statements,
             renumbered_account_guids=renumbered,
             reowned_account_guids=reowned,
-            closed_account_guids=sorted(open_before & closed_now),
+            closed_account_guids=closed,
         )
 
     async def _save_accounts(
         self,
         connection: Connection,
         job: MemberJob,
+        known: Sequence[KnownAccount],
         accounts: Sequence[BankAccount],
         numbers: Sequence[BankNumbers],
         now: datetime,
-    ) -> Mapping[str, str]:
-        """Returns the guids of the accounts, by the institution's ids."""
+    ) -> tuple[Mapping[str, str], bool]:
+        """Returns the guids of the accounts by the institution's ids, and whether some have foreign transactions."""
         hashes = self._identities.of_numbers(job.user_guid, numbers)
-        await take_over(connection, job, [each.id for each in accounts], hashes)
-        known = await _account_ids(connection, job)
+        taken = await take_over(connection, job, known, [each.id for each in accounts], hashes)
+        known_ids = {taken.get(each.guid, each.id) for each in known}
         identities = {
             each.id: (
                 self._identities.of_id(job.user_guid, job.institution_code, each.id),
                 *hashes.get(each.id, ()),
             )
             for each in accounts
-            if each.id not in known
+            if each.id not in known_ids
         }
         former = await former_guids(connection, job, identities, now) if identities else {}
         rows = [_account(job, each, former.get(each.id) or ids.new("ACT"), now) for each in accounts]
@@ -192,7 +200,7 @@ class Ingester:
         await store_number_hashes(
             connection, job.user_guid, {guids[id]: of_id for id, of_id in hashes.items() if id in guids}
         )
-        return guids
+        return guids, bool(taken) or any(each.foreign_before for each in known)
 
     async def _save_numbers_and_owners(
         self,
@@ -226,20 +234,10 @@ class Ingester:
         connection: Connection,
         job: MemberJob,
         guids: Mapping[str, str],
-        finished: Finished,
         data: CollectedData,
         now: datetime,
-    ) -> Mapping[str, TransactionCounts]:
-        """Returns how many transactions of each account were created and updated."""
-        if job.wants_transactions:
-            since = now.date() - LOOKBACK[JobKind(job.kind)]
-            listed = (
-                (guids[each.account_id], each)
-                for batch in data.transaction_batches()
-                for each in batch
-                if each.account_id in guids
-            )
-            await replace_foreign(connection, job, listed, since)
+    ) -> tuple[Mapping[str, TransactionCounts], Sequence[tuple[str, str]]]:
+        """Returns how many of each account were created and updated; and the account and `id` of each pending one."""
         pending: list[tuple[str, str]] = []
 
         def batches() -> Iterator[Sequence[BankTransaction]]:
@@ -255,9 +253,7 @@ class Ingester:
         counts = await self.write_transactions(connection, member, guids, batches(), now)
         removed = [(guids[account], id) for account, id in data.removed_transactions if account in guids]
         await delete_transactions(connection, job.user_guid, removed)
-        if job.wants_transactions and finished.lists_all_transactions:
-            await _delete_unlisted_pending(connection, job, guids, pending)
-        return counts
+        return counts, pending
 
     async def write_transactions(
         self,
@@ -355,23 +351,26 @@ class Ingester:
         return created
 
 
-async def _account_guids(connection: Connection, job: MemberJob, *, is_closed: bool) -> frozenset[str]:
-    """The member's accounts that are closed, or that are open."""
+def _listed(data: CollectedData, guids: Mapping[str, str]) -> Iterator[tuple[str, BankTransaction]]:
+    """The guid of the account and the transaction, of every transaction of the run."""
+    return (
+        (guids[each.account_id], each)
+        for batch in data.transaction_batches()
+        for each in batch
+        if each.account_id in guids
+    )
+
+
+async def _closed_guids(connection: Connection, job: MemberJob, guids: Sequence[str]) -> Sequence[str]:
+    """Those of these accounts that are closed."""
+    if not guids:
+        return []
     cursor = await connection.execute(
         """SELECT guid FROM account
-           WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s AND is_closed = %(is_closed)s""",
-        {"user_guid": job.user_guid, "member_guid": job.member_guid, "is_closed": is_closed},
+           WHERE user_guid = %(user_guid)s AND guid = ANY (%(guids)s) AND is_closed ORDER BY guid""",
+        {"user_guid": job.user_guid, "guids": guids},
     )
-    return frozenset(guid for (guid,) in await cursor.fetchall())
-
-
-async def _account_ids(connection: Connection, job: MemberJob) -> frozenset[str]:
-    """The institution's ids of the member's accounts."""
-    cursor = await connection.execute(
-        "SELECT id FROM account WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s AND id IS NOT NULL",
-        {"user_guid": job.user_guid, "member_guid": job.member_guid},
-    )
-    return frozenset(id for (id,) in await cursor.fetchall())
+    return [guid for (guid,) in await cursor.fetchall()]
 
 
 async def _close_missing_accounts(
