@@ -175,3 +175,11 @@ async def test_no_page_shows_a_setting_that_is_secret(services: Services, window
         assert (
             services.settings.master_key.partition(":")[2] not in (await window.get(f"/dashboard{path}")).text
         )
+
+
+async def test_no_text_breaks_a_page(window: Window) -> None:
+    for query in ("search=%00", "search=%F0%9F%98%80", "page=99999999999", "page=-1", "page=x", "view=%00"):
+        for path in ("/clients", "/institutions", "/jobs", "/staff"):
+            assert (await window.get(f"/dashboard{path}?{query}")).status_code in {200, 400}, (path, query)
+    for path in ("/clients/%00", "/jobs/%00/x", "/institutions/%00", "/staff/%00"):
+        assert (await window.get(f"/dashboard{path}")).status_code in {400, 404}, path

@@ -69,7 +69,7 @@ async def test_without_a_session_every_page_leads_to_the_sign_in_page(http: http
             assert answer.status_code == 403, route.operation
 
 
-async def test_the_menu_has_the_pages_that_the_role_may_open(
+async def test_the_menu_has_the_pages_that_the_role_may_open_each_below_100_kb(
     services: Services, http: httpx.AsyncClient, client: Keyed, processor: Keyed
 ) -> None:
     for role in Role:
@@ -78,7 +78,13 @@ async def test_the_menu_has_the_pages_that_the_role_may_open(
         shown = re.findall(r'href="/dashboard([^"]*)"', menu)
         assert shown == [route.path for route in ROUTES if route.menu and may(role, route.permission)]
         for path in shown:
-            assert (await window.get(f"/dashboard{path}")).status_code == 200, (role, path)
+            page = await window.get(f"/dashboard{path}")
+            assert page.status_code == 200, (role, path)
+            files = [
+                await http.get(file) for file in re.findall(r'(?:href|src)="(/[^"]+\.(?:css|js))"', page.text)
+            ]
+            assert len(files) == 4
+            assert sum(len(each.content) for each in (page, *files)) < 100_000, (role, path)
 
 
 def test_only_the_pages_for_signing_in_need_no_permission() -> None:

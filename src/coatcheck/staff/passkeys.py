@@ -1,31 +1,25 @@
-"""Passkeys (WebAuthn Level 3): registration and authentication.
+"""The passkeys of staff: registration and authentication.
 
-The authenticator counts its signatures. A counter that does not advance says that two authenticators have the same
+An authenticator counts its signatures. A counter that does not advance says that two authenticators have the same
 private key (WebAuthn 6.1.1): the passkey was copied, and neither copy is accepted any more.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib import import_module
+from typing import Any
 
 import psycopg
-import webauthn
-from webauthn.helpers import exceptions, structs
 
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.db.database import Connection, columns, fetch_all, fetch_one, run
 from coatcheck.errors import ClonedPasskey, Conflict, ConstraintNotMet, NotFound, SignInFailed
-from coatcheck.staff.addresses import origin, relying_party
 from coatcheck.staff.people import People, StaffMember
 
-NAME = "Coatcheck"
-MAX_RESPONSE_CHARACTERS = 32 * 1024
 MAX_PASSKEYS = 20
 """Of a person."""
-UNREADABLE = (exceptions.WebAuthnException, ValueError, TypeError, KeyError, AttributeError, RecursionError)
-"""What the library raises for text that anyone can send."""
-REQUIRED = structs.UserVerificationRequirement.REQUIRED
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,31 +42,13 @@ class Passkeys:
 
     def creation_options(self, staff: StaffMember, challenge: bytes, known: Sequence[bytes]) -> str:
         """The JSON of `PublicKeyCredentialCreationOptions`. Authenticators that have one of `known` are left out."""
-        options = webauthn.generate_registration_options(
-            rp_id=relying_party(self._settings),
-            rp_name=NAME,
-            user_id=staff.guid.encode(),
-            user_name=staff.email,
-            user_display_name=staff.name,
-            challenge=challenge,
-            authenticator_selection=structs.AuthenticatorSelectionCriteria(
-                # The passkey itself says who signs in, and the device checks a finger, a face or a PIN.
-                resident_key=structs.ResidentKeyRequirement.REQUIRED,
-                user_verification=REQUIRED,
-            ),
-            exclude_credentials=[structs.PublicKeyCredentialDescriptor(each) for each in known],
-        )
-        return webauthn.options_to_json(options)
+        options: str = _authenticators().creation_options(self._settings, staff, challenge, known)
+        return options
 
-    def request_options(self, challenge: bytes, allowed: Sequence[bytes] | None = None) -> str:
+    def request_options(self, challenge: bytes, allowed: Sequence[bytes] = ()) -> str:
         """The JSON of `PublicKeyCredentialRequestOptions`. Without `allowed`, any passkey of this site."""
-        options = webauthn.generate_authentication_options(
-            rp_id=relying_party(self._settings),
-            challenge=challenge,
-            allow_credentials=[structs.PublicKeyCredentialDescriptor(each) for each in allowed or ()],
-            user_verification=REQUIRED,
-        )
-        return webauthn.options_to_json(options)
+        options: str = _authenticators().request_options(self._settings, challenge, allowed)
+        return options
 
     async def list(self, connection: Connection, staff_guid: str) -> Sequence[Passkey]:
         """The passkeys of a person, oldest first; those that are disabled too."""
@@ -117,16 +93,7 @@ class Passkeys:
         """
         if len(await self.list(connection, staff.guid)) >= MAX_PASSKEYS:
             raise ConstraintNotMet(f"A person can have {MAX_PASSKEYS} passkeys. Remove one first.")
-        try:
-            verified = webauthn.verify_registration_response(
-                credential=_limited(response),
-                expected_challenge=challenge,
-                expected_rp_id=relying_party(self._settings),
-                expected_origin=origin(self._settings),
-                require_user_verification=True,
-            )
-        except UNREADABLE as error:
-            raise SignInFailed(detail=type(error).__name__) from None
+        new = _authenticators().verify_registration(self._settings, challenge, response)
         try:
             async with connection.transaction():
                 await run(
@@ -134,10 +101,10 @@ class Passkeys:
                     """INSERT INTO staff_passkey (credential_id, staff_guid, public_key, sign_count, created_at)
                        VALUES (%(id)s, %(staff_guid)s, %(public_key)s, %(sign_count)s, %(now)s)""",
                     {
-                        "id": verified.credential_id,
+                        "id": new.credential_id,
                         "staff_guid": staff.guid,
-                        "public_key": verified.credential_public_key,
-                        "sign_count": verified.sign_count,
+                        "public_key": new.public_key,
+                        "sign_count": new.sign_count,
                         "now": self._clock.now(),
                     },
                 )
@@ -158,58 +125,43 @@ class Passkeys:
             SignInFailed: the passkey is unknown, removed or disabled, or the response is not one to this challenge.
             ClonedPasskey: the counter of the authenticator did not advance. The passkey is disabled.
         """
-        try:
-            credential = webauthn.helpers.parse_authentication_credential_json(_limited(response))
-        except UNREADABLE as error:
-            raise SignInFailed(detail=type(error).__name__) from None
+        library = _authenticators()
         # The row stays locked until the counter is written: of two answers with one counter, one succeeds.
         passkey = await fetch_one(
             connection,
             Passkey,
             f"SELECT {columns(Passkey)} FROM staff_passkey WHERE credential_id = %(id)s FOR UPDATE",
-            {"id": credential.raw_id},
+            {"id": library.credential_id_of(response)},
         )
         if passkey is None or passkey.is_disabled:
             raise SignInFailed(detail="passkey unknown or disabled")
-        try:
-            verified = webauthn.verify_authentication_response(
-                credential=credential,
-                expected_challenge=challenge,
-                expected_rp_id=relying_party(self._settings),
-                expected_origin=origin(self._settings),
-                credential_public_key=passkey.public_key,
-                # The counter is compared below: the library raises the same error for it as for a wrong signature.
-                credential_current_sign_count=0,
-                require_user_verification=True,
-            )
-        except UNREADABLE as error:
-            raise SignInFailed(detail=type(error).__name__) from None
-        await self._count(connection, passkey, verified.new_sign_count)
+        sign_count = library.verify_authentication(self._settings, challenge, response, passkey.public_key)
+        await self._count(connection, passkey, sign_count)
         return passkey.staff_guid
 
     async def _count(self, connection: Connection, passkey: Passkey, sign_count: int) -> None:
-        """Stores the counter. An authenticator that has none sends 0 always."""
-        is_clone = (sign_count or passkey.sign_count) and sign_count <= passkey.sign_count
+        """Stores the counter. An authenticator that has none always sends 0."""
+        has_counter = sign_count > 0 or passkey.sign_count > 0
+        is_copied = has_counter and sign_count <= passkey.sign_count
         await run(
             connection,
-            """UPDATE staff_passkey SET sign_count = %(sign_count)s, is_disabled = %(is_clone)s, last_used_at = %(now)s
+            """UPDATE staff_passkey
+               SET sign_count = %(sign_count)s, is_disabled = %(is_copied)s, last_used_at = %(now)s
                WHERE credential_id = %(id)s""",
             {
                 "id": passkey.credential_id,
                 "sign_count": max(sign_count, passkey.sign_count),
-                "is_clone": bool(is_clone),
+                "is_copied": is_copied,
                 "now": self._clock.now(),
             },
         )
-        if is_clone:
+        if is_copied:
             staff = await self._people.find(connection, passkey.staff_guid)
             await self._people.end_sessions(connection, staff.guid)
             await self._people.record(connection, staff, "staff.passkey_cloned", staff.guid)
             raise ClonedPasskey(detail=f"passkey of {staff.guid}")
 
 
-def _limited(response: str) -> str:
-    """Raises SignInFailed if the text is too long to be parsed."""
-    if len(response) > MAX_RESPONSE_CHARACTERS:
-        raise SignInFailed(detail="response too long")
-    return response
+def _authenticators() -> Any:
+    """The module `authenticators`, which is loaded now if it was not before."""
+    return import_module("coatcheck.staff.authenticators")
