@@ -228,6 +228,14 @@ async def test_a_refused_code_fails_and_a_broken_provider_is_unavailable(
         await identity(provider)
 
 
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"[]", b"\xff", b""], ids=range(4))
+async def test_an_answer_that_is_no_json_object_fails(clock: MovableClock, content: bytes) -> None:
+    settings = Settings(staff_oidc_issuer=ISSUER, staff_oidc_client_id="coatcheck")
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=content))
+    with pytest.raises(SignInFailed):
+        await identity(IdentityProvider(settings, clock, transport))
+
+
 async def test_a_provider_that_cannot_be_reached_is_unavailable(clock: MovableClock) -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("", request=request)

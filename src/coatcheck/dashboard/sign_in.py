@@ -105,7 +105,7 @@ async def return_from_provider(public: PublicRequest) -> Response:
             return await _confirmed(public, connection, found, identity)
         if found.purpose is Purpose.JOIN:
             assert found.staff_guid is not None
-            await services.staff.people.use_invitation(connection, found.staff_guid)
+            await services.staff.people.use_invitation(connection, found.staff_guid, begun_at=found.begun_at)
             await services.staff.people.bind(connection, found.staff_guid, identity.subject)
             guid = found.staff_guid
         else:
@@ -154,7 +154,7 @@ async def accept_invitation(public: PublicRequest) -> Response:
             staff = await _invited(public, connection)
             if staff.guid != found.staff_guid:
                 raise SignInFailed(detail="invitation of another person")
-            await services.staff.people.use_invitation(connection, staff.guid)
+            await services.staff.people.use_invitation(connection, staff.guid, begun_at=found.begun_at)
             await services.staff.passkeys.register(
                 connection, staff, services.staff.sign_ins.challenge(secret), form.get("response", ("",))[0]
             )

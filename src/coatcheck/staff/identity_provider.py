@@ -228,7 +228,7 @@ class IdentityProvider:
             raise Unavailable(detail=f"identity provider: {response.status_code}")
         try:
             answer = json.loads(response.content[:MAX_BYTES])
-        except ValueError:
+        except (ValueError, RecursionError):  # the last for deeply nested arrays
             answer = None
         if response.status_code != 200 or not isinstance(answer, dict):
             # Only the code of the error: a description can quote what was sent.

@@ -208,16 +208,28 @@ class People:
             raise NotFound
         return staff
 
-    async def use_invitation(self, connection: Connection, staff_guid: str) -> None:
+    async def use_invitation(self, connection: Connection, staff_guid: str, *, begun_at: datetime) -> None:
         """Uses the invitation of a person up. One statement checks and deletes it: of two at once, one succeeds.
+
+        Args:
+            connection: the caller's transaction.
+            staff_guid: the person.
+            begun_at: when the browser began to answer an invitation.
 
         Raises:
             NotFound: it is used, replaced or expired.
         """
+        # An answer that was begun with an earlier invitation must not use the one that replaced it: the earlier one may
+        # have been replaced because somebody else had it.
         used = await run(
             connection,
-            "DELETE FROM staff_invitation WHERE staff_guid = %(guid)s AND expires_at > %(now)s",
-            {"guid": staff_guid, "now": self._clock.instant()},
+            """DELETE FROM staff_invitation
+               WHERE staff_guid = %(guid)s AND expires_at > %(now)s AND expires_at <= %(latest)s""",
+            {
+                "guid": staff_guid,
+                "now": self._clock.instant(),
+                "latest": begun_at + INVITATION_TTL,
+            },
         )
         if not used:
             raise NotFound
