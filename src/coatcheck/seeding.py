@@ -51,6 +51,7 @@ class Seeding:
         return self._enter(_Scope(self, f"{guid} {action}", Counter(), after=_number_of(guid)))
 
     def derive(self, scope: str, kind: str, ordinal: int) -> bytes:
+        # The first words keep the bits apart from any other hash of the same seed.
         text = f"coatcheck sandbox|{self._seed}|{self._start}|{scope}|{kind}|{ordinal}"
         return hashlib.sha256(text.encode()).digest()
 

@@ -50,6 +50,7 @@ async def _answer(services: Services, route: Route, request: Request) -> Respons
     headers = request.headers
     # Several headers mean the same as one with all their values (RFC 9110 5.3).
     version, media_type = choose(", ".join(headers.getlist("accept")), headers.get("accept-version"))
+    # An endpoint of one version does not exist in the other.
     if version not in route.versions:
         raise errors.NotFound
     answer = await _handle(services, route, version, request)

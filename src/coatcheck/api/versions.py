@@ -39,6 +39,7 @@ def choose(accept: str | None, accept_version: str | None) -> tuple[Version, str
     Raises:
         UnknownVersion: `Accept-Version` names another version, or `Accept` excludes JSON.
     """
+    # Without the header every type is accepted (RFC 9110 12.5.1).
     ranges = set(accepted(accept)) if accept and accept.strip() else {"*/*"}
     if not ranges & (JSON_RANGES | PDF_RANGES | {VENDOR}):
         raise UnknownVersion

@@ -22,6 +22,7 @@ async def list_of_user(request: ApiRequest) -> Struct:
     """All members are managed by their users: `member_is_managed_by_user=false` returns an empty list."""
     user = await request.readable_user()
     page = read_page(request.query)
+    # MX has members that the client manages. Here every one is managed by its user.
     if read_flag(request.query, "member_is_managed_by_user") is False:
         return accounts_body(request.version, _empty(page))
     accounts = await list_accounts(

@@ -41,6 +41,7 @@ async def list_(request: ApiRequest) -> Struct:
         iso_country_codes=_countries(request),
         supports=required.union(job_kinds(products)),
     )
+    # A product that no job reads is supported by no institution, so the list is empty.
     is_possible = products <= KINDS.keys()
     includes_blocked = read_flag(request.query, "include_blocked_institutions") or False
     return await _page(request, found if is_possible else (), includes_blocked=includes_blocked)

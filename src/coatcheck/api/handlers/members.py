@@ -46,6 +46,7 @@ async def create(request: ApiRequest) -> CompleteResponse:
     """
     body = parse(request.body, MemberCreateRequestBody)
     fields = body.member
+    # Before the member is made: a target that cannot be used must leave nothing behind.
     return_target = _return_target(body)
     products = body.data_request.products if body.data_request else ()
     kinds = job_kinds(products)
@@ -79,6 +80,7 @@ async def create(request: ApiRequest) -> CompleteResponse:
     refusal = connected.refusal or _unsupported(products)
     if refusal and tells_refusals:
         return CompleteResponse(201, encode(member_with_job_error_body(member, uri, refusal)))
+    # MX answers 202 where a job reads the member now, and 200 where nothing was started.
     status = 202 if connected.has_started else 200
     return CompleteResponse(status, encode(member_body(request.version, member, uri)))
 

@@ -23,6 +23,7 @@ async def list_(request: ApiRequest) -> MerchantsResponseBody:
 
 async def read(request: ApiRequest) -> MerchantResponseBody:
     merchant = _find(request, request.path["merchant"])
+    # The index has the guids of locations too.
     if merchant.guid != request.path["merchant"]:
         raise NotFound
     return merchant_body(merchant)

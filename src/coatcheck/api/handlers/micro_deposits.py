@@ -64,6 +64,7 @@ async def delete(request: ApiRequest) -> None:
 
 async def verify(request: ApiRequest) -> MicrodepositResponseBody:
     """The status of the micro-deposit says whether the amounts were right; the HTTP status is 200."""
+    # MX's path has no user. The client is the condition, so that another client's deposit is NotFound.
     deposit = await find_micro_deposit(request.connection, request.client.guid, request.path["micro_deposit"])
     if (await find_user(request.connection, request.client.guid, deposit.user_guid)).is_disabled:
         raise UserDisabled

@@ -47,6 +47,7 @@ def _with_receipt(body: Struct, issued: IssuedToken) -> CompleteResponse:
 async def _exchange(request: ApiRequest) -> IssuedToken:
     parameters = _exchange_parameters(request)
     grant_type = parameters.get("grant_type")
+    # A wrong type is told apart from a missing one (RFC 6749 5.2).
     if grant_type and grant_type != "authorization_code":
         raise UnsupportedGrantType
     if not grant_type or not parameters.get("code"):
@@ -81,6 +82,7 @@ def _exchange_parameters(request: ApiRequest) -> dict[str, str]:
         if name in parameters:
             raise InvalidRequest(f"{name} is repeated." if name.isidentifier() else None)
         parameters[name] = value
+    # MX has Basic alone. A key in the query would be in the log of every proxy.
     if "client_secret" in parameters:
         raise InvalidRequest("Send the API key in the Authorization header only.")
     return parameters

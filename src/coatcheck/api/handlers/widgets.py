@@ -79,6 +79,7 @@ async def _options(request: ApiRequest, user: User, fields: ConnectWidgetRequest
         is_mobile_webview=fields.is_mobile_webview or False,
         ui_message_version=fields.ui_message_version or 4,
         color_scheme=fields.color_scheme or "light",
+        # An Accept-Language can be long, and only its first languages matter.
         locale=(fields.locale or request.headers.get("accept-language", ""))[:MAX_LOCALE] or None,
         callback_payload=request.callback_payload,
     )

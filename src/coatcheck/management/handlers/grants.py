@@ -47,6 +47,7 @@ async def list_grants(request: ManagementRequest) -> GrantsResponseBody:
     page = read_page(request.query)
     own = _of_caller(request)
     processor_guid = read_text(request.query, "processor_guid") or own.processor_guid
+    # An empty list and not an error: a filter selects among what the caller may see.
     if own.processor_guid and processor_guid != own.processor_guid:
         return grants_body(Page((), 0, page))
     filters = replace(
@@ -95,6 +96,7 @@ async def revoke_grant(request: ManagementRequest) -> RevokedGrantResponseBody:
     )
     try:
         grant = await _grant(request)
+    # The grant was deleted some weeks after it expired; its receipt is kept for years.
     except NotFound:
         grant = None
     return revoked_grant_body(grant, receipt)

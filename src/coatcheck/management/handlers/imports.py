@@ -32,6 +32,7 @@ async def import_statement_file(request: ManagementRequest) -> CompleteResponse:
     mapping = _mapping(form)
     async with services.db.connection() as connection:
         user = await find_user(connection, client.guid, request.path["user"])
+    # Outside of a transaction: a large file takes seconds.
     read = await services.imports.read(user, form.file, mapping)
     async with services.db.transaction() as connection:
         if is_preview:

@@ -70,6 +70,7 @@ async def _user_guid(request: ManagementRequest) -> str:
     try:
         return (await find_user(request.connection, request.client.guid, named)).guid
     except NotFound:
+        # The attestation proves that the user was the client's: another client's is NotFound as before.
         found = await request.services.attestations.of_user(request.connection, request.client.guid, named)
         if found is None:
             raise
