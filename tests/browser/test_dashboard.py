@@ -190,6 +190,8 @@ async def objects(services: Services, client: Keyed, processor: Keyed) -> Mappin
         "processor": processor.guid,
         "institution": "mxbank",
         "user": account.user_guid,
+        "member": account.member_guid,
+        "account": account.guid,
         "job": job,
         "person": person.guid,
         "endpoint": endpoint.guid,

@@ -287,7 +287,7 @@ async def test_the_cookie_is_hidden_from_scripts_and_other_sites(
     window = await join(http, invitation, Authenticator())
     name, _, attributes = window.page.headers.get_list("set-cookie")[0].partition("; ")
     assert name.startswith("coatcheck_staff=css_")
-    assert attributes == "HttpOnly; Path=/; SameSite=lax"
+    assert attributes == "Path=/; HttpOnly; SameSite=Lax"
     assert window.page.headers["cache-control"] == "no-store"
 
 
@@ -302,7 +302,7 @@ async def test_over_https_no_other_host_and_no_http_page_can_set_the_cookie(
         assert (await window.get(HOME)).status_code == 200
     assert cookies[0].startswith("__Host-coatcheck_staff=css_")
     for cookie in cookies:
-        assert {"HttpOnly", "Path=/", "SameSite=lax", "Secure"} <= set(cookie.split("; "))
+        assert {"HttpOnly", "Path=/", "SameSite=Lax", "Secure"} <= set(cookie.split("; "))
 
 
 async def test_the_pages_load_nothing_from_elsewhere_and_cannot_be_framed(

@@ -22,14 +22,7 @@ def cookie_name(services: Services, name: str) -> str:
 
 def set_cookie(response: Response, services: Services, name: str, secret: str) -> None:
     """The browser forgets the cookie when it is closed; the server's timeouts end the session before."""
-    response.set_cookie(
-        cookie_name(services, name),
-        secret,
-        path="/",
-        secure=is_secure(services.settings),
-        httponly=True,
-        samesite="lax",
-    )
+    _append(response, services, f"{cookie_name(services, name)}={secret}")
 
 
 def signed_in(services: Services, started: StartedSession, next_path: str) -> Response:
@@ -41,10 +34,9 @@ def signed_in(services: Services, started: StartedSession, next_path: str) -> Re
 
 
 def remove_cookie(response: Response, services: Services, name: str) -> None:
-    response.delete_cookie(
-        cookie_name(services, name),
-        path="/",
-        secure=is_secure(services.settings),
-        httponly=True,
-        samesite="lax",
-    )
+    _append(response, services, f"{cookie_name(services, name)}=; Max-Age=0")
+
+
+def _append(response: Response, services: Services, cookie: str) -> None:
+    secure = "; Secure" if is_secure(services.settings) else ""
+    response.headers.append("Set-Cookie", f"{cookie}; Path=/; HttpOnly; SameSite=Lax{secure}")
