@@ -175,6 +175,13 @@ async def join(http: httpx.AsyncClient, invitation: str, device: Authenticator) 
     return window
 
 
+async def joined(services: Services, http: httpx.AsyncClient) -> tuple[Window, Authenticator]:
+    """A window in which a new operator has joined, and the device with their passkey."""
+    _, invitation = await invite(services)
+    device = Authenticator()
+    return await join(http, invitation, device), device
+
+
 @asynccontextmanager
 async def served_at(
     services: Services, base_url: str, master_key: str

@@ -14,7 +14,18 @@ from coatcheck.staff.roles import Role
 from coatcheck.staff.sessions import CONFIRMATION_TTL, IDLE_TIMEOUT, MAX_AGE
 from tests.factories import Keyed
 from tests.portal_client import text_of
-from tests.staff import Authenticator, Window, encode, invite, join, served_at, sign_in, signed_in, window_of
+from tests.staff import (
+    Authenticator,
+    Window,
+    encode,
+    invite,
+    join,
+    joined,
+    served_at,
+    sign_in,
+    signed_in,
+    window_of,
+)
 
 HOME = "/dashboard"
 SIGN_IN = "/dashboard/sign-in"
@@ -126,9 +137,7 @@ async def test_a_copied_passkey_is_refused_disabled_and_recorded(
 async def test_an_authenticator_without_a_counter_signs_in(
     services: Services, http: httpx.AsyncClient
 ) -> None:
-    _, invitation = await invite(services)
-    device = Authenticator()
-    await join(http, invitation, device)
+    _, device = await joined(services, http)
     for _ in range(2):
         device.sign_count = -1
         assert (await sign_in(http, device)).page.status_code == 303
@@ -146,9 +155,7 @@ async def test_an_authenticator_without_a_counter_signs_in(
 async def test_a_wrong_answer_of_a_passkey_is_refused(
     services: Services, http: httpx.AsyncClient, change: dict[str, object]
 ) -> None:
-    _, invitation = await invite(services)
-    device = Authenticator()
-    await join(http, invitation, device)
+    _, device = await joined(services, http)
     window = await sign_in(http, replace(device, **change))  # type: ignore[arg-type]
     assert window.page.status_code == 401
     assert SESSION not in window.cookies
@@ -157,9 +164,7 @@ async def test_a_wrong_answer_of_a_passkey_is_refused(
 async def test_an_answer_works_once_and_in_the_browser_that_asked(
     services: Services, http: httpx.AsyncClient
 ) -> None:
-    _, invitation = await invite(services)
-    device = Authenticator()
-    await join(http, invitation, device)
+    _, device = await joined(services, http)
     victim, attacker = Window(http), Window(http)
     await attacker.get(SIGN_IN)
     await victim.get(SIGN_IN)
@@ -174,9 +179,7 @@ async def test_an_answer_works_once_and_in_the_browser_that_asked(
 async def test_a_sign_in_must_be_answered_within_ten_minutes(
     services: Services, clock: MovableClock, http: httpx.AsyncClient
 ) -> None:
-    _, invitation = await invite(services)
-    device = Authenticator()
-    await join(http, invitation, device)
+    _, device = await joined(services, http)
     window = Window(http)
     await window.get(SIGN_IN)
     clock.advance(timedelta(minutes=10))
@@ -194,9 +197,7 @@ async def test_signing_in_replaces_the_session_of_the_browser(
     services: Services, http: httpx.AsyncClient
 ) -> None:
     """Session fixation: a secret that an attacker planted or knew before is worth nothing after the sign-in."""
-    _, invitation = await invite(services)
-    device = Authenticator()
-    window = await join(http, invitation, device)
+    window, device = await joined(services, http)
     planted = dict(window.cookies)
     await window.get(SIGN_IN)
     await window.send(SIGN_IN, response=device.get(window.options()))
@@ -382,9 +383,7 @@ async def test_an_answer_to_one_question_does_not_answer_another(
 async def test_signing_in_leads_to_the_dashboard_only(
     services: Services, http: httpx.AsyncClient, text: str
 ) -> None:
-    _, invitation = await invite(services)
-    device = Authenticator()
-    await join(http, invitation, device)
+    _, device = await joined(services, http)
     window = Window(http)
     await window.get(f"{SIGN_IN}?next={text}")
     answer = await window.send(SIGN_IN, response=device.get(window.options()))
@@ -394,9 +393,7 @@ async def test_signing_in_leads_to_the_dashboard_only(
 async def test_signing_in_leads_back_to_the_page_that_was_asked_for(
     services: Services, http: httpx.AsyncClient
 ) -> None:
-    _, invitation = await invite(services)
-    device = Authenticator()
-    await join(http, invitation, device)
+    _, device = await joined(services, http)
     window = Window(http)
     asked = await window.get("/dashboard/staff?search=ann&page=2")
     await window.get(asked.headers["location"])
