@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit sbom explain race faults ha slow fuzz mutants bench bench-grants bench-growth bench-start bench-jobs pictures events controls lock words secrets clean
+.PHONY: help setup demo test check audit sbom explain race faults ha slow fuzz mutants bench bench-grants bench-growth bench-start bench-processes bench-jobs pictures events controls lock words secrets clean
 
 # The first of these that runs, is Python 3.11 to 3.13, and can create a virtual environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -74,6 +74,9 @@ bench-growth: .venv/ready ## measure look-ups, bytes and the purge with 100,000 
 
 bench-start: .venv/ready ## measure how long a sandbox and the commands take to start, and the memory of a sandbox
 	$(BIN)/python -m bench.start
+
+bench-processes: .venv/ready ## measure what one and two web processes cost, and PostgreSQL; about two minutes
+	$(BIN)/python -m bench.processes
 
 bench-jobs: .venv/ready ## measure the job queue with real workers; about five minutes
 	$(BIN)/python -m bench.jobs
