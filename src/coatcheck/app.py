@@ -49,6 +49,7 @@ from coatcheck.grants.widget_sessions import WidgetSessions
 from coatcheck.imports.imports import Imports
 from coatcheck.jobs.gate import TaskGate
 from coatcheck.members.dependencies import Dependencies
+from coatcheck.members.freshness import Freshness
 from coatcheck.members.institutions import Institutions
 from coatcheck.members.members import Members
 from coatcheck.members.oauth import OAuth
@@ -108,6 +109,7 @@ class Services:
     members: Members
     institutions: Institutions
     oauth: OAuth
+    freshness: Freshness
     micro_deposits: MicroDeposits
     imports: Imports
     issuer: CodeIssuer
@@ -229,15 +231,17 @@ def _grant_services(
 
 class _MemberServices(TypedDict):
     members: Members
+    freshness: Freshness
     institutions: Institutions
     micro_deposits: MicroDeposits
     imports: Imports
 
 
-def _member_services(dependencies: Dependencies) -> _MemberServices:
+def _member_services(dependencies: Dependencies, access: Access) -> _MemberServices:
     members = Members(dependencies)
     return {
         "members": members,
+        "freshness": Freshness(dependencies, members, access),
         "institutions": Institutions(dependencies),
         "micro_deposits": MicroDeposits(dependencies),
         "imports": Imports(dependencies, members),
@@ -317,7 +321,7 @@ def _assemble(ground: _Ground) -> Services:
         registry=registry,
         task_gate=TaskGate(),
         dependencies=dependencies,
-        **_member_services(dependencies),
+        **_member_services(dependencies, grant_services["access"]),
         oauth=OAuth(dependencies, pages["links"], pages["widget_sessions"]),
         tokens=tokens,
         api_keys=api_keys,

@@ -143,6 +143,10 @@ class Settings:
     """Codes that one processor presents from one address and may not redeem."""
     limit_connects_of_user: Limit = "60/hour"
     """Members that one user connects, and credentials that are replaced. Counted in the database, by all processes."""
+    limit_refreshes_of_member: Limit = "24/day"
+    """Jobs of one member that processors start: by `max_age` and by balance checks. Counted in the database."""
+    limit_refreshes_of_processor: Limit = "10000/day"
+    """Jobs that one processor starts at one institution. Counted in the database, by all processes."""
     limit_storage: str = field(default="memory", repr=False)
     """Where the counters are: `memory`, `database`, or the URL of a Valkey or Redis server."""
     staff_oidc_issuer: str = ""

@@ -18,7 +18,7 @@
     |  |- TooLarge, RequestTimeout, EncodedBody
     |  |- Unprocessable             .. NotVerified, GrantWidened, GrantEnded, UnreadableFile
     |  |- TooManyRequests
-    |  `- Unavailable
+    |  `- Unavailable              .. NotFresh
     |- BankError                    a connector failed; each class has the member status it leads to
     `- OperatorError                .. ConfigurationError, MasterKeyMissing, SealBroken,
                                        DatabaseUnreachable, DatabaseRefused, NotMigrated, NotGenuine,
@@ -289,6 +289,12 @@ class Unavailable(Refusal):
     """The service is temporarily unavailable. Try again shortly."""
 
     retry_after: ClassVar[timedelta] = timedelta(seconds=2)
+
+
+class NotFresh(Unavailable):
+    """The institution could not be read. Without max_age, the stored data is returned."""
+
+    retry_after = timedelta(seconds=5)
 
 
 class BankError(CoatcheckError):

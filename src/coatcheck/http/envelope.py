@@ -52,6 +52,7 @@ TYPES: Mapping[type[errors.CoatcheckError], str] = MappingProxyType(
         errors.EncodedBody: "unsupported_media_type_error",
         errors.Unprocessable: "unprocessable_entity_error",
         errors.TooManyRequests: "too_many_requests_error",
+        errors.NotFresh: "not_fresh",
         errors.Unavailable: "service_unavailable_error",
     }
 )

@@ -5,7 +5,7 @@ parameter is refused with a message that contains its name and never its value.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
@@ -21,6 +21,7 @@ MAX_PAGE_SIZE = 1000
 MAX_PAGE = 1_000_000_000
 """Larger than any list needs; its OFFSET still fits PostgreSQL's bigint."""
 MAX_TEXT_LENGTH = 1000
+MAX_SECONDS = 366 * 24 * 3600
 COMPACT_DATE_DIGITS = 8
 """`20260101`, the basic format of ISO 8601."""
 BOOLEANS = {"true": True, "false": False}
@@ -53,6 +54,20 @@ def read_texts(query: Query, name: str) -> list[str]:
         InvalidRequest: as `read_text`.
     """
     return [_checked(name, value) for key, value in query if key in {name, f"{name}[]"} and value]
+
+
+def read_seconds(query: Query, name: str) -> timedelta | None:
+    """A number of whole seconds, up to a year; None if the parameter is absent or empty.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    value = read_text(query, name)
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit() and len(value) <= 8 and int(value) <= MAX_SECONDS):
+        raise InvalidRequest(f"{name} must be a whole number of seconds from 0 to {MAX_SECONDS}.")
+    return timedelta(seconds=int(value))
 
 
 def read_flag(query: Query, name: str) -> bool | None:

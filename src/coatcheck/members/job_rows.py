@@ -199,6 +199,21 @@ async def was_aggregated_since(
     return await cursor.fetchone() == (True,)
 
 
+async def last_read(
+    connection: Connection, user_guid: str, member_guid: str, kinds: Sequence[JobKind]
+) -> datetime | None:
+    """When the newest successful job of one of these kinds began to read; None if there is none."""
+    found = await fetch_one(
+        connection,
+        _Moment,
+        """SELECT max(started_at) AS at FROM member_job
+           WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s AND kind = ANY (%(kinds)s)
+             AND outcome = 'CONNECTED' AND (include_transactions OR kind <> 'AGGREGATION')""",
+        {"user_guid": user_guid, "member_guid": member_guid, "kinds": [each.value for each in kinds]},
+    )
+    return found.at if found else None
+
+
 async def nth_newest_job(
     connection: Connection, member: LockedMember, kind: JobKind, number: int
 ) -> datetime | None:

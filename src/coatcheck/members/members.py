@@ -65,6 +65,7 @@ from coatcheck.model.paging import PageRequest
 from coatcheck.model.statuses import ConnectionStatus
 from coatcheck.model.users import User
 from coatcheck.rate_limits.connects import count_connect
+from coatcheck.rate_limits.refreshes import count_refresh
 from coatcheck.vault.vault import SecretKind
 
 MAX_MEMBERS = 25
@@ -226,7 +227,7 @@ class Members:
             JobNotSupported: the institution does not offer one of the jobs.
             JobRunning: a job of another kind is live.
             ConstraintNotMet: the member is manual, or its connection status allows no job.
-            TooManyRequests: the balance was checked too often.
+            TooManyRequests: the balance was checked too often, or processors had the member read too often.
         """
         locked_member = await self._lock(connection, member)
         if locked_member.is_manual:
@@ -241,6 +242,15 @@ class Members:
             raise ConstraintNotMet(refusal_reason(locked_member.status))
         if institution.is_throttled and await self._is_throttled(connection, locked_member, request):
             return member
+        if request.is_budgeted:
+            await count_refresh(
+                connection,
+                self._settings,
+                self._clock.instant(),
+                processor_guid=request.requested_by,
+                member_guid=locked_member.guid,
+                institution_code=locked_member.institution_code,
+            )
         await self._queue.enqueue(connection, locked_member, request, status)
         return await find_member(connection, locked_member.user_guid, locked_member.guid)
 

@@ -169,6 +169,8 @@ class JobRequest:
     callback_payload: str | None = None
     include_transactions: bool = True
     is_background: bool = False
+    is_budgeted: bool = False
+    """A processor asks for it: it counts against `limit_refreshes_of_member` and `limit_refreshes_of_processor`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from coatcheck.grants.exchange import IssuedToken
 from coatcheck.grants.restrictions import ReadKind
 from coatcheck.http.encoding import encode
 from coatcheck.http.idempotency_key import read_idempotency_key
-from coatcheck.http.query import read_page
+from coatcheck.http.query import read_page, read_seconds
 from coatcheck.http.request import CompleteResponse
 from coatcheck.members.records import JobRequest
 from coatcheck.model.members import find_member
@@ -89,11 +89,13 @@ def _exchange_parameters(request: ApiRequest) -> dict[str, str]:
 
 
 async def account_numbers(request: ApiRequest) -> Struct:
+    await _ensure_fresh(request, ReadKind.NUMBERS)
     numbers = await request.services.access.numbers(request.bearer, read_page(request.query))
     return processor_numbers_body(request.version, numbers.items, as_strings=numbers.token.numbers_as_strings)
 
 
 async def account_owners(request: ApiRequest) -> ProcessorOwnerBody:
+    await _ensure_fresh(request, ReadKind.OWNERS)
     owners = await request.services.access.owners(request.bearer, read_page(request.query))
     return processor_owners_body(owners)
 
@@ -112,6 +114,7 @@ async def transactions(request: ApiRequest) -> Struct:
         if token.owners_at_transactions:
             return await account_owners(request)
         raise
+    await _ensure_fresh(request, ReadKind.TRANSACTIONS)
     page = await access.transactions(request.bearer, filters, read_page(request.query))
     if page is None:
         return await account_owners(request)
@@ -120,8 +123,16 @@ async def transactions(request: ApiRequest) -> Struct:
 
 async def payment_account(request: ApiRequest) -> Struct:
     """Balances; also the full numbers if the token's scope includes `read-protected`."""
+    await _ensure_fresh(request, ReadKind.BALANCES)
     read = await request.services.access.payment_account(request.bearer)
     return payment_account_body(request.version, read.account, read.numbers)
+
+
+async def _ensure_fresh(request: ApiRequest, kind: ReadKind) -> None:
+    """Has the institution read if the data is older than `max_age` allows."""
+    max_age = read_seconds(request.query, "max_age")
+    if max_age is not None:
+        await request.services.freshness.ensure(request.bearer, kind, max_age)
 
 
 async def check_balance(request: ApiRequest) -> Struct:
@@ -134,6 +145,6 @@ async def check_balance(request: ApiRequest) -> Struct:
     member = await request.services.members.start(
         request.connection,
         await find_member(request.connection, token.user_guid, token.member_guid),
-        JobRequest(kinds=(JobKind.BALANCE,), requested_by=token.processor_guid),
+        JobRequest(kinds=(JobKind.BALANCE,), requested_by=token.processor_guid, is_budgeted=True),
     )
     return member_body(request.version, member)

@@ -14,6 +14,7 @@ from coatcheck.api.schemas.processors import (
 )
 from coatcheck.api.schemas.transactions import TransactionsResponseBody
 from coatcheck.http import doc
+from coatcheck.http.query import MAX_SECONDS
 from coatcheck.http.route import PAGE, Caller, Group, Parameter
 
 EXCHANGE_PARAMETERS = (
@@ -26,6 +27,20 @@ EXCHANGE_PARAMETERS = (
     Parameter(
         "code", "The authorization code. In the query or in a form body, not in both.", example=doc.CODE
     ),
+)
+MAX_AGE = Parameter(
+    "max_age",
+    "The greatest age of the data, in seconds. If it is older, the institution is read first, for up to 8 seconds. "
+    "MX has no such parameter.",
+    "integer",
+    minimum=0,
+    maximum=MAX_SECONDS,
+    example=3600,
+)
+NOT_FRESH = (
+    errors.NotFresh(),
+    errors.ConstraintNotMet(),
+    errors.JobNotSupported(),
 )
 IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key", "A retry with the same key within a minute returns the same token."
@@ -82,7 +97,8 @@ PROCESSORS = Group(
             "Requires `read-protected` in the scope. A number is a JSON integer if no digit is lost, "
             "otherwise a string.",
             caller=Caller.TOKEN,
-            query=PAGE,
+            query=(*PAGE, MAX_AGE),
+            refusals=NOT_FRESH,
             answer=PROCESSOR_NUMBERS_BODY,
             needs_connection=False,
         ),
@@ -95,7 +111,8 @@ PROCESSORS = Group(
             "MX's OpenAPI document declares account owners at this path. A processor that is registered "
             "with `owners_at_transactions` gets owners.",
             caller=Caller.TOKEN,
-            query=TRANSACTION_FILTERS,
+            query=(*TRANSACTION_FILTERS, MAX_AGE),
+            refusals=NOT_FRESH,
             answer=TransactionsResponseBody,
             needs_connection=False,
         ),
@@ -107,7 +124,8 @@ PROCESSORS = Group(
             "Read the owners of the account",
             "Requires `read-protected` in the scope.",
             caller=Caller.TOKEN,
-            query=PAGE,
+            query=(*PAGE, MAX_AGE),
+            refusals=NOT_FRESH,
             answer=ProcessorOwnerBody,
             needs_connection=False,
             is_in_spec=False,
@@ -120,6 +138,8 @@ PROCESSORS = Group(
             "Read balances and account numbers",
             "Without `read-protected` in the scope the account number is masked.",
             caller=Caller.TOKEN,
+            query=(MAX_AGE,),
+            refusals=NOT_FRESH,
             answer=PAYMENT_ACCOUNT_BODY,
             needs_connection=False,
         ),
