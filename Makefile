@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit sbom explain race faults ha slow fuzz mutants bench bench-grants bench-growth bench-start bench-processes bench-jobs pictures events controls lock words secrets clean
+.PHONY: help setup demo test check audit sbom explain race faults ha slow fuzz mutants peers bench bench-full bench-check bench-grants bench-growth bench-start bench-processes bench-jobs pictures events controls lock words secrets clean
 
 # The first of these that runs, is Python 3.11 to 3.13, and can create a virtual environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -13,6 +13,7 @@ PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
 RUN ?=
 # What npm installs: MX's web widget SDK, OAuth clients, generators of API clients, and a mock server.
 NODE_MODULES = $(patsubst %,tests/%/node_modules/.package-lock.json,browser oauth_clients api_clients mock_servers simplefin_clients)
+PEERS = bench/peers/node_modules/.package-lock.json
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,9 +63,17 @@ mutants: setup ## change the code of the critical packages and see that a test f
 	@test -x $(BIN)/mutmut || $(BIN)/python $(INSTALL) --quiet -r requirements/mutants.txt
 	$(BIN)/python -m tests.mutants $(RUN)
 
-bench: .venv/ready .venv/browser ## measure the server against a minimal one, and the widget on a slow phone
+peers: .venv-peers/ready $(PEERS) ## install the servers that the benchmark compares with
+
+bench: .venv/ready .venv/browser peers ## measure the server against its peers, and the widget on a slow phone; five minutes
 	$(BIN)/python -m bench.run
 	$(BIN)/python -m bench.widget
+
+bench-full: .venv/ready peers ## as bench, with three times as many requests, into docs/performance; RUN=--rounds=9
+	$(BIN)/python -m bench.run --requests 3000 --output docs/performance $(RUN)
+
+bench-check: .venv/ready ## fail if the server is less than half as fast, by the bare handler, as docs/performance records
+	$(BIN)/python -m bench.run --check --requests 200 --rounds 3
 
 bench-grants: .venv/ready ## measure lists, reads and revocations with a million grants; about five minutes
 	$(BIN)/python -m bench.grants
@@ -101,6 +110,7 @@ lock: .venv/ready ## pin the dependencies of pyproject.toml again; RUN=--upgrade
 	$(LOCK) requirements/api-clients.in --output-file requirements/api-clients.txt
 	$(LOCK) requirements/samples-build.in --constraint requirements/dev.txt --output-file requirements/samples-build.txt
 	$(LOCK) --no-deps requirements/samples.in --output-file requirements/samples.txt
+	$(LOCK) requirements/peers.in --constraint requirements/dev.txt --output-file requirements/peers.txt
 	$(LOCK) requirements/node.in --output-file requirements/node.txt
 	$(LOCK) requirements/charts.in --output-file requirements/charts.txt
 	$(LOCK) requirements/ha.in --output-file requirements/ha.txt
@@ -127,7 +137,7 @@ secrets: ## create the files that compose.yaml and deploy/compose-ha.yaml read: 
 	&& echo 'Created. Store a copy of secrets/master_key elsewhere: without it the encrypted data cannot be decrypted.'
 
 clean: ## remove everything that make created
-	rm -rf .venv .venv-sdk .venv-oauth .venv-oauth-old .venv-api-clients .venv-simplefin .venv-samples .venv-audit .venv-charts .venv-ha sbom.json tests/*/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
+	rm -rf .venv .venv-sdk .venv-oauth .venv-oauth-old .venv-api-clients .venv-simplefin .venv-samples .venv-audit .venv-peers .venv-charts .venv-ha sbom.json tests/*/node_modules bench/peers/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	$(call environment,.venv,requirements/dev.txt)
@@ -148,6 +158,10 @@ clean: ## remove everything that make created
 
 .venv-simplefin/ready: requirements/simplefin.txt
 	$(call environment,.venv-simplefin,requirements/simplefin.txt)
+	@touch $@
+
+.venv-peers/ready: requirements/peers.txt
+	$(call environment,.venv-peers,requirements/peers.txt)
 	@touch $@
 
 .venv-api-clients/ready: requirements/api-clients.txt
@@ -179,7 +193,7 @@ clean: ## remove everything that make created
 	@touch $@
 
 # With the npm of the machine, or else with one from a wheel.
-$(NODE_MODULES): %/node_modules/.package-lock.json: %/package-lock.json | .venv/ready
+$(NODE_MODULES) $(PEERS): %/node_modules/.package-lock.json: %/package-lock.json | .venv/ready
 	@echo "Installing what npm has for the tests into $*."
 	@if command -v npm >/dev/null; then npm --prefix $* $(NPM_INSTALL); else \
 		$(BIN)/python $(INSTALL) --quiet -r requirements/node.txt \

@@ -23,14 +23,14 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from bench.load import Run, request, send_all
-from bench.run import Server, serving
+from bench.servers import Server, serving
 from coatcheck.app import Services, build
 from coatcheck.cli.embedded import database
 from coatcheck.config import Settings
 from coatcheck.grants.partitions import prepare_partitions
 from coatcheck.grants.secrets import week_of
 from coatcheck.migrations.upgrade import upgrade
+from coatcheck.testing.load import Run, request, send_all
 from tests.factories import Keyed, make_account, make_client, make_processor, make_token, make_user
 from tests.processes import free_port
 

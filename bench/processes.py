@@ -24,12 +24,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench.load import request, send_all
 from coatcheck.app import Services, build
 from coatcheck.cli.embedded import database
 from coatcheck.config import Settings
 from coatcheck.grants.partitions import prepare_partitions
 from coatcheck.migrations.upgrade import upgrade
+from coatcheck.testing.load import request, send_all
 from tests.factories import make_account, make_client, make_code, make_processor, make_token, make_user
 from tests.faults.servers import processes
 from tests.processes import Serving, serving

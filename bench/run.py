@@ -1,9 +1,10 @@
-"""Compares Coatcheck with a baseline (`bench/bare.py`). The server has one core, PostgreSQL and the load another.
+"""Compares Coatcheck with its peers and with a bare handler (docs/performance/README.md).
 
-    make bench          # a table, and bench/results/<time>.json
+    make bench          # less than five minutes; bench/results/
+    make bench-full     # three times as many requests; docs/performance/
 
-Rounds alternate between the two servers, so that other load on the machine affects both. The ratio compares requests
-per second of the server's CPU time: the load generator is written in Python too, and limits the requests per second.
+The server under test has one core; PostgreSQL and the load have another. In each round every server is measured once,
+so that other load on the machine affects all of them. The medians of the rounds are compared.
 """
 
 import argparse
@@ -11,26 +12,25 @@ import asyncio
 import json
 import os
 import secrets
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from itertools import cycle, islice
 from pathlib import Path
-from urllib.request import urlopen
 
+import psycopg
+import uvloop
 from rich.console import Console
-from rich.table import Table
 
-from bench.load import Run, request, send_all
+from bench import report
+from bench.peers.servers import Contender, Make, peers
+from bench.servers import OTHER_CORE, Server, cpu_seconds, free_port, serving
 from coatcheck.app import Services, build
 from coatcheck.cli.embedded import database
 from coatcheck.config import Settings
@@ -38,82 +38,94 @@ from coatcheck.grants.partitions import prepare_partitions
 from coatcheck.grants.secrets import Kind, parse_secret, week_of
 from coatcheck.ids import new
 from coatcheck.migrations.upgrade import upgrade
+from coatcheck.testing.load import Run, request, send_all
 from tests.factories import make_account, make_client, make_processor, make_token, make_user, scope_of
 
-SERVER_CORE, OTHER_CORE = 0, max(os.sched_getaffinity(0))
-TARGETS = {"exchange": 0.60, "account numbers": 0.60}
+CONNECTIONS = 16, 64
+RATES = 0.3, 0.7, 0.9
+"""Of the largest number of requests per second."""
+RATE_SECONDS = 3
 ACCOUNTS = 100
 """Codes are issued for them in turn: the number of codes of one account that are not redeemed is limited."""
+ISSUED_TOGETHER = 32
+TOKEN = b'"access_token"'
 console = Console(width=130)
 
 
 @dataclass(frozen=True)
-class Server:
+class Case:
+    """One kind of request, and who answers it."""
+
     name: str
-    port: int
-    process: subprocess.Popen[bytes]
-
-    def cpu_seconds(self) -> float:
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def resident_megabytes(self) -> float:
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+    contenders: Sequence[tuple[Contender, Make, bytes]]
+    """Each with its requests, and what every answer contains."""
+    requests: int
+    connections: int
 
 
 @dataclass(frozen=True)
 class Measured:
     run: Run
-    per_cpu_second: float
+    server_us: float
+    """CPU time of the server for each request, in microseconds."""
+    database_us: float
 
 
-@dataclass(frozen=True)
-class Case:
-    name: str
-    make: Callable[[int], "asyncio.Future[list[bytes]]"]
-    count: int
-    connections: int = 16
-    bare: Callable[[int], "asyncio.Future[list[bytes]]"] | None = None
+async def measure(
+    contender: Contender, requests: list[bytes], expected: bytes, postmaster: int, connections: int
+) -> Measured:
+    server, database_ = contender.server.cpu_seconds(), cpu_seconds(postmaster)
+    run = await send_all(contender.server.port, requests, connections=connections, expected=expected)
+    check(contender, run)
+    spent = contender.server.cpu_seconds() - server, cpu_seconds(postmaster) - database_
+    return Measured(run, *(1e6 * each / run.requests for each in spent))
 
 
-@contextmanager
-def serving(name: str, arguments: list[str], environment: dict[str, str], port: int) -> Iterator[Server]:
-    process = subprocess.Popen(
-        arguments,
-        env=os.environ | environment,
-        stdout=subprocess.DEVNULL,
-    )
-    os.sched_setaffinity(process.pid, {SERVER_CORE})
-    try:
-        _wait_for(port, process)
-        yield Server(name, port, process)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
+def check(contender: Contender, run: Run) -> None:
+    if set(run.statuses) != {200} or run.wrong_bodies:
+        sys.exit(f"{contender.server.name}: {dict(run.statuses)}, {run.wrong_bodies} unexpected bodies")
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            sys.exit(f"the server ended with {process.returncode}")
-        try:
-            with urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
-                return
-        except OSError as error:
-            if getattr(error, "code", None) == 404:
-                return
-            time.sleep(0.1)
-    sys.exit("the server did not start")
+async def measure_case(case: Case, rounds: int, postmaster: int) -> dict[str, report.Figures]:
+    """The medians of each contender."""
+    runs: dict[str, list[Measured]] = {each.server.name: [] for each, _, _ in case.contenders}
+    for number in range(rounds + 1):
+        count = case.requests if number else case.requests // 4
+        for contender, make, expected in case.contenders[:: 1 if number % 2 else -1]:
+            measured = await measure(contender, await make(count), expected, postmaster, case.connections)
+            if number:  # the first round warms up
+                runs[contender.server.name].append(measured)
+    median = statistics.median
+    first = runs[case.contenders[0][0].server.name]
+    return {
+        name: report.Figures(
+            per_second=median(each.run.requests / each.run.seconds for each in all_),
+            server_us=median(each.server_us for each in all_),
+            database_us=median(each.database_us for each in all_),
+            p50_ms=median(each.run.percentile(0.50) for each in all_),
+            p99_ms=median(each.run.percentile(0.99) for each in all_),
+            ratio=median(a.run.seconds / b.run.seconds for a, b in zip(all_, first, strict=True)),
+        )
+        for name, all_ in runs.items()
+    }
 
 
-async def measure(server: Server, requests: list[bytes], connections: int) -> Measured:
-    before = server.cpu_seconds()
-    run = await send_all(server.port, requests, connections=connections)
-    if set(run.statuses) != {200}:
-        sys.exit(f"{server.name}: {dict(run.statuses)}")
-    return Measured(run, run.requests / max(server.cpu_seconds() - before, 0.01))
+async def measure_rates(case: Case, saturation: float) -> dict[str, tuple[float, float]]:
+    """The latencies (p50, p99) of the first contender at fixed rates, in milliseconds."""
+    contender, make, expected = case.contenders[0]
+    found = {}
+    for part in RATES:
+        rate = part * saturation
+        run = await send_all(
+            contender.server.port,
+            await make(int(rate * RATE_SECONDS)),
+            connections=4 * case.connections,
+            expected=expected,
+            per_second=rate,
+        )
+        check(contender, run)
+        found[f"{part:.0%}"] = run.percentile(0.50), run.percentile(0.99)
+    return found
 
 
 async def make_transactions(services: Services, user_guid: str, account_guid: str, member_guid: str) -> None:
@@ -136,192 +148,191 @@ async def make_transactions(services: Services, user_guid: str, account_guid: st
         )  # fmt: skip
 
 
-async def main(requests: int, rounds: int, output: Path) -> None:
-    os.sched_setaffinity(0, {OTHER_CORE})
-    master_key = f"bench:{b64encode(secrets.token_bytes(32)).decode()}"
-    with tempfile.TemporaryDirectory() as directory, database(Path(directory) / "postgres") as url:
-        upgrade(url)
-        settings = Settings(database_url=url, master_key=master_key, connectors=("sandbox",))
-        async with build(settings) as services:
-            await compare(services, master_key, requests, rounds, output)
+class World:
+    """A client, a processor and accounts, and the requests of Coatcheck and of the bare handler."""
 
-
-async def compare(services: Services, master_key: str, requests: int, rounds: int, output: Path) -> None:
-    async with services.db.connection() as connection:
-        await prepare_partitions(connection, services.clock.now(), services.settings)
-    client = await make_client(services)
-    processor = await make_processor(services, client)
-    user = await make_user(services, client)
-    accounts = [await make_account(services, user) for _ in range(ACCOUNTS)]
-    account = accounts[0]
-    await make_transactions(services, user.guid, account.guid, account.member_guid)
-    token = await make_token(services, account, processor)
-    hash_key: bytes = services.issuer._hash_key  # noqa: SLF001
-    presented = parse_secret(Kind.PROCESSOR_KEY, processor.api_key, hash_key)
-    assert presented is not None
-    environment = {
-        "COATCHECK_DATABASE_URL": services.settings.database_url,
-        "COATCHECK_MASTER_KEY": master_key,
-        "COATCHECK_CONNECTORS": "sandbox",
-        "COATCHECK_LOG_LEVEL": "WARNING",
-        "BARE_HASH_KEY": hash_key.hex(),
-        "BARE_KEY_HASH": presented.hash.hex(),
-        "BARE_PROCESSOR": processor.guid,
-        "PYTHONPATH": str(Path.cwd()),
-    }
-    basic = {"Authorization": "Basic " + b64encode(":".join(processor.auth).encode()).decode()}
-    as_client = {"Authorization": "Basic " + b64encode(":".join(client.auth).encode()).decode()}
-    bearer = {"Authorization": f"Bearer {token}"}
-    week = week_of(services.clock.now() + timedelta(days=60))
-
-    async def codes(count: int) -> list[str]:
+    async def make(self, services: Services, master_key: str) -> None:
         async with services.db.connection() as connection:
-            return [
-                await services.issuer.issue_authenticated(
-                    connection, client_guid=client.guid, scope=scope_of(each)
+            await prepare_partitions(connection, services.clock.now(), services.settings)
+        self.services = services
+        self.client = await make_client(services)
+        processor = await make_processor(services, self.client)
+        user = await make_user(services, self.client)
+        self.accounts = [await make_account(services, user) for _ in range(ACCOUNTS)]
+        account = self.accounts[0]
+        await make_transactions(services, user.guid, account.guid, account.member_guid)
+        self.tokens = [await make_token(services, each, processor) for each in self.accounts]
+        self.hash_key: bytes = services.issuer._hash_key  # noqa: SLF001
+        self.basic = _basic(processor.auth)
+        presented = parse_secret(Kind.PROCESSOR_KEY, processor.api_key, self.hash_key)
+        assert presented is not None
+        self.environment = {
+            "COATCHECK_DATABASE_URL": services.settings.database_url,
+            "COATCHECK_MASTER_KEY": master_key,
+            "COATCHECK_CONNECTORS": "sandbox",
+            "COATCHECK_LOG_LEVEL": "WARNING",
+            "BARE_HASH_KEY": self.hash_key.hex(),
+            "BARE_KEY_HASH": presented.hash.hex(),
+            "BARE_PROCESSOR": processor.guid,
+            "PYTHONPATH": str(Path.cwd()),
+        }
+
+    async def codes(self, count: int) -> list[str]:
+        client_guid, api_key = self.client.auth
+        found: list[str] = []
+        accounts = cycle(self.accounts)
+        while len(found) < count:
+            found += await asyncio.gather(
+                *(
+                    self.services.issuer.issue(client_guid=client_guid, api_key=api_key, scope=scope_of(each))
+                    for each in islice(accounts, min(ISSUED_TOGETHER, count - len(found)))
                 )
-                for each in islice(cycle(accounts), count)
-            ]
+            )
+        return found
 
-    async def exchanges(count: int) -> list[bytes]:
+    async def exchanges(self, count: int) -> list[bytes]:
         return [
-            request("POST", f"/token?grant_type=authorization_code&code={code}", basic)
-            for code in await codes(count)
+            request("POST", f"/token?grant_type=authorization_code&code={code}", self.basic)
+            for code in await self.codes(count)
         ]
 
-    async def bare_exchanges(count: int) -> list[bytes]:
+    async def bare_exchanges(self, count: int) -> list[bytes]:
+        week = week_of(self.services.clock.now() + timedelta(days=60))
         return [
-            request("POST", f"/token?code={code}&day={_day(code, hash_key)}&week={week}", basic)
-            for code in await codes(count)
+            request("POST", f"/token?code={code}&day={self._period(Kind.CODE, code)}&week={week}", self.basic)
+            for code in await self.codes(count)
         ]
 
-    async def numbers(count: int) -> list[bytes]:
-        return [request("GET", "/account/account_numbers", bearer)] * count
+    async def numbers(self, count: int) -> list[bytes]:
+        return [
+            request("GET", "/account/account_numbers", _bearer(each))
+            for each in islice(cycle(self.tokens), count)
+        ]
 
-    async def bare_numbers(count: int) -> list[bytes]:
-        period = parse_secret(Kind.TOKEN, token, hash_key)
-        assert period is not None
-        return [request("GET", "/account/account_numbers", bearer | {"X-Week": str(period.period)})] * count
+    async def bare_numbers(self, count: int) -> list[bytes]:
+        return [
+            request(
+                "GET",
+                "/account/account_numbers",
+                _bearer(each) | {"X-Week": str(self._period(Kind.TOKEN, each))},
+            )
+            for each in islice(cycle(self.tokens), count)
+        ]
 
-    async def page(count: int) -> list[bytes]:
-        return [request("GET", "/account/transactions?records_per_page=100", bearer)] * count
+    async def pages(self, count: int) -> list[bytes]:
+        path = "/account/transactions?records_per_page=100"
+        return [request("GET", path, _bearer(self.tokens[0]))] * count
 
-    async def code_requests(count: int) -> list[bytes]:
+    async def code_requests(self, count: int) -> list[bytes]:
         bodies = [
-            json.dumps({"authorization_code": {"scope": str(scope_of(each))}}).encode() for each in accounts
+            json.dumps({"authorization_code": {"scope": str(scope_of(each))}}).encode()
+            for each in self.accounts
         ]
-        headers = as_client | {"Content-Type": "application/json"}
+        headers = _basic(self.client.auth) | {"Content-Type": "application/json"}
         return [
             request("POST", "/authorization_code", headers, body) for body in islice(cycle(bodies), count)
         ]
 
-    cases = [
-        Case("exchange", exchanges, requests, bare=bare_exchanges),
-        Case("account numbers", numbers, requests, bare=bare_numbers),
-        Case("100-row page", page, max(200, requests // 10), connections=1),
-        Case("code issue", code_requests, requests),
-    ]
-    ours = [sys.executable, "-m", "coatcheck.cli", "serve", "--port", "8761"]
+    def _period(self, kind: Kind, secret: str) -> int:
+        presented = parse_secret(kind, secret, self.hash_key)
+        assert presented is not None
+        return presented.period
+
+
+def _basic(credentials: tuple[str, str]) -> dict[str, str]:
+    return {"Authorization": "Basic " + b64encode(":".join(credentials).encode()).decode()}
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def cases_of(world: World, ours: Contender, others: Sequence[Contender], requests: int) -> list[Case]:
+    exchanged = [(each, each.exchanges, TOKEN) for each in (ours, *others) if each.exchanges is not None]
+    read = [(each, each.reads, each.number) for each in (ours, *others)]
+    cases = []
+    for connections in CONNECTIONS:
+        cases.append(Case("exchange", exchanged, requests, connections))
+        cases.append(Case("account numbers", read, 2 * requests, connections))
+    cases.append(Case("code issue", [(ours, world.code_requests, b'"code"')], requests, CONNECTIONS[0]))
+    cases.append(Case("100-row page", [(ours, world.pages, b'"transactions"')], requests // 5, 1))
+    return cases
+
+
+def compare(requests: int, rounds: int, *, with_peers: bool) -> report.Results:
+    """Starts every server, and measures them."""
+    master_key = f"bench:{b64encode(secrets.token_bytes(32)).decode()}"
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="coatcheck-bench-")))
+        directory.chmod(0o755)  # PostgreSQL and nginx may run as other users
+        url = stack.enter_context(database(directory / "postgres"))
+        postmaster = int(next(directory.rglob("postmaster.pid")).read_text().split()[0])
+        upgrade(url)
+        databases = {name: _new_database(url, name) for name in ("oidc", "django")}
+        others = stack.enter_context(peers(directory, databases)) if with_peers else []
+        settings = Settings(database_url=url, master_key=master_key, connectors=("sandbox",))
+        return uvloop.run(measure_all(settings, requests, rounds, others, postmaster))
+
+
+async def measure_all(
+    settings: Settings, requests: int, rounds: int, others: Sequence[Contender], postmaster: int
+) -> report.Results:
+    async with build(settings) as services:
+        world = World()
+        await world.make(services, settings.master_key)
+        with ExitStack() as stack:
+            ours, bare = (stack.enter_context(each) for each in servers(world))
+            contender = Contender(ours, world.exchanges, world.numbers, b'"account_number"')
+            compared = [
+                Contender(bare, world.bare_exchanges, world.bare_numbers, b'"account_number"'),
+                *others,
+            ]
+            results = report.Results(idle_mb=ours.resident_megabytes())
+            for case in cases_of(world, contender, compared, requests):
+                key = f"{case.name}, {case.connections} connections"
+                with console.status(f"measuring: {key}"):
+                    results.cases[key] = await measure_case(case, rounds, postmaster)
+                    if case.connections == CONNECTIONS[0] and len(case.contenders) > 1:
+                        saturation = results.cases[key][ours.name].per_second
+                        results.rates[key] = await measure_rates(case, saturation)
+            return results
+
+
+def servers(world: World) -> Iterator[AbstractContextManager[Server]]:
+    """Coatcheck and the bare handler."""
+    python, port = [sys.executable, "-m"], free_port()
+    ours = [*python, "coatcheck.cli", "serve", "--port", str(port)]
+    yield serving("Coatcheck", ours, world.environment, port)
+    port = free_port()
     bare = [
-        sys.executable, "-m", "uvicorn", "bench.bare:app", "--port", "8762", "--loop", "uvloop",
-        "--http", "httptools", "--no-access-log", "--log-level", "warning",
+        *python, "uvicorn", "bench.bare:app", "--port", str(port), "--loop", "uvloop", "--http", "httptools",
+        "--no-access-log", "--log-level", "warning",
     ]  # fmt: skip
-    with (
-        serving("coatcheck", ours, environment, 8761) as coatcheck,
-        serving("bare", bare, environment, 8762) as baseline,
-    ):
-        idle = coatcheck.resident_megabytes()
-        results = {}
-        for case in cases:
-            with console.status(f"measuring: {case.name}"):
-                results[case.name] = await run_rounds(case, coatcheck, baseline, rounds)
-        report(results, idle, coatcheck.resident_megabytes(), output)
+    yield serving("bare handler", bare, world.environment, port)
 
 
-def _day(code: str, hash_key: bytes) -> int:
-    presented = parse_secret(Kind.CODE, code, hash_key)
-    assert presented is not None
-    return presented.period
+def _new_database(url: str, name: str) -> str:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return url.replace("/postgres?", f"/{name}?")
 
 
-async def run_rounds(case: Case, ours: Server, bare: Server, rounds: int) -> dict[str, float]:
-    await measure(ours, await case.make(max(50, case.count // 5)), case.connections)
-    if case.bare:
-        await measure(bare, await case.bare(max(50, case.count // 5)), case.connections)
-    coatcheck_runs, baseline_runs = [], []
-    for _ in range(rounds):
-        coatcheck_runs.append(await measure(ours, await case.make(case.count), case.connections))
-        if case.bare:
-            baseline_runs.append(await measure(bare, await case.bare(case.count), case.connections))
-    single = await measure(ours, await case.make(max(200, case.count // 10)), 1)
-    median = statistics.median
-    result = {
-        "requests_per_second": median(m.run.requests / m.run.seconds for m in coatcheck_runs),
-        "requests_per_cpu_second": median(m.per_cpu_second for m in coatcheck_runs),
-        "p50_ms": median(m.run.percentile(0.50) for m in coatcheck_runs),
-        "p99_ms": median(m.run.percentile(0.99) for m in coatcheck_runs),
-        "p50_alone_ms": single.run.percentile(0.50),
-        "p99_alone_ms": single.run.percentile(0.99),
-    }
-    if baseline_runs:
-        result |= {
-            "bare_requests_per_second": median(m.run.requests / m.run.seconds for m in baseline_runs),
-            "bare_requests_per_cpu_second": median(m.per_cpu_second for m in baseline_runs),
-            "ratio_by_cpu": median(
-                a.per_cpu_second / b.per_cpu_second
-                for a, b in zip(coatcheck_runs, baseline_runs, strict=True)
-            ),
-            "ratio_by_clock": median(
-                b.run.seconds / a.run.seconds for a, b in zip(coatcheck_runs, baseline_runs, strict=True)
-            ),
-        }
-    return result
-
-
-def report(results: dict[str, dict[str, float]], idle: float, after: float, output: Path) -> None:
-    table = Table(title="Coatcheck on one core, PostgreSQL and the load on the other")
-    headings = "requests/s", "per CPU second", "p50 ms", "p99 ms", "alone p50", "bare/CPU s"
-    for heading in ("", *headings, "of bare (CPU)", "of bare (clock)"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    for name, result in results.items():
-        ratio = result.get("ratio_by_cpu")
-        table.add_row(
-            name,
-            f"{result['requests_per_second']:,.0f}",
-            f"{result['requests_per_cpu_second']:,.0f}",
-            f"{result['p50_ms']:.2f}",
-            f"{result['p99_ms']:.2f}",
-            f"{result['p50_alone_ms']:.2f}",
-            f"{result['bare_requests_per_cpu_second']:,.0f}" if ratio else "",
-            f"{ratio:.0%}" if ratio else "",
-            f"{result['ratio_by_clock']:.0%}" if ratio else "",
-        )
-    console.print(table)
-    checks = {
-        **{
-            f"{name} at {target:.0%} of bare or more": results[name]["ratio_by_cpu"] >= target
-            for name, target in TARGETS.items()
-        },
-        "100-row page under 8 ms at p50": results["100-row page"]["p50_alone_ms"] < 8,
-        "idle server under 120 MB": idle < 120,
-    }
-    console.print(f"memory: {idle:.0f} MB idle, {after:.0f} MB after the load")
-    for check, is_met in checks.items():
-        console.print(f"{'met   ' if is_met else 'MISSED'}  {check}")
-    output.mkdir(parents=True, exist_ok=True)
-    file = output / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    file.write_text(
-        json.dumps({"results": results, "idle_mb": idle, "after_mb": after, "checks": checks}, indent=2)
-    )
-    console.print(f"written to {file}")
-
-
-if __name__ == "__main__":
+def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--requests", type=int, default=3000, help="requests of one round")
+    parser.add_argument("--requests", type=int, default=1000, help="requests of one round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--check", action="store_true", help="compare the ratios to the bare handler alone")
     given = parser.parse_args()
-    asyncio.run(main(given.requests, given.rounds, given.output))
+    os.sched_setaffinity(0, {OTHER_CORE})
+    results = compare(given.requests, given.rounds, with_peers=not given.check)
+    if given.check:
+        report.check(results, console)
+    else:
+        report.write(results, given.output, console)
+
+
+if __name__ == "__main__":
+    main()

@@ -26,7 +26,7 @@ from playwright.async_api import Browser, BrowserContext, expect
 from rich.console import Console
 from rich.table import Table
 
-from bench.run import serving
+from bench.servers import serving
 from coatcheck.app import Services, build, prepare_partitions
 from coatcheck.cli.embedded import database
 from coatcheck.config import Settings

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.load import request, send_all
 from coatcheck.app import Services
+from coatcheck.testing.load import request, send_all
 from coatcheck.vault.master_keys import new_master_key_line
 from tests.factories import make_account, make_client, make_processor, make_token, make_user
 from tests.processes import Serving, process, serving

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.load import request, send_all
 from coatcheck.app import Services
+from coatcheck.testing.load import request, send_all
 from tests.factories import make_account, make_client, make_processor, make_token, make_user
 from tests.faults.conftest import needs_pgbouncer
 from tests.processes import serving

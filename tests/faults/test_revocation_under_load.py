@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench.load import request
 from coatcheck.app import Services
 from coatcheck.signatures import verify
+from coatcheck.testing.load import request
 from tests.factories import Keyed, make_account, make_client, make_processor, make_token, make_user
 from tests.processes import Serving, serving
 

@@ -51,6 +51,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "keys": Command("keys", "command_group", "Master keys, and the keys that sign receipts."),
         "verify-receipt": Command("verify_receipt", "verify_receipt", "Checks a signed receipt, offline."),
         "conformance": Command("conformance", "command_group", "Tests of integrations with a sandbox."),
+        "bench": Command("bench", "bench", "Measures how many requests a sandbox answers."),
         "audit": Command("audit", "command_group", "The audit log: who did what, and who read what."),
         "connectors": Command("connectors", "connectors", "Lists the installed connectors."),
         "doctor": Command("doctor", "doctor", "Checks the installation, and says how to repair it."),

@@ -55,7 +55,7 @@ class Database:
         new_pool = partial(Pool, url, Primary(), pooling=pooling)
         reserved = RESERVED if pool_size >= SMALLEST_WITH_RESERVED else 0
         size = pool_size - reserved
-        self._pool = new_pool(min_size=min(2, size), max_size=size)
+        self._pool = new_pool(min_size=1, max_size=size)
         self._reserved = new_pool(min_size=1, max_size=reserved) if reserved else self._pool
         self._watch: asyncio.Task[None] | None = None
         self._is_closing = asyncio.Event()
