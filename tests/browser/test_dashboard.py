@@ -155,6 +155,30 @@ async def test_a_clients_administrator_invites_a_colleague(
     await expect(page.get_by_role("link", name="Staff")).to_have_count(0)
 
 
+async def test_a_supporter_of_a_client_reads_the_numbers_of_an_account(
+    services: Services, clock: MovableClock, client: Keyed, desk: Desk
+) -> None:
+    page = desk.page
+    account = await make_account(
+        services, await make_user(services, client, email="ann@example.com"), account_number="5550001234"
+    )
+    await join_as(services, desk, Role.CLIENT_SUPPORT, client)
+    await desk.press("Users")
+    await desk.sees("Users")
+    await page.get_by_role("link", name=account.user_guid).click()
+    await desk.sees("ann@example.com")
+    await desk.press("MX Bank")
+    await desk.sees("MX Bank")
+    clock.advance(CONFIRMATION_TTL)
+    await desk.press("Numbers of Everyday Checking")
+    await desk.sees("Confirm that it is you")
+    await desk.press("Confirm with a passkey")
+    await desk.sees("Read the account numbers?")
+    await page.get_by_label("Reason").fill("The payout failed")
+    await desk.press("Show the numbers")
+    await expect(page.get_by_text("5550001234")).to_be_visible()
+
+
 async def test_a_cancelled_passkey_says_what_to_do(
     services: Services, desk: Desk, context: BrowserContext
 ) -> None:

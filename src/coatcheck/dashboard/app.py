@@ -10,7 +10,7 @@ from coatcheck.app import Services
 from coatcheck.config import Settings
 from coatcheck.dashboard.endpoint import public_routes, session_routes
 from coatcheck.dashboard.route import DashboardRoute, checked
-from coatcheck.dashboard.routes import account, operator, organisation, processor
+from coatcheck.dashboard.routes import account, client, operator, organisation, processor
 from coatcheck.dashboard.sign_in import PUBLIC_ROUTES
 from coatcheck.http.static_files import StaticFolder
 
@@ -20,6 +20,8 @@ ROUTES = checked(
         *operator.ORGANISATIONS,
         *operator.INSTITUTIONS,
         *operator.INSTALLATION,
+        *client.USERS,
+        *client.GRANTS,
         *processor.PROCESSOR,
         *organisation.API_KEYS,
         *organisation.WEBHOOKS,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
-from coatcheck.staff.roles import PROCESSOR_ROLES, Role
+from coatcheck.staff.roles import CLIENT_ROLES, PROCESSOR_ROLES, Role
 
 
 class Permission(StrEnum):
@@ -28,6 +28,9 @@ class Permission(StrEnum):
     MANAGE_WEBHOOKS = "change webhook endpoints, and deliver again"
     SEE_PROCESSOR_GRANTS = "see the grants of one's processor"
     TEST_PROCESSOR = "read conformance reports, and get tokens of a sandbox"
+    SEE_USERS = "see the client's users, their connections and their grants"
+    REVEAL_NUMBERS = "read account numbers of users, with a reason"
+    REVOKE_GRANTS = "revoke grants"
 
 
 OPERATOR = frozenset({Role.OPERATOR})
@@ -36,6 +39,8 @@ DEVELOPERS = frozenset(
     {Role.CLIENT_ADMIN, Role.CLIENT_DEVELOPER, Role.PROCESSOR_ADMIN, Role.PROCESSOR_DEVELOPER}
 )
 PROCESSOR = frozenset(PROCESSOR_ROLES)
+CLIENT = frozenset(CLIENT_ROLES)
+SUPPORTERS = frozenset({Role.CLIENT_ADMIN, Role.CLIENT_SUPPORT})
 
 PERMISSIONS: Mapping[Permission, frozenset[Role]] = MappingProxyType(
     {
@@ -56,6 +61,9 @@ PERMISSIONS: Mapping[Permission, frozenset[Role]] = MappingProxyType(
         Permission.MANAGE_WEBHOOKS: DEVELOPERS,
         Permission.SEE_PROCESSOR_GRANTS: PROCESSOR,
         Permission.TEST_PROCESSOR: PROCESSOR,
+        Permission.SEE_USERS: CLIENT,
+        Permission.REVEAL_NUMBERS: SUPPORTERS,
+        Permission.REVOKE_GRANTS: SUPPORTERS,
     }
 )
 

@@ -93,6 +93,7 @@ WITH_PROBLEM = (errors.Conflict, errors.ConstraintNotMet, errors.Unprocessable, 
 PROBLEMS = (
     _("This is not the output of coatcheck conformance processor --json."),
     _("No client has enabled this processor. Ask the operator."),
+    _("Give a reason. The audit log keeps it."),
     _("The name must not be empty."),
     _("The e-mail address is not valid."),
     _("A person with this e-mail address is already invited."),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from coatcheck import ids
+from coatcheck import ids, text
 from coatcheck.audit.entries import Entry
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
@@ -24,7 +24,7 @@ from coatcheck.members.member_rows import lock_member, manual_member
 from coatcheck.model.accounts import Account, find_account, find_accounts
 from coatcheck.model.transactions import Transaction
 from coatcheck.model.users import User
-from coatcheck.vault.vault import Vault
+from coatcheck.vault.vault import AccountNumbers, ClientReader, Vault
 
 UPDATABLE = ("is_business", "is_hidden", "metadata")
 """The fields of an aggregated account that a client can update (MX docs: update account)."""
@@ -183,6 +183,33 @@ class Accounts:
         )
         return described
 
+    async def reveal_numbers(
+        self, connection: Connection, account: Account, *, reason: str, actor: str
+    ) -> Sequence[AccountNumbers]:
+        """The full numbers of an account, for a person of the client's staff.
+
+        The disclosure names the person as the reader, and the audit entry the reason.
+
+        Raises:
+            InvalidRequest: there is no reason, or it is too long or contains characters that are not allowed.
+        """
+        stated = stated_reason(reason)
+        reader = ClientReader(
+            account.client_guid, account.user_guid, account.member_guid, account.guid, reader_guid=actor
+        )
+        numbers = await self._vault.disclose_numbers(connection, reader)
+        await self._journal.record(
+            connection,
+            Entry(
+                client_guid=account.client_guid,
+                actor=actor,
+                action="account_numbers.revealed",
+                subject=account.guid,
+                detail={"reason": stated},
+            ),
+        )
+        return numbers.items
+
     async def _record(
         self,
         connection: Connection,
@@ -197,3 +224,15 @@ class Accounts:
             Entry(client_guid=account.client_guid, actor=actor, action=action, subject=account.guid),
             *about_grants(EventType.TOKEN_REVOKED, ended, revoked_by=None),
         )
+
+
+def stated_reason(reason: str) -> str:
+    """The reason for which a person reads what is masked otherwise, in its canonical form.
+
+    Raises:
+        InvalidRequest: it is empty, too long or contains characters that are not allowed.
+    """
+    stated = text.name(reason)
+    if not stated:
+        raise InvalidRequest("Give a reason. The audit log keeps it.")
+    return stated

@@ -113,6 +113,24 @@ async def list_members(
     )
 
 
+async def list_broken_members(
+    connection: Connection, client_guid: str, page: PageRequest, *, institution_code: str | None = None
+) -> Page[Member]:
+    """The members of the client's users whose connection is broken: grants on their accounts read nothing."""
+    return await fetch_page(
+        connection,
+        Member,
+        Selection(
+            SOURCE,
+            ("guid",),
+            {"client_guid": client_guid, "institution_code": institution_code},
+            # As in the index `member_broken`.
+            ["(broken_since IS NOT NULL OR connection_status IN ('DISCONNECTED', 'CLOSED'))"],
+        ),
+        page,
+    )
+
+
 async def list_changed_members(connection: Connection, client_guid: str, *, limit: int) -> Sequence[Member]:
     """The members of the client's users that changed last, the newest change first."""
     return await fetch_all(

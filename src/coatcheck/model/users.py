@@ -1,6 +1,7 @@
 """End users. Every look-up starts from their client."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from coatcheck.db.database import Connection, columns, fetch_one
@@ -69,14 +70,32 @@ async def list_users(
     email: str | None = None,
     is_disabled: bool | None = None,
 ) -> Page[User]:
-    selection = Selection(
+    return await fetch_page(
+        connection,
+        User,
+        _of_client({"client_guid": client_guid, "id": id, "email": email}, is_disabled),
+        page,
+    )
+
+
+async def search_users(
+    connection: Connection, client_guid: str, page: PageRequest, *, text: str, is_disabled: bool | None = None
+) -> Page[User]:
+    """The users of the client whose guid, `id` or e-mail address contains the text."""
+    selection = _of_client({"client_guid": client_guid}, is_disabled)
+    contains = "strpos(lower(concat_ws(' ', guid, id, email)), lower(%(text)s)) > 0"
+    found = replace(selection, conditions=[*selection.conditions, contains], values={"text": text})
+    return await fetch_page(connection, User, found, page)
+
+
+def _of_client(filters: Mapping[str, str | None], is_disabled: bool | None) -> Selection:
+    return Selection(
         "end_user",
         ("created_at", "guid"),
-        {"client_guid": client_guid, "id": id, "email": email},
+        filters,
         # The index of the disabled users has this condition.
         [] if is_disabled is None else ["is_disabled" if is_disabled else "NOT is_disabled"],
     )
-    return await fetch_page(connection, User, selection, page)
 
 
 OF_CLIENT = """SELECT guid AS user_guid, client_guid FROM end_user

@@ -1,0 +1,24 @@
+"""The pages of a client's staff."""
+
+from coatcheck.dashboard.handlers import grants, users
+from coatcheck.dashboard.permissions import Permission
+from coatcheck.dashboard.route import DashboardRoute, sensitive
+from coatcheck.dashboard.texts import _
+
+SEE = Permission.SEE_USERS
+
+USERS = (
+    DashboardRoute("GET", "/users", users.show_users, SEE, menu=_("Users")),
+    DashboardRoute("GET", "/users/{user}", users.show_user, SEE),
+    DashboardRoute("GET", "/members", users.show_members, SEE, menu=_("Broken connections")),
+    DashboardRoute("GET", "/members/{member}", users.show_member, SEE),
+    *sensitive(
+        "/accounts/{account}/numbers", users.ask_for_reason, users.reveal_numbers, Permission.REVEAL_NUMBERS
+    ),
+)
+
+GRANTS = (
+    DashboardRoute("GET", "/grants", grants.show_grants, SEE, menu=_("Grants")),
+    DashboardRoute("GET", "/grants/{grant}", grants.show_grant, SEE),
+    *sensitive("/grants/{grant}/revoke", grants.confirm_revocation, grants.revoke, Permission.REVOKE_GRANTS),
+)
