@@ -42,7 +42,7 @@ class Member:
     login_name: str
     """Without controls."""
     first_jobs: int = 1
-    """How many jobs the connection started: a bank that asks questions asks in each."""
+    """How many jobs the connection started: `mfa_every_job` asks in each."""
 
     @property
     def path(self) -> str:

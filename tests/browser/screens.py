@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from playwright.async_api import FilePayload, Page, expect
 
+from tests.browser.accessibility import axe_violations
 from tests.browser.scene import Embedded, Scene
 from tests.member_setup import until
 from tests.widget_client import link
@@ -79,7 +80,12 @@ async def sign_in(scene: Scene) -> AsyncIterator[Screen]:
 async def challenges(scene: Scene) -> AsyncIterator[Screen]:
     """Every kind of challenge, in a widget that was opened at its bank."""
     for kind in ("options", "image", "image_options", "token"):
-        widget = await _member(scene, f"ann{kind.replace('_', '')}", kind, "Verify your identity")
+        widget = await _member(
+            scene,
+            f"ann{kind.replace('_', '')}",
+            kind,
+            "Enter your code" if kind == "token" else "Verify your identity",
+        )
         yield Screen(f"mfa-{kind.replace('_', '-')}", widget.page, NOWHERE)
 
 
@@ -152,6 +158,9 @@ async def refusals(scene: Scene) -> AsyncIterator[Screen]:
     await widget.sees("Your login is locked")
     yield Screen("problem-locked", widget.page)
     await widget.press("Remove this connection")
+    await widget.sees("Remove the connection to MX Bank?")
+    assert await axe_violations(widget.page) == []
+    await widget.press("Remove")
     await widget.sees("MX Bank is no longer connected")
     yield Screen("removed", widget.page)
 

@@ -19,7 +19,7 @@ PASSWORDS = {
     "BAD_REQUEST": (Status.FAILED, "We could not connect to MX Bank", [AGAIN, ANOTHER, REMOVE]),
     "UNAUTHORIZED": (Status.DENIED, FORM, ["Continue"]),
     "INVALID": (Status.DENIED, FORM, ["Continue"]),
-    "LOCKED": (Status.LOCKED, "Your login is locked", [VISIT, AGAIN, REMOVE]),
+    "LOCKED": (Status.LOCKED, "Your login is locked", [VISIT, AGAIN, ANOTHER, REMOVE]),
     "DISABLED": (Status.DENIED, FORM, ["Continue"]),
     "SERVER_ERROR": (Status.FAILED, "We could not connect to MX Bank", [AGAIN, ANOTHER, REMOVE]),
     "UNAVAILABLE": (Status.FAILED, "We could not connect to MX Bank", [AGAIN, ANOTHER, REMOVE]),
@@ -27,12 +27,12 @@ PASSWORDS = {
     "options": (Status.CHALLENGED, "Verify your identity", ["Continue"]),
     "image": (Status.CHALLENGED, "Verify your identity", ["Continue"]),
     "image_options": (Status.CHALLENGED, "Verify your identity", ["Continue"]),
-    "token": (Status.CHALLENGED, "Verify your identity", ["Continue"]),
+    "token": (Status.CHALLENGED, "Enter your code", ["Continue"]),
 }
 """By the password: the member's status, the title, and the buttons."""
 CONTROLS = {
-    "impeded": (Status.IMPEDED, "MX Bank needs you to do something", [VISIT, AGAIN, REMOVE]),
-    "locked": (Status.LOCKED, "Your login is locked", [VISIT, AGAIN, REMOVE]),
+    "impeded": (Status.IMPEDED, "MX Bank needs you to do something", [VISIT, AGAIN, ANOTHER, REMOVE]),
+    "locked": (Status.LOCKED, "Your login is locked", [VISIT, AGAIN, ANOTHER, REMOVE]),
     "consent_revoked": (Status.DISCONNECTED, "This connection has ended", [DETAILS, ANOTHER, REMOVE]),
     "login_closed": (Status.CLOSED, "This login is closed", [ANOTHER, REMOVE]),
     "discontinued": (Status.DISCONTINUED, "This connection is no longer available", [ANOTHER, REMOVE]),

@@ -119,6 +119,7 @@ async def test_where_the_search_is_disabled_nothing_leads_to_another_bank(scene:
         await widget.press(offers[0])
         assert len(await widget.posted("memberError/primaryAction")) == 1
         await widget.press("Remove this connection")
+        await widget.press("Remove")
         await widget.sees("MX Bank is no longer connected")
         assert await widget.offers() == ["Done"]
         await widget.press("Done")

@@ -56,7 +56,7 @@ async def test_every_kind_of_challenge_takes_a_wrong_answer_and_then_the_right_o
 
 async def answer_question(widget: Embedded, question: str, answer: str) -> None:
     """Types the answer, or chooses the option that starts with it."""
-    await widget.sees(ASKED)
+    await expect(widget.frame.get_by_text(question)).to_be_visible()
     options = widget.frame.get_by_role("group", name=question).get_by_role("radio", name=answer)
     typed = widget.frame.get_by_label(question, exact=True)
     if await options.count():
@@ -84,7 +84,7 @@ async def width_of(picture: Locator) -> int:
 
 async def test_a_code_is_offered_from_the_phone_s_messages(scene: Scene) -> None:
     widget = await scene.at_bank("ann", "token")
-    await widget.sees(ASKED)
+    await widget.sees("Enter your code")
     box = widget.frame.get_by_role("main").get_by_role("textbox")
     await expect(box).to_have_attribute("autocomplete", "one-time-code")
 
@@ -100,6 +100,20 @@ async def test_a_challenge_without_an_answer_is_not_sent(scene: Scene) -> None:
     await side_by_side(
         scene, play, [("challenge", "This field is required."), ("options", "Choose an option.")]
     )
+
+
+async def test_numbers_and_owners_take_one_answer_and_a_bank_that_asks_again_is_named(scene: Scene) -> None:
+    again = "MX Bank asks again before it shares more of what you agreed to."
+    asked = {"mode": "verification", "include_identity": True}
+    widget = await scene.at_bank("ann", "challenge", **asked)
+    await widget.answer("correct")
+    await widget.sees("Choose an account")
+    assert len(await widget.posted("submitMFA")) == 1
+    widget = await scene.at_bank("ben+mfa_every_job", "correct", **asked)
+    await widget.answer("correct")
+    await expect(widget.frame.get_by_text(again)).to_be_visible()
+    await widget.answer("correct")
+    await widget.sees("Choose an account")
 
 
 async def test_a_bank_asks_a_second_time(scene: Scene) -> None:

@@ -215,7 +215,7 @@ def asks(kind: str) -> Check:
     async def check(member: Member) -> None:
         assert await member.status() == "CHALLENGED"
         assert (await member.challenge())["type"] == kind
-        assert await right_answers(member) == member.first_jobs
+        assert await right_answers(member) == 1
 
     return check
 
@@ -231,7 +231,12 @@ async def right_answers(member: Member) -> int:
 
 async def mfa_twice(member: Member) -> None:
     assert await member.status() == "CHALLENGED"
-    assert await right_answers(member) == 2 * member.first_jobs
+    assert await right_answers(member) == 2
+
+
+async def mfa_every_job(member: Member) -> None:
+    assert await member.status() == "CHALLENGED"
+    assert await right_answers(member) == member.first_jobs
 
 
 async def wrong_then_right(member: Member) -> None:
@@ -306,8 +311,8 @@ CHECKS: dict[str, tuple[str, Check]] = {
     for check in (
         empty, closed_account, frozen, nsf, currency_cad, no_tx, duplicate_tx, reordered_pages, backdated,
         pending_only, unusable_rows, joint, no_owner, name_mismatch, business, leading_zeros, seventeen_digits,
-        canadian, tokenized_number, wrong_number, mfa_twice, wrong_then_right, scope_reduced, token_reuse,
-        schema_drift,
+        canadian, tokenized_number, wrong_number, mfa_every_job, mfa_twice, wrong_then_right, scope_reduced,
+        token_reuse, schema_drift,
     )
 } | {
     "persona": ("persona=student", student),

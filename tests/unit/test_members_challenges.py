@@ -239,10 +239,28 @@ async def test_a_disabled_users_answer_is_refused(services):
         await end_user.answer(member, "correct")
 
 
-async def test_follow_up_jobs_wait_for_the_answer(services):
+async def test_the_jobs_of_a_request_share_the_answer(services):
     end_user = await make_end_user(services)
     member = await end_user.connected(
         password="challenge", kinds=(JobKind.VERIFICATION, JobKind.IDENTIFICATION)
+    )
+    await end_user.answer(member, "correct")
+    await run_pending(services)
+    assert (await end_user.reload(member)).connection_status == "CONNECTED"
+    rows = await end_user.rows("SELECT kind FROM member_job WHERE user_guid = %(user)s ORDER BY created_at")
+    assert [kind for (kind,) in rows] == [JobKind.VERIFICATION, JobKind.IDENTIFICATION]
+    kept = await end_user.rows(
+        "SELECT count(*) FROM sealed_secret WHERE owner_guid = %(user)s AND kind = 'answers'"
+    )
+    assert kept == [(0,)], "the last job deletes the answers"
+    await end_user.run_job(member, JobKind.AGGREGATION)
+    assert (await end_user.reload(member)).connection_status == "CHALLENGED", "another request asks again"
+
+
+async def test_follow_up_jobs_wait_for_the_answer_of_a_bank_that_asks_in_every_job(services):
+    end_user = await make_end_user(services)
+    member = await end_user.connected(
+        "ann+mfa_every_job", "challenge", kinds=(JobKind.VERIFICATION, JobKind.IDENTIFICATION)
     )
     await end_user.answer(member, "correct")
     await run_pending(services)

@@ -152,6 +152,10 @@ class AuthorizationRequest:
     """The end user who signs in."""
     member_guid: str | None = None
     """The member whose user signs in again; None for a new member."""
+    client_name: str = ""
+    """Who will read, for an institution that names it; empty if it is not known."""
+    kinds: Sequence[JobKind] = ()
+    """What was asked for; empty if it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

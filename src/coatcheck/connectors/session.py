@@ -86,6 +86,9 @@ class Finished:
     lists_all_transactions: bool = True
     """The run added every pending transaction: those that it did not add are deleted. False for a connector that
     adds only what changed since its last run."""
+    keeps_sign_in: bool = False
+    """What the user answered counts for the jobs that follow in the same request: their runs get the same
+    `Session.answers` and `Session.resume`. False for an institution that asks again."""
 
 
 @dataclass(frozen=True, slots=True)

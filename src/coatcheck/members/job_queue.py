@@ -24,13 +24,15 @@ class JobQueue:
 
     async def enqueue(
         self, connection: Connection, member: LockedMember, request: JobRequest, status: ConnectionStatus
-    ) -> None:
+    ) -> str:
         """Writes the job, the member's new status and an audit entry, and notifies the workers.
 
-        The caller has locked the member and checked that it has no live job.
+        The caller has locked the member and checked that it has no live job. Returns the guid of the job.
         """
-        await self._put(connection, {ids.new("JOB"): (member, status)}, request)
+        guid = ids.new("JOB")
+        await self._put(connection, {guid: (member, status)}, request)
         await notify_workers(connection, TaskKind.MEMBER_JOB)
+        return guid
 
     async def enqueue_each(
         self, connection: Connection, members: Sequence[LockedMember], request: JobRequest

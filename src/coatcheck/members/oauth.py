@@ -205,6 +205,8 @@ class OAuth:
                 code_challenge=challenge,
                 user_guid=place.user_guid,
                 member_guid=place.member_guid,
+                client_name=place.client_name,
+                kinds=place.kinds,
             )
         )
         return SignInPage(page) if isinstance(page, str) else page

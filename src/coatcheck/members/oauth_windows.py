@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from hashlib import sha256
 
-from coatcheck.connectors.contract import SignInPage
+from coatcheck.connectors.contract import JobKind, SignInPage
 from coatcheck.grants.links import NewLink
 from coatcheck.members.return_target import ReturnTarget
 from coatcheck.model.members import Member
@@ -20,6 +20,10 @@ class SignInPlace:
     user_guid: str
     member_guid: str | None = None
     """The member whose user signs in again; None for a new member."""
+    client_name: str = ""
+    """Who will read, as the user knows it."""
+    kinds: tuple[JobKind, ...] = ()
+    """What was asked for; empty if the caller does not know yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,9 @@
 """The end of a job: its result is saved in one transaction, if the worker still holds the lease."""
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -38,11 +39,22 @@ from coatcheck.vault.vault import SecretKind
 
 
 @dataclass(frozen=True, slots=True)
+class JobInputs:
+    """The secrets that a run needs, from the vault."""
+
+    credentials: Mapping[str, str] = field(repr=False)
+    answers: Mapping[str, str] | None = field(repr=False)
+    resume: bytes | None = field(repr=False)
+    state: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Completed:
     """A run that finished, with the data that it read."""
 
     finished: Finished
     data: CollectedData
+    inputs: JobInputs
 
 
 Result: TypeAlias = Completed | NeedsAnswers | BankError | MemberEvent
@@ -110,7 +122,11 @@ class JobFinisher:
             await self._adopt_sign_in(connection, member)
         await self._publish(connection, job, member, outcome, ingested)
         if isinstance(result, Completed) and job.follow_ups:
-            await self._queue.enqueue(connection, member, _follow_up_request(job), ConnectionStatus.CONNECTED)
+            guid = await self._queue.enqueue(
+                connection, member, _follow_up_request(job), ConnectionStatus.CONNECTED
+            )
+            if result.finished.keeps_sign_in:
+                await self._keep_sign_in(connection, job.user_guid, guid, result.inputs)
         # The job freed a slot of its institution. Idle workers do not notice that without a notification.
         if await job_rows.has_queued(connection, job.institution_code):
             await notify_workers(connection, TaskKind.MEMBER_JOB)
@@ -120,13 +136,26 @@ class JobFinisher:
     ) -> IngestResult | None:
         """Saves the data and the state of the run. Returns None unless the run finished."""
         match result:
-            case Completed(finished, data):
+            case Completed(finished, data, _):
                 if finished.state is not None:
                     await self._store_state(connection, job, job.member_guid, finished.state)
                 return await self._ingester.save(connection, job, finished, data, now)
             case NeedsAnswers():
                 await self._store_state(connection, job, job.guid, result.resume)
         return None
+
+    async def _keep_sign_in(
+        self, connection: Connection, user_guid: str, job_guid: str, inputs: JobInputs
+    ) -> None:
+        """Gives the next job the answers of the user, so that nobody is asked the same again."""
+        kept = {SecretKind.STATE: inputs.resume}
+        if inputs.answers is not None:
+            kept[SecretKind.ANSWERS] = json.dumps(dict(inputs.answers)).encode()
+        for kind, value in kept.items():
+            if value is not None:
+                await self._vault.store_secret(
+                    connection, owner_guid=user_guid, record_guid=job_guid, kind=kind, value=value
+                )
 
     async def _store_state(
         self, connection: Connection, job: MemberJob, record_guid: str, state: bytes
@@ -200,7 +229,7 @@ def determine_outcome(
         now: when the run ended.
     """
     match result:
-        case Completed(_, data):
+        case Completed(_, data, _):
             status = transition(MemberEvent.SUCCEEDED, member.status)
             job_result = JobResult(
                 state=JobState.ENDED,

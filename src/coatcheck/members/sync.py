@@ -8,8 +8,7 @@ A worker that lost the lease meanwhile (it ended, the credentials changed, the m
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from functools import partial
 from time import perf_counter
 
@@ -36,7 +35,7 @@ from coatcheck.jobs.notifications import notify_workers
 from coatcheck.jobs.tasks import TaskKind, cancel_tasks, uninterrupted
 from coatcheck.members import job_leases, member_rows
 from coatcheck.members.dependencies import Dependencies
-from coatcheck.members.outcome import Completed, JobFinisher, LeaseLost, Result
+from coatcheck.members.outcome import Completed, JobFinisher, JobInputs, LeaseLost, Result
 from coatcheck.members.records import MemberJob
 from coatcheck.members.status import MemberEvent
 from coatcheck.members.validation import check_availability
@@ -47,16 +46,6 @@ log = structlog.get_logger(__name__)
 
 LONGEST_BACKOFF = 2.0
 """The longest wait between two attempts to reach the database, in seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobInputs:
-    """The secrets that a run needs, from the vault."""
-
-    credentials: Mapping[str, str] = field(repr=False)
-    answers: Mapping[str, str] | None = field(repr=False)
-    resume: bytes | None = field(repr=False)
-    state: bytes | None = field(repr=False)
 
 
 class MemberSync:
@@ -188,7 +177,7 @@ class MemberSync:
         result = await connector.run(session)
         for (record, field_name), count in session.data.skipped.items():
             log.warning("rows.skipped", record=record, field=field_name, count=count)
-        return Completed(result, session.data) if isinstance(result, Finished) else result
+        return Completed(result, session.data, inputs) if isinstance(result, Finished) else result
 
     def _task(self, job: MemberJob) -> Task:
         return Task(

@@ -28,6 +28,7 @@ class MessageText:
     text: str
     primary: Action | None
     secondary: Action | None = None
+    tertiary: Action | None = None
 
 
 def _(text: str) -> str:
@@ -78,6 +79,7 @@ STATUS_MESSAGES: Mapping[Status, MessageText] = MappingProxyType(
             ),
             Action.VISIT,
             Action.RETRY,
+            Action.SEARCH,
         ),
         Status.IMPEDED: MessageText(
             _("{name} needs you to do something"),
@@ -86,6 +88,7 @@ STATUS_MESSAGES: Mapping[Status, MessageText] = MappingProxyType(
             ),
             Action.VISIT,
             Action.RETRY,
+            Action.SEARCH,
         ),
         Status.DEGRADED: MessageText(
             _("{name} is having problems"),

@@ -27,7 +27,7 @@ from coatcheck.widget.messages import (
     MessageText,
 )
 from coatcheck.widget.request import WidgetRequest
-from coatcheck.widget.steps import MemberContext, Step, progress, selected_account, step_of
+from coatcheck.widget.steps import MemberContext, Step, attempt, progress, selected_account, step_of
 
 STEPS_WITH_MESSAGE = frozenset({Step.ENTER_CREDS, Step.OAUTH, Step.ACTIONABLE_ERROR})
 """The steps that show the message of the member's status."""
@@ -168,7 +168,10 @@ def _member(
         successfully_aggregated_at=member.successfully_aggregated_at,
         needs_updated_credentials=status in mx_codes.NEEDS_CREDENTIALS,
         use_cases=member.use_cases,
-        mfa=schemas.Mfa(credentials=[_challenge(each) for each in challenges]),
+        mfa=schemas.Mfa(
+            credentials=[_challenge(each) for each in challenges],
+            is_asked_again=step is Step.MFA and len(attempt(context.jobs)) > 1,
+        ),
         error=_failure(request, status, step, message),
         step=step,
         progress=schemas.Progress(wanted=phases.wanted, done=phases.done),
@@ -212,6 +215,7 @@ def _message(
         text=translate(request.locale, message.text, institution.name),
         primary_action=_button(request, member, message.primary, institution, instead=Action.DONE),
         secondary_action=_button(request, member, message.secondary, institution),
+        tertiary_action=_button(request, member, message.tertiary, institution),
     )
 
 
@@ -276,9 +280,11 @@ def present_account(account: accounts.Account) -> schemas.Account:
     return schemas.Account(
         guid=account.guid,
         name=account.nickname or account.name,
-        account_type=mx_codes.VERIFIABLE_ACCOUNT_TYPE_IDS[account.type],
+        account_type=mx_codes.VERIFIABLE_ACCOUNT_TYPE_IDS.get(account.type),
         account_type_name=account.type,
         account_number=account.account_number,
+        balance=account.balance,
+        currency_code=account.currency_code,
     )
 
 

@@ -83,6 +83,8 @@ class Challenge(Answer, frozen=True, kw_only=True):
 
 class Mfa(Answer, frozen=True, kw_only=True):
     credentials: Sequence[Challenge]
+    is_asked_again: bool
+    """A job of the same request has finished already, and the bank asks for the next one too."""
 
 
 class Failure(Answer, frozen=True, kw_only=True):
@@ -105,6 +107,7 @@ class Message(Answer, frozen=True, kw_only=True):
     text: str
     primary_action: ActionButton | None
     secondary_action: ActionButton | None
+    tertiary_action: ActionButton | None
 
 
 class Progress(Answer, frozen=True, kw_only=True):
@@ -152,10 +155,13 @@ class Members(Answer, frozen=True, kw_only=True):
 class Account(Answer, frozen=True, kw_only=True):
     guid: str
     name: str | None
-    account_type: int
+    account_type: int | None
+    """1 checking, 2 savings; null for any other."""
     account_type_name: str
     account_number: str | None
     """The last four digits."""
+    balance: Decimal | None
+    currency_code: str | None
 
 
 class Accounts(Answer, frozen=True, kw_only=True):

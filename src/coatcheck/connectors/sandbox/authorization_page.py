@@ -24,6 +24,7 @@ _HTML, _CSS = b"text/html; charset=utf-8", b"text/css; charset=utf-8"
 _SHARED = {
     JobKind.BALANCE: "your accounts and their balances",
     JobKind.AGGREGATION: "your transactions",
+    JobKind.HISTORY: "your past transactions",
     JobKind.VERIFICATION: "your account and routing numbers",
     JobKind.IDENTIFICATION: "the names and addresses of the owners",
     JobKind.STATEMENT: "your statements",
@@ -46,6 +47,10 @@ class _Request:
     institution: Institution
     grant: Grant
     state: str
+    app: str
+    """Who wants to read. Real banks look it up by the `client_id`, which every client of this server shares."""
+    data: str
+    """What it wants to read: kinds of jobs, separated by spaces."""
 
 
 class AuthorizationPages:
@@ -108,7 +113,8 @@ class AuthorizationPages:
         if redirect_uri != self._redirect_uri or given.get("client_id") != CLIENT_ID:
             return None
         grant = Grant(institution.code, redirect_uri, given.get("code_challenge", ""))
-        return _Request(institution, grant, given.get("state", ""))
+        app, data = given.get("app", ""), given.get("data", "")
+        return _Request(institution, grant, given.get("state", ""), app, data)
 
     def _decide(self, request: _Request, given: Mapping[str, str]) -> _Reply:
         if given.get("decision") != "allow":
@@ -141,12 +147,13 @@ def _back(request: _Request, **answer: str) -> _Reply:
 
 def _form(request: _Request, *, login: str = "mxuser", alarm: str = "") -> _Reply:
     institution = request.institution
+    asked = {JobKind.BALANCE, *request.data.split()} if request.data else institution.supports
     page = sign_in_page.form(
         SignInForm(
             bank=institution.name,
             logo_svg=institution.logo_svg,
-            app="An app",
-            shared=[text for kind, text in _SHARED.items() if kind in institution.supports],
+            app=request.app or "An app",
+            shared=[text for kind, text in _SHARED.items() if kind in asked],
             hidden={
                 "response_type": "code",
                 "client_id": CLIENT_ID,
@@ -155,6 +162,8 @@ def _form(request: _Request, *, login: str = "mxuser", alarm: str = "") -> _Repl
                 "state": request.state,
                 "code_challenge": request.grant.code_challenge,
                 "code_challenge_method": "S256",
+                "app": request.app,
+                "data": request.data,
             },
         ),
         login=login,

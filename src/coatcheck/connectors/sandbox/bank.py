@@ -67,7 +67,7 @@ class SandboxBank(Connector):
     """The data is a function of the seed, the institution, the login and the time in the task.
 
     Credentials: any login, with controls (`controls.CONTROLS`). The password selects the outcome (`challenges`). The
-    bank asks its questions in every job.
+    bank asks its questions once for the jobs of one request.
     """
 
     settings_type = SandboxSettings
@@ -136,7 +136,7 @@ class SandboxBank(Connector):
             at_bank = replace(task, now=_time_at_bank(login, task.now))
             # In a thread, because generating is CPU-bound and would block the event loop and its lease renewals.
             await self._add(session, await asyncio.to_thread(self._generate, at_bank, institution, login))
-        return Finished(state=_remembered(login, sign_in, task))
+        return Finished(state=_remembered(login, sign_in, task), keeps_sign_in=not login.has("mfa_every_job"))
 
     async def authorize(self, request: AuthorizationRequest) -> str:
         if not self._institutions[request.institution_code].supports_oauth:
@@ -150,6 +150,10 @@ class SandboxBank(Connector):
             "code_challenge": request.code_challenge,
             "code_challenge_method": "S256",
         }
+        if request.client_name:
+            query["app"] = request.client_name
+        if request.kinds:
+            query["data"] = " ".join(request.kinds)
         return f"{self._authorize_url}?{urlencode(query)}"
 
     async def complete(self, response: AuthorizationResponse) -> Mapping[str, str]:

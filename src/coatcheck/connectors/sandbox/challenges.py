@@ -56,6 +56,7 @@ _CONTROLS: Mapping[str, ChallengeType] = MappingProxyType(
         "mfa_totp": ChallengeType.TOKEN,
         "wrong_then_right": ChallengeType.TEXT,
         "mfa_twice": ChallengeType.TEXT,
+        "mfa_every_job": ChallengeType.TEXT,
     }
 )
 """Controls that lead to a question. The first that a login has decides its kind."""

@@ -253,6 +253,12 @@ _EVERY = (
         _NOTHING_YET,
     ),
     Control(
+        "mfa_every_job",
+        "The bank asks its question in every job, also in those of one request.",
+        "CHALLENGED, and CHALLENGED again in the next job after the right answer.",
+        _NOTHING_YET,
+    ),
+    Control(
         "wrong_then_right",
         "The bank asks a question, and refuses the first answer whatever it is. The next job accepts the right one.",
         "REJECTED after the first answer, CONNECTED after the second.",

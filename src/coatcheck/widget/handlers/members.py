@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from coatcheck.connectors.contract import JobKind
+from coatcheck.connectors.contract import Institution, JobKind
 from coatcheck.errors import InvalidRequest
 from coatcheck.members.oauth_windows import OAuthWindow, SignInPlace
 from coatcheck.members.records import JobRequest, MemberChanges, NewMember
 from coatcheck.members.verified_accounts import verified_accounts
+from coatcheck.model.accounts import accounts_of_member
 from coatcheck.model.jobs import find_job
 from coatcheck.model.members import Member, list_members
 from coatcheck.model.mx_codes import JOB_TYPE_IDS
@@ -61,7 +62,9 @@ async def signs_in_at(request: WidgetRequest) -> SignInPlace | None:
     body = request.parse(MemberBody)
     institution = request.services.registry.find(body.institution_guid)
     is_oauth = body.is_oauth and institution.supports_oauth
-    return SignInPlace(institution.code, request.session.user_guid) if is_oauth else None
+    if not is_oauth:
+        return None
+    return await _place(request, institution)
 
 
 async def read(request: WidgetRequest) -> schemas.Member:
@@ -141,13 +144,20 @@ async def signs_in_again_at(request: WidgetRequest) -> SignInPlace | None:
     """The institution at whose own page the member's user signs in."""
     member = await request.member()
     request.require_consent(member)
-    return SignInPlace(member.institution_code, member.user_guid, member.guid) if member.is_oauth else None
+    if not member.is_oauth:
+        return None
+    institution = request.services.registry.find(member.institution_code)
+    return await _place(request, institution, member.guid)
 
 
 async def list_accounts(request: WidgetRequest) -> schemas.Accounts:
-    """The accounts that can be verified."""
+    """The open accounts; in a session for verification those that can be verified."""
     member = await request.member()
-    found = await verified_accounts(request.connection, member.user_guid, member.guid)
+    if request.is_for_verification:
+        found = await verified_accounts(request.connection, member.user_guid, member.guid)
+    else:
+        every = await accounts_of_member(request.connection, member.user_guid, member.guid)
+        found = [each for each in every if not each.is_closed]
     return schemas.Accounts(accounts=[present_account(each) for each in found])
 
 
@@ -164,6 +174,19 @@ async def select_account(request: WidgetRequest) -> schemas.MemberAnswer:
     await request.record("widget.account_selected", chosen, member_guid=member.guid)
     request = replace(request, session=replace(request.session, selected_account_guid=chosen))
     return schemas.MemberAnswer(member=await present_member(request, member))
+
+
+async def _place(
+    request: WidgetRequest, institution: Institution, member_guid: str | None = None
+) -> SignInPlace:
+    """The sign-in page of the institution, which names the client and what it asks for."""
+    return SignInPlace(
+        institution.code,
+        request.session.user_guid,
+        member_guid,
+        client_name=(await request.client()).name,
+        kinds=tuple(supported_kinds(request, institution)),
+    )
 
 
 async def _window(request: WidgetRequest, member: Member) -> str:

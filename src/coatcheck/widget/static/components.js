@@ -101,6 +101,18 @@ function hostOf(url) {
   return address ? new URL(address).hostname.replace(/^www\./, "") : "";
 }
 
+/** The type, the last digits and the balance of an account. */
+export function accountNote({ t, boot }, { account_type: type, account_number: digits, balance, currency_code: currency }) {
+  const number = [type && t(`accounts.type_${type}`), digits && `···· ${digits}`].filter(Boolean).join(" ");
+  return [number, balance !== null && money(boot.locale, balance, currency)].filter(Boolean).join(" · ");
+}
+
+/** An amount in the user's language. ISO 4217 XXX: no currency is stated. */
+export function money(locale, amount, currency) {
+  const style = currency && currency !== "XXX" ? { style: "currency", currency } : { minimumFractionDigits: 2 };
+  return new Intl.NumberFormat(locale, style).format(amount);
+}
+
 /** The logos of the client and the bank, with an element between them. */
 export function logoPair(client, member, between) {
   return el(

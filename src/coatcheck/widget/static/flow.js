@@ -27,7 +27,7 @@ import * as search from "./steps/search.js";
  */
 
 /**
- * By the server's names; the last two are our own. The screens that most users see first are loaded at once, the others
+ * By the server's names; the last three are our own. The screens that most users see first are loaded at once, the others
  * while the user reads.
  * @type {Record<string, () => Screen | Promise<Screen>>}
  */
@@ -44,6 +44,7 @@ const SCREENS = {
   connected: () => import("./steps/connected.js"),
   verifyExistingMember: () => import("./steps/existing.js"),
   microdeposits: () => import("./steps/microdeposits.js"),
+  removal: () => import("./steps/removal.js"),
   removed: () => import("./steps/removed.js"),
   statementFiles: () => import("./steps/files.js"),
 };

@@ -1,7 +1,7 @@
 /** The choice of the account to verify. */
 
 import { choiceField, form } from "../form.js";
-import { bankLine } from "../components.js";
+import { accountNote, bankLine } from "../components.js";
 
 /** MX treats the choice as a challenge of the bank. */
 export const step = "mfa";
@@ -14,10 +14,10 @@ export function show(flow, { member, accounts }) {
   const { t } = flow;
   const field = choiceField(t, {
     legend: t("accounts.legend"),
-    options: accounts.map(({ guid, name, account_type: type, account_number: digits }) => ({
-      value: guid,
-      label: name,
-      note: `${t(`accounts.type_${type}`)} ···· ${digits}`,
+    options: accounts.map((account) => ({
+      value: account.guid,
+      label: account.name,
+      note: accountNote(flow, account),
     })),
   });
   return {

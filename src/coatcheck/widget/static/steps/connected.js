@@ -2,11 +2,15 @@
 
 import { el } from "../dom.js";
 import { icon } from "../icons.js";
-import { actions, button, logoPair } from "../components.js";
+import { accountNote, actions, button, logoPair } from "../components.js";
 
 export const step = "connected";
 
-export function show(flow, { member }) {
+export async function load({ api }, { member }, signal) {
+  return { member, accounts: (await api.get(`/members/${member.guid}/accounts`, signal)).accounts };
+}
+
+export function show(flow, { member, accounts }) {
   const { t, client } = flow;
   function finish() {
     flow.post("connect/connected/primaryAction");
@@ -18,6 +22,21 @@ export function show(flow, { member }) {
     top: logoPair(client, member, el("span", { class: "connected-mark" }, icon("check"))),
     title: t("connected.title", { bank: member.institution_name }),
     lead: t("connected.lead"),
-    body: [actions(button(t("done"), finish))],
+    body: [
+      accounts.length > 0 &&
+        el(
+          "ul",
+          { class: "accounts", "aria-label": t("accounts.legend") },
+          shared(member, accounts).map((account) =>
+            el("li", {}, el("strong", {}, account.name), el("span", { class: "muted" }, accountNote(flow, account))),
+          ),
+        ),
+      actions(button(t("done"), finish)),
+    ],
   };
+}
+
+/** The account that the user chose, or all. */
+function shared({ selected_account_guid: chosen }, accounts) {
+  return accounts.filter(({ guid }) => !chosen || guid === chosen);
 }

@@ -8,7 +8,7 @@
 import { el, uniqueId } from "../dom.js";
 import { form, selectField, optionalField } from "../form.js";
 import { icon } from "../icons.js";
-import { actions, button, notice, statusIcon } from "../components.js";
+import { actions, button, money, notice, statusIcon } from "../components.js";
 
 export const step = "statementFiles";
 
@@ -181,12 +181,6 @@ function rowsTable({ t, boot }, rows) {
     ),
     el("tbody", {}, rows.map(line)),
   );
-}
-
-function money(locale, amount, currency) {
-  // ISO 4217 XXX: the file names no currency.
-  const style = currency && currency !== "XXX" ? { style: "currency", currency } : { minimumFractionDigits: 2 };
-  return new Intl.NumberFormat(locale, style).format(amount);
 }
 
 // --- the columns of a table -----------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ export function show(flow, { member }) {
   const fields = challenges.map((challenge) => field(t, challenge));
   return {
     top: bankLine(member.institution_name, member.institution_logo_url, member.institution_url),
-    title: t("mfa.title"),
-    lead: t("mfa.lead", { bank: member.institution_name }),
+    title: challenges.every(({ field_type: type }) => type === TOKEN) ? t("mfa.title_code") : t("mfa.title"),
+    lead: t(member.mfa.is_asked_again ? "mfa.again" : "mfa.lead", { bank: member.institution_name }),
     body: [
       form(flow, {
         fields,

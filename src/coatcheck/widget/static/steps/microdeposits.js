@@ -180,15 +180,30 @@ function comeBack(flow, deposit, signal) {
     top: statusIcon("clock", "neutral"),
     title: t("microdeposits.sent"),
     lead,
-    body: [actions(button(t("done"), () => leave(flow, "comeBack")))],
+    body: [
+      actions(
+        button(t("done"), () => leave(flow, "comeBack")),
+        !flow.config.disable_institution_search && button(t("search.other"), flow.backToSearch, "secondary"),
+      ),
+    ],
+    back: flow.backToSearch,
   };
 }
 
-/** The expected day is known once the deposits were sent. */
+/** The day is exact once the deposits were sent; before, it is two business days from now. */
 function expectedText({ t, boot }, { deposit_expected_at: expected, account_number: digits }) {
-  if (!expected) return t("microdeposits.expected_soon");
   const form = new Intl.DateTimeFormat(boot.locale, { weekday: "long", day: "numeric", month: "long" });
+  if (!expected) return t("microdeposits.expected_soon", { day: form.format(inTwoBusinessDays()) });
   return t("microdeposits.expected", { day: form.format(new Date(expected)), digits });
+}
+
+function inTwoBusinessDays() {
+  const day = new Date();
+  for (let left = 2; left > 0; ) {
+    day.setDate(day.getDate() + 1);
+    if (![0, 6].includes(day.getDay())) left -= 1;
+  }
+  return day;
 }
 
 async function pollUntilArrived(flow, deposit, signal, onChange) {

@@ -4,9 +4,9 @@ import { actions, button, externalLink, statusIcon } from "../components.js";
 
 export const step = "actionableError";
 
-export function show(flow, { member }, signal) {
+export function show(flow, { member }) {
   const { t } = flow;
-  const { title, text, primary_action: first, secondary_action: second } = member.message;
+  const { title, text, primary_action: first, secondary_action: second, tertiary_action: third } = member.message;
   return {
     kind: "centred",
     top: statusIcon("alert", "error"),
@@ -16,7 +16,8 @@ export function show(flow, { member }, signal) {
       actions(
         actionButton(flow, member, first, "primary"),
         actionButton(flow, member, second, "secondary"),
-        flow.createdMembers.has(member.guid) && button(t("remove"), () => remove(flow, member, signal), "tertiary"),
+        actionButton(flow, member, third, "tertiary"),
+        flow.createdMembers.has(member.guid) && button(t("remove"), () => flow.go("removal", { member }), "tertiary"),
       ),
     ],
     back: flow.backToSearch,
@@ -43,13 +44,4 @@ function perform(flow, member, action) {
   else if (action === "retry") flow.go("connecting", { member });
   else if (action === "microdeposits") flow.go("microdeposits");
   else if (action !== "done") flow.go(action, { member: { ...member, message: null } });
-}
-
-function remove(flow, member, signal) {
-  flow.run(signal, async () => {
-    await flow.api.delete(`/members/${member.guid}`);
-    flow.createdMembers.delete(member.guid);
-    flow.post("connect/memberDeleted", { member_guid: member.guid });
-    await flow.go("removed", { member });
-  });
 }
