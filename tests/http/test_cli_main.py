@@ -46,6 +46,7 @@ DOCUMENTED = {
     "processor": "add disable disable-for enable enable-for list networks rotate-key set-authentication "
     "set-certificates set-jwks set-profile set-sender-constraint show",
     "simplefin": "create",
+    "staff": "invite list remove reset",
 }
 
 
@@ -56,6 +57,7 @@ def test_the_commands_are_those_that_are_documented():
     ungrouped = {
         (command,)
         for command in (
+            "bench",
             "clock",
             "connectors",
             "demo",
