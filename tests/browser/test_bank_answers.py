@@ -168,6 +168,8 @@ async def test_trying_again_calls_the_bank_again_and_shows_another_failure(scene
 async def test_a_failed_connection_can_be_removed_in_the_session_that_made_it(scene: Scene) -> None:
     widget = await scene.at_bank("mxuser", "SERVER_ERROR")
     await widget.press(REMOVE)
+    await widget.sees("Remove the connection to MX Bank?")
+    await widget.press("Remove")
     await widget.sees("MX Bank is no longer connected")
     (posted,) = await widget.posted("memberDeleted")
     members = (await scene.api.get(f"/users/{scene.user}/members")).json()["members"]
