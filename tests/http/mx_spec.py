@@ -96,11 +96,17 @@ DEFECTS: tuple[Defect, ...] = (
     ),
 )
 
+IS_TOKENIZED: Schema = {"type": "boolean", "nullable": True}
 ADDED: Mapping[str, Mapping[str, Schema]] = {
     "v20250224": {
         "InstitutionResponse": {name: {"type": "string"} for name in ("client_status", "status")},
         "AccountResponse": {"provenance": {"type": "object"}},
-        "AccountNumberResponse": {"is_tokenized": {"type": "boolean"}},
+        "AccountNumberResponse": {"is_tokenized": IS_TOKENIZED},
+        "ProcessorAccountNumber": {"is_tokenized": IS_TOKENIZED},
+        "PaymentAccount": {
+            "is_tokenized": IS_TOKENIZED,
+            "provenance": {"type": "object", "nullable": True},
+        },
     }
 }
 """Keys that later editions of a document have, by schema, and `provenance` and `is_tokenized`, which are ours."""
