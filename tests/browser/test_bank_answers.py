@@ -1,5 +1,6 @@
 """The screen of every result of a bank, and what its buttons do."""
 
+import pytest
 from playwright.async_api import expect
 
 from coatcheck.members.institutions import ClientAt
@@ -54,6 +55,7 @@ async def test_every_password_of_the_sandbox_bank_has_a_screen_with_a_next_step(
     await side_by_side(scene, play, [(password, *seen) for password, seen in PASSWORDS.items()])
 
 
+@pytest.mark.slow
 async def test_every_failing_control_has_a_screen_with_a_next_step(
     scene: Scene,
 ) -> None:

@@ -50,6 +50,7 @@ async def test_a_refusal_is_shown(page: Page) -> None:
     await expect(form.get_by_role("status")).to_contain_text("invalid_client")
 
 
+@pytest.mark.slow
 async def test_the_page_is_accessible_and_fits(page: Page) -> None:
     await page.get_by_role("button", name="Try it: Create a member").click()
     await page.get_by_text("Credentials for").click()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.processes import free_port
 from tests.webhook_receiver import OK, Receiver, receiving
@@ -144,6 +145,7 @@ async def run(directory: Path, port: int, receiver: Receiver) -> Recorded:
     return call.recorded
 
 
+@pytest.mark.slow
 async def test_the_same_seed_and_the_same_calls_give_the_same_bodies_and_webhooks(tmp_path: Path) -> None:
     port = free_port()
     async with receiving(OK) as receiver:

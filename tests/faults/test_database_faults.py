@@ -186,6 +186,7 @@ async def test_a_primary_that_becomes_read_only_gives_503_and_the_service_heals_
     assert load.statuses[503]
 
 
+@pytest.mark.slow
 async def test_a_lock_of_somebody_else_ends_in_503_and_stops_neither_liveness_nor_readiness(
     url, server, scene
 ):

@@ -37,6 +37,7 @@ async def job_seconds(services):
     return time.monotonic() - started
 
 
+@pytest.mark.slow
 async def test_a_hung_bank_does_not_slow_another_banks_jobs(services, environment, tmp_path):
     hung = [await make_end_user(services) for _ in range(40)]
     running = "SELECT count(*) FROM member_job WHERE state = 'running' AND institution_code = 'mxbank'"

@@ -138,6 +138,7 @@ async def test_after_a_kill_during_each_kind_of_job_every_job_ends_once(services
     await assert_equal_to_an_undisturbed_run(end_user, members)
 
 
+@pytest.mark.slow
 async def test_after_repeated_kills_at_any_moment_every_job_ends_once(services, worker):
     generator = random.Random(20)
     end_users = [await make_end_user(services) for _ in range(3)]

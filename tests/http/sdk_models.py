@@ -32,6 +32,8 @@ ONLY_V20250224 = {
         "supported_products",
     },
     "MemberResponse": {"most_recent_job_guid"},
+    "PaymentAccountBodyPaymentAccount": {"is_tokenized", "provenance"},
+    "ProcessorAccountNumberBodyAccountNumbersInner": {"is_tokenized"},
 }
 ONLY_V20111101 = re.compile(
     r"InstitutionResponse\.supports_(account_\w+|transaction_history)"

@@ -67,6 +67,7 @@ async def test_a_very_long_lifetime_creates_first_what_is_needed_first_and_the_r
     assert len(await partitions(services) - before) == 2 * AT_ONCE
 
 
+@pytest.mark.slow
 async def test_a_partition_that_is_being_read_stops_no_other_reader_and_is_dropped_later(
     services: Services, clock: MovableClock
 ) -> None:

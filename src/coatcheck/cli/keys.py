@@ -81,8 +81,10 @@ def rotate_signing(
     )
 
 
-# A kid is base64url, so one in 64 begins with a hyphen.
-@command_group.command("withdraw-signing", context_settings={"ignore_unknown_options": True})
+# A kid is base64url, so one in 64 begins with a hyphen; with a later "h" the program's `-h` would be found in it.
+@command_group.command(
+    "withdraw-signing", context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]}
+)
 def withdraw_signing(
     kid: Annotated[str, typer.Argument(help="The key, as `coatcheck keys list-signing` shows it.")],
     as_json: AsJson = False,
