@@ -87,6 +87,7 @@ async def release(services: Services) -> None:
     async with services.db.connection() as connection:
         await connection.execute(
             f"SELECT pg_terminate_backend(pid) FROM pg_locks l {OF_THIS_DATABASE} AND granted AND objid = 815"
+            " AND pid <> pg_backend_pid()"
         )
 
 
