@@ -231,6 +231,7 @@ async def test_without_transactions_none_are_read(api: Api, user: str) -> None:
     assert await jobs_of(api, member) == [("AGGREGATION", False)] * 2
 
 
+@pytest.mark.own_database
 async def test_an_aggregation_that_follows_a_verification_can_fail_and_be_tried_alone(
     api: Api, services: Services, user: str
 ) -> None:

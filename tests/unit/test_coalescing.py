@@ -79,7 +79,8 @@ async def held_lock(services: Services) -> AsyncIterator[int]:
     async with services.db.connection() as connection:
         await connection.execute("SELECT pg_advisory_lock(815)")
         yield 815
-    await release(services)
+        # While this connection is out of the pool, so that `release` gets another one.
+        await release(services)
 
 
 async def release(services: Services) -> None:
@@ -87,7 +88,6 @@ async def release(services: Services) -> None:
     async with services.db.connection() as connection:
         await connection.execute(
             f"SELECT pg_terminate_backend(pid) FROM pg_locks l {OF_THIS_DATABASE} AND granted AND objid = 815"
-            " AND pid <> pg_backend_pid()"
         )
 
 
