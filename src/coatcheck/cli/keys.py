@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -130,7 +129,7 @@ def list_signing(as_json: AsJson = False) -> None:
 async def _rotate_signing(
     services: app.Services, connection: database.Connection, *, at_once: bool
 ) -> signing_keys.PublishedKey:
-    kept = _documents_kept(services)
+    kept = signing_keys.documents_kept(services.settings)
     added = await services.signing_keys.rotate(connection, documents_kept=kept, at_once=at_once)
     await services.journal.record(
         connection, entries.Entry(actor=OPERATOR, action="signing_key.rotated", subject=added.kid)
@@ -140,17 +139,14 @@ async def _rotate_signing(
 
 async def _withdraw_signing(services: app.Services, connection: database.Connection, kid: str) -> None:
     try:
-        await services.signing_keys.withdraw(connection, kid, documents_kept=_documents_kept(services))
+        await services.signing_keys.withdraw(
+            connection, kid, documents_kept=signing_keys.documents_kept(services.settings)
+        )
     except NotFound:
         raise NotFound(f"There is no signing key {kid}. `coatcheck keys list-signing` shows them.") from None
     await services.journal.record(
         connection, entries.Entry(actor=OPERATOR, action="signing_key.withdrawn", subject=kid)
     )
-
-
-def _documents_kept(services: app.Services) -> timedelta:
-    # A grant receipt is needed as long as its token can be valid, and the other documents for `DOCUMENTS_KEPT`.
-    return services.settings.token_ttl + signing_keys.DOCUMENTS_KEPT
 
 
 async def _rotate() -> int:

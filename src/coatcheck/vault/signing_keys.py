@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from coatcheck.clock import Clock
+from coatcheck.config import Settings
 from coatcheck.db.database import Connection, columns, fetch_all, run
 from coatcheck.errors import ConstraintNotMet, NotFound
 from coatcheck.signatures import SigningKey, format_instant, key_id, new_private_key, public_jwk, verify
@@ -34,6 +35,11 @@ KEPT_PRIVATE = timedelta(days=1)
 DOCUMENTS_KEPT = timedelta(days=3 * 365 + 1)
 """How long signed documents are kept (12 CFR 1033.441: records for at least three years)."""
 NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def documents_kept(settings: Settings) -> timedelta:
+    """For how long after its signature a document is needed: a receipt of a grant as long as its token can be valid."""
+    return settings.token_ttl + DOCUMENTS_KEPT
 
 
 @dataclass(frozen=True, slots=True)

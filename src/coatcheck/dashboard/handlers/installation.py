@@ -13,7 +13,7 @@ from coatcheck.dashboard.request import DashboardRequest
 from coatcheck.db.sizes import database_size, largest_tables
 from coatcheck.http.charts import Bar, bars
 from coatcheck.vault.keys import master_keys_in_use
-from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, published_keys
+from coatcheck.vault.signing_keys import documents_kept, published_keys
 
 TABLES = 15
 CHECKPOINTS = 20
@@ -62,7 +62,7 @@ async def rotate_signing_key(request: DashboardRequest) -> Response:
     services = request.services
     async with services.db.transaction() as connection:
         added = await services.signing_keys.rotate(
-            connection, documents_kept=services.settings.token_ttl + DOCUMENTS_KEPT, at_once=False
+            connection, documents_kept=documents_kept(services.settings), at_once=False
         )
         entry = Entry(actor=request.actor, action="signing_key.rotated", subject=added.kid)
         await services.journal.record(connection, entry)
