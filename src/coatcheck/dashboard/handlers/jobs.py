@@ -4,14 +4,12 @@ from datetime import timedelta
 
 from starlette.responses import Response
 
-from coatcheck.audit.entries import Entry
-from coatcheck.connectors.contract import JobKind
 from coatcheck.dashboard.lists import page_request, shown
 from coatcheck.dashboard.request import DashboardRequest
 from coatcheck.dashboard.texts import JOB_VIEWS, translate
 from coatcheck.errors import InvalidRequest
 from coatcheck.http.charts import bars
-from coatcheck.members.records import JobRequest
+from coatcheck.members import retries
 from coatcheck.model.jobs import JobView, find_job, hours_of_jobs, list_jobs
 from coatcheck.model.members import find_member
 
@@ -55,19 +53,10 @@ async def retry_job(request: DashboardRequest) -> Response:
     Raises:
         Refusal: the member allows no such job now.
     """
-    async with request.services.db.transaction() as connection:
+    services = request.services
+    async with services.db.transaction() as connection:
         job = await find_job(connection, request.path["user"], request.path["job"])
-        member = await find_member(connection, job.user_guid, job.member_guid)
-        wanted = JobRequest(
-            kinds=[JobKind(kind) for kind in (job.kind, *job.follow_ups)], requested_by=request.actor
+        started = await retries.retry_job(
+            services.members, services.journal, connection, job, actor=request.actor
         )
-        started = await request.services.members.start(connection, member, wanted)
-        entry = Entry(
-            client_guid=member.client_guid,
-            actor=request.actor,
-            action="job.retried",
-            subject=job.guid,
-            detail={"kind": job.kind, "member_guid": member.guid},
-        )
-        await request.services.journal.record(connection, entry)
-    return request.redirect(f"/jobs/{job.user_guid}/{started.most_recent_job_guid or job.guid}")
+    return request.redirect(f"/jobs/{job.user_guid}/{started}")
