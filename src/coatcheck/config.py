@@ -157,7 +157,7 @@ class Settings:
     """The secret of the dashboard at the identity provider, for `client_secret_basic`. Empty: it has none, but PKCE."""
     audit_checkpoint_file: str = ""
     """A file to which the worker appends the signed checkpoints of the audit log. Empty: none."""
-    audit_checkpoint_url: str = ""
+    audit_checkpoint_url: str = field(default="", repr=False)
     """A URL to which the worker posts the newest signed checkpoint of the audit log. Empty: none."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
