@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from starlette.datastructures import QueryParams
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from coatcheck.app import Services
 from coatcheck.dashboard.permissions import Permission, may
-from coatcheck.errors import NotFound
+from coatcheck.errors import InvalidRequest, NotFound
 from coatcheck.http.forms import Form
 from coatcheck.http.headers import NO_STORE, Policy, page_headers
 from coatcheck.http.pages import environments
@@ -17,6 +18,8 @@ from coatcheck.staff.addresses import HOME
 from coatcheck.staff.sessions import StaffSession
 
 ENVIRONMENTS = environments("dashboard")
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,21 @@ class DashboardRequest:
         """The value of a field of the form, or of the query; empty if it has none."""
         values = self.form.get(name)
         return values[0] if values else self.query.get(name, "")
+
+    def choice(self, name: str, choices: type[Choice]) -> Choice:
+        """The value of a field that is one of these.
+
+        Raises:
+            InvalidRequest: it is none of them.
+        """
+        try:
+            return choices(self.field(name))
+        except ValueError:
+            raise InvalidRequest from None
+
+    def optional_choice(self, name: str, choices: type[Choice]) -> Choice | None:
+        """As `choice`; None if the field is empty."""
+        return self.choice(name, choices) if self.field(name) else None
 
     def may(self, permission: Permission) -> bool:
         return may(self.session.role, permission)

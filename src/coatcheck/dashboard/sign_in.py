@@ -24,15 +24,13 @@ from coatcheck.errors import NotFound, SignInFailed
 from coatcheck.http.forms import read_form
 from coatcheck.http.headers import NO_STORE
 from coatcheck.staff.addresses import HOME, INVITATION_PATH, has_passkeys, origin
-from coatcheck.staff.identity_provider import Identity
+from coatcheck.staff.identity_provider import LEEWAY, Identity
 from coatcheck.staff.people import StaffMember
 from coatcheck.staff.sign_ins import Purpose, SignIn
 
 LOCAL_PATH = re.compile(rf"{HOME}(?:[/?][!-\[\]-~]*)?")
 """A path of the dashboard: without a host, and without a backslash, which browsers read as a slash."""
 LOOPBACK = {"127.0.0.1", "::1"}
-CLOCK_LEEWAY = 60
-"""Seconds by which the clock of the provider may differ."""
 
 
 async def show_sign_in(public: PublicRequest) -> Response:
@@ -252,7 +250,7 @@ async def _confirmed(
     )
     staff = await services.staff.people.identified(connection, identity.subject, identity.email)
     at = identity.authenticated_at
-    if staff.guid != session.staff_guid or at is None or at < found.begun_at.timestamp() - CLOCK_LEEWAY:
+    if staff.guid != session.staff_guid or at is None or at < found.begun_at.timestamp() - LEEWAY:
         raise SignInFailed(detail="confirmed by another person, or long ago")
     started = await services.staff.sessions.confirm(connection, session, method="identity provider")
     return signed_in(services, started, found.next_path)

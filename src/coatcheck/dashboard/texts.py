@@ -48,6 +48,12 @@ GRANT_STATES: Mapping[GrantStatus, str] = MappingProxyType(
         GrantStatus.REVOKED: _("revoked"),
     }
 )
+
+
+def grant_state_names(locale: str) -> Mapping[GrantStatus, str]:
+    return {state: translate(locale, name) for state, name in GRANT_STATES.items()}
+
+
 SESSION_OVER = (
     _("You have been signed out"),
     _("Nothing was changed. Sign in and try again."),
@@ -56,7 +62,11 @@ INVITATION_OVER = (
     _("This invitation no longer works"),
     _("An invitation works once, for three days. Ask who invited you for a new one."),
 )
-FAILED = (_("Something went wrong"), _("Nothing was changed. Go back and try again in a few minutes."))
+# A change may have been made although its answer was lost.
+FAILED = (
+    _("Something went wrong"),
+    _("Go back and reload the page in a few minutes. It shows whether your change was made."),
+)
 REFUSED = _("This change is not possible")
 REFUSALS: Mapping[type[errors.CoatcheckError], tuple[str, str]] = MappingProxyType(
     {

@@ -22,7 +22,7 @@ from coatcheck.errors import Conflict, ConstraintNotMet, InvalidRequest, NotFoun
 from coatcheck.grants.secrets import Kind, generate, parse_secret
 from coatcheck.model.clients import find_client, find_processor
 from coatcheck.staff.addresses import INVITATION_PATH, origin
-from coatcheck.staff.roles import Role, roles_of
+from coatcheck.staff.roles import Role, client_of, roles_of
 
 INVITATION_TTL = timedelta(days=3)
 
@@ -299,9 +299,8 @@ class People:
         self, connection: Connection, staff: StaffMember, action: str, actor: str, **detail: str
     ) -> None:
         """Writes the audit entry of a change of this person."""
-        is_client = (staff.organisation_guid or "").startswith("CLT-")
         entry = Entry(
-            client_guid=staff.organisation_guid if is_client else None,
+            client_guid=client_of(staff.organisation_guid),
             actor=actor,
             action=action,
             subject=staff.guid,
@@ -326,8 +325,9 @@ class People:
     @staticmethod
     async def _check_role(connection: Connection, organisation_guid: str | None, role: Role) -> None:
         if organisation_guid is not None:
-            is_client = organisation_guid.startswith("CLT-")
-            await (find_client if is_client else find_processor)(connection, organisation_guid)
+            await (find_client if client_of(organisation_guid) else find_processor)(
+                connection, organisation_guid
+            )
         if role not in roles_of(organisation_guid):
             allowed = ", ".join(roles_of(organisation_guid))
             raise InvalidRequest(f"Staff of this organisation can have the role {allowed}.")

@@ -19,6 +19,11 @@ ROLES_BY_PREFIX = {"CLT": CLIENT_ROLES, "PPR": PROCESSOR_ROLES}
 """By the prefix of the organisation's guid."""
 
 
+def client_of(organisation_guid: str | None) -> str | None:
+    """The client in whose audit log an act of its staff is. The operator and processors have no log of their own."""
+    return organisation_guid if (organisation_guid or "").startswith("CLT-") else None
+
+
 def roles_of(organisation_guid: str | None) -> tuple[Role, ...]:
     """The roles that staff of an organisation can have. None: of the operator."""
     if organisation_guid is None:

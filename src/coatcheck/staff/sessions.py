@@ -19,7 +19,7 @@ from coatcheck.db.database import Connection, fetch_one, run
 from coatcheck.errors import InvalidToken
 from coatcheck.grants.secrets import Kind, generate, parse_secret
 from coatcheck.ids import new
-from coatcheck.staff.roles import Role
+from coatcheck.staff.roles import Role, client_of
 
 IDLE_TIMEOUT = timedelta(minutes=30)
 """After this time without a request, a session ends."""
@@ -157,9 +157,8 @@ class StaffSessions:
     async def _record(
         self, connection: Connection, session: StaffSession, action: str, **detail: str
     ) -> None:
-        guid = session.organisation_guid or ""
         entry = Entry(
-            client_guid=guid if guid.startswith("CLT-") else None,
+            client_guid=client_of(session.organisation_guid),
             actor=session.staff_guid,
             action=action,
             subject=session.guid,

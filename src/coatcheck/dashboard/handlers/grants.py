@@ -4,10 +4,9 @@ from starlette.responses import Response
 
 from coatcheck.dashboard.lists import page_request, shown
 from coatcheck.dashboard.request import DashboardRequest
-from coatcheck.dashboard.texts import GRANT_STATES, translate
+from coatcheck.dashboard.texts import grant_state_names
 from coatcheck.db.database import Connection
 from coatcheck.directory.accounts import stated_reason
-from coatcheck.errors import InvalidRequest
 from coatcheck.grants.listing import GrantFilter
 from coatcheck.model.clients import enabled_processors
 from coatcheck.model.tokens import Grant, GrantStatus
@@ -20,16 +19,13 @@ CAN_END = frozenset({GrantStatus.ACTIVE, GrantStatus.SUSPENDED})
 async def show_grants(request: DashboardRequest) -> Response:
     """The grants, restricted by `status`, `processor`, `user`, `member` and `account`."""
     query = request.query
-    status = query.get("status") or None
-    if status is not None and status not in list(GrantStatus):
-        raise InvalidRequest
     filters = GrantFilter(
         client_guid=request.client_guid,
         processor_guid=query.get("processor") or None,
         user_guid=query.get("user") or None,
         member_guid=query.get("member") or None,
         account_guid=query.get("account") or None,
-        status=None if status is None else GrantStatus(status),
+        status=request.optional_choice("status", GrantStatus),
     )
     async with request.services.db.connection() as connection:
         page = await request.services.grants.list(connection, filters, page_request(request))
@@ -38,7 +34,7 @@ async def show_grants(request: DashboardRequest) -> Response:
         "grants",
         grants=shown(request, page),
         processor_names=[(each.guid, each.name) for each in processors],
-        state_names=_state_names(request),
+        state_names=grant_state_names(request.locale),
     )
 
 
@@ -51,7 +47,7 @@ async def show_grant(request: DashboardRequest) -> Response:
         "grant",
         grant=grant,
         reads=shown(request, reads),
-        state_names=_state_names(request),
+        state_names=grant_state_names(request.locale),
         can_end=grant.status in CAN_END,
     )
 
@@ -83,7 +79,3 @@ async def revoke(request: DashboardRequest) -> Response:
 async def _grant(request: DashboardRequest, connection: Connection) -> Grant:
     filters = GrantFilter(client_guid=request.client_guid, guid=request.path["grant"])
     return await request.services.grants.find(connection, filters)
-
-
-def _state_names(request: DashboardRequest) -> dict[GrantStatus, str]:
-    return {each: translate(request.locale, name) for each, name in GRANT_STATES.items()}

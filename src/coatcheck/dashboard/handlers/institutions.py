@@ -7,7 +7,6 @@ from starlette.responses import Response
 from coatcheck.connectors.installed import connector_statuses
 from coatcheck.dashboard.lists import SEARCH, list_page
 from coatcheck.dashboard.request import DashboardRequest
-from coatcheck.errors import InvalidRequest
 from coatcheck.events.ssrf import public_only
 from coatcheck.members.institutions import ClientAt
 from coatcheck.model.clients import find_client, list_clients
@@ -67,12 +66,10 @@ async def show_institution(request: DashboardRequest) -> Response:
 
 async def set_status(request: DashboardRequest) -> Response:
     institution = request.services.registry.find(request.path["institution"])
-    status = request.field("status")
-    if status not in list(InstitutionStatus):
-        raise InvalidRequest
+    status = request.choice("status", InstitutionStatus)
     async with request.services.db.transaction() as connection:
         await request.services.institutions.set_status(
-            connection, institution.code, InstitutionStatus(status), actor=request.actor
+            connection, institution.code, status, actor=request.actor
         )
     return request.redirect(f"/institutions/{institution.code}")
 
@@ -101,12 +98,10 @@ async def show_client_status(request: DashboardRequest) -> Response:
 
 async def set_client_status(request: DashboardRequest) -> Response:
     institution = request.services.registry.find(request.path["institution"])
-    status = request.field("client_status")
-    if status not in list(ClientStatus):
-        raise InvalidRequest
+    client_status = request.choice("client_status", ClientStatus)
     async with request.services.db.connection() as connection:
         client = await find_client(connection, request.path["client"])
     await request.services.institutions.set_client_status(
-        ClientAt(client.guid, institution.code), ClientStatus(status), actor=request.actor
+        ClientAt(client.guid, institution.code), client_status, actor=request.actor
     )
     return request.redirect(f"/institutions/{institution.code}")

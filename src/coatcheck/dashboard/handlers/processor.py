@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from coatcheck.dashboard.lists import page_request, shown
 from coatcheck.dashboard.request import DashboardRequest
-from coatcheck.dashboard.texts import GRANT_STATES, translate
+from coatcheck.dashboard.texts import grant_state_names
 from coatcheck.errors import InvalidRequest
 from coatcheck.grants.listing import GrantFilter
 from coatcheck.model.tokens import GrantStatus
@@ -18,22 +18,21 @@ COLUMNS = ("case", "title", "outcome", "found")
 
 async def show_grants(request: DashboardRequest) -> Response:
     """The grants of the processor; with `status`, those in this state."""
-    status = request.query.get("status") or None
-    if status is not None and status not in list(GrantStatus):
-        raise InvalidRequest
     filters = GrantFilter(
-        processor_guid=request.processor_guid, status=None if status is None else GrantStatus(status)
+        processor_guid=request.processor_guid, status=request.optional_choice("status", GrantStatus)
     )
     async with request.services.db.connection() as connection:
         page = await request.services.grants.list(connection, filters, page_request(request))
-    return request.page("processor_grants", grants=shown(request, page), status=status, **_names(request))
+    return request.page(
+        "processor_grants", grants=shown(request, page), state_names=grant_state_names(request.locale)
+    )
 
 
 async def show_grant(request: DashboardRequest) -> Response:
     filters = GrantFilter(processor_guid=request.processor_guid, guid=request.path["grant"])
     async with request.services.db.connection() as connection:
         grant = await request.services.grants.find(connection, filters)
-    return request.page("processor_grant", grant=grant, **_names(request))
+    return request.page("processor_grant", grant=grant, state_names=grant_state_names(request.locale))
 
 
 async def show_report_form(request: DashboardRequest) -> Response:
@@ -48,7 +47,7 @@ async def show_report(request: DashboardRequest) -> Response:
     """
     try:
         results = json.loads(request.field("report"))
-    except ValueError:
+    except (ValueError, RecursionError):  # the last for deeply nested arrays
         raise InvalidRequest(NOT_A_REPORT) from None
     if not isinstance(results, list) or not all(_is_result(each) for each in results):
         raise InvalidRequest(NOT_A_REPORT)
@@ -60,10 +59,3 @@ NOT_A_REPORT = "This is not the output of coatcheck conformance processor --json
 
 def _is_result(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in COLUMNS)
-
-
-def _names(request: DashboardRequest) -> dict[str, object]:
-    return {
-        "states": list(GrantStatus),
-        "state_names": {each: translate(request.locale, GRANT_STATES[each]) for each in GrantStatus},
-    }

@@ -39,9 +39,7 @@ async def create(request: DashboardRequest) -> Response:
 async def show_endpoint(request: DashboardRequest) -> Response:
     """An endpoint and the deliveries to it; with `status`, those in this state."""
     owner, guid = _owner(request), request.path["endpoint"]
-    status = request.query.get("status") or None
-    if status is not None and status not in list(DeliveryStatus):
-        raise InvalidRequest
+    status = request.optional_choice("status", DeliveryStatus)
     async with request.services.db.connection() as connection:
         endpoint = await request.services.webhook_endpoints.find(connection, owner, guid)
         deliveries = await list_deliveries(
@@ -67,15 +65,13 @@ async def show_endpoint(request: DashboardRequest) -> Response:
 
 
 async def set_status(request: DashboardRequest) -> Response:
-    status = request.field("status")
-    if status not in list(EndpointStatus):
-        raise InvalidRequest
+    status = request.choice("status", EndpointStatus)
     async with request.services.db.transaction() as connection:
         await request.services.webhook_endpoints.update(
             connection,
             _owner(request),
             request.path["endpoint"],
-            EndpointChanges(status=EndpointStatus(status)),
+            EndpointChanges(status=status),
         )
     return request.redirect(f"/webhooks/{request.path['endpoint']}")
 
