@@ -192,7 +192,10 @@ def test_the_repr_contains_no_secret():
     settings = load(
         {
             "COATCHECK_DATABASE_URL": f"postgresql://me:{SWORDFISH}@db/x",
+            "COATCHECK_DATABASE_DIRECT_URL": f"postgresql://me:{SWORDFISH}@db/x",
             "COATCHECK_MASTER_KEY": SWORDFISH,
+            "COATCHECK_AUDIT_CHECKPOINT_URL": f"https://me:{SWORDFISH}@auditor.example",
+            "COATCHECK_STAFF_OIDC_CLIENT_SECRET": SWORDFISH,
             "COATCHECK_CONNECTOR_X_SECRET": SWORDFISH,
         }
     )
