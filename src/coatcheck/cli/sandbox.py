@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -151,10 +152,16 @@ def sandbox(  # noqa: PLR0913 (one parameter for each option)
 
 
 def _run_until_stopped(options: Options) -> None:
-    # While it starts, these raise as Ctrl-C does, so that a started database is stopped.
+    is_stopped = False
+
+    def note_stop(_number: int, _frame: FrameType | None) -> None:
+        nonlocal is_stopped
+        is_stopped = True
+
+    # While it starts, these raise nothing: an import that is interrupted leaves half a module.
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, note_stop)
     data_directory.ignore_libpq_environment()
     with listening.listen(options.host, options.port) as bound:
         data_directory.create(options.directory)
@@ -167,7 +174,13 @@ def _run_until_stopped(options: Options) -> None:
             _migrate(database.url)
             started = _Sandbox(_settings(options, database.url, bound), options, bound, database)
             status.stop()
-            run(until_stopped(lambda stop: _run(started, stop)))
+
+            async def run_unless_stopped(stop: asyncio.Event) -> None:
+                if is_stopped:
+                    raise KeyboardInterrupt
+                await _run(started, stop)
+
+            run(until_stopped(run_unless_stopped))
 
 
 def _parameters(options: Options) -> Mapping[str, str]:
