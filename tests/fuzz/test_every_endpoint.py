@@ -80,6 +80,8 @@ def fuzz(http: httpx.Client, operation: Any, caller: str, world: Mapping[str, An
         for name in case.path_parameters or {}:
             if exists and (guid := existing(name, world["guids"])):
                 case.path_parameters[name] = guid
+        # No worker reads the institution, so a request for younger data would wait and end in 503.
+        (case.query or {}).pop("max_age", None)
         count += 1
         try:
             answer = send(http, case, caller, world)
