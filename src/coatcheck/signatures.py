@@ -143,10 +143,12 @@ def verify(compact: str, published: Iterable[Mapping[str, Any]]) -> SignedDocume
     try:
         document_type = DocumentType(str(header.get("typ")))
     except ValueError:
-        raise NotGenuine("The header `typ` does not name a document of Coatcheck.") from None
+        raise NotGenuine(
+            "The header `typ` does not name a document of Coatcheck. The document was altered or is another one."
+        ) from None
     # The algorithm is fixed: a document cannot choose `none`, or an HMAC with the public key as its secret.
     if header.get("alg") != ALGORITHM:
-        raise NotGenuine(f"The header `alg` is not {ALGORITHM}.")
+        raise NotGenuine(f"The header `alg` is not {ALGORITHM}. The document was altered or is another one.")
     key = _key_of(kid, published)
     try:
         payload = jws.deserialize_compact(compact, key, registry=_REGISTRY).payload
@@ -162,7 +164,9 @@ def verify(compact: str, published: Iterable[Mapping[str, Any]]) -> SignedDocume
 
 def _header_of(compact: str) -> Mapping[str, Any]:
     if len(compact) > MAX_CHARACTERS or not COMPACT.fullmatch(compact):
-        raise NotGenuine("The text is not a compact JWS, which has three parts of base64url between dots.")
+        raise NotGenuine(
+            "The text is not a compact JWS, which has three parts of base64url between dots. It was altered or cut off."
+        )
     parts = compact.split(".")
     decoded = [_decode(part) for part in parts]
     # Decoders ignore the unused bits of the last character, so several texts have equal bytes. Only one is accepted.
@@ -171,9 +175,9 @@ def _header_of(compact: str) -> Mapping[str, Any]:
     try:
         header = json.loads(decoded[0])
     except NO_JSON:
-        raise NotGenuine("The header is not JSON.") from None
+        raise NotGenuine("The header is not JSON. The document was altered.") from None
     if not isinstance(header, dict):
-        raise NotGenuine("The header is not a JSON object.")
+        raise NotGenuine("The header is not a JSON object. The document was altered.")
     return header
 
 
@@ -181,7 +185,7 @@ def _decode(part: str) -> bytes:
     try:
         return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
     except ValueError:
-        raise NotGenuine("The text is not base64url.") from None
+        raise NotGenuine("The text is not base64url. The document was altered.") from None
 
 
 def _key_of(kid: object, published: Iterable[Mapping[str, Any]]) -> OKPKey:
@@ -194,6 +198,7 @@ def _key_of(kid: object, published: Iterable[Mapping[str, Any]]) -> OKPKey:
                 raise NotGenuine("The published key of this document is not an Ed25519 key.") from None
     raise NotGenuine(
         "The key set has no key with the document's `kid`. Fetch /.well-known/jwks.json of the server that signed it."
+        " If the key is not there either, the document was altered."
     )
 
 

@@ -64,7 +64,6 @@ async def test_deliveries_are_those_of_the_api_with_the_answer(run_in_thread, se
     assert (row["answer_status"], row["endpoint_guid"]) == (500, created.endpoint.guid)
     endpoint = ["--endpoint", created.endpoint.guid]
     assert len(await run_in_thread("client", "deliveries", client.guid, *endpoint)) == 1
-    assert await run_in_thread("client", "deliveries", client.guid, "--endpoint", "WHE-none") == []
     assert await run_in_thread("client", "deliveries", client.guid, "--status", "failed") == []
 
 
@@ -84,6 +83,11 @@ async def test_what_another_client_got_is_not_listed(run_in_thread, api, user):
             ["events", "{client}", "--after", "EVT-none"],
             ExitCode.NOT_FOUND,
             "The client has no event EVT-none",
+        ),
+        (
+            ["deliveries", "{client}", "--endpoint", "WHE-none"],
+            ExitCode.NOT_FOUND,
+            "The client has no webhook endpoint WHE-none.",
         ),
         (["deliveries", "{client}", "--status", "lost"], ExitCode.USAGE, "--status must be one of pending, "),
     ],

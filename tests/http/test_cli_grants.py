@@ -79,7 +79,8 @@ async def test_who_could_read_an_account_and_who_did(
     await read(services, token)
     today = clock.now()
     found = await run_in_thread("audit", "who", account.guid, "--on", f"{today:%Y-%m-%d}")
-    (could,), (did,) = found["could_read"], found["did_read"]
+    (could,) = found["could_read"]
+    (did,) = [each for each in found["did_read"] if each["reader_kind"] != "service"]
     assert (could["grant_guid"], could["processor_guid"]) == (guid, processor.guid)
     assert (did["grant_guid"], did["reader_guid"], did["what"], did["reads"]) == (
         guid,
@@ -107,8 +108,13 @@ async def test_a_revoked_grant_could_read_on_the_day_of_its_revocation_and_not_l
 async def test_an_unknown_account_is_an_error(operator):
     answer = await asyncio.to_thread(operator, "audit", "who", "ACT-unknown", "--on", "2026-11-26")
     assert answer.code == ExitCode.NOT_FOUND
-    answer = await asyncio.to_thread(operator, "audit", "who", "ACT-unknown", "--on", "yesterday")
+
+
+@pytest.mark.parametrize("day", ["today", "2026-02-30", "26.11.2026", ""])
+def test_a_day_that_is_none_is_refused_with_the_form_of_a_day(operator, day):
+    answer = operator("audit", "who", "ACT-unknown", "--on", day)
     assert answer.code == ExitCode.USAGE
+    assert f"{day!r} is not a day. Write it as year, month and day: 2026-11-26." in answer.err
 
 
 async def test_tables_are_printed_for_people(operator, account, client, guid):
@@ -118,6 +124,34 @@ async def test_tables_are_printed_for_people(operator, account, client, guid):
     assert (answer.code, "No processor." in answer.out, "Nobody." in answer.out) == (0, True, True)
 
 
-def test_json_is_one_document(operator):
-    answer = operator("grant", "list", "--client", "CLT-unknown", "--json")
+async def test_json_is_one_document(operator, client):
+    answer = await asyncio.to_thread(operator, "grant", "list", "--client", client.guid, "--json")
     assert json.loads(answer.out) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "guid", "message"),
+    [
+        ("--client", "CLT-none", "There is no client CLT-none. `coatcheck client list` shows all clients."),
+        ("--processor", "PPR-none", "There is no processor PPR-none."),
+        ("--user", "USR-none", "There is no user USR-none."),
+        ("--account", "ACT-none", "There is no account ACT-none."),
+    ],
+)
+async def test_a_list_for_an_object_that_does_not_exist_is_an_error(
+    operator, client, guid, option, message, request
+):
+    named = request.node.callspec.params["guid"]
+    owner = [] if option in {"--client", "--processor"} else ["--client", client.guid]
+    answer = await asyncio.to_thread(operator, "grant", "list", *owner, option, named)
+    assert (answer.code, answer.out) == (ExitCode.NOT_FOUND, "")
+    assert message in answer.err
+
+
+async def test_grants_of_an_account_that_was_deleted_are_listed(
+    run_in_thread, services, client, account, guid
+):
+    async with services.db.transaction() as connection:
+        await connection.execute("DELETE FROM account WHERE guid = %s", (account.guid,))
+    rows = await run_in_thread("grant", "list", "--client", client.guid, "--account", account.guid)
+    assert [row["guid"] for row in rows] == [guid]

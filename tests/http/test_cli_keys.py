@@ -32,12 +32,14 @@ def test_after_a_rotation_the_old_key_is_not_needed_and_no_longer_enough(
     assert wrapped > 1
     assert json.loads(own_operator("keys", "rotate", "--json").out) == {"rewrapped": wrapped}
     assert json.loads(own_operator("keys", "rotate", "--json").out) == {"rewrapped": 0}
+    again = own_operator("keys", "rotate").out
+    assert again.startswith(f"Nothing was changed: {new_key.partition(':')[0]}, ")
     with psycopg.connect(own_url) as connection:
         rotations = connection.execute(
             """SELECT body::json ->> 'actor', body::json ->> 'subject' FROM audit_event
                WHERE body::json ->> 'action' = 'master_key.rotated'"""
         ).fetchall()
-    assert rotations == [("operator", new_key.partition(":")[0])] * 2
+    assert rotations == [("operator", new_key.partition(":")[0])] * 3
 
     bare_environment.setenv("COATCHECK_MASTER_KEY", new_key)
     assert json.loads(own_operator(*hook).out)["webhook_secret"] == secret

@@ -54,6 +54,14 @@ def test_an_altered_receipt_ends_with_its_own_exit_code_and_a_sentence(terminal,
     assert answer.err.startswith("coatcheck: The ")
 
 
+@pytest.mark.parametrize("place", range(0, SIGNED.index("."), 7))
+def test_a_receipt_with_an_altered_header_is_said_to_be_altered(terminal, receipt, jwks, place):
+    receipt.write_text(f"{SIGNED[:place]}{'A' if SIGNED[place] != 'A' else 'B'}{SIGNED[place + 1 :]}")
+    answer = terminal("verify-receipt", str(receipt), "--jwks", str(jwks))
+    assert answer.code == ExitCode.NOT_GENUINE
+    assert "altered" in answer.err
+
+
 def test_a_receipt_of_another_server_is_refused(terminal, receipt, jwks):
     other = SigningKey.of(b"o" * 32)
     jwks.write_text(json.dumps({"keys": [public_jwk(other.kid, other.public_key)]}))

@@ -204,29 +204,39 @@ async def _snapshot(services: app.Services) -> AsyncIterator[database.Connection
         yield connection
 
 
+def _day(text: str) -> datetime:
+    """The start of a day in UTC."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is not a day. Write it as year, month and day: 2026-11-26."
+        ) from None
+
+
 @command_group.command()
 def who(
     account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="The id of the account, ACT-...")],
-    on: Annotated[datetime, typer.Option("--on", formats=["%Y-%m-%d"], help="The day, in UTC.")],
+    on: Annotated[datetime, typer.Option("--on", parser=_day, metavar="YYYY-MM-DD", help="The day, in UTC.")],
     as_json: AsJson = False,
 ) -> None:
     """Shows which processors could read an account on a day, and who did.
 
-    The client of the account's user can read it at any time.
+    The client of the account's user can read it at any time. The reader kind `service` is a job of Coatcheck itself,
+    which used a credential at the bank.
 
     Example: coatcheck audit who ACT-... --on 2026-11-26
     """
-    start = on.replace(tzinfo=UTC)
-    could, did = read(lambda _, connection: _readers(connection, account, start, start + timedelta(days=1)))
+    could, did = read(lambda _, connection: _readers(connection, account, on, on + timedelta(days=1)))
+    readers = [{"reader_kind": each.reader_kind, **asdict(each)} for each in did]
     if as_json:
         facts = {"account_guid": account, "on": f"{on:%Y-%m-%d}"}
-        readers = {"could_read": list(map(asdict, could)), "did_read": list(map(asdict, did))}
-        print_json({**facts, **readers})
+        print_json({**facts, "could_read": list(map(asdict, could)), "did_read": readers})
         return
     out.print("Could read:", markup=False)
     print_rows(list(map(asdict, could)), as_json=False, empty="No processor.")
     out.print("Did read:", markup=False)
-    print_rows(list(map(asdict, did)), as_json=False, empty="Nobody.")
+    print_rows(readers, as_json=False, empty="Nobody.")
 
 
 async def _readers(

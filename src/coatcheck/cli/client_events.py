@@ -17,7 +17,7 @@ from coatcheck.cli.lookups import PAGE_SIZE, ClientGuid, PageNumber, named_clien
 from coatcheck.cli.runtime import read
 from coatcheck.db import database
 from coatcheck.errors import InvalidRequest, NotFound
-from coatcheck.events import catalogue, delivery, history
+from coatcheck.events import catalogue, delivery, endpoints, history
 from coatcheck.model import paging
 
 __all__ = ["command_group"]
@@ -85,6 +85,8 @@ def deliveries(
 
     async def find(services: app.Services, connection: database.Connection) -> paging.Page[history.Delivery]:
         await named_client(connection, client)
+        if endpoint is not None:
+            await _check_endpoint(connection, client, endpoint)
         return await history.list_deliveries(
             connection,
             client,
@@ -96,6 +98,13 @@ def deliveries(
 
     rows = [_delivery(client, each, as_json=as_json) for each in read(find).items]
     print_rows(rows, as_json=as_json, empty="There is no such delivery of the last 30 days.")
+
+
+async def _check_endpoint(connection: database.Connection, client: str, guid: str) -> None:
+    try:
+        await endpoints.find_endpoint(connection, client, guid)
+    except NotFound:
+        raise NotFound(f"The client has no webhook endpoint {guid}.") from None
 
 
 def _event(event: catalogue.StoredEvent, *, as_json: bool) -> Mapping[str, Any]:

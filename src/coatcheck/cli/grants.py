@@ -10,7 +10,14 @@ import typer
 
 from coatcheck import app
 from coatcheck.cli.console import AsJson, print_done, print_facts, print_rows
-from coatcheck.cli.lookups import PAGE_SIZE, PageNumber
+from coatcheck.cli.lookups import (
+    PAGE_SIZE,
+    PageNumber,
+    named_account,
+    named_client,
+    named_processor,
+    named_user,
+)
 from coatcheck.cli.runtime import OPERATOR, read
 from coatcheck.db import database
 from coatcheck.errors import InvalidRequest, NotFound
@@ -53,7 +60,10 @@ def list_(  # noqa: PLR0913 (one option for each filter)
     )
 
     async def find(services: app.Services, connection: database.Connection) -> paging.Page[tokens.Grant]:
-        return await services.grants.list(connection, filters, paging.PageRequest(page, PAGE_SIZE))
+        found = await services.grants.list(connection, filters, paging.PageRequest(page, PAGE_SIZE))
+        if not found.total:
+            await _check_names(connection, filters)
+        return found
 
     found = read(find)
     rows = [{name: getattr(grant, name) for name in LISTED} for grant in found.items]
@@ -123,6 +133,19 @@ def revoke(
         "receipt": done.receipt,
     }
     print_done(facts, f"Revoked. The receipt:\n{done.receipt}", as_json=as_json)
+
+
+async def _check_names(connection: database.Connection, filters: listing.GrantFilter) -> None:
+    """Raises NotFound for the first filter that names nothing. Grants outlast the account that they name."""
+    lookups = (
+        (filters.client_guid, named_client),
+        (filters.processor_guid, named_processor),
+        (filters.user_guid, named_user),
+        (filters.account_guid, named_account),
+    )
+    for guid, named in lookups:
+        if guid:
+            await named(connection, guid)
 
 
 async def _named(services: app.Services, connection: database.Connection, guid: str) -> tokens.Grant:

@@ -13,10 +13,10 @@ import typer
 from coatcheck import app
 from coatcheck.cli import progress
 from coatcheck.cli.console import AsJson, err, print_json, print_rows
+from coatcheck.cli.lookups import named_user
 from coatcheck.cli.runtime import OPERATOR, open_services, run
-from coatcheck.errors import NotFound, TooLarge, UnreadableFile
+from coatcheck.errors import TooLarge, UnreadableFile
 from coatcheck.imports import imports, records
-from coatcheck.model import users
 
 SHOWS_AFTER = 2.0
 """Seconds. A file that is imported sooner shows no progress."""
@@ -51,10 +51,7 @@ def import_(
 
 async def _import(services: app.Services, data: bytes, guid: str, *, is_dry_run: bool) -> records.Import:
     async with services.db.connection() as connection:
-        try:
-            user = await users.find_user_of_any_client(connection, guid)
-        except NotFound:
-            raise NotFound(f"There is no user {guid}.") from None
+        user = await named_user(connection, guid)
     read = await services.imports.read(user, data, None)
     async with services.db.transaction() as connection:
         with services.seeding.caller(OPERATOR):

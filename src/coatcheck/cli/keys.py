@@ -50,13 +50,18 @@ def rotate(as_json: AsJson = False) -> None:
 
     Example: coatcheck keys rotate
     """
-    count = run(_rotate())
-    print_done(
-        {"rewrapped": count},
-        f"{count} keys were wrapped again. When every process runs with the new master key,"
-        " the older ones can be removed from the file.",
-        as_json=as_json,
-    )
+    count, master_key_id = run(_rotate())
+    if count:
+        sentence = (
+            f"{count} keys were wrapped again. When every process runs with the new master key,"
+            " the older ones can be removed from the file."
+        )
+    else:
+        sentence = (
+            f"Nothing was changed: {master_key_id}, the first master key of the file, wraps every key already."
+            " To rotate, put a new line first: `coatcheck keys new` prints one."
+        )
+    print_done({"rewrapped": count}, sentence, as_json=as_json)
 
 
 @command_group.command("rotate-signing")
@@ -149,7 +154,8 @@ async def _withdraw_signing(services: app.Services, connection: database.Connect
     )
 
 
-async def _rotate() -> int:
+async def _rotate() -> tuple[int, str]:
+    """How many keys were wrapped, and the id of the master key that wraps them."""
     async with open_services() as services:
         with progress.progress_bar() as bar:
             task = bar.add_task("Wrapping keys", total=None)
@@ -162,4 +168,4 @@ async def _rotate() -> int:
         async with services.db.transaction() as connection:
             entry = entries.Entry(actor=OPERATOR, action="master_key.rotated", subject=configured.sealing_id)
             await services.journal.record(connection, entry)
-        return count
+        return count, configured.sealing_id

@@ -8,6 +8,8 @@ from coatcheck.db.database import Connection, columns, fetch_all
 from coatcheck.model.paging import Page, PageRequest, Selection, fetch_page
 
 NEWEST_FIRST = ("at DESC", "number DESC")
+READER_KINDS = {"PPR": "processor", "CLT": "client", "STF": "staff"}
+"""By the prefix of the reader's guid. Others are the service itself: a job, or the member whose job comes later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +95,16 @@ class ActualReader:
     """Who read one kind of data in a period, and how often."""
 
     reader_guid: str
-    """A processor or a client, or the job of a worker that used a credential."""
     grant_guid: str | None
     what: str
     reads: int
     first_at: datetime
     last_at: datetime
+
+    @property
+    def reader_kind(self) -> str:
+        """Whether a processor, the client, a person of its staff or the service itself read."""
+        return READER_KINDS.get(self.reader_guid.partition("-")[0], "service")
 
 
 async def actual_readers(

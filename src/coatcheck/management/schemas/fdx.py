@@ -44,7 +44,12 @@ class FdxConsentResponse(Struct, frozen=True, kw_only=True, rename="camel", omit
         str,
         Meta(description="`fdx_consent_id` of the grant.", examples=["0197c4a2-6f5e-7c3a-9a53-0c1f5b0e7d11"]),
     ]
-    status: Annotated[Literal["ACTIVE", "EXPIRED", "REVOKED"], doc("The state of the consent.")]
+    status: Annotated[
+        Literal["ACTIVE", "EXPIRED", "REVOKED"],
+        doc(
+            "`EXPIRED` also when all of `max_reads` is used up, `ACTIVE` also while the connection is broken."
+        ),
+    ]
     parties: Annotated[
         list[FdxPartyResponse], doc("Who receives the data, who passes it on, and who provides it.")
     ]
