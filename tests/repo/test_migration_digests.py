@@ -35,6 +35,7 @@ DIGESTS = {
     "20261127_0023_transaction_weeks.py": "01219d6db1263822f133689b1e3ccf6b017e6ae7bf8d1ad7a10b4f566bda0f75",
     "20261127_0024_deletion_in_pieces.py": "29c1ffa405c75cfd235e1a26240490f4f1f8fbfea472a439cb054849dc4ecd18",
     "20261127_0025_audit_entries_without_key.py": "3559d4ad44cdc7866088165389a648eaabf21b2ee260afcfd18462b0aecdef4c",
+    "20261127_0026_codes_not_redeemed.py": "64c27a233bee362e53437f990a163d5befa9dd1ad3612ce7800d0a0147f3face",
 }
 VERSIONS = Path(next(iter(migrations.__path__))) / "versions"
 

@@ -18,7 +18,8 @@ NOTICE = timedelta(days=7)
 """How long before its expiry `token.expiring` is announced for a grant."""
 BATCH = 500
 
-# Three ranges of one index each. A grant that was issued or narrowed to less than `NOTICE` has passed its notice.
+# Three ranges of one index each. That of the codes has those with `expires_at > created_at`, which leaves out the codes
+# that a revocation ended. A grant that was issued or narrowed to less than `NOTICE` has passed its notice.
 FALLEN_DUE = f"""
 SELECT {{columns}} FROM (
     SELECT '{EventType.TOKEN_EXPIRING}' AS type, t.expires_at - %(notice)s AS due_at, {columns(AnnouncedGrant, "t.")}
@@ -34,6 +35,7 @@ SELECT {{columns}} FROM (
            c.member_guid, c.account_guid, c.expires_at
     FROM authorization_code c
     WHERE c.expires_at > %(after)s AND c.expires_at <= %(until)s AND c.redeemed_at IS NULL
+      AND c.expires_at > c.created_at
 ) AS fallen_due
 """
 
@@ -96,7 +98,8 @@ async def next_expiry(connection: Connection) -> datetime | None:
                  WHERE t.expires_at > a.at + %(notice)s AND t.revoked_at IS NULL
                    AND t.created_at <= t.expires_at - %(notice)s),
                 (SELECT min(t.expires_at) FROM access_token t WHERE t.expires_at > a.at AND t.revoked_at IS NULL),
-                (SELECT min(c.expires_at) FROM authorization_code c WHERE c.expires_at > a.at AND c.redeemed_at IS NULL)
+                (SELECT min(c.expires_at) FROM authorization_code c
+                 WHERE c.expires_at > a.at AND c.redeemed_at IS NULL AND c.expires_at > c.created_at)
             ) AS at FROM announced a""",
         {"notice": NOTICE},
     )

@@ -43,7 +43,7 @@ SELECT {columns(AnnouncedGrant, "f.")}, r.subject IS NOT NULL AS is_new FROM fou
 END_CODES = """
 UPDATE authorization_code t SET expires_at = t.created_at
 WHERE t.client_guid = %(client_guid)s AND t.redeemed_at IS NULL AND t.expires_at > %(now)s
-  AND t.expires_day >= %(today)s AND {condition}
+  AND t.expires_at > t.created_at AND t.expires_day >= %(today)s AND {condition}
 """
 
 LAST_READ = f"""

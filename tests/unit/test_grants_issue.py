@@ -1,0 +1,51 @@
+"""What the issue of a code reads."""
+
+import pytest
+
+from coatcheck.app import Services
+from coatcheck.db.database import Connection
+from coatcheck.model.accounts import Account
+from coatcheck.model.users import User
+from tests.factories import Keyed, make_account, make_code, make_token, scope_of
+from tests.rows_read import rows_read
+
+pytestmark = pytest.mark.own_database
+
+# Of a code, others with other hashes.
+COPY = """
+INSERT INTO authorization_code
+SELECT copy.* FROM authorization_code c, generate_series(1, %(count)s) n,
+       jsonb_populate_record(c, jsonb_build_object('code_hash', sha256(int4send(n + %(number)s)))) AS copy
+WHERE c.account_guid = %(account_guid)s"""
+
+
+async def copy_code(connection: Connection, account: Account, number: int, count: int = 1000) -> None:
+    await connection.execute(COPY, {"number": number, "count": count, "account_guid": account.guid})
+
+
+@pytest.mark.parametrize(
+    "statistics", ["none", "of few codes", "of codes that can be redeemed", "of all codes"]
+)
+async def test_the_issue_of_a_code_reads_neither_redeemed_codes_nor_those_of_other_accounts(
+    statistics: str, services: Services, client: Keyed, processor: Keyed, user: User, account: Account
+) -> None:
+    other = await make_account(services, user)
+    await make_code(services, other)
+    async with services.db.connection() as connection:
+        if statistics == "of few codes":
+            await copy_code(connection, other, 0, 60)
+            await connection.execute("ANALYZE authorization_code")
+        else:
+            await copy_code(connection, other, 0)
+        if statistics == "of codes that can be redeemed":
+            await connection.execute("ANALYZE authorization_code")
+        await make_token(services, account, processor)
+        await copy_code(connection, account, 1000)
+        if statistics == "of all codes":
+            await connection.execute("ANALYZE authorization_code")
+        async with rows_read(connection) as read:
+            await services.issuer.issue_authenticated(
+                connection, client_guid=client.guid, scope=scope_of(account)
+            )
+    of_codes = {name: rows for name, rows in read.items() if name.startswith("authorization_code") and rows}
+    assert sum(of_codes.values()) <= 10, of_codes
