@@ -54,7 +54,7 @@ ha: setup .venv-ha/ready ## kill, freeze and cut off the leader of a cluster of 
 	$(BIN)/pytest -n 0 --capture no -m cluster tests/faults $(RUN)
 
 slow: setup ## run the tests that take long outside tests/faults: every control by every trigger, every odd directory; about ten minutes
-	$(BIN)/pytest -m slow tests/unit tests/http tests/e2e tests/browser $(RUN)
+	$(BIN)/pytest -m slow tests/unit tests/http tests/e2e tests/browser tests/repo $(RUN)
 
 fuzz: setup ## send generated requests to every endpoint, and live through the life of tokens, for ten minutes each; FUZZ_SECONDS=3600 for longer
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} FUZZ_EXAMPLES=50 $(BIN)/pytest -n $(WORKERS) tests/fuzz

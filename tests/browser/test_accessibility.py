@@ -11,7 +11,7 @@ from coatcheck.directory.client_rows import put_widget_appearance
 from coatcheck.model.widgets import LOCAL, WidgetAppearance
 from tests.browser.accessibility import COLOURS, accessibility_problems, axe_violations, cut_off, moving
 from tests.browser.scene import Embedded, Scene
-from tests.browser.screens import WALKS, Walk
+from tests.browser.screens import WALKS, Walk, challenges, refusals, sign_in
 from tests.member_setup import until
 
 LISTEN = """() => {
@@ -47,9 +47,17 @@ WATCH = """async () => {
 """Records each layout shift and its elements, also after a click."""
 ACCENTS = ("#ffee00", "#ffffff", "#000000", "#c0f", "#808080")
 """Colours with little contrast to a light background, to a dark one, or to both."""
+QUICK_WALKS = {sign_in, challenges, refusals}
+"""What every run of the suite walks. `make slow` walks every screen."""
 
 
-@pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.__name__)
+@pytest.mark.parametrize(
+    "walk",
+    [
+        pytest.param(walk, marks=() if walk in QUICK_WALKS else pytest.mark.slow, id=walk.__name__)
+        for walk in WALKS
+    ],
+)
 async def test_every_screen_is_accessible_and_fits(scene: Scene, walk: Walk) -> None:
     problems = {}
     async for screen in walk(scene):
@@ -86,8 +94,9 @@ async def test_the_checks_find_deliberate_faults(scene: Scene) -> None:
         assert [each for each in found if each.startswith(problem)], (problem, found)
 
 
-async def test_no_accent_colour_makes_text_unreadable(scene: Scene) -> None:
-    for accent in ACCENTS:
+@pytest.mark.parametrize("accents", [ACCENTS[:1], pytest.param(ACCENTS[1:], marks=pytest.mark.slow)])
+async def test_no_accent_colour_makes_text_unreadable(scene: Scene, accents: Sequence[str]) -> None:
+    for accent in accents:
         async with scene.services.db.transaction() as connection:
             appearance = WidgetAppearance(list(LOCAL), accent, privacy_url="https://harbour.example/privacy")
             await put_widget_appearance(connection, scene.api.caller.guid, appearance)

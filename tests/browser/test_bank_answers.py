@@ -1,5 +1,7 @@
 """The screen of every result of a bank, and what its buttons do."""
 
+from collections.abc import Sequence
+
 import pytest
 from playwright.async_api import expect
 
@@ -44,7 +46,14 @@ CONTROLS = {
 }
 
 
-async def test_every_password_of_the_sandbox_bank_has_a_screen_with_a_next_step(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    "passwords",
+    [("UNAUTHORIZED", "LOCKED"), pytest.param(tuple(PASSWORDS), marks=pytest.mark.slow)],
+    ids=["two", "all"],
+)
+async def test_every_password_of_the_sandbox_bank_has_a_screen_with_a_next_step(
+    scene: Scene, passwords: Sequence[str]
+) -> None:
     listed = {row[0].strip("`"): Status(row[1]) for row in table(SANDBOX_BANK, "Passwords")}
     assert listed == {password: status for password, (status, *_) in PASSWORDS.items()}
 
@@ -52,7 +61,7 @@ async def test_every_password_of_the_sandbox_bank_has_a_screen_with_a_next_step(
         widget = await scene.at_bank(f"for-{password.lower()}", password)
         await assert_screen(widget, status, title, offers)
 
-    await side_by_side(scene, play, [(password, *seen) for password, seen in PASSWORDS.items()])
+    await side_by_side(scene, play, [(password, *PASSWORDS[password]) for password in passwords])
 
 
 @pytest.mark.slow
@@ -91,7 +100,14 @@ LEADS_TO = {
 }
 
 
-async def test_every_status_that_stops_has_a_message_and_its_first_button_works(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    "statuses",
+    [(Status.IMPEDED, Status.FAILED), pytest.param(tuple(STATUS_MESSAGES), marks=pytest.mark.slow)],
+    ids=["two", "all"],
+)
+async def test_every_status_that_stops_has_a_message_and_its_first_button_works(
+    scene: Scene, statuses: Sequence[Status]
+) -> None:
     async def play(scene: Scene, status: Status) -> None:
         guid = await scene.member(f"for-{status.lower()}")
         await put_status(scene, guid, status)
@@ -122,7 +138,7 @@ async def test_every_status_that_stops_has_a_message_and_its_first_button_works(
             await widget.sees(LEADS_TO[message.primary])
         assert [each["member_guid"] for each in await widget.posted("memberError/primaryAction")] == [guid]
 
-    await side_by_side(scene, play, [(status,) for status in STATUS_MESSAGES])
+    await side_by_side(scene, play, [(status,) for status in statuses])
 
 
 async def put_status(scene: Scene, member_guid: str, status: Status) -> None:

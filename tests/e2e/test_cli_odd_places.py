@@ -73,7 +73,7 @@ NAMES = {
 }
 
 
-QUICK = {"spaces", "long", "dollar", "unicode"}
+QUICK = {"spaces", "unicode"}
 """What every run of the suite tries. `make slow` tries every name."""
 
 

@@ -308,7 +308,9 @@ async def test_new_credentials_delete_the_state_that_the_old_ones_led_to(api, in
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("path", CALLS)
+@pytest.mark.parametrize(
+    "path", [CALLS[0], *(pytest.param(path, marks=pytest.mark.slow) for path in CALLS[1:])]
+)
 async def test_a_member_stays_connectable_when_the_worker_is_killed_at_a_call(
     api, environment, fault, installed, tmp_path, path
 ):

@@ -159,6 +159,7 @@ async def full_run(base_url: str, client: Keyed, processor: Keyed) -> list[str]:
 
 
 @pytest.mark.faults
+@pytest.mark.slow
 async def test_the_data_directory_a_dump_and_the_logs_contain_no_planted_secret(
     tmp_path: Path, master_key: str
 ) -> None:

@@ -77,7 +77,7 @@ async def announced(services: Services, client: Keyed) -> set[str]:
         return {guid for (guid,) in await cursor.fetchall()}
 
 
-@pytest.mark.parametrize("kills", [10, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, pytest.param(200, marks=pytest.mark.slow)])
 async def test_events_arrive_at_least_once_and_in_order_when_workers_are_killed_while_they_deliver(
     services: Services, environment: dict[str, str], tmp_path: Path, kills: int
 ) -> None:

@@ -93,6 +93,7 @@ def test_every_line_of_a_guide_s_python_runs_with_mx_s_sdk(guide, sandbox_creden
     guides.run(guide, "python", [str(PYTHON), "-"], _environment(CREDENTIALS=sandbox_credentials), tmp_path)
 
 
+@pytest.mark.slow
 def test_every_command_of_the_operators_guide_prints_what_it_says(server_url, tmp_path):
     with copied_database(server_url, EMPTY) as url:
         guides.run(OPERATORS, "bash", ["bash"], _environment(COATCHECK_DATABASE_URL=url), tmp_path)
