@@ -8,6 +8,8 @@ from typing import Any
 
 from coatcheck.connectors.contract import JobKind
 from coatcheck.db.database import Connection, fetch_all, fetch_one, run
+from coatcheck.jobs.notifications import CHANNEL
+from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members.member_rows import broken_since
 from coatcheck.members.records import (
     Challenge,
@@ -255,14 +257,19 @@ async def nth_newest_rejection(connection: Connection, member: LockedMember, num
 # --- maintenance and monitoring ---------------------------------------------------------------------------
 
 
-async def has_queued(connection: Connection, institution_code: str) -> bool:
-    """Whether the institution has queued jobs."""
-    cursor = await connection.execute(
-        """SELECT EXISTS (SELECT FROM member_job
-                          WHERE state = 'queued' AND institution_code = %(institution_code)s)""",
-        {"institution_code": institution_code},
+async def notify_if_queued(connection: Connection, institution_code: str) -> None:
+    """Wakes every worker at the commit if the institution has queued jobs."""
+    await run(
+        connection,
+        """SELECT pg_notify(%(channel)s, %(task_kind)s)
+           WHERE EXISTS (SELECT FROM member_job
+                         WHERE state = 'queued' AND institution_code = %(institution_code)s)""",
+        {
+            "channel": CHANNEL,
+            "task_kind": TaskKind.MEMBER_JOB.value,
+            "institution_code": institution_code,
+        },
     )
-    return await cursor.fetchone() == (True,)
 
 
 async def oldest_due(connection: Connection, now: datetime) -> datetime | None:

@@ -15,8 +15,6 @@ from coatcheck.connectors.contract import ChallengeType, Finished, JobKind, Need
 from coatcheck.db.database import Connection
 from coatcheck.errors import BankError, CredentialsDenied, CredentialsMissing, NotFound
 from coatcheck.events import mx_events
-from coatcheck.jobs.notifications import notify_workers
-from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members import job_leases, job_rows, member_rows
 from coatcheck.members.announcements import about_result
 from coatcheck.members.dependencies import Dependencies
@@ -114,8 +112,8 @@ class JobFinisher:
         outcome = determine_outcome(job, member, result, waits_until=now + self._settings.mfa_ttl, now=now)
         if not await job_leases.finish(connection, job, outcome.job_result, condition):
             raise LeaseLost
-        # The answers and the connector's `resume` are valid for one run only.
-        await self._vault.delete(connection, owner_guid=job.user_guid, record_guid=job.guid)
+        if may_have_secrets(result):
+            await self._vault.delete(connection, owner_guid=job.user_guid, record_guid=job.guid)
         ingested = await self._save(connection, job, result, now)
         await self._change_member(connection, job, member, outcome, now)
         if isinstance(result, CredentialsMissing):
@@ -128,8 +126,7 @@ class JobFinisher:
             if result.finished.keeps_sign_in:
                 await self._keep_sign_in(connection, job.user_guid, guid, result.inputs)
         # The job freed a slot of its institution. Idle workers do not notice that without a notification.
-        if await job_rows.has_queued(connection, job.institution_code):
-            await notify_workers(connection, TaskKind.MEMBER_JOB)
+        await job_rows.notify_if_queued(connection, job.institution_code)
 
     async def _save(
         self, connection: Connection, job: MemberJob, result: Result, now: datetime
@@ -214,6 +211,14 @@ class JobFinisher:
             finished,
             *await about_result(connection, before, member, ingested, self._clock.instant()),
         )
+
+
+def may_have_secrets(result: Result) -> bool:
+    """Whether the job may have answers or the connector's `resume`, which are valid for one run only. Pure."""
+    match result:
+        case Completed(_, _, inputs):
+            return inputs.answers is not None or inputs.resume is not None
+    return True
 
 
 def determine_outcome(
