@@ -48,6 +48,15 @@ FROM STDIN
 SIZES = """
 SELECT sum(pg_relation_size(relid))::bigint, sum(pg_indexes_size(relid))::bigint
 FROM (SELECT relid FROM pg_partition_tree(%(table)s::regclass) UNION SELECT %(table)s::regclass) AS part"""
+LEFT_BY_EXCHANGE = "access_token", "audit_event", "authorization_code", "event"
+"""The tables that the issue of a code and its exchange write to."""
+EXCHANGES = 4_000
+# Of all partitions together: the rows, and each index by its columns.
+SIZES_BY_INDEX = """
+SELECT 'rows', sum(pg_relation_size(relid))::bigint FROM pg_partition_tree(%(table)s::regclass) WHERE isleaf
+UNION ALL
+SELECT substring(pg_get_indexdef(indexrelid) FROM 'USING .*'), sum(pg_relation_size(indexrelid))::bigint
+FROM pg_partition_tree(%(table)s::regclass) JOIN pg_index ON indrelid = relid WHERE isleaf GROUP BY 1"""
 # What a look-up reads: the row of a token, by the index of its partition.
 PAGES = """
 EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)
@@ -81,6 +90,31 @@ async def bytes_of(connection: psycopg.AsyncConnection[Any], table: str, rows: i
     row = await cursor.fetchone()
     assert row is not None
     return {"row": row[0] / rows, "indexes": row[1] / rows}
+
+
+async def bytes_of_exchange(
+    services: Services, connection: psycopg.AsyncConnection[Any], client: Keyed, processor: Keyed
+) -> dict[str, dict[str, float]]:
+    """What the issue of a code and its exchange leave, by table and index. Each account gets one code.
+
+    The row of a code that was not redeemed yet is dead afterwards. It is vacuumed as autovacuum would.
+    """
+    accounts = [await make_account(services, await make_user(services, client)) for _ in range(EXCHANGES)]
+    before = {table: await sizes_by_index(connection, table) for table in LEFT_BY_EXCHANGE}
+    for number, account in enumerate(accounts):
+        await make_token(services, account, processor)
+        if number % (EXCHANGES // 8) == 0:
+            await connection.execute("VACUUM authorization_code")
+    left = {}
+    for table in LEFT_BY_EXCHANGE:
+        after = await sizes_by_index(connection, table)
+        left[table] = {name: (size - before[table][name]) / EXCHANGES for name, size in after.items()}
+    return left
+
+
+async def sizes_by_index(connection: psycopg.AsyncConnection[Any], table: str) -> dict[str, int]:
+    cursor = await connection.execute(SIZES_BY_INDEX, {"table": table})
+    return dict(await cursor.fetchall())
 
 
 async def time_lookups(services: Services, tokens: list[PresentedToken]) -> dict[str, float]:
@@ -176,6 +210,10 @@ async def measure(services: Services, size: int) -> dict[str, Any]:
     accounts = [await make_account(services, await make_user(services, client)) for _ in range(50)]
     secrets_of = [await make_token(services, each, processor) for each in accounts]
     tokens = [services.access.parse_token(each) for each in secrets_of]
+    async with await psycopg.AsyncConnection.connect(
+        services.settings.database_url, autocommit=True
+    ) as connection:
+        exchange_bytes = await bytes_of_exchange(services, connection, client, processor)
     await fill(services, client, size)
     await copy_transactions(services, size)
     async with await psycopg.AsyncConnection.connect(
@@ -185,6 +223,7 @@ async def measure(services: Services, size: int) -> dict[str, Any]:
         return {
             "lookup": await time_lookups(services, tokens),
             "pages": await pages_of_lookup(connection, tokens[0]),
+            "exchange_bytes": exchange_bytes,
             "token_bytes": await bytes_of(connection, "access_token", size),
             "transaction_bytes": await bytes_of(connection, "transaction", size),
             "week_bytes": await bytes_of(connection, "transaction_week", size),
@@ -218,6 +257,9 @@ def report(size: int, result: dict[str, Any]) -> None:
     for name in ("token", "transaction", "week"):
         sizes = result[f"{name}_bytes"]
         table.add_row(f"bytes for each {name}: row, indexes", f"{sizes['row']:.0f}  {sizes['indexes']:.0f}")
+    for name, each in result["exchange_bytes"].items():
+        listed = ", ".join(f"{index} {size:.0f}" for index, size in each.items())
+        table.add_row(f"{name}: bytes of an exchange", f"{sum(each.values()):.0f}: {listed}")
     for name, each in result["purge"].items():
         table.add_row(
             f"{name} of {each['rows']:,} tokens",
