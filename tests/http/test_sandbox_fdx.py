@@ -15,6 +15,7 @@ from joserfc.jwk import ECKey
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from tests.api_client import Api
+from tests.databases import copied_database
 from tests.fdx_bank import BANK, CALLBACK, FDX, METADATA, VERIFIER, FdxApp
 from tests.sandbox_members import by_login, sandbox_api
 
@@ -56,6 +57,25 @@ async def test_the_metadata_name_every_endpoint(app: FdxApp) -> None:
     assert metadata["pushed_authorization_request_endpoint"] == f"{issuer(app)}/oauth/par"
     assert metadata["code_challenge_methods_supported"] == ["S256"]
     assert metadata["token_endpoint_auth_methods_supported"] == ["client_secret_basic", "private_key_jwt"]
+
+
+async def test_the_same_seed_and_the_same_calls_give_the_same_secrets(
+    settings: Settings, server_url: str
+) -> None:
+    async def made(seed: int) -> list[Any]:
+        with copied_database(server_url) as url:
+            async with sandbox_api(replace(settings, database_url=url), seed=seed) as api:
+                app = FdxApp(api.http)
+                bodies = [(await app.register()).json(), (await app.push()).json()]
+                tokens = (await app.consent()).tokens
+                refreshed = (await app.refresh(tokens["refresh_token"])).json()
+                assert refreshed["access_token"] != tokens["access_token"]
+                return [*[{**each, "client_id_issued_at": 0} for each in bodies], tokens, refreshed]
+
+    first, other = await made(7), await made(8)
+    assert await made(7) == first
+    for one, another in zip(first, other, strict=True):
+        assert one != another
 
 
 # --- clients ------------------------------------------------------------------------------------------------

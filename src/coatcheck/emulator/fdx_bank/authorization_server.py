@@ -55,6 +55,7 @@ class AuthorizationServer:
     def __init__(self, services: Services, institution: Institution, *, issuer: str) -> None:
         self._db = services.db
         self._clock = services.clock
+        self._seeding = services.seeding
         self._institution = institution
         self._issuer = issuer
 
@@ -83,8 +84,9 @@ class AuthorizationServer:
 
     async def register(self, request: Request) -> Response:
         body = await read_body(request, MAX_BODY_BYTES)
-        async with self._db.connection() as connection:
-            return json_response(await register(connection, body, self._clock.now()), 201)
+        with self._seeding.caller("FDX bank"):
+            async with self._db.connection() as connection:
+                return json_response(await register(connection, body, self._clock.now()), 201)
 
     async def push(self, request: Request) -> Response:
         """RFC 9126."""
@@ -97,9 +99,10 @@ class AuthorizationServer:
                 )
             read_request(client, form)
             parameters = {name: value for name, value in form.items() if not name.startswith("client_")}
-            uri = await store.push_request(
-                connection, client.client_id, json.dumps(parameters), self._clock.now()
-            )
+            with self._seeding.caller(client.client_id):
+                uri = await store.push_request(
+                    connection, client.client_id, json.dumps(parameters), self._clock.now()
+                )
         return json_response({"request_uri": uri, "expires_in": int(store.REQUEST_TTL.total_seconds())}, 201)
 
     async def authorize(self, request: Request) -> Response:
@@ -129,30 +132,32 @@ class AuthorizationServer:
         form = await _form(request)
         async with self._db.connection() as connection:
             client = await self._authenticated(connection, request, form)
-            match form.get("grant_type"):
-                case "authorization_code":
-                    tokens = await store.redeem_code(
-                        connection,
-                        client_id=client.client_id,
-                        code=form.get("code", ""),
-                        redirect_uri=form.get("redirect_uri", ""),
-                        code_challenge=challenge_of(form.get("code_verifier", "")),
-                        now=self._clock.now(),
-                    )
-                case "refresh_token":
-                    tokens = await store.rotate(
-                        connection,
-                        client_id=client.client_id,
-                        refresh_token=form.get("refresh_token", ""),
-                        now=self._clock.now(),
-                    )
-                case _:
-                    raise OAuthRefusal(
-                        "unsupported_grant_type", "grant_type is authorization_code or refresh_token."
-                    )
+            tokens = await self._new_tokens(connection, client, form)
         if tokens is None:
             raise OAuthRefusal("invalid_grant", "The code or token is invalid, expired, used or revoked.")
         return json_response(_token_body(tokens))
+
+    async def _new_tokens(
+        self, connection: Connection, client: FdxClient, form: Mapping[str, str]
+    ) -> Tokens | None:
+        is_code = form.get("grant_type") == "authorization_code"
+        if not is_code and form.get("grant_type") != "refresh_token":
+            raise OAuthRefusal("unsupported_grant_type", "grant_type is authorization_code or refresh_token.")
+        presented = form.get("code" if is_code else "refresh_token", "")
+        # What was presented works once, so that the new tokens do not depend on what others do at the same time.
+        with self._seeding.once(store.hash_of(presented).hex(), "redeemed"):
+            if not is_code:
+                return await store.rotate(
+                    connection, client_id=client.client_id, refresh_token=presented, now=self._clock.now()
+                )
+            return await store.redeem_code(
+                connection,
+                client_id=client.client_id,
+                code=presented,
+                redirect_uri=form.get("redirect_uri", ""),
+                code_challenge=challenge_of(form.get("code_verifier", "")),
+                now=self._clock.now(),
+            )
 
     async def revoke(self, request: Request) -> Response:
         """RFC 7009. A refresh token and an access token both end the consent."""
@@ -226,8 +231,9 @@ class AuthorizationServer:
             redirect_uri=asked.redirect_uri,
             code_challenge=asked.code_challenge,
         )
-        async with self._db.connection() as connection:
-            code = await store.add_consent(connection, new, self._clock.now())
+        with self._seeding.caller(asked.client.client_id):
+            async with self._db.connection() as connection:
+                code = await store.add_consent(connection, new, self._clock.now())
         return self._redirect(asked.redirect_uri, asked.state, code=code)
 
     async def _use_up(self, client: FdxClient, given: Mapping[str, str]) -> bool:

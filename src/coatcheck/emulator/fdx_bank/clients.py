@@ -2,18 +2,17 @@
 
 import hmac
 import json
-import secrets
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
-from uuid import uuid4
 
 import msgspec
 from joserfc.jwk import KeySet
 
+from coatcheck import ids
 from coatcheck.db.database import Connection
 from coatcheck.emulator.fdx_bank.answers import OAuthRefusal
-from coatcheck.emulator.fdx_bank.store import FdxClient, add_client, client_or_none, hash_of
+from coatcheck.emulator.fdx_bank.store import FdxClient, add_client, client_or_none, hash_of, new_secret
 from coatcheck.errors import CoatcheckError
 from coatcheck.grants.client_assertions import TYPE, AssertionRules, claimed_issuer, verify_assertion
 from coatcheck.grants.jwt_verification import InvalidJwt, read_public_key
@@ -55,9 +54,9 @@ async def register(connection: Connection, body: bytes, now: datetime) -> Mappin
             "invalid_client_metadata", f"token_endpoint_auth_method must be {' or '.join(AUTHENTICATIONS)}."
         )
     keys = _public_keys(metadata.jwks) if method == PRIVATE_KEY_JWT else None
-    secret = secrets.token_urlsafe(32) if method == BASIC else None
+    secret = new_secret() if method == BASIC else None
     client = FdxClient(
-        client_id=f"fdx-{uuid4()}",
+        client_id=ids.new("fdx"),
         client_name=metadata.client_name,
         redirect_uris=metadata.redirect_uris,
         authentication=method,

@@ -7,14 +7,14 @@ Secrets are 256 random bits and are kept as SHA-256. A code and a token begin wi
 that was used before is recognised: it revokes the consent (RFC 6749 4.1.2, RFC 9700 4.14.2).
 """
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
-from uuid import uuid4
+from uuid import UUID
 
 from coatcheck.db.database import Connection, columns, fetch_one, run
+from coatcheck.seeding import random_bytes
 
 REQUEST_TTL = timedelta(seconds=60)
 CODE_TTL = timedelta(minutes=1)
@@ -81,6 +81,11 @@ class _Parameters:
     parameters: str
 
 
+def new_secret() -> str:
+    """256 random bits. With a seed, they follow from it."""
+    return random_bytes(32, "FDX bank").hex()
+
+
 def hash_of(secret: str) -> bytes:
     return sha256(secret.encode()).digest()
 
@@ -114,7 +119,7 @@ async def client_or_none(connection: Connection, client_id: str) -> FdxClient | 
 
 async def push_request(connection: Connection, client_id: str, parameters: str, now: datetime) -> str:
     """Stores an authorization request and returns its `request_uri` (RFC 9126 2.2)."""
-    request_uri = f"{REQUEST_URI}{secrets.token_urlsafe(32)}"
+    request_uri = f"{REQUEST_URI}{new_secret()}"
     await run(connection, "DELETE FROM sandbox_fdx_request WHERE expires_at <= %(now)s", {"now": now})
     await run(
         connection,
@@ -157,7 +162,7 @@ async def delete_request(connection: Connection, client_id: str, request_uri: st
 
 async def add_consent(connection: Connection, new: NewConsent, now: datetime) -> str:
     """Stores a consent that the user gave, and returns its authorization code."""
-    consent_id = str(uuid4())
+    consent_id = str(UUID(bytes=random_bytes(16, "FDX consent"), version=4))
     code = _secret_of(consent_id)
     await run(
         connection,
@@ -327,7 +332,7 @@ async def _revoke_reused(
 
 
 def _secret_of(consent_id: str) -> str:
-    return f"{consent_id}.{secrets.token_urlsafe(32)}"
+    return f"{consent_id}.{new_secret()}"
 
 
 def _consent_id_of(secret: str) -> str:
