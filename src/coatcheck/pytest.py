@@ -26,10 +26,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def coatcheck_server(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """A sandbox that runs until the session ends. Tests use `coatcheck`, which empties it first."""
-    seed = int(request.config.getini("coatcheck_seed"))
+    seed = _seed(request.config)
     # Not pytest's directory: each run of pytest closes it to other users, and root runs PostgreSQL as another user.
     with TemporaryDirectory(prefix="coatcheck-") as directory, running(Path(directory), seed=seed) as sandbox:
         yield sandbox
+
+
+def _seed(config: pytest.Config) -> int:
+    """Raises pytest.UsageError if the option is no whole number from 0."""
+    value = str(config.getini("coatcheck_seed"))
+    if not value.isdecimal():
+        raise pytest.UsageError(f"coatcheck_seed must be a whole number from 0, and not {value!r}.")
+    return int(value)
 
 
 @pytest.fixture

@@ -106,6 +106,13 @@ def test_what_cannot_be_caused_needs_an_endpoint_and_an_unknown_type_is_refused(
         assert words in answer.stderr
 
 
+@pytest.mark.parametrize("events", ["token.revokd", "tokens.*", "user.*,", ""])
+def test_listening_to_a_type_that_does_not_exist_is_refused_with_those_that_do(directory, events):
+    answer = coatcheck(directory, "listen", "--events", events)
+    assert answer.returncode == ExitCode.USAGE
+    assert f"--events: {events.rpartition(',')[2]!r} is none of *, " in " ".join(answer.stderr.split())
+
+
 def test_listening_to_no_sandbox_is_one_sentence(tmp_path):
     answer = coatcheck(tmp_path, "listen")
     assert answer.returncode == ExitCode.CONFIGURATION

@@ -54,8 +54,17 @@ def test_the_fixtures_are_listed_with_what_they_do(tmp_path: Path) -> None:
 
 
 def test_a_sandbox_that_cannot_start_says_why(tmp_path: Path) -> None:
-    (tmp_path / "test_one.py").write_text("def test_one(coatcheck): pass\n")
-    (tmp_path / "pytest.ini").write_text("[pytest]\ncoatcheck_seed = -1\n")
-    printed = run("-m", "pytest", "-q", "--basetemp", str(tmp_path / "pytest"), directory=tmp_path).stdout
+    program = "from pathlib import Path; from coatcheck.testing.sandbox import running; "
+    program += "running(Path('sandbox'), seed=-1).__enter__()"
+    printed = run("-c", program, directory=tmp_path).stderr
     assert "SandboxFailed" in printed
     assert "--seed" in printed
+
+
+@pytest.mark.parametrize("seed", ["-1", "many"])
+def test_a_wrong_seed_is_one_sentence(seed: str, tmp_path: Path) -> None:
+    (tmp_path / "test_one.py").write_text("def test_one(coatcheck): pass\n")
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\ncoatcheck_seed = {seed}\n")
+    printed = run("-m", "pytest", "-q", "--basetemp", str(tmp_path / "pytest"), directory=tmp_path).stdout
+    assert f"coatcheck_seed must be a whole number from 0, and not '{seed}'." in printed
+    assert "ValueError" not in printed

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -16,7 +16,8 @@ from coatcheck import clock
 from coatcheck.cli import data_directory, sandbox_api
 from coatcheck.cli.console import AsJson, err, out
 from coatcheck.cli.data_directory import OfSandbox
-from coatcheck.events import signing
+from coatcheck.errors import InvalidRequest
+from coatcheck.events import catalogue, signing
 
 PATH = "/coatcheck/events"
 PAUSE_SECONDS = 0.5
@@ -54,16 +55,16 @@ def listen(
     """
     if forward_to is not None and urlsplit(forward_to).scheme not in {"http", "https"}:
         raise typer.BadParameter("--forward-to must be an http or https URL.")
+    patterns = _patterns(events)
     directory = data_directory.resolve(data_dir)
     secret = signing.new_secret() if forward_to else None
     newest = sandbox_api.call(directory, "GET", PATH)["events"]
     err.print("Listening. Stop with Ctrl-C.", style="bold")
     if secret:
         err.print(f"Signing secret: {secret}", markup=False)
-    patterns = [each.strip() for each in events.split(",")]
     count = 0
     for event in _announced(directory, newest[0]["guid"] if newest else None):
-        if not _is_wanted(patterns, event["type"]):
+        if not catalogue.is_subscribed(patterns, event["type"]):
             continue
         status = _forward(forward_to, secret, event) if forward_to and secret else None
         _show(event, status, as_json=as_json)
@@ -84,9 +85,12 @@ def _announced(directory: Path, after: str | None) -> Iterator[dict[str, Any]]:
             time.sleep(PAUSE_SECONDS)
 
 
-def _is_wanted(patterns: list[str], event_type: str) -> bool:
-    group = event_type.partition(".")[0]
-    return any(each in {"*", event_type, f"{group}.*"} for each in patterns)
+def _patterns(events: str) -> Sequence[str]:
+    patterns, known = [each.strip() for each in events.split(",")], catalogue.patterns(is_processor=False)
+    for each in patterns:
+        if each not in known:
+            raise InvalidRequest(f"--events: {each!r} is none of {', '.join(known)}.")
+    return patterns
 
 
 class _NoRedirect(HTTPRedirectHandler):
