@@ -25,6 +25,7 @@ from coatcheck.vault import disclosures
 from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, LEAD, REFRESH, key_set, published_keys
 from tests.disclosures import OneConnection
 from tests.factories import Keyed, make_account, make_client, make_code, make_processor, make_token, make_user
+from tests.waiting_statements import until_waiting
 
 NUMBER = "1234567890"
 """The account number that the factory stores."""
@@ -220,6 +221,51 @@ async def test_simultaneous_revocations_give_one_receipt(
         len({each.receipt for each in await asyncio.gather(*(revoke(services, account) for _ in range(5)))})
         == 1
     )
+
+
+async def test_simultaneous_revocations_of_the_same_grants_all_succeed_and_count_each_grant_once(
+    services: Services, client: Keyed
+) -> None:
+    user = await make_user(services, client)
+    accounts = [await make_account(services, user) for _ in range(3)]
+    processors = [await make_processor(services, client) for _ in range(3)]
+    chosen = [(each, processor) for each in accounts for processor in processors] * 3
+    for each, processor in chosen:
+        await make_token(services, each, processor)
+    selectors = [Selector(user_guid=user.guid)]
+    selectors += [Selector(account_guid=each.guid) for each in accounts]
+    selectors += [Selector(processor_guid=each.guid) for each in processors]
+    made = await asyncio.gather(
+        *(services.revocations.revoke_all(client_guid=client.guid, selector=each) for each in selectors)
+    )
+    claims = [await claims_of(services, each.receipt, DocumentType.REVOCATION) for each in made]
+    assert sum(each["revoked"] for each in claims) == len(chosen)
+
+
+@pytest.mark.own_database
+async def test_a_revocation_of_many_waits_for_another_of_the_client_so_that_they_do_not_deadlock(
+    services: Services, client: Keyed, account: Account
+) -> None:
+    others = [await make_account(services, await make_user(services, client)) for _ in range(2)]
+    processor = await make_processor(services, client)
+    for each in others:
+        await make_token(services, each, processor)
+    selectors = [Selector(account_guid=each.guid) for each in others]
+    async with services.db.transaction() as connection:
+        await connection.execute(
+            "SELECT FROM access_token WHERE account_guid = %s FOR UPDATE", (others[0].guid,)
+        )
+        first = asyncio.create_task(
+            services.revocations.revoke_all(client_guid=client.guid, selector=selectors[0])
+        )
+        await until_waiting(services, 1)
+        second = asyncio.create_task(
+            services.revocations.revoke_all(client_guid=client.guid, selector=selectors[1])
+        )
+        await until_waiting(services, 2)
+    receipts = [await first, await second]
+    claims = [await claims_of(services, each.receipt, DocumentType.REVOCATION) for each in receipts]
+    assert [each["revoked"] for each in claims] == [1, 1]
 
 
 async def test_a_receipt_belongs_to_its_client(

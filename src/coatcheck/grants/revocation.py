@@ -46,6 +46,9 @@ WHERE t.client_guid = %(client_guid)s AND t.redeemed_at IS NULL AND t.expires_at
   AND t.expires_at > t.created_at AND t.expires_day >= %(today)s AND {condition}
 """
 
+# Two revocations can lock the same grants of a client, each in another order, and deadlock. So one waits for the other.
+ONE_AFTER_THE_OTHER = "SELECT pg_advisory_xact_lock(hashtextextended(%(client_guid)s, 0))"
+
 LAST_READ = f"""
 SELECT max({last_read_with("t.guid", since="t.created_at")}) AS at FROM access_token t
 WHERE t.client_guid = %(client_guid)s AND {{condition}}
@@ -246,6 +249,7 @@ class Revocations:
 
     async def _end_codes(self, wanted: _Revocation) -> None:
         async with self._db.transaction() as connection:
+            await connection.execute(ONE_AFTER_THE_OTHER, wanted.parameters)
             ended = await run(
                 connection,
                 END_CODES.format(condition=wanted.selector),
@@ -257,6 +261,7 @@ class Revocations:
     async def _revoke_batch(self, wanted: _Revocation) -> int:
         """How many grants it revoked, at most `BATCH`."""
         async with self._db.transaction() as connection:
+            await connection.execute(ONE_AFTER_THE_OTHER, wanted.parameters)
             revoked = await fetch_all(
                 connection,
                 AnnouncedGrant,
