@@ -36,6 +36,7 @@ DIGESTS = {
     "20261127_0024_deletion_in_pieces.py": "29c1ffa405c75cfd235e1a26240490f4f1f8fbfea472a439cb054849dc4ecd18",
     "20261127_0025_audit_entries_without_key.py": "3559d4ad44cdc7866088165389a648eaabf21b2ee260afcfd18462b0aecdef4c",
     "20261127_0026_codes_not_redeemed.py": "64c27a233bee362e53437f990a163d5befa9dd1ad3612ce7800d0a0147f3face",
+    "20261127_0027_staff_by_invitation_only.py": "8a18056b02ff75b11686617af24a73ac44906789332ed717dedef6dd6f516bc1",
 }
 VERSIONS = Path(next(iter(migrations.__path__))) / "versions"
 

@@ -6,7 +6,7 @@ import pytest
 
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
-from coatcheck.errors import NotFound
+from coatcheck.errors import NotFound, SignInFailed
 from coatcheck.staff.people import NewStaff
 from coatcheck.staff.roles import Role
 from coatcheck.staff.sign_ins import Purpose
@@ -31,3 +31,19 @@ async def test_an_answer_that_was_begun_with_an_earlier_invitation_does_not_use_
         with pytest.raises(NotFound):
             await people.use_invitation(connection, invited.guid, begun_at=earlier.begun_at)
         await people.use_invitation(connection, invited.guid, begun_at=later.begun_at)
+
+
+async def test_after_a_reset_an_account_of_the_identity_provider_needs_the_new_invitation(
+    services: Services,
+) -> None:
+    people = services.staff.people
+    async with services.db.transaction() as connection:
+        new = NewStaff("Bea", "bea.reset@example.com", Role.OPERATOR)
+        invited = (await people.invite(connection, new, actor="operator")).staff
+        assert await people.identified(connection, "subject-1", invited.email)
+        await people.reset(connection, invited.guid, actor="operator")
+        for subject in ("subject-1", "subject-2"):
+            with pytest.raises(SignInFailed):
+                await people.identified(connection, subject, invited.email)
+        await people.bind(connection, invited.guid, "subject-1")  # with the link
+        assert (await people.identified(connection, "subject-1", None)).guid == invited.guid

@@ -112,7 +112,8 @@ class People:
         await self.end_sessions(connection, guid)
         await run(
             connection,
-            "UPDATE staff SET oidc_subject = NULL, joined_at = NULL WHERE guid = %(guid)s",
+            # Otherwise the account of the identity provider would still lead here by its e-mail address.
+            "UPDATE staff SET oidc_subject = NULL, joined_at = NULL, by_invitation_only = true WHERE guid = %(guid)s",
             {"guid": guid},
         )
         await self.record(connection, staff, "staff.reset", actor)
@@ -238,7 +239,8 @@ class People:
         """The person whom the identity provider names.
 
         A person is known by the subject that they signed in with first. Until then by their e-mail address, if the
-        provider has verified it. An address that was given to somebody else later does not lead to the account.
+        provider has verified it. An address that was given to somebody else later does not lead to the account, and
+        after a reset none does: the person must use the new link.
 
         Raises:
             SignInFailed: nobody was invited under this identity.
@@ -248,7 +250,7 @@ class People:
             StaffMember,
             f"""SELECT {columns(StaffMember)} FROM staff
                 WHERE oidc_subject = %(subject)s
-                   OR (oidc_subject IS NULL AND lower(email) = lower(%(email)s::text))
+                   OR (oidc_subject IS NULL AND NOT by_invitation_only AND lower(email) = lower(%(email)s::text))
                 ORDER BY oidc_subject NULLS LAST LIMIT 1""",
             {"subject": subject, "email": email},
         )
