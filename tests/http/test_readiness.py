@@ -9,6 +9,7 @@ from coatcheck import worker
 from coatcheck.jobs import heartbeats
 from tests.databases import execute
 from tests.member_setup import until
+from tests.waiting_statements import until_waiting
 
 pytestmark = pytest.mark.own_database
 
@@ -108,3 +109,15 @@ async def test_without_the_database_it_is_alive_and_not_ready_and_names_nothing_
         "status": "not_ready",
         "checks": {"database": "failed", "migrations": "unknown", "keys": "unknown", "worker": "unknown"},
     }
+
+
+@pytest.mark.usefixtures("running_worker")
+async def test_probes_at_the_same_time_share_one_examination_and_one_connection(services, http):
+    async with services.db.transaction() as connection:
+        await connection.execute("LOCK TABLE keyring IN ACCESS EXCLUSIVE MODE")
+        probes = [asyncio.create_task(http.get("/ready")) for _ in range(20)]
+        await until_waiting(services, 1)
+        probes.pop().cancel()  # one that hangs up
+    answers = [await probe for probe in probes]
+    assert {(each.status_code, each.text) for each in answers} == {(200, answers[0].text)}
+    assert len(answers) == 19

@@ -4,8 +4,10 @@ AWS KMS is moto's. HashiCorp Vault is `FakeVault`, which proves that the program
 with its token and binds a key to its id. It does not prove what a real Vault's policies permit.
 """
 
+import asyncio
 import base64
 import json
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,10 +33,15 @@ class FakeVault(BaseHTTPRequestHandler):
     mount = "transit"
     key = AESGCM.generate_key(256)
     nonce = bytes(12)
+    may_answer = threading.Event()
+    """Clear while the service is slow."""
+    may_answer.set()
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         bound_to = base64.b64decode(body["associated_data"])
+        if not self.may_answer.wait(timeout=5):
+            return self._answer(503, {"errors": ["too late"]})
         operation = self.path.removeprefix(f"/v1/{self.mount}/")
         if self.headers["X-Vault-Token"] != TOKEN:
             return self._answer(403, {"errors": ["permission denied"]})
@@ -193,3 +200,19 @@ def test_a_key_that_is_not_base64_is_refused_and_named(aws: Settings, tmp_path: 
 def test_a_key_of_an_unknown_service_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="not one of aws-kms, hashicorp-vault"):
         MasterKeys.load(with_line(Settings(), "mk-one:gcp-kms:AAAA", tmp_path))
+
+
+async def test_others_are_served_while_the_service_of_a_new_master_key_is_slow(
+    vault: Settings, tmp_path: Path
+) -> None:
+    new, old = new_master_key_line(Service.HASHICORP_VAULT, vault), new_master_key_line()
+    new_id = new.partition(":")[0]
+    keys = MasterKeys.load(with_line(vault, old, tmp_path))
+    with_line(vault, f"{new}\n{old}", tmp_path)
+    os.utime(tmp_path / "master.key", (1, 1))  # changed, whatever the resolution of the file system
+    FakeVault.may_answer.clear()
+    finding = asyncio.create_task(keys.find([new_id]))
+    await asyncio.sleep(0)
+    FakeVault.may_answer.set()
+    await finding
+    assert new_id in keys.keys

@@ -140,7 +140,7 @@ async def test_processes_that_start_at_once_use_the_same_keyring(
     assert {len(key) for key in rings[0]} == {32}
 
 
-def test_a_key_that_is_added_to_the_file_is_found_by_a_process_that_runs(tmp_path: Path) -> None:
+async def test_a_key_that_is_added_to_the_file_is_found_by_a_process_that_runs(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     old, new = new_master_key_line(), new_master_key_line()
     file.write_text(old)
@@ -153,6 +153,7 @@ def test_a_key_that_is_added_to_the_file_is_found_by_a_process_that_runs(tmp_pat
     wrapped = restarted.wrap(b"k" * 32, "data_key", "USR-1")
 
     assert restarted.sealing_id != running.sealing_id
+    await running.find([restarted.sealing_id])
     assert running.unwrap(restarted.sealing_id, wrapped, "data_key", "USR-1") == b"k" * 32
 
 

@@ -169,7 +169,7 @@ class Access:
         """
         token, outcome, rows = await self._read(presented, self._numbers, page)
         self._raise_if_refused(outcome, ReadKind.NUMBERS)
-        numbers = self._vault.open_numbers(token.user_guid, _records_of(rows))
+        numbers = await self._vault.open_numbers(token.user_guid, _records_of(rows))
         return Disclosed(numbers, outcome.total, page, token)
 
     async def owners(
@@ -182,7 +182,7 @@ class Access:
         """
         token, outcome, rows = await self._read(presented, self._owners, page)
         self._raise_if_refused(outcome, ReadKind.OWNERS)
-        owners = self._vault.open_owners(token.user_guid, _records_of(rows))
+        owners = await self._vault.open_owners(token.user_guid, _records_of(rows))
         return Disclosed(owners, outcome.total, page, token)
 
     async def transactions(
@@ -219,7 +219,7 @@ class Access:
         token, outcome, rows = await self._read(presented, self._payment_account, PageRequest(size=1))
         self._raise_if_refused(outcome, ReadKind.BALANCES)
         account = rows[0][0]
-        numbers = self._vault.open_numbers(token.user_guid, _records_of([row[1:] for row in rows]))
+        numbers = await self._vault.open_numbers(token.user_guid, _records_of([row[1:] for row in rows]))
         return PaymentAccount(account, numbers[0] if numbers else None)
 
     async def account(

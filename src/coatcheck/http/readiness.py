@@ -1,5 +1,6 @@
 """Whether the installation can do its work: database, migrations, keys and a worker."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -42,7 +43,24 @@ class Readiness:
         return all(getattr(self, check) is State.OK for check in Check if check not in without)
 
 
+_running: dict[int, asyncio.Task[Readiness]] = {}
+"""The examination that runs, by the `id` of its services."""
+
+
 async def examine(services: Services) -> Readiness:
+    """The state of the installation. Probes that ask during an examination share its result.
+
+    Anyone may ask, and no rate limit counts it: many requests must not use up the connections.
+    """
+    key = id(services)
+    if key not in _running:
+        _running[key] = asyncio.create_task(_examine(services))
+        _running[key].add_done_callback(lambda _: _running.pop(key))
+    # A probe that hangs up must not end the examination of the others.
+    return await asyncio.shield(_running[key])
+
+
+async def _examine(services: Services) -> Readiness:
     """Examines everything with one connection, one of the reserved ones if all others are in use."""
     readiness = Readiness()
     try:

@@ -20,6 +20,9 @@ from coatcheck.vault.master_keys import MasterKeys
 BATCH = 500
 """Keys re-wrapped in one transaction."""
 
+PURPOSES = ("hash_key", "index_key")
+"""The keys of a `Keyring`."""
+
 Progress = Callable[[int, int], None]
 """Receives how many keys have been wrapped again, and how many there are to wrap."""
 
@@ -72,7 +75,6 @@ async def open_keyring(connection: Connection, master_keys: MasterKeys) -> Keyri
         MasterKeyMissing: a key is wrapped with a master key that is not configured.
         SealBroken: a key was altered.
     """
-    purposes = ("hash_key", "index_key")
     # New keys are made each time and almost always thrown away: whoever inserts first decides for all processes.
     await run(
         connection,
@@ -82,17 +84,28 @@ async def open_keyring(connection: Connection, master_keys: MasterKeys) -> Keyri
            ON CONFLICT (purpose) DO NOTHING""",
         {
             "master_key_id": master_keys.sealing_id,
-            "purposes": list(purposes),
-            "wrapped": [master_keys.wrap(new_key(), "keyring", purpose) for purpose in purposes],
+            "purposes": list(PURPOSES),
+            "wrapped": [master_keys.wrap(new_key(), "keyring", purpose) for purpose in PURPOSES],
         },
     )
+    return await read_keyring(connection, master_keys)
+
+
+async def read_keyring(connection: Connection, master_keys: MasterKeys) -> Keyring:
+    """Unwraps the keys of the installation, which exist.
+
+    Raises:
+        MasterKeyMissing: a key is wrapped with a master key that is not configured.
+        SealBroken: a key was altered.
+    """
     rows = await fetch_all(
         connection, _Wrapped, "SELECT purpose AS owner, master_key_id, wrapped FROM keyring"
     )
+    await master_keys.find(row.master_key_id for row in rows)
     opened = {
         row.owner: master_keys.unwrap(row.master_key_id, row.wrapped, "keyring", row.owner) for row in rows
     }
-    return Keyring(**{purpose: opened[purpose] for purpose in purposes})
+    return Keyring(**{purpose: opened[purpose] for purpose in PURPOSES})
 
 
 async def rotate(db: Database, master_keys: MasterKeys, progress: Progress | None = None) -> int:
@@ -201,6 +214,7 @@ async def lock_data_key(
                 "now": now,
             },
         )
+    await master_keys.find([row.master_key_id])
     return master_keys.unwrap(row.master_key_id, row.wrapped, "data_key", owner_guid)
 
 
@@ -219,6 +233,7 @@ async def destroy_data_key(
     )
     if row is None:
         return None
+    await master_keys.find([row.master_key_id])
     try:
         key = master_keys.unwrap(row.master_key_id, row.wrapped, "data_key", owner_guid)
     except (MasterKeyMissing, SealBroken):

@@ -7,11 +7,12 @@
 The service unwraps a master key once, when the process reads it. After that, no request waits for the service.
 """
 
+import asyncio
 import base64
 import binascii
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -82,15 +83,21 @@ class MasterKeys:
         # The id is part of the context: a row whose `master_key_id` was changed does not open under another key.
         return seal(self.keys[self.sealing_id], key, context(*place, self.sealing_id))
 
+    async def find(self, master_key_ids: Iterable[str]) -> None:
+        """Reads a changed key file again, if it may contain one of these master keys that is missing.
+
+        Call it before `unwrap`. In a thread: the service of a new key can take seconds, in which others are served.
+        """
+        if not self.keys.keys() >= set(master_key_ids):
+            await asyncio.to_thread(self._read_again)
+
     def unwrap(self, master_key_id: str, wrapped: bytes, *place: str) -> bytes:
-        """The key that was wrapped. A changed key file is read again if it may contain a master key that is missing.
+        """The key that was wrapped.
 
         Raises:
             MasterKeyMissing: the master key that wrapped it is not configured.
             SealBroken: the wrapped key was altered or moved.
         """
-        if master_key_id not in self.keys:
-            self._read_again()
         master_key = self.keys.get(master_key_id)
         if master_key is None:
             raise MasterKeyMissing(detail=f"master key {master_key_id}")

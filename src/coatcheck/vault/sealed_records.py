@@ -101,7 +101,7 @@ def has_numbers(account: str) -> str:
                        WHERE n.user_guid = {account}.user_guid AND n.account_guid = {account}.guid)"""
 
 
-def unseal(
+async def unseal(
     table: SealedTable[Stored], master_keys: MasterKeys, user_guid: str, rows: Sequence[SealedRow]
 ) -> Sequence[Stored]:
     """The records of one user's rows.
@@ -114,6 +114,7 @@ def unseal(
         return []
     if rows[0].wrapped is None:
         raise SealBroken
+    await master_keys.find([rows[0].master_key_id])
     key = master_keys.unwrap(rows[0].master_key_id, rows[0].wrapped, "data_key", user_guid)
     return [_unseal_row(table, key, user_guid, row) for row in rows]
 

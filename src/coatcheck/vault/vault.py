@@ -16,7 +16,7 @@ from coatcheck.errors import InsufficientScope, NotFound
 from coatcheck.model.paging import Page, PageRequest
 from coatcheck.model.users import OF_CLIENT
 from coatcheck.vault.disclosures import disclosure, disclosure_parameters, prepare_partitions
-from coatcheck.vault.keys import DestroyedKey, destroy_data_key, lock_data_key, open_keyring
+from coatcheck.vault.keys import DestroyedKey, destroy_data_key, lock_data_key, read_keyring
 from coatcheck.vault.master_keys import MasterKeys
 from coatcheck.vault.records import AccountNumbers, AccountOwner, ClientReader, SecretKind, WorkerReader
 from coatcheck.vault.sealed_records import (
@@ -141,13 +141,13 @@ class Vault:
         """The id of the master key that wraps new keys."""
 
     async def verify_keys(self, connection: Connection) -> None:
-        """Unwraps the keys of the installation.
+        """Unwraps the keys of the installation. It writes nothing.
 
         Raises:
             MasterKeyMissing: the master key that wrapped one is not configured.
             SealBroken: one was altered.
         """
-        await open_keyring(connection, self._master_keys)
+        await read_keyring(connection, self._master_keys)
 
     async def store_secret(
         self, connection: Connection, *, owner_guid: str, record_guid: str, kind: SecretKind, value: bytes
@@ -220,6 +220,7 @@ class Vault:
                 **disclosure_parameters(self._clock.instant()),
             },
         )
+        await self._master_keys.find(row.master_key_id for row in rows)
         return {(row.record_guid, SecretKind(row.kind)): self._open(owner_guid, row) for row in rows}
 
     def _open(self, owner_guid: str, row: _Sealed) -> bytes:
@@ -284,26 +285,26 @@ class Vault:
             SealBroken: a row was altered or moved.
         """
         rows, total = await self._read(connection, NUMBERS_TO_CLIENT, NUMBERS.row, reader, page)
-        return Page(self.open_numbers(reader.user_guid, rows), total, page)
+        return Page(await self.open_numbers(reader.user_guid, rows), total, page)
 
     async def disclose_owners(
         self, connection: Connection, reader: ClientReader, page: PageRequest = FIRST_PAGE
     ) -> Page[AccountOwner]:
         """The owners of accounts for a client. Otherwise as `disclose_numbers`."""
         rows, total = await self._read(connection, OWNERS_TO_CLIENT, OWNERS.row, reader, page)
-        return Page(self.open_owners(reader.user_guid, rows), total, page)
+        return Page(await self.open_owners(reader.user_guid, rows), total, page)
 
-    def open_numbers(self, user_guid: str, rows: Sequence[SealedRow]) -> Sequence[AccountNumbers]:
+    async def open_numbers(self, user_guid: str, rows: Sequence[SealedRow]) -> Sequence[AccountNumbers]:
         """Opens rows of `number_rows`. The statement that reads the rows must write the disclosure.
 
         Raises:
             SealBroken: a row was altered or moved.
         """
-        return unseal(NUMBERS, self._master_keys, user_guid, rows)
+        return await unseal(NUMBERS, self._master_keys, user_guid, rows)
 
-    def open_owners(self, user_guid: str, rows: Sequence[SealedRow]) -> Sequence[AccountOwner]:
+    async def open_owners(self, user_guid: str, rows: Sequence[SealedRow]) -> Sequence[AccountOwner]:
         """Opens rows of `owner_rows`. Otherwise as `open_numbers`."""
-        return unseal(OWNERS, self._master_keys, user_guid, rows)
+        return await unseal(OWNERS, self._master_keys, user_guid, rows)
 
     async def _store(
         self, connection: Connection, table: SealedTable[Stored], new: NewRecords[Stored]
