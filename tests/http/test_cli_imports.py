@@ -1,12 +1,13 @@
 """`coatcheck import`: an operator imports a statement file."""
 
 import asyncio
+import json
 
 import pytest
 
 from coatcheck.cli.exit_codes import ExitCode
 from coatcheck.imports.imports import MAX_FILE_BYTES
-from tests.statement_samples import OFX
+from tests.statement_samples import CSV, OFX
 
 
 @pytest.fixture
@@ -71,3 +72,31 @@ async def test_an_unknown_user_is_not_found(operator, statement):
 
 def test_a_missing_file_is_a_wrong_use(operator):
     assert operator("import", "no-such-file", "--user", "USR-1").code == ExitCode.USAGE
+
+
+async def test_a_csv_file_is_read_as_a_mapping_says(run_in_thread, api, user, statement, tmp_path):
+    statement.write_bytes(CSV)
+    mapping = tmp_path / "mapping.json"
+    columns = {"date": "Date", "amount": "Amount", "description": "Description"}
+    mapping.write_text(json.dumps({"columns": columns, "account": {"name": "Household", "type": "SAVINGS"}}))
+    one = await run_in_thread("import", str(statement), "--user", user, "--mapping", str(mapping))
+    assert [(each["name"], each["added"]) for each in one["accounts"]] == [("Household", 2)]
+    # It is remembered for the next file with this header.
+    again = await run_in_thread("import", str(statement), "--user", user)
+    assert [each["name"] for each in again["accounts"]] == ["Household"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("no JSON", "mapping.json: "), ("{}", "columns"), ('{"columns": {"date": "A"}, "colour": 1}', "colour")],
+)
+async def test_a_mapping_that_is_none_is_refused_by_name(
+    operator, user, statement, tmp_path, content, message
+):
+    statement.write_bytes(CSV)
+    mapping = tmp_path / "mapping.json"
+    mapping.write_text(content)
+    command = ("import", str(statement), "--user", user, "--mapping", str(mapping))
+    answer = await asyncio.to_thread(operator, *command)
+    assert (answer.code, answer.out) == (ExitCode.USAGE, "")
+    assert message in answer.err
