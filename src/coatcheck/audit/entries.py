@@ -15,6 +15,9 @@ from coatcheck.audit.merkle import leaf_hash
 from coatcheck.clock import whole_second
 from coatcheck.request_context import current_request
 
+OPERATOR = "operator"
+"""The actor of what the operator does by a command."""
+
 
 def insert_from(relation: str) -> str:
     """The body of a CTE that writes one entry for each row of `relation`, a relation with `client_guid` and `subject`.

@@ -19,11 +19,12 @@ from coatcheck.audit import checkpoints, keys, published
 from coatcheck.audit import export as exporting
 from coatcheck.audit import prune as pruning
 from coatcheck.audit import verify as verifying
+from coatcheck.audit.entries import OPERATOR
 from coatcheck.cli import progress
 from coatcheck.cli.console import AsJson, err, out, print_done, print_json, print_rows
 from coatcheck.cli.exit_codes import ExitCode
 from coatcheck.cli.lookups import named_client
-from coatcheck.cli.runtime import OPERATOR, change, open_services, read, run
+from coatcheck.cli.runtime import change, open_services, read, run
 from coatcheck.db import database
 from coatcheck.errors import ConfigurationError, NotFound
 from coatcheck.grants import possible_readers

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from coatcheck import ids
 from coatcheck.app import Services
+from coatcheck.audit.entries import OPERATOR
 from coatcheck.cli import data_directory
 from coatcheck.cli.data_directory import Credentials, ProcessorCredentials
-from coatcheck.cli.runtime import OPERATOR
 from coatcheck.db.database import Connection
 from coatcheck.directory.clients import Identity
 from coatcheck.directory.processors import ProcessorOptions

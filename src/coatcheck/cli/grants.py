@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from coatcheck import app
+from coatcheck.audit.entries import OPERATOR
 from coatcheck.cli.console import AsJson, print_done, print_facts, print_rows
 from coatcheck.cli.lookups import (
     PAGE_SIZE,
@@ -18,7 +19,7 @@ from coatcheck.cli.lookups import (
     named_processor,
     named_user,
 )
-from coatcheck.cli.runtime import OPERATOR, read
+from coatcheck.cli.runtime import read
 from coatcheck.db import database
 from coatcheck.errors import InvalidRequest, NotFound
 from coatcheck.grants import listing, receipts

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coatcheck import app, clock
+from coatcheck.audit.entries import OPERATOR
 from coatcheck.cli.console import AsJson, print_done, print_facts, print_rows
 from coatcheck.cli.lookups import named_client
-from coatcheck.cli.runtime import OPERATOR, change, read
+from coatcheck.cli.runtime import change, read
 from coatcheck.cli.settings import load_settings
 from coatcheck.connectors import catalogue, contract, installed
 from coatcheck.db import database

@@ -8,9 +8,10 @@ import typer
 
 from coatcheck import app
 from coatcheck.audit import entries
+from coatcheck.audit.entries import OPERATOR
 from coatcheck.cli import progress
 from coatcheck.cli.console import AsJson, print_done, print_rows
-from coatcheck.cli.runtime import OPERATOR, change, open_services, read, run
+from coatcheck.cli.runtime import change, open_services, read, run
 from coatcheck.cli.settings import load_settings
 from coatcheck.db import database
 from coatcheck.errors import NotFound

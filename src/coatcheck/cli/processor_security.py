@@ -10,10 +10,11 @@ from typing import Annotated, TypeAlias
 import typer
 
 from coatcheck import app
+from coatcheck.audit.entries import OPERATOR
 from coatcheck.cli.console import AsJson, print_done, print_facts
 from coatcheck.cli.lookups import ProcessorGuid, named_processor
 from coatcheck.cli.processors import command_group
-from coatcheck.cli.runtime import OPERATOR, change, read
+from coatcheck.cli.runtime import change, read
 from coatcheck.db import database
 from coatcheck.errors import InvalidRequest
 from coatcheck.model import clients, processor_authentication, processor_security

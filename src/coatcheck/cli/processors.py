@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from coatcheck import app
+from coatcheck.audit.entries import OPERATOR
 from coatcheck.cli.api_keys import SHOWN_ONCE, AtOnce, Name, old_key_end, overlap_of
 from coatcheck.cli.console import AsJson, print_done, print_facts, print_rows
 from coatcheck.cli.lookups import ClientGuid, ProcessorGuid, named_client, named_processor
 from coatcheck.cli.networks import AllowedNetworks, AllowsAll, is_change, print_networks
-from coatcheck.cli.runtime import OPERATOR, change, read
+from coatcheck.cli.runtime import change, read
 from coatcheck.db import database
 from coatcheck.directory import processors
 from coatcheck.grants import api_keys

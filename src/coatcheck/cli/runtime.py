@@ -16,6 +16,7 @@ import structlog
 import uvloop
 
 from coatcheck import app, config, sandbox_clock
+from coatcheck.audit.entries import OPERATOR
 from coatcheck.cli import lazy_imports, logs
 from coatcheck.cli.console import err
 from coatcheck.cli.settings import load_settings
@@ -25,8 +26,6 @@ from coatcheck.migrations import revision
 
 T = TypeVar("T")
 
-OPERATOR = "operator"
-"""The actor of the commands' changes, in the audit log."""
 CONNECT_TIMEOUT = 5
 """Seconds."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

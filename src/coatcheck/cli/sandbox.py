@@ -24,6 +24,7 @@ from typing import Annotated
 import typer
 
 from coatcheck import app, config, metrics, sandbox_clock, server, worker
+from coatcheck.audit.entries import OPERATOR
 from coatcheck.cli import (
     background,
     credentials,
@@ -36,7 +37,7 @@ from coatcheck.cli import (
 )
 from coatcheck.cli.background import Options
 from coatcheck.cli.console import AsJson, err
-from coatcheck.cli.runtime import OPERATOR, connect, open_services, run, run_together, until_stopped
+from coatcheck.cli.runtime import connect, open_services, run, run_together, until_stopped
 from coatcheck.errors import ConfigurationError, OperatorError
 from coatcheck.http import listening
 from coatcheck.vault import master_keys

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from coatcheck import app
+from coatcheck.audit.entries import OPERATOR
 from coatcheck.cli.console import AsJson, print_facts
 from coatcheck.cli.lookups import ClientGuid, named_client
-from coatcheck.cli.runtime import OPERATOR, change
+from coatcheck.cli.runtime import change
 from coatcheck.db import database
 from coatcheck.directory import apps
 from coatcheck.errors import NotFound

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from coatcheck import app
+from coatcheck.audit.entries import OPERATOR
 from coatcheck.cli.console import AsJson, print_done, print_facts, print_rows
-from coatcheck.cli.runtime import OPERATOR, change, read
+from coatcheck.cli.runtime import change, read
 from coatcheck.db import database
 from coatcheck.errors import InvalidRequest, NotFound
 from coatcheck.staff import people, roles

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from coatcheck.audit.entries import OPERATOR
 from coatcheck.cli import data_directory
-from coatcheck.cli.runtime import OPERATOR
 from coatcheck.emulator.worlds import make
 from coatcheck.errors import ConfigurationError, InvalidRequest
 from coatcheck.http import encoding

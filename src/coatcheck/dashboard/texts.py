@@ -5,14 +5,10 @@ from types import MappingProxyType
 
 from coatcheck import errors
 from coatcheck.http.i18n import catalogue
+from coatcheck.http.i18n import marked as _
 from coatcheck.model.jobs import JobView
 from coatcheck.model.tokens import GrantStatus
 from coatcheck.staff.roles import Role
-
-
-def _(text: str) -> str:
-    """Marks a text for the catalogues; it is translated later."""
-    return text
 
 
 def translate(locale: str, text: str) -> str:

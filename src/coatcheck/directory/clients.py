@@ -6,7 +6,7 @@ from datetime import timedelta
 from types import MappingProxyType
 
 from coatcheck import ids, text
-from coatcheck.audit.entries import Entry
+from coatcheck.audit.entries import OPERATOR, Entry
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
@@ -23,7 +23,7 @@ from coatcheck.directory.networks import networks_detail, parse_networks
 from coatcheck.errors import InvalidRequest
 from coatcheck.events.signing import signing_secret
 from coatcheck.events.ssrf import check_url
-from coatcheck.grants.api_keys import OPERATOR, ApiKeys, Rotated
+from coatcheck.grants.api_keys import ApiKeys, Rotated
 from coatcheck.members.return_target import ReturnTarget
 from coatcheck.model.clients import Client, find_client
 from coatcheck.model.widgets import WidgetAppearance

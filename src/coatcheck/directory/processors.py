@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from coatcheck import ids
-from coatcheck.audit.entries import Entry
+from coatcheck.audit.entries import OPERATOR, Entry
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection
@@ -20,7 +20,7 @@ from coatcheck.directory.processor_rows import (
 )
 from coatcheck.directory.processor_security import ProcessorSecuritySettings
 from coatcheck.errors import InvalidRequest
-from coatcheck.grants.api_keys import OPERATOR, ApiKeys, Rotated
+from coatcheck.grants.api_keys import ApiKeys, Rotated
 from coatcheck.model.clients import Processor, find_client, find_processor
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import TypeVar
 
-from coatcheck.audit.entries import Entry, entry_instant
+from coatcheck.audit.entries import OPERATOR, Entry, entry_instant
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
@@ -19,7 +19,6 @@ from coatcheck.request_context import current_request
 
 Owner = TypeVar("Owner", Client, Processor)
 
-OPERATOR = "operator"
 LIVE = "(k.expires_at IS NULL OR k.expires_at > %(now)s)"
 # A key that leaked earlier must not work for a processor that was moved to a stronger method.
 PROCESSORS = f"(SELECT * FROM processor WHERE client_authentication = '{ClientAuthentication.CLIENT_SECRET}')"

@@ -27,6 +27,11 @@ def choose_locale(*preferences: str | None) -> str:
     return DEFAULT
 
 
+def marked(text: str) -> str:
+    """Marks a text for the catalogues; it is translated later. Surfaces import it as `_`, which Babel looks for."""
+    return text
+
+
 @cache
 def catalogue(surface: str, locale: str) -> gettext.NullTranslations:
     """The translations of a surface's texts, such as `widget`. A text that is not in the catalogue stays English."""

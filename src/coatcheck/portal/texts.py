@@ -7,13 +7,9 @@ from coatcheck import errors
 from coatcheck.grants.access_statements import BALANCES_AND_NUMBERS, BALANCES_AND_TRANSACTIONS
 from coatcheck.grants.restrictions import Permission, ReadKind
 from coatcheck.http.i18n import catalogue
+from coatcheck.http.i18n import marked as _
 from coatcheck.model.statuses import ConnectionStatus
 from coatcheck.model.tokens import GrantStatus
-
-
-def _(text: str) -> str:
-    """Marks a text for the catalogues; it is translated later."""
-    return text
 
 
 def translate(locale: str, text: str) -> str:

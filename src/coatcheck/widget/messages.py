@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from coatcheck.http.i18n import marked as _
 from coatcheck.model.statuses import ConnectionStatus as Status
 
 
@@ -29,11 +30,6 @@ class MessageText:
     primary: Action | None
     secondary: Action | None = None
     tertiary: Action | None = None
-
-
-def _(text: str) -> str:
-    """Marks a text for the catalogues; it is translated later."""
-    return text
 
 
 ACTION_LABELS: Mapping[Action, str] = MappingProxyType(

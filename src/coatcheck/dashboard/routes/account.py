@@ -3,7 +3,7 @@
 from coatcheck.dashboard.handlers import account, staff
 from coatcheck.dashboard.permissions import Permission
 from coatcheck.dashboard.route import DashboardRoute, sensitive
-from coatcheck.dashboard.texts import _
+from coatcheck.http.i18n import marked as _
 
 OVERVIEW = (DashboardRoute("GET", "", account.show_home, Permission.USE_DASHBOARD, menu=_("Overview")),)
 

@@ -3,7 +3,7 @@
 from coatcheck.dashboard.handlers import grants, users
 from coatcheck.dashboard.permissions import Permission
 from coatcheck.dashboard.route import DashboardRoute, sensitive
-from coatcheck.dashboard.texts import _
+from coatcheck.http.i18n import marked as _
 
 SEE = Permission.SEE_USERS
 

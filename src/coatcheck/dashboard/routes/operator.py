@@ -10,7 +10,7 @@ from coatcheck.dashboard.handlers.organisations import Kind
 from coatcheck.dashboard.permissions import Permission
 from coatcheck.dashboard.request import DashboardRequest
 from coatcheck.dashboard.route import DashboardRoute, Handler, sensitive
-from coatcheck.dashboard.texts import _
+from coatcheck.http.i18n import marked as _
 
 SEE, MANAGE = Permission.SEE_ORGANISATIONS, Permission.MANAGE_ORGANISATIONS
 
