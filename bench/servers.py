@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SERVER_CORE, OTHER_CORE = 0, max(os.sched_getaffinity(0))
+SERVER_CORE, OTHER_CORE = min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0))
 START_SECONDS = 30
 
 
