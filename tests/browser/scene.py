@@ -182,7 +182,10 @@ class Embedded:
         await self.frame.get_by_role("button", name=name, exact=True).click()
 
     async def agree(self) -> None:
-        await self.press("Agree and continue")
+        """Agrees if the widget asks for it: who connected a bank before is not asked for the same again."""
+        await self.frame.wait_for_selector("h1:not(.loading)")
+        if await self.frame.get_by_role("button", name="Agree and continue").count():
+            await self.press("Agree and continue")
 
     async def choose(self, bank: str) -> None:
         async with self.page.expect_response(lambda response: "search_name=" in response.url):

@@ -2,6 +2,8 @@
 
     consent in the widget --> signed disclosure --for each member connected under it--> codes --> grants
 
+    the same text later      --> no consent is asked for; the earlier disclosure counts for new members as well
+
 A grant has the disclosure under which its member was connected, if that disclosure names its processor. A code that a
 client requests for a member connected without the widget gives a grant without a disclosure.
 
@@ -28,6 +30,9 @@ UNKNOWN_PROCESSOR = (
 )
 USED_INTERVAL = timedelta(days=1)
 """How exactly the last grant under a disclosure is known. It is written at most this often."""
+
+CONSENT_COUNTS = timedelta(days=365)
+"""How long a consent counts in later sessions (12 CFR 1033.421(b): an authorization lasts one year at most)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,15 @@ class StoredDisclosure:
     signed_at: datetime
     statement: str
     """A compact JWS."""
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierConsent:
+    """What a user agreed to before."""
+
+    guid: str
+    """Of the disclosure."""
+    signed_at: datetime
 
 
 DISCLOSURE_OF_MEMBER = """(SELECT ma.disclosure_guid FROM member_authorization ma
@@ -116,18 +130,53 @@ class AuthorizationDisclosures:
             },
         )
 
+    async def earlier(
+        self, connection: Connection, session: WidgetSession, agreement: Agreement
+    ) -> EarlierConsent | None:
+        """The newest disclosure of the session's user with the text of this agreement, if it still counts.
+
+        It counts for a year, while a member is connected under it and the user has stopped none of its grants.
+        """
+        return await fetch_one(
+            connection,
+            EarlierConsent,
+            """SELECT d.guid, d.signed_at FROM authorization_disclosure d
+               WHERE d.user_guid = %(user_guid)s AND d.client_guid = %(client_guid)s AND d.text = %(text)s
+                 AND d.processor_guids = %(processor_guids)s AND d.signed_at > %(after)s
+                 AND EXISTS (SELECT FROM member_authorization ma
+                             WHERE ma.user_guid = d.user_guid AND ma.disclosure_guid = d.guid)
+                 AND NOT EXISTS (SELECT FROM access_token t
+                                 WHERE t.client_guid = d.client_guid AND t.user_guid = d.user_guid
+                                   AND t.disclosure_guid = d.guid AND t.revoked_by = d.user_guid)
+               ORDER BY d.signed_at DESC LIMIT 1""",
+            {
+                "user_guid": session.user_guid,
+                "client_guid": session.client_guid,
+                "text": agreement.text,
+                "processor_guids": [each.guid for each in agreement.processors],
+                "after": self._clock.now() - CONSENT_COUNTS,
+            },
+        )
+
     async def bind(self, connection: Connection, session: WidgetSession, member_guid: str) -> None:
         """Makes what the session's user agreed to the disclosure of a member: later codes for its accounts have it.
 
-        Without consent in the session, the member keeps its disclosure.
+        That is what the user agreed to in the session, else what counts from an earlier one. Without either, the
+        member keeps its disclosure.
         """
         await run(
             connection,
             """INSERT INTO member_authorization (user_guid, member_guid, disclosure_guid)
                SELECT user_guid, %(member_guid)s, guid FROM authorization_disclosure
-               WHERE session_guid = %(session_guid)s AND user_guid = %(user_guid)s
+               WHERE (session_guid = %(session_guid)s OR guid = %(earlier)s) AND user_guid = %(user_guid)s
+               ORDER BY session_guid = %(session_guid)s DESC LIMIT 1
                ON CONFLICT (user_guid, member_guid) DO UPDATE SET disclosure_guid = excluded.disclosure_guid""",
-            {"user_guid": session.user_guid, "member_guid": member_guid, "session_guid": session.guid},
+            {
+                "user_guid": session.user_guid,
+                "member_guid": member_guid,
+                "session_guid": session.guid,
+                "earlier": session.earlier_disclosure_guid,
+            },
         )
 
     async def find(self, connection: Connection, client_guid: str, guid: str) -> StoredDisclosure:

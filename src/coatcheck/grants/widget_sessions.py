@@ -37,6 +37,8 @@ class WidgetSession:
     """The options of the link, as the widget encodes them."""
     locale: str
     consented_at: datetime | None
+    earlier_disclosure_guid: str | None
+    """What the user agreed to in an earlier session, if that counts in this one."""
     selected_account_guid: str | None
     created_at: datetime
     idle_at: datetime
@@ -129,6 +131,19 @@ class WidgetSessions:
             {"guid": session.guid, "now": now},
         )
         return replace(session, consented_at=now)
+
+    async def continue_consent(
+        self, connection: Connection, session: WidgetSession, disclosure_guid: str, signed_at: datetime
+    ) -> WidgetSession:
+        """Stores that what the user agreed to in an earlier session counts, and returns the changed session."""
+        await run(
+            connection,
+            """UPDATE widget_session
+               SET consented_at = %(signed_at)s, earlier_disclosure_guid = %(disclosure_guid)s
+               WHERE guid = %(guid)s""",
+            {"guid": session.guid, "signed_at": signed_at, "disclosure_guid": disclosure_guid},
+        )
+        return replace(session, consented_at=signed_at, earlier_disclosure_guid=disclosure_guid)
 
     async def record_account(self, connection: Connection, session: WidgetSession, account_guid: str) -> None:
         """Stores which account the user selected for verification."""

@@ -10,6 +10,7 @@ from coatcheck.db.database import Connection
 from coatcheck.http.i18n import choose_locale
 from coatcheck.model.widgets import WidgetAppearance, widget_appearance
 from coatcheck.widget.handlers import boot
+from coatcheck.widget.handlers.start import continue_consent
 from coatcheck.widget.request import WidgetRequest
 from coatcheck.widget.schemas import OpenedBoot
 
@@ -46,6 +47,10 @@ async def open_link(
         options=options.encode().decode(),
         locale=choose_locale(options.locale, accept_language),
     )
+    request = await continue_consent(
+        WidgetRequest(services, connection, session, path={}, query={}, body=b"")
+    )
+    earlier = request.session.earlier_disclosure_guid
     await services.journal.record(
         connection,
         Entry(
@@ -53,10 +58,9 @@ async def open_link(
             actor=link.user_guid,
             action="widget.opened",
             subject=session.guid,
-            detail={"link_guid": link.guid},
+            detail={"link_guid": link.guid, **({"disclosure_guid": earlier} if earlier else {})},
         ),
     )
     appearance = await widget_appearance(connection, link.client_guid)
-    request = WidgetRequest(services, connection, session, path={}, query={}, body=b"")
     data = await boot.boot_with(request, appearance)
     return Opened(OpenedBoot(**structs.asdict(data), session_token=token), options.color_scheme, appearance)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from coatcheck.connectors import contract
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import NotFound
-from coatcheck.grants.authorization_disclosures import Party
+from coatcheck.grants.authorization_disclosures import Agreement, Party
 from coatcheck.model.members import Member, find_member, list_members
 from coatcheck.model.micro_deposits import DepositStatus, MicroDeposit, find_micro_deposit
 from coatcheck.model.mx_codes import CONNECTION_STATUS_IDS
@@ -61,13 +61,7 @@ async def read(request: WidgetRequest) -> schemas.Start:
 async def consent(request: WidgetRequest) -> schemas.Start:
     """Signs and records the consent, which every new connection needs. Returns the next step."""
     request.parse(ConsentBody)
-    client, readers = await request.client(), await _readers(request)
-    agreement = agreement_of(
-        request.locale,
-        Party(client.guid, client.name),
-        [Party(each.guid, each.name) for each in readers],
-        _consent(request, readers, None),
-    )
+    agreement = await _agreement(request)
     await request.services.authorization_disclosures.record(request.connection, request.session, agreement)
     consented = await request.services.widget_sessions.record_consent(request.connection, request.session)
     await request.record(
@@ -75,9 +69,22 @@ async def consent(request: WidgetRequest) -> schemas.Start:
         request.session.user_guid,
         shares=",".join(agreement.data),
         refreshes=agreement.refreshes,
-        readers=",".join(each.name for each in readers),
+        readers=",".join(each.name for each in agreement.processors),
     )
     return await read(replace(request, session=consented))
+
+
+async def continue_consent(request: WidgetRequest) -> WidgetRequest:
+    """The request with what its user agreed to in an earlier session, if the text would be the same today."""
+    earlier = await request.services.authorization_disclosures.earlier(
+        request.connection, request.session, await _agreement(request)
+    )
+    if earlier is None:
+        return request
+    session = await request.services.widget_sessions.continue_consent(
+        request.connection, request.session, earlier.guid, earlier.signed_at
+    )
+    return replace(request, session=session)
 
 
 async def _first_step(
@@ -140,6 +147,17 @@ def _institution(request: WidgetRequest, member: Member | None) -> contract.Inst
         return request.services.registry.find(code) if code else None
     except NotFound:
         return None
+
+
+async def _agreement(request: WidgetRequest) -> Agreement:
+    """What the consent step of this session shows."""
+    client, readers = await request.client(), await _readers(request)
+    return agreement_of(
+        request.locale,
+        Party(client.guid, client.name),
+        [Party(each.guid, each.name) for each in readers],
+        _consent(request, readers, None),
+    )
 
 
 def _consent(request: WidgetRequest, readers: Sequence[Reader], privacy_url: str | None) -> schemas.Consent:
