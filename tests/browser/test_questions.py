@@ -116,6 +116,24 @@ async def test_numbers_and_owners_take_one_answer_and_a_bank_that_asks_again_is_
     await widget.sees("Choose an account")
 
 
+async def test_a_code_is_sent_where_the_user_chooses_and_sent_again_by_keyboard(scene: Scene) -> None:
+    widget = await scene.at_bank("ann+mfa_otp", "correct")
+    await widget.sees(ASKED)
+    await widget.frame.get_by_role("radio", name="Email to").check()
+    await widget.press("Continue")
+    await widget.sees("Enter your code")
+    await widget.frame.get_by_role("button", name="Send a new code").press("Enter")
+    await expect(widget.frame.get_by_text("We sent a new code. Enter the new code.")).to_be_visible()
+    await widget.press("Get the code another way")
+    await widget.frame.get_by_role("radio", name="Text message to").check()
+    await widget.press("Continue")
+    await expect(widget.frame.get_by_text("your phone ending in 0142")).to_be_visible()
+    await widget.frame.get_by_role("main").get_by_role("textbox").fill("correct")
+    await widget.press("Continue")
+    await widget.sees("MX Bank is connected")
+    assert len(await widget.posted("submitMFA")) == 5
+
+
 async def test_a_bank_asks_a_second_time(scene: Scene) -> None:
     widget = await scene.at_bank("ann", "challenge")
     await widget.answer("challenge")

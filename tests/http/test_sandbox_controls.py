@@ -220,6 +220,20 @@ def asks(kind: str) -> Check:
     return check
 
 
+async def mfa_otp(member: Member) -> None:
+    asked = [(await member.challenge())["type"]]
+    assert await member.answer("email") == "CHALLENGED"
+    for instead in ("new_code", "other_way"):
+        challenge = await member.challenge()
+        assert [each["value"] for each in challenge["options"]] == ["new_code", "other_way"]
+        asked.append(challenge["type"])
+        assert await member.answer(instead) == "CHALLENGED"
+    asked.append((await member.challenge())["type"])
+    assert asked == ["OPTIONS", "TOKEN", "TOKEN", "OPTIONS"]
+    assert await member.answer("sms") == "CHALLENGED"
+    assert await member.answer("correct") == "CONNECTED"
+
+
 async def right_answers(member: Member) -> int:
     """Answers until the member is connected, and returns how often."""
     count = 1
@@ -321,6 +335,7 @@ CHECKS: dict[str, tuple[str, Check]] = {
     "mfa_options": ("mfa_options", asks("OPTIONS")),
     "mfa_image": ("mfa_image", asks("IMAGE_DATA")),
     "mfa_totp": ("mfa_totp", asks("TOKEN")),
+    "mfa_otp": ("mfa_otp", mfa_otp),
     "locked": ("locked", has_status("LOCKED")),
     "impeded": ("impeded", has_status("IMPEDED")),
     "login_closed": ("login_closed", has_status("CLOSED")),

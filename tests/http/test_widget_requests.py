@@ -62,6 +62,23 @@ async def test_a_bank_can_ask_a_second_question(api: Api, user: str) -> None:
     assert (await answer(page, again, "correct"))["step"] == "connected"
 
 
+async def test_the_user_chooses_where_a_code_is_sent_and_asks_for_another(api: Api, user: str) -> None:
+    page = await open_page(api, user)
+    member = await page.connect("ann+mfa_otp")
+    for choice, asks in (
+        ("Email", "Enter the code we sent to your email address."),
+        ("Send a new code", "We sent a new code. Enter the new code."),
+        ("Get the code another way", "How should we send your code?"),
+        ("Call", "Enter the code we told you in the call."),
+    ):
+        member = await answer(page, member, choice)
+        assert [each["label"] for each in member["mfa"]["credentials"]] == [asks]
+    assert (await answer(page, member, "000000"))["step"] == "actionableError"
+    member = await page.after_work((await page.send("POST", f"/members/{member['guid']}/jobs"))["member"])
+    member = await answer(page, member, "Text message")
+    assert (await answer(page, member, "correct"))["step"] == "connected"
+
+
 async def test_an_answer_that_is_not_an_option_leaves_the_challenge_open(api: Api, user: str) -> None:
     page = await open_page(api, user)
     member = await page.connect("ann", "options")

@@ -78,6 +78,8 @@ class Question:
     type: ChallengeType
     label: str
     options: tuple[Option, ...] = ()
+    """The choices. Of a TOKEN question: what the user can ask for instead of entering the code, such as another code;
+    the answer is then the value of the option."""
     image_data: str | None = None
     """A data URI, for IMAGE_DATA."""
 

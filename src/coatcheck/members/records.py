@@ -32,7 +32,7 @@ class Challenge:
     type: str
     label: str
     options: Sequence[ChallengeOption] = ()
-    """The options of an OPTIONS challenge."""
+    """The options of an OPTIONS challenge. Of a TOKEN challenge: what can be asked for instead of entering the code."""
     image_options: Sequence[ChallengeOption] = ()
     """The options of an IMAGE_OPTIONS challenge."""
     image_data: str | None = None

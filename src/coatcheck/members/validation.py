@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from coatcheck import text
-from coatcheck.connectors.contract import Institution, JobKind
+from coatcheck.connectors.contract import ChallengeType, Institution, JobKind
 from coatcheck.errors import (
     InstitutionInMaintenance,
     InstitutionPrevented,
@@ -150,7 +150,7 @@ def _value(challenge: Challenge, answer: str) -> str:
     for option in options:
         if answer in {option.guid, option.value}:
             return option.value
-    if options:
+    if options and challenge.type != ChallengeType.TOKEN:
         raise InvalidRequest(f"The answer is none of the options of: {challenge.label}")
     return text.secret(answer)
 

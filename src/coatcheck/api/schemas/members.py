@@ -274,7 +274,14 @@ class ChallengeResponse(Struct, frozen=True, kw_only=True):
     image_data: Annotated[str | None, doc("The image of an IMAGE_DATA challenge, as a data URI.")]
     image_options: Annotated[list[ImageOptionResponse], doc("The choices of an IMAGE_OPTIONS challenge.", [])]
     label: Annotated[str | None, doc("The question.", "What city were you born in?")]
-    options: Annotated[list[OptionResponse], doc("The choices of an OPTIONS challenge.", [])]
+    options: Annotated[
+        list[OptionResponse],
+        doc(
+            "The choices of an OPTIONS challenge. Of a TOKEN challenge: what can be answered instead of the code, such "
+            "as a request for another code.",
+            [],
+        ),
+    ]
     type: Annotated[str, doc("The kind of answer.", "TEXT", enum=[*ChallengeType])]
 
 

@@ -30,7 +30,12 @@ from coatcheck.connectors.contract import (
 from coatcheck.connectors.sandbox import bank_data, failures
 from coatcheck.connectors.sandbox.authorization_page import CLIENT_ID, AuthorizationPages
 from coatcheck.connectors.sandbox.bank_side import BankSide, decode_bank_side
-from coatcheck.connectors.sandbox.challenges import check_password, next_question, questions_of
+from coatcheck.connectors.sandbox.challenges import (
+    check_password,
+    next_code,
+    next_question,
+    questions_of,
+)
 from coatcheck.connectors.sandbox.consent import Consents, Grant, challenge_of
 from coatcheck.connectors.sandbox.household import household_of
 from coatcheck.connectors.sandbox.institutions import institutions
@@ -126,11 +131,10 @@ class SandboxBank(Connector):
         await failures.wait(login)
         failures.check(login, sign_in, task, seed=self._seed)
         check_password(password)
-        kind, rounds = questions_of(login, password)
         if session.answers is not None and login.has("wrong_then_right") and not sign_in.has_refused_answer:
             await session.save_state(replace(sign_in, has_refused_answer=True).encode())
             raise AnswerRejected
-        if needs_answers := next_question(kind, rounds, session.answers, session.resume):
+        if needs_answers := _next_question(login, password, session):
             return needs_answers
         if not login.has("empty"):
             at_bank = replace(task, now=_time_at_bank(login, task.now))
@@ -195,6 +199,12 @@ class SandboxBank(Connector):
         for page in generated.transactions:
             await session.add_transactions(page)
         await session.add_statements(generated.statements)
+
+
+def _next_question(login: Login, password: str, session: Session) -> NeedsAnswers | None:
+    if login.has("mfa_otp"):
+        return next_code(session.answers, session.resume)
+    return next_question(*questions_of(login, password), session.answers, session.resume)
 
 
 def _remembered(login: Login, sign_in: SignIn, task: Task) -> bytes | None:

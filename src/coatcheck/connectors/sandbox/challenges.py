@@ -10,6 +10,7 @@ from types import MappingProxyType
 from coatcheck.connectors.contract import ChallengeType, NeedsAnswers, Option, Question
 from coatcheck.connectors.sandbox import images
 from coatcheck.connectors.sandbox.logins import Login
+from coatcheck.connectors.sandbox.one_time_codes import CODE, next_code_question
 from coatcheck.errors import (
     AnswerRejected,
     BankError,
@@ -129,6 +130,22 @@ def next_question(
     if answer == CORRECT and number >= rounds:
         return None
     return _question(kind, number + 1)
+
+
+def next_code(answers: Mapping[str, str] | None, resume: bytes | None) -> NeedsAnswers | None:
+    """As `next_question`, for a login whose user chooses where the code is sent.
+
+    Raises:
+        BankError: the code was an error word.
+        AnswerRejected: the code was wrong or missing.
+    """
+    if needs_answers := next_code_question(answers, resume):
+        return needs_answers
+    code = (answers or {}).get(CODE, "")
+    check_password(code)
+    if code != CORRECT:
+        raise AnswerRejected
+    return None
 
 
 def _question(kind: ChallengeType, number: int) -> NeedsAnswers:

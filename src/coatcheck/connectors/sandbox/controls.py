@@ -247,6 +247,12 @@ _EVERY = (
         _NOTHING_YET,
     ),
     Control(
+        "mfa_otp",
+        "The bank asks where to send a one-time code, then for it. The user can get another one, or by another way.",
+        "CHALLENGED, with an OPTIONS challenge, and then with a TOKEN challenge that has `options`.",
+        _NOTHING_YET,
+    ),
+    Control(
         "mfa_twice",
         "The bank asks two questions, one after the other.",
         "CHALLENGED, and CHALLENGED again after the first right answer.",
