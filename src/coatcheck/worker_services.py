@@ -60,20 +60,21 @@ class WorkerServices:
             TaskKind.DELIVERY: self._claim_deliveries,
         }
 
-    async def run_due(self, limit: int, *, in_order: bool = False) -> Counter[TaskKind]:
+    async def run_due(self, limit: int, *, delivers_in_order: bool = False) -> Counter[TaskKind]:
         """Claims at most `limit` due tasks of each kind, runs them, and returns how many of each kind.
+
+        They run one after the other, so that the events that they cause are in order. Deliveries cause none and run at
+        the same time: a receiver may hang.
 
         Args:
             limit: the most tasks of a kind.
-            in_order: one after the other, and not at the same time.
+            delivers_in_order: deliveries run one after the other too.
         """
         claimed = {kind: await claim(limit) for kind, claim in self.claims.items()}
-        tasks = [task for of_kind in claimed.values() for task in of_kind]
-        if in_order:
-            for task in tasks:
-                await task()
-        else:
-            await asyncio.gather(*(task() for task in tasks))
+        at_once = [] if delivers_in_order else claimed[TaskKind.DELIVERY]
+        for task in [task for of_kind in claimed.values() if of_kind is not at_once for task in of_kind]:
+            await task()
+        await asyncio.gather(*(task() for task in at_once))
         return Counter({kind: len(tasks) for kind, tasks in claimed.items()})
 
     async def sweep(self) -> None:

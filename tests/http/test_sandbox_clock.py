@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import httpx
 import psycopg
@@ -120,6 +121,42 @@ async def test_a_member_is_aggregated_each_day_on_the_way_and_the_jobs_are_in_or
     assert times == sorted(times)
     days = [(later - earlier).days for earlier, later in pairwise(times)]
     assert days[1:] == [1] * 9
+
+
+async def all_events(api: Api) -> list[dict[str, Any]]:
+    events: list[dict[str, Any]] = []
+    after = "1970-01-01T00:00:00Z"
+    while page := (
+        await api.get("/coatcheck/events", params={"after": after, "records_per_page": 1000})
+    ).json()["events"]:
+        events += page
+        after = page[-1]["guid"]
+    return events
+
+
+@pytest.mark.parametrize(("members", "days"), [(2, 70), pytest.param(5, 400, marks=pytest.mark.slow)])
+async def test_every_event_on_the_way_happens_once_in_order_and_with_its_due_time(
+    api: Api, members: int, days: int
+) -> None:
+    processor = await make_processor(api.services, api.caller)
+    body = {"token": {"processor_guid": processor.guid}}
+    tokens = [
+        (await api.post("/coatcheck/sandbox/tokens", json=body)).json()["token"] for _ in range(members)
+    ]
+    assert (await move(api, advance=f"{days}d1h")).json()["ran"]["jobs"] == members * days
+    events = await all_events(api)
+    assert len({each["guid"] for each in events}) == len(events)
+    happened = [datetime.fromisoformat(each["occurred_at"]) for each in events]
+    assert happened == sorted(happened)
+    for each, at in zip(events, happened, strict=True):
+        # The clock runs while the events of an instant are written.
+        assert timedelta() <= at - datetime.fromisoformat(each["due_at"]) < timedelta(minutes=1)
+    for event_type, before in (("token.expiring", timedelta(days=7)), ("token.expired", timedelta())):
+        due = {each["object"]: each["due_at"] for each in events if each["type"] == event_type}
+        assert len(due) == [each["type"] for each in events].count(event_type) == members
+        for token in tokens:
+            expires_at = datetime.fromisoformat(token["expires_at"])
+            assert datetime.fromisoformat(due[token["grant_guid"]]) == expires_at - before
 
 
 async def test_it_survives_a_restart_and_other_processes_follow(api: Api, sandbox_settings: Settings) -> None:

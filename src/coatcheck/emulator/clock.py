@@ -137,9 +137,9 @@ class _Move:
         await self.worker.sweep()
         while await self.worker.scheduler.refresh() >= REFRESH_BATCH:
             pass
-        # With a seed, events have the same order in every run.
+        # With a seed, webhooks have the same order in every run.
         in_order = self.services.seeding.has_seed
-        while (ran := await self.worker.run_due(CONCURRENT_TASKS, in_order=in_order)).total():
+        while (ran := await self.worker.run_due(CONCURRENT_TASKS, delivers_in_order=in_order)).total():
             self.jobs += ran[TaskKind.MEMBER_JOB]
         await self.worker.seal()
 
