@@ -174,7 +174,7 @@ async def make_transaction(services: Services, account: Account, **overrides: An
     return str(values["guid"])
 
 
-async def make_job(services: Services, account: Account) -> str:
+async def make_job(services: Services, account: Account, **overrides: Any) -> str:
     """The guid of a job of the account's member. It has ended."""
     now, guid = services.clock.now(), new("JOB")
     await _insert(
@@ -191,7 +191,8 @@ async def make_job(services: Services, account: Account) -> str:
             "requested_by": "CLT-unknown",
             "created_at": now,
             "queued_at": now,
-        },
+        }
+        | overrides,
     )
     return guid
 

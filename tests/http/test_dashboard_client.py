@@ -1,10 +1,14 @@
 """The pages of a client's staff: users, connections and grants."""
 
+from datetime import timedelta
+
 import httpx
 import pytest
 
 from coatcheck.app import Services
+from coatcheck.members.institutions import ClientAt
 from coatcheck.model.accounts import Account
+from coatcheck.model.institution_statuses import ClientStatus
 from coatcheck.model.users import User
 from coatcheck.staff.roles import CLIENT_ROLES, Role
 from tests.factories import (
@@ -224,3 +228,64 @@ async def test_what_belongs_to_another_client_does_not_exist(
     for path in ("/users", "/members", "/grants"):
         assert account.user_guid not in (await stranger.get(f"/dashboard{path}")).text
     assert await read(http, token) == 200
+
+
+class TestInstitutions:
+    @pytest.fixture
+    async def attempts(self, services: Services, client: Keyed, account: Account) -> None:
+        """Of three attempts at MX Bank in the last week two succeeded; one before it failed, as did a daily job."""
+        now = services.clock.now()
+        for outcome, days, more in (
+            ("CONNECTED", 0, {}),
+            ("CONNECTED", 2, {}),
+            ("DENIED", 2, {}),
+            ("FAILED", 20, {}),
+            ("FAILED", 0, {"is_background": True}),
+            ("FAILED", 0, {"client_guid": "CLT-another"}),
+            (None, 0, {}),
+        ):
+            values = {"client_guid": client.guid, "outcome": outcome, "ended_at": now - timedelta(days=days)}
+            await make_job(services, account, **values | more)
+
+    @pytest.mark.parametrize(
+        ("period", "shown"),
+        [
+            ("1", "1 of 1 succeeded (100 %)"),
+            ("7", "2 of 3 succeeded (66 %)"),
+            ("30", "2 of 4 succeeded (50 %)"),
+        ],
+    )
+    async def test_an_institution_shows_how_many_attempts_of_a_period_succeeded(
+        self, window: Window, attempts: None, period: str, shown: str
+    ) -> None:
+        page = text_of(await window.get(f"/dashboard/client/institutions/mxbank?period={period}"))
+        assert shown in page
+        assert ("DENIED" in page) is (period != "1")
+
+    async def test_the_list_has_the_success_at_each_institution(self, window: Window, attempts: None) -> None:
+        page = await window.get("/dashboard/client/institutions?status=used")
+        assert "MX Bank OPERATIONAL 3 66 %" in " ".join(text_of(page).split())
+        assert page.text.count("<tr>") == 2
+        found = await window.get("/dashboard/client/institutions?search=nowhere")
+        assert "No institution is found" in text_of(found)
+
+    async def test_an_institution_at_which_nobody_tried_says_so(self, window: Window) -> None:
+        for path in ("/client/institutions?status=used", "/client/institutions/mxbank"):
+            assert "Nobody tried to connect" in text_of(await window.get(f"/dashboard{path}")), path
+
+    async def test_the_status_of_an_institution_is_that_for_the_client(
+        self, services: Services, window: Window, client: Keyed
+    ) -> None:
+        listed = "/dashboard/client/institutions?status=restricted"
+        assert "No institution is found" in text_of(await window.get(listed))
+        other = await make_client(services)
+        for owner, status in ((client, ClientStatus.PREVENT_NEW), (other, ClientStatus.PREVENT_ALL)):
+            at = ClientAt(owner.guid, "mxbank")
+            await services.institutions.set_client_status(at, status, actor="operator")
+        for path in (listed, "/dashboard/client/institutions/mxbank"):
+            page = text_of(await window.get(path))
+            assert ("PREVENT_NEW" in page, "PREVENT_ALL" in page) == (True, False), path
+
+    async def test_an_unknown_institution_or_period_is_refused(self, window: Window) -> None:
+        assert (await window.get("/dashboard/client/institutions/nowhere")).status_code == 404
+        assert (await window.get("/dashboard/client/institutions?period=365")).status_code == 400

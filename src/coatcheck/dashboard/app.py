@@ -22,6 +22,7 @@ ROUTES = checked(
         *operator.INSTALLATION,
         *client.USERS,
         *client.GRANTS,
+        *client.INSTITUTIONS,
         *processor.PROCESSOR,
         *organisation.API_KEYS,
         *organisation.WEBHOOKS,

@@ -29,6 +29,7 @@ class Permission(StrEnum):
     SEE_PROCESSOR_GRANTS = "see the grants of one's processor"
     TEST_PROCESSOR = "read conformance reports, and get tokens of a sandbox"
     SEE_USERS = "see the client's users, their connections and their grants"
+    SEE_CONNECTION_SUCCESS = "see institutions as the client does, and how often connections succeed"
     REVEAL_NUMBERS = "read account numbers of users, with a reason"
     REVOKE_GRANTS = "revoke grants"
 
@@ -62,6 +63,7 @@ PERMISSIONS: Mapping[Permission, frozenset[Role]] = MappingProxyType(
         Permission.SEE_PROCESSOR_GRANTS: PROCESSOR,
         Permission.TEST_PROCESSOR: PROCESSOR,
         Permission.SEE_USERS: CLIENT,
+        Permission.SEE_CONNECTION_SUCCESS: CLIENT,
         Permission.REVEAL_NUMBERS: SUPPORTERS,
         Permission.REVOKE_GRANTS: SUPPORTERS,
     }

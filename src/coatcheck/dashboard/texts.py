@@ -1,6 +1,7 @@
 """The texts that the templates do not contain: names of roles, and pages about refusals."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from types import MappingProxyType
 
 from coatcheck import errors
@@ -42,6 +43,23 @@ GRANT_STATES: Mapping[GrantStatus, str] = MappingProxyType(
         GrantStatus.EXHAUSTED: _("used up"),
         GrantStatus.EXPIRED: _("expired"),
         GrantStatus.REVOKED: _("revoked"),
+    }
+)
+
+
+class Period(StrEnum):
+    """The days that a page looks back."""
+
+    DAY = "1"
+    WEEK = "7"
+    MONTH = "30"
+
+
+PERIODS: Mapping[Period, str] = MappingProxyType(
+    {
+        Period.DAY: _("Last 24 hours"),
+        Period.WEEK: _("Last 7 days"),
+        Period.MONTH: _("Last 30 days"),
     }
 )
 

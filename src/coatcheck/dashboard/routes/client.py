@@ -1,6 +1,6 @@
 """The pages of a client's staff."""
 
-from coatcheck.dashboard.handlers import grants, users
+from coatcheck.dashboard.handlers import client_institutions, grants, users
 from coatcheck.dashboard.permissions import Permission
 from coatcheck.dashboard.route import DashboardRoute, sensitive
 from coatcheck.http.i18n import marked as _
@@ -21,4 +21,20 @@ GRANTS = (
     DashboardRoute("GET", "/grants", grants.show_grants, SEE, menu=_("Grants")),
     DashboardRoute("GET", "/grants/{grant}", grants.show_grant, SEE),
     *sensitive("/grants/{grant}/revoke", grants.confirm_revocation, grants.revoke, Permission.REVOKE_GRANTS),
+)
+
+INSTITUTIONS = (
+    DashboardRoute(
+        "GET",
+        "/client/institutions",
+        client_institutions.show_institutions,
+        Permission.SEE_CONNECTION_SUCCESS,
+        menu=_("Institutions"),
+    ),
+    DashboardRoute(
+        "GET",
+        "/client/institutions/{institution}",
+        client_institutions.show_institution,
+        Permission.SEE_CONNECTION_SUCCESS,
+    ),
 )
