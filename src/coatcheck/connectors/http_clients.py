@@ -36,6 +36,8 @@ RETRIED_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Safe methods: a repetition changes nothing (RFC 9110 9.2.2)."""
 RETRIED_STATUSES = frozenset({502, 503, 504})
 """Statuses of a failure that is often temporary."""
+TRANSPORT_ERRORS = (httpx.TransportError, ssl.SSLError)
+"""With TLS 1.3 a host refuses a client certificate when the answer is read. httpx lets that error through as it is."""
 BREAK_AFTER = 5
 """After this number of consecutive failures, a host gets no request for `BREAK_FOR` seconds."""
 BREAK_FOR = 30.0
@@ -154,7 +156,7 @@ class BankClient(httpx.AsyncClient):
         # Always as a stream, so that `_read_body` can stop at the limit.
         try:
             response = await super().send(request, stream=True, **options)
-        except httpx.TransportError:
+        except TRANSPORT_ERRORS:
             breaker.failed()
             raise
         if response.status_code >= 500:
@@ -229,7 +231,7 @@ def _without_text() -> Iterator[None]:
         yield
     except httpx.TimeoutException:
         raise _RetriedFailure(BankTimedOut) from None
-    except httpx.TransportError:
+    except TRANSPORT_ERRORS:
         raise _RetriedFailure(BankUnavailable) from None
 
 
