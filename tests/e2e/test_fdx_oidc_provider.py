@@ -1,7 +1,9 @@
 """The FDX connector signs in at npm's `oidc-provider`, unchanged: a pushed request, consent, rotation, revocation."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
@@ -14,8 +16,10 @@ from coatcheck.connectors.fdx.connector import FdxConnector, FdxSettings
 from coatcheck.crypto import base64url_sha256
 from coatcheck.errors import ConsentRevoked, CredentialsDenied
 from coatcheck.testing.connectors import NOW, connector_context, run_connector
+from tests.fdx_document import document
 from tests.fdx_provider import CODE, FdxProvider, account, write_profile
 from tests.oidc_provider import answer_at_provider, needs_oidc_provider, oidc_provider
+from tests.prism import mock_server, needs_prism
 
 RETURN_URL = "http://coatcheck.test/oauth/callback"
 VERIFIER = "a-verifier-of-forty-three-characters-or-more-0"
@@ -93,6 +97,32 @@ async def bank(issuer: str, tmp_path: Path) -> AsyncIterator[Bank]:
 async def browser() -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient() as browser:
         yield browser
+
+
+@needs_prism
+async def test_every_read_fits_a_document_of_the_api_and_its_answers_are_read(
+    issuer: str, browser: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    description = tmp_path / "fdx.json"
+    description.write_text(json.dumps(document()))
+    with mock_server(description, tmp_path / "log") as api_url:
+        bank = Bank(write_profile(tmp_path, issuer=issuer, api_url=api_url, scopes=["openid"]))
+        credentials = await bank.consent(browser)
+        runs = {
+            kind: await run_connector(bank.connector, Task(kind, CODE, "MBR-1", NOW), credentials)
+            for kind in (JobKind.AGGREGATION, JobKind.VERIFICATION, JobKind.IDENTIFICATION, JobKind.STATEMENT)
+        }
+        await bank.connector.close()
+    (account,) = runs[JobKind.AGGREGATION].accounts
+    assert (account.id, account.balance) == ("a-1", Decimal("120.5"))
+    (transaction,) = runs[JobKind.AGGREGATION].transactions
+    assert transaction.amount == Decimal("12.34")
+    (numbers,) = runs[JobKind.VERIFICATION].numbers
+    assert (numbers.account_number, numbers.is_tokenized) == ("1234567801", True)
+    (owner,) = runs[JobKind.IDENTIFICATION].owners
+    assert owner.email == "ann@example.com"
+    (statement,) = runs[JobKind.STATEMENT].statements
+    assert statement.pdf.startswith(b"%PDF")
 
 
 async def test_the_user_consents_and_the_accounts_are_read(bank: Bank, browser: httpx.AsyncClient) -> None:
