@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,7 +20,7 @@ from coatcheck.connectors import catalogue, contract, installed
 from coatcheck.db import database
 from coatcheck.errors import ConfigurationError, InvalidRequest, NotFound
 from coatcheck.events import ssrf
-from coatcheck.members import institutions
+from coatcheck.members import institutions, job_rows
 from coatcheck.model import institution_statuses
 
 if TYPE_CHECKING:
@@ -89,6 +90,31 @@ def status(
     elif value is not None:
         _set_status(code, value)
     _print_status(code, client, note, as_json=as_json)
+
+
+@command_group.command("calls")
+def calls(
+    code: Annotated[
+        str | None, typer.Argument(metavar="[CODE]", help="Only this institution, such as mxbank.")
+    ] = None,
+    days: Annotated[int, typer.Option("--days", min=1, max=30, help="How many days back.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Shows how often each institution was read in the last days, and which processor had it read.
+
+    Without a processor: for the client or the user, or by the daily aggregation. Jobs of deleted members do not count.
+
+    Example: coatcheck institution calls --days 7
+    """
+
+    async def find(services: app.Services, connection: database.Connection) -> list[dict[str, Any]]:
+        if code is not None:
+            _named(services, code)
+        since = services.clock.now() - timedelta(days=days)
+        found = await job_rows.calls_of_institutions(connection, since)
+        return [asdict(each) for each in found if code in {None, each.institution_code}]
+
+    print_rows(read(find), as_json=as_json, empty="No institution was read.")
 
 
 @command_group.command("fetch")

@@ -39,6 +39,18 @@ class _Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class InstitutionCalls:
+    """How often an institution was read in a period."""
+
+    institution_code: str
+    processor_guid: str | None
+    """Who had it read. None: the client, the user or the daily aggregation."""
+    jobs: int
+    calls: int
+    """The attempts of the jobs. A job that failed for a moment, or waited for answers, has several."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Kind:
     kind: str
 
@@ -295,6 +307,21 @@ async def drop_ended(connection: Connection, before: datetime) -> None:
            AND NOT EXISTS (SELECT FROM member m WHERE m.user_guid = j.user_guid
                            AND m.most_recent_job_guid = j.guid)""",
         {"before": before},
+    )
+
+
+async def calls_of_institutions(connection: Connection, since: datetime) -> Sequence[InstitutionCalls]:
+    """How often each institution was read by jobs that have ended since then, most calls first."""
+    return await fetch_all(
+        connection,
+        InstitutionCalls,
+        """SELECT institution_code, processor_guid, count(*) AS jobs, sum(attempt)::bigint AS calls
+           FROM (SELECT institution_code, attempt,
+                        CASE WHEN starts_with(requested_by, 'PPR-') THEN requested_by END AS processor_guid
+                 FROM member_job WHERE state = 'ended' AND ended_at >= %(since)s) AS job
+           GROUP BY institution_code, processor_guid
+           ORDER BY calls DESC, institution_code, processor_guid NULLS FIRST""",
+        {"since": since},
     )
 
 
