@@ -12,7 +12,7 @@ WORKERS ?= logical
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
 RUN ?=
 # What npm installs: MX's web widget SDK, OAuth clients, generators of API clients, and a mock server.
-NODE_MODULES = $(patsubst %,tests/%/node_modules/.package-lock.json,browser oauth_clients api_clients mock_servers simplefin_clients)
+NODE_MODULES = $(patsubst %,tests/%/node_modules/.package-lock.json,browser oauth_clients api_clients mock_servers sample_files simplefin_clients)
 PEERS = bench/peers/node_modules/.package-lock.json
 
 help: ## list the targets
@@ -173,7 +173,7 @@ clean: ## remove everything that make created
 .venv-samples/ready: requirements/samples-build.txt requirements/samples.txt
 	$(call environment,.venv-samples,requirements/samples-build.txt)
 	@.venv-samples/bin/python -m pip --disable-pip-version-check download --quiet --require-hashes --no-deps \
-	--no-build-isolation --no-binary bai2,bankfile,beangulp-mt940,camt053-loader-mt940,ofxparse \
+	--no-build-isolation --no-binary bai2,bankfile,beangulp-mt940,camt053-loader-mt940,mt-940,ofxparse \
 	--dest .venv-samples/files -r requirements/samples.txt
 	@touch $@
 
