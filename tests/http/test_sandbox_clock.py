@@ -94,6 +94,13 @@ async def test_what_is_no_move_forward_is_refused_and_moves_nothing(
     assert (await api.get(CLOCK)).json()["clock"]["offset_seconds"] == 0
 
 
+async def test_a_wrong_duration_is_refused_with_what_is_one(api: Api) -> None:
+    refused = await move(api, advance="1y")
+    assert refused.json()["error"]["message"] == (
+        "clock.advance: it must be a duration in w, d, h, m and s, such as 61d or 1d12h."
+    )
+
+
 async def test_a_token_expires_on_the_way_and_is_counted(api: Api) -> None:
     processor = await make_processor(api.services, api.caller)
     account = await make_account(api.services, await make_user(api.services, api.caller))

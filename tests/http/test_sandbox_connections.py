@@ -146,6 +146,21 @@ async def test_a_token_that_cannot_be_issued_is_refused(api: Api, processor: Key
     assert (await token(api, processor, controls=["empty"])).status_code == 422
 
 
+async def test_a_token_that_is_refused_leaves_no_user(api: Api, processor: Keyed) -> None:
+    foreign = await make_processor(api.services, await make_client(api.services))
+    disabled = await make_processor(api.services, api.caller)
+    async with api.services.db.transaction() as connection:
+        await api.services.processors.disable(connection, disabled.guid, actor="test")
+    for refused in (
+        await token(api, foreign),
+        await token(api, disabled),
+        await token(api, processor, scope="read:secrets"),
+        await token(api, processor, scope="max-reads:0"),
+    ):
+        assert refused.status_code in {400, 422}, refused.text
+    assert (await api.get("/users")).json()["users"] == []
+
+
 async def test_a_reset_of_a_user_deletes_its_members_and_ends_its_tokens(api: Api, processor: Keyed) -> None:
     given = (await token(api, processor)).json()["token"]
     other = await connect(api)

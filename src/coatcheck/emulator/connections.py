@@ -12,12 +12,12 @@ from coatcheck.connectors.sandbox.controls import InvalidControl, parse_controls
 from coatcheck.db.database import Connection
 from coatcheck.errors import InvalidRequest, NotFound, Unprocessable
 from coatcheck.grants.exchange import Redeemer
-from coatcheck.grants.scope import parse_scope
+from coatcheck.grants.scope import Scope, parse_scope
 from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members import job_rows
 from coatcheck.members.records import NewMember
 from coatcheck.model.accounts import Account, accounts_of_member, find_client_account
-from coatcheck.model.clients import Client
+from coatcheck.model.clients import Client, enabled_processors
 from coatcheck.model.members import Member, count_members
 from coatcheck.model.users import User, find_user
 from coatcheck.sandbox_bank import store_record
@@ -116,22 +116,37 @@ async def grant(services: Services, client: Client, new: NewToken) -> Granted:
         InvalidScope: the scope is invalid.
     And as `connect`, where no account is given.
     """
-    guid = new.account_guid or await _first_verified(
-        services, await connect(services, client, new.connection)
-    )
+    guid = new.account_guid
+    if guid is None:
+        # Otherwise a refusal would leave a user behind.
+        await _check_grant(services, client, new)
+        guid = await _first_verified(services, await connect(services, client, new.connection))
     async with services.db.connection() as connection:
         account = await find_client_account(connection, client.guid, guid)
-        atoms = DEFAULT_SCOPE if new.scope is None else new.scope
-        scope = parse_scope(
-            f"user-guid:{account.user_guid} member-guid:{account.member_guid} account-guid:{account.guid} {atoms}"
-        )
         code = await services.issuer.issue_authenticated(
-            connection, client_guid=client.guid, scope=scope, processor_guid=new.processor_guid
+            connection,
+            client_guid=client.guid,
+            scope=_scope(new, account.user_guid, account.member_guid, account.guid),
+            processor_guid=new.processor_guid,
         )
         issued = await services.exchange.redeem_authenticated(
             connection, redeemer=Redeemer(new.processor_guid, None), code=code
         )
     return Granted(issued.access_token, account, issued.grant_guid, issued.expires_at)
+
+
+async def _check_grant(services: Services, client: Client, new: NewToken) -> None:
+    """Refuses what does not depend on the account, as `grant`."""
+    _scope(new, "new", "new", "new")
+    async with services.db.connection() as connection:
+        enabled = await enabled_processors(connection, client.guid)
+    if not any(each.guid == new.processor_guid and not each.is_disabled for each in enabled):
+        raise Unprocessable("The processor does not exist or is not enabled for this client.")
+
+
+def _scope(new: NewToken, user_guid: str, member_guid: str, account_guid: str) -> Scope:
+    atoms = DEFAULT_SCOPE if new.scope is None else new.scope
+    return parse_scope(f"user-guid:{user_guid} member-guid:{member_guid} account-guid:{account_guid} {atoms}")
 
 
 async def run_jobs(services: Services, members: Iterable[Member]) -> None:

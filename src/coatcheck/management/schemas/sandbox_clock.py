@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from coatcheck.clock import MovableClock
 from coatcheck.emulator.clock import Ran
-from coatcheck.http.decoding import StrictSchema
+from coatcheck.http.decoding import ALLOWED, StrictSchema
 from coatcheck.http.doc import doc
 from coatcheck.http.encoding import Timestamp
 
@@ -27,6 +27,7 @@ class ClockMoveRequest(StrictSchema, frozen=True, kw_only=True):
                 max_length=50,
                 description="How far: numbers with `w`, `d`, `h`, `m` or `s`.",
                 examples=["61d", "1d12h", "90s"],
+                extra={ALLOWED: "a duration in w, d, h, m and s, such as 61d or 1d12h"},
             ),
         ]
         | None
