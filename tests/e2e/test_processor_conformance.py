@@ -17,7 +17,11 @@ import httpx
 import pytest
 import uvicorn
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
+from coatcheck.cli.exit_codes import ExitCode
 from coatcheck.testing.processor_conformance import CASES, Outcome, run_case
 from coatcheck.testing.processor_trial import Processor, Trial
 from coatcheck.testing.sandbox import Sandbox, running
@@ -157,6 +161,45 @@ def test_the_command_reports_what_failed_and_its_exit_code_says_so(directory: Pa
     assert reported["found"] == "POST accounts got no answer: ConnectError."
     assert "0 of 1 cases passed" in page.read_text()
     assert reported["found"] in page.read_text()
+
+
+def test_a_report_that_cannot_be_written_is_still_printed(directory: Path, tmp_path: Path) -> None:
+    page = str(tmp_path / "missing" / "report.html")
+    done = command(
+        "--url", "http://127.0.0.1:1", "--data-dir", str(directory), "--only", "revoked", "--html", page, "--json"
+    )  # fmt: skip
+    assert json.loads(done.stdout)[0]["outcome"] == "failed"
+    assert "cannot be written" in done.stderr
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:9000", "ftp://processor", "http://", "http://[::1", ""])
+def test_what_is_no_web_address_is_refused_before_the_run(directory: Path, url: str) -> None:
+    done = command("--url", url, "--data-dir", str(directory))
+    assert done.returncode == ExitCode.USAGE
+    assert "--url must be an http or https URL." in done.stderr
+
+
+def test_a_sandbox_that_does_not_run_is_one_sentence(directory: Path, tmp_path: Path) -> None:
+    credentials = json.loads((directory / "credentials.json").read_text())
+    (tmp_path / "credentials.json").write_text(json.dumps(credentials | {"base_url": "http://127.0.0.1:1"}))
+    done = command("--url", "http://127.0.0.1:1", "--data-dir", str(tmp_path))
+    assert done.returncode == ExitCode.NOT_RUNNING
+    assert done.stderr.startswith("coatcheck: No sandbox answers at ")
+    assert "Traceback" not in done.stderr
+
+
+def test_an_answer_without_an_id_fails_the_case(coatcheck: Sandbox) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+
+        async def answer(_request: Request) -> Response:
+            return JSONResponse(["no id"])
+
+        app = Starlette(routes=[Route("/accounts", answer, methods=["POST"])])
+        with _served(app, bound):
+            url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+            for name in ("lost_answer", "revoked"):
+                assert run(coatcheck, url, name) == (Outcome.FAILED, "Its answer to a code has no `id`.")
 
 
 def test_an_unknown_case_is_refused_with_a_list_of_the_cases(directory: Path) -> None:

@@ -9,10 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 import typer
 
-from coatcheck.cli import data_directory
-from coatcheck.cli.console import AsJson, err, print_json, print_rows
+from coatcheck.cli import data_directory, sandbox_api
+from coatcheck.cli.console import AsJson, check_web_url, err, print_json, print_rows
 from coatcheck.cli.data_directory import OfSandbox
 from coatcheck.errors import ConfigurationError, OperatorError
 from coatcheck.testing import processor_conformance as suite
@@ -45,10 +46,12 @@ def processor(
 
     Example: coatcheck conformance processor --url http://127.0.0.1:9000 --html report.html
     """
+    check_web_url("--url", url)
     results = _run(url, data_directory.resolve(data_dir), _selected(only), quiet=as_json)
+    # Before the page: its file may be one that cannot be written.
+    _print(results, as_json=as_json)
     if html is not None:
         _write_page(html, url, results)
-    _print(results, as_json=as_json)
     if any(each.outcome is suite.Outcome.FAILED for each in results):
         raise typer.Exit(1)
 
@@ -75,6 +78,9 @@ def _run(url: str, directory: Path, cases: Sequence[suite.Case], *, quiet: bool)
             return [suite.run_case(trial, case) for case in _announced(cases, quiet=quiet)]
         except sandbox_client.SandboxFailed as error:
             raise OperatorError(f"The sandbox refused a call: {error}") from error
+        except httpx.TransportError as error:
+            # The sandbox: a processor that does not answer fails its cases.
+            raise sandbox_api.not_running(credentials) from error
 
 
 def _announced(cases: Sequence[suite.Case], *, quiet: bool) -> Iterator[suite.Case]:

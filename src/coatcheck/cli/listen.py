@@ -7,14 +7,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
 from urllib.error import HTTPError
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 import typer
 
 from coatcheck import clock
 from coatcheck.cli import data_directory, sandbox_api
-from coatcheck.cli.console import AsJson, err, out
+from coatcheck.cli.console import AsJson, check_web_url, err, out
 from coatcheck.cli.data_directory import OfSandbox
 from coatcheck.errors import InvalidRequest
 from coatcheck.events import catalogue, signing
@@ -53,8 +53,8 @@ def listen(
 
     Example: coatcheck listen --forward-to http://localhost:3000/webhooks --events 'token.*'
     """
-    if forward_to is not None and urlsplit(forward_to).scheme not in {"http", "https"}:
-        raise typer.BadParameter("--forward-to must be an http or https URL.")
+    if forward_to is not None:
+        check_web_url("--forward-to", forward_to)
     patterns = _patterns(events)
     directory = data_directory.resolve(data_dir)
     secret = signing.new_secret() if forward_to else None

@@ -53,10 +53,14 @@ def call(
     except HTTPError as error:
         raise _refusal(error) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise SandboxNotRunning(
-            f"No sandbox answers at {credentials.base_url}. Start it with `coatcheck sandbox --detach`, and the same"
-            " --data-dir."
-        ) from error
+        raise not_running(credentials) from error
+
+
+def not_running(credentials: Credentials) -> SandboxNotRunning:
+    return SandboxNotRunning(
+        f"No sandbox answers at {credentials.base_url}. Start it with `coatcheck sandbox --detach`, and the same"
+        " --data-dir."
+    )
 
 
 def is_ready(address: str) -> bool:

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import httpx
 
-from coatcheck.testing.processor_trial import ANSWER, Failed, NotRun, Shown, Trial, until
+from coatcheck.testing.processor_trial import ANSWER, Failed, NotRun, Shown, Trial, id_in, until
 from coatcheck.testing.sandbox import succeeded
 
 NUMBERS = "GET /account/account_numbers"
@@ -75,7 +75,7 @@ def _lost_answer(trial: Trial) -> None:
                     break
         answer = adding.result()
     # A processor that passes the trouble on is asked again, as its caller would do.
-    account_id = str(answer.json()["id"]) if answer.is_success else trial.processor.share(code)
+    account_id = id_in(answer) if answer.is_success else trial.processor.share(code)
     trial.expect_usable(account_id, code)
 
 

@@ -71,9 +71,7 @@ class Processor:
         answer = self.add(code)
         if not answer.is_success:
             raise Failed(f"It refused a valid code with {answer.status_code}.")
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            return str(answer.json()["id"])
-        raise Failed("Its answer to a code has no `id`.")
+        return id_in(answer)
 
     def show(self, account_id: str) -> Shown:
         """What it says of an account now.
@@ -96,8 +94,19 @@ class Processor:
     def _send(self, method: str, path: str, body: Mapping[str, str] | None = None) -> httpx.Response:
         try:
             return self._client.request(method, path, json=body)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise Failed(f"{method} {path.split('/')[1]} got no answer: {type(error).__name__}.") from error
+
+
+def id_in(answer: httpx.Response) -> str:
+    """The processor's own id of the account, in its answer to a code.
+
+    Raises:
+        Failed: it has none.
+    """
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return str(answer.json()["id"])
+    raise Failed("Its answer to a code has no `id`.")
 
 
 @dataclass(frozen=True, slots=True)
