@@ -3,10 +3,9 @@
 import pytest
 
 from coatcheck.app import Services
-from coatcheck.connectors.contract import CredentialField, JobKind
+from coatcheck.connectors.contract import JobKind
 from coatcheck.members.records import MemberChanges
 from coatcheck.model.members import find_member
-from coatcheck.widget.presenters import present_credentials
 from coatcheck.worker_services import build_worker
 from tests.api_client import LOGIN, PASSWORD, Api
 from tests.widget_client import CORRECT, answer, jobs_of, open_page, signing_in
@@ -340,12 +339,6 @@ async def test_the_usual_field_labels_are_in_the_session_s_language(
     member = await page.connect(password="INVALID")
     fields = (await page.get(f"/members/{member['guid']}/credentials"))["credentials"]
     assert [each["label"] for each in fields] == labels
-
-
-@pytest.mark.parametrize("label", ["Member number", "Done", "{name}", ""])
-async def test_an_unusual_field_label_is_not_translated(label: str) -> None:
-    (shown,) = present_credentials("es", [CredentialField("CRD-1", "LOGIN", "TEXT", label, 1)]).credentials
-    assert shown.label == label
 
 
 async def test_without_a_search_no_action_leads_to_it(api: Api, user: str) -> None:

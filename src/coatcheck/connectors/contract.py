@@ -156,6 +156,8 @@ class AuthorizationRequest:
     """Who will read, for an institution that names it; empty if it is not known."""
     kinds: Sequence[JobKind] = ()
     """What was asked for; empty if it is not known."""
+    language: str = ""
+    """The user's, for the institution's page (OpenID Connect Core 3.1.2.1: `ui_locales`); empty if it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +234,15 @@ class Connector(ABC):
             BankError: the institution refused or failed; the class says which connection status that means.
                 Any other exception ends the job as FAILED, and only its type is logged.
         """
+
+    def translate(self, text: str, language: str) -> str:
+        """A text of this connector that end users read, in their language: of a question, an option or an institution.
+
+        Args:
+            text: as the connector returned it.
+            language: `en`, `es` or `fr-CA`.
+        """
+        return text
 
     async def authorize(self, request: AuthorizationRequest) -> str | SignInPage:
         """The URL of the institution's sign-in page for this request, with what `complete` needs besides the code.

@@ -207,6 +207,7 @@ class OAuth:
                 member_guid=place.member_guid,
                 client_name=place.client_name,
                 kinds=place.kinds,
+                language=place.language,
             )
         )
         return SignInPage(page) if isinstance(page, str) else page

@@ -24,6 +24,8 @@ class SignInPlace:
     """Who will read, as the user knows it."""
     kinds: tuple[JobKind, ...] = ()
     """What was asked for; empty if the caller does not know yet."""
+    language: str = ""
+    """The user's, if it is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

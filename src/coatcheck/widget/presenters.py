@@ -6,7 +6,7 @@ from datetime import datetime
 from urllib.parse import quote
 
 from coatcheck.connectors import contract
-from coatcheck.connectors.contract import CredentialField, JobKind
+from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import NotFound
 from coatcheck.members import records
 from coatcheck.members.verified_accounts import verified_accounts
@@ -33,7 +33,10 @@ STEPS_WITH_MESSAGE = frozenset({Step.ENTER_CREDS, Step.OAUTH, Step.ACTIONABLE_ER
 """The steps that show the message of the member's status."""
 
 
-def present_institution(institution: contract.Institution) -> schemas.Institution:
+def present_institution(request: WidgetRequest, institution: contract.Institution) -> schemas.Institution:
+    instructions = institution.instructional_text and _translated(
+        request, institution, institution.instructional_text
+    )
     return schemas.Institution(
         guid=institution.guid,
         code=institution.code,
@@ -45,8 +48,8 @@ def present_institution(institution: contract.Institution) -> schemas.Institutio
         supports_oauth=institution.supports_oauth,
         account_verification_is_enabled=JobKind.VERIFICATION in institution.supports,
         account_identification_is_enabled=JobKind.IDENTIFICATION in institution.supports,
-        instructional_text=institution.instructional_text,
-        instructional_data=schemas.Instructions(title=None, description=institution.instructional_text),
+        instructional_text=instructions,
+        instructional_data=schemas.Instructions(title=None, description=instructions),
         forgot_password_credential_recovery_url=institution.forgot_password_url,
         forgot_username_credential_recovery_url=institution.forgot_username_url,
         trouble_signing_credential_recovery_url=institution.trouble_signing_in_url,
@@ -61,22 +64,29 @@ def logo_url(institution: contract.Institution) -> str | None:
     return f"data:image/svg+xml,{quote(institution.logo_svg, safe=' =:/()!*@,;?&$+')}"
 
 
-def present_credentials(locale: str, fields: Sequence[CredentialField]) -> schemas.Credentials:
-    """The fields of a login form; the usual labels are translated."""
+def present_credentials(request: WidgetRequest, institution: contract.Institution) -> schemas.Credentials:
+    """The fields of a login form; the usual labels are translated, and those that the connector translates."""
     return schemas.Credentials(
         credentials=[
             schemas.Credential(
                 guid=each.guid,
-                label=translate(locale, each.label) if each.label in FIELD_LABELS else each.label,
+                label=translate(request.locale, each.label)
+                if each.label in FIELD_LABELS
+                else _translated(request, institution, each.label),
                 field_name=each.field_name,
                 field_type=mx_codes.FIELD_TYPE_IDS[
                     "LOGIN" if each.field_name == "LOGIN" else each.field_type
                 ],
                 display_order=each.display_order,
             )
-            for each in fields
+            for each in institution.credentials
         ]
     )
+
+
+def _translated(request: WidgetRequest, institution: contract.Institution, text: str) -> str:
+    """A text of the institution's connector in the language of the session."""
+    return request.services.registry.connector_for(institution.code).translate(text, request.locale)
 
 
 async def load_context(
@@ -169,7 +179,7 @@ def _member(
         needs_updated_credentials=status in mx_codes.NEEDS_CREDENTIALS,
         use_cases=member.use_cases,
         mfa=schemas.Mfa(
-            credentials=[_challenge(each) for each in challenges],
+            credentials=[_challenge(request, institution, each) for each in challenges],
             is_asked_again=step is Step.MFA and len(attempt(context.jobs)) > 1,
         ),
         error=_failure(request, status, step, message),
@@ -180,17 +190,19 @@ def _member(
     )
 
 
-def _challenge(challenge: records.Challenge) -> schemas.Challenge:
+def _challenge(
+    request: WidgetRequest, institution: contract.Institution, challenge: records.Challenge
+) -> schemas.Challenge:
     return schemas.Challenge(
         guid=challenge.guid,
-        label=challenge.label,
+        label=_translated(request, institution, challenge.label),
         field_name=challenge.field_name,
         field_type=mx_codes.FIELD_TYPE_IDS[challenge.type],
         options=[
             schemas.Option(
                 guid=each.guid,
                 credential_guid=challenge.guid,
-                label=each.label,
+                label=each.label and _translated(request, institution, each.label),
                 value=each.guid,
                 data_uri=each.data_uri,
             )

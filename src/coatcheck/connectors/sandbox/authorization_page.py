@@ -16,6 +16,7 @@ from coatcheck.connectors.sandbox import sign_in_page
 from coatcheck.connectors.sandbox.consent import Consents, Grant
 from coatcheck.connectors.sandbox.logins import parse_login
 from coatcheck.connectors.sandbox.sign_in_page import SignInForm
+from coatcheck.connectors.sandbox.translations import TRANSLATIONS
 from coatcheck.errors import CredentialsDenied
 
 CLIENT_ID = "coatcheck"
@@ -51,6 +52,8 @@ class _Request:
     """Who wants to read. Real banks look it up by the `client_id`, which every client of this server shares."""
     data: str
     """What it wants to read: kinds of jobs, separated by spaces."""
+    language: str
+    """Of the user (OpenID Connect Core 3.1.2.1)."""
 
 
 class AuthorizationPages:
@@ -114,7 +117,10 @@ class AuthorizationPages:
             return None
         grant = Grant(institution.code, redirect_uri, given.get("code_challenge", ""))
         app, data = given.get("app", ""), given.get("data", "")
-        return _Request(institution, grant, given.get("state", ""), app, data)
+        language = given.get("ui_locales", "")
+        # Written into the page, so only a language that the bank has.
+        language = language if language in TRANSLATIONS else "en"
+        return _Request(institution, grant, given.get("state", ""), app, data, language)
 
     def _decide(self, request: _Request, given: Mapping[str, str]) -> _Reply:
         if given.get("decision") != "allow":
@@ -152,7 +158,7 @@ def _form(request: _Request, *, login: str = "mxuser", alarm: str = "") -> _Repl
         SignInForm(
             bank=institution.name,
             logo_svg=institution.logo_svg,
-            app=request.app or "An app",
+            app=request.app,
             shared=[text for kind, text in _SHARED.items() if kind in asked],
             hidden={
                 "response_type": "code",
@@ -164,7 +170,9 @@ def _form(request: _Request, *, login: str = "mxuser", alarm: str = "") -> _Repl
                 "code_challenge_method": "S256",
                 "app": request.app,
                 "data": request.data,
+                "ui_locales": request.language,
             },
+            language=request.language,
         ),
         login=login,
         alarm=alarm,

@@ -44,6 +44,7 @@ from coatcheck.connectors.sandbox.merchants import merchants
 from coatcheck.connectors.sandbox.sign_in import SignIn, decode_sign_in
 from coatcheck.connectors.sandbox.statements import statements
 from coatcheck.connectors.sandbox.transactions import pages_of
+from coatcheck.connectors.sandbox.translations import translate
 from coatcheck.errors import (
     AnswerRejected,
     BankFailed,
@@ -142,6 +143,9 @@ class SandboxBank(Connector):
             await self._add(session, await asyncio.to_thread(self._generate, at_bank, institution, login))
         return Finished(state=_remembered(login, sign_in, task), keeps_sign_in=not login.has("mfa_every_job"))
 
+    def translate(self, text: str, language: str) -> str:
+        return translate(text, language)
+
     async def authorize(self, request: AuthorizationRequest) -> str:
         if not self._institutions[request.institution_code].supports_oauth:
             raise JobNotSupported
@@ -156,6 +160,8 @@ class SandboxBank(Connector):
         }
         if request.client_name:
             query["app"] = request.client_name
+        if request.language:
+            query["ui_locales"] = request.language
         if request.kinds:
             query["data"] = " ".join(request.kinds)
         return f"{self._authorize_url}?{urlencode(query)}"

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
 from string import Template
 
 from coatcheck.connectors.sandbox.controls import CONTROLS
+from coatcheck.connectors.sandbox.translations import translate
 
 _HERE = Path(__file__)
 _PAGE = Template(_HERE.with_suffix(".html").read_text(encoding="utf-8"))
@@ -32,6 +34,8 @@ class SignInForm:
     """What it wants to read."""
     hidden: Mapping[str, str]
     """The parameters that come back with the answer, beside `login` and `decision` (`allow` or `deny`)."""
+    language: str = "en"
+    """Of the page. The controls for testers are in English."""
 
 
 def form(sign_in: SignInForm, *, login: str = "mxuser", alarm: str = "") -> str:
@@ -42,29 +46,31 @@ def form(sign_in: SignInForm, *, login: str = "mxuser", alarm: str = "") -> str:
         login: the user name in the form.
         alarm: why the last answer was refused.
     """
-    name = escape(sign_in.bank)
     fields = "\n".join(
         f'<input type="hidden" name="{key}" value="{escape(value)}">' for key, value in sign_in.hidden.items()
     )
-    shared = "".join(f"<li>{escape(text)}</li>" for text in sign_in.shared)
+    _ = partial(_translated, sign_in.language)
+    shared = "".join(f"<li>{_(text)}</li>" for text in sign_in.shared)
     controls = "".join(f"<dt>+{name}</dt><dd>{escape(each.bank)}</dd>" for name, each in CONTROLS.items())
+    title = translate("Sign in to {bank}", sign_in.language, bank=sign_in.bank)
     return page(
-        f"Sign in to {sign_in.bank}",
+        title,
         f"""{sign_in.logo_svg or ""}
-<h1>Sign in to {name}</h1>
-<p>{escape(sign_in.app)} wants to read at {name}:</p>
+<h1>{escape(title)}</h1>
+<p>{_("{app} wants to read at {bank}:", app=sign_in.app or _("An app"), bank=sign_in.bank)}</p>
 <ul>{shared}</ul>
 <form method="post" action="authorize">
 {fields}
-<label for="login">Username</label>
+<label for="login">{_("Username")}</label>
 <input id="login" name="login" value="{escape(login)}" required maxlength="200" autocomplete="username"
  autocapitalize="none" spellcheck="false" aria-describedby="hint alarm">
-<p id="hint" class="hint">Any name works and has accounts of its own.</p>
-<p id="alarm" class="alarm" role="alert">{escape(alarm)}</p>
-<button name="decision" value="allow">Allow</button>
-<button name="decision" value="deny" formnovalidate>Deny</button>
+<p id="hint" class="hint">{_("Any name works and has accounts of its own.")}</p>
+<p id="alarm" class="alarm" role="alert">{_(alarm)}</p>
+<button name="decision" value="allow">{_("Allow")}</button>
+<button name="decision" value="deny" formnovalidate>{_("Deny")}</button>
 </form>
-<details><summary>For testers: controls to add to the name</summary><dl>{controls}</dl></details>""",
+<details><summary>{_("For testers: controls to add to the name")}</summary><dl lang="en">{controls}</dl></details>""",
+        sign_in.language,
     )
 
 
@@ -72,5 +78,11 @@ def message(text: str) -> str:
     return page(text, f"<h1>{escape(text)}</h1><p>Go back to the app and start again.</p>")
 
 
-def page(title: str, body: str) -> str:
-    return _PAGE.substitute(title=escape(title), body=body)
+def page(title: str, body: str, language: str = "en") -> str:
+    footer = _translated(language, "A sandbox bank: nobody's money, nobody's password.")
+    return _PAGE.substitute(language=language, title=escape(title), body=body, footer=footer)
+
+
+def _translated(language: str, text: str, **names: str) -> str:
+    """As HTML."""
+    return escape(translate(text, language, **names))

@@ -26,19 +26,19 @@ async def search(request: WidgetRequest) -> schemas.Institutions:
     found = tuple(each for each in found if not available.get(each.code, AVAILABLE).is_blocked)
     page = paginate(found, PageRequest(_page_number(request), PAGE_SIZE))
     return schemas.Institutions(
-        institutions=[present_institution(each) for each in page.items],
+        institutions=[present_institution(request, each) for each in page.items],
         page=page.page.number,
         total_pages=max(1, -(-page.total // PAGE_SIZE)),
     )
 
 
 async def read(request: WidgetRequest) -> schemas.Institution:
-    return present_institution(_find(request))
+    return present_institution(request, _find(request))
 
 
 async def credentials(request: WidgetRequest) -> schemas.Credentials:
     """The fields of the login form. Empty for an OAuth institution."""
-    return present_credentials(request.locale, _find(request).credentials)
+    return present_credentials(request, _find(request))
 
 
 def _find(request: WidgetRequest) -> Institution:

@@ -97,9 +97,7 @@ async def delete(request: WidgetRequest) -> None:
 async def credentials(request: WidgetRequest) -> schemas.Credentials:
     """The fields of the member's login form, without values."""
     member = await request.member()
-    return present_credentials(
-        request.locale, request.services.registry.find(member.institution_code).credentials
-    )
+    return present_credentials(request, request.services.registry.find(member.institution_code))
 
 
 async def answer(request: WidgetRequest) -> schemas.MemberAnswer:
@@ -186,6 +184,7 @@ async def _place(
         member_guid,
         client_name=(await request.client()).name,
         kinds=tuple(supported_kinds(request, institution)),
+        language=request.locale,
     )
 
 

@@ -71,7 +71,7 @@ async def check_routing_number(request: WidgetRequest) -> schemas.RoutingNumber:
     for each in request.services.registry.search(routing_number=number, supports=request.options.kinds):
         if available.get(each.code, AVAILABLE).takes_new_members:
             return schemas.RoutingNumber(
-                blocked_routing_number=IAV_PREFERRED, institution=present_institution(each)
+                blocked_routing_number=IAV_PREFERRED, institution=present_institution(request, each)
             )
     return schemas.RoutingNumber()
 

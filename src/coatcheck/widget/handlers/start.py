@@ -48,7 +48,7 @@ async def read(request: WidgetRequest) -> schemas.Start:
     return schemas.Start(
         step=await _first_step(request, member, deposit, institution, members),
         member=await present_member(request, member) if member else None,
-        institution=present_institution(institution) if institution else None,
+        institution=present_institution(request, institution) if institution else None,
         micro_deposit=present_micro_deposit(request, deposit) if deposit else None,
         members=members,
         consent_needed=request.session.consented_at is None,
