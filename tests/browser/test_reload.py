@@ -1,15 +1,21 @@
 """What the user does not lose: the session after a reload, what was typed, the screen before. How the user leaves."""
 
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeAlias
+
 import pytest
 from playwright.async_api import expect
 
 from coatcheck.directory.client_rows import put_widget_appearance
 from coatcheck.model.widgets import WidgetAppearance
-from tests.browser.scene import Embedded, Scene, Site
+from tests.browser.scene import Embedded, Scene, Site, side_by_side
 from tests.factories import Keyed
 from tests.processes import free_port
 from tests.widget_client import link
 
+Reach: TypeAlias = Callable[[Scene], Awaitable[Embedded]]
+CONSENT, SEARCH = "Connect your bank to Harbour Pay", "Find your bank"
 LINK_OVER = "This link no longer works"
 
 
@@ -100,6 +106,115 @@ async def test_back_in_the_browser_goes_to_the_screen_before(scene: Scene) -> No
     await widget.sees("Sign in to MX Bank")
     await widget.page.evaluate("history.back()")
     await widget.sees("Find your bank")
+
+
+async def to_search(scene: Scene, **options: Any) -> Embedded:
+    widget = await window(scene, await link(scene.api, scene.user, **options))
+    await widget.agree()
+    await widget.sees(SEARCH)
+    return widget
+
+
+def at(bank: str) -> Reach:
+    async def reach(scene: Scene) -> Embedded:
+        widget = await to_search(scene)
+        await widget.choose(bank)
+        return widget
+
+    return reach
+
+
+def signed_in(login: str = "ann", password: str = "correct", **options: Any) -> Reach:
+    async def reach(scene: Scene) -> Embedded:
+        widget = await to_search(scene, **options)
+        await widget.choose("MX Bank")
+        await widget.sign_in(login, password)
+        return widget
+
+    return reach
+
+
+def pressed(name: str, reach: Reach) -> Reach:
+    async def press(scene: Scene) -> Embedded:
+        widget = await reach(scene)
+        await widget.press(name)
+        return widget
+
+    return press
+
+
+async def without_a_result(scene: Scene) -> Embedded:
+    widget = await to_search(scene, mode="verification")
+    await widget.frame.get_by_role("searchbox").fill("Nonesuch")
+    return widget
+
+
+async def at_consent(scene: Scene) -> Embedded:
+    return await window(scene, await link(scene.api, scene.user))
+
+
+IMPEDED = "MX Bank needs you to do something"
+NUMBERS = pressed("Use account and routing numbers", without_a_result)
+REMOVAL = pressed("Remove this connection", signed_in("ann+impeded"))
+STEPS: Mapping[str, tuple[Reach, str, str, str | None]] = {
+    "consent": (at_consent, CONSENT, CONSENT, None),
+    "search": (to_search, SEARCH, SEARCH, None),
+    "credentials": (at("MX Bank"), "Sign in to MX Bank", SEARCH, SEARCH),
+    "credentials-refused": (
+        signed_in(password="INVALID"),
+        *("Sign in to MX Bank again", "Sign in to MX Bank again", SEARCH),
+    ),
+    "oauth": (at("MXCU (OAuth)"), "Sign in at MXCU (OAuth)", SEARCH, SEARCH),
+    "mfa": (signed_in(password="options"), "Verify your identity", "Verify your identity", SEARCH),
+    "mfa-code": (signed_in(password="token"), "Enter your code", "Enter your code", SEARCH),
+    "accounts": (signed_in(mode="verification"), "Choose an account", "Choose an account", SEARCH),
+    "problem": (signed_in("ann+impeded"), IMPEDED, IMPEDED, SEARCH),
+    "no-accounts": (
+        signed_in("ann+empty", mode="verification"),
+        *("No eligible accounts", "No eligible accounts", SEARCH),
+    ),
+    "removal": (REMOVAL, "Remove the connection to MX Bank?", IMPEDED, IMPEDED),
+    "numbers": (NUMBERS, "Enter your account details", SEARCH, SEARCH),
+    "files": (pressed("Add a bank file", to_search), "Add a bank file", SEARCH, SEARCH),
+    "connected": (signed_in(), "MX Bank is connected", "MX Bank is connected", None),
+    "closed": (pressed("Close", to_search), "You can close this page", SEARCH, None),
+}
+"""How a user gets to each step; its title, that after a reload, and that after Back if there is a way."""
+
+
+async def reloads_and_goes_back(
+    scene: Scene, reach: Reach, title: str, after_reload: str, before: str | None
+) -> None:
+    # A user of its own: a bank that is connected already would lead elsewhere.
+    scene = replace(scene, user=await scene.api.create_user())
+    widget = await reach(scene)
+    await widget.sees(title)
+    if before is not None:
+        await widget.page.evaluate("history.back()")
+        await widget.sees(before)
+        widget = await reach(replace(scene, user=await scene.api.create_user()))
+        await widget.sees(title)
+    await widget.page.reload()
+    await widget.sees(after_reload)
+
+
+async def test_reload_and_back_keep_the_user_in_the_widget(scene: Scene) -> None:
+    await side_by_side(scene, reloads_and_goes_back, [STEPS[each] for each in ("credentials", "removal")])
+
+
+@pytest.mark.slow
+async def test_reload_and_back_keep_the_user_in_the_widget_at_every_step(scene: Scene) -> None:
+    await side_by_side(scene, reloads_and_goes_back, STEPS.values())
+
+
+async def test_mx_s_sdk_passes_the_close_event_on_although_mx_defines_none(scene: Scene) -> None:
+    widget = await scene.embed("sdkUrl")
+    await widget.agree()
+    await widget.sees(SEARCH)
+    await widget.press("Close")
+    await widget.sees("You can close this page")
+    assert [each["data"]["type"] for each in await widget.undecoded()] == ["mx/connect/closed"]
+    assert (await widget.types())[-1] == "connect/closed"
 
 
 async def test_the_close_button_tells_the_host_and_shows_a_screen_that_stays(scene: Scene) -> None:
