@@ -1,11 +1,15 @@
 """The pages of a client's staff: users, connections and grants."""
 
+import re
 from datetime import timedelta
+from html import unescape
 
 import httpx
 import pytest
 
 from coatcheck.app import Services
+from coatcheck.audit.entries import Entry
+from coatcheck.clock import MovableClock
 from coatcheck.members.institutions import ClientAt
 from coatcheck.model.accounts import Account
 from coatcheck.model.institution_statuses import ClientStatus
@@ -289,3 +293,67 @@ class TestInstitutions:
     async def test_an_unknown_institution_or_period_is_refused(self, window: Window) -> None:
         assert (await window.get("/dashboard/client/institutions/nowhere")).status_code == 404
         assert (await window.get("/dashboard/client/institutions?period=365")).status_code == 400
+
+
+class TestAuditLog:
+    @pytest.fixture
+    async def auditor(self, services: Services, http: httpx.AsyncClient, client: Keyed) -> Window:
+        return await signed_in(services, http, Role.CLIENT_AUDITOR, client, name="Ada Auditor")
+
+    async def record(self, services: Services, client: Keyed, action: str, actor: str, **detail: str) -> None:
+        entry = Entry(client_guid=client.guid, actor=actor, action=action, subject="TKN-1", detail=detail)
+        async with services.db.transaction() as connection:
+            await services.journal.record(connection, entry)
+
+    async def actions(self, window: Window, query: str) -> list[str]:
+        page = await window.get(f"/dashboard/audit?{query}")
+        assert page.status_code == 200
+        return re.findall(r"<td>([a-z_]+\.[a-z_]+)</td>", page.text)
+
+    async def test_entries_are_listed_newest_first_by_action_actor_and_time(
+        self, services: Services, http: httpx.AsyncClient, clock: MovableClock, client: Keyed
+    ) -> None:
+        started = clock.now().date()
+        await self.record(
+            services, client, "token.revoked", "STF-1", actor_name="Sam Supporter", reason="asked"
+        )
+        clock.advance(timedelta(days=2))
+        await self.record(services, client, "token.narrowed", "USR-1")
+        await self.record(services, await make_client(services), "token.other", "USR-1")
+        auditor = await signed_in(services, http, Role.CLIENT_AUDITOR, client)
+        assert (await self.actions(auditor, "action=token.*"))[:2] == ["token.narrowed", "token.revoked"]
+        for query, found in (
+            ("action=token.*", ["token.narrowed", "token.revoked"]),
+            ("action=token.revoked", ["token.revoked"]),
+            ("action=token", []),
+            ("action=token.*&actor=supporter", ["token.revoked"]),
+            ("actor=USR-1", ["token.narrowed"]),
+            (f"action=token.*&until={started}", ["token.revoked"]),
+            (f"action=token.*&since={started + timedelta(days=1)}", ["token.narrowed"]),
+        ):
+            assert await self.actions(auditor, query) == found, query
+        page = text_of(await auditor.get("/dashboard/audit?action=token.revoked"))
+        assert "Sam Supporter" in page
+        assert "reason: asked" in page
+
+    async def test_a_long_log_is_paged_by_the_place_in_it(
+        self, services: Services, client: Keyed, auditor: Window
+    ) -> None:
+        for number in range(30):
+            await self.record(services, client, "token.revoked", f"USR-{number}")
+        first = await auditor.get("/dashboard/audit?action=token.revoked")
+        assert [number for number in range(30) if f"<td>USR-{number}</td>" in first.text] == [*range(5, 30)]
+        following = re.search(r'href="([^"]*)" rel="next"', first.text)
+        assert following
+        # What is written meanwhile moves no entry to another page.
+        await self.record(services, client, "token.revoked", "USR-30")
+        second = await auditor.get(f"/dashboard/audit{unescape(following[1])}")
+        assert [number for number in range(31) if f"<td>USR-{number}</td>" in second.text] == [*range(5)]
+        assert 'rel="next"' not in second.text
+
+    async def test_a_search_without_a_result_says_what_to_do(self, auditor: Window) -> None:
+        assert "Search an earlier period" in text_of(await auditor.get("/dashboard/audit?action=none.*"))
+
+    @pytest.mark.parametrize("query", ["since=yesterday", "before=x", "actor=%00"])
+    async def test_a_wrong_filter_is_refused(self, auditor: Window, query: str) -> None:
+        assert (await auditor.get(f"/dashboard/audit?{query}")).status_code == 400

@@ -23,6 +23,7 @@ ROUTES = checked(
         *client.USERS,
         *client.GRANTS,
         *client.INSTITUTIONS,
+        *client.AUDIT,
         *processor.PROCESSOR,
         *organisation.API_KEYS,
         *organisation.WEBHOOKS,

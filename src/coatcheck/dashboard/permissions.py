@@ -30,6 +30,7 @@ class Permission(StrEnum):
     TEST_PROCESSOR = "read conformance reports, and get tokens of a sandbox"
     SEE_USERS = "see the client's users, their connections and their grants"
     SEE_CONNECTION_SUCCESS = "see institutions as the client does, and how often connections succeed"
+    SEE_AUDIT_LOG = "search the client's audit log"
     REVEAL_NUMBERS = "read account numbers of users, with a reason"
     REVOKE_GRANTS = "revoke grants"
 
@@ -64,6 +65,7 @@ PERMISSIONS: Mapping[Permission, frozenset[Role]] = MappingProxyType(
         Permission.TEST_PROCESSOR: PROCESSOR,
         Permission.SEE_USERS: CLIENT,
         Permission.SEE_CONNECTION_SUCCESS: CLIENT,
+        Permission.SEE_AUDIT_LOG: frozenset({Role.CLIENT_ADMIN, Role.CLIENT_AUDITOR}),
         Permission.REVEAL_NUMBERS: SUPPORTERS,
         Permission.REVOKE_GRANTS: SUPPORTERS,
     }

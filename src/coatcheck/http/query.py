@@ -70,6 +70,20 @@ def read_seconds(query: Query, name: str) -> timedelta | None:
     return timedelta(seconds=int(value))
 
 
+def read_number(query: Query, name: str) -> int | None:
+    """A whole number of at most 18 digits; None if the parameter is absent or empty.
+
+    Raises:
+        InvalidRequest: the value is something else.
+    """
+    if read_text(query, name) is None:
+        return None
+    number = _positive_int(query, name)
+    if number is None:
+        raise InvalidRequest(f"{name} must be a whole number.")
+    return number
+
+
 def read_flag(query: Query, name: str) -> bool | None:
     """`true` or `false`, case-insensitive: MX's Python SDK sends `True`.
 

@@ -1,6 +1,6 @@
 """The pages of a client's staff."""
 
-from coatcheck.dashboard.handlers import client_institutions, grants, users
+from coatcheck.dashboard.handlers import audit, client_institutions, grants, users
 from coatcheck.dashboard.permissions import Permission
 from coatcheck.dashboard.route import DashboardRoute, sensitive
 from coatcheck.http.i18n import marked as _
@@ -38,3 +38,5 @@ INSTITUTIONS = (
         Permission.SEE_CONNECTION_SUCCESS,
     ),
 )
+
+AUDIT = (DashboardRoute("GET", "/audit", audit.show_entries, Permission.SEE_AUDIT_LOG, menu=_("Audit log")),)

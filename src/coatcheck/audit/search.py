@@ -1,0 +1,98 @@
+"""The audit entries of a client, newest first, for its staff."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from coatcheck.db.database import Connection, fetch_all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryFilter:
+    """Which entries of a client to list."""
+
+    client_guid: str
+    since: datetime
+    until: datetime
+    """Inclusive: an entry of this second is listed."""
+    action: str | None = None
+    """An action such as `token.revoked`, or a group such as `token.*`."""
+    actor: str | None = None
+    """The guid of who acted, or a part of the name of a person of the staff."""
+    before: int | None = None
+    """Only entries with a smaller number: those after a page of the list."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundEntry:
+    number: int
+    """Its place in the log."""
+    at: datetime
+    guid: str
+    action: str
+    actor: str
+    subject: str
+    detail: Mapping[str, str]
+
+    @property
+    def actor_name(self) -> str:
+        """The name of a person of the staff, else the guid."""
+        return self.detail.get("actor_name", self.actor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    number: int
+    at: datetime
+    body: str
+
+
+async def list_entries(connection: Connection, filters: EntryFilter, limit: int) -> Sequence[FoundEntry]:
+    """The newest `limit` entries that match, in the order of their numbers, which is that of the sealed log."""
+    conditions, values = _conditions(filters)
+    rows = await fetch_all(
+        connection,
+        _Row,
+        # The times select the months, of which each is a table. The expression is that of the index.
+        f"""SELECT number, at, body FROM audit_event
+            WHERE right(client_guid, 7) = right(%(client_guid)s, 7) AND client_guid = %(client_guid)s
+              AND at >= %(since)s AND at <= %(until)s {"".join(f" AND {each}" for each in conditions)}
+            ORDER BY number DESC LIMIT %(limit)s""",
+        {
+            "client_guid": filters.client_guid,
+            "since": filters.since,
+            "until": filters.until,
+            "limit": limit,
+            **values,
+        },
+    )
+    return [_entry(row) for row in rows]
+
+
+def _conditions(filters: EntryFilter) -> tuple[Sequence[str], Mapping[str, object]]:
+    conditions: list[str] = []
+    values: dict[str, object] = {}
+    if filters.action is not None:
+        group = filters.action.removesuffix("*")
+        is_group = group.endswith(".") and group != filters.action
+        action = "body::json ->> 'action'"
+        conditions.append(f"starts_with({action}, %(action)s)" if is_group else f"{action} = %(action)s")
+        values["action"] = group if is_group else filters.action
+    if filters.actor is not None:
+        conditions.append(
+            """(body::json ->> 'actor' = %(actor)s
+                OR strpos(lower(body::json -> 'detail' ->> 'actor_name'), lower(%(actor)s)) > 0)"""
+        )
+        values["actor"] = filters.actor
+    if filters.before is not None:
+        conditions.append("number < %(before)s")
+        values["before"] = filters.before
+    return conditions, values
+
+
+def _entry(row: _Row) -> FoundEntry:
+    body = json.loads(row.body)
+    return FoundEntry(
+        row.number, row.at, body["guid"], body["action"], body["actor"], body["subject"], body["detail"]
+    )
