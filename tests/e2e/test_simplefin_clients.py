@@ -18,11 +18,13 @@ from coatcheck.directory.apps import NewSetupToken
 from coatcheck.grants.listing import GrantFilter
 from coatcheck.model.accounts import Account, accounts_of_member
 from coatcheck.model.paging import PageRequest
-from coatcheck.model.users import User
+from coatcheck.model.users import User, find_user
+from tests.api_client import Api
+from tests.factories import make_client
 from tests.guides import ROOT
-from tests.member_setup import EndUser, make_end_user
 from tests.node import node
 from tests.processes import Serving, free_port, serving, text_at
+from tests.widget_client import open_page
 
 CLIENTS = ROOT / "tests" / "simplefin_clients"
 PYTHON = ROOT / ".venv-simplefin" / "bin" / "python"
@@ -33,14 +35,10 @@ REASON = "the user left"
 
 @dataclass(frozen=True)
 class Linked:
-    """A user with a member at the sandbox bank."""
+    """A user who linked a member at the sandbox bank in the widget."""
 
-    end_user: EndUser
+    user: User
     accounts: list[Account]
-
-    @property
-    def user(self) -> User:
-        return self.end_user.user
 
     async def setup_token(self, services: Services) -> str:
         new = NewSetupToken(account_guids=[each.guid for each in self.accounts], app_name="Actual")
@@ -78,12 +76,16 @@ def settings(settings: Any, server: Serving) -> Any:
 
 
 @pytest.fixture
-async def linked(services: Services) -> Linked:
-    end_user = await make_end_user(services)
-    member = await end_user.connected()
+async def linked(services: Services, server: Serving) -> Linked:
+    client = await make_client(services)
+    async with httpx.AsyncClient(base_url=server.base_url) as http:
+        api = Api(http, services, client)
+        guid = await api.create_user()
+        member = await (await open_page(api, guid)).connect()
     async with services.db.connection() as connection:
-        accounts = await accounts_of_member(connection, end_user.user.guid, member.guid)
-    return Linked(end_user, list(accounts))
+        user = await find_user(connection, client.guid, guid)
+        accounts = await accounts_of_member(connection, user.guid, member["guid"])
+    return Linked(user, list(accounts))
 
 
 # --- simplefin4py, the library of Home Assistant ---
