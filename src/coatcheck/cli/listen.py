@@ -16,10 +16,11 @@ from coatcheck import clock
 from coatcheck.cli import data_directory, sandbox_api
 from coatcheck.cli.console import AsJson, check_web_url, err, out
 from coatcheck.cli.data_directory import OfSandbox
-from coatcheck.errors import InvalidRequest
+from coatcheck.errors import InvalidRequest, NotFound
 from coatcheck.events import catalogue, signing
 
 PATH = "/coatcheck/events"
+EVER = "1970-01-01T00:00:00Z"
 PAUSE_SECONDS = 0.5
 PAGE = 1000
 TIMEOUT_SECONDS = 15
@@ -59,11 +60,12 @@ def listen(
     directory = data_directory.resolve(data_dir)
     secret = signing.new_secret() if forward_to else None
     newest = sandbox_api.call(directory, "GET", PATH)["events"]
+    last = newest[0] if newest else None
     err.print("Listening. Stop with Ctrl-C.", style="bold")
     if secret:
         err.print(f"Signing secret: {secret}", markup=False)
     count = 0
-    for event in _announced(directory, newest[0]["guid"] if newest else None):
+    for event in _announced(directory, last):
         if not catalogue.is_subscribed(patterns, event["type"]):
             continue
         status = _forward(forward_to, secret, event) if forward_to and secret else None
@@ -73,16 +75,26 @@ def listen(
             return
 
 
-def _announced(directory: Path, after: str | None) -> Iterator[dict[str, Any]]:
-    """Every event after the one with this guid, as soon as it is announced."""
+def _announced(directory: Path, last: Mapping[str, Any] | None) -> Iterator[Mapping[str, Any]]:
+    """Every event after this one, as soon as it is announced."""
     while True:
-        query = {"after": after or "1970-01-01T00:00:00Z", "records_per_page": PAGE}
-        found = sandbox_api.call(directory, "GET", f"{PATH}?{urlencode(query)}")["events"]
+        try:
+            found = _after(directory, last["guid"] if last else EVER)
+        except NotFound:
+            # Nothing was announced while the clock moved past the time for which events are kept.
+            found = _after(directory, last["occurred_at"] if last else EVER)
         for event in found:
-            after = event["guid"]
+            last = event
             yield event
         if len(found) < PAGE:
             time.sleep(PAUSE_SECONDS)
+
+
+def _after(directory: Path, after: str) -> Sequence[Mapping[str, Any]]:
+    """The first page of the events after one, by its guid, or after an instant."""
+    query = urlencode({"after": after, "records_per_page": PAGE})
+    events: Sequence[Mapping[str, Any]] = sandbox_api.call(directory, "GET", f"{PATH}?{query}")["events"]
+    return events
 
 
 def _patterns(events: str) -> Sequence[str]:
