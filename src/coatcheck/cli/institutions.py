@@ -97,7 +97,9 @@ def calls(
     code: Annotated[
         str | None, typer.Argument(metavar="[CODE]", help="Only this institution, such as mxbank.")
     ] = None,
-    days: Annotated[int, typer.Option("--days", min=1, max=30, help="How many days back.")] = 1,
+    days: Annotated[
+        int, typer.Option("--days", min=1, max=90, help="How many days back. Jobs are kept for 90 days.")
+    ] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Shows how often each institution was read in the last days, and which processor had it read.
