@@ -1,4 +1,4 @@
-"""What everyone has: the home page, the confirmation of who they are, their passkeys, and signing out."""
+"""What everyone has: the confirmation of who they are, their passkeys, and signing out."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
@@ -7,14 +7,9 @@ from starlette.responses import Response
 from coatcheck.dashboard.cookies import SESSION, SIGN_IN, cookie_name, remove_cookie, set_cookie, signed_in
 from coatcheck.dashboard.request import DashboardRequest
 from coatcheck.dashboard.sign_in import begin_at_provider, finish, local_path
-from coatcheck.dashboard.texts import ROLES, translate
 from coatcheck.errors import NotFound, SignInFailed
 from coatcheck.staff.addresses import HOME, has_passkeys
 from coatcheck.staff.sign_ins import Purpose
-
-
-async def show_home(request: DashboardRequest) -> Response:
-    return request.page("home", role=translate(request.locale, ROLES[request.session.role]))
 
 
 async def show_confirmation(request: DashboardRequest) -> Response:

@@ -15,14 +15,14 @@ from coatcheck.events.history import find_delivery, list_deliveries
 async def show_endpoints(request: DashboardRequest) -> Response:
     async with request.services.db.connection() as connection:
         page = await request.services.webhook_endpoints.list(
-            connection, _owner(request), page_request(request)
+            connection, owner_of(request), page_request(request)
         )
     return request.page("webhooks", endpoints=shown(request, page))
 
 
 async def show_form(request: DashboardRequest) -> Response:
     return request.page(
-        "new_webhook", patterns=patterns(is_processor=_owner(request).is_processor), everything=EVERYTHING
+        "new_webhook", patterns=patterns(is_processor=owner_of(request).is_processor), everything=EVERYTHING
     )
 
 
@@ -32,13 +32,13 @@ async def create(request: DashboardRequest) -> Response:
     if not new.url:
         raise InvalidRequest
     async with request.services.db.transaction() as connection:
-        made = await request.services.webhook_endpoints.create(connection, _owner(request), new)
+        made = await request.services.webhook_endpoints.create(connection, owner_of(request), new)
     return request.page("webhook_secret", endpoint=made.endpoint, secret_text=made.secret)
 
 
 async def show_endpoint(request: DashboardRequest) -> Response:
     """An endpoint and the deliveries to it; with `status`, those in this state."""
-    owner, guid = _owner(request), request.path["endpoint"]
+    owner, guid = owner_of(request), request.path["endpoint"]
     status = request.optional_choice("status", DeliveryStatus)
     async with request.services.db.connection() as connection:
         endpoint = await request.services.webhook_endpoints.find(connection, owner, guid)
@@ -69,7 +69,7 @@ async def set_status(request: DashboardRequest) -> Response:
     async with request.services.db.transaction() as connection:
         await request.services.webhook_endpoints.update(
             connection,
-            _owner(request),
+            owner_of(request),
             request.path["endpoint"],
             EndpointChanges(status=status),
         )
@@ -80,7 +80,7 @@ async def test(request: DashboardRequest) -> Response:
     """Delivers an example of a type of event."""
     async with request.services.db.transaction() as connection:
         await request.services.webhook_endpoints.test(
-            connection, _owner(request), request.path["endpoint"], request.field("type")
+            connection, owner_of(request), request.path["endpoint"], request.field("type")
         )
     return request.redirect(f"/webhooks/{request.path['endpoint']}")
 
@@ -93,7 +93,7 @@ async def rotate_secret(request: DashboardRequest) -> Response:
     """Makes a new secret, and shows it, this once."""
     async with request.services.db.transaction() as connection:
         made = await request.services.webhook_endpoints.rotate_secret(
-            connection, _owner(request), request.path["endpoint"]
+            connection, owner_of(request), request.path["endpoint"]
         )
     return request.page("webhook_secret", endpoint=made.endpoint, secret_text=made.secret)
 
@@ -104,7 +104,9 @@ async def confirm_deletion(request: DashboardRequest) -> Response:
 
 async def delete(request: DashboardRequest) -> Response:
     async with request.services.db.transaction() as connection:
-        await request.services.webhook_endpoints.delete(connection, _owner(request), request.path["endpoint"])
+        await request.services.webhook_endpoints.delete(
+            connection, owner_of(request), request.path["endpoint"]
+        )
     return request.redirect("/webhooks")
 
 
@@ -118,7 +120,7 @@ async def redeliver(request: DashboardRequest) -> Response:
     """Makes a delivery again, whatever became of it."""
     async with request.services.db.transaction() as connection:
         made = await request.services.webhook_endpoints.redeliver(
-            connection, _owner(request), request.path["delivery"]
+            connection, owner_of(request), request.path["delivery"]
         )
     return request.redirect(f"/deliveries/{made.guid}")
 
@@ -126,11 +128,12 @@ async def redeliver(request: DashboardRequest) -> Response:
 async def _ask(request: DashboardRequest, page: str) -> Response:
     async with request.services.db.connection() as connection:
         endpoint = await request.services.webhook_endpoints.find(
-            connection, _owner(request), request.path["endpoint"]
+            connection, owner_of(request), request.path["endpoint"]
         )
     return request.page(page, endpoint=endpoint)
 
 
-def _owner(request: DashboardRequest) -> Owner:
+def owner_of(request: DashboardRequest) -> Owner:
+    """The client or the processor whose endpoints the person sees."""
     guid = request.organisation_guid
     return Owner(guid, is_processor=guid.startswith("PPR-"), actor=request.actor)

@@ -1,11 +1,11 @@
 """The pages that everyone has, and those about staff."""
 
-from coatcheck.dashboard.handlers import account, staff
+from coatcheck.dashboard.handlers import account, overview, staff
 from coatcheck.dashboard.permissions import Permission
 from coatcheck.dashboard.route import DashboardRoute, sensitive
 from coatcheck.http.i18n import marked as _
 
-OVERVIEW = (DashboardRoute("GET", "", account.show_home, Permission.USE_DASHBOARD, menu=_("Overview")),)
+OVERVIEW = (DashboardRoute("GET", "", overview.show_overview, Permission.USE_DASHBOARD, menu=_("Overview")),)
 
 STAFF = (
     DashboardRoute("GET", "/staff", staff.show_staff, Permission.SEE_STAFF, menu=_("Staff")),
