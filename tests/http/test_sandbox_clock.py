@@ -136,7 +136,7 @@ async def events_after(api: Api, after: str) -> Any:
     return (await api.get("/coatcheck/events", params=parameters)).json()["events"]
 
 
-@pytest.mark.parametrize(("members", "days"), [(1, 75), pytest.param(5, 400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("members", "days"), [(1, 75), pytest.param(2, 400, marks=pytest.mark.slow)])
 async def test_every_event_on_the_way_happens_once_in_order_and_with_its_due_time(
     api: Api, members: int, days: int
 ) -> None:
