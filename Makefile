@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit sbom explain race faults ha slow fuzz mutants peers bench bench-full bench-check bench-grants bench-growth bench-start bench-processes bench-jobs pictures events controls lock words secrets clean
+.PHONY: help setup demo test check audit sbom explain race faults ha slow fuzz mutants peers bench bench-full bench-check bench-pages bench-grants bench-growth bench-start bench-processes bench-jobs pictures events controls lock words secrets clean
 
 # The first of these that runs, is Python 3.11 to 3.13, and can create a virtual environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -75,6 +75,9 @@ bench-full: .venv/ready peers ## as bench, with three times as many requests, in
 
 bench-check: .venv/ready ## fail if a request takes more than twice the CPU time, by the bare handler, that docs/performance records; half a minute
 	$(BIN)/python -m bench.run --check --requests 200 --rounds 3
+
+bench-pages: .venv/ready .venv/browser ## measure the pages of the portal and the dashboard on a slow phone; about five minutes
+	$(BIN)/python -m bench.pages
 
 bench-grants: .venv/ready ## measure lists, reads and revocations with a million grants; about five minutes
 	$(BIN)/python -m bench.grants

@@ -2,20 +2,15 @@
 
     make bench          # after the API's: a table, and bench/results/widget-<time>.json
 
-A real server answers a real browser that is slowed down four times and has 1.6 Mbit/s and 150 ms to the server, as a
-mid-range phone on 4G has. The time runs from opening the URL until the first bank is on the screen. The script agrees
-as soon as the button is shown, so that no reading time is measured. Each round has a new browser context with an empty
-cache.
+A real server answers a real browser on a slow phone (`slow_phone.py`). The time runs from opening the URL until the
+first bank is on the screen. The script agrees as soon as the button is shown, so that no reading time is measured.
+Each round has a new browser context with an empty cache.
 """
 
 import argparse
 import asyncio
 import json
-import secrets
 import statistics
-import sys
-import tempfile
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -26,17 +21,11 @@ from playwright.async_api import Browser, BrowserContext, expect
 from rich.console import Console
 from rich.table import Table
 
-from bench.servers import serving
-from coatcheck.app import Services, build, prepare_partitions
-from coatcheck.cli.embedded import database
-from coatcheck.config import Settings
-from coatcheck.migrations.upgrade import upgrade
-from tests.chromium import chromium
+from bench.slow_phone import CPU_SLOWDOWN, ROUND_TRIP_MS, installation, slow_page
+from coatcheck.app import Services
 from tests.factories import Keyed, make_client, make_processor, make_user
-from tests.processes import free_port
 
 MAX_BYTES, MAX_LIST_MS = 60_000, 1500
-CPU_SLOWDOWN, BITS_PER_SECOND, ROUND_TRIP_MS = 4, 1_600_000, 150
 RECORD_TIMES = """
   window.seen = {};
   const record = (name, element) => {
@@ -66,23 +55,7 @@ class Opening:
 
 
 async def open_slowly(context: BrowserContext, url: str) -> Opening:
-    page = await context.new_page()
-    session = await context.new_cdp_session(page)
-    sizes: dict[str, int] = {}
-    session.on(
-        "Network.loadingFinished", lambda e: sizes.update({e["requestId"]: int(e["encodedDataLength"])})
-    )
-    await session.send("Network.enable")
-    await session.send(
-        "Network.emulateNetworkConditions",
-        {
-            "offline": False,
-            "latency": ROUND_TRIP_MS,
-            "downloadThroughput": BITS_PER_SECOND / 8,
-            "uploadThroughput": BITS_PER_SECOND / 8,
-        },
-    )
-    await session.send("Emulation.setCPUThrottlingRate", {"rate": CPU_SLOWDOWN})
+    page, sizes = await slow_page(context)
     await page.add_init_script(RECORD_TIMES)
     await page.goto(url)
     await expect(page.locator("ul.banks button.bank").first).to_be_visible(timeout=30_000)
@@ -91,13 +64,11 @@ async def open_slowly(context: BrowserContext, url: str) -> Opening:
     return Opening(seen["consent"], seen["list"], sum(sizes.values()), len(sizes))
 
 
-async def run_rounds(
-    services: Services, client: Keyed, origin: str, browser: Browser, rounds: int
-) -> list[Opening]:
+async def run_rounds(services: Services, client: Keyed, browser: Browser, rounds: int) -> list[Opening]:
     openings = []
     user = await make_user(services, client)
     body = {"widget_url": {"widget_type": "connect_widget", "mode": "verification"}}
-    async with AsyncClient(base_url=origin, auth=client.auth) as http:
+    async with AsyncClient(base_url=services.settings.base_url, auth=client.auth) as http:
         for number in range(rounds + 1):
             console.print(f"opening the widget: {number} of {rounds}")
             answer = await http.post(f"/users/{user.guid}/widget_urls", json=body)
@@ -140,28 +111,10 @@ def report(openings: list[Opening], output: Path) -> None:
 
 
 async def main(rounds: int, output: Path) -> None:
-    master_key = f"bench:{b64encode(secrets.token_bytes(32)).decode()}"
-    port = free_port()
-    origin = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryDirectory() as directory, database(Path(directory) / "postgres") as url:
-        upgrade(url)
-        settings = Settings(database_url=url, master_key=master_key, connectors=("sandbox",), base_url=origin)
-        environment = {
-            "COATCHECK_DATABASE_URL": url,
-            "COATCHECK_MASTER_KEY": master_key,
-            "COATCHECK_CONNECTORS": "sandbox",
-            "COATCHECK_BASE_URL": origin,
-            "COATCHECK_LOG_LEVEL": "WARNING",
-        }
-        command = [sys.executable, "-m", "coatcheck.cli", "serve", "--port", str(port)]
-        async with build(settings) as services:
-            async with services.db.connection() as connection:
-                await prepare_partitions(connection, services.clock.now(), settings)
-            client = await make_client(services, name="Harbour Pay")
-            await make_processor(services, client, name="Acme Payments")
-            with serving("coatcheck", command, environment, port):
-                async with chromium() as browser:
-                    report(await run_rounds(services, client, origin, browser, rounds), output)
+    async with installation() as (services, browser):
+        client = await make_client(services, name="Harbour Pay")
+        await make_processor(services, client, name="Acme Payments")
+        report(await run_rounds(services, client, browser, rounds), output)
 
 
 if __name__ == "__main__":
