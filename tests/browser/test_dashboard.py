@@ -179,6 +179,35 @@ async def test_a_supporter_of_a_client_reads_the_numbers_of_an_account(
     await expect(page.get_by_text("5550001234")).to_be_visible()
 
 
+async def test_a_supporter_stops_one_processor_and_the_other_reads_on(
+    services: Services, clock: MovableClock, http: httpx.AsyncClient, client: Keyed, desk: Desk
+) -> None:
+    account = await make_account(services, await make_user(services, client))
+    headers = {}
+    for name in ("Ledger Books", "Tidy Taxes"):
+        token = await make_token(services, account, await make_processor(services, client, name=name))
+        headers[name] = {"Authorization": f"Bearer {token}"}
+    await join_as(services, desk, Role.CLIENT_SUPPORT, client)
+    await desk.press("Grants")
+    await desk.sees("Grants")
+    # Above the list, a link with this name filters it.
+    await desk.page.locator("tbody").get_by_role("link", name="Ledger Books").press("Enter")
+    await desk.sees("Grant of Ledger Books")
+    clock.advance(CONFIRMATION_TTL)
+    await desk.press("Revoke")
+    await desk.sees("Confirm that it is you")
+    await desk.press("Confirm with a passkey")
+    await desk.sees("Revoke the grant of Ledger Books?")
+    await desk.page.get_by_label("Reason").fill("The user asked us to")
+    await desk.press("Revoke")
+    await desk.sees("The grant is revoked")
+    answers = {
+        name: (await http.get("/account/account_numbers", headers=given)).status_code
+        for name, given in headers.items()
+    }
+    assert answers == {"Ledger Books": 401, "Tidy Taxes": 200}
+
+
 async def test_a_cancelled_passkey_says_what_to_do(
     services: Services, desk: Desk, context: BrowserContext
 ) -> None:
