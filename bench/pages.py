@@ -81,7 +81,15 @@ def _is_known(path: str, known: Mapping[str, str]) -> bool:
     return True
 
 
-async def sites(services: Services, http: AsyncClient) -> list[Site]:
+@dataclass(frozen=True)
+class Objects:
+    client: Keyed
+    processor: Keyed
+    known: Mapping[str, str]
+    """By the parameter of the routes."""
+
+
+async def make_objects(services: Services) -> Objects:
     client = await make_client(services, name="Harbour Pay")
     processor = await make_processor(services, client, name="Ledger Books")
     account = await make_account(services, await make_user(services, client))
@@ -99,14 +107,20 @@ async def sites(services: Services, http: AsyncClient) -> list[Site]:
         "job": await make_job(services, account),
         "institution": "mxbank",
     }
-    portal = await open_portal(services, client, account.user_guid, http)
+    return Objects(client, processor, known)
+
+
+async def sites(services: Services, http: AsyncClient, made: Objects) -> list[Site]:
+    """New sessions: one that is older than a few minutes is asked for its passkey again by some pages."""
+    client, known = made.client, made.known
+    portal = await open_portal(services, client, known["user"], http)
     name, _, value = portal.cookie.partition("=")
     filled = {path: path.format_map(known) for path in PORTAL_PATHS}
     return [
         Site("portal", portal.home, {name: value}, filled),
         await dashboard(services, http, Role.OPERATOR, None, known),
         await dashboard(services, http, Role.CLIENT_ADMIN, client, known),
-        await dashboard(services, http, Role.PROCESSOR_ADMIN, processor, known),
+        await dashboard(services, http, Role.PROCESSOR_ADMIN, made.processor, known),
     ]
 
 
@@ -163,10 +177,11 @@ async def main(rounds: int) -> bool:
     visits: dict[str, list[Visit]] = {}
     async with installation() as (services, browser):
         origin = services.settings.base_url
-        async with AsyncClient(base_url=origin) as http:
-            found = await sites(services, http)
+        made = await make_objects(services)
         # The first opens warm the server and the browser.
         for number in range(rounds + 1):
+            async with AsyncClient(base_url=origin) as http:
+                found = await sites(services, http, made)
             for site in found:
                 for route in list(site.paths)[: None if number else 1]:
                     seen = await visit(browser, origin, site, route)
