@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+import pytest
 from playwright.async_api import expect
 
 from coatcheck.model.statuses import ConnectionStatus as Status
@@ -187,8 +188,9 @@ async def test_light_and_dark_are_the_client_s_choice_or_the_browser_s(scene: Sc
 KEYS = dict(TEXTS).keys()
 
 
-async def test_the_whole_page_is_in_the_language_of_the_link(scene: Scene) -> None:
-    await side_by_side(scene, assert_flow_is_in_language, [("es",), ("fr-CA",)])
+@pytest.mark.parametrize("locale", ["es", pytest.param("fr-CA", marks=pytest.mark.slow)])
+async def test_the_whole_page_is_in_the_language_of_the_link(scene: Scene, locale: str) -> None:
+    await assert_flow_is_in_language(scene, locale)
 
 
 async def assert_flow_is_in_language(scene: Scene, locale: str) -> None:

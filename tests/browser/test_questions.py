@@ -1,5 +1,6 @@
 """The bank's challenges and the results of the answers."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -33,7 +34,12 @@ KINDS = {
 """By the password: the question, a wrong answer and the right one."""
 
 
-async def test_every_kind_of_challenge_takes_a_wrong_answer_and_then_the_right_one(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    "kinds", [("options", "token"), pytest.param(tuple(KINDS), marks=pytest.mark.slow)], ids=["two", "all"]
+)
+async def test_every_kind_of_challenge_takes_a_wrong_answer_and_then_the_right_one(
+    scene: Scene, kinds: Sequence[str]
+) -> None:
     async def play(scene: Scene, password: str, question: str, wrong: str, right: str) -> None:
         widget = await scene.at_bank(f"for-{password}", password)
         await answer_question(widget, question, wrong)
@@ -51,7 +57,7 @@ async def test_every_kind_of_challenge_takes_a_wrong_answer_and_then_the_right_o
             )
         ]
 
-    await side_by_side(scene, play, [(password, *posted) for password, posted in KINDS.items()])
+    await side_by_side(scene, play, [(password, *KINDS[password]) for password in kinds])
 
 
 async def answer_question(widget: Embedded, question: str, answer: str) -> None:

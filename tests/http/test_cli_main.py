@@ -41,7 +41,7 @@ DOCUMENTED = {
     "client": "add deliveries disable enable events list networks redirects rotate-key webhook widget",
     "conformance": "processor",
     "grant": "list reads revoke show",
-    "institution": "fetch list status",
+    "institution": "calls fetch list status",
     "keys": "list-signing new rotate rotate-signing withdraw-signing",
     "processor": "add disable disable-for enable enable-for list networks rotate-key set-authentication "
     "set-certificates set-jwks set-profile set-sender-constraint show",

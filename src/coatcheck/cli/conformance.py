@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
 
 from coatcheck.cli import data_directory, sandbox_api
@@ -78,7 +77,7 @@ def _run(url: str, directory: Path, cases: Sequence[suite.Case], *, quiet: bool)
             return [suite.run_case(trial, case) for case in _announced(cases, quiet=quiet)]
         except sandbox_client.SandboxFailed as error:
             raise OperatorError(f"The sandbox refused a call: {error}") from error
-        except httpx.TransportError as error:
+        except sandbox_client.UNREACHABLE as error:
             # The sandbox: a processor that does not answer fails its cases.
             raise sandbox_api.not_running(credentials) from error
 

@@ -25,6 +25,10 @@ NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 STOP = timedelta(seconds=15)
 
 
+UNREACHABLE = httpx.TransportError
+"""What a call raises if the sandbox does not answer."""
+
+
 class SandboxFailed(Exception):
     """The sandbox did not start, or refused a call of a fixture."""
 
