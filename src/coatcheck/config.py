@@ -175,7 +175,7 @@ class Settings:
             raise ConfigurationError(
                 f"The settings port and metrics_port are both {self.port}. Set metrics_port to another port."
             )
-        if self.audit_checkpoint_url and not _is_url(self.audit_checkpoint_url):
+        if self.audit_checkpoint_url and not is_url(self.audit_checkpoint_url):
             raise ConfigurationError(
                 "The setting audit_checkpoint_url must start with http:// or https:// and must name a host."
             )
@@ -212,7 +212,7 @@ class Settings:
             raise ConfigurationError(
                 "The setting staff_oidc_client_id is missing. Register the dashboard at the issuer."
             )
-        if not _is_url(self.staff_oidc_issuer) or not _is_protected(self.staff_oidc_issuer):
+        if not is_url(self.staff_oidc_issuer) or not _is_protected(self.staff_oidc_issuer):
             raise ConfigurationError(
                 "The setting staff_oidc_issuer must start with https:// (on this machine also http://) and"
                 " must name a host."
@@ -230,7 +230,8 @@ class Settings:
                 )
 
 
-def _is_url(url: str) -> bool:
+def is_url(url: str) -> bool:
+    """Whether it is the URL of a web server: http or https, with a host."""
     try:
         parts = urlsplit(url)
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
@@ -246,7 +247,7 @@ def _is_protected(url: str) -> bool:
 
 def _is_origin(url: str) -> bool:
     """Whether the URL has a scheme, a host and perhaps a port, and nothing else."""
-    return _is_url(url) and url.endswith(f"//{urlsplit(url).netloc}")
+    return is_url(url) and url.endswith(f"//{urlsplit(url).netloc}")
 
 
 def is_local(host: str) -> bool:

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from coatcheck import config
 from coatcheck.cli import data_directory, sandbox_api
-from coatcheck.cli.console import AsJson, check_web_url, err, print_json, print_rows
+from coatcheck.cli.console import AsJson, err, print_json, print_rows
 from coatcheck.cli.data_directory import OfSandbox
 from coatcheck.errors import ConfigurationError, OperatorError
 from coatcheck.testing import processor_conformance as suite
@@ -45,7 +46,8 @@ def processor(
 
     Example: coatcheck conformance processor --url http://127.0.0.1:9000 --html report.html
     """
-    check_web_url("--url", url)
+    if not config.is_url(url):
+        raise typer.BadParameter("--url must be an http or https URL.")
     results = _run(url, data_directory.resolve(data_dir), _selected(only), quiet=as_json)
     # Before the page: its file may be one that cannot be written.
     _print(results, as_json=as_json)

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from io import StringIO
 from typing import Annotated, Any
 from unicodedata import category
-from urllib.parse import urlsplit
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -25,17 +24,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")
 # Lines are not wrapped and values not highlighted, so that they can be copied.
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-def check_web_url(option: str, value: str) -> None:
-    """Raises typer.BadParameter if the value is not the URL of a web server."""
-    try:
-        parts = urlsplit(value)
-        is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_usable = False
-    if not is_usable:
-        raise typer.BadParameter(f"{option} must be an http or https URL.")
 
 
 def print_error(message: str, error: CoatcheckError | None = None) -> None:

@@ -12,9 +12,9 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 
 import typer
 
-from coatcheck import clock
+from coatcheck import clock, config
 from coatcheck.cli import data_directory, sandbox_api
-from coatcheck.cli.console import AsJson, check_web_url, err, out
+from coatcheck.cli.console import AsJson, err, out
 from coatcheck.cli.data_directory import OfSandbox
 from coatcheck.errors import InvalidRequest, NotFound
 from coatcheck.events import catalogue, signing
@@ -54,8 +54,8 @@ def listen(
 
     Example: coatcheck listen --forward-to http://localhost:3000/webhooks --events 'token.*'
     """
-    if forward_to is not None:
-        check_web_url("--forward-to", forward_to)
+    if forward_to is not None and not config.is_url(forward_to):
+        raise typer.BadParameter("--forward-to must be an http or https URL.")
     patterns = _patterns(events)
     directory = data_directory.resolve(data_dir)
     secret = signing.new_secret() if forward_to else None
