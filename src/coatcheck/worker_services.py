@@ -71,10 +71,12 @@ class WorkerServices:
             delivers_in_order: deliveries run one after the other too.
         """
         claimed = {kind: await claim(limit) for kind, claim in self.claims.items()}
-        at_once = [] if delivers_in_order else claimed[TaskKind.DELIVERY]
-        for task in [task for of_kind in claimed.values() if of_kind is not at_once for task in of_kind]:
-            await task()
-        await asyncio.gather(*(task() for task in at_once))
+        for kind, tasks in claimed.items():
+            if kind is not TaskKind.DELIVERY or delivers_in_order:
+                for task in tasks:
+                    await task()
+        if not delivers_in_order:
+            await asyncio.gather(*(task() for task in claimed[TaskKind.DELIVERY]))
         return Counter({kind: len(tasks) for kind, tasks in claimed.items()})
 
     async def sweep(self) -> None:

@@ -37,8 +37,8 @@ class Overview:
     has_no_webhooks: bool = False
 
     @property
-    def is_calm(self) -> bool:
-        return not any(
+    def needs_attention(self) -> bool:
+        return any(
             (
                 self.broken_connections,
                 self.failed_deliveries,
