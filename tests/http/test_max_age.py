@@ -14,12 +14,14 @@ from coatcheck.app import build
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.errors import BankFailed, ConsentRevoked
+from coatcheck.members.member_rows import lock_member
 from coatcheck.server import create_app
 from coatcheck.worker_services import run_pending
 from tests.api_client import Api, refusal
 from tests.factories import make_client
 from tests.member_setup import until
 from tests.sandbox_members import Member, Token, by_login
+from tests.waiting_statements import until_waiting
 
 PATHS = ("/payment_account", "/account/transactions", "/account/account_numbers", "/account/account_owners")
 
@@ -151,4 +153,25 @@ async def test_a_bank_that_is_still_being_read_is_503_and_a_retry_joins_that_rea
     bank.attach(monkeypatch)
     (answer,) = await bank.read("/payment_account", 60)
     assert answer.status_code == 200
+    assert bank.reads == ["BALANCE"]
+
+
+async def test_a_reading_that_ends_while_another_is_requested_is_not_repeated(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank.clock.advance(timedelta(hours=1))
+    with monkeypatch.context() as patch:
+        patch.setattr("coatcheck.members.freshness.WAIT", timedelta(seconds=0.2))
+        assert refusal(await bank.token.get("/payment_account?max_age=60")) == (503, "not_fresh")
+    services = bank.api.services
+    async with services.db.transaction() as connection:
+        await lock_member(connection, bank.member.user_guid, bank.member.guid)
+        # The worker waits first, so it saves what it read before the request can look again.
+        work = asyncio.create_task(run_pending(services))
+        await until_waiting(services, 1)
+        read = asyncio.create_task(bank.token.get("/payment_account?max_age=60"))
+        await until_waiting(services, 2)
+    assert (await read).status_code == 200
+    await work
+    await run_pending(services)
     assert bank.reads == ["BALANCE"]

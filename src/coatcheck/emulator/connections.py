@@ -164,7 +164,8 @@ async def run_jobs(services: Services, members: Iterable[Member]) -> None:
 
 async def _has_runnable_job(services: Services, member: Member) -> bool:
     async with services.db.connection() as connection:
-        return await job_rows.has_runnable(connection, member.user_guid, member.guid)
+        live = await job_rows.live_job(connection, member.user_guid, member.guid)
+    return live is not None and live.is_runnable
 
 
 def check_controls(persona: str | None, controls: Sequence[str]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from coatcheck.grants.confirmations import PresentedToken
 from coatcheck.grants.restrictions import ReadKind
 from coatcheck.members import job_rows
 from coatcheck.members.dependencies import Dependencies
+from coatcheck.members.member_rows import lock_member
 from coatcheck.members.members import Members
 from coatcheck.members.records import JobRequest
 from coatcheck.model.members import find_member
@@ -74,6 +75,10 @@ class Freshness:
                 if started:
                     # Its own job ended, and the data is as old as before.
                     raise NotFresh
+                # A job ends under the lock of its member: without it, one that ends now would be run again.
+                await lock_member(connection, token.user_guid, token.member_guid)
+                if await self._is_fresh(connection, token, kind, oldest):
+                    return
                 job_guid, is_ours = await self._job(connection, token, kind)
                 if is_ours:
                     started.add(job_guid)
@@ -120,8 +125,8 @@ class Freshness:
                 live = await job_rows.live_job(connection, token.user_guid, token.member_guid)
                 if live is None or live.guid != job_guid:
                     return
-                if not await job_rows.has_runnable(connection, token.user_guid, token.member_guid):
-                    raise NotFresh
+            if not live.is_runnable:
+                raise NotFresh
             left = end - loop.time()
             if left <= 0:
                 raise NotFresh("The institution is still being read. Try again shortly.")

@@ -18,12 +18,19 @@ from coatcheck.members.records import (
     JobRequest,
     LockedMember,
 )
+from coatcheck.model.jobs import JobState
 from coatcheck.model.statuses import ConnectionStatus
 
 
 @dataclass(frozen=True, slots=True)
 class LiveJob(JobKey):
     kind: str
+    state: str
+
+    @property
+    def is_runnable(self) -> bool:
+        """Whether a worker runs it or will run it. A job that waits for an answer is not runnable."""
+        return self.state != JobState.WAITING
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,7 @@ async def live_job(connection: Connection, user_guid: str, member_guid: str) -> 
     return await fetch_one(
         connection,
         LiveJob,
-        """SELECT user_guid, guid, kind FROM member_job
+        """SELECT user_guid, guid, kind, state FROM member_job
            WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s AND state <> 'ended'""",
         {"user_guid": user_guid, "member_guid": member_guid},
     )
@@ -343,14 +350,3 @@ async def requested_kinds(connection: Connection, user_guid: str, member_guid: s
         {"user_guid": user_guid, "member_guid": member_guid},
     )
     return frozenset(each.kind for each in rows)
-
-
-async def has_runnable(connection: Connection, user_guid: str, member_guid: str) -> bool:
-    """Whether the member has a job that a worker runs or will run. A job that waits for an answer is none."""
-    cursor = await connection.execute(
-        """SELECT EXISTS (SELECT FROM member_job WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s
-                          AND state IN ('queued', 'running'))""",
-        {"user_guid": user_guid, "member_guid": member_guid},
-    )
-    row = await cursor.fetchone()
-    return bool(row and row[0])
