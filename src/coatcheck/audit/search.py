@@ -1,11 +1,13 @@
 """The audit entries of a client, newest first, for its staff."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from coatcheck.db.database import Connection, fetch_all
+from coatcheck.db.database import Connection, Database, fetch_all
+
+BATCH = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,19 @@ async def list_entries(connection: Connection, filters: EntryFilter, limit: int)
         },
     )
     return [_entry(row) for row in rows]
+
+
+async def each_entry(db: Database, filters: EntryFilter) -> AsyncIterator[Sequence[FoundEntry]]:
+    """Every entry that matches, newest first, in batches. No connection is held between two batches."""
+    rest = filters
+    while True:
+        async with db.connection() as connection:
+            entries = await list_entries(connection, rest, BATCH)
+        if entries:
+            yield entries
+        if len(entries) < BATCH:
+            return
+        rest = replace(filters, before=entries[-1].number)
 
 
 def _conditions(filters: EntryFilter) -> tuple[Sequence[str], Mapping[str, object]]:

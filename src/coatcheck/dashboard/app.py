@@ -24,6 +24,7 @@ ROUTES = checked(
         *client.GRANTS,
         *client.INSTITUTIONS,
         *client.AUDIT,
+        *client.EXPORTS,
         *processor.PROCESSOR,
         *organisation.API_KEYS,
         *organisation.WEBHOOKS,

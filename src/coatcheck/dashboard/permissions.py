@@ -31,6 +31,7 @@ class Permission(StrEnum):
     SEE_USERS = "see the client's users, their connections and their grants"
     SEE_CONNECTION_SUCCESS = "see institutions as the client does, and how often connections succeed"
     SEE_AUDIT_LOG = "search the client's audit log"
+    EXPORT_USERS = "export the client's users, connections, accounts, grants and reads"
     REVEAL_NUMBERS = "read account numbers of users, with a reason"
     REVOKE_GRANTS = "revoke grants"
 
@@ -66,6 +67,7 @@ PERMISSIONS: Mapping[Permission, frozenset[Role]] = MappingProxyType(
         Permission.SEE_USERS: CLIENT,
         Permission.SEE_CONNECTION_SUCCESS: CLIENT,
         Permission.SEE_AUDIT_LOG: frozenset({Role.CLIENT_ADMIN, Role.CLIENT_AUDITOR}),
+        Permission.EXPORT_USERS: SUPPORTERS | {Role.CLIENT_AUDITOR},
         Permission.REVEAL_NUMBERS: SUPPORTERS,
         Permission.REVOKE_GRANTS: SUPPORTERS,
     }

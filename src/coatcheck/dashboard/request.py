@@ -14,6 +14,7 @@ from coatcheck.errors import InvalidRequest, NotFound
 from coatcheck.http.forms import Form
 from coatcheck.http.headers import NO_STORE, Policy, page_headers
 from coatcheck.http.pages import environments
+from coatcheck.http.query import read_text
 from coatcheck.staff.addresses import HOME
 from coatcheck.staff.sessions import StaffSession
 
@@ -83,6 +84,14 @@ class DashboardRequest:
         """The value of a field of the form, or of the query; empty if it has none."""
         values = self.form.get(name)
         return values[0] if values else self.query.get(name, "")
+
+    def filter(self, name: str) -> str | None:
+        """The value of a parameter of the URL by which a list is filtered; None if it is absent or empty.
+
+        Raises:
+            InvalidRequest: it is too long, or no text that the database can store.
+        """
+        return read_text(self.query.multi_items(), name)
 
     def choice(self, name: str, choices: type[Choice]) -> Choice:
         """The value of a field that is one of these.

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from coatcheck.audit.entries import Entry
 from coatcheck.audit.journal import Journal
-from coatcheck.db.database import Database, columns, fetch_all
+from coatcheck.db.database import Database
 from coatcheck.grants.authorization_disclosures import AuthorizationDisclosures
 from coatcheck.grants.listing import GrantFilter, Grants
 from coatcheck.imports.import_rows import ImportRow
@@ -23,14 +23,13 @@ from coatcheck.model.accounts import Account
 from coatcheck.model.jobs import Job
 from coatcheck.model.members import Member
 from coatcheck.model.micro_deposits import MicroDeposit
-from coatcheck.model.paging import PageRequest
+from coatcheck.model.paging import BATCH, PageRequest, Selection, each_batch
 from coatcheck.model.statements import Statement
 from coatcheck.model.transactions import Transaction
 from coatcheck.model.users import User
 from coatcheck.vault.user_reads import UserRead, reads_of_user, sealed_secrets_of_user
 from coatcheck.vault.vault import ClientReader, SecretKind, Vault
 
-BATCH = 500
 SOURCES: tuple[tuple[str, type[Any], str], ...] = (
     ("members", Member, members.SOURCE),
     ("jobs", Job, "member_job"),
@@ -108,23 +107,9 @@ class UserExport:
                 Entry(client_guid=user.client_guid, actor=actor, action="user.exported", subject=user.guid),
             )
 
-    async def _stored(self, record: type[Any], source: str, user: User) -> AsyncIterator[Sequence[Any]]:
+    def _stored(self, record: type[Any], source: str, user: User) -> AsyncIterator[Sequence[Any]]:
         """Every row of the user, in the order of the guids."""
-        # After the last guid and not by a page number: rows that come or go meanwhile make no other row be left out.
-        after = ""
-        while True:
-            async with self._db.connection() as connection:
-                rows = await fetch_all(
-                    connection,
-                    record,
-                    f"""SELECT {columns(record)} FROM {source}
-                        WHERE user_guid = %(user_guid)s AND guid > %(after)s ORDER BY guid LIMIT {BATCH}""",
-                    {"user_guid": user.guid, "after": after},
-                )
-            if not rows:
-                return
-            yield rows
-            after = rows[-1].guid
+        return each_batch(self._db, record, Selection(source, ("guid",), {"user_guid": user.guid}))
 
     async def _sealed(self, user: User) -> AsyncIterator[Section]:
         """What the vault keeps: numbers, owners and statements opened, the rest counted."""

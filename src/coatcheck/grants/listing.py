@@ -4,16 +4,16 @@ Every condition is part of the statement only if its filter is given. `%(x)s IS 
 shorter, and no index could serve it: statements have generic plans.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from coatcheck.clock import Clock
-from coatcheck.db.database import Connection, fetch_all, fetch_one
+from coatcheck.db.database import Connection, Database, fetch_all, fetch_one
 from coatcheck.errors import NotFound
 from coatcheck.grants.authorization_disclosures import SHOWN
 from coatcheck.grants.secrets import week_of
-from coatcheck.model.paging import LONG, KeptCounts, Page, PageRequest, Place, place_in
+from coatcheck.model.paging import BATCH, LONG, KeptCounts, Page, PageRequest, Place, place_in
 from coatcheck.model.tokens import Grant, GrantStatus
 from coatcheck.vault.disclosures import last_read_with, reads_with
 
@@ -98,6 +98,8 @@ class GrantFilter:
     account_guid: str | None = None
     guid: str | None = None
     status: GrantStatus | None = None
+    before: str | None = None
+    """Only grants that are listed after the one with this guid."""
 
     def __post_init__(self) -> None:
         assert self.client_guid or self.processor_guid, (
@@ -110,7 +112,7 @@ class GrantFilter:
         return {
             field.name: value
             for field in fields(self)
-            if field.name != "status" and (value := getattr(self, field.name)) is not None
+            if field.name not in ("status", "before") and (value := getattr(self, field.name)) is not None
         }
 
 
@@ -138,6 +140,18 @@ class Grants:
         if 0 < len(items) < page.size or (page.number == 1 and not items):
             return Page(items, page.offset + len(items), page)
         return Page(items, await self._total(connection, filters), page)
+
+    async def each(self, db: Database, filters: GrantFilter) -> AsyncIterator[Sequence[Grant]]:
+        """Every grant, newest first, in batches. No connection is held between two batches."""
+        rest = filters
+        while True:
+            async with db.connection() as connection:
+                grants = await self._fetch(connection, rest, Place(0, BATCH))
+            if grants:
+                yield grants
+            if len(grants) < BATCH:
+                return
+            rest = replace(filters, before=grants[-1].guid)
 
     async def find(self, connection: Connection, filters: GrantFilter) -> Grant:
         """The grant of `filters.guid`.
@@ -174,7 +188,7 @@ class Grants:
 
     def _parameters(self, filters: GrantFilter) -> Mapping[str, Any]:
         now = self._clock.instant()
-        return {**filters.guids, "now": now, "week": week_of(now)}
+        return {**filters.guids, "before": filters.before, "now": now, "week": week_of(now)}
 
 
 def _selected(
@@ -189,6 +203,8 @@ def _selected(
         at_most: how many of the first are needed.
     """
     guids = [f"t.{name} = %({name})s" for name in filters.guids]
+    if filters.before is not None:
+        guids.append("t.guid < %(before)s")
     of_client = "m.client_guid = %(client_guid)s AND" if filters.client_guid else ""
     alternatives = CONDITIONS[filters.status] if filters.status else ["true"]
     conditions = [f"WHERE {' AND '.join([*guids, each])}" for each in alternatives]

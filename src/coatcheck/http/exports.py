@@ -1,13 +1,16 @@
-"""The export of a user as a streamed body: one JSON object, or a table of one of its sections as CSV."""
+"""Exports as streamed bodies: the sections of a user as one JSON object, a list as a table in CSV."""
 
 import csv
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from io import StringIO
+
+from starlette.responses import Response, StreamingResponse
 
 from coatcheck.deadline import within
 from coatcheck.directory.export import Section
 from coatcheck.http.encoding import encode
+from coatcheck.http.headers import NO_STORE
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes a cell that begins with one of these for a formula (OWASP: CSV injection)."""
@@ -36,6 +39,19 @@ async def csv_chunks(
             yield _line([_cell(getattr(record, name)) for name in columns])
 
 
+def csv_file(
+    name: str, batches: AsyncIterator[Sequence[object]], columns: Sequence[str], deadline: timedelta
+) -> Response:
+    """A table that a browser saves as `name.csv`."""
+    return attachment(f"{name}.csv", "text/csv; charset=utf-8", csv_chunks(batches, columns, deadline))
+
+
+def attachment(file_name: str, media_type: str, chunks: AsyncIterator[bytes]) -> Response:
+    """A file that a browser saves."""
+    headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="{file_name}"'}
+    return StreamingResponse(chunks, 200, headers, media_type)
+
+
 async def _as_sections(batches: AsyncIterator[Sequence[object]]) -> AsyncIterator[Section]:
     async for batch in batches:
         yield "", batch
@@ -48,8 +64,14 @@ def _line(cells: Sequence[str]) -> bytes:
 
 
 def _cell(value: object) -> str:
-    text = "" if value is None else str(value)
-    return f"'{text}" if isinstance(value, str) and text.startswith(FORMULA) else text
+    """A value as text. Several are separated by spaces, and members of an object are JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, Mapping):
+        return encode(value).decode()
+    is_text = isinstance(value, str)
+    text = str(value) if is_text or not isinstance(value, Sequence) else " ".join(value)
+    return f"'{text}" if is_text and text.startswith(FORMULA) else text
 
 
 async def _each_within(sections: AsyncIterator[Section], deadline: timedelta) -> AsyncIterator[Section]:

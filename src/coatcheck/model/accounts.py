@@ -1,15 +1,15 @@
 """Accounts, without their full numbers."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from coatcheck.db.database import Connection, columns, fetch_all, fetch_one
+from coatcheck.db.database import Connection, Database, columns, fetch_all, fetch_one
 from coatcheck.errors import NotFound
 from coatcheck.model.members import STATEMENT_FILE
-from coatcheck.model.paging import Page, PageRequest, Selection, fetch_page
+from coatcheck.model.paging import Page, PageRequest, Selection, each_batch, fetch_page
 
 SOURCE = """(SELECT a.*, u.id AS user_id, m.id AS member_id, m.institution_code, m.institution_guid,
                     m.successfully_aggregated_at AS fetched_at
@@ -221,6 +221,11 @@ async def accounts_of_member(connection: Connection, user_guid: str, member_guid
             WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s ORDER BY created_at, guid""",
         {"user_guid": user_guid, "member_guid": member_guid},
     )
+
+
+def each_account(db: Database, user_guid: str) -> AsyncIterator[Sequence[Account]]:
+    """The accounts of a user, in batches."""
+    return each_batch(db, Account, Selection(SOURCE, ("guid",), {"user_guid": user_guid}))
 
 
 async def ignored_ids(connection: Connection, user_guid: str, member_guid: str) -> frozenset[str]:

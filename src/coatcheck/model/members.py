@@ -1,12 +1,12 @@
 """Members: a user's connections to institutions."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from coatcheck.db.database import Connection, columns, fetch_all, fetch_one
+from coatcheck.db.database import Connection, Database, columns, fetch_all, fetch_one
 from coatcheck.errors import NotFound
-from coatcheck.model.paging import Page, PageRequest, Selection, fetch_page
+from coatcheck.model.paging import Page, PageRequest, Selection, each_batch, fetch_page
 
 MANUAL = "manual"
 """The institution code of the member of a user's manual accounts."""
@@ -117,17 +117,23 @@ async def list_broken_members(
     connection: Connection, client_guid: str, page: PageRequest, *, institution_code: str | None = None
 ) -> Page[Member]:
     """The members of the client's users whose connection is broken: grants on their accounts read nothing."""
-    return await fetch_page(
-        connection,
-        Member,
-        Selection(
-            SOURCE,
-            ("guid",),
-            {"client_guid": client_guid, "institution_code": institution_code},
-            # As in the index `member_broken`.
-            ["(broken_since IS NOT NULL OR connection_status IN ('DISCONNECTED', 'CLOSED'))"],
-        ),
-        page,
+    return await fetch_page(connection, Member, _broken(client_guid, institution_code), page)
+
+
+def each_broken_member(
+    db: Database, client_guid: str, *, institution_code: str | None = None
+) -> AsyncIterator[Sequence[Member]]:
+    """What `list_broken_members` lists, in batches."""
+    return each_batch(db, Member, _broken(client_guid, institution_code))
+
+
+def _broken(client_guid: str, institution_code: str | None) -> Selection:
+    return Selection(
+        SOURCE,
+        ("guid",),
+        {"client_guid": client_guid, "institution_code": institution_code},
+        # As in the index `member_broken`.
+        ["(broken_since IS NOT NULL OR connection_status IN ('DISCONNECTED', 'CLOSED'))"],
     )
 
 

@@ -5,11 +5,11 @@ the end, and the count of a long list is kept for a while.
 """
 
 import time
-from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
-from coatcheck.db.database import Connection, Parameters, columns, fetch_all
+from coatcheck.db.database import Connection, Database, Parameters, columns, fetch_all
 from coatcheck.db.fragments import PagedRows
 
 Item = TypeVar("Item")
@@ -80,6 +80,10 @@ class _KeptCount:
     total: int
     until: float
     """On the monotonic clock, in seconds."""
+
+
+BATCH = 500
+"""The rows that an export reads at once."""
 
 
 class KeptCounts:
@@ -191,3 +195,34 @@ async def fetch_rows(
     cursor = await connection.execute(rows.number, parameters)
     row = await cursor.fetchone()
     return Page(items, int(row[0] or 0) if row else 0, page)
+
+
+async def each_batch(db: Database, record: type[Item], selection: Selection) -> AsyncIterator[Sequence[Item]]:
+    """Every record of a selection, in batches in its order. No connection is held between two batches.
+
+    Args:
+        db: the database.
+        record: has the columns of the order.
+        selection: its order is ascending.
+    """
+    columns_of_order = ", ".join(selection.order)
+    beyond = f"({columns_of_order}) > ({', '.join(f'%(after_{name})s' for name in selection.order)})"
+    rest = selection
+    while True:
+        async with db.connection() as connection:
+            rows = await fetch_all(
+                connection,
+                record,
+                f"""SELECT {columns(record)} FROM {rest.source} WHERE {rest.where}
+                    ORDER BY {columns_of_order} LIMIT {BATCH}""",
+                rest.parameters,
+            )
+        if rows:
+            yield rows
+        if len(rows) < BATCH:
+            return
+        # After the last row and not by a page number: rows that come or go meanwhile make no other row be left out.
+        after = {f"after_{name}": getattr(rows[-1], name) for name in selection.order}
+        rest = replace(
+            selection, conditions=[*selection.conditions, beyond], values={**selection.values, **after}
+        )

@@ -1,12 +1,12 @@
 """End users. Every look-up starts from their client."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from coatcheck.db.database import Connection, columns, fetch_one
+from coatcheck.db.database import Connection, Database, columns, fetch_one
 from coatcheck.errors import NotFound
-from coatcheck.model.paging import Page, PageRequest, Selection, fetch_page
+from coatcheck.model.paging import Page, PageRequest, Selection, each_batch, fetch_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +82,20 @@ async def search_users(
     connection: Connection, client_guid: str, page: PageRequest, *, text: str, is_disabled: bool | None = None
 ) -> Page[User]:
     """The users of the client whose guid, `id` or e-mail address contains the text."""
+    return await fetch_page(connection, User, _containing(client_guid, text, is_disabled), page)
+
+
+def each_user(
+    db: Database, client_guid: str, *, text: str, is_disabled: bool | None = None
+) -> AsyncIterator[Sequence[User]]:
+    """What `search_users` finds, in batches."""
+    return each_batch(db, User, _containing(client_guid, text, is_disabled))
+
+
+def _containing(client_guid: str, text: str, is_disabled: bool | None) -> Selection:
     selection = _of_client({"client_guid": client_guid}, is_disabled)
     contains = "strpos(lower(concat_ws(' ', guid, id, email)), lower(%(text)s)) > 0"
-    found = replace(selection, conditions=[*selection.conditions, contains], values={"text": text})
-    return await fetch_page(connection, User, found, page)
+    return replace(selection, conditions=[*selection.conditions, contains], values={"text": text})
 
 
 def _of_client(filters: Mapping[str, str | None], is_disabled: bool | None) -> Selection:

@@ -1,4 +1,4 @@
-"""Every disclosure of a user's data, for the export of the user."""
+"""Every disclosure of a user's data, or of a grant, for exports."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -41,9 +41,20 @@ class SealedCount:
     number: int
 
 
-async def reads_of_user(db: Database, user_guid: str) -> AsyncIterator[Sequence[UserRead]]:
+def reads_of_user(db: Database, user_guid: str) -> AsyncIterator[Sequence[UserRead]]:
     """The reads in batches, oldest first. No connection is held between two batches."""
-    after = {"at": datetime(1, 1, 2, tzinfo=UTC), "partition": 0, "place": "(0,0)"}
+    return _reads(db, "user_guid = %(guid)s", user_guid, datetime(1, 1, 2, tzinfo=UTC))
+
+
+def reads_of_grant(db: Database, grant_guid: str, since: datetime) -> AsyncIterator[Sequence[UserRead]]:
+    """The reads of a grant, of which none is before `since`; otherwise as `reads_of_user`."""
+    return _reads(db, "token_guid = %(guid)s", grant_guid, since)
+
+
+async def _reads(
+    db: Database, condition: str, guid: str, since: datetime
+) -> AsyncIterator[Sequence[UserRead]]:
+    after = {"at": since, "partition": 0, "place": "(0,0)"}
     while True:
         async with db.connection() as connection:
             found = await fetch_joined(
@@ -52,10 +63,10 @@ async def reads_of_user(db: Database, user_guid: str) -> AsyncIterator[Sequence[
                 (UserRead, _Place),
                 f"""SELECT {columns(UserRead)}, tableoid::bigint AS partition, ctid::text AS place
                     FROM disclosure
-                    WHERE user_guid = %(user_guid)s AND at >= %(at)s
+                    WHERE {condition} AND at >= %(at)s
                       AND (at, tableoid::bigint, ctid) > (%(at)s, %(partition)s, %(place)s::tid)
                     ORDER BY at, tableoid::bigint, ctid LIMIT {BATCH}""",
-                {"user_guid": user_guid, **after},
+                {"guid": guid, **after},
             )
         if found is None:
             return

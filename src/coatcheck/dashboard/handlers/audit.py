@@ -15,16 +15,7 @@ LOOK_BACK = timedelta(days=30)
 
 async def show_entries(request: DashboardRequest) -> Response:
     """The newest entries, restricted by `action`, `actor`, `since` and `until`; after a page of them with `before`."""
-    query = request.query.multi_items()
-    until = read_time(query, "until", ends=True) or request.services.clock.now()
-    filters = EntryFilter(
-        client_guid=request.client_guid,
-        since=read_time(query, "since") or until - LOOK_BACK,
-        until=until,
-        action=read_text(query, "action"),
-        actor=read_text(query, "actor"),
-        before=read_number(query, "before"),
-    )
+    filters = entry_filter(request)
     async with request.services.db.connection() as connection:
         # One more than the page has, so that the page knows whether another follows.
         found = await list_entries(connection, filters, SIZE + 1)
@@ -39,4 +30,18 @@ async def show_entries(request: DashboardRequest) -> Response:
             None if is_last else url_with(request, {"before": str(entries[-1].number)}),
         ),
         filters=filters,
+    )
+
+
+def entry_filter(request: DashboardRequest) -> EntryFilter:
+    """The filters of the URL, over the client's entries."""
+    query = request.query.multi_items()
+    until = read_time(query, "until", ends=True) or request.services.clock.now()
+    return EntryFilter(
+        client_guid=request.client_guid,
+        since=read_time(query, "since") or until - LOOK_BACK,
+        until=until,
+        action=read_text(query, "action"),
+        actor=read_text(query, "actor"),
+        before=read_number(query, "before"),
     )

@@ -17,24 +17,28 @@ CAN_END = frozenset({GrantStatus.ACTIVE, GrantStatus.SUSPENDED})
 
 
 async def show_grants(request: DashboardRequest) -> Response:
-    """The grants, restricted by `status`, `processor`, `user`, `member` and `account`."""
-    query = request.query
-    filters = GrantFilter(
-        client_guid=request.client_guid,
-        processor_guid=query.get("processor") or None,
-        user_guid=query.get("user") or None,
-        member_guid=query.get("member") or None,
-        account_guid=query.get("account") or None,
-        status=request.optional_choice("status", GrantStatus),
-    )
+    """The grants, restricted by `status`, `processor`, `user`, `member`, `account` and `grant`."""
     async with request.services.db.connection() as connection:
-        page = await request.services.grants.list(connection, filters, page_request(request))
+        page = await request.services.grants.list(connection, grant_filter(request), page_request(request))
         processors = await enabled_processors(connection, request.client_guid)
     return request.page(
         "grants",
         grants=shown(request, page),
         processor_names=[(each.guid, each.name) for each in processors],
         state_names=grant_state_names(request.locale),
+    )
+
+
+def grant_filter(request: DashboardRequest) -> GrantFilter:
+    """The filters of the URL, over the client's grants."""
+    return GrantFilter(
+        client_guid=request.client_guid,
+        processor_guid=request.filter("processor"),
+        user_guid=request.filter("user"),
+        member_guid=request.filter("member"),
+        account_guid=request.filter("account"),
+        guid=request.filter("grant"),
+        status=request.optional_choice("status", GrantStatus),
     )
 
 

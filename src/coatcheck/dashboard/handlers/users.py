@@ -12,16 +12,24 @@ from coatcheck.model.users import find_user, search_users
 
 async def show_users(request: DashboardRequest) -> Response:
     """The users; with `status`, the disabled or the enabled ones."""
-    is_disabled = {"disabled": True, "enabled": False}.get(request.query.get("status", ""))
     async with request.services.db.connection() as connection:
         page = await search_users(
             connection,
             request.client_guid,
             page_request(request),
-            text=request.query.get(SEARCH, "").strip(),
-            is_disabled=is_disabled,
+            text=searched_text(request),
+            is_disabled=is_disabled(request),
         )
     return request.page("users", users=shown(request, page))
+
+
+def searched_text(request: DashboardRequest) -> str:
+    return (request.filter(SEARCH) or "").strip()
+
+
+def is_disabled(request: DashboardRequest) -> bool | None:
+    """Whether the users with this `status` are disabled; None: all are listed."""
+    return {"disabled": True, "enabled": False}.get(request.query.get("status", ""))
 
 
 async def show_user(request: DashboardRequest) -> Response:
@@ -38,7 +46,7 @@ async def show_members(request: DashboardRequest) -> Response:
             connection,
             request.client_guid,
             page_request(request),
-            institution_code=request.query.get("institution") or None,
+            institution_code=request.filter("institution"),
         )
     return request.page("members", members=shown(request, page))
 

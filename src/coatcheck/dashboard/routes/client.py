@@ -1,6 +1,6 @@
 """The pages of a client's staff."""
 
-from coatcheck.dashboard.handlers import audit, client_institutions, grants, users
+from coatcheck.dashboard.handlers import audit, client_institutions, exports, grants, users
 from coatcheck.dashboard.permissions import Permission
 from coatcheck.dashboard.route import DashboardRoute, sensitive
 from coatcheck.http.i18n import marked as _
@@ -40,3 +40,18 @@ INSTITUTIONS = (
 )
 
 AUDIT = (DashboardRoute("GET", "/audit", audit.show_entries, Permission.SEE_AUDIT_LOG, menu=_("Audit log")),)
+
+EXPORTS = (
+    DashboardRoute("GET", "/exports/users", exports.export_users, Permission.EXPORT_USERS),
+    DashboardRoute("GET", "/exports/users/{user}/accounts", exports.export_accounts, Permission.EXPORT_USERS),
+    *sensitive(
+        "/exports/users/{user}/numbers",
+        exports.ask_for_reason,
+        exports.export_numbers,
+        Permission.REVEAL_NUMBERS,
+    ),
+    DashboardRoute("GET", "/exports/members", exports.export_members, Permission.EXPORT_USERS),
+    DashboardRoute("GET", "/exports/grants", exports.export_grants, Permission.EXPORT_USERS),
+    DashboardRoute("GET", "/exports/reads", exports.export_reads, Permission.EXPORT_USERS),
+    DashboardRoute("GET", "/exports/audit", exports.export_entries, Permission.SEE_AUDIT_LOG),
+)
