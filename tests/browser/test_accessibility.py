@@ -11,7 +11,7 @@ from coatcheck.directory.client_rows import put_widget_appearance
 from coatcheck.model.widgets import LOCAL, WidgetAppearance
 from tests.browser.accessibility import COLOURS, accessibility_problems, axe_violations, cut_off, moving
 from tests.browser.scene import Embedded, Scene
-from tests.browser.screens import WALKS, Walk, challenges, refusals, sign_in
+from tests.browser.screens import WALKS, Walk, sign_in
 from tests.member_setup import until
 
 LISTEN = """() => {
@@ -47,7 +47,7 @@ WATCH = """async () => {
 """Records each layout shift and its elements, also after a click."""
 ACCENTS = ("#ffee00", "#ffffff", "#000000", "#c0f", "#808080")
 """Colours with little contrast to a light background, to a dark one, or to both."""
-QUICK_WALKS = {sign_in, challenges, refusals}
+QUICK_WALKS = {sign_in}
 """What every run of the suite walks. `make slow` walks every screen."""
 
 

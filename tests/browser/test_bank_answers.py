@@ -172,6 +172,7 @@ async def test_refused_credentials_are_entered_again_until_they_are_right(scene:
     assert len(await widget.posted("updateCredentials")) == 2
 
 
+@pytest.mark.slow
 async def test_trying_again_calls_the_bank_again_and_shows_another_failure(scene: Scene) -> None:
     widget = await scene.at_bank("mxuser", "SERVER_ERROR")
     await widget.sees("We could not connect to MX Bank")
@@ -183,6 +184,7 @@ async def test_trying_again_calls_the_bank_again_and_shows_another_failure(scene
     assert len(await widget.posted("memberError")) == 2
 
 
+@pytest.mark.slow
 async def test_a_failed_connection_can_be_removed_in_the_session_that_made_it(scene: Scene) -> None:
     widget = await scene.at_bank("mxuser", "SERVER_ERROR")
     await widget.press(REMOVE)

@@ -1,5 +1,6 @@
 """Returning users: the same login again, other credentials, a bank that is connected already."""
 
+import pytest
 from playwright.async_api import expect
 
 from coatcheck.model.mx_codes import CONNECTION_STATUS_IDS
@@ -28,6 +29,7 @@ async def test_the_same_login_connects_the_existing_member_with_the_new_credenti
     assert "Remove this connection" not in await widget.offers()
 
 
+@pytest.mark.slow
 async def test_the_same_login_shows_the_running_job(scene: Scene) -> None:
     await scene.pause_worker()
     guid = await scene.api.connect(scene.user, login="ann")
@@ -50,6 +52,7 @@ async def test_a_login_beyond_the_limit_is_refused_in_the_form(scene: Scene) -> 
 # --- a member that the client names ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_other_credentials_are_entered_without_another_consent(scene: Scene) -> None:
     guid = await scene.member()
     widget = await scene.embed("frame", current_member_guid=guid, update_credentials=True)
@@ -87,6 +90,7 @@ async def test_a_current_member_starts_at_its_step_and_the_host_gets_its_status(
     )
 
 
+@pytest.mark.slow
 async def test_a_current_member_with_a_running_job_is_polled(scene: Scene) -> None:
     await scene.pause_worker()
     guid = await scene.api.connect(scene.user)

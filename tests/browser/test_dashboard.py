@@ -266,7 +266,7 @@ async def join_as(services: Services, desk: Desk, role: Role, organisation: Keye
     return encode(passkey.credential_id)
 
 
-@pytest.mark.parametrize("role", [Role.OPERATOR, Role.PROCESSOR_ADMIN])
+@pytest.mark.parametrize("role", [Role.OPERATOR, pytest.param(Role.PROCESSOR_ADMIN, marks=pytest.mark.slow)])
 async def test_a_page_of_each_layout_is_accessible_and_fits(
     services: Services, client: Keyed, processor: Keyed, objects: Mapping[str, str], desk: Desk, role: Role
 ) -> None:

@@ -82,7 +82,7 @@ async def numbers_of(scene: Scene, account_guid: str) -> dict[str, Any]:
     return number
 
 
-@pytest.mark.parametrize("way", ["sdkUrl", "sdkProxy"])
+@pytest.mark.parametrize("way", ["sdkUrl", pytest.param("sdkProxy", marks=pytest.mark.slow)])
 async def test_mx_web_widget_sdk_decodes_every_message_of_the_flow(scene: Scene, way: str) -> None:
     widget = await scene.embed(way, mode="verification")
     await complete_flow(widget)
@@ -107,7 +107,7 @@ async def test_our_loader_passes_on_the_same_messages_and_those_of_the_documenta
     assert await frame.count() == 1
 
 
-@pytest.mark.parametrize("way", ["sdkUrl", "loader"])
+@pytest.mark.parametrize("way", ["sdkUrl", pytest.param("loader", marks=pytest.mark.slow)])
 async def test_the_flow_ends_with_a_verified_member_whose_code_and_token_work(scene: Scene, way: str) -> None:
     widget = await scene.embed(way, mode="verification")
     await complete_flow(widget)
@@ -172,6 +172,7 @@ SDK_INFO = """window.dispatchEvent(
 """What MX's SDK for React Native posts into its web view: the message has no origin."""
 
 
+@pytest.mark.slow
 async def test_a_mobile_web_view_hears_its_app_whose_messages_have_no_origin(scene: Scene) -> None:
     """MX's SDK cannot decode two of the events. The widget leaves them out once the SDK has said that it is there."""
 

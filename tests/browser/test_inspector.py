@@ -94,7 +94,7 @@ async def test_the_clock_is_moved_by_keyboard(page: Page, client: Keyed) -> None
     await expect(page.locator("#offset")).to_contain_text("172800")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 async def test_the_page_is_accessible_and_fits(
     page: Page, server: Site, services: Services, client: Keyed, scheme: str
 ) -> None:

@@ -110,6 +110,7 @@ async def test_disabling_the_user_ends_the_page_at_its_next_request(scene: Scene
 # --- the server ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_polling_survives_a_restart_of_the_server(scene: Scene) -> None:
     await scene.pause_worker()
     widget = await scene.at_bank("mxuser", "challenge")

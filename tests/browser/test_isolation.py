@@ -177,7 +177,14 @@ async def is_text(widget: Embedded) -> None:
     assert await widget.frame.locator('[href^="javascript:"]').count() == 0
 
 
-@pytest.mark.parametrize("kind", ["TEXT", "OPTIONS", "IMAGE_DATA", "IMAGE_OPTIONS", "TOKEN"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "TEXT",
+        "IMAGE_OPTIONS",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("OPTIONS", "IMAGE_DATA", "TOKEN")),
+    ],
+)
 async def test_markup_in_names_labels_questions_and_accounts_stays_text(hostile: Scene, kind: str) -> None:
     widget = await hostile.embed(mode="verification")
     await widget.sees(f"Connect your bank to {PLANTED}")

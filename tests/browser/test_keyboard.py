@@ -1,5 +1,6 @@
 """The whole flow by keyboard alone, with a visible focus at each step."""
 
+import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.scene import Scene
@@ -88,6 +89,7 @@ async def test_the_arrow_keys_move_through_the_banks_and_back_to_the_search(scen
     await expect(box).to_be_focused()
 
 
+@pytest.mark.slow
 async def test_shift_tab_reverses_the_order_of_tab(scene: Scene) -> None:
     widget = await scene.open(current_institution_code="mxbank")
     page = widget.page

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from playwright.async_api import expect
 
 from coatcheck.clock import MovableClock
@@ -168,6 +169,7 @@ async def test_signing_in_is_offered_before_deposits(scene: Scene) -> None:
     await side_by_side(scene, play, [("Sign in to MX Bank",), ("Continue",)])
 
 
+@pytest.mark.slow
 async def test_the_same_account_again_leads_to_its_existing_deposits(scene: Scene) -> None:
     await (await arrived(scene)).page.close()
     widget = await at_account_form(scene)
@@ -178,6 +180,7 @@ async def test_the_same_account_again_leads_to_its_existing_deposits(scene: Scen
     assert submitted["microdeposit_guid"].startswith("MIC-")
 
 
+@pytest.mark.slow
 async def test_amounts_that_were_sent_elsewhere_are_not_requested_again(scene: Scene) -> None:
     first = await arrived(scene)
     await first.sees(VERIFY)

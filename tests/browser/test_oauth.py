@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from playwright.async_api import Browser, Page, expect
 
 from coatcheck.clock import MovableClock
@@ -75,6 +76,7 @@ async def test_denying_it_shows_that_nothing_was_shared_and_can_be_retried(scene
     assert connected["member_guid"] == posted["member_guid"]
 
 
+@pytest.mark.slow
 async def test_a_window_that_was_closed_is_noticed_and_opens_again(scene: Scene) -> None:
     widget = await at_oauth_start(scene)
     bank = await open_bank(widget)
@@ -88,6 +90,7 @@ async def test_a_window_that_was_closed_is_noticed_and_opens_again(scene: Scene)
     assert len(members) == 1
 
 
+@pytest.mark.slow
 async def test_a_window_that_was_finished_and_closed_at_once_connects(scene: Scene) -> None:
     widget = await at_oauth_start(scene)
     bank = await open_bank(widget)
@@ -136,6 +139,7 @@ async def test_a_victim_who_is_sent_the_widget_s_window_does_not_reach_the_bank(
     await widget.sees(CONNECTED)
 
 
+@pytest.mark.slow
 async def test_cancelling_the_question_connects_nothing(scene: Scene) -> None:
     widget = await at_oauth_start(scene)
     bank = await open_bank(widget)
@@ -172,6 +176,7 @@ async def test_a_sign_in_that_was_started_in_another_widget_is_continued(scene: 
     assert (await widget.posted("memberConnected"))[0]["member_guid"] == guid
 
 
+@pytest.mark.slow
 async def test_a_withdrawn_consent_is_given_again_at_the_bank(scene: Scene) -> None:
     widget = await at_oauth_start(scene)
     bank = await open_bank(widget)
@@ -187,6 +192,7 @@ async def test_a_withdrawn_consent_is_given_again_at_the_bank(scene: Scene) -> N
     await widget.sees(CONNECTED)
 
 
+@pytest.mark.slow
 async def test_choosing_another_bank_closes_the_window(scene: Scene) -> None:
     widget = await at_oauth_start(scene)
     bank = await open_bank(widget)
@@ -195,6 +201,7 @@ async def test_choosing_another_bank_closes_the_window(scene: Scene) -> None:
     await widget.sees("Find your bank")
 
 
+@pytest.mark.slow
 async def test_a_window_without_a_return_is_an_error_after_its_time(
     scene: Scene, clock: MovableClock
 ) -> None:

@@ -46,6 +46,7 @@ OPTIONS: list[tuple[dict[str, Any], list[str], list[str]]] = [
 """By mode, include_transactions, include_identity and data_request: the consent and the phases."""
 
 
+@pytest.mark.slow
 async def test_the_consent_and_the_phases_match_the_client_s_options(scene: Scene) -> None:
     await scene.pause_worker()
 
@@ -101,6 +102,7 @@ async def test_without_any_bank_the_page_shows_a_message_without_a_query(scene: 
         await expect(widget.frame.get_by_text(text)).to_have_count(0)
 
 
+@pytest.mark.slow
 async def test_where_the_search_is_disabled_nothing_leads_to_another_bank(scene: Scene) -> None:
     async def play(scene: Scene, bank: str, login: str, password: str, offers: list[str]) -> None:
         widget = await scene.embed("frame", current_institution_code=bank, disable_institution_search=True)
@@ -136,6 +138,7 @@ async def test_where_the_search_is_disabled_nothing_leads_to_another_bank(scene:
     )
 
 
+@pytest.mark.slow
 async def test_where_the_search_is_disabled_a_sign_in_window_can_be_cancelled(scene: Scene) -> None:
     widget = await scene.embed(
         "frame", current_institution_code="mx_bank_oauth", disable_institution_search=True

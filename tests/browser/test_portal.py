@@ -104,7 +104,7 @@ async def test_a_user_sees_both_readers_and_stops_one_by_keyboard(visit: Visit) 
     await expect(page.get_by_role("link", name="Stop Rent Score")).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 async def test_every_page_is_accessible_and_fits(visit: Visit, scheme: str) -> None:
     page, problems = visit.page, []
     await visit.reads()

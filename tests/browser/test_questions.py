@@ -72,6 +72,7 @@ async def answer_question(widget: Embedded, question: str, answer: str) -> None:
     await widget.press("Continue")
 
 
+@pytest.mark.slow
 async def test_images_are_displayed_with_a_challenge_and_its_options(scene: Scene) -> None:
     async def play(scene: Scene, password: str, pictures: str, count: int) -> None:
         widget = await scene.at_bank(f"for-{password}", password)
@@ -108,6 +109,7 @@ async def test_a_challenge_without_an_answer_is_not_sent(scene: Scene) -> None:
     )
 
 
+@pytest.mark.slow
 async def test_numbers_and_owners_take_one_answer_and_a_bank_that_asks_again_is_named(scene: Scene) -> None:
     again = "MX Bank asks again before it shares more of what you agreed to."
     asked = {"mode": "verification", "include_identity": True}
@@ -140,6 +142,7 @@ async def test_a_code_is_sent_where_the_user_chooses_and_sent_again_by_keyboard(
     assert len(await widget.posted("submitMFA")) == 5
 
 
+@pytest.mark.slow
 async def test_a_bank_asks_a_second_time(scene: Scene) -> None:
     widget = await scene.at_bank("ann", "challenge")
     await widget.answer("challenge")
@@ -171,6 +174,7 @@ async def test_a_challenge_that_expires_while_the_page_is_open_is_repeated(
     await widget.sees("MX Bank is connected")
 
 
+@pytest.mark.slow
 async def test_a_challenge_that_was_answered_elsewhere_is_not_repeated(scene: Scene) -> None:
     guid = await scene.member("ann", "challenge")
     pages = [await scene.embed("frame", current_member_guid=guid) for _ in range(2)]

@@ -45,6 +45,7 @@ async def test_a_reload_continues_the_session(scene: Scene) -> None:
     await widget.sees("MX Bank is connected")
 
 
+@pytest.mark.slow
 async def test_a_frame_whose_page_is_loaded_again_continues_the_session(scene: Scene) -> None:
     url = await link(scene.api, scene.user)
     page = await scene.context.new_page()

@@ -73,7 +73,7 @@ NAMES = {
 }
 
 
-QUICK = {"spaces", "unicode"}
+QUICK = {"spaces"}
 """What every run of the suite tries. `make slow` tries every name."""
 
 
@@ -112,6 +112,7 @@ ENVIRONMENTS = {
 
 
 @pytest.mark.faults
+@pytest.mark.slow
 def test_the_variables_of_libpq_change_nothing(tmp_path):
     works(tmp_path / "d", **{name: value for each in ENVIRONMENTS.values() for name, value in each.items()})
 
@@ -132,6 +133,7 @@ def test_broken_credentials_are_one_sentence(tmp_path, content, command):
 
 
 @pytest.mark.faults
+@pytest.mark.slow
 def test_a_sandbox_does_not_start_with_broken_credentials_and_says_which_file_to_delete(tmp_path):
     directory = tmp_path / "d"
     directory.mkdir()

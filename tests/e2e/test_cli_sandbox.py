@@ -313,6 +313,7 @@ def test_after_a_kill_it_starts_again_with_its_data_and_stops_in_time(tmp_path):
 
 
 @pytest.mark.faults
+@pytest.mark.slow
 def test_a_database_that_is_killed_is_started_again_and_meanwhile_no_answer_is_another_than_503(tmp_path):
     with sandbox(tmp_path / "d") as running, running.client() as client:
         file = running.directory / "postgres" / "postmaster.pid"
@@ -341,6 +342,7 @@ def test_a_closed_terminal_stops_it_and_its_database(tmp_path):
 
 
 @pytest.mark.faults
+@pytest.mark.slow
 def test_a_ttl_of_ten_years_starts_fast(tmp_path):
     with sandbox(tmp_path / "d", COATCHECK_TOKEN_TTL=str(10 * 365 * 86400)) as running:
         assert running.credentials

@@ -88,6 +88,7 @@ async def test_after_the_host_vanished_every_request_is_answered_and_the_service
     assert load.longest < deadline + 1
 
 
+@pytest.mark.slow
 @deadlines
 async def test_while_the_host_is_away_every_request_is_answered_and_afterwards_the_service_heals(
     url, environment, scene, tmp_path, deadline
@@ -126,6 +127,7 @@ async def test_a_frozen_database_delays_no_answer_beyond_the_deadline(
     assert load.longest < deadline + 1
 
 
+@pytest.mark.slow
 async def test_a_crash_of_the_database_under_load_loses_no_acknowledged_change(url, server, scene):
     async with steady_load(server.base_url, scene, copies=3) as load:
         await asyncio.sleep(1)
@@ -154,6 +156,7 @@ async def test_killed_connections_under_load_give_only_503(url, server, scene):
     await assert_users_exist(server, scene, load)
 
 
+@pytest.mark.slow
 async def test_connections_that_ended_while_they_were_idle_cost_no_request(url, server, scene):
     async with httpx.AsyncClient(base_url=server.base_url) as http:
 

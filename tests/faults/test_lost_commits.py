@@ -137,6 +137,7 @@ async def test_a_server_that_is_killed_during_exchanges_leaves_no_code_half_rede
         assert tokens >= len(acknowledged)
 
 
+@pytest.mark.slow
 async def test_the_widget_page_says_when_to_come_back(proxy, exchanges):
     proxy.die()
     with within(timedelta(seconds=2)):

@@ -176,6 +176,7 @@ async def test_a_worker_suspended_past_its_lease_and_resumed_saves_nothing(servi
     await assert_equal_to_an_undisturbed_run(end_user, members)
 
 
+@pytest.mark.slow
 async def test_a_stopped_worker_releases_its_jobs_within_ten_seconds_and_the_next_starts_them(
     services, worker
 ):
@@ -194,6 +195,7 @@ async def test_a_stopped_worker_releases_its_jobs_within_ten_seconds_and_the_nex
         second.kill()
 
 
+@pytest.mark.slow
 async def test_a_worker_survives_a_crash_and_restart_of_the_database(services, worker, url):
     end_user = await make_end_user(services)
     members = await begin_every_kind(end_user, "mxuser+slow=3")

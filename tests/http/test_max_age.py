@@ -114,7 +114,7 @@ async def test_a_consent_that_was_withdrawn_is_found_by_the_read(bank: Bank) -> 
 
 async def test_a_read_that_is_refused_reads_no_bank(bank: Bank) -> None:
     wrong = await bank.api.http.get(
-        "/payment_account?max_age=0", headers={"Authorization": f"Bearer {bank.token.access_token[:-1]}x"}
+        "/payment_account?max_age=0", headers={"Authorization": f"Bearer {bank.token.access_token}x"}
     )
     assert wrong.status_code == 401
     await run_pending(bank.api.services)

@@ -1,9 +1,11 @@
 """The installed connectors. A package registers a connector as an entry point of the group `coatcheck.connectors`."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from importlib.metadata import EntryPoint, entry_points
+from functools import lru_cache, partial
+from importlib.metadata import EntryPoint, distributions
+from types import MappingProxyType
 from typing import Any
 
 from coatcheck.clock import Clock
@@ -56,15 +58,24 @@ def installed_connectors() -> Mapping[str, InstalledConnector]:
     Raises:
         ConfigurationError: two distributions use the same name.
     """
+    return _installed_on(tuple(sys.path))
+
+
+@lru_cache(maxsize=4)
+def _installed_on(path: tuple[str, ...]) -> Mapping[str, InstalledConnector]:
+    """As `installed_connectors`, for one search path: the files of every distribution are read once."""
     found: dict[str, InstalledConnector] = {}
-    for point in entry_points(group=GROUP):
-        distribution, version = (point.dist.name, point.dist.version) if point.dist else ("?", "?")
-        one = InstalledConnector(point.name, distribution, version, point)
-        if (other := found.setdefault(point.name, one)).distribution != distribution:
-            raise ConfigurationError(
-                f"The connector {point.name} is installed twice: by {other.distribution} and by {distribution}."
-            )
-    return found
+    for distribution in distributions(path=list(path)):
+        for point in distribution.entry_points.select(group=GROUP):
+            one = InstalledConnector(point.name, distribution.name, distribution.version, point)
+            # A distribution that is on the path twice is imported from its first place.
+            first = found.setdefault(point.name, one)
+            if first.distribution != one.distribution:
+                raise ConfigurationError(
+                    f"The connector {point.name} is installed twice: by {first.distribution} and by "
+                    f"{one.distribution}."
+                )
+    return MappingProxyType(found)
 
 
 @dataclass(frozen=True, slots=True)
