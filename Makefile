@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit sbom explain race faults ha slow fuzz mutants peers bench bench-full bench-check bench-pages bench-grants bench-growth bench-start bench-processes bench-jobs pictures events controls lock words secrets clean
+.PHONY: help setup demo test check lint types contracts audit sbom explain race faults ha slow fuzz mutants peers bench bench-full bench-check bench-pages bench-grants bench-growth bench-start bench-processes bench-jobs pictures events controls lock words secrets clean
 
 # The first of these that runs, is Python 3.11 to 3.13, and can create a virtual environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -27,13 +27,19 @@ test: setup ## run the tests; RUN="-k token" selects some
 	$(PYTEST) $(RUN)
 
 check: setup ## lint, format, types, import contracts, known vulnerabilities, tests, and on Linux bench-check
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	@$(MAKE) --no-print-directory audit
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types contracts audit
 	$(PYTEST)
 	@[ "$$(uname)" != Linux ] || $(MAKE) --no-print-directory bench-check
+
+lint: .venv/ready ## lint and check the format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/ready ## check the types
+	$(BIN)/mypy
+
+contracts: .venv/ready ## check which package may import which
+	$(BIN)/lint-imports
 
 audit: .venv/audit ## compare the pinned dependencies with the database of known vulnerabilities
 	@.venv-audit/bin/python -m tests.audit

@@ -88,7 +88,13 @@ def test_events_are_shown_filtered_and_forwarded_signed_with_the_status_of_the_a
     assert process.returncode == 0
 
 
-@pytest.mark.parametrize("event_type", sorted(CAUSES))
+@pytest.mark.parametrize(
+    "event_type",
+    [
+        pytest.param(event_type, marks=() if number % 6 == 0 else pytest.mark.slow)
+        for number, event_type in enumerate(sorted(CAUSES))
+    ],
+)
 def test_a_triggered_event_is_really_announced(directory, event_type):
     process = listening(directory, "--events", event_type, "--limit", "1")
     answer = coatcheck(directory, "trigger", event_type)
