@@ -16,7 +16,7 @@
     |  |- UnknownVersion
     |  |- Conflict                  .. DuplicateMember, DuplicateMicroDeposit, JobRunning
     |  |- TooLarge, RequestTimeout, EncodedBody
-    |  |- Unprocessable             .. NotVerified, GrantWidened, GrantEnded, UnreadableFile
+    |  |- Unprocessable             .. NotVerified, NotSelected, GrantWidened, GrantEnded, UnreadableFile
     |  |- TooManyRequests
     |  `- Unavailable              .. NotFresh
     |- BankError                    a connector failed; each class has the member status it leads to
@@ -252,6 +252,10 @@ class Unprocessable(Refusal):
 
 class NotVerified(Unprocessable):
     """The account has no account numbers yet. Run a verification job on its member first. Cards and loans have none."""
+
+
+class NotSelected(Unprocessable):
+    """The user selected other accounts in the widget. Open the widget for the member again to ask for this one."""
 
 
 class GrantWidened(Unprocessable):

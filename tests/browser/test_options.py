@@ -61,6 +61,33 @@ async def test_the_consent_and_the_phases_match_the_client_s_options(scene: Scen
     await side_by_side(scene, play, OPTIONS)
 
 
+# --- which accounts -----------------------------------------------------------------------------------------
+
+
+async def test_a_user_selects_several_accounts_and_the_client_learns_which(scene: Scene) -> None:
+    widget = await scene.embed("sdkUrl", mode="verification", select_several_accounts=True)
+    await expect(widget.frame.get_by_text("Harbour Pay can use only those.")).to_be_visible()
+    await widget.connect()
+    await widget.sees("Select your accounts")
+    boxes = widget.frame.get_by_role("checkbox")
+    await expect(boxes).to_have_count(2)
+    await widget.press("Continue")
+    await expect(widget.frame.get_by_text("Choose at least one.")).to_be_visible()
+    for box in await boxes.all():
+        await box.press("Space")
+    await widget.press("Continue")
+    await widget.sees("MX Bank is connected")
+    await expect(
+        widget.frame.get_by_role("list", name="Your accounts").get_by_role("listitem")
+    ).to_have_count(2)
+    (connected,) = await widget.posted("memberConnected")
+    found = (await scene.api.get(f"/users/{scene.user}/members/{connected['member_guid']}/accounts")).json()
+    verified = [each["guid"] for each in found["accounts"] if each["type"] in {"CHECKING", "SAVINGS"}]
+    assert sorted(connected["account_guids"]) == sorted(verified)
+    assert "account_guid" not in connected
+    assert await widget.undecoded() == []
+
+
 # --- the first step -----------------------------------------------------------------------------------
 
 

@@ -137,6 +137,7 @@ async def test_the_page_has_every_option_with_its_default_applied(
         "current_microdeposit_guid": None,
         "update_credentials": False,
         "disable_institution_search": False,
+        "select_several_accounts": False,
         "iso_country_code": ["US"],
         "use_cases": ["PFM"],
         "is_mobile_webview": True,

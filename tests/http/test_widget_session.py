@@ -200,6 +200,7 @@ async def test_the_consent_lists_what_is_shared(api: Api, services: Services, us
     page = await open_page(api, user)
     assert (await page.get("/start"))["consent"] == {
         "shares": ["accounts", "transactions"],
+        "selects_accounts": False,
         "refreshes": "daily",
         "readers": ["Acme Pay", "Zeta Pay"],
         "reading_days": 60,

@@ -39,6 +39,7 @@ DIGESTS = {
     "20261127_0027_staff_by_invitation_only.py": "8a18056b02ff75b11686617af24a73ac44906789332ed717dedef6dd6f516bc1",
     "20261127_0028_consents_that_count_again.py": "74d907f7c9418a58353056eb092131d29774265c5970d4976ce0d317691dd313",
     "20261127_0029_audit_search.py": "fa87d4c7470912698e128b0cceae33ac900a9f2d64ee200a5f8269fe6679dce3",
+    "20261127_0030_selected_accounts.py": "9ea49ee0e35e70a27fed94c90a27ce192aacfa0b0360402d9b12f048433fc364",
 }
 VERSIONS = Path(next(iter(migrations.__path__))) / "versions"
 

@@ -5,7 +5,7 @@ from coatcheck.grants.links import Link
 from coatcheck.model.users import User
 
 
-async def test_the_account_that_a_user_selects_is_stored_with_this_session_alone(
+async def test_the_accounts_that_a_user_selects_are_stored_with_this_session_alone(
     services: Services, user: User
 ) -> None:
     link = Link("LNK-opened", user.client_guid, user.guid, None)
@@ -13,6 +13,7 @@ async def test_the_account_that_a_user_selects_is_stored_with_this_session_alone
         sessions = services.widget_sessions
         session, secret = await sessions.start(connection, link, options="{}", locale="en")
         _, other = await sessions.start(connection, link, options="{}", locale="en")
-        await sessions.record_account(connection, session, "ACT-chosen")
-        assert (await sessions.find(connection, secret)).selected_account_guid == "ACT-chosen"
-        assert (await sessions.find(connection, other)).selected_account_guid is None
+        changed = await sessions.record_accounts(connection, session, ["ACT-chosen", "ACT-other"])
+        assert await sessions.find(connection, secret) == changed
+        assert changed.selected_account_guids == ["ACT-chosen", "ACT-other"]
+        assert (await sessions.find(connection, other)).selected_account_guids == []

@@ -3,6 +3,7 @@
     consent in the widget --> signed disclosure --for each member connected under it--> codes --> grants
 
     the same text later      --> no consent is asked for; the earlier disclosure counts for new members as well
+    selection of accounts    --> the same disclosure with the accounts: no other account of the member has codes
 
 A grant has the disclosure under which its member was connected, if that disclosure names its processor. A code that a
 client requests for a member connected without the widget gives a grant without a disclosure.
@@ -11,7 +12,7 @@ A disclosure names its objects by their guids, and companies by their names. It 
 last grant under it, past the deletion of the user.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
@@ -21,8 +22,8 @@ from coatcheck.config import Settings
 from coatcheck.db.database import Connection, columns, fetch_all, fetch_one, run
 from coatcheck.errors import NotFound
 from coatcheck.grants.widget_sessions import WidgetSession
-from coatcheck.signatures import DocumentType, format_instant
-from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, SigningKeys
+from coatcheck.signatures import DocumentType, format_instant, verify
+from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, SigningKeys, key_set, published_keys
 
 UNKNOWN_PROCESSOR = (
     "The processor was not known when the user agreed. "
@@ -82,9 +83,14 @@ class EarlierConsent:
     signed_at: datetime
 
 
-DISCLOSURE_OF_MEMBER = """(SELECT ma.disclosure_guid FROM member_authorization ma
-     WHERE ma.user_guid = %(user_guid)s AND ma.member_guid = %(member_guid)s)"""
-"""A fragment of the statement that issues a code: the disclosure under which the member was connected, or NULL."""
+AUTHORIZATION_OF_MEMBER = """LEFT JOIN member_authorization ma
+           ON ma.user_guid = a.user_guid AND ma.member_guid = a.member_guid"""
+"""A fragment of the statements that issue codes: what the user agreed to for the member of the account `a`.
+
+`ma.disclosure_guid` is the disclosure under which the member was connected, or NULL."""
+
+IS_SELECTED = "(ma.account_guids IS NULL OR a.guid = ANY (ma.account_guids))"
+"""A condition after that fragment: the user agreed for every account of the member, or selected this one."""
 
 USED = """UPDATE authorization_disclosure d SET last_granted_at = %(now)s
     FROM accepted WHERE d.guid = accepted.disclosure_guid AND d.last_granted_at < %(used_before)s"""
@@ -95,6 +101,13 @@ SHOWN = """LEFT JOIN authorization_disclosure d
 """A fragment of a query for grants: the disclosure `d` of the token `t`, if it names the token's processor.
 
 The columns for `disclosure` in the Grant object are `d.text` and `d.signed_at`."""
+
+# A selection of accounts has no session of its own.
+AGREED = """FROM authorization_disclosure
+                WHERE (session_guid = %(session_guid)s OR guid = %(earlier)s) AND user_guid = %(user_guid)s
+                ORDER BY session_guid IS NULL, session_guid = %(session_guid)s DESC LIMIT 1"""
+REPLACING = """ON CONFLICT (user_guid, member_guid)
+                DO UPDATE SET disclosure_guid = excluded.disclosure_guid, account_guids = excluded.account_guids"""
 
 
 class AuthorizationDisclosures:
@@ -146,8 +159,10 @@ class AuthorizationDisclosures:
                  AND EXISTS (SELECT FROM member_authorization ma
                              WHERE ma.user_guid = d.user_guid AND ma.disclosure_guid = d.guid)
                  AND NOT EXISTS (SELECT FROM access_token t
+                                 JOIN authorization_disclosure same ON same.guid = t.disclosure_guid
                                  WHERE t.client_guid = d.client_guid AND t.user_guid = d.user_guid
-                                   AND t.disclosure_guid = d.guid AND t.revoked_by = d.user_guid)
+                                   AND t.revoked_by = d.user_guid
+                                   AND same.user_guid = d.user_guid AND same.signed_at = d.signed_at)
                ORDER BY d.signed_at DESC LIMIT 1""",
             {
                 "user_guid": session.user_guid,
@@ -158,26 +173,85 @@ class AuthorizationDisclosures:
             },
         )
 
-    async def bind(self, connection: Connection, session: WidgetSession, member_guid: str) -> None:
+    async def bind(
+        self,
+        connection: Connection,
+        session: WidgetSession,
+        member_guid: str,
+        account_guids: Sequence[str] | None = None,
+    ) -> None:
         """Makes what the session's user agreed to the disclosure of a member: later codes for its accounts have it.
 
         That is what the user agreed to in the session, else what counts from an earlier one. Without either, the
         member keeps its disclosure.
+
+        Args:
+            connection: the caller's transaction.
+            session: whose user agreed.
+            member_guid: a member of the user.
+            account_guids: the accounts of the member that can have codes. None: all of them.
         """
         await run(
             connection,
-            """INSERT INTO member_authorization (user_guid, member_guid, disclosure_guid)
-               SELECT user_guid, %(member_guid)s, guid FROM authorization_disclosure
-               WHERE (session_guid = %(session_guid)s OR guid = %(earlier)s) AND user_guid = %(user_guid)s
-               ORDER BY session_guid = %(session_guid)s DESC LIMIT 1
-               ON CONFLICT (user_guid, member_guid) DO UPDATE SET disclosure_guid = excluded.disclosure_guid""",
+            f"""INSERT INTO member_authorization (user_guid, member_guid, disclosure_guid, account_guids)
+                SELECT user_guid, %(member_guid)s, guid, %(account_guids)s {AGREED}
+                {REPLACING}""",
+            {"member_guid": member_guid, "account_guids": account_guids, **_agreed(session)},
+        )
+
+    async def record_selection(
+        self, connection: Connection, session: WidgetSession, member_guid: str, account_guids: Sequence[str]
+    ) -> None:
+        """Signs which accounts of a member the session's user selected, with all that the user agreed to before.
+
+        It is the disclosure of the member from now on, and only these accounts can have codes. The day of the
+        agreement stays, so that a selection does not prolong it.
+        """
+        agreed = await fetch_one(
+            connection, StoredDisclosure, f"SELECT {columns(StoredDisclosure)} {AGREED}", _agreed(session)
+        )
+        assert agreed is not None, "the caller has required the consent"
+        key, now = await self._signing_keys.current(connection), self._clock.now()
+        stored = await self._signing_keys.signed_validly(connection, agreed.statement)
+        claims = verify(stored, key_set(await published_keys(connection, now))["keys"]).claims
+        guid = ids.new("DSC")
+        named = {
+            "iat": int(now.timestamp()),
+            "jti": guid,
+            "session_guid": session.guid,
+            "member_guid": member_guid,
+            "account_guids": list(account_guids),
+        }
+        await run(
+            connection,
+            f"""WITH selection AS (
+                    INSERT INTO authorization_disclosure (guid, client_guid, user_guid, processor_guids, text,
+                                                          signed_at, last_granted_at, statement)
+                    SELECT %(guid)s, client_guid, user_guid, processor_guids, text, signed_at, %(now)s, %(statement)s
+                    FROM authorization_disclosure WHERE guid = %(agreed)s RETURNING guid, user_guid
+                )
+                INSERT INTO member_authorization (user_guid, member_guid, disclosure_guid, account_guids)
+                SELECT user_guid, %(member_guid)s, guid, %(account_guids)s FROM selection
+                {REPLACING}""",
             {
-                "user_guid": session.user_guid,
+                "guid": guid,
+                "agreed": agreed.guid,
+                "now": now,
+                "statement": key.sign(DocumentType.DISCLOSURE, {**claims, **named}),
                 "member_guid": member_guid,
-                "session_guid": session.guid,
-                "earlier": session.earlier_disclosure_guid,
+                "account_guids": list(account_guids),
             },
         )
+
+    async def selected(self, connection: Connection, user_guid: str, member_guid: str) -> Collection[str]:
+        """The accounts of a member that its user selected; empty if the user selected none, or agreed for all."""
+        cursor = await connection.execute(
+            """SELECT coalesce(account_guids, '{}') FROM member_authorization
+               WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s""",
+            {"user_guid": user_guid, "member_guid": member_guid},
+        )
+        row = await cursor.fetchone()
+        return row[0] if row else ()
 
     async def find(self, connection: Connection, client_guid: str, guid: str) -> StoredDisclosure:
         """A disclosure of the client, with its signed statement.
@@ -234,6 +308,14 @@ class AuthorizationDisclosures:
             "refreshes": agreement.refreshes,
             "access_days": agreement.access_days,
         }
+
+
+def _agreed(session: WidgetSession) -> Mapping[str, object]:
+    return {
+        "user_guid": session.user_guid,
+        "session_guid": session.guid,
+        "earlier": session.earlier_disclosure_guid,
+    }
 
 
 async def delete_old_disclosures(connection: Connection, now: datetime, token_ttl: timedelta) -> None:

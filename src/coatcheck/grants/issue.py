@@ -18,6 +18,7 @@ from coatcheck.errors import (
     InvalidClient,
     InvalidScope,
     NotFound,
+    NotSelected,
     NotVerified,
     TooManyRequests,
     Unprocessable,
@@ -36,6 +37,7 @@ class _Requested:
 
     is_disabled: bool | None
     is_verified: bool | None
+    is_selected: bool | None
     is_redeemable: bool | None
     is_within_limit: bool | None
     first_expires_at: datetime | None
@@ -107,6 +109,7 @@ class CodeIssuer:
             InvalidScope: the scope names another processor than `processor_guid`.
             Unprocessable: the processor does not exist, is disabled, or is not enabled for the client.
             NotVerified: the vault has no numbers of the account.
+            NotSelected: the user selected other accounts of the member in the widget.
             UserDisabled: the client disabled the user.
             TooManyRequests: the account has `max_codes_per_account` codes that can be redeemed.
         """
@@ -221,6 +224,8 @@ class CodeIssuer:
             raise UserDisabled
         if not requested.is_verified:
             raise NotVerified
+        if not requested.is_selected:
+            raise NotSelected
         if not requested.is_redeemable:
             raise Unprocessable("The processor does not exist or is not enabled for this client.")
         if not requested.is_within_limit:

@@ -15,7 +15,7 @@ from coatcheck.audit.entries import DRAFTED, insert_from
 from coatcheck.db.coalescing import Asked, CoalescedStatement
 from coatcheck.db.fragments import compact
 from coatcheck.grants.api_keys import LIVE, is_allowed
-from coatcheck.grants.authorization_disclosures import DISCLOSURE_OF_MEMBER, USED
+from coatcheck.grants.authorization_disclosures import AUTHORIZATION_OF_MEMBER, IS_SELECTED, USED
 from coatcheck.grants.restrictions import CODE_COLUMNS
 from coatcheck.vault.vault import has_numbers
 
@@ -59,12 +59,13 @@ REQUESTED = f"""
            %(processor_guid)s::text IS NULL OR EXISTS (
                SELECT FROM client_processor cp JOIN processor p ON p.guid = cp.processor_guid AND NOT p.is_disabled
                WHERE cp.client_guid = u.client_guid AND cp.processor_guid = %(processor_guid)s) AS is_redeemable,
-           {DISCLOSURE_OF_MEMBER} AS disclosure_guid, live.number, live.first_expires_at
+           {IS_SELECTED} AS is_selected, ma.disclosure_guid, live.number, live.first_expires_at
     FROM end_user u
     JOIN account a ON a.user_guid = u.guid AND a.guid = %(account_guid)s AND a.member_guid = %(member_guid)s
+    {AUTHORIZATION_OF_MEMBER}
     CROSS JOIN ({LIVE_CODES}) AS live
     WHERE u.guid = %(user_guid)s AND u.client_guid = %(client_guid)s"""
-MAY_HAVE_CODE = "is_verified AND NOT is_disabled AND is_redeemable"
+MAY_HAVE_CODE = "is_verified AND is_selected AND NOT is_disabled AND is_redeemable"
 FROM_REQUEST = ", ".join(
     [
         "expires_day",
@@ -101,7 +102,8 @@ issued AS (
 ),
 used AS ({ASKED.of("accepted", USED)}),
 audited AS ({ASKED.of("written", insert_from("accepted"))})
-SELECT issuer.caller, d.is_disabled, d.is_verified, d.is_redeemable, d.is_within_limit, d.first_expires_at
+SELECT issuer.caller, d.is_disabled, d.is_verified, d.is_selected, d.is_redeemable, d.is_within_limit,
+       d.first_expires_at
 FROM issuer LEFT JOIN decided d USING (caller)"""),
         (record,),
         partition_keys=("today", "expires_day"),

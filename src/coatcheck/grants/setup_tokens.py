@@ -23,9 +23,10 @@ from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.db.database import Connection, columns, fetch_all, fetch_one
-from coatcheck.errors import InvalidGrant, TooManyRequests, Unprocessable, UserDisabled
+from coatcheck.errors import InvalidGrant, NotSelected, TooManyRequests, Unprocessable, UserDisabled
 from coatcheck.events.publisher import announce_redeemed
 from coatcheck.grants.announcements import AnnouncedGrant
+from coatcheck.grants.authorization_disclosures import AUTHORIZATION_OF_MEMBER, IS_SELECTED
 from coatcheck.grants.exchange import LISTED_CHARACTERS
 from coatcheck.grants.exchange_statements import EXPIRES_AT
 from coatcheck.grants.refusals import REASON, RefusalReason, Refusals
@@ -40,11 +41,14 @@ MAX_ACCOUNTS = 100
 """Of one setup token."""
 REFUSED = "The setup token is unknown, expired or already claimed. Create a new one."
 
-STATE = """
+STATE = f"""
 SELECT u.is_disabled,
        EXISTS (SELECT FROM client_processor cp
                JOIN processor p ON p.guid = cp.processor_guid AND p.app_of = cp.client_guid AND NOT p.is_disabled
                WHERE cp.client_guid = u.client_guid AND cp.processor_guid = %(processor_guid)s) AS is_redeemable,
+       NOT EXISTS (SELECT FROM account a {AUTHORIZATION_OF_MEMBER}
+                   WHERE a.user_guid = u.guid AND a.guid = ANY (%(account_guids)s)
+                     AND NOT {IS_SELECTED}) AS is_selected,
        codes.number < %(max_codes)s AS is_within_limit, codes.first_expires_at
 FROM end_user u CROSS JOIN (
     SELECT coalesce(max(number), 0) AS number, min(first_expires_at) AS first_expires_at FROM (
@@ -145,6 +149,7 @@ class ClaimedAccess:
 class _State:
     is_disabled: bool
     is_redeemable: bool
+    is_selected: bool
     is_within_limit: bool
     first_expires_at: datetime | None
 
@@ -188,11 +193,15 @@ class SetupTokens:
         Raises:
             UserDisabled: the client disabled the user.
             Unprocessable: the app is disabled.
+            NotSelected: the user selected other accounts in the widget, and is not who issues the token.
             TooManyRequests: an account has `max_codes_per_account` codes that can be redeemed.
         """
         assert 0 < len(scopes) <= MAX_ACCOUNTS
         now = self._clock.instant()
-        await self._check(connection, client_guid, processor_guid, scopes, now)
+        state = await self._check(connection, client_guid, processor_guid, scopes, now)
+        # A user who creates one has selected its accounts now.
+        if not state.is_selected and actor != scopes[0].user_guid:
+            raise NotSelected
         expires_at = now + SETUP_TOKEN_TTL
         secret = generate(Kind.SETUP_TOKEN, self._hash_key, period=day_of(expires_at))
         issued = IssuedSetupToken(new("SUT"), secret.text, expires_at)
@@ -279,7 +288,7 @@ class SetupTokens:
         processor_guid: str,
         scopes: Sequence[Scope],
         now: datetime,
-    ) -> None:
+    ) -> _State:
         state = await fetch_one(
             connection,
             _State,
@@ -306,6 +315,7 @@ class SetupTokens:
                 f"An account has {self._settings.max_codes_per_account} codes that were not redeemed."
                 " Use one of them, or wait until one expires.",
             )
+        return state
 
     async def _raise_refused(
         self, connection: Connection, code: Mapping[str, object], now: datetime

@@ -5,6 +5,7 @@
 A session ends with its user and client: every request checks that neither is deleted or disabled.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -39,7 +40,7 @@ class WidgetSession:
     consented_at: datetime | None
     earlier_disclosure_guid: str | None
     """What the user agreed to in an earlier session, if that counts in this one."""
-    selected_account_guid: str | None
+    selected_account_guids: list[str]
     created_at: datetime
     idle_at: datetime
     expires_at: datetime
@@ -145,10 +146,14 @@ class WidgetSessions:
         )
         return replace(session, consented_at=signed_at, earlier_disclosure_guid=disclosure_guid)
 
-    async def record_account(self, connection: Connection, session: WidgetSession, account_guid: str) -> None:
-        """Stores which account the user selected for verification."""
+    async def record_accounts(
+        self, connection: Connection, session: WidgetSession, account_guids: Sequence[str]
+    ) -> WidgetSession:
+        """Stores which accounts the user selected for verification, and returns the changed session."""
+        selected = list(account_guids)
         await run(
             connection,
-            "UPDATE widget_session SET selected_account_guid = %(account_guid)s WHERE guid = %(guid)s",
-            {"guid": session.guid, "account_guid": account_guid},
+            "UPDATE widget_session SET selected_account_guids = %(selected)s WHERE guid = %(guid)s",
+            {"guid": session.guid, "selected": selected},
         )
+        return replace(session, selected_account_guids=selected)

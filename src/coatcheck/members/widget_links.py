@@ -31,6 +31,7 @@ class WidgetOptions:
     current_microdeposit_guid: str | None = None
     update_credentials: bool = False
     disable_institution_search: bool = False
+    select_several_accounts: bool = False
     iso_country_codes: list[str] = field(default_factory=list)
     use_cases: list[str] | None = None
     is_mobile_webview: bool = False

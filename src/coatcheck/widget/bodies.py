@@ -51,6 +51,10 @@ class SelectionBody(Body, frozen=True):
     account_guid: Guid
 
 
+class SelectionsBody(Body, frozen=True):
+    account_guids: Annotated[tuple[Guid, ...], Meta(min_length=1, max_length=1000)]
+
+
 class AccountBody(Body, frozen=True):
     account_number: AccountNumber
     routing_number: RoutingNumber

@@ -37,6 +37,7 @@ def consent_text(locale: str, client_name: str, consent: Consent) -> str:
         "lead",
         "what",
         *(f"shares.{share}" for share in consent.shares),
+        *(["accounts"] if consent.selects_accounts else []),
         "how_often",
         f"refreshes.{consent.refreshes}",
         "who",

@@ -27,7 +27,7 @@ from coatcheck.widget.messages import (
     MessageText,
 )
 from coatcheck.widget.request import WidgetRequest
-from coatcheck.widget.steps import MemberContext, Step, attempt, progress, selected_account, step_of
+from coatcheck.widget.steps import MemberContext, Step, attempt, progress, selected_accounts, step_of
 
 STEPS_WITH_MESSAGE = frozenset({Step.ENTER_CREDS, Step.OAUTH, Step.ACTIONABLE_ERROR})
 """The steps that show the message of the member's status."""
@@ -111,7 +111,8 @@ async def load_context(
         missing=[kind for kind in supported_kinds(request, institution) if kind not in finished],
         has_accounts=has_accounts,
         eligible=[each.guid for each in verified] if request.is_for_verification else None,
-        selected=request.session.selected_account_guid,
+        selected=request.session.selected_account_guids,
+        selects_several=request.options.select_several_accounts,
     )
 
 
@@ -157,6 +158,7 @@ def _member(
     member, step = context.member, step_of(context)
     status = Status(member.connection_status) if member.connection_status else None
     message = _message(request, member, step, institution)
+    selected = selected_accounts(context)
     phases = progress(context.jobs, include_transactions=request.options.include_transactions)
     return schemas.Member(
         guid=member.guid,
@@ -186,7 +188,8 @@ def _member(
         step=step,
         progress=schemas.Progress(wanted=phases.wanted, done=phases.done),
         message=message,
-        selected_account_guid=selected_account(context),
+        selected_account_guid=selected[0] if len(selected) == 1 else None,
+        selected_account_guids=selected,
     )
 
 
@@ -288,7 +291,7 @@ def _failure(
 # --- accounts, jobs, OAuth states, micro-deposits ---
 
 
-def present_account(account: accounts.Account) -> schemas.Account:
+def present_account(account: accounts.Account, *, is_selected: bool) -> schemas.Account:
     return schemas.Account(
         guid=account.guid,
         name=account.nickname or account.name,
@@ -297,6 +300,7 @@ def present_account(account: accounts.Account) -> schemas.Account:
         account_number=account.account_number,
         balance=account.balance,
         currency_code=account.currency_code,
+        is_selected=is_selected,
     )
 
 

@@ -73,7 +73,11 @@ class WidgetRequest:
     @property
     def has_statement_files(self) -> bool:
         """Whether the user may give the bank's files instead of signing in. They contain no verified numbers."""
-        return not {JobKind.AGGREGATION, JobKind.HISTORY}.isdisjoint(self.options.kinds)
+        # The accounts of a file are not selected.
+        return not self.options.select_several_accounts and not {
+            JobKind.AGGREGATION,
+            JobKind.HISTORY,
+        }.isdisjoint(self.options.kinds)
 
     @property
     def locale(self) -> str:
@@ -117,10 +121,16 @@ class WidgetRequest:
         if self.session.consented_at is None and not is_known:
             raise ConsentRequired
 
-    async def bind_consent(self, member: Member) -> None:
-        """Makes what the user agreed to in this session the authorization disclosure of a member."""
-        if self.session.consented_at is not None:
-            await self.services.authorization_disclosures.bind(self.connection, self.session, member.guid)
+    async def bind_consent(self, member: Member, *, is_new: bool = False) -> None:
+        """Makes what the user agreed to in this session the authorization disclosure of a member.
+
+        If the user selects the accounts, a new member has none yet, and another one keeps what it has until then.
+        """
+        is_selected_later = self.options.select_several_accounts
+        if self.session.consented_at is not None and (is_new or not is_selected_later):
+            await self.services.authorization_disclosures.bind(
+                self.connection, self.session, member.guid, [] if is_selected_later else None
+            )
 
     def parse(self, kind: type[Body]) -> Body:
         """The body as `kind`.

@@ -142,6 +142,8 @@ class Member(Answer, frozen=True, kw_only=True):
     progress: Progress
     message: Message | None
     selected_account_guid: str | None
+    """The account that is selected, if only one is."""
+    selected_account_guids: Sequence[str]
 
 
 class MemberAnswer(Answer, frozen=True, kw_only=True):
@@ -162,6 +164,8 @@ class Account(Answer, frozen=True, kw_only=True):
     """The last four digits."""
     balance: Decimal | None
     currency_code: str | None
+    is_selected: bool
+    """Whether the user selected it in an earlier session."""
 
 
 class Accounts(Answer, frozen=True, kw_only=True):
@@ -280,6 +284,8 @@ class Consent(Answer, frozen=True, kw_only=True):
     """The access to which the user consents."""
 
     shares: Sequence[str]
+    selects_accounts: bool
+    """Whether only the accounts are shared that the user selects later."""
     refreshes: str
     readers: Sequence[str]
     reading_days: int

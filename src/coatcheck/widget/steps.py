@@ -50,8 +50,10 @@ class MemberContext:
     has_accounts: bool
     eligible: Collection[str] | None
     """Guids of the accounts that can be verified; None if the session is not for verification."""
-    selected: str | None
-    """The guid of the account that the user chose."""
+    selected: Collection[str]
+    """Guids of the accounts that the user chose in this session."""
+    selects_several: bool = False
+    """Whether the user chooses one or several accounts, and none is chosen without the user."""
 
 
 def step_of(context: MemberContext) -> Step:
@@ -75,18 +77,18 @@ def step_of(context: MemberContext) -> Step:
     return Step.CONNECTED if context.has_accounts else Step.ACTIONABLE_ERROR
 
 
-def selected_account(context: MemberContext) -> str | None:
-    """The account that the user chose, or the only eligible one; None if there is neither."""
+def selected_accounts(context: MemberContext) -> Sequence[str]:
+    """The accounts that the user chose, or the only eligible one."""
     eligible = context.eligible or ()
-    if context.selected in eligible:
-        return context.selected
-    return next(iter(eligible)) if len(eligible) == 1 else None
+    chosen = [each for each in eligible if each in context.selected]
+    is_chosen_alone = len(eligible) == 1 and not context.selects_several
+    return list(eligible) if is_chosen_alone else chosen
 
 
 def _step_for_accounts(context: MemberContext) -> Step:
     if not context.eligible:
         return Step.NO_ELIGIBLE_ACCOUNTS
-    return Step.CONNECTED if selected_account(context) else Step.ACCOUNT_SELECT
+    return Step.CONNECTED if selected_accounts(context) else Step.ACCOUNT_SELECT
 
 
 def sign_in_step(*, is_oauth: bool) -> Step:

@@ -57,9 +57,13 @@ async def _options(request: ApiRequest, user: User, fields: ConnectWidgetRequest
     include_transactions = (
         not is_verification if fields.include_transactions is None else fields.include_transactions
     )
+    kinds = _kinds(fields, is_verification=is_verification, include_transactions=include_transactions)
+    # In the other mode the user selects no account, so that none could have a code.
+    if fields.select_several_accounts and JobKind.VERIFICATION not in kinds:
+        raise InvalidRequest("select_several_accounts needs the mode verification.")
     source = fields.oauth_referral_source or ("APP" if fields.is_mobile_webview else "BROWSER")
     return WidgetOptions(
-        kinds=_kinds(fields, is_verification=is_verification, include_transactions=include_transactions),
+        kinds=kinds,
         include_transactions=include_transactions,
         background_aggregation_is_disabled=(
             is_verification if fields.disable_background_agg is None else fields.disable_background_agg
@@ -74,6 +78,7 @@ async def _options(request: ApiRequest, user: User, fields: ConnectWidgetRequest
         current_microdeposit_guid=await _micro_deposit_guid(request, user, fields),
         update_credentials=fields.update_credentials or False,
         disable_institution_search=fields.disable_institution_search or False,
+        select_several_accounts=fields.select_several_accounts or False,
         iso_country_codes=[code.upper() for code in fields.iso_country_code or ()],
         use_cases=None if fields.use_cases is None else list(fields.use_cases),
         is_mobile_webview=fields.is_mobile_webview or False,

@@ -40,6 +40,7 @@ TOKENS = Group(
                 errors.NotFound(),
                 errors.UserDisabled(),
                 errors.NotVerified(),
+                errors.NotSelected(),
                 errors.Unprocessable("The processor does not exist or is not enabled for this client."),
             ),
         ),
@@ -54,7 +55,12 @@ TOKENS = Group(
             body=PaymentProcessorAuthorizationCodeRequestBody,
             answer=PaymentProcessorAuthorizationCodeResponseBody,
             needs_connection=False,
-            refusals=(errors.InvalidScope(), errors.UserDisabled(), errors.NotVerified()),
+            refusals=(
+                errors.InvalidScope(),
+                errors.UserDisabled(),
+                errors.NotVerified(),
+                errors.NotSelected(),
+            ),
         ),
         Route(
             "GET",

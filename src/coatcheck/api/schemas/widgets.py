@@ -54,6 +54,13 @@ class ConnectWidgetRequest(RequestSchema, frozen=True, kw_only=True):
     oauth_referral_source: Annotated[
         ReferralSource | None, doc("Whether the sign-in at a bank returns to a browser or to an app.")
     ] = None
+    select_several_accounts: Annotated[
+        bool | None,
+        doc(
+            "Whether the user selects one or several accounts, and no other account can have codes. It needs "
+            "the mode `verification`."
+        ),
+    ] = None
     ui_message_version: Annotated[
         Literal[4] | None, doc("The version of the events that the widget posts.")
     ] = None

@@ -87,6 +87,7 @@ GRANTS = Group(
                 errors.InvalidScope(),
                 errors.UserDisabled(),
                 errors.NotVerified(),
+                errors.NotSelected(),
                 errors.GrantEnded(),
             ),
         ),

@@ -22,7 +22,11 @@ SETUP_TOKENS = Group(
             body=SetupTokenRequestBody,
             answer=SetupTokenResponseBody,
             status=201,
-            refusals=(errors.UserDisabled(), errors.Unprocessable("The app is disabled.")),
+            refusals=(
+                errors.UserDisabled(),
+                errors.Unprocessable("The app is disabled."),
+                errors.NotSelected(),
+            ),
         ),
     ),
 )

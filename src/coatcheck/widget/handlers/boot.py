@@ -58,6 +58,7 @@ def _config(services: Services, options: WidgetOptions) -> dict[str, object]:
         "current_microdeposit_guid": options.current_microdeposit_guid,
         "update_credentials": options.update_credentials,
         "disable_institution_search": options.disable_institution_search,
+        "select_several_accounts": options.select_several_accounts,
         "iso_country_code": options.iso_country_codes,
         "use_cases": options.use_cases,
         "is_mobile_webview": options.is_mobile_webview,

@@ -13,7 +13,7 @@ from coatcheck.model.jobs import find_job
 from coatcheck.model.members import Member, list_members
 from coatcheck.model.mx_codes import JOB_TYPE_IDS
 from coatcheck.widget import schemas
-from coatcheck.widget.bodies import JobBody, MemberBody, SelectionBody, Value, ValuesBody
+from coatcheck.widget.bodies import JobBody, MemberBody, SelectionBody, SelectionsBody, Value, ValuesBody
 from coatcheck.widget.handlers.start import ALL_MEMBERS
 from coatcheck.widget.presenters import (
     load_context,
@@ -51,7 +51,7 @@ async def create(request: WidgetRequest) -> schemas.MemberAnswer:
         ),
     )
     member = connected.member
-    await request.bind_consent(member)
+    await request.bind_consent(member, is_new=True)
     uri = await _window(request, member) if member.is_oauth else None
     return schemas.MemberAnswer(member=await present_member(request, member, uri))
 
@@ -156,21 +156,38 @@ async def list_accounts(request: WidgetRequest) -> schemas.Accounts:
     else:
         every = await accounts_of_member(request.connection, member.user_guid, member.guid)
         found = [each for each in every if not each.is_closed]
-    return schemas.Accounts(accounts=[present_account(each) for each in found])
+    disclosures, selected = request.services.authorization_disclosures, frozenset[str]()
+    if request.options.select_several_accounts:
+        selected = frozenset(await disclosures.selected(request.connection, member.user_guid, member.guid))
+    return schemas.Accounts(
+        accounts=[present_account(each, is_selected=each.guid in selected) for each in found]
+    )
 
 
 async def select_account(request: WidgetRequest) -> schemas.MemberAnswer:
-    """Saves which account the user chose; the page sends it to the client."""
-    member, chosen = await request.member(), request.parse(SelectionBody).account_guid
-    request.require_consent(member)
+    """Saves which account the user chose, or which several; the page sends them to the client."""
+    member, selects_several = await request.member(), request.options.select_several_accounts
+    request.require_consent(None if selects_several else member)
+    chosen = frozenset(
+        request.parse(SelectionsBody).account_guids
+        if selects_several
+        else [request.parse(SelectionBody).account_guid]
+    )
     found = await verified_accounts(request.connection, member.user_guid, member.guid)
-    # The guid comes from the browser, so it must be one of this member's verified accounts.
-    if chosen not in {each.guid for each in found}:
+    # The guids come from the browser, so they must be those of this member's verified accounts.
+    if not chosen <= {each.guid for each in found}:
         raise InvalidRequest("The account cannot be verified.")
-    await request.services.widget_sessions.record_account(request.connection, request.session, chosen)
+    in_order = [each.guid for each in found if each.guid in chosen]
+    services = request.services
+    session = await services.widget_sessions.record_accounts(request.connection, request.session, in_order)
+    if selects_several:
+        await services.authorization_disclosures.record_selection(
+            request.connection, session, member.guid, in_order
+        )
     await request.bind_consent(member)
-    await request.record("widget.account_selected", chosen, member_guid=member.guid)
-    request = replace(request, session=replace(request.session, selected_account_guid=chosen))
+    for guid in in_order:
+        await request.record("widget.account_selected", guid, member_guid=member.guid)
+    request = replace(request, session=session)
     return schemas.MemberAnswer(member=await present_member(request, member))
 
 

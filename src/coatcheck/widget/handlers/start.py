@@ -95,6 +95,9 @@ async def _first_step(
     members: list[schemas.Member],
 ) -> Step:
     options = request.options
+    # The selection of accounts is signed with the consent, also for a member that exists.
+    if options.select_several_accounts and request.session.consented_at is None:
+        return Step.CONSENT
     if member is not None and institution is not None:
         context = await load_context(request, member, institution)
         return step_for_current_member(context, is_update=options.update_credentials)
@@ -168,6 +171,7 @@ def _consent(request: WidgetRequest, readers: Sequence[Reader], privacy_url: str
         shares = [share for share in shares if share != "transactions"]
     return schemas.Consent(
         shares=list(dict.fromkeys(shares)),
+        selects_accounts=options.select_several_accounts,
         refreshes="once" if options.background_aggregation_is_disabled else "daily",
         readers=[each.name for each in readers],
         reading_days=request.services.settings.token_ttl.days,

@@ -183,16 +183,22 @@ export function createFlow(root, boot) {
     await go(member.step, { member });
   }
 
-  function reportResult({ guid, step: memberStep, connection_status, error, message, selected_account_guid: account_guid }) {
+  function reportResult(member) {
+    const { guid, step: memberStep, connection_status, error, message } = member;
     const ids = { member_guid: guid };
     if (memberStep === "connected") {
       host.post("connect/initialDataReady", ids);
-      host.post("connect/memberConnected", { ...ids, ...(account_guid && { account_guid }) });
+      host.post("connect/memberConnected", { ...ids, ...selectedAccounts(member) });
     } else if (memberStep === "noEligibleAccounts") {
       host.post("connect/invalidData", { ...ids, code: error?.error_code ?? NO_ELIGIBLE_ACCOUNTS });
     } else if (message) {
       host.post("connect/memberError", { member: { guid, connection_status } });
     }
+  }
+
+  /** Our own fields beside MX's: the accounts that the user selected, and the only one. */
+  function selectedAccounts({ selected_account_guid: account_guid, selected_account_guids: account_guids }) {
+    return { ...(account_guid && { account_guid }), ...(account_guids.length && { account_guids }) };
   }
 
   /** Posts the member's status to the host if it has changed. */

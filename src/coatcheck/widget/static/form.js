@@ -83,19 +83,21 @@ function revealButton(t, input, label) {
 }
 
 /**
- * A choice of one option.
+ * A choice of one option, or of several.
  * @param {(key: string) => string} t
  * @param {object} choice
  * @param {string} choice.legend
- * @param {{value: string, label: string, note?: string, image?: string}[]} choice.options
- * @param {string} [choice.chosen] the value that is chosen at first
- * @returns {Field}
+ * @param {{value: string, label: string, note?: string, image?: string, isChosen?: boolean}[]} choice.options
+ *   chosen at first are those with `isChosen`
+ * @param {boolean} [choice.several]
+ * @returns {Field & {values: () => string[]}}
  */
-export function choiceField(t, { legend, options, chosen }) {
+export function choiceField(t, { legend, options, several = false }) {
   const name = uniqueId("choice");
   const error = el("p", { class: "field-error", id: `${name}-error` });
-  const inputs = options.map(({ value }) =>
-    el("input", { type: "radio", name, value, checked: value === chosen, onchange: () => (error.textContent = "") }),
+  const type = several ? "checkbox" : "radio";
+  const inputs = options.map(({ value, isChosen }) =>
+    el("input", { type, name, value, checked: Boolean(isChosen), onchange: () => (error.textContent = "") }),
   );
   const hasImages = options.some(({ image }) => image);
   const node = el(
@@ -113,13 +115,14 @@ export function choiceField(t, { legend, options, chosen }) {
     ),
     error,
   );
-  const value = () => inputs.find((input) => input.checked)?.value ?? "";
+  const values = () => inputs.filter((input) => input.checked).map((input) => input.value);
   return {
     node,
-    value,
+    values,
+    value: () => values()[0] ?? "",
     check: () => {
-      error.textContent = value() ? "" : t("form.choose");
-      return Boolean(value());
+      error.textContent = values().length ? "" : t(several ? "form.choose_some" : "form.choose");
+      return values().length > 0;
     },
     focus: () => inputs[0].focus(),
   };

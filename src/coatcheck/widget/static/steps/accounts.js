@@ -1,4 +1,4 @@
-/** The choice of the account to verify. */
+/** The choice of the account to verify, or of several. */
 
 import { choiceField, form } from "../form.js";
 import { accountNote, bankLine } from "../components.js";
@@ -11,26 +11,29 @@ export async function load({ api }, { member }, signal) {
 }
 
 export function show(flow, { member, accounts }) {
-  const { t } = flow;
+  const { t, config } = flow;
+  const several = config.select_several_accounts;
   const field = choiceField(t, {
     legend: t("accounts.legend"),
     options: accounts.map((account) => ({
       value: account.guid,
       label: account.name,
       note: accountNote(flow, account),
+      isChosen: account.is_selected,
     })),
+    several,
   });
   return {
     top: bankLine(member.institution_name, member.institution_logo_url, member.institution_url),
-    title: t("accounts.title"),
-    lead: t("accounts.lead"),
+    title: t(several ? "accounts.title_several" : "accounts.title"),
+    lead: t(several ? "accounts.lead_several" : "accounts.lead"),
     body: [
       form(flow, {
         fields: [field],
         submit: t("continue"),
         sending: t("loading"),
         async send() {
-          const chosen = { account_guid: field.value() };
+          const chosen = several ? { account_guids: field.values() } : { account_guid: field.value() };
           flow.post("connect/submitMFA", { member_guid: member.guid });
           await flow.showMember((await flow.api.post(`/members/${member.guid}/account_selection`, chosen)).member);
         },

@@ -36,7 +36,7 @@ export function show(flow, { member, accounts }) {
   };
 }
 
-/** The account that the user chose, or all. */
-function shared({ selected_account_guid: chosen }, accounts) {
-  return accounts.filter(({ guid }) => !chosen || guid === chosen);
+/** The accounts that the user chose, or all. */
+function shared({ selected_account_guids: chosen }, accounts) {
+  return accounts.filter(({ guid }) => !chosen.length || chosen.includes(guid));
 }

@@ -11,7 +11,7 @@ export const step = "consent";
 export function show(flow) {
   const { t, api, start } = flow;
   loadPopular(flow);
-  const { shares, refreshes, readers, reading_days: days, privacy_url: privacy } = start.consent;
+  const { shares, selects_accounts: selects, refreshes, readers, reading_days: days, privacy_url: privacy } = start.consent;
   const access = readers.length
     ? t("consent.readers", { readers: readers.join(", "), days })
     : t("consent.no_readers");
@@ -23,6 +23,7 @@ export function show(flow) {
         "bank",
         t("consent.what"),
         el("ul", {}, shares.map((share) => el("li", {}, t(`consent.shares.${share}`)))),
+        selects && el("p", {}, t("consent.accounts")),
       ),
       item("clock", t("consent.how_often"), el("p", {}, t(`consent.refreshes.${refreshes}`))),
       item("user", t("consent.who"), el("p", {}, access)),
@@ -46,6 +47,6 @@ export function show(flow) {
   };
 }
 
-function item(name, title, text) {
+function item(name, title, ...text) {
   return el("section", { class: "consent-item" }, icon(name), el("div", {}, el("h2", {}, title), text));
 }

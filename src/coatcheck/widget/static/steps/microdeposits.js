@@ -111,8 +111,7 @@ function numberFields(t) {
   return {
     type: choiceField(t, {
       legend: t("microdeposits.type"),
-      options: [1, 2].map((type) => ({ value: String(type), label: t(`accounts.type_${type}`) })),
-      chosen: "1",
+      options: [1, 2].map((type) => ({ value: String(type), label: t(`accounts.type_${type}`), isChosen: type === 1 })),
     }),
     routing: textField(t, {
       label: t("microdeposits.routing"),
