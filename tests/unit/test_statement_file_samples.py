@@ -51,7 +51,6 @@ DOES_NOT_ADD_UP = {
     "mt-940: postfinance.sta",
     "mt-940: rabobank.sta",
     "mt-940: raiffeisen-cmi.sta",
-    "mt-940: raphaelm.sta",
     "mt-940: sepa_snippet.sta",
     "mt-940: sepa_snippet_broken.sta",
     "mt-940: triodos.sta",

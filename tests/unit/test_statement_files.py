@@ -191,6 +191,15 @@ def test_statements_of_one_account_are_one_account_with_the_newest_balance() -> 
     assert account.closing == FileBalance(Decimal(25), date(2026, 11, 30))
 
 
+@pytest.mark.parametrize("balance", [b":60F:C261001EUR100,00", b":62F:C261031EUR62,50"])
+def test_a_balance_of_mt940_without_a_currency_has_that_of_the_other(balance: bytes) -> None:
+    statement = read_statement_file(MT940.replace(balance, balance.replace(b"EUR", b""))).statement
+    (account,) = statement.accounts
+    assert (account.opening, account.closing) == (read(MT940).opening, read(MT940).closing)
+    assert account.currency_code == "EUR"
+    assert not statement.warnings
+
+
 def test_transactions_that_do_not_add_up_to_the_balances_are_reported() -> None:
     statement = read_statement_file(MT940.replace(b"R12,50", b"R12,51")).statement
     assert any("do not add up" in each for each in statement.warnings)

@@ -37,6 +37,8 @@ ACCOUNT = re.compile(
 NO_REFERENCE = frozenset({"", "NONREF", "NOREF"})
 FORMS = (mt940.tags.Statement(), mt940.tags.StatementASNB(), mt940.tags.StatementGLS())
 """The forms of `:61:`: that of SWIFT, and those of banks with longer references."""
+BALANCE = re.compile(r"^(:6[0-5][FM]?:[CD]\d{6})([A-Z]{3})?(?=\d)", re.ASCII | re.MULTILINE)
+"""A balance up to its currency, which some files leave out."""
 OPENING = ("final_opening_balance", "intermediate_opening_balance", "opening_balance")
 CLOSING = ("final_closing_balance", "intermediate_closing_balance", "closing_balance")
 
@@ -133,12 +135,21 @@ def _parse_as(message: _Message, form: mt940.tags.Statement) -> Transactions:
     # Not mt940.parse(): given text that names a file of this machine, it reads that file.
     transactions = Transactions(tags={form.id: form}, options=mt940.Options.all())
     try:
-        transactions.parse(message.text)
+        transactions.parse(_with_currencies(message.text))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         raise UnreadableFile(
             "A date or an amount of the message cannot be read.", line=message.line
         ) from None
     return transactions
+
+
+def _with_currencies(text: str) -> str:
+    """The text with the currency of the message's first balance where a balance has none.
+
+    The library would take the first three digits of the amount for the currency.
+    """
+    known = next((match[2] for match in BALANCE.finditer(text) if match[2]), NO_CURRENCY)
+    return BALANCE.sub(lambda match: f"{match[1]}{match[2] or known}", text)
 
 
 def _tag(error: RuntimeError) -> str | int:
