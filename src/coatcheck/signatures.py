@@ -50,35 +50,33 @@ class SigningKey:
     """A private key and the id under which its public key is published."""
 
     kid: str
-    key: OKPKey = field(repr=False)
+    key: Ed25519PrivateKey = field(repr=False)
 
     @classmethod
     def of(cls, private_key: bytes) -> Self:
         """The key of 32 private bytes. Its id is the thumbprint of its public key (RFC 7638)."""
-        key = OKPKey.import_key(Ed25519PrivateKey.from_private_bytes(private_key))
-        return cls(key.thumbprint(), key)
+        key = Ed25519PrivateKey.from_private_bytes(private_key)
+        return cls(OKPKey.import_key(key).thumbprint(), key)
 
     @property
     def public_key(self) -> str:
         """The member `x` of the public JWK (RFC 8037 2)."""
-        return str(self.key.as_dict(private=False)["x"])
+        return _encode(self.public_bytes)
 
     @property
     def public_bytes(self) -> bytes:
         """The public key, 32 bytes."""
-        return decode_public_key(self.public_key)
+        return self.key.public_key().public_bytes_raw()
 
     def sign_bytes(self, data: bytes) -> bytes:
         """The Ed25519 signature of bytes that cannot be mistaken for a document: those begin with a JWS header."""
-        key = self.key.private_key
-        assert isinstance(key, Ed25519PrivateKey), "it was imported with its private part"
-        return key.sign(data)
+        return self.key.sign(data)
 
     def sign(self, document_type: DocumentType, claims: Mapping[str, object]) -> str:
         """The claims as a compact JWS. Signing is deterministic: equal claims give an equal document."""
         # Joined here: every exchange signs a receipt, and the library checks the header and the key again each time.
         signed = f"{_encoded_header(self.kid, document_type)}.{_encode(msgspec.json.encode(claims))}"
-        return f"{signed}.{_encode(self.sign_bytes(signed.encode()))}"
+        return f"{signed}.{_encode(self.key.sign(signed.encode()))}"
 
 
 @cache

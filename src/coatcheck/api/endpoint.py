@@ -56,13 +56,10 @@ async def _answer(services: Services, route: Route, request: Request) -> Respons
     answer = await _handle(services, route, version, request)
     if answer.chunks is not None:
         return StreamingResponse(answer.chunks, answer.status, NO_STORE, media_type)
+    own = {**NO_STORE, **dict(answer.headers)}
     if answer.status == 204:
-        response = Response(status_code=204, headers={**NO_STORE, "Content-Length": "0"})
-    else:
-        response = Response(answer.body, answer.status, NO_STORE, answer.media_type or media_type)
-    for name, value in answer.headers:
-        response.headers[name] = value
-    return response
+        return Response(status_code=204, headers={**own, "Content-Length": "0"})
+    return Response(answer.body, answer.status, own, answer.media_type or media_type)
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ def insert_from(relation: str) -> str:
 
     For a statement that changes a row whose client and guid the program does not know before. PostgreSQL inserts them
     into the body and hashes it, so that the change and its entry are one round trip. The other parameters are those of
-    `Draft.parameters`; a coalesced statement has them as columns of `written`, a row of the relation.
+    `draft`; a coalesced statement has them as columns of `written`, a row of the relation.
     """
     return f"""
     INSERT INTO audit_event (at, guid, client_guid, body, leaf_hash)
@@ -43,7 +43,7 @@ DRAFTED = {
     "audit_middle": "text",
     "audit_tail": "text",
 }
-"""The types of the parameters of `Draft.parameters`."""
+"""The types of the parameters of `draft`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,25 +73,18 @@ class HashedEntry:
     leaf_hash: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """An entry without client and subject, which the statement that writes it inserts."""
-
-    actor: str
-    action: str
-
-    def parameters(self, at: datetime) -> dict[str, object]:
-        """The parameters of `insert_from`: the body is `audit_head`, client, `audit_middle`, subject, `audit_tail`."""
-        guid, name = ids.new("AUD"), _actor_name(self.actor)
-        detail = canonical_json(name) if name else "{}"
-        # The pieces are joined in the order of the sorted keys, so that the result is the canonical form.
-        return {
-            "audit_at": whole_second(at),
-            "audit_guid": guid,
-            "audit_head": f'{_beginning(self.action, self.actor)},"at":"{entry_instant(at)}","client_guid":',
-            "audit_middle": f',"detail":{detail},"guid":"{guid}","subject":',
-            "audit_tail": "}",
-        }
+def draft(actor: str, action: str, at: datetime) -> dict[str, object]:
+    """The parameters of `insert_from`: an entry without client and subject, which the statement inserts."""
+    guid, name = ids.new("AUD"), _actor_name(actor)
+    detail = canonical_json(name) if name else "{}"
+    # The pieces are joined in the order of the sorted keys, so that the result is the canonical form.
+    return {
+        "audit_at": whole_second(at),
+        "audit_guid": guid,
+        "audit_head": f'{_beginning(action, actor)},"at":"{entry_instant(at)}","client_guid":',
+        "audit_middle": f',"detail":{detail},"guid":"{guid}","subject":',
+        "audit_tail": "}",
+    }
 
 
 @lru_cache(maxsize=1024)

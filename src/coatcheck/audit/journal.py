@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 
-from coatcheck.audit.entries import Draft, Entry, HashedEntry, hash_entry
+from coatcheck.audit.entries import Entry, HashedEntry, draft, hash_entry
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, run
 from coatcheck.db.partitions import ensure_month_partitions
@@ -62,7 +62,7 @@ class Journal:
 
     def draft(self, *, actor: str, action: str) -> dict[str, object]:
         """The parameters of `entries.insert_from`, at this instant."""
-        return Draft(actor=actor, action=action).parameters(self._clock.instant())
+        return draft(actor, action, self._clock.instant())
 
 
 async def prepare_partitions(connection: Connection, now: datetime) -> None:

@@ -50,11 +50,17 @@ class Asked:
     def __init__(self, types: Mapping[str, str]) -> None:
         """`types` has the columns beside `caller`, which is the number of the call."""
         self.names = tuple(types)
+        self._binary = tuple(name for name, kind in types.items() if kind == "bytea")
         listed = ", ".join(f'"{name}" {kind}' for name, kind in types.items())
         # JSON, because psycopg converts an array element by element in Python, which takes longer than the statement.
         self.cte = (
             f"asked AS (SELECT * FROM json_to_recordset(%(asked)s::json) AS given (caller integer, {listed}))"
         )
+
+    def row(self, caller: int, values: Parameters) -> Mapping[str, object]:
+        """The values of a call, as PostgreSQL reads them from JSON."""
+        binary = {name: f"\\x{value.hex()}" for name in self._binary if (value := values[name]) is not None}
+        return {"caller": caller, **{name: values[name] for name in self.names}, **binary}
 
     def of(self, row: str, fragment: str) -> str:
         """The fragment with the columns of a row in place of the parameters of the same names."""
@@ -88,11 +94,7 @@ class CoalescedStatement:
     async def execute(
         self, connection: Connection, calls: Sequence[Parameters], more: Parameters = NO_PARAMETERS
     ) -> AnyCursor:
-        names = self.asked.names
-        numbered = [
-            {"caller": number, **{name: _to_json(values[name]) for name in names}}
-            for number, values in enumerate(calls)
-        ]
+        numbered = [self.asked.row(number, values) for number, values in enumerate(calls)]
         if self.lock_order is not None:
             numbered.sort(key=itemgetter(self.lock_order))
         parameters: dict[str, object] = {"asked": msgspec.json.encode(numbered).decode(), **more}
@@ -224,11 +226,6 @@ async def rows_by_call(cursor: AnyCursor, calls: int) -> Sequence[Rows]:
     for row in await cursor.fetchall():
         answers[row[0]].append(row[1:])
     return answers
-
-
-def _to_json(value: object) -> object:
-    """The value as PostgreSQL reads it from JSON."""
-    return f"\\x{value.hex()}" if isinstance(value, bytes) else value
 
 
 def _fail(calls: Sequence[_Call], error: Exception) -> None:

@@ -21,11 +21,13 @@ from coatcheck.seeding import random_bytes
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
 """The digits of base 3844: two of base 62 at once, which halves the divisions of large numbers."""
+BASE = len(PAIRS)
 VALUES = {character: value for value, character in enumerate(ALPHABET)}
 SECRET_CHARACTERS = 43
 """256 bits: 62 ** 43 > 2 ** 256."""
 # The period has three digits: 238,328 days last until the year 2622.
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAY, WEEK = timedelta(days=1), timedelta(weeks=1)
 
 
 class Kind(StrEnum):
@@ -69,11 +71,11 @@ class PresentedSecret:
 
 
 def _base62(number: int, width: int) -> str:
-    pairs = []
+    text = ""
     for _ in range(0, width, 2):
-        number, pair = divmod(number, len(PAIRS))
-        pairs.append(PAIRS[pair])
-    return "".join(reversed(pairs))[-width:]
+        number, pair = divmod(number, BASE)
+        text = PAIRS[pair] + text
+    return text[-width:]
 
 
 def _checksum(body: str) -> str:
@@ -82,12 +84,12 @@ def _checksum(body: str) -> str:
 
 def week_of(moment: datetime) -> int:
     """Weeks since 1970: the partition of an access token that expires at `moment`."""
-    return (moment - EPOCH) // timedelta(weeks=1)
+    return (moment - EPOCH) // WEEK
 
 
 def day_of(moment: datetime) -> int:
     """Days since 1970: the partition of a code, a link or a session that expires at `moment`."""
-    return (moment - EPOCH) // timedelta(days=1)
+    return (moment - EPOCH) // DAY
 
 
 def generate(kind: Kind, hash_key: bytes, *, period: int = 0, entropy: int | None = None) -> GeneratedSecret:

@@ -107,7 +107,7 @@ class Endpoint(Generic[RowT]):
             response = await self._respond(row, request)
             if span is not None:
                 span.set_attribute("http.response.status_code", response.status_code)
-        response.headers["X-Request-Id"] = context.request_id
+        response.raw_headers.append((b"x-request-id", context.request_id.encode()))
         if response.status_code >= 400 and is_unread(request, scope):
             response.headers["Connection"] = "close"
         metrics.count_request(self._surface.name, operation, response.status_code, perf_counter() - started)

@@ -81,6 +81,7 @@ class SigningKeys:
         self._clock = clock
         self._master_keys = master_keys
         self._opened: dict[str, _Opened] = {}
+        """By id, the newest first."""
         self._withdrawn: Mapping[str, str] = {}
         """The public keys of withdrawn keys by their ids."""
         self._refreshed_at = NEVER
@@ -116,7 +117,7 @@ class SigningKeys:
 
     def known(self) -> SigningKey | None:
         """The key that signs now, if this process read the keys at most `REFRESH` ago."""
-        now = self._clock.now()
+        now = self._clock.instant()
         return self._signing(now) if now - self._refreshed_at < REFRESH else None
 
     async def signed_validly(self, connection: Connection, document: str) -> str:
@@ -133,8 +134,8 @@ class SigningKeys:
 
     def _signing(self, at: datetime) -> SigningKey:
         # Of a key that was withdrawn in the second in which it began to sign, the successor begins a second later.
-        started = [each for each in self._opened.values() if each.signs_from <= at] or self._opened.values()
-        return max(started, key=lambda each: (each.signs_from, each.key.kid)).key
+        opened = list(self._opened.values())
+        return next((each for each in opened if each.signs_from <= at), opened[0]).key
 
     async def rotate(
         self, connection: Connection, *, documents_kept: timedelta, at_once: bool = False
@@ -235,7 +236,8 @@ class SigningKeys:
         rows = await fetch_all(
             connection,
             _Sealed,
-            f"SELECT {columns(_Sealed)} FROM signing_key WHERE wrapped IS NOT NULL",
+            f"""SELECT {columns(_Sealed)} FROM signing_key WHERE wrapped IS NOT NULL
+                ORDER BY signs_from DESC, kid DESC""",
         )
         withdrawn = await fetch_all(
             connection,
