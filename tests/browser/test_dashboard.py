@@ -26,6 +26,7 @@ from tests.staff import encode, invite
 LAYOUTS = {
     Role.OPERATOR: ("/clients", "/institutions/{institution}", "/jobs", "/metrics"),
     Role.PROCESSOR_ADMIN: ("/webhooks/add", "/webhooks/{endpoint}"),
+    Role.CLIENT_ADMIN: ("/widget", "/widget/origins"),
 }
 """A list, a form in a page, charts of both kinds, a form with many choices, and a page with a list in it."""
 AWAY = {"/confirm/provider"}
@@ -252,6 +253,47 @@ async def objects(services: Services, client: Keyed, processor: Keyed) -> Mappin
     }
 
 
+async def test_the_preview_of_the_widget_follows_what_is_typed_and_links_nothing(
+    services: Services, client: Keyed, desk: Desk
+) -> None:
+    page = desk.page
+    await make_processor(services, client, name="Ledger Books")
+    _, invitation = await invite(services, Role.CLIENT_DEVELOPER, client)
+    await desk.join(invitation)
+    await desk.press("Widget")
+    preview = page.frame_locator("#preview")
+    await expect(preview.get_by_text("Ledger Books")).to_be_visible()
+    agree = preview.locator("button.primary")
+    await page.locator("#accent_color").fill("#ffcc00")
+    await expect(agree).to_have_css("background-color", "rgb(255, 204, 0)")
+    await expect(page.locator("#readability")).to_contain_text("Links get a shade")
+    await page.locator("#accent_color").fill("#ffcc0")
+    await expect(agree).not_to_have_css("background-color", "rgb(255, 204, 0)")
+    await page.locator("#logo-file").set_input_files(
+        {
+            "name": "logo.svg",
+            "mimeType": "image/svg+xml",
+            "buffer": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        }
+    )
+    await expect(preview.locator("img[src^='data:image/svg+xml']").first).to_be_attached()
+    await page.locator("#preview-locale").select_option("es")
+    await expect(preview.locator("html")).to_have_attribute("lang", "es")
+    await agree.click()
+    await preview.locator("button.bank").first.click()
+    for field in await preview.locator(".field input").all():
+        await field.fill("secret")
+    await agree.click()
+    await expect(preview.get_by_text("Ledger Books")).to_be_visible()
+    async with services.db.connection() as connection:
+        cursor = await connection.execute("SELECT count(*) FROM member")
+        assert await cursor.fetchone() == (0,)
+    await page.locator("#accent_color").fill("#0a7")
+    await desk.press("Save the look")
+    await expect(page.locator("#accent_color")).to_have_value("#0a7")
+    await expect(page.locator("#logo-remove")).to_be_visible()
+
+
 @pytest.fixture
 async def processor(services: Services, client: Keyed) -> Keyed:
     return await make_processor(services, client, name="Ledger Books")
@@ -266,13 +308,19 @@ async def join_as(services: Services, desk: Desk, role: Role, organisation: Keye
     return encode(passkey.credential_id)
 
 
-@pytest.mark.parametrize("role", [Role.OPERATOR, pytest.param(Role.PROCESSOR_ADMIN, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "role",
+    [
+        Role.OPERATOR,
+        *(pytest.param(role, marks=pytest.mark.slow) for role in (Role.PROCESSOR_ADMIN, Role.CLIENT_ADMIN)),
+    ],
+)
 async def test_a_page_of_each_layout_is_accessible_and_fits(
     services: Services, client: Keyed, processor: Keyed, objects: Mapping[str, str], desk: Desk, role: Role
 ) -> None:
     """Of `test_every_page_is_accessible_and_fits`, what takes a few seconds."""
     problems = []
-    organisation = processor if role is Role.PROCESSOR_ADMIN else None
+    organisation = {Role.PROCESSOR_ADMIN: processor, Role.CLIENT_ADMIN: client}.get(role)
     if role is Role.OPERATOR:
         problems += await problems_of(desk, "/sign-in")
     await join_as(services, desk, role, organisation)

@@ -27,8 +27,6 @@ command_group = typer.Typer(
 )
 
 LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
-MAX_LOGO_BYTES = 16 * 1024
-"""The logo is part of every page of the widget."""
 
 
 @command_group.command("add")
@@ -252,7 +250,7 @@ def widget(
     """
     changes: dict[str, Any] = {}
     if origin is not None:
-        changes["origins"] = list(dict.fromkeys(each.lower() for each in origin if each))
+        changes["origins"] = widgets.canonical_origins(origin)
     if accent is not None:
         changes["accent_color"] = accent or None
     if logo is not None:
@@ -296,7 +294,7 @@ def _print_appearance(guid: str, appearance: widgets.WidgetAppearance, as_json: 
 
 
 def _data_uri(file: Path) -> str:
-    """The picture as a `data:` URI: the page then loads it from no other host, and it runs no script."""
+    """The picture as a `data:` URI."""
     media_type = LOGO_TYPES.get(file.suffix.lower())
     if media_type is None:
         raise InvalidRequest("The logo must be an .svg or a .png file.")
@@ -304,6 +302,4 @@ def _data_uri(file: Path) -> str:
         content = file.read_bytes()
     except OSError as error:
         raise InvalidRequest(f"The logo {file} cannot be read: {error.strerror}.") from error
-    if len(content) > MAX_LOGO_BYTES:
-        raise InvalidRequest(f"The logo has {len(content)} bytes; at most {MAX_LOGO_BYTES} are allowed.")
     return f"data:{media_type};base64,{base64.b64encode(content).decode()}"

@@ -23,6 +23,7 @@ ROUTES = checked(
         *client.USERS,
         *client.GRANTS,
         *client.INSTITUTIONS,
+        *client.WIDGET,
         *client.AUDIT,
         *client.EXPORTS,
         *processor.PROCESSOR,

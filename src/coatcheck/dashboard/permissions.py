@@ -28,6 +28,7 @@ class Permission(StrEnum):
     MANAGE_WEBHOOKS = "change webhook endpoints, and deliver again"
     SEE_PROCESSOR_GRANTS = "see the grants of one's processor"
     TEST_PROCESSOR = "read conformance reports, and get tokens of a sandbox"
+    MANAGE_WIDGET = "set how the client's widget looks, and which pages embed it"
     SEE_USERS = "see the client's users, their connections and their grants"
     SEE_CONNECTION_SUCCESS = "see institutions as the client does, and how often connections succeed"
     SEE_AUDIT_LOG = "search the client's audit log"
@@ -64,6 +65,7 @@ PERMISSIONS: Mapping[Permission, frozenset[Role]] = MappingProxyType(
         Permission.MANAGE_WEBHOOKS: DEVELOPERS,
         Permission.SEE_PROCESSOR_GRANTS: PROCESSOR,
         Permission.TEST_PROCESSOR: PROCESSOR,
+        Permission.MANAGE_WIDGET: frozenset({Role.CLIENT_ADMIN, Role.CLIENT_DEVELOPER}),
         Permission.SEE_USERS: CLIENT,
         Permission.SEE_CONNECTION_SUCCESS: CLIENT,
         Permission.SEE_AUDIT_LOG: frozenset({Role.CLIENT_ADMIN, Role.CLIENT_AUDITOR}),

@@ -1,7 +1,7 @@
 """Clients, which let their users link accounts."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from types import MappingProxyType
 
@@ -26,7 +26,7 @@ from coatcheck.events.ssrf import check_url
 from coatcheck.grants.api_keys import ApiKeys, Rotated
 from coatcheck.members.return_target import ReturnTarget
 from coatcheck.model.clients import Client, find_client
-from coatcheck.model.widgets import WidgetAppearance
+from coatcheck.model.widgets import WidgetAppearance, widget_appearance
 from coatcheck.vault.vault import Vault
 
 MAX_REDIRECT_URLS = 50
@@ -151,10 +151,15 @@ class Clients:
     async def set_widget_appearance(
         self, connection: Connection, guid: str, appearance: WidgetAppearance, *, actor: str
     ) -> None:
-        """Replaces which pages may embed the client's widget and how it looks."""
+        """Replaces which pages may embed the client's widget and how it looks. The audit entry names what changes."""
         await find_client(connection, guid)
-        await put_widget_appearance(connection, guid, appearance)
-        await self._record(connection, guid, "client.widget_changed", actor)
+        before = await widget_appearance(connection, guid)
+        names = [each.name for each in fields(appearance)]
+        changed = [name for name in names if getattr(before, name) != getattr(appearance, name)]
+        if changed:
+            await put_widget_appearance(connection, guid, appearance)
+            detail = {"changed": ",".join(changed)}
+            await self._record(connection, guid, "client.widget_changed", actor, detail)
 
     async def _record(
         self,

@@ -31,6 +31,11 @@ class Policy(StrEnum):
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
     )
+    WIDGET_PREVIEW = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors {ancestors}"
+    )
+    """The widget without a session. It may send no request."""
     PORTAL = (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; "
         "form-action 'self'; frame-ancestors {ancestors}"

@@ -1,7 +1,7 @@
 """How a client's widget looks, and which pages may embed it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from coatcheck.db.database import Connection, columns, fetch_all, fetch_one
@@ -12,6 +12,9 @@ ORIGIN = re.compile(
 )
 """An origin as a browser writes it (RFC 6454 6.2), or one with any port."""
 COLOR = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
+LOGO = re.compile(r"data:image/(?:svg\+xml|png);base64,([A-Za-z0-9+/]+)={0,2}")
+MAX_LOGO_BYTES = 16 * 1024
+"""The logo is part of every page of the widget."""
 URL = re.compile(r"https?://[!-~]{1,900}")
 
 LOCAL: Sequence[str] = ("http://localhost:*", "http://127.0.0.1:*")
@@ -32,7 +35,7 @@ class WidgetAppearance:
     server's own pages."""
     accent_color: str | None = None
     logo: str | None = None
-    """A `data:` URI."""
+    """An SVG or PNG as a `data:` URI: the page then loads it from no other host, and it runs no script."""
     privacy_url: str | None = None
 
     def __post_init__(self) -> None:
@@ -41,8 +44,23 @@ class WidgetAppearance:
                 raise InvalidRequest(f"{origin} is not an origin such as https://app.example.")
         if self.accent_color is not None and not COLOR.fullmatch(self.accent_color):
             raise InvalidRequest("The accent colour must be #rgb or #rrggbb.")
+        if self.logo is not None:
+            _check_logo(self.logo)
         if self.privacy_url is not None and not URL.fullmatch(self.privacy_url):
             raise InvalidRequest("The privacy URL must be an http or https URL.")
+
+
+def canonical_origins(origins: Iterable[str]) -> list[str]:
+    """The origins that are not empty, in lower case and each once."""
+    return list(dict.fromkeys(each.strip().lower() for each in origins if each.strip()))
+
+
+def _check_logo(logo: str) -> None:
+    encoded = LOGO.fullmatch(logo)
+    if encoded is None:
+        raise InvalidRequest("The logo must be an SVG or a PNG picture.")
+    if len(encoded[1]) * 3 // 4 > MAX_LOGO_BYTES:
+        raise InvalidRequest("The logo must have at most 16 kB.")
 
 
 @dataclass(frozen=True, slots=True)

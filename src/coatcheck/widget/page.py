@@ -8,6 +8,7 @@ There is no cookie, because browsers block cookies in third-party frames. The pa
 URL in the address bar.
 """
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.resources import files
 
@@ -29,9 +30,10 @@ from coatcheck.http.static_files import StaticFolder
 from coatcheck.members.widget_links import OPEN_PATH
 from coatcheck.widget.i18n import translate
 from coatcheck.widget.messages import LINK_EXPIRED, NO_SCRIPT, TITLE, UNAVAILABLE
-from coatcheck.widget.modules import preloaded
+from coatcheck.widget.modules import ENTRY, preloaded
 from coatcheck.widget.opening import Opened, open_link
 from coatcheck.widget.page_texts import page_texts
+from coatcheck.widget.schemas import Boot
 
 ESCAPES = str.maketrans({each: f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"})
 """Escapes for JSON inside a script element, so that no text can end the element."""
@@ -73,20 +75,39 @@ async def _answer(services: Services, static: str, modules: list[str], request: 
 
 
 def _page(opened: Opened, static: str, modules: list[str]) -> Response:
-    boot = opened.boot
+    return render_page(
+        opened.boot,
+        static,
+        script=ENTRY,
+        modules=modules,
+        color_scheme=opened.color_scheme,
+        headers=page_headers(Policy.WIDGET, ancestors=" ".join(opened.appearance.origins) or "'self'"),
+    )
+
+
+def render_page(
+    boot: Boot,
+    static: str,
+    *,
+    script: str,
+    modules: Sequence[str] = (),
+    color_scheme: str,
+    headers: Mapping[str, str],
+) -> Response:
+    """The page with the data that its script starts from."""
     page = TEMPLATE.render(
         lang=boot.locale,
-        color_scheme=opened.color_scheme,
+        color_scheme=color_scheme,
         title=translate(boot.locale, TITLE),
         noscript=translate(boot.locale, NO_SCRIPT),
         loading=boot.messages["loading"],
         static=static,
         modules=modules,
+        script=script,
         boot=Markup(msgspec.json.encode(boot).decode().translate(ESCAPES)),  # noqa: S704 (escaped just here)
         text=None,
     )
-    ancestors = " ".join(opened.appearance.origins) or "'self'"
-    return HTMLResponse(page, headers=page_headers(Policy.WIDGET, ancestors=ancestors))
+    return HTMLResponse(page, headers=headers)
 
 
 def _expired(locale: str, static: str, modules: list[str]) -> Response:
@@ -100,6 +121,7 @@ def _expired(locale: str, static: str, modules: list[str]) -> Response:
         loading=page_texts(locale)["loading"],
         static=static,
         modules=modules,
+        script=ENTRY,
         boot="null",
         text=text,
     )

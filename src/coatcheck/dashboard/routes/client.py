@@ -1,6 +1,6 @@
 """The pages of a client's staff."""
 
-from coatcheck.dashboard.handlers import audit, client_institutions, exports, grants, users
+from coatcheck.dashboard.handlers import audit, client_institutions, exports, grants, users, widget
 from coatcheck.dashboard.permissions import Permission
 from coatcheck.dashboard.route import DashboardRoute, sensitive
 from coatcheck.http.i18n import marked as _
@@ -54,4 +54,10 @@ EXPORTS = (
     DashboardRoute("GET", "/exports/grants", exports.export_grants, Permission.EXPORT_USERS),
     DashboardRoute("GET", "/exports/reads", exports.export_reads, Permission.EXPORT_USERS),
     DashboardRoute("GET", "/exports/audit", exports.export_entries, Permission.SEE_AUDIT_LOG),
+)
+
+WIDGET = (
+    DashboardRoute("GET", "/widget", widget.show_settings, Permission.MANAGE_WIDGET, menu=_("Widget")),
+    DashboardRoute("POST", "/widget", widget.change_look, Permission.MANAGE_WIDGET),
+    *sensitive("/widget/origins", widget.show_origins, widget.change_origins, Permission.MANAGE_WIDGET),
 )

@@ -1,5 +1,5 @@
 /**
- * Passkeys, instants in the language and time zone of the browser, and buttons that copy.
+ * Passkeys, instants in the language and time zone of the browser, buttons that copy, and the preview of the widget.
  * All pages but those with a passkey work without it.
  */
 
@@ -39,5 +39,66 @@ for (const form of document.querySelectorAll("[data-passkey]")) {
       return;
     }
     form.submit();
+  });
+}
+
+const MAX_LOGO_BYTES = 16 * 1024;
+const look = document.getElementById("look");
+if (look) showLook(look.elements, document.getElementById("preview"));
+
+/** Shows in the preview what the form contains, and keeps the logo in the form. */
+function showLook({ accent_color: accent, privacy_url: privacy, logo, "logo-file": file }, preview) {
+  const { origin } = window.location;
+  const locale = document.getElementById("preview-locale");
+  const scheme = document.getElementById("preview-scheme");
+  const remove = document.getElementById("logo-remove");
+  const readability = document.getElementById("readability");
+  const valid = (input) => (input.validity.valid && input.value) || null;
+
+  function send() {
+    const settings = {
+      name: preview.dataset.name,
+      readers: JSON.parse(preview.dataset.readers),
+      accent_color: valid(accent),
+      privacy_url: valid(privacy),
+      logo: logo.value || null,
+      color_scheme: scheme.value,
+    };
+    preview.contentWindow.postMessage({ preview: settings }, origin);
+  }
+
+  function setLogo(value) {
+    logo.value = value;
+    remove.hidden = !value;
+    send();
+  }
+
+  window.addEventListener("message", ({ data, source, origin: from }) => {
+    if (source !== preview.contentWindow || from !== origin) return;
+    if (data?.type === "preview/ready") send();
+    if (data?.type === "preview/readability") readability.textContent = readable(data);
+  });
+
+  function readable({ ratio, needed }) {
+    if (!ratio) return "";
+    const { readable: isFine, shaded } = readability.dataset;
+    return (ratio < needed ? shaded : isFine).replace("{ratio}", ratio.toFixed(1)).replace("{needed}", needed);
+  }
+
+  for (const input of [accent, privacy, scheme]) input.addEventListener("input", send);
+  locale.addEventListener("change", () => {
+    preview.src = `/md/preview?locale=${locale.value}`;
+  });
+  remove.addEventListener("click", () => {
+    file.value = "";
+    setLogo("");
+  });
+  file.addEventListener("change", () => {
+    const [chosen] = file.files;
+    file.setCustomValidity(chosen?.size > MAX_LOGO_BYTES ? file.dataset.tooLarge : "");
+    if (!chosen || !file.reportValidity()) return;
+    const reader = new FileReader();
+    reader.addEventListener("load", () => setLogo(reader.result));
+    reader.readAsDataURL(chosen);
   });
 }

@@ -33,7 +33,7 @@ async def boot_with(request: WidgetRequest, appearance: WidgetAppearance) -> Boo
         session_guid=session.guid,
         user_guid=session.user_guid,
         locale=session.locale,
-        config=_config(request.services, request.options),
+        config=config_of(request.services, request.options),
         client=Client(
             guid=client.guid, name=client.name, logo_url=appearance.logo, accent_color=appearance.accent_color
         ),
@@ -43,7 +43,7 @@ async def boot_with(request: WidgetRequest, appearance: WidgetAppearance) -> Boo
     )
 
 
-def _config(services: Services, options: WidgetOptions) -> dict[str, object]:
+def config_of(services: Services, options: WidgetOptions) -> dict[str, object]:
     """All options with their defaults, under the names in the client's request."""
     code, return_target = options.current_institution_code, options.return_target
     return {

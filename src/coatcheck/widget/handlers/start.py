@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from coatcheck.app import Services
 from coatcheck.connectors import contract
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import NotFound
 from coatcheck.grants.authorization_disclosures import Agreement, Party
+from coatcheck.members.widget_links import WidgetOptions
 from coatcheck.model.members import Member, find_member, list_members
 from coatcheck.model.micro_deposits import DepositStatus, MicroDeposit, find_micro_deposit
 from coatcheck.model.mx_codes import CONNECTION_STATUS_IDS
@@ -52,7 +54,12 @@ async def read(request: WidgetRequest) -> schemas.Start:
         micro_deposit=present_micro_deposit(request, deposit) if deposit else None,
         members=members,
         consent_needed=request.session.consented_at is None,
-        consent=_consent(request, await _readers(request), (await _appearance(request)).privacy_url),
+        consent=consent_of(
+            request.services,
+            request.options,
+            await _readers(request),
+            (await _appearance(request)).privacy_url,
+        ),
         microdeposits_enabled=request.has_micro_deposits,
         statement_files_enabled=request.has_statement_files,
     )
@@ -159,13 +166,14 @@ async def _agreement(request: WidgetRequest) -> Agreement:
         request.locale,
         Party(client.guid, client.name),
         [Party(each.guid, each.name) for each in readers],
-        _consent(request, readers, None),
+        consent_of(request.services, request.options, readers, None),
     )
 
 
-def _consent(request: WidgetRequest, readers: Sequence[Reader], privacy_url: str | None) -> schemas.Consent:
+def consent_of(
+    services: Services, options: WidgetOptions, readers: Sequence[Reader], privacy_url: str | None
+) -> schemas.Consent:
     """The shared data, how often it is read, the companies that can read it, and for how many days."""
-    options = request.options
     shares = [share for kind in options.kinds for share in SHARES[kind]]
     if not options.include_transactions:
         shares = [share for share in shares if share != "transactions"]
@@ -174,7 +182,7 @@ def _consent(request: WidgetRequest, readers: Sequence[Reader], privacy_url: str
         selects_accounts=options.select_several_accounts,
         refreshes="once" if options.background_aggregation_is_disabled else "daily",
         readers=[each.name for each in readers],
-        reading_days=request.services.settings.token_ttl.days,
+        reading_days=services.settings.token_ttl.days,
         privacy_url=privacy_url,
     )
 

@@ -53,13 +53,14 @@ const SCREENS = {
 const NO_ELIGIBLE_ACCOUNTS = 1000;
 const SESSION_EXPIRED = new Set(["session_over", "user_disabled"]);
 
-export function createFlow(root, boot) {
+/** @param {typeof createApi} connect makes the API that the screens use */
+export function createFlow(root, boot, connect = createApi) {
   const { client, config } = boot;
   const t = (key, values) =>
     (boot.messages[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => ({ client: client.name, ...values })[name]);
   const host = createHost(boot, onMessage);
   const layout = createLayout(root, { client, t, onBack: goBack, onClose: close });
-  const api = createApi(boot.session_token, layout.setOffline);
+  const api = connect(boot.session_token, layout.setOffline);
   const back = createBack(goBack);
   const statuses = new Map();
   let scope = new AbortController();

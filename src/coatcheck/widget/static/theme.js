@@ -24,6 +24,17 @@ export function applyTheme(setting, accent) {
   if (setting === "browser") isDark.addEventListener("change", apply);
 }
 
+/**
+ * How well the accent colour can be read as text in the scheme in use, before it is darkened or lightened for that.
+ * @param {string | null} accent
+ * @returns {{ratio: number, needed: number} | null} null without a colour
+ */
+export function readability(accent) {
+  const root = document.documentElement;
+  const colour = parse(accent);
+  return colour && { ratio: contrast(colour, token(root, "--surface")), needed: TEXT_RATIO[root.dataset.colorScheme] };
+}
+
 function paint(root, accent) {
   root.removeAttribute("style");
   const surface = token(root, "--surface");
