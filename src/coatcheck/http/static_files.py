@@ -45,9 +45,9 @@ class StaticFolder:
             # Not kept: after a deployment, the file of another version may be there.
             return Response(status_code=error.status_code, headers={"Cache-Control": "no-store"})
         response.headers.update(_headers(IMMUTABLE))
-        for validator in ("ETag", "Last-Modified"):
-            # An immutable file is never validated again.
-            del response.headers[validator]
+        for unused in ("ETag", "Last-Modified", "Accept-Ranges"):
+            # An immutable file is never validated again, and no browser asks for a part of a script.
+            del response.headers[unused]
         return response
 
 

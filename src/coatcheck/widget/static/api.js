@@ -1,10 +1,10 @@
 /**
- * The client of the widget's JSON API. A GET is repeated until it is answered; other requests are sent once.
+ * The client of the widget's JSON API, and the pauses between its requests. A GET is repeated until it is answered; other
+ * requests are sent once.
  */
 
-import { pause } from "./wait.js";
-
 const BASE = "/md/api";
+const CHECK_NOW = "coatcheck:check-now";
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
 /** No answer, or a status that is temporary. */
 const TEMPORARY = new Set([0, 429, 503]);
@@ -117,4 +117,36 @@ function parse(text) {
   } catch {
     return {};
   }
+}
+
+// --- pauses ---
+
+/** Ends all pauses. */
+export function checkNow() {
+  window.dispatchEvent(new Event(CHECK_NOW));
+}
+
+/**
+ * A pause that ends early when something may have changed: the user returns to the page, or the network is back.
+ * @param {number} milliseconds
+ * @param {AbortSignal} [signal] rejects the promise when it is aborted
+ * @returns {Promise<void>}
+ */
+export function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const ended = new AbortController();
+    const timer = setTimeout(end, milliseconds);
+    const once = { signal: ended.signal };
+    for (const hint of [CHECK_NOW, "online", "focus"]) window.addEventListener(hint, end, once);
+    document.addEventListener("visibilitychange", end, once);
+    signal?.addEventListener("abort", end, once);
+
+    function end() {
+      clearTimeout(timer);
+      ended.abort();
+      if (signal?.aborted) reject(signal.reason);
+      else resolve();
+    }
+    if (signal?.aborted) end();
+  });
 }

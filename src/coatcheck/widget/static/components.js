@@ -2,8 +2,7 @@
  * The components of the screens.
  */
 
-import { el } from "./dom.js";
-import { icon } from "./icons.js";
+import { el, icon } from "./dom.js";
 
 /**
  * @param {string} label
@@ -44,7 +43,8 @@ export function webAddress(url) {
 
 /** A logo, or initials in its place. It has no alternative text, because the name is beside it. */
 export function logoImage(url, name, size = "") {
-  if (url) return el("img", { class: `logo ${size}`, src: url, alt: "" });
+  // Lazy: the browser draws the names of a long list before it decodes the logos.
+  if (url) return el("img", { class: `logo ${size}`, loading: "lazy", src: url, alt: "" });
   const words = name.split(/\s+/).filter((word) => /^\p{L}/u.test(word));
   const initials = words.slice(0, 2).map((word) => [...word][0].toUpperCase()).join("");
   return el("span", { class: `logo initials ${size}`, "aria-hidden": "true" }, initials || icon("bank"));

@@ -5,19 +5,16 @@
  *                             `----> micro-deposits            `-> problem
  */
 
-import { ApiError, createApi } from "./api.js";
-import { createBack } from "./back.js";
+import { ApiError, checkNow, createApi } from "./api.js";
 import { createHost } from "./host.js";
 import { createLayout } from "./layout.js";
-import { forget, keep } from "./session.js";
-import { checkNow } from "./wait.js";
-import * as closed from "./steps/closed.js";
+import { createBack, forget, keep } from "./session.js";
 import * as consent from "./steps/consent.js";
-import * as interrupted from "./steps/interrupted.js";
+import * as ends from "./steps/ends.js";
 import * as search from "./steps/search.js";
 
 /**
- * The module of a screen. The signal is aborted when the user leaves the screen.
+ * A screen: a module, or a part of one. The signal is aborted when the user leaves the screen.
  * @typedef {object} Screen
  * @property {string | ((data: any) => string)} step MX's name for it
  * @property {(flow: Flow, data: any, signal: AbortSignal) => Promise<any>} [load] fetches the data that it needs
@@ -44,10 +41,13 @@ const SCREENS = {
   connected: () => import("./steps/connected.js"),
   verifyExistingMember: () => import("./steps/existing.js"),
   microdeposits: () => import("./steps/microdeposits.js"),
-  removal: () => import("./steps/removal.js"),
-  removed: () => import("./steps/removed.js"),
+  removal: async () => (await import("./steps/removal.js")).question,
+  removed: async () => (await import("./steps/removal.js")).removed,
   statementFiles: () => import("./steps/files.js"),
 };
+
+/** After the first screen: until then, requests for other screens would delay those of the first ones. */
+const LOAD_ALL_MS = 1000;
 
 /** MX's code in `connect/invalidData`. */
 const NO_ELIGIBLE_ACCOUNTS = 1000;
@@ -145,7 +145,12 @@ export function createFlow(root, boot, connect = createApi) {
     else if (next !== step) host.post("connect/stepChange", { previous: step, current: next });
     step = next;
     present(() => screen.show(flow, data, signal), isFirst);
-    if (isFirst) Promise.allSettled(Object.values(SCREENS).map((load) => load()));
+    if (isFirst) setTimeout(loadAll, LOAD_ALL_MS);
+  }
+
+  /** Loads the other screens, so that each is shown at once. A failure is repeated when the screen is shown. */
+  function loadAll() {
+    Promise.allSettled(Object.values(SCREENS).map((load) => load()));
   }
 
   /** If the first screen is about the member that the client named, the host gets its status as well. */
@@ -236,7 +241,7 @@ export function createFlow(root, boot, connect = createApi) {
   function leave(again, label) {
     scope.abort();
     scope = new AbortController();
-    present(() => closed.show(flow, again, label));
+    present(() => ends.closed(flow, again, label));
   }
 
   /** Shows the screen of an error that no screen handles. */
@@ -245,11 +250,11 @@ export function createFlow(root, boot, connect = createApi) {
     const again = type === "not_found" ? restart : () => change(lastTarget);
     scope.abort();
     if (type === "consent_required") restart();
-    else if (type === "institution_refused") present(() => interrupted.unavailable(flow));
+    else if (type === "institution_refused") present(() => ends.unavailable(flow));
     else if (SESSION_EXPIRED.has(type)) {
       forget();
-      present(() => interrupted.expired(flow));
-    } else present(() => interrupted.failed(flow, again));
+      present(() => ends.expired(flow));
+    } else present(() => ends.failed(flow, again));
   }
 
   function goBack() {

@@ -3,8 +3,7 @@
  */
 
 import { ApiError } from "./api.js";
-import { el, uniqueId } from "./dom.js";
-import { icon } from "./icons.js";
+import { el, icon, uniqueId } from "./dom.js";
 import { notice } from "./components.js";
 
 /**

@@ -6,7 +6,7 @@
  *     page -> widget   the same envelope, as an object or as JSON text
  */
 
-import { pause } from "./wait.js";
+import { pause } from "./api.js";
 
 /** Between two navigations to the app's scheme, because the second would cancel the first. */
 const NAVIGATION_GAP_MS = 60;

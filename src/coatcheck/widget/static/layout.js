@@ -2,8 +2,7 @@
  * The parts of the page that all screens share: the header with the client and the back button, and announcements.
  */
 
-import { el } from "./dom.js";
-import { icon } from "./icons.js";
+import { el, icon } from "./dom.js";
 import { logoImage } from "./components.js";
 
 /**

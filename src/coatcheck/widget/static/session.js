@@ -1,6 +1,6 @@
 /**
- * Keeps the session in the tab, so that a reload continues it. Another tab, and another site around the page, has a
- * storage of its own.
+ * What the page leaves in its tab: the session, so that a reload continues it, and an entry of the history for Back.
+ * Another tab, and another site around the page, has a storage of its own.
  */
 
 const KEY = "coatcheck-widget";
@@ -36,4 +36,26 @@ export function forget() {
   } catch {
     // As above: nothing was kept.
   }
+}
+
+/**
+ * The browser's Back goes to the screen before. One more entry in the history stands for all screens that have one.
+ * @param {() => void} onBack called when the user presses Back while `allow(true)` holds
+ */
+export function createBack(onBack) {
+  let hasEntry = false;
+  let isAllowed = false;
+  window.addEventListener("popstate", () => {
+    hasEntry = false;
+    if (isAllowed) onBack();
+  });
+
+  /** @param {boolean} canGoBack */
+  function allow(canGoBack) {
+    isAllowed = canGoBack;
+    if (!canGoBack || hasEntry) return;
+    history.pushState(null, "");
+    hasEntry = true;
+  }
+  return { allow };
 }

@@ -1,7 +1,6 @@
 /** The member is connected. */
 
-import { el } from "../dom.js";
-import { icon } from "../icons.js";
+import { el, icon } from "../dom.js";
 import { accountNote, actions, button, logoPair } from "../components.js";
 
 export const step = "connected";

@@ -1,10 +1,8 @@
 /** The progress of the jobs, until the server has the next step. */
 
-import { ApiError } from "../api.js";
-import { el } from "../dom.js";
-import { icon } from "../icons.js";
+import { ApiError, pause } from "../api.js";
+import { el, icon } from "../dom.js";
 import { button, logoPair } from "../components.js";
-import { pause } from "../wait.js";
 
 export const step = "connecting";
 

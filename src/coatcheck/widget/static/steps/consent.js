@@ -1,8 +1,7 @@
 /** What is shared, how often, and with whom. Nothing is connected before the user agrees. */
 
-import { el } from "../dom.js";
+import { el, icon } from "../dom.js";
 import { form } from "../form.js";
-import { icon } from "../icons.js";
 import { externalLink } from "../components.js";
 import { loadPopular } from "./search.js";
 

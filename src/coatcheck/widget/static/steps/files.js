@@ -5,9 +5,8 @@
  *        `-- cannot be read: where, and for a table which columns it has
  */
 
-import { el, uniqueId } from "../dom.js";
+import { el, icon, uniqueId } from "../dom.js";
 import { form, selectField, optionalField } from "../form.js";
-import { icon } from "../icons.js";
 import { actions, button, money, notice, statusIcon } from "../components.js";
 
 export const step = "statementFiles";

@@ -5,10 +5,10 @@
  *                                   `- wrong for the third time -> failed
  */
 
+import { pause } from "../api.js";
 import { el } from "../dom.js";
 import { choiceField, form, textField } from "../form.js";
 import { actions, button, notice, otherBankButton, statusIcon } from "../components.js";
-import { pause } from "../wait.js";
 import { choose } from "./search.js";
 
 export const step = "microdeposits";

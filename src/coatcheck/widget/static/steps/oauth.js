@@ -6,9 +6,9 @@
  *                        `--window closed--> try again; polling goes on, in case the user had finished
  */
 
+import { pause } from "../api.js";
 import { el } from "../dom.js";
 import { actions, bankLine, button, externalLink, notice, statusIcon, webAddress } from "../components.js";
-import { pause } from "../wait.js";
 
 export const step = ({ hasFailed }) => (hasFailed ? "oauthError" : "enterCreds");
 

@@ -1,10 +1,14 @@
-/** Asks before a connection is removed. */
+/** Asks before a connection is removed, and says that it was. */
 
-import { actions, button, statusIcon } from "../components.js";
+import { actions, button, otherBankButton, statusIcon } from "../components.js";
 
-export const step = "deleteMemberSurvey";
+/** @type {import("../flow.js").Screen} */
+export const question = { step: "deleteMemberSurvey", show: ask };
 
-export function show(flow, { member }, signal) {
+/** @type {import("../flow.js").Screen} */
+export const removed = { step: "deleteMemberSuccess", show: confirm };
+
+function ask(flow, { member }, signal) {
   const { t } = flow;
   const keepIt = () => flow.go(member.step, { member });
   function remove() {
@@ -22,5 +26,16 @@ export function show(flow, { member }, signal) {
     lead: t("removal.lead"),
     body: [actions(button(t("removal.confirm"), remove), button(t("removal.keep"), keepIt, "secondary"))],
     back: keepIt,
+  };
+}
+
+function confirm(flow, { member }) {
+  const { t } = flow;
+  return {
+    kind: "centred",
+    top: statusIcon("check", "success"),
+    title: t("removed.title", { bank: member.institution_name }),
+    lead: t("removed.lead"),
+    body: [actions(otherBankButton(flow))],
   };
 }

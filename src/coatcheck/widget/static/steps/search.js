@@ -1,9 +1,8 @@
 /** The list of banks: the most popular first, or those that match a name or a routing number. */
 
-import { el } from "../dom.js";
-import { icon } from "../icons.js";
+import { pause } from "../api.js";
+import { el, icon } from "../dom.js";
 import { actions, bankRow, button, notice } from "../components.js";
-import { pause } from "../wait.js";
 
 export const step = "search";
 

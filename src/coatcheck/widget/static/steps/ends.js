@@ -1,6 +1,25 @@
-/** The screens of an expired session, of a bank that may not be read, and of an unexpected error. MX has no steps for these. */
+/**
+ * The screens of the end: the user is done, the session has expired, a bank may not be read, or an unexpected error. MX has
+ * no steps for these.
+ */
 
 import { actions, button, statusIcon } from "../components.js";
+
+/**
+ * The user is done, or has closed the widget.
+ * @param {Pick<import("../flow.js").Flow, "t">} flow
+ * @param {(() => void) | null} again
+ * @param {string} label the key of the text of the button that does it
+ */
+export function closed({ t }, again, label) {
+  return {
+    kind: "centred",
+    top: statusIcon("check", "neutral"),
+    title: t("closed.title"),
+    lead: t("closed.lead"),
+    body: again ? [actions(button(t(label), again, "secondary"))] : [],
+  };
+}
 
 /** The session has expired. Nothing that was typed stays on the page. */
 export function expired({ t }) {
