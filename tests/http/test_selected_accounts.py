@@ -10,9 +10,10 @@ from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.directory.apps import NewSetupToken
 from coatcheck.errors import NotSelected
-from coatcheck.grants.authorization_disclosures import CONSENT_COUNTS
+from coatcheck.grants.authorization_disclosures import CONSENT_COUNTS, delete_old_disclosures
 from coatcheck.grants.revocation import Selector
 from coatcheck.model.users import find_user
+from coatcheck.vault.signing_keys import DOCUMENTS_KEPT
 from tests.api_client import Api, refusal
 from tests.factories import Keyed, make_processor
 from tests.http.test_authorization_disclosures import claims_of, disclosure_of_member, disclosures
@@ -67,6 +68,21 @@ async def test_only_the_selected_accounts_can_have_codes(api: Api, user: str) ->
     assert (selected["step"], selected["selected_account_guid"]) == ("connected", None)
     assert selected["selected_account_guids"] == [first, second]
     assert await codes(api, user, member["guid"], accounts) == [True, True]
+
+
+@pytest.mark.own_database
+async def test_a_selection_outlives_the_time_for_which_documents_are_kept(
+    api: Api, services: Services, clock: MovableClock, user: str
+) -> None:
+    page = await opened(api, user)
+    member = await page.connect()
+    accounts = await accounts_of(page, member["guid"])
+    await select(page, member["guid"], accounts[1]["guid"])
+    ttl = services.settings.token_ttl
+    clock.advance(DOCUMENTS_KEPT + ttl + timedelta(days=2))
+    async with services.db.connection() as connection:
+        await delete_old_disclosures(connection, clock.now(), ttl)
+    assert await codes(api, user, member["guid"], accounts) == [False, True]
 
 
 async def test_the_signed_disclosure_of_the_member_names_the_selected_accounts(

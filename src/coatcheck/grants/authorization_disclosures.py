@@ -8,8 +8,8 @@
 A grant has the disclosure under which its member was connected, if that disclosure names its processor. A code that a
 client requests for a member connected without the widget gives a grant without a disclosure.
 
-A disclosure names its objects by their guids, and companies by their names. It is kept for `DOCUMENTS_KEPT` after the
-last grant under it, past the deletion of the user.
+A disclosure names its objects by their guids, and companies by their names. It is kept while a member is connected
+under it, and for `DOCUMENTS_KEPT` after the last grant under it, past the deletion of the user.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -92,6 +92,7 @@ AUTHORIZATION_OF_MEMBER = """LEFT JOIN member_authorization ma
 IS_SELECTED = "(ma.account_guids IS NULL OR a.guid = ANY (ma.account_guids))"
 """A condition after that fragment: the user agreed for every account of the member, or selected this one."""
 
+# Only once a day: otherwise every code would write this row, and those issued at once would wait for its lock.
 USED = """UPDATE authorization_disclosure d SET last_granted_at = %(now)s
     FROM accepted WHERE d.guid = accepted.disclosure_guid AND d.last_granted_at < %(used_before)s"""
 """The body of a CTE of that statement, over the relation `accepted`: the disclosure is kept for longer."""
@@ -103,6 +104,7 @@ SHOWN = """LEFT JOIN authorization_disclosure d
 The columns for `disclosure` in the Grant object are `d.text` and `d.signed_at`."""
 
 # A selection of accounts has no session of its own.
+# What was agreed to in this session comes before what counts from an earlier one.
 AGREED = """FROM authorization_disclosure
                 WHERE (session_guid = %(session_guid)s OR guid = %(earlier)s) AND user_guid = %(user_guid)s
                 ORDER BY session_guid IS NULL, session_guid = %(session_guid)s DESC LIMIT 1"""
@@ -150,6 +152,8 @@ class AuthorizationDisclosures:
 
         It counts for a year, while a member is connected under it and the user has stopped none of its grants.
         """
+        # The processors too: the text has their names, which two can share.
+        # `same` is found by its instant: a selection of accounts keeps `signed_at`, and its grants count as well.
         return await fetch_one(
             connection,
             EarlierConsent,
@@ -212,6 +216,7 @@ class AuthorizationDisclosures:
         )
         assert agreed is not None, "the caller has required the consent"
         key, now = await self._signing_keys.current(connection), self._clock.now()
+        # First: what a withdrawn key signed is verified by no published key.
         stored = await self._signing_keys.signed_validly(connection, agreed.statement)
         claims = verify(stored, key_set(await published_keys(connection, now))["keys"]).claims
         guid = ids.new("DSC")
@@ -319,10 +324,13 @@ def _agreed(session: WidgetSession) -> Mapping[str, object]:
 
 
 async def delete_old_disclosures(connection: Connection, now: datetime, token_ttl: timedelta) -> None:
-    """Deletes the disclosures whose last grant ended more than `DOCUMENTS_KEPT` ago."""
+    """Deletes the disclosures whose last grant ended more than `DOCUMENTS_KEPT` ago and that no member is under."""
     await run(
         connection,
-        # The grant that was given last ends `token_ttl` later, and the instant is known to `USED_INTERVAL`.
-        "DELETE FROM authorization_disclosure WHERE last_granted_at < %(before)s",
+        # The grant that was given last ends `token_ttl` later, and the instant is known to `USED_INTERVAL`. With its
+        # disclosure, a member would lose the selection of its accounts, and each of them could have codes.
+        """DELETE FROM authorization_disclosure d
+           WHERE d.last_granted_at < %(before)s
+             AND NOT EXISTS (SELECT FROM member_authorization ma WHERE ma.disclosure_guid = d.guid)""",
         {"before": now - DOCUMENTS_KEPT - token_ttl - USED_INTERVAL},
     )
