@@ -127,6 +127,7 @@ class Access:
         self._limit = RecordingLimit(clock)
         self._used_jtis = UsedJtis(hash_key)
         self._restrictions = restrictions
+        # Built once: only calls of the same `Coalescer` share a statement.
         self._numbers = _Read.coalesced(db, numbers_statement(restrictions))
         self._owners = _Read.coalesced(db, owners_statement(restrictions))
         self._payment_account = _Read.coalesced(db, payment_account_statement(restrictions))
@@ -148,6 +149,7 @@ class Access:
 
         For requests that start something, such as a balance check.
         """
+        # Here too, a reused proof is recorded: `InvalidDPoPProof` commits the caller's transaction.
         await self._mark_proof(connection, presented)
         # On the connection of the caller, whose transaction starts what the token permits. So it is not coalesced.
         statement = authorize_statement(kind, self._restrictions)
@@ -218,6 +220,7 @@ class Access:
         # One set of numbers: MX's payment account has no list.
         token, outcome, rows = await self._read(presented, self._payment_account, PageRequest(size=1))
         self._raise_if_refused(outcome, ReadKind.BALANCES)
+        # It exists: `live_token` joins the account, and the statement reads both in one snapshot.
         account = rows[0][0]
         numbers = await self._vault.open_numbers(token.user_guid, _records_of([row[1:] for row in rows]))
         return PaymentAccount(account, numbers[0] if numbers else None)
@@ -291,6 +294,7 @@ class Access:
             InvalidDPoPProof: another request used it.
         """
         use = presented.proof_use
+        # A request with `max_age` authorizes before it reads. Its one proof must not count as used twice.
         if use is None or use.is_marked:
             return
         reused = await self._used_jtis.use_proof_with_token(connection, use.proof, presented)
@@ -328,6 +332,7 @@ class Access:
                 raise TokenRevoked
             case _Ended(is_expired=True):
                 raise TokenExpired
+            # Unknown, or something in its scope is deleted or disabled. Both look alike.
             case _:
                 raise InvalidToken
 

@@ -118,6 +118,7 @@ def _admitted(restrictions: Restrictions, *, counts: bool, unless: str = "false"
     permitted = f"(SELECT * FROM reader WHERE refused_by IS NULL AND NOT {unless})"
     if not counts:
         return f"admitted AS {permitted}"
+    # A chain: each restriction that counts sees only what those before it admitted.
     source = "permitted"
     ctes = [f"permitted AS {permitted}"]
     for number, each in enumerate(restrictions):
@@ -134,6 +135,7 @@ def _refused_by(restrictions: Restrictions, *, counts: bool) -> str:
         for number, each in enumerate(restrictions)
         if counts and each.admits("", "")
     ]
+    # The conditions of `reader` first: nothing was counted for a read that they refuse.
     return f"coalesce(r.refused_by, CASE{''.join(steps)} END)" if steps else "r.refused_by"
 
 
@@ -245,6 +247,7 @@ def owners_statement(restrictions: Restrictions = RESTRICTIONS) -> Statement:
     )
 
 
+# Bounded, because callers choose which filters they set. The key has the names of the filters, not their values.
 @lru_cache(maxsize=64)
 def transactions_statement(
     filters: frozenset[str] = NO_FILTERS,
@@ -357,6 +360,7 @@ def _account_statement(
 @lru_cache
 def authorize_statement(kind: ReadKind, restrictions: Restrictions = RESTRICTIONS) -> CoalescedStatement:
     """Reads nothing but the token."""
+    # `counts`: otherwise a token whose reads are counted gets the outcome `COUNTED`, and nothing is counted here.
     sql = f"""WITH {_reader(kind, restrictions, counts=True)}
         SELECT r.caller, {columns(LiveToken, "r.")}, r.refused_by, 0 AS total FROM reader r"""
     return CoalescedStatement(

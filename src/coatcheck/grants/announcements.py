@@ -144,6 +144,7 @@ def about_account(
     """
     readers: dict[str, list[str]] = {account.client_guid: [each.guid for each in account.grants]}
     for each in account.grants:
+        # The event alone would tell the others that there is such data.
         if permission is None or permission in each.permissions:
             readers.setdefault(each.processor_guid, []).append(each.guid)
     return [

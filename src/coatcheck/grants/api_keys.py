@@ -136,6 +136,7 @@ class ApiKeys:
         )
         await run(
             connection,
+            # `least` ignores NULL, and does not prolong a key that an earlier rotation lets end sooner.
             # A key without an expiry ranks before every key that an earlier rotation already limited.
             """WITH ranked AS (
                    SELECT key_hash, row_number() OVER (ORDER BY expires_at IS NOT NULL, created_at DESC) AS rank

@@ -58,6 +58,7 @@ def verify_assertion(
     Raises:
         InvalidJwt: the assertion is malformed, signed by another key, of or for another party, or expired.
     """
+    # The header `typ` is not checked: RFC 7523 defines none, so libraries send different ones or none.
     _, claims = verify(text, keys, rules.algorithms)
     if claims.get("iss") != processor_guid or claims.get("sub") != processor_guid:
         raise InvalidJwt("iss and sub are not the processor")

@@ -50,6 +50,7 @@ def confirmation_for(
         InvalidDPoPProof: its tokens must be bound to a key, and the request has no proof.
         InvalidRequest: its tokens must be bound to a certificate, and the connection has none.
     """
+    # A token is bound to one thing. With a certificate, a proof that the request has too binds nothing.
     if processor.sender_constraint == SenderConstraint.MTLS:
         if certificate is None:
             raise InvalidRequest(

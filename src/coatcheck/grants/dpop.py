@@ -53,6 +53,7 @@ def verify_proof(
     """
     key = _HeaderKey()
     header, claims = verify(text, key)
+    # A JWT that the key signed for another purpose must not pass as a proof (RFC 8725 3.11).
     if header.get("typ") != TYPE:
         raise InvalidJwt(f"typ is not {TYPE}")
     if claims.get("htm") != method:

@@ -160,6 +160,7 @@ class CodeExchange:
         self._journal = journal
         self._receipts = receipts
         self._refusals = Refusals(clock, journal)
+        # Reserved: slow requests of clients must not keep processors from redeeming codes, which expire.
         self._coalescer = Coalescer(db, redeem_together(_Redeemed), is_reserved=True)
 
     async def redeem(
@@ -186,6 +187,7 @@ class CodeExchange:
         if key is None:
             raise InvalidClient
         exchange = self._read(Redeemer(processor_guid, None), code, idempotency_key, code_verifier, key.hash)
+        # A renewal locks the grant that it ends in a transaction of its own, which a shared statement has not.
         if exchange.kind is Kind.CODE:
             return await self._exchange_together(exchange)
         async with self._db.connection(is_reserved=True) as connection:
@@ -274,6 +276,7 @@ class CodeExchange:
         exchange = attempt.exchange
         async with self._db.connection(is_reserved=True) as another:
             signer = await self._receipts.grant_signer(another)
+            # It redeems before it looks: the first attempt could be committed between a look and the redemption.
             return (
                 await self._redeem_by_kind(another, attempt, signer)
                 or await self._find_stored(another, attempt, signer)
@@ -318,6 +321,7 @@ class CodeExchange:
                 "event_guid": new("EVT"),
                 "first_characters": token.text[:LISTED_CHARACTERS],
                 "expires_at": expires_at,
+                # Without an Idempotency-Key no retry gets the token again, so nothing of it is stored.
                 "sealed_reply": seal_token(exchange.code, token.text) if exchange.idempotency_hash else None,
                 **self._journal.draft(actor=exchange.processor_guid, action="token.issued"),
             },
@@ -393,6 +397,7 @@ class CodeExchange:
             account_guid=found.account_guid,
         )
         metrics.EXCHANGES.labels(reason).inc()
+        # The caller does not see the detail. `http.throttling` counts those that look like guesses.
         raise InvalidGrant(detail=reason)
 
     async def _replay(self, connection: Connection, exchange: _Exchange) -> _Replayed:
@@ -456,6 +461,7 @@ def _repeated(exchange: _Exchange, found: _Replayed, signer: GrantSigner) -> Iss
         processor_guid=exchange.processor_guid,
         account_guid=found.account_guid,
         scope=found.scope,
+        # Of the first exchange, so that a retry gets the same receipt.
         created_at=found.redeemed_at,
         expires_at=found.expires_at,
     )

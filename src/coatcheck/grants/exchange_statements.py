@@ -58,6 +58,7 @@ ISSUED = f"""
 # (RFC 6749 4.1.2, ASVS 10.4.2 and 15.4.2). It checks the processor's key too: a wrong key, or a processor that is not
 # enabled for the client or that the code is not for, leaves the code unredeemed. The LEFT JOIN at the end distinguishes
 # the two refusals: no row is a wrong key (401), a row without a scope is a code that cannot be redeemed (400).
+# IS NOT DISTINCT FROM: a verifier for a code without a challenge is refused too (RFC 9700 2.1.1, PKCE downgrade).
 def _redeemed(*, renews: bool, condition: str = "", returning: str = "") -> str:
     """The body of the CTE `redeemed`. `condition` begins with AND, `returning` with a comma."""
     return f"""
@@ -135,6 +136,7 @@ _REDEEMED_TOGETHER = _redeemed(
 )
 
 
+# `granted` is read from `redeemed`: what an insert returns has no parameter of its call, such as `event_guid`.
 def redeem_together(record: type) -> CoalescedStatement:
     """As `REDEEM` of a code with an API key, for several exchanges. Of those with one code, one finds it unredeemed."""
     return CoalescedStatement(
@@ -166,7 +168,8 @@ FROM access_token WHERE expires_week = %(token_week)s AND token_hash = %(token_h
 
 # Only the processor that redeemed a code can revoke its token by presenting the code again. Otherwise a processor that
 # learns another's used code could revoke the token. A retry with the Idempotency-Key of the first exchange is not a
-# replay. `reason` explains the refusal to the operator. `one_row` has no columns: an unknown code gives a row too.
+# replay. It gets no token that has ended since: `retried` reads `live_token`. `reason` explains the refusal to the
+# operator. `one_row` has no columns: an unknown code gives a row too.
 REPLAY = f"""
 WITH code AS (
     SELECT * FROM authorization_code WHERE expires_day = %(code_day)s AND code_hash = %(code_hash)s

@@ -178,6 +178,7 @@ class CodeIssuer:
 
     async def _issue_alone(self, connection: Connection, request: _Request, kind: Kind) -> str:
         now, code = self._generate(kind)
+        # On the caller's connection, which may be in a transaction: a coalesced statement takes one of its own.
         rows = await self._authenticated.alone(connection, self._asked(request, code, now))
         self._raise_if_refused(rows, now)
         return code.text
@@ -216,6 +217,7 @@ class CodeIssuer:
         if not rows:
             raise InvalidClient
         requested = _Requested(*rows[0])
+        # First: of an object of another client, nothing else may be said.
         if requested.is_disabled is None:
             raise NotFound(
                 "An object in the scope does not exist or does not belong to the object before it."

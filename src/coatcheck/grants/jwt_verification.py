@@ -68,6 +68,7 @@ def verify(
     if len(text) > MAX_CHARACTERS or not text.isascii():
         raise InvalidJwt("too long or not ASCII")
     try:
+        # The list of algorithms is ours: the header cannot choose `none`, or an HMAC with a public key (RFC 8725 3.1).
         token = jwt.decode(text, key, registry=_Registry(algorithms=algorithms))
     except UNREADABLE as error:
         raise InvalidJwt(type(error).__name__) from error

@@ -35,6 +35,7 @@ IS_BROKEN = "(m.broken_since IS NOT NULL OR m.connection_status IN ('DISCONNECTE
 
 # The same by columns and sets, for a filter: a list of rare grants looks at many. A test compares both.
 # The week is the partition. A grant that was narrowed can expire before the week of its partition, none after it.
+# NOT IN would hold for no row if a set had a NULL. The columns of `client_processor` cannot be NULL.
 HAS_NOT_ENDED = """t.revoked_at IS NULL AND t.expires_at > %(now)s AND t.expires_week >= %(week)s
     AND (t.reads >= t.max_reads) IS NOT TRUE"""
 CANNOT_READ = f"""(
@@ -130,6 +131,7 @@ class Grants:
 
     async def list(self, connection: Connection, filters: GrantFilter, page: PageRequest) -> Page[Grant]:
         """One page, newest first. Expired and revoked grants are included."""
+        # Far into a long list, rows are skipped from the nearer end, which only the total tells.
         if page.offset > LONG:
             total = await self._total(connection, filters)
             place = place_in(page, total)

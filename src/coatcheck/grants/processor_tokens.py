@@ -46,6 +46,7 @@ WHERE t.expires_week = %(week)s AND t.token_hash = %(hash)s AND t.processor_guid
               AND (l.max_reads IS NULL OR l.reads < l.max_reads))
 """
 
+# `presented` finds the token of another processor too, so that the attempt is recorded.
 REVOKE = f"""
 WITH presented AS (
     SELECT expires_week, token_hash, guid, client_guid, processor_guid, user_guid, member_guid, account_guid,

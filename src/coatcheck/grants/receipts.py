@@ -191,6 +191,7 @@ class Receipts:
     async def _store(
         self, connection: Connection, client_guid: str, made: RevocationReceipt, grant_guid: str | None
     ) -> None:
+        # NULL conflicts with nothing: every receipt of a selector is stored.
         await run(
             connection,
             """INSERT INTO revocation_receipt (guid, client_guid, grant_guid, revoked, at, receipt)

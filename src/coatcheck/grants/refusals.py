@@ -104,6 +104,7 @@ class RecordingLimit:
         if self._counts[processor_guid] > MAX_PER_PERIOD:
             self._suppressed[processor_guid] = self._suppressed.get(processor_guid, 0) + 1
             return None
+        # Not cleared with the period: the next entry counts all since the last one, however long ago.
         suppressed = self._suppressed.pop(processor_guid, 0)
         return request_detail() | ({"suppressed": str(suppressed)} if suppressed else {})
 

@@ -261,6 +261,7 @@ class Revocations:
     async def _revoke_batch(self, wanted: _Revocation) -> int:
         """How many grants it revoked, at most `BATCH`."""
         async with self._db.transaction() as connection:
+            # For this batch only: between two, another revocation of the client goes on.
             await connection.execute(ONE_AFTER_THE_OTHER, wanted.parameters)
             revoked = await fetch_all(
                 connection,

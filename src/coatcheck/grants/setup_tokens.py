@@ -41,6 +41,7 @@ MAX_ACCOUNTS = 100
 """Of one setup token."""
 REFUSED = "The setup token is unknown, expired or already claimed. Create a new one."
 
+# Requests at the same time do not see one another's codes, so together they can exceed `max_codes`.
 STATE = f"""
 SELECT u.is_disabled,
        EXISTS (SELECT FROM client_processor cp

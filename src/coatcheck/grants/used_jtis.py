@@ -14,6 +14,7 @@ from coatcheck.grants.dpop import DPoPProof
 from coatcheck.grants.jwt_verification import MAX_AGE
 from coatcheck.grants.secrets import EPOCH, day_of
 
+# For an id that is there already, ON CONFLICT returns no row: a bound token without `used` shows an old proof.
 USE_IF_BOUND = """
 WITH bound AS (
     SELECT guid, client_guid, processor_guid FROM access_token

@@ -105,6 +105,7 @@ class WidgetSessions:
         )
         if session is None:
             raise InvalidToken
+        # Whether it is alive is not asked again, as it is of a portal session: nothing ends one of the widget early.
         if session.idle_at < now + IDLE_TIMEOUT - EXTENSION_INTERVAL:
             await run(
                 connection,
