@@ -1,7 +1,9 @@
 """Signing keys: created once, rotated with a lead, published until nothing that they signed is needed."""
 
 import asyncio
+import os
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -198,6 +200,23 @@ async def test_a_signing_key_is_sealed_under_the_master_key_and_wrapped_again_by
     await rotate(services.db, MasterKeys.load(Settings(master_key=f"{new_line},{settings.master_key}")))
     only_new = SigningKeys(clock, MasterKeys.load(Settings(master_key=new_line)))
     assert (await current(services, only_new)).kid == kid
+
+
+async def test_a_running_process_signs_with_a_key_that_was_added_under_a_new_master_key(
+    services: Services, clock: MovableClock, settings: Settings, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys"
+    file.write_text(settings.master_key)
+    file.chmod(0o600)
+    running = SigningKeys(clock, MasterKeys.load(Settings(master_key_file=str(file))))
+    await current(services, running)
+    file.write_text(f"{new_master_key_line()}\n{settings.master_key}\n")
+    os.utime(file, (1, 1))  # another time than that of the first version, whatever the resolution of the disk
+    restarted = SigningKeys(clock, MasterKeys.load(Settings(master_key_file=str(file))))
+    async with services.db.transaction() as connection:
+        added = await restarted.rotate(connection, documents_kept=KEPT, at_once=True)
+    clock.advance(REFRESH)
+    assert (await current(services, running)).kid == added.kid
 
 
 async def test_the_published_set_holds_no_private_key(services: Services) -> None:

@@ -55,17 +55,15 @@ class PublishedKey:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sealed:
-    kid: str
-    master_key_id: str
-    wrapped: bytes
-    signs_from: datetime
+class _Stored:
+    """A key that has its private part, or was withdrawn."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Withdrawn:
     kid: str
     public_key: str
+    master_key_id: str
+    """Empty, as `wrapped` is, for a key that was withdrawn."""
+    wrapped: bytes
+    signs_from: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,27 +231,27 @@ class SigningKeys:
         return PublishedKey(key.kid, key.public_key, now, signs_from, None)
 
     async def _refresh(self, connection: Connection, now: datetime) -> None:
+        # In one statement: between two, a key could be withdrawn, and would sign and count as withdrawn at once.
         rows = await fetch_all(
             connection,
-            _Sealed,
-            f"""SELECT {columns(_Sealed)} FROM signing_key WHERE wrapped IS NOT NULL
-                ORDER BY signs_from DESC, kid DESC""",
+            _Stored,
+            """SELECT kid, public_key, coalesce(master_key_id, '') AS master_key_id, coalesce(wrapped, '') AS wrapped,
+                      signs_from
+               FROM signing_key WHERE wrapped IS NOT NULL OR withdrawn_at IS NOT NULL
+               ORDER BY signs_from DESC, kid DESC""",
         )
-        withdrawn = await fetch_all(
-            connection,
-            _Withdrawn,
-            f"SELECT {columns(_Withdrawn)} FROM signing_key WHERE withdrawn_at IS NOT NULL",
-        )
-        known = self._opened
+        known, sealed = self._opened, [row for row in rows if row.wrapped]
+        # A process that was restarted with a new master key may have added a key under it.
+        await self._master_keys.find(row.master_key_id for row in sealed if row.kid not in known)
         self._opened = {
             # A key that is open stays open: to unwrap all of them each minute would only cost time.
             row.kid: _Opened(row.signs_from, known[row.kid].key if row.kid in known else self._open(row))
-            for row in rows
+            for row in sealed
         }
-        self._withdrawn = {row.kid: row.public_key for row in withdrawn}
+        self._withdrawn = {row.kid: row.public_key for row in rows if not row.wrapped}
         self._refreshed_at = now
 
-    def _open(self, row: _Sealed) -> SigningKey:
+    def _open(self, row: _Stored) -> SigningKey:
         return SigningKey.of(self._master_keys.unwrap(row.master_key_id, row.wrapped, "signing_key", row.kid))
 
 
