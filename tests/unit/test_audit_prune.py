@@ -1,5 +1,6 @@
 """A month of the log that was dropped is explained by an entry, and the rest still verifies."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from coatcheck.clock import MovableClock
 from coatcheck.errors import ConstraintNotMet, NotFound
 from coatcheck.worker_services import run_maintenance
 from tests.sealed_log import entries, seal, verified
+from tests.waiting_statements import until_waiting
 
 pytestmark = pytest.mark.own_database
 
@@ -66,6 +68,26 @@ async def test_the_rest_of_the_log_verifies_after_months_were_dropped(
         (number,) = await cursor.fetchone() or (0,)
         await connection.execute("DELETE FROM audit_event WHERE number = %s", [number])
     assert (await verified(services)).problems != []
+
+
+async def test_what_is_written_while_a_month_is_dropped_is_not_lost(
+    services: Services, clock: MovableClock
+) -> None:
+    await run_maintenance(services)
+    month, late = f"disclosure_{clock.now():%Y_%m}", clock.now()
+    await write(services, 2)
+    await seal(services)
+    clock.advance(MONTH)
+    async with services.db.transaction() as writing:
+        await writing.execute(
+            """INSERT INTO disclosure (at, reader_guid, user_guid, record_guid, what, shown)
+               VALUES (%s, 'PPR-1', 'USR-1', 'ACT-1', 'BALANCES', 1)""",
+            [late],
+        )
+        dropping = asyncio.create_task(drop(services, month))
+        await until_waiting(services, 1)
+    with pytest.raises(ConstraintNotMet, match="not sealed"):
+        await dropping
 
 
 async def test_a_month_that_runs_or_is_not_sealed_or_does_not_exist_is_not_dropped(

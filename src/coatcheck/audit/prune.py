@@ -47,6 +47,8 @@ async def prune(
     name = await _find(connection, partition)
     if not _has_ended(partition, clock.now()):
         raise ConstraintNotMet(f"The month of {partition} has not ended.")
+    # From here on nothing is written to it: what came after the look below would be dropped without a trace.
+    await connection.execute(sql.SQL("LOCK TABLE {} IN SHARE MODE").format(name))
     found = await fetch_one(
         connection,
         Pruned,
