@@ -1,6 +1,7 @@
 """The operator's pages: clients, processors, institutions, jobs, keys, and the state of the installation."""
 
 import re
+from datetime import timedelta
 from html import unescape
 
 import httpx
@@ -10,7 +11,8 @@ from coatcheck.app import Services
 from coatcheck.model.accounts import Account
 from coatcheck.model.clients import enabled_processors, find_client, find_processor
 from coatcheck.model.institution_statuses import availability
-from tests.factories import Keyed, make_client, make_job, make_processor
+from coatcheck.rate_limits.refreshes import count_refresh
+from tests.factories import Keyed, make_account, make_client, make_job, make_processor, make_user
 from tests.portal_client import text_of
 from tests.staff import Window, signed_in
 
@@ -102,6 +104,35 @@ async def test_the_lists_of_clients_and_processors_are_searched(services: Servic
         assert name in page
         assert "1 entry" in page
         assert "is found" in text_of(await window.get(f"/dashboard/{kind}?search=zzzz"))
+
+
+async def test_an_operator_sees_the_calls_of_institutions_and_how_much_of_a_budget_is_used(
+    services: Services, window: Window, client: Keyed, processor: Keyed
+) -> None:
+    account = await make_account(services, await make_user(services, client))
+    now, bank = services.clock.now(), "calledbank"
+    for days, requested_by in ((0, processor.guid), (0, client.guid), (3, processor.guid)):
+        values = {"requested_by": requested_by, "ended_at": now - timedelta(days=days)}
+        await make_job(services, account, institution_code=bank, attempt=1, **values)
+    async with services.db.transaction() as connection:
+        for _ in range(2):
+            await count_refresh(
+                connection,
+                services.settings,
+                now,
+                processor_guid=processor.guid,
+                member_guid=account.member_guid,
+                institution_code=bank,
+            )
+    page = " ".join(text_of(await window.get(f"/dashboard/calls?search={bank}")).split())
+    assert "Of one processor at one institution 10000/day" in page
+    assert f"{bank} Test processor 1 1 2" in page
+    assert f"{bank} none: the client, the user or the daily aggregation 1 1" in page
+    week = " ".join(text_of(await window.get(f"/dashboard/calls?period=7&search={bank}")).split())
+    assert f"{bank} Test processor 2 2 2" in week
+    nothing = await window.get("/dashboard/calls?search=nowhere")
+    assert "No institution was read in this period" in text_of(nothing)
+    assert (await window.get("/dashboard/calls?period=365")).status_code == 400
 
 
 async def test_an_operator_sets_the_status_of_an_institution_and_of_a_client_there(

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 from urllib.parse import urlencode
 
 from coatcheck.dashboard.request import DashboardRequest
+from coatcheck.dashboard.texts import Period
 from coatcheck.http.forms import number
 from coatcheck.model.paging import Page, PageRequest, paginate
 
@@ -46,6 +47,15 @@ def shown(request: DashboardRequest, page: Page[Item]) -> ListPage[Item]:
         url_with(request, {PAGE: str(number - 1)}) if number > 1 else None,
         None if is_last else url_with(request, {PAGE: str(number + 1)}),
     )
+
+
+def chosen_period(request: DashboardRequest, usual: Period) -> Period:
+    """The days that the list looks back, by `period`.
+
+    Raises:
+        InvalidRequest: it is none of the periods.
+    """
+    return request.optional_choice("period", Period) or usual
 
 
 def url_with(request: DashboardRequest, changes: Mapping[str, str]) -> str:

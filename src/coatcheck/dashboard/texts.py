@@ -1,6 +1,6 @@
 """The texts that the templates do not contain: names of roles, and pages about refusals."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -62,6 +62,10 @@ PERIODS: Mapping[Period, str] = MappingProxyType(
         Period.MONTH: _("Last 30 days"),
     }
 )
+
+
+def period_names(locale: str) -> Sequence[tuple[Period, str]]:
+    return [(each, translate(locale, name)) for each, name in PERIODS.items()]
 
 
 def grant_state_names(locale: str) -> Mapping[GrantStatus, str]:

@@ -4,6 +4,8 @@ It is counted in the table `rate_limit` by the transaction that starts the job. 
 processes, and a job that is not started is not counted.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from limits import parse
@@ -11,7 +13,7 @@ from limits import parse
 from coatcheck.config import Settings
 from coatcheck.db.database import Connection
 from coatcheck.errors import TooManyRequests
-from coatcheck.rate_limits.storage import increment
+from coatcheck.rate_limits.storage import counters_of, increment
 
 
 async def count_refresh(
@@ -29,17 +31,39 @@ async def count_refresh(
         TooManyRequests: the member was read as often as `limit_refreshes_of_member` allows, or the processor had the
             institution read as often as `limit_refreshes_of_processor` allows.
     """
-    of_processor = f"{processor_guid}/{institution_code}"
     for key, limit in (
-        (member_guid, settings.limit_refreshes_of_member),
-        (of_processor, settings.limit_refreshes_of_processor),
+        (_key(member_guid), settings.limit_refreshes_of_member),
+        (_key(processor_guid, institution_code), settings.limit_refreshes_of_processor),
     ):
         if not limit:
             continue
         allowed = parse(limit)
         period = timedelta(seconds=allowed.get_expiry())
-        counter = await increment(connection, f"refreshes/{key}", period, now)
+        counter = await increment(connection, key, period, now)
         if counter.hits > allowed.amount:
             raise TooManyRequests(
                 counter.expires_at - now, "Processors have had the institution read as often as they may."
             )
+
+
+@dataclass(frozen=True, slots=True)
+class UsedBudget:
+    """How much of `limit_refreshes_of_processor` is used in the period that runs."""
+
+    used: int
+    until: datetime
+
+
+async def used_budgets(
+    connection: Connection, now: datetime, of: Sequence[tuple[str, str]]
+) -> Mapping[tuple[str, str], UsedBudget]:
+    """By the guid of a processor and the code of an institution, of those pairs that have used any."""
+    pairs = {_key(*pair): pair for pair in of}
+    return {
+        pairs[each.key]: UsedBudget(each.hits, each.expires_at)
+        for each in await counters_of(connection, list(pairs), now)
+    }
+
+
+def _key(*parts: str) -> str:
+    return f"refreshes/{'/'.join(parts)}"

@@ -4,13 +4,14 @@ Both extend the library `limits` by its interface for storages, and count by the
 library use the machine's clock, and its memory storage looks at every key at each count.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from limits.aio.storage import Storage
 
 from coatcheck.clock import Clock
-from coatcheck.db.database import Connection, Database, fetch_one, run
+from coatcheck.db.database import Connection, Database, fetch_all, fetch_one, run
 from coatcheck.errors import Unavailable
 
 MAX_KEYS = 100_000
@@ -127,6 +128,23 @@ class DatabaseStorage(Storage):
                 "SELECT hits, expires_at FROM rate_limit WHERE key = %(key)s AND expires_at > %(now)s",
                 {"key": key, "now": self._clock.instant()},
             )
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedCounter:
+    key: str
+    hits: int
+    expires_at: datetime
+
+
+async def counters_of(connection: Connection, keys: Sequence[str], now: datetime) -> Sequence[KeyedCounter]:
+    """Those of the counters whose period has not ended."""
+    return await fetch_all(
+        connection,
+        KeyedCounter,
+        "SELECT key, hits, expires_at FROM rate_limit WHERE key = ANY (%(keys)s) AND expires_at > %(now)s",
+        {"keys": list(keys), "now": now},
+    )
 
 
 async def increment(

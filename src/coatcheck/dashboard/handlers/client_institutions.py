@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 
 from starlette.responses import Response
 
-from coatcheck.dashboard.lists import SEARCH, list_page
+from coatcheck.dashboard.lists import SEARCH, chosen_period, list_page
 from coatcheck.dashboard.request import DashboardRequest
-from coatcheck.dashboard.texts import PERIODS, Period, translate
+from coatcheck.dashboard.texts import Period, period_names
 from coatcheck.http.charts import bars
 from coatcheck.members.connection_success import Attempts, attempts_by_institution
 from coatcheck.model.institution_statuses import AVAILABLE, availabilities, availability
@@ -14,7 +14,7 @@ from coatcheck.model.institution_statuses import AVAILABLE, availabilities, avai
 
 async def show_institutions(request: DashboardRequest) -> Response:
     """The institutions; with `status`, those with a restriction or those at which somebody tried to connect."""
-    period = _period(request)
+    period = chosen_period(request, Period.WEEK)
     async with request.services.db.connection() as connection:
         available = await availabilities(connection, request.client_guid)
         attempts = await attempts_by_institution(connection, request.client_guid, _since(request, period))
@@ -30,14 +30,14 @@ async def show_institutions(request: DashboardRequest) -> Response:
         attempts=attempts,
         untried=Attempts(),
         period=period,
-        period_names=_period_names(request),
+        period_names=period_names(request.locale),
     )
 
 
 async def show_institution(request: DashboardRequest) -> Response:
     """An institution, its status, and how the attempts of the period ended."""
     institution = request.services.registry.find(request.path["institution"])
-    period = _period(request)
+    period = chosen_period(request, Period.WEEK)
     async with request.services.db.connection() as connection:
         available = await availability(connection, request.client_guid, institution.code)
         every = await attempts_by_institution(connection, request.client_guid, _since(request, period))
@@ -49,17 +49,9 @@ async def show_institution(request: DashboardRequest) -> Response:
         attempts=attempts,
         outcomes=bars(attempts.by_outcome.most_common()),
         period=period,
-        period_names=_period_names(request),
+        period_names=period_names(request.locale),
     )
-
-
-def _period(request: DashboardRequest) -> Period:
-    return request.optional_choice("period", Period) or Period.WEEK
 
 
 def _since(request: DashboardRequest, period: Period) -> datetime:
     return request.services.clock.now() - timedelta(days=int(period))
-
-
-def _period_names(request: DashboardRequest) -> list[tuple[Period, str]]:
-    return [(each, translate(request.locale, PERIODS[each])) for each in Period]

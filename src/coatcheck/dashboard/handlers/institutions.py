@@ -1,15 +1,18 @@
 """Connectors and institutions, for the operator: what is installed, and the switches of each institution."""
 
 from collections import Counter
+from datetime import timedelta
 
 from starlette.responses import Response
 
 from coatcheck.connectors.installed import connector_statuses
-from coatcheck.dashboard.lists import SEARCH, list_page
+from coatcheck.dashboard.lists import SEARCH, chosen_period, found_in, list_page
 from coatcheck.dashboard.request import DashboardRequest
+from coatcheck.dashboard.texts import Period, period_names
 from coatcheck.events.ssrf import public_only
 from coatcheck.members.institutions import ClientAt
-from coatcheck.model.clients import find_client, list_clients
+from coatcheck.members.job_rows import calls_of_institutions
+from coatcheck.model.clients import find_client, list_clients, list_processors
 from coatcheck.model.institution_statuses import (
     AVAILABLE,
     ClientStatus,
@@ -17,6 +20,7 @@ from coatcheck.model.institution_statuses import (
     restricted_clients,
     statuses,
 )
+from coatcheck.rate_limits.refreshes import used_budgets
 
 
 async def show_connectors(request: DashboardRequest) -> Response:
@@ -39,6 +43,34 @@ async def show_institutions(request: DashboardRequest) -> Response:
         statuses=found,
         restricted=restricted,
         operational=AVAILABLE.status,
+    )
+
+
+async def show_calls(request: DashboardRequest) -> Response:
+    """How often institutions were read in a period, for which processor, and how much of its budget is used now."""
+    services, period = request.services, chosen_period(request, Period.DAY)
+    now = services.clock.now()
+    async with services.db.connection() as connection:
+        calls = await calls_of_institutions(connection, now - timedelta(days=int(period)))
+        names = {each.guid: each.name for each in await list_processors(connection, with_apps=True)}
+        found = [
+            each
+            for each in calls
+            if found_in(request, each.institution_code, names.get(each.processor_guid or ""))
+        ]
+        page = list_page(request, found)
+        of = [(each.processor_guid, each.institution_code) for each in page.items if each.processor_guid]
+        used = await used_budgets(connection, now, of)
+    return request.page(
+        "calls",
+        calls=page,
+        processor_names=names,
+        used=used,
+        of_processor=services.settings.limit_refreshes_of_processor,
+        of_member=services.settings.limit_refreshes_of_member,
+        at_once=services.settings.institution_concurrency,
+        period=period,
+        period_names=period_names(request.locale),
     )
 
 

@@ -56,6 +56,9 @@ INSTITUTIONS = (
         menu=_("Institutions"),
     ),
     DashboardRoute(
+        "GET", "/calls", institutions.show_calls, Permission.SEE_INSTITUTIONS, menu=_("Calls of institutions")
+    ),
+    DashboardRoute(
         "GET", "/institutions/{institution}", institutions.show_institution, Permission.SEE_INSTITUTIONS
     ),
     DashboardRoute(
