@@ -3,11 +3,15 @@
 An identifier never authorises anything. Secrets come from `grants.secrets` only (ASVS 11.5.1).
 """
 
+from hashlib import sha256
+from uuid import UUID
+
 from uuid_utils import uuid7
 
+from coatcheck.cell_digit import FIRST, current_digit, with_digit
 from coatcheck.seeding import seeded_guid
 
-__all__ = ["new", "timed"]
+__all__ = ["derived", "new", "timed"]
 
 
 def new(prefix: str) -> str:
@@ -19,5 +23,13 @@ def new(prefix: str) -> str:
 
 
 def timed(prefix: str) -> str:
-    """A new guid that begins with the time of its creation (RFC 9562 5.7)."""
-    return f"{prefix}-{uuid7()}"
+    """A new guid that begins with the time of its creation (RFC 9562 5.7) and names the present cell."""
+    digit = current_digit()
+    return f"{prefix}-{uuid7() if digit == FIRST else with_digit(uuid7().int, digit)}"
+
+
+def derived(prefix: str, *parts: str) -> str:
+    """The guid that follows from the parts: the same in every cell (version 8, RFC 9562 5.8)."""
+    value = int.from_bytes(sha256("\0".join(parts).encode()).digest()[:16])
+    value = value & ~(0xF << 76 | 0x3 << 62) | 0x8 << 76 | 0x2 << 62
+    return f"{prefix}-{UUID(int=value)}"

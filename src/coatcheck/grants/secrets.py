@@ -1,30 +1,33 @@
 """Bearer secrets: how they are generated, what they look like, and how a presented one is parsed.
 
-    cct_  2hQ  <43 characters: 256 random bits>  <6 characters: CRC-32 of everything before>
-    kind  the day or week of expiry, so that one partition is searched
+    cct_  0  2hQ  <43 characters: 256 random bits>  <6 characters: CRC-32 of everything before>
+    kind  |  the day or week of expiry, so that one partition is searched
+          the digit of the cell that made it
 
-The prefix lets scanners find a leaked secret. The checksum lets the server refuse a typing error without a query. Only
-an HMAC-SHA-256 under the keyring's hash key is stored; it includes the kind, so the hash of one kind never matches
-another.
+A secret that was made before there were cells has no digit, and is one character shorter. The prefix lets scanners find
+a leaked secret. The checksum lets the server refuse a typing error without a query. Only an HMAC-SHA-256 under the
+keyring's hash key is stored; it includes the kind, so the hash of one kind never matches another.
 """
 
 import secrets
-import string
 import zlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from coatcheck.cell_digit import DIGITS, FIRST, current_digit
 from coatcheck.crypto import keyed_hash
 from coatcheck.seeding import random_bytes
 
-ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
-PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
+PAIRS = [first + second for first in DIGITS for second in DIGITS]
 """The digits of base 3844: two of base 62 at once, which halves the divisions of large numbers."""
 BASE = len(PAIRS)
-VALUES = {character: value for value, character in enumerate(ALPHABET)}
+VALUES = {character: value for value, character in enumerate(DIGITS)}
 SECRET_CHARACTERS = 43
 """256 bits: 62 ** 43 > 2 ** 256."""
+UNNUMBERED = 4 + 3 + SECRET_CHARACTERS + 6
+"""The length of a secret without the digit of a cell."""
+LENGTHS = (UNNUMBERED, UNNUMBERED + 1)
 # The period has three digits: 238,328 days last until the year 2622.
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY, WEEK = timedelta(days=1), timedelta(weeks=1)
@@ -102,15 +105,20 @@ def generate(kind: Kind, hash_key: bytes, *, period: int = 0, entropy: int | Non
         entropy: 256 bits to use instead of random ones, for a sandbox with a seed.
     """
     number = int.from_bytes(random_bytes(32, kind)) if entropy is None else entropy
-    body = f"{kind}_{_base62(period, 3)}{_base62(number, SECRET_CHARACTERS)}"
+    body = f"{kind}_{current_digit()}{_base62(period, 3)}{_base62(number, SECRET_CHARACTERS)}"
     text = body + _checksum(body)
     return GeneratedSecret(text, keyed_hash(hash_key, kind, text), period)
+
+
+def digit_of_secret(text: str) -> str:
+    """The digit of the cell that made a well-formed secret."""
+    return text[4] if len(text) > UNNUMBERED else FIRST
 
 
 def parse_secret(kind: Kind, text: str, hash_key: bytes) -> PresentedSecret | None:
     """The hash to search for, or None if the text cannot be a secret of this kind. It does not query the database."""
     # The length first: a long text is neither hashed nor searched.
-    if len(text) != 4 + 3 + SECRET_CHARACTERS + 6 or not text.startswith(f"{kind}_"):
+    if len(text) not in LENGTHS or not text.startswith(f"{kind}_"):
         return None
     # `isalnum` alone would accept letters and digits of other scripts.
     if not (text.isascii() and text[4:].isalnum()):
@@ -119,5 +127,6 @@ def parse_secret(kind: Kind, text: str, hash_key: bytes) -> PresentedSecret | No
     if not secrets.compare_digest(_checksum(text[:-6]), text[-6:]):
         return None
     # Not authenticated yet: a forged period leads to a partition in which the hash is not.
-    period = (VALUES[text[4]] * 62 + VALUES[text[5]]) * 62 + VALUES[text[6]]
+    start = len(text) - UNNUMBERED + 4
+    period = (VALUES[text[start]] * 62 + VALUES[text[start + 1]]) * 62 + VALUES[text[start + 2]]
     return PresentedSecret(keyed_hash(hash_key, kind, text), period)
