@@ -34,6 +34,7 @@ from tests.factories import Keyed, make_account, make_client, make_processor, ma
 from tests.http import mx_sdk, mx_spec
 from tests.processes import free_port
 from tests.sealed_log import assert_log_is_intact
+from tests.two_cells import Cells, two_cells
 
 RESOURCES = pytest.StashKey[ExitStack]()
 """The resources that the xdist controller started for all workers."""
@@ -176,6 +177,28 @@ async def account(services: Services, user: User) -> Account:
 def api(services: Services, http: httpx.AsyncClient, client: Keyed) -> Api:
     """The client over HTTP, in the older version of the API."""
     return Api(http, services, client)
+
+
+@pytest.fixture(scope="module")
+def second_url(server_url: str) -> Iterator[str]:
+    """The migrated database of a second cell, for the test file."""
+    with copied_database(server_url) as url:
+        yield url
+        assert_log_is_intact(url)
+
+
+@pytest.fixture(scope="module")
+async def cells(file_url: str, second_url: str, master_key: str) -> AsyncIterator[Cells]:
+    """Two cells, for the test file."""
+    settings = Settings(
+        database_url=file_url,
+        master_key=master_key,
+        connectors=("sandbox",),
+        base_url="http://coatcheck.test",
+        pool_size=4,
+    )
+    async with two_cells(settings, second_url, MovableClock()) as cells:
+        yield cells
 
 
 @pytest.fixture(scope="session")

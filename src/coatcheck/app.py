@@ -10,6 +10,7 @@ import httpx
 
 from coatcheck.audit import journal as audit_journal
 from coatcheck.audit.journal import Journal
+from coatcheck.cell_digit import FIRST
 from coatcheck.clock import Clock, MovableClock, SystemClock
 from coatcheck.config import Settings
 from coatcheck.connectors.installed import load_connectors
@@ -64,7 +65,7 @@ from coatcheck.staff.passkeys import Passkeys
 from coatcheck.staff.people import People
 from coatcheck.staff.sessions import StaffSessions
 from coatcheck.staff.sign_ins import SignIns
-from coatcheck.vault.keys import Keyring, open_keyring
+from coatcheck.vault.keys import Keyring, open_keyring, read_keyring
 from coatcheck.vault.master_keys import MasterKeys
 from coatcheck.vault.signing_keys import SigningKeys
 from coatcheck.vault.vault import Vault
@@ -167,7 +168,9 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
     await db.open()
     try:
         async with db.transaction() as connection:
-            keyring = await open_keyring(connection, master_keys)
+            # The keys of the installation are those of the first cell.
+            open_ = open_keyring if settings.cell == FIRST else read_keyring
+            keyring = await open_(connection, master_keys)
             seeding = Seeding()
             if settings.seed is not None:
                 seeding = Seeding(settings.seed, await count_start(connection))

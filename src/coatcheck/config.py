@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, inspect
 
+from coatcheck.cell_digit import DIGITS, FIRST
 from coatcheck.errors import ConfigurationError
 
 PREFIX = "COATCHECK_"
@@ -25,6 +26,8 @@ LONGEST_DURATION = timedelta(days=3650)
 """The sum of the current time and a longer duration could exceed the range of `datetime`."""
 CONNECTION = re.compile(r"postgres(ql)?://|\s*[a-z_]+\s*=")
 """The two notations of libpq: a URL, or keywords and values."""
+TABLES = {"connector_": "connector", "cell_": "cells"}
+"""How the names of a table's entries begin in the environment, and the setting that is the table."""
 POSITIVE = (
     "request_deadline",
     "code_ttl",
@@ -55,6 +58,11 @@ class Settings:
     database_direct_url: str = field(default="", repr=False)
     """The URL of PostgreSQL without a pooler, for what needs a session of its own: `migrate`, and the notifications of
     workers. Empty: `database_url`."""
+    cell: Annotated[str, Meta(pattern=r"^[0-9A-Za-z](?!\n)$")] = FIRST
+    """The digit of the cell of `database_url`. The cell `0` has the directory."""
+    cells: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The databases of the other cells, by their digits: a table in the file, `COATCHECK_CELL_<DIGIT>` in the
+    environment. With any, `serve` answers for all cells."""
     master_key: str = field(default="", repr=False)
     """`id:base64` of 32 bytes; several are separated by commas. The first encrypts. Prefer `master_key_file`."""
     master_key_file: str = ""
@@ -166,6 +174,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         self._check_database()
+        self._check_cells()
         if not _is_origin(self.base_url):
             raise ConfigurationError(
                 "The setting base_url must start with http:// or https://, must name a host, and must not end with a"
@@ -204,6 +213,21 @@ class Settings:
                 f"The setting database_pooling is {self.database_pooling}. Set database_direct_url to the URL of"
                 " PostgreSQL without the pooler, which migrate and workers need."
             )
+
+    def _check_cells(self) -> None:
+        if (self.cells or self.cell != FIRST) and self.sandbox:
+            raise ConfigurationError("A sandbox has one cell. Remove the settings cell and cells.")
+        for digit, url in self.cells.items():
+            if digit not in {*DIGITS} - {self.cell}:
+                raise ConfigurationError(
+                    f"The setting cells must name each other cell by one character, 0 to 9, A to Z or a to z: {digit}"
+                    " is none, or is this cell."
+                )
+            if not CONNECTION.match(url):
+                raise ConfigurationError(
+                    f"The setting cells must have the URL of PostgreSQL for the cell {digit}, such as"
+                    " postgresql://coatcheck@db1/coatcheck."
+                )
 
     def _check_staff_oidc(self) -> None:
         if not self.staff_oidc_issuer:
@@ -290,13 +314,12 @@ def load(
     file = file or (Path(given) if given else None)
     values: dict[str, Any] = _from_file(file) if file else {}
     values |= _from_environment(environment)
-    of_connectors = {
-        name.removeprefix("connector_"): values.pop(name)
-        for name in [*values]
-        if name.startswith("connector_")
-    }
-    if of_connectors:
-        values["connector"] = {**values.get("connector", {}), **of_connectors}
+    for prefix, setting in TABLES.items():
+        entries = {
+            name.removeprefix(prefix): values.pop(name) for name in [*values] if name.startswith(prefix)
+        }
+        if entries:
+            values[setting] = {**values.get(setting, {}), **entries}
     values |= overrides
     types = get_type_hints(Settings, include_extras=True)
     if unknown := sorted(values.keys() - types.keys()):

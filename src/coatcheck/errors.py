@@ -295,6 +295,10 @@ class Unavailable(Refusal):
     retry_after: ClassVar[timedelta] = timedelta(seconds=2)
 
 
+class UserMoving(Unavailable):
+    """The user is being moved. Try again shortly."""
+
+
 class NotFresh(Unavailable):
     """The institution could not be read. Without max_age, the stored data is returned."""
 

@@ -5,7 +5,9 @@ Requests are not logged: a query string may contain a code. The audit log has wh
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from importlib import import_module
 from typing import Any, cast
@@ -17,12 +19,14 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from coatcheck.api.endpoint import api_routes, not_found
 from coatcheck.api.routes import table as api
-from coatcheck.app import Services
+from coatcheck.app import Services, build
 from coatcheck.audit.failures import FailedAuthentications
+from coatcheck.cells.cell import Cell
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.dashboard.app import dashboard_routes
 from coatcheck.errors import CoatcheckError
+from coatcheck.http.cell_routing import CellRouting, ServedCell
 from coatcheck.http.client_certificates import ClientCertificates, parse_networks
 from coatcheck.http.design import design_route
 from coatcheck.http.documentation import page_routes
@@ -45,6 +49,8 @@ from coatcheck.simplefin import routes as simplefin
 from coatcheck.simplefin.endpoint import simplefin_routes
 from coatcheck.simplefin.errors import ROOT as SIMPLEFIN
 from coatcheck.simplefin.errors import error_at
+from coatcheck.vault.keys import read_keyring
+from coatcheck.vault.master_keys import MasterKeys
 from coatcheck.widget.app import widget_routes
 
 __all__ = ["behind_proxies", "create_app", "headers_of_all", "serve"]
@@ -98,6 +104,30 @@ def create_app(services: Services) -> ASGIApp:
     if services.seeding.has_seed:
         app = SeededRequests(app, services.seeding)
     return _of_sandbox(app, services.clock) if services.settings.sandbox else app
+
+
+@asynccontextmanager
+async def open_app(services: Services) -> AsyncIterator[ASGIApp]:
+    """The application of these services and, if the settings name other cells, of those.
+
+    Raises:
+        As `app.build`, for each of the other cells.
+    """
+    settings = services.settings
+    if not settings.cells:
+        yield create_app(services)
+        return
+    async with AsyncExitStack() as stack:
+        of_cells = {settings.cell: services}
+        for digit, url in settings.cells.items():
+            of_cell = replace(settings, cell=digit, database_url=url, cells={})
+            of_cells[digit] = await stack.enter_async_context(build(of_cell, services.clock))
+        async with services.db.connection() as connection:
+            keyring = await read_keyring(connection, MasterKeys.load(settings))
+        served = {
+            digit: ServedCell(Cell(digit, each.db), create_app(each)) for digit, each in of_cells.items()
+        }
+        yield CellRouting(served, keyring.hash_key, body_seconds=settings.body_deadline.total_seconds())
 
 
 def _fdx_bank(services: Services) -> Sequence[BaseRoute]:

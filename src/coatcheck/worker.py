@@ -10,6 +10,7 @@ import structlog
 
 from coatcheck import ids, metrics
 from coatcheck.app import Services
+from coatcheck.cells.directory import publish_directory
 from coatcheck.errors import Unavailable
 from coatcheck.events import claims
 from coatcheck.jobs import heartbeats
@@ -23,10 +24,11 @@ log = structlog.get_logger(__name__)
 
 GRACE = timedelta(seconds=8)
 """How long running tasks may continue after the worker is asked to stop; then they are cancelled."""
-SEAL, EXPIRY, SWEEP, MEASURE, REFRESH, MAINTENANCE = (
+SEAL, EXPIRY, SWEEP, DIRECTORY, MEASURE, REFRESH, MAINTENANCE = (
     timedelta(seconds=1),
     timedelta(seconds=1),
     timedelta(seconds=5),
+    timedelta(seconds=10),
     timedelta(seconds=15),
     timedelta(minutes=1),
     timedelta(hours=6),
@@ -53,6 +55,7 @@ async def main(services: Services, stop: asyncio.Event, *, grace: timedelta = GR
             group.create_task(_every(SWEEP, "deletion", services.deletions.run, stop)),
             group.create_task(_every(MEASURE, "measure", partial(measure, services), stop)),
             group.create_task(_every(REFRESH, "refresh", worker_services.scheduler.refresh, stop)),
+            group.create_task(_every(DIRECTORY, "directory", partial(publish_directory, services), stop)),
             group.create_task(_every(MAINTENANCE, "maintenance", partial(run_maintenance, services), stop)),
         ]
         await runner.run(stop, grace)

@@ -40,6 +40,7 @@ DIGESTS = {
     "20261127_0028_consents_that_count_again.py": "74d907f7c9418a58353056eb092131d29774265c5970d4976ce0d317691dd313",
     "20261127_0029_audit_search.py": "fa87d4c7470912698e128b0cceae33ac900a9f2d64ee200a5f8269fe6679dce3",
     "20261127_0030_selected_accounts.py": "9ea49ee0e35e70a27fed94c90a27ce192aacfa0b0360402d9b12f048433fc364",
+    "20261127_0031_cells.py": "ce9a1e313001627871092961deb63c7c18c6007d215b67a60a9d3669a2523dae",
 }
 VERSIONS = Path(next(iter(migrations.__path__))) / "versions"
 

@@ -12,13 +12,15 @@ import typer
 
 from coatcheck import app
 from coatcheck.audit.entries import OPERATOR
+from coatcheck.cell_digit import FIRST, in_cell
 from coatcheck.cli.api_keys import SHOWN_ONCE, AtOnce, Name, old_key_end, overlap_of
 from coatcheck.cli.console import AsJson, print_done, print_facts, print_rows
 from coatcheck.cli.lookups import ClientGuid, named_client
 from coatcheck.cli.networks import AllowedNetworks, AllowsAll, is_change, print_networks
 from coatcheck.cli.runtime import change, read
 from coatcheck.db import database
-from coatcheck.errors import ConstraintNotMet, InvalidRequest
+from coatcheck.directory.clients import NewClient
+from coatcheck.errors import ConstraintNotMet, InvalidRequest, NotFound
 from coatcheck.grants import api_keys
 from coatcheck.model import clients, widgets
 
@@ -30,12 +32,27 @@ LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
 @command_group.command("add")
-def add(name: Name, as_json: AsJson = False) -> None:
+def add(
+    name: Name,
+    cell: Annotated[
+        str, typer.Option("--cell", help="The digit of the cell in which its users are created.")
+    ] = FIRST,
+    as_json: AsJson = False,
+) -> None:
     """Adds a client and prints its API key, once.
 
     Example: coatcheck client add "Acme Bank"
+
+    Example: coatcheck client add "Acme Bank" --cell 1
     """
-    new = change(lambda services, connection: services.clients.add(connection, name, actor=OPERATOR))
+
+    async def act(services: app.Services, connection: database.Connection) -> NewClient:
+        if cell not in {services.settings.cell, *services.settings.cells}:
+            raise NotFound(f"There is no cell {cell}. `coatcheck cell list` shows the cells.")
+        with in_cell(cell):
+            return await services.clients.add(connection, name, actor=OPERATOR)
+
+    new = change(act)
     facts = {"client_id": new.client.guid, "client_api_key": new.api_key, "name": new.client.name}
     print_facts(facts, as_json=as_json, note=SHOWN_ONCE)
 

@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "grant": Command("grants", "command_group", "Grants: access tokens, and what each may read."),
         "import": Command("imports", "import_", "Imports a statement file for a user."),
         "simplefin": Command("simplefin", "command_group", "Access for apps that read SimpleFIN."),
+        "cell": Command("cells", "command_group", "Cells: several databases, and the moves of users."),
         "keys": Command("keys", "command_group", "Master keys, and the keys that sign receipts."),
         "verify-receipt": Command("verify_receipt", "verify_receipt", "Checks a signed receipt, offline."),
         "conformance": Command("conformance", "command_group", "Tests of integrations with a sandbox."),

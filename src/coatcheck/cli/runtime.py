@@ -15,8 +15,9 @@ import psycopg
 import structlog
 import uvloop
 
-from coatcheck import app, config, sandbox_clock
+from coatcheck import app, cell_digit, config, sandbox_clock
 from coatcheck.audit.entries import OPERATOR
+from coatcheck.cells import directory
 from coatcheck.cli import lazy_imports, logs
 from coatcheck.cli.console import err
 from coatcheck.cli.settings import load_settings
@@ -62,12 +63,15 @@ def read(query: Callable[[app.Services, database.Connection], Awaitable[T]]) -> 
 
 
 def change(action: Callable[[app.Services, database.Connection], Awaitable[T]]) -> T:
-    """Opens the services, and does the action in one transaction."""
+    """Opens the services, and does the action in one transaction. Other cells get what it changed of the directory."""
 
     async def main() -> T:
-        async with open_services() as services, services.db.transaction() as connection:
-            with services.seeding.caller(OPERATOR):
-                return await action(services, connection)
+        async with open_services() as services:
+            async with services.db.transaction() as connection:
+                with services.seeding.caller(OPERATOR):
+                    result = await action(services, connection)
+            await directory.publish_directory(services)
+            return result
 
     return run(main())
 
@@ -133,8 +137,9 @@ async def open_services(settings: config.Settings | None = None) -> AsyncIterato
         await _check_session(connection, settings)
         if is_command and await sandbox_clock.read_clock(connection) != sandbox_clock.StoredClock():
             settings = replace(settings, sandbox=True)
-    async with app.build(settings) as services:
-        yield services
+    with cell_digit.in_cell(settings.cell):
+        async with app.build(settings) as services:
+            yield services
 
 
 async def _check_session(connection: psycopg.AsyncConnection[Any], settings: config.Settings) -> None:

@@ -50,9 +50,9 @@ async def _serve(settings: config.Settings, trusted_proxies: str, stop: asyncio.
     log = logs.get_logger(__name__)
     if settings.tracing:
         tracing.start("serve")
-    async with open_services(settings) as services:
+    async with open_services(settings) as services, server.open_app(services) as app:
         application = server.behind_proxies(
-            server.create_app(services), trusted_proxies, reads_certificates=settings.client_cert_header
+            app, trusted_proxies, reads_certificates=settings.client_cert_header
         )
         with (
             listening.listen(settings.host, settings.port) as bound,

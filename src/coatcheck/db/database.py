@@ -24,7 +24,7 @@ from coatcheck import metrics
 from coatcheck.config import Pooling
 from coatcheck.db.connections import DeadlineConnection, Primary, is_unavailability
 from coatcheck.db.pool import Pool
-from coatcheck.errors import CoatcheckError, Unavailable
+from coatcheck.errors import CoatcheckError, Unavailable, UserMoving
 
 Connection: TypeAlias = psycopg.AsyncConnection[Any]
 NO_CONNECTION = cast("Connection", None)
@@ -41,6 +41,8 @@ RESERVED = 2
 """Connections that only exchanges of codes and the readiness check use when all others are lent."""
 PATIENCE = timedelta(milliseconds=50)
 """How long those who may use a reserved connection wait for another one."""
+USER_MOVING = "CC001"
+"""The SQLSTATE with which a trigger refuses a change of a user that is moving to another cell."""
 SMALLEST_WITH_RESERVED = 4
 """The smallest `pool_size` of which some are reserved."""
 WATCH_SECONDS = 0.5, 1.0
@@ -113,6 +115,7 @@ class Database:
         Raises:
             Unavailable: no connection became free in time, or the database did not answer, ended, is read-only, has no
                 space or did not get a lock in time. A change may have been committed all the same.
+            UserMoving: the statement changes a user that is moving to another cell. Nothing was changed.
         """
         try:
             pool, connection = await self._take(is_reserved=is_reserved)
@@ -121,6 +124,8 @@ class Database:
             finally:
                 await pool.give_back(connection)
         except psycopg.Error as error:
+            if error.sqlstate == USER_MOVING:
+                raise UserMoving from error
             if not is_unavailability(error):
                 raise
             if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):

@@ -113,7 +113,8 @@ class Apps:
             return found
         now = self._clock.now()
         app = Processor(
-            guid=ids.new("PPR"),
+            # The same in every cell, which adds the app without asking the others.
+            guid=ids.derived("PPR", client_guid, name),
             name=name,
             owners_at_transactions=False,
             numbers_as_strings=False,

@@ -22,6 +22,7 @@ from coatcheck.config import Settings
 from coatcheck.db.database import Connection, columns, fetch_all, fetch_one, run
 from coatcheck.errors import NotFound
 from coatcheck.grants.widget_sessions import WidgetSession
+from coatcheck.model.moving_users import is_settled
 from coatcheck.signatures import DocumentType, format_instant, verify
 from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, SigningKeys, key_set, published_keys
 
@@ -329,8 +330,8 @@ async def delete_old_disclosures(connection: Connection, now: datetime, token_tt
         connection,
         # The grant that was given last ends `token_ttl` later, and the instant is known to `USED_INTERVAL`. With its
         # disclosure, a member would lose the selection of its accounts, and each of them could have codes.
-        """DELETE FROM authorization_disclosure d
-           WHERE d.last_granted_at < %(before)s
+        f"""DELETE FROM authorization_disclosure d
+           WHERE d.last_granted_at < %(before)s AND {is_settled("d.user_guid")}
              AND NOT EXISTS (SELECT FROM member_authorization ma WHERE ma.disclosure_guid = d.guid)""",
         {"before": now - DOCUMENTS_KEPT - token_ttl - USED_INTERVAL},
     )

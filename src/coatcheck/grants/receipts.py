@@ -29,6 +29,10 @@ LastRead = Callable[[Connection], Awaitable[datetime | None]]
 """Finds the instant of the last read with the revoked grants. It is called when no read is left."""
 
 
+RECEIPTS_OF_USER = "grant_guid IN (SELECT guid FROM access_token WHERE user_guid = %(user_guid)s)"
+"""A condition over receipts: that of a grant of the user."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenGrant:
     """What a grant receipt states."""

@@ -37,6 +37,10 @@ DEADLINE_MARGIN = 0.5
 psycopg would ask the server to cancel the statement, and wait for it."""
 
 
+FOLLOWS = "coatcheck.follows_moves"
+"""The key of the ASGI scope that is set if the request can be repeated in the cell to which its user has moved."""
+
+
 class Row(Protocol):
     """One row of a surface's table of routes."""
 
@@ -129,6 +133,8 @@ class Endpoint(Generic[RowT]):
             self._log_refusal(error, row)
             return self._surface.refuse(error, row)
         except errors.CoatcheckError as error:
+            if isinstance(error, errors.UserMoving) and FOLLOWS in request.scope:
+                raise
             self._log_refusal(error, row)
             # With nonces, the first request of every client is refused (RFC 9449 8).
             if isinstance(error, errors.Unauthenticated) and not isinstance(error, errors.DPoPNonceRequired):

@@ -17,6 +17,7 @@ from coatcheck.connectors.contract import BankNumbers
 from coatcheck.crypto import keyed_hash
 from coatcheck.db.database import Connection, columns, fetch_all, run
 from coatcheck.members.records import LockedMember, MemberJob
+from coatcheck.model.moving_users import is_settled
 
 KEPT = timedelta(days=30)
 """How long the guid of a deleted account is kept."""
@@ -203,7 +204,11 @@ async def forget_accounts(connection: Connection, user_guid: str) -> None:
 
 async def delete_former_accounts(connection: Connection, now: datetime) -> None:
     """Deletes the guids that have been kept for `KEPT`."""
-    await run(connection, "DELETE FROM former_account WHERE deleted_at <= %(before)s", {"before": now - KEPT})
+    await run(
+        connection,
+        f"DELETE FROM former_account WHERE deleted_at <= %(before)s AND {is_settled('former_account.user_guid')}",
+        {"before": now - KEPT},
+    )
 
 
 def _by_unique_hash(accounts: Sequence[tuple[str, Sequence[bytes]]]) -> Mapping[bytes, str]:

@@ -8,6 +8,7 @@ starts from their account.
 from dataclasses import dataclass
 
 from coatcheck.db.database import Connection, fetch_one, run
+from coatcheck.model.moving_users import is_settled
 
 PIECE = 5000
 """Transactions that one transaction of the database deletes."""
@@ -36,7 +37,8 @@ async def delete_piece(connection: Connection) -> Piece | None:
     account = await fetch_one(
         connection,
         _Deleted,
-        "SELECT user_guid, guid FROM deleted_account ORDER BY user_guid, guid LIMIT 1 FOR UPDATE SKIP LOCKED",
+        f"""SELECT user_guid, guid FROM deleted_account WHERE {is_settled("deleted_account.user_guid")}
+            ORDER BY user_guid, guid LIMIT 1 FOR UPDATE SKIP LOCKED""",
     )
     if account is None:
         return None

@@ -34,6 +34,7 @@ from coatcheck.errors import (
 from coatcheck.jobs.notifications import notify_workers
 from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members.dependencies import Dependencies
+from coatcheck.model.moving_users import is_settled
 from coatcheck.vault.vault import SecretKind, WorkerReader
 
 log = structlog.get_logger(__name__)
@@ -157,7 +158,8 @@ class Disconnector:
                 connection,
                 DueDisconnection,
                 f"""UPDATE disconnection d SET attempts = attempts + 1, next_attempt_at = %(until)s
-                    FROM (SELECT guid FROM disconnection WHERE next_attempt_at <= %(now)s
+                    FROM (SELECT guid FROM disconnection
+                          WHERE next_attempt_at <= %(now)s AND {is_settled("disconnection.user_guid")}
                           ORDER BY next_attempt_at, guid LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS due
                     WHERE d.guid = due.guid
                     RETURNING {columns(DueDisconnection, "d.")}""",

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from coatcheck.db.database import Connection, columns, fetch_all, run
 from coatcheck.members.records import JobKey, JobResult, MemberJob
+from coatcheck.model.moving_users import is_settled
 
 CLAIMING = 4_102
 """The key of an advisory lock. Claims run one at a time, so that the counts of running jobs are exact."""
@@ -54,7 +55,7 @@ next_job AS (
                row_number() OVER (PARTITION BY is_background ORDER BY created_at, guid) AS round
         FROM member_job
         WHERE state = 'queued' AND institution_code = open_queue.institution_code
-          AND client_guid = open_queue.client_guid
+          AND client_guid = open_queue.client_guid AND {is_settled("member_job.user_guid")}
         ORDER BY is_background, created_at, guid LIMIT least(open_queue.free, %(limit)s::bigint)) AS j
     WHERE open_queue.free > 0
 ),
@@ -125,9 +126,10 @@ async def claim(
     )
     await run(
         connection,
-        """WITH lapsed AS (
+        f"""WITH lapsed AS (
                SELECT user_guid, guid FROM member_job
                WHERE state = 'running' AND lease_until < %(now)s AND claims < %(max_claims)s
+                 AND {is_settled("member_job.user_guid")}
                FOR UPDATE SKIP LOCKED)
            UPDATE member_job j SET state = 'queued', lease_until = NULL FROM lapsed
            WHERE j.user_guid = lapsed.user_guid AND j.guid = lapsed.guid""",
@@ -205,7 +207,8 @@ async def find_all(connection: Connection, condition: JobCondition) -> Sequence[
     return await fetch_all(
         connection,
         MemberJob,
-        f"SELECT {columns(MemberJob)} FROM member_job j WHERE {condition.sql} LIMIT 500",
+        f"""SELECT {columns(MemberJob)} FROM member_job j
+            WHERE {condition.sql} AND {is_settled("j.user_guid")} LIMIT 500""",
         condition.values,
     )
 

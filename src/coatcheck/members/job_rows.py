@@ -19,6 +19,7 @@ from coatcheck.members.records import (
     LockedMember,
 )
 from coatcheck.model.jobs import JobState
+from coatcheck.model.moving_users import is_settled
 from coatcheck.model.statuses import ConnectionStatus
 
 
@@ -310,7 +311,8 @@ async def drop_ended(connection: Connection, before: datetime) -> None:
     """Deletes jobs that ended before then, except each member's most recent job."""
     await run(
         connection,
-        """DELETE FROM member_job j WHERE j.state = 'ended' AND j.ended_at < %(before)s
+        f"""DELETE FROM member_job j
+           WHERE j.state = 'ended' AND j.ended_at < %(before)s AND {is_settled("j.user_guid")}
            AND NOT EXISTS (SELECT FROM member m WHERE m.user_guid = j.user_guid
                            AND m.most_recent_job_guid = j.guid)""",
         {"before": before},

@@ -14,6 +14,7 @@ from coatcheck.errors import NotFound
 from coatcheck.members.records import LockedMember
 from coatcheck.model.institution_statuses import NOT_IN_BACKGROUND
 from coatcheck.model.members import MANUAL, MANUAL_GUID, Member, find_manual_member
+from coatcheck.model.moving_users import is_settled
 from coatcheck.model.users import User
 
 
@@ -178,6 +179,7 @@ async def lock_stale_members(
              AND m.connection_status = ANY (%(statuses)s) AND NOT {NOT_IN_BACKGROUND}
              AND (coalesce(m.aggregated_at, m.created_at) < %(before)s
                   OR (m.connection_status = 'DEGRADED' AND m.aggregated_at < %(retry_before)s))
+             AND {is_settled("m.user_guid")}
              AND NOT EXISTS (SELECT FROM member_job j WHERE j.user_guid = m.user_guid
                              AND j.member_guid = m.guid AND j.state <> 'ended')
            ORDER BY coalesce(m.aggregated_at, m.created_at), m.guid LIMIT %(limit)s

@@ -7,6 +7,7 @@ from datetime import datetime
 from coatcheck.db.database import Connection, fetch_all, fetch_one, run
 from coatcheck.errors import NotFound
 from coatcheck.model.micro_deposits import DepositStatus, MicroDeposit
+from coatcheck.model.moving_users import is_settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +106,9 @@ async def claim_initiated(connection: Connection, limit: int, now: datetime) -> 
     return await fetch_all(
         connection,
         DepositKey,
-        """WITH initiated AS (
-               SELECT user_guid, guid FROM micro_deposit WHERE status = 'INITIATED'
+        f"""WITH initiated AS (
+               SELECT user_guid, guid FROM micro_deposit
+               WHERE status = 'INITIATED' AND {is_settled("micro_deposit.user_guid")}
                ORDER BY created_at, guid LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
            UPDATE micro_deposit d SET status = 'REQUESTED', updated_at = %(now)s FROM initiated
            WHERE d.user_guid = initiated.user_guid AND d.guid = initiated.guid
@@ -120,8 +122,8 @@ async def due_deposits(connection: Connection, now: datetime, lost_before: datet
     return await fetch_all(
         connection,
         DepositKey,
-        """SELECT user_guid, guid, client_guid FROM micro_deposit
-           WHERE status = 'REQUESTED'
+        f"""SELECT user_guid, guid, client_guid FROM micro_deposit
+           WHERE status = 'REQUESTED' AND {is_settled("micro_deposit.user_guid")}
              AND (arrives_at <= %(now)s OR (arrives_at IS NULL AND updated_at < %(before)s))
            ORDER BY arrives_at LIMIT 500""",
         {"now": now, "before": lost_before},
@@ -133,9 +135,10 @@ async def delete_unverified(connection: Connection, created_before: datetime) ->
     return await fetch_all(
         connection,
         DepositKey,
-        """DELETE FROM micro_deposit WHERE (user_guid, guid) IN (
+        f"""DELETE FROM micro_deposit WHERE (user_guid, guid) IN (
                SELECT user_guid, guid FROM micro_deposit
-               WHERE status <> 'VERIFIED' AND created_at < %(before)s ORDER BY created_at LIMIT 500)
+               WHERE status <> 'VERIFIED' AND created_at < %(before)s AND {is_settled("micro_deposit.user_guid")}
+               ORDER BY created_at LIMIT 500)
            RETURNING user_guid, guid, client_guid""",
         {"before": created_before},
     )

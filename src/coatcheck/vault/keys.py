@@ -14,7 +14,7 @@ from hashlib import sha256
 
 from coatcheck.crypto import new_key
 from coatcheck.db.database import Connection, Database, columns, fetch_all, fetch_one, run
-from coatcheck.errors import MasterKeyMissing, SealBroken
+from coatcheck.errors import ConfigurationError, MasterKeyMissing, SealBroken
 from coatcheck.vault.master_keys import MasterKeys
 
 BATCH = 500
@@ -95,12 +95,15 @@ async def read_keyring(connection: Connection, master_keys: MasterKeys) -> Keyri
     """Unwraps the keys of the installation, which exist.
 
     Raises:
+        ConfigurationError: there is none, because the database is not prepared as a cell.
         MasterKeyMissing: a key is wrapped with a master key that is not configured.
         SealBroken: a key was altered.
     """
     rows = await fetch_all(
         connection, _Wrapped, "SELECT purpose AS owner, master_key_id, wrapped FROM keyring"
     )
+    if not rows:
+        raise ConfigurationError("The cell has no keys. Run `coatcheck cell prepare` in cell 0 first.")
     await master_keys.find(row.master_key_id for row in rows)
     opened = {
         row.owner: master_keys.unwrap(row.master_key_id, row.wrapped, "keyring", row.owner) for row in rows

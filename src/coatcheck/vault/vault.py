@@ -13,6 +13,7 @@ from coatcheck.crypto import context, open_sealed, seal
 from coatcheck.db.database import Connection, fetch_all, fetch_joined, run
 from coatcheck.db.fragments import PagedRows
 from coatcheck.errors import InsufficientScope, NotFound
+from coatcheck.model.moving_users import is_settled
 from coatcheck.model.paging import Page, PageRequest
 from coatcheck.model.users import OF_CLIENT
 from coatcheck.vault.disclosures import disclosure, disclosure_parameters, prepare_partitions
@@ -360,7 +361,8 @@ async def delete_expired_links(connection: Connection, before: datetime) -> int:
     milliseconds = f"{int(before.timestamp() * 1000):012x}"
     return await run(
         connection,
-        """DELETE FROM sealed_secret WHERE kind = 'LINK' AND record_guid COLLATE "C" < %(bound)s""",
+        f"""DELETE FROM sealed_secret
+            WHERE kind = 'LINK' AND record_guid COLLATE "C" < %(bound)s AND {is_settled("sealed_secret.owner_guid")}""",
         # The guid of a link begins with its time of creation (RFC 9562 5.7).
         {"bound": f"LNK-{milliseconds[:8]}-{milliseconds[8:]}"},
     )

@@ -1,0 +1,1 @@
+"""Cells: several databases, each with all that belongs to its users."""

@@ -1,0 +1,43 @@
+"""The counts of reads of a user's limited tokens, for a move of the user to another cell."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from coatcheck.db.database import Connection, columns, fetch_all, run
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCount:
+    expires_week: int
+    token_hash: bytes = field(repr=False)
+    reads: int
+    last_read_at: datetime | None
+
+
+async def lock_read_counts(connection: Connection, user_guid: str) -> Sequence[ReadCount]:
+    """The counts. Nothing is read with these tokens until the end of the caller's transaction: reads wait."""
+    return await fetch_all(
+        connection,
+        ReadCount,
+        f"""SELECT {columns(ReadCount)} FROM access_token
+            WHERE user_guid = %(user_guid)s AND max_reads IS NOT NULL
+            ORDER BY expires_week, token_hash FOR UPDATE""",
+        {"user_guid": user_guid},
+    )
+
+
+async def store_read_counts(connection: Connection, counts: Sequence[ReadCount]) -> None:
+    """Sets the counts of the same tokens in another database."""
+    for count in counts:
+        await run(
+            connection,
+            """UPDATE access_token SET reads = %(reads)s, last_read_at = %(last_read_at)s
+               WHERE expires_week = %(expires_week)s AND token_hash = %(token_hash)s""",
+            {
+                "expires_week": count.expires_week,
+                "token_hash": count.token_hash,
+                "reads": count.reads,
+                "last_read_at": count.last_read_at,
+            },
+        )

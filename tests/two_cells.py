@@ -1,0 +1,71 @@
+"""Two cells on one PostgreSQL server."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from coatcheck.app import Services, build
+from coatcheck.cells.cell import Cell, open_cells
+from coatcheck.cells.directory import copy_directory, prepare
+from coatcheck.cells.move import Step, UserMove
+from coatcheck.clock import MovableClock
+from coatcheck.config import Settings
+from coatcheck.vault.master_keys import MasterKeys
+
+
+class Died(Exception):
+    """The process that moved the user died."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The services of cell 0, which has the directory, and of cell 1."""
+
+    first: Services
+    second: Services
+
+    @property
+    def clock(self) -> MovableClock:
+        assert isinstance(self.first.clock, MovableClock)
+        return self.first.clock
+
+    @property
+    def all(self) -> tuple[Services, Services]:
+        return self.first, self.second
+
+    @property
+    def by_digit(self) -> dict[str, Cell]:
+        return {"0": Cell("0", self.first.db), "1": Cell("1", self.second.db)}
+
+    async def copy_directory(self) -> None:
+        await copy_directory(self.by_digit["0"], [self.by_digit["1"]])
+
+    async def move(
+        self,
+        user_guid: str,
+        source: str = "0",
+        target: str = "1",
+        *,
+        dies_before: Step | None = None,
+        grace: timedelta = timedelta(),
+    ) -> None:
+        """Moves a user. With `dies_before`, the process dies before that step."""
+
+        def progress(step: Step) -> None:
+            if step is dies_before:
+                raise Died
+
+        move = UserMove(self.first.clock, self.first.journal, grace=grace)
+        await move.run(user_guid, self.by_digit[source], self.by_digit[target], progress)
+
+
+@asynccontextmanager
+async def two_cells(settings: Settings, second_url: str, clock: MovableClock) -> AsyncIterator[Cells]:
+    of_first = replace(settings, cells={"1": second_url})
+    of_second = replace(settings, database_url=second_url, cell="1")
+    async with build(of_first, clock) as first:
+        async with open_cells(first) as cells:
+            await prepare(cells["0"], cells["1"], MasterKeys.load(settings))
+        async with build(of_second, clock) as second:
+            yield Cells(first, second)
