@@ -1,6 +1,8 @@
 """The statuses that the operator gives institutions: what each refuses, and whom it disconnects."""
 
+import asyncio
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -18,6 +20,8 @@ from coatcheck.members.institutions import ClientAt
 from coatcheck.members.oauth_windows import OAuthWindow, SignInPlace
 from coatcheck.model.accounts import accounts_of_member
 from coatcheck.model.institution_statuses import ClientStatus, InstitutionStatus
+from coatcheck.model.members import find_member
+from coatcheck.model.micro_deposits import DepositAccount
 from coatcheck.model.tokens import LiveToken
 from coatcheck.worker_services import run_pending
 from tests.factories import Keyed, make_processor, make_token
@@ -56,6 +60,27 @@ async def entries(end_user, action):
 @pytest.fixture
 async def end_user(services):
     return await make_end_user(services)
+
+
+async def verified_by_deposits(services, end_user):
+    """The member of an account that micro-deposits have verified at the bank."""
+    account = DepositAccount(
+        account_number="3333000042",
+        routing_number=services.registry.find(BANK).routing_numbers[0],
+        account_name="Everyday",
+        email="ada@example.test",
+        first_name="Ada",
+        last_name="Example",
+    )
+    async with services.db.transaction() as connection:
+        deposit = await services.micro_deposits.create(connection, end_user.user, account, "CHECKING")
+    await run_pending(services)
+    async with services.db.transaction() as connection:
+        amounts = Decimal("0.03"), Decimal("0.15")
+        await services.micro_deposits.verify(connection, deposit, amounts)
+    [(guid,)] = await end_user.rows("SELECT guid FROM member WHERE user_guid = %(user)s")
+    async with services.db.connection() as connection:
+        return await find_member(connection, end_user.user.guid, guid)
 
 
 @pytest.mark.parametrize(("status", "error"), STATUSES.items())
@@ -267,3 +292,18 @@ async def test_without_that_an_unsupported_job_creates_no_member(services, end_u
             institution="mx_bank_oauth", is_oauth=True, kinds=[JobKind.HISTORY, JobKind.AGGREGATION]
         )
     assert await end_user.rows("SELECT guid FROM member WHERE user_guid = %(user)s") == []
+
+
+async def test_operators_can_set_statuses_at_the_same_time(services, end_user):
+    statuses = [each for each in InstitutionStatus if each is not InstitutionStatus.OPERATIONAL] * 2
+    await asyncio.gather(*(set_status(services, each) for each in statuses))
+    assert len(await entries(end_user, "institution.status_set")) == len(statuses)
+    await asyncio.gather(*(set_client_status(services, end_user, each) for each in PREVENTING_ALL * 2))
+    assert len(await entries(end_user, "institution.client_status_set")) == 2 * len(PREVENTING_ALL)
+
+
+async def test_an_account_that_micro_deposits_verified_has_no_connection_to_end(services, end_user):
+    member = await verified_by_deposits(services, end_user)
+    assert member.institution_code == BANK
+    assert await set_client_status(services, end_user, ClientStatus.PREVENT_ALL_AND_DISCONNECT) == 0
+    assert (await end_user.reload(member)).connection_status is None

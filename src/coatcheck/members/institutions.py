@@ -46,16 +46,19 @@ class Institutions:
     ) -> None:
         """Sets how well the institution works, for every client."""
         values = {"institution_code": institution_code, "status": status.value}
-        await run(
-            connection,
-            "DELETE FROM institution_status WHERE institution_code = %(institution_code)s",
-            values,
-        )
-        if status is not InstitutionStatus.OPERATIONAL:
+        if status is InstitutionStatus.OPERATIONAL:
+            await run(
+                connection,
+                "DELETE FROM institution_status WHERE institution_code = %(institution_code)s",
+                values,
+            )
+        else:
+            # Two operators may set it at once: an INSERT after a DELETE would fail for the second.
             await run(
                 connection,
                 """INSERT INTO institution_status (institution_code, status)
-                   VALUES (%(institution_code)s, %(status)s)""",
+                   VALUES (%(institution_code)s, %(status)s)
+                   ON CONFLICT (institution_code) DO UPDATE SET status = excluded.status""",
                 values,
             )
         await self._journal.record(
@@ -86,6 +89,7 @@ class Institutions:
                     detail={"client_status": client_status.value},
                 ),
             )
+        # The status is committed first, so that no job starts at a member that has just been disconnected.
         if client_status is not ClientStatus.PREVENT_ALL_AND_DISCONNECT:
             return 0
         return await self._disconnect_all(client, actor)
@@ -98,17 +102,20 @@ class Institutions:
             "institution_code": client.institution_code,
             "client_status": client_status.value,
         }
-        await run(
-            connection,
-            """DELETE FROM institution_client_status
-               WHERE client_guid = %(client_guid)s AND institution_code = %(institution_code)s""",
-            values,
-        )
-        if client_status is not ClientStatus.AVAILABLE:
+        if client_status is ClientStatus.AVAILABLE:
+            await run(
+                connection,
+                """DELETE FROM institution_client_status
+                   WHERE client_guid = %(client_guid)s AND institution_code = %(institution_code)s""",
+                values,
+            )
+        else:
             await run(
                 connection,
                 """INSERT INTO institution_client_status (client_guid, institution_code, client_status)
-                   VALUES (%(client_guid)s, %(institution_code)s, %(client_status)s)""",
+                   VALUES (%(client_guid)s, %(institution_code)s, %(client_status)s)
+                   ON CONFLICT (client_guid, institution_code) DO UPDATE
+                   SET client_status = excluded.client_status""",
                 values,
             )
 
@@ -132,6 +139,7 @@ class Institutions:
         except NotFound:
             return False
         now = self._clock.now()
+        # Otherwise the worker that runs the job would set the member CONNECTED again.
         await self._queue.cancel(connection, before, REASON)
         status = transition(MemberEvent.OPERATOR_DISCONNECTED, before.status)
         assert status is not None, "the event is possible in every status"

@@ -158,6 +158,7 @@ async def change_member(connection: Connection, user_guid: str, guid: str, value
     await run(
         connection,
         f"UPDATE member SET {', '.join(assignments)} WHERE user_guid = %(user_guid)s AND guid = %(guid)s",
+        # `broken_since` names the parameter also in a change without a time, whose status breaks nothing.
         {"updated_at": None, **values, "user_guid": user_guid, "guid": guid},
     )
 
@@ -191,13 +192,13 @@ async def lock_stale_members(
 async def connected_members(
     connection: Connection, client_guid: str, institution_code: str, *, limit: int
 ) -> Sequence[MemberKey]:
-    """The client's members at the institution that are not DISCONNECTED."""
+    """The client's members at the institution that are not DISCONNECTED. Manual members have no connection."""
     return await fetch_all(
         connection,
         MemberKey,
         """SELECT user_guid, guid FROM member
            WHERE client_guid = %(client_guid)s AND institution_code = %(institution_code)s
-             AND connection_status IS DISTINCT FROM 'DISCONNECTED'
+             AND NOT is_manual AND connection_status IS DISTINCT FROM 'DISCONNECTED'
            ORDER BY user_guid, guid LIMIT %(limit)s""",
         {"client_guid": client_guid, "institution_code": institution_code, "limit": limit},
     )
