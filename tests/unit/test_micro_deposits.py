@@ -179,6 +179,16 @@ async def test_an_email_address_can_have_three_accounts(services):
     await create(neighbour, "3333000004")
 
 
+async def test_simultaneous_requests_give_an_email_address_three_accounts(services):
+    end_user = await make_end_user(services)
+    # With connections that are open, the requests run at the same time.
+    others = (create(end_user, f"444400000{digit}", email=f"{digit}@example.test") for digit in range(5))
+    await asyncio.gather(*others)
+    requests = (create(end_user, f"333300000{digit}") for digit in range(5))
+    made = await asyncio.gather(*requests, return_exceptions=True)
+    assert sum(isinstance(each, ConstraintNotMet) for each in made) == 2
+
+
 async def test_a_holder_without_an_account_is_preinitiated_and_nothing_is_sent(services):
     end_user = await make_end_user(services)
     deposit = await create(end_user, None, routing_number=None, account_type=None)

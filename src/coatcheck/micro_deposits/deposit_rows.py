@@ -53,6 +53,15 @@ async def deposit_with_account(connection: Connection, user_guid: str, account_h
     return found.guid
 
 
+async def lock_email(connection: Connection, email_hash: bytes) -> None:
+    """Lets no other transaction count the micro-deposits with this e-mail address until this one ends."""
+    await run(
+        connection,
+        "SELECT pg_advisory_xact_lock(hashtextextended(encode(%(email_hash)s, 'hex'), 0))",
+        {"email_hash": email_hash},
+    )
+
+
 async def count_with_email(connection: Connection, client_guid: str, email_hash: bytes) -> int:
     """The number of micro-deposits of the client's users with this e-mail address, without failed and unsent ones."""
     cursor = await connection.execute(

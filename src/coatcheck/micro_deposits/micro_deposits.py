@@ -169,6 +169,8 @@ class MicroDeposits:
         # Keyed, because e-mail addresses can be guessed from a plain hash.
         parts = json.dumps(("email", user.client_guid, email.casefold()))
         email_hash = keyed_hash(self._index_key, "micro-deposit", parts)
+        # Otherwise simultaneous requests would all count the same micro-deposits, and exceed the limit together.
+        await deposit_rows.lock_email(connection, email_hash)
         count = await deposit_rows.count_with_email(connection, user.client_guid, email_hash)
         if count >= MAX_ACCOUNTS_PER_EMAIL:
             raise ConstraintNotMet(f"An e-mail address can have at most {MAX_ACCOUNTS_PER_EMAIL} accounts.")
