@@ -204,6 +204,9 @@ async def test_the_mapping_of_a_csv_file_is_remembered_for_its_header(api: Api, 
     one = await imported(api, user, b"When,What,How much\n04/04/2026,y,2.00\n")
     assert [each["name"] for each in one["accounts"]] == ["Household"]
     assert [day for day, *_ in await ledger(api, user)] == ["2026-04-03", "2026-04-04"]
+    large = b"When,What,How much\n" + b"\n".join(b'05/04/2026,"' + b"x" * 900 + b'",3.00' for _ in range(100))
+    one = await imported(api, user, large)
+    assert [(each["name"], each["added"]) for each in one["accounts"]] == [("Household", 100)]
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,8 @@ def csv_header(data: bytes) -> Sequence[str]:
     """The header of a CSV file; empty for any other file, and for one that cannot be read."""
     with suppress(UnreadableFile):
         if data.strip() and not _is_camt(data):
-            text, _ = text_of(data[: 16 * HEAD])
+            # The whole file: a part of it can end within a character or a quoted cell.
+            text, _ = text_of(data)
             if not any(mark.search(text[:HEAD]) for mark in (OFX_HEAD, MT940_HEAD, BAI2_HEAD)):
                 return header_of(text)
     return ()
