@@ -92,6 +92,14 @@ async def test_a_second_connection_of_a_user_is_another_member(api: Api) -> None
     assert second["member_guid"] != first["member_guid"]
 
 
+async def test_a_user_can_have_a_connection_after_another_one_was_deleted(api: Api) -> None:
+    first = await connect(api, verify=False, identify=False)
+    user = first["user_guid"]
+    await connect(api, user_guid=user, verify=False, identify=False)
+    assert (await api.delete(f"/users/{user}/members/{first['member_guid']}")).status_code == 204
+    await connect(api, user_guid=user, verify=False, identify=False)
+
+
 @pytest.mark.parametrize(
     ("fields", "status"),
     [
@@ -135,6 +143,16 @@ async def test_a_token_for_an_existing_account_has_the_scope_that_was_given(
     assert given["account_guid"] == account
     assert (await read(api, "/account/transactions", given["access_token"])).status_code == 200
     assert (await read(api, "/account/account_numbers", given["access_token"])).status_code == 403
+
+
+async def test_a_token_is_for_an_existing_account_or_a_new_connection_and_not_for_both(
+    api: Api, processor: Keyed
+) -> None:
+    refused = await token(api, processor, account_guid="ACT-1", persona="student", controls=["nsf"])
+    assert refused.status_code == 400
+    assert refused.json()["error"]["message"] == (
+        "token: it must not contain account_guid and persona, controls."
+    )
 
 
 async def test_a_token_that_cannot_be_issued_is_refused(api: Api, processor: Keyed) -> None:

@@ -1,12 +1,13 @@
 """Connections and tokens of a sandbox in one call, through the same steps that a client and a processor take."""
 
 import asyncio
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from coatcheck.app import Services
-from coatcheck.connectors.contract import JobKind
+from coatcheck.connectors.contract import Institution, JobKind
 from coatcheck.connectors.sandbox.bank_side import BankSide
 from coatcheck.connectors.sandbox.controls import InvalidControl, parse_controls
 from coatcheck.db.database import Connection
@@ -15,6 +16,8 @@ from coatcheck.grants.exchange import Redeemer
 from coatcheck.grants.scope import Scope, parse_scope
 from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members import job_rows
+from coatcheck.members.credentials import login_hash
+from coatcheck.members.member_rows import member_with_login
 from coatcheck.members.records import NewMember
 from coatcheck.model.accounts import Account, accounts_of_member, find_client_account
 from coatcheck.model.clients import Client, enabled_processors
@@ -92,7 +95,8 @@ async def connect(services: Services, client: Client, new: NewConnection) -> Con
     kinds += [JobKind.IDENTIFICATION] if new.identify else []
     async with services.db.transaction() as connection:
         user = await _user(services, connection, client, new.user_guid)
-        values = {"LOGIN": await _new_login(connection, user), "PASSWORD": PASSWORD}
+        login = await _new_login(services, connection, user, institution)
+        values = {"LOGIN": login, "PASSWORD": PASSWORD}
         credentials = {each.guid: values[each.field_name] for each in institution.credentials}
         connected = await services.members.connect(
             connection,
@@ -188,9 +192,16 @@ async def _user(services: Services, connection: Connection, client: Client, guid
     return await find_user(connection, client.guid, guid, lock=True)
 
 
-async def _new_login(connection: Connection, user: User) -> str:
+async def _new_login(services: Services, connection: Connection, user: User, institution: Institution) -> str:
     """A name that the user has not connected yet: a login connects once at each institution."""
-    return f"{user.guid[-12:]}-{await count_members(connection, user.guid)}"
+    index_key = services.dependencies.index_key
+    # From the number of members on: after a deletion, a remaining member can have the login of that number.
+    for number in itertools.count(await count_members(connection, user.guid)):
+        login = f"{user.guid[-12:]}-{number}"
+        hashed = login_hash(index_key, user.guid, institution, {"LOGIN": login})
+        if await member_with_login(connection, user.guid, institution.code, hashed) is None:
+            return login
+    raise AssertionError("a user has few members")
 
 
 async def _first_verified(services: Services, connected: Connected) -> str:

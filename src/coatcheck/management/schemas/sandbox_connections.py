@@ -65,7 +65,7 @@ class ConnectionRequestBody(StrictSchema, frozen=True, kw_only=True):
 
 
 class SandboxTokenRequest(ConnectionRequest, frozen=True, kw_only=True):
-    """The fields of a connection are for the new one that is made if `account_guid` is absent."""
+    """The fields of a connection are for the new one that is made if `account_guid` is absent. With it they are 400."""
 
     processor_guid: Annotated[Guid, Meta(description="A processor that is enabled for you.")]
     account_guid: (
@@ -91,6 +91,12 @@ class SandboxTokenRequest(ConnectionRequest, frozen=True, kw_only=True):
         ]
         | None
     ) = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given = [each.name for each in fields(NewConnection) if getattr(self, each.name) != each.default]
+        if self.account_guid is not None and given:
+            raise ValueError(f"it must not contain account_guid and {', '.join(given)}")
 
     @property
     def new_token(self) -> NewToken:
