@@ -70,6 +70,14 @@ async def test_it_moves_to_an_instant(api: Api) -> None:
     assert datetime.fromisoformat(shown["now"]) - target < timedelta(seconds=5)
 
 
+async def test_two_moves_to_one_instant_at_once_move_to_that_instant(api: Api) -> None:
+    target = datetime.now(UTC) + timedelta(days=100)
+    moves = (move(api, set=f"{target:%Y-%m-%dT%H:%M:%SZ}") for _ in range(2))
+    assert sorted(each.status_code for each in await asyncio.gather(*moves)) == [200, 422]
+    shown = (await api.get(CLOCK)).json()["clock"]
+    assert datetime.fromisoformat(shown["now"]) - target < timedelta(days=1)
+
+
 @pytest.mark.parametrize(
     ("clock", "status"),
     [

@@ -139,6 +139,21 @@ async def test_a_world_has_what_happened_at_the_bank(api: Api) -> None:
     assert sorted(each["id"] for each in await same.listed("transactions")) == sorted(transactions)
 
 
+async def test_an_account_that_micro_deposits_verified_is_not_in_the_world(api: Api) -> None:
+    member = await by_api(api, [])
+    number = api.services.registry.find("mxbank").routing_numbers[0]
+    account = {"account_number": "3333000042", "routing_number": number, "account_type": "CHECKING"}
+    body = {"micro_deposit": {**account, "email": "ann@example.com", "first_name": "Ann", "last_name": "Lee"}}
+    (made,) = (await api.post(f"/users/{member.user_guid}/micro_deposits", json=body)).json()["micro_deposit"]
+    before = await read(api)
+    await api.work()
+    amounts = {"micro_deposit": {"deposit_amount_1": 0.03, "deposit_amount_2": 0.15}}
+    path = f"/micro_deposits/{made['guid']}/verify"
+    (verified,) = (await api.put(path, json=amounts)).json()["micro_deposit"]
+    assert (verified["status"], verified["institution_code"]) == ("VERIFIED", "mxbank")
+    assert await read(api) == before
+
+
 async def test_a_repaired_sign_in_has_not_ended(api: Api) -> None:
     member = await by_api(api, [])
     await api.post(

@@ -52,8 +52,9 @@ async def happen(
     """
     async with services.db.transaction() as connection:
         member = await find_client_member(connection, client.guid, member_guid)
-        if not is_at_sandbox_bank(services, member.institution_code):
+        if member.is_manual or not is_at_sandbox_bank(services, member.institution_code):
             raise Unprocessable("The member is not at the sandbox bank.")
+        # A run that ends at the same time writes the same state, under this lock.
         locked = await member_rows.lock_member(connection, member.user_guid, member.guid)
         if event in ENDS_SIGN_IN:
             await end_sign_in(services, connection, locked, event)

@@ -47,7 +47,9 @@ async def move_to(services: Services, target: datetime) -> Ran:
     Raises:
         Unprocessable: the instant has passed, or is more than ten years ahead.
     """
-    return await advance(services, target - services.clock.instant())
+    async with services.task_gate.closed():
+        # Inside the gate: while it waited for another move, the clock went on.
+        return await _advance(services, target - services.clock.instant())
 
 
 async def advance(services: Services, duration: timedelta) -> Ran:
@@ -56,22 +58,26 @@ async def advance(services: Services, duration: timedelta) -> Ran:
     Raises:
         Unprocessable: the duration is negative, or longer than ten years.
     """
+    async with services.task_gate.closed():
+        return await _advance(services, duration)
+
+
+async def _advance(services: Services, duration: timedelta) -> Ran:
     clock = services.clock
     assert isinstance(clock, MovableClock), "only a sandbox moves its clock"
-    async with services.task_gate.closed():
-        start = clock.instant()
-        if duration < timedelta():
-            raise Unprocessable("The clock only moves forward.")
-        if duration > LONGEST_MOVE:
-            raise Unprocessable("The clock moves at most ten years at once.")
-        position = await _position(services)
-        move = _Move(services, clock, build_worker(services))
-        await move.run(clock.offset + duration)
-        return Ran(
-            jobs=move.jobs,
-            events=await _position(services) - position,
-            expired_tokens=await _count_expired(services, start),
-        )
+    start = clock.instant()
+    if duration < timedelta():
+        raise Unprocessable("The clock only moves forward.")
+    if duration > LONGEST_MOVE:
+        raise Unprocessable("The clock moves at most ten years at once.")
+    position = await _position(services)
+    move = _Move(services, clock, build_worker(services))
+    await move.run(clock.offset + duration)
+    return Ran(
+        jobs=move.jobs,
+        events=await _position(services) - position,
+        expired_tokens=await _count_expired(services, start),
+    )
 
 
 @dataclass(slots=True)

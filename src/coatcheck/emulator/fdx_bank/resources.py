@@ -126,6 +126,7 @@ class Resources:
         until = _day(request, "endTime", "endDate") or date.max
         if since > until:
             raise FdxRefusal(400, 703, "Invalid date range")
+        # Without a limit, the ledger would compute every month since a date in the year 1.
         reading = await self._reading(
             request, "TRANSACTIONS", since=max(since, now.date() - LOOKBACK[JobKind.HISTORY])
         )

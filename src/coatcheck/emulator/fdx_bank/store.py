@@ -336,4 +336,5 @@ def _secret_of(consent_id: str) -> str:
 
 
 def _consent_id_of(secret: str) -> str:
+    # The secret comes from a request, and PostgreSQL refuses a NUL in a text.
     return secret.partition(".")[0].replace("\0", "")

@@ -119,12 +119,17 @@ function ask(text) {
 
 async function look() {
   clearTimeout(timer);
+  const authorization = sessionStorage.getItem("authorization");
+  // Answers that arrive after the user asked to forget the key must not be shown.
+  const isStale = () => sessionStorage.getItem("authorization") !== authorization;
   try {
     const paths = ["/coatcheck/sandbox/clock", ...new Set(Object.values(LISTS).map((list) => list.path))];
     const answers = new Map(await Promise.all(paths.map(async (path) => [path, await call(path)])));
+    if (isStale()) return;
     show(answers);
     problem.textContent = "";
   } catch (error) {
+    if (isStale()) return;
     if (error.status === 401) return ask("The id or the key is wrong.");
     problem.textContent = error.message;
   }

@@ -98,7 +98,8 @@ async def _user(services: Services, user: User) -> WorldUser:
         at_bank = [
             each
             for each in members
-            if is_at_sandbox_bank(services, each.institution_code) and not each.is_oauth
+            # A manual one has an account that micro-deposits verified, and no login.
+            if is_at_sandbox_bank(services, each.institution_code) and not (each.is_oauth or each.is_manual)
         ]
         manual = await find_manual_member(connection, user.guid)
         accounts = await accounts_of_member(connection, user.guid, manual.guid) if manual else ()

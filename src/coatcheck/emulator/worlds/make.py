@@ -98,6 +98,7 @@ async def make_world(services: Services, content: bytes, *, actor: str) -> Made:
     users = [user for client in made.clients for user in client.users]
     members = [each for user in users for each in user.members]
     await run_jobs(services, [each.member for each in members])
+    # After the jobs, because the bank then refuses the credentials with which they read.
     await _end_sign_ins(services, members)
     await _disable(services, [each.user for each in users if each.is_disabled], actor)
     return await _as_it_is_now(services, made)
