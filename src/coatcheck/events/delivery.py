@@ -219,6 +219,7 @@ def _outcome(attempt: Attempt, answer: Answer) -> tuple[DeliveryStatus, timedelt
     if answer.is_success:
         return DeliveryStatus.DELIVERED, None
     if answer.status == GONE and attempt.is_endpoint:
+        # Due at once when the endpoint is enabled again. Until then `claims` passes over a paused endpoint.
         return DeliveryStatus.PENDING, timedelta()
     wait = wait_after(attempt.attempts, attempt.event_guid)
     if wait is None or answer.status == GONE or not answer.has_receiver:

@@ -174,6 +174,7 @@ async def redeliver_range(
                                   next_attempt_at, created_at)
             SELECT 'DLV-' || md5(e.guid || w.guid || %(now)s::text)::uuid, e.guid, e.occurred_at, w.guid, e.owner_guid,
                    e.object, e.position, %(now)s, %(now)s
+            -- The guid contains the time: without it, it would be that of the first delivery.
             FROM webhook_endpoint w JOIN event e ON e.owner_guid = w.owner_guid
             WHERE w.guid = %(guid)s AND e.format = 'coatcheck' AND {SUBSCRIBED.format(type="e.type")}
               AND e.occurred_at >= %(since)s AND e.occurred_at < %(until)s AND e.occurred_at > %(oldest)s
@@ -206,6 +207,7 @@ async def send_sample(
                VALUES (%(guid)s, %(owner_guid)s, 'sample', %(type)s, %(object)s, 1, %(payload)s, %(now)s, %(now)s)
                RETURNING position
            )
+           -- Without an object: a sample waits for no event, and no event waits for a sample.
            INSERT INTO delivery (guid, event_guid, event_at, receiver_guid, owner_guid, position, next_attempt_at,
                                  created_at)
            SELECT %(delivery_guid)s, %(guid)s, %(now)s, %(receiver_guid)s, %(owner_guid)s, position, %(now)s, %(now)s

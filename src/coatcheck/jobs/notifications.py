@@ -62,6 +62,7 @@ async def _listen_once(url: str, on_notification: Callable[[TaskKind | None], No
     async with connection:
         await connection.execute(f"LISTEN {CHANNEL}")
         log.info("worker.ready")
+        # After LISTEN: what was committed before it has notified nobody here.
         on_notification(None)
         while True:
             async for notification in connection.notifies(timeout=QUIET):

@@ -37,6 +37,7 @@ class Identities:
         found: defaultdict[str, list[bytes]] = defaultdict(list)
         for each in numbers:
             bank = (each.routing_number, each.institution_number, each.transit_number)
+            # Banks number their accounts alone: the same account number exists at several of them.
             if each.account_number is not None and any(bank):
                 parts = json.dumps([user_guid, *bank, each.account_number])
                 found[each.account_id].append(keyed_hash(self.index_key, "account-number", parts))
@@ -103,6 +104,7 @@ async def take_over(
     if found:
         await run(
             connection,
+            # Every stored transaction is still the other connector's. `replace_foreign` lowers the day with each run.
             """UPDATE account a SET id = taken.id, foreign_before = '9999-12-31'
                FROM unnest(%(guids)s::text[], %(ids)s::text[]) AS taken (guid, id)
                WHERE a.user_guid = %(user_guid)s AND a.guid = taken.guid""",
@@ -122,6 +124,7 @@ async def former_guids(
         identities: the hashes of each account by its id, the most reliable first.
         now: the current time.
     """
+    # FOR UPDATE: two members of the user may be read at once, and only one of their accounts may get the guid.
     found = await fetch_all(
         connection,
         _Former,
@@ -181,6 +184,7 @@ async def remember_accounts(
     ]
     await run(
         connection,
+        # DISTINCT, because two accounts may share a number, and ON CONFLICT DO UPDATE cannot change one row twice.
         """INSERT INTO former_account (user_guid, identity, guid, deleted_at)
            SELECT DISTINCT ON (identity) %(user_guid)s, identity, guid, %(now)s
            FROM unnest(%(identities)s::bytea[], %(guids)s::text[]) AS former (identity, guid)
@@ -214,4 +218,5 @@ async def delete_former_accounts(connection: Connection, now: datetime) -> None:
 def _by_unique_hash(accounts: Sequence[tuple[str, Sequence[bytes]]]) -> Mapping[bytes, str]:
     """The accounts by the hashes that no two of them share."""
     count = Counter(each for _, hashes in accounts for each in set(hashes))
+    # A guess would give the guid of one account, and with it the grants on it, to the data of another.
     return {each: key for key, hashes in accounts for each in hashes if count[each] == 1}

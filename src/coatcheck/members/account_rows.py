@@ -136,6 +136,7 @@ async def block_account(connection: Connection, account: Account, now: datetime)
 
 async def _delete_with_statements(connection: Connection, user_guid: str, guid: str) -> Sequence[str]:
     """Deletes the account. Returns the guids of its statements."""
+    # Before the deletion, which removes the statements by cascade but not their files in the vault.
     cursor = await connection.execute(
         "SELECT guid FROM statement WHERE user_guid = %(user_guid)s AND account_guid = %(guid)s",
         {"user_guid": user_guid, "guid": guid},

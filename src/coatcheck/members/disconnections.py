@@ -116,6 +116,7 @@ class Disconnections:
         )
         if (member.guid, SecretKind.CREDENTIALS) not in secrets:
             return
+        # Not under the guid of the user: the key of a deleted user is destroyed, and with it all that it sealed.
         guid, now = ids.new("DSC"), self._clock.now()
         for (_, kind), value in secrets.items():
             await self._vault.store_secret(

@@ -98,5 +98,6 @@ def _new_ids(
     for row in stored:
         candidates = free[row.account_guid, row.date, row.type, row.amount]
         if row.guid not in known and candidates:
+            # Equal movements of one day cannot be told apart, so any of them may get the id.
             new_ids[row.guid] = candidates.pop(0)
     return new_ids, known

@@ -64,12 +64,14 @@ class Freshness:
             InvalidToken, Forbidden: as a read with the token.
         """
         oldest = self._clock.now() - max_age
+        # Not the clock of the services, which stands still or jumps in a sandbox: the caller waits in real time.
         loop = asyncio.get_running_loop()
         end = loop.time() + max(0.0, remaining(WAIT.total_seconds() + MARGIN) - MARGIN)
         started: set[str] = set()
         while True:
             async with self._db.transaction() as connection:
                 token = await self._access.authorize(connection, presented, kind)
+                # Without the lock first: a read of fresh data must not wait until the result of a job is saved.
                 if await self._is_fresh(connection, token, kind, oldest):
                     return
                 if started:
@@ -82,6 +84,7 @@ class Freshness:
                 job_guid, is_ours = await self._job(connection, token, kind)
                 if is_ours:
                     started.add(job_guid)
+            # Outside the transaction: waiting reads must not occupy the connections of the pool.
             await self._wait(token, job_guid, end)
 
     async def _is_fresh(

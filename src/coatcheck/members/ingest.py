@@ -159,6 +159,8 @@ class Ingester:
             await _close_accounts(connection, job, missing, now)
             closed |= missing
         if has_foreign and job.wants_transactions:
+            # Before the transactions are written: a stored row needs its new id first, or it would be written a second
+            # time.
             since = now.date() - LOOKBACK[JobKind(job.kind)]
             await replace_foreign(connection, job, _listed(data, guids), since)
         transactions, pending = await self._save_transactions(connection, job, guids, data, now)

@@ -126,6 +126,7 @@ async def claim(
     )
     await run(
         connection,
+        # SKIP LOCKED: a locked row belongs to a worker that saves its result at this moment.
         f"""WITH lapsed AS (
                SELECT user_guid, guid FROM member_job
                WHERE state = 'running' AND lease_until < %(now)s AND claims < %(max_claims)s
@@ -145,6 +146,7 @@ async def claim(
 
 async def renew(connection: Connection, job: MemberJob, until: datetime) -> bool:
     """Extends the lease. Returns False if the worker no longer holds it."""
+    # An ended lease is renewed too: as long as no other worker has claimed the job, nothing has been lost.
     return bool(
         await run(
             connection,

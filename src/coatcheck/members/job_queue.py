@@ -75,4 +75,5 @@ class JobQueue:
         job_result = JobResult(state=JobState.ENDED, reason=reason, ended_at=self._clock.now())
         # Not the condition of a worker: the job ends even if a worker holds its lease.
         await job_leases.finish(connection, live, job_result, job_leases.LIVE)
+        # The answers of the user and the connector's `resume` are valid for this job only.
         await self._vault.delete(connection, owner_guid=member.user_guid, record_guid=live.guid)

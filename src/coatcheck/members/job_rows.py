@@ -77,6 +77,8 @@ async def live_job(connection: Connection, user_guid: str, member_guid: str) -> 
     )
 
 
+# DO NOTHING: a member may have got a job between the snapshot in which it was chosen for its daily aggregation and the
+# lock of its row.
 _PUT_JOBS = f"""
 WITH given AS (
     SELECT * FROM unnest(%(guids)s::text[], %(user_guids)s::text[], %(member_guids)s::text[], %(client_guids)s::text[],

@@ -70,7 +70,7 @@ class JobScheduler:
         return len(due)
 
     async def _end_all(self, member_event: MemberEvent, condition: JobCondition) -> None:
-        """Ends the jobs that meet the condition. It is checked again after the member is member."""
+        """Ends the jobs that meet the condition. It is checked again after the member is locked."""
         async with self._db.connection() as connection:
             jobs = await job_leases.find_all(connection, condition)
         for job in jobs:

@@ -172,11 +172,13 @@ class OAuth:
             WrongBrowser: the window was opened in another browser, or only the widget may open it.
         """
         link = await self._links.find(connection, LinkKind.OAUTH, state)
+        # `find` has locked the link, so that of two browsers that open the window at once only the first is bound.
         attempt = await self._attempt(connection, link)
         if attempt.window.is_opened_by_widget and site not in {None, OWN_PAGE}:
             raise WrongBrowser
         if attempt.browser_hash is not None and not attempt.is_opened_in(browser):
             raise WrongBrowser
+        # A browser has one cookie for all its windows: a new one would break those that are open.
         if browser is None or len(browser) < BROWSER_BYTES:
             browser = secrets.token_urlsafe(BROWSER_BYTES)
         await self._store(connection, link, replace(attempt, browser_hash=hash_of_browser(browser)))
@@ -430,6 +432,7 @@ class OAuth:
         )
         kinds = tuple(JobKind(kind) for kind in locked_member.pending_kinds)
         if not kinds and locked_member.status is not ConnectionStatus.PENDING:
+            # The jobs of the first sign-in have run. After a repeated one the data is read anew.
             kinds = (JobKind.AGGREGATION,)
         if window.skip_aggregation or not kinds:
             return member

@@ -110,8 +110,10 @@ class JobFinisher:
         except NotFound:
             raise LeaseLost from None
         outcome = determine_outcome(job, member, result, waits_until=now + self._settings.mfa_ttl, now=now)
+        # Before anything else is written: a worker that lost its lease must not write over what its successor saved.
         if not await job_leases.finish(connection, job, outcome.job_result, condition):
             raise LeaseLost
+        # Before `_save`, which may store a new `resume` under the same guid.
         if may_have_secrets(result):
             await self._vault.delete(connection, owner_guid=job.user_guid, record_guid=job.guid)
         ingested = await self._save(connection, job, result, now)

@@ -112,6 +112,7 @@ class MemberSync:
                 # Nobody has cancelled it yet: the connector lets a cancellation of its own escape.
                 log.error("connector.failed", error="CancelledError")
                 return BankFailed()
+            # Also if the lease was lost at the same moment: saving the result checks it again.
             if run.done():
                 return run.result()
             if renewal.done():
@@ -125,6 +126,7 @@ class MemberSync:
         """Renews the lease until the job is no longer this worker's."""
         lease = self._settings.job_lease
         while True:
+            # A third: one renewal may fail, and the next one still comes before the lease ends.
             await asyncio.sleep(lease.total_seconds() / 3)
             # A short outage of the database does not end the run: the lease is checked again when it is saved.
             with contextlib.suppress(Unavailable):

@@ -47,6 +47,8 @@ class DepositSender:
                 async with self._db.transaction() as connection:
                     account, _ = await self._store.disclose(connection, deposit)
         # No transaction is open during the call to the bank.
+        # The money is on its way after this call. Only this worker knows the amounts, so it does not give up saving
+        # them.
         result = await self._send(account)
         async for attempt in _retrying():
             with attempt:
