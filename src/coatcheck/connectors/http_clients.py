@@ -141,6 +141,7 @@ class BankClient(httpx.AsyncClient):
             on=_RetriedFailure, attempts=attempts, timeout=None, wait_initial=0.2, wait_max=5, wait_jitter=0.2
         ):
             with attempt:
+                # At each attempt: failures of other requests may have opened the breaker since the last one.
                 breaker.check()
                 with _without_text():
                     response = await self._send_once(breaker, request, options)
@@ -179,6 +180,7 @@ async def _read_body(response: httpx.Response) -> httpx.Response:
                 raise BankDataUnusable("The institution sent an answer that is too long.")
     finally:
         await response.aclose()
+    # The body is decoded now. With these headers httpx would decode it a second time.
     encoded = {"content-encoding", "content-length", "transfer-encoding"}
     return httpx.Response(
         response.status_code,

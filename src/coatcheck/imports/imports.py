@@ -173,6 +173,7 @@ class Imports:
         for guid in set(guids) - set(gone):
             await self._set_balance(connection, one.user_guid, guid)
         await self._record(connection, one, client_guid, "statement_file.deleted", actor)
+        # Without accounts it would still count as one of the user's 25 members.
         if not await accounts_of_member(connection, one.user_guid, member.guid):
             await self._members.disconnect(connection, member)
 

@@ -203,6 +203,7 @@ class EnableBankingConnector(Connector):
     def _authentication(self) -> Mapping[str, str]:
         """The header with a token, which is signed again after half of its lifetime."""
         now = self._clock.now()
+        # Also after the clock was moved back, because a token from the future is refused.
         if not self._signed_at <= now < self._signed_at + TOKEN_LIFETIME / 2:
             claims = {
                 "iss": "enablebanking.com",

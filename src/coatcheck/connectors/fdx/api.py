@@ -133,6 +133,8 @@ class FdxApi:
             if offset in offsets or len(offsets) == MAX_PAGES:
                 raise BankDataUnusable("The pages of the institution do not end.")
             offsets.add(offset)
+            # Not `read_if_shared`: of a list that breaks off, the missing rows would look as if the bank had removed
+            # them.
             page = await self.read(path, {**parameters, "offset": offset})
 
     async def whole_list(

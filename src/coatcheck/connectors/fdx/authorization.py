@@ -101,6 +101,7 @@ class AuthorizationClient:
             pushed = await self._post(endpoints, endpoint, parameters)
             if not isinstance(uri := pushed.get("request_uri"), str):
                 raise BankDataUnusable("The institution did not accept the authorization request.")
+            # The browser carries nothing but the reference (RFC 9126 4), so that nobody changes what was asked for.
             parameters = {"client_id": self.profile.client_id, "request_uri": uri}
         mark = "&" if urlsplit(endpoints.authorization_endpoint).query else "?"
         return f"{endpoints.authorization_endpoint}{mark}{urlencode(parameters)}"
@@ -158,6 +159,7 @@ class AuthorizationClient:
         if not isinstance(bearer, str):
             raise BankDataUnusable(f"The institution sent no {self.profile.bearer}.")
         lifetime = answer.get("expires_in")
+        # Some servers write the number as text, which RFC 6749 5.1 does not permit.
         seconds = float(lifetime) if isinstance(lifetime, int | str) and str(lifetime).isdecimal() else None
         refresh_token = answer.get("refresh_token")
         return Tokens(

@@ -122,6 +122,7 @@ async def _check_consent(api: FdxApi) -> None:
 
 
 async def _add_accounts(session: Session, api: FdxApi) -> Sequence[BankAccount]:
+    # The list may have descriptors only, which contain no balance (FDX 6: `resultType`).
     listed = await api.whole_list("/accounts", "accounts", is_required=True)
 
     async def details(row: Entity) -> BankAccount | None:

@@ -124,6 +124,7 @@ def account(row: Entity) -> BankAccount | None:
 def numbers(account_id: str, networks: Sequence[Entity]) -> Sequence[BankNumbers]:
     """The numbers of an account's payment networks. Networks that share a number give it once, ACH first."""
     ordered = sorted(networks, key=lambda each: _rank(text(each, "type")))
+    # Of two equal keys a dictionary keeps the later value, so the preferred network comes last.
     found = {
         (each.account_number, each.routing_number, each.institution_number, each.transit_number): each
         for row in reversed(ordered)

@@ -107,6 +107,7 @@ class MxConnector(Connector):
 
     async def run(self, session: Session) -> Finished | NeedsAnswers:
         member, kind = await self._member(session), session.task.kind
+        # A member that was created anew meanwhile has asked nothing yet.
         if session.answers and session.resume == member.encode():
             status = await self._members.answer(member, kind, session.answers)
         else:
@@ -127,6 +128,7 @@ class MxConnector(Connector):
             try:
                 member, url = await self._members.create_oauth(user, code, redirect_url)
             except UpstreamRefused as error:
+                # A sign-in that was broken off has left its member at the upstream.
                 if error.status_code != CONFLICT or not (
                     member := await self._members.find_oauth(user, code)
                 ):

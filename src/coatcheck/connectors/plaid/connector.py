@@ -192,6 +192,8 @@ class PlaidConnector(Connector):
                     posted[text_of(row, "transaction_id")] = rows.transaction_id(row)
             present |= {rows.transaction_id(row) for row in changed}
             await session.add_transactions(map(rows.transaction, changed))
+        # After all additions: the removal of a pending transaction can be on an earlier page than its posted
+        # successor.
         for page in changes:
             for row in rows_of(page, "removed"):
                 id = text_of(row, "transaction_id")
@@ -204,6 +206,7 @@ class PlaidConnector(Connector):
         """The pages of changes since the cursor. They are read again if the data changes meanwhile."""
         for _ in range(ATTEMPTS):
             try:
+                # From the first cursor again, as Plaid demands: the cursors of the pages that were read are void.
                 return await self._pages(token, cursor)
             except UpstreamRefused as error:
                 if error.code != CHANGED_MEANWHILE:

@@ -90,6 +90,7 @@ def transaction(row: Row) -> BankTransaction:
     text = row.get("original_description") or row.get("name") or ""
     location = object_of(row, "location")
     values: dict[str, Any] = {
+        # A missing amount stays None: the session leaves the row out and counts it.
         "amount": None if amount is None else abs(amount),
         "date": _day(row.get("authorized_date") or row.get("date")),
     }

@@ -103,6 +103,7 @@ class AuthorizationPages:
         request = self._request_or_none(given)
         if request is None:
             return _message(400, "This link does not work")
+        # A parameter must not be given twice (RFC 6749 3.1): two readers could use different ones.
         if len(given) != len(pairs) or not _is_complete(given):
             return _back(request, error="invalid_request")
         return self._decide(request, given) if is_form else _form(request)
@@ -113,6 +114,7 @@ class AuthorizationPages:
         redirect_uri = given.get("redirect_uri", "")
         if institution is None or not institution.supports_oauth:
             return None
+        # A redirect to an address that is not registered would give the code to whoever chose it.
         if redirect_uri != self._redirect_uri or given.get("client_id") != CLIENT_ID:
             return None
         grant = Grant(institution.code, redirect_uri, given.get("code_challenge", ""))

@@ -132,6 +132,7 @@ class SandboxBank(Connector):
         await failures.wait(login)
         failures.check(login, sign_in, task, seed=self._seed)
         check_password(password)
+        # Saved at once, because the error below ends the run, and with it what the run would save.
         if session.answers is not None and login.has("wrong_then_right") and not sign_in.has_refused_answer:
             await session.save_state(replace(sign_in, has_refused_answer=True).encode())
             raise AnswerRejected

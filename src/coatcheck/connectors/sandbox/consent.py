@@ -75,6 +75,7 @@ class Consents:
         if int(expiry) <= now.timestamp() or code in self._redeemed:
             raise CredentialsDenied(_REFUSED)
         self._redeemed[code] = now + CODE_TTL
+        # Computed instead of stored, so that any process can check it.
         return {"LOGIN": login, "CONSENT": self._consent(grant.institution_code, login)}
 
     def check(self, institution_code: str, credentials: Mapping[str, str]) -> None:

@@ -64,6 +64,7 @@ class Account:
     @property
     def opened_on(self) -> date:
         day = date.fromordinal(_FRIDAY - 1100 - int(4000 * chance(self.key, "opened")))
+        # Every year has the anniversary of such a day, when a certificate matures.
         return day.replace(day=min(day.day, 28))
 
     def age(self, month: int) -> int:
@@ -112,6 +113,7 @@ def household_of(seed: int, institution: Institution, login: Login) -> Household
     rng = seeded("household", key)
     name = _persona_name(login, rng.random())
     persona = PERSONAS[name]
+    # The persona is a part of the key: with `persona=` a login gets other accounts, with other ids.
     key = f"{key}|{name}"
     low, high = persona.pay
     payday = low + int(rng.random() * (high - low))

@@ -106,6 +106,7 @@ class Access:
         response = await self._http.get(
             url._replace(netloc=_host(url), path=f"{url.path.rstrip('/')}/accounts").geturl(),
             params=list(query),
+            # Not in the URL, because httpx logs URLs.
             auth=(url.username or "", url.password or ""),
             extensions=ONE_ATTEMPT,
         )

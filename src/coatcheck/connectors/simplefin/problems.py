@@ -8,6 +8,7 @@ from coatcheck.errors import ActionNeeded, BankError, BankFailed
 
 ATTENTION = "connection to "
 """How servers of version 1 begin the text about a connection that the user has to repair."""
+# It says that there may be older transactions, which is no failure.
 IGNORED = ("act.missingdata",)
 
 

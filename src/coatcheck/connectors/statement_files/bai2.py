@@ -195,6 +195,7 @@ def _add_transaction(account: _Account, record: _Record) -> None:
     if direction is None:  # no money moves, such as 890
         return
     rest = _after_availability(record, 2)
+    # The text is the last field and is not quoted: its commas have split it.
     text = values.one_line(",".join(record.fields[rest + 2 :]))
     known = TypeCodes.get(code)
     references = (record.text(rest), record.text(rest + 1))
@@ -215,6 +216,7 @@ def _direction(code: str) -> int | None:
     known = TypeCodes.get(code)
     if known and known.transaction in {TypeCodeTransaction.credit, TypeCodeTransaction.debit}:
         return 1 if known.transaction is TypeCodeTransaction.credit else -1
+    # BAI2 reserves these ranges for credits and the next for debits, so that a bank's own code still has a direction.
     if not known and (("100" <= code <= "399") or ("920" <= code <= "959")):
         return 1
     if not known and (("400" <= code <= "699") or ("960" <= code <= "999")):

@@ -95,6 +95,7 @@ def _transactions(statement: Element) -> Iterator[FileTransaction]:
             amount=amount,
             description=_description(entry, detail, amount),
             currency_code=values.currency(_required(entry, "Amt").attributes.get("Ccy")) or NO_CURRENCY,
+            # Not `NtryRef`, which can be the position in the statement.
             bank_id=_given(entry.value("AcctSvcrRef")),
             reference=_given(reference) or _given(detail.value("Refs/EndToEndId") if detail else None),
             is_pending=status in PENDING,

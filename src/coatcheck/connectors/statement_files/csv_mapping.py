@@ -77,6 +77,7 @@ def folded(text: str) -> str:
 
 def guess_columns(header: Sequence[str]) -> Mapping[str, str]:
     """The headers of the columns that are recognised; empty unless there is a date and an amount."""
+    # Reversed, so that of two equal headers the first one counts.
     by_word = {folded(name): name for name in reversed(header) if name.strip()}
     found = {
         column: by_word[word]

@@ -120,6 +120,7 @@ def _rows(text: str, delimiter: str) -> Sequence[_Row]:
     """
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
     try:
+        # `line_num` counts lines, not rows: a quoted cell can have several.
         rows = [_Row(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except csv.Error as error:
         raise UnreadableFile(f"The table cannot be read: {error}.", line=reader.line_num) from None

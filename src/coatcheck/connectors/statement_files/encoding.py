@@ -63,6 +63,7 @@ def _checked(text: str) -> str:
     Raises:
         UnreadableFile: it has control characters.
     """
+    # Before the check: the marks of SWIFT are control characters too.
     text = ENVELOPE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     if CONTROLS.isdisjoint(text):
         return text

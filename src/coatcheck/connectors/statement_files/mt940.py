@@ -121,6 +121,7 @@ def _parse(message: _Message) -> Transactions:
             return _parse_as(message, form)
         except RuntimeError as error:
             unread.append(error)
+            # Only another form of `:61:` can help. An error in any other field is the same with every form.
             if _tag(error) != form.id:
                 break
     # The library gives its message, the tag and the value that it could not read.

@@ -128,6 +128,7 @@ class _Tree:
             if not self._open or not self._open[-1].children or self._open[-1].children[-1].name != name:
                 raise UnreadableFile("An element is closed that is not open.", line=line, element=name)
             return  # the closing tag of an element with a value
+        # An element without a value and a closing tag was taken for the parent of what follows it.
         while (element := self._open.pop()).name != name:
             for child in element.children:
                 child.parent = element.parent

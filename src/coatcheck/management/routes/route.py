@@ -46,6 +46,8 @@ class UploadRoute(Route):
     error_body: ClassVar[type[Struct]] = FileErrorResponseBody
 
     def refuse(self, error: CoatcheckError) -> Response:
+        # With its arguments: `slots=True` makes another class, which a bare super() does not know
+        # (python/cpython#90562).
         return (
             refused_file(error)
             if isinstance(error, UnreadableFile)

@@ -136,6 +136,7 @@ class RevocationRequest(StrictSchema, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # An empty object would select every grant of the client.
         if not self.selector.given:
             raise ValueError(
                 "it must contain processor_guid, account_guid, member_guid, user_guid or issued_before"
