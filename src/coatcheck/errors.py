@@ -22,7 +22,7 @@
     |- BankError                    a connector failed; each class has the member status it leads to
     `- OperatorError                .. ConfigurationError, MasterKeyMissing, SealBroken,
                                        DatabaseUnreachable, DatabaseRefused, NotMigrated, NotGenuine,
-                                       CheckpointConflict, SandboxNotRunning
+                                       CheckpointConflict, SandboxNotRunning, ProcessorNotRunning
 
 The docstring of a class is its message. `problem` replaces the message and may be returned to the caller.
 `detail` is for the operator's log only. Neither contains a secret.
@@ -429,3 +429,7 @@ class CheckpointConflict(OperatorError):
 
 class SandboxNotRunning(OperatorError):
     """No sandbox runs on the data directory."""
+
+
+class ProcessorNotRunning(OperatorError):
+    """Nothing answers at the address of the processor under test."""

@@ -150,23 +150,41 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_command_reports_what_failed_and_its_exit_code_says_so(directory: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def broken() -> Iterator[str]:
+    """The address of a processor without the routes."""
+    with socket.create_server(("127.0.0.1", 0)) as bound, _served(Starlette(), bound):
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
+def test_the_command_reports_what_failed_and_its_exit_code_says_so(
+    directory: Path, broken: str, tmp_path: Path
+) -> None:
     page = tmp_path / "report.html"
     done = command(
-        "--url", "http://127.0.0.1:1", "--data-dir", str(directory), "--only", "revoked", "--html", str(page), "--json"
+        "--url", broken, "--data-dir", str(directory), "--only", "revoked", "--html", str(page), "--json"
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
     (reported,) = json.loads(done.stdout)
     assert (reported["case"], reported["outcome"]) == ("revoked", "failed")
-    assert reported["found"] == "POST accounts got no answer: ConnectError."
+    assert reported["found"] == "It refused a valid code with 404."
     assert "0 of 1 cases passed" in page.read_text()
     assert reported["found"] in page.read_text()
 
 
-def test_a_report_that_cannot_be_written_is_still_printed(directory: Path, tmp_path: Path) -> None:
+def test_a_processor_that_does_not_run_is_one_sentence(directory: Path) -> None:
+    done = command("--url", "http://127.0.0.1:1", "--data-dir", str(directory))
+    assert done.returncode == ExitCode.NOT_RUNNING
+    assert done.stderr.startswith("coatcheck: Nothing answers at http://127.0.0.1:1. ")
+    assert done.stdout == ""
+
+
+def test_a_report_that_cannot_be_written_is_still_printed(
+    directory: Path, broken: str, tmp_path: Path
+) -> None:
     page = str(tmp_path / "missing" / "report.html")
     done = command(
-        "--url", "http://127.0.0.1:1", "--data-dir", str(directory), "--only", "revoked", "--html", page, "--json"
+        "--url", broken, "--data-dir", str(directory), "--only", "revoked", "--html", page, "--json"
     )  # fmt: skip
     assert json.loads(done.stdout)[0]["outcome"] == "failed"
     assert "cannot be written" in done.stderr
@@ -179,10 +197,10 @@ def test_what_is_no_web_address_is_refused_before_the_run(directory: Path, url: 
     assert "--url must be an http or https URL." in done.stderr
 
 
-def test_a_sandbox_that_does_not_run_is_one_sentence(directory: Path, tmp_path: Path) -> None:
+def test_a_sandbox_that_does_not_run_is_one_sentence(directory: Path, broken: str, tmp_path: Path) -> None:
     credentials = json.loads((directory / "credentials.json").read_text())
     (tmp_path / "credentials.json").write_text(json.dumps(credentials | {"base_url": "http://127.0.0.1:1"}))
-    done = command("--url", "http://127.0.0.1:1", "--data-dir", str(tmp_path))
+    done = command("--url", broken, "--data-dir", str(tmp_path))
     assert done.returncode == ExitCode.NOT_RUNNING
     assert done.stderr.startswith("coatcheck: No sandbox answers at ")
     assert "Traceback" not in done.stderr

@@ -69,6 +69,7 @@ def start(options: Options) -> None:
     """
     log = options.directory / data_directory.LOG
     with open(log, "wb", opener=_for_owner) as output:
+        # In a session of its own: Ctrl-C in this terminal, and closing it, must not end the sandbox.
         process = subprocess.Popen(  # noqa: S603 (this program)
             [sys.executable, "-m", "coatcheck.cli", "sandbox", *options.arguments()],
             stdin=subprocess.DEVNULL,

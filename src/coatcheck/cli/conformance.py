@@ -15,7 +15,7 @@ from coatcheck import config
 from coatcheck.cli import data_directory, sandbox_api
 from coatcheck.cli.console import AsJson, err, print_json, print_rows
 from coatcheck.cli.data_directory import OfSandbox
-from coatcheck.errors import ConfigurationError, OperatorError
+from coatcheck.errors import ConfigurationError, OperatorError, ProcessorNotRunning
 from coatcheck.testing import processor_conformance as suite
 from coatcheck.testing import processor_trial, report_pages
 from coatcheck.testing import sandbox as sandbox_client
@@ -75,6 +75,7 @@ def _run(url: str, directory: Path, cases: Sequence[suite.Case], *, quiet: bool)
         contextlib.closing(processor_trial.Processor(url)) as under_test,
     ):
         trial = processor_trial.Trial(sandbox, under_test, owner)
+        _expect_answer(under_test, url)
         try:
             return [suite.run_case(trial, case) for case in _announced(cases, quiet=quiet)]
         except sandbox_client.SandboxFailed as error:
@@ -82,6 +83,16 @@ def _run(url: str, directory: Path, cases: Sequence[suite.Case], *, quiet: bool)
         except sandbox_client.UNREACHABLE as error:
             # The sandbox: a processor that does not answer fails its cases.
             raise sandbox_api.not_running(credentials) from error
+
+
+def _expect_answer(processor: processor_trial.Processor, url: str) -> None:
+    try:
+        # Otherwise each case waits for an answer of its own, and the report says the same twelve times.
+        processor.connect()
+    except OSError as error:
+        raise ProcessorNotRunning(
+            f"Nothing answers at {url}. Start the processor, or give its address with --url."
+        ) from error
 
 
 def _announced(cases: Sequence[suite.Case], *, quiet: bool) -> Iterator[suite.Case]:

@@ -113,6 +113,7 @@ def write_file(file: Path, text: str) -> None:
     """Writes the whole file or nothing. Only its owner can read it."""
     new = file.with_name(f".{file.name}.new")
     new.unlink(missing_ok=True)
+    # O_EXCL follows no link, which another user could put into a shared directory to have a file of ours overwritten.
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
         opened.write(text)
     new.replace(file)

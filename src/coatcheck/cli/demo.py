@@ -33,6 +33,7 @@ def demo(
 
     Example: coatcheck demo
     """
+    # SIGTERM unwinds the blocks below as Ctrl-C does: otherwise the sandbox would be left running.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     start = time.monotonic()
     steps: list[Step] = []

@@ -14,6 +14,7 @@ from coatcheck.errors import (
     NotFound,
     NotGenuine,
     NotMigrated,
+    ProcessorNotRunning,
     Refusal,
     SandboxNotRunning,
     SealBroken,
@@ -50,7 +51,9 @@ MEANINGS: Mapping[ExitCode, str] = MappingProxyType(
         ExitCode.UNHEALTHY: "`coatcheck doctor` found a failure.",
         ExitCode.NOT_GENUINE: "A signed document was altered, or no published key signed it.",
         ExitCode.ALTERED: "`coatcheck audit verify` found that the audit log was altered.",
-        ExitCode.NOT_RUNNING: "No sandbox runs on the data directory.",
+        ExitCode.NOT_RUNNING: (
+            "No sandbox runs on the data directory, or nothing answers at the address of the processor under test."
+        ),
         ExitCode.INTERRUPTED: "Interrupted with Ctrl-C.",
     }
 )
@@ -64,6 +67,7 @@ CODES: Mapping[type[CoatcheckError], ExitCode] = MappingProxyType(
         DatabaseUnreachable: ExitCode.DATABASE,
         DatabaseRefused: ExitCode.DATABASE,
         SandboxNotRunning: ExitCode.NOT_RUNNING,
+        ProcessorNotRunning: ExitCode.NOT_RUNNING,
         Unavailable: ExitCode.DATABASE,
         NotMigrated: ExitCode.NOT_MIGRATED,
         NotGenuine: ExitCode.NOT_GENUINE,

@@ -169,7 +169,11 @@ async def connect(url: str, setting: str = "database_url") -> AsyncIterator[psyc
     try:
         with err.status("Connecting to the database"):
             connection = await psycopg.AsyncConnection.connect(
-                url, autocommit=True, connect_timeout=CONNECT_TIMEOUT, prepare_threshold=None
+                # Nothing is prepared: behind a pooler, the next statement may reach another session of the server.
+                url,
+                autocommit=True,
+                connect_timeout=CONNECT_TIMEOUT,
+                prepare_threshold=None,
             )
     except psycopg.ProgrammingError as error:
         raise ConfigurationError(f"The setting {setting} cannot be parsed: {_first_line(error)}.") from error

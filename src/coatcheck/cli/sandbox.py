@@ -164,6 +164,7 @@ def _run_until_stopped(options: Options) -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, note_stop)
     data_directory.ignore_libpq_environment()
+    # The port first: if it is taken, nothing has been created or started.
     with listening.listen(options.host, options.port) as bound:
         data_directory.create(options.directory)
         _create_master_key(options.directory)

@@ -68,6 +68,7 @@ def is_ready(address: str) -> bool:
     try:
         with build_opener(ProxyHandler({})).open(f"{address}/ready", timeout=2) as answer:
             return bool(answer.status == http.HTTPStatus.OK)
+    # An answer such as 503 is an OSError too (HTTPError).
     except OSError:
         return False
 

@@ -71,6 +71,7 @@ class Faults:
     async def cancel_run(self) -> None:
         if self._run is not None:
             self._run.cancel()
+        # A cancellation arrives at the next await of the run, which is this one.
         await asyncio.sleep(0)
 
     def next_request(self) -> Fault | None:

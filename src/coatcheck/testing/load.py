@@ -115,6 +115,7 @@ async def send_all(
         per_second: the rate of an open loop; None for a closed one.
     """
     loop = asyncio.get_running_loop()
+    # One iterator for all connections, so that a slow one takes fewer requests and none waits for it.
     tally, started = _Tally(expected), time.perf_counter()
     queue = (
         _Due(started + number / per_second if per_second else 0.0, each)

@@ -1,6 +1,7 @@
 """The two sides of a conformance run: the processor under test, and the sandbox that it works with."""
 
 import contextlib
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ ANSWER = timedelta(seconds=30)
 PATIENCE = timedelta(seconds=20)
 """How long a webhook may take to be delivered."""
 PAUSE = timedelta(milliseconds=50)
+CONNECT = timedelta(seconds=5)
+"""How long the processor may take to accept the first connection."""
+PORTS = {"http": 80, "https": 443}
 
 
 class Failed(Exception):
@@ -53,6 +57,18 @@ class Processor:
 
     def close(self) -> None:
         self._client.close()
+
+    def connect(self) -> None:
+        """Connects to it once.
+
+        Raises:
+            OSError: nothing answers at its address.
+        """
+        url = self._client.base_url
+        # Not a request: a processor may answer one outside of the three routes in any way, or count it.
+        address = (url.host, url.port or PORTS[url.scheme])
+        with socket.create_connection(address, timeout=CONNECT.total_seconds()):
+            pass
 
     def add(self, code: Code) -> httpx.Response:
         """Hands it an authorization code.

@@ -230,6 +230,7 @@ def running(directory: Path, *, seed: int = 1) -> Iterator[Sandbox]:
             line = process.stdout.readline()
             if not line:
                 raise SandboxFailed(log.read_text(errors="replace").strip() or "The sandbox ended.")
+            # Nothing more is read from the pipe: the command prints this line only, and logs to a file.
             with Sandbox(json.loads(line)) as sandbox:
                 yield sandbox
         finally:
