@@ -108,14 +108,17 @@ class People:
             NotFound: there is no such person.
         """
         staff = await self.find(connection, guid, organisation_guid)
+        # In the order in which a sign-in takes its locks. Each statement waits for the sign-ins that have got as far,
+        # and those after it end what they began: no session and no passkey may outlive the reset.
+        await run(connection, "DELETE FROM staff_sign_in WHERE staff_guid = %(guid)s", {"guid": guid})
         await run(connection, "DELETE FROM staff_passkey WHERE staff_guid = %(guid)s", {"guid": guid})
-        await self.end_sessions(connection, guid)
         await run(
             connection,
             # Otherwise the account of the identity provider would still lead here by its e-mail address.
             "UPDATE staff SET oidc_subject = NULL, joined_at = NULL, by_invitation_only = true WHERE guid = %(guid)s",
             {"guid": guid},
         )
+        await self.end_sessions(connection, guid)
         await self.record(connection, staff, "staff.reset", actor)
         return await self._new_invitation(connection, staff)
 
@@ -248,10 +251,11 @@ class People:
         staff = await fetch_one(
             connection,
             StaffMember,
+            # Locked: a reset at the same time waits, or is waited for, and then the row does not match any more.
             f"""SELECT {columns(StaffMember)} FROM staff
                 WHERE oidc_subject = %(subject)s
                    OR (oidc_subject IS NULL AND NOT by_invitation_only AND lower(email) = lower(%(email)s::text))
-                ORDER BY oidc_subject NULLS LAST LIMIT 1""",
+                ORDER BY oidc_subject NULLS LAST LIMIT 1 FOR NO KEY UPDATE""",
             {"subject": subject, "email": email},
         )
         if staff is None:
