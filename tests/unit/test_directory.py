@@ -1,5 +1,6 @@
 """Clients, processors, users and accounts: each change with its audit entry, in one transaction."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -17,6 +18,7 @@ from coatcheck.model.clients import find_client
 from coatcheck.model.users import User, find_user
 from coatcheck.model.widgets import WidgetAppearance, readers_of, widget_appearance
 from tests.factories import Keyed, make_account
+from tests.waiting_statements import until_waiting
 
 UNKNOWN = "CLT-nobody"
 
@@ -280,6 +282,25 @@ async def test_a_manual_account_is_created_changed_and_deleted(services: Service
             await find_account(connection, user.guid, account.guid)
         actions = sorted(action for action, _, _ in await audited(connection, account.guid))
     assert actions == ["account.created", "account.deleted", "account.updated"]
+
+
+async def test_of_two_deletions_of_an_account_at_once_one_is_recorded(services: Services, user: User) -> None:
+    async with services.db.transaction() as connection:
+        account = await manual_account(services, user, connection)
+
+    async def delete() -> None:
+        async with services.db.transaction() as connection:
+            await services.accounts.delete(connection, account, actor=user.client_guid)
+
+    async with services.db.transaction() as connection:
+        await services.accounts.delete(connection, account, actor=user.client_guid)
+        second = asyncio.create_task(delete())
+        await until_waiting(services, 1)
+    with pytest.raises(NotFound):
+        await second
+    async with services.db.connection() as connection:
+        actions = [action for action, _, _ in await audited(connection, account.guid)]
+    assert actions.count("account.deleted") == 1
 
 
 async def test_an_aggregated_account_cannot_be_deleted_and_keeps_the_banks_values(

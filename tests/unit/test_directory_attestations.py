@@ -1,5 +1,6 @@
 """The deletion of a user: a signed statement says what was destroyed, and what remains."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from hashlib import sha256
@@ -29,6 +30,7 @@ from coatcheck.signatures import DocumentType, SignedDocument, verify
 from coatcheck.vault.master_keys import MasterKeys
 from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, key_set, published_keys
 from tests.factories import Keyed, make_client, make_statement, make_token, make_transaction
+from tests.waiting_statements import until_waiting
 
 
 async def delete(services: Services, user: User) -> Attestation:
@@ -192,6 +194,17 @@ async def test_an_attestation_is_found_by_its_client_alone(services: Services, u
         assert await services.attestations.of_user(connection, stranger.guid, user.guid) is None
         with pytest.raises(NotFound):
             await services.attestations.find(connection, stranger.guid, attestation.guid)
+
+
+async def test_of_two_deletions_at_once_the_second_finds_no_user(services: Services, user: User) -> None:
+    async with services.db.transaction() as connection:
+        first = await services.users.delete(connection, user, actor=user.client_guid)
+        second = asyncio.create_task(delete(services, user))
+        await until_waiting(services, 1)
+    with pytest.raises(NotFound):
+        await second
+    async with services.db.connection() as connection:
+        assert await services.attestations.of_user(connection, user.client_guid, user.guid) == first
 
 
 async def test_a_deletion_that_is_rolled_back_leaves_no_attestation(services: Services, user: User) -> None:

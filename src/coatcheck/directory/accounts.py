@@ -103,9 +103,11 @@ class Accounts:
 
         Raises:
             ConstraintNotMet: the account is aggregated.
+            NotFound: it was deleted meanwhile.
         """
         if not account.is_manual:
             raise ConstraintNotMet("Only a manual account can be deleted; delete the member instead.")
+        await _lock(connection, account)
         grants = await live_grants_of_account(connection, account.guid, self._clock.instant())
         await end_tokens_of_account(connection, account.guid, self._clock.instant())
         await delete_account(connection, account.user_guid, account.guid)
@@ -119,12 +121,11 @@ class Accounts:
 
         Raises:
             InvalidRequest: the account is manual.
-            NotFound: its member was deleted meanwhile.
+            NotFound: it was deleted meanwhile, or merged.
         """
         if account.is_manual:
             raise InvalidRequest("A manual account cannot be blocked; delete it instead.")
-        # A job saves what it read while it holds this lock.
-        await lock_member(connection, account.user_guid, account.member_guid)
+        await _lock(connection, account)
         now = self._clock.instant()
         grants = await live_grants_of_account(connection, account.guid, now)
         await end_tokens_of_account(connection, account.guid, now)
@@ -224,6 +225,17 @@ class Accounts:
             Entry(client_guid=account.client_guid, actor=actor, action=action, subject=account.guid),
             *about_grants(EventType.TOKEN_REVOKED, ended, revoked_by=None),
         )
+
+
+async def _lock(connection: Connection, account: Account) -> None:
+    """Locks the member of an account that is about to be deleted. A job saves what it read while it holds this lock.
+
+    Raises:
+        NotFound: the account was deleted meanwhile.
+    """
+    await lock_member(connection, account.user_guid, account.member_guid)
+    # Of two requests at once, the second waited for the lock. Otherwise it would record the deletion again.
+    await find_account(connection, account.user_guid, account.guid)
 
 
 def stated_reason(reason: str) -> str:

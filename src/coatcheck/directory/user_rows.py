@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import psycopg
 
 from coatcheck.db.database import Connection, fetch_all, run
-from coatcheck.errors import Conflict
+from coatcheck.errors import Conflict, NotFound
 from coatcheck.model.users import User
 from coatcheck.vault.vault import SEALED_COUNTS
 
@@ -72,7 +72,13 @@ async def remove_user(connection: Connection, guid: str) -> None:
 
 
 async def count_user_data(connection: Connection, guid: str) -> Mapping[str, int]:
-    """How many records the user has, by kind. It locks the user, so that no member is added before the deletion."""
-    await connection.execute("SELECT FROM end_user WHERE guid = %(guid)s FOR UPDATE", {"guid": guid})
+    """How many records the user has, by kind. It locks the user, so that no member is added before the deletion.
+
+    Raises:
+        NotFound: the user was deleted meanwhile.
+    """
+    # Of two deletions at once, the second waits here.
+    if not await run(connection, "SELECT FROM end_user WHERE guid = %(guid)s FOR UPDATE", {"guid": guid}):
+        raise NotFound
     counts = await fetch_all(connection, _Count, COUNTS, {"user_guid": guid})
     return {each.kind: each.number for each in counts}

@@ -113,6 +113,9 @@ class Users:
 
         Without the key, no copy of the user's sealed records can be decrypted. The user is deleted before the key,
         because a job that saves its result locks them in this order.
+
+        Raises:
+            NotFound: the user was deleted meanwhile.
         """
         records = dict(await count_user_data(connection, user.guid))
         # Before anything is deleted: the events name the grants, and the attestation counts them.
