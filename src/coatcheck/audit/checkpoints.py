@@ -86,6 +86,7 @@ def open_note(note: str, public_keys: Collection[bytes]) -> Opened:
         except binascii.Error:
             continue
         for public_key in public_keys:
+            # Four bytes of a hash can be those of another key too. They only save the verification by the others.
             if (
                 name == checkpoint.origin
                 and signature[:KEY_HASH_BYTES] == _key_hash(name, public_key)

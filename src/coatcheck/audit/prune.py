@@ -97,6 +97,7 @@ async def _recorded_in(connection: Connection, partition: str, name: sql.Identif
     """What the entries of the month say was dropped before: they go too, and are recorded again."""
     if not partition.startswith("audit_event_"):
         return []
+    # The action is the first member of canonical JSON.
     cursor = await connection.execute(
         sql.SQL("SELECT body FROM {} WHERE starts_with(body, {})").format(
             name, sql.Literal(f'{{"action":"{PRUNED}"')

@@ -82,6 +82,7 @@ class Rows:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        # It uses the connection, on which the caller goes on or which the caller gives back.
         await asyncio.gather(*filter(None, [self._next_page]), return_exceptions=True)
 
     async def next(self) -> StoredRow | None:

@@ -82,6 +82,7 @@ class Sealer:
 
     def _settled(self, mark: Mark) -> int | None:
         """The number up to which everything is settled, if it is known."""
+        # When there are too many, the oldest stay: they settle first.
         if len(self._marks) < MAX_MARKS:
             self._marks.append(mark)
         running = {*mark.writers}

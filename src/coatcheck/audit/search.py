@@ -56,7 +56,8 @@ async def list_entries(connection: Connection, filters: EntryFilter, limit: int)
     rows = await fetch_all(
         connection,
         _Row,
-        # The times select the months, of which each is a table. The expression is that of the index.
+        # The times select the months, of which each is a table. The expression is that of the index: the end of a guid
+        # is random, and takes less than half of the space of the whole.
         f"""SELECT number, at, body FROM audit_event
             WHERE right(client_guid, 7) = right(%(client_guid)s, 7) AND client_guid = %(client_guid)s
               AND at >= %(since)s AND at <= %(until)s {"".join(f" AND {each}" for each in conditions)}

@@ -136,6 +136,7 @@ class _Verification:
                 self.problems.append(f"{each.place} is older than the one before it: its time was set back.")
             self._to_compare[each.checkpoint.size].append(each)
             previous = each
+        # The checkpoints of the database begin with the first key again.
         self._last_key = 0
 
     def begin(self, stored: StoredCheckpoint, hashes: Sequence[bytes]) -> bool:
@@ -238,6 +239,7 @@ class _Verification:
         position = [key.public_key for key in self.keys].index(opened.public_key)
         key, at = self.keys[position], opened.checkpoint.at
         replaced_at = key.replaced_at
+        # Whoever has a replaced key, such as one from an old backup, could otherwise sign a rewritten log with it.
         if position < self._last_key or (replaced_at is not None and at > replaced_at + KEY_TOLERANCE):
             self.problems.append(f"{name} is signed with a key that was replaced before.")
         self._last_key = max(position, self._last_key)

@@ -147,6 +147,7 @@ class Coalescer:
         # An empty context: the statement must not end with the deadline of the call that happens to start it.
         task = asyncio.create_task(self._execute_waiting(), context=Context())
         timer = asyncio.get_running_loop().call_later(PATIENCE.total_seconds(), self._release, task)
+        # The event loop has weak references alone: without this one, the task could be collected while it runs.
         self._tasks.add(task)
         self._newest = task
 
@@ -171,12 +172,15 @@ class Coalescer:
                 calls = self._take()
                 if not calls or await self._answer(connection, calls):
                     return
-            # The statement failed and changed nothing, whichever row is to blame.
+            # The statement failed and changed nothing, whichever row is to blame. Its connection is given back by now:
+            # each row takes one.
             await asyncio.gather(*map(self._execute_alone, calls))
         except Exception as error:  # noqa: BLE001 (every call gets it)
+            # Without a connection, none was taken yet. Those above `MAX_ROWS` get another task, by `_release`.
             _fail(calls or self._take(), error)
         finally:
             for call in calls:
+                # Of no effect on a call that has its answer. The others must not wait for a task that was cancelled.
                 call.answer.cancel()
 
     async def _execute_alone(self, call: _Call) -> None:
@@ -202,6 +206,7 @@ class Coalescer:
     async def _answer(self, connection: Connection, calls: Sequence[_Call]) -> bool:
         """Answers the calls. False: the statement failed and changed nothing, and there are several to blame."""
         deadlines = [call.deadline for call in calls if call.deadline is not None]
+        # The latest: the statement must not end early for the calls that can wait for longer.
         left = max(deadlines) - time.monotonic() if len(deadlines) == len(calls) else None
         try:
             with deadline.within(None if left is None else timedelta(seconds=left)):

@@ -115,6 +115,7 @@ class DeadlineConnection(psycopg.AsyncConnection[Any]):
                 raise failures[-1] if failures else psycopg.errors.ConnectionTimeout("No host answers.")
             return done[0].result()
         finally:
+            # Also if this task is cancelled: nobody else would close what the attempts open.
             await _abandon([attempt for attempt in attempts if attempt not in done[:1]])
 
     @classmethod
@@ -156,6 +157,7 @@ class DeadlineConnection(psycopg.AsyncConnection[Any]):
         try:
             return await super().wait(gen, interval, limit)
         except psycopg.OperationalError as error:
+            # Not ACTIVE: the server has answered with this error, and the connection can be used again.
             if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
                 raise
             await self.close()
@@ -197,6 +199,7 @@ class Primary:
                 raise NotPrimary("The server is a standby or read-only.")
             if server.timeline is not None:
                 self._compare(server.cluster, int(server.timeline, 16))
+        # A cancellation too: the connection could have half of an answer, and would go back to the pool.
         except BaseException:
             await connection.close()
             raise

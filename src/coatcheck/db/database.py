@@ -88,6 +88,7 @@ class Database:
         while not self._is_closing.is_set():
             try:
                 await self._reserved.verify()
+                # While callers wait for a connection, the check would take one from them.
                 if self._reserved is not self._pool and not self._pool.is_exhausted:
                     await self._pool.verify()
                 error = None

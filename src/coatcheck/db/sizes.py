@@ -36,6 +36,7 @@ async def database_size(connection: Connection) -> DatabaseSize:
 
 
 async def largest_tables(connection: Connection, limit: int) -> Sequence[TableSize]:
+    # `reltuples` is -1 until a table is analysed. A partition counts with the table at the root of its tree.
     return await fetch_all(
         connection,
         TableSize,

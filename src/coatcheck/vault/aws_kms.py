@@ -44,6 +44,7 @@ def unwrap(settings: Settings, key_id: str, wrapped: str) -> bytes:
     return plaintext
 
 
+# KMS authenticates it: a wrapped key that was copied to the line of another id is not decrypted.
 def _context(key_id: str) -> dict[str, str]:
     return {"coatcheck-master-key": key_id}
 

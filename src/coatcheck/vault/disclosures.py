@@ -89,6 +89,7 @@ def disclosure_texts() -> str:
 
 def _value(column: str) -> str:
     if column == "at":
+        # A cast to text would depend on the DateStyle of the session.
         return """to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
     return column
 

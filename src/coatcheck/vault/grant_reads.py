@@ -34,6 +34,7 @@ async def list_reads(
             "(SELECT *, shown AS records FROM disclosure) AS read",
             NEWEST_FIRST,
             {"token_guid": grant_guid},
+            # The partitions are by `at`: those of the months before the grant are not opened.
             ["at >= %(since)s"],
             {"since": since},
         ),

@@ -254,6 +254,7 @@ async def master_keys_in_use(connection: Connection) -> Collection[str]:
     return {master_key_id for (master_key_id,) in await cursor.fetchall()}
 
 
+# KEY SHARE: writers do not wait for one another, and the deletion of the key waits for all of them.
 async def _lock(connection: Connection, owner_guid: str) -> _Wrapped | None:
     return await fetch_one(
         connection,

@@ -118,7 +118,8 @@ class MasterKeys:
         except ConfigurationError:
             # The file is being written, or its service does not answer. The next request tries again.
             return
-        # Its own win: a file that was overwritten by mistake must not take away a key that is in use.
+        # Its own win: a file that was overwritten by mistake must not take away a key that is in use. A new mapping,
+        # because other requests read the present one while this thread works.
         self.keys = {**loaded.keys, **self.keys}
         self.modified = loaded.modified
 

@@ -114,6 +114,7 @@ async def unseal(
         return []
     if rows[0].wrapped is None:
         raise SealBroken
+    # The rows are of one user, so they have one data key.
     await master_keys.find([rows[0].master_key_id])
     key = master_keys.unwrap(rows[0].master_key_id, rows[0].wrapped, "data_key", user_guid)
     return [_unseal_row(table, key, user_guid, row) for row in rows]
@@ -166,6 +167,7 @@ async def store(
         table.upsert,
         {"member_guid": new.member_guid, "now": now, **_new_rows(table, key, new, before)},
     )
+    # What lies beyond the new records: an account that had three sets of numbers, and has two now.
     await run(
         connection,
         f"""DELETE FROM {table.table} n
@@ -195,6 +197,7 @@ def _changed_accounts(
     table: SealedTable[Stored], key: bytes, new: NewRecords[Stored], before: Sequence[_Stored]
 ) -> frozenset[str]:
     """The accounts whose rows before had other values. Nobody learns the values."""
+    # Compared in the clear: each seal has a nonce of its own, so equal values have different bytes.
     old_values: dict[str, list[object]] = {}
     for row in before:
         place = context(table.table, new.user_guid, row.account_guid, row.guid)

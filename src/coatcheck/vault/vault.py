@@ -115,6 +115,8 @@ def _disclose_to_client(rows: PagedRows[SealedRow], what: str) -> str:
 NUMBERS_TO_CLIENT = _disclose_to_client(NUMBERS.rows(OF_READER), "ACCOUNT_NUMBERS")
 OWNERS_TO_CLIENT = _disclose_to_client(OWNERS.rows(OF_READER), "ACCOUNT_OWNERS")
 
+# One half of `reader` is empty: a worker is trusted with the owner that it names, a client's user is looked up.
+# The data key is joined: a foreign key deletes the secrets of an owner with it, so none is without.
 DISCLOSE_SECRETS = f"""
     WITH reader AS (
         SELECT %(owner_guid)s::text AS user_guid, %(client_guid)s::text AS client_guid WHERE %(is_worker)s
