@@ -181,6 +181,7 @@ async def build(settings: Settings, clock: Clock | None = None) -> AsyncIterator
         ):
             yield _assemble(_Ground(settings, clock, db, registry, master_keys, keyring, seeding))
     finally:
+        # The connectors first: until they are closed, they may read records.
         await registry.close()
         await db.close()
 

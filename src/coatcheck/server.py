@@ -96,7 +96,9 @@ def create_app(services: Services) -> ASGIApp:
         *_inspector(services.settings),
         *_fdx_bank(services),
     ]
+    # A redirect to the path with a slash would have the query string in it, which may contain a code.
     router = Router(routes, redirect_slashes=False, default=not_found)
+    # The deadline is outermost: it counts from the arrival. The head is limited before the throttle reads it.
     failures = FailedAuthentications(services.clock, services.db, services.journal)
     throttled = Throttling(router, services.rate_limits, failures, _error_of)
     limited = HeadLimits(throttled, services.settings.body_deadline)
@@ -219,6 +221,7 @@ async def serve(
             access_log=False,
             server_header=False,
             headers=list(headers),
+            # `behind_proxies` reads them, inside of `ClientCertificates`.
             proxy_headers=False,
             backlog=BACKLOG,
             timeout_keep_alive=int(KEEP_ALIVE.total_seconds()),

@@ -63,6 +63,7 @@ async def main(services: Services, stop: asyncio.Event, *, grace: timedelta = GR
         await cancel_tasks(listener, *periodic)
     with contextlib.suppress(Unavailable):
         async with services.db.connection() as connection:
+            # Otherwise it counts as alive until its last heartbeat is old, and `/ready` says that there is a worker.
             await heartbeats.end(connection, worker_guid)
     log.info("worker.stopped")
 

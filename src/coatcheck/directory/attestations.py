@@ -116,6 +116,7 @@ class Attestations:
         if found is None:
             return
         key = await self._signing_keys.current(connection)
+        # First: what a withdrawn key signed is verified by no published key.
         statement = await self._signing_keys.signed_validly(connection, found.statement)
         at = self._clock.instant()
         published = key_set(await published_keys(connection, at))["keys"]

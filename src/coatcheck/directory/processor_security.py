@@ -101,6 +101,7 @@ class ProcessorSecuritySettings:
         Raises:
             InvalidRequest: it is no JWK set, or a key is private, of another kind, or not named.
         """
+        # Without the lock: no other setting depends on which keys they are, and they are never taken away.
         jwks = canonical_jwks(text)
         thumbprints = " ".join(read_public_key(key).thumbprint() for key in json.loads(jwks)["keys"])
         return await self._set(connection, guid, "jwks", jwks, actor, recorded=thumbprints)

@@ -10,6 +10,7 @@ from coatcheck.errors import Conflict, NotFound
 from coatcheck.model.users import User
 from coatcheck.vault.vault import SEALED_COUNTS
 
+# The transactions by the counts of their days: a user can have millions of them.
 COUNTS = f"""
     SELECT 'members' AS kind, count(*) AS number FROM member WHERE user_guid = %(user_guid)s
     UNION ALL SELECT 'jobs', count(*) FROM member_job WHERE user_guid = %(user_guid)s

@@ -104,6 +104,7 @@ class WebhookEndpoints:
         """
         assert new.url is not None, "a new endpoint has a URL"
         self._check(owner, new)
+        # Of two at once, the second counts the endpoint of the first.
         await lock_endpoints(connection, owner.guid)
         if (await list_endpoints(connection, owner.guid, PageRequest(size=1))).total >= MAX_ENDPOINTS:
             raise Unprocessable(f"You can have at most {MAX_ENDPOINTS} webhook endpoints. Delete one first.")

@@ -14,6 +14,7 @@ from coatcheck.grants.secrets import day_of, week_of
 RETENTION = timedelta(days=30)
 """How long an expired code, token, link or session is kept, for the detection of replays, for lists and for audits."""
 AHEAD = timedelta(days=14)
+"""How long no worker need run. After that, what is issued is stored in the default partition."""
 AT_ONCE = 40
 """How many partitions of a table are created at once. Each takes 30 ms, and more of them would delay a start."""
 

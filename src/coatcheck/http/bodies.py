@@ -45,6 +45,7 @@ class BodyReader:
         # A client that sends `Expect: 100-continue` waits for an answer to the head; reading would invite the body.
         if not self._is_complete and "expect" not in self._request.headers:
             try:
+                # What is buffered is returned before the timeout takes effect; a wait for more is ended by it at once.
                 async with asyncio.timeout(0):
                     await self._receive()
             except TimeoutError:

@@ -11,6 +11,7 @@ from coatcheck.http.decoding import Currency, Name, StrictSchema
 from coatcheck.http.doc import doc
 
 Header: TypeAlias = Annotated[str, Meta(pattern=text.STORABLE, min_length=1, max_length=200)]
+# `$` alone also matches before a trailing line break.
 DIGITS = r"^[A-Za-z0-9 -]*(?!\n)$"
 
 
@@ -100,6 +101,7 @@ class CsvMappingRequest(StrictSchema, frozen=True, kw_only=True):
 
 
 def _is_position(text: str) -> bool:
+    # Only four digits are converted: Python refuses to convert numbers of more than 4,300.
     return text.isascii() and text.isdecimal() and 1 <= int(text[:4]) <= 999
 
 

@@ -51,6 +51,7 @@ MAX_PROBLEM_CHARACTERS = 500
 """How much of the decoder's message an error repeats: it can contain the name of an unknown field."""
 
 
+# Its checks raise ValueError, from which msgspec makes a ValidationError with the path of the object.
 class RequestSchema(Struct, frozen=True, kw_only=True):
     """A JSON object in a request. Decimals that do not fit a database column are refused.
 

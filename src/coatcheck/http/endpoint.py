@@ -104,6 +104,7 @@ class Endpoint(Generic[RowT]):
         client = scope.get("client")
         started = perf_counter()
         context = RequestContext(ids.new("REQ"), canonical_address(client[0]) if client else None)
+        # Never reset: the server runs each request in a task of its own, with a context of its own.
         current_request.set(context)
         operation = row.operation if row else "none"
         with tracing.span(f"{self._surface.name} {operation}", {"request_id": context.request_id}) as span:

@@ -77,6 +77,7 @@ def _cell(value: object) -> str:
 async def _each_within(sections: AsyncIterator[Section], deadline: timedelta) -> AsyncIterator[Section]:
     """The deadline holds for each batch instead of for the whole: the receiver decides how long that takes."""
     while True:
+        # None first: a deadline never extends the one that it is within, here that of the request.
         with within(None), within(deadline):
             try:
                 section = await anext(sections)

@@ -38,6 +38,7 @@ async def read_form(request: Request) -> Form:
     refuse_other_sites(request)
     body = await read_body(request, MAX_BYTES)
     try:
+        # ASCII: browsers percent-encode everything else (WHATWG URL: application/x-www-form-urlencoded).
         fields = parse_qs(body.decode("ascii"), max_num_fields=MAX_FIELDS, errors="strict")
     except ValueError:
         raise InvalidRequest from None

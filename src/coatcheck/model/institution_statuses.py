@@ -85,6 +85,7 @@ async def availability(connection: Connection, client_guid: str, institution_cod
     return found.get(institution_code, AVAILABLE)
 
 
+# The client is selected before the FULL JOIN: a condition after it would drop institutions without a row of clients.
 async def availabilities(
     connection: Connection, client_guid: str, institution_code: str | None = None
 ) -> Mapping[str, Availability]:

@@ -65,6 +65,7 @@ async def list_oauth_states(
     connection: Connection, user_guid: str, session_guid: str, *, member_guid: str | None = None
 ) -> Sequence[OAuthState]:
     """The states of one widget session, newest first."""
+    # Guids have the order of their creation.
     return await fetch_all(
         connection,
         OAuthState,

@@ -113,6 +113,7 @@ class KeptCounts:
         now = time.monotonic()
         self._kept.pop(key, None)
         if total > LONG:
+            # The one that was stored first: a dictionary keeps that order.
             if len(self._kept) >= MAX_KEPT_COUNTS:
                 del self._kept[next(iter(self._kept))]
             self._kept[key] = _KeptCount(total, now + (now - started) * COUNT_IS_KEPT_FOR)

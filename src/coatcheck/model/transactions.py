@@ -200,6 +200,7 @@ def _days(of: TransactionsOf, filters: frozenset[str], accounts: str) -> str:
         ]
     )
     last = "%(to_date)s::date" if "to_date" in filters else "'infinity'::date"
+    # `week` is a Monday: the week in which `first` is began up to six days before it.
     return f"""
         SELECT w.week + day AS date, w.numbers[day + 1] AS number
         FROM {accounts} CROSS JOIN transaction_week w CROSS JOIN generate_series(0, 6) AS day

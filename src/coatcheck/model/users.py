@@ -94,6 +94,7 @@ def each_user(
 
 def _containing(client_guid: str, text: str, is_disabled: bool | None) -> Selection:
     selection = _of_client({"client_guid": client_guid}, is_disabled)
+    # In LIKE, the text could have wildcards.
     contains = "strpos(lower(concat_ws(' ', guid, id, email)), lower(%(text)s)) > 0"
     return replace(selection, conditions=[*selection.conditions, contains], values={"text": text})
 

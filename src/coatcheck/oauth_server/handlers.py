@@ -24,6 +24,7 @@ async def token(request: OAuthRequest) -> OAuthTokenResponse:
     processor = await _authenticated(request)
     if request.parameter("grant_type") != "authorization_code":
         raise UnsupportedGrantType
+    # Before the proof is used up: a request that lacks something can be sent again with it.
     code, idempotency_key = request.parameter("code"), read_idempotency_key(request.headers)
     confirmation = confirmation_for(processor, request.proof, request.certificate)
     # Whatever comes of the exchange, a proof that was shown is used up.

@@ -36,6 +36,7 @@ async def authorization_server(request: OAuthRequest) -> CompleteResponse:
             # RFC 8414 2 requires it, although this server has no authorization endpoint.
             response_types_supported=["code"],
             scopes_supported=SCOPES,
+            # Not `plain`, whose challenge is the verifier (RFC 9700 2.1.1).
             code_challenge_methods_supported=["S256"],
             dpop_signing_alg_values_supported=[*ALGORITHMS],
             tls_client_certificate_bound_access_tokens=True,
@@ -55,6 +56,7 @@ async def protected_resource(request: OAuthRequest) -> CompleteResponse:
             bearer_methods_supported=["header"],
             scopes_supported=SCOPES,
             dpop_signing_alg_values_supported=[*ALGORITHMS],
+            # It is about all tokens. The operator can require it of single processors.
             dpop_bound_access_tokens_required=False,
             tls_client_certificate_bound_access_tokens=True,
             resource_documentation=f"{base_url}/docs",

@@ -74,6 +74,7 @@ def session_routes(services: Services, static: str, table: tuple[PortalRoute, ..
 async def _open(services: Services, static: str, route: OpeningRoute, request: Request) -> Response:
     locale = choose_locale(request.query_params.get("locale"), request.headers.get("accept-language"))
     if route.method == "GET":
+        # Any page may frame it: whose link it is, and so who may, is known when it is opened.
         return render("open", locale, ancestors=["*"], static=static)
     await read_form(request)
     try:
@@ -103,6 +104,7 @@ async def _answer(services: Services, static: str, route: PortalRoute, request: 
     locale = choose_locale(request.headers.get("accept-language"))
     secret, guid = request.cookies.get(_cookie_name(services), ""), request.path_params["session"]
     try:
+        # Given back before the handler takes its own: requests that hold one and wait for another use up the pool.
         async with services.db.connection() as connection:
             session = await services.portal_sessions.find(connection, guid, secret)
     except errors.InvalidToken:
@@ -115,6 +117,7 @@ async def _answer(services: Services, static: str, route: PortalRoute, request: 
     )
     try:
         return await route.handler(incoming)
+    # Here, because only here the language of the session is known.
     except errors.Refusal as error:
         return _refuse(error, route, session.locale)
 

@@ -31,6 +31,7 @@ async def count_refresh(
         TooManyRequests: the member was read as often as `limit_refreshes_of_member` allows, or the processor had the
             institution read as often as `limit_refreshes_of_processor` allows.
     """
+    # Each count locks its row. In one order, so that no two requests wait for each other.
     for key, limit in (
         (_key(member_guid), settings.limit_refreshes_of_member),
         (_key(processor_guid, institution_code), settings.limit_refreshes_of_processor),

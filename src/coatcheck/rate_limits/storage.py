@@ -85,6 +85,7 @@ class DatabaseStorage(Storage):
     STORAGE_SCHEME = None
 
     def __init__(self, clock: Clock, db: Database) -> None:
+        # The library makes a StorageError of `base_exceptions`, which `RateLimits` takes for an outage of the counters.
         super().__init__(wrap_exceptions=True)
         self._clock = clock
         self._db = db

@@ -91,6 +91,7 @@ class Passkeys:
             Conflict: the authenticator is registered already.
             ConstraintNotMet: the person has too many passkeys.
         """
+        # Two registrations at once can exceed it. The limit keeps the lists short, and protects nothing.
         if len(await self.list(connection, staff.guid)) >= MAX_PASSKEYS:
             raise ConstraintNotMet(f"A person can have {MAX_PASSKEYS} passkeys. Remove one first.")
         new = _authenticators().verify_registration(self._settings, challenge, response)

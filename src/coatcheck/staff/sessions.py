@@ -69,6 +69,7 @@ class StaffSessions:
             InvalidToken: the person does not exist, or their client or processor is disabled.
         """
         now = self._clock.instant()
+        # Nothing else deletes them: a sign-in is rare, and no job is needed.
         await run(connection, "DELETE FROM staff_session WHERE expires_at <= %(now)s", {"now": now})
         secret, guid = generate(Kind.STAFF_SESSION, self._hash_key), new("SSN")
         await run(
