@@ -79,6 +79,7 @@ class Accounts:
         )
         await put_account(connection, account)
         await self._record(connection, account, "account.created", actor)
+        # Read again, for the columns of the user and the member.
         return await find_account(connection, user.guid, account.guid)
 
     async def update(

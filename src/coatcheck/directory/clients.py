@@ -140,6 +140,7 @@ class Clients:
             InvalidRequest: webhooks must not be sent to this URL.
         """
         if url is not None:
+            # A worker checks the address again at each delivery: a name can lead elsewhere by then.
             check_url(url, allow_private=self._settings.webhook_allow_private)
         await set_client_webhook_url(connection, guid, url)
         await self._record(connection, guid, "client.webhook_changed", actor)

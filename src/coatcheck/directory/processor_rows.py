@@ -66,6 +66,7 @@ async def set_processor_security(
     Raises:
         NotFound: there is no such processor.
     """
+    # The name becomes SQL.
     assert column in SECURITY_COLUMNS
     await _update(connection, guid, f"{column} = %(value)s", value)
 

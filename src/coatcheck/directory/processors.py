@@ -149,6 +149,7 @@ class Processors:
 
     @staticmethod
     async def _find_both(connection: Connection, guid: str, client_guid: str) -> None:
+        # For the NotFound: the statements that enable and disable do not say which of both does not exist.
         await find_processor(connection, guid)
         await find_client(connection, client_guid)
 

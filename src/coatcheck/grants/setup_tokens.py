@@ -249,6 +249,7 @@ class SetupTokens:
             raise InvalidGrant(REFUSED, detail=RefusalReason.MALFORMED)
         now = self._clock.instant()
         expires_at = now + self._settings.app_token_ttl
+        # It names the partition of its tokens: that of the full lifetime, which a restriction can end earlier.
         key = generate(Kind.APP_KEY, self._hash_key, period=week_of(expires_at))
         code = {"code_day": presented.period, "setup_token_hash": presented.hash, "now": now}
         access = ClaimedAccess(new("SFA"), key.text)

@@ -115,6 +115,7 @@ class Endpoint(Generic[RowT]):
         response.raw_headers.append((b"x-request-id", context.request_id.encode()))
         if response.status_code >= 400 and is_unread(request, scope):
             response.headers["Connection"] = "close"
+        # Before it is sent: how fast the receiver reads says nothing about the server.
         metrics.count_request(self._surface.name, operation, response.status_code, perf_counter() - started)
         # A long answer is streamed; each of its statements has a deadline of its own.
         with within(None):

@@ -54,6 +54,7 @@ async def read_form_with_token(request: Request, token: str) -> Form:
     """
     form = await read_form(request)
     given = form.get(FORM_TOKEN, ("",))[0]
+    # Encoded: of texts, `compare_digest` takes ASCII only, and raises TypeError for others.
     if not secrets.compare_digest(given.encode(), token.encode()):
         raise WrongBrowser
     return form

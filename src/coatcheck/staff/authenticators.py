@@ -33,6 +33,7 @@ def creation_options(settings: Settings, staff: StaffMember, challenge: bytes, k
     options = webauthn.generate_registration_options(
         rp_id=relying_party(settings),
         rp_name=NAME,
+        # Nothing personal: authenticators show it without verifying who asks (WebAuthn 14.6.1).
         user_id=staff.guid.encode(),
         user_name=staff.email,
         user_display_name=staff.name,
@@ -97,6 +98,7 @@ def verify_authentication(settings: Settings, challenge: bytes, response: str, p
     """
     try:
         verified = webauthn.verify_authentication_response(
+            # `credential_id_of` has checked the length.
             credential=response,
             expected_challenge=challenge,
             expected_rp_id=relying_party(settings),

@@ -139,6 +139,7 @@ class People:
             ConstraintNotMet: it is the actor's own role.
         """
         staff = await self.find(connection, guid, organisation_guid)
+        # Without a lock: the organisation of a person never changes.
         await self._check_role(connection, staff.organisation_guid, role)
         if guid == actor:
             raise ConstraintNotMet("Nobody changes their own role. Ask another administrator.")
@@ -159,6 +160,7 @@ class People:
         staff = await self.find(connection, guid, organisation_guid)
         if guid == actor:
             raise ConstraintNotMet("Nobody removes themselves. Ask another administrator.")
+        # By their foreign keys, passkeys, sessions, sign-ins and the invitation are deleted with the person.
         await run(connection, "DELETE FROM staff WHERE guid = %(guid)s", {"guid": guid})
         await self.record(connection, staff, "staff.removed", actor)
 
@@ -273,6 +275,7 @@ class People:
             async with connection.transaction():
                 bound = await run(
                     connection,
+                    # A subject that is set stays until a reset: nobody takes over the account of a person who joined.
                     """UPDATE staff SET oidc_subject = %(subject)s
                        WHERE guid = %(guid)s AND coalesce(oidc_subject, %(subject)s) = %(subject)s""",
                     {"guid": staff_guid, "subject": subject},
@@ -317,6 +320,7 @@ class People:
     async def _new_invitation(self, connection: Connection, staff: StaffMember) -> Invitation:
         secret = generate(Kind.STAFF_INVITATION, self._hash_key)
         expires_at = self._clock.instant() + INVITATION_TTL
+        # The earlier one ends: it may be replaced because somebody else has it.
         await run(
             connection, "DELETE FROM staff_invitation WHERE staff_guid = %(guid)s", {"guid": staff.guid}
         )

@@ -103,6 +103,7 @@ class StaffSessions:
         session = await fetch_one(
             connection,
             StaffSession,
+            # Outer joins: staff of the operator has no organisation. Of anybody else, one of both must be found.
             """SELECT n.guid, n.staff_guid, s.name, s.email, s.role, s.organisation_guid,
                       coalesce(c.name, p.name) AS organisation_name, n.authenticated_at, n.idle_at, n.expires_at
                FROM staff_session n JOIN staff s ON s.guid = n.staff_guid

@@ -49,6 +49,7 @@ class SignIns:
         now, secret = self._clock.instant(), generate(Kind.STAFF_SIGN_IN, self._hash_key)
         await run(
             connection,
+            # Anyone can begin one. Each deletes those that have expired, so that the table does not grow without end.
             """WITH expired AS (DELETE FROM staff_sign_in WHERE expires_at <= %(now)s)
                INSERT INTO staff_sign_in (sign_in_hash, purpose, staff_guid, next_path, begun_at, expires_at)
                VALUES (%(hash)s, %(purpose)s, %(staff_guid)s, %(next_path)s, %(now)s, %(expires_at)s)""",

@@ -205,6 +205,7 @@ class SigningKeys:
             await self.rotate(connection, documents_kept=documents_kept, at_once=True)
         elif kid == valid[0].kid:
             await _delete_waiting(connection, valid)
+        # The public part stays: it verifies the checkpoints of the audit log that the key signed.
         await run(
             connection,
             """UPDATE signing_key SET withdrawn_at = %(now)s, wrapped = NULL, master_key_id = NULL

@@ -345,6 +345,7 @@ class Vault:
         if found is None:
             raise NotFound
         (total,), rows = found
+        # The one row of an empty page has NULLs.
         return [row for (row,) in rows if row.guid is not None], total.total
 
 
