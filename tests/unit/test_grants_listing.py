@@ -1,4 +1,4 @@
-"""The total of a list of grants: exact, but for a long list, whose count is kept for a while."""
+"""The list of grants: totals are exact, but those of long lists are kept for a while; a page reads few others."""
 
 import pytest
 
@@ -7,7 +7,9 @@ from coatcheck.grants.listing import GrantFilter
 from coatcheck.model import paging
 from coatcheck.model.accounts import Account
 from coatcheck.model.paging import PageRequest
-from tests.factories import Keyed, make_token
+from coatcheck.model.tokens import GrantStatus
+from tests.factories import Keyed, make_account, make_token, make_user
+from tests.rows_read import rows_read
 
 FOR_EVER = 1e9
 
@@ -88,3 +90,38 @@ async def test_at_most_so_many_totals_are_kept_and_the_oldest_is_counted_again(
     assert [await total(services, each) for each in (of_client, *others)] == [2, 2, 2]
     await make_token(services, account, processor)
     assert [await total(services, each) for each in (*others, of_client)] == [2, 2, 3]
+
+
+async def test_a_page_of_active_or_suspended_grants_reads_few_others(
+    services: Services, client: Keyed, processor: Keyed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "LONG", 1000)
+    monkeypatch.setattr(paging, "COUNT_IS_KEPT_FOR", FOR_EVER)
+    working, broken = [await make_account(services, await make_user(services, client)) for _ in range(2)]
+    await make_token(services, working, processor)
+    await make_token(services, broken, processor)
+    async with services.db.connection() as connection:
+        # Of 20,002 grants 1 in 20 is suspended.
+        for account, condition in ((working, "n %% 20 <> 0"), (broken, "n %% 20 = 0")):
+            await connection.execute(
+                f"""INSERT INTO access_token
+                    SELECT (jsonb_populate_record(t, jsonb_build_object(
+                        'guid', 'TKN-0' || lpad(n::text, 6, '0'), 'token_hash', sha256(n::text::bytea)))).*
+                    FROM access_token t, generate_series(1, 20000) n WHERE t.account_guid = %s AND {condition}""",
+                [account.guid],
+            )
+        await connection.execute(
+            "UPDATE member SET broken_since = now() WHERE guid = %s", [broken.member_guid]
+        )
+        await connection.execute("VACUUM ANALYZE access_token")
+        for status, total in ((GrantStatus.ACTIVE, 19001), (GrantStatus.SUSPENDED, 1001)):
+            filters = GrantFilter(client_guid=client.guid, status=status)
+            first = await services.grants.list(connection, filters, PageRequest(size=10))
+            assert (first.total, len(first.items)) == (total, 10)
+            for number in (1, 3, total // 10 + 1):
+                async with rows_read(connection) as read:
+                    page = await services.grants.list(connection, filters, PageRequest(number, 10))
+                assert {each.status for each in page.items} == {status}
+                # All of them would be 20,002. Of the suspended ones, 1 in 20 is on the page.
+                rows = sum(count for table, count in read.items() if table.startswith("access_token"))
+                assert rows < 1000

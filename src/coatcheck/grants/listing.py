@@ -36,8 +36,8 @@ IS_BROKEN = "(m.broken_since IS NOT NULL OR m.connection_status IN ('DISCONNECTE
 # The same by columns and sets, for a filter: a list of rare grants looks at many. A test compares both.
 # The week is the partition. A grant that was narrowed can expire before the week of its partition, none after it.
 # NOT IN would hold for no row if a set had a NULL. The columns of `client_processor` cannot be NULL.
-HAS_NOT_ENDED = """t.revoked_at IS NULL AND t.expires_at > %(now)s AND t.expires_week >= %(week)s
-    AND (t.reads >= t.max_reads) IS NOT TRUE"""
+MAY_NOT_HAVE_EXPIRED = "t.expires_week >= %(week)s"
+HAS_NOT_ENDED = "t.revoked_at IS NULL AND t.expires_at > %(now)s AND (t.reads >= t.max_reads) IS NOT TRUE"
 CANNOT_READ = f"""(
     t.member_guid IN (
         SELECT m.guid FROM member m
@@ -59,8 +59,8 @@ CONDITIONS: Mapping[GrantStatus, Sequence[str]] = {
     GrantStatus.EXHAUSTED: [
         "t.revoked_at IS NULL AND t.expires_at > %(now)s AND t.max_reads IS NOT NULL AND t.reads >= t.max_reads"
     ],
-    GrantStatus.SUSPENDED: [HAS_NOT_ENDED],
-    GrantStatus.ACTIVE: [HAS_NOT_ENDED],
+    GrantStatus.SUSPENDED: [f"{MAY_NOT_HAVE_EXPIRED} AND {HAS_NOT_ENDED}"],
+    GrantStatus.ACTIVE: [f"{MAY_NOT_HAVE_EXPIRED} AND {HAS_NOT_ENDED}"],
 }
 """The condition of a status, or several that exclude one another."""
 OF_OTHER_OBJECTS: Mapping[GrantStatus, str] = {
@@ -132,7 +132,8 @@ class Grants:
     async def list(self, connection: Connection, filters: GrantFilter, page: PageRequest) -> Page[Grant]:
         """One page, newest first. Expired and revoked grants are included."""
         # Far into a long list, rows are skipped from the nearer end, which only the total tells.
-        if page.offset > LONG:
+        # Of a status that other objects decide, a page looks at more grants than its offset says.
+        if page.offset > LONG or (page.number > 1 and filters.status in OF_OTHER_OBJECTS):
             total = await self._total(connection, filters)
             place = place_in(page, total)
             items = await self._fetch(connection, filters, place)
@@ -169,15 +170,16 @@ class Grants:
 
     async def _fetch(self, connection: Connection, filters: GrantFilter, place: Place) -> Sequence[Grant]:
         # The guids of tokens are ordered by time: one index serves the filter and the order. The inner query makes the
-        # page, so that nothing is computed for the rows before it. The size is no parameter: for an unknown size,
-        # PostgreSQL plans for a tenth of the table.
+        # page, so that nothing is computed for the rows before it. The size is no parameter: for an unknown size or
+        # offset, PostgreSQL plans for a tenth of the table.
         order = "guid" if place.is_backwards else "guid DESC"
+        offset = " OFFSET %(offset)s" if place.offset else ""
         return await fetch_all(
             connection,
             Grant,
             f"""SELECT {GRANT}
-                FROM ({_selected(filters, "*", order=order, at_most=place.offset + place.size)}
-                      ORDER BY {order} LIMIT {place.size} OFFSET %(offset)s) AS t
+                FROM ({_ordered(filters, order, at_most=place.offset + place.size)}
+                      ORDER BY {order} LIMIT {place.size}{offset}) AS t
                 JOIN processor p ON p.guid = t.processor_guid
                 {SHOWN}
                 ORDER BY t.guid DESC""",
@@ -185,42 +187,70 @@ class Grants:
         )
 
     async def _total(self, connection: Connection, filters: GrantFilter) -> int:
-        statement = f"SELECT count(*) FROM ({_selected(filters, 't.guid')}) AS grants"
-        return await self._counts.count(connection, statement, self._parameters(filters), (filters,))
+        return await self._counts.count(connection, _counted(filters), self._parameters(filters), (filters,))
 
     def _parameters(self, filters: GrantFilter) -> Mapping[str, Any]:
         now = self._clock.instant()
-        return {**filters.guids, "before": filters.before, "now": now, "week": week_of(now)}
+        return {
+            **filters.guids,
+            "before": filters.before,
+            "now": now,
+            "week": week_of(now),
+            "no_limit": None,
+        }
 
 
-def _selected(
-    filters: GrantFilter, columns: str, *, order: str | None = None, at_most: int | None = None
-) -> str:
-    """A query for the columns of the grants that satisfy the filter, over the alias `t` of `access_token`.
+def _ordered(filters: GrantFilter, order: str, *, at_most: int) -> str:
+    """A query for the first grants that satisfy the filter, over the alias `t` of `access_token`.
 
     Args:
         filters: the filter.
-        columns: SQL over `t`.
-        order: of the index, if the first `at_most` are needed. Each of several conditions stops there.
-        at_most: how many of the first are needed.
+        order: of the index.
+        at_most: how many of the first are needed. Each of several conditions stops there.
     """
-    guids = [f"t.{name} = %({name})s" for name in filters.guids]
-    if filters.before is not None:
-        guids.append("t.guid < %(before)s")
-    of_client = "m.client_guid = %(client_guid)s AND" if filters.client_guid else ""
-    alternatives = CONDITIONS[filters.status] if filters.status else ["true"]
-    conditions = [f"WHERE {' AND '.join([*guids, each])}" for each in alternatives]
-    ordered = "" if order is None else f" ORDER BY t.{order}"
-    of_others = OF_OTHER_OBJECTS.get(filters.status) if filters.status else None
+    of_others = _of_others(filters)
     if of_others:
-        # OFFSET 0 keeps the condition out of the inner query, where its sets would be read for each partition.
-        return f"""SELECT {columns} FROM (SELECT * FROM access_token t {conditions[0]} {ordered} OFFSET 0) AS t
-                   WHERE {of_others.format(of_client=of_client)}"""
-    queries = [f"SELECT {columns} FROM access_token t {each}" for each in conditions]
+        # LIMIT keeps the conditions out of the inner query, where each partition would read the sets. It is NULL:
+        # there is no limit, but PostgreSQL plans for a tenth of the rows, and reads them in order instead of sorting.
+        return f"""SELECT * FROM (SELECT * FROM access_token t
+                                  WHERE {_of_objects(filters)} AND {MAY_NOT_HAVE_EXPIRED}
+                                  ORDER BY t.{order} LIMIT %(no_limit)s::bigint) AS t
+                   WHERE {HAS_NOT_ENDED} AND {of_others}"""
+    queries = [f"SELECT * FROM access_token t WHERE {each}" for each in _alternatives(filters)]
     if len(queries) == 1:
         return queries[0]
-    end = "" if order is None else f"{ordered} LIMIT {at_most}"
-    return " UNION ALL ".join(f"({query}{end})" for query in queries)
+    return " UNION ALL ".join(f"({query} ORDER BY t.{order} LIMIT {at_most})" for query in queries)
+
+
+def _counted(filters: GrantFilter) -> str:
+    """A query for the number of grants that satisfy the filter, and the number of those that it has to look at."""
+    of_others, alternatives = _of_others(filters), _alternatives(filters)
+    if of_others:
+        return f"""SELECT count(*) FILTER (WHERE {of_others}), count(*)
+                   FROM access_token t WHERE {alternatives[0]}"""
+    queries = [f"SELECT FROM access_token t WHERE {each}" for each in alternatives]
+    return f"SELECT count(*) FROM ({' UNION ALL '.join(queries)}) AS grants"
+
+
+def _of_objects(filters: GrantFilter) -> str:
+    """The conditions over `t` that an index serves."""
+    given = [f"t.{name} = %({name})s" for name in filters.guids]
+    if filters.before is not None:
+        given.append("t.guid < %(before)s")
+    return " AND ".join(given)
+
+
+def _alternatives(filters: GrantFilter) -> Sequence[str]:
+    """Conditions over `t` that exclude one another."""
+    of_status = CONDITIONS[filters.status] if filters.status else ["true"]
+    return [f"{_of_objects(filters)} AND {each}" for each in of_status]
+
+
+def _of_others(filters: GrantFilter) -> str | None:
+    """What else must hold, of other objects."""
+    condition = OF_OTHER_OBJECTS.get(filters.status) if filters.status else None
+    of_client = "m.client_guid = %(client_guid)s AND" if filters.client_guid else ""
+    return condition.format(of_client=of_client) if condition else None
 
 
 async def client_of_grant(connection: Connection, guid: str) -> str:

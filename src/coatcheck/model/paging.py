@@ -69,7 +69,8 @@ class Selection:
 
 
 LONG = 50_000
-"""A list with more rows is counted at most once while its count is kept. The totals of all others are exact."""
+"""A list that is selected from more rows is counted at most once while its count is kept. The totals of all others are
+exact."""
 COUNT_IS_KEPT_FOR = 100
 """A count is used again for this many times as long as it took: a list of a million pages costs one count in 100."""
 MAX_KEPT_COUNTS = 1000
@@ -95,11 +96,11 @@ class KeptCounts:
     async def count(
         self, connection: Connection, statement: str, parameters: Parameters, key: tuple[Hashable, ...]
     ) -> int:
-        """The result of a statement that counts.
+        """The number of rows of a list.
 
         Args:
             connection: an open connection.
-            statement: returns one number.
+            statement: counts. Its second column, if it has one, is the number of rows among which it looked.
             parameters: of the statement.
             key: what distinguishes the list from others of this object.
         """
@@ -109,10 +110,11 @@ class KeptCounts:
             return kept.total
         cursor = await connection.execute(statement, parameters)
         row = await cursor.fetchone()
-        total = int(row[0]) if row else 0
+        assert row is not None, "an aggregate returns one row"
+        total = int(row[0])
         now = time.monotonic()
         self._kept.pop(key, None)
-        if total > LONG:
+        if row[-1] > LONG:
             # The one that was stored first: a dictionary keeps that order.
             if len(self._kept) >= MAX_KEPT_COUNTS:
                 del self._kept[next(iter(self._kept))]
