@@ -39,7 +39,7 @@ from coatcheck.grants.issue import CodeIssuer
 from coatcheck.grants.links import Links
 from coatcheck.grants.listing import Grants
 from coatcheck.grants.narrowing import Narrowing
-from coatcheck.grants.portal_sessions import PortalSessions
+from coatcheck.grants.portal_sessions import RETURN_PATH, PortalSessions
 from coatcheck.grants.processor_authentication import ProcessorAuthentication
 from coatcheck.grants.processor_tokens import ProcessorTokens
 from coatcheck.grants.receipts import Receipts
@@ -47,6 +47,7 @@ from coatcheck.grants.revocation import Revocations
 from coatcheck.grants.setup_tokens import SetupTokens
 from coatcheck.grants.tokens import Tokens
 from coatcheck.grants.widget_sessions import WidgetSessions
+from coatcheck.identity_provider import EMAIL, IdentityProvider, Registration
 from coatcheck.imports.imports import Imports
 from coatcheck.jobs.gate import TaskGate
 from coatcheck.members.dependencies import Dependencies
@@ -60,7 +61,7 @@ from coatcheck.rate_limits.limits import RateLimits
 from coatcheck.sandbox_bank import record_reader
 from coatcheck.sandbox_clock import count_start, following
 from coatcheck.seeding import Seeding
-from coatcheck.staff.identity_provider import IdentityProvider
+from coatcheck.staff.addresses import OIDC_RETURN_PATH, origin
 from coatcheck.staff.passkeys import Passkeys
 from coatcheck.staff.people import People
 from coatcheck.staff.sessions import StaffSessions
@@ -131,6 +132,7 @@ class Services:
     widget_links: WidgetLinks
     widget_sessions: WidgetSessions
     portal_sessions: PortalSessions
+    portal_identity_provider: IdentityProvider
     staff: StaffServices
     clients: Clients
     processors: Processors
@@ -284,6 +286,7 @@ class _PageServices(TypedDict):
     widget_links: WidgetLinks
     widget_sessions: WidgetSessions
     portal_sessions: PortalSessions
+    portal_identity_provider: IdentityProvider
 
 
 def _page_services(
@@ -295,6 +298,7 @@ def _page_services(
         "widget_links": WidgetLinks(settings, vault, links, journal),
         "widget_sessions": WidgetSessions(clock, hash_key),
         "portal_sessions": PortalSessions(settings, clock, hash_key, links, journal),
+        "portal_identity_provider": _portal_identity_provider(settings, clock),
     }
 
 
@@ -356,7 +360,29 @@ def _staff(settings: Settings, clock: Clock, hash_key: bytes, journal: Journal) 
         sessions=StaffSessions(clock, hash_key, journal),
         sign_ins=SignIns(clock, hash_key),
         passkeys=Passkeys(settings, clock, people),
-        identity_provider=IdentityProvider(settings, clock),
+        identity_provider=IdentityProvider(
+            Registration(
+                issuer=settings.staff_oidc_issuer,
+                client_id=settings.staff_oidc_client_id,
+                client_secret=settings.staff_oidc_client_secret,
+                return_url=origin(settings) + OIDC_RETURN_PATH,
+                claim=EMAIL,
+            ),
+            clock,
+        ),
+    )
+
+
+def _portal_identity_provider(settings: Settings, clock: Clock) -> IdentityProvider:
+    return IdentityProvider(
+        Registration(
+            issuer=settings.portal_oidc_issuer,
+            client_id=settings.portal_oidc_client_id,
+            client_secret=settings.portal_oidc_client_secret,
+            return_url=settings.base_url + RETURN_PATH,
+            claim=settings.portal_oidc_claim,
+        ),
+        clock,
     )
 
 

@@ -157,6 +157,16 @@ class Settings:
     """Jobs that one processor starts at one institution. Counted in the database, by all processes."""
     limit_storage: str = field(default="memory", repr=False)
     """Where the counters are: `memory`, `database`, or the URL of a Valkey or Redis server."""
+    portal_oidc_issuer: str = ""
+    """The issuer of the identity provider with which end users open the portal. Empty: they open it by links only."""
+    portal_oidc_client_id: str = ""
+    """The id of the portal at the identity provider."""
+    portal_oidc_client_secret: str = field(default="", repr=False)
+    """The secret of the portal at the identity provider, for `client_secret_basic`. Empty: it has none, but PKCE."""
+    portal_oidc_client_guid: str = ""
+    """The guid of the client whose users sign in there."""
+    portal_oidc_claim: str = "sub"
+    """The claim whose value is the `id` of the user."""
     staff_oidc_issuer: str = ""
     """The issuer of the identity provider with which staff sign in (OpenID Connect). Empty: by passkey only."""
     staff_oidc_client_id: str = ""
@@ -188,7 +198,12 @@ class Settings:
             raise ConfigurationError(
                 "The setting audit_checkpoint_url must start with http:// or https:// and must name a host."
             )
-        self._check_staff_oidc()
+        self._check_oidc("staff", "dashboard")
+        self._check_oidc("portal", "portal")
+        if self.portal_oidc_issuer and not self.portal_oidc_client_guid:
+            raise ConfigurationError(
+                "The setting portal_oidc_client_guid is missing. It names the client whose users sign in."
+            )
         if self.seed is not None and not self.sandbox:
             raise ConfigurationError(
                 "The setting seed makes every token predictable. It is for a sandbox only: remove it."
@@ -229,16 +244,17 @@ class Settings:
                     " postgresql://coatcheck@db1/coatcheck."
                 )
 
-    def _check_staff_oidc(self) -> None:
-        if not self.staff_oidc_issuer:
+    def _check_oidc(self, whose: str, what: str) -> None:
+        issuer = getattr(self, f"{whose}_oidc_issuer")
+        if not issuer:
             return
-        if not self.staff_oidc_client_id:
+        if not getattr(self, f"{whose}_oidc_client_id"):
             raise ConfigurationError(
-                "The setting staff_oidc_client_id is missing. Register the dashboard at the issuer."
+                f"The setting {whose}_oidc_client_id is missing. Register the {what} at the issuer."
             )
-        if not is_url(self.staff_oidc_issuer) or not _is_protected(self.staff_oidc_issuer):
+        if not is_url(issuer) or not _is_protected(issuer):
             raise ConfigurationError(
-                "The setting staff_oidc_issuer must start with https:// (on this machine also http://) and"
+                f"The setting {whose}_oidc_issuer must start with https:// (on this machine also http://) and"
                 " must name a host."
             )
 

@@ -8,7 +8,7 @@
     |  |- InvalidGrant
     |  |- Unauthenticated           .. InvalidClient, InvalidToken, TokenRevoked, TokenExpired,
     |  |                               UnconfirmedToken, InvalidDPoPProof, DPoPNonceRequired,
-    |  |                               SignInFailed, ClonedPasskey
+    |  |                               SignInFailed, ClonedPasskey, UnknownUser
     |  |- Forbidden                 .. InsufficientScope, ReadsExhausted, ConnectionBroken, UserDisabled,
     |  |                               ConsentRequired, WrongBrowser
     |  |- NotFound                  does not exist, or belongs to another owner
@@ -151,6 +151,10 @@ class ClonedPasskey(SignInFailed):
     """The passkey was copied. It is disabled."""
 
     keeps_changes = True  # the passkey is disabled and the audit log records it
+
+
+class UnknownUser(SignInFailed):
+    """No user belongs to the identity that signed in."""
 
 
 class Forbidden(Refusal):

@@ -111,6 +111,20 @@ def test_an_identity_provider_needs_https_and_the_id_of_the_dashboard(issuer, cl
         load({"COATCHECK_STAFF_OIDC_ISSUER": issuer, "COATCHECK_STAFF_OIDC_CLIENT_ID": client_id})
 
 
+@pytest.mark.parametrize(
+    ("missing", "problem"),
+    [
+        ("CLIENT_ID", "The setting portal_oidc_client_id is missing."),
+        ("CLIENT_GUID", "The setting portal_oidc_client_guid is missing."),
+    ],
+)
+def test_an_identity_provider_of_the_portal_needs_its_id_there_and_a_client(missing, problem):
+    values = {"ISSUER": "https://login.example", "CLIENT_ID": "portal", "CLIENT_GUID": "CLT-1"}
+    del values[missing]
+    with pytest.raises(ConfigurationError, match=problem):
+        load({f"COATCHECK_PORTAL_OIDC_{name}": value for name, value in values.items()})
+
+
 def test_an_identity_provider_on_this_machine_needs_no_https():
     settings = load(
         {

@@ -23,8 +23,8 @@ from coatcheck.db.database import Connection
 from coatcheck.errors import NotFound, SignInFailed
 from coatcheck.http.forms import read_form
 from coatcheck.http.headers import NO_STORE
+from coatcheck.identity_provider import LEEWAY, Identity
 from coatcheck.staff.addresses import HOME, INVITATION_PATH, has_passkeys, origin
-from coatcheck.staff.identity_provider import LEEWAY, Identity
 from coatcheck.staff.people import StaffMember
 from coatcheck.staff.sign_ins import Purpose, SignIn
 
@@ -106,8 +106,10 @@ async def return_from_provider(public: PublicRequest) -> Response:
             await services.staff.people.use_invitation(connection, found.staff_guid, begun_at=found.begun_at)
             await services.staff.people.bind(connection, found.staff_guid, identity.subject)
             guid = found.staff_guid
+        elif found.purpose is Purpose.SIGN_IN:
+            guid = (await services.staff.people.identified(connection, identity.subject, identity.claim)).guid
         else:
-            guid = (await services.staff.people.identified(connection, identity.subject, identity.email)).guid
+            raise SignInFailed(detail=f"a sign-in for {found.purpose}")
         return await _signed_in(public, connection, guid, found.next_path, method="identity provider")
 
 
@@ -248,7 +250,7 @@ async def _confirmed(
     session = await services.staff.sessions.find(
         connection, public.request.cookies.get(cookie_name(services, SESSION), "")
     )
-    staff = await services.staff.people.identified(connection, identity.subject, identity.email)
+    staff = await services.staff.people.identified(connection, identity.subject, identity.claim)
     at = identity.authenticated_at
     if staff.guid != session.staff_guid or at is None or at < found.begun_at.timestamp() - LEEWAY:
         raise SignInFailed(detail="confirmed by another person, or long ago")

@@ -1,6 +1,7 @@
 """The portal of an end user: single-use links to it, and its sessions.
 
     link --opened--> session --idle for 15 minutes, one hour old, or left--> ended
+    sign-in ---------'
 
 The browser keeps the secret of a session in a cookie. Whoever presents it must also name the session, so that two
 sessions in one browser do not replace each other. A session ends with its user and client: every request checks that
@@ -23,6 +24,9 @@ from coatcheck.ids import new
 from coatcheck.model.users import User
 
 OPEN_PATH = "/portal/open/"
+SIGN_IN_PATH = "/portal/sign-in"
+RETURN_PATH = f"{SIGN_IN_PATH}/return"
+"""To which the operator's identity provider leads back."""
 IDLE_TIMEOUT = timedelta(minutes=15)
 """After this time without a request, a session ends."""
 MAX_AGE = timedelta(hours=1)
@@ -96,6 +100,16 @@ class PortalSessions:
             InvalidToken: its user or client is deleted or disabled.
         """
         link = await self._links.open(connection, LinkKind.PORTAL, secret)
+        return await self.start(connection, link.client_guid, link.user_guid, locale=locale)
+
+    async def start(
+        self, connection: Connection, client_guid: str, user_guid: str, *, locale: str
+    ) -> StartedSession:
+        """Starts a session of a user, who has been identified.
+
+        Raises:
+            InvalidToken: the user or the client is deleted or disabled.
+        """
         now = self._clock.instant()
         generated = generate(Kind.PORTAL_SESSION, self._hash_key, period=day_of(now + MAX_AGE))
         guid = new("PSN")
@@ -109,8 +123,8 @@ class PortalSessions:
                 "expires_day": generated.period,
                 "session_hash": generated.hash,
                 "guid": guid,
-                "client_guid": link.client_guid,
-                "user_guid": link.user_guid,
+                "client_guid": client_guid,
+                "user_guid": user_guid,
                 "locale": locale,
                 "now": now,
                 "idle_at": now + IDLE_TIMEOUT,

@@ -9,6 +9,7 @@ from coatcheck.app import Services
 from coatcheck.http.static_files import StaticFolder
 from coatcheck.portal import apps, downloads, handlers
 from coatcheck.portal.endpoint import PortalRoute, opening_routes, session_routes
+from coatcheck.portal.sign_in import sign_in_routes
 
 ROUTES = (
     PortalRoute("GET", "", handlers.show_overview),
@@ -35,5 +36,6 @@ def portal_routes(services: Services) -> list[BaseRoute]:
     return [
         static.route(),
         *opening_routes(services, static.base),
+        *sign_in_routes(services),
         *session_routes(services, static.base, ROUTES),
     ]

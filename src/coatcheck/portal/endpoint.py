@@ -61,13 +61,13 @@ class OpeningRoute:
 
 def opening_routes(services: Services, static: str) -> list[Route]:
     """The page behind a link. It asks first, because programs that preview links must not use the link up."""
-    surface = Surface[OpeningRoute]("portal", partial(_open, services, static), _refuse)
+    surface = Surface[OpeningRoute]("portal", partial(_open, services, static), refuse)
     return routes(surface, [OpeningRoute("GET"), OpeningRoute("POST")], middleware=COMPRESSED)
 
 
 def session_routes(services: Services, static: str, table: tuple[PortalRoute, ...]) -> list[Route]:
     """The pages of a session."""
-    surface = Surface[PortalRoute]("portal", partial(_answer, services, static), _refuse)
+    surface = Surface[PortalRoute]("portal", partial(_answer, services, static), refuse)
     return routes(surface, table, prefix="/portal/{session}", middleware=COMPRESSED)
 
 
@@ -96,13 +96,13 @@ async def _open(services: Services, static: str, route: OpeningRoute, request: R
         return _message(410, locale, LINK_EXPIRED)
     # 303, so that a reload loads the page and does not open the link, which works once.
     answer = RedirectResponse(f"/portal/{session.guid}", 303, {"Cache-Control": "no-store"})
-    answer.headers["Set-Cookie"] = _cookie(services, started)
+    answer.headers["Set-Cookie"] = session_cookie(services, started)
     return answer
 
 
 async def _answer(services: Services, static: str, route: PortalRoute, request: Request) -> Response:
     locale = choose_locale(request.headers.get("accept-language"))
-    secret, guid = request.cookies.get(_cookie_name(services), ""), request.path_params["session"]
+    secret, guid = request.cookies.get(cookie_name(services, COOKIE), ""), request.path_params["session"]
     try:
         # Given back before the handler takes its own: requests that hold one and wait for another use up the pool.
         async with services.db.connection() as connection:
@@ -119,10 +119,10 @@ async def _answer(services: Services, static: str, route: PortalRoute, request: 
         return await route.handler(incoming)
     # Here, because only here the language of the session is known.
     except errors.Refusal as error:
-        return _refuse(error, route, session.locale)
+        return refuse(error, route, session.locale)
 
 
-def _refuse(error: errors.CoatcheckError, _route: object, locale: str = DEFAULT) -> Response:
+def refuse(error: errors.CoatcheckError, _route: object, locale: str = DEFAULT) -> Response:
     response = _message(status_of(error), locale, nearest(REFUSALS, error, FAILED))
     response.headers.update(headers_of(error))
     return response
@@ -134,18 +134,21 @@ def _message(status: int, locale: str, texts: tuple[str, str]) -> Response:
     return message(status, title, text, lang=locale, ancestors="*")
 
 
-def _cookie(services: Services, started: StartedSession) -> str:
-    """The value of Set-Cookie. The server's idle timeout ends the session before the browser forgets the cookie."""
+def session_cookie(services: Services, started: StartedSession) -> str:
+    """The value of Set-Cookie for a new session.
+
+    The server's idle timeout ends the session before the browser forgets the cookie.
+    """
     path = f"/portal/{started.session.guid}"
     # A client's page on another site may frame the portal, and only SameSite=None cookies are sent there.
-    rest = "Secure; SameSite=None; Partitioned" if _is_secure(services) else "SameSite=Lax"
-    return f"{_cookie_name(services)}={started.secret}; Path={path}; HttpOnly; {rest}"
+    rest = "Secure; SameSite=None; Partitioned" if is_secure(services) else "SameSite=Lax"
+    return f"{cookie_name(services, COOKIE)}={started.secret}; Path={path}; HttpOnly; {rest}"
 
 
-def _cookie_name(services: Services) -> str:
+def cookie_name(services: Services, name: str) -> str:
     """With https, a name that no http page can set (RFC 6265bis 4.1.3.1)."""
-    return f"__Secure-{COOKIE}" if _is_secure(services) else COOKIE
+    return f"__Secure-{name}" if is_secure(services) else name
 
 
-def _is_secure(services: Services) -> bool:
+def is_secure(services: Services) -> bool:
     return services.settings.base_url.startswith("https://")

@@ -82,6 +82,14 @@ REFUSALS: Mapping[type[errors.CoatcheckError], tuple[str, str]] = MappingProxyTy
             _("This form was not sent from this page"),
             _("Nothing was changed. Go back to the app and open this page again."),
         ),
+        errors.UnknownUser: (
+            _("No account was found for this sign-in"),
+            _("Sign in with the account that you use for the app. If you did, ask the support of the app."),
+        ),
+        errors.SignInFailed: (
+            _("You are not signed in"),
+            _("The sign-in was not finished, took too long or was used before. Start it again."),
+        ),
         errors.NotFound: (
             _("This page does not exist"),
             _("What it showed may have ended. Go back and reload the page."),

@@ -25,6 +25,8 @@ class Purpose(StrEnum):
     CONFIRM = "confirm"
     """A person who is signed in confirms who they are."""
     ADD_PASSKEY = "add_passkey"
+    PORTAL = "portal"
+    """An end user opens the portal."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,16 @@
-"""Sign-in with the identity provider of an organisation (OpenID Connect Core 1.0, code flow with PKCE).
+"""Sign-in with an identity provider, of staff and of end users (OpenID Connect Core 1.0, code flow with PKCE).
 
     browser -> authorization endpoint -> browser -> return address with a code
     code and verifier -> token endpoint -> ID token, checked: signature, issuer, audience, expiry, nonce
-    access token -> userinfo endpoint -> e-mail address, if the ID token has none
+    access token -> userinfo endpoint -> the claim that identifies a person, if the ID token has none
 
 Authlib checks the metadata and the claims, and builds the requests. The provider's word is enough for who somebody is,
-not for what they may do: no account is created (`people.People.identified`).
+not for what they may do: no account is created.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,13 +22,11 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from coatcheck.clock import Clock
-from coatcheck.config import Settings
 from coatcheck.crypto import base64url_sha256
 from coatcheck.errors import SignInFailed, Unavailable
 from coatcheck.grants.jwt_verification import ASSERTION_ALGORITHMS, InvalidJwt, verify
-from coatcheck.staff.addresses import OIDC_RETURN_PATH, origin
 
-SCOPE = "openid email"
+EMAIL, SUBJECT = "email", "sub"
 LEEWAY = 60
 """Seconds by which the clock of the provider may differ."""
 METADATA_TTL = timedelta(hours=1)
@@ -38,12 +36,31 @@ MAX_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Registration:
+    """How a part of this server is registered at a provider."""
+
+    issuer: str
+    """Empty: there is no provider."""
+    client_id: str
+    client_secret: str = field(repr=False)
+    """Empty: a public client, which PKCE alone protects."""
+    return_url: str
+    claim: str
+    """The claim that identifies a person beside the subject."""
+
+    @property
+    def scope(self) -> str:
+        """The scope with the claim (OpenID Connect Core 5.4)."""
+        return {SUBJECT: "openid", EMAIL: "openid email"}.get(self.claim, "openid profile")
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """Who the provider says has signed in."""
 
     subject: str
-    email: str | None
-    """Only if the provider has verified it."""
+    claim: str | None
+    """The claim of the registration, if it is text. An e-mail address only if the provider has verified it."""
     authenticated_at: float | None
     """Seconds since 1970, if the provider says when the person last authenticated."""
 
@@ -56,31 +73,27 @@ class _Provider:
 
 
 class IdentityProvider:
-    """The provider of the settings `staff_oidc_*`.
+    """A provider with which people sign in.
 
     Args:
-        settings: the settings.
+        registration: how this server is registered there.
         clock: the clock.
         transport: replaces the network in tests.
     """
 
     def __init__(
-        self, settings: Settings, clock: Clock, transport: httpx.AsyncBaseTransport | None = None
+        self, registration: Registration, clock: Clock, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
-        self._settings = settings
+        self._registration = registration
         self._clock = clock
         self._transport = transport
         self._provider: _Provider | None = None
 
     @property
     def is_configured(self) -> bool:
-        return bool(self._settings.staff_oidc_issuer)
+        return bool(self._registration.issuer)
 
-    @property
-    def return_url(self) -> str:
-        return origin(self._settings) + OIDC_RETURN_PATH
-
-    async def sign_in_url(self, *, state: str, nonce: str, code_verifier: str, is_again: bool) -> str:
+    async def sign_in_url(self, *, state: str, nonce: str, code_verifier: str, is_again: bool = False) -> str:
         """The URL of the provider's sign-in page.
 
         Args:
@@ -99,10 +112,10 @@ class IdentityProvider:
         return str(
             prepare_grant_uri(
                 provider.metadata["authorization_endpoint"],
-                self._settings.staff_oidc_client_id,
+                self._registration.client_id,
                 "code",
-                redirect_uri=self.return_url,
-                scope=SCOPE,
+                redirect_uri=self._registration.return_url,
+                scope=self._registration.scope,
                 state=state,
                 nonce=nonce,
                 code_challenge=base64url_sha256(code_verifier.encode()),
@@ -129,21 +142,21 @@ class IdentityProvider:
                 claims = self._claims(provider, tokens, nonce)
             if claims is None:
                 raise SignInFailed(detail="ID token: signature")
-            subject = claims["sub"]
-            if "email" not in claims and (endpoint := provider.metadata.get("userinfo_endpoint")):
+            subject, name = claims[SUBJECT], self._registration.claim
+            if name not in claims and (endpoint := provider.metadata.get("userinfo_endpoint")):
                 info = await self._read(http, endpoint, tokens["access_token"])
                 # OpenID Connect Core 5.3.2: an answer about another person is not used.
-                claims = {**claims, **(info if info.get("sub") == subject else {})}
-        email = claims.get("email")
-        is_verified = claims.get("email_verified") is True and isinstance(email, str)
-        return Identity(subject, email if is_verified else None, claims.get("auth_time"))
+                claims = {**claims, **(info if info.get(SUBJECT) == subject else {})}
+        value = claims.get(name)
+        is_usable = isinstance(value, str) and (name != EMAIL or claims.get("email_verified") is True)
+        return Identity(subject, value if is_usable else None, claims.get("auth_time"))
 
     async def _find(self, http: httpx.AsyncClient) -> _Provider:
         """The metadata and the keys of the provider."""
         now = self._clock.instant()
         if self._provider is not None and now < self._provider.read_at + METADATA_TTL:
             return self._provider
-        issuer = self._settings.staff_oidc_issuer
+        issuer = self._registration.issuer
         metadata = OpenIDProviderMetadata(await self._read(http, get_well_known_url(issuer, external=True)))
         if metadata.get("issuer") != issuer:
             raise SignInFailed(detail="the metadata are of another issuer")
@@ -160,16 +173,16 @@ class IdentityProvider:
     async def _tokens(
         self, http: httpx.AsyncClient, provider: _Provider, code: str, code_verifier: str
     ) -> Mapping[str, Any]:
-        settings = self._settings
+        registered = self._registration
         form = {
             "grant_type": "authorization_code",
             "code": code,
-            "redirect_uri": self.return_url,
+            "redirect_uri": registered.return_url,
             "code_verifier": code_verifier,
-            "client_id": settings.staff_oidc_client_id,
+            "client_id": registered.client_id,
         }
-        secret = settings.staff_oidc_client_secret
-        auth = httpx.BasicAuth(settings.staff_oidc_client_id, secret) if secret else None
+        secret = registered.client_secret
+        auth = httpx.BasicAuth(registered.client_id, secret) if secret else None
         answer = await self._send(
             http, http.build_request("POST", provider.metadata["token_endpoint"], data=form), auth
         )
@@ -183,7 +196,7 @@ class IdentityProvider:
         Raises:
             SignInFailed: a claim is missing or wrong.
         """
-        settings = self._settings
+        registered = self._registration
         try:
             header, found = verify(tokens["id_token"], provider.keys, ASSERTION_ALGORITHMS)
         except InvalidJwt:
@@ -192,13 +205,13 @@ class IdentityProvider:
             found,
             dict(header),
             {
-                "iss": {"essential": True, "value": settings.staff_oidc_issuer},
-                "aud": {"essential": True, "value": settings.staff_oidc_client_id},
+                "iss": {"essential": True, "value": registered.issuer},
+                "aud": {"essential": True, "value": registered.client_id},
                 "sub": {"essential": True},
             },
             {
                 "nonce": nonce,
-                "client_id": settings.staff_oidc_client_id,
+                "client_id": registered.client_id,
                 "access_token": tokens["access_token"],
             },
         )
