@@ -139,6 +139,17 @@ async def test_a_world_has_what_happened_at_the_bank(api: Api) -> None:
     assert sorted(each["id"] for each in await same.listed("transactions")) == sorted(transactions)
 
 
+async def test_a_sign_in_that_ended_while_the_bank_waits_for_an_answer_is_in_the_world(api: Api) -> None:
+    guid = await api.connect(await api.create_user(id="bob"), login="bob", password="challenge")
+    await api.work()
+    event = {"event": {"type": "consent_revoked"}}
+    assert (await api.post(f"/coatcheck/sandbox/members/{guid}/events", json=event)).status_code == 200
+    first = await read(api)
+    (member,) = (await make(api, first))["clients"][0]["users"][0]["members"]
+    assert member["connection_status"] == "CHALLENGED"
+    assert await read(api) == first
+
+
 async def test_an_account_that_micro_deposits_verified_is_not_in_the_world(api: Api) -> None:
     member = await by_api(api, [])
     number = api.services.registry.find("mxbank").routing_numbers[0]

@@ -65,6 +65,7 @@ async def happen(
         if notice:
             await start_notice(services, connection, locked, event)
     if notice:
+        # After the commit: the jobs have connections of their own, and would wait for the lock of this one.
         await run_jobs(services, [member])
     async with services.db.connection() as connection:
         return Happened(event, await find_member(connection, member.user_guid, member.guid))

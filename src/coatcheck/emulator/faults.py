@@ -110,6 +110,7 @@ class Faults:
         if not self._faults or not any(each.fullmatch(path) for each in self._paths):
             return ()
         method = "GET" if method == "HEAD" else method
+        # Each one draws, also beside others that hit: what a seed hits does not depend on the other faults.
         return [each for each in self._faults if each.concerns(method, path) and each.draw()]
 
     def _parse(self, route: str) -> tuple[str | None, re.Pattern[str] | None]:

@@ -37,6 +37,7 @@ from coatcheck.grants.jwt_verification import ASSERTION_ALGORITHMS
 from coatcheck.http.bodies import read_body
 
 MAX_BODY_BYTES = 64 * 1024
+# Not 307, with which the browser would send the user's form on to the client (RFC 9700 4.12).
 REDIRECT = 303
 SHARED = {
     "CUSTOMER_PERSONAL": "who you are",
@@ -183,6 +184,7 @@ class AuthorizationServer:
         self, connection: Connection, request: Request, form: Mapping[str, str]
     ) -> FdxClient:
         at = f"{self._issuer}/oauth"
+        # Clients differ in the name of this server that they sign. RFC 9126 2 wants all of these accepted.
         return await authenticate(
             connection,
             request.headers.getlist("authorization"),
@@ -219,6 +221,7 @@ class AuthorizationServer:
             problem = error.problem
         if problem:
             return _page(422, self._form(asked, hidden, login=login, alarm=problem))
+        # Before the consent is stored: of two answers to one pushed request, one gives a code.
         if not await self._use_up(asked.client, given):
             return _page(400, sign_in_page.message("This link does not work"))
         new = NewConsent(
@@ -264,6 +267,7 @@ class AuthorizationServer:
         )
 
     def _redirect(self, redirect_uri: str, state: str | None, **answer: str) -> Response:
+        # `iss` tells a client of several servers which of them answered (RFC 9207: mix-up attack).
         answer |= {"iss": self._issuer} | ({} if state is None else {"state": state})
         mark = "&" if "?" in redirect_uri else "?"
         return RedirectResponse(f"{redirect_uri}{mark}{urlencode(answer)}", REDIRECT, sign_in_page.HEADERS)

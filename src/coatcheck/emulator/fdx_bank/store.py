@@ -217,6 +217,7 @@ async def redeem_code(
         values,
     )
     if found is None:
+        # RFC 6749 4.1.2: a code that is presented twice is in other hands too.
         await _revoke_reused(connection, code, client_id, "code_is_used AND code_hash = %(hash)s", now)
     return found
 
@@ -234,6 +235,7 @@ async def rotate(
         {"used": hash_of(refresh_token), "now": now},
     )
     if found is None:
+        # RFC 9700 4.14.2: the bank cannot tell whether the client or a thief presented it before.
         await _revoke_reused(
             connection, refresh_token, client_id, "%(hash)s = ANY (used_refresh_hashes)", now
         )
@@ -298,6 +300,7 @@ async def _replace_tokens(
     access_token, refresh_token = _secret_of(consent_id), _secret_of(consent_id)
     now = values["now"]
     assert isinstance(now, datetime)
+    # One statement checks the code or token and replaces it: of two requests with it, one gets tokens.
     consent = await fetch_one(
         connection,
         Consent,
@@ -332,6 +335,7 @@ async def _revoke_reused(
 
 
 def _secret_of(consent_id: str) -> str:
+    # With the id, by whose index the row is found: the hashes have none.
     return f"{consent_id}.{new_secret()}"
 
 

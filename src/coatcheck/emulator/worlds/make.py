@@ -30,6 +30,7 @@ from coatcheck.errors import CredentialsDenied, InvalidRequest
 from coatcheck.events.ssrf import check_url
 from coatcheck.members import member_rows
 from coatcheck.members.records import NewMember
+from coatcheck.members.status import status_after_start
 from coatcheck.model.accounts import accounts_of_member
 from coatcheck.model.clients import Client, Processor, enabled_processors, list_clients, list_processors
 from coatcheck.model.members import Member, find_member
@@ -166,6 +167,7 @@ class _Making:
             for number, wanted in enumerate(self.file.world.processors)
         ]
         guids = {each.name: each.guid for each in processors}
+        # Names are not unique: the second client of a name in the file is the second of the sandbox.
         by_name: dict[str, list[Client]] = defaultdict(list)
         for client in await list_clients(self.connection):
             by_name[client.name].append(client)
@@ -280,7 +282,9 @@ async def _end_sign_ins(services: Services, members: Sequence[MadeMember]) -> No
         async with services.db.transaction() as connection:
             locked = await member_rows.lock_member(connection, member.user_guid, member.guid)
             await end_sign_in(services, connection, locked, event)
-            await start_notice(services, connection, locked, event)
+            # A member that waits for an answer starts no job. It notices the event with the answer.
+            if status_after_start(locked.status) is not None:
+                await start_notice(services, connection, locked, event)
     await run_jobs(services, [member for member, _ in ended])
 
 
