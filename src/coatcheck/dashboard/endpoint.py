@@ -110,6 +110,7 @@ async def _answer(
         if route.method == "POST":
             form = await read_form_with_token(request, services.staff.sessions.form_token(secret))
         if route.needs_confirmation and not services.staff.sessions.is_confirmed(session):
+            # A form is lost here. It is rare: its page asks for the confirmation before it shows the form.
             return RedirectResponse(f"{CONFIRM_PATH}?{_next(request)}", 303, NO_STORE)
         return await route.handler(
             DashboardRequest(

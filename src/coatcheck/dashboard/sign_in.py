@@ -88,6 +88,8 @@ async def return_from_provider(public: PublicRequest) -> Response:
     """
     services, secret, query = public.services, begun(public), public.request.query_params
     sign_ins = services.staff.sign_ins
+    # Before the sign-in is used up, which a forged address must not end. In bytes: `compare_digest` refuses text that
+    # is not ASCII.
     if not secrets.compare_digest(query.get("state", "").encode(), sign_ins.state(secret).encode()):
         raise SignInFailed(detail="state")
     async with services.db.connection() as connection:
@@ -252,6 +254,8 @@ async def _confirmed(
     )
     staff = await services.staff.people.identified(connection, identity.subject, identity.claim)
     at = identity.authenticated_at
+    # A provider may ignore `max_age` and answer from a session of its own: `auth_time` tells (OpenID Connect Core
+    # 3.1.2.1).
     if staff.guid != session.staff_guid or at is None or at < found.begun_at.timestamp() - LEEWAY:
         raise SignInFailed(detail="confirmed by another person, or long ago")
     started = await services.staff.sessions.confirm(connection, session, method="identity provider")

@@ -62,6 +62,7 @@
     }
 
     receive(event) {
+      // Any window may post messages to this page, also another page of the widget's origin.
       if (event.origin !== this.origin || event.source !== this.iframe.contentWindow || !event.data?.mx) return;
       this.options.onEvent?.(event.data.type, event.data.metadata, event);
     }

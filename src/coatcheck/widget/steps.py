@@ -154,6 +154,7 @@ def attempt(jobs: Sequence[Job]) -> Sequence[Job]:
     """The newest job and the jobs before it in the same request, oldest first."""
     chain = list(jobs[:1])
     for job in jobs[1:]:
+        # Jobs of one request have no number in common: each lists those that follow it.
         if job.outcome != Status.CONNECTED or job.follow_ups != [chain[0].kind, *chain[0].follow_ups]:
             break
         chain.insert(0, job)

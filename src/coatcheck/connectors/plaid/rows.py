@@ -39,6 +39,7 @@ def account(row: Row) -> BankAccount | None:
         subtype=subtype.upper().replace(" ", "_") if isinstance(subtype, str) else None,
         balance=balance,
         available_balance=available,
+        # The `limit` of a current account is its overdraft (Plaid docs: balances).
         credit_limit=_decimal(balances.get("limit")) if kind == "credit" else None,
         currency_code=_currency(balances),
         account_number_mask=row.get("mask") or None,
@@ -92,6 +93,7 @@ def transaction(row: Row) -> BankTransaction:
     values: dict[str, Any] = {
         # A missing amount stays None: the session leaves the row out and counts it.
         "amount": None if amount is None else abs(amount),
+        # The `date` of a transaction moves when it posts, `authorized_date` does not (Plaid docs: transactions).
         "date": _day(row.get("authorized_date") or row.get("date")),
     }
     return BankTransaction(

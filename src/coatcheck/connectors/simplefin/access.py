@@ -66,11 +66,13 @@ async def claimed_state(session: Session, http: httpx.AsyncClient) -> AccessStat
 
     async def claim() -> bytes:
         response = await http.post(claim_url, headers={"content-length": "0"})
+        # A setup token is claimed once. The state without a URL keeps every later run from claiming it again.
         if response.status_code == 403:
             return AccessState().encode()
         _raise_unless_ok(response)
         return AccessState(_access_url(response)).counted(session.task.now).encode()
 
+    # The URL must not be lost between its answer and the end of the run: a second claim is refused.
     state = AccessState.decode(await session.rotate(claim))
     if state.access_url is None:
         raise CredentialsDenied(CLAIMED)

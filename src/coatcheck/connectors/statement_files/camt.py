@@ -88,6 +88,7 @@ def _transactions(statement: Element) -> Iterator[FileTransaction]:
             continue
         detail = entry.find("NtryDtls/TxDtls")
         amount = _amount(entry)
+        # Both are optional, and a pending entry is not booked yet.
         booked = "BookgDt" if entry.find("BookgDt") else "ValDt"
         reference = entry.value("AcctSvcrRef", "NtryRef")
         yield FileTransaction(

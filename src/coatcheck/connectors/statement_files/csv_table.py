@@ -81,6 +81,7 @@ def read_csv(text: str, given: CsvMapping | None = None) -> tuple[Statement, Csv
     try:
         return _read(rows, delimiter, given)
     except UnreadableFile as error:
+        # Whoever is asked for a mapping is shown these to choose from.
         error.columns = _header(rows)
         raise
 
@@ -145,6 +146,7 @@ def _mapped(rows: Sequence[_Row], mapping: CsvMapping) -> tuple[_Table, Mapping[
         return _Table(
             rows, {name: int(number) - 1 for name, number in mapping.columns.items()}
         ), mapping.columns
+    # The header is searched for: banks write the account and the period above it.
     wanted = {header.strip() for header in mapping.columns.values()}
     for index, row in enumerate(rows[:MOST_PREAMBLE_ROWS]):
         if wanted <= {cell.strip() for cell in row.cells}:

@@ -67,6 +67,7 @@ def read_statement_file(data: bytes, mapping: CsvMapping | None = None) -> ReadF
     elif BAI2_HEAD.search(head):
         statement = read_bai2(text)
     else:
+        # The last: nearly any text is a table of some kind.
         statement, used = read_csv(text, mapping)
         header = header_of(text) if used.has_header else ()
     if warning:

@@ -46,6 +46,7 @@ async def confirm(request: DashboardRequest) -> Response:
         guid = await services.staff.passkeys.authenticate(
             connection, services.staff.sign_ins.challenge(secret), request.field("response")
         )
+        # Browsers are shared: the passkey that answers, or the page that was left open, can be a colleague's.
         if not guid == found.staff_guid == request.session.staff_guid:
             raise SignInFailed(detail="passkey of another person")
         started = await services.staff.sessions.confirm(connection, request.session, method="passkey")
@@ -140,6 +141,7 @@ def _text(credential_id: bytes) -> str:
 def _bytes(text: str) -> bytes:
     """Raises NotFound if the text is not that of a passkey."""
     try:
+        # The decoder ignores padding that is too long.
         return urlsafe_b64decode(text.encode("ascii") + b"==")
     except ValueError:
         raise NotFound from None

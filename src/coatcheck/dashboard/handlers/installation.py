@@ -34,6 +34,7 @@ async def show_database(request: DashboardRequest) -> Response:
     async with request.services.db.connection() as connection:
         size = await database_size(connection)
         tables = await largest_tables(connection, TABLES)
+    # Of this machine. PostgreSQL does not tell how much space is left on its own.
     disk = shutil.disk_usage("/")
     return request.page("database", size=size, tables=tables, disk=disk)
 

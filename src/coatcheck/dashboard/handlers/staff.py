@@ -43,6 +43,7 @@ async def invite(request: DashboardRequest) -> Response:
     """
     organisation, _, role = request.field("role").rpartition(":")
     own = request.session.organisation_guid
+    # The form offers the own organisation only, and a sender can write another.
     if own is not None and organisation != own:
         raise InvalidRequest
     new = NewStaff(request.field("name"), request.field("email"), _role(role), organisation or None)

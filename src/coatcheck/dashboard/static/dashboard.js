@@ -38,6 +38,7 @@ for (const form of document.querySelectorAll("[data-passkey]")) {
       failed.hidden = false;
       return;
     }
+    // Fires no submit event, so that this listener does not run again.
     form.submit();
   });
 }

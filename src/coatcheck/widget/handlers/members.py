@@ -225,6 +225,7 @@ async def _kinds(request: WidgetRequest, member: Member) -> Sequence[JobKind]:
     institution = request.services.registry.find(member.institution_code)
     if job_type is not None:
         named = [kind for kind in request.options.kinds if JOB_TYPE_IDS[kind] == job_type]
+        # A session must not start jobs for which its user gave no consent.
         if not named:
             raise InvalidRequest("This session does not include a job of this type.")
         return named

@@ -146,6 +146,7 @@ async def _current_deposit(request: WidgetRequest) -> MicroDeposit | None:
         deposit = await find_micro_deposit(
             request.connection, request.session.client_guid, guid, user_guid=request.session.user_guid
         )
+        # The deposits may have arrived since the worker looked.
         return await request.services.micro_deposits.refresh(request.connection, deposit)
     except NotFound:
         return None

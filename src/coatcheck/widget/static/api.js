@@ -39,6 +39,7 @@ export function createApi(token, onConnection) {
       method,
       signal,
       cache: "no-store",
+      // The session is in the header alone: a request that another site makes has none.
       credentials: "omit",
       referrerPolicy: "no-referrer",
       headers: { "X-Widget-Session": token, ...(body && { "Content-Type": "application/json" }) },

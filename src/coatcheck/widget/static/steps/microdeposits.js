@@ -222,6 +222,7 @@ function verify(flow, deposit) {
       label: t(key),
       hint: t("microdeposits.amount_hint"),
       input: { inputmode: "decimal", autocomplete: "off", maxlength: 6 },
+      // Cents alone, as `7`, or with the zero dollars, as `0.07`: no deposit is a dollar or more.
       problem: (value) => (/^\s*\$?(0?[.,]\d{2}|\d{1,2})\s*$/.test(value) ? null : t("microdeposits.amount_form")),
     });
   const first = amount("microdeposits.first");

@@ -56,6 +56,7 @@ export function show(flow, { member, institution, refused }, signal) {
     current ??= await create(flow, institution);
     const guid = current.guid;
     const url = await signInUrl(flow, current, ended);
+    // Without its URL, which works once: another attempt gets a new one.
     current = { guid };
     opened?.location.replace(url);
     flow.post("connect/oauthRequested", { url, member_guid: guid });
@@ -112,6 +113,7 @@ function retry({ t, config, backToSearch }, goToBank) {
 
 /** An empty window that is sent to the bank later. It has no opener, so the bank cannot reach this page. */
 function openBlank(ended) {
+  // Without `noopener`, with which `open` returns null and the window could not be led to the bank later.
   const opened = window.open("about:blank", "_blank");
   if (!opened) return null;
   opened.opener = null;
@@ -146,6 +148,7 @@ async function pollResult({ api }, guid, opened, ended, onClosed) {
   for (let pollsClosed = 0; state.auth_status === PENDING; ) {
     await pause(POLL_MS, ended);
     state = await api.get(`/oauth_states/${state.guid}`, ended);
+    // A bank's page with a Cross-Origin-Opener-Policy also makes the window look closed: polling goes on.
     if (opened?.closed) pollsClosed += 1;
     if (pollsClosed === POLLS_AFTER_CLOSING) onClosed();
   }
