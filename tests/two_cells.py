@@ -11,6 +11,7 @@ from coatcheck.cells.directory import copy_directory, prepare
 from coatcheck.cells.move import Step, UserMove
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
+from coatcheck.model.accounts import Account
 from coatcheck.vault.master_keys import MasterKeys
 
 
@@ -69,3 +70,20 @@ async def two_cells(settings: Settings, second_url: str, clock: MovableClock) ->
             await prepare(cells["0"], cells["1"], MasterKeys.load(settings))
         async with build(of_second, clock) as second:
             yield Cells(first, second)
+
+
+async def add_transactions(services: Services, account: Account, count: int) -> None:
+    async with services.db.connection() as connection:
+        await connection.execute(
+            """INSERT INTO transaction (user_guid, guid, member_guid, account_guid, id, amount, type, status, date,
+                   category, category_guid, top_level_category, top_level_category_guid, created_at, updated_at)
+               SELECT %(user)s, 'TRN-' || n, %(member)s, %(account)s, n, n, 'DEBIT', 'POSTED',
+                   current_date - mod(n, 100), 'Groceries', 'CAT-1', 'Food', 'CAT-2', now(), now()
+               FROM generate_series(1, %(count)s) AS n""",
+            {
+                "user": account.user_guid,
+                "member": account.member_guid,
+                "account": account.guid,
+                "count": count,
+            },
+        )

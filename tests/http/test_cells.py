@@ -32,7 +32,7 @@ from tests.factories import (
     make_token,
     make_user,
 )
-from tests.two_cells import Cells, Died
+from tests.two_cells import Cells, Died, add_transactions
 
 
 @pytest.fixture(scope="module")
@@ -59,23 +59,6 @@ async def processor(cells: Cells, client: Keyed) -> Keyed:
 @pytest.fixture
 async def account(cells: Cells, client: Keyed) -> Account:
     return await make_account(cells.first, await make_user(cells.first, client))
-
-
-async def add_transactions(services: Services, account: Account, count: int) -> None:
-    async with services.db.connection() as connection:
-        await connection.execute(
-            """INSERT INTO transaction (user_guid, guid, member_guid, account_guid, id, amount, type, status, date,
-                   category, category_guid, top_level_category, top_level_category_guid, created_at, updated_at)
-               SELECT %(user)s, 'TRN-' || n, %(member)s, %(account)s, n, n, 'DEBIT', 'POSTED',
-                   current_date - mod(n, 100), 'Groceries', 'CAT-1', 'Food', 'CAT-2', now(), now()
-               FROM generate_series(1, %(count)s) AS n""",
-            {
-                "user": account.user_guid,
-                "member": account.member_guid,
-                "account": account.guid,
-                "count": count,
-            },
-        )
 
 
 async def disclosed(services: Services, user_guid: str) -> int:

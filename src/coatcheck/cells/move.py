@@ -34,6 +34,8 @@ from coatcheck.migrations.revision import revision_of
 LARGEST = "transaction"
 BATCH = 10_000
 """Rows of the largest table that are deleted in one transaction."""
+SLOW = "SET LOCAL statement_timeout TO 0"
+"""Of a transaction that copies or deletes much."""
 POLL = timedelta(milliseconds=20)
 """How often the changes that run are looked at."""
 
@@ -277,12 +279,14 @@ async def _find_move(connection: Connection, user_guid: str) -> _Move | None:
 async def _snapshot(cell: Cell) -> AsyncIterator[Connection]:
     async with cell.db.transaction() as connection:
         await run(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        await run(connection, SLOW)
         yield connection
 
 
 async def _allow_moves(connection: Connection) -> None:
     """Lets this transaction change the rows of a user that is moving."""
     await run(connection, "SELECT set_config('coatcheck.moves_users', 'on', true)")
+    await run(connection, SLOW)
 
 
 async def _wait_for_changes(cell: Cell) -> None:
