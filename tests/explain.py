@@ -22,7 +22,8 @@ import psycopg
 from rich.console import Console
 
 from bench.filled import fill
-from tests.databases import copied_database, postgres
+from coatcheck.cells.preparation import INDEXES
+from tests.databases import copied_database, execute, postgres
 
 ROWS = 100_000
 LARGE = 10_000
@@ -107,6 +108,7 @@ def main() -> int:
         with copied_database(server_url) as url:
             with console.status(f"Filling a database with {ROWS} tokens"):
                 asyncio.run(fill(url, ROWS))
+                execute(url, *INDEXES)
             scans, failed = explain(url, statements)
     for scan in scans:
         print(f"{scan.relation} is scanned sequentially by:\n{scan.statement}\n")

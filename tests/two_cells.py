@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from coatcheck.app import Services, build
 from coatcheck.cells.cell import Cell, open_cells
-from coatcheck.cells.directory import copy_directory, prepare
+from coatcheck.cells.directory import copy_directory
 from coatcheck.cells.move import Step, UserMove
+from coatcheck.cells.preparation import prepare
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.model.accounts import Account

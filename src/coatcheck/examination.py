@@ -33,6 +33,9 @@ MAX_UNSEALED = timedelta(minutes=1)
 MAX_OVERDUE = timedelta(minutes=1)
 """How long a due job stays queued at most while enough workers run."""
 
+MAX_MOVING = timedelta(minutes=10)
+"""How long the move of a user takes at most, unless it was interrupted."""
+
 
 class Status(StrEnum):
     OK = "ok"
@@ -147,6 +150,8 @@ async def examine_database(
         yield await _keyring(connection, master_keys.MasterKeys.load(settings))
     yield await _worker(connection)
     yield await _queue(connection)
+    if settings.cells:
+        yield await _moves(connection, settings)
     yield await _partitions(connection, settings)
     yield await _audit_role(connection)
     yield await _audit_log(connection, settings)
@@ -306,6 +311,24 @@ async def _queue(connection: database.Connection) -> Finding:
         "queue",
         f"A job or a webhook has been due for {oldest.total_seconds() / 60:.0f} minutes.",
         "Run more workers (coatcheck work), and look in their log for an institution that does not answer.",
+    )
+
+
+async def _moves(connection: database.Connection, settings: config.Settings) -> Finding:
+    user_guid = await _value(
+        connection,
+        """SELECT min(user_guid) FROM cell_move
+           WHERE phase <> 'finished' AND to_cell <> %(cell)s AND began_at < %(before)s""",
+        cell=settings.cell,
+        before=await _now(connection) - MAX_MOVING,
+    )
+    if user_guid is None:
+        return ok("moves", "No user has been moving to another cell for long.")
+    return warn(
+        "moves",
+        f"{user_guid} has been moving to another cell for more than {MAX_MOVING.seconds // 60} minutes: changes of"
+        " the user are refused.",
+        f"Run `coatcheck cell move {user_guid}` again, or `coatcheck cell cancel {user_guid}`.",
     )
 
 

@@ -242,3 +242,16 @@ def test_the_text_output_has_a_line_for_each_finding_and_one_for_its_repair(own_
     assert answer.code == ExitCode.UNHEALTHY
     assert "fail  worker" in answer.out
     assert "coatcheck work\n" in answer.out
+
+
+def test_a_move_to_another_cell_that_did_not_end_is_found(examine, own_url, bare_environment):
+    bare_environment.setenv("COATCHECK_CELL_1", own_url)
+    assert examine()["moves"]["status"] == "ok"
+    with psycopg.connect(own_url) as connection:
+        connection.execute(
+            """INSERT INTO cell_move (user_guid, to_cell, phase, began_at)
+               VALUES ('USR-1', '1', 'copying', now() - interval '11 minutes')"""
+        )
+    finding = examine()["moves"]
+    assert finding["status"] == "warn"
+    assert "coatcheck cell cancel USR-1" in finding["fix"]

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from coatcheck.app import Services, build
-from coatcheck.cells.directory import prepare
 from coatcheck.cells.overview import examine
+from coatcheck.cells.preparation import prepare
 from coatcheck.config import Settings
 from coatcheck.directory.apps import NewSetupToken
 from coatcheck.errors import ConfigurationError, ConstraintNotMet

@@ -8,7 +8,6 @@ the same one. They are brought to cell 0 first.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import structlog
 from psycopg import sql
@@ -18,11 +17,8 @@ from coatcheck.cell_digit import FIRST
 from coatcheck.cells.cell import Cell, open_cells
 from coatcheck.cells.copying import Rows, columns_of, copy_rows
 from coatcheck.cells.tables import DIRECTORY
-from coatcheck.db.database import Connection, fetch_all, run
-from coatcheck.errors import ConstraintNotMet, Unavailable
-from coatcheck.migrations.revision import revision_of
-from coatcheck.vault.keys import read_keyring
-from coatcheck.vault.master_keys import MasterKeys
+from coatcheck.db.database import Connection, run
+from coatcheck.errors import Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -32,64 +28,6 @@ APPS = (
     Rows("processor", "app_of IS NOT NULL", {}),
     Rows("client_processor", "processor_guid IN (SELECT guid FROM processor WHERE app_of IS NOT NULL)", {}),
 )
-TRIGGERS = """
-SELECT tgrelid::regclass::text AS table, tgname AS name, tgenabled <> 'D' AS is_enabled FROM pg_trigger
-WHERE starts_with(tgname, 'moving_user') AND tgparentid = 0
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class _Trigger:
-    table: str
-    name: str
-    is_enabled: bool
-
-
-async def prepare(home: Cell, other: Cell, master_keys: MasterKeys) -> None:
-    """Makes a migrated database a cell: it gets the keys and the directory. Both refuse changes of moving users.
-
-    The roles must own the tables.
-
-    Raises:
-        ConstraintNotMet: the schemas differ, or the database belongs to another installation.
-    """
-    revisions = []
-    for cell in (home, other):
-        async with cell.db.connection() as connection:
-            revisions.append(await revision_of(connection))
-    if revisions[0] != revisions[1]:
-        raise ConstraintNotMet(
-            f"The schema of cell {other.digit} is {revisions[1]}, that of cell {home.digit} is {revisions[0]}."
-            " Run `coatcheck migrate` for both."
-        )
-    async with home.db.transaction() as old, other.db.transaction() as new:
-        keys = await read_keyring(old, master_keys)
-        cursor = await new.execute(
-            "SELECT EXISTS (SELECT FROM client) OR EXISTS (SELECT FROM audit_checkpoint)"
-        )
-        row = await cursor.fetchone()
-        if row is not None and row[0] and await read_keyring(new, master_keys) != keys:
-            raise ConstraintNotMet(f"The database of cell {other.digit} belongs to another installation.")
-    await copy_directory(home, [other])
-    for cell in (home, other):
-        async with cell.db.transaction() as connection:
-            await _enable_triggers(connection)
-
-
-async def is_prepared(connection: Connection) -> bool:
-    """Whether this database refuses changes of moving users."""
-    triggers = await fetch_all(connection, _Trigger, TRIGGERS)
-    return bool(triggers) and all(trigger.is_enabled for trigger in triggers)
-
-
-async def _enable_triggers(connection: Connection) -> None:
-    for trigger in await fetch_all(connection, _Trigger, TRIGGERS):
-        if not trigger.is_enabled:
-            await connection.execute(
-                sql.SQL("ALTER TABLE {} ENABLE TRIGGER {}").format(
-                    sql.Identifier(trigger.table), sql.Identifier(trigger.name)
-                )
-            )
 
 
 async def publish_directory(services: Services) -> None:

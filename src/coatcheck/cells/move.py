@@ -22,13 +22,13 @@ from coatcheck.audit.entries import OPERATOR, Entry
 from coatcheck.audit.journal import Journal
 from coatcheck.cells.cell import Cell, find_user, named_cell
 from coatcheck.cells.copying import copy_rows, digest_rows
-from coatcheck.cells.directory import is_prepared
+from coatcheck.cells.preparation import is_prepared
 from coatcheck.cells.tables import DERIVED, MOVED
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, columns, fetch_one, run
 from coatcheck.errors import ConstraintNotMet, NotFound
 from coatcheck.events.sequences import find_sequences, store_sequences
-from coatcheck.grants.read_counts import lock_read_counts, store_read_counts
+from coatcheck.grants.moved_grants import lock_read_counts, parties_of_grants, store_read_counts
 from coatcheck.migrations.revision import revision_of
 
 LARGEST = "transaction"
@@ -144,7 +144,9 @@ class UserMove:
     async def _switch(self, user_guid: str, source: Cell, target: Cell) -> None:
         async with source.db.transaction() as old:
             counts = await lock_read_counts(old, user_guid)
-            sequences = await find_sequences(old, await _store_names(old, user_guid))
+            objects = await _store_names(old, user_guid)
+            owners = {*await parties_of_grants(old, user_guid), await _client_of(old, user_guid)}
+            sequences = await find_sequences(old, owners, objects)
             # Committed first. If this process dies in between, nobody has asked the new cell yet.
             async with target.db.transaction() as new:
                 await _allow_moves(new)
@@ -191,16 +193,10 @@ class UserMove:
 
     async def _record(self, connection: Connection, user_guid: str, source: Cell, target: Cell) -> None:
         """The same entry in the log of both cells."""
-        user = await fetch_one(
-            connection,
-            _Owner,
-            "SELECT client_guid FROM end_user WHERE guid = %(guid)s",
-            {"guid": user_guid},
-        )
         await self._journal.record(
             connection,
             Entry(
-                client_guid=user.client_guid if user else None,
+                client_guid=await _client_of(connection, user_guid),
                 actor=OPERATOR,
                 action="user.moved",
                 subject=user_guid,
@@ -229,9 +225,13 @@ async def cancel(cells: Mapping[str, Cell], user_guid: str, source: Cell) -> Non
         await run(connection, end, {"user_guid": user_guid})
 
 
-@dataclass(frozen=True, slots=True)
-class _Owner:
-    client_guid: str
+async def _client_of(connection: Connection, user_guid: str) -> str:
+    cursor = await connection.execute(
+        "SELECT client_guid FROM end_user WHERE guid = %(guid)s", {"guid": user_guid}
+    )
+    row = await cursor.fetchone()
+    assert row is not None, "the user is in this cell"
+    return str(row[0])
 
 
 async def find_source(cells: Mapping[str, Cell], user_guid: str) -> Cell:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from coatcheck.cells.cell import Cell
-from coatcheck.cells.directory import is_prepared
+from coatcheck.cells.preparation import is_prepared
 from coatcheck.db.database import fetch_one
 from coatcheck.errors import Unavailable
 from coatcheck.migrations.revision import revision_of

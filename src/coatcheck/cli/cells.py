@@ -10,7 +10,7 @@ import typer
 
 from coatcheck.cell_digit import FIRST
 from coatcheck.cells import cell as cells_
-from coatcheck.cells import directory, move, overview
+from coatcheck.cells import directory, move, overview, preparation
 from coatcheck.cli.console import AsJson, err, print_done, print_rows
 from coatcheck.cli.runtime import open_services, run
 from coatcheck.cli.settings import load_settings
@@ -71,7 +71,7 @@ def prepare(cell: Digit, as_json: AsJson = False) -> None:
 
     async def act() -> None:
         async with open_services() as services, cells_.open_cells(services) as cells:
-            await directory.prepare(
+            await preparation.prepare(
                 cells_.named_cell(cells, FIRST),
                 cells_.named_cell(cells, cell),
                 master_keys.MasterKeys.load(load_settings()),

@@ -1,6 +1,6 @@
 """The numbers of the events about an object, for a move of the object's user to another cell."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -15,13 +15,16 @@ class EventSequence:
     changed_at: datetime
 
 
-async def find_sequences(connection: Connection, objects: Sequence[str]) -> Sequence[EventSequence]:
-    """The last numbers of these objects, for each owner."""
+async def find_sequences(
+    connection: Connection, owners: Collection[str], objects: Sequence[str]
+) -> Sequence[EventSequence]:
+    """The last numbers of these objects, for each of these owners."""
     return await fetch_all(
         connection,
         EventSequence,
-        f"SELECT {columns(EventSequence)} FROM event_sequence WHERE object = ANY (%(objects)s)",
-        {"objects": list(objects)},
+        f"""SELECT {columns(EventSequence)} FROM event_sequence
+            WHERE owner_guid = ANY (%(owners)s) AND object = ANY (%(objects)s)""",
+        {"owners": list(owners), "objects": list(objects)},
     )
 
 

@@ -1,4 +1,4 @@
-"""The counts of reads of a user's limited tokens, for a move of the user to another cell."""
+"""What a move of a user to another cell needs to know of the user's grants."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +13,16 @@ class ReadCount:
     token_hash: bytes = field(repr=False)
     reads: int
     last_read_at: datetime | None
+
+
+async def parties_of_grants(connection: Connection, user_guid: str) -> Sequence[str]:
+    """The clients and the processors of all grants of the user."""
+    cursor = await connection.execute(
+        """SELECT client_guid FROM access_token WHERE user_guid = %(user_guid)s
+           UNION SELECT processor_guid FROM access_token WHERE user_guid = %(user_guid)s""",
+        {"user_guid": user_guid},
+    )
+    return [guid for (guid,) in await cursor.fetchall()]
 
 
 async def lock_read_counts(connection: Connection, user_guid: str) -> Sequence[ReadCount]:
