@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
+from typing import TypeAlias
 
 import structlog
 
@@ -34,6 +35,10 @@ SEAL, EXPIRY, SWEEP, DIRECTORY, MEASURE, REFRESH, MAINTENANCE = (
     timedelta(hours=6),
 )
 """The intervals of the periodic actions."""
+APART = timedelta(seconds=0.07)
+"""The first runs follow one another at this distance, and the later ones of an interval too. Each action that runs at
+the same time needs a connection, and an idle session of PostgreSQL takes up to 10 MB."""
+Action: TypeAlias = Callable[[], Awaitable[object]]
 
 
 async def main(services: Services, stop: asyncio.Event, *, grace: timedelta = GRACE) -> None:
@@ -45,18 +50,20 @@ async def main(services: Services, stop: asyncio.Event, *, grace: timedelta = GR
     )
     async with asyncio.TaskGroup() as group:
         listener = group.create_task(listen(services.settings.direct_url, runner.notify))
+        actions: Sequence[tuple[timedelta, str, Action]] = [
+            (heartbeats.INTERVAL, "heartbeat", partial(_beat, services, worker_guid)),
+            (SEAL, "seal", worker_services.seal),
+            (EXPIRY, "expiry", worker_services.expiry.sweep),
+            (SWEEP, "sweep", worker_services.sweep),
+            (SWEEP, "deletion", services.deletions.run),
+            (MEASURE, "measure", partial(measure, services)),
+            (REFRESH, "refresh", worker_services.scheduler.refresh),
+            (DIRECTORY, "directory", partial(publish_directory, services)),
+            (MAINTENANCE, "maintenance", partial(run_maintenance, services)),
+        ]
         periodic = [
-            group.create_task(
-                _every(heartbeats.INTERVAL, "heartbeat", partial(_beat, services, worker_guid), stop)
-            ),
-            group.create_task(_every(SEAL, "seal", worker_services.seal, stop)),
-            group.create_task(_every(EXPIRY, "expiry", worker_services.expiry.sweep, stop)),
-            group.create_task(_every(SWEEP, "sweep", worker_services.sweep, stop)),
-            group.create_task(_every(SWEEP, "deletion", services.deletions.run, stop)),
-            group.create_task(_every(MEASURE, "measure", partial(measure, services), stop)),
-            group.create_task(_every(REFRESH, "refresh", worker_services.scheduler.refresh, stop)),
-            group.create_task(_every(DIRECTORY, "directory", partial(publish_directory, services), stop)),
-            group.create_task(_every(MAINTENANCE, "maintenance", partial(run_maintenance, services), stop)),
+            group.create_task(_every(period, name, action, stop, first_after=number * APART))
+            for number, (period, name, action) in enumerate(actions)
         ]
         await runner.run(stop, grace)
         # What these have not done yet is left to the next worker.
@@ -86,14 +93,23 @@ async def measure(services: Services) -> None:
 
 
 async def _every(
-    period: timedelta, name: str, action: Callable[[], Awaitable[object]], stop: asyncio.Event
+    period: timedelta, name: str, action: Action, stop: asyncio.Event, *, first_after: timedelta
 ) -> None:
-    """Runs the action now and after each period until `stop` is set. A failure is logged and does not end the loop."""
-    while not stop.is_set():
+    """Runs the action after a while and then after each period, until `stop` is set.
+
+    A failure is logged and does not end the loop.
+    """
+    pause = first_after
+    while not await _is_set_within(stop, pause):
         try:
             await action()
         except Exception as error:  # noqa: BLE001 (the next period tries again, whatever went wrong)
             log.warning("worker.periodic_failed", action=name, error=type(error).__name__)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(period.total_seconds()):
-                await stop.wait()
+        pause = period
+
+
+async def _is_set_within(event: asyncio.Event, duration: timedelta) -> bool:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(duration.total_seconds()):
+            await event.wait()
+    return event.is_set()
