@@ -21,6 +21,7 @@ from coatcheck.widget.page_texts import TEXTS
 from tests.api_client import Api
 from tests.factories import make_client
 from tests.widget_client import (
+    DEPOSIT,
     boot_of,
     link,
     open_page,
@@ -170,8 +171,32 @@ async def test_the_language_is_the_client_s_choice_then_the_browser_s(
     boot = boot_of(response)
     assert boot["locale"] == locale
     assert boot["messages"]["search.title"] == title
-    assert boot["messages"].keys() == dict(TEXTS).keys()
+    assert boot["messages"].keys() == {key for key, _ in TEXTS if not key.startswith("microdeposits.")}
     assert f'<html lang="{locale}"' in response.text
+
+
+@pytest.mark.parametrize(
+    ("options", "offered"),
+    [
+        ({}, {"files"}),
+        ({"mode": "verification"}, {"microdeposits"}),
+        ({"mode": "verification", "include_transactions": True}, {"files", "microdeposits"}),
+    ],
+)
+async def test_the_page_has_the_texts_of_what_its_session_offers(
+    api: Api, user: str, options: dict[str, object], offered: set[str]
+) -> None:
+    page = await open_page(api, user, **options)
+    of_keys = {key.partition(".")[0] for key in page.boot["messages"]}
+    assert of_keys & {"files", "microdeposits"} == offered
+    assert (await page.get("/boot"))["messages"] == page.boot["messages"]
+
+
+async def test_the_page_of_a_micro_deposit_has_its_texts_in_every_mode(api: Api, user: str) -> None:
+    entered = await open_page(api, user, mode="verification")
+    deposit = (await entered.send("POST", "/micro_deposits", DEPOSIT))["micro_deposit"]
+    page = await open_page(api, user, mode="aggregation", current_microdeposit_guid=deposit["guid"])
+    assert "microdeposits.verify" in page.boot["messages"]
 
 
 async def test_text_from_outside_is_data_on_the_page_and_never_markup(

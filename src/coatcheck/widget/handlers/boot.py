@@ -1,5 +1,6 @@
 """The data that the page starts with."""
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from coatcheck.app import Services
@@ -38,9 +39,17 @@ async def boot_with(request: WidgetRequest, appearance: WidgetAppearance) -> Boo
             guid=client.guid, name=client.name, logo_url=appearance.logo, accent_color=appearance.accent_color
         ),
         target_origins=appearance.origins or [_own_origin(request.services)],
-        messages=page_texts(session.locale),
+        messages=_texts(request),
         start=await start.read(request),
     )
+
+
+def _texts(request: WidgetRequest) -> Mapping[str, str]:
+    """The texts of the screens that the session can show: every page waits for its texts."""
+    has_deposits = request.has_micro_deposits or request.options.current_microdeposit_guid is not None
+    offers = {"files.": request.has_statement_files, "microdeposits.": has_deposits}
+    unused = tuple(prefix for prefix, is_offered in offers.items() if not is_offered)
+    return {key: text for key, text in page_texts(request.locale).items() if not key.startswith(unused)}
 
 
 def config_of(services: Services, options: WidgetOptions) -> dict[str, object]:
