@@ -100,7 +100,7 @@ bench-processes: .venv/ready ## measure what one and two web processes cost, and
 bench-jobs: .venv/ready ## measure the job queue with real workers; about five minutes
 	$(BIN)/python -m bench.jobs
 
-pictures: setup ## create the pictures of the widget in docs/ again; RUN="search consent" selects some
+pictures: setup ## create the pictures of the widget, the portal and the dashboard in docs/ again; RUN="search client-grants" selects some
 	$(BIN)/python -m tests.browser.pictures $(RUN)
 
 events: .venv/ready ## write docs/reference/events.md again

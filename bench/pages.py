@@ -67,8 +67,11 @@ async def dashboard(
 ) -> Site:
     """The pages of a role. Of those about an object, the ones whose objects are known."""
     window = await signed_in(services, http, role, organisation)
-    routes = [each for each in routes_of(services.settings) if each.method == "GET" and each.path != AWAY]
-    paths = [each.path for each in routes if may(role, each.permission)]
+    paths = [
+        each.path
+        for each in routes_of(services.settings)
+        if each.method == "GET" and not each.is_file and each.path != AWAY and may(role, each.permission)
+    ]
     filled = {path: path.format_map(known) for path in paths if _is_known(path, known)}
     return Site(role, "/dashboard", window.cookies, filled)
 

@@ -1,4 +1,7 @@
-"""Pictures of every screen for the documents, light and dark, on a phone and on a desktop, into docs/images.
+"""Pictures of every screen and every page for the documents, into docs/images.
+
+Screens of the widget are drawn light and dark, on a phone and on a desktop; `page_pictures.py` draws the pages of the
+portal and of the dashboard.
 
 python -m tests.browser.pictures [SCREEN...]     # `make pictures`; with names those alone
 
@@ -11,7 +14,7 @@ import os
 import sys
 import tempfile
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from io import BytesIO
@@ -33,6 +36,8 @@ from coatcheck.model.widgets import LOCAL, WidgetAppearance
 from coatcheck.server import create_app
 from coatcheck.vault.master_keys import new_master_key_line
 from tests.api_client import Api
+from tests.browser.page_pictures import IMAGES as PAGE_IMAGES
+from tests.browser.page_pictures import pages, take_pages
 from tests.browser.scene import Scene, Site, open_scene
 from tests.browser.screens import SCREENS, WALKS
 from tests.chromium import chromium
@@ -245,28 +250,45 @@ async def scene(browser: Browser, url: str) -> AsyncIterator[Scene]:
 
 
 def main() -> None:
-    names = [*SCREENS, EMBEDDED, INSPECTOR]
-    selected = sys.argv[1:] or names
-    if unknown := [name for name in selected if name not in names]:
+    names, page_names = [*SCREENS, EMBEDDED, INSPECTOR], [page.name for page in pages()]
+    selected = sys.argv[1:] or [*names, *page_names]
+    if unknown := [name for name in selected if name not in {*names, *page_names}]:
         sys.exit(f"There is no screen {unknown[0]}; there are: {', '.join(names)}.")
-    IMAGES.mkdir(parents=True, exist_ok=True)
     configure("WARNING", "console")
-    with (
-        tempfile.TemporaryDirectory() as directory,
-        database(Path(directory) / "postgres", durable=False) as url,
-    ):
-        upgrade(url)
+    screens, selected_pages = ([each for each in selected if each in all_] for all_ in (names, page_names))
+    with tempfile.TemporaryDirectory() as directory:
         fonts = Path(directory) / "fonts.conf"
         fonts.write_text(FONTS)
         os.environ["FONTCONFIG_FILE"] = str(fonts)
-        asyncio.run(take_all(selected, url))
+        if screens:
+            IMAGES.mkdir(parents=True, exist_ok=True)
+            draw(take_all, screens, Path(directory) / "screens")
+        if selected_pages:
+            draw(take_all_pages, selected_pages, Path(directory) / "pages")
     LISTING.write_text(listing())
-    for stale in set(IMAGES.glob("*.png")) - set(files(names)):
+    drawn = {*files(names), *(file for page in pages() for file in page.files)}
+    for stale in {*IMAGES.glob("*.png"), *PAGE_IMAGES.glob("*.png")} - drawn:
         stale.unlink()
-    made = list(files(selected))
+    made = [*files(screens), *(file for page in pages() if page.name in selected for file in page.files)]
     print(
         f"{len(made)} pictures, {sum(each.stat().st_size for each in made) / 1e6:.1f} MB in {IMAGES.parent}"
     )
+
+
+def draw(
+    take_selected: Callable[[Sequence[str], str], Coroutine[None, None, None]],
+    selected: Sequence[str],
+    directory: Path,
+) -> None:
+    """Draws with a database of its own."""
+    with database(directory, durable=False) as url:
+        upgrade(url)
+        asyncio.run(take_selected(selected, url))
+
+
+async def take_all_pages(selected: Sequence[str], url: str) -> None:
+    async with chromium() as browser:
+        await take_pages(browser, url, selected)
 
 
 if __name__ == "__main__":

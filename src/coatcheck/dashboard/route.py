@@ -26,6 +26,8 @@ class DashboardRoute:
     """Whether the person must have authenticated within the last minutes: for keys and revocation. A POST also needs a
     GET of the same path, to which the person comes back when they have confirmed who they are."""
     has_deadline: bool = True
+    is_file: bool = False
+    """Whether it answers with a file to download instead of a page."""
 
     def __post_init__(self) -> None:
         if self.permission not in PERMISSIONS:

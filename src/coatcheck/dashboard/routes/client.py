@@ -2,7 +2,7 @@
 
 from coatcheck.dashboard.handlers import audit, client_institutions, exports, grants, users, widget
 from coatcheck.dashboard.permissions import Permission
-from coatcheck.dashboard.route import DashboardRoute, sensitive
+from coatcheck.dashboard.route import DashboardRoute, Handler, sensitive
 from coatcheck.http.i18n import marked as _
 
 SEE = Permission.SEE_USERS
@@ -41,19 +41,24 @@ INSTITUTIONS = (
 
 AUDIT = (DashboardRoute("GET", "/audit", audit.show_entries, Permission.SEE_AUDIT_LOG, menu=_("Audit log")),)
 
+
+def _file(path: str, handler: Handler, permission: Permission = Permission.EXPORT_USERS) -> DashboardRoute:
+    return DashboardRoute("GET", f"/exports{path}", handler, permission, is_file=True)
+
+
 EXPORTS = (
-    DashboardRoute("GET", "/exports/users", exports.export_users, Permission.EXPORT_USERS),
-    DashboardRoute("GET", "/exports/users/{user}/accounts", exports.export_accounts, Permission.EXPORT_USERS),
+    _file("/users", exports.export_users),
+    _file("/users/{user}/accounts", exports.export_accounts),
     *sensitive(
         "/exports/users/{user}/numbers",
         exports.ask_for_reason,
         exports.export_numbers,
         Permission.REVEAL_NUMBERS,
     ),
-    DashboardRoute("GET", "/exports/members", exports.export_members, Permission.EXPORT_USERS),
-    DashboardRoute("GET", "/exports/grants", exports.export_grants, Permission.EXPORT_USERS),
-    DashboardRoute("GET", "/exports/reads", exports.export_reads, Permission.EXPORT_USERS),
-    DashboardRoute("GET", "/exports/audit", exports.export_entries, Permission.SEE_AUDIT_LOG),
+    _file("/members", exports.export_members),
+    _file("/grants", exports.export_grants),
+    _file("/reads", exports.export_reads),
+    _file("/audit", exports.export_entries, Permission.SEE_AUDIT_LOG),
 )
 
 WIDGET = (
