@@ -185,6 +185,25 @@ async def test_a_member_of_before_keeps_its_codes_until_the_user_consents_and_se
     assert await codes(api, user, guid, accounts) == [True, False]
 
 
+async def test_a_consent_for_all_accounts_undoes_a_selection_only_if_the_user_gives_it_now(
+    api: Api, user: str
+) -> None:
+    page = await open_page(api, user, mode="verification")
+    member, _ = [(await page.connect(login))["guid"] for login in ("ann", "ben")]
+    accounts = await accounts_of(page, member)
+    selecting = await opened(api, user, current_member_guid=member)
+    await select(selecting, member, accounts[0]["guid"])
+    # The consent of the other member counts again, without being asked for.
+    returned = await open_page(api, user, mode="verification", consented=False)
+    assert returned.boot["start"]["consent_needed"] is False
+    await returned.send("POST", f"/members/{member}/jobs", {})
+    assert await codes(api, user, member, accounts) == [True, False]
+    await api.work()
+    asked = await open_page(api, user, mode="verification", include_identity=True)
+    await asked.send("POST", f"/members/{member}/jobs", {})
+    assert await codes(api, user, member, accounts) == [True, True]
+
+
 async def test_a_user_who_returns_selects_again_without_a_second_consent(
     api: Api, user: str, clock: MovableClock
 ) -> None:

@@ -188,7 +188,7 @@ class AuthorizationDisclosures:
         """Makes what the session's user agreed to the disclosure of a member: later codes for its accounts have it.
 
         That is what the user agreed to in the session, else what counts from an earlier one. Without either, the
-        member keeps its disclosure.
+        member keeps its disclosure. It keeps a selection of accounts unless the user has agreed in this session.
 
         Args:
             connection: the caller's transaction.
@@ -200,8 +200,15 @@ class AuthorizationDisclosures:
             connection,
             f"""INSERT INTO member_authorization (user_guid, member_guid, disclosure_guid, account_guids)
                 SELECT user_guid, %(member_guid)s, guid, %(account_guids)s {AGREED}
-                {REPLACING}""",
-            {"member_guid": member_guid, "account_guids": account_guids, **_agreed(session)},
+                {REPLACING}
+                WHERE member_authorization.account_guids IS NULL OR %(is_new)s""",
+            {
+                "member_guid": member_guid,
+                "account_guids": account_guids,
+                # What the user agreed to before must not undo a selection that came after it.
+                "is_new": session.earlier_disclosure_guid is None,
+                **_agreed(session),
+            },
         )
 
     async def record_selection(
