@@ -58,7 +58,7 @@ QUERIES = {"/stop": "?processor_guid={processor}"}
 """Of pages that need one."""
 VARIES = r"""() => {
   const varying = new RegExp(
-    String.raw`[\w+/]{40,}=*|\d[\d.,]* MB|PostgreSQL [\d.]+|\d+ / \d+|localhost:\d+`, "g");
+    String.raw`[\w+/]{40,}=*|\d[\d.,]* MB|PostgreSQL [\d.]+|\d+ / 100\b|localhost:\d+`, "g");
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let text; (text = texts.nextNode()); ) text.data = text.data.replace(varying, "…");
   for (const bar of document.querySelectorAll(".chart[aria-label^='Requests by duration'] rect")) bar.remove();

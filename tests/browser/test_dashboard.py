@@ -286,7 +286,9 @@ async def test_the_preview_of_the_widget_follows_what_is_typed_and_links_nothing
     await agree.click()
     await expect(preview.get_by_text("Ledger Books")).to_be_visible()
     async with services.db.connection() as connection:
-        cursor = await connection.execute("SELECT count(*) FROM member")
+        cursor = await connection.execute(
+            "SELECT count(*) FROM member WHERE client_guid = %s", (client.guid,)
+        )
         assert await cursor.fetchone() == (0,)
     await page.locator("#accent_color").fill("#0a7")
     await desk.press("Save the look")
