@@ -1,8 +1,12 @@
 """What a connector reads is stored in canonical spelling, or is an unusable row."""
 
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
 import pytest
 
-from coatcheck.connectors.records import BankNumbers, BankOwner
+from coatcheck.connectors.records import BankNumbers, BankOwner, BankTransaction
 from coatcheck.connectors.rows import UnusableRow, checked
 from tests.spellings import SPELLINGS, spelled
 
@@ -42,3 +46,20 @@ def test_what_identifies_an_owner_has_ascii_digits_and_nothing_invisible(name: s
 def test_a_routing_number_of_the_wrong_length_is_unusable() -> None:
     with pytest.raises(UnusableRow, match="routing_number"):
         checked(BankNumbers("account", routing_number="12345678"))
+
+
+@pytest.mark.parametrize("amount", ["1e-999999", "0e-999999", f"0.{'1' * 51}"])
+def test_an_amount_with_more_decimals_than_any_currency_is_unusable(amount: str) -> None:
+    row = BankTransaction(
+        account_id="account",
+        id="1",
+        amount=Decimal(amount),
+        type="CREDIT",
+        status="POSTED",
+        date=date(2026, 11, 27),
+        description="Shop",
+        original_description="SHOP",
+    )
+    assert checked(replace(row, amount=Decimal("0.123456789012345678"))).amount
+    with pytest.raises(UnusableRow, match="amount"):
+        checked(row)

@@ -249,13 +249,16 @@ async def test_what_cannot_be_stored_is_left_out_and_what_is_unknown_passes() ->
         transaction(1, TODAY - DAY, "many"),
         transaction(2, TODAY - DAY, "NaN"),
         transaction(3, 0),
+        transaction(5, 0, transacted_at="1e999999999"),
+        transaction(6, TODAY - DAY, "1e-999999"),
+        transaction(7, TODAY - DAY, "1e9999999"),
         transaction(4, TODAY - DAY, extra={"category": "food"}, unknown=[1]),
     ]
     miles = account(1, *rows, currency="https://air.example/miles", holdings=[])
     run = await read(SimplefinServer([miles]))
     assert [each.id for each in run.transactions] == ["T4"]
     assert run.accounts[0].currency_code == "XXX"
-    assert sum(run.skipped.values()) == 3
+    assert sum(run.skipped.values()) == 6
 
 
 @pytest.mark.parametrize("balance", [None, "", "many", "Infinity", True])

@@ -32,6 +32,8 @@ MAX_TEXT = 1_000
 """Characters of any other text."""
 MAX_AMOUNT = Decimal(10) ** 15
 """Exclusive, on either side of zero."""
+MAX_DECIMALS = 50
+"""More than any currency has. PostgreSQL refuses more than 16,383, and with them the whole run."""
 MAX_PDF_BYTES = 16 * 1024 * 1024
 
 ALLOWED_VALUES = {
@@ -149,7 +151,9 @@ def _replaced(row: Row, changes: Mapping[str, Any]) -> Row:
 def _check_size(name: str, value: Any) -> None:
     match value:
         case Decimal():
-            usable = value.is_finite() and -MAX_AMOUNT < value < MAX_AMOUNT
+            usable = (
+                value.is_finite() and -MAX_AMOUNT < value < MAX_AMOUNT and _decimals(value) <= MAX_DECIMALS
+            )
         case datetime():
             usable = value.tzinfo is not None  # PostgreSQL would assume the time zone of its session
         case bytes():
@@ -158,6 +162,11 @@ def _check_size(name: str, value: Any) -> None:
             usable = -(2**31) <= value < 2**31  # PostgreSQL's integer
     if not usable:
         raise UnusableRow(name)
+
+
+def _decimals(number: Decimal) -> int:
+    exponent = number.as_tuple().exponent
+    return -exponent if isinstance(exponent, int) else 0
 
 
 def _checked_text(name: str, value: str) -> str:

@@ -27,6 +27,8 @@ TYPES = (
 DEFAULT_TYPE = "CHECKING"
 OWED = frozenset({"CREDIT_CARD", "LINE_OF_CREDIT", "LOAN", "MORTGAGE"})
 """Types whose balance is positive if the user owes it (MX docs: accounts). SimpleFIN has it negative."""
+LIMIT = 10**15
+"""No amount and no time in seconds is as great."""
 NO_CURRENCY = "XXX"
 """ISO 4217 for a unit that is no currency: SimpleFIN has a URL there, for points and miles."""
 
@@ -98,7 +100,8 @@ def _decimal(value: object) -> Decimal | None:
         number = Decimal(value)
     except InvalidOperation:
         return None
-    return number if number.is_finite() else None
+    # The end user chooses the server: `int` of a number such as 1e999999999 would stop the worker for hours.
+    return number if number.is_finite() and -LIMIT < number < LIMIT else None
 
 
 def _instant(value: object) -> datetime | None:
