@@ -131,6 +131,7 @@ class EnableBankingConnector(Connector):
         }
 
     async def run(self, session: Session) -> Finished | NeedsAnswers:
+        # The bank lists no accounts after the sign-in: these are all that the user chose there.
         accounts: Mapping[str, str] = json.loads(session.credentials[ACCOUNTS])
         if _time(session.credentials[VALID_UNTIL]) <= session.task.now:
             raise ConsentRevoked

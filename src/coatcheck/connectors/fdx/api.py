@@ -64,6 +64,8 @@ class ConsentTokens:
             BankError: the institution refused or failed.
         """
         async with self._lock:
+            # Several calls were refused with one token. The second refresh would use a refresh token that the first
+            # has replaced.
             if self.tokens.bearer == refused:
                 state = await self.secrets.rotate(self._refreshed)
                 self.tokens = decode_tokens(state)
@@ -215,6 +217,7 @@ class FdxApi:
                     },
                     **content,
                 )
+                # A token can be refused before it expires, such as after the institution has rotated its keys.
                 if response.status_code != 401 or attempt == 2:
                     break
                 await self.tokens.replace(bearer)

@@ -103,6 +103,7 @@ class FdxConnector(Connector):
             await client.revoke(tokens.tokens)
 
     def _tokens(self, secrets: MemberSecrets, client: AuthorizationClient) -> ConsentTokens:
+        # A refresh is saved in the state, and new credentials delete it: what is there is newer.
         sealed = secrets.state or secrets.credentials[TOKENS].encode()
         return ConsentTokens(secrets, client, self._clock, decode_tokens(sealed))
 

@@ -171,6 +171,7 @@ class PlaidConnector(Connector):
             owners = (owner for row in listed for owner in rows.owners(row))
             await session.add_owners(each for each in owners if each.account_id in known)
         if not session.task.wants_transactions:
+            # The cursor stays where it is: a run without transactions has read none of the changes.
             return Finished(lists_all_transactions=False)
         progress = await self._add_transactions(session, token)
         return Finished(state=progress.encode(), lists_all_transactions=False)

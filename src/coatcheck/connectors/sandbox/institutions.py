@@ -11,6 +11,7 @@ from coatcheck.connectors.contract import CredentialField, Institution, JobKind
 from coatcheck.connectors.sandbox import images
 from coatcheck.connectors.sandbox.numbers import digits, routing_number, seeded
 
+# Must not change: clients keep the guids that follow from it.
 _NAMESPACE = uuid.UUID("6f1b6f7e-52b5-5a5c-9d53-0e5b0c5f3a11")
 _OPENED = datetime(2024, 1, 2, 15, 0, tzinfo=UTC)
 
