@@ -13,11 +13,12 @@ from coatcheck.db.database import Connection
 from coatcheck.directory.clients import Clients, Identity
 from coatcheck.directory.processors import ProcessorOptions
 from coatcheck.errors import ConstraintNotMet, InvalidClient, InvalidRequest, NotFound
+from coatcheck.members.member_rows import lock_member
 from coatcheck.model.accounts import Account, find_account
 from coatcheck.model.clients import find_client
 from coatcheck.model.users import User, find_user
 from coatcheck.model.widgets import WidgetAppearance, readers_of, widget_appearance
-from tests.factories import Keyed, make_account
+from tests.factories import Keyed, make_account, make_token
 from tests.waiting_statements import until_waiting
 
 UNKNOWN = "CLT-nobody"
@@ -329,6 +330,28 @@ async def test_a_merge_keeps_the_first_account_and_records_the_others(services: 
             )
         with pytest.raises(InvalidRequest):
             await services.accounts.merge(connection, user, [first.guid, first.guid], actor=user.client_guid)
+
+
+async def test_a_merge_locks_the_members_before_the_tokens(
+    services: Services, user: User, account: Account, processor: Keyed
+) -> None:
+    other = await make_account(services, user)
+    await make_token(services, other, processor)
+
+    async def merge() -> Account:
+        async with services.db.transaction() as connection:
+            return await services.accounts.merge(
+                connection, user, [account.guid, other.guid], actor=user.client_guid
+            )
+
+    async with services.db.transaction() as connection:
+        await lock_member(connection, user.guid, other.member_guid)
+        merging = asyncio.create_task(merge())
+        await until_waiting(services, 1)
+        await connection.execute(
+            "SELECT FROM access_token WHERE account_guid = %s FOR UPDATE NOWAIT", [other.guid]
+        )
+    assert (await merging).guid == account.guid
 
 
 async def test_an_account_that_is_named_by_its_guid_and_its_id_is_not_merged_into_itself(

@@ -395,3 +395,29 @@ async def test_receipts_of_revocations_are_kept_for_three_years(
         await delete_old_receipts(connection, clock.now())
         cursor = await connection.execute("SELECT count(*) FROM revocation_receipt")
         assert await cursor.fetchone() == (0,)
+
+
+async def test_a_revocation_locks_codes_in_the_order_in_which_exchanges_do(
+    services: Services, account: Account
+) -> None:
+    for _ in range(2):
+        await make_code(services, account)
+    async with services.db.transaction() as connection:
+        # In a later partition, and first in the order.
+        await connection.execute(
+            """UPDATE authorization_code SET code_hash = '\\x00', expires_day = expires_day + 1 WHERE code_hash = (
+                   SELECT max(code_hash) FROM authorization_code WHERE account_guid = %s)""",
+            [account.guid],
+        )
+    async with services.db.transaction() as connection:
+        await connection.execute("SELECT FROM authorization_code WHERE code_hash = '\\x00' FOR UPDATE")
+        revoking = asyncio.create_task(
+            services.revocations.revoke_all(
+                client_guid=account.client_guid, selector=Selector(account_guid=account.guid)
+            )
+        )
+        await until_waiting(services, 1)
+        await connection.execute(
+            "SELECT FROM authorization_code WHERE account_guid = %s FOR UPDATE NOWAIT", [account.guid]
+        )
+    await revoking

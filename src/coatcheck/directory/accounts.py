@@ -149,6 +149,9 @@ class Accounts:
         if len(accounts) < 2:
             raise InvalidRequest("account_guids must contain at least two accounts.")
         target, *others = accounts
+        # Members before tokens, as `_lock` has it: a block of one of the accounts at once would be a deadlock.
+        for member_guid in sorted({each.member_guid for each in accounts}):
+            await lock_member(connection, user.guid, member_guid)
         now = self._clock.instant()
         # Before their accounts are gone, with which the view loses the grants.
         grants = {each.guid: await live_grants_of_account(connection, each.guid, now) for each in others}

@@ -39,11 +39,17 @@ SELECT {columns(AnnouncedGrant, "f.")}, r.subject IS NOT NULL AS is_new FROM fou
 """
 
 # Before the tokens: a code that is redeemed at the same time has given a token by then, which the batches find. Not to
-# `now`: an exchange that waits for this statement could have read its clock earlier.
+# `now`: an exchange that waits for this statement could have read its clock earlier. In the order in which
+# `redeem_together` locks codes: otherwise both could wait for each other, and PostgreSQL could end this one.
 END_CODES = """
+WITH found AS (
+    SELECT t.expires_day, t.code_hash FROM authorization_code t
+    WHERE t.client_guid = %(client_guid)s AND t.redeemed_at IS NULL AND t.expires_at > %(now)s
+      AND t.expires_at > t.created_at AND t.expires_day >= %(today)s AND {condition}
+    ORDER BY t.code_hash FOR UPDATE
+)
 UPDATE authorization_code t SET expires_at = t.created_at
-WHERE t.client_guid = %(client_guid)s AND t.redeemed_at IS NULL AND t.expires_at > %(now)s
-  AND t.expires_at > t.created_at AND t.expires_day >= %(today)s AND {condition}
+FROM found f WHERE t.expires_day = f.expires_day AND t.code_hash = f.code_hash
 """
 
 # Two revocations can lock the same grants of a client, each in another order, and deadlock. So one waits for the other.
