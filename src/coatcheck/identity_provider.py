@@ -234,13 +234,14 @@ class IdentityProvider:
         """The JSON object with which the provider answers."""
         request.headers["accept"] = "application/json"
         try:
-            response = await http.send(request, auth=auth)
+            response = await http.send(request, auth=auth, stream=True)
+            body = await _read_body(response)
         except httpx.HTTPError as error:
             raise Unavailable(detail=f"identity provider: {type(error).__name__}") from None
         if response.status_code >= 500:
             raise Unavailable(detail=f"identity provider: {response.status_code}")
         try:
-            answer = json.loads(response.content[:MAX_BYTES])
+            answer = json.loads(body)
         except (ValueError, RecursionError):  # the last for deeply nested arrays
             answer = None
         if response.status_code != 200 or not isinstance(answer, dict):
@@ -253,3 +254,20 @@ class IdentityProvider:
         return httpx.AsyncClient(
             transport=self._transport, timeout=TIMEOUT, follow_redirects=False, trust_env=False
         )
+
+
+async def _read_body(response: httpx.Response) -> bytes:
+    """The decoded body.
+
+    Raises:
+        SignInFailed: it has more than `MAX_BYTES`.
+    """
+    body = bytearray()
+    try:
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > MAX_BYTES:
+                raise SignInFailed(detail="identity provider: the answer is too long")
+    finally:
+        await response.aclose()
+    return bytes(body)

@@ -1,6 +1,7 @@
 """An identity provider: what is refused of what it sends, and when its keys and metadata are read again."""
 
 import json
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from coatcheck.clock import MovableClock
 from coatcheck.crypto import base64url_sha256
 from coatcheck.errors import SignInFailed, Unavailable
-from coatcheck.identity_provider import METADATA_TTL, Identity, IdentityProvider
+from coatcheck.identity_provider import MAX_BYTES, METADATA_TTL, Identity, IdentityProvider
 from tests.identity_provider import ISSUER, NONCE, REGISTRATION, VERIFIER, Provider, new_key
 
 
@@ -184,6 +185,21 @@ async def test_an_answer_that_is_no_json_object_fails(clock: MovableClock, conte
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=content))
     with pytest.raises(SignInFailed):
         await identity(IdentityProvider(REGISTRATION, clock, transport))
+
+
+async def test_of_an_answer_that_is_too_long_the_rest_is_not_read(clock: MovableClock) -> None:
+    read = 0
+
+    async def spaces() -> AsyncIterator[bytes]:
+        nonlocal read
+        for _ in range(8):
+            read += MAX_BYTES // 2
+            yield b" " * (MAX_BYTES // 2)
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=spaces()))
+    with pytest.raises(SignInFailed):
+        await identity(IdentityProvider(REGISTRATION, clock, transport))
+    assert read < 2 * MAX_BYTES
 
 
 async def test_a_provider_that_cannot_be_reached_is_unavailable(clock: MovableClock) -> None:
