@@ -108,6 +108,21 @@ async def test_a_host_that_keeps_failing_gets_no_request_for_a_while_and_others_
     assert (await client.post(URL)).status_code == 200, "one success closes the breaker"
 
 
+async def test_the_failures_of_many_hosts_are_not_kept_for_ever(monkeypatch):
+    monkeypatch.setattr(http_clients, "MAX_HOSTS", 2)
+    bank = Bank(503)
+    client = bank.client
+    for host in ("a", "b"):
+        for _ in range(BREAK_AFTER):
+            await client.post(f"https://{host}.example")
+    with pytest.raises(BankUnavailable):
+        await client.post("https://a.example")
+    await client.post("https://c.example")
+    with pytest.raises(BankUnavailable):
+        await client.post("https://a.example")
+    assert (await client.post("https://b.example")).status_code == 503
+
+
 async def test_failures_that_are_not_consecutive_do_not_open_the_breaker():
     bank = Bank(500, 500, 500, 500, 200, 500, 500, 500, 500, 200)
     client = bank.client

@@ -41,6 +41,8 @@ TRANSPORT_ERRORS = (httpx.TransportError, ssl.SSLError)
 BREAK_AFTER = 5
 """After this number of consecutive failures, a host gets no request for `BREAK_FOR` seconds."""
 BREAK_FOR = 30.0
+MAX_HOSTS = 10_000
+"""Hosts whose failures are counted. Where end users choose the server, their number has no other limit."""
 
 
 class HttpClients:
@@ -132,8 +134,15 @@ class BankClient(httpx.AsyncClient):
         except _RetriedFailure as failure:
             raise failure.error from None
 
+    def _breaker_of(self, host: str) -> "_Breaker":
+        # Put last again: beyond the limit, the host goes that was not called for the longest time.
+        breaker = self._breakers[host] = self._breakers.pop(host, _Breaker())
+        if len(self._breakers) > MAX_HOSTS:
+            del self._breakers[next(iter(self._breakers))]
+        return breaker
+
     async def _send(self, request: httpx.Request, *, stream: bool, options: dict[str, Any]) -> httpx.Response:
-        breaker = self._breakers.setdefault(request.url.host, _Breaker())
+        breaker = self._breaker_of(request.url.host)
         # For a host that counts every request: `extensions={"attempts": 1}`.
         most = request.extensions.get("attempts", self._attempts)
         attempts = most if request.method in RETRIED_METHODS else 1
