@@ -70,6 +70,7 @@ def _lost_answer(trial: Trial) -> None:
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         with trial.fault("POST /token", drop=True) as hits:
             adding = pool.submit(trial.processor.add, code)
+            # The fault goes as soon as it has hit: the processor's repetition must be answered.
             for _ in until(ANSWER):
                 if hits() or adding.done():
                     break
@@ -133,6 +134,7 @@ def _too_many_requests(trial: Trial) -> None:
             for _ in until(ANSWER):
                 if hits() or showing.done():
                     break
+            # Not the whole time: a repetition right at its end is allowed, and must not be counted.
             time.sleep(0.8 * RETRY_AFTER.total_seconds())
             asked = hits()
         shown = showing.result()

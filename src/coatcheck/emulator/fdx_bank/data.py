@@ -141,6 +141,7 @@ def payment_networks(numbers: Sequence[BankNumbers], *, is_tokenized: bool) -> S
     """The networks that reach the account. Those of the United States share the number."""
     return [
         {
+            # In Canada the electronic form: 0, institution, transit (Payments Canada).
             "bankId": each.routing_number or f"0{each.institution_number}{each.transit_number}",
             "identifier": each.account_number,
             "identifierType": "TOKENIZED_ACCOUNT_NUMBER" if is_tokenized else "ACCOUNT_NUMBER",
