@@ -158,6 +158,7 @@ class IdentityProvider:
             return self._provider
         issuer = self._registration.issuer
         metadata = OpenIDProviderMetadata(await self._read(http, get_well_known_url(issuer, external=True)))
+        # Otherwise one provider could answer in the name of another (OpenID Connect Discovery 4.3).
         if metadata.get("issuer") != issuer:
             raise SignInFailed(detail="the metadata are of another issuer")
         for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
@@ -219,6 +220,7 @@ class IdentityProvider:
             claims.validate(now=int(self._clock.instant().timestamp()), leeway=LEEWAY)
         except (JoseError, ValueError, TypeError) as error:
             raise SignInFailed(detail=f"ID token: {type(error).__name__}") from None
+        # OpenID Connect Core 2: at most 255 characters.
         if not isinstance(claims["sub"], str) or not 0 < len(claims["sub"]) <= 255:
             raise SignInFailed(detail="ID token: sub")
         return claims
@@ -251,6 +253,7 @@ class IdentityProvider:
         return answer
 
     def _http(self) -> httpx.AsyncClient:
+        # A redirect could send the code and its verifier to another host.
         return httpx.AsyncClient(
             transport=self._transport, timeout=TIMEOUT, follow_redirects=False, trust_env=False
         )

@@ -78,6 +78,7 @@ class AccessUrls:
                 "address": current_request.get().address,
             },
         )
+        # Also for a network that is not allowed: whoever has a stolen URL must not learn that it exists.
         if not grants:
             raise InvalidToken
         return grants

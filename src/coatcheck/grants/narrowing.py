@@ -128,6 +128,7 @@ class Narrowing:
             raise GrantEnded("The grant was revoked or has expired, so it cannot be changed.")
         before = locked.allowed
         after = narrowed(before, changes, now)
+        # A form that was sent twice makes no second version, and no second event.
         if after == before:
             return
         await _store(connection, locked, after)

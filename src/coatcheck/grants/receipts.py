@@ -124,6 +124,7 @@ class Receipts:
             Unavailable: a read that began before the revocation still runs. The grant is revoked; a repetition of the
                 request gives the receipt.
         """
+        # What a stored receipt states never changes. To make another would wait for reads again.
         stored = await self.stored(connection, client_guid, grant_guid)
         if stored is not None:
             return stored
