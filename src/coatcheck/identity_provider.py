@@ -142,13 +142,14 @@ class IdentityProvider:
                 claims = self._claims(provider, tokens, nonce)
             if claims is None:
                 raise SignInFailed(detail="ID token: signature")
-            subject, name = claims[SUBJECT], self._registration.claim
+            subject, name, source = claims[SUBJECT], self._registration.claim, claims
             if name not in claims and (endpoint := provider.metadata.get("userinfo_endpoint")):
                 info = await self._read(http, endpoint, tokens["access_token"])
                 # OpenID Connect Core 5.3.2: an answer about another person is not used.
-                claims = {**claims, **(info if info.get(SUBJECT) == subject else {})}
-        value = claims.get(name)
-        is_usable = isinstance(value, str) and (name != EMAIL or claims.get("email_verified") is True)
+                source = info if info.get(SUBJECT) == subject else {}
+        value = source.get(name)
+        is_usable = isinstance(value, str) and (name != EMAIL or source.get("email_verified") is True)
+        # From the ID token alone: it is signed, and its `auth_time` was checked.
         return Identity(subject, value if is_usable else None, claims.get("auth_time"))
 
     async def _find(self, http: httpx.AsyncClient) -> _Provider:

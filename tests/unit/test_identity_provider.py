@@ -153,6 +153,9 @@ async def test_the_address_comes_from_userinfo_if_the_id_token_has_none(
     upstream.claims = {"email": None, "email_verified": None}
     upstream.userinfo = {"sub": "ann", "email": "ann@example.com", "email_verified": True}
     assert (await identity(provider)).claim == "ann@example.com"
+    # What else it says does not replace what the ID token says, or adds to it.
+    upstream.userinfo |= {"auth_time": "now"}
+    assert await identity(provider) == Identity("ann", "ann@example.com", None)
     # An answer about another person is not used (OpenID Connect Core 5.3.2).
     upstream.userinfo = {"sub": "eve", "email": "eve@example.com", "email_verified": True}
     assert await identity(provider) == Identity("ann", None, None)
