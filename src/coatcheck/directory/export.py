@@ -157,6 +157,7 @@ class UserExport:
         while (number - 1) * BATCH < total:
             async with self._db.connection() as connection:
                 page = await self._grants.list(connection, filters, PageRequest(number, BATCH))
+            # The newest come first: if one is added meanwhile, another is listed twice.
             yield "grants", page.items
             number, total = number + 1, page.total
         async with self._db.connection() as connection:

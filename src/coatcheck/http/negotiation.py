@@ -6,6 +6,7 @@ MIN_WEIGHT = 0.001
 """The smallest weight above 0 (RFC 9110 12.4.2: three digits)."""
 
 
+# Bounded, because callers choose the header.
 @lru_cache(maxsize=1024)
 def accepted(header: str | None) -> tuple[str, ...]:
     """The values of the header in lower case, best first. Values with a weight of 0 are refused, and omitted.

@@ -54,6 +54,7 @@ class StaticFolder:
 def _headers(cache: str) -> dict[str, str]:
     return {
         "Cache-Control": cache,
+        # Clients' pages load the script of the widget. One with COEP `require-corp` takes only what permits it.
         "Cross-Origin-Resource-Policy": "cross-origin",
         "X-Content-Type-Options": "nosniff",
     }
