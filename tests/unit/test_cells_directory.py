@@ -1,10 +1,13 @@
 """The directory, which every cell has a copy of."""
 
+import asyncio
 from dataclasses import replace
 
+import psycopg
 import pytest
 
 from coatcheck.app import Services, build
+from coatcheck.cells.directory import COPYING
 from coatcheck.cells.overview import examine
 from coatcheck.cells.preparation import prepare
 from coatcheck.config import Settings
@@ -54,6 +57,25 @@ async def test_an_app_that_a_user_of_any_cell_adds_is_in_all_of_them(cells: Cell
         apps.append(await count(cells.first, "processor", "app_of", client.guid))
     assert apps == [1, 1]
     assert await count(cells.second, "processor", "app_of", client.guid) == 1
+
+
+async def test_an_app_that_is_added_during_a_copy_stays(cells: Cells, second_url: str) -> None:
+    client = await make_client(cells.first)
+    await cells.copy_directory()
+    user = await make_user(cells.second, client)
+    account = await make_account(cells.second, user)
+    async with await psycopg.AsyncConnection.connect(second_url, autocommit=True) as holder:
+        await holder.execute("SELECT pg_advisory_lock(%s)", (COPYING,))
+        copying = asyncio.create_task(cells.copy_directory())
+        # It collects the apps first, and then waits for the lock.
+        await asyncio.wait([copying], timeout=0.5)
+        wanted = NewSetupToken(app_name="Budget", account_guids=[account.guid])
+        async with cells.second.db.transaction() as connection:
+            await cells.second.apps.create_setup_token(connection, user, wanted, actor=client.guid)
+    await copying
+    assert await count(cells.second, "client_processor", "client_guid", client.guid) == 1
+    await cells.copy_directory()
+    assert await count(cells.first, "client_processor", "client_guid", client.guid) == 1
 
 
 async def test_an_app_of_another_cell_that_the_operator_disabled_stays_disabled(cells: Cells) -> None:

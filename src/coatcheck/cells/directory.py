@@ -29,6 +29,12 @@ APPS = (
     Rows("client_processor", "processor_guid IN (SELECT guid FROM processor WHERE app_of IS NOT NULL)", {}),
 )
 
+REMOVABLE = {
+    "processor": "app_of IS NULL",
+    "client_processor": "processor_guid IN (SELECT guid FROM incoming_processor)",
+}
+"""Which rows that the first cell has not are removed from a copy. Not those of an app that was added meanwhile."""
+
 
 async def publish_directory(services: Services) -> None:
     """Copies the directory to the other cells of the settings, if this is the first."""
@@ -122,9 +128,11 @@ async def _receive(old: Connection, new: Connection, rows: Rows) -> None:
 async def _delete_missing(connection: Connection, rows: Rows) -> None:
     await connection.execute(
         sql.SQL(
-            "DELETE FROM {table} WHERE {condition} AND ({key}) NOT IN (SELECT {key} FROM {incoming})"
+            """DELETE FROM {table}
+               WHERE {condition} AND {removable} AND ({key}) NOT IN (SELECT {key} FROM {incoming})"""
         ).format(
             table=sql.Identifier(rows.table),
+            removable=sql.SQL(REMOVABLE.get(rows.table, "true")),  # a constant of this program
             condition=sql.SQL(rows.condition),  # a constant of this program
             key=sql.SQL(", ").join(map(sql.Identifier, await _primary_key(connection, rows.table))),
             incoming=sql.Identifier(_incoming(rows)),
