@@ -35,8 +35,7 @@ async def csv_chunks(
     """A line with the names of the columns, and a line for each record (RFC 4180)."""
     yield _line(columns)
     async for _, records in _each_within(_as_sections(batches), deadline):
-        for record in records:
-            yield _line([_cell(getattr(record, name)) for name in columns])
+        yield b"".join(_line([_cell(getattr(record, name)) for name in columns]) for record in records)
 
 
 def csv_file(
