@@ -28,6 +28,8 @@ from tests.factories import Keyed, make_client, make_processor, make_user
 MAX_BYTES, MAX_LIST_MS = 60_000, 1500
 LATER_SCREEN = "/steps/mfa.js"
 """One of the scripts that are loaded when the first screens are shown."""
+IS_LOADED = """(path) => performance.getEntriesByType("resource").some(({ name }) => name.endsWith(path))"""
+"""A script is listed when it has arrived."""
 RECORD_TIMES = """
   window.seen = {};
   const record = (name, element) => {
@@ -64,7 +66,7 @@ async def open_slowly(context: BrowserContext, url: str) -> Opening:
     await page.goto(url)
     await expect(page.locator("ul.banks button.bank").first).to_be_visible(timeout=30_000)
     list_bytes = sum(sizes.values())
-    await page.wait_for_event("requestfinished", lambda request: LATER_SCREEN in request.url)
+    await page.wait_for_function(IS_LOADED, arg=LATER_SCREEN)
     await page.wait_for_load_state("networkidle")
     seen: Mapping[str, float] = await page.evaluate("seen")
     return Opening(seen["consent"], seen["list"], list_bytes, sum(sizes.values()), len(sizes))
