@@ -21,6 +21,8 @@ from tests.factories import make_account, make_client, make_processor, make_toke
 pytestmark = pytest.mark.own_database
 CLOCK = "/coatcheck/sandbox/clock"
 STEP = 25
+MOMENT = timedelta(minutes=1)
+"""The clock runs on while what is due is done."""
 
 
 @pytest.fixture
@@ -67,7 +69,7 @@ async def test_it_moves_by_a_duration(api: Api, advance: str, seconds: int) -> N
 async def test_it_moves_to_an_instant(api: Api) -> None:
     target = datetime.now(UTC) + timedelta(days=100)
     shown = (await move(api, set=f"{target:%Y-%m-%dT%H:%M:%SZ}")).json()["clock"]
-    assert datetime.fromisoformat(shown["now"]) - target < timedelta(seconds=5)
+    assert timedelta(seconds=-1) <= datetime.fromisoformat(shown["now"]) - target < MOMENT
 
 
 async def test_two_moves_to_one_instant_at_once_move_to_that_instant(api: Api) -> None:
@@ -135,8 +137,9 @@ async def test_a_member_is_aggregated_each_day_on_the_way_and_the_jobs_are_in_or
         )
         times = [at for (at,) in await cursor.fetchall()]
     assert times == sorted(times)
-    days = [(later - earlier).days for earlier, later in pairwise(times)]
-    assert days[1:] == [1] * 9
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert len(pauses) == 10
+    assert all(abs(each - timedelta(days=1)) < MOMENT for each in pauses[1:])
 
 
 async def events_after(api: Api, after: str) -> Any:
@@ -164,8 +167,7 @@ async def test_every_event_on_the_way_happens_once_in_order_and_with_its_due_tim
     happened = [datetime.fromisoformat(each["occurred_at"]) for each in events]
     assert happened == sorted(happened)
     for each, at in zip(events, happened, strict=True):
-        # The clock runs while the events of an instant are written.
-        assert timedelta() <= at - datetime.fromisoformat(each["due_at"]) < timedelta(minutes=1)
+        assert timedelta() <= at - datetime.fromisoformat(each["due_at"]) < MOMENT
     for event_type, before in (("token.expiring", timedelta(days=7)), ("token.expired", timedelta())):
         due = {each["object"]: each["due_at"] for each in events if each["type"] == event_type}
         assert len(due) == [each["type"] for each in events].count(event_type) == members
