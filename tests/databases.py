@@ -52,7 +52,8 @@ def postgres(*, durable: bool = False) -> Iterator[str]:
 def copied_database(server_url: str, template: str = MIGRATED) -> Iterator[str]:
     """The URL of a new database, which is dropped at the end, even with open connections."""
     name = f"test_{uuid4().hex}"
-    execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    # Its files are copied, which takes a third of the time of writing each of its pages to the log.
+    execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     try:
         yield database_url(server_url, name)
     finally:

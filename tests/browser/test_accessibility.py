@@ -136,6 +136,7 @@ async def test_the_number_of_banks_is_announced(scene: Scene) -> None:
         await _hears(widget.page, count)
 
 
+@pytest.mark.slow
 async def test_each_phase_of_connecting_is_announced_and_cleared_at_the_end(
     scene: Scene,
 ) -> None:

@@ -133,6 +133,7 @@ async def test_a_processors_developer_gets_a_token_in_one_press(
     await desk.sees("Grant")
 
 
+@pytest.mark.slow
 async def test_a_clients_administrator_invites_a_colleague(
     services: Services, client: Keyed, desk: Desk
 ) -> None:

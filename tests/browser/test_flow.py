@@ -198,6 +198,7 @@ async def test_a_mobile_web_view_hears_its_app_whose_messages_have_no_origin(sce
     await play(scene, "bob", has_sdk=False)
 
 
+@pytest.mark.slow
 async def test_outside_a_mobile_web_view_a_message_without_an_origin_is_ignored(scene: Scene) -> None:
     widget = await scene.embed("frame")
     await widget.agree()

@@ -211,7 +211,7 @@ async def test_markup_in_names_labels_questions_and_accounts_stays_text(hostile:
     await is_text(widget)
 
 
-@pytest.mark.parametrize("password", ["impeded", "TEXT"])
+@pytest.mark.parametrize("password", [pytest.param("impeded", marks=pytest.mark.slow), "TEXT"])
 async def test_markup_in_a_bank_s_error_stays_text(hostile: Scene, password: str) -> None:
     widget = await hostile.embed(current_institution_code="hostile")
     await widget.agree()

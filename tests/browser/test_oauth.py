@@ -149,6 +149,7 @@ async def test_cancelling_the_question_connects_nothing(scene: Scene) -> None:
     assert [each["error_reason"] for each in await widget.posted("oauthError")] == ["CANCELLED"]
 
 
+@pytest.mark.slow
 async def test_without_a_window_there_is_a_link(scene: Scene) -> None:
     widget = await at_oauth_start(scene)
     # What a pop-up blocker does.
@@ -162,6 +163,7 @@ async def test_without_a_window_there_is_a_link(scene: Scene) -> None:
     await widget.sees(CONNECTED)
 
 
+@pytest.mark.slow
 async def test_a_sign_in_that_was_started_in_another_widget_is_continued(scene: Scene) -> None:
     first = await at_oauth_start(scene)
     bank = await open_bank(first)
@@ -212,6 +214,7 @@ async def test_a_window_without_a_return_is_an_error_after_its_time(
     assert [each["error_reason"] for each in await widget.posted("oauthError")] == ["SESSION_ERROR"]
 
 
+@pytest.mark.slow
 async def test_the_bank_returns_to_the_client_s_own_page(scene: Scene) -> None:
     return_target = {
         "oauth_referral_source": "APP",

@@ -96,6 +96,7 @@ async def test_a_code_is_offered_from_the_phone_s_messages(scene: Scene) -> None
     await expect(box).to_have_attribute("autocomplete", "one-time-code")
 
 
+@pytest.mark.slow
 async def test_a_challenge_without_an_answer_is_not_sent(scene: Scene) -> None:
     async def play(scene: Scene, password: str, message: str) -> None:
         widget = await scene.at_bank(f"for-{password}", password)
@@ -153,6 +154,7 @@ async def test_a_bank_asks_a_second_time(scene: Scene) -> None:
     assert statuses.count(CONNECTION_STATUS_IDS[Status.CHALLENGED]) == 2
 
 
+@pytest.mark.slow
 async def test_an_answer_can_lock_the_login(scene: Scene) -> None:
     widget = await scene.at_bank("ann", "options")
     await answer_question(widget, KINDS["options"][0], "Padlock Place")
@@ -160,6 +162,7 @@ async def test_an_answer_can_lock_the_login(scene: Scene) -> None:
     assert len(await widget.posted("memberError")) == 1
 
 
+@pytest.mark.slow
 async def test_a_challenge_that_expires_while_the_page_is_open_is_repeated(
     scene: Scene, clock: MovableClock
 ) -> None:

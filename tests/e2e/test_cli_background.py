@@ -168,6 +168,7 @@ class Receiver(BaseHTTPRequestHandler):
 
 
 @pytest.mark.faults
+@pytest.mark.slow
 def test_webhooks_go_to_an_address_of_this_machine(tmp_path):
     with HTTPServer(("127.0.0.1", 0), Receiver) as receiver:
         threading.Thread(target=receiver.serve_forever, daemon=True).start()

@@ -122,6 +122,7 @@ def test_secrets_are_masked_nulls_left_out_and_long_values_shortened():
     assert '"... 2 more"' in masked
 
 
+@pytest.mark.slow
 def test_with_json_it_prints_every_step_masked():
     done = subprocess.run(
         [sys.executable, "-m", "coatcheck.cli", "demo", "--json"],

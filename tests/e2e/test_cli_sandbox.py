@@ -255,6 +255,7 @@ def test_a_second_run_has_the_same_data_and_credentials_at_a_new_address(tmp_pat
 
 
 @pytest.mark.faults
+@pytest.mark.slow
 def test_a_seed_fixes_the_credentials_on_every_machine_and_without_one_they_are_random(seeded, tmp_path):
     with sandbox(tmp_path / "seven", "--seed", "7") as same:
         assert same.credentials | PLACE == seeded.credentials | PLACE

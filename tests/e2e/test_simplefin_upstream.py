@@ -124,6 +124,7 @@ async def test_the_connector_reads_our_own_server_until_its_access_is_revoked(
     await connector.close()
 
 
+@pytest.mark.slow
 async def test_20_processors_that_read_hourly_for_a_week_cause_at_most_24_upstream_calls_a_day(
     services: Services, upstream: Upstream, clock: MovableClock
 ) -> None:

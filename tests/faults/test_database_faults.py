@@ -67,6 +67,7 @@ async def wait_until_healed(load, since):
 
 
 @deadlines
+@pytest.mark.slow
 async def test_after_the_host_vanished_every_request_is_answered_and_the_service_heals(
     url, environment, scene, tmp_path, deadline
 ):
@@ -169,6 +170,7 @@ async def test_connections_that_ended_while_they_were_idle_cost_no_request(url, 
             assert await send_all() == {200}
 
 
+@pytest.mark.slow
 async def test_a_primary_that_becomes_read_only_gives_503_and_the_service_heals_when_it_is_writable_again(
     url, server, scene
 ):

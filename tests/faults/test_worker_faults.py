@@ -155,6 +155,7 @@ async def test_after_repeated_kills_at_any_moment_every_job_ends_once(services, 
         await assert_equal_to_an_undisturbed_run(end_user, of_end_user)
 
 
+@pytest.mark.slow
 async def test_a_worker_suspended_past_its_lease_and_resumed_saves_nothing(services, worker):
     end_user = await make_end_user(services)
     members = await begin_every_kind(end_user, "mxuser+slow=1")
