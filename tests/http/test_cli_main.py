@@ -38,6 +38,7 @@ ALL = sorted(commands(typer.main.get_command(app)))
 
 DOCUMENTED = {
     "audit": "export prune verify who",
+    "cell": "cancel list move prepare",
     "client": "add deliveries disable enable events list networks redirects rotate-key webhook widget",
     "conformance": "processor",
     "grant": "list reads revoke show",
