@@ -19,7 +19,7 @@ from coatcheck.cli.lookups import ClientGuid, named_client
 from coatcheck.cli.networks import AllowedNetworks, AllowsAll, is_change, print_networks
 from coatcheck.cli.runtime import change, read
 from coatcheck.db import database
-from coatcheck.directory.clients import NewClient
+from coatcheck.directory import clients as directory
 from coatcheck.errors import ConstraintNotMet, InvalidRequest, NotFound
 from coatcheck.grants import api_keys
 from coatcheck.model import clients, widgets
@@ -46,7 +46,7 @@ def add(
     Example: coatcheck client add "Acme Bank" --cell 1
     """
 
-    async def act(services: app.Services, connection: database.Connection) -> NewClient:
+    async def act(services: app.Services, connection: database.Connection) -> directory.NewClient:
         if cell not in {services.settings.cell, *services.settings.cells}:
             raise NotFound(f"There is no cell {cell}. `coatcheck cell list` shows the cells.")
         with in_cell(cell):
