@@ -14,6 +14,7 @@ from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.model.accounts import Account
 from coatcheck.vault.master_keys import MasterKeys
+from tests.factories import Keyed, make_account, make_processor, make_user
 
 
 class Died(Exception):
@@ -39,6 +40,16 @@ class Cells:
     @property
     def by_digit(self) -> dict[str, Cell]:
         return {"0": Cell("0", self.first.db), "1": Cell("1", self.second.db)}
+
+    async def make_processor(self, client: Keyed) -> Keyed:
+        """A processor that is enabled for the client, in both cells."""
+        processor = await make_processor(self.first, client)
+        await self.copy_directory()
+        return processor
+
+    async def make_account(self, client: Keyed) -> Account:
+        """An account in cell 0, of a new user."""
+        return await make_account(self.first, await make_user(self.first, client))
 
     async def copy_directory(self) -> None:
         await copy_directory(self.by_digit["0"], [self.by_digit["1"]])

@@ -42,7 +42,7 @@ def in_cell(digit: str) -> Iterator[None]:
 
 
 def with_digit(uuid: int, digit: str) -> str:
-    """The text of a UUID of version 7, as one of version 8 that names the cell."""
+    """The text of a UUID, as one of version 8 that names the cell."""
     value = uuid & ~(0xF << VERSION_BIT | 0x3F << DIGIT_BIT)
     return str(UUID(int=value | 0x8 << VERSION_BIT | DIGITS.index(digit) << DIGIT_BIT))
 

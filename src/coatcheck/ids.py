@@ -29,7 +29,6 @@ def timed(prefix: str) -> str:
 
 
 def derived(prefix: str, *parts: str) -> str:
-    """The guid that follows from the parts: the same in every cell (version 8, RFC 9562 5.8)."""
-    value = int.from_bytes(sha256("\0".join(parts).encode()).digest()[:16])
-    value = value & ~(0xF << 76 | 0x3 << 62) | 0x8 << 76 | 0x2 << 62
-    return f"{prefix}-{UUID(int=value)}"
+    """The guid that follows from the parts: the same in every cell. It names the first, which has the directory."""
+    value = UUID(bytes=sha256("\0".join(parts).encode()).digest()[:16], version=5).int
+    return f"{prefix}-{with_digit(value, FIRST)}"

@@ -28,7 +28,6 @@ from tests.factories import (
     make_account,
     make_client,
     make_code,
-    make_processor,
     make_token,
     make_user,
 )
@@ -51,14 +50,12 @@ async def client(cells: Cells) -> Keyed:
 
 @pytest.fixture
 async def processor(cells: Cells, client: Keyed) -> Keyed:
-    processor = await make_processor(cells.first, client)
-    await cells.copy_directory()
-    return processor
+    return await cells.make_processor(client)
 
 
 @pytest.fixture
 async def account(cells: Cells, client: Keyed) -> Account:
-    return await make_account(cells.first, await make_user(cells.first, client))
+    return await cells.make_account(client)
 
 
 async def disclosed(services: Services, user_guid: str) -> int:

@@ -50,3 +50,4 @@ def test_the_six_bits_that_are_no_digit_name_the_first_cell() -> None:
 def test_a_derived_guid_is_the_same_everywhere_and_differs_by_its_parts() -> None:
     assert derived("PPR", "a", "b") == derived("PPR", "a", "b") != derived("PPR", "ab", "")
     assert GUID.fullmatch(derived("PPR", "a", "b"))
+    assert digit_of_guid(derived("PPR", "a", "b")) == FIRST

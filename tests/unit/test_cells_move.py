@@ -27,7 +27,6 @@ from tests.factories import (
     make_code,
     make_disclosure,
     make_job,
-    make_processor,
     make_statement,
     make_token,
     make_transaction,
@@ -76,15 +75,13 @@ async def client(cells: Cells) -> Keyed:
 
 @pytest.fixture
 async def processor(cells: Cells, client: Keyed) -> Keyed:
-    processor = await make_processor(cells.first, client)
-    await cells.copy_directory()
-    return processor
+    return await cells.make_processor(client)
 
 
 @pytest.fixture
 async def account(cells: Cells, client: Keyed, processor: Keyed) -> Account:
     """In cell 0, whose other cell has the directory."""
-    return await make_account(cells.first, await make_user(cells.first, client))
+    return await cells.make_account(client)
 
 
 async def fill(cells: Cells, account: Account, processor: Keyed) -> None:

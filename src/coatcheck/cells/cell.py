@@ -1,7 +1,7 @@
 """The databases of the cells, and in which one a user is."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +12,7 @@ from coatcheck.cell_digit import FIRST, digit_of_guid
 from coatcheck.db.coalescing import Asked, CoalescedStatement, Coalescer
 from coatcheck.db.database import Connection, Database
 from coatcheck.errors import ConstraintNotMet, NotFound, Unavailable
+from coatcheck.migrations.revision import revision_of
 
 ASKED = Asked({"name": "text"})
 # The rows of a user that is being copied do not lead anywhere yet.
@@ -63,14 +64,40 @@ async def open_cells(services: Services) -> AsyncIterator[Mapping[str, Cell]]:
         yield cells
 
 
+def check_digit(digits: Collection[str], digit: str) -> None:
+    """Checks that one of the cells has this digit.
+
+    Raises:
+        NotFound: none has.
+    """
+    if digit not in digits:
+        raise NotFound(f"There is no cell {digit}. `coatcheck cell list` shows the cells.")
+
+
+async def check_schemas(first: Cell, second: Cell) -> None:
+    """Checks that the same migrations were applied to two cells.
+
+    Raises:
+        ConstraintNotMet: their schemas differ.
+    """
+    revisions = []
+    for cell in (first, second):
+        async with cell.db.connection() as connection:
+            revisions.append(await revision_of(connection))
+    if revisions[0] != revisions[1]:
+        raise ConstraintNotMet(
+            f"The schemas differ: {revisions[0]} in cell {first.digit}, {revisions[1]} in cell {second.digit}."
+            " Run `coatcheck migrate` for both."
+        )
+
+
 def named_cell(cells: Mapping[str, Cell], digit: str) -> Cell:
     """The cell of this digit.
 
     Raises:
         NotFound: the settings name no such cell.
     """
-    if digit not in cells:
-        raise NotFound(f"There is no cell {digit}. `coatcheck cell list` shows the cells.")
+    check_digit(cells, digit)
     return cells[digit]
 
 

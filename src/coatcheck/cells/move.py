@@ -20,7 +20,7 @@ import psycopg
 
 from coatcheck.audit.entries import OPERATOR, Entry
 from coatcheck.audit.journal import Journal
-from coatcheck.cells.cell import Cell, find_user, named_cell
+from coatcheck.cells.cell import Cell, check_schemas, find_user, named_cell
 from coatcheck.cells.copying import copy_rows, digest_rows
 from coatcheck.cells.preparation import is_prepared
 from coatcheck.cells.tables import DERIVED, MOVED
@@ -29,7 +29,6 @@ from coatcheck.db.database import Connection, columns, fetch_one, run
 from coatcheck.errors import ConstraintNotMet, NotFound
 from coatcheck.events.sequences import find_sequences, store_sequences
 from coatcheck.grants.moved_grants import lock_read_counts, parties_of_grants, store_read_counts
-from coatcheck.migrations.revision import revision_of
 
 LARGEST = "transaction"
 BATCH = 10_000
@@ -74,7 +73,7 @@ class UserMove:
             user_guid: who is moved.
             source: where the user is, or was when the interrupted move began.
             target: where the user will be.
-            progress: is told each step.
+            progress: receives each step before it begins.
 
         Raises:
             ConstraintNotMet: the cells are the same, or not prepared, or the user is moving to another one; or the new
@@ -251,19 +250,13 @@ async def find_source(cells: Mapping[str, Cell], user_guid: str) -> Cell:
 async def _check_cells(source: Cell, target: Cell) -> None:
     if source.digit == target.digit:
         raise ConstraintNotMet(f"The user is in cell {target.digit} already.")
-    revisions = []
     for cell in (source, target):
         async with cell.db.connection() as connection:
-            revisions.append(await revision_of(connection))
             if not await is_prepared(connection):
                 raise ConstraintNotMet(
                     f"Cell {cell.digit} is not prepared. Run `coatcheck cell prepare` first."
                 )
-    if revisions[0] != revisions[1]:
-        raise ConstraintNotMet(
-            f"The schemas differ: {revisions[0]} in cell {source.digit}, {revisions[1]} in cell {target.digit}."
-            " Run `coatcheck migrate` for both."
-        )
+    await check_schemas(source, target)
 
 
 async def _find_move(connection: Connection, user_guid: str) -> _Move | None:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from coatcheck.cells.cell import Cell
+from coatcheck.cells.cell import Cell, check_schemas
 from coatcheck.cells.directory import copy_directory
 from coatcheck.db.database import Connection, fetch_all, run
 from coatcheck.errors import ConstraintNotMet
-from coatcheck.migrations.revision import revision_of
 from coatcheck.vault.keys import read_keyring
 from coatcheck.vault.master_keys import MasterKeys
 
@@ -42,15 +41,7 @@ async def prepare(home: Cell, other: Cell, master_keys: MasterKeys) -> None:
     Raises:
         ConstraintNotMet: the schemas differ, or the database belongs to another installation.
     """
-    revisions = []
-    for cell in (home, other):
-        async with cell.db.connection() as connection:
-            revisions.append(await revision_of(connection))
-    if revisions[0] != revisions[1]:
-        raise ConstraintNotMet(
-            f"The schema of cell {other.digit} is {revisions[1]}, that of cell {home.digit} is {revisions[0]}."
-            " Run `coatcheck migrate` for both."
-        )
+    await check_schemas(home, other)
     async with home.db.transaction() as old, other.db.transaction() as new:
         keys = await read_keyring(old, master_keys)
         cursor = await new.execute(

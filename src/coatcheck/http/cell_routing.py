@@ -5,7 +5,7 @@
     a page or an endpoint that changes the directory, the rest  --> cell 0
 
 The first name decides: all that a request names belongs to one user. A guid or a secret that is made up leads to a cell
-that has it not. The cell verifies it like any other.
+that does not have it. The cell verifies it like any other.
 """
 
 import asyncio

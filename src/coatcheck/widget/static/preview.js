@@ -1,6 +1,6 @@
 /**
  * The widget with the settings that the page around it sends, for the staff of a client. It has no session and sends no
- * request: its policy forbids that. Who goes on after the sign-in form of a bank starts again.
+ * request: its policy forbids that. After the sign-in form of a bank, the preview starts again.
  *
  *     preview -> page   {type: "preview/ready"}, {type: "preview/readability", ratio, needed}
  *     page -> preview   {preview: {name, accent_color, logo, privacy_url, readers, color_scheme}}
