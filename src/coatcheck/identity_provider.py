@@ -4,8 +4,8 @@
     code and verifier -> token endpoint -> ID token, checked: signature, issuer, audience, expiry, nonce
     access token -> userinfo endpoint -> the claim that identifies a person, if the ID token has none
 
-Authlib checks the metadata and the claims, and builds the requests. The provider's word is enough for who somebody is,
-not for what they may do: no account is created.
+Authlib checks the metadata and the claims, and builds the requests. The provider decides who a person is, and not what
+the person may do: no account is created.
 """
 
 import json

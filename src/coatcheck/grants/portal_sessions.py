@@ -8,8 +8,11 @@ sessions in one browser do not replace each other. A session ends with its user 
 neither is deleted or disabled.
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from coatcheck.audit.entries import Entry
 from coatcheck.audit.journal import Journal
@@ -17,16 +20,19 @@ from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.crypto import keyed_hash
 from coatcheck.db.database import Connection, columns, fetch_one, run
-from coatcheck.errors import InvalidToken
+from coatcheck.errors import InvalidToken, UnknownUser
 from coatcheck.grants.links import Link, LinkKind, Links
 from coatcheck.grants.secrets import Kind, day_of, generate, parse_secret
 from coatcheck.ids import new
-from coatcheck.model.users import User
+from coatcheck.model.paging import PageRequest
+from coatcheck.model.users import User, list_users
 
 OPEN_PATH = "/portal/open/"
 SIGN_IN_PATH = "/portal/sign-in"
 RETURN_PATH = f"{SIGN_IN_PATH}/return"
 """To which the operator's identity provider leads back."""
+OWN_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
+"""What the `id` of a user can be. Other text is not sent to the database, which refuses some of it."""
 IDLE_TIMEOUT = timedelta(minutes=15)
 """After this time without a request, a session ends."""
 MAX_AGE = timedelta(hours=1)
@@ -100,16 +106,36 @@ class PortalSessions:
             InvalidToken: its user or client is deleted or disabled.
         """
         link = await self._links.open(connection, LinkKind.PORTAL, secret)
-        return await self.start(connection, link.client_guid, link.user_guid, locale=locale)
+        return await self._start(connection, link.client_guid, link.user_guid, locale)
 
-    async def start(
-        self, connection: Connection, client_guid: str, user_guid: str, *, locale: str
+    async def sign_in(
+        self, connection: Connection, client_guid: str, claim: str | None, *, locale: str
     ) -> StartedSession:
-        """Starts a session of a user, who has been identified.
+        """Starts a session of the user whose `id` an identity provider claims.
 
         Raises:
-            InvalidToken: the user or the client is deleted or disabled.
+            UnknownUser: the client has no user with this `id`, or the user or the client is disabled.
         """
+        if claim is None or not OWN_ID.fullmatch(claim):
+            raise UnknownUser(detail="the claim is missing, or cannot be the id of a user")
+        # By `id` alone: people can choose some claims themselves, and must not choose the guid of another user.
+        users = await list_users(connection, client_guid, PageRequest(1, 1), id=claim)
+        if not users.items:
+            raise UnknownUser(detail="no user has this id")
+        detail = {"method": "identity provider"}
+        try:
+            return await self._start(connection, client_guid, users.items[0].guid, locale, detail)
+        except InvalidToken:
+            raise UnknownUser(detail="the user or the client is disabled") from None
+
+    async def _start(
+        self,
+        connection: Connection,
+        client_guid: str,
+        user_guid: str,
+        locale: str,
+        detail: Mapping[str, str] = MappingProxyType({}),
+    ) -> StartedSession:
         now = self._clock.instant()
         generated = generate(Kind.PORTAL_SESSION, self._hash_key, period=day_of(now + MAX_AGE))
         guid = new("PSN")
@@ -131,7 +157,14 @@ class PortalSessions:
                 "expires_at": now + MAX_AGE,
             },
         )
-        return StartedSession(await self.find(connection, guid, generated.text), generated.text)
+        started = StartedSession(await self.find(connection, guid, generated.text), generated.text)
+        await self._journal.record(
+            connection,
+            Entry(
+                client_guid=client_guid, actor=user_guid, action="portal.opened", subject=guid, detail=detail
+            ),
+        )
+        return started
 
     async def find(self, connection: Connection, guid: str, secret: str) -> PortalSession:
         """The session with this guid and secret. It extends the session.

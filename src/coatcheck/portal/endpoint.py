@@ -15,7 +15,6 @@ from starlette.routing import Route
 
 from coatcheck import errors
 from coatcheck.app import Services
-from coatcheck.audit.entries import Entry
 from coatcheck.grants.portal_sessions import OPEN_PATH, StartedSession
 from coatcheck.http.compression import COMPRESSED
 from coatcheck.http.endpoint import Surface, routes
@@ -82,20 +81,10 @@ async def _open(services: Services, static: str, route: OpeningRoute, request: R
             started = await services.portal_sessions.open(
                 connection, request.path_params["secret"], locale=locale
             )
-            session = started.session
-            await services.journal.record(
-                connection,
-                Entry(
-                    client_guid=session.client_guid,
-                    actor=session.user_guid,
-                    action="portal.opened",
-                    subject=session.guid,
-                ),
-            )
     except (errors.NotFound, errors.InvalidToken):
         return _message(410, locale, LINK_EXPIRED)
     # 303, so that a reload loads the page and does not open the link, which works once.
-    answer = RedirectResponse(f"/portal/{session.guid}", 303, {"Cache-Control": "no-store"})
+    answer = RedirectResponse(f"/portal/{started.session.guid}", 303, {"Cache-Control": "no-store"})
     answer.headers["Set-Cookie"] = session_cookie(services, started)
     return answer
 

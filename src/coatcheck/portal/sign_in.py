@@ -7,7 +7,6 @@ The claim `portal_oidc_claim` is the `id` of a user of the client `portal_oidc_c
 address takes a target: who has signed in comes to the overview.
 """
 
-import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,22 +17,16 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from coatcheck.app import Services
-from coatcheck.audit.entries import Entry
-from coatcheck.errors import InvalidToken, NotFound, Refusal, SignInFailed, UnknownUser
-from coatcheck.grants.portal_sessions import RETURN_PATH, SIGN_IN_PATH, StartedSession
+from coatcheck.errors import NotFound, Refusal, SignInFailed
+from coatcheck.grants.portal_sessions import RETURN_PATH, SIGN_IN_PATH
 from coatcheck.http.endpoint import Surface, routes
 from coatcheck.http.headers import NO_STORE
 from coatcheck.http.i18n import choose_locale
 from coatcheck.http.throttling import throttled
-from coatcheck.identity_provider import Identity
-from coatcheck.model.paging import PageRequest
-from coatcheck.model.users import list_users
 from coatcheck.portal.endpoint import cookie_name, is_secure, refuse, session_cookie
 from coatcheck.staff.sign_ins import Purpose
 
 COOKIE = "coatcheck_portal_sign_in"
-OWN_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
-"""What the `id` of a user can be. Other text is not sent to the database, which refuses some of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,39 +98,15 @@ async def return_from_provider(services: Services, request: Request) -> Response
     identity = await services.portal_identity_provider.identity(
         code, nonce=sign_ins.nonce(secret), code_verifier=sign_ins.code_verifier(secret)
     )
-    started = await _start(services, identity, _locale(request))
+    client_guid = services.settings.portal_oidc_client_guid
+    async with services.db.transaction() as connection:
+        started = await services.portal_sessions.sign_in(
+            connection, client_guid, identity.claim, locale=_locale(request)
+        )
     response = RedirectResponse(f"/portal/{started.session.guid}", 303, NO_STORE)
     response.headers.append("Set-Cookie", session_cookie(services, started))
     _set_cookie(response, services, "", "; Max-Age=0")
     return response
-
-
-async def _start(services: Services, identity: Identity, locale: str) -> StartedSession:
-    """A session of the user that the claim names."""
-    client_guid = services.settings.portal_oidc_client_guid
-    if identity.claim is None or not OWN_ID.fullmatch(identity.claim):
-        raise UnknownUser(detail="the claim is missing, or cannot be the id of a user")
-    async with services.db.transaction() as connection:
-        # By `id` alone: people can choose some claims themselves, and must not choose the guid of another user.
-        users = await list_users(connection, client_guid, PageRequest(1, 1), id=identity.claim)
-        if not users.items:
-            raise UnknownUser(detail="no user has this id")
-        user = users.items[0]
-        try:
-            started = await services.portal_sessions.start(connection, client_guid, user.guid, locale=locale)
-        except InvalidToken:
-            raise UnknownUser(detail="the user or the client is disabled") from None
-        await services.journal.record(
-            connection,
-            Entry(
-                client_guid=client_guid,
-                actor=user.guid,
-                action="portal.opened",
-                subject=started.session.guid,
-                detail={"method": "identity provider"},
-            ),
-        )
-    return started
 
 
 def _locale(request: Request) -> str:
