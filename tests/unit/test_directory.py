@@ -363,3 +363,21 @@ async def test_an_account_that_is_named_by_its_guid_and_its_id_is_not_merged_int
             with pytest.raises(InvalidRequest):
                 await services.accounts.merge(connection, user, guids, actor=user.client_guid)
         assert (await find_account(connection, user.guid, account.guid)).guid == account.guid
+
+
+async def test_two_changes_of_a_widget_at_once_are_both_kept(services: Services, client: Keyed) -> None:
+    change = services.clients.change_widget_appearance
+    origins = ["https://app.example"]
+
+    async def set_origins() -> None:
+        async with services.db.transaction() as connection:
+            await change(connection, client.guid, {"origins": origins}, actor="operator")
+
+    async with services.db.transaction() as connection:
+        await change(connection, client.guid, {"accent_color": "#0a7"}, actor="operator")
+        second = asyncio.create_task(set_origins())
+        await until_waiting(services, 1)
+    await second
+    async with services.db.connection() as connection:
+        found = await widget_appearance(connection, client.guid)
+    assert found == WidgetAppearance(origins, "#0a7")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +12,7 @@ import typer
 from coatcheck import app
 from coatcheck.audit.entries import OPERATOR
 from coatcheck.cell_digit import FIRST, in_cell
+from coatcheck.cells import cell as cells
 from coatcheck.cli.api_keys import SHOWN_ONCE, AtOnce, Name, old_key_end, overlap_of
 from coatcheck.cli.console import AsJson, print_done, print_facts, print_rows
 from coatcheck.cli.lookups import ClientGuid, named_client
@@ -20,7 +20,7 @@ from coatcheck.cli.networks import AllowedNetworks, AllowsAll, is_change, print_
 from coatcheck.cli.runtime import change, read
 from coatcheck.db import database
 from coatcheck.directory import clients as directory
-from coatcheck.errors import ConstraintNotMet, InvalidRequest, NotFound
+from coatcheck.errors import ConstraintNotMet, InvalidRequest
 from coatcheck.grants import api_keys
 from coatcheck.model import clients, widgets
 
@@ -47,8 +47,7 @@ def add(
     """
 
     async def act(services: app.Services, connection: database.Connection) -> directory.NewClient:
-        if cell not in {services.settings.cell, *services.settings.cells}:
-            raise NotFound(f"There is no cell {cell}. `coatcheck cell list` shows the cells.")
+        cells.check_digit({services.settings.cell, *services.settings.cells}, cell)
         with in_cell(cell):
             return await services.clients.add(connection, name, actor=OPERATOR)
 
@@ -291,9 +290,8 @@ async def _appearance(connection: database.Connection, guid: str) -> widgets.Wid
 async def _set_appearance(
     services: app.Services, connection: database.Connection, guid: str, changes: dict[str, Any]
 ) -> widgets.WidgetAppearance:
-    appearance = replace(await _appearance(connection, guid), **changes)
-    await services.clients.set_widget_appearance(connection, guid, appearance, actor=OPERATOR)
-    return appearance
+    await named_client(connection, guid)
+    return await services.clients.change_widget_appearance(connection, guid, changes, actor=OPERATOR)
 
 
 def _print_appearance(guid: str, appearance: widgets.WidgetAppearance, as_json: bool) -> None:

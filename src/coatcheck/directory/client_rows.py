@@ -53,6 +53,19 @@ async def set_client_redirect_urls(connection: Connection, guid: str, urls: Sequ
     await _update(connection, guid, "redirect_urls = %(value)s", urls)
 
 
+async def lock_client(connection: Connection, guid: str) -> None:
+    """Locks the client, so that its settings can be read and changed.
+
+    Raises:
+        NotFound: there is no such client.
+    """
+    # NO KEY: rows that reference the client may be inserted meanwhile.
+    if not await run(
+        connection, "SELECT FROM client WHERE guid = %(guid)s FOR NO KEY UPDATE", {"guid": guid}
+    ):
+        raise NotFound
+
+
 async def put_widget_appearance(
     connection: Connection, client_guid: str, appearance: WidgetAppearance
 ) -> None:

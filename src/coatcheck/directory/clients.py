@@ -1,9 +1,10 @@
 """Clients, which let their users link accounts."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from types import MappingProxyType
+from typing import Any
 
 from coatcheck import ids, text
 from coatcheck.audit.entries import OPERATOR, Entry
@@ -13,6 +14,7 @@ from coatcheck.config import Settings
 from coatcheck.db.database import Connection
 from coatcheck.directory.client_rows import (
     add_client,
+    lock_client,
     put_widget_appearance,
     set_client_disabled,
     set_client_networks,
@@ -161,6 +163,21 @@ class Clients:
             await put_widget_appearance(connection, guid, appearance)
             detail = {"changed": ",".join(changed)}
             await self._record(connection, guid, "client.widget_changed", actor, detail)
+
+    async def change_widget_appearance(
+        self, connection: Connection, guid: str, changes: Mapping[str, Any], *, actor: str
+    ) -> WidgetAppearance:
+        """Changes some fields of how the client's widget looks and which pages may embed it, and returns all.
+
+        Raises:
+            NotFound: there is no such client.
+            InvalidRequest: a value is not valid.
+        """
+        # Locked before it is read: a change of the colour must not bring back an origin that is being removed.
+        await lock_client(connection, guid)
+        appearance = replace(await widget_appearance(connection, guid), **changes)
+        await self.set_widget_appearance(connection, guid, appearance, actor=actor)
+        return appearance
 
     async def _record(
         self,

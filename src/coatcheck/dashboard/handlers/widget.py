@@ -1,6 +1,5 @@
 """A client's widget: how it looks, with a preview, and which pages may embed it."""
 
-from dataclasses import replace
 from typing import Any
 
 from starlette.responses import Response
@@ -56,7 +55,6 @@ async def change_origins(request: DashboardRequest) -> Response:
 
 async def _change(request: DashboardRequest, **changes: Any) -> None:
     async with request.services.db.transaction() as connection:
-        before = await widget_appearance(connection, request.client_guid)
-        await request.services.clients.set_widget_appearance(
-            connection, request.client_guid, replace(before, **changes), actor=request.actor
+        await request.services.clients.change_widget_appearance(
+            connection, request.client_guid, changes, actor=request.actor
         )
