@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from uuid_utils import uuid7
 
-from coatcheck.audit.entries import Draft
+from coatcheck.audit.entries import draft
 from coatcheck.db.coalescing import Coalescer
 from coatcheck.db.database import Database
 from coatcheck.grants.access_statements import numbers_statement
@@ -78,7 +78,7 @@ async def exchange(request: Request) -> Response:
             "code_challenge": None,
             "fapi2_since": now,
             "event_guid": f"EVT-{uuid7()}",
-            **Draft(actor=PROCESSOR, action="token.issued").parameters(now),
+            **draft(PROCESSOR, "token.issued", now),
         }
     )
     if not rows or rows[0][SCOPE] is None:
