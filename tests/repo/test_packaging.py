@@ -33,6 +33,15 @@ def names_of(requirements):
     return {re.split(r"[\[<>=!~; ]", requirement)[0].lower() for requirement in requirements}
 
 
+def test_no_symbolic_link_is_tracked():
+    """One that leads out of the tree stops `make setup` in every other clone."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--stage"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert listed
+    assert [line for line in listed if line.startswith("120000")] == []
+
+
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
 def test_every_dependency_is_pinned_with_its_hashes_and_names_no_registry(lock):
     entries = re.sub(r" \\\n", "", lock.read_text()).splitlines()
