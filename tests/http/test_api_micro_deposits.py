@@ -129,6 +129,14 @@ async def test_lists_contain_no_account_number_and_verifications_do(api: Api, us
     )
 
 
+async def test_an_unknown_status_is_refused_and_the_known_ones_are_named(api: Api, user: str) -> None:
+    for status in ("KING", "verified"):
+        answer = await api.get(f"/users/{user}/micro_deposits", params={"status": status})
+        assert refusal(answer) == (400, "invalid_request")
+        assert "status must be one of INITIATED, " in answer.text
+        assert status not in answer.text
+
+
 async def test_a_deleted_micro_deposit_is_404(api: Api, user: str) -> None:
     deposit = await start(api, user)
     path = f"/users/{user}/micro_deposits/{deposit['guid']}"

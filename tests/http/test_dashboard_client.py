@@ -270,6 +270,7 @@ class TestInstitutions:
         page = await window.get("/dashboard/client/institutions?status=used")
         assert "MX Bank OPERATIONAL 3 66 %" in " ".join(text_of(page).split())
         assert page.text.count("<tr>") == 2
+        assert (await window.get("/dashboard/client/institutions?status=king")).status_code == 400
         found = await window.get("/dashboard/client/institutions?search=nowhere")
         assert "No institution is found" in text_of(found)
 

@@ -152,6 +152,7 @@ async def test_an_operator_sets_the_status_of_an_institution_and_of_a_client_the
     assert (await window.post(page, status="GONE")).status_code == 400
     assert (await window.post(f"{page}/{client.guid}", on=page, client_status="GONE")).status_code == 400
     assert (await window.get("/dashboard/institutions/unknown")).status_code == 404
+    assert (await window.get("/dashboard/institutions?status=king")).status_code == 400
 
 
 async def test_a_job_that_failed_is_found_and_started_again(

@@ -92,7 +92,7 @@ async def find_micro_deposit(
 
 
 async def list_micro_deposits(
-    connection: Connection, user_guid: str, page: PageRequest, *, status: str | None = None
+    connection: Connection, user_guid: str, page: PageRequest, *, status: DepositStatus | None = None
 ) -> Page[MicroDeposit]:
     return await fetch_page(
         connection,

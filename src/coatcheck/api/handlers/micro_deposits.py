@@ -12,9 +12,10 @@ from coatcheck.api.schemas.micro_deposits import (
 )
 from coatcheck.errors import UserDisabled
 from coatcheck.http.decoding import parse
-from coatcheck.http.query import read_page, read_text
+from coatcheck.http.query import read_choice, read_page
 from coatcheck.model.micro_deposits import (
     DepositAccount,
+    DepositStatus,
     MicroDeposit,
     find_micro_deposit,
     list_micro_deposits,
@@ -29,7 +30,10 @@ ALL = PageRequest(1, 1000)
 async def list_(request: ApiRequest) -> MicrodepositsResponseBody:
     user = await request.readable_user()
     deposits = await list_micro_deposits(
-        request.connection, user.guid, read_page(request.query), status=read_text(request.query, "status")
+        request.connection,
+        user.guid,
+        read_page(request.query),
+        status=read_choice(request.query, "status", DepositStatus),
     )
     return micro_deposits_body(deposits)
 

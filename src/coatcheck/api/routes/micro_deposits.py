@@ -12,6 +12,7 @@ from coatcheck.api.schemas.micro_deposits import (
 )
 from coatcheck.http import doc
 from coatcheck.http.route import PAGE, Group, Parameter
+from coatcheck.model.micro_deposits import DepositStatus
 
 MICRO_DEPOSITS = Group(
     "Micro-deposits",
@@ -23,7 +24,10 @@ MICRO_DEPOSITS = Group(
             micro_deposits.list_,
             "listUserMicrodeposits",
             "List the micro-deposits of a user",
-            query=(*PAGE, Parameter("status", "Only micro-deposits with this status, such as `VERIFIED`.")),
+            query=(
+                *PAGE,
+                Parameter("status", "Only micro-deposits with this status.", choices=tuple(DepositStatus)),
+            ),
             answer=MicrodepositsResponseBody,
         ),
         Route(

@@ -1,6 +1,7 @@
 """Institutions as a client sees them: their status for the client, and how often connections succeed there."""
 
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from starlette.responses import Response
 
@@ -12,15 +13,22 @@ from coatcheck.members.connection_success import Attempts, attempts_by_instituti
 from coatcheck.model.institution_statuses import AVAILABLE, availabilities, availability
 
 
+class InstitutionView(StrEnum):
+    """What the list can be restricted to."""
+
+    USED = "used"
+    RESTRICTED = "restricted"
+
+
 async def show_institutions(request: DashboardRequest) -> Response:
     """The institutions; with `status`, those with a restriction or those at which somebody tried to connect."""
-    period = chosen_period(request, Period.WEEK)
+    view, period = request.optional_choice("status", InstitutionView), chosen_period(request, Period.WEEK)
     async with request.services.db.connection() as connection:
         available = await availabilities(connection, request.client_guid)
         attempts = await attempts_by_institution(connection, request.client_guid, _since(request, period))
     institutions = request.services.registry.search(request.query.get(SEARCH))
-    listed = {"restricted": available, "used": attempts}.get(request.query.get("status", ""))
-    if listed is not None:
+    if view is not None:
+        listed = attempts if view is InstitutionView.USED else available
         institutions = tuple(each for each in institutions if each.code in listed)
     return request.page(
         "client_institutions",

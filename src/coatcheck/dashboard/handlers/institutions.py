@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import timedelta
+from enum import StrEnum
 
 from starlette.responses import Response
 
@@ -23,6 +24,12 @@ from coatcheck.model.institution_statuses import (
 from coatcheck.rate_limits.refreshes import used_budgets
 
 
+class InstitutionView(StrEnum):
+    """What the list can be restricted to."""
+
+    RESTRICTED = "restricted"
+
+
 async def show_connectors(request: DashboardRequest) -> Response:
     services = request.services
     found = connector_statuses(services.settings, services.clock, guard=public_only)
@@ -31,11 +38,12 @@ async def show_connectors(request: DashboardRequest) -> Response:
 
 async def show_institutions(request: DashboardRequest) -> Response:
     """The institutions, or with `status` those that are not operational."""
+    view = request.optional_choice("status", InstitutionView)
     async with request.services.db.connection() as connection:
         found = await statuses(connection)
         restricted = Counter(each.institution_code for each in await restricted_clients(connection))
     institutions = request.services.registry.search(request.query.get(SEARCH))
-    if request.query.get("status") == "restricted":
+    if view is InstitutionView.RESTRICTED:
         institutions = tuple(each for each in institutions if each.code in found or restricted[each.code])
     return request.page(
         "institutions",

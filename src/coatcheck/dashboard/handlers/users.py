@@ -1,5 +1,7 @@
 """A client's users: their connections with status and history, and their accounts."""
 
+from enum import StrEnum
+
 from starlette.responses import Response
 
 from coatcheck.dashboard.lists import SEARCH, page_request, shown
@@ -8,6 +10,13 @@ from coatcheck.model.accounts import accounts_of_member, find_client_account
 from coatcheck.model.jobs import newest_jobs
 from coatcheck.model.members import find_client_member, list_broken_members, list_members
 from coatcheck.model.users import find_user, search_users
+
+
+class UserStatus(StrEnum):
+    """What a list of users can be restricted to."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
 
 
 async def show_users(request: DashboardRequest) -> Response:
@@ -28,8 +37,13 @@ def searched_text(request: DashboardRequest) -> str:
 
 
 def is_disabled(request: DashboardRequest) -> bool | None:
-    """Whether the users with this `status` are disabled; None: all are listed."""
-    return {"disabled": True, "enabled": False}.get(request.query.get("status", ""))
+    """Whether the users with this `status` are disabled; None: all are listed.
+
+    Raises:
+        InvalidRequest: there is no such status.
+    """
+    status = request.optional_choice("status", UserStatus)
+    return None if status is None else status is UserStatus.DISABLED
 
 
 async def show_user(request: DashboardRequest) -> Response:
