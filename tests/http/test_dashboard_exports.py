@@ -4,8 +4,10 @@ import csv
 import json
 from datetime import timedelta
 from io import StringIO
+from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from coatcheck.app import Services
@@ -170,6 +172,48 @@ async def test_grants_and_their_reads_are_exported_by_the_filters_of_the_list(
     }
 
 
+async def test_an_export_of_reads_takes_no_statement_for_each_grant(
+    services: Services,
+    window: Window,
+    client: Keyed,
+    account: Account,
+    processor: Keyed,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await make_token(services, account, processor)
+    executed: list[str] = []
+    execute = psycopg.AsyncCursor.execute
+
+    async def recording(self: Any, query: Any, *args: Any, **options: Any) -> Any:
+        executed.append(str(query))
+        return await execute(self, query, *args, **options)
+
+    async def statements() -> int:
+        """How many statements an export takes."""
+        executed.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(psycopg.AsyncCursor, "execute", recording)
+            await rows(window, "/reads")
+        return len(executed)
+
+    before = await statements()
+    async with services.db.transaction() as connection:
+        await connection.execute(
+            """INSERT INTO access_token SELECT (jsonb_populate_record(t, jsonb_build_object(
+                   'guid', t.guid || n, 'token_hash', '\\x' || encode(int4send(n), 'hex')))).*
+               FROM access_token t, generate_series(2, 100) AS n WHERE client_guid = %(client)s""",
+            {"client": client.guid},
+        )
+        await connection.execute(
+            """INSERT INTO disclosure (at, client_guid, reader_guid, user_guid, record_guid, what, shown, token_guid)
+               SELECT created_at, client_guid, processor_guid, user_guid, account_guid, 'ACCOUNT_NUMBERS', 1, guid
+               FROM access_token WHERE client_guid = %(client)s""",
+            {"client": client.guid},
+        )
+    assert await statements() == before
+    assert len(await rows(window, "/reads")) == 100
+
+
 async def test_broken_connections_are_exported_by_bank(
     services: Services, window: Window, account: Account
 ) -> None:
@@ -300,7 +344,14 @@ async def test_an_export_of_another_client_has_nothing(
 
 @pytest.mark.parametrize(
     "path",
-    ["grants?status=king", "users?search=%00", "grants?user=%00", "members?institution=%00", "audit?since=x"],
+    [
+        "grants?status=king",
+        "users?status=king",
+        "users?search=%00",
+        "grants?user=%00",
+        "members?institution=%00",
+        "audit?since=x",
+    ],
 )
 async def test_a_filter_that_cannot_be_is_refused_before_anything_is_recorded(
     services: Services, window: Window, client: Keyed, path: str

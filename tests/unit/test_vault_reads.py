@@ -68,6 +68,28 @@ async def test_reads_of_one_instant_are_in_one_batch_or_the_other(
     assert sorted(readers) == [f"reader-{n}" for n in range(1, 6)]
 
 
+async def test_the_reads_of_grants_come_in_batches_in_the_order_of_the_grants_and_each_once(
+    services: Services, processor: Keyed, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for reads in (3, 0, 2, 4):
+        await read_with(services, await make_token(services, account, processor), reads)
+    async with services.db.connection() as connection:
+        tokens = await services.tokens.list(connection, account.client_guid, account_guid=account.guid)
+    guids = [each.guid for each in tokens]
+    for size in (1, 2, 5, 9, 500):
+        monkeypatch.setattr(user_reads, "BATCH", size)
+        given = [(guid, LONG_AGO) for guid in guids]
+        batches = [list(batch) async for batch in user_reads.reads_of_grants(services.db, given)]
+        assert max(map(len, batches)) <= size
+        reads = [read for batch in batches for read in batch]
+        expected = [guids[0]] * 4 + [guids[1]] * 2 + [guids[3]] * 3
+        assert [read.token_guid for read in reads] == expected
+        assert len({read.at for read in reads}) == 9
+        for guid in guids:
+            times = [read.at for read in reads if read.token_guid == guid]
+            assert times == sorted(times)
+
+
 async def test_a_user_whose_data_nobody_read_has_no_batch(services: Services, user: User) -> None:
     assert await all_reads(services, user.guid) == []
 
