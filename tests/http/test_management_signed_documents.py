@@ -20,7 +20,16 @@ from coatcheck.vault import user_reads
 from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, LEAD, REFRESH
 from coatcheck.worker_services import run_maintenance
 from tests.api_client import Api
-from tests.factories import PDF, Keyed, make_client, make_code, make_processor, make_transaction
+from tests.factories import (
+    PDF,
+    Keyed,
+    make_client,
+    make_code,
+    make_disclosure,
+    make_processor,
+    make_transaction,
+    make_user,
+)
 from tests.http.owned_objects import Owner, make_owner
 from tests.widget_client import open_page
 
@@ -172,6 +181,29 @@ async def test_a_grant_shows_the_text_that_names_its_processor(
     listed = (await api.get(f"/coatcheck/users/{user}/disclosures")).json()["disclosures"]
     (statement,) = (each["statement"] for each in listed)
     assert verify(statement, await key_set_of(http)).claims["processors"][0]["guid"] == processor.guid
+
+
+async def test_what_a_user_agreed_to_is_listed_by_pages_newest_first(
+    http: httpx.AsyncClient, services: Services, client: Keyed
+) -> None:
+    user = await make_user(services, client)
+    guids = [await make_disclosure(services, user) for _ in range(12)]
+    path = f"/coatcheck/users/{user.guid}/disclosures"
+    for query, listed, page in (
+        ("", guids[::-1], (1, 25, 1)),
+        ("?records_per_page=10", guids[:1:-1], (1, 10, 2)),
+        ("?records_per_page=10&page=2", guids[1::-1], (2, 10, 2)),
+        ("?records_per_page=10&page=3", [], (3, 10, 2)),
+    ):
+        answer = (await http.get(path + query, auth=client.auth)).json()
+        assert [each["guid"] for each in answer["disclosures"]] == listed, query
+        number, size, pages = page
+        assert answer["pagination"] == {
+            "current_page": number,
+            "per_page": size,
+            "total_entries": 12,
+            "total_pages": pages,
+        }
 
 
 async def test_the_signed_disclosure_can_be_read_after_the_deletion_of_the_user(

@@ -15,10 +15,19 @@ from coatcheck.app import Services, build
 from coatcheck.clock import MovableClock
 from coatcheck.grants.portal_sessions import IDLE_TIMEOUT, MAX_AGE
 from coatcheck.model.accounts import Account
+from coatcheck.model.users import find_user
 from coatcheck.server import create_app
 from coatcheck.signatures import DocumentType, verify
 from coatcheck.vault.signing_keys import key_set, published_keys
-from tests.factories import Keyed, make_account, make_processor, make_token, make_transaction, make_user
+from tests.factories import (
+    Keyed,
+    make_account,
+    make_disclosure,
+    make_processor,
+    make_token,
+    make_transaction,
+    make_user,
+)
 from tests.portal_client import Portal, open_portal, portal_url, text_of
 
 NUMBERS = "/account/account_numbers"
@@ -234,6 +243,21 @@ async def test_the_time_line_has_pages(
     assert (first.text.count("<time"), last.text.count("<time")) == (2, 1)
     assert "?page=2" in first.text
     assert "?page=3" not in last.text
+
+
+async def test_what_the_user_agreed_to_has_pages(
+    services: Services, portal: Portal, account: Account, client: Keyed
+) -> None:
+    assert "we have no text that you agreed to" in text_of(await portal.get("/agreements"))
+    async with services.db.connection() as connection:
+        user = await find_user(connection, client.guid, account.user_guid)
+    for number in range(6):
+        await make_disclosure(services, user, text=f"Agreement {number}.")
+    pages = [await portal.get(f"/agreements?page={page}") for page in (1, 2)]
+    shown = [re.findall(r"Agreement \d", text_of(page)) for page in pages]
+    assert shown == [[f"Agreement {number}" for number in (5, 4, 3, 2, 1)], ["Agreement 0"]]
+    assert ["Older" in text_of(page) for page in pages] == [True, False]
+    assert ["Newer" in text_of(page) for page in pages] == [False, True]
 
 
 async def test_one_grant_is_stopped_with_a_receipt_and_the_others_go_on(

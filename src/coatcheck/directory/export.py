@@ -153,16 +153,12 @@ class UserExport:
     async def _access(self, user: User) -> AsyncIterator[Section]:
         """Who may read, what the user agreed to, and who read what."""
         filters = GrantFilter(client_guid=user.client_guid, user_guid=user.guid)
-        number, total = 1, 1
-        while (number - 1) * BATCH < total:
-            async with self._db.connection() as connection:
-                page = await self._grants.list(connection, filters, PageRequest(number, BATCH))
-            # The newest come first: if one is added meanwhile, another is listed twice.
-            yield "grants", page.items
-            number, total = number + 1, page.total
-        async with self._db.connection() as connection:
-            agreed = await self._disclosures.of_user(connection, user.client_guid, user.guid)
-        yield "authorization_disclosures", agreed
+        yield "grants", []
+        async for grants in self._grants.each(self._db, filters):
+            yield "grants", grants
+        yield "authorization_disclosures", []
+        async for agreed in self._disclosures.each(self._db, user.client_guid, user.guid):
+            yield "authorization_disclosures", agreed
         yield "reads", []
         async for batch in reads_of_user(self._db, user.guid):
             yield "reads", batch

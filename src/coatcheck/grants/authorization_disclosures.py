@@ -12,17 +12,18 @@ A disclosure names its objects by their guids, and companies by their names. It 
 under it, and for `DOCUMENTS_KEPT` after the last grant under it, past the deletion of the user.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
 from coatcheck import ids
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
-from coatcheck.db.database import Connection, columns, fetch_all, fetch_one, run
+from coatcheck.db.database import Connection, Database, columns, fetch_one, run
 from coatcheck.errors import NotFound
 from coatcheck.grants.widget_sessions import WidgetSession
 from coatcheck.model.moving_users import is_settled
+from coatcheck.model.paging import Page, PageRequest, Selection, each_batch, fetch_page
 from coatcheck.signatures import DocumentType, format_instant, verify
 from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, SigningKeys, key_set, published_keys
 
@@ -281,24 +282,33 @@ class AuthorizationDisclosures:
         )
         if found is None:
             raise NotFound
-        return await self._signed_validly(connection, found)
+        (signed,) = await self._signed_validly(connection, [found])
+        return signed
 
-    async def of_user(
-        self, connection: Connection, client_guid: str, user_guid: str
+    async def list(
+        self, connection: Connection, client_guid: str, user_guid: str, page: PageRequest
+    ) -> Page[StoredDisclosure]:
+        """One page of what a user of the client agreed to, newest first; also after the user was deleted."""
+        selection = _of_user(client_guid, user_guid, "guid DESC")
+        found = await fetch_page(connection, StoredDisclosure, selection, page)
+        return replace(found, items=await self._signed_validly(connection, found.items))
+
+    async def each(
+        self, db: Database, client_guid: str, user_guid: str
+    ) -> AsyncIterator[Sequence[StoredDisclosure]]:
+        """All that a user of the client agreed to, oldest first, in batches. No connection is held between two."""
+        async for batch in each_batch(db, StoredDisclosure, _of_user(client_guid, user_guid, "guid")):
+            async with db.connection() as connection:
+                signed = await self._signed_validly(connection, batch)
+            yield signed
+
+    async def _signed_validly(
+        self, connection: Connection, found: Sequence[StoredDisclosure]
     ) -> Sequence[StoredDisclosure]:
-        """What a user of the client agreed to, newest first; also after the user was deleted."""
-        found = await fetch_all(
-            connection,
-            StoredDisclosure,
-            f"""SELECT {columns(StoredDisclosure)} FROM authorization_disclosure
-                WHERE user_guid = %(user_guid)s AND client_guid = %(client_guid)s ORDER BY guid DESC""",
-            {"user_guid": user_guid, "client_guid": client_guid},
-        )
-        return [await self._signed_validly(connection, each) for each in found]
-
-    async def _signed_validly(self, connection: Connection, found: StoredDisclosure) -> StoredDisclosure:
-        statement = await self._signing_keys.signed_validly(connection, found.statement)
-        return replace(found, statement=statement)
+        return [
+            replace(each, statement=await self._signing_keys.signed_validly(connection, each.statement))
+            for each in found
+        ]
 
     def _claims(
         self, session: WidgetSession, agreement: Agreement, guid: str, now: datetime
@@ -321,6 +331,12 @@ class AuthorizationDisclosures:
             "refreshes": agreement.refreshes,
             "access_days": agreement.access_days,
         }
+
+
+def _of_user(client_guid: str, user_guid: str, order: str) -> Selection:
+    return Selection(
+        "authorization_disclosure", (order,), {"user_guid": user_guid, "client_guid": client_guid}
+    )
 
 
 def _agreed(session: WidgetSession) -> Mapping[str, object]:

@@ -21,6 +21,8 @@ from coatcheck.portal.texts import CONNECTIONS, INTERRUPTED, PERMISSIONS, READS,
 from coatcheck.vault.grant_reads import days_of_reads, list_reads_of_processor
 
 READS_ON_A_PAGE = 50
+AGREEMENTS_ON_A_PAGE = 5
+"""Each is shown whole, and has its signed copy twice: as text and as a file."""
 STOPPED_BY_USER = "stopped by the user in the portal"
 EVERYTHING = "everything"
 
@@ -37,7 +39,7 @@ async def show_processor(request: PortalRequest) -> Response:
     reader = next((each for each in found.readers if each.guid == guid), None)
     if reader is None:
         raise NotFound
-    page = PageRequest(number(request.query.get("page")) or 1, READS_ON_A_PAGE)
+    page = _page_of(request, READS_ON_A_PAGE)
     now = services.clock.now()
     async with services.db.connection() as connection:
         reads = await list_reads_of_processor(connection, session.user_guid, guid, page)
@@ -146,13 +148,17 @@ async def leave(request: PortalRequest) -> Response:
 
 
 async def show_agreements(request: PortalRequest) -> Response:
-    """Every signed authorization disclosure of the user."""
+    """A page of the signed authorization disclosures of the user."""
     session = request.session
     async with request.services.db.connection() as connection:
-        agreements = await request.services.authorization_disclosures.of_user(
-            connection, session.client_guid, session.user_guid
+        agreements = await request.services.authorization_disclosures.list(
+            connection, session.client_guid, session.user_guid, _page_of(request, AGREEMENTS_ON_A_PAGE)
         )
     return await request.page("agreements", agreements=agreements)
+
+
+def _page_of(request: PortalRequest, size: int) -> PageRequest:
+    return PageRequest(number(request.query.get("page")) or 1, size)
 
 
 async def _overview(request: PortalRequest) -> Overview:

@@ -3,6 +3,7 @@
 from coatcheck.errors import NotFound
 from coatcheck.http.encoding import encode
 from coatcheck.http.exports import json_chunks
+from coatcheck.http.query import read_page
 from coatcheck.http.request import CompleteResponse
 from coatcheck.management.request import ManagementRequest
 from coatcheck.management.schemas.signed_documents import (
@@ -30,8 +31,8 @@ async def read_jwks(request: ManagementRequest) -> CompleteResponse:
 
 async def list_disclosures(request: ManagementRequest) -> DisclosuresResponseBody:
     guid = await _user_guid(request)
-    found = await request.services.authorization_disclosures.of_user(
-        request.connection, request.client.guid, guid
+    found = await request.services.authorization_disclosures.list(
+        request.connection, request.client.guid, guid, read_page(request.query)
     )
     return disclosures_body(found)
 

@@ -1,6 +1,6 @@
 """Endpoints for signed documents, the keys that verify them, and the export of a user."""
 
-from coatcheck.http.route import Caller, Group
+from coatcheck.http.route import PAGE, Caller, Group
 from coatcheck.management.handlers import signed_documents
 from coatcheck.management.routes.route import Route
 from coatcheck.management.schemas.signed_documents import (
@@ -36,6 +36,7 @@ SIGNED_DOCUMENTS = Group(
             "List what a user agreed to",
             "Newest first. Kept for three years after the last grant under it, past the deletion of the user. For a "
             "deleted user the path has the guid.",
+            query=PAGE,
             answer=DisclosuresResponseBody,
         ),
         Route(

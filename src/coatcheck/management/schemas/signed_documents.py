@@ -1,6 +1,5 @@
 """Signed documents and the keys that verify them."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta, Struct
@@ -9,6 +8,8 @@ from coatcheck.directory.attestations import Attestation
 from coatcheck.grants.authorization_disclosures import StoredDisclosure
 from coatcheck.http.doc import ATTESTATION, DISCLOSURE, JWS_EXAMPLE, UserGuid, doc
 from coatcheck.http.encoding import Timestamp, to_schema, to_schemas
+from coatcheck.http.pagination import Pagination, pagination
+from coatcheck.model.paging import Page
 
 Record: TypeAlias = dict[str, Any]
 JWS = "A compact JWS, `header.payload.signature`. How to verify it: docs/how-to/verify-a-receipt.md."
@@ -66,7 +67,8 @@ class DisclosureResponseBody(Struct, frozen=True):
 
 
 class DisclosuresResponseBody(Struct, frozen=True):
-    disclosures: Annotated[list[DisclosureResponse], doc("The disclosures, the newest first.")]
+    disclosures: Annotated[list[DisclosureResponse], doc("The disclosures on this page, the newest first.")]
+    pagination: Pagination
 
 
 class AttestationResponse(Struct, frozen=True, kw_only=True):
@@ -114,8 +116,8 @@ def disclosure_body(disclosure: StoredDisclosure) -> DisclosureResponseBody:
     return DisclosureResponseBody(to_schema(disclosure, DisclosureResponse))
 
 
-def disclosures_body(disclosures: Sequence[StoredDisclosure]) -> DisclosuresResponseBody:
-    return DisclosuresResponseBody(to_schemas(disclosures, DisclosureResponse))
+def disclosures_body(disclosures: Page[StoredDisclosure]) -> DisclosuresResponseBody:
+    return DisclosuresResponseBody(to_schemas(disclosures.items, DisclosureResponse), pagination(disclosures))
 
 
 def attestation_body(attestation: Attestation) -> AttestationResponseBody:
