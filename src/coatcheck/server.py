@@ -5,7 +5,7 @@ Requests are not logged: a query string may contain a code. The audit log has wh
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -72,8 +72,13 @@ def sandbox_groups(settings: Settings) -> Sequence[Group[Route]]:
     return (import_module("coatcheck.management.routes.sandbox").SANDBOX,)
 
 
-def create_app(services: Services) -> ASGIApp:
-    """Every surface, the documentation, and the pages of each connector below `/banks/<name>`."""
+def create_app(services: Services, of_cells: Mapping[str, Services] | None = None) -> ASGIApp:
+    """Every surface, the documentation, and the pages of each connector below `/banks/<name>`.
+
+    Args:
+        services: of the cell that answers.
+        of_cells: those of all cells, by their digits. None: there is one.
+    """
     banks: Sequence[BaseRoute] = [
         Mount(f"/banks/{connector.name}", app=pages)
         for connector in services.registry.connectors
@@ -90,7 +95,7 @@ def create_app(services: Services) -> ASGIApp:
         *page_routes(services, (*GROUPS, *sandbox)),
         design_route(),
         *widget_routes(services),
-        *portal_routes(services),
+        *portal_routes(services, of_cells or {services.settings.cell: services}),
         *dashboard_routes(services),
         *banks,
         *_inspector(services.settings),
@@ -127,7 +132,8 @@ async def open_app(services: Services) -> AsyncIterator[ASGIApp]:
         async with services.db.connection() as connection:
             keyring = await read_keyring(connection, MasterKeys.load(settings))
         served = {
-            digit: ServedCell(Cell(digit, each.db), create_app(each)) for digit, each in of_cells.items()
+            digit: ServedCell(Cell(digit, each.db), create_app(each, of_cells))
+            for digit, each in of_cells.items()
         }
         yield CellRouting(served, keyring.hash_key, body_seconds=settings.body_deadline.total_seconds())
 

@@ -1,27 +1,32 @@
 """End users open the portal with the operator's own identity provider; what is refused of what comes back."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlencode
 
-import httpx
 import pytest
 
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.identity_provider import IdentityProvider
-from coatcheck.server import create_app
 from coatcheck.staff.sign_ins import TTL, Purpose
 from tests.api_client import Api
 from tests.factories import Keyed, make_client
 from tests.identity_provider import ISSUER, REGISTRATION, Provider
 from tests.portal_client import Portal, text_of
+from tests.portal_sign_in import (
+    RETURN,
+    SIGN_IN,
+    UNKNOWN,
+    comes_back,
+    leads_to,
+    returning,
+    window_of,
+    with_claim,
+)
 from tests.staff import Window
 
-SIGN_IN, RETURN = "/portal/sign-in", "/portal/sign-in/return"
-UNKNOWN = "No account was found for this sign-in"
 NOT_SIGNED_IN = "You are not signed in"
 
 
@@ -36,40 +41,9 @@ async def served(services: Services, client: Keyed, upstream: Provider) -> Servi
     return with_claim(services, client, upstream, "sub")
 
 
-def with_claim(services: Services, client: Keyed, upstream: Provider, claim: str) -> Services:
-    settings = replace(services.settings, portal_oidc_client_guid=client.guid, portal_oidc_claim=claim)
-    registration = replace(REGISTRATION, return_url=settings.base_url + RETURN, claim=claim)
-    provider = IdentityProvider(registration, services.clock, httpx.MockTransport(upstream.answer))
-    return replace(services, settings=settings, portal_identity_provider=provider)
-
-
 @pytest.fixture
 async def window(served: Services) -> Window:
     return window_of(served)
-
-
-def window_of(services: Services) -> Window:
-    transport = httpx.ASGITransport(create_app(services))
-    return Window(httpx.AsyncClient(transport=transport, base_url=services.settings.base_url))
-
-
-async def leads_to(window: Window) -> dict[str, str]:
-    """What the provider is asked when a browser begins."""
-    answer = await window.get(SIGN_IN)
-    assert answer.status_code == 303, answer.text
-    return {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["location"]).query).items()}
-
-
-def returning(query: Mapping[str, str]) -> str:
-    """The address to which the provider leads back."""
-    return f"{RETURN}?{urlencode(query)}"
-
-
-async def comes_back(window: Window, upstream: Provider, **query: str) -> httpx.Response:
-    """Signs in at the provider as `ann`, and returns with these parameters in place of the right ones."""
-    asked = await leads_to(window)
-    upstream.claims = {"nonce": asked["nonce"]} | upstream.claims
-    return await window.get(returning({"code": "the code", "state": asked["state"]} | query))
 
 
 async def make_ann(api: Api, **user: Any) -> str:

@@ -116,15 +116,12 @@ class PortalSessions:
         Raises:
             UnknownUser: the client has no user with this `id`, or the user or the client is disabled.
         """
-        if claim is None or not OWN_ID.fullmatch(claim):
-            raise UnknownUser(detail="the claim is missing, or cannot be the id of a user")
-        # By `id` alone: people can choose some claims themselves, and must not choose the guid of another user.
-        users = await list_users(connection, client_guid, PageRequest(1, 1), id=claim)
-        if not users.items:
+        user = await claimed_user(connection, client_guid, claim)
+        if user is None:
             raise UnknownUser(detail="no user has this id")
         detail = {"method": "identity provider"}
         try:
-            return await self._start(connection, client_guid, users.items[0].guid, locale, detail)
+            return await self._start(connection, client_guid, user.guid, locale, detail)
         except InvalidToken:
             raise UnknownUser(detail="the user or the client is disabled") from None
 
@@ -213,3 +210,16 @@ class PortalSessions:
                WHERE expires_day = %(day)s AND guid = %(guid)s AND idle_at > %(now)s""",
             {"day": day_of(session.expires_at), "guid": session.guid, "idle_at": idle_at, "now": now},
         )
+
+
+async def claimed_user(connection: Connection, client_guid: str, claim: str | None) -> User | None:
+    """The user of the client with the `id` that an identity provider claims.
+
+    Raises:
+        UnknownUser: no user can have this `id`.
+    """
+    if claim is None or not OWN_ID.fullmatch(claim):
+        raise UnknownUser(detail="the claim is missing, or cannot be the id of a user")
+    # By `id` alone: people can choose some claims themselves, and must not choose the guid of another user.
+    users = await list_users(connection, client_guid, PageRequest(1, 1), id=claim)
+    return users.items[0] if users.items else None

@@ -1,5 +1,6 @@
 """The routes of the portal: the page behind a link, the pages of a session, and the portal's files."""
 
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from coatcheck.http.static_files import StaticFolder
 from coatcheck.portal import apps, downloads, handlers
 from coatcheck.portal.endpoint import PortalRoute, opening_routes, session_routes
 from coatcheck.portal.sign_in import sign_in_routes
+from coatcheck.portal.user_cells import UserCells
 
 ROUTES = (
     PortalRoute("GET", "", handlers.show_overview),
@@ -30,12 +32,17 @@ ROUTES = (
 )
 
 
-def portal_routes(services: Services) -> list[BaseRoute]:
-    """For the web process, at the root."""
+def portal_routes(services: Services, of_cells: Mapping[str, Services]) -> list[BaseRoute]:
+    """For the web process, at the root.
+
+    Args:
+        services: of the cell that answers.
+        of_cells: those of all cells, by their digits.
+    """
     static = StaticFolder(Path(str(files("coatcheck.portal"))) / "static", "/portal/static")
     return [
         static.route(),
         *opening_routes(services, static.base),
-        *sign_in_routes(services),
+        *sign_in_routes(services, UserCells(of_cells)),
         *session_routes(services, static.base, ROUTES),
     ]

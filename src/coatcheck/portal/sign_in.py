@@ -4,7 +4,7 @@
     GET .../return         the provider's answer --> the session that a link gives
 
 The claim `portal_oidc_claim` is the `id` of a user of the client `portal_oidc_client_guid`. No user is created. Neither
-address takes a target: who has signed in comes to the overview.
+address takes a target: who has signed in comes to the overview. The cell 0 answers; the session is in the user's cell.
 """
 
 import secrets
@@ -17,6 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from coatcheck.app import Services
+from coatcheck.cell_digit import in_cell
 from coatcheck.errors import NotFound, Refusal, SignInFailed
 from coatcheck.grants.portal_sessions import RETURN_PATH, SIGN_IN_PATH
 from coatcheck.http.endpoint import Surface, routes
@@ -24,6 +25,7 @@ from coatcheck.http.headers import NO_STORE
 from coatcheck.http.i18n import choose_locale
 from coatcheck.http.throttling import throttled
 from coatcheck.portal.endpoint import cookie_name, is_secure, refuse, session_cookie
+from coatcheck.portal.user_cells import UserCells
 from coatcheck.staff.sign_ins import Purpose
 
 COOKIE = "coatcheck_portal_sign_in"
@@ -43,9 +45,12 @@ class SignInRoute:
         return f"{self.method} {self.path}"
 
 
-def sign_in_routes(services: Services) -> list[Route]:
+def sign_in_routes(services: Services, user_cells: UserCells) -> list[Route]:
     surface = Surface[SignInRoute]("portal", partial(_answer, services), refuse, answers_head=False)
-    table = (SignInRoute(SIGN_IN_PATH, lead_to_provider), SignInRoute(RETURN_PATH, return_from_provider))
+    table = (
+        SignInRoute(SIGN_IN_PATH, lead_to_provider),
+        SignInRoute(RETURN_PATH, partial(return_from_provider, user_cells)),
+    )
     return routes(surface, table)
 
 
@@ -77,12 +82,12 @@ async def lead_to_provider(services: Services, _request: Request) -> Response:
     return response
 
 
-async def return_from_provider(services: Services, request: Request) -> Response:
+async def return_from_provider(user_cells: UserCells, services: Services, request: Request) -> Response:
     """The answer of the provider.
 
     Raises:
         SignInFailed: the provider refused, or its answer belongs to another browser or was used.
-        UnknownUser: the client has no user with this claim, or it is disabled.
+        UnknownUser: the client has no user with this claim, or two in different cells, or it is disabled.
     """
     secret, query = request.cookies.get(cookie_name(services, COOKIE), ""), request.query_params
     sign_ins = services.staff.sign_ins
@@ -99,10 +104,13 @@ async def return_from_provider(services: Services, request: Request) -> Response
         code, nonce=sign_ins.nonce(secret), code_verifier=sign_ins.code_verifier(secret)
     )
     client_guid = services.settings.portal_oidc_client_guid
-    async with services.db.transaction() as connection:
-        started = await services.portal_sessions.sign_in(
-            connection, client_guid, identity.claim, locale=_locale(request)
-        )
+    digit, of_user = await user_cells.find(client_guid, identity.claim)
+    # The session's guid and secret name the cell, which answers all that follows.
+    with in_cell(digit):
+        async with of_user.db.transaction() as connection:
+            started = await of_user.portal_sessions.sign_in(
+                connection, client_guid, identity.claim, locale=_locale(request)
+            )
     response = RedirectResponse(f"/portal/{started.session.guid}", 303, NO_STORE)
     response.headers.append("Set-Cookie", session_cookie(services, started))
     _set_cookie(response, services, "", "; Max-Age=0")
