@@ -25,7 +25,7 @@ from tests.staff import encode, invite
 
 LAYOUTS = {
     Role.OPERATOR: ("/clients", "/institutions/{institution}", "/jobs", "/metrics"),
-    Role.PROCESSOR_ADMIN: ("/webhooks/add", "/webhooks/{endpoint}"),
+    Role.PROCESSOR_ADMIN: ("/webhooks/add", "/webhooks/{endpoint}", "/deliveries"),
     Role.CLIENT_ADMIN: ("/widget", "/widget/origins"),
 }
 """A list, a form in a page, charts of both kinds, a form with many choices, and a page with a list in it."""

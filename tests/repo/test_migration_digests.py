@@ -41,6 +41,7 @@ DIGESTS = {
     "20261127_0029_audit_search.py": "fa87d4c7470912698e128b0cceae33ac900a9f2d64ee200a5f8269fe6679dce3",
     "20261127_0030_selected_accounts.py": "9ea49ee0e35e70a27fed94c90a27ce192aacfa0b0360402d9b12f048433fc364",
     "20261127_0031_cells.py": "ce9a1e313001627871092961deb63c7c18c6007d215b67a60a9d3669a2523dae",
+    "20261127_0032_failed_deliveries.py": "1f070947373bb1c3015fb2f2e0c2183cc8f18b41751907d1419d6e306c844567",
 }
 VERSIONS = Path(next(iter(migrations.__path__))) / "versions"
 

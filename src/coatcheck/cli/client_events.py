@@ -90,10 +90,12 @@ def deliveries(
         return await history.list_deliveries(
             connection,
             client,
+            history.DeliveryFilter(
+                receiver_guid=endpoint,
+                status=None if status is None else delivery.DeliveryStatus(status),
+            ),
             paging.PageRequest(page, PAGE_SIZE),
             services.clock.instant(),
-            receiver_guid=endpoint,
-            status=status,
         )
 
     rows = [_delivery(client, each, as_json=as_json) for each in read(find).items]

@@ -5,6 +5,8 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from coatcheck import errors
+from coatcheck.events.delivery import DeliveryStatus
+from coatcheck.events.endpoints import EndpointStatus
 from coatcheck.http.i18n import catalogue
 from coatcheck.http.i18n import marked as _
 from coatcheck.model.jobs import JobView
@@ -46,6 +48,21 @@ GRANT_STATES: Mapping[GrantStatus, str] = MappingProxyType(
     }
 )
 
+DELIVERY_STATES: Mapping[DeliveryStatus, str] = MappingProxyType(
+    {
+        DeliveryStatus.PENDING: _("waiting"),
+        DeliveryStatus.DELIVERED: _("delivered"),
+        DeliveryStatus.FAILED: _("failed"),
+    }
+)
+ENDPOINT_STATES: Mapping[EndpointStatus, str] = MappingProxyType(
+    {
+        EndpointStatus.ENABLED: _("enabled"),
+        EndpointStatus.PAUSED: _("paused"),
+        EndpointStatus.DISABLED: _("disabled"),
+    }
+)
+
 
 class Period(StrEnum):
     """The days that a page looks back."""
@@ -70,6 +87,14 @@ def period_names(locale: str) -> Sequence[tuple[Period, str]]:
 
 def grant_state_names(locale: str) -> Mapping[GrantStatus, str]:
     return {state: translate(locale, name) for state, name in GRANT_STATES.items()}
+
+
+def delivery_state_names(locale: str) -> Mapping[DeliveryStatus, str]:
+    return {state: translate(locale, name) for state, name in DELIVERY_STATES.items()}
+
+
+def endpoint_state_names(locale: str) -> Mapping[EndpointStatus, str]:
+    return {state: translate(locale, name) for state, name in ENDPOINT_STATES.items()}
 
 
 SESSION_OVER = (

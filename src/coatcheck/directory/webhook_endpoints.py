@@ -1,8 +1,9 @@
 """The webhook endpoints of clients and processors: where their events are sent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from coatcheck import ids
 from coatcheck.audit.entries import Entry
@@ -26,7 +27,7 @@ from coatcheck.events.endpoints import (
     list_endpoints,
     lock_endpoints,
 )
-from coatcheck.events.history import Delivery
+from coatcheck.events.history import Delivery, DeliveryFilter
 from coatcheck.events.receivers import forget_failures
 from coatcheck.events.signing import new_secret
 from coatcheck.events.ssrf import check_url
@@ -228,6 +229,17 @@ class WebhookEndpoints:
         await self._record(connection, owner, guid, "webhook_endpoint.redelivered")
         return count
 
+    async def redeliver_selected(self, connection: Connection, owner: Owner, filters: DeliveryFilter) -> int:
+        """As `history.redeliver_selected`, for the owner."""
+        # Of two at once, the second finds what the first has made.
+        await lock_endpoints(connection, owner.guid)
+        now = self._clock.instant()
+        count = await history.redeliver_selected(connection, owner.guid, filters, now)
+        await self._record(
+            connection, owner, owner.guid, "deliveries.redelivered", {"deliveries": str(count)}
+        )
+        return count
+
     def _check(self, owner: Owner, changes: EndpointChanges) -> None:
         if changes.url is not None:
             check_url(changes.url, allow_private=self._settings.webhook_allow_private)
@@ -255,7 +267,14 @@ class WebhookEndpoints:
     async def _store(self, connection: Connection, endpoint: Endpoint, secrets: EndpointSecrets) -> None:
         await endpoint_secrets.store(connection, self._vault, endpoint.owner_guid, endpoint.guid, secrets)
 
-    async def _record(self, connection: Connection, owner: Owner, subject: str, action: str) -> None:
+    async def _record(
+        self,
+        connection: Connection,
+        owner: Owner,
+        subject: str,
+        action: str,
+        detail: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         await self._journal.record(
             connection,
             Entry(
@@ -263,5 +282,6 @@ class WebhookEndpoints:
                 actor=owner.actor or owner.guid,
                 action=action,
                 subject=subject,
+                detail=detail,
             ),
         )

@@ -5,12 +5,13 @@ Each query starts at the owner. Events in MX's format are not listed; their deli
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from coatcheck import ids
 from coatcheck.db.database import Connection, columns, fetch_one, run
 from coatcheck.errors import NotFound
-from coatcheck.events.catalogue import CATALOGUE, EventType, StoredEvent, encode_data, sample
+from coatcheck.events.catalogue import CATALOGUE, EVERYTHING, EventType, StoredEvent, encode_data, sample
+from coatcheck.events.delivery import DeliveryStatus
 from coatcheck.events.endpoints import Endpoint
 from coatcheck.events.partitions import RETENTION
 from coatcheck.events.publisher import SUBSCRIBED
@@ -34,6 +35,7 @@ class Delivery:
     created_at: datetime
 
 
+REDELIVERED_AT_ONCE = 1000
 DELIVERIES = """(SELECT d.*, e.type FROM delivery d
                  JOIN event e ON e.guid = d.event_guid AND e.occurred_at = d.event_at) AS made"""
 
@@ -50,9 +52,29 @@ class EventFilter:
     """Only what occurred after this, oldest first."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryFilter:
+    """Which deliveries of the last 30 days to list."""
+
+    receiver_guid: str | None = None
+    """An endpoint, or the client whose webhook URL it is."""
+    type: str | None = None
+    """A type of event, or a group such as `member.*`."""
+    status: DeliveryStatus | None = None
+    since: datetime | None = None
+    """Only what was attempted since then, or made and not yet attempted."""
+    until: datetime | None = None
+    """Until the end of this second."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Position:
     position: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +92,8 @@ async def list_events(
     """
     values: dict[str, object] = {"since": filters.since or now - RETENTION}
     conditions = ["format = 'coatcheck'", "occurred_at > %(since)s"]
-    if filters.type is not None and filters.type != "*":
-        group = filters.type.endswith(".*")
-        conditions.append("starts_with(type, %(type)s)" if group else "type = %(type)s")
+    if filters.type is not None and filters.type != EVERYTHING:
+        conditions.append(_of_type(filters.type))
         values["type"] = filters.type.removesuffix("*")
     if filters.after is not None:
         conditions.append("position > %(after)s")
@@ -105,25 +126,41 @@ async def find_event(connection: Connection, owner_guid: str, guid: str, now: da
 
 
 async def list_deliveries(
-    connection: Connection,
-    owner_guid: str,
-    page: PageRequest,
-    now: datetime,
-    *,
-    receiver_guid: str | None = None,
-    status: str | None = None,
+    connection: Connection, owner_guid: str, filters: DeliveryFilter, page: PageRequest, now: datetime
 ) -> Page[Delivery]:
     """The deliveries to the owner in the last 30 days, those of the newest events first."""
-    selection = Selection(
+    return await fetch_page(connection, Delivery, _selection(owner_guid, filters, now), page)
+
+
+def _selection(owner_guid: str, filters: DeliveryFilter, now: datetime) -> Selection:
+    conditions = ["created_at > %(oldest)s"]
+    values: dict[str, object] = {"oldest": now - RETENTION}
+    if filters.status is not None:
+        # No parameter: a generic plan could not use the index of failed deliveries.
+        conditions.append(f"status = '{DeliveryStatus(filters.status).value}'")
+    if filters.type is not None:
+        conditions.append(_of_type(filters.type))
+        values["type"] = filters.type.removesuffix("*")
+    if filters.since is not None:
+        conditions.append("coalesce(last_attempt_at, created_at) >= %(since)s")
+        values["since"] = filters.since
+    if filters.until is not None:
+        # The second condition leaves out partitions.
+        conditions += ["coalesce(last_attempt_at, created_at) < %(until)s", "created_at < %(until)s"]
+        values["until"] = filters.until + timedelta(seconds=1)
+    return Selection(
         DELIVERIES,
         ("position DESC", "guid"),
-        {"owner_guid": owner_guid, "receiver_guid": receiver_guid, "status": status},
-        ["created_at > %(since)s"],
-        {"since": now - RETENTION},
-        moving={"since"},
-        counted="delivery",
+        {"owner_guid": owner_guid, "receiver_guid": filters.receiver_guid},
+        conditions,
+        values,
+        moving={"oldest"},
+        counted="delivery" if filters.type is None else None,
     )
-    return await fetch_page(connection, Delivery, selection, page)
+
+
+def _of_type(type_: str) -> str:
+    return "starts_with(type, %(type)s)" if type_.endswith(".*") else "type = %(type)s"
 
 
 async def find_delivery(connection: Connection, owner_guid: str, guid: str) -> Delivery:
@@ -159,6 +196,56 @@ async def redeliver(connection: Connection, owner_guid: str, guid: str, now: dat
     if made is None:
         raise NotFound
     return await find_delivery(connection, owner_guid, made.guid)
+
+
+async def count_redeliverable(
+    connection: Connection, owner_guid: str, filters: DeliveryFilter, now: datetime
+) -> int:
+    """How many deliveries `redeliver_selected` makes next."""
+    again, values = _again(owner_guid, filters, now)
+    found = await fetch_one(connection, _Count, f"SELECT count(*) AS number FROM ({again}) AS again", values)
+    return found.number if found else 0
+
+
+async def redeliver_selected(
+    connection: Connection, owner_guid: str, filters: DeliveryFilter, now: datetime
+) -> int:
+    """Makes the deliveries again that the filter selects, at most `REDELIVERED_AT_ONCE`; returns how many.
+
+    Those of the oldest events are first, and each event is delivered once to a receiver. Left out is what still waits,
+    what was delivered by a later attempt to make it again, and what goes to an endpoint that is disabled or deleted.
+    """
+    again, values = _again(owner_guid, filters, now)
+    return await run(
+        connection,
+        # Of two at the same instant, as a clock that stands can have, the second makes nothing.
+        f"""INSERT INTO delivery (guid, event_guid, event_at, receiver_guid, owner_guid, object, position,
+                                  next_attempt_at, created_at)
+            SELECT 'DLV-' || md5(event_guid || receiver_guid || %(now)s::text)::uuid, event_guid, event_at,
+                   receiver_guid, owner_guid, object, position, %(now)s, %(now)s
+            FROM ({again}) AS again ORDER BY position
+            ON CONFLICT DO NOTHING""",
+        values,
+    )
+
+
+def _again(owner_guid: str, filters: DeliveryFilter, now: datetime) -> tuple[str, Mapping[str, object]]:
+    selection = _selection(owner_guid, filters, now)
+    return (
+        f"""SELECT DISTINCT ON (position, event_guid, receiver_guid)
+                   event_guid, event_at, receiver_guid, owner_guid, object, position
+            FROM {selection.source}
+            WHERE {selection.where} AND status <> 'pending'
+              AND (receiver_guid = owner_guid
+                   OR receiver_guid IN (SELECT w.guid FROM webhook_endpoint w
+                                        WHERE w.owner_guid = %(owner_guid)s AND w.status <> 'disabled'))
+              AND NOT EXISTS (SELECT FROM delivery later
+                              WHERE later.event_guid = made.event_guid AND later.receiver_guid = made.receiver_guid
+                                AND later.guid <> made.guid AND later.created_at >= made.created_at
+                                AND later.status <> 'failed')
+            ORDER BY position, event_guid, receiver_guid LIMIT {REDELIVERED_AT_ONCE}""",
+        {**selection.parameters, "now": now},
+    )
 
 
 async def redeliver_range(

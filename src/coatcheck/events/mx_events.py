@@ -28,10 +28,24 @@ class Action(StrEnum):
     DELETED = "deleted"
 
 
+class MxEventType(StrEnum):
+    """The names that clients subscribe to."""
+
+    AGGREGATION = "AGGREGATION"
+    BALANCE = "BALANCE"
+    CONNECTION_STATUS = "CONNECTION_STATUS"
+    HISTORY = "HISTORY"
+    MEMBER = "MEMBER"
+    MICRO_DEPOSIT = "MICRO_DEPOSIT"
+    STATEMENT = "STATEMENT"
+    USER = "USER"
+    VERIFICATION = "VERIFICATION"
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     type: str
-    """The name that clients subscribe to. Payloads about a member, user or micro-deposit do not contain it."""
+    """Payloads about a member, user or micro-deposit do not contain it."""
     payload: str
     """The body, which is signed and sent unchanged at every attempt."""
     callback_payload: str | None = None
@@ -56,7 +70,7 @@ def aggregation(
     callback_payload: str | None = None,
 ) -> Event:
     return _data_updated(
-        "AGGREGATION",
+        MxEventType.AGGREGATION,
         member,
         completed_at,
         {
@@ -71,7 +85,7 @@ def aggregation(
 
 
 def balance(member: Member, completed_at: datetime, *, callback_payload: str | None = None) -> Event:
-    return _data_updated("BALANCE", member, completed_at, {}, callback_payload)
+    return _data_updated(MxEventType.BALANCE, member, completed_at, {}, callback_payload)
 
 
 def history(
@@ -82,7 +96,7 @@ def history(
     callback_payload: str | None = None,
 ) -> Event:
     return _data_updated(
-        "HISTORY",
+        MxEventType.HISTORY,
         member,
         completed_at,
         {
@@ -101,7 +115,7 @@ def statement(
     callback_payload: str | None = None,
 ) -> Event:
     return _data_updated(
-        "STATEMENT",
+        MxEventType.STATEMENT,
         member,
         completed_at,
         {"statements_created_count": statements_created_count},
@@ -118,7 +132,7 @@ def verification(
     callback_payload: str | None = None,
 ) -> Event:
     return _data_updated(
-        "VERIFICATION",
+        MxEventType.VERIFICATION,
         member,
         completed_at,
         {"accounts": list(account_guids), "job_guid": job_guid, "user_id": member.user_id},
@@ -138,10 +152,10 @@ def connection_status(
         "connection_status_id": CONNECTION_STATUS_IDS[status],
         "connection_status_message": status_message(status, member.name),
         "member_guid": member.guid,
-        "type": "CONNECTION_STATUS",
+        "type": MxEventType.CONNECTION_STATUS,
         "user_guid": member.user_guid,
     }
-    return Event("CONNECTION_STATUS", _encode(payload), callback_payload)
+    return Event(MxEventType.CONNECTION_STATUS, _encode(payload), callback_payload)
 
 
 def member(
@@ -175,7 +189,7 @@ def member(
             "user_id": member.user_id,
         },
     }
-    return Event("MEMBER", _encode(payload), callback_payload)
+    return Event(MxEventType.MEMBER, _encode(payload), callback_payload)
 
 
 def user(action: Action, user: User, revision: datetime) -> Event:
@@ -191,7 +205,7 @@ def user(action: Action, user: User, revision: datetime) -> Event:
             "revision": _unix(revision),
         },
     }
-    return Event("USER", _encode(payload))
+    return Event(MxEventType.USER, _encode(payload))
 
 
 def micro_deposit(
@@ -216,11 +230,11 @@ def micro_deposit(
             "verified_at": _iso(deposit.verified_at),
         },
     }
-    return Event("MICRO_DEPOSIT", _encode(payload))
+    return Event(MxEventType.MICRO_DEPOSIT, _encode(payload))
 
 
 def _data_updated(
-    name: str,
+    name: MxEventType,
     member: Member,
     completed_at: datetime,
     fields: Mapping[str, object],

@@ -10,7 +10,7 @@ from coatcheck.dashboard.request import DashboardRequest
 from coatcheck.dashboard.texts import ROLES, translate
 from coatcheck.db.database import Connection
 from coatcheck.events.delivery import DeliveryStatus
-from coatcheck.events.history import list_deliveries
+from coatcheck.events.history import DeliveryFilter, list_deliveries
 from coatcheck.grants.listing import GrantFilter
 from coatcheck.model.clients import list_clients
 from coatcheck.model.jobs import JobView, list_jobs
@@ -87,7 +87,8 @@ async def _see_users(request: DashboardRequest, connection: Connection, overview
 async def _see_webhooks(request: DashboardRequest, connection: Connection, overview: Overview) -> None:
     owner = owner_of(request)
     now = request.services.clock.instant()
-    failed = await list_deliveries(connection, owner.guid, FIRST, now, status=DeliveryStatus.FAILED)
+    is_failed = DeliveryFilter(status=DeliveryStatus.FAILED)
+    failed = await list_deliveries(connection, owner.guid, is_failed, FIRST, now)
     overview.failed_deliveries = failed.total
     overview.has_no_webhooks = not (
         await request.services.webhook_endpoints.list(connection, owner, FIRST)

@@ -1,15 +1,16 @@
-"""The webhook endpoints of the person's client or processor, what was delivered, and delivering it again."""
+"""The webhook endpoints of the person's client or processor, each with its deliveries."""
 
 from starlette.responses import Response
 
 from coatcheck.dashboard.lists import page_request, shown
 from coatcheck.dashboard.request import DashboardRequest
+from coatcheck.dashboard.texts import delivery_state_names, endpoint_state_names
 from coatcheck.directory.webhook_endpoints import EndpointChanges, Owner
 from coatcheck.errors import InvalidRequest
 from coatcheck.events.catalogue import EVERYTHING, patterns
 from coatcheck.events.delivery import DeliveryStatus
 from coatcheck.events.endpoints import EndpointStatus
-from coatcheck.events.history import find_delivery, list_deliveries
+from coatcheck.events.history import DeliveryFilter, list_deliveries
 
 
 async def show_endpoints(request: DashboardRequest) -> Response:
@@ -17,7 +18,11 @@ async def show_endpoints(request: DashboardRequest) -> Response:
         page = await request.services.webhook_endpoints.list(
             connection, owner_of(request), page_request(request)
         )
-    return request.page("webhooks", endpoints=shown(request, page))
+    return request.page(
+        "webhooks",
+        endpoints=shown(request, page),
+        endpoint_state_names=endpoint_state_names(request.locale),
+    )
 
 
 async def show_form(request: DashboardRequest) -> Response:
@@ -45,17 +50,16 @@ async def show_endpoint(request: DashboardRequest) -> Response:
         deliveries = await list_deliveries(
             connection,
             owner.guid,
+            DeliveryFilter(receiver_guid=guid, status=status),
             page_request(request),
             request.services.clock.instant(),
-            receiver_guid=guid,
-            status=status,
         )
     return request.page(
         "webhook",
         endpoint=endpoint,
         deliveries=shown(request, deliveries),
-        statuses=list(DeliveryStatus),
-        endpoint_statuses=list(EndpointStatus),
+        state_names=delivery_state_names(request.locale),
+        endpoint_state_names=endpoint_state_names(request.locale),
         types=[
             each
             for each in patterns(is_processor=owner.is_processor)
@@ -108,21 +112,6 @@ async def delete(request: DashboardRequest) -> Response:
             connection, owner_of(request), request.path["endpoint"]
         )
     return request.redirect("/webhooks")
-
-
-async def show_delivery(request: DashboardRequest) -> Response:
-    async with request.services.db.connection() as connection:
-        delivery = await find_delivery(connection, request.organisation_guid, request.path["delivery"])
-    return request.page("delivery", delivery=delivery)
-
-
-async def redeliver(request: DashboardRequest) -> Response:
-    """Makes a delivery again, whatever became of it."""
-    async with request.services.db.transaction() as connection:
-        made = await request.services.webhook_endpoints.redeliver(
-            connection, owner_of(request), request.path["delivery"]
-        )
-    return request.redirect(f"/deliveries/{made.guid}")
 
 
 async def _ask(request: DashboardRequest, page: str) -> Response:

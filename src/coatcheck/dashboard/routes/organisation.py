@@ -1,6 +1,6 @@
 """The pages that the staff of clients and of processors share: API keys and webhooks of their organisation."""
 
-from coatcheck.dashboard.handlers import api_keys, webhooks
+from coatcheck.dashboard.handlers import api_keys, deliveries, webhooks
 from coatcheck.dashboard.permissions import Permission
 from coatcheck.dashboard.route import DashboardRoute, sensitive
 from coatcheck.http.i18n import marked as _
@@ -26,6 +26,10 @@ WEBHOOKS = (
         MANAGE,
     ),
     *sensitive("/webhooks/{endpoint}/delete", webhooks.confirm_deletion, webhooks.delete, MANAGE),
-    DashboardRoute("GET", "/deliveries/{delivery}", webhooks.show_delivery, SEE),
-    DashboardRoute("POST", "/deliveries/{delivery}", webhooks.redeliver, MANAGE),
+    DashboardRoute("GET", "/deliveries", deliveries.show_deliveries, SEE, menu=_("Deliveries")),
+    # Before the path of one delivery, which it matches too.
+    DashboardRoute("GET", "/deliveries/redeliver", deliveries.confirm_redelivery, MANAGE),
+    DashboardRoute("POST", "/deliveries/redeliver", deliveries.redeliver_selected, MANAGE),
+    DashboardRoute("GET", "/deliveries/{delivery}", deliveries.show_delivery, SEE),
+    DashboardRoute("POST", "/deliveries/{delivery}", deliveries.redeliver, MANAGE),
 )

@@ -5,7 +5,7 @@ from coatcheck.errors import InvalidRequest
 from coatcheck.events import history
 from coatcheck.events.catalogue import patterns
 from coatcheck.events.delivery import DeliveryStatus
-from coatcheck.events.history import EventFilter
+from coatcheck.events.history import DeliveryFilter, EventFilter
 from coatcheck.http.decoding import parse
 from coatcheck.http.query import read_choice, read_page, read_text, read_time
 from coatcheck.management.request import ManagementRequest
@@ -121,10 +121,12 @@ async def list_deliveries(request: ManagementRequest) -> DeliveriesResponseBody:
     deliveries = await history.list_deliveries(
         request.connection,
         owner.guid,
+        DeliveryFilter(
+            receiver_guid=read_text(request.query, "endpoint"),
+            status=read_choice(request.query, "status", DeliveryStatus),
+        ),
         read_page(request.query),
         request.services.clock.instant(),
-        receiver_guid=read_text(request.query, "endpoint"),
-        status=read_choice(request.query, "status", DeliveryStatus),
     )
     return deliveries_body(deliveries, owner)
 
