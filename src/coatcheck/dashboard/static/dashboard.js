@@ -1,5 +1,6 @@
 /**
- * Passkeys, instants in the language and time zone of the browser, buttons that copy, and the preview of the widget.
+ * Passkeys, instants in the language and time zone of the browser, names of columns on narrow screens, buttons that
+ * copy, and the preview of the widget.
  * All pages but those with a passkey work without it.
  */
 
@@ -8,6 +9,14 @@ const instants = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle:
 
 for (const time of document.querySelectorAll("time")) {
   time.textContent = instants.format(new Date(time.dateTime));
+}
+
+// On a narrow screen the cells are lines, and each says which column it is of.
+for (const table of document.querySelectorAll("table")) {
+  const names = [...table.querySelectorAll("thead th")].map((each) => each.textContent);
+  for (const row of table.querySelectorAll("tbody tr")) {
+    [...row.cells].forEach((cell, column) => (cell.dataset.label = names[column]));
+  }
 }
 
 for (const button of document.querySelectorAll("[data-copy]")) {
