@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import psycopg
 
@@ -25,7 +25,6 @@ from coatcheck.errors import (
     JobNotSupported,
     JobRunning,
     NotFound,
-    TooManyRequests,
     UserDisabled,
 )
 from coatcheck.events import mx_events
@@ -40,6 +39,7 @@ from coatcheck.members.announcements import about_member
 from coatcheck.members.credentials import load_credentials, login_hash, store_credentials
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.disconnections import DeletedMember, Disconnections
+from coatcheck.members.job_admission import JobAdmission
 from coatcheck.members.job_queue import JobQueue
 from coatcheck.members.records import (
     Challenge,
@@ -54,7 +54,6 @@ from coatcheck.members.validation import (
     check_answers,
     check_availability,
     check_credentials,
-    check_jobs,
     check_sign_in,
     refusal_reason,
     startable_jobs,
@@ -70,11 +69,6 @@ from coatcheck.vault.vault import SecretKind
 
 MAX_MEMBERS = 25
 """Members of one user (MX's production limit, from third-party reports)."""
-BALANCE_CHECKS, BALANCE_PERIOD = 5, timedelta(hours=2)
-"""Balance jobs of one member in a period (MX's limit, from third-party reports)."""
-
-WRONG_ANSWERS, ANSWER_PERIOD = 10, timedelta(hours=1)
-"""Wrong answers of one member in a period, so that whoever has the link of a user cannot try all answers."""
 
 
 class Members:
@@ -87,6 +81,7 @@ class Members:
         self._registry = dependencies.registry
         self._journal = dependencies.journal
         self._queue = JobQueue(dependencies)
+        self._admission = JobAdmission(dependencies)
         self._disconnections = Disconnections(dependencies)
         self._index_key = dependencies.index_key
 
@@ -168,7 +163,7 @@ class Members:
                     callback_payload=changes.callback_payload,
                     include_transactions=changes.include_transactions,
                 )
-                await self._check_jobs(connection, locked_member, request.kinds)
+                await self._admission.check_jobs(connection, locked_member, request.kinds)
                 await self._queue.enqueue(connection, locked_member, request, ConnectionStatus.UPDATED)
         changed = await find_member(connection, member.user_guid, member.guid)
         await self._record(
@@ -232,7 +227,7 @@ class Members:
         locked_member = await self._lock(connection, member)
         if locked_member.is_manual:
             raise ConstraintNotMet("A manual member has no institution to read from.")
-        institution = await self._check_jobs(connection, locked_member, request.kinds)
+        institution = await self._admission.check_jobs(connection, locked_member, request.kinds)
         if live := await job_rows.live_job(connection, locked_member.user_guid, locked_member.guid):
             if live.kind != request.kinds[0]:
                 raise JobRunning
@@ -240,7 +235,9 @@ class Members:
         status = status_after_start(locked_member.status)
         if status is None:
             raise ConstraintNotMet(refusal_reason(locked_member.status))
-        if institution.is_throttled and await self._is_throttled(connection, locked_member, request):
+        if institution.is_throttled and await self._admission.is_throttled(
+            connection, locked_member, request
+        ):
             return member
         if request.is_budgeted:
             await count_refresh(
@@ -279,8 +276,8 @@ class Members:
         """
         now = self._clock.now()
         locked_member = await self._lock(connection, member)
-        await self._check_jobs(connection, locked_member)
-        await self._check_wrong_answers(connection, locked_member, now)
+        await self._admission.check_jobs(connection, locked_member)
+        await self._admission.check_wrong_answers(connection, locked_member)
         # The member is locked: the second of two simultaneous answers finds no waiting job.
         waiting = await job_rows.waiting_job(connection, locked_member, now)
         if waiting is None:
@@ -304,13 +301,6 @@ class Members:
         await notify_workers(connection, TaskKind.MEMBER_JOB)
         await self._record(connection, member, "member.answered", detail={"job_guid": job.guid})
         return await find_member(connection, locked_member.user_guid, locked_member.guid)
-
-    async def _check_wrong_answers(
-        self, connection: Connection, locked_member: LockedMember, now: datetime
-    ) -> None:
-        oldest = await job_rows.nth_newest_rejection(connection, locked_member, WRONG_ANSWERS)
-        if oldest and oldest > now - ANSWER_PERIOD:
-            raise TooManyRequests(oldest + ANSWER_PERIOD - now)
 
     async def challenges(self, connection: Connection, member: Member) -> Sequence[Challenge]:
         """The open challenges of a CHALLENGED member."""
@@ -400,7 +390,7 @@ class Members:
         status = transition(MemberEvent.CREDENTIALS_CHANGED, locked_member.status)
         if status is None:
             raise ConstraintNotMet(refusal_reason(locked_member.status))
-        institution = self._institution(locked_member)
+        institution = self._admission.institution(locked_member)
         current = await load_credentials(self._vault, connection, locked_member)
         credentials = check_credentials(institution, changed, current)
         login = login_hash(self._index_key, locked_member.user_guid, institution, credentials)
@@ -433,53 +423,6 @@ class Members:
         if locked_member.user_is_disabled:
             raise UserDisabled
         return locked_member
-
-    async def _check_jobs(
-        self, connection: Connection, locked_member: LockedMember, kinds: Sequence[JobKind] = ()
-    ) -> Institution:
-        """The institution of the member, if these jobs may start there.
-
-        Raises:
-            ConstraintNotMet: no connector offers the institution any more.
-            InstitutionRefused: the operator does not permit them.
-            JobNotSupported: the institution does not offer one of them.
-        """
-        institution = self._institution(locked_member)
-        check_jobs(institution, kinds)
-        check_availability(await availability(connection, locked_member.client_guid, institution.code), kinds)
-        return institution
-
-    def _institution(self, locked_member: LockedMember) -> Institution:
-        try:
-            return self._registry.find(locked_member.institution_code)
-        except NotFound:
-            raise ConstraintNotMet(refusal_reason(ConnectionStatus.DISCONTINUED)) from None
-
-    async def _is_throttled(
-        self, connection: Connection, locked_member: LockedMember, request: JobRequest
-    ) -> bool:
-        """Whether a job is skipped because the same job succeeded recently.
-
-        A member that is not CONNECTED is never throttled.
-
-        Raises:
-            TooManyRequests: the balance was checked too often.
-        """
-        now, kind = self._clock.now(), request.kinds[0]
-        if kind is JobKind.BALANCE:
-            oldest = await job_rows.nth_newest_job(connection, locked_member, kind, BALANCE_CHECKS)
-            if oldest and oldest > now - BALANCE_PERIOD:
-                raise TooManyRequests(oldest + BALANCE_PERIOD - now)
-        return (
-            kind is JobKind.AGGREGATION
-            and locked_member.status is ConnectionStatus.CONNECTED
-            and await job_rows.was_aggregated_since(
-                connection,
-                locked_member,
-                now - self._settings.aggregation_interval,
-                with_transactions=request.include_transactions,
-            )
-        )
 
     async def _record(
         self,
