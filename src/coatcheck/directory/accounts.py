@@ -10,8 +10,8 @@ from coatcheck.clock import Clock
 from coatcheck.db.database import Connection
 from coatcheck.errors import ConstraintNotMet, InvalidRequest
 from coatcheck.events.catalogue import EventType
-from coatcheck.grants.announcements import LiveGrant, about_grants, live_grants_of_account
-from coatcheck.grants.deletion import end_tokens_of_account
+from coatcheck.grants.announcements import LiveGrant, about_grants, live_grants_of_accounts
+from coatcheck.grants.deletion import end_tokens_of_accounts
 from coatcheck.members.account_rows import (
     block_account,
     change_account,
@@ -78,7 +78,7 @@ class Accounts:
             **values,
         )
         await put_account(connection, account)
-        await self._record(connection, account, "account.created", actor)
+        await self._record(connection, [account], "account.created", actor)
         # Read again, for the columns of the user and the member.
         return await find_account(connection, user.guid, account.guid)
 
@@ -96,7 +96,7 @@ class Accounts:
         if not changes:
             raise ConstraintNotMet(f"Of an aggregated account only {', '.join(UPDATABLE)} can be updated.")
         await change_account(connection, account.user_guid, account.guid, changes, self._clock.now())
-        await self._record(connection, account, "account.updated", actor)
+        await self._record(connection, [account], "account.updated", actor)
         return await find_account(connection, account.user_guid, account.guid)
 
     async def delete(self, connection: Connection, account: Account, *, actor: str) -> None:
@@ -109,10 +109,9 @@ class Accounts:
         if not account.is_manual:
             raise ConstraintNotMet("Only a manual account can be deleted; delete the member instead.")
         await _lock(connection, account)
-        grants = await live_grants_of_account(connection, account.guid, self._clock.instant())
-        await end_tokens_of_account(connection, account.guid, self._clock.instant())
+        grants = await self._end_grants(connection, [account])
         await delete_account(connection, account.user_guid, account.guid)
-        await self._record(connection, account, "account.deleted", actor, grants)
+        await self._record(connection, [account], "account.deleted", actor, grants)
 
     async def block(self, connection: Connection, account: Account, *, actor: str) -> Account:
         """Deletes an aggregated account with all its data. Tokens on it end at once, and no later job reads it again.
@@ -127,12 +126,10 @@ class Accounts:
         if account.is_manual:
             raise InvalidRequest("A manual account cannot be blocked; delete it instead.")
         await _lock(connection, account)
-        now = self._clock.instant()
-        grants = await live_grants_of_account(connection, account.guid, now)
-        await end_tokens_of_account(connection, account.guid, now)
+        grants = await self._end_grants(connection, [account])
         statements = await block_account(connection, account, self._clock.now())
         await self._vault.delete_records(connection, [(account.user_guid, guid) for guid in statements])
-        await self._record(connection, account, "account.blocked", actor, grants)
+        await self._record(connection, [account], "account.blocked", actor, grants)
         return Account(**{name: getattr(account, name) for name in KEPT_OF_BLOCKED})
 
     async def merge(self, connection: Connection, user: User, guids: Sequence[str], *, actor: str) -> Account:
@@ -152,15 +149,10 @@ class Accounts:
         # Members before tokens, as `_lock` has it: a block of one of the accounts at once would be a deadlock.
         for member_guid in sorted({each.member_guid for each in accounts}):
             await lock_member(connection, user.guid, member_guid)
-        now = self._clock.instant()
-        # Before their accounts are gone, with which the view loses the grants.
-        grants = {each.guid: await live_grants_of_account(connection, each.guid, now) for each in others}
-        for other in others:
-            await end_tokens_of_account(connection, other.guid, now)
+        grants = await self._end_grants(connection, others)
         statements = await merge_accounts(connection, target, others, self._clock.now())
         await self._vault.delete_records(connection, [(user.guid, guid) for guid in statements])
-        for other in others:
-            await self._record(connection, other, "account.merged", actor, grants[other.guid])
+        await self._record(connection, others, "account.merged", actor, grants)
         return await find_account(connection, user.guid, target.guid)
 
     async def describe(
@@ -215,19 +207,31 @@ class Accounts:
         )
         return numbers.items
 
+    async def _end_grants(self, connection: Connection, accounts: Sequence[Account]) -> Sequence[LiveGrant]:
+        """Ends the tokens of accounts that are about to be deleted. Returns the grants that were live until now."""
+        guids, now = [each.guid for each in accounts], self._clock.instant()
+        # Before their accounts are gone, with which the view loses the grants.
+        grants = await live_grants_of_accounts(connection, guids, now)
+        await end_tokens_of_accounts(connection, guids, now)
+        return grants
+
     async def _record(
         self,
         connection: Connection,
-        account: Account,
+        accounts: Sequence[Account],
         action: str,
         actor: str,
         ended: Sequence[LiveGrant] = (),
     ) -> None:
-        """Records the change, and announces the end of the grants on the account."""
-        await self._journal.record(
-            connection,
-            Entry(client_guid=account.client_guid, actor=actor, action=action, subject=account.guid),
-            *about_grants(EventType.TOKEN_REVOKED, ended, revoked_by=None),
+        """Records the change of each account, and announces the end of the grants on them."""
+        entries = [
+            Entry(client_guid=each.client_guid, actor=actor, action=action, subject=each.guid)
+            for each in accounts
+        ]
+        await self._journal.record_each(connection, entries)
+        # All at once: a second statement would lock the sequences of objects out of their order.
+        await self._journal.announce(
+            connection, *about_grants(EventType.TOKEN_REVOKED, ended, revoked_by=None)
         )
 
 

@@ -73,7 +73,7 @@ async def remove_user(connection: Connection, guid: str) -> None:
 
 
 async def count_user_data(connection: Connection, guid: str) -> Mapping[str, int]:
-    """How many records the user has, by kind. It locks the user, so that no member is added before the deletion.
+    """How many records the user has, by kind. It locks the user and its members, so that none is added or changes.
 
     Raises:
         NotFound: the user was deleted meanwhile.
@@ -81,5 +81,10 @@ async def count_user_data(connection: Connection, guid: str) -> Mapping[str, int
     # Of two deletions at once, the second waits here.
     if not await run(connection, "SELECT FROM end_user WHERE guid = %(guid)s FOR UPDATE", {"guid": guid}):
         raise NotFound
+    # Before the tokens, and in the order in which others lock several: the deletion would lock them last, as it finds
+    # them, while who blocks an account has locked its member and waits for a token.
+    await run(
+        connection, "SELECT FROM member WHERE user_guid = %(guid)s ORDER BY guid FOR UPDATE", {"guid": guid}
+    )
     counts = await fetch_all(connection, _Count, COUNTS, {"user_guid": guid})
     return {each.kind: each.number for each in counts}

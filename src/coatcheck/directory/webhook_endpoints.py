@@ -165,8 +165,9 @@ class WebhookEndpoints:
     async def delete(self, connection: Connection, owner: Owner, guid: str) -> None:
         """Deletes the endpoint and its secrets. What waits to be delivered to it fails; its deliveries stay listed."""
         await find_endpoint(connection, owner.guid, guid, lock=True)
-        await end_deliveries(connection, guid)
+        # In this order, as a worker that saves the outcome of a delivery.
         await forget_failures(connection, guid)
+        await end_deliveries(connection, guid)
         await delete_endpoint(connection, guid)
         await self._vault.delete(connection, owner_guid=owner.guid, record_guid=guid)
         await self._record(connection, owner, guid, "webhook_endpoint.deleted")

@@ -1,5 +1,7 @@
 """Deletes the users of a client, or the members of one user."""
 
+from operator import attrgetter
+
 from coatcheck.app import Services
 from coatcheck.db.database import Connection
 from coatcheck.members.account_identity import forget_accounts
@@ -44,7 +46,8 @@ async def _empty(services: Services, client: Client, user_guid: str) -> None:
     async with services.db.transaction() as connection:
         user = await find_user(connection, client.guid, user_guid, lock=True)
         while members := (await list_members(connection, user.guid, BATCH)).items:
-            for member in members:
+            # In the order in which others lock several.
+            for member in sorted(members, key=attrgetter("guid")):
                 await services.members.disconnect(connection, member, skip_webhook=True)
         await forget_accounts(connection, user.guid)
         await forget_connects(connection, user.guid)

@@ -21,6 +21,7 @@ from functools import cache
 from importlib.metadata import version
 
 import httpx
+import psycopg
 import structlog
 
 from coatcheck import metrics
@@ -202,16 +203,21 @@ class Deliverer:
         pauses = attempt.is_endpoint and answer.status == GONE
         status, wait = _outcome(attempt, answer)
         next_attempt_at = None if wait is None else now + wait
+        is_saved = False
         async with self._db.transaction() as connection:
-            if not await _save_outcome(connection, attempt, answer, status, next_attempt_at, now):
-                return
+            # Endpoint, failures, delivery: the order in which the endpoint is disabled or deleted.
+            if pauses:
+                await pause(connection, attempt.receiver_guid)
             if answer.is_success:
                 await forget_failures(connection, attempt.receiver_guid)
             elif answer.has_receiver:
                 await record_failure(connection, attempt.receiver_guid, now, retry_after=answer.retry_after)
-            if pauses:
-                await pause(connection, attempt.receiver_guid)
-        metrics.WEBHOOKS.labels(_metric(status)).inc()
+            is_saved = await _save_outcome(connection, attempt, answer, status, next_attempt_at, now)
+            if not is_saved:
+                # Neither does what it says about the receiver count: the later attempt will say it anew.
+                raise psycopg.Rollback
+        if is_saved:
+            metrics.WEBHOOKS.labels(_metric(status)).inc()
 
 
 def _outcome(attempt: Attempt, answer: Answer) -> tuple[DeliveryStatus, timedelta | None]:

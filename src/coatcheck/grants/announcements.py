@@ -85,14 +85,14 @@ async def live_grants_of_member(
     return await _live_grants(connection, "t.member_guid = %(guid)s", member_guid, now)
 
 
-async def live_grants_of_account(
-    connection: Connection, account_guid: str, now: datetime
+async def live_grants_of_accounts(
+    connection: Connection, account_guids: Sequence[str], now: datetime
 ) -> Sequence[LiveGrant]:
-    return await _live_grants(connection, "t.account_guid = %(guid)s", account_guid, now)
+    return await _live_grants(connection, "t.account_guid = ANY (%(guid)s)", list(account_guids), now)
 
 
 async def _live_grants(
-    connection: Connection, condition: str, guid: str, now: datetime
+    connection: Connection, condition: str, guid: str | list[str], now: datetime
 ) -> Sequence[LiveGrant]:
     # The row of the token decides whether it lives, not `live_token`: a suspended grant is announced too.
     return await fetch_all(

@@ -235,7 +235,8 @@ class Revocations:
         wanted = _Revocation(client_guid, actor or client_guid, selector, reason, now)
         await self._end_codes(wanted)
         total = 0
-        while revoked := await self._revoke_batch(wanted):
+        # A batch that others ended before it was locked is empty, and there may be more.
+        while (revoked := await self._revoke_batch(wanted)) or await self._are_left(wanted):
             total += revoked
 
         async def last_read_at(connection: Connection) -> datetime | None:
@@ -272,14 +273,22 @@ class Revocations:
             revoked = await fetch_all(
                 connection,
                 AnnouncedGrant,
+                # Chosen first and locked afterwards, in the order in which a deletion locks them. To sort all that the
+                # selector names for each batch would take the longer, the more there are.
                 f"""WITH batch AS (
                         SELECT t.expires_week, t.token_hash FROM access_token t
                         WHERE t.client_guid = %(client_guid)s AND t.revoked_at IS NULL AND {wanted.selector}
-                        LIMIT {BATCH} FOR UPDATE
+                        LIMIT {BATCH}
+                    ), locked AS (
+                        SELECT t.expires_week, t.token_hash
+                        FROM batch b
+                        JOIN access_token t ON t.expires_week = b.expires_week AND t.token_hash = b.token_hash
+                        WHERE t.revoked_at IS NULL
+                        ORDER BY t.expires_week, t.token_hash FOR UPDATE OF t
                     ), revoked AS (
                         UPDATE access_token t
                         SET revoked_at = %(now)s, revoked_by = %(actor)s, revoked_because = %(reason)s
-                        FROM batch b WHERE t.expires_week = b.expires_week AND t.token_hash = b.token_hash
+                        FROM locked l WHERE t.expires_week = l.expires_week AND t.token_hash = l.token_hash
                         RETURNING {columns(AnnouncedGrant, "t.")}
                     )
                     SELECT {columns(AnnouncedGrant)} FROM revoked ORDER BY guid""",
@@ -294,6 +303,16 @@ class Revocations:
                     *about_grants(EventType.TOKEN_REVOKED, revoked, revoked_by=wanted.actor),
                 )
         return len(revoked)
+
+    async def _are_left(self, wanted: _Revocation) -> bool:
+        async with self._db.connection() as connection:
+            cursor = await connection.execute(
+                f"""SELECT EXISTS (SELECT FROM access_token t
+                                   WHERE t.client_guid = %(client_guid)s AND t.revoked_at IS NULL
+                                     AND {wanted.selector})""",
+                wanted.parameters,
+            )
+            return await cursor.fetchone() == (True,)
 
     async def _reason(self, connection: Connection, client_guid: str, guid: str) -> str | None:
         found = await fetch_one(

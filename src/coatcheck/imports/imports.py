@@ -27,8 +27,8 @@ from coatcheck.errors import ConstraintNotMet, UserDisabled
 from coatcheck.events import mx_events
 from coatcheck.events.catalogue import Announcement, EventType
 from coatcheck.events.mx_events import TransactionCounts
-from coatcheck.grants.announcements import about_grants, live_grants_of_account
-from coatcheck.grants.deletion import end_tokens_of_account
+from coatcheck.grants.announcements import about_grants, live_grants_of_accounts
+from coatcheck.grants.deletion import end_tokens_of_accounts
 from coatcheck.imports import accounts as accounts_of_files
 from coatcheck.imports import import_rows
 from coatcheck.imports.records import Import, ImportedAccount
@@ -160,7 +160,9 @@ class Imports:
         assert one.guid is not None, "a preview was not imported"
         assert one.member_guid is not None
         member = await find_member(connection, one.user_guid, one.member_guid)
-        await member_rows.lock_member(connection, one.user_guid, member.guid)
+        # As `Members.disconnect`, which deletes a member that is left without accounts.
+        await member_rows.prevent_user_deletion(connection, one.user_guid)
+        await member_rows.lock_member(connection, one.user_guid, member.guid, for_deletion=True)
         await import_rows.find_import(connection, client_guid, one.guid)
         # Before the import is deleted, whose rows go with it.
         rows = await import_rows.rows_of_this_import_alone(connection, one.user_guid, one.guid)
@@ -168,8 +170,8 @@ class Imports:
         await delete_transactions(connection, one.user_guid, [(each.account_guid, each.id) for each in rows])
         guids = [each.account_guid for each in one.accounts if each.account_guid]
         gone = await import_rows.accounts_without_import(connection, one.user_guid, guids)
-        for guid in gone:
-            await self._delete_account(connection, member, guid, actor)
+        if gone:
+            await self._delete_accounts(connection, member, gone, actor)
         for guid in set(guids) - set(gone):
             await self._set_balance(connection, one.user_guid, guid)
         await self._record(connection, one, client_guid, "statement_file.deleted", actor)
@@ -310,14 +312,22 @@ class Imports:
             changes |= {"balance": newest.balance, "available_balance": newest.available_balance}
         await change_account(connection, user_guid, account_guid, changes, now)
 
-    async def _delete_account(self, connection: Connection, member: Member, guid: str, actor: str) -> None:
+    async def _delete_accounts(
+        self, connection: Connection, member: Member, guids: Sequence[str], actor: str
+    ) -> None:
         now = self._clock.instant()
-        grants = await live_grants_of_account(connection, guid, now)
-        await end_tokens_of_account(connection, guid, now)
-        await delete_account(connection, member.user_guid, guid)
-        entry = Entry(client_guid=member.client_guid, actor=actor, action="account.deleted", subject=guid)
-        await self._journal.record(
-            connection, entry, *about_grants(EventType.TOKEN_REVOKED, grants, revoked_by=None)
+        grants = await live_grants_of_accounts(connection, guids, now)
+        await end_tokens_of_accounts(connection, guids, now)
+        for guid in guids:
+            await delete_account(connection, member.user_guid, guid)
+        entries = [
+            Entry(client_guid=member.client_guid, actor=actor, action="account.deleted", subject=guid)
+            for guid in guids
+        ]
+        await self._journal.record_each(connection, entries)
+        # All at once: a second statement would lock the sequences of objects out of their order.
+        await self._journal.announce(
+            connection, *about_grants(EventType.TOKEN_REVOKED, grants, revoked_by=None)
         )
 
     async def _record(

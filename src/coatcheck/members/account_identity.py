@@ -124,16 +124,19 @@ async def former_guids(
         identities: the hashes of each account by its id, the most reliable first.
         now: the current time.
     """
-    # FOR UPDATE: two members of the user may be read at once, and only one of their accounts may get the guid.
+    # FOR UPDATE: two members of the user may be read at once, and only one of their accounts may get the guid. Every
+    # row of the guids in one order, because all of them are deleted: each run may recognise an account by another one.
     found = await fetch_all(
         connection,
         _Former,
         """SELECT identity, guid FROM former_account f
-           WHERE user_guid = %(user_guid)s AND identity = ANY (%(identities)s) AND deleted_at > %(after)s
+           WHERE user_guid = %(user_guid)s AND deleted_at > %(after)s
+             AND guid IN (SELECT guid FROM former_account
+                          WHERE user_guid = %(user_guid)s AND identity = ANY (%(identities)s))
              AND NOT EXISTS (SELECT FROM account a WHERE a.user_guid = f.user_guid AND a.guid = f.guid)
              -- Its old transactions would appear again.
              AND NOT EXISTS (SELECT FROM deleted_account d WHERE d.user_guid = f.user_guid AND d.guid = f.guid)
-           FOR UPDATE OF f""",
+           ORDER BY identity FOR UPDATE OF f""",
         {
             "user_guid": job.user_guid,
             "identities": [each for of_account in identities.values() for each in of_account],

@@ -81,7 +81,7 @@ async def delete_account(connection: Connection, user_guid: str, guid: str) -> N
 async def merge_accounts(
     connection: Connection, kept: Account, others: Sequence[Account], now: datetime
 ) -> Sequence[str]:
-    """Merges the others into the kept account and deletes them. Tokens on them end at once.
+    """Merges the others into the kept account and deletes them. The caller has locked the members of all.
 
     Where two accounts have a transaction or a statement with the same `id`, that of the kept account remains.
 
@@ -91,20 +91,16 @@ async def merge_accounts(
     Raises:
         NotFound: one of the accounts was deleted or merged meanwhile.
     """
-    accounts = (kept, *others)
-    # Members before accounts, each ordered by guid: two simultaneous merges cannot deadlock.
-    for table, guids in (
-        ("member", [each.member_guid for each in accounts]),
-        ("account", [each.guid for each in accounts]),
-    ):
-        locked_count = await run(
-            connection,
-            f"""SELECT FROM {table} WHERE user_guid = %(user_guid)s AND guid = ANY (%(guids)s)
-                ORDER BY guid FOR UPDATE""",
-            {"user_guid": kept.user_guid, "guids": guids},
-        )
-        if locked_count < len(set(guids)):
-            raise NotFound
+    guids = {each.guid for each in (kept, *others)}
+    # A change of an account by the client does not lock its member.
+    locked_count = await run(
+        connection,
+        """SELECT FROM account WHERE user_guid = %(user_guid)s AND guid = ANY (%(guids)s)
+           ORDER BY guid FOR UPDATE""",
+        {"user_guid": kept.user_guid, "guids": list(guids)},
+    )
+    if locked_count < len(guids):
+        raise NotFound
     return [guid for other in others for guid in await _merge_account(connection, kept, other, now)]
 
 

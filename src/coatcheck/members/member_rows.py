@@ -1,6 +1,7 @@
 """SQL statements on the table `member`.
 
-Every transaction takes its locks in one order, so that no two deadlock: user, member, job.
+Every transaction takes its locks in one order, so that no two deadlock: user, members by guid, job. CONTRIBUTING.md has
+the order of all tables.
 """
 
 from collections.abc import Sequence
@@ -53,6 +54,21 @@ async def lock_user(connection: Connection, user_guid: str) -> bool:
     return bool(row[0])
 
 
+async def prevent_user_deletion(connection: Connection, user_guid: str) -> None:
+    """Lets nobody delete the user before this transaction ends.
+
+    For a transaction that locks a member and then inserts a row that references the user. The insert takes this lock
+    too, but after that of the member, and a deletion locks the user first.
+
+    Raises:
+        NotFound: the user was deleted meanwhile.
+    """
+    if not await run(
+        connection, "SELECT FROM end_user WHERE guid = %(guid)s FOR KEY SHARE", {"guid": user_guid}
+    ):
+        raise NotFound
+
+
 async def is_disabled(connection: Connection, user_guid: str) -> bool:
     """Whether the user is disabled or deleted."""
     cursor = await connection.execute(
@@ -76,24 +92,43 @@ _LOCKED = """m.guid, m.user_guid, m.client_guid, m.institution_code, m.connectio
 """The columns of a `LockedMember`, of the tables `m` and `u`."""
 
 
-async def lock_member(connection: Connection, user_guid: str, guid: str) -> LockedMember:
-    """Locks the member.
+async def lock_member(
+    connection: Connection, user_guid: str, guid: str, *, for_deletion: bool = False
+) -> LockedMember:
+    """Locks the member; `for_deletion` also against rows that reference it.
 
     Raises:
         NotFound: the member was deleted meanwhile.
     """
+    # The strongest lock at once. The deletion would have to wait for whoever has inserted a row that references the
+    # member, and who may wait for the weaker lock.
+    lock = "UPDATE" if for_deletion else "NO KEY UPDATE"
     # OF m: the user is not locked after the member, which would reverse the order of locks.
     member = await fetch_one(
         connection,
         LockedMember,
         f"""SELECT {_LOCKED}
            FROM member m JOIN end_user u ON u.guid = m.user_guid
-           WHERE m.user_guid = %(user_guid)s AND m.guid = %(guid)s FOR NO KEY UPDATE OF m""",
+           WHERE m.user_guid = %(user_guid)s AND m.guid = %(guid)s FOR {lock} OF m""",
         {"user_guid": user_guid, "guid": guid},
     )
     if member is None:
         raise NotFound
     return member
+
+
+async def prevent_deletion(connection: Connection, user_guid: str, guid: str) -> None:
+    """Lets nobody delete the member before this transaction ends, so that it can insert rows that reference it.
+
+    Raises:
+        NotFound: the member was deleted meanwhile.
+    """
+    if not await run(
+        connection,
+        "SELECT FROM member WHERE user_guid = %(user_guid)s AND guid = %(guid)s FOR KEY SHARE",
+        {"user_guid": user_guid, "guid": guid},
+    ):
+        raise NotFound
 
 
 async def add_member(connection: Connection, values: dict[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from operator import attrgetter
 
 import psycopg
 
@@ -187,7 +188,11 @@ class Members:
         Raises:
             NotFound: the member was deleted meanwhile.
         """
-        locked_member = await member_rows.lock_member(connection, member.user_guid, member.guid)
+        # `remember_accounts` inserts rows that reference the user.
+        await member_rows.prevent_user_deletion(connection, member.user_guid)
+        locked_member = await member_rows.lock_member(
+            connection, member.user_guid, member.guid, for_deletion=True
+        )
         grants = await live_grants_of_member(connection, member.guid, self._clock.instant())
         deleted_member = DeletedMember(
             locked_member.guid,
@@ -196,11 +201,11 @@ class Members:
             locked_member.institution_code,
         )
         await self._disconnections.request(connection, [deleted_member])
-        for record_guid in await member_rows.sealed_record_guids(connection, locked_member):
-            await self._vault.delete(connection, owner_guid=locked_member.user_guid, record_guid=record_guid)
+        records = await member_rows.sealed_record_guids(connection, locked_member)
         await end_tokens_of_member(connection, member.guid, self._clock.instant())
         await remember_accounts(connection, locked_member, Identities(self._index_key), self._clock.now())
         await member_rows.delete_member(connection, locked_member.user_guid, locked_member.guid)
+        await self._vault.delete_records(connection, [(locked_member.user_guid, guid) for guid in records])
         deleted = replace(member, is_being_aggregated=False)
         await self._record(
             connection,
@@ -257,7 +262,9 @@ class Members:
         Raises:
             UserDisabled: the client disabled the user.
         """
-        for member in (await list_members(connection, user.guid, PageRequest(size=MAX_MEMBERS))).items:
+        members = (await list_members(connection, user.guid, PageRequest(size=MAX_MEMBERS))).items
+        # Each stays locked until the end: in the order in which a merge locks several.
+        for member in sorted(members, key=attrgetter("guid")):
             with suppress(ConstraintNotMet, InstitutionRefused, JobNotSupported, JobRunning, NotFound):
                 await self.start(connection, member, request)
 
@@ -283,14 +290,15 @@ class Members:
         if waiting is None:
             raise ConstraintNotMet("The member has no open challenges.")
         job, challenges = waiting
+        value = json.dumps(check_answers(challenges, answers)).encode()
+        await job_rows.resume(connection, job, now)
         await self._vault.store_secret(
             connection,
             owner_guid=locked_member.user_guid,
             record_guid=job.guid,
             kind=SecretKind.ANSWERS,
-            value=json.dumps(check_answers(challenges, answers)).encode(),
+            value=value,
         )
-        await job_rows.resume(connection, job, now)
         status = transition(MemberEvent.ANSWERED, locked_member.status)
         await member_rows.change_member(
             connection,

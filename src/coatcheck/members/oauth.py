@@ -136,9 +136,11 @@ class OAuth:
             ConstraintNotMet: the member signs in with credentials.
             InstitutionRefused: the operator permits no job at the institution.
             InvalidRequest: the client's end users may not be sent to `client_redirect_url`.
+            NotFound: the member was deleted meanwhile.
         """
         if not member.is_oauth or prepared is None:
             raise ConstraintNotMet(NOT_OAUTH)
+        await member_rows.prevent_deletion(connection, member.user_guid, member.guid)
         check_availability(await availability(connection, member.client_guid, member.institution_code))
         await check_redirect(connection, member.client_guid, window.return_target)
         link = Link(ids.timed("LNK"), member.client_guid, member.user_guid, member.guid)
@@ -270,7 +272,7 @@ class OAuth:
         self, connection: Connection, link: Link, state: str, attempt: OAuthAttempt
     ) -> None:
         """Ends the window: its state is known to someone for whom it was not opened."""
-        await self._use_up(connection, link, state)
+        # Before what the link seals, as the deletion of the user.
         if attempt.oauth_state_guid:
             await set_result(
                 connection,
@@ -279,6 +281,7 @@ class OAuth:
                 OAuthError.SESSION_ERROR,
                 self._clock.now(),
             )
+        await self._use_up(connection, link, state)
         await self._journal.record(
             connection,
             Entry(

@@ -12,11 +12,6 @@ RETENTION = timedelta(days=1)
 
 async def add_oauth_state(connection: Connection, member: Member, session_guid: str, now: datetime) -> str:
     """Writes a pending state and returns its guid. Deletes the user's states that are older than a day."""
-    await run(
-        connection,
-        "DELETE FROM oauth_state WHERE user_guid = %(user_guid)s AND created_at < %(before)s",
-        {"user_guid": member.user_guid, "before": now - RETENTION},
-    )
     guid = ids.new("OAS")
     await run(
         connection,
@@ -31,6 +26,15 @@ async def add_oauth_state(connection: Connection, member: Member, session_guid: 
             "auth_status": AuthStatus.PENDING,
             "now": now,
         },
+    )
+    # SKIP LOCKED: the deletion of another member, or another window, deletes what it has locked.
+    await run(
+        connection,
+        """DELETE FROM oauth_state s USING (
+               SELECT user_guid, guid FROM oauth_state
+               WHERE user_guid = %(user_guid)s AND created_at < %(before)s FOR UPDATE SKIP LOCKED) AS old
+           WHERE s.user_guid = old.user_guid AND s.guid = old.guid""",
+        {"user_guid": member.user_guid, "before": now - RETENTION},
     )
     return guid
 

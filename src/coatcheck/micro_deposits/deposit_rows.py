@@ -98,11 +98,14 @@ async def change_deposit(
     )
 
 
-async def delete_deposit(connection: Connection, deposit: MicroDeposit) -> None:
-    await run(
-        connection,
-        "DELETE FROM micro_deposit WHERE user_guid = %(user_guid)s AND guid = %(guid)s",
-        {"user_guid": deposit.user_guid, "guid": deposit.guid},
+async def delete_deposit(connection: Connection, deposit: MicroDeposit) -> bool:
+    """Returns False if they were deleted before."""
+    return bool(
+        await run(
+            connection,
+            "DELETE FROM micro_deposit WHERE user_guid = %(user_guid)s AND guid = %(guid)s",
+            {"user_guid": deposit.user_guid, "guid": deposit.guid},
+        )
     )
 
 
@@ -141,13 +144,14 @@ async def due_deposits(connection: Connection, now: datetime, lost_before: datet
 
 async def delete_unverified(connection: Connection, created_before: datetime) -> Sequence[DepositKey]:
     """Deletes micro-deposits that were never verified, and returns them."""
+    # SKIP LOCKED: another one deletes what it has locked, or the next sweep does.
     return await fetch_all(
         connection,
         DepositKey,
         f"""DELETE FROM micro_deposit WHERE (user_guid, guid) IN (
                SELECT user_guid, guid FROM micro_deposit
                WHERE status <> 'VERIFIED' AND created_at < %(before)s AND {is_settled("micro_deposit.user_guid")}
-               ORDER BY created_at LIMIT 500)
+               ORDER BY created_at LIMIT 500 FOR UPDATE SKIP LOCKED)
            RETURNING user_guid, guid, client_guid""",
         {"before": created_before},
     )

@@ -15,11 +15,18 @@ from coatcheck import ids, text
 from coatcheck.audit.entries import Entry
 from coatcheck.crypto import keyed_hash
 from coatcheck.db.database import Connection
-from coatcheck.errors import ConstraintNotMet, DuplicateMicroDeposit, InvalidRequest, JobNotSupported
+from coatcheck.errors import (
+    ConstraintNotMet,
+    DuplicateMicroDeposit,
+    InvalidRequest,
+    JobNotSupported,
+    NotFound,
+)
 from coatcheck.events import mx_events
 from coatcheck.imports.import_rows import accounts_with_hash
 from coatcheck.jobs.notifications import notify_workers
 from coatcheck.jobs.tasks import TaskKind
+from coatcheck.members import member_rows
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.micro_deposits import deposit_rows
 from coatcheck.micro_deposits.deposit_rows import DepositKey
@@ -89,6 +96,8 @@ class MicroDeposits:
             ConstraintNotMet: the amounts have not arrived, or no attempt is left.
             NotFound: the micro-deposits were deleted meanwhile.
         """
+        # The account that they verify gets a new member, which references the user.
+        await member_rows.prevent_user_deletion(connection, deposit.user_guid)
         # The lock makes simultaneous attempts count one after the other, so that there are never more than three.
         locked_deposit = await self._store.refresh(connection, deposit)
         if locked_deposit.status not in ACCEPTS_AMOUNTS:
@@ -114,9 +123,15 @@ class MicroDeposits:
         return await self._store.record(connection, locked_deposit, mx_events.Action.UPDATED)
 
     async def delete(self, connection: Connection, deposit: MicroDeposit) -> None:
-        """Deletes the micro-deposits. An account that they verified remains."""
+        """Deletes the micro-deposits. An account that they verified remains.
+
+        Raises:
+            NotFound: they were deleted meanwhile.
+        """
+        # The row before what it seals, as the deletion of the user.
+        if not await deposit_rows.delete_deposit(connection, deposit):
+            raise NotFound
         await self._vault.delete(connection, owner_guid=deposit.user_guid, record_guid=deposit.guid)
-        await deposit_rows.delete_deposit(connection, deposit)
         entry = Entry(
             client_guid=deposit.client_guid,
             actor=deposit.client_guid,

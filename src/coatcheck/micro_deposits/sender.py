@@ -99,6 +99,9 @@ class DepositSender:
         account: DepositAccount,
         result: Deposits | BankError,
     ) -> None:
+        # The row before what it seals, as the deletion of the user. Raises NotFound if they were deleted meanwhile:
+        # nothing may be sealed for a user who is gone.
+        await self._store.refresh(connection, deposit)
         if isinstance(result, Deposits):
             await self._store.seal(connection, deposit, account, result.amounts)
             await self._store.change(connection, deposit, {"arrives_at": result.arrive_at})

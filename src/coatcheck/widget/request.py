@@ -16,6 +16,7 @@ from coatcheck.db.database import Connection
 from coatcheck.errors import ConsentRequired, InvalidRequest
 from coatcheck.grants.widget_sessions import WidgetSession
 from coatcheck.http.decoding import refuse_repeated_keys
+from coatcheck.members.member_rows import prevent_deletion
 from coatcheck.members.oauth_windows import PreparedWindow
 from coatcheck.members.widget_links import WidgetOptions
 from coatcheck.model.clients import Client, find_client
@@ -125,9 +126,13 @@ class WidgetRequest:
         """Makes what the user agreed to in this session the authorization disclosure of a member.
 
         If the user selects the accounts, a new member has none yet, and another one keeps what it has until then.
+
+        Raises:
+            NotFound: the member was deleted meanwhile.
         """
         is_selected_later = self.options.select_several_accounts
         if self.session.consented_at is not None and (is_new or not is_selected_later):
+            await prevent_deletion(self.connection, member.user_guid, member.guid)
             await self.services.authorization_disclosures.bind(
                 self.connection, self.session, member.guid, [] if is_selected_later else None
             )

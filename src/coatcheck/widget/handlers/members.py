@@ -75,7 +75,6 @@ async def update(request: WidgetRequest) -> schemas.MemberAnswer:
     """Replaces the credentials. A live job with the old credentials is cancelled."""
     member = await request.member()
     request.require_consent(member)
-    await request.bind_consent(member)
     institution = request.services.registry.find(member.institution_code)
     changed = await request.services.members.change(
         request.connection,
@@ -87,6 +86,8 @@ async def update(request: WidgetRequest) -> schemas.MemberAnswer:
             callback_payload=request.options.callback_payload,
         ),
     )
+    # Afterwards: it locks the member less than the change does, and a deletion of the member could come in between.
+    await request.bind_consent(member)
     return schemas.MemberAnswer(member=await present_member(request, changed))
 
 
@@ -112,7 +113,6 @@ async def start_job(request: WidgetRequest) -> schemas.MemberAnswer:
     """Starts the jobs that have not succeeded yet, or all jobs if none is missing; or only the kind in the body."""
     member = await request.member()
     request.require_consent(member)
-    await request.bind_consent(member)
     started = await request.services.members.start(
         request.connection,
         member,
@@ -123,6 +123,8 @@ async def start_job(request: WidgetRequest) -> schemas.MemberAnswer:
             include_transactions=request.options.include_transactions,
         ),
     )
+    # Afterwards, as in `update`.
+    await request.bind_consent(member)
     return schemas.MemberAnswer(member=await present_member(request, started))
 
 
