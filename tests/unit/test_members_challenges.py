@@ -7,7 +7,7 @@ import pytest
 
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import ConstraintNotMet, InvalidRequest, TooManyRequests, UserDisabled
-from coatcheck.members.members import WRONG_ANSWERS
+from coatcheck.members.job_admission import WRONG_ANSWERS
 from coatcheck.worker_services import run_pending
 from tests.member_setup import make_end_user
 
