@@ -35,7 +35,7 @@ from coatcheck.events import delivery, signing
 from coatcheck.grants import exchange, partitions, portal_sessions, setup_tokens
 from coatcheck.grants.secrets import Kind
 from coatcheck.http import envelope, head_limits, query
-from coatcheck.members import members, widget_links
+from coatcheck.members import job_admission, widget_links
 from coatcheck.simplefin import account_sets, schemas
 from coatcheck.simplefin import errors as simplefin
 from coatcheck.staff import addresses
@@ -405,7 +405,7 @@ def test_what_is_not_served_is_listed_below_its_reason():
         (COMPATIBILITY, f"{mx_query.DEFAULT_PAST.days} days back and {mx_query.DEFAULT_FUTURE.days} ahead"),
         (
             PROCESSORS,
-            f"{WORDS[members.BALANCE_CHECKS]} checks in {WORDS[members.BALANCE_PERIOD // HOUR]} hours",
+            f"{WORDS[job_admission.BALANCE_CHECKS]} checks in {WORDS[job_admission.BALANCE_PERIOD // HOUR]} hours",
         ),
         (PROCESSORS, f"for {exchange.RETRY_WINDOW.seconds} seconds"),
         (OPERATORS, f"{partitions.RETENTION.days} days after they expired"),
