@@ -132,8 +132,6 @@ class UnconfirmedToken(InvalidToken):
 class InvalidDPoPProof(Unauthenticated):
     """The DPoP proof is missing or invalid, or was used before."""
 
-    keeps_changes = True  # the audit log records a proof that was used before
-
 
 class DPoPNonceRequired(InvalidDPoPProof):
     """The DPoP proof must contain the nonce in the header DPoP-Nonce."""

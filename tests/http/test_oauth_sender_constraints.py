@@ -100,6 +100,28 @@ def challenge(answer: httpx.Response) -> tuple[int, str, str]:
 # --- DPoP ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/account/check_balance"), ("GET", "/account/transactions?max_age=1")]
+)
+async def test_a_proof_whose_request_was_refused_is_not_accepted_again(
+    setup: Setup, method: str, path: str
+) -> None:
+    holder = setup.holder
+    token = await setup.dpop_token(holder)
+    async with setup.services.db.connection() as connection:
+        # Then neither a job can be started for it, nor its data be young.
+        await connection.execute(
+            "UPDATE member SET is_manual = true WHERE guid = %s", (setup.account.member_guid,)
+        )
+    headers = holder.headers(method, path.partition("?")[0], token)
+    first = await setup.http.request(method, path, headers=headers)
+    assert first.status_code == 405, first.text
+    again = await setup.http.request(method, path, headers=headers)
+    assert again.status_code == 401
+    assert again.headers["www-authenticate"].startswith('DPoP error="invalid_dpop_proof"')
+    assert await setup.recorded("token.refused") == 1
+
+
 @pytest.mark.parametrize(("method", "path"), READS)
 async def test_a_token_that_is_bound_to_a_key_reads_with_a_proof_of_that_key_only(
     setup: Setup, method: str, path: str

@@ -133,6 +133,9 @@ async def _handle(services: Services, route: Route, version: Version, request: R
     open_: Callable[..., AbstractAsyncContextManager[Connection]] = (
         services.db.transaction if route.runs_in_transaction else services.db.connection
     )
+    if presented is not None:
+        # Before the transaction: what the handler refuses is rolled back, and the proof stays used.
+        await services.access.mark_proof(presented)
     # Slow requests of clients must not keep processors from redeeming their codes, which expire.
     async with open_(is_reserved=route.caller is Caller.PROCESSOR) as connection:
         answer = await route.handler(await incoming.authenticated(connection, window))

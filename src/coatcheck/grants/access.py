@@ -144,13 +144,32 @@ class Access:
             raise InvalidToken
         return PresentedToken(presented.hash, presented.period)
 
+    async def mark_proof(self, presented: PresentedToken) -> None:
+        """Marks the DPoP proof of the request as used, once for all that the request does.
+
+        Call it outside of any transaction: a refusal that rolled the mark back would let the proof be used again.
+
+        Raises:
+            InvalidDPoPProof: another request used it.
+        """
+        use = presented.proof_use
+        # A request with `max_age` authorizes before it reads. Its one proof must not count as used twice.
+        if use is None or use.is_marked:
+            return
+        async with self._db.connection() as connection:
+            reused = await self._used_jtis.use_proof_with_token(connection, use.proof, presented)
+            if reused is not None:
+                await self._record_refused(connection, reused, "proof_used_before")
+                raise InvalidDPoPProof(detail="The DPoP proof was used before.")
+        use.is_marked = True
+
     async def authorize(self, connection: Connection, presented: PresentedToken, kind: ReadKind) -> LiveToken:
         """The token, if it may read this kind of data. It reads no data, so nothing is counted or disclosed.
 
-        For requests that start something, such as a balance check.
+        For requests that start something, such as a balance check. `mark_proof` comes before the caller's transaction.
         """
-        # Here too, a reused proof is recorded: `InvalidDPoPProof` commits the caller's transaction.
-        await self._mark_proof(connection, presented)
+        use = presented.proof_use
+        assert use is None or use.is_marked, "a proof is marked before it counts"
         # On the connection of the caller, whose transaction starts what the token permits. So it is not coalesced.
         statement = authorize_statement(kind, self._restrictions)
         found = _joined(statement, await statement.alone(connection, self._asked(presented, FIRST_PAGE)))
@@ -256,9 +275,7 @@ class Access:
     ) -> tuple[LiveToken, Outcome, Sequence[tuple[Any, ...]]]:
         """The token, the outcome, and each row's records."""
         # Before the read: of two requests with one proof, the second must read nothing.
-        if presented.proof_use is not None:
-            async with self._db.connection() as connection:
-                await self._mark_proof(connection, presented)
+        await self.mark_proof(presented)
         asked = {**self._asked(presented, page), **filters}
         if read.coalescer is not None:
             found = _joined(read.statement.uncounted, await read.coalescer(asked))
@@ -286,22 +303,6 @@ class Access:
             "size": page.size,
             "offset": page.offset,
         }
-
-    async def _mark_proof(self, connection: Connection, presented: PresentedToken) -> None:
-        """Marks the DPoP proof of the request as used, once for all reads of the request.
-
-        Raises:
-            InvalidDPoPProof: another request used it.
-        """
-        use = presented.proof_use
-        # A request with `max_age` authorizes before it reads. Its one proof must not count as used twice.
-        if use is None or use.is_marked:
-            return
-        reused = await self._used_jtis.use_proof_with_token(connection, use.proof, presented)
-        if reused is not None:
-            await self._record_refused(connection, reused, "proof_used_before")
-            raise InvalidDPoPProof(detail="The DPoP proof was used before.")
-        use.is_marked = True
 
     async def _raise_invalid(self, connection: Connection, presented: PresentedToken) -> NoReturn:
         """Tells the holder of a token that has ended why. To everyone else no token exists.

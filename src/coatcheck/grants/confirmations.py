@@ -65,7 +65,7 @@ def confirmation_for(
 
 @dataclass(slots=True)
 class ProofUse:
-    """The proof of a request. It is marked as used by the first statement that reads for the request."""
+    """The proof of a request. It is marked as used before anything is read or changed for the request."""
 
     proof: DPoPProof
     is_marked: bool = False

@@ -71,7 +71,8 @@ class UsedJtis:
     ) -> BoundToken | None:
         """Marks the proof as used if the token is bound to its key. Returns the token if the proof was used before.
 
-        With a token that is not bound to the key nothing is written, so that a stranger cannot fill the table.
+        The connection is in autocommit mode, as for `use`. With a token that is not bound to the key nothing is
+        written, so that a stranger cannot fill the table.
         """
         return await fetch_one(
             connection,

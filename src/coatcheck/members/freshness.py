@@ -61,13 +61,15 @@ class Freshness:
             NotFresh: the institution failed, needs the user, or did not answer in time.
             TooManyRequests: the institution is read as often as its limits and the processor's budget allow.
             ConstraintNotMet: the member has no institution that can be asked, or its status allows no job.
-            InvalidToken, Forbidden: as a read with the token.
+            InvalidToken, InvalidDPoPProof, Forbidden: as a read with the token.
         """
         oldest = self._clock.now() - max_age
         # Not the clock of the services, which stands still or jumps in a sandbox: the caller waits in real time.
         loop = asyncio.get_running_loop()
         end = loop.time() + max(0.0, remaining(WAIT.total_seconds() + MARGIN) - MARGIN)
         started: set[str] = set()
+        # Before the transaction, whose refusals would let the proof be used again.
+        await self._access.mark_proof(presented)
         while True:
             async with self._db.transaction() as connection:
                 token = await self._access.authorize(connection, presented, kind)

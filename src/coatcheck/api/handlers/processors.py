@@ -109,6 +109,7 @@ async def transactions(request: ApiRequest) -> Struct:
         filters = read_transaction_filter(request.query, request.services.clock.now())
     except InvalidRequest:
         # The token comes first: without a valid one the answer is 401, and owners have no filter.
+        await access.mark_proof(request.bearer)
         async with request.services.db.connection() as connection:
             token = await access.authorize(connection, request.bearer, ReadKind.TRANSACTIONS)
         if token.owners_at_transactions:
