@@ -5,6 +5,7 @@ import itertools
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
@@ -23,6 +24,7 @@ from coatcheck.model.accounts import find_account
 from coatcheck.model.micro_deposits import DepositAccount, find_micro_deposit
 from coatcheck.vault.vault import ClientReader
 from coatcheck.worker_services import run_pending
+from tests.disclosures import round_trips
 from tests.factories import Keyed, make_processor, make_token
 from tests.member_setup import make_end_user
 from tests.spellings import SPELLINGS, spelled
@@ -389,3 +391,23 @@ async def test_a_processor_reads_verified_numbers_in_canonical_form(services):
             connection, ClientReader(end_user.client.guid, end_user.user.guid, member, account)
         )
     assert [each.routing_number for each in disclosed.items] == ["091000019"]
+
+
+async def test_the_accounts_of_many_micro_deposits_are_read_in_one_statement(services):
+    end_user = await make_end_user(services)
+    deposits = [
+        await create(end_user, f"333300004{digit}", email=f"{digit}@example.test") for digit in range(3)
+    ]
+    micro_deposits = services.micro_deposits
+    async with services.db.transaction() as connection:
+        counts = [
+            await round_trips(connection, partial(micro_deposits.accounts_of, connection, deposits[:count]))
+            for count in (1, 3)
+        ]
+        await micro_deposits.delete(connection, deposits[1])
+        found = await micro_deposits.accounts_of(connection, deposits)
+    assert counts == [1, 1]
+    assert [(each.guid, account.account_number) for each, account in found] == [
+        (deposits[0].guid, "3333000040"),
+        (deposits[2].guid, "3333000042"),
+    ]

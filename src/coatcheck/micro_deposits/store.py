@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
+from typing import TypeAlias
 
 from coatcheck.audit.entries import Entry
 from coatcheck.connectors.contract import Institution
@@ -16,6 +17,9 @@ from coatcheck.micro_deposits.deposit_rows import DepositKey, change_deposit, lo
 from coatcheck.model.micro_deposits import DepositAccount, DepositStatus, MicroDeposit, find_micro_deposit
 from coatcheck.model.users import find_user
 from coatcheck.vault.vault import SecretKind, WorkerReader
+
+Opened: TypeAlias = tuple[DepositAccount, tuple[Decimal, ...]]
+"""The account and the amounts, which are empty until they were sent."""
 
 
 class DepositStore:
@@ -43,25 +47,31 @@ class DepositStore:
             value=json.dumps(sealed).encode(),
         )
 
-    async def disclose(
-        self, connection: Connection, deposit: MicroDeposit
-    ) -> tuple[DepositAccount, tuple[Decimal, ...]]:
+    async def disclose(self, connection: Connection, deposit: MicroDeposit) -> Opened:
         """The account and the amounts. Writes a disclosure to the client.
 
         Raises:
             NotFound: they were deleted meanwhile.
         """
-        sealed = await self._vault.disclose_secret(
-            connection,
-            owner_guid=deposit.user_guid,
-            record_guid=deposit.guid,
-            kind=SecretKind.MICRO_DEPOSIT,
-            reader=WorkerReader(deposit.client_guid, deposit.client_guid),
-        )
-        if sealed is None:
+        opened = await self.disclose_all(connection, [deposit])
+        if deposit.guid not in opened:
             raise NotFound
-        opened = json.loads(sealed)
-        return DepositAccount(**opened["account"]), tuple(Decimal(amount) for amount in opened["amounts"])
+        return opened[deposit.guid]
+
+    async def disclose_all(
+        self, connection: Connection, deposits: Sequence[MicroDeposit]
+    ) -> Mapping[str, Opened]:
+        """As `disclose` for several of a user and in one statement, by their guids. Deleted ones are left out."""
+        if not deposits:
+            return {}
+        client_guid = deposits[0].client_guid
+        disclosed = await self._vault.disclose_secrets(
+            connection,
+            owner_guid=deposits[0].user_guid,
+            secrets=[(each.guid, SecretKind.MICRO_DEPOSIT) for each in deposits],
+            reader=WorkerReader(client_guid, client_guid),
+        )
+        return {guid: _open(sealed) for (guid, _), sealed in disclosed.items()}
 
     async def refresh(self, connection: Connection, deposit: MicroDeposit | DepositKey) -> MicroDeposit:
         """Locks the micro-deposits, sets them to DEPOSITED if they have arrived, and returns them.
@@ -107,3 +117,8 @@ class DepositStore:
         """The institution that has this routing number, if a connector knows it."""
         found = self._registry.search(routing_number=routing_number) if routing_number else ()
         return found[0] if found else None
+
+
+def _open(sealed: bytes) -> Opened:
+    opened = json.loads(sealed)
+    return DepositAccount(**opened["account"]), tuple(Decimal(amount) for amount in opened["amounts"])

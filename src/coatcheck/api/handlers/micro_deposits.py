@@ -83,10 +83,7 @@ async def verifications(request: ApiRequest) -> MicrodepositResponseBody:
     user = await request.readable_user()
     deposits = await list_micro_deposits(request.connection, user.guid, ALL)
     return account_verifications_body(
-        [
-            (each, await request.services.micro_deposits.account_of(request.connection, each))
-            for each in deposits.items
-        ]
+        await request.services.micro_deposits.accounts_of(request.connection, deposits.items)
     )
 
 
