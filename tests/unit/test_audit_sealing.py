@@ -1,7 +1,9 @@
 """The sealer: everything that is written is sealed once, in order, whatever else runs."""
 
 import asyncio
+import fcntl
 import os
+import re
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +24,7 @@ from coatcheck.db.database import Connection
 from coatcheck.errors import CheckpointConflict, ConfigurationError
 from coatcheck.signatures import SigningKey, new_private_key
 from tests.databases import execute
+from tests.member_setup import until
 from tests.sealed_log import fill, publisher_of, seal, sealer_of, verified
 
 pytestmark = pytest.mark.own_database
@@ -342,6 +345,32 @@ async def test_a_checkpoint_that_was_cut_short_anywhere_is_completed_by_the_next
         write_bytes(published, whole.encode()[:length])
         await publisher_of(services).publish()
         assert text_of(published) == whole, length
+
+
+async def test_a_checkpoint_that_another_worker_began_after_the_notes_were_read_is_no_conflict(
+    services: Services, published: Path
+) -> None:
+    await record_alone(services, "TKN-1")
+    await seal(services)
+    await record_alone(services, "TKN-2")
+    await sealer_of(services).seal()
+    with published.open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        publishing = asyncio.create_task(publisher_of(services).publish())
+        await until(lambda: waits_for(published))
+        await record_alone(services, "TKN-3")
+        await sealer_of(services).seal()
+        _, second, third = [each.note for each in await stored(services)]
+        other.write(f"{second}\n{third[:40]}".encode())
+    await publishing
+    assert text_of(published) == "".join(f"{each.note}\n" for each in await stored(services))
+
+
+async def waits_for(file: Path) -> bool:
+    """Whether somebody waits for the lock of the file: `->`, and the inode (man proc_locks)."""
+    inode = (await asyncio.to_thread(file.stat)).st_ino
+    locks = await asyncio.to_thread(Path("/proc/locks").read_text)
+    return re.search(rf"-> FLOCK .*:{inode} ", locks) is not None
 
 
 async def test_a_file_that_ends_with_something_else_is_not_appended_to(

@@ -201,6 +201,9 @@ def _append_newer(file: Path, notes: Sequence[_Note]) -> None:
             end = _end_of(file)
             size = end.last.size if end.last else 0
             new = "".join(f"{each.note}\n" for each in notes if each.size > size).encode()
+            if not new:
+                # The unfinished note may have been sealed after ours were read. Whoever has read it completes it.
+                return
             if not new.startswith(end.unfinished):
                 raise CheckpointConflict(detail=f"the file {file} ends with a part of another checkpoint")
             _write_all(descriptor, new[len(end.unfinished) :])
