@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from coatcheck.app import Services
-from coatcheck.db.database import Connection
+from coatcheck.db.database import Connection, Database
 from coatcheck.deadline import within
 from coatcheck.errors import OperatorError, Unavailable
 from coatcheck.jobs.heartbeats import is_any_worker_alive
@@ -43,8 +43,8 @@ class Readiness:
         return all(getattr(self, check) is State.OK for check in Check if check not in without)
 
 
-_running: dict[int, asyncio.Task[Readiness]] = {}
-"""The examination that runs, by the `id` of its services."""
+_running: dict[Database, asyncio.Task[Readiness]] = {}
+"""The examination that runs in each database. By the object, not its `id`, which a later object can get again."""
 
 
 async def examine(services: Services) -> Readiness:
@@ -52,12 +52,12 @@ async def examine(services: Services) -> Readiness:
 
     Anyone may ask, and no rate limit counts it: many requests must not use up the connections.
     """
-    key = id(services)
-    if key not in _running:
-        _running[key] = asyncio.create_task(_examine(services))
-        _running[key].add_done_callback(lambda _: _running.pop(key))
+    db = services.db
+    if db not in _running:
+        _running[db] = asyncio.create_task(_examine(services))
+        _running[db].add_done_callback(lambda _: _running.pop(db))
     # A probe that hangs up must not end the examination of the others.
-    return await asyncio.shield(_running[key])
+    return await asyncio.shield(_running[db])
 
 
 async def _examine(services: Services) -> Readiness:
