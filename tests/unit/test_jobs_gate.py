@@ -47,3 +47,22 @@ async def _count_while_closed(
         for _ in range(20):
             await asyncio.sleep(0)
         return first, count()
+
+
+async def test_a_gate_is_not_closed_before_the_last_of_several_tasks_has_left() -> None:
+    gate, closed = TaskGate(), asyncio.Event()
+
+    async def close() -> None:
+        async with gate.closed():
+            closed.set()
+
+    gate.enter()
+    gate.enter()
+    closing = asyncio.create_task(close())
+    gate.leave()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (closed.is_set(), gate.is_open) == (False, False)
+    gate.leave()
+    await closing
+    assert (closed.is_set(), gate.is_open) == (True, True)

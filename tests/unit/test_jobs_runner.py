@@ -1,14 +1,16 @@
 """The runner: claims as many tasks as there are free slots, and stops in order."""
 
 import asyncio
+import contextlib
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+import pytest
 from structlog.testing import capture_logs
 
-from coatcheck.jobs import runner
+from coatcheck.jobs import runner, tasks
 from coatcheck.jobs.runner import TaskRunner
-from coatcheck.jobs.tasks import TaskKind
+from coatcheck.jobs.tasks import TaskKind, cancel_tasks, uninterrupted
 from tests.member_setup import until
 
 
@@ -176,3 +178,81 @@ async def test_a_failed_task_or_claim_is_logged_with_the_type_of_the_error_and_s
         ("task.failed", "delivery", "ValueError"),
     ]
     assert "a secret" not in str(logs)
+
+
+# --- cancellation --------------------------------------------------------------------------------------------
+
+
+async def begun(coroutine):
+    """A task that has run up to its first wait."""
+    task = asyncio.create_task(coroutine)
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_what_cancelled_tasks_raise_is_ignored_and_one_that_has_ended_is_left_alone():
+    async def fail():
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ValueError from None
+
+    async def end():
+        return "a result"
+
+    failing, ended = await begun(fail()), await begun(end())
+    await cancel_tasks(failing, ended)
+    assert isinstance(failing.exception(), ValueError)
+    assert ended.result() == "a result"
+
+
+async def test_a_task_that_ignores_every_cancellation_is_logged_and_left_behind(monkeypatch):
+    monkeypatch.setattr(tasks, "MAX_CANCELLATIONS", 1)
+    may_end = asyncio.Event()
+
+    async def stubborn():
+        while not may_end.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await may_end.wait()
+
+    left, ended = await begun(stubborn()), await begun(asyncio.Event().wait())
+    with capture_logs() as logs:
+        await cancel_tasks(left, ended)
+    assert logs == [{"event": "task.ignores_cancellation", "count": 1, "log_level": "error"}]
+    assert (left.done(), ended.cancelled()) == (False, True)
+    may_end.set()
+    await left
+
+
+async def test_work_that_nobody_interrupts_gives_its_result_or_its_error():
+    async def answer():
+        await asyncio.sleep(0)
+        return "an answer"
+
+    async def fail():
+        raise ValueError
+
+    assert await uninterrupted(answer()) == "an answer"
+    with pytest.raises(ValueError):  # noqa: PT011 (the one that it raised)
+        await uninterrupted(fail())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_work_runs_to_its_end_however_often_its_caller_is_cancelled(fails):
+    may_end, ended = asyncio.Event(), []
+
+    async def work():
+        await may_end.wait()
+        ended.append(True)
+        if fails:
+            raise ValueError
+
+    caller = await begun(uninterrupted(work()))
+    for _ in range(3):
+        caller.cancel()
+        await asyncio.sleep(0)
+    assert not caller.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert ended == [True]

@@ -74,6 +74,7 @@ def test_each_status_has_the_policy_of_the_table(row):
         (MemberEvent.SUCCEEDED, ConnectionStatus.CONNECTED),
         (MemberEvent.EXHAUSTED, ConnectionStatus.FAILED),
         (MemberEvent.USER_DISABLED, ConnectionStatus.DISABLED),
+        (MemberEvent.OPERATOR_DISCONNECTED, ConnectionStatus.DISCONNECTED),
     ],
 )
 def test_the_status_after_a_job_does_not_depend_on_the_status_before(member_event, outcome, status):

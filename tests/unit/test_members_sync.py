@@ -138,12 +138,14 @@ async def test_a_lease_is_renewed_for_as_long_as_the_run_takes(settings, clock):
         run = asyncio.create_task(run_one_job(end_user))
         await wait_until_running(end_user)
         lease = "SELECT lease_until FROM member_job WHERE user_guid = %(user)s"
-        first = await end_user.rows(lease)
+        ((first,),) = await end_user.rows(lease)
 
         async def is_renewed():
-            return await end_user.rows(lease) != first
+            return await end_user.rows(lease) != [(first,)]
 
         await until(is_renewed)
+        ((renewed,),) = await end_user.rows(lease)
+        assert renewed > first
         assert (await end_user.rows(JOBS))[0][:2] == ("running", 1)
         await cancel(run)
 
@@ -321,7 +323,13 @@ async def test_a_result_that_cannot_be_saved_ends_its_job_and_saves_nothing(serv
             await run_one_job(end_user)
     finally:
         await end_user.rows("ALTER TABLE account DROP CONSTRAINT small")
-    assert [(entry["event"], entry["error"]) for entry in logs[:1]] == [("result.unusable", "CheckViolation")]
+    line = {
+        "event": "result.unusable",
+        "kind": "AGGREGATION",
+        "error": "CheckViolation",
+        "log_level": "error",
+    }
+    assert logs[:1] == [line]
     assert [row[:4] for row in await end_user.rows(JOBS)] == [("ended", 1, 1, "FAILED")]
     assert (await end_user.reload(member)).connection_status == "FAILED"
     assert await end_user.rows("SELECT FROM account WHERE user_guid = %(user)s") == []
