@@ -1,6 +1,8 @@
 """The audit log: written with the change, hashed as canonical JSON, and append-only."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from hashlib import sha256
 
@@ -9,8 +11,10 @@ import pytest
 
 from coatcheck.app import Services
 from coatcheck.audit.entries import Entry
+from coatcheck.audit.failures import FailedAuthentications
 from coatcheck.clock import MovableClock
-from coatcheck.db.database import Connection
+from coatcheck.db.database import Connection, Database
+from coatcheck.errors import Unavailable
 from coatcheck.ids import new
 from tests.sealed_log import entries, seal
 
@@ -104,3 +108,21 @@ async def test_not_even_the_owner_changes_the_log_by_mistake(
         with pytest.raises(psycopg.errors.RaiseException, match="append only"):
             await connection.execute(statement)
     assert len(await entries(services, client_guid)) == 1
+
+
+async def test_a_failed_authentication_that_the_database_could_not_record_is_counted_in_the_next_entry(
+    services: Services, clock: MovableClock, client_guid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @asynccontextmanager
+    async def away(_: Database) -> AsyncIterator[Connection]:
+        raise Unavailable
+        yield
+
+    failures = FailedAuthentications(clock, services.db, services.journal)
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "connection", away)
+        for _ in range(2):
+            await failures.record(client_guid, "api_key")
+    await failures.record(client_guid, "api_key")
+    (entry,) = [each for each in await entries(services) if each["subject"] == client_guid]
+    assert entry["detail"] == {"credential": "api_key", "suppressed": "2"}

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -94,6 +95,17 @@ async def test_tasks_are_claimed_after_a_notification_or_at_the_next_poll(monkey
         source.queued = 1
         await until(lambda: source.has_running(1))
         source.gate.set()
+
+
+async def test_a_notification_of_one_kind_makes_the_runner_claim_no_other(monkeypatch):
+    monkeypatch.setattr(runner, "POLL", timedelta(hours=1))
+    jobs, deliveries = Source(), Source()
+    async with running({TaskKind.MEMBER_JOB: jobs, TaskKind.DELIVERY: deliveries}, slots=2) as the_runner:
+        await until(lambda: has_claimed(jobs, 1))
+        await until(lambda: has_claimed(deliveries, 1))
+        the_runner.notify(TaskKind.DELIVERY)
+        await until(lambda: has_claimed(deliveries, 2))
+        assert len(jobs.claims) == 1
 
 
 async def has_claimed(source, times):
@@ -190,7 +202,22 @@ async def begun(coroutine):
     return task
 
 
-async def test_what_cancelled_tasks_raise_is_ignored_and_one_that_has_ended_is_left_alone():
+@pytest.fixture
+async def unread():
+    """What asyncio reports of tasks whose exception nobody has read, once nothing refers to them."""
+    reported = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: reported.append(context))
+
+    def collected():
+        gc.collect()
+        return reported
+
+    yield collected
+    loop.set_exception_handler(None)
+
+
+async def test_what_cancelled_tasks_raise_is_ignored_and_one_that_has_ended_is_left_alone(unread):
     async def fail():
         try:
             await asyncio.Event().wait()
@@ -202,8 +229,9 @@ async def test_what_cancelled_tasks_raise_is_ignored_and_one_that_has_ended_is_l
 
     failing, ended = await begun(fail()), await begun(end())
     await cancel_tasks(failing, ended)
-    assert isinstance(failing.exception(), ValueError)
-    assert ended.result() == "a result"
+    assert (failing.done(), ended.result()) == (True, "a result")
+    del failing
+    assert unread() == []
 
 
 async def test_a_task_that_ignores_every_cancellation_is_logged_and_left_behind(monkeypatch):
@@ -218,10 +246,11 @@ async def test_a_task_that_ignores_every_cancellation_is_logged_and_left_behind(
     left, ended = await begun(stubborn()), await begun(asyncio.Event().wait())
     with capture_logs() as logs:
         await cancel_tasks(left, ended)
-    assert logs == [{"event": "task.ignores_cancellation", "count": 1, "log_level": "error"}]
-    assert (left.done(), ended.cancelled()) == (False, True)
+    states = (left.done(), ended.cancelled())
     may_end.set()
     await left
+    assert states == (False, True)
+    assert logs == [{"event": "task.ignores_cancellation", "count": 1, "log_level": "error"}]
 
 
 async def test_work_that_nobody_interrupts_gives_its_result_or_its_error():
@@ -238,7 +267,7 @@ async def test_work_that_nobody_interrupts_gives_its_result_or_its_error():
 
 
 @pytest.mark.parametrize("fails", [False, True])
-async def test_work_runs_to_its_end_however_often_its_caller_is_cancelled(fails):
+async def test_work_runs_to_its_end_however_often_its_caller_is_cancelled(unread, fails):
     may_end, ended = asyncio.Event(), []
 
     async def work():
@@ -253,6 +282,8 @@ async def test_work_runs_to_its_end_however_often_its_caller_is_cancelled(fails)
         await asyncio.sleep(0)
     assert not caller.done()
     may_end.set()
-    with pytest.raises(asyncio.CancelledError):
-        await caller
+    (outcome,) = await asyncio.gather(caller, return_exceptions=True)
+    assert isinstance(outcome, asyncio.CancelledError)
     assert ended == [True]
+    del caller, outcome
+    assert unread() == []

@@ -47,7 +47,7 @@ async def test_a_connector_is_given_the_task_that_was_requested(services, clock,
         await claim(end_user)
         clock.advance(services.settings.job_lease + timedelta(seconds=1))
         await run_job(end_user)
-        await end_user.run_job(member, JobKind.VERIFICATION)
+        await end_user.run_job(member, JobKind.VERIFICATION, include_transactions=False)
         clock.advance(services.settings.background_interval + timedelta(seconds=1))
         await end_user.worker_services.scheduler.refresh()
         await run_pending(services)
@@ -55,12 +55,11 @@ async def test_a_connector_is_given_the_task_that_was_requested(services, clock,
         "institution_code": "mxbank",
         "member_guid": member.guid,
         "user_guid": member.user_guid,
-        "include_transactions": True,
     }
     given = [
-        {"kind": "AGGREGATION", "attempt": 2, "is_background": False},
-        {"kind": "VERIFICATION", "attempt": 1, "is_background": False},
-        {"kind": "AGGREGATION", "attempt": 1, "is_background": True},
+        {"kind": "AGGREGATION", "attempt": 2, "is_background": False, "include_transactions": True},
+        {"kind": "VERIFICATION", "attempt": 1, "is_background": False, "include_transactions": False},
+        {"kind": "AGGREGATION", "attempt": 1, "is_background": True, "include_transactions": True},
     ]
     fields = [{name: getattr(task, name) for name in of_all | given[0]} for task in tasks]
     assert fields == [of_all | each for each in given]
