@@ -4,22 +4,30 @@ python -m tests.mutants                                     # every package: wha
 python -m tests.mutants grants                              # this package
 python -m tests.mutants grants --survivors                  # the changes that survived, again
 python -m tests.mutants grants 'coatcheck.grants.scope.*'   # these, again
-python -m tests.mutants grants '*[37]'                      # a sample: changes have numbers
+python -m tests.mutants grants --sample 200                 # 200 of them, by chance; --seed 2 draws others
+python -m tests.mutants grants --survivors --seconds 300    # with more of the tests that reach each
 python -m tests.mutants results                             # numbers only
 
 Each package has a directory of its own in `mutants/`, with its configuration and its results: mutmut runs one
-selection of tests for a directory, and forgets its results when the selection changes. This module is a pytest plugin
-too: mutmut passes the tests sorted by duration, and a database is created for each change of the file.
+selection of tests for a directory, and forgets its results when the selection changes.
+
+This module is a pytest plugin too. mutmut passes every test that reaches a change, sorted by duration: thousands for
+what each request calls, and a database is created whenever the file changes. The plugin replaces them by the most
+specific ones, those that reach the fewest functions, file by file.
 """
 
 import argparse
+import json
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import hypothesis
@@ -31,6 +39,11 @@ ROOT = Path(__file__).parent.parent
 DIRECTORY = ROOT / "mutants"
 MUTMUT = Path(sys.executable).parent / "mutmut"
 SECONDS_PER_TEST = 60
+"""A test that takes longer hangs."""
+SECONDS_PER_CHANGE = 20
+"""So long do the tests of a change take if none fails; a run of all packages ends in a night."""
+SETUP_OF_FILE, SETUP_OF_TEST = 0.5, 0.1
+"""Seconds that the durations that mutmut records do not contain."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +68,8 @@ PACKAGES = {
     ),
     "audit": Package(
         "audit/*.py",
-        "audit_* cli_audit cli_doctor cli_logs database_roles failed_authentications grants_audit signing_keys",
+        "audit_* cli_audit cli_doctor cli_logs dashboard_client dashboard_exports dashboard_operator database_roles "
+        "failed_authentications grants_audit signing_keys",
     ),
     "members": Package("members/status.py members/sync.py", "members_* api_members tracing"),
     "jobs": Package(
@@ -63,9 +77,10 @@ PACKAGES = {
     ),
     "http": Package(
         "http/*.py",
-        "http_* api_access api_processors api_query api_versions allowed_networks cli_server every_answer management "
-        "oauth_sender_constraints oauth_server openapi rate_limits readiness redirect_urls request_bodies schemas_* "
-        "throttling text widget_page widget_session",
+        "http_* api_access api_processors api_query api_versions allowed_networks cells cli_server dashboard_exports "
+        "dashboard_overview every_answer events management* oauth_return oauth_sender_constraints oauth_server openapi "
+        "portal rate_limits readiness redirect_urls request_bodies schemas_* statement_files throttling text "
+        "widget_languages widget_page widget_session widget_statement_files",
     ),
 }
 
@@ -81,15 +96,33 @@ timeout_multiplier = 1000.0
 timeout_constant = 1000.0
 use_git_change_detection = false
 """
+GENERATE = """\
+from mutmut.__main__ import copy_also_copy_files, copy_src_dir, create_mutants
+copy_src_dir()
+copy_also_copy_files()
+create_mutants(1)
+"""
 DISABLED_PLUGINS = ("randomly", "xdist", "cacheprovider", "unraisableexception")
 ARGUMENTS = ["-p", "tests.mutants", *(word for plugin in DISABLED_PLUGINS for word in ("-p", f"no:{plugin}"))]
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    """Selects the tests of a change, and for the run without a change those that some change will need."""
     hypothesis.settings.register_profile(
-        "mutants", max_examples=20, deadline=None, derandomize=True, database=None
+        "mutants",
+        max_examples=20,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),  # nobody reads the smallest example
     )
     hypothesis.settings.load_profile("mutants")
+    change = os.environ.get("MUTANT_UNDER_TEST", "not mutmut")
+    if "__mutmut_" in change:
+        config.args = Statistics.load().tests_of(change.rpartition("__mutmut_")[0])
+    elif not change:
+        statistics = Statistics.load()
+        config.args = sorted({test for each in statistics.tests for test in statistics.tests_of(each)})
 
 
 @pytest.hookimpl(wrapper=True)
@@ -105,21 +138,50 @@ def pytest_runtest_protocol() -> Iterator[None]:
     signal.alarm(0)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sorts the tests by file, those without HTTP first, and keeps mutmut's order of the files and in each file."""
-    order: dict[Path, int] = {}
-    for item in items:
-        order.setdefault(item.path, len(order))
-    items.sort(key=lambda item: ("http" in item.path.parts, order[item.path]))
+@dataclass(frozen=True)
+class Statistics:
+    """What mutmut recorded when it ran every test once."""
+
+    tests: dict[str, list[str]]
+    """The tests that reach each function."""
+    durations: dict[str, float]
+    reach: Counter[str]
+    """The number of functions that each test reaches."""
+
+    @classmethod
+    @cache  # mutmut starts a process for each change as a copy of the one that ran without a change
+    def load(cls) -> "Statistics":
+        recorded = json.loads(Path("mutmut-stats.json").read_text())
+        tests = recorded["tests_by_mangled_function_name"]
+        return cls(
+            tests, recorded["duration_by_test"], Counter(test for each in tests.values() for test in each)
+        )
+
+    def tests_of(self, function: str) -> list[str]:
+        """The most specific tests that reach the function, as many as fit in the seconds, file by file."""
+        left = float(os.environ["SECONDS_PER_CHANGE"])
+        files: dict[str, list[str]] = {}
+        for test in sorted(
+            self.tests[function], key=lambda test: (self.reach[test], self.durations[test], test)
+        ):
+            file = test.partition("::")[0]
+            left -= self.durations[test] + SETUP_OF_TEST + (file not in files) * SETUP_OF_FILE
+            if left > 0 or not files:
+                files.setdefault(file, []).append(test)
+        return [test for tests in files.values() for test in tests]
 
 
 def prepared(name: str) -> Path:
-    """The directory of the package, with links to what mutmut copies from it."""
+    """The directory of the package, with what mutmut copies from it."""
     package, directory = PACKAGES[name], DIRECTORY / name
     directory.mkdir(parents=True, exist_ok=True)
-    for entry in ("src", "tests", "docs", "README.md"):
+    for entry in ("src", "docs", "README.md"):
         if not (directory / entry).exists():
             (directory / entry).symlink_to(ROOT / entry)
+    tests = directory / "tests"
+    shutil.rmtree(tests, ignore_errors=True)
+    # What npm installed is 300 MB, which mutmut would copy each time.
+    shutil.copytree(ROOT / "tests", tests, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
     project = (ROOT / "pyproject.toml").read_text()
     files = " ".join(f"test_{tests}.py" for tests in package.tests.split())
     (directory / "pyproject.toml").write_text(
@@ -141,27 +203,43 @@ def results(directory: Path) -> Iterator[tuple[str, str]]:
         yield name, result
 
 
-def summary(directory: Path) -> str:
-    number = Counter(result for _, result in results(directory))
+def summary(found: Iterable[str]) -> str:
+    number = Counter(found)
     tried = number.total() - number["not checked"]
     killed = number["killed"] + number["timeout"]
     return f"{number.total()} changes, {tried} tried, {killed} killed ({killed / max(tried, 1):.1%}): {dict(number)}"
 
 
-def survivors(directory: Path) -> list[str]:
-    return [name for name, result in results(directory) if result not in {"killed", "timeout", "not checked"}]
+def survivors(found: Iterable[tuple[str, str]]) -> list[str]:
+    return [name for name, result in found if result not in {"killed", "timeout", "not checked"}]
+
+
+def sample(found: Iterable[tuple[str, str]], options: argparse.Namespace) -> dict[str, str]:
+    """The names and the results of the changes that `--sample` and `--seed` draw: the same ones each time."""
+    number = dict(sorted(found))
+    drawn = random.Random(options.seed).sample(list(number), min(options.sample, len(number)))
+    return {name: number[name] for name in drawn}
+
+
+def selected(directory: Path, options: argparse.Namespace) -> list[str] | None:
+    """The names or patterns of the changes to try, [] for all that no run has tried, and None for no change."""
+    if not options.survivors and not options.sample:
+        return list(options.changes)
+    subprocess.run([sys.executable, "-c", GENERATE], cwd=directory, check=True, stdout=subprocess.DEVNULL)
+    if options.survivors:
+        return survivors(results(directory)) or None
+    drawn = sample(results(directory), options)
+    return [name for name, result in drawn.items() if result == "not checked"] or None
 
 
 def run(name: str, options: argparse.Namespace) -> int:
     directory = prepared(name)
-    changes = survivors(directory) if options.survivors else options.changes
-    if options.survivors and not changes:
+    if (changes := selected(directory, options)) is None:
         return 0
     command = [MUTMUT, "run", "--max-children", str(options.processes), *changes]
     with postgres() as url:
-        code = subprocess.run(
-            command, cwd=directory, env={**os.environ, "TEST_SERVER_URL": url}, check=False
-        ).returncode
+        environment = {**os.environ, "TEST_SERVER_URL": url, "SECONDS_PER_CHANGE": str(options.seconds)}
+        code = subprocess.run(command, cwd=directory, env=environment, check=False).returncode
     if code < 0:
         print(f"mutmut was ended by {signal.Signals(-code).name}. Run it again: it continues.")
     for change, result in results(directory):
@@ -175,12 +253,18 @@ def main() -> int:
     parser.add_argument("package", nargs="?", default="all", choices=[*PACKAGES, "all", "results"])
     parser.add_argument("changes", nargs="*", help="names of changes, with * for any characters")
     parser.add_argument("--survivors", action="store_true")
+    parser.add_argument("--sample", type=int, help="the number of changes to draw from those of each package")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=SECONDS_PER_CHANGE, help="of tests for each change")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     options = parser.parse_args()
     codes = [run(each, options) for each in PACKAGES if options.package in {each, "all"}]
     for each in PACKAGES:
         if (DIRECTORY / each).exists():
-            print(f"{each}: {summary(DIRECTORY / each)}")
+            found = list(results(DIRECTORY / each))
+            print(f"{each}: {summary(result for _, result in found)}")
+            if options.sample:
+                print(f"{each}, sample: {summary(sample(found, options).values())}")
     return int(any(codes))
 
 
