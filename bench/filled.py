@@ -10,6 +10,8 @@ from coatcheck.grants.secrets import day_of, week_of
 
 CLIENTS, PROCESSORS = 50, 10
 ACCOUNTS_OF_A_USER = 2
+TOKEN = "'TKN-01990000-0000-7000-8000-' || lpad(to_hex(n), 12, '0')"
+"""The guid of the n-th token, `{token}` in the statements."""
 
 DIRECTORY = """
 INSERT INTO client (guid, name, created_at)
@@ -41,23 +43,23 @@ INSERT INTO member_job (user_guid, guid, client_guid, member_guid, institution_c
 """
 TOKENS = """
 INSERT INTO access_token (expires_week, token_hash, guid, client_guid, processor_guid, user_guid, member_guid,
-                          account_guid, scope, reads_protected, first_characters, created_at, expires_at)
-    SELECT %(week)s, sha256(('t' || n)::bytea), 'TKN-fill-' || n, a.client_guid, 'PPR-fill-' || n %% %(processors)s,
-           a.user_guid, a.member_guid, a.guid, 'user-guid:' || a.user_guid, true, 'cct_fill',
+                          account_guid, atoms, reads_protected, first_characters, created_at, expires_at)
+    SELECT %(week)s, sha256(('t' || n)::bytea), {token}, a.client_guid, 'PPR-fill-' || n %% %(processors)s,
+           a.user_guid, a.member_guid, a.guid, '', true, 'cct_fill',
            %(then)s + n * interval '1 ms', %(expires)s
     FROM generate_series(0, %(tokens)s - 1) n
     JOIN account a ON a.user_guid = 'USR-fill-' || (n %% %(accounts)s) / %(each)s
                   AND a.guid = 'ACT-fill-' || n %% %(accounts)s;
-INSERT INTO authorization_code (expires_day, code_hash, client_guid, user_guid, member_guid, account_guid, scope,
+INSERT INTO authorization_code (expires_day, code_hash, client_guid, user_guid, member_guid, account_guid, atoms,
                                 reads_protected, created_at, expires_at)
-    SELECT %(day)s, sha256(('c' || n)::bytea), t.client_guid, t.user_guid, t.member_guid, t.account_guid, t.scope, true,
+    SELECT %(day)s, sha256(('c' || n)::bytea), t.client_guid, t.user_guid, t.member_guid, t.account_guid, t.atoms, true,
            %(then)s, %(now)s
-    FROM generate_series(0, %(tokens)s - 1) n JOIN access_token t ON t.guid = 'TKN-fill-' || n;
+    FROM generate_series(0, %(tokens)s - 1) n JOIN access_token t ON right(t.guid, 12) = lpad(to_hex(n), 12, '0');
 """
 HISTORY = """
 INSERT INTO disclosure (at, reader_guid, client_guid, user_guid, record_guid, what, shown, token_guid)
     SELECT %(now)s - n * interval '1 ms', 'PPR-fill-' || n %% %(processors)s, 'CLT-fill-' || n %% %(clients)s,
-           'USR-fill-' || n %% %(users)s, 'ACT-fill-' || n %% %(accounts)s, 'ACCOUNT_NUMBERS', 1, 'TKN-fill-' || n
+           'USR-fill-' || n %% %(users)s, 'ACT-fill-' || n %% %(accounts)s, 'ACCOUNT_NUMBERS', 1, {token}
     FROM generate_series(0, %(tokens)s - 1) n;
 INSERT INTO audit_event (at, guid, client_guid, body, leaf_hash)
     SELECT %(now)s - n * interval '1 ms', 'AUD-fill-' || n, 'CLT-fill-' || n %% %(clients)s, '{}', sha256('{}'::bytea)
@@ -66,11 +68,11 @@ INSERT INTO webhook_endpoint (guid, owner_guid, url, events, status, authenticat
     SELECT 'WHE-fill-' || n, 'CLT-fill-' || n, 'https://hooks.example.com/', '{*}', 'enabled', 'none', %(then)s
     FROM generate_series(0, %(clients)s - 1) n;
 INSERT INTO event (guid, owner_guid, format, type, object, sequence, payload, occurred_at, due_at)
-    SELECT 'EVT-fill-' || n, 'CLT-fill-' || n %% %(clients)s, 'coatcheck', 'code.redeemed', 'TKN-fill-' || n, 1, '{}',
+    SELECT 'EVT-fill-' || n, 'CLT-fill-' || n %% %(clients)s, 'coatcheck', 'code.redeemed', {token}, 1, '{}',
            %(now)s - n * interval '1 ms', %(now)s
     FROM generate_series(0, %(tokens)s - 1) n;
 INSERT INTO event_sequence (owner_guid, object, last, changed_at)
-    SELECT 'CLT-fill-' || n %% %(clients)s, 'TKN-fill-' || n, 1, %(now)s FROM generate_series(0, %(tokens)s - 1) n;
+    SELECT 'CLT-fill-' || n %% %(clients)s, {token}, 1, %(now)s FROM generate_series(0, %(tokens)s - 1) n;
 INSERT INTO delivery (guid, event_guid, event_at, receiver_guid, owner_guid, object, position, status, attempts,
                       created_at)
     SELECT 'DLV-fill-' || n, e.guid, e.occurred_at, 'WHE-fill-' || n %% %(clients)s, e.owner_guid, e.object, e.position,
@@ -124,5 +126,5 @@ async def fill(url: str, tokens: int, progress: Callable[[str], None] = lambda _
             async with psycopg.AsyncClientCursor(connection) as cursor:
                 for statement in script.split(";"):
                     if statement.strip():
-                        await cursor.execute(statement, values)
+                        await cursor.execute(statement.replace("{token}", TOKEN), values)
             await connection.execute("ANALYZE")

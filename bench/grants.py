@@ -56,7 +56,7 @@ INSERT INTO client_processor (client_guid, processor_guid, enabled_at)
 """
 TOKENS = """
 COPY access_token (expires_week, token_hash, guid, client_guid, processor_guid, user_guid, member_guid, account_guid,
-                   scope, reads_protected, first_characters, created_at, expires_at, max_reads, reads, revoked_at)
+                   atoms, reads_protected, first_characters, created_at, expires_at, max_reads, reads, revoked_at)
 FROM STDIN
 """
 
@@ -91,7 +91,7 @@ async def fill(services: Services, client: Keyed, count: int) -> None:
                         f"USR-fill-{user}",
                         f"MBR-fill-{user}",
                         f"ACT-fill-{user}",
-                        f"user-guid:USR-fill-{user} member-guid:MBR-fill-{user} account-guid:ACT-fill-{user}",
+                        "",
                         False,
                         "cct_0m1Ek3bE",
                         created,

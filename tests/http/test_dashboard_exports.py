@@ -125,7 +125,8 @@ async def test_a_long_list_is_exported_whole(
         )
         await connection.execute(
             """INSERT INTO access_token SELECT (jsonb_populate_record(t, jsonb_build_object(
-                   'guid', t.guid || n, 'token_hash', '\\x' || encode(int4send(n), 'hex')))).*
+                   'guid', left(t.guid, 28) || lpad(n::text, 12, '0'),
+                   'token_hash', '\\x' || encode(int4send(n), 'hex')))).*
                FROM access_token t, generate_series(2, %(many)s) AS n WHERE client_guid = %(client)s""",
             {"client": client.guid, "many": MANY},
         )

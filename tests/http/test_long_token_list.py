@@ -12,9 +12,9 @@ COUNT = 501
 assert COUNT > 2 * BATCH
 COPIES = f"""
 INSERT INTO access_token (expires_week, token_hash, guid, client_guid, processor_guid, user_guid, member_guid,
-                          account_guid, scope, reads_protected, first_characters, created_at, expires_at)
-SELECT expires_week, sha256(token_hash || n::text::bytea), guid || '-' || n, client_guid, processor_guid, user_guid,
-       member_guid, account_guid, scope, reads_protected, 'cct_' || n, created_at, expires_at
+                          account_guid, atoms, reads_protected, first_characters, created_at, expires_at)
+SELECT expires_week, sha256(token_hash || n::text::bytea), left(guid, 28) || lpad(to_hex(n), 12, '0'), client_guid,
+       processor_guid, user_guid, member_guid, account_guid, atoms, reads_protected, 'cct_' || n, created_at, expires_at
 FROM access_token, generate_series(1, {COUNT - 1}) n WHERE guid = %s
 """
 

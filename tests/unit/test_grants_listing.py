@@ -106,7 +106,8 @@ async def test_a_page_of_active_or_suspended_grants_reads_few_others(
             await connection.execute(
                 f"""INSERT INTO access_token
                     SELECT (jsonb_populate_record(t, jsonb_build_object(
-                        'guid', 'TKN-0' || lpad(n::text, 6, '0'), 'token_hash', sha256(n::text::bytea)))).*
+                        'guid', 'TKN-00000000-0000-7000-8000-' || lpad(n::text, 12, '0'),
+                        'token_hash', sha256(n::text::bytea)))).*
                     FROM access_token t, generate_series(1, 20000) n WHERE t.account_guid = %s AND {condition}""",
                 [account.guid],
             )

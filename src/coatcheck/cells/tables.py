@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from coatcheck.cells.copying import Rows
 from coatcheck.grants.receipts import RECEIPTS_OF_USER
+from coatcheck.grants.token_indexes import is_of
 
 OF_NO_USER = "NOT starts_with(owner_guid, 'USR-')"
 
@@ -18,7 +19,7 @@ class Table:
     names: tuple[str, ...] = ()
     """What a request can name the user by: expressions over a row. Guids, and hashes of secrets in hexadecimal."""
     condition: str = ""
-    """Which rows are the user's, where no column says so."""
+    """Which rows are the user's, where the column alone does not find them."""
 
     def rows_of(self, user_guid: str) -> Rows:
         return Rows(self.name, self.condition or f"{self.owner} = %(user_guid)s", {"user_guid": user_guid})
@@ -53,6 +54,7 @@ MOVED = (
     Table("authorization_code", names=(_hex("code_hash"), "setup_token_guid", _hex("setup_token_hash"))),
     Table(
         "access_token",
+        condition=is_of("user_guid", alias="access_token"),
         names=("guid", _hex("token_hash"), "simplefin_access_guid", _hex("simplefin_access_hash")),
     ),
     Table("revocation_receipt", names=("guid",), condition=RECEIPTS_OF_USER),

@@ -9,6 +9,7 @@ from coatcheck.errors import NotFound
 from coatcheck.events.catalogue import Announcement, EventType
 from coatcheck.grants.listing import IS_BROKEN, PERMISSIONS
 from coatcheck.grants.restrictions import Permission
+from coatcheck.grants.token_indexes import is_grant, is_of, is_of_any
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,8 @@ async def announced_grant(connection: Connection, client_guid: str, guid: str) -
     found = await fetch_one(
         connection,
         AnnouncedGrant,
-        f"""SELECT {columns(AnnouncedGrant)} FROM access_token
-            WHERE client_guid = %(client_guid)s AND guid = %(guid)s""",
+        f"""SELECT {columns(AnnouncedGrant)} FROM access_token t
+            WHERE {is_of("client_guid")} AND {is_grant()}""",
         {"client_guid": client_guid, "guid": guid},
     )
     if found is None:
@@ -76,19 +77,19 @@ async def announced_grant(connection: Connection, client_guid: str, guid: str) -
 
 
 async def live_grants_of_user(connection: Connection, user_guid: str, now: datetime) -> Sequence[LiveGrant]:
-    return await _live_grants(connection, "t.user_guid = %(guid)s", user_guid, now)
+    return await _live_grants(connection, is_of("user_guid", "%(guid)s"), user_guid, now)
 
 
 async def live_grants_of_member(
     connection: Connection, member_guid: str, now: datetime
 ) -> Sequence[LiveGrant]:
-    return await _live_grants(connection, "t.member_guid = %(guid)s", member_guid, now)
+    return await _live_grants(connection, is_of("member_guid", "%(guid)s"), member_guid, now)
 
 
 async def live_grants_of_accounts(
     connection: Connection, account_guids: Sequence[str], now: datetime
 ) -> Sequence[LiveGrant]:
-    return await _live_grants(connection, "t.account_guid = ANY (%(guid)s)", list(account_guids), now)
+    return await _live_grants(connection, is_of_any("account_guid", "%(guid)s"), list(account_guids), now)
 
 
 async def _live_grants(

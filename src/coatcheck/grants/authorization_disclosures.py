@@ -21,6 +21,7 @@ from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.db.database import Connection, Database, columns, fetch_one, run
 from coatcheck.errors import NotFound
+from coatcheck.grants.token_indexes import is_of
 from coatcheck.grants.widget_sessions import WidgetSession
 from coatcheck.model.moving_users import is_settled
 from coatcheck.model.paging import Page, PageRequest, Selection, each_batch, fetch_page
@@ -159,14 +160,14 @@ class AuthorizationDisclosures:
         return await fetch_one(
             connection,
             EarlierConsent,
-            """SELECT d.guid, d.signed_at FROM authorization_disclosure d
+            f"""SELECT d.guid, d.signed_at FROM authorization_disclosure d
                WHERE d.user_guid = %(user_guid)s AND d.client_guid = %(client_guid)s AND d.text = %(text)s
                  AND d.processor_guids = %(processor_guids)s AND d.signed_at > %(after)s
                  AND EXISTS (SELECT FROM member_authorization ma
                              WHERE ma.user_guid = d.user_guid AND ma.disclosure_guid = d.guid)
                  AND NOT EXISTS (SELECT FROM access_token t
                                  JOIN authorization_disclosure same ON same.guid = t.disclosure_guid
-                                 WHERE t.client_guid = d.client_guid AND t.user_guid = d.user_guid
+                                 WHERE {is_of("user_guid", "d.user_guid")} AND t.client_guid = d.client_guid
                                    AND t.revoked_by = d.user_guid
                                    AND same.user_guid = d.user_guid AND same.signed_at = d.signed_at)
                ORDER BY d.signed_at DESC LIMIT 1""",

@@ -7,19 +7,20 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from coatcheck.db.database import Connection, run
+from coatcheck.grants.token_indexes import is_of, is_of_any
 
 
 async def end_tokens_of_user(connection: Connection, user_guid: str, now: datetime) -> None:
-    await _end(connection, "user_guid = %(guid)s", user_guid, now)
+    await _end(connection, is_of("user_guid", "%(guid)s"), user_guid, now)
 
 
 async def end_tokens_of_member(connection: Connection, member_guid: str, now: datetime) -> None:
-    await _end(connection, "member_guid = %(guid)s", member_guid, now)
+    await _end(connection, is_of("member_guid", "%(guid)s"), member_guid, now)
 
 
 async def end_tokens_of_accounts(connection: Connection, account_guids: Sequence[str], now: datetime) -> None:
     """Of all accounts at once: a second call would lock tokens out of their order."""
-    await _end(connection, "account_guid = ANY (%(guid)s)", account_guids, now)
+    await _end(connection, is_of_any("account_guid", "%(guid)s"), account_guids, now)
 
 
 async def _end(connection: Connection, condition: str, guid: str | Sequence[str], now: datetime) -> None:
@@ -28,7 +29,7 @@ async def _end(connection: Connection, condition: str, guid: str | Sequence[str]
         # The rows are locked in one order before any is changed: a revocation of many takes them in this order too.
         # A clock that was set back must not end a token before it was issued.
         f"""WITH ended AS (
-                SELECT expires_week, token_hash FROM access_token
+                SELECT expires_week, token_hash FROM access_token t
                 WHERE {condition} AND revoked_at IS NULL
                 ORDER BY expires_week, token_hash FOR UPDATE
             )

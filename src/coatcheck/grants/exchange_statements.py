@@ -9,6 +9,7 @@ from coatcheck.events.publisher import announce_redeemed
 from coatcheck.grants.api_keys import LIVE, is_allowed
 from coatcheck.grants.refusals import REASON
 from coatcheck.grants.restrictions import COLUMNS, RESTRICTIONS
+from coatcheck.grants.scope import scope_of
 from coatcheck.grants.secrets import Kind
 
 # What a restriction stores with the code is copied to its token, so that no read looks at the code.
@@ -45,10 +46,10 @@ AUTHENTICATED = f"""
 """Of a processor that `processor_authentication` authenticated before."""
 ISSUED = f"""
     INSERT INTO access_token (expires_week, token_hash, guid, client_guid, processor_guid, user_guid, member_guid,
-                              account_guid, scope, first_characters, created_at, expires_at, disclosure_guid,
+                              account_guid, atoms, first_characters, created_at, expires_at, disclosure_guid,
                               confirmation, {STORED})
     SELECT %(token_week)s, %(token_hash)s, %(token_guid)s, client_guid, %(processor_guid)s, user_guid,
-           member_guid, account_guid, scope, %(first_characters)s, %(now)s, token_expires_at, disclosure_guid,
+           member_guid, account_guid, atoms, %(first_characters)s, %(now)s, token_expires_at, disclosure_guid,
            %(confirmation)s, {STORED}
     FROM redeemed
     RETURNING client_guid, guid AS subject, processor_guid, user_guid, member_guid, account_guid, expires_at"""
@@ -77,7 +78,7 @@ def _redeemed(*, renews: bool, condition: str = "", returning: str = "") -> str:
       AND (p.profile <> 'fapi2' OR code.created_at > %(fapi2_since)s)
       AND code.code_challenge IS NOT DISTINCT FROM %(code_challenge)s
       {RENEWABLE if renews else ""} {condition}
-    RETURNING code.client_guid, code.user_guid, code.member_guid, code.account_guid, code.scope,
+    RETURNING code.client_guid, code.user_guid, code.member_guid, code.account_guid, code.atoms,
               least({EXPIRES_AT}) AS token_expires_at, code.disclosure_guid,
               {", ".join(f"code.{name}" for name in COLUMNS)}{RENEWED_COLUMNS if renews else ""}{returning}"""
 
@@ -86,7 +87,7 @@ def _redeem(*, renews: bool, redeemer: str) -> str:
     return f"""
 WITH redeemer AS ({redeemer}), redeemed AS ({_redeemed(renews=renews)}), issued AS ({ISSUED}),
 audited AS ({insert_from("issued")}), {announce_redeemed("issued")}{SUPERSEDED if renews else ""}
-SELECT p.guid AS processor_guid, r.client_guid, r.account_guid, r.scope, r.token_expires_at,
+SELECT p.guid AS processor_guid, r.client_guid, r.account_guid, {scope_of("r")} AS scope, r.token_expires_at,
        {"(SELECT guid FROM superseded)" if renews else "NULL::text"} AS superseded_guid,
        p.sender_constraint <> 'none' AND %(confirmation)s::text IS NULL AS must_be_bound
 FROM redeemer p LEFT JOIN redeemed r ON true
@@ -150,7 +151,7 @@ granted AS (SELECT client_guid, token_guid AS subject, processor_guid, user_guid
                    token_expires_at AS expires_at, now, event_guid, {", ".join(DRAFTED)} FROM redeemed),
 audited AS ({ASKED.of("written", insert_from("granted"))}),
 {ASKED.of("granted", announce_redeemed("granted"))}
-SELECT p.caller, p.guid AS processor_guid, r.client_guid, r.account_guid, r.scope, r.token_expires_at,
+SELECT p.caller, p.guid AS processor_guid, r.client_guid, r.account_guid, {scope_of("r")} AS scope, r.token_expires_at,
        NULL::text AS superseded_guid,
        p.sender_constraint <> 'none' AND p.confirmation IS NULL AS must_be_bound
 FROM redeemer p LEFT JOIN redeemed r USING (caller)"""),
@@ -160,10 +161,10 @@ FROM redeemer p LEFT JOIN redeemed r USING (caller)"""),
     )
 
 
-FIND_STORED = """
-SELECT processor_guid, client_guid, account_guid, scope, expires_at AS token_expires_at, NULL::text AS superseded_guid,
-       false AS must_be_bound
-FROM access_token WHERE expires_week = %(token_week)s AND token_hash = %(token_hash)s
+FIND_STORED = f"""
+SELECT processor_guid, client_guid, account_guid, {scope_of("t")} AS scope, expires_at AS token_expires_at,
+       NULL::text AS superseded_guid, false AS must_be_bound
+FROM access_token t WHERE expires_week = %(token_week)s AND token_hash = %(token_hash)s
 """
 
 # Only the processor that redeemed a code can revoke its token by presenting the code again. Otherwise a processor that
@@ -176,7 +177,7 @@ WITH code AS (
 ), replayed AS (
     SELECT * FROM code WHERE redeemed_by = %(processor_guid)s
 ), retried AS (
-    SELECT c.sealed_reply, t.guid AS token_guid, t.scope, c.redeemed_at, t.expires_at
+    SELECT c.sealed_reply, t.guid AS token_guid, {scope_of("t")} AS scope, c.redeemed_at, t.expires_at
     FROM replayed c JOIN live_token t ON t.expires_week = c.token_week AND t.token_hash = c.token_hash
     WHERE c.idempotency_hash = %(idempotency_hash)s AND c.redeemed_at > %(retry_since)s
       AND c.code_challenge IS NOT DISTINCT FROM %(code_challenge)s

@@ -26,8 +26,9 @@ from coatcheck.errors import (
 )
 from coatcheck.grants.authorization_disclosures import USED_INTERVAL
 from coatcheck.grants.issue_statements import issue_authenticated, issue_with_key
-from coatcheck.grants.scope import Scope, parse_scope
+from coatcheck.grants.scope import Scope, parse_scope, scope_of
 from coatcheck.grants.secrets import GeneratedSecret, Kind, day_of, generate, parse_secret
+from coatcheck.grants.token_indexes import is_grant, is_of
 from coatcheck.request_context import current_request
 
 
@@ -156,8 +157,9 @@ class CodeIssuer:
         old = await fetch_one(
             connection,
             _Renewed,
-            f"""SELECT {columns(_Renewed)} FROM access_token
-                WHERE client_guid = %(client_guid)s AND guid = %(guid)s""",
+            f"""SELECT {columns(_Renewed)}
+                FROM (SELECT *, {scope_of("t")} AS scope FROM access_token t
+                      WHERE {is_of("client_guid")} AND {is_grant()}) AS renewed""",
             {"client_guid": client_guid, "guid": token_guid},
         )
         if old is None:
@@ -196,7 +198,7 @@ class CodeIssuer:
             "user_guid": request.scope.user_guid,
             "member_guid": request.scope.member_guid,
             "account_guid": request.scope.account_guid,
-            "scope": str(request.scope),
+            "atoms": request.scope.atoms,
             "today": day_of(now),
             "expires_day": code.period,
             "code_hash": code.hash,

@@ -28,7 +28,7 @@ ASKED = Asked(
         "user_guid": "text",
         "member_guid": "text",
         "account_guid": "text",
-        "scope": "text",
+        "atoms": "text",
         "today": "integer",
         "expires_day": "integer",
         "code_hash": "bytea",
@@ -74,7 +74,7 @@ FROM_REQUEST = ", ".join(
         "user_guid",
         "member_guid",
         "account_guid",
-        "scope",
+        "atoms",
         "expires_at",
         *STORED,
     ]

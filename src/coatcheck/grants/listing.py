@@ -14,7 +14,9 @@ from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, Database, columns, fetch_all, fetch_one
 from coatcheck.errors import NotFound
 from coatcheck.grants.authorization_disclosures import SHOWN
+from coatcheck.grants.scope import scope_of
 from coatcheck.grants.secrets import week_of
+from coatcheck.grants.token_indexes import is_grant, is_of, is_older, newest
 from coatcheck.model.paging import BATCH, LONG, KeptCounts, Page, PageRequest, Place, place_in
 from coatcheck.model.tokens import Grant, GrantStatus
 from coatcheck.vault.disclosures import last_read_with, reads_with
@@ -79,6 +81,7 @@ PERMISSIONS = """coalesce(t.permissions, CASE WHEN t.reads_protected
 COMPUTED = {
     "status": STATUS,
     "processor_name": "p.name",
+    "scope": scope_of("t"),
     "permissions": PERMISSIONS,
     "reads": READS,
     "last_read_at": last_read_with("t.guid", since="t.created_at"),
@@ -180,7 +183,7 @@ class Grants:
         # The guids of tokens are ordered by time: one index serves the filter and the order. The inner query makes the
         # page, so that nothing is computed for the rows before it. The size is no parameter: for an unknown size or
         # offset, PostgreSQL plans for a tenth of the table.
-        order = "guid" if place.is_backwards else "guid DESC"
+        order = newest() if place.is_backwards else f"{newest()} DESC"
         offset = " OFFSET %(offset)s" if place.offset else ""
         return await fetch_all(
             connection,
@@ -190,7 +193,7 @@ class Grants:
                       ORDER BY {order} LIMIT {place.size}{offset}) AS t
                 JOIN processor p ON p.guid = t.processor_guid
                 {SHOWN}
-                ORDER BY t.guid DESC""",
+                ORDER BY {newest()} DESC""",
             {**self._parameters(filters), "offset": place.offset},
         )
 
@@ -247,12 +250,13 @@ def _ordered(filters: GrantFilter, order: str, *, at_most: int) -> str:
         # there is no limit, but PostgreSQL plans for a tenth of the rows, and reads them in order instead of sorting.
         return f"""SELECT * FROM (SELECT * FROM access_token t
                                   WHERE {_of_objects(filters)} AND {MAY_NOT_HAVE_EXPIRED}
-                                  ORDER BY t.{order} LIMIT %(no_limit)s::bigint) AS t
+                                  ORDER BY {order} LIMIT %(no_limit)s::bigint) AS t
                    WHERE {HAS_NOT_ENDED} AND {of_others}"""
     queries = [f"SELECT * FROM access_token t WHERE {each}" for each in _alternatives(filters)]
     if len(queries) == 1:
         return queries[0]
-    return " UNION ALL ".join(f"({query} ORDER BY t.{order} LIMIT {at_most})" for query in queries)
+    either = " UNION ALL ".join(f"({query} ORDER BY {order} LIMIT {at_most})" for query in queries)
+    return f"SELECT * FROM ({either}) AS t"
 
 
 def _counted(filters: GrantFilter) -> str:
@@ -267,9 +271,9 @@ def _counted(filters: GrantFilter) -> str:
 
 def _of_objects(filters: GrantFilter) -> str:
     """The conditions over `t` that an index serves."""
-    given = [f"t.{name} = %({name})s" for name in filters.guids]
+    given = [is_grant() if name == "guid" else is_of(name) for name in filters.guids]
     if filters.before is not None:
-        given.append("t.guid < %(before)s")
+        given.append(is_older("before"))
     return " AND ".join(given)
 
 
@@ -296,8 +300,8 @@ async def client_of_grant(connection: Connection, guid: str) -> str:
         connection,
         _Owner,
         # There are few clients, and the index of their grants begins with the client.
-        """SELECT client_guid FROM access_token
-           WHERE client_guid = ANY (ARRAY(SELECT guid FROM client)) AND guid = %(guid)s""",
+        f"""SELECT client_guid FROM access_token t
+            WHERE right(t.client_guid, 7) = ANY (ARRAY(SELECT right(guid, 7) FROM client)) AND {is_grant()}""",
         {"guid": guid},
     )
     if found is None:

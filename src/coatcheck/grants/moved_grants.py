@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from coatcheck.db.database import Connection, columns, fetch_all, run
+from coatcheck.grants.token_indexes import is_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +19,8 @@ class ReadCount:
 async def parties_of_grants(connection: Connection, user_guid: str) -> Sequence[str]:
     """The clients and the processors of all grants of the user."""
     cursor = await connection.execute(
-        """SELECT client_guid FROM access_token WHERE user_guid = %(user_guid)s
-           UNION SELECT processor_guid FROM access_token WHERE user_guid = %(user_guid)s""",
+        f"""SELECT client_guid FROM access_token t WHERE {is_of("user_guid")}
+            UNION SELECT processor_guid FROM access_token t WHERE {is_of("user_guid")}""",
         {"user_guid": user_guid},
     )
     return [guid for (guid,) in await cursor.fetchall()]
@@ -30,8 +31,8 @@ async def lock_read_counts(connection: Connection, user_guid: str) -> Sequence[R
     return await fetch_all(
         connection,
         ReadCount,
-        f"""SELECT {columns(ReadCount)} FROM access_token
-            WHERE user_guid = %(user_guid)s AND max_reads IS NOT NULL
+        f"""SELECT {columns(ReadCount)} FROM access_token t
+            WHERE {is_of("user_guid")} AND max_reads IS NOT NULL
             ORDER BY expires_week, token_hash FOR UPDATE""",
         {"user_guid": user_guid},
     )

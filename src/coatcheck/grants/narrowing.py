@@ -14,7 +14,8 @@ from coatcheck.errors import GrantEnded, GrantWidened, NotFound, Unprocessable
 from coatcheck.events.catalogue import EventType
 from coatcheck.grants.announcements import AnnouncedGrant, about_grants
 from coatcheck.grants.restrictions import LookbackDays, MaxReads, Permission, Permissions, default_permissions
-from coatcheck.grants.scope import parse_scope
+from coatcheck.grants.scope import parse_scope, scope_of
+from coatcheck.grants.token_indexes import is_grant, is_of
 from coatcheck.vault.disclosures import reads_with
 
 
@@ -117,8 +118,9 @@ class Narrowing:
         locked = await fetch_one(
             connection,
             _Locked,
-            f"""SELECT {columns(_Locked)} FROM access_token
-                WHERE client_guid = %(client_guid)s AND guid = %(guid)s FOR UPDATE""",
+            f"""SELECT {columns(_Locked)}
+                FROM (SELECT *, {scope_of("t")} AS scope FROM access_token t
+                      WHERE {is_of("client_guid")} AND {is_grant()} FOR UPDATE) AS locked""",
             {"client_guid": client_guid, "guid": token_guid},
         )
         if locked is None:
@@ -222,7 +224,7 @@ async def _store(connection: Connection, locked: _Locked, after: Allowed) -> Non
         connection,
         # A grant without max_reads is not counted. Its disclosures say how often it has been read.
         f"""UPDATE access_token
-            SET scope = %(scope)s, permissions = %(permissions)s, lookback_days = %(lookback_days)s,
+            SET atoms = %(atoms)s, permissions = %(permissions)s, lookback_days = %(lookback_days)s,
                 reads = CASE WHEN max_reads IS NULL AND %(max_reads)s::integer IS NOT NULL
                              THEN {reads_with("%(guid)s", since="created_at")} ELSE reads END,
                 max_reads = %(max_reads)s, expires_at = %(expires_at)s, version = version + 1
@@ -231,7 +233,7 @@ async def _store(connection: Connection, locked: _Locked, after: Allowed) -> Non
             "guid": locked.guid,
             "expires_week": locked.expires_week,
             "token_hash": locked.token_hash,
-            "scope": str(scope),
+            "atoms": scope.atoms,
             **permissions.stored(),
             "lookback_days": after.lookback_days,
             "max_reads": after.max_reads,

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from coatcheck.db.database import Connection, columns, fetch_all
 from coatcheck.grants.listing import PERMISSIONS
+from coatcheck.grants.token_indexes import is_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ async def possible_readers(
                        {PERMISSIONS} AS permissions, t.created_at AS valid_from,
                        least(t.expires_at, t.revoked_at) AS valid_until
                 FROM access_token t JOIN processor p ON p.guid = t.processor_guid
-                WHERE t.account_guid = %(account_guid)s AND t.created_at < %(end)s
+                WHERE {is_of("account_guid")} AND t.created_at < %(end)s
             ) AS grants
             WHERE valid_until > %(start)s ORDER BY valid_from, grant_guid""",
         {"account_guid": account_guid, "start": start, "end": end},

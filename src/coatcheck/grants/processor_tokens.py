@@ -13,6 +13,7 @@ from coatcheck.db.database import Connection, columns, fetch_one
 from coatcheck.events.catalogue import EventType
 from coatcheck.grants.announcements import AnnouncedGrant, about_grants
 from coatcheck.grants.refusals import RecordingLimit
+from coatcheck.grants.scope import scope_of
 from coatcheck.grants.secrets import Kind, parse_secret
 
 REASON = "its processor revoked it"
@@ -38,7 +39,7 @@ class _Presented(AnnouncedGrant):
 
 # Whether a token is valid is defined by the view `live_token` alone, for this answer as for every read.
 FIND_ACTIVE = f"""
-SELECT {columns(ActiveToken, "t.")} FROM access_token t
+SELECT {columns(ActiveToken)} FROM (SELECT *, {scope_of("t")} AS scope FROM access_token t) AS t
 WHERE t.expires_week = %(week)s AND t.token_hash = %(hash)s AND t.processor_guid = %(processor_guid)s
   AND t.expires_at > %(now)s
   AND EXISTS (SELECT FROM live_token l WHERE l.expires_week = %(week)s AND l.token_hash = %(hash)s

@@ -21,6 +21,7 @@ from coatcheck import ids
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
 from coatcheck.db.database import Connection, columns, fetch_one, run
+from coatcheck.grants.token_indexes import is_of
 from coatcheck.signatures import DocumentType, SigningKey, format_instant
 from coatcheck.vault.disclosures import wait_for_earlier_reads
 from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, SigningKeys
@@ -29,7 +30,7 @@ LastRead = Callable[[Connection], Awaitable[datetime | None]]
 """Finds the instant of the last read with the revoked grants. It is called when no read is left."""
 
 
-RECEIPTS_OF_USER = "grant_guid IN (SELECT guid FROM access_token WHERE user_guid = %(user_guid)s)"
+RECEIPTS_OF_USER = f"grant_guid IN (SELECT t.guid FROM access_token t WHERE {is_of('user_guid')})"
 """A condition over receipts: that of a grant of the user."""
 
 

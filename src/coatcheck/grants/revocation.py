@@ -19,6 +19,7 @@ from coatcheck.events.catalogue import EventType
 from coatcheck.grants.announcements import AnnouncedGrant, about_grants
 from coatcheck.grants.receipts import Receipts, RevocationReceipt
 from coatcheck.grants.secrets import day_of
+from coatcheck.grants.token_indexes import is_grant, is_of
 from coatcheck.signatures import format_instant
 from coatcheck.vault.disclosures import last_read_with
 
@@ -27,10 +28,10 @@ BATCH = 2000
 
 REVOKE = f"""
 WITH found AS (
-    SELECT {columns(AnnouncedGrant)} FROM access_token WHERE client_guid = %(client_guid)s AND guid = %(guid)s
+    SELECT {columns(AnnouncedGrant)} FROM access_token t WHERE {is_of("client_guid")} AND {is_grant()}
 ), revoked AS (
-    UPDATE access_token SET revoked_at = %(now)s, revoked_by = %(actor)s, revoked_because = %(reason)s
-    WHERE client_guid = %(client_guid)s AND guid = %(guid)s AND revoked_at IS NULL
+    UPDATE access_token t SET revoked_at = %(now)s, revoked_by = %(actor)s, revoked_because = %(reason)s
+    WHERE {is_of("client_guid")} AND {is_grant()} AND revoked_at IS NULL
     RETURNING client_guid, guid AS subject
 ), audited AS (
     {insert_from("revoked")}
@@ -57,7 +58,7 @@ ONE_AFTER_THE_OTHER = "SELECT pg_advisory_xact_lock(hashtextextended(%(client_gu
 
 LAST_READ = f"""
 SELECT max({last_read_with("t.guid", since="t.created_at")}) AS at FROM access_token t
-WHERE t.client_guid = %(client_guid)s AND {{condition}}
+WHERE {is_of("client_guid")} AND {{condition}}
 """
 
 
@@ -88,10 +89,10 @@ class Selector:
 
 
 CONDITIONS = {
-    "processor_guid": "t.processor_guid = %(processor_guid)s",
-    "account_guid": "t.account_guid = %(account_guid)s",
-    "member_guid": "t.member_guid = %(member_guid)s",
-    "user_guid": "t.user_guid = %(user_guid)s",
+    "processor_guid": is_of("processor_guid"),
+    "account_guid": is_of("account_guid"),
+    "member_guid": is_of("member_guid"),
+    "user_guid": is_of("user_guid"),
     "issued_before": "t.created_at < %(issued_before)s",
 }
 """The condition of each field of a `Selector`, over the alias `t` of `access_token` or of `authorization_code`."""
@@ -185,7 +186,7 @@ class Revocations:
             reason = await self._reason(connection, client_guid, guid)
 
         async def last_read_at(connection: Connection) -> datetime | None:
-            return await self._last_read(connection, "t.guid = %(guid)s", client_guid, {"guid": guid})
+            return await self._last_read(connection, is_grant(), client_guid, {"guid": guid})
 
         return await self._receipts.for_revoked_grant(
             connection,
@@ -277,7 +278,7 @@ class Revocations:
                 # selector names for each batch would take the longer, the more there are.
                 f"""WITH batch AS (
                         SELECT t.expires_week, t.token_hash FROM access_token t
-                        WHERE t.client_guid = %(client_guid)s AND t.revoked_at IS NULL AND {wanted.selector}
+                        WHERE {is_of("client_guid")} AND t.revoked_at IS NULL AND {wanted.selector}
                         LIMIT {BATCH}
                     ), locked AS (
                         SELECT t.expires_week, t.token_hash
@@ -318,8 +319,8 @@ class Revocations:
         found = await fetch_one(
             connection,
             _Reason,
-            """SELECT revoked_because AS reason FROM access_token
-               WHERE client_guid = %(client_guid)s AND guid = %(guid)s""",
+            f"""SELECT revoked_because AS reason FROM access_token t
+                WHERE {is_of("client_guid")} AND {is_grant()}""",
             {"client_guid": client_guid, "guid": guid},
         )
         return found.reason if found else None

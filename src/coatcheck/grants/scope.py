@@ -30,7 +30,12 @@ class Scope:
 
     def __str__(self) -> str:
         guids = f"user-guid:{self.user_guid} member-guid:{self.member_guid} account-guid:{self.account_guid}"
-        return " ".join([guids, *chain.from_iterable(each.atoms() for each in self.restrictions)])
+        return f"{guids}{self.atoms}"
+
+    @property
+    def atoms(self) -> str:
+        """What follows the guids: each atom of a restriction after a space."""
+        return "".join(f" {atom}" for atom in chain.from_iterable(each.atoms() for each in self.restrictions))
 
     @property
     def guids(self) -> tuple[str, str, str]:
@@ -50,6 +55,14 @@ class Scope:
             for kind in RESTRICTIONS
             for column, value in (given.get(kind) or kind.parse({})).stored().items()
         }
+
+
+def scope_of(row: str) -> str:
+    """The scope of a code or of a token, SQL over its row. The guids have columns of their own; `atoms` is the rest."""
+    return (
+        f"'user-guid:' || {row}.user_guid || ' member-guid:' || {row}.member_guid"
+        f" || ' account-guid:' || {row}.account_guid || {row}.atoms"
+    )
 
 
 def parse_scope(text: str | None) -> Scope:

@@ -70,7 +70,7 @@ STORED = (
     "user_guid",
     "member_guid",
     "account_guid",
-    "scope",
+    "atoms",
     "created_at",
     "expires_at",
     *CODE_COLUMNS,
@@ -98,16 +98,16 @@ WITH presented AS (
       AND u.guid = code.user_guid AND NOT u.is_disabled
       AND EXISTS (SELECT FROM client_processor cp
                   WHERE cp.client_guid = code.client_guid AND cp.processor_guid = code.processor_guid)
-    RETURNING code.client_guid, code.user_guid, code.member_guid, code.account_guid, code.processor_guid, code.scope,
+    RETURNING code.client_guid, code.user_guid, code.member_guid, code.account_guid, code.processor_guid, code.atoms,
               code.token_hash, least({EXPIRES_AT}) AS expires_at, {", ".join(f"code.{name}" for name in COLUMNS)}
 ), numbered AS (
     SELECT *, row_number() OVER (ORDER BY account_guid) AS number FROM redeemed
 ), issued AS (
     INSERT INTO access_token (expires_week, token_hash, guid, client_guid, processor_guid, user_guid, member_guid,
-                              account_guid, scope, first_characters, created_at, expires_at, simplefin_access_guid,
+                              account_guid, atoms, first_characters, created_at, expires_at, simplefin_access_guid,
                               simplefin_access_hash, {", ".join(COLUMNS)})
     SELECT %(token_week)s, token_hash, (%(token_guids)s::text[])[number], client_guid, processor_guid, user_guid,
-           member_guid, account_guid, scope, %(first_characters)s, %(now)s, expires_at, %(access_guid)s,
+           member_guid, account_guid, atoms, %(first_characters)s, %(now)s, expires_at, %(access_guid)s,
            %(app_key_hash)s, {", ".join(COLUMNS)}
     FROM numbered
     RETURNING guid, guid AS subject, client_guid, processor_guid, user_guid, member_guid, account_guid, expires_at
@@ -352,5 +352,5 @@ def _code(scope: Scope, secret: GeneratedSecret) -> Mapping[str, object]:
         "user_guid": scope.user_guid,
         "member_guid": scope.member_guid,
         "account_guid": scope.account_guid,
-        "scope": str(scope),
+        "atoms": scope.atoms,
     }

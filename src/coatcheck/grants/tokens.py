@@ -5,6 +5,8 @@ from datetime import datetime
 
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, columns, fetch_all
+from coatcheck.grants.scope import scope_of
+from coatcheck.grants.token_indexes import is_of, is_older, newest
 from coatcheck.model.tokens import TokenRow
 
 BATCH = 50
@@ -16,10 +18,10 @@ answers nobody else."""
 # PostgreSQL may read all live tokens into a hash table; for a scalar query it looks each one up.
 LIST = f"""
 SELECT {columns(TokenRow)} FROM (
-    SELECT t.*, coalesce((
+    SELECT t.*, {scope_of("t")} AS scope, coalesce((
                SELECT t.expires_at > %(now)s FROM live_token l
                WHERE l.expires_week = t.expires_week AND l.token_hash = t.token_hash), false) AS active
-    FROM (SELECT * FROM access_token t WHERE {{conditions}} ORDER BY t.guid DESC LIMIT {BATCH}) AS t
+    FROM (SELECT * FROM access_token t WHERE {{conditions}} ORDER BY {newest()} DESC LIMIT {BATCH}) AS t
 ) AS issued
 ORDER BY guid DESC
 """
@@ -58,11 +60,11 @@ class Tokens:
             "account_guid": account_guid,
         }
         given = {name: guid for name, guid in guids.items() if guid is not None}
-        conditions = [f"t.{name} = %({name})s" for name in given]
+        conditions = [is_of(name) for name in given]
         if before is not None:
             # Guids have the order of their creation, so the next batch needs no OFFSET, which would read all rows
             # before it.
-            conditions.append("t.guid < %(before)s")
+            conditions.append(is_older("before"))
         return await fetch_all(
             connection,
             TokenRow,
@@ -73,8 +75,8 @@ class Tokens:
     async def count_live(self, connection: Connection, client_guid: str, user_guid: str) -> int:
         """How many tokens can read the user's data now."""
         cursor = await connection.execute(
-            """SELECT count(*) FROM access_token t JOIN live_token l USING (expires_week, token_hash)
-               WHERE t.client_guid = %(client_guid)s AND t.user_guid = %(user_guid)s AND t.expires_at > %(now)s""",
+            f"""SELECT count(*) FROM access_token t JOIN live_token l USING (expires_week, token_hash)
+                WHERE {is_of("user_guid")} AND t.client_guid = %(client_guid)s AND t.expires_at > %(now)s""",
             {"client_guid": client_guid, "user_guid": user_guid, "now": self._clock.instant()},
         )
         row = await cursor.fetchone()
