@@ -61,8 +61,8 @@ INSERT INTO disclosure (at, reader_guid, client_guid, user_guid, record_guid, wh
     SELECT %(now)s - n * interval '1 ms', 'PPR-fill-' || n %% %(processors)s, 'CLT-fill-' || n %% %(clients)s,
            'USR-fill-' || n %% %(users)s, 'ACT-fill-' || n %% %(accounts)s, 'ACCOUNT_NUMBERS', 1, {token}
     FROM generate_series(0, %(tokens)s - 1) n;
-INSERT INTO audit_event (at, guid, client_guid, body, leaf_hash)
-    SELECT %(now)s - n * interval '1 ms', 'AUD-fill-' || n, 'CLT-fill-' || n %% %(clients)s, '{}', sha256('{}'::bytea)
+INSERT INTO audit_event (at, guid, client_guid, actor, action, subject)
+    SELECT %(now)s - n * interval '1 ms', gen_random_uuid(), 'CLT-fill-' || n %% %(clients)s, 'operator', 'fill', '-'
     FROM generate_series(0, %(tokens)s - 1) n;
 INSERT INTO webhook_endpoint (guid, owner_guid, url, events, status, authentication, created_at)
     SELECT 'WHE-fill-' || n, 'CLT-fill-' || n, 'https://hooks.example.com/', '{*}', 'enabled', 'none', %(then)s

@@ -29,8 +29,8 @@ ROWS = 100_000
 LARGE = 10_000
 """A relation with more rows than this must not be scanned."""
 TABLES = re.compile(
-    r"\b(access_token|live_token|authorization_code|event|delivery|audit_event|disclosure|transaction|end_user|member"
-    r"|member_job|account)\b"
+    r"\b(access_token|live_token|authorization_code|event|delivery|audit_event|audit_entry|disclosure|transaction"
+    r"|end_user|member|member_job|account)\b"
 )
 PLACEHOLDER = re.compile(r"%\((\w+)\)s|%%")
 console = Console(stderr=True)

@@ -20,16 +20,12 @@ from coatcheck.worker_services import build_worker
 FILL = """
 WITH written AS (
     SELECT number, timestamptz '2026-11-26T12:00:00Z' + number / 100 * interval '1 second' AS at,
-           'AUD-' || lpad(number::text, 36, '0') AS guid, 'CLT-' || number % 7 AS client_guid
+           lpad(number::text, 32, '0')::uuid AS guid, 'CLT-' || number % 7 AS client_guid
     FROM generate_series(1, {count}) AS number
 ), events AS (
-    INSERT INTO audit_event (number, at, guid, client_guid, body, leaf_hash)
-    SELECT number, at, guid, client_guid, body, sha256('\\x00'::bytea || convert_to(body, 'UTF8'))
-    FROM (SELECT *, '{{"action":"token.issued","actor":"PPR-1","at":"'
-                    || to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-                    || '","client_guid":"' || client_guid || '","detail":{{}},"guid":"' || guid
-                    || '","subject":"TKN-' || number || '"}}' AS body
-          FROM written WHERE number % 10 > 0 ORDER BY number) AS entry
+    INSERT INTO audit_event (number, at, guid, client_guid, actor, action, subject)
+    SELECT number, at, guid, client_guid, 'PPR-1', 'token.issued', 'TKN-' || number
+    FROM written WHERE number % 10 > 0 ORDER BY number
 )
 INSERT INTO disclosure (number, at, reader_guid, client_guid, user_guid, record_guid, what, shown, request_id)
 SELECT number, at, 'PPR-1', client_guid, 'USR-1', 'ACT-' || number, 'BALANCES', 1, 'REQ-1'
@@ -87,7 +83,7 @@ async def entries(services: Services, client_guid: str | None = None) -> list[di
     """The entries of one client, or all, in order."""
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            "SELECT body FROM audit_event WHERE %(guid)s::text IS NULL OR client_guid = %(guid)s ORDER BY number",
+            "SELECT body FROM audit_entry WHERE %(guid)s::text IS NULL OR client_guid = %(guid)s ORDER BY number",
             {"guid": client_guid},
         )
         return [json.loads(body) for (body,) in await cursor.fetchall()]

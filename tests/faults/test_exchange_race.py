@@ -91,7 +91,7 @@ async def recorded(services: Services, processor: Keyed) -> Counter[str]:
     """The reasons of a processor's refused exchanges in the audit log."""
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            """SELECT body::json->'detail'->>'reason' FROM audit_event
+            """SELECT body::json->'detail'->>'reason' FROM audit_entry
                WHERE body::json->>'action' = 'code.refused' AND body::json->>'actor' = %s""",
             (processor.guid,),
         )

@@ -25,15 +25,15 @@ pytestmark = [pytest.mark.faults, pytest.mark.own_database]
 EXCHANGE = """
 SELECT (SELECT count(*) FROM authorization_code WHERE redeemed_at IS NOT NULL),
        (SELECT count(*) FROM access_token),
-       (SELECT count(*) FROM audit_event WHERE body LIKE '{"action":"token.issued"%%')"""
+       (SELECT count(*) FROM audit_entry WHERE body LIKE '{"action":"token.issued"%%')"""
 RENEWAL = """
 SELECT (SELECT count(*) FROM authorization_code WHERE redeemed_at IS NOT NULL AND renews_hash IS NOT NULL),
        (SELECT count(*) FROM access_token WHERE revoked_at IS NULL AND guid <> %(guid)s),
        (SELECT count(*) FROM access_token WHERE revoked_at IS NOT NULL AND guid = %(guid)s),
-       (SELECT count(*) FROM audit_event WHERE body LIKE '{"action":"token.superseded"%%')"""
+       (SELECT count(*) FROM audit_entry WHERE body LIKE '{"action":"token.superseded"%%')"""
 REPLAY = """
 SELECT (SELECT count(*) FROM access_token WHERE revoked_at IS NOT NULL),
-       (SELECT count(*) FROM audit_event WHERE body LIKE '{"action":"token.revoked"%%')"""
+       (SELECT count(*) FROM audit_entry WHERE body LIKE '{"action":"token.revoked"%%')"""
 RUNNING = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"""

@@ -151,7 +151,7 @@ async def test_blocking_is_in_the_audit_log(api: Api, services: Services) -> Non
     await block(api, user.guid, account.guid)
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            """SELECT body::json->>'action', body::json->>'actor' FROM audit_event
+            """SELECT body::json->>'action', body::json->>'actor' FROM audit_entry
                WHERE body::json->>'subject' = %s""",
             (account.guid,),
         )

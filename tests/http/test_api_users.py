@@ -173,7 +173,7 @@ async def test_changes_of_a_user_are_audited_and_published(api: Api, services: S
     await api.delete(f"/users/{guid}")
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            "SELECT body::json ->> 'action' FROM audit_event WHERE client_guid = %s ORDER BY guid",
+            "SELECT body::json ->> 'action' FROM audit_entry WHERE client_guid = %s ORDER BY guid",
             (api.caller.guid,),
         )
         audited = [action for (action,) in await cursor.fetchall()]

@@ -12,7 +12,7 @@ from coatcheck.config import load
 from tests.databases import execute
 from tests.sealed_log import seal
 
-ALTER = "UPDATE audit_event SET body = replace(body, 'operator', 'stranger') WHERE number = 1"
+ALTER = "UPDATE audit_event SET actor = 'stranger' WHERE number = 1"
 
 
 @pytest.fixture

@@ -141,7 +141,7 @@ async def test_disabling_a_processor_for_a_client_ends_its_tokens_and_is_audited
     assert await read() == 200
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            """SELECT body::jsonb ->> 'action', body::jsonb ->> 'actor' FROM audit_event
+            """SELECT body::jsonb ->> 'action', body::jsonb ->> 'actor' FROM audit_entry
                WHERE client_guid = %s AND body::jsonb ->> 'subject' = %s""",
             (client.guid, processor.guid),
         )

@@ -45,7 +45,7 @@ async def test_the_audit_log_names_the_operator(run_in_thread, services, user, s
     guid, _ = await added(run_in_thread, statement, user)
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            "SELECT body FROM audit_event WHERE body LIKE %(part)s", {"part": f"%{guid}%"}
+            "SELECT body FROM audit_entry WHERE body LIKE %(part)s", {"part": f"%{guid}%"}
         )
         ((body,),) = await cursor.fetchall()
     assert '"actor":"operator"' in body

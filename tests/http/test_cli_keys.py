@@ -36,7 +36,7 @@ def test_after_a_rotation_the_old_key_is_not_needed_and_no_longer_enough(
     assert again.startswith(f"Nothing was changed: {new_key.partition(':')[0]}, ")
     with psycopg.connect(own_url) as connection:
         rotations = connection.execute(
-            """SELECT body::json ->> 'actor', body::json ->> 'subject' FROM audit_event
+            """SELECT body::json ->> 'actor', body::json ->> 'subject' FROM audit_entry
                WHERE body::json ->> 'action' = 'master_key.rotated'"""
         ).fetchall()
     assert rotations == [("operator", new_key.partition(":")[0])] * 3

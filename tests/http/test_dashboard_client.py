@@ -67,7 +67,7 @@ async def entries_of(services: Services, subject: str) -> list[tuple[str, str, s
         cursor = await connection.execute(
             """SELECT body::json ->> 'action', body::json -> 'detail' ->> 'actor_name',
                       body::json -> 'detail' ->> 'reason'
-               FROM audit_event WHERE body::json ->> 'subject' = %s ORDER BY guid""",
+               FROM audit_entry WHERE body::json ->> 'subject' = %s ORDER BY guid""",
             (subject,),
         )
         return [(action, name, reason) for action, name, reason in await cursor.fetchall()]

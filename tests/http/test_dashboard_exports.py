@@ -56,7 +56,7 @@ async def exports(services: Services, client: Keyed) -> list[dict[str, str]]:
     """The actions of the client's exports, each with its details."""
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            """SELECT body FROM audit_event
+            """SELECT body FROM audit_entry
                WHERE client_guid = %s AND body::json ->> 'action' LIKE 'export.%%' ORDER BY number""",
             (client.guid,),
         )
@@ -284,7 +284,7 @@ async def test_full_numbers_are_exported_for_a_reason_with_a_disclosure_of_each_
         )
         disclosed = await cursor.fetchall()
         cursor = await connection.execute(
-            """SELECT body::json ->> 'subject', body::json -> 'detail' ->> 'reason' FROM audit_event
+            """SELECT body::json ->> 'subject', body::json -> 'detail' ->> 'reason' FROM audit_entry
                WHERE client_guid = %s AND body::json ->> 'action' = 'account_numbers.revealed'""",
             (client.guid,),
         )

@@ -32,7 +32,7 @@ async def acts_of(services: Services, subject: str) -> list[tuple[str, str]]:
     """The actions on an object, each with the name of who acted."""
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            """SELECT body::json ->> 'action', body::json -> 'detail' ->> 'actor_name' FROM audit_event
+            """SELECT body::json ->> 'action', body::json -> 'detail' ->> 'actor_name' FROM audit_entry
                WHERE body::json ->> 'subject' = %s ORDER BY guid""",
             (subject,),
         )

@@ -97,7 +97,7 @@ async def test_an_endpoint_is_added_tested_switched_and_deleted(
     assert (await staff.get(page)).status_code == 404
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            """SELECT DISTINCT body::json -> 'detail' ->> 'actor_name' FROM audit_event
+            """SELECT DISTINCT body::json -> 'detail' ->> 'actor_name' FROM audit_entry
                WHERE body::json ->> 'subject' = %s""",
             (found[0],),
         )

@@ -106,7 +106,7 @@ async def test_an_administrator_removes_and_invites_again(
     assert (await window.get("/dashboard")).status_code == 303
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            """SELECT body::json -> 'detail' FROM audit_event
+            """SELECT body::json -> 'detail' FROM audit_entry
                WHERE body::json ->> 'action' = 'staff.removed' AND body::json ->> 'subject' = %s""",
             (staff.guid,),
         )

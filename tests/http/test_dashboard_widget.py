@@ -32,7 +32,7 @@ async def changes(services: Services, client: Keyed) -> list[tuple[str, str]]:
     async with services.db.connection() as connection:
         cursor = await connection.execute(
             """SELECT body::json -> 'detail' ->> 'actor_name', body::json -> 'detail' ->> 'changed'
-               FROM audit_event WHERE client_guid = %s AND body::json ->> 'action' = 'client.widget_changed'
+               FROM audit_entry WHERE client_guid = %s AND body::json ->> 'action' = 'client.widget_changed'
                ORDER BY number""",
             (client.guid,),
         )

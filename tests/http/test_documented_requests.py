@@ -129,7 +129,7 @@ async def test_every_request_that_changes_something_leaves_an_entry_in_the_audit
 
     async def count(_request: httpx.Request) -> None:
         async with services.db.connection() as connection:
-            cursor = await connection.execute("SELECT count(*) FROM audit_event")
+            cursor = await connection.execute("SELECT count(*) FROM audit_entry")
             counts.extend(number for (number,) in await cursor.fetchall())
 
     # Before each request: what an example prepares leaves entries of its own.

@@ -362,7 +362,7 @@ async def named_as_revoked(services: Services, owner: Owner) -> list[str]:
     """The grants that the audit log names in entries about revocations of several."""
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            """SELECT body::jsonb #>> '{detail,grants}' FROM audit_event
+            """SELECT body::jsonb #>> '{detail,grants}' FROM audit_entry
                WHERE client_guid = %s AND body::jsonb ->> 'action' = 'tokens.revoked'""",
             (owner.client.guid,),
         )

@@ -284,7 +284,7 @@ async def test_an_export_is_in_the_audit_log(
     await exported(http, owner)
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            "SELECT body FROM audit_event WHERE client_guid = %s AND body LIKE '%%user.exported%%'",
+            "SELECT body FROM audit_entry WHERE client_guid = %s AND body LIKE '%%user.exported%%'",
             (owner.client.guid,),
         )
         ((body,),) = await cursor.fetchall()

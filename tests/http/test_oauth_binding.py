@@ -69,7 +69,7 @@ async def test_the_refusal_is_recorded_and_the_widget_sees_that_the_window_ended
     assert (state["auth_status"], state["error_reason_name"]) == (3, "SESSION_ERROR")
     async with api.services.db.connection() as connection:
         cursor = await connection.execute(
-            "SELECT body FROM audit_event WHERE client_guid = %s", (api.caller.guid,)
+            "SELECT body FROM audit_entry WHERE client_guid = %s", (api.caller.guid,)
         )
         entries = [json.loads(body) for (body,) in await cursor.fetchall()]
     (refused,) = [each for each in entries if each["action"] == "member.oauth_browser_refused"]

@@ -68,7 +68,7 @@ class Setup:
     async def recorded(self, action: str) -> int:
         async with self.services.db.connection() as connection:
             cursor = await connection.execute(
-                """SELECT count(*) FROM audit_event WHERE body::jsonb ->> 'action' = %s
+                """SELECT count(*) FROM audit_entry WHERE body::jsonb ->> 'action' = %s
                    AND body::jsonb ->> 'actor' = %s""",
                 (action, self.processor.guid),
             )

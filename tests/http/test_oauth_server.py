@@ -59,7 +59,7 @@ class Setup:
     async def audited(self, action: str) -> list[dict[str, Any]]:
         async with self.services.db.connection() as connection:
             cursor = await connection.execute(
-                """SELECT body::jsonb FROM audit_event WHERE body::jsonb ->> 'action' = %s
+                """SELECT body::jsonb FROM audit_entry WHERE body::jsonb ->> 'action' = %s
                    AND body::jsonb ->> 'actor' = %s""",
                 (action, self.processor.guid),
             )

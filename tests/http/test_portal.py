@@ -436,7 +436,7 @@ async def test_each_act_is_in_the_audit_log_with_the_user_as_actor(
     await portal.post("/leave")
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            "SELECT body::json->>'action' FROM audit_event WHERE body::json->>'actor' = %s",
+            "SELECT body::json->>'action' FROM audit_entry WHERE body::json->>'actor' = %s",
             (account.user_guid,),
         )
         actions = {action for (action,) in await cursor.fetchall()}

@@ -70,7 +70,7 @@ async def test_a_user_is_found_by_the_subject_and_has_the_session_that_a_link_gi
     assert (await portal.get()).status_code == 403
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            """SELECT body::jsonb ->> 'actor', body::jsonb -> 'detail' FROM audit_event
+            """SELECT body::jsonb ->> 'actor', body::jsonb -> 'detail' FROM audit_entry
                WHERE client_guid = %s AND body::jsonb ->> 'action' = 'portal.opened'""",
             (api.caller.guid,),
         )

@@ -44,7 +44,7 @@ async def test_the_same_text_is_not_shown_again_and_its_disclosure_counts_for_ne
     assert len(await disclosures(services, user)) == 1
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            """SELECT body::jsonb -> 'detail' ->> 'disclosure_guid' FROM audit_event
+            """SELECT body::jsonb -> 'detail' ->> 'disclosure_guid' FROM audit_entry
                WHERE client_guid = %s AND body::jsonb ->> 'action' = 'widget.opened' ORDER BY guid""",
             (api.caller.guid,),
         )

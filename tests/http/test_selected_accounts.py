@@ -295,7 +295,7 @@ async def test_the_audit_log_has_an_entry_for_each_selected_account(
     await select(page, member, first, second, first)
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            """SELECT body::jsonb ->> 'subject' FROM audit_event
+            """SELECT body::jsonb ->> 'subject' FROM audit_entry
                WHERE client_guid = %s AND body::jsonb ->> 'action' = 'widget.account_selected' ORDER BY guid""",
             (api.caller.guid,),
         )

@@ -36,7 +36,7 @@ async def entries(services: Services, subject_or_actor: str) -> list[tuple[str, 
     """The actions of the audit log about a person or by them, with the name of who acted."""
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            """SELECT body::json ->> 'action', body::json -> 'detail' ->> 'actor_name' FROM audit_event
+            """SELECT body::json ->> 'action', body::json -> 'detail' ->> 'actor_name' FROM audit_entry
                WHERE %(guid)s IN (body::json ->> 'subject', body::json ->> 'actor') ORDER BY guid""",
             {"guid": subject_or_actor},
         )

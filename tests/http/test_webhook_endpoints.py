@@ -189,7 +189,7 @@ async def test_every_change_of_an_endpoint_is_in_the_audit_log_without_its_secre
     await api.delete(path)
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            "SELECT body FROM audit_event WHERE client_guid = %s AND body LIKE '%%webhook_endpoint.%%' ORDER BY guid",
+            "SELECT body FROM audit_entry WHERE client_guid = %s AND body LIKE '%%webhook_endpoint.%%' ORDER BY guid",
             (api.caller.guid,),
         )
         entries = [body for (body,) in await cursor.fetchall()]

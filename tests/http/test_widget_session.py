@@ -217,7 +217,7 @@ async def test_a_consent_is_in_the_audit_log(api: Api, services: Services, user:
     page = await open_page(api, user)
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            "SELECT body::jsonb FROM audit_event WHERE client_guid = %s ORDER BY guid", (api.caller.guid,)
+            "SELECT body::jsonb FROM audit_entry WHERE client_guid = %s ORDER BY guid", (api.caller.guid,)
         )
         events = {body["action"]: body for (body,) in await cursor.fetchall()}
     consented, opened = events["widget.consented"], events["widget.opened"]

@@ -35,6 +35,7 @@ OWNERS = {
     "staff_session": "staff",
     "staff_sign_in": "staff",
     # Who did what.
+    "audit_entry": "audit",
     "audit_event": "audit",
 }
 """The tables that one package alone names in SQL, and the package."""

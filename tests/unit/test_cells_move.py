@@ -170,7 +170,7 @@ async def test_both_logs_have_the_move(cells: Cells, account: Account) -> None:
     for services in cells.all:
         async with services.db.connection() as connection:
             cursor = await connection.execute(
-                """SELECT client_guid, body::json -> 'detail' ->> 'to_cell' FROM audit_event
+                """SELECT client_guid, body::json -> 'detail' ->> 'to_cell' FROM audit_entry
                    WHERE body::json ->> 'action' = 'user.moved' AND body::json ->> 'subject' = %s""",
                 (account.user_guid,),
             )

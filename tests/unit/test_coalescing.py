@@ -298,7 +298,7 @@ async def written_for(services: Services, account: Account) -> list[object]:
         cursor = await connection.execute(
             """SELECT (SELECT count(redeemed_at) FROM authorization_code WHERE account_guid = %(guid)s),
                       (SELECT count(*) FROM access_token WHERE account_guid = %(guid)s),
-                      (SELECT count(*) FROM audit_event a JOIN access_token t ON t.guid = a.body::json ->> 'subject'
+                      (SELECT count(*) FROM audit_entry a JOIN access_token t ON t.guid = a.body::json ->> 'subject'
                        WHERE t.account_guid = %(guid)s AND a.body::json ->> 'action' = 'token.issued'
                          AND a.client_guid = t.client_guid AND a.body::json ->> 'actor' = t.processor_guid),
                       (SELECT count(*) FROM event e JOIN access_token t ON t.guid = e.object
@@ -376,7 +376,7 @@ class Issue:
         async with self.services.db.connection() as connection:
             cursor = await connection.execute(
                 """SELECT 'code', account_guid FROM authorization_code UNION ALL
-                   SELECT 'entry', body::json ->> 'subject' FROM audit_event
+                   SELECT 'entry', body::json ->> 'subject' FROM audit_entry
                    WHERE body::json ->> 'action' = 'code.issued' AND client_guid = body::json ->> 'actor'"""
             )
             names = {account.guid: name for name, account in self.accounts.items()}

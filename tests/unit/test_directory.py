@@ -27,7 +27,7 @@ UNKNOWN = "CLT-nobody"
 async def audited(connection: Connection, subject: str) -> list[tuple[str, str, str | None]]:
     """Action, actor and client of each audit entry of the subject, oldest first."""
     cursor = await connection.execute(
-        """SELECT body::json ->> 'action', body::json ->> 'actor', client_guid FROM audit_event
+        """SELECT body::json ->> 'action', body::json ->> 'actor', client_guid FROM audit_entry
            WHERE body::json ->> 'subject' = %s ORDER BY at, guid""",
         (subject,),
     )
@@ -257,7 +257,7 @@ async def test_the_audit_log_says_from_where_keys_are_accepted(
                 connection, processor.guid, networks, actor="operator"
             )
         cursor = await connection.execute(
-            """SELECT body::json -> 'detail' ->> 'networks' FROM audit_event
+            """SELECT body::json -> 'detail' ->> 'networks' FROM audit_entry
                WHERE body::json ->> 'action' LIKE '%%.networks_changed' AND body::json ->> 'subject' = ANY (%s)
                ORDER BY body::json ->> 'subject', guid""",
             ([client.guid, processor.guid],),

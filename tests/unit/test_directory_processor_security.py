@@ -173,7 +173,7 @@ async def test_each_change_is_audited_with_the_thumbprints_of_keys_and_an_unknow
     await change(services, processor, "sender_constraint", SenderConstraint.DPOP)
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            """SELECT body::jsonb -> 'detail' FROM audit_event
+            """SELECT body::jsonb -> 'detail' FROM audit_entry
                WHERE body::jsonb ->> 'subject' = %s AND body::jsonb ->> 'action' = 'processor.security_changed'
                ORDER BY guid""",
             (processor.guid,),

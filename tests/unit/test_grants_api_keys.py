@@ -55,7 +55,7 @@ async def test_the_log_of_a_client_has_its_keys_and_when_the_earlier_ones_end(
     async with services.db.transaction() as connection:
         rotated = await services.api_keys.rotate(connection, client.guid, overlap=timedelta())
         cursor = await connection.execute(
-            """SELECT body::json -> 'detail' FROM audit_event
+            """SELECT body::json -> 'detail' FROM audit_entry
                WHERE client_guid = %s AND body::json ->> 'action' = 'api_key.issued' ORDER BY guid""",
             (client.guid,),
         )

@@ -167,7 +167,7 @@ async def test_a_refusal_names_neither_the_code_nor_its_hash(
     await exchange(services, processor, code)
     await refuse(services, processor, code)
     async with services.db.connection() as connection:
-        cursor = await connection.execute("SELECT string_agg(body, '') FROM audit_event")
+        cursor = await connection.execute("SELECT string_agg(body, '') FROM audit_entry")
         ((bodies,),) = await cursor.fetchall()
     assert code[8:] not in bodies
 

@@ -58,7 +58,7 @@ async def authenticate(services: Services, token: str) -> LiveToken:
 async def actions(services: Services, client: Keyed) -> Counter[str]:
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            """SELECT body::jsonb ->> 'action' FROM audit_event
+            """SELECT body::jsonb ->> 'action' FROM audit_entry
                WHERE client_guid = %s AND body::jsonb ->> 'action' <> 'api_key.issued'""",
             (client.guid,),
         )

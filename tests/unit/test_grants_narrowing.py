@@ -171,7 +171,7 @@ async def test_each_change_makes_a_version_that_the_scope_and_the_audit_log_show
     assert parse_scope(grant["scope"]).stored()["max_reads"] == 4
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            """SELECT body::json->'detail' FROM audit_event WHERE client_guid = %s
+            """SELECT body::json->'detail' FROM audit_entry WHERE client_guid = %s
                AND body::json->>'action' = 'token.narrowed' ORDER BY at, guid""",
             (account.client_guid,),
         )

@@ -80,7 +80,7 @@ async def test_both_the_new_and_the_superseded_token_are_in_the_audit_log(
     old, new = await listed(services, account)
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            """SELECT body::json->>'action', body::json->>'subject', body::json->'detail' FROM audit_event
+            """SELECT body::json->>'action', body::json->>'subject', body::json->'detail' FROM audit_entry
                WHERE client_guid = %s AND body::json->>'action' LIKE 'token.%%' ORDER BY at, guid""",
             (account.client_guid,),
         )

@@ -318,7 +318,7 @@ async def test_each_operation_writes_an_audit_entry_without_personal_data(servic
     async with services.db.transaction() as connection:
         await services.members.disconnect(connection, member)
     bodies = await end_user.rows(
-        "SELECT body FROM audit_event WHERE client_guid = %(client)s ORDER BY guid",
+        "SELECT body FROM audit_entry WHERE client_guid = %(client)s ORDER BY guid",
         client=end_user.client.guid,
     )
     said = "".join(body for (body,) in bodies)

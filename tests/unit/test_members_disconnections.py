@@ -65,7 +65,7 @@ async def kept(end_user: EndUser) -> int:
 async def audited(end_user: EndUser, action: str) -> list[str]:
     """The guids of the members of which the audit log says this."""
     rows = await end_user.rows(
-        "SELECT body::jsonb FROM audit_event WHERE client_guid = %(client)s", client=end_user.client.guid
+        "SELECT body::jsonb FROM audit_entry WHERE client_guid = %(client)s", client=end_user.client.guid
     )
     return [body["subject"] for (body,) in rows if body["action"] == action]
 

@@ -51,7 +51,7 @@ async def set_client_status(services, end_user, status):
 async def entries(end_user, action):
     """The actor, the subject and the detail of the audit entries."""
     return await end_user.rows(
-        """SELECT body::json->>'actor', body::json->>'subject', body::json->'detail', client_guid FROM audit_event
+        """SELECT body::json->>'actor', body::json->>'subject', body::json->'detail', client_guid FROM audit_entry
            WHERE body::json->>'action' = %(action)s ORDER BY number""",
         action=action,
     )

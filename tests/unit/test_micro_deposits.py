@@ -327,7 +327,7 @@ async def test_the_account_and_the_amounts_are_stored_only_sealed(services):
         """SELECT (SELECT string_agg(d::text, '') FROM micro_deposit d WHERE user_guid = %(user)s),
                   (SELECT string_agg(s::text, '') FROM sealed_secret s WHERE owner_guid = %(user)s),
                   (SELECT string_agg(payload, '') FROM event WHERE owner_guid = %(client)s),
-                  (SELECT string_agg(body, '') FROM audit_event WHERE client_guid = %(client)s)""",
+                  (SELECT string_agg(body, '') FROM audit_entry WHERE client_guid = %(client)s)""",
         client=end_user.client.guid,
     )
     for secret in (AT_ONCE, "ada@example.test", "0.15", "Everyday"):

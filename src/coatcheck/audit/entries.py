@@ -1,47 +1,42 @@
-"""Audit entries: their content, their canonical form and their hash.
+"""Audit entries: their content, and how they are written.
 
-The body is stored as the bytes that were hashed: canonical JSON (keys sorted, no spaces, UTF-8). Its hash is that of a
-leaf of a Merkle tree (RFC 9162 2.1.1).
+The text of an entry is canonical JSON (keys sorted, no spaces, UTF-8). Its hash is that of a leaf of a Merkle tree
+(RFC 9162 2.1.1). The text is not stored: the view `audit_entry` makes it from the columns of `audit_event`.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 
 from coatcheck import ids
-from coatcheck.audit.merkle import leaf_hash
-from coatcheck.clock import whole_second
 from coatcheck.request_context import current_request
 
 OPERATOR = "operator"
 """The actor of what the operator does by a command."""
+GUID_PREFIX = "AUD"
 
 
 def insert_from(relation: str) -> str:
     """The body of a CTE that writes one entry for each row of `relation`, a relation with `client_guid` and `subject`.
 
-    For a statement that changes a row whose client and guid the program does not know before. PostgreSQL inserts them
-    into the body and hashes it, so that the change and its entry are one round trip. The other parameters are those of
-    `draft`; a coalesced statement has them as columns of `written`, a row of the relation.
+    For a statement that changes a row whose client and guid the program does not know before. So the change and its
+    entry are one round trip. The other parameters are those of `draft`; a coalesced statement has them as columns of
+    `written`, a row of the relation.
     """
     return f"""
-    INSERT INTO audit_event (at, guid, client_guid, body, leaf_hash)
-    SELECT %(audit_at)s, %(audit_guid)s, entry.client_guid, entry.body,
-           sha256('\\x00'::bytea || convert_to(entry.body, 'UTF8'))
-    FROM {relation} AS written CROSS JOIN LATERAL (
-        SELECT written.client_guid, %(audit_head)s::text || to_json(written.client_guid)::text || %(audit_middle)s::text
-                                    || to_json(written.subject)::text || %(audit_tail)s::text AS body
-    ) AS entry"""
+    INSERT INTO audit_event (at, guid, client_guid, actor, action, subject, detail)
+    SELECT %(audit_at)s, %(audit_guid)s::uuid, written.client_guid, %(audit_actor)s::text, %(audit_action)s::text,
+           written.subject, %(audit_detail)s::text
+    FROM {relation} AS written"""
 
 
 DRAFTED = {
     "audit_at": "timestamptz",
-    "audit_guid": "text",
-    "audit_head": "text",
-    "audit_middle": "text",
-    "audit_tail": "text",
+    "audit_guid": "uuid",
+    "audit_actor": "text",
+    "audit_action": "text",
+    "audit_detail": "text",
 }
 """The types of the parameters of `draft`."""
 
@@ -62,51 +57,43 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class HashedEntry:
-    """A row of `audit_event`: an entry with its time, guid and hash."""
+class EntryRow:
+    """A row of `audit_event`, without its number."""
 
     at: datetime
-    """The second of the entry: partitions are bounded by it. The body has the instant."""
     guid: str
+    """A UUID. The prefix of guids is left out."""
     client_guid: str | None
-    body: str
-    leaf_hash: bytes
+    actor: str
+    action: str
+    subject: str
+    detail: str | None
+    """Canonical JSON. None: there is no detail."""
 
 
 def draft(actor: str, action: str, at: datetime) -> dict[str, object]:
     """The parameters of `insert_from`: an entry without client and subject, which the statement inserts."""
-    guid, name = ids.new("AUD"), _actor_name(actor)
-    detail = canonical_json(name) if name else "{}"
-    # The pieces are joined in the order of the sorted keys, so that the result is the canonical form.
     return {
-        "audit_at": whole_second(at),
-        "audit_guid": guid,
-        "audit_head": f'{_beginning(action, actor)},"at":"{entry_instant(at)}","client_guid":',
-        "audit_middle": f',"detail":{detail},"guid":"{guid}","subject":',
-        "audit_tail": "}",
+        "audit_at": at,
+        "audit_guid": _new_uuid(),
+        "audit_actor": actor,
+        "audit_action": action,
+        "audit_detail": _stored_detail(_actor_name(actor)),
     }
 
 
-@lru_cache(maxsize=1024)
-def _beginning(action: str, actor: str) -> str:
-    return canonical_json({"action": action, "actor": actor})[:-1]
-
-
-def hash_entry(entry: Entry, at: datetime) -> HashedEntry:
+def row_of(entry: Entry, at: datetime) -> EntryRow:
     """The entry as it is written at this time."""
-    guid = ids.new("AUD")
-    body = canonical_json(
-        {
-            "action": entry.action,
-            "actor": entry.actor,
-            "at": entry_instant(at),
-            "client_guid": entry.client_guid,
-            "detail": {**entry.detail, **_actor_name(entry.actor)},
-            "guid": guid,
-            "subject": entry.subject,
-        }
-    )
-    return HashedEntry(whole_second(at), guid, entry.client_guid, body, leaf_hash(body.encode()))
+    detail = _stored_detail({**entry.detail, **_actor_name(entry.actor)})
+    return EntryRow(at, _new_uuid(), entry.client_guid, entry.actor, entry.action, entry.subject, detail)
+
+
+def _new_uuid() -> str:
+    return ids.new(GUID_PREFIX).removeprefix(f"{GUID_PREFIX}-")
+
+
+def _stored_detail(detail: Mapping[str, str]) -> str | None:
+    return canonical_json(detail) if detail else None
 
 
 def _actor_name(actor: str) -> dict[str, str]:
@@ -122,7 +109,7 @@ def request_detail() -> dict[str, str]:
     return {name: value for name, value in given.items() if value}
 
 
-# Without escapes beyond those of JSON: `to_json` of PostgreSQL, which writes a part of some bodies, has no others.
+# Without escapes beyond those of JSON: `to_json` of PostgreSQL, which writes the other members, has no others.
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 

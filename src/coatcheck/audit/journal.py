@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 
-from coatcheck.audit.entries import Entry, HashedEntry, draft, hash_entry
+from coatcheck.audit.entries import Entry, EntryRow, draft, row_of
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, run
 from coatcheck.db.partitions import ensure_month_partitions
@@ -45,13 +45,13 @@ class Journal:
     async def record_each(self, connection: Connection, entries: Sequence[Entry]) -> None:
         """Records changes that no event announces, in one statement."""
         at = self._clock.instant()
-        hashed = [hash_entry(entry, at) for entry in entries]
+        rows = [row_of(entry, at) for entry in entries]
         await run(
             connection,
-            """INSERT INTO audit_event (at, guid, client_guid, body, leaf_hash)
-               SELECT * FROM unnest(%(at)s::timestamptz[], %(guid)s::text[], %(client_guid)s::text[],
-                                    %(body)s::text[], %(leaf_hash)s::bytea[])""",
-            {field.name: [getattr(each, field.name) for each in hashed] for field in fields(HashedEntry)},
+            """INSERT INTO audit_event (at, guid, client_guid, actor, action, subject, detail)
+               SELECT * FROM unnest(%(at)s::timestamptz[], %(guid)s::uuid[], %(client_guid)s::text[], %(actor)s::text[],
+                                    %(action)s::text[], %(subject)s::text[], %(detail)s::text[])""",
+            {field.name: [getattr(each, field.name) for each in rows] for field in fields(EntryRow)},
         )
 
     async def announce(

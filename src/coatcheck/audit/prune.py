@@ -97,16 +97,13 @@ async def _recorded_in(connection: Connection, partition: str, name: sql.Identif
     """What the entries of the month say was dropped before: they go too, and are recorded again."""
     if not partition.startswith("audit_event_"):
         return []
-    # The action is the first member of canonical JSON.
     cursor = await connection.execute(
-        sql.SQL("SELECT body FROM {} WHERE starts_with(body, {})").format(
-            name, sql.Literal(f'{{"action":"{PRUNED}"')
-        )
+        sql.SQL("SELECT subject, detail FROM {} WHERE action = {}").format(name, sql.Literal(PRUNED))
     )
-    bodies = [json.loads(body) for (body,) in await cursor.fetchall()]
+    found = [(subject, json.loads(detail)) for subject, detail in await cursor.fetchall()]
     return [
-        Pruned(body["subject"], *(int(body["detail"][member]) for member in ("first", "last", "count")))
-        for body in bodies
+        Pruned(subject, *(int(detail[member]) for member in ("first", "last", "count")))
+        for subject, detail in found
     ]
 
 

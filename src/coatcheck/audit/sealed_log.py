@@ -16,30 +16,19 @@ BEFORE_FIRST = -(2**63)
 """Below every number."""
 # A range and not a LIMIT: for a LIMIT over both tables PostgreSQL would sort everything after the first number.
 OF_RANGE = "number BETWEEN %(first)s AND %(last)s"
-# Canonical JSON has these members in this order, and no value contains a quote that is not escaped. The column `at` has
-# no fraction of a second.
-COLUMNS_AGREE = """
-    strpos(body, '"at":"' || to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS') || '.') > 0
-    AND strpos(body, 'Z","client_guid":' || coalesce(to_json(client_guid)::text, 'null') || ',"detail":{') > 0
-    AND strpos(body, '},"guid":' || to_json(guid)::text || ',"subject":') > 0"""
 
-
-FoundRow: TypeAlias = tuple[int, str, str | None, bytes | None, bool]
+FoundRow: TypeAlias = tuple[int, str, str | None]
 """The fields of a `StoredRow`. A million are read, and to make objects of them takes as long as to read them."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRow:
-    """A row of `audit_event`, or of `disclosure`, which has no guid."""
+    """An entry, or a disclosure, which has no guid."""
 
     number: int
     text: str
     """Canonical JSON, of which the leaf of the tree is the hash."""
     guid: str | None
-    leaf_hash: bytes | None
-    """The hash that was stored with an entry."""
-    columns_agree: bool
-    """Whether the time, client and guid in the columns are those in the text. Lists and exports select by them."""
 
     @property
     def name(self) -> str:
@@ -128,14 +117,13 @@ class Rows:
     async def _rows(self, first: int) -> Sequence[FoundRow]:
         of_client = "client_guid = %(client_guid)s" if self._client_guid else "true"
         self._after = first + ROWS_PER_PAGE - 1
-        # In binary form, hashes are not written and read as hexadecimal digits.
+        # In binary form, numbers are not written and read as decimal digits.
         async with self._connection.cursor(binary=True) as cursor:
             await cursor.execute(
                 f"""SELECT {columns(StoredRow)} FROM (
-                        SELECT number, body AS text, guid, leaf_hash, {COLUMNS_AGREE} AS columns_agree
-                        FROM audit_event WHERE {OF_RANGE} AND {of_client}
+                        SELECT number, body AS text, guid FROM audit_entry WHERE {OF_RANGE} AND {of_client}
                         UNION ALL
-                        SELECT number, text, NULL, NULL, true
+                        SELECT number, text, NULL
                         FROM ({disclosure_texts()} WHERE {OF_RANGE} AND {of_client}) AS disclosed
                     ) AS written
                     ORDER BY number""",

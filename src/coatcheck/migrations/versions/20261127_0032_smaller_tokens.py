@@ -1,4 +1,4 @@
-"""Tokens and codes take half of the space (with the new program: it stops before, and starts after).
+"""Tokens and codes take half of the space (with the new program: the old one stops before).
 
 The scope loses the guids, which have columns of their own. The indexes of tokens have the end of a guid in place of the
 whole, and the guid of the token as a UUID.
