@@ -154,6 +154,6 @@ async def let_pass(services: Services, account: Account, duration: timedelta) ->
     """Dates the redemptions of the account back, as the servers' clock cannot be moved."""
     async with services.db.connection() as connection:
         await connection.execute(
-            "UPDATE authorization_code SET redeemed_at = redeemed_at - %s WHERE account_guid = %s",
+            "UPDATE access_token SET created_at = created_at - %s WHERE account_guid = %s",
             (duration, account.guid),
         )

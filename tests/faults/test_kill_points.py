@@ -23,11 +23,11 @@ pytestmark = [pytest.mark.faults, pytest.mark.own_database]
 
 # What one change consists of, as counts. Each is 0 before and 1 after.
 EXCHANGE = """
-SELECT (SELECT count(*) FROM authorization_code WHERE redeemed_at IS NOT NULL),
+SELECT (SELECT 1 - count(*) FROM authorization_code),
        (SELECT count(*) FROM access_token),
        (SELECT count(*) FROM audit_entry WHERE body LIKE '{"action":"token.issued"%%')"""
 RENEWAL = """
-SELECT (SELECT count(*) FROM authorization_code WHERE redeemed_at IS NOT NULL AND renews_hash IS NOT NULL),
+SELECT (SELECT 1 - count(*) FROM authorization_code WHERE renews_hash IS NOT NULL),
        (SELECT count(*) FROM access_token WHERE revoked_at IS NULL AND guid <> %(guid)s),
        (SELECT count(*) FROM access_token WHERE revoked_at IS NOT NULL AND guid = %(guid)s),
        (SELECT count(*) FROM audit_entry WHERE body LIKE '{"action":"token.superseded"%%')"""
@@ -37,7 +37,7 @@ SELECT (SELECT count(*) FROM access_token WHERE revoked_at IS NOT NULL),
 RUNNING = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"""
-REDEEMS = b"UPDATE authorization_code"
+REDEEMS = b"DELETE FROM authorization_code"
 COMMITS = b"COMMIT"
 
 
@@ -69,9 +69,7 @@ async def redeemed_code(services: Services, account: Account, processor: Keyed) 
     code = await make_code(services, account)
     guid = await redeem(services, processor, code)
     async with services.db.connection() as connection:
-        await connection.execute(
-            "UPDATE authorization_code SET redeemed_at = redeemed_at - interval '1 minute'"
-        )
+        await connection.execute("UPDATE access_token SET created_at = created_at - interval '1 minute'")
     return code, guid
 
 

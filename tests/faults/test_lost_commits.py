@@ -18,11 +18,11 @@ from tests.processes import serving
 
 pytestmark = [pytest.mark.faults, pytest.mark.own_database]
 
-REDEEM = b"UPDATE authorization_code"
+REDEEM = b"DELETE FROM authorization_code"
 COUNT = """
-SELECT (SELECT count(*) FROM access_token), (SELECT count(*) FROM authorization_code WHERE redeemed_at IS NOT NULL),
-       (SELECT count(*) FROM authorization_code c JOIN access_token t
-        ON t.expires_week = c.token_week AND t.token_hash = c.token_hash)"""
+SELECT (SELECT count(*) FROM access_token),
+       (SELECT count(*) FROM audit_entry WHERE action = 'code.issued') - (SELECT count(*) FROM authorization_code),
+       (SELECT count(DISTINCT code_hash) FROM access_token)"""
 
 
 @dataclass
@@ -60,7 +60,7 @@ async def exchanges(proxy, settings, services) -> AsyncIterator[Exchanges]:
 
 
 async def counts(services):
-    """Tokens, redeemed codes, and pairs of a code and its token."""
+    """Tokens, codes that are redeemed, and codes that have a token."""
     async with services.db.connection() as connection:
         return await (await connection.execute(COUNT)).fetchone()
 

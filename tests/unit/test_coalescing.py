@@ -293,10 +293,10 @@ async def exchanged(services: Services, processor: Keyed, stranger: Keyed, code:
 
 
 async def written_for(services: Services, account: Account) -> list[object]:
-    """The codes that are redeemed, the tokens, the entries and the events of an account."""
+    """The codes that are not redeemed, the tokens, the entries and the events of an account."""
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            """SELECT (SELECT count(redeemed_at) FROM authorization_code WHERE account_guid = %(guid)s),
+            """SELECT (SELECT count(*) FROM authorization_code WHERE account_guid = %(guid)s),
                       (SELECT count(*) FROM access_token WHERE account_guid = %(guid)s),
                       (SELECT count(*) FROM audit_entry a JOIN access_token t ON t.guid = a.body::json ->> 'subject'
                        WHERE t.account_guid = %(guid)s AND a.body::json ->> 'action' = 'token.issued'

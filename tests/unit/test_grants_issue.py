@@ -1,33 +1,44 @@
 """What the issue of a code reads."""
 
+from datetime import timedelta
+
 import pytest
 
 from coatcheck.app import Services
 from coatcheck.db.database import Connection
 from coatcheck.model.accounts import Account
 from coatcheck.model.users import User
-from tests.factories import Keyed, make_account, make_code, make_token, scope_of
+from tests.factories import Keyed, make_account, make_code, scope_of
 from tests.rows_read import rows_read
 
 pytestmark = pytest.mark.own_database
 
-# Of a code, others with other hashes.
+# Of a code, others with other hashes, which may have expired.
 COPY = """
 INSERT INTO authorization_code
 SELECT copy.* FROM authorization_code c, generate_series(1, %(count)s) n,
-       jsonb_populate_record(c, jsonb_build_object('code_hash', sha256(int4send(n + %(number)s)))) AS copy
+       jsonb_populate_record(c, jsonb_build_object('code_hash', sha256(int4send(n + %(number)s)),
+                                                'expires_at', c.expires_at - %(earlier)s::interval)) AS copy
 WHERE c.account_guid = %(account_guid)s"""
 
 
-async def copy_code(connection: Connection, account: Account, number: int, count: int = 1000) -> None:
-    await connection.execute(COPY, {"number": number, "count": count, "account_guid": account.guid})
+async def copy_code(
+    connection: Connection,
+    account: Account,
+    number: int,
+    count: int = 1000,
+    *,
+    earlier: timedelta = timedelta(),
+) -> None:
+    values = {"number": number, "count": count, "account_guid": account.guid, "earlier": earlier}
+    await connection.execute(COPY, values)
 
 
 @pytest.mark.parametrize(
     "statistics", ["none", "of few codes", "of codes that can be redeemed", "of all codes"]
 )
-async def test_the_issue_of_a_code_reads_neither_redeemed_codes_nor_those_of_other_accounts(
-    statistics: str, services: Services, client: Keyed, processor: Keyed, user: User, account: Account
+async def test_the_issue_of_a_code_reads_neither_expired_codes_nor_those_of_other_accounts(
+    statistics: str, services: Services, client: Keyed, user: User, account: Account
 ) -> None:
     other = await make_account(services, user)
     await make_code(services, other)
@@ -39,8 +50,8 @@ async def test_the_issue_of_a_code_reads_neither_redeemed_codes_nor_those_of_oth
             await copy_code(connection, other, 0)
         if statistics == "of codes that can be redeemed":
             await connection.execute("ANALYZE authorization_code")
-        await make_token(services, account, processor)
-        await copy_code(connection, account, 1000)
+        await make_code(services, account)
+        await copy_code(connection, account, 1000, earlier=services.settings.code_ttl)
         if statistics == "of all codes":
             await connection.execute("ANALYZE authorization_code")
         async with rows_read(connection) as read:

@@ -55,7 +55,13 @@ MOVED = (
     Table(
         "access_token",
         condition=is_of("user_guid", alias="access_token"),
-        names=("guid", _hex("token_hash"), "simplefin_access_guid", _hex("simplefin_access_hash")),
+        names=(
+            "guid",
+            _hex("token_hash"),
+            _hex("code_hash"),
+            "simplefin_access_guid",
+            _hex("simplefin_access_hash"),
+        ),
     ),
     Table("revocation_receipt", names=("guid",), condition=RECEIPTS_OF_USER),
     Table("link", names=("guid", _hex("link_hash"))),

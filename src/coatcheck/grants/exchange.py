@@ -92,7 +92,7 @@ class _Replayed:
     sealed_reply: bytes | None
     token_guid: str
     scope: str
-    redeemed_at: datetime
+    created_at: datetime
     expires_at: datetime
     client_guid: str | None
     account_guid: str | None
@@ -462,7 +462,7 @@ def _repeated(exchange: _Exchange, found: _Replayed, signer: GrantSigner) -> Iss
         account_guid=found.account_guid,
         scope=found.scope,
         # Of the first exchange, so that a retry gets the same receipt.
-        created_at=found.redeemed_at,
+        created_at=found.created_at,
         expires_at=found.expires_at,
     )
     return _answer(open_token(exchange.code, found.sealed_reply), given, signer)

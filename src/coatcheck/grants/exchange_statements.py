@@ -47,15 +47,17 @@ AUTHENTICATED = f"""
 ISSUED = f"""
     INSERT INTO access_token (expires_week, token_hash, guid, client_guid, processor_guid, user_guid, member_guid,
                               account_guid, atoms, first_characters, created_at, expires_at, disclosure_guid,
-                              confirmation, {STORED})
+                              confirmation, code_hash, code_challenge, idempotency_hash, sealed_reply, {STORED})
     SELECT %(token_week)s, %(token_hash)s, %(token_guid)s, client_guid, %(processor_guid)s, user_guid,
            member_guid, account_guid, atoms, %(first_characters)s, %(now)s, token_expires_at, disclosure_guid,
-           %(confirmation)s, {STORED}
+           %(confirmation)s, %(code_hash)s::bytea, %(code_challenge)s::text, %(idempotency_hash)s::bytea,
+           %(sealed_reply)s::bytea, {STORED}
     FROM redeemed
     RETURNING client_guid, guid AS subject, processor_guid, user_guid, member_guid, account_guid, expires_at"""
 
 
-# The conditions are part of the UPDATE, so that of many concurrent exchanges exactly one finds the code unredeemed
+# The code is deleted, and its token keeps its hash: that it was redeemed, and what for, is known as long as the token.
+# The conditions are part of the DELETE, so that of many concurrent exchanges exactly one finds the code unredeemed
 # (RFC 6749 4.1.2, ASVS 10.4.2 and 15.4.2). It checks the processor's key too: a wrong key, or a processor that is not
 # enabled for the client or that the code is not for, leaves the code unredeemed. The LEFT JOIN at the end distinguishes
 # the two refusals: no row is a wrong key (401), a row without a scope is a code that cannot be redeemed (400).
@@ -63,12 +65,9 @@ ISSUED = f"""
 def _redeemed(*, renews: bool, condition: str = "", returning: str = "") -> str:
     """The body of the CTE `redeemed`. `condition` begins with AND, `returning` with a comma."""
     return f"""
-    UPDATE authorization_code code
-    SET redeemed_at = %(now)s, redeemed_by = p.guid, token_week = %(token_week)s, token_hash = %(token_hash)s,
-        idempotency_hash = %(idempotency_hash)s, sealed_reply = %(sealed_reply)s
-    FROM redeemer p, client c, end_user u
-    WHERE code.expires_day = %(code_day)s AND code.code_hash = %(code_hash)s
-      AND code.redeemed_at IS NULL AND code.expires_at > %(now)s
+    DELETE FROM authorization_code code
+    USING redeemer p, client c, end_user u
+    WHERE code.expires_day = %(code_day)s AND code.code_hash = %(code_hash)s AND code.expires_at > %(now)s
       AND (code.processor_guid IS NULL OR code.processor_guid = p.guid)
       AND c.guid = code.client_guid AND NOT c.is_disabled
       AND u.guid = code.user_guid AND NOT u.is_disabled
@@ -174,26 +173,30 @@ FROM access_token t WHERE expires_week = %(token_week)s AND token_hash = %(token
 REPLAY = f"""
 WITH code AS (
     SELECT * FROM authorization_code WHERE expires_day = %(code_day)s AND code_hash = %(code_hash)s
+), token AS (
+    SELECT * FROM access_token WHERE code_hash = %(code_hash)s
 ), replayed AS (
-    SELECT * FROM code WHERE redeemed_by = %(processor_guid)s
+    SELECT * FROM token WHERE processor_guid = %(processor_guid)s
 ), retried AS (
-    SELECT c.sealed_reply, t.guid AS token_guid, {scope_of("t")} AS scope, c.redeemed_at, t.expires_at
-    FROM replayed c JOIN live_token t ON t.expires_week = c.token_week AND t.token_hash = c.token_hash
-    WHERE c.idempotency_hash = %(idempotency_hash)s AND c.redeemed_at > %(retry_since)s
+    SELECT c.sealed_reply, t.guid AS token_guid, {scope_of("t")} AS scope, c.created_at, t.expires_at
+    FROM replayed c JOIN live_token t ON t.expires_week = c.expires_week AND t.token_hash = c.token_hash
+    WHERE c.idempotency_hash = %(idempotency_hash)s AND c.created_at > %(retry_since)s
       AND c.code_challenge IS NOT DISTINCT FROM %(code_challenge)s
-      AND t.confirmation IS NOT DISTINCT FROM %(confirmation)s
+      AND c.confirmation IS NOT DISTINCT FROM %(confirmation)s
 ), revoked AS (
     UPDATE access_token t
     SET revoked_at = %(now)s, revoked_by = %(processor_guid)s, revoked_because = 'its code was presented again'
     FROM replayed c
     WHERE %(revokes)s AND NOT EXISTS (SELECT FROM retried) AND t.revoked_at IS NULL
-      AND c.redeemed_at < %(race_since)s
-      AND t.expires_week = c.token_week AND t.token_hash = c.token_hash
+      AND c.created_at < %(race_since)s
+      AND t.expires_week = c.expires_week AND t.token_hash = c.token_hash
     RETURNING t.client_guid, t.guid AS subject
 ), audited AS (
     {insert_from("revoked")}
 )
-SELECT r.sealed_reply, r.token_guid, r.scope, r.redeemed_at, r.expires_at, code.client_guid, code.account_guid,
+SELECT r.sealed_reply, r.token_guid, r.scope, r.created_at, r.expires_at,
+       coalesce(token.client_guid, code.client_guid) AS client_guid,
+       coalesce(token.account_guid, code.account_guid) AS account_guid,
        {REASON} AS reason, (SELECT subject FROM revoked) AS revoked_guid
-FROM (SELECT) AS one_row LEFT JOIN code ON true LEFT JOIN retried r ON true
+FROM (SELECT) AS one_row LEFT JOIN code ON true LEFT JOIN token ON true LEFT JOIN retried r ON true
 """

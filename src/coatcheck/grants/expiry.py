@@ -34,8 +34,7 @@ SELECT {{columns}} FROM (
     SELECT '{EventType.CODE_EXPIRED}', c.expires_at, '', c.client_guid, coalesce(c.processor_guid, ''), c.user_guid,
            c.member_guid, c.account_guid, c.expires_at
     FROM authorization_code c
-    WHERE c.expires_at > %(after)s AND c.expires_at <= %(until)s AND c.redeemed_at IS NULL
-      AND c.expires_at > c.created_at
+    WHERE c.expires_at > %(after)s AND c.expires_at <= %(until)s AND c.expires_at > c.created_at
 ) AS fallen_due
 """
 
@@ -99,7 +98,7 @@ async def next_expiry(connection: Connection) -> datetime | None:
                    AND t.created_at <= t.expires_at - %(notice)s),
                 (SELECT min(t.expires_at) FROM access_token t WHERE t.expires_at > a.at AND t.revoked_at IS NULL),
                 (SELECT min(c.expires_at) FROM authorization_code c
-                 WHERE c.expires_at > a.at AND c.redeemed_at IS NULL AND c.expires_at > c.created_at)
+                 WHERE c.expires_at > a.at AND c.expires_at > c.created_at)
             ) AS at FROM announced a""",
         {"notice": NOTICE},
     )

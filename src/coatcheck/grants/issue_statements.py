@@ -51,7 +51,7 @@ WITH_KEY = f"""
 LIVE_CODES = """
     SELECT count(*) AS number, min(expires_at) AS first_expires_at
     FROM (SELECT expires_at FROM authorization_code
-          WHERE account_guid = %(account_guid)s AND expires_at > %(now)s AND redeemed_at IS NULL
+          WHERE account_guid = %(account_guid)s AND expires_at > %(now)s
             AND expires_day BETWEEN %(first)s AND %(last)s
           LIMIT %(max_codes)s) AS codes"""
 REQUESTED = f"""

@@ -52,10 +52,10 @@ NEVER_REDEEMABLE = frozenset(
 """Reasons for which the processor could not have redeemed the code at any time, as if it had been guessed or stolen."""
 
 REASON = f"""
-    CASE WHEN code.code_hash IS NULL THEN '{RefusalReason.UNKNOWN}'
-         WHEN code.redeemed_by = %(processor_guid)s AND code.redeemed_at >= %(race_since)s
+    CASE WHEN token.processor_guid = %(processor_guid)s AND token.created_at >= %(race_since)s
          THEN '{RefusalReason.RETRIED}'
-         WHEN code.redeemed_at IS NOT NULL THEN '{RefusalReason.REDEEMED}'
+         WHEN token.guid IS NOT NULL THEN '{RefusalReason.REDEEMED}'
+         WHEN code.code_hash IS NULL THEN '{RefusalReason.UNKNOWN}'
          WHEN code.processor_guid <> %(processor_guid)s THEN '{RefusalReason.OTHER_PROCESSOR}'
          WHEN NOT EXISTS (SELECT FROM client_processor cp
                           WHERE cp.client_guid = code.client_guid AND cp.processor_guid = %(processor_guid)s)
@@ -75,7 +75,7 @@ REASON = f"""
                   SELECT FROM processor p WHERE p.guid = %(processor_guid)s AND p.profile = 'fapi2')
          THEN '{RefusalReason.EXPIRED}'
          ELSE '{RefusalReason.CHANGED}' END"""
-"""A fragment: the reason, over `code`, the row of `authorization_code` or NULL."""
+"""A fragment: the reason, over `code`, which is NULL if it is unknown or redeemed, and `token`, for which it was."""
 
 
 class RecordingLimit:

@@ -45,7 +45,7 @@ SELECT {columns(AnnouncedGrant, "f.")}, r.subject IS NOT NULL AS is_new FROM fou
 END_CODES = """
 WITH found AS (
     SELECT t.expires_day, t.code_hash FROM authorization_code t
-    WHERE t.client_guid = %(client_guid)s AND t.redeemed_at IS NULL AND t.expires_at > %(now)s
+    WHERE t.client_guid = %(client_guid)s AND t.expires_at > %(now)s
       AND t.expires_at > t.created_at AND t.expires_day >= %(today)s AND {condition}
     ORDER BY t.code_hash FOR UPDATE
 )

@@ -54,7 +54,7 @@ SELECT u.is_disabled,
 FROM end_user u CROSS JOIN (
     SELECT coalesce(max(number), 0) AS number, min(first_expires_at) AS first_expires_at FROM (
         SELECT count(*) AS number, min(expires_at) AS first_expires_at FROM authorization_code
-        WHERE account_guid = ANY (%(account_guids)s) AND expires_at > %(now)s AND redeemed_at IS NULL
+        WHERE account_guid = ANY (%(account_guids)s) AND expires_at > %(now)s
           AND expires_day >= %(today)s
         GROUP BY account_guid) AS of_account
 ) AS codes
@@ -84,31 +84,30 @@ CLAIM = f"""
 WITH presented AS (
     SELECT expires_day, code_hash FROM authorization_code
     WHERE expires_day = %(code_day)s AND setup_token_hash = %(setup_token_hash)s
-      AND redeemed_at IS NULL AND expires_at > %(now)s
+      AND expires_at > %(now)s
     ORDER BY code_hash FOR UPDATE
 ), redeemed AS (
-    UPDATE authorization_code code
-    SET redeemed_at = %(now)s, redeemed_by = code.processor_guid, token_week = %(token_week)s,
-        token_hash = sha256(%(app_key_hash)s || convert_to(code.account_guid, 'UTF8'))
-    FROM presented, processor p, client c, end_user u
+    DELETE FROM authorization_code code
+    USING presented, processor p, client c, end_user u
     WHERE code.expires_day = presented.expires_day AND code.code_hash = presented.code_hash
-      AND code.redeemed_at IS NULL AND code.expires_at > %(now)s
+      AND code.expires_at > %(now)s
       AND p.guid = code.processor_guid AND NOT p.is_disabled
       AND c.guid = code.client_guid AND NOT c.is_disabled
       AND u.guid = code.user_guid AND NOT u.is_disabled
       AND EXISTS (SELECT FROM client_processor cp
                   WHERE cp.client_guid = code.client_guid AND cp.processor_guid = code.processor_guid)
     RETURNING code.client_guid, code.user_guid, code.member_guid, code.account_guid, code.processor_guid, code.atoms,
-              code.token_hash, least({EXPIRES_AT}) AS expires_at, {", ".join(f"code.{name}" for name in COLUMNS)}
+              sha256(%(app_key_hash)s || convert_to(code.account_guid, 'UTF8')) AS token_hash,
+              least({EXPIRES_AT}) AS expires_at, {", ".join(f"code.{name}" for name in COLUMNS)}
 ), numbered AS (
     SELECT *, row_number() OVER (ORDER BY account_guid) AS number FROM redeemed
 ), issued AS (
     INSERT INTO access_token (expires_week, token_hash, guid, client_guid, processor_guid, user_guid, member_guid,
                               account_guid, atoms, first_characters, created_at, expires_at, simplefin_access_guid,
-                              simplefin_access_hash, {", ".join(COLUMNS)})
+                              simplefin_access_hash, code_hash, {", ".join(COLUMNS)})
     SELECT %(token_week)s, token_hash, (%(token_guids)s::text[])[number], client_guid, processor_guid, user_guid,
            member_guid, account_guid, atoms, %(first_characters)s, %(now)s, expires_at, %(access_guid)s,
-           %(app_key_hash)s, {", ".join(COLUMNS)}
+           %(app_key_hash)s, %(setup_token_hash)s, {", ".join(COLUMNS)}
     FROM numbered
     RETURNING guid, guid AS subject, client_guid, processor_guid, user_guid, member_guid, account_guid, expires_at
 ), granted AS (
@@ -122,10 +121,14 @@ EXPLAIN = f"""
 WITH code AS (
     SELECT * FROM authorization_code
     WHERE expires_day = %(code_day)s AND setup_token_hash = %(setup_token_hash)s LIMIT 1
+), token AS (
+    SELECT * FROM access_token WHERE code_hash = %(setup_token_hash)s LIMIT 1
 )
-SELECT code.processor_guid, code.client_guid, code.account_guid,
-       {REASON.replace("%(processor_guid)s", "code.processor_guid")} AS reason
-FROM (SELECT) AS one_row LEFT JOIN code ON true
+SELECT coalesce(token.processor_guid, code.processor_guid) AS processor_guid,
+       coalesce(token.client_guid, code.client_guid) AS client_guid,
+       coalesce(token.account_guid, code.account_guid) AS account_guid,
+       {REASON.replace("%(processor_guid)s", "coalesce(token.processor_guid, code.processor_guid)")} AS reason
+FROM (SELECT) AS one_row LEFT JOIN code ON true LEFT JOIN token ON true
 """
 
 
