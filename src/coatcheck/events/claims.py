@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from coatcheck.db.database import Connection, columns, fetch_all, fetch_one
 from coatcheck.events.catalogue import StoredEvent, body
+from coatcheck.events.event_indexes import is_event
 from coatcheck.events.receivers import FAILURES
 
 LEASE = timedelta(seconds=60)
@@ -131,7 +132,7 @@ SELECT {columns(Attempt)} FROM (
            e.guid AS event_guid, e.type, e.object, e.sequence, e.payload, e.callback_payload, e.occurred_at, e.due_at,
            d.next_attempt_at, d.position
     FROM claimed d
-    JOIN event e ON e.guid = d.event_guid AND e.occurred_at = d.event_at
+    JOIN event e ON {is_event("e", "d.event_guid")} AND e.occurred_at = d.event_at
     LEFT JOIN client c ON c.guid = d.owner_guid
     LEFT JOIN processor p ON p.guid = d.owner_guid
     LEFT JOIN webhook_endpoint w ON w.guid = d.receiver_guid

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from coatcheck import ids
 from coatcheck.db.database import Connection, columns, fetch_one, run
 from coatcheck.errors import NotFound
-from coatcheck.events.catalogue import CATALOGUE, EVERYTHING, EventType, StoredEvent, encode_data, sample
+from coatcheck.events.catalogue import CATALOGUE, EVERYTHING, EventType, StoredEvent, sample, stored_data
 from coatcheck.events.delivery import DeliveryStatus
 from coatcheck.events.endpoints import Endpoint
+from coatcheck.events.event_indexes import is_event, is_owner
 from coatcheck.events.partitions import RETENTION
 from coatcheck.events.publisher import SUBSCRIBED
 from coatcheck.model.paging import Page, PageRequest, Selection, fetch_page
@@ -36,8 +37,8 @@ class Delivery:
 
 
 REDELIVERED_AT_ONCE = 1000
-DELIVERIES = """(SELECT d.*, e.type FROM delivery d
-                 JOIN event e ON e.guid = d.event_guid AND e.occurred_at = d.event_at) AS made"""
+DELIVERIES = f"""(SELECT d.*, e.type FROM delivery d
+                  JOIN event e ON {is_event("e", "d.event_guid")} AND e.occurred_at = d.event_at) AS made"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ async def list_events(
         NotFound: the owner has no event with the guid `after`.
     """
     values: dict[str, object] = {"since": filters.since or now - RETENTION}
-    conditions = ["format = 'coatcheck'", "occurred_at > %(since)s"]
+    conditions = [is_owner("event", "%(owner_guid)s"), "format = 'coatcheck'", "occurred_at > %(since)s"]
     if filters.type is not None and filters.type != EVERYTHING:
         conditions.append(_of_type(filters.type))
         values["type"] = filters.type.removesuffix("*")
@@ -116,7 +117,7 @@ async def find_event(connection: Connection, owner_guid: str, guid: str, now: da
         connection,
         StoredEvent,
         f"""SELECT {columns(StoredEvent)} FROM event
-            WHERE guid = %(guid)s AND owner_guid = %(owner_guid)s AND format = 'coatcheck'
+            WHERE {is_event("event", "%(guid)s")} AND owner_guid = %(owner_guid)s AND format = 'coatcheck'
               AND occurred_at > %(since)s""",
         {"guid": guid, "owner_guid": owner_guid, "since": now - RETENTION},
     )
@@ -262,7 +263,7 @@ async def redeliver_range(
             SELECT 'DLV-' || md5(e.guid || w.guid || %(now)s::text)::uuid, e.guid, e.occurred_at, w.guid, e.owner_guid,
                    e.object, e.position, %(now)s, %(now)s
             -- The guid contains the time: without it, it would be that of the first delivery.
-            FROM webhook_endpoint w JOIN event e ON e.owner_guid = w.owner_guid
+            FROM webhook_endpoint w JOIN event e ON {is_owner("e", "w.owner_guid")}
             WHERE w.guid = %(guid)s AND e.format = 'coatcheck' AND {SUBSCRIBED.format(type="e.type")}
               AND e.occurred_at >= %(since)s AND e.occurred_at < %(until)s AND e.occurred_at > %(oldest)s
               AND NOT EXISTS (SELECT FROM delivery d WHERE d.event_guid = e.guid AND d.receiver_guid = w.guid
@@ -284,7 +285,7 @@ async def send_sample(
         "owner_guid": endpoint.owner_guid,
         "type": event_type.value,
         "object": data[CATALOGUE[event_type].object],
-        "payload": encode_data(data),
+        "payload": stored_data(event_type, data),
         "now": now,
     }
     await run(
@@ -314,7 +315,7 @@ async def _position(connection: Connection, owner_guid: str, guid: str) -> int:
     found = await fetch_one(
         connection,
         _Position,
-        "SELECT position FROM event WHERE guid = %(guid)s AND owner_guid = %(owner_guid)s",
+        f"SELECT position FROM event WHERE {is_event('event', '%(guid)s')} AND owner_guid = %(owner_guid)s",
         {"guid": guid, "owner_guid": owner_guid},
     )
     if found is None:

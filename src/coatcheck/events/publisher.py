@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from coatcheck import ids
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, run
-from coatcheck.events.catalogue import Announcement, EventType, encode_data
+from coatcheck.events.catalogue import Announcement, EventType, stored_data
 from coatcheck.events.mx_events import Event
 from coatcheck.seeding import Seeding
 
@@ -33,15 +33,14 @@ def deliveries_of(relation: str) -> str:
 def announce_redeemed(relation: str) -> str:
     """CTEs that announce `code.redeemed` for each row of `relation`, a new grant.
 
-    It is the first event of the new grant, so that it needs no counter (`_COUNTED_BEFORE`). The parameters are
-    `event_guid` and `now`.
+    The values are those of `catalogue.stored_data`. It is the first event of the new grant, so that it needs no counter
+    (`_COUNTED_BEFORE`). The parameters are `event_guid` and `now`.
     """
     return f"""announced AS (
     INSERT INTO event (guid, owner_guid, format, type, object, sequence, payload, occurred_at, due_at)
     SELECT %(event_guid)s, client_guid, 'coatcheck', '{EventType.CODE_REDEEMED}', subject, 1,
-           json_build_object('grant_guid', subject, 'processor_guid', processor_guid, 'user_guid', user_guid,
-                             'member_guid', member_guid, 'account_guid', account_guid,
-                             'expires_at', to_char(expires_at AT TIME ZONE 'UTC', '{INSTANT}'))::text,
+           json_build_array(processor_guid, user_guid, member_guid, account_guid,
+                            to_char(expires_at AT TIME ZONE 'UTC', '{INSTANT}'))::text,
            %(now)s, %(now)s
     FROM {relation}
     RETURNING guid, owner_guid, type, object, position, occurred_at
@@ -140,7 +139,7 @@ class EventPublisher:
                     "owners": [each.owner_guid for each in announcements],
                     "types": [each.type.value for each in announcements],
                     "objects": [each.object for each in announcements],
-                    "payloads": [encode_data(each.data) for each in announcements],
+                    "payloads": [stored_data(each.type, each.data) for each in announcements],
                     "dues": [each.due_at for each in announcements],
                     "now": self._clock.instant(),
                     "notify": notify,
