@@ -275,7 +275,8 @@ async def test_a_read_that_its_statement_cannot_answer_fails_alone(
 # --- exchanges ------------------------------------------------------------------------------------------------
 
 CALLERS = ("right", "not enabled", "wrong key", "malformed")
-an_exchange = st.tuples(st.integers(0, 3), st.sampled_from(CALLERS))
+CODES = 4
+an_exchange = st.tuples(st.integers(0, CODES - 1), st.sampled_from(CALLERS))
 
 
 async def exchanged(services: Services, processor: Keyed, stranger: Keyed, code: str, caller: str) -> str:
@@ -293,17 +294,17 @@ async def exchanged(services: Services, processor: Keyed, stranger: Keyed, code:
 
 
 async def written_for(services: Services, account: Account) -> list[object]:
-    """The codes that are not redeemed, the tokens, the entries and the events of an account."""
+    """Of an account with `CODES` codes: those that are redeemed, the tokens, the entries and the events."""
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            """SELECT (SELECT count(*) FROM authorization_code WHERE account_guid = %(guid)s),
+            """SELECT %(codes)s - (SELECT count(*) FROM authorization_code WHERE account_guid = %(guid)s),
                       (SELECT count(*) FROM access_token WHERE account_guid = %(guid)s),
                       (SELECT count(*) FROM audit_entry a JOIN access_token t ON t.guid = a.body::json ->> 'subject'
                        WHERE t.account_guid = %(guid)s AND a.body::json ->> 'action' = 'token.issued'
                          AND a.client_guid = t.client_guid AND a.body::json ->> 'actor' = t.processor_guid),
                       (SELECT count(*) FROM event e JOIN access_token t ON t.guid = e.object
                        WHERE t.account_guid = %(guid)s AND e.type = 'code.redeemed')""",
-            {"guid": account.guid},
+            {"guid": account.guid, "codes": CODES},
         )
         return list(*await cursor.fetchall())
 
@@ -317,7 +318,7 @@ async def test_exchanges_that_are_coalesced_are_decided_as_exchanges_one_after_t
 
     async def perform(*, together: bool) -> tuple[Counter[object], list[object]]:
         account = await make_account(services, user)
-        codes = [await make_code(services, account) for _ in range(4)]
+        codes = [await make_code(services, account) for _ in range(CODES)]
         calls = [exchanged(services, processor, stranger, codes[n], caller) for n, caller in exchanges]
         answers = await asyncio.gather(*calls) if together else [await each for each in calls]
         return Counter(zip(exchanges, answers, strict=True)), await written_for(services, account)

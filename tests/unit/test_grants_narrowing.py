@@ -22,6 +22,7 @@ from coatcheck.errors import (
 from coatcheck.grants.narrowing import Allowed, Changes, narrowed
 from coatcheck.grants.restrictions import Permission, default_permissions
 from coatcheck.grants.scope import parse_scope
+from coatcheck.grants.scope import scope_of as sql_scope
 from coatcheck.model.accounts import Account
 from coatcheck.model.transactions import TransactionFilter
 from tests.factories import Keyed, make_client, make_token, make_transaction
@@ -128,7 +129,8 @@ def test_a_change_that_leaves_nothing_is_refused_with_what_to_do_instead(
 async def grant_of(services: Services, account: Account) -> dict[str, Any]:
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            """SELECT guid, scope, permissions, max_reads, lookback_days, expires_at, version, reads
+            f"""SELECT guid, {sql_scope("access_token")} AS scope, permissions, max_reads, lookback_days, expires_at,
+                       version, reads
                FROM access_token WHERE account_guid = %s ORDER BY created_at DESC LIMIT 1""",
             (account.guid,),
         )

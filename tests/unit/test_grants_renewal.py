@@ -11,6 +11,7 @@ from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.errors import GrantEnded, InvalidGrant, InvalidScope, InvalidToken, NotFound, TokenRevoked
 from coatcheck.grants.exchange import RACE_WINDOW, IssuedToken
+from coatcheck.grants.scope import scope_of as sql_scope
 from coatcheck.model.accounts import Account
 from coatcheck.model.users import User
 from tests.factories import Keyed, make_account, make_client, make_processor, make_token, scope_of
@@ -20,7 +21,8 @@ async def listed(services: Services, account: Account) -> list[dict[str, Any]]:
     """The tokens of the account, oldest first."""
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            """SELECT guid, scope, revoked_at, revoked_by, superseded_by, created_at FROM access_token
+            f"""SELECT guid, {sql_scope("access_token")} AS scope, revoked_at, revoked_by, superseded_by, created_at
+                FROM access_token
                WHERE account_guid = %s ORDER BY created_at, guid""",
             (account.guid,),
         )

@@ -183,7 +183,7 @@ class Grants:
         # The guids of tokens are ordered by time: one index serves the filter and the order. The inner query makes the
         # page, so that nothing is computed for the rows before it. The size is no parameter: for an unknown size or
         # offset, PostgreSQL plans for a tenth of the table.
-        order = newest() if place.is_backwards else f"{newest()} DESC"
+        order = "place" if place.is_backwards else "place DESC"
         offset = " OFFSET %(offset)s" if place.offset else ""
         return await fetch_all(
             connection,
@@ -193,7 +193,7 @@ class Grants:
                       ORDER BY {order} LIMIT {place.size}{offset}) AS t
                 JOIN processor p ON p.guid = t.processor_guid
                 {SHOWN}
-                ORDER BY {newest()} DESC""",
+                ORDER BY t.place DESC""",
             {**self._parameters(filters), "offset": place.offset},
         )
 
@@ -237,26 +237,26 @@ async def _each(
 
 
 def _ordered(filters: GrantFilter, order: str, *, at_most: int) -> str:
-    """A query for the first grants that satisfy the filter, over the alias `t` of `access_token`.
+    """A query for the first grants that satisfy the filter: the columns of `access_token`, and `place`.
 
     Args:
         filters: the filter.
-        order: of the index.
+        order: `place`, or its reverse.
         at_most: how many of the first are needed. Each of several conditions stops there.
     """
     of_others = _of_others(filters)
+    # A column: PostgreSQL knows the order of a subquery by its columns only.
+    placed = f"SELECT *, {newest()} AS place FROM access_token t"
     if of_others:
         # LIMIT keeps the conditions out of the inner query, where each partition would read the sets. It is NULL:
         # there is no limit, but PostgreSQL plans for a tenth of the rows, and reads them in order instead of sorting.
-        return f"""SELECT * FROM (SELECT * FROM access_token t
-                                  WHERE {_of_objects(filters)} AND {MAY_NOT_HAVE_EXPIRED}
+        return f"""SELECT * FROM ({placed} WHERE {_of_objects(filters)} AND {MAY_NOT_HAVE_EXPIRED}
                                   ORDER BY {order} LIMIT %(no_limit)s::bigint) AS t
                    WHERE {HAS_NOT_ENDED} AND {of_others}"""
-    queries = [f"SELECT * FROM access_token t WHERE {each}" for each in _alternatives(filters)]
+    queries = [f"{placed} WHERE {each}" for each in _alternatives(filters)]
     if len(queries) == 1:
         return queries[0]
-    either = " UNION ALL ".join(f"({query} ORDER BY {order} LIMIT {at_most})" for query in queries)
-    return f"SELECT * FROM ({either}) AS t"
+    return " UNION ALL ".join(f"({query} ORDER BY {order} LIMIT {at_most})" for query in queries)
 
 
 def _counted(filters: GrantFilter) -> str:
