@@ -42,6 +42,10 @@ DIGESTS = {
     "20261127_0030_selected_accounts.py": "9ea49ee0e35e70a27fed94c90a27ce192aacfa0b0360402d9b12f048433fc364",
     "20261127_0031_cells.py": "ce9a1e313001627871092961deb63c7c18c6007d215b67a60a9d3669a2523dae",
     "20261127_0032_failed_deliveries.py": "1f070947373bb1c3015fb2f2e0c2183cc8f18b41751907d1419d6e306c844567",
+    "20261127_0033_smaller_tokens.py": "194550c85322d2197275f086d73c7f23ebac0bb5d197c298f7360da4c2c15487",
+    "20261127_0034_audit_entries_by_column.py": "936027ff0db368c34f98caf9aaf47ab2664b06e3bedac2bceab1021562065c61",
+    "20261127_0035_redeemed_codes.py": "048ef5589912e84c309e2b95ab5772d4d5de6f2ada785b3ccdda7787bd961ada",
+    "20261127_0036_smaller_events.py": "b08d16f2afb5a2f09152966f2b33107565508a34ae1048bf6235d70a95db9098",
 }
 VERSIONS = Path(next(iter(migrations.__path__))) / "versions"
 

@@ -45,7 +45,7 @@ ENTRIES = [
 
 @pytest.fixture
 def before(server_url: str) -> Iterator[str]:
-    """A database with the schema 0031."""
+    """A database with the schema 0032."""
     with copied_database(server_url, EMPTY) as url:
         config = Config()
         config.set_main_option("script_location", str(next(iter(migrations.__path__))))
@@ -55,7 +55,7 @@ def before(server_url: str) -> Iterator[str]:
         )
         with engine.connect() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, "0031")
+            command.upgrade(config, "0032")
             connection.commit()
         yield url
 

@@ -237,7 +237,7 @@ class StoredEvent:
     @property
     def data(self) -> Mapping[str, Any]:
         described, values = CATALOGUE[EventType(self.type)], json.loads(self.payload)
-        # Until migration 0035 the names were stored too.
+        # Until migration 0036 the names were stored too.
         if isinstance(values, dict):
             return values
         # Not strict: an event that is older than a field does not have it.

@@ -5,8 +5,8 @@ The SQL is frozen: it takes nothing from the program or an installed library.
 
 from alembic import op
 
-revision = "0035"
-down_revision = "0034"
+revision = "0036"
+down_revision = "0035"
 branch_labels = None
 depends_on = None
 

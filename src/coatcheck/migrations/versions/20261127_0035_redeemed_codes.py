@@ -7,8 +7,8 @@ The SQL is frozen: it takes nothing from the program or an installed library.
 
 from alembic import op
 
-revision = "0034"
-down_revision = "0033"
+revision = "0035"
+down_revision = "0034"
 branch_labels = None
 depends_on = None
 

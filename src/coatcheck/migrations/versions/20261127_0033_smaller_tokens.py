@@ -8,8 +8,8 @@ The SQL is frozen: it takes nothing from the program or an installed library.
 
 from alembic import op
 
-revision = "0032"
-down_revision = "0031"
+revision = "0033"
+down_revision = "0032"
 branch_labels = None
 depends_on = None
 

@@ -7,8 +7,8 @@ The SQL is frozen: it takes nothing from the program or an installed library.
 
 from alembic import op
 
-revision = "0033"
-down_revision = "0032"
+revision = "0034"
+down_revision = "0033"
 branch_labels = None
 depends_on = None
 
