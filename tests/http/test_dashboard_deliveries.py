@@ -195,7 +195,7 @@ async def test_the_failed_ones_of_today_are_delivered_again_once(
     async with services.db.connection() as connection:
         cursor = await connection.execute(
             """SELECT body::json -> 'detail' ->> 'deliveries', body::json -> 'detail' ->> 'actor_name'
-               FROM audit_event WHERE body::json ->> 'action' = 'deliveries.redelivered'
+               FROM audit_entry WHERE body::json ->> 'action' = 'deliveries.redelivered'
                  AND body::json ->> 'subject' = %s ORDER BY number""",
             (owner.guid,),
         )
