@@ -16,7 +16,7 @@ from coatcheck.errors import NotFound
 from coatcheck.grants.authorization_disclosures import SHOWN
 from coatcheck.grants.scope import scope_of
 from coatcheck.grants.secrets import week_of
-from coatcheck.grants.token_indexes import is_grant, is_of, is_older, newest
+from coatcheck.grants.token_indexes import PLACE, is_grant, is_of, is_older
 from coatcheck.model.paging import BATCH, LONG, KeptCounts, Page, PageRequest, Place, place_in
 from coatcheck.model.tokens import Grant, GrantStatus
 from coatcheck.vault.disclosures import last_read_with, reads_with
@@ -246,7 +246,7 @@ def _ordered(filters: GrantFilter, order: str, *, at_most: int) -> str:
     """
     of_others = _of_others(filters)
     # A column: PostgreSQL knows the order of a subquery by its columns only.
-    placed = f"SELECT *, {newest()} AS place FROM access_token t"
+    placed = f"SELECT *, {PLACE} AS place FROM access_token t"
     if of_others:
         # LIMIT keeps the conditions out of the inner query, where each partition would read the sets. It is NULL:
         # there is no limit, but PostgreSQL plans for a tenth of the rows, and reads them in order instead of sorting.

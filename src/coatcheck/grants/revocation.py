@@ -309,7 +309,7 @@ class Revocations:
         async with self._db.connection() as connection:
             cursor = await connection.execute(
                 f"""SELECT EXISTS (SELECT FROM access_token t
-                                   WHERE t.client_guid = %(client_guid)s AND t.revoked_at IS NULL
+                                   WHERE {is_of("client_guid")} AND t.revoked_at IS NULL
                                      AND {wanted.selector})""",
                 wanted.parameters,
             )

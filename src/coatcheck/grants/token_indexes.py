@@ -5,11 +5,9 @@ A guid takes 40 bytes as text. An index has the last 7 characters of the guid of
 another object with the same 7 characters the rows are read too, and left out by their columns.
 """
 
-from collections.abc import Iterable
-
-NEWEST = "right({alias}.guid, 36)::uuid"
-"""The place of a token in the order of its creation."""
-_IS_GUID = "'^TKN-[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'"
+PLACE = "right(t.guid, 36)::uuid"
+"""The place of a token `t` in the order of its creation."""
+_IS_GUID = "'^TKN-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'"
 
 
 def is_of(column: str, value: str | None = None, *, alias: str = "t") -> str:
@@ -24,33 +22,23 @@ def is_of(column: str, value: str | None = None, *, alias: str = "t") -> str:
     return f"right({alias}.{column}, 7) = right({given}, 7) AND {alias}.{column} = {given}"
 
 
-def is_of_any(column: str, values: str, *, alias: str = "t") -> str:
+def is_of_any(column: str, values: str) -> str:
     """As `is_of`, of one of several objects: `values` is an array of their guids, SQL."""
     ends = f"ARRAY(SELECT right(each, 7) FROM unnest({values}::text[]) AS each)"
-    return f"right({alias}.{column}, 7) = ANY ({ends}) AND {alias}.{column} = ANY ({values})"
+    return f"right(t.{column}, 7) = ANY ({ends}) AND t.{column} = ANY ({values})"
 
 
-def is_grant(parameter: str = "guid", *, alias: str = "t") -> str:
-    """A condition: the token has this guid, which may be any text. Beside it, its client or processor must be given."""
-    return f"{newest(alias)} = {_place(parameter)} AND {alias}.guid = %({parameter})s"
+def is_grant() -> str:
+    """A condition: the token has the guid `%(guid)s`, which may be any text. Its client or processor is another one."""
+    return f"{PLACE} = {_place_of('guid')} AND t.guid = %(guid)s"
 
 
-def is_older(parameter: str, *, alias: str = "t") -> str:
+def is_older(parameter: str) -> str:
     """A condition: the token was issued before the one with this guid."""
-    return f"{newest(alias)} < {_place(parameter)}"
-
-
-def newest(alias: str = "t") -> str:
-    """What sorts the tokens by their creation. It is that of the indexes."""
-    return NEWEST.format(alias=alias)
-
-
-def all_of(columns: Iterable[str], *, alias: str = "t") -> str:
-    """A condition: the token is of all of these objects, of which there is at least one."""
-    return " AND ".join(is_of(column, alias=alias) for column in columns)
+    return f"{PLACE} < {_place_of(parameter)}"
 
 
 # Any other text has no place: to read it as a UUID would be an error.
-def _place(parameter: str) -> str:
+def _place_of(parameter: str) -> str:
     given = f"%({parameter})s::text"
-    return f"CASE WHEN {given} ~ {_IS_GUID.format()} THEN right({given}, 36)::uuid END"
+    return f"CASE WHEN {given} ~ {_IS_GUID} THEN right({given}, 36)::uuid END"

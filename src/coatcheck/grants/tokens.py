@@ -6,7 +6,7 @@ from datetime import datetime
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, columns, fetch_all
 from coatcheck.grants.scope import scope_of
-from coatcheck.grants.token_indexes import is_of, is_older, newest
+from coatcheck.grants.token_indexes import PLACE, is_of, is_older
 from coatcheck.model.tokens import TokenRow
 
 BATCH = 50
@@ -21,7 +21,7 @@ SELECT {columns(TokenRow)} FROM (
     SELECT t.*, {scope_of("t")} AS scope, coalesce((
                SELECT t.expires_at > %(now)s FROM live_token l
                WHERE l.expires_week = t.expires_week AND l.token_hash = t.token_hash), false) AS active
-    FROM (SELECT * FROM access_token t WHERE {{conditions}} ORDER BY {newest()} DESC LIMIT {BATCH}) AS t
+    FROM (SELECT * FROM access_token t WHERE {{conditions}} ORDER BY {PLACE} DESC LIMIT {BATCH}) AS t
 ) AS issued
 ORDER BY guid DESC
 """
