@@ -41,6 +41,7 @@ class EnableBanking:
         self.is_deleted = False
         self.refuses: tuple[str, int, str] | None = None
         """The end of a path, the status and the error with which it is refused."""
+        self.balances: dict[str, list[dict[str, Any]]] = dict.fromkeys(ACCOUNTS.values(), BALANCES)
         self.details = {
             "uid-1": {
                 "account_id": {"iban": "FI2112345600000785"},
@@ -102,7 +103,7 @@ class EnableBanking:
         if what == "details":
             return httpx.Response(200, json=self.details[uid])
         if what == "balances":
-            return httpx.Response(200, json={"balances": BALANCES})
+            return httpx.Response(200, json={"balances": self.balances.get(uid, BALANCES)})
         rows = self.transactions[start : start + PER_PAGE]
         following = start + PER_PAGE
         key = str(following) if following < len(self.transactions) else None

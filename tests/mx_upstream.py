@@ -30,7 +30,7 @@ QUESTION = {
         {"guid": "CRD-o2", "label": "Cat", "value": "cat"},
     ],
 }
-ACCOUNTS = [
+ACCOUNTS: list[dict[str, Any]] = [
     {
         "guid": "ACT-1",
         "name": "Checking",
@@ -62,6 +62,7 @@ class MxUpstream:
         self.users: dict[str, str] = {}
         self.members: dict[str, dict[str, Any]] = {}
         self.requests: list[str] = []
+        self.accounts: list[dict[str, Any]] = [dict(each) for each in ACCOUNTS]
         self.refuses: dict[str, int] = {}
         """The status with which a path is refused, by its end."""
 
@@ -184,7 +185,7 @@ class MxUpstream:
 
     def rows_of(self, what: str) -> list[dict[str, Any]]:
         return {
-            "accounts": ACCOUNTS,
+            "accounts": self.accounts,
             "account_numbers": [
                 {
                     "account_guid": "ACT-1",

@@ -89,6 +89,18 @@ async def test_the_bank_is_read_only_if_the_data_is_older(bank: Bank, path: str)
     assert len(bank.reads) == 1
 
 
+async def test_an_account_that_the_bank_lists_without_its_data_is_503_and_stays_readable(bank: Bank) -> None:
+    member = await by_login(bank.api, ["unreadable_account"])
+    bank.token = await member.token()
+    bank.clock.advance(timedelta(hours=1))
+    (answer,) = await bank.read("/account/transactions", 60)
+    assert refusal(answer) == (503, "not_fresh")
+    assert (await bank.token.get("/account/transactions")).status_code == 200
+    # The balance is read by another job, which the bank answers.
+    (answer,) = await bank.read("/payment_account", 60)
+    assert answer.status_code == 200, answer.text
+
+
 async def test_one_refresh_serves_all_who_wait(bank: Bank) -> None:
     bank.clock.advance(timedelta(hours=1))
     answers = await bank.read("/payment_account", 60, readers=12)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -12,7 +13,7 @@ from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.connectors.contract import JobKind
 from coatcheck.connectors.sandbox.controls import CONTROLS
-from tests.api_client import Api
+from tests.api_client import V2, Api
 from tests.sandbox_members import TRIGGERS, Member, sandbox_api
 
 Check: TypeAlias = Callable[[Member], Awaitable[None]]
@@ -74,6 +75,18 @@ async def currency_cad(member: Member) -> None:
     assert all(each["routing_number"] for each in await member.listed("account_numbers"))
     listed = (await (await member.token()).read("/account/transactions"))["transactions"]
     assert {each["currency_code"] for each in listed} == {"CAD"}
+
+
+async def unreadable_account(member: Member) -> None:
+    before, token = await member.first_account(), await member.token()
+    advance(member, timedelta(days=1))
+    assert await member.run_job("aggregate") == "CONNECTED"
+    listed = await replace(member, api=replace(member.api, version=V2)).listed("accounts")
+    fetched = {each["guid"]: each["provenance"]["fetched_at"] for each in listed}
+    after = next(each for each in listed if each["guid"] == before["guid"])
+    assert (after["balance"], after["is_closed"]) == (before["balance"], False)
+    assert fetched.pop(before["guid"]) < min(fetched.values())
+    assert (await token.read("/payment_account"))["payment_account"]["balance"] == before["balance"]
 
 
 # --- transactions --------------------------------------------------------------------------------------------
@@ -323,10 +336,10 @@ async def at_a_day(member: Member) -> None:
 CHECKS: dict[str, tuple[str, Check]] = {
     check.__name__: (check.__name__, check)
     for check in (
-        empty, closed_account, frozen, nsf, currency_cad, no_tx, duplicate_tx, reordered_pages, backdated,
-        pending_only, unusable_rows, joint, no_owner, name_mismatch, business, leading_zeros, seventeen_digits,
-        canadian, tokenized_number, wrong_number, mfa_every_job, mfa_twice, wrong_then_right, scope_reduced,
-        token_reuse, schema_drift,
+        empty, closed_account, frozen, nsf, currency_cad, unreadable_account, no_tx, duplicate_tx,
+        reordered_pages, backdated, pending_only, unusable_rows, joint, no_owner, name_mismatch, business,
+        leading_zeros, seventeen_digits, canadian, tokenized_number, wrong_number, mfa_every_job, mfa_twice,
+        wrong_then_right, scope_reduced, token_reuse, schema_drift,
     )
 } | {
     "persona": ("persona=student", student),

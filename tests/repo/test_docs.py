@@ -567,7 +567,7 @@ def test_no_file_names_a_registry_or_a_path_of_a_local_machine():
 
 def test_every_conformance_check_is_listed():
     under_test = SandboxUnderTest()
-    under_test.disconnects = True
+    under_test.disconnects = under_test.lists_unreadable_accounts = True
     assert [row[0] for row in table(DOCS / "reference" / "connectors.md", "Test a connector")] == [
         check.sentence for check in conformance_checks(under_test)
     ]

@@ -36,7 +36,7 @@ from coatcheck.testing.connectors import (
     disconnect_member,
     run_connector,
 )
-from tests.enable_banking import ACCOUNTS, APPLICATION, PEM, VALID_UNTIL, EnableBanking
+from tests.enable_banking import ACCOUNTS, APPLICATION, PEM, SESSION, VALID_UNTIL, EnableBanking
 
 RETURN_TO = "https://coatcheck.test/oauth/callback"
 SIGNED_IN = {"SESSION": "session-1", "ACCOUNTS": json.dumps(ACCOUNTS), "VALID_UNTIL": VALID_UNTIL}
@@ -79,6 +79,7 @@ class EnableBankingUnderTest(ConnectorUnderTest):
     credentials = SIGNED_IN
     kinds = (JobKind.AGGREGATION, JobKind.VERIFICATION, JobKind.IDENTIFICATION)
     disconnects = True
+    lists_unreadable_accounts = True
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -89,6 +90,9 @@ class EnableBankingUnderTest(ConnectorUnderTest):
 
     def reset(self):
         self._upstream = EnableBanking()
+
+    def make_account_unreadable(self):
+        self._upstream.balances["uid-2"] = []
 
     def build(self, faults: Faults):
         return connector_of(self._file, faults.transport(self._upstream.transport))
@@ -136,6 +140,33 @@ async def test_every_page_of_transactions_is_read_and_rejected_ones_are_left_out
     assert first[0].id == "ref-1"
     assert len({each.id for each in first}) == 4
     assert first[0].original_description == "Card purchase 1234"
+
+
+@pytest.mark.parametrize("call", ["uid-2/details", "uid-2/balances"])
+async def test_an_account_whose_call_is_refused_is_listed_and_not_read(connector, upstream, call):
+    upstream.refuses = (call, 400, "ASPSP_ACCOUNT_NOT_ACCESSIBLE")
+    run = await run_connector(connector, task(), SIGNED_IN)
+    assert ([each.id for each in run.accounts], run.result.unread_accounts) == (["hash-1"], {"hash-2"})
+    assert {each.account_id for each in run.transactions} == {"hash-1"}
+
+
+async def test_transactions_that_are_refused_end_the_run(connector, upstream):
+    upstream.refuses = ("uid-2/transactions", 400, "ASPSP_ERROR")
+    with pytest.raises(BankFailed):
+        await run_connector(connector, task(), SIGNED_IN)
+
+
+async def test_an_account_that_the_bank_names_without_a_uid_is_listed_and_not_read(
+    connector, upstream, monkeypatch
+):
+    blocked = {"uid": None, "identification_hash": "hash-3"}
+    monkeypatch.setitem(SESSION, "accounts", [*SESSION["accounts"], blocked])
+    completed = await connector.complete(AuthorizationResponse(NORDEA, RETURN_TO, "code", "verifier"))
+    run = await run_connector(connector, task(), completed)
+    assert ([each.id for each in run.accounts], run.result.unread_accounts) == (
+        ["hash-1", "hash-2"],
+        {"hash-3"},
+    )
 
 
 async def test_numbers_and_the_holder_s_name_are_read(connector):

@@ -68,6 +68,7 @@ class FdxUnderTest(ConnectorUnderTest):
 
     kinds = (JobKind.AGGREGATION, JobKind.VERIFICATION, JobKind.IDENTIFICATION, JobKind.STATEMENT)
     disconnects = True
+    lists_unreadable_accounts = True
 
     @property
     def has_access(self) -> bool:
@@ -76,6 +77,9 @@ class FdxUnderTest(ConnectorUnderTest):
     def reset(self) -> None:
         self.provider = FdxProvider(accounts=[account("a1")])
         self.clock = MovableClock()
+
+    def make_account_unreadable(self) -> None:
+        self.provider.accounts = [account("a1", currentBalance=None, availableBalance=None)]
 
     def build(self, faults: Any) -> Any:
         # Each process starts when the token of the one before has expired, so that every run replaces it.

@@ -5,7 +5,7 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from coatcheck.connectors.contract import JobKind
+from coatcheck.connectors.contract import Finished, JobKind
 from tests.fdx_provider import CONTACT, NETWORK, FdxProvider, account, read, state_of, transaction
 
 
@@ -37,10 +37,25 @@ async def test_wrapped_entities_of_older_versions_are_read(provider: FdxProvider
     assert ([each.id for each in run.accounts], [each.id for each in run.transactions]) == (["a1"], ["t1"])
 
 
-async def test_an_account_without_a_balance_is_left_out(provider: FdxProvider, profile: str) -> None:
+async def test_an_open_account_without_a_balance_is_listed_and_not_read(
+    provider: FdxProvider, profile: str
+) -> None:
     annuity = {"accountId": "a2", "accountCategory": "ANNUITY_ACCOUNT", "accountType": "FIXEDANNUITY"}
-    provider.accounts = [account("a1"), annuity]
-    assert [each.id for each in (await read(provider, profile)).accounts] == ["a1"]
+    provider.accounts = [account("a1"), annuity, annuity | {"accountId": "a3", "status": "CLOSED"}, {}]
+    run = await read(provider, profile)
+    assert isinstance(run.result, Finished)
+    assert ([each.id for each in run.accounts], run.result.unread_accounts) == (["a1"], ["a2"])
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_an_account_whose_details_are_refused_is_listed_and_not_read(
+    provider: FdxProvider, profile: str, status: int
+) -> None:
+    provider.accounts = [account("a1"), account("a2", currentBalance=None, availableBalance=None)]
+    provider.answers["/accounts/a2"] = httpx.Response(status)
+    run = await read(provider, profile)
+    assert isinstance(run.result, Finished)
+    assert ([each.id for each in run.accounts], run.result.unread_accounts) == (["a1"], ["a2"])
 
 
 @pytest.mark.parametrize("status", [403, 404, 405, 409, 501])

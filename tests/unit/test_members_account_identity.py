@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from coatcheck.connectors.contract import BankNumbers, JobKind
+from coatcheck.connectors.contract import BankNumbers, Finished, JobKind
 from coatcheck.members.account_identity import delete_former_accounts
 from coatcheck.members.ingest import Ingester
 from tests.ingest_tester import CHECKING, COFFEE, ROWS, SAVINGS, IngestTester
@@ -121,6 +121,32 @@ async def test_transactions_of_the_new_connector_replace_those_of_the_old(tester
     )
     final = {row[0]: row[1] for row in await tester.end_user.rows(ROWS)}
     assert final == {"n0": before["t0"], "n1": after["n1"], "n2": after["n2"]}
+
+
+async def test_transactions_of_an_account_that_the_new_connector_cannot_read_yet_stay(tester):
+    today = tester.end_user.services.clock.now().date()
+    coffee = replace(COFFEE, date=today)
+    await tester.ingest((CHECKING, SAVINGS), numbers=NUMBERS, transactions=(coffee,))
+    before = await tester.end_user.rows(ROWS)
+    # The accounts are recognised, and no transaction is read.
+    await tester.ingest((OTHER_CHECKING, OTHER_SAVINGS), numbers=OTHER_NUMBERS, kind=JobKind.BALANCE)
+    await tester.ingest((OTHER_SAVINGS,), finished=Finished(unread_accounts=["x"]))
+    assert await tester.end_user.rows(ROWS) == before
+    await tester.ingest(
+        (OTHER_CHECKING, OTHER_SAVINGS), transactions=(replace(coffee, account_id="x", id="n1"),)
+    )
+    ((id, guid, *_),) = await tester.end_user.rows(ROWS)
+    assert (id, guid) == ("n1", before[0][1])
+
+
+async def test_an_account_that_is_listed_without_its_data_is_not_taken_over(tester):
+    await tester.ingest((CHECKING, SAVINGS), numbers=NUMBERS)
+    before = await guids(tester)
+    await tester.ingest(
+        (SAVINGS, OTHER_CHECKING), numbers=OTHER_NUMBERS[:1], finished=Finished(unread_accounts=["a"])
+    )
+    after = await guids(tester)
+    assert after["a"] == before["a"] != after["x"]
 
 
 # --- connected again -----------------------------------------------------------------------------------------

@@ -81,6 +81,28 @@ async def test_an_account_that_a_partial_run_does_not_list_stays_open(tester):
     assert not any(account.is_closed for account in (await tester.accounts()).values())
 
 
+async def test_an_account_that_is_listed_without_its_data_stays_open_as_it_was(tester):
+    pending = replace(COFFEE, account_id="b", status="PENDING")
+    await tester.ingest((CHECKING, SAVINGS), transactions=(pending,))
+    read_at = (await tester.accounts())["b"].fetched_at
+    tester.end_user.services.clock.advance(timedelta(hours=1))
+    result = await tester.ingest((CHECKING,), finished=Finished(unread_accounts=["b", "never-read"]))
+    accounts = await tester.accounts()
+    assert result.closed_account_guids == []
+    assert (accounts["b"].is_closed, accounts["b"].balance) == (False, SAVINGS.balance)
+    assert accounts["b"].fetched_at == read_at < accounts["a"].fetched_at
+    assert [row[2] for row in await tester.end_user.rows(ROWS)] == ["PENDING"]
+
+
+async def test_an_account_that_was_read_and_is_named_as_unread_is_read(tester):
+    await tester.ingest((CHECKING,))
+    richer = replace(CHECKING, balance=Decimal("11.00"), is_closed=True)
+    result = await tester.ingest((richer,), finished=Finished(unread_accounts=["a"]))
+    account = (await tester.accounts())["a"]
+    assert (account.balance, account.is_closed) == (Decimal("11.00"), True)
+    assert result.closed_account_guids == [account.guid]
+
+
 async def test_a_run_that_lists_only_changes_keeps_pending_transactions(tester):
     pending = replace(COFFEE, status="PENDING")
     await tester.ingest((CHECKING,), transactions=(pending, replace(COFFEE, id="t2")))

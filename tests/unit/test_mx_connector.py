@@ -86,6 +86,7 @@ class MxUnderTest(ConnectorUnderTest):
     # The others send the same requests with another name of the job.
     kinds = (JobKind.AGGREGATION, JobKind.VERIFICATION, JobKind.STATEMENT)
     disconnects = True
+    lists_unreadable_accounts = True
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -96,6 +97,9 @@ class MxUnderTest(ConnectorUnderTest):
 
     def reset(self):
         self._upstream = MxUpstream()
+
+    def make_account_unreadable(self):
+        self._upstream.accounts[0]["balance"] = None
 
     def build(self, faults: Faults):
         transport = faults.transport(self._upstream.transport)
@@ -128,6 +132,13 @@ async def test_accounts_and_every_page_of_transactions_are_read(connector):
     assert [(each.id, each.amount) for each in run.transactions] == [
         (f"TRN-{number}", Decimal("12.1")) for number in (1, 2, 3)
     ]
+
+
+async def test_an_open_account_without_a_balance_is_listed_and_not_read(connector, upstream):
+    run = await run_connector(connector, task(), LOGIN)
+    assert list(run.result.unread_accounts) == ["ACT-3"]
+    upstream.accounts[2]["is_closed"] = True
+    assert list((await run_connector(connector, task(), LOGIN)).result.unread_accounts) == []
 
 
 async def test_numbers_of_accounts_that_are_not_listed_are_left_out(connector):

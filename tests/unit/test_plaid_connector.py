@@ -56,6 +56,7 @@ class PlaidUnderTest(ConnectorUnderTest):
     institution_code = "plaid"
     credentials = SIGNED_IN
     disconnects = True
+    lists_unreadable_accounts = True
 
     @property
     def has_access(self):
@@ -63,6 +64,9 @@ class PlaidUnderTest(ConnectorUnderTest):
 
     def reset(self):
         self._upstream = Plaid()
+
+    def make_account_unreadable(self):
+        self._upstream.accounts[0]["balances"] |= {"current": None, "available": None}
 
     def build(self, faults: Faults):
         return connector_of(faults.transport(self._upstream.transport))
@@ -130,6 +134,20 @@ async def test_changes_during_the_reading_are_read_again(connector, upstream):
     upstream.refusals_left = 3
     with pytest.raises(BankFailed):
         await run_connector(connector, task(), SIGNED_IN)
+
+
+async def test_changes_in_an_account_without_a_balance_are_read_again(connector, upstream):
+    first = (await run_connector(connector, task(), SIGNED_IN)).result
+    balances = upstream.accounts[0]["balances"]
+    upstream.accounts[0]["balances"] = {**balances, "current": None, "available": None}
+    upstream.changes.append(("added", transaction("t-4")))
+    run = await run_connector(connector, task(), SIGNED_IN, state=first.state)
+    assert (run.result.unread_accounts, run.transactions) == ({"acc-1", "acc-3"}, ())
+    assert run.result.state is None
+    upstream.accounts[0]["balances"] = balances
+    run = await run_connector(connector, task(), SIGNED_IN, state=first.state)
+    assert [each.id for each in run.transactions] == ["t-4"]
+    assert (run.result.unread_accounts, run.result.state != first.state) == ({"acc-3"}, True)
 
 
 def test_the_state_has_a_limit():

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from coatcheck.connectors.contract import Connector, JobKind, Session, Task
+from coatcheck.connectors.contract import Connector, Finished, JobKind, Session, Task
 from coatcheck.connectors.installed import installed_connectors
 from coatcheck.connectors.settings import read_settings
 from coatcheck.connectors.simplefin.connector import SimplefinConnector, SimplefinSettings
@@ -43,6 +43,7 @@ DAY = 86400
 
 class SimplefinUnderTest(ConnectorUnderTest):
     institution_code = "simplefin"
+    lists_unreadable_accounts = True
 
     def __init__(self) -> None:
         self.reset()
@@ -54,6 +55,9 @@ class SimplefinUnderTest(ConnectorUnderTest):
     def reset(self) -> None:
         rows = [transaction(1, TODAY - DAY), transaction(2, TODAY - 200 * DAY)]
         self.server = SimplefinServer([account(1, *rows)])
+
+    def make_account_unreadable(self) -> None:
+        self.server.accounts = [account(1, balance=None)]
 
     def build(self, faults: Faults) -> Connector:
         # Each check has several runs on one day, and a history is 9 requests.
@@ -262,9 +266,13 @@ async def test_what_cannot_be_stored_is_left_out_and_what_is_unknown_passes() ->
 
 
 @pytest.mark.parametrize("balance", [None, "", "many", "Infinity", True])
-async def test_an_account_without_a_balance_ends_the_run(balance: Any) -> None:
-    with pytest.raises(BankDataUnusable):
-        await read(SimplefinServer([account(1, balance=balance)]))
+async def test_an_account_without_a_balance_is_listed_and_not_read(balance: Any) -> None:
+    rows = [transaction(1, TODAY - DAY)]
+    run = await read(SimplefinServer([account(1, *rows, balance=balance), account(2)]))
+    assert isinstance(run.result, Finished)
+    assert ([each.id for each in run.accounts], list(run.transactions)) == (["A2"], [])
+    assert "A1" in run.result.unread_accounts
+    assert run.result.lists_all_accounts
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ FAULTS = {
     "accepts every answer": {"a wrong answer is rejected"},
     "asks for ever": {"right answers lead to accounts", "a wrong answer is rejected"},
     "finds an account for everybody": {"a login without accounts finishes"},
+    "forgets an account without a balance": {"an account that cannot be read stays open"},
     "ends no access": {
         "a deleted member has no access",
         TWICE,
@@ -58,6 +59,7 @@ class Bank:
 
     def __init__(self):
         self.secret, self.is_broken, self.is_open = "secret-0", False, True
+        self.has_balance = True
 
     def __call__(self, request):
         if request.method == "DELETE":
@@ -67,7 +69,7 @@ class Bank:
         if self.is_broken:
             return httpx.Response(401)
         self.secret = f"secret-{next(NUMBERS)}"
-        return httpx.Response(200, json={"secret": self.secret})
+        return httpx.Response(200, json={"secret": self.secret, "has_balance": self.has_balance})
 
 
 class Example(Connector):
@@ -75,7 +77,7 @@ class Example(Connector):
 
     def __init__(self, context, fault):
         super().__init__(context)
-        self._http, self._fault = context.http, fault
+        self._http, self._fault, self._has_balance = context.http, fault, True
 
     def institutions(self):
         fields = (CredentialField("CRD-1", "LOGIN", "TEXT", "Login", 1),)
@@ -94,12 +96,16 @@ class Example(Connector):
         secret = session.state or b"secret-0"
         for _ in range(2):
             secret = await self._call(session, secret)
+        unread = [] if self._has_balance or self._fault == "forgets an account without a balance" else ["a"]
         try:
-            await self._add(session, login)
+            if self._has_balance:
+                await self._add(session, login)
         except Exception:
             if self._fault != "goes on when the session has ended":
                 raise
-        return Finished(state=secret if self._fault == "saves the secret at the end" else None)
+        return Finished(
+            state=secret if self._fault == "saves the secret at the end" else None, unread_accounts=unread
+        )
 
     async def disconnect(self, disconnection):
         if self._fault == "ends no access":
@@ -152,7 +158,9 @@ class Example(Connector):
                 f"no answer for {login}" if self._fault == "repeats the login in its errors" else None
             )
         try:
-            return response.json()["secret"].encode()
+            answer = response.json()
+            self._has_balance = answer["has_balance"]
+            return answer["secret"].encode()
         except ValueError:
             if self._fault == "lets errors of its own through":
                 raise
@@ -181,6 +189,7 @@ class ExampleUnderTest(ConnectorUnderTest):
     credentials_with_question = {"LOGIN": "asked"}
     credentials_without_accounts = {"LOGIN": "empty"}
     disconnects = True
+    lists_unreadable_accounts = True
 
     @property
     def has_access(self):
@@ -191,6 +200,9 @@ class ExampleUnderTest(ConnectorUnderTest):
 
     def reset(self):
         self.bank = Bank()
+
+    def make_account_unreadable(self):
+        self.bank.has_balance = False
 
     def build(self, faults):
         transport = faults.transport(httpx.MockTransport(self.bank))

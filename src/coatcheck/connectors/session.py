@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
@@ -83,6 +83,10 @@ class Finished:
     """The member's state from now on, saved together with the data, such as a cursor. None keeps the last saved."""
     lists_all_accounts: bool = True
     """The run added every account of the login: those that it did not add are closed."""
+    unread_accounts: Collection[str] = ()
+    """The ids of accounts that the institution lists, but whose data it did not give now, such as the balance. They
+    stay open, as the last run that could read them left them. An id that no run has read, or that this run has added,
+    changes nothing."""
     lists_all_transactions: bool = True
     """The run added every pending transaction: those that it did not add are deleted. False for a connector that
     adds only what changed since its last run."""

@@ -30,33 +30,39 @@ class _Stored:
 
 
 async def replace_foreign(
-    connection: Connection, job: MemberJob, listed: Iterable[tuple[str, BankTransaction]], since: date
+    connection: Connection,
+    job: MemberJob,
+    account_guids: Collection[str],
+    listed: Iterable[tuple[str, BankTransaction]],
+    since: date,
 ) -> None:
     """Gives the stored transactions of taken-over accounts the ids of the run, and deletes those that it does not list.
 
     Args:
         connection: the transaction of the ingest, before it writes the transactions.
         job: whose member it is.
+        account_guids: the accounts that the run has read. Of others it lists no transaction.
         listed: the guid of the account and the transaction, of every transaction of the run.
         since: the first day that the run covers.
     """
+    values = {"user_guid": job.user_guid, "account_guids": list(account_guids), "since": since}
     stored = await fetch_all(
         connection,
         _Stored,
         """SELECT t.account_guid, t.guid, t.id, t.date, t.type, t.amount
            FROM transaction t JOIN account a ON a.user_guid = t.user_guid AND a.guid = t.account_guid
-           WHERE a.user_guid = %(user_guid)s AND a.member_guid = %(member_guid)s
+           WHERE a.user_guid = %(user_guid)s AND a.guid = ANY (%(account_guids)s)
              AND t.date >= %(since)s AND t.date < a.foreign_before
            ORDER BY t.date, t.guid""",
-        {"user_guid": job.user_guid, "member_guid": job.member_guid, "since": since},
+        values,
     )
     if stored:
         await _replace(connection, job, stored, listed)
     await run(
         connection,
         """UPDATE account SET foreign_before = %(since)s
-           WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s AND foreign_before > %(since)s""",
-        {"user_guid": job.user_guid, "member_guid": job.member_guid, "since": since},
+           WHERE user_guid = %(user_guid)s AND guid = ANY (%(account_guids)s) AND foreign_before > %(since)s""",
+        values,
     )
 
 

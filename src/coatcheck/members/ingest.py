@@ -59,7 +59,7 @@ OVERWRITTEN_ACCOUNT_COLUMNS = (*sorted(_names(BankAccount) - {"id", "account_num
 """The columns of an existing account that a run overwrites. The client sets metadata, is_hidden and is_business."""
 ACCOUNT_COLUMNS = (
     *KEY, "client_guid", "member_guid", "id", *OVERWRITTEN_ACCOUNT_COLUMNS,
-    "account_number", "day_payment_is_due", "is_business", "created_at", "updated_at",
+    "account_number", "day_payment_is_due", "is_business", "read_at", "created_at", "updated_at",
 )  # fmt: skip
 OVERWRITTEN_TRANSACTION_COLUMNS = tuple(
     name
@@ -82,7 +82,7 @@ PUT_ACCOUNTS = f"""
 INSERT INTO account ({", ".join(ACCOUNT_COLUMNS)})
 SELECT {", ".join(ACCOUNT_COLUMNS)} FROM json_populate_recordset(NULL::account, %(rows)s::json)
 ON CONFLICT (user_guid, member_guid, id) DO UPDATE
-SET {_overwrite((*OVERWRITTEN_ACCOUNT_COLUMNS, "account_number", "day_payment_is_due", "updated_at"))}
+SET {_overwrite((*OVERWRITTEN_ACCOUNT_COLUMNS, "account_number", "day_payment_is_due", "read_at", "updated_at"))}
 RETURNING id, guid, is_closed"""
 
 # A description that the user changed is kept until the institution's own text changes.
@@ -147,10 +147,16 @@ class Ingester:
     ) -> IngestResult:
         """Writes the data in the caller's transaction, which has locked the member and ended the job.
 
-        Rows of accounts that the client blocked, or merged into other accounts, are ignored.
+        Rows of accounts that the client blocked, or merged into other accounts, are ignored. Accounts that the run
+        could not read are left as they are.
         """
         ignored = await ignored_ids(connection, job.user_guid, job.member_guid)
-        known = await known_accounts(connection, job.user_guid, job.member_guid)
+        unread = {*finished.unread_accounts} - {each.id for each in data.accounts}
+        known = [
+            each
+            for each in await known_accounts(connection, job.user_guid, job.member_guid)
+            if each.id not in unread
+        ]
         accounts = [each for each in data.accounts if each.id not in ignored]
         guids, closed, has_foreign = await self._save_accounts(
             connection, job, known, accounts, data.numbers, now
@@ -162,7 +168,7 @@ class Ingester:
             # Before the transactions are written: a stored row needs its new id first, or it would be written a second
             # time.
             since = now.date() - LOOKBACK[JobKind(job.kind)]
-            await replace_foreign(connection, job, _listed(data, guids), since)
+            await replace_foreign(connection, job, guids.values(), _listed(data, guids), since)
         transactions, pending = await self._save_transactions(connection, job, guids, data, now)
         if known and job.wants_transactions and finished.lists_all_transactions:
             await _delete_unlisted_pending(connection, job, guids, pending)
@@ -438,6 +444,7 @@ def _account(job: MemberJob, bank_account: BankAccount, guid: str, now: datetime
         "account_number": bank_account.account_number_mask,
         "day_payment_is_due": bank_account.payment_due_at and bank_account.payment_due_at.day,
         "is_business": bank_account.is_business,
+        "read_at": now,
         "created_at": now,
         "updated_at": now,
     }

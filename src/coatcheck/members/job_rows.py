@@ -224,16 +224,22 @@ async def was_aggregated_since(
 
 
 async def last_read(
-    connection: Connection, user_guid: str, member_guid: str, kinds: Sequence[JobKind]
+    connection: Connection, user_guid: str, account_guid: str, kinds: Sequence[JobKind]
 ) -> datetime | None:
-    """When the newest successful job of one of these kinds began to read; None if there is none."""
+    """When the newest successful job of one of these kinds began to read an account; None if there is none.
+
+    An open account can be older than the job, which could read other accounts of the member alone.
+    """
     found = await fetch_one(
         connection,
         _Moment,
-        """SELECT max(started_at) AS at FROM member_job
-           WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s AND kind = ANY (%(kinds)s)
-             AND outcome = 'CONNECTED' AND (include_transactions OR kind <> 'AGGREGATION')""",
-        {"user_guid": user_guid, "member_guid": member_guid, "kinds": [each.value for each in kinds]},
+        """SELECT CASE WHEN a.is_closed THEN job.at WHEN job.at IS NOT NULL THEN least(job.at, a.read_at) END AS at
+           FROM account a, LATERAL (
+                SELECT max(started_at) AS at FROM member_job
+                WHERE user_guid = a.user_guid AND member_guid = a.member_guid AND kind = ANY (%(kinds)s)
+                  AND outcome = 'CONNECTED' AND (include_transactions OR kind <> 'AGGREGATION')) AS job
+           WHERE a.user_guid = %(user_guid)s AND a.guid = %(account_guid)s""",
+        {"user_guid": user_guid, "account_guid": account_guid, "kinds": [each.value for each in kinds]},
     )
     return found.at if found else None
 

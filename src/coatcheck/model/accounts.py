@@ -12,7 +12,7 @@ from coatcheck.model.members import STATEMENT_FILE
 from coatcheck.model.paging import Page, PageRequest, Selection, each_batch, fetch_page
 
 SOURCE = """(SELECT a.*, u.id AS user_id, m.id AS member_id, m.institution_code, m.institution_guid,
-                    m.successfully_aggregated_at AS fetched_at
+                    coalesce(a.read_at, m.successfully_aggregated_at) AS fetched_at
              FROM account a
              JOIN end_user u ON u.guid = a.user_guid
              JOIN member m ON m.user_guid = a.user_guid AND m.guid = a.member_guid
@@ -95,7 +95,7 @@ class Account:
     is_manual: bool = False
     imported_at: datetime | None = None
     fetched_at: datetime | None = None
-    """When the member was last read successfully."""
+    """When a run last read the account. A run that can read other accounts of the member alone does not count."""
 
     @property
     def provenance(self) -> Provenance:

@@ -5,7 +5,6 @@ with an `AssertionError` that says what the connector did wrong.
 """
 
 import asyncio
-from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,63 +12,22 @@ from types import MappingProxyType
 
 from coatcheck.connectors.collected import BATCH, CollectedData
 from coatcheck.connectors.contract import (
-    Connector,
     DisconnectedMember,
     Disconnection,
     Finished,
     Institution,
     JobKind,
     NeedsAnswers,
-    Question,
     SessionEnded,
     Task,
 )
 from coatcheck.errors import AnswerRejected, BankError, ConnectionDiscontinued, ConsentRevoked, LoginClosed
+from coatcheck.testing.connector_under_test import ConnectorUnderTest
 from coatcheck.testing.faults import CountingSession, Fault, Faults, Killed
 from coatcheck.testing.runs import NOW
 
 MAX_ROUNDS = 5
 """Rounds of questions before a job must finish."""
-
-
-class ConnectorUnderTest(ABC):
-    """A connector with a simulated institution. Subclass it in the connector's tests."""
-
-    institution_code: str
-    credentials: Mapping[str, str]
-    """Lead to at least one account with transactions, without a question."""
-    credentials_with_question: Mapping[str, str] | None = None
-    """Lead to a question; None if the institution asks none."""
-    credentials_without_accounts: Mapping[str, str] | None = None
-    """Lead to a login that has no accounts; None if there can be none."""
-    credentials_with_unusable_rows: Mapping[str, str] | None = None
-    """Lead to transactions with a NUL, with a text of more than a thousand characters and with an id that comes
-    twice, beside usable ones; None if the simulation cannot do that."""
-    disconnects: bool = False
-    """As `Connector.has_disconnect`. Implement `has_access` then."""
-    kinds: Sequence[JobKind] = tuple(JobKind)
-    """Kinds of job to check, as far as the institution supports them."""
-
-    @property
-    def has_access(self) -> bool:
-        """Whether the simulated institution would still let the connector read the member. For `has_disconnect`."""
-        raise NotImplementedError
-
-    @abstractmethod
-    def reset(self) -> None:
-        """Resets the simulated institution to its first state."""
-
-    @abstractmethod
-    def build(self, faults: Faults) -> Connector:
-        """The connector, as a new process builds it. It must not share state with a connector that was built before."""
-
-    def answer(self, question: Question) -> str:
-        """The right answer."""
-        raise NotImplementedError
-
-    def wrong_answer(self, question: Question) -> str | None:  # noqa: ARG002 (a default)
-        """A wrong answer; None if the simulation accepts every answer."""
-        return None
 
 
 @dataclass
@@ -149,6 +107,8 @@ def conformance_checks(under_test: ConnectorUnderTest) -> Sequence[Check]:
         checks.append(("a login without accounts finishes", _without_accounts))
     if under_test.credentials_with_unusable_rows is not None:
         checks.append(("unusable rows do not stop the usable ones", _unusable_rows))
+    if under_test.lists_unreadable_accounts:
+        checks.append(("an account that cannot be read stays open", _unreadable_account))
     if under_test.disconnects:
         checks += _WITH_DISCONNECT
     return [Check(sentence, function, under_test) for sentence, function in checks]
@@ -310,6 +270,21 @@ async def _unusable_rows(under_test: ConnectorUnderTest) -> None:
     ids = [(row.account_id, row.id) for row in rows]
     assert rows, "The usable transactions are missing."
     assert len(ids) > len(set(ids)) or session.data.skipped, "The simulation sends no unusable row."
+
+
+async def _unreadable_account(under_test: ConnectorUnderTest) -> None:
+    for kind in _kinds(under_test):
+        under_test.reset()
+        member = _Member(under_test, under_test.credentials)
+        before = {each.id for each in (await member.finished_run(kind)).data.accounts}
+        under_test.make_account_unreadable()
+        result, session = await member.run(kind)
+        assert isinstance(result, Finished), f"{kind}: the run asks a question."
+        unread = before - {each.id for each in session.data.accounts}
+        assert unread, f"{kind}: the run adds every account. The simulation makes none unreadable."
+        assert not result.lists_all_accounts or unread <= {*result.unread_accounts}, (
+            f"{kind}: an account that the institution lists without its data is closed."
+        )
 
 
 async def _disconnected(under_test: ConnectorUnderTest) -> None:

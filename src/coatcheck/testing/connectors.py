@@ -22,7 +22,8 @@ Every check that a connector must pass, with pytest:
         await check()
 """
 
-from coatcheck.testing.conformance import Check, ConnectorUnderTest, conformance_checks
+from coatcheck.testing.conformance import Check, conformance_checks
+from coatcheck.testing.connector_under_test import ConnectorUnderTest
 from coatcheck.testing.faults import Fault, Faults, Killed
 from coatcheck.testing.runs import NOW, Run, connector_context, disconnect_member, run_connector
 

@@ -25,6 +25,7 @@ from coatcheck.connectors.catalogue import read_institutions
 from coatcheck.connectors.contract import (
     AuthorizationRequest,
     AuthorizationResponse,
+    BankAccount,
     Connector,
     ConnectorContext,
     Disconnection,
@@ -122,7 +123,9 @@ class EnableBankingConnector(Connector):
             raise CredentialsDenied from error
         # The hashes are in this answer only.
         accounts = {
-            text_of(row, "identification_hash"): text_of(row, "uid") for row in rows_of(answer, "accounts")
+            # An account that cannot be read, such as a blocked one, has no uid.
+            text_of(row, "identification_hash"): str(row.get("uid") or "")
+            for row in rows_of(answer, "accounts")
         }
         return {
             SESSION: text_of(answer, "session_id"),
@@ -135,9 +138,23 @@ class EnableBankingConnector(Connector):
         accounts: Mapping[str, str] = json.loads(session.credentials[ACCOUNTS])
         if _time(session.credentials[VALID_UNTIL]) <= session.task.now:
             raise ConsentRevoked
+        refusals: list[UpstreamRefused] = []
         for id, uid in accounts.items():
-            await self._add(session, id, f"/accounts/{quote(uid, safe='')}")
-        return Finished()
+            if not uid:
+                continue
+            path = f"/accounts/{quote(uid, safe='')}"
+            try:
+                account, details = await self._account(id, path)
+            except UpstreamRefused as refusal:
+                refusals.append(refusal)
+            else:
+                if account is not None:
+                    await self._add(session, account, details, path)
+        unread = accounts.keys() - {each.id for each in session.data.accounts}
+        # The bank refuses one account and gives another. If it gives none, it is the run that it refuses.
+        if refusals and unread == accounts.keys():
+            raise refusals[0]
+        return Finished(unread_accounts=unread)
 
     async def disconnect(self, disconnection: Disconnection) -> None:
         """Deletes the session, which ends the consent at the bank."""
@@ -146,12 +163,14 @@ class EnableBankingConnector(Connector):
             path = f"{self._settings.base_url}/sessions/{quote(session_id, safe='')}"
             self._answer(await self._client.delete(path, headers=self._authentication()))
 
-    async def _add(self, session: Session, id: str, path: str) -> None:
-        kind = session.task.kind
+    async def _account(self, id: str, path: str) -> tuple[BankAccount | None, Row]:
+        """The account, or None without a balance; and its details."""
         details = await self._get(f"{path}/details")
-        account = rows.account(id, details, rows_of(await self._get(f"{path}/balances"), "balances"))
-        if account is None:
-            return
+        balances = rows_of(await self._get(f"{path}/balances"), "balances")
+        return rows.account(id, details, balances), details
+
+    async def _add(self, session: Session, account: BankAccount, details: Row, path: str) -> None:
+        id, kind = account.id, session.task.kind
         await session.add_accounts([account])
         if kind is JobKind.VERIFICATION and (numbers := rows.numbers(id, details)):
             await session.add_numbers([numbers])

@@ -80,7 +80,7 @@ class FdxConnector(Connector):
         tokens = self._tokens(session, client)
         api = FdxApi(client.profile, client.http, tokens, is_background=session.task.is_background)
         await _check_consent(api)
-        accounts = await _add_accounts(session, api)
+        accounts, unread = await _add_accounts(session, api)
         # The first run of a consent reads the numbers too, by which the accounts of another connector are recognised.
         is_first = not tokens.tokens.has_numbers
         if session.task.kind is JobKind.VERIFICATION or is_first:
@@ -91,7 +91,8 @@ class FdxConnector(Connector):
             await _add_transactions(session, api, accounts)
         if session.task.kind is JobKind.STATEMENT:
             await _add_statements(session, api, accounts)
-        return Finished(state=structs.replace(tokens.tokens, has_numbers=True).encode() if is_first else None)
+        state = structs.replace(tokens.tokens, has_numbers=True).encode() if is_first else None
+        return Finished(state=state, unread_accounts=unread)
 
     async def disconnect(self, disconnection: Disconnection) -> None:
         client = self._clients[disconnection.member.institution_code]
@@ -122,18 +123,24 @@ async def _check_consent(api: FdxApi) -> None:
             raise ConsentRevoked
 
 
-async def _add_accounts(session: Session, api: FdxApi) -> Sequence[BankAccount]:
+async def _add_accounts(session: Session, api: FdxApi) -> tuple[Sequence[BankAccount], Sequence[str]]:
+    """Returns the accounts, and the ids of open ones that are listed without their data."""
     # The list may have descriptors only, which contain no balance (FDX 6: `resultType`).
     listed = await api.whole_list("/accounts", "accounts", is_required=True)
 
-    async def details(row: Entity) -> BankAccount | None:
+    async def details(row: Entity) -> Entity:
         id = mapping.account_id(row)
         found = await api.read_if_shared(f"/accounts/{_segment(id)}") if id else None
-        return mapping.account({**row, **found} if found else row)
+        return {**row, **found} if found else row
 
-    accounts = [each for each in await api.for_each(listed, details) if each is not None]
+    accounts, unread = list[BankAccount](), list[str]()
+    for row in await api.for_each(listed, details):
+        if account := mapping.account(row):
+            accounts.append(account)
+        elif (id := mapping.account_id(row)) and not mapping.is_closed(row):
+            unread.append(id)
     await session.add_accounts(accounts)
-    return accounts
+    return accounts, unread
 
 
 async def _add_numbers(session: Session, api: FdxApi, accounts: Sequence[BankAccount]) -> None:

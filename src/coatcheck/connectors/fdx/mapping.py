@@ -68,6 +68,8 @@ CATEGORY_TYPES: Mapping[str, str] = MappingProxyType(
 STATUSES: Mapping[str, str] = MappingProxyType(
     {"AUTHORIZATION": "PENDING", "PENDING": "PENDING", "POSTED": "POSTED"}
 )
+CLOSED = "CLOSED"
+"""The status of an account."""
 MEMO = "MEMO"
 """The status of an entry that moves no money. It is not a transaction."""
 IS_TOKENIZED: Mapping[str | None, bool] = {"TOKENIZED_ACCOUNT_NUMBER": True, "ACCOUNT_NUMBER": False}
@@ -80,6 +82,10 @@ _CANADIAN = re.compile(r"0([0-9]{3})([0-9]{5})")
 
 def account_id(row: Entity) -> str | None:
     return text(_unwrapped(row), "accountId")
+
+
+def is_closed(row: Entity) -> bool:
+    return text(_unwrapped(row), "status") == CLOSED
 
 
 def account(row: Entity) -> BankAccount | None:
@@ -116,7 +122,7 @@ def account(row: Entity) -> BankAccount | None:
         total_account_value=_amount(row, "currentValue"),
         started_on=_date(row, "originatingDate", "accountOpenDate"),
         matures_on=_date(row, "maturityDate"),
-        is_closed=text(row, "status") == "CLOSED",
+        is_closed=is_closed(row),
         is_business=text(row, "accountCategory") == "COMMERCIAL_ACCOUNT",
     )
 

@@ -116,8 +116,7 @@ class MxConnector(Connector):
             return NeedsAnswers(status.questions, resume=member.encode())
         if error := ERRORS.get(status.connection_status or ""):
             raise error
-        await self._add(session, member)
-        return Finished()
+        return Finished(unread_accounts=await self._add(session, member))
 
     async def authorize(self, request: AuthorizationRequest) -> SignInPage:
         user = await self._members.user(request.user_guid)
@@ -205,7 +204,8 @@ class MxConnector(Connector):
 
     # --- what a job has read ----------------------------------------------------------------------------
 
-    async def _add(self, session: Session, member: UpstreamMember) -> None:
+    async def _add(self, session: Session, member: UpstreamMember) -> Sequence[str]:
+        """Returns the ids of the accounts that the upstream lists without their data."""
         task = session.task
         listed = await self._api.rows(f"{member.path}/accounts", "accounts")
         accounts = [each for each in map(rows.account, listed) if each is not None]
@@ -225,6 +225,7 @@ class MxConnector(Connector):
             query = {"from_date": task.since.isoformat()}
             async for page in self._api.pages(f"{member.path}/transactions", "transactions", query):
                 await session.add_transactions(map(rows.transaction, page))
+        return rows.unread_ids(listed)
 
     async def _add_statements(self, session: Session, member: UpstreamMember) -> None:
         for row in await self._api.rows(f"{member.path}/statements", "statements"):

@@ -49,7 +49,7 @@ _INSTITUTIONS = uuid.UUID("5d0f2f0a-53b8-5a0e-9f0c-6a1f5b7e2c41")
 
 
 def account(row: Row) -> BankAccount | None:
-    """None for an account without a balance, such as an insurance."""
+    """None for an account without a balance: it has not been read, or has none, as an insurance."""
     if row.get("balance") is None:
         return None
     return _record(
@@ -60,6 +60,15 @@ def account(row: Row) -> BankAccount | None:
         type=row.get("type") or "ANY",
         account_number_mask=_mask(row.get("account_number")),
     )
+
+
+def unread_ids(rows: Iterable[Row]) -> list[str]:
+    """The ids of open accounts without a balance."""
+    return [
+        str(row.get("guid"))
+        for row in rows
+        if row.get("balance") is None and row.get("is_closed") is not True
+    ]
 
 
 def numbers(row: Row) -> BankNumbers:

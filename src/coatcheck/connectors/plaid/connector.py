@@ -8,7 +8,7 @@ disconnect: /item/remove
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -165,6 +165,7 @@ class PlaidConnector(Connector):
         listed = rows_of(answer, "accounts")
         await session.add_accounts(each for each in map(rows.account, listed) if each is not None)
         known = {each.id for each in session.data.accounts}
+        unread = {str(row.get("account_id")) for row in listed} - known
         if kind is JobKind.VERIFICATION:
             await session.add_numbers(each for each in rows.numbers(answer) if each.account_id in known)
         if kind is JobKind.IDENTIFICATION:
@@ -172,26 +173,37 @@ class PlaidConnector(Connector):
             await session.add_owners(each for each in owners if each.account_id in known)
         if not session.task.wants_transactions:
             # The cursor stays where it is: a run without transactions has read none of the changes.
-            return Finished(lists_all_transactions=False)
-        progress = await self._add_transactions(session, token)
-        return Finished(state=progress.encode(), lists_all_transactions=False)
+            return Finished(unread_accounts=unread, lists_all_transactions=False)
+        progress = await self._add_transactions(session, token, unread)
+        return Finished(
+            state=progress.encode() if progress else None,
+            unread_accounts=unread,
+            lists_all_transactions=False,
+        )
 
     async def disconnect(self, disconnection: Disconnection) -> None:
         """Removes the item. Plaid refuses its token from then on, and stops charging for it."""
         if token := disconnection.credentials.get(ACCESS_TOKEN):
             await self._post("/item/remove", access_token=token)
 
-    async def _add_transactions(self, session: Session, token: str) -> Progress:
-        """Adds what has changed since the last run. The new cursor counts when the run has finished."""
+    async def _add_transactions(
+        self, session: Session, token: str, unread: Collection[str]
+    ) -> Progress | None:
+        """Adds what has changed since the last run. The new cursor counts when the run has finished.
+
+        Returns None if something changed in an account that could not be read: the next run reads it again.
+        """
         progress = Progress.decode(session.state)
         changes = await self._changes(token, progress.cursor)
         posted, present = dict(progress.posted), set()
+        is_behind = False
         for page in changes:
             changed = [*rows_of(page, "added"), *rows_of(page, "modified")]
             for row in changed:
                 if row.get("pending_transaction_id"):
                     posted[text_of(row, "transaction_id")] = rows.transaction_id(row)
             present |= {rows.transaction_id(row) for row in changed}
+            is_behind |= any(row.get("account_id") in unread for row in (*changed, *rows_of(page, "removed")))
             await session.add_transactions(map(rows.transaction, changed))
         # After all additions: the removal of a pending transaction can be on an earlier page than its posted
         # successor.
@@ -201,7 +213,7 @@ class PlaidConnector(Connector):
                 # A pending transaction that has posted is removed too; it was added again under the same id.
                 if (id := posted.pop(id, id)) not in present:
                     await session.remove_transactions(row.get("account_id") or "", [id])
-        return Progress(str(changes[-1].get("next_cursor") or progress.cursor), posted)
+        return None if is_behind else Progress(str(changes[-1].get("next_cursor") or progress.cursor), posted)
 
     async def _changes(self, token: str, cursor: str) -> list[Row]:
         """The pages of changes since the cursor. They are read again if the data changes meanwhile."""

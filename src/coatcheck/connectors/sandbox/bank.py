@@ -1,7 +1,7 @@
 """The sandbox bank as a connector."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
@@ -138,11 +138,23 @@ class SandboxBank(Connector):
             raise AnswerRejected
         if needs_answers := _next_question(login, password, session):
             return needs_answers
+        unread: frozenset[str] = frozenset()
         if not login.has("empty"):
             at_bank = replace(task, now=_time_at_bank(login, task.now))
             # In a thread, because generating is CPU-bound and would block the event loop and its lease renewals.
-            await self._add(session, await asyncio.to_thread(self._generate, at_bank, institution, login))
-        return Finished(state=_remembered(login, sign_in, task), keeps_sign_in=not login.has("mfa_every_job"))
+            generated = await asyncio.to_thread(self._generate, at_bank, institution, login)
+            if (
+                login.has("unreadable_account")
+                and sign_in.has_aggregated
+                and task.kind is JobKind.AGGREGATION
+            ):
+                unread = frozenset(each.id for each in generated.accounts[:1])
+            await self._add(session, generated, unread)
+        return Finished(
+            state=_remembered(login, sign_in, task),
+            unread_accounts=unread,
+            keeps_sign_in=not login.has("mfa_every_job"),
+        )
 
     def translate(self, text: str, language: str) -> str:
         return translate(text, language)
@@ -199,12 +211,12 @@ class SandboxBank(Connector):
             statements=_statements(records) if kind is JobKind.STATEMENT else (),
         )
 
-    async def _add(self, session: Session, generated: _Generated) -> None:
-        await session.add_accounts(generated.accounts)
+    async def _add(self, session: Session, generated: _Generated, unread: Collection[str]) -> None:
+        await session.add_accounts(each for each in generated.accounts if each.id not in unread)
         await session.add_numbers(generated.numbers)
         await session.add_owners(generated.owners)
         for page in generated.transactions:
-            await session.add_transactions(page)
+            await session.add_transactions(each for each in page if each.account_id not in unread)
         await session.add_statements(generated.statements)
 
 
@@ -216,7 +228,7 @@ def _next_question(login: Login, password: str, session: Session) -> NeedsAnswer
 
 def _remembered(login: Login, sign_in: SignIn, task: Task) -> bytes | None:
     """The member's state after a run, if one of its controls needs it."""
-    if not (login.has("consent_expires_in") or login.has("token_reuse")):
+    if not any(map(login.has, ("consent_expires_in", "token_reuse", "unreadable_account"))):
         return None
     has_aggregated = sign_in.has_aggregated or task.kind is JobKind.AGGREGATION
     return replace(sign_in, since=sign_in.since or task.now, has_aggregated=has_aggregated).encode()

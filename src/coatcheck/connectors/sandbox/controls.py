@@ -134,6 +134,12 @@ _EVERY = (
         "`currency_code` CAD of accounts and transactions.",
         "`currency_code` CAD of transactions.",
     ),
+    Control(
+        "unreadable_account",
+        "From the second aggregation on, the bank lists the first account without its balance and its transactions.",
+        "The account stays as it was; `provenance.fetched_at` in v20250224 says when it was read.",
+        "What was read before. With `max_age`, 503 `not_fresh`.",
+    ),
     # --- transactions ---
     Control("no_tx", "The bank returns no transactions.", "No transactions; the balances stay.", _SAME),
     Control(

@@ -69,12 +69,16 @@ class SimplefinConnector(Connector):
         # Guarded: the end user gave the address.
         http = self._http.guarded
         access = Access(session, http, await claimed_state(session, http), self._budget)
-        has_problems = False
+        has_problems, unread = False, set[str]()
         for number, query in enumerate(_queries(session.task)):
-            answer = await access.accounts(query)
-            has_problems |= await _add(session, answer, with_accounts=number == 0)
+            accounts, problems = _checked(await access.accounts(query))
+            has_problems |= problems
+            if number == 0:
+                await session.add_accounts(each for each in map(rows.account, accounts) if each is not None)
+                unread = {rows.text(each.get("id")) for each in accounts}
+            await _add_transactions(session, accounts)
         # An account behind a broken connection is missing from the answer, and is not closed.
-        return Finished(lists_all_accounts=not has_problems)
+        return Finished(lists_all_accounts=not has_problems, unread_accounts=unread)
 
 
 def _queries(task: Task) -> Iterator[list[tuple[str, str]]]:
@@ -98,8 +102,8 @@ def _seconds(instant: datetime) -> str:
     return str(int(instant.timestamp()))
 
 
-async def _add(session: Session, answer: Row, *, with_accounts: bool) -> bool:
-    """Adds what one request returned, and returns whether something is missing.
+def _checked(answer: Row) -> tuple[Sequence[Row], bool]:
+    """The accounts of an answer, and whether some may be missing.
 
     Raises:
         BankError: a problem concerns every account.
@@ -111,16 +115,18 @@ async def _add(session: Session, answer: Row, *, with_accounts: bool) -> bool:
     problems = problems_of(answer)
     if failure := failure_of(problems, accounts):
         raise failure
-    if with_accounts:
-        await session.add_accounts(map(rows.account, accounts))
-    if session.task.wants_transactions:
-        known = {each.id for each in session.data.accounts}
-        for row in accounts:
-            account_id, transactions = rows.text(row.get("id")), row.get("transactions")
-            if account_id in known and isinstance(transactions, list):
-                await session.add_transactions(
-                    rows.transaction(each, account_id, rows.currency(row))
-                    for each in transactions
-                    if isinstance(each, dict)
-                )
-    return bool(problems)
+    return accounts, bool(problems)
+
+
+async def _add_transactions(session: Session, accounts: Sequence[Row]) -> None:
+    if not session.task.wants_transactions:
+        return
+    known = {each.id for each in session.data.accounts}
+    for row in accounts:
+        account_id, transactions = rows.text(row.get("id")), row.get("transactions")
+        if account_id in known and isinstance(transactions, list):
+            await session.add_transactions(
+                rows.transaction(each, account_id, rows.currency(row))
+                for each in transactions
+                if isinstance(each, dict)
+            )

@@ -5,7 +5,6 @@ from decimal import Decimal, InvalidOperation
 
 from coatcheck.connectors.contract import BankAccount, BankTransaction
 from coatcheck.connectors.json_answers import Row
-from coatcheck.errors import BankDataUnusable
 
 TYPES = (
     ("credit card", "CREDIT_CARD"),
@@ -33,13 +32,13 @@ NO_CURRENCY = "XXX"
 """ISO 4217 for a unit that is no currency: SimpleFIN has a URL there, for points and miles."""
 
 
-def account(row: Row) -> BankAccount:
-    """Raises BankDataUnusable if there is no balance: an account must not get a wrong one."""
+def account(row: Row) -> BankAccount | None:
+    """None for an account without a balance: it must not get a wrong one."""
     name = text(row.get("name")) or "Account"
     kind = _type(name)
     balance = _decimal(row.get("balance"))
     if balance is None:
-        raise BankDataUnusable("The SimpleFIN server sent an account without a balance.")
+        return None
     available = _decimal(row.get("available-balance"))
     is_owed = kind in OWED
     return BankAccount(
