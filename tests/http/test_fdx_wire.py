@@ -1,6 +1,7 @@
 """The FDX connector reads the sandbox's FDX bank over HTTP: sign-in, jobs, rotation, withdrawn consent."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
+from tests.api_client import V2
 from tests.bank_windows import start
 from tests.fdx_bank import (
     BANK,
@@ -35,6 +37,11 @@ async def upstream(settings: Settings, bank: FdxBankServer, tmp_path: Path) -> A
     profile = await write_bank_profile(bank.url, RETURN_URL, tmp_path)
     async with upstream_of(settings, ("sandbox", "fdx"), profile) as upstream:
         yield upstream
+
+
+def advance(upstream: Upstream, by: timedelta) -> None:
+    assert isinstance(upstream.api.services.clock, MovableClock)
+    upstream.api.services.clock.advance(by)
 
 
 def comparable(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
@@ -146,3 +153,23 @@ async def test_no_secret_of_the_bank_is_in_the_answer_of_the_sign_in(upstream: U
     # The request was pushed: the browser carries its name alone.
     assert "code_challenge" not in page
     assert "request_uri=" in page
+
+
+async def test_a_refresh_token_that_the_bank_takes_for_a_stolen_one_disconnects_the_member(
+    upstream: Upstream,
+) -> None:
+    member = await upstream.connect(f"{LOGIN}+token_reuse")
+    assert await member.status() == "CONNECTED"
+    advance(upstream, timedelta(minutes=15))
+    assert await member.run_job("verify") == "DISCONNECTED"
+
+
+async def test_an_account_that_the_bank_lists_without_its_data_stays_open(upstream: Upstream) -> None:
+    member = await upstream.connect(f"{LOGIN}+unreadable_account")
+    before = {each["guid"]: each["balance"] for each in await member.listed("accounts")}
+    advance(upstream, timedelta(minutes=15))
+    assert await member.run_job("verify") == "CONNECTED"
+    after = await replace(member, api=replace(member.api, version=V2)).listed("accounts")
+    assert {each["guid"]: each["balance"] for each in after} == before
+    assert not any(each["is_closed"] for each in after)
+    assert len({each["provenance"]["fetched_at"] for each in after}) == 2

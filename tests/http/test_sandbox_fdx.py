@@ -468,6 +468,46 @@ async def test_a_control_truncates_the_answer(app: FdxApp) -> None:
         answer.json()
 
 
+async def test_the_first_refresh_is_taken_for_a_reused_token(app: FdxApp) -> None:
+    consent = await app.consent("mxuser+token_reuse")
+    assert (await consent.get("/accounts")).status_code == 200
+    refused = await app.refresh(consent.tokens["refresh_token"])
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
+    assert (await consent.get("/accounts")).status_code == 401
+    (revocation,) = (await consent.read(f"/consents/{consent.id}/revocation"))["revocations"]
+    assert (revocation["reason"], revocation["initiator"]) == ("BUSINESS_RULE", "DATA_PROVIDER")
+
+
+async def test_an_account_is_listed_and_not_readable_after_the_first_refresh(app: FdxApp) -> None:
+    consent = await app.consent("mxuser+unreadable_account")
+    first, second, *_ = (each["accountId"] for each in (await consent.read("/accounts"))["accounts"])
+    assert (await consent.get(f"/accounts/{first}")).status_code == 200
+    consent.tokens = (await app.refresh(consent.tokens["refresh_token"])).json()
+    assert first in {each["accountId"] for each in (await consent.read("/accounts"))["accounts"]}
+    for path in ("", "/transactions", "/payment-networks"):
+        answer = await consent.get(f"/accounts/{first}{path}")
+        assert (answer.status_code, answer.json()["code"]) == (403, 706)
+        assert (await consent.get(f"/accounts/{second}{path}")).status_code == 200
+
+
+async def test_the_default_period_is_that_of_the_bank_s_own_day(api: Api, app: FdxApp) -> None:
+    day = api.services.clock.now().date() - timedelta(days=400)
+    consent = await app.consent(f"mxuser+clock={day}")
+    account = (await consent.read("/accounts"))["accounts"][0]["accountId"]
+    given = {"startTime": day - timedelta(days=90), "limit": 500}
+    expected = await consent.read(f"/accounts/{account}/transactions", **given)
+    assert await consent.read(f"/accounts/{account}/transactions", limit=500) == expected
+    assert expected["transactions"]
+    # Two years before the bank's day, and not before the server's.
+    oldest = await consent.read(
+        f"/accounts/{account}/transactions", startTime=day - timedelta(days=700), limit=500
+    )
+    assert min(each["transactionTimestamp"] for each in oldest["transactions"])[:10] < str(
+        day - timedelta(days=600)
+    )
+    assert len((await consent.read(f"/accounts/{account}/statements"))["statements"]) == 12
+
+
 async def test_a_tokenized_number_says_that_it_is_one(app: FdxApp) -> None:
     consent = await app.consent("mxuser+tokenized_number")
     (account, *_) = (await consent.read("/accounts"))["accounts"]

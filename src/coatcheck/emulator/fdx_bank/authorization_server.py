@@ -148,9 +148,7 @@ class AuthorizationServer:
         # What was presented works once, so that the new tokens do not depend on what others do at the same time.
         with self._seeding.once(store.hash_of(presented).hex(), "redeemed"):
             if not is_code:
-                return await store.rotate(
-                    connection, client_id=client.client_id, refresh_token=presented, now=self._clock.now()
-                )
+                return await self._refreshed(connection, client, presented)
             return await store.redeem_code(
                 connection,
                 client_id=client.client_id,
@@ -159,6 +157,19 @@ class AuthorizationServer:
                 code_challenge=challenge_of(form.get("code_verifier", "")),
                 now=self._clock.now(),
             )
+
+    async def _refreshed(
+        self, connection: Connection, client: FdxClient, refresh_token: str
+    ) -> Tokens | None:
+        now = self._clock.now()
+        consent = await store.consent_of_token(connection, refresh_token, client.client_id)
+        if consent is not None and parse_login(consent.login).has("token_reuse"):
+            await store.revoke(
+                connection, consent.id, reason="BUSINESS_RULE", initiator="DATA_PROVIDER", now=now
+            )
+        return await store.rotate(
+            connection, client_id=client.client_id, refresh_token=refresh_token, now=now
+        )
 
     async def revoke(self, request: Request) -> Response:
         """RFC 7009. A refresh token and an access token both end the consent."""

@@ -71,10 +71,12 @@ class Reading:
         """The account with this FDX id.
 
         Raises:
-            FdxRefusal: the customer has none.
+            FdxRefusal: the customer has none, or a control makes it unreadable.
         """
-        for each in self.accounts:
+        for position, each in enumerate(self.accounts):
             if data.fdx_id(each.id) == account_id:
+                if position == 0 and self.login.has("unreadable_account") and self.consent.was_refreshed:
+                    raise FdxRefusal(*FORBIDDEN)
                 return each
         raise FdxRefusal(404, 701, "Account not found")
 
@@ -121,18 +123,17 @@ class Resources:
         return _page(request, "paymentNetworks", networks, lambda each: each)
 
     async def transactions(self, request: Request) -> Response:
-        now = self._clock.now()
-        since = _day(request, "startTime", "startDate") or (now - LOOKBACK[JobKind.AGGREGATION]).date()
+        consent = await self._consent_with(request, "TRANSACTIONS")
+        today = self._time_at_bank(consent).date()
+        since = _day(request, "startTime", "startDate") or today - LOOKBACK[JobKind.AGGREGATION]
         until = _day(request, "endTime", "endDate") or date.max
         if since > until:
             raise FdxRefusal(400, 703, "Invalid date range")
         # Without a limit, the ledger would compute every month since a date in the year 1.
-        reading = await self._reading(
-            request, "TRANSACTIONS", since=max(since, now.date() - LOOKBACK[JobKind.HISTORY])
-        )
+        reading = await self._read(consent, max(since, today - LOOKBACK[JobKind.HISTORY]))
         account = reading.account(_account_id(request))
-        if (days := reading.consent.lookback_days) is not None:
-            since = max(since, (now - timedelta(days=days)).date())
+        if consent.lookback_days is not None:
+            since = max(since, today - timedelta(days=consent.lookback_days))
         rows = [
             row
             for page in transactions.pages_of(reading.records, since)
@@ -231,29 +232,41 @@ class Resources:
                 return consent
         raise FdxRefusal(401, 602, "Customer not authorized")
 
-    async def _reading(self, request: Request, *clusters: str, since: date | None = None) -> Reading:
+    async def _reading(self, request: Request, *clusters: str) -> Reading:
         """The read of a token whose consent has one of the clusters.
 
         Raises:
             FdxRefusal: the token is invalid, the consent has ended or lacks the clusters, or a control makes the
                 read fail.
         """
+        return await self._read(await self._consent_with(request, *clusters), None)
+
+    async def _consent_with(self, request: Request, *clusters: str) -> Consent:
+        """The consent of the token, if it has one of the clusters.
+
+        Raises:
+            FdxRefusal: the token is invalid, or the consent has ended or lacks the clusters.
+        """
         consent = await self._consent_of_token(request)
         if consent.status(self._clock.now()) != "ACTIVE":
             raise FdxRefusal(401, 602, "Customer not authorized")
         if not set(clusters) & set(consent.clusters):
             raise FdxRefusal(403, 706, f"The consent does not include {' or '.join(clusters)}")
-        return await self._read(consent, since)
+        return consent
 
     async def _reading_statements(self, request: Request) -> Reading:
-        since = (self._clock.now() - LOOKBACK[JobKind.STATEMENT]).date()
-        return await self._reading(request, "STATEMENTS", since=since)
+        consent = await self._consent_with(request, "STATEMENTS")
+        return await self._read(consent, self._time_at_bank(consent).date() - LOOKBACK[JobKind.STATEMENT])
+
+    def _time_at_bank(self, consent: Consent) -> datetime:
+        login = parse_login(consent.login)
+        if login.has("clock"):
+            return datetime.combine(login.argument("clock"), time(12), UTC)
+        return self._clock.now()
 
     async def _read(self, consent: Consent, since: date | None) -> Reading:
-        login, now = parse_login(consent.login), self._clock.now()
-        await self._fail(consent, login, now)
-        if login.has("clock"):
-            now = datetime.combine(login.argument("clock"), time(12), UTC)
+        login, now = parse_login(consent.login), self._time_at_bank(consent)
+        await self._fail(consent, login, self._clock.now())
         household = household_of(self._bank.seed, self._institution, login)
         # In a thread, because generating is CPU-bound and would block the event loop.
         records = await asyncio.to_thread(

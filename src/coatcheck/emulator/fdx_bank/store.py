@@ -50,6 +50,11 @@ class Consent:
     revoked_at: datetime | None
     revocation_reason: str | None
     revocation_initiator: str | None
+    used_refresh_hashes: Sequence[bytes] = field(repr=False)
+
+    @property
+    def was_refreshed(self) -> bool:
+        return bool(self.used_refresh_hashes)
 
     def status(self, now: datetime) -> str:
         if self.revoked_at is not None:
