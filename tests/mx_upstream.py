@@ -63,6 +63,8 @@ class MxUpstream:
         self.members: dict[str, dict[str, Any]] = {}
         self.requests: list[str] = []
         self.accounts: list[dict[str, Any]] = [dict(each) for each in ACCOUNTS]
+        self.asks_for = ""
+        """A job for which the bank asks its question, whatever the password is."""
         self.refuses: dict[str, int] = {}
         """The status with which a path is refused, by its end."""
 
@@ -157,9 +159,8 @@ class MxUpstream:
             return httpx.Response(404, json={})
         found = self.members[member]
         password = found["values"].get(FIELDS["PASSWORD"])
-        found["connection_status"] = PASSWORDS.get(
-            password, "CHALLENGED" if password == "mfa" else "CONNECTED"
-        )
+        asks = password == "mfa" or job == self.asks_for
+        found["connection_status"] = PASSWORDS.get(password, "CHALLENGED" if asks else "CONNECTED")
         return httpx.Response(202, json={"member": found})
 
     def _status(self, _user: str, member: str, **_: Any) -> httpx.Response:

@@ -24,10 +24,12 @@ from tests.bank_windows import come_back, decide_at, start
 from tests.factories import make_client, make_processor
 from tests.http.mx_sdk import PYTHON, ROOT, needs_sdk
 from tests.processes import process, serving
+from tests.sandbox_members import Member, sandbox_api
 
 EVER = {"from_date": "2020-01-01"}
 RECENT = {"records_per_page": "1000", "from_date": f"{datetime.now(UTC).date() - timedelta(days=60)}"}
 """Fewer rows than a page has: rows of one day have no order."""
+NUMBERED = ("account_guid", "account_number", "routing_number")
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +125,21 @@ async def test_numbers_owners_transactions_and_balances_are_those_of_the_upstrea
     assert ours == expected["pagination"]["total_entries"] > 500
     statement = (await api.get(f"{path}/statements")).json()["statements"][0]["guid"]
     assert (await api.get(f"{path}/statements/{statement}.pdf")).content.startswith(b"%PDF-")
+
+
+async def test_an_account_that_another_connector_read_has_its_guid_after_the_first_aggregation(api, settings):
+    login = "ann+persona=salaried"
+    async with sandbox_api(settings) as sandbox:
+        native = replace(sandbox, caller=api.caller)
+        user = await native.create_user()
+        member = Member(native, user, await native.connect(user, login=login), login)
+        await native.work()
+        assert await member.run_job("verify") == "CONNECTED"
+        before = rows(await member.listed("account_numbers"), NUMBERED)
+        assert (await native.delete(member.path)).status_code == 204
+    again = Member(api, user, await api.connect(user, login=login), login)
+    await api.work()
+    assert rows(await again.listed("account_numbers"), NUMBERED) == before != []
 
 
 def rows(found: list[dict[str, Any]], fields: tuple[str, ...]) -> list[str]:

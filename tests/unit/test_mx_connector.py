@@ -1,5 +1,6 @@
 """The connector `mx`: what it asks its upstream, what it makes of the answers, and what it refuses."""
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -148,6 +149,51 @@ async def test_numbers_of_accounts_that_are_not_listed_are_left_out(connector):
     ]
 
 
+async def test_the_first_run_of_a_sign_in_reads_the_numbers_whatever_it_reads(connector, upstream):
+    first = await run_connector(connector, task(), LOGIN)
+    assert [each.account_number for each in first.numbers] == ["000123456789"]
+    upstream.requests.clear()
+    assert not (await run_connector(connector, task(), LOGIN, state=first.result.state)).numbers
+    assert not [each for each in upstream.requests if "verify" in each or "account_numbers" in each]
+
+
+async def test_a_state_without_a_word_about_numbers_has_read_them(connector, upstream):
+    (state,) = (await run_connector(connector, task(), LOGIN)).saved_states
+    earlier = {name: value for name, value in json.loads(state).items() if name != "has_numbers"}
+    upstream.requests.clear()
+    await run_connector(connector, task(), LOGIN, state=json.dumps(earlier).encode())
+    assert not [each for each in upstream.requests if "verify" in each]
+
+
+async def test_an_upstream_that_offers_no_verification_is_read_without_numbers(connector, upstream):
+    upstream.refuses["/verify"] = 403
+    run = await run_connector(connector, task(), LOGIN)
+    assert (len(run.accounts), json.loads(run.result.state)["has_numbers"]) == (2, True)
+
+
+async def test_no_verification_is_started_where_the_setting_forbids_it(file, connector, upstream):
+    saving = MxConnector(
+        connector_context(settings(file, verifies_first=False), name="mx", transport=upstream.transport)
+    )
+    assert (await run_connector(saving, task(), LOGIN)).is_finished
+    assert not [each for each in upstream.requests if "verify" in each]
+
+
+async def test_a_question_of_the_verification_is_asked_once(connector, upstream):
+    upstream.asks_for = "verify"
+    asked = await run_connector(connector, task(), LOGIN)
+    assert [each.label for each in asked.needs_answers.questions] == ["Which pet?"]
+    run = await run_connector(
+        connector,
+        task(),
+        LOGIN,
+        answers={asked.needs_answers.questions[0].key: "dog"},
+        resume=asked.needs_answers.resume,
+        state=asked.saved_states[0],
+    )
+    assert (len(run.transactions), len(run.numbers)) == (3, 1)
+
+
 async def test_owners_and_statements_are_read(connector):
     owners = (await run_connector(connector, task(JobKind.IDENTIFICATION), LOGIN)).owners
     assert [(each.account_id, each.owner_name) for each in owners] == [("ACT-1", "Ann Example")]
@@ -261,6 +307,7 @@ async def test_a_job_that_the_upstream_does_not_offer_fails(connector, upstream)
 
 async def test_a_job_that_never_starts_because_of_others_fails(connector, upstream):
     (state,) = (await run_connector(connector, task(), LOGIN)).saved_states
+    upstream.requests.clear()
     upstream.refuses["/verify"] = 409
     with pytest.raises(BankFailed):
         await run_connector(connector, task(JobKind.VERIFICATION), LOGIN, state=state)

@@ -7,7 +7,7 @@ connector keeps the guids of both as the member's state.
 import asyncio
 import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
@@ -27,11 +27,12 @@ from coatcheck.connectors.contract import (
     Secret,
     Session,
     SignInPage,
+    Task,
 )
 from coatcheck.connectors.json_answers import Row, UpstreamRefused
 from coatcheck.connectors.mx import rows
 from coatcheck.connectors.mx.api import MxApi, Version
-from coatcheck.connectors.mx.members import CHALLENGED, CONFLICT, ERRORS, Members, UpstreamMember
+from coatcheck.connectors.mx.members import CHALLENGED, CONFLICT, CONNECTED, ERRORS, Members, UpstreamMember
 from coatcheck.errors import ConsentRevoked, CredentialsDenied, CredentialsMissing
 
 USER, MEMBER = "USER", "MEMBER"
@@ -52,6 +53,8 @@ class MxSettings:
     api_version: Version = "v20250224"
     code_prefix: str = ""
     """Is put before the upstream's institution codes, where another connector has the same."""
+    verifies_first: bool = True
+    """Whether the first run of a sign-in starts the upstream's verification too, for which the upstream may charge."""
 
     def __post_init__(self) -> None:
         url = urlsplit(self.base_url)
@@ -112,11 +115,15 @@ class MxConnector(Connector):
             status = await self._members.answer(member, kind, session.answers)
         else:
             status = await self._members.read(member, kind)
+            if status.connection_status == CONNECTED and self._verifies(session.task, member):
+                status = await self._members.verify(member)
         if status.connection_status == CHALLENGED:
             return NeedsAnswers(status.questions, resume=member.encode())
         if error := ERRORS.get(status.connection_status or ""):
             raise error
-        return Finished(unread_accounts=await self._add(session, member))
+        unread = await self._add(session, member)
+        state = None if member.has_numbers else replace(member, has_numbers=True).encode()
+        return Finished(state=state, unread_accounts=unread)
 
     async def authorize(self, request: AuthorizationRequest) -> SignInPage:
         user = await self._members.user(request.user_guid)
@@ -202,6 +209,19 @@ class MxConnector(Connector):
             raise CredentialsMissing
         return {fields[name]: value for name, value in credentials.items()}
 
+    def _verifies(self, task: Task, member: UpstreamMember) -> bool:
+        """Whether this run has the numbers read too, by which the accounts of another connector are recognised.
+
+        Not after answers of the user: a bank that asked for one job asks for the next one again.
+        """
+        supported = self._by_code[task.institution_code].supports
+        return (
+            self._settings.verifies_first
+            and not member.has_numbers
+            and task.kind is not JobKind.VERIFICATION
+            and JobKind.VERIFICATION in supported
+        )
+
     # --- what a job has read ----------------------------------------------------------------------------
 
     async def _add(self, session: Session, member: UpstreamMember) -> Sequence[str]:
@@ -211,7 +231,7 @@ class MxConnector(Connector):
         accounts = [each for each in map(rows.account, listed) if each is not None]
         await session.add_accounts(accounts)
         known = {each.id for each in accounts}
-        if task.kind is JobKind.VERIFICATION:
+        if task.kind is JobKind.VERIFICATION or not member.has_numbers:
             found = map(
                 rows.numbers, await self._api.rows(f"{member.path}/account_numbers", "account_numbers")
             )

@@ -68,6 +68,8 @@ NOT_FOUND, CONFLICT = 404, 409
 class UpstreamMember:
     user_guid: str
     guid: str
+    has_numbers: bool = False
+    """Whether a run of this sign-in has read the account numbers, or found that there are none."""
 
     @property
     def path(self) -> str:
@@ -78,7 +80,8 @@ class UpstreamMember:
 
     @classmethod
     def decode(cls, encoded: bytes | str) -> "UpstreamMember":
-        return cls(**json.loads(encoded))
+        # What an earlier version saved says nothing of numbers: they are not asked for again.
+        return cls(**{"has_numbers": True, **json.loads(encoded)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +208,19 @@ class Members:
         raise BankFailed(
             detail=f"Other jobs run on the upstream's member all the time; {kind} does not start."
         )
+
+    async def verify(self, member: UpstreamMember) -> Status:
+        """Runs a verification beside a job that has succeeded: connected, or what the bank asks for it.
+
+        Raises:
+            BankError: the upstream failed.
+        """
+        connected = Status(CONNECTED, is_being_aggregated=False)
+        try:
+            status = await self.read(member, JobKind.VERIFICATION)
+        except UpstreamRefused:
+            return connected
+        return status if status.connection_status == CHALLENGED else connected
 
     async def answer(self, member: UpstreamMember, kind: JobKind, answers: Mapping[str, str]) -> Status:
         """Answers the open questions, and returns the status when the job has ended.
