@@ -86,11 +86,27 @@ HOSTILE: Mapping[str, Hostile] = {
     "BAI2 with a record too few": Hostile(replaced(BAI2, b"32000,6/", b"32000,7/"), 8, "49"),
     "BAI2 with an unknown record": Hostile(replaced(BAI2, b"16,475", b"17,475"), 6, "17"),
     "BAI2 with a number of a thousand digits": Hostile(replaced(BAI2, b"475,500", b"475," + b"9" * 1000), 6, "16"),
+    "BAI2 with two signs": Hostile(replaced(BAI2, b"475,500", b"475,+-500"), 6, "16"),
+    "BAI2 with fewer than no distributions": Hostile(replaced(BAI2, b"16,475,500,,", b"16,475,500,D,-99,"), 6, "16"),
+    "BAI2 whose summary leads back": Hostile(
+        replaced(BAI2, b"010,10000,,,015,15000,,,/", b"010,1,,D,-3,,D,-4,/"), 3, "03"
+    ),
     "BAI2 with a month 13": Hostile(replaced(BAI2, b"261030", b"261330"), 2, "02"),
     "CSV with a quotation mark left open": Hostile(replaced(CSV, b'CORNER, CO"', b"CORNER, CO"), 6),
     "CSV with a cell of a megabyte": Hostile(replaced(CSV, b"CORNER", b"x" * 1_000_000), 5),
     "CSV with a broken amount": Hostile(replaced(CSV, b"-42.17", b"=1+1"), 5, "amount"),
     "CSV with two formats of dates": Hostile(replaced(CSV, b"10/26/2026", b"26.10.2026"), 1, "date"),
+    "CSV with an amount of many spaces": Hostile(
+        replaced(CSV, b"-42.17", b"4" + b" " * 50_000 + b"2"), 5, "amount"
+    ),
     "CSV with a row that is cut off": Hostile(replaced(CSV, b",-42.17,957.83", b""), 5, "amount"),
     "CSV with too many transactions": Hostile(MANY_ROWS, 1),
 }  # fmt: skip
+
+SLOW: Mapping[str, bytes] = {
+    "XML bomb": BOMB,
+    "OFX with sections that do not end": replaced(OFX, b"PAYROLL", b"<![CDATA[" * 50_000),
+    "CSV with an amount of many spaces": HOSTILE["CSV with an amount of many spaces"].data,
+    "BAI2 with a long summary": replaced(BAI2, b"015,15000,,,/", b"015,15000,,," + b"010,1,,," * 50_000 + b"/"),
+}  # fmt: skip
+"""Files of less than a megabyte that could take hours or much memory."""

@@ -191,6 +191,23 @@ def test_statements_of_one_account_are_one_account_with_the_newest_balance() -> 
     assert account.closing == FileBalance(Decimal(25), date(2026, 11, 30))
 
 
+def test_the_balance_of_several_pages_of_one_day_is_that_of_the_last() -> None:
+    first = MT940.replace(b":62F:C261031EUR62,50", b":62M:C261031EUR62,50")
+    second = MT940.replace(b":60F:C261001EUR100,00", b":60M:C261031EUR62,50").replace(
+        b":62F:C261031EUR62,50", b":62F:C261031EUR25,00"
+    )
+    account = read(first + second)
+    assert account.closing == FileBalance(Decimal(25), date(2026, 10, 31))
+    assert account.difference == 0
+
+
+def test_an_account_whose_number_is_spelled_in_two_ways_is_one_account() -> None:
+    spelled = CAMT.replace(b"DE89370400440532013000", b"de89 3704 0044 0532 0130 00")
+    statement = spelled[spelled.index(b"  <Stmt>") : spelled.index(b"</Stmt>") + 7]
+    both = CAMT.replace(b"</Stmt>", b"</Stmt>\n" + statement)
+    assert len(read(both).transactions) == 6
+
+
 @pytest.mark.parametrize("balance", [b":60F:C261001EUR100,00", b":62F:C261031EUR62,50"])
 def test_a_balance_of_mt940_without_a_currency_has_that_of_the_other(balance: bytes) -> None:
     statement = read_statement_file(MT940.replace(balance, balance.replace(b"EUR", b""))).statement

@@ -4,10 +4,11 @@ from time import process_time
 
 import pytest
 
+from coatcheck.connectors.statement_files.csv_mapping import CsvMapping
 from coatcheck.connectors.statement_files.reading import read_statement_file
 from coatcheck.errors import UnreadableFile
-from tests.hostile_statement_files import HOSTILE
-from tests.statement_samples import BY_NAME
+from tests.hostile_statement_files import HOSTILE, SLOW
+from tests.statement_samples import BY_NAME, CSV
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -53,11 +54,19 @@ def test_a_file_with_a_changed_byte_is_read_or_refused_and_nothing_else(name: st
             assert_read_or_refused(data[:place] + byte + data[place + 1 :])
 
 
-def test_a_bomb_takes_no_time() -> None:
+@pytest.mark.parametrize("name", SLOW)
+def test_a_small_file_takes_no_time(name: str) -> None:
     began = process_time()
-    with pytest.raises(UnreadableFile):
-        read_statement_file(HOSTILE["XML bomb"].data)
+    assert_read_or_refused(SLOW[name])
     assert process_time() - began < 1
+
+
+@pytest.mark.parametrize("date_format", ["%Y%Y", "%", "%Q", "%d%d%m%Y"])
+def test_a_format_of_dates_that_cannot_be_used_is_refused(date_format: str) -> None:
+    columns = {"date": "Date", "amount": "Amount"}
+    with pytest.raises(UnreadableFile) as refused:
+        read_statement_file(CSV, CsvMapping(columns, date_format=date_format))
+    assert refused.value.element == "date"
 
 
 def test_the_library_for_mt940_logs_nothing_of_a_file(caplog: pytest.LogCaptureFixture) -> None:

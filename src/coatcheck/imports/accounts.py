@@ -18,6 +18,8 @@ from coatcheck.vault.vault import AccountNumbers, AccountOwner
 
 DEBTS = frozenset({"CREDIT_CARD", "LINE_OF_CREDIT", "LOAN", "MORTGAGE"})
 """The types of account whose balance MX writes as what is owed."""
+LONGEST_NUMBER = 34
+"""Characters of an IBAN (ISO 13616)."""
 NAMES = {
     "CREDIT_CARD": "Card",
     "LINE_OF_CREDIT": "Line of credit",
@@ -28,9 +30,7 @@ NAMES = {
 
 def account_id(index_key: bytes, user_guid: str, account: FileAccount) -> str:
     """The id of the account in every file. It is keyed: an account number can be guessed from a plain hash."""
-    number = (account.iban or account.number or "").replace(" ", "").upper()
-    # With the currency: banks give the accounts in several currencies one number.
-    identity = json.dumps([user_guid, number or account.name or "", account.currency_code])
+    identity = json.dumps([user_guid, *account.identity])
     return keyed_hash(index_key, "statement-file", identity).hex()[:32]
 
 
@@ -59,7 +59,12 @@ def numbers_of(account: FileAccount, account_guid: str, *, passed_validation: bo
     """The numbers as the file gives them; None if it gives none that can be stored."""
     number = (account.iban or account.number or "").replace(" ", "")
     # A masked number, such as ****1234, is none: a payment to it would fail.
-    if not (number.isascii() and number.isalnum() and any(map(str.isdigit, number))):
+    if not (
+        number.isascii()
+        and number.isalnum()
+        and any(map(str.isdigit, number))
+        and len(number) <= LONGEST_NUMBER
+    ):
         return None
     return AccountNumbers(
         account_guid=account_guid,

@@ -7,6 +7,7 @@ The library `bai2` refuses a file with a bank's own type codes, and names no lin
 It knows what the type codes mean.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -34,6 +35,8 @@ DECIMALS: Mapping[str, int] = MappingProxyType(
 )
 """The decimals of an amount, which has no point, where they are not 2 (ISO 4217)."""
 OPENING_LEDGER, CLOSING_LEDGER, CURRENT_LEDGER, CLOSING_AVAILABLE = "010", "015", "030", "045"
+NUMBER = re.compile(rf"[+-]?\d{{1,{values.MAX_DIGITS}}}", re.ASCII)
+UNREADABLE = "A number of the record cannot be read."
 RECORDS = frozenset({"01", "02", "03", "16", "49", "88", "98", "99"})
 
 
@@ -58,9 +61,8 @@ class _Record:
             UnreadableFile: it is not a number.
         """
         text = self.text(index) or "0"
-        unsigned = text.lstrip("+-")
-        if not (unsigned.isascii() and unsigned.isdecimal()) or len(unsigned) > values.MAX_DIGITS:
-            raise self.refused("A number of the record cannot be read.")
+        if not NUMBER.fullmatch(text):
+            raise self.refused(UNREADABLE)
         return int(text)
 
 
@@ -166,7 +168,8 @@ def _open_account(record: _Record, currency: str, on: date, bank: str) -> _Accou
     for index, row in enumerate(record.rows):
         line = replace(record, fields=row.removesuffix("/").split(","))
         position = 0 if index else 2
-        while any(line.fields[position:]):
+        end = max((place for place, each in enumerate(line.fields, 1) if each), default=0)
+        while position < end:
             code, amount = line.text(position), line.number(position + 1)
             account.balances[code] = _decimal(amount, account.currency)
             account.total += amount
@@ -182,7 +185,11 @@ def _after_availability(record: _Record, position: int) -> int:
         case "V":
             return position + 3
         case "D":
-            return position + 2 + 2 * record.number(position + 1)
+            count = record.number(position + 1)
+            # With a negative number the reader would go back, and never come to the end of the record.
+            if count < 0:
+                raise record.refused(UNREADABLE)
+            return position + 2 + 2 * count
     return position + 1
 
 

@@ -36,6 +36,8 @@ DATE_FORMATS = (
     "%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%d.%m.%y", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y",
     "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y",
 )  # fmt: skip
+LONGEST_DATE = 100
+"""Characters. The dates that were read are kept."""
 DELIMITERS = ",;\t|"
 MOST_PREAMBLE_ROWS = 30
 
@@ -132,7 +134,12 @@ def parse_date(text: str, form: str) -> date:
     Raises:
         ValueError: it is not a date in this format.
     """
-    return datetime.strptime(text.strip(), form).date()  # noqa: DTZ007 (a day, without a time)
+    if len(text) > LONGEST_DATE:
+        raise ValueError("it is too long for a date")
+    try:
+        return datetime.strptime(text.strip(), form).date()  # noqa: DTZ007 (a day, without a time)
+    except re.error:
+        raise ValueError("the format has a directive twice") from None
 
 
 def _fits(value: str, form: str) -> bool:

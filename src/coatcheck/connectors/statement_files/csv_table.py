@@ -36,6 +36,8 @@ AMBIGUOUS_DATES = (
 NO_ACCOUNT = (
     "The file names no account. Send `account` in `mapping`, or all such files are imported into one account."
 )
+LONGEST_AMOUNT = 100
+"""Characters of a cell with an amount, with its currency and spaces. `CODE` takes the square of them."""
 CODE = re.compile(r"^(?:[A-Z]{3}|[$€£¥])\s*|\s*(?:[A-Z]{3}|[$€£¥])$")
 
 
@@ -212,7 +214,10 @@ def _signed(table: _Table, row: _Row, mapping: CsvMapping) -> Decimal | None:
 
 
 def _amount(table: _Table, row: _Row, column: str, mapping: CsvMapping) -> Decimal | None:
-    text = CODE.sub("", table.cell(row, column).strip())
+    cell = table.cell(row, column)
+    if len(cell) > LONGEST_AMOUNT:
+        raise UnreadableFile("An amount is too long.", line=row.line, element=column)
+    text = CODE.sub("", cell)
     if not text:
         return None
     is_negative = (text.startswith("(") and text.endswith(")")) or text.endswith("-")

@@ -25,7 +25,7 @@ from coatcheck.connectors.statement_files.xml_tree import MAX_DEPTH, MAX_ELEMENT
 from coatcheck.errors import UnreadableFile
 
 TAG = re.compile(r"<(/?)([A-Za-z][\w.-]*)\s*(/?)>([^<]*)")
-CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
+CDATA, CDATA_END = "<![CDATA[", "]]>"
 DATE_TIME = re.compile(
     r"(\d{8})(\d{6})(?:\.\d{1,6})?\s*\[([+-]?\d{1,2})(?:\.(\d{1,2}))?(?::[^\]]*)?\]", re.ASCII
 )
@@ -76,7 +76,7 @@ def _parse(text: str) -> Element:
     Raises:
         UnreadableFile: the elements do not fit together, are cut off, or there are too many of them.
     """
-    body = CDATA.sub(lambda match: html.escape(match[1]), text) if "<![CDATA[" in text else text
+    body = _without_cdata(text)
     breaks = [match.start() for match in re.finditer("\n", body)]
     if declared := re.search(r"<!\s*(DOCTYPE|ENTITY)", body, re.IGNORECASE):
         raise UnreadableFile(
@@ -91,6 +91,17 @@ def _parse(text: str) -> Element:
     for match in TAG.finditer(body, begin.start()):
         tree.add(match, bisect_left(breaks, match.start()) + 1)
     return tree.finished()
+
+
+def _without_cdata(text: str) -> str:
+    """The text with the content of each CDATA section escaped."""
+    # Not by a regular expression: it would look for the end of each section that has none in all that follows.
+    first, *others = text.split(CDATA)
+    parts = [first]
+    for each in others:
+        content, end, rest = each.partition(CDATA_END)
+        parts += [html.escape(content), rest] if end else [CDATA, each]
+    return "".join(parts)
 
 
 class _Tree:

@@ -114,9 +114,9 @@ def _missed(statement: Statement) -> Iterator[str]:
 
 def _merged(accounts: Sequence[FileAccount]) -> Iterator[FileAccount]:
     """The accounts, each once. A file can have a statement for each day of an account."""
-    by_key: dict[tuple[str | None, ...], list[FileAccount]] = {}
+    by_key: dict[tuple[str, str], list[FileAccount]] = {}
     for each in accounts:
-        by_key.setdefault((each.iban or each.number or each.name, each.currency_code), []).append(each)
+        by_key.setdefault(each.identity, []).append(each)
     for statements in by_key.values():
         yield statements[0] if len(statements) == 1 else _one(statements)
 
@@ -125,8 +125,11 @@ def _one(statements: Sequence[FileAccount]) -> FileAccount:
     return replace(
         statements[-1],
         opening=min((each.opening for each in statements if each.opening), key=_day, default=None),
-        closing=max((each.closing for each in statements if each.closing), key=_day, default=None),
-        available=max((each.available for each in statements if each.available), key=_day, default=None),
+        # The last of the newest day: a statement of several pages states a balance at the end of each.
+        closing=max((each.closing for each in reversed(statements) if each.closing), key=_day, default=None),
+        available=max(
+            (each.available for each in reversed(statements) if each.available), key=_day, default=None
+        ),
         transactions=tuple(each for one in statements for each in one.transactions),
     )
 

@@ -71,6 +71,13 @@ class FileAccount:
     transactions: Sequence[FileTransaction] = ()
 
     @property
+    def identity(self) -> tuple[str, str]:
+        """What tells the account from others, however it is spelled, and its currency."""
+        number = (self.iban or self.number or "").replace(" ", "").upper()
+        # With the currency: banks give the accounts in several currencies one number.
+        return number or self.name or "", self.currency_code
+
+    @property
     def difference(self) -> Decimal:
         """By how much the booked transactions and the opening balance miss the closing balance."""
         if self.opening is None or self.closing is None:
