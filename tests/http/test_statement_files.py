@@ -1,12 +1,14 @@
 """Statement files over HTTP: imports, previews, what is refused, and taking an import back."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 
 from coatcheck.app import Services
+from coatcheck.clock import MovableClock
 from coatcheck.imports.imports import MAX_FILE_BYTES
 from coatcheck.model.accounts import find_account
 from tests.api_client import V2, Api
@@ -338,6 +340,24 @@ async def test_the_imports_and_users_of_another_client_do_not_exist(
 async def test_nothing_is_imported_for_a_disabled_user(api: Api, user: str) -> None:
     await api.put(f"/users/{user}", json={"user": {"is_disabled": True}})
     assert (await send(api, user, OFX)).status_code == 403
+
+
+async def test_a_balance_that_only_the_deleted_import_stated_goes_with_it(
+    api: Api, services: Services, clock: MovableClock, user: str
+) -> None:
+    without = OLDER_OFX.replace(b"<LEDGERBAL><BALAMT>900.00<DTASOF>20260930</LEDGERBAL>\n", b"").replace(
+        b"<AVAILBAL><BALAMT>2300.00<DTASOF>20260930</AVAILBAL>\n", b""
+    )
+    assert b"BALAMT" not in without
+    await imported(api, user, without)
+    (before,) = await accounts(api, user)
+    clock.advance(timedelta(days=1))
+    newer = await imported(api, user, OFX)
+    assert (await accounts(api, user))[0]["balance"] == 2357.83
+    assert (await api.delete(f"/coatcheck/imports/{newer['guid']}")).status_code == 204
+    (after,) = await accounts(api, user)
+    assert (after["balance"], after["available_balance"]) == (None, None)
+    assert after["imported_at"] == before["imported_at"]
 
 
 async def test_the_tokens_of_an_account_end_with_its_last_import(

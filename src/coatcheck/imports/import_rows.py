@@ -57,6 +57,11 @@ class AccountKey:
 
 
 @dataclass(frozen=True, slots=True)
+class _Moment:
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Guid:
     account_guid: str
 
@@ -219,6 +224,19 @@ async def newest_balance(connection: Connection, user_guid: str, account_guid: s
            ORDER BY a.balance_on DESC, i.created_at DESC, i.guid DESC LIMIT 1""",
         {"user_guid": user_guid, "account_guid": account_guid},
     )
+
+
+async def last_import(connection: Connection, user_guid: str, account_guid: str) -> datetime | None:
+    """When a file last brought something to the account."""
+    found = await fetch_one(
+        connection,
+        _Moment,
+        """SELECT max(i.created_at) AS at FROM statement_import_account a
+           JOIN statement_import i ON i.user_guid = a.user_guid AND i.guid = a.import_guid
+           WHERE a.user_guid = %(user_guid)s AND a.account_guid = %(account_guid)s""",
+        {"user_guid": user_guid, "account_guid": account_guid},
+    )
+    return found.at if found else None
 
 
 async def accounts_without_import(

@@ -306,11 +306,14 @@ class Imports:
             await self._set_balance(connection, user.guid, each.account.account_guid)
 
     async def _set_balance(self, connection: Connection, user_guid: str, account_guid: str) -> None:
-        now = self._clock.now()
-        changes: dict[str, object] = {"imported_at": now}
-        if newest := await import_rows.newest_balance(connection, user_guid, account_guid):
-            changes |= {"balance": newest.balance, "available_balance": newest.available_balance}
-        await change_account(connection, user_guid, account_guid, changes, now)
+        newest = await import_rows.newest_balance(connection, user_guid, account_guid)
+        changes = {
+            # None where no file states one, as after the one that did was taken back.
+            "balance": newest.balance if newest else None,
+            "available_balance": newest.available_balance if newest else None,
+            "imported_at": await import_rows.last_import(connection, user_guid, account_guid),
+        }
+        await change_account(connection, user_guid, account_guid, changes, self._clock.now())
 
     async def _delete_accounts(
         self, connection: Connection, member: Member, guids: Sequence[str], actor: str
