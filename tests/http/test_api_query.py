@@ -1,7 +1,8 @@
 """Query parameters: pages, filters and dates."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -69,6 +70,85 @@ def test_a_date_at_the_end_of_a_range_means_its_last_second() -> None:
 def test_repeated_parameters_are_a_list_in_both_spellings() -> None:
     query = [("category_guid", "CAT-1"), ("category_guid[]", "CAT-2"), ("other", "x"), ("category_guid", "")]
     assert parameters.read_texts(query, "category_guid") == ["CAT-1", "CAT-2"]
+
+
+def test_of_a_repeated_parameter_the_last_value_counts() -> None:
+    query = [("page", "2"), ("id", "first"), ("page", "3"), ("id", "last"), ("other", "x")]
+    assert parameters.read_page(query) == PageRequest(3, 25)
+    assert parameters.read_text(query, "id") == "last"
+    assert parameters.read_text(query, "absent") is None
+
+
+def test_a_text_has_at_most_1000_characters() -> None:
+    assert parameters.read_text([("id", "x" * 1000)], "id") == "x" * 1000
+    with pytest.raises(InvalidRequest) as caught:
+        parameters.read_text([("id", "x" * 1001)], "id")
+    assert caught.value.problem == "id is too long or contains a character that is not allowed."
+
+
+def test_eight_digits_are_a_date_and_other_digits_are_seconds() -> None:
+    assert parameters.read_time([("at", "20260101")], "at") == datetime(2026, 1, 1, tzinfo=UTC)
+    assert parameters.read_time([("at", "260101")], "at") == datetime(1970, 1, 4, 0, 15, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("0", 0), ("90", 90), ("31622400", 31_622_400), ("", None)])
+def test_a_duration_is_a_whole_number_of_seconds_up_to_a_year(value: str, seconds: int | None) -> None:
+    expected = None if seconds is None else timedelta(seconds=seconds)
+    assert parameters.read_seconds([("max_age", value)], "max_age") == expected
+    assert parameters.read_seconds([], "max_age") is None
+
+
+@pytest.mark.parametrize("value", ["31622401", "000000001", "-1", "1.5", "+1", "\u0663", "9" * 999, "soon"])
+def test_another_duration_is_refused(value: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parameters.read_seconds([("max_age", value)], "max_age")
+    assert caught.value.problem == "max_age must be a whole number of seconds from 0 to 31622400."
+
+
+def test_a_number_has_at_most_18_digits() -> None:
+    assert parameters.read_number([("before", "9" * 18)], "before") == 10**18 - 1
+    assert parameters.read_number([("before", "")], "before") is None
+    for value in ("9" * 19, "-1", "1.5", "\u0663", "many"):
+        with pytest.raises(InvalidRequest) as caught:
+            parameters.read_number([("before", value)], "before")
+        assert caught.value.problem == "before must be a whole number."
+
+
+class Direction(StrEnum):
+    UP = "up"
+    DOWN = "down"
+
+
+def test_a_choice_is_one_value_of_an_enumeration() -> None:
+    assert parameters.read_choice([("to", "up")], "to", Direction) is Direction.UP
+    assert parameters.read_choice([("to", "")], "to", Direction) is None
+    with pytest.raises(InvalidRequest) as caught:
+        parameters.read_choice([("to", "UP")], "to", Direction)
+    assert caught.value.problem == "to must be one of up, down."
+
+
+def test_several_choices_are_comma_separated_or_repeated() -> None:
+    query = [("to", "up, "), ("to[]", "down"), ("other", "x")]
+    assert parameters.read_choices(query, "to", Direction) == {Direction.UP, Direction.DOWN}
+    assert parameters.read_choices([("to", ",")], "to", Direction) == frozenset()
+    with pytest.raises(InvalidRequest) as caught:
+        parameters.read_choices([("to", "up,left")], "to", Direction)
+    assert caught.value.problem == "to must be a list of up, down."
+
+
+@pytest.mark.parametrize(
+    ("read", "problem"),
+    [
+        (parameters.read_flag, "at must be true or false."),
+        (parameters.read_time, "at must be a date, an ISO 8601 time, or seconds since 1970."),
+        (parameters.read_day, "at must be a date, an ISO 8601 time, or seconds since 1970."),
+    ],
+)
+def test_a_refused_value_says_what_the_parameter_must_be(read: Callable[..., Any], problem: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read([("at", "yesterday")], "at")
+    assert caught.value.problem == problem
+    assert read([], "at") is None
 
 
 def test_includes_are_comma_separated_or_repeated() -> None:

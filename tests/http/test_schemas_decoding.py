@@ -1,6 +1,7 @@
 """Request bodies: unknown fields are ignored, known fields are validated, values are never quoted."""
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -8,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET, UnsetType, field
 
 from coatcheck.api.routes.table import ROUTES
 from coatcheck.api.schemas.accounts import (
@@ -25,7 +27,7 @@ from coatcheck.api.schemas.tokens import TokenRequestBody
 from coatcheck.api.schemas.users import UserRequestBody
 from coatcheck.api.schemas.widgets import ConnectWidgetRequestBody, WidgetRequestBody
 from coatcheck.errors import InvalidRequest
-from coatcheck.http.decoding import given_fields, parse
+from coatcheck.http.decoding import ChangeSchema, Name, given_fields, parse
 
 BODIES = sorted({route.body for route in ROUTES if route.body}, key=lambda body: body.__name__)
 SECRET = "hunter2-hunter2"
@@ -195,6 +197,63 @@ def test_any_body_is_decoded_or_refused(schema: type[Any], junk: bytes, value: A
             parse(body, schema)
         except InvalidRequest:
             continue
+
+
+class Change(ChangeSchema, frozen=True, kw_only=True):
+    """An object whose attributes and keys have different names."""
+
+    name: Name | UnsetType = field(default=UNSET, name="title")
+    balance: Decimal | UnsetType = field(default=UNSET, name="amount")
+    at: datetime | UnsetType = field(default=UNSET, name="since")
+
+
+def test_a_name_is_canonical_and_an_instant_is_in_utc() -> None:
+    change = parse(b'{"title":" Ann  Lee ","since":"2026-01-31T12:00:00+02:00"}', Change)
+    assert given_fields(change) == {"name": "Ann Lee", "at": datetime(2026, 1, 31, 10, tzinfo=UTC)}
+    assert isinstance(change.at, datetime)
+    assert change.at.tzinfo is UTC
+    assert repr(change) == "Change(...)"
+
+
+@pytest.mark.parametrize("amount", ["999999999999999.12345678", "-999999999999999.12345678", "1e-8", "0"])
+def test_an_amount_that_fits_the_database_is_accepted(amount: str) -> None:
+    assert parse(f'{{"amount":{amount}}}'.encode(), Change).balance == Decimal(amount)
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("", "The request must have a JSON body."),
+        ("x", "The body is not valid JSON."),
+        (
+            '{"title":"a","title":"b"}',
+            "The body is not valid JSON: a key is repeated, or a number is too long.",
+        ),
+        ("{}", "The body: it must contain at least one of title, amount, since."),
+        ('{"title":5}', "title: expected `str`, got `int`."),
+        (
+            r'{"title":"a\u0000b"}',
+            "The body: `title` is invalid: The name is too long, or contains characters that are not allowed.",
+        ),
+        (
+            '{"amount":1e15}',
+            "The body: `amount` is out of range or has more than 8 decimal places.",
+        ),
+        (
+            '{"amount":-1e15}',
+            "The body: `amount` is out of range or has more than 8 decimal places.",
+        ),
+        (
+            '{"amount":1.123456789}',
+            "The body: `amount` is out of range or has more than 8 decimal places.",
+        ),
+        ('{"since":"0001-01-01T00:00:00+14:00"}', "The body: `since` is out of range."),
+    ],
+)
+def test_a_refused_body_is_explained_by_the_key_in_one_sentence(body: str, problem: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse(body.encode(), Change)
+    assert caught.value.problem == problem
 
 
 def test_the_repr_of_a_request_contains_no_values() -> None:

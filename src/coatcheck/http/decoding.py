@@ -65,7 +65,8 @@ class RequestSchema(Struct, frozen=True, kw_only=True):
                 try:
                     msgspec.structs.force_setattr(self, name, canonical(value))
                 except InvalidRequest as error:
-                    raise ValueError(f"`{encoded}` is invalid: {error.problem}") from None
+                    # `_explain` ends the sentence.
+                    raise ValueError(f"`{encoded}` is invalid: {error.problem.removesuffix('.')}") from None
         for name, encoded in zip(self.__struct_fields__, self.__struct_encode_fields__, strict=True):
             value = getattr(self, name)
             if isinstance(value, Decimal) and not _is_storable(value):
