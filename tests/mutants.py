@@ -12,8 +12,8 @@ Each package has a directory of its own in `mutants/`, with its configuration an
 selection of tests for a directory, and forgets its results when the selection changes.
 
 This module is a pytest plugin too. mutmut passes every test that reaches a change, sorted by duration: thousands for
-what each request calls, and a database is created whenever the file changes. The plugin replaces them by the most
-specific ones, those that reach the fewest functions, file by file.
+what each request calls, and a database is created whenever the file changes. The plugin selects the closest ones, file
+by file.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import hypothesis
@@ -63,8 +64,9 @@ PACKAGES = {
     ),
     "vault": Package(
         "vault/*.py crypto.py",
-        "vault_* crypto sign* cli_doctor cli_keys api_accounts api_disclosures api_users directory "
-        "directory_attestations grants_access grants_fdx grants_partitions grants_receipts list_scoping members_ingest",
+        "vault_* crypto sign* cli_audit cli_doctor cli_grants cli_keys api_accounts api_disclosures api_users "
+        "dashboard_exports directory directory_attestations grants_access grants_fdx grants_partitions grants_receipts "
+        "list_scoping management members_ingest portal",
     ),
     "audit": Package(
         "audit/*.py",
@@ -147,28 +149,39 @@ class Statistics:
     durations: dict[str, float]
     reach: Counter[str]
     """The number of functions that each test reaches."""
+    in_module: Counter[tuple[str, str]]
+    """The number of functions of a module that each test reaches, by module and test."""
 
     @classmethod
     @cache  # mutmut starts a process for each change as a copy of the one that ran without a change
     def load(cls) -> "Statistics":
         recorded = json.loads(Path("mutmut-stats.json").read_text())
         tests = recorded["tests_by_mangled_function_name"]
+        reached = [(function, test) for function, each in tests.items() for test in each]
         return cls(
-            tests, recorded["duration_by_test"], Counter(test for each in tests.values() for test in each)
+            tests,
+            recorded["duration_by_test"],
+            Counter(test for _, test in reached),
+            Counter((module_of(function), test) for function, test in reached),
         )
 
     def tests_of(self, function: str) -> list[str]:
-        """The most specific tests that reach the function, as many as fit in the seconds, file by file."""
-        left = float(os.environ["SECONDS_PER_CHANGE"])
+        """The closest tests that reach the function, as many as fit in the seconds, file by file."""
+        module, left = module_of(function), float(os.environ["SECONDS_PER_CHANGE"])
+        # Those that fail early reach few functions, those that use the result reach many of the module.
+        narrow = sorted(self.tests[function], key=lambda test: (self.reach[test], self.durations[test], test))
+        deep = sorted(narrow, key=lambda test: -self.in_module[module, test])
         files: dict[str, list[str]] = {}
-        for test in sorted(
-            self.tests[function], key=lambda test: (self.reach[test], self.durations[test], test)
-        ):
+        for test in dict.fromkeys(chain.from_iterable(zip(deep, narrow, strict=True))):
             file = test.partition("::")[0]
             left -= self.durations[test] + SETUP_OF_TEST + (file not in files) * SETUP_OF_FILE
             if left > 0 or not files:
                 files.setdefault(file, []).append(test)
         return [test for tests in files.values() for test in tests]
+
+
+def module_of(function: str) -> str:
+    return function.rpartition(".")[0]
 
 
 def prepared(name: str) -> Path:
