@@ -94,6 +94,8 @@ class FdxProvider:
     rotates: bool = True
     refuses_bearer: int = 0
     """How many reads with the first token are refused, as if it had expired early."""
+    lifetime: object = 900
+    """`expires_in` of a token."""
     latency: float = 0.0
     calls: Counter[str] = field(default_factory=Counter)
     requests: list[httpx.Request] = field(default_factory=list)
@@ -169,7 +171,7 @@ class FdxProvider:
             self.is_revoked = True
             return httpx.Response(400, json={"error": "invalid_grant"})
         number = self.calls["/token"]
-        answer = {"access_token": f"access-{number}", "token_type": "Bearer", "expires_in": 900}
+        answer = {"access_token": f"access-{number}", "token_type": "Bearer", "expires_in": self.lifetime}
         answer |= {"id_token": f"id-{number}"}
         if self.rotates:
             self.refresh_token = answer["refresh_token"] = f"refresh-{number}"  # type: ignore[assignment]

@@ -13,11 +13,13 @@ import pytest
 
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
+from coatcheck.config import Settings
 from coatcheck.grants.setup_tokens import SETUP_TOKEN_TTL
 from coatcheck.model.accounts import Account
 from coatcheck.model.users import User
 from coatcheck.simplefin import account_sets
 from tests.factories import Keyed, make_account, make_client, make_transaction, make_user
+from tests.sandbox_members import by_login, sandbox_api
 
 ROOT = "http://coatcheck.test/simplefin"
 
@@ -587,6 +589,21 @@ async def test_each_read_of_each_account_is_one_disclosure(
 
 
 # --- what apps that cannot run here need ---
+
+
+async def test_the_date_of_a_balance_is_when_the_bank_was_read(settings: Settings) -> None:
+    async with sandbox_api(settings) as api:
+        member = await by_login(api, [])
+        account = (await member.first_account())["guid"]
+        body = {"setup_token": {"account_guids": [account], "app_name": "Actual"}}
+        created = await api.post(f"/coatcheck/users/{member.user_guid}/setup_tokens", json=body)
+        app = App(api.http, (await api.http.post(urlsplit(claim_url(created)).path)).text)
+        before = (await app.accounts())["accounts"][0]["balance-date"]
+        assert isinstance(api.services.clock, MovableClock)
+        api.services.clock.advance(timedelta(days=1))
+        changed = await api.put(f"{member.path}/accounts/{account}", json={"account": {"is_hidden": True}})
+        assert changed.status_code == 200, changed.text
+        assert (await app.accounts())["accounts"][0]["balance-date"] == before
 
 
 async def test_firefly_iii_finds_its_claim_path_and_reads_from_the_beginning_in_version_1_types(

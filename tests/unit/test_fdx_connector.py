@@ -1,7 +1,7 @@
 """The FDX connector against a simulated provider: conformance, tokens, tolerant reading and refusals."""
 
 import json
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -211,6 +211,17 @@ async def test_a_provider_that_does_not_rotate_keeps_its_refresh_token(
     assert json.loads(run.saved_states[0])["refresh_token"] == "refresh-0"
 
 
+@pytest.mark.parametrize("lifetime", ["9" * 30, 10**15, "9" * 5000, -1, None, True, "soon", "²"])
+async def test_an_odd_lifetime_of_a_token_loses_no_refresh_token(
+    provider: FdxProvider, profile: str, lifetime: object
+) -> None:
+    provider.lifetime = lifetime
+    run = await read(provider, profile)
+    tokens = json.loads(run.saved_states[-1])
+    assert tokens["refresh_token"] == provider.refresh_token
+    assert datetime.fromisoformat(tokens["expires_at"]) < NOW + timedelta(days=4000)
+
+
 async def test_a_refresh_token_that_was_used_elsewhere_means_that_the_consent_has_ended(
     provider: FdxProvider, profile: str
 ) -> None:
@@ -327,6 +338,7 @@ async def test_a_code_is_exchanged_for_credentials(provider: FdxProvider, profil
         (httpx.Response(401, json={"error": "invalid_client"}), BankFailed),
         (httpx.Response(503, text="<html>"), BankUnavailable),
         (httpx.Response(200, text="<html>"), BankDataUnusable),
+        (httpx.Response(200, text="[" * 100_000), BankDataUnusable),
         (httpx.Response(200, json={"token_type": "Bearer"}), BankDataUnusable),
     ],
 )
@@ -381,6 +393,7 @@ async def test_a_client_signs_an_assertion_with_its_key(
         (httpx.Response(404, json={"error": "not FDX"}), BankFailed),
         (httpx.Response(429, headers={"retry-after": "60"}), BankRateLimited),
         (httpx.Response(500, json=[]), BankFailed),
+        (httpx.Response(500, text="[" * 100_000), BankFailed),
         (httpx.Response(503), BankUnavailable),
         (httpx.Response(504), BankTimedOut),
         (httpx.Response(200, text="[]"), BankDataUnusable),

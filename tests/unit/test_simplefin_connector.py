@@ -293,7 +293,7 @@ async def test_a_status_is_the_error_that_it_means(status: int, error: type[Exce
     assert len(server.reads) == 1
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"accounts": {}}', b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"accounts": {}}', b"\xff", b"[" * 100_000])
 async def test_an_answer_that_cannot_be_read_ends_the_run(body: bytes) -> None:
     with pytest.raises(BankDataUnusable):
         await read(SimplefinServer(refusal=httpx.Response(200, content=body)))

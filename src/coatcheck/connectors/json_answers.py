@@ -42,7 +42,7 @@ def json_object(response: httpx.Response) -> Row:
     """
     try:
         found = json.loads(response.content, parse_float=Decimal)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BankDataUnusable from None
     if not isinstance(found, dict):
         raise BankDataUnusable

@@ -106,7 +106,8 @@ def account_item(read: AccountWithTransactions, bank: Bank, root: str) -> Simple
         currency=account.currency_code or DEFAULT_CURRENCY,
         balance=_two_decimals(balance),
         available_balance=_two_decimals(available),
-        balance_date=int(account.updated_at.timestamp()),
+        # Not `updated_at`, which is also that of a change by the client.
+        balance_date=int((account.provenance.fetched_at or account.updated_at).timestamp()),
         transactions=[_transaction_item(each) for each in read.transactions],
     )
 

@@ -253,7 +253,7 @@ def _refuse(response: httpx.Response) -> NoReturn:
     """Raises the error of an answer. Its body need not be an error of FDX."""
     try:
         code = entity_of(response.json()).get("code")
-    except ValueError:
+    except (ValueError, RecursionError):
         code = None
     match response.status_code:
         case 401:

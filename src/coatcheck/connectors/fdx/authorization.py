@@ -34,6 +34,10 @@ CONSENT_TYPE = "FDX_CONSENT"
 CONSENT_ID = "fdxConsentId"
 DEFAULT_LIFETIME = timedelta(minutes=5)
 """Of an access token whose answer has no `expires_in` (RFC 6749 5.1 lets it out)."""
+LONGEST_LIFETIME = timedelta(days=3650)
+"""Of an access token. More is an error of the institution, and can be more than a date has room for."""
+MAX_DIGITS = 9
+"""Of a lifetime in seconds."""
 MARGIN = timedelta(seconds=30)
 """A token is replaced this long before it expires."""
 
@@ -158,9 +162,6 @@ class AuthorizationClient:
         bearer = answer.get(self.profile.bearer)
         if not isinstance(bearer, str):
             raise BankDataUnusable(f"The institution sent no {self.profile.bearer}.")
-        lifetime = answer.get("expires_in")
-        # Some servers write the number as text, which RFC 6749 5.1 does not permit.
-        seconds = float(lifetime) if isinstance(lifetime, int | str) and str(lifetime).isdecimal() else None
         refresh_token = answer.get("refresh_token")
         return Tokens(
             bearer=bearer,
@@ -170,8 +171,7 @@ class AuthorizationClient:
             else old.refresh_token
             if old
             else None,
-            expires_at=self.clock.now()
-            + (DEFAULT_LIFETIME if seconds is None else timedelta(seconds=seconds)),
+            expires_at=self.clock.now() + _lifetime(answer.get("expires_in")),
             consent_id=_consent_id(answer) or (old.consent_id if old else None),
             has_numbers=old.has_numbers if old else False,
         )
@@ -283,7 +283,7 @@ class AuthorizationClient:
 def _answer(response: httpx.Response) -> Mapping[str, Any]:
     try:
         answer = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     if response.status_code >= 500:
         raise BankUnavailable
@@ -295,6 +295,19 @@ def _answer(response: httpx.Response) -> Mapping[str, Any]:
         # Only the code of the error: a description can quote what was sent.
         raise BankFailed("The institution refused the request.", detail=str(answer.get("error"))[:100])
     return answer
+
+
+def _lifetime(expires_in: object) -> timedelta:
+    # Some servers write the number as text, which RFC 6749 5.1 does not permit.
+    digits = str(expires_in) if isinstance(expires_in, int | str) else ""
+    if not (digits.isascii() and digits.isdecimal()):
+        return DEFAULT_LIFETIME
+    # An error here would lose a refresh token that the institution has just replaced.
+    return (
+        LONGEST_LIFETIME
+        if len(digits) > MAX_DIGITS
+        else min(timedelta(seconds=int(digits)), LONGEST_LIFETIME)
+    )
 
 
 def _metadata_addresses(issuer: str) -> tuple[str, ...]:
