@@ -82,7 +82,7 @@ def test_a_sample_that_is_no_statement_is_refused_with_its_place(sample: Sample)
 
 def test_there_are_samples_of_each_format_that_banks_offer() -> None:
     formats = Counter(read_statement_file(each.data).statement.format.value for each in READABLE)
-    assert formats == {"OFX": 36, "MT940": 54, "BAI2": 4, "CAMT": 3}
+    assert formats == {"OFX": 36, "MT940": 55, "BAI2": 4, "CAMT": 3}
 
 
 def test_every_exception_is_the_name_of_a_sample() -> None:
