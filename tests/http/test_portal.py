@@ -16,6 +16,7 @@ from coatcheck.clock import MovableClock
 from coatcheck.grants.portal_sessions import IDLE_TIMEOUT, MAX_AGE
 from coatcheck.model.accounts import Account
 from coatcheck.model.users import find_user
+from coatcheck.portal.overview import MOST
 from coatcheck.server import create_app
 from coatcheck.signatures import DocumentType, verify
 from coatcheck.vault.signing_keys import key_set, published_keys
@@ -210,6 +211,24 @@ async def test_the_overview_shows_banks_accounts_and_who_can_read_what(
     ):
         assert expected in text
     assert "1234567890" not in text
+
+
+async def test_many_grants_that_ended_hide_none_that_can_read(
+    services: Services, client: Keyed, account: Account, other: Keyed, portal: Portal, processor: Keyed
+) -> None:
+    await make_token(services, account, other)
+    await make_token(services, account, processor)
+    async with services.db.transaction() as connection:
+        await connection.execute(
+            """INSERT INTO access_token SELECT (jsonb_populate_record(t, jsonb_build_object(
+                   'guid', 'TKN-f' || n, 'token_hash', '\\xfa' || encode(int4send(n), 'hex'), 'revoked_at', now()))).*
+               FROM access_token t, generate_series(1, %(many)s) AS n WHERE processor_guid = %(processor)s""",
+            {"many": MOST.size, "processor": processor.guid},
+        )
+    page = await portal.get()
+    assert "Stop Ledger Books" in text_of(page)
+    stop = f"/stop?processor_guid={other.guid}"
+    assert "Stop access: Ledger Books?" in text_of(await portal.get(stop))
 
 
 async def test_a_user_without_anything_is_told_what_to_do(

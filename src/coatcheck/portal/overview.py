@@ -1,7 +1,7 @@
 """What the pages show: the user's banks and accounts, who may read them, and who read them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from coatcheck.db.database import Connection
@@ -59,15 +59,13 @@ class Overview:
 async def overview(connection: Connection, grants: Grants, session: PortalSession) -> Overview:
     members = await list_members(connection, session.user_guid, MOST)
     accounts = await list_accounts(connection, session.user_guid, MOST)
-    given = await grants.list(
-        connection, GrantFilter(client_guid=session.client_guid, user_guid=session.user_guid), MOST
-    )
+    given = await _grants(connection, grants, session)
     # By the grants and not by a query of processors: also those that can no longer read are shown, for what they
     # read.
     readers = [
         Reader(guid, items[0].processor_name, items)
-        for guid in dict.fromkeys(grant.processor_guid for grant in given.items)
-        if (items := [grant for grant in given.items if grant.processor_guid == guid])
+        for guid in dict.fromkeys(grant.processor_guid for grant in given)
+        if (items := [grant for grant in given if grant.processor_guid == guid])
     ]
     return Overview(
         [
@@ -76,6 +74,19 @@ async def overview(connection: Connection, grants: Grants, session: PortalSessio
         ],
         sorted(readers, key=lambda reader: (not reader.is_reading, reader.name.casefold())),
     )
+
+
+async def _grants(connection: Connection, grants: Grants, session: PortalSession) -> Sequence[Grant]:
+    """The newest grants, and each that can read: many that ended must not hide one that is older."""
+    of_user = GrantFilter(client_guid=session.client_guid, user_guid=session.user_guid)
+    newest = await grants.list(connection, of_user, MOST)
+    if newest.total <= MOST.size:
+        return newest.items
+    found = {grant.guid: grant for grant in newest.items}
+    for status in READING:
+        page = await grants.list(connection, replace(of_user, status=status), MOST)
+        found |= {grant.guid: grant for grant in page.items}
+    return sorted(found.values(), key=lambda grant: grant.guid, reverse=True)
 
 
 def chart(days: Sequence[DayOfReads], today: date) -> Sequence[Bar]:
