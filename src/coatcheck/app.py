@@ -36,6 +36,7 @@ from coatcheck.grants.authorization_disclosures import AuthorizationDisclosures
 from coatcheck.grants.dpop_nonces import DPoPNonces
 from coatcheck.grants.exchange import CodeExchange
 from coatcheck.grants.issue import CodeIssuer
+from coatcheck.grants.key_uses import KeyUses
 from coatcheck.grants.links import Links
 from coatcheck.grants.listing import Grants
 from coatcheck.grants.narrowing import Narrowing
@@ -126,6 +127,7 @@ class Services:
     setup_tokens: SetupTokens
     access_urls: AccessUrls
     api_keys: ApiKeys
+    key_uses: KeyUses
     rate_limits: RateLimits
     oauth_server: OAuthServer
     links: Links
@@ -214,6 +216,7 @@ class _GrantServices(TypedDict):
     access: Access
     setup_tokens: SetupTokens
     access_urls: AccessUrls
+    key_uses: KeyUses
 
 
 def _grant_services(
@@ -232,6 +235,7 @@ def _grant_services(
         "access": Access(clock, ground.db, hash_key, vault, journal),
         "setup_tokens": SetupTokens(settings, clock, hash_key, journal),
         "access_urls": AccessUrls(clock, hash_key),
+        "key_uses": KeyUses(clock, ground.db, hash_key),
     }
 
 

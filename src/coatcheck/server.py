@@ -32,6 +32,7 @@ from coatcheck.http.design import design_route
 from coatcheck.http.documentation import page_routes
 from coatcheck.http.envelope import response_to
 from coatcheck.http.head_limits import HeadLimits
+from coatcheck.http.key_use import KeyUseNotes
 from coatcheck.http.listening import BACKLOG
 from coatcheck.http.openapi import AnyGroup
 from coatcheck.http.request_deadline import RequestDeadline
@@ -108,6 +109,7 @@ def create_app(services: Services, of_cells: Mapping[str, Services] | None = Non
     throttled = Throttling(router, services.rate_limits, failures, _error_of)
     limited = HeadLimits(throttled, services.settings.body_deadline)
     app: ASGIApp = RequestDeadline(limited, services.settings.request_deadline)
+    app = KeyUseNotes(app, services.clock, services.key_uses)
     if services.seeding.has_seed:
         app = SeededRequests(app, services.seeding)
     return _of_sandbox(app, services.clock) if services.settings.sandbox else app

@@ -9,6 +9,7 @@ from tests.guides import ROOT, tracked
 OWNERS = {
     # Secrets that a caller presents, and what they allow.
     "api_key": "grants",
+    "api_key_use": "grants",
     "authorization_code": "grants",
     "access_token": "grants",
     "live_token": "grants",

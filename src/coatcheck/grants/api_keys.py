@@ -39,6 +39,8 @@ class ApiKey:
     last_characters: str
     created_at: datetime
     expires_at: datetime | None
+    last_used_at: datetime | None
+    """To within an hour, in this cell; None: it was not used since uses are recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +158,8 @@ class ApiKeys:
         return await fetch_all(
             connection,
             ApiKey,
-            f"""SELECT {columns(ApiKey)} FROM api_key k WHERE owner_guid = %(owner_guid)s AND {LIVE}
-                ORDER BY created_at DESC, last_characters""",
+            f"""SELECT {columns(ApiKey)} FROM api_key k LEFT JOIN api_key_use u USING (key_hash)
+                WHERE owner_guid = %(owner_guid)s AND {LIVE} ORDER BY created_at DESC, last_characters""",
             {"owner_guid": owner_guid, "now": self._clock.instant()},
         )
 

@@ -98,10 +98,16 @@ async def throttled(error: CoatcheckError, scope: Scope) -> CoatcheckError:
 
 def credentials(headers: Headers) -> tuple[str, str]:
     """The id and the secret of a request, in one spelling; empty where there is none. They are not verified."""
-    scheme, _, value = headers.get("authorization", "").partition(" ")
+    name, secret = credentials_of(headers.get("authorization", ""))
+    return name, secret or headers.get(WIDGET_SESSION, "")
+
+
+def credentials_of(authorization: str) -> tuple[str, str]:
+    """As `credentials`, of the value of the header alone."""
+    scheme, _, value = authorization.partition(" ")
     value = value.strip()
     if scheme.lower() != "basic":
-        return "", value or headers.get(WIDGET_SESSION, "")
+        return "", value
     try:
         name, _, secret = b64decode(value, validate=True).decode().partition(":")
     except ValueError:

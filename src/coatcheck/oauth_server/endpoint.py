@@ -11,11 +11,13 @@ from coatcheck import errors
 from coatcheck.app import Services
 from coatcheck.db.database import NO_CONNECTION
 from coatcheck.grants.client_certificates import read_certificate
+from coatcheck.grants.processor_authentication import PresentedKey
 from coatcheck.http.bodies import read_body
 from coatcheck.http.client_certificates import client_certificate
 from coatcheck.http.encoding import JSON, encode
 from coatcheck.http.endpoint import Surface, routes
 from coatcheck.http.headers import NO_STORE
+from coatcheck.http.key_use import USED_KEY
 from coatcheck.http.request import CompleteResponse
 from coatcheck.http.route import Caller
 from coatcheck.http.sender_proofs import read_proof
@@ -65,11 +67,14 @@ async def _read(services: Services, route: Route, request: Request) -> partial[O
     form = read_form(request, body)
     pem = client_certificate(request.scope)
     certificate = read_certificate(pem) if pem else None
+    presented = read_presented(request.headers.getlist("authorization"), form, certificate)
+    if isinstance(presented, PresentedKey):
+        request.scope[USED_KEY] = presented.api_key
     return partial(
         incoming,
         form=form,
         certificate=certificate,
-        presented_or_none=read_presented(request.headers.getlist("authorization"), form, certificate),
+        presented_or_none=presented,
         proof=read_proof(services, request, endpoint) if route.reads_proof else None,
     )
 
