@@ -201,7 +201,8 @@ async def test_an_export_of_reads_takes_no_statement_for_each_grant(
     async with services.db.transaction() as connection:
         await connection.execute(
             """INSERT INTO access_token SELECT (jsonb_populate_record(t, jsonb_build_object(
-                   'guid', t.guid || n, 'token_hash', '\\xee' || encode(int4send(n), 'hex')))).*
+                   'guid', left(t.guid, 28) || lpad(n::text, 12, '0'),
+                   'token_hash', '\\xee' || encode(int4send(n), 'hex')))).*
                FROM access_token t, generate_series(2, 100) AS n WHERE client_guid = %(client)s""",
             {"client": client.guid},
         )

@@ -221,7 +221,8 @@ async def test_many_grants_that_ended_hide_none_that_can_read(
     async with services.db.transaction() as connection:
         await connection.execute(
             """INSERT INTO access_token SELECT (jsonb_populate_record(t, jsonb_build_object(
-                   'guid', 'TKN-f' || n, 'token_hash', '\\xfa' || encode(int4send(n), 'hex'), 'revoked_at', now()))).*
+                   'guid', 'TKN-ffffffff-0000-7000-8000-' || lpad(n::text, 12, '0'), 'revoked_at', now(),
+                   'token_hash', '\\xfa' || encode(int4send(n), 'hex')))).*
                FROM access_token t, generate_series(1, %(many)s) AS n WHERE processor_guid = %(processor)s""",
             {"many": MOST.size, "processor": processor.guid},
         )
