@@ -21,6 +21,7 @@ from authlib.oidc.discovery import OpenIDProviderMetadata, get_well_known_url
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from coatcheck.bounded_reading import read_up_to
 from coatcheck.clock import Clock
 from coatcheck.crypto import base64url_sha256
 from coatcheck.errors import SignInFailed, Unavailable
@@ -268,10 +269,8 @@ async def _read_body(response: httpx.Response) -> bytes:
     """
     body = bytearray()
     try:
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > MAX_BYTES:
-                raise SignInFailed(detail="identity provider: the answer is too long")
+        if not await read_up_to(response.aiter_bytes(), body, MAX_BYTES):
+            raise SignInFailed(detail="identity provider: the answer is too long")
     finally:
         await response.aclose()
     return bytes(body)

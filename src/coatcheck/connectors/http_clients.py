@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import stamina
 
+from coatcheck.bounded_reading import read_up_to
 from coatcheck.errors import (
     BankDataUnusable,
     BankError,
@@ -177,16 +178,11 @@ class BankClient(httpx.AsyncClient):
 
 
 async def _read_body(response: httpx.Response) -> httpx.Response:
-    """The response with its decoded body.
-
-    The size is checked after decoding: a small compressed response can decode to gigabytes.
-    """
+    """The response with its decoded body."""
     body = bytearray()
     try:
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > MAX_RESPONSE_BYTES:
-                raise BankDataUnusable("The institution sent an answer that is too long.")
+        if not await read_up_to(response.aiter_bytes(), body, MAX_RESPONSE_BYTES):
+            raise BankDataUnusable("The institution sent an answer that is too long.")
     finally:
         await response.aclose()
     # The body is decoded now. With these headers httpx would decode it a second time.

@@ -25,6 +25,7 @@ import psycopg
 import structlog
 
 from coatcheck import metrics
+from coatcheck.bounded_reading import read_up_to
 from coatcheck.clock import Clock, SystemClock
 from coatcheck.config import Settings
 from coatcheck.db.database import Connection, Database, run
@@ -281,15 +282,12 @@ def _metric(status: DeliveryStatus) -> str:
 
 async def _read(response: httpx.Response) -> str:
     """The beginning of the answer as text that the database can store."""
-    content = b""
+    content = bytearray()
     # The status has arrived, and it decides: what is missing of the body is not worth another attempt.
     with contextlib.suppress(TimeoutError, httpx.HTTPError):
         async with asyncio.timeout(BODY_TIMEOUT.total_seconds()):
             # Raw: a few bytes of a compressed body can become gigabytes.
-            async for chunk in response.aiter_raw():
-                content += chunk
-                if len(content) >= ANSWER_BYTES:
-                    break
+            await read_up_to(response.aiter_raw(), content, ANSWER_BYTES)
     return content[:ANSWER_BYTES].decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
