@@ -2,6 +2,10 @@
 
 import asyncio
 import json
+import resource
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -104,6 +108,26 @@ def test_what_cannot_be_exported_leaves_the_file_as_it_was(sealed, tmp_path):
     answer = sealed("audit", "export", *chosen)
     assert answer.code == ExitCode.NOT_FOUND
     assert file.read_text() == "before"
+
+
+@pytest.mark.usefixtures("sealed")
+def test_an_export_that_breaks_off_leaves_the_file_as_it_was(tmp_path):
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    file = folder / "audit.ndjson"
+    file.write_text("before")
+    # As if the disk were full after 100 bytes.
+    exported = subprocess.run(
+        [sys.executable, "-B", "-m", "coatcheck.cli", "audit", "export", "--output", str(file)],
+        preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (100, 100)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert exported.returncode == ExitCode.CONFIGURATION, exported.stderr
+    assert "cannot be written" in exported.stderr
+    assert file.read_text() == "before"
+    assert [each.name for each in folder.iterdir()] == [file.name]
 
 
 def test_a_month_that_does_not_exist_is_not_dropped(sealed):

@@ -29,6 +29,7 @@ from coatcheck.db import database
 from coatcheck.errors import ConfigurationError, NotFound
 from coatcheck.grants import possible_readers
 from coatcheck.model import accounts
+from coatcheck.replaced_files import replaced
 from coatcheck.vault import grant_reads
 
 SHOWS_AFTER = 2
@@ -175,11 +176,16 @@ async def _export(client: str | None, since: int | None, output: Path | None) ->
         )
         # What cannot be exported must not empty a file.
         line = await anext(lines, None)
-        with output.open("w", encoding="utf-8") if output else _standard_output() as file:
-            while line is not None:
-                file.write(f"{line}\n")
-                count += 1
-                line = await anext(lines, None)
+        try:
+            with replaced(output) if output else _standard_output() as file:
+                while line is not None:
+                    file.write(f"{line}\n")
+                    count += 1
+                    line = await anext(lines, None)
+        except OSError as error:
+            if output is None:
+                raise
+            raise ConfigurationError(f"{output} cannot be written: {error.strerror}.") from None
     return count
 
 

@@ -16,6 +16,7 @@ from coatcheck.cli import data_directory, sandbox_api
 from coatcheck.cli.console import AsJson, err, print_json, print_rows
 from coatcheck.cli.data_directory import OfSandbox
 from coatcheck.errors import ConfigurationError, OperatorError, ProcessorNotRunning
+from coatcheck.replaced_files import replaced
 from coatcheck.testing import processor_conformance as suite
 from coatcheck.testing import processor_trial, report_pages
 from coatcheck.testing import sandbox as sandbox_client
@@ -132,6 +133,7 @@ def _facts(result: suite.Result) -> dict[str, Any]:
 def _write_page(file: Path, url: str, results: Sequence[suite.Result]) -> None:
     page = report_pages.conformance(url, [_facts(each) for each in results])
     try:
-        file.write_text(page, encoding="utf-8")
+        with replaced(file) as opened:
+            opened.write(page)
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be written: {error.strerror}.") from error

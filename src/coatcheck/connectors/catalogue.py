@@ -12,6 +12,7 @@ import msgspec
 
 from coatcheck.connectors.records import Institution
 from coatcheck.errors import ConfigurationError
+from coatcheck.replaced_files import replaced
 
 _decoder = msgspec.json.Decoder(tuple[Institution, ...])
 _encoder = msgspec.json.Encoder(order="deterministic")
@@ -44,9 +45,8 @@ def write_institutions(file: Path, institutions: Iterable[Institution]) -> None:
         ConfigurationError: the file cannot be written.
     """
     listed = sorted(institutions, key=lambda each: each.code)
-    new = file.with_name(f"{file.name}.new")
     try:
-        new.write_bytes(msgspec.json.format(_encoder.encode(listed), indent=1))
-        new.replace(file)
+        with replaced(file) as opened:
+            opened.write(msgspec.json.format(_encoder.encode(listed), indent=1).decode())
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be written: {type(error).__name__}.") from None
