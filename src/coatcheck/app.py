@@ -345,7 +345,7 @@ def _assemble(ground: _Ground) -> Services:
         apps=Apps(settings, clock, journal, grant_services["setup_tokens"]),
         **_user_services(dependencies, tokens, signing_keys, grant_services),
         accounts=Accounts(clock, vault, journal),
-        webhook_endpoints=WebhookEndpoints(settings, clock, vault, journal),
+        webhook_endpoints=WebhookEndpoints(settings, clock, db, vault, journal),
     )
 
 

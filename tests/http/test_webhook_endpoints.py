@@ -14,6 +14,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from coatcheck.app import Services, build
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
+from coatcheck.events import history
 from coatcheck.events.catalogue import EventType
 from coatcheck.events.endpoints import lock_endpoints
 from coatcheck.server import create_app
@@ -394,6 +395,22 @@ async def test_the_events_of_a_time_are_delivered_again_in_order(
     reversed_ = {"since": body["until"], "until": body["since"]}
     refused = await api.post(f"{ENDPOINTS}/{endpoint['guid']}/redeliver", json=reversed_)
     assert refused.status_code == 422
+
+
+async def test_the_events_of_a_time_are_delivered_again_in_batches(
+    api: Api, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "REDELIVERED", 2)
+    users = [await make_user(api) for _ in range(5)]
+    endpoint = await create(api, url=receiver.url, events=["user.created"])
+    body = {"since": "2026-01-01T00:00:00Z"}
+    answer = await api.post(f"{ENDPOINTS}/{endpoint['guid']}/redeliver", json=body)
+    assert answer.json() == {"redelivery": {"deliveries": 5}}
+    async with api.services.db.connection() as connection:
+        cursor = await connection.execute("SELECT count(DISTINCT xmin::text) FROM delivery")
+        assert await cursor.fetchone() == (3,), "transactions"
+    await run_pending(api.services)
+    assert [each.event["object"] for each in receiver.received] == users
 
 
 async def test_events_are_listed_newest_first_and_after_one_oldest_first_for_30_days(

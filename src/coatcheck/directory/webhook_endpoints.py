@@ -10,7 +10,7 @@ from coatcheck.audit.entries import Entry
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
-from coatcheck.db.database import Connection
+from coatcheck.db.database import Connection, Database
 from coatcheck.errors import InvalidRequest, NotFound, Unprocessable
 from coatcheck.events import endpoint_secrets, history
 from coatcheck.events.catalogue import CATALOGUE, EventType, patterns
@@ -80,11 +80,17 @@ class NewSecret:
 
 
 class WebhookEndpoints:
-    """Each method writes in the caller's transaction, with its audit entry. Another owner's endpoint is NotFound."""
+    """Each method writes in the caller's transaction, with its audit entry. Another owner's endpoint is NotFound.
 
-    def __init__(self, settings: Settings, clock: Clock, vault: Vault, journal: Journal) -> None:
+    `redeliver_range` opens transactions of its own.
+    """
+
+    def __init__(
+        self, settings: Settings, clock: Clock, db: Database, vault: Vault, journal: Journal
+    ) -> None:
         self._settings = settings
         self._clock = clock
+        self._db = db
         self._vault = vault
         self._journal = journal
 
@@ -213,22 +219,32 @@ class WebhookEndpoints:
         await self._record(connection, owner, delivery_guid, "delivery.redelivered")
         return made
 
-    async def redeliver_range(
-        self, connection: Connection, owner: Owner, guid: str, since: datetime, until: datetime | None
-    ) -> int:
+    async def redeliver_range(self, owner: Owner, guid: str, since: datetime, until: datetime | None) -> int:
         """Delivers again what occurred in the time and the endpoint subscribes to; returns how many events.
+
+        It opens its own transactions, one for each batch: the time can have very many events. If it fails in between,
+        a repetition delivers the others, and those of the first call that do not wait any more.
 
         Raises:
             Unprocessable: the endpoint is disabled, or `until` is before `since`.
         """
-        endpoint = await find_endpoint(connection, owner.guid, guid)
-        await self._refuse_disabled(connection, owner, guid)
         now = self._clock.instant()
-        if (until or now) < since:
-            raise Unprocessable("until must not be before since.")
-        count = await history.redeliver_range(connection, endpoint, since, until or now, now)
-        await self._record(connection, owner, guid, "webhook_endpoint.redelivered")
-        return count
+        wanted = history.Redelivery(endpoint_guid=guid, since=since, until=until or now, now=now)
+        async with self._db.transaction() as connection:
+            await find_endpoint(connection, owner.guid, guid)
+            await self._refuse_disabled(connection, owner, guid)
+            if wanted.until < since:
+                raise Unprocessable("until must not be before since.")
+            # First: whatever is delivered, the log says why.
+            await self._record(connection, owner, guid, "webhook_endpoint.redelivered")
+        count, position = 0, 0
+        while True:
+            async with self._db.transaction() as connection:
+                made = await history.redeliver_batch(connection, wanted, position)
+            count += made.count
+            if made.last_position is None:
+                return count
+            position = made.last_position
 
     async def redeliver_selected(self, connection: Connection, owner: Owner, filters: DeliveryFilter) -> int:
         """As `history.redeliver_selected`, for the owner."""

@@ -4,7 +4,7 @@ Each query starts at the owner. Events in MX's format are not listed; their deli
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from coatcheck import ids
@@ -17,6 +17,9 @@ from coatcheck.events.event_indexes import is_event, is_owner
 from coatcheck.events.partitions import RETENTION
 from coatcheck.events.publisher import SUBSCRIBED
 from coatcheck.model.paging import Page, PageRequest, Selection, fetch_page
+
+REDELIVERED = 1_000
+"""Events that one transaction delivers again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,28 +252,58 @@ def _again(owner_guid: str, filters: DeliveryFilter, now: datetime) -> tuple[str
     )
 
 
-async def redeliver_range(
-    connection: Connection, endpoint: Endpoint, since: datetime, until: datetime, now: datetime
-) -> int:
-    """Delivers to the endpoint every event from `since` until before `until` that it subscribes to; returns how many.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redelivery:
+    """Which events an endpoint gets again: from `since` until before `until`."""
+
+    endpoint_guid: str
+    since: datetime
+    until: datetime
+    now: datetime
+    """The same for all batches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redelivered:
+    """What became of a batch."""
+
+    count: int
+    """How many deliveries were made."""
+    last_position: int | None
+    """Where the next batch begins. None: there is none."""
+
+
+async def redeliver_batch(connection: Connection, wanted: Redelivery, after: int) -> Redelivered:
+    """Delivers to the endpoint some of the events that it subscribes to, those after the position, in their order.
 
     What still waits to be delivered to it is not delivered twice.
     """
-    return await run(
+    made = await fetch_one(
         connection,
-        f"""INSERT INTO delivery (guid, event_guid, event_at, receiver_guid, owner_guid, object, position,
-                                  next_attempt_at, created_at)
-            SELECT 'DLV-' || md5(e.guid || w.guid || %(now)s::text)::uuid, e.guid, e.occurred_at, w.guid, e.owner_guid,
-                   e.object, e.position, %(now)s, %(now)s
-            -- The guid contains the time: without it, it would be that of the first delivery.
-            FROM webhook_endpoint w JOIN event e ON {is_owner("e", "w.owner_guid")}
-            WHERE w.guid = %(guid)s AND e.format = 'coatcheck' AND {SUBSCRIBED.format(type="e.type")}
-              AND e.occurred_at >= %(since)s AND e.occurred_at < %(until)s AND e.occurred_at > %(oldest)s
-              AND NOT EXISTS (SELECT FROM delivery d WHERE d.event_guid = e.guid AND d.receiver_guid = w.guid
-                              AND d.next_attempt_at IS NOT NULL)
-            ORDER BY e.position""",
-        {"guid": endpoint.guid, "since": since, "until": until, "now": now, "oldest": now - RETENTION},
+        Redelivered,
+        f"""WITH batch AS (
+                SELECT w.guid AS receiver_guid, e.guid, e.occurred_at, e.owner_guid, e.object, e.position
+                FROM webhook_endpoint w JOIN event e ON {is_owner("e", "w.owner_guid")}
+                WHERE w.guid = %(endpoint_guid)s AND e.format = 'coatcheck' AND {SUBSCRIBED.format(type="e.type")}
+                  AND e.occurred_at >= %(since)s AND e.occurred_at < %(until)s AND e.occurred_at > %(oldest)s
+                  AND e.position > %(after)s
+                ORDER BY e.position LIMIT {REDELIVERED}
+            ), made AS (
+                INSERT INTO delivery (guid, event_guid, event_at, receiver_guid, owner_guid, object, position,
+                                      next_attempt_at, created_at)
+                SELECT 'DLV-' || md5(guid || receiver_guid || %(now)s::text)::uuid, guid, occurred_at, receiver_guid,
+                       owner_guid, object, position, %(now)s, %(now)s
+                -- The guid contains the time: without it, it would be that of the first delivery.
+                FROM batch
+                WHERE NOT EXISTS (SELECT FROM delivery d WHERE d.event_guid = batch.guid
+                                  AND d.receiver_guid = batch.receiver_guid AND d.next_attempt_at IS NOT NULL)
+                ORDER BY position RETURNING guid
+            )
+            SELECT (SELECT count(*) FROM made) AS count, (SELECT max(position) FROM batch) AS last_position""",
+        {**asdict(wanted), "oldest": wanted.now - RETENTION, "after": after},
     )
+    assert made is not None, "the statement returns one row"
+    return made
 
 
 async def send_sample(

@@ -89,7 +89,7 @@ async def test_endpoint(request: ManagementRequest) -> DeliveryResponseBody:
 async def redeliver_range(request: ManagementRequest) -> RedeliveryResponseBody:
     given = parse(request.body, RedeliveryRequest)
     count = await request.services.webhook_endpoints.redeliver_range(
-        request.connection, _owner(request), request.path["webhook_endpoint"], given.since, given.until
+        _owner(request), request.path["webhook_endpoint"], given.since, given.until
     )
     return RedeliveryResponseBody(RedeliveryResponse(count))
 

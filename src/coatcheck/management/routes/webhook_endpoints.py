@@ -107,6 +107,7 @@ WEBHOOKS = Group(
             "Deliver the events of a time again",
             "Every event that occurred in the time and that the endpoint subscribes to, also if the endpoint is newer. "
             "What still waits for the endpoint is not delivered twice.",
+            needs_connection=False,
             body=RedeliveryRequest,
             answer=RedeliveryResponseBody,
             status=202,
