@@ -445,3 +445,22 @@ async def test_old_jobs_are_deleted_except_the_most_recent_of_each_member(servic
     assert await end_user.rows("SELECT guid FROM member_job WHERE user_guid = %(user)s") == [
         (member.most_recent_job_guid,)
     ]
+
+
+async def test_old_jobs_are_deleted_in_batches_without_waiting_for_those_of_a_member_that_is_deleted(
+    services, clock, monkeypatch
+):
+    monkeypatch.setattr(job_rows, "DROPPED", 2)
+    end_user = await make_end_user(services)
+    member = await end_user.connected("mxuser+no_tx")
+    other = await end_user.connected("another+no_tx")
+    for _ in range(4):
+        member = await end_user.run_job(member, JobKind.BALANCE)
+        clock.advance(timedelta(hours=3))
+    other = await end_user.run_job(other, JobKind.BALANCE)
+    clock.advance(timedelta(days=91))
+    async with services.db.transaction() as holding, services.db.connection() as connection:
+        await holding.execute("SELECT FROM member_job WHERE member_guid = %s FOR UPDATE", (other.guid,))
+        await job_rows.drop_ended(connection, clock.now() - timedelta(days=90))
+    kept = await end_user.rows("SELECT member_guid, count(*) FROM member_job GROUP BY 1")
+    assert dict(kept) == {member.guid: 1, other.guid: 2}

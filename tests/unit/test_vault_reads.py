@@ -10,7 +10,7 @@ from coatcheck.ids import new
 from coatcheck.model.accounts import Account
 from coatcheck.model.paging import PageRequest
 from coatcheck.model.users import User
-from coatcheck.vault import user_reads
+from coatcheck.vault import user_reads, vault
 from coatcheck.vault.grant_reads import actual_readers, list_reads
 from coatcheck.vault.user_reads import UserRead, reads_of_user, sealed_secrets_of_user
 from coatcheck.vault.vault import ClientReader, SecretKind, accounts_with_numbers, delete_expired_links
@@ -181,3 +181,20 @@ async def test_the_options_of_links_that_were_created_before_an_instant_are_dele
         assert await delete_expired_links(connection, before) == 0
         assert await delete_expired_links(connection, after) == 1
         assert [each.kind for each in await sealed_secrets_of_user(connection, user.guid)] == ["STATEMENT"]
+
+
+@pytest.mark.own_database
+async def test_the_options_of_links_are_deleted_in_batches_without_waiting_for_a_user_that_is_deleted(
+    services: Services, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vault, "EXPIRED_LINKS", 2)
+    links = [new("LNK") for _ in range(6)]
+    async with services.db.transaction() as connection:
+        for link in links:
+            await services.vault.store_secret(
+                connection, owner_guid=user.guid, record_guid=link, kind=SecretKind.LINK, value=b"options"
+            )
+    after = datetime.now(UTC) + timedelta(milliseconds=1)
+    async with services.db.transaction() as holding, services.db.connection() as connection:
+        await holding.execute("SELECT FROM sealed_secret WHERE record_guid = %s FOR UPDATE", (links[0],))
+        assert await delete_expired_links(connection, after) == 5

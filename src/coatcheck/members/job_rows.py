@@ -22,6 +22,9 @@ from coatcheck.model.jobs import JobState
 from coatcheck.model.moving_users import is_settled
 from coatcheck.model.statuses import ConnectionStatus
 
+DROPPED = 1_000
+"""Jobs that one statement deletes: after an outage of the workers there can be very many."""
+
 
 @dataclass(frozen=True, slots=True)
 class LiveJob(JobKey):
@@ -316,15 +319,26 @@ async def oldest_due(connection: Connection, now: datetime) -> datetime | None:
 
 
 async def drop_ended(connection: Connection, before: datetime) -> None:
-    """Deletes jobs that ended before then, except each member's most recent job."""
-    await run(
-        connection,
-        f"""DELETE FROM member_job j
-           WHERE j.state = 'ended' AND j.ended_at < %(before)s AND {is_settled("j.user_guid")}
-           AND NOT EXISTS (SELECT FROM member m WHERE m.user_guid = j.user_guid
-                           AND m.most_recent_job_guid = j.guid)""",
-        {"before": before},
-    )
+    """Deletes jobs that ended before then, except each member's most recent job.
+
+    Args:
+        connection: in autocommit mode: each batch is a transaction of its own.
+        before: the time.
+    """
+    deleted = DROPPED
+    while deleted == DROPPED:
+        deleted = await run(
+            connection,
+            # SKIP LOCKED: a job that is locked goes with its member, which is being deleted.
+            f"""DELETE FROM member_job j USING (
+                    SELECT j.user_guid, j.guid FROM member_job j
+                    WHERE j.state = 'ended' AND j.ended_at < %(before)s AND {is_settled("j.user_guid")}
+                      AND NOT EXISTS (SELECT FROM member m WHERE m.user_guid = j.user_guid
+                                      AND m.most_recent_job_guid = j.guid)
+                    LIMIT {DROPPED} FOR UPDATE SKIP LOCKED) AS old
+                WHERE j.user_guid = old.user_guid AND j.guid = old.guid""",
+            {"before": before},
+        )
 
 
 async def calls_of_institutions(connection: Connection, since: datetime) -> Sequence[InstitutionCalls]:

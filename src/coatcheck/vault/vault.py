@@ -56,6 +56,8 @@ CLIENT_READABLE = frozenset({SecretKind.STATEMENT})
 """The secrets of its users that a client may read. Only this server uses the others."""
 
 FIRST_PAGE = PageRequest()
+EXPIRED_LINKS = 1_000
+"""Options of links that one statement deletes."""
 
 Stored = TypeVar("Stored", AccountNumbers, AccountOwner)
 
@@ -360,12 +362,26 @@ async def accounts_with_numbers(connection: Connection, user_guid: str, member_g
 
 
 async def delete_expired_links(connection: Connection, before: datetime) -> int:
-    """Deletes the options of links that were created before the instant, and returns how many it deleted."""
+    """Deletes the options of links that were created before the instant, and returns how many it deleted.
+
+    Args:
+        connection: in autocommit mode: each batch is a transaction of its own.
+        before: the instant.
+    """
     milliseconds = f"{int(before.timestamp() * 1000):012x}"
-    return await run(
-        connection,
-        f"""DELETE FROM sealed_secret
-            WHERE kind = 'LINK' AND record_guid COLLATE "C" < %(bound)s AND {is_settled("sealed_secret.owner_guid")}""",
-        # The guid of a link begins with its time of creation (RFC 9562 5.7).
-        {"bound": f"LNK-{milliseconds[:8]}-{milliseconds[8:]}"},
-    )
+    total, deleted = 0, EXPIRED_LINKS
+    while deleted == EXPIRED_LINKS:
+        deleted = await run(
+            connection,
+            # SKIP LOCKED: what is locked goes with its user, who is being deleted.
+            f"""DELETE FROM sealed_secret s USING (
+                    SELECT owner_guid, record_guid, kind FROM sealed_secret
+                    WHERE kind = 'LINK' AND record_guid COLLATE "C" < %(bound)s
+                      AND {is_settled("sealed_secret.owner_guid")}
+                    LIMIT {EXPIRED_LINKS} FOR UPDATE SKIP LOCKED) AS old
+                WHERE s.owner_guid = old.owner_guid AND s.record_guid = old.record_guid AND s.kind = old.kind""",
+            # The guid of a link begins with its time of creation (RFC 9562 5.7).
+            {"bound": f"LNK-{milliseconds[:8]}-{milliseconds[8:]}"},
+        )
+        total += deleted
+    return total
