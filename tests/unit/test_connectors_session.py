@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -302,6 +302,13 @@ def test_a_task_has_the_earliest_date_to_read(kind, days):
     task = Task(JobKind(kind), "bank", "MBR-1", NOW)
     assert (NOW.date() - task.since).days == days
     assert task.wants_transactions == (kind in {"AGGREGATION", "HISTORY"})
+
+
+def test_a_task_has_a_later_date_for_an_account_that_earlier_runs_have_read():
+    yesterday, long_ago = NOW.date() - timedelta(days=1), NOW.date() - timedelta(days=400)
+    known = {"read": yesterday, "asleep": long_ago}
+    task = Task(JobKind.AGGREGATION, "bank", "MBR-1", NOW, known_since=known)
+    assert [task.since_of(id) for id in ("read", "asleep", "new")] == [yesterday, task.since, task.since]
 
 
 def test_an_aggregation_without_transactions_requests_none():

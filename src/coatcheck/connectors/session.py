@@ -53,6 +53,8 @@ class Task:
     """
     user_guid: str = ""
     """The end user whose member it is."""
+    known_since: Mapping[str, date] = field(default_factory=dict)
+    """By account id, as `since_of`, for the accounts whose transactions earlier runs have read."""
 
     @property
     def wants_transactions(self) -> bool:
@@ -64,6 +66,14 @@ class Task:
     def since(self) -> date:
         """The earliest date of the transactions or statements that the run is to read."""
         return self.now.date() - LOOKBACK.get(self.kind, timedelta())
+
+    def since_of(self, account_id: str) -> date:
+        """The earliest date of the transactions of an account that the run is to read.
+
+        It is later than `since` in a daily aggregation, for an account whose earlier days earlier runs have read. A run
+        that adds more is not wrong, only slower.
+        """
+        return max(self.since, self.known_since.get(account_id, self.since))
 
 
 @dataclass(frozen=True, slots=True)

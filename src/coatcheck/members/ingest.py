@@ -59,7 +59,8 @@ OVERWRITTEN_ACCOUNT_COLUMNS = (*sorted(_names(BankAccount) - {"id", "account_num
 """The columns of an existing account that a run overwrites. The client sets metadata, is_hidden and is_business."""
 ACCOUNT_COLUMNS = (
     *KEY, "client_guid", "member_guid", "id", *OVERWRITTEN_ACCOUNT_COLUMNS,
-    "account_number", "day_payment_is_due", "is_business", "read_at", "created_at", "updated_at",
+    "account_number", "day_payment_is_due", "is_business", "read_at", "transactions_read_at",
+    "created_at", "updated_at",
 )  # fmt: skip
 OVERWRITTEN_TRANSACTION_COLUMNS = tuple(
     name
@@ -82,7 +83,8 @@ PUT_ACCOUNTS = f"""
 INSERT INTO account ({", ".join(ACCOUNT_COLUMNS)})
 SELECT {", ".join(ACCOUNT_COLUMNS)} FROM json_populate_recordset(NULL::account, %(rows)s::json)
 ON CONFLICT (user_guid, member_guid, id) DO UPDATE
-SET {_overwrite((*OVERWRITTEN_ACCOUNT_COLUMNS, "account_number", "day_payment_is_due", "read_at", "updated_at"))}
+SET {_overwrite((*OVERWRITTEN_ACCOUNT_COLUMNS, "account_number", "day_payment_is_due", "read_at", "updated_at"))},
+    transactions_read_at = coalesce(excluded.transactions_read_at, account.transactions_read_at)
 RETURNING id, guid, is_closed"""
 
 # A description that the user changed is kept until the institution's own text changes.
@@ -445,6 +447,7 @@ def _account(job: MemberJob, bank_account: BankAccount, guid: str, now: datetime
         "day_payment_is_due": bank_account.payment_due_at and bank_account.payment_due_at.day,
         "is_business": bank_account.is_business,
         "read_at": now,
+        "transactions_read_at": now if job.wants_transactions else None,
         "created_at": now,
         "updated_at": now,
     }

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -38,12 +38,14 @@ from coatcheck.vault.vault import SecretKind
 
 @dataclass(frozen=True, slots=True)
 class JobInputs:
-    """The secrets that a run needs, from the vault."""
+    """What a run needs: secrets from the vault, and what earlier runs have read."""
 
     credentials: Mapping[str, str] = field(repr=False)
     answers: Mapping[str, str] | None = field(repr=False)
     resume: bytes | None = field(repr=False)
     state: bytes | None = field(repr=False)
+    known_since: Mapping[str, date] = field(default_factory=dict)
+    """As `Task.known_since`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from coatcheck.jobs.tasks import TaskKind, cancel_tasks, uninterrupted
 from coatcheck.members import job_leases, member_rows
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.outcome import Completed, JobFinisher, JobInputs, LeaseLost, Result
+from coatcheck.members.reading_periods import known_since
 from coatcheck.members.records import MemberJob
 from coatcheck.members.status import MemberEvent
 from coatcheck.members.validation import check_availability
@@ -168,7 +169,7 @@ class MemberSync:
             with attempt:
                 inputs = await self._job_inputs(job)
         session = Session(
-            self._task(job),
+            self._task(job, inputs),
             inputs.credentials,
             answers=inputs.answers,
             resume=inputs.resume,
@@ -181,7 +182,7 @@ class MemberSync:
             log.warning("rows.skipped", record=record, field=field_name, count=count)
         return Completed(result, session.data, inputs) if isinstance(result, Finished) else result
 
-    def _task(self, job: MemberJob) -> Task:
+    def _task(self, job: MemberJob, inputs: JobInputs) -> Task:
         return Task(
             kind=JobKind(job.kind),
             institution_code=job.institution_code,
@@ -191,6 +192,7 @@ class MemberSync:
             attempt=job.attempt,
             is_background=job.is_background,
             user_guid=job.user_guid,
+            known_since=inputs.known_since,
         )
 
     async def _store_state(self, job: MemberJob, state: bytes) -> None:
@@ -248,6 +250,7 @@ class MemberSync:
             if await member_rows.is_disabled(connection, job.user_guid):
                 raise UserDisabled
             await _check_availability(connection, job)
+            known = await known_since(connection, job)
             secrets = await self._vault.disclose_secrets(
                 connection,
                 owner_guid=job.user_guid,
@@ -266,6 +269,7 @@ class MemberSync:
             json.loads(secrets[answers]) if answers in secrets else None,
             secrets.get(resume),
             secrets.get(state),
+            known,
         )
 
     async def _save(self, job: MemberJob, result: Result) -> None:

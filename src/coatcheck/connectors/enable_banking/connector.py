@@ -178,7 +178,7 @@ class EnableBankingConnector(Connector):
             await session.add_owners([owner])
         if session.task.wants_transactions:
             transactions = rows.Transactions(id)
-            async for page in self._transactions(path, session.task.since.isoformat()):
+            async for page in self._transactions(path, session.task.since_of(id).isoformat()):
                 converted = map(transactions.convert, page)
                 await session.add_transactions(each for each in converted if each is not None)
 

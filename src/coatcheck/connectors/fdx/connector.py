@@ -164,10 +164,11 @@ async def _add_owners(session: Session, api: FdxApi, accounts: Sequence[BankAcco
 async def _add_transactions(session: Session, api: FdxApi, accounts: Sequence[BankAccount]) -> None:
     task = session.task
     # One day more: an institution's last day can begin before this server's.
-    period = {"startTime": str(task.since), "endTime": str(task.now.date() + timedelta(days=1))}
+    end = str(task.now.date() + timedelta(days=1))
 
     async def read(account: BankAccount) -> None:
         path = f"/accounts/{_segment(account.id)}/transactions"
+        period = {"startTime": str(task.since_of(account.id)), "endTime": end}
         async for page in api.pages(path, "transactions", period):
             rows = (mapping.transaction(account.id, row, account.currency_code) for row in page)
             await session.add_transactions([row for row in rows if row is not None])

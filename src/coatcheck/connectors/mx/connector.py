@@ -242,7 +242,8 @@ class MxConnector(Connector):
         if task.kind is JobKind.STATEMENT:
             await self._add_statements(session, member)
         if task.wants_transactions:
-            query = {"from_date": task.since.isoformat()}
+            since = min((task.since_of(each.id) for each in accounts), default=task.since)
+            query = {"from_date": since.isoformat()}
             async for page in self._api.pages(f"{member.path}/transactions", "transactions", query):
                 await session.add_transactions(map(rows.transaction, page))
         return rows.unread_ids(listed)

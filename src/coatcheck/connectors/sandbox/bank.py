@@ -207,7 +207,7 @@ class SandboxBank(Connector):
             accounts=bank_data.accounts(records),
             numbers=bank_data.numbers(records, task.member_guid) if kind is JobKind.VERIFICATION else (),
             owners=bank_data.owners(records) if kind is JobKind.IDENTIFICATION else (),
-            transactions=pages_of(records, task.since) if task.wants_transactions else (),
+            transactions=pages_of(records, task.since, task.known_since) if task.wants_transactions else (),
             statements=_statements(records) if kind is JobKind.STATEMENT else (),
         )
 

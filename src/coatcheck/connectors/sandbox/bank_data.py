@@ -1,9 +1,10 @@
 """The data of a login at a given time, as the records of the connector contract."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from types import MappingProxyType
 
 from coatcheck.connectors.contract import (
     BankAccount,
@@ -19,6 +20,7 @@ from coatcheck.connectors.sandbox.logins import Login
 from coatcheck.connectors.sandbox.numbers import account_number, digits, routing_number, seeded
 from coatcheck.connectors.sandbox.people import OwnerTraits, owner
 
+EMPTY: Mapping[str, date] = MappingProxyType({})
 _UNSETTLED = 5 * DAY
 """With `pending_only`, movements of the last five days have not posted. In minutes."""
 UNKNOWN_TYPE = "DIGITAL_WALLET"
@@ -150,19 +152,21 @@ def owners(records: BankRecords) -> tuple[BankOwner, ...]:
     )
 
 
-def transactions(records: BankRecords, since: date) -> tuple[BankTransaction, ...]:
-    """The transactions since that date, oldest first."""
+def transactions(
+    records: BankRecords, since: date, known_since: Mapping[str, date] = EMPTY
+) -> tuple[BankTransaction, ...]:
+    """The transactions since that date, or since a later one by the id of their account; oldest first."""
     if records.login.has("no_tx"):
         return ()
-    start, currency = since.toordinal() * DAY, records.currency_code
+    ids, currency = [account.id for account in records.household.accounts], records.currency_code
+    starts = [max(since, known_since.get(id, since)).toordinal() * DAY for id in ids]
     pending_only = records.login.has("pending_only")
     listed = sorted(
         (each.at, position, each)
         for position in records.shared
         for each in records.movements[position]
-        if start <= each.at <= records.at and not (pending_only and each.posted <= records.settled)
+        if starts[position] <= each.at <= records.at and not (pending_only and each.posted <= records.settled)
     )
-    ids = [account.id for account in records.household.accounts]
     return tuple(_transaction(each, ids[position], records.settled, currency) for _, position, each in listed)
 
 

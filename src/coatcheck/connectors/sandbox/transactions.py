@@ -1,25 +1,31 @@
 """The transactions of a run, as the login's controls change them, in pages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
 from coatcheck.connectors.contract import BankTransaction
 from coatcheck.connectors.sandbox import bank_data
-from coatcheck.connectors.sandbox.bank_data import BankRecords
+from coatcheck.connectors.sandbox.bank_data import EMPTY, BankRecords
 
 PAGE, SHORT_PAGE = 500, 20
 """Transactions of one page; the second with `reordered_pages`, so that there are several."""
 DUPLICATES = 5
 BACKDATED_BY = timedelta(days=10)
 UNKNOWN_STATUS = "SETTLING"
+DEPENDENT = ("backdated", "duplicate_tx", "schema_drift", "unusable_rows")
+"""Controls that change a transaction by its place among all others, and need them all."""
 
 
-def pages_of(records: BankRecords, since: date) -> Sequence[Sequence[BankTransaction]]:
-    """The transactions since that date, oldest first unless a control changes the order."""
-    rows: Sequence[BankTransaction] = bank_data.transactions(records, since)
+def pages_of(
+    records: BankRecords, since: date, known_since: Mapping[str, date] = EMPTY
+) -> Sequence[Sequence[BankTransaction]]:
+    """As `bank_data.transactions`, with what the login's controls change, in pages."""
     has, first_id = records.login.has, records.household.accounts[0].id
+    if any(map(has, DEPENDENT)):
+        known_since = EMPTY
+    rows: Sequence[BankTransaction] = bank_data.transactions(records, since, known_since)
     if has("backdated"):
         rows = _backdated(rows, first_id)
     if has("duplicate_tx"):
