@@ -158,6 +158,27 @@ def test_the_help_of_no_command_imports_what_takes_long(tmp_path):
     assert HEAVY.isdisjoint(imported), HEAVY.intersection(imported)
 
 
+SERVE = """
+import json, sys
+from coatcheck.cli import lazy_imports, main
+with lazy_imports.deferred():
+    from coatcheck.cli import serve
+    command = serve.serve
+serve.run = lambda main: main.close()
+serve.until_stopped = lambda main: main(None)
+command(port=0)
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def test_a_server_imports_nothing_that_only_a_terminal_or_a_misspelt_search_needs(bare_environment):
+    bare_environment.setenv("COATCHECK_DATABASE_URL", "postgresql://db/coatcheck")
+    done = subprocess.run([sys.executable, "-c", SERVE], capture_output=True, text=True, check=True)
+    imported = set(json.loads(done.stdout))
+    assert {"httpx", "structlog", "coatcheck.server"} <= imported
+    assert {"greenlet", "pygments", "rapidfuzz", "rich"}.isdisjoint(imported)
+
+
 def test_the_version_is_that_of_the_package(terminal):
     assert terminal("--version").out.strip() == "0.1.0"
 

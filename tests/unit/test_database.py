@@ -1,5 +1,6 @@
 """The connections of a process: their deadline, their number, and which servers they accept."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -71,6 +72,26 @@ async def test_connections_beyond_the_least_number_are_closed_when_they_are_not_
             return database.pool_stats()["pool_size"] == 2
 
         await until(is_small)
+
+
+async def test_callers_that_meet_by_chance_open_no_connection_and_one_that_is_held_opens_one(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "SURPLUS_INTERVAL", timedelta(seconds=0.1))
+    monkeypatch.setattr(pool, "REST_WAIT", timedelta(seconds=20))
+    async with opened(url, 8) as database:
+
+        async def is_at_rest() -> bool:
+            if database.pool_stats()["pool_size"] > 1:
+                return False
+            await asyncio.gather(*(value(database, "SELECT pg_sleep(0.001)") for _ in range(3)))
+            return database.pool_stats()["pool_size"] == 1
+
+        await until(is_at_rest, 30)
+        monkeypatch.setattr(pool, "REST_WAIT", timedelta(seconds=0.01))
+        async with database.connection():
+            assert await value(database, "SELECT 1") == 1
+        assert database.pool_stats()["pool_size"] > 1
 
 
 async def test_a_statement_beyond_the_deadline_is_refused_in_time_and_ends_at_the_server(url: str) -> None:

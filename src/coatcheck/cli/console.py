@@ -1,29 +1,63 @@
 """What a command prints: tables for people, JSON for scripts.
 
-Results go to standard output, everything else to standard error.
+Results go to standard output, everything else to standard error. `rich`, which draws tables and colours, is imported
+when a table or a colour is printed: a server prints none, and `rich` takes 2 MB.
 """
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
-from io import StringIO
-from typing import Annotated, Any
-from unicodedata import category
+from functools import cached_property
+from typing import Annotated, Any, TextIO
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
-from rich.text import Text
 
 from coatcheck.errors import CoatcheckError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
-# Lines are not wrapped and values not highlighted, so that they can be copied.
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class _NoStatus:
+    """The status of an action that nobody watches."""
+
+    def update(self, text: str) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+
+class Output:
+    """Standard output or standard error."""
+
+    def __init__(self, *, is_error: bool) -> None:
+        self._is_error = is_error
+
+    @cached_property
+    def console(self) -> Any:
+        from rich.console import Console  # noqa: PLC0415 (see the module)
+
+        # Lines are not wrapped and values not highlighted, so that they can be copied.
+        return Console(stderr=self._is_error, highlight=False, soft_wrap=True)
+
+    def print(self, *texts: Any, style: str | None = None, markup: bool = True) -> None:
+        if style is None and not markup:
+            print(*texts, file=self._stream, flush=True)
+        else:
+            self.console.print(*texts, style=style, markup=markup)
+
+    def status(self, text: str) -> AbstractContextManager[Any]:
+        """Shows on a terminal what is being done, while the block runs."""
+        return self.console.status(text) if self._stream.isatty() else nullcontext(_NoStatus())
+
+    @property
+    def _stream(self) -> TextIO:
+        return sys.stderr if self._is_error else sys.stdout
+
+
+out, err = Output(is_error=False), Output(is_error=True)
 
 
 def print_error(message: str, error: CoatcheckError | None = None) -> None:
@@ -33,10 +67,10 @@ def print_error(message: str, error: CoatcheckError | None = None) -> None:
 
 
 def print_json(value: Any) -> None:
-    out.print(json.dumps(value, indent=2, default=_plain, ensure_ascii=False), markup=False)
+    out.print(json.dumps(value, indent=2, default=plain, ensure_ascii=False), markup=False)
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
     """A time as the API writes it; anything else as text."""
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
@@ -48,10 +82,9 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str) 
     if as_json:
         print_json(rows)
     elif rows:
-        table = Table(*map(_heading, rows[0]), box=SIMPLE_HEAD if out.is_terminal else None, pad_edge=False)
-        for row in rows:
-            table.add_row(*map(_text, row.values()))
-        _print_table(table)
+        from coatcheck.cli.tables import print_table_of_rows  # noqa: PLC0415 (see the module)
+
+        print_table_of_rows(out.console, rows)
     else:
         out.print(empty, markup=False)
 
@@ -61,10 +94,9 @@ def print_facts(facts: Mapping[str, Any], *, as_json: bool, note: str = "") -> N
     if as_json:
         print_json(facts)
         return
-    table = Table.grid(padding=(0, 2), pad_edge=False)
-    for name, value in facts.items():
-        table.add_row(_heading(name), _text(value))
-    _print_table(table)
+    from coatcheck.cli.tables import print_table_of_facts  # noqa: PLC0415 (see the module)
+
+    print_table_of_facts(out.console, facts)
     if note:
         out.print(note, markup=False)
 
@@ -75,35 +107,3 @@ def print_done(facts: Mapping[str, Any], sentence: str, *, as_json: bool) -> Non
         print_json(facts)
     else:
         out.print(sentence, markup=False)
-
-
-def _heading(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _text(value: Any) -> Text:
-    """A value for people. `Text` keeps brackets in it from being read as markup."""
-    match value:
-        case bool():
-            return Text("yes" if value else "no")
-        case None:
-            return Text("-")
-        case list() | tuple():
-            return Text(_visible(", ".join(map(str, value))) or "-")
-    return Text(_visible(_plain(value)))
-
-
-def _visible(text: str) -> str:
-    """The text with each control character escaped: text of a client or of a receipt must not control the terminal."""
-    return "".join(
-        repr(each)[1:-1] if category(each).startswith("C") and each != "\n" else each for each in text
-    )
-
-
-def _print_table(table: Table) -> None:
-    """Prints the table at its full width, so that values can be copied: a console cuts it to its own width."""
-    width = Measurement.get(out, out.options.update(max_width=10_000), table).maximum
-    text = StringIO()
-    Console(file=text, width=width, force_terminal=out.is_terminal, highlight=False).print(table)
-    lines = [line.rstrip() for line in text.getvalue().splitlines()]
-    print("\n".join(filter(None, lines)), file=out.file)

@@ -62,6 +62,9 @@ SMALL: Mapping[str, str] = {
     "max_wal_senders": "0",
 }
 """Parameters of a server for one developer: less memory and fewer processes."""
+SMALL_HEAP: Mapping[str, str] = {"MALLOC_TRIM_THRESHOLD_": "131072", "MALLOC_MMAP_THRESHOLD_": "131072"}
+"""Environment of the C library (`mallopt(3)`): a session returns to the system what the planning of a statement took,
+some 3 MB. With the default, both grow with the first large block that is freed."""
 FOR_DEVELOPMENT: Mapping[str, str] = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -86,6 +89,7 @@ class Server:
     sockets: Path
     """The directory of its socket."""
     parameters: Mapping[str, str]
+    environment: Mapping[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -112,7 +116,8 @@ class Server:
             self._process = subprocess.Popen(  # noqa: S603 (a program of the wheel, without a shell)
                 [str(program("postgres")), "-D", str(self.directory)]
                 + [part for name, value in parameters.items() for part in ("-c", f"{name}={value}")],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, **_surroundings(),
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+                **_surroundings(self.environment),
             )  # fmt: skip
         deadline = time.monotonic() + START
         while self._process.poll() is None and time.monotonic() < deadline:
@@ -176,12 +181,17 @@ def database(directory: Path, *, durable: bool = True) -> Iterator[str]:
 
 
 @contextmanager
-def server(directory: Path, parameters: Mapping[str, str] | None = None) -> Iterator[Server]:
+def server(
+    directory: Path,
+    parameters: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
     """Runs PostgreSQL on `directory` while the block runs.
 
     Args:
         directory: the data, created if missing. The next run finds the same data.
         parameters: of PostgreSQL, that differ from its defaults.
+        environment: variables of its processes beside those of this one.
 
     Raises:
         ConfigurationError: another process uses the directory, or the server cannot start.
@@ -199,7 +209,7 @@ def server(directory: Path, parameters: Mapping[str, str] | None = None) -> Iter
         _prepare(directory)
         _stop_leftover(directory)
         with _socket_directory(directory) as sockets:
-            running = Server(directory, sockets, parameters or {})
+            running = Server(directory, sockets, parameters or {}, environment or {})
             try:
                 running.start()
                 yield running
@@ -372,13 +382,13 @@ def _call(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(done.args, done.returncode, stderr=done.stdout)
 
 
-def _surroundings() -> Mapping[str, Any]:
+def _surroundings(more: Mapping[str, str] | None = None) -> Mapping[str, Any]:
     """The directory, the environment and the user of PostgreSQL's programs.
 
     Variables such as PGPORT and PGOPTIONS are made for another server.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return {"cwd": "/", "env": environment, **as_system_user()}
+    return {"cwd": "/", "env": {**environment, **(more or {})}, **as_system_user()}
 
 
 def as_system_user() -> Mapping[str, Any]:

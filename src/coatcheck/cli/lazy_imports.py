@@ -8,13 +8,18 @@ import gc
 import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
+from typing import Any
 
 LIBRARIES = frozenset({"httpx", "psycopg", "structlog", "uvloop"})
 """Large ones. One module of `cli` imports each: a second `import` of the name would execute it. Their own modules are
 not deferred: a library may expect that an import fails."""
+
+UNUSED = frozenset({"greenlet", "httpx._main", "rich", "rich.traceback"})
+"""What `httpx` and `structlog` import if it is installed, and do without: the command of the one, and of the other
+tracebacks in colour and threads of another kind. With them a process takes 7 MB more."""
 
 _deferred: list[str] = []
 
@@ -35,20 +40,46 @@ class _Finder:
         return spec
 
 
-@contextmanager
-def deferred() -> Iterator[None]:
+class _Refusal:
+    """Refuses the modules of `UNUSED`."""
+
+    @staticmethod
+    def find_spec(
+        name: str,
+        path: Sequence[str] | None = None,  # noqa: ARG004 (the protocol of finders)
+        target: ModuleType | None = None,  # noqa: ARG004
+    ) -> None:
+        if name in UNUSED:
+            raise ModuleNotFoundError(name, name=name)
+
+
+def deferred() -> AbstractContextManager[None]:
     """Defers the imports of the block."""
-    sys.meta_path.insert(0, _Finder)
+    return _first(_Finder)
+
+
+@contextmanager
+def _first(finder: Any) -> Iterator[None]:
+    """Asks the finder before all others in the block."""
+    sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
-        sys.meta_path.remove(_Finder)
+        sys.meta_path.remove(finder)
 
 
 def load() -> None:
     """Imports now what was deferred, before threads could use it at the same time."""
     gc.disable()  # searching modules for garbage takes a tenth of the time
+    with _first(_Refusal):
+        for name in ("httpx", "structlog"):
+            importlib.import_module(name)
+            _execute(name)
     while _deferred:
-        sys.modules[_deferred.pop(0)].__doc__  # noqa: B018 (reading an attribute executes the module)
+        _execute(_deferred.pop(0))
     gc.enable()
     gc.freeze()  # modules stay: no collection needs to look at them again
+
+
+def _execute(name: str) -> None:
+    sys.modules[name].__doc__  # noqa: B018 (reading an attribute executes the module)

@@ -170,7 +170,9 @@ def _run_until_stopped(options: Options) -> None:
         _create_master_key(options.directory)
         with (
             err.status("Starting PostgreSQL") as status,
-            embedded.server(options.directory / data_directory.DATABASE, _parameters(options)) as database,
+            embedded.server(
+                options.directory / data_directory.DATABASE, _parameters(options), embedded.SMALL_HEAP
+            ) as database,
         ):
             status.update("Migrating the database")
             _migrate(database.url)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from coatcheck import config, metrics, server, tracing
-from coatcheck.cli import logs
+from coatcheck.cli import lazy_imports, logs
 from coatcheck.cli.runtime import open_services, run, until_stopped
 from coatcheck.cli.settings import load_settings
 from coatcheck.http import listening
@@ -42,6 +42,8 @@ def serve(
     """
     given: dict[str, Any] = {"host": host, "port": port, "log_format": "json" if as_json else None}
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    # First: `logs` would import `structlog` with everything that it finds.
+    lazy_imports.load()
     logs.configure(settings.log_level, settings.log_format)
     run(until_stopped(lambda stop: _serve(settings, trusted_proxies, stop)))
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from coatcheck import config, metrics, tracing, worker
-from coatcheck.cli import logs
+from coatcheck.cli import lazy_imports, logs
 from coatcheck.cli.runtime import open_services, run, until_stopped
 from coatcheck.cli.settings import load_settings
 
@@ -23,6 +23,8 @@ def work(
     Example: coatcheck work
     """
     settings = load_settings(log_format="json") if as_json else load_settings()
+    # First: `logs` would import `structlog` with everything that it finds.
+    lazy_imports.load()
     logs.configure(settings.log_level, settings.log_format)
     run(until_stopped(lambda stop: _work(settings, stop)))
 

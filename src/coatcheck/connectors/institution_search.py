@@ -11,11 +11,9 @@ An institution is found by the first of these that holds, and those that match b
 
 import re
 import unicodedata
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
 from urllib.parse import urlsplit
-
-from rapidfuzz.distance import OSA
 
 from coatcheck.connectors.records import Institution
 
@@ -74,6 +72,13 @@ def resembles(given: str, word: str) -> bool:
     if len(given) < SHORTEST_MISSPELT:
         return False
     # The beginning too: people stop typing when they see what they look for.
-    return any(
-        OSA.normalized_similarity(given, each) >= LEAST_SIMILARITY for each in (word, word[: len(given)])
-    )
+    similarity = _similarity()
+    return any(similarity(given, each) >= LEAST_SIMILARITY for each in (word, word[: len(given)]))
+
+
+@cache
+def _similarity() -> Callable[[str, str], float]:
+    """The similarity of two words, from 0 to 1."""
+    from rapidfuzz.distance import OSA  # noqa: PLC0415 (takes 4 MB, and only a misspelt search needs it)
+
+    return OSA.normalized_similarity

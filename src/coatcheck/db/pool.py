@@ -1,5 +1,7 @@
 """A pool of connections that recovers by itself from every failure of the database."""
 
+import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -31,6 +33,12 @@ SURPLUS_INTERVAL = timedelta(seconds=3)
 An idle session of PostgreSQL takes up to 10 MB."""
 
 
+REST_WAIT, MANY = timedelta(milliseconds=20), 20
+"""A pool at rest opens no more than its least number of connections, until a caller has waited for this long, or this
+many have found none free since the last verification. Otherwise periodic actions that meet by chance would open one
+more, which all use in turn, until each session of PostgreSQL has planned everything."""
+
+
 class Pool:
     """A pool. What it lends has been verified since the last failure of any connection."""
 
@@ -39,6 +47,10 @@ class Pool:
     ) -> None:
         self._primary = primary
         self._failed_at = 0.0
+        self._least = min_size
+        self._lent = self._meetings = 0
+        self._is_at_rest = False
+        self._returned = asyncio.Event()
         self._pool: AsyncConnectionPool[DeadlineConnection] = AsyncConnectionPool(
             url,
             connection_class=DeadlineConnection,
@@ -91,9 +103,35 @@ class Pool:
 
     async def take(self, wait: timedelta = POOL_TIMEOUT) -> DeadlineConnection:
         """As `connection`; `give_back` must follow."""
-        return await self._pool.getconn(remaining(wait.total_seconds()))
+        if self._lent >= self._least:
+            self._meetings += 1
+            await self._rest()
+        self._lent += 1
+        try:
+            return await self._pool.getconn(remaining(wait.total_seconds()))
+        except BaseException:
+            self._end_loan()
+            raise
+
+    async def _rest(self) -> None:
+        """Waits for a connection to be returned, if the pool is at rest."""
+        if self._meetings >= MANY:
+            self._is_at_rest = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REST_WAIT.total_seconds()):
+                # Another caller may take it first.
+                while self._is_at_rest and self._lent >= self._least:
+                    self._returned.clear()
+                    await self._returned.wait()
+                return
+        self._is_at_rest = False
+
+    def _end_loan(self) -> None:
+        self._lent -= 1
+        self._returned.set()
 
     async def give_back(self, connection: DeadlineConnection) -> None:
+        self._end_loan()
         connection.used_at = time.monotonic()
         if connection.closed:
             self.suspect()
@@ -111,6 +149,7 @@ class Pool:
         """
         async with self.connection(VERIFICATION_TIMEOUT) as connection:
             await self._primary.verify(connection)
+        self._is_at_rest, self._meetings = self._meetings < MANY, 0
 
     async def _configure(self, connection: DeadlineConnection) -> None:
         try:
