@@ -175,6 +175,44 @@ def test_what_is_not_an_amount_is_refused(text: str) -> None:
         values.amount(text)
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["-1,500", "2,000", "200"], ["-1500", "2000", "200"]),
+        (["-1.500", "12.345.678"], ["-1500", "12345678"]),
+        (["$1,500", "(2,000)", "7"], ["1500", "-2000", "7"]),
+        (["1,500", "2,000.50"], ["1500", "2000.50"]),
+        (["1.500", "2,5"], ["1500", "2.5"]),
+        (["200", "7"], ["200", "7"]),
+    ],
+)
+def test_a_mark_between_thousands_is_not_taken_for_that_of_decimals(
+    given: list[str], expected: list[str]
+) -> None:
+    assert amounts(read(csv_of(given))) == expected
+
+
+def test_the_balances_show_the_mark_of_the_decimals_too() -> None:
+    table = b"Date,Description,Amount,Balance\n2026-10-25,x,1.500,9.957,83\n".replace(
+        b"9.957,83", b'"9.957,83"'
+    )
+    assert amounts(read(table)) == ["1500"]
+
+
+@pytest.mark.parametrize("given", [["1,500"], ["1.500", "2.250"], ["1,500", "1.500"]])
+def test_amounts_that_can_be_read_in_two_ways_are_refused_until_the_mark_is_given(given: list[str]) -> None:
+    with pytest.raises(UnreadableFile, match="decimal_mark"):
+        read(csv_of(given))
+    columns = {"date": "Date", "amount": "Amount"}
+    account = read(csv_of(given), CsvMapping(columns, decimal_mark="."))
+    assert len(account.transactions) == len(given)
+
+
+def csv_of(given: Sequence[str]) -> bytes:
+    rows = "".join(f'2026-10-{day},x,"{amount}"\n' for day, amount in enumerate(given, 10))
+    return f"Date,Description,Amount\n{rows}".encode()
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
 def test_the_character_set_is_found_in_the_content(encoding: str) -> None:
     text = "Date,Description,Amount\n2026-10-25,Café Zürich,-4.50\n"

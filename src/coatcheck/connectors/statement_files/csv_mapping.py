@@ -38,6 +38,8 @@ DATE_FORMATS = (
 )  # fmt: skip
 LONGEST_DATE = 100
 """Characters. The dates that were read are kept."""
+MARKS: Mapping[str, str] = MappingProxyType({".": ",", ",": "."})
+"""The marks of an amount, each with the one before the decimals where it separates thousands."""
 DELIMITERS = ",;\t|"
 MOST_PREAMBLE_ROWS = 30
 
@@ -117,14 +119,31 @@ def guess_date_format(values: Collection[str], *, day_first: bool) -> tuple[str,
     return preferred[0], True
 
 
-def guess_decimal_mark(amounts: Sequence[str]) -> str | None:
-    """The mark before the decimals, if the amounts show it; None if either is possible."""
+def guess_decimal_mark(amounts: Collection[str]) -> str | None:
+    """The mark before the decimals, if the amounts show it; None if they have no mark.
+
+    Args:
+        amounts: every amount of the file. 1,500 is one thousand five hundred where another amount has no decimals.
+
+    Raises:
+        UnreadableFile: every amount has three digits after its only mark.
+    """
     for text in amounts:
         if match := re.search(r"[.,](\d{1,2})\D*$", text):
             return text[match.start()]
         if "." in text and "," in text:
             return max(".,", key=text.rfind)
-    return None
+    marks = {mark for text in amounts for mark in MARKS if mark in text}
+    if not marks:
+        return None
+    separates_thousands = any(
+        text.count(mark) > 1 or not marks & set(text) for text in amounts for mark in marks
+    )
+    if len(marks) > 1 or not separates_thousands:
+        raise UnreadableFile(
+            "The amounts can be read in two ways: send `decimal_mark` in `mapping`.", line=1, element="amount"
+        )
+    return MARKS[marks.pop()]
 
 
 @lru_cache(maxsize=4096)  # a file has few days, and strptime is slow

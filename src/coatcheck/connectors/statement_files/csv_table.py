@@ -102,7 +102,8 @@ def _read(rows: Sequence[_Row], delimiter: str, given: CsvMapping | None) -> tup
         raise UnreadableFile("The file has no transaction.", line=rows[-1].line, element="date")
     warnings: list[str] = []
     if mapping.decimal_mark is None:
-        amounts = [table.cell(row, name) for row in table.rows for name in ("amount", "debit", "credit")]
+        names = ("amount", "debit", "credit", "balance")
+        amounts = {text for row in table.rows for name in names if (text := table.cell(row, name))}
         mapping = replace(mapping, decimal_mark=guess_decimal_mark(amounts))
     if mapping.date_format is None:
         dates = {text for row in table.rows if (text := table.cell(row, "date"))}
