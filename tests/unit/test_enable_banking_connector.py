@@ -26,6 +26,7 @@ from coatcheck.errors import (
     ConfigurationError,
     ConsentRevoked,
     CredentialsDenied,
+    CredentialsMissing,
 )
 from coatcheck.testing.connectors import (
     NOW,
@@ -199,6 +200,11 @@ async def test_a_sign_in_asks_for_ninety_days_and_keeps_hashes_and_the_end(conne
     assert completed == SIGNED_IN
     with pytest.raises(CredentialsDenied):
         await connector.complete(AuthorizationResponse(NORDEA, RETURN_TO, "other", "verifier"))
+
+
+async def test_a_member_of_another_connector_has_to_sign_in(connector):
+    with pytest.raises(CredentialsMissing):
+        await run_connector(connector, task(), {"LOGIN": "ann", "PASSWORD": "x"})
 
 
 async def test_a_consent_that_has_ended_needs_a_new_sign_in_and_no_request(connector, upstream):

@@ -5,6 +5,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+import httpx
 import pytest
 
 from coatcheck.connectors.catalogue import read_institutions, write_institutions
@@ -133,6 +134,22 @@ async def test_accounts_and_every_page_of_transactions_are_read(connector):
     assert [(each.id, each.amount) for each in run.transactions] == [
         (f"TRN-{number}", Decimal("12.1")) for number in (1, 2, 3)
     ]
+
+
+async def test_a_full_page_of_a_list_without_pagination_is_not_taken_for_the_whole(connector, file, upstream):
+    upstream.accounts = [dict(upstream.accounts[0], guid=f"ACT-{number}") for number in range(150)]
+
+    def without_pagination(request):
+        response = upstream.answer(request)
+        if not request.url.path.endswith("/accounts"):
+            return response
+        start = 100 * (int(request.url.params["page"]) - 1)
+        return httpx.Response(200, json={"accounts": upstream.accounts[start : start + 100]})
+
+    reading = MxConnector(
+        connector_context(settings(file), name="mx", transport=httpx.MockTransport(without_pagination))
+    )
+    assert len((await run_connector(reading, task(), LOGIN)).accounts) == 150
 
 
 async def test_an_open_account_without_a_balance_is_listed_and_not_read(connector, upstream):

@@ -16,6 +16,7 @@ from coatcheck.errors import (
     BankUnavailable,
     ConsentRevoked,
     CredentialsDenied,
+    CredentialsMissing,
     LoginLocked,
 )
 from coatcheck.testing.connectors import (
@@ -173,6 +174,11 @@ async def test_a_sign_in_leads_to_plaid_s_page_and_back_to_an_access_token(conne
     upstream.link_results = []
     with pytest.raises(CredentialsDenied):
         await connector.complete(response)
+
+
+async def test_a_member_of_another_connector_has_to_sign_in(connector):
+    with pytest.raises(CredentialsMissing):
+        await run_connector(connector, task(), {"LOGIN": "ann", "PASSWORD": "x"})
 
 
 # --- refusals -----------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from coatcheck.errors import (
     ConfigurationError,
     ConsentRevoked,
     CredentialsDenied,
+    CredentialsMissing,
     JobNotSupported,
 )
 from coatcheck.members.validation import check_jobs
@@ -161,6 +162,13 @@ async def test_what_is_no_setup_token_is_denied_without_a_request(token: str) ->
     with pytest.raises(CredentialsDenied, match="no SimpleFIN setup token"):
         await run_connector(connector(server), task, {"SETUP_TOKEN": token})
     assert (server.claims, server.reads) == (0, [])
+
+
+async def test_a_member_of_another_connector_has_to_give_a_setup_token() -> None:
+    with pytest.raises(CredentialsMissing):
+        await run_connector(
+            connector(SimplefinServer()), Task(JobKind.BALANCE, "simplefin", "MBR-1", NOW), {"LOGIN": "ann"}
+        )
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ from coatcheck.connectors.json_answers import (
     rows_of,
     text_of,
 )
-from coatcheck.errors import BankDataUnusable, ConsentRevoked, CredentialsDenied
+from coatcheck.errors import BankDataUnusable, ConsentRevoked, CredentialsDenied, CredentialsMissing
 
 SESSION, ACCOUNTS, VALID_UNTIL = "SESSION", "ACCOUNTS", "VALID_UNTIL"
 """The credentials of a member: its session, the accounts in it, and when the consent ends."""
@@ -134,6 +134,9 @@ class EnableBankingConnector(Connector):
         }
 
     async def run(self, session: Session) -> Finished | NeedsAnswers:
+        if not session.credentials.keys() >= {ACCOUNTS, VALID_UNTIL}:
+            # The member signed in with another connector, before this one took over the institution.
+            raise CredentialsMissing
         # The bank lists no accounts after the sign-in: these are all that the user chose there.
         accounts: Mapping[str, str] = json.loads(session.credentials[ACCOUNTS])
         if _time(session.credentials[VALID_UNTIL]) <= session.task.now:

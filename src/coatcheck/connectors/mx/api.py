@@ -70,7 +70,9 @@ class MxApi:
             page = await self.get(path, {**(query or {}), **paging})
             rows, pages = rows_of(page, key), object_of(page, "pagination").get("total_pages")
             yield rows
-            if not rows or not isinstance(pages, int) or number >= pages:
+            # A list that breaks off would look as if the upstream had removed the rest: accounts would be closed.
+            is_last = number >= pages if isinstance(pages, int) else len(rows) < PAGE_SIZE
+            if not rows or is_last:
                 return
         raise BankDataUnusable("The upstream's list has too many pages.")
 

@@ -46,6 +46,7 @@ from coatcheck.errors import (
     BankUnavailable,
     ConsentRevoked,
     CredentialsDenied,
+    CredentialsMissing,
     LoginLocked,
 )
 
@@ -160,7 +161,10 @@ class PlaidConnector(Connector):
         return {ACCESS_TOKEN: text_of(exchanged, "access_token")}
 
     async def run(self, session: Session) -> Finished | NeedsAnswers:
-        token, kind = session.credentials[ACCESS_TOKEN], session.task.kind
+        token, kind = session.credentials.get(ACCESS_TOKEN), session.task.kind
+        if token is None:
+            # The member signed in with another connector, before this one took over the institution.
+            raise CredentialsMissing
         answer = await self._post(READS.get(kind, "/accounts/get"), access_token=token)
         listed = rows_of(answer, "accounts")
         await session.add_accounts(each for each in map(rows.account, listed) if each is not None)

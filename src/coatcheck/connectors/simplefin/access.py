@@ -26,6 +26,7 @@ from coatcheck.errors import (
     BankUnavailable,
     ConsentRevoked,
     CredentialsDenied,
+    CredentialsMissing,
 )
 
 SETUP_TOKEN = "SETUP_TOKEN"  # noqa: S105 (the name of a field)
@@ -54,6 +55,7 @@ async def claimed_state(session: Session, http: httpx.AsyncClient) -> AccessStat
     """The state of the member. In its first run the setup token is claimed.
 
     Raises:
+        CredentialsMissing: the member has no setup token.
         CredentialsDenied: the setup token is none, or cannot be claimed.
         BankError: the server failed. The claim is tried again by the next run.
     """
@@ -62,6 +64,9 @@ async def claimed_state(session: Session, http: httpx.AsyncClient) -> AccessStat
         if state.access_url is None:
             raise CredentialsDenied(CLAIMED)
         return state
+    if SETUP_TOKEN not in session.credentials:
+        # The member signed in with another connector, before this one took over the institution.
+        raise CredentialsMissing
     claim_url = _claim_url(session.credentials[SETUP_TOKEN])
 
     async def claim() -> bytes:
