@@ -258,6 +258,32 @@ def _member_services(dependencies: Dependencies, access: Access) -> _MemberServi
     }
 
 
+class _DirectoryServices(TypedDict):
+    clients: Clients
+    processors: Processors
+    apps: Apps
+    accounts: Accounts
+    webhook_endpoints: WebhookEndpoints
+
+
+def _directory_services(
+    dependencies: Dependencies, api_keys: ApiKeys, setup_tokens: SetupTokens
+) -> _DirectoryServices:
+    settings, clock, vault, journal = (
+        dependencies.settings,
+        dependencies.clock,
+        dependencies.vault,
+        dependencies.journal,
+    )
+    return {
+        "clients": Clients(settings, clock, vault, journal, api_keys),
+        "processors": Processors(clock, journal, api_keys),
+        "apps": Apps(settings, clock, journal, setup_tokens),
+        "accounts": Accounts(clock, vault, journal),
+        "webhook_endpoints": WebhookEndpoints(settings, clock, dependencies.db, vault, journal),
+    }
+
+
 class _UserServices(TypedDict):
     attestations: Attestations
     deletions: Deletions
@@ -340,12 +366,8 @@ def _assemble(ground: _Ground) -> Services:
         rate_limits=RateLimits(settings, clock, db),
         oauth_server=_oauth_server(settings, clock, keyring.hash_key, journal),
         staff=_staff(settings, clock, keyring.hash_key, journal),
-        clients=Clients(settings, clock, vault, journal, api_keys),
-        processors=Processors(clock, journal, api_keys),
-        apps=Apps(settings, clock, journal, grant_services["setup_tokens"]),
+        **_directory_services(dependencies, api_keys, grant_services["setup_tokens"]),
         **_user_services(dependencies, tokens, signing_keys, grant_services),
-        accounts=Accounts(clock, vault, journal),
-        webhook_endpoints=WebhookEndpoints(settings, clock, db, vault, journal),
     )
 
 

@@ -106,9 +106,7 @@ async def _answer(
     try:
         if not may(session.role, route.permission):
             raise errors.Forbidden
-        form: Form = {}
-        if route.method == "POST":
-            form = await read_form_with_token(request, services.staff.sessions.form_token(secret))
+        form = await _read_form(services, route, request, secret)
         if route.needs_confirmation and not services.staff.sessions.is_confirmed(session):
             # A form is lost here. It is rare: its page asks for the confirmation before it shows the form.
             return RedirectResponse(f"{CONFIRM_PATH}?{_next(request)}", 303, NO_STORE)
@@ -129,6 +127,13 @@ async def _answer(
         )
     except errors.Refusal as error:
         return _refuse(static, await throttled(error, request.scope), route, locale)
+
+
+async def _read_form(services: Services, route: DashboardRoute, request: Request, secret: str) -> Form:
+    """The form that a page of the session sent; empty for a request that sends none."""
+    if route.method != "POST":
+        return {}
+    return await read_form_with_token(request, services.staff.sessions.form_token(secret))
 
 
 def _sign_in(static: str, route: DashboardRoute, request: Request, locale: str) -> Response:

@@ -115,16 +115,7 @@ class Narrowing:
             Unprocessable: a change would leave nothing to read. Revoke the grant instead.
         """
         # Locked: two changes at once would both be compared with this version, and the later one would undo the first.
-        locked = await fetch_one(
-            connection,
-            _Locked,
-            f"""SELECT {columns(_Locked)}
-                FROM (SELECT *, {scope_of("t")} AS scope FROM access_token t
-                      WHERE {is_of("client_guid")} AND {is_grant()} FOR UPDATE) AS locked""",
-            {"client_guid": client_guid, "guid": token_guid},
-        )
-        if locked is None:
-            raise NotFound
+        locked = await _lock(connection, client_guid, token_guid)
         now = self._clock.instant()
         if locked.revoked_at is not None or locked.expires_at <= now:
             raise GrantEnded("The grant was revoked or has expired, so it cannot be changed.")
@@ -210,6 +201,25 @@ def _differences(before: Allowed, after: Allowed) -> Mapping[str, str]:
 
     values = ((each.name, getattr(before, each.name), getattr(after, each.name)) for each in fields(Allowed))
     return {name: f"{text(old)} -> {text(new)}" for name, old, new in values if old != new}
+
+
+async def _lock(connection: Connection, client_guid: str, token_guid: str) -> _Locked:
+    """The grant, which nobody else changes until the caller's transaction ends.
+
+    Raises:
+        NotFound: the client has no such grant.
+    """
+    locked = await fetch_one(
+        connection,
+        _Locked,
+        f"""SELECT {columns(_Locked)}
+            FROM (SELECT *, {scope_of("t")} AS scope FROM access_token t
+                  WHERE {is_of("client_guid")} AND {is_grant()} FOR UPDATE) AS locked""",
+        {"client_guid": client_guid, "guid": token_guid},
+    )
+    if locked is None:
+        raise NotFound
+    return locked
 
 
 async def _store(connection: Connection, locked: _Locked, after: Allowed) -> None:

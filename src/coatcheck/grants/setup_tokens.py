@@ -210,30 +210,24 @@ class SetupTokens:
         secret = generate(Kind.SETUP_TOKEN, self._hash_key, period=day_of(expires_at))
         issued = IssuedSetupToken(new("SUT"), secret.text, expires_at)
         shared = {
-            "expires_day": secret.period,
-            "setup_token_guid": issued.guid,
-            "setup_token_hash": secret.hash,
+            **_shared(secret, issued),
             "client_guid": client_guid,
             "created_at": now,
-            "expires_at": expires_at,
             "processor_guid": processor_guid,
         }
         async with connection.cursor() as cursor:
             # One round trip for all accounts.
             await cursor.executemany(STORE, [{**_code(scope, secret), **shared} for scope in scopes])
-        await self._journal.record(
-            connection,
-            Entry(
-                client_guid=client_guid,
-                actor=actor,
-                action="setup_token.issued",
-                subject=issued.guid,
-                detail={
-                    "accounts": " ".join(scope.account_guid for scope in scopes),
-                    "processor": processor_guid,
-                },
-            ),
+        accounts = [scope.account_guid for scope in scopes]
+        detail = {"accounts": " ".join(accounts), "processor": processor_guid}
+        entry = Entry(
+            client_guid=client_guid,
+            actor=actor,
+            action="setup_token.issued",
+            subject=issued.guid,
+            detail=detail,
         )
+        await self._journal.record(connection, entry)
         return issued
 
     async def claim(self, connection: Connection, secret: str) -> ClaimedAccess:
@@ -344,6 +338,16 @@ class SetupTokens:
             )
         metrics.EXCHANGES.labels(found.reason).inc()
         raise InvalidGrant(REFUSED, detail=found.reason)
+
+
+def _shared(secret: GeneratedSecret, issued: IssuedSetupToken) -> Mapping[str, object]:
+    """What every code of a setup token has of it."""
+    return {
+        "expires_day": secret.period,
+        "setup_token_guid": issued.guid,
+        "setup_token_hash": secret.hash,
+        "expires_at": issued.expires_at,
+    }
 
 
 def _code(scope: Scope, secret: GeneratedSecret) -> Mapping[str, object]:

@@ -180,16 +180,25 @@ def _member(
         successfully_aggregated_at=member.successfully_aggregated_at,
         needs_updated_credentials=status in mx_codes.NEEDS_CREDENTIALS,
         use_cases=member.use_cases,
-        mfa=schemas.Mfa(
-            credentials=[_challenge(request, institution, each) for each in challenges],
-            is_asked_again=step is Step.MFA and len(attempt(context.jobs)) > 1,
-        ),
+        mfa=_mfa(request, context, institution, challenges),
         error=_failure(request, status, step, message),
         step=step,
         progress=schemas.Progress(wanted=phases.wanted, done=phases.done),
         message=message,
         selected_account_guid=selected[0] if len(selected) == 1 else None,
         selected_account_guids=selected,
+    )
+
+
+def _mfa(
+    request: WidgetRequest,
+    context: MemberContext,
+    institution: contract.Institution,
+    challenges: Sequence[records.Challenge],
+) -> schemas.Mfa:
+    return schemas.Mfa(
+        credentials=[_challenge(request, institution, each) for each in challenges],
+        is_asked_again=step_of(context) is Step.MFA and len(attempt(context.jobs)) > 1,
     )
 
 
