@@ -68,6 +68,7 @@ async def main(services: Services, stop: asyncio.Event, *, grace: timedelta = GR
         await runner.run(stop, grace)
         # What these have not done yet is left to the next worker.
         await cancel_tasks(listener, *periodic)
+    # A worker whose database is away must still stop.
     with contextlib.suppress(Unavailable):
         async with services.db.connection() as connection:
             # Otherwise it counts as alive until its last heartbeat is old, and `/ready` says that there is a worker.

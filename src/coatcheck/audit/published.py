@@ -173,6 +173,7 @@ def _end_of(file: Path) -> _End:
         tail = content.read()
     for signature in reversed([*COMPLETE.finditer(tail)]):
         text = tail[: signature.start()].rpartition(b"\n\n")[2].decode("utf-8", "replace")
+        # What only looks like a note counts as unfinished, and nothing of ours begins with it.
         with suppress(Unreadable):
             return _End(parse(f"{text}\n\n"), tail[signature.end() :])
     return _End(None, tail)
@@ -207,6 +208,7 @@ def _append_newer(file: Path, notes: Sequence[_Note]) -> None:
             if not new.startswith(end.unfinished):
                 raise CheckpointConflict(detail=f"the file {file} ends with a part of another checkpoint")
             _write_all(descriptor, new[len(end.unfinished) :])
+            # Published is what a crash of the machine does not undo.
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

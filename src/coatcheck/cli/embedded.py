@@ -135,6 +135,7 @@ class Server:
         except FileNotFoundError:
             return False
         assert self._process is not None
+        # The id too: a server that was killed leaves its file behind.
         return bool(lines) and lines[0] == str(self._process.pid) and lines[-1].strip() == "ready"
 
     def start_again(self) -> bool:

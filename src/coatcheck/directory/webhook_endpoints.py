@@ -156,6 +156,7 @@ class WebhookEndpoints:
             values["events"] = list(changes.events)
         if changes.authentication is not None:
             values["authentication"] = changes.authentication.type.value
+            # Read first: they are sealed together with the secret that signs, which stays.
             secrets = await self._secrets(connection, endpoint)
             authorization = changes.authentication.authorization
             await self._store(connection, endpoint, replace(secrets, authorization=authorization))

@@ -37,6 +37,7 @@ async def reset(services: Services, client: Client, user_guid: str | None = None
 
 async def delete_users(services: Services, connection: Connection, client: Client, *, actor: str) -> None:
     """Deletes all users of the client in the caller's transaction. No webhook is sent."""
+    # The first page again: those that were on it are gone.
     while users := (await list_users(connection, client.guid, BATCH)).items:
         for user in users:
             await services.users.delete(connection, user, actor=actor, notify=False)

@@ -298,6 +298,7 @@ def _retry_after(response: httpx.Response, now: datetime) -> timedelta | None:
         return None
     try:
         if value.isascii() and value.isdigit():
+            # Nine digits are more than the longest wait. A timedelta has no room for many more.
             wait = timedelta(seconds=min(int(value[:9]), LONGEST_RETRY_AFTER.total_seconds()))
         else:
             at = email.utils.parsedate_to_datetime(value)

@@ -105,6 +105,7 @@ async def pause(connection: Connection, guid: str) -> None:
     """Pauses an endpoint that is enabled: its receiver answered 410."""
     await run(
         connection,
+        # An endpoint that its owner disabled meanwhile stays disabled.
         "UPDATE webhook_endpoint SET status = 'paused' WHERE guid = %(guid)s AND status = 'enabled'",
         {"guid": guid},
     )

@@ -306,6 +306,7 @@ class Revocations:
         return len(revoked)
 
     async def _are_left(self, wanted: _Revocation) -> bool:
+        """Whether the selector names a grant that is not revoked."""
         async with self._db.connection() as connection:
             cursor = await connection.execute(
                 f"""SELECT EXISTS (SELECT FROM access_token t

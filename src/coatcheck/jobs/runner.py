@@ -78,6 +78,7 @@ class _Slots:
                     self.running.add(task)
                     task.add_done_callback(self._end)
                 self._gate.leave()
+            # Nobody notifies of what falls due by the clock, and a notification is lost with its connection.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL.total_seconds()):
                     await self.changed.wait()

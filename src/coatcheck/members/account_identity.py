@@ -162,6 +162,7 @@ async def store_number_hashes(
     connection: Connection, user_guid: str, hashes: Mapping[str, Sequence[bytes]]
 ) -> None:
     """Replaces the hashes of accounts, by their guids."""
+    # Only where they differ: every daily aggregation would leave a dead row of each account otherwise.
     for guid, of_account in hashes.items():
         await run(
             connection,

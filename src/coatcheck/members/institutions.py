@@ -121,6 +121,7 @@ class Institutions:
 
     async def _disconnect_all(self, client: ClientAt, actor: str) -> int:
         count = 0
+        # The first members again: those that were disconnected are found no more.
         while True:
             async with self._db.connection() as connection:
                 keys = await member_rows.connected_members(

@@ -193,6 +193,7 @@ class Members:
         locked_member = await member_rows.lock_member(
             connection, member.user_guid, member.guid, for_deletion=True
         )
+        # Before they end, with their accounts: the events name them.
         grants = await live_grants_of_member(connection, member.guid, self._clock.instant())
         deleted_member = DeletedMember(
             locked_member.guid,

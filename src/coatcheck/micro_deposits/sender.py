@@ -62,6 +62,7 @@ class DepositSender:
         async with self._db.connection() as connection:
             due = await deposit_rows.due_deposits(connection, now, lost_before)
         for each in due:
+            # NotFound: deleted since the query.
             with contextlib.suppress(NotFound):
                 async with self._db.transaction() as connection:
                     # Checked again under the lock: the result may have been saved since the query.

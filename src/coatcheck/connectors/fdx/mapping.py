@@ -279,6 +279,7 @@ def text(row: Entity, *names: str) -> str | None:
     """The first that is there, as text. Numbers count: some institutions send ids as numbers."""
     for name in names:
         value = row.get(name)
+        # In Python `true` is an integer too, and no institution means 1 by it.
         if isinstance(value, str | int | Decimal) and not isinstance(value, bool) and str(value).strip():
             return str(value).strip()
     return None
