@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from hashlib import sha256
 
 import psycopg
 import pytest
@@ -46,9 +47,9 @@ async def test_an_entry_names_actor_action_and_subject_in_canonical_json(
     after = clock.instant()
     async with services.db.connection() as connection:
         cursor = await connection.execute(
-            "SELECT body FROM audit_entry WHERE client_guid = %s", [client_guid]
+            "SELECT body, leaf_hash FROM audit_entry WHERE client_guid = %s", [client_guid]
         )
-        ((text,),) = await cursor.fetchall()
+        ((text, leaf_hash),) = await cursor.fetchall()
     body = json.loads(text)
     assert body == {
         "action": "token.revoked",
@@ -62,6 +63,7 @@ async def test_an_entry_names_actor_action_and_subject_in_canonical_json(
     assert body["guid"].startswith("AUD-")
     assert before <= datetime.fromisoformat(body["at"]) <= after
     assert text == json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert leaf_hash == sha256(b"\0" + text.encode()).digest()
 
 
 async def test_an_entry_is_stored_only_if_the_transaction_commits(

@@ -106,9 +106,8 @@ async def test_an_entry_that_was_changed_is_named(log: Log, change: str) -> None
 
 
 async def test_an_entry_that_was_given_another_guid_is_named_by_it(log: Log) -> None:
-    other = "00000000-0000-4000-8000-000000000000"
-    result = await after(log, f"UPDATE audit_event SET guid = '{other}' WHERE number = {VICTIM}")
-    assert result.problems == [f"The entry AUD-{other} was changed after it was sealed."]
+    result = await after(log, f"UPDATE audit_event SET guid = '{OTHER_GUID}' WHERE number = {VICTIM}")
+    assert result.problems == [f"The entry AUD-{OTHER_GUID} was changed after it was sealed."]
 
 
 async def test_every_column_of_an_entry_is_sealed(services: Services) -> None:
@@ -118,7 +117,15 @@ async def test_every_column_of_an_entry_is_sealed(services: Services) -> None:
         )
         found = {name for (name,) in await cursor.fetchall()}
     members = {"action", "actor", "at", "client_guid", "detail", "guid", "subject"}
-    assert found == {*members, "number"}
+    # The hash is that of the others.
+    assert found == {*members, "number", "leaf_hash"}
+
+
+async def test_an_entry_that_was_given_another_hash_is_named(log: Log) -> None:
+    result = await after(log, f"UPDATE audit_event SET leaf_hash = sha256('x') WHERE number = {VICTIM}")
+    assert result.problems == [
+        f"The entry {log.guids[VICTIM]} does not have the hash that was stored with it."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -166,17 +173,22 @@ async def test_all_that_was_truncated_is_named(log: Log) -> None:
     ]
 
 
-COPY = """
-INSERT INTO audit_event (number, at, guid, client_guid, actor, action, subject)
-SELECT {number}, at, '00000000-0000-4000-8000-000000000000', client_guid, actor, action, subject
+OTHER_GUID = "00000000-0000-4000-8000-000000000000"
+LEAF = "sha256('\\x00'::bytea || convert_to({}, 'UTF8'))"
+"""The hash that a forger stores with a text, an SQL expression."""
+COPY = f"""
+INSERT INTO audit_event (number, at, guid, client_guid, actor, action, subject, leaf_hash)
+SELECT {{number}}, at, '{OTHER_GUID}', client_guid, actor, action, subject,
+       {LEAF.format(f"audit_text(at, '{OTHER_GUID}', client_guid, actor, action, subject, NULL)")}
 FROM audit_event WHERE number = 50004"""
 
 
 @pytest.mark.parametrize("number", [0, -5, VICTIM, DISCLOSED])
 async def test_a_row_that_was_inserted_among_the_sealed_ones_is_named(log: Log, number: int) -> None:
     result = await after(log, COPY.format(number=number))
-    name = "The entry AUD-00000000-0000-4000-8000-000000000000"
-    inserted = f"{name} is in no checkpoint: it was inserted later, or got another number."
+    inserted = (
+        f"The entry AUD-{OTHER_GUID} is in no checkpoint: it was inserted later, or got another number."
+    )
     assert result.problems == [inserted]
 
 
@@ -203,10 +215,10 @@ async def test_an_entry_that_was_changed_together_with_its_listed_hash_is_traced
     result = await after(
         log,
         f"UPDATE audit_event SET action = 'token.revoked' WHERE number = {VICTIM}",
-        f"""UPDATE audit_checkpoint c
-            SET hashes = overlay(hashes PLACING sha256('\\x00'::bytea || convert_to(e.body, 'UTF8'))
-                                 FROM {position * 32 + 1})
-            FROM audit_entry e WHERE e.number = {VICTIM} AND {VICTIM} = ANY (numbers)""",
+        f"""UPDATE audit_event a SET leaf_hash = {LEAF.format("e.body")}
+            FROM audit_entry e WHERE e.number = {VICTIM} AND a.number = {VICTIM}""",
+        f"""UPDATE audit_checkpoint c SET hashes = overlay(hashes PLACING e.leaf_hash FROM {position * 32 + 1})
+            FROM audit_event e WHERE e.number = {VICTIM} AND {VICTIM} = ANY (numbers)""",
     )
     assert len(result.problems) == 1
     assert result.problems[0].startswith(
@@ -385,23 +397,47 @@ async def test_a_published_checkpoint_between_two_of_the_database_is_compared_to
     assert "has another root than the database at 50000 entries" in result.problems[0]
 
 
-async def test_an_entry_that_is_not_sealed_yet_is_counted(log: Log) -> None:
+async def test_an_entry_that_is_not_sealed_yet_is_checked_by_itself(log: Log) -> None:
     entry = Entry(client_guid="CLT-1", actor="CLT-1", action="token.revoked", subject="TKN-unsealed")
     result = None
     try:
         async with log.services.db.transaction() as connection:
             await log.services.journal.record(connection, entry)
+            intact = await verified_on(connection, log.published)
+            assert (intact.unsealed, intact.problems) == (1, [])
+            await connection.execute("SET LOCAL session_replication_role TO replica")
+            await connection.execute(
+                "UPDATE audit_event SET client_guid = 'CLT-2' WHERE number > %s", [COUNT]
+            )
             result = await verified_on(connection, log.published)
             raise Undo
     except Undo:
         assert result is not None
-    assert (result.unsealed, result.problems) == (1, [])
+    assert len(result.problems) == 1
+    assert "does not have the hash that was stored with it" in result.problems[0]
 
 
-PRUNED = """
-INSERT INTO audit_event (at, guid, actor, action, subject, detail)
-VALUES (timestamptz '2026-11-26T12:00:00Z', gen_random_uuid(), 'operator', 'audit.pruned', 'x',
-        '{"count":"%s","first":"10","last":"5000"}')"""
+@pytest.mark.own_database
+async def test_an_entry_that_was_changed_before_it_was_sealed_is_named(services: Services) -> None:
+    entry = Entry(client_guid="CLT-1", actor="CLT-1", action="token.revoked", subject="TKN-1")
+    async with services.db.transaction() as connection:
+        await services.journal.record(connection, entry)
+    async with services.db.transaction() as connection:
+        await connection.execute("SET LOCAL session_replication_role TO replica")
+        await connection.execute("UPDATE audit_event SET action = 'token.issued' WHERE subject = 'TKN-1'")
+    await seal(services)
+    async with services.db.connection() as connection:
+        result = await verified_on(connection, [])
+    assert len(result.problems) == 1
+    assert "was changed" in result.problems[0]
+
+
+PRUNED = f"""
+INSERT INTO audit_event (at, guid, actor, action, subject, detail, leaf_hash)
+SELECT at, guid, 'operator', 'audit.pruned', 'x', detail,
+       {LEAF.format("audit_text(at, guid, NULL, 'operator', 'audit.pruned', 'x', detail)")}
+FROM (SELECT timestamptz '2026-11-26T12:00:00Z' AS at, gen_random_uuid() AS guid,
+             '{{"count":"%s","first":"10","last":"5000"}}' AS detail) AS pruned"""
 
 
 @pytest.mark.own_database

@@ -17,7 +17,7 @@ BEFORE_FIRST = -(2**63)
 # A range and not a LIMIT: for a LIMIT over both tables PostgreSQL would sort everything after the first number.
 OF_RANGE = "number BETWEEN %(first)s AND %(last)s"
 
-FoundRow: TypeAlias = tuple[int, str, str | None]
+FoundRow: TypeAlias = tuple[int, str, str | None, bytes | None]
 """The fields of a `StoredRow`. A million are read, and to make objects of them takes as long as to read them."""
 
 
@@ -29,6 +29,8 @@ class StoredRow:
     text: str
     """Canonical JSON, of which the leaf of the tree is the hash."""
     guid: str | None
+    leaf_hash: bytes | None
+    """The hash that was stored with an entry, in the transaction of its change. A disclosure has none."""
 
     @property
     def name(self) -> str:
@@ -117,13 +119,14 @@ class Rows:
     async def _rows(self, first: int) -> Sequence[FoundRow]:
         of_client = "client_guid = %(client_guid)s" if self._client_guid else "true"
         self._after = first + ROWS_PER_PAGE - 1
-        # In binary form, numbers are not written and read as decimal digits.
+        # In binary form, hashes are not written and read as hexadecimal digits.
         async with self._connection.cursor(binary=True) as cursor:
             await cursor.execute(
                 f"""SELECT {columns(StoredRow)} FROM (
-                        SELECT number, body AS text, guid FROM audit_entry WHERE {OF_RANGE} AND {of_client}
+                        SELECT number, body AS text, guid, leaf_hash
+                        FROM audit_entry WHERE {OF_RANGE} AND {of_client}
                         UNION ALL
-                        SELECT number, text, NULL
+                        SELECT number, text, NULL, NULL
                         FROM ({disclosure_texts()} WHERE {OF_RANGE} AND {of_client}) AS disclosed
                     ) AS written
                     ORDER BY number""",

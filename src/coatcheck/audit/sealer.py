@@ -160,12 +160,12 @@ async def _leaves(connection: Connection, *, after: int, through: int) -> Sequen
     first = await next_number(connection, after)
     if first is None:
         return ()
+    # The hash of an entry is the one that was stored with it, so that a change before the seal shows too.
     return await fetch_all(
         connection,
         _Leaf,
         f"""SELECT number, hash FROM (
-                SELECT number, sha256('\\x00'::bytea || convert_to(body, 'UTF8')) AS hash
-                FROM audit_entry WHERE {OF_RANGE}
+                SELECT number, leaf_hash AS hash FROM audit_event WHERE {OF_RANGE}
                 UNION ALL
                 SELECT number, sha256('\\x00'::bytea || convert_to(text, 'UTF8')) AS hash
                 FROM ({disclosure_texts()} WHERE {OF_RANGE}) AS disclosed

@@ -92,10 +92,12 @@ def _agree(stored: StoredCheckpoint, rows: Sequence[FoundRow]) -> bool:
     """Whether these are the rows that the checkpoint lists, and none needs a closer look."""
     if not rows:
         return not stored.numbers
-    numbers, texts, _ = zip(*rows, strict=True)
+    numbers, texts, _, leaf_hashes = zip(*rows, strict=True)
+    found = [leaf_hash(text.encode()) for text in texts]
     return (
         list(numbers) == stored.numbers
-        and b"".join([leaf_hash(text.encode()) for text in texts]) == stored.hashes
+        and b"".join(found) == stored.hashes
+        and found == [stored_hash or hash_ for stored_hash, hash_ in zip(leaf_hashes, found, strict=True)]
         and SAYS_PRUNED not in "".join(texts)
     )
 
@@ -190,21 +192,25 @@ class _Verification:
 
     def _compare(self, row: StoredRow, expected: bytes) -> None:
         """Compares a row with the hash that its checkpoint lists."""
-        if leaf_hash(row.text.encode()) != expected:
+        found = leaf_hash(row.text.encode())
+        if found != expected:
             self.problems.append(f"{row.name} was changed after it was sealed.")
-        elif row.text.startswith(SAYS_PRUNED) and (pruned := _parse_pruned(row.text)):
-            self._pruned.append(pruned)
+        else:
+            self._compare_stored(row, found)
+            if row.text.startswith(SAYS_PRUNED) and (pruned := _parse_pruned(row.text)):
+                self._pruned.append(pruned)
 
     def inserted(self, row: StoredRow) -> None:
         """Names a row that no checkpoint lists, though its number is among theirs."""
         self.problems.append(f"{row.name} is in no checkpoint: it was inserted later, or got another number.")
 
     def unsealed(self, row: StoredRow) -> None:
-        """Counts a row after the last checkpoint."""
+        """Checks a row after the last checkpoint by itself."""
         if row.number <= self._through:
             self.inserted(row)
-        else:
-            self._unsealed += 1
+            return
+        self._unsealed += 1
+        self._compare_stored(row, leaf_hash(row.text.encode()))
 
     def finish(self) -> Verified:
         pruned = self._compare_missing()
@@ -273,6 +279,11 @@ class _Verification:
             for each in self._to_compare.pop(size, ())
             if each.checkpoint.root != root
         )
+
+    def _compare_stored(self, row: StoredRow, found: bytes) -> None:
+        """Compares an entry with the hash that was stored with it."""
+        if row.leaf_hash is not None and row.leaf_hash != found:
+            self.problems.append(f"{row.name} does not have the hash that was stored with it.")
 
     def _compare_missing(self) -> int:
         """Names the rows that are missing without an entry that says so. Returns how many were pruned."""

@@ -1,6 +1,6 @@
 """Audit entries are stored by column, and a view makes their text (with the new program: the old one stops before).
 
-The text repeated the columns. The hash beside it could be changed by whoever changed the text.
+The text repeated the columns. The hash beside it is that of the text, and a trigger makes it.
 
 The SQL is frozen: it takes nothing from the program or an installed library.
 """
@@ -25,7 +25,8 @@ CREATE TABLE audit_event (
     actor text NOT NULL,
     action text NOT NULL,
     subject text NOT NULL,
-    detail text
+    detail text,
+    leaf_hash bytea NOT NULL
 ) PARTITION BY RANGE (at);
 DO $$
 DECLARE
@@ -42,21 +43,27 @@ END $$;
 
 # What follows `detail` is in the order of the sorted keys, so the text is the canonical form.
 VIEW = """
+CREATE FUNCTION audit_text(
+    at timestamptz, guid uuid, client_guid text, actor text, action text, subject text, detail text
+) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT '{"action":' || to_json(action)::text || ',"actor":' || to_json(actor)::text
+           || ',"at":"' || to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24\\:MI\\:SS.US"Z"')
+           || '","client_guid":' || coalesce(to_json(client_guid)::text, 'null')
+           || ',"detail":' || coalesce(detail, '{}')
+           || ',"guid":"AUD-' || guid::text || '","subject":' || to_json(subject)::text || '}'
+$$;
 CREATE VIEW audit_entry AS
 SELECT number, at, 'AUD-' || guid::text AS guid, client_guid, actor, action, subject, coalesce(detail, '{}') AS detail,
-       '{"action":' || to_json(action)::text || ',"actor":' || to_json(actor)::text
-       || ',"at":"' || to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24\\:MI\\:SS.US"Z"')
-       || '","client_guid":' || coalesce(to_json(client_guid)::text, 'null')
-       || ',"detail":' || coalesce(detail, '{}')
-       || ',"guid":"AUD-' || guid::text || '","subject":' || to_json(subject)::text || '}' AS body
+       audit_text(at, guid, client_guid, actor, action, subject, detail) AS body, leaf_hash
 FROM audit_event;
 """
 
 # An entry whose text would be another one could not be verified any more, so the migration fails instead.
 COPY = """
-INSERT INTO audit_event (number, at, guid, client_guid, actor, action, subject, detail)
+INSERT INTO audit_event (number, at, guid, client_guid, actor, action, subject, detail, leaf_hash)
 SELECT number, (body::json ->> 'at')::timestamptz, right(guid, 36)::uuid, client_guid, body::json ->> 'actor',
-       body::json ->> 'action', body::json ->> 'subject', nullif((body::json -> 'detail')::text, '{}')
+       body::json ->> 'action', body::json ->> 'subject', nullif((body::json -> 'detail')::text, '{}'),
+       leaf_hash
 FROM old_audit_event ORDER BY number;
 CREATE INDEX audit_event_number ON audit_event (number);
 DO $$
@@ -68,6 +75,13 @@ BEGIN
 END $$;
 DROP TABLE old_audit_event;
 CREATE INDEX audit_event_of_client ON audit_event ((right(client_guid, 7)), number);
+CREATE FUNCTION hash_audit_entry() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.leaf_hash := sha256('\\x00'::bytea || convert_to(
+        audit_text(NEW.at, NEW.guid, NEW.client_guid, NEW.actor, NEW.action, NEW.subject, NEW.detail), 'UTF8'));
+    RETURN NEW;
+END $$;
+CREATE TRIGGER audit_event_hashed BEFORE INSERT ON audit_event FOR EACH ROW EXECUTE FUNCTION hash_audit_entry();
 CREATE TRIGGER audit_event_append_only BEFORE UPDATE OR DELETE ON audit_event
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER audit_event_not_truncated BEFORE TRUNCATE ON audit_event
