@@ -210,6 +210,8 @@ async def test_grants_are_listed_by_state_processor_and_user(
     page = (await window.get(f"/dashboard/grants?user={account.user_guid}")).text
     assert f"?user={account.user_guid}&amp;status=active" in page
     assert (await window.get("/dashboard/grants?status=king")).status_code == 400
+    assert 'href="/dashboard/grants">All grants' in page
+    assert "All grants" not in (await window.get("/dashboard/grants?status=active")).text
 
 
 async def test_what_belongs_to_another_client_does_not_exist(

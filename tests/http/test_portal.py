@@ -376,6 +376,15 @@ async def test_a_grant_is_narrowed_and_never_widened(
         assert (await portal.post(path, on=path, permissions="balances", **invalid)).status_code == 400
 
 
+async def test_a_refusal_leads_back_to_the_first_page(portal: Portal) -> None:
+    for answer, status, title in (
+        (await portal.post("/apps", app_name=""), 400, "This change is not possible"),
+        (await portal.get("/grants/TKN-unknown"), 404, "This page does not exist"),
+    ):
+        assert (answer.status_code, title in text_of(answer)) == (status, True)
+        assert f'href="{portal.home}"' in answer.text
+
+
 async def test_a_form_with_the_values_that_it_showed_changes_nothing(
     http: httpx.AsyncClient, client: Keyed, processor: Keyed, portal: Portal, token: str
 ) -> None:

@@ -108,7 +108,18 @@ async def _answer(services: Services, static: str, route: PortalRoute, request: 
         return await route.handler(incoming)
     # Here, because only here the language of the session is known.
     except errors.Refusal as error:
-        return refuse(error, route, session.locale)
+        if isinstance(error, errors.Unavailable):
+            return refuse(error, route, session.locale)
+        return await _refuse_within(incoming, error)
+
+
+async def _refuse_within(request: PortalRequest, error: errors.CoatcheckError) -> Response:
+    """As `refuse`, on a page of the session that leads back to its first page."""
+    title, text = (translate(request.session.locale, each) for each in nearest(REFUSALS, error, FAILED))
+    response = await request.page("message", title=title, text=text)
+    response.status_code = status_of(error)
+    response.headers.update(headers_of(error))
+    return response
 
 
 def refuse(error: errors.CoatcheckError, _route: object, locale: str = DEFAULT) -> Response:
