@@ -1,4 +1,4 @@
-"""What the issue of a code reads."""
+"""What the issue of a code, and its exchange, read."""
 
 from datetime import timedelta
 
@@ -6,8 +6,11 @@ import pytest
 
 from coatcheck.app import Services
 from coatcheck.db.database import Connection
+from coatcheck.grants.exchange_statements import redeem_together
 from coatcheck.model.accounts import Account
 from coatcheck.model.users import User
+from coatcheck.worker_services import run_maintenance
+from tests.explain import numbered, scanned
 from tests.factories import Keyed, make_account, make_code, scope_of
 from tests.rows_read import rows_read
 
@@ -60,3 +63,20 @@ async def test_the_issue_of_a_code_reads_neither_expired_codes_nor_those_of_othe
             )
     of_codes = {name: rows for name, rows in read.items() if name.startswith("authorization_code") and rows}
     assert sum(of_codes.values()) <= 10, of_codes
+
+
+async def test_an_exchange_looks_its_code_up_also_by_a_plan_from_when_all_codes_were_redeemed(
+    services: Services, account: Account
+) -> None:
+    await run_maintenance(services)
+    types = {"asked": "text", "first": "integer", "last": "integer"}
+    explain = f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {numbered(redeem_together(object).sql, types)}"
+    async with services.db.connection() as connection:
+        await make_code(services, account)
+        await copy_code(connection, account, 0)
+        cursor = await connection.execute("DELETE FROM authorization_code RETURNING tableoid::regclass::text")
+        (day,) = {name for (name,) in await cursor.fetchall()}
+        await connection.execute("VACUUM ANALYZE authorization_code")
+        cursor = await connection.execute(explain)
+        ((plans,),) = await cursor.fetchall()
+    assert day not in scanned(plans[0]["Plan"])
