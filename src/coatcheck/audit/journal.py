@@ -60,9 +60,9 @@ class Journal:
         """Announces what time caused, or what a statement has recorded with its change, in the caller's transaction."""
         await self._publisher.announce(connection, announcements, notify=notify)
 
-    def draft(self, *, actor: str, action: str) -> dict[str, object]:
-        """The parameters of `entries.insert_from`, at this instant."""
-        return draft(actor, action, self._clock.instant())
+    def draft(self, *, actor: str, action: str, at: datetime | None = None) -> dict[str, object]:
+        """The parameters of `entries.insert_from`, at this instant or one that the caller read."""
+        return draft(actor, action, at or self._clock.instant())
 
 
 async def prepare_partitions(connection: Connection, now: datetime) -> None:

@@ -212,7 +212,7 @@ class CodeIssuer:
             "renews_week": renewed and renewed.expires_week,
             "renews_hash": renewed and renewed.token_hash,
             "code_challenge": request.code_challenge,
-            **self._journal.draft(actor=request.client_guid, action="code.issued"),
+            **self._journal.draft(actor=request.client_guid, action="code.issued", at=now),
         }
 
     def _raise_if_refused(self, rows: Rows, now: datetime) -> None:

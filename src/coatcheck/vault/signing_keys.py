@@ -131,9 +131,11 @@ class SigningKeys:
         return key.sign(known.type, known.claims)
 
     def _signing(self, at: datetime) -> SigningKey:
+        for each in self._opened.values():
+            if each.signs_from <= at:
+                return each.key
         # Of a key that was withdrawn in the second in which it began to sign, the successor begins a second later.
-        opened = list(self._opened.values())
-        return next((each for each in opened if each.signs_from <= at), opened[0]).key
+        return next(iter(self._opened.values())).key
 
     async def rotate(
         self, connection: Connection, *, documents_kept: timedelta, at_once: bool = False
