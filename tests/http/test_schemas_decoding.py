@@ -3,13 +3,13 @@
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import UNSET, UnsetType, field
+from msgspec import UNSET, Meta, UnsetType, field
 
 from coatcheck.api.routes.table import ROUTES
 from coatcheck.api.schemas.accounts import (
@@ -27,7 +27,15 @@ from coatcheck.api.schemas.tokens import TokenRequestBody
 from coatcheck.api.schemas.users import UserRequestBody
 from coatcheck.api.schemas.widgets import ConnectWidgetRequestBody, WidgetRequestBody
 from coatcheck.errors import InvalidRequest
-from coatcheck.http.decoding import ChangeSchema, Name, given_fields, parse
+from coatcheck.http.decoding import (
+    ChangeSchema,
+    Currency,
+    Name,
+    StrictSchema,
+    convert,
+    given_fields,
+    parse,
+)
 
 BODIES = sorted({route.body for route in ROUTES if route.body}, key=lambda body: body.__name__)
 SECRET = "hunter2-hunter2"
@@ -254,6 +262,56 @@ def test_a_refused_body_is_explained_by_the_key_in_one_sentence(body: str, probl
     with pytest.raises(InvalidRequest) as caught:
         parse(body.encode(), Change)
     assert caught.value.problem == problem
+
+
+class Part(StrictSchema, frozen=True, kw_only=True):
+    kind: Literal["debit", "credit"] = field(default="debit", name="type")
+    version: Literal["one"] = "one"
+    currency: Currency | None = None
+    letter: Annotated[str, Meta(pattern="^x$")] = "x"
+    at: datetime | None = None
+
+
+class Whole(StrictSchema, frozen=True, kw_only=True):
+    parts: tuple[Part, ...]
+
+
+@pytest.mark.parametrize(
+    ("parts", "problem"),
+    [
+        ('[{},{"type":"other"}]', "parts[1].type: it must be one of credit, debit."),
+        ('[{"version":"two"}]', "parts[0].version: it must be one."),
+        ('[{"currency":"usd"}]', "parts[0].currency: it must be three capital letters, such as USD."),
+        ('[{"letter":"y"}]', "parts[0].letter: it must be in another format."),
+        (
+            '[{"at":"soon"}]',
+            "parts[0].at: it must be a time with a time zone, such as 2027-02-01T00:00:00Z.",
+        ),
+        ('[{"colour":1}]', "parts[0]: object contains unknown field `colour`."),
+        ('{"a":1}', "parts: expected `array`, got `object`."),
+    ],
+)
+def test_a_refused_part_of_a_body_is_explained_by_its_path(parts: str, problem: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse(f'{{"parts":{parts}}}'.encode(), Whole)
+    assert caught.value.problem == problem
+    with pytest.raises(InvalidRequest) as caught:
+        convert({"parts": json.loads(parts)}, Whole)
+    assert caught.value.problem == problem
+
+
+def test_a_missing_field_and_one_with_a_long_unknown_name_are_explained() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse(b"{}", Whole)
+    assert caught.value.problem == "The body: object missing required field `parts`."
+    with pytest.raises(InvalidRequest) as caught:
+        parse(b'{"parts":[{"%s":1}]}' % (b"c" * 600), Whole)
+    assert len(str(caught.value.problem)) < 520
+
+
+def test_values_that_were_read_before_are_converted_and_a_byte_order_mark_is_ignored() -> None:
+    assert convert({"parts": [{"type": "credit"}]}, Whole).parts == (Part(kind="credit"),)
+    assert parse(b'\xef\xbb\xbf{"parts":[{"type":"credit"}]}', Whole).parts == (Part(kind="credit"),)
 
 
 def test_the_repr_of_a_request_contains_no_values() -> None:
