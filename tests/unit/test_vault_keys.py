@@ -51,6 +51,7 @@ def test_the_environment_separates_keys_by_commas() -> None:
         (line(b"changeme" * 4), "a default, a pattern or a password"),
         (line(string.ascii_letters.encode()[:32]), "a default, a pattern or a password"),
         (line(bytes([1, 2, 3, 250]) * 8), "a default, a pattern or a password"),
+        (line((bytes(range(240, 251)) * 3)[:32]), "a default, a pattern or a password"),
     ],
 )
 def test_an_unusable_master_key_is_refused_with_the_reason(written: str, why: str) -> None:
@@ -68,15 +69,23 @@ def test_an_error_never_contains_the_key() -> None:
     assert bad not in str(refused.value)
 
 
+def test_a_key_with_twelve_different_bytes_is_accepted() -> None:
+    key = (bytes(range(240, 252)) * 3)[:32]
+    keys = MasterKeys.load(Settings(master_key=line(key)))
+    assert [*keys.keys.values()] == [key]
+
+
 def test_two_keys_with_one_id_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="same id"):
+    with pytest.raises(
+        ConfigurationError, match=r"^Two master keys have the same id\. Give each key an id of its own\.$"
+    ):
         MasterKeys.load(
             Settings(master_key=f"{line(secrets.token_bytes(32))},{line(secrets.token_bytes(32))}")
         )
 
 
 def test_a_key_file_and_a_key_in_the_environment_together_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="not both"):
+    with pytest.raises(ConfigurationError, match=r"^Set master_key_file or master_key, not both\.$"):
         MasterKeys.load(Settings(master_key=new_master_key_line(), master_key_file=str(tmp_path / "keys")))
 
 
