@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -264,11 +265,18 @@ def test_a_refused_body_is_explained_by_the_key_in_one_sentence(body: str, probl
     assert caught.value.problem == problem
 
 
+class Side(StrEnum):
+    LEFT = "left"
+    RIGHT = "right"
+
+
 class Part(StrictSchema, frozen=True, kw_only=True):
     kind: Literal["debit", "credit"] = field(default="debit", name="type")
     version: Literal["one"] = "one"
     currency: Currency | None = None
     letter: Annotated[str, Meta(pattern="^x$")] = "x"
+    side: Side | None = None
+    purpose: Annotated[Literal["pay", "save"], Meta(description="What it is for.")] = "pay"
     at: datetime | None = None
 
 
@@ -281,6 +289,8 @@ class Whole(StrictSchema, frozen=True, kw_only=True):
     [
         ('[{},{"type":"other"}]', "parts[1].type: it must be one of credit, debit."),
         ('[{"version":"two"}]', "parts[0].version: it must be one."),
+        ('[{"side":"up"}]', "parts[0].side: it must be one of left, right."),
+        ('[{"purpose":"lend"}]', "parts[0].purpose: it must be one of pay, save."),
         ('[{"currency":"usd"}]', "parts[0].currency: it must be three capital letters, such as USD."),
         ('[{"letter":"y"}]', "parts[0].letter: it must be in another format."),
         (
