@@ -102,6 +102,10 @@ class Household:
     """The ordinal of one payday; the others follow from it."""
     payers: tuple[Entry, ...]
 
+    def __hash__(self) -> int:
+        # Of all fields it would take longer than to generate a day. Households with one key are compared.
+        return hash(self.key)
+
     @property
     def monthly(self) -> int:
         return self.accounts[0].monthly
