@@ -244,6 +244,12 @@ async def test_rows_are_read_with_their_signs_days_and_states() -> None:
         ("Home Mortgage", "MORTGAGE"),
         ("Auto Loan", "LOAN"),
         ("Brokerage", "INVESTMENT"),
+        ("401(k) Plan", "INVESTMENT"),
+        ("Roth IRA", "INVESTMENT"),
+        ("Checking Line of Credit", "LINE_OF_CREDIT"),
+        ("Visa Debit 1234", "CHECKING"),
+        ("Cardinal Money", "CHECKING"),
+        ("Miramar Everyday", "CHECKING"),
     ],
 )
 async def test_the_type_of_an_account_follows_from_its_name_and_what_is_owed_is_positive(
@@ -251,7 +257,7 @@ async def test_the_type_of_an_account_follows_from_its_name_and_what_is_owed_is_
 ) -> None:
     given = account(1, **{"name": name, "balance": "-250.10", "available-balance": "749.90"})
     (one,) = (await read(SimplefinServer([given]))).accounts
-    is_owed = kind in {"CREDIT_CARD", "MORTGAGE", "LOAN"}
+    is_owed = kind in {"CREDIT_CARD", "LINE_OF_CREDIT", "MORTGAGE", "LOAN"}
     assert (one.type, one.balance) == (kind, Decimal("250.10") if is_owed else Decimal("-250.10"))
     assert one.available_credit == (Decimal("749.90") if is_owed else None)
 

@@ -287,6 +287,14 @@ def test_ids_do_not_depend_on_the_days_of_the_file(
     assert ids(part) <= ids(transactions)
 
 
+@pytest.mark.parametrize("zero", [b"0", b"0000"])
+def test_a_zero_in_place_of_an_id_hides_no_transaction(zero: bytes) -> None:
+    same = OFX.replace(b"-100.00<FITID>A3", b"-42.17<FITID>A3")
+    for id in (b"A1", b"A2", b"A3"):
+        same = same.replace(b"<FITID>" + id, b"<FITID>" + zero)
+    assert len({id for id, _ in with_ids(read(same).transactions)}) == 3
+
+
 def test_an_id_that_the_bank_uses_twice_does_not_hide_a_transaction() -> None:
     assert len(ids([transaction(1, 5, "a", "X"), transaction(2, 7, "a", "X")])) == 2
 

@@ -1,28 +1,27 @@
 """Accounts and transactions of SimpleFIN as records. Version 1 and 2 of the protocol, read tolerantly."""
 
+import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 
 from coatcheck.connectors.contract import BankAccount, BankTransaction
 from coatcheck.connectors.json_answers import Row
 
-TYPES = (
-    ("credit card", "CREDIT_CARD"),
-    ("visa", "CREDIT_CARD"),
-    ("mastercard", "CREDIT_CARD"),
-    ("american express", "CREDIT_CARD"),
-    ("card", "CREDIT_CARD"),
-    ("mortgage", "MORTGAGE"),
-    ("line of credit", "LINE_OF_CREDIT"),
-    ("loan", "LOAN"),
-    ("savings", "SAVINGS"),
-    ("money market", "SAVINGS"),
-    ("brokerage", "INVESTMENT"),
-    ("invest", "INVESTMENT"),
-    ("401", "INVESTMENT"),
-    ("ira", "INVESTMENT"),
-)
-"""The type of an account by a part of its name: the protocol has none. The first that fits."""
+TYPES: Sequence[tuple[re.Pattern[str], str]] = [
+    (re.compile(rf"\b(?:{words})\b"), kind)
+    for words, kind in (
+        ("line of credit|heloc", "LINE_OF_CREDIT"),
+        ("checking|chequing|debit", "CHECKING"),
+        ("(?:credit ?)?cards?|visa|mastercard|american express|amex", "CREDIT_CARD"),
+        ("mortgage", "MORTGAGE"),
+        ("loans?", "LOAN"),
+        ("savings?|money market", "SAVINGS"),
+        (r"brokerage|invest\w*|401\w*|ira", "INVESTMENT"),
+    )
+]
+"""The type of an account by words of its name: the protocol has none. The first that fits. A part of a word is not
+enough: an account of Cardinal Bank would be a card, whose balance is what the user owes."""
 DEFAULT_TYPE = "CHECKING"
 OWED = frozenset({"CREDIT_CARD", "LINE_OF_CREDIT", "LOAN", "MORTGAGE"})
 """Types whose balance is positive if the user owes it (MX docs: accounts). SimpleFIN has it negative."""
@@ -83,7 +82,7 @@ def transaction(row: Row, account_id: str, currency_code: str) -> BankTransactio
 
 def _type(name: str) -> str:
     folded = name.casefold()
-    return next((kind for part, kind in TYPES if part in folded), DEFAULT_TYPE)
+    return next((kind for words, kind in TYPES if words.search(folded)), DEFAULT_TYPE)
 
 
 def text(value: object) -> str:

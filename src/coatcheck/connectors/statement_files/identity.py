@@ -17,7 +17,8 @@ def with_ids(transactions: Sequence[FileTransaction]) -> Iterator[tuple[str, Fil
     seen: Counter[str] = Counter()
     for each in transactions:
         amount = f"{each.amount.normalize():f}"
-        if each.bank_id:
+        # Some banks write a zero where they have no id.
+        if each.bank_id and each.bank_id.strip("0 "):
             yield _digest("bank", each.bank_id, amount), each
             continue
         content = _digest("content", each.date.isoformat(), amount, each.reference or "", each.description)
