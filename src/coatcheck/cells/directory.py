@@ -22,7 +22,7 @@ from coatcheck.errors import Unavailable
 
 log = structlog.get_logger(__name__)
 
-COPYING = 7_166_418
+COPYING = 7_166_423
 """Advisory lock of the copy: an older one must not replace a newer one."""
 APPS = (
     Rows("processor", "app_of IS NOT NULL", {}),
