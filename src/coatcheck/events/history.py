@@ -40,8 +40,11 @@ class Delivery:
 
 
 REDELIVERED_AT_ONCE = 1000
-DELIVERIES = f"""(SELECT d.*, e.type FROM delivery d
-                  JOIN event e ON {is_event("e", "d.event_guid")} AND e.occurred_at = d.event_at) AS made"""
+# With a join, PostgreSQL would read all events of every owner for a list by type. LIMIT has it look up each one.
+DELIVERIES = f"""(SELECT d.*, e.type FROM delivery d CROSS JOIN LATERAL (
+                      SELECT type FROM event e
+                      WHERE {is_event("e", "d.event_guid")} AND e.occurred_at = d.event_at LIMIT 1
+                  ) AS e) AS made"""
 
 
 @dataclass(frozen=True, slots=True)
