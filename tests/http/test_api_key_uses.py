@@ -49,13 +49,14 @@ async def test_the_key_in_a_form_of_an_oauth_client_counts_too(
     assert None not in await last_used(services, processor)
 
 
-async def test_what_is_refused_is_no_use_of_a_key(
+async def test_what_is_refused_or_needs_no_key_is_no_use_of_a_key(
     services: Services, http: httpx.AsyncClient, client: Keyed, processor: Keyed
 ) -> None:
     other = await make_client(services)
     for auth in ((other.guid, client.auth[1]), (client.guid, other.auth[1]), (client.guid, "cck_wrong")):
         assert (await http.get("/users", auth=auth)).status_code == 401
-    assert (await http.get("/health", auth=(client.guid, "cck_wrong"))).status_code == 200
+    assert (await http.get("/health", auth=client.auth)).status_code == 200
+    assert (await http.get("/no/such/path", auth=client.auth)).status_code == 404
     wrong = {"client_id": processor.guid, "client_secret": client.auth[1], "token": "cct_unknown"}
     assert (await http.post("/oauth/introspect", data=wrong)).status_code == 401
     for each in (client, other, processor):

@@ -100,6 +100,7 @@ async def test_deliveries_to_all_endpoints_are_found_by_endpoint_type_state_and_
         (f"?status=failed&since={today}", {"failed 1", "failed 2"}),
         (f"?until={yesterday}", {"old"}),
         (f"?since={today}&until={today}", everything - {"old"}),
+        ("?until=9999-12-31", everything),
         (f"?endpoint={made['first']}", {"old", "failed 1"}),
         (f"?endpoint={client.guid}", {"mx"}),
         ("?type=token.*", {"old", "failed 2", "delivered"}),

@@ -26,6 +26,7 @@ from coatcheck.http.encoding import encode
 from coatcheck.http.endpoint import Surface, routes
 from coatcheck.http.envelope import response_to
 from coatcheck.http.headers import NO_STORE
+from coatcheck.http.key_use import USED_KEY
 from coatcheck.http.request import BasicCredentials, CompleteResponse
 from coatcheck.http.route import Caller
 from coatcheck.http.sender_proofs import read_token
@@ -119,6 +120,7 @@ async def _handle(services: Services, route: Route, version: Version, request: R
             presented = read_token(services, request)
         case Caller.PROCESSOR | Caller.CLIENT:
             credentials = basic(authorization, KEYS[route.caller])
+            request.scope[USED_KEY] = credentials.api_key
     if not await reader.read_arrived() and credentials is not None:
         # A caller that is not authenticated must not occupy memory and time with a body that is still to come.
         await _authenticate(services, route.caller, credentials)

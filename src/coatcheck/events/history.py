@@ -5,7 +5,7 @@ Each query starts at the owner. Events in MX's format are not listed; their deli
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from coatcheck import ids
 from coatcheck.db.database import Connection, columns, fetch_one, run
@@ -153,8 +153,10 @@ def _selection(owner_guid: str, filters: DeliveryFilter, now: datetime) -> Selec
         values["since"] = filters.since
     if filters.until is not None:
         # The second condition leaves out partitions.
-        conditions += ["coalesce(last_attempt_at, created_at) < %(until)s", "created_at < %(until)s"]
-        values["until"] = filters.until + timedelta(seconds=1)
+        # The second is added by PostgreSQL: Python has none after the last one of the year 9999.
+        ended = "%(until)s::timestamptz + interval '1 second'"
+        conditions += [f"coalesce(last_attempt_at, created_at) < {ended}", f"created_at < {ended}"]
+        values["until"] = filters.until
     return Selection(
         DELIVERIES,
         ("position DESC", "guid"),
@@ -300,7 +302,8 @@ async def redeliver_batch(connection: Connection, wanted: Redelivery, after: int
                 FROM batch
                 WHERE NOT EXISTS (SELECT FROM delivery d WHERE d.event_guid = batch.guid
                                   AND d.receiver_guid = batch.receiver_guid AND d.next_attempt_at IS NOT NULL)
-                ORDER BY position RETURNING guid
+                -- Of two calls at one instant, as when the clock stands.
+                ORDER BY position ON CONFLICT DO NOTHING RETURNING guid
             )
             SELECT (SELECT count(*) FROM made) AS count, (SELECT max(position) FROM batch) AS last_position""",
         {**asdict(wanted), "oldest": wanted.now - RETENTION, "after": after},

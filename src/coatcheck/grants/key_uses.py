@@ -1,5 +1,7 @@
 """When API keys were last used, to within an hour, so that a key that nobody uses can be ended."""
 
+import psycopg
+
 from coatcheck.clock import Clock
 from coatcheck.db.database import Database, run
 from coatcheck.errors import Unavailable
@@ -13,12 +15,12 @@ class KeyUses:
         self._db = db
         self._hash_key = hash_key
 
-    async def record(self, api_key: str) -> None:
-        """Records that a key is used now, if it is accepted. It raises nothing: it follows the answer."""
+    async def record(self, api_key: str) -> bool:
+        """Records that a key is used now. Returns whether it did: it follows the answer, and raises nothing."""
         kind = Kind.CLIENT_KEY if api_key.startswith(f"{Kind.CLIENT_KEY}_") else Kind.PROCESSOR_KEY
         key = parse_secret(kind, api_key, self._hash_key)
         if key is None:
-            return
+            return False
         try:
             async with self._db.connection() as connection:
                 await run(
@@ -29,5 +31,7 @@ class KeyUses:
                         DO UPDATE SET last_used_at = greatest(u.last_used_at, excluded.last_used_at)""",
                     {"key_hash": key.hash, "now": self._clock.now()},
                 )
-        except Unavailable:
-            return
+        # A foreign key: the API key was deleted after the answer.
+        except (Unavailable, psycopg.errors.ForeignKeyViolation):
+            return False
+        return True

@@ -201,8 +201,8 @@ class Grants:
         return await fetch_all(
             connection,
             GrantGuid,
-            f"""SELECT {columns(GrantGuid)} FROM ({_ordered(filters, "guid DESC", at_most=BATCH)}) AS t
-                ORDER BY guid DESC LIMIT {BATCH}""",
+            f"""SELECT {columns(GrantGuid)} FROM ({_ordered(filters, "place DESC", at_most=BATCH)}) AS t
+                ORDER BY place DESC LIMIT {BATCH}""",
             self._parameters(filters),
         )
 

@@ -18,6 +18,7 @@ from coatcheck.http.encoding import JSON, encode
 from coatcheck.http.endpoint import Surface, routes
 from coatcheck.http.envelope import response_to
 from coatcheck.http.headers import NO_STORE
+from coatcheck.http.key_use import USED_KEY
 from coatcheck.http.request import CompleteResponse
 from coatcheck.http.route import Caller
 from coatcheck.management.request import ManagementRequest
@@ -73,6 +74,7 @@ async def _authenticate(services: Services, route: Route, request: Request) -> C
     if route.caller is Caller.ANYONE:
         return None
     credentials = basic(request.headers.getlist("authorization"), *KEYS[route.caller])
+    request.scope[USED_KEY] = credentials.api_key
     async with services.db.connection() as connection:
         if credentials.kind is Kind.PROCESSOR_KEY:
             return await services.api_keys.processor(connection, credentials.id, credentials.api_key)
