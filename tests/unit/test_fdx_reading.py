@@ -68,6 +68,26 @@ async def test_what_is_not_shared_is_left_out(provider: FdxProvider, profile: st
         assert {*run.numbers, *run.owners, *run.transactions, *run.statements} == set()
 
 
+@pytest.mark.parametrize("status", [403, 404])
+async def test_an_account_whose_transactions_are_refused_is_named(
+    provider: FdxProvider, profile: str, status: int
+) -> None:
+    provider.answers["/a2/transactions"] = httpx.Response(status)
+    run = await read(provider, profile)
+    assert isinstance(run.result, Finished)
+    assert (len(run.accounts), list(run.result.unread_transactions)) == (2, ["a2"])
+    run = await read(FdxProvider(answers=provider.answers), profile, JobKind.BALANCE)
+    assert isinstance(run.result, Finished)
+    assert list(run.result.unread_transactions) == []
+
+
+async def test_an_account_without_transactions_has_read_ones(provider: FdxProvider, profile: str) -> None:
+    provider.transactions = []
+    run = await read(provider, profile)
+    assert isinstance(run.result, Finished)
+    assert list(run.result.unread_transactions) == []
+
+
 async def test_an_account_without_networks_may_have_an_empty_body(
     provider: FdxProvider, profile: str
 ) -> None:

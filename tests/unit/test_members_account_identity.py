@@ -139,6 +139,18 @@ async def test_transactions_of_an_account_that_the_new_connector_cannot_read_yet
     assert (id, guid) == ("n1", before[0][1])
 
 
+async def test_transactions_that_the_new_connector_could_not_read_are_replaced_when_it_can(tester):
+    coffee = replace(COFFEE, date=tester.end_user.services.clock.now().date())
+    await tester.ingest((CHECKING,), numbers=NUMBERS[:1], transactions=(coffee,))
+    before = await tester.end_user.rows(ROWS)
+    unread = Finished(unread_transactions=["x"])
+    await tester.ingest((OTHER_CHECKING,), numbers=OTHER_NUMBERS[:1], finished=unread)
+    assert await tester.end_user.rows(ROWS) == before
+    await tester.ingest((OTHER_CHECKING,), transactions=(replace(coffee, account_id="x", id="n1"),))
+    ((id, guid, *_),) = await tester.end_user.rows(ROWS)
+    assert (id, guid) == ("n1", before[0][1])
+
+
 async def test_an_account_that_is_listed_without_its_data_is_not_taken_over(tester):
     await tester.ingest((CHECKING, SAVINGS), numbers=NUMBERS)
     before = await guids(tester)

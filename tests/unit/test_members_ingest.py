@@ -29,6 +29,12 @@ async def tester(services):
     return IngestTester(end_user, member, Ingester(services.dependencies))
 
 
+async def transactions_read_at(tester):
+    return dict(
+        await tester.end_user.rows("SELECT id, transactions_read_at FROM account WHERE user_guid = %(user)s")
+    )
+
+
 async def test_accounts_have_every_field_and_only_a_masked_number(tester):
     due = datetime(2026, 4, 17, 12, tzinfo=UTC)
     card = replace(
@@ -108,6 +114,21 @@ async def test_a_run_that_lists_only_changes_keeps_pending_transactions(tester):
     await tester.ingest((CHECKING,), transactions=(pending, replace(COFFEE, id="t2")))
     await tester.ingest((CHECKING,), finished=Finished(lists_all_transactions=False))
     assert [row[0] for row in await tester.end_user.rows(ROWS)] == ["t1", "t2"]
+
+
+async def test_transactions_that_could_not_be_read_stay_and_are_read_since_the_last_run_that_could(tester):
+    pending = replace(COFFEE, status="PENDING")
+    await tester.ingest((CHECKING, SAVINGS), transactions=(pending, replace(pending, account_id="b")))
+    before = await transactions_read_at(tester)
+    tester.end_user.services.clock.advance(timedelta(days=1))
+    await tester.ingest((CHECKING, SAVINGS), finished=Finished(unread_transactions=["a"]))
+    after = await transactions_read_at(tester)
+    assert (after["a"], after["b"]) == (before["a"], before["b"] + timedelta(days=1))
+    left = await tester.end_user.rows(
+        """SELECT a.id FROM transaction t JOIN account a ON a.user_guid = t.user_guid AND a.guid = t.account_guid
+           WHERE t.user_guid = %(user)s"""
+    )
+    assert left == [("a",)]
 
 
 async def test_removed_transactions_are_deleted_from_the_accounts_of_this_member_only(tester):

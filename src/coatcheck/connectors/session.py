@@ -97,6 +97,9 @@ class Finished:
     """The ids of accounts that the institution lists, but whose data it did not give now, such as the balance. They
     stay open, as the last run that could read them left them. An id that no run has read, or that this run has added,
     changes nothing."""
+    unread_transactions: Collection[str] = ()
+    """The ids of accounts that the run added, but whose transactions it could not read. Their transactions stay as they
+    are, and the next run reads the days since the last run that could read them."""
     lists_all_transactions: bool = True
     """The run added every pending transaction: those that it did not add are deleted. False for a connector that
     adds only what changed since its last run."""

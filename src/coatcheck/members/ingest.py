@@ -150,7 +150,7 @@ class Ingester:
         """Writes the data in the caller's transaction, which has locked the member and ended the job.
 
         Rows of accounts that the client blocked, or merged into other accounts, are ignored. Accounts that the run
-        could not read are left as they are.
+        could not read are left as they are, and so are the transactions that it could not read.
         """
         ignored = await ignored_ids(connection, job.user_guid, job.member_guid)
         unread = {*finished.unread_accounts} - {each.id for each in data.accounts}
@@ -159,21 +159,27 @@ class Ingester:
             for each in await known_accounts(connection, job.user_guid, job.member_guid)
             if each.id not in unread
         ]
-        accounts = [each for each in data.accounts if each.id not in ignored]
+        with_transactions = _with_transactions(job, finished, data.accounts)
+        accounts = {
+            each.id: _account(job, each, now, reads_transactions=each.id in with_transactions)
+            for each in data.accounts
+            if each.id not in ignored
+        }
         guids, closed, has_foreign = await self._save_accounts(
             connection, job, known, accounts, data.numbers, now
         )
         if finished.lists_all_accounts and (missing := _missing(known, guids)):
             await _close_accounts(connection, job, missing, now)
             closed |= missing
-        if has_foreign and job.wants_transactions:
+        read = {id: guid for id, guid in guids.items() if id in with_transactions}
+        if has_foreign and read:
             # Before the transactions are written: a stored row needs its new id first, or it would be written a second
             # time.
             since = now.date() - LOOKBACK[JobKind(job.kind)]
-            await replace_foreign(connection, job, guids.values(), _listed(data, guids), since)
+            await replace_foreign(connection, job, read.values(), _listed(data, read), since)
         transactions, pending = await self._save_transactions(connection, job, guids, data, now)
-        if known and job.wants_transactions and finished.lists_all_transactions:
-            await _delete_unlisted_pending(connection, job, guids, pending)
+        if known and read and finished.lists_all_transactions:
+            await _delete_unlisted_pending(connection, job, read.values(), pending)
         numbers = [each for each in data.numbers if each.account_id in guids]
         renumbered, reowned = await self._save_numbers_and_owners(connection, job, guids, numbers, data)
         statements = await self._save_statements(connection, job, guids, data.statements, now)
@@ -191,24 +197,25 @@ class Ingester:
         connection: Connection,
         job: MemberJob,
         known: Sequence[KnownAccount],
-        accounts: Sequence[BankAccount],
+        accounts: Mapping[str, Mapping[str, Any]],
         numbers: Sequence[BankNumbers],
         now: datetime,
     ) -> tuple[Mapping[str, str], frozenset[str], bool]:
-        """Returns the guids of the accounts by their ids, those that are closed, and if some have foreign rows."""
+        """Writes the rows of accounts, by their ids.
+
+        Returns:
+            The guids of the accounts by their ids, those that are closed, and if some have foreign rows.
+        """
         hashes = self._identities.of_numbers(job.user_guid, numbers)
-        taken = await take_over(connection, job, known, [each.id for each in accounts], hashes)
+        taken = await take_over(connection, job, known, [*accounts], hashes)
         known_ids = {taken.get(each.guid, each.id) for each in known}
         identities = {
-            each.id: (
-                self._identities.of_id(job.user_guid, job.institution_code, each.id),
-                *hashes.get(each.id, ()),
-            )
-            for each in accounts
-            if each.id not in known_ids
+            id: (self._identities.of_id(job.user_guid, job.institution_code, id), *hashes.get(id, ()))
+            for id in accounts
+            if id not in known_ids
         }
         former = await former_guids(connection, job, identities, now) if identities else {}
-        rows = [_account(job, each, former.get(each.id) or ids.new("ACT"), now) for each in accounts]
+        rows = [{**row, "guid": former.get(id) or ids.new("ACT")} for id, row in accounts.items()]
         cursor = await connection.execute(PUT_ACCOUNTS, {"rows": encode_rows(rows)})
         written = await cursor.fetchall()
         guids: Mapping[str, str] = {id: guid for id, guid, _ in written}
@@ -415,7 +422,7 @@ async def delete_transactions(
 
 
 async def _delete_unlisted_pending(
-    connection: Connection, job: MemberJob, guids: Mapping[str, str], pending: Sequence[tuple[str, str]]
+    connection: Connection, job: MemberJob, guids: Collection[str], pending: Sequence[tuple[str, str]]
 ) -> None:
     """Deletes pending transactions that the run did not list: they were cancelled, or posted under another id."""
     await run(
@@ -428,18 +435,27 @@ async def _delete_unlisted_pending(
                    WHERE listed.account_guid = t.account_guid AND listed.id = t.id)""",
         {
             "user_guid": job.user_guid,
-            "account_guids": list(guids.values()),
+            "account_guids": list(guids),
             "pending_of": [account_guid for account_guid, _ in pending],
             "pending_ids": [id for _, id in pending],
         },
     )
 
 
-def _account(job: MemberJob, bank_account: BankAccount, guid: str, now: datetime) -> dict[str, Any]:
+def _with_transactions(job: MemberJob, finished: Finished, accounts: Iterable[BankAccount]) -> frozenset[str]:
+    """The ids of the accounts whose transactions the run has read."""
+    if not job.wants_transactions:
+        return frozenset()
+    return frozenset(each.id for each in accounts) - {*finished.unread_transactions}
+
+
+def _account(
+    job: MemberJob, bank_account: BankAccount, now: datetime, *, reads_transactions: bool
+) -> dict[str, Any]:
+    """The row of an account, without its guid."""
     return {
         **{name: getattr(bank_account, name) for name in OVERWRITTEN_ACCOUNT_COLUMNS},
         "user_guid": job.user_guid,
-        "guid": guid,
         "client_guid": job.client_guid,
         "member_guid": job.member_guid,
         "id": bank_account.id,
@@ -447,7 +463,7 @@ def _account(job: MemberJob, bank_account: BankAccount, guid: str, now: datetime
         "day_payment_is_due": bank_account.payment_due_at and bank_account.payment_due_at.day,
         "is_business": bank_account.is_business,
         "read_at": now,
-        "transactions_read_at": now if job.wants_transactions else None,
+        "transactions_read_at": now if reads_transactions else None,
         "created_at": now,
         "updated_at": now,
     }

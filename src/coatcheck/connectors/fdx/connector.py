@@ -87,12 +87,13 @@ class FdxConnector(Connector):
             await _add_numbers(session, api, accounts)
         if session.task.kind is JobKind.IDENTIFICATION:
             await _add_owners(session, api, accounts)
+        unread_transactions: Sequence[str] = ()
         if session.task.wants_transactions:
-            await _add_transactions(session, api, accounts)
+            unread_transactions = await _add_transactions(session, api, accounts)
         if session.task.kind is JobKind.STATEMENT:
             await _add_statements(session, api, accounts)
         state = structs.replace(tokens.tokens, has_numbers=True).encode() if is_first else None
-        return Finished(state=state, unread_accounts=unread)
+        return Finished(state=state, unread_accounts=unread, unread_transactions=unread_transactions)
 
     async def disconnect(self, disconnection: Disconnection) -> None:
         client = self._clients[disconnection.member.institution_code]
@@ -161,19 +162,24 @@ async def _add_owners(session: Session, api: FdxApi, accounts: Sequence[BankAcco
         await session.add_owners(owners)
 
 
-async def _add_transactions(session: Session, api: FdxApi, accounts: Sequence[BankAccount]) -> None:
+async def _add_transactions(session: Session, api: FdxApi, accounts: Sequence[BankAccount]) -> Sequence[str]:
+    """Returns the ids of the accounts whose transactions the institution did not share."""
     task = session.task
     # One day more: an institution's last day can begin before this server's.
     end = str(task.now.date() + timedelta(days=1))
 
-    async def read(account: BankAccount) -> None:
+    async def read(account: BankAccount) -> bool:
+        is_shared = False
         path = f"/accounts/{_segment(account.id)}/transactions"
         period = {"startTime": str(task.since_of(account.id)), "endTime": end}
         async for page in api.pages(path, "transactions", period):
             rows = (mapping.transaction(account.id, row, account.currency_code) for row in page)
             await session.add_transactions([row for row in rows if row is not None])
+            is_shared = True
+        return is_shared
 
-    await api.for_each(accounts, read)
+    are_shared = await api.for_each(accounts, read)
+    return [each.id for each, is_shared in zip(accounts, are_shared, strict=True) if not is_shared]
 
 
 async def _add_statements(session: Session, api: FdxApi, accounts: Sequence[BankAccount]) -> None:
