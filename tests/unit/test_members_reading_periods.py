@@ -47,6 +47,23 @@ async def test_a_daily_aggregation_reads_the_days_since_the_last_run_and_some_be
     assert found == dict.fromkeys(ids, read_on - OVERLAP)
 
 
+async def test_the_first_day_is_before_the_oldest_pending_transaction_whose_day_can_differ_at_the_bank(
+    services, clock
+):
+    end_user = await make_end_user(services)
+    await end_user.connected()
+    oldest = clock.now().date() - OVERLAP - 20 * DAY
+    await end_user.rows("UPDATE transaction SET status = 'POSTED' WHERE user_guid = %(user)s")
+    await end_user.rows(
+        """UPDATE transaction t SET status = 'PENDING', date = %(oldest)s
+           WHERE user_guid = %(user)s AND guid IN (SELECT min(guid) FROM transaction WHERE user_guid = %(user)s
+                                                   GROUP BY account_guid)""",
+        oldest=oldest,
+    )
+    found = await known(services, await daily_job(end_user, clock))
+    assert {*found.values()} == {oldest - 2 * DAY}
+
+
 async def test_an_aggregation_that_the_client_asks_for_reads_all_days(services, clock):
     end_user = await make_end_user(services)
     member = await end_user.connected()
