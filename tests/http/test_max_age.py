@@ -99,6 +99,9 @@ async def test_an_account_that_the_bank_lists_without_its_data_is_503_and_stays_
     # The balance is read by another job, which the bank answers.
     (answer,) = await bank.read("/payment_account", 60)
     assert answer.status_code == 200, answer.text
+    # That job has read the account, and none of its transactions.
+    (answer,) = await bank.read("/account/transactions", 60)
+    assert refusal(answer) == (503, "not_fresh")
 
 
 async def test_one_refresh_serves_all_who_wait(bank: Bank) -> None:

@@ -92,7 +92,13 @@ class Freshness:
     async def _is_fresh(
         self, connection: Connection, token: LiveToken, kind: ReadKind, oldest: datetime
     ) -> bool:
-        read_at = await job_rows.last_read(connection, token.user_guid, token.account_guid, JOBS[kind])
+        read_at = await job_rows.last_read(
+            connection,
+            token.user_guid,
+            token.account_guid,
+            JOBS[kind],
+            of_transactions=kind is ReadKind.TRANSACTIONS,
+        )
         return read_at is not None and read_at >= oldest
 
     async def _job(self, connection: Connection, token: LiveToken, kind: ReadKind) -> tuple[str, bool]:

@@ -227,16 +227,36 @@ async def was_aggregated_since(
 
 
 async def last_read(
-    connection: Connection, user_guid: str, account_guid: str, kinds: Sequence[JobKind]
+    connection: Connection,
+    user_guid: str,
+    account_guid: str,
+    kinds: Sequence[JobKind],
+    *,
+    of_transactions: bool,
 ) -> datetime | None:
     """When the newest successful job of one of these kinds began to read an account; None if there is none.
 
-    An open account can be older than the job, which could read other accounts of the member alone.
+    What is stored of an open account can be older than the job, which could read other accounts of the member alone.
+
+    Args:
+        connection: a connection.
+        user_guid: whose account it is.
+        account_guid: the account.
+        kinds: the kinds of the jobs.
+        of_transactions: the account's transactions are meant. A job of another kind that reads the account leaves them
+            as they were.
     """
+    # Each is NULL for an account that no run has read since its migration; `transactions_read_at` also if no run could
+    # read them.
+    at = (
+        "WHEN a.transactions_read_at IS NOT NULL THEN least(job.at, a.transactions_read_at)"
+        if of_transactions
+        else "ELSE least(job.at, a.read_at)"
+    )
     found = await fetch_one(
         connection,
         _Moment,
-        """SELECT CASE WHEN a.is_closed THEN job.at WHEN job.at IS NOT NULL THEN least(job.at, a.read_at) END AS at
+        f"""SELECT CASE WHEN a.is_closed OR job.at IS NULL THEN job.at {at} END AS at
            FROM account a, LATERAL (
                 SELECT max(started_at) AS at FROM member_job
                 WHERE user_guid = a.user_guid AND member_guid = a.member_guid AND kind = ANY (%(kinds)s)
