@@ -17,6 +17,7 @@ from coatcheck.connectors.contract import (
     AuthorizationRequest,
     AuthorizationResponse,
     DisconnectedMember,
+    Finished,
     JobKind,
     Session,
     Task,
@@ -119,6 +120,24 @@ async def test_accounts_transactions_and_the_first_numbers_are_read(
         ("12345678a1", "091000019"),
         ("12345678a2", "091000019"),
     ]
+
+
+async def test_the_numbers_of_an_account_that_the_first_run_could_not_read_are_read_once_it_can(
+    provider: FdxProvider, profile: str
+) -> None:
+    unreadable = account("a2", currentBalance=None, availableBalance=None)
+    provider.accounts = [account("a1"), unreadable]
+    first = await read(provider, profile)
+    assert isinstance(first.result, Finished)
+    second = await read(provider, profile, state=first.result.state)
+    assert not second.numbers
+    provider.accounts = [account("a1"), account("a2")]
+    third = await read(
+        provider, profile, state=second.saved_states[-1] if second.saved_states else first.result.state
+    )
+    assert isinstance(third.result, Finished)
+    assert {each.account_id for each in third.numbers} == {"a2"}
+    assert not (await read(provider, profile, state=third.result.state)).numbers
 
 
 async def test_numbers_are_read_once_for_a_consent_and_by_every_verification(

@@ -151,6 +151,29 @@ async def test_transactions_that_the_new_connector_could_not_read_are_replaced_w
     assert (id, guid) == ("n1", before[0][1])
 
 
+async def test_an_account_that_the_first_run_of_a_new_connector_cannot_read_is_recognised_later(tester):
+    await tester.ingest((CHECKING, SAVINGS), numbers=NUMBERS)
+    before = await guids(tester)
+    unread = Finished(unread_accounts=["x"])
+    result = await tester.ingest((OTHER_SAVINGS,), numbers=OTHER_NUMBERS[1:], finished=unread)
+    assert result.closed_account_guids == []
+    await tester.ingest((OTHER_CHECKING, OTHER_SAVINGS), numbers=OTHER_NUMBERS[:1])
+    accounts = await tester.accounts()
+    assert {id: each.guid for id, each in accounts.items()} == {"x": before["a"], "y": before["b"]}
+    assert not any(each.is_closed for each in accounts.values())
+
+
+async def test_an_unread_account_that_the_client_blocked_keeps_no_other_account_open(tester):
+    await tester.ingest((CHECKING, SAVINGS))
+    await tester.end_user.rows(
+        """INSERT INTO blocked_account (user_guid, member_guid, id, blocked_at)
+           VALUES (%(user)s, %(member)s, 'z', now())""",
+        member=tester.member.guid,
+    )
+    await tester.ingest((CHECKING,), finished=Finished(unread_accounts=["z"]))
+    assert (await tester.accounts())["b"].is_closed
+
+
 async def test_an_account_that_is_listed_without_its_data_is_not_taken_over(tester):
     await tester.ingest((CHECKING, SAVINGS), numbers=NUMBERS)
     before = await guids(tester)

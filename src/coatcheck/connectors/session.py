@@ -95,8 +95,8 @@ class Finished:
     """The run added every account of the login: those that it did not add are closed."""
     unread_accounts: Collection[str] = ()
     """The ids of accounts that the institution lists, but whose data it did not give now, such as the balance. They
-    stay open, as the last run that could read them left them. An id that no run has read, or that this run has added,
-    changes nothing."""
+    stay open, as the last run that could read them left them. With an id that no run has read, no account is closed: it
+    may be one of the member's accounts under a new id. An id that this run has added changes nothing."""
     unread_transactions: Collection[str] = ()
     """The ids of accounts that the run added, but whose transactions it could not read. Their transactions stay as they
     are, and the next run reads the days since the last run that could read them."""

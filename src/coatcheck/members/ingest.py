@@ -154,11 +154,10 @@ class Ingester:
         """
         ignored = await ignored_ids(connection, job.user_guid, job.member_guid)
         unread = {*finished.unread_accounts} - {each.id for each in data.accounts}
-        known = [
-            each
-            for each in await known_accounts(connection, job.user_guid, job.member_guid)
-            if each.id not in unread
-        ]
+        every = await known_accounts(connection, job.user_guid, job.member_guid)
+        known = [each for each in every if each.id not in unread]
+        # Each may be an account of the member under a new id, which only a run that reads its number can recognise.
+        unrecognised = unread - ignored - {each.id for each in every}
         with_transactions = _with_transactions(job, finished, data.accounts)
         accounts = {
             each.id: _account(job, each, now, reads_transactions=each.id in with_transactions)
@@ -168,7 +167,7 @@ class Ingester:
         guids, closed, has_foreign = await self._save_accounts(
             connection, job, known, accounts, data.numbers, now
         )
-        if finished.lists_all_accounts and (missing := _missing(known, guids)):
+        if finished.lists_all_accounts and not unrecognised and (missing := _missing(known, guids)):
             await _close_accounts(connection, job, missing, now)
             closed |= missing
         read = {id: guid for id, guid in guids.items() if id in with_transactions}

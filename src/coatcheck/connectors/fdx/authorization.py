@@ -52,6 +52,8 @@ class Tokens(msgspec.Struct, frozen=True):
     consent_id: str | None = None
     has_numbers: bool = False
     """Whether a run has read the account numbers with this consent."""
+    unnumbered: tuple[str, ...] = ()
+    """The ids of accounts that this run could not read. A later run that can reads their numbers."""
 
     def __repr__(self) -> str:
         return "Tokens(...)"
@@ -174,6 +176,7 @@ class AuthorizationClient:
             expires_at=self.clock.now() + _lifetime(answer.get("expires_in")),
             consent_id=_consent_id(answer) or (old.consent_id if old else None),
             has_numbers=old.has_numbers if old else False,
+            unnumbered=old.unnumbered if old else (),
         )
 
     async def _found_endpoints(self) -> Endpoints:

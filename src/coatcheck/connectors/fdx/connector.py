@@ -31,7 +31,7 @@ from coatcheck.connectors.contract import (
 )
 from coatcheck.connectors.fdx import mapping
 from coatcheck.connectors.fdx.api import ConsentTokens, Entity, FdxApi, decode_tokens
-from coatcheck.connectors.fdx.authorization import AuthorizationClient
+from coatcheck.connectors.fdx.authorization import AuthorizationClient, Tokens
 from coatcheck.connectors.fdx.profiles import Profile, load_profile
 from coatcheck.errors import ConsentRevoked, CredentialsMissing
 
@@ -81,10 +81,7 @@ class FdxConnector(Connector):
         api = FdxApi(client.profile, client.http, tokens, is_background=session.task.is_background)
         await _check_consent(api)
         accounts, unread = await _add_accounts(session, api)
-        # The first run of a consent reads the numbers too, by which the accounts of another connector are recognised.
-        is_first = not tokens.tokens.has_numbers
-        if session.task.kind is JobKind.VERIFICATION or is_first:
-            await _add_numbers(session, api, accounts)
+        await _add_numbers(session, api, _to_number(session, tokens.tokens, accounts))
         if session.task.kind is JobKind.IDENTIFICATION:
             await _add_owners(session, api, accounts)
         unread_transactions: Sequence[str] = ()
@@ -92,8 +89,11 @@ class FdxConnector(Connector):
             unread_transactions = await _add_transactions(session, api, accounts)
         if session.task.kind is JobKind.STATEMENT:
             await _add_statements(session, api, accounts)
-        state = structs.replace(tokens.tokens, has_numbers=True).encode() if is_first else None
-        return Finished(state=state, unread_accounts=unread, unread_transactions=unread_transactions)
+        return Finished(
+            state=_numbered(tokens.tokens, accounts, unread),
+            unread_accounts=unread,
+            unread_transactions=unread_transactions,
+        )
 
     async def disconnect(self, disconnection: Disconnection) -> None:
         client = self._clients[disconnection.member.institution_code]
@@ -142,6 +142,26 @@ async def _add_accounts(session: Session, api: FdxApi) -> tuple[Sequence[BankAcc
             unread.append(id)
     await session.add_accounts(accounts)
     return accounts, unread
+
+
+def _to_number(session: Session, tokens: Tokens, accounts: Sequence[BankAccount]) -> Sequence[BankAccount]:
+    """The accounts whose numbers the run reads.
+
+    The first run of a consent that can read an account reads its numbers too, by which an account of another connector
+    is recognised.
+    """
+    if session.task.kind is JobKind.VERIFICATION or not tokens.has_numbers:
+        return accounts
+    return [each for each in accounts if each.id in tokens.unnumbered]
+
+
+def _numbered(tokens: Tokens, accounts: Sequence[BankAccount], unread: Sequence[str]) -> bytes | None:
+    """The state after a run that has read the numbers; None if nothing changes."""
+    if not tokens.has_numbers:
+        return structs.replace(tokens, has_numbers=True, unnumbered=tuple(unread)).encode()
+    read = {each.id for each in accounts}
+    left = tuple(id for id in tokens.unnumbered if id not in read)
+    return structs.replace(tokens, unnumbered=left).encode() if left != tokens.unnumbered else None
 
 
 async def _add_numbers(session: Session, api: FdxApi, accounts: Sequence[BankAccount]) -> None:
