@@ -162,6 +162,8 @@ def test_dates_that_can_be_read_in_two_ways_are_reported() -> None:
         ("1'234.50", "1234.50"),
         (".5", "0.5"),
         ("1.234.567", "1234567"),
+        ("1'234,567.50", "1234567.50"),
+        ("1,50,000.25", "150000.25"),
         ("\u22125", "-5"),
     ],
 )
@@ -178,12 +180,17 @@ def test_what_is_not_an_amount_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (["-1,500", "2,000", "200"], ["-1500", "2000", "200"]),
         (["-1.500", "12.345.678"], ["-1500", "12345678"]),
-        (["$1,500", "(2,000)", "7"], ["1500", "-2000", "7"]),
+        (["$1,500", "(2,000)", "7,000,000"], ["1500", "-2000", "7000000"]),
+        (["1,500", "1,50,000"], ["1500", "150000"]),
         (["1,500", "2,000.50"], ["1500", "2000.50"]),
         (["1.500", "2,5"], ["1500", "2.5"]),
         (["200", "7"], ["200", "7"]),
+        (["0.0015", "2"], ["0.0015", "2"]),
+        (["1.500", "0.250", "2"], ["1.500", "0.250", "2"]),
+        (["1.500", "-.250"], ["1.500", "-0.250"]),
+        (["1.500", "1234.500", "0"], ["1.500", "1234.500", "0"]),
+        (["1.500", "1,234.500"], ["1.500", "1234.500"]),
     ],
 )
 def test_a_mark_between_thousands_is_not_taken_for_that_of_decimals(
@@ -199,13 +206,45 @@ def test_the_balances_show_the_mark_of_the_decimals_too() -> None:
     assert amounts(read(table)) == ["1500"]
 
 
-@pytest.mark.parametrize("given", [["1,500"], ["1.500", "2.250"], ["1,500", "1.500"]])
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["1,500"],
+        ["1.500", "2.250"],
+        ["1.500", "0"],
+        ["1,500", "200"],
+        ["KWD 1.500", "KWD 2"],
+        ["1'234.500", "2"],
+    ],
+)
 def test_amounts_that_can_be_read_in_two_ways_are_refused_until_the_mark_is_given(given: list[str]) -> None:
     with pytest.raises(UnreadableFile, match="decimal_mark"):
         read(csv_of(given))
     columns = {"date": "Date", "amount": "Amount"}
     account = read(csv_of(given), CsvMapping(columns, decimal_mark="."))
     assert len(account.transactions) == len(given)
+
+
+@pytest.mark.parametrize("given", [["1.50", "1,50"], ["1,500", "2.000,50", "1.50"]])
+def test_amounts_that_contradict_each_other_are_refused(given: list[str]) -> None:
+    with pytest.raises(UnreadableFile, match="decimal_mark"):
+        read(csv_of(given))
+
+
+def test_a_cell_without_a_digit_says_nothing_of_the_mark() -> None:
+    table = b"Date,Description,Amount,Balance\n2026-10-25,x,1.500,-\n2026-10-26,x,2.500,3.000\n"
+    with pytest.raises(UnreadableFile, match="decimal_mark"):
+        read(table)
+
+
+@pytest.mark.parametrize(
+    ("mark", "text"), [(",", "1.5"), (",", "0.015"), (".", "1,5000"), (".", ",5"), (".", "12,34.50")]
+)
+def test_a_mark_that_cannot_separate_thousands_is_refused_with_its_line(mark: str, text: str) -> None:
+    mapping = CsvMapping({"date": "Date", "amount": "Amount"}, decimal_mark=mark)
+    with pytest.raises(UnreadableFile, match="groups of digits") as refused:
+        read(csv_of(["7", text]), mapping)
+    assert refused.value.line == 3
 
 
 def csv_of(given: Sequence[str]) -> bytes:

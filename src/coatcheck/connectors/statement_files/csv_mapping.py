@@ -40,6 +40,9 @@ LONGEST_DATE = 100
 """Characters. The dates that were read are kept."""
 MARKS: Mapping[str, str] = MappingProxyType({".": ",", ",": "."})
 """The marks of an amount, each with the one before the decimals where it separates thousands."""
+NUMBER = re.compile(r"[.,]?\d(?:[\d.,' \u00a0\u202f]*[\d.,])?", re.ASCII)
+TWO_WAYS = re.compile(r"(?!0[.,])\d{1,3}(?:[' \u00a0\u202f]\d{3})*[.,]\d{3}", re.ASCII)
+"""A number whose only mark is followed by three digits, unless that mark cannot separate thousands, as in 0.250."""
 DELIMITERS = ",;\t|"
 MOST_PREAMBLE_ROWS = 30
 
@@ -62,7 +65,7 @@ class CsvMapping:
     columns: Mapping[str, str]
     delimiter: str = ","
     decimal_mark: str | None = None
-    """None: the last point or comma of each amount."""
+    """None: found in the amounts and balances of the file."""
     date_format: str | None = None
     """As Python's `strptime` reads it. None: guessed from the values."""
     has_header: bool = True
@@ -123,27 +126,32 @@ def guess_decimal_mark(amounts: Collection[str]) -> str | None:
     """The mark before the decimals, if the amounts show it; None if they have no mark.
 
     Args:
-        amounts: every amount of the file. 1,500 is one thousand five hundred where another amount has no decimals.
+        amounts: every amount of the file. An amount without a mark shows nothing: beside 2, 1.500 can be 1.5 dinars or
+            1500 euros.
 
     Raises:
-        UnreadableFile: every amount has three digits after its only mark.
+        UnreadableFile: every amount that has a mark can be read in two ways, or the amounts contradict each other.
     """
-    for text in amounts:
-        if match := re.search(r"[.,](\d{1,2})\D*$", text):
-            return text[match.start()]
-        if "." in text and "," in text:
-            return max(".,", key=text.rfind)
-    marks = {mark for text in amounts for mark in MARKS if mark in text}
-    if not marks:
+    numbers = {match[0] for text in amounts if (match := NUMBER.search(text))}
+    marked = [number for number in numbers if MARKS.keys() & set(number)]
+    if not marked:
         return None
-    separates_thousands = any(
-        text.count(mark) > 1 or not marks & set(text) for text in amounts for mark in marks
-    )
-    if len(marks) > 1 or not separates_thousands:
+    shown = {mark for number in marked if (mark := _decimal_mark(number))}
+    if len(shown) != 1:
         raise UnreadableFile(
             "The amounts can be read in two ways: send `decimal_mark` in `mapping`.", line=1, element="amount"
         )
-    return MARKS[marks.pop()]
+    return shown.pop()
+
+
+def _decimal_mark(number: str) -> str | None:
+    """The mark before the decimals that a number with a mark shows; None if its mark can be either one."""
+    last = max(MARKS, key=number.rfind)
+    if MARKS[last] in number:
+        return last
+    if number.count(last) > 1:
+        return MARKS[last]
+    return None if TWO_WAYS.fullmatch(number) else last
 
 
 @lru_cache(maxsize=4096)  # a file has few days, and strptime is slow

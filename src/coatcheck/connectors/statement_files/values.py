@@ -5,6 +5,8 @@ from datetime import date
 from decimal import Decimal
 
 AMOUNT = re.compile(r"[+-]?\d[\d.,' ]*|[+-]?[.,]\d+", re.ASCII)
+WHOLE = re.compile(r"[+-]?(?:\d*|(?!0[.,' ])\d{1,3}(?:[.,' ]\d{3})+|[1-9]\d?(?:,\d{2})+,\d{3})", re.ASCII)
+"""The digits before the decimals: without marks, in groups of three, or in the groups of India, as in 1,50,000."""
 MAX_DIGITS, MAX_DECIMALS = 15, 8
 CURRENCY = re.compile(r"[A-Z]{3}")
 
@@ -28,6 +30,9 @@ def amount(text: str, decimal_mark: str | None = None) -> Decimal:
     has_both = "." in plain and "," in plain
     if not re.fullmatch(r"\d*", decimals) or ((has_both or decimal_mark) and plain.count(mark) > 1):
         raise ValueError("its decimals are not clear")
+    if not WHOLE.fullmatch(whole):
+        # The mark is not one between thousands: without it, 1.5 would be 15.
+        raise ValueError("its groups of digits are not clear")
     digits = re.sub(r"[.,' ]", "", whole)
     if len(digits.lstrip("+-")) > MAX_DIGITS or len(decimals) > MAX_DECIMALS:
         raise ValueError("it has too many digits")
