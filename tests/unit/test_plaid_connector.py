@@ -144,16 +144,54 @@ async def test_changes_in_an_account_without_a_balance_are_read_again(connector,
     upstream.changes.append(("added", transaction("t-4")))
     run = await run_connector(connector, task(), SIGNED_IN, state=first.state)
     assert (run.result.unread_accounts, run.transactions) == ({"acc-1", "acc-3"}, ())
-    assert run.result.state is None
+    assert run.result.state == first.state
     upstream.accounts[0]["balances"] = balances
-    run = await run_connector(connector, task(), SIGNED_IN, state=first.state)
+    run = await run_connector(connector, task(), SIGNED_IN, state=run.result.state)
     assert [each.id for each in run.transactions] == ["t-4"]
     assert (run.result.unread_accounts, run.result.state != first.state) == ({"acc-3"}, True)
 
 
+async def test_an_account_that_never_has_a_balance_does_not_keep_the_cursor_back(connector, upstream):
+    upstream.changes.append(("added", transaction("t-4", account_id="acc-3")))
+    first = (await run_connector(connector, task(), SIGNED_IN)).result
+    upstream.bodies.clear()
+    assert (await run_connector(connector, task(), SIGNED_IN, state=first.state)).transactions == ()
+    assert cursors(upstream) == ["4"]
+
+
+async def test_an_account_has_all_its_transactions_from_its_first_balance_on(connector, upstream):
+    upstream.changes.append(("added", transaction("t-4", account_id="acc-3")))
+    first = (await run_connector(connector, task(), SIGNED_IN)).result
+    upstream.accounts[2]["balances"]["current"] = 5
+    upstream.changes += [
+        ("added", transaction("t-5")),
+        ("removed", {"transaction_id": "t-2", "account_id": "acc-1"}),
+    ]
+    run = await run_connector(connector, task(), SIGNED_IN, state=first.state)
+    assert [each.id for each in run.transactions] == ["t-4", "t-5"]
+    assert run.removed_transactions == (("acc-1", "t-2"),)
+    upstream.bodies.clear()
+    assert (await run_connector(connector, task(), SIGNED_IN, state=run.result.state)).transactions == ()
+    assert cursors(upstream) == ["6"]
+
+
+async def test_a_state_that_names_no_accounts_has_all_transactions_read_once(connector, upstream):
+    state = b'{"cursor": "2", "posted": {}}'
+    run = await run_connector(connector, task(), SIGNED_IN, state=state)
+    assert {each.id for each in run.transactions} == {"t-1", "t-2", "t-3"}
+    upstream.bodies.clear()
+    assert (await run_connector(connector, task(), SIGNED_IN, state=run.result.state)).transactions == ()
+    assert cursors(upstream) == ["3"]
+
+
+def cursors(upstream):
+    """What the changes were asked from."""
+    return [body["cursor"] for body in upstream.bodies if "cursor" in body]
+
+
 def test_the_state_has_a_limit():
     many = {f"{number:037}": f"{number + 1:037}" for number in range(5 * KEPT_IDS)}
-    encoded = Progress("c" * 300, many).encode()
+    encoded = Progress("c" * 300, many, many.keys()).encode()
     assert len(encoded) < MAX_STATE_BYTES
     assert list(Progress.decode(encoded).posted)[-1] == list(many)[-1]
 

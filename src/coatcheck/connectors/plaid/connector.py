@@ -77,6 +77,8 @@ CHANGED_MEANWHILE = "TRANSACTIONS_SYNC_MUTATION_DURING_PAGINATION"
 PAGE_SIZE, MAX_PAGES, ATTEMPTS = 500, 500, 3
 KEPT_IDS = 400
 """Posted transactions whose pending id the state keeps: 80 bytes each, of the 64 KiB that a state may have."""
+KEPT_ACCOUNTS = 400
+"""Accounts that the state names, of 50 bytes each."""
 HISTORY_DAYS = 730
 _INSTITUTION = uuid.UUID("8b0f2a8e-77d3-5f0e-9a3d-53c5c9f2b7c1")
 
@@ -102,9 +104,13 @@ class Progress:
     posted: Mapping[str, str] = field(default_factory=dict)
     """The id of a transaction when it was pending, by the id under which Plaid names it since it posted."""
 
+    accounts: Collection[str] = ()
+    """The ids of the accounts whose transactions were read. A state of an earlier version names none."""
+
     def encode(self) -> bytes:
-        kept = dict(list(self.posted.items())[-KEPT_IDS:])
-        return json.dumps({"cursor": self.cursor, "posted": kept}).encode()
+        posted = dict(list(self.posted.items())[-KEPT_IDS:])
+        accounts = sorted(self.accounts)[:KEPT_ACCOUNTS]
+        return json.dumps({"cursor": self.cursor, "posted": posted, "accounts": accounts}).encode()
 
     @classmethod
     def decode(cls, state: bytes | None) -> "Progress":
@@ -180,7 +186,7 @@ class PlaidConnector(Connector):
             return Finished(unread_accounts=unread, lists_all_transactions=False)
         progress = await self._add_transactions(session, token, unread)
         return Finished(
-            state=progress.encode() if progress else None,
+            state=progress.encode(),
             unread_accounts=unread,
             lists_all_transactions=False,
         )
@@ -190,24 +196,25 @@ class PlaidConnector(Connector):
         if token := disconnection.credentials.get(ACCESS_TOKEN):
             await self._post("/item/remove", access_token=token)
 
-    async def _add_transactions(
-        self, session: Session, token: str, unread: Collection[str]
-    ) -> Progress | None:
-        """Adds what has changed since the last run. The new cursor counts when the run has finished.
+    async def _add_transactions(self, session: Session, token: str, unread: Collection[str]) -> Progress:
+        """Adds what has changed since the last run. The new progress counts when the run has finished.
 
-        Returns None if something changed in an account that could not be read: the next run reads it again.
+        The cursor stays where it is if something changed in an account that an earlier run has read, and that this one
+        could not: the next run reads the changes again.
         """
         progress = Progress.decode(session.state)
+        known, behind = {each.id for each in session.data.accounts}, {*progress.accounts} & {*unread}
+        read, posted = known | behind, dict(progress.posted)
+        if progress.cursor and (first := known - {*progress.accounts}):
+            await self._add_history(session, token, first, posted)
         changes = await self._changes(token, progress.cursor)
-        posted, present = dict(progress.posted), set()
+        present: set[str] = set()
         is_behind = False
         for page in changes:
             changed = [*rows_of(page, "added"), *rows_of(page, "modified")]
-            for row in changed:
-                if row.get("pending_transaction_id"):
-                    posted[text_of(row, "transaction_id")] = rows.transaction_id(row)
+            posted |= _posted(changed)
             present |= {rows.transaction_id(row) for row in changed}
-            is_behind |= any(row.get("account_id") in unread for row in (*changed, *rows_of(page, "removed")))
+            is_behind |= any(row.get("account_id") in behind for row in (*changed, *rows_of(page, "removed")))
             await session.add_transactions(map(rows.transaction, changed))
         # After all additions: the removal of a pending transaction can be on an earlier page than its posted
         # successor.
@@ -217,7 +224,22 @@ class PlaidConnector(Connector):
                 # A pending transaction that has posted is removed too; it was added again under the same id.
                 if (id := posted.pop(id, id)) not in present:
                     await session.remove_transactions(row.get("account_id") or "", [id])
-        return None if is_behind else Progress(str(changes[-1].get("next_cursor") or progress.cursor), posted)
+        if is_behind:
+            return Progress(progress.cursor, progress.posted, read)
+        return Progress(str(changes[-1].get("next_cursor") or progress.cursor), posted, read)
+
+    async def _add_history(
+        self, session: Session, token: str, accounts: Collection[str], posted: dict[str, str]
+    ) -> None:
+        """Adds all transactions of accounts that had no balance before, and notes the ids of those that posted.
+
+        Their changes were passed over. The changes of the other accounts are read from the cursor all the same: a list
+        from the start does not name what was removed.
+        """
+        for page in await self._changes(token, ""):
+            added = [row for row in rows_of(page, "added") if row.get("account_id") in accounts]
+            posted |= _posted(added)
+            await session.add_transactions(map(rows.transaction, added))
 
     async def _changes(self, token: str, cursor: str) -> list[Row]:
         """The pages of changes since the cursor. They are read again if the data changes meanwhile."""
@@ -264,3 +286,12 @@ class PlaidConnector(Connector):
                 raise error
         check_status(response, code)
         return json_object(response)
+
+
+def _posted(changed: Collection[Row]) -> Mapping[str, str]:
+    """`Progress.posted` of the transactions that have posted."""
+    return {
+        text_of(row, "transaction_id"): rows.transaction_id(row)
+        for row in changed
+        if row.get("pending_transaction_id")
+    }
