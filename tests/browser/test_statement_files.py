@@ -47,3 +47,20 @@ async def test_a_user_who_finds_no_bank_drops_a_file_and_corrects_how_it_is_read
     ]
     assert {each["member_guid"] for each in found} == {posted["member_guid"]}
     assert sorted(each["amount"] for each in found) == [42.17, 1800]
+
+
+async def test_a_user_says_how_amounts_are_written_that_can_be_read_in_two_ways(scene: Scene) -> None:
+    widget = await scene.embed("sdkUrl")
+    frame = widget.frame
+    await widget.agree()
+    await frame.get_by_role("searchbox").fill("Nonesuch")
+    await widget.press("Add a bank file")
+    await widget.sees("Add a bank file")
+    rows = 'Date,Description,Amount\n2026-03-13,RENT,"-1,500"\n2026-03-14,PAYROLL,200\n'
+    await frame.evaluate(f"([name, text]) => {{ {FILE} }}", ["statement.csv", rows])
+    await expect(frame.get_by_text("The amounts can be read in two ways.")).to_be_visible()
+    for label, chosen in (("Date", "Date"), ("Amount", "Amount"), ("Amounts are written", "1,234.56")):
+        await frame.get_by_label(label, exact=True).select_option(label=chosen)
+    await widget.press("Update the preview")
+    await widget.sees("Check your file")
+    await expect(frame.get_by_role("table")).to_contain_text("1,500.00")

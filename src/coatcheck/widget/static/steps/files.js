@@ -75,7 +75,7 @@ function choose(flow, file, problem, signal) {
     });
   }
 
-  const isTable = problem?.columns?.length && ["columns", "date"].includes(problem.element);
+  const isTable = problem?.columns?.length && ["columns", "date", "decimal_mark"].includes(problem.element);
   const columns = isTable && columnsForm(flow, file, { columns: problem.columns, mapping: null }, signal);
   return {
     title: t("files.title"),
@@ -110,6 +110,7 @@ function fieldsOf(file, mapping) {
 
 function whereText(t, { line, element, columns }) {
   if (columns?.length && element === "columns") return t("files.choose_columns");
+  if (columns?.length && element === "decimal_mark") return t("files.choose_decimals");
   if (line && element) return t("files.where_both", { line, element });
   if (line) return t("files.where_line", { line });
   return element ? t("files.where_element", { element }) : t("files.where_unknown");
@@ -203,6 +204,15 @@ function columnsForm(flow, file, { columns, mapping }, signal) {
     }),
   );
   const order = dateOrder(t, mapping?.date_format);
+  const decimals = selectField(t, {
+    label: t("files.decimals"),
+    options: [
+      { value: "", label: t("files.decimals_found") },
+      { value: ".", label: "1,234.56" },
+      { value: ",", label: "1.234,56" },
+    ],
+    chosen: mapping?.decimal_mark ?? "",
+  });
   const sign = selectField(t, {
     label: t("files.sign"),
     options: ["in", "out"].map((value) => ({ value, label: t(`files.sign_${value}`) })),
@@ -219,7 +229,8 @@ function columnsForm(flow, file, { columns, mapping }, signal) {
     const hasHeader = header.value() === "names";
     const named = COLUMNS.map((name, index) => [name, selects[index].value()]).filter(([, at]) => at);
     return {
-      ...(mapping && { delimiter: mapping.delimiter, decimal_mark: mapping.decimal_mark }),
+      ...(mapping && { delimiter: mapping.delimiter }),
+      decimal_mark: decimals.value() || null,
       columns: Object.fromEntries(named.map(([name, at]) => [name, hasHeader ? headers[at] : String(Number(at) + 1)])),
       date_format: order?.value() || null,
       is_inverted: sign.value() === "out",
@@ -229,7 +240,7 @@ function columnsForm(flow, file, { columns, mapping }, signal) {
   }
 
   return form(flow, {
-    fields: [...selects, order, sign, header, account].filter(Boolean),
+    fields: [...selects, order, decimals, sign, header, account].filter(Boolean),
     submit: t("files.read_again"),
     sending: t("files.reading"),
     explain: (error) => (error.type === "invalid_request" ? t("files.columns_missing") : null),
