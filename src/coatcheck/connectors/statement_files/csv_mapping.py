@@ -139,7 +139,9 @@ def guess_decimal_mark(amounts: Collection[str]) -> str | None:
     shown = {mark for number in marked if (mark := _decimal_mark(number))}
     if len(shown) != 1:
         raise UnreadableFile(
-            "The amounts can be read in two ways: send `decimal_mark` in `mapping`.", line=1, element="decimal_mark"
+            "The amounts can be read in two ways: send `decimal_mark` in `mapping`.",
+            line=1,
+            element="decimal_mark",
         )
     return shown.pop()
 
