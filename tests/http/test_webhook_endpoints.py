@@ -400,7 +400,7 @@ async def test_the_events_of_a_time_are_delivered_again_in_order(
 async def test_the_events_of_a_time_are_delivered_again_in_batches(
     api: Api, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "REDELIVERED", 2)
+    monkeypatch.setattr(history, "REDELIVERED_AT_ONCE", 2)
     users = [await make_user(api) for _ in range(5)]
     endpoint = await create(api, url=receiver.url, events=["user.created"])
     body = {"since": "2026-01-01T00:00:00Z"}

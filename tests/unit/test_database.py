@@ -78,17 +78,17 @@ async def test_callers_that_meet_by_chance_open_no_connection_and_one_that_is_he
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "SURPLUS_INTERVAL", timedelta(seconds=0.1))
-    monkeypatch.setattr(pool, "REST_WAIT", timedelta(seconds=20))
+    monkeypatch.setattr(pool, "IDLE_WAIT", timedelta(seconds=20))
     async with opened(url, 8) as database:
 
-        async def is_at_rest() -> bool:
+        async def is_idle() -> bool:
             if database.pool_stats()["pool_size"] > 1:
                 return False
             await asyncio.gather(*(value(database, "SELECT pg_sleep(0.001)") for _ in range(3)))
             return database.pool_stats()["pool_size"] == 1
 
-        await until(is_at_rest, 30)
-        monkeypatch.setattr(pool, "REST_WAIT", timedelta(seconds=0.01))
+        await until(is_idle, 30)
+        monkeypatch.setattr(pool, "IDLE_WAIT", timedelta(seconds=0.01))
         async with database.connection():
             assert await value(database, "SELECT 1") == 1
         assert database.pool_stats()["pool_size"] > 1

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from coatcheck.db.database import Connection, Database, fetch_all
+from coatcheck.db.guid_ends import is_guid
 
 BATCH = 500
 
@@ -61,10 +62,9 @@ async def list_entries(connection: Connection, filters: EntryFilter, limit: int)
     rows = await fetch_all(
         connection,
         _Row,
-        # The times select the months, of which each is a table. The expression is that of the index: the end of a guid
-        # is random, and takes less than half of the space of the whole.
+        # The times select the months, of which each is a table.
         f"""SELECT number, date_trunc('second', at) AS at, guid, action, actor, subject, detail FROM audit_entry
-            WHERE right(client_guid, 7) = right(%(client_guid)s, 7) AND client_guid = %(client_guid)s
+            WHERE {is_guid("client_guid", "%(client_guid)s")}
               AND at >= %(since)s AND at < %(until)s + interval '1 second' {more}
             ORDER BY number DESC LIMIT %(limit)s""",
         {

@@ -33,10 +33,10 @@ SURPLUS_INTERVAL = timedelta(seconds=3)
 An idle session of PostgreSQL takes up to 10 MB."""
 
 
-REST_WAIT, MANY = timedelta(milliseconds=20), 20
-"""A pool at rest opens no more than its least number of connections, until a caller has waited for this long, or this
-many have found none free since the last verification. Otherwise periodic actions that meet by chance would open one
-more, which all use in turn, until each session of PostgreSQL has planned everything."""
+IDLE_WAIT, BUSY_CALLS = timedelta(milliseconds=20), 20
+"""An idle pool opens no more than its least number of connections, until a caller has waited for this long, or this
+many have found none free since the last verification. Otherwise periodic actions that run at the same time by chance
+would open one more, which all use in turn, until each session of PostgreSQL has planned everything."""
 
 
 class Pool:
@@ -48,8 +48,8 @@ class Pool:
         self._primary = primary
         self._failed_at = 0.0
         self._least = min_size
-        self._lent = self._meetings = 0
-        self._is_at_rest = False
+        self._lent = self._found_busy = 0
+        self._is_idle = False
         self._returned = asyncio.Event()
         self._pool: AsyncConnectionPool[DeadlineConnection] = AsyncConnectionPool(
             url,
@@ -104,8 +104,8 @@ class Pool:
     async def take(self, wait: timedelta = POOL_TIMEOUT) -> DeadlineConnection:
         """As `connection`; `give_back` must follow."""
         if self._lent >= self._least:
-            self._meetings += 1
-            await self._rest()
+            self._found_busy += 1
+            await self._wait_while_idle()
         self._lent += 1
         try:
             return await self._pool.getconn(remaining(wait.total_seconds()))
@@ -113,18 +113,18 @@ class Pool:
             self._end_loan()
             raise
 
-    async def _rest(self) -> None:
-        """Waits for a connection to be returned, if the pool is at rest."""
-        if self._meetings >= MANY:
-            self._is_at_rest = False
+    async def _wait_while_idle(self) -> None:
+        """Waits for a connection to be returned, if the pool is idle."""
+        if self._found_busy >= BUSY_CALLS:
+            self._is_idle = False
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(REST_WAIT.total_seconds()):
+            async with asyncio.timeout(IDLE_WAIT.total_seconds()):
                 # Another caller may take it first.
-                while self._is_at_rest and self._lent >= self._least:
+                while self._is_idle and self._lent >= self._least:
                     self._returned.clear()
                     await self._returned.wait()
                 return
-        self._is_at_rest = False
+        self._is_idle = False
 
     def _end_loan(self) -> None:
         self._lent -= 1
@@ -149,7 +149,7 @@ class Pool:
         """
         async with self.connection(VERIFICATION_TIMEOUT) as connection:
             await self._primary.verify(connection)
-        self._is_at_rest, self._meetings = self._meetings < MANY, 0
+        self._is_idle, self._found_busy = self._found_busy < BUSY_CALLS, 0
 
     async def _configure(self, connection: DeadlineConnection) -> None:
         try:

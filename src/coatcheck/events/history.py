@@ -18,7 +18,7 @@ from coatcheck.events.partitions import RETENTION
 from coatcheck.events.publisher import SUBSCRIBED
 from coatcheck.model.paging import Page, PageRequest, Selection, fetch_page
 
-REDELIVERED = 1_000
+REDELIVERED_AT_ONCE = 1_000
 """Events that one transaction delivers again."""
 
 
@@ -39,7 +39,6 @@ class Delivery:
     created_at: datetime
 
 
-REDELIVERED_AT_ONCE = 1000
 # With a join, PostgreSQL would read all events of every owner for a list by type. LIMIT has it look up each one.
 DELIVERIES = f"""(SELECT d.*, e.type FROM delivery d CROSS JOIN LATERAL (
                       SELECT type FROM event e
@@ -152,8 +151,7 @@ def _selection(owner_guid: str, filters: DeliveryFilter, now: datetime) -> Selec
         conditions.append("coalesce(last_attempt_at, created_at) >= %(since)s")
         values["since"] = filters.since
     if filters.until is not None:
-        # The second condition leaves out partitions.
-        # The second is added by PostgreSQL: Python has none after the last one of the year 9999.
+        # PostgreSQL adds the second: Python has no instant after the year 9999. `created_at` leaves out partitions.
         ended = "%(until)s::timestamptz + interval '1 second'"
         conditions += [f"coalesce(last_attempt_at, created_at) < {ended}", f"created_at < {ended}"]
         values["until"] = filters.until
@@ -292,7 +290,7 @@ async def redeliver_batch(connection: Connection, wanted: Redelivery, after: int
                 WHERE w.guid = %(endpoint_guid)s AND e.format = 'coatcheck' AND {SUBSCRIBED.format(type="e.type")}
                   AND e.occurred_at >= %(since)s AND e.occurred_at < %(until)s AND e.occurred_at > %(oldest)s
                   AND e.position > %(after)s
-                ORDER BY e.position LIMIT {REDELIVERED}
+                ORDER BY e.position LIMIT {REDELIVERED_AT_ONCE}
             ), made AS (
                 INSERT INTO delivery (guid, event_guid, event_at, receiver_guid, owner_guid, object, position,
                                       next_attempt_at, created_at)

@@ -1,9 +1,10 @@
 """Conditions over `access_token` in the form that its indexes serve.
 
-A guid takes 40 bytes as text. An index has the last 7 characters of the guid of an object, which are random, and the
-16 bytes of the guid of the token, which have the order of the guids. So an entry takes a third of the space. Of
-another object with the same 7 characters the rows are read too, and left out by their columns.
+A guid takes 40 bytes as text. An index has the end of the guid of an object (`db/guid_ends.py`), and the 16 bytes of
+the guid of the token, which have the order of the guids. So an entry takes a third of the space.
 """
+
+from coatcheck.db.guid_ends import is_any_guid, is_guid
 
 PLACE = "right(t.guid, 36)::uuid"
 """The place of a token `t` in the order of its creation."""
@@ -18,14 +19,12 @@ def is_of(column: str, value: str | None = None, *, alias: str = "t") -> str:
         value: its guid, SQL; by default the parameter that is called as the column.
         alias: of `access_token`.
     """
-    given = value or f"%({column})s"
-    return f"right({alias}.{column}, 7) = right({given}, 7) AND {alias}.{column} = {given}"
+    return is_guid(f"{alias}.{column}", value or f"%({column})s")
 
 
 def is_of_any(column: str, values: str) -> str:
     """As `is_of`, of one of several objects: `values` is an array of their guids, SQL."""
-    ends = f"ARRAY(SELECT right(each, 7) FROM unnest({values}::text[]) AS each)"
-    return f"right(t.{column}, 7) = ANY ({ends}) AND t.{column} = ANY ({values})"
+    return is_any_guid(f"t.{column}", values)
 
 
 def is_grant() -> str:
