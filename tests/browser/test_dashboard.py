@@ -282,7 +282,10 @@ async def test_the_preview_of_the_widget_follows_what_is_typed_and_links_nothing
     await expect(preview.locator("html")).to_have_attribute("lang", "es")
     await agree.click()
     await preview.locator("button.bank").first.click()
-    for field in await preview.locator(".field input").all():
+    fields = preview.locator(".field input")
+    # `all` does not wait for the page with the fields.
+    await expect(fields.first).to_be_visible()
+    for field in await fields.all():
         await field.fill("secret")
     await agree.click()
     await expect(preview.get_by_text("Ledger Books")).to_be_visible()
