@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from itertools import takewhile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
@@ -32,27 +33,37 @@ from tests.chromium import chromium
 from tests.databases import copied_database, postgres
 from tests.factories import Keyed, make_account, make_client, make_processor, make_user
 from tests.http import mx_sdk, mx_spec
-from tests.processes import free_port
+from tests.processes import TIMEOUT_SECONDS, free_port
 from tests.sealed_log import assert_log_is_intact
 from tests.two_cells import Cells, two_cells
 
 RESOURCES = pytest.StashKey[ExitStack]()
-"""The resources that the xdist controller started for all workers."""
+"""What the xdist controller, or the only process, started for all tests."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Gives a run of root a directory that no other run uses. With --basetemp it is kept.
+
+    pytest's own is below one directory of the user, and each run that starts closes that to other users, also for the
+    runs that go on: the user that runs PostgreSQL for root could no longer reach the data of a sandbox.
+    """
+    config.stash[RESOURCES] = ExitStack()
+    if os.geteuid() == 0 and config.option.basetemp is None:
+        directory = TemporaryDirectory(prefix="coatcheck-pytest-", ignore_cleanup_errors=True)
+        config.option.basetemp = Path(config.stash[RESOURCES].enter_context(directory)) / "run"
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Gives each xdist worker the URL of the PostgreSQL server. The server starts with the first worker."""
-    stash = node.config.stash
-    if RESOURCES not in stash:
-        stash[RESOURCES] = ExitStack()
-        node.config.server_url = stash[RESOURCES].enter_context(postgres())
+    if not hasattr(node.config, "server_url"):
+        node.config.server_url = node.config.stash[RESOURCES].enter_context(postgres())
     node.workerinput["server_url"] = node.config.server_url
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if RESOURCES in config.stash:
-        config.stash[RESOURCES].close()
+    config.stash[RESOURCES].close()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -234,4 +245,4 @@ def sandbox_credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
         sockets = quote(str(directory / "postgres"), safe="")
         assert_log_is_intact(f"postgresql://postgres@/postgres?host={sockets}")
         process.terminate()
-        assert process.wait(10) == 0, output
+        assert process.wait(TIMEOUT_SECONDS) == 0, output

@@ -1,5 +1,6 @@
 """Starts Coatcheck's commands as processes."""
 
+import fcntl
 import itertools
 import os
 import signal
@@ -10,7 +11,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import gettempdir
 
 import httpx
 
@@ -23,14 +26,24 @@ PORTS = range(20_000, 32_000)
 _ports = itertools.count(os.getpid() * 97)  # processes of tests that start together begin far from each other
 
 
+@cache
+def _locks() -> int:
+    """A file of which each process of tests locks one byte for each of its ports."""
+    path = Path(gettempdir()) / f"coatcheck-test-ports-{os.geteuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+
+
 def free_port() -> int:
-    """A port on which nothing listens, which no connection is given as its own and no later call returns."""
-    for number in _ports:
+    """A port on which nothing listens, and which no other process of tests gets while this one runs."""
+    locks = _locks()
+    for number in itertools.islice(_ports, len(PORTS)):
         port = PORTS[number % len(PORTS)]
         with socket.socket() as probe, suppress(OSError):
+            # Nothing listens while a test stops its server, or before it starts: the lock keeps the port all the same.
+            fcntl.lockf(locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
             probe.bind(("127.0.0.1", port))
             return port
-    raise AssertionError("The numbers do not end.")
+    raise AssertionError("No port is free.")
 
 
 @dataclass(frozen=True)
