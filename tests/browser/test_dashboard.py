@@ -1,12 +1,13 @@
 """The dashboard in a browser: a story for each kind of staff with real passkeys, and every page with axe."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 
 import httpx
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
@@ -52,13 +53,15 @@ class Desk:
     async def join(self, invitation: str) -> None:
         await self.page.goto(self.home.removesuffix("/dashboard") + invitation)
         await self.press("Create a passkey")
-        await expect(self.page.get_by_role("heading", name="Overview")).to_be_visible()
+        await self.sees("Overview")
 
     async def press(self, name: str) -> None:
         await press_by_keyboard(self.page, name)
 
-    async def sees(self, heading: str) -> None:
-        await expect(self.page.get_by_role("heading", name=heading)).to_be_visible()
+    async def sees(self, title: str) -> None:
+        """Waits for the page with this title, until its module has run."""
+        await expect(self.page.get_by_role("heading", level=1, name=title, exact=True)).to_be_visible()
+        await self.page.wait_for_load_state()
 
 
 @pytest.fixture
@@ -102,6 +105,7 @@ async def test_an_operator_joins_signs_in_again_and_rotates_a_key_by_keyboard(
     await desk.sees("Sign in")
     # At its address the machine leads to its name, to which the passkey belongs.
     await page.goto(f"{server.origin}/dashboard/clients/{client.guid}")
+    await desk.sees("Sign in")
     await desk.press("Sign in with a passkey")
     await desk.sees("Harbour Pay")
     clock.advance(CONFIRMATION_TTL)
@@ -210,6 +214,23 @@ async def test_a_supporter_stops_one_processor_and_the_other_reads_on(
     assert answers == {"Ledger Books": 401, "Tidy Taxes": 200}
 
 
+async def test_a_press_before_the_page_can_ask_for_a_passkey_sends_nothing(
+    desk: Desk, context: BrowserContext
+) -> None:
+    is_released = asyncio.Event()
+
+    async def delay(route: Route) -> None:
+        await is_released.wait()
+        await route.continue_()
+
+    await context.route("**/dashboard.js", delay)
+    await desk.page.goto(f"{desk.home}/sign-in", wait_until="commit")
+    button = desk.page.get_by_role("button", name="Sign in with a passkey")
+    await expect(button).to_be_disabled()
+    is_released.set()
+    await expect(button).to_be_enabled()
+
+
 async def test_a_cancelled_passkey_says_what_to_do(
     services: Services, desk: Desk, context: BrowserContext
 ) -> None:
@@ -295,7 +316,8 @@ async def test_the_preview_of_the_widget_follows_what_is_typed_and_links_nothing
         )
         assert await cursor.fetchone() == (0,)
     await page.locator("#accent_color").fill("#0a7")
-    await desk.press("Save the look")
+    async with page.expect_event("load"):
+        await desk.press("Save the look")
     await expect(page.locator("#accent_color")).to_have_value("#0a7")
     await expect(page.locator("#logo-remove")).to_be_visible()
 

@@ -50,6 +50,8 @@ for (const form of document.querySelectorAll("[data-passkey]")) {
     // Fires no submit event, so that this listener does not run again.
     form.submit();
   });
+  // Until here, a press would send the form without a passkey.
+  form.querySelector("button").disabled = false;
 }
 
 const MAX_LOGO_BYTES = 16 * 1024;
