@@ -43,6 +43,11 @@ async def test_a_request_is_sent_from_the_page_by_keyboard(page: Page, client: K
     await expect(form.get_by_role("status")).to_contain_text("200")
 
 
+async def test_two_presses_before_the_form_is_there_show_one_form(page: Page) -> None:
+    await page.get_by_role("button", name="Try it: List users").dblclick()
+    await expect(page.locator("#try-listUsers form")).to_have_count(1)
+
+
 async def test_a_refusal_is_shown(page: Page) -> None:
     await page.get_by_role("button", name="Try it: List users").click()
     form = page.locator("#try-listUsers")

@@ -28,8 +28,8 @@ document.addEventListener("click", async (event) => {
   const place = document.getElementById(`try-${button.dataset.operation}`);
   const isOpen = place.childElementCount > 0;
   button.setAttribute("aria-expanded", String(!isOpen));
-  if (isOpen) place.replaceChildren();
-  else place.append(await formOf(button.dataset));
+  // Two presses can both arrive before the first form is there.
+  place.replaceChildren(...(isOpen ? [] : [await formOf(button.dataset)]));
   place.querySelector("input, textarea, button")?.focus();
 });
 
