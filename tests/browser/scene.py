@@ -49,7 +49,7 @@ CONTEXT: Mapping[str, Any] = {"viewport": DESKTOP, "reduced_motion": "reduce"}
 WINDOWS = 4
 """Browser windows at the same time. Most of the time a window waits for the next poll of its page."""
 
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=30_000)
 
 
 @dataclass
@@ -188,9 +188,17 @@ class Embedded:
             await self.press("Agree and continue")
 
     async def choose(self, bank: str) -> None:
-        async with self.page.expect_response(lambda response: "search_name=" in response.url):
-            await self.frame.get_by_role("searchbox").fill(bank)
+        await self.search(bank)
         await self.frame.get_by_role("list").get_by_role("button", name=bank).first.click()
+
+    async def search(self, text: str) -> None:
+        """Waits for the results of this text: a click on those before could meet a row that is just replaced."""
+        await self.frame.get_by_role("searchbox").fill(text)
+        await self.has_found()
+
+    async def has_found(self) -> None:
+        """Waits until the list has the results of what is typed."""
+        await expect(self.frame.get_by_role("list")).to_have_attribute("aria-busy", "false")
 
     async def sign_in(self, login: str = "mxuser", password: str = "correct") -> None:
         await self.frame.get_by_label("Username").fill(login)
@@ -273,6 +281,11 @@ async def side_by_side(
             group.create_task(run_rows())
 
 
+async def finish(window: Page, button: str) -> None:
+    """Presses a button after which the widget closes this window, perhaps while the next page is on its way."""
+    await window.get_by_role("button", name=button).click(no_wait_after=True)
+
+
 @asynccontextmanager
 async def window(scene: Scene, **context: Any) -> AsyncIterator[Scene]:
     """The same scene with another browser window."""
@@ -339,6 +352,8 @@ async def own_page(services: Services, server: Site, browser: Browser, path: str
     page.on("request", lambda request: requested.append(request.url))
     page.on("console", lambda message: refused.append(message.text) if "Policy" in message.text else None)
     await page.goto(f"{server.origin}{path}", wait_until="commit")
+    # With its styles, and after its modules have run.
+    await page.wait_for_load_state()
     yield page
     assert [url for url in requested if not url.startswith(server.origin)] == []
     assert refused == []

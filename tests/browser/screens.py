@@ -13,7 +13,7 @@ from playwright.async_api import FilePayload, Page, expect
 
 from coatcheck.members.institutions import ClientAt
 from coatcheck.model.institution_statuses import ClientStatus
-from tests.browser.scene import Embedded, Scene
+from tests.browser.scene import Embedded, Scene, finish
 from tests.member_setup import until
 from tests.widget_client import link
 
@@ -138,7 +138,7 @@ async def oauth_sign_in(scene: Scene) -> AsyncIterator[Screen]:
         "oauth-denied", await _back_from_bank(scene, "Deny", f"{OAUTH_BANK} is not connected"), NOWHERE
     )
     bank = await _window(widget, "Try again")
-    await bank.get_by_role("button", name="Deny").click()
+    await finish(bank, "Deny")
     await widget.sees("Your bank is not connected")
     yield Screen("oauth-refused", widget.page)
     question = await _back_from_bank(scene, "Allow", f"Connect {OAUTH_BANK} to")

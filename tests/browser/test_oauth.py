@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Page, expect
 
 from coatcheck.clock import MovableClock
 from tests.bank_windows import come_back, decide
-from tests.browser.scene import Embedded, Scene
+from tests.browser.scene import Embedded, Scene, finish
 from tests.member_setup import until
 
 BANK, CODE = "MX Bank (OAuth)", "mx_bank_oauth"
@@ -39,7 +39,7 @@ async def allow(bank: Page) -> None:
     """Gives access at the bank, and answers the question of our page."""
     await bank.get_by_role("button", name="Allow").click()
     await expect(bank.get_by_role("heading", name=f"Connect {BANK} to")).to_be_visible()
-    await bank.get_by_role("button", name="Connect").click()
+    await finish(bank, "Connect")
 
 
 async def test_allowing_it_at_the_bank_connects(scene: Scene) -> None:
@@ -63,7 +63,7 @@ async def test_allowing_it_at_the_bank_connects(scene: Scene) -> None:
 async def test_denying_it_shows_that_nothing_was_shared_and_can_be_retried(scene: Scene) -> None:
     widget = await at_oauth_start(scene, "sdkUrl")
     bank = await open_bank(widget)
-    await bank.get_by_role("button", name="Deny").click()
+    await finish(bank, "Deny")
     await widget.sees(REFUSED)
     (posted,) = await widget.posted("oauthError")
     assert posted["error_reason"] == "DENIED"
@@ -95,10 +95,9 @@ async def test_a_window_that_was_finished_and_closed_at_once_connects(scene: Sce
     widget = await at_oauth_start(scene)
     bank = await open_bank(widget)
     await bank.get_by_role("button", name="Allow").click()
-    connect = bank.get_by_role("button", name="Connect")
-    await connect.wait_for()
+    await bank.get_by_role("button", name="Connect").wait_for()
     async with bank.expect_response("**/oauth/callback"):
-        await connect.click()
+        await finish(bank, "Connect")
     await bank.close()
     await widget.sees(CONNECTED)
 
@@ -144,7 +143,7 @@ async def test_cancelling_the_question_connects_nothing(scene: Scene) -> None:
     widget = await at_oauth_start(scene)
     bank = await open_bank(widget)
     await bank.get_by_role("button", name="Allow").click()
-    await bank.get_by_role("button", name="Cancel").click()
+    await finish(bank, "Cancel")
     await widget.sees(REFUSED)
     assert [each["error_reason"] for each in await widget.posted("oauthError")] == ["CANCELLED"]
 

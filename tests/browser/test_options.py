@@ -12,7 +12,7 @@ from coatcheck.model.statuses import ConnectionStatus as Status
 from coatcheck.widget.i18n import translate
 from coatcheck.widget.messages import STATUS_MESSAGES, every_text
 from coatcheck.widget.page_texts import TEXTS, page_texts
-from tests.browser.scene import Embedded, Scene, side_by_side
+from tests.browser.scene import Embedded, Scene, finish, side_by_side
 
 ACCOUNTS, NUMBERS = "Account names, types and balances", "Account and routing numbers"
 TRANSACTIONS, IDENTITY = "Transactions", "Name, address, email and phone number of the account owner"
@@ -180,7 +180,7 @@ async def test_where_the_search_is_disabled_a_sign_in_window_can_be_cancelled(sc
         await widget.sees("Sign in at MX Bank (OAuth)")
     async with widget.page.expect_popup() as opened:
         await widget.press("Continue to MX Bank (OAuth)")
-    await (await opened.value).get_by_role("button", name="Deny").click()
+    await finish(await opened.value, "Deny")
     await widget.sees("Your bank is not connected")
     assert await widget.offers() == ["Try again"]
     members = (await scene.api.get(f"/users/{scene.user}/members")).json()["members"]

@@ -112,6 +112,9 @@ async def test_every_page_is_accessible_and_fits(visit: Visit, scheme: str) -> N
     await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
 
     async def check(name: str) -> None:
+        """Of the page with this title, once it has its styles."""
+        await expect(page.get_by_role("heading", level=1, name=name)).to_be_visible()
+        await page.wait_for_load_state()
         problems.extend(f"{name}: {each}" for each in await axe_violations(page, rules))
         for viewport, percent in ((NARROW, 100), (PHONE, 200)):
             await page.set_viewport_size(viewport)
@@ -120,32 +123,33 @@ async def test_every_page_is_accessible_and_fits(visit: Visit, scheme: str) -> N
         await enlarge(page, 100)
         await page.set_viewport_size(DESKTOP)
 
-    await check("open")
+    await check("Your connected accounts")
     await page.get_by_role("button", name="Continue").click()
-    await check("overview")
-    for link in (
-        "Everything it read",
-        "Details and limits",
-        "Connect an app",
-        "What you agreed to",
-        "Stop Rent Score",
+    await expect(page.get_by_role("link", name="Delete everything")).to_be_visible()
+    await check("Your connected accounts")
+    for link, title in (
+        ("Everything it read", "Ledger Books"),
+        ("Details and limits", "Access of Ledger Books"),
+        ("Connect an app", "Connect an app"),
+        ("What you agreed to", "What you agreed to"),
+        ("Stop Rent Score", "Stop access: Rent Score?"),
     ):
         await page.get_by_role("link", name=link).first.click()
-        await check(link)
+        await check(title)
         await page.get_by_role("link", name="Back to the overview").click()
     await page.get_by_role("link", name="Connect an app").click()
     await page.get_by_label("Name of the app").fill("Actual")
     await page.get_by_role("button", name="Create a setup token").click()
-    await check("setup token")
+    await check("Setup token for Actual")
     await page.get_by_role("link", name="Back to the overview").click()
     await page.get_by_role("link", name="Stop Rent Score").click()
     await page.get_by_role("button", name="Stop access").click()
-    await check("stopped")
+    await check("Access is stopped")
     await page.get_by_role("link", name="Back to the overview").click()
     await page.get_by_role("link", name="Delete everything").click()
-    await check("delete")
+    await check("Delete everything?")
     await page.get_by_role("button", name="Delete everything").click()
-    await check("deleted")
+    await check("Everything is deleted")
     assert problems == []
 
 

@@ -146,7 +146,7 @@ def pressed(name: str, reach: Reach) -> Reach:
 
 async def without_a_result(scene: Scene) -> Embedded:
     widget = await to_search(scene, mode="verification")
-    await widget.frame.get_by_role("searchbox").fill("Nonesuch")
+    await widget.search("Nonesuch")
     return widget
 
 

@@ -22,7 +22,7 @@ async def test_a_user_who_finds_no_bank_drops_a_file_and_corrects_how_it_is_read
         await frame.evaluate(f"([name, text]) => {{ {FILE} }}", [name, text])
 
     await widget.agree()
-    await frame.get_by_role("searchbox").fill("Nonesuch")
+    await widget.search("Nonesuch")
     await expect(frame.get_by_text("No results for “Nonesuch”")).to_be_visible()
     await widget.press("Add a bank file")
     await widget.sees("Add a bank file")
@@ -53,7 +53,7 @@ async def test_a_user_says_how_amounts_are_written_that_can_be_read_in_two_ways(
     widget = await scene.embed("sdkUrl")
     frame = widget.frame
     await widget.agree()
-    await frame.get_by_role("searchbox").fill("Nonesuch")
+    await widget.search("Nonesuch")
     await widget.press("Add a bank file")
     await widget.sees("Add a bank file")
     rows = 'Date,Description,Amount\n2026-03-13,RENT,"-1,500"\n2026-03-14,PAYROLL,200\n'
