@@ -40,9 +40,11 @@ async def make_world(services: Services) -> dict[str, Any]:
     }
 
 
-def existing(name: str, guids: Mapping[str, str]) -> str | None:
-    """The guid for a path parameter such as `user_guid` or `user_identifier`."""
-    return next((guid for kind, guid in guids.items() if name.startswith(kind)), None)
+def existing(path: str, name: str, guids: Mapping[str, str]) -> str | None:
+    """The guid for a path parameter such as `user` or `user_identifier`, or `guid` after `/users`."""
+    before = path.partition(f"/{{{name}}}")[0].rpartition("/")[2]
+    said = before if name == "guid" else name
+    return next((guid for kind, guid in guids.items() if said.startswith(kind)), None)
 
 
 def send(
@@ -78,7 +80,7 @@ def fuzz(http: httpx.Client, operation: Any, caller: str, world: Mapping[str, An
     def answers(exists: bool, case: schemathesis.Case) -> None:
         nonlocal count
         for name in case.path_parameters or {}:
-            if exists and (guid := existing(name, world["guids"])):
+            if exists and (guid := existing(operation.path, name, world["guids"])):
                 case.path_parameters[name] = guid
         # No worker reads the institution, so a request for younger data would wait and end in 503.
         (case.query or {}).pop("max_age", None)
@@ -213,7 +215,8 @@ def paths_of(live: LiveServer, guids: Mapping[str, str]) -> list[tuple[str, str]
 
 def _filled(path: str, guids: Mapping[str, str]) -> str:
     parts = (
-        part if not part.startswith("{") else existing(part[1:-1], guids) or "x" for part in path.split("/")
+        part if not part.startswith("{") else existing(path, part[1:-1], guids) or "x"
+        for part in path.split("/")
     )
     return "/".join(parts)
 

@@ -44,7 +44,7 @@ def answer_schema(route: Route[Any], status: int, media_type: str) -> Any:
     Raises:
         KeyError: the document does not declare the status or the media type.
     """
-    answer = DOCUMENT["paths"][route.path][route.method.lower()]["responses"][str(status)]
+    answer = DOCUMENT["paths"][route.documented_path][route.method.lower()]["responses"][str(status)]
     return resolved(answer)["content"][media_type]["schema"]
 
 

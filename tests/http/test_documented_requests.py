@@ -65,7 +65,7 @@ def as_parts(form: dict[str, Any]) -> dict[str, tuple[str | None, str]]:
 
 async def send(dataset: Dataset, route: AnyRoute, example: Example) -> httpx.Response:
     """Sends what the document shows. The example of the tests only says which objects the request needs."""
-    operation = DOCUMENT["paths"][route.path][route.method.lower()]
+    operation = DOCUMENT["paths"][route.documented_path][route.method.lower()]
     values = dataset.values | {"processor": dataset.processor.guid, "token": dataset.token}
     values |= await example.prepare(dataset) if example.prepare else {}
     parameters = {
@@ -90,7 +90,7 @@ async def send(dataset: Dataset, route: AnyRoute, example: Example) -> httpx.Res
         auth = app_credentials(values)
     return await dataset.api.http.request(
         route.method,
-        route.path.format_map(filled(parameters["path"], values)),
+        route.documented_path.format_map(filled(parameters["path"], values)),
         params=filled(parameters["query"], values),
         headers={**parameters["header"], **HEADERS[dataset.api.version], **bearer},
         auth=auth if not bearer and route.caller is not Caller.ANYONE else None,

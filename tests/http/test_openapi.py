@@ -63,7 +63,7 @@ def test_every_part_of_a_path_is_a_parameter_of_it() -> None:
 
 def test_the_document_has_the_path_the_statuses_and_the_versions_of_each_route() -> None:
     for route in ROUTES:
-        operation = DOCUMENT["paths"][route.path][route.method.lower()]
+        operation = DOCUMENT["paths"][route.documented_path][route.method.lower()]
         statuses = {str(status) for status in route.statuses}
         assert operation["operationId"] == route.operation
         refused = {str(route.refuse(error).status_code) for error in route.all_refusals()}
@@ -72,6 +72,15 @@ def test_the_document_has_the_path_the_statuses_and_the_versions_of_each_route()
             each["schema"]["enum"] for each in operation["parameters"] if each["name"] == "Accept-Version"
         ]
         assert versions == ([list(versions_of(route))] if Version.V20250224 in versions_of(route) else [])
+
+
+def test_the_paths_of_our_own_api_call_the_guid_of_an_object_guid() -> None:
+    named = {path: methods for path, methods in DOCUMENT["paths"].items() if path.startswith("/coatcheck")}
+    assert {part for path in named for part in path.split("/") if part.startswith("{")} == {"{guid}"}
+    assert named["/coatcheck/grants/{guid}"].keys() == {"get", "patch"}
+    assert named["/coatcheck/users/{guid}/export"].keys() == {"get"}
+    (parameter,) = named["/coatcheck/imports/{guid}"]["delete"]["parameters"]
+    assert "`IMP-…`" in parameter["description"]
 
 
 def test_the_document_has_the_authentication_of_each_operation() -> None:

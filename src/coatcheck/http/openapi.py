@@ -70,7 +70,9 @@ def document(groups: Iterable[AnyGroup], *, base_url: str, version: str) -> byte
     paths: dict[str, Node] = {}
     for group in groups:
         for route in group.routes:
-            paths.setdefault(route.path, {})[route.method.lower()] = _operation(group, route, schemas)
+            paths.setdefault(route.documented_path, {})[route.method.lower()] = _operation(
+                group, route, schemas
+            )
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",

@@ -212,6 +212,11 @@ class Route(Generic[RequestT]):
         """The request headers that the document lists."""
         return self.headers
 
+    @property
+    def documented_path(self) -> str:
+        """The path as the OpenAPI document lists it."""
+        return self.path
+
     def parameters_in_path(self) -> Iterator[Parameter]:
         by_name = {each.name: each for each in self.path_parameters}
         return (by_name[name] for name in PATH_PARAMETER.findall(self.path))

@@ -42,7 +42,7 @@ class ClaimRoute(Route):
 SIMPLEFIN: Group[Route] = Group(
     "SimpleFIN",
     "For apps that read SimpleFIN, such as Actual Budget and Home Assistant. The answers are the union of the "
-    "protocol's versions 1 and 2. `POST /coatcheck/users/{user}/setup_tokens` creates setup tokens.",
+    "protocol's versions 1 and 2. `POST /coatcheck/users/{guid}/setup_tokens` creates setup tokens.",
     (
         Route(
             "GET",

@@ -57,7 +57,7 @@ USERS = Group(
             "Delete a user",
             "Deletes all data of the user and revokes all tokens for it. Cannot be undone. The header "
             "`Coatcheck-Attestation` names a signed statement of what was destroyed: see "
-            "`GET /coatcheck/attestations/{attestation}`.",
+            "`GET /coatcheck/attestations/{guid}`.",
             headers=(SKIP_WEBHOOK,),
             answer_headers=(Parameter("Coatcheck-Attestation", "The guid of the deletion attestation."),),
             status=204,

@@ -1,6 +1,7 @@
 """The description of an endpoint of the management API."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from msgspec import Struct
@@ -10,11 +11,13 @@ from coatcheck.errors import CoatcheckError, UnreadableFile
 from coatcheck.http import route
 from coatcheck.http.envelope import FileErrorResponseBody, refused_file
 from coatcheck.http.multipart import MAX_FIELD_BYTES, MULTIPART
-from coatcheck.http.route import Parameter
+from coatcheck.http.route import PATH_PARAMETER, Parameter
 from coatcheck.imports.imports import MAX_FILE_BYTES
 from coatcheck.management.request import ManagementRequest
 from coatcheck.management.routes.parameters import PATH_PARAMETERS
 
+GUID = "guid"
+"""The name that the documents have for the parameter in every path."""
 YAML = "application/yaml"
 """RFC 9512."""
 
@@ -27,6 +30,15 @@ class Route(route.Route[ManagementRequest]):
     max_body_bytes: ClassVar[int] = 256 * 1024
     body_deadline: ClassVar[float | None] = None
     """The seconds in which the body must arrive. None: the setting `body_deadline`."""
+
+    # Every path names one object, by its guid. The handlers name it by its kind, as those of MX's API do.
+    @property
+    def documented_path(self) -> str:
+        return PATH_PARAMETER.sub(f"{{{GUID}}}", self.path)
+
+    def parameters_in_path(self) -> Iterator[Parameter]:
+        # With its arguments: see `UploadRoute.refuse`.
+        return (replace(each, name=GUID) for each in super(Route, self).parameters_in_path())
 
 
 @dataclass(frozen=True, slots=True)
