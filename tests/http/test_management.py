@@ -70,6 +70,26 @@ async def test_an_unknown_or_repeated_query_parameter_is_refused_by_name(
     assert problem(repeated) == (400, "The query parameter `status` is repeated.")
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/renewal"), ("POST", "/revoke"), ("GET", ""), ("GET", "/reads")]
+)
+async def test_an_unknown_field_is_refused_by_name_also_where_no_body_is_needed(
+    http: httpx.AsyncClient, owner: Owner, method: str, path: str
+) -> None:
+    path, auth = f"/coatcheck/grants/{owner.guids['grant']}{path}", owner.client.auth
+    refused = await http.request(method, path, json={"raeson": "x"}, auth=auth)
+    assert problem(refused)[0] == 400
+    assert "`raeson`" in problem(refused)[1]
+    assert (await http.request(method, path, json={}, auth=auth)).status_code == 200
+
+
+async def test_the_permissions_of_a_grant_are_in_the_order_of_the_documentation(
+    http: httpx.AsyncClient, owner: Owner
+) -> None:
+    answer = await http.get(f"/coatcheck/grants/{owner.guids['grant']}", auth=owner.client.auth)
+    assert answer.json()["grant"]["permissions"] == ["numbers", "owners", "transactions", "balances"]
+
+
 async def test_an_unknown_status_is_refused_with_the_known_ones(
     http: httpx.AsyncClient, owner: Owner
 ) -> None:

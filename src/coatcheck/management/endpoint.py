@@ -14,6 +14,7 @@ from coatcheck.errors import CoatcheckError, InvalidRequest
 from coatcheck.grants.secrets import Kind
 from coatcheck.http.authentication import basic
 from coatcheck.http.bodies import read_body
+from coatcheck.http.decoding import StrictSchema, parse
 from coatcheck.http.encoding import JSON, encode
 from coatcheck.http.endpoint import Surface, routes
 from coatcheck.http.envelope import response_to
@@ -25,6 +26,11 @@ from coatcheck.management.request import ManagementRequest
 from coatcheck.management.routes.route import Route
 from coatcheck.management.routes.table import ROUTES
 from coatcheck.model.clients import Client, Processor
+
+
+class NoFields(StrictSchema, frozen=True, kw_only=True):
+    """The body of an endpoint that takes none: a field in it would be meant for something else."""
+
 
 KEYS = {Caller.CLIENT: (Kind.CLIENT_KEY,), Caller.CLIENT_OR_PROCESSOR: (Kind.CLIENT_KEY, Kind.PROCESSOR_KEY)}
 
@@ -53,6 +59,8 @@ async def _answer(services: Services, route: Route, request: Request) -> Respons
             processor_or_none=caller if isinstance(caller, Processor) else None,
         )
         _refuse_unknown_parameters(route, incoming)
+        if route.body is None and body:
+            parse(body, NoFields)
         answer = await route.handler(incoming)
     match answer:
         case None:

@@ -165,7 +165,7 @@ class GrantProcessorResponse(Struct, frozen=True):
 class GrantDisclosureResponse(Struct, frozen=True):
     """What the end user agreed to in the widget, if the text names the processor.
 
-    Null otherwise: the client obtained the authorization itself. `GET /coatcheck/users/{user}/disclosures` has the
+    Null otherwise: the client obtained the authorization itself. `GET /coatcheck/users/{guid}/disclosures` has the
     signed statement.
     """
 
@@ -239,7 +239,7 @@ class RevokedGrantResponseBody(Struct, frozen=True):
 
 
 class RevocationResponse(Struct, frozen=True):
-    guid: Annotated[str, doc("The guid of the revocation.", "RVK-0197c4b1-7a20-7f9e-8d1c-2b3a4c5d6e7f")]
+    guid: Annotated[str, doc("The guid of the revocation.", "REV-0197c4b1-7a20-7f9e-8d1c-2b3a4c5d6e7f")]
     revoked: Annotated[int, Meta(description="How many grants it ended.", examples=[12])]
     at: Annotated[Timestamp, doc("When the grants ended.", "2026-11-26T09:40:00Z")]
     receipt: Annotated[str, doc("A compact JWS.", JWS_EXAMPLE)]
@@ -293,6 +293,7 @@ def _grant(grant: Grant) -> GrantResponse:
         grant,
         GrantResponse,
         processor=GrantProcessorResponse(grant.processor_guid, grant.processor_name),
+        permissions=[each.value for each in GrantPermission if each in grant.permissions],
         revocation_reason=grant.revoked_because,
         fdx_consent_id=fdx_consent_id(grant.guid),
         disclosure=(
