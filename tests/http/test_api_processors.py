@@ -247,6 +247,9 @@ async def test_a_request_without_a_valid_token_gets_the_challenge_of_rfc_6750(
         assert answer.headers["www-authenticate"] == 'Bearer realm="coatcheck", error="invalid_token"'
     in_url = await setup.http.get(f"{path}?access_token={token}")
     assert error_of(in_url) == (400, "invalid_request")
+    for headers in ({}, {"Authorization": f"Bearer {token}"}):
+        in_form = await setup.http.request("GET", path, data={"access_token": token}, headers=headers)
+        assert error_of(in_form) == (400, "invalid_request")
     repeated = await setup.http.get(
         path, headers=[("Authorization", f"Bearer {token}"), ("Authorization", f"Bearer {token}")]
     )

@@ -20,8 +20,8 @@ from coatcheck.app import Services
 from coatcheck.db.database import NO_CONNECTION, Connection
 from coatcheck.grants.confirmations import PresentedToken
 from coatcheck.grants.secrets import Kind
-from coatcheck.http.authentication import basic
-from coatcheck.http.bodies import BodyReader
+from coatcheck.http.authentication import basic, refuse_token_in_form
+from coatcheck.http.bodies import BodyReader, is_form
 from coatcheck.http.encoding import encode
 from coatcheck.http.endpoint import Surface, routes
 from coatcheck.http.envelope import response_to
@@ -117,6 +117,9 @@ async def _handle(services: Services, route: Route, version: Version, request: R
     # Before a connection is taken from the pool: malformed credentials must not use one.
     match route.caller:
         case Caller.TOKEN:
+            if is_form(request.headers):
+                # Before the header is missed: a caller that knows RFC 6750 2.2 sends none.
+                refuse_token_in_form(await reader.read())
             presented = read_token(services, request)
         case Caller.PROCESSOR | Caller.CLIENT:
             credentials = basic(authorization, KEYS[route.caller])

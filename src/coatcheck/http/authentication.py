@@ -10,6 +10,7 @@ from coatcheck.http.request import BasicCredentials
 
 API_KEYS = {f"{kind}_": kind for kind in (Kind.CLIENT_KEY, Kind.PROCESSOR_KEY)}
 """By the prefix of the key."""
+IN_FORM = b"access_token="
 
 
 def _credentials(authorization: list[str], scheme: str) -> str | None:
@@ -56,6 +57,16 @@ def basic(authorization: list[str], *kinds: Kind) -> BasicCredentials:
     return BasicCredentials(name, api_key, kind)
 
 
+def refuse_token_in_form(body: bytes) -> None:
+    """Refuses an access token in the body of a form (RFC 6750 2.2), which this server does not take there.
+
+    Raises:
+        InvalidRequest: there is one.
+    """
+    if IN_FORM in body:
+        raise InvalidRequest("Send the access token in the Authorization header, not in the body.")
+
+
 @dataclass(frozen=True, slots=True)
 class SentToken:
     secret: str = field(repr=False)
@@ -70,7 +81,7 @@ def access_token(authorization: list[str], query_string: bytes) -> SentToken:
         Unauthenticated: there is none.
         InvalidRequest: the header is repeated, or the URL contains a token.
     """
-    if b"access_token=" in query_string:
+    if IN_FORM in query_string:
         raise InvalidRequest("Send the access token in the Authorization header, not in the URL.")
     for scheme in ("bearer", "dpop"):
         if secret := _credentials(authorization, scheme):

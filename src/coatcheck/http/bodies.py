@@ -2,12 +2,14 @@
 
 import asyncio
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Scope
 
 from coatcheck import errors
 from coatcheck.deadline import remaining
 
+FORM = "application/x-www-form-urlencoded"
 DEADLINE = "coatcheck.body_deadline"
 """The key of the ASGI scope with the seconds in which a body must arrive."""
 DEFAULT_DEADLINE = 10.0
@@ -94,6 +96,11 @@ async def read_body(request: Request, max_bytes: int, deadline: float | None = N
 def has_body(request: Request) -> bool:
     """Whether a body follows the head. Without either header there is none (RFC 9112 6.3)."""
     return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+
+
+def is_form(headers: Headers) -> bool:
+    """Whether the body is a form, as a browser and an OAuth client send it."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
 
 
 def is_unread(request: Request, scope: Scope) -> bool:

@@ -24,6 +24,7 @@ from coatcheck.errors import (
     TooManyRequests,
 )
 from coatcheck.grants.refusals import NEVER_REDEEMABLE
+from coatcheck.http.bodies import is_form
 from coatcheck.rate_limits.limits import RateLimits
 from coatcheck.request_context import canonical_address
 
@@ -34,7 +35,6 @@ FAILURES = "coatcheck.failed_authentications"
 NOT_COUNTED = frozenset({"/health", "/ready"})
 """Paths that a load balancer asks for."""
 WIDGET_SESSION = "x-widget-session"
-FORM = "application/x-www-form-urlencoded"
 GUESSES = (InvalidClient, InvalidToken, SignInFailed)
 """Errors of an id, a key, a token, a session or a sign-in that nobody has. Their subclasses say that a token ended or
 that a passkey was copied; those are not counted."""
@@ -83,10 +83,10 @@ async def throttled(error: CoatcheckError, scope: Scope) -> CoatcheckError:
     headers, address = Headers(scope=scope), _address(scope)
     name, secret = credentials(headers)
     wait = None
-    is_form = headers.get("content-type", "").lower().startswith(FORM)
+    has_form = is_form(headers)
     # Without any credentials it is no guess, but the first request of a client that waits for the challenge. At the
     # OAuth endpoints they can be in the form.
-    if is_guess and (secret or is_form or isinstance(error, SignInFailed)):
+    if is_guess and (secret or has_form or isinstance(error, SignInFailed)):
         if not (isinstance(error, InvalidClient) and error.is_recorded):
             failures: FailedAuthentications = scope[FAILURES]
             await failures.record(name, CREDENTIALS[type(error)])

@@ -10,9 +10,9 @@ from coatcheck.errors import InvalidRequest
 from coatcheck.grants.client_certificates import ClientCertificate
 from coatcheck.grants.dpop import DPoPProof
 from coatcheck.grants.processor_authentication import Presented
+from coatcheck.http.bodies import FORM, is_form
 from coatcheck.http.request import HandlerRequest
 
-FORM = "application/x-www-form-urlencoded"
 MAX_PARAMETERS = 100
 PARAMETERS = frozenset(
     {
@@ -66,8 +66,7 @@ def read_form(request: Request, body: bytes) -> dict[str, str]:
     Raises:
         InvalidRequest: the body is no form, a parameter is repeated (RFC 6749 3.2), or one is in the URL.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if body and media_type != FORM:
+    if body and not is_form(request.headers):
         raise InvalidRequest(f"Send the parameters in a body with the content type {FORM}.")
     try:
         # Undecodable values are no error here: of the query only the names matter.

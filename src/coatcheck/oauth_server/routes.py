@@ -9,10 +9,11 @@ from starlette.responses import Response
 from coatcheck import errors
 from coatcheck.errors import CoatcheckError
 from coatcheck.http import route
+from coatcheck.http.bodies import FORM
 from coatcheck.http.route import Caller, Group, Parameter
 from coatcheck.oauth_server import handlers, metadata
 from coatcheck.oauth_server.errors import oauth_error
-from coatcheck.oauth_server.request import FORM, OAuthRequest
+from coatcheck.oauth_server.request import OAuthRequest
 from coatcheck.oauth_server.schemas import (
     AuthorizationServerMetadata,
     IntrospectionResponse,
