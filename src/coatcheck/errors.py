@@ -236,6 +236,14 @@ class JobRunning(Conflict):
     """Another job is running on this member."""
 
 
+class UrlTooLong(Refusal):
+    """The URL is too long."""
+
+
+class HeadTooLarge(Refusal):
+    """The head of the request is too large."""
+
+
 class TooLarge(Refusal):
     """The request is too large."""
 

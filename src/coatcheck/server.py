@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any, cast
 
 import uvicorn
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Router
 from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -107,7 +108,7 @@ def create_app(services: Services, of_cells: Mapping[str, Services] | None = Non
     # The deadline is outermost: it counts from the arrival. The head is limited before the throttle reads it.
     failures = FailedAuthentications(services.clock, services.db, services.journal)
     throttled = Throttling(router, services.rate_limits, failures, _error_of)
-    limited = HeadLimits(throttled, services.settings.body_deadline)
+    limited = HeadLimits(throttled, services.settings.body_deadline, _error_of)
     app: ASGIApp = RequestDeadline(limited, services.settings.request_deadline)
     app = KeyUseNotes(app, services.clock, services.key_uses)
     if services.seeding.has_seed:
@@ -165,7 +166,7 @@ def _of_sandbox(app: ASGIApp, clock: Clock) -> ASGIApp:
     return logged
 
 
-def _error_of(error: CoatcheckError, path: str) -> ASGIApp:
+def _error_of(error: CoatcheckError, path: str) -> Response:
     """The response to a request that is refused before it reaches its surface."""
     if path.startswith(f"{SIMPLEFIN}/"):
         return error_at(error, path)

@@ -87,6 +87,16 @@ async def test_a_head_at_the_limit_is_answered_and_one_above_it_is_refused(build
         assert (await answer_to(port, build(limit + 1))).startswith(b"HTTP/1.1 431")
 
 
+async def test_a_head_above_a_limit_is_refused_in_the_format_of_its_surface(http):
+    for path, kind in (("/users", "uri_too_long_error"), ("/coatcheck/grants", "uri_too_long_error")):
+        answer = await http.get(path, params={"a": "a" * MAX_URL_BYTES})
+        assert (answer.status_code, answer.json()["error"]["type"]) == (414, kind)
+    answer = await http.post("/oauth/token", headers={"x": "a" * MAX_HEAD_BYTES})
+    assert (answer.status_code, answer.json()["error"]) == (431, "invalid_request")
+    answer = await http.get("/simplefin/accounts", headers={"x": "a" * MAX_HEAD_BYTES})
+    assert (answer.status_code, answer.json()["accounts"]) == (431, [])
+
+
 @pytest.mark.parametrize("mark", [b"", b"?"])
 async def test_a_url_at_the_limit_is_answered_and_one_above_it_is_refused(mark):
     async with serving(HeadLimits(echo)) as (port, _, _):

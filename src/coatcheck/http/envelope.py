@@ -49,9 +49,11 @@ TYPES: Mapping[type[errors.CoatcheckError], str] = MappingProxyType(
         errors.RequestTimeout: "request_timeout_error",
         errors.Conflict: "conflict_error",
         errors.TooLarge: "content_too_large_error",
+        errors.UrlTooLong: "uri_too_long_error",
         errors.EncodedBody: "unsupported_media_type_error",
         errors.Unprocessable: "unprocessable_entity_error",
         errors.TooManyRequests: "too_many_requests_error",
+        errors.HeadTooLarge: "request_header_fields_too_large_error",
         errors.NotFresh: "not_fresh",
         errors.Unavailable: "service_unavailable_error",
     }
@@ -77,9 +79,11 @@ NAMES = {
     408: "request_timeout",
     409: "conflict",
     413: "content_too_large",
+    414: "uri_too_long",
     415: "unsupported_media_type",
     422: "unprocessable_entity",
     429: "too_many_requests",
+    431: "request_header_fields_too_large",
     500: "internal_server_error",
     503: "service_unavailable",
 }

@@ -22,9 +22,11 @@ STATUSES: Mapping[type[errors.CoatcheckError], int] = MappingProxyType(
         errors.Conflict: 409,
         errors.ConstraintNotMet: 409,
         errors.TooLarge: 413,
+        errors.UrlTooLong: 414,
         errors.EncodedBody: 415,
         errors.Unprocessable: 422,
         errors.TooManyRequests: 429,
+        errors.HeadTooLarge: 431,
         errors.Unavailable: 503,
     }
 )
