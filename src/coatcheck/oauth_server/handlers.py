@@ -40,7 +40,8 @@ async def token(request: OAuthRequest) -> OAuthTokenResponse:
     return OAuthTokenResponse(
         access_token=issued.access_token,
         token_type="DPoP" if is_key(confirmation) else "Bearer",
-        expires_in=max(0, int(left.total_seconds())),
+        # Rounded: the fraction that the exchange took must not shorten the lifetime by a second.
+        expires_in=max(0, round(left.total_seconds())),
         scope=issued.scope,
         grant_receipt=issued.receipt,
     )
