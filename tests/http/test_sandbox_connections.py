@@ -189,13 +189,20 @@ async def test_a_reset_of_a_user_deletes_its_members_and_ends_its_tokens(api: Ap
     assert (await api.get(f"/users/{other['user_guid']}/members")).json()["members"]
 
 
-async def test_a_reset_deletes_all_users_of_the_client_and_leaves_those_of_others(api: Api) -> None:
+async def test_a_reset_without_a_user_makes_the_whole_world_as_new_and_keeps_the_keys(api: Api) -> None:
     await connect(api)
     stranger = Api(api.http, api.services, await make_client(api.services))
-    theirs = await connect(stranger)
+    await connect(stranger)
+    fault = {"route": "/users", "probability": 1, "status": 503}
+    assert (await api.post("/coatcheck/sandbox/faults", json={"fault": fault})).status_code == 200
     assert (await api.post("/coatcheck/sandbox/reset")).status_code == 204
-    assert (await api.get("/users")).json()["users"] == []
-    assert (await stranger.get(f"/users/{theirs['user_guid']}")).status_code == 200
+    assert (await api.get("/coatcheck/sandbox/faults")).json() == {"faults": []}
+    for each in (api, stranger):
+        assert (await each.get("/users")).json()["users"] == []
+
+
+async def test_a_user_of_another_client_is_not_reset(api: Api) -> None:
+    theirs = await connect(Api(api.http, api.services, await make_client(api.services)))
     foreign = await api.post("/coatcheck/sandbox/reset", json={"reset": {"user_guid": theirs["user_guid"]}})
     assert foreign.status_code == 404
 

@@ -1,11 +1,11 @@
-"""Deletes the users of a client, or the members of one user."""
+"""Makes a sandbox as new: without any user, or one user without members."""
 
 from operator import attrgetter
 
 from coatcheck.app import Services
 from coatcheck.db.database import Connection
 from coatcheck.members.account_identity import forget_accounts
-from coatcheck.model.clients import Client
+from coatcheck.model.clients import Client, list_clients
 from coatcheck.model.members import list_members
 from coatcheck.model.paging import PageRequest
 from coatcheck.model.users import find_user, list_users
@@ -15,9 +15,9 @@ BATCH = PageRequest(size=100)
 
 
 async def reset(services: Services, client: Client, user_guid: str | None = None) -> None:
-    """Deletes all users of the client, or the members of one, with their accounts and tokens.
+    """Deletes all users of every client, or the members of one of the client, with their accounts and tokens.
 
-    Keys, webhooks, processors and the clock stay. No webhook is sent.
+    Keys, webhooks, clients, processors and the clock stay. No webhook is sent.
 
     Raises:
         NotFound: the client has no such user.
@@ -25,6 +25,14 @@ async def reset(services: Services, client: Client, user_guid: str | None = None
     if user_guid is not None:
         await _empty(services, client, user_guid)
         return
+    async with services.db.connection() as connection:
+        clients = await list_clients(connection)
+    for each in clients:
+        await _delete_all(services, each, actor=client.guid)
+
+
+async def _delete_all(services: Services, client: Client, *, actor: str) -> None:
+    """Deletes all users of the client, each in a transaction of its own."""
     while True:
         async with services.db.connection() as connection:
             users = (await list_users(connection, client.guid, BATCH)).items
@@ -32,7 +40,7 @@ async def reset(services: Services, client: Client, user_guid: str | None = None
             return
         for user in users:
             async with services.db.transaction() as connection:
-                await services.users.delete(connection, user, actor=client.guid, notify=False)
+                await services.users.delete(connection, user, actor=actor, notify=False)
 
 
 async def delete_users(services: Services, connection: Connection, client: Client, *, actor: str) -> None:

@@ -112,7 +112,7 @@ class Receipts:
         reason: str | None,
         last_read: LastRead,
     ) -> RevocationReceipt:
-        """A new receipt of one revoked grant, or the one that another request stored meanwhile.
+        """The receipt of one revoked grant: the stored one, or a new one.
 
         Args:
             connection: in autocommit mode, and the revocation is committed.
@@ -125,10 +125,13 @@ class Receipts:
             Unavailable: a read that began before the revocation still runs. The grant is revoked; a repetition of the
                 request gives the receipt.
         """
+        # What a stored receipt states never changes. To make another would wait for reads again.
+        stored = await self.stored(connection, client_guid, grant_guid)
+        if stored is not None:
+            return stored
         made = await self._make(connection, 1, {"grant_guids": [grant_guid]}, reason, last_read)
-        if await self._store(connection, client_guid, made, grant_guid):
-            return made
         # Of two simultaneous requests one stores its receipt, and both return that one.
+        await self._store(connection, client_guid, made, grant_guid)
         stored = await self.stored(connection, client_guid, grant_guid)
         assert stored is not None, "a receipt is not deleted for years"
         return stored
@@ -193,10 +196,9 @@ class Receipts:
 
     async def _store(
         self, connection: Connection, client_guid: str, made: RevocationReceipt, grant_guid: str | None
-    ) -> bool:
-        """Whether it was stored: a grant has one receipt."""
+    ) -> None:
         # NULL conflicts with nothing: every receipt of a selector is stored.
-        stored = await run(
+        await run(
             connection,
             """INSERT INTO revocation_receipt (guid, client_guid, grant_guid, revoked, at, receipt)
                VALUES (%(guid)s, %(client_guid)s, %(grant_guid)s, %(revoked)s, %(at)s, %(receipt)s)
@@ -210,7 +212,6 @@ class Receipts:
                 "receipt": made.receipt,
             },
         )
-        return stored == 1
 
     async def stored(
         self, connection: Connection, client_guid: str, grant_guid: str

@@ -186,7 +186,7 @@ class Sandbox:
         return Code(issued["code"], *guids)
 
     def reset(self) -> None:
-        """Deletes the client's users with everything that is theirs. Keys, webhooks and the clock stay."""
+        """Deletes all users with everything that is theirs, and the faults. Keys, webhooks and the clock stay."""
         succeeded(self.client.post("/coatcheck/sandbox/reset", json={"reset": {}}))
 
     def _caller(

@@ -174,9 +174,9 @@ SANDBOX = Group(
             "/coatcheck/sandbox/reset",
             sandbox_connections.reset_users,
             "resetSandbox",
-            "Reset users",
-            "Deletes all of your users, or the members of one with their accounts and tokens. Keys, processors "
-            "and the clock stay. No webhook is sent.",
+            "Reset the world, or a user",
+            "Deletes the users of every client and the faults, or the members of one of your users with their accounts "
+            "and tokens. Keys, webhooks, clients, processors and the clock stay. No webhook is sent.",
             body=ResetRequestBody,
             status=204,
             in_transaction=False,

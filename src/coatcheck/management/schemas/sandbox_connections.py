@@ -134,13 +134,15 @@ class SandboxTokenResponseBody(Struct, frozen=True):
 
 
 class ResetRequest(StrictSchema, frozen=True, kw_only=True):
-    """Empty: every user of yours."""
+    """Empty: the whole world."""
 
     user_guid: (
         Annotated[
             str,
             Meta(
-                pattern=text.STORABLE, max_length=64, description="The user to reset. Absent: all of yours."
+                pattern=text.STORABLE,
+                max_length=64,
+                description="The user to reset. Absent: the whole world.",
             ),
         ]
         | None
