@@ -1,10 +1,10 @@
 """Measures what grows with the number of tokens and transactions: the look-up of a token, bytes, the purge.
 
     make bench-growth                                # 1e5 and 1e6; about ten minutes
-    .venv/bin/python -m bench.growth --sizes 10000000
+    .venv/bin/python -m bench.growth --sizes 100000 1000000 10000000    # an hour and 20 GB
 
-Each size has a database of its own. A look-up is timed alone, and its pages are counted, which other load on the
-machine does not change.
+Each size has a database of its own. Look-ups of all sizes are timed by turns, so that other load on the machine changes
+all of them, and the pages of one are counted, which no load changes.
 """
 
 import argparse
@@ -15,8 +15,9 @@ import statistics
 import tempfile
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from coatcheck.grants.secrets import week_of
 from coatcheck.migrations.upgrade import upgrade
 from tests.factories import Keyed, make_account, make_client, make_processor, make_token, make_user
 
-LOOKUPS = 400
+LOOKUPS, WARM_UP = 400, 20
 console = Console(width=140)
 
 TRANSACTIONS = """
@@ -61,6 +62,17 @@ FROM pg_partition_tree(%(table)s::regclass) JOIN pg_index ON indrelid = relid WH
 PAGES = """
 EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)
 SELECT * FROM live_token WHERE expires_week = %(week)s AND token_hash = %(hash)s"""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A database with so many tokens and transactions."""
+
+    size: int
+    services: Services
+    tokens: Sequence[PresentedToken]
+    """A few of them."""
+    exchange_bytes: Mapping[str, Mapping[str, float]]
 
 
 async def copy_transactions(services: Services, count: int) -> None:
@@ -117,15 +129,26 @@ async def sizes_by_index(connection: psycopg.AsyncConnection[Any], table: str) -
     return dict(await cursor.fetchall())
 
 
-async def time_lookups(services: Services, tokens: list[PresentedToken]) -> dict[str, float]:
-    """Milliseconds of a read of account numbers, one after the other."""
-    times = []
-    for number in range(LOOKUPS + 20):
-        started = time.perf_counter()
-        await services.access.numbers(tokens[number % len(tokens)])
-        times.append((time.perf_counter() - started) * 1000)
-    times = sorted(times[20:])
-    return {"p50": statistics.median(times), "p99": times[int(len(times) * 0.99)]}
+async def time_lookups(filled: Sequence[Filled]) -> list[dict[str, float]]:
+    """Milliseconds of a read of account numbers of each size: one after the other, by turns.
+
+    Other load on the machine changes all of them. `ratio` is the median of the ratios to the first size in a turn.
+    """
+    times: list[list[float]] = [[] for _ in filled]
+    for number in range(LOOKUPS + WARM_UP):
+        for each, its_times in zip(filled, times, strict=True):
+            started = time.perf_counter()
+            await each.services.access.numbers(each.tokens[number % len(each.tokens)])
+            its_times.append((time.perf_counter() - started) * 1000)
+    first = times[0][WARM_UP:]
+    return [
+        {
+            "p50": statistics.median(its_times[WARM_UP:]),
+            "p99": sorted(its_times[WARM_UP:])[int(LOOKUPS * 0.99)],
+            "ratio": statistics.median(a / b for a, b in zip(its_times[WARM_UP:], first, strict=True)),
+        }
+        for its_times in times
+    ]
 
 
 async def pages_of_lookup(connection: psycopg.AsyncConnection[Any], token: PresentedToken) -> int:
@@ -202,46 +225,61 @@ async def size_of(connection: psycopg.AsyncConnection[Any], table: str) -> int:
     return int(row[0])
 
 
-async def measure(services: Services, size: int) -> dict[str, Any]:
+async def fill_all(services: Services, size: int) -> Filled:
+    """Fills the database of a size, and measures what an exchange leaves before."""
     async with services.db.connection() as pooled:
         await prepare_partitions(pooled, services.clock.now(), services.settings)
     client: Keyed = await make_client(services)
     processor = await make_processor(services, client)
     accounts = [await make_account(services, await make_user(services, client)) for _ in range(50)]
     secrets_of = [await make_token(services, each, processor) for each in accounts]
-    tokens = [services.access.parse_token(each) for each in secrets_of]
     async with await psycopg.AsyncConnection.connect(
         services.settings.database_url, autocommit=True
     ) as connection:
         exchange_bytes = await bytes_of_exchange(services, connection, client, processor)
-    await fill(services, client, size)
-    await copy_transactions(services, size)
-    async with await psycopg.AsyncConnection.connect(
-        services.settings.database_url, autocommit=True
-    ) as connection:
+        await fill(services, client, size)
+        await copy_transactions(services, size)
         await connection.execute("VACUUM ANALYZE")
+    return Filled(size, services, [services.access.parse_token(each) for each in secrets_of], exchange_bytes)
+
+
+async def measure(filled: Filled) -> dict[str, Any]:
+    size, token = filled.size, filled.tokens[0]
+    async with await psycopg.AsyncConnection.connect(
+        filled.services.settings.database_url, autocommit=True
+    ) as connection:
         return {
-            "lookup": await time_lookups(services, tokens),
-            "pages": await pages_of_lookup(connection, tokens[0]),
-            "exchange_bytes": exchange_bytes,
+            "pages": await pages_of_lookup(connection, token),
+            "exchange_bytes": filled.exchange_bytes,
             "token_bytes": await bytes_of(connection, "access_token", size),
             "transaction_bytes": await bytes_of(connection, "transaction", size),
             "week_bytes": await bytes_of(connection, "transaction_week", size),
-            "purge": await purge(services, connection, tokens[0]),
+            "purge": await purge(filled.services, connection, token),
         }
 
 
-async def main(sizes: list[int], output: Path) -> None:
-    results = {}
-    for size in sizes:
-        master_key = f"bench:{b64encode(secrets.token_bytes(32)).decode()}"
-        with tempfile.TemporaryDirectory() as directory, database(Path(directory) / "postgres") as url:
-            upgrade(url)
-            settings = Settings(database_url=url, master_key=master_key, connectors=("sandbox",))
+@asynccontextmanager
+async def services_of(size: int) -> AsyncIterator[Services]:
+    """With a database of its own."""
+    master_key = f"bench:{b64encode(secrets.token_bytes(32)).decode()}"
+    with tempfile.TemporaryDirectory() as directory, database(Path(directory) / "postgres") as url:
+        upgrade(url)
+        settings = Settings(database_url=url, master_key=master_key, connectors=("sandbox",))
+        with console.status(f"{size:,} tokens and transactions"):
             async with build(settings) as services:
-                with console.status(f"{size:,} tokens and transactions"):
-                    results[size] = await measure(services, size)
-        report(size, results[size])
+                yield services
+
+
+async def main(sizes: list[int], output: Path) -> None:
+    async with AsyncExitStack() as stack:
+        filled = [await fill_all(await stack.enter_async_context(services_of(size)), size) for size in sizes]
+        lookups = await time_lookups(filled)
+        results = {
+            each.size: {"lookup": lookup} | await measure(each)
+            for each, lookup in zip(filled, lookups, strict=True)
+        }
+    for size, result in results.items():
+        report(size, result)
     save(results, output)
 
 
@@ -252,7 +290,9 @@ def save(results: dict[int, Any], output: Path) -> None:
 
 def report(size: int, result: dict[str, Any]) -> None:
     table = Table("", "", title=f"{size:,} tokens and transactions")
-    table.add_row("look-up, p50 and p99 ms", f"{result['lookup']['p50']:.2f}  {result['lookup']['p99']:.2f}")
+    lookup = result["lookup"]
+    table.add_row("look-up, p50 and p99 ms", f"{lookup['p50']:.2f}  {lookup['p99']:.2f}")
+    table.add_row("look-up, by that of the first size", f"{lookup['ratio']:.2f}")
     table.add_row("pages of a look-up", str(result["pages"]))
     for name in ("token", "transaction", "week"):
         sizes = result[f"{name}_bytes"]
