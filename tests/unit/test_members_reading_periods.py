@@ -83,10 +83,19 @@ async def test_all_days_are_read_while_an_account_has_transactions_of_another_co
     end_user = await make_end_user(services)
     await end_user.connected()
     await end_user.rows(
-        """UPDATE account SET foreign_before = '2020-01-01'
+        """UPDATE account SET foreign_before = '9999-12-31'
            WHERE user_guid = %(user)s AND guid = (SELECT max(guid) FROM account WHERE user_guid = %(user)s)"""
     )
     assert await known(services, await daily_job(end_user, clock)) == {}
+
+
+async def test_days_before_those_of_a_run_of_all_days_may_be_of_another_connector(services, clock):
+    end_user = await make_end_user(services)
+    await end_user.connected()
+    await end_user.rows("UPDATE account SET foreign_before = '9999-12-31' WHERE user_guid = %(user)s")
+    await run_day(end_user, clock)
+    found = await known(services, await daily_job(end_user, clock))
+    assert {id for (id,) in await end_user.rows(ACCOUNTS)} == {*found}
 
 
 async def test_a_transaction_that_was_pending_for_long_posts_under_its_guid(services, clock):

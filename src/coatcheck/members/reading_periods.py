@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from coatcheck.connectors.contract import JobKind
+from coatcheck.connectors.session import LOOKBACK
 from coatcheck.db.database import Connection, fetch_all
 from coatcheck.members.records import MemberJob
 
@@ -38,7 +39,8 @@ async def known_since(connection: Connection, job: MemberJob) -> Mapping[str, da
         connection,
         _Known,
         # A pending transaction that the run does not list is deleted, so the run lists the oldest one. Rows of another
-        # connector are replaced by those of a run that reads all days (`foreign_transactions`).
+        # connector are replaced by those of a run that reads all days (`foreign_transactions`). It sets
+        # `foreign_before` to its first day: earlier rows are of no daily run.
         """SELECT a.id, least((a.transactions_read_at AT TIME ZONE 'UTC')::date - %(overlap)s::integer,
                               (SELECT min(t.date) - %(margin)s::integer FROM transaction t
                                WHERE t.user_guid = a.user_guid AND t.account_guid = a.guid AND t.status = 'PENDING')
@@ -47,10 +49,12 @@ async def known_since(connection: Connection, job: MemberJob) -> Mapping[str, da
            WHERE a.user_guid = %(user_guid)s AND a.member_guid = %(member_guid)s AND a.id IS NOT NULL
              AND a.transactions_read_at IS NOT NULL
              AND NOT EXISTS (SELECT FROM account f WHERE f.user_guid = a.user_guid AND f.member_guid = a.member_guid
-                             AND f.foreign_before IS NOT NULL)""",
+                             AND f.foreign_before
+                                 > (a.transactions_read_at AT TIME ZONE 'UTC')::date - %(lookback)s::integer)""",
         {
             "user_guid": job.user_guid,
             "member_guid": job.member_guid,
+            "lookback": LOOKBACK[JobKind.AGGREGATION].days,
             "overlap": OVERLAP.days,
             "margin": MARGIN.days,
         },
