@@ -76,8 +76,8 @@ bench: .venv/ready .venv/browser peers ## measure the server against its peers, 
 	$(BIN)/python -m bench.run
 	$(BIN)/python -m bench.widget
 
-bench-full: .venv/ready peers ## as bench, with three times as many requests, into docs/performance; RUN=--rounds=9
-	$(BIN)/python -m bench.run --requests 3000 --output docs/performance $(RUN)
+bench-full: .venv/ready peers ## as bench, with three times as many requests and nine rounds, into docs/performance
+	$(BIN)/python -m bench.run --requests 3000 --rounds 9 --output docs/performance $(RUN)
 
 bench-check: .venv/ready ## fail if a request takes more than twice the CPU time, by the bare handler, that docs/performance records; half a minute
 	$(BIN)/python -m bench.run --check --requests 200 --rounds 3

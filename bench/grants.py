@@ -170,7 +170,8 @@ async def main(count: int, output: Path) -> None:
             processor = await make_processor(services, client, beside)
             with console.status(f"Filling a database with {count} grants"):
                 await fill(services, client, count)
-            async with services.db.connection() as connection:
+            # Not of the pool: its statements have a time limit.
+            async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
                 await connection.execute(
                     "UPDATE access_token SET processor_guid = %s WHERE processor_guid = 'PPR-fill-3'",
                     (processor.guid,),

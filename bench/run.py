@@ -16,7 +16,7 @@ import statistics
 import sys
 import tempfile
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -70,6 +70,10 @@ class Measured:
     """CPU time of the server for each request, in microseconds."""
     database_us: float
 
+    @property
+    def per_second(self) -> float:
+        return self.run.requests / self.run.seconds
+
 
 async def measure(
     contender: Contender, requests: list[bytes], expected: bytes, postmaster: int, connections: int
@@ -89,24 +93,38 @@ def check(contender: Contender, run: Run) -> None:
 async def measure_case(case: Case, rounds: int, postmaster: int) -> dict[str, report.Figures]:
     """The medians of each contender."""
     runs: dict[str, list[Measured]] = {each.server.name: [] for each, _, _ in case.contenders}
+    counts = dict.fromkeys(runs, case.requests)
     for number in range(rounds + 1):
-        count = case.requests if number else case.requests // 4
         for contender, make, expected in case.contenders[:: 1 if number % 2 else -1]:
-            measured = await measure(contender, await make(count), expected, postmaster, case.connections)
-            if number:  # the first round warms up
-                runs[contender.server.name].append(measured)
+            name = contender.server.name
+            requests = await make(counts[name])
+            runs[name].append(await measure(contender, requests, expected, postmaster, case.connections))
+        if not number:  # the first round warms up
+            counts = of_equal_length(case, {name: all_.pop() for name, all_ in runs.items()})
     median = statistics.median
     first = runs[case.contenders[0][0].server.name]
     return {
         name: report.Figures(
-            per_second=median(each.run.requests / each.run.seconds for each in all_),
+            per_second=median(each.per_second for each in all_),
             server_us=median(each.server_us for each in all_),
             database_us=median(each.database_us for each in all_),
             p50_ms=median(each.run.percentile(0.50) for each in all_),
             p99_ms=median(each.run.percentile(0.99) for each in all_),
-            ratio=median(a.run.seconds / b.run.seconds for a, b in zip(all_, first, strict=True)),
+            ratio=median(a.per_second / b.per_second for a, b in zip(first, all_, strict=True)),
         )
         for name, all_ in runs.items()
+    }
+
+
+def of_equal_length(case: Case, warmed_up: Mapping[str, Measured]) -> dict[str, int]:
+    """How many requests each contender gets, so that all take as long as the first one for `case.requests`.
+
+    Otherwise the slowest peer takes most of the time, and there are few rounds.
+    """
+    first = warmed_up[case.contenders[0][0].server.name].per_second
+    return {
+        name: max(4 * case.connections, int(case.requests * each.per_second / first))
+        for name, each in warmed_up.items()
     }
 
 

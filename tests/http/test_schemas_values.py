@@ -4,12 +4,13 @@ import json
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
+from msgspec.structs import fields as struct_fields
 
 from coatcheck.api.schemas.accounts import account_body, accounts_body
 from coatcheck.api.schemas.institutions import institution_body
@@ -23,7 +24,12 @@ from coatcheck.api.schemas.processors import (
     processor_numbers_body,
 )
 from coatcheck.api.schemas.tokens import tokens_body
-from coatcheck.api.schemas.transactions import Include, parent_class, transactions_body
+from coatcheck.api.schemas.transactions import (
+    Include,
+    TransactionResponse,
+    parent_class,
+    transactions_body,
+)
 from coatcheck.api.versions import Version
 from coatcheck.connectors.contract import Institution, JobKind, Merchant
 from coatcheck.connectors.registry import ListedMerchant
@@ -187,6 +193,19 @@ def test_feed_fields_repeat_the_banks_values_and_are_null_for_a_manual_account()
     manual = as_json(account_body(OLDER, replace(ACCOUNT, is_manual=True)))["account"]
     assert {value for key, value in manual.items() if key.startswith("feed_")} == {None}
     assert not any(key.startswith("feed_") for key in as_json(account_body(NEWER, ACCOUNT))["account"])
+
+
+def test_the_values_of_a_transaction_have_the_types_of_its_schema() -> None:
+    types = get_type_hints(Transaction)
+    required = [each.name for each in struct_fields(TransactionResponse) if each.required]
+    for name in required:
+        allowed = get_type_hints(TransactionResponse)[name]
+        assert _kinds(types[name]) <= _kinds(allowed), name
+    assert len(required) == 38
+
+
+def _kinds(hint: Any) -> set[Any]:
+    return set(get_args(hint)) or {hint}
 
 
 def test_a_transaction_contains_only_the_requested_includes() -> None:

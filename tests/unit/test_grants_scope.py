@@ -13,7 +13,7 @@ from coatcheck.grants.restrictions import (
     default_permissions,
     scope_for,
 )
-from coatcheck.grants.scope import MAX_CHARACTERS, parse_scope
+from coatcheck.grants.scope import MAX_CHARACTERS, Scope, parse_scope
 
 USER, MEMBER, ACCOUNT = "user-guid:USR-1", "member-guid:MBR-1", "account-guid:ACT-1"
 NUMERIC = ("expires-in", "lookback-days", "max-reads")
@@ -31,6 +31,13 @@ def test_the_order_of_atoms_has_no_meaning(atoms: list[str]) -> None:
 def test_a_parsed_scope_is_formatted_as_the_same_text() -> None:
     for text in (f"{USER} {MEMBER} {ACCOUNT} read-protected", f"{USER} {MEMBER} {ACCOUNT}"):
         assert str(parse_scope(text)) == text
+
+
+def test_a_restriction_that_a_scope_does_not_list_is_stored_as_if_its_atom_was_missing() -> None:
+    unlisted = Scope("USR-1", "MBR-1", "ACT-1", [])
+    assert unlisted.stored() == parse_scope(f"{USER} {MEMBER} {ACCOUNT}").stored()
+    protected = Scope("USR-1", "MBR-1", "ACT-1", [ReadProtected(is_given=True)])
+    assert protected.stored() == parse_scope(f"{USER} {MEMBER} {ACCOUNT} read-protected").stored()
 
 
 def test_write_protected_is_accepted_and_has_no_effect() -> None:

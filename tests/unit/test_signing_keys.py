@@ -181,6 +181,20 @@ async def test_a_public_key_is_published_until_no_receipt_needs_it_and_kept_for_
         verify(signed, keys)
 
 
+async def test_a_public_key_is_still_published_at_the_instant_until_which_it_is(services: Services) -> None:
+    old = (await current(services)).kid
+    new = await rotate_signing(services)
+    async with services.db.connection() as connection:
+        (until,) = [each.published_until for each in await all_keys(connection) if each.kid == old]
+        assert until is not None
+        at, after = [
+            [each.kid for each in await published_keys(connection, now)]
+            for now in (until, until + timedelta(microseconds=1))
+        ]
+    assert at == [new, old]
+    assert after == [new]
+
+
 async def test_the_newest_key_is_always_published(services: Services, clock: MovableClock) -> None:
     (only,) = await published(services)
     clock.advance(timedelta(days=10_000))

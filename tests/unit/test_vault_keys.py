@@ -59,6 +59,14 @@ def test_an_unusable_master_key_is_refused_with_the_reason(written: str, why: st
         MasterKeys.load(Settings(master_key=written))
 
 
+def test_the_refusal_of_a_malformed_master_key_says_which_of_the_keys_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(f"# newest first\n\n{new_master_key_line()}\nno-colon-here\n")
+    file.chmod(0o600)
+    with pytest.raises(ConfigurationError, match=r"^Master key 2 does not have the form"):
+        MasterKeys.load(Settings(master_key_file=str(file)))
+
+
 def test_an_error_never_contains_the_key() -> None:
     bad = base64.b64encode(secrets.token_bytes(31)).decode()
     with pytest.raises(ConfigurationError) as refused:

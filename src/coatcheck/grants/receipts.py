@@ -112,7 +112,7 @@ class Receipts:
         reason: str | None,
         last_read: LastRead,
     ) -> RevocationReceipt:
-        """The receipt of one revoked grant: the stored one, or a new one.
+        """A new receipt of one revoked grant, or the one that another request stored meanwhile.
 
         Args:
             connection: in autocommit mode, and the revocation is committed.
@@ -125,13 +125,10 @@ class Receipts:
             Unavailable: a read that began before the revocation still runs. The grant is revoked; a repetition of the
                 request gives the receipt.
         """
-        # What a stored receipt states never changes. To make another would wait for reads again.
-        stored = await self.stored(connection, client_guid, grant_guid)
-        if stored is not None:
-            return stored
         made = await self._make(connection, 1, {"grant_guids": [grant_guid]}, reason, last_read)
+        if await self._store(connection, client_guid, made, grant_guid):
+            return made
         # Of two simultaneous requests one stores its receipt, and both return that one.
-        await self._store(connection, client_guid, made, grant_guid)
         stored = await self.stored(connection, client_guid, grant_guid)
         assert stored is not None, "a receipt is not deleted for years"
         return stored
@@ -196,9 +193,10 @@ class Receipts:
 
     async def _store(
         self, connection: Connection, client_guid: str, made: RevocationReceipt, grant_guid: str | None
-    ) -> None:
+    ) -> bool:
+        """Whether it was stored: a grant has one receipt."""
         # NULL conflicts with nothing: every receipt of a selector is stored.
-        await run(
+        stored = await run(
             connection,
             """INSERT INTO revocation_receipt (guid, client_guid, grant_guid, revoked, at, receipt)
                VALUES (%(guid)s, %(client_guid)s, %(grant_guid)s, %(revoked)s, %(at)s, %(receipt)s)
@@ -212,6 +210,7 @@ class Receipts:
                 "receipt": made.receipt,
             },
         )
+        return stored == 1
 
     async def stored(
         self, connection: Connection, client_guid: str, grant_guid: str

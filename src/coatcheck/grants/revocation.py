@@ -175,13 +175,14 @@ class Revocations:
         actor = actor or client_guid
         values = {"client_guid": client_guid, "guid": guid, "reason": reason, "actor": actor}
         revoked = await self._revoke_one(connection, actor, values)
-        if revoked is None:
-            # Grants are deleted some weeks after they expire, receipts after three years.
+        if revoked is None or not revoked.is_new:
+            # Grants are deleted some weeks after they expire, receipts after three years. What a stored receipt states
+            # never changes, and to make another would wait for reads again.
             receipt = await self._receipts.stored(connection, client_guid, guid)
-            if receipt is None:
+            if receipt is not None:
+                return receipt
+            if revoked is None:
                 raise NotFound
-            return receipt
-        if not revoked.is_new:
             # A statement of its own: the one above does not see the reason of a concurrent revocation.
             reason = await self._reason(connection, client_guid, guid)
 

@@ -68,7 +68,7 @@ class Selection:
         return {**{name: value for name, value in self.filters.items() if value is not None}, **self.values}
 
 
-LONG = 50_000
+LONG = 5_000
 """A list that is selected from more rows is counted at most once while its count is kept. The totals of all others are
 exact."""
 COUNT_IS_KEPT_FOR = 100
