@@ -66,12 +66,12 @@ PACKAGES = {
         "vault/*.py crypto.py",
         "vault_* crypto sign* cli_audit cli_doctor cli_grants cli_keys api_accounts api_disclosures api_users "
         "dashboard_exports directory directory_attestations grants_access grants_fdx grants_partitions grants_receipts "
-        "list_scoping management members_ingest portal",
+        "list_scoping management members_ingest portal readiness",
     ),
     "audit": Package(
         "audit/*.py",
         "audit_* cli_audit cli_doctor cli_logs dashboard_client dashboard_exports dashboard_operator database_roles "
-        "failed_authentications grants_audit signing_keys",
+        "directory events_delivery failed_authentications grants_audit signing_keys",
     ),
     "members": Package("members/status.py members/sync.py", "members_* api_members tracing"),
     "jobs": Package(
@@ -93,7 +93,7 @@ only_mutate = {only_mutate}
 do_not_mutate = ["src/coatcheck/http/head_limits.py"]  # uvicorn calls an application to see whether it is one
 pytest_add_cli_args_test_selection = ["tests/unit", "tests/http"]
 pytest_add_cli_args = {arguments}
-also_copy = ["README.md", "docs"]
+also_copy = ["README.md", "bench", "docs"]
 timeout_multiplier = 1000.0
 timeout_constant = 1000.0
 use_git_change_detection = false
@@ -191,10 +191,11 @@ def prepared(name: str) -> Path:
     for entry in ("src", "docs", "README.md"):
         if not (directory / entry).exists():
             (directory / entry).symlink_to(ROOT / entry)
-    tests = directory / "tests"
-    shutil.rmtree(tests, ignore_errors=True)
-    # What npm installed is 300 MB, which mutmut would copy each time.
-    shutil.copytree(ROOT / "tests", tests, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
+    for folder in ("bench", "tests"):  # some tests fill the database as the benchmark does
+        shutil.rmtree(directory / folder, ignore_errors=True)
+        # What npm installed is 300 MB, which mutmut would copy each time.
+        ignored = shutil.ignore_patterns("node_modules", "__pycache__")
+        shutil.copytree(ROOT / folder, directory / folder, ignore=ignored)
     project = (ROOT / "pyproject.toml").read_text()
     files = " ".join(f"test_{tests}.py" for tests in package.tests.split())
     (directory / "pyproject.toml").write_text(

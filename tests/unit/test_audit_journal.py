@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 import psycopg
@@ -12,6 +12,7 @@ import pytest
 from coatcheck.app import Services
 from coatcheck.audit.entries import Entry
 from coatcheck.audit.failures import FailedAuthentications
+from coatcheck.audit.search import EntryFilter, list_entries
 from coatcheck.clock import MovableClock
 from coatcheck.db.database import Connection, Database
 from coatcheck.errors import Unavailable
@@ -126,3 +127,22 @@ async def test_a_failed_authentication_that_the_database_could_not_record_is_cou
     await failures.record(client_guid, "api_key")
     (entry,) = [each for each in await entries(services) if each["subject"] == client_guid]
     assert entry["detail"] == {"credential": "api_key", "suppressed": "2"}
+
+
+async def test_a_star_after_a_full_stop_finds_a_group_of_actions_and_any_other_is_a_character(
+    services: Services, clock: MovableClock, client_guid: str
+) -> None:
+    async with services.db.transaction() as connection:
+        await record(connection, services, client_guid)
+    now = clock.now()
+    found = {}
+    async with services.db.connection() as connection:
+        for action in ("token.*", "token.revoked", "token.revoked*", "tok*", "token."):
+            filters = EntryFilter(
+                client_guid=client_guid,
+                since=now - timedelta(minutes=1),
+                until=now + timedelta(minutes=1),
+                action=action,
+            )
+            found[action] = len(await list_entries(connection, filters, 10))
+    assert found == {"token.*": 1, "token.revoked": 1, "token.revoked*": 0, "tok*": 0, "token.": 0}

@@ -131,6 +131,14 @@ def test_a_consistency_path_proves_that_a_tree_begins_with_an_earlier_one(
         assert not proves_consistency(first, size, [other, *path[1:]], early, late)
 
 
+def test_a_consistency_path_proves_each_beginning_of_a_small_tree() -> None:
+    for size in range(1, 18):
+        hashes = leaves(size)
+        for first in range(1, size + 1):
+            path = consistency_path(hashes, first)
+            assert proves_consistency(first, size, path, root(hashes[:first]), root(hashes)), (first, size)
+
+
 @given(st.integers(min_value=2, max_value=70), st.data())
 def test_no_path_proves_that_a_rewritten_tree_begins_with_the_earlier_one(
     size: int, data: st.DataObject

@@ -244,6 +244,18 @@ async def test_a_clock_that_is_set_back_over_a_rotation_leaves_a_log_that_verifi
     assert (result.problems, result.checkpoints) == ([], 3)
 
 
+async def test_a_key_of_the_log_is_replaced_when_the_next_one_begins_to_sign(services: Services) -> None:
+    await fill(services, 1)
+    await seal(services)
+    async with services.db.transaction() as connection:
+        (only,) = await log_keys(connection)
+        await services.signing_keys.rotate(connection, documents_kept=timedelta(), at_once=True)
+        old, new = await log_keys(connection)
+    assert only.replaced_at is None
+    assert (old.replaced_at, new.replaced_at) == (new.signs_from, None)
+    assert old.signs_from < new.signs_from
+
+
 async def test_every_checkpoint_is_appended_to_the_file(services: Services, published: Path) -> None:
     for number in range(3):
         await record_alone(services, f"TKN-{number}")
