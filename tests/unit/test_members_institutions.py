@@ -166,6 +166,16 @@ async def test_prevent_verification_refuses_that_job_only(services, end_user):
         assert (await end_user.run_job(member, kind)).connection_status == "CONNECTED"
 
 
+async def test_a_verification_that_waited_when_it_was_prevented_reads_nothing(services, end_user):
+    member = await end_user.connected()
+    for kind, status in ((JobKind.VERIFICATION, "FAILED"), (JobKind.AGGREGATION, "CONNECTED")):
+        await set_client_status(services, end_user, ClientStatus.AVAILABLE)
+        await end_user.start(member, kind)
+        await set_client_status(services, end_user, ClientStatus.PREVENT_VERIFICATION)
+        await run_pending(services)
+        assert (await end_user.reload(member)).connection_status == status
+
+
 @pytest.mark.parametrize(
     "status", [*PREVENTING_ALL[:1], ClientStatus.PREVENT_BACKGROUND_AGG], ids=lambda status: status.value
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from time import perf_counter
@@ -11,8 +12,11 @@ import structlog
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
+from coatcheck import ids
+from coatcheck.app import build
 from coatcheck.connectors.contract import BankAccount, BankTransaction, Finished, JobKind
 from coatcheck.errors import BankFailed
+from coatcheck.members.reading_periods import OVERLAP
 from coatcheck.worker_services import run_pending
 from tests.member_setup import make_end_user
 
@@ -64,6 +68,78 @@ async def test_a_connector_is_given_the_task_that_was_requested(services, clock,
     fields = [{name: getattr(task, name) for name in of_all | given[0]} for task in tasks]
     assert fields == [of_all | each for each in given]
     assert timedelta(0) <= clock.now() - tasks[-1].now < timedelta(minutes=1)
+
+
+async def test_a_connector_is_given_the_state_that_an_earlier_run_saved(services, monkeypatch):
+    states = []
+
+    async def run(session):
+        states.append(session.state)
+        await session.save_state(b"a state")
+        return Finished()
+
+    async with at_the_bank(services, monkeypatch, run) as (end_user, member):
+        await run_job(end_user)
+        await end_user.run_job(member, JobKind.AGGREGATION)
+    assert states == [None, b"a state"]
+
+
+async def test_a_daily_aggregation_is_given_the_first_day_to_read_of_each_account(
+    services, clock, monkeypatch
+):
+    given = []
+
+    async def run(session):
+        given.append(session.task.known_since)
+        await session.add_accounts([BankAccount("A-1", "Checking", "CHECKING", Decimal(1))])
+        return Finished()
+
+    async with at_the_bank(services, monkeypatch, run) as (end_user, _):
+        await run_job(end_user)
+        read_on = clock.now().date()
+        clock.advance(services.settings.background_interval + timedelta(seconds=1))
+        await end_user.worker_services.scheduler.refresh()
+        await run_pending(services)
+    assert given == [{}, {"A-1": read_on - OVERLAP}]
+
+
+async def test_a_connector_that_exceeds_the_timeout_is_cancelled_before_its_job_ends(
+    settings, clock, monkeypatch
+):
+    ended = []
+
+    async def run(_):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("run")
+
+    async with (
+        build(replace(settings, job_timeout=timedelta(seconds=0.1)), clock) as services,
+        at_the_bank(services, monkeypatch, run) as (end_user, member),
+    ):
+        await run_job(end_user)
+        assert (await end_user.reload(member)).connection_status == "DELAYED"
+        assert ended == ["run"]
+
+
+async def test_in_a_sandbox_with_a_seed_two_attempts_of_a_job_make_different_guids(
+    settings, clock, monkeypatch
+):
+    made = []
+
+    async def run(_):
+        made.append(ids.new("TRN"))
+        raise BankFailed
+
+    async with (
+        build(replace(settings, sandbox=True, seed=7), clock) as services,
+        at_the_bank(services, monkeypatch, run) as (end_user, _),
+    ):
+        job = await claim(end_user)
+        await end_user.worker_services.sync.run(replace(job, attempt=2))
+        await end_user.worker_services.sync.run(job)
+    assert len(set(made)) == 2
 
 
 @pytest.mark.parametrize("saves", [False, True])
