@@ -33,21 +33,29 @@ class PagedRows(Generic[Row]):
     """The number of rows on all pages."""
     order: Sequence[str]
     """Names columns of `page`, such as `date DESC`."""
+    is_number_quick: bool = False
+    """`number` takes less time than to count the rows of the page, which PostgreSQL would have to keep for that."""
 
     @property
     def total(self) -> str:
         """The number of rows on all pages."""
-        return self.total_of("page")
+        return f"(SELECT total FROM ({self.counted('page')}) AS counted)"
 
-    def total_of(self, page: str) -> str:
-        """As `total`; `page` is SQL after FROM, for the rows of the page.
+    def counted(self, page: str) -> str:
+        """A query: the number of rows on the page (`shown`) and on all pages (`total`).
 
-        Only a full page, or an empty one after the first, needs `number`. Otherwise the end of the page is the end of
-        the list.
+        Args:
+            page: SQL after FROM, for the rows of the page.
         """
-        return f"""(SELECT CASE WHEN count(*) BETWEEN 1 AND %(size)s - 1 OR count(*) + %(offset)s = 0
-                               THEN count(*) + %(offset)s ELSE ({self.number}) END
-                   FROM {page})"""
+        if self.is_number_quick:
+            return f"""SELECT least(greatest(total - %(offset)s, 0), %(size)s) AS shown, total
+                       FROM ({self.number}) AS number (total)"""
+        # Only a full page, or an empty one after the first, needs `number`. Otherwise the end of the page is the end of
+        # the list.
+        return f"""SELECT count(*) AS shown,
+                          CASE WHEN count(*) BETWEEN 1 AND %(size)s - 1 OR count(*) + %(offset)s = 0
+                               THEN count(*) + %(offset)s ELSE ({self.number}) END AS total
+                   FROM {page}"""
 
     @property
     def columns(self) -> str:

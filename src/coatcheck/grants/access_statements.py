@@ -7,6 +7,7 @@ together are coalesced: the statement has a row for each.
     reader    its live token, and which restriction refuses this kind of read          (grants)
     admitted  the same row, if none does; restrictions that count, count here          (grants)
     page      the rows of the account in `admitted`                                    (vault, model)
+    counted   `admitted`, and how many rows are on the page and in all
     disclosed one disclosure, with the number of rows in `page`                        (vault)
 
 A statement that counts is never coalesced: two reads with one token would count as one. So a read begins with a
@@ -182,10 +183,16 @@ def _page(rows: PagedRows[Any]) -> str:
     return f"page AS (SELECT admitted.caller, n.* FROM admitted CROSS JOIN LATERAL ({of_call}) AS n)"
 
 
-def _disclosed(what: str, count: str) -> str:
-    """The CTE `disclosed`; the arguments are SQL over `r`, a row of `admitted`."""
+def _counted(rows: PagedRows[Any]) -> str:
+    """The CTE `counted`: `admitted` with the numbers of rows on the page and on all pages."""
+    of_call = ASKED.of("admitted", rows.counted("page WHERE page.caller = admitted.caller"))
+    return f"counted AS (SELECT admitted.*, n.* FROM admitted CROSS JOIN LATERAL ({of_call}) AS n)"
+
+
+def _disclosed(readers: str, what: str, count: str) -> str:
+    """The CTE `disclosed`; `what` and `count` are SQL over `r`, a row of `readers`."""
     written = disclosure(
-        "admitted",
+        readers,
         reader_guid="r.processor_guid",
         record_guid="r.account_guid",
         what=what,
@@ -213,9 +220,6 @@ def page_statement(
     kind: ReadKind, rows: PagedRows[Any], restrictions: Restrictions, *, unless: str = "false"
 ) -> Statement:
     """Reads a page of rows of the account in `admitted` and discloses it."""
-    total = ASKED.of("admitted", rows.total_of(PAGE_OF_CALL))
-    count = f"(SELECT count(*) FROM {PAGE_OF_CALL})"
-
     # The last row has the token and the outcome, also for an empty page or a refused read. The rows of the page come
     # before: a join would copy each of them again, and sort them, which takes an eighth of the whole time. PostgreSQL
     # reads both parts one after the other, and `page` is sorted.
@@ -224,12 +228,12 @@ def page_statement(
     def sql(counts: bool) -> str:
         return f"""WITH {_reader(kind, restrictions, counts=counts, more_columns=more_columns)},
             {_admitted(restrictions, counts=counts, unless=unless)},
-            {_page(rows)}, {_disclosed(f"'{kind}'", count)}
+            {_page(rows)}, {_counted(rows)}, {_disclosed("counted", f"'{kind}'", "r.shown")}
             SELECT caller, {nulls(LiveToken)}, {nulls(Outcome)}, {columns(rows.record)} FROM page
             UNION ALL
-            SELECT r.caller, {columns(LiveToken, "r.")}, {_refused_by(restrictions, counts=counts)}, {total},
+            SELECT r.caller, {columns(LiveToken, "r.")}, {_refused_by(restrictions, counts=counts)}, counted.total,
                    {", ".join(["NULL"] * len(fields(rows.record)))}
-            FROM reader r LEFT JOIN admitted USING (caller)"""
+            FROM reader r LEFT JOIN counted USING (caller)"""
 
     return _statement(sql, rows.record)
 
@@ -348,7 +352,7 @@ def _account_statement(
         )
         return f"""WITH {reader}, {_admitted(restrictions, counts=counts)},
             account_row AS (SELECT admitted.caller, a.* FROM admitted CROSS JOIN LATERAL ({account}) AS a),
-            {_page(rows)}, {_disclosed(what, count)}
+            {_page(rows)}, {_disclosed("admitted", what, count)}
             SELECT r.caller, {columns(LiveToken, "r.")}, {_refused_by(restrictions, counts=counts)} AS refused_by,
                    1 AS total, {columns(Account, "a.")}, {rows.columns}
             FROM reader r LEFT JOIN account_row a USING (caller) LEFT JOIN page p USING (caller)

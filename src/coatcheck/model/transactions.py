@@ -174,11 +174,11 @@ def transaction_rows(
         page = f"""SELECT n.* FROM ({_start(accounts, where, days)}) AS start
                    CROSS JOIN LATERAL ({_page(of, accounts, from_start)}) AS n"""
     number = (
-        f"SELECT sum(number)::bigint FROM ({days}) AS days"
+        f"SELECT coalesce(sum(number), 0)::bigint FROM ({days}) AS days"
         if days
         else f"SELECT count(*) FROM {accounts} CROSS JOIN LATERAL (SELECT FROM transaction n WHERE {where}) AS n"
     )
-    return PagedRows(Transaction, page, number, ORDER)
+    return PagedRows(Transaction, page, number, ORDER, is_number_quick=days is not None)
 
 
 def _accounts(of: TransactionsOf, filters: frozenset[str]) -> str:
