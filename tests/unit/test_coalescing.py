@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import psycopg
 import pytest
@@ -38,7 +38,8 @@ from tests.factories import (
     scope_of,
 )
 
-EVERYTHING = TransactionFilter()
+DAYS = TransactionFilter(from_date=date(2020, 1, 1), to_date=date(2100, 1, 1))
+"""Only pages without other filters are coalesced."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,12 @@ async def test_a_call_alone_is_a_statement_of_its_own(echo: Coalescer) -> None:
 async def test_a_statement_has_a_largest_number_of_rows(echo: Coalescer) -> None:
     answers = await asyncio.gather(*(call(echo, number) for number in range(MAX_ROWS + 3)))
     assert [answer.together for answer in answers] == [MAX_ROWS] * MAX_ROWS + [3] * 3
+
+
+async def test_a_coalescer_can_have_a_smaller_limit(services: Services) -> None:
+    echo = Coalescer(services.db, ECHO, most=2)
+    answers = await asyncio.gather(*(call(echo, number) for number in range(5)))
+    assert answers == [Echo(0, 2), Echo(1, 2), Echo(2, 2), Echo(3, 2), Echo(4, 1)]
 
 
 async def test_a_statement_that_fails_is_repeated_for_each_row_alone(echo: Coalescer) -> None:
@@ -228,7 +235,7 @@ async def make_tokens(services: Services, account: Account, processor: Keyed) ->
 
 async def outcome(services: Services, token: PresentedToken, name: str, page: PageRequest) -> object:
     """The answer without the token, or the type of the error."""
-    arguments = {"payment_account": (), "transactions": (EVERYTHING, page)}.get(name, (page,))
+    arguments = {"payment_account": (), "transactions": (DAYS, page)}.get(name, (page,))
     try:
         answer = await getattr(services.access, name)(token, *arguments)
     except CoatcheckError as error:
@@ -243,7 +250,7 @@ async def test_reads_that_are_coalesced_answer_count_and_disclose_as_reads_one_a
 ) -> None:
     account = await make_account(services, user)
     today = services.clock.now().date()
-    for age in range(4):
+    for age in range(14):
         await make_transaction(services, account, id=str(age), date=today - timedelta(days=age))
 
     async def perform(*, together: bool) -> tuple[Counter[object], Counter[object]]:

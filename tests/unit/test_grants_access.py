@@ -1,9 +1,10 @@
 """Reads with a token: the data, the refusals, and the disclosure of each read."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import ClassVar, Self
 
 import pytest
@@ -15,7 +16,7 @@ from coatcheck.directory.client_rows import set_client_disabled
 from coatcheck.directory.processor_rows import set_processor_disabled
 from coatcheck.directory.user_rows import remove_user
 from coatcheck.errors import CoatcheckError, Forbidden, InsufficientScope, InvalidToken, Refusal
-from coatcheck.grants.access import Access
+from coatcheck.grants.access import MAX_PAGES, Access
 from coatcheck.grants.access_statements import (
     Statement,
     numbers_statement,
@@ -34,6 +35,7 @@ from tests.disclosures import OneConnection, disclosures, round_trips
 from tests.factories import Keyed, make_account, make_processor, make_token, make_transaction
 
 EVERYTHING = TransactionFilter()
+OF_SOME_DAYS = TransactionFilter(from_date=date(2026, 1, 1), to_date=date(2026, 12, 31))
 FULL = AccountNumbers(
     account_guid="",
     account_number="00123456789012345",
@@ -190,6 +192,36 @@ async def test_the_rows_of_a_list_are_counted_once_and_not_for_each_row_of_its_p
     assert row is not None
     # The page is sorted from all rows, or read from an index.
     assert size <= row[0] <= 2 * count
+
+
+@pytest.mark.parametrize(
+    ("filters", "page", "expected"),
+    [
+        (OF_SOME_DAYS, PageRequest(), 1),
+        (OF_SOME_DAYS, PageRequest(2, 10), 1),
+        # It may read the whole list, and must not hold up the others.
+        (replace(OF_SOME_DAYS, status="POSTED"), PageRequest(), MAX_PAGES),
+    ],
+)
+async def test_pages_of_transactions_that_arrive_together_are_one_statement_unless_they_are_filtered(
+    services: Services,
+    account: Account,
+    reader: PresentedToken,
+    *,
+    filters: TransactionFilter,
+    page: PageRequest,
+    expected: int,
+) -> None:
+    async with services.db.connection() as connection:
+        access = Access(
+            services.clock, OneConnection(connection), b"unused", services.vault, services.journal
+        )
+
+        async def read() -> None:
+            await asyncio.gather(*(access.transactions(reader, filters, page) for _ in range(MAX_PAGES)))
+
+        assert await round_trips(connection, read) == expected
+    assert len(await disclosures(services, account.user_guid)) == MAX_PAGES
 
 
 async def two_statements(connection: Connection) -> None:

@@ -32,7 +32,7 @@ Rows: TypeAlias = Sequence[tuple[Any, ...]]
 
 NO_PARAMETERS: Parameters = MappingProxyType({})
 MAX_ROWS = 64
-"""Of one statement."""
+"""Of one statement, unless its coalescer has another limit."""
 PATIENCE = timedelta(milliseconds=50)
 """After it, calls no longer wait for a statement that runs, which may wait for a lock or a server that is away."""
 
@@ -49,6 +49,7 @@ class Asked:
 
     def __init__(self, types: Mapping[str, str]) -> None:
         """`types` has the columns beside `caller`, which is the number of the call."""
+        self.types = types
         self.names = tuple(types)
         self._binary = tuple(name for name, kind in types.items() if kind == "bytea")
         listed = ", ".join(f'"{name}" {kind}' for name, kind in types.items())
@@ -121,10 +122,14 @@ class Coalescer:
     With `is_reserved` it may use a reserved connection.
     """
 
-    def __init__(self, db: Database, statement: CoalescedStatement, *, is_reserved: bool = False) -> None:
+    def __init__(
+        self, db: Database, statement: CoalescedStatement, *, is_reserved: bool = False, most: int = MAX_ROWS
+    ) -> None:
+        """`most` is the largest number of calls in one statement."""
         self._db = db
         self._statement = statement
         self._is_reserved = is_reserved
+        self._most = most
         self._waiting: deque[_Call] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._newest: asyncio.Task[None] | None = None
@@ -176,7 +181,7 @@ class Coalescer:
             # each row takes one.
             await asyncio.gather(*map(self._execute_alone, calls))
         except Exception as error:  # noqa: BLE001 (every call gets it)
-            # Without a connection, none was taken yet. Those above `MAX_ROWS` get another task, by `_release`.
+            # Without a connection, none was taken yet. Those above `most` get another task, by `_release`.
             _fail(calls or self._take(), error)
         finally:
             for call in calls:
@@ -192,10 +197,10 @@ class Coalescer:
             _fail([call], error)
 
     def _take(self) -> Sequence[_Call]:
-        """Up to `MAX_ROWS` of the calls that wait and still want an answer."""
+        """Up to `most` of the calls that wait and still want an answer."""
         taken: list[_Call] = []
         now = time.monotonic()
-        while self._waiting and len(taken) < MAX_ROWS:
+        while self._waiting and len(taken) < self._most:
             call = self._waiting.popleft()
             if call.deadline is not None and call.deadline <= now:
                 _fail([call], Unavailable(detail="deadline"))

@@ -13,7 +13,7 @@ from coatcheck import metrics
 from coatcheck.audit.entries import Entry
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
-from coatcheck.db.coalescing import CoalescedStatement, Coalescer, Rows
+from coatcheck.db.coalescing import MAX_ROWS, CoalescedStatement, Coalescer, Rows
 from coatcheck.db.database import Connection, Database, Joined, Parameters, fetch_one, joined
 from coatcheck.errors import InvalidDPoPProof, InvalidToken, TokenExpired, TokenRevoked, UnconfirmedToken
 from coatcheck.grants.access_statements import (
@@ -39,7 +39,7 @@ from coatcheck.grants.used_jtis import BoundToken, UsedJtis
 from coatcheck.model.accounts import Account
 from coatcheck.model.paging import Page, PageRequest
 from coatcheck.model.tokens import LiveToken
-from coatcheck.model.transactions import Transaction, TransactionFilter
+from coatcheck.model.transactions import DAYS, Transaction, TransactionFilter
 from coatcheck.vault.vault import (
     AccountNumbers,
     AccountOwner,
@@ -50,6 +50,8 @@ from coatcheck.vault.vault import (
 Item = TypeVar("Item")
 
 FIRST_PAGE = PageRequest()
+MAX_PAGES = 4
+"""Of transactions in one statement. Each has up to 1,000 rows, which are in memory at once."""
 UNCONFIRMED = "The token is bound to a key or certificate that the request does not show."
 NO_FILTERS: Parameters = MappingProxyType({})
 
@@ -95,11 +97,11 @@ class _Read:
 
     statement: Statement
     coalescer: Coalescer | None = None
-    """None: its rows take longer than the round trip, so every read is a statement of its own."""
+    """None: it may read many rows to find those that it returns, so every read is a statement of its own."""
 
     @classmethod
-    def coalesced(cls, db: Database, statement: Statement) -> Self:
-        return cls(statement, Coalescer(db, statement.uncounted))
+    def coalesced(cls, db: Database, statement: Statement, *, most: int = MAX_ROWS) -> Self:
+        return cls(statement, Coalescer(db, statement.uncounted, most=most))
 
 
 class Access:
@@ -131,6 +133,12 @@ class Access:
         self._numbers = _Read.coalesced(db, numbers_statement(restrictions))
         self._owners = _Read.coalesced(db, owners_statement(restrictions))
         self._payment_account = _Read.coalesced(db, payment_account_statement(restrictions))
+        self._pages = {
+            is_first: _Read.coalesced(
+                db, transactions_statement(DAYS, restrictions, is_first_page=is_first), most=MAX_PAGES
+            )
+            for is_first in (True, False)
+        }
         self._balance = _Read.coalesced(db, balance_statement(restrictions))
 
     def parse_token(self, secret: str) -> PresentedToken:
@@ -217,10 +225,14 @@ class Access:
         None for a processor that is registered to read owners in their place: nothing was read or disclosed.
         """
         values = filters.values
-        statement = transactions_statement(
-            frozenset(values), self._restrictions, is_first_page=page.offset == 0
-        )
-        read = _Read(statement)
+        is_first_page = page.offset == 0
+        if values.keys() == DAYS:
+            read = self._pages[is_first_page]
+        else:
+            statement = transactions_statement(
+                frozenset(values), self._restrictions, is_first_page=is_first_page
+            )
+            read = _Read(statement)
         token, outcome, rows = await self._read(presented, read, page, values)
         # Before the check: this processor reads owners instead, and that read has its own restrictions.
         if token.owners_at_transactions:

@@ -30,7 +30,7 @@ from coatcheck.grants.confirmations import UNBOUND
 from coatcheck.grants.restrictions import RESTRICTIONS, ReadKind, Restriction
 from coatcheck.model.accounts import Account, account_row
 from coatcheck.model.tokens import LiveToken
-from coatcheck.model.transactions import Transaction, TransactionsOf, latest, transaction_rows
+from coatcheck.model.transactions import DAYS, Transaction, TransactionsOf, latest, transaction_rows
 from coatcheck.vault.vault import disclosure, number_rows, owner_rows
 
 Restrictions = tuple[type[Restriction], ...]
@@ -64,6 +64,10 @@ ASKED = Asked(
 )
 
 
+ASKED_FOR_DAYS = Asked({**ASKED.types, **dict.fromkeys(sorted(DAYS), "date")})
+"""With the bounds of the days that each reads."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """A statement that reads with tokens. Its records begin with `LiveToken` and `Outcome`."""
@@ -87,7 +91,9 @@ def is_confirmed(token: str) -> str:
     return f"coalesce({token}.confirmation, '{UNBOUND}') = ANY(string_to_array(%(confirmations)s, ' '))"
 
 
-def _reader(kind: ReadKind, restrictions: Restrictions, *, counts: bool, more_columns: str = "") -> str:
+def _reader(
+    kind: ReadKind, restrictions: Restrictions, *, counts: bool, more_columns: str = "", asked: Asked = ASKED
+) -> str:
     """The CTEs `asked` and `reader`: each live token, and the index of the first restriction that refuses the read.
 
     `more_columns` is SQL over `token` that begins with a comma.
@@ -111,7 +117,7 @@ def _reader(kind: ReadKind, restrictions: Restrictions, *, counts: bool, more_co
           AND token.expires_at > %(now)s AND {is_allowed("token")} AND {is_confirmed("token")}
         LIMIT 1"""
     # LATERAL and LIMIT: PostgreSQL plans it for one token, by the indexes, however many are asked for.
-    return f"{ASKED.cte}, reader AS (SELECT * FROM asked CROSS JOIN LATERAL ({ASKED.of('asked', token)}) AS token)"
+    return f"{asked.cte}, reader AS (SELECT * FROM asked CROSS JOIN LATERAL ({ASKED.of('asked', token)}) AS token)"
 
 
 def _admitted(restrictions: Restrictions, *, counts: bool, unless: str = "false") -> str:
@@ -177,15 +183,15 @@ def _readable_transactions(
     )
 
 
-def _page(rows: PagedRows[Any]) -> str:
+def _page(rows: PagedRows[Any], asked: Asked = ASKED) -> str:
     """The CTE `page`: the rows of each call."""
-    of_call = ASKED.of("admitted", rows.page)
+    of_call = asked.of("admitted", rows.page)
     return f"page AS (SELECT admitted.caller, n.* FROM admitted CROSS JOIN LATERAL ({of_call}) AS n)"
 
 
-def _counted(rows: PagedRows[Any]) -> str:
+def _counted(rows: PagedRows[Any], asked: Asked) -> str:
     """The CTE `counted`: `admitted` with the numbers of rows on the page and on all pages."""
-    of_call = ASKED.of("admitted", rows.counted("page WHERE page.caller = admitted.caller"))
+    of_call = asked.of("admitted", rows.counted("page WHERE page.caller = admitted.caller"))
     return f"counted AS (SELECT admitted.*, n.* FROM admitted CROSS JOIN LATERAL ({of_call}) AS n)"
 
 
@@ -202,11 +208,11 @@ def _disclosed(readers: str, what: str, count: str) -> str:
     return f"disclosed AS ({ASKED.of('r', written)})"
 
 
-def _statement(sql: Callable[[bool], str], *records: type) -> Statement:
+def _statement(sql: Callable[[bool], str], *records: type, asked: Asked = ASKED) -> Statement:
     """Both statements, from a function that gives the SQL with or without counting."""
     uncounted, counting = (
         CoalescedStatement(
-            ASKED,
+            asked,
             compact(sql(counts)),
             (LiveToken, Outcome, *records),
             partition_keys=("expires_week", "expires_week"),
@@ -217,7 +223,12 @@ def _statement(sql: Callable[[bool], str], *records: type) -> Statement:
 
 
 def page_statement(
-    kind: ReadKind, rows: PagedRows[Any], restrictions: Restrictions, *, unless: str = "false"
+    kind: ReadKind,
+    rows: PagedRows[Any],
+    restrictions: Restrictions,
+    *,
+    unless: str = "false",
+    asked: Asked = ASKED,
 ) -> Statement:
     """Reads a page of rows of the account in `admitted` and discloses it."""
     # The last row has the token and the outcome, also for an empty page or a refused read. The rows of the page come
@@ -226,16 +237,16 @@ def page_statement(
     more_columns = _first_day(restrictions) if kind is ReadKind.TRANSACTIONS else ""
 
     def sql(counts: bool) -> str:
-        return f"""WITH {_reader(kind, restrictions, counts=counts, more_columns=more_columns)},
+        return f"""WITH {_reader(kind, restrictions, counts=counts, more_columns=more_columns, asked=asked)},
             {_admitted(restrictions, counts=counts, unless=unless)},
-            {_page(rows)}, {_counted(rows)}, {_disclosed("counted", f"'{kind}'", "r.shown")}
+            {_page(rows, asked)}, {_counted(rows, asked)}, {_disclosed("counted", f"'{kind}'", "r.shown")}
             SELECT caller, {nulls(LiveToken)}, {nulls(Outcome)}, {columns(rows.record)} FROM page
             UNION ALL
             SELECT r.caller, {columns(LiveToken, "r.")}, {_refused_by(restrictions, counts=counts)}, counted.total,
                    {", ".join(["NULL"] * len(fields(rows.record)))}
             FROM reader r LEFT JOIN counted USING (caller)"""
 
-    return _statement(sql, rows.record)
+    return _statement(sql, rows.record, asked=asked)
 
 
 def numbers_statement(restrictions: Restrictions = RESTRICTIONS) -> Statement:
@@ -267,7 +278,14 @@ def transactions_statement(
         is_first_page: whether `offset` is 0.
     """
     rows = _readable_transactions(filters, restrictions, is_first_page=is_first_page)
-    return page_statement(ReadKind.TRANSACTIONS, rows, restrictions, unless="owners_at_transactions")
+    return page_statement(
+        ReadKind.TRANSACTIONS,
+        rows,
+        restrictions,
+        unless="owners_at_transactions",
+        # Filters that may read the whole list are not coalesced. They stay parameters.
+        asked=ASKED_FOR_DAYS if filters == DAYS else ASKED,
+    )
 
 
 def payment_account_statement(restrictions: Restrictions = RESTRICTIONS) -> Statement:
