@@ -95,7 +95,7 @@ HOSTILE: Mapping[str, Hostile] = {
     "CSV with a quotation mark left open": Hostile(replaced(CSV, b'CORNER, CO"', b"CORNER, CO"), 6),
     "CSV with a cell of a megabyte": Hostile(replaced(CSV, b"CORNER", b"x" * 1_000_000), 5),
     "CSV with a broken amount": Hostile(replaced(CSV, b"-42.17", b"=1+1"), 5, "amount"),
-    "CSV with two formats of dates": Hostile(replaced(CSV, b"10/26/2026", b"26.10.2026"), 1, "date"),
+    "CSV with two formats of dates": Hostile(replaced(CSV, b"10/26/2026", b"26.10.2026"), 6, "date"),
     "CSV with an amount of many spaces": Hostile(
         replaced(CSV, b"-42.17", b"4" + b" " * 50_000 + b"2"), 5, "amount"
     ),

@@ -247,6 +247,14 @@ def test_a_mark_that_cannot_separate_thousands_is_refused_with_its_line(mark: st
     assert refused.value.line == 3
 
 
+@pytest.mark.parametrize("bad", ["2026-13-45", "soon"])
+def test_the_line_of_a_date_that_cannot_be_read_is_named(bad: str) -> None:
+    rows = ["Date,Description,Amount", "2026-10-25,One,1.00", f"{bad},Two,2.00", "2026-10-27,Three,3.00"]
+    with pytest.raises(UnreadableFile, match="date_format") as refused:
+        read("\n".join(rows).encode())
+    assert (refused.value.line, refused.value.element) == (3, "date")
+
+
 def csv_of(given: Sequence[str]) -> bytes:
     rows = "".join(f'2026-10-{day},x,"{amount}"\n' for day, amount in enumerate(given, 10))
     return f"Date,Description,Amount\n{rows}".encode()

@@ -101,20 +101,25 @@ def guess_delimiter(text: str) -> str:
     return max(DELIMITERS, key=head.count)
 
 
-def guess_date_format(values: Collection[str], *, day_first: bool) -> tuple[str, bool]:
+def guess_date_format(lines: Mapping[str, int], *, day_first: bool) -> tuple[str, bool]:
     """The format of every date, and whether another one fits too.
 
     Args:
-        values: the dates as they are written.
+        lines: the dates as they are written, each with the first line that has it.
         day_first: what 03/04 means if the values do not show it.
 
     Raises:
         UnreadableFile: no format fits every value.
     """
-    fitting = [each for each in DATE_FORMATS if all(_fits(value, each) for value in values)]
+    fitting = [each for each in DATE_FORMATS if all(_fits(value, each) for value in lines)]
     if not fitting:
+        # One bad date among good ones is the usual case: its line is named. Of two, the first one counts as good.
+        fits = {form: [_fits(value, form) for value in lines] for form in DATE_FORMATS}
+        nearest = max(DATE_FORMATS, key=lambda each: (sum(fits[each]), fits[each][0]))
         raise UnreadableFile(
-            "The dates have no format that we know: send `date_format` in `mapping`.", line=1, element="date"
+            "The dates have no format that we know: send `date_format` in `mapping`.",
+            line=next(line for line, good in zip(lines.values(), fits[nearest], strict=True) if not good),
+            element="date",
         )
     if len(fitting) == 1:
         return fitting[0], False

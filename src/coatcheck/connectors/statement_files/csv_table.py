@@ -106,7 +106,10 @@ def _read(rows: Sequence[_Row], delimiter: str, given: CsvMapping | None) -> tup
         amounts = {text for row in table.rows for name in names if (text := table.cell(row, name))}
         mapping = replace(mapping, decimal_mark=guess_decimal_mark(amounts))
     if mapping.date_format is None:
-        dates = {text for row in table.rows if (text := table.cell(row, "date"))}
+        dates: dict[str, int] = {}
+        for row in table.rows:
+            if text := table.cell(row, "date"):
+                dates.setdefault(text, row.line)
         form, is_ambiguous = guess_date_format(dates, day_first=mapping.decimal_mark == ",")
         mapping = replace(mapping, date_format=form)
         warnings += [AMBIGUOUS_DATES] if is_ambiguous else []
