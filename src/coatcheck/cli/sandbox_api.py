@@ -12,7 +12,7 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 from coatcheck.cli import data_directory
-from coatcheck.cli.data_directory import Credentials
+from coatcheck.cli.data_directory import Credentials, ProcessorCredentials
 from coatcheck.errors import (
     CoatcheckError,
     InvalidRequest,
@@ -22,6 +22,7 @@ from coatcheck.errors import (
     Unprocessable,
 )
 
+FORM = "application/x-www-form-urlencoded"
 TIMEOUT_SECONDS = 3600
 """Moving the clock by years takes minutes."""
 REFUSALS: Mapping[int, type[CoatcheckError]] = MappingProxyType(
@@ -30,9 +31,23 @@ REFUSALS: Mapping[int, type[CoatcheckError]] = MappingProxyType(
 
 
 def call(
-    directory: Path, method: str, path: str, body: Any = None, *, timeout_seconds: float = TIMEOUT_SECONDS
+    directory: Path,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    processor: ProcessorCredentials | None = None,
+    timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> Any:
     """Sends a request to the sandbox of the directory, and returns the JSON of its answer; None for 204.
+
+    Args:
+        directory: of the sandbox.
+        method: the method.
+        path: the path, with the query.
+        body: sent as JSON; text is sent as a form.
+        processor: who calls. None: the client.
+        timeout_seconds: how long to wait for the answer.
 
     Raises:
         ConfigurationError: the directory is not that of a sandbox.
@@ -40,11 +55,17 @@ def call(
         InvalidRequest, NotFound, Unprocessable, OperatorError: it answers with another status than 2xx.
     """
     credentials = data_directory.find_credentials(directory)
+    is_form = isinstance(body, str)
+    caller = (
+        (processor.processor_id, processor.api_key)
+        if processor
+        else (credentials.client_id, credentials.client_api_key)
+    )
     request = Request(  # noqa: S310 (the address of the sandbox is http)
         f"{credentials.base_url}{path}",
-        data=None if body is None else json.dumps(body).encode(),
+        data=None if body is None else (body if is_form else json.dumps(body)).encode(),
         method=method,
-        headers={"Authorization": _basic(credentials), "Content-Type": "application/json"},
+        headers={"Authorization": _basic(*caller), "Content-Type": FORM if is_form else "application/json"},
     )
     try:
         # Not through the proxies of the environment: it is on this machine.
@@ -73,9 +94,8 @@ def is_ready(address: str) -> bool:
         return False
 
 
-def _basic(credentials: Credentials) -> str:
-    login = f"{credentials.client_id}:{credentials.client_api_key}"
-    return f"Basic {base64.b64encode(login.encode()).decode()}"
+def _basic(name: str, api_key: str) -> str:
+    return f"Basic {base64.b64encode(f'{name}:{api_key}'.encode()).decode()}"
 
 
 def _refusal(error: HTTPError) -> CoatcheckError:

@@ -1,20 +1,26 @@
 """`coatcheck trigger`: causes an event in a running sandbox, or delivers an example of it."""
 
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import typer
 
 from coatcheck.cli import data_directory, sandbox_api
 from coatcheck.cli.console import AsJson, print_done
 from coatcheck.cli.data_directory import OfSandbox
-from coatcheck.errors import InvalidRequest
+from coatcheck.errors import InvalidRequest, OperatorError
 from coatcheck.events import catalogue
 
 ENDPOINTS = "/coatcheck/webhook_endpoints"
+LONGEST_JOB = 60.0
+"""Seconds."""
+POLL_INTERVAL = 0.2
 
 
 def trigger(
@@ -107,11 +113,43 @@ def _narrow(directory: Path) -> None:
     sandbox_api.call(directory, "PATCH", f"/coatcheck/grants/{guid}", {"grant": {"lookback_days": 30}})
 
 
-def _let_happen(event: str, directory: Path) -> None:
+def _let_happen(event: str, directory: Path) -> Mapping[str, Any]:
     """Lets something happen at the bank of a member with a token, whose accounts are read at once."""
     member = _token(directory)["member_guid"]
     body = {"event": {"type": event, "notice": True}}
-    sandbox_api.call(directory, "POST", f"/coatcheck/sandbox/members/{member}/events", body)
+    happened: Mapping[str, Any] = sandbox_api.call(
+        directory, "POST", f"/coatcheck/sandbox/members/{member}/events", body
+    )["event"]
+    return happened
+
+
+def _present_foreign_code(directory: Path) -> None:
+    """Lets a processor present a code that only the other one may redeem."""
+    own, other = data_directory.find_credentials(directory).processors[:2]
+    user, member = _connect(directory)
+    accounts = sandbox_api.call(directory, "GET", f"/users/{user}/members/{member}/account_numbers")
+    scope = (
+        f"user-guid:{user} member-guid:{member} account-guid:{accounts['account_numbers'][0]['account_guid']}"
+    )
+    body = {"authorization_code": {"scope": f"{scope} processor-guid:{own.processor_id}"}}
+    code = sandbox_api.call(directory, "POST", "/authorization_code", body)["authorization_code"]["code"]
+    form = urlencode({"grant_type": "authorization_code", "code": code})
+    with suppress(InvalidRequest):
+        sandbox_api.call(directory, "POST", "/token", form, processor=other)
+
+
+def _repair(directory: Path) -> None:
+    """Breaks the connection of a member with a token, and lets the user sign in again."""
+    member = _let_happen("consent_revoked", directory)
+    path = f"/users/{member['user_guid']}/members/{member['member_guid']}"
+    asked = sandbox_api.call(directory, "GET", f"{path}/credentials")["credentials"]
+    credentials = [{"guid": each["guid"], "value": "trigger"} for each in asked]
+    sandbox_api.call(directory, "PUT", path, {"member": {"credentials": credentials}})
+    end = time.monotonic() + LONGEST_JOB
+    while sandbox_api.call(directory, "GET", f"{path}/status")["member"]["connection_status"] != "CONNECTED":
+        if time.monotonic() > end:
+            raise OperatorError("The worker of the sandbox has not read the member again.")
+        time.sleep(POLL_INTERVAL)
 
 
 def _suspend(directory: Path) -> str:
@@ -135,11 +173,13 @@ CAUSES: Mapping[str, Callable[[Path], object]] = MappingProxyType(
         "member.deleted": _delete_member,
         "transactions.available": _connect,
         "code.redeemed": _token,
+        "code.refused": _present_foreign_code,
         "token.revoked": _revoke,
         "token.suspended": _suspend,
         "token.resumed": _resume,
         "consent.changed": _narrow,
         "connection.broken": partial(_let_happen, "consent_revoked"),
+        "connection.repaired": _repair,
         "account.closed": partial(_let_happen, "account_closed"),
         "account_numbers.changed": partial(_let_happen, "numbers_changed"),
         "account_owners.changed": partial(_let_happen, "owner_changed"),
