@@ -31,7 +31,7 @@ from coatcheck.http.cell_routing import CellRouting, ServedCell
 from coatcheck.http.client_certificates import ClientCertificates, parse_networks
 from coatcheck.http.design import design_route
 from coatcheck.http.documentation import page_routes
-from coatcheck.http.envelope import response_to
+from coatcheck.http.envelope import error_response, response_to
 from coatcheck.http.head_limits import HeadLimits
 from coatcheck.http.key_use import KeyUseNotes
 from coatcheck.http.listening import BACKLOG
@@ -45,12 +45,12 @@ from coatcheck.management.routes import table as management
 from coatcheck.management.routes.route import Route
 from coatcheck.oauth_server import routes as oauth_server
 from coatcheck.oauth_server.endpoint import oauth_routes
-from coatcheck.oauth_server.errors import oauth_error
+from coatcheck.oauth_server.errors import oauth_error, oauth_error_of_status
 from coatcheck.portal.app import portal_routes
 from coatcheck.simplefin import routes as simplefin
 from coatcheck.simplefin.endpoint import simplefin_routes
 from coatcheck.simplefin.errors import ROOT as SIMPLEFIN
-from coatcheck.simplefin.errors import error_at
+from coatcheck.simplefin.errors import error_at, error_of_status
 from coatcheck.vault.keys import read_keyring
 from coatcheck.vault.master_keys import MasterKeys
 from coatcheck.widget.app import widget_routes
@@ -162,8 +162,16 @@ def _of_sandbox(app: ASGIApp, clock: Clock) -> ASGIApp:
     emulator = import_module("coatcheck.emulator.faults")
     faults = emulator.Faults((route.method, route.path) for group in GROUPS for route in group.routes)
     request_log = import_module("coatcheck.emulator.request_log")
-    logged: ASGIApp = request_log.RequestLogging(emulator.FaultInjection(app, faults), clock)
+    logged: ASGIApp = request_log.RequestLogging(emulator.FaultInjection(app, faults, _fault_at), clock)
     return logged
+
+
+def _fault_at(path: str, status: int, message: str, headers: Mapping[str, str]) -> Response:
+    """The response to a request that a sandbox answers with an error that was ordered."""
+    if path.startswith(f"{SIMPLEFIN}/"):
+        return error_of_status(path, status, message, headers)
+    format_ = oauth_error_of_status if path in OAUTH_PATHS else error_response
+    return format_(status, message, headers)
 
 
 def _error_of(error: CoatcheckError, path: str) -> Response:

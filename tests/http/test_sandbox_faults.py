@@ -34,6 +34,19 @@ async def statuses(api: Api, count: int, path: str = "/users") -> list[int]:
     return [(await api.get(path)).status_code for _ in range(count)]
 
 
+async def test_a_fault_has_the_error_format_of_its_surface(api: Api) -> None:
+    for route in ("POST /oauth/token", "/simplefin/accounts", "/simplefin/claim/{setup_token}"):
+        await order(api, route=route, status=503)
+    oauth = await api.http.post("/oauth/token", data={"grant_type": "authorization_code", "code": "x"})
+    assert (oauth.status_code, oauth.json()["error"]) == (503, "temporarily_unavailable")
+    assert oauth.json().keys() == {"error", "error_description"}
+    read = await api.http.get("/simplefin/accounts")
+    assert (read.status_code, read.json()["accounts"]) == (503, [])
+    assert read.json()["errors"] == [each["msg"] for each in read.json()["errlist"]]
+    claim = await api.http.post("/simplefin/claim/x")
+    assert (claim.status_code, claim.headers["content-type"]) == (503, "text/plain; charset=utf-8")
+
+
 @pytest.mark.parametrize(
     ("status", "name", "kind"),
     [

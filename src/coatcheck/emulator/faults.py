@@ -11,18 +11,18 @@ They are kept in the memory of the process. `/coatcheck/sandbox` itself never ha
 
 import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
+from typing import TypeAlias
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coatcheck import ids
 from coatcheck.connectors.sandbox.numbers import seeded
 from coatcheck.errors import Conflict, InvalidRequest
-from coatcheck.http.envelope import error_response
 
 OWN_PREFIX = "/coatcheck/sandbox"
 EVERY_ROUTE = "*"
@@ -132,12 +132,17 @@ current_faults: ContextVar[Faults] = ContextVar("current_faults")
 """The faults of the application that handles the request."""
 
 
+Respond: TypeAlias = Callable[[str, int, str, Mapping[str, str]], ASGIApp]
+"""The answer with a status, a message and headers, in the format of the surface that serves the path."""
+
+
 class FaultInjection:
     """The application with the faults that `current_faults` has in each request."""
 
-    def __init__(self, app: ASGIApp, faults: Faults) -> None:
+    def __init__(self, app: ASGIApp, faults: Faults, respond: Respond) -> None:
         self._app = app
         self._faults = faults
+        self._respond = respond
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         current_faults.set(self._faults)
@@ -147,9 +152,8 @@ class FaultInjection:
         for fault in faults:
             if fault.new.status is not None:
                 headers = {HEADER: fault.guid} | ({"Retry-After": "1"} if fault.new.status in RETRIED else {})
-                response = error_response(
-                    fault.new.status, "A fault that was ordered for this route.", headers
-                )
+                message = "A fault that was ordered for this route."
+                response = self._respond(scope["path"], fault.new.status, message, headers)
                 await response(scope, receive, send)
                 return
         is_dropped = any(each.new.drop for each in faults)

@@ -32,6 +32,13 @@ NOT_PERMITTED = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 """Characters that a description must not contain (RFC 6749 5.2)."""
 
 
+def oauth_error_of_status(status: int, message: str, headers: Mapping[str, str]) -> Response:
+    """An error with any status."""
+    kinds = {401: "invalid_client", 429: "slow_down", 503: "temporarily_unavailable"}
+    kind = kinds.get(status, "server_error" if status >= INTERNAL else "invalid_request")
+    return Response(encode(OAuthError(kind, message)), status, {**NO_STORE, **headers}, JSON)
+
+
 def oauth_error(error: errors.CoatcheckError) -> Response:
     """The answer to an error."""
     status = nearest(OAUTH_STATUSES, error, INTERNAL)

@@ -52,6 +52,14 @@ def claim_error(error: errors.CoatcheckError) -> Response:
     return PlainTextResponse(text, _status_of(error), {**NO_STORE, **headers_of(error)})
 
 
+def error_of_status(path: str, status: int, message: str, headers: Mapping[str, str]) -> Response:
+    """An error with any status, in the format of the path."""
+    if path.startswith(CLAIMS):
+        return PlainTextResponse(message, status, {**NO_STORE, **headers})
+    body = account_set_without_accounts([item("gen.auth" if status in {401, 403} else "gen.", message)])
+    return Response(encode(body), status, {**NO_STORE, **headers}, JSON)
+
+
 def error_at(error: errors.CoatcheckError, path: str) -> Response:
     """The answer to a request that is refused before it reaches its endpoint."""
     return claim_error(error) if path.startswith(CLAIMS) else simplefin_error(error)
