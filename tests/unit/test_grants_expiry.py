@@ -70,6 +70,21 @@ async def test_a_grant_is_announced_seven_days_before_its_expiry_and_at_it_to_cl
         assert all(due <= occurred for *_, due, occurred in found)
 
 
+async def test_what_was_announced_is_not_announced_again_after_the_clock_was_set_back(
+    services: Services, expiry: ExpiryAnnouncer, account: Account, processor: Keyed, clock: MovableClock
+) -> None:
+    await make_token(services, account, processor)
+    _, expires_at = await expiry_of(services)
+    clock.advance(expires_at + timedelta(seconds=1) - clock.instant())
+    await expiry.sweep()
+    before = await announced(services)
+    for move in (-timedelta(days=20), timedelta(days=20)):
+        clock.advance(move)
+        await expiry.sweep()
+    assert before
+    assert await announced(services) == before
+
+
 async def test_a_code_that_nobody_redeemed_is_announced_to_its_client_alone(
     services: Services,
     expiry: ExpiryAnnouncer,

@@ -3,6 +3,7 @@
 import pytest
 
 from coatcheck.app import Services
+from coatcheck.grants import listing
 from coatcheck.grants.listing import GrantFilter
 from coatcheck.model import paging
 from coatcheck.model.accounts import Account
@@ -126,3 +127,21 @@ async def test_a_page_of_active_or_suspended_grants_reads_few_others(
                 # All of them would be 20,002. Of the suspended ones, 1 in 20 is on the page.
                 rows = sum(count for table, count in read.items() if table.startswith("access_token"))
                 assert rows < 1000
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+async def test_each_grant_is_listed_once_in_batches_newest_first(
+    services: Services,
+    processor: Keyed,
+    account: Account,
+    of_client: GrantFilter,
+    monkeypatch: pytest.MonkeyPatch,
+    count: int,
+) -> None:
+    monkeypatch.setattr(listing, "BATCH", 2)
+    for _ in range(count - 2):
+        await make_token(services, account, processor)
+    guids = [each.guid async for batch in services.grants.each_guid(services.db, of_client) for each in batch]
+    grants = [each.guid async for batch in services.grants.each(services.db, of_client) for each in batch]
+    assert guids == grants == sorted(set(guids), reverse=True)
+    assert len(guids) == count
