@@ -123,8 +123,9 @@ async def test_the_revocation_of_many_grants_is_announced_for_each(
         assert len({each["object"] for each in revoked}) == 5
 
 
-async def test_narrowing_a_grant_changes_the_consent(linked: Linked) -> None:
-    body = {"grant": {"permissions": ["balances"]}}
+async def test_narrowing_a_grant_changes_the_consent(linked: Linked, clock: MovableClock) -> None:
+    expires_at = f"{clock.now() + timedelta(hours=1):%Y-%m-%dT%H:%M:%S.000000Z}"
+    body = {"grant": {"permissions": ["balances"], "expires_at": expires_at}}
     answer = await linked.api.http.patch(
         f"/coatcheck/grants/{linked.grant}", json=body, auth=linked.api.caller.auth
     )
@@ -134,6 +135,7 @@ async def test_narrowing_a_grant_changes_the_consent(linked: Linked) -> None:
         assert (event["object"], event["data"]["version"], event["data"]["cause"]) == (
             linked.grant, 2, "narrowed",
         )  # fmt: skip
+        assert event["data"]["expires_at"] == expires_at
 
 
 @pytest.mark.parametrize("what", ["member", "user"])

@@ -66,14 +66,17 @@ class Setup:
         return dict(answer.json())
 
     async def recorded(self, action: str) -> int:
+        return len(await self.reasons(action))
+
+    async def reasons(self, action: str) -> list[str | None]:
+        """The reason in each entry of the audit log about an action of the processor."""
         async with self.services.db.connection() as connection:
             cursor = await connection.execute(
-                """SELECT count(*) FROM audit_entry WHERE body::jsonb ->> 'action' = %s
-                   AND body::jsonb ->> 'actor' = %s""",
+                """SELECT body::jsonb -> 'detail' ->> 'reason' FROM audit_entry WHERE body::jsonb ->> 'action' = %s
+                   AND body::jsonb ->> 'actor' = %s ORDER BY number""",
                 (action, self.processor.guid),
             )
-            ((count,),) = await cursor.fetchall()
-            return int(count)
+            return [reason for (reason,) in await cursor.fetchall()]
 
 
 def behind_proxy(
@@ -217,7 +220,7 @@ async def test_a_proof_for_another_request_buys_no_token_and_the_code_stays(setu
         refused = await setup.http.post(URL, data=form, headers={"DPoP": proof}, auth=setup.processor.auth)
         assert (refused.status_code, refused.json()["error"]) == (400, "invalid_dpop_proof")
         assert code not in refused.text
-    assert await setup.recorded("processor.authentication_refused") == 1
+    assert await setup.reasons("processor.authentication_refused") == ["The DPoP proof was used before."]
     proofs = [("DPoP", holder.proof("POST", URL)) for _ in range(2)]
     twice = await setup.http.post(URL, data=form, headers=proofs, auth=setup.processor.auth)
     assert twice.json()["error"] == "invalid_dpop_proof"
