@@ -163,6 +163,15 @@ def test_every_example_matches_its_schema() -> None:
     assert [found for each in examples.values() if (found := problems(*each))] == []
 
 
+def test_the_example_of_each_event_matches_its_schema_in_which_each_field_has_a_type() -> None:
+    for name, methods in DOCUMENT["webhooks"].items():
+        content = methods["post"]["requestBody"]["content"][PLAIN_JSON]
+        assert problems(content["schema"], content["example"]) == [], name
+        event = content["schema"]["properties"]
+        for field, node in [*event.items(), *event["data"]["properties"].items()]:
+            assert {"type", "const"} & node.keys(), f"{name}: {field}"
+
+
 def test_every_request_and_every_answer_has_an_example() -> None:
     for path, operation in operations():
         for body in [operation.get("requestBody", {}), *map(resolved, operation["responses"].values())]:
