@@ -1,7 +1,9 @@
 """The OpenAPI document and the HTML reference, against the route table and the answers."""
 
+import html
 import itertools
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from typing import Any
@@ -172,6 +174,23 @@ def test_the_example_of_each_event_matches_its_schema_in_which_each_field_has_a_
             assert {"type", "const"} & node.keys(), f"{name}: {field}"
 
 
+def test_the_document_names_the_version_the_license_and_the_server() -> None:
+    assert DOCUMENT["openapi"] == "3.1.0"
+    assert DOCUMENT["info"].keys() == {"title", "version", "summary", "description", "license"}
+    assert DOCUMENT["info"]["license"] == {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+    assert [server.keys() for server in DOCUMENT["servers"]] == [{"url", "description"}]
+
+
+def test_a_body_is_required_if_one_of_its_fields_is() -> None:
+    for path, methods in DOCUMENT["paths"].items():
+        for method, operation in methods.items():
+            if body := operation.get("requestBody"):
+                fields = [
+                    resolved(content["schema"]).get("required", []) for content in body["content"].values()
+                ]
+                assert body["required"] is (any(fields) and method != "get"), f"{method} {path}"
+
+
 def test_every_request_and_every_answer_has_an_example() -> None:
     for path, operation in operations():
         for body in [operation.get("requestBody", {}), *map(resolved, operation["responses"].values())]:
@@ -287,6 +306,20 @@ def test_the_page_has_every_operation_and_every_link_resolves() -> None:
     assert set(page.ids) >= OPERATIONS
     assert len(page.ids) == len(set(page.ids))
     assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
+
+
+def test_each_command_of_the_page_sends_the_example_of_its_body() -> None:
+    page = html.unescape(docs_page(RAW, style_url="/docs.css", script_url="/docs.js").decode())
+    for _, operation in operations():
+        for media_type, content in itertools.islice(
+            operation.get("requestBody", {}).get("content", {}).items(), 1
+        ):
+            if media_type.endswith("json"):
+                example = json.dumps(content["example"], indent=2, ensure_ascii=False)
+                assert f"-H 'Content-Type: {media_type}' \\\n  -d {shlex.quote(example)}" in page
+            else:
+                for name, value in content["example"].items():
+                    assert f"--data-urlencode {shlex.quote(f'{name}={value}')}" in page
 
 
 def test_the_page_has_no_inline_script_or_style_and_no_external_host() -> None:

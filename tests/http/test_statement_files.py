@@ -273,6 +273,12 @@ async def test_a_form_that_is_not_as_documented_is_refused(
     assert answer.status_code == 400, answer.text
 
 
+async def test_the_refusal_of_a_long_field_says_that_it_is_too_long(api: Api, user: str) -> None:
+    form = {"files": {"file": ("a", OFX)}, "data": {"mapping": "x" * 40_000}}
+    answer = await api.post(f"/coatcheck/users/{user}/statement_files", **form)
+    assert answer.json()["error"]["message"] == "A field is too long."
+
+
 async def test_text_that_is_a_formula_stays_text(api: Api, user: str) -> None:
     await imported(api, user, CSV)
     assert '=HYPERLINK("http://evil.example";"x")' in [text for *_, text in await ledger(api, user)]
