@@ -46,7 +46,7 @@ START = 60
 """Seconds. A server that was killed replays its write-ahead log first."""
 POLL = 0.01
 """Seconds."""
-RESTART_PAUSES = (0.5, 1, 2, 4)
+RESTART_PAUSES = (0.5, 1, 2, 4, 8)
 """Seconds between two attempts to start a server that ended."""
 SYSTEM_DIRECTORY = Path("/var/lib/coatcheck")
 """For what root owns and the system user cannot reach: data, and a copy of the programs."""
