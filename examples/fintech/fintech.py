@@ -31,7 +31,11 @@ class Fintech:
 
     def __init__(self, base_url: str, client_id: str, api_key: str) -> None:
         self._coatcheck = httpx.Client(
-            base_url=base_url, auth=(client_id, api_key), headers={"Accept": MX_JSON}, trust_env=False
+            base_url=base_url,
+            auth=(client_id, api_key),
+            headers={"Accept": MX_JSON},
+            trust_env=False,
+            timeout=30,
         )
 
     def add_user(self, our_id: str) -> str:

@@ -197,7 +197,7 @@ def create_app(client: httpx.AsyncClient, processor_id: str, api_key: str, webho
 def from_environment() -> Starlette:
     """For `uvicorn --factory processor:from_environment`."""
     return create_app(
-        httpx.AsyncClient(base_url=os.environ["COATCHECK_URL"], trust_env=False),
+        httpx.AsyncClient(base_url=os.environ["COATCHECK_URL"], trust_env=False, timeout=30),
         os.environ["PROCESSOR_ID"],
         os.environ["PROCESSOR_API_KEY"],
         os.environ["WEBHOOK_SECRET"],

@@ -18,7 +18,7 @@ from coatcheck.testing.webhook_inbox import WebhookInbox
 def processor(coatcheck: Sandbox, coatcheck_processor_webhooks: WebhookInbox) -> Iterator[TestClient]:
     key = coatcheck.processors[0]
     app = create_app(
-        httpx.AsyncClient(base_url=coatcheck.base_url, trust_env=False),
+        httpx.AsyncClient(base_url=coatcheck.base_url, trust_env=False, timeout=30),
         key.processor_id,
         key.api_key,
         coatcheck_processor_webhooks.secret,
