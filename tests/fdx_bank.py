@@ -152,7 +152,7 @@ async def fdx_bank(settings: Settings) -> AsyncIterator[FdxBankServer]:
 
 async def write_bank_profile(url: str, callback: str, directory: Path, **changes: Any) -> str:
     """Registers an app at the FDX bank, and returns the file with its profile for the connector."""
-    async with httpx.AsyncClient(base_url=url) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
         app = FdxApp(http)
         assert (await app.register(redirect_uris=[callback])).status_code == 201
     (directory / "secret").write_text(app.secret)
@@ -204,7 +204,7 @@ async def upstream_of(
     changed = replace(
         settings, sandbox=True, connectors=connectors, connector={"fdx": {"profiles": [profile]}}
     )
-    async with build(changed, MovableClock()) as services, httpx.AsyncClient() as browser:
+    async with build(changed, MovableClock()) as services, httpx.AsyncClient(timeout=60) as browser:
         caller = client or await make_client(services)
         transport = httpx.ASGITransport(create_app(services))
         async with httpx.AsyncClient(transport=transport, base_url=settings.base_url) as http:

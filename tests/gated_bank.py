@@ -6,6 +6,7 @@ from typing import Any
 
 from coatcheck.app import Services
 from coatcheck.errors import BankFailed
+from tests.member_setup import PATIENCE
 
 
 class GatedBank:
@@ -36,9 +37,9 @@ class GatedBank:
         """Waits until exactly `running` runs wait, and at least `started` have started.
 
         Raises:
-            TimeoutError: the condition is not met within 10 seconds.
+            TimeoutError: the condition is not met in time.
         """
-        async with asyncio.timeout(10), self._changed:
+        async with asyncio.timeout(PATIENCE), self._changed:
             await self._changed.wait_for(lambda: self.running == running and self.started >= started)
 
     async def _run(self, *_: object) -> None:

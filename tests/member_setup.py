@@ -14,6 +14,8 @@ from coatcheck.model.users import User
 from coatcheck.worker_services import WorkerServices, build_worker, run_pending
 from tests.factories import make_client, make_user
 
+PATIENCE = 60
+"""Seconds that a test waits for what must happen. Only a failure takes so long, on a busy machine too."""
 CORRECT_PASSWORD = "correct"
 """A password that connects without a challenge."""
 
@@ -112,7 +114,7 @@ class EndUser:
         return [row[0] for row in rows]
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = PATIENCE) -> None:
     """Waits until another task or process makes the condition true."""
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 (the condition is in the database)

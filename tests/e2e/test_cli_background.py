@@ -51,7 +51,7 @@ def directory(tmp_path_factory):
 
 def test_it_is_ready_when_the_command_returns(directory):
     credentials = read_credentials(directory)
-    answer = httpx.get(f"{credentials.base_url}/ready", trust_env=False)
+    answer = httpx.get(f"{credentials.base_url}/ready", trust_env=False, timeout=60)
     assert answer.status_code == 200
 
 
@@ -195,7 +195,7 @@ def test_webhooks_go_to_an_address_of_this_machine(tmp_path):
                 trust_env=False,
             )
             assert answer.status_code in {200, 201}, answer.text
-            assert Receiver.received.wait(15)
+            assert Receiver.received.wait(60)
         finally:
             coatcheck("stop", "--data-dir", tmp_path / "d")
             receiver.shutdown()

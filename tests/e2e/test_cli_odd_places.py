@@ -38,6 +38,7 @@ def works(directory, **settings):
             f"{credentials.base_url}/users",
             auth=(credentials.client_id, credentials.client_api_key),
             trust_env=False,
+            timeout=60,
         )
         assert answer.status_code == 200
         listed = coatcheck("client", "list", "--data-dir", directory, "--json", **settings)

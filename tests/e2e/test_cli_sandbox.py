@@ -19,9 +19,8 @@ from coatcheck.cli.embedded import database
 from coatcheck.cli.exit_codes import ExitCode
 from coatcheck.errors import ConfigurationError
 from tests.api_client import connecting
+from tests.processes import TIMEOUT_SECONDS
 
-HEALED = 15
-"""Seconds after which everything must work again."""
 STOP = 10
 """Seconds that a stop may take, database included."""
 PLACE = {"base_url": "", "database_url": ""}
@@ -67,7 +66,7 @@ class Sandbox:
             if line == "ready\n":
                 break
         else:
-            self.process.wait(10)
+            self.process.wait(TIMEOUT_SECONDS)
 
     def stderr_text(self):
         self.errors.seek(0)
@@ -81,7 +80,10 @@ class Sandbox:
     def client(self):
         given = self.credentials
         return httpx.Client(
-            base_url=given["base_url"], auth=(given["client_id"], given["client_api_key"]), trust_env=False
+            base_url=given["base_url"],
+            auth=(given["client_id"], given["client_api_key"]),
+            trust_env=False,
+            timeout=TIMEOUT_SECONDS,
         )
 
     def rows(self, statement):
@@ -134,7 +136,9 @@ def database_answers(directory):
 
 def test_it_answers_when_it_prints_ready_and_prints_its_credentials(seeded):
     given = seeded.credentials
-    assert httpx.get(f"{given['base_url']}/health", trust_env=False).status_code == 200
+    assert (
+        httpx.get(f"{given['base_url']}/health", trust_env=False, timeout=TIMEOUT_SECONDS).status_code == 200
+    )
     text = "".join(seeded.printed)
     for word in (given["base_url"], given["client_id"], given["client_api_key"]):
         assert word in text
@@ -159,6 +163,7 @@ def test_its_credentials_name_a_client_and_two_processors_that_may_redeem_its_co
             f"{given['base_url']}/token?grant_type=authorization_code&code=none",
             auth=(processor["processor_id"], processor["api_key"]),
             trust_env=False,
+            timeout=TIMEOUT_SECONDS,
         )
         assert answer.json()["error"]["type"] == "invalid_grant"  # the processor is known, the code is not
 
@@ -226,7 +231,12 @@ def test_with_json_it_prints_one_line_when_it_is_ready(tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             printed = json.loads(process.stdout.readline())
-            assert httpx.get(f"{printed['base_url']}/health", trust_env=False).status_code == 200
+            assert (
+                httpx.get(
+                    f"{printed['base_url']}/health", trust_env=False, timeout=TIMEOUT_SECONDS
+                ).status_code
+                == 200
+            )
         finally:
             process.terminate()
         assert process.stdout.read() == ""
@@ -306,7 +316,7 @@ def test_after_a_kill_it_starts_again_with_its_data_and_stops_in_time(tmp_path):
     with sandbox(tmp_path / "d") as killed:
         before = killed.credentials
         killed.process.kill()
-        killed.process.wait(10)
+        killed.process.wait(TIMEOUT_SECONDS)
     with sandbox(tmp_path / "d") as again:
         assert again.credentials | PLACE == before | PLACE
         assert again.stop() < STOP
@@ -320,10 +330,10 @@ def test_a_database_that_is_killed_is_started_again_and_meanwhile_no_answer_is_a
         file = running.directory / "postgres" / "postmaster.pid"
         pid = file.read_text().splitlines()[0]
         os.kill(int(pid), signal.SIGKILL)
-        deadline = time.monotonic() + HEALED
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         statuses = set()
         while time.monotonic() < deadline:
-            answer = client.post("/users", json={"user": {"metadata": "x"}}, timeout=HEALED)
+            answer = client.post("/users", json={"user": {"metadata": "x"}})
             statuses.add(answer.status_code)
             assert answer.status_code == 200 or "retry-after" in answer.headers
             # Backends answer on for a moment after their postmaster is gone.
@@ -365,5 +375,5 @@ def test_a_stop_while_it_starts_leaves_no_database_running(tmp_path):
     while not database_answers(directory) and time.monotonic() < deadline:
         assert process.poll() is None
     process.terminate()
-    process.wait(STOP)
+    process.wait(TIMEOUT_SECONDS)
     assert not database_answers(directory)

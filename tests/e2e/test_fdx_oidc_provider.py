@@ -95,7 +95,7 @@ async def bank(issuer: str, tmp_path: Path) -> AsyncIterator[Bank]:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient() as browser:
+    async with httpx.AsyncClient(timeout=60) as browser:
         yield browser
 
 

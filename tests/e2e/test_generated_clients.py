@@ -25,7 +25,7 @@ def document(sandbox_credentials: Path, tmp_path_factory: pytest.TempPathFactory
     """The document of the sandbox, in a file."""
     base_url = json.loads(sandbox_credentials.read_text())["base_url"]
     file = tmp_path_factory.mktemp("openapi") / "openapi.json"
-    file.write_bytes(httpx.get(f"{base_url}/openapi.json").raise_for_status().content)
+    file.write_bytes(httpx.get(f"{base_url}/openapi.json", timeout=60).raise_for_status().content)
     return file
 
 

@@ -33,7 +33,7 @@ def upstream(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture
 async def api(upstream: Any) -> AsyncIterator[MxApi]:
     version, url = upstream
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         yield MxApi(http, url, ("client", "key"), version)
 
 

@@ -78,7 +78,7 @@ async def write_list(upstream: dict[str, Any], file: Path) -> None:
 @pytest.fixture
 async def bank(upstream) -> AsyncIterator[httpx.AsyncClient]:
     """A browser at the upstream, which may also call its API."""
-    async with httpx.AsyncClient(base_url=upstream["base_url"]) as http:
+    async with httpx.AsyncClient(base_url=upstream["base_url"], timeout=60) as http:
         yield http
 
 

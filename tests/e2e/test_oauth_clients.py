@@ -141,7 +141,7 @@ async def test_a_client_from_npm_uses_a_token_that_is_bound_to_its_key_and_a_thi
     stolen = got["token"]["access_token"]
     for scheme in ("Bearer", "DPoP"):
         headers = {"Authorization": f"{scheme} {stolen}"}
-        async with httpx.AsyncClient(base_url=server.base_url) as http:
+        async with httpx.AsyncClient(base_url=server.base_url, timeout=60) as http:
             assert (await http.get("/account/account_numbers", headers=headers)).status_code == 401
 
 

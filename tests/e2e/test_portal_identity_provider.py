@@ -54,7 +54,7 @@ async def window(services: Services, client: Keyed) -> AsyncIterator[Window]:
 
 
 async def sign_in(window: Window, login: str) -> httpx.Response:
-    async with httpx.AsyncClient() as browser:
+    async with httpx.AsyncClient(timeout=60) as browser:
         url = (await window.get("/portal/sign-in")).headers["location"]
         returned = await answer_at_provider(browser, url, RETURN_URL, login=login)
     return await window.get(returned.removeprefix(BASE_URL))

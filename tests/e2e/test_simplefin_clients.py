@@ -78,7 +78,7 @@ def settings(settings: Any, server: Serving) -> Any:
 @pytest.fixture
 async def linked(services: Services, server: Serving) -> Linked:
     client = await make_client(services)
-    async with httpx.AsyncClient(base_url=server.base_url) as http:
+    async with httpx.AsyncClient(base_url=server.base_url, timeout=60) as http:
         api = Api(http, services, client)
         guid = await api.create_user()
         member = await (await open_page(api, guid)).connect()
@@ -120,7 +120,7 @@ async def test_simplefin4py_claims_reads_and_notices_the_revocation(
     await linked.revoke(services)
     assert simplefin4py(access_url=got["access_url"]) == {"error": "auth"}
     parts = httpx.URL(got["access_url"])
-    async with httpx.AsyncClient(auth=(parts.username, parts.password)) as http:
+    async with httpx.AsyncClient(auth=(parts.username, parts.password), timeout=60) as http:
         refused = await http.get(f"{parts.copy_with(userinfo=b'')}/accounts")
     assert refused.status_code == 403
     assert refused.json()["errlist"][0]["msg"] == f"The access was revoked: {REASON}."
@@ -189,7 +189,7 @@ async def test_actual_claims_reads_and_notices_the_revocation(
     for account in accounts:
         assert read[account["id"]]["startingBalance"] == round(float(account["balance"]) * 100)
     assert any(read[each]["transactions"]["booked"] for each in ids)
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         assert (await http.post(b64decode(token).decode())).status_code == 403
     await linked.revoke(services)
     ended = actual.post("/simplefin/transactions", accountId=ids, startDate=[since] * len(ids))["data"]

@@ -59,7 +59,7 @@ class Person:
 
 @pytest.fixture
 async def person(http: httpx.AsyncClient) -> AsyncIterator[Person]:
-    async with httpx.AsyncClient() as browser:
+    async with httpx.AsyncClient(timeout=60) as browser:
         yield Person(Window(http), browser)
 
 

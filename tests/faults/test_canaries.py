@@ -84,7 +84,7 @@ async def plant(services: Services) -> tuple[list[str], Keyed, Keyed]:
 async def full_run(base_url: str, client: Keyed, processor: Keyed) -> list[str]:
     """Runs the whole flow over HTTP, with refused requests; returns the secrets that occurred."""
     seen: list[str] = []
-    async with httpx.AsyncClient(base_url=base_url, auth=client.auth) as http:
+    async with httpx.AsyncClient(base_url=base_url, auth=client.auth, timeout=60) as http:
 
         async def wait_until_settled(path: str) -> dict[str, Any]:
             for _ in range(300):
@@ -183,7 +183,7 @@ async def test_the_data_directory_a_dump_and_the_logs_contain_no_planted_secret(
             process("work", environment=environment | {"COATCHECK_METRICS_PORT": "0"}, log=logs[1]),
         ):
             seen = await full_run(server.base_url, client, processor)
-            async with httpx.AsyncClient() as http:
+            async with httpx.AsyncClient(timeout=60) as http:
                 metrics.write_bytes((await http.get(f"http://127.0.0.1:{metrics_port}/metrics")).content)
             has_memory = dump_memory(url, memory)
         with psycopg.connect(url, autocommit=True) as connection:

@@ -227,7 +227,7 @@ async def test_reserved_connections_exchange_codes_while_all_others_wait_for_a_l
                     auth=scene.processor.auth,
                 )
                 assert answer.status_code == 200
-                assert time.monotonic() - started < 1
+                assert time.monotonic() - started < 3, "those that wait give up after four seconds"
             locker.rollback()
         await asyncio.gather(*waiting)
 

@@ -123,7 +123,7 @@ async def test_a_server_that_is_killed_during_exchanges_leaves_no_code_half_rede
     for _ in range(4):
         codes = [await make_code(services, account) for _ in range(30)]
         with serving(environment, tmp_path / "log") as server:
-            async with httpx.AsyncClient(base_url=server.base_url) as http:
+            async with httpx.AsyncClient(base_url=server.base_url, timeout=60) as http:
                 tasks = [
                     asyncio.create_task(Exchanges(http, processor.auth, code).redeem()) for code in codes
                 ]

@@ -93,7 +93,9 @@ async def revoke(
     revoked: list[Revoked] = []
 
     async def work(number: int) -> None:
-        async with httpx.AsyncClient(base_url=servers[number % len(servers)].base_url, headers=basic) as http:
+        async with httpx.AsyncClient(
+            base_url=servers[number % len(servers)].base_url, headers=basic, timeout=60
+        ) as http:
             for token, grant in grants[number::REVOKERS]:
                 started = time.monotonic()
                 answer = await http.post(f"/coatcheck/grants/{grant}/revoke")
@@ -134,7 +136,7 @@ async def test_no_read_is_answered_after_the_instant_of_a_receipt_and_no_other_g
         with serving(environment, tmp_path / "two") as two:
             async with under_load([one, two], reads) as reading:
                 revoked = await revoke([one, two], client, chosen)
-            async with httpx.AsyncClient(base_url=two.base_url) as http:
+            async with httpx.AsyncClient(base_url=two.base_url, timeout=60) as http:
                 published = (await http.get("/.well-known/jwks.json")).json()["keys"]
         answered_at = {each.token: each.answered_at for each in revoked}
         late = [read for read in reading.reads if read.sent_at > answered_at.get(read.token, float("inf"))]

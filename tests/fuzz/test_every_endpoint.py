@@ -100,7 +100,7 @@ def fuzz(http: httpx.Client, operation: Any, caller: str, world: Mapping[str, An
 # Schemathesis draws from `random` in a strategy.
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning")
 def test_no_generated_request_is_a_server_error(live: LiveServer, seconds: float) -> None:
-    document = httpx.get(f"{live.url}/openapi.json").json()
+    document = httpx.get(f"{live.url}/openapi.json", timeout=60).json()
     operations = [each.ok() for each in schemathesis.openapi.from_dict(document).get_all_operations()]
     work = [
         (operation, caller)
@@ -191,7 +191,7 @@ BODIES = [
 
 def paths_of(live: LiveServer, guids: Mapping[str, str]) -> list[tuple[str, str]]:
     """The method and path of each endpoint, also of those that are not in the OpenAPI document."""
-    document = httpx.get(f"{live.url}/openapi.json").json()
+    document = httpx.get(f"{live.url}/openapi.json", timeout=60).json()
     known = [
         (method.upper(), path)
         for path, methods in document["paths"].items()

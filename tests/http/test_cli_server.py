@@ -13,6 +13,7 @@ from coatcheck.config import Settings
 from coatcheck.errors import ConfigurationError
 from coatcheck.http.head_limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_URL_BYTES, HeadLimits
 from coatcheck.http.listening import listen
+from tests.member_setup import PATIENCE
 
 
 async def echo(scope, receive, send):
@@ -49,7 +50,7 @@ async def answer_to(port, *parts):
         for part in parts:
             writer.write(part)
             await writer.drain()
-        return await asyncio.wait_for(reader.read(), 5)
+        return await asyncio.wait_for(reader.read(), PATIENCE)
 
 
 CLOSING = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
@@ -58,7 +59,10 @@ CLOSING = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
 @pytest.mark.parametrize(("seconds", "expected"), [(0, None), (31_536_000, "max-age=31536000")])
 async def test_browsers_are_told_to_use_https_only_where_it_is_set(seconds, expected):
     settings = Settings(hsts_max_age=timedelta(seconds=seconds))
-    async with serving(headers=server.headers_of_all(settings)) as (port, _, _), httpx.AsyncClient() as http:
+    async with (
+        serving(headers=server.headers_of_all(settings)) as (port, _, _),
+        httpx.AsyncClient(timeout=PATIENCE) as http,
+    ):
         answer = await http.get(f"http://127.0.0.1:{port}/")
     assert answer.headers.get("strict-transport-security") == expected
 
@@ -176,12 +180,12 @@ async def test_a_running_request_ends_before_the_server_stops():
 
     async with serving(waiting) as (port, stop, running), connected(port) as (reader, writer):
         writer.write(CLOSING + b"\r\n")
-        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(begun.wait(), PATIENCE)
         stop.set()
         assert not running.done()
         finish.set()
-        assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 200")
-        await asyncio.wait_for(running, 5)
+        assert (await asyncio.wait_for(reader.read(), PATIENCE)).startswith(b"HTTP/1.1 200")
+        await asyncio.wait_for(running, PATIENCE)
 
 
 async def test_a_request_that_takes_longer_than_the_grace_period_is_aborted():
@@ -199,10 +203,10 @@ async def test_a_request_that_takes_longer_than_the_grace_period_is_aborted():
         connected(port) as (_, writer),
     ):
         writer.write(CLOSING + b"\r\n")
-        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(begun.wait(), PATIENCE)
         stop.set()
-        await asyncio.wait_for(running, 5)
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(running, PATIENCE)
+        await asyncio.wait_for(ended.wait(), PATIENCE)
 
 
 async def test_a_signal_stops_the_server_and_reaches_the_owner_of_the_process():
@@ -212,8 +216,8 @@ async def test_a_signal_stops_the_server_and_reaches_the_owner_of_the_process():
         async with serving() as (port, _, running):
             await answer_to(port, CLOSING + b"\r\n")
             signal.raise_signal(signal.SIGTERM)
-            await asyncio.wait_for(running, 5)
-            await asyncio.wait_for(received.wait(), 5)
+            await asyncio.wait_for(running, PATIENCE)
+            await asyncio.wait_for(received.wait(), PATIENCE)
     finally:
         asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
 

@@ -12,10 +12,11 @@ import httpx
 import pytest
 
 from coatcheck.cli.exit_codes import ExitCode
+from tests.member_setup import PATIENCE
 
 IDLE_MEGABYTES = 120
-STOP = 10
-"""Seconds."""
+STOP = 15
+"""Seconds. If a connection that is idle delayed the stop of `serve`, it would take twenty."""
 
 
 @contextmanager
@@ -43,27 +44,25 @@ def process(command, url, master_key, *arguments):
             running.kill()
 
 
-def seconds_to_stop(running, number):
-    started = time.monotonic()
+def assert_stops(running, number):
     running.send_signal(number)
     assert running.wait(STOP) == 0
-    return time.monotonic() - started
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_serve_answers_and_stops_at_once_when_idle(own_url, master_key, number):
     with process("serve", own_url, master_key, "--port", "0") as (running, line):
         address = f"http://{line['host']}:{line['port']}"
-        with httpx.Client(base_url=address, trust_env=False) as client:
+        with httpx.Client(base_url=address, trust_env=False, timeout=PATIENCE) as client:
             assert client.get("/health").status_code == 200
             assert client.get("/users").status_code == 401
             # The client's idle connection does not delay the stop.
-            assert seconds_to_stop(running, number) < 3
+            assert_stops(running, number)
 
 
 def test_an_idle_server_uses_less_than_120_mb(own_url, master_key):
     with process("serve", own_url, master_key, "--port", "0") as (running, line):
-        httpx.get(f"http://{line['host']}:{line['port']}/health", trust_env=False)
+        httpx.get(f"http://{line['host']}:{line['port']}/health", trust_env=False, timeout=PATIENCE)
         kilobytes = subprocess.check_output(["ps", "-o", "rss=", "-p", str(running.pid)], text=True)
         assert int(kilobytes) < IDLE_MEGABYTES * 1024
 
@@ -82,8 +81,8 @@ def test_the_doctor_sees_a_worker_and_a_signal_stops_it(own_url, master_key, own
         return next(finding["status"] for finding in findings if finding["check"] == "worker")
 
     with process("work", own_url, master_key) as (running, _):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while worker_status() != "ok":
             assert time.monotonic() < deadline
-        assert seconds_to_stop(running, number) < STOP
+        assert_stops(running, number)
     assert worker_status() == "fail"

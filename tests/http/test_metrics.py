@@ -81,7 +81,7 @@ async def test_each_process_shows_its_metrics_at_its_own_port_and_none_by_defaul
         serving(environment | {"COATCHECK_METRICS_PORT": str(of_serve)}, tmp_path / "serve") as server,
         process("work", environment=environment | {"COATCHECK_METRICS_PORT": str(of_work)}, log=log) as work,
     ):
-        async with httpx.AsyncClient(headers={BEARER: f"Bearer {token}"}) as http:
+        async with httpx.AsyncClient(headers={BEARER: f"Bearer {token}"}, timeout=60) as http:
             (await http.get(f"{server.base_url}/account/account_numbers")).raise_for_status()
             assert (await http.get(f"{server.base_url}/metrics")).status_code == 404
             shown = (await http.get(f"http://127.0.0.1:{of_serve}/metrics")).text
@@ -112,7 +112,7 @@ def test_the_reference_lists_every_metric_with_its_labels_and_meaning():
     listed = {name: meaning for name, _, meaning in rows}
     port = free_port()
     with exposed("127.0.0.1", port, lambda: {"pool_size": 2, "pool_available": 1, "requests_waiting": 0}):
-        text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+        text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60).text
     helped = {
         name: meaning
         for name, meaning in re.findall(r"^# HELP (coatcheck_\w+) (.*)$", text, re.MULTILINE)

@@ -16,6 +16,7 @@ from coatcheck.clock import MovableClock
 from coatcheck.http.listening import listen
 from tests.api_client import Api, refusal
 from tests.factories import Keyed, make_client, make_processor
+from tests.member_setup import PATIENCE
 from tests.widget_client import open_page
 
 SLOW = timedelta(seconds=0.3)
@@ -51,7 +52,7 @@ async def answer_to(port: int, *parts: bytes) -> bytes:
     for part in parts:
         writer.write(part)
         await writer.drain()
-    answer = await asyncio.wait_for(reader.read(), 8)
+    answer = await asyncio.wait_for(reader.read(), PATIENCE)
     writer.close()
     return answer
 

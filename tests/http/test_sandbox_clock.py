@@ -17,6 +17,7 @@ from coatcheck.config import Settings
 from coatcheck.server import create_app
 from tests.api_client import LOGIN, PASSWORD, Api
 from tests.factories import make_account, make_client, make_processor, make_token, make_user
+from tests.member_setup import PATIENCE
 
 pytestmark = pytest.mark.own_database
 CLOCK = "/coatcheck/sandbox/clock"
@@ -179,7 +180,7 @@ async def test_every_event_on_the_way_happens_once_in_order_and_with_its_due_tim
 async def test_it_survives_a_restart_and_other_processes_follow(api: Api, sandbox_settings: Settings) -> None:
     async with build(sandbox_settings) as other:
         await move(api, advance="30d")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while other.clock.now() - datetime.now(UTC) < timedelta(days=29, hours=23):  # noqa: ASYNC110 (it polls too)
                 await asyncio.sleep(0.05)
     async with build(sandbox_settings) as restarted:

@@ -123,7 +123,9 @@ async def test_a_dropped_answer_is_lost_and_its_request_was_carried_out(api: Api
         stop = asyncio.Event()
         app = server.create_app(api.services)
         serving = asyncio.create_task(server.serve(app, bound, stop, grace=timedelta(seconds=1)))
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{bound.getsockname()[1]}") as http:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{bound.getsockname()[1]}", timeout=60
+        ) as http:
             real = Api(http, api.services, api.caller)
             await order(real, route="/users", drop=True)
             with pytest.raises(httpx.RemoteProtocolError):

@@ -24,7 +24,7 @@ from coatcheck.db.database import Connection
 from coatcheck.errors import CheckpointConflict, ConfigurationError
 from coatcheck.signatures import SigningKey, new_private_key
 from tests.databases import execute
-from tests.member_setup import until
+from tests.member_setup import PATIENCE, until
 from tests.sealed_log import fill, publisher_of, seal, sealer_of, verified
 
 pytestmark = pytest.mark.own_database
@@ -72,7 +72,7 @@ async def record_alone(services: Services, subject: str) -> None:
 async def seal_until(sealer: Sealer, count: int) -> int:
     """Seals until so much is sealed: the server ends a transaction after it answered."""
     sealed = 0
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while sealed < count:
             sealed += await sealer.seal()
     return sealed

@@ -11,6 +11,7 @@ from coatcheck.clock import MovableClock, SystemClock, whole_second
 from coatcheck.errors import InvalidGrant, InvalidToken
 from coatcheck.model.accounts import Account
 from tests.factories import Keyed, make_code, make_token
+from tests.member_setup import PATIENCE
 
 ALMOST = timedelta(milliseconds=400)
 
@@ -70,6 +71,6 @@ async def test_a_process_stops_following_the_clock_of_a_sandbox_at_any_moment(
 ) -> None:
     monkeypatch.setattr(sandbox_clock, "FOLLOW", timedelta())
     for turns in range(400):
-        async with asyncio.timeout(5), sandbox_clock.following(services.db, clock):
+        async with asyncio.timeout(PATIENCE), sandbox_clock.following(services.db, clock):
             for _ in range(turns % 40):
                 await asyncio.sleep(0)

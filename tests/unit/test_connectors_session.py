@@ -21,6 +21,7 @@ from coatcheck.connectors.contract import (
 )
 from coatcheck.connectors.rows import MAX_KEY, MAX_PDF_BYTES, MAX_TEXT, UnusableRow, checked
 from coatcheck.errors import BankDataUnusable
+from tests.member_setup import PATIENCE
 
 NOW = datetime(2026, 11, 23, 15, 30, tzinfo=UTC)
 ACCOUNT = BankAccount(id="a", name="Checking", type="CHECKING", balance=Decimal("10.50"))
@@ -273,7 +274,7 @@ async def test_a_cancelled_run_waits_for_a_limited_time(monkeypatch):
     await asyncio.sleep(0.01)
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(run, 5)
+        await asyncio.wait_for(run, PATIENCE)
     assert stored.states == []
 
 

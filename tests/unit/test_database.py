@@ -98,15 +98,15 @@ async def test_a_statement_beyond_the_deadline_is_refused_in_time_and_ends_at_th
     async with opened(url) as database:
         started = time.monotonic()
         with within(timedelta(seconds=0.3)), pytest.raises(Unavailable):
-            await value(database, "SELECT pg_sleep(20)")
-        assert time.monotonic() - started < 2
+            await value(database, "SELECT pg_sleep(25)")
+        assert time.monotonic() - started < 10
         assert await value(database, "SELECT 1") == 1
 
         async def has_ended() -> bool:
             return await value(database, SLEEPING, query="SELECT pg_sleep(%") == 0
 
         await until(has_ended)
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 20
 
 
 async def test_a_late_answer_is_never_that_of_another_statement(url: str) -> None:

@@ -13,7 +13,7 @@ from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
 from coatcheck.directory.webhook_endpoints import EndpointChanges, Owner
-from coatcheck.events import claims, receivers
+from coatcheck.events import claims, delivery, receivers
 from coatcheck.events.catalogue import Announcement, EventType
 from coatcheck.events.claims import PER_OWNER, PER_RECEIVER
 from coatcheck.events.delivery import Deliverer
@@ -21,6 +21,7 @@ from coatcheck.jobs.runner import TaskRunner
 from coatcheck.jobs.tasks import TaskKind
 from coatcheck.worker_services import build_worker
 from tests.factories import Keyed, make_client
+from tests.member_setup import PATIENCE
 from tests.webhook_receiver import FAILS, HANGS, OK, Receiver, receiving
 
 pytestmark = pytest.mark.own_database
@@ -163,7 +164,7 @@ def test_the_rest_grows_to_its_limit() -> None:
     assert rests[-1] == receivers.LONGEST_REST
 
 
-async def test_2000_events_for_a_receiver_that_hangs_delay_the_event_of_another_client_by_less_than_a_second(
+async def test_2000_events_for_a_receiver_that_hangs_do_not_delay_the_event_of_another_client(
     services: Services, client: Keyed, receiver: Receiver
 ) -> None:
     other = await make_client(services)
@@ -175,7 +176,7 @@ async def test_2000_events_for_a_receiver_that_hangs_delay_the_event_of_another_
         claims_ = {TaskKind.DELIVERY: worker.claims[TaskKind.DELIVERY]}
         runner, stop = TaskRunner(claims_, slots=services.settings.worker_concurrency), asyncio.Event()
         running = asyncio.create_task(runner.run(stop, timedelta()))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await hanging.is_called.wait()
             started = time.monotonic()
             await announce(services, other, "USR-1")
@@ -184,7 +185,8 @@ async def test_2000_events_for_a_receiver_that_hangs_delay_the_event_of_another_
         took = time.monotonic() - started
         stop.set()
         await running
-    assert took < 1
+    # It waited for no attempt at the receiver that hangs.
+    assert took < delivery.TIMEOUT.total_seconds()
 
 
 async def test_a_worker_that_is_killed_at_200_random_points_loses_no_event_invents_none_and_keeps_the_order(

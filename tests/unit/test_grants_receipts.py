@@ -25,6 +25,7 @@ from coatcheck.vault import disclosures
 from coatcheck.vault.signing_keys import DOCUMENTS_KEPT, LEAD, REFRESH, key_set, published_keys
 from tests.disclosures import OneConnection
 from tests.factories import Keyed, make_account, make_client, make_code, make_processor, make_token, make_user
+from tests.member_setup import PATIENCE
 from tests.waiting_statements import until_waiting
 
 NUMBER = "1234567890"
@@ -360,7 +361,7 @@ async def _read_and_hold(services: Services, token: str) -> datetime:
 
 async def _until(services: Services, count: str) -> None:
     """Waits until the query counts one."""
-    async with services.db.connection() as connection, asyncio.timeout(10):
+    async with services.db.connection() as connection, asyncio.timeout(PATIENCE):
         while True:
             cursor = await connection.execute(count)
             if await cursor.fetchone() == (1,):

@@ -7,6 +7,7 @@ from datetime import timedelta
 from coatcheck.jobs.gate import TaskGate
 from coatcheck.jobs.runner import TaskRunner
 from coatcheck.jobs.tasks import ClaimedTask, TaskKind
+from tests.member_setup import PATIENCE
 
 
 async def test_a_closed_gate_waits_for_the_running_tasks_and_lets_no_other_begin() -> None:
@@ -32,7 +33,7 @@ async def test_a_closed_gate_waits_for_the_running_tasks_and_lets_no_other_begin
     first, last = await closing
     assert first == last
     began.clear()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await began.wait()
     stop.set()
     await running

@@ -21,7 +21,7 @@ from coatcheck.members.outcome import JobFinisher
 from coatcheck.vault.vault import SecretKind, WorkerReader
 from coatcheck.worker_services import WorkerServices, run_pending
 from tests.gated_bank import GatedBank
-from tests.member_setup import make_end_user, until
+from tests.member_setup import PATIENCE, make_end_user, until
 
 STATES = "SELECT state, attempt, claims FROM member_job WHERE user_guid = %(user)s ORDER BY created_at, guid"
 SHORT_GRACE = timedelta(seconds=0.5)
@@ -104,7 +104,7 @@ async def test_a_bank_that_hangs_delays_no_other_bank(settings, clock):
                 await hung.connect(f"user-{number}+hang", institution="mxcu_credential")
             await until(lambda: is_two(hung))
             member = await end_user.connect("mxuser+no_tx")
-            await until(has_status(end_user, member, "CONNECTED"), 3)
+            await until(has_status(end_user, member, "CONNECTED"))
             assert await is_two(hung)
 
 
@@ -145,7 +145,7 @@ async def test_a_stopping_worker_waits_until_a_secret_that_the_bank_replaced_is_
     end_user = await make_end_user(services)
     member = await end_user.connect()
     async with working(services, timedelta(0)):
-        await asyncio.wait_for(exchanging.wait(), 10)
+        await asyncio.wait_for(exchanging.wait(), PATIENCE)
     async with services.db.connection() as connection:
         saved = await services.vault.disclose_secret(
             connection,

@@ -19,7 +19,7 @@ from coatcheck.members import job_rows
 from coatcheck.vault.vault import SecretKind
 from coatcheck.worker_services import build_worker, run_pending
 from tests.connector_setup import register_connector
-from tests.member_setup import make_end_user, until
+from tests.member_setup import PATIENCE, make_end_user, until
 
 JOBS = """SELECT state, attempt, claims, outcome, reason FROM member_job
           WHERE user_guid = %(user)s ORDER BY created_at, guid"""
@@ -101,7 +101,7 @@ async def test_a_run_stops_when_another_worker_holds_the_lease(settings, clock):
         await wait_until_running(end_user)
         clock.advance(services.settings.job_lease + timedelta(seconds=1))
         reclaimed = await claim_one(end_user)
-        await asyncio.wait_for(run, 3)
+        await asyncio.wait_for(run, PATIENCE)
         assert (await end_user.rows(JOBS))[0][:2] == ("running", reclaimed.attempt)
         await cancel(run)
 

@@ -23,6 +23,7 @@ from coatcheck.config import Settings
 from coatcheck.errors import ConfigurationError
 from coatcheck.vault.key_service import Service
 from coatcheck.vault.master_keys import MasterKeys, new_master_key_line
+from tests.member_setup import PATIENCE
 
 TOKEN = "hvs.token-of-the-test"
 
@@ -40,7 +41,7 @@ class FakeVault(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         bound_to = base64.b64decode(body["associated_data"])
-        if not self.may_answer.wait(timeout=5):
+        if not self.may_answer.wait(timeout=PATIENCE):
             return self._answer(503, {"errors": ["too late"]})
         operation = self.path.removeprefix(f"/v1/{self.mount}/")
         if self.headers["X-Vault-Token"] != TOKEN:
