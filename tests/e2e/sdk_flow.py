@@ -53,7 +53,7 @@ def deleted(method, *arguments):
 
 
 def wait_until_settled(user, member):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         status = typed(members.read_member_status, member, user).member
         if not status.is_being_aggregated or status.connection_status == "CHALLENGED":
@@ -220,7 +220,7 @@ deposit = typed(
         )
     ),
 ).micro_deposit[0]
-deadline = time.monotonic() + 30
+deadline = time.monotonic() + 120
 while typed(deposits.read_user_microdeposit, deposit.guid, user.guid).micro_deposit[0].status != "DEPOSITED":
     assert time.monotonic() < deadline
     time.sleep(0.1)

@@ -26,7 +26,7 @@ from coatcheck.server import create_app, serve
 from coatcheck.worker_services import build_worker
 from tests.api_client import Api
 from tests.factories import make_client
-from tests.member_setup import until
+from tests.member_setup import PATIENCE, until
 from tests.processes import process
 from tests.widget_client import answer, open_page
 
@@ -34,6 +34,8 @@ PACKAGE = Path(__file__).parents[1] / "connector_package"
 TOKEN_FIELD = "CRD-7a0c6b1e-2f8d-4b7e-9b58-1f0a4a3d0001"
 CALLS = ["/questions", "/claim", "/accounts", "/numbers"]
 """What the first job of a member sends: a verification."""
+SLOW = timedelta(seconds=3)
+"""How long a call takes that a job does not wait for. A run that is cancelled waits for four seconds."""
 CONNECTED, FAILED, DELAYED = 6, 14, 13
 """Connection statuses, as the widget's API writes them."""
 
@@ -103,7 +105,7 @@ class Fault:
             case "killed":
                 self.kill()
             case "slow":
-                await asyncio.sleep(1.5)
+                await asyncio.sleep(SLOW.total_seconds())
                 await self.institution(scope, receive, send)
 
 
@@ -228,7 +230,7 @@ async def test_the_secret_is_kept_when_the_worker_is_stopped_during_a_call(api, 
     fault.path, fault.kind = path, "slow"
     (job,) = await build_worker(api.services).scheduler.claim(1)
     run = asyncio.create_task(build_worker(api.services).sync.run(job))
-    await asyncio.wait_for(fault.reached.wait(), 10)
+    await asyncio.wait_for(fault.reached.wait(), PATIENCE)
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
         await run
@@ -236,7 +238,7 @@ async def test_the_secret_is_kept_when_the_worker_is_stopped_during_a_call(api, 
     assert (member["step"], member["connection_status"]) == ("accountSelect", CONNECTED)
 
 
-@pytest.mark.parametrize("job_timeout", [timedelta(seconds=1)])
+@pytest.mark.parametrize("job_timeout", [SLOW - timedelta(seconds=1)])
 @pytest.mark.parametrize("path", CALLS)
 async def test_the_secret_is_kept_when_the_job_s_time_is_up_during_a_call(api, fault, path):
     page, member = await link(api, "token-of-ann")
@@ -254,7 +256,7 @@ async def test_a_worker_that_lost_its_job_during_a_call_saves_no_secret(api, clo
     fault.path, fault.kind = path, "slow"
     (job,) = await build_worker(api.services).scheduler.claim(1)
     run = asyncio.create_task(build_worker(api.services).sync.run(job))
-    await asyncio.wait_for(fault.reached.wait(), 10)
+    await asyncio.wait_for(fault.reached.wait(), PATIENCE)
     clock.advance(api.services.settings.job_lease + timedelta(seconds=1))
     with capture_logs() as logs:
         await page.after_work(member)
