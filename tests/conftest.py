@@ -12,6 +12,7 @@ import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,6 +38,7 @@ from tests.processes import TIMEOUT_SECONDS, free_port
 from tests.sealed_log import assert_log_is_intact
 from tests.two_cells import Cells, two_cells
 
+LONG_TEST = timedelta(minutes=2)
 RESOURCES = pytest.StashKey[ExitStack]()
 """What the xdist controller, or the only process, started for all tests."""
 
@@ -132,9 +134,19 @@ def master_key() -> str:
     return f"test:{b64encode(secrets.token_bytes(32)).decode()}"
 
 
+def clock_of_one_day() -> MovableClock:
+    """A clock that starts after midnight if midnight is near: no day, month or year ends during a test by chance."""
+    clock = MovableClock()
+    now = clock.instant()
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    if midnight - now < LONG_TEST:
+        clock.advance(midnight - now)
+    return clock
+
+
 @pytest.fixture
 def clock() -> MovableClock:
-    return MovableClock()
+    return clock_of_one_day()
 
 
 @pytest.fixture
@@ -208,7 +220,7 @@ async def cells(file_url: str, second_url: str, master_key: str) -> AsyncIterato
         base_url="http://coatcheck.test",
         pool_size=4,
     )
-    async with two_cells(settings, second_url, MovableClock()) as cells:
+    async with two_cells(settings, second_url, clock_of_one_day()) as cells:
         yield cells
 
 
