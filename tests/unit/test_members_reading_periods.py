@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from coatcheck.connectors.contract import JobKind
-from coatcheck.members.reading_periods import OVERLAP, known_since
+from coatcheck.members.reading_periods import OVERLAP
+from coatcheck.members.run_conditions import check_run
 from coatcheck.worker_services import run_pending
 from tests.member_setup import make_end_user
 
@@ -26,7 +27,7 @@ async def daily_job(end_user, clock, after=DAY):
 
 async def known(services, job):
     async with services.db.connection() as connection:
-        return await known_since(connection, job)
+        return await check_run(connection, job)
 
 
 async def run_day(end_user, clock):

@@ -1,16 +1,23 @@
 """The journal: one call records a state change in the audit log and publishes its events."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 from datetime import datetime
 
-from coatcheck.audit.entries import Entry, EntryRow, draft, row_of
+from coatcheck.audit.entries import Entry, draft, row_of
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, run
+from coatcheck.db.json_rows import encode_rows
 from coatcheck.db.partitions import ensure_month_partitions
 from coatcheck.events.catalogue import Announcement
 from coatcheck.events.mx_events import Event
 from coatcheck.events.publisher import EventPublisher
+
+# JSON, because psycopg converts an array element by element in Python.
+RECORD = """
+INSERT INTO audit_event (at, guid, client_guid, actor, action, subject, detail)
+SELECT at, guid, client_guid, actor, action, subject, detail
+FROM json_to_recordset(%(rows)s::json)
+     AS given (at timestamptz, guid uuid, client_guid text, actor text, action text, subject text, detail text)"""
 
 
 class Journal:
@@ -45,14 +52,7 @@ class Journal:
     async def record_each(self, connection: Connection, entries: Sequence[Entry]) -> None:
         """Records changes that no event announces, in one statement."""
         at = self._clock.instant()
-        rows = [row_of(entry, at) for entry in entries]
-        await run(
-            connection,
-            """INSERT INTO audit_event (at, guid, client_guid, actor, action, subject, detail)
-               SELECT * FROM unnest(%(at)s::timestamptz[], %(guid)s::uuid[], %(client_guid)s::text[], %(actor)s::text[],
-                                    %(action)s::text[], %(subject)s::text[], %(detail)s::text[])""",
-            {field.name: [getattr(each, field.name) for each in rows] for field in fields(EntryRow)},
-        )
+        await run(connection, RECORD, {"rows": encode_rows([row_of(entry, at) for entry in entries])})
 
     async def announce(
         self, connection: Connection, *announcements: Announcement, notify: bool = True

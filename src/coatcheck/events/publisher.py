@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from coatcheck import ids
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, run
+from coatcheck.db.json_rows import encode_rows
 from coatcheck.events.catalogue import Announcement, EventType, stored_data
 from coatcheck.events.mx_events import Event
 from coatcheck.seeding import Seeding
@@ -56,8 +57,8 @@ _COUNTED_BEFORE = (
 # commits. A statement locks them in one order, so that two cannot deadlock.
 ANNOUNCE = f"""
 WITH given AS (
-    SELECT * FROM unnest(%(guids)s::text[], %(owners)s::text[], %(types)s::text[], %(objects)s::text[],
-                         %(payloads)s::text[], %(dues)s::timestamptz[])
+    SELECT * FROM ROWS FROM (json_to_recordset(%(rows)s::json)
+                             AS (guid text, owner_guid text, type text, object text, payload text, due_at timestamptz))
              WITH ORDINALITY AS given (guid, owner_guid, type, object, payload, due_at, place)
 ), counted AS (
     INSERT INTO event_sequence AS s (owner_guid, object, last, changed_at)
@@ -131,19 +132,21 @@ class EventPublisher:
             notify: False stores the events and delivers nothing (MX-Skip-Webhook).
         """
         if announcements:
+            rows = [
+                {
+                    "guid": self._new_guid(each),
+                    "owner_guid": each.owner_guid,
+                    "type": each.type.value,
+                    "object": each.object,
+                    "payload": stored_data(each.type, each.data),
+                    "due_at": each.due_at,
+                }
+                for each in announcements
+            ]
             await run(
                 connection,
                 ANNOUNCE,
-                {
-                    "guids": [self._new_guid(each) for each in announcements],
-                    "owners": [each.owner_guid for each in announcements],
-                    "types": [each.type.value for each in announcements],
-                    "objects": [each.object for each in announcements],
-                    "payloads": [stored_data(each.type, each.data) for each in announcements],
-                    "dues": [each.due_at for each in announcements],
-                    "now": self._clock.instant(),
-                    "notify": notify,
-                },
+                {"rows": encode_rows(rows), "now": self._clock.instant(), "notify": notify},
             )
 
     def _new_guid(self, announcement: Announcement) -> str:

@@ -17,6 +17,7 @@ from coatcheck.connectors.contract import BankNumbers
 from coatcheck.crypto import keyed_hash
 from coatcheck.db.database import Connection, columns, fetch_all, run
 from coatcheck.members.records import LockedMember, MemberJob
+from coatcheck.model.accounts import IGNORED_IDS
 from coatcheck.model.moving_users import is_settled
 
 KEPT = timedelta(days=30)
@@ -58,6 +59,20 @@ class KnownAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadAccount(KnownAccount):
+    """What a run must know of an account of its member."""
+
+    pending_ids: Sequence[str | None]
+    """The ids of its pending transactions."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found(ReadAccount):
+    is_ignored: bool
+    """Only `id` has a meaning: the institution's id of an account that is not read."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Former:
     identity: bytes
     guid: str
@@ -71,6 +86,26 @@ async def known_accounts(connection: Connection, user_guid: str, member_guid: st
         f"""SELECT {columns(KnownAccount)} FROM account
             WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s""",
         {"user_guid": user_guid, "member_guid": member_guid},
+    )
+
+
+async def accounts_of_run(
+    connection: Connection, job: MemberJob
+) -> tuple[Sequence[ReadAccount], frozenset[str]]:
+    """The accounts of the job's member, which is locked, and the institution's ids of those that are not read."""
+    found = await fetch_all(
+        connection,
+        _Found,
+        f"""SELECT {columns(KnownAccount)},
+                   ARRAY(SELECT t.id FROM transaction t WHERE t.user_guid = a.user_guid AND t.account_guid = a.guid
+                                                          AND t.status = 'PENDING') AS pending_ids, false AS is_ignored
+            FROM account a WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s
+            UNION ALL
+            SELECT '', id, NULL, false, false, NULL, '{{}}', true FROM ({IGNORED_IDS}) AS ignored""",
+        {"user_guid": job.user_guid, "member_guid": job.member_guid},
+    )
+    return [each for each in found if not each.is_ignored], frozenset(
+        each.id for each in found if each.is_ignored and each.id is not None
     )
 
 

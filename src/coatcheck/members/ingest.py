@@ -27,13 +27,15 @@ from coatcheck.connectors.contract import (
 from coatcheck.connectors.registry import ListedMerchant
 from coatcheck.connectors.session import LOOKBACK
 from coatcheck.db.database import Connection, run
+from coatcheck.db.fragments import compact
 from coatcheck.db.json_rows import encode_rows
 from coatcheck.events.mx_events import TransactionCounts
 from coatcheck.members.account_identity import (
     Identities,
     KnownAccount,
+    ReadAccount,
+    accounts_of_run,
     former_guids,
-    known_accounts,
     store_number_hashes,
     take_over,
 )
@@ -41,7 +43,6 @@ from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.foreign_transactions import replace_foreign
 from coatcheck.members.member_rows import MemberKey
 from coatcheck.members.records import MemberJob
-from coatcheck.model.accounts import ignored_ids
 from coatcheck.model.categories import categorize
 from coatcheck.model.transactions import STORED
 from coatcheck.vault.vault import AccountNumbers, AccountOwner, SecretKind
@@ -89,7 +90,7 @@ RETURNING id, guid, is_closed"""
 
 # A description that the user changed is kept until the institution's own text changes.
 # The WHERE clause keeps `updated_at` of unchanged rows. `xmax` is 0 only for a row that was inserted, not updated.
-PUT_TRANSACTIONS = f"""
+PUT_TRANSACTIONS = compact(f"""
 WITH written AS (
     INSERT INTO transaction AS t ({", ".join(TRANSACTION_COLUMNS)})
     SELECT {", ".join(TRANSACTION_COLUMNS)} FROM json_populate_recordset(NULL::transaction, %(rows)s::json)
@@ -102,7 +103,7 @@ WITH written AS (
     RETURNING t.account_guid, t.xmax = 0 AS is_new
 )
 SELECT account_guid, count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM written
-GROUP BY account_guid"""
+GROUP BY account_guid""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +153,8 @@ class Ingester:
         Rows of accounts that the client blocked, or merged into other accounts, are ignored. Accounts that the run
         could not read are left as they are, and so are the transactions that it could not read.
         """
-        ignored = await ignored_ids(connection, job.user_guid, job.member_guid)
+        every, ignored = await accounts_of_run(connection, job)
         unread = {*finished.unread_accounts} - {each.id for each in data.accounts}
-        every = await known_accounts(connection, job.user_guid, job.member_guid)
         known = [each for each in every if each.id not in unread]
         # Each may be an account of the member under a new id, which only a run that reads its number can recognise.
         unrecognised = unread - ignored - {each.id for each in every}
@@ -176,9 +176,10 @@ class Ingester:
             # time.
             since = now.date() - LOOKBACK[JobKind(job.kind)]
             await replace_foreign(connection, job, read.values(), _listed(data, read), since)
-        transactions, pending = await self._save_transactions(connection, job, guids, data, now)
-        if known and read and finished.lists_all_transactions:
-            await _delete_unlisted_pending(connection, job, read.values(), pending)
+        transactions, listed = await self._save_transactions(connection, job, guids, data, now)
+        # Most days the run lists all of them. Those of another connector have got the ids of the run meanwhile.
+        if finished.lists_all_transactions and read and (has_foreign or _pending(known, read) - listed.every):
+            await _delete_unlisted_pending(connection, job, read.values(), listed.pending)
         numbers = [each for each in data.numbers if each.account_id in guids]
         renumbered, reowned = await self._save_numbers_and_owners(connection, job, guids, numbers, data)
         statements = await self._save_statements(connection, job, guids, data.statements, now)
@@ -258,24 +259,24 @@ class Ingester:
         guids: Mapping[str, str],
         data: CollectedData,
         now: datetime,
-    ) -> tuple[Mapping[str, TransactionCounts], Sequence[tuple[str, str]]]:
-        """Returns how many of each account were created and updated; and the account and `id` of each pending one."""
-        pending: list[tuple[str, str]] = []
+    ) -> tuple[Mapping[str, TransactionCounts], "_Listed"]:
+        """Returns how many of each account were created and updated, and which the run listed."""
+        listed = _Listed(set(), [])
 
         def batches() -> Iterator[Sequence[BankTransaction]]:
             for batch in data.transaction_batches():
-                pending.extend(
-                    (guids[each.account_id], each.id)
-                    for each in batch
-                    if each.status == "PENDING" and each.account_id in guids
-                )
+                for each in batch:
+                    if (guid := guids.get(each.account_id)) is not None:
+                        listed.every.add((guid, each.id))
+                        if each.status == "PENDING":
+                            listed.pending.append((guid, each.id))
                 yield batch
 
         member = MemberKey(job.user_guid, job.member_guid)
         counts = await self.write_transactions(connection, member, guids, batches(), now)
         removed = [(guids[account], id) for account, id in data.removed_transactions if account in guids]
         await delete_transactions(connection, job.user_guid, removed)
-        return counts, pending
+        return counts, listed
 
     async def write_transactions(
         self,
@@ -371,6 +372,20 @@ class Ingester:
                 value=each.pdf,
             )
         return created
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """The transactions of a run, each by the guid of its account and its `id`."""
+
+    every: set[tuple[str, str | None]]
+    pending: list[tuple[str, str]]
+
+
+def _pending(known: Iterable[ReadAccount], read: Mapping[str, str]) -> set[tuple[str, str | None]]:
+    """The pending transactions that are stored of the accounts whose transactions the run has read."""
+    guids = {*read.values()}
+    return {(each.guid, id) for each in known if each.guid in guids for id in each.pending_ids}
 
 
 def _listed(data: CollectedData, guids: Mapping[str, str]) -> Iterator[tuple[str, BankTransaction]]:

@@ -11,7 +11,7 @@ are taken in one order everywhere: user, member, job.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 from coatcheck.db.database import Connection, columns, fetch_all, run
@@ -20,6 +20,8 @@ from coatcheck.model.moving_users import is_settled
 
 CLAIMING = 4_102
 """The key of an advisory lock. Claims run one at a time, so that the counts of running jobs are exact."""
+
+RESULT_COLUMNS = tuple(field.name for field in fields(JobResult))
 
 CLAIM = f"""
 WITH RECURSIVE queue AS (
@@ -237,6 +239,12 @@ async def finish(
                     has_processed_account_numbers = %(has_processed_account_numbers)s,
                     has_processed_transactions = %(has_processed_transactions)s
                 WHERE user_guid = %(user_guid)s AND guid = %(guid)s AND {condition.sql}""",
-            {"user_guid": job.user_guid, "guid": job.guid, **asdict(job_result), **condition.values},
+            {
+                "user_guid": job.user_guid,
+                "guid": job.guid,
+                # `asdict` copies every value.
+                **{name: getattr(job_result, name) for name in RESULT_COLUMNS},
+                **condition.values,
+            },
         )
     )

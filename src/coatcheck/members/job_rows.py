@@ -7,18 +7,20 @@ from datetime import datetime
 from typing import Any
 
 from coatcheck.connectors.contract import JobKind
-from coatcheck.db.database import Connection, fetch_all, fetch_one, run
+from coatcheck.db.database import Connection, columns, fetch_all, fetch_one, run
 from coatcheck.jobs.notifications import CHANNEL
 from coatcheck.jobs.tasks import TaskKind
-from coatcheck.members.member_rows import broken_since
+from coatcheck.members.member_rows import broken_since, change_statement
 from coatcheck.members.records import (
     Challenge,
     ChallengeOption,
     JobKey,
     JobRequest,
     LockedMember,
+    MemberJob,
 )
 from coatcheck.model.jobs import JobState
+from coatcheck.model.members import Member, source_of
 from coatcheck.model.moving_users import is_settled
 from coatcheck.model.statuses import ConnectionStatus
 
@@ -308,19 +310,34 @@ async def nth_newest_rejection(connection: Connection, member: LockedMember, num
 # --- maintenance and monitoring ---------------------------------------------------------------------------
 
 
-async def notify_if_queued(connection: Connection, institution_code: str) -> None:
-    """Wakes every worker at the commit if the institution has queued jobs."""
-    await run(
+async def change_member_of_job(
+    connection: Connection, job: MemberJob, values: Mapping[str, object]
+) -> Member:
+    """Writes these columns of the member of a job that has ended, and returns the member as it is now.
+
+    At the commit every worker wakes if the institution has queued jobs: the job freed a slot, which idle workers do not
+    notice otherwise.
+    """
+    # The join with `notified` is what executes it.
+    changed = await fetch_one(
         connection,
-        """SELECT pg_notify(%(channel)s, %(task_kind)s)
-           WHERE EXISTS (SELECT FROM member_job
-                         WHERE state = 'queued' AND institution_code = %(institution_code)s)""",
+        Member,
+        f"""WITH changed AS ({change_statement([*values])} RETURNING *), notified AS (
+                SELECT pg_notify(%(channel)s, %(task_kind)s)
+                WHERE EXISTS (SELECT FROM member_job
+                              WHERE state = 'queued' AND institution_code = %(institution_code)s))
+            SELECT {columns(Member, "member.")} FROM {source_of("changed")} LEFT JOIN notified ON true""",
         {
+            **values,
+            "user_guid": job.user_guid,
+            "guid": job.member_guid,
             "channel": CHANNEL,
             "task_kind": TaskKind.MEMBER_JOB.value,
-            "institution_code": institution_code,
+            "institution_code": job.institution_code,
         },
     )
+    assert changed is not None, "the transaction has locked the member"
+    return changed
 
 
 async def oldest_due(connection: Connection, now: datetime) -> datetime | None:

@@ -4,7 +4,7 @@ Every transaction takes its locks in one order, so that no two deadlock: user, m
 the order of all tables.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -67,15 +67,6 @@ async def prevent_user_deletion(connection: Connection, user_guid: str) -> None:
         connection, "SELECT FROM end_user WHERE guid = %(guid)s FOR KEY SHARE", {"guid": user_guid}
     ):
         raise NotFound
-
-
-async def is_disabled(connection: Connection, user_guid: str) -> bool:
-    """Whether the user is disabled or deleted."""
-    cursor = await connection.execute(
-        "SELECT is_disabled FROM end_user WHERE guid = %(guid)s", {"guid": user_guid}
-    )
-    row = await cursor.fetchone()
-    return row is None or bool(row[0])
 
 
 async def count_members(connection: Connection, user_guid: str) -> int:
@@ -187,15 +178,20 @@ async def change_member(connection: Connection, user_guid: str, guid: str, value
 
     A new `connection_status` also sets `broken_since`: from DISCONNECTED or CLOSED on, until CONNECTED.
     """
-    assignments = [f"{name} = %({name})s" for name in values]
-    if "connection_status" in values:
-        assignments.append(broken_since("%(connection_status)s::text", "%(updated_at)s"))
     await run(
         connection,
-        f"UPDATE member SET {', '.join(assignments)} WHERE user_guid = %(user_guid)s AND guid = %(guid)s",
+        change_statement(values),
         # `broken_since` names the parameter also in a change without a time, whose status breaks nothing.
         {"updated_at": None, **values, "user_guid": user_guid, "guid": guid},
     )
+
+
+def change_statement(names: Collection[str]) -> str:
+    """The statement of `change_member`, with these parameters beside `user_guid` and `guid`."""
+    assignments = [f"{name} = %({name})s" for name in names]
+    if "connection_status" in names:
+        assignments.append(broken_since("%(connection_status)s::text", "%(updated_at)s"))
+    return f"UPDATE member SET {', '.join(assignments)} WHERE user_guid = %(user_guid)s AND guid = %(guid)s"
 
 
 async def lock_stale_members(

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from coatcheck import ids
 from coatcheck.audit.entries import Entry
@@ -31,7 +31,7 @@ from coatcheck.members.records import (
 )
 from coatcheck.members.status import MemberEvent, status_after_failure, transition
 from coatcheck.model.jobs import JobState
-from coatcheck.model.members import Member, find_member
+from coatcheck.model.members import Member
 from coatcheck.model.statuses import ConnectionStatus
 from coatcheck.vault.vault import SecretKind
 
@@ -119,18 +119,15 @@ class JobFinisher:
         if may_have_secrets(result):
             await self._vault.delete(connection, owner_guid=job.user_guid, record_guid=job.guid)
         ingested = await self._save(connection, job, result, now)
-        await self._change_member(connection, job, member, outcome, now)
-        if isinstance(result, CredentialsMissing):
-            await self._adopt_sign_in(connection, member)
-        await self._publish(connection, job, member, outcome, ingested)
+        changes = {**_changes(job, outcome, now), **self._sign_in(member, result)}
+        changed = await job_rows.change_member_of_job(connection, job, changes)
+        await self._publish(connection, job, (member, changed), outcome, ingested)
         if isinstance(result, Completed) and job.follow_ups:
             guid = await self._queue.enqueue(
                 connection, member, _follow_up_request(job), ConnectionStatus.CONNECTED
             )
             if result.finished.keeps_sign_in:
                 await self._keep_sign_in(connection, job.user_guid, guid, result.inputs)
-        # The job freed a slot of its institution. Idle workers do not notice that without a notification.
-        await job_rows.notify_if_queued(connection, job.institution_code)
 
     async def _save(
         self, connection: Connection, job: MemberJob, result: Result, now: datetime
@@ -165,36 +162,23 @@ class JobFinisher:
             connection, owner_guid=job.user_guid, record_guid=record_guid, kind=SecretKind.STATE, value=state
         )
 
-    async def _change_member(
-        self, connection: Connection, job: MemberJob, member: LockedMember, outcome: Outcome, now: datetime
-    ) -> None:
-        changes: dict[str, Any] = {
-            "connection_status": outcome.status,
-            "credential_failures": outcome.credential_failures,
-            "updated_at": now,
-        }
-        # A balance check does not postpone the daily aggregation.
-        if outcome.job_result.state is JobState.ENDED and job.kind != JobKind.BALANCE:
-            changes["aggregated_at"] = now
-            if outcome.status is ConnectionStatus.CONNECTED:
-                changes["successfully_aggregated_at"] = now
-        await member_rows.change_member(connection, member.user_guid, member.guid, changes)
-
-    async def _adopt_sign_in(self, connection: Connection, member: LockedMember) -> None:
+    def _sign_in(self, member: LockedMember, result: Result) -> Mapping[str, object]:
         """Lets the user sign in as the institution asks now: another connector may have taken it over."""
-        with suppress(NotFound):
-            is_oauth = self._registry.find(member.institution_code).supports_oauth
-            await member_rows.change_member(connection, member.user_guid, member.guid, {"is_oauth": is_oauth})
+        if isinstance(result, CredentialsMissing):
+            with suppress(NotFound):
+                return {"is_oauth": self._registry.find(member.institution_code).supports_oauth}
+        return {}
 
     async def _publish(
         self,
         connection: Connection,
         job: MemberJob,
-        before: LockedMember,
+        members: tuple[LockedMember, Member],
         outcome: Outcome,
         ingested: IngestResult | None,
     ) -> None:
-        member = await find_member(connection, job.user_guid, job.member_guid)
+        """`members` is the member before the result, and after it."""
+        before, member = members
         changed = finished = None
         if outcome.status is not None and outcome.status is not before.status:
             changed = mx_events.connection_status(
@@ -215,6 +199,21 @@ class JobFinisher:
             finished,
             *await about_result(connection, before, member, ingested, self._clock.instant()),
         )
+
+
+def _changes(job: MemberJob, outcome: Outcome, now: datetime) -> Mapping[str, object]:
+    """The new values of the member's row."""
+    changes: dict[str, object] = {
+        "connection_status": outcome.status,
+        "credential_failures": outcome.credential_failures,
+        "updated_at": now,
+    }
+    # A balance check does not postpone the daily aggregation.
+    if outcome.job_result.state is JobState.ENDED and job.kind != JobKind.BALANCE:
+        changes["aggregated_at"] = now
+        if outcome.status is ConnectionStatus.CONNECTED:
+            changes["successfully_aggregated_at"] = now
+    return changes
 
 
 def may_have_secrets(result: Result) -> bool:

@@ -8,9 +8,10 @@ A worker that lost the lease meanwhile (it ended, the credentials changed, the m
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 from functools import partial
 from time import perf_counter
+from typing import TypeVar
 
 import stamina
 import structlog
@@ -23,10 +24,8 @@ from coatcheck.errors import (
     BankError,
     BankFailed,
     BankTimedOut,
-    BankUnavailable,
     ConnectionDiscontinued,
     CredentialsMissing,
-    InstitutionRefused,
     NotFound,
     Unavailable,
     UserDisabled,
@@ -36,14 +35,14 @@ from coatcheck.jobs.tasks import TaskKind, cancel_tasks, uninterrupted
 from coatcheck.members import job_leases, member_rows
 from coatcheck.members.dependencies import Dependencies
 from coatcheck.members.outcome import Completed, JobFinisher, JobInputs, LeaseLost, Result
-from coatcheck.members.reading_periods import known_since
 from coatcheck.members.records import MemberJob
+from coatcheck.members.run_conditions import check_run
 from coatcheck.members.status import MemberEvent
-from coatcheck.members.validation import check_availability
-from coatcheck.model.institution_statuses import availability
 from coatcheck.vault.vault import SecretKind, WorkerReader
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 LONGEST_BACKOFF = 2.0
 """The longest wait between two attempts to reach the database, in seconds."""
@@ -165,9 +164,7 @@ class MemberSync:
             connector = self._registry.connector_for(job.institution_code)
         except NotFound:
             return ConnectionDiscontinued()
-        async for attempt in self._retrying():
-            with attempt:
-                inputs = await self._job_inputs(job)
+        inputs = await self._retried(partial(self._job_inputs, job))
         session = Session(
             self._task(job, inputs),
             inputs.credentials,
@@ -202,17 +199,19 @@ class MemberSync:
             SessionEnded: the job is no longer this worker's; nothing was saved.
             Unavailable: the database was unavailable for longer than the lease.
         """
-        async for attempt in self._retrying():
-            with attempt:
-                async with self._db.transaction() as connection:
-                    await self._lock_and_renew(connection, job)
-                    await self._vault.store_secret(
-                        connection,
-                        owner_guid=job.user_guid,
-                        record_guid=job.member_guid,
-                        kind=SecretKind.STATE,
-                        value=state,
-                    )
+
+        async def store() -> None:
+            async with self._db.transaction() as connection:
+                await self._lock_and_renew(connection, job)
+                await self._vault.store_secret(
+                    connection,
+                    owner_guid=job.user_guid,
+                    record_guid=job.member_guid,
+                    kind=SecretKind.STATE,
+                    value=state,
+                )
+
+        await self._retried(store)
 
     async def _check_lease(self, job: MemberJob) -> None:
         """Renews the lease.
@@ -221,12 +220,14 @@ class MemberSync:
             SessionEnded: the job is no longer this worker's.
             Unavailable: the database stayed away for longer than the lease.
         """
-        async for attempt in self._retrying():
-            with attempt:
-                async with self._db.connection() as connection:
-                    until = self._clock.now() + self._settings.job_lease
-                    if not await job_leases.renew(connection, job, until):
-                        raise SessionEnded
+
+        async def check() -> None:
+            async with self._db.connection() as connection:
+                until = self._clock.now() + self._settings.job_lease
+                if not await job_leases.renew(connection, job, until):
+                    raise SessionEnded
+
+        await self._retried(check)
 
     async def _lock_and_renew(self, connection: Connection, job: MemberJob) -> None:
         """Locks the member and the job of this worker until the transaction ends, and renews the lease."""
@@ -247,10 +248,7 @@ class MemberSync:
         """
         async with self._db.connection() as connection:
             # Checked before any secret is decrypted.
-            if await member_rows.is_disabled(connection, job.user_guid):
-                raise UserDisabled
-            await _check_availability(connection, job)
-            known = await known_since(connection, job)
+            known = await check_run(connection, job)
             secrets = await self._vault.disclose_secrets(
                 connection,
                 owner_guid=job.user_guid,
@@ -298,24 +296,22 @@ class MemberSync:
             LeaseLost: the job is no longer this worker's.
             Unavailable: the database was unavailable for longer than the lease.
         """
-        async for attempt in self._retrying():
-            with attempt:
-                async with self._db.transaction() as connection:
-                    await self._finisher.finish_job(connection, job, result, job_leases.held_by(job))
 
-    def _retrying(self) -> AsyncIterator[stamina.Attempt]:
-        """Attempts while the database is unavailable, for as long as a lease lasts."""
-        return stamina.retry_context(
-            on=Unavailable, attempts=None, timeout=self._settings.job_lease, wait_max=LONGEST_BACKOFF
+        async def finish() -> None:
+            async with self._db.transaction() as connection:
+                await self._finisher.finish_job(connection, job, result, job_leases.held_by(job))
+
+        await self._retried(finish)
+
+    async def _retried(self, work: Callable[[], Awaitable[T]]) -> T:
+        """The result of `work`, repeated while the database is unavailable, for as long as a lease lasts."""
+        # The retries alone take 0.2 ms of CPU time, also if the first attempt succeeds.
+        with contextlib.suppress(Unavailable):
+            return await work()
+        attempts = stamina.AsyncRetryingCaller(
+            attempts=None, timeout=self._settings.job_lease, wait_max=LONGEST_BACKOFF
         )
-
-
-async def _check_availability(connection: Connection, job: MemberJob) -> None:
-    available = await availability(connection, job.client_guid, job.institution_code)
-    try:
-        check_availability(available, [JobKind(job.kind)])
-    except InstitutionRefused as refusal:
-        raise BankUnavailable(refusal.problem) from None
+        return await attempts(Unavailable, work)
 
 
 def _name_of(result: Result) -> str:

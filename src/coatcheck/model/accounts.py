@@ -228,14 +228,16 @@ def each_account(db: Database, user_guid: str) -> AsyncIterator[Sequence[Account
     return each_batch(db, Account, Selection(SOURCE, ("guid",), {"user_guid": user_guid}))
 
 
+IGNORED_IDS = """
+    SELECT id FROM merged_account WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s
+    UNION ALL
+    SELECT id FROM blocked_account WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s"""
+"""A fragment: the institution's ids of the member's accounts that are not read."""
+
+
 async def ignored_ids(connection: Connection, user_guid: str, member_guid: str) -> frozenset[str]:
     """The institution's ids of the member's accounts that are not read: merged into another account, or blocked."""
-    cursor = await connection.execute(
-        """SELECT id FROM merged_account WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s
-           UNION ALL
-           SELECT id FROM blocked_account WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s""",
-        {"user_guid": user_guid, "member_guid": member_guid},
-    )
+    cursor = await connection.execute(IGNORED_IDS, {"user_guid": user_guid, "member_guid": member_guid})
     return frozenset(id for (id,) in await cursor.fetchall())
 
 

@@ -63,6 +63,15 @@ class Availability:
 AVAILABLE = Availability()
 
 
+STATUS_COLUMNS = """
+    coalesce((SELECT status FROM institution_status WHERE institution_code = %(institution_code)s), 'OPERATIONAL')
+        AS status,
+    coalesce((SELECT client_status FROM institution_client_status
+              WHERE institution_code = %(institution_code)s AND client_guid = %(client_guid)s), 'AVAILABLE')
+        AS client_status"""
+"""A fragment: the statuses of one institution for one client, as columns of a statement that reads more."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     institution_code: str

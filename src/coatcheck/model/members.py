@@ -15,16 +15,22 @@ STATEMENT_FILE = "statement_file"
 """The institution code of the member of a user's statement files."""
 STATEMENT_FILE_GUID = "INS-3e0c9b52-7d64-5c1b-8a57-0f2e6b9d4c18"
 
-SOURCE = """(SELECT m.*, u.id AS user_id,
+
+def source_of(relation: str) -> str:
+    """The members of a relation with the columns of `member`, with what a `Member` has besides."""
+    return f"""(SELECT m.*, u.id AS user_id,
                     coalesce(j.state <> 'ended', false) AS is_being_aggregated,
                     coalesce(j.is_authenticated, false) AS is_authenticated,
                     coalesce(j.has_processed_accounts, false) AS has_processed_accounts,
                     coalesce(j.has_processed_account_numbers, false) AS has_processed_account_numbers,
                     coalesce(j.has_processed_transactions, false) AS has_processed_transactions
-             FROM member m
+             FROM {relation} m
              JOIN end_user u ON u.guid = m.user_guid
              LEFT JOIN member_job j ON j.user_guid = m.user_guid AND j.guid = m.most_recent_job_guid
             ) AS member"""
+
+
+SOURCE = source_of("member")
 
 
 @dataclass(frozen=True, slots=True)
