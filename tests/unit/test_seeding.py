@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import timedelta
 
 import httpx
 import pytest
 
 from coatcheck import ids
 from coatcheck.app import build
+from coatcheck.clock import MovableClock
 from coatcheck.config import Settings, load
 from coatcheck.errors import ConfigurationError
 from coatcheck.grants.secrets import Kind, generate
@@ -17,6 +19,7 @@ from coatcheck.seeding import Seeding
 from coatcheck.server import create_app
 from tests.databases import copied_database
 from tests.factories import make_client
+from tests.member_setup import make_end_user
 
 HASH_KEY = bytes(32)
 
@@ -146,3 +149,19 @@ async def test_a_restarted_sandbox_makes_no_guid_twice(settings: Settings, urls:
         async with build(replace(settings, database_url=urls[0], sandbox=True, seed=7)) as services:
             made |= set(made_in(services.seeding.caller("CLT-a"), "USR", "USR"))
     assert len(made) == 4
+
+
+@pytest.mark.own_database
+async def test_the_audit_entries_of_daily_aggregations_follow_from_the_seed(
+    settings: Settings, clock: MovableClock
+) -> None:
+    async with build(replace(settings, seed=7, sandbox=True), clock) as services:
+        end_user = await make_end_user(services)
+        await end_user.connected()
+        clock.advance(timedelta(days=1))
+        await end_user.worker_services.scheduler.refresh()
+        entries = await end_user.rows(
+            "SELECT guid FROM audit_event WHERE action = 'job.requested' AND actor = 'coatcheck'"
+        )
+    # A random guid has version 7.
+    assert [guid.version for (guid,) in entries] == [8]

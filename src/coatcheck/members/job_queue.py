@@ -44,8 +44,11 @@ class JobQueue:
             if status is not None:
                 with self._seeding.about(member.guid):
                     jobs[ids.new("JOB")] = member, status
-        await self._put(connection, jobs, request)
-        await notify_workers(connection, TaskKind.MEMBER_JOB)
+        if jobs:
+            # No request or run is the scope of the guids of the audit entries.
+            with self._seeding.once(next(iter(jobs)), "queued"):
+                await self._put(connection, jobs, request)
+            await notify_workers(connection, TaskKind.MEMBER_JOB)
 
     async def _put(
         self,
