@@ -58,9 +58,10 @@ class Package:
 PACKAGES = {
     "grants": Package(
         "grants/*.py",
-        "grants_* oauth_* management* api_access api_disclosures api_processors api_scopes authorization_disclosures "
-        "cli_grants cli_processor_security cli_receipts directory_processor_security failed_authentications "
-        "list_scoping long_token_list signatures widget_session",
+        "grants_* oauth_* management* portal* api_access api_disclosures api_processors api_scopes "
+        "authorization_disclosures cells_move cli_grants cli_processor_security cli_receipts dashboard_exports "
+        "dashboard_overview directory_processor_security events failed_authentications list_scoping long_token_list "
+        "selected_accounts signatures simplefin widget_session",
     ),
     "vault": Package(
         "vault/*.py crypto.py",

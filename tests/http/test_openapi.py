@@ -167,8 +167,11 @@ def test_every_example_matches_its_schema() -> None:
 
 def test_the_example_of_each_event_matches_its_schema_in_which_each_field_has_a_type() -> None:
     for name, methods in DOCUMENT["webhooks"].items():
-        content = methods["post"]["requestBody"]["content"][PLAIN_JSON]
+        operation = methods["post"]
+        content = operation["requestBody"]["content"][PLAIN_JSON]
         assert problems(content["schema"], content["example"]) == [], name
+        assert {parameter["in"] for parameter in operation["parameters"]} == {"header"}
+        assert operation["responses"].keys() == {"2XX", "410", "default"}
         event = content["schema"]["properties"]
         for field, node in [*event.items(), *event["data"]["properties"].items()]:
             assert {"type", "const"} & node.keys(), f"{name}: {field}"
@@ -320,6 +323,12 @@ def test_each_command_of_the_page_sends_the_example_of_its_body() -> None:
             else:
                 for name, value in content["example"].items():
                     assert f"--data-urlencode {shlex.quote(f'{name}={value}')}" in page
+
+
+def test_the_page_names_a_type_in_words() -> None:
+    page = docs_page(RAW, style_url="/docs.css", script_url="/docs.js").decode()
+    assert '<span class="kind">number or null</span>' in page
+    assert "None" not in page
 
 
 def test_the_page_has_no_inline_script_or_style_and_no_external_host() -> None:

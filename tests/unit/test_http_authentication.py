@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coatcheck.errors import InvalidClient, Refusal
+from coatcheck.errors import InvalidClient, InvalidRequest, Refusal
 from coatcheck.grants.secrets import Kind
 from coatcheck.http.authentication import access_token, basic
 
@@ -43,6 +43,12 @@ def test_an_encoded_key_of_the_other_kind_is_refused() -> None:
     with pytest.raises(InvalidClient) as refused:
         basic([f"Basic {b64encode(b'CLT%2D1:ccp%5Fk').decode()}"], Kind.CLIENT_KEY)
     assert "ccp_ key" in (refused.value.detail or "")
+
+
+def test_a_token_in_the_url_is_refused_with_the_place_where_it_belongs() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        access_token(["Bearer cct_x"], b"page=1&access_token=cct_x")
+    assert refused.value.problem == "Send the access token in the Authorization header, not in the URL."
 
 
 @given(
