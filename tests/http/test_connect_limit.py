@@ -144,7 +144,7 @@ async def test_in_the_widget_one_connect_more_is_429_also_in_another_window(
     for window in (page, await open_page(api, user)):
         refused = await start(window, "third")
         assert refusal(refused) == (429, "too_many_requests")
-        assert int(refused.headers["Retry-After"]) == HOUR
+        assert HOUR - 60 < int(refused.headers["Retry-After"]) <= HOUR
     clock.advance(timedelta(hours=1))
     assert (await start(await open_page(api, user), "third")).status_code == 201
 
